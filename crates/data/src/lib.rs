@@ -1,0 +1,1 @@
+//! PostgreSQL: tenant transactions, repositories, job queue, blobs.

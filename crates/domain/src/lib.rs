@@ -1,0 +1,1 @@
+//! The platform's vocabulary: ids, scopes, commands, ports. No I/O.

@@ -1,0 +1,1 @@
+//! Chat and embedding models: OpenAI-compatible servers and the embedded ones.

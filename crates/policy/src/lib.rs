@@ -1,0 +1,1 @@
+//! Authentication and the hard gate: decide, audit, grant.

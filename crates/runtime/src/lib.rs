@@ -1,0 +1,1 @@
+//! Use cases: conversations, chat turns, documents, search.
