@@ -1,1 +1,39 @@
-//! The platform's vocabulary: ids, scopes, commands, ports. No I/O.
+//! The platform's vocabulary: what every layer talks about, and nothing that does I/O.
+//!
+//! Three types carry the platform's constraints. A [`scope::TenantScope`] says for which tenant and actor work runs; an
+//! [`authorized::AuditReceipt`] proves that an audit row was written; an [`authorized::Authorized`] command proves that
+//! the policy gate let it pass. Their constructors are public but banned by clippy outside the one site that may mint
+//! each of them, so work without a tenant, without an audit row or without a decision does not pass the checks.
+//!
+//! The [`ports`] are the traits that several layers call; the layers below implement them. With the feature `fakes`
+//! there are in-memory implementations, with `mocks` mockall mocks.
+//!
+//! ```
+//! use domain::role::{Classification, Role};
+//!
+//! assert!(Role::Admin > Role::Viewer);
+//! assert_eq!("restricted".parse(), Ok(Classification::Restricted));
+//! ```
+
+pub mod audit;
+pub mod authorized;
+pub mod command;
+pub mod conversation;
+pub mod document;
+pub mod error;
+#[cfg(feature = "fakes")]
+pub mod fakes;
+pub mod ids;
+pub mod memory;
+pub mod model;
+pub mod page;
+pub mod ports;
+pub mod role;
+pub mod run;
+pub mod scope;
+pub mod search;
+pub mod tenant;
+pub mod text;
+pub mod time;
+pub mod tool;
+pub mod user;

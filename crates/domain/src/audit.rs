@@ -1,0 +1,187 @@
+//! What the audit log holds. No event carries a prompt, a title or document text.
+
+use crate::ids::{AuditId, ConversationId, RequestId, TenantId, UserId};
+use crate::role::{Resource, words};
+use crate::time::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+words! {
+    /// What happened.
+    EventType {
+        /// A new token was verified.
+        AuthLogin = "auth.login",
+        /// A token was refused.
+        AuthDenied = "auth.denied",
+        /// The gate said no.
+        PolicyDenied = "policy.denied",
+        /// A chat turn was asked for.
+        ChatRequest = "chat.request",
+        /// A chat turn ended: the outcome of `chat.request`.
+        ChatResponse = "chat.response",
+        /// A run's events were read again.
+        ChatResume = "chat.resume",
+        /// A run was cancelled by its owner.
+        ChatCancel = "chat.cancel",
+        /// A tool was called.
+        ToolInvocation = "tool.invocation",
+        /// A conversation was made.
+        ConversationCreate = "conversation.create",
+        /// Conversations were listed.
+        ConversationList = "conversation.list",
+        /// A conversation was read.
+        ConversationRead = "conversation.read",
+        /// A conversation was changed.
+        ConversationUpdate = "conversation.update",
+        /// A conversation was deleted.
+        ConversationDelete = "conversation.delete",
+        /// A document was uploaded.
+        DocUpload = "doc.upload",
+        /// A document was ingested.
+        DocIngestion = "doc.ingestion",
+        /// A document's content was read.
+        DocAccess = "doc.access",
+        /// Documents were listed.
+        DocList = "doc.list",
+        /// A document's metadata was read.
+        DocRead = "doc.read",
+        /// A document was deleted.
+        DocDelete = "doc.delete",
+        /// A search was made.
+        SearchQuery = "search.query",
+        /// Memories were listed.
+        MemoryList = "memory.list",
+        /// Something is to be remembered.
+        MemoryCreate = "memory.create",
+        /// A memory was deleted.
+        MemoryDelete = "memory.delete",
+        /// The audit log was read.
+        AuditRead = "audit.read",
+        /// A user read their own account.
+        AccountRead = "account.read",
+        /// Users were listed.
+        AdminUserList = "admin.user_listed",
+        /// A user was made.
+        AdminUserCreated = "admin.user_created",
+        /// A user's role or state was changed.
+        AdminRoleChanged = "admin.role_changed",
+        /// Tenants were listed.
+        AdminTenantList = "admin.tenant_listed",
+        /// A tenant was made.
+        AdminTenantCreated = "admin.tenant_created",
+        /// A tenant was changed.
+        AdminTenantChanged = "admin.tenant_changed",
+    }
+}
+
+impl EventType {
+    /// The event under which the outcome of this intent is recorded.
+    #[must_use]
+    pub const fn outcome(self) -> Self {
+        match self {
+            Self::ChatRequest => Self::ChatResponse,
+            other => other,
+        }
+    }
+}
+
+words! {
+    /// What a row says of its operation.
+    ResultStatus {
+        /// An intent: the operation is about to start.
+        Pending = "pending",
+        /// It succeeded.
+        Success = "success",
+        /// It failed.
+        Error = "error",
+        /// It was refused.
+        Denied = "denied",
+        /// It was stopped.
+        Cancelled = "cancelled",
+        /// The process died before it could say.
+        Unknown = "unknown",
+    }
+}
+
+/// What an intent or a refusal is about.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AuditSubject {
+    /// What happens.
+    pub event: EventType,
+    /// To what kind of thing.
+    pub resource: Option<Resource>,
+    /// To which one.
+    pub resource_id: Option<Uuid>,
+    /// Within which conversation.
+    pub session: Option<ConversationId>,
+    /// Keyed hash (HMAC-SHA-256, hex) of the request's content; the key is not in the database.
+    pub request_hash: Option<String>,
+    /// More facts, never content.
+    pub metadata: Value,
+}
+
+/// How an operation ended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outcome {
+    /// The subject of the intent that this closes.
+    pub subject: AuditSubject,
+    /// How it ended.
+    pub status: ResultStatus,
+    /// What served, for model calls.
+    pub model: Option<String>,
+    /// Tools that were used.
+    pub tools_used: Vec<String>,
+}
+
+/// A row of the log as read back.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AuditRecord {
+    /// Id.
+    pub id: AuditId,
+    /// Tenant.
+    pub tenant_id: TenantId,
+    /// The acting user; `None` for the worker, the system and refused tokens.
+    pub user_id: Option<UserId>,
+    /// The conversation.
+    pub session_id: Option<ConversationId>,
+    /// What happened.
+    pub event_type: String,
+    /// Kind of resource.
+    pub resource_type: Option<String>,
+    /// Which one.
+    pub resource_id: Option<Uuid>,
+    /// What served.
+    pub model: Option<String>,
+    /// Tools used.
+    pub tools_used: Vec<String>,
+    /// Keyed hash of the request's content.
+    pub request_hash: Option<String>,
+    /// `pending` for an intent, otherwise how it ended.
+    pub result_status: Option<String>,
+    /// Milliseconds from intent to outcome.
+    pub latency_ms: Option<i32>,
+    /// Ties intent and outcome together.
+    pub correlation_id: Uuid,
+    /// Ties everything of one request together.
+    pub request_id: Option<RequestId>,
+    /// More facts.
+    pub metadata: Value,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// Which rows to read.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct AuditFilter {
+    /// Only this event.
+    pub event_type: Option<String>,
+    /// Only this user's.
+    pub user_id: Option<UserId>,
+    /// Only about this resource.
+    pub resource_id: Option<Uuid>,
+    /// From this moment on.
+    pub from: Option<Timestamp>,
+    /// Before this moment.
+    pub to: Option<Timestamp>,
+}

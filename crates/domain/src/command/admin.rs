@@ -1,0 +1,93 @@
+//! Commands on accounts, users, tenants and the audit log.
+
+use super::command;
+use crate::audit::AuditFilter;
+use crate::ids::{TenantId, UserId};
+use crate::page::PageRequest;
+use crate::role::Role;
+use crate::text::{Label, Title};
+use serde::Serialize;
+
+/// Read one's own account.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct ReadAccount;
+command!(ReadAccount: Read Account as AccountRead);
+
+/// Read the audit log: admins and auditors their tenant's, others their own rows.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ListAudit {
+    /// Which rows.
+    pub filter: AuditFilter,
+    /// Which page.
+    #[serde(skip)]
+    pub page: PageRequest,
+}
+command!(ListAudit: List AuditLogs as AuditRead);
+
+/// List the tenant's users.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ListUsers {
+    /// Which page.
+    #[serde(skip)]
+    pub page: PageRequest,
+}
+command!(ListUsers: List Users as AdminUserList);
+
+/// Make a user before the first login.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct CreateUser {
+    /// The token issuer that will vouch for the user; `None`: the platform's first configured one.
+    pub issuer: Option<String>,
+    /// The issuer's stable id of the user.
+    pub external_id: Label,
+    /// E-mail.
+    pub email: Label,
+    /// Name.
+    pub display_name: Option<Label>,
+    /// Role.
+    pub role: Role,
+}
+command!(CreateUser: Create Users as AdminUserCreated);
+
+/// Change a user's role or switch the user on or off.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct UpdateUser {
+    /// Which one.
+    pub id: UserId,
+    /// New role.
+    pub role: Option<Role>,
+    /// Switch on or off.
+    pub is_active: Option<bool>,
+}
+command!(UpdateUser: Update Users as AdminRoleChanged, target User(id));
+
+/// List the tenants. For `platform_admin` only.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ListTenants {
+    /// Which page.
+    #[serde(skip)]
+    pub page: PageRequest,
+}
+command!(ListTenants: List Tenants as AdminTenantList);
+
+/// Make a tenant. For `platform_admin` only.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct CreateTenant {
+    /// Full name.
+    pub name: Title,
+    /// Short name: 1 to 64 of `a–z 0–9 -`, starting with a letter or digit.
+    pub slug: String,
+}
+command!(CreateTenant: Create Tenants as AdminTenantCreated);
+
+/// Switch a tenant on or off, or rename it. For `platform_admin` only.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct UpdateTenant {
+    /// Which one.
+    pub id: TenantId,
+    /// New name.
+    pub name: Option<Title>,
+    /// Switch on or off.
+    pub is_active: Option<bool>,
+}
+command!(UpdateTenant: Update Tenants as AdminTenantChanged, target Tenant(id));

@@ -1,0 +1,105 @@
+//! Commands on conversations, chat turns and runs.
+
+use super::command;
+use crate::conversation::ConversationPatch;
+use crate::ids::{ConversationId, RunId};
+use crate::model::ModelTier;
+use crate::page::PageRequest;
+use crate::role::words;
+use crate::search::SearchFilters;
+use crate::text::{MessageText, Title};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Start a conversation.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct CreateConversation {
+    /// Title, if it has one.
+    pub title: Option<Title>,
+    /// The tier its turns use unless a turn says otherwise.
+    pub model: Option<ModelTier>,
+    /// The client's own data: a JSON object.
+    pub metadata: Value,
+}
+command!(CreateConversation: Create Conversations as ConversationCreate);
+
+/// List the caller's conversations.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ListConversations {
+    /// Which page.
+    #[serde(skip)]
+    pub page: PageRequest,
+}
+command!(ListConversations: List Conversations as ConversationList);
+
+/// Read a conversation with its messages.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct GetConversation {
+    /// Which one.
+    pub id: ConversationId,
+}
+command!(GetConversation: Read Conversations as ConversationRead, target Conversation(id));
+
+/// Change a conversation.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct UpdateConversation {
+    /// Which one.
+    pub id: ConversationId,
+    /// What to change.
+    pub patch: ConversationPatch,
+}
+command!(UpdateConversation: Update Conversations as ConversationUpdate, target Conversation(id));
+
+/// Delete a conversation with its messages.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct DeleteConversation {
+    /// Which one.
+    pub id: ConversationId,
+}
+command!(DeleteConversation: Delete Conversations as ConversationDelete, target Conversation(id));
+
+words! {
+    /// Whether a turn looks into the documents.
+    RetrievalMode {
+        /// When the message looks like a question that documents can answer.
+        Auto = "auto",
+        /// Always.
+        Always = "always",
+        /// Never: no embedding call is made.
+        Never = "never",
+    }
+}
+
+/// Say something in a conversation and get an answer.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct SendMessage {
+    /// In which conversation.
+    pub conversation: ConversationId,
+    /// What is said.
+    pub message: MessageText,
+    /// The tier, if not the conversation's.
+    pub model: Option<ModelTier>,
+    /// Whether to look into the documents.
+    pub retrieval: RetrievalMode,
+    /// Where to look.
+    pub filters: SearchFilters,
+}
+command!(SendMessage: Create Conversations as ChatRequest, target Conversation(conversation), documents filters.document_ids);
+
+/// Read a run's events again.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ResumeRun {
+    /// Which run.
+    pub run: RunId,
+    /// Only events after this one; 0 means all.
+    pub after: u64,
+}
+command!(ResumeRun: Read Conversations as ChatResume, target Run(run));
+
+/// Stop a run.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct CancelRun {
+    /// Which run.
+    pub run: RunId,
+}
+command!(CancelRun: Update Conversations as ChatCancel, target Run(run));

@@ -1,0 +1,95 @@
+//! Commands: what a caller asks for, parsed and bounded, one type per operation.
+//!
+//! A command names its resource, operation and audit event as constants, so the gate decides and records it without
+//! knowing the use case. A new operation is a new type here, a row in `policy::matrix`, a method on `policy::Gate`.
+
+mod admin;
+mod conversation;
+mod document;
+mod knowledge;
+
+pub use admin::{CreateTenant, CreateUser, ListAudit, ListTenants, ListUsers, ReadAccount, UpdateTenant, UpdateUser};
+pub use conversation::{
+    CancelRun, CreateConversation, DeleteConversation, GetConversation, ListConversations, ResumeRun, RetrievalMode,
+    SendMessage, UpdateConversation,
+};
+pub use document::{DeleteDocument, DownloadDocument, GetDocument, ListDocuments, UploadDocument, UploadForm};
+pub use knowledge::{CreateMemory, DeleteMemory, ListMemories, SearchDocuments};
+
+use crate::audit::EventType;
+use crate::ids::{ConversationId, DocumentId, MemoryId, RunId, TenantId, UserId};
+use crate::role::{Operation, Resource};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// The one thing that a command is about. The gate looks it up before it grants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// A conversation: must be the caller's own.
+    Conversation(ConversationId),
+    /// A run: must be the caller's own; runs live in the runtime, which answers not-found itself.
+    Run(RunId),
+    /// A document: must be within the caller's clearance; to delete it, the caller's own or an admin's.
+    Document(DocumentId),
+    /// A memory: must be the caller's own.
+    Memory(MemoryId),
+    /// A user of the tenant.
+    User(UserId),
+    /// A tenant.
+    Tenant(TenantId),
+}
+
+impl Target {
+    /// The bare id, for the audit row.
+    #[must_use]
+    pub fn id(self) -> Uuid {
+        match self {
+            Self::Conversation(id) => id.as_uuid(),
+            Self::Run(id) => id.as_uuid(),
+            Self::Document(id) => id.as_uuid(),
+            Self::Memory(id) => id.as_uuid(),
+            Self::User(id) => id.as_uuid(),
+            Self::Tenant(id) => id.as_uuid(),
+        }
+    }
+}
+
+/// Something a caller asks for.
+///
+/// `Serialize` is for the keyed hash in the audit row only: the same request gives the same hash.
+pub trait Command: Serialize + Send + Sync {
+    /// What kind of thing it is about.
+    const RESOURCE: Resource;
+    /// What is done to it.
+    const OPERATION: Operation;
+    /// Under which event it is recorded.
+    const EVENT: EventType;
+
+    /// Which one it is about.
+    fn target(&self) -> Option<Target> {
+        None
+    }
+
+    /// Further documents that it names: each must exist and be within the caller's clearance.
+    fn documents(&self) -> &[DocumentId] {
+        &[]
+    }
+}
+
+/// Writes out [`Command`] for a type: constants, and the target if there is one.
+macro_rules! command {
+    ($type:ty: $operation:ident $resource:ident as $event:ident $(, target $target:ident($field:ident))? $(, documents $($docs:ident).+)?) => {
+        impl $crate::command::Command for $type {
+            const RESOURCE: $crate::role::Resource = $crate::role::Resource::$resource;
+            const OPERATION: $crate::role::Operation = $crate::role::Operation::$operation;
+            const EVENT: $crate::audit::EventType = $crate::audit::EventType::$event;
+            $(fn target(&self) -> Option<$crate::command::Target> {
+                Some($crate::command::Target::$target(self.$field))
+            })?
+            $(fn documents(&self) -> &[$crate::ids::DocumentId] {
+                &self.$($docs).+
+            })?
+        }
+    };
+}
+pub(crate) use command;

@@ -1,0 +1,146 @@
+//! Conversations, messages and citations.
+
+use crate::ids::{ChunkId, ConversationId, DocumentId, MessageId, UserId};
+use crate::model::ModelTier;
+use crate::role::words;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A conversation, owned by one user.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Conversation {
+    /// Id.
+    pub id: ConversationId,
+    /// The owner.
+    pub user_id: UserId,
+    /// Title, if it has one.
+    pub title: Option<String>,
+    /// The tier its turns use unless a turn says otherwise.
+    pub model: Option<ModelTier>,
+    /// The client's own data: a JSON object.
+    pub metadata: Value,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed or spoken in last.
+    pub updated_at: Timestamp,
+}
+
+words! {
+    /// Who speaks.
+    MessageRole {
+        /// The platform's instructions.
+        System = "system",
+        /// The user.
+        User = "user",
+        /// The model.
+        Assistant = "assistant",
+        /// A tool's result.
+        Tool = "tool",
+    }
+}
+
+words! {
+    /// How far a message got.
+    MessageStatus {
+        /// The answer is being written.
+        Streaming = "streaming",
+        /// Whole.
+        Complete = "complete",
+        /// Stopped by the user or because nobody was listening; what was generated is kept.
+        Cancelled = "cancelled",
+        /// The model broke off; what was generated is kept.
+        Error = "error",
+    }
+}
+
+/// A message.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Message {
+    /// Id.
+    pub id: MessageId,
+    /// Its conversation.
+    pub conversation_id: ConversationId,
+    /// Place in the conversation, from 1; creation times cannot order messages of one transaction.
+    pub seq: i64,
+    /// Who speaks.
+    pub role: MessageRole,
+    /// The text.
+    pub content: String,
+    /// How far it got.
+    pub status: MessageStatus,
+    /// Tokens, where known.
+    pub token_count: Option<i32>,
+    /// The passages that an answer rests on.
+    pub citations: Vec<Citation>,
+    /// The model that wrote an answer.
+    pub model: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A message to be appended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewMessage {
+    /// Id.
+    pub id: MessageId,
+    /// Who speaks.
+    pub role: MessageRole,
+    /// The text; empty for an answer yet to come.
+    pub content: String,
+    /// How far it got.
+    pub status: MessageStatus,
+    /// Tokens, where known.
+    pub token_count: Option<i32>,
+}
+
+/// How an answer ended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FinishedAnswer {
+    /// The text, as far as it came.
+    pub content: String,
+    /// How it ended.
+    pub status: MessageStatus,
+    /// Output tokens, where known.
+    pub token_count: Option<i32>,
+    /// What it cites.
+    pub citations: Vec<Citation>,
+    /// The model that wrote it.
+    pub model: Option<String>,
+    /// More about the run: a JSON object (finish reason, degraded, usage).
+    pub metadata: Value,
+}
+
+/// What a client may change of a conversation. A field that is `None` stays as it is.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+pub struct ConversationPatch {
+    /// New title.
+    pub title: Option<String>,
+    /// New default tier.
+    pub model: Option<ModelTier>,
+    /// New metadata.
+    pub metadata: Option<Value>,
+}
+
+/// A passage that an answer rests on; the answer's text marks it `[n]`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Citation {
+    /// The number in the text, from 1.
+    pub n: u32,
+    /// The document.
+    pub document_id: DocumentId,
+    /// Its file name.
+    pub doc: String,
+    /// Its title.
+    pub title: String,
+    /// Page in the file, from 1; `None` for formats without pages.
+    pub page: Option<u32>,
+    /// Heading path.
+    pub section: Option<String>,
+    /// The passage.
+    pub chunk_id: ChunkId,
+    /// The words that support the answer.
+    pub quote: String,
+    /// How well the passage matched, 0 to 1.
+    pub score: f32,
+}

@@ -1,0 +1,170 @@
+//! Documents, their passages, and what can go wrong with them.
+
+use crate::ids::{ChunkId, DocumentId, UserId};
+use crate::role::{Classification, words};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+words! {
+    /// Where a document stands in ingestion.
+    DocumentStatus {
+        /// Stored, waiting for the worker.
+        Pending = "pending",
+        /// Being read, chunked and embedded.
+        Processing = "processing",
+        /// Searchable.
+        Ready = "ready",
+        /// Not searchable; the reason stands beside it.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// Why a document could not be ingested.
+    FailureCode {
+        /// Encrypted with a password.
+        Encrypted = "encrypted",
+        /// Larger than the limits, before or after decompression.
+        TooLarge = "too_large",
+        /// Not readable as what it claims to be.
+        Corrupt = "corrupt",
+        /// Took longer than allowed.
+        Timeout = "timeout",
+        /// Holds no text, a scan for instance.
+        NoText = "no_text",
+        /// A kind of content that no reader handles.
+        Unsupported = "unsupported",
+    }
+}
+
+/// Why a document failed, for programs and for people.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DocumentFailure {
+    /// For programs.
+    pub code: FailureCode,
+    /// For people: a sentence that says what to do.
+    pub detail: String,
+}
+
+/// A document.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Document {
+    /// Id.
+    pub id: DocumentId,
+    /// The file name as uploaded; a label, never a path.
+    pub filename: String,
+    /// Title, from the file's metadata or its name.
+    pub title: String,
+    /// Type as recognized from the content.
+    pub mime_type: String,
+    /// Size in bytes.
+    pub file_size_bytes: i64,
+    /// SHA-256 of the bytes, lower-case hex.
+    pub sha256: String,
+    /// Where the blob store keeps the bytes.
+    pub storage_path: String,
+    /// Kind of document: procedure, manual, report, …
+    pub doc_type: Option<String>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// How far it may travel.
+    pub classification: Classification,
+    /// Where it stands.
+    pub status: DocumentStatus,
+    /// Why it failed.
+    pub failure: Option<DocumentFailure>,
+    /// Pages, for formats that have them.
+    pub page_count: Option<i32>,
+    /// Passages indexed.
+    pub chunk_count: i32,
+    /// The client's own data: a JSON object.
+    pub metadata: Value,
+    /// Who uploaded it.
+    pub uploaded_by: UserId,
+    /// When it was uploaded.
+    pub created_at: Timestamp,
+    /// When its state changed last.
+    pub updated_at: Timestamp,
+}
+
+/// A document to be recorded, its bytes stored already.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewDocument {
+    /// Id.
+    pub id: DocumentId,
+    /// The file name as uploaded.
+    pub filename: String,
+    /// Title until the file's own is known.
+    pub title: String,
+    /// Type as recognized from the content.
+    pub mime_type: String,
+    /// Size in bytes.
+    pub file_size_bytes: i64,
+    /// SHA-256, lower-case hex; the same bytes are one document per tenant.
+    pub sha256: String,
+    /// Where the blob store keeps the bytes.
+    pub storage_path: String,
+    /// Kind of document.
+    pub doc_type: Option<String>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// How far it may travel.
+    pub classification: Classification,
+    /// The client's own data: a JSON object.
+    pub metadata: Value,
+    /// Who uploads it.
+    pub uploaded_by: UserId,
+}
+
+/// A change of a document's ingestion state.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Progress {
+    /// A worker took it up.
+    Processing,
+    /// Its passages are in.
+    Ready {
+        /// Title found in the file, if any.
+        title: Option<String>,
+        /// Pages, for formats that have them.
+        page_count: Option<i32>,
+        /// Passages indexed.
+        chunk_count: i32,
+    },
+    /// It cannot be ingested.
+    Failed(DocumentFailure),
+}
+
+/// Which documents to list.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct DocumentFilter {
+    /// Only in this state.
+    pub status: Option<DocumentStatus>,
+    /// Only with this tag.
+    pub tag: Option<String>,
+    /// Only of this kind.
+    pub doc_type: Option<String>,
+}
+
+/// A passage to be indexed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewChunk {
+    /// Id.
+    pub id: ChunkId,
+    /// Place in the document, from 0.
+    pub chunk_index: i32,
+    /// The passage as cited.
+    pub content: String,
+    /// What the lexical index reads beside the content: title and heading path.
+    pub context: String,
+    /// Tokens of the content, by the embedding model's tokenizer.
+    pub token_count: i32,
+    /// Page in the file, from 1; `None` for formats without pages.
+    pub page: Option<i32>,
+    /// Heading path.
+    pub section: Option<String>,
+    /// The embedding: as many numbers as the model has dimensions, of unit length.
+    pub embedding: Vec<f32>,
+    /// The model that made it; vectors of two models are never compared.
+    pub embedding_model: String,
+}

@@ -1,0 +1,5 @@
+//! In-memory implementations of the ports, for tests and examples. They pass the same suites as the real ones.
+
+mod system;
+
+pub use system::{ManualClock, SequentialIds};

@@ -1,0 +1,109 @@
+//! Where the bytes of documents lie.
+
+use crate::error::{Classify, ErrorKind};
+use crate::ids::TenantId;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+/// Bytes arriving or leaving piece by piece.
+pub type ByteStream = BoxStream<'static, Result<Bytes, BlobError>>;
+
+/// A blob as stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredBlob {
+    /// Its key: random, below the tenant's own folder; never made from a file name.
+    pub key: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256, lower-case hex.
+    pub sha256: String,
+}
+
+/// A part of a blob: `len` bytes from `start`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ByteRange {
+    /// First byte, from 0.
+    pub start: u64,
+    /// How many.
+    pub len: u64,
+}
+
+/// Why bytes could not be kept or fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// More bytes than allowed; nothing is kept of them.
+    #[error("more than the allowed {limit} bytes")]
+    TooLarge {
+        /// Most bytes.
+        limit: u64,
+    },
+    /// The sender broke off; nothing is kept.
+    #[error("the upload broke off: {reason}")]
+    BrokenOff {
+        /// What happened.
+        reason: String,
+    },
+    /// No such blob.
+    #[error("blob {key} does not exist")]
+    Missing {
+        /// Its key.
+        key: String,
+    },
+    /// The storage failed.
+    #[error("blob storage failed while {doing}")]
+    Storage {
+        /// What it was doing.
+        doing: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Classify for BlobError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::BrokenOff { .. } => ErrorKind::Malformed,
+            Self::Missing { .. } => ErrorKind::Internal,
+            Self::Storage { .. } => ErrorKind::Unavailable,
+        }
+    }
+
+    fn public_detail(&self) -> Option<String> {
+        match self {
+            Self::TooLarge { limit } => Some(format!("The file is larger than the allowed {} MiB.", limit >> 20)),
+            Self::BrokenOff { .. } => Some("The upload broke off before the whole file arrived.".to_owned()),
+            Self::Missing { .. } | Self::Storage { .. } => None,
+        }
+    }
+}
+
+/// Keeps blobs, each tenant's apart.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait BlobStore: Send + Sync {
+    /// Stores the stream whole or not at all: once this returns, the bytes survive a crash.
+    ///
+    /// # Errors
+    /// [`BlobError::TooLarge`] past `max_bytes`, [`BlobError::BrokenOff`] where the stream fails; nothing is kept then.
+    async fn put(&self, tenant: TenantId, bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError>;
+
+    /// Opens a blob of the tenant, or a part of it.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`] where there is none of that key in the tenant's folder.
+    async fn open(&self, tenant: TenantId, key: &str, range: Option<ByteRange>) -> Result<ByteStream, BlobError>;
+
+    /// Removes a blob; one that is not there is no error.
+    ///
+    /// # Errors
+    /// Where the storage fails.
+    async fn delete(&self, tenant: TenantId, key: &str) -> Result<(), BlobError>;
+
+    /// Whether the storage can be written to, for readiness.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    async fn check(&self) -> Result<(), BlobError>;
+}

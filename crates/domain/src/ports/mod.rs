@@ -1,0 +1,22 @@
+//! The traits that several layers call. `data` and `model-client` implement them; `platform-server` wires them up.
+
+mod blob;
+mod model;
+mod store;
+mod system;
+
+pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
+pub use model::{ChatModel, Embedder};
+pub use store::{
+    AuditReader, AuditRepo, ChunkRepo, ConversationRepo, Directory, DocumentRepo, InsertedDocument, JobQueue, JobRepo,
+    Lease, LeasedJob, MemoryRepo, MessageRepo, NewTenant, Store, StoreError, TenantPatch, TenantTx, UserRepo,
+};
+pub use system::{Clock, IdGen};
+
+#[cfg(feature = "mocks")]
+pub use {
+    blob::MockBlobStore,
+    model::{MockChatModel, MockEmbedder},
+    store::{MockAuditReader, MockDirectory, MockJobQueue, MockStore},
+    system::{MockClock, MockIdGen},
+};

@@ -1,0 +1,180 @@
+//! The database, as the layers above see it: transactions of one tenant, and a handful of named cross-tenant methods.
+
+mod jobs;
+mod repos;
+
+#[cfg(feature = "mocks")]
+pub use jobs::MockJobQueue;
+pub use jobs::{JobQueue, JobRepo, Lease, LeasedJob};
+pub use repos::{
+    AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, InsertedDocument, MemoryRepo, MessageRepo, UserRepo,
+};
+
+use crate::audit::{AuditFilter, AuditRecord};
+use crate::error::{Classify, ErrorKind};
+use crate::ids::TenantId;
+use crate::page::{Page, PageRequest};
+use crate::scope::TenantScope;
+use crate::tenant::Tenant;
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection, or none free in time.
+    #[error("the database is not available while {doing}")]
+    Unavailable {
+        /// What it was doing.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The row clashes with another, or names one that is not there.
+    #[error("{what} conflicts with what is stored")]
+    Conflict {
+        /// What.
+        what: &'static str,
+    },
+    /// The statement failed: a defect of ours.
+    #[error("the database refused {doing}")]
+    Failed {
+        /// What it was doing.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Classify for StoreError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Failed { .. } => ErrorKind::Internal,
+        }
+    }
+
+    fn public_detail(&self) -> Option<String> {
+        match self {
+            Self::Unavailable { .. } => Some("The database is not available at the moment.".to_owned()),
+            Self::Conflict { what } => Some(format!("{what} conflicts with what is stored.")),
+            Self::Failed { .. } => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::Unavailable { .. }).then_some(Duration::from_secs(5))
+    }
+}
+
+/// Opens transactions.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// A transaction in which only the scope's tenant exists, and of user-owned rows only the scope's user's.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError>;
+
+    /// Whether the database answers, for readiness.
+    ///
+    /// # Errors
+    /// Where it does not.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// A transaction of one tenant: the only source of repositories. Dropping it rolls back.
+#[async_trait]
+pub trait TenantTx: Send {
+    /// Conversations of the scope's user.
+    fn conversations(&mut self) -> &mut dyn ConversationRepo;
+    /// Messages of the scope's user.
+    fn messages(&mut self) -> &mut dyn MessageRepo;
+    /// Documents of the tenant.
+    fn documents(&mut self) -> &mut dyn DocumentRepo;
+    /// Passages of the tenant's documents.
+    fn chunks(&mut self) -> &mut dyn ChunkRepo;
+    /// Memories of the scope's user.
+    fn memories(&mut self) -> &mut dyn MemoryRepo;
+    /// The audit log, to write to.
+    fn audit(&mut self) -> &mut dyn AuditRepo;
+    /// Users of the tenant.
+    fn users(&mut self) -> &mut dyn UserRepo;
+    /// The tenant's queued work.
+    fn jobs(&mut self) -> &mut dyn JobRepo;
+
+    /// Makes everything lasting.
+    ///
+    /// # Errors
+    /// Where the database does not confirm it.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Reads the audit log, with a role of its own that can do nothing else.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait AuditReader: Send + Sync {
+    /// Rows of the scope's tenant, newest first.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn read(
+        &self,
+        scope: &TenantScope,
+        filter: &AuditFilter,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRecord>, StoreError>;
+}
+
+/// A tenant to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewTenant {
+    /// Id.
+    pub id: TenantId,
+    /// Full name.
+    pub name: String,
+    /// Short name.
+    pub slug: String,
+}
+
+/// What may change of a tenant.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TenantPatch {
+    /// New name.
+    pub name: Option<String>,
+    /// Switch on or off.
+    pub is_active: Option<bool>,
+}
+
+/// The few cross-tenant operations, each a database function of its own.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// The tenant with this id or slug; exactly one row or none, and never a list.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn tenant(&self, id_or_slug: &str) -> Result<Option<Tenant>, StoreError>;
+
+    /// Tenants, newest first. The gate lets only `platform_admin` here.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn list_tenants(&self, page: &PageRequest) -> Result<Page<Tenant>, StoreError>;
+
+    /// Makes a tenant.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where name or slug are taken.
+    async fn create_tenant(&self, tenant: NewTenant) -> Result<Tenant, StoreError>;
+
+    /// Changes a tenant; `None` where there is none of that id.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where the name is taken.
+    async fn update_tenant(&self, id: TenantId, patch: TenantPatch) -> Result<Option<Tenant>, StoreError>;
+}

@@ -1,0 +1,170 @@
+//! Repositories: what can be done with rows, in domain words. They never begin or commit; not-found is `Ok(None)`.
+
+use super::StoreError;
+use crate::audit::{AuditSubject, Outcome};
+use crate::authorized::AuditReceipt;
+use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
+use crate::document::{Document, DocumentFilter, NewChunk, NewDocument, Progress};
+use crate::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, UserId};
+use crate::memory::Memory;
+use crate::page::{Page, PageRequest};
+use crate::role::Classification;
+use crate::search::{Passage, RankedPassage, SearchScope};
+use crate::time::Timestamp;
+use crate::user::{Identity, Membership, NewUser, User, UserPatch};
+use async_trait::async_trait;
+
+/// Conversations of the scope's user.
+#[async_trait]
+pub trait ConversationRepo: Send {
+    /// Stores a new one.
+    async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError>;
+    /// Reads one.
+    async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
+    /// Lists them, newest first.
+    async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError>;
+    /// Changes one.
+    async fn update(
+        &mut self,
+        id: ConversationId,
+        patch: &ConversationPatch,
+        now: Timestamp,
+    ) -> Result<Option<Conversation>, StoreError>;
+    /// Deletes one with its messages; `false` where there is none.
+    async fn delete(&mut self, id: ConversationId) -> Result<bool, StoreError>;
+}
+
+/// Messages of the scope's user.
+#[async_trait]
+pub trait MessageRepo: Send {
+    /// Appends messages in this order, each with the next `seq`; concurrent turns never share one. `None` where the
+    /// conversation is not there.
+    async fn append(
+        &mut self,
+        conversation: ConversationId,
+        messages: &[NewMessage],
+        now: Timestamp,
+    ) -> Result<Option<Vec<Message>>, StoreError>;
+    /// Closes an answer that was appended as `streaming`; `false` where it is not there or closed already.
+    async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError>;
+    /// The newest `limit` messages, oldest of them first.
+    async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
+    /// Closes answers that still say `streaming` and were begun before `before`: their process died. Returns how many.
+    async fn close_abandoned(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// What came of inserting a document.
+#[derive(Clone, PartialEq, Debug)]
+pub enum InsertedDocument {
+    /// It is new.
+    New(Document),
+    /// The tenant has a document with the same bytes.
+    Duplicate(Document),
+}
+
+/// Documents of the tenant.
+#[async_trait]
+pub trait DocumentRepo: Send {
+    /// Stores a new one, or finds the one with the same bytes.
+    async fn insert(&mut self, document: &NewDocument, now: Timestamp) -> Result<InsertedDocument, StoreError>;
+    /// Reads one within `clearance`.
+    async fn get(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError>;
+    /// Lists those within `clearance`, newest first.
+    async fn list(
+        &mut self,
+        filter: &DocumentFilter,
+        clearance: Classification,
+        page: &PageRequest,
+    ) -> Result<Page<Document>, StoreError>;
+    /// Moves one on in ingestion; `false` where there is none.
+    async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError>;
+    /// Deletes one with its passages and queued work; returns it, so that its bytes can follow.
+    async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError>;
+}
+
+/// Passages of the tenant's documents.
+#[async_trait]
+pub trait ChunkRepo: Send {
+    /// Swaps a document's passages for these.
+    async fn replace(&mut self, document: DocumentId, chunks: &[NewChunk], now: Timestamp) -> Result<(), StoreError>;
+    /// The passages nearest to a unit vector of `model`, by cosine similarity, best first. Only documents that are
+    /// `ready`.
+    async fn nearest(
+        &mut self,
+        embedding: &[f32],
+        model: &str,
+        scope: &SearchScope,
+        limit: u32,
+    ) -> Result<Vec<RankedPassage>, StoreError>;
+    /// The passages that hold words of the query, by BM25, best first. Only documents that are `ready`.
+    async fn lexical(&mut self, query: &str, scope: &SearchScope, limit: u32)
+    -> Result<Vec<RankedPassage>, StoreError>;
+    /// A document's passages in order, from `from_index` on.
+    async fn of_document(
+        &mut self,
+        document: DocumentId,
+        clearance: Classification,
+        from_index: i32,
+        limit: u32,
+    ) -> Result<Vec<Passage>, StoreError>;
+    /// These passages, as far as they are there and within `clearance`, in no particular order.
+    async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
+}
+
+/// Memories of the scope's user.
+#[async_trait]
+pub trait MemoryRepo: Send {
+    /// Stores a new one.
+    async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError>;
+    /// Reads one.
+    async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError>;
+    /// Lists them, newest first.
+    async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError>;
+    /// The most important ones that have not expired, at most `limit`.
+    async fn most_important(&mut self, now: Timestamp, limit: u32) -> Result<Vec<Memory>, StoreError>;
+    /// Deletes one; `false` where there is none.
+    async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError>;
+}
+
+/// The audit log, to write to. Rows are only ever inserted.
+#[async_trait]
+pub trait AuditRepo: Send {
+    /// Records that something is about to start. The receipt is worth something once the transaction committed.
+    async fn intent(&mut self, id: AuditId, subject: &AuditSubject, now: Timestamp)
+    -> Result<AuditReceipt, StoreError>;
+    /// Records how it ended.
+    async fn outcome(
+        &mut self,
+        id: AuditId,
+        receipt: AuditReceipt,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// Records something that needs no pair: a login, a refusal.
+    async fn event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError>;
+}
+
+/// Users of the tenant.
+#[async_trait]
+pub trait UserRepo: Send {
+    /// Provisions the user at first login; at a later one brings role (if the token has one), e-mail, name and
+    /// `last_login` up to date. Safe for parallel first requests: one row.
+    async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
+    /// Records that a token (by the keyed hash of it) was seen; `true` the first time.
+    async fn first_use_of_token(
+        &mut self,
+        user: UserId,
+        token_hash: &str,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// The user with the tenant's state.
+    async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError>;
+    /// Reads one.
+    async fn get(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
+    /// Lists them, newest first.
+    async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError>;
+    /// Makes one; a conflict where (issuer, external id) is taken.
+    async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError>;
+    /// Changes one.
+    async fn update(&mut self, id: UserId, patch: UserPatch) -> Result<Option<User>, StoreError>;
+}

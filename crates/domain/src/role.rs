@@ -1,0 +1,155 @@
+//! Roles, resources, operations and classification: the words in which access is decided.
+
+/// A word that is none of the known ones.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{value:?} is none of {expected}")]
+pub struct UnknownWord {
+    /// What was given.
+    pub value: String,
+    /// The words that are known, separated by `|`.
+    pub expected: &'static str,
+}
+
+/// Defines an enum whose variants have one fixed lower-case word each, in JSON, SQL and logs alike.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// All values, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The fixed word.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::role::UnknownWord;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err($crate::role::UnknownWord { value: text.to_owned(), expected: $crate::role::words!(@join $($word)+) }),
+                }
+            }
+        }
+    };
+    (@join $first:literal $($rest:literal)*) => { concat!($first $(, "|", $rest)*) };
+}
+pub(crate) use words;
+
+words! {
+    /// A user's role within a tenant, weakest first, so that `role >= min_role` reads as it means.
+    Role {
+        /// Reads: chat, search, documents up to `internal`.
+        Viewer = "viewer",
+        /// Works: uploads documents, sees up to `restricted` unless the tenant says less.
+        User = "user",
+        /// Runs the tenant: users, documents, audit log.
+        Admin = "admin",
+    }
+}
+
+words! {
+    /// A power beside the role.
+    Grant {
+        /// Creates and switches off tenants; given by configuration to named (issuer, subject) pairs only.
+        PlatformAdmin = "platform_admin",
+        /// Reads the tenant's audit log.
+        Auditor = "auditor",
+        /// Decides on approvals.
+        Approver = "approver",
+    }
+}
+
+words! {
+    /// What an operation is about.
+    Resource {
+        /// Conversations and their messages and runs.
+        Conversations = "conversations",
+        /// Documents, their content and status.
+        Documents = "documents",
+        /// Passages found by a search.
+        Search = "search",
+        /// What a user asked the platform to remember.
+        Memories = "memories",
+        /// The audit log.
+        AuditLogs = "audit_logs",
+        /// The tenant's users.
+        Users = "users",
+        /// Tenants themselves.
+        Tenants = "tenants",
+        /// The caller's own account.
+        Account = "account",
+    }
+}
+
+words! {
+    /// What is done to a resource.
+    Operation {
+        /// See which there are.
+        List = "list",
+        /// Read one.
+        Read = "read",
+        /// Make one.
+        Create = "create",
+        /// Change one.
+        Update = "update",
+        /// Remove one.
+        Delete = "delete",
+        /// Let somebody else see one.
+        Share = "share",
+        /// Take many out at once.
+        Export = "export",
+    }
+}
+
+words! {
+    /// How far a document may travel, lowest first.
+    Classification {
+        /// For everybody.
+        Public = "public",
+        /// For everybody of the tenant. The default.
+        Internal = "internal",
+        /// For those who work with it.
+        Confidential = "confidential",
+        /// For a named few.
+        Restricted = "restricted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_round_trip_and_unknown_ones_name_the_choices() {
+        for c in Classification::ALL {
+            assert_eq!(c.as_str().parse(), Ok(*c));
+        }
+        let error = "secret".parse::<Classification>().expect_err("unknown");
+        assert_eq!(
+            error.to_string(),
+            r#""secret" is none of public|internal|confidential|restricted"#
+        );
+    }
+
+    #[test]
+    fn roles_and_classes_are_ordered_from_weak_to_strong() {
+        assert!(Role::Viewer < Role::User && Role::User < Role::Admin);
+        assert!(Classification::Public < Classification::Internal);
+        assert!(Classification::Confidential < Classification::Restricted);
+    }
+}

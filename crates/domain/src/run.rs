@@ -1,0 +1,143 @@
+//! A run: one answer being written, as a numbered sequence of events that can be read again.
+
+use crate::conversation::Citation;
+use crate::error::Problem;
+use crate::ids::{MessageId, RunId};
+use crate::role::words;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+words! {
+    /// Why an answer ended.
+    FinishReason {
+        /// It was complete.
+        Stop = "stop",
+        /// The model's output limit.
+        Length = "length",
+        /// The model wants tools called.
+        ToolCalls = "tool_calls",
+        /// The server's content filter.
+        ContentFilter = "content_filter",
+        /// It was stopped.
+        Cancelled = "cancelled",
+        /// The model broke off.
+        Error = "error",
+    }
+}
+
+words! {
+    /// How a tool call ended.
+    ToolStatus {
+        /// With a result.
+        Success = "success",
+        /// With a failure.
+        Error = "error",
+        /// Not allowed.
+        Denied = "denied",
+    }
+}
+
+/// Tokens read and written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub input_tokens: u32,
+    /// Tokens of the answer.
+    pub output_tokens: u32,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+    }
+}
+
+/// Something that happened in a run.
+#[derive(Clone, PartialEq, Debug)]
+pub enum RunEvent {
+    /// The run began.
+    Started {
+        /// The run.
+        run_id: RunId,
+        /// The answer's message.
+        message_id: MessageId,
+        /// The tier asked for.
+        model: String,
+    },
+    /// The next piece of the answer.
+    Delta {
+        /// The piece.
+        text: String,
+    },
+    /// A tool is being called.
+    ToolStarted {
+        /// The call.
+        call_id: String,
+        /// The tool.
+        name: String,
+    },
+    /// A tool call ended.
+    ToolFinished {
+        /// The call.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// How.
+        status: ToolStatus,
+    },
+    /// The answer rests on this passage.
+    Cited(Citation),
+    /// The run ended with an answer, whole or not.
+    Finished(RunSummary),
+    /// The run broke off.
+    Failed(Problem),
+}
+
+impl RunEvent {
+    /// Whether nothing comes after it.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Finished(_) | Self::Failed(_))
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunSummary {
+    /// Why.
+    pub finish_reason: FinishReason,
+    /// Tokens.
+    pub usage: Usage,
+    /// The model that served.
+    pub model: String,
+    /// A fallback served, or a part (retrieval, say) was down.
+    pub degraded: bool,
+    /// The answer's message.
+    pub message_id: MessageId,
+}
+
+/// An event with its place in the run, from 1.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NumberedEvent {
+    /// Place, from 1: the SSE `id`.
+    pub seq: u64,
+    /// The event.
+    pub event: RunEvent,
+}
+
+/// A reader's view of a run: what came so far, then what comes. Dropping it says that the reader is gone.
+pub type EventStream = BoxStream<'static, NumberedEvent>;
+
+/// A whole answer, for clients that do not stream.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Answer {
+    /// The run.
+    pub run_id: RunId,
+    /// The text.
+    pub content: String,
+    /// What it cites.
+    pub citations: Vec<Citation>,
+    /// How it ended.
+    pub summary: RunSummary,
+}

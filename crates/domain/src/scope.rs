@@ -1,0 +1,60 @@
+//! For whom work runs: the tenant, the actor, the request.
+
+use crate::ids::{RequestId, TenantId, UserId};
+
+/// Who acts within a tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Actor {
+    /// A signed-in person or service account.
+    User(UserId),
+    /// The ingestion worker, on behalf of a queued job.
+    Worker,
+    /// The platform itself, before or without a known user (a refused token, for instance).
+    System,
+}
+
+/// The tenant and actor that every unit of work runs for.
+///
+/// A store transaction opens only with one, and the database's row security is set from it. Minted by `policy::authn`
+/// from a verified token and by `data::jobs` from a claimed job; nowhere else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TenantScope {
+    tenant: TenantId,
+    actor: Actor,
+    request: RequestId,
+}
+
+impl TenantScope {
+    /// Makes a scope. Banned by clippy outside `policy::authn`, `data::jobs` and the fakes.
+    #[must_use]
+    pub fn mint(tenant: TenantId, actor: Actor, request: RequestId) -> Self {
+        Self { tenant, actor, request }
+    }
+
+    /// The tenant whose rows are visible.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Who acts.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        self.actor
+    }
+
+    /// The acting user, if it is one.
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        match self.actor {
+            Actor::User(id) => Some(id),
+            Actor::Worker | Actor::System => None,
+        }
+    }
+
+    /// The request that this work belongs to.
+    #[must_use]
+    pub fn request(&self) -> &RequestId {
+        &self.request
+    }
+}

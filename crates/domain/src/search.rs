@@ -1,0 +1,82 @@
+//! Passages found for a query.
+
+use crate::ids::{ChunkId, DocumentId};
+use crate::role::Classification;
+use serde::{Deserialize, Serialize};
+
+/// What to search in.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SearchFilters {
+    /// Only these documents; empty means all.
+    pub document_ids: Vec<DocumentId>,
+    /// Only documents with at least one of these tags; empty means all.
+    pub tags: Vec<String>,
+    /// Only documents of this kind.
+    pub doc_type: Option<String>,
+}
+
+/// Where passages may come from: the caller's filters and, always, the caller's clearance.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SearchScope {
+    /// The caller's filters.
+    pub filters: SearchFilters,
+    /// Nothing classified higher is looked at; filtered in SQL, before ranking.
+    pub clearance: Classification,
+}
+
+/// A passage with where it stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Passage {
+    /// The passage's id.
+    pub chunk_id: ChunkId,
+    /// Its document.
+    pub document_id: DocumentId,
+    /// Place in the document, from 0.
+    pub chunk_index: i32,
+    /// The document's file name.
+    pub doc: String,
+    /// The document's title.
+    pub title: String,
+    /// Page in the file, from 1.
+    pub page: Option<u32>,
+    /// Heading path.
+    pub section: Option<String>,
+    /// The text.
+    pub content: String,
+    /// How far it may travel.
+    pub classification: Classification,
+}
+
+/// A passage as one side of the search ranks it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RankedPassage {
+    /// The passage.
+    pub passage: Passage,
+    /// Cosine similarity on the vector side, BM25 on the lexical one.
+    pub score: f32,
+}
+
+/// A passage as fused.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Hit {
+    /// The passage.
+    pub passage: Passage,
+    /// Fused score, 0 to 1.
+    pub score: f32,
+    /// Cosine similarity to the query, if the vector side found it.
+    pub similarity: Option<f32>,
+    /// BM25, if the lexical side found it.
+    pub bm25: Option<f32>,
+}
+
+/// What a search found.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Retrieval {
+    /// Best first.
+    pub hits: Vec<Hit>,
+    /// One side was down: the result is from the other alone.
+    pub degraded: bool,
+    /// Whether the best hits are good enough to answer from.
+    pub answerable: bool,
+}

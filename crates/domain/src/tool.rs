@@ -1,0 +1,67 @@
+//! Tools: what an agent may use, and what came of it.
+
+use crate::document::Document;
+use crate::memory::Memory;
+use crate::role::{Role, words};
+use crate::search::{Passage, Retrieval};
+use serde_json::Value;
+
+words! {
+    /// The tools of this version. None writes to a plant system.
+    ToolName {
+        /// Search over ingested documents.
+        RagSearch = "rag_search",
+        /// The text of one document.
+        DocumentRead = "document_read",
+        /// The documents the user may see.
+        DocumentList = "document_list",
+        /// What the user asked to remember.
+        MemoryRead = "memory_read",
+    }
+}
+
+/// A tool as the manifest names it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ToolSpec {
+    /// Its name.
+    pub name: ToolName,
+    /// What it does, for the model.
+    pub description: &'static str,
+    /// The weakest role that may call it.
+    pub min_role: Role,
+    /// Whether it changes a plant system. The registry refuses such tools in this version, whatever the role.
+    pub writes: bool,
+    /// JSON Schema of the arguments; unknown arguments are refused.
+    pub parameters: Value,
+}
+
+/// A call to a tool. Tenant and user are never arguments: they come from the permit.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ToolCall {
+    /// Ties the call to its result.
+    pub call_id: String,
+    /// The name as asked for, which may be no tool at all.
+    pub name: String,
+    /// The arguments: a JSON object.
+    pub arguments: Value,
+}
+
+/// What a tool returned.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ToolResult {
+    /// Passages found.
+    Retrieval(Retrieval),
+    /// Passages of one document, in order.
+    Text {
+        /// The document.
+        document: Box<Document>,
+        /// Its passages.
+        passages: Vec<Passage>,
+        /// There is more than was returned.
+        truncated: bool,
+    },
+    /// Documents.
+    Documents(Vec<Document>),
+    /// Memories.
+    Memories(Vec<Memory>),
+}

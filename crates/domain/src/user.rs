@@ -1,0 +1,118 @@
+//! Users, and what they may do at this moment.
+
+use crate::ids::UserId;
+use crate::role::{Classification, Grant, Role};
+use crate::tenant::TenantSettings;
+use crate::time::Timestamp;
+
+/// A user of a tenant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct User {
+    /// Id.
+    pub id: UserId,
+    /// Who vouches for the user: the token issuer.
+    pub issuer: String,
+    /// The issuer's stable id of the user (Entra: `oid`).
+    pub external_id: String,
+    /// E-mail, for display only; it never authorizes.
+    pub email: String,
+    /// Name, for display only.
+    pub display_name: Option<String>,
+    /// Role within the tenant.
+    pub role: Role,
+    /// Powers beside the role.
+    pub grants: Vec<Grant>,
+    /// A user who is switched off is refused at every request.
+    pub is_active: bool,
+    /// When a new token was first seen.
+    pub last_login: Option<Timestamp>,
+    /// When the user was made.
+    pub created_at: Timestamp,
+}
+
+/// Who a verified token speaks of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The token's issuer.
+    pub issuer: String,
+    /// The issuer's stable id of the user.
+    pub subject: String,
+    /// E-mail claim, if any.
+    pub email: Option<String>,
+    /// Name claim, if any.
+    pub name: Option<String>,
+    /// The role that the token's role claims map to; `None` where it has no role claim at all.
+    pub role: Option<Role>,
+}
+
+/// A user to be made by an admin.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewUser {
+    /// Id.
+    pub id: UserId,
+    /// Who will vouch for the user.
+    pub issuer: String,
+    /// The issuer's stable id.
+    pub external_id: String,
+    /// E-mail.
+    pub email: String,
+    /// Name.
+    pub display_name: Option<String>,
+    /// Role.
+    pub role: Role,
+}
+
+/// What an admin may change of a user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UserPatch {
+    /// New role.
+    pub role: Option<Role>,
+    /// Switch on or off.
+    pub is_active: Option<bool>,
+}
+
+/// What the database says of a user and tenant at the moment of a decision.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Membership {
+    /// The user.
+    pub user: User,
+    /// The tenant is switched on.
+    pub tenant_active: bool,
+    /// The tenant's settings.
+    pub settings: TenantSettings,
+}
+
+impl Membership {
+    /// The standing that follows, with `configured` grants beside those in the database.
+    #[must_use]
+    pub fn standing(&self, configured: &[Grant]) -> Standing {
+        let mut grants = self.user.grants.clone();
+        grants.extend(configured);
+        grants.sort_unstable();
+        grants.dedup();
+        Standing {
+            role: self.user.role,
+            grants,
+            clearance: self.settings.clearance(self.user.role),
+        }
+    }
+}
+
+/// What a user may do, as decided upon.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// Role within the tenant.
+    pub role: Role,
+    /// Powers beside the role.
+    pub grants: Vec<Grant>,
+    /// The highest classification the user may see.
+    pub clearance: Classification,
+}
+
+impl Standing {
+    /// Whether the user has `grant`.
+    #[must_use]
+    pub fn has(&self, grant: Grant) -> bool {
+        self.grants.contains(&grant)
+    }
+}
