@@ -1,1 +1,3 @@
 //! Chat and embedding models: OpenAI-compatible servers and the embedded ones.
+
+pub mod local;

@@ -1,0 +1,36 @@
+//! Embeds a question and three sentences, and prints how close each sentence is to the question.
+//!
+//! ```text
+//! cargo run --release -p model-client --example embed -- <model directory>
+//! ```
+//! The directory holds the `model.safetensors` and `tokenizer.json` of all-MiniLM-L6-v2.
+
+#![expect(clippy::print_stdout, reason = "a command line program")]
+
+use std::{error::Error, path::PathBuf};
+
+use model_client::local::embed::{LocalEmbedder, Priority};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let model_dir = std::env::args_os().nth(1).map(PathBuf::from).ok_or("name the model directory")?;
+    let embedder = LocalEmbedder::load(&model_dir, 2)?;
+    let question = "How do I isolate the pump before maintenance?";
+    let sentences = [
+        "Lock and tag the breaker, then close both block valves.",
+        "The seal water pressure is checked once in each shift.",
+        "Visitors report to the gate house.",
+    ];
+    let passages = sentences.map(str::to_owned).to_vec();
+    let (asked, found) = tokio::try_join!(
+        embedder.embed(vec![question.to_owned()], Priority::Query),
+        embedder.embed(passages, Priority::Document),
+    )?;
+    println!("{question}");
+    for (sentence, vector) in sentences.iter().zip(&found) {
+        // The vectors have length 1, so their product is the cosine.
+        let cosine: f32 = asked.iter().flatten().zip(vector).map(|(a, b)| a * b).sum();
+        println!("{cosine:.3}  {:2} tokens  {sentence}", embedder.count_tokens(sentence));
+    }
+    Ok(())
+}

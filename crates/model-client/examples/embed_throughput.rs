@@ -1,0 +1,66 @@
+//! Measures the embedded model: chunks of 256 tokens per second, and a query's latency idle and under that load.
+//!
+//! ```text
+//! time cargo run --release -p model-client --example embed_throughput -- <model directory> [threads] [chunks]
+//! ```
+//! `time` beside it gives the CPU seconds, which tell the cost also on a machine that is busy with other things.
+
+#![expect(clippy::print_stdout, reason = "a command line program")]
+
+use std::{
+    error::Error,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use model_client::local::embed::{EmbedError, LocalEmbedder, Priority};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let model_dir = arguments.next().map(PathBuf::from).ok_or("name the model directory")?;
+    let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
+    let chunks = arguments.next().map_or(Ok(200), |chunks| chunks.parse())?;
+
+    let start = Instant::now();
+    let embedder = LocalEmbedder::load(&model_dir, threads)?;
+    println!("load: {:.0} ms", milliseconds(start.elapsed()));
+
+    let chunk = "The operator closes the valve and notes the pressure. ".repeat(40);
+    println!("tokens: {} of {} in a chunk", embedder.count_tokens(&chunk), embedder.max_tokens());
+    embedder.embed(vec![chunk.clone(); threads], Priority::Document).await?;
+
+    let start = Instant::now();
+    embedder.embed(vec![chunk.clone(); chunks], Priority::Document).await?;
+    println!("documents: {:.1} chunks/s on {threads} threads", chunks as f64 / start.elapsed().as_secs_f64());
+
+    report("query, idle", &mut latencies(&embedder).await?);
+    let mut load = std::pin::pin!(embedder.embed(vec![chunk; chunks], Priority::Document));
+    tokio::select! {
+        finished = &mut load => { finished?; println!("the load ended before the queries did: name more chunks"); }
+        times = latencies(&embedder) => report("query, under load", &mut times?),
+    }
+    Ok(())
+}
+
+/// How long each of fifty queries of about twenty tokens takes, one after the other.
+async fn latencies(embedder: &LocalEmbedder) -> Result<Vec<Duration>, EmbedError> {
+    let query = "Which torque does the manual give for the bolts of the casing of the feed water pump?";
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        let start = Instant::now();
+        embedder.embed(vec![query.to_owned()], Priority::Query).await?;
+        times.push(start.elapsed());
+    }
+    Ok(times)
+}
+
+fn report(what: &str, times: &mut [Duration]) {
+    times.sort_unstable();
+    let at = |part: usize| milliseconds(times[(times.len() - 1) * part / 100]);
+    println!("{what}: median {:.1} ms, p95 {:.1} ms", at(50), at(95));
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

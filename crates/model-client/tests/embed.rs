@@ -1,0 +1,128 @@
+//! The embedded model against the reference implementation, and its behaviour with the real weights.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
+
+use model_client::local::embed::{EmbedError, LocalEmbedder, Priority};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Reference {
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    text: String,
+    tokens: usize,
+    vector: Vec<f32>,
+}
+
+fn reference() -> Vec<Case> {
+    let file = include_str!("../testdata/embed/reference.json");
+    serde_json::from_str::<Reference>(file).expect("the reference file").cases
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test runner says where the model is; there is no configuration here")]
+fn model_dir() -> PathBuf {
+    std::env::var_os("PLATFORM_TEST_MODEL_DIR")
+        .map(PathBuf::from)
+        .expect("PLATFORM_TEST_MODEL_DIR is not set: run `cargo xtask test`, which fetches the embedding model")
+}
+
+fn embedder() -> Arc<LocalEmbedder> {
+    static EMBEDDER: LazyLock<Arc<LocalEmbedder>> =
+        LazyLock::new(|| Arc::new(LocalEmbedder::load(&model_dir(), 2).expect("the model loads")));
+    Arc::clone(&EMBEDDER)
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[tokio::test]
+async fn vectors_agree_with_the_reference_implementation() {
+    let cases = reference();
+    assert!(cases.len() >= 12);
+    let texts: Vec<String> = cases.iter().map(|case| case.text.clone()).collect();
+    for priority in [Priority::Query, Priority::Document] {
+        let vectors = embedder().embed(texts.clone(), priority).await.expect("embeds");
+        assert_eq!(vectors.len(), cases.len());
+        for (case, vector) in cases.iter().zip(&vectors) {
+            let cosine = cosine(vector, &case.vector);
+            assert!(cosine >= 0.999_999, "{}: cosine {cosine:.9}", case.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn vectors_have_the_models_dimension_and_length_one() {
+    let embedder = embedder();
+    assert_eq!((embedder.dimension(), embedder.max_tokens()), (384, 256));
+    for vector in embedder.embed(vec![String::new(), "pump".to_owned()], Priority::Query).await.expect("embeds") {
+        assert_eq!(vector.len(), 384);
+        assert!((dot(&vector, &vector) - 1.0).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn counts_agree_with_the_reference_tokenizer_and_know_no_limit() {
+    for case in reference() {
+        assert_eq!(embedder().count_tokens(&case.text), case.tokens, "{}", case.name);
+    }
+    assert_eq!(embedder().count_tokens(&"valve ".repeat(5000)), 5000);
+}
+
+#[tokio::test]
+async fn text_is_cut_after_254_tokens_of_its_own() {
+    let words = |count: usize| "valve ".repeat(count);
+    let texts = vec![words(253), words(254), words(254) + "open", words(600)];
+    let vectors = embedder().embed(texts, Priority::Document).await.expect("embeds");
+    assert_eq!(vectors[1], vectors[2]);
+    assert_eq!(vectors[1], vectors[3]);
+    assert_ne!(vectors[0], vectors[1]);
+}
+
+#[tokio::test]
+async fn a_query_is_answered_while_documents_are_queued() {
+    let embedder = embedder();
+    let mut documents = std::pin::pin!(embedder.embed(vec!["valve ".repeat(254); 400], Priority::Document));
+    let query = embedder.embed(vec!["Which valve?".to_owned()], Priority::Query);
+    tokio::select! {
+        biased;
+        _ = &mut documents => panic!("400 chunks were done before one query"),
+        vectors = query => assert_eq!(vectors.expect("embeds").len(), 1),
+    }
+}
+
+#[test]
+fn an_absent_model_is_named_with_the_remedy() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let error = LocalEmbedder::load(directory.path(), 1).expect_err("nothing is there");
+    let text = error.to_string();
+    assert!(matches!(error, EmbedError::File { .. }));
+    assert!(text.contains("tokenizer.json") && text.contains("cargo xtask up"), "{text}");
+}
+
+#[test]
+fn a_model_with_one_changed_byte_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for name in ["tokenizer.json", "model.safetensors"] {
+        std::fs::copy(model_dir().join(name), directory.path().join(name)).expect("copies");
+    }
+    let path = directory.path().join("model.safetensors");
+    let mut weights = std::fs::read(&path).expect("reads");
+    *weights.last_mut().expect("not empty") ^= 1;
+    std::fs::write(&path, weights).expect("writes");
+    let error = LocalEmbedder::load(directory.path(), 1).expect_err("the weights are not the pinned ones");
+    assert!(matches!(error, EmbedError::Checksum { .. }));
+    assert!(error.to_string().contains("model.safetensors"), "{error}");
+}
