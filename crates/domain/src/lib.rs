@@ -36,4 +36,5 @@ pub mod tenant;
 pub mod text;
 pub mod time;
 pub mod tool;
+pub mod upload;
 pub mod user;

@@ -1,1 +1,5 @@
 //! Authentication and the hard gate: decide, audit, grant.
+
+pub mod caller;
+pub mod error;
+pub mod gate;

@@ -1,1 +1,4 @@
 //! Use cases: conversations, chat turns, documents, search.
+
+pub mod error;
+pub mod services;

@@ -1,1 +1,5 @@
 //! The tool gateway, document ingestion and retrieval.
+
+pub mod error;
+pub mod gateway;
+pub mod ingest;

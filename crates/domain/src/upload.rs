@@ -1,0 +1,33 @@
+//! An upload as it arrives: the file's bytes first, what the form says of it once the whole body was read.
+
+use crate::command::UploadForm;
+use crate::document::Document;
+use crate::ports::ByteStream;
+use futures::future::BoxFuture;
+
+/// A field that was understood and is not allowed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{pointer}: {detail}")]
+pub struct FieldError {
+    /// Where: a JSON pointer (RFC 6901), `/tags/0` for instance.
+    pub pointer: String,
+    /// Why, as a sentence for the caller.
+    pub detail: String,
+}
+
+/// An upload in flight.
+pub struct Upload {
+    /// The file's bytes. Reading them drives the form: fields may stand before or behind the file.
+    pub bytes: ByteStream,
+    /// The form, once `bytes` has ended; an error where a field is not allowed or the file is missing.
+    pub form: BoxFuture<'static, Result<UploadForm, FieldError>>,
+}
+
+/// What became of an upload.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Accepted {
+    /// Stored and queued.
+    New(Document),
+    /// The tenant has these bytes already.
+    Known(Document),
+}

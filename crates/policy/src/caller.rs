@@ -1,0 +1,62 @@
+//! Who calls: what the gateway knows of a verified caller.
+
+use domain::scope::TenantScope;
+use domain::tenant::{RateTier, Tenant};
+use domain::user::{Standing, User};
+
+/// A verified caller. Only [`crate::gate::Gate::authenticate`] makes one in earnest: a scope cannot be minted elsewhere.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    scope: TenantScope,
+    tenant: Tenant,
+    user: User,
+    standing: Standing,
+}
+
+impl Caller {
+    /// Puts together what authentication found.
+    #[must_use]
+    pub fn new(scope: TenantScope, tenant: Tenant, user: User, standing: Standing) -> Self {
+        Self {
+            scope,
+            tenant,
+            user,
+            standing,
+        }
+    }
+
+    /// The tenant and actor.
+    #[must_use]
+    pub fn scope(&self) -> &TenantScope {
+        &self.scope
+    }
+
+    /// The tenant.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The user.
+    #[must_use]
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// Role, grants and clearance, as of at most a few seconds ago; the gate reads them afresh for each decision.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// How many requests the caller may make: the tenant's setting for the role, or the platform's.
+    #[must_use]
+    pub fn rate_tier(&self) -> RateTier {
+        let role = self.standing.role;
+        self.tenant
+            .settings
+            .rate_limits
+            .of(role)
+            .unwrap_or(RateTier::default_of(role))
+    }
+}

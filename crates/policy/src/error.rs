@@ -1,0 +1,104 @@
+//! Why the gate said no, or could not say yes.
+
+use domain::error::{Classify, ErrorKind};
+use domain::ports::StoreError;
+use runtime::error::RuntimeError;
+use std::time::Duration;
+
+/// Why a request did not pass, or came to nothing behind the gate.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// No valid token. The reason is for the log; the caller learns only `invalid_token`.
+    #[error("the token was refused: {reason}")]
+    Unauthenticated {
+        /// One code per refusal, for the log.
+        reason: &'static str,
+    },
+    /// A valid token, and no way in: no tenant is mapped, the tenant or the user is switched off, a scope is missing.
+    #[error("the caller was refused: {code}")]
+    Refused {
+        /// The stable code that the caller reads.
+        code: &'static str,
+    },
+    /// The matrix, a missing grant or a clearance says no.
+    #[error("the decision was no: {reason}")]
+    Denied {
+        /// One code per rule, for log and audit.
+        reason: &'static str,
+    },
+    /// What the command is about is not there, or not for this caller to know of.
+    #[error("what the command is about is not there")]
+    NotFound,
+    /// The key set of the issuer cannot be had.
+    #[error("the keys of issuer {issuer} cannot be had")]
+    KeysUnavailable {
+        /// The issuer.
+        issuer: String,
+    },
+    /// The intent could not be recorded, so nothing ran.
+    #[error("the audit log cannot be written")]
+    Audit(#[source] StoreError),
+    /// The database failed while deciding.
+    #[error("the decision could not be made")]
+    Store(#[source] StoreError),
+    /// The use case failed.
+    #[error("the use case failed")]
+    Runtime(#[from] RuntimeError),
+}
+
+impl Classify for GateError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unauthenticated { .. } => ErrorKind::Unauthenticated,
+            Self::Refused { .. } | Self::Denied { .. } => ErrorKind::Forbidden,
+            Self::NotFound => ErrorKind::NotFound,
+            Self::KeysUnavailable { .. } | Self::Audit(_) => ErrorKind::Unavailable,
+            Self::Store(source) => source.kind(),
+            Self::Runtime(source) => source.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { code } => code,
+            Self::Audit(_) => "audit_unavailable",
+            Self::KeysUnavailable { .. } => "identity_unavailable",
+            Self::Store(source) => source.code(),
+            Self::Runtime(source) => source.code(),
+            other => other.kind().code(),
+        }
+    }
+
+    fn public_detail(&self) -> Option<String> {
+        match self {
+            Self::Refused { code } => Some(refusal(code).to_owned()),
+            Self::Audit(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
+            Self::KeysUnavailable { .. } => {
+                Some("The identity provider's keys cannot be had at the moment.".to_owned())
+            }
+            Self::Store(source) => source.public_detail(),
+            Self::Runtime(source) => source.public_detail(),
+            Self::Unauthenticated { .. } | Self::Denied { .. } | Self::NotFound => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Audit(_) | Self::KeysUnavailable { .. } => Some(Duration::from_secs(5)),
+            Self::Store(source) => source.retry_after(),
+            Self::Runtime(source) => source.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+fn refusal(code: &str) -> &'static str {
+    match code {
+        "tenant_unmapped" => "The token names no tenant that this platform knows.",
+        "tenant_suspended" => "The tenant is switched off.",
+        "user_disabled" => "The user is switched off.",
+        "groups_overage" => "The token leaves out the groups; ask the administrator to use app roles.",
+        "insufficient_scope" => "The token lacks the scope or role that this platform requires.",
+        _ => "Access is refused.",
+    }
+}

@@ -1,0 +1,81 @@
+//! What can go wrong in a use case.
+
+use domain::error::{Classify, ErrorKind};
+use domain::model::ModelError;
+use domain::ports::StoreError;
+use std::time::Duration;
+use tools::error::{IngestError, ToolError};
+
+/// Why a use case came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// What the command is about is not there, or not the caller's.
+    #[error("{what} is not there")]
+    NotFound {
+        /// What.
+        what: &'static str,
+    },
+    /// The command is impossible in the present state.
+    #[error("{detail}")]
+    Conflict {
+        /// Why, as a sentence for the caller.
+        detail: &'static str,
+    },
+    /// Too many answers are being written already.
+    #[error("the platform is writing as many answers as it can")]
+    Busy,
+    /// The database failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// A tool failed.
+    #[error("a tool failed")]
+    Tool(#[from] ToolError),
+    /// A document could not be taken in or handed out.
+    #[error("a document could not be handled")]
+    Ingest(#[from] IngestError),
+    /// The model failed.
+    #[error("the model failed")]
+    Model(#[from] ModelError),
+}
+
+impl RuntimeError {
+    fn inner(&self) -> Option<&dyn Classify> {
+        match self {
+            Self::Store(source) => Some(source),
+            Self::Tool(source) => Some(source),
+            Self::Ingest(source) => Some(source),
+            Self::Model(source) => Some(source),
+            Self::NotFound { .. } | Self::Conflict { .. } | Self::Busy => None,
+        }
+    }
+}
+
+impl Classify for RuntimeError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Busy => ErrorKind::Unavailable,
+            other => other.inner().map_or(ErrorKind::Internal, Classify::kind),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        self.inner().map_or_else(|| self.kind().code(), Classify::code)
+    }
+
+    fn public_detail(&self) -> Option<String> {
+        match self {
+            Self::Conflict { detail } => Some((*detail).to_owned()),
+            Self::Busy => Some("The platform is writing as many answers as it can at the moment.".to_owned()),
+            other => other.inner().and_then(Classify::public_detail),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy => Some(Duration::from_secs(2)),
+            other => other.inner().and_then(Classify::retry_after),
+        }
+    }
+}

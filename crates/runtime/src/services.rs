@@ -1,0 +1,117 @@
+//! The use cases, as the policy gate calls them. Every method takes an authorized command: there is no other way in.
+
+use crate::error::RuntimeError;
+use async_trait::async_trait;
+use domain::audit::AuditRecord;
+use domain::authorized::Authorized;
+use domain::command::{
+    CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
+    DeleteMemory, DownloadDocument, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments,
+    ListMemories, ListTenants, ListUsers, ResumeRun, SearchDocuments, SendMessage, UpdateConversation, UpdateTenant,
+    UpdateUser, UploadDocument,
+};
+use domain::conversation::{Conversation, Message};
+use domain::document::Document;
+use domain::memory::Memory;
+use domain::page::Page;
+use domain::ports::{ByteRange, ByteStream};
+use domain::run::EventStream;
+use domain::search::Retrieval;
+use domain::tenant::Tenant;
+use domain::upload::{Accepted, Upload};
+use domain::user::User;
+
+/// Conversations and their messages.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Conversations: Send + Sync {
+    /// Starts one.
+    async fn create(&self, command: Authorized<CreateConversation>) -> Result<Conversation, RuntimeError>;
+    /// Lists the caller's.
+    async fn list(&self, command: Authorized<ListConversations>) -> Result<Page<Conversation>, RuntimeError>;
+    /// Reads one with its messages in order; citations above the caller's clearance are left out.
+    async fn get(&self, command: Authorized<GetConversation>) -> Result<(Conversation, Vec<Message>), RuntimeError>;
+    /// Changes one.
+    async fn update(&self, command: Authorized<UpdateConversation>) -> Result<Conversation, RuntimeError>;
+    /// Deletes one.
+    async fn delete(&self, command: Authorized<DeleteConversation>) -> Result<(), RuntimeError>;
+}
+
+/// Chat turns and their runs.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Chat: Send + Sync {
+    /// Stores the message, starts the answer, and returns its events. Whatever becomes of the reader, the answer is
+    /// stored with its citations and its audit outcome.
+    async fn send(&self, command: Authorized<SendMessage>) -> Result<EventStream, RuntimeError>;
+    /// The events of a run that the caller owns, after the given one.
+    async fn resume(&self, command: Authorized<ResumeRun>) -> Result<EventStream, RuntimeError>;
+    /// Stops a run that the caller owns; one that has ended already is no error.
+    async fn cancel(&self, command: Authorized<CancelRun>) -> Result<(), RuntimeError>;
+}
+
+/// Documents.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Documents: Send + Sync {
+    /// Takes one in.
+    async fn upload(&self, command: Authorized<UploadDocument>, upload: Upload) -> Result<Accepted, RuntimeError>;
+    /// Lists those within the caller's clearance.
+    async fn list(&self, command: Authorized<ListDocuments>) -> Result<Page<Document>, RuntimeError>;
+    /// Reads one's metadata.
+    async fn get(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError>;
+    /// Opens one's original bytes.
+    async fn download(
+        &self,
+        command: Authorized<DownloadDocument>,
+        range: Option<ByteRange>,
+    ) -> Result<(Document, ByteStream), RuntimeError>;
+    /// Deletes one with its passages and its file.
+    async fn delete(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError>;
+}
+
+/// Search without a model.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Search: Send + Sync {
+    /// Finds passages, best first.
+    async fn search(&self, command: Authorized<SearchDocuments>) -> Result<Retrieval, RuntimeError>;
+}
+
+/// What users asked to remember.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Memories: Send + Sync {
+    /// Lists the caller's.
+    async fn list(&self, command: Authorized<ListMemories>) -> Result<Page<Memory>, RuntimeError>;
+    /// Remembers something.
+    async fn create(&self, command: Authorized<CreateMemory>) -> Result<Memory, RuntimeError>;
+    /// Forgets something.
+    async fn delete(&self, command: Authorized<DeleteMemory>) -> Result<(), RuntimeError>;
+}
+
+/// The audit log, to read.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait AuditTrail: Send + Sync {
+    /// Rows of the tenant; for those who are neither admin nor auditor, their own.
+    async fn list(&self, command: Authorized<ListAudit>) -> Result<Page<AuditRecord>, RuntimeError>;
+}
+
+/// Users and tenants.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Administration: Send + Sync {
+    /// Lists the tenant's users.
+    async fn list_users(&self, command: Authorized<ListUsers>) -> Result<Page<User>, RuntimeError>;
+    /// Makes a user.
+    async fn create_user(&self, command: Authorized<CreateUser>) -> Result<User, RuntimeError>;
+    /// Changes a user.
+    async fn update_user(&self, command: Authorized<UpdateUser>) -> Result<User, RuntimeError>;
+    /// Lists tenants.
+    async fn list_tenants(&self, command: Authorized<ListTenants>) -> Result<Page<Tenant>, RuntimeError>;
+    /// Makes a tenant.
+    async fn create_tenant(&self, command: Authorized<CreateTenant>) -> Result<Tenant, RuntimeError>;
+    /// Changes a tenant.
+    async fn update_tenant(&self, command: Authorized<UpdateTenant>) -> Result<Tenant, RuntimeError>;
+}

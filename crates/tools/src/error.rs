@@ -1,0 +1,135 @@
+//! What can go wrong in the tool layer.
+
+use domain::error::{Classify, ErrorKind};
+use domain::model::ModelError;
+use domain::ports::{BlobError, StoreError};
+use domain::upload::FieldError;
+use std::time::Duration;
+
+/// Why a tool call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// No tool of that name is in the registry.
+    #[error("there is no tool of that name")]
+    Unknown,
+    /// The role may not call it, the user or tenant was switched off, or it writes.
+    #[error("the tool may not be called: {reason}")]
+    Denied {
+        /// A stable code.
+        reason: &'static str,
+    },
+    /// The arguments do not fit the tool's schema.
+    #[error("the arguments do not fit: {detail}")]
+    Arguments {
+        /// Why; may be shown to the model.
+        detail: String,
+    },
+    /// The thing asked for is not there, or not for this caller.
+    #[error("nothing of that id is there")]
+    NotFound,
+    /// The database failed.
+    #[error("tool {tool} could not use the store")]
+    Store {
+        /// Which tool.
+        tool: &'static str,
+        /// Why.
+        source: StoreError,
+    },
+    /// The embedding model failed.
+    #[error("tool {tool} could not embed")]
+    Model {
+        /// Which tool.
+        tool: &'static str,
+        /// Why.
+        source: ModelError,
+    },
+}
+
+impl Classify for ToolError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unknown | Self::Arguments { .. } => ErrorKind::InvalidField,
+            Self::Denied { .. } => ErrorKind::Forbidden,
+            Self::NotFound => ErrorKind::NotFound,
+            Self::Store { source, .. } => source.kind(),
+            Self::Model { source, .. } => source.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Denied { .. } => "forbidden_tool",
+            Self::Model { source, .. } => source.code(),
+            other => other.kind().code(),
+        }
+    }
+
+    fn public_detail(&self) -> Option<String> {
+        match self {
+            Self::Store { source, .. } => source.public_detail(),
+            Self::Model { source, .. } => source.public_detail(),
+            Self::Arguments { detail } => Some(detail.clone()),
+            Self::Unknown | Self::Denied { .. } | Self::NotFound => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Store { source, .. } => source.retry_after(),
+            Self::Model { source, .. } => source.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+/// Why an upload was not taken, or a document's bytes could not be handled.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// A form field is not allowed, or the file is missing or empty.
+    #[error("the upload form is not valid")]
+    Form(#[from] FieldError),
+    /// The content is of no type that a reader handles, whatever the file is called.
+    #[error("the content is of no supported type")]
+    UnsupportedType,
+    /// The bytes could not be kept or fetched.
+    #[error("the document's bytes could not be handled")]
+    Blob(#[from] BlobError),
+    /// The database failed.
+    #[error("the document could not be recorded")]
+    Store(#[from] StoreError),
+    /// Only a user uploads; the worker and the system do not.
+    #[error("an upload needs a user")]
+    NoUser,
+}
+
+impl Classify for IngestError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Form(_) => ErrorKind::InvalidField,
+            Self::UnsupportedType => ErrorKind::UnsupportedType,
+            Self::Blob(source) => source.kind(),
+            Self::Store(source) => source.kind(),
+            Self::NoUser => ErrorKind::Internal,
+        }
+    }
+
+    fn public_detail(&self) -> Option<String> {
+        match self {
+            Self::Form(source) => Some(source.detail.clone()),
+            Self::UnsupportedType => Some(
+                "The content is none of PDF, DOCX, Markdown or plain text. The type is recognized from the bytes, not from the name."
+                    .to_owned(),
+            ),
+            Self::Blob(source) => source.public_detail(),
+            Self::Store(source) => source.public_detail(),
+            Self::NoUser => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Store(source) => source.retry_after(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Ingestion: from the bytes of an uploaded file to the chunks that retrieval searches.
+
+pub mod accept;
