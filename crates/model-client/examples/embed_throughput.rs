@@ -27,12 +27,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("load: {:.0} ms", milliseconds(start.elapsed()));
 
     let chunk = "The operator closes the valve and notes the pressure. ".repeat(40);
-    println!("tokens: {} of {} in a chunk", embedder.count_tokens(&chunk), embedder.max_tokens());
+    println!(
+        "tokens: {} of {} in a chunk",
+        embedder.count_tokens(&chunk),
+        embedder.max_tokens()
+    );
     embedder.embed(vec![chunk.clone(); threads], Priority::Document).await?;
 
     let start = Instant::now();
     embedder.embed(vec![chunk.clone(); chunks], Priority::Document).await?;
-    println!("documents: {:.1} chunks/s on {threads} threads", chunks as f64 / start.elapsed().as_secs_f64());
+    println!(
+        "documents: {:.1} chunks/s on {threads} threads",
+        chunks as f64 / start.elapsed().as_secs_f64()
+    );
 
     report("query, idle", &mut latencies(&embedder).await?);
     let mut load = std::pin::pin!(embedder.embed(vec![chunk; chunks], Priority::Document));

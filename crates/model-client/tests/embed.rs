@@ -23,10 +23,15 @@ struct Case {
 
 fn reference() -> Vec<Case> {
     let file = include_str!("../testdata/embed/reference.json");
-    serde_json::from_str::<Reference>(file).expect("the reference file").cases
+    serde_json::from_str::<Reference>(file)
+        .expect("the reference file")
+        .cases
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test runner says where the model is; there is no configuration here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test runner says where the model is; there is no configuration here"
+)]
 fn model_dir() -> PathBuf {
     std::env::var_os("PLATFORM_TEST_MODEL_DIR")
         .map(PathBuf::from)
@@ -67,7 +72,11 @@ async fn vectors_agree_with_the_reference_implementation() {
 async fn vectors_have_the_models_dimension_and_length_one() {
     let embedder = embedder();
     assert_eq!((embedder.dimension(), embedder.max_tokens()), (384, 256));
-    for vector in embedder.embed(vec![String::new(), "pump".to_owned()], Priority::Query).await.expect("embeds") {
+    for vector in embedder
+        .embed(vec![String::new(), "pump".to_owned()], Priority::Query)
+        .await
+        .expect("embeds")
+    {
         assert_eq!(vector.len(), 384);
         assert!((dot(&vector, &vector) - 1.0).abs() < 1e-5);
     }
@@ -109,7 +118,10 @@ fn an_absent_model_is_named_with_the_remedy() {
     let error = LocalEmbedder::load(directory.path(), 1).expect_err("nothing is there");
     let text = error.to_string();
     assert!(matches!(error, EmbedError::File { .. }));
-    assert!(text.contains("tokenizer.json") && text.contains("cargo xtask up"), "{text}");
+    assert!(
+        text.contains("tokenizer.json") && text.contains("cargo xtask up"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -42,15 +42,13 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Starts `threads` threads called `name`.
-    pub(super) fn start(
-        name: &str,
-        threads: usize,
-        niceness: Niceness,
-        work: Arc<Work>,
-    ) -> Result<Self, EmbedError> {
+    pub(super) fn start(name: &str, threads: usize, niceness: Niceness, work: Arc<Work>) -> Result<Self, EmbedError> {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
-        let mut lane = Self { jobs: Some(jobs), threads: Vec::with_capacity(threads) };
+        let mut lane = Self {
+            jobs: Some(jobs),
+            threads: Vec::with_capacity(threads),
+        };
         for _ in 0..threads {
             let (queue, work) = (Arc::clone(&queue), Arc::clone(&work));
             let thread = thread::Builder::new()
@@ -96,7 +94,10 @@ fn serve(queue: &Mutex<mpsc::Receiver<Job>>, niceness: Niceness, work: &Work) {
     }
     // candle splits a matrix product over the rayon pool it is called from; in a pool of this one thread it cannot
     // compete with the other lanes. Where the pool is refused, the result is the same and only slower.
-    let _pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+    let _pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .use_current_thread()
+        .build();
     while let Some(Job { text, reply }) = next(queue) {
         if reply.is_closed() {
             continue;
@@ -188,7 +189,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_fails_its_own_text_and_the_thread_goes_on() {
-        let lane = lane(1, Arc::new(|text: &str| if text == "bad" { panic!("as intended") } else { Ok(vec![1.0]) }));
+        let lane = lane(
+            1,
+            Arc::new(|text: &str| {
+                if text == "bad" {
+                    panic!("as intended")
+                } else {
+                    Ok(vec![1.0])
+                }
+            }),
+        );
         assert!(matches!(lane.run(texts(&["bad"])).await, Err(EmbedError::Panicked)));
         assert_eq!(lane.run(texts(&["good"])).await.unwrap(), [[1.0]]);
     }
@@ -205,7 +215,8 @@ mod tests {
     #[tokio::test]
     async fn only_background_threads_are_nicer_than_the_rest() {
         let nice = |niceness| {
-            let work: Arc<Work> = Arc::new(|_: &str| Ok(vec![rustix::process::getpriority_process(None).unwrap() as f32]));
+            let work: Arc<Work> =
+                Arc::new(|_: &str| Ok(vec![rustix::process::getpriority_process(None).unwrap() as f32]));
             Lane::start("test", 1, niceness, work).unwrap()
         };
         let own = rustix::process::getpriority_process(None).unwrap() as f32;

@@ -22,19 +22,28 @@ pub(super) const WEIGHTS: PinnedFile = PinnedFile {
 };
 
 /// The tokenizer: other tokens would give other vectors without any error.
-pub(super) const TOKENIZER: PinnedFile =
-    PinnedFile { name: "tokenizer.json", sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037" };
+pub(super) const TOKENIZER: PinnedFile = PinnedFile {
+    name: "tokenizer.json",
+    sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+};
 
 impl PinnedFile {
     /// The file's bytes, once they are known to be the right ones.
     pub(super) fn read(&self, model_dir: &Path) -> std::result::Result<Vec<u8>, EmbedError> {
         let path = model_dir.join(self.name);
-        let bytes = std::fs::read(&path).map_err(|source| EmbedError::File { path: path.clone(), source })?;
+        let bytes = std::fs::read(&path).map_err(|source| EmbedError::File {
+            path: path.clone(),
+            source,
+        })?;
         let found = hex::encode(Sha256::digest(&bytes));
         if found == self.sha256 {
             Ok(bytes)
         } else {
-            Err(EmbedError::Checksum { path, expected: self.sha256, found })
+            Err(EmbedError::Checksum {
+                path,
+                expected: self.sha256,
+                found,
+            })
         }
     }
 }
@@ -47,7 +56,7 @@ impl<'a> Weights<'a> {
         SliceSafetensors::new(bytes).map(Self)
     }
 
-    /// A tensor as it lies in the file.
+    /// A tensor as it lies in the file; a linear layer's matrix is `[out, in]`.
     pub(super) fn tensor(&self, name: &str) -> Result<Tensor> {
         self.0.load(name, &Device::Cpu)
     }
@@ -55,10 +64,5 @@ impl<'a> Weights<'a> {
     /// A vector.
     pub(super) fn vector(&self, name: &str) -> Result<Vec<f32>> {
         self.tensor(name)?.to_vec1()
-    }
-
-    /// The matrix of a linear layer, `[in, out]`: the file has it the other way round, as PyTorch does.
-    pub(super) fn matrix(&self, name: &str) -> Result<Tensor> {
-        self.tensor(name)?.t()?.contiguous()
     }
 }
