@@ -1,5 +1,7 @@
 //! The embedded model against the reference implementation, and its behaviour with the real weights.
 
+#![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
+
 use std::{
     path::PathBuf,
     sync::{Arc, LazyLock},
