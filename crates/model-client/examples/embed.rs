@@ -9,14 +9,12 @@
 
 use std::{error::Error, path::PathBuf};
 
-use model_client::local::embed::{LocalEmbedder, Priority};
+use domain::model::EmbedPurpose;
+use model_client::local::embed::LocalEmbedder;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let model_dir = std::env::args_os()
-        .nth(1)
-        .map(PathBuf::from)
-        .ok_or("name the model directory")?;
+    let model_dir = std::env::args_os().nth(1).map(PathBuf::from).ok_or("name the model directory")?;
     let embedder = LocalEmbedder::load(&model_dir, 2)?;
     let question = "How do I isolate the pump before maintenance?";
     let sentences = [
@@ -26,8 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ];
     let passages = sentences.map(str::to_owned).to_vec();
     let (asked, found) = tokio::try_join!(
-        embedder.embed(vec![question.to_owned()], Priority::Query),
-        embedder.embed(passages, Priority::Document),
+        embedder.embed(EmbedPurpose::Query, vec![question.to_owned()]),
+        embedder.embed(EmbedPurpose::Document, passages),
     )?;
     println!("{question}");
     for (sentence, vector) in sentences.iter().zip(&found) {

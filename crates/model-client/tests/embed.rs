@@ -7,7 +7,8 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use model_client::local::embed::{EmbedError, LocalEmbedder, Priority};
+use domain::{model::EmbedPurpose, ports::Embedder};
+use model_client::local::embed::{EmbedError, LocalEmbedder};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -25,9 +26,7 @@ struct Case {
 
 fn reference() -> Vec<Case> {
     let file = include_str!("../testdata/embed/reference.json");
-    serde_json::from_str::<Reference>(file)
-        .expect("the reference file")
-        .cases
+    serde_json::from_str::<Reference>(file).expect("the reference file").cases
 }
 
 #[expect(
@@ -60,8 +59,8 @@ async fn vectors_agree_with_the_reference_implementation() {
     let cases = reference();
     assert!(cases.len() >= 12);
     let texts: Vec<String> = cases.iter().map(|case| case.text.clone()).collect();
-    for priority in [Priority::Query, Priority::Document] {
-        let vectors = embedder().embed(texts.clone(), priority).await.expect("embeds");
+    for purpose in [EmbedPurpose::Query, EmbedPurpose::Document] {
+        let vectors = embedder().embed(purpose, texts.clone()).await.expect("embeds");
         assert_eq!(vectors.len(), cases.len());
         for (case, vector) in cases.iter().zip(&vectors) {
             let cosine = cosine(vector, &case.vector);
@@ -74,11 +73,7 @@ async fn vectors_agree_with_the_reference_implementation() {
 async fn vectors_have_the_models_dimension_and_length_one() {
     let embedder = embedder();
     assert_eq!((embedder.dimension(), embedder.max_tokens()), (384, 256));
-    for vector in embedder
-        .embed(vec![String::new(), "pump".to_owned()], Priority::Query)
-        .await
-        .expect("embeds")
-    {
+    for vector in embedder.embed(EmbedPurpose::Query, vec![String::new(), "pump".to_owned()]).await.expect("embeds") {
         assert_eq!(vector.len(), 384);
         assert!((dot(&vector, &vector) - 1.0).abs() < 1e-5);
     }
@@ -96,7 +91,7 @@ fn counts_agree_with_the_reference_tokenizer_and_know_no_limit() {
 async fn text_is_cut_after_254_tokens_of_its_own() {
     let words = |count: usize| "valve ".repeat(count);
     let texts = vec![words(253), words(254), words(254) + "open", words(600)];
-    let vectors = embedder().embed(texts, Priority::Document).await.expect("embeds");
+    let vectors = embedder().embed(EmbedPurpose::Document, texts).await.expect("embeds");
     assert_eq!(vectors[1], vectors[2]);
     assert_eq!(vectors[1], vectors[3]);
     assert_ne!(vectors[0], vectors[1]);
@@ -105,13 +100,25 @@ async fn text_is_cut_after_254_tokens_of_its_own() {
 #[tokio::test]
 async fn a_query_is_answered_while_documents_are_queued() {
     let embedder = embedder();
-    let mut documents = std::pin::pin!(embedder.embed(vec!["valve ".repeat(254); 400], Priority::Document));
-    let query = embedder.embed(vec!["Which valve?".to_owned()], Priority::Query);
+    let mut documents = std::pin::pin!(embedder.embed(EmbedPurpose::Document, vec!["valve ".repeat(254); 400]));
+    let query = embedder.embed(EmbedPurpose::Query, vec!["Which valve?".to_owned()]);
     tokio::select! {
         biased;
         _ = &mut documents => panic!("400 chunks were done before one query"),
         vectors = query => assert_eq!(vectors.expect("embeds").len(), 1),
     }
+}
+
+#[tokio::test]
+async fn as_the_platforms_embedder_it_names_its_model_and_gives_the_same_vectors() {
+    let embedder = embedder();
+    let port: &dyn Embedder = &*embedder;
+    let model = port.model();
+    assert_eq!((model.name.as_str(), model.dimension, model.max_tokens), ("all-MiniLM-L6-v2", 384, 256));
+    let text = vec!["pump".to_owned()];
+    let vectors = port.embed(EmbedPurpose::Document, text.clone()).await.expect("embeds");
+    assert_eq!(vectors, embedder.embed(EmbedPurpose::Query, text).await.expect("embeds"));
+    assert_eq!(port.count_tokens("pump"), 1);
 }
 
 #[test]
@@ -120,10 +127,7 @@ fn an_absent_model_is_named_with_the_remedy() {
     let error = LocalEmbedder::load(directory.path(), 1).expect_err("nothing is there");
     let text = error.to_string();
     assert!(matches!(error, EmbedError::File { .. }));
-    assert!(
-        text.contains("tokenizer.json") && text.contains("cargo xtask up"),
-        "{text}"
-    );
+    assert!(text.contains("tokenizer.json") && text.contains("cargo xtask up"), "{text}");
 }
 
 #[test]

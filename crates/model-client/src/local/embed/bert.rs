@@ -51,24 +51,17 @@ impl Bert {
     /// Reads the weights and lays them out for the forward pass.
     pub(super) fn load(model_dir: &Path) -> std::result::Result<Self, EmbedError> {
         let file = WEIGHTS.read(model_dir)?;
-        Weights::new(&file)
-            .and_then(|weights| Self::from_weights(&weights))
-            .map_err(EmbedError::Weights)
+        Weights::new(&file).and_then(|weights| Self::from_weights(&weights)).map_err(EmbedError::Weights)
     }
 
     fn from_weights(weights: &Weights<'_>) -> Result<Self> {
         // Every token is of the first segment, so its row is one more bias.
-        let segment = weights
-            .tensor("embeddings.token_type_embeddings.weight")?
-            .i(0)?
-            .to_vec1()?;
+        let segment = weights.tensor("embeddings.token_type_embeddings.weight")?.i(0)?.to_vec1()?;
         Ok(Self {
             words: weights.tensor("embeddings.word_embeddings.weight")?,
             positions: weights.tensor("embeddings.position_embeddings.weight")?,
             embedding_norm: AddNorm(norm(weights, segment, "embeddings.LayerNorm")?),
-            layers: (0..LAYERS)
-                .map(|index| Layer::load(weights, index))
-                .collect::<Result<_>>()?,
+            layers: (0..LAYERS).map(|index| Layer::load(weights, index)).collect::<Result<_>>()?,
         })
     }
 
@@ -101,11 +94,7 @@ impl Layer {
         attention_bias.iter_mut().for_each(|x| *x *= scale);
         attention_bias.extend(part_bias("attention.self.key")?);
         attention_bias.extend(part_bias("attention.self.value")?);
-        let attention_norm = norm(
-            weights,
-            part_bias("attention.output.dense")?,
-            &name("attention.output.LayerNorm"),
-        )?;
+        let attention_norm = norm(weights, part_bias("attention.output.dense")?, &name("attention.output.LayerNorm"))?;
         Ok(Self {
             attention,
             attention_bias: AddBias(attention_bias),

@@ -67,11 +67,7 @@ pub(super) fn add_norm(matrix: &mut [f32], added: &[f32], norm: &Norm) {
     let mut means = vec![0.0_f32; tokens];
     let mut factors = vec![0.0_f32; tokens];
     Arch::new().dispatch(|| {
-        for ((row, added), b) in matrix
-            .chunks_exact_mut(tokens)
-            .zip(added.chunks_exact(tokens))
-            .zip(&norm.bias)
-        {
+        for ((row, added), b) in matrix.chunks_exact_mut(tokens).zip(added.chunks_exact(tokens)).zip(&norm.bias) {
             for ((x, a), sum) in row.iter_mut().zip(added).zip(&mut means) {
                 *x += a + b;
                 *sum += *x;
@@ -175,10 +171,7 @@ mod tests {
         for step in 0..=86_000 {
             let x = -f64::from(step) / 1000.0;
             let exact = f64::from(x as f32).exp();
-            assert!(
-                (f64::from(exp_of_non_positive(x as f32)) / exact - 1.0).abs() < 3e-7,
-                "at {x}"
-            );
+            assert!((f64::from(exp_of_non_positive(x as f32)) / exact - 1.0).abs() < 3e-7, "at {x}");
         }
         assert_eq!(exp_of_non_positive(0.0), 1.0);
         assert!(exp_of_non_positive(f32::NEG_INFINITY) < 1e-37);
@@ -210,27 +203,15 @@ mod tests {
     #[test]
     fn normalization_gives_each_column_mean_zero_and_variance_one_before_scale_and_shift() {
         let (features, tokens) = (37, 3);
-        let norm = Norm {
-            bias: vec![0.25; features],
-            scale: vec![2.0; features],
-            shift: vec![-1.0; features],
-        };
-        let mut matrix: Vec<f32> = (0..features * tokens)
-            .map(|i| ((i / tokens) * (i % tokens + 1) + 1000) as f32)
-            .collect();
+        let norm = Norm { bias: vec![0.25; features], scale: vec![2.0; features], shift: vec![-1.0; features] };
+        let mut matrix: Vec<f32> =
+            (0..features * tokens).map(|i| ((i / tokens) * (i % tokens + 1) + 1000) as f32).collect();
         add_norm(&mut matrix, &vec![5.0; features * tokens], &norm);
         for token in 0..tokens {
-            let plain = matrix
-                .iter()
-                .skip(token)
-                .step_by(tokens)
-                .map(|x| (f64::from(*x) + 1.0) / 2.0);
+            let plain = matrix.iter().skip(token).step_by(tokens).map(|x| (f64::from(*x) + 1.0) / 2.0);
             let mean = plain.clone().sum::<f64>() / features as f64;
             let variance = plain.map(|x| (x - mean).powi(2)).sum::<f64>() / features as f64;
-            assert!(
-                mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4,
-                "mean {mean}, variance {variance}"
-            );
+            assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4, "mean {mean}, variance {variance}");
         }
     }
 }

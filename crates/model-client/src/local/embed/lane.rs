@@ -45,10 +45,7 @@ impl Lane {
     pub(super) fn start(name: &str, threads: usize, niceness: Niceness, work: Arc<Work>) -> Result<Self, EmbedError> {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
-        let mut lane = Self {
-            jobs: Some(jobs),
-            threads: Vec::with_capacity(threads),
-        };
+        let mut lane = Self { jobs: Some(jobs), threads: Vec::with_capacity(threads) };
         for _ in 0..threads {
             let (queue, work) = (Arc::clone(&queue), Arc::clone(&work));
             let thread = thread::Builder::new()
@@ -94,10 +91,7 @@ fn serve(queue: &Mutex<mpsc::Receiver<Job>>, niceness: Niceness, work: &Work) {
     }
     // candle splits a matrix product over the rayon pool it is called from; in a pool of this one thread it cannot
     // compete with the other lanes. Where the pool is refused, the result is the same and only slower.
-    let _pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .use_current_thread()
-        .build();
+    let _pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
     while let Some(Job { text, reply }) = next(queue) {
         if reply.is_closed() {
             continue;
@@ -189,16 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_fails_its_own_text_and_the_thread_goes_on() {
-        let lane = lane(
-            1,
-            Arc::new(|text: &str| {
-                if text == "bad" {
-                    panic!("as intended")
-                } else {
-                    Ok(vec![1.0])
-                }
-            }),
-        );
+        let lane = lane(1, Arc::new(|text: &str| if text == "bad" { panic!("as intended") } else { Ok(vec![1.0]) }));
         assert!(matches!(lane.run(texts(&["bad"])).await, Err(EmbedError::Panicked)));
         assert_eq!(lane.run(texts(&["good"])).await.unwrap(), [[1.0]]);
     }

@@ -27,9 +27,7 @@ impl Tokens {
         tokenizer.with_truncation(None).map_err(EmbedError::Tokenizer)?;
         tokenizer.with_padding(None);
         let id = |token: &str| {
-            tokenizer
-                .token_to_id(token)
-                .ok_or_else(|| EmbedError::Tokenizer(format!("no token {token}").into()))
+            tokenizer.token_to_id(token).ok_or_else(|| EmbedError::Tokenizer(format!("no token {token}").into()))
         };
         let (first, last) = (id("[CLS]")?, id("[SEP]")?);
         Ok(Self { tokenizer, first, last })
@@ -39,9 +37,7 @@ impl Tokens {
     pub(super) fn count(&self, text: &str) -> usize {
         // WordPiece has a token for everything it cannot split, so there is no failure to report; a text never has
         // more tokens than bytes.
-        self.tokenizer
-            .encode_fast(text, false)
-            .map_or(text.len(), |encoding| encoding.len())
+        self.tokenizer.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len())
     }
 
     /// What the model reads: `[CLS]`, as much of `text` as fits, `[SEP]`.

@@ -22,29 +22,16 @@ pub(super) const WEIGHTS: PinnedFile = PinnedFile {
 };
 
 /// The tokenizer: other tokens would give other vectors without any error.
-pub(super) const TOKENIZER: PinnedFile = PinnedFile {
-    name: "tokenizer.json",
-    sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-};
+pub(super) const TOKENIZER: PinnedFile =
+    PinnedFile { name: "tokenizer.json", sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037" };
 
 impl PinnedFile {
     /// The file's bytes, once they are known to be the right ones.
     pub(super) fn read(&self, model_dir: &Path) -> std::result::Result<Vec<u8>, EmbedError> {
         let path = model_dir.join(self.name);
-        let bytes = std::fs::read(&path).map_err(|source| EmbedError::File {
-            path: path.clone(),
-            source,
-        })?;
+        let bytes = std::fs::read(&path).map_err(|source| EmbedError::File { path: path.clone(), source })?;
         let found = hex::encode(Sha256::digest(&bytes));
-        if found == self.sha256 {
-            Ok(bytes)
-        } else {
-            Err(EmbedError::Checksum {
-                path,
-                expected: self.sha256,
-                found,
-            })
-        }
+        if found == self.sha256 { Ok(bytes) } else { Err(EmbedError::Checksum { path, expected: self.sha256, found }) }
     }
 }
 
