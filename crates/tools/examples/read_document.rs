@@ -59,7 +59,10 @@ fn print_summary(name: &str, document: &ReadDocument, seconds: f64) {
     let blocks: usize = document.pages.iter().map(|page| page.blocks.len()).sum();
     let pages = document.page_count.unwrap_or(document.pages.len() as u32);
     let title = document.title.as_deref().unwrap_or("-");
-    println!("{name}: {title:?}, {pages} pages, {blocks} blocks, {seconds:.3} s, {:.0} pages/s", f64::from(pages) / seconds);
+    println!(
+        "{name}: {title:?}, {pages} pages, {blocks} blocks, {seconds:.3} s, {:.0} pages/s",
+        f64::from(pages) / seconds
+    );
     for warning in &document.warnings {
         println!("  warning: {warning}");
     }

@@ -117,7 +117,9 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NeedsOcr { pages } => write!(f, "{} without text: an image that needs text recognition", Pages(pages)),
+            Self::NeedsOcr { pages } => {
+                write!(f, "{} without text: an image that needs text recognition", Pages(pages))
+            }
             Self::OcrLayer { pages } => write!(f, "{} read from the text layer of a scan", Pages(pages)),
             Self::HiddenText { pages } if pages.is_empty() => write!(f, "hidden text was left out"),
             Self::HiddenText { pages } => write!(f, "hidden text was left out on {}", Pages(pages)),

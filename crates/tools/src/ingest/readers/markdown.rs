@@ -261,6 +261,9 @@ mod tests {
 
     #[test]
     fn comments_and_scripts_are_left_out() {
-        assert_eq!(blocks("<div>shown<!-- hidden --><script>x</script></div>\n"), [(BlockKind::Paragraph, "shown".into())]);
+        assert_eq!(
+            blocks("<div>shown<!-- hidden --><script>x</script></div>\n"),
+            [(BlockKind::Paragraph, "shown".into())]
+        );
     }
 }

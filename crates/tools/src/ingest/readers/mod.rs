@@ -10,9 +10,11 @@ mod docx;
 mod error;
 mod limits;
 mod markdown;
+mod numerals;
 mod pdf;
 mod sniff;
 mod text;
+mod title;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,6 +22,7 @@ pub use document::{Block, BlockKind, Bounds, Page, ReadDocument, Warning};
 pub use error::ReadError;
 pub use limits::Limits;
 pub use sniff::{Format, sniff};
+use title::is_title_worth_showing;
 
 /// One file format's reader.
 pub trait Reader {

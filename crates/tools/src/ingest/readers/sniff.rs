@@ -71,7 +71,8 @@ fn is_pdf(head: &[u8]) -> bool {
     let Some(at) = window.windows(HEADER.len()).position(|bytes| bytes == HEADER) else { return false };
     let foreign = [b"PK\x03\x04".as_slice(), b"\x7fELF", b"MZ", b"\x89PNG", b"\xD0\xCF\x11\xE0", b"GIF8", b"\xFF\xD8"];
     let alone = at == 0 || matches!(head[at - 1], b'\n' | b'\r' | 0xBF | 0);
-    let version = head.get(at + HEADER.len()..at + HEADER.len() + 2).is_none_or(|v| v[0].is_ascii_digit() && v[1] == b'.');
+    let version =
+        head.get(at + HEADER.len()..at + HEADER.len() + 2).is_none_or(|v| v[0].is_ascii_digit() && v[1] == b'.');
     alone && version && (at == 0 || !foreign.iter().any(|magic| head.starts_with(magic)))
 }
 

@@ -12,10 +12,7 @@ impl Reader for TextReader {
     fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
         let text = decode_within(bytes, limits)?;
         let blocks = blocks(&text);
-        Ok(ReadDocument {
-            pages: vec![Page { blocks, ..Page::default() }],
-            ..ReadDocument::default()
-        })
+        Ok(ReadDocument { pages: vec![Page { blocks, ..Page::default() }], ..ReadDocument::default() })
     }
 }
 
@@ -43,7 +40,9 @@ pub(super) fn decode_text(bytes: &[u8]) -> Option<String> {
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(error) if error.error_len().is_none() => String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned(),
+        Err(error) if error.error_len().is_none() => {
+            String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned()
+        }
         Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
     };
     printable(text)
@@ -65,7 +64,9 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
 
 /// The text when at most one character in fifty is a control or replacement character and none is NUL.
 fn printable(text: String) -> Option<String> {
-    let odd = |c: &char| (c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}')) || *c == '\u{FFFD}';
+    let odd = |c: &char| {
+        (c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}')) || *c == '\u{FFFD}'
+    };
     let (mut total, mut strange) = (0_usize, 0_usize);
     for c in text.chars() {
         if c == '\0' {
@@ -147,7 +148,8 @@ pub(super) fn numbered_level(line: &str) -> Option<u8> {
     let (number, rest) = line.split_once(char::is_whitespace)?;
     let number = number.trim_end_matches('.');
     let parts: Vec<&str> = number.split('.').collect();
-    let numeric = parts.iter().all(|part| !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit()));
+    let numeric =
+        parts.iter().all(|part| !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit()));
     let title = rest.trim_start().chars().next().is_some_and(char::is_uppercase);
     (numeric && title && parts.len() <= 6).then_some(parts.len() as u8)
 }

@@ -32,7 +32,10 @@ pub(super) fn starting_at(lines: &[&Line]) -> Option<(Table, usize)> {
         } else {
             let merged = merge(&columns, line);
             // A row that closes a gap between columns is running text or another table.
-            if merged.len() < 2 || (full > 0 && merged.len() < columns.len().min(line.cells.len())) || collapses(&columns, &merged) {
+            if merged.len() < 2
+                || (full > 0 && merged.len() < columns.len().min(line.cells.len()))
+                || collapses(&columns, &merged)
+            {
                 break;
             }
             columns = merged;
@@ -121,8 +124,10 @@ mod tests {
     use super::*;
 
     fn line(base: f32, cells: &[(&str, f32)]) -> Line {
-        let cells: Vec<Cell> =
-            cells.iter().map(|(text, left)| Cell { text: (*text).into(), left: *left, right: left + 5.0 * text.len() as f32 }).collect();
+        let cells: Vec<Cell> = cells
+            .iter()
+            .map(|(text, left)| Cell { text: (*text).into(), left: *left, right: left + 5.0 * text.len() as f32 })
+            .collect();
         let (left, right) = (cells[0].left, cells[cells.len() - 1].right);
         Line { cells, left, right, base, size: 10.0, bold: false, fixed: false }
     }
@@ -142,7 +147,10 @@ mod tests {
             line(170.0, &[("Afterwards plain text follows that is long.", 50.0)]),
         ];
         let (rows, taken) = rows(&lines).unwrap();
-        assert_eq!(rows, ["Tag | Service | Range", "PIT-1 | discharge pressure of the pump | 0-10", "TIT-2 | seal | 0-90"]);
+        assert_eq!(
+            rows,
+            ["Tag | Service | Range", "PIT-1 | discharge pressure of the pump | 0-10", "TIT-2 | seal | 0-90"]
+        );
         assert_eq!(taken, 4);
     }
 

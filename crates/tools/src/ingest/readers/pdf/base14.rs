@@ -58,19 +58,20 @@ pub(super) fn width(font_name: &str, c: char) -> f32 {
         return 0.6;
     }
     let bold = has(&["bold", "black", "heavy"]);
-    let widths = if has(&["times", "serif", "roman", "georgia", "garamond", "cambria", "bookman", "palatino", "century"])
-        && !has(&["sans"])
-    {
-        match (bold, has(&["italic", "oblique"])) {
-            (true, _) => &TIMES_BOLD,
-            (false, true) => &TIMES_ITALIC,
-            (false, false) => &TIMES_ROMAN,
-        }
-    } else if bold {
-        &HELVETICA_BOLD
-    } else {
-        &HELVETICA
-    };
+    let widths =
+        if has(&["times", "serif", "roman", "georgia", "garamond", "cambria", "bookman", "palatino", "century"])
+            && !has(&["sans"])
+        {
+            match (bold, has(&["italic", "oblique"])) {
+                (true, _) => &TIMES_BOLD,
+                (false, true) => &TIMES_ITALIC,
+                (false, false) => &TIMES_ROMAN,
+            }
+        } else if bold {
+            &HELVETICA_BOLD
+        } else {
+            &HELVETICA
+        };
     let base = base_letter(c);
     let index = (base as usize).checked_sub(32);
     match index.and_then(|index| widths.get(index)) {

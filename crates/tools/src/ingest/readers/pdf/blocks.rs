@@ -18,7 +18,8 @@ pub(super) fn build(stratum: &Stratum, style: &Style) -> Vec<Block> {
             match run {
                 [Flow::Table(table)] => builder.table(table),
                 _ => {
-                    let lines = run.iter().filter_map(|item| if let Flow::Line(line) = item { Some(line) } else { None });
+                    let lines =
+                        run.iter().filter_map(|item| if let Flow::Line(line) = item { Some(line) } else { None });
                     builder.lines(&lines.collect::<Vec<_>>());
                 }
             }
@@ -67,7 +68,7 @@ impl Builder<'_> {
         if code || self.is_code(above) {
             return code != self.is_code(above) || step > 2.2 * size || step < 0.0;
         }
-        let farther = step > 1.25 * measure.step && step > 1.2 * size;
+        let farther = step > 1.25 * measure.step * size && step > 1.2 * size;
         let other_type = (above.size - line.size).abs() > 0.06 * size || above.bold != line.bold;
         step < 0.0 || step > 2.0 * size || farther || other_type || self.begins_anew(above, line, measure)
     }
@@ -76,15 +77,21 @@ impl Builder<'_> {
     fn begins_anew(&self, above: &Line, line: &Line, measure: &Measure) -> bool {
         let indent = line.left - above.left;
         let grown = self.open.len() > 1;
-        let ended = above.text().ends_with(['.', ':', '!', '?']) && above.right < measure.right - 0.25 * measure.width();
-        is_list_item(&line.text()) || ended || (grown && indent.abs() > 0.9 * line.size)
+        let ended =
+            above.text().ends_with(['.', ':', '!', '?']) && above.right < measure.right - 0.25 * measure.width();
+        is_list_item(&line.text())
+            || ended
+            || is_contents_entry(&above.text())
+            || (grown && indent.abs() > 0.9 * line.size)
     }
 
     /// At the end of a column a sentence may go on in the next one; anything else ends.
     fn end_column(&mut self) {
         let goes_on = self.open.last().is_some_and(|line| {
             let text = line.text();
-            !self.is_code(line) && text.len() > 20 && text.ends_with(|c: char| c.is_lowercase() || matches!(c, '-' | ','))
+            !self.is_code(line)
+                && text.len() > 20
+                && text.ends_with(|c: char| c.is_lowercase() || matches!(c, '-' | ','))
         });
         if !goes_on {
             self.flush();
@@ -141,8 +148,9 @@ impl Builder<'_> {
     }
 }
 
-/// The usual distance of baselines and the right edge of some lines.
+/// The usual distance of baselines and the edges of some lines.
 struct Measure {
+    /// In shares of the font size.
     step: f32,
     left: f32,
     right: f32,
@@ -150,7 +158,8 @@ struct Measure {
 
 impl Measure {
     fn of(lines: &[&Line]) -> Self {
-        let mut steps: Vec<f32> = lines.windows(2).map(|pair| pair[1].base - pair[0].base).filter(|step| *step > 0.0).collect();
+        let step = |pair: &[&Line]| (pair[1].base - pair[0].base) / pair[1].size.max(pair[0].size).max(1.0);
+        let mut steps: Vec<f32> = lines.windows(2).map(step).filter(|step| *step > 0.0).collect();
         steps.sort_by(f32::total_cmp);
         Self {
             // The lower third rather than the middle: short paragraphs have as many large steps as small ones.
@@ -168,8 +177,16 @@ impl Measure {
 /// The first row names the columns when it alone is bold, or when it has words in every column and no figures.
 fn has_header(table: &Table) -> bool {
     let [first, rest @ ..] = table.rows.as_slice() else { return false };
-    let named = first.cells.iter().all(|cell| cell.chars().any(char::is_alphabetic) && !cell.starts_with(|c: char| c.is_ascii_digit()));
+    let named = first
+        .cells
+        .iter()
+        .all(|cell| cell.chars().any(char::is_alphabetic) && !cell.starts_with(|c: char| c.is_ascii_digit()));
     !rest.is_empty() && ((first.bold && !rest.iter().all(|row| row.bold)) || (named && first.cells.len() > 1))
+}
+
+/// A line of a table of contents: title, leader, page.
+pub(super) fn is_contents_entry(text: &str) -> bool {
+    text.rsplit_once(" … ").is_some_and(|(_, page)| page.len() <= 8 && !page.contains(' '))
 }
 
 /// Joins the lines of running text. A hyphen at a line's end goes when it parts a word in small letters, and stays,
@@ -224,7 +241,15 @@ mod tests {
 
     fn line(text: &str, base: f32) -> Line {
         let right = 50.0 + 5.0 * text.len() as f32;
-        Line { cells: vec![Cell { text: text.into(), left: 50.0, right }], left: 50.0, right, base, size: 10.0, bold: false, fixed: false }
+        Line {
+            cells: vec![Cell { text: text.into(), left: 50.0, right }],
+            left: 50.0,
+            right,
+            base,
+            size: 10.0,
+            bold: false,
+            fixed: false,
+        }
     }
 
     fn blocks(lines: Vec<Line>) -> Vec<(BlockKind, String)> {

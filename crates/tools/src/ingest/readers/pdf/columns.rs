@@ -93,9 +93,11 @@ fn best_gutter(pieces: &[Piece], rows: &[Row]) -> Option<f32> {
         })
         .collect();
     scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
-    scored.into_iter().take(12).map(|(_, x)| x).find(|x| {
-        bands(pieces, rows, *x).iter().any(|band| band.parted && is_columns(pieces, band.rows, *x, 0))
-    })
+    scored
+        .into_iter()
+        .take(12)
+        .map(|(_, x)| x)
+        .find(|x| bands(pieces, rows, *x).iter().any(|band| band.parted && is_columns(pieces, band.rows, *x, 0)))
 }
 
 /// Rows that follow each other and either all keep clear of a gutter, or all do not.

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use lopdf::{Dictionary, Document, Error, LoadOptions, Object, ObjectId, decode_text_string};
 
 use super::super::clean::clean_line;
-use super::super::{Limits, ReadError};
+use super::super::numerals::{letters, roman};
+use super::super::{Limits, ReadError, is_title_worth_showing};
 use super::font::dictionary;
 use super::interpret::MAX_STREAM;
 
@@ -32,7 +33,9 @@ impl File {
             ..LoadOptions::default()
         };
         let document = Document::load_mem_with_options(bytes, options).map_err(|error| match error {
-            Error::InvalidPassword | Error::Decryption(_) | Error::UnsupportedSecurityHandler(_) => ReadError::Encrypted,
+            Error::InvalidPassword | Error::Decryption(_) | Error::UnsupportedSecurityHandler(_) => {
+                ReadError::Encrypted
+            }
             Error::Decompress(lopdf::DecompressError::MemoryLimitExceeded { limit }) => {
                 ReadError::TooLarge { what: "bytes of one part were counted", limit: limit as u64 }
             }
@@ -74,7 +77,7 @@ impl File {
         let info = dictionary(&self.document, &self.document.trailer, b"Info")?;
         let title = decode_text_string(info.get_deref(b"Title", &self.document).ok()?).ok()?;
         let title = clean_line(&title);
-        is_worth_showing(&title).then_some(title)
+        is_title_worth_showing(&title).then_some(title)
     }
 
     /// Titles and levels of the outline, in order; level 1 is the outermost.
@@ -143,7 +146,9 @@ impl File {
         while let Some(node) = open.pop() {
             let array = |key: &[u8]| node.get_deref(key, &self.document).and_then(Object::as_array).ok();
             for pair in array(b"Nums").into_iter().flat_map(|nums| nums.chunks_exact(2)) {
-                if let (Ok(start), Ok((_, Object::Dictionary(style)))) = (pair[0].as_i64(), self.document.dereference(&pair[1])) {
+                if let (Ok(start), Ok((_, Object::Dictionary(style)))) =
+                    (pair[0].as_i64(), self.document.dereference(&pair[1]))
+                {
                     found.push((usize::try_from(start).unwrap_or(usize::MAX), style));
                 }
             }
@@ -158,14 +163,15 @@ impl File {
 
     fn label(&self, style: &Dictionary, offset: usize) -> String {
         let prefix = style.get_deref(b"P", &self.document).and_then(decode_text_string).unwrap_or_default();
-        let start = style.get_deref(b"St", &self.document).and_then(Object::as_i64).unwrap_or(1).clamp(1, 1 << 30) as usize;
+        let start =
+            style.get_deref(b"St", &self.document).and_then(Object::as_i64).unwrap_or(1).clamp(1, 1 << 30) as usize;
         let number = start + offset;
         let number = match style.get_deref(b"S", &self.document).and_then(Object::as_name) {
             Ok(b"D") => number.to_string(),
             Ok(b"R") => roman(number).to_uppercase(),
             Ok(b"r") => roman(number),
-            Ok(b"A") => alphabetic(number).to_uppercase(),
-            Ok(b"a") => alphabetic(number),
+            Ok(b"A") => letters(number).to_uppercase(),
+            Ok(b"a") => letters(number),
             _ => String::new(),
         };
         clean_line(&format!("{prefix}{number}"))
@@ -174,64 +180,9 @@ impl File {
 
 /// Page objects that no page tree leads to, in file order.
 fn loose_pages(document: &Document) -> Vec<ObjectId> {
-    let pages = document.objects.iter().filter(|(_, object)| {
-        object.as_dict().is_ok_and(|dictionary| dictionary.has_type(b"Page"))
-    });
-    pages.map(|(id, _)| *id).collect()
-}
-
-/// Titles that applications write unasked name no document.
-fn is_worth_showing(title: &str) -> bool {
-    let lower = title.to_lowercase();
-    let junk = ["untitled", "unbenannt", "sans titre", "microsoft word", "microsoft powerpoint", "powerpoint", "document", "slide 1", "title", "print"];
-    let named = junk.iter().any(|junk| lower == *junk || (junk.starts_with("microsoft") && lower.starts_with(junk)));
-    let numbered = ["untitled", "unbenannt", "document", "dokument"].iter().any(|stem| {
-        lower.strip_prefix(stem).is_some_and(|rest| rest.chars().all(|c| !c.is_alphabetic()))
-    });
-    let file = [".doc", ".docx", ".indd", ".dvi", ".tex", ".qxd", ".fm", ".pmd", ".dwg", ".xls", ".xlsx", ".ppt", ".pptx", ".pdf", ".rtf", ".ps", ".eps", ".tif"]
+    let pages = document
+        .objects
         .iter()
-        .any(|extension| lower.ends_with(extension));
-    title.chars().filter(|c| c.is_alphabetic()).count() >= 3 && !named && !numbered && !file && !lower.contains("://")
-}
-
-fn roman(number: usize) -> String {
-    const DIGITS: [(usize, &str); 13] = [
-        (1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"),
-        (9, "ix"), (5, "v"), (4, "iv"), (1, "i"),
-    ];
-    let mut rest = number.min(4_999);
-    let mut out = String::new();
-    for (value, digits) in DIGITS {
-        while rest >= value {
-            out.push_str(digits);
-            rest -= value;
-        }
-    }
-    out
-}
-
-/// a to z, then aa to zz, as the specification counts.
-fn alphabetic(number: usize) -> String {
-    let letter = char::from(b'a' + ((number - 1) % 26) as u8);
-    std::iter::repeat_n(letter, ((number - 1) / 26 + 1).min(50)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn junk_titles_are_not_shown() {
-        for junk in ["untitled", "Microsoft Word - Manual v3.doc", "Untitled-1", "manual.indd", "", "12", "Document1"] {
-            assert!(!is_worth_showing(junk), "{junk}");
-        }
-        assert!(is_worth_showing("Pump P-101 Operating Manual"));
-    }
-
-    #[test]
-    fn labels_count_in_letters_and_roman_digits() {
-        assert_eq!(roman(14), "xiv");
-        assert_eq!(alphabetic(1), "a");
-        assert_eq!(alphabetic(28), "bb");
-    }
+        .filter(|(_, object)| object.as_dict().is_ok_and(|dictionary| dictionary.has_type(b"Page")));
+    pages.map(|(id, _)| *id).collect()
 }

@@ -160,10 +160,14 @@ impl Simple<'_> {
     /// The encoding inside the embedded font, or what applies to a font without one.
     fn built_in(&self) -> BuiltIn {
         if let Some(descriptor) = self.descriptor {
-            if let Some(table) = stream(self.document, descriptor, b"FontFile").and_then(inflate).and_then(|p| font_program::type1(&p)) {
+            if let Some(table) =
+                stream(self.document, descriptor, b"FontFile").and_then(inflate).and_then(|p| font_program::type1(&p))
+            {
                 return table;
             }
-            if let Some(table) = stream(self.document, descriptor, b"FontFile3").and_then(inflate).and_then(|p| font_program::cff(&p)) {
+            if let Some(table) =
+                stream(self.document, descriptor, b"FontFile3").and_then(inflate).and_then(|p| font_program::cff(&p))
+            {
                 return table;
             }
         }
@@ -240,8 +244,20 @@ impl Composite {
         match &self.map {
             Map::Identity => 2,
             Map::Embedded(cmap) => cmap.code_length(bytes, 2),
-            Map::Utf16 => if matches!(bytes[0], 0xD8..=0xDB) { 4 } else { 2 },
-            Map::Legacy(_) => if bytes[0] < 0x81 || (0xA0..=0xDF).contains(&bytes[0]) && self.is_shift_jis() { 1 } else { 2 },
+            Map::Utf16 => {
+                if matches!(bytes[0], 0xD8..=0xDB) {
+                    4
+                } else {
+                    2
+                }
+            }
+            Map::Legacy(_) => {
+                if bytes[0] < 0x81 || (0xA0..=0xDF).contains(&bytes[0]) && self.is_shift_jis() {
+                    1
+                } else {
+                    2
+                }
+            }
         }
     }
 
@@ -318,13 +334,15 @@ fn is_bold(document: &Document, name: &str, descriptor: Option<&Dictionary>) -> 
     // The bold fonts of TeX: cmbx12, cmssbx10, ecbx, sfbx.
     let tex = lower.rsplit('+').next().is_some_and(|n| n.contains("bx") && n.ends_with(|c: char| c.is_ascii_digit()));
     let weight = descriptor.and_then(|d| number(document, d, b"FontWeight")).unwrap_or(400.0);
-    let forced = descriptor.and_then(|d| number(document, d, b"Flags")).is_some_and(|flags| flags as u32 & (1 << 18) != 0);
+    let forced =
+        descriptor.and_then(|d| number(document, d, b"Flags")).is_some_and(|flags| flags as u32 & (1 << 18) != 0);
     named || tex || forced || weight >= 600.0
 }
 
 fn is_fixed(document: &Document, name: &str, descriptor: Option<&Dictionary>) -> bool {
     let lower = name.to_ascii_lowercase();
-    let named = ["courier", "mono", "consol", "typewriter", "cmtt", "sftt", "ectt"].iter().any(|part| lower.contains(part));
+    let named =
+        ["courier", "mono", "consol", "typewriter", "cmtt", "sftt", "ectt"].iter().any(|part| lower.contains(part));
     named || descriptor.and_then(|d| number(document, d, b"Flags")).is_some_and(|flags| flags as u32 & 1 != 0)
 }
 

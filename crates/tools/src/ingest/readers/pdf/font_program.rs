@@ -12,11 +12,8 @@ pub(super) fn type1(program: &[u8]) -> Option<BuiltIn> {
     let end = find(program, b"eexec").unwrap_or(program.len());
     let clear = &program[..end];
     let start = find(clear, b"/Encoding")? + b"/Encoding".len();
-    let words: Vec<&[u8]> = clear[start..]
-        .split(|byte| byte.is_ascii_whitespace())
-        .filter(|word| !word.is_empty())
-        .take(20_000)
-        .collect();
+    let words: Vec<&[u8]> =
+        clear[start..].split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty()).take(20_000).collect();
     if words.first() == Some(&b"StandardEncoding".as_slice()) {
         return Some(glyphs::standard().iter().map(|c| c.map(String::from)).collect());
     }

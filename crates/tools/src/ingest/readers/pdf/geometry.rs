@@ -18,7 +18,9 @@ impl Matrix {
     /// place anything with.
     pub fn from_slice(numbers: &[f32]) -> Option<Self> {
         match *numbers {
-            [a, b, c, d, e, f] if numbers.iter().all(|n| n.is_finite() && n.abs() < 1e9) => Some(Self { a, b, c, d, e, f }),
+            [a, b, c, d, e, f] if numbers.iter().all(|n| n.is_finite() && n.abs() < 1e9) => {
+                Some(Self { a, b, c, d, e, f })
+            }
             _ => None,
         }
     }

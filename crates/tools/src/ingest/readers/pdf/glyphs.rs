@@ -55,7 +55,8 @@ fn part(name: &str) -> Option<String> {
         && hex.len().is_multiple_of(4)
         && hex.is_ascii()
     {
-        let units: Option<Vec<u16>> = (0..hex.len()).step_by(4).map(|at| u16::from_str_radix(&hex[at..at + 4], 16).ok()).collect();
+        let units: Option<Vec<u16>> =
+            (0..hex.len()).step_by(4).map(|at| u16::from_str_radix(&hex[at..at + 4], 16).ok()).collect();
         return String::from_utf16(&units?).ok();
     }
     if let Some(hex) = name.strip_prefix('u')

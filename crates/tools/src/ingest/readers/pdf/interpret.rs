@@ -280,13 +280,17 @@ impl<'a> Interpreter<'a> {
         let in_layer = self.marked.contains(&true);
         let on_page = self.page.contains(x, y);
         let invisible = matches!(text.mode, 3 | 7);
-        let hidden = in_layer || !on_page || (!invisible && !self.shown.canvas.shows(self.state.fill_if(text_fills(self.state.text.mode)), x, y - 0.3 * size));
+        let hidden = in_layer
+            || !on_page
+            || (!invisible
+                && !self.shown.canvas.shows(self.state.fill_if(text_fills(self.state.text.mode)), x, y - 0.3 * size));
         let out = if invisible { &mut self.invisible } else { &mut self.visible };
         let text = &mut self.state.text;
         let mut moved = 0.0_f32;
         font.show(bytes, |glyph| {
             let space = text.char_space + if glyph.is_space_code { text.word_space } else { 0.0 };
-            let advance = if font.vertical { text.size + space } else { (glyph.width * text.size + space) * text.scale };
+            let advance =
+                if font.vertical { text.size + space } else { (glyph.width * text.size + space) * text.scale };
             if !hidden {
                 let glyph_end = advance - space * if font.vertical { 1.0 } else { text.scale };
                 let point = |d: f32| if font.vertical { placed.apply(0.0, -d) } else { placed.apply(d, 0.0) };
@@ -294,7 +298,10 @@ impl<'a> Interpreter<'a> {
                 let (left, base) = direction.upright(start.0, start.1);
                 let (right, _) = direction.upright(end.0, end.1);
                 let (left, right) = (left.min(right), right.max(left));
-                out.push(glyph.text, Placement { left, right, base, size, bold: font.bold, fixed: font.fixed, direction });
+                out.push(
+                    glyph.text,
+                    Placement { left, right, base, size, bold: font.bold, fixed: font.fixed, direction },
+                );
             }
             moved += advance;
         });
@@ -359,7 +366,8 @@ fn matrix(operands: &[Operand]) -> Option<Matrix> {
 /// The `Matrix` entry of a form.
 pub(super) fn array_matrix(document: &Document, form: &Dictionary) -> Option<Matrix> {
     let array = form.get_deref(b"Matrix", document).and_then(Object::as_array).ok()?;
-    let numbers: Vec<f32> = array.iter().filter_map(|item| document.dereference(item).ok()?.1.as_float().ok()).collect();
+    let numbers: Vec<f32> =
+        array.iter().filter_map(|item| document.dereference(item).ok()?.1.as_float().ok()).collect();
     Matrix::from_slice(&numbers)
 }
 

@@ -29,7 +29,8 @@ pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<Stratum> {
         [Direction::Right, Direction::Up, Direction::Down, Direction::Left, Direction::Slanted];
     let mut strata: Vec<(Direction, Vec<Word>, usize)> = DIRECTIONS.map(|direction| (direction, Vec::new(), 0)).into();
     for word in words {
-        if let Some((_, of_direction, length)) = strata.iter_mut().find(|(direction, ..)| *direction == word.direction) {
+        if let Some((_, of_direction, length)) = strata.iter_mut().find(|(direction, ..)| *direction == word.direction)
+        {
             *length += word.text.len();
             of_direction.push(word);
         }

@@ -143,9 +143,10 @@ impl<'a> Lexer<'a> {
         let mut name = Vec::new();
         while let Some(&byte) = self.data.get(self.at).filter(|byte| is_regular(**byte)) {
             self.at += 1;
-            let escaped = (byte == b'#').then(|| self.data.get(self.at..self.at + 2)).flatten().and_then(|pair| {
-                Some((hex_digit(pair[0])? << 4) | hex_digit(pair[1])?)
-            });
+            let escaped = (byte == b'#')
+                .then(|| self.data.get(self.at..self.at + 2))
+                .flatten()
+                .and_then(|pair| Some((hex_digit(pair[0])? << 4) | hex_digit(pair[1])?));
             if escaped.is_some() {
                 self.at += 2;
             }
@@ -267,7 +268,8 @@ impl<'a> Lexer<'a> {
                 return;
             };
             let after = &rest[end + 2..rest.len().min(end + 14)];
-            let framed = rest[end - 1].is_ascii_whitespace() && after.first().is_none_or(|byte| byte.is_ascii_whitespace());
+            let framed =
+                rest[end - 1].is_ascii_whitespace() && after.first().is_none_or(|byte| byte.is_ascii_whitespace());
             let text = after.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'));
             if framed && text {
                 self.at += end + 2;

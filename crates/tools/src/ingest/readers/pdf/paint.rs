@@ -76,7 +76,8 @@ impl Canvas {
 
     fn rule(&mut self, area: Rect) {
         let horizontal = area.width() >= area.height();
-        let (length, thickness) = if horizontal { (area.width(), area.height()) } else { (area.height(), area.width()) };
+        let (length, thickness) =
+            if horizontal { (area.width(), area.height()) } else { (area.height(), area.width()) };
         if length >= SHORTEST_RULE && thickness < THIN && self.rules.len() < MOST {
             self.rules.push(Rule { area, horizontal });
         }

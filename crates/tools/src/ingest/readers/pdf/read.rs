@@ -76,7 +76,10 @@ fn page_texts(file: &File, limits: &Limits, findings: &mut Findings) -> Result<V
         let words = findings.judge(number, shown, &area);
         text_bytes += words.0.iter().map(|word| word.text.len() + 1).sum::<usize>();
         if text_bytes > limits.max_text_bytes {
-            return Err(ReadError::TooLarge { what: "bytes of text were counted", limit: limits.max_text_bytes as u64 });
+            return Err(ReadError::TooLarge {
+                what: "bytes of text were counted",
+                limit: limits.max_text_bytes as u64,
+            });
         }
         pages.push(PageText { number, height: area.height(), strata: layout::lay_out(words.0, &words.1) });
     }
@@ -97,7 +100,9 @@ fn frame(file: &File, page: ObjectId) -> (Rect, Matrix) {
         (area.width() > 1.0 && area.height() > 1.0 && area.width() < 1e6 && area.height() < 1e6).then_some(area)
     };
     let media = read_box(b"MediaBox").unwrap_or(LETTER);
-    let crop = read_box(b"CropBox").map(|crop| crop.intersection(&media)).filter(|crop| crop.width() > 1.0 && crop.height() > 1.0);
+    let crop = read_box(b"CropBox")
+        .map(|crop| crop.intersection(&media))
+        .filter(|crop| crop.width() > 1.0 && crop.height() > 1.0);
     let Rect { x0, y0, x1, y1 } = crop.unwrap_or(media);
     let turn = file.inherited(page, b"Rotate").and_then(|turn| turn.as_float().ok()).unwrap_or(0.0);
     let frame = match (turn as i64).rem_euclid(360) {
@@ -116,7 +121,9 @@ fn show(file: &File, page: ObjectId, mut interpreter: Interpreter<'_>) -> Shown 
     let mut content = Vec::new();
     let contents = file.document.get_dictionary(page).and_then(|page| page.get_deref(b"Contents", &file.document));
     let streams: Vec<&Object> = match contents {
-        Ok(Object::Array(parts)) => parts.iter().filter_map(|part| Some(file.document.dereference(part).ok()?.1)).collect(),
+        Ok(Object::Array(parts)) => {
+            parts.iter().filter_map(|part| Some(file.document.dereference(part).ok()?.1)).collect()
+        }
         Ok(single) => vec![single],
         Err(_) => Vec::new(),
     };
@@ -133,7 +140,8 @@ fn show(file: &File, page: ObjectId, mut interpreter: Interpreter<'_>) -> Shown 
 fn annotations(file: &File, page: ObjectId, interpreter: &mut Interpreter<'_>) {
     const MOST: usize = 2_000;
     let document = &file.document;
-    let list = document.get_dictionary(page).and_then(|page| page.get_deref(b"Annots", document)).and_then(Object::as_array);
+    let list =
+        document.get_dictionary(page).and_then(|page| page.get_deref(b"Annots", document)).and_then(Object::as_array);
     for annotation in list.into_iter().flatten().take(MOST) {
         let Ok((_, Object::Dictionary(annotation))) = document.dereference(annotation) else { continue };
         let kind = annotation.get_deref(b"Subtype", document).and_then(Object::as_name).unwrap_or_default();
@@ -215,4 +223,3 @@ fn cover_title(pages: &[Page]) -> Option<String> {
     let is_title = |block: &&Block| block.kind == BlockKind::Heading { level: 1 } && block.text.len() <= 120;
     first.blocks.iter().take(8).find(is_title).map(|block| block.text.clone())
 }
-

@@ -45,7 +45,8 @@ pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
     grids.sort_by(|a, b| a.bounds().area().total_cmp(&b.bounds().area()));
     for grid in grids {
         let area = grid.bounds().grown(1.0);
-        let inside: Vec<&Word> = words.iter().filter(|word| area.contains(word.middle(), word.base - 0.3 * word.size)).collect();
+        let inside: Vec<&Word> =
+            words.iter().filter(|word| area.contains(word.middle(), word.base - 0.3 * word.size)).collect();
         if let Some(table) = grid.fill(&inside) {
             words.retain(|word| !area.contains(word.middle(), word.base - 0.3 * word.size));
             tables.push(table);
@@ -74,7 +75,8 @@ fn grids(rules: &[Rule]) -> Vec<Grid> {
         }
         let width = columns[columns.len() - 1] - columns[0];
         // A row border need not cross the whole table: cells may span rows.
-        let rows = distinct(level.iter().filter(|rule| rule.area.width() > 0.2 * width).map(|rule| rule.area.y0).collect());
+        let rows =
+            distinct(level.iter().filter(|rule| rule.area.width() > 0.2 * width).map(|rule| rule.area.y0).collect());
         if rows.len() >= 2 && columns.len() + rows.len() >= 5 {
             grids.push(Grid { columns, rows });
         }
@@ -163,8 +165,14 @@ impl Grid {
         let mut rows = Vec::new();
         let bands = self.rows.len() - 1;
         for band in self.rows.windows(2) {
-            let inside: Vec<&Word> =
-                words.iter().filter(|word| { let middle = word.base - 0.3 * word.size; middle >= band[0] && middle < band[1] }).copied().collect();
+            let inside: Vec<&Word> = words
+                .iter()
+                .filter(|word| {
+                    let middle = word.base - 0.3 * word.size;
+                    middle >= band[0] && middle < band[1]
+                })
+                .copied()
+                .collect();
             let lines = line_count(&inside);
             // Few bands with many lines: only the head and the foot are ruled off, rows are lines.
             if bands <= 3 && lines >= 3 && self.lines_are_rows(&inside) {
@@ -181,8 +189,12 @@ impl Grid {
     fn find_columns(&mut self, words: &[&Word]) {
         let lines = lines::build(words.iter().map(|word| (*word).clone()).collect());
         let mut covered: Vec<(f32, f32)> = Vec::new();
-        let mut spans: Vec<(f32, f32)> =
-            lines.iter().filter(|line| line.cells.len() > 1).flat_map(|line| &line.cells).map(|cell| (cell.left, cell.right)).collect();
+        let mut spans: Vec<(f32, f32)> = lines
+            .iter()
+            .filter(|line| line.cells.len() > 1)
+            .flat_map(|line| &line.cells)
+            .map(|cell| (cell.left, cell.right))
+            .collect();
         spans.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (left, right) in spans {
             match covered.last_mut() {
@@ -245,7 +257,8 @@ impl Table {
     /// A table has at least two filled cells side by side, and text that its cells share out.
     fn is_plausible(&self, words: usize) -> bool {
         let filled = |row: &TableRow| row.cells.iter().filter(|cell| !cell.is_empty()).count();
-        let largest = self.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.split(' ').count()).max().unwrap_or(0);
+        let largest =
+            self.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.split(' ').count()).max().unwrap_or(0);
         let side_by_side = self.rows.iter().filter(|row| filled(row) >= 2).count();
         side_by_side > 0 && side_by_side * 3 >= self.rows.len() && !(largest > 60 && largest * 2 > words)
     }
@@ -312,7 +325,12 @@ mod tests {
 
     #[test]
     fn a_frame_around_a_paragraph_is_no_table() {
-        let rules = [rule(0.0, 0.0, 200.0, 0.0), rule(0.0, 50.0, 200.0, 50.0), rule(0.0, 0.0, 0.0, 50.0), rule(200.0, 0.0, 200.0, 50.0)];
+        let rules = [
+            rule(0.0, 0.0, 200.0, 0.0),
+            rule(0.0, 50.0, 200.0, 50.0),
+            rule(0.0, 0.0, 0.0, 50.0),
+            rule(200.0, 0.0, 200.0, 50.0),
+        ];
         let mut words = vec![word("Warning", 5.0, 14.0), word("hot", 65.0, 14.0)];
         assert!(extract(&mut words, &rules).is_empty());
         assert_eq!(words.len(), 2);

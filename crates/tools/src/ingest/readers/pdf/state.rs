@@ -101,7 +101,8 @@ impl State {
             }
             b"cs" => {
                 let name = operands.first().and_then(Operand::name).unwrap_or_default();
-                self.fill_is_device = matches!(name, b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK" | b"G" | b"RGB" | b"CMYK");
+                self.fill_is_device =
+                    matches!(name, b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK" | b"G" | b"RGB" | b"CMYK");
                 self.fill = self.fill_is_device.then_some([0.0; 3]);
             }
             // In a named colour space, three numbers are nearly always some RGB; one is a tint, of unknown colour.

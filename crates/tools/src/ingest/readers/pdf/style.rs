@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::blocks::is_contents_entry;
 use super::layout::Flow;
 use super::lines::Line;
 
@@ -41,10 +42,12 @@ impl Style {
         }
         let body = chars.into_iter().max_by_key(|(size, length)| (*length, -*size)).map_or(0, |(size, _)| size);
         let body_size = body as f32 / 2.0;
-        let mut sizes: Vec<f32> = large.into_iter().map(|size| size as f32 / 2.0).filter(|size| *size >= LARGER * body_size).collect();
+        let mut sizes: Vec<f32> =
+            large.into_iter().map(|size| size as f32 / 2.0).filter(|size| *size >= LARGER * body_size).collect();
         sizes.sort_by(|a, b| b.total_cmp(a));
         sizes.dedup_by(|smaller, larger| *larger - *smaller <= 0.5);
-        let outline = outline.into_iter().map(|(title, level)| (letters(&title), level)).filter(|(title, _)| !title.is_empty());
+        let outline =
+            outline.into_iter().map(|(title, level)| (letters(&title), level)).filter(|(title, _)| !title.is_empty());
         // The first occurrence of a title counts: later ones are usually deeper.
         let mut by_title = HashMap::new();
         outline.for_each(|(title, level)| {
@@ -56,7 +59,11 @@ impl Style {
     /// The level of a paragraph that is a heading.
     pub fn heading_level(&self, text: &str, lines: &[Line]) -> Option<u8> {
         let first = lines.first()?;
-        if text.len() > LONGEST_HEADING || lines.len() > 4 || !text.chars().any(char::is_alphabetic) {
+        if text.len() > LONGEST_HEADING
+            || lines.len() > 4
+            || !text.chars().any(char::is_alphabetic)
+            || is_contents_entry(text)
+        {
             return None;
         }
         if let Some(level) = self.outline_level(text) {
@@ -81,7 +88,8 @@ impl Style {
         if let Some(level) = self.outline.get(&title) {
             return Some(*level);
         }
-        let without_number = text.split_once(' ').filter(|(number, _)| number.ends_with(|c: char| c.is_ascii_digit() || c == '.'));
+        let without_number =
+            text.split_once(' ').filter(|(number, _)| number.ends_with(|c: char| c.is_ascii_digit() || c == '.'));
         without_number.and_then(|(_, rest)| self.outline.get(&letters(rest))).copied()
     }
 }

@@ -19,8 +19,20 @@ impl Direction {
         // Within six degrees of an axis.
         const TILT: f32 = 0.1;
         match (dx, dy) {
-            _ if dy.abs() <= TILT * dx.abs() => if dx > 0.0 { Self::Right } else { Self::Left },
-            _ if dx.abs() <= TILT * dy.abs() => if dy > 0.0 { Self::Down } else { Self::Up },
+            _ if dy.abs() <= TILT * dx.abs() => {
+                if dx > 0.0 {
+                    Self::Right
+                } else {
+                    Self::Left
+                }
+            }
+            _ if dx.abs() <= TILT * dy.abs() => {
+                if dy > 0.0 {
+                    Self::Down
+                } else {
+                    Self::Up
+                }
+            }
             _ => Self::Slanted,
         }
     }
