@@ -1,6 +1,10 @@
 //! In-memory implementations of the ports, for tests and examples. They pass the same suites as the real ones.
 
+mod blob;
+mod store;
 pub mod suite;
 mod system;
 
+pub use blob::MemoryBlobStore;
+pub use store::MemoryStore;
 pub use system::{ManualClock, SequentialIds};

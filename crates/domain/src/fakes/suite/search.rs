@@ -80,7 +80,7 @@ pub async fn passages_are_ranked_by_cosine_similarity(world: &World) -> CaseResu
     );
     assert_eq!(tx.chunks().nearest(&EAST, MODEL, &within(Classification::Internal), 1).await?.len(), 1);
     let read = tx.chunks().of_document(id, Classification::Internal, 1, 1).await?;
-    assert_eq!(read, [found.clone()]);
+    assert_eq!(read, std::slice::from_ref(found));
     assert_eq!(tx.chunks().by_ids(&[found.chunk_id, world.id()], Classification::Internal).await?, read);
     assert_eq!(tx.chunks().by_ids(&[found.chunk_id], Classification::Public).await?, []);
     assert_eq!(tx.chunks().of_document(id, Classification::Public, 0, 9).await?, []);

@@ -1,0 +1,105 @@
+//! Users in memory.
+
+use super::{MemoryTx, Row, page_of};
+use crate::ids::UserId;
+use crate::page::{Page, PageKey, PageRequest};
+use crate::ports::{StoreError, UserRepo};
+use crate::role::Role;
+use crate::time::Timestamp;
+use crate::user::{Identity, Membership, NewUser, User, UserPatch};
+use async_trait::async_trait;
+
+#[async_trait]
+impl UserRepo for MemoryTx {
+    async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError> {
+        let (sees, tenant) = (self.sees(), self.tenant());
+        let state = self.write().await?;
+        let same = |u: &User| u.issuer == identity.issuer && u.external_id == identity.subject;
+        if let Some(row) = state.users.iter_mut().find(|r| sees(r) && same(&r.value)) {
+            let user = &mut row.value;
+            user.role = identity.role.unwrap_or(user.role);
+            user.email = identity.email.clone().unwrap_or_else(|| user.email.clone());
+            user.display_name = identity.name.clone().or(user.display_name.take());
+            user.last_login = Some(now);
+            return Ok(user.clone());
+        }
+        let value = User {
+            id,
+            issuer: identity.issuer.clone(),
+            external_id: identity.subject.clone(),
+            email: identity.email.clone().unwrap_or_default(),
+            display_name: identity.name.clone(),
+            role: identity.role.unwrap_or(Role::Viewer),
+            grants: Vec::new(),
+            is_active: true,
+            last_login: Some(now),
+            created_at: now,
+        };
+        state.users.push(Row { tenant, user: None, value: value.clone() });
+        Ok(value)
+    }
+
+    async fn first_use_of_token(
+        &mut self,
+        _user: UserId,
+        token_hash: &str,
+        _expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let tenant = self.tenant();
+        Ok(self.write().await?.tokens.insert((tenant, token_hash.to_owned())))
+    }
+
+    async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError> {
+        let (sees, tenant) = (self.sees(), self.tenant());
+        let found = self.read(|s| {
+            let user = s.users.iter().find(|r| sees(r) && r.value.id == id)?.value.clone();
+            let tenant = s.tenants.iter().find(|t| t.id == tenant)?;
+            Some(Membership { user, tenant_active: tenant.is_active, settings: tenant.settings.clone() })
+        });
+        Ok(found)
+    }
+
+    async fn get(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
+        let sees = self.sees();
+        Ok(self.read(|s| s.users.iter().find(|r| sees(r) && r.value.id == id).map(|r| r.value.clone())))
+    }
+
+    async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError> {
+        let sees = self.sees();
+        let rows = self.read(|s| s.users.iter().filter(|r| sees(r)).map(|r| r.value.clone()).collect());
+        Ok(page_of(rows, page, |row: &User| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+    }
+
+    async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError> {
+        let (sees, tenant) = (self.sees(), self.tenant());
+        let state = self.write().await?;
+        let taken = |u: &User| u.issuer == user.issuer && u.external_id == user.external_id;
+        if state.users.iter().any(|r| sees(r) && taken(&r.value)) {
+            return Err(StoreError::Conflict { what: "a user of this issuer and external id" });
+        }
+        let NewUser { id, issuer, external_id, email, display_name, role } = user.clone();
+        let value = User {
+            id,
+            issuer,
+            external_id,
+            email,
+            display_name,
+            role,
+            grants: Vec::new(),
+            is_active: true,
+            last_login: None,
+            created_at: now,
+        };
+        state.users.push(Row { tenant, user: None, value: value.clone() });
+        Ok(value)
+    }
+
+    async fn update(&mut self, id: UserId, patch: UserPatch) -> Result<Option<User>, StoreError> {
+        let sees = self.sees();
+        let state = self.write().await?;
+        let Some(row) = state.users.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
+        row.value.role = patch.role.unwrap_or(row.value.role);
+        row.value.is_active = patch.is_active.unwrap_or(row.value.is_active);
+        Ok(Some(row.value.clone()))
+    }
+}
