@@ -30,7 +30,7 @@ use domain::user::User;
 #[async_trait]
 pub trait Gate: Send + Sync {
     /// Verifies a bearer token (RFC 6750) and finds, or at first login provisions, its user.
-    async fn authenticate(&self, bearer: Option<&str>, request: RequestId) -> Result<Caller, GateError>;
+    async fn authenticate(&self, bearer: Option<String>, request: RequestId) -> Result<Caller, GateError>;
     /// The caller's own account.
     async fn account(&self, caller: &Caller) -> Result<Caller, GateError>;
 
