@@ -1,2 +1,98 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `bench`.
+//!
+//! This program provisions (embedded database, embedding model, server binary) and supervises; whatever needs the
+//! database or HTTP it asks of `platform-server`, so that it builds in seconds and stays dull.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line program talks on its standard streams"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "xtask runs before there is a server: it reads the user's environment itself"
+)]
+
+mod bench;
+mod cache;
+mod check;
+mod data_dir;
+mod database;
+mod demo;
+mod files;
+mod migrate;
+mod model;
+mod pg;
+mod platform;
+mod proc;
+mod progress;
+mod project;
+mod run_as;
+mod seed;
+mod server;
+mod state;
+mod test;
+mod token;
+mod up;
+mod wheel;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::proc::{Interrupt, Interrupted};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The project's own commands."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the whole platform, ask it one question, and serve until Ctrl-C.
+    Up(up::Args),
+    /// Run every test against a throw-away database with the embedded model.
+    Test(test::Args),
+    /// Format, clippy, layers, owners, tidiness, generated files.
+    Check,
+    /// Apply the migrations.
+    Migrate(migrate::Args),
+    /// Create a tenant with the sample users and documents.
+    Seed(seed::Args),
+    /// Print a token of the development issuer, and nothing else.
+    Token(token::Args),
+    /// Run a benchmark, or all of them; results go to target/bench/NAME.json.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match Interrupt::install().and_then(|interrupt| run(cli.command, &interrupt)) {
+        Ok(code) => code,
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("interrupted");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Up(args) => up::run(args, interrupt),
+        Command::Test(args) => test::run(&args, interrupt),
+        Command::Check => check::run(interrupt),
+        Command::Migrate(args) => migrate::run(args, interrupt),
+        Command::Seed(args) => seed::run(args, interrupt),
+        Command::Token(args) => token::run(args, interrupt),
+        Command::Bench(args) => bench::run(&args, interrupt),
+    }
+}

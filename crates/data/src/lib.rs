@@ -1,1 +1,52 @@
-//! PostgreSQL: tenant transactions, repositories, job queue, blobs.
+//! PostgreSQL: tenant transactions, repositories, the job queue, the audit log; and the file store for documents.
+//!
+//! A [`PgStore`] opens a transaction for a [`domain::scope::TenantScope`]; the repositories come from the transaction and
+//! from nowhere else. Row security in the database decides what they see. There is no way to a pool or a bare
+//! connection from outside: whoever needs SQL adds a repository method here.
+//!
+//! ```no_run
+//! use data::{Database, PgStore, PoolSettings};
+//! use domain::page::PageRequest;
+//! use domain::ports::Store;
+//! use domain::role::Classification;
+//! use domain::scope::TenantScope;
+//!
+//! # async fn example(url: &str, scope: &TenantScope) -> Result<(), Box<dyn std::error::Error>> {
+//! let store = PgStore::new(Database::new(url, &PoolSettings::default())?);
+//! let mut tx = store.begin(scope).await?;
+//! let page = tx.documents().list(&Default::default(), Classification::Internal, &PageRequest::default()).await?;
+//! tx.commit().await?;
+//! # let _documents = page.items;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With the feature `testing` there is [`testing::TestDb`]: a migrated database of its own for each test.
+
+mod audit;
+mod blob;
+mod chunks;
+mod conversations;
+mod directory;
+mod documents;
+mod error;
+mod identifiers;
+mod jobs;
+mod memories;
+mod messages;
+pub mod migrate;
+mod pool;
+pub mod preflight;
+mod rows;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tx;
+mod users;
+
+pub use audit::PgAuditReader;
+pub use blob::FsBlobStore;
+pub use directory::PgDirectory;
+pub use error::SetupError;
+pub use jobs::PgJobQueue;
+pub use pool::{Database, PoolSettings};
+pub use tx::PgStore;

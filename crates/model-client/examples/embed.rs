@@ -9,7 +9,8 @@
 
 use std::{error::Error, path::PathBuf};
 
-use model_client::local::embed::{LocalEmbedder, Priority};
+use domain::model::EmbedPurpose;
+use model_client::local::embed::LocalEmbedder;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -23,8 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ];
     let passages = sentences.map(str::to_owned).to_vec();
     let (asked, found) = tokio::try_join!(
-        embedder.embed(vec![question.to_owned()], Priority::Query),
-        embedder.embed(passages, Priority::Document),
+        embedder.embed(EmbedPurpose::Query, vec![question.to_owned()]),
+        embedder.embed(EmbedPurpose::Document, passages),
     )?;
     println!("{question}");
     for (sentence, vector) in sentences.iter().zip(&found) {

@@ -13,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model_client::local::embed::{EmbedError, LocalEmbedder, Priority};
+use domain::model::EmbedPurpose;
+use model_client::local::embed::{EmbedError, LocalEmbedder};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -28,14 +29,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let chunk = "The operator closes the valve and notes the pressure. ".repeat(40);
     println!("tokens: {} of {} in a chunk", embedder.count_tokens(&chunk), embedder.max_tokens());
-    embedder.embed(vec![chunk.clone(); threads], Priority::Document).await?;
+    embedder.embed(EmbedPurpose::Document, vec![chunk.clone(); threads]).await?;
 
     let start = Instant::now();
-    embedder.embed(vec![chunk.clone(); chunks], Priority::Document).await?;
+    embedder.embed(EmbedPurpose::Document, vec![chunk.clone(); chunks]).await?;
     println!("documents: {:.1} chunks/s on {threads} threads", chunks as f64 / start.elapsed().as_secs_f64());
 
     report("query, idle", &mut latencies(&embedder).await?);
-    let mut load = std::pin::pin!(embedder.embed(vec![chunk; chunks], Priority::Document));
+    let mut load = std::pin::pin!(embedder.embed(EmbedPurpose::Document, vec![chunk; chunks]));
     tokio::select! {
         finished = &mut load => { finished?; println!("the load ended before the queries did: name more chunks"); }
         times = latencies(&embedder) => report("query, under load", &mut times?),
@@ -49,7 +50,7 @@ async fn latencies(embedder: &LocalEmbedder) -> Result<Vec<Duration>, EmbedError
     let mut times = Vec::new();
     for _ in 0..50 {
         let start = Instant::now();
-        embedder.embed(vec![query.to_owned()], Priority::Query).await?;
+        embedder.embed(EmbedPurpose::Query, vec![query.to_owned()]).await?;
         times.push(start.elapsed());
     }
     Ok(times)

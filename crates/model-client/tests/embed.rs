@@ -1,11 +1,14 @@
 //! The embedded model against the reference implementation, and its behaviour with the real weights.
 
+#![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
+
 use std::{
     path::PathBuf,
     sync::{Arc, LazyLock},
 };
 
-use model_client::local::embed::{EmbedError, LocalEmbedder, Priority};
+use domain::{model::EmbedPurpose, ports::Embedder};
+use model_client::local::embed::{EmbedError, LocalEmbedder};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -26,7 +29,10 @@ fn reference() -> Vec<Case> {
     serde_json::from_str::<Reference>(file).expect("the reference file").cases
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test runner says where the model is; there is no configuration here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test runner says where the model is; there is no configuration here"
+)]
 fn model_dir() -> PathBuf {
     std::env::var_os("PLATFORM_TEST_MODEL_DIR")
         .map(PathBuf::from)
@@ -53,8 +59,8 @@ async fn vectors_agree_with_the_reference_implementation() {
     let cases = reference();
     assert!(cases.len() >= 12);
     let texts: Vec<String> = cases.iter().map(|case| case.text.clone()).collect();
-    for priority in [Priority::Query, Priority::Document] {
-        let vectors = embedder().embed(texts.clone(), priority).await.expect("embeds");
+    for purpose in [EmbedPurpose::Query, EmbedPurpose::Document] {
+        let vectors = embedder().embed(purpose, texts.clone()).await.expect("embeds");
         assert_eq!(vectors.len(), cases.len());
         for (case, vector) in cases.iter().zip(&vectors) {
             let cosine = cosine(vector, &case.vector);
@@ -67,7 +73,7 @@ async fn vectors_agree_with_the_reference_implementation() {
 async fn vectors_have_the_models_dimension_and_length_one() {
     let embedder = embedder();
     assert_eq!((embedder.dimension(), embedder.max_tokens()), (384, 256));
-    for vector in embedder.embed(vec![String::new(), "pump".to_owned()], Priority::Query).await.expect("embeds") {
+    for vector in embedder.embed(EmbedPurpose::Query, vec![String::new(), "pump".to_owned()]).await.expect("embeds") {
         assert_eq!(vector.len(), 384);
         assert!((dot(&vector, &vector) - 1.0).abs() < 1e-5);
     }
@@ -85,7 +91,7 @@ fn counts_agree_with_the_reference_tokenizer_and_know_no_limit() {
 async fn text_is_cut_after_254_tokens_of_its_own() {
     let words = |count: usize| "valve ".repeat(count);
     let texts = vec![words(253), words(254), words(254) + "open", words(600)];
-    let vectors = embedder().embed(texts, Priority::Document).await.expect("embeds");
+    let vectors = embedder().embed(EmbedPurpose::Document, texts).await.expect("embeds");
     assert_eq!(vectors[1], vectors[2]);
     assert_eq!(vectors[1], vectors[3]);
     assert_ne!(vectors[0], vectors[1]);
@@ -94,13 +100,25 @@ async fn text_is_cut_after_254_tokens_of_its_own() {
 #[tokio::test]
 async fn a_query_is_answered_while_documents_are_queued() {
     let embedder = embedder();
-    let mut documents = std::pin::pin!(embedder.embed(vec!["valve ".repeat(254); 400], Priority::Document));
-    let query = embedder.embed(vec!["Which valve?".to_owned()], Priority::Query);
+    let mut documents = std::pin::pin!(embedder.embed(EmbedPurpose::Document, vec!["valve ".repeat(254); 400]));
+    let query = embedder.embed(EmbedPurpose::Query, vec!["Which valve?".to_owned()]);
     tokio::select! {
         biased;
         _ = &mut documents => panic!("400 chunks were done before one query"),
         vectors = query => assert_eq!(vectors.expect("embeds").len(), 1),
     }
+}
+
+#[tokio::test]
+async fn as_the_platforms_embedder_it_names_its_model_and_gives_the_same_vectors() {
+    let embedder = embedder();
+    let port: &dyn Embedder = &*embedder;
+    let model = port.model();
+    assert_eq!((model.name.as_str(), model.dimension, model.max_tokens), ("all-MiniLM-L6-v2", 384, 256));
+    let text = vec!["pump".to_owned()];
+    let vectors = port.embed(EmbedPurpose::Document, text.clone()).await.expect("embeds");
+    assert_eq!(vectors, embedder.embed(EmbedPurpose::Query, text).await.expect("embeds"));
+    assert_eq!(port.count_tokens("pump"), 1);
 }
 
 #[test]

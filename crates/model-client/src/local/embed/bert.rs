@@ -2,6 +2,9 @@
 //!
 //! candle does the matrix products; what lies between them goes through [`ops`](super::ops), because candle's own GELU
 //! and softmax are scalar and cost more than the products. One sequence at a time needs neither padding nor a mask.
+//!
+//! Hidden states are held as `[features, tokens]`, the transpose of the usual: then the weights are used as they lie in
+//! the file, no step copies to reorder, and a product with the few tokens of a question is a quarter faster.
 //! The architecture is constant here: the weights are pinned by their checksum, so nothing else can arrive.
 
 use std::path::Path;
@@ -31,9 +34,9 @@ pub(super) struct Bert {
     layers: Vec<Layer>,
 }
 
-/// One encoder layer; every matrix is `[in, out]`.
+/// One encoder layer; every matrix is `[out, in]`.
 struct Layer {
-    /// Queries, keys and values side by side, so that one product makes all three.
+    /// Queries, keys and values one below the other, so that one product makes all three.
     attention: Tensor,
     attention_bias: AddBias,
     attention_output: Tensor,
@@ -64,14 +67,14 @@ impl Bert {
 
     /// The mean of the last hidden states, scaled to length 1. `ids` holds 1 to 512 tokens of the vocabulary.
     pub(super) fn embed(&self, ids: &[u32]) -> Result<Vec<f32>> {
+        let positions = self.positions.narrow(0, 0, ids.len())?.t()?.contiguous()?;
         let ids = Tensor::from_slice(ids, ids.len(), &Device::Cpu)?;
-        let mut hidden = self.words.index_select(&ids, 0)?;
-        let positions = self.positions.narrow(0, 0, ids.elem_count())?;
+        let mut hidden = self.words.index_select(&ids, 0)?.t()?.contiguous()?;
         hidden.inplace_op2(&positions, &self.embedding_norm)?;
         for layer in &self.layers {
             hidden = layer.forward(&hidden)?;
         }
-        let mut vector = hidden.mean(0)?.to_vec1::<f32>()?;
+        let mut vector = hidden.mean(1)?.to_vec1::<f32>()?;
         let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
         vector.iter_mut().for_each(|x| *x /= length);
         Ok(vector)
@@ -85,48 +88,47 @@ impl Layer {
         // Attention divides the scores by the root of the head's dimension: dividing the queries once is the same.
         let scale = (HEAD_DIMENSION as f32).sqrt().recip();
         let [query, key, value] = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}.weight")));
-        let query = (weights.matrix(&query)? * f64::from(scale))?;
-        let attention = Tensor::cat(&[&query, &weights.matrix(&key)?, &weights.matrix(&value)?], 1)?;
+        let query = (weights.tensor(&query)? * f64::from(scale))?;
+        let attention = Tensor::cat(&[&query, &weights.tensor(&key)?, &weights.tensor(&value)?], 0)?;
         let mut attention_bias = part_bias("attention.self.query")?;
         attention_bias.iter_mut().for_each(|x| *x *= scale);
         attention_bias.extend(part_bias("attention.self.key")?);
         attention_bias.extend(part_bias("attention.self.value")?);
-        let attention_norm =
-            norm(weights, part_bias("attention.output.dense")?, &name("attention.output.LayerNorm"))?;
+        let attention_norm = norm(weights, part_bias("attention.output.dense")?, &name("attention.output.LayerNorm"))?;
         Ok(Self {
             attention,
             attention_bias: AddBias(attention_bias),
-            attention_output: weights.matrix(&name("attention.output.dense.weight"))?,
+            attention_output: weights.tensor(&name("attention.output.dense.weight"))?,
             attention_norm: AddNorm(attention_norm),
-            intermediate: weights.matrix(&name("intermediate.dense.weight"))?,
+            intermediate: weights.tensor(&name("intermediate.dense.weight"))?,
             intermediate_gelu: AddBiasGelu(part_bias("intermediate.dense")?),
-            output: weights.matrix(&name("output.dense.weight"))?,
+            output: weights.tensor(&name("output.dense.weight"))?,
             output_norm: AddNorm(norm(weights, part_bias("output.dense")?, &name("output.LayerNorm"))?),
         })
     }
 
-    /// `[tokens, DIMENSION]` to the same.
+    /// `[DIMENSION, tokens]` to the same.
     fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
-        let attended = self.attend(hidden)?.matmul(&self.attention_output)?;
+        let attended = self.attention_output.matmul(&self.attend(hidden)?)?;
         attended.inplace_op2(hidden, &self.attention_norm)?;
-        let wide = attended.matmul(&self.intermediate)?;
+        let wide = self.intermediate.matmul(&attended)?;
         wide.inplace_op1(&self.intermediate_gelu)?;
-        let output = wide.matmul(&self.output)?;
+        let output = self.output.matmul(&wide)?;
         output.inplace_op2(&attended, &self.output_norm)?;
         Ok(output)
     }
 
-    /// Multi-head self-attention before its output matrix: `[tokens, DIMENSION]` to the same.
+    /// Multi-head self-attention before its output matrix: `[DIMENSION, tokens]` to the same.
     fn attend(&self, hidden: &Tensor) -> Result<Tensor> {
-        let tokens = hidden.dim(0)?;
-        let all = hidden.matmul(&self.attention)?;
+        let tokens = hidden.dim(1)?;
+        let all = self.attention.matmul(hidden)?;
         all.inplace_op1(&self.attention_bias)?;
-        let all = all.reshape((tokens, 3, HEADS, HEAD_DIMENSION))?;
-        // Views, [HEADS, tokens, HEAD_DIMENSION]; the products read them with their strides.
-        let part = |index: usize| all.i((.., index))?.transpose(0, 1);
-        let scores = part(0)?.matmul(&part(1)?.t()?)?;
+        let all = all.reshape((3, HEADS, HEAD_DIMENSION, tokens))?;
+        let (queries, keys, values) = (all.i(0)?, all.i(1)?, all.i(2)?);
+        // Of each head, a row for each query: how much it takes from each token.
+        let scores = queries.t()?.matmul(&keys)?;
         scores.inplace_op1(&Softmax)?;
-        scores.matmul(&part(2)?)?.transpose(0, 1)?.reshape((tokens, DIMENSION))
+        values.matmul(&scores.t()?)?.reshape((DIMENSION, tokens))
     }
 }
 

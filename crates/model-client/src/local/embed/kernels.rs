@@ -1,39 +1,42 @@
 //! The element-wise arithmetic between the matrix products, written so that the compiler vectorizes it.
 //!
-//! [`pulp`] picks the widest instruction set at run time (AVX2 or AVX-512 on x86-64, NEON on Arm), without `unsafe` here.
-//! Sums run in [`LANES`] independent partial sums, since a compiler may not reorder a floating-point sum by itself.
+//! [`pulp`] picks the instruction set at run time (AVX2 with FMA on x86-64, NEON on Arm), without `unsafe` here.
+//! A matrix is row-major `[features, tokens]`; one that is empty is left alone.
+//! Sums along a row run in [`LANES`] independent partial sums, since a compiler may not reorder a floating-point sum by itself.
 
 use pulp::Arch;
 
-/// Partial sums of a reduction: one AVX-512 register or two AVX2 registers of `f32`.
+/// Partial sums of a reduction: two AVX2 registers of `f32`.
 const LANES: usize = 16;
 
 /// The epsilon of BERT's layer normalization (`layer_norm_eps` of the model's configuration).
 const NORM_EPSILON: f32 = 1e-12;
 
-/// A layer normalization and the bias that is added before it; each as long as a row.
+/// A layer normalization and the bias that is added before it; a number for each feature.
 pub(super) struct Norm {
     pub(super) bias: Vec<f32>,
     pub(super) scale: Vec<f32>,
     pub(super) shift: Vec<f32>,
 }
 
-/// Adds `bias` to each row of `rows`; a row is as long as `bias`.
-pub(super) fn add_bias(rows: &mut [f32], bias: &[f32]) {
+/// Adds to each row of `matrix` its number of `bias`.
+pub(super) fn add_bias(matrix: &mut [f32], bias: &[f32]) {
+    let tokens = matrix.len() / bias.len();
     Arch::new().dispatch(|| {
-        for row in rows.chunks_exact_mut(bias.len()) {
-            for (x, b) in row.iter_mut().zip(bias) {
+        for (row, b) in matrix.chunks_exact_mut(tokens.max(1)).zip(bias) {
+            for x in row {
                 *x += b;
             }
         }
     });
 }
 
-/// Adds `bias` to each row, then applies GELU in its exact form, `x Φ(x)`.
-pub(super) fn add_bias_gelu(rows: &mut [f32], bias: &[f32]) {
+/// Adds to each row of `matrix` its number of `bias`, then applies GELU in its exact form, `x Φ(x)`.
+pub(super) fn add_bias_gelu(matrix: &mut [f32], bias: &[f32]) {
+    let tokens = matrix.len() / bias.len();
     Arch::new().dispatch(|| {
-        for row in rows.chunks_exact_mut(bias.len()) {
-            for (x, b) in row.iter_mut().zip(bias) {
+        for (row, b) in matrix.chunks_exact_mut(tokens.max(1)).zip(bias) {
+            for x in row {
                 *x = gelu(*x + b);
             }
         }
@@ -56,22 +59,34 @@ pub(super) fn softmax(rows: &mut [f32], width: usize) {
     });
 }
 
-/// Adds `added` and the norm's bias to `rows`, then normalizes each row to mean 0 and variance 1, scales and shifts it.
-pub(super) fn add_norm(rows: &mut [f32], added: &[f32], norm: &Norm) {
-    let width = norm.bias.len();
+/// Adds `added` and the norm's bias to `matrix`, then normalizes each column (the features of one token) to mean 0 and
+/// variance 1, scales and shifts it.
+pub(super) fn add_norm(matrix: &mut [f32], added: &[f32], norm: &Norm) {
+    let features = norm.bias.len();
+    let tokens = (matrix.len() / features).max(1);
+    let mut means = vec![0.0_f32; tokens];
+    let mut factors = vec![0.0_f32; tokens];
     Arch::new().dispatch(|| {
-        for (row, added) in rows.chunks_exact_mut(width).zip(added.chunks_exact(width)) {
-            for ((x, a), b) in row.iter_mut().zip(added).zip(&norm.bias) {
+        for ((row, added), b) in matrix.chunks_exact_mut(tokens).zip(added.chunks_exact(tokens)).zip(&norm.bias) {
+            for ((x, a), sum) in row.iter_mut().zip(added).zip(&mut means) {
                 *x += a + b;
+                *sum += *x;
             }
-            let mean = reduce(row, 0.0, |a, b| a + b) / width as f32;
-            for x in row.iter_mut() {
-                *x -= mean;
+        }
+        for mean in &mut means {
+            *mean /= features as f32;
+        }
+        for row in matrix.chunks_exact(tokens) {
+            for ((x, mean), squares) in row.iter().zip(&means).zip(&mut factors) {
+                *squares += (x - mean) * (x - mean);
             }
-            let variance = sum_of_squares(row) / width as f32;
-            let factor = (variance + NORM_EPSILON).sqrt().recip();
-            for ((x, scale), shift) in row.iter_mut().zip(&norm.scale).zip(&norm.shift) {
-                *x = *x * factor * scale + shift;
+        }
+        for factor in &mut factors {
+            *factor = (*factor / features as f32 + NORM_EPSILON).sqrt().recip();
+        }
+        for ((row, scale), shift) in matrix.chunks_exact_mut(tokens).zip(&norm.scale).zip(&norm.shift) {
+            for ((x, mean), factor) in row.iter_mut().zip(&means).zip(&factors) {
+                *x = (*x - mean) * factor * scale + shift;
             }
         }
     });
@@ -88,18 +103,6 @@ fn reduce(values: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 
         }
     }
     partial.iter().chain(rest).fold(start, |a, b| combine(a, *b))
-}
-
-#[inline(always)]
-fn sum_of_squares(values: &[f32]) -> f32 {
-    let (blocks, rest) = values.as_chunks::<LANES>();
-    let mut partial = [0.0_f32; LANES];
-    for block in blocks {
-        for (p, x) in partial.iter_mut().zip(block) {
-            *p += x * x;
-        }
-    }
-    partial.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>()
 }
 
 /// `x Φ(x)`, to 2e-7 of `|x|`.
@@ -191,14 +194,24 @@ mod tests {
     }
 
     #[test]
-    fn normalization_gives_mean_zero_and_variance_one_before_scale_and_shift() {
-        let width = 37;
-        let norm = Norm { bias: vec![0.25; width], scale: vec![2.0; width], shift: vec![-1.0; width] };
-        let mut row: Vec<f32> = (0..width).map(|i| i as f32 * 3.0 + 1000.0).collect();
-        add_norm(&mut row, &vec![5.0; width], &norm);
-        let plain: Vec<f64> = row.iter().map(|x| (f64::from(*x) + 1.0) / 2.0).collect();
-        let mean = plain.iter().sum::<f64>() / width as f64;
-        let variance = plain.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / width as f64;
-        assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4, "mean {mean}, variance {variance}");
+    fn bias_belongs_to_the_row() {
+        let mut matrix = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        add_bias(&mut matrix, &[10.0, 20.0]);
+        assert_eq!(matrix, [11.0, 12.0, 13.0, 24.0, 25.0, 26.0]);
+    }
+
+    #[test]
+    fn normalization_gives_each_column_mean_zero_and_variance_one_before_scale_and_shift() {
+        let (features, tokens) = (37, 3);
+        let norm = Norm { bias: vec![0.25; features], scale: vec![2.0; features], shift: vec![-1.0; features] };
+        let mut matrix: Vec<f32> =
+            (0..features * tokens).map(|i| ((i / tokens) * (i % tokens + 1) + 1000) as f32).collect();
+        add_norm(&mut matrix, &vec![5.0; features * tokens], &norm);
+        for token in 0..tokens {
+            let plain = matrix.iter().skip(token).step_by(tokens).map(|x| (f64::from(*x) + 1.0) / 2.0);
+            let mean = plain.clone().sum::<f64>() / features as f64;
+            let variance = plain.map(|x| (x - mean).powi(2)).sum::<f64>() / features as f64;
+            assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4, "mean {mean}, variance {variance}");
+        }
     }
 }

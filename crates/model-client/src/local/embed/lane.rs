@@ -42,12 +42,7 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Starts `threads` threads called `name`.
-    pub(super) fn start(
-        name: &str,
-        threads: usize,
-        niceness: Niceness,
-        work: Arc<Work>,
-    ) -> Result<Self, EmbedError> {
+    pub(super) fn start(name: &str, threads: usize, niceness: Niceness, work: Arc<Work>) -> Result<Self, EmbedError> {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
         let mut lane = Self { jobs: Some(jobs), threads: Vec::with_capacity(threads) };
@@ -205,7 +200,8 @@ mod tests {
     #[tokio::test]
     async fn only_background_threads_are_nicer_than_the_rest() {
         let nice = |niceness| {
-            let work: Arc<Work> = Arc::new(|_: &str| Ok(vec![rustix::process::getpriority_process(None).unwrap() as f32]));
+            let work: Arc<Work> =
+                Arc::new(|_: &str| Ok(vec![rustix::process::getpriority_process(None).unwrap() as f32]));
             Lane::start("test", 1, niceness, work).unwrap()
         };
         let own = rustix::process::getpriority_process(None).unwrap() as f32;

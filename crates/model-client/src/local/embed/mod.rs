@@ -12,24 +12,20 @@ mod error;
 mod kernels;
 mod lane;
 mod ops;
+mod port;
 mod tokens;
 mod weights;
 
 use std::{path::Path, sync::Arc};
 
 use bert::Bert;
+use domain::model::EmbedPurpose;
 pub use error::EmbedError;
 use lane::{Lane, Niceness};
 use tokens::Tokens;
 
-/// What the caller is waiting for, hence which threads do the work.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Priority {
-    /// Somebody waits for the answer: normal scheduling priority, never behind a document.
-    Query,
-    /// Ingestion: the lowest useful scheduling priority, so that everything else on the machine goes first.
-    Document,
-}
+/// The model's name, as stored with each vector.
+pub const MODEL_NAME: &str = "all-MiniLM-L6-v2";
 
 /// The embedded embedding model with its threads.
 ///
@@ -42,7 +38,7 @@ pub struct LocalEmbedder {
 
 impl LocalEmbedder {
     /// Loads the model from `model_dir`, which holds the `model.safetensors` and `tokenizer.json` of all-MiniLM-L6-v2,
-    /// and starts `threads` threads (at least one) for each [`Priority`].
+    /// and starts `threads` threads (at least one) for each [`EmbedPurpose`].
     ///
     /// Reads 90 MB and takes a fraction of a second: call it at start-up, not on a request.
     ///
@@ -85,14 +81,16 @@ impl LocalEmbedder {
     /// One vector of length 1 for each text, in order. A text over [`max_tokens`](Self::max_tokens) is cut there; an
     /// empty one has a vector too.
     ///
-    /// Dropping the future drops the texts that no thread has begun.
+    /// Queries and documents have threads of their own: a query never waits behind a document, and on Linux the
+    /// documents' threads give way to everything else in the process. Dropping the future drops the texts that no
+    /// thread has begun.
     ///
     /// # Errors
     /// [`EmbedError::Panicked`] and the like: defects; no text is refused.
-    pub async fn embed(&self, texts: Vec<String>, priority: Priority) -> Result<Vec<Vec<f32>>, EmbedError> {
-        match priority {
-            Priority::Query => self.queries.run(texts).await,
-            Priority::Document => self.documents.run(texts).await,
+    pub async fn embed(&self, purpose: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        match purpose {
+            EmbedPurpose::Query => self.queries.run(texts).await,
+            EmbedPurpose::Document => self.documents.run(texts).await,
         }
     }
 }

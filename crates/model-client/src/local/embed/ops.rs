@@ -8,16 +8,16 @@ use candle_core::{CpuStorage, Error, InplaceOp1, InplaceOp2, Layout, Result};
 
 use super::kernels::{self, Norm};
 
-/// Adds a bias to each row.
+/// Adds to each row its bias.
 pub(super) struct AddBias(pub(super) Vec<f32>);
 
-/// Adds a bias to each row, then GELU.
+/// Adds to each row its bias, then GELU.
 pub(super) struct AddBiasGelu(pub(super) Vec<f32>);
 
 /// Softmax over the last dimension.
 pub(super) struct Softmax;
 
-/// Adds the second tensor and a bias, then normalizes each row.
+/// Adds the second tensor and a bias, then normalizes each column.
 pub(super) struct AddNorm(pub(super) Norm);
 
 impl InplaceOp1 for AddBias {
@@ -60,14 +60,18 @@ impl InplaceOp2 for AddNorm {
     }
 
     fn cpu_fwd(&self, rows: &mut CpuStorage, rows_at: &Layout, added: &CpuStorage, added_at: &Layout) -> Result<()> {
-        let CpuStorage::F32(added) = added else { return Err(unsupported()) };
+        let CpuStorage::F32(added) = added else {
+            return Err(unsupported());
+        };
         kernels::add_norm(values_mut(rows, rows_at)?, &added[contiguous(added_at)?], &self.0);
         Ok(())
     }
 }
 
 fn values_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
-    let CpuStorage::F32(values) = storage else { return Err(unsupported()) };
+    let CpuStorage::F32(values) = storage else {
+        return Err(unsupported());
+    };
     Ok(&mut values[contiguous(layout)?])
 }
 

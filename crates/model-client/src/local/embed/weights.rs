@@ -31,11 +31,7 @@ impl PinnedFile {
         let path = model_dir.join(self.name);
         let bytes = std::fs::read(&path).map_err(|source| EmbedError::File { path: path.clone(), source })?;
         let found = hex::encode(Sha256::digest(&bytes));
-        if found == self.sha256 {
-            Ok(bytes)
-        } else {
-            Err(EmbedError::Checksum { path, expected: self.sha256, found })
-        }
+        if found == self.sha256 { Ok(bytes) } else { Err(EmbedError::Checksum { path, expected: self.sha256, found }) }
     }
 }
 
@@ -47,7 +43,7 @@ impl<'a> Weights<'a> {
         SliceSafetensors::new(bytes).map(Self)
     }
 
-    /// A tensor as it lies in the file.
+    /// A tensor as it lies in the file; a linear layer's matrix is `[out, in]`.
     pub(super) fn tensor(&self, name: &str) -> Result<Tensor> {
         self.0.load(name, &Device::Cpu)
     }
@@ -55,10 +51,5 @@ impl<'a> Weights<'a> {
     /// A vector.
     pub(super) fn vector(&self, name: &str) -> Result<Vec<f32>> {
         self.tensor(name)?.to_vec1()
-    }
-
-    /// The matrix of a linear layer, `[in, out]`: the file has it the other way round, as PyTorch does.
-    pub(super) fn matrix(&self, name: &str) -> Result<Tensor> {
-        self.tensor(name)?.t()?.contiguous()
     }
 }

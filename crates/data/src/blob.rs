@@ -1,0 +1,146 @@
+//! Documents' bytes in the file system: `<root>/<tenant>/<random id>`, never a name that somebody chose.
+//!
+//! A blob is written to `<id>.part`, synced and renamed, so a file under its final name is whole whatever happens. What
+//! a crash leaves behind is a `.part` that nothing refers to.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::ids::TenantId;
+use domain::ports::{BlobError, BlobStore, ByteRange, ByteStream, IdGen, StoredBlob};
+use futures::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::fs::{DirBuilder, File, OpenOptions};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
+use tokio_util::io::ReaderStream;
+use uuid::Uuid;
+
+/// How many bytes are read at once.
+const READ_SIZE: usize = 64 * 1024;
+
+/// Blobs in a directory.
+pub struct FsBlobStore {
+    root: PathBuf,
+    ids: Arc<dyn IdGen>,
+}
+
+impl FsBlobStore {
+    /// Keeps blobs below `root`, which is created when first written to.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>, ids: Arc<dyn IdGen>) -> Self {
+        Self { root: root.into(), ids }
+    }
+
+    fn folder(&self, tenant: TenantId) -> PathBuf {
+        self.root.join(tenant.to_string())
+    }
+
+    /// The file of a key; none where the key is not one that we made.
+    fn file(&self, tenant: TenantId, key: &str) -> Result<PathBuf, BlobError> {
+        let id = Uuid::try_parse(key).map_err(|_| BlobError::Missing { key: key.to_owned() })?;
+        Ok(self.folder(tenant).join(id.to_string()))
+    }
+}
+
+#[async_trait]
+impl BlobStore for FsBlobStore {
+    async fn put(&self, tenant: TenantId, bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError> {
+        let folder = self.folder(tenant);
+        create_folder(&self.root).await?;
+        create_folder(&folder).await?;
+        let key = self.ids.uuid().to_string();
+        let part = PartFile(folder.join(format!("{key}.part")));
+        let mut file = create(&part.0).await?;
+        let (size, sha256) = receive(&mut file, bytes, max_bytes).await?;
+        file.sync_all().await.map_err(storage("syncing a blob"))?;
+        tokio::fs::rename(&part.0, folder.join(&key)).await.map_err(storage("naming a blob"))?;
+        sync_folder(&folder).await?;
+        Ok(StoredBlob { key, size, sha256 })
+    }
+
+    async fn open(&self, tenant: TenantId, key: &str, range: Option<ByteRange>) -> Result<ByteStream, BlobError> {
+        let path = self.file(tenant, key)?;
+        let mut file = File::open(path).await.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => BlobError::Missing { key: key.to_owned() },
+            _ => storage("opening a blob")(error),
+        })?;
+        let mut len = u64::MAX;
+        if let Some(range) = range {
+            file.seek(SeekFrom::Start(range.start)).await.map_err(storage("seeking in a blob"))?;
+            len = range.len;
+        }
+        let pieces = ReaderStream::with_capacity(file.take(len), READ_SIZE);
+        Ok(pieces.map_err(storage("reading a blob")).boxed())
+    }
+
+    async fn delete(&self, tenant: TenantId, key: &str) -> Result<(), BlobError> {
+        let Ok(path) = self.file(tenant, key) else { return Ok(()) };
+        match tokio::fs::remove_file(path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(storage("deleting a blob")(error)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn check(&self) -> Result<(), BlobError> {
+        create_folder(&self.root).await?;
+        let probe = PartFile(self.root.join(format!("{}.part", self.ids.uuid())));
+        create(&probe.0).await.map(drop)
+    }
+}
+
+/// A file that is not whole yet: removed when dropped, unless it was renamed.
+struct PartFile(PathBuf);
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        // Gone already where the blob was completed; otherwise a leftover that nothing refers to.
+        let _removed = std::fs::remove_file(&self.0);
+    }
+}
+
+async fn receive(file: &mut File, mut bytes: ByteStream, max_bytes: u64) -> Result<(u64, String), BlobError> {
+    let mut size: u64 = 0;
+    let mut hash = Sha256::new();
+    while let Some(piece) = bytes.next().await {
+        let piece: Bytes = piece?;
+        size = size.saturating_add(piece.len() as u64);
+        if size > max_bytes {
+            return Err(BlobError::TooLarge { limit: max_bytes });
+        }
+        hash.update(&piece);
+        file.write_all(&piece).await.map_err(storage("writing a blob"))?;
+    }
+    file.flush().await.map_err(storage("writing a blob"))?;
+    Ok((size, hex::encode(hash.finalize())))
+}
+
+async fn create(path: &Path) -> Result<File, BlobError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(path).await.map_err(storage("creating a blob"))
+}
+
+/// Creates a folder that only we can enter, and makes its name survive a crash.
+async fn create_folder(folder: &Path) -> Result<(), BlobError> {
+    if tokio::fs::try_exists(folder).await.map_err(storage("looking for a folder"))? {
+        return Ok(());
+    }
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(folder).await.map_err(storage("creating a folder"))?;
+    match folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => sync_folder(parent).await,
+        None => Ok(()),
+    }
+}
+
+async fn sync_folder(folder: &Path) -> Result<(), BlobError> {
+    let handle = File::open(folder).await.map_err(storage("opening a folder"))?;
+    handle.sync_all().await.map_err(storage("syncing a folder"))
+}
+
+fn storage(doing: &'static str) -> impl Fn(io::Error) -> BlobError {
+    move |source| BlobError::Storage { doing, source }
+}

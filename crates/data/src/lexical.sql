@@ -1,0 +1,49 @@
+-- BM25 (k1 = 1.2, b = 0.75) over the postings in document_terms; any word of the query may match.
+-- $1 query, $2 its folded identifiers, $3 visible classifications, $4 documents, $5 tags, $6 kind, $7 limit.
+--
+-- Statistics are the tenant's, over documents that are ready, whatever the caller may see of them. A lexeme in more than
+-- 40 % of the passages is left out where at least three rarer ones remain.
+--
+-- Plan as platform_app: the policy's tenant and the lexemes are both conditions of the index on
+-- (tenant_id, lexeme, document_id), whose operators are leakproof; the documents are joined by hash; the passages are
+-- fetched by (tenant_id, document_id, chunk_index) for the best $7 only.
+WITH corpus AS MATERIALIZED (
+    SELECT sum(chunk_count)::float8 AS passages, sum(term_count)::float8 / nullif(sum(chunk_count), 0) AS mean_length
+    FROM documents
+    WHERE status = 'ready'
+), posting AS MATERIALIZED (
+    SELECT t.lexeme, t.document_id, t.chunk_indexes, t.frequencies, t.lengths,
+           d.classification = ANY($3)
+           AND ($4::uuid[] = '{}' OR d.id = ANY($4))
+           AND ($5::text[] = '{}' OR d.tags && $5)
+           AND ($6::text IS NULL OR d.doc_type = $6) AS wanted
+    FROM document_terms t
+    JOIN documents d ON d.tenant_id = t.tenant_id AND d.id = t.document_id
+    WHERE d.status = 'ready'
+      AND t.lexeme = ANY(ARRAY(
+          SELECT lexeme FROM unnest(to_tsvector('english', $1) || to_tsvector('simple', $2))))
+), word AS MATERIALIZED (
+    SELECT lexeme, found, found > 0.4 * passages AS common,
+           ln(1 + (passages - found + 0.5) / (found + 0.5)) AS weight
+    FROM (SELECT lexeme, sum(cardinality(chunk_indexes))::float8 AS found FROM posting GROUP BY lexeme) AS counted,
+         corpus
+), best AS MATERIALIZED (
+    SELECT p.document_id, hit.chunk_index,
+           sum(w.weight * hit.frequency * 2.2
+               / (hit.frequency + 1.2 * (0.25 + 0.75 * hit.length / corpus.mean_length))) AS score
+    FROM posting p
+    JOIN word w ON w.lexeme = p.lexeme
+    CROSS JOIN corpus
+    CROSS JOIN LATERAL unnest(p.chunk_indexes, p.frequencies, p.lengths) AS hit (chunk_index, frequency, length)
+    WHERE p.wanted
+      AND (NOT w.common OR (SELECT count(*) FROM word WHERE NOT common) < 3)
+    GROUP BY p.document_id, hit.chunk_index
+    ORDER BY score DESC, p.document_id, hit.chunk_index
+    LIMIT $7
+)
+SELECT c.id, c.document_id, c.chunk_index, d.filename, d.title, c.page, c.section, c.content, c.classification,
+       best.score::real AS score
+FROM best
+JOIN document_chunks c ON c.document_id = best.document_id AND c.chunk_index = best.chunk_index
+JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
+ORDER BY best.score DESC, c.document_id, c.chunk_index

@@ -1,0 +1,140 @@
+//! Migrations, embedded in the program, and the passwords of the roles that log in.
+
+use crate::error::SetupError;
+use sqlx::migrate::Migrator;
+use sqlx::{Connection, PgConnection};
+use std::collections::BTreeMap;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// A role that logs in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum LoginRole {
+    /// The application.
+    App,
+    /// The ingestion worker.
+    Worker,
+    /// The reader of the audit log.
+    Auditor,
+}
+
+impl LoginRole {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::App, Self::Worker, Self::Auditor];
+
+    /// Its name in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::App => "platform_app",
+            Self::Worker => "platform_worker",
+            Self::Auditor => "platform_auditor",
+        }
+    }
+}
+
+/// Applies the migrations that are missing, as the login in `url` (a superuser, or the database's owner with
+/// CREATEROLE). Two programs that do so at once apply each once: sqlx takes an advisory lock.
+///
+/// # Errors
+/// Where the database is not reachable, a migration fails, or the database has one that this program does not know or
+/// knows otherwise.
+pub async fn run(url: &str) -> Result<(), SetupError> {
+    let mut connection = connect(url).await?;
+    MIGRATIONS.run(&mut connection).await?;
+    close(connection).await
+}
+
+/// Gives a role its password, as the login in `url`.
+///
+/// # Errors
+/// Where the database is not reachable or refuses.
+pub async fn set_login(url: &str, role: LoginRole, password: &str) -> Result<(), SetupError> {
+    let refused = |source| SetupError::Database { doing: "setting a password", source };
+    let mut connection = connect(url).await?;
+    let mut transaction = connection.begin().await.map_err(refused)?;
+    // ALTER ROLE takes no parameters; the values travel as settings of this transaction, which the block quotes.
+    sqlx::query("SELECT set_config('platform.role', $1, true), set_config('platform.password', $2, true)")
+        .bind(role.name())
+        .bind(password)
+        .execute(&mut *transaction)
+        .await
+        .map_err(refused)?;
+    // Roles belong to the cluster: one at a time, or PostgreSQL reports a row changed under its feet.
+    sqlx::raw_sql(
+        "DO $$ BEGIN
+             IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+                 LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE;
+             END IF;
+             EXECUTE format('ALTER ROLE %I LOGIN PASSWORD %L',
+                            current_setting('platform.role'), current_setting('platform.password'));
+         END $$",
+    )
+    .execute(&mut *transaction)
+    .await
+    .map_err(refused)?;
+    transaction.commit().await.map_err(refused)?;
+    close(connection).await
+}
+
+/// What tells one set of migrations from another: the first bytes of the sum of their checksums, in hex.
+#[cfg(feature = "testing")]
+pub(crate) fn fingerprint() -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    MIGRATIONS.iter().for_each(|migration| hash.update(&migration.checksum));
+    hex::encode(&hash.finalize()[..8])
+}
+
+/// What of the migrations is not as this program expects, one sentence each.
+pub(crate) async fn check(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let recorded: Option<bool> = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if recorded != Some(true) {
+        return Ok(vec!["No migration has been applied: run `platform-server migrate`.".to_owned()]);
+    }
+    let rows: Vec<(i64, Vec<u8>, bool)> =
+        sqlx::query_as("SELECT version, checksum, success FROM public._sqlx_migrations").fetch_all(connection).await?;
+    let mut applied: BTreeMap<i64, (Vec<u8>, bool)> =
+        rows.into_iter().map(|(version, checksum, success)| (version, (checksum, success))).collect();
+    let mut problems = Vec::new();
+    for migration in MIGRATIONS.iter() {
+        let version = migration.version;
+        match applied.remove(&version) {
+            None => problems.push(format!("Migration {version} has not been applied: run `platform-server migrate`.")),
+            Some((_, false)) => problems.push(format!("Migration {version} broke off half-way.")),
+            Some((checksum, true)) if *checksum != *migration.checksum => {
+                problems.push(format!("Migration {version} was applied with another content."));
+            }
+            Some(_) => {}
+        }
+    }
+    // A newer program may have migrated already while this one still runs: that is how an update goes.
+    Ok(problems)
+}
+
+async fn connect(url: &str) -> Result<PgConnection, SetupError> {
+    PgConnection::connect(url).await.map_err(|error| match error {
+        sqlx::Error::Configuration(_) => SetupError::Url(error),
+        source => SetupError::Database { doing: "connecting", source },
+    })
+}
+
+async fn close(connection: PgConnection) -> Result<(), SetupError> {
+    connection.close().await.map_err(|source| SetupError::Database { doing: "disconnecting", source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_but_the_first_works_as_the_owner_and_leaves_it_at_the_end() {
+        for migration in MIGRATIONS.iter() {
+            let sql = migration.sql.as_str().trim();
+            assert!(sql.contains("SET LOCAL ROLE platform_owner;"), "{}", migration.version);
+            assert!(sql.ends_with("RESET ROLE;"), "{}", migration.version);
+        }
+    }
+}

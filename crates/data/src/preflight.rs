@@ -1,0 +1,177 @@
+//! Whether the database is fit for use: a server that could see past row security does not start.
+
+use crate::error::SetupError;
+use crate::migrate;
+use crate::pool::Database;
+use sqlx::PgConnection;
+
+/// The oldest server version that the migrations are written for.
+const OLDEST_SERVER: i32 = 160_000;
+
+/// The connections of each role, as the program will use them.
+#[derive(Clone, Copy, Debug)]
+pub struct Roles<'a> {
+    /// The application's.
+    pub app: &'a Database,
+    /// The worker's.
+    pub worker: &'a Database,
+    /// The auditor's.
+    pub auditor: &'a Database,
+}
+
+/// Checks server, migrations and roles.
+///
+/// # Errors
+/// [`SetupError::Unfit`] with every problem found, one sentence each; [`SetupError::Database`] where it cannot be asked.
+pub async fn check(roles: Roles<'_>) -> Result<(), SetupError> {
+    let mut problems = Vec::new();
+    for (database, part) in [(roles.app, Part::App), (roles.worker, Part::Worker), (roles.auditor, Part::Auditor)] {
+        let asked = |source| SetupError::Database { doing: part.doing(), source };
+        let mut connection = database.acquire().await.map_err(asked)?;
+        if part == Part::App {
+            problems.extend(server(&mut connection).await.map_err(asked)?);
+            problems.extend(migrate::check(&mut connection).await.map_err(asked)?);
+            problems.extend(row_security(&mut connection).await.map_err(asked)?);
+        }
+        problems.extend(powers(&mut connection).await.map_err(asked)?);
+        problems.extend(rights(&mut connection, part).await.map_err(asked)?);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(SetupError::Unfit { problems }) }
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Part {
+    App,
+    Worker,
+    Auditor,
+}
+
+impl Part {
+    const fn doing(self) -> &'static str {
+        match self {
+            Self::App => "checking the application's role",
+            Self::Worker => "checking the worker's role",
+            Self::Auditor => "checking the auditor's role",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::App => "application",
+            Self::Worker => "worker",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    /// Whether a role for this part may have this right. The application's other rights on tenant tables are bound by
+    /// row security; the log it only appends to, and nothing is emptied as a whole.
+    fn may(self, table: &str, right: &str) -> bool {
+        match self {
+            Self::App if right == "TRUNCATE" => false,
+            Self::App => table != "audit_logs" || right == "INSERT",
+            Self::Worker => false,
+            Self::Auditor => table == "audit_logs" && right == "SELECT",
+        }
+    }
+}
+
+async fn server(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let (version, vector): (i32, bool) = sqlx::query_as(
+        "SELECT current_setting('server_version_num')::integer,
+                EXISTS (SELECT FROM pg_extension WHERE extname = 'vector')",
+    )
+    .fetch_one(connection)
+    .await?;
+    let mut problems = Vec::new();
+    if version < OLDEST_SERVER {
+        problems.push(format!("The server is PostgreSQL {}; 16 or newer is needed.", version / 10_000));
+    }
+    if !vector {
+        problems.push("The extension vector (pgvector) is not installed in the database.".to_owned());
+    }
+    Ok(problems)
+}
+
+async fn row_security(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let open: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_class c
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+           AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+           AND (c.relname = 'tenants' OR EXISTS (
+               SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped))
+         ORDER BY 1",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(open.into_iter().map(|table| format!("Row security is not forced on table \"{table}\".")).collect())
+}
+
+/// Ways past row security that the connected role has by itself or through a role it belongs to.
+async fn powers(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let found: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT current_user::text, r.rolname::text, power.name
+         FROM pg_roles r
+         CROSS JOIN LATERAL (
+             VALUES ('is a superuser', r.rolsuper),
+                    ('has BYPASSRLS', r.rolbypassrls),
+                    ('may create roles', r.rolcreaterole),
+                    ('owns tables', EXISTS (
+                        SELECT FROM pg_class c WHERE c.relowner = r.oid AND c.relkind IN ('r', 'p', 'v', 'm')
+                          AND c.relnamespace = 'public'::regnamespace)),
+                    ('may create objects in the schema public',
+                     has_schema_privilege(r.oid, 'public', 'CREATE')),
+                    ('may read or write every table',
+                     r.rolname IN ('pg_read_all_data', 'pg_write_all_data'))) AS power (name, has)
+         WHERE power.has AND (r.rolname = current_user OR pg_has_role(current_user, r.oid, 'MEMBER'))
+           -- A superuser counts as a member of every role: its own row says enough.
+           AND (r.rolname = current_user OR NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))
+         ORDER BY 2, 3",
+    )
+    .fetch_all(connection)
+    .await?;
+    let sentence = |(user, role, power): (String, String, String)| {
+        if user == role {
+            format!("The role \"{user}\" {power}.")
+        } else {
+            format!("The role \"{user}\" is a member of \"{role}\", which {power}.")
+        }
+    };
+    Ok(found.into_iter().map(sentence).collect())
+}
+
+/// Rights on tenant tables that the part has no use for, and the function or right that it cannot do without.
+async fn rights(connection: &mut PgConnection, part: Part) -> Result<Vec<String>, sqlx::Error> {
+    let held: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT current_user::text, c.relname::text, wanted.name
+         FROM pg_class c
+         CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS wanted (name)
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> '_sqlx_migrations'
+           AND CASE WHEN wanted.name IN ('DELETE', 'TRUNCATE') THEN has_table_privilege(c.oid, wanted.name)
+                    ELSE has_any_column_privilege(c.oid, wanted.name) END
+         ORDER BY 2, 3",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let surplus = held.iter().filter(|(_, table, right)| !part.may(table, right));
+    let mut problems: Vec<String> = surplus
+        .map(|(user, table, right)| format!("The {} role \"{user}\" has {right} on \"{table}\".", part.name()))
+        .collect();
+    let has = |table: &str, right: &str| held.iter().any(|(_, t, r)| t == table && r == right);
+    let able = match part {
+        Part::App => has("audit_logs", "INSERT") && has("conversations", "SELECT"),
+        Part::Auditor => has("audit_logs", "SELECT"),
+        Part::Worker => {
+            // to_regprocedure: null, not an error, in a database that was never migrated.
+            let claims: Option<bool> =
+                sqlx::query_scalar("SELECT has_function_privilege(to_regprocedure('claim_job(interval)'), 'EXECUTE')")
+                    .fetch_one(connection)
+                    .await?;
+            claims == Some(true)
+        }
+    };
+    if !able {
+        problems.push(format!("The {} connection's role lacks its rights.", part.name()));
+    }
+    Ok(problems)
+}

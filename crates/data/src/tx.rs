@@ -1,0 +1,94 @@
+//! A transaction in which one tenant exists: the only source of repositories.
+//!
+//! Each repository is a trait implemented on [`PgTenantTx`] in a file of its own. What a statement may see is decided
+//! by the database's policies from the two settings made here; a statement that forgets to filter returns too little,
+//! never somebody else's rows.
+
+use crate::error::failed;
+use crate::pool::Database;
+use async_trait::async_trait;
+use domain::ports::{
+    AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, JobRepo, MemoryRepo, MessageRepo, Store, StoreError,
+    TenantTx, UserRepo,
+};
+use domain::scope::TenantScope;
+use sqlx::{PgConnection, Postgres, Transaction};
+
+/// The store in PostgreSQL, as the application's role.
+#[derive(Clone, Debug)]
+pub struct PgStore {
+    database: Database,
+}
+
+impl PgStore {
+    /// A store over connections of the application's role.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+#[async_trait]
+impl Store for PgStore {
+    async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
+        let user = scope.user().map(|id| id.to_string()).unwrap_or_default();
+        let transaction = self.database.begin(scope.tenant().to_string(), user).await?;
+        Ok(Box::new(PgTenantTx { transaction, scope: scope.clone() }))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let doing = "answering a ping";
+        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
+        sqlx::query("SELECT 1").execute(&mut *connection).await.map(drop).map_err(failed(doing))
+    }
+}
+
+/// A transaction of one tenant. Dropping it rolls back.
+pub(crate) struct PgTenantTx {
+    transaction: Transaction<'static, Postgres>,
+    scope: TenantScope,
+}
+
+impl PgTenantTx {
+    /// The connection, inside the transaction.
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+
+    /// For whom it runs.
+    pub(crate) fn scope(&self) -> &TenantScope {
+        &self.scope
+    }
+}
+
+#[async_trait]
+impl TenantTx for PgTenantTx {
+    fn conversations(&mut self) -> &mut dyn ConversationRepo {
+        self
+    }
+    fn messages(&mut self) -> &mut dyn MessageRepo {
+        self
+    }
+    fn documents(&mut self) -> &mut dyn DocumentRepo {
+        self
+    }
+    fn chunks(&mut self) -> &mut dyn ChunkRepo {
+        self
+    }
+    fn memories(&mut self) -> &mut dyn MemoryRepo {
+        self
+    }
+    fn audit(&mut self) -> &mut dyn AuditRepo {
+        self
+    }
+    fn users(&mut self) -> &mut dyn UserRepo {
+        self
+    }
+    fn jobs(&mut self) -> &mut dyn JobRepo {
+        self
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.transaction.commit().await.map_err(failed("committing"))
+    }
+}

@@ -1,0 +1,95 @@
+//! Reads documents and prints what the readers make of them.
+//!
+//! `cargo run --release -p tools --example read_document -- [--text | --quiet] FILE…`
+//! prints each file's blocks page by page (`--text`: the bare text, pages parted by form feeds; `--quiet`: one line a
+//! file), with the time that reading took.
+
+#![expect(clippy::print_stdout, reason = "printing is what this example is for")]
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+
+use tools::ingest::readers::{BlockKind, Limits, Page, ReadDocument, read, sniff};
+
+/// How much to print of each file.
+#[derive(Clone, Copy, PartialEq)]
+enum Output {
+    Blocks,
+    Text,
+    Quiet,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut output = Output::Blocks;
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--text" => output = Output::Text,
+            "--quiet" => output = Output::Quiet,
+            path => print_file(Path::new(path), output)?,
+        }
+    }
+    Ok(())
+}
+
+fn print_file(path: &Path, output: Output) -> Result<(), Box<dyn Error>> {
+    let bytes = std::fs::read(path)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let Some(format) = sniff(&bytes, &name) else {
+        println!("{name}: unsupported");
+        return Ok(());
+    };
+    let start = Instant::now();
+    let result = read(format, &bytes, &name, &Limits::default());
+    let seconds = start.elapsed().as_secs_f64();
+    match result {
+        Err(error) => println!("{name}: {}: {error}", error.code()),
+        Ok(document) if output == Output::Text => print_text(&document),
+        Ok(document) => {
+            print_summary(&name, &document, seconds);
+            if output == Output::Blocks {
+                document.pages.iter().for_each(print_page);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print_summary(name: &str, document: &ReadDocument, seconds: f64) {
+    let blocks: usize = document.pages.iter().map(|page| page.blocks.len()).sum();
+    let pages = document.page_count.unwrap_or(document.pages.len() as u32);
+    let title = document.title.as_deref().unwrap_or("-");
+    println!(
+        "{name}: {title:?}, {pages} pages, {blocks} blocks, {seconds:.3} s, {:.0} pages/s",
+        f64::from(pages) / seconds
+    );
+    for warning in &document.warnings {
+        println!("  warning: {warning}");
+    }
+}
+
+fn print_page(page: &Page) {
+    let number = page.number.map_or("-".to_owned(), |number| number.to_string());
+    println!("\n=== page {number} {}", page.label.as_deref().unwrap_or_default());
+    for block in &page.blocks {
+        let mark = match block.kind {
+            BlockKind::Heading { level } => format!("H{level}"),
+            BlockKind::Paragraph => "P ".into(),
+            BlockKind::ListItem => "L ".into(),
+            BlockKind::TableRow { header: true } => "TH".into(),
+            BlockKind::TableRow { header: false } => "T ".into(),
+            BlockKind::Code => "C ".into(),
+        };
+        println!("{mark} {}", block.text);
+    }
+}
+
+fn print_text(document: &ReadDocument) {
+    let mut next = 1;
+    for page in &document.pages {
+        let number = page.number.unwrap_or(next);
+        (next..number).for_each(|_| print!("\u{c}"));
+        next = number;
+        page.blocks.iter().for_each(|block| println!("{}\n", block.text));
+    }
+}

@@ -1,0 +1,73 @@
+//! The characters that leave a reader. Everything that would break the database (NUL), search (ligatures, odd spaces)
+//! or a person's trust (zero-width and direction-changing characters that hide text) is mapped or dropped here.
+
+/// Appends `c` to `out` in its clean form, which may be several characters or none.
+pub fn push_char(out: &mut String, c: char) {
+    match c {
+        // The common case first: printable ASCII.
+        ' '..='~' | '\n' | '\t' => out.push(c),
+        '\u{FB00}' => out.push_str("ff"),
+        '\u{FB01}' => out.push_str("fi"),
+        '\u{FB02}' => out.push_str("fl"),
+        '\u{FB03}' => out.push_str("ffi"),
+        '\u{FB04}' => out.push_str("ffl"),
+        '\u{FB05}' | '\u{FB06}' => out.push_str("st"),
+        '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => out.push(' '),
+        '\u{2028}' | '\u{2029}' | '\u{85}' => out.push('\n'),
+        '\u{2010}' | '\u{2011}' => out.push('-'),
+        // Symbol fonts put bullets at these private code points.
+        '\u{F0B7}' | '\u{F0A7}' | '\u{F076}' | '\u{F0D8}' | '\u{F0FC}' => out.push('•'),
+        _ if is_dropped(c) => {}
+        _ => out.push(c),
+    }
+}
+
+/// `text` with every character clean; see [`push_char`].
+pub fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    text.chars().for_each(|c| push_char(&mut out, c));
+    out
+}
+
+/// `text` clean, on one line, single-spaced and trimmed.
+pub fn clean_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for word in clean(text).split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out
+}
+
+/// Control characters, private use, and the invisible characters that can carry or reorder text unseen: soft hyphen,
+/// zero-width space and joiners' kin, direction marks and overrides, byte order mark, interlinear and tag characters.
+/// The zero-width joiner and non-joiner stay: Indic and Persian words need them.
+fn is_dropped(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{180E}' | '\u{200B}' | '\u{200E}' | '\u{200F}'
+            | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{E000}'..='\u{F8FF}'
+            | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFD}' | '\u{E0000}'..='\u{10FFFF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ligatures_become_letters_and_odd_spaces_become_spaces() {
+        assert_eq!(clean("e\u{FB03}cient\u{A0}\u{FB01}rst"), "efficient first");
+    }
+
+    #[test]
+    fn nothing_invisible_comes_out() {
+        assert_eq!(clean("a\0b\u{200B}c\u{202E}d\u{E0041}e\u{AD}f\u{7}"), "abcdef");
+    }
+
+    #[test]
+    fn a_line_is_single_spaced() {
+        assert_eq!(clean_line("  Pump \n\t P-101A  "), "Pump P-101A");
+    }
+}

@@ -1,0 +1,163 @@
+//! What every reader hands back: a document as pages of blocks in reading order, whatever the file format was.
+
+use std::fmt;
+
+/// A document as it was read: text by page, in the order in which a person reads it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ReadDocument {
+    /// The title that the file itself gives (metadata, or its first top heading); `None` when it gives none worth
+    /// showing, so that the caller can fall back to the file's name.
+    pub title: Option<String>,
+    /// The pages that hold text, in file order. Formats without pages give one page without a number (DOCX: one for
+    /// each part between hard page breaks).
+    pub pages: Vec<Page>,
+    /// How many pages the file has, those without text included; `None` for formats without pages.
+    pub page_count: Option<u32>,
+    /// What a person should know about the result; never a reason to refuse it.
+    pub warnings: Vec<Warning>,
+}
+
+impl ReadDocument {
+    /// True when no block holds a letter or a digit.
+    pub fn is_empty(&self) -> bool {
+        !self.pages.iter().flat_map(|page| &page.blocks).any(|block| block.text.chars().any(char::is_alphanumeric))
+    }
+}
+
+/// One page and its blocks in reading order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// 1-based index of the page in the file: what a viewer opens. `None` for formats without pages.
+    pub number: Option<u32>,
+    /// The label printed on the page (`iv`, `A-3`), when the file declares one that differs from the number.
+    pub label: Option<String>,
+    /// The text, block by block.
+    pub blocks: Vec<Block>,
+}
+
+/// What a block is to its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockKind {
+    /// A heading; level 1 is the outermost, 6 the innermost.
+    Heading {
+        /// 1 to 6.
+        level: u8,
+    },
+    /// Running text.
+    Paragraph,
+    /// One item of a list, its bullet or number included.
+    ListItem,
+    /// One row of a table, its cells joined with ` | `.
+    TableRow {
+        /// True for a row that names the columns.
+        header: bool,
+    },
+    /// Text whose line breaks and spaces matter.
+    Code,
+}
+
+/// A piece of text of one kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// What the text is.
+    pub kind: BlockKind,
+    /// The text: no NUL, no control characters but `\n` and `\t`, ligatures as letters.
+    pub text: String,
+    /// Where the block stands on its page; `None` for formats without positions.
+    pub bounds: Option<Bounds>,
+}
+
+impl Block {
+    /// A block without a position.
+    pub fn new(kind: BlockKind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into(), bounds: None }
+    }
+}
+
+/// A rectangle on a page as it is displayed, in points (1/72 inch) from the page's left and top edge.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bounds {
+    /// Left edge.
+    pub left: f32,
+    /// Upper edge.
+    pub top: f32,
+    /// Right edge.
+    pub right: f32,
+    /// Lower edge.
+    pub bottom: f32,
+}
+
+/// Something a person should know about a document that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// These pages show an image and hold no text: they need optical character recognition.
+    NeedsOcr {
+        /// 1-based page numbers.
+        pages: Vec<u32>,
+    },
+    /// The text of these pages is the invisible layer that a scanner's recognition put under the image.
+    OcrLayer {
+        /// 1-based page numbers.
+        pages: Vec<u32>,
+    },
+    /// These pages hold text that nobody sees (invisible, in the background's colour, off the page); it was left out.
+    HiddenText {
+        /// 1-based page numbers; empty for formats without pages.
+        pages: Vec<u32>,
+    },
+    /// These pages could not be read in full.
+    DamagedPages {
+        /// 1-based page numbers.
+        pages: Vec<u32>,
+    },
+    /// The file was damaged and had to be repaired before it could be read; pages may be missing.
+    Repaired,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeedsOcr { pages } => {
+                write!(f, "{} without text: an image that needs text recognition", Pages(pages))
+            }
+            Self::OcrLayer { pages } => write!(f, "{} read from the text layer of a scan", Pages(pages)),
+            Self::HiddenText { pages } if pages.is_empty() => write!(f, "hidden text was left out"),
+            Self::HiddenText { pages } => write!(f, "hidden text was left out on {}", Pages(pages)),
+            Self::DamagedPages { pages } => write!(f, "{} could not be read in full", Pages(pages)),
+            Self::Repaired => write!(f, "the file was damaged and was repaired; pages may be missing"),
+        }
+    }
+}
+
+/// Page numbers as a person writes them: `page 3`, `pages 1-4, 9`.
+struct Pages<'a>(&'a [u32]);
+
+impl fmt::Display for Pages<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.len() == 1 { "page" } else { "pages" })?;
+        let mut rest = self.0;
+        let mut separator = " ";
+        while let [first, ..] = *rest {
+            let length = rest.iter().zip(first..).take_while(|(number, expected)| *number == expected).count();
+            write!(f, "{separator}{first}")?;
+            if length > 1 {
+                write!(f, "-{}", rest[length - 1])?;
+            }
+            separator = ", ";
+            rest = &rest[length..];
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_names_pages_as_ranges() {
+        let warning = Warning::NeedsOcr { pages: vec![1, 2, 3, 7] };
+        assert_eq!(warning.to_string(), "pages 1-3, 7 without text: an image that needs text recognition");
+        assert_eq!(Warning::DamagedPages { pages: vec![4] }.to_string(), "page 4 could not be read in full");
+    }
+}

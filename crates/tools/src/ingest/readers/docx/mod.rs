@@ -1,0 +1,148 @@
+//! DOCX: the text of a Word document as it is shown, with revisions accepted and comments left out.
+
+mod numbering;
+mod package;
+mod paragraph;
+mod styles;
+mod table;
+mod walk;
+mod xml;
+
+use std::collections::{BTreeMap, HashMap};
+
+use numbering::Lists;
+use package::Package;
+use styles::Styles;
+use walk::{Item, Walker, flat_text};
+use xml::{Token, Xml};
+
+use super::clean::clean_line;
+use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Reader, Warning};
+
+/// Reads DOCX files.
+pub(super) struct DocxReader;
+
+impl Reader for DocxReader {
+    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
+        // Office wraps a document with a password into an OLE container.
+        if bytes.starts_with(b"\xD0\xCF\x11\xE0") {
+            return Err(ReadError::Encrypted);
+        }
+        let mut package = Package::open(bytes, limits)?;
+        let parts = package.relationships("")?;
+        let of_kind = |kind: &str| parts.values().find(|(other, _)| other == kind).map(|(_, path)| path.clone());
+        let main = of_kind("officeDocument").unwrap_or_else(|| "word/document.xml".to_owned());
+        let text = package.part(&main)?.ok_or_else(|| ReadError::corrupt("its document part is missing"))?;
+        let related = package.relationships(&main)?;
+        let core = of_kind("core-properties").unwrap_or_else(|| "docProps/core.xml".to_owned());
+        let metadata = package.part(&core)?.map(|text| core_title(&text)).transpose()?.flatten();
+        let mut related = Related { package: &mut package, by_kind: by_kind(related) };
+
+        let styles = related.first("styles")?.map(|text| Styles::parse(&text)).transpose()?.unwrap_or_default();
+        let lists = related.first("numbering")?.map(|text| Lists::parse(&text)).transpose()?.unwrap_or_default();
+        let mut walker = Walker::new(&styles, lists);
+        if let Some(text) = related.first("footnotes")? {
+            walker.notes.footnotes = walker.notes(&text, "footnote")?;
+        }
+        if let Some(text) = related.first("endnotes")? {
+            walker.notes.endnotes = walker.notes(&text, "endnote")?;
+        }
+        let mut items = walker.part(&text, "body")?;
+        let headers = margin_blocks(&mut walker, related.all("header")?, "hdr")?;
+        items.splice(0..0, headers);
+        items.extend(margin_blocks(&mut walker, related.all("footer")?, "ftr")?);
+        document(items, metadata.or(walker.title), walker.hid_text, limits)
+    }
+}
+
+/// The parts that the main part refers to.
+struct Related<'a, 'b> {
+    package: &'a mut Package<'b>,
+    by_kind: HashMap<String, Vec<String>>,
+}
+
+impl Related<'_, '_> {
+    fn first(&mut self, kind: &str) -> Result<Option<String>, ReadError> {
+        let path = self.by_kind.get(kind).and_then(|paths| paths.first());
+        path.map_or(Ok(None), |path| self.package.part(path))
+    }
+
+    fn all(&mut self, kind: &str) -> Result<Vec<String>, ReadError> {
+        let paths = self.by_kind.get(kind).cloned().unwrap_or_default();
+        paths.iter().filter_map(|path| self.package.part(path).transpose()).collect()
+    }
+}
+
+/// Paths by kind of relationship, in the order of their names.
+fn by_kind(related: HashMap<String, (String, String)>) -> HashMap<String, Vec<String>> {
+    let sorted: BTreeMap<String, String> = related.into_values().map(|(kind, path)| (path, kind)).collect();
+    let mut by_kind: HashMap<String, Vec<String>> = HashMap::new();
+    for (path, kind) in sorted {
+        by_kind.entry(kind).or_default().push(path);
+    }
+    by_kind
+}
+
+/// Headers or footers, each text once; those without a word (page numbers) are left out.
+fn margin_blocks(walker: &mut Walker<'_>, parts: Vec<String>, root: &str) -> Result<Vec<Item>, ReadError> {
+    let mut texts: Vec<String> = Vec::new();
+    for part in parts {
+        let text = flat_text(&walker.part(&part, root)?);
+        let words = text.chars().filter(|c| c.is_alphabetic()).count();
+        if words >= 3 && !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    Ok(texts.into_iter().map(|text| Item::Block(Block::new(BlockKind::Paragraph, text))).collect())
+}
+
+/// The title among the core properties.
+fn core_title(text: &str) -> Result<Option<String>, ReadError> {
+    let mut xml = Xml::new(text);
+    let mut title: Option<String> = None;
+    let mut inside = false;
+    loop {
+        match xml.next()? {
+            Token::Open(element) => inside = element.name() == "title",
+            Token::Text(text) if inside => title.get_or_insert_default().push_str(&text),
+            Token::Close(_) => inside = false,
+            Token::Text(_) => {}
+            Token::End => {
+                return Ok(title.map(|title| clean_line(&title)).filter(|title| super::is_title_worth_showing(title)));
+            }
+        }
+    }
+}
+
+/// Parts the items into pages at the hard breaks.
+fn document(
+    items: Vec<Item>,
+    title: Option<String>,
+    hid_text: bool,
+    limits: &Limits,
+) -> Result<ReadDocument, ReadError> {
+    let mut pages = vec![Page::default()];
+    let mut text_bytes = 0;
+    for item in items {
+        match item {
+            Item::PageBreak => pages.push(Page::default()),
+            Item::Block(block) => {
+                text_bytes += block.text.len();
+                if let Some(page) = pages.last_mut() {
+                    page.blocks.push(block);
+                }
+            }
+        }
+    }
+    if text_bytes > limits.max_text_bytes {
+        return Err(ReadError::TooLarge { what: "bytes of text were counted", limit: limits.max_text_bytes as u64 });
+    }
+    pages.retain(|page| !page.blocks.is_empty());
+    let first_heading = || {
+        let blocks = pages.iter().flat_map(|page| &page.blocks);
+        blocks.filter(|block| block.kind == BlockKind::Heading { level: 1 }).map(|block| block.text.clone()).next()
+    };
+    let title = title.or_else(first_heading);
+    let warnings = if hid_text { vec![Warning::HiddenText { pages: Vec::new() }] } else { Vec::new() };
+    Ok(ReadDocument { title, pages, page_count: None, warnings })
+}

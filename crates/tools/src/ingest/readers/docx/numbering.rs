@@ -1,0 +1,173 @@
+//! List numbers and bullets as Word shows them: they are not in the text, but counted from the numbering part.
+
+use std::collections::HashMap;
+
+use super::super::ReadError;
+use super::super::numerals::{letters, roman};
+use super::xml::{Element, Token, Xml};
+
+/// One level of a list.
+#[derive(Debug, Clone, Default)]
+struct Level {
+    format: String,
+    /// The pattern, with `%1` for the number of the first level.
+    text: String,
+    start: u32,
+}
+
+/// Lists and how far they have been counted.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    definitions: HashMap<u32, Vec<Level>>,
+    /// List to its definition, with starts that it overrides by level.
+    lists: HashMap<u32, (u32, HashMap<usize, u32>)>,
+    counts: HashMap<u32, Vec<u32>>,
+}
+
+const MAX_LEVELS: usize = 9;
+
+/// Where the parser stands.
+#[derive(Default)]
+struct Place {
+    definition: Option<u32>,
+    list: Option<u32>,
+    level: usize,
+}
+
+impl Lists {
+    /// # Errors
+    /// `Corrupt` for malformed XML.
+    pub fn parse(text: &str) -> Result<Self, ReadError> {
+        let mut all = Self::default();
+        let mut xml = Xml::new(text);
+        let mut place = Place::default();
+        loop {
+            match xml.next()? {
+                Token::Open(element) => all.open(&element, &mut place),
+                Token::Close(name) => match name.as_str() {
+                    "abstractNum" => place.definition = None,
+                    "num" => place.list = None,
+                    _ => {}
+                },
+                Token::End => return Ok(all),
+                Token::Text(_) => {}
+            }
+        }
+    }
+
+    fn open(&mut self, element: &Element<'_>, place: &mut Place) {
+        let number = |name: &str| element.attribute(name).and_then(|value| value.parse::<u32>().ok());
+        match element.name() {
+            "abstractNum" => place.definition = number("abstractNumId"),
+            "num" => place.list = number("numId"),
+            "abstractNumId" => {
+                if let (Some(list), Some(definition)) = (place.list, number("val")) {
+                    self.lists.entry(list).or_default().0 = definition;
+                }
+            }
+            "lvl" | "lvlOverride" => place.level = (number("ilvl").unwrap_or(0) as usize).min(MAX_LEVELS - 1),
+            "startOverride" => {
+                if let (Some(list), Some(start)) = (place.list, number("val")) {
+                    self.lists.entry(list).or_default().1.insert(place.level, start);
+                }
+            }
+            "start" | "numFmt" | "lvlText" => self.level_property(element, place),
+            _ => {}
+        }
+    }
+
+    fn level_property(&mut self, element: &Element<'_>, place: &Place) {
+        let Some(definition) = place.definition else { return };
+        let levels = self
+            .definitions
+            .entry(definition)
+            .or_insert_with(|| vec![Level { start: 1, ..Level::default() }; MAX_LEVELS]);
+        let level = &mut levels[place.level];
+        let value = element.value().unwrap_or_default();
+        match element.name() {
+            "start" => level.start = value.parse().unwrap_or(1),
+            "numFmt" => level.format = value,
+            _ => level.text = value,
+        }
+    }
+
+    /// The mark in front of the next paragraph of a list: `•`, `3.`, `b)`; empty when the level shows none.
+    pub fn next_mark(&mut self, list: u32, level: usize) -> String {
+        let level = level.min(MAX_LEVELS - 1);
+        let Some((definition, overrides)) = self.lists.get(&list) else { return "•".to_owned() };
+        let Some(levels) = self.definitions.get(definition) else { return "•".to_owned() };
+        // Lists of one definition count on together unless a list says where it starts.
+        let counter = if overrides.is_empty() { *definition } else { u32::MAX - list };
+        let start = |level: usize| overrides.get(&level).copied().unwrap_or(levels[level].start);
+        let counts = self.counts.entry(counter).or_default();
+        counts.truncate(level + 1);
+        while counts.len() < level {
+            counts.push(start(counts.len()));
+        }
+        match counts.get_mut(level) {
+            Some(count) => *count = count.saturating_add(1),
+            None => counts.push(start(level)),
+        }
+        let own = &levels[level];
+        match own.format.as_str() {
+            "bullet" => "•".to_owned(),
+            "none" => String::new(),
+            _ => pattern(&own.text, counts, levels),
+        }
+    }
+}
+
+/// Fills the numbers into `%1.%2`.
+fn pattern(text: &str, counts: &[u32], levels: &[Level]) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let place = (c == '%').then(|| chars.peek().and_then(|digit| digit.to_digit(10))).flatten();
+        match place {
+            Some(place @ 1..) => {
+                chars.next();
+                let index = place as usize - 1;
+                if let Some(count) = counts.get(index) {
+                    out.push_str(&numeral(*count, &levels[index].format));
+                }
+            }
+            _ => out.push(c),
+        }
+    }
+    out.trim().to_owned()
+}
+
+fn numeral(number: u32, format: &str) -> String {
+    match format {
+        "lowerLetter" => letters(number as usize),
+        "upperLetter" => letters(number as usize).to_uppercase(),
+        "lowerRoman" => roman(number as usize),
+        "upperRoman" => roman(number as usize).to_uppercase(),
+        "decimalZero" => format!("{number:02}"),
+        _ => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = r#"<w:numbering xmlns:w="x"><w:abstractNum w:abstractNumId="4">
+        <w:lvl w:ilvl="0"><w:start w:val="1"/><w:numFmt w:val="decimal"/><w:lvlText w:val="%1."/></w:lvl>
+        <w:lvl w:ilvl="1"><w:start w:val="1"/><w:numFmt w:val="lowerLetter"/><w:lvlText w:val="%1.%2)"/></w:lvl>
+        </w:abstractNum><w:abstractNum w:abstractNumId="5">
+        <w:lvl w:ilvl="0"><w:numFmt w:val="bullet"/><w:lvlText w:val="x"/></w:lvl></w:abstractNum>
+        <w:num w:numId="1"><w:abstractNumId w:val="4"/></w:num><w:num w:numId="2"><w:abstractNumId w:val="5"/></w:num>
+        <w:num w:numId="3"><w:abstractNumId w:val="4"/><w:lvlOverride w:ilvl="0"><w:startOverride w:val="7"/></w:lvlOverride></w:num>
+        </w:numbering>"#;
+
+    #[test]
+    fn lists_count_by_level() {
+        let mut lists = Lists::parse(SAMPLE).unwrap();
+        let marks: Vec<String> = [0, 1, 1, 0, 1].into_iter().map(|level| lists.next_mark(1, level)).collect();
+        assert_eq!(marks, ["1.", "1.a)", "1.b)", "2.", "2.a)"]);
+        assert_eq!(lists.next_mark(2, 0), "•");
+        assert_eq!(lists.next_mark(3, 0), "7.");
+        assert_eq!(lists.next_mark(99, 0), "•");
+    }
+}

@@ -1,0 +1,118 @@
+//! The ZIP archive around a document: parts by name, relationships, and the bounds that stop a decompression bomb.
+
+use std::collections::HashMap;
+use std::io::{Cursor, Read};
+
+use encoding_rs::{Encoding, UTF_8};
+use zip::ZipArchive;
+
+use super::super::{Limits, ReadError};
+use super::xml::{Token, Xml};
+
+/// An opened archive.
+pub(super) struct Package<'a> {
+    archive: ZipArchive<Cursor<&'a [u8]>>,
+    limits: &'a Limits,
+    /// Bytes that may still be inflated.
+    budget: u64,
+}
+
+impl<'a> Package<'a> {
+    /// # Errors
+    /// `Corrupt` for a damaged archive, `TooLarge` for one with too many entries.
+    pub fn open(bytes: &'a [u8], limits: &'a Limits) -> Result<Self, ReadError> {
+        let archive =
+            ZipArchive::new(Cursor::new(bytes)).map_err(|_| ReadError::corrupt("it is not a complete DOCX archive"))?;
+        if archive.len() > limits.max_entries {
+            return Err(ReadError::TooLarge {
+                what: "entries in the archive were counted",
+                limit: limits.max_entries as u64,
+            });
+        }
+        Ok(Self { archive, limits, budget: limits.max_inflated_bytes })
+    }
+
+    /// A part as text; `None` when the archive lacks it.
+    ///
+    /// # Errors
+    /// `TooLarge` when it inflates beyond the limits, counted on the bytes that come out, `Corrupt` when it does not
+    /// inflate, `Encrypted` when it needs a password.
+    pub fn part(&mut self, name: &str) -> Result<Option<String>, ReadError> {
+        let name = name.trim_start_matches('/');
+        let Some(index) = self.archive.index_for_name(name) else { return Ok(None) };
+        let entry = self.archive.by_index(index).map_err(|error| match error {
+            zip::result::ZipError::UnsupportedArchive(_) => ReadError::Encrypted,
+            _ => ReadError::corrupt("a part of the archive cannot be opened"),
+        })?;
+        let by_ratio = entry.compressed_size().saturating_mul(self.limits.max_ratio).max(self.limits.ratio_free_bytes);
+        let most = self.budget.min(by_ratio);
+        let mut bytes = Vec::new();
+        entry
+            .take(most + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|_| ReadError::corrupt("a part of the archive cannot be unpacked"))?;
+        if bytes.len() as u64 > most {
+            return Err(ReadError::TooLarge { what: "bytes were unpacked", limit: most });
+        }
+        self.budget -= bytes.len() as u64;
+        let (encoding, mark) = Encoding::for_bom(&bytes).unwrap_or((UTF_8, 0));
+        Ok(Some(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned()))
+    }
+
+    /// The relationships of a part: identifier to (kind, path within the archive). Links out of it are left out.
+    ///
+    /// # Errors
+    /// As [`Package::part`], and `Corrupt` for malformed XML.
+    pub fn relationships(&mut self, part: &str) -> Result<HashMap<String, (String, String)>, ReadError> {
+        let (folder, file) = part.rsplit_once('/').unwrap_or(("", part));
+        let path = if folder.is_empty() { format!("_rels/{file}.rels") } else { format!("{folder}/_rels/{file}.rels") };
+        let mut found = HashMap::new();
+        let Some(text) = self.part(&path)? else { return Ok(found) };
+        let mut xml = Xml::new(&text);
+        loop {
+            match xml.next()? {
+                Token::Open(element) if element.name() == "Relationship" => {
+                    let external = element.attribute("TargetMode").is_some_and(|mode| mode == "External");
+                    let (id, kind, target) =
+                        (element.attribute("Id"), element.attribute("Type"), element.attribute("Target"));
+                    if let (Some(id), Some(kind), Some(target), false) = (id, kind, target, external) {
+                        let kind = kind.rsplit('/').next().unwrap_or_default().to_owned();
+                        found.insert(id, (kind, resolve(folder, &target)));
+                    }
+                }
+                Token::End => return Ok(found),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A relative path within the archive.
+fn resolve(folder: &str, target: &str) -> String {
+    if let Some(absolute) = target.strip_prefix('/') {
+        return absolute.to_owned();
+    }
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            ".." => {
+                parts.pop();
+            }
+            "." | "" => {}
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_resolve_against_their_folder() {
+        assert_eq!(resolve("word", "styles.xml"), "word/styles.xml");
+        assert_eq!(resolve("word", "/docProps/core.xml"), "docProps/core.xml");
+        assert_eq!(resolve("word", "../docProps/./core.xml"), "docProps/core.xml");
+    }
+}

@@ -1,0 +1,153 @@
+//! One paragraph: its runs as a person sees them, and the properties that make it a heading or a list item.
+
+use super::super::ReadError;
+use super::super::clean::push_char;
+use super::styles::Numbering;
+use super::walk::{Item, Walker};
+use super::xml::{Element, Token, Xml};
+
+/// A paragraph as it grows.
+#[derive(Default)]
+pub(super) struct Paragraph {
+    pub style: Option<String>,
+    pub numbering: Option<Numbering>,
+    /// A direct outline level, 0 for the outermost.
+    pub outline: Option<u8>,
+    pub text: String,
+    /// Text boxes anchored in it; they come after it.
+    pub boxes: Vec<Item>,
+    shaded: bool,
+    hidden_run: bool,
+    in_text: bool,
+}
+
+/// What a run's properties say about whether its text can be seen.
+#[derive(Default)]
+struct RunLook {
+    vanish: Option<bool>,
+    white: bool,
+    shaded: bool,
+}
+
+impl Walker<'_> {
+    /// Reads the paragraph that was just opened, and adds what it holds to `out`.
+    ///
+    /// # Errors
+    /// `Corrupt` for malformed XML.
+    pub fn paragraph(&mut self, xml: &mut Xml<'_>, out: &mut Vec<Item>, depth: usize) -> Result<(), ReadError> {
+        let mut paragraph = Paragraph::default();
+        loop {
+            match xml.next()? {
+                Token::Open(element) => self.inline(xml, &element, &mut paragraph, out, depth)?,
+                Token::Text(text) if paragraph.in_text && !paragraph.hidden_run => {
+                    text.chars().for_each(|c| push_char(&mut paragraph.text, if c == '\n' { ' ' } else { c }));
+                }
+                Token::Text(text) => self.hid_text |= paragraph.in_text && !text.trim().is_empty(),
+                Token::Close(name) => match name.as_str() {
+                    "t" => paragraph.in_text = false,
+                    "p" => break,
+                    _ => {}
+                },
+                Token::End => break,
+            }
+        }
+        self.emit(paragraph, out);
+        Ok(())
+    }
+
+    fn inline(
+        &mut self,
+        xml: &mut Xml<'_>,
+        element: &Element<'_>,
+        paragraph: &mut Paragraph,
+        out: &mut Vec<Item>,
+        depth: usize,
+    ) -> Result<(), ReadError> {
+        match element.name() {
+            "pPr" => {
+                self.paragraph_properties(xml, paragraph)?;
+                if std::mem::take(&mut self.breaks_before) {
+                    self.page_break(out, depth);
+                }
+            }
+            "r" => paragraph.hidden_run = self.styles.is_hidden(paragraph.style.as_deref()),
+            "rPr" => self.run_properties(xml, paragraph)?,
+            "t" => paragraph.in_text = true,
+            "tab" | "ptab" => paragraph.text.push('\t'),
+            "cr" => paragraph.text.push('\n'),
+            "br" if element.attribute("type").is_some_and(|kind| kind == "page") => {
+                let before = Paragraph { style: paragraph.style.clone(), ..Paragraph::default() };
+                let before = std::mem::replace(paragraph, before);
+                self.emit(before, out);
+                self.page_break(out, depth);
+            }
+            "br" => paragraph.text.push('\n'),
+            "noBreakHyphen" => paragraph.text.push('-'),
+            "sym" => symbol(element, &mut paragraph.text),
+            "footnoteReference" | "endnoteReference" => {
+                let mark = self.note_mark(element.name(), element.attribute("id"));
+                paragraph.text.push_str(&mark);
+            }
+            "txbxContent" => self.blocks(xml, "txbxContent", &mut paragraph.boxes, depth + 1)?,
+            // Deleted and moved-away text, field codes, the second copy of a text box, phonetic guides.
+            "del" | "moveFrom" | "Fallback" | "instrText" | "delText" | "delInstrText" | "sdtPr" | "rt" => {
+                xml.skip()?
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn paragraph_properties(&mut self, xml: &mut Xml<'_>, paragraph: &mut Paragraph) -> Result<(), ReadError> {
+        let mut section_breaks = false;
+        let mut breaks_before = false;
+        xml.inside(|element| match element.name() {
+            "pStyle" => paragraph.style = element.value(),
+            "outlineLvl" => paragraph.outline = element.value().and_then(|level| level.parse().ok()),
+            "numId" => {
+                paragraph.numbering.get_or_insert_default().list = element.value().and_then(|id| id.parse().ok());
+            }
+            "ilvl" => {
+                paragraph.numbering.get_or_insert_default().level =
+                    element.value().and_then(|level| level.parse().ok());
+            }
+            "shd" => paragraph.shaded |= is_ground(element),
+            "pageBreakBefore" => breaks_before = element.is_on(),
+            "sectPr" => section_breaks = true,
+            "type" if section_breaks => section_breaks = element.value().is_none_or(|kind| kind != "continuous"),
+            _ => {}
+        })?;
+        self.breaks_before = breaks_before;
+        // A section's properties stand in its last paragraph: the break comes after it.
+        self.breaks_after = section_breaks;
+        Ok(())
+    }
+
+    fn run_properties(&mut self, xml: &mut Xml<'_>, paragraph: &mut Paragraph) -> Result<(), ReadError> {
+        let mut look = RunLook::default();
+        xml.inside(|element| match element.name() {
+            "vanish" | "webHidden" => look.vanish = Some(element.is_on()),
+            "color" => look.white = element.value().is_some_and(|color| color.eq_ignore_ascii_case("ffffff")),
+            "shd" => look.shaded |= is_ground(element),
+            "highlight" => look.shaded = true,
+            _ => {}
+        })?;
+        let unseen = look.white && !look.shaded && !paragraph.shaded && !self.on_ground;
+        paragraph.hidden_run = look.vanish.unwrap_or(paragraph.hidden_run) || unseen;
+        Ok(())
+    }
+}
+
+/// Whether shading gives text a coloured ground.
+pub(super) fn is_ground(shading: &Element<'_>) -> bool {
+    shading.attribute("fill").is_some_and(|fill| !matches!(fill.to_ascii_lowercase().as_str(), "auto" | "ffffff"))
+        || shading.attribute("themeFill").is_some()
+}
+
+/// A character of a symbol font, by its code.
+fn symbol(element: &Element<'_>, text: &mut String) {
+    let code = element.attribute("char").and_then(|code| u32::from_str_radix(&code, 16).ok());
+    if let Some(c) = code.and_then(char::from_u32) {
+        push_char(text, c);
+    }
+}

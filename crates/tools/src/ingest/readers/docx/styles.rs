@@ -1,0 +1,151 @@
+//! Paragraph styles: which of them are headings, lists, code or hidden, whatever the language of their names.
+
+use std::collections::HashMap;
+
+use super::super::ReadError;
+use super::xml::{Token, Xml};
+
+/// A style as declared.
+#[derive(Debug, Default, Clone)]
+struct Style {
+    name: String,
+    based_on: Option<String>,
+    /// 0 for the outermost; 9 for running text.
+    outline: Option<u8>,
+    numbering: Option<Numbering>,
+    vanish: Option<bool>,
+}
+
+/// A reference to a list: its number, and the level in it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Numbering {
+    /// `None` keeps the list of the style; `0` takes it away.
+    pub list: Option<u32>,
+    pub level: Option<usize>,
+}
+
+/// All styles by identifier.
+#[derive(Debug, Default)]
+pub(super) struct Styles {
+    styles: HashMap<String, Style>,
+    default: Option<String>,
+}
+
+/// How far styles may be based on each other.
+const MAX_CHAIN: usize = 20;
+
+impl Styles {
+    /// # Errors
+    /// `Corrupt` for malformed XML.
+    pub fn parse(text: &str) -> Result<Self, ReadError> {
+        let mut all = Self::default();
+        let mut xml = Xml::new(text);
+        let mut current: Option<(String, Style)> = None;
+        loop {
+            match xml.next()? {
+                Token::Open(element) => match (element.name(), &mut current) {
+                    ("style", _) => {
+                        let id = element.attribute("styleId").unwrap_or_default();
+                        let is_default =
+                            element.attribute("default").is_some_and(|value| value == "1" || value == "true");
+                        if is_default && element.attribute("type").is_some_and(|kind| kind == "paragraph") {
+                            all.default = Some(id.clone());
+                        }
+                        current = Some((id, Style::default()));
+                    }
+                    ("name", Some((_, style))) => style.name = element.value().unwrap_or_default().to_lowercase(),
+                    ("basedOn", Some((_, style))) => style.based_on = element.value(),
+                    ("outlineLvl", Some((_, style))) => {
+                        style.outline = element.value().and_then(|level| level.parse().ok())
+                    }
+                    ("vanish", Some((_, style))) => style.vanish = Some(element.is_on()),
+                    ("numId", Some((_, style))) => {
+                        style.numbering.get_or_insert_default().list = element.value().and_then(|id| id.parse().ok());
+                    }
+                    ("ilvl", Some((_, style))) => {
+                        style.numbering.get_or_insert_default().level =
+                            element.value().and_then(|level| level.parse().ok());
+                    }
+                    _ => {}
+                },
+                Token::Close(name) if name == "style" => {
+                    if let Some((id, style)) = current.take() {
+                        all.styles.insert(id, style);
+                    }
+                }
+                Token::End => return Ok(all),
+                _ => {}
+            }
+        }
+    }
+
+    /// The heading level of a style, 1 to 6, by its outline level or by the name that every language version of Word
+    /// writes (`heading 2`, while the identifier may be `berschrift2`).
+    pub fn heading_level(&self, id: Option<&str>) -> Option<u8> {
+        let level = self.chain(id).find_map(|style| {
+            let named = style.name.strip_prefix("heading ").and_then(|level| level.parse::<u8>().ok());
+            style.outline.or(named.map(|level| level.saturating_sub(1)))
+        });
+        level.filter(|level| *level < 9).map(|level| (level + 1).min(6)).or_else(|| self.is_title(id).then_some(1))
+    }
+
+    /// Whether a style is that of the document's title.
+    pub fn is_title(&self, id: Option<&str>) -> bool {
+        self.chain(id).any(|style| style.name == "title")
+    }
+
+    /// Whether a style is meant for program text.
+    pub fn is_code(&self, id: Option<&str>) -> bool {
+        self.chain(id).any(|style| {
+            matches!(style.name.as_str(), "html preformatted" | "macro text" | "plain text" | "source code" | "code")
+        })
+    }
+
+    /// Whether a style hides its text.
+    pub fn is_hidden(&self, id: Option<&str>) -> bool {
+        self.chain(id).find_map(|style| style.vanish).unwrap_or(false)
+    }
+
+    /// The list that a style puts its paragraphs into.
+    pub fn numbering(&self, id: Option<&str>) -> Option<Numbering> {
+        self.chain(id).find_map(|style| style.numbering.clone().filter(|numbering| numbering.list.is_some()))
+    }
+
+    /// A style and those that it is based on; without an identifier, the default paragraph style.
+    fn chain<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a Style> {
+        let first = id.or(self.default.as_deref()).and_then(|id| self.styles.get(id));
+        std::iter::successors(first, |style| self.styles.get(style.based_on.as_deref()?)).take(MAX_CHAIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = r#"<w:styles xmlns:w="x">
+        <w:style w:type="paragraph" w:default="1" w:styleId="Standard"><w:name w:val="Normal"/></w:style>
+        <w:style w:styleId="berschrift2"><w:name w:val="heading 2"/><w:basedOn w:val="Standard"/></w:style>
+        <w:style w:styleId="Kapitel"><w:name w:val="Werk Kapitel"/><w:basedOn w:val="berschrift2"/>
+            <w:pPr><w:numPr><w:ilvl w:val="1"/><w:numId w:val="7"/></w:numPr></w:pPr></w:style>
+        <w:style w:styleId="Anlage"><w:name w:val="Anlage"/><w:pPr><w:outlineLvl w:val="0"/></w:pPr></w:style>
+        <w:style w:styleId="Titel"><w:name w:val="Title"/></w:style>
+        <w:style w:styleId="Loop"><w:name w:val="loop"/><w:basedOn w:val="Loop"/></w:style></w:styles>"#;
+
+    #[test]
+    fn headings_are_known_by_outline_level_or_inherited_name() {
+        let styles = Styles::parse(SAMPLE).unwrap();
+        let level = |id| styles.heading_level(Some(id));
+        assert_eq!(level("berschrift2"), Some(2));
+        assert_eq!(level("Kapitel"), Some(2));
+        assert_eq!(level("Anlage"), Some(1));
+        assert_eq!(level("Titel"), Some(1));
+        assert_eq!(level("Loop"), None);
+        assert_eq!(styles.heading_level(None), None);
+    }
+
+    #[test]
+    fn a_style_can_bring_its_list() {
+        let styles = Styles::parse(SAMPLE).unwrap();
+        assert_eq!(styles.numbering(Some("Kapitel")), Some(Numbering { list: Some(7), level: Some(1) }));
+    }
+}

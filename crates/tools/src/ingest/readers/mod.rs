@@ -1,0 +1,62 @@
+//! Document readers: bytes in, text by page out.
+//!
+//! A file's format is recognized by its content, never by its name or the caller's claim. Each format has one module
+//! behind the [`Reader`] trait. Readers are pure and never panic outwards, but a crafted file can still exhaust the
+//! stack or the memory of its process: run them in a process of their own, with limits.
+
+pub mod clean;
+pub mod document;
+mod docx;
+mod error;
+mod limits;
+mod markdown;
+mod numerals;
+mod pdf;
+mod sniff;
+mod text;
+mod title;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use document::{Block, BlockKind, Bounds, Page, ReadDocument, Warning};
+pub use error::ReadError;
+pub use limits::Limits;
+pub use sniff::{Format, sniff};
+use title::is_title_worth_showing;
+
+/// One file format's reader.
+pub trait Reader {
+    /// Reads `bytes` into pages of blocks.
+    ///
+    /// # Errors
+    /// [`ReadError`] says why the file cannot be used, in a form that the uploader can act on.
+    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError>;
+}
+
+/// The reader of a format.
+pub fn reader_for(format: Format) -> &'static dyn Reader {
+    match format {
+        Format::Pdf => &pdf::PdfReader,
+        Format::Docx => &docx::DocxReader,
+        Format::Markdown => &markdown::MarkdownReader,
+        Format::Text => &text::TextReader,
+    }
+}
+
+/// Reads a file of a known format.
+///
+/// `file_name` only improves what a person reads about the file; the format is the caller's, from [`sniff`].
+///
+/// # Errors
+/// [`ReadError::NoText`] when the file is sound but nothing can be read from it; otherwise what its reader says. A
+/// panic inside a third-party parser is reported as [`ReadError::Corrupt`].
+pub fn read(format: Format, bytes: &[u8], file_name: &str, limits: &Limits) -> Result<ReadDocument, ReadError> {
+    let reader = reader_for(format);
+    let mut document = catch_unwind(AssertUnwindSafe(|| reader.read(bytes, limits)))
+        .unwrap_or_else(|_| Err(ReadError::Corrupt { detail: "the parser gave up on it".into() }))?;
+    document.title = document.title.filter(|title| title != file_name);
+    if document.is_empty() {
+        return Err(ReadError::NoText);
+    }
+    Ok(document)
+}

@@ -1,0 +1,48 @@
+//! Numbers as documents print them.
+
+/// Roman digits in small letters; numbers from 5000 on as 4999.
+pub(super) fn roman(number: usize) -> String {
+    const DIGITS: [(usize, &str); 13] = [
+        (1000, "m"),
+        (900, "cm"),
+        (500, "d"),
+        (400, "cd"),
+        (100, "c"),
+        (90, "xc"),
+        (50, "l"),
+        (40, "xl"),
+        (10, "x"),
+        (9, "ix"),
+        (5, "v"),
+        (4, "iv"),
+        (1, "i"),
+    ];
+    let mut rest = number.min(4_999);
+    let mut out = String::new();
+    for (value, digits) in DIGITS {
+        while rest >= value {
+            out.push_str(digits);
+            rest -= value;
+        }
+    }
+    out
+}
+
+/// a to z, then aa to zz, as PDF labels and Word lists both count; `number` begins at 1.
+pub(super) fn letters(number: usize) -> String {
+    let index = number.max(1) - 1;
+    let letter = char::from(b'a' + (index % 26) as u8);
+    std::iter::repeat_n(letter, (index / 26 + 1).min(50)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_count_in_roman_digits_and_letters() {
+        assert_eq!(roman(14), "xiv");
+        assert_eq!(letters(1), "a");
+        assert_eq!(letters(28), "bb");
+    }
+}

@@ -1,0 +1,166 @@
+//! Tables without lines: rows whose cells stand above each other.
+
+use super::blocks::join_lines;
+use super::geometry::Rect;
+use super::lines::{Cell, Line};
+use super::ruled::{Table, TableRow};
+
+/// Rows of a table without lines are at most this far apart, in shares of the font size.
+const ROW_DISTANCE: f32 = 2.6;
+/// Columns are parted by at least this share of the font size.
+const COLUMN_GAP: f32 = 0.6;
+
+/// A column's extent.
+type Span = (f32, f32);
+
+/// The table that begins with `lines[0]`, and how many lines it takes; `None` when none does.
+pub(super) fn starting_at(lines: &[&Line]) -> Option<(Table, usize)> {
+    if lines.first()?.cells.len() < 2 {
+        return None;
+    }
+    let mut columns: Vec<Span> = Vec::new();
+    let (mut taken, mut full) = (0, 0);
+    for (at, line) in lines.iter().enumerate() {
+        if at > 0 && !is_near(lines[at - 1], line) {
+            break;
+        }
+        if line.cells.len() < 2 {
+            let followed = lines.get(at + 1).is_some_and(|next| next.cells.len() > 1 && is_near(line, next));
+            if !fits_alone(&columns, &line.cells[0], followed) {
+                break;
+            }
+        } else {
+            let merged = merge(&columns, line);
+            // A row that closes a gap between columns is running text or another table.
+            if merged.len() < 2
+                || (full > 0 && merged.len() < columns.len().min(line.cells.len()))
+                || collapses(&columns, &merged)
+            {
+                break;
+            }
+            columns = merged;
+            full += 1;
+        }
+        taken = at + 1;
+    }
+    // Lines at the end that only continue nothing are left to the text.
+    while taken > 0 && lines[taken - 1].cells.len() < 2 && lines[taken - 1].cells[0].left < columns.get(1)?.0 - 1.0 {
+        taken -= 1;
+    }
+    let enough = full >= 3 || (full >= 2 && columns.len() >= 3);
+    (enough && columns.len() >= 2).then(|| (build(&lines[..taken], &columns), taken))
+}
+
+fn is_near(above: &Line, below: &Line) -> bool {
+    below.base - above.base <= ROW_DISTANCE * above.size.max(below.size) && !above.fixed
+}
+
+/// Whether a line of one cell continues a row: it stands within one column, and not in the first unless another row
+/// follows it.
+fn fits_alone(columns: &[Span], cell: &Cell, followed: bool) -> bool {
+    let within = |span: &Span| cell.left >= span.0 - 2.0 && cell.right <= span.1 + 30.0;
+    match columns.iter().position(within) {
+        Some(0) => followed && columns.get(1).is_some_and(|second| cell.right < second.0),
+        Some(_) => true,
+        None => false,
+    }
+}
+
+/// The columns with one more row laid over them.
+fn merge(columns: &[Span], line: &Line) -> Vec<Span> {
+    let mut spans: Vec<Span> = columns.to_vec();
+    spans.extend(line.cells.iter().map(|cell| (cell.left, cell.right)));
+    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut out: Vec<Span> = Vec::new();
+    for span in spans {
+        match out.last_mut() {
+            Some(last) if span.0 < last.1 + COLUMN_GAP * line.size => last.1 = last.1.max(span.1),
+            _ => out.push(span),
+        }
+    }
+    out
+}
+
+/// Whether a row made fewer columns of what were more.
+fn collapses(columns: &[Span], merged: &[Span]) -> bool {
+    !columns.is_empty() && merged.len() < columns.len()
+}
+
+fn build(lines: &[&Line], columns: &[Span]) -> Table {
+    let mut rows: Vec<(Vec<Vec<&str>>, &Line, f32)> = Vec::new();
+    for line in lines {
+        let mut cells: Vec<Vec<&str>> = vec![Vec::new(); columns.len()];
+        for cell in &line.cells {
+            let column = columns.partition_point(|span| span.0 <= cell.left + 0.5).saturating_sub(1);
+            cells[column].push(&cell.text);
+        }
+        let continues = cells[0].is_empty() && line.cells.len() < columns.len();
+        match rows.last_mut() {
+            Some((open, _, bottom)) if continues => {
+                open.iter_mut().zip(cells).for_each(|(open, more)| open.extend(more));
+                *bottom = line.bottom();
+            }
+            _ => rows.push((cells, line, line.bottom())),
+        }
+    }
+    let rows = rows.into_iter().map(|(cells, line, bottom)| TableRow {
+        cells: cells.into_iter().map(|parts| join_lines(parts.into_iter())).collect(),
+        top: line.top(),
+        bottom,
+        bold: line.bold,
+    });
+    let rows: Vec<TableRow> = rows.collect();
+    let bounds = Rect {
+        x0: columns[0].0,
+        y0: lines[0].top(),
+        x1: columns[columns.len() - 1].1,
+        y1: lines[lines.len() - 1].bottom(),
+    };
+    Table { bounds, rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(base: f32, cells: &[(&str, f32)]) -> Line {
+        let cells: Vec<Cell> = cells
+            .iter()
+            .map(|(text, left)| Cell { text: (*text).into(), left: *left, right: left + 5.0 * text.len() as f32 })
+            .collect();
+        let (left, right) = (cells[0].left, cells[cells.len() - 1].right);
+        Line { cells, left, right, base, size: 10.0, bold: false, fixed: false }
+    }
+
+    fn rows(lines: &[Line]) -> Option<(Vec<String>, usize)> {
+        let lines: Vec<&Line> = lines.iter().collect();
+        starting_at(&lines).map(|(table, taken)| (table.rows.iter().map(TableRow::text).collect(), taken))
+    }
+
+    #[test]
+    fn aligned_cells_make_rows_and_a_wrapped_cell_continues_its_row() {
+        let lines = [
+            line(100.0, &[("Tag", 50.0), ("Service", 150.0), ("Range", 300.0)]),
+            line(114.0, &[("PIT-1", 50.0), ("discharge pressure of", 150.0), ("0-10", 300.0)]),
+            line(126.0, &[("the pump", 150.0)]),
+            line(140.0, &[("TIT-2", 50.0), ("seal", 150.0), ("0-90", 300.0)]),
+            line(170.0, &[("Afterwards plain text follows that is long.", 50.0)]),
+        ];
+        let (rows, taken) = rows(&lines).unwrap();
+        assert_eq!(
+            rows,
+            ["Tag | Service | Range", "PIT-1 | discharge pressure of the pump | 0-10", "TIT-2 | seal | 0-90"]
+        );
+        assert_eq!(taken, 4);
+    }
+
+    #[test]
+    fn text_with_an_accidental_gap_is_no_table() {
+        let lines = [
+            line(100.0, &[("some words here", 50.0), ("after a gap", 150.0)]),
+            line(112.0, &[("more words that run on here", 50.0), ("and then", 200.0)]),
+            line(124.0, &[("the end of the paragraph", 50.0)]),
+        ];
+        assert_eq!(rows(&lines), None);
+    }
+}

@@ -1,0 +1,288 @@
+//! Lines to blocks: paragraphs, list items, headings, code and table rows.
+
+use super::super::clean::clean_line;
+use super::super::text::is_list_item;
+use super::super::{Block, BlockKind, Bounds};
+use super::aligned;
+use super::layout::{Flow, Stratum};
+use super::lines::Line;
+use super::ruled::Table;
+use super::style::Style;
+use super::words::Direction;
+
+/// The blocks of one direction of text on a page.
+pub(super) fn build(stratum: &Stratum, style: &Style) -> Vec<Block> {
+    let mut builder = Builder { style, direction: stratum.direction, blocks: Vec::new(), open: Vec::new() };
+    for part in stratum.flow.split(|item| matches!(item, Flow::Break)) {
+        for run in part.chunk_by(|a, b| matches!((a, b), (Flow::Line(_), Flow::Line(_)))) {
+            match run {
+                [Flow::Table(table)] => builder.table(table),
+                _ => {
+                    let lines =
+                        run.iter().filter_map(|item| if let Flow::Line(line) = item { Some(line) } else { None });
+                    builder.lines(&lines.collect::<Vec<_>>());
+                }
+            }
+        }
+        builder.end_column();
+    }
+    builder.flush();
+    builder.blocks
+}
+
+struct Builder<'a> {
+    style: &'a Style,
+    direction: Direction,
+    blocks: Vec<Block>,
+    open: Vec<Line>,
+}
+
+impl Builder<'_> {
+    fn lines(&mut self, lines: &[&Line]) {
+        let measure = Measure::of(lines);
+        let mut at = 0;
+        while at < lines.len() {
+            let line = lines[at];
+            if let Some((table, taken)) = aligned::starting_at(&lines[at..]).filter(|_| !self.is_code(line)) {
+                self.table(&table);
+                at += taken;
+                continue;
+            }
+            if self.open.last().is_some_and(|above| self.breaks(above, line, &measure)) {
+                self.flush();
+            }
+            self.open.push(line.clone());
+            at += 1;
+        }
+    }
+
+    fn is_code(&self, line: &Line) -> bool {
+        line.fixed && !self.style.body_is_fixed
+    }
+
+    /// Whether a paragraph ends between two lines.
+    fn breaks(&self, above: &Line, line: &Line, measure: &Measure) -> bool {
+        let size = above.size.max(line.size);
+        let step = line.base - above.base;
+        let code = self.is_code(line);
+        if code || self.is_code(above) {
+            return code != self.is_code(above) || step > 2.2 * size || step < 0.0;
+        }
+        let farther = step > 1.25 * measure.step * size && step > 1.2 * size;
+        let other_type = (above.size - line.size).abs() > 0.06 * size || above.bold != line.bold;
+        step < 0.0 || step > 2.0 * size || farther || other_type || self.begins_anew(above, line, measure)
+    }
+
+    /// A list item, an indentation, or a line after one that ended early with a full stop.
+    fn begins_anew(&self, above: &Line, line: &Line, measure: &Measure) -> bool {
+        let indent = line.left - above.left;
+        let grown = self.open.len() > 1;
+        let ended =
+            above.text().ends_with(['.', ':', '!', '?']) && above.right < measure.right - 0.25 * measure.width();
+        is_list_item(&line.text())
+            || ended
+            || is_contents_entry(&above.text())
+            || (grown && indent.abs() > 0.9 * line.size)
+    }
+
+    /// At the end of a column a sentence may go on in the next one; anything else ends.
+    fn end_column(&mut self) {
+        let goes_on = self.open.last().is_some_and(|line| {
+            let text = line.text();
+            !self.is_code(line)
+                && text.len() > 20
+                && text.ends_with(|c: char| c.is_lowercase() || matches!(c, '-' | ','))
+        });
+        if !goes_on {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        let lines = std::mem::take(&mut self.open);
+        let Some(first) = lines.first() else { return };
+        let bounds = self.bounds(&lines);
+        if self.is_code(first) {
+            self.push(BlockKind::Code, code(&lines), bounds);
+            return;
+        }
+        let texts: Vec<String> = lines.iter().map(Line::text).collect();
+        let text = clean_line(&join_lines(texts.iter().map(String::as_str)));
+        let kind = match self.style.heading_level(&text, &lines) {
+            Some(level) if self.direction != Direction::Slanted => BlockKind::Heading { level },
+            _ if is_list_item(&text) => BlockKind::ListItem,
+            _ => BlockKind::Paragraph,
+        };
+        self.push(kind, text, bounds);
+    }
+
+    fn push(&mut self, kind: BlockKind, text: String, bounds: Option<Bounds>) {
+        if !text.trim().is_empty() {
+            self.blocks.push(Block { kind, text, bounds });
+        }
+    }
+
+    fn table(&mut self, table: &Table) {
+        self.flush();
+        let header = has_header(table);
+        for (at, row) in table.rows.iter().enumerate() {
+            let bounds = self.on_page(table.bounds.x0, row.top, table.bounds.x1, row.bottom);
+            if row.cells.iter().any(|cell| !cell.is_empty()) {
+                self.push(BlockKind::TableRow { header: header && at == 0 }, row.text(), Some(bounds));
+            }
+        }
+    }
+
+    fn bounds(&self, lines: &[Line]) -> Option<Bounds> {
+        let left = lines.iter().map(|line| line.left).reduce(f32::min)?;
+        let right = lines.iter().map(|line| line.right).reduce(f32::max)?;
+        let top = lines.iter().map(Line::top).reduce(f32::min)?;
+        let bottom = lines.iter().map(Line::bottom).reduce(f32::max)?;
+        Some(self.on_page(left, top, right, bottom))
+    }
+
+    fn on_page(&self, left: f32, top: f32, right: f32, bottom: f32) -> Bounds {
+        let (x0, y0) = self.direction.on_page(left, top);
+        let (x1, y1) = self.direction.on_page(right, bottom);
+        Bounds { left: x0.min(x1), top: y0.min(y1), right: x0.max(x1), bottom: y0.max(y1) }
+    }
+}
+
+/// The usual distance of baselines and the edges of some lines.
+struct Measure {
+    /// In shares of the font size.
+    step: f32,
+    left: f32,
+    right: f32,
+}
+
+impl Measure {
+    fn of(lines: &[&Line]) -> Self {
+        let step = |pair: &[&Line]| (pair[1].base - pair[0].base) / pair[1].size.max(pair[0].size).max(1.0);
+        let mut steps: Vec<f32> = lines.windows(2).map(step).filter(|step| *step > 0.0).collect();
+        steps.sort_by(f32::total_cmp);
+        Self {
+            // The lower third rather than the middle: short paragraphs have as many large steps as small ones.
+            step: steps.get(steps.len() / 3).copied().unwrap_or(0.0),
+            left: lines.iter().map(|line| line.left).fold(f32::MAX, f32::min),
+            right: lines.iter().map(|line| line.right).fold(f32::MIN, f32::max),
+        }
+    }
+
+    fn width(&self) -> f32 {
+        self.right - self.left
+    }
+}
+
+/// The first row names the columns when it alone is bold, or when it has words in every column and no figures.
+fn has_header(table: &Table) -> bool {
+    let [first, rest @ ..] = table.rows.as_slice() else { return false };
+    let named = first
+        .cells
+        .iter()
+        .all(|cell| cell.chars().any(char::is_alphabetic) && !cell.starts_with(|c: char| c.is_ascii_digit()));
+    !rest.is_empty() && ((first.bold && !rest.iter().all(|row| row.bold)) || (named && first.cells.len() > 1))
+}
+
+/// A line of a table of contents: title, leader, page.
+pub(super) fn is_contents_entry(text: &str) -> bool {
+    text.rsplit_once(" … ").is_some_and(|(_, page)| page.len() <= 8 && !page.contains(' '))
+}
+
+/// Joins the lines of running text. A hyphen at a line's end goes when it parts a word in small letters, and stays,
+/// without a space, in `P-` / `101A`. Chinese and Japanese lines join without a space.
+pub(super) fn join_lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let mut out = String::new();
+    for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
+        let next = line.chars().next().unwrap_or(' ');
+        let mut last = out.chars().rev();
+        match (last.next(), last.next()) {
+            (None, _) => {}
+            (Some('-'), Some(before)) if before.is_lowercase() && next.is_lowercase() => {
+                out.pop();
+            }
+            (Some('-'), Some(before)) if before.is_alphanumeric() && next.is_alphanumeric() => {}
+            (Some(end), _) if is_unspaced(end) && is_unspaced(next) => {}
+            _ => out.push(' '),
+        }
+        out.push_str(line);
+    }
+    out
+}
+
+/// Han characters, kana, and their punctuation.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{2E80}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{FF00}'..='\u{FFEF}' | '\u{20000}'..='\u{3FFFF}')
+}
+
+/// Lines of a fixed-pitch font with their indentation, from where they stand.
+fn code(lines: &[Line]) -> String {
+    let left = lines.iter().map(|line| line.left).fold(f32::MAX, f32::min);
+    let mut out = String::new();
+    for line in lines {
+        let start = out.len();
+        for cell in &line.cells {
+            let column = ((cell.left - left) / (0.6 * line.size)).round().clamp(0.0, 200.0) as usize;
+            let width = out[start..].chars().count();
+            let gap = column.saturating_sub(width).max(usize::from(width > 0));
+            out.extend(std::iter::repeat_n(' ', gap));
+            out.push_str(&cell.text);
+        }
+        out.push('\n');
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lines::Cell;
+    use super::*;
+
+    fn line(text: &str, base: f32) -> Line {
+        let right = 50.0 + 5.0 * text.len() as f32;
+        Line {
+            cells: vec![Cell { text: text.into(), left: 50.0, right }],
+            left: 50.0,
+            right,
+            base,
+            size: 10.0,
+            bold: false,
+            fixed: false,
+        }
+    }
+
+    fn blocks(lines: Vec<Line>) -> Vec<(BlockKind, String)> {
+        let flow: Vec<Flow> = lines.into_iter().map(Flow::Line).collect();
+        let style = Style::learn(flow.iter(), Vec::new());
+        let stratum = Stratum { direction: Direction::Right, flow };
+        build(&stratum, &style).into_iter().map(|block| (block.kind, block.text)).collect()
+    }
+
+    #[test]
+    fn a_wider_gap_and_a_bullet_begin_new_blocks() {
+        let lines = vec![
+            line("The pump is started from the local panel, after the suc-", 100.0),
+            line("tion valve was opened.", 112.0),
+            line("The second paragraph", 132.0),
+            line("• first item that is long enough to wrap around here", 144.0),
+            line("• second item", 156.0),
+        ];
+        let expected = [
+            (BlockKind::Paragraph, "The pump is started from the local panel, after the suction valve was opened."),
+            (BlockKind::Paragraph, "The second paragraph"),
+            (BlockKind::ListItem, "• first item that is long enough to wrap around here"),
+            (BlockKind::ListItem, "• second item"),
+        ];
+        assert_eq!(blocks(lines), expected.map(|(kind, text)| (kind, text.to_owned())));
+    }
+
+    #[test]
+    fn hyphens_part_words_or_belong_to_identifiers() {
+        let join = |lines: &[&str]| join_lines(lines.iter().copied());
+        assert_eq!(join(&["intro-", "duction"]), "introduction");
+        assert_eq!(join(&["valve P-", "101A"]), "valve P-101A");
+        assert_eq!(join(&["from 1 -", "2"]), "from 1 - 2");
+        assert_eq!(join(&["压力", "变送器"]), "压力变送器");
+    }
+}

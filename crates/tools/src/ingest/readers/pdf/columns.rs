@@ -1,0 +1,230 @@
+//! Reading order: finds the gutters between columns of running text, below and above what spans them.
+
+use super::lines::same_line;
+
+/// Something with a place: a word, or a table taken as a whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    pub left: f32,
+    pub right: f32,
+    pub base: f32,
+    pub size: f32,
+}
+
+/// A gutter is at least as wide as this share of the font size.
+const GUTTER: f32 = 0.9;
+/// How often columns may be split again.
+const MAX_DEPTH: usize = 3;
+/// Fewer pieces than this make no columns.
+const FEWEST: usize = 12;
+/// Lines that a column needs at least.
+const FEWEST_LINES: usize = 3;
+
+/// Pieces on one baseline, from left to right.
+struct Row {
+    pieces: Vec<usize>,
+}
+
+/// The indices of `pieces` as groups in reading order. Within a group, plain order (down, then right) is right.
+pub(super) fn order(pieces: &[Piece]) -> Vec<Vec<usize>> {
+    let mut groups = Vec::new();
+    split(pieces, (0..pieces.len()).collect(), 0, &mut groups);
+    groups
+}
+
+fn split(pieces: &[Piece], members: Vec<usize>, depth: usize, groups: &mut Vec<Vec<usize>>) {
+    let rows = rows(pieces, &members);
+    let gutter = if depth < MAX_DEPTH && members.len() >= FEWEST { best_gutter(pieces, &rows) } else { None };
+    let Some(gutter) = gutter else {
+        groups.push(members);
+        return;
+    };
+    let mut plain = Vec::new();
+    for band in bands(pieces, &rows, gutter) {
+        if !band.parted || !is_columns(pieces, band.rows, gutter, 0) {
+            plain.extend(band.rows.iter().flat_map(|row| &row.pieces).copied());
+            continue;
+        }
+        if !plain.is_empty() {
+            groups.push(std::mem::take(&mut plain));
+        }
+        for side in sides(pieces, band.rows, gutter) {
+            split(pieces, side, depth + 1, groups);
+        }
+    }
+    if !plain.is_empty() {
+        groups.push(plain);
+    }
+}
+
+fn rows(pieces: &[Piece], members: &[usize]) -> Vec<Row> {
+    let mut sorted = members.to_vec();
+    sorted.sort_by(|a, b| pieces[*a].base.total_cmp(&pieces[*b].base));
+    let mut rows: Vec<Row> = Vec::new();
+    let (mut base, mut size) = (f32::MIN, 0.0);
+    for index in sorted {
+        let piece = &pieces[index];
+        match rows.last_mut() {
+            Some(row) if same_line(base, size, piece.base, piece.size) => row.pieces.push(index),
+            _ => {
+                rows.push(Row { pieces: vec![index] });
+                (base, size) = (piece.base, piece.size);
+            }
+        }
+    }
+    for row in &mut rows {
+        row.pieces.sort_by(|a, b| pieces[*a].left.total_cmp(&pieces[*b].left));
+    }
+    rows
+}
+
+/// The place of the gutter that parts the most lines into columns of running text.
+fn best_gutter(pieces: &[Piece], rows: &[Row]) -> Option<f32> {
+    const STEP: f32 = 3.0;
+    let members = || rows.iter().flat_map(|row| &row.pieces).map(|index| &pieces[*index]);
+    let left = members().map(|piece| piece.left).fold(f32::MAX, f32::min);
+    let right = members().map(|piece| piece.right).fold(f32::MIN, f32::max);
+    let steps = ((right - left) / STEP).clamp(0.0, 2_000.0) as usize;
+    let candidates = (steps / 8..=steps * 7 / 8).map(|step| left + step as f32 * STEP);
+    let mut scored: Vec<(usize, f32)> = candidates
+        .filter_map(|x| {
+            let score: usize = bands(pieces, rows, x).iter().filter(|band| band.parted).map(|band| band.weight).sum();
+            (score > FEWEST_LINES).then_some((score, x))
+        })
+        .collect();
+    scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    scored
+        .into_iter()
+        .take(12)
+        .map(|(_, x)| x)
+        .find(|x| bands(pieces, rows, *x).iter().any(|band| band.parted && is_columns(pieces, band.rows, *x, 0)))
+}
+
+/// Rows that follow each other and either all keep clear of a gutter, or all do not.
+struct Band<'a> {
+    rows: &'a [Row],
+    /// True for rows that keep clear, with enough lines on both sides.
+    parted: bool,
+    /// Lines on the side that has fewer.
+    weight: usize,
+}
+
+fn bands<'a>(pieces: &[Piece], rows: &'a [Row], gutter: f32) -> Vec<Band<'a>> {
+    rows.chunk_by(|a, b| crosses(pieces, a, gutter) == crosses(pieces, b, gutter))
+        .map(|rows| {
+            let count = |wanted: fn(&Piece, f32) -> bool| {
+                rows.iter().filter(|row| row.pieces.iter().any(|index| wanted(&pieces[*index], gutter))).count()
+            };
+            let lefts = count(|piece, gutter| piece.right <= gutter);
+            let weight = lefts.min(count(|piece, gutter| piece.left >= gutter));
+            let parted = weight >= FEWEST_LINES && rows.first().is_some_and(|row| !crosses(pieces, row, gutter));
+            Band { rows, parted, weight }
+        })
+        .collect()
+}
+
+/// Whether a row has text across the gutter, or closer to it on both sides than a gutter is wide.
+fn crosses(pieces: &[Piece], row: &Row, gutter: f32) -> bool {
+    let after = row.pieces.iter().position(|index| pieces[*index].right > gutter);
+    let Some(after) = after else { return false };
+    let next = &pieces[row.pieces[after]];
+    if next.left < gutter {
+        return true;
+    }
+    let before = row.pieces[..after].last().map(|index| &pieces[*index]);
+    before.is_some_and(|before| next.left - before.right < GUTTER * next.size)
+}
+
+/// The pieces left and right of a gutter.
+fn sides(pieces: &[Piece], rows: &[Row], gutter: f32) -> [Vec<usize>; 2] {
+    let (left, right) = rows.iter().flat_map(|row| &row.pieces).partition(|index| pieces[**index].middle() < gutter);
+    [left, right]
+}
+
+impl Piece {
+    fn middle(&self) -> f32 {
+        (self.left + self.right) / 2.0
+    }
+}
+
+/// Whether both sides of a gutter hold running text rather than the cells of a table.
+fn is_columns(pieces: &[Piece], band: &[Row], gutter: f32, depth: usize) -> bool {
+    sides(pieces, band, gutter).into_iter().all(|side| {
+        let rows = rows(pieces, &side);
+        is_prose(pieces, &rows) || (depth < MAX_DEPTH && best_inner(pieces, &rows, depth))
+    })
+}
+
+/// A side that is no running text by itself may be columns again.
+fn best_inner(pieces: &[Piece], rows: &[Row], depth: usize) -> bool {
+    let gaps: Vec<f32> = rows.iter().flat_map(|row| wide_gaps(pieces, row)).collect();
+    let Some(middle) = gaps.get(gaps.len() / 2).copied() else { return false };
+    let parted: Vec<_> = bands(pieces, rows, middle).into_iter().filter(|band| band.parted).collect();
+    let covered: usize = parted.iter().map(|band| band.rows.len()).sum();
+    covered * 2 > rows.len() && parted.iter().all(|band| is_columns(pieces, band.rows, middle, depth + 1))
+}
+
+/// Lines of running text mostly fill their column, are some words long, and have no wide gaps.
+fn is_prose(pieces: &[Piece], rows: &[Row]) -> bool {
+    let extents: Vec<(f32, f32)> = rows
+        .iter()
+        .map(|row| {
+            let right = row.pieces.iter().map(|index| pieces[*index].right).fold(f32::MIN, f32::max);
+            (pieces[row.pieces[0]].left, right)
+        })
+        .collect();
+    let left = extents.iter().map(|extent| extent.0).fold(f32::MAX, f32::min);
+    let right = extents.iter().map(|extent| extent.1).fold(f32::MIN, f32::max);
+    let count = rows.len() as f32;
+    let mean: f32 = extents.iter().map(|(left, right)| right - left).sum::<f32>() / count;
+    let size: f32 = rows.iter().map(|row| pieces[row.pieces[0]].size).sum::<f32>() / count;
+    let gapped = rows.iter().filter(|row| !wide_gaps(pieces, row).is_empty()).count();
+    rows.len() >= FEWEST_LINES && mean >= 10.0 * size && mean >= 0.6 * (right - left) && gapped * 4 <= rows.len()
+}
+
+/// The middles of the gaps in a row that are too wide for the space between words.
+fn wide_gaps(pieces: &[Piece], row: &Row) -> Vec<f32> {
+    let pairs = row.pieces.windows(2).map(|pair| (&pieces[pair[0]], &pieces[pair[1]]));
+    pairs.filter(|(a, b)| b.left - a.right > 1.2 * b.size).map(|(a, b)| (a.right + b.left) / 2.0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(left: f32, width: f32, base: f32) -> Vec<Piece> {
+        let words = (width / 30.0) as usize;
+        (0..words)
+            .map(|n| {
+                let left = left + n as f32 * 30.0;
+                Piece { left, right: left + 27.0, base, size: 10.0 }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn two_columns_under_a_title_read_one_after_the_other() {
+        let mut pieces = line(50.0, 480.0, 60.0);
+        let title = pieces.len();
+        for n in 0..8 {
+            pieces.extend(line(50.0, 210.0, 100.0 + 12.0 * n as f32));
+            pieces.extend(line(320.0, 210.0, 103.0 + 12.0 * n as f32));
+        }
+        let groups = order(&pieces);
+        assert_eq!(groups.len(), 3);
+        assert_eq!(groups[0].len(), title);
+        assert!(groups[1].iter().all(|index| pieces[*index].right < 300.0));
+        assert!(groups[2].iter().all(|index| pieces[*index].left > 300.0));
+    }
+
+    #[test]
+    fn a_table_of_short_cells_is_not_columns() {
+        let mut pieces = Vec::new();
+        for n in 0..10 {
+            for left in [50.0, 200.0, 350.0] {
+                pieces.extend(line(left, 60.0, 100.0 + 14.0 * n as f32));
+            }
+        }
+        assert_eq!(order(&pieces).len(), 1);
+    }
+}

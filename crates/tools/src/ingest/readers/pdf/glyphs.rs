@@ -1,0 +1,132 @@
+//! Text of glyph names and of the one-byte encodings that PDF predefines.
+//!
+//! The Adobe glyph list and the encodings are those of lopdf, which keeps them private; a font dictionary made for the
+//! question is the way to ask.
+
+use std::sync::LazyLock;
+
+use lopdf::{Dictionary, Document, Object};
+
+/// Text for each of the 256 codes of a one-byte encoding.
+pub(super) type Table = [Option<char>; 256];
+
+static STANDARD: LazyLock<Table> = LazyLock::new(|| table(b"StandardEncoding"));
+static WIN_ANSI: LazyLock<Table> = LazyLock::new(|| {
+    let mut table = table(b"WinAnsiEncoding");
+    // Unused codes show a bullet; the two doubles are named in the specification (Annex D.2, note 3 to 6).
+    table[0xA0] = Some(' ');
+    table[0xAD] = Some('-');
+    table
+});
+static MAC_ROMAN: LazyLock<Table> = LazyLock::new(|| table(b"MacRomanEncoding"));
+static MAC_EXPERT: LazyLock<Table> = LazyLock::new(|| table(b"MacExpertEncoding"));
+
+/// A predefined encoding by its PDF name.
+pub(super) fn encoding(name: &[u8]) -> Option<&'static Table> {
+    match name {
+        b"StandardEncoding" => Some(&STANDARD),
+        b"WinAnsiEncoding" => Some(&WIN_ANSI),
+        b"MacRomanEncoding" => Some(&MAC_ROMAN),
+        b"MacExpertEncoding" => Some(&MAC_EXPERT),
+        _ => None,
+    }
+}
+
+/// The encoding of fonts that declare none.
+pub(super) fn standard() -> &'static Table {
+    &STANDARD
+}
+
+/// The text of a glyph name: by the Adobe glyph list, the `uniXXXX` and `uXXXXX` forms, parts joined by `_`, and
+/// without a suffix such as `.sc`. `None` for names that mean nothing (`g23`, `.notdef`).
+pub(super) fn text(name: &[u8]) -> Option<String> {
+    let name = std::str::from_utf8(name).ok()?;
+    let stem = name.split('.').next().filter(|stem| !stem.is_empty())?;
+    let text: String = stem.split('_').map(part).collect::<Option<String>>()?;
+    (!text.is_empty()).then_some(text)
+}
+
+fn part(name: &str) -> Option<String> {
+    if let Some(c) = listed(name.as_bytes()) {
+        return Some(c.to_string());
+    }
+    if let Some(hex) = name.strip_prefix("uni")
+        && hex.len() >= 4
+        && hex.len().is_multiple_of(4)
+        && hex.is_ascii()
+    {
+        let units: Option<Vec<u16>> =
+            (0..hex.len()).step_by(4).map(|at| u16::from_str_radix(&hex[at..at + 4], 16).ok()).collect();
+        return String::from_utf16(&units?).ok();
+    }
+    if let Some(hex) = name.strip_prefix('u')
+        && (4..=6).contains(&hex.len())
+    {
+        return char::from_u32(u32::from_str_radix(hex, 16).ok()?).map(String::from);
+    }
+    // Names of TeX fonts that the list lacks.
+    let text = match name {
+        "dotlessj" => "ȷ",
+        "visiblespace" => " ",
+        "nbspace" => " ",
+        "sfthyphen" => "-",
+        "slurabove" | "slurbelow" => "",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn listed(name: &[u8]) -> Option<char> {
+    let differences = vec![Object::Integer(1), Object::Name(name.to_vec())];
+    let encoding = Dictionary::from_iter([("Differences", Object::Array(differences))]);
+    decode(Object::Dictionary(encoding), 1)
+}
+
+fn table(name: &[u8]) -> Table {
+    let mut table = [None; 256];
+    let font = font(Object::Name(name.to_vec()));
+    let document = Document::new();
+    if let Ok(encoding) = font.get_font_encoding(&document) {
+        for (code, slot) in table.iter_mut().enumerate() {
+            *slot = encoding.bytes_to_string(&[code as u8]).ok().and_then(|text| text.chars().next());
+        }
+    }
+    table
+}
+
+fn decode(encoding: Object, code: u8) -> Option<char> {
+    let font = font(encoding);
+    let document = Document::new();
+    let encoding = font.get_font_encoding(&document).ok()?;
+    // An unknown name makes lopdf fall back to the standard encoding, which has nothing at this code.
+    encoding.bytes_to_string(&[code]).ok()?.chars().next()
+}
+
+fn font(encoding: Object) -> Dictionary {
+    Dictionary::from_iter([("Type", Object::Name(b"Font".to_vec())), ("Encoding", encoding)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_text() {
+        assert_eq!(text(b"ffi").as_deref(), Some("\u{FB03}"));
+        assert_eq!(text(b"f_f_i").as_deref(), Some("ffi"));
+        assert_eq!(text(b"Adieresis").as_deref(), Some("Ä"));
+        assert_eq!(text(b"uni00410042").as_deref(), Some("AB"));
+        assert_eq!(text(b"u1F600").as_deref(), Some("😀"));
+        assert_eq!(text(b"one.oldstyle").as_deref(), Some("1"));
+        assert_eq!(text(b".notdef"), None);
+        assert_eq!(text(b"g123"), None);
+    }
+
+    #[test]
+    fn encodings_have_their_characters() {
+        assert_eq!(encoding(b"WinAnsiEncoding").unwrap()[0xE4], Some('ä'));
+        assert_eq!(encoding(b"MacRomanEncoding").unwrap()[0x8A], Some('ä'));
+        assert_eq!(standard()[0xAE], Some('\u{FB01}'));
+        assert!(encoding(b"Identity-H").is_none());
+    }
+}

@@ -1,0 +1,382 @@
+//! Walks a page's content streams and collects its words, with what is painted around them.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use lopdf::{Dictionary, Document, Object, ObjectId, Stream};
+
+use super::font::{Font, dictionary};
+use super::geometry::{Matrix, Rect};
+use super::lexer::{Lexer, Operand};
+use super::paint::{Canvas, Path};
+use super::state::State;
+use super::words::{Direction, Placement, Word, WordBuilder};
+
+/// How deep forms may nest: real files stay below five.
+const MAX_FORM_DEPTH: usize = 12;
+/// Most saved graphics states; a crafted file may save without end.
+const MAX_SAVED: usize = 256;
+/// Most bytes one content stream may inflate to.
+pub(super) const MAX_STREAM: usize = 64 << 20;
+/// Smaller text is not meant to be read.
+const SMALLEST: f32 = 0.8;
+
+/// What a page shows.
+#[derive(Default)]
+pub(super) struct Shown {
+    pub words: Vec<Word>,
+    /// Words in render mode 3: the text layer of a scan, or hidden text.
+    pub invisible: Vec<Word>,
+    /// True when text was left out that nobody can see.
+    pub hid_text: bool,
+    pub canvas: Canvas,
+    /// True when a stream could not be decoded.
+    pub damaged: bool,
+}
+
+/// Fonts by object, shared by all pages.
+pub(super) type Fonts = HashMap<ObjectId, Rc<Font>>;
+
+/// Bytes of content that may still be inflated, over the whole file.
+pub(super) struct Budget(pub u64);
+
+/// Interprets content in the frame of one page.
+pub(super) struct Interpreter<'a> {
+    document: &'a Document,
+    fonts: &'a mut Fonts,
+    budget: &'a mut Budget,
+    hidden_layers: &'a [ObjectId],
+    page: Rect,
+    frame: Matrix,
+    state: State,
+    saved: Vec<State>,
+    path: Path,
+    clip_pending: bool,
+    visible: WordBuilder,
+    invisible: WordBuilder,
+    shown: Shown,
+    /// For each open marked-content section, whether it belongs to a hidden layer.
+    marked: Vec<bool>,
+}
+
+/// What is common to all pages of a file.
+pub(super) struct Context<'a> {
+    pub document: &'a Document,
+    pub fonts: &'a mut Fonts,
+    pub budget: &'a mut Budget,
+    pub hidden_layers: &'a [ObjectId],
+}
+
+impl<'a> Interpreter<'a> {
+    /// `page` is the visible area and `frame` maps default user space to it as displayed, y downwards.
+    pub fn new(context: Context<'a>, page: Rect, frame: Matrix) -> Self {
+        let Context { document, fonts, budget, hidden_layers } = context;
+        Self {
+            document,
+            fonts,
+            budget,
+            hidden_layers,
+            page,
+            frame,
+            state: State::new(frame),
+            saved: Vec::new(),
+            path: Path::default(),
+            clip_pending: false,
+            visible: WordBuilder::default(),
+            invisible: WordBuilder::default(),
+            shown: Shown::default(),
+            marked: Vec::new(),
+        }
+    }
+
+    /// Everything that was shown.
+    pub fn finish(mut self) -> Shown {
+        self.shown.words = self.visible.finish();
+        self.shown.invisible = self.invisible.finish();
+        self.shown
+    }
+
+    /// Decodes a stream within the budget; what cannot be decoded counts as damage.
+    pub fn inflate(&mut self, stream: &Stream) -> Vec<u8> {
+        let most = MAX_STREAM.min(usize::try_from(self.budget.0).unwrap_or(MAX_STREAM));
+        match stream.get_plain_content_with_limit(most) {
+            Ok(data) => {
+                self.budget.0 -= (data.len() as u64).min(self.budget.0);
+                data
+            }
+            Err(_) => {
+                self.shown.damaged = true;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Runs the operators of a content stream. `depth` counts the forms around it.
+    pub fn run(&mut self, content: &[u8], resources: Option<&Dictionary>, depth: usize) {
+        let mut lexer = Lexer::new(content);
+        let mut operands = Vec::new();
+        while let Some(operator) = lexer.next(&mut operands) {
+            match operator {
+                b"Do" => self.draw(&operands, resources, depth),
+                b"Tf" => self.set_font(&operands, resources),
+                b"BI" => self.shown.canvas.image(&self.state.ctm, &self.page),
+                b"BDC" | b"BMC" => self.begin_marked(&operands, resources),
+                b"EMC" => {
+                    self.marked.pop();
+                }
+                b"q" | b"Q" | b"cm" => self.graphics_state(operator, &operands),
+                b"Tj" | b"TJ" | b"'" | b"\"" => self.show_operator(operator, &operands),
+                _ if self.state.text_operator(operator, &operands) => {}
+                _ if self.path_operator(operator, &operands) => {}
+                _ => self.state.color_operator(operator, &operands),
+            }
+        }
+    }
+
+    fn graphics_state(&mut self, operator: &[u8], operands: &[Operand]) {
+        match operator {
+            b"q" if self.saved.len() < MAX_SAVED => self.saved.push(self.state.clone()),
+            b"Q" => self.state = self.saved.pop().unwrap_or_else(|| self.state.clone()),
+            b"cm" => {
+                if let Some(matrix) = matrix(operands) {
+                    self.state.ctm = matrix.then(&self.state.ctm);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn set_font(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
+        let [Operand::Name(name), Operand::Number(size), ..] = operands else { return };
+        self.state.text.size = *size;
+        let fonts = resources.and_then(|resources| dictionary(self.document, resources, b"Font"));
+        self.state.text.font = fonts.and_then(|fonts| fonts.get(name).ok()).and_then(|font| self.font(font));
+    }
+
+    fn font(&mut self, font: &Object) -> Option<Rc<Font>> {
+        let id = font.as_reference().ok();
+        if let Some(known) = id.and_then(|id| self.fonts.get(&id)) {
+            return Some(Rc::clone(known));
+        }
+        let (_, object) = self.document.dereference(font).ok()?;
+        let loaded = Rc::new(Font::load(self.document, object.as_dict().ok()?));
+        if let Some(id) = id {
+            self.fonts.insert(id, Rc::clone(&loaded));
+        }
+        Some(loaded)
+    }
+
+    /// `Do`: an image covers an area, a form is content of its own.
+    fn draw(&mut self, operands: &[Operand], resources: Option<&Dictionary>, depth: usize) {
+        let Some(name) = operands.first().and_then(Operand::name) else { return };
+        let objects = resources.and_then(|resources| dictionary(self.document, resources, b"XObject"));
+        let object = objects.and_then(|objects| objects.get_deref(name, self.document).ok());
+        let Some(Object::Stream(stream)) = object else { return };
+        match stream.dict.get_deref(b"Subtype", self.document).and_then(Object::as_name) {
+            Ok(b"Image") => self.shown.canvas.image(&self.state.ctm, &self.page),
+            Ok(b"Form") => self.form(stream, resources, depth),
+            _ => {}
+        }
+    }
+
+    /// Runs a form XObject in its own coordinates and resources.
+    pub fn form(&mut self, stream: &Stream, resources: Option<&Dictionary>, depth: usize) {
+        if depth >= MAX_FORM_DEPTH || self.budget.0 == 0 || self.is_hidden_layer(&stream.dict) {
+            return;
+        }
+        let content = self.inflate(stream);
+        let outer = self.state.clone();
+        let saved = std::mem::take(&mut self.saved);
+        let marked = std::mem::take(&mut self.marked);
+        if let Some(matrix) = array_matrix(self.document, &stream.dict) {
+            self.state.ctm = matrix.then(&self.state.ctm);
+        }
+        let own = dictionary(self.document, &stream.dict, b"Resources");
+        self.run(&content, own.or(resources), depth + 1);
+        self.state = outer;
+        self.saved = saved;
+        self.marked = marked;
+    }
+
+    /// Runs an annotation's appearance, placed on the page by `place`.
+    pub fn form_at(&mut self, stream: &Stream, place: Matrix) {
+        let frame = self.frame;
+        self.state = State::new(place.then(&frame));
+        self.saved.clear();
+        self.marked.clear();
+        self.form(stream, None, 0);
+    }
+
+    fn begin_marked(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
+        let hidden = match operands {
+            [Operand::Name(tag), Operand::Name(name), ..] if tag == b"OC" => {
+                let properties = resources.and_then(|resources| dictionary(self.document, resources, b"Properties"));
+                let layer = properties.and_then(|properties| properties.get(name).ok());
+                layer.is_some_and(|layer| self.is_hidden(layer))
+            }
+            _ => false,
+        };
+        if self.marked.len() < MAX_SAVED {
+            self.marked.push(hidden);
+        }
+    }
+
+    fn is_hidden_layer(&self, form: &Dictionary) -> bool {
+        form.get(b"OC").is_ok_and(|layer| self.is_hidden(layer))
+    }
+
+    /// Whether a layer is switched off; of a membership, its first group decides.
+    fn is_hidden(&self, layer: &Object) -> bool {
+        let Ok(id) = layer.as_reference() else { return false };
+        let group = self.document.get_dictionary(id).ok().and_then(|layer| layer.get(b"OCGs").ok());
+        let first = match group {
+            Some(Object::Array(groups)) => groups.first().and_then(|group| group.as_reference().ok()),
+            Some(group) => group.as_reference().ok(),
+            None => None,
+        };
+        self.hidden_layers.contains(&first.unwrap_or(id))
+    }
+
+    fn show_operator(&mut self, operator: &[u8], operands: &[Operand]) {
+        match operator {
+            b"'" => self.state.text.next_line(),
+            b"\"" => {
+                let number = |at: usize| operands.get(at).and_then(Operand::number).unwrap_or(0.0);
+                self.state.text.word_space = number(0);
+                self.state.text.char_space = number(1);
+                self.state.text.next_line();
+            }
+            _ => {}
+        }
+        match operands.last() {
+            Some(Operand::String(bytes)) => self.show(bytes),
+            Some(Operand::Array(items)) => {
+                for item in items {
+                    match item {
+                        Operand::String(bytes) => self.show(bytes),
+                        Operand::Number(back) => self.state.text.kern(*back),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Shows one string: places each glyph and moves on.
+    fn show(&mut self, bytes: &[u8]) {
+        let Some(font) = self.state.text.font.clone() else { return };
+        let text = &mut self.state.text;
+        let placed = Matrix::translation(0.0, text.rise).then(&text.matrix).then(&self.state.ctm);
+        let size = placed.c.hypot(placed.d) * text.size.abs();
+        if !size.is_finite() || size < SMALLEST {
+            self.shown.hid_text |= !bytes.is_empty();
+            return;
+        }
+        let along = if font.vertical { (placed.c * -1.0, placed.d * -1.0) } else { (placed.a, placed.b) };
+        let forwards = if text.size * text.scale < 0.0 { -1.0 } else { 1.0 };
+        let direction = Direction::of(along.0 * forwards, along.1 * forwards);
+        let (x, y) = placed.apply(0.0, 0.0);
+        let in_layer = self.marked.contains(&true);
+        let on_page = self.page.contains(x, y);
+        let invisible = matches!(text.mode, 3 | 7);
+        let hidden = in_layer
+            || !on_page
+            || (!invisible
+                && !self.shown.canvas.shows(self.state.fill_if(text_fills(self.state.text.mode)), x, y - 0.3 * size));
+        let out = if invisible { &mut self.invisible } else { &mut self.visible };
+        let text = &mut self.state.text;
+        let mut moved = 0.0_f32;
+        font.show(bytes, |glyph| {
+            let space = text.char_space + if glyph.is_space_code { text.word_space } else { 0.0 };
+            let advance =
+                if font.vertical { text.size + space } else { (glyph.width * text.size + space) * text.scale };
+            if !hidden {
+                let glyph_end = advance - space * if font.vertical { 1.0 } else { text.scale };
+                let point = |d: f32| if font.vertical { placed.apply(0.0, -d) } else { placed.apply(d, 0.0) };
+                let (start, end) = (point(moved), point(moved + glyph_end));
+                let (left, base) = direction.upright(start.0, start.1);
+                let (right, _) = direction.upright(end.0, end.1);
+                let (left, right) = (left.min(right), right.max(left));
+                out.push(
+                    glyph.text,
+                    Placement { left, right, base, size, bold: font.bold, fixed: font.fixed, direction },
+                );
+            }
+            moved += advance;
+        });
+        text.advance(moved, font.vertical);
+        self.shown.hid_text |= hidden && !in_layer;
+    }
+
+    /// Path construction and painting; true when the operator was one of them.
+    fn path_operator(&mut self, operator: &[u8], operands: &[Operand]) -> bool {
+        let number = |at: usize| operands.get(at).and_then(Operand::number).unwrap_or(0.0);
+        let point = |at: usize| self.state.ctm.apply(number(at), number(at + 1));
+        match operator {
+            b"m" => self.path.move_to(point(0)),
+            b"l" => self.path.line_to(point(0)),
+            b"c" => self.path.curve_to(point(4)),
+            b"v" | b"y" => self.path.curve_to(point(2)),
+            b"h" => self.path.close(),
+            b"re" => {
+                let mut area = Rect::EMPTY;
+                area.include(number(0), number(1));
+                area.include(number(0) + number(2), number(1) + number(3));
+                self.path.rectangle(self.state.ctm.apply_rect(&area));
+            }
+            b"W" | b"W*" => self.clip_pending = true,
+            b"S" | b"s" => self.paint(false, true),
+            b"f" | b"F" | b"f*" => self.paint(true, false),
+            b"B" | b"B*" | b"b" | b"b*" => self.paint(true, true),
+            b"n" => self.paint(false, false),
+            b"sh" => self.shown.canvas.cover(self.state.clip.unwrap_or(self.page)),
+            _ => return false,
+        }
+        true
+    }
+
+    fn paint(&mut self, fill: bool, stroke: bool) {
+        self.path.end_part();
+        if fill {
+            self.shown.canvas.fill(&self.path, self.state.fill_if(true));
+        }
+        if stroke {
+            self.shown.canvas.stroke(&self.path);
+        }
+        if std::mem::take(&mut self.clip_pending)
+            && let Some(bounds) = self.path.bounds()
+        {
+            self.state.clip = Some(self.state.clip.map_or(bounds, |clip| clip.intersection(&bounds)));
+        }
+        self.path.clear();
+    }
+}
+
+/// Whether a text render mode fills glyphs; outlined text shows in the stroke's colour, which is not followed.
+fn text_fills(mode: u8) -> bool {
+    matches!(mode, 0 | 4)
+}
+
+fn matrix(operands: &[Operand]) -> Option<Matrix> {
+    let numbers: Vec<f32> = operands.iter().filter_map(Operand::number).collect();
+    Matrix::from_slice(&numbers)
+}
+
+/// The `Matrix` entry of a form.
+pub(super) fn array_matrix(document: &Document, form: &Dictionary) -> Option<Matrix> {
+    let array = form.get_deref(b"Matrix", document).and_then(Object::as_array).ok()?;
+    let numbers: Vec<f32> =
+        array.iter().filter_map(|item| document.dereference(item).ok()?.1.as_float().ok()).collect();
+    Matrix::from_slice(&numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_filled_text_is_judged_by_the_fill_colour() {
+        assert!(text_fills(0) && !text_fills(1));
+    }
+}

@@ -1,0 +1,110 @@
+//! One page's words as lines and tables in reading order.
+
+use super::columns::{self, Piece};
+use super::geometry::Rect;
+use super::lines::{self, Cell, Line};
+use super::paint::Rule;
+use super::ruled::{self, Table};
+use super::words::{Direction, Word};
+
+/// What a page holds, in reading order.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Flow {
+    Line(Line),
+    Table(Table),
+    /// The end of a column, or of text that belongs together.
+    Break,
+}
+
+/// The text of one direction on a page.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Stratum {
+    pub direction: Direction,
+    pub flow: Vec<Flow>,
+}
+
+/// Lays out words; the direction with the most text comes first.
+pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<Stratum> {
+    const DIRECTIONS: [Direction; 5] =
+        [Direction::Right, Direction::Up, Direction::Down, Direction::Left, Direction::Slanted];
+    let mut strata: Vec<(Direction, Vec<Word>, usize)> = DIRECTIONS.map(|direction| (direction, Vec::new(), 0)).into();
+    for word in words {
+        if let Some((_, of_direction, length)) = strata.iter_mut().find(|(direction, ..)| *direction == word.direction)
+        {
+            *length += word.text.len();
+            of_direction.push(word);
+        }
+    }
+    strata.retain(|(_, words, _)| !words.is_empty());
+    strata.sort_by_key(|(_, _, length)| std::cmp::Reverse(*length));
+    let mut first = true;
+    strata
+        .into_iter()
+        .map(|(direction, words, _)| {
+            let rules = if std::mem::take(&mut first) { upright(rules, direction) } else { Vec::new() };
+            let flow = if direction == Direction::Slanted { slanted(&words) } else { flow(words, &rules) };
+            Stratum { direction, flow }
+        })
+        .collect()
+}
+
+/// The rules in the frame of a direction.
+fn upright(rules: &[Rule], direction: Direction) -> Vec<Rule> {
+    rules
+        .iter()
+        .map(|rule| {
+            let mut area = Rect::EMPTY;
+            for (x, y) in [(rule.area.x0, rule.area.y0), (rule.area.x1, rule.area.y1)] {
+                let (s, t) = direction.upright(x, y);
+                area.include(s, t);
+            }
+            Rule { area, horizontal: area.width() >= area.height() }
+        })
+        .collect()
+}
+
+/// Text at an angle has no lines that could be compared; it comes in the file's order.
+fn slanted(words: &[Word]) -> Vec<Flow> {
+    let text: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    let (left, right) = (words[0].left, words[words.len() - 1].right);
+    let Word { base, size, bold, fixed, .. } = words[0];
+    let cells = vec![Cell { text: text.join(" "), left: left.min(right), right: right.max(left) }];
+    vec![Flow::Line(Line { left: cells[0].left, right: cells[0].right, cells, base, size, bold, fixed })]
+}
+
+fn flow(mut words: Vec<Word>, rules: &[Rule]) -> Vec<Flow> {
+    let mut tables: Vec<Option<Table>> = ruled::extract(&mut words, rules).into_iter().map(Some).collect();
+    let of_word = |word: &Word| Piece { left: word.left, right: word.right, base: word.base, size: word.size };
+    let of_table = |table: &Option<Table>| {
+        let bounds = table.as_ref().map_or(Rect::EMPTY, |table| table.bounds);
+        Piece { left: bounds.x0, right: bounds.x1, base: bounds.y0 + 8.0, size: 10.0 }
+    };
+    let pieces: Vec<Piece> = words.iter().map(of_word).chain(tables.iter().map(of_table)).collect();
+    let mut words: Vec<Option<Word>> = words.into_iter().map(Some).collect();
+    let mut flow = Vec::new();
+    for group in columns::order(&pieces) {
+        let mut group_words = Vec::new();
+        let mut group_tables = Vec::new();
+        for index in group {
+            match words.get_mut(index) {
+                Some(word) => group_words.extend(word.take()),
+                None => group_tables.extend(tables.get_mut(index - words.len()).and_then(Option::take)),
+            }
+        }
+        interleave(lines::build(group_words), group_tables, &mut flow);
+        flow.push(Flow::Break);
+    }
+    flow
+}
+
+/// Puts tables where they stand between the lines.
+fn interleave(lines: Vec<Line>, mut tables: Vec<Table>, flow: &mut Vec<Flow>) {
+    tables.sort_by(|a, b| b.bounds.y0.total_cmp(&a.bounds.y0));
+    for line in lines {
+        while let Some(table) = tables.pop_if(|table| table.bounds.y0 < line.base) {
+            flow.push(Flow::Table(table));
+        }
+        flow.push(Flow::Line(line));
+    }
+    flow.extend(tables.into_iter().rev().map(Flow::Table));
+}

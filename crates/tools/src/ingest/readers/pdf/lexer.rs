@@ -1,0 +1,359 @@
+//! Splits content streams and character maps into operators with their operands.
+//!
+//! The reader has its own lexer because page content is where almost all of the time goes: this one allocates only for
+//! strings, never recurses, and carries on after garbage as viewers do.
+
+/// One operand of an operator.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Operand {
+    Number(f32),
+    Name(Vec<u8>),
+    String(Vec<u8>),
+    /// A flat array; arrays within it are spliced into it.
+    Array(Vec<Operand>),
+    /// The raw bytes of a dictionary, without its brackets.
+    Dictionary(Vec<u8>),
+}
+
+impl Operand {
+    pub fn number(&self) -> Option<f32> {
+        if let Self::Number(number) = self { Some(*number) } else { None }
+    }
+
+    pub fn name(&self) -> Option<&[u8]> {
+        if let Self::Name(name) = self { Some(name) } else { None }
+    }
+
+    pub fn string(&self) -> Option<&[u8]> {
+        if let Self::String(string) = self { Some(string) } else { None }
+    }
+}
+
+/// Most operands kept for one operator; no operator of a content stream takes as many, a crafted one may.
+const MAX_OPERANDS: usize = 1 << 17;
+
+/// Reads operators from a stream's bytes.
+pub(super) struct Lexer<'a> {
+    data: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Lexer<'a> {
+    pub fn new(data: &'a [u8]) -> Self {
+        Self { data, at: 0 }
+    }
+
+    /// The next operator, its operands left in `operands`; `None` at the end. Inline images are skipped: they come as
+    /// the operator `BI` without operands.
+    pub fn next(&mut self, operands: &mut Vec<Operand>) -> Option<&'a [u8]> {
+        operands.clear();
+        loop {
+            self.skip_space();
+            let byte = *self.data.get(self.at)?;
+            let operand = match byte {
+                b'[' => self.array(),
+                b']' | b'{' | b'}' | b')' => {
+                    self.at += 1;
+                    continue;
+                }
+                b'>' => {
+                    self.at += if self.data.get(self.at + 1) == Some(&b'>') { 2 } else { 1 };
+                    continue;
+                }
+                _ => match self.simple(byte) {
+                    Ok(operand) => operand,
+                    Err(b"BI") => {
+                        self.skip_inline_image();
+                        return Some(b"BI");
+                    }
+                    Err(operator) => return Some(operator),
+                },
+            };
+            if operands.len() < MAX_OPERANDS {
+                operands.push(operand);
+            }
+        }
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(&byte) = self.data.get(self.at) {
+            match byte {
+                0 | b'\t' | b'\n' | 0xC | b'\r' | b' ' => self.at += 1,
+                b'%' => {
+                    while self.data.get(self.at).is_some_and(|byte| !matches!(byte, b'\n' | b'\r')) {
+                        self.at += 1;
+                    }
+                }
+                _ => break,
+            }
+        }
+    }
+
+    /// Anything but an array; a bare word that is no number is an operator.
+    fn simple(&mut self, first: u8) -> Result<Operand, &'a [u8]> {
+        match first {
+            b'/' => Ok(Operand::Name(self.name())),
+            b'(' => Ok(Operand::String(self.literal_string())),
+            b'<' if self.data.get(self.at + 1) == Some(&b'<') => Ok(Operand::Dictionary(self.dictionary())),
+            b'<' => Ok(Operand::String(self.hex_string())),
+            _ => {
+                let start = self.at;
+                self.at += 1;
+                while self.data.get(self.at).is_some_and(|byte| is_regular(*byte)) {
+                    self.at += 1;
+                }
+                let word = &self.data[start..self.at];
+                number(word).map(Operand::Number).ok_or(word)
+            }
+        }
+    }
+
+    fn array(&mut self) -> Operand {
+        self.at += 1;
+        let mut items = Vec::new();
+        let mut depth = 1_u32;
+        loop {
+            self.skip_space();
+            let Some(&byte) = self.data.get(self.at) else { break };
+            match byte {
+                b'[' => {
+                    self.at += 1;
+                    depth += 1;
+                }
+                b']' => {
+                    self.at += 1;
+                    depth -= 1;
+                    if depth == 0 {
+                        break;
+                    }
+                }
+                b')' | b'{' | b'}' | b'>' => self.at += 1,
+                // A word inside an array (true, null, garbage) is no operand that anything here uses.
+                _ => match self.simple(byte) {
+                    Ok(item) if items.len() < MAX_OPERANDS => items.push(item),
+                    Ok(_) | Err(_) => {}
+                },
+            }
+        }
+        Operand::Array(items)
+    }
+
+    fn name(&mut self) -> Vec<u8> {
+        self.at += 1;
+        let mut name = Vec::new();
+        while let Some(&byte) = self.data.get(self.at).filter(|byte| is_regular(**byte)) {
+            self.at += 1;
+            let escaped = (byte == b'#')
+                .then(|| self.data.get(self.at..self.at + 2))
+                .flatten()
+                .and_then(|pair| Some((hex_digit(pair[0])? << 4) | hex_digit(pair[1])?));
+            if escaped.is_some() {
+                self.at += 2;
+            }
+            name.push(escaped.unwrap_or(byte));
+        }
+        name
+    }
+
+    fn literal_string(&mut self) -> Vec<u8> {
+        self.at += 1;
+        let mut out = Vec::new();
+        let mut depth = 1_u32;
+        while let Some(&byte) = self.data.get(self.at) {
+            self.at += 1;
+            match byte {
+                b'(' => depth += 1,
+                b')' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        break;
+                    }
+                }
+                b'\\' => {
+                    self.escape(&mut out);
+                    continue;
+                }
+                _ => {}
+            }
+            out.push(byte);
+        }
+        out
+    }
+
+    fn escape(&mut self, out: &mut Vec<u8>) {
+        let Some(&byte) = self.data.get(self.at) else { return };
+        self.at += 1;
+        match byte {
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
+            b'b' => out.push(8),
+            b'f' => out.push(12),
+            b'\r' => self.at += usize::from(self.data.get(self.at) == Some(&b'\n')),
+            b'\n' => {}
+            b'0'..=b'7' => {
+                let mut code = u32::from(byte - b'0');
+                for _ in 0..2 {
+                    match self.data.get(self.at) {
+                        Some(digit @ b'0'..=b'7') => code = code * 8 + u32::from(digit - b'0'),
+                        _ => break,
+                    }
+                    self.at += 1;
+                }
+                out.push((code & 0xFF) as u8);
+            }
+            other => out.push(other),
+        }
+    }
+
+    fn hex_string(&mut self) -> Vec<u8> {
+        self.at += 1;
+        let mut out = Vec::new();
+        let mut high = None;
+        while let Some(&byte) = self.data.get(self.at) {
+            self.at += 1;
+            if byte == b'>' {
+                break;
+            }
+            let Some(digit) = hex_digit(byte) else { continue };
+            match high.take() {
+                Some(first) => out.push((first << 4) | digit),
+                None => high = Some(digit),
+            }
+        }
+        out.extend(high.map(|first| first << 4));
+        out
+    }
+
+    /// Skips to the bracket that closes the dictionary, over nested ones and over strings.
+    fn dictionary(&mut self) -> Vec<u8> {
+        self.at += 2;
+        let start = self.at;
+        let mut depth = 1_u32;
+        while let Some(&byte) = self.data.get(self.at) {
+            let double = self.data.get(self.at + 1) == Some(&byte);
+            match byte {
+                b'<' if double => {
+                    depth += 1;
+                    self.at += 2;
+                }
+                b'>' if double => {
+                    depth -= 1;
+                    self.at += 2;
+                    if depth == 0 {
+                        return self.data[start..self.at - 2].to_vec();
+                    }
+                }
+                b'(' => {
+                    self.literal_string();
+                }
+                _ => self.at += 1,
+            }
+        }
+        self.data[start.min(self.data.len())..].to_vec()
+    }
+
+    /// From `BI` to its `EI`: the image's data may hold any bytes, so `EI` counts only between white space and where
+    /// what follows looks like content again.
+    fn skip_inline_image(&mut self) {
+        let rest = &self.data[self.at..];
+        let Some(data) = rest.windows(2).position(|pair| pair == b"ID") else {
+            self.at = self.data.len();
+            return;
+        };
+        let mut from = data + 2;
+        loop {
+            let Some(end) = rest[from..].windows(2).position(|pair| pair == b"EI").map(|at| from + at) else {
+                self.at = self.data.len();
+                return;
+            };
+            let after = &rest[end + 2..rest.len().min(end + 14)];
+            let framed =
+                rest[end - 1].is_ascii_whitespace() && after.first().is_none_or(|byte| byte.is_ascii_whitespace());
+            let text = after.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'));
+            if framed && text {
+                self.at += end + 2;
+                return;
+            }
+            from = end + 2;
+        }
+    }
+}
+
+/// Bytes that continue a name or a word.
+fn is_regular(byte: u8) -> bool {
+    !matches!(
+        byte,
+        0 | b'\t' | b'\n' | 0xC | b'\r' | b' ' | b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' | b'/' | b'%'
+    )
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+/// A PDF number: sign, digits, one point; no exponent. Doubled signs and stray signs inside are forgiven.
+fn number(word: &[u8]) -> Option<f32> {
+    let unsigned = word.iter().position(|byte| !matches!(byte, b'+' | b'-'))?;
+    let negative = unsigned > 0 && word[0] == b'-';
+    let (mut whole, mut scale, mut digits) = (0.0_f64, 0.0_f64, false);
+    for &byte in &word[unsigned..] {
+        match byte {
+            b'0'..=b'9' => {
+                digits = true;
+                if scale == 0.0 {
+                    whole = whole * 10.0 + f64::from(byte - b'0');
+                } else {
+                    whole += f64::from(byte - b'0') * scale;
+                    scale /= 10.0;
+                }
+            }
+            b'.' if scale == 0.0 => scale = 0.1,
+            b'-' if digits => break,
+            _ => return None,
+        }
+    }
+    (digits || scale != 0.0).then_some(if negative { -whole } else { whole } as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(data: &[u8]) -> Vec<(String, Vec<Operand>)> {
+        let (mut lexer, mut operands, mut out) = (Lexer::new(data), Vec::new(), Vec::new());
+        while let Some(operator) = lexer.next(&mut operands) {
+            out.push((String::from_utf8_lossy(operator).into_owned(), operands.clone()));
+        }
+        out
+    }
+
+    #[test]
+    fn operators_come_with_their_operands() {
+        let operations = all(b"BT /F1 12 Tf 1 0 0 -1 .5 -3. Tm [(A\\)b) -120 <4142>] TJ ET");
+        assert_eq!(operations[1], ("Tf".into(), vec![Operand::Name(b"F1".to_vec()), Operand::Number(12.0)]));
+        assert_eq!(operations[2].1[4..], [Operand::Number(0.5), Operand::Number(-3.0)]);
+        let expected = vec![Operand::String(b"A)b".to_vec()), Operand::Number(-120.0), Operand::String(b"AB".to_vec())];
+        assert_eq!(operations[3], ("TJ".into(), vec![Operand::Array(expected)]));
+    }
+
+    #[test]
+    fn escapes_and_nested_brackets_in_strings() {
+        let operations = all(b"(a(b)\\053\\\n\\q) Tj");
+        assert_eq!(operations[0].1, [Operand::String(b"a(b)+q".to_vec())]);
+    }
+
+    #[test]
+    fn an_inline_image_is_skipped_with_its_data() {
+        let operations = all(b"q BI /W 2 /H 2 ID \x01EI\x02 EI\x80 \nEI Q (x) Tj");
+        let names: Vec<_> = operations.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["q", "BI", "Q", "Tj"]);
+    }
+
+    #[test]
+    fn garbage_ends() {
+        for data in [b"((((((".as_slice(), b"[[[[[[", b"<<<<<<", b"<41", b"/", b")]}>", b"BI ID", b"\\", b"1 2 3"] {
+            all(data);
+        }
+    }
+}

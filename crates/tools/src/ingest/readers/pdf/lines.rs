@@ -1,0 +1,220 @@
+//! Words to lines: what stands on one baseline, in order, with wide gaps kept as cell borders.
+
+use super::super::text::is_list_item;
+use super::words::{WORD_GAP, Word};
+
+/// A gap of this share of the font size may part the cells of a table.
+const CELL_GAP: f32 = 0.8;
+
+/// A piece of a line without a wide gap in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Cell {
+    pub text: String,
+    pub left: f32,
+    pub right: f32,
+}
+
+/// A line of text.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Line {
+    pub cells: Vec<Cell>,
+    pub left: f32,
+    pub right: f32,
+    /// The baseline of its text.
+    pub base: f32,
+    /// The font size of most of it.
+    pub size: f32,
+    /// True when all of it is bold, or in a fixed-pitch font.
+    pub bold: bool,
+    pub fixed: bool,
+}
+
+impl Line {
+    /// The whole line, cells joined by a space.
+    pub fn text(&self) -> String {
+        let texts: Vec<&str> = self.cells.iter().map(|cell| cell.text.as_str()).collect();
+        texts.join(" ")
+    }
+
+    pub fn top(&self) -> f32 {
+        self.base - 0.8 * self.size
+    }
+
+    pub fn bottom(&self) -> f32 {
+        self.base + 0.2 * self.size
+    }
+}
+
+/// Groups words into lines, from the top down.
+pub(super) fn build(mut words: Vec<Word>) -> Vec<Line> {
+    words.sort_by(|a, b| a.base.total_cmp(&b.base));
+    let mut lines = Vec::new();
+    let mut open: Vec<Word> = Vec::new();
+    let (mut base, mut size) = (0.0, 0.0);
+    for word in words {
+        if !open.is_empty() && !same_line(base, size, word.base, word.size) {
+            lines.push(assemble(std::mem::take(&mut open)));
+            size = 0.0;
+        }
+        // The largest text so far sets the line; raised and lowered small text follows it.
+        if word.size >= size {
+            (base, size) = (word.base, word.size);
+        }
+        open.push(word);
+    }
+    if !open.is_empty() {
+        lines.push(assemble(open));
+    }
+    lines
+}
+
+/// Whether two baselines belong to one line: raised and lowered text strays by up to two fifths of the size.
+pub(super) fn same_line(base: f32, size: f32, other_base: f32, other_size: f32) -> bool {
+    (base - other_base).abs() <= 0.4 * size.max(other_size)
+}
+
+/// Puts the words of one line in order and joins them.
+fn assemble(mut words: Vec<Word>) -> Line {
+    words.sort_by(|a, b| a.left.total_cmp(&b.left));
+    let main = main_size(&words);
+    let base = words.iter().find(|word| word.size == main).map_or(0.0, |word| word.base);
+    let bold = words.iter().all(|word| word.bold);
+    let fixed = words.iter().all(|word| word.fixed);
+    let mut cells: Vec<Cell> = Vec::new();
+    let mut previous: Option<&Word> = None;
+    for word in &words {
+        if previous.is_some_and(|previous| is_double(previous, word)) {
+            continue;
+        }
+        match cells.last_mut() {
+            Some(cell) if word.left - cell.right < CELL_GAP * main.max(word.size) => {
+                let gap = word.left - cell.right;
+                if gap > WORD_GAP * word.size || (word.spaced && gap > 0.0) {
+                    cell.text.push(' ');
+                }
+                cell.text.push_str(&word.text);
+                cell.right = cell.right.max(word.right);
+            }
+            _ => cells.push(Cell { text: word.text.clone(), left: word.left, right: word.right }),
+        }
+        previous = Some(word);
+    }
+    for cell in &mut cells {
+        cell.text = shorten_leaders(&cell.text);
+    }
+    attach_mark(&mut cells);
+    let left = cells.first().map_or(0.0, |cell| cell.left);
+    let right = cells.iter().map(|cell| cell.right).fold(left, f32::max);
+    Line { cells, left, right, base, size: main, bold, fixed }
+}
+
+/// Text painted twice to look bold.
+fn is_double(previous: &Word, word: &Word) -> bool {
+    previous.text == word.text
+        && (previous.left - word.left).abs() < 0.2 * word.size
+        && (previous.base - word.base).abs() < 0.2 * word.size
+}
+
+/// The size that most characters of a line have.
+fn main_size(words: &[Word]) -> f32 {
+    let mut sizes: Vec<(f32, usize)> = Vec::new();
+    for word in words {
+        match sizes.iter_mut().find(|(size, _)| *size == word.size) {
+            Some((_, count)) => *count += word.text.len(),
+            None => sizes.push((word.size, word.text.len())),
+        }
+    }
+    sizes.into_iter().max_by_key(|(_, count)| *count).map_or(0.0, |(size, _)| size)
+}
+
+/// The dots that lead from a title to its page number, as one ellipsis.
+fn shorten_leaders(text: &str) -> String {
+    if !text.contains("...") && !text.contains(". .") {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut run = String::new();
+    for c in text.chars().chain(['\0']) {
+        if c == '.' || (c == ' ' && !run.is_empty()) {
+            run.push(c);
+            continue;
+        }
+        if run.matches('.').count() >= 4 {
+            out.truncate(out.trim_end().len());
+            out.push_str(" … ");
+        } else {
+            out.push_str(&run);
+        }
+        run.clear();
+        if c != '\0' {
+            out.push(c);
+        }
+    }
+    out.trim_end_matches(' ').to_owned()
+}
+
+/// A bullet or a number in front of one more cell belongs to that cell: it is a list item or a heading, not a table.
+fn attach_mark(cells: &mut Vec<Cell>) {
+    if let [mark, _] = cells.as_slice()
+        && (is_list_item(&format!("{} x", mark.text)) || is_section_number(&mark.text))
+    {
+        let mark = cells.remove(0);
+        let cell = &mut cells[0];
+        cell.text = format!("{} {}", mark.text, cell.text);
+        cell.left = mark.left;
+    }
+}
+
+/// `3.2` or `A.1.`: digits and at most one letter, parted by points.
+fn is_section_number(text: &str) -> bool {
+    let parts: Vec<&str> = text.trim_end_matches('.').split('.').collect();
+    let part = |part: &&str| !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit());
+    let first = parts[0].len() == 1 && parts[0].bytes().all(|b| b.is_ascii_uppercase());
+    (parts.len() > 1 || text.ends_with('.')) && (part(&parts[0]) || first) && parts[1..].iter().all(|p| part(p))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::Direction;
+    use super::*;
+
+    pub(crate) fn word(text: &str, left: f32, right: f32, base: f32, size: f32) -> Word {
+        let direction = Direction::Right;
+        Word { text: text.into(), left, right, base, size, bold: false, fixed: false, direction, spaced: false }
+    }
+
+    fn texts(words: Vec<Word>) -> Vec<Vec<String>> {
+        build(words).into_iter().map(|line| line.cells.into_iter().map(|cell| cell.text).collect()).collect()
+    }
+
+    #[test]
+    fn words_come_by_line_and_from_left_to_right_whatever_their_order_in_the_file() {
+        let words = vec![
+            word("below", 10.0, 35.0, 112.0, 10.0),
+            word("bar", 32.0, 48.0, 100.0, 10.0),
+            word("four", 10.0, 29.0, 100.0, 10.0),
+        ];
+        assert_eq!(texts(words), [["four bar"], ["below"]]);
+    }
+
+    #[test]
+    fn raised_text_stays_in_its_line() {
+        let words = vec![word("m", 10.0, 18.0, 100.0, 10.0), word("3", 18.0, 21.5, 96.5, 7.0)];
+        assert_eq!(texts(words), [["m3"]]);
+    }
+
+    #[test]
+    fn wide_gaps_part_cells_but_not_a_mark_from_its_text() {
+        let words = vec![word("Tag", 10.0, 30.0, 100.0, 10.0), word("Range", 90.0, 120.0, 100.0, 10.0)];
+        assert_eq!(texts(words), [["Tag", "Range"]]);
+        let words = vec![word("3.2", 10.0, 25.0, 100.0, 10.0), word("Start-up", 45.0, 90.0, 100.0, 10.0)];
+        assert_eq!(texts(words), [["3.2 Start-up"]]);
+    }
+
+    #[test]
+    fn leaders_shrink_to_an_ellipsis() {
+        assert_eq!(shorten_leaders("Seals . . . . . . . 12"), "Seals … 12");
+        assert_eq!(shorten_leaders("Seals......12"), "Seals … 12");
+        assert_eq!(shorten_leaders("wait... then"), "wait... then");
+    }
+}

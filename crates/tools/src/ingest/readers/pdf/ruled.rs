@@ -1,0 +1,349 @@
+//! Tables drawn with lines: the lines say exactly which words share a cell.
+
+use super::geometry::Rect;
+use super::lines::{self, same_line};
+use super::paint::Rule;
+use super::words::Word;
+
+/// A table: its place, and its rows of cells.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Table {
+    pub bounds: Rect,
+    pub rows: Vec<TableRow>,
+}
+
+/// One row of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TableRow {
+    pub cells: Vec<String>,
+    pub top: f32,
+    pub bottom: f32,
+    /// True when all of its text is bold.
+    pub bold: bool,
+}
+
+impl TableRow {
+    /// The cells joined as a reader of the block sees them.
+    pub fn text(&self) -> String {
+        self.cells.join(" | ").trim().to_owned()
+    }
+}
+
+/// Lines closer than this are one.
+const NEAR: f32 = 3.0;
+/// More lines than this are a drawing.
+const MOST_RULES: usize = 1_500;
+
+/// Finds the tables among the rules (in the words' frame) and takes their words out of `words`.
+pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
+    if rules.len() < 3 || rules.len() > MOST_RULES {
+        return Vec::new();
+    }
+    let mut tables = Vec::new();
+    let mut grids = grids(rules);
+    // Smaller first: a table inside a frame is found before the frame.
+    grids.sort_by(|a, b| a.bounds().area().total_cmp(&b.bounds().area()));
+    for grid in grids {
+        let area = grid.bounds().grown(1.0);
+        let inside: Vec<&Word> =
+            words.iter().filter(|word| area.contains(word.middle(), word.base - 0.3 * word.size)).collect();
+        if let Some(table) = grid.fill(&inside) {
+            words.retain(|word| !area.contains(word.middle(), word.base - 0.3 * word.size));
+            tables.push(table);
+        }
+    }
+    tables
+}
+
+/// Where the lines of a table stand.
+struct Grid {
+    columns: Vec<f32>,
+    rows: Vec<f32>,
+}
+
+/// Rules that touch each other make a grid; rules without uprights that are equally long and above each other do too.
+fn grids(rules: &[Rule]) -> Vec<Grid> {
+    let mut grids = Vec::new();
+    let mut flat: Vec<Rect> = Vec::new();
+    for group in touching(rules) {
+        let uprights: Vec<f32> = group.iter().filter(|rule| !rule.horizontal).map(|rule| rule.area.x0).collect();
+        let level: Vec<&Rule> = group.iter().filter(|rule| rule.horizontal).copied().collect();
+        let columns = distinct(uprights);
+        if columns.len() < 2 {
+            flat.extend(level.iter().map(|rule| rule.area).reduce(|all, area| all.union(&area)));
+            continue;
+        }
+        let width = columns[columns.len() - 1] - columns[0];
+        // A row border need not cross the whole table: cells may span rows.
+        let rows =
+            distinct(level.iter().filter(|rule| rule.area.width() > 0.2 * width).map(|rule| rule.area.y0).collect());
+        if rows.len() >= 2 && columns.len() + rows.len() >= 5 {
+            grids.push(Grid { columns, rows });
+        }
+    }
+    grids.extend(open_grids(flat));
+    grids
+}
+
+/// Tables with horizontal lines only.
+fn open_grids(mut flat: Vec<Rect>) -> Vec<Grid> {
+    flat.sort_by(|a, b| a.y0.total_cmp(&b.y0));
+    let mut stacks: Vec<Vec<Rect>> = Vec::new();
+    for rule in flat.into_iter().filter(|rule| rule.height() < NEAR) {
+        let fits = |stack: &&mut Vec<Rect>| {
+            stack.last().is_some_and(|last| {
+                (last.x0 - rule.x0).abs() < NEAR && (last.x1 - rule.x1).abs() < NEAR && rule.y0 - last.y0 < 250.0
+            })
+        };
+        match stacks.iter_mut().find(fits) {
+            Some(stack) => stack.push(rule),
+            None => stacks.push(vec![rule]),
+        }
+    }
+    let grid = |stack: Vec<Rect>| {
+        let rows = distinct(stack.iter().map(|rule| rule.y0).collect());
+        (rows.len() >= 3).then(|| Grid { columns: vec![stack[0].x0, stack[0].x1], rows })
+    };
+    stacks.into_iter().filter_map(grid).collect()
+}
+
+/// Groups rules that touch, directly or through others.
+fn touching(rules: &[Rule]) -> Vec<Vec<&Rule>> {
+    let mut group: Vec<usize> = (0..rules.len()).collect();
+    fn root(group: &mut [usize], mut at: usize) -> usize {
+        while group[at] != at {
+            group[at] = group[group[at]];
+            at = group[at];
+        }
+        at
+    }
+    for a in 0..rules.len() {
+        let area = rules[a].area.grown(NEAR / 2.0);
+        for b in 0..a {
+            if area.intersects(&rules[b].area.grown(NEAR / 2.0)) {
+                let (x, y) = (root(&mut group, a), root(&mut group, b));
+                group[x] = y;
+            }
+        }
+    }
+    let mut groups: Vec<Vec<&Rule>> = vec![Vec::new(); rules.len()];
+    for (at, rule) in rules.iter().enumerate() {
+        let root = root(&mut group, at);
+        groups[root].push(rule);
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+/// Sorted positions, those close together as one.
+fn distinct(mut positions: Vec<f32>) -> Vec<f32> {
+    positions.sort_by(f32::total_cmp);
+    let mut out: Vec<f32> = Vec::new();
+    for position in positions {
+        if out.last().is_none_or(|last| position - last > NEAR) {
+            out.push(position);
+        }
+    }
+    out
+}
+
+impl Grid {
+    fn bounds(&self) -> Rect {
+        let (columns, rows) = (&self.columns, &self.rows);
+        Rect { x0: columns[0], y0: rows[0], x1: columns[columns.len() - 1], y1: rows[rows.len() - 1] }
+    }
+
+    /// Sorts words into cells; `None` when the result is no table but, say, a framed paragraph.
+    fn fill(mut self, words: &[&Word]) -> Option<Table> {
+        let closed = self.columns.len() > 2;
+        if !closed {
+            self.find_columns(words);
+        }
+        if self.columns.len() < 3 {
+            return None;
+        }
+        let mut rows = Vec::new();
+        let bands = self.rows.len() - 1;
+        for band in self.rows.windows(2) {
+            let inside: Vec<&Word> = words
+                .iter()
+                .filter(|word| {
+                    let middle = word.base - 0.3 * word.size;
+                    middle >= band[0] && middle < band[1]
+                })
+                .copied()
+                .collect();
+            let lines = line_count(&inside);
+            // Few bands with many lines: only the head and the foot are ruled off, rows are lines.
+            if bands <= 3 && lines >= 3 && self.lines_are_rows(&inside) {
+                rows.extend(self.rows_by_line(inside));
+            } else {
+                rows.extend(self.row(&inside));
+            }
+        }
+        let table = Table { bounds: self.bounds(), rows };
+        table.is_plausible(words.len()).then_some(table)
+    }
+
+    /// Borders between columns where no upright line shows them: the gaps that all rows with several cells share.
+    fn find_columns(&mut self, words: &[&Word]) {
+        let lines = lines::build(words.iter().map(|word| (*word).clone()).collect());
+        let mut covered: Vec<(f32, f32)> = Vec::new();
+        let mut spans: Vec<(f32, f32)> = lines
+            .iter()
+            .filter(|line| line.cells.len() > 1)
+            .flat_map(|line| &line.cells)
+            .map(|cell| (cell.left, cell.right))
+            .collect();
+        spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (left, right) in spans {
+            match covered.last_mut() {
+                Some(last) if left <= last.1 + 2.0 => last.1 = last.1.max(right),
+                _ => covered.push((left, right)),
+            }
+        }
+        let ends = [self.columns[0], self.columns[self.columns.len() - 1]];
+        let inner = covered.windows(2).map(|pair| (pair[0].1 + pair[1].0) / 2.0);
+        self.columns = [ends[0]].into_iter().chain(inner).chain([ends[1]]).collect();
+    }
+
+    fn column_of(&self, word: &Word) -> usize {
+        let inner = &self.columns[1..self.columns.len() - 1];
+        // A word across a border belongs where it begins.
+        let at = if word.right - word.left > 40.0 { word.left + 2.0 } else { word.middle() };
+        inner.partition_point(|border| *border <= at)
+    }
+
+    /// One row from all words between two borders; `None` when there are none.
+    fn row(&self, words: &[&Word]) -> Option<TableRow> {
+        let first = words.first()?;
+        let mut cells: Vec<Vec<Word>> = vec![Vec::new(); self.columns.len() - 1];
+        let (mut top, mut bottom, mut bold) = (first.top(), first.bottom(), true);
+        for word in words {
+            top = top.min(word.top());
+            bottom = bottom.max(word.bottom());
+            bold &= word.bold;
+            cells[self.column_of(word)].push((*word).clone());
+        }
+        let cells = cells.into_iter().map(join).collect();
+        Some(TableRow { cells, top, bottom, bold })
+    }
+
+    /// True when most lines have something in the first column and in another one.
+    fn lines_are_rows(&self, words: &[&Word]) -> bool {
+        let lines = by_line(words);
+        let full = lines.iter().filter(|line| {
+            let columns: Vec<usize> = line.iter().map(|word| self.column_of(word)).collect();
+            columns.contains(&0) && columns.iter().any(|column| *column > 0)
+        });
+        full.count() * 2 > lines.len()
+    }
+
+    /// A row for each line; a line that leaves the first column empty goes on with the row above.
+    fn rows_by_line(&self, words: Vec<&Word>) -> Vec<TableRow> {
+        let mut groups: Vec<Vec<&Word>> = Vec::new();
+        for line in by_line(&words) {
+            let continues = line.iter().all(|word| self.column_of(word) > 0);
+            match groups.last_mut() {
+                Some(group) if continues => group.extend(line),
+                _ => groups.push(line),
+            }
+        }
+        groups.iter().filter_map(|group| self.row(group)).collect()
+    }
+}
+
+impl Table {
+    /// A table has at least two filled cells side by side, and text that its cells share out.
+    fn is_plausible(&self, words: usize) -> bool {
+        let filled = |row: &TableRow| row.cells.iter().filter(|cell| !cell.is_empty()).count();
+        let largest =
+            self.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.split(' ').count()).max().unwrap_or(0);
+        let side_by_side = self.rows.iter().filter(|row| filled(row) >= 2).count();
+        side_by_side > 0 && side_by_side * 3 >= self.rows.len() && !(largest > 60 && largest * 2 > words)
+    }
+}
+
+/// The text of a cell, its lines joined by spaces.
+fn join(words: Vec<Word>) -> String {
+    let lines: Vec<String> = lines::build(words).iter().map(lines::Line::text).collect();
+    super::blocks::join_lines(lines.iter().map(String::as_str))
+}
+
+fn by_line<'a>(words: &[&'a Word]) -> Vec<Vec<&'a Word>> {
+    let mut sorted = words.to_vec();
+    sorted.sort_by(|a, b| a.base.total_cmp(&b.base));
+    let mut out: Vec<Vec<&Word>> = Vec::new();
+    for word in sorted {
+        match out.last_mut() {
+            Some(line) if same_line(line[0].base, line[0].size, word.base, word.size) => line.push(word),
+            _ => out.push(vec![word]),
+        }
+    }
+    out
+}
+
+fn line_count(words: &[&Word]) -> usize {
+    by_line(words).len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::Direction;
+    use super::*;
+
+    fn word(text: &str, left: f32, base: f32) -> Word {
+        let direction = Direction::Right;
+        let right = left + 5.0 * text.len() as f32;
+        Word { text: text.into(), left, right, base, size: 10.0, bold: false, fixed: false, direction, spaced: false }
+    }
+
+    fn rule(x0: f32, y0: f32, x1: f32, y1: f32) -> Rule {
+        Rule { area: Rect { x0, y0, x1, y1 }, horizontal: x1 > x0 }
+    }
+
+    fn texts(tables: &[Table]) -> Vec<String> {
+        tables.iter().flat_map(|table| &table.rows).map(TableRow::text).collect()
+    }
+
+    #[test]
+    fn a_grid_keeps_wrapped_cells_in_their_row() {
+        let mut rules: Vec<Rule> = [0.0, 20.0, 50.0].iter().map(|y| rule(0.0, *y, 200.0, *y)).collect();
+        rules.extend([0.0, 60.0, 200.0].iter().map(|x| rule(*x, 0.0, *x, 50.0)));
+        let mut words = vec![
+            word("Tag", 5.0, 14.0),
+            word("Remedy", 65.0, 14.0),
+            word("P-101", 5.0, 32.0),
+            word("close", 65.0, 32.0),
+            word("valve", 65.0, 44.0),
+            word("outside", 5.0, 80.0),
+        ];
+        let tables = extract(&mut words, &rules);
+        assert_eq!(texts(&tables), ["Tag | Remedy", "P-101 | close valve"]);
+        assert_eq!(words.len(), 1);
+    }
+
+    #[test]
+    fn a_frame_around_a_paragraph_is_no_table() {
+        let rules = [
+            rule(0.0, 0.0, 200.0, 0.0),
+            rule(0.0, 50.0, 200.0, 50.0),
+            rule(0.0, 0.0, 0.0, 50.0),
+            rule(200.0, 0.0, 200.0, 50.0),
+        ];
+        let mut words = vec![word("Warning", 5.0, 14.0), word("hot", 65.0, 14.0)];
+        assert!(extract(&mut words, &rules).is_empty());
+        assert_eq!(words.len(), 2);
+    }
+
+    #[test]
+    fn three_level_lines_around_rows_make_a_table() {
+        let rules: Vec<Rule> = [0.0, 20.0, 80.0].iter().map(|y| rule(0.0, *y, 200.0, *y)).collect();
+        let mut words = vec![word("Tag", 5.0, 14.0), word("Range", 105.0, 14.0)];
+        for n in 0..3 {
+            words.push(word("P-1", 5.0, 34.0 + 14.0 * n as f32));
+            words.push(word("4", 105.0, 34.0 + 14.0 * n as f32));
+        }
+        assert_eq!(texts(&extract(&mut words, &rules)), ["Tag | Range", "P-1 | 4", "P-1 | 4", "P-1 | 4"]);
+    }
+}

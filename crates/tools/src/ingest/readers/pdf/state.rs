@@ -1,0 +1,173 @@
+//! The graphics state: what the operators that paint nothing leave behind for those that do.
+
+use std::rc::Rc;
+
+use super::font::Font;
+use super::geometry::{Matrix, Rect};
+use super::lexer::Operand;
+use super::paint::Color;
+
+/// Everything that `q` saves and `Q` restores.
+#[derive(Clone)]
+pub(super) struct State {
+    /// From user space to the page as displayed.
+    pub ctm: Matrix,
+    pub text: Text,
+    pub clip: Option<Rect>,
+    fill: Option<Color>,
+    /// True while the fill colour space is one whose numbers are grey, RGB or CMYK.
+    fill_is_device: bool,
+}
+
+/// The text state; lengths in unscaled text space.
+#[derive(Clone)]
+pub(super) struct Text {
+    pub font: Option<Rc<Font>>,
+    pub size: f32,
+    pub char_space: f32,
+    pub word_space: f32,
+    /// Horizontal scaling, 1 for none.
+    pub scale: f32,
+    pub leading: f32,
+    pub rise: f32,
+    /// The render mode, 0 to 7.
+    pub mode: u8,
+    pub matrix: Matrix,
+    line: Matrix,
+}
+
+impl State {
+    pub fn new(ctm: Matrix) -> Self {
+        let text = Text {
+            font: None,
+            size: 0.0,
+            char_space: 0.0,
+            word_space: 0.0,
+            scale: 1.0,
+            leading: 0.0,
+            rise: 0.0,
+            mode: 0,
+            matrix: Matrix::IDENTITY,
+            line: Matrix::IDENTITY,
+        };
+        Self { ctm, text, clip: None, fill: Some([0.0; 3]), fill_is_device: true }
+    }
+
+    /// The fill colour where it is known and `applies`.
+    pub fn fill_if(&self, applies: bool) -> Option<Color> {
+        self.fill.filter(|_| applies)
+    }
+
+    /// Text operators that show nothing; true when the operator was one of them.
+    pub fn text_operator(&mut self, operator: &[u8], operands: &[Operand]) -> bool {
+        let text = &mut self.text;
+        let number = |at: usize| operands.get(at).and_then(Operand::number).unwrap_or(0.0);
+        match operator {
+            b"BT" => {
+                text.matrix = Matrix::IDENTITY;
+                text.line = Matrix::IDENTITY;
+            }
+            b"ET" => {}
+            b"Td" => text.move_line(number(0), number(1)),
+            b"TD" => {
+                text.leading = -number(1);
+                text.move_line(number(0), number(1));
+            }
+            b"T*" => text.next_line(),
+            b"Tm" => {
+                let numbers: Vec<f32> = operands.iter().filter_map(Operand::number).collect();
+                if let Some(matrix) = Matrix::from_slice(&numbers) {
+                    text.matrix = matrix;
+                    text.line = matrix;
+                }
+            }
+            b"Tc" => text.char_space = number(0),
+            b"Tw" => text.word_space = number(0),
+            b"Tz" => text.scale = number(0) / 100.0,
+            b"TL" => text.leading = number(0),
+            b"Ts" => text.rise = number(0),
+            b"Tr" => text.mode = number(0) as u8,
+            _ => return false,
+        }
+        true
+    }
+
+    /// Operators that set the fill colour; others are ignored.
+    pub fn color_operator(&mut self, operator: &[u8], operands: &[Operand]) {
+        match operator {
+            b"g" | b"rg" | b"k" => {
+                self.fill_is_device = true;
+                self.fill = color(operands);
+            }
+            b"cs" => {
+                let name = operands.first().and_then(Operand::name).unwrap_or_default();
+                self.fill_is_device =
+                    matches!(name, b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK" | b"G" | b"RGB" | b"CMYK");
+                self.fill = self.fill_is_device.then_some([0.0; 3]);
+            }
+            // In a named colour space, three numbers are nearly always some RGB; one is a tint, of unknown colour.
+            b"sc" | b"scn" if self.fill_is_device || operands.len() >= 3 => self.fill = color(operands),
+            b"sc" | b"scn" => self.fill = None,
+            _ => {}
+        }
+    }
+}
+
+impl Text {
+    pub fn next_line(&mut self) {
+        self.move_line(0.0, -self.leading);
+    }
+
+    fn move_line(&mut self, x: f32, y: f32) {
+        self.line = Matrix::translation(x, y).then(&self.line);
+        self.matrix = self.line;
+    }
+
+    /// Moves on by a distance in text space.
+    pub fn advance(&mut self, by: f32, vertical: bool) {
+        let step = if vertical { Matrix::translation(0.0, -by) } else { Matrix::translation(by, 0.0) };
+        self.matrix = step.then(&self.matrix);
+    }
+
+    /// Moves back by thousandths of the font size, as numbers in a `TJ` array do.
+    pub fn kern(&mut self, back: f32) {
+        let vertical = self.font.as_ref().is_some_and(|font| font.vertical);
+        let scale = if vertical { 1.0 } else { self.scale };
+        self.advance(-back / 1000.0 * self.size * scale, vertical);
+    }
+}
+
+/// One, three or four numbers as grey, RGB or CMYK.
+pub(super) fn color(operands: &[Operand]) -> Option<Color> {
+    let numbers: Vec<f32> = operands.iter().filter_map(Operand::number).collect();
+    match *numbers.as_slice() {
+        [grey] => Some([grey; 3]),
+        [r, g, b] => Some([r, g, b]),
+        [c, m, y, k] => Some([c, m, y].map(|ink| (1.0 - ink) * (1.0 - k))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_of_all_device_spaces_compare() {
+        let numbers = |values: &[f32]| values.iter().map(|v| Operand::Number(*v)).collect::<Vec<_>>();
+        assert_eq!(color(&numbers(&[1.0])), Some([1.0; 3]));
+        assert_eq!(color(&numbers(&[0.0, 0.0, 0.0, 0.0])), Some([1.0; 3]));
+        assert_eq!(color(&numbers(&[0.0, 0.0, 0.0, 1.0])), Some([0.0; 3]));
+        assert_eq!(color(&numbers(&[])), None);
+    }
+
+    #[test]
+    fn td_moves_from_the_line_start() {
+        let mut state = State::new(Matrix::IDENTITY);
+        let numbers = [Operand::Number(10.0), Operand::Number(-12.0)];
+        state.text_operator(b"Td", &numbers);
+        state.text.advance(50.0, false);
+        state.text_operator(b"Td", &numbers);
+        assert_eq!(state.text.matrix.apply(0.0, 0.0), (20.0, -24.0));
+    }
+}

@@ -1,0 +1,151 @@
+//! How a document sets its text: the size of running text, and which sizes and titles make headings.
+
+use std::collections::{HashMap, HashSet};
+
+use super::blocks::is_contents_entry;
+use super::layout::Flow;
+use super::lines::Line;
+
+/// Text larger than running text by this factor is a heading.
+const LARGER: f32 = 1.15;
+/// Longer text is no heading, whatever its size.
+const LONGEST_HEADING: usize = 200;
+
+/// What the whole document tells about its parts.
+#[derive(Debug, Default)]
+pub(super) struct Style {
+    body_size: f32,
+    /// True when running text itself is in a fixed-pitch font, which then means nothing.
+    pub body_is_fixed: bool,
+    /// Sizes of headings, largest first.
+    sizes: Vec<f32>,
+    /// Level of each title of the outline, by its letters and digits.
+    outline: HashMap<String, u8>,
+}
+
+impl Style {
+    /// Learns from all lines of a document, and from its outline (title and level, 1 the outermost).
+    pub fn learn<'a>(flow: impl Iterator<Item = &'a Flow>, outline: Vec<(String, u8)>) -> Self {
+        let mut chars: HashMap<i32, usize> = HashMap::new();
+        let (mut fixed, mut all) = (0, 0);
+        let mut add = |size: f32, length: usize| *chars.entry(key(size)).or_default() += length;
+        let mut large: HashSet<i32> = HashSet::new();
+        for item in flow {
+            let Flow::Line(line) = item else { continue };
+            let length: usize = line.cells.iter().map(|cell| cell.text.len()).sum();
+            add(line.size, length);
+            all += length;
+            fixed += if line.fixed { length } else { 0 };
+            if line.cells.iter().flat_map(|cell| cell.text.chars()).filter(|c| c.is_alphabetic()).count() >= 3 {
+                large.insert(key(line.size));
+            }
+        }
+        let body = chars.into_iter().max_by_key(|(size, length)| (*length, -*size)).map_or(0, |(size, _)| size);
+        let body_size = body as f32 / 2.0;
+        let mut sizes: Vec<f32> =
+            large.into_iter().map(|size| size as f32 / 2.0).filter(|size| *size >= LARGER * body_size).collect();
+        sizes.sort_by(|a, b| b.total_cmp(a));
+        sizes.dedup_by(|smaller, larger| *larger - *smaller <= 0.5);
+        let outline =
+            outline.into_iter().map(|(title, level)| (letters(&title), level)).filter(|(title, _)| !title.is_empty());
+        // The first occurrence of a title counts: later ones are usually deeper.
+        let mut by_title = HashMap::new();
+        outline.for_each(|(title, level)| {
+            by_title.entry(title).or_insert(level);
+        });
+        Self { body_size, body_is_fixed: fixed * 2 > all, sizes, outline: by_title }
+    }
+
+    /// The level of a paragraph that is a heading.
+    pub fn heading_level(&self, text: &str, lines: &[Line]) -> Option<u8> {
+        let first = lines.first()?;
+        if text.len() > LONGEST_HEADING
+            || lines.len() > 4
+            || !text.chars().any(char::is_alphabetic)
+            || is_contents_entry(text)
+        {
+            return None;
+        }
+        if let Some(level) = self.outline_level(text) {
+            return Some(level);
+        }
+        let numbered = super::super::text::numbered_level(text).filter(|level| *level > 1 || !text.ends_with('.'));
+        if first.size >= LARGER * self.body_size && !is_list_like(text) {
+            let rank = self.sizes.iter().position(|size| first.size >= size - 0.5).unwrap_or(self.sizes.len());
+            return Some(numbered.unwrap_or(rank as u8 + 1).clamp(1, 6));
+        }
+        let short = lines.len() <= 2 && text.len() <= 120 && !text.ends_with(['.', ',', ';', ':']);
+        let below = || (self.sizes.len() as u8 + 1).clamp(2, 6);
+        if short && first.bold && first.size >= 0.9 * self.body_size && !is_list_like(text) {
+            return Some(numbered.unwrap_or_else(below).clamp(1, 6));
+        }
+        // A plain line counts only with a number of several parts, as in `4.2 Start-up`.
+        numbered.filter(|level| short && *level > 1 && lines.len() == 1 && text.len() <= 80 && first.cells.len() == 1)
+    }
+
+    fn outline_level(&self, text: &str) -> Option<u8> {
+        let title = letters(text);
+        if let Some(level) = self.outline.get(&title) {
+            return Some(*level);
+        }
+        let without_number =
+            text.split_once(' ').filter(|(number, _)| number.ends_with(|c: char| c.is_ascii_digit() || c == '.'));
+        without_number.and_then(|(_, rest)| self.outline.get(&letters(rest))).copied()
+    }
+}
+
+/// Sizes to half a point.
+fn key(size: f32) -> i32 {
+    (size * 2.0).round() as i32
+}
+
+/// Bulleted text, and large figures or formulas without a word.
+fn is_list_like(text: &str) -> bool {
+    text.starts_with(['•', '▪', '–', '●', '◦']) || text.chars().filter(|c| c.is_alphabetic()).count() < 3
+}
+
+/// The letters and digits of a title in lower case: what survives differences of spacing and punctuation.
+fn letters(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lines::Cell;
+    use super::*;
+
+    fn line(text: &str, size: f32, bold: bool) -> Line {
+        let cells = vec![Cell { text: text.into(), left: 0.0, right: 100.0 }];
+        Line { cells, left: 0.0, right: 100.0, base: 0.0, size, bold, fixed: false }
+    }
+
+    fn style() -> Style {
+        let body = line("Running text that is by far the most of the document, as it always is.", 10.0, false);
+        let flow = [body, line("Pump manual", 24.0, true), line("Start-up", 14.0, true)].map(Flow::Line);
+        Style::learn(flow.iter(), vec![("3 Seals & gaskets".into(), 2)])
+    }
+
+    fn level(text: &str, size: f32, bold: bool) -> Option<u8> {
+        style().heading_level(text, &[line(text, size, bold)])
+    }
+
+    #[test]
+    fn larger_text_is_a_heading_by_rank() {
+        assert_eq!(level("Pump manual", 24.0, true), Some(1));
+        assert_eq!(level("Shut-down", 14.0, false), Some(2));
+        assert_eq!(level("Plain words", 10.0, false), None);
+    }
+
+    #[test]
+    fn numbers_and_the_outline_know_better() {
+        assert_eq!(level("2.1.4 Priming", 14.0, false), Some(3));
+        assert_eq!(level("Seals & gaskets", 10.0, false), Some(2));
+        assert_eq!(level("2.1 Priming the pump", 10.0, false), Some(2));
+    }
+
+    #[test]
+    fn bold_lines_are_headings_unless_they_are_sentences() {
+        assert_eq!(level("Warnings", 10.0, true), Some(3));
+        assert_eq!(level("Never open the valve.", 10.0, true), None);
+    }
+}

@@ -1,0 +1,228 @@
+//! Plain text: its encoding, its paragraphs, and the few headings that are safe to recognize.
+
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+use super::clean::clean;
+use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Reader};
+
+/// Reads plain text in UTF-8, UTF-16 or Windows-1252.
+pub(super) struct TextReader;
+
+impl Reader for TextReader {
+    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
+        let text = decode_within(bytes, limits)?;
+        let blocks = blocks(&text);
+        Ok(ReadDocument { pages: vec![Page { blocks, ..Page::default() }], ..ReadDocument::default() })
+    }
+}
+
+/// Decodes text for a reader, within the limits.
+///
+/// # Errors
+/// [`ReadError::TooLarge`] over the limit, [`ReadError::Unsupported`] for bytes that are no text.
+pub(super) fn decode_within(bytes: &[u8], limits: &Limits) -> Result<String, ReadError> {
+    let text = decode_text(bytes).ok_or(ReadError::Unsupported)?;
+    if text.len() > limits.max_text_bytes {
+        let limit = limits.max_text_bytes as u64;
+        return Err(ReadError::TooLarge { what: "bytes of text were counted", limit });
+    }
+    Ok(text)
+}
+
+/// Decodes text of unknown encoding: by its byte order mark, by the zero bytes of UTF-16, as UTF-8 when it is valid
+/// (a character cut off at the end is), and otherwise as Windows-1252. `None` for bytes that are no text.
+pub(super) fn decode_text(bytes: &[u8]) -> Option<String> {
+    if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
+        return printable(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned());
+    }
+    if let Some(encoding) = utf16_without_mark(bytes) {
+        return printable(encoding.decode_without_bom_handling(bytes).0.into_owned());
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(error) if error.error_len().is_none() => {
+            String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned()
+        }
+        Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
+    };
+    printable(text)
+}
+
+/// UTF-16 of Western text has a zero in every other byte, always on the same side.
+fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
+    let sample = &bytes[..bytes.len().min(4096) & !1];
+    let pairs = sample.len() / 2;
+    let zeros = |offset: usize| sample.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count();
+    let (high, low) = (zeros(0), zeros(1));
+    let mostly = |count: usize| pairs >= 2 && count * 10 >= pairs * 7;
+    match (mostly(high), mostly(low)) {
+        (true, false) if low == 0 => Some(UTF_16BE),
+        (false, true) if high == 0 => Some(UTF_16LE),
+        _ => None,
+    }
+}
+
+/// The text when at most one character in fifty is a control or replacement character and none is NUL.
+fn printable(text: String) -> Option<String> {
+    let odd = |c: &char| {
+        (c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}')) || *c == '\u{FFFD}'
+    };
+    let (mut total, mut strange) = (0_usize, 0_usize);
+    for c in text.chars() {
+        if c == '\0' {
+            return None;
+        }
+        total += 1;
+        strange += usize::from(odd(&c));
+    }
+    (strange * 50 <= total).then_some(text)
+}
+
+/// Splits text into blocks at blank lines, and recognizes headings and list items.
+fn blocks(text: &str) -> Vec<Block> {
+    let text = text.replace("\r\n", "\n").replace(['\r', '\u{c}'], "\n");
+    let lines: Vec<String> = text.lines().map(|line| clean(line.trim_end())).collect();
+    let mut blocks = Vec::new();
+    let mut paragraph: Vec<&str> = Vec::new();
+    let mut index = 0;
+    while index < lines.len() {
+        let line = lines[index].as_str();
+        let alone = paragraph.is_empty() && lines.get(index + 1).is_none_or(|next| next.trim().is_empty());
+        if let Some(level) = underline_level(lines.get(index + 1)).filter(|_| paragraph.is_empty() && is_title(line)) {
+            blocks.push(Block::new(BlockKind::Heading { level }, line.trim()));
+            index += 1;
+        } else if let Some(level) = heading_level(line).filter(|_| alone) {
+            blocks.push(Block::new(BlockKind::Heading { level }, line.trim()));
+        } else if line.trim().is_empty() {
+            flush(&mut paragraph, &mut blocks);
+        } else {
+            if is_list_item(line) {
+                flush(&mut paragraph, &mut blocks);
+            }
+            paragraph.push(line);
+        }
+        index += 1;
+    }
+    flush(&mut paragraph, &mut blocks);
+    blocks
+}
+
+/// Ends a paragraph. Its line breaks stay: in plain text they may carry a table or a log.
+fn flush(paragraph: &mut Vec<&str>, blocks: &mut Vec<Block>) {
+    if let Some(first) = paragraph.first() {
+        let kind = if is_list_item(first) { BlockKind::ListItem } else { BlockKind::Paragraph };
+        blocks.push(Block::new(kind, paragraph.join("\n").trim().to_owned()));
+        paragraph.clear();
+    }
+}
+
+/// `====` makes the line above it a heading of level 1, `----` of level 2.
+fn underline_level(line: Option<&String>) -> Option<u8> {
+    let line = line?.trim();
+    let made_of = |c: char| line.len() >= 3 && line.chars().all(|other| other == c);
+    if made_of('=') { Some(1) } else { made_of('-').then_some(2) }
+}
+
+/// A line short enough for a title, with letters in it.
+fn is_title(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && line.chars().count() <= 100 && line.chars().any(char::is_alphabetic)
+}
+
+/// A line by itself is a heading when it is numbered (`3.2 Start-up`) or all capitals, and does not end as a sentence.
+fn heading_level(line: &str) -> Option<u8> {
+    let line = line.trim();
+    if !is_title(line) || line.ends_with(['.', ',', ';', ':', '!', '?']) {
+        return None;
+    }
+    if let Some(level) = numbered_level(line) {
+        return Some(level);
+    }
+    let letters = line.chars().filter(|c| c.is_alphabetic()).count();
+    let capital = letters >= 4 && line.chars().filter(|c| c.is_alphabetic()).all(char::is_uppercase);
+    (capital && letters * 2 > line.len()).then_some(1)
+}
+
+/// The depth of a section number in front of a title: 2 for `3.2 Start-up`.
+pub(super) fn numbered_level(line: &str) -> Option<u8> {
+    let (number, rest) = line.split_once(char::is_whitespace)?;
+    let number = number.trim_end_matches('.');
+    let parts: Vec<&str> = number.split('.').collect();
+    let numeric =
+        parts.iter().all(|part| !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit()));
+    let title = rest.trim_start().chars().next().is_some_and(char::is_uppercase);
+    (numeric && title && parts.len() <= 6).then_some(parts.len() as u8)
+}
+
+/// A line that begins with a bullet, or with a number and a bracket.
+pub(super) fn is_list_item(line: &str) -> bool {
+    let line = line.trim_start();
+    let Some((mark, rest)) = line.split_once(char::is_whitespace) else { return false };
+    let bullet = matches!(mark, "-" | "*" | "+" | "•" | "◦" | "▪" | "●" | "–" | "■" | "○" | "‣");
+    let stem = mark.strip_suffix([')', '.']).map(|stem| stem.trim_start_matches('('));
+    let counted = stem.is_some_and(|stem| {
+        let digits = stem.len() <= 2 && stem.bytes().all(|b| b.is_ascii_digit());
+        let letter = stem.len() == 1 && stem.bytes().all(|b| b.is_ascii_lowercase());
+        !stem.is_empty() && (digits || letter)
+    });
+    (bullet || counted) && !rest.trim().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Vec<Block> {
+        TextReader.read(bytes, &Limits::default()).unwrap().pages.remove(0).blocks
+    }
+
+    #[test]
+    fn encodings_are_recognized() {
+        let expected = "Überdruck: 4 bar – geprüft";
+        let utf16 = |big: bool| -> Vec<u8> {
+            expected.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+        };
+        let files = [
+            expected.as_bytes().to_vec(),
+            [b"\xEF\xBB\xBF".as_slice(), expected.as_bytes()].concat(),
+            [b"\xFF\xFE".as_slice(), &utf16(false)].concat(),
+            [b"\xFE\xFF".as_slice(), &utf16(true)].concat(),
+            utf16(false),
+            utf16(true),
+            b"\xDCberdruck: 4 bar \x96 gepr\xFCft".to_vec(),
+        ];
+        for file in files {
+            assert_eq!(read(&file)[0].text, expected, "{file:x?}");
+        }
+    }
+
+    #[test]
+    fn blank_lines_part_paragraphs_and_numbers_make_headings() {
+        let blocks = read(b"OVERVIEW\n\nFirst line\nsecond line.\n\n3.2 Start-up\n\n- open V-12\n- close V-13\n");
+        let kinds: Vec<_> = blocks.iter().map(|block| block.kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                BlockKind::Heading { level: 1 },
+                BlockKind::Paragraph,
+                BlockKind::Heading { level: 2 },
+                BlockKind::ListItem,
+                BlockKind::ListItem
+            ]
+        );
+        assert_eq!(blocks[1].text, "First line\nsecond line.");
+    }
+
+    #[test]
+    fn underlined_titles_are_headings() {
+        let blocks = read(b"Pumps\n=====\n\nSeals\n-----\nText.\n");
+        assert_eq!(blocks[0], Block::new(BlockKind::Heading { level: 1 }, "Pumps"));
+        assert_eq!(blocks[1], Block::new(BlockKind::Heading { level: 2 }, "Seals"));
+        assert_eq!(blocks[2].text, "Text.");
+    }
+
+    #[test]
+    fn binary_is_no_text() {
+        assert_eq!(decode_text(&[0, 1, 2, 3, 0, 255, 254, 7, 0, 0, 9, 1]), None);
+    }
+}

@@ -1,0 +1,42 @@
+//! Which metadata titles name a document.
+
+/// Titles that applications write unasked name no document.
+pub(super) fn is_title_worth_showing(title: &str) -> bool {
+    let lower = title.to_lowercase();
+    let junk = [
+        "untitled",
+        "unbenannt",
+        "sans titre",
+        "microsoft word",
+        "microsoft powerpoint",
+        "powerpoint",
+        "document",
+        "slide 1",
+        "title",
+        "print",
+    ];
+    let named = junk.iter().any(|junk| lower == *junk || (junk.starts_with("microsoft") && lower.starts_with(junk)));
+    let numbered = ["untitled", "unbenannt", "document", "dokument"]
+        .iter()
+        .any(|stem| lower.strip_prefix(stem).is_some_and(|rest| rest.chars().all(|c| !c.is_alphabetic())));
+    let file = [
+        ".doc", ".docx", ".indd", ".dvi", ".tex", ".qxd", ".fm", ".pmd", ".dwg", ".xls", ".xlsx", ".ppt", ".pptx",
+        ".pdf", ".rtf", ".ps", ".eps", ".tif",
+    ]
+    .iter()
+    .any(|extension| lower.ends_with(extension));
+    title.chars().filter(|c| c.is_alphabetic()).count() >= 3 && !named && !numbered && !file && !lower.contains("://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn junk_titles_are_not_shown() {
+        for junk in ["untitled", "Microsoft Word - Manual v3.doc", "Untitled-1", "manual.indd", "", "12", "Document1"] {
+            assert!(!is_title_worth_showing(junk), "{junk}");
+        }
+        assert!(is_title_worth_showing("Pump P-101 Operating Manual"));
+    }
+}

@@ -1,0 +1,1 @@
+"""Turns the Markdown sources of the demo plant into PDF and DOCX files."""

@@ -1,0 +1,82 @@
+//! Where downloads live: one directory for all checkouts of a user.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::files;
+use crate::progress::say;
+use crate::project::setting;
+use crate::run_as::RunAs;
+
+const NAME: &str = "plant-agent-platform";
+/// Where root's copy of the database programs goes when root's own cache is closed to the database's user.
+const SHARED: &str = "/var/cache/plant-agent-platform";
+
+/// The cache directory, created where it is missing. With a `reader` it is one that this user can walk to.
+///
+/// # Errors
+/// When no directory can be determined or created.
+pub fn dir(reader: Option<&RunAs>) -> Result<PathBuf> {
+    let mut dir = choose(setting).context("cannot tell where to keep downloads: set PLATFORM_CACHE_DIR or HOME")?;
+    if reader.is_some_and(|user| !user.reaches(&dir)) {
+        dir = PathBuf::from(SHARED);
+    }
+    files::create_dir(&dir, 0o755).context("set PLATFORM_CACHE_DIR to a directory that can be written")?;
+    dir.canonicalize()
+        .with_context(|| format!("cannot resolve {}", dir.display()))
+}
+
+fn choose(setting: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let own = setting("PLATFORM_CACHE_DIR").map(PathBuf::from);
+    let xdg = || setting("XDG_CACHE_HOME").map(|dir| Path::new(&dir).join(NAME));
+    let home = || setting("HOME").map(|dir| Path::new(&dir).join(".cache").join(NAME));
+    own.or_else(xdg).or_else(home)
+}
+
+/// Holds off other processes that provision the same thing, until the file is dropped.
+///
+/// # Errors
+/// When the lock file cannot be opened or locked.
+pub fn lock(dir: &Path, name: &str) -> Result<File> {
+    let path = dir.join(format!("{name}.lock"));
+    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    if file.try_lock().is_err() {
+        say(&format!("waiting for another process that is fetching {name} …"));
+        file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_specific_setting_wins() {
+        let all = |name: &str| Some(format!("/{name}"));
+        assert_eq!(choose(all).unwrap(), Path::new("/PLATFORM_CACHE_DIR"));
+        let no_own = |name: &str| (name != "PLATFORM_CACHE_DIR").then(|| format!("/{name}"));
+        assert_eq!(
+            choose(no_own).unwrap(),
+            Path::new("/XDG_CACHE_HOME/plant-agent-platform")
+        );
+        let home = |name: &str| (name == "HOME").then(|| "/home/eva".to_owned());
+        assert_eq!(
+            choose(home).unwrap(),
+            Path::new("/home/eva/.cache/plant-agent-platform")
+        );
+        assert_eq!(choose(|_| None), None);
+    }
+
+    #[test]
+    fn a_second_process_waits_for_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock(dir.path(), "thing").unwrap();
+        let other = File::open(dir.path().join("thing.lock")).unwrap();
+        assert!(other.try_lock().is_err());
+        drop(held);
+        assert!(other.try_lock().is_ok());
+    }
+}

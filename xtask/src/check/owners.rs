@@ -1,0 +1,82 @@
+//! Who may depend on what: each library that reaches out of the process has its owners, so that 'the gateway never
+//! speaks SQL' is a fact and not an intention.
+
+use super::workspace::Package;
+
+/// A library and the packages that own it. The tests' package may use anything.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("sqlx", &["data"]),
+    ("pgvector", &["data"]),
+    ("axum", &["gateway"]),
+    ("reqwest", &["model-client", "policy", "tools"]),
+    ("reqwest-eventsource", &["model-client", "policy", "tools"]),
+    ("eventsource-stream", &["model-client", "policy", "tools"]),
+    ("anyhow", &["platform-server", "xtask"]),
+];
+
+const TESTS: &str = "tests";
+
+/// The dependencies that somebody else owns, one sentence each.
+pub fn violations(packages: &[Package]) -> Vec<String> {
+    packages
+        .iter()
+        .filter(|package| package.name != TESTS)
+        .flat_map(of_package)
+        .collect()
+}
+
+fn of_package(package: &Package) -> impl Iterator<Item = String> {
+    let name = package.name.as_str();
+    let foreign = move |library: &&str| {
+        OWNERS
+            .iter()
+            .find(|(owned, owners)| owned == library && !owners.contains(&name))
+    };
+    package
+        .shipped()
+        .filter_map(move |library| foreign(&library))
+        .map(move |(library, owners)| {
+            format!(
+                "{name} must not depend on {library}: it belongs to {}",
+                owners.join(", ")
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::workspace::samples::{package, package_with};
+    use super::*;
+
+    #[test]
+    fn owners_may_use_what_they_own() {
+        let house = [
+            package("data", &["sqlx", "pgvector"]),
+            package("gateway", &["axum"]),
+            package("policy", &["reqwest"]),
+            package("xtask", &["anyhow"]),
+            package("tests", &["sqlx", "anyhow", "reqwest", "axum"]),
+        ];
+        assert_eq!(violations(&house), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_row_of_the_table_can_fail() {
+        for (library, owners) in OWNERS {
+            let found = violations(&[package("domain", &[library])]);
+            assert_eq!(found.len(), 1, "{library}");
+            assert!(found[0].contains(library) && found[0].contains(owners[0]), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn the_server_composes_but_does_not_route() {
+        assert_eq!(violations(&[package("platform-server", &["axum", "tokio"])]).len(), 1);
+    }
+
+    #[test]
+    fn only_what_ships_is_owned() {
+        assert!(violations(&[package_with("runtime", "anyhow", "dev")]).is_empty());
+        assert_eq!(violations(&[package_with("runtime", "anyhow", "build")]).len(), 1);
+    }
+}

@@ -1,0 +1,162 @@
+//! Tidiness that clippy does not see: how long a file is, whether it says why it exists. (How long a function is and
+//! how many arguments it takes are clippy's, by the thresholds in clippy.toml.)
+
+use super::manifest;
+use super::workspace::Text;
+
+/// The longest a file may be without its tests, in lines.
+const LONGEST: usize = 400;
+
+/// What is untidy, one sentence each.
+pub fn violations(sources: &[Text], manifests: &[Text]) -> Vec<String> {
+    let of_sources = sources
+        .iter()
+        .flat_map(|source| [too_long(source), undocumented(source)])
+        .flatten();
+    of_sources
+        .chain(manifests.iter().filter_map(manifest::violation))
+        .collect()
+}
+
+/// The spread of file lengths without tests, in lines. The aims are a median of 130 and a ninth decile of 300.
+pub fn sizes(sources: &[Text]) -> String {
+    let mut lengths: Vec<_> = sources
+        .iter()
+        .filter(|source| !is_test(source))
+        .map(|s| length(&s.content))
+        .collect();
+    lengths.sort_unstable();
+    let at = |percent: usize| {
+        lengths
+            .get((lengths.len().saturating_sub(1)) * percent / 100)
+            .copied()
+            .unwrap_or_default()
+    };
+    format!(
+        "{} files, median {} lines, p90 {}, longest {}",
+        lengths.len(),
+        at(50),
+        at(90),
+        at(100)
+    )
+}
+
+fn too_long(source: &Text) -> Option<String> {
+    let length = length(&source.content);
+    (!is_test(source) && length > LONGEST).then(|| {
+        format!(
+            "{} has {length} lines without its tests: split it, {LONGEST} is the limit",
+            source.path
+        )
+    })
+}
+
+fn undocumented(source: &Text) -> Option<String> {
+    (!source.content.starts_with("//!"))
+        .then(|| format!("{} does not begin with a //! line that says why it exists", source.path))
+}
+
+/// A file of tests only: below a `tests` directory.
+fn is_test(source: &Text) -> bool {
+    source.path.split('/').any(|part| part == "tests" || part == "tests.rs")
+}
+
+/// The lines of a file, not counting a module of tests at its end.
+fn length(content: &str) -> usize {
+    let lines: Vec<_> = content.lines().collect();
+    let Some(start) = lines.iter().rposition(|line| *line == "#[cfg(test)]") else {
+        return lines.len();
+    };
+    let opens_module = lines
+        .get(start + 1..)
+        .and_then(|rest| rest.iter().find(|line| !line.starts_with("#[")))
+        .is_some_and(|line| line.starts_with("mod tests") || line.starts_with("pub mod samples"));
+    let ends_file = lines[start..]
+        .iter()
+        .position(|line| *line == "}")
+        .is_some_and(|end| lines[start + end + 1..].iter().all(|line| line.is_empty()));
+    if opens_module && ends_file { start } else { lines.len() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD_MANIFEST: &str = "[lints]\nworkspace = true\n";
+
+    fn source(path: &str, content: String) -> Text {
+        Text {
+            path: path.into(),
+            content,
+        }
+    }
+
+    fn lines(count: usize) -> String {
+        "//! Why.\n".to_owned() + &"fn f() {}\n".repeat(count - 1)
+    }
+
+    fn untidy(path: &str, content: String) -> Vec<String> {
+        let manifest = Text {
+            path: "Cargo.toml".into(),
+            content: GOOD_MANIFEST.into(),
+        };
+        violations(&[source(path, content)], &[manifest])
+    }
+
+    #[test]
+    fn a_file_at_the_limit_passes_and_one_above_fails() {
+        assert!(untidy("crates/a/src/x.rs", lines(400)).is_empty());
+        let found = untidy("crates/a/src/x.rs", lines(401));
+        assert_eq!(
+            found,
+            ["crates/a/src/x.rs has 401 lines without its tests: split it, 400 is the limit"]
+        );
+    }
+
+    #[test]
+    fn tests_at_the_end_do_not_count() {
+        let tests = "\n#[cfg(test)]\nmod tests {\n".to_owned() + &"    fn t() {}\n".repeat(300) + "}\n";
+        assert!(untidy("crates/a/src/x.rs", lines(390) + &tests).is_empty());
+        assert_eq!(length(&(lines(390) + &tests)), 391);
+    }
+
+    #[test]
+    fn code_hidden_behind_the_tests_does_count() {
+        let tests = "#[cfg(test)]\nmod tests {\n}\n".to_owned() + &"fn g() {}\n".repeat(20);
+        assert_eq!(untidy("crates/a/src/x.rs", lines(390) + &tests).len(), 1);
+        let only_an_item = "#[cfg(test)]\nfn helper() {\n}\n";
+        assert_eq!(length(&(lines(10) + only_an_item)), 13);
+    }
+
+    #[test]
+    fn files_of_tests_may_be_long() {
+        assert!(untidy("tests/it/isolation.rs", lines(900)).is_empty());
+        assert_eq!(untidy("crates/a/src/contests.rs", lines(900)).len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_does_not_say_why_it_exists_is_seen() {
+        assert_eq!(untidy("crates/a/src/x.rs", "fn f() {}\n".into()).len(), 1);
+        assert_eq!(untidy("tests/it/x.rs", "// a comment\n".into()).len(), 1);
+    }
+
+    #[test]
+    fn a_manifest_without_the_lints_is_seen() {
+        let manifest = Text {
+            path: "crates/a/Cargo.toml".into(),
+            content: "[package]\n".into(),
+        };
+        assert_eq!(violations(&[], &[manifest]).len(), 1);
+    }
+
+    #[test]
+    fn sizes_are_the_spread_without_tests() {
+        let sources = [
+            source("a.rs", lines(10)),
+            source("b.rs", lines(20)),
+            source("c.rs", lines(90)),
+            source("tests/it/d.rs", lines(999)),
+        ];
+        assert_eq!(sizes(&sources), "3 files, median 20 lines, p90 20, longest 90");
+    }
+}

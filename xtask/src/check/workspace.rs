@@ -1,0 +1,144 @@
+//! The workspace as the guards see it: packages with their edges, manifests and sources.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::proc::{self, Interrupt};
+use crate::project;
+
+/// A package of the workspace.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// What it depends on, directly.
+    pub dependencies: Vec<Dependency>,
+    /// Its Cargo.toml.
+    pub manifest_path: PathBuf,
+}
+
+/// A direct dependency.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Dependency {
+    /// The package's real name, whatever it is renamed to.
+    pub name: String,
+    /// `None` for a normal dependency, else `dev` or `build`.
+    pub kind: Option<String>,
+}
+
+impl Package {
+    /// What ends up in the package's product: all but the dependencies of its tests.
+    pub fn shipped(&self) -> impl Iterator<Item = &str> {
+        self.dependencies
+            .iter()
+            .filter(|dependency| dependency.kind.as_deref() != Some("dev"))
+            .map(|d| d.name.as_str())
+    }
+}
+
+/// A text file of the checkout.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// Its path from the root.
+    pub path: String,
+    /// What it says.
+    pub content: String,
+}
+
+/// Everything that the guards look at.
+pub struct Workspace {
+    /// The packages.
+    pub packages: Vec<Package>,
+    /// Their Cargo.toml files.
+    pub manifests: Vec<Text>,
+    /// Their Rust sources.
+    pub sources: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+impl Workspace {
+    /// Reads the workspace of this checkout.
+    ///
+    /// # Errors
+    /// When cargo or the file system refuses.
+    pub fn load(interrupt: &Interrupt) -> Result<Self> {
+        let root = project::root()?;
+        let mut cargo = project::cargo()?;
+        cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
+        let output = proc::capture(&mut cargo, interrupt, "cargo metadata")?;
+        let Metadata { packages } = serde_json::from_str(&output).context("cannot understand cargo metadata")?;
+        let mut manifests = Vec::new();
+        let mut sources = Vec::new();
+        for package in &packages {
+            manifests.push(read(&root, &package.manifest_path)?);
+            let home = package.manifest_path.parent().context("a manifest has no directory")?;
+            collect(&root, home, &mut sources)?;
+        }
+        Ok(Self {
+            packages,
+            manifests,
+            sources,
+        })
+    }
+}
+
+fn collect(root: &Path, dir: &Path, sources: &mut Vec<Text>) -> Result<()> {
+    let mut entries = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        if path.is_dir() && entry.file_name() != "target" {
+            collect(root, &path, sources)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push(read(root, &path)?);
+        }
+    }
+    Ok(())
+}
+
+fn read(root: &Path, path: &Path) -> Result<Text> {
+    let content = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let path = path.strip_prefix(root).unwrap_or(path).display().to_string();
+    Ok(Text { path, content })
+}
+
+#[cfg(test)]
+pub mod samples {
+    use super::*;
+
+    /// A package with normal dependencies.
+    pub fn package(name: &str, normal: &[&str]) -> Package {
+        let dependency = |name: &&str| Dependency {
+            name: (*name).to_owned(),
+            kind: None,
+        };
+        Package {
+            name: name.to_owned(),
+            dependencies: normal.iter().map(dependency).collect(),
+            manifest_path: PathBuf::from(format!("crates/{name}/Cargo.toml")),
+        }
+    }
+
+    /// A package with one dependency of another kind.
+    pub fn package_with(name: &str, dependency: &str, kind: &str) -> Package {
+        let mut package = package(name, &[]);
+        package.dependencies.push(Dependency {
+            name: dependency.to_owned(),
+            kind: Some(kind.to_owned()),
+        });
+        package
+    }
+
+    #[test]
+    fn tests_are_not_shipped_but_build_scripts_are() {
+        assert_eq!(package_with("a", "sqlx", "dev").shipped().count(), 0);
+        assert_eq!(package_with("a", "sqlx", "build").shipped().count(), 1);
+    }
+}

@@ -1,0 +1,181 @@
+//! The data directory of one platform: who uses it, and where its cluster lies.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::proc::Interrupt;
+use crate::run_as::RunAs;
+use crate::{files, project};
+
+/// Where root keeps clusters whose data directory is closed to the database's user.
+const CLUSTERS: &str = "/var/lib/plant-agent-platform";
+
+/// A data directory that exists.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    path: PathBuf,
+}
+
+/// The right to run the platform in a data directory, held until dropped.
+pub struct Claim {
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens the directory, creating it where it is missing; the default is `.data` in the checkout.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn open(path: Option<&Path>) -> Result<Self> {
+        let path = match path {
+            Some(path) => path.to_path_buf(),
+            None => project::root()?.join(".data"),
+        };
+        files::create_dir(&path, 0o755)?;
+        let path = path
+            .canonicalize()
+            .with_context(|| format!("cannot resolve {}", path.display()))?;
+        files::create_dir(&path.join("logs"), 0o755)?;
+        Ok(Self { path })
+    }
+
+    /// The directory itself, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file or directory inside it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Claims the directory for an `up`. Commands that only borrow it are waited for.
+    ///
+    /// # Errors
+    /// When another `up` runs in it.
+    pub fn claim_for_up(&self, interrupt: &Interrupt) -> Result<Claim> {
+        loop {
+            if let Some(claim) = self.try_claim("up")? {
+                return Ok(claim);
+            }
+            let holder = fs::read_to_string(self.lock_path()).unwrap_or_default();
+            if let Some(pid) = holder.strip_prefix("up ") {
+                bail!(
+                    "another `cargo xtask up` (process {}) already uses {}: stop it, or choose another --data-dir",
+                    pid.trim(),
+                    self.path.display()
+                );
+            }
+            interrupt.pause(Duration::from_millis(100))?;
+        }
+    }
+
+    /// Claims the directory if nobody has it; `holder` says in the lock file who does now.
+    ///
+    /// # Errors
+    /// When the lock file cannot be used.
+    pub fn try_claim(&self, holder: &str) -> Result<Option<Claim>> {
+        let path = self.lock_path();
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let mut lock = lock.with_context(|| format!("cannot open {}", path.display()))?;
+        if lock.try_lock().is_err() {
+            return Ok(None);
+        }
+        lock.set_len(0)?;
+        write!(lock, "{holder} {}", std::process::id())?;
+        Ok(Some(Claim { _lock: lock }))
+    }
+
+    /// Where the cluster lies: `pg` in the data directory. Where `user` cannot walk there, `pg` is a link to a
+    /// directory that it can reach.
+    ///
+    /// # Errors
+    /// When the link or its directory cannot be created.
+    pub fn pgdata(&self, user: Option<&RunAs>) -> Result<PathBuf> {
+        let own = self.path.join("pg");
+        if let Ok(target) = fs::read_link(&own) {
+            return Ok(target);
+        }
+        if own.exists() || user.is_none_or(|user| user.reaches(&self.path)) {
+            return Ok(own);
+        }
+        let target = self.outside(Path::new(CLUSTERS))?.join("pg");
+        symlink(&target, &own).with_context(|| format!("cannot create the link {}", own.display()))?;
+        Ok(target)
+    }
+
+    /// A new directory below `clusters`, named after this data directory. A cluster left there by an earlier data
+    /// directory of the same path is not touched.
+    fn outside(&self, clusters: &Path) -> Result<PathBuf> {
+        files::create_dir(clusters, 0o755)?;
+        let digest = hex::encode(Sha256::digest(self.path.as_os_str().as_encoded_bytes()));
+        let key = digest.get(..12).unwrap_or(&digest);
+        for number in 1..1000 {
+            let dir = clusters.join(format!("{key}-{number}"));
+            if fs::create_dir(&dir).is_ok() {
+                fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+                fs::write(dir.join("README"), format!("The database of {}\n", self.path.display()))?;
+                return Ok(dir);
+            }
+        }
+        bail!("cannot create a directory for the database in {}", clusters.display())
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data_dir(name: &str) -> (tempfile::TempDir, DataDir) {
+        let top = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(Some(&top.path().join(name))).unwrap();
+        (top, dir)
+    }
+
+    #[test]
+    fn a_second_up_is_refused_in_one_sentence() {
+        let (_top, dir) = data_dir("with a space");
+        let _first = dir.claim_for_up(&Interrupt::default()).unwrap();
+        let error = dir.claim_for_up(&Interrupt::default()).err().unwrap().to_string();
+        assert!(
+            error.contains("--data-dir") && error.contains(&std::process::id().to_string()),
+            "{error}"
+        );
+        assert!(!error.contains('\n'));
+    }
+
+    #[test]
+    fn a_claim_ends_with_its_holder() {
+        let (_top, dir) = data_dir("data");
+        let first = dir.try_claim("token").unwrap();
+        assert!(first.is_some());
+        assert!(dir.try_claim("seed").unwrap().is_none());
+        drop(first);
+        assert!(dir.try_claim("seed").unwrap().is_some());
+    }
+
+    #[test]
+    fn clusters_outside_the_data_directory_never_share_a_place() {
+        let (top, dir) = data_dir("data");
+        let clusters = top.path().join("clusters");
+        let (one, two) = (dir.outside(&clusters).unwrap(), dir.outside(&clusters).unwrap());
+        assert_ne!(one, two);
+        assert!(fs::read_to_string(one.join("README")).unwrap().contains("data"));
+    }
+
+    #[test]
+    fn without_a_change_of_user_the_cluster_lies_in_the_data_directory() {
+        let (_top, dir) = data_dir("data");
+        assert_eq!(dir.pgdata(None).unwrap(), dir.path().join("pg"));
+    }
+}

@@ -1,0 +1,93 @@
+//! The demonstration at the end of `up`: the sample plant goes in, one question is asked, and the user gets what the
+//! next step needs.
+
+use anyhow::{Result, bail};
+
+use crate::proc::{self, Interrupt};
+use crate::progress::Progress;
+use crate::seed;
+use crate::server::Server;
+use crate::token::{self, Bearer, Role};
+
+const BEARER: Bearer<'static> = Bearer {
+    tenant: "demo",
+    user: "demo-user",
+    role: Role::User,
+    ttl: "12h",
+};
+const QUESTION: &str = "What torque do the gland nuts of the feedwater pump P-101 get?";
+
+/// Seeds the sample plant, waits for its documents, asks the question, and prints address, token and next command.
+///
+/// # Errors
+/// When the server refuses one of these.
+pub fn present(server: &Server, address: &str, interrupt: &Interrupt) -> Result<()> {
+    proc::run_ok(&mut seed::command(server, None)?, interrupt, "seeding the sample plant")?;
+    ingest(server, interrupt)?;
+    println!("\nQuestion: {QUESTION}\n");
+    proc::run_ok(
+        &mut server.command(&["dev", "ask", "--question", QUESTION]),
+        interrupt,
+        "asking the question",
+    )?;
+    let token = token::issue(server, BEARER, interrupt)?;
+    println!("{}", next_steps(address, &token));
+    Ok(())
+}
+
+/// Shows how the ingestion of the documents gets on.
+fn ingest(server: &Server, interrupt: &Interrupt) -> Result<()> {
+    let mut progress = None;
+    let mut wait = server.command(&["dev", "wait"]);
+    let status = proc::run_lines(&mut wait, interrupt, |line| match counts(line) {
+        Some((done, total)) => progress
+            .get_or_insert_with(|| Progress::steps("ingesting the documents", total))
+            .set(done),
+        None => println!("{line}"),
+    })?;
+    if let Some(progress) = progress {
+        progress.done();
+    }
+    if !status.success() {
+        bail!("the documents were not all ingested ({status})");
+    }
+    Ok(())
+}
+
+/// Reads a line such as `ingested 7/12`.
+fn counts(line: &str) -> Option<(u64, u64)> {
+    let (done, total) = line.trim().strip_prefix("ingested ")?.split_once('/')?;
+    Some((done.parse().ok()?, total.parse().ok()?))
+}
+
+fn next_steps(address: &str, token: &str) -> String {
+    let Bearer { tenant, user, ttl, .. } = BEARER;
+    format!(
+        "\nAddress: {address} (API documentation: {address}/docs)\n\
+         Token of the user {user} of tenant {tenant}, valid for {ttl}:\n\n{token}\n\n\
+         Try next:\n\n\
+         curl -s {address}/v1/search -H 'Content-Type: application/json' \\\n  \
+         -H 'Authorization: Bearer {token}' \\\n  \
+         -d '{{\"query\": \"who signs the work permit\"}}'"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_lines_are_told_from_others() {
+        assert_eq!(counts("ingested 7/12"), Some((7, 12)));
+        assert_eq!(counts("failed: scan.pdf (no_text)"), None);
+        assert_eq!(counts("ingested some/thing"), None);
+    }
+
+    #[test]
+    fn the_token_stands_alone_on_a_line() {
+        let text = next_steps("http://127.0.0.1:8000", "ey.J.x");
+        assert!(text.lines().any(|line| line == "ey.J.x"), "{text}");
+        assert!(text.contains("curl -s http://127.0.0.1:8000/v1/search"));
+        assert!(QUESTION.ends_with('?'));
+    }
+}

@@ -1,0 +1,138 @@
+//! Small habits with files: private ones, whole ones, and values for a shell.
+
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// Writes a file that only its owner may read, and never leaves half of one behind.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write_private(path: &Path, content: &str) -> Result<()> {
+    let part = path.with_extension("part");
+    let _absent = fs::remove_file(&part);
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&part)?;
+        file.write_all(content.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&part, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Creates a directory (and those above it) with exactly this mode, whatever the umask; an existing one keeps its own.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        create_dir(parent, mode)?;
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => {}
+        Err(_) if path.is_dir() => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot create {}", path.display())),
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode))
+        .with_context(|| format!("cannot set the mode of {}", path.display()))
+}
+
+/// A random secret of 32 bytes, in hexadecimal digits.
+///
+/// # Errors
+/// When the machine has no source of randomness.
+pub fn random_secret() -> Result<String> {
+    let mut bytes = [0; 32];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .context("cannot read /dev/urandom")?;
+    Ok(hex::encode(bytes))
+}
+
+/// `NAME=value` lines that a shell sources and `docker --env-file` reads: quoted only where a shell would stumble.
+pub fn env_lines<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    pairs
+        .into_iter()
+        .map(|(name, value)| format!("{name}={}\n", shell_quoted(value)))
+        .collect()
+}
+
+fn shell_quoted(value: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,=".contains(&byte);
+    if !value.is_empty() && value.bytes().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// The last `count` lines of a text file, for an error message; empty when there is no such file.
+pub fn tail(path: &Path, count: usize) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn env_lines_survive_a_shell() {
+        let nasty = "postgres://u:it's $HOME & \"more\"@h/db?a=b&c=`d`";
+        let text = env_lines([
+            ("PLAIN", "postgres://platform_app:0a1b@127.0.0.1:5432/platform"),
+            ("NASTY", nasty),
+            ("EMPTY", ""),
+        ]);
+        assert!(
+            text.contains("PLAIN=postgres://platform_app:0a1b@127.0.0.1:5432/platform\n"),
+            "{text}"
+        );
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(format!("{text}printf %s \"$NASTY\""))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), nasty);
+    }
+
+    #[test]
+    fn a_private_file_is_private_and_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("platform.env");
+        fs::write(&path, "old").unwrap();
+        write_private(&path, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn secrets_differ() {
+        let (one, other) = (random_secret().unwrap(), random_secret().unwrap());
+        assert_eq!(one.len(), 64);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn the_tail_of_a_short_file_is_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        fs::write(&path, "a\nb\nc\n").unwrap();
+        assert_eq!(tail(&path, 2), "b\nc");
+        assert_eq!(tail(&path, 9), "a\nb\nc");
+        assert_eq!(tail(&dir.path().join("absent"), 9), "");
+    }
+}

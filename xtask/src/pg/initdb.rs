@@ -1,0 +1,57 @@
+//! A fresh cluster: created beside its place and renamed into it, so that there is never half of one.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::Programs;
+use crate::{files, proc};
+
+/// Creates the cluster in `pgdata`, with the superuser `postgres` and this password, unless there is one.
+///
+/// # Errors
+/// When the directory cannot be written, or `initdb` fails.
+pub fn init(programs: &Programs, pgdata: &Path, password: &str) -> Result<()> {
+    if pgdata.join("PG_VERSION").is_file() {
+        return Ok(());
+    }
+    let parent = pgdata.parent().context("the cluster has no parent directory")?;
+    let staging = tempfile::Builder::new()
+        .prefix(".pg-")
+        .tempdir_in(parent)
+        .context("cannot write to the data directory")?;
+    let fresh = staging.path().join("data");
+    let password_file = staging.path().join("password");
+    files::create_dir(&fresh, 0o700)?;
+    files::write_private(&password_file, password)?;
+    if let Some(user) = programs.run_as() {
+        for path in [staging.path(), &fresh, &password_file] {
+            user.own(path)?;
+        }
+    }
+    let run = |locale: &str| {
+        let mut initdb = programs.command("initdb");
+        initdb.arg("-D").arg(&fresh).arg("--pwfile").arg(&password_file);
+        initdb.args([
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "-T",
+            "english",
+            "--auth=scram-sha-256",
+            "-N",
+            "--locale",
+            locale,
+        ]);
+        proc::quiet(&mut initdb, "creating the database cluster")
+    };
+    // C.UTF-8 knows upper and lower case beyond ASCII; a machine without it still has C.
+    run("C.UTF-8").or_else(|_| run("C"))?;
+    if pgdata.is_dir() {
+        fs::remove_dir(pgdata)
+            .with_context(|| format!("{} is neither empty nor a database cluster", pgdata.display()))?;
+    }
+    fs::rename(&fresh, pgdata).with_context(|| format!("cannot move the new cluster to {}", pgdata.display()))
+}

@@ -1,0 +1,115 @@
+//! What `postmaster.pid` says, and whether it is true: the file outlives a crash, and the process id in it may by now
+//! belong to somebody else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use rustix::process::Signal;
+
+use crate::proc;
+use crate::progress::say;
+
+/// The server that runs a cluster, as its lock file describes it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Postmaster {
+    /// Its process id.
+    pub pid: u32,
+    /// The TCP port it listens on, once it has got so far.
+    pub port: Option<u16>,
+    /// Whether it takes connections.
+    pub ready: bool,
+}
+
+impl Postmaster {
+    /// The live server of the cluster in `pgdata`, if there is one. A lock file left by a dead process, or whose
+    /// process id now belongs to another program, is not a live server.
+    pub fn find(pgdata: &Path) -> Option<Self> {
+        let postmaster = Self::parse(&fs::read_to_string(lock_file(pgdata)).ok()?)?;
+        (proc::alive(postmaster.pid) && serves(&proc::command_line(postmaster.pid)?, pgdata)).then_some(postmaster)
+    }
+
+    /// Line 1 is the process id, line 4 the port, line 8 the state.
+    fn parse(text: &str) -> Option<Self> {
+        let lines: Vec<_> = text.lines().collect();
+        let pid = lines.first()?.trim().parse().ok()?;
+        let port = lines.get(3).and_then(|line| line.trim().parse().ok());
+        let ready = lines.get(7).is_some_and(|line| line.trim() == "ready");
+        Some(Self { pid, port, ready })
+    }
+}
+
+/// Makes sure that nothing stands in the way of starting the cluster: a server left over from a killed run is stopped,
+/// a lock file that names a stranger's process is removed. (PostgreSQL itself sees through a dead process.)
+///
+/// # Errors
+/// When a left-over server does not stop.
+pub fn clear_leftovers(pgdata: &Path) -> Result<()> {
+    if let Some(left) = Postmaster::find(pgdata) {
+        say(&format!(
+            "stopping the database of an earlier run (process {})",
+            left.pid
+        ));
+        if !proc::stop_foreign(left.pid, Signal::INT, Duration::from_secs(20)) {
+            bail!(
+                "the database of an earlier run (process {}) does not stop: stop it, then try again",
+                left.pid
+            );
+        }
+        return Ok(());
+    }
+    let text = fs::read_to_string(lock_file(pgdata)).unwrap_or_default();
+    if Postmaster::parse(&text).is_some_and(|claimed| proc::alive(claimed.pid)) {
+        fs::remove_file(lock_file(pgdata))?;
+    }
+    Ok(())
+}
+
+fn serves(command_line: &str, pgdata: &Path) -> bool {
+    command_line.contains("postgres") && command_line.contains(&*pgdata.to_string_lossy())
+}
+
+fn lock_file(pgdata: &Path) -> PathBuf {
+    pgdata.join("postmaster.pid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READY: &str = "4711\n/data/pg\n1763800000\n54321\n\n127.0.0.1\n  123456    7\nready   \n";
+
+    #[test]
+    fn the_lock_file_is_read_by_line() {
+        assert_eq!(
+            Postmaster::parse(READY),
+            Some(Postmaster {
+                pid: 4711,
+                port: Some(54321),
+                ready: true
+            })
+        );
+        let starting = READY.replace("ready   ", "starting");
+        assert_eq!(Postmaster::parse(&starting).map(|p| p.ready), Some(false));
+        assert_eq!(Postmaster::parse(""), None);
+    }
+
+    #[test]
+    fn another_clusters_server_is_not_ours() {
+        let line = "/cache/bin/postgres -D /data/one/pg -p 5";
+        assert!(serves(line, Path::new("/data/one/pg")));
+        assert!(!serves(line, Path::new("/data/two/pg")));
+        assert!(!serves("vim /data/one/pg/notes", Path::new("/data/one/pg")));
+    }
+
+    #[test]
+    fn a_lock_file_that_names_a_strangers_process_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let own_process = READY.replace("4711", &std::process::id().to_string());
+        fs::write(lock_file(dir.path()), own_process).unwrap();
+        assert_eq!(Postmaster::find(dir.path()), None);
+        clear_leftovers(dir.path()).unwrap();
+        assert!(!lock_file(dir.path()).exists());
+    }
+}

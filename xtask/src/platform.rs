@@ -1,0 +1,205 @@
+//! A platform in a data directory: its database, its server's program and settings.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::data_dir::DataDir;
+use crate::database::{Database, Urls};
+use crate::proc::{self, Interrupt};
+use crate::server::{self, Build, Server};
+use crate::state::State;
+use crate::{files, model, pg, project};
+
+/// Which platform a command means.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Which {
+    /// Directory of the platform's data [default: .data in the checkout].
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Use the optimized build of the server (the default).
+    #[arg(long, conflicts_with = "dev")]
+    pub release: bool,
+    /// Use the development build of the server.
+    #[arg(long)]
+    pub dev: bool,
+}
+
+impl Which {
+    /// The build that `up` runs.
+    pub fn build_for_up(&self) -> Build {
+        if self.dev { Build::Dev } else { Build::Release }
+    }
+
+    /// The build asked for; without a word, the one that the last `up` in this data directory ran.
+    pub fn build(&self, state: &State) -> Build {
+        let dev = self.dev || (state.dev_build && !self.release);
+        if dev { Build::Dev } else { Build::Release }
+    }
+}
+
+/// An open platform: whatever it runs on stops when it is dropped.
+pub struct Platform {
+    /// Its server.
+    pub server: Server,
+    /// Its database.
+    pub database: Database,
+}
+
+impl Platform {
+    /// Opens the platform for a short command (`who`), whether or not an `up` runs in its data directory.
+    ///
+    /// # Errors
+    /// When something that it needs is missing or does not start.
+    pub fn borrow(which: &Which, who: &str, interrupt: &Interrupt) -> Result<Self> {
+        let data = DataDir::open(which.data_dir.as_deref())?;
+        let state = State::load_or_create(data.path())?;
+        let given = Urls::given()?;
+        let program = server::build(which.build(&state), interrupt)?;
+        let database = match given {
+            Some(urls) => Database::given(urls),
+            None => Database::borrow(&data, who, interrupt)?,
+        };
+        let platform = Self {
+            server: server_for(program, &data, &state, &database.urls, None)?,
+            database,
+        };
+        if platform.database.ours && platform.database.urls.migration.is_some() {
+            platform.migrate(interrupt)?;
+        }
+        Ok(platform)
+    }
+
+    /// Applies the migrations and sets the roles' passwords.
+    ///
+    /// # Errors
+    /// When there is no URL to migrate with, or a migration fails.
+    pub fn migrate(&self, interrupt: &Interrupt) -> Result<()> {
+        self.database.urls.require_migration()?;
+        proc::run_ok(&mut self.server.command(&["migrate"]), interrupt, "the migration")
+    }
+}
+
+/// The server of a data directory, on this port if it is going to listen.
+///
+/// # Errors
+/// When no free port is left for the metrics.
+pub fn server_for(
+    program: PathBuf,
+    data: &DataDir,
+    state: &State,
+    urls: &Urls,
+    listen: Option<&Listen>,
+) -> Result<Server> {
+    let (blobs, issuer) = (text(&data.join("blobs"))?, text(&data.join("dev-issuer"))?);
+    let mut fixed = urls.settings();
+    let mut defaults = vec![
+        ("PLATFORM__MODE", "development"),
+        ("PLATFORM__STORAGE__DIR", blobs.as_str()),
+        ("PLATFORM__AUTH__DEV_ISSUER_DIR", issuer.as_str()),
+    ];
+    if project::setting("SECRET_KEY_FILE").is_none() {
+        defaults.push(("SECRET_KEY", state.secret_key.as_str()));
+    }
+    if let Some(listen) = listen {
+        fixed.push(("PLATFORM__SERVER__PORT", &listen.port));
+        defaults.push(("PLATFORM__SERVER__METRICS_PORT", &listen.metrics_port));
+        defaults.extend(
+            listen
+                .model_dir
+                .as_deref()
+                .map(|dir| ("PLATFORM__MODELS__EMBEDDED_DIR", dir)),
+        );
+    }
+    Ok(Server::new(program, &fixed, &defaults))
+}
+
+/// What a server needs beyond its data to serve.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    port: String,
+    metrics_port: String,
+    model_dir: Option<String>,
+}
+
+impl Listen {
+    /// A server on this port; the embedded model is provisioned unless the user has named a model server.
+    ///
+    /// # Errors
+    /// When the model cannot be provisioned, or no free port is left for the metrics.
+    pub fn on(port: u16, interrupt: &Interrupt) -> Result<Self> {
+        let elsewhere = ["LITELLM_BASE_URL", "PLATFORM__MODELS__EMBEDDED_DIR"]
+            .iter()
+            .any(|name| project::setting(name).is_some());
+        let model_dir = if elsewhere {
+            None
+        } else {
+            Some(text(&model::provision(interrupt)?)?)
+        };
+        Ok(Self {
+            port: port.to_string(),
+            metrics_port: pg::free_port()?.to_string(),
+            model_dir,
+        })
+    }
+}
+
+/// Writes `platform.env`: where the platform is, for people, scripts and the other commands.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_env_file(data: &DataDir, address: &str, urls: &Urls) -> Result<()> {
+    let pairs = std::iter::once(("PLATFORM_URL", address)).chain(urls.settings());
+    files::write_private(&data.join("platform.env"), &files::env_lines(pairs))
+}
+
+fn text(path: &Path) -> Result<String> {
+    path.to_str()
+        .map(str::to_owned)
+        .with_context(|| format!("{} is not valid UTF-8", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(dev_build: bool) -> State {
+        let dir = tempfile::tempdir().unwrap();
+        State {
+            dev_build,
+            ..State::load_or_create(dir.path()).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_token_uses_the_build_that_up_ran() {
+        assert_eq!(Which::default().build(&state(false)), Build::Release);
+        assert_eq!(Which::default().build(&state(true)), Build::Dev);
+        let release = Which {
+            release: true,
+            ..Which::default()
+        };
+        assert_eq!(release.build(&state(true)), Build::Release);
+        let dev = Which {
+            dev: true,
+            ..Which::default()
+        };
+        assert_eq!(dev.build(&state(false)), Build::Dev);
+    }
+
+    #[test]
+    fn the_env_file_names_the_address_and_every_role() {
+        let top = tempfile::tempdir().unwrap();
+        let data = DataDir::open(Some(&top.path().join("data dir"))).unwrap();
+        let urls = Urls {
+            app: "a".into(),
+            worker: "w".into(),
+            audit: "l".into(),
+            migration: Some("m".into()),
+        };
+        write_env_file(&data, "http://127.0.0.1:8000", &urls).unwrap();
+        let text = std::fs::read_to_string(data.join("platform.env")).unwrap();
+        let expected = "PLATFORM_URL=http://127.0.0.1:8000\nDATABASE_URL=a\nDATABASE_WORKER_URL=w\nDATABASE_AUDIT_URL=l\nDATABASE_MIGRATION_URL=m\n";
+        assert_eq!(text, expected);
+    }
+}

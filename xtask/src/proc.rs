@@ -1,0 +1,311 @@
+//! Children and signals: run a command to its end, hand its lines on, and stop it when the user stops us.
+//!
+//! Long-lived children (database, server) get process groups of their own, so that Ctrl-C on the terminal reaches
+//! only this program, which then stops them in order.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// The user asked us to stop (Ctrl-C, SIGTERM, or the terminal is gone).
+#[derive(Debug)]
+pub struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Counts the signals that ask this program to stop.
+#[derive(Clone, Default)]
+pub struct Interrupt(Arc<AtomicUsize>);
+
+impl Interrupt {
+    /// Takes over SIGINT, SIGTERM and SIGHUP.
+    ///
+    /// # Errors
+    /// When the handlers cannot be installed.
+    pub fn install() -> Result<Self> {
+        let interrupt = Self::default();
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot install signal handlers")?;
+        let count = Arc::clone(&interrupt.0);
+        thread::spawn(move || {
+            for _ in &mut signals {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        Ok(interrupt)
+    }
+
+    /// How many times the user has asked us to stop.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// # Errors
+    /// [`Interrupted`] once the user has asked us to stop.
+    pub fn check(&self) -> Result<()> {
+        if self.count() > 0 {
+            Err(Interrupted.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sleeps briefly between two looks at something, unless the user stops us.
+    ///
+    /// # Errors
+    /// [`Interrupted`].
+    pub fn pause(&self, length: Duration) -> Result<()> {
+        self.check()?;
+        thread::sleep(length);
+        self.check()
+    }
+}
+
+/// Runs a command to its end on our own standard streams.
+///
+/// # Errors
+/// When it cannot be started, or [`Interrupted`], after it was stopped.
+pub fn run(command: &mut Command, interrupt: &Interrupt) -> Result<ExitStatus> {
+    interrupt.check()?;
+    let mut child = spawn(command)?;
+    wait(&mut child, interrupt)
+}
+
+/// Runs a command that must succeed.
+///
+/// # Errors
+/// As [`run`], and when it fails: `what` says in the message what it was for.
+pub fn run_ok(command: &mut Command, interrupt: &Interrupt, what: &str) -> Result<()> {
+    let status = run(command, interrupt)?;
+    if !status.success() {
+        bail!("{what} failed ({status})");
+    }
+    Ok(())
+}
+
+/// Runs a command and hands over each line of its standard output as it comes.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_lines(command: &mut Command, interrupt: &Interrupt, mut on_line: impl FnMut(&str)) -> Result<ExitStatus> {
+    interrupt.check()?;
+    let mut child = spawn(command.stdout(Stdio::piped()))?;
+    let stdout = child.stdout.take().context("a piped child has no standard output")?;
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    loop {
+        match lines.recv_timeout(Duration::from_millis(50)) {
+            Ok(line) => on_line(&line),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if interrupt.count() > 0 => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+    wait(&mut child, interrupt)
+}
+
+/// Runs a command that must succeed, and returns its standard output.
+///
+/// # Errors
+/// As [`run_ok`].
+pub fn capture(command: &mut Command, interrupt: &Interrupt, what: &str) -> Result<String> {
+    let mut output = String::new();
+    let status = run_lines(command, interrupt, |line| {
+        output.push_str(line);
+        output.push('\n');
+    })?;
+    if !status.success() {
+        bail!("{what} failed ({status})");
+    }
+    Ok(output)
+}
+
+/// Runs a short command that must succeed and keeps it quiet; its complaint becomes the error.
+///
+/// # Errors
+/// When it cannot be started, or fails.
+pub fn quiet(command: &mut Command, what: &str) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        bail!("{what} failed: {}", complaint.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Starts a command, naming the program when that fails.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn spawn(command: &mut Command) -> Result<Child> {
+    command
+        .spawn()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))
+}
+
+fn wait(child: &mut Child, interrupt: &Interrupt) -> Result<ExitStatus> {
+    let mut nap = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            interrupt.check()?;
+            return Ok(status);
+        }
+        if interrupt.count() > 0 {
+            stop(child, Signal::TERM, Duration::from_secs(10))?;
+            return Err(Interrupted.into());
+        }
+        thread::sleep(nap);
+        nap = (nap * 2).min(Duration::from_millis(40));
+    }
+}
+
+/// Asks a child to stop, waits for it, and kills it when it does not stop in time.
+///
+/// # Errors
+/// When the child cannot be waited for.
+pub fn stop(child: &mut Child, signal: Signal, grace: Duration) -> Result<ExitStatus> {
+    signal_process(child.id(), signal);
+    let deadline = Instant::now() + grace;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill()?;
+    Ok(child.wait()?)
+}
+
+/// Stops a process that is not our child, and waits until it is gone. True when it is.
+pub fn stop_foreign(pid: u32, signal: Signal, grace: Duration) -> bool {
+    for (signal, grace) in [(signal, grace), (Signal::KILL, Duration::from_secs(5))] {
+        signal_process(pid, signal);
+        let deadline = Instant::now() + grace;
+        while Instant::now() < deadline {
+            if !alive(pid) {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    !alive(pid)
+}
+
+/// Sends a signal; a process that is gone already is no error.
+pub fn signal_process(pid: u32, signal: Signal) {
+    if let Some(pid) = to_pid(pid) {
+        let _gone = kill_process(pid, signal);
+    }
+}
+
+/// Whether a process of this id exists, whoever owns it.
+pub fn alive(pid: u32) -> bool {
+    to_pid(pid).is_some_and(|pid| match test_kill_process(pid) {
+        Ok(()) => true,
+        Err(error) => error == rustix::io::Errno::PERM,
+    })
+}
+
+/// The command line of a process, its words joined by spaces; `None` when there is no such process.
+pub fn command_line(pid: u32) -> Option<String> {
+    if let Ok(mut file) = std::fs::File::open(format!("/proc/{pid}/cmdline")) {
+        let mut words = Vec::new();
+        file.read_to_end(&mut words).ok()?;
+        return Some(String::from_utf8_lossy(&words).replace('\0', " "));
+    }
+    let output = Command::new("ps")
+        .args(["-o", "command=", "-p", &pid.to_string()])
+        .output()
+        .ok()?;
+    let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (!line.is_empty()).then_some(line)
+}
+
+fn to_pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_command_is_an_error_that_says_what_it_was_for() {
+        let error = run_ok(&mut Command::new("false"), &Interrupt::default(), "counting valves").unwrap_err();
+        assert!(error.to_string().starts_with("counting valves failed"), "{error}");
+    }
+
+    #[test]
+    fn lines_arrive_in_order_and_complete() {
+        let mut seen = Vec::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", "printf 'one\\ntwo\\nthree'"]);
+        let status = run_lines(&mut command, &Interrupt::default(), |line| seen.push(line.to_owned())).unwrap();
+        assert!(status.success());
+        assert_eq!(seen, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn an_interrupt_stops_the_running_child() {
+        let interrupt = Interrupt::default();
+        let remote = interrupt.clone();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo started; exec sleep 600"]);
+        let begun = Instant::now();
+        let error = run_lines(&mut command, &interrupt, |_| {
+            remote.0.fetch_add(1, Ordering::SeqCst);
+        })
+        .unwrap_err();
+        assert!(error.is::<Interrupted>());
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "the child was waited for, not stopped"
+        );
+    }
+
+    #[test]
+    fn a_child_that_ignores_the_polite_signal_is_killed() {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "trap '' TERM; echo ready; while :; do sleep 600; done"])
+            .stdout(Stdio::piped());
+        let mut child = spawn(&mut command).unwrap();
+        let mut ready = [0; 6];
+        child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
+        let status = stop(&mut child, Signal::TERM, Duration::from_millis(50)).unwrap();
+        assert!(!status.success());
+        assert!(!alive(child.id()));
+    }
+
+    #[test]
+    fn our_own_command_line_is_found_and_a_dead_process_has_none() {
+        let own = command_line(std::process::id()).unwrap();
+        assert!(own.contains("xtask"), "{own}");
+        let mut child = spawn(&mut Command::new("true")).unwrap();
+        child.wait().unwrap();
+        assert!(!alive(child.id()));
+    }
+}

@@ -1,0 +1,261 @@
+//! `platform-server`: built by cargo, told by its environment, watched while it runs.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+
+use crate::proc::{self, Interrupt};
+use crate::{files, project};
+
+/// The server drains for up to 30 s; after that it is not going to.
+const DRAIN: Duration = Duration::from_secs(40);
+const READY_LIMIT: Duration = Duration::from_secs(180);
+
+/// Which build of the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// Optimized.
+    Release,
+    /// Quick to build.
+    Dev,
+}
+
+/// Builds the server where it is not fresh, showing cargo's own progress, and returns the program's path.
+///
+/// # Errors
+/// When the build fails.
+pub fn build(build: Build, interrupt: &Interrupt) -> Result<PathBuf> {
+    let mut cargo = project::cargo()?;
+    cargo.args([
+        "build",
+        "--package",
+        "platform-server",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    if build == Build::Release {
+        cargo.arg("--release");
+    }
+    let mut program = None;
+    let status = proc::run_lines(&mut cargo, interrupt, |line| {
+        program = executable(line).or_else(|| program.take())
+    })?;
+    if !status.success() {
+        bail!("the server does not build ({status})");
+    }
+    program.context("cargo built no program platform-server")
+}
+
+/// The path of the server's program, if this message of cargo announces it.
+fn executable(message: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let is_server = message.get("target")?.get("name")?.as_str()? == "platform-server";
+    let path = message.get("executable")?.as_str()?;
+    is_server.then(|| PathBuf::from(path))
+}
+
+/// The server's program and the environment that it is given beside the user's own.
+#[derive(Clone, Debug)]
+pub struct Server {
+    program: PathBuf,
+    settings: Vec<(String, String)>,
+}
+
+impl Server {
+    /// A server with these settings. One that the user has set in the environment is left to the user, except for
+    /// those in `fixed`.
+    pub fn new(program: PathBuf, fixed: &[(&str, &str)], defaults: &[(&str, &str)]) -> Self {
+        let users =
+            |name: &str| project::setting(name).is_some() || project::setting(&format!("{name}_FILE")).is_some();
+        Self {
+            program,
+            settings: merge(fixed, defaults, users),
+        }
+    }
+
+    /// A command of the server.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).stdin(Stdio::null());
+        for (name, value) in &self.settings {
+            // The server refuses NAME beside NAME_FILE; ours is the one that counts.
+            command.env(name, value).env_remove(format!("{name}_FILE"));
+        }
+        command
+    }
+
+    /// Starts API and worker, logging to `log`; `pid_file` remembers the process for the next run.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&self, log: &Path, pid_file: &Path) -> Result<Running> {
+        let file = OpenOptions::new().append(true).create(true).open(log);
+        let file = file.with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = self.command(&["all"]);
+        command.stdout(file.try_clone()?).stderr(file).process_group(0);
+        let child = proc::spawn(&mut command)?;
+        let running = Running {
+            child,
+            log: log.to_path_buf(),
+            pid_file: pid_file.to_path_buf(),
+        };
+        files::write_private(pid_file, &running.child.id().to_string())?;
+        Ok(running)
+    }
+
+    /// Waits until the server answers that it is ready.
+    ///
+    /// # Errors
+    /// When it stops instead, or takes too long.
+    pub fn wait_until_ready(&self, running: &mut Running, interrupt: &Interrupt) -> Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < READY_LIMIT {
+            running.check()?;
+            let mut probe = self.command(&["healthcheck"]);
+            if probe
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+            {
+                return running.check();
+            }
+            interrupt.pause(Duration::from_millis(100))?;
+        }
+        bail!(
+            "the server is not ready after {} s; its log is {}",
+            READY_LIMIT.as_secs(),
+            running.log.display()
+        )
+    }
+}
+
+/// A running server; dropping it drains and stops it.
+pub struct Running {
+    child: Child,
+    log: PathBuf,
+    pid_file: PathBuf,
+}
+
+impl Running {
+    /// # Errors
+    /// When the server has stopped by itself; the message ends with what it last logged.
+    pub fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!(
+                "the server stopped ({status}); {} ends with:\n{}",
+                self.log.display(),
+                files::tail(&self.log, 12)
+            ),
+        }
+    }
+
+    /// Stops the server: SIGTERM, so that it drains; a further interrupt of the user's cuts that short.
+    ///
+    /// # Errors
+    /// When the process cannot be waited for.
+    pub fn stop(&mut self, interrupt: &Interrupt) -> Result<ExitStatus> {
+        let asked = interrupt.count();
+        proc::signal_process(self.child.id(), Signal::TERM);
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if begun.elapsed() > DRAIN || interrupt.count() > asked {
+                self.child.kill()?;
+                return Ok(self.child.wait()?);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _stopped = proc::stop(&mut self.child, Signal::TERM, DRAIN);
+        let _gone = fs::remove_file(&self.pid_file);
+    }
+}
+
+/// Stops the server that a killed `up` left behind, if it is still there.
+///
+/// # Errors
+/// When it does not stop.
+pub fn stop_leftover(pid_file: &Path) -> Result<()> {
+    let Some(pid) = fs::read_to_string(pid_file)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+    else {
+        return Ok(());
+    };
+    let is_server = proc::command_line(pid).is_some_and(|line| line.contains("platform-server"));
+    if is_server && !proc::stop_foreign(pid, Signal::TERM, DRAIN) {
+        bail!("the server of an earlier run (process {pid}) does not stop: stop it, then try again");
+    }
+    let _gone = fs::remove_file(pid_file);
+    Ok(())
+}
+
+fn merge(fixed: &[(&str, &str)], defaults: &[(&str, &str)], users: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let defaults = defaults.iter().filter(|(name, _)| !users(name));
+    fixed
+        .iter()
+        .chain(defaults)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_messages_name_the_program() {
+        let ours = r#"{"reason":"compiler-artifact","target":{"name":"platform-server"},"executable":"/t/release/platform-server"}"#;
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"platform-server"},"executable":null}"#;
+        let other = r#"{"reason":"compiler-artifact","target":{"name":"xtask"},"executable":"/t/debug/xtask"}"#;
+        assert_eq!(executable(ours).unwrap(), Path::new("/t/release/platform-server"));
+        assert_eq!(executable(library), None);
+        assert_eq!(executable(other), None);
+        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
+    }
+
+    #[test]
+    fn the_users_own_settings_are_left_alone() {
+        let merged = merge(
+            &[("PORT", "1")],
+            &[("SECRET_KEY", "ours"), ("MODE", "development")],
+            |name| name == "SECRET_KEY" || name == "PORT",
+        );
+        assert_eq!(
+            merged,
+            [
+                ("PORT".to_owned(), "1".to_owned()),
+                ("MODE".to_owned(), "development".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn a_process_that_is_not_the_server_is_not_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid_file = dir.path().join("server.pid");
+        let mut sleeper = proc::spawn(Command::new("sleep").arg("600")).unwrap();
+        fs::write(&pid_file, sleeper.id().to_string()).unwrap();
+        stop_leftover(&pid_file).unwrap();
+        assert!(
+            sleeper.try_wait().unwrap().is_none(),
+            "a stranger's process was stopped"
+        );
+        assert!(!pid_file.exists());
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+    }
+}

