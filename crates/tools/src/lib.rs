@@ -3,3 +3,4 @@
 pub mod error;
 pub mod gateway;
 pub mod ingest;
+pub mod retrieval;
