@@ -60,7 +60,12 @@ impl HybridSearch {
         }
         let degraded = vector.is_err();
         let (near, lexical) = self.candidates(scope, query, vector.ok(), within).await?;
-        Ok(self.rank(query, near, lexical, top_k, degraded))
+        let (hits, answerable) = self.rank(query, fuse(near, lexical, &self.params), top_k);
+        Ok(Retrieval {
+            hits,
+            degraded,
+            answerable,
+        })
     }
 
     async fn embed(&self, query: &str) -> Result<Vec<f32>, ModelError> {
@@ -98,23 +103,13 @@ impl HybridSearch {
         Ok((near, lexical))
     }
 
-    fn rank(
-        &self,
-        query: &str,
-        near: Vec<RankedPassage>,
-        lexical: Vec<RankedPassage>,
-        top_k: usize,
-        degraded: bool,
-    ) -> Retrieval {
-        let fused = fuse(near, lexical, &self.params);
+    /// The best of what was found, and whether it answers.
+    fn rank(&self, query: &str, fused: Vec<Fused>, top_k: usize) -> (Vec<Hit>, bool) {
         let terms = QueryTerms::of(query, fused.iter().map(|one| &one.passage));
         let chosen = select(page_aggregate(fused, &self.params), top_k, &self.params);
         let evidence = weigh(&terms, &chosen, &self.params);
-        Retrieval {
-            hits: chosen.into_iter().map(|one| hit(one, evidence.confidence)).collect(),
-            degraded,
-            answerable: evidence.answerable,
-        }
+        let hits = chosen.into_iter().map(|one| hit(one, evidence.confidence)).collect();
+        (hits, evidence.answerable)
     }
 }
 
