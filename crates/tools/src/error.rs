@@ -121,6 +121,9 @@ pub enum IngestError {
     /// The database failed.
     #[error("the document could not be recorded")]
     Store(#[from] StoreError),
+    /// The tenant has these bytes already, classified higher than the uploader may see.
+    #[error("the tenant has the same document above the uploader's clearance")]
+    Withheld,
     /// Only a user uploads; the worker and the system do not.
     #[error("an upload needs a user")]
     NoUser,
@@ -133,6 +136,7 @@ impl Classify for IngestError {
             Self::UnsupportedType => ErrorKind::UnsupportedType,
             Self::Blob(source) => source.kind(),
             Self::Store(source) => source.kind(),
+            Self::Withheld => ErrorKind::Forbidden,
             Self::NoUser => ErrorKind::Internal,
         }
     }
@@ -146,6 +150,7 @@ impl Classify for IngestError {
             ),
             Self::Blob(source) => source.public_detail(),
             Self::Store(source) => source.public_detail(),
+            Self::Withheld => Some("You may not store this file.".to_owned()),
             Self::NoUser => None,
         }
     }
