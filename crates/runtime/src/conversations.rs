@@ -5,9 +5,7 @@ use crate::services::Conversations;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::authorized::Authorized;
-use domain::command::{
-    CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation,
-};
+use domain::command::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
 use domain::conversation::{Conversation, Message};
 use domain::ids::{ChunkId, ConversationId};
 use domain::page::Page;

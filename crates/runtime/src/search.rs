@@ -50,11 +50,7 @@ pub(crate) fn rag_search(call_id: &str, query: &str, top_k: u32, filters: &Searc
 }
 
 /// Calls `rag_search` and takes its passages.
-pub(crate) async fn retrieve(
-    tools: &dyn ToolGateway,
-    permit: &Permit,
-    call: ToolCall,
-) -> Result<Retrieval, ToolError> {
+pub(crate) async fn retrieve(tools: &dyn ToolGateway, permit: &Permit, call: ToolCall) -> Result<Retrieval, ToolError> {
     match tools.invoke(permit, call).await? {
         ToolResult::Retrieval(retrieval) => Ok(retrieval),
         ToolResult::Text { .. } | ToolResult::Documents(_) | ToolResult::Memories(_) => Err(ToolError::Unknown),

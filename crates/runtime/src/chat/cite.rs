@@ -185,7 +185,10 @@ mod tests {
     #[test]
     fn a_verbatim_quote_is_quoted_verbatim() {
         let content = "Intro. The casing bolts get 480 Nm in three steps. Outro.";
-        assert_eq!(quote(content, "> \"The casing bolts get 480 Nm in three steps.\""), "The casing bolts get 480 Nm in three steps.");
+        assert_eq!(
+            quote(content, "> \"The casing bolts get 480 Nm in three steps.\""),
+            "The casing bolts get 480 Nm in three steps."
+        );
         assert_eq!(quote("ä".repeat(400).as_str(), "x").chars().count(), MAX_QUOTE + 1);
     }
 }

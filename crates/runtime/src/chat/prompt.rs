@@ -134,14 +134,14 @@ pub fn contained(text: &str) -> Cow<'_, str> {
 }
 
 fn attribute(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).map(|c| if matches!(c, '"' | '<' | '>') { '\'' } else { c }).collect()
+    text.chars().filter(|c| !c.is_control()).map(|c| if matches!(c, '"' | '<') { '\'' } else { c }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::ids::{ChunkId, ConversationId, DocumentId, MemoryId, MessageId};
     use domain::conversation::MessageStatus;
+    use domain::ids::{ChunkId, ConversationId, DocumentId, MemoryId, MessageId};
     use domain::role::Classification;
     use domain::search::Passage;
     use domain::time::Timestamp;
