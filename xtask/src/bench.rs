@@ -48,17 +48,10 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
 }
 
 fn choose<'a>(benches: &'a [Bench], name: Option<&str>) -> Result<Vec<&'a Bench>> {
-    let chosen: Vec<_> = benches
-        .iter()
-        .filter(|bench| name.is_none_or(|name| bench.name == name))
-        .collect();
+    let chosen: Vec<_> = benches.iter().filter(|bench| name.is_none_or(|name| bench.name == name)).collect();
     if chosen.is_empty() {
         let known: Vec<_> = benches.iter().map(|bench| bench.name).collect();
-        let known = if known.is_empty() {
-            "none yet".to_owned()
-        } else {
-            known.join(", ")
-        };
+        let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
         bail!("there is no benchmark {} (known: {known})", name.unwrap_or("at all"));
     }
     Ok(chosen)
@@ -70,11 +63,7 @@ mod tests {
 
     #[test]
     fn an_unknown_benchmark_is_answered_with_the_known_ones() {
-        let benches = [Bench {
-            name: "search",
-            measures: "hybrid search",
-            cargo: &["bench"],
-        }];
+        let benches = [Bench { name: "search", measures: "hybrid search", cargo: &["bench"] }];
         assert_eq!(choose(&benches, None).unwrap().len(), 1);
         assert_eq!(choose(&benches, Some("search")).unwrap().len(), 1);
         let error = choose(&benches, Some("saerch")).err().unwrap().to_string();

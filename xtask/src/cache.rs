@@ -24,8 +24,7 @@ pub fn dir(reader: Option<&RunAs>) -> Result<PathBuf> {
         dir = PathBuf::from(SHARED);
     }
     files::create_dir(&dir, 0o755).context("set PLATFORM_CACHE_DIR to a directory that can be written")?;
-    dir.canonicalize()
-        .with_context(|| format!("cannot resolve {}", dir.display()))
+    dir.canonicalize().with_context(|| format!("cannot resolve {}", dir.display()))
 }
 
 fn choose(setting: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
@@ -58,15 +57,9 @@ mod tests {
         let all = |name: &str| Some(format!("/{name}"));
         assert_eq!(choose(all).unwrap(), Path::new("/PLATFORM_CACHE_DIR"));
         let no_own = |name: &str| (name != "PLATFORM_CACHE_DIR").then(|| format!("/{name}"));
-        assert_eq!(
-            choose(no_own).unwrap(),
-            Path::new("/XDG_CACHE_HOME/plant-agent-platform")
-        );
+        assert_eq!(choose(no_own).unwrap(), Path::new("/XDG_CACHE_HOME/plant-agent-platform"));
         let home = |name: &str| (name == "HOME").then(|| "/home/eva".to_owned());
-        assert_eq!(
-            choose(home).unwrap(),
-            Path::new("/home/eva/.cache/plant-agent-platform")
-        );
+        assert_eq!(choose(home).unwrap(), Path::new("/home/eva/.cache/plant-agent-platform"));
         assert_eq!(choose(|_| None), None);
     }
 

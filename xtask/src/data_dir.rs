@@ -38,9 +38,7 @@ impl DataDir {
             None => project::root()?.join(".data"),
         };
         files::create_dir(&path, 0o755)?;
-        let path = path
-            .canonicalize()
-            .with_context(|| format!("cannot resolve {}", path.display()))?;
+        let path = path.canonicalize().with_context(|| format!("cannot resolve {}", path.display()))?;
         files::create_dir(&path.join("logs"), 0o755)?;
         Ok(Self { path })
     }
@@ -147,10 +145,7 @@ mod tests {
         let (_top, dir) = data_dir("with a space");
         let _first = dir.claim_for_up(&Interrupt::default()).unwrap();
         let error = dir.claim_for_up(&Interrupt::default()).err().unwrap().to_string();
-        assert!(
-            error.contains("--data-dir") && error.contains(&std::process::id().to_string()),
-            "{error}"
-        );
+        assert!(error.contains("--data-dir") && error.contains(&std::process::id().to_string()), "{error}");
         assert!(!error.contains('\n'));
     }
 

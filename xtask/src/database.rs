@@ -113,14 +113,7 @@ impl Drop for Guests {
 impl Database {
     /// The user's own database.
     pub fn given(urls: Urls) -> Self {
-        Self {
-            urls,
-            ours: true,
-            guests: None,
-            cluster: None,
-            _claim: None,
-            _visit: None,
-        }
+        Self { urls, ours: true, guests: None, cluster: None, _claim: None, _visit: None }
     }
 
     /// Starts the embedded server in a data directory that the caller has claimed.
@@ -131,24 +124,13 @@ impl Database {
         let programs = Programs::provision(interrupt)?;
         let pgdata = data.pgdata(programs.run_as())?;
         let log = data.join("logs").join("postgres.log");
-        let place = Place {
-            pgdata: &pgdata,
-            log: &log,
-            password: &state.superuser_password,
-        };
+        let place = Place { pgdata: &pgdata, log: &log, password: &state.superuser_password };
         let cluster = Cluster::start(&programs, place, Purpose::Lasting, state.database_port, interrupt)?;
         cluster.ensure_database(NAME)?;
         state.database_port = Some(cluster.port());
         state.save(data.path())?;
         let urls = Urls::embedded(state, cluster.port());
-        Ok(Self {
-            urls,
-            ours: true,
-            guests: None,
-            cluster: Some(cluster),
-            _claim: None,
-            _visit: None,
-        })
+        Ok(Self { urls, ours: true, guests: None, cluster: Some(cluster), _claim: None, _visit: None })
     }
 
     /// The embedded server as it runs, or started for the length of this command (`who`).
@@ -179,9 +161,7 @@ impl Database {
     fn visit(data: &DataDir) -> Result<Option<Self>> {
         let running = || {
             let pgdata = fs::canonicalize(data.join("pg")).ok()?;
-            Postmaster::find(&pgdata)
-                .filter(|server| server.ready && data.join("platform.env").is_file())?
-                .port
+            Postmaster::find(&pgdata).filter(|server| server.ready && data.join("platform.env").is_file())?.port
         };
         if running().is_none() {
             return Ok(None);
@@ -190,14 +170,7 @@ impl Database {
         visit.lock_shared()?;
         let Some(port) = running() else { return Ok(None) };
         let urls = Urls::embedded(&State::load_or_create(data.path())?, port);
-        Ok(Some(Self {
-            urls,
-            ours: false,
-            guests: None,
-            cluster: None,
-            _claim: None,
-            _visit: Some(visit),
-        }))
+        Ok(Some(Self { urls, ours: false, guests: None, cluster: None, _claim: None, _visit: Some(visit) }))
     }
 
     /// Whether the embedded server has stopped by itself.
@@ -221,12 +194,7 @@ mod tests {
     use super::*;
 
     fn with<'a>(known: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Result<Option<String>> + 'a {
-        |name| {
-            Ok(known
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned()))
-        }
+        |name| Ok(known.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
@@ -236,38 +204,20 @@ mod tests {
 
     #[test]
     fn a_missing_companion_is_named() {
-        let error = Urls::choose(with(&[("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w")]))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("DATABASE_AUDIT_URL") && error.contains("platform_auditor"),
-            "{error}"
-        );
+        let error = Urls::choose(with(&[("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w")])).unwrap_err().to_string();
+        assert!(error.contains("DATABASE_AUDIT_URL") && error.contains("platform_auditor"), "{error}");
     }
 
     #[test]
     fn a_given_database_without_its_owner_cannot_be_migrated() {
-        let known = [
-            ("DATABASE_URL", "a"),
-            ("DATABASE_WORKER_URL", "w"),
-            ("DATABASE_AUDIT_URL", "l"),
-        ];
-        let error = Urls::choose(with(&known))
-            .unwrap()
-            .unwrap()
-            .require_migration()
-            .unwrap_err()
-            .to_string();
+        let known = [("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w"), ("DATABASE_AUDIT_URL", "l")];
+        let error = Urls::choose(with(&known)).unwrap().unwrap().require_migration().unwrap_err().to_string();
         assert!(error.contains("DATABASE_MIGRATION_URL"), "{error}");
     }
 
     #[test]
     fn a_given_database_keeps_keeps_all_its_urls() {
-        let known = [
-            ("DATABASE_URL", "a"),
-            ("DATABASE_WORKER_URL", "w"),
-            ("DATABASE_AUDIT_URL", "l"),
-        ];
+        let known = [("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w"), ("DATABASE_AUDIT_URL", "l")];
         let urls = Urls::choose(with(&known)).unwrap().unwrap();
         assert_eq!(urls.settings(), known);
     }
@@ -277,10 +227,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = State::load_or_create(dir.path()).unwrap();
         let urls = Urls::embedded(&state, 5432);
-        assert_eq!(
-            urls.app,
-            format!("postgres://platform_app:{}@127.0.0.1:5432/platform", state.app_password)
-        );
+        assert_eq!(urls.app, format!("postgres://platform_app:{}@127.0.0.1:5432/platform", state.app_password));
         assert!(urls.migration.unwrap().contains("postgres:"));
         assert_ne!(urls.worker, urls.audit);
     }

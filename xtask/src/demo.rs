@@ -9,12 +9,7 @@ use crate::seed;
 use crate::server::Server;
 use crate::token::{self, Bearer, Role};
 
-const BEARER: Bearer<'static> = Bearer {
-    tenant: "demo",
-    user: "demo-user",
-    role: Role::User,
-    ttl: "12h",
-};
+const BEARER: Bearer<'static> = Bearer { tenant: "demo", user: "demo-user", role: Role::User, ttl: "12h" };
 const QUESTION: &str = "What torque do the gland nuts of the feedwater pump P-101 get?";
 
 /// Seeds the sample plant, waits for its documents, asks the question, and prints address, token and next command.
@@ -25,11 +20,7 @@ pub fn present(server: &Server, address: &str, interrupt: &Interrupt) -> Result<
     proc::run_ok(&mut seed::command(server, None)?, interrupt, "seeding the sample plant")?;
     ingest(server, interrupt)?;
     println!("\nQuestion: {QUESTION}\n");
-    proc::run_ok(
-        &mut server.command(&["dev", "ask", "--question", QUESTION]),
-        interrupt,
-        "asking the question",
-    )?;
+    proc::run_ok(&mut server.command(&["dev", "ask", "--question", QUESTION]), interrupt, "asking the question")?;
     let token = token::issue(server, BEARER, interrupt)?;
     println!("{}", next_steps(address, &token));
     Ok(())
@@ -40,9 +31,9 @@ fn ingest(server: &Server, interrupt: &Interrupt) -> Result<()> {
     let mut progress = None;
     let mut wait = server.command(&["dev", "wait"]);
     let status = proc::run_lines(&mut wait, interrupt, |line| match counts(line) {
-        Some((done, total)) => progress
-            .get_or_insert_with(|| Progress::steps("ingesting the documents", total))
-            .set(done),
+        Some((done, total)) => {
+            progress.get_or_insert_with(|| Progress::steps("ingesting the documents", total)).set(done)
+        }
         None => println!("{line}"),
     })?;
     if let Some(progress) = progress {

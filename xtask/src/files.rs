@@ -1,9 +1,9 @@
 //! Small habits with files: private ones, whole ones, and values for a shell.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -15,11 +15,7 @@ pub fn write_private(path: &Path, content: &str) -> Result<()> {
     let part = path.with_extension("part");
     let _absent = fs::remove_file(&part);
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&part)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
         file.write_all(content.as_bytes())?;
         file.sync_all()?;
         fs::rename(&part, path)
@@ -53,7 +49,7 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
 /// When the machine has no source of randomness.
 pub fn random_secret() -> Result<String> {
     let mut bytes = [0; 32];
-    fs::File::open("/dev/urandom")
+    File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bytes))
         .context("cannot read /dev/urandom")?;
     Ok(hex::encode(bytes))
@@ -61,10 +57,7 @@ pub fn random_secret() -> Result<String> {
 
 /// `NAME=value` lines that a shell sources and `docker --env-file` reads: quoted only where a shell would stumble.
 pub fn env_lines<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    pairs
-        .into_iter()
-        .map(|(name, value)| format!("{name}={}\n", shell_quoted(value)))
-        .collect()
+    pairs.into_iter().map(|(name, value)| format!("{name}={}\n", shell_quoted(value))).collect()
 }
 
 fn shell_quoted(value: &str) -> String {
@@ -75,12 +68,38 @@ fn shell_quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 
-/// The last `count` lines of a text file, for an error message; empty when there is no such file.
-pub fn tail(path: &Path, count: usize) -> String {
-    let bytes = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
+/// A log that is appended to; remembers where this run's part of it begins.
+#[derive(Clone, Debug)]
+pub struct Log {
+    path: PathBuf,
+    start: u64,
+}
+
+impl Log {
+    /// Opens a log for appending, for this run.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn open(path: &Path) -> Result<(Self, File)> {
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+        let start = file.metadata()?.len();
+        Ok((Self { path: path.to_path_buf(), start }, file))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The last `count` lines of this run, for an error message.
+    pub fn tail(&self, count: usize) -> String {
+        let bytes = fs::read(&self.path).unwrap_or_default();
+        let start = usize::try_from(self.start).unwrap_or_default();
+        let text = String::from_utf8_lossy(bytes.get(start..).unwrap_or_default());
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(count)..].join("\n")
+    }
 }
 
 #[cfg(test)]
@@ -96,15 +115,8 @@ mod tests {
             ("NASTY", nasty),
             ("EMPTY", ""),
         ]);
-        assert!(
-            text.contains("PLAIN=postgres://platform_app:0a1b@127.0.0.1:5432/platform\n"),
-            "{text}"
-        );
-        let output = Command::new("sh")
-            .arg("-c")
-            .arg(format!("{text}printf %s \"$NASTY\""))
-            .output()
-            .unwrap();
+        assert!(text.contains("PLAIN=postgres://platform_app:0a1b@127.0.0.1:5432/platform\n"), "{text}");
+        let output = Command::new("sh").arg("-c").arg(format!("{text}printf %s \"$NASTY\"")).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), nasty);
     }
 
@@ -127,12 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_of_a_short_file_is_the_file() {
+    fn the_tail_of_a_log_is_of_this_run_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        fs::write(&path, "a\nb\nc\n").unwrap();
-        assert_eq!(tail(&path, 2), "b\nc");
-        assert_eq!(tail(&path, 9), "a\nb\nc");
-        assert_eq!(tail(&dir.path().join("absent"), 9), "");
+        fs::write(&path, "earlier\n").unwrap();
+        let (log, mut file) = Log::open(&path).unwrap();
+        assert_eq!(log.tail(9), "");
+        file.write_all(b"a\nb\nc\n").unwrap();
+        assert_eq!(log.tail(2), "b\nc");
+        assert_eq!(log.tail(9), "a\nb\nc");
     }
 }

@@ -2,11 +2,7 @@
 //!
 //! This program provisions (embedded database, embedding model, server binary) and supervises; whatever needs the
 //! database or HTTP it asks of `platform-server`, so that it builds in seconds and stays dull.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line program talks on its standard streams"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program talks on its standard streams")]
 #![expect(
     clippy::disallowed_methods,
     reason = "xtask runs before there is a server: it reads the user's environment itself"
@@ -42,11 +38,7 @@ use clap::{Parser, Subcommand};
 use crate::proc::{Interrupt, Interrupted};
 
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    about = "The project's own commands."
-)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's own commands.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -60,10 +60,7 @@ impl Platform {
             Some(urls) => Database::given(urls),
             None => Database::borrow(&data, who, interrupt)?,
         };
-        let platform = Self {
-            server: server_for(program, &data, &state, &database.urls, None)?,
-            database,
-        };
+        let platform = Self { server: server_for(program, &data, &state, &database.urls, None)?, database };
         if platform.database.ours && platform.database.urls.migration.is_some() {
             platform.migrate(interrupt)?;
         }
@@ -104,12 +101,7 @@ pub fn server_for(
     if let Some(listen) = listen {
         fixed.push(("PLATFORM__SERVER__PORT", &listen.port));
         defaults.push(("PLATFORM__SERVER__METRICS_PORT", &listen.metrics_port));
-        defaults.extend(
-            listen
-                .model_dir
-                .as_deref()
-                .map(|dir| ("PLATFORM__MODELS__EMBEDDED_DIR", dir)),
-        );
+        defaults.extend(listen.model_dir.as_deref().map(|dir| ("PLATFORM__MODELS__EMBEDDED_DIR", dir)));
     }
     Ok(Server::new(program, &fixed, &defaults))
 }
@@ -128,19 +120,10 @@ impl Listen {
     /// # Errors
     /// When the model cannot be provisioned, or no free port is left for the metrics.
     pub fn on(port: u16, interrupt: &Interrupt) -> Result<Self> {
-        let elsewhere = ["LITELLM_BASE_URL", "PLATFORM__MODELS__EMBEDDED_DIR"]
-            .iter()
-            .any(|name| project::setting(name).is_some());
-        let model_dir = if elsewhere {
-            None
-        } else {
-            Some(text(&model::provision(interrupt)?)?)
-        };
-        Ok(Self {
-            port: port.to_string(),
-            metrics_port: pg::free_port()?.to_string(),
-            model_dir,
-        })
+        let elsewhere =
+            ["LITELLM_BASE_URL", "PLATFORM__MODELS__EMBEDDED_DIR"].iter().any(|name| project::setting(name).is_some());
+        let model_dir = if elsewhere { None } else { Some(text(&model::provision(interrupt)?)?) };
+        Ok(Self { port: port.to_string(), metrics_port: pg::free_port()?.to_string(), model_dir })
     }
 }
 
@@ -154,9 +137,7 @@ pub fn write_env_file(data: &DataDir, address: &str, urls: &Urls) -> Result<()> 
 }
 
 fn text(path: &Path) -> Result<String> {
-    path.to_str()
-        .map(str::to_owned)
-        .with_context(|| format!("{} is not valid UTF-8", path.display()))
+    path.to_str().map(str::to_owned).with_context(|| format!("{} is not valid UTF-8", path.display()))
 }
 
 #[cfg(test)]
@@ -165,25 +146,16 @@ mod tests {
 
     fn state(dev_build: bool) -> State {
         let dir = tempfile::tempdir().unwrap();
-        State {
-            dev_build,
-            ..State::load_or_create(dir.path()).unwrap()
-        }
+        State { dev_build, ..State::load_or_create(dir.path()).unwrap() }
     }
 
     #[test]
     fn a_token_uses_the_build_that_up_ran() {
         assert_eq!(Which::default().build(&state(false)), Build::Release);
         assert_eq!(Which::default().build(&state(true)), Build::Dev);
-        let release = Which {
-            release: true,
-            ..Which::default()
-        };
+        let release = Which { release: true, ..Which::default() };
         assert_eq!(release.build(&state(true)), Build::Release);
-        let dev = Which {
-            dev: true,
-            ..Which::default()
-        };
+        let dev = Which { dev: true, ..Which::default() };
         assert_eq!(dev.build(&state(false)), Build::Dev);
     }
 
@@ -191,12 +163,7 @@ mod tests {
     fn the_env_file_names_the_address_and_every_role() {
         let top = tempfile::tempdir().unwrap();
         let data = DataDir::open(Some(&top.path().join("data dir"))).unwrap();
-        let urls = Urls {
-            app: "a".into(),
-            worker: "w".into(),
-            audit: "l".into(),
-            migration: Some("m".into()),
-        };
+        let urls = Urls { app: "a".into(), worker: "w".into(), audit: "l".into(), migration: Some("m".into()) };
         write_env_file(&data, "http://127.0.0.1:8000", &urls).unwrap();
         let text = std::fs::read_to_string(data.join("platform.env")).unwrap();
         let expected = "PLATFORM_URL=http://127.0.0.1:8000\nDATABASE_URL=a\nDATABASE_WORKER_URL=w\nDATABASE_AUDIT_URL=l\nDATABASE_MIGRATION_URL=m\n";

@@ -3,6 +3,7 @@
 //! Long-lived children (database, server) get process groups of their own, so that Ctrl-C on the terminal reaches
 //! only this program, which then stops them in order.
 
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -57,11 +58,7 @@ impl Interrupt {
     /// # Errors
     /// [`Interrupted`] once the user has asked us to stop.
     pub fn check(&self) -> Result<()> {
-        if self.count() > 0 {
-            Err(Interrupted.into())
-        } else {
-            Ok(())
-        }
+        if self.count() > 0 { Err(Interrupted.into()) } else { Ok(()) }
     }
 
     /// Sleeps briefly between two looks at something, unless the user stops us.
@@ -161,9 +158,7 @@ pub fn quiet(command: &mut Command, what: &str) -> Result<String> {
 /// # Errors
 /// When it cannot be started.
 pub fn spawn(command: &mut Command) -> Result<Child> {
-    command
-        .spawn()
-        .with_context(|| format!("cannot start {}", command.get_program().display()))
+    command.spawn().with_context(|| format!("cannot start {}", command.get_program().display()))
 }
 
 fn wait(child: &mut Child, interrupt: &Interrupt) -> Result<ExitStatus> {
@@ -221,25 +216,29 @@ pub fn signal_process(pid: u32, signal: Signal) {
     }
 }
 
-/// Whether a process of this id exists, whoever owns it.
+/// Whether a process of this id runs, whoever owns it. One that has ended counts as gone even while nobody has
+/// collected its status, as happens in containers whose first process does not.
 pub fn alive(pid: u32) -> bool {
-    to_pid(pid).is_some_and(|pid| match test_kill_process(pid) {
+    let exists = to_pid(pid).is_some_and(|pid| match test_kill_process(pid) {
         Ok(()) => true,
         Err(error) => error == rustix::io::Errno::PERM,
-    })
+    });
+    exists && !fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_zombie(&stat))
+}
+
+/// The state follows the program's name, which stands in parentheses and may itself contain some.
+fn is_zombie(stat: &str) -> bool {
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
 /// The command line of a process, its words joined by spaces; `None` when there is no such process.
 pub fn command_line(pid: u32) -> Option<String> {
-    if let Ok(mut file) = std::fs::File::open(format!("/proc/{pid}/cmdline")) {
+    if let Ok(mut file) = File::open(format!("/proc/{pid}/cmdline")) {
         let mut words = Vec::new();
         file.read_to_end(&mut words).ok()?;
         return Some(String::from_utf8_lossy(&words).replace('\0', " "));
     }
-    let output = Command::new("ps")
-        .args(["-o", "command=", "-p", &pid.to_string()])
-        .output()
-        .ok()?;
+    let output = Command::new("ps").args(["-o", "command=", "-p", &pid.to_string()]).output().ok()?;
     let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     (!line.is_empty()).then_some(line)
 }
@@ -280,18 +279,13 @@ mod tests {
         })
         .unwrap_err();
         assert!(error.is::<Interrupted>());
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "the child was waited for, not stopped"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(60), "the child was waited for, not stopped");
     }
 
     #[test]
     fn a_child_that_ignores_the_polite_signal_is_killed() {
         let mut command = Command::new("sh");
-        command
-            .args(["-c", "trap '' TERM; echo ready; while :; do sleep 600; done"])
-            .stdout(Stdio::piped());
+        command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 600; done"]).stdout(Stdio::piped());
         let mut child = spawn(&mut command).unwrap();
         let mut ready = [0; 6];
         child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
@@ -301,11 +295,22 @@ mod tests {
     }
 
     #[test]
-    fn our_own_command_line_is_found_and_a_dead_process_has_none() {
+    fn our_own_command_line_is_found() {
         let own = command_line(std::process::id()).unwrap();
         assert!(own.contains("xtask"), "{own}");
+        assert!(alive(std::process::id()));
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_gone_even_before_its_status_is_collected() {
         let mut child = spawn(&mut Command::new("true")).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while alive(child.id()) {
+            assert!(Instant::now() < deadline, "an ended child still counts as alive");
+            thread::yield_now();
+        }
         child.wait().unwrap();
         assert!(!alive(child.id()));
+        assert!(is_zombie("7 (a) (b)) Z 1 7") && !is_zombie("7 (a) Z b) S 1 7"));
     }
 }

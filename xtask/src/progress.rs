@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::time::Instant;
 
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
 /// One thing that takes a while.
 pub struct Progress {
@@ -16,8 +16,8 @@ pub struct Progress {
 impl Progress {
     /// A transfer of about `bytes` bytes.
     pub fn bytes(what: &str, bytes: u64) -> Self {
-        let begun = Self::plain(&format!("{what} ({})", HumanBytes(bytes)));
-        begun.with_bar(what, bytes, "{msg} [{bar:30}] {bytes}/{total_bytes} {eta}")
+        let begun = Self::plain(&format!("{what} ({})", DecimalBytes(bytes)));
+        begun.with_bar(what, bytes, "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {eta}")
     }
 
     /// Something of `total` steps.
@@ -29,11 +29,7 @@ impl Progress {
         if !std::io::stderr().is_terminal() {
             eprintln!("{what} …");
         }
-        Self {
-            what: what.to_owned(),
-            begun: Instant::now(),
-            bar: None,
-        }
+        Self { what: what.to_owned(), begun: Instant::now(), bar: None }
     }
 
     fn with_bar(mut self, what: &str, total: u64, template: &str) -> Self {

@@ -14,10 +14,7 @@ use anyhow::{Context, Result, bail};
 /// When the package's directory has no parent, which cannot happen in a checkout.
 pub fn root() -> Result<PathBuf> {
     let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    package
-        .parent()
-        .map(Path::to_path_buf)
-        .context("xtask is not inside a checkout")
+    package.parent().map(Path::to_path_buf).context("xtask is not inside a checkout")
 }
 
 /// A `cargo` command in the root of the checkout, of the toolchain that runs this program.

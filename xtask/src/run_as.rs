@@ -36,9 +36,7 @@ impl RunAs {
     }
 
     fn choose(passwd: &str) -> Option<Self> {
-        ["postgres", "nobody"]
-            .iter()
-            .find_map(|wanted| passwd.lines().find_map(|line| Self::parse(line, wanted)))
+        ["postgres", "nobody"].iter().find_map(|wanted| passwd.lines().find_map(|line| Self::parse(line, wanted)))
     }
 
     fn parse(line: &str, wanted: &str) -> Option<Self> {
@@ -46,11 +44,7 @@ impl RunAs {
         let name = fields.next().filter(|name| *name == wanted)?;
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
-        Some(Self {
-            name: name.to_owned(),
-            uid,
-            gid,
-        })
+        Some(Self { name: name.to_owned(), uid, gid })
     }
 
     /// Makes a command run as this user, from a directory that it can enter.
@@ -70,9 +64,7 @@ impl RunAs {
     /// Whether this user may walk to `path`: every existing directory on the way lets them through.
     pub fn reaches(&self, path: &Path) -> bool {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        path.ancestors()
-            .filter_map(|dir| fs::metadata(dir).ok())
-            .all(|dir| self.may_enter(&dir))
+        path.ancestors().filter_map(|dir| fs::metadata(dir).ok()).all(|dir| self.may_enter(&dir))
     }
 
     fn may_enter(&self, dir: &fs::Metadata) -> bool {
@@ -105,11 +97,7 @@ mod tests {
 
     #[test]
     fn a_closed_directory_on_the_way_is_seen() {
-        let stranger = RunAs {
-            name: "stranger".into(),
-            uid: 4_000_001,
-            gid: 4_000_001,
-        };
+        let stranger = RunAs { name: "stranger".into(), uid: 4_000_001, gid: 4_000_001 };
         let top = tempfile::tempdir().unwrap();
         let inner = top.path().join("inner");
         fs::create_dir(&inner).unwrap();

@@ -27,11 +27,7 @@ pub struct Args {
 /// When the database cannot be reached or the tenant cannot be created.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let platform = Platform::borrow(&args.which, "seed", interrupt)?;
-    proc::run_ok(
-        &mut command(&platform.server, args.tenant.as_deref())?,
-        interrupt,
-        "seeding the tenant",
-    )?;
+    proc::run_ok(&mut command(&platform.server, args.tenant.as_deref())?, interrupt, "seeding the tenant")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -41,12 +37,8 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
 /// When the sample plant is not where it belongs in the checkout.
 pub fn command(server: &Server, tenant: Option<&str>) -> Result<Command> {
     let plant = plant()?;
-    let mut arguments = vec![
-        "dev",
-        "seed",
-        "--plant",
-        plant.to_str().context("the checkout's path is not valid UTF-8")?,
-    ];
+    let mut arguments =
+        vec!["dev", "seed", "--plant", plant.to_str().context("the checkout's path is not valid UTF-8")?];
     if let Some(slug) = tenant {
         arguments.extend(["--tenant", slug]);
     }

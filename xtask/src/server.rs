@@ -1,6 +1,6 @@
 //! `platform-server`: built by cargo, told by its environment, watched while it runs.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
+use crate::files::{self, Log};
 use crate::proc::{self, Interrupt};
-use crate::{files, project};
+use crate::project;
 
 /// The server drains for up to 30 s; after that it is not going to.
 const DRAIN: Duration = Duration::from_secs(40);
@@ -31,20 +32,12 @@ pub enum Build {
 /// When the build fails.
 pub fn build(build: Build, interrupt: &Interrupt) -> Result<PathBuf> {
     let mut cargo = project::cargo()?;
-    cargo.args([
-        "build",
-        "--package",
-        "platform-server",
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
+    cargo.args(["build", "--package", "platform-server", "--message-format", "json-render-diagnostics"]);
     if build == Build::Release {
         cargo.arg("--release");
     }
     let mut program = None;
-    let status = proc::run_lines(&mut cargo, interrupt, |line| {
-        program = executable(line).or_else(|| program.take())
-    })?;
+    let status = proc::run_lines(&mut cargo, interrupt, |line| program = executable(line).or_else(|| program.take()))?;
     if !status.success() {
         bail!("the server does not build ({status})");
     }
@@ -72,10 +65,7 @@ impl Server {
     pub fn new(program: PathBuf, fixed: &[(&str, &str)], defaults: &[(&str, &str)]) -> Self {
         let users =
             |name: &str| project::setting(name).is_some() || project::setting(&format!("{name}_FILE")).is_some();
-        Self {
-            program,
-            settings: merge(fixed, defaults, users),
-        }
+        Self { program, settings: merge(fixed, defaults, users) }
     }
 
     /// A command of the server.
@@ -94,16 +84,11 @@ impl Server {
     /// # Errors
     /// When it cannot be started.
     pub fn start(&self, log: &Path, pid_file: &Path) -> Result<Running> {
-        let file = OpenOptions::new().append(true).create(true).open(log);
-        let file = file.with_context(|| format!("cannot write {}", log.display()))?;
+        let (log, file) = Log::open(log)?;
         let mut command = self.command(&["all"]);
         command.stdout(file.try_clone()?).stderr(file).process_group(0);
         let child = proc::spawn(&mut command)?;
-        let running = Running {
-            child,
-            log: log.to_path_buf(),
-            pid_file: pid_file.to_path_buf(),
-        };
+        let running = Running { child, log, pid_file: pid_file.to_path_buf() };
         files::write_private(pid_file, &running.child.id().to_string())?;
         Ok(running)
     }
@@ -117,28 +102,19 @@ impl Server {
         while begun.elapsed() < READY_LIMIT {
             running.check()?;
             let mut probe = self.command(&["healthcheck"]);
-            if probe
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success())
-            {
+            if probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
                 return running.check();
             }
             interrupt.pause(Duration::from_millis(100))?;
         }
-        bail!(
-            "the server is not ready after {} s; its log is {}",
-            READY_LIMIT.as_secs(),
-            running.log.display()
-        )
+        bail!("the server is not ready after {} s; its log is {}", READY_LIMIT.as_secs(), running.log.path().display())
     }
 }
 
 /// A running server; dropping it drains and stops it.
 pub struct Running {
     child: Child,
-    log: PathBuf,
+    log: Log,
     pid_file: PathBuf,
 }
 
@@ -148,11 +124,9 @@ impl Running {
     pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!(
-                "the server stopped ({status}); {} ends with:\n{}",
-                self.log.display(),
-                files::tail(&self.log, 12)
-            ),
+            Some(status) => {
+                bail!("the server stopped ({status}); {} ends with:\n{}", self.log.path().display(), self.log.tail(12))
+            }
         }
     }
 
@@ -189,10 +163,7 @@ impl Drop for Running {
 /// # Errors
 /// When it does not stop.
 pub fn stop_leftover(pid_file: &Path) -> Result<()> {
-    let Some(pid) = fs::read_to_string(pid_file)
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-    else {
+    let Some(pid) = fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse().ok()) else {
         return Ok(());
     };
     let is_server = proc::command_line(pid).is_some_and(|line| line.contains("platform-server"));
@@ -205,11 +176,7 @@ pub fn stop_leftover(pid_file: &Path) -> Result<()> {
 
 fn merge(fixed: &[(&str, &str)], defaults: &[(&str, &str)], users: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     let defaults = defaults.iter().filter(|(name, _)| !users(name));
-    fixed
-        .iter()
-        .chain(defaults)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    fixed.iter().chain(defaults).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -229,18 +196,10 @@ mod tests {
 
     #[test]
     fn the_users_own_settings_are_left_alone() {
-        let merged = merge(
-            &[("PORT", "1")],
-            &[("SECRET_KEY", "ours"), ("MODE", "development")],
-            |name| name == "SECRET_KEY" || name == "PORT",
-        );
-        assert_eq!(
-            merged,
-            [
-                ("PORT".to_owned(), "1".to_owned()),
-                ("MODE".to_owned(), "development".to_owned())
-            ]
-        );
+        let merged = merge(&[("PORT", "1")], &[("SECRET_KEY", "ours"), ("MODE", "development")], |name| {
+            name == "SECRET_KEY" || name == "PORT"
+        });
+        assert_eq!(merged, [("PORT".to_owned(), "1".to_owned()), ("MODE".to_owned(), "development".to_owned())]);
     }
 
     #[test]
@@ -250,10 +209,7 @@ mod tests {
         let mut sleeper = proc::spawn(Command::new("sleep").arg("600")).unwrap();
         fs::write(&pid_file, sleeper.id().to_string()).unwrap();
         stop_leftover(&pid_file).unwrap();
-        assert!(
-            sleeper.try_wait().unwrap().is_none(),
-            "a stranger's process was stopped"
-        );
+        assert!(sleeper.try_wait().unwrap().is_none(), "a stranger's process was stopped");
         assert!(!pid_file.exists());
         sleeper.kill().unwrap();
         sleeper.wait().unwrap();

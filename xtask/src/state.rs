@@ -38,10 +38,7 @@ impl State {
         let path = data_dir.join(FILE);
         match fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text).with_context(|| {
-                format!(
-                    "{} is damaged: restore it, or start over in an empty --data-dir",
-                    path.display()
-                )
+                format!("{} is damaged: restore it, or start over in an empty --data-dir", path.display())
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let state = Self::fresh()?;

@@ -78,14 +78,8 @@ mod tests {
     fn everything_is_tested_unless_packages_are_chosen() {
         assert_eq!(cargo_arguments(&[]).join(" "), "test --all-features --workspace");
         let chosen = words("-p data isolation");
-        assert_eq!(
-            cargo_arguments(&chosen).join(" "),
-            "test --all-features -p data isolation"
-        );
+        assert_eq!(cargo_arguments(&chosen).join(" "), "test --all-features -p data isolation");
         let harness = words("-- -p");
-        assert_eq!(
-            cargo_arguments(&harness).join(" "),
-            "test --all-features --workspace -- -p"
-        );
+        assert_eq!(cargo_arguments(&harness).join(" "), "test --all-features --workspace -- -p");
     }
 }

@@ -68,12 +68,7 @@ pub struct Bearer<'a> {
 /// When the database cannot be reached, or the server refuses the tenant, the user or the time.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let platform = Platform::borrow(&args.which, "token", interrupt)?;
-    let bearer = Bearer {
-        tenant: &args.tenant,
-        user: &args.user,
-        role: args.role,
-        ttl: &args.ttl,
-    };
+    let bearer = Bearer { tenant: &args.tenant, user: &args.user, role: args.role, ttl: &args.ttl };
     println!("{}", issue(&platform.server, bearer, interrupt)?);
     Ok(ExitCode::SUCCESS)
 }

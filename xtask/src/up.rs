@@ -66,10 +66,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     } else {
         demo::present(&platform.server, &address, interrupt)?;
     }
-    println!(
-        "\nServing on {address} until Ctrl-C; the log is {}",
-        log(&data).display()
-    );
+    println!("\nServing on {address} until Ctrl-C; the log is {}", log(&data).display());
     serve(&mut running, &mut platform.database, interrupt)
 }
 

@@ -11,9 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
+use crate::files::{self, Log};
 use crate::proc::{self, Interrupt};
 use crate::progress::Progress;
-use crate::{cache, files, project};
+use crate::{cache, project};
 
 /// A pinned wheel, and what of it is used.
 #[derive(Clone, Copy, Debug)]
@@ -47,12 +48,7 @@ impl Wheel {
     /// # Errors
     /// When it cannot be fetched, is not the pinned one, or cannot be unpacked.
     pub fn provision(&self, cache: &Path, interrupt: &Interrupt) -> Result<PathBuf> {
-        let name = format!(
-            "{}-{}-{}",
-            self.package,
-            self.version,
-            self.sha256.get(..8).unwrap_or_default()
-        );
+        let name = format!("{}-{}-{}", self.package, self.version, self.sha256.get(..8).unwrap_or_default());
         let home = cache.join(&name);
         if home.join(self.probe).is_file() {
             return Ok(home);
@@ -61,12 +57,11 @@ impl Wheel {
         if home.join(self.probe).is_file() {
             return Ok(home);
         }
-        let staging = tempfile::Builder::new()
-            .prefix(".part-")
-            .tempdir_in(cache)
-            .context("cannot write to the cache")?;
+        let staging =
+            tempfile::Builder::new().prefix(".part-").tempdir_in(cache).context("cannot write to the cache")?;
         let file = match project::setting(self.variable) {
-            Some(path) => PathBuf::from(path),
+            Some(path) if Path::new(&path).is_file() => PathBuf::from(path),
+            Some(path) => bail!("{} names no file: {path}", self.variable),
             None => self.download(staging.path(), interrupt)?,
         };
         self.verify(&file)?;
@@ -105,11 +100,8 @@ impl Wheel {
         let into = staging.join("download");
         files::create_dir(&into, 0o755)?;
         let log = staging.join("pip.log");
-        let output = File::create(&log)?;
-        pip.args(self.pip_arguments())
-            .arg("--dest")
-            .arg(&into)
-            .env("TMPDIR", staging);
+        let (log, output) = Log::open(&log)?;
+        pip.args(self.pip_arguments()).arg("--dest").arg(&into).env("TMPDIR", staging);
         pip.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let progress = Progress::bytes(&format!("downloading the {}", self.title), self.bytes);
         let mut child = proc::spawn(&mut pip)?;
@@ -125,7 +117,7 @@ impl Wheel {
             }
         };
         if !status.success() {
-            let complaint = files::tail(&log, 1);
+            let complaint = log.tail(1);
             bail!(
                 "pip could not fetch {}=={} ({complaint}): check the network or the index, or {}",
                 self.package,
@@ -138,25 +130,17 @@ impl Wheel {
     }
 
     fn pip_arguments(&self) -> Vec<String> {
-        let mut arguments: Vec<String> = [
-            "download",
-            "--no-deps",
-            "--no-cache-dir",
-            "--only-binary=:all:",
-            "--disable-pip-version-check",
-        ]
-        .map(String::from)
-        .into();
+        let mut arguments: Vec<String> =
+            ["download", "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--disable-pip-version-check"]
+                .map(String::from)
+                .into();
         arguments.extend(["--python-version", "3.11", "--platform", self.platform].map(String::from));
         arguments.push(format!("{}=={}", self.package, self.version));
         arguments
     }
 
     fn remedy(&self) -> String {
-        format!(
-            "set {} to the path of its wheel, or {}",
-            self.variable, self.alternative
-        )
+        format!("set {} to the path of its wheel, or {}", self.variable, self.alternative)
     }
 }
 
@@ -206,9 +190,7 @@ fn unpack(wheel: &Path, into: &Path, keep: &[&str]) -> Result<()> {
     files::create_dir(into, 0o755)?;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
-        let Some(name) = entry.enclosed_name() else {
-            bail!("entry {index} leads out of the archive")
-        };
+        let Some(name) = entry.enclosed_name() else { bail!("entry {index} leads out of the archive") };
         if entry.is_dir() || !keep.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
@@ -218,10 +200,7 @@ fn unpack(wheel: &Path, into: &Path, keep: &[&str]) -> Result<()> {
         }
         io::copy(&mut entry, &mut File::create(&path)?)?;
         let executable = entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
-        fs::set_permissions(
-            &path,
-            fs::Permissions::from_mode(if executable { 0o755 } else { 0o644 }),
-        )?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(if executable { 0o755 } else { 0o644 }))?;
     }
     Ok(())
 }
@@ -249,8 +228,7 @@ mod tests {
         let path = dir.join("sample_wheel-1.2.3-py3-none-any.whl");
         let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
         let mut add = |name: &str, mode: u32| {
-            zip.start_file(name, SimpleFileOptions::default().unix_permissions(mode))
-                .unwrap();
+            zip.start_file(name, SimpleFileOptions::default().unix_permissions(mode)).unwrap();
             zip.write_all(name.as_bytes()).unwrap();
         };
         add("sample/bin/run", 0o755);
@@ -279,20 +257,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = write_wheel(dir.path());
         let error = SAMPLE.verify(&file).unwrap_err().to_string();
-        assert!(
-            error.contains("SHA-256") && error.contains(&sha256(&file).unwrap()),
-            "{error}"
-        );
+        assert!(error.contains("SHA-256") && error.contains(&sha256(&file).unwrap()), "{error}");
     }
 
     #[test]
     fn pip_is_asked_for_the_wheel_of_one_platform_only() {
-        let arguments = Wheel {
-            platform: "manylinux_2_28_aarch64",
-            ..SAMPLE
-        }
-        .pip_arguments()
-        .join(" ");
+        let arguments = Wheel { platform: "manylinux_2_28_aarch64", ..SAMPLE }.pip_arguments().join(" ");
         assert!(
             arguments.ends_with("--python-version 3.11 --platform manylinux_2_28_aarch64 sample-wheel==1.2.3"),
             "{arguments}"

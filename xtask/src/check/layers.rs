@@ -28,25 +28,14 @@ fn of_package(package: &Package) -> Vec<String> {
     if COMPOSERS.contains(&name) {
         return Vec::new();
     }
-    let allowed = LAYERS
-        .iter()
-        .find(|(layer, _)| *layer == name)
-        .map_or(&[][..], |(_, allowed)| allowed);
+    let allowed = LAYERS.iter().find(|(layer, _)| *layer == name).map_or(&[][..], |(_, allowed)| allowed);
     let inner =
         |dependency: &&str| *dependency == "platform-server" || LAYERS.iter().any(|(layer, _)| layer == dependency);
     let complain = |dependency: &str| match allowed {
         [] => format!("{name} must not depend on {dependency}: it names no layer at all"),
-        allowed => format!(
-            "{name} must not depend on {dependency}: it may name {}",
-            allowed.join(" and ")
-        ),
+        allowed => format!("{name} must not depend on {dependency}: it may name {}", allowed.join(" and ")),
     };
-    package
-        .shipped()
-        .filter(inner)
-        .filter(|dependency| !allowed.contains(dependency))
-        .map(complain)
-        .collect()
+    package.shipped().filter(inner).filter(|dependency| !allowed.contains(dependency)).map(complain).collect()
 }
 
 #[cfg(test)]
@@ -64,18 +53,7 @@ mod tests {
             package("runtime", &["domain", "tools"]),
             package("policy", &["domain", "runtime"]),
             package("gateway", &["domain", "policy", "axum"]),
-            package(
-                "platform-server",
-                &[
-                    "domain",
-                    "data",
-                    "model-client",
-                    "tools",
-                    "runtime",
-                    "policy",
-                    "gateway",
-                ],
-            ),
+            package("platform-server", &["domain", "data", "model-client", "tools", "runtime", "policy", "gateway"]),
             package("tests", &["data", "platform-server"]),
             package("xtask", &["clap"]),
         ];
@@ -85,10 +63,7 @@ mod tests {
     #[test]
     fn reaching_past_the_gate_is_seen() {
         let found = violations(&[package("gateway", &["domain", "policy", "runtime"])]);
-        assert_eq!(
-            found,
-            ["gateway must not depend on runtime: it may name domain and policy"]
-        );
+        assert_eq!(found, ["gateway must not depend on runtime: it may name domain and policy"]);
     }
 
     #[test]

@@ -8,16 +8,9 @@ pub fn violation(manifest: &Text) -> Option<String> {
         Ok(table) => table,
         Err(error) => return Some(format!("{}: {error}", manifest.path)),
     };
-    let inherited = parsed
-        .get("lints")
-        .and_then(|lints| lints.get("workspace"))
-        .and_then(toml::Value::as_bool);
-    (inherited != Some(true)).then(|| {
-        format!(
-            "{} does not inherit the lints: add [lints] workspace = true",
-            manifest.path
-        )
-    })
+    let inherited = parsed.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
+    (inherited != Some(true))
+        .then(|| format!("{} does not inherit the lints: add [lints] workspace = true", manifest.path))
 }
 
 #[cfg(test)]
@@ -25,29 +18,20 @@ mod tests {
     use super::*;
 
     fn manifest(content: &str) -> Text {
-        Text {
-            path: "crates/x/Cargo.toml".into(),
-            content: content.into(),
-        }
+        Text { path: "crates/x/Cargo.toml".into(), content: content.into() }
     }
 
     #[test]
     fn inherited_lints_pass() {
-        assert_eq!(
-            violation(&manifest("[package]\nname = \"x\"\n\n[lints]\nworkspace = true\n")),
-            None
-        );
+        assert_eq!(violation(&manifest("[package]\nname = \"x\"\n\n[lints]\nworkspace = true\n")), None);
         assert_eq!(violation(&manifest("lints.workspace = true\n")), None);
     }
 
     #[test]
     fn lints_of_its_own_or_none_are_seen() {
-        for content in [
-            "[package]\nname = \"x\"",
-            "[lints.rust]\nunsafe_code = \"allow\"",
-            "[lints]\nworkspace = false",
-            "[lints",
-        ] {
+        for content in
+            ["[package]\nname = \"x\"", "[lints.rust]\nunsafe_code = \"allow\"", "[lints]\nworkspace = false", "[lints"]
+        {
             assert!(violation(&manifest(content)).is_some(), "{content}");
         }
     }

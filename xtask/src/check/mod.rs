@@ -23,36 +23,15 @@ struct CargoGuard {
 }
 
 const CARGO_GUARDS: &[CargoGuard] = &[
-    CargoGuard {
-        name: "format",
-        arguments: &["fmt", "--all", "--check"],
-        remedy: "run cargo fmt --all",
-    },
+    CargoGuard { name: "format", arguments: &["fmt", "--all", "--check"], remedy: "run cargo fmt --all" },
     CargoGuard {
         name: "clippy",
-        arguments: &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-D",
-            "warnings",
-        ],
+        arguments: &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
         remedy: "mend what clippy says",
     },
     CargoGuard {
         name: "generated files",
-        arguments: &[
-            "run",
-            "--quiet",
-            "--package",
-            "platform-server",
-            "--",
-            "dev",
-            "generate",
-            "--check",
-        ],
+        arguments: &["run", "--quiet", "--package", "platform-server", "--", "dev", "generate", "--check"],
         remedy: "run cargo run -p platform-server -- dev generate, and commit docs/generated",
     },
 ];

@@ -18,29 +18,16 @@ const TESTS: &str = "tests";
 
 /// The dependencies that somebody else owns, one sentence each.
 pub fn violations(packages: &[Package]) -> Vec<String> {
-    packages
-        .iter()
-        .filter(|package| package.name != TESTS)
-        .flat_map(of_package)
-        .collect()
+    packages.iter().filter(|package| package.name != TESTS).flat_map(of_package).collect()
 }
 
 fn of_package(package: &Package) -> impl Iterator<Item = String> {
     let name = package.name.as_str();
-    let foreign = move |library: &&str| {
-        OWNERS
-            .iter()
-            .find(|(owned, owners)| owned == library && !owners.contains(&name))
-    };
-    package
-        .shipped()
-        .filter_map(move |library| foreign(&library))
-        .map(move |(library, owners)| {
-            format!(
-                "{name} must not depend on {library}: it belongs to {}",
-                owners.join(", ")
-            )
-        })
+    let foreign =
+        move |library: &&str| OWNERS.iter().find(|(owned, owners)| owned == library && !owners.contains(&name));
+    package.shipped().filter_map(move |library| foreign(&library)).map(move |(library, owners)| {
+        format!("{name} must not depend on {library}: it belongs to {}", owners.join(", "))
+    })
 }
 
 #[cfg(test)]

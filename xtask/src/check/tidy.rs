@@ -9,46 +9,23 @@ const LONGEST: usize = 400;
 
 /// What is untidy, one sentence each.
 pub fn violations(sources: &[Text], manifests: &[Text]) -> Vec<String> {
-    let of_sources = sources
-        .iter()
-        .flat_map(|source| [too_long(source), undocumented(source)])
-        .flatten();
-    of_sources
-        .chain(manifests.iter().filter_map(manifest::violation))
-        .collect()
+    let of_sources = sources.iter().flat_map(|source| [too_long(source), undocumented(source)]).flatten();
+    of_sources.chain(manifests.iter().filter_map(manifest::violation)).collect()
 }
 
 /// The spread of file lengths without tests, in lines. The aims are a median of 130 and a ninth decile of 300.
 pub fn sizes(sources: &[Text]) -> String {
-    let mut lengths: Vec<_> = sources
-        .iter()
-        .filter(|source| !is_test(source))
-        .map(|s| length(&s.content))
-        .collect();
+    let mut lengths: Vec<_> = sources.iter().filter(|source| !is_test(source)).map(|s| length(&s.content)).collect();
     lengths.sort_unstable();
-    let at = |percent: usize| {
-        lengths
-            .get((lengths.len().saturating_sub(1)) * percent / 100)
-            .copied()
-            .unwrap_or_default()
-    };
-    format!(
-        "{} files, median {} lines, p90 {}, longest {}",
-        lengths.len(),
-        at(50),
-        at(90),
-        at(100)
-    )
+    let at =
+        |percent: usize| lengths.get((lengths.len().saturating_sub(1)) * percent / 100).copied().unwrap_or_default();
+    format!("{} files, median {} lines, p90 {}, longest {}", lengths.len(), at(50), at(90), at(100))
 }
 
 fn too_long(source: &Text) -> Option<String> {
     let length = length(&source.content);
-    (!is_test(source) && length > LONGEST).then(|| {
-        format!(
-            "{} has {length} lines without its tests: split it, {LONGEST} is the limit",
-            source.path
-        )
-    })
+    (!is_test(source) && length > LONGEST)
+        .then(|| format!("{} has {length} lines without its tests: split it, {LONGEST} is the limit", source.path))
 }
 
 fn undocumented(source: &Text) -> Option<String> {
@@ -85,10 +62,7 @@ mod tests {
     const GOOD_MANIFEST: &str = "[lints]\nworkspace = true\n";
 
     fn source(path: &str, content: String) -> Text {
-        Text {
-            path: path.into(),
-            content,
-        }
+        Text { path: path.into(), content }
     }
 
     fn lines(count: usize) -> String {
@@ -96,10 +70,7 @@ mod tests {
     }
 
     fn untidy(path: &str, content: String) -> Vec<String> {
-        let manifest = Text {
-            path: "Cargo.toml".into(),
-            content: GOOD_MANIFEST.into(),
-        };
+        let manifest = Text { path: "Cargo.toml".into(), content: GOOD_MANIFEST.into() };
         violations(&[source(path, content)], &[manifest])
     }
 
@@ -107,10 +78,7 @@ mod tests {
     fn a_file_at_the_limit_passes_and_one_above_fails() {
         assert!(untidy("crates/a/src/x.rs", lines(400)).is_empty());
         let found = untidy("crates/a/src/x.rs", lines(401));
-        assert_eq!(
-            found,
-            ["crates/a/src/x.rs has 401 lines without its tests: split it, 400 is the limit"]
-        );
+        assert_eq!(found, ["crates/a/src/x.rs has 401 lines without its tests: split it, 400 is the limit"]);
     }
 
     #[test]
@@ -142,10 +110,7 @@ mod tests {
 
     #[test]
     fn a_manifest_without_the_lints_is_seen() {
-        let manifest = Text {
-            path: "crates/a/Cargo.toml".into(),
-            content: "[package]\n".into(),
-        };
+        let manifest = Text { path: "crates/a/Cargo.toml".into(), content: "[package]\n".into() };
         assert_eq!(violations(&[], &[manifest]).len(), 1);
     }
 

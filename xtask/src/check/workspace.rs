@@ -32,10 +32,7 @@ pub struct Dependency {
 impl Package {
     /// What ends up in the package's product: all but the dependencies of its tests.
     pub fn shipped(&self) -> impl Iterator<Item = &str> {
-        self.dependencies
-            .iter()
-            .filter(|dependency| dependency.kind.as_deref() != Some("dev"))
-            .map(|d| d.name.as_str())
+        self.dependencies.iter().filter(|dependency| dependency.kind.as_deref() != Some("dev")).map(|d| d.name.as_str())
     }
 }
 
@@ -81,11 +78,7 @@ impl Workspace {
             let home = package.manifest_path.parent().context("a manifest has no directory")?;
             collect(&root, home, &mut sources)?;
         }
-        Ok(Self {
-            packages,
-            manifests,
-            sources,
-        })
+        Ok(Self { packages, manifests, sources })
     }
 }
 
@@ -115,10 +108,7 @@ pub mod samples {
 
     /// A package with normal dependencies.
     pub fn package(name: &str, normal: &[&str]) -> Package {
-        let dependency = |name: &&str| Dependency {
-            name: (*name).to_owned(),
-            kind: None,
-        };
+        let dependency = |name: &&str| Dependency { name: (*name).to_owned(), kind: None };
         Package {
             name: name.to_owned(),
             dependencies: normal.iter().map(dependency).collect(),
@@ -129,10 +119,7 @@ pub mod samples {
     /// A package with one dependency of another kind.
     pub fn package_with(name: &str, dependency: &str, kind: &str) -> Package {
         let mut package = package(name, &[]);
-        package.dependencies.push(Dependency {
-            name: dependency.to_owned(),
-            kind: Some(kind.to_owned()),
-        });
+        package.dependencies.push(Dependency { name: dependency.to_owned(), kind: Some(kind.to_owned()) });
         package
     }
 

@@ -1,6 +1,6 @@
 //! A running PostgreSQL of our own: on a loopback port, in a process group of its own, stopped when dropped.
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -12,8 +12,9 @@ use rustix::process::Signal;
 
 use super::postmaster::{self, Postmaster};
 use super::{Programs, init};
+use crate::files::Log;
 use crate::proc::{self, Interrupt};
-use crate::{files, progress};
+use crate::progress;
 
 /// How long a start may take; recovery after a crash replays the log.
 const START_LIMIT: Duration = Duration::from_secs(300);
@@ -42,6 +43,7 @@ pub struct Place<'a> {
 pub struct Cluster {
     programs: Programs,
     child: Child,
+    log: Log,
     password: String,
     port: u16,
 }
@@ -67,14 +69,11 @@ impl Cluster {
                 Some(port) => port,
                 None => free_port()?,
             };
-            let child = spawn(programs, place, purpose, port)?;
-            let mut cluster = Self {
-                programs: programs.clone(),
-                child,
-                password: place.password.to_owned(),
-                port,
-            };
-            if cluster.wait_until_ready(place, interrupt)? {
+            let (log, output) = Log::open(place.log)?;
+            let child = spawn(&mut arguments(programs, place.pgdata, purpose, port), output)?;
+            let mut cluster =
+                Self { programs: programs.clone(), child, log, password: place.password.to_owned(), port };
+            if cluster.wait_until_ready(place.pgdata, interrupt)? {
                 return Ok(cluster);
             }
         }
@@ -82,21 +81,18 @@ impl Cluster {
     }
 
     /// False when somebody else took the port in between.
-    fn wait_until_ready(&mut self, place: Place<'_>, interrupt: &Interrupt) -> Result<bool> {
+    fn wait_until_ready(&mut self, pgdata: &Path, interrupt: &Interrupt) -> Result<bool> {
         let begun = Instant::now();
         let mut patient = false;
         while begun.elapsed() < START_LIMIT {
             if let Some(status) = self.child.try_wait()? {
-                let said = files::tail(place.log, 4);
+                let said = self.log.tail(4);
                 if said.contains("Address already in use") {
                     return Ok(false);
                 }
-                bail!(
-                    "the database did not start ({status}); {} ends with:\n{said}",
-                    place.log.display()
-                );
+                bail!("the database did not start ({status}); {} ends with:\n{said}", self.log.path().display());
             }
-            if Postmaster::find(place.pgdata).is_some_and(|found| found.ready && found.pid == self.child.id()) {
+            if Postmaster::find(pgdata).is_some_and(|found| found.ready && found.pid == self.child.id()) {
                 return Ok(true);
             }
             if !patient && begun.elapsed() > Duration::from_secs(5) {
@@ -105,11 +101,7 @@ impl Cluster {
             }
             interrupt.pause(Duration::from_millis(5))?;
         }
-        bail!(
-            "the database did not get ready within {} s; see {}",
-            START_LIMIT.as_secs(),
-            place.log.display()
-        )
+        bail!("the database did not get ready within {} s; see {}", START_LIMIT.as_secs(), self.log.path().display())
     }
 
     /// The TCP port on 127.0.0.1.
@@ -119,10 +111,7 @@ impl Cluster {
 
     /// The superuser's connection URL for a database.
     pub fn superuser_url(&self, database: &str) -> String {
-        format!(
-            "postgres://postgres:{}@127.0.0.1:{}/{database}",
-            self.password, self.port
-        )
+        format!("postgres://postgres:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }
 
     /// Runs one SQL statement in a database and returns its bare output.
@@ -132,24 +121,9 @@ impl Cluster {
     pub fn sql(&self, database: &str, statement: &str) -> Result<String> {
         let mut psql = self.programs.command("psql");
         psql.env("PGPASSWORD", &self.password);
-        psql.args([
-            "-X",
-            "-q",
-            "-A",
-            "-t",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-h",
-            "127.0.0.1",
-            "-U",
-            "postgres",
-        ]);
-        psql.arg("-p")
-            .arg(self.port.to_string())
-            .args(["-d", database, "-c", statement]);
-        Ok(proc::quiet(&mut psql, "a statement of the embedded database")?
-            .trim()
-            .to_owned())
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"]);
+        psql.arg("-p").arg(self.port.to_string()).args(["-d", database, "-c", statement]);
+        Ok(proc::quiet(&mut psql, "a statement of the embedded database")?.trim().to_owned())
     }
 
     /// Creates a database unless it is there.
@@ -157,10 +131,7 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::sql`].
     pub fn ensure_database(&self, name: &str) -> Result<()> {
-        let found = self.sql(
-            "postgres",
-            &format!("select 1 from pg_database where datname = '{name}'"),
-        )?;
+        let found = self.sql("postgres", &format!("select 1 from pg_database where datname = '{name}'"))?;
         if found.is_empty() {
             self.sql("postgres", &format!("create database \"{name}\""))?;
         }
@@ -180,36 +151,24 @@ impl Drop for Cluster {
     }
 }
 
-fn spawn(programs: &Programs, place: Place<'_>, purpose: Purpose, port: u16) -> Result<Child> {
-    let log = OpenOptions::new().append(true).create(true).open(place.log);
-    let log = log.with_context(|| format!("cannot write {}", place.log.display()))?;
+fn arguments(programs: &Programs, pgdata: &Path, purpose: Purpose, port: u16) -> Command {
     let mut postgres = programs.command("postgres");
-    postgres.arg("-D").arg(place.pgdata).arg("-p").arg(port.to_string());
+    postgres.arg("-D").arg(pgdata).arg("-p").arg(port.to_string());
     // No unix socket: its path has a length limit that a data directory may exceed.
-    let settings = [
-        "listen_addresses=127.0.0.1",
-        "unix_socket_directories=",
-        "timezone=UTC",
-        "log_timezone=UTC",
-    ];
+    let settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "timezone=UTC", "log_timezone=UTC"];
     configure(&mut postgres, &settings);
     if purpose == Purpose::ThrowAway {
         configure(
             &mut postgres,
-            &[
-                "fsync=off",
-                "synchronous_commit=off",
-                "full_page_writes=off",
-                "max_connections=200",
-            ],
+            &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"],
         );
     }
     postgres
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .process_group(0);
-    proc::spawn(&mut postgres)
+}
+
+fn spawn(postgres: &mut Command, output: File) -> Result<Child> {
+    postgres.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
+    proc::spawn(postgres)
 }
 
 fn configure(postgres: &mut Command, settings: &[&str]) {

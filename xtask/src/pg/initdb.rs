@@ -17,10 +17,8 @@ pub fn init(programs: &Programs, pgdata: &Path, password: &str) -> Result<()> {
         return Ok(());
     }
     let parent = pgdata.parent().context("the cluster has no parent directory")?;
-    let staging = tempfile::Builder::new()
-        .prefix(".pg-")
-        .tempdir_in(parent)
-        .context("cannot write to the data directory")?;
+    let staging =
+        tempfile::Builder::new().prefix(".pg-").tempdir_in(parent).context("cannot write to the data directory")?;
     let fresh = staging.path().join("data");
     let password_file = staging.path().join("password");
     files::create_dir(&fresh, 0o700)?;

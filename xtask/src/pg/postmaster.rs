@@ -47,15 +47,9 @@ impl Postmaster {
 /// When a left-over server does not stop.
 pub fn clear_leftovers(pgdata: &Path) -> Result<()> {
     if let Some(left) = Postmaster::find(pgdata) {
-        say(&format!(
-            "stopping the database of an earlier run (process {})",
-            left.pid
-        ));
+        say(&format!("stopping the database of an earlier run (process {})", left.pid));
         if !proc::stop_foreign(left.pid, Signal::INT, Duration::from_secs(20)) {
-            bail!(
-                "the database of an earlier run (process {}) does not stop: stop it, then try again",
-                left.pid
-            );
+            bail!("the database of an earlier run (process {}) does not stop: stop it, then try again", left.pid);
         }
         return Ok(());
     }
@@ -82,14 +76,7 @@ mod tests {
 
     #[test]
     fn the_lock_file_is_read_by_line() {
-        assert_eq!(
-            Postmaster::parse(READY),
-            Some(Postmaster {
-                pid: 4711,
-                port: Some(54321),
-                ready: true
-            })
-        );
+        assert_eq!(Postmaster::parse(READY), Some(Postmaster { pid: 4711, port: Some(54321), ready: true }));
         let starting = READY.replace("ready   ", "starting");
         assert_eq!(Postmaster::parse(&starting).map(|p| p.ready), Some(false));
         assert_eq!(Postmaster::parse(""), None);

@@ -66,11 +66,7 @@ impl Programs {
         let run_as = RunAs::for_database()?;
         let wheel = wheel_for(std::env::consts::OS, std::env::consts::ARCH)?;
         let home = wheel.provision(&cache::dir(run_as.as_ref())?, interrupt)?;
-        let bin = home
-            .join(wheel.probe)
-            .parent()
-            .context("the wheel has no directory of programs")?
-            .to_path_buf();
+        let bin = home.join(wheel.probe).parent().context("the wheel has no directory of programs")?.to_path_buf();
         let programs = Self { bin, run_as };
         proc::quiet(programs.command("postgres").arg("--version"), "the embedded PostgreSQL").context(
             "the embedded PostgreSQL does not run on this machine (it needs glibc 2.28 or newer): \
@@ -82,11 +78,7 @@ impl Programs {
     /// A command that runs one of the programs, as the right user and untouched by the caller's environment.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(self.bin.join(program.as_ref()));
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("LC_ALL", "C")
-            .env("TZ", "UTC");
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C").env("TZ", "UTC");
         if let Some(user) = &self.run_as {
             user.apply(&mut command);
         }
@@ -118,16 +110,8 @@ mod tests {
 
     #[test]
     fn each_platform_has_a_wheel_of_its_own() {
-        let machines = [
-            ("linux", "x86_64"),
-            ("linux", "aarch64"),
-            ("macos", "aarch64"),
-            ("macos", "x86_64"),
-        ];
-        let wheels: BTreeSet<_> = machines
-            .iter()
-            .map(|(os, arch)| wheel_for(os, arch).unwrap().sha256)
-            .collect();
+        let machines = [("linux", "x86_64"), ("linux", "aarch64"), ("macos", "aarch64"), ("macos", "x86_64")];
+        let wheels: BTreeSet<_> = machines.iter().map(|(os, arch)| wheel_for(os, arch).unwrap().sha256).collect();
         assert_eq!(wheels.len(), machines.len());
         assert!(wheels.iter().all(|digest| digest.len() == 64));
     }
@@ -135,9 +119,6 @@ mod tests {
     #[test]
     fn an_unsupported_machine_is_told_which_variable_to_set() {
         let error = wheel_for("plan9", "mips").unwrap_err().to_string();
-        assert!(
-            error.contains("plan9 on mips") && error.contains("DATABASE_URL"),
-            "{error}"
-        );
+        assert!(error.contains("plan9 on mips") && error.contains("DATABASE_URL"), "{error}");
     }
 }

@@ -37,17 +37,9 @@ impl ThrowAway {
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
         let lock = claim(dir.path())?;
         let (pgdata, log, password) = (dir.path().join("pg"), dir.path().join("log"), files::random_secret()?);
-        let place = Place {
-            pgdata: &pgdata,
-            log: &log,
-            password: &password,
-        };
+        let place = Place { pgdata: &pgdata, log: &log, password: &password };
         let cluster = Cluster::start(programs, place, Purpose::ThrowAway, None, interrupt)?;
-        Ok(Self {
-            cluster,
-            _lock: lock,
-            _dir: dir,
-        })
+        Ok(Self { cluster, _lock: lock, _dir: dir })
     }
 
     /// The superuser's connection URL, to the database `postgres`.
@@ -59,11 +51,7 @@ impl ThrowAway {
 /// `TMPDIR`, unless the database's user cannot get there.
 fn temporary_parent(reader: Option<&run_as::RunAs>) -> PathBuf {
     let parent = std::env::temp_dir();
-    if reader.is_some_and(|user| !user.reaches(&parent)) {
-        PathBuf::from("/tmp")
-    } else {
-        parent
-    }
+    if reader.is_some_and(|user| !user.reaches(&parent)) { PathBuf::from("/tmp") } else { parent }
 }
 
 /// The lock appears under its name only once it is held, so that [`sweep`] never takes a new directory for an old one.
@@ -78,9 +66,7 @@ fn claim(dir: &Path) -> Result<File> {
 /// Removes what killed runs left: directories whose lock nobody holds any more.
 fn sweep(parent: &Path) {
     let entries = fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
-    for dir in entries
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX))
-        .map(|entry| entry.path())
+    for dir in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)).map(|entry| entry.path())
     {
         let Ok(lock) = File::open(dir.join("lock")) else {
             continue;
@@ -107,12 +93,8 @@ mod tests {
             fs::create_dir(&dir).unwrap();
             dir
         };
-        let (dead, live, new, foreign) = (
-            make("plant-agent-test-dead"),
-            make("plant-agent-test-live"),
-            make("plant-agent-test-new"),
-            make("else"),
-        );
+        let (dead, live, new, foreign) =
+            (make("plant-agent-test-dead"), make("plant-agent-test-live"), make("plant-agent-test-new"), make("else"));
         drop(claim(&dead).unwrap());
         let _held = claim(&live).unwrap();
         drop(claim(&foreign).unwrap());

@@ -122,7 +122,7 @@ impl Builder {
             TagEnd::TableRow => self.end_row(false),
             TagEnd::HtmlBlock => {
                 let html = std::mem::take(&mut self.html);
-                self.text.push_str(&strip_tags(&html));
+                self.text.push_str(strip_tags(&html).trim_start());
                 self.flush(BlockKind::Paragraph);
             }
             TagEnd::MetadataBlock(kind) => self.end_metadata(kind),

@@ -46,14 +46,7 @@ impl Style {
             large.into_iter().map(|size| size as f32 / 2.0).filter(|size| *size >= LARGER * body_size).collect();
         sizes.sort_by(|a, b| b.total_cmp(a));
         sizes.dedup_by(|smaller, larger| *larger - *smaller <= 0.5);
-        let outline =
-            outline.into_iter().map(|(title, level)| (letters(&title), level)).filter(|(title, _)| !title.is_empty());
-        // The first occurrence of a title counts: later ones are usually deeper.
-        let mut by_title = HashMap::new();
-        outline.for_each(|(title, level)| {
-            by_title.entry(title).or_insert(level);
-        });
-        Self { body_size, body_is_fixed: fixed * 2 > all, sizes, outline: by_title }
+        Self { body_size, body_is_fixed: fixed * 2 > all, sizes, outline: by_title(outline) }
     }
 
     /// The level of a paragraph that is a heading.
@@ -84,14 +77,29 @@ impl Style {
     }
 
     fn outline_level(&self, text: &str) -> Option<u8> {
-        let title = letters(text);
-        if let Some(level) = self.outline.get(&title) {
-            return Some(*level);
-        }
-        let without_number =
-            text.split_once(' ').filter(|(number, _)| number.ends_with(|c: char| c.is_ascii_digit() || c == '.'));
-        without_number.and_then(|(_, rest)| self.outline.get(&letters(rest))).copied()
+        let level = |text: &str| self.outline.get(&letters(text)).copied();
+        level(text).or_else(|| without_number(text).and_then(level))
     }
+}
+
+/// Levels by title, with and without a number in front. The first occurrence of a title counts: later ones are deeper.
+fn by_title(outline: Vec<(String, u8)>) -> HashMap<String, u8> {
+    let mut levels = HashMap::new();
+    for (title, level) in outline {
+        for form in [Some(title.as_str()), without_number(&title)].into_iter().flatten() {
+            let key = letters(form);
+            if key.chars().any(char::is_alphabetic) {
+                levels.entry(key).or_insert(level);
+            }
+        }
+    }
+    levels
+}
+
+/// A title without the section number in front of it.
+fn without_number(title: &str) -> Option<&str> {
+    let (number, rest) = title.split_once(' ')?;
+    number.ends_with(|c: char| c.is_ascii_digit() || c == '.').then_some(rest)
 }
 
 /// Sizes to half a point.

@@ -1,0 +1,3 @@
+//! The data layer against a real PostgreSQL, as the roles that the platform logs in with.
+
+mod store;

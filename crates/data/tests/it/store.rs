@@ -1,0 +1,28 @@
+//! The store suite, in PostgreSQL.
+
+use data::testing::TestDb;
+use data::{FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStore};
+use domain::fakes::suite::{CaseError, World};
+use domain::fakes::{ManualClock, SequentialIds};
+use std::sync::Arc;
+
+/// What lives as long as the world: dropping it removes database and files.
+type Alive = (TestDb, tempfile::TempDir);
+
+async fn world() -> Result<(World, Alive), CaseError> {
+    let db = TestDb::create().await?;
+    let files = tempfile::tempdir()?;
+    let (app, ids) = (db.app()?, Arc::new(SequentialIds::default()));
+    let world = World {
+        store: Arc::new(PgStore::new(app.clone())),
+        directory: Arc::new(PgDirectory::new(app)),
+        queue: Arc::new(PgJobQueue::new(db.worker()?)),
+        audit: Arc::new(PgAuditReader::new(db.auditor()?)),
+        blobs: Arc::new(FsBlobStore::new(files.path(), ids.clone())),
+        clock: Arc::new(ManualClock::default()),
+        ids,
+    };
+    Ok((world, (db, files)))
+}
+
+domain::store_suite!(world);

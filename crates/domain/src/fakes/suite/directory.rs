@@ -1,0 +1,49 @@
+//! Tenants.
+
+use super::{CaseResult, World, some};
+use crate::error::{Classify, ErrorKind};
+use crate::page::PageRequest;
+use crate::ports::{NewTenant, TenantPatch};
+
+/// And by nothing else.
+pub async fn a_tenant_is_found_by_id_or_slug(world: &World) -> CaseResult {
+    let plant = world.plant("plant-a").await?;
+    let by_slug = some(world.directory.tenant("plant-a").await?)?;
+    let by_id = some(world.directory.tenant(&plant.tenant.to_string()).await?)?;
+    assert_eq!((by_slug.id, &by_slug), (plant.tenant, &by_id));
+    for other in ["plant", "PLANT-A ", "%", "", "Plant plant-a", "\0"] {
+        assert_eq!(world.directory.tenant(other).await?, None, "{other:?}");
+    }
+    Ok(())
+}
+
+/// Page by page.
+pub async fn tenants_are_listed_newest_first(world: &World) -> CaseResult {
+    for slug in ["a", "b", "c"] {
+        world.plant(slug).await?;
+    }
+    let first = world.directory.list_tenants(&some(PageRequest::new(2, None))?).await?;
+    let rest = world.directory.list_tenants(&some(PageRequest::new(2, first.next))?).await?;
+    let slugs: Vec<_> = first.items.iter().chain(&rest.items).map(|tenant| tenant.slug.as_str()).collect();
+    assert_eq!((slugs, rest.next), (vec!["c", "b", "a"], None));
+    Ok(())
+}
+
+/// A clash names what clashes.
+pub async fn names_and_slugs_of_tenants_are_taken_once(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    world.plant("b").await?;
+    for (name, slug) in [("Plant a", "c"), ("Plant c", "a")] {
+        let new = NewTenant { id: world.id(), name: name.to_owned(), slug: slug.to_owned() };
+        let clash = world.directory.create_tenant(new).await;
+        assert_eq!(clash.map_err(|error| error.kind()), Err(ErrorKind::Conflict), "{name} {slug}");
+    }
+    let rename = TenantPatch { name: Some("Plant b".to_owned()), is_active: None };
+    let clash = world.directory.update_tenant(plant.tenant, rename).await;
+    assert_eq!(clash.map_err(|error| error.kind()), Err(ErrorKind::Conflict));
+    assert_eq!(world.directory.update_tenant(world.id(), TenantPatch::default()).await?, None);
+    let off = TenantPatch { name: None, is_active: Some(false) };
+    let changed = some(world.directory.update_tenant(plant.tenant, off).await?)?;
+    assert_eq!((changed.name.as_str(), changed.is_active), ("Plant a", false));
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Documents and their way through ingestion.
+
+use super::{CaseResult, World, owner, some};
+use crate::document::{DocumentFailure, DocumentFilter, DocumentStatus, FailureCode, NewDocument, Progress};
+use crate::page::PageRequest;
+use crate::ports::InsertedDocument;
+use crate::role::Classification;
+
+/// Two tenants may have the same file; one tenant has it once.
+pub async fn the_same_bytes_are_one_document_of_a_tenant(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let first = world.document(&here.ada, 'a').await?;
+    world.document(&there.ada, 'a').await?;
+    let again = NewDocument { filename: "other name.pdf".to_owned(), ..world.new_document(owner(&here.bob)?, 'a') };
+    let mut tx = world.begin(&here.bob).await?;
+    assert_eq!(tx.documents().insert(&again, world.later()).await?, InsertedDocument::Duplicate(first));
+    Ok(())
+}
+
+/// Clearance always, the filter as asked.
+pub async fn documents_are_listed_by_clearance_and_filter(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let plain = world.document(&plant.ada, 'a').await?;
+    let secret = NewDocument {
+        classification: Classification::Restricted,
+        doc_type: Some("report".to_owned()),
+        tags: vec!["pumps".to_owned(), "2026".to_owned()],
+        ..world.new_document(owner(&plant.ada)?, 'b')
+    };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&secret, world.later()).await?;
+    let page = PageRequest::default();
+    let everything = DocumentFilter::default();
+    let cases = [
+        (everything.clone(), Classification::Restricted, vec![secret.id, plain.id]),
+        (everything.clone(), Classification::Confidential, vec![plain.id]),
+        (everything.clone(), Classification::Public, vec![]),
+        (
+            DocumentFilter { tag: Some("2026".into()), ..everything.clone() },
+            Classification::Restricted,
+            vec![secret.id],
+        ),
+        (DocumentFilter { tag: Some("2026".into()), ..everything.clone() }, Classification::Internal, vec![]),
+        (
+            DocumentFilter { doc_type: Some("manual".into()), ..everything.clone() },
+            Classification::Restricted,
+            vec![plain.id],
+        ),
+        (DocumentFilter { status: Some(DocumentStatus::Ready), ..everything }, Classification::Restricted, vec![]),
+    ];
+    for (filter, clearance, expected) in cases {
+        let listed = tx.documents().list(&filter, clearance, &page).await?.items;
+        assert_eq!(listed.iter().map(|d| d.id).collect::<Vec<_>>(), expected, "{filter:?} {clearance}");
+    }
+    assert_eq!(tx.documents().get(secret.id, Classification::Confidential).await?, None);
+    assert!(tx.documents().get(secret.id, Classification::Restricted).await?.is_some());
+    Ok(())
+}
+
+/// Pending, processing, failed with a reason, then ready without one.
+pub async fn a_document_moves_through_ingestion(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let document = world.document(&plant.ada, 'a').await?;
+    assert_eq!((document.status, document.chunk_count), (DocumentStatus::Pending, 0));
+    let failure = DocumentFailure { code: FailureCode::NoText, detail: "It holds no text.".to_owned() };
+    let ready = Progress::Ready { title: Some("Its own title".to_owned()), page_count: Some(2), chunk_count: 7 };
+    let steps = [
+        (Progress::Processing, DocumentStatus::Processing, None),
+        (Progress::Failed(failure.clone()), DocumentStatus::Failed, Some(failure)),
+        (ready, DocumentStatus::Ready, None),
+    ];
+    for (progress, status, failure) in steps {
+        let now = world.later();
+        let mut tx = world.begin(&plant.ada).await?;
+        assert!(tx.documents().advance(document.id, &progress, now).await?);
+        let moved = some(tx.documents().get(document.id, Classification::Internal).await?)?;
+        assert_eq!((moved.status, moved.failure, moved.updated_at), (status, failure, now));
+        tx.commit().await?;
+    }
+    let mut tx = world.begin(&plant.ada).await?;
+    let moved = some(tx.documents().get(document.id, Classification::Internal).await?)?;
+    assert_eq!((moved.title.as_str(), moved.page_count, moved.chunk_count), ("Its own title", Some(2), 7));
+    assert_eq!(tx.documents().delete(document.id).await?, Some(moved));
+    assert_eq!(tx.documents().delete(document.id).await?, None);
+    Ok(())
+}
+
+/// By any door.
+pub async fn nobody_else_sees_a_tenants_document(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let document = world.document(&here.ada, 'a').await?;
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.documents().get(document.id, Classification::Restricted).await?, None);
+    let (all, page) = (DocumentFilter::default(), PageRequest::default());
+    assert_eq!(tx.documents().list(&all, Classification::Restricted, &page).await?.items, []);
+    assert!(!tx.documents().advance(document.id, &Progress::Processing, world.now()).await?);
+    assert_eq!(tx.documents().delete(document.id).await?, None);
+    assert!(tx.chunks().replace(document.id, &[], world.now()).await.is_err());
+    drop(tx);
+    let mut tx = world.begin(&here.bob).await?;
+    assert_eq!(tx.documents().get(document.id, Classification::Internal).await?, Some(document));
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! What every store must do, whichever way it keeps its rows: one suite for PostgreSQL and for the in-memory fake.
+//!
+//! ```ignore
+//! async fn world() -> Result<(World, impl Sized), CaseError> { … }   // a fresh one for each case, and what keeps it alive
+//! domain::store_suite!(world);
+//! ```
+
+mod audit;
+mod blobs;
+mod conversations;
+mod directory;
+mod documents;
+mod jobs;
+mod search;
+mod users;
+
+pub use audit::*;
+pub use blobs::*;
+pub use conversations::*;
+pub use directory::*;
+pub use documents::*;
+pub use jobs::*;
+pub use search::*;
+pub use users::*;
+
+use crate::document::{Document, NewDocument};
+use crate::fakes::{ManualClock, SequentialIds};
+use crate::ids::{DocumentId, RequestId, TenantId, UserId};
+use crate::ports::{
+    AuditReader, BlobStore, Clock, Directory, IdGen, InsertedDocument, JobQueue, NewTenant, Store, TenantTx,
+};
+use crate::role::{Classification, Role};
+use crate::scope::{Actor, TenantScope};
+use crate::time::Timestamp;
+use crate::user::Identity;
+use chrono::TimeDelta;
+use serde_json::json;
+use std::sync::Arc;
+
+/// Why a case could not be carried out; a broken expectation panics instead.
+pub type CaseError = Box<dyn std::error::Error + Send + Sync>;
+/// What a case returns.
+pub type CaseResult = Result<(), CaseError>;
+
+/// A store with everything that belongs to it, empty at first.
+pub struct World {
+    /// Transactions.
+    pub store: Arc<dyn Store>,
+    /// Tenants.
+    pub directory: Arc<dyn Directory>,
+    /// The worker's side of the queue.
+    pub queue: Arc<dyn JobQueue>,
+    /// The auditor's side of the log.
+    pub audit: Arc<dyn AuditReader>,
+    /// Blobs.
+    pub blobs: Arc<dyn BlobStore>,
+    /// The time that the cases give to repositories.
+    pub clock: Arc<ManualClock>,
+    /// The ids that the cases give to rows.
+    pub ids: Arc<SequentialIds>,
+}
+
+impl World {
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A moment later than all before.
+    pub(super) fn later(&self) -> Timestamp {
+        self.clock.advance(TimeDelta::seconds(1));
+        self.clock.now()
+    }
+
+    pub(super) fn id<T: From<uuid::Uuid>>(&self) -> T {
+        self.ids.uuid().into()
+    }
+
+    pub(super) async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, CaseError> {
+        Ok(self.store.begin(scope).await?)
+    }
+
+    /// A tenant with two users.
+    pub(super) async fn plant(&self, slug: &str) -> Result<Plant, CaseError> {
+        let tenant = NewTenant { id: self.id(), name: format!("Plant {slug}"), slug: slug.to_owned() };
+        let tenant = self.directory.create_tenant(tenant).await?.id;
+        let ada = self.user(tenant, "ada").await?;
+        let bob = self.user(tenant, "bob").await?;
+        Ok(Plant { tenant, ada, bob })
+    }
+
+    async fn user(&self, tenant: TenantId, name: &str) -> Result<TenantScope, CaseError> {
+        let mut tx = self.begin(&scope(tenant, Actor::System)).await?;
+        let user = tx.users().sign_in(self.id(), &identity(name, Some(Role::User)), self.now()).await?;
+        tx.commit().await?;
+        Ok(scope(tenant, Actor::User(user.id)))
+    }
+
+    /// Records a document of the scope's user.
+    pub(super) async fn document(&self, scope: &TenantScope, sha: char) -> Result<Document, CaseError> {
+        let new = self.new_document(owner(scope)?, sha);
+        let mut tx = self.begin(scope).await?;
+        let inserted = tx.documents().insert(&new, self.later()).await?;
+        tx.commit().await?;
+        match inserted {
+            InsertedDocument::New(document) => Ok(document),
+            InsertedDocument::Duplicate(_) => Err("the document is there already".into()),
+        }
+    }
+
+    pub(super) fn new_document(&self, uploaded_by: UserId, sha: char) -> NewDocument {
+        let id: DocumentId = self.id();
+        NewDocument {
+            id,
+            filename: format!("{sha}.pdf"),
+            title: format!("Document {sha}"),
+            mime_type: "application/pdf".to_owned(),
+            file_size_bytes: 3,
+            sha256: sha.to_string().repeat(64),
+            storage_path: id.to_string(),
+            doc_type: Some("manual".to_owned()),
+            tags: vec!["pumps".to_owned()],
+            classification: Classification::Internal,
+            metadata: json!({}),
+            uploaded_by,
+        }
+    }
+}
+
+/// A tenant and two of its users.
+pub(super) struct Plant {
+    pub(super) tenant: TenantId,
+    pub(super) ada: TenantScope,
+    pub(super) bob: TenantScope,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the suite plays the part of those who may say for whom work runs")]
+pub(super) fn scope(tenant: TenantId, actor: Actor) -> TenantScope {
+    TenantScope::mint(tenant, actor, RequestId::from_uuid(uuid::Uuid::nil()))
+}
+
+pub(super) fn owner(scope: &TenantScope) -> Result<UserId, CaseError> {
+    scope.user().ok_or_else(|| "the scope has no user".into())
+}
+
+pub(super) fn identity(subject: &str, role: Option<Role>) -> Identity {
+    Identity {
+        issuer: "https://issuer.test".to_owned(),
+        subject: subject.to_owned(),
+        email: Some(format!("{subject}@plant.test")),
+        name: Some(subject.to_uppercase()),
+        role,
+    }
+}
+
+/// What must be there.
+pub(super) fn some<T>(value: Option<T>) -> Result<T, CaseError> {
+    value.ok_or_else(|| "something that must be there is not".into())
+}
+
+/// Writes one test for each case of the suite. `$world` names an async function without arguments that returns
+/// `Result<(World, K), CaseError>`: a fresh world, and a value that keeps it alive.
+#[macro_export]
+macro_rules! store_suite {
+    ($world:path) => {
+        $crate::store_suite! { @cases $world:
+            conversations_are_listed_newest_first_page_by_page
+            a_conversation_changes_only_where_the_patch_says
+            nobody_else_sees_a_users_conversation
+            messages_are_numbered_in_order_across_transactions
+            concurrent_turns_never_share_a_seq
+            an_answer_is_closed_once
+            abandoned_answers_are_closed
+            deleting_a_conversation_takes_its_messages
+            a_dropped_transaction_leaves_nothing
+            memories_belong_to_one_user
+            the_most_important_memories_come_first
+            the_same_bytes_are_one_document_of_a_tenant
+            documents_are_listed_by_clearance_and_filter
+            a_document_moves_through_ingestion
+            nobody_else_sees_a_tenants_document
+            passages_are_ranked_by_cosine_similarity
+            passages_are_found_by_their_words
+            a_search_keeps_to_clearance_and_filters
+            only_passages_of_ready_documents_are_found
+            replacing_passages_leaves_none_of_the_old
+            a_search_never_leaves_the_tenant
+            a_user_is_provisioned_once_and_kept_up_to_date
+            parallel_first_requests_make_one_user
+            a_token_is_new_once
+            a_membership_shows_the_tenants_state
+            an_identity_is_taken_once_per_tenant
+            nobody_else_sees_a_tenants_users
+            a_tenant_is_found_by_id_or_slug
+            tenants_are_listed_newest_first
+            names_and_slugs_of_tenants_are_taken_once
+            an_outcome_carries_the_id_of_its_intent
+            the_audit_log_is_filtered_and_paged
+            the_platforms_own_events_belong_to_no_tenant
+            a_claimed_job_brings_its_tenants_scope
+            a_claimed_job_is_not_claimed_again
+            a_lost_lease_finishes_nothing
+            a_job_put_back_waits_and_counts_as_said
+            a_document_has_one_job_and_takes_it_along
+            a_queued_job_wakes_a_waiting_worker
+            a_blob_comes_back_whole_or_in_part
+            a_blob_too_large_or_broken_off_leaves_nothing
+            nobody_else_opens_a_tenants_blob
+        }
+    };
+    (@cases $world:path: $($case:ident)*) => {
+        $(#[tokio::test]
+        async fn $case() -> $crate::fakes::suite::CaseResult {
+            let (world, _alive) = $world().await?;
+            $crate::fakes::suite::$case(&world).await
+        })*
+    };
+}

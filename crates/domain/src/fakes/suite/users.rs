@@ -1,0 +1,115 @@
+//! Users and their standing.
+
+use super::{CaseResult, World, identity, owner, scope, some};
+use crate::error::{Classify, ErrorKind};
+use crate::page::PageRequest;
+use crate::ports::TenantPatch;
+use crate::role::Role;
+use crate::scope::Actor;
+use crate::user::{Identity, NewUser, UserPatch};
+use chrono::TimeDelta;
+use futures::future::try_join_all;
+
+/// The row stays; role, e-mail and name follow the token, as far as it names them.
+pub async fn a_user_is_provisioned_once_and_kept_up_to_date(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let mut tx = world.begin(&scope(plant.tenant, Actor::System)).await?;
+    let first = tx.users().sign_in(world.id(), &identity("eve", None), world.later()).await?;
+    assert_eq!((first.role, first.is_active), (Role::Viewer, true));
+    let promoted = tx.users().sign_in(world.id(), &identity("eve", Some(Role::Admin)), world.later()).await?;
+    assert_eq!((promoted.id, promoted.role, promoted.last_login), (first.id, Role::Admin, Some(world.now())));
+    let silent = Identity { email: None, name: None, ..identity("eve", None) };
+    let kept = tx.users().sign_in(world.id(), &silent, world.later()).await?;
+    assert_eq!((kept.role, kept.email, kept.display_name), (Role::Admin, promoted.email, promoted.display_name));
+    let other_issuer = Identity { issuer: "https://elsewhere.test".to_owned(), ..identity("eve", None) };
+    assert_ne!(tx.users().sign_in(world.id(), &other_issuer, world.now()).await?.id, first.id);
+    Ok(())
+}
+
+/// Safe for a browser that sends six requests with its first token.
+pub async fn parallel_first_requests_make_one_user(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let system = scope(plant.tenant, Actor::System);
+    let requests = (0..6).map(|_| async {
+        let mut tx = world.begin(&system).await?;
+        let user = tx.users().sign_in(world.id(), &identity("eve", None), world.now()).await?;
+        tx.commit().await?;
+        Ok::<_, super::CaseError>(user.id)
+    });
+    let mut ids = try_join_all(requests).await?;
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    Ok(())
+}
+
+/// The second time is no news, for one tenant.
+pub async fn a_token_is_new_once(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let end = world.now() + TimeDelta::hours(1);
+    let mut tx = world.begin(&here.ada).await?;
+    assert!(tx.users().first_use_of_token(owner(&here.ada)?, "hash", end).await?);
+    assert!(!tx.users().first_use_of_token(owner(&here.ada)?, "hash", end).await?);
+    assert!(tx.users().first_use_of_token(owner(&here.ada)?, "other", end).await?);
+    tx.commit().await?;
+    let mut tx = world.begin(&there.ada).await?;
+    assert!(tx.users().first_use_of_token(owner(&there.ada)?, "hash", end).await?);
+    Ok(())
+}
+
+/// A tenant switched off shows at the next look.
+pub async fn a_membership_shows_the_tenants_state(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let ada = owner(&plant.ada)?;
+    let mut tx = world.begin(&plant.ada).await?;
+    let before = some(tx.users().membership(ada).await?)?;
+    assert!(before.tenant_active && before.user.is_active);
+    assert_eq!(tx.users().membership(world.id()).await?, None);
+    drop(tx);
+    let off = TenantPatch { is_active: Some(false), ..TenantPatch::default() };
+    world.directory.update_tenant(plant.tenant, off).await?;
+    let mut tx = world.begin(&plant.ada).await?;
+    let patch = UserPatch { role: Some(Role::Admin), is_active: Some(false) };
+    assert!(tx.users().update(ada, patch).await?.is_some());
+    let after = some(tx.users().membership(ada).await?)?;
+    assert_eq!((after.tenant_active, after.user.is_active, after.user.role), (false, false, Role::Admin));
+    Ok(())
+}
+
+/// An admin cannot make the same user twice.
+pub async fn an_identity_is_taken_once_per_tenant(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let new = NewUser {
+        id: world.id(),
+        issuer: "https://issuer.test".to_owned(),
+        external_id: "ada".to_owned(),
+        email: "ada@plant.test".to_owned(),
+        display_name: None,
+        role: Role::Viewer,
+    };
+    let mut tx = world.begin(&here.ada).await?;
+    let clash = tx.users().insert(&new, world.now()).await;
+    assert_eq!(clash.map_err(|error| error.kind()), Err(ErrorKind::Conflict));
+    drop(tx);
+    let fresh = NewUser { external_id: "cy".to_owned(), ..new };
+    let mut tx = world.begin(&there.ada).await?;
+    let made = tx.users().insert(&fresh, world.now()).await?;
+    assert_eq!((made.last_login, made.role), (None, Role::Viewer));
+    Ok(())
+}
+
+/// By any door.
+pub async fn nobody_else_sees_a_tenants_users(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let ada = owner(&here.ada)?;
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.users().get(ada).await?, None);
+    assert_eq!(tx.users().membership(ada).await?, None);
+    assert_eq!(tx.users().update(ada, UserPatch { is_active: Some(false), role: None }).await?, None);
+    let listed = tx.users().list(&PageRequest::default()).await?.items;
+    assert_eq!(listed.len(), 2);
+    assert!(listed.iter().all(|user| user.id != ada));
+    drop(tx);
+    let mut tx = world.begin(&here.ada).await?;
+    assert!(some(tx.users().get(ada).await?)?.is_active);
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Packs units into chunks: as full as allowed, overlapping by sentences, tables with their header, no crumbs.
+
+use super::ChunkParams;
+use super::units::{Unit, UnitKind};
+
+/// A chunk before it has its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Draft {
+    pub section: Option<String>,
+    pub content: String,
+    pub tokens: usize,
+}
+
+/// Packs the sections of one page.
+pub(super) struct Packer<'a> {
+    pub params: &'a ChunkParams,
+    pub count_tokens: &'a dyn Fn(&str) -> usize,
+}
+
+impl Packer<'_> {
+    pub fn pack(&self, sections: Vec<Vec<Unit>>) -> Vec<Draft> {
+        let drafts = sections.into_iter().flat_map(|units| self.pack_section(&units)).collect();
+        self.merge_small(drafts)
+    }
+
+    fn pack_section(&self, units: &[Unit]) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        let mut start = 0;
+        let mut overlap = 0;
+        while start < units.len() {
+            let lead = self.lead(units, start, overlap);
+            let end = self.fill(&lead, units, start);
+            drafts.push(self.draft(&lead, &units[start..end]));
+            overlap = self.overlap(&units[start..end]);
+            start = end;
+        }
+        drafts
+    }
+
+    /// What a chunk repeats before its own units: the header of a table that it goes on with, or the last sentences of
+    /// the chunk before it.
+    fn lead(&self, units: &[Unit], start: usize, overlap: usize) -> Vec<Unit> {
+        let first = &units[start];
+        let lead: Vec<Unit> = match first.kind {
+            UnitKind::Row { table, header: false } => {
+                let is_header = |unit: &&Unit| unit.kind == UnitKind::Row { table, header: true };
+                units[..start].iter().filter(is_header).cloned().collect()
+            }
+            _ => units[start - overlap..start].to_vec(),
+        };
+        // Repetition must leave room for something new.
+        let tokens: usize = lead.iter().map(|unit| unit.tokens).sum();
+        let fits = self.count(&lead, std::slice::from_ref(first)) <= self.params.max_tokens;
+        if fits && tokens * 2 <= self.params.max_tokens { lead } else { Vec::new() }
+    }
+
+    /// How far units fit after the lead, at least one. Sums of tokens decide, and one count of the whole confirms.
+    fn fill(&self, lead: &[Unit], units: &[Unit], start: usize) -> usize {
+        let max = self.params.max_tokens;
+        let mut tokens: usize = lead.iter().map(|unit| unit.tokens).sum();
+        let mut end = start;
+        while end < units.len() && (end == start || tokens + units[end].tokens <= max) {
+            tokens += units[end].tokens;
+            end += 1;
+        }
+        while end > start + 1 && self.count(lead, &units[start..end]) > max {
+            end -= 1;
+        }
+        // A heading belongs with what it heads.
+        let mut kept = end;
+        while end < units.len() && kept > start + 1 && units[kept - 1].kind == UnitKind::Heading {
+            kept -= 1;
+        }
+        if units[start..kept].iter().all(|unit| unit.kind == UnitKind::Heading) { end } else { kept }
+    }
+
+    /// How many of a chunk's last units the next one repeats: whole sentences within the limit, never all of them.
+    fn overlap(&self, units: &[Unit]) -> usize {
+        let mut tokens = 0;
+        let last = units.iter().rev().take(units.len().saturating_sub(1));
+        last.take_while(|unit| {
+            tokens += unit.tokens;
+            unit.kind == UnitKind::Sentence && tokens <= self.params.overlap_tokens
+        })
+        .count()
+    }
+
+    fn count(&self, lead: &[Unit], units: &[Unit]) -> usize {
+        (self.count_tokens)(&join(lead, units))
+    }
+
+    fn draft(&self, lead: &[Unit], units: &[Unit]) -> Draft {
+        let content = join(lead, units);
+        let tokens = (self.count_tokens)(&content);
+        // After leading headings, the path of the innermost is the one that tells most.
+        let headed = units.iter().take_while(|unit| unit.kind == UnitKind::Heading).last();
+        Draft { section: headed.or(units.first()).and_then(|unit| unit.section.clone()), content, tokens }
+    }
+
+    /// Joins a small chunk with the next one where both fit, otherwise with the one before.
+    fn merge_small(&self, drafts: Vec<Draft>) -> Vec<Draft> {
+        let mut out: Vec<Draft> = Vec::new();
+        for draft in drafts {
+            let small = |draft: &Draft| draft.tokens < self.params.min_tokens;
+            match out.last_mut() {
+                Some(last) if small(last) || small(&draft) => match self.merged(last, &draft) {
+                    Some(merged) => *last = merged,
+                    None => out.push(draft),
+                },
+                _ => out.push(draft),
+            }
+        }
+        out
+    }
+
+    /// Two chunks as one, under the path of the larger; `None` when they do not fit.
+    fn merged(&self, first: &Draft, second: &Draft) -> Option<Draft> {
+        let content = format!("{}\n{}", first.content, second.content);
+        let tokens = (self.count_tokens)(&content);
+        let section = if first.tokens > second.tokens { &first.section } else { &second.section };
+        (tokens <= self.params.max_tokens).then(|| Draft { section: section.clone(), content, tokens })
+    }
+}
+
+fn join(lead: &[Unit], units: &[Unit]) -> String {
+    let mut out = String::new();
+    for unit in lead.iter().chain(units) {
+        if !out.is_empty() {
+            out.push_str(unit.separator);
+        }
+        out.push_str(&unit.text);
+    }
+    out
+}

@@ -1,0 +1,74 @@
+//! Sentence boundaries, for packing and for overlap.
+
+/// Splits a line of running text after its sentences. Every part keeps its closing mark and loses the space after it.
+pub(super) fn split(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let next = chars.peek().map(|(_, next)| *next);
+        let end = at + c.len_utf8();
+        let ends = match c {
+            '。' | '！' | '？' => true,
+            '\n' => true,
+            '.' | '!' | '?' | '…' => {
+                next.is_some_and(char::is_whitespace)
+                    && begins_sentence(&text[end..])
+                    && !(c == '.' && is_abbreviation(&text[start..at]))
+            }
+            _ => false,
+        };
+        if ends {
+            push(&mut parts, &text[start..end]);
+            start = end;
+        }
+    }
+    push(&mut parts, &text[start..]);
+    parts
+}
+
+fn push<'a>(parts: &mut Vec<&'a str>, part: &'a str) {
+    let part = part.trim();
+    if !part.is_empty() {
+        parts.push(part);
+    }
+}
+
+/// A sentence begins with a capital, a figure, a bracket or a quotation mark, or in a script without capitals.
+fn begins_sentence(rest: &str) -> bool {
+    rest.trim_start().chars().next().is_some_and(|c| !c.is_lowercase())
+}
+
+/// Whether the full stop after `text` belongs to an abbreviation or an initial.
+fn is_abbreviation(text: &str) -> bool {
+    const KNOWN: [&str; 26] = [
+        "no", "nr", "fig", "figs", "e.g", "i.e", "z.b", "d.h", "vs", "approx", "ca", "max", "min", "dr", "mr", "mrs",
+        "ms", "prof", "st", "sec", "tab", "eq", "vol", "rev", "bzw", "abb",
+    ];
+    let word = text.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
+    let initial = word.chars().count() == 1 && word.chars().all(char::is_alphabetic);
+    initial || KNOWN.contains(&word.to_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_end_where_a_new_one_begins() {
+        assert_eq!(
+            split("Open V-12. Wait 3.5 min. then close it! Done?"),
+            ["Open V-12.", "Wait 3.5 min. then close it!", "Done?"]
+        );
+    }
+
+    #[test]
+    fn abbreviations_and_initials_do_not_end_a_sentence() {
+        assert_eq!(split("See Fig. 3 by J. Brandt. Next."), ["See Fig. 3 by J. Brandt.", "Next."]);
+    }
+
+    #[test]
+    fn chinese_sentences_need_no_space() {
+        assert_eq!(split("关闭阀门。打开泵。"), ["关闭阀门。", "打开泵。"]);
+    }
+}

@@ -1,0 +1,145 @@
+use proptest::prelude::*;
+
+use super::super::readers::{Block, BlockKind, Page};
+use super::*;
+
+fn words(text: &str) -> usize {
+    text.split_whitespace().count()
+}
+
+fn document(pages: Vec<Vec<Block>>) -> ReadDocument {
+    let pages = (1..).zip(pages).map(|(number, blocks)| Page { number: Some(number), label: None, blocks });
+    ReadDocument { pages: pages.collect(), ..ReadDocument::default() }
+}
+
+fn heading(level: u8, text: &str) -> Block {
+    Block::new(BlockKind::Heading { level }, text)
+}
+
+fn paragraph(text: impl Into<String>) -> Block {
+    Block::new(BlockKind::Paragraph, text)
+}
+
+fn sentences(count: usize) -> String {
+    (0..count).map(|n| format!("Sentence number {n} has six words.")).collect::<Vec<_>>().join(" ")
+}
+
+fn params(max_tokens: usize, overlap_tokens: usize, min_tokens: usize) -> ChunkParams {
+    ChunkParams { max_tokens, overlap_tokens, min_tokens }
+}
+
+#[test]
+fn chunks_know_their_page_and_heading_path() {
+    let document = document(vec![
+        vec![heading(1, "Pump"), heading(2, "Start-up"), paragraph(sentences(4))],
+        vec![paragraph(sentences(3)), heading(2, "Shut-down"), paragraph(sentences(3))],
+    ]);
+    let chunks = chunk(&document, &params(100, 0, 5), &words);
+    let places: Vec<_> = chunks.iter().map(|chunk| (chunk.page, chunk.section.as_deref())).collect();
+    let (start, stop) = (Some("Pump > Start-up"), Some("Pump > Shut-down"));
+    assert_eq!(places, [(Some(1), start), (Some(2), start), (Some(2), stop)]);
+    assert!(chunks[0].content.starts_with("Pump\nStart-up\nSentence"));
+}
+
+#[test]
+fn neighbouring_chunks_of_a_section_overlap_by_whole_sentences() {
+    let document = document(vec![vec![paragraph(sentences(12))]]);
+    let chunks = chunk(&document, &params(30, 6, 5), &words);
+    assert!(chunks.len() > 2);
+    for pair in chunks.windows(2) {
+        let last = pair[0].content.rsplit(". ").next().unwrap();
+        assert!(pair[1].content.starts_with(last), "{:?} then {:?}", pair[0].content, pair[1].content);
+    }
+}
+
+#[test]
+fn every_chunk_of_a_table_has_its_header_row() {
+    let row = |header, text: String| Block::new(BlockKind::TableRow { header }, text);
+    let mut blocks = vec![row(true, "Tag | Range".into())];
+    blocks.extend((0..20).map(|n| row(false, format!("PIT-{n} | 0 to {n} bar"))));
+    let chunks = chunk(&document(vec![blocks]), &params(30, 10, 5), &words);
+    assert!(chunks.len() > 2);
+    assert!(chunks.iter().all(|chunk| chunk.content.starts_with("Tag | Range\nPIT-")));
+    assert_eq!(
+        chunks.iter().flat_map(|chunk| chunk.content.lines()).filter(|line| line.starts_with("PIT-")).count(),
+        20
+    );
+}
+
+#[test]
+fn crumbs_are_merged_and_a_heading_stays_with_its_text() {
+    let document = document(vec![vec![
+        heading(2, "Note"),
+        paragraph("Short."),
+        heading(2, "Details"),
+        paragraph(sentences(5)),
+        heading(4, "Deep"),
+        paragraph(sentences(3)),
+    ]]);
+    let chunks = chunk(&document, &params(34, 0, 10), &words);
+    assert!(chunks[0].content.starts_with("Note\nShort.\nDetails\nSentence"));
+    assert_eq!(chunks[0].section.as_deref(), Some("Details"));
+    assert!(chunks.iter().all(|chunk| !chunk.content.ends_with("Deep")));
+}
+
+#[test]
+fn the_embedded_text_says_where_it_comes_from_and_the_content_does_not() {
+    let document = document(vec![vec![heading(1, "Seals"), paragraph("Replace yearly.")]]);
+    let chunk = &chunk(&document, &ChunkParams::default(), &words)[0];
+    assert_eq!(chunk.embedded_text("Pump manual"), "Pump manual | Seals\nSeals\nReplace yearly.");
+    assert_eq!(chunk.content, "Seals\nReplace yearly.");
+}
+
+#[test]
+fn a_sentence_larger_than_a_chunk_is_cut() {
+    let long = vec!["word"; 100].join(" ");
+    let chunks = chunk(&document(vec![vec![paragraph(long)]]), &params(30, 5, 5), &words);
+    assert_eq!(chunks.iter().map(|chunk| words(&chunk.content)).sum::<usize>(), 100);
+    assert!(chunks.iter().all(|chunk| chunk.token_count <= 30));
+}
+
+fn block() -> impl Strategy<Value = Block> {
+    let text = prop::collection::vec("[a-zA-Z0-9äß-]{1,12}[.!?,]?", 1..60).prop_map(|words| words.join(" "));
+    let kind = prop_oneof![
+        (1..=6_u8).prop_map(|level| BlockKind::Heading { level }),
+        Just(BlockKind::Paragraph),
+        Just(BlockKind::ListItem),
+        any::<bool>().prop_map(|header| BlockKind::TableRow { header }),
+        Just(BlockKind::Code),
+    ];
+    (kind, text).prop_map(|(kind, text)| Block::new(kind, text))
+}
+
+/// How often each word occurs in some texts.
+fn occurrences<'a>(texts: impl Iterator<Item = &'a str>) -> std::collections::BTreeMap<&'a str, usize> {
+    let mut counts = std::collections::BTreeMap::new();
+    texts.flat_map(str::split_whitespace).for_each(|word| *counts.entry(word).or_default() += 1);
+    counts
+}
+
+proptest! {
+    #[test]
+    fn chunks_cover_all_text_within_the_limit_page_by_page(
+        pages in prop::collection::vec(prop::collection::vec(block(), 0..12), 0..5),
+        max in 8_usize..80,
+        overlap in 0_usize..10,
+        min in 0_usize..20,
+    ) {
+        let document = document(pages);
+        let chunks = chunk(&document, &params(max, overlap, min), &words);
+        for (at, chunk) in chunks.iter().enumerate() {
+            prop_assert_eq!(chunk.index as usize, at);
+            prop_assert!(chunk.token_count <= max, "{} > {max}", chunk.token_count);
+            prop_assert_eq!(chunk.token_count, words(&chunk.content));
+        }
+        let order: Vec<_> = chunks.iter().map(|chunk| chunk.page).collect();
+        prop_assert!(order.is_sorted());
+        for page in &document.pages {
+            let own = chunks.iter().filter(|chunk| chunk.page == page.number);
+            let found = occurrences(own.map(|chunk| chunk.content.as_str()));
+            for (word, count) in occurrences(page.blocks.iter().map(|block| block.text.as_str())) {
+                prop_assert!(found.get(word).is_some_and(|found| *found >= count), "{word} is missing");
+            }
+        }
+    }
+}

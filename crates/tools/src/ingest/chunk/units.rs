@@ -1,0 +1,134 @@
+//! Blocks to units: the smallest pieces that a chunk is packed from, grouped into sections.
+
+use text_splitter::{ChunkConfig, ChunkSizer, TextSplitter};
+
+use super::super::readers::{Block, BlockKind, Page};
+use super::sentences;
+
+/// Headings down to this level begin a section.
+const SECTION_LEVEL: u8 = 3;
+/// Longer headings are cut in the path; the content has them whole.
+const LONGEST_IN_PATH: usize = 120;
+
+/// What a unit is to the packer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UnitKind {
+    /// Belongs with what follows it.
+    Heading,
+    /// May be repeated as overlap.
+    Sentence,
+    /// A table's row; `Some` names the table, counted within the page.
+    Row {
+        table: usize,
+        header: bool,
+    },
+    Line,
+}
+
+/// A piece of text that is not cut any further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unit {
+    pub kind: UnitKind,
+    pub text: String,
+    pub tokens: usize,
+    /// Stands between the unit before it in the same chunk and this one.
+    pub separator: &'static str,
+    /// The heading path at this unit.
+    pub section: Option<String>,
+}
+
+/// The headings above the current place in the document.
+#[derive(Debug, Default)]
+pub(super) struct HeadingPath(Vec<(u8, String)>);
+
+impl HeadingPath {
+    fn enter(&mut self, level: u8, text: &str) {
+        self.0.retain(|(above, _)| *above < level);
+        self.0.push((level, text.chars().take(LONGEST_IN_PATH).collect()));
+    }
+
+    fn joined(&self) -> Option<String> {
+        let texts: Vec<&str> = self.0.iter().map(|(_, text)| text.as_str()).collect();
+        (!texts.is_empty()).then(|| texts.join(" > "))
+    }
+}
+
+struct Sizer<'a>(&'a dyn Fn(&str) -> usize);
+
+impl ChunkSizer for Sizer<'_> {
+    fn size(&self, chunk: &str) -> usize {
+        (self.0)(chunk)
+    }
+}
+
+/// The units of a page, one list for each section. Blocks larger than a chunk are cut by sentences, and sentences that
+/// are too large by text-splitter.
+pub(super) fn sections(
+    page: &Page,
+    path: &mut HeadingPath,
+    max_tokens: usize,
+    count_tokens: &dyn Fn(&str) -> usize,
+) -> Vec<Vec<Unit>> {
+    let splitter = TextSplitter::new(ChunkConfig::new(max_tokens.max(1)).with_sizer(Sizer(count_tokens)));
+    let mut sections: Vec<Vec<Unit>> = vec![Vec::new()];
+    let mut table = 0;
+    let mut in_header = false;
+    for block in &page.blocks {
+        if let BlockKind::Heading { level } = block.kind {
+            path.enter(level, &block.text);
+            let only_headings = |units: &Vec<Unit>| units.iter().all(|unit| unit.kind == UnitKind::Heading);
+            if level <= SECTION_LEVEL && !sections.last().is_some_and(only_headings) {
+                sections.push(Vec::new());
+            }
+        }
+        // A table ends where something else begins, and a header row begins another one.
+        match block.kind {
+            BlockKind::TableRow { header: true } if in_header => {}
+            BlockKind::TableRow { header: true } => table += 1,
+            BlockKind::TableRow { header: false } => {}
+            _ => table += 1,
+        }
+        in_header = block.kind == BlockKind::TableRow { header: true };
+        let section = path.joined();
+        let mut separator = "\n";
+        for (kind, text) in pieces(block, table) {
+            for text in cut(text, max_tokens, count_tokens, &splitter) {
+                let (text, tokens) = text;
+                if let Some(units) = sections.last_mut() {
+                    units.push(Unit { kind, text, tokens, separator, section: section.clone() });
+                }
+                separator = if kind == UnitKind::Line { "\n" } else { " " };
+            }
+        }
+    }
+    sections.retain(|units| !units.is_empty());
+    sections
+}
+
+fn pieces(block: &Block, table: usize) -> Vec<(UnitKind, &str)> {
+    match block.kind {
+        BlockKind::Heading { .. } => vec![(UnitKind::Heading, block.text.trim())],
+        BlockKind::Paragraph | BlockKind::ListItem => {
+            sentences::split(&block.text).into_iter().map(|text| (UnitKind::Sentence, text)).collect()
+        }
+        BlockKind::TableRow { header } => vec![(UnitKind::Row { table, header }, block.text.trim())],
+        BlockKind::Code => block.text.lines().map(|line| (UnitKind::Line, line.trim_end())).collect(),
+    }
+}
+
+/// A piece with its tokens, in parts where it is too large.
+fn cut(
+    text: &str,
+    max_tokens: usize,
+    count_tokens: &dyn Fn(&str) -> usize,
+    splitter: &TextSplitter<Sizer<'_>>,
+) -> Vec<(String, usize)> {
+    let tokens = count_tokens(text);
+    if text.is_empty() {
+        return Vec::new();
+    }
+    if tokens <= max_tokens {
+        return vec![(text.to_owned(), tokens)];
+    }
+    splitter.chunks(text).map(|part| (part.to_owned(), count_tokens(part))).collect()
+}
