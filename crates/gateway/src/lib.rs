@@ -1,1 +1,53 @@
-//! HTTP and SSE edge.
+//! The HTTP and SSE edge: parses requests into commands, hands them to the policy gate, writes answers.
+//!
+//! The gateway knows HTTP and nothing else. Its only way down is [`policy::gate::Gate`]; it never sees a database, a
+//! model or a use case. What a client sent is checked here once, completely, and travels on as a bounded command.
+//!
+//! ```
+//! use domain::fakes::SequentialIds;
+//! use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
+//! use policy::gate::Gate;
+//! use std::sync::Arc;
+//!
+//! fn serve(gate: Arc<dyn Gate>) -> axum::Router {
+//!     let ports = Ports {
+//!         ids: Arc::new(SequentialIds::default()),
+//!         readiness: Arc::new(AlwaysReady),
+//!         limiter: Arc::new(InProcessLimiter::default()),
+//!         metrics: None,
+//!     };
+//!     gateway::router(gate, ports, GatewaySettings::default())
+//! }
+//! ```
+//!
+//! Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: the limit per peer needs the peer's address.
+
+mod app;
+mod body;
+mod caller;
+mod error;
+mod file_name;
+mod headers;
+mod linger;
+mod metrics;
+mod multipart;
+mod openapi;
+mod page;
+mod peer_limit;
+mod problem;
+mod query;
+mod range;
+mod rate_limit;
+mod readiness;
+mod routes;
+mod settings;
+mod sse;
+mod trace;
+mod wire;
+
+pub use app::{Ports, router};
+pub use metrics::HttpMetrics;
+pub use openapi::openapi;
+pub use rate_limit::{Decision, InProcessLimiter, RateKey, RateLimiter, Window};
+pub use readiness::{AlwaysReady, Component, Readiness};
+pub use settings::GatewaySettings;

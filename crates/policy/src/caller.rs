@@ -17,12 +17,7 @@ impl Caller {
     /// Puts together what authentication found.
     #[must_use]
     pub fn new(scope: TenantScope, tenant: Tenant, user: User, standing: Standing) -> Self {
-        Self {
-            scope,
-            tenant,
-            user,
-            standing,
-        }
+        Self { scope, tenant, user, standing }
     }
 
     /// The tenant and actor.
@@ -53,10 +48,6 @@ impl Caller {
     #[must_use]
     pub fn rate_tier(&self) -> RateTier {
         let role = self.standing.role;
-        self.tenant
-            .settings
-            .rate_limits
-            .of(role)
-            .unwrap_or(RateTier::default_of(role))
+        self.tenant.settings.rate_limits.of(role).unwrap_or(RateTier::default_of(role))
     }
 }

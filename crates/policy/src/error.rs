@@ -14,6 +14,9 @@ pub enum GateError {
         /// One code per refusal, for the log.
         reason: &'static str,
     },
+    /// No token was sent.
+    #[error("no token was sent")]
+    TokenMissing,
     /// A valid token, and no way in: no tenant is mapped, the tenant or the user is switched off, a scope is missing.
     #[error("the caller was refused: {code}")]
     Refused {
@@ -30,11 +33,8 @@ pub enum GateError {
     #[error("what the command is about is not there")]
     NotFound,
     /// The key set of the issuer cannot be had.
-    #[error("the keys of issuer {issuer} cannot be had")]
-    KeysUnavailable {
-        /// The issuer.
-        issuer: String,
-    },
+    #[error("the issuer's keys cannot be had")]
+    KeysUnavailable,
     /// The intent could not be recorded, so nothing ran.
     #[error("the audit log cannot be written")]
     Audit(#[source] StoreError),
@@ -49,10 +49,10 @@ pub enum GateError {
 impl Classify for GateError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unauthenticated { .. } => ErrorKind::Unauthenticated,
+            Self::Unauthenticated { .. } | Self::TokenMissing => ErrorKind::Unauthenticated,
             Self::Refused { .. } | Self::Denied { .. } => ErrorKind::Forbidden,
             Self::NotFound => ErrorKind::NotFound,
-            Self::KeysUnavailable { .. } | Self::Audit(_) => ErrorKind::Unavailable,
+            Self::KeysUnavailable | Self::Audit(_) => ErrorKind::Unavailable,
             Self::Store(source) => source.kind(),
             Self::Runtime(source) => source.kind(),
         }
@@ -62,7 +62,7 @@ impl Classify for GateError {
         match self {
             Self::Refused { code } => code,
             Self::Audit(_) => "audit_unavailable",
-            Self::KeysUnavailable { .. } => "identity_unavailable",
+            Self::KeysUnavailable => "identity_unavailable",
             Self::Store(source) => source.code(),
             Self::Runtime(source) => source.code(),
             other => other.kind().code(),
@@ -73,18 +73,16 @@ impl Classify for GateError {
         match self {
             Self::Refused { code } => Some(refusal(code).to_owned()),
             Self::Audit(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
-            Self::KeysUnavailable { .. } => {
-                Some("The identity provider's keys cannot be had at the moment.".to_owned())
-            }
+            Self::KeysUnavailable => Some("The identity provider's keys cannot be had at the moment.".to_owned()),
             Self::Store(source) => source.public_detail(),
             Self::Runtime(source) => source.public_detail(),
-            Self::Unauthenticated { .. } | Self::Denied { .. } | Self::NotFound => None,
+            Self::Unauthenticated { .. } | Self::TokenMissing | Self::Denied { .. } | Self::NotFound => None,
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Audit(_) | Self::KeysUnavailable { .. } => Some(Duration::from_secs(5)),
+            Self::Audit(_) | Self::KeysUnavailable => Some(Duration::from_secs(5)),
             Self::Store(source) => source.retry_after(),
             Self::Runtime(source) => source.retry_after(),
             _ => None,

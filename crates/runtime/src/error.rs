@@ -24,6 +24,9 @@ pub enum RuntimeError {
     /// Too many answers are being written already.
     #[error("the platform is writing as many answers as it can")]
     Busy,
+    /// A defect of ours: the use case panicked.
+    #[error("the use case panicked")]
+    Panicked,
     /// The database failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -45,7 +48,7 @@ impl RuntimeError {
             Self::Tool(source) => Some(source),
             Self::Ingest(source) => Some(source),
             Self::Model(source) => Some(source),
-            Self::NotFound { .. } | Self::Conflict { .. } | Self::Busy => None,
+            Self::NotFound { .. } | Self::Conflict { .. } | Self::Busy | Self::Panicked => None,
         }
     }
 }

@@ -27,6 +27,24 @@ pub enum ToolError {
     /// The thing asked for is not there, or not for this caller.
     #[error("nothing of that id is there")]
     NotFound,
+    /// The call could not be recorded in the audit log, so nothing was done, or nothing of it is handed out.
+    #[error("the tool call could not be recorded")]
+    Audit(#[source] StoreError),
+    /// The tool ran longer than it may.
+    #[error("tool {tool} ran longer than it may")]
+    TimedOut {
+        /// Which tool.
+        tool: &'static str,
+    },
+    /// A defect of the tool.
+    #[error("tool {tool} panicked")]
+    Panicked {
+        /// Which tool.
+        tool: &'static str,
+    },
+    /// Whoever called went away, or the process is shutting down.
+    #[error("the tool call was stopped")]
+    Stopped,
     /// The database failed.
     #[error("tool {tool} could not use the store")]
     Store {
@@ -51,6 +69,8 @@ impl Classify for ToolError {
             Self::Unknown | Self::Arguments { .. } => ErrorKind::InvalidField,
             Self::Denied { .. } => ErrorKind::Forbidden,
             Self::NotFound => ErrorKind::NotFound,
+            Self::Audit(_) | Self::TimedOut { .. } | Self::Stopped => ErrorKind::Unavailable,
+            Self::Panicked { .. } => ErrorKind::Internal,
             Self::Store { source, .. } => source.kind(),
             Self::Model { source, .. } => source.kind(),
         }
@@ -59,6 +79,7 @@ impl Classify for ToolError {
     fn code(&self) -> &'static str {
         match self {
             Self::Denied { .. } => "forbidden_tool",
+            Self::Audit(_) => "audit_unavailable",
             Self::Model { source, .. } => source.code(),
             other => other.kind().code(),
         }
@@ -69,7 +90,9 @@ impl Classify for ToolError {
             Self::Store { source, .. } => source.public_detail(),
             Self::Model { source, .. } => source.public_detail(),
             Self::Arguments { detail } => Some(detail.clone()),
-            Self::Unknown | Self::Denied { .. } | Self::NotFound => None,
+            Self::Audit(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
+            Self::TimedOut { .. } => Some("The tool took longer than it may.".to_owned()),
+            Self::Unknown | Self::Denied { .. } | Self::NotFound | Self::Panicked { .. } | Self::Stopped => None,
         }
     }
 
@@ -77,6 +100,7 @@ impl Classify for ToolError {
         match self {
             Self::Store { source, .. } => source.retry_after(),
             Self::Model { source, .. } => source.retry_after(),
+            Self::Audit(_) => Some(Duration::from_secs(5)),
             _ => None,
         }
     }
@@ -97,6 +121,9 @@ pub enum IngestError {
     /// The database failed.
     #[error("the document could not be recorded")]
     Store(#[from] StoreError),
+    /// The tenant has these bytes already, classified higher than the uploader may see.
+    #[error("the tenant has the same document above the uploader's clearance")]
+    Withheld,
     /// Only a user uploads; the worker and the system do not.
     #[error("an upload needs a user")]
     NoUser,
@@ -109,6 +136,7 @@ impl Classify for IngestError {
             Self::UnsupportedType => ErrorKind::UnsupportedType,
             Self::Blob(source) => source.kind(),
             Self::Store(source) => source.kind(),
+            Self::Withheld => ErrorKind::Forbidden,
             Self::NoUser => ErrorKind::Internal,
         }
     }
@@ -122,6 +150,7 @@ impl Classify for IngestError {
             ),
             Self::Blob(source) => source.public_detail(),
             Self::Store(source) => source.public_detail(),
+            Self::Withheld => Some("You may not store this file.".to_owned()),
             Self::NoUser => None,
         }
     }

@@ -1,10 +1,24 @@
 //! The single choke point: every tool call is validated, recorded, run and recorded again, here and nowhere else.
 
+mod admission;
+mod facts;
+
 use crate::error::ToolError;
+use crate::registry::{Registered, Registry};
+use crate::tool::{CallScope, Prepared};
+use admission::Invocation;
 use async_trait::async_trait;
 use domain::authorized::Permit;
+use domain::ports::{Clock, IdGen, Store};
 use domain::role::Role;
-use domain::tool::{ToolCall, ToolResult, ToolSpec};
+use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 /// Calls tools on behalf of a permit.
 #[cfg_attr(feature = "mocks", mockall::automock)]
@@ -19,4 +33,112 @@ pub trait ToolGateway: Send + Sync {
     /// # Errors
     /// Where any of that says no, or the tool fails. Each leaves its outcome in the audit log.
     async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<ToolResult, ToolError>;
+}
+
+/// The tool gateway of the platform: the registered tools behind checks and audit records.
+///
+/// A refused call leaves one `policy.denied` row. Any other leaves an intent and one outcome: `success`, `error`,
+/// `denied` where the tool found nothing that the user may know of, or `cancelled` where the caller went away. A call
+/// that the process did not live to close is closed as `unknown` when it starts again, like every open intent.
+pub struct RecordedTools {
+    work: Arc<Work>,
+    tracker: TaskTracker,
+}
+
+/// What a call needs, shared with the tasks that carry it out.
+struct Work {
+    store: Arc<dyn Store>,
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGen>,
+    limit: Duration,
+}
+
+impl RecordedTools {
+    /// Longest run of a tool unless told otherwise.
+    pub const LIMIT: Duration = Duration::from_secs(30);
+
+    /// Calls the tools of `registry`. Each call runs as a task of `tracker`, which shutdown waits for, so that its
+    /// outcome is recorded also when the caller goes away.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        registry: Registry,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGen>,
+        tracker: TaskTracker,
+    ) -> Self {
+        let limit = Self::LIMIT;
+        let work = Work {
+            store,
+            registry,
+            clock,
+            ids,
+            limit,
+        };
+        Self {
+            work: Arc::new(work),
+            tracker,
+        }
+    }
+}
+
+#[async_trait]
+impl ToolGateway for RecordedTools {
+    fn manifest(&self, role: Role) -> Vec<ToolSpec> {
+        self.work.registry.manifest(role)
+    }
+
+    async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<ToolResult, ToolError> {
+        let caller_left = CancellationToken::new();
+        let _on_drop = caller_left.clone().drop_guard();
+        let (work, permit) = (Arc::clone(&self.work), permit.clone());
+        let task = async move { work.carry_out(&permit, call, &caller_left).await };
+        let task = self.tracker.spawn(task.in_current_span());
+        task.await.unwrap_or(Err(ToolError::Stopped))
+    }
+}
+
+impl Work {
+    async fn carry_out(
+        &self,
+        permit: &Permit,
+        call: ToolCall,
+        caller_left: &CancellationToken,
+    ) -> Result<ToolResult, ToolError> {
+        let mut invocation = Invocation::of(permit, &call);
+        let Some(Registered { spec, tool }) = self.registry.find(&call.name) else {
+            self.refuse(&invocation, "unknown_tool").await?;
+            return Err(ToolError::Unknown);
+        };
+        invocation.resource = Some(tool.resource());
+        let prepared = tool.prepare(call.arguments);
+        if let Ok(prepared) = &prepared {
+            invocation.target = prepared.target;
+        }
+        let (receipt, scope) = self.admit(permit, spec, &invocation).await?;
+        let ended = match prepared {
+            Ok(prepared) => {
+                let run = self.run(spec.name, prepared, scope);
+                caller_left
+                    .run_until_cancelled(run)
+                    .await
+                    .unwrap_or(Err(ToolError::Stopped))
+            }
+            Err(error) => Err(error),
+        };
+        self.close(&invocation, receipt, &ended).await?;
+        ended
+    }
+
+    /// Runs the tool within its limit; a panic of it becomes an error.
+    async fn run(&self, name: ToolName, call: Prepared<'_>, scope: CallScope) -> Result<ToolResult, ToolError> {
+        let name = name.as_str();
+        let guarded = AssertUnwindSafe(call.run(scope)).catch_unwind();
+        match tokio::time::timeout(self.limit, guarded).await {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(_panic)) => Err(ToolError::Panicked { tool: name }),
+            Err(_elapsed) => Err(ToolError::TimedOut { tool: name }),
+        }
+    }
 }

@@ -1,0 +1,92 @@
+//! Puts the edge together: routes, layers, shared state.
+
+use crate::caller::authenticate;
+use crate::error::ApiError;
+use crate::headers::security_headers;
+use crate::linger::linger;
+use crate::metrics::HttpMetrics;
+use crate::peer_limit::{PeerLimit, limit_peers};
+use crate::rate_limit::RateLimiter;
+use crate::readiness::Readiness;
+use crate::settings::GatewaySettings;
+use crate::{openapi, routes, trace};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use domain::error::ErrorKind;
+use domain::ports::IdGen;
+use policy::gate::Gate;
+use std::any::Any;
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// What the gateway is given beside the gate.
+#[derive(Clone)]
+pub struct Ports {
+    /// Makes request ids.
+    pub ids: Arc<dyn IdGen>,
+    /// Knows whether the server is ready.
+    pub readiness: Arc<dyn Readiness>,
+    /// Counts requests per user.
+    pub limiter: Arc<dyn RateLimiter>,
+    /// Measures requests, if anything does.
+    pub metrics: Option<HttpMetrics>,
+}
+
+/// What handlers and layers share.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) ids: Arc<dyn IdGen>,
+    pub(crate) readiness: Arc<dyn Readiness>,
+    pub(crate) limiter: Arc<dyn RateLimiter>,
+    pub(crate) metrics: Option<HttpMetrics>,
+    pub(crate) peers: Option<Arc<PeerLimit>>,
+    pub(crate) settings: Arc<GatewaySettings>,
+}
+
+/// The whole edge as one axum router.
+///
+/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limit per peer address works, and
+/// with a limit on how long a client may take to send a header ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
+pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
+    let app = App {
+        gate,
+        ids: ports.ids,
+        readiness: ports.readiness,
+        limiter: ports.limiter,
+        metrics: ports.metrics,
+        peers: PeerLimit::of(&settings).map(Arc::new),
+        settings: Arc::new(settings),
+    };
+    let (protected, _) = routes::protected().split_for_parts();
+    let (open, _) = routes::open().split_for_parts();
+    let protected = protected.route_layer(from_fn_with_state(app.clone(), authenticate));
+    Router::new()
+        .merge(open)
+        .merge(openapi::pages())
+        // Unknown addresses go through the layers too. Layers run from the last one added inwards.
+        .merge(protected)
+        .fallback(unknown_address)
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(app.clone(), linger))
+        .layer(from_fn_with_state(app.clone(), limit_peers))
+        .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(from_fn(security_headers))
+        .layer(from_fn_with_state(app.clone(), trace::trace))
+        .with_state(app)
+}
+
+async fn unknown_address() -> ApiError {
+    ApiError::of(ErrorKind::NotFound)
+}
+
+/// What panicked is not logged: it may hold content. The panic hook says where it was.
+fn answer_panic(_: Box<dyn Any + Send>) -> Response {
+    ApiError {
+        cause: Some("a handler panicked".to_owned()),
+        ..ApiError::of(ErrorKind::Internal)
+    }
+    .into_response()
+}

@@ -1,0 +1,111 @@
+//! Who calls: the bearer token becomes a verified caller, whose requests are then counted.
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::rate_limit::{self, RateKey};
+use crate::trace::{Here, record_tenant};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use domain::error::ErrorKind;
+use policy::caller::Caller;
+use policy::gate::Gate;
+use std::sync::Arc;
+
+/// What every handler behind authentication needs: who calls, the way down, and which request this is.
+pub(crate) struct Call {
+    /// The way down.
+    pub(crate) gate: Arc<dyn Gate>,
+    /// Who calls.
+    pub(crate) caller: Caller,
+    /// Which request this is.
+    pub(crate) here: Here,
+}
+
+impl FromRequestParts<App> for Call {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        // The layer below puts the caller there; without it the request fails closed.
+        let caller = parts
+            .extensions
+            .get::<Caller>()
+            .cloned()
+            .ok_or_else(|| ApiError::of(ErrorKind::Unauthenticated))?;
+        Ok(Self {
+            gate: Arc::clone(&app.gate),
+            caller,
+            here: Here::from_request_parts(parts, app).await?,
+        })
+    }
+}
+
+/// The layer around every protected route: authenticates, then counts, before anything of the body is read.
+pub(crate) async fn authenticate(State(app): State<App>, here: Here, mut request: Request, next: Next) -> Response {
+    let token = bearer(request.headers());
+    let without_token = token.is_none();
+    let caller = match app.gate.authenticate(token, here.request_id).await {
+        Ok(caller) => caller,
+        Err(error) => {
+            return ApiError {
+                without_token,
+                ..error.into()
+            }
+            .into_response();
+        }
+    };
+    record_tenant(caller.tenant().id);
+    let key = RateKey {
+        tenant: caller.tenant().id,
+        user: caller.user().id,
+    };
+    let tier = caller.rate_tier();
+    request.extensions_mut().insert(caller);
+    if !app.settings.rate_limit_enabled {
+        return next.run(request).await;
+    }
+    let decision = app.limiter.check(key, tier).await;
+    let mut response = match decision.retry_after {
+        Some(after) => rate_limit::refusal(after).into_response(),
+        None => next.run(request).await,
+    };
+    rate_limit::write_headers(&decision, response.headers_mut());
+    response
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750). Two such headers are an empty token, which nothing accepts:
+/// which of them a proxy before us looked at is unknown.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let first = values.next()?;
+    if values.next().is_some() {
+        return Some(String::new());
+    }
+    let (scheme, token) = first.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn with(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_str(value).expect("a header value"));
+        }
+        headers
+    }
+
+    #[test]
+    fn the_scheme_is_read_in_any_case_and_two_tokens_are_none() {
+        assert_eq!(bearer(&with(&["bearer  abc"])), Some("abc".to_owned()));
+        assert_eq!(bearer(&with(&["Basic abc"])), None);
+        assert_eq!(bearer(&with(&[])), None);
+        assert_eq!(bearer(&with(&["Bearer a", "Bearer b"])), Some(String::new()));
+    }
+}

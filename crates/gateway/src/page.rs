@@ -1,0 +1,97 @@
+//! Cursor pagination on the wire: an opaque cursor, one shape for every list.
+
+use crate::error::ApiError;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chrono::DateTime;
+use domain::page::{Page, PageKey, PageRequest};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Bytes of a cursor: microseconds since 1970, then the id.
+const CURSOR_BYTES: usize = 8 + 16;
+
+/// One page of a list, newest first.
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct Listing<T> {
+    /// The items.
+    pub(crate) data: Vec<T>,
+    /// Give this as `cursor` to get the next page; null on the last one.
+    pub(crate) next_cursor: Option<String>,
+    /// Whether there is a next page.
+    pub(crate) has_more: bool,
+}
+
+impl<T> Listing<T> {
+    /// Writes a page out.
+    pub(crate) fn of<D>(page: Page<D>, item: impl Fn(D) -> T) -> Self {
+        Self {
+            has_more: page.next.is_some(),
+            next_cursor: page.next.map(encode),
+            data: page.items.into_iter().map(item).collect(),
+        }
+    }
+}
+
+/// Reads `limit` and `cursor`.
+pub(crate) fn parse(limit: Option<u32>, cursor: Option<&str>) -> Result<PageRequest, ApiError> {
+    let after = match cursor {
+        Some(text) => Some(decode(text).ok_or_else(|| {
+            ApiError::field("/cursor", "is no cursor of this server; leave it out to start at the first page")
+        })?),
+        None => None,
+    };
+    PageRequest::new(limit.unwrap_or(PageRequest::DEFAULT_LIMIT), after)
+        .ok_or_else(|| ApiError::field("/limit", format!("must be from 1 to {}", PageRequest::MAX_LIMIT)))
+}
+
+fn encode(key: PageKey) -> String {
+    let mut bytes = [0; CURSOR_BYTES];
+    bytes[..8].copy_from_slice(&key.at.timestamp_micros().to_be_bytes());
+    bytes[8..].copy_from_slice(key.id.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn decode(text: &str) -> Option<PageKey> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+    let bytes: [u8; CURSOR_BYTES] = bytes.try_into().ok()?;
+    let (at, id) = bytes.split_first_chunk::<8>()?;
+    Some(PageKey {
+        at: DateTime::from_timestamp_micros(i64::from_be_bytes(*at)).filter(|at| in_range(*at))?,
+        id: Uuid::from_slice(id).ok()?,
+    })
+}
+
+/// Between the years 1 and 9999: a moment that the database can compare with.
+fn in_range(at: DateTime<chrono::Utc>) -> bool {
+    use chrono::Datelike;
+    (1..=9999).contains(&at.year())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_as_the_key_it_was_made_of() {
+        let key = PageKey {
+            at: DateTime::from_timestamp_micros(1_767_225_600_123_456).expect("a moment"),
+            id: Uuid::from_u128(7),
+        };
+        assert_eq!(decode(&encode(key)), Some(key));
+    }
+
+    #[test]
+    fn foreign_cursors_and_limits_are_refused_with_their_name() {
+        for bad in ["", "x", "AAAA", "!!!", &"A".repeat(33), &"f".repeat(32)] {
+            let error = parse(None, Some(bad)).expect_err(bad);
+            assert_eq!(error.fields[0].pointer, "/cursor", "{bad}");
+        }
+        for bad in [0, 201, u32::MAX] {
+            let error = parse(Some(bad), None).expect_err("out of range");
+            assert_eq!(error.fields[0].pointer, "/limit");
+        }
+        assert_eq!(parse(Some(200), None).map(|page| page.limit()), Ok(200));
+    }
+}

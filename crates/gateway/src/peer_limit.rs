@@ -1,0 +1,103 @@
+//! A coarse limit per peer address, before anything of a request is looked at.
+
+use crate::app::App;
+use crate::rate_limit::refusal;
+use crate::settings::GatewaySettings;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// After this many requests, peers that have their whole burst again are forgotten.
+const SWEEP_EVERY: u64 = 8192;
+
+/// Counts requests by peer address.
+pub(crate) struct PeerLimit {
+    counters: DefaultKeyedRateLimiter<IpAddr>,
+    clock: DefaultClock,
+    checks: AtomicU64,
+}
+
+impl PeerLimit {
+    /// As set; `None` where there is no such limit.
+    pub(crate) fn of(settings: &GatewaySettings) -> Option<Self> {
+        if !settings.rate_limit_enabled {
+            return None;
+        }
+        let burst = NonZeroU32::new(settings.peer_burst)?;
+        let quota = Quota::per_second(NonZeroU32::new(settings.peer_per_second)?).allow_burst(burst);
+        Some(Self {
+            counters: RateLimiter::keyed(quota),
+            clock: DefaultClock::default(),
+            checks: AtomicU64::new(0),
+        })
+    }
+
+    /// How long to wait, where it was one request too many.
+    fn check(&self, peer: IpAddr) -> Option<Duration> {
+        if self.checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
+            self.counters.retain_recent();
+            self.counters.shrink_to_fit();
+        }
+        let refused = self.counters.check_key(&network(peer)).err()?;
+        Some(refused.wait_time_from(self.clock.now()))
+    }
+}
+
+/// The layer. Without a peer address (in tests, say) nothing is counted.
+pub(crate) async fn limit_peers(State(app): State<App>, request: Request, next: Next) -> Response {
+    let peer = peer(&request, app.settings.behind_proxy);
+    let wait = app.peers.as_ref().zip(peer).and_then(|(limit, peer)| limit.check(peer));
+    match wait {
+        Some(after) => refusal(after).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+fn peer(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
+    let forwarded = || {
+        let last = request.headers().get_all("x-forwarded-for").iter().next_back()?;
+        last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+    };
+    let connected = || {
+        let ConnectInfo(address) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+        Some(address.ip())
+    };
+    behind_proxy.then(forwarded).flatten().or_else(connected)
+}
+
+/// An IPv6 customer has a /64 at least: it counts as one peer.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer {
+        IpAddr::V4(_) => peer,
+        IpAddr::V6(v6) => v6
+            .to_ipv4_mapped()
+            .map_or_else(|| IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)), IpAddr::V4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_has_its_burst_and_its_network_shares_it() {
+        let settings = GatewaySettings {
+            peer_per_second: 1,
+            peer_burst: 2,
+            ..GatewaySettings::default()
+        };
+        let limit = PeerLimit::of(&settings).expect("a limit");
+        let peer = |text: &str| text.parse::<IpAddr>().expect("an address");
+        assert_eq!(limit.check(peer("2001:db8::1")), None);
+        assert_eq!(limit.check(peer("2001:db8::2")), None);
+        assert!(limit.check(peer("2001:db8::3")).is_some());
+        assert_eq!(limit.check(peer("2001:db8:0:1::1")), None);
+        assert_eq!(limit.check(peer("10.0.0.1")), None);
+    }
+}

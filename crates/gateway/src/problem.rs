@@ -1,0 +1,175 @@
+//! Problem documents (RFC 9457): the body of every answer that is no success.
+
+use crate::error::{ApiError, status};
+use crate::trace::Here;
+use axum::Json;
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use domain::error::ErrorKind;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Why a request came to nothing.
+#[derive(Serialize, ToSchema, Debug)]
+#[schema(as = Problem, example = json!({
+    "type": "/problems/validation", "title": "A field is not allowed", "status": 422,
+    "detail": "A field of the request is understood and not allowed; see `errors`.",
+    "instance": "/v1/conversations", "code": "validation", "request_id": "0197b2c0-7c1e-7000-8000-000000000001",
+    "errors": [{"pointer": "/title", "detail": "must not be empty"}]
+}))]
+pub(crate) struct ProblemDocument {
+    /// The type of problem, as an address relative to this server: a page that explains it.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// The type in a few words.
+    pub(crate) title: &'static str,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// A sentence on this occurrence.
+    pub(crate) detail: String,
+    /// The path that was asked for.
+    pub(crate) instance: String,
+    /// A stable code for programs; may be more exact than the type.
+    pub(crate) code: &'static str,
+    /// The request, as in the log, the audit log and `x-request-id`.
+    pub(crate) request_id: String,
+    /// The fields that are not allowed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) errors: Vec<FieldProblem>,
+}
+
+/// A field that is not allowed.
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct FieldProblem {
+    /// Which: a JSON pointer (RFC 6901) into the body, or `/` and the name of a form field, parameter or header.
+    pub(crate) pointer: String,
+    /// Why, as a sentence.
+    pub(crate) detail: String,
+}
+
+impl ProblemDocument {
+    /// The document of an error at one place.
+    pub(crate) fn new(error: &ApiError, here: &Here) -> Self {
+        Self {
+            kind: format!("/problems/{}", slug(error.kind)),
+            title: title(error.kind),
+            status: error.status().as_u16(),
+            detail: error.detail.clone().unwrap_or_else(|| sentence(error.kind).to_owned()),
+            instance: here.path.clone(),
+            code: error.code,
+            request_id: here.request_id.to_string(),
+            errors: error
+                .fields
+                .iter()
+                .map(|field| FieldProblem {
+                    pointer: field.pointer.clone(),
+                    detail: field.detail.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Gives an answer that is no success its problem document, whoever made it: a handler, or axum for an unknown path
+/// or method.
+pub(crate) fn render(response: Response, here: &Here) -> (Response, Option<ApiError>) {
+    let error = match response.extensions().get::<ApiError>() {
+        Some(error) => error.clone(),
+        None if is_bare_failure(&response) => ApiError::of(kind_of(response.status())),
+        None => return (response, None),
+    };
+    let (mut parts, _) = response.into_parts();
+    parts.extensions.remove::<ApiError>();
+    let mut document = ProblemDocument::new(&error, here);
+    if parts.status == StatusCode::METHOD_NOT_ALLOWED {
+        document.kind = "/problems/method-not-allowed".to_owned();
+        document.title = "The method is not allowed";
+        document.detail = "This address does not take that method; the Allow header has those that it takes.".to_owned();
+        document.code = "method_not_allowed";
+    }
+    document.status = parts.status.as_u16();
+    parts.headers.remove(CONTENT_LENGTH);
+    let mut body = Json(document).into_response();
+    body.headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.extend(body.headers().clone());
+    (Response::from_parts(parts, body.into_body()), Some(error))
+}
+
+/// A failure that neither a handler of ours nor the readiness page wrote.
+fn is_bare_failure(response: &Response<Body>) -> bool {
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    let json = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    failed && !json
+}
+
+fn kind_of(code: StatusCode) -> ErrorKind {
+    KINDS
+        .iter()
+        .copied()
+        .find(|kind| status(*kind) == code)
+        .unwrap_or(if code.is_client_error() {
+            ErrorKind::Malformed
+        } else {
+            ErrorKind::Internal
+        })
+}
+
+/// All kinds, for the pages under `/problems/`.
+pub(crate) const KINDS: [ErrorKind; 11] = [
+    ErrorKind::Malformed,
+    ErrorKind::InvalidField,
+    ErrorKind::Unauthenticated,
+    ErrorKind::Forbidden,
+    ErrorKind::NotFound,
+    ErrorKind::Conflict,
+    ErrorKind::TooLarge,
+    ErrorKind::UnsupportedType,
+    ErrorKind::RateLimited,
+    ErrorKind::Unavailable,
+    ErrorKind::Internal,
+];
+
+/// The last part of a type's address.
+pub(crate) fn slug(kind: ErrorKind) -> String {
+    kind.code().replace('_', "-")
+}
+
+/// A type in a few words.
+pub(crate) const fn title(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Malformed => "The request cannot be understood",
+        ErrorKind::InvalidField => "A field is not allowed",
+        ErrorKind::Unauthenticated => "Not signed in",
+        ErrorKind::Forbidden => "Not allowed",
+        ErrorKind::NotFound => "Not found",
+        ErrorKind::Conflict => "Not possible at present",
+        ErrorKind::TooLarge => "Too large",
+        ErrorKind::UnsupportedType => "The type of content is not supported",
+        ErrorKind::RateLimited => "Too many requests",
+        ErrorKind::Unavailable => "Not available at the moment",
+        ErrorKind::Internal => "A defect of the server",
+    }
+}
+
+/// What to say of a kind where there is nothing more exact.
+pub(crate) const fn sentence(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Malformed => "The request cannot be read as what it claims to be.",
+        ErrorKind::InvalidField => "A field of the request is understood and not allowed; see `errors`.",
+        ErrorKind::Unauthenticated => "A valid bearer token is needed.",
+        ErrorKind::Forbidden => "Your role does not allow this.",
+        ErrorKind::NotFound => "There is nothing here under that address.",
+        ErrorKind::Conflict => "The request clashes with the present state.",
+        ErrorKind::TooLarge => "The request is larger than allowed.",
+        ErrorKind::UnsupportedType => "The type of content is not one that this address takes.",
+        ErrorKind::RateLimited => "You have made more requests than your limit allows; the Retry-After header says when to come back.",
+        ErrorKind::Unavailable => "A part that this needs is down; the Retry-After header says when to try again.",
+        ErrorKind::Internal => "The server failed; its log has the reason under the request id.",
+    }
+}

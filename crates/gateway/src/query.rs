@@ -1,0 +1,28 @@
+//! Reads query strings: every parameter known, each once.
+
+use crate::app::App;
+use crate::body::{pointer, shorten};
+use crate::error::ApiError;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+/// A query string.
+pub(crate) struct ApiQuery<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for ApiQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default().as_bytes();
+        for (name, value) in form_urlencoded::parse(query) {
+            if name.contains('\0') || value.contains('\0') {
+                return Err(ApiError::field(format!("/{name}"), "must not contain U+0000"));
+            }
+        }
+        let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query));
+        serde_path_to_error::deserialize(deserializer)
+            .map(Self)
+            .map_err(|error| ApiError::field(pointer(error.path()), shorten(&error.inner().to_string())))
+    }
+}

@@ -1,0 +1,199 @@
+//! A run's events as server-sent events, and as one answer for clients that do not stream.
+
+use crate::error::ApiError;
+use crate::problem::ProblemDocument;
+use crate::trace::Here;
+use crate::wire::{self, CitationBody};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use domain::run::{EventStream, NumberedEvent, RunEvent, Usage};
+use futures::StreamExt;
+use serde::Serialize;
+use std::time::Duration;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// `run.started`
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct RunStarted {
+    run_id: Uuid,
+    /// The answer's message.
+    message_id: Uuid,
+    /// The tier asked for.
+    model: String,
+}
+
+/// `message.delta`
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct MessageDelta {
+    /// The next piece of the answer.
+    text: String,
+}
+
+/// `tool.started`
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct ToolStarted {
+    call_id: String,
+    name: String,
+}
+
+/// `tool.finished`
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct ToolFinished {
+    call_id: String,
+    name: String,
+    #[schema(schema_with = wire::tool_status)]
+    status: &'static str,
+}
+
+/// `run.finished`
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct RunFinished {
+    #[schema(schema_with = wire::finish_reason)]
+    finish_reason: &'static str,
+    usage: UsageBody,
+    /// The model that served.
+    model: String,
+    /// A fallback served, or a part (retrieval, say) was down.
+    degraded: bool,
+    message_id: Uuid,
+}
+
+/// `error`: the run broke off.
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct RunFailed {
+    problem: ProblemDocument,
+}
+
+/// Tokens read and written.
+#[derive(Serialize, ToSchema, Clone, Copy, Debug)]
+#[schema(as = Usage)]
+pub(crate) struct UsageBody {
+    input_tokens: u32,
+    output_tokens: u32,
+}
+
+impl From<Usage> for UsageBody {
+    fn from(usage: Usage) -> Self {
+        Self {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+        }
+    }
+}
+
+/// A whole answer.
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct Answer {
+    /// The answer's message.
+    message_id: Uuid,
+    run_id: Uuid,
+    /// The text; it marks its citations `[n]`.
+    content: String,
+    citations: Vec<CitationBody>,
+    /// The model that served.
+    model: String,
+    usage: UsageBody,
+    #[schema(schema_with = wire::finish_reason)]
+    finish_reason: &'static str,
+    /// A fallback served, or a part (retrieval, say) was down.
+    degraded: bool,
+}
+
+/// Streams a run. Dropping the response drops the run's stream, which tells the runtime that the reader is gone.
+pub(crate) fn stream(events: EventStream, here: Here, keep_alive: Duration) -> Response {
+    let events = events.map(move |event| write(event, &here));
+    let mut response = Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(keep_alive).text("keep-alive"))
+        .into_response();
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// Looks at the first event: a run that fails before anything was sent is answered with a status.
+pub(crate) async fn begun(mut events: EventStream) -> Result<EventStream, ApiError> {
+    match events.next().await {
+        Some(NumberedEvent {
+            event: RunEvent::Failed(problem),
+            ..
+        }) => Err(problem.into()),
+        Some(first) => Ok(futures::stream::iter([first]).chain(events).boxed()),
+        None => Err(broken_off()),
+    }
+}
+
+/// Reads a run to its end.
+pub(crate) async fn collect(mut events: EventStream) -> Result<Answer, ApiError> {
+    let (mut run, mut content, mut citations) = (None, String::new(), Vec::new());
+    while let Some(NumberedEvent { event, .. }) = events.next().await {
+        match event {
+            RunEvent::Started { run_id, .. } => run = Some(run_id),
+            RunEvent::Delta { text } => content.push_str(&text),
+            RunEvent::Cited(citation) => citations.push(citation.into()),
+            RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. } => {}
+            RunEvent::Failed(problem) => return Err(problem.into()),
+            RunEvent::Finished(end) => {
+                return Ok(Answer {
+                    message_id: end.message_id.as_uuid(),
+                    run_id: run.ok_or_else(broken_off)?.as_uuid(),
+                    content,
+                    citations,
+                    model: end.model,
+                    usage: end.usage.into(),
+                    finish_reason: end.finish_reason.as_str(),
+                    degraded: end.degraded,
+                });
+            }
+        }
+    }
+    Err(broken_off())
+}
+
+/// A run always ends with `run.finished` or `error`.
+fn broken_off() -> ApiError {
+    ApiError {
+        cause: Some("a run ended without its last event".to_owned()),
+        ..ApiError::of(domain::error::ErrorKind::Internal)
+    }
+}
+
+fn write(numbered: NumberedEvent, here: &Here) -> Result<Event, axum::Error> {
+    let event = Event::default().id(numbered.seq.to_string());
+    match numbered.event {
+        RunEvent::Started {
+            run_id,
+            message_id,
+            model,
+        } => event.event("run.started").json_data(RunStarted {
+            run_id: run_id.as_uuid(),
+            message_id: message_id.as_uuid(),
+            model,
+        }),
+        RunEvent::Delta { text } => event.event("message.delta").json_data(MessageDelta { text }),
+        RunEvent::ToolStarted { call_id, name } => {
+            event.event("tool.started").json_data(ToolStarted { call_id, name })
+        }
+        RunEvent::ToolFinished { call_id, name, status } => event.event("tool.finished").json_data(ToolFinished {
+            call_id,
+            name,
+            status: status.as_str(),
+        }),
+        RunEvent::Cited(citation) => event.event("citation").json_data(CitationBody::from(citation)),
+        RunEvent::Finished(end) => event.event("run.finished").json_data(RunFinished {
+            finish_reason: end.finish_reason.as_str(),
+            usage: end.usage.into(),
+            model: end.model,
+            degraded: end.degraded,
+            message_id: end.message_id.as_uuid(),
+        }),
+        RunEvent::Failed(problem) => event.event("error").json_data(RunFailed {
+            problem: ProblemDocument::new(&problem.into(), here),
+        }),
+    }
+}

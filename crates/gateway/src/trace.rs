@@ -1,0 +1,108 @@
+//! One request id, one span and one log line for each request.
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::problem;
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use domain::error::ErrorKind;
+use domain::ids::RequestId;
+use std::time::Instant;
+use tracing::{Instrument, Span, field};
+
+/// The header that carries a request's id both ways.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Which request this is: what a problem document says of its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Here {
+    /// The request's id.
+    pub(crate) request_id: RequestId,
+    /// Its path, without the query, which may hold what a user searched for.
+    pub(crate) path: String,
+}
+
+impl<S: Sync> FromRequestParts<S> for Here {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| ApiError::of(ErrorKind::Internal))
+    }
+}
+
+/// The outermost layer: names the request, times it, gives failures their body, logs once.
+pub(crate) async fn trace(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let here = Here {
+        request_id: request_id(&app, &request),
+        path: request.uri().path().to_owned(),
+    };
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", MatchedPath::as_str)
+        .to_owned();
+    let span = tracing::info_span!(
+        "http",
+        %method,
+        route,
+        request_id = %here.request_id,
+        tenant = field::Empty,
+        status = field::Empty,
+        latency_ms = field::Empty,
+    );
+    request.extensions_mut().insert(here.clone());
+    let response = next.run(request).instrument(span.clone()).await;
+    let (mut response, error) = problem::render(response, &here);
+    if let Ok(value) = HeaderValue::from_str(here.request_id.as_str()) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    let took = started.elapsed();
+    span.record("status", response.status().as_u16());
+    span.record("latency_ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    if let Some(metrics) = &app.metrics {
+        metrics.observe(&method, &route, response.status(), took);
+    }
+    span.in_scope(|| log(&route, error.as_ref()));
+    response
+}
+
+fn request_id(app: &App, request: &Request) -> RequestId {
+    request
+        .headers()
+        .get(X_REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .and_then(RequestId::parse)
+        .unwrap_or_else(|| RequestId::from_uuid(app.ids.uuid()))
+}
+
+/// Status and latency stand in the span.
+fn log(route: &str, error: Option<&ApiError>) {
+    match error {
+        Some(error) => {
+            let cause = error.cause.as_deref().unwrap_or_default();
+            match error.kind {
+                ErrorKind::Internal => tracing::error!(code = error.code, cause, "request failed"),
+                ErrorKind::Unavailable | ErrorKind::Unauthenticated => {
+                    tracing::warn!(code = error.code, cause, "request refused");
+                }
+                _ => tracing::info!(code = error.code, cause, "request refused"),
+            }
+        }
+        None if matches!(route, "/health" | "/ready" | "/v1/health") => tracing::debug!("request served"),
+        None => tracing::info!("request served"),
+    }
+}
+
+/// Says in the request's span for which tenant it runs.
+pub(crate) fn record_tenant(tenant: domain::ids::TenantId) {
+    Span::current().record("tenant", field::display(tenant));
+}

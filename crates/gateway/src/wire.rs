@@ -1,0 +1,152 @@
+//! What several routes write alike: fixed words as schemas, citations, parsing of common fields.
+
+use crate::error::ApiError;
+use domain::conversation::{Citation, MessageRole, MessageStatus};
+use domain::document::{DocumentStatus, FailureCode};
+use domain::ids::DocumentId;
+use domain::model::ModelTier;
+use domain::role::{Classification, Grant, Role};
+use domain::run::{FinishReason, ToolStatus};
+use domain::text::{BoundedText, Label};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use uuid::Uuid;
+
+/// Largest client data (`metadata`), in bytes of JSON.
+pub(crate) const MAX_METADATA: usize = 16 << 10;
+/// Most tags of one thing, or in one filter.
+pub(crate) const MAX_TAGS: usize = 32;
+/// Most documents that a search or a turn names.
+pub(crate) const MAX_DOCUMENT_IDS: usize = 100;
+
+/// Schemas of the domain's fixed words, from their one list.
+macro_rules! word_schemas {
+    ($($name:ident => $type:ty $(, or null: $nullable:ident)?;)*) => {$(
+        pub(crate) fn $name() -> RefOr<Schema> {
+            words(<$type>::ALL.iter().map(|word| word.as_str()), false)
+        }
+        $(pub(crate) fn $nullable() -> RefOr<Schema> {
+            words(<$type>::ALL.iter().map(|word| word.as_str()), true)
+        })?
+    )*};
+}
+
+word_schemas! {
+    model_tier => ModelTier, or null: model_tier_or_null;
+    retrieval_mode => domain::command::RetrievalMode, or null: retrieval_mode_or_null;
+    message_role => MessageRole;
+    message_status => MessageStatus;
+    finish_reason => FinishReason;
+    tool_status => ToolStatus;
+    document_status => DocumentStatus;
+    failure_code => FailureCode;
+    classification => Classification;
+    role => Role, or null: role_or_null;
+    grant => Grant;
+}
+
+fn words(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {
+    let values = words.map(Value::from).chain(nullable.then_some(Value::Null));
+    let types = if nullable {
+        SchemaType::from_iter([Type::String, Type::Null])
+    } else {
+        SchemaType::new(Type::String)
+    };
+    ObjectBuilder::new()
+        .schema_type(types)
+        .enum_values(Some(values.collect::<Vec<_>>()))
+        .build()
+        .into()
+}
+
+/// A passage that an answer rests on; the answer's text marks it `[n]`.
+#[derive(Serialize, ToSchema, Clone, Debug)]
+#[schema(as = Citation)]
+pub(crate) struct CitationBody {
+    /// The number in the text, from 1.
+    n: u32,
+    document_id: Uuid,
+    /// File name of the document.
+    doc: String,
+    /// Title of the document.
+    title: String,
+    /// Page in the file, from 1; null for formats without pages.
+    page: Option<u32>,
+    /// Heading path.
+    section: Option<String>,
+    /// The passage.
+    chunk_id: Uuid,
+    /// The words that support the answer.
+    quote: String,
+    /// How well the passage matched, 0 to 1.
+    score: f32,
+}
+
+impl From<Citation> for CitationBody {
+    fn from(citation: Citation) -> Self {
+        Self {
+            n: citation.n,
+            document_id: citation.document_id.as_uuid(),
+            doc: citation.doc,
+            title: citation.title,
+            page: citation.page,
+            section: citation.section,
+            chunk_id: citation.chunk_id.as_uuid(),
+            quote: citation.quote,
+            score: citation.score,
+        }
+    }
+}
+
+/// Parses a bounded text.
+pub(crate) fn text<const MAX: usize>(pointer: &str, text: &str) -> Result<BoundedText<MAX>, ApiError> {
+    BoundedText::parse(text).map_err(|error| ApiError::field(pointer, error))
+}
+
+/// Parses a bounded text that may be missing.
+pub(crate) fn optional_text<const MAX: usize>(
+    pointer: &str,
+    given: Option<&str>,
+) -> Result<Option<BoundedText<MAX>>, ApiError> {
+    given.map(|given| text(pointer, given)).transpose()
+}
+
+/// Parses tags, dropping repetitions.
+pub(crate) fn tags<'a>(
+    pointer: &str,
+    given: impl IntoIterator<Item = &'a String>,
+) -> Result<Vec<Label>, ApiError> {
+    let mut tags = Vec::new();
+    for (index, tag) in given.into_iter().enumerate() {
+        let tag = text(&format!("{pointer}/{index}"), tag)?;
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    if tags.len() > MAX_TAGS {
+        return Err(ApiError::field(pointer, format!("must be at most {MAX_TAGS} tags")));
+    }
+    Ok(tags)
+}
+
+/// Checks the number of documents that a filter names.
+pub(crate) fn document_ids(pointer: &str, given: Vec<Uuid>) -> Result<Vec<DocumentId>, ApiError> {
+    if given.len() > MAX_DOCUMENT_IDS {
+        let detail = format!("must be at most {MAX_DOCUMENT_IDS} documents");
+        return Err(ApiError::field(pointer, detail));
+    }
+    Ok(given.into_iter().map(DocumentId::from).collect())
+}
+
+/// Checks a client's own data: a JSON object of bounded size.
+pub(crate) fn metadata(pointer: &str, given: Map<String, Value>) -> Result<Value, ApiError> {
+    let value = Value::Object(given);
+    if value.to_string().len() > MAX_METADATA {
+        let detail = format!("must be at most {} KiB of JSON", MAX_METADATA >> 10);
+        return Err(ApiError::field(pointer, detail));
+    }
+    Ok(value)
+}

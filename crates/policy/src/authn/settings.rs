@@ -1,0 +1,142 @@
+//! What the platform trusts: issuers, their keys, their claim names, and which tenants each may speak for.
+
+use domain::role::Role;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// One trusted issuer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IssuerSettings {
+    /// The exact `iss`.
+    pub issuer: String,
+    /// Accepted `aud` values; at least one must match.
+    pub audiences: Vec<String>,
+    /// Accepted signature algorithms. The header chooses among them and nothing else.
+    pub algorithms: Vec<SignatureAlgorithm>,
+    /// Where the keys come from.
+    pub keys: KeySource,
+    /// How the issuer names its claims.
+    pub claims: ClaimNames,
+    /// Role values of the token and the platform's roles.
+    pub roles: BTreeMap<String, Role>,
+    /// Which tenants the issuer may speak for.
+    pub tenants: TenantTrust,
+    /// A scope that the token must carry.
+    pub required_scope: Option<String>,
+    /// A claim that must have this value: for Entra, `tid`.
+    pub required_claim: Option<(String, String)>,
+}
+
+/// A signature algorithm (RFC 7518, RFC 8037). No symmetric one: the platform never shares a secret with an issuer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignatureAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256: Entra ID and most others.
+    Rs256,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// ECDSA on P-256: the development issuer.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl SignatureAlgorithm {
+    /// The `alg` header value.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    pub(crate) const fn jwt(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+            Self::Ps256 => jsonwebtoken::Algorithm::PS256,
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        }
+    }
+}
+
+/// Where an issuer's public keys come from. Never from a token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeySource {
+    /// A JWKS document (RFC 7517) at this address.
+    Url(String),
+    /// The address that the issuer's discovery document names (OpenID Connect Discovery 1.0).
+    Discovery,
+    /// A JWKS file on this machine: the development issuer.
+    File(PathBuf),
+}
+
+/// How an issuer names its claims. Each is a list: the first that is there wins. A name is looked up as it stands
+/// first (Entra's `extn.PlatformTenantId` has a dot in it), then as a dotted path (Keycloak's `realm_access.roles`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimNames {
+    /// The stable id of the user. Entra: `oid`; its `sub` differs per application.
+    pub subject: Vec<String>,
+    /// What the tenant is looked up by.
+    pub tenant: Vec<String>,
+    /// Role values, a string or a list.
+    pub roles: Vec<String>,
+    /// E-mail, for display.
+    pub email: Vec<String>,
+    /// Name, for display.
+    pub name: Vec<String>,
+    /// Scopes, a space-separated string or a list.
+    pub scopes: Vec<String>,
+}
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        let names = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        Self {
+            subject: names(&["oid", "sub"]),
+            tenant: names(&["extn.PlatformTenantId", "extension_PlatformTenantId", "tid"]),
+            roles: names(&["roles"]),
+            email: names(&["email", "preferred_username", "upn"]),
+            name: names(&["name"]),
+            scopes: names(&["scp", "scope"]),
+        }
+    }
+}
+
+/// The design's role values, and the plain words.
+#[must_use]
+pub fn default_roles() -> BTreeMap<String, Role> {
+    [
+        ("PlatformAdmin", Role::Admin),
+        ("PlatformUser", Role::User),
+        ("PlatformViewer", Role::Viewer),
+        ("admin", Role::Admin),
+        ("user", Role::User),
+        ("viewer", Role::Viewer),
+    ]
+    .into_iter()
+    .map(|(value, role)| (value.to_owned(), role))
+    .collect()
+}
+
+/// Which tenants an issuer may speak for. A claim is an input: the mapping decides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TenantTrust {
+    /// Any tenant, by id or slug: development mode only.
+    Every,
+    /// The claim's value looked up here; the result is a tenant's id or slug.
+    Mapped(BTreeMap<String, String>),
+}
+
+impl TenantTrust {
+    /// The tenant's id or slug that a claim value stands for.
+    #[must_use]
+    pub fn tenant<'a>(&'a self, claim: &'a str) -> Option<&'a str> {
+        match self {
+            Self::Every => Some(claim),
+            Self::Mapped(map) => map.get(claim).map(String::as_str),
+        }
+    }
+}

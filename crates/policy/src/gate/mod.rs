@@ -1,0 +1,327 @@
+//! The hard gate: decide, record, grant, call the runtime; nothing else.
+
+mod decide;
+mod pass;
+mod traced;
+
+use crate::authn::Authenticator;
+use crate::caller::Caller;
+use crate::error::GateError;
+use crate::keyed_hash::HashKey;
+use async_trait::async_trait;
+use domain::audit::AuditRecord;
+use domain::command::{
+    CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
+    DeleteMemory, DownloadDocument, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments,
+    ListMemories, ListTenants, ListUsers, ReadAccount, ResumeRun, SearchDocuments, SendMessage, UpdateConversation,
+    UpdateTenant, UpdateUser, UploadDocument,
+};
+use domain::conversation::{Conversation, Message};
+use domain::document::Document;
+use domain::ids::RequestId;
+use domain::memory::Memory;
+use domain::page::Page;
+use domain::ports::{ByteRange, ByteStream, Clock, IdGen, Store};
+use domain::run::EventStream;
+use domain::search::Retrieval;
+use domain::tenant::Tenant;
+use domain::upload::{Accepted, Upload};
+use domain::user::User;
+use pass::Closes;
+use runtime::services::{Administration, AuditTrail, Chat, Conversations, Documents, Memories, Search};
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
+
+/// The only way from the gateway to the runtime.
+///
+/// Each method decides (user and tenant active, role, ownership, clearance), records the intent, runs the use case
+/// and records the outcome. A refusal is recorded too. Where the intent cannot be recorded, nothing runs.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Gate: Send + Sync {
+    /// Verifies a bearer token (RFC 6750) and finds, or at first login provisions, its user.
+    async fn authenticate(&self, bearer: Option<String>, request: RequestId) -> Result<Caller, GateError>;
+    /// The caller's own account.
+    async fn account(&self, caller: &Caller) -> Result<Caller, GateError>;
+
+    /// Starts a conversation.
+    async fn create_conversation(&self, by: &Caller, command: CreateConversation) -> Result<Conversation, GateError>;
+    /// Lists the caller's conversations.
+    async fn list_conversations(
+        &self,
+        by: &Caller,
+        command: ListConversations,
+    ) -> Result<Page<Conversation>, GateError>;
+    /// Reads a conversation with its messages.
+    async fn get_conversation(
+        &self,
+        by: &Caller,
+        command: GetConversation,
+    ) -> Result<(Conversation, Vec<Message>), GateError>;
+    /// Changes a conversation.
+    async fn update_conversation(&self, by: &Caller, command: UpdateConversation) -> Result<Conversation, GateError>;
+    /// Deletes a conversation.
+    async fn delete_conversation(&self, by: &Caller, command: DeleteConversation) -> Result<(), GateError>;
+
+    /// Says something and starts an answer.
+    async fn send_message(&self, by: &Caller, command: SendMessage) -> Result<EventStream, GateError>;
+    /// Reads a run's events again.
+    async fn resume_run(&self, by: &Caller, command: ResumeRun) -> Result<EventStream, GateError>;
+    /// Stops a run.
+    async fn cancel_run(&self, by: &Caller, command: CancelRun) -> Result<(), GateError>;
+
+    /// Takes a document in. The body is read only once this was granted.
+    async fn upload_document(
+        &self,
+        by: &Caller,
+        command: UploadDocument,
+        upload: Upload,
+    ) -> Result<Accepted, GateError>;
+    /// Lists documents.
+    async fn list_documents(&self, by: &Caller, command: ListDocuments) -> Result<Page<Document>, GateError>;
+    /// Reads a document's metadata.
+    async fn get_document(&self, by: &Caller, command: GetDocument) -> Result<Document, GateError>;
+    /// Opens a document's bytes, or a part of them.
+    async fn download_document(
+        &self,
+        by: &Caller,
+        command: DownloadDocument,
+        range: Option<ByteRange>,
+    ) -> Result<(Document, ByteStream), GateError>;
+    /// Deletes a document.
+    async fn delete_document(&self, by: &Caller, command: DeleteDocument) -> Result<(), GateError>;
+
+    /// Searches the documents.
+    async fn search(&self, by: &Caller, command: SearchDocuments) -> Result<Retrieval, GateError>;
+
+    /// Lists the caller's memories.
+    async fn list_memories(&self, by: &Caller, command: ListMemories) -> Result<Page<Memory>, GateError>;
+    /// Remembers something.
+    async fn create_memory(&self, by: &Caller, command: CreateMemory) -> Result<Memory, GateError>;
+    /// Forgets something.
+    async fn delete_memory(&self, by: &Caller, command: DeleteMemory) -> Result<(), GateError>;
+
+    /// Reads the audit log.
+    async fn list_audit(&self, by: &Caller, command: ListAudit) -> Result<Page<AuditRecord>, GateError>;
+
+    /// Lists the tenant's users.
+    async fn list_users(&self, by: &Caller, command: ListUsers) -> Result<Page<User>, GateError>;
+    /// Makes a user.
+    async fn create_user(&self, by: &Caller, command: CreateUser) -> Result<User, GateError>;
+    /// Changes a user.
+    async fn update_user(&self, by: &Caller, command: UpdateUser) -> Result<User, GateError>;
+    /// Lists tenants.
+    async fn list_tenants(&self, by: &Caller, command: ListTenants) -> Result<Page<Tenant>, GateError>;
+    /// Makes a tenant.
+    async fn create_tenant(&self, by: &Caller, command: CreateTenant) -> Result<Tenant, GateError>;
+    /// Changes a tenant.
+    async fn update_tenant(&self, by: &Caller, command: UpdateTenant) -> Result<Tenant, GateError>;
+}
+
+/// The use cases behind the gate.
+#[derive(Clone)]
+pub struct UseCases {
+    /// Conversations.
+    pub conversations: Arc<dyn Conversations>,
+    /// Chat turns.
+    pub chat: Arc<dyn Chat>,
+    /// Documents.
+    pub documents: Arc<dyn Documents>,
+    /// Search.
+    pub search: Arc<dyn Search>,
+    /// Memories.
+    pub memories: Arc<dyn Memories>,
+    /// The audit log.
+    pub audit_trail: Arc<dyn AuditTrail>,
+    /// Users and tenants.
+    pub administration: Arc<dyn Administration>,
+}
+
+/// The gate in earnest.
+#[derive(Clone)]
+pub struct PolicyGate {
+    authn: Arc<Authenticator>,
+    store: Arc<dyn Store>,
+    use_cases: UseCases,
+    request_key: HashKey,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGen>,
+    tasks: TaskTracker,
+}
+
+impl PolicyGate {
+    /// Puts the gate before the use cases. `request_key` keys the hash of requests in the audit log; `tasks` is what
+    /// shutdown waits for.
+    #[must_use]
+    pub fn new(authn: Authenticator, use_cases: UseCases, request_key: HashKey, parts: GateParts) -> Self {
+        let GateParts { store, clock, ids, tasks } = parts;
+        Self { authn: Arc::new(authn), store, use_cases, request_key, clock, ids, tasks }
+    }
+}
+
+/// What the gate works with.
+pub struct GateParts {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The source of ids.
+    pub ids: Arc<dyn IdGen>,
+    /// Running passages, for shutdown to wait for.
+    pub tasks: TaskTracker,
+}
+
+#[async_trait]
+impl Gate for PolicyGate {
+    async fn authenticate(&self, bearer: Option<String>, request: RequestId) -> Result<Caller, GateError> {
+        self.authn.authenticate(bearer.as_deref(), request).await
+    }
+
+    async fn account(&self, caller: &Caller) -> Result<Caller, GateError> {
+        let found = caller.clone();
+        self.pass(caller, ReadAccount, Closes::Gate, move |granted| async move {
+            let standing = granted.permit().standing().clone();
+            Ok(Caller::new(found.scope().clone(), found.tenant().clone(), found.user().clone(), standing))
+        })
+        .await
+    }
+
+    async fn create_conversation(&self, by: &Caller, command: CreateConversation) -> Result<Conversation, GateError> {
+        let use_case = Arc::clone(&self.use_cases.conversations);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.create(granted).await }).await
+    }
+
+    async fn list_conversations(
+        &self,
+        by: &Caller,
+        command: ListConversations,
+    ) -> Result<Page<Conversation>, GateError> {
+        let use_case = Arc::clone(&self.use_cases.conversations);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list(granted).await }).await
+    }
+
+    async fn get_conversation(
+        &self,
+        by: &Caller,
+        command: GetConversation,
+    ) -> Result<(Conversation, Vec<Message>), GateError> {
+        let use_case = Arc::clone(&self.use_cases.conversations);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.get(granted).await }).await
+    }
+
+    async fn update_conversation(&self, by: &Caller, command: UpdateConversation) -> Result<Conversation, GateError> {
+        let use_case = Arc::clone(&self.use_cases.conversations);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.update(granted).await }).await
+    }
+
+    async fn delete_conversation(&self, by: &Caller, command: DeleteConversation) -> Result<(), GateError> {
+        let use_case = Arc::clone(&self.use_cases.conversations);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.delete(granted).await }).await
+    }
+
+    async fn send_message(&self, by: &Caller, command: SendMessage) -> Result<EventStream, GateError> {
+        let use_case = Arc::clone(&self.use_cases.chat);
+        self.pass(by, command, Closes::UseCase, move |granted| async move { use_case.send(granted).await }).await
+    }
+
+    async fn resume_run(&self, by: &Caller, command: ResumeRun) -> Result<EventStream, GateError> {
+        let use_case = Arc::clone(&self.use_cases.chat);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.resume(granted).await }).await
+    }
+
+    async fn cancel_run(&self, by: &Caller, command: CancelRun) -> Result<(), GateError> {
+        let use_case = Arc::clone(&self.use_cases.chat);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.cancel(granted).await }).await
+    }
+
+    async fn upload_document(
+        &self,
+        by: &Caller,
+        command: UploadDocument,
+        upload: Upload,
+    ) -> Result<Accepted, GateError> {
+        let use_case = Arc::clone(&self.use_cases.documents);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.upload(granted, upload).await }).await
+    }
+
+    async fn list_documents(&self, by: &Caller, command: ListDocuments) -> Result<Page<Document>, GateError> {
+        let use_case = Arc::clone(&self.use_cases.documents);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list(granted).await }).await
+    }
+
+    async fn get_document(&self, by: &Caller, command: GetDocument) -> Result<Document, GateError> {
+        let use_case = Arc::clone(&self.use_cases.documents);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.get(granted).await }).await
+    }
+
+    async fn download_document(
+        &self,
+        by: &Caller,
+        command: DownloadDocument,
+        range: Option<ByteRange>,
+    ) -> Result<(Document, ByteStream), GateError> {
+        let use_case = Arc::clone(&self.use_cases.documents);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.download(granted, range).await })
+            .await
+    }
+
+    async fn delete_document(&self, by: &Caller, command: DeleteDocument) -> Result<(), GateError> {
+        let use_case = Arc::clone(&self.use_cases.documents);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.delete(granted).await }).await
+    }
+
+    async fn search(&self, by: &Caller, command: SearchDocuments) -> Result<Retrieval, GateError> {
+        let use_case = Arc::clone(&self.use_cases.search);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.search(granted).await }).await
+    }
+
+    async fn list_memories(&self, by: &Caller, command: ListMemories) -> Result<Page<Memory>, GateError> {
+        let use_case = Arc::clone(&self.use_cases.memories);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list(granted).await }).await
+    }
+
+    async fn create_memory(&self, by: &Caller, command: CreateMemory) -> Result<Memory, GateError> {
+        let use_case = Arc::clone(&self.use_cases.memories);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.create(granted).await }).await
+    }
+
+    async fn delete_memory(&self, by: &Caller, command: DeleteMemory) -> Result<(), GateError> {
+        let use_case = Arc::clone(&self.use_cases.memories);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.delete(granted).await }).await
+    }
+
+    async fn list_audit(&self, by: &Caller, command: ListAudit) -> Result<Page<AuditRecord>, GateError> {
+        let use_case = Arc::clone(&self.use_cases.audit_trail);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list(granted).await }).await
+    }
+
+    async fn list_users(&self, by: &Caller, command: ListUsers) -> Result<Page<User>, GateError> {
+        let use_case = Arc::clone(&self.use_cases.administration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list_users(granted).await }).await
+    }
+
+    async fn create_user(&self, by: &Caller, command: CreateUser) -> Result<User, GateError> {
+        let use_case = Arc::clone(&self.use_cases.administration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.create_user(granted).await }).await
+    }
+
+    async fn update_user(&self, by: &Caller, command: UpdateUser) -> Result<User, GateError> {
+        let use_case = Arc::clone(&self.use_cases.administration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.update_user(granted).await }).await
+    }
+
+    async fn list_tenants(&self, by: &Caller, command: ListTenants) -> Result<Page<Tenant>, GateError> {
+        let use_case = Arc::clone(&self.use_cases.administration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list_tenants(granted).await }).await
+    }
+
+    async fn create_tenant(&self, by: &Caller, command: CreateTenant) -> Result<Tenant, GateError> {
+        let use_case = Arc::clone(&self.use_cases.administration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.create_tenant(granted).await }).await
+    }
+
+    async fn update_tenant(&self, by: &Caller, command: UpdateTenant) -> Result<Tenant, GateError> {
+        let use_case = Arc::clone(&self.use_cases.administration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.update_tenant(granted).await }).await
+    }
+}

@@ -1,0 +1,50 @@
+//! The id of what a use case made, for the outcome row of a command that names none.
+
+use super::pass::Traced;
+use crate::caller::Caller;
+use domain::audit::AuditRecord;
+use domain::conversation::{Conversation, Message};
+use domain::document::Document;
+use domain::memory::Memory;
+use domain::page::Page;
+use domain::ports::ByteStream;
+use domain::run::EventStream;
+use domain::search::Retrieval;
+use domain::tenant::Tenant;
+use domain::upload::Accepted;
+use domain::user::User;
+use uuid::Uuid;
+
+macro_rules! traced {
+    ($($type:ty $(: $value:ident => $id:expr)?;)*) => {$(
+        impl Traced for $type {
+            $(fn made(&self) -> Option<Uuid> {
+                let $value = self;
+                Some($id)
+            })?
+        }
+    )*};
+}
+
+traced! {
+    ();
+    Caller;
+    EventStream;
+    Retrieval;
+    (Conversation, Vec<Message>);
+    (Document, ByteStream);
+    Conversation: made => made.id.as_uuid();
+    Document: made => made.id.as_uuid();
+    Memory: made => made.id.as_uuid();
+    User: made => made.id.as_uuid();
+    Tenant: made => made.id.as_uuid();
+    Accepted: made => match made {
+        Self::New(document) | Self::Known(document) => document.id.as_uuid(),
+    };
+    Page<Conversation>;
+    Page<Document>;
+    Page<Memory>;
+    Page<AuditRecord>;
+    Page<User>;
+    Page<Tenant>;
+}

@@ -1,0 +1,93 @@
+//! Users of a tenant, and tenants.
+
+use crate::error::RuntimeError;
+use crate::services::Administration;
+use async_trait::async_trait;
+use domain::authorized::Authorized;
+use domain::command::{CreateTenant, CreateUser, ListTenants, ListUsers, UpdateTenant, UpdateUser};
+use domain::ids::{TenantId, UserId};
+use domain::page::Page;
+use domain::ports::{Clock, Directory, IdGen, NewTenant, Store, TenantPatch};
+use domain::tenant::Tenant;
+use domain::text::{Label, Title};
+use domain::user::{NewUser, User, UserPatch};
+use std::sync::Arc;
+
+/// The administration use case over store and directory.
+pub struct AdministrationService {
+    store: Arc<dyn Store>,
+    directory: Arc<dyn Directory>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGen>,
+    default_issuer: String,
+}
+
+impl AdministrationService {
+    /// Over these parts; users made without an issuer get `default_issuer`.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        directory: Arc<dyn Directory>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGen>,
+        default_issuer: String,
+    ) -> Self {
+        Self { store, directory, clock, ids, default_issuer }
+    }
+}
+
+#[async_trait]
+impl Administration for AdministrationService {
+    async fn list_users(&self, command: Authorized<ListUsers>) -> Result<Page<User>, RuntimeError> {
+        let mut tx = self.store.begin(command.scope()).await?;
+        Ok(tx.users().list(&command.command().page).await?)
+    }
+
+    async fn create_user(&self, command: Authorized<CreateUser>) -> Result<User, RuntimeError> {
+        let (permit, command) = command.into_parts();
+        let user = NewUser {
+            id: UserId::from_uuid(self.ids.uuid()),
+            issuer: command.issuer.unwrap_or_else(|| self.default_issuer.clone()),
+            external_id: command.external_id.into_string(),
+            email: command.email.into_string(),
+            display_name: command.display_name.map(Label::into_string),
+            role: command.role,
+        };
+        let mut tx = self.store.begin(permit.scope()).await?;
+        let user = tx.users().insert(&user, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(user)
+    }
+
+    async fn update_user(&self, command: Authorized<UpdateUser>) -> Result<User, RuntimeError> {
+        let UpdateUser { id, role, is_active } = command.command();
+        if command.scope().user() == Some(*id) {
+            return Err(RuntimeError::Conflict {
+                detail: "An admin cannot change their own role or switch themselves off; another admin can.",
+            });
+        }
+        let mut tx = self.store.begin(command.scope()).await?;
+        let patch = UserPatch { role: *role, is_active: *is_active };
+        let user = tx.users().update(*id, patch).await?.ok_or(RuntimeError::NotFound { what: "the user" })?;
+        tx.commit().await?;
+        Ok(user)
+    }
+
+    async fn list_tenants(&self, command: Authorized<ListTenants>) -> Result<Page<Tenant>, RuntimeError> {
+        Ok(self.directory.list_tenants(&command.command().page).await?)
+    }
+
+    async fn create_tenant(&self, command: Authorized<CreateTenant>) -> Result<Tenant, RuntimeError> {
+        let (_, command) = command.into_parts();
+        let id = TenantId::from_uuid(self.ids.uuid());
+        let tenant = NewTenant { id, name: command.name.into_string(), slug: command.slug };
+        Ok(self.directory.create_tenant(tenant).await?)
+    }
+
+    async fn update_tenant(&self, command: Authorized<UpdateTenant>) -> Result<Tenant, RuntimeError> {
+        let (_, command) = command.into_parts();
+        let patch = TenantPatch { name: command.name.map(Title::into_string), is_active: command.is_active };
+        let updated = self.directory.update_tenant(command.id, patch).await?;
+        updated.ok_or(RuntimeError::NotFound { what: "the tenant" })
+    }
+}

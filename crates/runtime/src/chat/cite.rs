@@ -1,0 +1,194 @@
+//! Citations: the passages that an answer marks, each with the words that support it.
+
+use domain::conversation::Citation;
+use domain::model::NumberedPassage;
+use std::collections::HashSet;
+
+/// Longest quote, in characters.
+const MAX_QUOTE: usize = 300;
+
+/// Finds the markers of an answer as it grows.
+#[derive(Default)]
+pub struct Citer {
+    text: String,
+    scanned: usize,
+    cited: HashSet<u32>,
+}
+
+impl Citer {
+    /// Takes the next piece of the answer; returns the citations whose first marker it completes.
+    pub fn push(&mut self, piece: &str, passages: &[NumberedPassage]) -> Vec<Citation> {
+        self.text.push_str(piece);
+        let mut found = Vec::new();
+        while let Some(open) = self.text[self.scanned..].find('[').map(|at| at + self.scanned) {
+            let Some(close) = self.text[open..].find(']').map(|at| at + open) else {
+                // A marker may still be completed; anything longer is no marker.
+                if self.text.len() - open > 32 {
+                    self.scanned = open + 1;
+                    continue;
+                }
+                break;
+            };
+            let statement = statement_before(&self.text[..open]);
+            for n in numbers(&self.text[open + 1..close]) {
+                if let Some(passage) = passages.iter().find(|passage| passage.n == n)
+                    && self.cited.insert(n)
+                {
+                    found.push(citation(passage, statement));
+                }
+            }
+            self.scanned = close + 1;
+        }
+        found
+    }
+
+    /// The answer so far.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The answer, whole.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.text
+    }
+}
+
+/// `1`, `1, 2` or `1;2`: the numbers of a marker. Anything else between brackets is no marker.
+fn numbers(inside: &str) -> Vec<u32> {
+    let parts: Option<Vec<u32>> =
+        inside.split([',', ';']).map(|part| part.trim().trim_start_matches('^').parse().ok()).collect();
+    parts.unwrap_or_default()
+}
+
+/// The statement that a marker stands behind: back to the end of the sentence, line or marker before.
+fn statement_before(text: &str) -> &str {
+    let text = text.trim_end();
+    let body = text.trim_end_matches(['.', '!', '?', '"', '”']);
+    let start = body.rfind(['\n', ']']).map_or(0, |at| at + 1).max(sentence_start(body));
+    text[start..].trim()
+}
+
+fn sentence_start(text: &str) -> usize {
+    [". ", "! ", "? "].iter().filter_map(|end| text.rfind(end)).max().map_or(0, |at| at + 2)
+}
+
+fn citation(cited: &NumberedPassage, statement: &str) -> Citation {
+    let passage = &cited.passage;
+    Citation {
+        n: cited.n,
+        document_id: passage.document_id,
+        doc: passage.doc.clone(),
+        title: passage.title.clone(),
+        page: passage.page,
+        section: passage.section.clone(),
+        chunk_id: passage.chunk_id,
+        quote: quote(&passage.content, statement),
+        score: cited.score,
+    }
+}
+
+/// The words of `content` that support `statement`: the statement itself where it is quoted, else the line or
+/// sentence that shares most words with it.
+#[must_use]
+pub fn quote(content: &str, statement: &str) -> String {
+    let bare = statement.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '“' | '”' | '>' | '*' | '-'));
+    if bare.len() >= 8 && content.contains(bare) {
+        return shortened(bare);
+    }
+    let wanted = words(statement);
+    let best = sentences(content)
+        .map(|sentence| (overlap(&words(sentence), &wanted), sentence))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or(content, |(_, sentence)| sentence);
+    shortened(best)
+}
+
+fn sentences(content: &str) -> impl Iterator<Item = &str> {
+    content.lines().flat_map(|line| line.split_inclusive(". ")).map(str::trim).filter(|sentence| sentence.len() > 1)
+}
+
+fn words(text: &str) -> HashSet<String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 1).map(str::to_lowercase).collect()
+}
+
+/// Shared words, a number counting double, over the square root of the sentence's length: long sentences do not win by
+/// length alone.
+fn overlap(sentence: &HashSet<String>, wanted: &HashSet<String>) -> f64 {
+    if sentence.is_empty() {
+        return 0.0;
+    }
+    let weight = |word: &String| if word.bytes().any(|b| b.is_ascii_digit()) { 2.0 } else { 1.0 };
+    let shared: f64 = sentence.intersection(wanted).map(weight).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a sentence has few words")]
+    let length = sentence.len() as f64;
+    shared / length.sqrt()
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTE) {
+        Some((at, _)) => format!("{}…", text[..at].trim_end()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ids::{ChunkId, DocumentId};
+    use domain::role::Classification;
+    use domain::search::Passage;
+    use uuid::Uuid;
+
+    fn passage(n: u32, content: &str) -> NumberedPassage {
+        NumberedPassage {
+            n,
+            passage: Passage {
+                chunk_id: ChunkId::from_uuid(Uuid::from_u128(n.into())),
+                document_id: DocumentId::from_uuid(Uuid::nil()),
+                chunk_index: 0,
+                doc: "m.pdf".to_owned(),
+                title: "Manual".to_owned(),
+                page: Some(n),
+                section: None,
+                content: content.to_owned(),
+                classification: Classification::Internal,
+            },
+            score: 0.5,
+        }
+    }
+
+    #[test]
+    fn markers_are_found_even_when_a_piece_ends_inside_one() {
+        let passages = [passage(1, "Close FV-2003 first. Then wait."), passage(2, "Torque is 60 Nm. Use a wrench.")];
+        let mut citer = Citer::default();
+        assert!(citer.push("Close the valve FV-2003 [", &passages).is_empty());
+        let first = citer.push("1]. The torque is 60 Nm [2, 1][7] [note].", &passages);
+        assert_eq!(first.iter().map(|c| c.n).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(first[0].quote, "Close FV-2003 first.");
+        assert_eq!(first[1].quote, "Torque is 60 Nm.");
+        assert!(citer.push(" Again [1].", &passages).is_empty(), "each passage is cited once");
+        assert!(citer.text().ends_with("Again [1]."));
+    }
+
+    #[test]
+    fn an_unclosed_bracket_does_not_swallow_later_markers() {
+        let passages = [passage(1, "x")];
+        let mut citer = Citer::default();
+        let found = citer.push(&format!("a list [of {} things and then a fact [1]", "many ".repeat(20)), &passages);
+        // The first bracket closes only at the marker's end, so nothing of it is a number.
+        let again = citer.push(" and once more [1].", &passages);
+        assert_eq!(found.len() + again.len(), 1);
+    }
+
+    #[test]
+    fn a_verbatim_quote_is_quoted_verbatim() {
+        let content = "Intro. The casing bolts get 480 Nm in three steps. Outro.";
+        assert_eq!(
+            quote(content, "> \"The casing bolts get 480 Nm in three steps.\""),
+            "The casing bolts get 480 Nm in three steps."
+        );
+        assert_eq!(quote("ä".repeat(400).as_str(), "x").chars().count(), MAX_QUOTE + 1);
+    }
+}

@@ -1,0 +1,104 @@
+//! Whether a message is worth a look into the documents, and what to look for. Cheap rules; the search itself is
+//! gated by score.
+
+use domain::command::RetrievalMode;
+use domain::conversation::{Message, MessageRole};
+
+const SMALL_TALK: &[&str] = &[
+    "hi",
+    "hello",
+    "hey",
+    "good",
+    "morning",
+    "afternoon",
+    "evening",
+    "night",
+    "thanks",
+    "thank",
+    "you",
+    "very",
+    "much",
+    "ok",
+    "okay",
+    "yes",
+    "no",
+    "great",
+    "fine",
+    "bye",
+    "goodbye",
+    "cheers",
+    "please",
+    "hallo",
+    "guten",
+    "tag",
+    "danke",
+    "there",
+    "nice",
+    "cool",
+    "perfect",
+    "how",
+    "are",
+    "who",
+    "what",
+    "can",
+    "do",
+];
+
+/// Whether to look into the documents.
+#[must_use]
+pub fn wants_documents(mode: RetrievalMode, message: &str) -> bool {
+    match mode {
+        RetrievalMode::Always => true,
+        RetrievalMode::Never => false,
+        RetrievalMode::Auto => {
+            let mut words = words(message).peekable();
+            words.peek().is_some() && words.any(|word| !SMALL_TALK.contains(&word.as_str()))
+        }
+    }
+}
+
+/// What to look for: the message, led by the question before it where the message only continues that one.
+#[must_use]
+pub fn query(message: &str, history: &[Message]) -> String {
+    let earlier = history.iter().rev().find(|m| m.role == MessageRole::User);
+    match earlier {
+        Some(earlier) if continues(message) => format!("{}\n{message}", earlier.content),
+        _ => message.to_owned(),
+    }
+}
+
+/// A short message that points back: "and for pump B?", "why is that?".
+fn continues(message: &str) -> bool {
+    const POINTERS: &[&str] =
+        &["and", "it", "its", "that", "this", "those", "these", "they", "them", "there", "why", "also", "else"];
+    let words: Vec<_> = words(message).collect();
+    words.len() <= 7 && words.iter().any(|word| POINTERS.contains(&word.as_str()))
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_talk_needs_no_documents_and_questions_do() {
+        for talk in ["Hi!", "Thank you very much.", "ok", "…", "Who are you?"] {
+            assert!(!wants_documents(RetrievalMode::Auto, talk), "{talk}");
+        }
+        for question in ["P-101A?", "What torque do the casing bolts get?", "thanks, and the seal?"] {
+            assert!(wants_documents(RetrievalMode::Auto, question), "{question}");
+        }
+        assert!(wants_documents(RetrievalMode::Always, "hi"));
+        assert!(!wants_documents(RetrievalMode::Never, "What torque?"));
+    }
+
+    #[test]
+    fn only_a_short_message_that_points_back_is_led_by_the_one_before() {
+        assert!(continues("And for pump P-101B?"));
+        assert!(continues("Why is that?"));
+        assert!(!continues("What is the trip limit of PIT-1001?"));
+    }
+}

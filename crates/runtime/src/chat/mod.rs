@@ -1,0 +1,136 @@
+//! Chat turns: store what was said, start an answer, hand out its events.
+
+pub mod budget;
+pub mod cite;
+pub mod intent;
+pub mod prompt;
+mod run_log;
+mod stream;
+mod turn;
+
+use crate::error::RuntimeError;
+use crate::services::Chat;
+use async_trait::async_trait;
+use domain::authorized::Authorized;
+use domain::command::{CancelRun, ResumeRun, SendMessage};
+use domain::ids::{RunId, TenantId, UserId};
+use domain::ports::{ChatModel, Clock, Directory, IdGen, Store};
+use domain::run::EventStream;
+use domain::scope::TenantScope;
+use run_log::Runs;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tools::gateway::ToolGateway;
+
+/// Limits of a turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChatSettings {
+    /// Tokens of a whole prompt.
+    pub context_tokens: usize,
+    /// Most tokens of an answer.
+    pub max_output_tokens: u32,
+    /// Passages put before the model.
+    pub passages: u32,
+    /// Most tool calls of a turn that the model asks for.
+    pub max_tool_calls: u32,
+    /// Longest turn.
+    pub turn_limit: Duration,
+    /// How long a run goes on when nobody reads it.
+    pub grace: Duration,
+    /// Most answers being written at once.
+    pub concurrent_runs: usize,
+}
+
+impl Default for ChatSettings {
+    fn default() -> Self {
+        Self {
+            context_tokens: 8_192,
+            max_output_tokens: 1_024,
+            passages: 8,
+            max_tool_calls: 8,
+            turn_limit: Duration::from_secs(300),
+            grace: Duration::from_secs(30),
+            concurrent_runs: 1_024,
+        }
+    }
+}
+
+/// What chat works with.
+#[derive(Clone)]
+pub struct ChatParts {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The tenants' names.
+    pub directory: Arc<dyn Directory>,
+    /// The tools.
+    pub tools: Arc<dyn ToolGateway>,
+    /// The model.
+    pub model: Arc<dyn ChatModel>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The source of ids.
+    pub ids: Arc<dyn IdGen>,
+    /// Running answers, for shutdown to wait for.
+    pub tasks: TaskTracker,
+}
+
+/// The chat use case.
+#[derive(Clone)]
+pub struct ChatService {
+    parts: ChatParts,
+    settings: ChatSettings,
+    runs: Arc<Runs>,
+    slots: Arc<Semaphore>,
+}
+
+impl ChatService {
+    /// Over these parts.
+    #[must_use]
+    pub fn new(parts: ChatParts, settings: ChatSettings) -> Self {
+        let slots = Arc::new(Semaphore::new(settings.concurrent_runs));
+        Self { parts, settings, runs: Arc::default(), slots }
+    }
+
+    /// Stops all running answers; what they have so far is stored. For the end of a shutdown's grace period.
+    pub fn cancel_all(&self) {
+        self.runs.cancel_all();
+    }
+
+    fn run(&self, scope: &TenantScope, run: RunId) -> Result<Arc<run_log::RunLog>, RuntimeError> {
+        let log = owner(scope).and_then(|owner| self.runs.get(run, owner));
+        log.ok_or(RuntimeError::NotFound { what: "the run" })
+    }
+}
+
+fn owner(scope: &TenantScope) -> Option<(TenantId, UserId)> {
+    scope.user().map(|user| (scope.tenant(), user))
+}
+
+#[async_trait]
+impl Chat for ChatService {
+    async fn send(&self, command: Authorized<SendMessage>) -> Result<EventStream, RuntimeError> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| RuntimeError::Busy)?;
+        let owner = owner(command.scope()).ok_or(RuntimeError::NotFound { what: "the user" })?;
+        let turn = self.prepare(command).await?;
+        let log = self.runs.open(turn.run_id, owner);
+        let events = log.read(0);
+        let service = self.clone();
+        self.parts.tasks.spawn(async move {
+            service.answer(turn, &log).await;
+            drop(slot);
+        });
+        Ok(events)
+    }
+
+    async fn resume(&self, command: Authorized<ResumeRun>) -> Result<EventStream, RuntimeError> {
+        let log = self.run(command.scope(), command.command().run)?;
+        Ok(log.read(command.command().after))
+    }
+
+    async fn cancel(&self, command: Authorized<CancelRun>) -> Result<(), RuntimeError> {
+        self.run(command.scope(), command.command().run)?.cancel.cancel();
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! Conversations: the caller's own, with their messages.
+
+use crate::error::RuntimeError;
+use crate::services::Conversations;
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use domain::authorized::Authorized;
+use domain::command::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
+use domain::conversation::{Conversation, Message};
+use domain::ids::{ChunkId, ConversationId};
+use domain::page::Page;
+use domain::ports::{Clock, IdGen, Store, TenantTx};
+use domain::role::Classification;
+use domain::text::Title;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// An answer that is still being written after this long was left behind by a process that died.
+pub const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(15);
+/// Most messages of a conversation that are handed out at once, the newest.
+const MAX_MESSAGES: u32 = 2_000;
+
+/// The conversations use case over the store.
+pub struct ConversationService {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGen>,
+}
+
+impl ConversationService {
+    /// Over these parts.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>) -> Self {
+        Self { store, clock, ids }
+    }
+}
+
+const GONE: RuntimeError = RuntimeError::NotFound { what: "the conversation" };
+
+#[async_trait]
+impl Conversations for ConversationService {
+    async fn create(&self, command: Authorized<CreateConversation>) -> Result<Conversation, RuntimeError> {
+        let (permit, command) = command.into_parts();
+        let user_id = permit.scope().user().ok_or(GONE)?;
+        let now = self.clock.now();
+        let conversation = Conversation {
+            id: ConversationId::from_uuid(self.ids.uuid()),
+            user_id,
+            title: command.title.map(Title::into_string),
+            model: command.model,
+            metadata: command.metadata,
+            created_at: now,
+            updated_at: now,
+        };
+        let mut tx = self.store.begin(permit.scope()).await?;
+        tx.conversations().insert(&conversation).await?;
+        tx.commit().await?;
+        Ok(conversation)
+    }
+
+    async fn list(&self, command: Authorized<ListConversations>) -> Result<Page<Conversation>, RuntimeError> {
+        let mut tx = self.store.begin(command.scope()).await?;
+        Ok(tx.conversations().list(&command.command().page).await?)
+    }
+
+    async fn get(&self, command: Authorized<GetConversation>) -> Result<(Conversation, Vec<Message>), RuntimeError> {
+        let id = command.command().id;
+        let mut tx = self.store.begin(command.scope()).await?;
+        let conversation = tx.conversations().get(id).await?.ok_or(GONE)?;
+        tx.messages().close_abandoned(self.clock.now() - ABANDONED_AFTER).await?;
+        let mut messages = tx.messages().newest(id, MAX_MESSAGES).await?;
+        leave_out_hidden_citations(&mut *tx, &mut messages, command.permit().standing().clearance).await?;
+        tx.commit().await?;
+        Ok((conversation, messages))
+    }
+
+    async fn update(&self, command: Authorized<UpdateConversation>) -> Result<Conversation, RuntimeError> {
+        let UpdateConversation { id, patch } = command.command();
+        let mut tx = self.store.begin(command.scope()).await?;
+        let updated = tx.conversations().update(*id, patch, self.clock.now()).await?.ok_or(GONE)?;
+        tx.commit().await?;
+        Ok(updated)
+    }
+
+    async fn delete(&self, command: Authorized<DeleteConversation>) -> Result<(), RuntimeError> {
+        let mut tx = self.store.begin(command.scope()).await?;
+        if !tx.conversations().delete(command.command().id).await? {
+            return Err(GONE);
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// A citation is shown only while its passage is there and within the reader's clearance: a role may have been
+/// lowered, a document reclassified or deleted since the answer was written.
+async fn leave_out_hidden_citations(
+    tx: &mut dyn TenantTx,
+    messages: &mut [Message],
+    clearance: Classification,
+) -> Result<(), RuntimeError> {
+    let cited: Vec<ChunkId> = messages.iter().flat_map(|m| m.citations.iter().map(|c| c.chunk_id)).collect();
+    if cited.is_empty() {
+        return Ok(());
+    }
+    let visible: HashSet<ChunkId> =
+        tx.chunks().by_ids(&cited, clearance).await?.into_iter().map(|passage| passage.chunk_id).collect();
+    for message in messages {
+        message.citations.retain(|citation| visible.contains(&citation.chunk_id));
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Documents: in, listed, read, out, deleted.
+
+use crate::error::RuntimeError;
+use crate::services::Documents;
+use async_trait::async_trait;
+use domain::authorized::{Authorized, Permit};
+use domain::command::{DeleteDocument, DownloadDocument, GetDocument, ListDocuments, UploadDocument};
+use domain::document::Document;
+use domain::ids::DocumentId;
+use domain::page::Page;
+use domain::ports::{ByteRange, ByteStream, Store};
+use domain::upload::{Accepted, Upload};
+use std::sync::Arc;
+use tools::ingest::accept::Ingest;
+
+/// The documents use case over store and ingestion.
+pub struct DocumentService {
+    store: Arc<dyn Store>,
+    ingest: Arc<dyn Ingest>,
+}
+
+impl DocumentService {
+    /// Over these parts.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, ingest: Arc<dyn Ingest>) -> Self {
+        Self { store, ingest }
+    }
+
+    async fn find(&self, permit: &Permit, id: DocumentId) -> Result<Document, RuntimeError> {
+        let mut tx = self.store.begin(permit.scope()).await?;
+        tx.documents().get(id, permit.standing().clearance).await?.ok_or(GONE)
+    }
+}
+
+const GONE: RuntimeError = RuntimeError::NotFound { what: "the document" };
+
+#[async_trait]
+impl Documents for DocumentService {
+    async fn upload(&self, command: Authorized<UploadDocument>, upload: Upload) -> Result<Accepted, RuntimeError> {
+        Ok(self.ingest.accept(command.permit(), upload).await?)
+    }
+
+    async fn list(&self, command: Authorized<ListDocuments>) -> Result<Page<Document>, RuntimeError> {
+        let ListDocuments { filter, page } = command.command();
+        let mut tx = self.store.begin(command.scope()).await?;
+        Ok(tx.documents().list(filter, command.permit().standing().clearance, page).await?)
+    }
+
+    async fn get(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError> {
+        self.find(command.permit(), command.command().id).await
+    }
+
+    async fn download(
+        &self,
+        command: Authorized<DownloadDocument>,
+        range: Option<ByteRange>,
+    ) -> Result<(Document, ByteStream), RuntimeError> {
+        let document = self.find(command.permit(), command.command().id).await?;
+        let bytes = self.ingest.open(command.permit(), &document, range).await?;
+        Ok((document, bytes))
+    }
+
+    async fn delete(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError> {
+        let mut tx = self.store.begin(command.scope()).await?;
+        let document = tx.documents().delete(command.command().id).await?.ok_or(GONE)?;
+        tx.commit().await?;
+        // The row is gone, so nobody can reach the bytes; a file that could not be removed is only lost space.
+        if let Err(error) = self.ingest.discard(command.permit(), &document).await {
+            tracing::warn!(document_id = %document.id, error = %error, "a deleted document's file could not be removed");
+        }
+        Ok(())
+    }
+}

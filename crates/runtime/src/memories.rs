@@ -1,0 +1,60 @@
+//! What users asked to remember: written by the user's own act and by nothing else.
+
+use crate::error::RuntimeError;
+use crate::services::Memories;
+use async_trait::async_trait;
+use domain::authorized::Authorized;
+use domain::command::{CreateMemory, DeleteMemory, ListMemories};
+use domain::ids::MemoryId;
+use domain::memory::Memory;
+use domain::page::Page;
+use domain::ports::{Clock, IdGen, Store};
+use domain::text::Label;
+use std::sync::Arc;
+
+/// The memories use case over the store.
+pub struct MemoryService {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGen>,
+}
+
+impl MemoryService {
+    /// Over these parts.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>) -> Self {
+        Self { store, clock, ids }
+    }
+}
+
+#[async_trait]
+impl Memories for MemoryService {
+    async fn list(&self, command: Authorized<ListMemories>) -> Result<Page<Memory>, RuntimeError> {
+        let mut tx = self.store.begin(command.scope()).await?;
+        Ok(tx.memories().list(&command.command().page).await?)
+    }
+
+    async fn create(&self, command: Authorized<CreateMemory>) -> Result<Memory, RuntimeError> {
+        let (permit, command) = command.into_parts();
+        let memory = Memory {
+            id: MemoryId::from_uuid(self.ids.uuid()),
+            content: command.content.into_string(),
+            importance: command.importance,
+            tags: command.tags.into_iter().map(Label::into_string).collect(),
+            created_at: self.clock.now(),
+        };
+        let mut tx = self.store.begin(permit.scope()).await?;
+        tx.memories().insert(&memory).await?;
+        tx.commit().await?;
+        Ok(memory)
+    }
+
+    async fn delete(&self, command: Authorized<DeleteMemory>) -> Result<(), RuntimeError> {
+        let mut tx = self.store.begin(command.scope()).await?;
+        if !tx.memories().delete(command.command().id).await? {
+            return Err(RuntimeError::NotFound { what: "the memory" });
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}

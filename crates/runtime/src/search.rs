@@ -1,0 +1,58 @@
+//! Search without a model: the `rag_search` tool, asked for directly.
+
+use crate::error::RuntimeError;
+use crate::services::Search;
+use async_trait::async_trait;
+use domain::authorized::{Authorized, Permit};
+use domain::command::SearchDocuments;
+use domain::search::{Retrieval, SearchFilters};
+use domain::tool::{ToolCall, ToolName, ToolResult};
+use serde_json::json;
+use std::sync::Arc;
+use tools::error::ToolError;
+use tools::gateway::ToolGateway;
+
+/// The search use case over the tool gateway.
+pub struct SearchService {
+    tools: Arc<dyn ToolGateway>,
+}
+
+impl SearchService {
+    /// Over the gateway.
+    #[must_use]
+    pub fn new(tools: Arc<dyn ToolGateway>) -> Self {
+        Self { tools }
+    }
+}
+
+#[async_trait]
+impl Search for SearchService {
+    async fn search(&self, command: Authorized<SearchDocuments>) -> Result<Retrieval, RuntimeError> {
+        let SearchDocuments { query, top_k, filters } = command.command();
+        let call = rag_search("search", query.as_str(), *top_k, filters);
+        Ok(retrieve(&*self.tools, command.permit(), call).await?)
+    }
+}
+
+/// A call of `rag_search`.
+pub(crate) fn rag_search(call_id: &str, query: &str, top_k: u32, filters: &SearchFilters) -> ToolCall {
+    let mut arguments = json!({ "query": query, "top_k": top_k });
+    if !filters.document_ids.is_empty() {
+        arguments["document_ids"] = json!(filters.document_ids);
+    }
+    if !filters.tags.is_empty() {
+        arguments["tags"] = json!(filters.tags);
+    }
+    if let Some(doc_type) = &filters.doc_type {
+        arguments["doc_type"] = json!(doc_type);
+    }
+    ToolCall { call_id: call_id.to_owned(), name: ToolName::RagSearch.as_str().to_owned(), arguments }
+}
+
+/// Calls `rag_search` and takes its passages.
+pub(crate) async fn retrieve(tools: &dyn ToolGateway, permit: &Permit, call: ToolCall) -> Result<Retrieval, ToolError> {
+    match tools.invoke(permit, call).await? {
+        ToolResult::Retrieval(retrieval) => Ok(retrieval),
+        ToolResult::Text { .. } | ToolResult::Documents(_) | ToolResult::Memories(_) => Err(ToolError::Unknown),
+    }
+}

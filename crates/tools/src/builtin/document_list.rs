@@ -1,0 +1,88 @@
+//! `document_list`: the documents that the user may see.
+
+use super::{arguments, failed};
+use crate::error::ToolError;
+use crate::tool::{CallScope, Tool};
+use async_trait::async_trait;
+use domain::document::DocumentFilter;
+use domain::page::PageRequest;
+use domain::ports::Store;
+use domain::role::{Resource, Role};
+use domain::text::Label;
+use domain::tool::{ToolName, ToolResult, ToolSpec};
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::Arc;
+
+const MAX_LIMIT: u32 = PageRequest::MAX_LIMIT;
+
+/// The tool.
+pub struct DocumentList {
+    store: Arc<dyn Store>,
+}
+
+impl DocumentList {
+    /// Lists what is in `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+}
+
+/// Its arguments.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arguments {
+    #[serde(default, deserialize_with = "arguments::optional_text")]
+    tag: Option<Label>,
+    #[serde(default, deserialize_with = "arguments::optional_text")]
+    doc_type: Option<Label>,
+    #[serde(default, deserialize_with = "arguments::optional_number::<_, 1, MAX_LIMIT>")]
+    limit: Option<u32>,
+}
+
+#[async_trait]
+impl Tool for DocumentList {
+    type Arguments = Arguments;
+
+    fn spec(&self) -> ToolSpec {
+        let properties = json!({
+            "tag": {"type": "string", "description": "Only documents with this tag."},
+            "doc_type": {"type": "string", "description": "Only documents of this kind, for instance procedure."},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT,
+                "description": "Most documents to return; 50 unless given."},
+        });
+        ToolSpec {
+            name: ToolName::DocumentList,
+            description: "List the plant's documents that the user may see, newest first, with their ids.",
+            min_role: Role::Viewer,
+            writes: false,
+            parameters: arguments::schema(&properties, &[]),
+        }
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::Documents
+    }
+
+    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<ToolResult, ToolError> {
+        let failed = failed(ToolName::DocumentList);
+        let filter = DocumentFilter {
+            status: None,
+            tag: arguments.tag.map(Label::into_string),
+            doc_type: arguments.doc_type.map(Label::into_string),
+        };
+        let page = arguments
+            .limit
+            .and_then(|limit| PageRequest::new(limit, None))
+            .unwrap_or_default();
+        let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
+        let listed = tx
+            .documents()
+            .list(&filter, call.clearance, &page)
+            .await
+            .map_err(&failed)?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(ToolResult::Documents(listed.items))
+    }
+}

@@ -1,0 +1,87 @@
+//! `document_read`: the text of one document, passage by passage.
+
+use super::{arguments, failed};
+use crate::error::ToolError;
+use crate::tool::{CallScope, Tool};
+use async_trait::async_trait;
+use domain::ids::DocumentId;
+use domain::ports::Store;
+use domain::role::{Resource, Role};
+use domain::tool::{ToolName, ToolResult, ToolSpec};
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Passages of one call: at most about 4,500 tokens.
+const PASSAGES: u32 = 20;
+const LAST_INDEX: u32 = i32::MAX as u32;
+
+/// The tool.
+pub struct DocumentRead {
+    store: Arc<dyn Store>,
+}
+
+impl DocumentRead {
+    /// Reads from `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+}
+
+/// Its arguments.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arguments {
+    document_id: DocumentId,
+    #[serde(default, deserialize_with = "arguments::optional_number::<_, 0, LAST_INDEX>")]
+    from: Option<u32>,
+}
+
+#[async_trait]
+impl Tool for DocumentRead {
+    type Arguments = Arguments;
+
+    fn spec(&self) -> ToolSpec {
+        let properties = json!({
+            "document_id": {"type": "string", "format": "uuid", "description": "Which document."},
+            "from": {"type": "integer", "minimum": 0,
+                "description": "Index of the first passage to return, from 0; 0 unless given."},
+        });
+        ToolSpec {
+            name: ToolName::DocumentRead,
+            description: "Read one document in order, 20 passages at a time. Says whether there is more.",
+            min_role: Role::Viewer,
+            writes: false,
+            parameters: arguments::schema(&properties, &["document_id"]),
+        }
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::Documents
+    }
+
+    fn target(&self, arguments: &Arguments) -> Option<Uuid> {
+        Some(arguments.document_id.as_uuid())
+    }
+
+    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<ToolResult, ToolError> {
+        let failed = failed(ToolName::DocumentRead);
+        let id = arguments.document_id;
+        let from = i32::try_from(arguments.from.unwrap_or_default()).unwrap_or(i32::MAX);
+        let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
+        let document = tx.documents().get(id, call.clearance).await.map_err(&failed)?;
+        let document = document.ok_or(ToolError::NotFound)?;
+        let passages = tx.chunks().of_document(id, call.clearance, from, PASSAGES + 1).await;
+        let mut passages = passages.map_err(&failed)?;
+        tx.commit().await.map_err(&failed)?;
+        let truncated = passages.len() > PASSAGES as usize;
+        passages.truncate(PASSAGES as usize);
+        Ok(ToolResult::Text {
+            document: Box::new(document),
+            passages,
+            truncated,
+        })
+    }
+}

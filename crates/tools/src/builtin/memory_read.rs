@@ -1,0 +1,64 @@
+//! `memory_read`: what the user asked the platform to remember.
+
+use super::{arguments, failed};
+use crate::error::ToolError;
+use crate::tool::{CallScope, Tool};
+use async_trait::async_trait;
+use domain::ports::Store;
+use domain::role::{Resource, Role};
+use domain::tool::{ToolName, ToolResult, ToolSpec};
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::Arc;
+
+/// Most memories of one call.
+const MEMORIES: u32 = 50;
+
+/// The tool.
+pub struct MemoryRead {
+    store: Arc<dyn Store>,
+}
+
+impl MemoryRead {
+    /// Reads from `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+}
+
+/// It takes none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arguments {}
+
+#[async_trait]
+impl Tool for MemoryRead {
+    type Arguments = Arguments;
+
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: ToolName::MemoryRead,
+            description: "Read what the user asked the platform to remember, the most important first.",
+            min_role: Role::Viewer,
+            writes: false,
+            parameters: arguments::schema(&json!({}), &[]),
+        }
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::Memories
+    }
+
+    async fn run(&self, call: CallScope, _: Arguments) -> Result<ToolResult, ToolError> {
+        let failed = failed(ToolName::MemoryRead);
+        let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
+        let memories = tx
+            .memories()
+            .most_important(call.now, MEMORIES)
+            .await
+            .map_err(&failed)?;
+        tx.commit().await.map_err(&failed)?;
+        Ok(ToolResult::Memories(memories))
+    }
+}

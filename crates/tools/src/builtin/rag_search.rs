@@ -1,0 +1,97 @@
+//! `rag_search`: the passages of ingested documents that bear on a question.
+
+use super::arguments;
+use super::failed;
+use crate::error::ToolError;
+use crate::retrieval::HybridSearch;
+use crate::tool::{CallScope, Tool};
+use async_trait::async_trait;
+use domain::command::{SearchDocuments, UploadDocument};
+use domain::ids::DocumentId;
+use domain::role::{Resource, Role};
+use domain::search::{SearchFilters, SearchScope};
+use domain::text::{Label, QueryText};
+use domain::tool::{ToolName, ToolResult, ToolSpec};
+use serde::Deserialize;
+use serde_json::json;
+
+/// Most documents that one search can be narrowed to.
+const MAX_DOCUMENTS: usize = 100;
+const MAX_TAGS: usize = UploadDocument::MAX_TAGS;
+const MAX_TOP_K: u32 = SearchDocuments::MAX_TOP_K;
+
+/// The tool.
+pub struct RagSearch {
+    search: HybridSearch,
+}
+
+impl RagSearch {
+    /// Searches with `search`.
+    #[must_use]
+    pub fn new(search: HybridSearch) -> Self {
+        Self { search }
+    }
+}
+
+/// Its arguments.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arguments {
+    #[serde(deserialize_with = "arguments::text")]
+    query: QueryText,
+    #[serde(default, deserialize_with = "arguments::optional_number::<_, 1, MAX_TOP_K>")]
+    top_k: Option<u32>,
+    #[serde(default, deserialize_with = "arguments::list::<_, _, MAX_DOCUMENTS>")]
+    document_ids: Vec<DocumentId>,
+    #[serde(default, deserialize_with = "arguments::list::<_, _, MAX_TAGS>")]
+    tags: Vec<String>,
+    #[serde(default, deserialize_with = "arguments::optional_text")]
+    doc_type: Option<Label>,
+}
+
+#[async_trait]
+impl Tool for RagSearch {
+    type Arguments = Arguments;
+
+    fn spec(&self) -> ToolSpec {
+        let properties = json!({
+            "query": {"type": "string", "minLength": 1, "maxLength": 2000,
+                "description": "What to look for, in the words of the question; plant tags as they are written."},
+            "top_k": {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K,
+                "description": "Most passages to return; 5 unless given."},
+            "document_ids": {"type": "array", "items": {"type": "string", "format": "uuid"}, "maxItems": MAX_DOCUMENTS,
+                "description": "Only these documents."},
+            "tags": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_TAGS,
+                "description": "Only documents with at least one of these tags."},
+            "doc_type": {"type": "string", "description": "Only documents of this kind, for instance procedure."},
+        });
+        ToolSpec {
+            name: ToolName::RagSearch,
+            description: "Search the plant's documents. Returns passages with document, page and section, best first.",
+            min_role: Role::Viewer,
+            writes: false,
+            parameters: arguments::schema(&properties, &["query"]),
+        }
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::Search
+    }
+
+    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<ToolResult, ToolError> {
+        let within = SearchScope {
+            filters: SearchFilters {
+                document_ids: arguments.document_ids,
+                tags: arguments.tags,
+                doc_type: arguments.doc_type.map(Label::into_string),
+            },
+            clearance: call.clearance,
+        };
+        let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
+        let found = self
+            .search
+            .search(&call.scope, arguments.query.as_str(), &within, top_k)
+            .await;
+        found.map(ToolResult::Retrieval).map_err(failed(ToolName::RagSearch))
+    }
+}

@@ -1,0 +1,168 @@
+//! What a call leaves in the audit log, and who may make it.
+
+use super::{Work, facts};
+use crate::error::ToolError;
+use crate::tool::CallScope;
+use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
+use domain::authorized::{AuditReceipt, Permit};
+use domain::ids::AuditId;
+use domain::role::Resource;
+use domain::scope::TenantScope;
+use domain::tool::{ToolCall, ToolResult, ToolSpec};
+use domain::user::Membership;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// Longest name or call id that is recorded, in characters.
+const MAX_LABEL: usize = 64;
+
+/// One call, as the audit log names it.
+pub(super) struct Invocation {
+    scope: TenantScope,
+    parent: AuditId,
+    tool: String,
+    call_id: String,
+    pub(super) resource: Option<Resource>,
+    pub(super) target: Option<Uuid>,
+}
+
+impl Invocation {
+    pub(super) fn of(permit: &Permit, call: &ToolCall) -> Self {
+        Self {
+            scope: permit.scope().clone(),
+            parent: permit.receipt().intent(),
+            tool: label(&call.name),
+            call_id: label(&call.call_id),
+            resource: None,
+            target: None,
+        }
+    }
+
+    fn subject(&self, event: EventType, facts: Map<String, Value>) -> AuditSubject {
+        let mut metadata = Map::new();
+        metadata.insert("tool".into(), self.tool.clone().into());
+        metadata.insert("call_id".into(), self.call_id.clone().into());
+        metadata.insert("parent".into(), self.parent.to_string().into());
+        metadata.extend(facts);
+        AuditSubject {
+            event,
+            resource: self.resource,
+            resource_id: self.target,
+            session: None,
+            request_hash: None,
+            metadata: metadata.into(),
+        }
+    }
+}
+
+/// A model writes names and call ids, and could write anything: what is recorded is short and of plain characters.
+fn label(text: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    text.chars().take(MAX_LABEL).map(plain).collect()
+}
+
+/// The user's standing in the database at this moment, where it lets them call the tool; otherwise why not. A role
+/// that was lowered since the permit counts; one that was raised does not yet.
+fn may_call(permit: &Permit, membership: Option<Membership>, tool: &ToolSpec) -> Result<Membership, &'static str> {
+    let membership = membership.ok_or("user_disabled")?;
+    let role = membership.user.role.min(permit.standing().role);
+    if !membership.tenant_active {
+        Err("tenant_suspended")
+    } else if !membership.user.is_active {
+        Err("user_disabled")
+    } else if role < tool.min_role {
+        Err("role")
+    } else if tool.writes {
+        Err("writes")
+    } else {
+        Ok(membership)
+    }
+}
+
+impl Work {
+    /// Checks that the caller may call the tool at this moment, and records the intent. Nothing runs without it.
+    pub(super) async fn admit(
+        &self,
+        permit: &Permit,
+        tool: &ToolSpec,
+        invocation: &Invocation,
+    ) -> Result<(AuditReceipt, CallScope), ToolError> {
+        let Some(user) = permit.scope().user() else {
+            return self.deny(invocation, "no_user").await;
+        };
+        let mut tx = self.store.begin(&invocation.scope).await.map_err(ToolError::Audit)?;
+        let membership = tx.users().membership(user).await.map_err(ToolError::Audit)?;
+        let membership = match may_call(permit, membership, tool) {
+            Ok(membership) => membership,
+            Err(reason) => {
+                drop(tx);
+                return self.deny(invocation, reason).await;
+            }
+        };
+        let now = self.clock.now();
+        let subject = invocation.subject(EventType::ToolInvocation, Map::new());
+        let receipt = tx.audit().intent(self.audit_id(), &subject, now).await;
+        let receipt = receipt.map_err(ToolError::Audit)?;
+        tx.commit().await.map_err(ToolError::Audit)?;
+        let clearance = membership.settings.clearance(membership.user.role);
+        let scope = CallScope {
+            scope: invocation.scope.clone(),
+            clearance: clearance.min(permit.standing().clearance),
+            now,
+        };
+        Ok((receipt, scope))
+    }
+
+    async fn deny<T>(&self, invocation: &Invocation, reason: &'static str) -> Result<T, ToolError> {
+        self.refuse(invocation, reason).await?;
+        Err(ToolError::Denied { reason })
+    }
+
+    /// Records a refusal.
+    pub(super) async fn refuse(&self, invocation: &Invocation, reason: &'static str) -> Result<(), ToolError> {
+        let facts = Map::from_iter([("reason".to_owned(), Value::from(reason))]);
+        let outcome = Outcome {
+            subject: invocation.subject(EventType::PolicyDenied, facts),
+            status: ResultStatus::Denied,
+            model: None,
+            tools_used: Vec::new(),
+        };
+        let mut tx = self.store.begin(&invocation.scope).await.map_err(ToolError::Audit)?;
+        let recorded = tx.audit().event(self.audit_id(), &outcome, self.clock.now()).await;
+        recorded.map_err(ToolError::Audit)?;
+        tx.commit().await.map_err(ToolError::Audit)
+    }
+
+    /// Records how a call ended. Where that cannot be recorded the caller gets nothing of the result.
+    pub(super) async fn close(
+        &self,
+        invocation: &Invocation,
+        receipt: AuditReceipt,
+        ended: &Result<ToolResult, ToolError>,
+    ) -> Result<(), ToolError> {
+        let (status, facts) = facts::of(ended);
+        let outcome = Outcome {
+            subject: invocation.subject(EventType::ToolInvocation.outcome(), facts),
+            status,
+            model: None,
+            tools_used: vec![invocation.tool.clone()],
+        };
+        let mut tx = self.store.begin(&invocation.scope).await.map_err(ToolError::Audit)?;
+        let recorded = tx
+            .audit()
+            .outcome(self.audit_id(), receipt, &outcome, self.clock.now())
+            .await;
+        recorded.map_err(ToolError::Audit)?;
+        tx.commit().await.map_err(ToolError::Audit)
+    }
+
+    fn audit_id(&self) -> AuditId {
+        AuditId::from_uuid(self.ids.uuid())
+    }
+}

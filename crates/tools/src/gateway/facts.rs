@@ -1,0 +1,65 @@
+//! What the audit log learns of a call's end: which documents, how many, why not; never content.
+
+use crate::error::ToolError;
+use domain::audit::ResultStatus;
+use domain::error::Classify;
+use domain::ids::DocumentId;
+use domain::tool::ToolResult;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// Status and facts of an outcome.
+pub(super) fn of(ended: &Result<ToolResult, ToolError>) -> (ResultStatus, Map<String, Value>) {
+    let (status, facts) = match ended {
+        Ok(result) => (ResultStatus::Success, of_result(result)),
+        Err(error) => (status(error), json!({"reason": reason(error)})),
+    };
+    match facts {
+        Value::Object(facts) => (status, facts),
+        _ => (status, Map::new()),
+    }
+}
+
+fn of_result(result: &ToolResult) -> Value {
+    match result {
+        ToolResult::Retrieval(found) => json!({
+            "documents": distinct(found.hits.iter().map(|hit| hit.passage.document_id)),
+            "hits": found.hits.len(),
+            "degraded": found.degraded,
+            "answerable": found.answerable,
+        }),
+        ToolResult::Text {
+            document,
+            passages,
+            truncated,
+        } => json!({"documents": [document.id], "hits": passages.len(), "truncated": truncated}),
+        ToolResult::Documents(all) => {
+            json!({"documents": distinct(all.iter().map(|document| document.id)), "hits": all.len()})
+        }
+        ToolResult::Memories(all) => json!({"hits": all.len()}),
+    }
+}
+
+fn distinct(ids: impl Iterator<Item = DocumentId>) -> BTreeSet<DocumentId> {
+    ids.collect()
+}
+
+fn status(error: &ToolError) -> ResultStatus {
+    match error {
+        ToolError::Stopped => ResultStatus::Cancelled,
+        ToolError::NotFound | ToolError::Denied { .. } => ResultStatus::Denied,
+        _ => ResultStatus::Error,
+    }
+}
+
+/// One code per way to fail. An error's own text stays out: it may hold what a model wrote.
+fn reason(error: &ToolError) -> &'static str {
+    match error {
+        ToolError::Denied { reason } => reason,
+        ToolError::Arguments { .. } => "invalid_arguments",
+        ToolError::TimedOut { .. } => "timeout",
+        ToolError::Panicked { .. } => "panicked",
+        ToolError::Stopped => "caller_left",
+        other => other.code(),
+    }
+}

@@ -1,0 +1,121 @@
+//! From chunks to passages with vectors, in batches, within what the embedding model reads.
+
+use super::accept::RetryLater;
+use super::chunk::{Chunk, ChunkParams};
+use domain::document::NewChunk;
+use domain::ids::ChunkId;
+use domain::model::{EmbedPurpose, EmbeddingModel};
+use domain::ports::{Embedder, IdGen};
+
+/// Tokens that the model puts around each text: begin and end.
+const SPECIAL_TOKENS: usize = 2;
+/// Longest content of a chunk, in tokens, however much more the model reads: passages are cited, and a long one says
+/// less precisely where an answer stands.
+const MAX_CONTENT: usize = 450;
+
+/// How documents are cut for a model: content, title and heading path together fit what it reads, or the end of each
+/// passage would silently not be embedded. 222 tokens of content for a model that reads 256, 446 for 512.
+#[must_use]
+pub fn chunk_params(model: &EmbeddingModel) -> ChunkParams {
+    let header = (model.max_tokens / 8).clamp(16, 64);
+    let max_tokens = model
+        .max_tokens
+        .saturating_sub(SPECIAL_TOKENS + header)
+        .clamp(16, MAX_CONTENT);
+    ChunkParams {
+        max_tokens,
+        overlap_tokens: max_tokens / 10,
+        min_tokens: 40.min(max_tokens / 2),
+    }
+}
+
+/// Embeds the chunks of the document called `title`, `batch` at a time.
+///
+/// # Errors
+/// Where the model fails, or answers with other vectors than asked for.
+pub(super) async fn embed(
+    embedder: &dyn Embedder,
+    ids: &dyn IdGen,
+    title: &str,
+    chunks: Vec<Chunk>,
+    batch: usize,
+) -> Result<Vec<NewChunk>, RetryLater> {
+    let model = embedder.model();
+    let mut passages = Vec::with_capacity(chunks.len());
+    for chunks in chunks.chunks(batch.max(1)) {
+        let texts = chunks.iter().map(|chunk| chunk.embedded_text(title)).collect();
+        let vectors = embedder.embed(EmbedPurpose::Document, texts).await?;
+        check(&vectors, chunks.len(), &model)?;
+        let pairs = chunks.iter().zip(vectors);
+        passages.extend(pairs.map(|(chunk, vector)| NewChunk {
+            id: ChunkId::from_uuid(ids.uuid()),
+            chunk_index: to_i32(chunk.index),
+            content: chunk.content.clone(),
+            context: context(title, chunk.section.as_deref()),
+            token_count: to_i32(chunk.token_count),
+            page: chunk.page.map(to_i32),
+            section: chunk.section.clone(),
+            embedding: vector,
+            embedding_model: model.name.clone(),
+        }));
+    }
+    Ok(passages)
+}
+
+/// One vector per text, of the model's dimension, made of numbers.
+fn check(vectors: &[Vec<f32>], texts: usize, model: &EmbeddingModel) -> Result<(), RetryLater> {
+    let fits = |vector: &Vec<f32>| vector.len() == model.dimension && vector.iter().all(|number| number.is_finite());
+    if vectors.len() == texts && vectors.iter().all(fits) {
+        return Ok(());
+    }
+    Err(RetryLater {
+        reason: format!(
+            "the embedding model {} answered with vectors that do not fit",
+            model.name
+        ),
+        counts: true,
+    })
+}
+
+/// What the lexical index reads beside the content.
+fn context(title: &str, section: Option<&str>) -> String {
+    match section {
+        Some(section) => format!("{title}\n{section}"),
+        None => title.to_owned(),
+    }
+}
+
+/// Counts of one document are far below the limit; beyond it the highest number stands.
+fn to_i32(number: impl TryInto<i32>) -> i32 {
+    number.try_into().unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(max_tokens: usize) -> EmbeddingModel {
+        EmbeddingModel {
+            name: "m".into(),
+            dimension: 2,
+            max_tokens,
+        }
+    }
+
+    #[test]
+    fn content_and_header_fit_what_the_model_reads() {
+        for (reads, content) in [(256, 222), (512, 446), (8192, 450)] {
+            let params = chunk_params(&model(reads));
+            assert_eq!(params.max_tokens, content);
+            assert!(params.overlap_tokens < params.min_tokens + 6 && params.min_tokens < params.max_tokens);
+        }
+    }
+
+    #[test]
+    fn vectors_that_are_too_few_too_short_or_no_numbers_are_not_indexed() {
+        assert!(check(&[vec![1.0, 0.0]], 1, &model(256)).is_ok());
+        for wrong in [vec![], vec![vec![1.0]], vec![vec![f32::NAN, 0.0]]] {
+            assert!(check(&wrong, 1, &model(256)).is_err_and(|error| error.counts));
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Working off one job: read, chunk and embed with no transaction open, then everything at once.
+//!
+//! Running it again is harmless: passages are swapped whole, and a worker that has lost its lease changes nothing.
+
+use super::accept::{JobEnd, RetryLater};
+use super::embed::{chunk_params, embed};
+use super::read::{File, Reading};
+use super::record::Record;
+use super::service::IngestWork;
+use bytes::{Bytes, BytesMut};
+use domain::audit::ResultStatus;
+use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, Progress};
+use domain::ids::TenantId;
+use domain::ports::{BlobError, LeasedJob};
+use domain::role::Classification;
+use futures::stream::StreamExt;
+use serde_json::json;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// A document read and embedded, ready to be published.
+struct Made {
+    title: Option<String>,
+    page_count: Option<i32>,
+    chunks: Vec<NewChunk>,
+    warnings: Vec<String>,
+}
+
+/// Why a document was not made.
+enum Trouble {
+    /// It never will be.
+    Document(DocumentFailure),
+    /// Something else failed.
+    Later(RetryLater),
+    /// The worker went away.
+    Stopped,
+}
+
+impl From<RetryLater> for Trouble {
+    fn from(later: RetryLater) -> Self {
+        Self::Later(later)
+    }
+}
+
+impl From<DocumentFailure> for Trouble {
+    fn from(failure: DocumentFailure) -> Self {
+        Self::Document(failure)
+    }
+}
+
+impl IngestWork {
+    /// See [`super::accept::Ingest::process`].
+    pub(super) async fn process(&self, job: &LeasedJob, worker_left: &CancellationToken) -> Result<JobEnd, RetryLater> {
+        let Some((document, record)) = self.take_up(job).await? else {
+            return Ok(JobEnd::Superseded);
+        };
+        let made = match too_often(job) {
+            Some(failure) => Err(Trouble::Document(failure)),
+            None => {
+                let making = self.make(job.scope.tenant(), &document);
+                worker_left
+                    .run_until_cancelled(making)
+                    .await
+                    .unwrap_or(Err(Trouble::Stopped))
+            }
+        };
+        let (ended, status, reason) = match made {
+            Ok(made) => (self.publish(job, &record, made).await, ResultStatus::Error, "store"),
+            Err(Trouble::Document(failure)) => {
+                (self.give_up(job, &record, failure).await, ResultStatus::Error, "store")
+            }
+            Err(Trouble::Later(later)) => (Err(later), ResultStatus::Error, "dependency_down"),
+            Err(Trouble::Stopped) => (Err(stopped()), ResultStatus::Cancelled, "worker_left"),
+        };
+        match &ended {
+            Ok(JobEnd::Ready | JobEnd::Failed) => {}
+            Ok(JobEnd::Superseded) => self.close(&record, ResultStatus::Cancelled, "superseded").await,
+            Err(_) => self.close(&record, status, reason).await,
+        }
+        ended
+    }
+
+    /// Marks the document as being processed and records the intent; `None` where the document is gone.
+    async fn take_up(&self, job: &LeasedJob) -> Result<Option<(Document, Record)>, RetryLater> {
+        let now = self.ports.clock.now();
+        let mut tx = self.ports.store.begin(&job.scope).await?;
+        let Some(document) = tx.documents().get(job.document, Classification::Restricted).await? else {
+            return Ok(None);
+        };
+        if !tx.documents().advance(document.id, &Progress::Processing, now).await? {
+            return Ok(None);
+        }
+        let record = Record::open(&mut *tx, job, self.audit_id(), now).await?;
+        tx.commit().await?;
+        Ok(Some((document, record)))
+    }
+
+    async fn make(&self, tenant: TenantId, document: &Document) -> Result<Made, Trouble> {
+        let bytes = self.fetch(tenant, document).await?;
+        let reading = Reading {
+            limits: self.settings.reader_limits.clone(),
+            time: self.settings.read_limit,
+            chunks: chunk_params(&self.ports.embedder.model()),
+            embedder: Arc::clone(&self.ports.embedder),
+        };
+        let file = File {
+            bytes,
+            name: document.filename.clone(),
+        };
+        let (read, chunks) = reading.run(file).await?;
+        let title = read.title.as_deref().unwrap_or(&document.title);
+        let (embedder, ids) = (&*self.ports.embedder, &*self.ports.ids);
+        let chunks = embed(embedder, ids, title, chunks, self.settings.embed_batch).await?;
+        Ok(Made {
+            warnings: read.warnings.iter().map(ToString::to_string).collect(),
+            page_count: read.page_count.map(|count| i32::try_from(count).unwrap_or(i32::MAX)),
+            title: read.title,
+            chunks,
+        })
+    }
+
+    /// The document's bytes, whole.
+    async fn fetch(&self, tenant: TenantId, document: &Document) -> Result<Bytes, Trouble> {
+        let most = self.settings.max_upload_bytes;
+        let opened = self.ports.blobs.open(tenant, &document.storage_path, None).await;
+        let mut stream = opened.map_err(|error| lost(&error))?;
+        let mut bytes = BytesMut::with_capacity(usize::try_from(document.file_size_bytes).unwrap_or_default());
+        while let Some(piece) = stream.next().await {
+            bytes.extend_from_slice(&piece.map_err(|error| lost(&error))?);
+            if bytes.len() as u64 > most {
+                return Err(Trouble::Document(DocumentFailure {
+                    code: FailureCode::TooLarge,
+                    detail: format!(
+                        "The file is larger than the {} MiB that are allowed by now.",
+                        most >> 20
+                    ),
+                }));
+            }
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// Passages, state, job and outcome in one transaction; nothing where the lease is lost or the document gone.
+    async fn publish(&self, job: &LeasedJob, record: &Record, made: Made) -> Result<JobEnd, RetryLater> {
+        let now = self.ports.clock.now();
+        let count = i32::try_from(made.chunks.len()).unwrap_or(i32::MAX);
+        let facts = json!({"pages": made.page_count, "chunks": count, "warnings": made.warnings});
+        let ready = Progress::Ready {
+            title: made.title,
+            page_count: made.page_count,
+            chunk_count: count,
+        };
+        let mut tx = self.ports.store.begin(&job.scope).await?;
+        if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(job.document, &ready, now).await? {
+            return Ok(JobEnd::Superseded);
+        }
+        tx.chunks().replace(job.document, &made.chunks, now).await?;
+        record
+            .outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Success, facts))
+            .await?;
+        tx.commit().await?;
+        Ok(JobEnd::Ready)
+    }
+
+    /// Failure, job and outcome in one transaction; nothing where the lease is lost or the document gone.
+    async fn give_up(&self, job: &LeasedJob, record: &Record, failure: DocumentFailure) -> Result<JobEnd, RetryLater> {
+        let now = self.ports.clock.now();
+        let facts = json!({"code": failure.code});
+        let failed = Progress::Failed(failure);
+        let mut tx = self.ports.store.begin(&job.scope).await?;
+        if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(job.document, &failed, now).await? {
+            return Ok(JobEnd::Superseded);
+        }
+        record
+            .outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Error, facts))
+            .await?;
+        tx.commit().await?;
+        Ok(JobEnd::Failed)
+    }
+}
+
+/// The failure of a job that was claimed more often than allowed: each time its worker died or ran out of time.
+fn too_often(job: &LeasedJob) -> Option<DocumentFailure> {
+    (job.attempt > job.max_attempts).then(|| DocumentFailure {
+        code: FailureCode::Timeout,
+        detail: format!(
+            "The file could not be processed in {} attempts. Split it, or save it anew, and upload it again.",
+            job.max_attempts
+        ),
+    })
+}
+
+fn stopped() -> RetryLater {
+    RetryLater {
+        reason: "the worker went away".to_owned(),
+        counts: false,
+    }
+}
+
+/// A file that is not there never will be; storage that fails may come back.
+fn lost(error: &BlobError) -> Trouble {
+    match error {
+        BlobError::Missing { .. } => Trouble::Document(DocumentFailure {
+            code: FailureCode::Corrupt,
+            detail: "The stored file is gone. Delete the document and upload it again.".to_owned(),
+        }),
+        other => Trouble::Later(RetryLater {
+            reason: other.to_string(),
+            counts: false,
+        }),
+    }
+}

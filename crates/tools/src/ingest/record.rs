@@ -1,0 +1,118 @@
+//! What a job leaves in the audit log: an intent when it is taken up, one outcome when it ends.
+
+use super::accept::RetryLater;
+use super::service::IngestWork;
+use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
+use domain::authorized::AuditReceipt;
+use domain::error::{Classify, ErrorKind};
+use domain::ids::{AuditId, DocumentId};
+use domain::model::ModelError;
+use domain::ports::{LeasedJob, StoreError, TenantTx};
+use domain::role::Resource;
+use domain::scope::TenantScope;
+use domain::time::Timestamp;
+use serde_json::{Value, json};
+
+/// An open record.
+pub(super) struct Record {
+    scope: TenantScope,
+    document: DocumentId,
+    attempt: u32,
+    receipt: AuditReceipt,
+}
+
+impl Record {
+    /// Records the intent.
+    pub(super) async fn open(
+        tx: &mut dyn TenantTx,
+        job: &LeasedJob,
+        id: AuditId,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let subject = subject(job.document, json!({"attempt": job.attempt}));
+        let receipt = tx.audit().intent(id, &subject, now).await?;
+        Ok(Self {
+            scope: job.scope.clone(),
+            document: job.document,
+            attempt: job.attempt,
+            receipt,
+        })
+    }
+
+    /// Records the outcome in the transaction that brings it about.
+    pub(super) async fn outcome(
+        &self,
+        tx: &mut dyn TenantTx,
+        id: AuditId,
+        now: Timestamp,
+        (status, mut facts): (ResultStatus, Value),
+    ) -> Result<(), StoreError> {
+        facts["attempt"] = self.attempt.into();
+        let outcome = Outcome {
+            subject: subject(self.document, facts),
+            status,
+            model: None,
+            tools_used: Vec::new(),
+        };
+        tx.audit().outcome(id, self.receipt, &outcome, now).await
+    }
+}
+
+impl IngestWork {
+    /// Records the outcome of an attempt that changed nothing. Where the database is down it stays open, and is closed
+    /// as `unknown` like every intent that nobody closed.
+    pub(super) async fn close(&self, record: &Record, status: ResultStatus, reason: &'static str) {
+        if let Err(error) = self.try_close(record, status, reason).await {
+            tracing::warn!(%error, "the outcome of an ingestion attempt could not be recorded");
+        }
+    }
+
+    async fn try_close(&self, record: &Record, status: ResultStatus, reason: &'static str) -> Result<(), StoreError> {
+        let mut tx = self.ports.store.begin(&record.scope).await?;
+        let (id, now) = (self.audit_id(), self.ports.clock.now());
+        record
+            .outcome(&mut *tx, id, now, (status, json!({"reason": reason})))
+            .await?;
+        tx.commit().await
+    }
+
+    pub(super) fn audit_id(&self) -> AuditId {
+        AuditId::from_uuid(self.ports.ids.uuid())
+    }
+}
+
+fn subject(document: DocumentId, metadata: Value) -> AuditSubject {
+    AuditSubject {
+        event: EventType::DocIngestion,
+        resource: Some(Resource::Documents),
+        resource_id: Some(document.as_uuid()),
+        session: None,
+        request_hash: None,
+        metadata,
+    }
+}
+
+/// A database that is down does not use the attempt up; one that refuses a statement does, or a defect would be tried
+/// for ever.
+impl From<StoreError> for RetryLater {
+    fn from(error: StoreError) -> Self {
+        Self {
+            counts: error.kind() != ErrorKind::Unavailable,
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// The same for the embedding model.
+impl From<ModelError> for RetryLater {
+    fn from(error: ModelError) -> Self {
+        let answered = matches!(
+            error,
+            ModelError::Garbled { .. } | ModelError::Refused { .. } | ModelError::ContextTooLong { .. }
+        );
+        Self {
+            counts: answered,
+            reason: error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Ingestion as a service: its ports, its limits, and the trait that runtime and worker call.
+
+use super::accept::{Ingest, JobEnd, RetryLater};
+use super::readers::Limits;
+use crate::error::IngestError;
+use async_trait::async_trait;
+use domain::authorized::Permit;
+use domain::document::Document;
+use domain::ports::{BlobStore, ByteRange, ByteStream, Clock, Embedder, IdGen, LeasedJob, Store};
+use domain::upload::{Accepted, Upload};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+/// What ingestion works with.
+#[derive(Clone)]
+pub struct IngestPorts {
+    /// Documents, passages, jobs, audit log.
+    pub store: Arc<dyn Store>,
+    /// The documents' bytes.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Makes the passages' vectors.
+    pub embedder: Arc<dyn Embedder>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn IdGen>,
+}
+
+/// How much ingestion takes on.
+#[derive(Clone, Debug)]
+pub struct IngestSettings {
+    /// Largest file, in bytes.
+    pub max_upload_bytes: u64,
+    /// Longest time that reading and chunking one document may take.
+    pub read_limit: Duration,
+    /// What a reader may take out of one file.
+    pub reader_limits: Limits,
+    /// Passages embedded at a time.
+    pub embed_batch: usize,
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        Self {
+            max_upload_bytes: 100 << 20,
+            read_limit: Duration::from_secs(60),
+            reader_limits: Limits::default(),
+            embed_batch: 32,
+        }
+    }
+}
+
+/// The platform's ingestion.
+pub struct DocumentIngest {
+    pub(super) work: Arc<IngestWork>,
+}
+
+/// What uploads and jobs need, shared with the tasks that carry them out.
+pub(super) struct IngestWork {
+    pub(super) ports: IngestPorts,
+    pub(super) settings: IngestSettings,
+    pub(super) tracker: TaskTracker,
+}
+
+impl DocumentIngest {
+    /// Works with `ports` within `settings`. What must still happen when a caller goes away (a blob removed, an
+    /// outcome recorded) happens in tasks of `tracker`, which shutdown waits for.
+    #[must_use]
+    pub fn new(ports: IngestPorts, settings: IngestSettings, tracker: TaskTracker) -> Self {
+        let work = IngestWork {
+            ports,
+            settings,
+            tracker,
+        };
+        Self { work: Arc::new(work) }
+    }
+}
+
+#[async_trait]
+impl Ingest for DocumentIngest {
+    async fn accept(&self, permit: &Permit, upload: Upload) -> Result<Accepted, IngestError> {
+        self.work.accept(permit, upload).await
+    }
+
+    async fn open(
+        &self,
+        permit: &Permit,
+        document: &Document,
+        range: Option<ByteRange>,
+    ) -> Result<ByteStream, IngestError> {
+        let tenant = permit.scope().tenant();
+        let opened = self.work.ports.blobs.open(tenant, &document.storage_path, range).await;
+        opened.map_err(IngestError::Blob)
+    }
+
+    async fn discard(&self, permit: &Permit, document: &Document) -> Result<(), IngestError> {
+        let tenant = permit.scope().tenant();
+        let deleted = self.work.ports.blobs.delete(tenant, &document.storage_path).await;
+        deleted.map_err(IngestError::Blob)
+    }
+
+    async fn process(&self, job: &LeasedJob) -> Result<JobEnd, RetryLater> {
+        let worker_left = CancellationToken::new();
+        let _on_drop = worker_left.clone().drop_guard();
+        let (work, job) = (Arc::clone(&self.work), job.clone());
+        let task = async move { work.process(&job, &worker_left).await };
+        let task = self.work.tracker.spawn(task.in_current_span());
+        task.await.unwrap_or_else(|_| {
+            Err(RetryLater {
+                reason: "the task that processed the document broke off".to_owned(),
+                counts: true,
+            })
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! Whether hits are good enough to answer from, so that the platform says "not in your documents" rather than guesses.
+//!
+//! Fused scores cannot tell: the best of a bad lot has 1. What can are the raw cosine similarity and how much of what
+//! the question names stands in the passages: a word counts by how rare it is among the candidates.
+
+use super::RetrievalParams;
+use super::fuse::Fused;
+use super::words;
+use domain::search::Passage;
+use std::collections::HashSet;
+
+/// What hits are worth for a query.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Evidence {
+    /// How well the best hits match as a whole, 0 to 1.
+    pub confidence: f32,
+    /// Every plant tag of the query stands in some hit.
+    pub tags_found: bool,
+    /// Good enough to answer from.
+    pub answerable: bool,
+}
+
+/// What a query names: its plant tags, and its words with their weight.
+#[derive(Clone, PartialEq, Debug)]
+pub struct QueryTerms {
+    tags: HashSet<String>,
+    words: Vec<(String, f32)>,
+}
+
+impl QueryTerms {
+    /// Takes a query apart. `candidates` are the passages that the search looked at: the fewer of them hold a word,
+    /// the more it weighs (IDF as in BM25). A word that none of them holds weighs most.
+    #[must_use]
+    pub fn of<'p>(query: &str, candidates: impl Iterator<Item = &'p Passage>) -> Self {
+        let mut counts: Vec<(String, f32)> = words::content_stems(query)
+            .into_iter()
+            .map(|word| (word, 0.0))
+            .collect();
+        counts.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut total = 0.0_f32;
+        for passage in candidates {
+            total += 1.0;
+            let present = words::content_stems(&whole_text(passage));
+            for (word, count) in &mut counts {
+                *count += f32::from(u8::from(present.contains(word)));
+            }
+        }
+        let weight = |count: f32| (1.0 + (total - count + 0.5) / (count + 0.5)).ln();
+        Self {
+            tags: words::tags(query),
+            words: counts.into_iter().map(|(word, count)| (word, weight(count))).collect(),
+        }
+    }
+
+    /// Share of the words that stand in the passage, by weight, 0 to 1. A query without content words is covered by
+    /// nothing.
+    fn coverage(&self, passage: &Passage) -> f32 {
+        let present = words::content_stems(&whole_text(passage));
+        let weigh = |is_counted: &dyn Fn(&str) -> bool| -> f32 {
+            self.words
+                .iter()
+                .filter(|(word, _)| is_counted(word))
+                .map(|(_, weight)| weight)
+                .sum()
+        };
+        let all = weigh(&|_| true);
+        if all > 0.0 {
+            weigh(&|word| present.contains(word)) / all
+        } else {
+            0.0
+        }
+    }
+
+    /// Whether every plant tag stands in some hit: in its text, its heading, or the title or name of its document.
+    fn tags_stand_in(&self, hits: &[Fused]) -> bool {
+        let present: HashSet<String> = hits
+            .iter()
+            .flat_map(|hit| words::tags(&whole_text(&hit.passage)))
+            .collect();
+        self.tags.iter().all(|tag| words::names_tag(&present, tag))
+    }
+}
+
+/// Weighs `hits`, best first. Where no hit has a similarity (the vector side was down) the words alone decide.
+#[must_use]
+pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Evidence {
+    let best = &hits[..hits.len().min(params.evidence_hits)];
+    let coverage = best.iter().map(|hit| terms.coverage(&hit.passage)).fold(0.0, f32::max);
+    let similarity = best.iter().filter_map(|hit| hit.similarity).reduce(f32::max);
+    let (confidence, answer_from) = match similarity {
+        Some(similarity) => {
+            let weight = params.similarity_weight;
+            let mixed = weight * scale(similarity, params) + (1.0 - weight) * coverage;
+            (mixed, params.answer_from)
+        }
+        None => (coverage, params.answer_from_words),
+    };
+    let tags_found = terms.tags_stand_in(hits);
+    Evidence {
+        confidence,
+        tags_found,
+        answerable: tags_found && confidence >= answer_from,
+    }
+}
+
+/// Cosine similarity as 0 to 1, between what says nothing and what plainly answers.
+fn scale(similarity: f32, params: &RetrievalParams) -> f32 {
+    let span = (params.similarity_ceiling - params.similarity_floor).max(f32::EPSILON);
+    ((similarity - params.similarity_floor) / span).clamp(0.0, 1.0)
+}
+
+/// All that a reader of the citation sees.
+fn whole_text(passage: &Passage) -> String {
+    let section = passage.section.as_deref().unwrap_or_default();
+    format!("{}\n{}\n{section}\n{}", passage.doc, passage.title, passage.content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::passage;
+    use super::*;
+    use proptest::prelude::*;
+
+    const BOLTS: &str = "The casing tie bolts of P-101A/B are tightened to 480 Nm in three passes.";
+    const STRAINER: &str = "Clean the suction strainer of P-101A/B when its differential pressure exceeds 0.25 bar.";
+
+    fn hit(id: u128, text: &str, similarity: Option<f32>) -> Fused {
+        Fused {
+            passage: passage(id, 1, Some(1), text),
+            score: 1.0,
+            similarity,
+            bm25: None,
+        }
+    }
+
+    fn judge(query: &str, hits: &[Fused]) -> Evidence {
+        let terms = QueryTerms::of(query, hits.iter().map(|hit| &hit.passage));
+        weigh(&terms, hits, &RetrievalParams::default())
+    }
+
+    #[test]
+    fn a_passage_with_the_questions_words_and_a_near_vector_answers() {
+        let hits = [hit(1, BOLTS, Some(0.62)), hit(2, STRAINER, Some(0.4))];
+        assert!(judge("What torque do the casing tie bolts of P-101A get?", &hits).answerable);
+    }
+
+    #[test]
+    fn a_tag_that_no_hit_names_is_never_answerable_however_well_the_rest_fits() {
+        let hits = [hit(1, BOLTS, Some(0.9)), hit(2, STRAINER, Some(0.9))];
+        let known = judge("To what torque are the casing tie bolts of P-101A tightened?", &hits);
+        let unknown = judge("To what torque are the casing tie bolts of P-999Z tightened?", &hits);
+        assert!(known.answerable && known.tags_found);
+        assert!(!unknown.answerable && !unknown.tags_found);
+    }
+
+    #[test]
+    fn a_tag_in_the_documents_name_counts_as_named() {
+        let mut one = hit(1, "Isolate the drive before any work on the casing.", Some(0.7));
+        one.passage.doc = "MAN-P101-feedwater-pump.pdf".into();
+        assert!(judge("How do I isolate the drive of P-101?", &[one]).tags_found);
+    }
+
+    #[test]
+    fn an_unrelated_passage_does_not_answer() {
+        let hits = [hit(1, STRAINER, Some(0.2))];
+        assert!(!judge("How many days of paid leave does a shift operator get?", &hits).answerable);
+        assert!(!judge("How many days of paid leave?", &[]).answerable);
+    }
+
+    #[test]
+    fn without_vectors_the_words_decide() {
+        let hits = [hit(1, STRAINER, None), hit(2, BOLTS, None)];
+        assert!(judge("When do I clean the suction strainer?", &hits).answerable);
+        assert!(!judge("Who supplies natural gas to the site?", &hits).answerable);
+    }
+
+    proptest! {
+        #[test]
+        fn confidence_stays_from_0_to_1_and_no_hits_give_none(
+            query in ".{0,80}",
+            texts in proptest::collection::vec((".{0,80}", proptest::option::of(-1.0_f32..=1.0)), 0..6),
+        ) {
+            let hits: Vec<Fused> =
+                texts.iter().enumerate().map(|(n, (text, similarity))| hit(n as u128, text, *similarity)).collect();
+            let evidence = judge(&query, &hits);
+            prop_assert!((0.0..=1.0).contains(&evidence.confidence), "{evidence:?}");
+            prop_assert!(!hits.is_empty() || !evidence.answerable);
+        }
+    }
+}

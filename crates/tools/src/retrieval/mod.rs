@@ -1,0 +1,125 @@
+//! Retrieval: the passages that bear on a question, found by meaning and by words, and whether they answer it.
+//!
+//! Vectors find paraphrases, BM25 finds part numbers and tags; each misses what the other finds. Both sides look only
+//! at what the caller's filters and clearance allow, in the database, before anything is ranked.
+
+mod answerable;
+mod fuse;
+mod params;
+mod rank;
+#[cfg(test)]
+mod testing;
+mod words;
+
+pub use answerable::{Evidence, QueryTerms, weigh};
+pub use fuse::{Fused, fuse};
+pub use params::RetrievalParams;
+pub use rank::{page_aggregate, select};
+
+use domain::model::{EmbedPurpose, ModelError};
+use domain::ports::{Embedder, Store, StoreError};
+use domain::scope::TenantScope;
+use domain::search::{Hit, RankedPassage, Retrieval, SearchScope};
+use std::sync::Arc;
+
+/// The hybrid search.
+#[derive(Clone)]
+pub struct HybridSearch {
+    store: Arc<dyn Store>,
+    embedder: Arc<dyn Embedder>,
+    params: RetrievalParams,
+}
+
+impl HybridSearch {
+    /// Searches `store` with vectors of `embedder`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, embedder: Arc<dyn Embedder>, params: RetrievalParams) -> Self {
+        Self {
+            store,
+            embedder,
+            params,
+        }
+    }
+
+    /// The `top_k` passages that bear most on `query`. Where the embedder fails the words alone decide, and the result
+    /// says that it is degraded.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn search(
+        &self,
+        scope: &TenantScope,
+        query: &str,
+        within: &SearchScope,
+        top_k: usize,
+    ) -> Result<Retrieval, StoreError> {
+        // Before the transaction: none is open while a model works.
+        let vector = self.embed(query).await;
+        if let Err(error) = &vector {
+            tracing::warn!(%error, "query embedding failed, searching by words alone");
+        }
+        let degraded = vector.is_err();
+        let (near, lexical) = self.candidates(scope, query, vector.ok(), within).await?;
+        let (hits, answerable) = self.rank(query, fuse(near, lexical, &self.params), top_k);
+        Ok(Retrieval {
+            hits,
+            degraded,
+            answerable,
+        })
+    }
+
+    async fn embed(&self, query: &str) -> Result<Vec<f32>, ModelError> {
+        let garbled = |reason: &str| ModelError::Garbled {
+            backend: self.embedder.model().name,
+            reason: reason.to_owned(),
+        };
+        let vectors = self.embedder.embed(EmbedPurpose::Query, vec![query.to_owned()]).await?;
+        let vector = vectors.into_iter().next().ok_or_else(|| garbled("no vector"))?;
+        if vector.iter().all(|number| number.is_finite()) {
+            Ok(vector)
+        } else {
+            Err(garbled("a vector with a number that is none"))
+        }
+    }
+
+    async fn candidates(
+        &self,
+        scope: &TenantScope,
+        query: &str,
+        vector: Option<Vec<f32>>,
+        within: &SearchScope,
+    ) -> Result<(Vec<RankedPassage>, Vec<RankedPassage>), StoreError> {
+        let limit = self.params.candidates;
+        let mut tx = self.store.begin(scope).await?;
+        let near = match vector {
+            Some(vector) => {
+                let model = self.embedder.model();
+                tx.chunks().nearest(&vector, &model.name, within, limit).await?
+            }
+            None => Vec::new(),
+        };
+        let lexical = tx.chunks().lexical(query, within, limit).await?;
+        tx.commit().await?;
+        Ok((near, lexical))
+    }
+
+    /// The best of what was found, and whether it answers.
+    fn rank(&self, query: &str, fused: Vec<Fused>, top_k: usize) -> (Vec<Hit>, bool) {
+        let terms = QueryTerms::of(query, fused.iter().map(|one| &one.passage));
+        let chosen = select(page_aggregate(fused, &self.params), top_k, &self.params);
+        let evidence = weigh(&terms, &chosen, &self.params);
+        let hits = chosen.into_iter().map(|one| hit(one, evidence.confidence)).collect();
+        (hits, evidence.answerable)
+    }
+}
+
+/// A hit as returned. Fused scores only compare passages of one search: scaled by the confidence in the whole, a
+/// score says the same from query to query.
+fn hit(one: Fused, confidence: f32) -> Hit {
+    Hit {
+        passage: one.passage,
+        score: (one.score * confidence).clamp(0.0, 1.0),
+        similarity: one.similarity,
+        bm25: one.bm25,
+    }
+}

@@ -1,0 +1,242 @@
+//! Words and plant tags of a text, folded so that `P-101A`, `P101A` and `P 101 A` are one and the same.
+//!
+//! A plant tag names one piece of equipment, instrument, procedure or standard: letters, a number, and at times a
+//! letter behind it (ISA-5.1 loop numbers, KKS-like codes, `SOP-017`). It is matched whole; words are matched by
+//! stem.
+
+use std::collections::HashSet;
+
+/// Words that carry no content of their own in a question.
+const STOP_WORDS: &[&str] = &[
+    "a", "about", "after", "again", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "before",
+    "being", "but", "by", "can", "could", "did", "do", "does", "done", "for", "from", "get", "give", "had", "has",
+    "have", "he", "her", "here", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "let", "may",
+    "me", "might", "more", "most", "much", "must", "my", "need", "no", "not", "now", "of", "off", "on", "one", "or",
+    "our", "out", "over", "per", "please", "shall", "she", "should", "so", "some", "such", "tell", "than", "that",
+    "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "up", "us", "was", "we", "were",
+    "what", "when", "where", "which", "who", "whom", "why", "will", "with", "you", "your",
+];
+
+/// The words of a text, lower case and in order, without punctuation.
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+}
+
+/// The stems of a text's words that carry content.
+pub(super) fn content_stems(text: &str) -> HashSet<String> {
+    tokens(text)
+        .filter(|word| word.chars().count() > 1 && !STOP_WORDS.contains(&word.as_str()))
+        .map(|word| stem(&word))
+        .collect()
+}
+
+/// Cuts the commonest English endings off, alike for query and passage. Crude on purpose: it only has to make
+/// `valves`, `valve` and `closing`, `closed` meet.
+fn stem(word: &str) -> String {
+    if word.len() < 4 || !word.is_ascii() || word.bytes().any(|b| b.is_ascii_digit()) {
+        return word.to_owned();
+    }
+    let cut = |ending: &str, least: usize| word.strip_suffix(ending).filter(|rest| rest.len() >= least);
+    let root = cut("ingly", 4)
+        .or_else(|| cut("ing", 3))
+        .or_else(|| cut("edly", 4))
+        .or_else(|| cut("ied", 3))
+        .or_else(|| cut("ed", 3))
+        .or_else(|| cut("ies", 3))
+        .or_else(|| cut("es", 3))
+        .or_else(|| cut("ly", 4))
+        .or_else(|| cut("s", 3).filter(|rest| !rest.ends_with('s')))
+        .unwrap_or(word);
+    let root = root
+        .strip_suffix(['e', 'y'])
+        .filter(|rest| rest.len() >= 3)
+        .unwrap_or(root);
+    let bytes = root.as_bytes();
+    match bytes {
+        [.., a, b] if a == b && root.len() > 3 && !matches!(b, b'l' | b's') => root[..root.len() - 1].to_owned(),
+        _ => root.to_owned(),
+    }
+}
+
+/// The plant tags of a text, folded to capital letters and digits without separators. `P-101A/B` gives both pumps.
+pub(super) fn tags(text: &str) -> HashSet<String> {
+    let chars: Vec<char> = text.chars().collect();
+    let mut found = HashSet::new();
+    let mut at = 0;
+    while at < chars.len() {
+        let starts = chars[at].is_ascii_alphabetic() && (at == 0 || !chars[at - 1].is_alphanumeric());
+        match starts.then(|| Tag::scan(&chars, at)).flatten() {
+            Some(tag) => {
+                at = tag.end;
+                found.extend(tag.names());
+            }
+            None => at += 1,
+        }
+    }
+    found
+}
+
+/// Whether `wanted`, a folded tag, is among `present`: itself, or, where it ends in its number, with a letter behind
+/// (`P101` is there where `P101A` is).
+pub(super) fn names_tag(present: &HashSet<String>, wanted: &str) -> bool {
+    present.contains(wanted)
+        || (wanted.ends_with(|c: char| c.is_ascii_digit())
+            && present.iter().any(|tag| {
+                tag.strip_prefix(wanted)
+                    .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_alphabetic()))
+            }))
+}
+
+/// A tag as it stands in a text.
+struct Tag {
+    letters: String,
+    number: String,
+    suffixes: Vec<char>,
+    end: usize,
+}
+
+impl Tag {
+    /// Reads `letters separator? digits (separator? letter (/ letter)*)?` from `at`.
+    fn scan(chars: &[char], at: usize) -> Option<Self> {
+        let run = |from: usize, is: fn(&char) -> bool| chars[from..].iter().take_while(|c| is(c)).count();
+        let letters = run(at, char::is_ascii_alphabetic);
+        let separator = usize::from(matches!(
+            chars.get(at + letters),
+            Some('-' | '_' | ' ' | '\u{2011}' | '\u{2013}')
+        ));
+        let digits_at = at + letters + separator;
+        let digits = run(digits_at, char::is_ascii_digit);
+        let mut tag = Self {
+            letters: chars[at..at + letters].iter().collect(),
+            number: chars.get(digits_at..digits_at + digits)?.iter().collect(),
+            suffixes: Vec::new(),
+            end: digits_at + digits,
+        };
+        if !tag.is_plausible(chars.get(at + letters).filter(|_| separator == 1).copied()) {
+            return None;
+        }
+        tag.read_suffixes(chars);
+        let ends = chars.get(tag.end).is_none_or(|c| !c.is_alphanumeric());
+        ends.then_some(tag)
+    }
+
+    /// Tells `P-101`, `FT101`, `ISO 9001` from `step 3`, `H2O` and `24 V`.
+    fn is_plausible(&self, separator: Option<char>) -> bool {
+        let capitals = self.letters.bytes().all(|b| b.is_ascii_uppercase());
+        let least_digits = match separator {
+            Some(' ') if !capitals => return false,
+            Some(' ') | None => 2,
+            Some(_) => 1,
+        };
+        let most_letters = if capitals { 6 } else { 3 };
+        (1..=most_letters).contains(&self.letters.len()) && (least_digits..=6).contains(&self.number.len())
+    }
+
+    /// Reads the letter behind the number, and the further ones of `A/B`.
+    fn read_suffixes(&mut self, chars: &[char]) {
+        let letter_at = |at: usize| {
+            let letter = chars.get(at).filter(|c| c.is_ascii_alphabetic())?;
+            chars
+                .get(at + 1)
+                .is_none_or(|next| !next.is_alphanumeric())
+                .then(|| letter.to_ascii_uppercase())
+        };
+        let apart = matches!(chars.get(self.end), Some('-' | ' '))
+            && chars.get(self.end + 1).is_some_and(char::is_ascii_uppercase);
+        let first = self.end + usize::from(apart);
+        // `P-101 I …` or `P-101 A pump`: a lone `A` or `I` behind a space is a word as often as a suffix.
+        if apart && chars[self.end] == ' ' && matches!(chars[first], 'I') {
+            return;
+        }
+        let Some(letter) = letter_at(first) else { return };
+        self.suffixes.push(letter);
+        self.end = first + 1;
+        while chars.get(self.end) == Some(&'/') {
+            let Some(letter) = letter_at(self.end + 1) else { return };
+            self.suffixes.push(letter);
+            self.end += 2;
+        }
+    }
+
+    /// The folded names.
+    fn names(&self) -> Vec<String> {
+        let stem = format!("{}{}", self.letters.to_ascii_uppercase(), self.number);
+        if self.suffixes.is_empty() {
+            return vec![stem];
+        }
+        self.suffixes.iter().map(|letter| format!("{stem}{letter}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(text: &str) -> Vec<String> {
+        let mut found: Vec<String> = tags(text).into_iter().collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn spellings_of_one_tag_fold_to_the_same() {
+        for spelling in [
+            "P-101A", "P101A", "P 101 A", "p-101a", "P_101A", "P-101-A", "(P-101A)", "P-101A.",
+        ] {
+            assert_eq!(sorted(spelling), ["P101A"], "{spelling}");
+        }
+        assert_eq!(sorted("pumps P-101A/B and P-102"), ["P101A", "P101B", "P102"]);
+        assert_eq!(
+            sorted("SOP-017, ISO 9001 and PAH-2087"),
+            ["ISO9001", "PAH2087", "SOP017"]
+        );
+    }
+
+    #[test]
+    fn numbers_with_units_steps_and_formulas_are_no_tags() {
+        for text in [
+            "step 3",
+            "24 V",
+            "H2O",
+            "CO2",
+            "3.5MPa",
+            "page 12",
+            "co-operate",
+            "in 2024",
+            "x1",
+        ] {
+            assert_eq!(sorted(text), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_without_letter_names_all_its_letters_and_not_the_other_way_round() {
+        let present = tags("P-101A/B, P-1012");
+        assert!(names_tag(&present, "P101"));
+        assert!(names_tag(&present, "P101B"));
+        assert!(!names_tag(&present, "P101C"));
+        assert!(!names_tag(&tags("P-101"), "P101A"));
+        assert!(!names_tag(&tags("P-1012"), "P101"));
+    }
+
+    #[test]
+    fn inflected_words_meet_and_stop_words_go() {
+        for (one, other) in [
+            ("valves", "valve"),
+            ("closing", "closed"),
+            ("alarms", "alarm"),
+            ("fitted", "fitting"),
+            ("batteries", "battery"),
+            ("changes", "change"),
+            ("press", "press"),
+        ] {
+            assert_eq!(stem(one), stem(other), "{one} {other}");
+        }
+        assert_eq!(
+            content_stems("What is the torque?"),
+            HashSet::from(["torqu".to_owned()])
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! What a tool is: a manifest entry, typed arguments, and an async function that returns data.
+
+use crate::error::ToolError;
+use async_trait::async_trait;
+use domain::role::{Classification, Resource};
+use domain::scope::TenantScope;
+use domain::time::Timestamp;
+use domain::tool::{ToolResult, ToolSpec};
+use futures::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// For whom a tool runs. It comes from the permit and the database, never from the call's arguments.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CallScope {
+    /// The tenant and user.
+    pub scope: TenantScope,
+    /// The highest classification that the user may see at this moment.
+    pub clearance: Classification,
+    /// When the call was admitted.
+    pub now: Timestamp,
+}
+
+/// A tool. It is registered once and called by many users at a time, always through the tool gateway.
+#[async_trait]
+pub trait Tool: Send + Sync + 'static {
+    /// The arguments. Refuse unknown ones with `#[serde(deny_unknown_fields)]`.
+    type Arguments: DeserializeOwned + Send;
+
+    /// The manifest entry.
+    fn spec(&self) -> ToolSpec;
+
+    /// What kind of thing it touches, for the audit log.
+    fn resource(&self) -> Resource;
+
+    /// The one thing that this call is about, if it is about one; for the audit log.
+    fn target(&self, _arguments: &Self::Arguments) -> Option<Uuid> {
+        None
+    }
+
+    /// Runs. Dropping the future must stop the work.
+    ///
+    /// # Errors
+    /// Where the thing asked for is not there, or something that the tool needs fails.
+    async fn run(&self, call: CallScope, arguments: Self::Arguments) -> Result<ToolResult, ToolError>;
+}
+
+/// A call whose arguments fit, ready to run.
+pub(crate) struct Prepared<'t> {
+    /// What it is about.
+    pub(crate) target: Option<Uuid>,
+    run: Box<dyn FnOnce(CallScope) -> BoxFuture<'t, Result<ToolResult, ToolError>> + Send + 't>,
+}
+
+impl<'t> Prepared<'t> {
+    /// Runs it for `call`.
+    pub(crate) fn run(self, call: CallScope) -> BoxFuture<'t, Result<ToolResult, ToolError>> {
+        (self.run)(call)
+    }
+}
+
+/// A tool whose type of arguments is hidden, so that a registry can hold several.
+pub(crate) trait AnyTool: Send + Sync {
+    /// What kind of thing it touches.
+    fn resource(&self) -> Resource;
+    /// Parses the arguments; no arguments at all count as an empty object.
+    fn prepare(&self, arguments: Value) -> Result<Prepared<'_>, ToolError>;
+}
+
+impl<T: Tool> AnyTool for T {
+    fn resource(&self) -> Resource {
+        Tool::resource(self)
+    }
+
+    fn prepare(&self, arguments: Value) -> Result<Prepared<'_>, ToolError> {
+        let arguments = match arguments {
+            Value::Null => Value::Object(serde_json::Map::new()),
+            given => given,
+        };
+        let arguments: T::Arguments = serde_json::from_value(arguments).map_err(|error| ToolError::Arguments {
+            detail: error.to_string(),
+        })?;
+        Ok(Prepared {
+            target: self.target(&arguments),
+            run: Box::new(move |call| Tool::run(self, call, arguments)),
+        })
+    }
+}
