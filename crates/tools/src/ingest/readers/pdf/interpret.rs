@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use lopdf::{Dictionary, Document, Object, ObjectId, Stream};
+use lopdf::{DecompressError, Dictionary, Document, Error, Object, ObjectId, Stream};
 
 use super::font::{Font, dictionary};
 use super::geometry::{Matrix, Rect};
@@ -18,6 +18,8 @@ const MAX_FORM_DEPTH: usize = 12;
 const MAX_SAVED: usize = 256;
 /// Most bytes one content stream may inflate to.
 pub(super) const MAX_STREAM: usize = 64 << 20;
+/// What even an empty stream costs: forms that call each other must come to an end.
+const LEAST_COST: u64 = 512;
 /// Smaller text is not meant to be read.
 const SMALLEST: f32 = 0.8;
 
@@ -34,11 +36,29 @@ pub(super) struct Shown {
     pub damaged: bool,
 }
 
-/// Fonts by object, shared by all pages.
-pub(super) type Fonts = HashMap<ObjectId, Rc<Font>>;
+/// Fonts by the address of their dictionary, which the document keeps in place; shared by all pages.
+pub(super) type Fonts = HashMap<usize, Rc<Font>>;
+
+/// Most fonts kept at a time; no real file uses as many on neighbouring pages.
+const MAX_FONTS: usize = 512;
 
 /// Bytes of content that may still be inflated, over the whole file.
-pub(super) struct Budget(pub u64);
+pub(super) struct Budget(u64);
+
+impl Budget {
+    pub fn new(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// True once the file has used up what it may.
+    pub fn is_spent(&self) -> bool {
+        self.0 == 0
+    }
+
+    fn spend(&mut self, bytes: u64) {
+        self.0 = self.0.saturating_sub(bytes);
+    }
+}
 
 /// Interprets content in the frame of one page.
 pub(super) struct Interpreter<'a> {
@@ -96,13 +116,17 @@ impl<'a> Interpreter<'a> {
         self.shown
     }
 
-    /// Decodes a stream within the budget; what cannot be decoded counts as damage.
+    /// Decodes a stream within the budget, which it uses up; what cannot be decoded counts as damage.
     pub fn inflate(&mut self, stream: &Stream) -> Vec<u8> {
-        let most = MAX_STREAM.min(usize::try_from(self.budget.0).unwrap_or(MAX_STREAM));
-        match stream.get_plain_content_with_limit(most) {
+        let left = usize::try_from(self.budget.0).unwrap_or(usize::MAX);
+        match stream.get_plain_content_with_limit(MAX_STREAM.min(left)) {
             Ok(data) => {
-                self.budget.0 -= (data.len() as u64).min(self.budget.0);
+                self.budget.spend((data.len() as u64).max(LEAST_COST));
                 data
+            }
+            Err(Error::Decompress(DecompressError::MemoryLimitExceeded { .. })) if left <= MAX_STREAM => {
+                self.budget.spend(u64::MAX);
+                Vec::new()
             }
             Err(_) => {
                 self.shown.damaged = true;
@@ -154,15 +178,16 @@ impl<'a> Interpreter<'a> {
     }
 
     fn font(&mut self, font: &Object) -> Option<Rc<Font>> {
-        let id = font.as_reference().ok();
-        if let Some(known) = id.and_then(|id| self.fonts.get(&id)) {
+        let dictionary = self.document.dereference(font).ok()?.1.as_dict().ok()?;
+        let key = std::ptr::from_ref(dictionary) as usize;
+        if let Some(known) = self.fonts.get(&key) {
             return Some(Rc::clone(known));
         }
-        let (_, object) = self.document.dereference(font).ok()?;
-        let loaded = Rc::new(Font::load(self.document, object.as_dict().ok()?));
-        if let Some(id) = id {
-            self.fonts.insert(id, Rc::clone(&loaded));
+        if self.fonts.len() >= MAX_FONTS {
+            self.fonts.clear();
         }
+        let loaded = Rc::new(Font::load(self.document, dictionary));
+        self.fonts.insert(key, Rc::clone(&loaded));
         Some(loaded)
     }
 
@@ -181,7 +206,7 @@ impl<'a> Interpreter<'a> {
 
     /// Runs a form XObject in its own coordinates and resources.
     pub fn form(&mut self, stream: &Stream, resources: Option<&Dictionary>, depth: usize) {
-        if depth >= MAX_FORM_DEPTH || self.budget.0 == 0 || self.is_hidden_layer(&stream.dict) {
+        if depth >= MAX_FORM_DEPTH || self.budget.is_spent() || self.is_hidden_layer(&stream.dict) {
             return;
         }
         let content = self.inflate(stream);
