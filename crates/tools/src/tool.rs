@@ -78,12 +78,8 @@ impl<T: Tool> AnyTool for T {
             Value::Null => Value::Object(serde_json::Map::new()),
             given => given,
         };
-        let arguments: T::Arguments = serde_json::from_value(arguments).map_err(|error| ToolError::Arguments {
-            detail: error.to_string(),
-        })?;
-        Ok(Prepared {
-            target: self.target(&arguments),
-            run: Box::new(move |call| Tool::run(self, call, arguments)),
-        })
+        let arguments: T::Arguments =
+            serde_json::from_value(arguments).map_err(|error| ToolError::Arguments { detail: error.to_string() })?;
+        Ok(Prepared { target: self.target(&arguments), run: Box::new(move |call| Tool::run(self, call, arguments)) })
     }
 }

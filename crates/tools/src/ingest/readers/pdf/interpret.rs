@@ -298,7 +298,7 @@ impl<'a> Interpreter<'a> {
             self.shown.hid_text |= !bytes.is_empty();
             return;
         }
-        let along = if font.vertical { (placed.c * -1.0, placed.d * -1.0) } else { (placed.a, placed.b) };
+        let along = if font.vertical { (-placed.c, -placed.d) } else { (placed.a, placed.b) };
         let forwards = if text.size * text.scale < 0.0 { -1.0 } else { 1.0 };
         let direction = Direction::of(along.0 * forwards, along.1 * forwards);
         let (x, y) = placed.apply(0.0, 0.0);
