@@ -3,4 +3,5 @@
 mod docx;
 mod hostile;
 mod pdf;
+#[cfg(test)]
 mod support;

@@ -1,10 +1,10 @@
 //! Walks a page's content streams and collects its words, with what is painted around them.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use lopdf::{DecompressError, Dictionary, Document, Error, Object, ObjectId, Stream};
 
+use super::context::{Budget, Context, Fonts, LEAST_COST, MAX_FONTS, MAX_STREAM};
 use super::font::{Font, dictionary};
 use super::geometry::{Matrix, Rect};
 use super::lexer::{Lexer, Operand};
@@ -16,10 +16,6 @@ use super::words::{Direction, Placement, Word, WordBuilder};
 const MAX_FORM_DEPTH: usize = 12;
 /// Most saved graphics states; a crafted file may save without end.
 const MAX_SAVED: usize = 256;
-/// Most bytes one content stream may inflate to.
-pub(super) const MAX_STREAM: usize = 64 << 20;
-/// What even an empty stream costs: forms that call each other must come to an end.
-const LEAST_COST: u64 = 512;
 /// Smaller text is not meant to be read.
 const SMALLEST: f32 = 0.8;
 
@@ -34,30 +30,6 @@ pub(super) struct Shown {
     pub canvas: Canvas,
     /// True when a stream could not be decoded.
     pub damaged: bool,
-}
-
-/// Fonts by the address of their dictionary, which the document keeps in place; shared by all pages.
-pub(super) type Fonts = HashMap<usize, Rc<Font>>;
-
-/// Most fonts kept at a time; no real file uses as many on neighbouring pages.
-const MAX_FONTS: usize = 512;
-
-/// Bytes of content that may still be inflated, over the whole file.
-pub(super) struct Budget(u64);
-
-impl Budget {
-    pub fn new(bytes: u64) -> Self {
-        Self(bytes)
-    }
-
-    /// True once the file has used up what it may.
-    pub fn is_spent(&self) -> bool {
-        self.0 == 0
-    }
-
-    fn spend(&mut self, bytes: u64) {
-        self.0 = self.0.saturating_sub(bytes);
-    }
 }
 
 /// Interprets content in the frame of one page.
@@ -77,14 +49,6 @@ pub(super) struct Interpreter<'a> {
     shown: Shown,
     /// For each open marked-content section, whether it belongs to a hidden layer.
     marked: Vec<bool>,
-}
-
-/// What is common to all pages of a file.
-pub(super) struct Context<'a> {
-    pub document: &'a Document,
-    pub fonts: &'a mut Fonts,
-    pub budget: &'a mut Budget,
-    pub hidden_layers: &'a [ObjectId],
 }
 
 impl<'a> Interpreter<'a> {

@@ -6,10 +6,11 @@ use lopdf::{Dictionary, Object, ObjectId};
 
 use super::super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Warning};
 use super::blocks;
+use super::context::{Budget, Context, Fonts};
 use super::file::File;
 use super::font::{dictionary, number};
 use super::geometry::{Matrix, Rect};
-use super::interpret::{Budget, Context, Fonts, Interpreter, Shown, array_matrix};
+use super::interpret::{Interpreter, Shown, array_matrix};
 use super::layout::{self, Stratum};
 use super::running;
 use super::style::Style;

@@ -119,8 +119,8 @@ fn touching(rules: &[Rule]) -> Vec<Vec<&Rule>> {
     }
     for a in 0..rules.len() {
         let area = rules[a].area.grown(NEAR / 2.0);
-        for b in 0..a {
-            if area.intersects(&rules[b].area.grown(NEAR / 2.0)) {
+        for (b, other) in rules[..a].iter().enumerate() {
+            if area.intersects(&other.area.grown(NEAR / 2.0)) {
                 let (x, y) = (root(&mut group, a), root(&mut group, b));
                 group[x] = y;
             }
