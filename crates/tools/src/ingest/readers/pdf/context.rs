@@ -39,6 +39,11 @@ impl Budget {
         self.0 == 0
     }
 
+    /// What one stream may inflate to.
+    pub fn left(&self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
     pub fn spend(&mut self, bytes: u64) {
         self.0 = self.0.saturating_sub(bytes);
     }

@@ -82,7 +82,7 @@ impl<'a> Interpreter<'a> {
 
     /// Decodes a stream within the budget, which it uses up; what cannot be decoded counts as damage.
     pub fn inflate(&mut self, stream: &Stream) -> Vec<u8> {
-        let left = usize::try_from(self.budget.0).unwrap_or(usize::MAX);
+        let left = self.budget.left();
         match stream.get_plain_content_with_limit(MAX_STREAM.min(left)) {
             Ok(data) => {
                 self.budget.spend((data.len() as u64).max(LEAST_COST));
