@@ -1,3 +1,8 @@
 //! The data layer against a real PostgreSQL, as the roles that the platform logs in with.
 
+mod catalog;
+mod connections;
+mod preflight;
+mod rls_coverage;
+mod sql_matrix;
 mod store;
