@@ -202,6 +202,11 @@ impl Grid {
                 _ => covered.push((left, right)),
             }
         }
+        // Running text between rules has gaps too, but not on most lines.
+        let full = lines.iter().filter(|line| line.cells.len() > 1).count();
+        if full * 2 <= lines.len() {
+            return;
+        }
         let ends = [self.columns[0], self.columns[self.columns.len() - 1]];
         let inner = covered.windows(2).map(|pair| (pair[0].1 + pair[1].0) / 2.0);
         self.columns = [ends[0]].into_iter().chain(inner).chain([ends[1]]).collect();
