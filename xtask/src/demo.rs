@@ -4,23 +4,26 @@
 use anyhow::{Result, bail};
 
 use crate::proc::{self, Interrupt};
-use crate::progress::Progress;
+use crate::progress::{Progress, say};
 use crate::seed;
 use crate::server::Server;
 use crate::token::{self, Bearer, Role};
 
-const BEARER: Bearer<'static> = Bearer { tenant: "demo", user: "demo-user", role: Role::User, ttl: "12h" };
-const QUESTION: &str = "What torque do the gland nuts of the feedwater pump P-101 get?";
+const BEARER: Bearer<'static> = Bearer { tenant: "demo-plant", user: "tunde", role: Role::User, ttl: "12h" };
+const QUESTION: &str = "What torque do the casing tie bolts of P-101A get?";
 
 /// Seeds the sample plant, waits for its documents, asks the question, and prints address, token and next command.
+/// A model that does not answer is reported, and does not take the platform down with it.
 ///
 /// # Errors
-/// When the server refuses one of these.
+/// When the server refuses the plant, its documents or the token.
 pub fn present(server: &Server, address: &str, interrupt: &Interrupt) -> Result<()> {
     proc::run_ok(&mut seed::command(server, None)?, interrupt, "seeding the sample plant")?;
     ingest(server, interrupt)?;
     println!("\nQuestion: {QUESTION}\n");
-    proc::run_ok(&mut server.command(&["dev", "ask", "--question", QUESTION]), interrupt, "asking the question")?;
+    if !proc::run(&mut server.command(&["dev", "ask", "--question", QUESTION]), interrupt)?.success() {
+        say("the question was not answered: the server's log says why");
+    }
     let token = token::issue(server, BEARER, interrupt)?;
     println!("{}", next_steps(address, &token));
     Ok(())
@@ -59,19 +62,31 @@ fn next_steps(address: &str, token: &str) -> String {
          Try next:\n\n\
          curl -s {address}/v1/search -H 'Content-Type: application/json' \\\n  \
          -H 'Authorization: Bearer {token}' \\\n  \
-         -d '{{\"query\": \"who signs the work permit\"}}'"
+         -d '{{\"query\": \"how long may FV-2003 stay on its bypass\"}}'"
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn progress_lines_are_told_from_others() {
         assert_eq!(counts("ingested 7/12"), Some((7, 12)));
         assert_eq!(counts("failed: scan.pdf (no_text)"), None);
         assert_eq!(counts("ingested some/thing"), None);
+    }
+
+    #[test]
+    fn the_demonstrations_user_and_question_are_those_of_the_sample_plant() {
+        let plant = fs::read_to_string(seed::plant().unwrap().join("plant.json")).unwrap();
+        let plant: serde_json::Value = serde_json::from_str(&plant).unwrap();
+        assert_eq!(plant["tenant"]["slug"], BEARER.tenant);
+        let users = plant["users"].as_array().unwrap();
+        assert!(users.iter().any(|user| user["name"] == BEARER.user && user["role"] == BEARER.role.name()));
+        let questions = fs::read_to_string(seed::plant().unwrap().join("questions.json")).unwrap();
+        assert!(questions.contains(QUESTION), "the question has no expected answer");
     }
 
     #[test]

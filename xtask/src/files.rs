@@ -31,7 +31,7 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = path.parent() {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         create_dir(parent, mode)?;
     }
     match DirBuilder::new().mode(mode).create(path) {
@@ -129,6 +129,18 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn directories_get_their_mode_and_existing_ones_keep_theirs() {
+        let top = tempfile::tempdir().unwrap();
+        create_dir(&top.path().join("a/b"), 0o711).unwrap();
+        create_dir(&top.path().join("a"), 0o700).unwrap();
+        let mode = |name: &str| fs::metadata(top.path().join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("a"), mode("a/b")), (0o711, 0o711));
+        let relative = Path::new("xtask-relative-directory-test");
+        create_dir(relative, 0o755).unwrap();
+        fs::remove_dir(relative).unwrap();
     }
 
     #[test]

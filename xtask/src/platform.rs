@@ -1,5 +1,6 @@
 //! A platform in a data directory: its database, its server's program and settings.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -136,6 +137,20 @@ pub fn write_env_file(data: &DataDir, address: &str, urls: &Urls) -> Result<()> 
     files::write_private(&data.join("platform.env"), &files::env_lines(pairs))
 }
 
+/// Removes `platform.env` while a platform starts: other commands take it for a sign that the database is migrated.
+///
+/// # Errors
+/// When the file is there and cannot be removed.
+pub fn remove_env_file(data: &DataDir) -> Result<()> {
+    let path = data.join("platform.env");
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn text(path: &Path) -> Result<String> {
     path.to_str().map(str::to_owned).with_context(|| format!("{} is not valid UTF-8", path.display()))
 }
@@ -165,8 +180,11 @@ mod tests {
         let data = DataDir::open(Some(&top.path().join("data dir"))).unwrap();
         let urls = Urls { app: "a".into(), worker: "w".into(), audit: "l".into(), migration: Some("m".into()) };
         write_env_file(&data, "http://127.0.0.1:8000", &urls).unwrap();
-        let text = std::fs::read_to_string(data.join("platform.env")).unwrap();
+        let text = fs::read_to_string(data.join("platform.env")).unwrap();
         let expected = "PLATFORM_URL=http://127.0.0.1:8000\nDATABASE_URL=a\nDATABASE_WORKER_URL=w\nDATABASE_AUDIT_URL=l\nDATABASE_MIGRATION_URL=m\n";
         assert_eq!(text, expected);
+        remove_env_file(&data).unwrap();
+        remove_env_file(&data).unwrap();
+        assert!(!data.join("platform.env").exists());
     }
 }

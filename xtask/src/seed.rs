@@ -45,6 +45,10 @@ pub fn command(server: &Server, tenant: Option<&str>) -> Result<Command> {
     Ok(server.command(&arguments))
 }
 
-fn plant() -> Result<PathBuf> {
+/// The directory of the sample plant.
+///
+/// # Errors
+/// When this is no checkout.
+pub fn plant() -> Result<PathBuf> {
     Ok(project::root()?.join("xtask").join("demo"))
 }

@@ -40,7 +40,8 @@ pub enum Role {
 }
 
 impl Role {
-    fn name(self) -> &'static str {
+    /// Its name on the command line and in plant files.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Admin => "admin",
             Self::User => "user",

@@ -37,6 +37,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let data = DataDir::open(args.which.data_dir.as_deref())?;
     let _claim = data.claim_for_up(interrupt)?;
     server::stop_leftover(&pid_file(&data))?;
+    platform::remove_env_file(&data)?;
     let port = choose_port(args.port)?;
     let given = Urls::given()?;
     if let Some(urls) = &given {
