@@ -19,8 +19,21 @@ pub(super) struct Packer<'a> {
 
 impl Packer<'_> {
     pub fn pack(&self, sections: Vec<Vec<Unit>>) -> Vec<Draft> {
-        let drafts = sections.into_iter().flat_map(|units| self.pack_section(&units)).collect();
+        let drafts = self.joined(sections).into_iter().flat_map(|units| self.pack_section(&units)).collect();
         self.merge_small(drafts)
+    }
+
+    /// Sections too small for a chunk go with the one that follows them.
+    fn joined(&self, sections: Vec<Vec<Unit>>) -> Vec<Vec<Unit>> {
+        let mut out: Vec<Vec<Unit>> = Vec::new();
+        for units in sections {
+            let tokens = |units: &Vec<Unit>| units.iter().map(|unit| unit.tokens).sum::<usize>();
+            match out.last_mut() {
+                Some(last) if tokens(last) < self.params.min_tokens => last.extend(units),
+                _ => out.push(units),
+            }
+        }
+        out
     }
 
     fn pack_section(&self, units: &[Unit]) -> Vec<Draft> {
@@ -66,6 +79,11 @@ impl Packer<'_> {
         while end > start + 1 && self.count(lead, &units[start..end]) > max {
             end -= 1;
         }
+        // The rest must not be a crumb: this chunk gives some of its last units away.
+        let rest = |end: usize| units[end..].iter().map(|unit| unit.tokens).sum::<usize>();
+        while end < units.len() && end > start + 1 && rest(end) < self.params.min_tokens.min(max / 3) {
+            end -= 1;
+        }
         // A heading belongs with what it heads.
         let mut kept = end;
         while end < units.len() && kept > start + 1 && units[kept - 1].kind == UnitKind::Heading {
@@ -92,12 +110,10 @@ impl Packer<'_> {
     fn draft(&self, lead: &[Unit], units: &[Unit]) -> Draft {
         let content = join(lead, units);
         let tokens = (self.count_tokens)(&content);
-        // After leading headings, the path of the innermost is the one that tells most.
-        let headed = units.iter().take_while(|unit| unit.kind == UnitKind::Heading).last();
-        Draft { section: headed.or(units.first()).and_then(|unit| unit.section.clone()), content, tokens }
+        Draft { section: section_of(units), content, tokens }
     }
 
-    /// Joins a small chunk with the next one where both fit, otherwise with the one before.
+    /// Joins what is still small with its neighbour where both fit.
     fn merge_small(&self, drafts: Vec<Draft>) -> Vec<Draft> {
         let mut out: Vec<Draft> = Vec::new();
         for draft in drafts {
@@ -120,6 +136,29 @@ impl Packer<'_> {
         let section = if first.tokens > second.tokens { &first.section } else { &second.section };
         (tokens <= self.params.max_tokens).then(|| Draft { section: section.clone(), content, tokens })
     }
+}
+
+/// The heading path that most of the units stand under, or the part of it that all have in common.
+fn section_of(units: &[Unit]) -> Option<String> {
+    let mut shares: Vec<(Option<&str>, usize)> = Vec::new();
+    for unit in units {
+        let section = unit.section.as_deref();
+        match shares.iter_mut().find(|(other, _)| *other == section) {
+            Some((_, share)) => *share += unit.tokens,
+            None => shares.push((section, unit.tokens)),
+        }
+    }
+    let total: usize = shares.iter().map(|(_, share)| share).sum();
+    let (largest, share) = shares.iter().copied().max_by_key(|(_, share)| *share)?;
+    if share * 5 >= total * 3 {
+        return largest.map(str::to_owned);
+    }
+    let paths: Vec<Vec<&str>> =
+        shares.iter().map(|(section, _)| section.map_or(Vec::new(), |path| path.split(" > ").collect())).collect();
+    let common = (0..)
+        .take_while(|at| paths[0].get(*at).is_some_and(|part| paths.iter().all(|path| path.get(*at) == Some(part))))
+        .count();
+    if common > 0 { Some(paths[0][..common].join(" > ")) } else { largest.map(str::to_owned) }
 }
 
 fn join(lead: &[Unit], units: &[Unit]) -> String {

@@ -67,6 +67,17 @@ fn every_chunk_of_a_table_has_its_header_row() {
 }
 
 #[test]
+fn a_caption_goes_with_its_table_into_every_chunk() {
+    let row = |header, text: String| Block::new(BlockKind::TableRow { header }, text);
+    let mut blocks = vec![paragraph(sentences(4)), paragraph("Table 3-1 Data"), row(true, "Tag | Range".into())];
+    blocks.extend((0..20).map(|n| row(false, format!("PIT-{n} | 0 to {n} bar"))));
+    let chunks = chunk(&document(vec![blocks]), &params(30, 0, 5), &words);
+    let tables = &chunks[1..];
+    assert!(tables.len() > 2);
+    assert!(tables.iter().all(|chunk| chunk.content.starts_with("Table 3-1 Data\nTag | Range\nPIT-")), "{tables:?}");
+}
+
+#[test]
 fn crumbs_are_merged_and_a_heading_stays_with_its_text() {
     let document = document(vec![vec![
         heading(2, "Note"),

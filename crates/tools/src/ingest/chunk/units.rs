@@ -2,7 +2,7 @@
 
 use text_splitter::{ChunkConfig, ChunkSizer, TextSplitter};
 
-use super::super::readers::{Block, BlockKind, Page};
+use super::super::readers::{Block, BlockKind, Page, is_caption};
 use super::sentences;
 
 /// Headings down to this level begin a section.
@@ -17,7 +17,7 @@ pub(super) enum UnitKind {
     Heading,
     /// May be repeated as overlap.
     Sentence,
-    /// A table's row; `Some` names the table, counted within the page.
+    /// A table's row, or its caption, which counts as header; tables are numbered within the page.
     Row {
         table: usize,
         header: bool,
@@ -73,7 +73,7 @@ pub(super) fn sections(
     let mut sections: Vec<Vec<Unit>> = vec![Vec::new()];
     let mut table = 0;
     let mut in_header = false;
-    for block in &page.blocks {
+    for (at, block) in page.blocks.iter().enumerate() {
         if let BlockKind::Heading { level } = block.kind {
             path.enter(level, &block.text);
             let only_headings = |units: &Vec<Unit>| units.iter().all(|unit| unit.kind == UnitKind::Heading);
@@ -81,19 +81,23 @@ pub(super) fn sections(
                 sections.push(Vec::new());
             }
         }
-        // A table ends where something else begins, and a header row begins another one.
+        // A table ends where something else begins; its caption, or another header row, begins the next one.
+        let caption = page.blocks.get(at + 1).is_some_and(is_row) && !is_row(block) && is_caption(&block.text);
         match block.kind {
             BlockKind::TableRow { header: true } if in_header => {}
-            BlockKind::TableRow { header: true } => table += 1,
             BlockKind::TableRow { header: false } => {}
             _ => table += 1,
         }
-        in_header = block.kind == BlockKind::TableRow { header: true };
+        in_header = caption || block.kind == BlockKind::TableRow { header: true };
         let section = path.joined();
         let mut separator = "\n";
-        for (kind, text) in pieces(block, table) {
-            for text in cut(text, max_tokens, count_tokens, &splitter) {
-                let (text, tokens) = text;
+        let pieces = if caption {
+            vec![(UnitKind::Row { table, header: true }, block.text.trim())]
+        } else {
+            pieces(block, table)
+        };
+        for (kind, text) in pieces {
+            for (text, tokens) in cut(text, max_tokens, count_tokens, &splitter) {
                 if let Some(units) = sections.last_mut() {
                     units.push(Unit { kind, text, tokens, separator, section: section.clone() });
                 }
@@ -103,6 +107,10 @@ pub(super) fn sections(
     }
     sections.retain(|units| !units.is_empty());
     sections
+}
+
+fn is_row(block: &Block) -> bool {
+    matches!(block.kind, BlockKind::TableRow { .. })
 }
 
 fn pieces(block: &Block, table: usize) -> Vec<(UnitKind, &str)> {

@@ -22,6 +22,7 @@ pub use document::{Block, BlockKind, Bounds, Page, ReadDocument, Warning};
 pub use error::ReadError;
 pub use limits::Limits;
 pub use sniff::{Format, sniff};
+pub(in crate::ingest) use text::is_caption;
 use title::is_title_worth_showing;
 
 /// One file format's reader.

@@ -154,6 +154,16 @@ pub(super) fn numbered_level(line: &str) -> Option<u8> {
     (numeric && title && parts.len() <= 6).then_some(parts.len() as u8)
 }
 
+/// A short line that names a table or a figure: `Table 3-1 Name-plate data`, `Fig. 4: Coupling`.
+pub(in crate::ingest) fn is_caption(line: &str) -> bool {
+    const KINDS: [&str; 11] =
+        ["table", "tabelle", "tab.", "tableau", "tabla", "figure", "fig.", "figura", "abbildung", "abb.", "bild"];
+    let mut words = line.split_whitespace();
+    let kind = words.next().is_some_and(|word| KINDS.contains(&word.to_lowercase().as_str()));
+    let number = words.next().is_some_and(|word| word.len() <= 10 && word.bytes().any(|b| b.is_ascii_digit()));
+    kind && number && line.len() <= 160
+}
+
 /// A line that begins with a bullet, or with a number and a bracket.
 pub(super) fn is_list_item(line: &str) -> bool {
     let line = line.trim_start();
@@ -219,6 +229,12 @@ mod tests {
         assert_eq!(blocks[0], Block::new(BlockKind::Heading { level: 1 }, "Pumps"));
         assert_eq!(blocks[1], Block::new(BlockKind::Heading { level: 2 }, "Seals"));
         assert_eq!(blocks[2].text, "Text.");
+    }
+
+    #[test]
+    fn captions_name_a_table_or_figure_by_number() {
+        assert!(is_caption("Table 3-1 Name-plate data") && is_caption("Abb. 4: Kupplung"));
+        assert!(!is_caption("Table salt is 3 % of it") && !is_caption("Figures"));
     }
 
     #[test]

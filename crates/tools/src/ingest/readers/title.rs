@@ -5,6 +5,9 @@ pub(super) fn is_title_worth_showing(title: &str) -> bool {
     let lower = title.to_lowercase();
     let junk = [
         "untitled",
+        "(anonymous)",
+        "anonymous",
+        "(unspecified)",
         "unbenannt",
         "sans titre",
         "microsoft word",

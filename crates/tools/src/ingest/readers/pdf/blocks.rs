@@ -12,7 +12,8 @@ use super::words::Direction;
 
 /// The blocks of one direction of text on a page.
 pub(super) fn build(stratum: &Stratum, style: &Style) -> Vec<Block> {
-    let mut builder = Builder { style, direction: stratum.direction, blocks: Vec::new(), open: Vec::new() };
+    let mut builder =
+        Builder { style, direction: stratum.direction, blocks: Vec::new(), open: Vec::new(), goes_on: false };
     for part in stratum.flow.split(|item| matches!(item, Flow::Break)) {
         for run in part.chunk_by(|a, b| matches!((a, b), (Flow::Line(_), Flow::Line(_)))) {
             match run {
@@ -35,6 +36,8 @@ struct Builder<'a> {
     direction: Direction,
     blocks: Vec<Block>,
     open: Vec<Line>,
+    /// True at the top of a column when the sentence at the foot of the last one may go on here.
+    goes_on: bool,
 }
 
 impl Builder<'_> {
@@ -48,7 +51,10 @@ impl Builder<'_> {
                 at += taken;
                 continue;
             }
-            if self.open.last().is_some_and(|above| self.breaks(above, line, &measure)) {
+            let goes_on = std::mem::take(&mut self.goes_on);
+            let breaks =
+                |above: &Line| if goes_on { !continues(above, line) } else { self.breaks(above, line, &measure) };
+            if self.open.last().is_some_and(breaks) {
                 self.flush();
             }
             self.open.push(line.clone());
@@ -87,13 +93,13 @@ impl Builder<'_> {
 
     /// At the end of a column a sentence may go on in the next one; anything else ends.
     fn end_column(&mut self) {
-        let goes_on = self.open.last().is_some_and(|line| {
+        self.goes_on = self.open.last().is_some_and(|line| {
             let text = line.text();
             !self.is_code(line)
                 && text.len() > 20
                 && text.ends_with(|c: char| c.is_lowercase() || matches!(c, '-' | ','))
         });
-        if !goes_on {
+        if !self.goes_on {
             self.flush();
         }
     }
@@ -146,6 +152,12 @@ impl Builder<'_> {
         let (x1, y1) = self.direction.on_page(right, bottom);
         Bounds { left: x0.min(x1), top: y0.min(y1), right: x0.max(x1), bottom: y0.max(y1) }
     }
+}
+
+/// Whether a line at the top of a column goes on with the sentence at the foot of the one before.
+fn continues(above: &Line, line: &Line) -> bool {
+    let small = line.text().starts_with(|c: char| c.is_lowercase());
+    small && above.bold == line.bold && (above.size - line.size).abs() <= 0.06 * above.size
 }
 
 /// The usual distance of baselines and the edges of some lines.
@@ -275,6 +287,21 @@ mod tests {
             (BlockKind::ListItem, "• second item"),
         ];
         assert_eq!(blocks(lines), expected.map(|(kind, text)| (kind, text.to_owned())));
+    }
+
+    #[test]
+    fn a_sentence_goes_on_in_the_next_column() {
+        let flow = vec![
+            Flow::Line(line("The last line of the left column has not", 700.0)),
+            Flow::Break,
+            Flow::Line(line("ended before this one.", 100.0)),
+            Flow::Break,
+            Flow::Line(line("Another column.", 100.0)),
+        ];
+        let style = Style::learn(flow.iter(), Vec::new());
+        let blocks = build(&Stratum { direction: Direction::Right, flow }, &style);
+        let texts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
+        assert_eq!(texts, ["The last line of the left column has not ended before this one.", "Another column."]);
     }
 
     #[test]

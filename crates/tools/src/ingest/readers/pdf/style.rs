@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::super::text::is_caption;
 use super::blocks::is_contents_entry;
 use super::layout::Flow;
 use super::lines::Line;
@@ -56,6 +57,7 @@ impl Style {
             || lines.len() > 4
             || !text.chars().any(char::is_alphabetic)
             || is_contents_entry(text)
+            || is_caption(text)
         {
             return None;
         }
