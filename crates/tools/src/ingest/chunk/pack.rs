@@ -1,5 +1,7 @@
 //! Packs units into chunks: as full as allowed, overlapping by sentences, tables with their header, no crumbs.
 
+use std::collections::HashMap;
+
 use super::ChunkParams;
 use super::units::{Unit, UnitKind};
 
@@ -37,34 +39,35 @@ impl Packer<'_> {
     }
 
     fn pack_section(&self, units: &[Unit]) -> Vec<Draft> {
+        let mut headers: HashMap<usize, Vec<Unit>> = HashMap::new();
+        for unit in units {
+            if let UnitKind::Row { table, header: true } = unit.kind {
+                headers.entry(table).or_default().push(unit.clone());
+            }
+        }
         let mut drafts = Vec::new();
         let mut start = 0;
         let mut overlap = 0;
         while start < units.len() {
-            let lead = self.lead(units, start, overlap);
-            let end = self.fill(&lead, units, start);
-            drafts.push(self.draft(&lead, &units[start..end]));
+            let lead = match units[start].kind {
+                UnitKind::Row { table, header: false } => headers.get(&table).map_or(&[][..], Vec::as_slice),
+                _ => &units[start - overlap..start],
+            };
+            let lead = self.lead(lead, &units[start]);
+            let end = self.fill(lead, units, start);
+            drafts.push(self.draft(lead, &units[start..end]));
             overlap = self.overlap(&units[start..end]);
             start = end;
         }
         drafts
     }
 
-    /// What a chunk repeats before its own units: the header of a table that it goes on with, or the last sentences of
-    /// the chunk before it.
-    fn lead(&self, units: &[Unit], start: usize, overlap: usize) -> Vec<Unit> {
-        let first = &units[start];
-        let lead: Vec<Unit> = match first.kind {
-            UnitKind::Row { table, header: false } => {
-                let is_header = |unit: &&Unit| unit.kind == UnitKind::Row { table, header: true };
-                units[..start].iter().filter(is_header).cloned().collect()
-            }
-            _ => units[start - overlap..start].to_vec(),
-        };
-        // Repetition must leave room for something new.
+    /// What a chunk repeats before its own units, if that leaves room for something new: the header of a table that it
+    /// goes on with, or the last sentences of the chunk before it.
+    fn lead<'u>(&self, lead: &'u [Unit], first: &Unit) -> &'u [Unit] {
         let tokens: usize = lead.iter().map(|unit| unit.tokens).sum();
-        let fits = self.count(&lead, std::slice::from_ref(first)) <= self.params.max_tokens;
-        if fits && tokens * 2 <= self.params.max_tokens { lead } else { Vec::new() }
+        let fits = self.count(lead, std::slice::from_ref(first)) <= self.params.max_tokens;
+        if fits && tokens * 2 <= self.params.max_tokens { lead } else { &[] }
     }
 
     /// How far units fit after the lead, at least one. Sums of tokens decide, and one count of the whole confirms.
@@ -80,8 +83,8 @@ impl Packer<'_> {
             end -= 1;
         }
         // The rest must not be a crumb: this chunk gives some of its last units away.
-        let rest = |end: usize| units[end..].iter().map(|unit| unit.tokens).sum::<usize>();
-        while end < units.len() && end > start + 1 && rest(end) < self.params.min_tokens.min(max / 3) {
+        let least = self.params.min_tokens.min(max / 3);
+        while end > start + 1 && is_crumb(&units[end..], least) {
             end -= 1;
         }
         // A heading belongs with what it heads.
@@ -136,6 +139,16 @@ impl Packer<'_> {
         let section = if first.tokens > second.tokens { &first.section } else { &second.section };
         (tokens <= self.params.max_tokens).then(|| Draft { section: section.clone(), content, tokens })
     }
+}
+
+/// Whether units are few: some, with fewer tokens than `least` in all.
+fn is_crumb(units: &[Unit], least: usize) -> bool {
+    let mut tokens = 0;
+    !units.is_empty()
+        && units.iter().all(|unit| {
+            tokens += unit.tokens;
+            tokens < least
+        })
 }
 
 /// The heading path that most of the units stand under, or the part of it that all have in common.
