@@ -68,12 +68,7 @@ pub(crate) async fn linger(State(app): State<App>, request: Request, next: Next)
     }
     let slot = Slot::default();
     let lent = Arc::clone(&slot);
-    let request = request.map(|body| {
-        Body::new(Lent {
-            body: Some(body),
-            slot: lent,
-        })
-    });
+    let request = request.map(|body| Body::new(Lent { body: Some(body), slot: lent }));
     let response = next.run(request).await;
     let left = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let (true, Some(body)) = (response.status().is_client_error(), left) {
