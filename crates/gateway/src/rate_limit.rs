@@ -240,7 +240,7 @@ mod tests {
             served += u32::from(allowed(&limiter, 1).await);
             clock.advance(Duration::from_secs(6));
         }
-        // 50 at once and 5 more that the hour gives back in six minutes (one in 72 s).
+        // The hour allows 50 and gives back one in 72 s: four more within six minutes.
         assert_eq!(served, 54);
     }
 
