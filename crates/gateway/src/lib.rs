@@ -42,6 +42,7 @@ mod rate_limit;
 mod readiness;
 #[expect(unused_qualifications, reason = "utoipa's macros qualify names that need it not")]
 mod routes;
+pub mod serve;
 mod settings;
 mod sse;
 mod trace;

@@ -1,13 +1,34 @@
 //! Whether the process lives, and whether it can work.
 
 use crate::app::App;
-use axum::Json;
+use crate::readiness::{Component, Readiness};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// The edge of a server that cannot serve yet: it lives, it says what it waits for, and it asks everybody else to come
+/// back.
+pub(super) fn starting(readiness: Arc<dyn Readiness>) -> Router {
+    let ready = move || {
+        let readiness = Arc::clone(&readiness);
+        async move { report(readiness.check().await) }
+    };
+    let not_yet = || async {
+        let detail = "The server is starting; its database has not answered yet.";
+        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")], detail)
+    };
+    Router::new()
+        .route("/health", get(health))
+        .route("/v1/health", get(health))
+        .route("/ready", get(ready))
+        .fallback(not_yet)
+}
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(health_v1)).routes(routes!(ready))
@@ -65,7 +86,10 @@ async fn health_v1() -> Json<Health> {
     )
 )]
 async fn ready(State(app): State<App>) -> (StatusCode, Json<ReadinessReport>) {
-    let components = app.readiness.check().await;
+    report(app.readiness.check().await)
+}
+
+fn report(components: Vec<Component>) -> (StatusCode, Json<ReadinessReport>) {
     let down = components.iter().any(|part| part.required && !part.ok);
     let (code, status) =
         if down { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") } else { (StatusCode::OK, "ready") };

@@ -36,6 +36,11 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
 }
 
 /// Routes that anybody may ask, and that are not counted.
+/// The edge of a server that cannot serve yet.
+pub(crate) fn starting(readiness: std::sync::Arc<dyn crate::Readiness>) -> axum::Router {
+    health::starting(readiness)
+}
+
 pub(crate) fn open() -> OpenApiRouter<App> {
     OpenApiRouter::new().merge(health::routes()).merge(problems::routes())
 }
