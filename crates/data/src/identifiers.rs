@@ -35,15 +35,14 @@ pub(crate) fn fold(text: &str, source: Source) -> String {
 struct Identifier {
     base: String,
     suffix: String,
-    suffix_apart: bool,
+    doubtful: bool,
     end: usize,
 }
 
 impl Identifier {
     fn words(self, source: Source) -> Vec<String> {
         let whole = format!("{}{}", self.base, self.suffix);
-        // In a query, `P-101 A` may be the pump's A side or the beginning of other words.
-        let base_too = source == Source::Passage || self.suffix_apart;
+        let base_too = source == Source::Passage || self.doubtful;
         if self.suffix.is_empty() || !base_too { vec![whole] } else { vec![whole, self.base] }
     }
 }
@@ -57,15 +56,17 @@ fn identifier(chars: &[char], start: usize, source: Source) -> Option<Identifier
         return None;
     }
     let base = lower(&chars[start..letters_end]) + &lower(&chars[digits_start..digits_end]);
-    let plain = Identifier { base, suffix: String::new(), suffix_apart: false, end: digits_end };
+    let plain = Identifier { base, suffix: String::new(), doubtful: false, end: digits_end };
     let suffix_start = past_joint(chars, digits_end);
     let suffix_apart = chars.get(digits_end) == Some(&' ');
     let longest = if suffix_apart { 1 } else { 2 };
     let suffix_end = run(chars, suffix_start, longest, |c| c.is_ascii_alphabetic())
         .filter(|end| !chars.get(*end).is_some_and(|c| c.is_alphanumeric()))
         .filter(|_| !suffix_apart || source == Source::Query || chars[suffix_start].is_ascii_uppercase());
+    // In `is P-101 a pump`, the `a` may be the pump's side or a word of its own.
+    let doubtful = suffix_apart && chars.get(suffix_start).is_some_and(char::is_ascii_lowercase);
     match suffix_end {
-        Some(end) => Some(Identifier { suffix: lower(&chars[suffix_start..end]), suffix_apart, end, ..plain }),
+        Some(end) => Some(Identifier { suffix: lower(&chars[suffix_start..end]), doubtful, end, ..plain }),
         None if chars.get(digits_end).is_some_and(|c| c.is_alphanumeric()) => None,
         None => Some(plain),
     }
@@ -116,13 +117,15 @@ mod tests {
     #[test]
     fn a_query_for_one_side_does_not_ask_for_the_other() {
         assert_eq!(fold("P-101A", Source::Query), "p101a");
+        assert_eq!(fold("P 101 B", Source::Query), "p101b");
         assert_eq!(fold("is P-101 a pump", Source::Query), "p101a p101");
+        assert_eq!(fold("what is P-101 ", Source::Query), "p101");
         assert_eq!(fold("P-101 tripped", Source::Passage), "p101");
     }
 
     proptest! {
         #[test]
-        fn any_text_folds_to_words_of_letters_and_digits(text in ".{0,80}") {
+        fn any_text_folds_to_words_of_letters_and_digits(text in "(.{0,20}|[A-Za-z]{0,7}[- /]?[0-9]{0,9}[- ]?[A-Za-z]{0,3}[- ]?){0,4}") {
             for word in fold(&text, Source::Query).split_whitespace() {
                 prop_assert!(word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
             }

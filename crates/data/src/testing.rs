@@ -34,6 +34,10 @@ impl TestDb {
         let name = format!("test_{}", random().simple());
         let template = server.template().await?;
         server.execute(format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
+        // A copy has everything but the template's rights on the database as such (migration 1 sets them).
+        let roles = LoginRole::ALL.map(LoginRole::name).join(", ");
+        server.execute(format!("REVOKE CREATE, TEMPORARY ON DATABASE {name} FROM PUBLIC")).await?;
+        server.execute(format!("GRANT CONNECT ON DATABASE {name} TO {roles}")).await?;
         Ok(Self { name, server })
     }
 

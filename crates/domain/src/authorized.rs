@@ -71,14 +71,7 @@ impl<C> Authorized<C> {
     /// Binds a decision to its command. Banned by clippy outside `policy::gate` and the fakes.
     #[must_use]
     pub fn mint(scope: TenantScope, standing: Standing, receipt: AuditReceipt, command: C) -> Self {
-        Self {
-            permit: Permit {
-                scope,
-                standing,
-                receipt,
-            },
-            command,
-        }
+        Self { permit: Permit { scope, standing, receipt }, command }
     }
 
     /// The command.

@@ -87,10 +87,6 @@ impl Problem {
     /// What of `error` a caller may read.
     #[must_use]
     pub fn of(error: &dyn Classify) -> Self {
-        Self {
-            kind: error.kind(),
-            code: error.code(),
-            detail: error.public_detail(),
-        }
+        Self { kind: error.kind(), code: error.code(), detail: error.public_detail() }
     }
 }

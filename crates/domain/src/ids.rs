@@ -96,9 +96,7 @@ impl RequestId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=Self::MAX_LEN).contains(&text.len());
-        let clean = text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         (fits && clean).then(|| Self(text.to_owned()))
     }
 
@@ -130,9 +128,6 @@ mod tests {
         for bad in ["", "a b", "a\nb", "\u{1b}[31m", &"x".repeat(65), "ä"] {
             assert_eq!(RequestId::parse(bad), None, "{bad:?}");
         }
-        assert_eq!(
-            RequestId::parse("abc-1.2_3").map(|id| id.to_string()),
-            Some("abc-1.2_3".into())
-        );
+        assert_eq!(RequestId::parse("abc-1.2_3").map(|id| id.to_string()), Some("abc-1.2_3".into()));
     }
 }

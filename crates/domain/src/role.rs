@@ -140,10 +140,7 @@ mod tests {
             assert_eq!(c.as_str().parse(), Ok(*c));
         }
         let error = "secret".parse::<Classification>().expect_err("unknown");
-        assert_eq!(
-            error.to_string(),
-            r#""secret" is none of public|internal|confidential|restricted"#
-        );
+        assert_eq!(error.to_string(), r#""secret" is none of public|internal|confidential|restricted"#);
     }
 
     #[test]

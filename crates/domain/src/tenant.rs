@@ -40,11 +40,7 @@ impl TenantSettings {
     #[must_use]
     pub fn clearance(&self, role: Role) -> Classification {
         match role {
-            Role::Viewer => self
-                .clearance
-                .viewer
-                .unwrap_or(Classification::Internal)
-                .min(Classification::Internal),
+            Role::Viewer => self.clearance.viewer.unwrap_or(Classification::Internal).min(Classification::Internal),
             Role::User => self.clearance.user.unwrap_or(Classification::Restricted),
             Role::Admin => Classification::Restricted,
         }
@@ -89,18 +85,9 @@ impl RateTier {
     #[must_use]
     pub const fn default_of(role: Role) -> Self {
         match role {
-            Role::Viewer => Self {
-                per_minute: 10,
-                per_hour: 50,
-            },
-            Role::User => Self {
-                per_minute: 30,
-                per_hour: 200,
-            },
-            Role::Admin => Self {
-                per_minute: 60,
-                per_hour: 500,
-            },
+            Role::Viewer => Self { per_minute: 10, per_hour: 50 },
+            Role::User => Self { per_minute: 30, per_hour: 200 },
+            Role::Admin => Self { per_minute: 60, per_hour: 500 },
         }
     }
 }
@@ -124,10 +111,8 @@ mod tests {
         let mut settings = TenantSettings::default();
         assert_eq!(settings.clearance(Role::Viewer), Classification::Internal);
         assert_eq!(settings.clearance(Role::User), Classification::Restricted);
-        settings.clearance = ClearanceLimits {
-            viewer: Some(Classification::Restricted),
-            user: Some(Classification::Internal),
-        };
+        settings.clearance =
+            ClearanceLimits { viewer: Some(Classification::Restricted), user: Some(Classification::Internal) };
         assert_eq!(settings.clearance(Role::Viewer), Classification::Internal);
         assert_eq!(settings.clearance(Role::User), Classification::Internal);
         assert_eq!(settings.clearance(Role::Admin), Classification::Restricted);

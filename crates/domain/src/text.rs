@@ -76,14 +76,8 @@ mod tests {
 
     #[test]
     fn texts_are_trimmed_and_bounded_in_characters() {
-        assert_eq!(
-            BoundedText::<3>::parse(" äöü ").map(BoundedText::into_string),
-            Ok("äöü".into())
-        );
-        assert_eq!(
-            BoundedText::<3>::parse("abcd"),
-            Err(TextError::TooLong { max: 3, len: 4 })
-        );
+        assert_eq!(BoundedText::<3>::parse(" äöü ").map(BoundedText::into_string), Ok("äöü".into()));
+        assert_eq!(BoundedText::<3>::parse("abcd"), Err(TextError::TooLong { max: 3, len: 4 }));
         assert_eq!(BoundedText::<3>::parse(" \n"), Err(TextError::Empty));
         assert_eq!(BoundedText::<3>::parse("a\0"), Err(TextError::Nul));
     }

@@ -90,11 +90,7 @@ impl Membership {
         grants.extend(configured);
         grants.sort_unstable();
         grants.dedup();
-        Standing {
-            role: self.user.role,
-            grants,
-            clearance: self.settings.clearance(self.user.role),
-        }
+        Standing { role: self.user.role, grants, clearance: self.settings.clearance(self.user.role) }
     }
 }
 

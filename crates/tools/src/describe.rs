@@ -22,11 +22,7 @@ pub fn describe(result: &ToolResult) -> String {
             "passages": found.hits.iter().map(|hit| passage(&hit.passage)).collect::<Vec<_>>(),
             "answerable": found.answerable,
         }),
-        ToolResult::Text {
-            document: of,
-            passages,
-            truncated,
-        } => json!({
+        ToolResult::Text { document: of, passages, truncated } => json!({
             "document": document(of),
             "passages": passages.iter().map(passage).collect::<Vec<_>>(),
             "continue_from": passages.last().filter(|_| *truncated).map(|last| last.chunk_index.saturating_add(1)),

@@ -69,17 +69,8 @@ impl RecordedTools {
         tracker: TaskTracker,
     ) -> Self {
         let limit = Self::LIMIT;
-        let work = Work {
-            store,
-            registry,
-            clock,
-            ids,
-            limit,
-        };
-        Self {
-            work: Arc::new(work),
-            tracker,
-        }
+        let work = Work { store, registry, clock, ids, limit };
+        Self { work: Arc::new(work), tracker }
     }
 }
 
@@ -120,10 +111,7 @@ impl Work {
         let ended = match prepared {
             Ok(prepared) => {
                 let run = self.run(spec.name, prepared, scope);
-                caller_left
-                    .run_until_cancelled(run)
-                    .await
-                    .unwrap_or(Err(ToolError::Stopped))
+                caller_left.run_until_cancelled(run).await.unwrap_or(Err(ToolError::Stopped))
             }
             Err(error) => Err(error),
         };

@@ -1,4 +1,33 @@
-//! The tool gateway, document ingestion and retrieval.
+//! Tools, retrieval and ingestion: how the platform's agents reach documents, and how documents come in.
+//!
+//! [`gateway::RecordedTools`] is the only way to call a tool: it checks who calls, records the intent, runs the tool
+//! and records the outcome. [`registry::Registry`] says which tools there are; none of them writes.
+//! [`retrieval::HybridSearch`] finds passages by meaning and by words, and says whether they answer.
+//! [`ingest::DocumentIngest`] takes uploads and works their jobs off.
+//!
+//! ```
+//! use domain::ports::{Clock, Embedder, IdGen, Store};
+//! use domain::role::Role;
+//! use std::sync::Arc;
+//! use tokio_util::task::TaskTracker;
+//! use tools::gateway::{RecordedTools, ToolGateway};
+//! use tools::registry::{Registry, RegistryError};
+//! use tools::retrieval::{HybridSearch, RetrievalParams};
+//!
+//! fn names_for_viewers(
+//!     store: Arc<dyn Store>,
+//!     embedder: Arc<dyn Embedder>,
+//!     clock: Arc<dyn Clock>,
+//!     ids: Arc<dyn IdGen>,
+//! ) -> Result<Vec<&'static str>, RegistryError> {
+//!     let search = HybridSearch::new(Arc::clone(&store), embedder, RetrievalParams::default());
+//!     let registry = Registry::builtin(&store, search)?;
+//!     let tools = RecordedTools::new(store, registry, clock, ids, TaskTracker::new());
+//!     Ok(tools.manifest(Role::Viewer).iter().map(|spec| spec.name.as_str()).collect())
+//! }
+//! ```
+//!
+//! With the feature `mocks` there are mockall mocks of [`gateway::ToolGateway`] and [`ingest::accept::Ingest`].
 
 pub mod builtin;
 pub mod describe;

@@ -97,9 +97,7 @@ impl Registry {
 
     /// The tool of that name.
     pub(crate) fn find(&self, name: &str) -> Option<&Registered> {
-        self.tools
-            .iter()
-            .find(|registered| registered.spec.name.as_str() == name)
+        self.tools.iter().find(|registered| registered.spec.name.as_str() == name)
     }
 }
 

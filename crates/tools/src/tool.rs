@@ -76,14 +76,12 @@ impl<T: Tool> AnyTool for T {
     fn prepare(&self, arguments: Value) -> Result<Prepared<'_>, ToolError> {
         let arguments = match arguments {
             Value::Null => Value::Object(serde_json::Map::new()),
-            given => given,
+            object @ Value::Object(_) => object,
+            // Serde would take an array for the fields in order.
+            _ => return Err(ToolError::Arguments { detail: "the arguments are no JSON object".to_owned() }),
         };
-        let arguments: T::Arguments = serde_json::from_value(arguments).map_err(|error| ToolError::Arguments {
-            detail: error.to_string(),
-        })?;
-        Ok(Prepared {
-            target: self.target(&arguments),
-            run: Box::new(move |call| Tool::run(self, call, arguments)),
-        })
+        let arguments: T::Arguments =
+            serde_json::from_value(arguments).map_err(|error| ToolError::Arguments { detail: error.to_string() })?;
+        Ok(Prepared { target: self.target(&arguments), run: Box::new(move |call| Tool::run(self, call, arguments)) })
     }
 }

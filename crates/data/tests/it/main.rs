@@ -1,3 +1,10 @@
 //! The data layer against a real PostgreSQL, as the roles that the platform logs in with.
 
+mod blobs;
+mod catalog;
+mod connections;
+mod lexical;
+mod preflight;
+mod rls_coverage;
+mod sql_matrix;
 mod store;

@@ -7,9 +7,9 @@ use domain::fakes::{ManualClock, SequentialIds};
 use std::sync::Arc;
 
 /// What lives as long as the world: dropping it removes database and files.
-type Alive = (TestDb, tempfile::TempDir);
+pub(crate) type Alive = (TestDb, tempfile::TempDir);
 
-async fn world() -> Result<(World, Alive), CaseError> {
+pub(crate) async fn world() -> Result<(World, Alive), CaseError> {
     let db = TestDb::create().await?;
     let files = tempfile::tempdir()?;
     let (app, ids) = (db.app()?, Arc::new(SequentialIds::default()));

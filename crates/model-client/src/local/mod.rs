@@ -3,3 +3,4 @@
 //! They run in this process on its processors; nothing leaves the machine.
 
 pub mod embed;
+pub mod extract;

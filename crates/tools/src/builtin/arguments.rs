@@ -19,9 +19,7 @@ pub(super) fn optional_text<'de, D: Deserializer<'de>, const MAX: usize>(
     from: D,
 ) -> Result<Option<BoundedText<MAX>>, D::Error> {
     let given = Option::<String>::deserialize(from)?;
-    given
-        .map(|text| BoundedText::parse(&text).map_err(Error::custom))
-        .transpose()
+    given.map(|text| BoundedText::parse(&text).map_err(Error::custom)).transpose()
 }
 
 /// Parses a number from `LOW` to `HIGH` that may be missing or null.

@@ -72,16 +72,9 @@ impl Tool for DocumentList {
             tag: arguments.tag.map(Label::into_string),
             doc_type: arguments.doc_type.map(Label::into_string),
         };
-        let page = arguments
-            .limit
-            .and_then(|limit| PageRequest::new(limit, None))
-            .unwrap_or_default();
+        let page = arguments.limit.and_then(|limit| PageRequest::new(limit, None)).unwrap_or_default();
         let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
-        let listed = tx
-            .documents()
-            .list(&filter, call.clearance, &page)
-            .await
-            .map_err(&failed)?;
+        let listed = tx.documents().list(&filter, call.clearance, &page).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)?;
         Ok(ToolResult::Documents(listed.items))
     }

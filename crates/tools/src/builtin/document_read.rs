@@ -78,10 +78,6 @@ impl Tool for DocumentRead {
         tx.commit().await.map_err(&failed)?;
         let truncated = passages.len() > PASSAGES as usize;
         passages.truncate(PASSAGES as usize);
-        Ok(ToolResult::Text {
-            document: Box::new(document),
-            passages,
-            truncated,
-        })
+        Ok(ToolResult::Text { document: Box::new(document), passages, truncated })
     }
 }

@@ -53,11 +53,7 @@ impl Tool for MemoryRead {
     async fn run(&self, call: CallScope, _: Arguments) -> Result<ToolResult, ToolError> {
         let failed = failed(ToolName::MemoryRead);
         let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
-        let memories = tx
-            .memories()
-            .most_important(call.now, MEMORIES)
-            .await
-            .map_err(&failed)?;
+        let memories = tx.memories().most_important(call.now, MEMORIES).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)?;
         Ok(ToolResult::Memories(memories))
     }

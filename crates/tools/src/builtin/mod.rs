@@ -17,8 +17,5 @@ use domain::tool::ToolName;
 
 /// Says which tool the store failed.
 fn failed(tool: ToolName) -> impl Fn(StoreError) -> ToolError {
-    move |source| ToolError::Store {
-        tool: tool.as_str(),
-        source,
-    }
+    move |source| ToolError::Store { tool: tool.as_str(), source }
 }

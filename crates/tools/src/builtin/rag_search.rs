@@ -88,10 +88,7 @@ impl Tool for RagSearch {
             clearance: call.clearance,
         };
         let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
-        let found = self
-            .search
-            .search(&call.scope, arguments.query.as_str(), &within, top_k)
-            .await;
+        let found = self.search.search(&call.scope, arguments.query.as_str(), &within, top_k).await;
         found.map(ToolResult::Retrieval).map_err(failed(ToolName::RagSearch))
     }
 }

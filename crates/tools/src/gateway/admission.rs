@@ -58,11 +58,7 @@ impl Invocation {
 /// A model writes names and call ids, and could write anything: what is recorded is short and of plain characters.
 fn label(text: &str) -> String {
     let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || "._-".contains(c) {
-            c
-        } else {
-            '_'
-        }
+        if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }
     };
     text.chars().take(MAX_LABEL).map(plain).collect()
 }
@@ -111,11 +107,8 @@ impl Work {
         let receipt = receipt.map_err(ToolError::Audit)?;
         tx.commit().await.map_err(ToolError::Audit)?;
         let clearance = membership.settings.clearance(membership.user.role);
-        let scope = CallScope {
-            scope: invocation.scope.clone(),
-            clearance: clearance.min(permit.standing().clearance),
-            now,
-        };
+        let scope =
+            CallScope { scope: invocation.scope.clone(), clearance: clearance.min(permit.standing().clearance), now };
         Ok((receipt, scope))
     }
 
@@ -154,10 +147,7 @@ impl Work {
             tools_used: vec![invocation.tool.clone()],
         };
         let mut tx = self.store.begin(&invocation.scope).await.map_err(ToolError::Audit)?;
-        let recorded = tx
-            .audit()
-            .outcome(self.audit_id(), receipt, &outcome, self.clock.now())
-            .await;
+        let recorded = tx.audit().outcome(self.audit_id(), receipt, &outcome, self.clock.now()).await;
         recorded.map_err(ToolError::Audit)?;
         tx.commit().await.map_err(ToolError::Audit)
     }

@@ -28,11 +28,9 @@ fn of_result(result: &ToolResult) -> Value {
             "degraded": found.degraded,
             "answerable": found.answerable,
         }),
-        ToolResult::Text {
-            document,
-            passages,
-            truncated,
-        } => json!({"documents": [document.id], "hits": passages.len(), "truncated": truncated}),
+        ToolResult::Text { document, passages, truncated } => {
+            json!({"documents": [document.id], "hits": passages.len(), "truncated": truncated})
+        }
         ToolResult::Documents(all) => {
             json!({"documents": distinct(all.iter().map(|document| document.id)), "hits": all.len()})
         }

@@ -18,15 +18,8 @@ const MAX_CONTENT: usize = 450;
 #[must_use]
 pub fn chunk_params(model: &EmbeddingModel) -> ChunkParams {
     let header = (model.max_tokens / 8).clamp(16, 64);
-    let max_tokens = model
-        .max_tokens
-        .saturating_sub(SPECIAL_TOKENS + header)
-        .clamp(16, MAX_CONTENT);
-    ChunkParams {
-        max_tokens,
-        overlap_tokens: max_tokens / 10,
-        min_tokens: 40.min(max_tokens / 2),
-    }
+    let max_tokens = model.max_tokens.saturating_sub(SPECIAL_TOKENS + header).clamp(16, MAX_CONTENT);
+    ChunkParams { max_tokens, overlap_tokens: max_tokens / 10, min_tokens: 40.min(max_tokens / 2) }
 }
 
 /// Embeds the chunks of the document called `title`, `batch` at a time.
@@ -69,10 +62,7 @@ fn check(vectors: &[Vec<f32>], texts: usize, model: &EmbeddingModel) -> Result<(
         return Ok(());
     }
     Err(RetryLater {
-        reason: format!(
-            "the embedding model {} answered with vectors that do not fit",
-            model.name
-        ),
+        reason: format!("the embedding model {} answered with vectors that do not fit", model.name),
         counts: true,
     })
 }
@@ -95,11 +85,7 @@ mod tests {
     use super::*;
 
     fn model(max_tokens: usize) -> EmbeddingModel {
-        EmbeddingModel {
-            name: "m".into(),
-            dimension: 2,
-            max_tokens,
-        }
+        EmbeddingModel { name: "m".into(), dimension: 2, max_tokens }
     }
 
     #[test]

@@ -2,4 +2,13 @@
 
 pub mod accept;
 pub mod chunk;
+mod embed;
+mod pipeline;
+mod read;
 pub mod readers;
+mod record;
+mod service;
+mod upload;
+
+pub use embed::chunk_params;
+pub use service::{DocumentIngest, IngestPorts, IngestSettings};

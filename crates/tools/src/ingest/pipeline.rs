@@ -58,10 +58,7 @@ impl IngestWork {
             Some(failure) => Err(Trouble::Document(failure)),
             None => {
                 let making = self.make(job.scope.tenant(), &document);
-                worker_left
-                    .run_until_cancelled(making)
-                    .await
-                    .unwrap_or(Err(Trouble::Stopped))
+                worker_left.run_until_cancelled(making).await.unwrap_or(Err(Trouble::Stopped))
             }
         };
         let (ended, status, reason) = match made {
@@ -103,10 +100,7 @@ impl IngestWork {
             chunks: chunk_params(&self.ports.embedder.model()),
             embedder: Arc::clone(&self.ports.embedder),
         };
-        let file = File {
-            bytes,
-            name: document.filename.clone(),
-        };
+        let file = File { bytes, name: document.filename.clone() };
         let (read, chunks) = reading.run(file).await?;
         let title = read.title.as_deref().unwrap_or(&document.title);
         let (embedder, ids) = (&*self.ports.embedder, &*self.ports.ids);
@@ -130,10 +124,7 @@ impl IngestWork {
             if bytes.len() as u64 > most {
                 return Err(Trouble::Document(DocumentFailure {
                     code: FailureCode::TooLarge,
-                    detail: format!(
-                        "The file is larger than the {} MiB that are allowed by now.",
-                        most >> 20
-                    ),
+                    detail: format!("The file is larger than the {} MiB that are allowed by now.", most >> 20),
                 }));
             }
         }
@@ -145,19 +136,13 @@ impl IngestWork {
         let now = self.ports.clock.now();
         let count = i32::try_from(made.chunks.len()).unwrap_or(i32::MAX);
         let facts = json!({"pages": made.page_count, "chunks": count, "warnings": made.warnings});
-        let ready = Progress::Ready {
-            title: made.title,
-            page_count: made.page_count,
-            chunk_count: count,
-        };
+        let ready = Progress::Ready { title: made.title, page_count: made.page_count, chunk_count: count };
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(job.document, &ready, now).await? {
             return Ok(JobEnd::Superseded);
         }
         tx.chunks().replace(job.document, &made.chunks, now).await?;
-        record
-            .outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Success, facts))
-            .await?;
+        record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Success, facts)).await?;
         tx.commit().await?;
         Ok(JobEnd::Ready)
     }
@@ -171,9 +156,7 @@ impl IngestWork {
         if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(job.document, &failed, now).await? {
             return Ok(JobEnd::Superseded);
         }
-        record
-            .outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Error, facts))
-            .await?;
+        record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Error, facts)).await?;
         tx.commit().await?;
         Ok(JobEnd::Failed)
     }
@@ -191,10 +174,7 @@ fn too_often(job: &LeasedJob) -> Option<DocumentFailure> {
 }
 
 fn stopped() -> RetryLater {
-    RetryLater {
-        reason: "the worker went away".to_owned(),
-        counts: false,
-    }
+    RetryLater { reason: "the worker went away".to_owned(), counts: false }
 }
 
 /// A file that is not there never will be; storage that fails may come back.
@@ -204,9 +184,6 @@ fn lost(error: &BlobError) -> Trouble {
             code: FailureCode::Corrupt,
             detail: "The stored file is gone. Delete the document and upload it again.".to_owned(),
         }),
-        other => Trouble::Later(RetryLater {
-            reason: other.to_string(),
-            counts: false,
-        }),
+        other => Trouble::Later(RetryLater { reason: other.to_string(), counts: false }),
     }
 }

@@ -37,9 +37,7 @@ impl Reading {
         let work = tokio::task::spawn_blocking(move || self.read(&file));
         match tokio::time::timeout(time, work).await {
             Ok(Ok(read)) => read.map_err(|error| failure(&error)),
-            Ok(Err(_panicked)) => Err(failure(&ReadError::Corrupt {
-                detail: "the parser gave up on it".to_owned(),
-            })),
+            Ok(Err(_panicked)) => Err(failure(&ReadError::Corrupt { detail: "the parser gave up on it".to_owned() })),
             Err(_elapsed) => Err(DocumentFailure {
                 code: FailureCode::Timeout,
                 detail: format!(
@@ -69,8 +67,5 @@ fn failure(error: &ReadError) -> DocumentFailure {
         ReadError::NoText => FailureCode::NoText,
         ReadError::Unsupported => FailureCode::Unsupported,
     };
-    DocumentFailure {
-        code,
-        detail: error.to_string(),
-    }
+    DocumentFailure { code, detail: error.to_string() }
 }

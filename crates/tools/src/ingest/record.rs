@@ -31,12 +31,7 @@ impl Record {
     ) -> Result<Self, StoreError> {
         let subject = subject(job.document, json!({"attempt": job.attempt}));
         let receipt = tx.audit().intent(id, &subject, now).await?;
-        Ok(Self {
-            scope: job.scope.clone(),
-            document: job.document,
-            attempt: job.attempt,
-            receipt,
-        })
+        Ok(Self { scope: job.scope.clone(), document: job.document, attempt: job.attempt, receipt })
     }
 
     /// Records the outcome in the transaction that brings it about.
@@ -48,12 +43,7 @@ impl Record {
         (status, mut facts): (ResultStatus, Value),
     ) -> Result<(), StoreError> {
         facts["attempt"] = self.attempt.into();
-        let outcome = Outcome {
-            subject: subject(self.document, facts),
-            status,
-            model: None,
-            tools_used: Vec::new(),
-        };
+        let outcome = Outcome { subject: subject(self.document, facts), status, model: None, tools_used: Vec::new() };
         tx.audit().outcome(id, self.receipt, &outcome, now).await
     }
 }
@@ -70,9 +60,7 @@ impl IngestWork {
     async fn try_close(&self, record: &Record, status: ResultStatus, reason: &'static str) -> Result<(), StoreError> {
         let mut tx = self.ports.store.begin(&record.scope).await?;
         let (id, now) = (self.audit_id(), self.ports.clock.now());
-        record
-            .outcome(&mut *tx, id, now, (status, json!({"reason": reason})))
-            .await?;
+        record.outcome(&mut *tx, id, now, (status, json!({"reason": reason}))).await?;
         tx.commit().await
     }
 
@@ -96,10 +84,7 @@ fn subject(document: DocumentId, metadata: Value) -> AuditSubject {
 /// for ever.
 impl From<StoreError> for RetryLater {
     fn from(error: StoreError) -> Self {
-        Self {
-            counts: error.kind() != ErrorKind::Unavailable,
-            reason: error.to_string(),
-        }
+        Self { counts: error.kind() != ErrorKind::Unavailable, reason: error.to_string() }
     }
 }
 
@@ -110,9 +95,6 @@ impl From<ModelError> for RetryLater {
             error,
             ModelError::Garbled { .. } | ModelError::Refused { .. } | ModelError::ContextTooLong { .. }
         );
-        Self {
-            counts: answered,
-            reason: error.to_string(),
-        }
+        Self { counts: answered, reason: error.to_string() }
     }
 }

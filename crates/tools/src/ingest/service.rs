@@ -70,11 +70,7 @@ impl DocumentIngest {
     /// outcome recorded) happens in tasks of `tracker`, which shutdown waits for.
     #[must_use]
     pub fn new(ports: IngestPorts, settings: IngestSettings, tracker: TaskTracker) -> Self {
-        let work = IngestWork {
-            ports,
-            settings,
-            tracker,
-        };
+        let work = IngestWork { ports, settings, tracker };
         Self { work: Arc::new(work) }
     }
 }
@@ -109,10 +105,7 @@ impl Ingest for DocumentIngest {
         let task = async move { work.process(&job, &worker_left).await };
         let task = self.work.tracker.spawn(task.in_current_span());
         task.await.unwrap_or_else(|_| {
-            Err(RetryLater {
-                reason: "the task that processed the document broke off".to_owned(),
-                counts: true,
-            })
+            Err(RetryLater { reason: "the task that processed the document broke off".to_owned(), counts: true })
         })
     }
 }

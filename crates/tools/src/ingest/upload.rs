@@ -49,13 +49,7 @@ impl IngestWork {
         let whole = stream::once(async { Ok(head) }).chain(rest).boxed();
         let blobs = &self.ports.blobs;
         let blob = blobs.put(tenant, whole, self.settings.max_upload_bytes).await?;
-        Ok(Kept {
-            blob,
-            tenant,
-            blobs: Arc::clone(blobs),
-            tracker: self.tracker.clone(),
-            needed: false,
-        })
+        Ok(Kept { blob, tenant, blobs: Arc::clone(blobs), tracker: self.tracker.clone(), needed: false })
     }
 
     fn describe(&self, user: UserId, blob: &StoredBlob, form: UploadForm, format: Format) -> NewDocument {
@@ -173,10 +167,7 @@ mod tests {
     fn sensitivity_tags_classify_and_the_highest_wins() {
         let labels = |tags: &[&str]| -> Vec<Label> { tags.iter().filter_map(|tag| Label::parse(tag).ok()).collect() };
         assert_eq!(classification_of(&labels(&["pump", "Public"])), Classification::Public);
-        assert_eq!(
-            classification_of(&labels(&["public", "restricted"])),
-            Classification::Restricted
-        );
+        assert_eq!(classification_of(&labels(&["public", "restricted"])), Classification::Restricted);
         assert_eq!(classification_of(&labels(&["pump"])), Classification::Internal);
     }
 }

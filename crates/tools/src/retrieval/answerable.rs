@@ -6,8 +6,9 @@
 use super::RetrievalParams;
 use super::fuse::Fused;
 use super::words;
+use domain::ids::DocumentId;
 use domain::search::Passage;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// What hits are worth for a query.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -32,10 +33,7 @@ impl QueryTerms {
     /// the more it weighs (IDF as in BM25). A word that none of them holds weighs most.
     #[must_use]
     pub fn of<'p>(query: &str, candidates: impl Iterator<Item = &'p Passage>) -> Self {
-        let mut counts: Vec<(String, f32)> = words::content_stems(query)
-            .into_iter()
-            .map(|word| (word, 0.0))
-            .collect();
+        let mut counts: Vec<(String, f32)> = words::content_stems(query).into_iter().map(|word| (word, 0.0)).collect();
         counts.sort_by(|a, b| a.0.cmp(&b.0));
         let mut total = 0.0_f32;
         for passage in candidates {
@@ -57,34 +55,38 @@ impl QueryTerms {
     fn coverage(&self, passage: &Passage) -> f32 {
         let present = words::content_stems(&whole_text(passage));
         let weigh = |is_counted: &dyn Fn(&str) -> bool| -> f32 {
-            self.words
-                .iter()
-                .filter(|(word, _)| is_counted(word))
-                .map(|(_, weight)| weight)
-                .sum()
+            self.words.iter().filter(|(word, _)| is_counted(word)).map(|(_, weight)| weight).sum()
         };
         let all = weigh(&|_| true);
-        if all > 0.0 {
-            weigh(&|word| present.contains(word)) / all
-        } else {
-            0.0
-        }
+        if all > 0.0 { weigh(&|word| present.contains(word)) / all } else { 0.0 }
     }
 
-    /// Whether every plant tag stands in some hit: in its text, its heading, or the title or name of its document.
-    fn tags_stand_in(&self, hits: &[Fused]) -> bool {
-        let present: HashSet<String> = hits
-            .iter()
-            .flat_map(|hit| words::tags(&whole_text(&hit.passage)))
-            .collect();
-        self.tags.iter().all(|tag| words::names_tag(&present, tag))
+    /// The hits that are about what the query names: those of documents which, in some hit, name all of its tags. Where
+    /// no one document does, but all of them together do, these are all hits; where a tag stands nowhere, none.
+    fn on_topic<'h>(&self, hits: &'h [Fused]) -> Vec<&'h Fused> {
+        let mut named: HashMap<DocumentId, HashSet<String>> = HashMap::new();
+        for Fused { passage, .. } in hits {
+            named.entry(passage.document_id).or_default().extend(words::tags(&whole_text(passage)));
+        }
+        let is_in = |present: &HashSet<String>| self.tags.iter().all(|tag| words::names_tag(present, tag));
+        let everywhere: HashSet<String> = named.values().flatten().cloned().collect();
+        if !is_in(&everywhere) {
+            return Vec::new();
+        }
+        let by_one = |hit: &&Fused| named.get(&hit.passage.document_id).is_some_and(is_in);
+        let about: Vec<&Fused> = hits.iter().filter(by_one).collect();
+        if about.is_empty() { hits.iter().collect() } else { about }
     }
 }
 
 /// Weighs `hits`, best first. Where no hit has a similarity (the vector side was down) the words alone decide.
 #[must_use]
 pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Evidence {
-    let best = &hits[..hits.len().min(params.evidence_hits)];
+    let on_topic = terms.on_topic(hits);
+    let tags_found = !on_topic.is_empty() || terms.tags.is_empty();
+    // Without the tag, the rest still says how well the search went; it just does not answer.
+    let bearing = if on_topic.is_empty() { hits.iter().collect() } else { on_topic };
+    let best = &bearing[..bearing.len().min(params.evidence_hits)];
     let coverage = best.iter().map(|hit| terms.coverage(&hit.passage)).fold(0.0, f32::max);
     let similarity = best.iter().filter_map(|hit| hit.similarity).reduce(f32::max);
     let (confidence, answer_from) = match similarity {
@@ -95,12 +97,7 @@ pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Ev
         }
         None => (coverage, params.answer_from_words),
     };
-    let tags_found = terms.tags_stand_in(hits);
-    Evidence {
-        confidence,
-        tags_found,
-        answerable: tags_found && confidence >= answer_from,
-    }
+    Evidence { confidence, tags_found, answerable: tags_found && !best.is_empty() && confidence >= answer_from }
 }
 
 /// Cosine similarity as 0 to 1, between what says nothing and what plainly answers.
@@ -125,12 +122,7 @@ mod tests {
     const STRAINER: &str = "Clean the suction strainer of P-101A/B when its differential pressure exceeds 0.25 bar.";
 
     fn hit(id: u128, text: &str, similarity: Option<f32>) -> Fused {
-        Fused {
-            passage: passage(id, 1, Some(1), text),
-            score: 1.0,
-            similarity,
-            bm25: None,
-        }
+        Fused { passage: passage(id, 1, Some(1), text), score: 1.0, similarity, bm25: None }
     }
 
     fn judge(query: &str, hits: &[Fused]) -> Evidence {

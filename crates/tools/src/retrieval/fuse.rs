@@ -47,21 +47,12 @@ pub fn fuse(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &Re
     for one in &mut fused {
         one.score = one.score.clamp(0.0, 1.0);
     }
-    fused.sort_by(|a, b| {
-        b.score
-            .total_cmp(&a.score)
-            .then(a.passage.chunk_id.cmp(&b.passage.chunk_id))
-    });
+    fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.chunk_id.cmp(&b.passage.chunk_id)));
     fused
 }
 
 fn entry(fused: &mut HashMap<ChunkId, Fused>, passage: Passage) -> &mut Fused {
-    fused.entry(passage.chunk_id).or_insert(Fused {
-        passage,
-        score: 0.0,
-        similarity: None,
-        bm25: None,
-    })
+    fused.entry(passage.chunk_id).or_insert(Fused { passage, score: 0.0, similarity: None, bm25: None })
 }
 
 /// Maps a list's scores to 0 to 1.
@@ -99,18 +90,12 @@ mod tests {
     fn list(scores: &[(u128, f32)]) -> Vec<RankedPassage> {
         scores
             .iter()
-            .map(|(id, score)| RankedPassage {
-                passage: passage(*id, 1, Some(1), "text"),
-                score: *score,
-            })
+            .map(|(id, score)| RankedPassage { passage: passage(*id, 1, Some(1), "text"), score: *score })
             .collect()
     }
 
     fn order(fused: &[Fused]) -> Vec<u128> {
-        fused
-            .iter()
-            .map(|one| one.passage.chunk_id.as_uuid().as_u128())
-            .collect()
+        fused.iter().map(|one| one.passage.chunk_id.as_uuid().as_u128()).collect()
     }
 
     #[test]

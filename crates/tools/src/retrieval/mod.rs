@@ -34,11 +34,7 @@ impl HybridSearch {
     /// Searches `store` with vectors of `embedder`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, embedder: Arc<dyn Embedder>, params: RetrievalParams) -> Self {
-        Self {
-            store,
-            embedder,
-            params,
-        }
+        Self { store, embedder, params }
     }
 
     /// The `top_k` passages that bear most on `query`. Where the embedder fails the words alone decide, and the result
@@ -61,18 +57,12 @@ impl HybridSearch {
         let degraded = vector.is_err();
         let (near, lexical) = self.candidates(scope, query, vector.ok(), within).await?;
         let (hits, answerable) = self.rank(query, fuse(near, lexical, &self.params), top_k);
-        Ok(Retrieval {
-            hits,
-            degraded,
-            answerable,
-        })
+        Ok(Retrieval { hits, degraded, answerable })
     }
 
     async fn embed(&self, query: &str) -> Result<Vec<f32>, ModelError> {
-        let garbled = |reason: &str| ModelError::Garbled {
-            backend: self.embedder.model().name,
-            reason: reason.to_owned(),
-        };
+        let garbled =
+            |reason: &str| ModelError::Garbled { backend: self.embedder.model().name, reason: reason.to_owned() };
         let vectors = self.embedder.embed(EmbedPurpose::Query, vec![query.to_owned()]).await?;
         let vector = vectors.into_iter().next().ok_or_else(|| garbled("no vector"))?;
         if vector.iter().all(|number| number.is_finite()) {

@@ -38,8 +38,8 @@ impl Default for RetrievalParams {
             duplicate_overlap: 0.9,
             similarity_floor: 0.15,
             similarity_ceiling: 0.65,
-            similarity_weight: 0.5,
-            answer_from: 0.5,
+            similarity_weight: 0.4,
+            answer_from: 0.45,
             answer_from_words: 0.6,
             evidence_hits: 5,
         }

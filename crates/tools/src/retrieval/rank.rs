@@ -45,10 +45,7 @@ pub fn select(ranked: Vec<Fused>, top_k: usize, params: &RetrievalParams) -> Vec
             break;
         }
         let print = Fingerprint::of(&one.passage.content);
-        if chosen
-            .iter()
-            .any(|(_, other)| print.repeats(other, params.duplicate_overlap))
-        {
+        if chosen.iter().any(|(_, other)| print.repeats(other, params.duplicate_overlap)) {
             continue;
         }
         let count = on_page.entry(PageKey::of(&one.passage)).or_default();
@@ -67,11 +64,7 @@ pub fn select(ranked: Vec<Fused>, top_k: usize, params: &RetrievalParams) -> Vec
 }
 
 fn sort(fused: &mut [Fused]) {
-    fused.sort_by(|a, b| {
-        b.score
-            .total_cmp(&a.score)
-            .then(a.passage.chunk_id.cmp(&b.passage.chunk_id))
-    });
+    fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.chunk_id.cmp(&b.passage.chunk_id)));
 }
 
 /// What counts as one page: the page; in a format without pages what stands under one heading; else a run of passages.
@@ -125,19 +118,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn fused(id: u128, document: u128, page: Option<u32>, text: &str, score: f32) -> Fused {
-        Fused {
-            passage: passage(id, document, page, text),
-            score,
-            similarity: Some(score),
-            bm25: None,
-        }
+        Fused { passage: passage(id, document, page, text), score, similarity: Some(score), bm25: None }
     }
 
     fn ids(fused: &[Fused]) -> Vec<u128> {
-        fused
-            .iter()
-            .map(|one| one.passage.chunk_id.as_uuid().as_u128())
-            .collect()
+        fused.iter().map(|one| one.passage.chunk_id.as_uuid().as_u128()).collect()
     }
 
     #[test]
@@ -158,15 +143,7 @@ mod tests {
     #[test]
     fn a_page_gives_three_hits_unless_no_other_page_has_any() {
         let many: Vec<Fused> = (0..6_u8)
-            .map(|n| {
-                fused(
-                    u128::from(n),
-                    1,
-                    Some(1),
-                    &format!("text {n}"),
-                    0.9 - f32::from(n) / 100.0,
-                )
-            })
+            .map(|n| fused(u128::from(n), 1, Some(1), &format!("text {n}"), 0.9 - f32::from(n) / 100.0))
             .collect();
         let mut with_another = many.clone();
         with_another.push(fused(9, 1, Some(2), "elsewhere", 0.1));

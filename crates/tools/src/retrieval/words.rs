@@ -19,9 +19,7 @@ const STOP_WORDS: &[&str] = &[
 
 /// The words of a text, lower case and in order, without punctuation.
 pub(super) fn tokens(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
 /// The stems of a text's words that carry content.
@@ -49,10 +47,7 @@ fn stem(word: &str) -> String {
         .or_else(|| cut("ly", 4))
         .or_else(|| cut("s", 3).filter(|rest| !rest.ends_with('s')))
         .unwrap_or(word);
-    let root = root
-        .strip_suffix(['e', 'y'])
-        .filter(|rest| rest.len() >= 3)
-        .unwrap_or(root);
+    let root = root.strip_suffix(['e', 'y']).filter(|rest| rest.len() >= 3).unwrap_or(root);
     let bytes = root.as_bytes();
     match bytes {
         [.., a, b] if a == b && root.len() > 3 && !matches!(b, b'l' | b's') => root[..root.len() - 1].to_owned(),
@@ -83,10 +78,9 @@ pub(super) fn tags(text: &str) -> HashSet<String> {
 pub(super) fn names_tag(present: &HashSet<String>, wanted: &str) -> bool {
     present.contains(wanted)
         || (wanted.ends_with(|c: char| c.is_ascii_digit())
-            && present.iter().any(|tag| {
-                tag.strip_prefix(wanted)
-                    .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_alphabetic()))
-            }))
+            && present
+                .iter()
+                .any(|tag| tag.strip_prefix(wanted).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_alphabetic()))))
 }
 
 /// A tag as it stands in a text.
@@ -102,10 +96,7 @@ impl Tag {
     fn scan(chars: &[char], at: usize) -> Option<Self> {
         let run = |from: usize, is: fn(&char) -> bool| chars[from..].iter().take_while(|c| is(c)).count();
         let letters = run(at, char::is_ascii_alphabetic);
-        let separator = usize::from(matches!(
-            chars.get(at + letters),
-            Some('-' | '_' | ' ' | '\u{2011}' | '\u{2013}')
-        ));
+        let separator = usize::from(matches!(chars.get(at + letters), Some('-' | '_' | ' ' | '\u{2011}' | '\u{2013}')));
         let digits_at = at + letters + separator;
         let digits = run(digits_at, char::is_ascii_digit);
         let mut tag = Self {
@@ -138,10 +129,7 @@ impl Tag {
     fn read_suffixes(&mut self, chars: &[char]) {
         let letter_at = |at: usize| {
             let letter = chars.get(at).filter(|c| c.is_ascii_alphabetic())?;
-            chars
-                .get(at + 1)
-                .is_none_or(|next| !next.is_alphanumeric())
-                .then(|| letter.to_ascii_uppercase())
+            chars.get(at + 1).is_none_or(|next| !next.is_alphanumeric()).then(|| letter.to_ascii_uppercase())
         };
         let apart = matches!(chars.get(self.end), Some('-' | ' '))
             && chars.get(self.end + 1).is_some_and(char::is_ascii_uppercase);
@@ -182,31 +170,16 @@ mod tests {
 
     #[test]
     fn spellings_of_one_tag_fold_to_the_same() {
-        for spelling in [
-            "P-101A", "P101A", "P 101 A", "p-101a", "P_101A", "P-101-A", "(P-101A)", "P-101A.",
-        ] {
+        for spelling in ["P-101A", "P101A", "P 101 A", "p-101a", "P_101A", "P-101-A", "(P-101A)", "P-101A."] {
             assert_eq!(sorted(spelling), ["P101A"], "{spelling}");
         }
         assert_eq!(sorted("pumps P-101A/B and P-102"), ["P101A", "P101B", "P102"]);
-        assert_eq!(
-            sorted("SOP-017, ISO 9001 and PAH-2087"),
-            ["ISO9001", "PAH2087", "SOP017"]
-        );
+        assert_eq!(sorted("SOP-017, ISO 9001 and PAH-2087"), ["ISO9001", "PAH2087", "SOP017"]);
     }
 
     #[test]
     fn numbers_with_units_steps_and_formulas_are_no_tags() {
-        for text in [
-            "step 3",
-            "24 V",
-            "H2O",
-            "CO2",
-            "3.5MPa",
-            "page 12",
-            "co-operate",
-            "in 2024",
-            "x1",
-        ] {
+        for text in ["step 3", "24 V", "H2O", "CO2", "3.5MPa", "page 12", "co-operate", "in 2024", "x1"] {
             assert_eq!(sorted(text), Vec::<String>::new(), "{text}");
         }
     }
@@ -234,9 +207,6 @@ mod tests {
         ] {
             assert_eq!(stem(one), stem(other), "{one} {other}");
         }
-        assert_eq!(
-            content_stems("What is the torque?"),
-            HashSet::from(["torqu".to_owned()])
-        );
+        assert_eq!(content_stems("What is the torque?"), HashSet::from(["torqu".to_owned()]));
     }
 }

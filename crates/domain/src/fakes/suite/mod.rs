@@ -133,8 +133,10 @@ pub(super) struct Plant {
     pub(super) bob: TenantScope,
 }
 
+/// A scope for a test: whoever calls this plays the part of those who may say for whom work runs.
 #[expect(clippy::disallowed_methods, reason = "the suite plays the part of those who may say for whom work runs")]
-pub(super) fn scope(tenant: TenantId, actor: Actor) -> TenantScope {
+#[must_use]
+pub fn scope(tenant: TenantId, actor: Actor) -> TenantScope {
     TenantScope::mint(tenant, actor, RequestId::from_uuid(uuid::Uuid::nil()))
 }
 
@@ -142,7 +144,9 @@ pub(super) fn owner(scope: &TenantScope) -> Result<UserId, CaseError> {
     scope.user().ok_or_else(|| "the scope has no user".into())
 }
 
-pub(super) fn identity(subject: &str, role: Option<Role>) -> Identity {
+/// A token's claims of a person whose subject, e-mail and name are alike.
+#[must_use]
+pub fn identity(subject: &str, role: Option<Role>) -> Identity {
     Identity {
         issuer: "https://issuer.test".to_owned(),
         subject: subject.to_owned(),

@@ -29,6 +29,12 @@ struct RunLook {
     shaded: bool,
 }
 
+/// Where finished blocks go, and how deep in tables and boxes that is.
+struct Place<'a> {
+    out: &'a mut Vec<Item>,
+    depth: usize,
+}
+
 impl Walker<'_> {
     /// Reads the paragraph that was just opened, and adds what it holds to `out`.
     ///
@@ -36,9 +42,10 @@ impl Walker<'_> {
     /// `Corrupt` for malformed XML.
     pub fn paragraph(&mut self, xml: &mut Xml<'_>, out: &mut Vec<Item>, depth: usize) -> Result<(), ReadError> {
         let mut paragraph = Paragraph::default();
+        let mut place = Place { out, depth };
         loop {
             match xml.next()? {
-                Token::Open(element) => self.inline(xml, &element, &mut paragraph, out, depth)?,
+                Token::Open(element) => self.inline(xml, &element, &mut paragraph, &mut place)?,
                 Token::Text(text) if paragraph.in_text && !paragraph.hidden_run => {
                     text.chars().for_each(|c| push_char(&mut paragraph.text, if c == '\n' { ' ' } else { c }));
                 }
@@ -51,7 +58,7 @@ impl Walker<'_> {
                 Token::End => break,
             }
         }
-        self.emit(paragraph, out);
+        self.emit(paragraph, place.out);
         Ok(())
     }
 
@@ -60,14 +67,13 @@ impl Walker<'_> {
         xml: &mut Xml<'_>,
         element: &Element<'_>,
         paragraph: &mut Paragraph,
-        out: &mut Vec<Item>,
-        depth: usize,
+        place: &mut Place<'_>,
     ) -> Result<(), ReadError> {
         match element.name() {
             "pPr" => {
                 self.paragraph_properties(xml, paragraph)?;
                 if std::mem::take(&mut self.breaks_before) {
-                    self.page_break(out, depth);
+                    self.page_break(place.out, place.depth);
                 }
             }
             "r" => paragraph.hidden_run = self.styles.is_hidden(paragraph.style.as_deref()),
@@ -78,8 +84,8 @@ impl Walker<'_> {
             "br" if element.attribute("type").is_some_and(|kind| kind == "page") => {
                 let before = Paragraph { style: paragraph.style.clone(), ..Paragraph::default() };
                 let before = std::mem::replace(paragraph, before);
-                self.emit(before, out);
-                self.page_break(out, depth);
+                self.emit(before, place.out);
+                self.page_break(place.out, place.depth);
             }
             "br" => paragraph.text.push('\n'),
             "noBreakHyphen" => paragraph.text.push('-'),
@@ -88,7 +94,7 @@ impl Walker<'_> {
                 let mark = self.note_mark(element.name(), element.attribute("id"));
                 paragraph.text.push_str(&mark);
             }
-            "txbxContent" => self.blocks(xml, "txbxContent", &mut paragraph.boxes, depth + 1)?,
+            "txbxContent" => self.blocks(xml, "txbxContent", &mut paragraph.boxes, place.depth + 1)?,
             // Deleted and moved-away text, field codes, the second copy of a text box, phonetic guides.
             "del" | "moveFrom" | "Fallback" | "instrText" | "delText" | "delInstrText" | "sdtPr" | "rt" => {
                 xml.skip()?

@@ -66,7 +66,7 @@ impl Builder<'_> {
         let step = line.base - above.base;
         let code = self.is_code(line);
         if code || self.is_code(above) {
-            return code != self.is_code(above) || step > 2.2 * size || step < 0.0;
+            return code != self.is_code(above) || step > 3.5 * size || step < 0.0;
         }
         let farther = step > 1.25 * measure.step * size && step > 1.2 * size;
         let other_type = (above.size - line.size).abs() > 0.06 * size || above.bold != line.bold;

@@ -17,6 +17,8 @@ const GUTTER: f32 = 0.9;
 const MAX_DEPTH: usize = 3;
 /// Fewer pieces than this make no columns.
 const FEWEST: usize = 12;
+/// More than this are no page that a person reads; they are left in plain order.
+const MOST: usize = 20_000;
 /// Lines that a column needs at least.
 const FEWEST_LINES: usize = 3;
 
@@ -27,8 +29,12 @@ struct Row {
 
 /// The indices of `pieces` as groups in reading order. Within a group, plain order (down, then right) is right.
 pub(super) fn order(pieces: &[Piece]) -> Vec<Vec<usize>> {
+    let all: Vec<usize> = (0..pieces.len()).collect();
+    if pieces.len() > MOST {
+        return vec![all];
+    }
     let mut groups = Vec::new();
-    split(pieces, (0..pieces.len()).collect(), 0, &mut groups);
+    split(pieces, all, 0, &mut groups);
     groups
 }
 

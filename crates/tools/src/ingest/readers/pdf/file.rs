@@ -7,8 +7,8 @@ use lopdf::{Dictionary, Document, Error, LoadOptions, Object, ObjectId, decode_t
 use super::super::clean::clean_line;
 use super::super::numerals::{letters, roman};
 use super::super::{Limits, ReadError, is_title_worth_showing};
+use super::context::MAX_STREAM;
 use super::font::dictionary;
-use super::interpret::MAX_STREAM;
 
 /// Steps up a page tree, or along other chains that a crafted file may close to a circle.
 const MAX_CHAIN: usize = 64;
@@ -129,8 +129,8 @@ impl File {
         ranges.sort_by_key(|(start, _)| *start);
         for (at, (start, style)) in ranges.iter().enumerate() {
             let end = ranges.get(at + 1).map_or(labels.len(), |(next, _)| (*next).min(labels.len()));
-            for page in *start..end {
-                labels[page] = Some(self.label(style, page - start)).filter(|label| !label.is_empty());
+            for (offset, label) in labels[(*start).min(end)..end].iter_mut().enumerate() {
+                *label = Some(self.label(style, offset)).filter(|label| !label.is_empty());
             }
         }
         for (index, label) in labels.iter_mut().enumerate() {

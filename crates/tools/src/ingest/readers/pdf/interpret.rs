@@ -1,10 +1,10 @@
 //! Walks a page's content streams and collects its words, with what is painted around them.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use lopdf::{Dictionary, Document, Object, ObjectId, Stream};
+use lopdf::{DecompressError, Dictionary, Document, Error, Object, ObjectId, Stream};
 
+use super::context::{Budget, Context, Fonts, LEAST_COST, MAX_FONTS, MAX_STREAM};
 use super::font::{Font, dictionary};
 use super::geometry::{Matrix, Rect};
 use super::lexer::{Lexer, Operand};
@@ -16,8 +16,6 @@ use super::words::{Direction, Placement, Word, WordBuilder};
 const MAX_FORM_DEPTH: usize = 12;
 /// Most saved graphics states; a crafted file may save without end.
 const MAX_SAVED: usize = 256;
-/// Most bytes one content stream may inflate to.
-pub(super) const MAX_STREAM: usize = 64 << 20;
 /// Smaller text is not meant to be read.
 const SMALLEST: f32 = 0.8;
 
@@ -33,12 +31,6 @@ pub(super) struct Shown {
     /// True when a stream could not be decoded.
     pub damaged: bool,
 }
-
-/// Fonts by object, shared by all pages.
-pub(super) type Fonts = HashMap<ObjectId, Rc<Font>>;
-
-/// Bytes of content that may still be inflated, over the whole file.
-pub(super) struct Budget(pub u64);
 
 /// Interprets content in the frame of one page.
 pub(super) struct Interpreter<'a> {
@@ -57,14 +49,6 @@ pub(super) struct Interpreter<'a> {
     shown: Shown,
     /// For each open marked-content section, whether it belongs to a hidden layer.
     marked: Vec<bool>,
-}
-
-/// What is common to all pages of a file.
-pub(super) struct Context<'a> {
-    pub document: &'a Document,
-    pub fonts: &'a mut Fonts,
-    pub budget: &'a mut Budget,
-    pub hidden_layers: &'a [ObjectId],
 }
 
 impl<'a> Interpreter<'a> {
@@ -96,13 +80,17 @@ impl<'a> Interpreter<'a> {
         self.shown
     }
 
-    /// Decodes a stream within the budget; what cannot be decoded counts as damage.
+    /// Decodes a stream within the budget, which it uses up; what cannot be decoded counts as damage.
     pub fn inflate(&mut self, stream: &Stream) -> Vec<u8> {
-        let most = MAX_STREAM.min(usize::try_from(self.budget.0).unwrap_or(MAX_STREAM));
-        match stream.get_plain_content_with_limit(most) {
+        let left = self.budget.left();
+        match stream.get_plain_content_with_limit(MAX_STREAM.min(left)) {
             Ok(data) => {
-                self.budget.0 -= (data.len() as u64).min(self.budget.0);
+                self.budget.spend((data.len() as u64).max(LEAST_COST));
                 data
+            }
+            Err(Error::Decompress(DecompressError::MemoryLimitExceeded { .. })) if left <= MAX_STREAM => {
+                self.budget.spend(u64::MAX);
+                Vec::new()
             }
             Err(_) => {
                 self.shown.damaged = true;
@@ -154,15 +142,16 @@ impl<'a> Interpreter<'a> {
     }
 
     fn font(&mut self, font: &Object) -> Option<Rc<Font>> {
-        let id = font.as_reference().ok();
-        if let Some(known) = id.and_then(|id| self.fonts.get(&id)) {
+        let dictionary = self.document.dereference(font).ok()?.1.as_dict().ok()?;
+        let key = std::ptr::from_ref(dictionary) as usize;
+        if let Some(known) = self.fonts.get(&key) {
             return Some(Rc::clone(known));
         }
-        let (_, object) = self.document.dereference(font).ok()?;
-        let loaded = Rc::new(Font::load(self.document, object.as_dict().ok()?));
-        if let Some(id) = id {
-            self.fonts.insert(id, Rc::clone(&loaded));
+        if self.fonts.len() >= MAX_FONTS {
+            self.fonts.clear();
         }
+        let loaded = Rc::new(Font::load(self.document, dictionary));
+        self.fonts.insert(key, Rc::clone(&loaded));
         Some(loaded)
     }
 
@@ -181,7 +170,7 @@ impl<'a> Interpreter<'a> {
 
     /// Runs a form XObject in its own coordinates and resources.
     pub fn form(&mut self, stream: &Stream, resources: Option<&Dictionary>, depth: usize) {
-        if depth >= MAX_FORM_DEPTH || self.budget.0 == 0 || self.is_hidden_layer(&stream.dict) {
+        if depth >= MAX_FORM_DEPTH || self.budget.is_spent() || self.is_hidden_layer(&stream.dict) {
             return;
         }
         let content = self.inflate(stream);
@@ -273,7 +262,7 @@ impl<'a> Interpreter<'a> {
             self.shown.hid_text |= !bytes.is_empty();
             return;
         }
-        let along = if font.vertical { (placed.c * -1.0, placed.d * -1.0) } else { (placed.a, placed.b) };
+        let along = if font.vertical { (-placed.c, -placed.d) } else { (placed.a, placed.b) };
         let forwards = if text.size * text.scale < 0.0 { -1.0 } else { 1.0 };
         let direction = Direction::of(along.0 * forwards, along.1 * forwards);
         let (x, y) = placed.apply(0.0, 0.0);

@@ -170,7 +170,7 @@ fn is_section_number(text: &str) -> bool {
     let parts: Vec<&str> = text.trim_end_matches('.').split('.').collect();
     let part = |part: &&str| !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit());
     let first = parts[0].len() == 1 && parts[0].bytes().all(|b| b.is_ascii_uppercase());
-    (parts.len() > 1 || text.ends_with('.')) && (part(&parts[0]) || first) && parts[1..].iter().all(|p| part(p))
+    (parts.len() > 1 || text.ends_with('.')) && (part(&parts[0]) || first) && parts[1..].iter().all(part)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod blocks;
 mod cff_strings;
 mod cmap;
 mod columns;
+mod context;
 mod file;
 mod font;
 mod font_program;

@@ -6,10 +6,11 @@ use lopdf::{Dictionary, Object, ObjectId};
 
 use super::super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Warning};
 use super::blocks;
+use super::context::{Budget, Context, Fonts};
 use super::file::File;
 use super::font::{dictionary, number};
 use super::geometry::{Matrix, Rect};
-use super::interpret::{Budget, Context, Fonts, Interpreter, Shown, array_matrix};
+use super::interpret::{Interpreter, Shown, array_matrix};
 use super::layout::{self, Stratum};
 use super::running;
 use super::style::Style;
@@ -61,7 +62,7 @@ pub(super) fn read(file: &File, limits: &Limits) -> Result<ReadDocument, ReadErr
 
 fn page_texts(file: &File, limits: &Limits, findings: &mut Findings) -> Result<Vec<PageText>, ReadError> {
     let mut fonts: Fonts = HashMap::new();
-    let mut budget = Budget(limits.max_inflated_bytes);
+    let mut budget = Budget::new(limits.max_inflated_bytes);
     let hidden_layers = file.hidden_layers();
     let mut pages = Vec::with_capacity(file.pages.len());
     let mut text_bytes = 0;
@@ -70,7 +71,7 @@ fn page_texts(file: &File, limits: &Limits, findings: &mut Findings) -> Result<V
             Context { document: &file.document, fonts: &mut fonts, budget: &mut budget, hidden_layers: &hidden_layers };
         let (area, frame) = frame(file, *id);
         let shown = show(file, *id, Interpreter::new(context, area, frame));
-        if budget.0 == 0 {
+        if budget.is_spent() {
             return Err(ReadError::TooLarge { what: "bytes were unpacked", limit: limits.max_inflated_bytes });
         }
         let words = findings.judge(number, shown, &area);

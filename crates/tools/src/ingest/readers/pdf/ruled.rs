@@ -119,8 +119,8 @@ fn touching(rules: &[Rule]) -> Vec<Vec<&Rule>> {
     }
     for a in 0..rules.len() {
         let area = rules[a].area.grown(NEAR / 2.0);
-        for b in 0..a {
-            if area.intersects(&rules[b].area.grown(NEAR / 2.0)) {
+        for (b, other) in rules[..a].iter().enumerate() {
+            if area.intersects(&other.area.grown(NEAR / 2.0)) {
                 let (x, y) = (root(&mut group, a), root(&mut group, b));
                 group[x] = y;
             }
@@ -201,6 +201,11 @@ impl Grid {
                 Some(last) if left <= last.1 + 2.0 => last.1 = last.1.max(right),
                 _ => covered.push((left, right)),
             }
+        }
+        // Running text between rules has gaps too, but not on most lines.
+        let full = lines.iter().filter(|line| line.cells.len() > 1).count();
+        if full * 2 <= lines.len() {
+            return;
         }
         let ends = [self.columns[0], self.columns[self.columns.len() - 1]];
         let inner = covered.windows(2).map(|pair| (pair[0].1 + pair[1].0) / 2.0);

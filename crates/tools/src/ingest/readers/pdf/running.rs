@@ -1,6 +1,6 @@
 //! Headers and footers: lines that stand at the same place on page after page.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::layout::Flow;
 use super::read::PageText;
@@ -8,42 +8,155 @@ use super::ruled::TableRow;
 use super::words::Direction;
 
 /// The share of a page's height, at the top and at the bottom, in which they may stand.
-const MARGIN: f32 = 0.1;
-/// The same for a frame with several lines in it.
-const TABLE_MARGIN: f32 = 0.15;
+const MARGIN: f32 = 0.14;
+/// How many lines from the top, and from the bottom, may be running lines.
+const DEPTH: usize = 3;
 /// How far apart, in points, they may be from page to page.
-const STRAY: f32 = 6.0;
-/// A number this near the page's own counts as a page number: front matter shifts the count.
-const FRONT_MATTER: u32 = 60;
+const STRAY: f32 = 4.0;
 /// A page keeps everything when it would otherwise keep fewer letters and digits than this.
 const FEWEST_LEFT: usize = 30;
 
-/// Where a repeated line was seen: index of the page, and distance from its top.
-type Place = (usize, f32);
+/// A line or table that may be running.
+struct Candidate {
+    page: usize,
+    /// Its place in the page's flow, and how far down it stands.
+    item: usize,
+    top: f32,
+    /// True for the first and the last item of its page.
+    outermost: bool,
+    text: String,
+    /// Its text with page numbers as `#`.
+    key: String,
+}
 
 /// Drops repeated headers and footers from all pages but the first that has them: a document number printed only
-/// there stays findable. Bare page numbers go everywhere.
+/// there stays findable. Bare page numbers go everywhere, and so do lines that join the page's number with the name of
+/// a chapter, which its heading says too.
 pub(super) fn drop_repeated(pages: &mut [PageText]) {
-    let mut seen: HashMap<String, Vec<Place>> = HashMap::new();
-    for (at, page) in pages.iter().enumerate() {
-        for (key, top) in upright_flow(page).iter().filter_map(|item| key(item, page.number, page.height)) {
-            seen.entry(key).or_default().push((at, top));
-        }
-    }
     // In a short document two of two pages are enough, in a longer one three.
     let enough = pages.len().clamp(2, 3);
-    seen.retain(|_, places| places.len() >= enough);
-    for (at, page) in pages.iter_mut().enumerate() {
-        let kept: Vec<bool> = upright_flow(page).iter().map(|item| keeps(item, at, page, &seen, enough)).collect();
-        let left: usize =
-            upright_flow(page).iter().zip(&kept).filter(|(_, kept)| **kept).map(|(item, _)| letters(item)).sum();
-        if left < FEWEST_LEFT || kept.iter().all(|kept| *kept) {
-            continue;
+    let body = body_size(pages);
+    let mut candidates: Vec<Candidate> =
+        pages.iter().enumerate().flat_map(|(at, page)| margin_items(at, page, body)).collect();
+    let offsets = page_number_offsets(pages, &candidates);
+    for candidate in &mut candidates {
+        candidate.key = alike(&candidate.text, i64::from(pages[candidate.page].number), &offsets);
+    }
+    let numbered = numbered_tops(&candidates, (pages.len() * 3 / 10).max(enough));
+    // A revision may be the same number as one of the pages, so texts count as they are, too.
+    let same_text = groups(&candidates, |candidate| &candidate.text);
+    let same_key = groups(&candidates, |candidate| &candidate.key);
+    let mut dropped: Vec<Vec<usize>> = vec![Vec::new(); pages.len()];
+    for candidate in &candidates {
+        let first = |group: &[&Candidate]| {
+            let near: Vec<usize> = group
+                .iter()
+                .filter(|other| (other.top - candidate.top).abs() <= STRAY)
+                .map(|other| other.page)
+                .collect();
+            near.first().copied().filter(|_| near.len() >= enough)
+        };
+        let alike = [first(&same_text[candidate.text.as_str()]), first(&same_key[candidate.key.as_str()])];
+        let first = alike.into_iter().flatten().min();
+        let at_number = candidate.key.contains('#') && numbered.contains(&rounded(candidate.top));
+        let goes = match first {
+            Some(first) => first != candidate.page || is_page_number(&candidate.key),
+            None => at_number && candidate.outermost && is_short(&candidate.text),
+        };
+        if goes {
+            dropped[candidate.page].push(candidate.item);
         }
-        let mut kept = kept.into_iter();
-        if let Some(stratum) = page.strata.first_mut() {
-            stratum.flow.retain(|_| kept.next().unwrap_or(true));
+    }
+    pages.iter_mut().zip(dropped).for_each(|(page, dropped)| drop_items(page, &dropped));
+}
+
+/// Candidates by one of their texts; within a group, in page order.
+fn groups<'a>(
+    candidates: &'a [Candidate],
+    text: impl Fn(&'a Candidate) -> &'a str,
+) -> HashMap<&'a str, Vec<&'a Candidate>> {
+    let mut groups: HashMap<&str, Vec<&Candidate>> = HashMap::new();
+    candidates.iter().for_each(|candidate| groups.entry(text(candidate)).or_default().push(candidate));
+    groups
+}
+
+/// The size of most text.
+fn body_size(pages: &[PageText]) -> f32 {
+    let mut letters: HashMap<i32, usize> = HashMap::new();
+    for item in pages.iter().flat_map(upright_flow) {
+        if let Flow::Line(line) = item {
+            let length: usize = line.cells.iter().map(|cell| cell.text.len()).sum();
+            *letters.entry((line.size * 4.0).round() as i32).or_default() += length;
         }
+    }
+    letters.into_iter().max_by_key(|(size, count)| (*count, *size)).map_or(f32::MAX, |(size, _)| size as f32 / 4.0)
+}
+
+/// The outermost items of a page that stand in its margins and are not set larger than `body`, as headings are.
+fn margin_items(at: usize, page: &PageText, body: f32) -> Vec<Candidate> {
+    let mut items: Vec<(usize, f32, f32, String)> = upright_flow(page)
+        .iter()
+        .enumerate()
+        .filter_map(|(index, item)| {
+            let (top, bottom) = match item {
+                Flow::Line(line) if line.size > 1.15 * body => return None,
+                Flow::Line(line) => (line.top(), line.bottom()),
+                Flow::Table(table) => (table.bounds.y0, table.bounds.y1),
+                Flow::Break => return None,
+            };
+            Some((index, top, bottom, text(item)?))
+        })
+        .collect();
+    items.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let count = items.len();
+    let outermost = items.into_iter().enumerate().filter(|(rank, (_, top, bottom, _))| {
+        let above = *rank < DEPTH && *bottom <= MARGIN * page.height;
+        above || (rank + DEPTH >= count && *top >= (1.0 - MARGIN) * page.height)
+    });
+    let candidate = |(rank, (item, top, _, text)): (usize, (usize, f32, f32, String))| {
+        let outermost = rank == 0 || rank + 1 == count;
+        Candidate { page: at, item, top, outermost, text, key: String::new() }
+    };
+    outermost.map(candidate).collect()
+}
+
+/// The differences between printed and counted page numbers that many pages share: front matter shifts the count.
+fn page_number_offsets(pages: &[PageText], candidates: &[Candidate]) -> Vec<i64> {
+    let mut counts: HashMap<i64, usize> = HashMap::new();
+    for candidate in candidates {
+        let page = i64::from(pages[candidate.page].number);
+        let numbers = candidate.text.split_whitespace().filter_map(|word| bare(word).parse::<u32>().ok());
+        numbers.for_each(|number| *counts.entry(i64::from(number) - page).or_default() += 1);
+    }
+    let enough = (pages.len() * 3).div_ceil(5).max(2);
+    counts.into_iter().filter(|(_, count)| *count >= enough).map(|(offset, _)| offset).collect()
+}
+
+/// The heights at which many pages have a line with their number in it.
+fn numbered_tops(candidates: &[Candidate], enough: usize) -> HashSet<i32> {
+    let mut counts: HashMap<i32, usize> = HashMap::new();
+    for candidate in candidates.iter().filter(|candidate| candidate.key.contains('#')) {
+        *counts.entry(rounded(candidate.top)).or_default() += 1;
+    }
+    counts.into_iter().filter(|(_, count)| *count >= enough).map(|(top, _)| top).collect()
+}
+
+fn rounded(top: f32) -> i32 {
+    (top / 2.0).round() as i32
+}
+
+fn drop_items(page: &mut PageText, dropped: &[usize]) {
+    let kept = upright_flow(page).iter().enumerate().filter(|(item, _)| !dropped.contains(item));
+    let left: usize = kept.map(|(_, item)| letters(item)).sum();
+    if dropped.is_empty() || left < FEWEST_LEFT {
+        return;
+    }
+    if let Some(stratum) = page.strata.first_mut() {
+        let mut item = 0;
+        stratum.flow.retain(|_| {
+            item += 1;
+            !dropped.contains(&(item - 1))
+        });
     }
 }
 
@@ -51,14 +164,6 @@ pub(super) fn drop_repeated(pages: &mut [PageText]) {
 fn upright_flow(page: &PageText) -> &[Flow] {
     let stratum = page.strata.first().filter(|stratum| stratum.direction == Direction::Right);
     stratum.map_or(&[], |stratum| &stratum.flow)
-}
-
-fn keeps(item: &Flow, at: usize, page: &PageText, seen: &HashMap<String, Vec<Place>>, enough: usize) -> bool {
-    let Some((key, top)) = key(item, page.number, page.height) else { return true };
-    let Some(places) = seen.get(&key) else { return true };
-    let near = || places.iter().filter(|(_, other)| (other - top).abs() <= STRAY);
-    let first = near().map(|(page, _)| *page).min() == Some(at);
-    near().count() < enough || (first && !is_page_number(&key))
 }
 
 fn letters(item: &Flow) -> usize {
@@ -73,34 +178,36 @@ fn text(item: &Flow) -> Option<String> {
     }
 }
 
-/// The text of something in a page's margin, with page numbers made alike, and how far down it stands.
-fn key(item: &Flow, page: u32, height: f32) -> Option<(String, f32)> {
-    let (top, bottom, margin) = match item {
-        Flow::Line(line) => (line.top(), line.bottom(), MARGIN),
-        Flow::Table(table) => (table.bounds.y0, table.bounds.y1, TABLE_MARGIN),
-        Flow::Break => return None,
-    };
-    let in_margin = bottom <= margin * height || top >= (1.0 - margin) * height;
-    in_margin.then(|| text(item).map(|text| (alike(&text, page), top)))?
-}
-
 /// Text with page numbers as `#`. Other numbers stay: lines that differ in them say different things.
-fn alike(text: &str, page: u32) -> String {
+fn alike(text: &str, page: i64, offsets: &[i64]) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
     let mut out = String::with_capacity(text.len());
-    let alone = text.split_whitespace().count() == 1;
-    for word in text.split_whitespace() {
+    for (at, word) in words.iter().enumerate() {
         let lower = word.to_lowercase();
-        let bare = lower.trim_matches(|c: char| !c.is_alphanumeric());
+        let bare = bare(&lower);
+        let outer = at == 0 || at + 1 == words.len();
+        let counted =
+            at > 0 && matches!(words[at - 1].to_lowercase().as_str(), "page" | "seite" | "p." | "pg." | "of" | "von");
         let roman = !bare.is_empty() && bare.bytes().all(|b| b"ivxlc".contains(&b));
-        let digits = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_digit());
-        let near = digits && bare.parse::<u32>().is_ok_and(|number| number.abs_diff(page) <= FRONT_MATTER);
-        if near || (roman && (alone || out.ends_with("page"))) || (alone && digits) {
+        let number = bare.parse::<u32>().ok().map(|number| i64::from(number) - page);
+        let own = number.is_some_and(|offset| offsets.contains(&offset));
+        if ((outer || counted) && (own || roman)) || (words.len() == 1 && number.is_some()) {
             out.push('#');
         } else {
             out.push_str(&lower);
         }
     }
     out
+}
+
+/// A running head is a phrase, not a sentence.
+fn is_short(text: &str) -> bool {
+    text.chars().count() <= 80 && !text.ends_with('.')
+}
+
+/// A word without the punctuation around it.
+fn bare(word: &str) -> &str {
+    word.trim_matches(|c: char| !c.is_alphanumeric())
 }
 
 /// `#`, `- # -`, `Page # of #`, `Seite #/#`.
@@ -145,6 +252,18 @@ mod tests {
     fn lines_that_differ_in_other_numbers_stay() {
         let pages = after(|n| vec![line(&format!("Record {}", 7000 + 311 * n), 40.0), line(BODY, 400.0)], 4);
         assert_eq!(pages[3], ["Record 8244", BODY]);
+    }
+
+    #[test]
+    fn lines_of_page_number_and_chapter_go_even_when_chapters_are_short() {
+        let pages = after(|n| vec![line(&format!("Chapter {} {}", n / 2, n + 12), 40.0), line(BODY, 400.0)], 9);
+        assert!(pages[1..].iter().all(|page| page == &[BODY]), "{pages:?}");
+    }
+
+    #[test]
+    fn sentences_with_the_page_number_in_them_stay() {
+        let pages = after(|n| vec![line(&format!("Sheet {n} has words w{n} of its own"), 40.0), line(BODY, 400.0)], 5);
+        assert_eq!(pages[3], ["Sheet 4 has words w4 of its own", BODY]);
     }
 
     #[test]

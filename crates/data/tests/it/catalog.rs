@@ -1,0 +1,150 @@
+//! Plain connections and readings of the catalog, for tests that look past the repositories.
+
+use data::testing::{TestDb, TestError};
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+/// A tenant of the SQL tests.
+pub(crate) const TENANT_A: Uuid = Uuid::from_u128(0xa);
+/// Another one.
+pub(crate) const TENANT_B: Uuid = Uuid::from_u128(0xb);
+
+/// As the application's role, which is asserted first: as a superuser these tests would prove nothing.
+pub(crate) async fn as_app(db: &TestDb) -> Result<PgConnection, TestError> {
+    let mut connection = PgConnection::connect(&db.app_url()).await?;
+    let role: (String, bool, bool) =
+        sqlx::query_as("SELECT rolname::text, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
+            .fetch_one(&mut connection)
+            .await?;
+    assert_eq!(role, ("platform_app".to_owned(), false, false));
+    Ok(connection)
+}
+
+/// As the cluster's superuser, whom no policy binds.
+pub(crate) async fn as_superuser(db: &TestDb) -> Result<PgConnection, TestError> {
+    Ok(PgConnection::connect(&db.superuser_url()).await?)
+}
+
+/// What is wrong with the schema's isolation, one sentence each; nothing in a sound one.
+pub(crate) async fn leaks(connection: &mut PgConnection) -> Result<Vec<String>, TestError> {
+    let mut found: Vec<String> = Vec::new();
+    for rule in RULES {
+        found.extend(sqlx::query_scalar::<_, String>(*rule).fetch_all(&mut *connection).await?);
+    }
+    Ok(found)
+}
+
+const RULES: &[&str] = &[
+    // Every table but the migrations' has a tenant, and its row security is forced.
+    "SELECT format('%s: row security is not forced', c.relname) FROM pg_class c
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> '_sqlx_migrations'
+       AND NOT (c.relrowsecurity AND c.relforcerowsecurity)",
+    "SELECT format('%s: no tenant_id', c.relname) FROM pg_class c
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+       AND c.relname NOT IN ('_sqlx_migrations', 'tenants')
+       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND a.attnotnull)",
+    // A view would read with its owner's eyes.
+    "SELECT format('%s: a view', c.relname) FROM pg_class c
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm')
+       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')",
+    // Whoever may run a command has a policy for it that asks for the tenant on what is read and on what is written.
+    "WITH granted AS (
+         SELECT c.oid, c.relname, r.oid AS role, r.rolname, command.name, command.letter
+         FROM pg_class c, pg_roles r,
+              (VALUES ('SELECT', 'r'), ('INSERT', 'a'), ('UPDATE', 'w'), ('DELETE', 'd')) AS command (name, letter)
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> '_sqlx_migrations'
+           AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
+           AND CASE command.name WHEN 'DELETE' THEN has_table_privilege(r.oid, c.oid, 'DELETE')
+                    ELSE has_any_column_privilege(r.oid, c.oid, command.name) END)
+     SELECT format('%s: %s has %s without a policy that asks for the tenant', g.relname, g.rolname, g.name)
+     FROM granted g
+     WHERE NOT EXISTS (
+         SELECT FROM pg_policy p
+         WHERE p.polrelid = g.oid AND g.role = ANY(p.polroles) AND p.polcmd::text IN ('*', g.letter)
+           AND (g.name = 'INSERT' OR pg_get_expr(p.polqual, p.polrelid) LIKE '%app_tenant()%')
+           AND (g.name IN ('SELECT', 'DELETE') OR pg_get_expr(p.polwithcheck, p.polrelid) LIKE '%app_tenant()%'))",
+    // No policy of those roles lets anything pass that the tenant does not bind: permissive policies are alternatives.
+    "SELECT format('%s: policy %s does not ask for the tenant', c.relname, p.polname)
+     FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+     WHERE p.polroles <> ARRAY ['platform_owner'::regrole::oid]
+       AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%= ( SELECT app_tenant() AS app_tenant)%'
+            OR pg_get_expr(p.polwithcheck, p.polrelid) NOT LIKE '%= ( SELECT app_tenant() AS app_tenant)%')",
+    // What one user owns asks for the user too.
+    "SELECT format('%s: policy %s does not ask for the user', c.relname, p.polname)
+     FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+     WHERE c.relname IN ('conversations', 'messages', 'memories')
+       AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%app_user()%'
+            OR pg_get_expr(p.polwithcheck, p.polrelid) NOT LIKE '%app_user()%')",
+    // The functions' owner sees all rows of the two tables that its functions need, and none of the others'.
+    "SELECT format('%s: a policy for platform_owner', c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+     WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN ('jobs', 'tenants')",
+    // Nobody who logs in can move a row to another tenant, empty a table, or own or create anything.
+    "SELECT format('%s: %s may update tenant_id', c.relname, r.rolname) FROM pg_class c, pg_roles r
+     WHERE c.relnamespace = 'public'::regnamespace AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
+       AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
+                     AND has_column_privilege(r.oid, c.oid, a.attnum, 'UPDATE'))",
+    "SELECT format('%s: %s has %s', c.relname, r.rolname, surplus.name)
+     FROM pg_class c, pg_roles r, (VALUES ('TRUNCATE'), ('TRIGGER'), ('REFERENCES')) AS surplus (name)
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+       AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
+       AND has_table_privilege(r.oid, c.oid, surplus.name)",
+    "SELECT format('%s: owned by %s', c.relname, c.relowner::regrole) FROM pg_class c
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> '_sqlx_migrations'
+       AND c.relowner <> 'platform_owner'::regrole",
+    "SELECT format('%s: a power that no role of ours has', r.rolname) FROM pg_roles r
+     WHERE r.rolname IN ('platform_owner', 'platform_app', 'platform_worker', 'platform_auditor')
+       AND (r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication
+            OR r.rolcanlogin = (r.rolname = 'platform_owner')
+            OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid)
+            OR (r.rolname <> 'platform_owner' AND has_schema_privilege(r.oid, 'public', 'CREATE'))
+            OR has_database_privilege(r.oid, current_database(), 'TEMPORARY')
+            OR has_database_privilege(r.oid, current_database(), 'CREATE'))",
+    // The log is appended to and read by different roles, and changed by none.
+    "SELECT format('audit_logs: %s has %s', r.rolname, right_.name)
+     FROM pg_roles r, (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS right_ (name)
+     WHERE r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
+       AND (r.rolname, right_.name) NOT IN (('platform_app', 'INSERT'), ('platform_auditor', 'SELECT'))
+       AND has_any_column_privilege(r.oid, 'audit_logs', right_.name)",
+    "SELECT format('audit_logs: %s has DELETE', r.rolname) FROM pg_roles r
+     WHERE r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
+       AND has_table_privilege(r.oid, 'audit_logs', 'DELETE')",
+    // Keys are checked without row security: each between tenants' tables contains the tenant, on both sides.
+    "SELECT format('%s: %s does not contain tenant_id', con.conrelid::regclass, con.conname)
+     FROM pg_constraint con
+     WHERE con.connamespace = 'public'::regnamespace AND con.contype IN ('p', 'u', 'f')
+       AND con.conrelid NOT IN ('tenants'::regclass, coalesce(to_regclass('_sqlx_migrations'), 0))
+       AND NOT EXISTS (SELECT FROM pg_attribute a
+                       WHERE a.attrelid = con.conrelid AND a.attnum = ANY(con.conkey) AND a.attname = 'tenant_id')",
+    "SELECT format('%s: %s does not point at tenant_id', con.conrelid::regclass, con.conname)
+     FROM pg_constraint con
+     WHERE con.connamespace = 'public'::regnamespace AND con.contype = 'f' AND con.confrelid <> 'tenants'::regclass
+       AND NOT EXISTS (SELECT FROM unnest(con.conkey, con.confkey) AS pair (here, there)
+                       JOIN pg_attribute h ON h.attrelid = con.conrelid AND h.attnum = pair.here
+                       JOIN pg_attribute t ON t.attrelid = con.confrelid AND t.attnum = pair.there
+                       WHERE h.attname = 'tenant_id' AND t.attname = 'tenant_id')",
+    "SELECT format('%s: unique index %s does not contain tenant_id', i.indrelid::regclass, i.indexrelid::regclass)
+     FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+     WHERE i.indisunique AND c.relnamespace = 'public'::regnamespace
+       AND c.relname NOT IN ('tenants', '_sqlx_migrations')
+       AND NOT EXISTS (SELECT FROM pg_attribute a
+                       WHERE a.attrelid = c.oid AND a.attnum = ANY(i.indkey) AND a.attname = 'tenant_id')",
+    // A function with its owner's rights names its search path, and is there for one role.
+    "SELECT format('%s: search_path is not pinned', p.oid::regprocedure) FROM pg_proc p
+     WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace
+       AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting
+                       WHERE setting LIKE 'search_path=pg_catalog, %' AND setting LIKE '%, pg_temp')",
+    "SELECT format('%s: executable by %s', p.oid::regprocedure, r.rolname)
+     FROM pg_proc p, pg_roles r
+     WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace
+       AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
+       AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
+       AND r.rolname <> CASE WHEN p.proname LIKE 'directory_%' THEN 'platform_app' ELSE 'platform_worker' END",
+    // The worker sees ids: no table at all.
+    "SELECT format('%s: platform_worker has %s', c.relname, right_.name)
+     FROM pg_class c, (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS right_ (name)
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+       AND has_any_column_privilege('platform_worker', c.oid, right_.name)",
+    "SELECT format('%s: platform_auditor may read it', c.relname) FROM pg_class c
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> 'audit_logs'
+       AND has_any_column_privilege('platform_auditor', c.oid, 'SELECT')",
+];

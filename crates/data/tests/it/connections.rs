@@ -1,0 +1,127 @@
+//! No connection goes back to the pool inside a transaction, or with a tenant set, however its user went away.
+
+use crate::catalog::as_superuser;
+use data::testing::{TestDb, TestError};
+use data::{Database, PgDirectory, PgStore, PoolSettings};
+use domain::fakes::suite::scope;
+use domain::ids::TenantId;
+use domain::page::PageRequest;
+use domain::ports::{Directory, NewTenant, Store};
+use domain::scope::Actor;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A pool with one connection, so that whatever one user leaves behind, the next one gets.
+fn one_connection(db: &TestDb) -> Result<Database, TestError> {
+    let settings =
+        PoolSettings { max_connections: 1, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
+    Ok(Database::new(&db.app_url(), &settings)?)
+}
+
+fn new_tenant(number: u128) -> NewTenant {
+    let id = TenantId::from_uuid(Uuid::from_u128(number));
+    NewTenant { id, name: format!("Plant {number}"), slug: format!("plant-{number}") }
+}
+
+/// Gives a future up after it was polled `polls` times, in the middle of whatever it waits for; true where it had ended.
+async fn give_up_after<F: Future>(polls: usize, future: F) -> bool {
+    let (mut future, mut left) = (pin!(future), polls);
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Pending if left == 0 => Poll::Ready(false),
+            other => other.map(|_| true),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let database = one_connection(&db)?;
+    let (store, directory) = (PgStore::new(database.clone()), PgDirectory::new(database.clone()));
+    let here = directory.create_tenant(new_tenant(1)).await?.id;
+    let (mut gave_up, mut ended) = (0, 0);
+    for round in 0..60 {
+        let scope = scope(here, Actor::System);
+        let work = async {
+            let mut tx = store.begin(&scope).await?;
+            tx.users().list(&PageRequest::default()).await?;
+            tx.commit().await
+        };
+        if give_up_after(round % 20, work).await {
+            ended += 1
+        } else {
+            gave_up += 1
+        }
+        // The next user of the connection: its work outside a transaction must last without a commit, …
+        let number = 100 + round as u128;
+        directory.create_tenant(new_tenant(number)).await?;
+        let mut elsewhere = as_superuser(&db).await?;
+        let kept: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM tenants WHERE id = $1)")
+            .bind(Uuid::from_u128(number))
+            .fetch_one(&mut elsewhere)
+            .await?;
+        assert!(kept, "round {round}: the statement ran inside somebody's open transaction");
+        // … and nobody's transaction is open.
+        let open: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'",
+        )
+        .fetch_one(&mut elsewhere)
+        .await?;
+        assert_eq!(open, 0, "round {round}");
+    }
+    assert!(gave_up >= 10 && ended >= 1, "{gave_up} gave up, {ended} ended");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_next_transaction_never_works_for_the_tenant_before() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let database = one_connection(&db)?;
+    let (store, directory) = (Arc::new(PgStore::new(database.clone())), PgDirectory::new(database));
+    let (here, there) =
+        (directory.create_tenant(new_tenant(1)).await?.id, directory.create_tenant(new_tenant(2)).await?.id);
+    for tenant in [here, there] {
+        let mut tx = store.begin(&scope(tenant, Actor::System)).await?;
+        let identity = domain::fakes::suite::identity(&tenant.to_string(), None);
+        tx.users().sign_in(tenant.as_uuid().into(), &identity, Default::default()).await?;
+        tx.commit().await?;
+    }
+    for round in 0..40 {
+        let (before, after) = if round % 2 == 0 { (here, there) } else { (there, here) };
+        let (given_up, next) = (scope(before, Actor::System), scope(after, Actor::System));
+        let work = async {
+            let mut tx = store.begin(&given_up).await?;
+            tx.users().list(&PageRequest::default()).await
+        };
+        give_up_after(round % 8, work).await;
+        let mut tx = store.begin(&next).await?;
+        let seen: Vec<_> =
+            tx.users().list(&PageRequest::default()).await?.items.iter().map(|u| u.id.as_uuid()).collect();
+        assert_eq!(seen, [after.as_uuid()], "round {round}");
+        // Dropped without a commit: the next round gets the connection back clean.
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_that_is_down_is_unavailable_and_soon() -> Result<(), TestError> {
+    use domain::error::{Classify, ErrorKind};
+    let settings = PoolSettings { acquire_timeout: Duration::from_millis(300), ..PoolSettings::default() };
+    // Port 1 of this machine: nobody listens there.
+    let store = PgStore::new(Database::new("postgres://platform_app@127.0.0.1:1/none", &settings)?);
+    let down = store.ping().await.map_err(|error| error.kind());
+    assert_eq!(down, Err(ErrorKind::Unavailable));
+    let down = store.begin(&scope(TenantId::PLATFORM, Actor::System)).await.map(drop).map_err(|error| error.kind());
+    assert_eq!(down, Err(ErrorKind::Unavailable));
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Word search where PostgreSQL matters: stems, identifiers, weights.
+
+use crate::store::world;
+use data::testing::TestError;
+use domain::document::{NewChunk, NewDocument, Progress};
+use domain::fakes::suite::{World, identity, scope};
+use domain::ids::{DocumentId, TenantId};
+use domain::ports::{Clock, IdGen, NewTenant};
+use domain::role::{Classification, Role};
+use domain::scope::{Actor, TenantScope};
+use domain::search::{SearchFilters, SearchScope};
+
+async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
+    let tenant = NewTenant { id: world.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
+    let tenant: TenantId = world.directory.create_tenant(tenant).await?.id;
+    let mut tx = world.store.begin(&scope(tenant, Actor::System)).await?;
+    let user =
+        tx.users().sign_in(world.ids.uuid().into(), &identity("ada", Some(Role::User)), world.clock.now()).await?;
+    tx.commit().await?;
+    Ok(scope(tenant, Actor::User(user.id)))
+}
+
+/// One ready document with these passages, which all have the same context.
+async fn ingest(
+    world: &World,
+    scope: &TenantScope,
+    sha: char,
+    context: &str,
+    passages: &[&str],
+) -> Result<(), TestError> {
+    let id = DocumentId::from_uuid(world.ids.uuid());
+    let document = NewDocument {
+        id,
+        filename: format!("{sha}.md"),
+        title: context.to_owned(),
+        mime_type: "text/markdown".to_owned(),
+        file_size_bytes: 1,
+        sha256: sha.to_string().repeat(64),
+        storage_path: String::new(),
+        doc_type: None,
+        tags: Vec::new(),
+        classification: Classification::Internal,
+        metadata: serde_json::json!({}),
+        uploaded_by: scope.user().ok_or("a user")?,
+    };
+    let chunks = (0..).zip(passages).map(|(chunk_index, content)| NewChunk {
+        id: world.ids.uuid().into(),
+        chunk_index,
+        content: (*content).to_owned(),
+        context: context.to_owned(),
+        token_count: 1,
+        page: None,
+        section: None,
+        embedding: vec![1.0],
+        embedding_model: "one".to_owned(),
+    });
+    let mut tx = world.store.begin(scope).await?;
+    tx.documents().insert(&document, world.clock.now()).await?;
+    tx.chunks().replace(id, &chunks.collect::<Vec<_>>(), world.clock.now()).await?;
+    let chunk_count = i32::try_from(passages.len())?;
+    tx.documents()
+        .advance(id, &Progress::Ready { title: None, page_count: None, chunk_count }, world.clock.now())
+        .await?;
+    Ok(tx.commit().await?)
+}
+
+async fn search(world: &World, scope: &TenantScope, query: &str) -> Result<Vec<(String, f32)>, TestError> {
+    let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
+    let mut tx = world.store.begin(scope).await?;
+    let hits = tx.chunks().lexical(query, &within, 10).await?;
+    Ok(hits.into_iter().map(|hit| (hit.passage.content, hit.score)).collect())
+}
+
+#[tokio::test]
+async fn an_identifier_is_found_in_any_spelling_and_not_its_neighbour() -> Result<(), TestError> {
+    let (world, _alive) = world().await?;
+    let ada = plant(&world, "a").await?;
+    let passages = [
+        "Isolate P-101A before work.",
+        "Isolate P101B before work.",
+        "PIT 1001 reads low.",
+        "Alarm ERR-88: reset.",
+        "Alarm ERR-89.",
+    ];
+    ingest(&world, &ada, 'a', "Notes", &passages).await?;
+    for (queries, passage) in [
+        (["P-101A", "p101a", "P 101 A", "the P-101-A", "p\u{2011}101a?"], passages[0]),
+        (["P-101B", "p101b", "P 101 B", "P-101-B", "P_101B"], passages[1]),
+        (["PIT-1001", "pit1001", "PIT 1001", "pit 1001", "PIT1001."], passages[2]),
+        (["ERR-88", "err88", "ERR 88", "err-88", "(ERR88)"], passages[3]),
+    ] {
+        for query in queries {
+            let hits = search(&world, &ada, query).await?;
+            assert_eq!(hits.first().map(|hit| hit.0.as_str()), Some(passage), "{query}: {hits:?}");
+            assert!(hits.len() == 1 || hits[0].1 > 1.5 * hits[1].1, "{query}: {hits:?}");
+        }
+    }
+    let both: Vec<_> = search(&world, &ada, "P-101").await?.into_iter().map(|hit| hit.0).collect();
+    assert!(both.contains(&passages[0].to_owned()) && both.contains(&passages[1].to_owned()), "{both:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn words_match_by_their_stems_and_rare_ones_weigh_more() -> Result<(), TestError> {
+    let (world, _alive) = world().await?;
+    let ada = plant(&world, "a").await?;
+    let passages = [
+        "Lubricating the bearings.",
+        "The pump runs.",
+        "The pump stops.",
+        "The pump starts.",
+        "A gasket for the pump.",
+    ];
+    ingest(&world, &ada, 'a', "Notes", &passages).await?;
+    assert_eq!(search(&world, &ada, "how is a bearing lubricated?").await?[0].0, passages[0]);
+    // The context (title and headings) is searched beside the content.
+    assert_eq!(search(&world, &ada, "note").await?.len(), passages.len());
+    let hits = search(&world, &ada, "pump gasket").await?;
+    assert_eq!((hits.len(), hits[0].0.as_str()), (4, passages[4]));
+    assert!(hits[0].1 > 3.0 * hits[1].1, "{hits:?}");
+    Ok(())
+}
+
+/// The formula, by hand: five passages, all of three lexemes (with the context); `pump` once, in one of them.
+#[tokio::test]
+async fn the_score_is_bm25() -> Result<(), TestError> {
+    let (world, _alive) = world().await?;
+    let ada = plant(&world, "a").await?;
+    ingest(&world, &ada, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
+        .await?;
+    let hits = search(&world, &ada, "pump").await?;
+    let weight = (1.0_f32 + (5.0 - 1.0 + 0.5) / (1.0 + 0.5)).ln();
+    // Frequency 1 in a passage of mean length: 2.2 / (1 + 1.2) is 1.
+    assert_eq!(hits.len(), 1);
+    assert!((hits[0].1 - weight).abs() < 1e-5, "{hits:?} {weight}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn common_words_are_left_out_where_three_rarer_ones_remain() -> Result<(), TestError> {
+    let (world, _alive) = world().await?;
+    let ada = plant(&world, "a").await?;
+    let passages = ["valve alpha", "valve beta", "valve gamma", "valve delta", "valve epsilon", "valve zeta"];
+    ingest(&world, &ada, 'a', "Notes", &passages).await?;
+    assert_eq!(search(&world, &ada, "valve alpha beta").await?.len(), 6, "two rarer words: the common one counts");
+    assert_eq!(search(&world, &ada, "valve alpha beta gamma").await?.len(), 3, "three: it does not");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_tenants_words_do_not_weigh_in_anothers() -> Result<(), TestError> {
+    let (world, _alive) = world().await?;
+    let (here, there) = (plant(&world, "a").await?, plant(&world, "b").await?);
+    ingest(&world, &here, 'a', "Notes", &["pump seal", "gauge", "rotor"]).await?;
+    let alone = search(&world, &here, "pump").await?;
+    ingest(&world, &there, 'a', "Notes", &["pump", "pump pump", "pump motor", "pump again"]).await?;
+    assert_eq!(search(&world, &here, "pump").await?, alone);
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! A program does not start on a database that could show one tenant another's rows.
+
+use crate::catalog::as_superuser;
+use data::migrate::{self, LoginRole};
+use data::preflight::{self, Roles};
+use data::testing::{TestDb, TestError};
+use data::{Database, PoolSettings, SetupError};
+use sqlx::AssertSqlSafe;
+
+fn open(url: &str) -> Result<Database, TestError> {
+    Ok(Database::new(url, &PoolSettings { max_connections: 2, ..PoolSettings::default() })?)
+}
+
+async fn check(app: &str, worker: &str, auditor: &str) -> Result<Vec<String>, TestError> {
+    let (app, worker, auditor) = (open(app)?, open(worker)?, open(auditor)?);
+    match preflight::check(Roles { app: &app, worker: &worker, auditor: &auditor }).await {
+        Ok(()) => Ok(Vec::new()),
+        Err(SetupError::Unfit { problems }) => Ok(problems),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn holds(problems: &[String], sentence: &str) {
+    assert!(problems.iter().any(|problem| problem == sentence), "{sentence} is not in {problems:#?}");
+}
+
+#[tokio::test]
+async fn a_sound_database_passes() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    assert_eq!(check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_superuser_is_refused_in_every_place() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let superuser = db.superuser_url();
+    let user = as_superuser(&db).await.map(drop).map(|()| "postgres")?;
+    for (app, worker, auditor) in [
+        (superuser.clone(), db.worker_url(), db.auditor_url()),
+        (db.app_url(), superuser.clone(), db.auditor_url()),
+        (db.app_url(), db.worker_url(), superuser.clone()),
+    ] {
+        let problems = check(&app, &worker, &auditor).await?;
+        holds(&problems, &format!("The role \"{user}\" is a superuser."));
+        holds(&problems, &format!("The role \"{user}\" has BYPASSRLS."));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn roles_in_each_others_place_are_refused() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let problems = check(&db.worker_url(), &db.app_url(), &db.app_url()).await.map_err(|error| error.to_string());
+    // The worker's role may not even read which migrations are applied.
+    assert_eq!(problems, Err("the database failed while checking the application's role".to_owned()));
+    let problems = check(&db.app_url(), &db.app_url(), &db.app_url()).await?;
+    holds(&problems, "The worker role \"platform_app\" has SELECT on \"documents\".");
+    holds(&problems, "The auditor role \"platform_app\" has INSERT on \"audit_logs\".");
+    holds(&problems, "The worker connection's role lacks its rights.");
+    holds(&problems, "The auditor connection's role lacks its rights.");
+    Ok(())
+}
+
+/// What somebody may have done to the database since it was migrated.
+#[tokio::test]
+async fn each_weakness_is_one_sentence() -> Result<(), TestError> {
+    for (weakness, sentence) in [
+        ("ALTER TABLE documents NO FORCE ROW LEVEL SECURITY", "Row security is not forced on table \"documents\"."),
+        ("ALTER TABLE tenants DISABLE ROW LEVEL SECURITY", "Row security is not forced on table \"tenants\"."),
+        ("ALTER TABLE memories OWNER TO platform_app", "The role \"platform_app\" owns tables."),
+        (
+            "GRANT CREATE ON SCHEMA public TO platform_app",
+            "The role \"platform_app\" may create objects in the schema public.",
+        ),
+        (
+            "GRANT SELECT ON audit_logs TO platform_app",
+            "The application role \"platform_app\" has SELECT on \"audit_logs\".",
+        ),
+        ("GRANT TRUNCATE ON users TO platform_app", "The application role \"platform_app\" has TRUNCATE on \"users\"."),
+        ("GRANT SELECT ON users TO platform_auditor", "The auditor role \"platform_auditor\" has SELECT on \"users\"."),
+        ("REVOKE INSERT ON audit_logs FROM platform_app", "The application connection's role lacks its rights."),
+        (
+            "DELETE FROM _sqlx_migrations WHERE version = 7",
+            "Migration 7 has not been applied: run `platform-server migrate`.",
+        ),
+        (
+            "UPDATE _sqlx_migrations SET checksum = '' WHERE version = 2",
+            "Migration 2 was applied with another content.",
+        ),
+        ("UPDATE _sqlx_migrations SET success = false WHERE version = 3", "Migration 3 broke off half-way."),
+    ] {
+        let db = TestDb::create().await?;
+        let mut superuser = as_superuser(&db).await?;
+        // A statement of this test.
+        sqlx::raw_sql(AssertSqlSafe(weakness)).execute(&mut superuser).await?;
+        holds(&check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?, sentence);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unmigrated_database_says_what_to_run() -> Result<(), TestError> {
+    // Another test's template has made the roles; here nothing is migrated.
+    drop(TestDb::create().await?);
+    let db = TestDb::create_empty().await?;
+    let problems = check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?;
+    holds(&problems, "No migration has been applied: run `platform-server migrate`.");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_programs_that_migrate_at_once_apply_each_migration_once() -> Result<(), TestError> {
+    let db = TestDb::create_empty().await?;
+    let url = db.superuser_url();
+    let (one, other) = futures::join!(migrate::run(&url), migrate::run(&url));
+    one?;
+    other?;
+    migrate::run(&url).await?;
+    let logins = LoginRole::ALL.map(|role| migrate::set_login(&url, role, "test"));
+    futures::future::try_join_all(logins).await?;
+    assert_eq!(check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?, Vec::<String>::new());
+    Ok(())
+}

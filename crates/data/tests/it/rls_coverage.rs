@@ -1,0 +1,59 @@
+//! Every tenant table is closed: read from the catalog, so that a new table cannot be forgotten.
+
+use crate::catalog::{as_superuser, leaks};
+use data::testing::{TestDb, TestError};
+use sqlx::AssertSqlSafe;
+
+#[tokio::test]
+async fn every_tenant_table_is_closed() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let mut connection = as_superuser(&db).await?;
+    assert_eq!(leaks(&mut connection).await?, Vec::<String>::new());
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_policies WHERE 'platform_app' = ANY(roles)")
+        .fetch_one(&mut connection)
+        .await?;
+    assert!(tables >= 13, "the rules looked at something");
+    Ok(())
+}
+
+/// Each of these is a mistake that somebody could make in a migration.
+#[tokio::test]
+async fn each_gap_is_noticed() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let mut connection = as_superuser(&db).await?;
+    for (mistake, noticed) in [
+        ("DROP POLICY tenant ON documents", "documents: platform_app has SELECT without a policy"),
+        ("ALTER TABLE jobs NO FORCE ROW LEVEL SECURITY", "jobs: row security is not forced"),
+        ("ALTER TABLE users DISABLE ROW LEVEL SECURITY", "users: row security is not forced"),
+        ("ALTER POLICY tenant ON teams WITH CHECK (true)", "teams: policy tenant does not ask for the tenant"),
+        ("CREATE POLICY extra ON users FOR SELECT USING (true)", "users: policy extra does not ask for the tenant"),
+        (
+            "ALTER POLICY owner ON messages USING (tenant_id = (SELECT app_tenant()))",
+            "messages: policy owner does not ask for the user",
+        ),
+        ("GRANT SELECT ON audit_logs TO platform_app", "audit_logs: platform_app has SELECT"),
+        ("GRANT UPDATE ON documents TO platform_app", "documents: platform_app may update tenant_id"),
+        ("GRANT TRUNCATE ON messages TO platform_app", "messages: platform_app has TRUNCATE"),
+        ("GRANT SELECT (id) ON documents TO platform_worker", "documents: platform_worker has SELECT"),
+        ("CREATE TABLE things (id uuid PRIMARY KEY)", "things: no tenant_id"),
+        ("CREATE VIEW everything AS SELECT * FROM documents", "everything: a view"),
+        ("ALTER TABLE memories OWNER TO platform_app", "memories: owned by platform_app"),
+        (
+            "ALTER TABLE memories ADD FOREIGN KEY (user_id, tenant_id) REFERENCES users (id, tenant_id),
+                 ADD CONSTRAINT bare UNIQUE (id)",
+            "memories: bare does not contain tenant_id",
+        ),
+        ("CREATE UNIQUE INDEX bare_index ON users (email)", "users: unique index bare_index does not contain"),
+        ("ALTER FUNCTION claim_job(interval) RESET search_path", "claim_job(interval): search_path is not pinned"),
+        ("GRANT EXECUTE ON FUNCTION claim_job(interval) TO PUBLIC", "claim_job(interval): executable by platform_app"),
+    ] {
+        // Statements of this test, undone by the rollback.
+        let script = AssertSqlSafe(format!("BEGIN; {mistake}"));
+        sqlx::raw_sql(script).execute(&mut connection).await?;
+        let found = leaks(&mut connection).await?;
+        assert!(found.iter().any(|leak| leak.starts_with(noticed)), "{mistake}: {found:?}");
+        sqlx::raw_sql("ROLLBACK").execute(&mut connection).await?;
+    }
+    assert_eq!(leaks(&mut connection).await?, Vec::<String>::new());
+    Ok(())
+}

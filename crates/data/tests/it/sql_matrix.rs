@@ -1,0 +1,289 @@
+//! Statements that forget the tenant, against every table and every state of the settings: nothing foreign is read,
+//! changed, removed or planted. Each has its positive control, so that "nothing" means the policy and not the statement.
+
+use crate::catalog::{TENANT_A, TENANT_B, as_app, as_superuser};
+use data::testing::{TestDb, TestError};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
+
+/// A table with a column that the application may update, or none where it may update nothing.
+const TABLES: &[(&str, Option<&str>, bool)] = &[
+    ("users", Some("email"), false),
+    ("sign_in_tokens", None, true),
+    ("teams", Some("name"), true),
+    ("team_memberships", Some("team_role"), true),
+    ("conversations", Some("title"), true),
+    ("messages", Some("content"), false),
+    ("memories", None, true),
+    ("documents", Some("title"), true),
+    ("document_chunks", None, true),
+    ("document_terms", None, true),
+    ("jobs", None, true),
+];
+
+/// One row of each table for a tenant whose every id is the tenant's own id.
+const ROWS: &str = "
+    INSERT INTO tenants (id, name, slug) VALUES ($1, $1::text, 'tenant-' || right($1::text, 1));
+    INSERT INTO users (id, tenant_id, issuer, external_id) VALUES ($1, $1, 'issuer', 'subject');
+    INSERT INTO sign_in_tokens VALUES ($1, 'hash', $1, now());
+    INSERT INTO teams (id, tenant_id, name, slug) VALUES ($1, $1, 'team', 'team');
+    INSERT INTO team_memberships (tenant_id, team_id, user_id) VALUES ($1, $1, $1);
+    INSERT INTO conversations (id, tenant_id, user_id) VALUES ($1, $1, $1);
+    INSERT INTO messages (id, tenant_id, conversation_id, user_id, seq, role, content) VALUES ($1, $1, $1, $1, 1, 'user', '');
+    INSERT INTO memories (id, tenant_id, user_id, content) VALUES ($1, $1, $1, '');
+    INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path)
+        VALUES ($1, $1, $1, '', '', '', 0, repeat('0', 64), '');
+    INSERT INTO document_chunks (id, tenant_id, document_id, chunk_index, content, classification)
+        VALUES ($1, $1, $1, 0, '', 'internal');
+    INSERT INTO document_terms VALUES ($1, $1, 'valve', '{0}', '{1}', '{1}');
+    INSERT INTO jobs (id, tenant_id, document_id) VALUES ($1, $1, $1);
+    INSERT INTO audit_logs (id, tenant_id, event_type) VALUES ($1, $1, 'doc.read')";
+
+/// Two tenants with a row in each table.
+async fn two_tenants() -> Result<(TestDb, PgConnection), TestError> {
+    let db = TestDb::create().await?;
+    let mut superuser = as_superuser(&db).await?;
+    for tenant in [TENANT_A, TENANT_B] {
+        run(&mut superuser, &ROWS.replace("$1", &format!("'{tenant}'::uuid"))).await?;
+    }
+    let app = as_app(&db).await?;
+    Ok((db, app))
+}
+
+/// Runs fixed statements of this file.
+async fn run(connection: &mut PgConnection, sql: &str) -> Result<u64, sqlx::Error> {
+    Ok(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await?.rows_affected())
+}
+
+/// Runs a statement in a transaction with these settings, rolled back; the rows it touched, or the error's code.
+async fn attempt(app: &mut PgConnection, tenant: Option<&str>, sql: &str) -> Result<Result<u64, String>, TestError> {
+    let mut transaction = app.begin().await?;
+    if let Some(tenant) = tenant {
+        sqlx::query(
+            "SELECT set_config('app.current_tenant_id', $1, true), set_config('app.current_user_id', $1, true)",
+        )
+        .bind(tenant)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    let outcome = run(&mut transaction, sql).await;
+    transaction.rollback().await?;
+    Ok(outcome.map_err(|error| {
+        error.as_database_error().and_then(|e| e.code().map(|code| code.into_owned())).unwrap_or_default()
+    }))
+}
+
+/// Everything that is no tenant's id.
+const NO_TENANT: [Option<&str>; 6] = [
+    None,
+    Some(""),
+    Some("garbage"),
+    Some("00000000-0000-0000-0000-00000000000"),
+    Some("00000000-0000-0000-0000-00000000000a' OR true --"),
+    Some("00000000-0000-0000-0000-000000000000"),
+];
+
+#[tokio::test]
+async fn without_a_tenant_there_are_no_rows_and_no_errors() -> Result<(), TestError> {
+    let (_db, mut app) = two_tenants().await?;
+    for setting in NO_TENANT {
+        for (table, _, _) in TABLES.iter().chain(&[("tenants", None, false)]) {
+            let read = attempt(&mut app, setting, &format!("SELECT * FROM {table}")).await?;
+            assert_eq!(read, Ok(0), "{table} with {setting:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_without_a_filter_touches_the_tenants_own_row_only() -> Result<(), TestError> {
+    let (_db, mut app) = two_tenants().await?;
+    let (here, mut there) = (TENANT_A.to_string(), NO_TENANT.to_vec());
+    let stranger = Uuid::from_u128(0xc).to_string();
+    there.push(Some(&stranger));
+    for (table, column, deletable) in TABLES {
+        let mut statements = vec![format!("SELECT * FROM {table}")];
+        statements.extend(column.map(|column| format!("UPDATE {table} SET {column} = {column}")));
+        // Without its referrers, so that the deletion of users and documents is not stopped by a key.
+        statements.extend(deletable.then(|| format!("DELETE FROM {table}")));
+        for sql in statements {
+            assert_eq!(attempt(&mut app, Some(&here), &sql).await?, Ok(1), "control: {sql}");
+            for setting in &there {
+                assert_eq!(attempt(&mut app, *setting, &sql).await?, Ok(0), "{sql} with {setting:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_by_its_id_is_absent_to_another_tenant() -> Result<(), TestError> {
+    let (_db, mut app) = two_tenants().await?;
+    let (here, foreign, absent) = (TENANT_A.to_string(), TENANT_B.to_string(), Uuid::from_u128(0xc).to_string());
+    for (table, column, deletable) in TABLES {
+        for id in [&foreign, &absent] {
+            let mut statements = vec![format!("SELECT * FROM {table} WHERE tenant_id = '{id}'")];
+            statements.extend(column.map(|c| format!("UPDATE {table} SET {c} = {c} WHERE tenant_id = '{id}'")));
+            statements.extend(deletable.then(|| format!("DELETE FROM {table} WHERE tenant_id = '{id}'")));
+            for sql in statements {
+                assert_eq!(attempt(&mut app, Some(&here), &sql).await?, Ok(0), "{sql}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Inserts of a row that differs from the one there; `T` is the tenant it says, `P` its parents' id.
+const INSERTS: &[(&str, &str)] = &[
+    ("users", "INSERT INTO users (tenant_id, issuer, external_id) VALUES (T, 'issuer', 'new')"),
+    ("sign_in_tokens", "INSERT INTO sign_in_tokens VALUES (T, 'new', P, now())"),
+    ("teams", "INSERT INTO teams (tenant_id, name, slug) VALUES (T, 'new', 'new')"),
+    (
+        "team_memberships",
+        "WITH gone AS (DELETE FROM team_memberships) INSERT INTO team_memberships (tenant_id, team_id, user_id)
+         SELECT T, P, P WHERE NOT EXISTS (SELECT FROM team_memberships WHERE tenant_id = T AND team_id = P)",
+    ),
+    ("conversations", "INSERT INTO conversations (tenant_id, user_id) VALUES (T, P)"),
+    (
+        "messages",
+        "INSERT INTO messages (tenant_id, conversation_id, user_id, seq, role, content) VALUES (T, P, P, 2, 'user', '')",
+    ),
+    ("memories", "INSERT INTO memories (tenant_id, user_id, content) VALUES (T, P, '')"),
+    (
+        "documents",
+        "INSERT INTO documents (tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path)
+         VALUES (T, P, '', '', '', 0, repeat('1', 64), '')",
+    ),
+    (
+        "document_chunks",
+        "INSERT INTO document_chunks (tenant_id, document_id, chunk_index, content, classification)
+         VALUES (T, P, 1, '', 'internal')",
+    ),
+    ("document_terms", "INSERT INTO document_terms VALUES (T, P, 'pump', '{0}', '{1}', '{1}')"),
+    ("audit_logs", "INSERT INTO audit_logs (tenant_id, event_type) VALUES (T, 'doc.read')"),
+];
+
+#[tokio::test]
+async fn no_row_is_planted_in_another_tenant_or_under_its_parents() -> Result<(), TestError> {
+    let (_db, mut app) = two_tenants().await?;
+    let (here, foreign) = (TENANT_A.to_string(), TENANT_B.to_string());
+    let fill = |sql: &str, tenant: &str, parent: &str| {
+        sql.replace("(T", &format!("('{tenant}'"))
+            .replace("SELECT T", &format!("SELECT '{tenant}'"))
+            .replace("= T", &format!("= '{tenant}'"))
+            .replace(" P", &format!(" '{parent}'"))
+    };
+    let refused = Err("42501".to_owned());
+    for (table, sql) in INSERTS {
+        let control = attempt(&mut app, Some(&here), &fill(sql, &here, &here)).await?;
+        assert_eq!(control, if *table == "team_memberships" { Ok(0) } else { Ok(1) }, "control: {table}");
+        assert_eq!(attempt(&mut app, Some(&here), &fill(sql, &foreign, &foreign)).await?, refused, "{table}");
+        for setting in NO_TENANT {
+            assert_eq!(
+                attempt(&mut app, setting, &fill(sql, &here, &here)).await?,
+                refused,
+                "{table} with {setting:?}"
+            );
+        }
+        if sql.contains(" P") {
+            // Its own tenant, another's parent: row security (a user's own rows) or the composite key says no.
+            let planted = attempt(&mut app, Some(&here), &fill(sql, &here, &foreign)).await?;
+            assert!(matches!(planted.as_ref().map_err(String::as_str), Err("42501" | "23503")), "{table}: {planted:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_row_moves_to_another_tenant() -> Result<(), TestError> {
+    let (_db, mut app) = two_tenants().await?;
+    let here = TENANT_A.to_string();
+    for (table, _, _) in TABLES.iter().chain(&[("tenants", None, false), ("audit_logs", None, false)]) {
+        let column = if *table == "tenants" { "id" } else { "tenant_id" };
+        let moved = attempt(&mut app, Some(&here), &format!("UPDATE {table} SET {column} = '{TENANT_B}'")).await?;
+        assert_eq!(moved, Err("42501".to_owned()), "{table}");
+    }
+    Ok(())
+}
+
+/// ON CONFLICT must not tell whether another tenant has the key, nor change its row.
+#[tokio::test]
+async fn a_conflict_never_reaches_another_tenants_row() -> Result<(), TestError> {
+    let (_db, mut app) = two_tenants().await?;
+    let (here, foreign) = (TENANT_A.to_string(), TENANT_B.to_string());
+    let upsert = |tenant: &str, subject: &str| {
+        format!(
+            "INSERT INTO users (tenant_id, issuer, external_id) VALUES ('{tenant}', 'issuer', '{subject}')
+             ON CONFLICT (tenant_id, issuer, external_id) DO UPDATE SET email = 'taken over'"
+        )
+    };
+    assert_eq!(attempt(&mut app, Some(&here), &upsert(&here, "subject")).await?, Ok(1), "control");
+    for subject in ["subject", "nobody"] {
+        let foreign = attempt(&mut app, Some(&here), &upsert(&foreign, subject)).await?;
+        assert_eq!(foreign, Err("42501".to_owned()), "{subject}");
+    }
+    let own_id = |id: Uuid| {
+        format!(
+            "INSERT INTO teams (id, tenant_id, name, slug) VALUES ('{id}', '{TENANT_A}', 'x', 'x') ON CONFLICT DO NOTHING"
+        )
+    };
+    assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_A)).await?, Ok(0), "control: the id is taken here");
+    assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_B)).await?, Ok(1), "taken elsewhere does not show");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_colleagues_rows_are_absent() -> Result<(), TestError> {
+    let (_db, mut app) = two_tenants().await?;
+    for table in ["conversations", "messages", "memories"] {
+        let sql = format!(
+            "SELECT set_config('app.current_tenant_id', '{TENANT_A}', true), set_config('app.current_user_id', '{TENANT_B}', true);
+             DELETE FROM {table} WHERE false; SELECT * FROM {table}"
+        );
+        let sql = if table == "messages" { sql.replace("DELETE FROM messages WHERE false;", "") } else { sql };
+        // One row is what set_config returned.
+        assert_eq!(attempt(&mut app, None, &sql).await?, Ok(1), "{table}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_log_is_append_only_and_read_by_its_tenants_auditor() -> Result<(), TestError> {
+    let (db, mut app) = two_tenants().await?;
+    let here = TENANT_A.to_string();
+    for sql in [
+        "SELECT * FROM audit_logs",
+        "UPDATE audit_logs SET event_type = ''",
+        "DELETE FROM audit_logs",
+        "TRUNCATE audit_logs",
+        "INSERT INTO audit_logs (tenant_id, event_type) VALUES (app_tenant(), 'x') RETURNING id",
+    ] {
+        assert_eq!(attempt(&mut app, Some(&here), sql).await?, Err("42501".to_owned()), "{sql}");
+    }
+    let mut auditor = PgConnection::connect(&db.auditor_url()).await?;
+    assert_eq!(attempt(&mut auditor, Some(&here), "SELECT * FROM audit_logs").await?, Ok(1));
+    assert_eq!(attempt(&mut auditor, None, "SELECT * FROM audit_logs").await?, Ok(0));
+    for sql in [
+        "DELETE FROM audit_logs",
+        "SELECT * FROM users",
+        "INSERT INTO audit_logs (tenant_id, event_type) VALUES (app_tenant(), '')",
+    ] {
+        assert_eq!(attempt(&mut auditor, Some(&here), sql).await?, Err("42501".to_owned()), "{sql}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_worker_gets_ids_and_nothing_else() -> Result<(), TestError> {
+    let (db, _app) = two_tenants().await?;
+    let mut worker = PgConnection::connect(&db.worker_url()).await?;
+    let here = TENANT_A.to_string();
+    for table in ["jobs", "documents", "document_chunks", "users", "tenants", "audit_logs"] {
+        let read = attempt(&mut worker, Some(&here), &format!("SELECT * FROM {table}")).await?;
+        assert_eq!(read, Err("42501".to_owned()), "{table}");
+    }
+    let directory = attempt(&mut worker, None, "SELECT * FROM directory_list(NULL, NULL, 9)").await?;
+    assert_eq!(directory, Err("42501".to_owned()));
+    assert_eq!(attempt(&mut worker, None, "SELECT * FROM claim_job('1 hour')").await?, Ok(1), "control");
+    Ok(())
+}

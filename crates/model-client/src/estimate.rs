@@ -1,0 +1,52 @@
+//! How many tokens a text has, where the model's own tokenizer is not at hand.
+
+/// An estimate on the high side, for any usual tokenizer: three letters, one digit or one sign a token, and each byte
+/// of other scripts by itself, as byte-level vocabularies do with what they do not know.
+pub(crate) fn tokens(text: &str) -> usize {
+    let mut run = 0;
+    text.chars().map(|c| cost(c, &mut run)).sum()
+}
+
+/// The longest beginning of `text` that [`tokens`] puts at `limit` or less.
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
+    let (mut run, mut total) = (0, 0);
+    for (at, c) in text.char_indices() {
+        total += cost(c, &mut run);
+        if total > limit {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+/// What `c` adds after `run` letters without a gap.
+fn cost(c: char, run: &mut usize) -> usize {
+    if !c.is_ascii_alphabetic() {
+        *run = 0;
+        return if c.is_whitespace() { 0 } else { c.len_utf8() };
+    }
+    *run += 1;
+    usize::from(*run % 3 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_letters_by_threes_and_everything_else_singly() {
+        assert_eq!(tokens(""), 0);
+        assert_eq!(tokens("pump"), 2);
+        assert_eq!(tokens("P-101A"), 6);
+        assert_eq!(tokens("0.14 mm"), 5);
+    }
+
+    #[test]
+    fn a_cut_text_is_within_the_limit_and_a_short_one_is_whole() {
+        let text = "Die Überdruckventile öffnen bei 12 bar.";
+        for limit in 0..=tokens(text) {
+            assert!(tokens(cut(text, limit)) <= limit);
+        }
+        assert_eq!(cut(text, tokens(text)), text);
+    }
+}

@@ -1,0 +1,150 @@
+//! The answerer without a language model: it quotes, word for word, what the passages say to the question.
+//!
+//! It writes nothing of its own but the frame around the quotes, so that it cannot invent, and it cites only what it
+//! quotes. Words are compared by stem and weighed by rarity; plant identifiers are compared as wholes; see [`score`].
+
+mod score;
+mod terms;
+mod units;
+
+use crate::estimate;
+use async_trait::async_trait;
+use domain::{
+    model::{ChatDelta, ChatRequest, ChatStream, ModelError, NumberedPassage, ServedBy},
+    ports::ChatModel,
+    run::{FinishReason, Usage},
+};
+use futures::{StreamExt, stream};
+use score::{Candidate, candidates};
+use std::ops::Range;
+
+/// The name under which it is recorded as having served.
+pub const MODEL_NAME: &str = "extractive";
+/// The backend's name.
+pub const BACKEND_NAME: &str = "embedded";
+
+/// Most pieces that are quoted.
+const MOST_QUOTES: usize = 3;
+/// A piece that scores less than this share of the best is not quoted beside it.
+const BESIDE_THE_BEST: f32 = 0.6;
+/// A quoted sentence is followed by the next of its paragraph while both together have at most so many bytes.
+const WITH_NEXT: usize = 280;
+/// Words in one piece of the stream.
+const WORDS_AT_ONCE: usize = 3;
+
+const NOTHING_FOUND: &str = "The documents hold no answer to this question.\n\nNo language model is configured; the \
+                             platform only quotes passages that answer by their own words.";
+const AFTER_QUOTES: &str =
+    "No language model is configured; these are the passages that answer best, quoted word for word.";
+
+/// Answers a question with quotes from the passages of the request; the assembled prompt is not looked at.
+///
+/// It is at hand at once, needs no server and never fails.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExtractiveAnswerer;
+
+#[async_trait]
+impl ChatModel for ExtractiveAnswerer {
+    async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
+        let answer = answer(&request.question, &request.passages);
+        let usage = usage(&request, &answer);
+        let deltas = pieces(&answer).into_iter().map(ChatDelta::Text);
+        let end = ChatDelta::Finished { reason: FinishReason::Stop, usage };
+        Ok(ChatStream {
+            served_by: ServedBy { backend: BACKEND_NAME.to_owned(), model: MODEL_NAME.to_owned(), fallback: false },
+            deltas: stream::iter(deltas.chain([end]).map(Ok).collect::<Vec<_>>()).boxed(),
+        })
+    }
+
+    fn is_generative(&self) -> bool {
+        false
+    }
+}
+
+/// The whole answer: quotes with their markers `[n]`, or that there is none.
+fn answer(question: &str, passages: &[NumberedPassage]) -> String {
+    let quotes = quotes(&candidates(question, passages), passages);
+    if quotes.is_empty() {
+        return NOTHING_FOUND.to_owned();
+    }
+    let mut text = "From the documents:\n\n".to_owned();
+    for quote in quotes {
+        let numbered = &passages[quote.passage];
+        let lines: Vec<String> =
+            quote.spans.iter().map(|span| one_line(&numbered.passage.content[span.clone()])).collect();
+        text.push_str(&format!("> \"{}\" [{}]\n\n", lines.join("\n> "), numbered.n));
+    }
+    text + AFTER_QUOTES
+}
+
+/// What is quoted of one passage, in the order in which it stands there.
+struct Quote {
+    passage: usize,
+    spans: Vec<Range<usize>>,
+}
+
+/// The best pieces, those of one passage together, with their lead-ins.
+fn quotes(found: &[Candidate], passages: &[NumberedPassage]) -> Vec<Quote> {
+    let Some(best) = found.first() else { return Vec::new() };
+    let mut quotes: Vec<Quote> = Vec::new();
+    for candidate in found.iter().filter(|candidate| candidate.score >= BESIDE_THE_BEST * best.score).take(MOST_QUOTES)
+    {
+        let text = &passages[candidate.passage].passage.content;
+        let spans = candidate.unit.lead.iter().cloned().chain([with_next(text, &candidate.unit.span)]);
+        match quotes.iter_mut().find(|quote| quote.passage == candidate.passage) {
+            Some(quote) => quote.spans.extend(spans),
+            None => quotes.push(Quote { passage: candidate.passage, spans: spans.collect() }),
+        }
+    }
+    for quote in &mut quotes {
+        quote.spans = merged(std::mem::take(&mut quote.spans));
+    }
+    quotes
+}
+
+/// The piece at `span` and, where both are short, the sentence after it in the same paragraph: it often says what follows.
+fn with_next(text: &str, span: &Range<usize>) -> Range<usize> {
+    let units = units::units(text);
+    let next = units.iter().find(|unit| unit.kind == units::Kind::Sentence && unit.span.start >= span.end);
+    let is_sentence = units.iter().any(|unit| unit.span == *span && unit.kind == units::Kind::Sentence);
+    match next {
+        Some(next)
+            if is_sentence
+                && next.span.end - span.start <= WITH_NEXT
+                && !text[span.end..next.span.start].contains('\n') =>
+        {
+            span.start..next.span.end
+        }
+        _ => span.clone(),
+    }
+}
+
+/// The spans in order, each place once.
+fn merged(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    spans.sort_by_key(|span| (span.start, span.end));
+    let mut kept: Vec<Range<usize>> = Vec::new();
+    for span in spans {
+        match kept.last_mut() {
+            Some(last) if span.start < last.end => last.end = last.end.max(span.end),
+            _ => kept.push(span),
+        }
+    }
+    kept
+}
+
+/// `text` with its wrapped lines joined.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `answer` in pieces of a few words, with their spaces.
+fn pieces(answer: &str) -> Vec<String> {
+    answer.split_inclusive(' ').collect::<Vec<_>>().chunks(WORDS_AT_ONCE).map(<[&str]>::concat).collect()
+}
+
+fn usage(request: &ChatRequest, answer: &str) -> Usage {
+    let read = request.passages.iter().map(|numbered| estimate::tokens(&numbered.passage.content)).sum::<usize>()
+        + estimate::tokens(&request.question);
+    let count = |tokens| u32::try_from(tokens).unwrap_or(u32::MAX);
+    Usage { input_tokens: count(read), output_tokens: count(estimate::tokens(answer)) }
+}

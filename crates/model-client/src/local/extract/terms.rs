@@ -1,0 +1,140 @@
+//! Text as what is compared: stems of words, numbers, and plant identifiers as wholes.
+
+use rust_stemmers::{Algorithm, Stemmer};
+use std::collections::HashSet;
+
+/// Words that say nothing about the subject, and the words in which questions are put.
+const STOP_WORDS: &[&str] = &[
+    "a", "about", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but",
+    "by", "can", "could", "did", "do", "does", "either", "for", "from", "get", "gets", "give", "given", "go", "goes",
+    "had", "has", "have", "he", "her", "here", "his", "how", "i", "if", "in", "into", "is", "it", "its", "itself",
+    "just", "let", "many", "may", "me", "might", "mine", "more", "much", "must", "my", "need", "needs", "no", "not",
+    "now", "of", "often", "on", "one", "or", "our", "out", "please", "shall", "she", "should", "so", "some",
+    "somebody", "such", "tell", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this",
+    "those", "to", "up", "us", "was", "we", "were", "what", "when", "where", "which", "while", "who", "whom", "whose",
+    "why", "will", "with", "would", "you", "your",
+];
+
+/// What a text is about.
+#[derive(Debug, Default)]
+pub(super) struct Terms {
+    /// Stems of its words, and its numbers.
+    pub words: HashSet<String>,
+    /// Its plant identifiers without separators, in capitals: `P101A`.
+    pub tags: HashSet<String>,
+    /// Whether it has a number that is no identifier.
+    pub has_number: bool,
+}
+
+/// Takes texts apart.
+pub(super) struct Reader {
+    stemmer: Stemmer,
+}
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        Self { stemmer: Stemmer::create(Algorithm::English) }
+    }
+
+    /// The terms of `text`.
+    pub(super) fn read(&self, text: &str) -> Terms {
+        let mut terms = Terms::default();
+        for token in text.split(|c: char| c.is_whitespace() || "|()[]{}\"“”„‘’'?!;:<>=…".contains(c)) {
+            let token = token.trim_matches(|c: char| !c.is_alphanumeric() && c != '%');
+            if token.is_empty() {
+                continue;
+            }
+            if is_tag(token) {
+                terms.tags.extend(expand(token));
+                continue;
+            }
+            self.read_words(token, &mut terms);
+        }
+        terms
+    }
+
+    fn read_words(&self, token: &str, terms: &mut Terms) {
+        if token.starts_with(|c: char| c.is_ascii_digit()) {
+            terms.has_number = true;
+            terms.words.insert(token.to_lowercase());
+            return;
+        }
+        for word in token.split(|c: char| !c.is_alphanumeric()) {
+            let lower = word.to_lowercase();
+            if lower.chars().count() > 1 && !STOP_WORDS.contains(&lower.as_str()) {
+                terms.words.insert(self.stemmer.stem(&lower).into_owned());
+            }
+        }
+    }
+}
+
+/// Whether `token` looks like an identifier: letters first, then a number, as in `P-101A`, `LAH-2005`, `SOP-MNT-014`.
+fn is_tag(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_ascii_alphabetic())
+        && token.chars().any(|c| c.is_ascii_digit())
+        && token.chars().all(|c| c.is_ascii_alphanumeric() || "-/._".contains(c))
+}
+
+/// The identifiers that `token` stands for: `P-101A/B` is both `P101A` and `P101B`.
+fn expand(token: &str) -> Vec<String> {
+    let mut tags: Vec<String> = Vec::new();
+    for part in token.split('/') {
+        let part = squeeze(part);
+        match tags.last() {
+            Some(first) if part.len() == 1 && first.ends_with(|c: char| c.is_ascii_alphabetic()) => {
+                let base = &first[..first.len() - 1];
+                tags.push(format!("{base}{part}"));
+            }
+            _ if part.is_empty() => {}
+            _ => tags.push(part),
+        }
+    }
+    tags
+}
+
+/// Letters and digits alone, in capitals.
+pub(super) fn squeeze(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
+}
+
+/// How far two identifiers mean the same thing: 1 the same, 0.6 a unit and its group (`P101A`, `P101`), else 0.
+pub(super) fn tag_likeness(a: &str, b: &str) -> f32 {
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    match long.strip_prefix(short) {
+        Some("") => 1.0,
+        Some(rest) if rest.len() == 1 && rest.as_bytes()[0].is_ascii_alphabetic() => 0.6,
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_is_one_term_however_it_is_written() {
+        let reader = Reader::new();
+        for text in ["P-101A", "the P101A.", "p-101a", "(P-101A/B)", "P-101A/P-101B"] {
+            assert!(reader.read(text).tags.contains("P101A"), "{text}");
+        }
+        assert!(reader.read("P-101A/B").tags.contains("P101B"));
+        assert!(!reader.read("P-1010A").tags.contains("P101A"));
+    }
+
+    #[test]
+    fn a_unit_is_like_its_group_but_not_like_its_sister() {
+        assert!(tag_likeness("P101A", "P101A") > tag_likeness("P101A", "P101"));
+        assert!(tag_likeness("P101A", "P101") > 0.0);
+        assert!(tag_likeness("P101C", "P101A") == 0.0);
+        assert!(tag_likeness("P101", "P1011") == 0.0, "another number is another thing");
+    }
+
+    #[test]
+    fn words_are_compared_by_stem_and_question_words_do_not_count() {
+        let reader = Reader::new();
+        let terms = reader.read("How often are the bearings changed?");
+        assert_eq!(terms.words, reader.read("bearing change").words);
+        assert!(reader.read("0.14 mm").has_number);
+        assert!(!reader.read("P-101A").has_number, "an identifier is no measurement");
+    }
+}

@@ -1,0 +1,13 @@
+//! Any server that speaks OpenAI's chat completions and embeddings: LiteLLM, vLLM, Ollama, llama.cpp, Azure, OpenAI.
+
+mod chat;
+mod embed;
+mod http;
+mod request;
+mod response;
+mod sse;
+mod stream;
+mod think;
+
+pub use chat::OpenAiChat;
+pub use embed::OpenAiEmbedder;

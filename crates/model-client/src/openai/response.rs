@@ -1,0 +1,176 @@
+//! What comes back, read tolerantly: every field may be absent or null, and what is not known is passed over.
+//!
+//! Servers that call themselves compatible differ in nearly every field; `testdata/wire` has what each really sends.
+
+use domain::model::ModelError;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use std::time::Duration;
+
+/// A piece of a streamed answer, or a whole one from a server that does not stream.
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+pub(super) struct Chunk {
+    #[serde(deserialize_with = "or_default")]
+    pub model: String,
+    #[serde(deserialize_with = "or_default")]
+    pub choices: Vec<Choice>,
+    pub usage: Option<WireUsage>,
+    pub error: Option<Value>,
+}
+
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+pub(super) struct Choice {
+    /// `message` is what a server that does not stream calls it.
+    #[serde(alias = "message", deserialize_with = "or_default")]
+    pub delta: Delta,
+    pub finish_reason: Option<String>,
+}
+
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+pub(super) struct Delta {
+    pub content: Option<String>,
+    /// What the model thinks before it answers; vLLM and Ollama call it so.
+    pub reasoning: Option<Value>,
+    /// The same, as LiteLLM and older vLLMs call it.
+    pub reasoning_content: Option<Value>,
+    #[serde(deserialize_with = "or_default")]
+    pub tool_calls: Vec<CallPiece>,
+}
+
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+pub(super) struct CallPiece {
+    pub index: Option<u32>,
+    pub id: Option<String>,
+    #[serde(deserialize_with = "or_default")]
+    pub function: FunctionPiece,
+}
+
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+pub(super) struct FunctionPiece {
+    pub name: Option<String>,
+    /// JSON text in pieces; some servers send the object itself.
+    pub arguments: Option<Value>,
+}
+
+#[derive(Deserialize, Default, Clone, Copy, Debug)]
+#[serde(default)]
+pub(super) struct WireUsage {
+    #[serde(deserialize_with = "or_default")]
+    pub prompt_tokens: u32,
+    #[serde(deserialize_with = "or_default")]
+    pub completion_tokens: u32,
+}
+
+/// An answer of `/v1/embeddings`.
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+pub(super) struct Embeddings {
+    #[serde(deserialize_with = "or_default")]
+    pub model: String,
+    #[serde(deserialize_with = "or_default")]
+    pub data: Vec<Embedded>,
+    pub usage: Option<WireUsage>,
+    pub error: Option<Value>,
+}
+
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+pub(super) struct Embedded {
+    pub index: Option<usize>,
+    pub embedding: Option<Vector>,
+}
+
+/// A vector as numbers, or as little-endian 32-bit floats in base64.
+#[derive(Deserialize, Debug)]
+#[serde(untagged)]
+pub(super) enum Vector {
+    Numbers(Vec<f32>),
+    Base64(String),
+}
+
+/// Null as the default.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// What a server says went wrong. Its sentences may repeat the prompt, so that only its code words leave here.
+#[derive(Default, Debug)]
+pub(super) struct ServerError {
+    status: Option<u16>,
+    words: String,
+    /// The parameter that is at fault.
+    pub param: String,
+    context_too_long: bool,
+    retry_after: Option<Duration>,
+}
+
+impl ServerError {
+    /// From an answer's status and body, which need not be JSON.
+    pub(super) fn from_answer(status: u16, body: &[u8], retry_after: Option<Duration>) -> Self {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let error = body.get("error").unwrap_or(&body);
+        Self { status: Some(status), retry_after, ..Self::from_value(error) }
+    }
+
+    /// From an `error` object; its `code` may be a status.
+    pub(super) fn from_value(error: &Value) -> Self {
+        let word = |name: &str| match error.get(name) {
+            Some(Value::String(text)) => code_word(text),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        let (kind, code) = (word("type"), word("code"));
+        let sentence = error.get("message").or(Some(error)).and_then(Value::as_str).unwrap_or_default();
+        Self {
+            status: code.parse().ok().filter(|status| (400..600).contains(status)),
+            context_too_long: says_too_long(&code) || says_too_long(&kind) || says_too_long(sentence),
+            param: word("param"),
+            words: [kind, code].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "),
+            retry_after: None,
+        }
+    }
+
+    /// In the platform's words.
+    pub(super) fn into_model_error(self, backend: &str) -> ModelError {
+        let backend = backend.to_owned();
+        let status = self.status.map(|status| format!("status {status}")).unwrap_or_default();
+        let reason = [status, self.words].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+        match self.status {
+            Some(400 | 413 | 422) | None if self.context_too_long => ModelError::ContextTooLong { backend },
+            Some(408 | 425 | 429 | 500..) => ModelError::Unavailable { backend, reason, retry_after: self.retry_after },
+            Some(401 | 403) => ModelError::Refused { backend, reason: format!("the key is not accepted ({reason})") },
+            Some(404) => ModelError::Refused { backend, reason: format!("no such model or path ({reason})") },
+            _ => ModelError::Refused { backend, reason },
+        }
+    }
+}
+
+/// Letters, digits, `_`, `-` and `.`, at most 48: a code word, and no room for a prompt.
+fn code_word(text: &str) -> String {
+    let is_code = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if text.len() <= 48 && text.chars().all(is_code) { text.to_owned() } else { String::new() }
+}
+
+/// As OpenAI, Azure, vLLM, llama.cpp, Ollama and LiteLLM say it.
+fn says_too_long(text: &str) -> bool {
+    let text = text.to_lowercase();
+    [
+        "context_length",
+        "context length",
+        "context window",
+        "contextwindow",
+        "context size",
+        "context_size",
+        "prompt is too long",
+        "maximum model length",
+        "max_model_len",
+        "input is too long",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
+}

@@ -1,0 +1,217 @@
+//! An answer as it is put together from its chunks; pure, so that recorded streams can be played through it.
+
+use super::response::{CallPiece, Chunk, Delta, ServerError};
+use super::think::ThinkFilter;
+use domain::model::{ChatDelta, ModelError, ModelToolCall};
+use domain::run::{FinishReason, Usage};
+use serde_json::Value;
+use std::collections::VecDeque;
+
+/// Most bytes of one answer, tool calls included.
+pub(super) const MOST_ANSWER_BYTES: usize = 4 << 20;
+/// Most tool calls of one answer.
+const MOST_CALLS: usize = 64;
+
+/// Puts one answer together.
+#[derive(Debug, Default)]
+pub(super) struct AnswerReader {
+    backend: String,
+    /// The model as the server names it; empty until it says.
+    pub model: String,
+    ready: VecDeque<ChatDelta>,
+    calls: Vec<(u32, ModelToolCall)>,
+    think: ThinkFilter,
+    reason: Option<FinishReason>,
+    usage: Option<Usage>,
+    bytes: usize,
+    shown_bytes: usize,
+    begun: bool,
+    ended: bool,
+}
+
+impl AnswerReader {
+    pub(super) fn new(backend: &str) -> Self {
+        Self { backend: backend.to_owned(), ..Self::default() }
+    }
+
+    /// The next piece that is ready.
+    pub(super) fn next_ready(&mut self) -> Option<ChatDelta> {
+        self.ready.pop_front()
+    }
+
+    /// Whether the model has begun: a word, a thought, a call or an end has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether the answer is whole and handed over.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Reads the data of one event.
+    ///
+    /// # Errors
+    /// Where the server reports an error, or what it sends is no JSON or too much.
+    pub(super) fn event(&mut self, data: &str) -> Result<(), ModelError> {
+        let data = data.trim();
+        if data == "[DONE]" {
+            return self.end();
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.bytes += data.len();
+        if self.bytes > 8 * MOST_ANSWER_BYTES {
+            return Err(self.garbled("the answer does not end"));
+        }
+        let chunk: Chunk =
+            serde_json::from_str(data).map_err(|_| self.garbled("an event is not the JSON of a chunk"))?;
+        if let Some(error) = chunk.error.as_ref().filter(|error| !error.is_null()) {
+            return Err(self.server_error(error));
+        }
+        self.chunk(chunk)
+    }
+
+    /// The end of the stream: in order if a finish reason came, even without `[DONE]`.
+    ///
+    /// # Errors
+    /// [`ModelError::BrokenOff`] where none came.
+    pub(super) fn end(&mut self) -> Result<(), ModelError> {
+        if self.ended {
+            return Ok(());
+        }
+        let Some(mut reason) = self.reason else {
+            return Err(ModelError::BrokenOff {
+                backend: self.backend.clone(),
+                reason: "the stream ended without a finish reason".to_owned(),
+            });
+        };
+        let rest = self.think.finish();
+        self.show(rest);
+        // Some servers say "stop" where they ask for tools.
+        if !self.calls.is_empty() && reason == FinishReason::Stop {
+            reason = FinishReason::ToolCalls;
+        }
+        let calls = std::mem::take(&mut self.calls).into_iter().enumerate().map(|(at, (_, call))| named(at, call));
+        self.ready.extend(calls.map(ChatDelta::ToolCall));
+        let usage = self.usage.unwrap_or_else(|| self.estimated());
+        self.ready.push_back(ChatDelta::Finished { reason, usage });
+        self.ended = true;
+        Ok(())
+    }
+
+    fn chunk(&mut self, chunk: Chunk) -> Result<(), ModelError> {
+        if !chunk.model.is_empty() {
+            self.model = chunk.model;
+        }
+        if let Some(usage) = chunk.usage {
+            self.usage = Some(Usage { input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens });
+        }
+        // One answer is asked for; a further choice is not ours.
+        let Some(choice) = chunk.choices.into_iter().next() else { return Ok(()) };
+        self.delta(choice.delta)?;
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+            self.begun = true;
+            self.reason = Some(finish_reason(&reason));
+        }
+        Ok(())
+    }
+
+    fn delta(&mut self, delta: Delta) -> Result<(), ModelError> {
+        let thinks =
+            |thought: Option<&Value>| thought.is_some_and(|thought| !matches!(thought, Value::Null) && thought != "");
+        self.begun |= thinks(delta.reasoning.as_ref()) || thinks(delta.reasoning_content.as_ref());
+        if let Some(content) = delta.content.filter(|content| !content.is_empty()) {
+            self.begun = true;
+            let shown = self.think.push(&content);
+            self.show(shown);
+        }
+        for piece in delta.tool_calls {
+            self.begun = true;
+            self.call_piece(piece)?;
+        }
+        if self.shown_bytes > MOST_ANSWER_BYTES {
+            return Err(self.garbled("the answer is longer than 4 MiB"));
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, text: String) {
+        self.shown_bytes += text.len();
+        if !text.is_empty() {
+            self.ready.push_back(ChatDelta::Text(text));
+        }
+    }
+
+    /// Adds a piece to its call: by index, or where there is none, a new id begins a new call.
+    fn call_piece(&mut self, piece: CallPiece) -> Result<(), ModelError> {
+        let id = piece.id.filter(|id| !id.is_empty());
+        let index = piece.index.unwrap_or_else(|| match (&id, self.calls.last()) {
+            (Some(id), Some((last, call))) if call.id != *id => last + 1,
+            (_, last) => last.map_or(0, |(index, _)| *index),
+        });
+        let at = match self.calls.iter().position(|(known, _)| *known == index) {
+            Some(at) => at,
+            None if self.calls.len() == MOST_CALLS => return Err(self.garbled("more than 64 tool calls")),
+            None => {
+                let call = ModelToolCall { id: String::new(), name: String::new(), arguments: String::new() };
+                self.calls.push((index, call));
+                self.calls.len() - 1
+            }
+        };
+        let call = &mut self.calls[at].1;
+        if call.id.is_empty() {
+            call.id = id.unwrap_or_default();
+        }
+        if call.name.is_empty() {
+            call.name = piece.function.name.unwrap_or_default();
+        }
+        let arguments = match piece.function.arguments {
+            Some(Value::String(text)) => text,
+            Some(Value::Null) | None => String::new(),
+            Some(object) => object.to_string(),
+        };
+        self.shown_bytes += arguments.len();
+        self.calls[at].1.arguments.push_str(&arguments);
+        Ok(())
+    }
+
+    fn server_error(&self, error: &Value) -> ModelError {
+        let error = ServerError::from_value(error).into_model_error(&self.backend);
+        if !self.begun {
+            return error;
+        }
+        let reason = format!("the server reported an error: {error}");
+        ModelError::BrokenOff { backend: self.backend.clone(), reason }
+    }
+
+    fn garbled(&self, reason: &str) -> ModelError {
+        ModelError::Garbled { backend: self.backend.clone(), reason: reason.to_owned() }
+    }
+
+    /// The output's tokens where the server counts none: about four bytes each.
+    fn estimated(&self) -> Usage {
+        Usage { input_tokens: 0, output_tokens: u32::try_from(self.shown_bytes.div_ceil(4)).unwrap_or(u32::MAX) }
+    }
+}
+
+/// A call that has an id; a server that gives none gets one from the call's place.
+fn named(at: usize, mut call: ModelToolCall) -> ModelToolCall {
+    if call.id.is_empty() {
+        call.id = format!("call_{at}");
+    }
+    call
+}
+
+/// OpenAI's reasons, and Anthropic's as gateways pass them on.
+fn finish_reason(word: &str) -> FinishReason {
+    match word {
+        "length" | "max_tokens" | "model_length" => FinishReason::Length,
+        "tool_calls" | "function_call" | "tool_use" => FinishReason::ToolCalls,
+        "content_filter" | "refusal" | "safety" => FinishReason::ContentFilter,
+        "error" => FinishReason::Error,
+        "cancelled" | "abort" | "cancel" => FinishReason::Cancelled,
+        _ => FinishReason::Stop,
+    }
+}

@@ -1,0 +1,273 @@
+//! What becomes of a request when the server, or the line to it, fails.
+
+use crate::support::{Act, Scripted, answer, request, settings, stream_of};
+use domain::model::{ChatDelta, ChatRequest, EmbedPurpose, ModelError, ModelTier};
+use domain::ports::{ChatModel, Embedder};
+use domain::role::Classification;
+use futures::{StreamExt, TryStreamExt};
+use model_client::config::{EmbedSource, ModelSettings};
+use model_client::openai::{OpenAiChat, OpenAiEmbedder};
+use model_client::router;
+use secrecy::SecretString;
+use std::time::{Duration, Instant};
+
+const WORD: &str = r#"{"model":"m1","choices":[{"delta":{"content":"Close "}}]}"#;
+const STOP: &str = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+const VECTOR: &str = r#"{"data":[{"index":0,"embedding":[3.0,4.0]}]}"#;
+
+fn whole() -> Act {
+    Act::Send(stream_of(&[WORD, STOP, "[DONE]"]), 4096)
+}
+
+fn failing(head: &str) -> Act {
+    Act::Send(answer(head, "application/json", b"{}"), 4096)
+}
+
+fn vectors(body: &str) -> Act {
+    Act::Send(answer("200 OK", "application/json", body.as_bytes()), 4096)
+}
+
+fn chat(server: &Scripted) -> OpenAiChat {
+    OpenAiChat::new(&server.settings()).expect("settings of use")
+}
+
+/// The words that came, and how it ended.
+async fn run(server: &Scripted) -> (String, Result<(), ModelError>) {
+    let mut words = String::new();
+    let mut stream = match chat(server).stream(request()).await {
+        Ok(stream) => stream,
+        Err(error) => return (words, Err(error)),
+    };
+    while let Some(delta) = stream.deltas.next().await {
+        match delta {
+            Ok(ChatDelta::Text(text)) => words.push_str(&text),
+            Ok(_) => {}
+            Err(error) => return (words, Err(error)),
+        }
+    }
+    (words, Ok(()))
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_unavailable() {
+    let server = Scripted::start(vec![whole()]).await;
+    let nobody = settings(server.url.clone());
+    drop(server);
+    let error = OpenAiChat::new(&nobody).unwrap().stream(request()).await.err();
+    assert!(matches!(error, Some(ModelError::Unavailable { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_broken_or_at_its_limit_is_tried_once_more() {
+    for head in ["500 Internal Server Error", "503 Service Unavailable", "429 Too Many Requests\nretry-after: 0"] {
+        let server = Scripted::start(vec![failing(head), whole()]).await;
+        assert_eq!(run(&server).await, ("Close ".to_owned(), Ok(())), "{head}");
+        let server = Scripted::start(vec![failing(head)]).await;
+        assert!(matches!(run(&server).await.1, Err(ModelError::Unavailable { .. })), "{head}");
+        assert_eq!(server.count(), 2, "once more and not oftener: {head}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_long_pause_is_not_tried_again() {
+    let server = Scripted::start(vec![failing("429 Too Many Requests\nretry-after: 20"), whole()]).await;
+    let (_, ended) = run(&server).await;
+    let pause = Some(Duration::from_secs(20));
+    assert!(matches!(&ended, Err(ModelError::Unavailable { retry_after, .. }) if *retry_after == pause), "{ended:?}");
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_request_is_not_tried_again_and_its_sentence_stays_here() {
+    let body = br#"{"error":{"message":"bad prompt: the code of the safe is 4711","type":"invalid_request_error"}}"#;
+    let server = Scripted::start(vec![Act::Send(answer("400 Bad Request", "application/json", body), 4096)]).await;
+    let (_, ended) = run(&server).await;
+    let error = ended.unwrap_err();
+    assert!(matches!(error, ModelError::Refused { .. }));
+    assert!(!error.to_string().contains("4711"), "{error}");
+    assert!(error.to_string().contains("invalid_request_error"), "{error}");
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_sends_nothing_times_out_before_the_first_word() {
+    let silent = Act::SendAndHang(Vec::new());
+    let only_headers = Act::SendAndHang(answer("200 OK", "text/event-stream", b""));
+    let only_a_role = Act::SendAndHang(stream_of(&[r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#]));
+    for act in [silent, only_headers, only_a_role] {
+        let server = Scripted::start(vec![act]).await;
+        let started = Instant::now();
+        let error = chat(&server).stream(request()).await.err();
+        assert!(matches!(error, Some(ModelError::Timeout { .. })), "{error:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "the limit is 0.9 s");
+        assert_eq!(server.count(), 1, "what may be working on it is not asked twice");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_times_out_between_words() {
+    let server = Scripted::start(vec![Act::SendAndHang(stream_of(&[WORD]))]).await;
+    let (words, ended) = run(&server).await;
+    assert_eq!(words, "Close ");
+    assert!(matches!(ended, Err(ModelError::Timeout { .. })), "{ended:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_keeps_its_words_and_is_not_asked_for_again() {
+    let chunked = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\ndata: {WORD}\n\n\r\n40\r\ndata: {{\"cho",
+        WORD.len() + 8
+    );
+    for act in [Act::Send(chunked.into_bytes(), 4096), Act::Send(stream_of(&[WORD]), 4096)] {
+        let server = Scripted::start(vec![act, whole()]).await;
+        let (words, ended) = run(&server).await;
+        assert_eq!(words, "Close ");
+        assert!(matches!(ended, Err(ModelError::BrokenOff { .. })), "{ended:?}");
+        assert_eq!(server.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_garbled() {
+    let not_json = stream_of(&["{model: m1}"]);
+    let not_utf8 = answer("200 OK", "text/event-stream", b"data: \xff\xfe\n\n");
+    let a_page = answer("200 OK", "text/html", b"<html>Sign in</html>");
+    for bytes in [not_json, not_utf8, a_page] {
+        let server = Scripted::start(vec![Act::Send(bytes, 4096)]).await;
+        let (words, ended) = run(&server).await;
+        assert_eq!(words, "");
+        assert!(matches!(ended, Err(ModelError::Garbled { .. })), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn characters_split_over_packets_come_out_whole() {
+    let event = r#"{"choices":[{"delta":{"content":"95 °C – Überdruck 🔥"},"finish_reason":"stop"}]}"#;
+    let server = Scripted::start(vec![Act::Send(stream_of(&[event]), 1)]).await;
+    assert_eq!(run(&server).await, ("95 °C – Überdruck 🔥".to_owned(), Ok(())));
+}
+
+#[tokio::test]
+async fn a_server_that_never_ends_is_cut_off() {
+    let head = answer("200 OK", "text/event-stream", b"");
+    let endless_line = Act::Repeat([head.clone(), b"data: ".to_vec()].concat(), vec![b'a'; 1 << 16]);
+    let long = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", "a".repeat(1 << 16));
+    for act in [endless_line, Act::Repeat(head, long.into_bytes())] {
+        let server = Scripted::start(vec![act]).await;
+        let (words, ended) = run(&server).await;
+        assert!(words.len() <= 5 << 20, "{}", words.len());
+        assert!(matches!(ended, Err(ModelError::Garbled { .. })), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn more_requests_than_places_are_refused_soon_and_a_dropped_answer_frees_its_place() {
+    let server = Scripted::start(vec![Act::SendAndHang(stream_of(&[WORD]))]).await;
+    let chat = OpenAiChat::new(&ModelSettings { concurrency: 1, ..server.settings() }).unwrap();
+    let first = chat.stream(request()).await.expect("a place is free");
+    let second = chat.stream(request()).await.err();
+    assert!(matches!(second, Some(ModelError::Unavailable { retry_after: Some(_), .. })), "{second:?}");
+    drop(first);
+    assert!(chat.stream(request()).await.is_ok(), "the place is free again");
+}
+
+#[tokio::test]
+async fn the_request_has_the_alias_of_its_tier_the_key_and_the_limit() {
+    let server = Scripted::start(vec![whole()]).await;
+    let key = Some(SecretString::from("sk-plant"));
+    let settings = ModelSettings { api_key: key, heavy: "qwen-72b".to_owned(), ..server.settings() };
+    assert!(!format!("{settings:?}").contains("sk-plant"));
+    let heavy = ChatRequest { tier: ModelTier::Heavy, ..request() };
+    OpenAiChat::new(&settings).unwrap().stream(heavy).await.unwrap();
+    let sent = server.requests.lock().unwrap()[0].clone();
+    let (head, body) = sent.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /v1/chat/completions "), "{head}");
+    assert!(head.to_lowercase().contains("authorization: bearer sk-plant"), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!((&body["model"], &body["max_tokens"]), (&"qwen-72b".into(), &256.into()));
+    assert_eq!(body["stream_options"]["include_usage"], true);
+    assert_eq!(body["messages"][1]["content"], "Which valve?");
+}
+
+#[tokio::test]
+async fn a_server_that_wants_the_newer_limit_gets_it_now_and_from_then_on() {
+    let refusal =
+        br#"{"error":{"message":"Unsupported parameter","param":"max_tokens","code":"unsupported_parameter"}}"#;
+    let refusing = Act::Send(answer("400 Bad Request", "application/json", refusal), 4096);
+    let server = Scripted::start(vec![refusing, whole()]).await;
+    let chat = chat(&server);
+    for _ in 0..2 {
+        assert!(chat.stream(request()).await.is_ok());
+    }
+    let sent = server.requests.lock().unwrap().clone();
+    assert_eq!(sent.len(), 3);
+    assert!(
+        sent[1..].iter().all(|body| body.contains("\"max_completion_tokens\":256") && !body.contains("\"max_tokens\""))
+    );
+}
+
+#[tokio::test]
+async fn content_above_the_server_s_classification_never_leaves() {
+    let server = Scripted::start(vec![whole()]).await;
+    let settings = ModelSettings { highest_classification: Classification::Internal, ..server.settings() };
+    let secret = ChatRequest { classification: Classification::Confidential, ..request() };
+    let error = OpenAiChat::new(&settings).unwrap().stream(secret).await.err();
+    assert!(matches!(error, Some(ModelError::NotConfigured { .. })), "{error:?}");
+    assert_eq!(server.count(), 0);
+}
+
+#[tokio::test]
+async fn a_server_without_embeddings_at_the_start_is_asked_again_with_the_first_text() {
+    let server = Scripted::start(vec![failing("404 Not Found"), vectors(VECTOR)]).await;
+    let embedder = router::embedder(&server.settings()).await.expect("the start goes on");
+    assert_eq!(embedder.model().dimension, 0);
+    let found = embedder.embed(EmbedPurpose::Query, vec!["seal".to_owned()]).await.unwrap();
+    assert_eq!(found, [[0.6, 0.8]]);
+    assert_eq!((embedder.model().name.as_str(), embedder.model().dimension), ("embed-2", 2));
+}
+
+#[tokio::test]
+async fn vectors_of_another_dimension_than_configured_or_first_seen_are_garbled() {
+    let three = r#"{"data":[{"index":0,"embedding":[1.0,0.0,0.0]}]}"#;
+    let server = Scripted::start(vec![vectors(VECTOR), vectors(three)]).await;
+    let embedder = OpenAiEmbedder::connect(&server.settings()).await.unwrap();
+    let error = embedder.embed(EmbedPurpose::Query, vec!["seal".to_owned()]).await.unwrap_err();
+    assert!(matches!(error, ModelError::Garbled { .. }), "{error}");
+    let mut settings = server.settings();
+    settings.embedding.dimension = Some(768);
+    let embedder = OpenAiEmbedder::connect(&settings).await.unwrap();
+    let error = embedder.embed(EmbedPurpose::Query, vec!["seal".to_owned()]).await.unwrap_err();
+    assert!(matches!(error, ModelError::Garbled { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn texts_go_out_in_batches_with_the_prefix_of_their_purpose_and_cut_at_the_limit() {
+    let server = Scripted::start(vec![vectors(VECTOR)]).await;
+    let mut settings = server.settings();
+    settings.embedding.dimension = Some(2);
+    settings.embedding.batch = 1;
+    settings.embedding.max_tokens = 40;
+    settings.embedding.query_prefix = "search_query: ".to_owned();
+    settings.embedding.document_prefix = "search_document: ".to_owned();
+    let embedder = OpenAiEmbedder::connect(&settings).await.unwrap();
+    let long = "valve ".repeat(100);
+    embedder.embed(EmbedPurpose::Document, vec!["seal".to_owned(), long]).await.unwrap();
+    embedder.embed(EmbedPurpose::Query, vec!["seal".to_owned()]).await.unwrap();
+    let sent = server.requests.lock().unwrap().clone();
+    assert_eq!(sent.len(), 3);
+    assert!(sent[0].contains(r#"["search_document: seal"]"#), "{}", sent[0]);
+    assert!(sent[1].matches("valve").count() < 20, "{}", sent[1]);
+    assert!(sent[2].contains(r#"["search_query: seal"]"#), "{}", sent[2]);
+}
+
+#[tokio::test]
+async fn without_a_server_the_extractive_answerer_serves_and_remote_embeddings_are_refused() {
+    let mut settings = ModelSettings::default();
+    let chat = router::chat_model(&settings).unwrap();
+    assert!(!chat.is_generative());
+    let stream = chat.stream(request()).await.unwrap();
+    assert_eq!(stream.served_by.model, "extractive");
+    assert!(stream.deltas.try_collect::<Vec<_>>().await.is_ok());
+    settings.embedding.source = Some(EmbedSource::Remote);
+    assert!(router::embedder(&settings).await.is_err());
+}

@@ -1,0 +1,151 @@
+//! A server that sends what a script says, byte by byte if it must.
+
+use domain::model::{ChatRequest, ModelTier, PromptMessage};
+use domain::role::Classification;
+use model_client::config::{ModelSettings, Timeouts};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use url::Url;
+
+/// What the server does with one request.
+#[derive(Clone)]
+pub enum Act {
+    /// Sends the bytes in pieces of the given size, then closes the connection.
+    Send(Vec<u8>, usize),
+    /// Sends the bytes, then nothing more, and keeps the connection.
+    SendAndHang(Vec<u8>),
+    /// Sends the bytes for ever.
+    Repeat(Vec<u8>, Vec<u8>),
+}
+
+/// A server on a port of its own; it ends with the value.
+pub struct Scripted {
+    /// Its address.
+    pub url: Url,
+    /// The bodies of the requests so far, with their heads.
+    pub requests: Arc<Mutex<Vec<String>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Scripted {
+    /// Answers the nth request with the nth act, and every later one with the last.
+    pub async fn start(acts: Vec<Act>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address")).parse().expect("a URL");
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let request = read_request(&mut socket).await;
+                let number = {
+                    let mut seen = seen.lock().expect("no panic");
+                    seen.push(request);
+                    seen.len()
+                };
+                let act = acts[(number - 1).min(acts.len() - 1)].clone();
+                open.spawn(play(socket, act));
+            }
+        });
+        Self { url, requests, _tasks: tasks }
+    }
+
+    /// How many requests came.
+    pub fn count(&self) -> usize {
+        self.requests.lock().expect("no panic").len()
+    }
+
+    /// Settings for it, with short limits.
+    pub fn settings(&self) -> ModelSettings {
+        settings(self.url.clone())
+    }
+}
+
+/// Settings for a server at `url`, with short limits.
+pub fn settings(url: Url) -> ModelSettings {
+    ModelSettings {
+        base_url: Some(url),
+        timeouts: Timeouts {
+            first_token: Duration::from_millis(900),
+            between_tokens: Duration::from_millis(200),
+            embed_query: Duration::from_millis(900),
+            ..Timeouts::default()
+        },
+        queue_wait: Duration::from_millis(50),
+        ..ModelSettings::default()
+    }
+}
+
+async fn read_request(socket: &mut TcpStream) -> String {
+    let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return text;
+            }
+        }
+        match socket.read(&mut buffer).await {
+            Ok(0) | Err(_) => return text,
+            Ok(read) => request.extend_from_slice(&buffer[..read]),
+        }
+    }
+}
+
+async fn play(mut socket: TcpStream, act: Act) {
+    let _ = socket.set_nodelay(true);
+    match act {
+        Act::Send(bytes, size) => {
+            for piece in bytes.chunks(size) {
+                if socket.write_all(piece).await.is_err() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        Act::SendAndHang(bytes) => {
+            let _ = socket.write_all(&bytes).await;
+            std::future::pending::<()>().await;
+        }
+        Act::Repeat(head, bytes) => {
+            let mut result = socket.write_all(&head).await;
+            while result.is_ok() {
+                result = socket.write_all(&bytes).await;
+            }
+        }
+    }
+}
+
+/// An answer of the given status line, header lines and body, to the end of the connection.
+pub fn answer(head: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+    let mut lines = head.lines();
+    let status = lines.next().unwrap_or("200 OK");
+    let more: String = lines.map(|line| format!("{line}\r\n")).collect();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\n{more}connection: close\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// A stream of the given events' data.
+pub fn stream_of(events: &[&str]) -> Vec<u8> {
+    let body: String = events.iter().map(|data| format!("data: {data}\n\n")).collect();
+    answer("200 OK", "text/event-stream; charset=utf-8", body.as_bytes())
+}
+
+/// A small request.
+pub fn request() -> ChatRequest {
+    ChatRequest {
+        tier: ModelTier::Fast,
+        messages: vec![PromptMessage::System("Answer.".to_owned()), PromptMessage::User("Which valve?".to_owned())],
+        tools: Vec::new(),
+        max_output_tokens: 256,
+        question: "Which valve?".to_owned(),
+        passages: Vec::new(),
+        classification: Classification::Internal,
+    }
+}

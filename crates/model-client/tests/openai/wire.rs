@@ -1,0 +1,136 @@
+//! Plays what each server really sends, as `testdata/wire` has it, and looks at what comes of it.
+
+use crate::support::{Act, Scripted, answer, request};
+use domain::model::{ChatDelta, EmbedPurpose, ModelError};
+use domain::ports::{ChatModel, Embedder};
+use futures::StreamExt;
+use model_client::openai::{OpenAiChat, OpenAiEmbedder};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Bytes in one piece: less than a line, and most characters of two bytes get cut somewhere.
+const PIECE: usize = 7;
+
+fn cases(extension: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/wire");
+    let folders = std::fs::read_dir(root).expect("the folder").flatten().filter(|entry| entry.path().is_dir());
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder.path()).expect("a folder").flatten());
+    let name = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let mut found: Vec<PathBuf> = files.map(|entry| entry.path()).collect();
+    found.retain(|path| name(path).ends_with(extension) && !name(path).ends_with(".want.json"));
+    found.sort();
+    found
+}
+
+async fn server_for(case: &Path, kind: &str) -> Scripted {
+    let body = std::fs::read(case).expect("the case");
+    let head = std::fs::read_to_string(case.with_extension("head")).unwrap_or_else(|_| "200 OK".to_owned());
+    Scripted::start(vec![Act::Send(answer(&head, kind, &body), PIECE)]).await
+}
+
+fn want(case: &Path) -> Value {
+    let text = std::fs::read_to_string(case.with_extension("want.json")).expect("what is wanted");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn kind_of(error: &ModelError) -> &'static str {
+    match error {
+        ModelError::Unavailable { .. } => "unavailable",
+        ModelError::Timeout { .. } => "timeout",
+        ModelError::BrokenOff { .. } => "broken_off",
+        ModelError::Garbled { .. } => "garbled",
+        ModelError::Refused { .. } => "refused",
+        ModelError::ContextTooLong { .. } => "context_too_long",
+        ModelError::NotConfigured { .. } => "not_configured",
+    }
+}
+
+fn note_error(got: &mut Value, error: &ModelError) {
+    got["error"] = json!(kind_of(error));
+    if let ModelError::Unavailable { retry_after: Some(pause), .. } = error {
+        got["retry_after_s"] = json!(pause.as_secs());
+    }
+}
+
+/// What comes of a chat, in the form of a `.want.json`.
+async fn chat(server: &Scripted) -> Value {
+    let chat = OpenAiChat::new(&server.settings()).expect("settings of use");
+    let mut got = json!({ "text": "", "tool_calls": [] });
+    let mut stream = match chat.stream(request()).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            note_error(&mut got, &error);
+            return got;
+        }
+    };
+    got["model"] = json!(stream.served_by.model);
+    got["fallback"] = json!(stream.served_by.fallback);
+    let mut text = String::new();
+    let mut calls = Vec::new();
+    while let Some(delta) = stream.deltas.next().await {
+        assert!(got.get("finish_reason").is_none() && got.get("error").is_none(), "nothing follows the end");
+        match delta {
+            Ok(ChatDelta::Text(piece)) => text.push_str(&piece),
+            Ok(ChatDelta::ToolCall(call)) => {
+                calls.push(json!({ "id": call.id, "name": call.name, "arguments": call.arguments }));
+            }
+            Ok(ChatDelta::Finished { reason, usage }) => {
+                got["finish_reason"] = json!(reason);
+                got["usage"] = json!([usage.input_tokens, usage.output_tokens]);
+            }
+            Err(error) => note_error(&mut got, &error),
+        }
+    }
+    got["text"] = json!(text);
+    got["tool_calls"] = json!(calls);
+    got
+}
+
+fn assert_has(case: &Path, got: &Value, want: &Value) {
+    for (name, wanted) in want.as_object().expect("an object") {
+        assert_eq!(got.get(name), Some(wanted), "{name} of {}: {got}", case.display());
+    }
+    assert_eq!(got.get("error").is_some(), want.get("error").is_some(), "{}: {got}", case.display());
+}
+
+#[tokio::test]
+async fn every_recorded_stream_becomes_the_answer_that_it_is() {
+    let cases = cases(".sse");
+    assert!(cases.len() > 15, "the cases are there");
+    for case in cases {
+        let server = server_for(&case, "text/event-stream").await;
+        assert_has(&case, &chat(&server).await, &want(&case));
+    }
+}
+
+#[tokio::test]
+async fn every_recorded_document_becomes_the_answer_or_error_that_it_is() {
+    for case in cases(".json").iter().filter(|case| !case.to_string_lossy().contains("embed-")) {
+        let server = server_for(case, "application/json").await;
+        assert_has(case, &chat(&server).await, &want(case));
+    }
+}
+
+#[tokio::test]
+async fn every_recorded_embedding_becomes_vectors_of_length_1_or_an_error() {
+    for case in cases(".json").iter().filter(|case| case.to_string_lossy().contains("embed-")) {
+        let server = server_for(case, "application/json").await;
+        let mut settings = server.settings();
+        settings.embedding.dimension = Some(3);
+        let embedder = OpenAiEmbedder::connect(&settings).await.expect("settings of use");
+        let texts = vec!["one".to_owned(), "two".to_owned()];
+        match (embedder.embed(EmbedPurpose::Document, texts).await, want(case)) {
+            (Ok(vectors), want) => {
+                let want: Vec<Vec<f32>> = serde_json::from_value(want["vectors"].clone()).expect("vectors are wanted");
+                let far = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-6;
+                assert_eq!(vectors.len(), want.len(), "{}", case.display());
+                assert!(
+                    !vectors.iter().flatten().zip(want.iter().flatten()).any(far),
+                    "{}: {vectors:?}",
+                    case.display()
+                );
+            }
+            (Err(error), want) => assert_eq!(want["error"], kind_of(&error), "{}: {error}", case.display()),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Takes documents in, asks a question of them through the tool gateway, and prints what the audit log kept of it.
+//!
+//! ```text
+//! cargo run -p tools --example ask_documents -- "When is the strainer cleaned?" FILE…
+//! ```
+//! Everything is in memory. Texts count as near each other where they share words; a real embedder is in
+//! `model_client`.
+
+#![expect(clippy::print_stdout, reason = "a command line program")]
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::audit::AuditFilter;
+use domain::authorized::{AuditReceipt, Authorized, Permit};
+use domain::command::{ListMemories, UploadForm};
+use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
+use domain::ids::{AuditId, RequestId, TenantId};
+use domain::model::{EmbedPurpose, EmbeddingModel, ModelError};
+use domain::page::PageRequest;
+use domain::ports::{AuditReader, Clock, Directory, Embedder, IdGen, JobQueue, NewTenant, Store};
+use domain::role::Role;
+use domain::scope::{Actor, TenantScope};
+use domain::tool::{ToolCall, ToolResult};
+use domain::upload::Upload;
+use domain::user::Identity;
+use futures::{FutureExt, StreamExt, stream};
+use serde_json::json;
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+use tools::gateway::{RecordedTools, ToolGateway};
+use tools::ingest::accept::Ingest;
+use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
+use tools::registry::Registry;
+use tools::retrieval::{HybridSearch, RetrievalParams};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// What the platform's `compose` puts together, in memory.
+struct Parts {
+    memory: MemoryStore,
+    ports: IngestPorts,
+    tracker: TaskTracker,
+}
+
+#[tokio::main]
+async fn main() -> Outcome {
+    let mut arguments = std::env::args().skip(1);
+    let question = arguments.next().ok_or("ask something, and name files")?;
+    let parts = parts();
+    let permit = sign_in(&parts).await?;
+    for path in arguments {
+        take_in(&parts, &permit, Path::new(&path)).await?;
+    }
+    ask(&parts, &permit, &question).await?;
+    show_audit(&parts, &permit).await
+}
+
+fn parts() -> Parts {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    let ids: Arc<dyn IdGen> = Arc::new(SequentialIds::default());
+    let memory = MemoryStore::new(Arc::clone(&clock));
+    let ports = IngestPorts {
+        store: Arc::new(memory.clone()),
+        blobs: Arc::new(MemoryBlobStore::new(Arc::clone(&ids))),
+        embedder: Arc::new(SharedWords),
+        clock,
+        ids,
+    };
+    Parts { memory, ports, tracker: TaskTracker::new() }
+}
+
+/// Plays the policy gate: a tenant, a user, and a permit.
+#[expect(clippy::disallowed_methods, reason = "the example plays the gate")]
+async fn sign_in(parts: &Parts) -> Result<Permit, Box<dyn Error>> {
+    let IngestPorts { store, clock, ids, .. } = &parts.ports;
+    let tenant = TenantId::from_uuid(ids.uuid());
+    parts.memory.create_tenant(NewTenant { id: tenant, name: "Plant".into(), slug: "plant".into() }).await?;
+    let scope = |actor| TenantScope::mint(tenant, actor, RequestId::from_uuid(ids.uuid()));
+    let identity = Identity {
+        issuer: "https://issuer.example".into(),
+        subject: "ada".into(),
+        email: None,
+        name: None,
+        role: Some(Role::User),
+    };
+    let mut tx = store.begin(&scope(Actor::System)).await?;
+    let user = tx.users().sign_in(ids.uuid().into(), &identity, clock.now()).await?;
+    let member = tx.users().membership(user.id).await?.ok_or("the user is not there")?;
+    tx.commit().await?;
+    let receipt = AuditReceipt::mint(AuditId::from_uuid(ids.uuid()), clock.now());
+    let command = ListMemories { page: PageRequest::default() };
+    Ok(Authorized::mint(scope(Actor::User(user.id)), member.standing(&[]), receipt, command).into_parts().0)
+}
+
+/// Uploads a file and works its job off, as API and worker do.
+async fn take_in(parts: &Parts, permit: &Permit, path: &Path) -> Outcome {
+    let filename = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let bytes = Bytes::from(std::fs::read(path)?);
+    let form = UploadForm {
+        filename: filename.clone(),
+        tags: vec![],
+        doc_type: None,
+        classification: None,
+        metadata: json!({}),
+    };
+    let upload = Upload { bytes: stream::iter([Ok(bytes)]).boxed(), form: async { Ok(form) }.boxed() };
+    let ingest = DocumentIngest::new(parts.ports.clone(), IngestSettings::default(), parts.tracker.clone());
+    ingest.accept(permit, upload).await?;
+    if let Some(job) = parts.memory.claim(Duration::from_secs(60)).await? {
+        println!("{filename}: {:?}", ingest.process(&job).await?);
+    }
+    Ok(())
+}
+
+async fn ask(parts: &Parts, permit: &Permit, question: &str) -> Outcome {
+    let IngestPorts { store, embedder, clock, ids, .. } = parts.ports.clone();
+    let search = HybridSearch::new(Arc::clone(&store), embedder, RetrievalParams::default());
+    let registry = Registry::builtin(&store, search)?;
+    let tools = RecordedTools::new(store, registry, clock, ids, parts.tracker.clone());
+    let arguments = json!({"query": question, "top_k": 3});
+    let call = ToolCall { call_id: "1".into(), name: "rag_search".into(), arguments };
+    let ToolResult::Retrieval(found) = tools.invoke(permit, call).await? else { return Err("no retrieval".into()) };
+    println!("\n{question}\nanswerable: {}", found.answerable);
+    for hit in found.hits {
+        let passage = hit.passage;
+        println!(
+            "{:.2}  {}, page {:?}, {:?}\n{}\n",
+            hit.score, passage.doc, passage.page, passage.section, passage.content
+        );
+    }
+    Ok(())
+}
+
+async fn show_audit(parts: &Parts, permit: &Permit) -> Outcome {
+    let rows = parts.memory.read(permit.scope(), &AuditFilter::default(), &PageRequest::default()).await?;
+    for row in rows.items.iter().rev() {
+        println!("{} {} {}", row.event_type, row.result_status.as_deref().unwrap_or("pending"), row.metadata);
+    }
+    Ok(())
+}
+
+/// Embeds by words: each has a place in the vector.
+struct SharedWords;
+
+#[async_trait]
+impl Embedder for SharedWords {
+    fn model(&self) -> EmbeddingModel {
+        EmbeddingModel { name: "shared words".into(), dimension: 256, max_tokens: 256 }
+    }
+
+    async fn embed(&self, _: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
+        Ok(texts.iter().map(|text| vector(text)).collect())
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        text.split_whitespace().count()
+    }
+}
+
+/// A vector of unit length.
+fn vector(text: &str) -> Vec<f32> {
+    let mut sum = vec![0.0_f32; 256];
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2) {
+        let place = word.to_lowercase().bytes().fold(7_usize, |hash, byte| hash.wrapping_mul(31) ^ usize::from(byte));
+        sum[place % 256] += 1.0;
+    }
+    let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt().max(1.0);
+    sum.iter().map(|x| x / length).collect()
+}

@@ -1,0 +1,419 @@
+//! The tool gateway: who may call what, and what each call leaves in the audit log.
+
+use super::support::Plant;
+use async_trait::async_trait;
+use domain::audit::AuditRecord;
+use domain::authorized::Permit;
+use domain::ports::{Directory, MockStore, Store, StoreError, TenantPatch};
+use domain::role::{Classification, Resource, Role};
+use domain::scope::Actor;
+use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
+use domain::user::UserPatch;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+use tools::error::ToolError;
+use tools::gateway::{RecordedTools, ToolGateway};
+use tools::registry::{Registry, RegistryError};
+use tools::tool::{CallScope, Tool};
+
+fn gateway(plant: &Plant, store: Arc<dyn Store>, registry: Registry) -> RecordedTools {
+    RecordedTools::new(
+        store,
+        registry,
+        Arc::clone(&plant.clock) as _,
+        Arc::clone(&plant.ids) as _,
+        plant.tracker.clone(),
+    )
+}
+
+fn builtin(plant: &Plant) -> RecordedTools {
+    let store: Arc<dyn Store> = Arc::new(plant.store.clone());
+    let registry = Registry::builtin(&store, plant.search()).expect("a registry");
+    gateway(plant, store, registry)
+}
+
+fn with(plant: &Plant, tool: Probe) -> RecordedTools {
+    let mut registry = Registry::default();
+    registry.register(tool).expect("a tool");
+    gateway(plant, Arc::new(plant.store.clone()), registry)
+}
+
+fn call(name: &str, arguments: Value) -> ToolCall {
+    ToolCall { call_id: "call-1".into(), name: name.into(), arguments }
+}
+
+/// Intent and outcome of the only call there was.
+async fn pair(plant: &Plant) -> (AuditRecord, AuditRecord) {
+    let rows = plant.audit().await;
+    let [intent, outcome] = rows.as_slice() else { panic!("{} rows: {rows:?}", rows.len()) };
+    assert_eq!(intent.event_type, "tool.invocation");
+    assert_eq!(outcome.event_type, "tool.invocation");
+    assert_eq!(intent.result_status.as_deref().unwrap_or("pending"), "pending");
+    assert_eq!(outcome.correlation_id, intent.id.as_uuid());
+    (intent.clone(), outcome.clone())
+}
+
+/// The only row, which must be a refusal.
+async fn refusal(plant: &Plant) -> AuditRecord {
+    let rows = plant.audit().await;
+    let [refusal] = rows.as_slice() else { panic!("{} rows: {rows:?}", rows.len()) };
+    assert_eq!(refusal.event_type, "policy.denied");
+    assert_eq!(refusal.result_status.as_deref(), Some("denied"));
+    refusal.clone()
+}
+
+/// What a probe does when it is called.
+#[derive(Clone, Copy)]
+enum Does {
+    Answer,
+    Fail,
+    Panic,
+    Hang,
+}
+
+/// A tool that shows whether it ran and whether it was dropped.
+struct Probe {
+    does: Does,
+    min_role: Role,
+    ran: Arc<AtomicBool>,
+    started: Arc<Notify>,
+}
+
+impl Probe {
+    fn new(does: Does) -> Self {
+        Self { does, min_role: Role::Viewer, ran: Arc::default(), started: Arc::default() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[async_trait]
+impl Tool for Probe {
+    type Arguments = Nothing;
+
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: ToolName::MemoryRead,
+            description: "A probe.",
+            min_role: self.min_role,
+            writes: false,
+            parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        }
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::Memories
+    }
+
+    async fn run(&self, _: CallScope, _: Nothing) -> Result<ToolResult, ToolError> {
+        self.ran.store(true, Ordering::Relaxed);
+        self.started.notify_one();
+        match self.does {
+            Does::Answer => Ok(ToolResult::Memories(vec![])),
+            Does::Fail => Err(ToolError::NotFound),
+            Does::Panic => panic!("a defect"),
+            Does::Hang => pending().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_search_leaves_intent_and_outcome_that_name_documents_and_hold_no_text() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::Viewer).await;
+    let document =
+        plant.document(&permit, "manual.pdf", Classification::Internal, &["Tighten the casing bolts."]).await;
+    let result = builtin(&plant)
+        .invoke(&permit, call("rag_search", json!({"query": "casing bolts", "top_k": 3})))
+        .await
+        .expect("a result");
+    let ToolResult::Retrieval(found) = result else { panic!("no retrieval") };
+    assert_eq!(found.hits.len(), 1);
+
+    let (intent, outcome) = pair(&plant).await;
+    assert_eq!(intent.user_id, permit.scope().user());
+    assert_eq!(intent.metadata["parent"], permit.receipt().intent().to_string());
+    assert_eq!(outcome.result_status.as_deref(), Some("success"));
+    assert_eq!(outcome.resource_type.as_deref(), Some("search"));
+    assert_eq!(outcome.tools_used, ["rag_search"]);
+    assert_eq!(outcome.metadata["documents"], json!([document.id]));
+    assert_eq!(outcome.metadata["hits"], 1);
+    for row in [&intent, &outcome] {
+        let text = format!("{row:?}").to_lowercase();
+        assert!(!text.contains("casing") && !text.contains("manual"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn reading_a_document_names_it_in_the_log_and_continues_where_it_stopped() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::Viewer).await;
+    let texts: Vec<String> = (0..25).map(|n| format!("passage {n}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let document = plant.document(&permit, "long.pdf", Classification::Internal, &texts).await;
+    let tools = builtin(&plant);
+    let mut read = Vec::new();
+    for (from, more) in [(0, true), (20, false)] {
+        let arguments = json!({"document_id": document.id, "from": from});
+        let result = tools.invoke(&permit, call("document_read", arguments)).await.expect("text");
+        let ToolResult::Text { passages, truncated, .. } = result else { panic!("no text") };
+        assert_eq!(truncated, more);
+        read.extend(passages.into_iter().map(|passage| passage.content));
+    }
+    assert_eq!(read, texts);
+    assert!(plant.audit().await.iter().all(|row| row.resource_id == Some(document.id.as_uuid())));
+}
+
+#[tokio::test]
+async fn a_document_above_the_clearance_is_not_there_for_any_tool() {
+    let plant = Plant::new().await;
+    let admin = plant.permit(Role::Admin).await;
+    let viewer = plant.permit(Role::Viewer).await;
+    let document = plant.document(&admin, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
+    let tools = builtin(&plant);
+    let read = || call("document_read", json!({"document_id": document.id}));
+    assert!(tools.invoke(&admin, read()).await.is_ok(), "it is there for those who may see it");
+    assert!(matches!(tools.invoke(&viewer, read()).await, Err(ToolError::NotFound)));
+    let listed = tools.invoke(&viewer, call("document_list", json!({}))).await;
+    assert_eq!(listed.expect("a list"), ToolResult::Documents(vec![]));
+    let found = tools.invoke(&viewer, call("rag_search", json!({"query": "bypass key"}))).await;
+    assert!(matches!(found, Ok(ToolResult::Retrieval(found)) if found.hits.is_empty() && !found.answerable));
+}
+
+#[tokio::test]
+async fn a_role_lowered_since_the_permit_lowers_what_the_tools_show() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::Admin).await;
+    let document = plant.document(&permit, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
+    let tools = builtin(&plant);
+    let read = || call("document_read", json!({"document_id": document.id}));
+    assert!(tools.invoke(&permit, read()).await.is_ok());
+    change(&plant, &permit, UserPatch { role: Some(Role::Viewer), is_active: None }).await;
+    assert!(matches!(tools.invoke(&permit, read()).await, Err(ToolError::NotFound)));
+}
+
+async fn change(plant: &Plant, permit: &Permit, patch: UserPatch) {
+    let mut tx = plant.store.begin(&plant.scope(Actor::System)).await.expect("a transaction");
+    tx.users().update(permit.scope().user().expect("a user"), patch).await.expect("a change");
+    tx.commit().await.expect("a commit");
+}
+
+#[tokio::test]
+async fn a_user_switched_off_since_the_permit_calls_nothing() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::Admin).await;
+    change(&plant, &permit, UserPatch { role: None, is_active: Some(false) }).await;
+    let probe = Probe::new(Does::Answer);
+    let ran = Arc::clone(&probe.ran);
+    let refused = with(&plant, probe).invoke(&permit, call("memory_read", json!({}))).await;
+    assert!(matches!(refused, Err(ToolError::Denied { reason: "user_disabled" })));
+    assert!(!ran.load(Ordering::Relaxed));
+    assert_eq!(refusal(&plant).await.metadata["reason"], "user_disabled");
+}
+
+#[tokio::test]
+async fn a_tenant_switched_off_since_the_permit_calls_nothing() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::Admin).await;
+    let off = TenantPatch { name: None, is_active: Some(false) };
+    plant.store.update_tenant(plant.tenant, off).await.expect("a change");
+    let refused = builtin(&plant).invoke(&permit, call("memory_read", json!({}))).await;
+    assert!(matches!(refused, Err(ToolError::Denied { reason: "tenant_suspended" })));
+    refusal(&plant).await;
+}
+
+#[tokio::test]
+async fn a_role_below_the_manifests_is_not_offered_the_tool_and_may_not_call_it() {
+    let plant = Plant::new().await;
+    let (viewer, admin) = (plant.permit(Role::Viewer).await, plant.permit(Role::Admin).await);
+    let probe = Probe { min_role: Role::Admin, ..Probe::new(Does::Answer) };
+    let ran = Arc::clone(&probe.ran);
+    let tools = with(&plant, probe);
+    assert_eq!(tools.manifest(Role::User), vec![]);
+    let refused = tools.invoke(&viewer, call("memory_read", json!({}))).await;
+    assert!(matches!(refused, Err(ToolError::Denied { reason: "role" })));
+    assert!(!ran.load(Ordering::Relaxed));
+    refusal(&plant).await;
+    assert!(tools.invoke(&admin, call("memory_read", json!({}))).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_unknown_tool_is_refused_and_its_name_cannot_break_the_log() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::Admin).await;
+    let name = format!("open_valve\n{}", "x".repeat(500));
+    let refused = builtin(&plant).invoke(&permit, call(&name, json!({}))).await;
+    assert!(matches!(refused, Err(ToolError::Unknown)));
+    let recorded = refusal(&plant).await.metadata["tool"].as_str().expect("a name").to_owned();
+    assert!(recorded.starts_with("open_valve_x") && recorded.len() == 64, "{recorded}");
+}
+
+#[tokio::test]
+async fn tenant_and_user_are_refused_as_arguments_and_so_is_any_other_unknown_one() {
+    for argument in ["tenant_id", "user_id", "clearance", "anything"] {
+        for (tool, mut arguments) in [
+            ("rag_search", json!({"query": "pump"})),
+            ("document_read", json!({"document_id": uuid::Uuid::nil()})),
+            ("document_list", json!({})),
+            ("memory_read", json!({})),
+        ] {
+            let plant = Plant::new().await;
+            let permit = plant.permit(Role::Admin).await;
+            arguments[argument] = json!("x");
+            let refused = builtin(&plant).invoke(&permit, call(tool, arguments)).await;
+            assert!(matches!(refused, Err(ToolError::Arguments { .. })), "{tool} {argument}");
+            let (_, outcome) = pair(&plant).await;
+            assert_eq!(outcome.result_status.as_deref(), Some("error"));
+            assert_eq!(outcome.metadata["reason"], "invalid_arguments");
+        }
+    }
+}
+
+#[tokio::test]
+async fn arguments_out_of_bounds_are_refused() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    let tools = builtin(&plant);
+    for (tool, arguments) in [
+        ("rag_search", json!({"query": "  "})),
+        ("rag_search", json!({"query": "x".repeat(2001)})),
+        ("rag_search", json!({"query": "pump", "top_k": 0})),
+        ("rag_search", json!({"query": "pump", "top_k": 51})),
+        ("rag_search", json!({"query": "pump", "document_ids": ["x"]})),
+        ("document_list", json!({"limit": 201})),
+        ("document_read", json!({})),
+        ("memory_read", json!([])),
+        ("memory_read", json!("text")),
+    ] {
+        let shown = arguments.to_string();
+        let refused = tools.invoke(&permit, call(tool, arguments)).await;
+        assert!(matches!(refused, Err(ToolError::Arguments { .. })), "{tool} {shown:.60}");
+    }
+    assert!(tools.invoke(&permit, call("memory_read", Value::Null)).await.is_ok(), "no arguments are none");
+}
+
+#[tokio::test]
+async fn a_tool_that_fails_or_panics_leaves_one_outcome() {
+    for (does, status, reason) in [(Does::Fail, "denied", "not_found"), (Does::Panic, "error", "panicked")] {
+        let plant = Plant::new().await;
+        let permit = plant.permit(Role::User).await;
+        let failed = with(&plant, Probe::new(does)).invoke(&permit, call("memory_read", json!({}))).await;
+        assert!(failed.is_err());
+        let (_, outcome) = pair(&plant).await;
+        assert_eq!(outcome.result_status.as_deref(), Some(status));
+        assert_eq!(outcome.metadata["reason"], reason);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_hangs_is_stopped_at_its_limit() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    let failed = with(&plant, Probe::new(Does::Hang)).invoke(&permit, call("memory_read", json!({}))).await;
+    assert!(matches!(failed, Err(ToolError::TimedOut { .. })));
+    assert_eq!(pair(&plant).await.1.metadata["reason"], "timeout");
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_stops_the_tool_and_the_outcome_says_so() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    let probe = Probe::new(Does::Hang);
+    let started = Arc::clone(&probe.started);
+    let tools = with(&plant, probe);
+    {
+        let invocation = tools.invoke(&permit, call("memory_read", json!({})));
+        tokio::select! {
+            _ = invocation => panic!("it hangs"),
+            () = started.notified() => {}
+        }
+    }
+    plant.settle().await;
+    let (_, outcome) = pair(&plant).await;
+    assert_eq!(outcome.result_status.as_deref(), Some("cancelled"));
+}
+
+#[tokio::test]
+async fn a_permit_without_a_user_calls_nothing() {
+    let plant = Plant::new().await;
+    let user = plant.permit(Role::Admin).await;
+    let mut tx = plant.store.begin(user.scope()).await.expect("a transaction");
+    let membership = tx.users().membership(user.scope().user().expect("a user")).await.expect("an answer");
+    let worker = plant.grant(Actor::Worker, &membership.expect("a member"));
+    let refused = builtin(&plant).invoke(&worker, call("memory_read", json!({}))).await;
+    assert!(matches!(refused, Err(ToolError::Denied { reason: "no_user" })));
+    refusal(&plant).await;
+}
+
+#[tokio::test]
+async fn where_the_intent_cannot_be_recorded_nothing_runs() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::Admin).await;
+    let mut store = MockStore::new();
+    store.expect_begin().returning(|_| Err(StoreError::Unavailable { doing: "connecting", source: "refused".into() }));
+    let probe = Probe::new(Does::Answer);
+    let ran = Arc::clone(&probe.ran);
+    let mut registry = Registry::default();
+    registry.register(probe).expect("a tool");
+    let failed = gateway(&plant, Arc::new(store), registry).invoke(&permit, call("memory_read", json!({}))).await;
+    assert!(matches!(failed, Err(ToolError::Audit(_))));
+    assert!(!ran.load(Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn the_manifest_holds_four_reading_tools_for_every_role() {
+    let plant = Plant::new().await;
+    let manifest = builtin(&plant).manifest(Role::Viewer);
+    let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();
+    assert_eq!(names, ["rag_search", "document_read", "document_list", "memory_read"]);
+    assert!(manifest.iter().all(|spec| !spec.writes && spec.parameters["additionalProperties"] == json!(false)));
+}
+
+/// A tool as somebody might add it, with one thing wrong.
+struct Wrong {
+    writes: bool,
+    parameters: Value,
+}
+
+#[async_trait]
+impl Tool for Wrong {
+    type Arguments = Nothing;
+
+    fn spec(&self) -> ToolSpec {
+        ToolSpec { writes: self.writes, parameters: self.parameters.clone(), ..Probe::new(Does::Answer).spec() }
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::Documents
+    }
+
+    async fn run(&self, _: CallScope, _: Nothing) -> Result<ToolResult, ToolError> {
+        Err(ToolError::NotFound)
+    }
+}
+
+#[test]
+fn a_fifth_tool_is_one_more_registration_unless_it_breaks_a_rule() {
+    let name = ToolName::MemoryRead;
+    let closed = json!({"type": "object", "properties": {}, "additionalProperties": false});
+    let mut registry = Registry::default();
+    let refused = registry.register(Wrong { writes: true, parameters: closed.clone() });
+    assert_eq!(refused, Err(RegistryError::Writes { name }));
+    let refused = registry.register(Wrong { writes: false, parameters: json!({"type": "object", "properties": {}}) });
+    assert_eq!(refused, Err(RegistryError::OpenSchema { name }));
+    let mut with_tenant = closed.clone();
+    with_tenant["properties"]["tenant_id"] = json!({"type": "string"});
+    let refused = registry.register(Wrong { writes: false, parameters: with_tenant });
+    assert_eq!(refused, Err(RegistryError::ReservedArgument { name, argument: "tenant_id" }));
+    assert_eq!(registry.manifest(Role::Admin), vec![]);
+    assert_eq!(registry.register(Wrong { writes: false, parameters: closed.clone() }), Ok(()));
+    assert_eq!(registry.manifest(Role::Viewer).len(), 1);
+    let refused = registry.register(Wrong { writes: false, parameters: closed });
+    assert_eq!(refused, Err(RegistryError::Twice { name }));
+}

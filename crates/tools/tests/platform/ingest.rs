@@ -1,0 +1,273 @@
+//! Uploads and ingestion jobs, from the first byte to searchable passages.
+
+use super::support::{Plant, form, upload, with_form};
+use bytes::Bytes;
+use chrono::TimeDelta;
+use domain::audit::AuditRecord;
+use domain::document::{Document, DocumentStatus, FailureCode};
+use domain::ports::{BlobError, JobQueue, LeasedJob, Store};
+use domain::role::{Classification, Role};
+use domain::search::{SearchFilters, SearchScope};
+use domain::text::Label;
+use domain::upload::{Accepted, FieldError, Upload};
+use futures::future::{FutureExt, pending};
+use futures::stream::{self, StreamExt};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tools::error::IngestError;
+use tools::ingest::IngestSettings;
+use tools::ingest::accept::{Ingest, JobEnd};
+
+const NOTES: &[u8] = b"# Strainer\n\nClean the suction strainer when its differential pressure exceeds 0.25 bar.\n";
+
+async fn accepted(plant: &Plant, name: &str, bytes: &[u8]) -> Document {
+    let permit = plant.permit(Role::User).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    match ingest.accept(&permit, upload(name, bytes)).await.expect("accepted") {
+        Accepted::New(document) => document,
+        Accepted::Known(_) => panic!("it is new"),
+    }
+}
+
+async fn refused(plant: &Plant, upload: Upload) -> IngestError {
+    let permit = plant.permit(Role::User).await;
+    let refused = plant.ingest(IngestSettings::default()).accept(&permit, upload).await.expect_err("refused");
+    plant.settle().await;
+    assert_eq!(plant.blobs.count(), 0, "nothing is kept");
+    assert_eq!(plant.try_claim().await, None, "nothing is queued");
+    refused
+}
+
+/// Status and metadata of the job's outcomes; checks that each intent has one.
+async fn outcomes(plant: &Plant) -> Vec<AuditRecord> {
+    let rows = plant.audit().await;
+    let (intents, outcomes): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| row.id.as_uuid() == row.correlation_id);
+    assert_eq!(intents.len(), outcomes.len());
+    assert!(outcomes.iter().all(|row| row.event_type == "doc.ingestion" && row.user_id.is_none()));
+    outcomes
+}
+
+#[tokio::test]
+async fn an_upload_is_stored_queued_and_pending() {
+    let plant = Plant::new().await;
+    let document = accepted(&plant, "suction_strainer.md", NOTES).await;
+    assert_eq!(document.status, DocumentStatus::Pending);
+    assert_eq!((document.title.as_str(), document.mime_type.as_str()), ("suction strainer", "text/markdown"));
+    assert_eq!(document.classification, Classification::Internal);
+    assert_eq!(document.file_size_bytes, NOTES.len() as i64);
+    assert_eq!(plant.blobs.count(), 1);
+    assert_eq!(plant.claim().await.document, document.id);
+}
+
+#[tokio::test]
+async fn a_job_makes_the_document_searchable_and_leaves_intent_and_outcome() {
+    let plant = Plant::new().await;
+    let document = accepted(&plant, "suction_strainer.md", NOTES).await;
+    let job = plant.claim().await;
+    let ended = plant.ingest(IngestSettings::default()).process(&job).await;
+    assert_eq!(ended.expect("processed"), JobEnd::Ready);
+    let ready = plant.read(document.id).await.expect("the document");
+    assert_eq!((ready.status, ready.title.as_str(), ready.chunk_count), (DocumentStatus::Ready, "Strainer", 1));
+    let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
+    let found =
+        plant.search().search(&job.scope, "When do I clean the suction strainer?", &within, 5).await.expect("hits");
+    assert!(found.answerable);
+    assert_eq!(found.hits[0].passage.document_id, document.id);
+    let outcomes = outcomes(&plant).await;
+    assert_eq!(outcomes[0].result_status.as_deref(), Some("success"));
+    assert_eq!(outcomes[0].resource_id, Some(document.id.as_uuid()));
+    assert!(!format!("{outcomes:?}").contains("trainer"), "no title and no text");
+    plant.clock.advance(TimeDelta::hours(1));
+    assert_eq!(plant.try_claim().await, None, "the job is done");
+}
+
+#[tokio::test]
+async fn content_of_no_known_type_is_refused_before_it_is_read_or_stored() {
+    let plant = Plant::new().await;
+    let polled = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&polled);
+    let head = [b"MZ\x90\0".as_slice(), &[0; 70_000]].concat();
+    let rest = stream::once(async move {
+        seen.store(true, Ordering::Relaxed);
+        Ok(Bytes::from_static(b"more"))
+    });
+    let bytes = stream::iter([Ok(Bytes::from(head))]).chain(rest).boxed();
+    let upload = Upload { bytes, form: async { Ok(form("manual.pdf")) }.boxed() };
+    assert!(matches!(refused(&plant, upload).await, IngestError::UnsupportedType));
+    assert!(!polled.load(Ordering::Relaxed), "the rest was not read");
+}
+
+#[tokio::test]
+async fn an_empty_file_is_pointed_at_and_a_missing_one_is_what_the_form_says() {
+    let plant = Plant::new().await;
+    let error = refused(&plant, upload("empty.pdf", b"")).await;
+    assert!(matches!(error, IngestError::Form(field) if field.pointer == "/file" && field.detail.contains("empty")));
+    let missing = FieldError { pointer: "/file".into(), detail: "is missing".into() };
+    let error = refused(&plant, with_form(b"", Err(missing.clone()))).await;
+    assert!(matches!(error, IngestError::Form(field) if field == missing));
+}
+
+#[tokio::test]
+async fn a_form_that_is_not_valid_leaves_nothing_of_the_file() {
+    let plant = Plant::new().await;
+    let wrong = FieldError { pointer: "/tags/0".into(), detail: "must not be empty".into() };
+    let error = refused(&plant, with_form(NOTES, Err(wrong.clone()))).await;
+    assert!(matches!(error, IngestError::Form(field) if field == wrong));
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_before_the_form_leaves_nothing_of_the_file() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    let bytes = stream::iter([Ok(Bytes::from_static(NOTES))]).boxed();
+    let upload = Upload { bytes, form: pending().boxed() };
+    assert!(ingest.accept(&permit, upload).now_or_never().is_none(), "it waits for the form");
+    plant.settle().await;
+    assert_eq!(plant.blobs.count(), 0);
+}
+
+#[tokio::test]
+async fn a_file_above_the_limit_or_broken_off_leaves_nothing() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    let ingest = plant.ingest(IngestSettings { max_upload_bytes: 80_000, ..IngestSettings::default() });
+    let error = ingest.accept(&permit, upload("long.txt", &b"word ".repeat(20_000))).await.expect_err("too large");
+    assert!(matches!(error, IngestError::Blob(BlobError::TooLarge { limit: 80_000 })));
+    let broken = stream::iter([Ok(Bytes::from_static(NOTES)), Err(BlobError::BrokenOff { reason: "reset".into() })]);
+    let upload = Upload { bytes: broken.boxed(), form: async { Ok(form("notes.md")) }.boxed() };
+    let error = ingest.accept(&permit, upload).await.expect_err("broken off");
+    assert!(matches!(error, IngestError::Blob(BlobError::BrokenOff { .. })));
+    assert_eq!(plant.blobs.count(), 0);
+}
+
+#[tokio::test]
+async fn the_same_bytes_again_are_the_same_document_and_one_blob() {
+    let plant = Plant::new().await;
+    let document = accepted(&plant, "notes.md", NOTES).await;
+    let permit = plant.permit(Role::User).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    let again = ingest.accept(&permit, upload("copy.md", NOTES)).await.expect("accepted");
+    assert!(matches!(again, Accepted::Known(known) if known.id == document.id));
+    plant.settle().await;
+    assert_eq!(plant.blobs.count(), 1);
+}
+
+#[tokio::test]
+async fn the_same_bytes_above_the_callers_clearance_are_withheld() {
+    let plant = Plant::new().await;
+    let (admin, viewer) = (plant.permit(Role::Admin).await, plant.permit(Role::Viewer).await);
+    let ingest = plant.ingest(IngestSettings::default());
+    let mut secret = form("notes.md");
+    secret.tags = vec![Label::parse("Restricted").expect("a tag")];
+    let kept = ingest.accept(&admin, with_form(NOTES, Ok(secret))).await.expect("accepted");
+    assert!(matches!(kept, Accepted::New(document) if document.classification == Classification::Restricted));
+    let withheld = ingest.accept(&viewer, upload("notes.md", NOTES)).await;
+    assert!(matches!(withheld, Err(IngestError::Withheld)));
+    plant.settle().await;
+    assert_eq!(plant.blobs.count(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_no_reader_can_read_fails_with_a_reason_and_can_be_uploaded_again() {
+    let plant = Plant::new().await;
+    let broken = b"%PDF-1.7\nthis is not a PDF at all\n";
+    let document = accepted(&plant, "broken.pdf", broken).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobEnd::Failed);
+    let failed = plant.read(document.id).await.expect("the document");
+    assert_eq!(failed.status, DocumentStatus::Failed);
+    let failure = failed.failure.expect("a reason");
+    assert_eq!(failure.code, FailureCode::Corrupt);
+    assert!(failure.detail.ends_with('.'), "{}", failure.detail);
+    let outcomes = outcomes(&plant).await;
+    assert_eq!(outcomes[0].result_status.as_deref(), Some("error"));
+    assert_eq!(outcomes[0].metadata["code"], "corrupt");
+    assert_eq!(plant.try_claim().await, None, "it is not tried again by itself");
+    let permit = plant.permit(Role::User).await;
+    let again = ingest.accept(&permit, upload("broken.pdf", broken)).await.expect("accepted");
+    assert!(matches!(again, Accepted::Known(known) if known.id == document.id));
+    assert_eq!(plant.claim().await.document, document.id);
+}
+
+#[tokio::test]
+async fn an_embedding_outage_is_waited_out_without_using_an_attempt_up() {
+    let plant = Plant::new().await;
+    let document = accepted(&plant, "notes.md", NOTES).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    plant.embedder.down.store(true, Ordering::Relaxed);
+    let job = plant.claim().await;
+    let later = ingest.process(&job).await.expect_err("later");
+    assert!(!later.counts);
+    assert_eq!(plant.read(document.id).await.expect("the document").status, DocumentStatus::Processing);
+    plant.store.put_back(job.lease, Duration::ZERO, later.counts).await.expect("put back");
+    plant.embedder.down.store(false, Ordering::Relaxed);
+    let job = plant.claim().await;
+    assert_eq!(job.attempt, 1);
+    assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Ready);
+    let ends: Vec<_> = outcomes(&plant).await.into_iter().filter_map(|row| row.result_status).collect();
+    assert_eq!(ends, ["error", "success"]);
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_lease_changes_nothing() {
+    let plant = Plant::new().await;
+    let document = accepted(&plant, "notes.md", NOTES).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    let slept = plant.claim().await;
+    plant.clock.advance(TimeDelta::hours(1));
+    let current = plant.claim().await;
+    assert_eq!(ingest.process(&slept).await.expect("processed"), JobEnd::Superseded);
+    assert_eq!(plant.read(document.id).await.expect("the document").chunk_count, 0);
+    assert_eq!(outcomes(&plant).await[0].result_status.as_deref(), Some("cancelled"));
+    assert_eq!(ingest.process(&current).await.expect("processed"), JobEnd::Ready);
+}
+
+#[tokio::test]
+async fn a_document_deleted_meanwhile_is_left_alone() {
+    let plant = Plant::new().await;
+    let document = accepted(&plant, "notes.md", NOTES).await;
+    let job = plant.claim().await;
+    let mut tx = plant.store.begin(&job.scope).await.expect("a transaction");
+    tx.documents().delete(document.id).await.expect("deleted");
+    tx.commit().await.expect("a commit");
+    let ended = plant.ingest(IngestSettings::default()).process(&job).await;
+    assert_eq!(ended.expect("processed"), JobEnd::Superseded);
+    assert_eq!(plant.audit().await, vec![]);
+}
+
+async fn failure_of(plant: &Plant, job: &LeasedJob, settings: IngestSettings) -> FailureCode {
+    assert_eq!(plant.ingest(settings).process(job).await.expect("processed"), JobEnd::Failed);
+    outcomes(plant).await;
+    plant.read(job.document).await.expect("the document").failure.expect("a reason").code
+}
+
+#[tokio::test]
+async fn a_claim_past_the_last_attempt_fails_without_another_try() {
+    let plant = Plant::new().await;
+    accepted(&plant, "notes.md", NOTES).await;
+    let claimed = plant.claim().await;
+    let job = LeasedJob { attempt: claimed.max_attempts + 1, ..claimed };
+    assert_eq!(failure_of(&plant, &job, IngestSettings::default()).await, FailureCode::Timeout);
+}
+
+#[tokio::test]
+async fn reading_that_takes_too_long_fails() {
+    let plant = Plant::new().await;
+    accepted(&plant, "long.txt", &b"Check the level twice in each shift.\n\n".repeat(20_000)).await;
+    let job = plant.claim().await;
+    let hurried = IngestSettings { read_limit: Duration::ZERO, ..IngestSettings::default() };
+    assert_eq!(failure_of(&plant, &job, hurried).await, FailureCode::Timeout);
+}
+
+#[tokio::test]
+async fn a_document_whose_file_is_gone_fails() {
+    let plant = Plant::new().await;
+    let document = accepted(&plant, "notes.md", NOTES).await;
+    let permit = plant.permit(Role::Admin).await;
+    plant.ingest(IngestSettings::default()).discard(&permit, &document).await.expect("discarded");
+    let job = plant.claim().await;
+    assert_eq!(failure_of(&plant, &job, IngestSettings::default()).await, FailureCode::Corrupt);
+}

@@ -1,0 +1,10 @@
+//! Tools, retrieval and ingestion against the in-memory store, which passes the same suite as PostgreSQL.
+
+#[cfg(test)]
+mod gateway;
+#[cfg(test)]
+mod ingest;
+#[cfg(test)]
+mod search;
+#[cfg(test)]
+mod support;

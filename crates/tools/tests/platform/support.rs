@@ -1,0 +1,239 @@
+//! A plant in memory, and the parts that a test controls: the embedder, uploads, permits.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::audit::{AuditFilter, AuditRecord};
+use domain::authorized::{AuditReceipt, Authorized, Permit};
+use domain::command::{SearchDocuments, UploadForm};
+use domain::document::{Document, NewChunk, NewDocument, Progress};
+use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
+use domain::ids::{AuditId, RequestId, TenantId};
+use domain::model::{EmbedPurpose, EmbeddingModel, ModelError};
+use domain::page::PageRequest;
+use domain::ports::{
+    AuditReader, Clock, Directory, Embedder, IdGen, InsertedDocument, JobQueue, LeasedJob, NewTenant, Store,
+};
+use domain::role::{Classification, Role};
+use domain::scope::{Actor, TenantScope};
+use domain::search::SearchFilters;
+use domain::text::QueryText;
+use domain::upload::{FieldError, Upload};
+use domain::user::{Identity, Membership};
+use futures::{FutureExt, StreamExt, stream};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
+use tools::retrieval::{HybridSearch, RetrievalParams};
+
+/// One tenant and what serves it.
+pub struct Plant {
+    pub store: MemoryStore,
+    pub blobs: Arc<MemoryBlobStore>,
+    pub clock: Arc<ManualClock>,
+    pub ids: Arc<SequentialIds>,
+    pub embedder: Arc<WordEmbedder>,
+    pub tracker: TaskTracker,
+    pub tenant: TenantId,
+}
+
+impl Plant {
+    pub async fn new() -> Self {
+        let clock = Arc::new(ManualClock::default());
+        let ids = Arc::new(SequentialIds::default());
+        let store = MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let tenant = TenantId::from_uuid(ids.uuid());
+        let new = NewTenant { id: tenant, name: "Northfield".into(), slug: "northfield".into() };
+        store.create_tenant(new).await.expect("a tenant");
+        Self {
+            blobs: Arc::new(MemoryBlobStore::new(Arc::clone(&ids) as Arc<dyn IdGen>)),
+            embedder: Arc::default(),
+            tracker: TaskTracker::new(),
+            store,
+            clock,
+            ids,
+            tenant,
+        }
+    }
+
+    /// A user of this role who signed in, with what the gate would grant.
+    pub async fn permit(&self, role: Role) -> Permit {
+        let mut tx = self.store.begin(&self.scope(Actor::System)).await.expect("a transaction");
+        let identity = Identity {
+            issuer: "https://issuer.test".into(),
+            subject: format!("{role} {}", self.ids.uuid()),
+            email: None,
+            name: None,
+            role: Some(role),
+        };
+        let id = self.ids.uuid().into();
+        let user = tx.users().sign_in(id, &identity, self.clock.now()).await.expect("a user");
+        let membership = tx.users().membership(user.id).await.expect("a membership").expect("a member");
+        tx.commit().await.expect("a commit");
+        self.grant(Actor::User(user.id), &membership)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test plays the gate")]
+    pub fn grant(&self, actor: Actor, membership: &Membership) -> Permit {
+        let receipt = AuditReceipt::mint(AuditId::from_uuid(self.ids.uuid()), self.clock.now());
+        let query = QueryText::parse("any").expect("a query");
+        let command = SearchDocuments { query, top_k: 1, filters: SearchFilters::default() };
+        let standing = membership.standing(&[]);
+        Authorized::mint(self.scope(actor), standing, receipt, command).into_parts().0
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test plays the gate and the queue")]
+    pub fn scope(&self, actor: Actor) -> TenantScope {
+        TenantScope::mint(self.tenant, actor, RequestId::from_uuid(uuid::Uuid::nil()))
+    }
+
+    /// The audit log, oldest first.
+    pub async fn audit(&self) -> Vec<AuditRecord> {
+        let page = PageRequest::new(PageRequest::MAX_LIMIT, None).expect("a page");
+        let scope = self.scope(Actor::System);
+        let mut rows = self.store.read(&scope, &AuditFilter::default(), &page).await.expect("the log").items;
+        rows.reverse();
+        rows
+    }
+
+    pub fn search(&self) -> HybridSearch {
+        let embedder = Arc::clone(&self.embedder) as Arc<dyn Embedder>;
+        HybridSearch::new(Arc::new(self.store.clone()), embedder, RetrievalParams::default())
+    }
+
+    pub fn ingest(&self, settings: IngestSettings) -> DocumentIngest {
+        let ports = IngestPorts {
+            store: Arc::new(self.store.clone()),
+            blobs: Arc::clone(&self.blobs) as _,
+            embedder: Arc::clone(&self.embedder) as _,
+            clock: Arc::clone(&self.clock) as _,
+            ids: Arc::clone(&self.ids) as _,
+        };
+        DocumentIngest::new(ports, settings, self.tracker.clone())
+    }
+
+    /// A searchable document with these passages, each on a page of its own.
+    pub async fn document(&self, by: &Permit, name: &str, class: Classification, passages: &[&str]) -> Document {
+        let new = NewDocument {
+            id: self.ids.uuid().into(),
+            filename: name.into(),
+            title: name.into(),
+            mime_type: "application/pdf".into(),
+            file_size_bytes: 1,
+            sha256: name.into(),
+            storage_path: name.into(),
+            doc_type: None,
+            tags: vec![],
+            classification: class,
+            metadata: json!({}),
+            uploaded_by: by.scope().user().expect("a user"),
+        };
+        let vectors = self.embedder.vectors(passages.iter().map(|text| (*text).to_owned()));
+        let chunks: Vec<NewChunk> =
+            (0..).zip(passages).zip(vectors).map(|((n, text), v)| self.chunk(n, text, v)).collect();
+        let ready = Progress::Ready { title: None, page_count: None, chunk_count: 0 };
+        let now = self.clock.now();
+        let mut tx = self.store.begin(by.scope()).await.expect("a transaction");
+        let inserted = tx.documents().insert(&new, now).await.expect("an insert");
+        tx.chunks().replace(new.id, &chunks, now).await.expect("passages");
+        tx.documents().advance(new.id, &ready, now).await.expect("ready");
+        tx.commit().await.expect("a commit");
+        match inserted {
+            InsertedDocument::New(document) | InsertedDocument::Duplicate(document) => document,
+        }
+    }
+
+    fn chunk(&self, index: i32, text: &str, embedding: Vec<f32>) -> NewChunk {
+        NewChunk {
+            id: self.ids.uuid().into(),
+            chunk_index: index,
+            content: text.into(),
+            context: String::new(),
+            token_count: 1,
+            page: Some(index + 1),
+            section: None,
+            embedding,
+            embedding_model: self.embedder.model().name,
+        }
+    }
+
+    pub async fn claim(&self) -> LeasedJob {
+        self.try_claim().await.expect("a job")
+    }
+
+    pub async fn try_claim(&self) -> Option<LeasedJob> {
+        self.store.claim(Duration::from_secs(60)).await.expect("the queue")
+    }
+
+    pub async fn read(&self, id: domain::ids::DocumentId) -> Option<Document> {
+        let mut tx = self.store.begin(&self.scope(Actor::Worker)).await.expect("a transaction");
+        tx.documents().get(id, Classification::Restricted).await.expect("a document")
+    }
+
+    /// Waits for what callers left behind.
+    pub async fn settle(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.tracker.reopen();
+    }
+}
+
+/// Embeds by the words of a text: texts that share words are near each other.
+#[derive(Default)]
+pub struct WordEmbedder {
+    pub down: AtomicBool,
+}
+
+impl WordEmbedder {
+    const DIMENSION: usize = 256;
+
+    fn vectors(&self, texts: impl Iterator<Item = String>) -> Vec<Vec<f32>> {
+        texts.map(|text| vector(&text)).collect()
+    }
+}
+
+fn vector(text: &str) -> Vec<f32> {
+    let mut sum = vec![0.0_f32; WordEmbedder::DIMENSION];
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2) {
+        let place = word.to_lowercase().bytes().fold(7_usize, |hash, byte| hash.wrapping_mul(31) ^ usize::from(byte));
+        sum[place % WordEmbedder::DIMENSION] += 1.0;
+    }
+    let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt().max(1.0);
+    sum.iter().map(|x| x / length).collect()
+}
+
+#[async_trait]
+impl Embedder for WordEmbedder {
+    fn model(&self) -> EmbeddingModel {
+        EmbeddingModel { name: "words".into(), dimension: Self::DIMENSION, max_tokens: 256 }
+    }
+
+    async fn embed(&self, _: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(ModelError::Timeout { backend: "words".into(), waited_s: 1 });
+        }
+        Ok(self.vectors(texts.into_iter()))
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        text.split_whitespace().count()
+    }
+}
+
+/// An upload of these bytes under this name.
+pub fn upload(filename: &str, bytes: &[u8]) -> Upload {
+    with_form(bytes, Ok(form(filename)))
+}
+
+/// An upload with this form.
+pub fn with_form(bytes: &[u8], form: Result<UploadForm, FieldError>) -> Upload {
+    let pieces: Vec<_> = bytes.chunks(1000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    Upload { bytes: stream::iter(pieces).boxed(), form: async { form }.boxed() }
+}
+
+/// A form that says nothing but the name.
+pub fn form(filename: &str) -> UploadForm {
+    UploadForm { filename: filename.into(), tags: vec![], doc_type: None, classification: None, metadata: json!({}) }
+}

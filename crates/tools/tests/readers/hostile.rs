@@ -1,0 +1,145 @@
+//! Damaged and crafted files: a result or a reason, never a panic, never without end.
+
+use proptest::prelude::*;
+use tools::ingest::readers::{Format, Limits, ReadError, read};
+
+use crate::support::{bytes, read_bytes};
+
+/// A PDF of one page with this content stream and these further objects from number 5 on.
+fn pdf(content: &[u8], resources: &str, objects: &[String]) -> Vec<u8> {
+    let mut parts = vec![
+        b"<</Type/Catalog/Pages 2 0 R>>".to_vec(),
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>".to_vec(),
+        format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<<{resources}>>>>")
+            .into_bytes(),
+        [format!("<</Length {}>>stream\n", content.len()).as_bytes(), content, b"\nendstream"].concat(),
+    ];
+    parts.extend(objects.iter().map(|object| object.clone().into_bytes()));
+    let mut out = b"%PDF-1.4\n".to_vec();
+    for (number, part) in (1..).zip(parts) {
+        out.extend([format!("{number} 0 obj\n").as_bytes(), &part, b"\nendobj\n"].concat());
+    }
+    out.extend(b"trailer<</Root 1 0 R>>\n%%EOF\n");
+    out
+}
+
+fn form(calls: &str, resources: &str) -> String {
+    format!(
+        "<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<<{resources}>>/Length {}>>stream\n{calls}\nendstream",
+        calls.len()
+    )
+}
+
+#[test]
+fn what_is_no_document_is_refused_by_its_content() {
+    let elf = [b"\x7fELF\x02\x01\x01\0".as_slice(), &[0; 200]].concat();
+    assert_eq!(read_bytes(&elf, "manual.pdf"), Err(ReadError::Unsupported));
+    assert_eq!(read_bytes(b"", "empty.pdf"), Err(ReadError::Unsupported));
+    assert!(matches!(read_bytes(b"%PDF-1.7\n", "stub.pdf"), Err(ReadError::Corrupt { .. })));
+}
+
+#[test]
+fn a_truncated_file_ends_with_its_text_or_a_reason() {
+    for name in ["base.pdf", "tables.pdf", "features.docx"] {
+        let whole = bytes(name);
+        for keep in (0..whole.len()).step_by(whole.len() / 23) {
+            if let Ok(document) = read_bytes(&whole[..keep], name) {
+                assert!(!document.is_empty(), "{name} cut at {keep}");
+            }
+        }
+    }
+}
+
+#[test]
+fn forms_that_call_each_other_come_to_an_end() {
+    let objects: Vec<String> = (5..13)
+        .map(|n| form(&"/X Do ".repeat(40), &format!("/XObject<</X {} 0 R>>", if n == 12 { 5 } else { n + 1 })))
+        .collect();
+    let bytes = pdf(b"/X Do", "/XObject<</X 5 0 R>>", &objects);
+    let limits = Limits { max_inflated_bytes: 4 << 20, ..Limits::default() };
+    let result = read(Format::Pdf, &bytes, "x.pdf", &limits);
+    assert!(matches!(result, Err(ReadError::TooLarge { .. })), "{result:?}");
+}
+
+#[test]
+fn content_over_the_limit_is_too_large() {
+    let limits = Limits { max_inflated_bytes: 100, ..Limits::default() };
+    let result = read(Format::Pdf, &bytes("tables.pdf"), "x.pdf", &limits);
+    assert!(matches!(result, Err(ReadError::TooLarge { .. })), "{result:?}");
+    let limits = Limits { max_text_bytes: 20, ..Limits::default() };
+    for (format, name) in [(Format::Pdf, "tables.pdf"), (Format::Docx, "features.docx"), (Format::Text, "README.md")] {
+        let result = read(format, &bytes(name), name, &limits);
+        assert!(matches!(result, Err(ReadError::TooLarge { .. })), "{name}: {result:?}");
+    }
+    let limits = Limits { max_pages: 4, ..Limits::default() };
+    assert!(matches!(read(Format::Pdf, &bytes("headers.pdf"), "x.pdf", &limits), Err(ReadError::TooLarge { .. })));
+}
+
+#[test]
+fn absurd_numbers_in_content_do_no_harm() {
+    let content = b"q 1e9 0 0 99999999999999999999 0 0 cm BT /F1 99999999 Tf 1 0 0 1 -99999999999 0 Tm (x) Tj ET Q \
+        BT /F1 12 Tf 50 700 Td (kept) Tj 0 Tz (zero) Tj -100 Tz (back) Tj ET Q Q Q";
+    let bytes = pdf(content, "/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>", &[]);
+    let document = read(Format::Pdf, &bytes, "x.pdf", &Limits::default()).unwrap();
+    assert!(document.pages[0].blocks.iter().any(|block| block.text.contains("kept")));
+}
+
+/// Overwrites, cuts or repeats parts of a file.
+fn damage(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
+    for (place, kind, value) in changes {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = place.index(bytes.len());
+        let end = (at + usize::from(*value)).min(bytes.len());
+        match kind % 4 {
+            0 | 1 => bytes[at] = *value,
+            2 => drop(bytes.drain(at..end)),
+            _ => {
+                let part = bytes[at..end].to_vec();
+                bytes.splice(at..at, part);
+            }
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn damaged_files_never_panic(
+        name in prop::sample::select(vec!["tables.pdf", "headers.pdf", "object_streams.pdf", "old_type1.pdf", "empty_password_rc4.pdf", "cjk.pdf", "features.docx"]),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<u8>()), 1..12),
+    ) {
+        if let Ok(document) = read_bytes(&damage(bytes(name), &changes), name) {
+            let clean = |text: &str| !text.contains('\0');
+            prop_assert!(document.pages.iter().flat_map(|page| &page.blocks).all(|block| clean(&block.text)));
+        }
+    }
+
+    #[test]
+    fn arbitrary_content_streams_never_panic(content in prop::collection::vec(any::<u8>(), 0..400)) {
+        let bytes = pdf(&content, "/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>", &[]);
+        let _ = read(Format::Pdf, &bytes, "x.pdf", &Limits::default());
+    }
+
+    #[test]
+    fn arbitrary_operators_never_panic(
+        operations in prop::collection::vec(
+            (prop::collection::vec(-1000_i32..1000, 0..7), prop::sample::select(vec![
+                "q", "Q", "cm", "BT", "ET", "Td", "Tm", "Tj", "TJ", "T*", "'", "\"", "Tf", "re", "m", "l", "c", "h", "S",
+                "f", "W", "n", "g", "rg", "k", "Tr", "Ts", "Tz", "Tc", "Tw", "BI", "ID", "EI", "Do", "sh", "BDC", "EMC",
+            ])),
+            0..60,
+        ),
+    ) {
+        let mut content = String::from("BT /F1 10 Tf 50 700 Td (start) Tj ");
+        for (numbers, operator) in operations {
+            numbers.iter().for_each(|number| content.push_str(&format!("{number} ")));
+            content.push_str(&format!("(text words) {operator} (more) Tj\n"));
+        }
+        let bytes = pdf(content.as_bytes(), "/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>", &[]);
+        let _ = read(Format::Pdf, &bytes, "x.pdf", &Limits::default());
+    }
+}
