@@ -1,7 +1,7 @@
 //! Accepts connections and serves the edge on them: with a limit on connections, on how long a client may take to send
 //! a header (axum itself sets none), and with a graceful end.
 
-use crate::readiness::{Component, Readiness};
+use crate::readiness::Readiness;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
@@ -20,6 +20,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
+
+/// The edge, ready to be served.
+pub type Edge = Router;
 
 /// What one listener takes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
