@@ -49,7 +49,8 @@ impl Database {
         let options = PgConnectOptions::from_str(url)
             .map_err(SetupError::Url)?
             .application_name("platform")
-            .options([("statement_timeout", timeout.as_str())]);
+            // Compiling a query takes longer than any of ours runs.
+            .options([("statement_timeout", timeout.as_str()), ("jit", "off")]);
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)

@@ -17,7 +17,7 @@ use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::model::{EmbedPurpose, EmbeddingModel, ModelError};
 use domain::page::PageRequest;
-use domain::ports::{AuditReader, Clock, Directory, Embedder, IdGen, JobQueue, NewTenant, Store};
+use domain::ports::{AuditReader, Clock, Directory, Embedder, IdGen, JobQueue, NewTenant};
 use domain::role::Role;
 use domain::scope::{Actor, TenantScope};
 use domain::tool::{ToolCall, ToolResult};

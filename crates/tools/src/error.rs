@@ -1,7 +1,6 @@
 //! What can go wrong in the tool layer.
 
 use domain::error::{Classify, ErrorKind};
-use domain::model::ModelError;
 use domain::ports::{BlobError, StoreError};
 use domain::upload::FieldError;
 use std::time::Duration;
@@ -53,14 +52,6 @@ pub enum ToolError {
         /// Why.
         source: StoreError,
     },
-    /// The embedding model failed.
-    #[error("tool {tool} could not embed")]
-    Model {
-        /// Which tool.
-        tool: &'static str,
-        /// Why.
-        source: ModelError,
-    },
 }
 
 impl Classify for ToolError {
@@ -72,7 +63,6 @@ impl Classify for ToolError {
             Self::Audit(_) | Self::TimedOut { .. } | Self::Stopped => ErrorKind::Unavailable,
             Self::Panicked { .. } => ErrorKind::Internal,
             Self::Store { source, .. } => source.kind(),
-            Self::Model { source, .. } => source.kind(),
         }
     }
 
@@ -80,7 +70,6 @@ impl Classify for ToolError {
         match self {
             Self::Denied { .. } => "forbidden_tool",
             Self::Audit(_) => "audit_unavailable",
-            Self::Model { source, .. } => source.code(),
             other => other.kind().code(),
         }
     }
@@ -88,7 +77,6 @@ impl Classify for ToolError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Store { source, .. } => source.public_detail(),
-            Self::Model { source, .. } => source.public_detail(),
             Self::Arguments { detail } => Some(detail.clone()),
             Self::Audit(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
             Self::TimedOut { .. } => Some("The tool took longer than it may.".to_owned()),
@@ -99,7 +87,6 @@ impl Classify for ToolError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Store { source, .. } => source.retry_after(),
-            Self::Model { source, .. } => source.retry_after(),
             Self::Audit(_) => Some(Duration::from_secs(5)),
             _ => None,
         }

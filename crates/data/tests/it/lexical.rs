@@ -1,5 +1,6 @@
 //! Word search where PostgreSQL matters: stems, identifiers, weights.
 
+use crate::catalog::as_app;
 use crate::store::world;
 use data::testing::TestError;
 use domain::document::{NewChunk, NewDocument, Progress};
@@ -9,6 +10,7 @@ use domain::ports::{Clock, IdGen, NewTenant};
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::search::{SearchFilters, SearchScope};
+use sqlx::Row;
 
 async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
     let tenant = NewTenant { id: world.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
@@ -155,5 +157,26 @@ async fn one_tenants_words_do_not_weigh_in_anothers() -> Result<(), TestError> {
     let alone = search(&world, &here, "pump").await?;
     ingest(&world, &there, 'a', "Notes", &["pump", "pump pump", "pump motor", "pump again"]).await?;
     assert_eq!(search(&world, &here, "pump").await?, alone);
+    Ok(())
+}
+
+/// The reason for a table of postings: an operator that is not leakproof could not be an index condition here.
+#[tokio::test]
+async fn beneath_row_security_the_lexemes_are_an_index_condition() -> Result<(), TestError> {
+    let (_world, (db, _files)) = world().await?;
+    let mut app = as_app(&db).await?;
+    let prepare = concat!(
+        "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;
+         PREPARE search (text, text, text[], uuid[], text[], text, bigint) AS ",
+        include_str!("../../src/lexical.sql")
+    );
+    sqlx::raw_sql(prepare).execute(&mut app).await?;
+    let plan = sqlx::raw_sql("EXPLAIN (COSTS OFF) EXECUTE search ('valve', '', '{internal}', '{}', '{}', NULL, 10)");
+    let lines: Vec<String> = plan.fetch_all(&mut app).await?.iter().map(|row| row.get(0)).collect();
+    let conditions = |line: &String| line.contains("Index Cond: ((tenant_id = ") && line.contains("(lexeme = ANY");
+    assert!(lines.iter().any(conditions), "{lines:#?}");
+    let fetched = "Index Cond: ((tenant_id = $";
+    let one_by_one = |line: &String| line.contains(fetched) && line.contains("(chunk_index = best.chunk_index)");
+    assert!(lines.iter().any(one_by_one), "{lines:#?}");
     Ok(())
 }

@@ -25,7 +25,9 @@ pub struct Evidence {
 #[derive(Clone, PartialEq, Debug)]
 pub struct QueryTerms {
     tags: HashSet<String>,
-    words: Vec<(String, f32)>,
+    /// Stems, each with its weight beside it.
+    words: Vec<String>,
+    weights: Vec<f32>,
 }
 
 impl QueryTerms {
@@ -33,32 +35,26 @@ impl QueryTerms {
     /// the more it weighs (IDF as in BM25). A word that none of them holds weighs most.
     #[must_use]
     pub fn of<'p>(query: &str, candidates: impl Iterator<Item = &'p Passage>) -> Self {
-        let mut counts: Vec<(String, f32)> = words::content_stems(query).into_iter().map(|word| (word, 0.0)).collect();
-        counts.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut words: Vec<String> = words::content_stems(query).into_iter().collect();
+        words.sort();
+        let mut counts = vec![0.0_f32; words.len()];
         let mut total = 0.0_f32;
         for passage in candidates {
             total += 1.0;
-            let present = words::content_stems(&whole_text(passage));
-            for (word, count) in &mut counts {
-                *count += f32::from(u8::from(present.contains(word)));
+            for (count, held) in counts.iter_mut().zip(held(passage, &words)) {
+                *count += f32::from(u8::from(held));
             }
         }
-        let weight = |count: f32| (1.0 + (total - count + 0.5) / (count + 0.5)).ln();
-        Self {
-            tags: words::tags(query),
-            words: counts.into_iter().map(|(word, count)| (word, weight(count))).collect(),
-        }
+        let weigh = |count: f32| (1.0 + (total - count + 0.5) / (count + 0.5)).ln();
+        Self { tags: words::tags(query), weights: counts.into_iter().map(weigh).collect(), words }
     }
 
     /// Share of the words that stand in the passage, by weight, 0 to 1. A query without content words is covered by
     /// nothing.
     fn coverage(&self, passage: &Passage) -> f32 {
-        let present = words::content_stems(&whole_text(passage));
-        let weigh = |is_counted: &dyn Fn(&str) -> bool| -> f32 {
-            self.words.iter().filter(|(word, _)| is_counted(word)).map(|(_, weight)| weight).sum()
-        };
-        let all = weigh(&|_| true);
-        if all > 0.0 { weigh(&|word| present.contains(word)) / all } else { 0.0 }
+        let all: f32 = self.weights.iter().sum();
+        let found = self.weights.iter().zip(held(passage, &self.words)).filter(|(_, held)| *held);
+        if all > 0.0 { found.map(|(weight, _)| weight).sum::<f32>() / all } else { 0.0 }
     }
 
     /// The hits that are about what the query names: those of documents which, in some hit, name all of its tags. Where
@@ -104,6 +100,12 @@ pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Ev
 fn scale(similarity: f32, params: &RetrievalParams) -> f32 {
     let span = (params.similarity_ceiling - params.similarity_floor).max(f32::EPSILON);
     ((similarity - params.similarity_floor) / span).clamp(0.0, 1.0)
+}
+
+/// Which of the stems stand in the passage.
+fn held(passage: &Passage, stems: &[String]) -> Vec<bool> {
+    let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
+    words::held(&whole_text(passage), &stems)
 }
 
 /// All that a reader of the citation sees.

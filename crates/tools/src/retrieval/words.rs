@@ -30,6 +30,25 @@ pub(super) fn content_stems(text: &str) -> HashSet<String> {
         .collect()
 }
 
+/// Which of `wanted`, which are stems, stand in a text.
+pub(super) fn held(text: &str, wanted: &[&str]) -> Vec<bool> {
+    let mut held = vec![false; wanted.len()];
+    for word in text.split(|c: char| !c.is_alphanumeric()) {
+        // A stem begins like its word: most words are passed over without a copy.
+        let begins_alike = |stem: &&str| {
+            let (word, stem) = (word.as_bytes(), stem.as_bytes());
+            !word.is_ascii() || word.len() > 1 && stem.len() > 1 && word[..2].eq_ignore_ascii_case(&stem[..2])
+        };
+        if wanted.iter().any(begins_alike) {
+            let stemmed = stem(&word.to_lowercase());
+            for (held, wanted) in held.iter_mut().zip(wanted) {
+                *held |= stemmed == *wanted;
+            }
+        }
+    }
+    held
+}
+
 /// Cuts the commonest English endings off, alike for query and passage. Crude on purpose: it only has to make
 /// `valves`, `valve` and `closing`, `closed` meet.
 fn stem(word: &str) -> String {
@@ -208,5 +227,15 @@ mod tests {
             assert_eq!(stem(one), stem(other), "{one} {other}");
         }
         assert_eq!(content_stems("What is the torque?"), HashSet::from(["torqu".to_owned()]));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_text_holds_each_of_its_own_stems(text in "[a-zA-Z0-9äÖ ,.-]{0,80}") {
+            let stems = content_stems(&text);
+            let wanted: Vec<&str> = stems.iter().map(String::as_str).collect();
+            proptest::prop_assert!(held(&text, &wanted).into_iter().all(|held| held), "{:?}", wanted);
+            proptest::prop_assert_eq!(held(&text, &["notinthere"]), [false]);
+        }
     }
 }

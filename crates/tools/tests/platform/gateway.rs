@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 use tools::error::ToolError;
 use tools::gateway::{RecordedTools, ToolGateway};
-use tools::registry::{Registry, RegistryError};
+use tools::registry::Registry;
 use tools::tool::{CallScope, Tool};
 
 fn gateway(plant: &Plant, store: Arc<dyn Store>, registry: Registry) -> RecordedTools {
@@ -373,47 +373,4 @@ async fn the_manifest_holds_four_reading_tools_for_every_role() {
     let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();
     assert_eq!(names, ["rag_search", "document_read", "document_list", "memory_read"]);
     assert!(manifest.iter().all(|spec| !spec.writes && spec.parameters["additionalProperties"] == json!(false)));
-}
-
-/// A tool as somebody might add it, with one thing wrong.
-struct Wrong {
-    writes: bool,
-    parameters: Value,
-}
-
-#[async_trait]
-impl Tool for Wrong {
-    type Arguments = Nothing;
-
-    fn spec(&self) -> ToolSpec {
-        ToolSpec { writes: self.writes, parameters: self.parameters.clone(), ..Probe::new(Does::Answer).spec() }
-    }
-
-    fn resource(&self) -> Resource {
-        Resource::Documents
-    }
-
-    async fn run(&self, _: CallScope, _: Nothing) -> Result<ToolResult, ToolError> {
-        Err(ToolError::NotFound)
-    }
-}
-
-#[test]
-fn a_fifth_tool_is_one_more_registration_unless_it_breaks_a_rule() {
-    let name = ToolName::MemoryRead;
-    let closed = json!({"type": "object", "properties": {}, "additionalProperties": false});
-    let mut registry = Registry::default();
-    let refused = registry.register(Wrong { writes: true, parameters: closed.clone() });
-    assert_eq!(refused, Err(RegistryError::Writes { name }));
-    let refused = registry.register(Wrong { writes: false, parameters: json!({"type": "object", "properties": {}}) });
-    assert_eq!(refused, Err(RegistryError::OpenSchema { name }));
-    let mut with_tenant = closed.clone();
-    with_tenant["properties"]["tenant_id"] = json!({"type": "string"});
-    let refused = registry.register(Wrong { writes: false, parameters: with_tenant });
-    assert_eq!(refused, Err(RegistryError::ReservedArgument { name, argument: "tenant_id" }));
-    assert_eq!(registry.manifest(Role::Admin), vec![]);
-    assert_eq!(registry.register(Wrong { writes: false, parameters: closed.clone() }), Ok(()));
-    assert_eq!(registry.manifest(Role::Viewer).len(), 1);
-    let refused = registry.register(Wrong { writes: false, parameters: closed });
-    assert_eq!(refused, Err(RegistryError::Twice { name }));
 }

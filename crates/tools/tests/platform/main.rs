@@ -5,6 +5,8 @@ mod gateway;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod registry;
+#[cfg(test)]
 mod search;
 #[cfg(test)]
 mod support;

@@ -132,9 +132,19 @@ fn merged(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
     kept
 }
 
-/// `text` with its wrapped lines joined.
+/// `text` with its wrapped lines joined. A number in square brackets, a reference of the document's own, would be taken
+/// for a citation: it is put in round ones.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut line = String::with_capacity(text.len());
+    for part in text.split_whitespace().collect::<Vec<_>>().join(" ").split_inclusive(']') {
+        match part.strip_suffix(']').and_then(|part| part.rsplit_once('[')) {
+            Some((before, inside)) if inside.contains(|c: char| c.is_ascii_digit()) => {
+                line.push_str(&format!("{before}({inside})"));
+            }
+            _ => line.push_str(part),
+        }
+    }
+    line
 }
 
 /// `answer` in pieces of a few words, with their spaces.
@@ -147,4 +157,64 @@ fn usage(request: &ChatRequest, answer: &str) -> Usage {
         + estimate::tokens(&request.question);
     let count = |tokens| u32::try_from(tokens).unwrap_or(u32::MAX);
     Usage { input_tokens: count(read), output_tokens: count(estimate::tokens(answer)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ids::{ChunkId, DocumentId};
+    use domain::role::Classification;
+    use domain::search::Passage;
+
+    fn numbered(content: &str) -> NumberedPassage {
+        let passage = Passage {
+            chunk_id: ChunkId::from_uuid(uuid::Uuid::from_u128(1)),
+            document_id: DocumentId::from_uuid(uuid::Uuid::from_u128(2)),
+            chunk_index: 0,
+            doc: "seals.txt".to_owned(),
+            title: "Seals".to_owned(),
+            page: None,
+            section: None,
+            content: content.to_owned(),
+            classification: Classification::Internal,
+        };
+        NumberedPassage { n: 1, passage, score: 1.0 }
+    }
+
+    #[test]
+    fn a_reference_in_a_document_does_not_become_a_citation() {
+        let text =
+            answer("Which seal is fitted?", &[numbered("The seal fitted is BX-50 [7], see [2, 3] and [Annex].")]);
+        assert!(text.contains("> \"The seal fitted is BX-50 (7), see (2, 3) and [Annex].\" [1]"), "{text}");
+    }
+
+    #[test]
+    fn odd_texts_are_quoted_or_not_but_never_a_defect() {
+        let odd = [
+            "",
+            " ",
+            "|",
+            "| |",
+            "-|-",
+            "[",
+            "]",
+            "[1",
+            "1.",
+            "a)",
+            "•",
+            "P-/A",
+            "/-/",
+            "ü. Ü. ü",
+            "Ü|ü | ß\n\n\u{a0}",
+            "...?!",
+            "°C",
+        ];
+        for first in odd {
+            for second in odd {
+                let text = format!("{first}\n{second} seal. {first} Seal P-1{second}: \n{second}");
+                let found = answer(&format!("seal P-1A {first} {second}"), &[numbered(&text)]);
+                assert_eq!(pieces(&found).concat(), found);
+            }
+        }
+    }
 }

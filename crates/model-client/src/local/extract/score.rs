@@ -1,6 +1,6 @@
 //! Which pieces of the passages answer a question.
 
-use super::terms::{Reader, Terms, squeeze, tag_likeness};
+use super::terms::{Reader, Terms, squeeze};
 use super::units::{Kind, Unit, units};
 use domain::model::NumberedPassage;
 use std::collections::HashMap;
@@ -14,10 +14,16 @@ const IN_TITLE: f32 = 0.2;
 const TAG_WEIGHT: f32 = 2.0;
 /// What a piece gains by a number, where the question asks for one.
 const NUMBER_GAIN: f32 = 1.2;
+/// What a piece gains where the question asks for a reason and the piece, or its section, gives one.
+const REASON_GAIN: f32 = 1.5;
 /// Where a piece covers less than this share of the question, it answers something else.
 const LEAST_COVERAGE: f32 = 0.36;
-/// What each place down in the ranking costs; the search ranks by meaning too, which words alone cannot.
-const RANK_COST: f32 = 0.03;
+/// The same in the passages that the search found best: it knows meaning, so that fewer words have to agree.
+const LEAST_IN_BEST: f32 = 0.12;
+/// A passage whose score is this share of the best one's is among the best.
+const AMONG_BEST: f32 = 0.95;
+/// How much of a piece's score hangs on how well its passage was found: the search knows meaning, which words do not.
+const SEARCH_SHARE: f32 = 0.6;
 
 /// Words that ask for a number.
 const NUMBER_QUESTIONS: &[&str] = &[
@@ -55,6 +61,9 @@ const NUMBER_QUESTIONS: &[&str] = &[
     "when",
 ];
 
+/// Stems of words that announce a reason.
+const REASONS: &[&str] = &["becaus", "caus", "reason", "sinc", "therefor", "due"];
+
 /// A piece that answers.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
@@ -72,17 +81,19 @@ pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Ca
     let asked = reader.read(question);
     let read: Vec<ReadPassage> = passages.iter().map(|passage| ReadPassage::new(&reader, passage)).collect();
     let Some(question) = Question::weigh(asked, question, &read) else { return Vec::new() };
+    let best_score = passages.iter().map(|passage| passage.score).fold(f32::MIN_POSITIVE, f32::max);
     let mut found: Vec<Candidate> = Vec::new();
     for (at, passage) in read.iter().enumerate() {
         let tags = question.tags_in(passage);
         if tags == 0.0 {
             continue;
         }
-        let rank = 1.0 - RANK_COST * at.min(10) as f32;
+        let least = if passages[at].score >= AMONG_BEST * best_score { LEAST_IN_BEST } else { LEAST_COVERAGE };
+        let found_by_search = 1.0 - SEARCH_SHARE + SEARCH_SHARE * passages[at].score / best_score;
         for piece in &passage.pieces {
             let coverage = question.coverage(piece, passage);
-            if coverage >= LEAST_COVERAGE {
-                let score = coverage * rank * tags * question.form(piece);
+            if coverage >= least {
+                let score = coverage * found_by_search * tags * question.form(piece, passage);
                 found.push(Candidate { passage: at, unit: piece.unit.clone(), score });
             }
         }
@@ -138,6 +149,7 @@ struct Question {
     tags: Vec<(String, f32)>,
     total: f32,
     wants_number: bool,
+    wants_reason: bool,
 }
 
 impl Question {
@@ -160,7 +172,8 @@ impl Question {
         let total: f32 = words.iter().chain(&tags).map(|(_, weight)| weight).sum();
         let lower = text.to_lowercase();
         let wants_number = NUMBER_QUESTIONS.iter().any(|words| lower.contains(words));
-        (total > 0.0).then_some(Self { words, tags, total, wants_number })
+        let wants_reason = lower.split_whitespace().any(|word| word == "why");
+        (total > 0.0).then_some(Self { words, tags, total, wants_number, wants_reason })
     }
 
     /// How far the passage is about what the question names: 1 where the question names nothing, 0 where the passage
@@ -170,17 +183,10 @@ impl Question {
             if tag.len() > 3 && passage.name.contains(tag) {
                 return 1.0;
             }
-            [&passage.whole, &passage.section, &passage.title]
-                .iter()
-                .flat_map(|terms| &terms.tags)
-                .map(|other| tag_likeness(tag, other))
-                .fold(0.0, f32::max)
+            let places = [&passage.whole, &passage.section, &passage.title];
+            places.map(|terms| terms.has_tag(tag)).into_iter().fold(0.0, f32::max)
         };
-        self.tags
-            .iter()
-            .map(|(tag, _)| best(tag))
-            .fold(None, |least, likeness| Some(f32::min(least.unwrap_or(1.0), likeness)))
-            .unwrap_or(1.0)
+        self.tags.iter().map(|(tag, _)| best(tag)).fold(1.0, f32::min)
     }
 
     /// The share of the question, by weight, that the piece speaks of.
@@ -192,13 +198,8 @@ impl Question {
             (&passage.whole, IN_PASSAGE),
             (&passage.title, IN_TITLE),
         ];
-        let word = |word: &str| {
-            places.iter().filter(|(terms, _)| terms.words.contains(word)).map(|(_, worth)| *worth).fold(0.0, f32::max)
-        };
-        let tag = |tag: &str| {
-            let likeness = |terms: &Terms| terms.tags.iter().map(|other| tag_likeness(tag, other)).fold(0.0, f32::max);
-            places.iter().map(|(terms, worth)| likeness(terms) * worth).fold(0.0, f32::max)
-        };
+        let word = |word: &str| places.iter().map(|(terms, worth)| terms.has(word) * worth).fold(0.0, f32::max);
+        let tag = |tag: &str| places.iter().map(|(terms, worth)| terms.has_tag(tag) * worth).fold(0.0, f32::max);
         let own = piece.own.words.len() + piece.own.tags.len();
         if own == 0 {
             return 0.0;
@@ -209,14 +210,17 @@ impl Question {
     }
 
     /// What the piece's form is worth: a heading says little, and a number is wanted or not.
-    fn form(&self, piece: &Piece) -> f32 {
+    fn form(&self, piece: &Piece, passage: &ReadPassage) -> f32 {
         let number = if self.wants_number && piece.own.has_number { NUMBER_GAIN } else { 1.0 };
+        let gives_reason =
+            REASONS.iter().any(|word| piece.own.words.contains(*word) || passage.section.words.contains(*word));
+        let reason = if self.wants_reason && gives_reason { REASON_GAIN } else { 1.0 };
         let kind = match piece.unit.kind {
             Kind::Title if !piece.own.has_number => 0.6,
             Kind::HeaderRow => 0.7,
             _ => 1.0,
         };
         let length = if piece.words < 4 && piece.unit.kind == Kind::Sentence { 0.8 } else { 1.0 };
-        number * kind * length
+        number * reason * kind * length
     }
 }

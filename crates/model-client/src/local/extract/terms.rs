@@ -11,8 +11,13 @@ const STOP_WORDS: &[&str] = &[
     "just", "let", "many", "may", "me", "might", "mine", "more", "much", "must", "my", "need", "needs", "no", "not",
     "now", "of", "often", "on", "one", "or", "our", "out", "please", "shall", "she", "should", "so", "some",
     "somebody", "such", "tell", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this",
-    "those", "to", "up", "us", "was", "we", "were", "what", "when", "where", "which", "while", "who", "whom", "whose",
-    "why", "will", "with", "would", "you", "your",
+    "those", "times", "to", "up", "us", "was", "we", "were", "what", "when", "where", "which", "while", "who", "whom",
+    "whose", "why", "will", "with", "would", "you", "your",
+];
+
+/// Numbers as words.
+const NUMBER_WORDS: &[&str] = &[
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "once", "twice",
 ];
 
 /// What a text is about.
@@ -24,6 +29,25 @@ pub(super) struct Terms {
     pub tags: HashSet<String>,
     /// Whether it has a number that is no identifier.
     pub has_number: bool,
+}
+
+impl Terms {
+    /// How far the text speaks of `word`: 1 if it has it, 0.7 if a word that only goes on (`NPSH`, `NPSHR`), else 0.
+    pub(super) fn has(&self, word: &str) -> f32 {
+        let goes_on = |other: &String| other.strip_prefix(word).is_some_and(|rest| rest.len() <= 2);
+        if self.words.contains(word) {
+            1.0
+        } else if word.len() >= 4 && self.words.iter().any(goes_on) {
+            0.7
+        } else {
+            0.0
+        }
+    }
+
+    /// How far the text speaks of the identifier `tag`, 0 to 1.
+    pub(super) fn has_tag(&self, tag: &str) -> f32 {
+        self.tags.iter().map(|other| tag_likeness(tag, other)).fold(0.0, f32::max)
+    }
 }
 
 /// Takes texts apart.
@@ -61,6 +85,7 @@ impl Reader {
         }
         for word in token.split(|c: char| !c.is_alphanumeric()) {
             let lower = word.to_lowercase();
+            terms.has_number |= NUMBER_WORDS.contains(&lower.as_str());
             if lower.chars().count() > 1 && !STOP_WORDS.contains(&lower.as_str()) {
                 terms.words.insert(self.stemmer.stem(&lower).into_owned());
             }

@@ -24,6 +24,8 @@ struct Candidate {
     top: f32,
     /// True for the first and the last item of its page.
     outermost: bool,
+    /// True when nothing but lines close to each other stand between it and the edge.
+    attached: bool,
     text: String,
     /// Its text with page numbers as `#`.
     key: String,
@@ -54,7 +56,9 @@ pub(super) fn drop_repeated(pages: &mut [PageText]) {
                 .filter(|other| (other.top - candidate.top).abs() <= STRAY)
                 .map(|other| other.page)
                 .collect();
-            near.first().copied().filter(|_| near.len() >= enough)
+            // Away from the edge only what most pages have there is running: a heading may begin some pages.
+            let needed = if candidate.attached { enough } else { enough.max(pages.len().div_ceil(2)) };
+            near.first().copied().filter(|_| near.len() >= needed)
         };
         let alike = [first(&same_text[candidate.text.as_str()]), first(&same_key[candidate.key.as_str()])];
         let first = alike.into_iter().flatten().min();
@@ -108,6 +112,9 @@ fn margin_items(at: usize, page: &PageText, body: f32) -> Vec<Candidate> {
         })
         .collect();
     items.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let close = |pair: &[(usize, f32, f32, String)]| pair[1].1 - pair[0].2 <= body;
+    let head = items.windows(2).take_while(|pair| close(pair)).count();
+    let foot = items.windows(2).rev().take_while(|pair| close(pair)).count();
     let count = items.len();
     let outermost = items.into_iter().enumerate().filter(|(rank, (_, top, bottom, _))| {
         let above = *rank < DEPTH && *bottom <= MARGIN * page.height;
@@ -115,7 +122,8 @@ fn margin_items(at: usize, page: &PageText, body: f32) -> Vec<Candidate> {
     });
     let candidate = |(rank, (item, top, _, text)): (usize, (usize, f32, f32, String))| {
         let outermost = rank == 0 || rank + 1 == count;
-        Candidate { page: at, item, top, outermost, text, key: String::new() }
+        let attached = rank <= head || rank + 1 + foot >= count;
+        Candidate { page: at, item, top, outermost, attached, text, key: String::new() }
     };
     outermost.map(candidate).collect()
 }

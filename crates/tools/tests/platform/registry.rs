@@ -1,0 +1,63 @@
+//! The registry: which tools it takes.
+
+use async_trait::async_trait;
+use domain::role::{Resource, Role};
+use domain::tool::{ToolName, ToolResult, ToolSpec};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tools::error::ToolError;
+use tools::registry::{Registry, RegistryError};
+use tools::tool::{CallScope, Tool};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// A tool as somebody might add it, with one thing wrong.
+struct Wrong {
+    writes: bool,
+    parameters: Value,
+}
+
+#[async_trait]
+impl Tool for Wrong {
+    type Arguments = Nothing;
+
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: ToolName::MemoryRead,
+            description: "A tool.",
+            min_role: Role::Viewer,
+            writes: self.writes,
+            parameters: self.parameters.clone(),
+        }
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::Documents
+    }
+
+    async fn run(&self, _: CallScope, _: Nothing) -> Result<ToolResult, ToolError> {
+        Err(ToolError::NotFound)
+    }
+}
+
+#[test]
+fn a_fifth_tool_is_one_more_registration_unless_it_breaks_a_rule() {
+    let name = ToolName::MemoryRead;
+    let closed = json!({"type": "object", "properties": {}, "additionalProperties": false});
+    let mut registry = Registry::default();
+    let refused = registry.register(Wrong { writes: true, parameters: closed.clone() });
+    assert_eq!(refused, Err(RegistryError::Writes { name }));
+    let refused = registry.register(Wrong { writes: false, parameters: json!({"type": "object", "properties": {}}) });
+    assert_eq!(refused, Err(RegistryError::OpenSchema { name }));
+    let mut with_tenant = closed.clone();
+    with_tenant["properties"]["tenant_id"] = json!({"type": "string"});
+    let refused = registry.register(Wrong { writes: false, parameters: with_tenant });
+    assert_eq!(refused, Err(RegistryError::ReservedArgument { name, argument: "tenant_id" }));
+    assert_eq!(registry.manifest(Role::Admin), vec![]);
+    assert_eq!(registry.register(Wrong { writes: false, parameters: closed.clone() }), Ok(()));
+    assert_eq!(registry.manifest(Role::Viewer).len(), 1);
+    let refused = registry.register(Wrong { writes: false, parameters: closed });
+    assert_eq!(refused, Err(RegistryError::Twice { name }));
+}
