@@ -85,11 +85,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
         return Err(ApiError::new(ErrorKind::Malformed, detail));
     }
     serde_json::from_slice(bytes).map_err(|error| {
-        let detail = format!(
-            "The body is no valid JSON: line {}, column {}.",
-            error.line(),
-            error.column()
-        );
+        let detail = format!("The body is no valid JSON: line {}, column {}.", error.line(), error.column());
         ApiError::new(ErrorKind::Malformed, detail)
     })
 }
@@ -116,10 +112,9 @@ fn depth(bytes: &[u8]) -> usize {
 /// Refuses U+0000 in any text, which PostgreSQL cannot store.
 pub(crate) fn check_texts(value: &Value) -> Result<(), FieldError> {
     match value {
-        Value::String(text) if text.contains('\0') => Err(FieldError {
-            pointer: String::new(),
-            detail: "must not contain U+0000".to_owned(),
-        }),
+        Value::String(text) if text.contains('\0') => {
+            Err(FieldError { pointer: String::new(), detail: "must not contain U+0000".to_owned() })
+        }
         Value::Array(items) => items
             .iter()
             .enumerate()
@@ -134,10 +129,7 @@ pub(crate) fn check_texts(value: &Value) -> Result<(), FieldError> {
 
 /// A field error as seen from one level further up.
 pub(crate) fn below(name: &str, error: FieldError) -> FieldError {
-    FieldError {
-        pointer: format!("/{}{}", escape(name), error.pointer),
-        ..error
-    }
+    FieldError { pointer: format!("/{}{}", escape(name), error.pointer), ..error }
 }
 
 /// A name as a part of a JSON pointer (RFC 6901).

@@ -30,16 +30,9 @@ impl FromRequestParts<App> for Call {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         // The layer below puts the caller there; without it the request fails closed.
-        let caller = parts
-            .extensions
-            .get::<Caller>()
-            .cloned()
-            .ok_or_else(|| ApiError::of(ErrorKind::Unauthenticated))?;
-        Ok(Self {
-            gate: Arc::clone(&app.gate),
-            caller,
-            here: Here::from_request_parts(parts, app).await?,
-        })
+        let caller =
+            parts.extensions.get::<Caller>().cloned().ok_or_else(|| ApiError::of(ErrorKind::Unauthenticated))?;
+        Ok(Self { gate: Arc::clone(&app.gate), caller, here: Here::from_request_parts(parts, app).await? })
     }
 }
 
@@ -50,18 +43,11 @@ pub(crate) async fn authenticate(State(app): State<App>, here: Here, mut request
     let caller = match app.gate.authenticate(token, here.request_id).await {
         Ok(caller) => caller,
         Err(error) => {
-            return ApiError {
-                without_token,
-                ..error.into()
-            }
-            .into_response();
+            return ApiError { without_token, ..error.into() }.into_response();
         }
     };
     record_tenant(caller.tenant().id);
-    let key = RateKey {
-        tenant: caller.tenant().id,
-        user: caller.user().id,
-    };
+    let key = RateKey { tenant: caller.tenant().id, user: caller.user().id };
     let tier = caller.rate_tier();
     request.extensions_mut().insert(caller);
     if !app.settings.rate_limit_enabled {

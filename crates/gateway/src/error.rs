@@ -34,10 +34,7 @@ pub(crate) struct ApiError {
 impl ApiError {
     /// An error of a kind, with a sentence.
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self {
-            detail: Some(detail.into()),
-            ..Self::of(kind)
-        }
+        Self { detail: Some(detail.into()), ..Self::of(kind) }
     }
 
     /// An error that has no more to say than its kind.
@@ -55,11 +52,7 @@ impl ApiError {
 
     /// A field that is not allowed; `pointer` is a JSON pointer (RFC 6901), or `/name` of a query parameter.
     pub(crate) fn field(pointer: impl Into<String>, detail: impl ToString) -> Self {
-        FieldError {
-            pointer: pointer.into(),
-            detail: detail.to_string(),
-        }
-        .into()
+        FieldError { pointer: pointer.into(), detail: detail.to_string() }.into()
     }
 
     /// The HTTP status.
@@ -95,20 +88,13 @@ pub(crate) const fn status(kind: ErrorKind) -> StatusCode {
 
 impl From<FieldError> for ApiError {
     fn from(field: FieldError) -> Self {
-        Self {
-            fields: vec![field],
-            ..Self::of(ErrorKind::InvalidField)
-        }
+        Self { fields: vec![field], ..Self::of(ErrorKind::InvalidField) }
     }
 }
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
-        Self {
-            code: problem.code,
-            detail: problem.detail,
-            ..Self::of(problem.kind)
-        }
+        Self { code: problem.code, detail: problem.detail, ..Self::of(problem.kind) }
     }
 }
 
@@ -129,19 +115,11 @@ impl IntoResponse for ApiError {
         let mut response = self.status().into_response();
         if let Some(after) = self.retry_after() {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if self.kind == ErrorKind::Unauthenticated {
-            let challenge = if self.without_token {
-                "Bearer"
-            } else {
-                r#"Bearer error="invalid_token""#
-            };
-            response
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            let challenge = if self.without_token { "Bearer" } else { r#"Bearer error="invalid_token""# };
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response.extensions_mut().insert(self);
         response
@@ -150,13 +128,14 @@ impl IntoResponse for ApiError {
 
 /// The field that an error from below is about, wherever in its chain of sources.
 fn field_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a FieldError> {
-    std::iter::successors(Some(error), |e| e.source()).find_map(|e| e.downcast_ref())
+    causes(error).find_map(|cause| cause.downcast_ref())
 }
 
 /// An error with all its sources, in one line for the log.
 fn chain(error: &(dyn Error + 'static)) -> String {
-    std::iter::successors(Some(error), |e| e.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |cause: &&'a (dyn Error + 'static)| (*cause).source())
 }

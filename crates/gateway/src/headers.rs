@@ -27,10 +27,7 @@ pub(crate) async fn security_headers(request: Request, next: Next) -> Response {
         (CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in defaults {
-        response
-            .headers_mut()
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

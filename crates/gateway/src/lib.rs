@@ -32,6 +32,7 @@ mod linger;
 mod metrics;
 mod multipart;
 mod openapi;
+mod paced;
 mod page;
 mod peer_limit;
 mod problem;
@@ -39,7 +40,9 @@ mod query;
 mod range;
 mod rate_limit;
 mod readiness;
+#[expect(unused_qualifications, reason = "utoipa's macros qualify names that need it not")]
 mod routes;
+pub mod serve;
 mod settings;
 mod sse;
 mod trace;

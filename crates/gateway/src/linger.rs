@@ -68,15 +68,11 @@ pub(crate) async fn linger(State(app): State<App>, request: Request, next: Next)
     }
     let slot = Slot::default();
     let lent = Arc::clone(&slot);
-    let request = request.map(|body| {
-        Body::new(Lent {
-            body: Some(body),
-            slot: lent,
-        })
-    });
+    let request = request.map(|body| Body::new(Lent { body: Some(body), slot: lent }));
     let response = next.run(request).await;
     let left = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let (true, Some(body)) = (response.status().is_client_error(), left) {
+    let refused = response.status().is_client_error() || response.status().is_server_error();
+    if let (true, Some(body)) = (refused, left) {
         let most = match response.status() {
             StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => STRANGER,
             _ => app.settings.max_upload_bytes.saturating_mul(KNOWN_TIMES_UPLOAD),

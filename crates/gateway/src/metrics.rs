@@ -31,8 +31,6 @@ impl HttpMetrics {
             known @ ("GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS") => known,
             _ => "other",
         };
-        self.duration
-            .with_label_values(&[method, route, status.as_str()])
-            .observe(took.as_secs_f64());
+        self.duration.with_label_values(&[method, route, status.as_str()]).observe(took.as_secs_f64());
     }
 }

@@ -3,6 +3,7 @@
 use crate::body::{check_texts, parse};
 use crate::error::ApiError;
 use crate::file_name;
+use crate::paced::Taken;
 use crate::wire;
 use axum::body::Bytes;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
@@ -14,90 +15,90 @@ use domain::upload::{FieldError, Upload};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
+use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 /// Largest form field beside the file, in bytes.
 const MAX_FIELD: usize = 64 << 10;
-/// The fields of the form, for the answer to an unknown one.
-const KNOWN: &str = "file, tags, doc_type, classification, metadata";
+/// Most parts of a form.
+const MAX_PARTS: usize = 64;
+/// The fields of the form beside the file.
+const KNOWN: [&str; 4] = ["tags", "doc_type", "classification", "metadata"];
 
 /// Makes an upload of a form. Nothing is read before the upload's bytes are asked for.
 ///
 /// A field that is not allowed ends the bytes at once; the form then says what was wrong.
-pub(crate) fn upload(multipart: Multipart, max_bytes: u64) -> Upload {
+pub(crate) fn upload(multipart: Multipart, max_bytes: u64, taken: Taken) -> Upload {
     let (send, receive) = oneshot::channel();
-    Upload {
-        bytes: read(multipart, max_bytes, send),
-        form: result(receive),
-    }
+    Upload { bytes: read(Source { multipart, taken }, max_bytes, send), form: result(receive) }
 }
 
 type FormSender = oneshot::Sender<Result<UploadForm, FieldError>>;
 
-fn result(receive: oneshot::Receiver<Result<UploadForm, FieldError>>) -> BoxFuture<'static, Result<UploadForm, FieldError>> {
-    receive
-        .map(|form| form.unwrap_or_else(|_| Err(field("/file", "did not arrive whole"))))
-        .boxed()
+fn result(
+    receive: oneshot::Receiver<Result<UploadForm, FieldError>>,
+) -> BoxFuture<'static, Result<UploadForm, FieldError>> {
+    receive.map(|form| form.unwrap_or_else(|_| Err(field("/file", "did not arrive whole")))).boxed()
 }
 
-fn read(mut multipart: Multipart, max_bytes: u64, send: FormSender) -> ByteStream {
+/// The form's body, and how much of it was taken out.
+struct Source {
+    multipart: Multipart,
+    taken: Taken,
+}
+
+fn read(source: Source, max_bytes: u64, send: FormSender) -> ByteStream {
+    let Source { mut multipart, taken } = source;
     Box::pin(async_stream::stream! {
         let mut form = Form::default();
         let mut left = max_bytes;
-        loop {
-            let part = match multipart.next_field().await {
+        let end = loop {
+            let mut part = match multipart.next_field().await {
                 Ok(Some(part)) => part,
-                Ok(None) => break,
-                Err(error) => {
-                    yield Err(broken_off(&error));
-                    return;
-                }
+                Ok(None) => break form.finish().map_err(Stop::from),
+                Err(error) => break Err(broken_off(&error)),
             };
             if part.name() != Some("file") {
-                match form.take(part).await {
+                match form.take(part, &taken).await {
                     Ok(()) => continue,
-                    Err(Stop::Refused(error)) => {
-                        // A closed receiver has lost interest in the form.
-                        let _ = send.send(Err(error));
-                        return;
-                    }
-                    Err(Stop::BrokenOff(error)) => {
-                        yield Err(error);
-                        return;
-                    }
+                    Err(stop) => break Err(stop),
                 }
             }
             if let Err(error) = form.open_file(part.file_name()) {
-                let _ = send.send(Err(error));
-                return;
+                break Err(error.into());
             }
-            let mut part = part;
-            loop {
-                match part.chunk().await {
+            let whole = loop {
+                match next(&mut part, &taken).await {
                     Ok(Some(piece)) if piece.len() as u64 > left => {
-                        yield Err(BlobError::TooLarge { limit: max_bytes });
-                        return;
+                        break Err(Stop::Unreadable(BlobError::TooLarge { limit: max_bytes }));
                     }
                     Ok(Some(piece)) => {
                         left -= piece.len() as u64;
                         yield Ok(piece);
                     }
-                    Ok(None) => break,
-                    Err(error) => {
-                        yield Err(broken_off(&error));
-                        return;
-                    }
+                    Ok(None) => break Ok(()),
+                    Err(stop) => break Err(stop),
                 }
+            };
+            if let Err(stop) = whole {
+                break Err(stop);
             }
+        };
+        // Whoever dropped the receiver has lost interest in the form.
+        match end {
+            Ok(form) => drop(send.send(Ok(form))),
+            Err(Stop::Refused(error)) => drop(send.send(Err(error))),
+            Err(Stop::Unreadable(error)) => yield Err(error),
         }
-        let _ = send.send(form.finish());
     })
 }
 
 /// Why reading ends early.
 enum Stop {
+    /// A field is not allowed.
     Refused(FieldError),
-    BrokenOff(BlobError),
+    /// The body broke off, or is too large.
+    Unreadable(BlobError),
 }
 
 impl From<FieldError> for Stop {
@@ -109,6 +110,7 @@ impl From<FieldError> for Stop {
 /// The form as far as it was read.
 #[derive(Default)]
 struct Form {
+    parts: usize,
     filename: Option<String>,
     tags: Vec<Label>,
     doc_type: Option<Label>,
@@ -126,33 +128,39 @@ impl Form {
         Ok(())
     }
 
-    async fn take(&mut self, part: Field<'_>) -> Result<(), Stop> {
+    async fn take(&mut self, mut part: Field<'_>, taken: &Taken) -> Result<(), Stop> {
         let name = part.name().unwrap_or_default().to_owned();
-        match name.as_str() {
-            "tags" => {
-                let given = tag_list(&text(part, &name).await?)?;
-                self.tags.extend(first_field(wire::tags("/tags", &given))?);
-            }
-            "doc_type" => {
-                let given = text(part, &name).await?;
-                once(&mut self.doc_type, &name, first_field(wire::text("/doc_type", &given))?)?;
-            }
-            "classification" => {
-                let given = text(part, &name).await?;
-                let parsed = given.trim().parse::<Classification>();
-                let word = parsed.map_err(|error| field("/classification", shorten(&error.to_string())))?;
-                once(&mut self.classification, &name, word)?;
-            }
-            "metadata" => {
-                let given = text(part, &name).await?;
-                once(&mut self.metadata, &name, metadata(&given)?)?;
-            }
-            unknown => {
-                let pointer = format!("/{}", shorten(unknown));
-                return Err(field(&pointer, format!("is no field of this form; it has {KNOWN}")).into());
-            }
+        self.parts += 1;
+        if self.parts > MAX_PARTS {
+            return Err(field("", format!("must have at most {MAX_PARTS} fields")).into());
         }
-        Ok(())
+        if !KNOWN.contains(&name.as_str()) {
+            let pointer = format!("/{}", shorten(&name));
+            let detail = format!("is no field of this form; it has {}", KNOWN.join(", "));
+            return Err(field(&pointer, detail).into());
+        }
+        let given = text(&mut part, &name, taken).await?;
+        Ok(self.set(&name, &given)?)
+    }
+
+    fn set(&mut self, name: &str, given: &str) -> Result<(), FieldError> {
+        match name {
+            "tags" => {
+                let tags = tag_list(given)?;
+                self.tags.extend(first_field(wire::tags("/tags", &tags))?);
+                if self.tags.len() > wire::MAX_TAGS {
+                    return Err(field("/tags", format!("must be at most {} tags", wire::MAX_TAGS)));
+                }
+                Ok(())
+            }
+            "doc_type" => once(&mut self.doc_type, name, first_field(wire::text("/doc_type", given))?),
+            "classification" => {
+                let word = given.trim().parse::<Classification>();
+                let word = word.map_err(|error| field("/classification", shorten(&error.to_string())))?;
+                once(&mut self.classification, name, word)
+            }
+            _ => once(&mut self.metadata, name, metadata(given)?),
+        }
     }
 
     fn finish(self) -> Result<UploadForm, FieldError> {
@@ -167,20 +175,23 @@ impl Form {
 }
 
 /// Reads a field as text, bounded.
-async fn text(mut part: Field<'_>, name: &str) -> Result<String, Stop> {
+async fn text(part: &mut Field<'_>, name: &str, taken: &Taken) -> Result<String, Stop> {
+    let pointer = format!("/{name}");
     let mut bytes = Vec::new();
-    while let Some(piece) = next(&mut part).await? {
+    while let Some(piece) = next(part, taken).await? {
         if bytes.len() + piece.len() > MAX_FIELD {
-            let detail = format!("must be at most {} KiB long", MAX_FIELD >> 10);
-            return Err(field(&format!("/{name}"), detail).into());
+            return Err(field(&pointer, format!("must be at most {} KiB long", MAX_FIELD >> 10)).into());
         }
         bytes.extend_from_slice(&piece);
     }
-    String::from_utf8(bytes).map_err(|_| field(&format!("/{name}"), "must be UTF-8 text").into())
+    String::from_utf8(bytes).map_err(|_| field(&pointer, "must be UTF-8 text").into())
 }
 
-async fn next(part: &mut Field<'_>) -> Result<Option<Bytes>, Stop> {
-    part.chunk().await.map_err(|error| Stop::BrokenOff(broken_off(&error)))
+async fn next(part: &mut Field<'_>, taken: &Taken) -> Result<Option<Bytes>, Stop> {
+    let piece = part.chunk().await.map_err(|error| broken_off(&error))?;
+    let length = piece.as_ref().map_or(0, Bytes::len);
+    taken.fetch_add(length as u64, Ordering::Relaxed);
+    Ok(piece)
 }
 
 /// Tags: a JSON array of texts, or texts separated by commas.
@@ -217,18 +228,13 @@ fn first_field<T>(parsed: Result<T, ApiError>) -> Result<T, FieldError> {
 }
 
 fn field(pointer: &str, detail: impl Into<String>) -> FieldError {
-    FieldError {
-        pointer: pointer.to_owned(),
-        detail: detail.into(),
-    }
+    FieldError { pointer: pointer.to_owned(), detail: detail.into() }
 }
 
 fn shorten(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
-fn broken_off(error: &MultipartError) -> BlobError {
-    BlobError::BrokenOff {
-        reason: error.status().to_string(),
-    }
+fn broken_off(error: &MultipartError) -> Stop {
+    Stop::Unreadable(BlobError::BrokenOff { reason: error.status().to_string() })
 }

@@ -3,8 +3,9 @@
 use crate::error::ApiError;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use chrono::DateTime;
+use chrono::{DateTime, Datelike};
 use domain::page::{Page, PageKey, PageRequest};
+use domain::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -63,9 +64,16 @@ fn decode(text: &str) -> Option<PageKey> {
     })
 }
 
-/// Between the years 1 and 9999: a moment that the database can compare with.
-fn in_range(at: DateTime<chrono::Utc>) -> bool {
-    use chrono::Datelike;
+/// Reads a moment to filter by.
+pub(crate) fn moment(pointer: &str, given: Option<Timestamp>) -> Result<Option<Timestamp>, ApiError> {
+    match given {
+        Some(at) if !in_range(at) => Err(ApiError::field(pointer, "must lie between the years 1 and 9999")),
+        other => Ok(other),
+    }
+}
+
+/// A moment that the database can compare with.
+fn in_range(at: Timestamp) -> bool {
     (1..=9999).contains(&at.year())
 }
 

@@ -31,11 +31,7 @@ impl PeerLimit {
         }
         let burst = NonZeroU32::new(settings.peer_burst)?;
         let quota = Quota::per_second(NonZeroU32::new(settings.peer_per_second)?).allow_burst(burst);
-        Some(Self {
-            counters: RateLimiter::keyed(quota),
-            clock: DefaultClock::default(),
-            checks: AtomicU64::new(0),
-        })
+        Some(Self { counters: RateLimiter::keyed(quota), clock: DefaultClock::default(), checks: AtomicU64::new(0) })
     }
 
     /// How long to wait, where it was one request too many.
@@ -51,7 +47,8 @@ impl PeerLimit {
 
 /// The layer. Without a peer address (in tests, say) nothing is counted.
 pub(crate) async fn limit_peers(State(app): State<App>, request: Request, next: Next) -> Response {
-    let peer = peer(&request, app.settings.behind_proxy);
+    let counted = !matches!(request.uri().path(), "/health" | "/ready" | "/v1/health");
+    let peer = peer(&request, app.settings.behind_proxy).filter(|_| counted);
     let wait = app.peers.as_ref().zip(peer).and_then(|(limit, peer)| limit.check(peer));
     match wait {
         Some(after) => refusal(after).into_response(),
@@ -75,9 +72,9 @@ fn peer(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
 fn network(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V4(_) => peer,
-        IpAddr::V6(v6) => v6
-            .to_ipv4_mapped()
-            .map_or_else(|| IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)), IpAddr::V4),
+        IpAddr::V6(v6) => {
+            v6.to_ipv4_mapped().map_or_else(|| IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)), IpAddr::V4)
+        }
     }
 }
 
@@ -87,11 +84,7 @@ mod tests {
 
     #[test]
     fn a_peer_has_its_burst_and_its_network_shares_it() {
-        let settings = GatewaySettings {
-            peer_per_second: 1,
-            peer_burst: 2,
-            ..GatewaySettings::default()
-        };
+        let settings = GatewaySettings { peer_per_second: 1, peer_burst: 2, ..GatewaySettings::default() };
         let limit = PeerLimit::of(&settings).expect("a limit");
         let peer = |text: &str| text.parse::<IpAddr>().expect("an address");
         assert_eq!(limit.check(peer("2001:db8::1")), None);

@@ -63,10 +63,7 @@ impl ProblemDocument {
             errors: error
                 .fields
                 .iter()
-                .map(|field| FieldProblem {
-                    pointer: field.pointer.clone(),
-                    detail: field.detail.clone(),
-                })
+                .map(|field| FieldProblem { pointer: field.pointer.clone(), detail: field.detail.clone() })
                 .collect(),
         }
     }
@@ -86,14 +83,14 @@ pub(crate) fn render(response: Response, here: &Here) -> (Response, Option<ApiEr
     if parts.status == StatusCode::METHOD_NOT_ALLOWED {
         document.kind = "/problems/method-not-allowed".to_owned();
         document.title = "The method is not allowed";
-        document.detail = "This address does not take that method; the Allow header has those that it takes.".to_owned();
+        document.detail =
+            "This address does not take that method; the Allow header has those that it takes.".to_owned();
         document.code = "method_not_allowed";
     }
     document.status = parts.status.as_u16();
     parts.headers.remove(CONTENT_LENGTH);
     let mut body = Json(document).into_response();
-    body.headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    body.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     parts.headers.extend(body.headers().clone());
     (Response::from_parts(parts, body.into_body()), Some(error))
 }
@@ -101,23 +98,17 @@ pub(crate) fn render(response: Response, here: &Here) -> (Response, Option<ApiEr
 /// A failure that neither a handler of ours nor the readiness page wrote.
 fn is_bare_failure(response: &Response<Body>) -> bool {
     let failed = response.status().is_client_error() || response.status().is_server_error();
-    let json = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    let json =
+        response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
     failed && !json
 }
 
 fn kind_of(code: StatusCode) -> ErrorKind {
-    KINDS
-        .iter()
-        .copied()
-        .find(|kind| status(*kind) == code)
-        .unwrap_or(if code.is_client_error() {
-            ErrorKind::Malformed
-        } else {
-            ErrorKind::Internal
-        })
+    KINDS.iter().copied().find(|kind| status(*kind) == code).unwrap_or(if code.is_client_error() {
+        ErrorKind::Malformed
+    } else {
+        ErrorKind::Internal
+    })
 }
 
 /// All kinds, for the pages under `/problems/`.
@@ -168,7 +159,9 @@ pub(crate) const fn sentence(kind: ErrorKind) -> &'static str {
         ErrorKind::Conflict => "The request clashes with the present state.",
         ErrorKind::TooLarge => "The request is larger than allowed.",
         ErrorKind::UnsupportedType => "The type of content is not one that this address takes.",
-        ErrorKind::RateLimited => "You have made more requests than your limit allows; the Retry-After header says when to come back.",
+        ErrorKind::RateLimited => {
+            "You have made more requests than your limit allows; the Retry-After header says when to come back."
+        }
         ErrorKind::Unavailable => "A part that this needs is down; the Retry-After header says when to try again.",
         ErrorKind::Internal => "The server failed; its log has the reason under the request id.",
     }

@@ -35,10 +35,7 @@ fn part(start: u64, end: u64, size: u64) -> Wanted {
     if start >= size {
         return Wanted::Unsatisfiable;
     }
-    Wanted::Part(ByteRange {
-        start,
-        len: end.min(size - 1) - start + 1,
-    })
+    Wanted::Part(ByteRange { start, len: end.min(size - 1) - start + 1 })
 }
 
 #[cfg(test)]

@@ -64,8 +64,7 @@ pub trait RateLimiter: Send + Sync {
     async fn check(&self, key: RateKey, tier: RateTier) -> Decision;
 }
 
-type Counters<C> =
-    Governor<RateKey, DefaultKeyedStateStore<RateKey>, C, StateInformationMiddleware<<C as Clock>::Instant>>;
+type Counters<C> = Governor<RateKey, DefaultKeyedStateStore<RateKey>, C, StateInformationMiddleware>;
 
 /// The two windows of one tier.
 struct TierCounters<C: Clock> {
@@ -87,15 +86,11 @@ impl Default for InProcessLimiter {
     }
 }
 
-impl<C: Clock> InProcessLimiter<C> {
+impl<C: Clock + Clone> InProcessLimiter<C> {
     /// Counts by the given clock.
     #[must_use]
     pub fn with_clock(clock: C) -> Self {
-        Self {
-            clock,
-            tiers: Mutex::new(HashMap::new()),
-            checks: AtomicU64::new(0),
-        }
+        Self { clock, tiers: Mutex::new(HashMap::new()), checks: AtomicU64::new(0) }
     }
 
     fn counters(&self, tier: RateTier) -> Arc<TierCounters<C>> {
@@ -111,12 +106,7 @@ impl<C: Clock> InProcessLimiter<C> {
         }))
     }
 
-    fn count(
-        &self,
-        counters: Option<&Counters<C>>,
-        key: RateKey,
-        mut window: Window,
-    ) -> (Window, Option<Duration>) {
+    fn count(&self, counters: Option<&Counters<C>>, key: RateKey, mut window: Window) -> (Window, Option<Duration>) {
         let Some(counters) = counters else {
             // A quota of 0 lets nothing through.
             return (window, Some(window.length));
@@ -149,16 +139,16 @@ impl<C: Clock> TierCounters<C> {
     }
 }
 
-fn counters<C: Clock>(quota: u32, per: Duration, clock: &C) -> Option<Counters<C>> {
+fn counters<C: Clock + Clone>(quota: u32, per: Duration, clock: &C) -> Option<Counters<C>> {
     let quota = Quota::with_period(per / NonZeroU32::new(quota)?.get())?.allow_burst(NonZeroU32::new(quota)?);
     let state = DefaultKeyedStateStore::default();
-    Some(Governor::new(quota, state, clock.clone()).with_middleware())
+    Some(Governor::new(quota, state, clock.clone()))
 }
 
 #[async_trait]
 impl<C> RateLimiter for InProcessLimiter<C>
 where
-    C: Clock + Send + Sync,
+    C: Clock + Clone + Send + Sync,
     C::Instant: Reference + Send + Sync,
 {
     async fn check(&self, key: RateKey, tier: RateTier) -> Decision {
@@ -175,29 +165,17 @@ where
                 return Decision { windows, retry_after };
             }
         }
-        Decision {
-            windows,
-            retry_after: None,
-        }
+        Decision { windows, retry_after: None }
     }
 }
 
 fn empty(name: &'static str, quota: u32, length: Duration) -> Window {
-    Window {
-        name,
-        quota,
-        length,
-        remaining: 0,
-        reset: length,
-    }
+    Window { name, quota, length, remaining: 0, reset: length }
 }
 
 /// The answer to one request too many.
 pub(crate) fn refusal(retry_after: Duration) -> ApiError {
-    ApiError {
-        retry_after: Some(retry_after),
-        ..ApiError::of(ErrorKind::RateLimited)
-    }
+    ApiError { retry_after: Some(retry_after), ..ApiError::of(ErrorKind::RateLimited) }
 }
 
 /// `RateLimit-Policy` and `RateLimit`, as draft-ietf-httpapi-ratelimit-headers has them.
@@ -224,16 +202,10 @@ mod tests {
     use governor::clock::FakeRelativeClock;
     use uuid::Uuid;
 
-    const TIER: RateTier = RateTier {
-        per_minute: 10,
-        per_hour: 50,
-    };
+    const TIER: RateTier = RateTier { per_minute: 10, per_hour: 50 };
 
     fn key(user: u128) -> RateKey {
-        RateKey {
-            tenant: TenantId::from_uuid(Uuid::from_u128(1)),
-            user: UserId::from_uuid(Uuid::from_u128(user)),
-        }
+        RateKey { tenant: TenantId::from_uuid(Uuid::from_u128(1)), user: UserId::from_uuid(Uuid::from_u128(user)) }
     }
 
     async fn allowed(limiter: &InProcessLimiter<FakeRelativeClock>, user: u128) -> bool {
@@ -268,7 +240,7 @@ mod tests {
             served += u32::from(allowed(&limiter, 1).await);
             clock.advance(Duration::from_secs(6));
         }
-        // 50 at once and 5 more that the hour gives back in six minutes (one in 72 s).
+        // The hour allows 50 and gives back one in 72 s: four more within six minutes.
         assert_eq!(served, 54);
     }
 
@@ -288,10 +260,7 @@ mod tests {
     #[tokio::test]
     async fn a_quota_of_nothing_lets_nothing_through() {
         let limiter = InProcessLimiter::with_clock(FakeRelativeClock::default());
-        let none = RateTier {
-            per_minute: 0,
-            per_hour: 5,
-        };
+        let none = RateTier { per_minute: 0, per_hour: 5 };
         assert_eq!(limiter.check(key(1), none).await.retry_after, Some(MINUTE));
     }
 }

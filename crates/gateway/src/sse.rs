@@ -79,10 +79,7 @@ pub(crate) struct UsageBody {
 
 impl From<Usage> for UsageBody {
     fn from(usage: Usage) -> Self {
-        Self {
-            input_tokens: usage.input_tokens,
-            output_tokens: usage.output_tokens,
-        }
+        Self { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens }
     }
 }
 
@@ -107,9 +104,8 @@ pub(crate) struct Answer {
 /// Streams a run. Dropping the response drops the run's stream, which tells the runtime that the reader is gone.
 pub(crate) fn stream(events: EventStream, here: Here, keep_alive: Duration) -> Response {
     let events = events.map(move |event| write(event, &here));
-    let mut response = Sse::new(events)
-        .keep_alive(KeepAlive::new().interval(keep_alive).text("keep-alive"))
-        .into_response();
+    let mut response =
+        Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive).text("keep-alive")).into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
@@ -119,10 +115,7 @@ pub(crate) fn stream(events: EventStream, here: Here, keep_alive: Duration) -> R
 /// Looks at the first event: a run that fails before anything was sent is answered with a status.
 pub(crate) async fn begun(mut events: EventStream) -> Result<EventStream, ApiError> {
     match events.next().await {
-        Some(NumberedEvent {
-            event: RunEvent::Failed(problem),
-            ..
-        }) => Err(problem.into()),
+        Some(NumberedEvent { event: RunEvent::Failed(problem), .. }) => Err(problem.into()),
         Some(first) => Ok(futures::stream::iter([first]).chain(events).boxed()),
         None => Err(broken_off()),
     }
@@ -166,24 +159,16 @@ fn broken_off() -> ApiError {
 fn write(numbered: NumberedEvent, here: &Here) -> Result<Event, axum::Error> {
     let event = Event::default().id(numbered.seq.to_string());
     match numbered.event {
-        RunEvent::Started {
-            run_id,
-            message_id,
-            model,
-        } => event.event("run.started").json_data(RunStarted {
+        RunEvent::Started { run_id, message_id, model } => event.event("run.started").json_data(RunStarted {
             run_id: run_id.as_uuid(),
             message_id: message_id.as_uuid(),
             model,
         }),
         RunEvent::Delta { text } => event.event("message.delta").json_data(MessageDelta { text }),
-        RunEvent::ToolStarted { call_id, name } => {
-            event.event("tool.started").json_data(ToolStarted { call_id, name })
+        RunEvent::ToolStarted { call_id, name } => event.event("tool.started").json_data(ToolStarted { call_id, name }),
+        RunEvent::ToolFinished { call_id, name, status } => {
+            event.event("tool.finished").json_data(ToolFinished { call_id, name, status: status.as_str() })
         }
-        RunEvent::ToolFinished { call_id, name, status } => event.event("tool.finished").json_data(ToolFinished {
-            call_id,
-            name,
-            status: status.as_str(),
-        }),
         RunEvent::Cited(citation) => event.event("citation").json_data(CitationBody::from(citation)),
         RunEvent::Finished(end) => event.event("run.finished").json_data(RunFinished {
             finish_reason: end.finish_reason.as_str(),
@@ -192,8 +177,8 @@ fn write(numbered: NumberedEvent, here: &Here) -> Result<Event, axum::Error> {
             degraded: end.degraded,
             message_id: end.message_id.as_uuid(),
         }),
-        RunEvent::Failed(problem) => event.event("error").json_data(RunFailed {
-            problem: ProblemDocument::new(&problem.into(), here),
-        }),
+        RunEvent::Failed(problem) => {
+            event.event("error").json_data(RunFailed { problem: ProblemDocument::new(&problem.into(), here) })
+        }
     }
 }

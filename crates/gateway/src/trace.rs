@@ -29,27 +29,16 @@ impl<S: Sync> FromRequestParts<S> for Here {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts
-            .extensions
-            .get::<Self>()
-            .cloned()
-            .ok_or_else(|| ApiError::of(ErrorKind::Internal))
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| ApiError::of(ErrorKind::Internal))
     }
 }
 
 /// The outermost layer: names the request, times it, gives failures their body, logs once.
 pub(crate) async fn trace(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let here = Here {
-        request_id: request_id(&app, &request),
-        path: request.uri().path().to_owned(),
-    };
+    let here = Here { request_id: request_id(&app, &request), path: request.uri().path().to_owned() };
     let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("unmatched", MatchedPath::as_str)
-        .to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!(
         "http",
         %method,

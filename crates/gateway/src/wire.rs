@@ -1,11 +1,12 @@
 //! What several routes write alike: fixed words as schemas, citations, parsing of common fields.
 
 use crate::error::ApiError;
+use domain::command::RetrievalMode;
 use domain::conversation::{Citation, MessageRole, MessageStatus};
 use domain::document::{DocumentStatus, FailureCode};
 use domain::ids::DocumentId;
 use domain::model::ModelTier;
-use domain::role::{Classification, Grant, Role};
+use domain::role::{Classification, Role};
 use domain::run::{FinishReason, ToolStatus};
 use domain::text::{BoundedText, Label};
 use serde::Serialize;
@@ -22,44 +23,34 @@ pub(crate) const MAX_TAGS: usize = 32;
 /// Most documents that a search or a turn names.
 pub(crate) const MAX_DOCUMENT_IDS: usize = 100;
 
-/// Schemas of the domain's fixed words, from their one list.
+/// Schemas of the domain's fixed words, from their one list; `true`: or null.
 macro_rules! word_schemas {
-    ($($name:ident => $type:ty $(, or null: $nullable:ident)?;)*) => {$(
+    ($($name:ident => $type:ty, $nullable:literal;)*) => {$(
         pub(crate) fn $name() -> RefOr<Schema> {
-            words(<$type>::ALL.iter().map(|word| word.as_str()), false)
+            words(<$type>::ALL.iter().map(|word| word.as_str()), $nullable)
         }
-        $(pub(crate) fn $nullable() -> RefOr<Schema> {
-            words(<$type>::ALL.iter().map(|word| word.as_str()), true)
-        })?
     )*};
 }
 
 word_schemas! {
-    model_tier => ModelTier, or null: model_tier_or_null;
-    retrieval_mode => domain::command::RetrievalMode, or null: retrieval_mode_or_null;
-    message_role => MessageRole;
-    message_status => MessageStatus;
-    finish_reason => FinishReason;
-    tool_status => ToolStatus;
-    document_status => DocumentStatus;
-    failure_code => FailureCode;
-    classification => Classification;
-    role => Role, or null: role_or_null;
-    grant => Grant;
+    model_tier_or_null => ModelTier, true;
+    retrieval_mode_or_null => RetrievalMode, true;
+    message_role => MessageRole, false;
+    message_status => MessageStatus, false;
+    finish_reason => FinishReason, false;
+    tool_status => ToolStatus, false;
+    document_status => DocumentStatus, false;
+    failure_code => FailureCode, false;
+    classification => Classification, false;
+    role => Role, false;
+    role_or_null => Role, true;
 }
 
 fn words(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {
     let values = words.map(Value::from).chain(nullable.then_some(Value::Null));
-    let types = if nullable {
-        SchemaType::from_iter([Type::String, Type::Null])
-    } else {
-        SchemaType::new(Type::String)
-    };
-    ObjectBuilder::new()
-        .schema_type(types)
-        .enum_values(Some(values.collect::<Vec<_>>()))
-        .build()
-        .into()
+    let types =
+        if nullable { SchemaType::from_iter([Type::String, Type::Null]) } else { SchemaType::new(Type::String) };
+    ObjectBuilder::new().schema_type(types).enum_values(Some(values.collect::<Vec<_>>())).build().into()
 }
 
 /// A passage that an answer rests on; the answer's text marks it `[n]`.
@@ -115,10 +106,7 @@ pub(crate) fn optional_text<const MAX: usize>(
 }
 
 /// Parses tags, dropping repetitions.
-pub(crate) fn tags<'a>(
-    pointer: &str,
-    given: impl IntoIterator<Item = &'a String>,
-) -> Result<Vec<Label>, ApiError> {
+pub(crate) fn tags<'a>(pointer: &str, given: impl IntoIterator<Item = &'a String>) -> Result<Vec<Label>, ApiError> {
     let mut tags = Vec::new();
     for (index, tag) in given.into_iter().enumerate() {
         let tag = text(&format!("{pointer}/{index}"), tag)?;

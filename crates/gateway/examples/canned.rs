@@ -1,0 +1,85 @@
+//! Serves the edge on port 8080 over a gate that lets everybody in and answers everything alike.
+//!
+//! ```text
+//! cargo run -p gateway --example canned
+//! curl -N -H 'authorization: Bearer any' -H 'content-type: application/json' \
+//!      -d '{"message":"How do I isolate P-101?"}' \
+//!      http://127.0.0.1:8080/v1/conversations/0197b2c0-7c1e-7000-8000-000000000001/chat
+//! ```
+//! The OpenAPI page is at <http://127.0.0.1:8080/docs>.
+
+use domain::fakes::SequentialIds;
+use domain::ids::{MessageId, RequestId, RunId, TenantId, UserId};
+use domain::role::{Classification, Role};
+use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, Usage};
+use domain::scope::{Actor, TenantScope};
+use domain::tenant::{Tenant, TenantSettings};
+use domain::user::{Standing, User};
+use futures::StreamExt;
+use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
+use policy::caller::Caller;
+use policy::gate::MockGate;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use uuid::Uuid;
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let mut gate = MockGate::new();
+    gate.expect_authenticate().returning(|_, request| Ok(everybody(request)));
+    gate.expect_account().returning(|caller| Ok(caller.clone()));
+    gate.expect_send_message().returning(|_, _| Ok(canned_answer()));
+    let ports = Ports {
+        ids: Arc::new(SequentialIds::default()),
+        readiness: Arc::new(AlwaysReady),
+        limiter: Arc::new(InProcessLimiter::default()),
+        metrics: None,
+    };
+    let router = gateway::router(Arc::new(gate), ports, GatewaySettings::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "there is no authentication here to take a scope from")]
+fn everybody(request: RequestId) -> Caller {
+    let tenant = Tenant {
+        id: TenantId::from_uuid(Uuid::from_u128(1)),
+        name: "Example plant".to_owned(),
+        slug: "example".to_owned(),
+        settings: TenantSettings::default(),
+        is_active: true,
+        created_at: Default::default(),
+        updated_at: Default::default(),
+    };
+    let user = User {
+        id: UserId::from_uuid(Uuid::from_u128(2)),
+        issuer: "https://issuer.example".to_owned(),
+        external_id: "everybody".to_owned(),
+        email: "everybody@plant.example".to_owned(),
+        display_name: None,
+        role: Role::Admin,
+        grants: Vec::new(),
+        is_active: true,
+        last_login: None,
+        created_at: Default::default(),
+    };
+    let standing = Standing { role: Role::Admin, grants: Vec::new(), clearance: Classification::Restricted };
+    Caller::new(TenantScope::mint(tenant.id, Actor::User(user.id), request), tenant, user, standing)
+}
+
+fn canned_answer() -> EventStream {
+    let message_id = MessageId::from_uuid(Uuid::from_u128(4));
+    let events = [
+        RunEvent::Started { run_id: RunId::from_uuid(Uuid::from_u128(3)), message_id, model: "fast".to_owned() },
+        RunEvent::Delta { text: "Close the suction valve first.".to_owned() },
+        RunEvent::Finished(RunSummary {
+            finish_reason: FinishReason::Stop,
+            usage: Usage::default(),
+            model: "canned".to_owned(),
+            degraded: false,
+            message_id,
+        }),
+    ];
+    let numbered = (1..).zip(events).map(|(seq, event)| NumberedEvent { seq, event });
+    futures::stream::iter(numbered.collect::<Vec<_>>()).boxed()
+}

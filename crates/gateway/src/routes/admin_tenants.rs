@@ -1,0 +1,135 @@
+//! Tenants, for those who run the platform.
+
+use crate::app::App;
+use crate::body::{ApiJson, Id};
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::page::{self, Listing};
+use crate::query::ApiQuery;
+use crate::wire;
+use axum::Json;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use domain::command::{CreateTenant, ListTenants, UpdateTenant};
+use domain::ids::TenantId;
+use domain::tenant::Tenant;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+/// Longest short name.
+const MAX_SLUG: usize = 64;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(update))
+}
+
+/// A tenant to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Plant Nord", "slug": "plant-nord"}))]
+struct NewTenant {
+    #[schema(min_length = 1, max_length = 512)]
+    name: String,
+    /// Short name for addresses and tokens.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
+    slug: String,
+}
+
+/// What to change of a tenant. A field that is missing or null stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"is_active": false}))]
+struct TenantChange {
+    #[schema(min_length = 1, max_length = 512)]
+    name: Option<String>,
+    /// A tenant that is switched off is refused at every request.
+    is_active: Option<bool>,
+}
+
+/// A tenant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tenant)]
+struct TenantBody {
+    id: Uuid,
+    slug: String,
+    name: String,
+    is_active: bool,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct TenantQuery {
+    /// Items on a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl From<Tenant> for TenantBody {
+    fn from(tenant: Tenant) -> Self {
+        Self {
+            id: tenant.id.as_uuid(),
+            slug: tenant.slug,
+            name: tenant.name,
+            is_active: tenant.is_active,
+            created_at: tenant.created_at,
+            updated_at: tenant.updated_at,
+        }
+    }
+}
+
+fn slug(given: String) -> Result<String, ApiError> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let fits = (1..=MAX_SLUG).contains(&given.len()) && !given.starts_with('-') && given.bytes().all(allowed);
+    if fits {
+        return Ok(given);
+    }
+    let detail = "must be 1 to 64 of a–z, 0–9 and -, and begin with a letter or digit";
+    Err(ApiError::field("/slug", detail))
+}
+
+/// Lists the tenants, the newest first. Needs the grant `platform_admin`.
+#[utoipa::path(
+    get, path = "/v1/admin/tenants", tag = "admin", params(TenantQuery),
+    responses((status = 200, body = Listing<TenantBody>))
+)]
+async fn list(call: Call, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<Json<Listing<TenantBody>>, ApiError> {
+    let command = ListTenants { page: page::parse(query.limit, query.cursor.as_deref())? };
+    let found = call.gate.list_tenants(&call.caller, command).await?;
+    Ok(Json(Listing::of(found, Into::into)))
+}
+
+/// Makes a tenant. Needs the grant `platform_admin`.
+#[utoipa::path(
+    post, path = "/v1/admin/tenants", tag = "admin", request_body = NewTenant,
+    responses((status = 201, body = TenantBody))
+)]
+async fn create(call: Call, ApiJson(body): ApiJson<NewTenant>) -> Result<(StatusCode, Json<TenantBody>), ApiError> {
+    let command = CreateTenant { name: wire::text("/name", &body.name)?, slug: slug(body.slug)? };
+    let made = call.gate.create_tenant(&call.caller, command).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
+}
+
+/// Renames a tenant, or switches it on or off. Needs the grant `platform_admin`.
+#[utoipa::path(
+    patch, path = "/v1/admin/tenants/{id}", tag = "admin", params(("id" = Uuid, Path)), request_body = TenantChange,
+    responses((status = 200, body = TenantBody))
+)]
+async fn update(
+    call: Call,
+    Id(id): Id<TenantId>,
+    ApiJson(body): ApiJson<TenantChange>,
+) -> Result<Json<TenantBody>, ApiError> {
+    let command =
+        UpdateTenant { id, name: wire::optional_text("/name", body.name.as_deref())?, is_active: body.is_active };
+    let changed = call.gate.update_tenant(&call.caller, command).await?;
+    Ok(Json(changed.into()))
+}

@@ -1,0 +1,154 @@
+//! A tenant's users, for its admins.
+
+use crate::app::App;
+use crate::body::{ApiJson, Id};
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::page::{self, Listing};
+use crate::query::ApiQuery;
+use crate::wire;
+use axum::Json;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use domain::command::{CreateUser, ListUsers, UpdateUser};
+use domain::ids::UserId;
+use domain::role::{Grant, Role};
+use domain::text::Title;
+use domain::user::User;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(update))
+}
+
+/// A user to be made before the first login.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"external_id": "7c2f1d1e", "email": "k.meyer@plant.example", "name": "K. Meyer", "role": "user"}))]
+struct NewUser {
+    /// The issuer's stable id of the user (Entra: `oid`).
+    #[schema(min_length = 1, max_length = 128)]
+    external_id: String,
+    /// For display; it never authorizes.
+    #[schema(min_length = 1, max_length = 128)]
+    email: String,
+    /// For display.
+    #[serde(alias = "display_name")]
+    #[schema(min_length = 1, max_length = 128)]
+    name: Option<String>,
+    /// `viewer` unless said.
+    #[schema(schema_with = wire::role_or_null)]
+    role: Option<Role>,
+    /// The token issuer that vouches for the user; the platform's first one unless said.
+    #[schema(min_length = 1, max_length = 512)]
+    issuer: Option<String>,
+}
+
+/// What to change of a user. A field that is missing or null stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "viewer", "is_active": true}))]
+struct UserChange {
+    #[schema(schema_with = wire::role_or_null)]
+    role: Option<Role>,
+    /// A user who is switched off is refused at every request.
+    is_active: Option<bool>,
+}
+
+/// A user.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
+struct UserBody {
+    id: Uuid,
+    name: Option<String>,
+    email: String,
+    #[schema(schema_with = wire::role)]
+    role: &'static str,
+    /// Powers beside the role.
+    #[schema(value_type = Vec<String>)]
+    grants: Vec<&'static str>,
+    is_active: bool,
+    /// Who vouches for the user.
+    issuer: String,
+    /// The issuer's id of the user.
+    external_id: String,
+    last_login: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct UserQuery {
+    /// Items on a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl From<User> for UserBody {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.as_uuid(),
+            name: user.display_name,
+            email: user.email,
+            role: user.role.as_str(),
+            grants: user.grants.into_iter().map(Grant::as_str).collect(),
+            is_active: user.is_active,
+            issuer: user.issuer,
+            external_id: user.external_id,
+            last_login: user.last_login,
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// Lists the tenant's users, the newest first.
+#[utoipa::path(
+    get, path = "/v1/admin/users", tag = "admin", params(UserQuery),
+    responses((status = 200, body = Listing<UserBody>))
+)]
+async fn list(call: Call, ApiQuery(query): ApiQuery<UserQuery>) -> Result<Json<Listing<UserBody>>, ApiError> {
+    let command = ListUsers { page: page::parse(query.limit, query.cursor.as_deref())? };
+    let found = call.gate.list_users(&call.caller, command).await?;
+    Ok(Json(Listing::of(found, Into::into)))
+}
+
+/// Makes a user before the first login.
+#[utoipa::path(
+    post, path = "/v1/admin/users", tag = "admin", request_body = NewUser,
+    responses((status = 201, body = UserBody))
+)]
+async fn create(call: Call, ApiJson(body): ApiJson<NewUser>) -> Result<(StatusCode, Json<UserBody>), ApiError> {
+    let issuer: Option<Title> = wire::optional_text("/issuer", body.issuer.as_deref())?;
+    let command = CreateUser {
+        issuer: issuer.map(Title::into_string),
+        external_id: wire::text("/external_id", &body.external_id)?,
+        email: wire::text("/email", &body.email)?,
+        display_name: wire::optional_text("/name", body.name.as_deref())?,
+        role: body.role.unwrap_or(Role::Viewer),
+    };
+    let made = call.gate.create_user(&call.caller, command).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
+}
+
+/// Changes a user's role, or switches the user on or off.
+#[utoipa::path(
+    patch, path = "/v1/admin/users/{id}", tag = "admin", params(("id" = Uuid, Path)), request_body = UserChange,
+    responses((status = 200, body = UserBody))
+)]
+async fn update(
+    call: Call,
+    Id(id): Id<UserId>,
+    ApiJson(body): ApiJson<UserChange>,
+) -> Result<Json<UserBody>, ApiError> {
+    let command = UpdateUser { id, role: body.role, is_active: body.is_active };
+    let changed = call.gate.update_user(&call.caller, command).await?;
+    Ok(Json(changed.into()))
+}

@@ -1,0 +1,110 @@
+//! Chat turns.
+
+use crate::app::App;
+use crate::body::{ApiJson, Id};
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::sse::{self, Answer};
+use crate::wire;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::response::{IntoResponse, Response};
+use domain::command::{RetrievalMode, SendMessage};
+use domain::ids::ConversationId;
+use domain::model::ModelTier;
+use domain::search::SearchFilters;
+use domain::text::Label;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(chat))
+}
+
+/// What is said, and how to answer it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"message": "How do I isolate pump P-101 before I open it?", "retrieval": "auto"}))]
+struct ChatMessage {
+    #[schema(min_length = 1, max_length = 32000)]
+    message: String,
+    /// Events while the answer is written (the default), or one JSON answer at the end.
+    #[schema(default = true)]
+    stream: Option<bool>,
+    /// The tier, if not the conversation's.
+    #[schema(schema_with = wire::model_tier_or_null)]
+    model: Option<ModelTier>,
+    /// Whether to look into the documents; `auto` unless said.
+    #[schema(schema_with = wire::retrieval_mode_or_null)]
+    retrieval: Option<RetrievalMode>,
+    /// Look into these documents only.
+    #[schema(max_items = 100)]
+    document_ids: Option<Vec<Uuid>>,
+    /// Look into documents with one of these tags only.
+    #[schema(max_items = 32)]
+    tags: Option<Vec<String>>,
+}
+
+impl ChatMessage {
+    fn parse(self, conversation: ConversationId) -> Result<SendMessage, ApiError> {
+        let tags = wire::tags("/tags", self.tags.iter().flatten())?;
+        Ok(SendMessage {
+            conversation,
+            message: wire::text("/message", &self.message)?,
+            model: self.model,
+            retrieval: self.retrieval.unwrap_or(RetrievalMode::Auto),
+            filters: SearchFilters {
+                document_ids: wire::document_ids("/document_ids", self.document_ids.unwrap_or_default())?,
+                tags: tags.into_iter().map(Label::into_string).collect(),
+                doc_type: None,
+            },
+        })
+    }
+}
+
+/// Says something and gets an answer, as server-sent events or as one JSON document.
+///
+/// The events are `run.started`, `message.delta`, `tool.started`, `tool.finished`, `citation`, and at the end
+/// `run.finished` or `error`; their ids count from 1. `GET /v1/runs/{id}/events` gives them again.
+#[utoipa::path(
+    post, path = "/v1/conversations/{id}/chat", tag = "chat", params(("id" = Uuid, Path)), request_body = ChatMessage,
+    responses((status = 200, description = "The answer", content(
+        (String = "text/event-stream", example = "id: 2\nevent: message.delta\ndata: {\"text\":\"Close\"}\n\n"),
+        (Answer = "application/json"),
+    )))
+)]
+async fn chat(
+    call: Call,
+    Id(conversation): Id<ConversationId>,
+    State(app): State<App>,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<ChatMessage>,
+) -> Result<Response, ApiError> {
+    let streamed = body.stream != Some(false) && !wants_json(&headers);
+    let command = body.parse(conversation)?;
+    let events = call.gate.send_message(&call.caller, command).await?;
+    if streamed {
+        let events = sse::begun(events).await?;
+        return Ok(sse::stream(events, call.here, app.settings.keep_alive));
+    }
+    Ok(Json(sse::collect(events).await?).into_response())
+}
+
+/// `Accept: application/json`, and not `text/event-stream` as well.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let names = |media_type: &str| {
+        headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|item| item.split(';').next())
+            .any(|item| item.trim().eq_ignore_ascii_case(media_type))
+    };
+    names("application/json") && !names("text/event-stream")
+}

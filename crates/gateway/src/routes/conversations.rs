@@ -1,0 +1,216 @@
+//! Conversations.
+
+use crate::app::App;
+use crate::body::{ApiJson, Id};
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::page::{self, Listing};
+use crate::query::ApiQuery;
+use crate::wire::{self, CitationBody};
+use axum::Json;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderName, StatusCode};
+use chrono::{DateTime, Utc};
+use domain::command::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
+use domain::conversation::{Conversation, ConversationPatch, Message};
+use domain::ids::ConversationId;
+use domain::model::ModelTier;
+use domain::text::Title;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, update, delete))
+}
+
+/// A conversation to be started.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"title": "Pump P-101", "model": "fast"}))]
+struct NewConversation {
+    #[schema(min_length = 1, max_length = 512)]
+    title: Option<String>,
+    /// The tier that its turns use unless a turn says otherwise.
+    #[schema(schema_with = wire::model_tier_or_null)]
+    model: Option<ModelTier>,
+    /// Your own data: a JSON object of at most 16 KiB.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Map<String, Value>>,
+}
+
+/// What to change of a conversation. A field that is missing or null stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"title": "Pump P-101, bearing"}))]
+struct ConversationChange {
+    #[schema(min_length = 1, max_length = 512)]
+    title: Option<String>,
+    #[schema(schema_with = wire::model_tier_or_null)]
+    model: Option<ModelTier>,
+    /// Replaces your own data.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Map<String, Value>>,
+}
+
+/// A conversation.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Conversation)]
+struct ConversationBody {
+    id: Uuid,
+    title: Option<String>,
+    #[schema(schema_with = wire::model_tier_or_null)]
+    model: Option<&'static str>,
+    /// Your own data.
+    #[schema(value_type = Object)]
+    metadata: Value,
+    created_at: DateTime<Utc>,
+    /// When it was changed or spoken in last.
+    updated_at: DateTime<Utc>,
+}
+
+/// A conversation with its messages, in order.
+#[derive(Serialize, ToSchema)]
+struct ConversationWithMessages {
+    #[serde(flatten)]
+    conversation: ConversationBody,
+    messages: Vec<MessageBody>,
+}
+
+/// A message.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Message)]
+struct MessageBody {
+    id: Uuid,
+    /// Place in the conversation, from 1.
+    seq: i64,
+    #[schema(schema_with = wire::message_role)]
+    role: &'static str,
+    content: String,
+    /// How far it got.
+    #[schema(schema_with = wire::message_status)]
+    status: &'static str,
+    token_count: Option<i32>,
+    citations: Vec<CitationBody>,
+    /// The model that wrote an answer.
+    model: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ConversationQuery {
+    /// Items on a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl From<Conversation> for ConversationBody {
+    fn from(conversation: Conversation) -> Self {
+        Self {
+            id: conversation.id.as_uuid(),
+            title: conversation.title,
+            model: conversation.model.map(ModelTier::as_str),
+            metadata: conversation.metadata,
+            created_at: conversation.created_at,
+            updated_at: conversation.updated_at,
+        }
+    }
+}
+
+impl From<Message> for MessageBody {
+    fn from(message: Message) -> Self {
+        Self {
+            id: message.id.as_uuid(),
+            seq: message.seq,
+            role: message.role.as_str(),
+            content: message.content,
+            status: message.status.as_str(),
+            token_count: message.token_count,
+            citations: message.citations.into_iter().map(Into::into).collect(),
+            model: message.model,
+            created_at: message.created_at,
+        }
+    }
+}
+
+/// Starts a conversation.
+#[utoipa::path(
+    post, path = "/v1/conversations", tag = "conversations", request_body = NewConversation,
+    responses((status = 201, body = ConversationBody, headers(("location" = String))))
+)]
+async fn create(
+    call: Call,
+    ApiJson(body): ApiJson<NewConversation>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ConversationBody>), ApiError> {
+    let command = CreateConversation {
+        title: wire::optional_text("/title", body.title.as_deref())?,
+        model: body.model,
+        metadata: wire::metadata("/metadata", body.metadata.unwrap_or_default())?,
+    };
+    let made = call.gate.create_conversation(&call.caller, command).await?;
+    let location = format!("/v1/conversations/{}", made.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(made.into())))
+}
+
+/// Lists your conversations, the newest first.
+#[utoipa::path(
+    get, path = "/v1/conversations", tag = "conversations", params(ConversationQuery),
+    responses((status = 200, body = Listing<ConversationBody>))
+)]
+async fn list(
+    call: Call,
+    ApiQuery(query): ApiQuery<ConversationQuery>,
+) -> Result<Json<Listing<ConversationBody>>, ApiError> {
+    let command = ListConversations { page: page::parse(query.limit, query.cursor.as_deref())? };
+    let found = call.gate.list_conversations(&call.caller, command).await?;
+    Ok(Json(Listing::of(found, Into::into)))
+}
+
+/// Reads a conversation with its messages.
+#[utoipa::path(
+    get, path = "/v1/conversations/{id}", tag = "conversations", params(("id" = Uuid, Path)),
+    responses((status = 200, body = ConversationWithMessages))
+)]
+async fn get(call: Call, Id(id): Id<ConversationId>) -> Result<Json<ConversationWithMessages>, ApiError> {
+    let (conversation, messages) = call.gate.get_conversation(&call.caller, GetConversation { id }).await?;
+    Ok(Json(ConversationWithMessages {
+        conversation: conversation.into(),
+        messages: messages.into_iter().map(Into::into).collect(),
+    }))
+}
+
+/// Changes a conversation.
+#[utoipa::path(
+    patch, path = "/v1/conversations/{id}", tag = "conversations", params(("id" = Uuid, Path)),
+    request_body = ConversationChange, responses((status = 200, body = ConversationBody))
+)]
+async fn update(
+    call: Call,
+    Id(id): Id<ConversationId>,
+    ApiJson(body): ApiJson<ConversationChange>,
+) -> Result<Json<ConversationBody>, ApiError> {
+    let title: Option<Title> = wire::optional_text("/title", body.title.as_deref())?;
+    let metadata = body.metadata.map(|given| wire::metadata("/metadata", given));
+    let patch =
+        ConversationPatch { title: title.map(Title::into_string), model: body.model, metadata: metadata.transpose()? };
+    let changed = call.gate.update_conversation(&call.caller, UpdateConversation { id, patch }).await?;
+    Ok(Json(changed.into()))
+}
+
+/// Deletes a conversation with its messages.
+#[utoipa::path(
+    delete, path = "/v1/conversations/{id}", tag = "conversations", params(("id" = Uuid, Path)),
+    responses((status = 204))
+)]
+async fn delete(call: Call, Id(id): Id<ConversationId>) -> Result<StatusCode, ApiError> {
+    call.gate.delete_conversation(&call.caller, DeleteConversation { id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,160 @@
+//! Documents: list, metadata, delete.
+
+use crate::app::App;
+use crate::body::Id;
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::page::{self, Listing};
+use crate::query::ApiQuery;
+use crate::wire;
+use axum::Json;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use domain::command::{DeleteDocument, GetDocument, ListDocuments};
+use domain::document::{Document, DocumentFailure, DocumentFilter, DocumentStatus};
+use domain::ids::DocumentId;
+use domain::text::Label;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, delete))
+}
+
+/// A document's metadata.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Document)]
+struct DocumentBody {
+    id: Uuid,
+    filename: String,
+    /// Title, from the file or its name.
+    title: String,
+    /// Type as recognized from the content.
+    mime_type: String,
+    file_size_bytes: i64,
+    sha256: String,
+    /// Kind of document: procedure, manual, report, …
+    doc_type: Option<String>,
+    tags: Vec<String>,
+    #[schema(schema_with = wire::classification)]
+    classification: &'static str,
+    /// Where it stands in ingestion.
+    #[schema(schema_with = wire::document_status)]
+    status: &'static str,
+    /// Why it failed.
+    error: Option<DocumentError>,
+    /// Pages, for formats that have them.
+    page_count: Option<i32>,
+    /// Passages indexed.
+    chunk_count: i32,
+    /// Your own data.
+    #[schema(value_type = Object)]
+    metadata: Value,
+    uploaded_by: Uuid,
+    created_at: DateTime<Utc>,
+    /// When its state changed last.
+    updated_at: DateTime<Utc>,
+}
+
+/// Why a document could not be ingested.
+#[derive(Serialize, ToSchema)]
+struct DocumentError {
+    #[schema(schema_with = wire::failure_code)]
+    code: &'static str,
+    /// What to do, in a sentence.
+    detail: String,
+}
+
+/// Which documents, which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct DocumentQuery {
+    /// Only in this state.
+    #[param(schema_with = wire::document_status)]
+    status: Option<DocumentStatus>,
+    /// Only with this tag.
+    #[param(min_length = 1, max_length = 128)]
+    tag: Option<String>,
+    /// Only of this kind.
+    #[param(min_length = 1, max_length = 128)]
+    doc_type: Option<String>,
+    /// Items on a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl From<Document> for DocumentBody {
+    fn from(document: Document) -> Self {
+        Self {
+            id: document.id.as_uuid(),
+            filename: document.filename,
+            title: document.title,
+            mime_type: document.mime_type,
+            file_size_bytes: document.file_size_bytes,
+            sha256: document.sha256,
+            doc_type: document.doc_type,
+            tags: document.tags,
+            classification: document.classification.as_str(),
+            status: document.status.as_str(),
+            error: document.failure.map(Into::into),
+            page_count: document.page_count,
+            chunk_count: document.chunk_count,
+            metadata: document.metadata,
+            uploaded_by: document.uploaded_by.as_uuid(),
+            created_at: document.created_at,
+            updated_at: document.updated_at,
+        }
+    }
+}
+
+impl From<DocumentFailure> for DocumentError {
+    fn from(failure: DocumentFailure) -> Self {
+        Self { code: failure.code.as_str(), detail: failure.detail }
+    }
+}
+
+/// Lists the documents that you may see, the newest first.
+#[utoipa::path(
+    get, path = "/v1/documents", tag = "documents", params(DocumentQuery),
+    responses((status = 200, body = Listing<DocumentBody>))
+)]
+async fn list(call: Call, ApiQuery(query): ApiQuery<DocumentQuery>) -> Result<Json<Listing<DocumentBody>>, ApiError> {
+    let tag: Option<Label> = wire::optional_text("/tag", query.tag.as_deref())?;
+    let doc_type: Option<Label> = wire::optional_text("/doc_type", query.doc_type.as_deref())?;
+    let command = ListDocuments {
+        filter: DocumentFilter {
+            status: query.status,
+            tag: tag.map(Label::into_string),
+            doc_type: doc_type.map(Label::into_string),
+        },
+        page: page::parse(query.limit, query.cursor.as_deref())?,
+    };
+    let found = call.gate.list_documents(&call.caller, command).await?;
+    Ok(Json(Listing::of(found, Into::into)))
+}
+
+/// Reads a document's metadata.
+#[utoipa::path(
+    get, path = "/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
+    responses((status = 200, body = DocumentBody))
+)]
+async fn get(call: Call, Id(id): Id<DocumentId>) -> Result<Json<DocumentBody>, ApiError> {
+    let found = call.gate.get_document(&call.caller, GetDocument { id }).await?;
+    Ok(Json(found.into()))
+}
+
+/// Deletes a document with its file and passages.
+#[utoipa::path(
+    delete, path = "/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)), responses((status = 204))
+)]
+async fn delete(call: Call, Id(id): Id<DocumentId>) -> Result<StatusCode, ApiError> {
+    call.gate.delete_document(&call.caller, DeleteDocument { id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

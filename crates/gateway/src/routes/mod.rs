@@ -1,0 +1,46 @@
+//! The routes, one file per resource. Each file holds its wire types, its handlers and how they become commands.
+
+mod admin_tenants;
+mod admin_users;
+mod audit;
+mod chat;
+mod content;
+mod conversations;
+mod documents;
+mod health;
+mod me;
+mod memories;
+mod problems;
+mod runs;
+mod search;
+mod upload;
+
+use crate::app::App;
+use utoipa_axum::router::OpenApiRouter;
+
+/// Routes behind authentication.
+pub(crate) fn protected() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(conversations::routes())
+        .merge(chat::routes())
+        .merge(runs::routes())
+        .merge(upload::routes())
+        .merge(documents::routes())
+        .merge(content::routes())
+        .merge(search::routes())
+        .merge(memories::routes())
+        .merge(me::routes())
+        .merge(audit::routes())
+        .merge(admin_users::routes())
+        .merge(admin_tenants::routes())
+}
+
+/// Routes that anybody may ask, and that are not counted.
+/// The edge of a server that cannot serve yet.
+pub(crate) fn starting(readiness: std::sync::Arc<dyn crate::Readiness>) -> axum::Router {
+    health::starting(readiness)
+}
+
+pub(crate) fn open() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(health::routes()).merge(problems::routes())
+}

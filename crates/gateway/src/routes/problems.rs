@@ -1,0 +1,30 @@
+//! What the types of problem documents point at: a page each, served from here, for networks without internet.
+
+use crate::app::App;
+use crate::error::{ApiError, status};
+use crate::problem::{KINDS, sentence, slug, title};
+use axum::extract::Path;
+use domain::error::ErrorKind;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(explain))
+}
+
+/// Explains a type of problem.
+#[utoipa::path(
+    get, path = "/problems/{type}", tag = "health",
+    params(("type" = String, Path, description = "The last part of a problem's `type`", example = "not-found")),
+    responses((status = 200, description = "An explanation", body = String, content_type = "text/plain"))
+)]
+async fn explain(Path(name): Path<String>) -> Result<String, ApiError> {
+    if name == "method-not-allowed" {
+        return Ok("405 The method is not allowed\n\nThe Allow header has the methods of the address.\n".to_owned());
+    }
+    KINDS
+        .into_iter()
+        .find(|kind| slug(*kind) == name)
+        .map(|kind| format!("{} {}\n\n{}\n", status(kind).as_u16(), title(kind), sentence(kind)))
+        .ok_or_else(|| ApiError::of(ErrorKind::NotFound))
+}

@@ -1,0 +1,83 @@
+//! Runs: an answer's events once more, and an end to it.
+
+use crate::app::App;
+use crate::body::Id;
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::query::ApiQuery;
+use crate::sse;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use domain::command::{CancelRun, ResumeRun};
+use domain::ids::RunId;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(events)).routes(routes!(cancel))
+}
+
+/// Where to begin.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct EventsQuery {
+    /// Only events after this one. `Last-Event-ID` comes first where both are given.
+    after: Option<u64>,
+}
+
+/// A run that is being stopped.
+#[derive(Serialize, ToSchema)]
+struct Cancelling {
+    run_id: Uuid,
+    #[schema(example = "cancelling")]
+    status: &'static str,
+}
+
+/// Reads a run's events: those that came already, then those that come.
+#[utoipa::path(
+    get, path = "/v1/runs/{id}/events", tag = "chat",
+    params(
+        ("id" = Uuid, Path), EventsQuery,
+        ("Last-Event-ID" = Option<u64>, Header, description = "The last event that you have"),
+    ),
+    responses((status = 200, description = "The events", body = String, content_type = "text/event-stream"))
+)]
+async fn events(
+    call: Call,
+    Id(run): Id<RunId>,
+    State(app): State<App>,
+    ApiQuery(query): ApiQuery<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let after = last_event_id(&headers)?.or(query.after).unwrap_or(0);
+    let events = call.gate.resume_run(&call.caller, ResumeRun { run, after }).await?;
+    Ok(sse::stream(events, call.here, app.settings.keep_alive))
+}
+
+/// Stops a run. What was generated is kept; the run's events end with `finish_reason: "cancelled"`.
+#[utoipa::path(
+    post, path = "/v1/runs/{id}/cancel", tag = "chat", params(("id" = Uuid, Path)),
+    responses((status = 202, description = "It is being stopped, or had ended already", body = Cancelling))
+)]
+async fn cancel(call: Call, Id(run): Id<RunId>) -> Result<(StatusCode, Json<Cancelling>), ApiError> {
+    call.gate.cancel_run(&call.caller, CancelRun { run }).await?;
+    let body = Cancelling { run_id: run.as_uuid(), status: "cancelling" };
+    Ok((StatusCode::ACCEPTED, Json(body)))
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let Some(value) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    digits
+        .and_then(|text| text.parse().ok())
+        .map(Some)
+        .ok_or_else(|| ApiError::field("/Last-Event-ID", "must be the id of an event: a whole number"))
+}

@@ -1,0 +1,136 @@
+//! Search without a model.
+
+use crate::app::App;
+use crate::body::{ApiJson, Object};
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::wire;
+use axum::Json;
+use domain::command::SearchDocuments;
+use domain::search::{Hit, SearchFilters};
+use domain::text::Label;
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(search))
+}
+
+/// What to search for, and where.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"query": "mechanical seal replacement", "top_k": 5, "filters": {"tags": ["pump"]}}))]
+struct SearchRequest {
+    #[schema(min_length = 1, max_length = 2000)]
+    query: String,
+    /// Most results.
+    #[schema(minimum = 1, maximum = 50, default = 5)]
+    top_k: Option<u32>,
+    #[schema(value_type = Option<Filters>)]
+    filters: Option<Object<Filters>>,
+}
+
+/// Where to search. What is missing or empty limits nothing.
+#[derive(Deserialize, ToSchema, Default)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SearchFilters)]
+struct Filters {
+    /// Only these documents.
+    #[schema(max_items = 100)]
+    document_ids: Option<Vec<Uuid>>,
+    /// Only documents with one of these tags.
+    #[schema(max_items = 32)]
+    tags: Option<Vec<String>>,
+    /// Only documents of this kind.
+    #[schema(min_length = 1, max_length = 128)]
+    doc_type: Option<String>,
+}
+
+/// What was found, best first.
+#[derive(Serialize, ToSchema)]
+struct SearchAnswer {
+    results: Vec<SearchResult>,
+    /// Milliseconds.
+    took_ms: u64,
+    /// One side of the search was down: the results are from the other alone.
+    degraded: bool,
+}
+
+/// A passage.
+#[derive(Serialize, ToSchema)]
+struct SearchResult {
+    chunk_id: Uuid,
+    document_id: Uuid,
+    /// File name of the document.
+    doc: String,
+    /// Title of the document.
+    title: String,
+    /// Page in the file, from 1; null for formats without pages.
+    page: Option<u32>,
+    /// Heading path.
+    section: Option<String>,
+    content: String,
+    /// 0 to 1.
+    score: f32,
+}
+
+impl SearchRequest {
+    fn parse(self) -> Result<SearchDocuments, ApiError> {
+        let top_k = self.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K);
+        if !(1..=SearchDocuments::MAX_TOP_K).contains(&top_k) {
+            let detail = format!("must be from 1 to {}", SearchDocuments::MAX_TOP_K);
+            return Err(ApiError::field("/top_k", detail));
+        }
+        Ok(SearchDocuments {
+            query: wire::text("/query", &self.query)?,
+            top_k,
+            filters: self.filters.unwrap_or_default().0.parse()?,
+        })
+    }
+}
+
+impl Filters {
+    fn parse(self) -> Result<SearchFilters, ApiError> {
+        let tags = wire::tags("/filters/tags", self.tags.iter().flatten())?;
+        let doc_type: Option<Label> = wire::optional_text("/filters/doc_type", self.doc_type.as_deref())?;
+        Ok(SearchFilters {
+            document_ids: wire::document_ids("/filters/document_ids", self.document_ids.unwrap_or_default())?,
+            tags: tags.into_iter().map(Label::into_string).collect(),
+            doc_type: doc_type.map(Label::into_string),
+        })
+    }
+}
+
+impl From<Hit> for SearchResult {
+    fn from(hit: Hit) -> Self {
+        Self {
+            chunk_id: hit.passage.chunk_id.as_uuid(),
+            document_id: hit.passage.document_id.as_uuid(),
+            doc: hit.passage.doc,
+            title: hit.passage.title,
+            page: hit.passage.page,
+            section: hit.passage.section,
+            content: hit.passage.content,
+            score: hit.score,
+        }
+    }
+}
+
+/// Searches the documents that you may see.
+#[utoipa::path(
+    post, path = "/v1/search", tag = "search", request_body = SearchRequest,
+    responses((status = 200, body = SearchAnswer))
+)]
+async fn search(call: Call, ApiJson(body): ApiJson<SearchRequest>) -> Result<Json<SearchAnswer>, ApiError> {
+    let started = Instant::now();
+    let found = call.gate.search(&call.caller, body.parse()?).await?;
+    Ok(Json(SearchAnswer {
+        results: found.hits.into_iter().map(Into::into).collect(),
+        took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        degraded: found.degraded,
+    }))
+}

@@ -1,0 +1,104 @@
+//! Uploads.
+
+use crate::app::App;
+use crate::body::announced;
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::multipart;
+use crate::paced::Paced;
+use crate::wire;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderName, StatusCode};
+use domain::command::UploadDocument;
+use domain::document::DocumentStatus;
+use domain::error::ErrorKind;
+use domain::upload::Accepted;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+/// Bytes of a form beside its file, at most: fields and boundaries.
+const FORM_OVERHEAD: u64 = 1 << 20;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(upload))
+}
+
+/// A file and what to know of it.
+#[derive(ToSchema)]
+#[schema(as = UploadForm)]
+#[expect(dead_code, reason = "it exists for the OpenAPI document; the form itself is read piece by piece")]
+struct UploadFormBody {
+    /// PDF, DOCX, plain text or Markdown, recognized from the content.
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
+    file: String,
+    /// A JSON array of texts, or texts separated by commas; at most 32.
+    #[schema(example = "pump, maintenance")]
+    tags: Option<String>,
+    /// Kind of document: procedure, manual, report, …
+    #[schema(min_length = 1, max_length = 128)]
+    doc_type: Option<String>,
+    /// How far it may travel; `internal` unless said.
+    #[schema(schema_with = wire::classification)]
+    classification: Option<String>,
+    /// Your own data: a JSON object of at most 16 KiB, as text.
+    #[schema(example = "{\"unit\": \"U100\"}")]
+    metadata: Option<String>,
+}
+
+/// An upload that was taken.
+#[derive(Serialize, ToSchema)]
+struct Uploaded {
+    document_id: Uuid,
+    /// `processing` until the document is `ready` or `failed`.
+    #[schema(example = "processing")]
+    status: &'static str,
+}
+
+/// Uploads a document. It is stored when the answer comes, and searchable when its status is `ready`.
+#[utoipa::path(
+    post, path = "/v1/documents/upload", tag = "documents",
+    request_body(content = UploadFormBody, content_type = "multipart/form-data"),
+    responses(
+        (status = 202, description = "Stored and queued", body = Uploaded, headers(("location" = String))),
+        (status = 200, description = "Your tenant has these bytes already", body = Uploaded,
+            headers(("location" = String))),
+    )
+)]
+async fn upload(
+    call: Call,
+    State(app): State<App>,
+    request: Request,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Uploaded>), ApiError> {
+    let limit = app.settings.max_upload_bytes;
+    let announced_bytes = announced(request.headers());
+    if announced_bytes.is_some_and(|size| size > limit.saturating_add(FORM_OVERHEAD)) {
+        let detail = format!("The file is larger than the allowed {} MiB.", limit >> 20);
+        return Err(ApiError::new(ErrorKind::TooLarge, detail));
+    }
+    let (parts, body) = request.into_parts();
+    let (paced, taken) = Paced::new(body);
+    let request = Request::from_parts(parts, Body::from_stream(paced));
+    let form = Multipart::from_request(request, &app).await.map_err(|_| {
+        let detail = "This address takes a form of type multipart/form-data with the field `file`.";
+        ApiError::new(ErrorKind::UnsupportedType, detail)
+    })?;
+    let command = UploadDocument { announced_bytes };
+    let accepted = call.gate.upload_document(&call.caller, command, multipart::upload(form, limit, taken)).await?;
+    let (code, document) = match accepted {
+        Accepted::New(document) => (StatusCode::ACCEPTED, document),
+        Accepted::Known(document) => (StatusCode::OK, document),
+    };
+    let location = format!("/v1/documents/{}", document.id);
+    let status = match document.status {
+        DocumentStatus::Pending => DocumentStatus::Processing,
+        other => other,
+    };
+    let body = Uploaded { document_id: document.id.as_uuid(), status: status.as_str() };
+    Ok((code, [(LOCATION, location)], Json(body)))
+}

@@ -1,0 +1,195 @@
+//! Chat turns: the exact events, the whole answer, and what becomes of failures.
+
+use crate::support::*;
+use axum::body::Body;
+use axum::http::Request;
+use domain::command::RetrievalMode;
+use domain::error::{ErrorKind, Problem};
+use domain::role::Role;
+use domain::run::{EventStream, RunEvent, ToolStatus};
+use futures::StreamExt;
+use policy::gate::MockGate;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tower::ServiceExt;
+
+const CHAT: &str = "/v1/conversations/00000000-0000-0000-0000-00000000f003/chat";
+
+fn answering(events_of: fn() -> Vec<RunEvent>) -> MockGate {
+    let mut gate = gate_for(Role::User);
+    gate.expect_send_message().returning(move |_, _| Ok(events(events_of())));
+    gate
+}
+
+fn whole() -> Vec<RunEvent> {
+    vec![
+        started(),
+        RunEvent::ToolStarted { call_id: "c1".into(), name: "rag_search".into() },
+        RunEvent::ToolFinished { call_id: "c1".into(), name: "rag_search".into(), status: ToolStatus::Success },
+        RunEvent::Delta { text: "Close V-1 ".into() },
+        RunEvent::Delta { text: "[1].\n\n\"Ü\"".into() },
+        RunEvent::Cited(citation()),
+        finished(),
+    ]
+}
+
+fn failure() -> RunEvent {
+    RunEvent::Failed(Problem {
+        kind: ErrorKind::Unavailable,
+        code: "model_unavailable",
+        detail: Some("The language model broke off.".into()),
+    })
+}
+
+fn ask(body: &str) -> Request<Body> {
+    with(json("POST", CHAT, body), "x-request-id", "req-1")
+}
+
+#[tokio::test]
+async fn the_stream_has_the_events_of_the_contract() {
+    let reply = send(&router(answering(whole), settings()), ask(r#"{"message":"How?"}"#)).await;
+    assert_eq!(reply.status, 200);
+    for (name, value) in [
+        ("content-type", "text/event-stream"),
+        ("cache-control", "no-cache, no-transform"),
+        ("x-accel-buffering", "no"),
+        ("x-request-id", "req-1"),
+    ] {
+        assert_eq!(reply.header(name), Some(value), "{name}");
+    }
+    insta::assert_snapshot!(reply.text);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_streamed_is_one_document() {
+    let router = router(answering(whole), settings());
+    let reply = send(&router, ask(r#"{"message":"How?","stream":false}"#)).await;
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    insta::assert_snapshot!(reply.text);
+    let accepting = with(ask(r#"{"message":"How?"}"#), "accept", "application/json;q=1");
+    assert_eq!(send(&router, accepting).await.text, reply.text);
+    let both = with(ask(r#"{"message":"How?"}"#), "accept", "application/json, text/event-stream");
+    assert_eq!(send(&router, both).await.header("content-type"), Some("text/event-stream"));
+}
+
+#[tokio::test]
+async fn a_failure_before_the_first_event_is_a_status() {
+    for body in [r#"{"message":"How?"}"#, r#"{"message":"How?","stream":false}"#] {
+        let reply = send(&router(answering(|| vec![failure()]), settings()), ask(body)).await;
+        assert_eq!(reply.problem(), (503, "model_unavailable".into(), None));
+        assert_eq!(reply.header("retry-after"), Some("5"));
+    }
+}
+
+#[tokio::test]
+async fn a_failure_after_the_first_event_is_the_last_event() {
+    let broken = || vec![started(), RunEvent::Delta { text: "Cl".into() }, failure()];
+    let reply = send(&router(answering(broken), settings()), ask(r#"{"message":"How?"}"#)).await;
+    assert_eq!(reply.status, 200);
+    let last = reply.text.split("\n\n").nth(2).expect("a third event").to_owned();
+    insta::assert_snapshot!(last);
+    let whole = send(&router(answering(broken), settings()), ask(r#"{"message":"How?","stream":false}"#)).await;
+    assert_eq!(whole.problem().0, 503);
+}
+
+#[tokio::test]
+async fn what_was_asked_arrives_as_a_command() {
+    let mut gate = gate_for(Role::User);
+    gate.expect_send_message()
+        .withf(|_, command| {
+            command.message.as_str() == "How?"
+                && command.retrieval == RetrievalMode::Always
+                && command.filters.tags == ["valve"]
+                && command.filters.document_ids.len() == 1
+        })
+        .returning(|_, _| Ok(events(whole())));
+    let body = r#"{"message":" How? ","retrieval":"always","model":"heavy","tags":["valve","valve"],
+        "document_ids":["00000000-0000-0000-0000-00000000f004"]}"#;
+    assert_eq!(send(&router(gate, settings()), ask(body)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_turn_that_is_not_allowed_names_its_field() {
+    let router = router(gate_for(Role::User), settings());
+    for (body, pointer) in [
+        (r#"{"message":"  "}"#, "/message"),
+        (r#"{"message":"a","model":"huge"}"#, "/model"),
+        (r#"{"message":"a","retrieval":"maybe"}"#, "/retrieval"),
+        (r#"{"message":"a","document_ids":["x"]}"#, "/document_ids/0"),
+        (r#"{"message":"a","tags":["ok",""]}"#, "/tags/1"),
+        (r#"{"message":"a\u0000"}"#, "/message"),
+        (r#"{"message":"a","colour":1}"#, "/colour"),
+        (r#"{"message":7}"#, "/message"),
+    ] {
+        let reply = send(&router, ask(body)).await;
+        assert_eq!(reply.problem(), (422, "validation".into(), Some(pointer.into())), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_drops_the_stream() {
+    struct Flag(Arc<AtomicBool>);
+    impl Drop for Flag {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let dropped = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&dropped);
+    let mut gate = gate_for(Role::User);
+    gate.expect_send_message().return_once(move |_, _| {
+        let flag = Flag(flag);
+        let endless: EventStream = events(vec![started()])
+            .chain(futures::stream::pending())
+            .inspect(move |_| assert!(!flag.0.load(Ordering::SeqCst)))
+            .boxed();
+        Ok(endless)
+    });
+    let response = router(gate, settings()).oneshot(ask(r#"{"message":"How?"}"#)).await.expect("infallible");
+    let mut body = response.into_body().into_data_stream();
+    assert!(body.next().await.is_some());
+    assert!(!dropped.load(Ordering::SeqCst));
+    drop(body);
+    assert!(dropped.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_run_is_read_again_from_where_the_reader_was() {
+    const RUN: &str = "/v1/runs/00000000-0000-0000-0000-00000000f006/events";
+    for (path, header, after) in
+        [(RUN.to_owned(), None, 0), (format!("{RUN}?after=3"), None, 3), (format!("{RUN}?after=3"), Some("7"), 7)]
+    {
+        let mut gate = gate_for(Role::User);
+        gate.expect_resume_run()
+            .withf(move |_, command| command.after == after)
+            .returning(|_, _| Ok(events(vec![failure()])));
+        let mut request = get(&path);
+        if let Some(id) = header {
+            request = with(request, "last-event-id", id);
+        }
+        let reply = send(&router(gate, settings()), request).await;
+        // A failure that is read again is an event: the run had begun.
+        assert_eq!(reply.status, 200);
+        assert!(reply.text.starts_with("id: 1\nevent: error\n"), "{}", reply.text);
+    }
+    let router = router(gate_for(Role::User), settings());
+    for bad in ["-1", "x", "1.5", "99999999999999999999"] {
+        let reply = send(&router, with(get(RUN), "last-event-id", bad)).await;
+        assert_eq!(reply.problem().2.as_deref(), Some("/Last-Event-ID"), "{bad}");
+        let reply = send(&router, get(&format!("{RUN}?after={bad}"))).await;
+        assert_eq!(reply.problem(), (422, "validation".into(), Some("/after".into())), "{bad}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_sends_comments() {
+    let mut gate = gate_for(Role::User);
+    gate.expect_send_message().returning(|_, _| Ok(events(vec![started()]).chain(futures::stream::pending()).boxed()));
+    let response = router(gate, settings()).oneshot(ask(r#"{"message":"How?"}"#)).await.expect("infallible");
+    let mut body = response.into_body().into_data_stream();
+    body.next().await;
+    let before = tokio::time::Instant::now();
+    let comment = body.next().await.expect("a comment").expect("bytes");
+    assert_eq!(&comment[..], b": keep-alive\n\n");
+    assert_eq!(before.elapsed().as_secs(), 15);
+}

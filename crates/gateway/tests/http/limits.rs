@@ -1,0 +1,75 @@
+//! Limits per user and per peer, and who is not counted.
+
+use crate::support::*;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use domain::role::Role;
+use gateway::GatewaySettings;
+use policy::gate::MockGate;
+use std::net::SocketAddr;
+
+fn gate(role: Role) -> MockGate {
+    let mut gate = gate_for(role);
+    gate.expect_account().returning(move |_| Ok(caller(role)));
+    gate
+}
+
+#[tokio::test]
+async fn a_viewer_has_ten_quick_requests() {
+    let router = router(gate(Role::Viewer), GatewaySettings::default());
+    for left in (0..10).rev() {
+        let reply = send(&router, get("/v1/me")).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("ratelimit-policy"), Some(r#""minute";q=10;w=60, "hour";q=50;w=3600"#));
+        let state = reply.header("ratelimit").unwrap_or_default();
+        assert!(state.starts_with(&format!(r#""minute";r={left};t="#)), "{state}");
+    }
+    let refused = send(&router, get("/v1/me")).await;
+    assert_eq!(refused.problem(), (429, "rate_limited".into(), None));
+    let wait: u64 = refused.header("retry-after").and_then(|s| s.parse().ok()).expect("seconds");
+    assert!((1..=6).contains(&wait), "{wait}");
+    let state = refused.header("ratelimit").unwrap_or_default();
+    assert_eq!(state, format!(r#""minute";r=0;t={wait}"#));
+    for path in ["/health", "/ready", "/openapi.json", "/docs/"] {
+        let reply = send(&router, get(path)).await;
+        assert_eq!((reply.status.as_u16(), reply.header("ratelimit")), (200, None), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_count_and_carry_the_headers_too() {
+    let router = router(gate(Role::Admin), GatewaySettings::default());
+    let reply = send(&router, json("POST", "/v1/search", "{")).await;
+    assert_eq!(reply.status, 400);
+    assert!(reply.header("ratelimit").is_some_and(|state| state.starts_with(r#""minute";r=59;"#)));
+}
+
+#[tokio::test]
+async fn without_the_limit_nothing_is_counted() {
+    let router = router(gate(Role::Viewer), settings());
+    for _ in 0..20 {
+        let reply = send(&router, get("/v1/me")).await;
+        assert_eq!((reply.status.as_u16(), reply.header("ratelimit")), (200, None));
+    }
+}
+
+#[tokio::test]
+async fn a_peer_is_cut_off_before_its_token_is_looked_at() {
+    let mut gate = MockGate::new();
+    gate.expect_authenticate().times(2).returning(|_, _| Ok(caller(Role::Admin)));
+    gate.expect_account().returning(|_| Ok(caller(Role::Admin)));
+    let settings = GatewaySettings { peer_per_second: 1, peer_burst: 2, ..GatewaySettings::default() };
+    let router = router(gate, settings);
+    let from = |path| -> Request<Body> {
+        let mut request = get(path);
+        let peer: SocketAddr = "192.0.2.7:4711".parse().expect("an address");
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    };
+    for _ in 0..2 {
+        assert_eq!(send(&router, from("/v1/me")).await.status, 200);
+    }
+    assert_eq!(send(&router, from("/v1/me")).await.problem(), (429, "rate_limited".into(), None));
+    assert_eq!(send(&router, from("/health")).await.status, 200);
+}

@@ -1,0 +1,76 @@
+//! The OpenAPI document and the page that shows it.
+
+use crate::support::*;
+use policy::gate::MockGate;
+use serde_json::Value;
+
+fn document() -> Value {
+    serde_json::to_value(gateway::openapi()).expect("JSON")
+}
+
+#[test]
+fn the_document_has_every_route() {
+    let document = document();
+    assert_eq!(document["openapi"].as_str().map(|v| v.starts_with("3.1")), Some(true));
+    let mut routes: Vec<String> = vec![];
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("an item").keys() {
+            routes.push(format!("{} {path}", method.to_uppercase()));
+        }
+    }
+    insta::assert_snapshot!(routes.join("\n"));
+}
+
+#[test]
+fn routes_behind_authentication_say_so_and_name_their_failures() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("an item") {
+            let open = ["/health", "/ready", "/v1/health", "/problems/{type}"].contains(&path.as_str());
+            assert_eq!(operation["security"].is_null(), open, "{method} {path}");
+            if !open {
+                for status in ["401", "403", "429", "503"] {
+                    let content = &operation["responses"][status]["content"]["application/problem+json"];
+                    assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{method} {path} {status}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn references_lead_somewhere() {
+    fn walk<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                fields.values().for_each(|v| walk(v, found));
+            }
+            Value::Array(items) => items.iter().for_each(|v| walk(v, found)),
+            _ => {}
+        }
+    }
+    let document = document();
+    let mut found = vec![];
+    walk(&document, &mut found);
+    assert!(found.len() > 50);
+    for reference in found {
+        let pointer = reference.strip_prefix('#').expect("a local reference");
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_loads_from_this_server_only() {
+    let router = router(MockGate::new(), settings());
+    let page = send(&router, get("/docs/")).await;
+    assert_eq!(page.status, 200);
+    assert!(!page.text.contains("https://") && !page.text.contains("<script>"), "{}", page.text);
+    let policy = page.header("content-security-policy").unwrap_or_default();
+    assert!(policy.contains("script-src 'self';") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    for asset in ["swagger-ui-bundle.js", "swagger-ui.css", "swagger-initializer.js"] {
+        assert_eq!(send(&router, get(&format!("/docs/{asset}"))).await.status, 200, "{asset}");
+    }
+    let served = send(&router, get("/openapi.json")).await;
+    assert_eq!(served.json(), document());
+}

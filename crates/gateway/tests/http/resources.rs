@@ -1,0 +1,250 @@
+//! The plain resources: what each route answers, and what it asks of the gate.
+
+use crate::support::*;
+use async_trait::async_trait;
+use axum::body::Body;
+use domain::audit::AuditRecord;
+use domain::conversation::{Message, MessageRole, MessageStatus};
+use domain::document::{DocumentFailure, DocumentStatus, FailureCode};
+use domain::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, TenantId, UserId};
+use domain::memory::Memory;
+use domain::page::{Page, PageKey};
+use domain::role::{Classification, Role};
+use domain::search::{Hit, Passage, Retrieval};
+use gateway::{Component, Readiness};
+use policy::gate::MockGate;
+use serde_json::json as value;
+use std::sync::Arc;
+
+const ID: &str = "00000000-0000-0000-0000-00000000f003";
+
+fn only<T>(item: T) -> Page<T> {
+    Page { items: vec![item], next: None }
+}
+
+#[tokio::test]
+async fn a_conversation_is_made_read_changed_listed_and_deleted() {
+    let mut gate = gate_for(Role::User);
+    gate.expect_create_conversation()
+        .withf(|_, c| c.title.as_ref().is_some_and(|t| t.as_str() == "Pump") && c.metadata == value!({}))
+        .returning(|_, _| Ok(conversation()));
+    gate.expect_update_conversation()
+        .withf(|_, c| c.patch.title.as_deref() == Some("New") && c.patch.metadata.is_none())
+        .returning(|_, _| Ok(conversation()));
+    gate.expect_delete_conversation().returning(|_, _| Ok(()));
+    gate.expect_get_conversation().returning(|_, _| {
+        let message = Message {
+            id: MessageId::from_uuid(uuid(7)),
+            conversation_id: ConversationId::from_uuid(uuid(3)),
+            seq: 1,
+            role: MessageRole::Assistant,
+            content: "Close V-1 [1].".into(),
+            status: MessageStatus::Complete,
+            token_count: Some(4),
+            citations: vec![citation()],
+            model: Some("extractive".into()),
+            created_at: at(),
+        };
+        Ok((conversation(), vec![message]))
+    });
+    let router = router(gate, settings());
+    let made = send(&router, json("POST", "/v1/conversations", r#"{"title":" Pump "}"#)).await;
+    assert_eq!(made.status, 201);
+    assert_eq!(made.header("location"), Some(&*format!("/v1/conversations/{ID}")));
+    insta::assert_snapshot!(made.text);
+    let read = send(&router, get(&format!("/v1/conversations/{ID}"))).await;
+    insta::assert_snapshot!(read.text);
+    let path = format!("/v1/conversations/{ID}");
+    assert_eq!(send(&router, json("PATCH", &path, r#"{"title":"New"}"#)).await.text, made.text);
+    let gone = send(&router, bare("DELETE", &path, Body::empty())).await;
+    assert_eq!((gone.status.as_u16(), gone.text.as_str()), (204, ""));
+}
+
+#[tokio::test]
+async fn a_cursor_leads_to_the_next_page() {
+    let key = PageKey { at: at(), id: uuid(3) };
+    let mut gate = gate_for(Role::User);
+    gate.expect_list_conversations().returning(move |_, command| {
+        let next = command.page.after.is_none().then_some(key);
+        assert!(command.page.after.is_none_or(|after| after == key));
+        assert_eq!(command.page.limit(), 1);
+        Ok(Page { items: vec![conversation()], next })
+    });
+    let router = router(gate, settings());
+    let first = send(&router, get("/v1/conversations?limit=1")).await.json();
+    assert_eq!(first["has_more"], true);
+    let cursor = first["next_cursor"].as_str().expect("a cursor");
+    let last = send(&router, get(&format!("/v1/conversations?limit=1&cursor={cursor}"))).await.json();
+    assert_eq!((&last["has_more"], &last["next_cursor"]), (&value!(false), &value!(null)));
+    assert_eq!(last["data"][0]["id"], ID);
+}
+
+#[tokio::test]
+async fn documents_are_listed_with_what_is_known_of_them() {
+    let mut gate = gate_for(Role::User);
+    gate.expect_list_documents()
+        .withf(|_, c| c.filter.status == Some(DocumentStatus::Failed) && c.filter.tag.as_deref() == Some("a b"))
+        .returning(|_, _| {
+            let mut failed = document();
+            failed.failure =
+                Some(DocumentFailure { code: FailureCode::NoText, detail: "The file has no text.".into() });
+            Ok(only(failed))
+        });
+    gate.expect_get_document().returning(|_, _| Ok(document()));
+    gate.expect_delete_document().returning(|_, _| Ok(()));
+    let router = router(gate, settings());
+    let listed = send(&router, get("/v1/documents?status=failed&tag=a+b")).await;
+    insta::assert_snapshot!(listed.text);
+    assert!(!listed.text.contains("secret-key"), "where the bytes lie is nobody's business");
+    let path = format!("/v1/documents/{ID}");
+    assert_eq!(send(&router, get(&path)).await.json()["error"], value!(null));
+    assert_eq!(send(&router, bare("DELETE", &path, Body::empty())).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_search_answers_with_passages() {
+    let mut gate = gate_for(Role::User);
+    gate.expect_search()
+        .withf(|_, c| c.query.as_str() == "seal" && c.top_k == 5 && c.filters.tags == ["pump"])
+        .returning(|_, _| {
+            let passage = Passage {
+                chunk_id: ChunkId::from_uuid(uuid(5)),
+                document_id: DocumentId::from_uuid(uuid(4)),
+                chunk_index: 0,
+                doc: "sop-12.pdf".into(),
+                title: "SOP-12".into(),
+                page: None,
+                section: Some("4.2".into()),
+                content: "Close V-1.".into(),
+                classification: Classification::Internal,
+            };
+            Ok(Retrieval {
+                hits: vec![Hit { passage, score: 0.5, similarity: None, bm25: None }],
+                degraded: true,
+                answerable: true,
+            })
+        });
+    let body = r#"{"query":"seal","filters":{"tags":["pump"]}}"#;
+    let mut found = send(&router(gate, settings()), json("POST", "/v1/search", body)).await.json();
+    assert!(found["took_ms"].is_u64());
+    found["took_ms"] = value!(0);
+    insta::assert_snapshot!(found);
+}
+
+#[tokio::test]
+async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
+    let memory = || Memory {
+        id: MemoryId::from_uuid(uuid(8)),
+        content: "Night shift.".into(),
+        importance: 0.5,
+        tags: vec![],
+        created_at: at(),
+    };
+    let mut gate = gate_for(Role::User);
+    gate.expect_create_memory().returning(move |_, _| Ok(memory()));
+    gate.expect_list_memories().returning(move |_, _| Ok(only(memory())));
+    gate.expect_delete_memory().returning(|_, _| Ok(()));
+    gate.expect_cancel_run().returning(|_, _| Ok(()));
+    gate.expect_account().returning(|_| Ok(caller(Role::User)));
+    gate.expect_list_audit()
+        .withf(|_, c| c.filter.from == Some(at()) && c.filter.event_type.as_deref() == Some("chat.request"))
+        .returning(|_, _| {
+            Ok(only(AuditRecord {
+                id: AuditId::from_uuid(uuid(9)),
+                tenant_id: TenantId::from_uuid(uuid(1)),
+                user_id: Some(UserId::from_uuid(uuid(2))),
+                session_id: None,
+                event_type: "chat.request".into(),
+                resource_type: Some("conversations".into()),
+                resource_id: Some(uuid(3)),
+                model: None,
+                tools_used: vec![],
+                request_hash: Some("00ff".into()),
+                result_status: Some("pending".into()),
+                latency_ms: None,
+                correlation_id: uuid(9),
+                request_id: RequestId::parse("r-1"),
+                metadata: value!({}),
+                created_at: at(),
+            }))
+        });
+    let router = router(gate, settings());
+    let made = send(&router, json("POST", "/v1/memories", r#"{"content":"Night shift."}"#)).await;
+    assert_eq!(made.status, 201);
+    insta::assert_snapshot!(made.text);
+    assert_eq!(send(&router, get("/v1/memories")).await.json()["data"][0], made.json());
+    let gone = send(&router, bare("DELETE", &format!("/v1/memories/{ID}"), Body::empty())).await;
+    assert_eq!(gone.status, 204);
+    let path = "/v1/audit?event_type=chat.request&from=2026-01-01T00:00:00.123456Z";
+    insta::assert_snapshot!(send(&router, get(path)).await.text);
+    insta::assert_snapshot!(send(&router, get("/v1/me")).await.text);
+    let cancelled = send(&router, bare("POST", &format!("/v1/runs/{ID}/cancel"), Body::empty())).await;
+    assert_eq!(cancelled.status, 202);
+    insta::assert_snapshot!(cancelled.text);
+}
+
+#[tokio::test]
+async fn users_and_tenants_are_administered() {
+    let mut gate = gate_for(Role::Admin);
+    gate.expect_list_users().returning(|_, _| Ok(only(user(Role::Viewer))));
+    gate.expect_create_user()
+        .withf(|_, c| c.role == Role::Viewer && c.issuer.is_none() && c.display_name.is_some())
+        .returning(|_, _| Ok(user(Role::Viewer)));
+    gate.expect_update_user()
+        .withf(|_, c| c.role == Some(Role::Admin) && c.is_active.is_none())
+        .returning(|_, _| Ok(user(Role::Admin)));
+    gate.expect_list_tenants().returning(|_, _| Ok(only(caller(Role::Admin).tenant().clone())));
+    gate.expect_create_tenant().returning(|_, _| Ok(caller(Role::Admin).tenant().clone()));
+    gate.expect_update_tenant()
+        .withf(|_, c| c.is_active == Some(false) && c.name.is_none())
+        .returning(|_, _| Ok(caller(Role::Admin).tenant().clone()));
+    let router = router(gate, settings());
+    insta::assert_snapshot!(send(&router, get("/v1/admin/users")).await.text);
+    let body = r#"{"external_id":"anna","email":"anna@plant-a.example","display_name":"Anna"}"#;
+    assert_eq!(send(&router, json("POST", "/v1/admin/users", body)).await.status, 201);
+    let changed = send(&router, json("PATCH", &format!("/v1/admin/users/{ID}"), r#"{"role":"admin"}"#)).await;
+    assert_eq!((changed.status.as_u16(), &changed.json()["role"]), (200, &value!("admin")));
+    insta::assert_snapshot!(send(&router, get("/v1/admin/tenants")).await.text);
+    let body = r#"{"name":"Plant A","slug":"plant-a"}"#;
+    assert_eq!(send(&router, json("POST", "/v1/admin/tenants", body)).await.status, 201);
+    let path = format!("/v1/admin/tenants/{ID}");
+    assert_eq!(send(&router, json("PATCH", &path, r#"{"is_active":false}"#)).await.status, 200);
+}
+
+struct Parts(bool);
+
+#[async_trait]
+impl Readiness for Parts {
+    async fn check(&self) -> Vec<Component> {
+        vec![
+            Component { name: "database".into(), ok: self.0, required: true, detail: None },
+            Component { name: "model:fast".into(), ok: false, required: false, detail: Some("no connection".into()) },
+        ]
+    }
+}
+
+#[tokio::test]
+async fn readiness_fails_with_a_required_part_and_liveness_does_not() {
+    for (up, status, word) in [(true, 200, "ready"), (false, 503, "unavailable")] {
+        let router = router_with(MockGate::new(), settings(), Arc::new(Parts(up)));
+        let ready = send(&router, get("/ready")).await;
+        assert_eq!((ready.status.as_u16(), ready.header("content-type")), (status, Some("application/json")));
+        assert_eq!(ready.json()["status"], word);
+        assert_eq!(ready.json()["components"][0]["status"], if up { "up" } else { "down" });
+        for path in ["/health", "/v1/health"] {
+            assert_eq!(send(&router, get(path)).await.json()["status"], "ok");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_the_security_headers() {
+    let router = router(MockGate::new(), settings());
+    for path in ["/health", "/nowhere", "/docs/"] {
+        let reply = send(&router, get(path)).await;
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(reply.header("referrer-policy"), Some("no-referrer"), "{path}");
+        let policy = reply.header("content-security-policy").unwrap_or_default();
+        assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+    }
+}

@@ -1,0 +1,184 @@
+//! Uploads: the form in any order, streamed, bounded, refused by field.
+
+use crate::support::*;
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use domain::document::DocumentStatus;
+use domain::ports::BlobError;
+use domain::role::Role;
+use domain::upload::Accepted;
+use futures::{StreamExt, TryStreamExt};
+use gateway::GatewaySettings;
+use policy::error::GateError;
+use policy::gate::MockGate;
+use runtime::error::RuntimeError;
+use std::sync::{Arc, Mutex};
+use tools::error::IngestError;
+
+const PATH: &str = "/v1/documents/upload";
+const FILE: (&str, Option<&str>, &str) = ("file", Some("dir/SOP 12.pdf"), "%PDF");
+
+type Part<'a> = (&'a str, Option<&'a str>, &'a str);
+
+fn form(parts: &[Part<'_>]) -> String {
+    let mut body = String::new();
+    for (name, file, content) in parts {
+        let file = file.map(|file| format!("; filename=\"{file}\"")).unwrap_or_default();
+        body += &format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{content}\r\n");
+    }
+    body + "--B--\r\n"
+}
+
+fn post(body: impl Into<Body>) -> Request<Body> {
+    with(bare("POST", PATH, body.into()), "content-type", "multipart/form-data; boundary=B")
+}
+
+/// Runs to its end what a mock, which cannot wait, has to wait for.
+fn aside<T: Send>(work: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|threads| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        threads.spawn(move || runtime.block_on(work)).join().expect("no panic")
+    })
+}
+
+/// A gate that reads the upload as the layers below do, and says what it got.
+fn reading(seen: &Arc<Mutex<String>>) -> MockGate {
+    let seen = Arc::clone(seen);
+    let mut gate = gate_for(Role::User);
+    gate.expect_upload_document().returning(move |_, _, upload| {
+        let read = async {
+            let bytes: Vec<Bytes> = upload.bytes.try_collect().await.map_err(IngestError::from)?;
+            let form = upload.form.await.map_err(IngestError::from)?;
+            Ok::<_, IngestError>(format!("{:?} {form:?}", String::from_utf8_lossy(&bytes.concat())))
+        };
+        match aside(read) {
+            Ok(text) => {
+                *seen.lock().expect("a lock") = text;
+                let mut document = document();
+                document.status = DocumentStatus::Pending;
+                Ok(Accepted::New(document))
+            }
+            Err(error) => Err(GateError::Runtime(RuntimeError::Ingest(error))),
+        }
+    });
+    gate
+}
+
+#[tokio::test]
+async fn fields_may_stand_before_or_behind_the_file() {
+    let fields = [
+        ("tags", None, r#"["valve", "pump"]"#),
+        ("doc_type", None, "procedure"),
+        ("classification", None, "restricted"),
+        ("metadata", None, r#"{"unit":"U100"}"#),
+    ];
+    let (mut before, mut behind) = (fields.to_vec(), vec![FILE]);
+    before.push(FILE);
+    behind.extend(fields);
+    for parts in [before, behind] {
+        let seen = Arc::default();
+        let reply = send(&router(reading(&seen), settings()), post(form(&parts))).await;
+        assert_eq!(reply.status, 202, "{}", reply.text);
+        assert_eq!(reply.text, r#"{"document_id":"00000000-0000-0000-0000-00000000f004","status":"processing"}"#);
+        let location = "/v1/documents/00000000-0000-0000-0000-00000000f004";
+        assert_eq!(reply.header("location"), Some(location));
+        insta::allow_duplicates! {
+            insta::assert_snapshot!("form", *seen.lock().expect("a lock"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_known_document_is_a_200_with_its_own_status() {
+    let mut gate = gate_for(Role::User);
+    gate.expect_upload_document().returning(|_, _, _| Ok(Accepted::Known(document())));
+    let reply = send(&router(gate, settings()), post(form(&[FILE]))).await;
+    assert_eq!((reply.status.as_u16(), reply.json()["status"].as_str()), (200, Some("ready")));
+}
+
+#[tokio::test]
+async fn tags_are_an_array_or_separated_by_commas() {
+    for (given, expected) in [("a, b ,,a", r#"[BoundedText("a"), BoundedText("b")]"#), ("", "[]"), ("[]", "[]")] {
+        let seen = Arc::default();
+        let body = form(&[("tags", None, given), FILE]);
+        assert_eq!(send(&router(reading(&seen), settings()), post(body)).await.status, 202);
+        let seen = seen.lock().expect("a lock");
+        assert!(seen.contains(&format!("tags: {expected}")), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_is_not_allowed_names_its_field() {
+    let router = router(reading(&Arc::default()), settings());
+    let long = "x".repeat(65 << 10);
+    let name = "n".repeat(256);
+    for (parts, pointer) in [
+        (vec![("tags", None, "a")], "/file"),
+        (vec![FILE, FILE], "/file"),
+        (vec![("file", None, "x")], "/file"),
+        (vec![("file", Some("/"), "x")], "/file"),
+        (vec![("file", Some(&*name), "x")], "/file"),
+        (vec![FILE, ("classification", None, "secret")], "/classification"),
+        (vec![("classification", None, "secret"), FILE], "/classification"),
+        (vec![FILE, ("metadata", None, "[1]")], "/metadata"),
+        (vec![FILE, ("metadata", None, "{")], "/metadata"),
+        (vec![FILE, ("metadata", None, r#"{"a":"\u0000"}"#)], "/metadata/a"),
+        (vec![FILE, ("metadata", None, &*long)], "/metadata"),
+        (vec![FILE, ("tags", None, "[1]")], "/tags"),
+        (vec![FILE, ("doc_type", None, " ")], "/doc_type"),
+        (vec![FILE, ("doc_type", None, "a"), ("doc_type", None, "b")], "/doc_type"),
+        (vec![FILE, ("colour", None, "red")], "/colour"),
+    ] {
+        let reply = send(&router, post(form(&parts))).await;
+        assert_eq!(reply.problem(), (422, "validation".into(), Some(pointer.into())), "{parts:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_whole_form_is_refused() {
+    let router = router(reading(&Arc::default()), settings());
+    let json = with(post("{}"), "content-type", "application/json");
+    assert_eq!(send(&router, json).await.problem().0, 415);
+    let cut = form(&[FILE]).replace("--B--", "");
+    assert_eq!(send(&router, post(cut)).await.problem().0, 400);
+}
+
+#[tokio::test]
+async fn a_file_above_the_limit_is_refused_announced_or_not() {
+    let small = GatewaySettings { max_upload_bytes: 8, ..settings() };
+    let router = router(reading(&Arc::default()), small);
+    let fits = send(&router, post(form(&[("file", Some("a"), "12345678")]))).await;
+    assert_eq!(fits.status, 202);
+    let over = send(&router, post(form(&[("file", Some("a"), "123456789")]))).await;
+    assert_eq!(over.problem(), (413, "payload_too_large".into(), None));
+    let announced = with(post(Body::empty()), "content-length", "2000000");
+    assert_eq!(send(&router, announced).await.problem().0, 413);
+}
+
+#[tokio::test]
+async fn a_header_without_an_end_is_cut_off() {
+    let router = router(reading(&Arc::default()), settings());
+    let endless = futures::stream::repeat(Bytes::from(vec![b'x'; 64 << 10])).map(Ok::<_, std::io::Error>);
+    let start = futures::stream::iter([Ok(Bytes::from_static(b"--B\r\nX: "))]);
+    let body = Body::from_stream(start.chain(endless).take(10_000));
+    assert_eq!(send(&router, post(body)).await.problem().0, 400);
+}
+
+#[tokio::test]
+async fn nothing_of_the_body_is_read_before_the_gate_agrees_and_the_rest_is_read_after_a_refusal() {
+    let read = Arc::new(Mutex::new(0_usize));
+    let (at_decision, counter) = (Arc::clone(&read), Arc::clone(&read));
+    let mut gate = gate_for(Role::Viewer);
+    gate.expect_upload_document().returning(move |_, _, _| {
+        assert_eq!(*at_decision.lock().expect("a lock"), 0);
+        Err(GateError::Denied { reason: "role" })
+    });
+    let pieces = futures::stream::iter(vec![Bytes::from_static(b"--B\r\n"); 3]).map(move |piece| {
+        *counter.lock().expect("a lock") += 1;
+        Ok::<_, BlobError>(piece)
+    });
+    let reply = send(&router(gate, settings()), post(Body::from_stream(pieces))).await;
+    assert_eq!(reply.problem(), (403, "policy_denied".into(), None));
+    // A sender that is cut off would not get to see the refusal.
+    assert_eq!(*read.lock().expect("a lock"), 3);
+}

@@ -1,0 +1,141 @@
+//! The command line.
+
+use crate::config::{Environment, ServiceType, Settings, required};
+use crate::dev::DevCommand;
+use crate::{dev, http, serve, shutdown, telemetry};
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use data::migrate::{self, LoginRole};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::path::PathBuf;
+use tokio_util::task::TaskTracker;
+
+/// The plant-wide agent platform.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// The configuration file (TOML); also `PLATFORM_CONFIG`.
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API.
+    Serve,
+    /// Work off the ingestion queue.
+    Worker,
+    /// Serve the API and work off the queue.
+    All,
+    /// Apply the migrations and set the roles' passwords from the database URLs.
+    Migrate,
+    /// Read the configuration, say what is wrong with it, and stop.
+    CheckConfig,
+    /// Ask the running server whether it is ready; exit 0 if so. For containers.
+    Healthcheck,
+    /// For a desk: seed a demo, print a token, ask a question.
+    #[command(subcommand)]
+    Dev(DevCommand),
+}
+
+/// Runs the command line.
+///
+/// # Errors
+/// One sentence, with its causes.
+pub async fn run(cli: Cli) -> Result<()> {
+    let environment = Environment::of_process();
+    if let Some(Command::Dev(DevCommand::Generate { check })) = cli.command {
+        return dev::generate::run(check);
+    }
+    let settings = Settings::load(cli.config.as_deref(), &environment)?;
+    let service = settings.service_type.unwrap_or(ServiceType::All);
+    match cli.command {
+        None => serve_until_signal(settings, service).await,
+        Some(Command::Serve) => serve_until_signal(settings, ServiceType::Api).await,
+        Some(Command::Worker) => serve_until_signal(settings, ServiceType::Worker).await,
+        Some(Command::All) => serve_until_signal(settings, ServiceType::All).await,
+        Some(Command::Migrate) => migrate(&settings).await,
+        Some(Command::CheckConfig) => check_config(&settings),
+        Some(Command::Healthcheck) => http::expect_ready(&settings).await,
+        Some(Command::Dev(command)) => dev::run(command, settings).await,
+    }
+}
+
+async fn serve_until_signal(settings: Settings, service: ServiceType) -> Result<()> {
+    let telemetry = telemetry::start(&settings.telemetry)?;
+    let signals = TaskTracker::new();
+    let stop = shutdown::on_signal(&signals)?;
+    let result = serve::run(settings, service, stop).await;
+    if let Err(error) = &result {
+        tracing::error!(error = format!("{error:#}"), "the server cannot run");
+    }
+    telemetry.stop().await;
+    result
+}
+
+async fn migrate(settings: &Settings) -> Result<()> {
+    let database = &settings.database;
+    let url = required(database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?.expose_secret();
+    migrate::run(url).await?;
+    let logins = [
+        (LoginRole::App, &database.url),
+        (LoginRole::Worker, &database.worker_url),
+        (LoginRole::Auditor, &database.audit_url),
+    ];
+    for (role, login) in logins {
+        if let Some(password) = login.as_ref().and_then(password) {
+            migrate::set_login(url, role, password.expose_secret()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The password of a database URL, if it has one.
+fn password(url: &SecretString) -> Option<SecretString> {
+    let authority = url.expose_secret().split_once("://")?.1.split(['/', '?']).next()?;
+    let (login, _) = authority.rsplit_once('@')?;
+    let (_, password) = login.split_once(':')?;
+    percent_decoded(password).map(SecretString::from)
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) => {
+                let digits = [*high, *low];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+                rest = after;
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn check_config(settings: &Settings) -> Result<()> {
+    let issuers = settings.issuers()?;
+    crate::compose::Databases::new(settings)?;
+    required(settings.secret_key.as_ref(), "SECRET_KEY")?;
+    let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();
+    crate::print(&format!("the configuration is valid; issuers: {}", names.join(", "))).context("cannot print")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_read_from_a_url_as_it_was_meant() {
+        let password = |url: &str| password(&SecretString::from(url)).map(|p| p.expose_secret().to_owned());
+        assert_eq!(password("postgres://app:p%40ss%2Fword@h:5432/db"), Some("p@ss/word".to_owned()));
+        assert_eq!(password("postgres://app@h/db"), None);
+        assert_eq!(password("postgres://h/db?password=x"), None);
+    }
+}

@@ -1,0 +1,296 @@
+//! Concrete types meet their traits here, once.
+
+use crate::config::{Settings, required};
+use crate::readiness::PartsReadiness;
+use crate::system::{SystemClock, TimeOrderedIds};
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use data::preflight::{self, Roles};
+use data::{Database, FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStore, PoolSettings, SetupError};
+use domain::model::{ChatRequest, ChatStream, EmbedPurpose, EmbeddingModel, ModelError};
+use domain::ports::{BlobStore, ChatModel, Clock, Directory, Embedder, IdGen, JobQueue, Store};
+use gateway::serve::Edge;
+use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, Ports};
+use policy::authn::{Authenticator, AuthnSettings};
+use policy::gate::{Gate, GateParts, PolicyGate, UseCases};
+use policy::keyed_hash::HashKey;
+use prometheus::Registry as MetricsRegistry;
+use runtime::administration::AdministrationService;
+use runtime::audit_trail::AuditTrailService;
+use runtime::chat::{ChatParts, ChatService, ChatSettings};
+use runtime::conversations::ConversationService;
+use runtime::documents::DocumentService;
+use runtime::memories::MemoryService;
+use runtime::search::SearchService;
+use runtime::worker::{Worker, WorkerSettings};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+use tools::gateway::RecordedTools;
+use tools::ingest::accept::Ingest;
+use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
+use tools::registry::Registry;
+use tools::retrieval::{HybridSearch, RetrievalParams};
+
+/// Shortest accepted secret, in bytes.
+const MIN_SECRET: usize = 16;
+
+/// The platform, put together.
+pub struct Platform {
+    /// The policy gate: the way in.
+    pub gate: Arc<dyn Gate>,
+    /// Cross-tenant methods, for the commands that make tenants.
+    pub directory: Arc<dyn Directory>,
+    /// Running answers, to be stopped at the end of a shutdown.
+    pub chat: ChatService,
+    /// The ingestion workers' parts.
+    pub ingest: Arc<dyn Ingest>,
+    /// The queue.
+    pub queue: Arc<dyn JobQueue>,
+    /// Whether the parts are up.
+    pub readiness: PartsReadiness,
+    /// Work in progress, for shutdown to wait for.
+    pub tasks: TaskTracker,
+    databases: Databases,
+    ids: Arc<dyn IdGen>,
+}
+
+/// A connection pool for each role.
+#[derive(Clone)]
+pub struct Databases {
+    app: Database,
+    worker: Database,
+    auditor: Database,
+}
+
+impl Databases {
+    /// Prepares the pools; nothing connects yet.
+    ///
+    /// # Errors
+    /// Where a URL is missing or not valid.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let urls = &settings.database;
+        let pool = |url: Option<&SecretString>, variable: &str, max_connections: u32| {
+            let url = required(url, variable)?;
+            let pool = PoolSettings { max_connections, ..PoolSettings::default() };
+            Database::new(url.expose_secret(), &pool).with_context(|| format!("{variable} cannot be used"))
+        };
+        Ok(Self {
+            app: pool(urls.url.as_ref(), "DATABASE_URL", urls.max_connections)?,
+            worker: pool(urls.worker_url.as_ref(), "DATABASE_WORKER_URL", 4)?,
+            auditor: pool(urls.audit_url.as_ref(), "DATABASE_AUDIT_URL", 4)?,
+        })
+    }
+
+    /// Refuses a database whose roles could see past row security.
+    ///
+    /// # Errors
+    /// See [`preflight::check`].
+    pub async fn preflight(&self) -> Result<(), SetupError> {
+        preflight::check(Roles { app: &self.app, worker: &self.worker, auditor: &self.auditor }).await
+    }
+}
+
+impl Platform {
+    /// Puts the platform together. Nothing is served and nothing runs yet.
+    ///
+    /// # Errors
+    /// Where a setting is missing or not valid, or the embedded model cannot be loaded.
+    pub async fn new(settings: &Settings, databases: Databases, models: Models) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn IdGen> = Arc::new(TimeOrderedIds);
+        let tasks = TaskTracker::new();
+        let store: Arc<dyn Store> = Arc::new(PgStore::new(databases.app.clone()));
+        let directory: Arc<dyn Directory> = Arc::new(PgDirectory::new(databases.app.clone()));
+        let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobStore::new(&settings.storage.dir, Arc::clone(&ids)));
+        let Models { chat: model, embedder } = models;
+        let tools = tools(&store, &embedder, &clock, &ids, &tasks)?;
+        let ports = IngestPorts {
+            store: Arc::clone(&store),
+            blobs: Arc::clone(&blobs),
+            embedder,
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+        };
+        let limits = IngestSettings { max_upload_bytes: settings.storage.max_upload_mib << 20, ..Default::default() };
+        let ingest: Arc<dyn Ingest> = Arc::new(DocumentIngest::new(ports, limits, tasks.clone()));
+        let parts = ChatParts {
+            store: Arc::clone(&store),
+            directory: Arc::clone(&directory),
+            tools: Arc::clone(&tools),
+            model,
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            tasks: tasks.clone(),
+        };
+        let chat = ChatService::new(parts, chat_settings(settings));
+        let readiness = PartsReadiness::new(Arc::clone(&store), blobs);
+        let use_cases = UseCases {
+            conversations: Arc::new(ConversationService::new(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                Arc::clone(&ids),
+            )),
+            chat: Arc::new(chat.clone()),
+            documents: Arc::new(DocumentService::new(Arc::clone(&store), Arc::clone(&ingest))),
+            search: Arc::new(SearchService::new(tools)),
+            memories: Arc::new(MemoryService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
+            audit_trail: Arc::new(AuditTrailService::new(Arc::new(PgAuditReader::new(databases.auditor.clone())))),
+            administration: administration(settings, (&store, &directory), &clock, &ids)?,
+        };
+        let parts = GateParts { store, clock, ids: Arc::clone(&ids), tasks: tasks.clone() };
+        let gate: Arc<dyn Gate> = Arc::new(gate(settings, &directory, use_cases, parts)?);
+        let queue: Arc<dyn JobQueue> = Arc::new(PgJobQueue::new(databases.worker.clone()));
+        Ok(Self { gate, directory, chat, ingest, queue, readiness, tasks, databases, ids })
+    }
+
+    /// The HTTP edge over the gate.
+    ///
+    /// # Errors
+    /// Where the metrics cannot be registered.
+    pub fn edge(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Edge> {
+        let ports = Ports {
+            ids: Arc::clone(&self.ids),
+            readiness: Arc::new(self.readiness.clone()),
+            limiter: Arc::new(InProcessLimiter::default()),
+            metrics: Some(HttpMetrics::register(metrics)?),
+        };
+        let edge = GatewaySettings {
+            rate_limit_enabled: settings.rate_limit.enabled,
+            behind_proxy: settings.server.behind_proxy,
+            max_upload_bytes: settings.storage.max_upload_mib << 20,
+            ..GatewaySettings::default()
+        };
+        Ok(gateway::router(Arc::clone(&self.gate), ports, edge))
+    }
+
+    /// An ingestion worker.
+    #[must_use]
+    pub fn worker(&self, settings: &Settings) -> Worker {
+        let pace = WorkerSettings { lease: Duration::from_secs(settings.worker.lease_s), ..WorkerSettings::default() };
+        Worker::new(Arc::clone(&self.queue), Arc::clone(&self.ingest), pace)
+    }
+
+    /// Waits for the work in progress and closes the pools.
+    pub async fn close(self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.databases.app.close().await;
+        self.databases.worker.close().await;
+        self.databases.auditor.close().await;
+    }
+}
+
+/// The models that the platform works with.
+pub struct Models {
+    chat: Arc<dyn ChatModel>,
+    embedder: Arc<dyn Embedder>,
+}
+
+impl Models {
+    /// Those of the settings.
+    ///
+    /// # Errors
+    /// Where a setting is not valid or the embedded model cannot be loaded.
+    pub async fn configured(settings: &Settings) -> Result<Self> {
+        let settings = settings.models.settings()?;
+        let chat = model_client::router::chat_model(&settings).context("the chat model cannot be set up")?;
+        let embedder =
+            model_client::router::embedder(&settings).await.context("the embedding model cannot be set up")?;
+        Ok(Self { chat, embedder })
+    }
+
+    /// None: for commands that neither ask nor embed.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { chat: Arc::new(NoModel), embedder: Arc::new(NoModel) }
+    }
+}
+
+/// Answers every call with [`ModelError::NotConfigured`].
+struct NoModel;
+
+fn not_configured() -> ModelError {
+    ModelError::NotConfigured { wanted: "this command".to_owned() }
+}
+
+#[async_trait]
+impl ChatModel for NoModel {
+    async fn stream(&self, _: ChatRequest) -> Result<ChatStream, ModelError> {
+        Err(not_configured())
+    }
+
+    fn is_generative(&self) -> bool {
+        false
+    }
+}
+
+#[async_trait]
+impl Embedder for NoModel {
+    fn model(&self) -> EmbeddingModel {
+        EmbeddingModel { name: "none".to_owned(), dimension: 0, max_tokens: 0 }
+    }
+
+    async fn embed(&self, _: EmbedPurpose, _: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
+        Err(not_configured())
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        text.len()
+    }
+}
+
+fn tools(
+    store: &Arc<dyn Store>,
+    embedder: &Arc<dyn Embedder>,
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn IdGen>,
+    tasks: &TaskTracker,
+) -> Result<Arc<dyn tools::gateway::ToolGateway>> {
+    let search = HybridSearch::new(Arc::clone(store), Arc::clone(embedder), RetrievalParams::default());
+    let registry = Registry::builtin(store, search).context("the tool registry cannot be built")?;
+    Ok(Arc::new(RecordedTools::new(Arc::clone(store), registry, Arc::clone(clock), Arc::clone(ids), tasks.clone())))
+}
+
+fn administration(
+    settings: &Settings,
+    (store, directory): (&Arc<dyn Store>, &Arc<dyn Directory>),
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn IdGen>,
+) -> Result<Arc<AdministrationService>> {
+    let default_issuer = settings.issuers()?.first().map(|issuer| issuer.issuer.clone()).unwrap_or_default();
+    let (store, directory) = (Arc::clone(store), Arc::clone(directory));
+    Ok(Arc::new(AdministrationService::new(store, directory, Arc::clone(clock), Arc::clone(ids), default_issuer)))
+}
+
+fn gate(
+    settings: &Settings,
+    directory: &Arc<dyn Directory>,
+    use_cases: UseCases,
+    parts: GateParts,
+) -> Result<PolicyGate> {
+    let secret = required(settings.secret_key.as_ref(), "SECRET_KEY")?.expose_secret().as_bytes();
+    anyhow::ensure!(secret.len() >= MIN_SECRET, "SECRET_KEY must be at least {MIN_SECRET} bytes long");
+    let admins = settings.auth.platform_admins.iter();
+    let authn = AuthnSettings {
+        issuers: settings.issuers()?,
+        platform_admins: admins.map(|admin| (admin.issuer.clone(), admin.subject.clone())).collect(),
+        token_key: HashKey::derive(secret, "token"),
+    };
+    let (store, clock, ids) = (Arc::clone(&parts.store), Arc::clone(&parts.clock), Arc::clone(&parts.ids));
+    let authn = Authenticator::new(authn, store, Arc::clone(directory), clock, ids)
+        .context("no HTTP client for the issuers' keys can be made")?;
+    Ok(PolicyGate::new(authn, use_cases, HashKey::derive(secret, "audit-request"), parts))
+}
+
+fn chat_settings(settings: &Settings) -> ChatSettings {
+    ChatSettings {
+        context_tokens: settings.chat.context_tokens,
+        max_output_tokens: settings.chat.max_output_tokens,
+        grace: Duration::from_secs(settings.chat.grace_s),
+        turn_limit: Duration::from_secs(settings.chat.turn_limit_s),
+        concurrent_runs: settings.chat.concurrent_runs,
+        ..ChatSettings::default()
+    }
+}

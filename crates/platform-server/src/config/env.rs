@@ -1,0 +1,152 @@
+//! The process environment, read once: everything else takes what this found.
+
+use anyhow::{Context as _, Result};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// The design's own variables and the settings that they override.
+const DESIGN_VARIABLES: &[(&str, &str)] = &[
+    ("DATABASE_URL", "database.url"),
+    ("DATABASE_WORKER_URL", "database.worker_url"),
+    ("DATABASE_AUDIT_URL", "database.audit_url"),
+    ("DATABASE_MIGRATION_URL", "database.migration_url"),
+    ("LITELLM_BASE_URL", "models.base_url"),
+    ("LITELLM_MASTER_KEY", "models.api_key"),
+    ("ENTRA_TENANT_ID", "auth.entra_tenant_id"),
+    ("ENTRA_CLIENT_ID", "auth.entra_client_id"),
+    ("OIDC_ISSUER", "auth.oidc_issuer"),
+    ("OIDC_AUDIENCE", "auth.oidc_audience"),
+    ("OIDC_JWKS_URL", "auth.oidc_jwks_url"),
+    ("SECRET_KEY", "secret_key"),
+    ("LOG_LEVEL", "telemetry.log_level"),
+    ("SERVICE_TYPE", "service_type"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
+];
+
+/// The variables of a process.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(HashMap<String, String>);
+
+impl Environment {
+    /// This process's.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one site: settings are read here and handed down")]
+    pub fn of_process() -> Self {
+        Self(std::env::vars().collect())
+    }
+
+    /// These, for tests.
+    #[must_use]
+    pub fn of(variables: &[(&str, &str)]) -> Self {
+        Self(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    /// The file that `PLATFORM_CONFIG` names.
+    #[must_use]
+    pub fn config_file(&self) -> Option<PathBuf> {
+        self.get("PLATFORM_CONFIG").map(PathBuf::from)
+    }
+
+    /// `PLATFORM__SECTION__KEY` as settings. A value that looks like a number or a boolean is one.
+    #[must_use]
+    pub fn overrides(&self) -> config::Environment {
+        let ours = self.0.iter().filter(|(name, value)| name.starts_with("PLATFORM__") && !value.is_empty());
+        config::Environment::with_prefix("PLATFORM")
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true)
+            .source(Some(ours.map(|(name, value)| (name.clone(), value.clone())).collect()))
+    }
+
+    /// The design's variables that are set, each with the setting that it overrides. `NAME_FILE` names a file that
+    /// holds the value of `NAME`. An empty variable counts as not set: Compose passes those on.
+    ///
+    /// # Errors
+    /// Where a named file cannot be read.
+    pub fn design_variables(&self) -> Result<Vec<(&'static str, String)>> {
+        let mut found = Vec::new();
+        for (name, key) in DESIGN_VARIABLES {
+            if let Some(value) = self.value(name)? {
+                let value = if *name == "SERVICE_TYPE" { value.to_lowercase() } else { value };
+                found.push((*key, value));
+            }
+        }
+        Ok(found)
+    }
+
+    fn value(&self, name: &str) -> Result<Option<String>> {
+        if let Some(value) = self.get(name) {
+            return Ok(Some(value.to_owned()));
+        }
+        let file_variable = format!("{name}_FILE");
+        let Some(path) = self.get(&file_variable) else { return Ok(None) };
+        let value = std::fs::read_to_string(path)
+            .with_context(|| format!("the file that {file_variable} names cannot be read"))?;
+        Ok(Some(value.trim_end_matches(['\r', '\n']).to_owned()))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Mode, ServiceType, Settings};
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    fn load(variables: &[(&str, &str)]) -> Result<Settings> {
+        Settings::load(None, &Environment::of(variables))
+    }
+
+    #[test]
+    fn the_designs_variables_win_over_the_platforms_which_win_over_the_file() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let file = dir.path().join("platform.toml");
+        std::fs::write(&file, "[server]\nport = 1\nmetrics_port = 2\n[database]\nurl = \"postgres://file\"\n").expect("write");
+        let environment = Environment::of(&[
+            ("PLATFORM_CONFIG", file.to_str().expect("utf-8")),
+            ("PLATFORM__SERVER__PORT", "9000"),
+            ("PLATFORM__DATABASE__URL", "postgres://platform"),
+            ("DATABASE_URL", "postgres://design"),
+            ("SERVICE_TYPE", "API"),
+            ("OTHER", "ignored"),
+        ]);
+        let settings = Settings::load(None, &environment).expect("valid");
+        assert_eq!((settings.server.port, settings.server.metrics_port), (9000, 2));
+        assert_eq!(settings.database.url.map(|url| url.expose_secret().to_owned()).as_deref(), Some("postgres://design"));
+        assert_eq!(settings.service_type, Some(ServiceType::Api));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = load(&[("PLATFORM__SERVER__PROT", "1")]).expect_err("unknown");
+        assert!(format!("{error:#}").contains("prot"), "{error:#}");
+        let error = load(&[("PLATFORM__SERVRE__PORT", "1")]).expect_err("unknown");
+        assert!(format!("{error:#}").contains("servre"), "{error:#}");
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file_and_is_never_printed() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let file = dir.path().join("secret");
+        std::fs::write(&file, "0123456789abcdef-from-file\n").expect("write");
+        let path = file.to_str().expect("utf-8");
+        let settings = load(&[("SECRET_KEY_FILE", path), ("DATABASE_URL", "")]).expect("valid");
+        assert_eq!(settings.secret_key.as_ref().map(|key| key.expose_secret()), Some("0123456789abcdef-from-file"));
+        assert!(settings.database.url.is_none(), "an empty variable is not set");
+        assert!(!format!("{settings:?}").contains("from-file"));
+        let error = load(&[("SECRET_KEY_FILE", "/nonexistent")]).expect_err("no such file");
+        assert!(error.to_string().contains("SECRET_KEY_FILE"));
+    }
+
+    #[test]
+    fn production_refuses_what_only_a_desk_may_have() {
+        assert_eq!(Settings::default().mode, Mode::Production);
+        assert!(load(&[("PLATFORM__AUTH__DEV_ISSUER_DIR", "/x")]).is_err());
+        assert!(load(&[("PLATFORM__RATE_LIMIT__ENABLED", "false")]).is_err());
+        let desk = [("PLATFORM__MODE", "development"), ("PLATFORM__RATE_LIMIT__ENABLED", "false")];
+        assert!(!load(&desk).expect("valid").rate_limit.enabled);
+    }
+}

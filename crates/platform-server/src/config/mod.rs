@@ -1,0 +1,294 @@
+//! Settings: a TOML file, overridden by `PLATFORM__SECTION__KEY`, overridden by the design's own variables. Read once.
+
+mod env;
+mod issuers;
+mod models;
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+use config::{Config, File, FileFormat};
+use policy::authn::settings::IssuerSettings;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+pub use env::Environment;
+pub use models::{Embeds, Models};
+pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, IssuerFile};
+
+/// Whether this is a plant's platform or somebody's desk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// A plant's platform: no development issuer, limits always on.
+    #[default]
+    Production,
+    /// Somebody's desk: the development issuer's tokens count.
+    Development,
+}
+
+/// What a process does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceType {
+    /// Serves HTTP.
+    Api,
+    /// Works off the queue.
+    Worker,
+    /// Both.
+    All,
+}
+
+/// All settings.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Production or development.
+    pub mode: Mode,
+    /// What the process does when no subcommand says so.
+    pub service_type: Option<ServiceType>,
+    /// Key for keyed hashes: at least 16 bytes, the same on every replica.
+    pub secret_key: Option<SecretString>,
+    /// Listening.
+    pub server: Server,
+    /// PostgreSQL.
+    pub database: Database,
+    /// The documents' bytes.
+    pub storage: Storage,
+    /// Who may sign in.
+    pub auth: Auth,
+    /// Models.
+    pub models: Models,
+    /// Chat turns.
+    pub chat: Chat,
+    /// Request limits.
+    pub rate_limit: RateLimit,
+    /// The ingestion worker.
+    pub worker: Worker,
+    /// Logs and traces.
+    pub telemetry: Telemetry,
+}
+
+/// Listening.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address to listen on.
+    pub host: IpAddr,
+    /// Port of the API.
+    pub port: u16,
+    /// Port of `/metrics`; 0 switches it off.
+    pub metrics_port: u16,
+    /// Seconds that running streams get to finish after SIGTERM.
+    pub shutdown_grace_s: u64,
+    /// Most connections at once.
+    pub max_connections: usize,
+    /// A reverse proxy stands before the server and writes `X-Forwarded-For`.
+    pub behind_proxy: bool,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            host: IpAddr::from([127, 0, 0, 1]),
+            port: 8000,
+            metrics_port: 9464,
+            shutdown_grace_s: 25,
+            max_connections: 4_096,
+            behind_proxy: false,
+        }
+    }
+}
+
+/// PostgreSQL, one URL per role.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// As the application role (`DATABASE_URL`).
+    pub url: Option<SecretString>,
+    /// As the worker role (`DATABASE_WORKER_URL`).
+    pub worker_url: Option<SecretString>,
+    /// As the auditor role (`DATABASE_AUDIT_URL`).
+    pub audit_url: Option<SecretString>,
+    /// As the owner; for migrations only (`DATABASE_MIGRATION_URL`).
+    pub migration_url: Option<SecretString>,
+    /// Most connections of the application role.
+    pub max_connections: u32,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: None, worker_url: None, audit_url: None, migration_url: None, max_connections: 16 }
+    }
+}
+
+/// The documents' bytes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// Directory of the files.
+    pub dir: PathBuf,
+    /// Largest upload, in MiB.
+    pub max_upload_mib: u64,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("storage"), max_upload_mib: 100 }
+    }
+}
+
+/// Who may sign in.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// Directory of the development issuer; development mode only.
+    pub dev_issuer_dir: Option<PathBuf>,
+    /// `OIDC_ISSUER`: one more issuer.
+    pub oidc_issuer: Option<String>,
+    /// `OIDC_AUDIENCE`: the `aud` its tokens must have.
+    pub oidc_audience: Option<String>,
+    /// `OIDC_JWKS_URL`: where its keys are; discovered if absent.
+    pub oidc_jwks_url: Option<String>,
+    /// `ENTRA_TENANT_ID`: the directory.
+    pub entra_tenant_id: Option<String>,
+    /// `ENTRA_CLIENT_ID`: the API's application id.
+    pub entra_client_id: Option<String>,
+    /// Claim value → tenant id or slug, for the issuers of the variables above.
+    pub tenants: BTreeMap<String, String>,
+    /// Further issuers.
+    pub issuers: Vec<IssuerFile>,
+    /// Who may make and switch off tenants.
+    pub platform_admins: Vec<PlatformAdmin>,
+}
+
+/// A named platform administrator.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformAdmin {
+    /// Issuer.
+    pub issuer: String,
+    /// The issuer's id of the user.
+    pub subject: String,
+}
+
+/// Chat turns.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Chat {
+    /// Tokens of a whole prompt.
+    pub context_tokens: usize,
+    /// Most tokens of an answer.
+    pub max_output_tokens: u32,
+    /// Seconds a run goes on when nobody reads it.
+    pub grace_s: u64,
+    /// Seconds of the longest turn.
+    pub turn_limit_s: u64,
+    /// Most answers being written at once.
+    pub concurrent_runs: usize,
+}
+
+impl Default for Chat {
+    fn default() -> Self {
+        let chat = runtime::chat::ChatSettings::default();
+        Self {
+            context_tokens: chat.context_tokens,
+            max_output_tokens: chat.max_output_tokens,
+            grace_s: chat.grace.as_secs(),
+            turn_limit_s: chat.turn_limit.as_secs(),
+            concurrent_runs: chat.concurrent_runs,
+        }
+    }
+}
+
+/// Request limits.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimit {
+    /// Off in development mode only, for tests and measurements.
+    pub enabled: bool,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// The ingestion worker.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Worker {
+    /// Documents ingested at once.
+    pub concurrency: usize,
+    /// Seconds a claim holds without a heartbeat.
+    pub lease_s: u64,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self { concurrency: 2, lease_s: 60 }
+    }
+}
+
+/// Logs and traces.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// `LOG_LEVEL`: a level or a filter such as `info,sqlx=warn`.
+    pub log_level: Option<String>,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where traces go, if anywhere.
+    pub otlp_endpoint: Option<String>,
+}
+
+impl Settings {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// One sentence that names the key or variable that is wrong. Never holds a value.
+    pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self> {
+        let file = file.map(Path::to_path_buf).or_else(|| environment.config_file());
+        let mut builder = Config::builder();
+        if let Some(path) = &file {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
+            builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+        }
+        builder = builder.add_source(environment.overrides());
+        for (key, value) in environment.design_variables()? {
+            builder = builder.set_override(key, value).with_context(|| format!("the setting {key} is not valid"))?;
+        }
+        let settings: Self =
+            builder.build().and_then(Config::try_deserialize).context("the configuration is not valid")?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.mode == Mode::Production && self.auth.dev_issuer_dir.is_some() {
+            bail!("auth.dev_issuer_dir is set, but the development issuer counts in development mode only");
+        }
+        if self.mode == Mode::Production && !self.rate_limit.enabled {
+            bail!("rate_limit.enabled can be switched off in development mode only");
+        }
+        Ok(())
+    }
+
+    /// The trusted issuers.
+    ///
+    /// # Errors
+    /// Where one is incomplete.
+    pub fn issuers(&self) -> Result<Vec<IssuerSettings>> {
+        issuers::collect(&self.auth, self.mode)
+    }
+}
+
+/// A setting that a command cannot do without.
+///
+/// # Errors
+/// A sentence that names the variable to set.
+pub fn required<'a, T>(setting: Option<&'a T>, variable: &str) -> Result<&'a T> {
+    setting.with_context(|| format!("{variable} is not set"))
+}

@@ -1,0 +1,101 @@
+//! One question over HTTP, as a client would ask it, with the answer printed as it streams in.
+
+use super::Desk;
+use crate::dev::issuer::Person;
+use crate::http;
+use anyhow::{Context as _, Result, bail};
+use domain::role::Role;
+use http_body_util::BodyExt as _;
+use hyper::Method;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::time::Duration;
+
+/// Asks, prints, and fails where the answer has no citation.
+pub(super) async fn run(desk: &Desk, tenant: &str, user: &str, question: &str) -> Result<()> {
+    let token = desk.token(tenant, &Person::named(user, Role::User), Duration::from_secs(600)).await?;
+    let base = http::base_url(&desk.settings);
+    let conversation = json!({ "title": "First question" });
+    let made = http::send(Method::POST, &format!("{base}/v1/conversations"), Some(&token), Some(&conversation)).await?;
+    let made = http::json(made).await.context("no conversation could be started")?;
+    let id = made.get("id").and_then(Value::as_str).context("the conversation has no id")?;
+    let message = json!({ "message": question });
+    let url = format!("{base}/v1/conversations/{id}/chat");
+    let answer = http::send(Method::POST, &url, Some(&token), Some(&message)).await?;
+    if !answer.status().is_success() {
+        http::json(answer).await.context("the question was not answered")?;
+        bail!("the question was not answered");
+    }
+    let citations = print_stream(answer.into_body()).await?;
+    if citations.is_empty() {
+        bail!("the answer cites nothing");
+    }
+    crate::print("\n\nSources:")?;
+    for citation in &citations {
+        crate::print(&source_line(citation))?;
+    }
+    Ok(())
+}
+
+/// Prints the answer's text as it comes and returns its citations.
+async fn print_stream(mut body: Incoming) -> Result<Vec<Value>> {
+    let mut buffer = Vec::new();
+    let mut citations = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.context("the answer broke off")?.into_data() else { continue };
+        buffer.extend_from_slice(&data);
+        while let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
+            let block: Vec<u8> = buffer.drain(..end + 2).collect();
+            let (event, data) = parse(&String::from_utf8_lossy(&block));
+            match event.as_str() {
+                "message.delta" => print_piece(data.get("text").and_then(Value::as_str).unwrap_or(""))?,
+                "citation" => citations.push(data),
+                "error" => bail!("the answer broke off: {}", data.get("detail").unwrap_or(&Value::Null)),
+                _ => {}
+            }
+        }
+    }
+    Ok(citations)
+}
+
+fn parse(block: &str) -> (String, Value) {
+    let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let data = field("data:").and_then(|data| serde_json::from_str(data).ok()).unwrap_or(Value::Null);
+    (field("event:").unwrap_or("").to_owned(), data)
+}
+
+fn print_piece(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+fn source_line(citation: &Value) -> String {
+    let text = |name: &str| citation.get(name).and_then(Value::as_str).unwrap_or("");
+    let page = citation.get("page").and_then(Value::as_u64).map(|page| format!(", page {page}")).unwrap_or_default();
+    let section = match text("section") {
+        "" => String::new(),
+        section => format!(" ({section})"),
+    };
+    let n = citation.get("n").and_then(Value::as_u64).unwrap_or_default();
+    format!("[{n}] {}{page}{section}", text("doc"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_names_file_and_page() {
+        let citation = json!({"n": 2, "doc": "m.pdf", "page": 25, "section": "Torques"});
+        assert_eq!(source_line(&citation), "[2] m.pdf, page 25 (Torques)");
+        assert_eq!(source_line(&json!({"n": 1, "doc": "a.md", "page": null})), "[1] a.md");
+    }
+
+    #[test]
+    fn an_event_block_is_taken_apart() {
+        let (event, data) = parse("id: 3\nevent: message.delta\ndata: {\"text\":\"hi\"}\n\n");
+        assert_eq!((event.as_str(), data["text"].as_str()), ("message.delta", Some("hi")));
+    }
+}

@@ -1,0 +1,140 @@
+//! The development issuer: a key of this data directory, whose tokens count in development mode only.
+
+use crate::config::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER};
+use crate::system::TimeOrderedIds;
+use anyhow::{Context as _, Result};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::ports::IdGen as _;
+use domain::role::Role;
+use domain::time::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::json;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+
+/// The id of its one key.
+const KEY_ID: &str = "development";
+
+/// Somebody to make a token for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Person {
+    /// The issuer's id of the user.
+    pub subject: String,
+    /// Name, for display.
+    pub name: String,
+    /// E-mail, for display.
+    pub email: String,
+    /// Role.
+    pub role: Role,
+}
+
+impl Person {
+    /// Somebody of whom only the name is known.
+    #[must_use]
+    pub fn named(name: &str, role: Role) -> Self {
+        Self { subject: name.to_owned(), name: name.to_owned(), email: format!("{name}@plant.example"), role }
+    }
+}
+
+/// The issuer with its key.
+pub struct DevelopmentIssuer {
+    key: EncodingKey,
+}
+
+impl DevelopmentIssuer {
+    /// The issuer of this directory; made with a new key if it is not there.
+    ///
+    /// # Errors
+    /// Where the key cannot be made, written or read.
+    pub fn load_or_create(dir: &Path) -> Result<Self> {
+        let private = dir.join("key.pk8");
+        if !private.exists() {
+            create(dir).with_context(|| format!("the development issuer cannot be made in {}", dir.display()))?;
+        }
+        let der = fs::read(&private).with_context(|| format!("{} cannot be read", private.display()))?;
+        Ok(Self { key: EncodingKey::from_ec_der(&der) })
+    }
+
+    /// A token for a person of a tenant.
+    ///
+    /// # Errors
+    /// Where the key is damaged.
+    pub fn token(&self, tenant: &str, person: &Person, now: Timestamp, ttl: Duration) -> Result<String> {
+        let role = match person.role {
+            Role::Admin => "PlatformAdmin",
+            Role::User => "PlatformUser",
+            Role::Viewer => "PlatformViewer",
+        };
+        let issued = now.timestamp();
+        let claims = json!({
+            "iss": DEVELOPMENT_ISSUER,
+            "aud": DEVELOPMENT_AUDIENCE,
+            "sub": person.subject,
+            "name": person.name,
+            "email": person.email,
+            "roles": [role],
+            "extension_PlatformTenantId": tenant,
+            "iat": issued,
+            "nbf": issued,
+            "exp": issued + i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX / 2),
+            "jti": TimeOrderedIds.uuid(),
+        });
+        let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
+        jsonwebtoken::encode(&header, &claims, &self.key).context("the token cannot be signed")
+    }
+}
+
+/// Makes a key pair: the private key for this user alone, the public one as a JWKS (RFC 7517). The public file comes
+/// first and the private one last, by rename: whoever finds the private key finds both.
+fn create(dir: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+        .map_err(|_| anyhow::anyhow!("no key can be generated"))?;
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref())
+        .map_err(|_| anyhow::anyhow!("the generated key is not usable"))?;
+    // An uncompressed point (SEC 1 §2.3.3): 0x04, x, y.
+    let point = pair.public_key().as_ref();
+    let (x, y) = point.get(1..).and_then(|xy| xy.split_at_checked(32)).context("the generated key is not usable")?;
+    let jwks = json!({"keys": [{
+        "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID,
+        "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
+    }]});
+    write(&dir.join("jwks.json"), jwks.to_string().as_bytes())?;
+    write(&dir.join("key.pk8"), document.as_ref())
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    Ok(fs::rename(&temporary, path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_key_is_made_once_and_is_this_users_alone() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let dir = dir.path().join("dev issuer");
+        let first = DevelopmentIssuer::load_or_create(&dir).expect("made");
+        let key = fs::read(dir.join("key.pk8")).expect("written");
+        assert_eq!(fs::metadata(dir.join("key.pk8")).expect("there").permissions().mode() & 0o777, 0o600);
+        DevelopmentIssuer::load_or_create(&dir).expect("read");
+        assert_eq!(fs::read(dir.join("key.pk8")).expect("still there"), key);
+
+        let token = first
+            .token("plant-a", &Person::named("ana", Role::Admin), Timestamp::UNIX_EPOCH, Duration::from_secs(60))
+            .expect("signed");
+        assert_eq!(token.split('.').count(), 3);
+    }
+}

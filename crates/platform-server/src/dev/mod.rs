@@ -1,0 +1,194 @@
+//! Commands for a desk: the development issuer's tokens, the demo plant, one question over HTTP, generated files.
+
+mod ask;
+pub mod generate;
+pub mod issuer;
+mod seed;
+mod wait;
+
+use crate::compose::{Databases, Models, Platform};
+use crate::config::{Mode, Settings, required};
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+use domain::ids::{RequestId, TenantId};
+use domain::ports::{Clock as _, IdGen as _, NewTenant};
+use domain::role::Role;
+use issuer::{DevelopmentIssuer, Person};
+use policy::caller::Caller;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::system::{SystemClock, TimeOrderedIds};
+
+/// A command for a desk.
+#[derive(Debug, Subcommand)]
+pub enum DevCommand {
+    /// Make a tenant with sample users and documents.
+    Seed {
+        /// Directory with `plant.json` and `documents/`.
+        #[arg(long)]
+        plant: PathBuf,
+        /// Slug of the tenant, if not the plant's own.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// Print a token of the development issuer.
+    Token {
+        /// Slug of the tenant; made if it is not there.
+        #[arg(long)]
+        tenant: String,
+        /// Name of the user; made if it is not there.
+        #[arg(long)]
+        user: String,
+        /// The role that the token carries.
+        #[arg(long, value_parser = parse_role)]
+        role: Role,
+        /// How long it is valid: a number with `s`, `m`, `h` or `d`.
+        #[arg(long, default_value = "1h", value_parser = parse_duration)]
+        ttl: Duration,
+    },
+    /// Wait until a tenant's documents are ingested; prints `ingested 7/12`.
+    Wait {
+        /// Slug of the tenant.
+        #[arg(long, default_value = DEMO_TENANT)]
+        tenant: String,
+    },
+    /// Ask one question over HTTP and print the streamed answer with its citations.
+    Ask {
+        /// The question.
+        #[arg(long)]
+        question: String,
+        /// Slug of the tenant.
+        #[arg(long, default_value = DEMO_TENANT)]
+        tenant: String,
+        /// Name of the user.
+        #[arg(long, default_value = DEMO_USER)]
+        user: String,
+    },
+    /// Write the generated files under `docs/generated`, or check that they are fresh.
+    Generate {
+        /// Only compare.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+/// Slug of the demo tenant.
+pub const DEMO_TENANT: &str = "demo-plant";
+/// A user of it who works with documents.
+pub const DEMO_USER: &str = "tunde";
+/// Its administrator.
+pub const DEMO_ADMIN: &str = "ana";
+
+fn parse_role(text: &str) -> Result<Role, String> {
+    text.parse().map_err(|error: domain::role::UnknownWord| error.to_string())
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let error = || format!("{text:?} is no duration; write 90s, 30m, 4h or 7d");
+    let unit_at = text.char_indices().last().map_or(0, |(at, _)| at);
+    let (number, unit) = text.split_at(unit_at);
+    let number: u64 = number.parse().map_err(|_| error())?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(error()),
+    };
+    let total = number.checked_mul(seconds).filter(|total| (1..=366 * 86_400).contains(total)).ok_or_else(error)?;
+    Ok(Duration::from_secs(total))
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// Where the server is not in development mode, or what the command needs is missing.
+pub async fn run(command: DevCommand, settings: Settings) -> Result<()> {
+    if settings.mode != Mode::Development {
+        bail!("the development commands work in development mode only (PLATFORM__MODE=development)");
+    }
+    match command {
+        DevCommand::Seed { plant, tenant } => seed::run(&Desk::open(settings).await?, &plant, tenant).await,
+        DevCommand::Token { tenant, user, role, ttl } => {
+            let desk = Desk::open(settings).await?;
+            let token = desk.token(&tenant, &Person::named(&user, role), ttl).await?;
+            crate::print(&token).context("the token cannot be printed")
+        }
+        DevCommand::Wait { tenant } => wait::run(&Desk::open(settings).await?, &tenant).await,
+        DevCommand::Ask { question, tenant, user } => {
+            ask::run(&Desk::open(settings).await?, &tenant, &user, &question).await
+        }
+        DevCommand::Generate { check } => generate::run(check),
+    }
+}
+
+/// A platform without a server, with the development issuer's key in hand. Everything still goes through the gate.
+pub struct Desk {
+    settings: Settings,
+    platform: Platform,
+    issuer: DevelopmentIssuer,
+}
+
+impl Desk {
+    /// Opens the platform of these settings.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached or the issuer's key neither read nor made.
+    pub async fn open(settings: Settings) -> Result<Self> {
+        let dir = required(settings.auth.dev_issuer_dir.as_ref(), "PLATFORM__AUTH__DEV_ISSUER_DIR")?;
+        let issuer = DevelopmentIssuer::load_or_create(dir)?;
+        let platform = Platform::new(&settings, Databases::new(&settings)?, Models::none()).await?;
+        Ok(Self { settings, platform, issuer })
+    }
+
+    /// A token for a person of a tenant; both are made if they are not there.
+    ///
+    /// # Errors
+    /// Where the database fails or the slug is not valid.
+    pub async fn token(&self, tenant: &str, person: &Person, ttl: Duration) -> Result<String> {
+        self.tenant(tenant, tenant).await?;
+        let token = self.issuer.token(tenant, person, SystemClock.now(), ttl)?;
+        self.sign_in(&token).await?;
+        Ok(token)
+    }
+
+    /// The tenant of this slug, made under `name` if it is not there.
+    async fn tenant(&self, slug: &str, name: &str) -> Result<TenantId> {
+        if let Some(tenant) = self.platform.directory.tenant(slug).await? {
+            return Ok(tenant.id);
+        }
+        let id = TenantId::from_uuid(TimeOrderedIds.uuid());
+        let tenant = NewTenant { id, name: name.to_owned(), slug: slug.to_owned() };
+        match self.platform.directory.create_tenant(tenant).await {
+            Ok(tenant) => Ok(tenant.id),
+            // Somebody else was quicker.
+            Err(domain::ports::StoreError::Conflict { .. }) => {
+                let tenant = self.platform.directory.tenant(slug).await?;
+                Ok(tenant.with_context(|| format!("the tenant {slug} cannot be made"))?.id)
+            }
+            Err(error) => Err(error).with_context(|| format!("the tenant {slug} cannot be made")),
+        }
+    }
+
+    /// Signs in as a person, as a request would: this provisions the user.
+    async fn sign_in(&self, token: &str) -> Result<Caller> {
+        let request = RequestId::from_uuid(TimeOrderedIds.uuid());
+        let caller = self.platform.gate.authenticate(Some(token.to_owned()), request).await;
+        caller.map_err(|error| anyhow::anyhow!("the development token was refused: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_number_and_a_unit() {
+        assert_eq!(parse_duration("4h"), Ok(Duration::from_secs(14_400)));
+        assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
+        for bad in ["", "h", "4", "0h", "4w", "-1h", "99999999999d", "4ä"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The server: concrete types meet their traits here, and nowhere else.
+//!
+//! The library exists for the end-to-end tests; the program is `platform-server`.
+
+pub mod cli;
+pub mod compose;
+pub mod config;
+pub mod dev;
+pub mod http;
+pub mod readiness;
+pub mod serve;
+pub mod shutdown;
+pub mod system;
+pub mod telemetry;
+
+use std::io::Write as _;
+
+/// Prints a line to standard output: what a command was asked for.
+///
+/// # Errors
+/// Where standard output is closed.
+pub fn print(line: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// Installs the process-wide TLS provider; a second call changes nothing.
+pub fn install_tls() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

@@ -1,0 +1,123 @@
+//! Serves and works until told to stop, then drains: no new requests, streams finish or are stored as cancelled,
+//! jobs go back to the queue.
+
+use crate::compose::{Databases, Models, Platform};
+use crate::config::{ServiceType, Settings};
+use crate::readiness::Starting;
+use anyhow::{Context as _, Result};
+use gateway::serve::{Limits, serve, serve_metrics, serve_starting};
+use prometheus::Registry;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Wait between two attempts to reach the database at the start.
+const RETRY: Duration = Duration::from_millis(500);
+/// What streams get after the grace period to store what they have.
+const LAST_CALL: Duration = Duration::from_secs(5);
+
+/// Runs the parts that `service` names until `stop`.
+///
+/// # Errors
+/// Where a port is taken, a setting is not valid, or the database is not fit for use.
+pub async fn run(settings: Settings, service: ServiceType, stop: CancellationToken) -> Result<()> {
+    let databases = Databases::new(&settings)?;
+    let listeners = match service {
+        ServiceType::Worker => None,
+        ServiceType::Api | ServiceType::All => Some(Arc::new(listen(&settings, settings.server.port).await?)),
+    };
+    let metrics_listener = match settings.server.metrics_port {
+        0 => None,
+        port => Some(listen(&settings, port).await?),
+    };
+    if !wait_for_database(&databases, listeners.as_ref(), &stop).await? {
+        return Ok(());
+    }
+    let metrics = Registry::new();
+    let platform = Platform::new(&settings, databases, Models::configured(&settings).await?).await?;
+    let edge = platform.edge(&settings, &metrics)?;
+    let serving = TaskTracker::new();
+    if let Some(listener) = metrics_listener {
+        serving.spawn(serve_metrics(listener, metrics, stop.clone()));
+    }
+    if let Some(listener) = listeners {
+        tracing::info!(address = %listener.local_addr()?, "serving");
+        let limits = Limits { max_connections: settings.server.max_connections, ..Limits::default() };
+        serving.spawn(serve(listener, edge, limits, stop.clone()));
+    }
+    if matches!(service, ServiceType::Worker | ServiceType::All) {
+        for _ in 0..settings.worker.concurrency {
+            let (worker, stop) = (platform.worker(&settings), stop.clone());
+            serving.spawn(async move { worker.run(stop).await });
+        }
+    }
+    serving.close();
+    stop.cancelled().await;
+    drain(platform, &serving, Duration::from_secs(settings.server.shutdown_grace_s)).await;
+    Ok(())
+}
+
+async fn drain(platform: Platform, serving: &TaskTracker, grace: Duration) {
+    tracing::info!(grace_s = grace.as_secs(), "draining");
+    platform.readiness.drain();
+    if tokio::time::timeout(grace, serving.wait()).await.is_err() {
+        platform.chat.cancel_all();
+        let _ = tokio::time::timeout(LAST_CALL, serving.wait()).await;
+    }
+    platform.chat.cancel_all();
+    if tokio::time::timeout(LAST_CALL, platform.close()).await.is_err() {
+        tracing::warn!("some work did not end in time");
+    }
+    tracing::info!("stopped");
+}
+
+async fn listen(settings: &Settings, port: u16) -> Result<TcpListener> {
+    let address = SocketAddr::new(settings.server.host, port);
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; is the port in use?"))
+}
+
+/// Waits for the database and checks that it is fit for use; `/ready` says meanwhile what is missing. `false`: told to
+/// stop before that.
+async fn wait_for_database(
+    databases: &Databases,
+    listener: Option<&Arc<TcpListener>>,
+    stop: &CancellationToken,
+) -> Result<bool> {
+    if let Some(result) = preflight(databases).await {
+        return result;
+    }
+    tracing::warn!("the database does not answer; waiting for it");
+    let waiting = async {
+        loop {
+            tokio::time::sleep(RETRY).await;
+            if let Some(result) = preflight(databases).await {
+                return result;
+            }
+        }
+    };
+    let starting_over = CancellationToken::new();
+    let _over = starting_over.clone().drop_guard();
+    let starting = async {
+        match listener {
+            Some(listener) => serve_starting(Arc::clone(listener), Arc::new(Starting), starting_over).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = waiting => result,
+        () = starting => Ok(false),
+        () = stop.cancelled() => Ok(false),
+    }
+}
+
+/// `None`: the database cannot be reached yet.
+async fn preflight(databases: &Databases) -> Option<Result<bool>> {
+    match databases.preflight().await {
+        Ok(()) => Some(Ok(true)),
+        Err(error) if error.is_unavailable() => None,
+        Err(error) => Some(Err(error.into())),
+    }
+}

@@ -1,0 +1,51 @@
+//! Logs as JSON lines on standard error, traces to an OTLP collector if one is configured.
+
+use crate::config::Telemetry;
+use anyhow::{Context as _, Result};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// Keeps the trace exporter; `stop` sends what it still holds.
+pub struct TelemetryGuard(Option<SdkTracerProvider>);
+
+/// Starts logs and traces.
+///
+/// # Errors
+/// Where the filter or the collector's address is not valid.
+pub fn start(settings: &Telemetry) -> Result<TelemetryGuard> {
+    let filter = settings.log_level.as_deref().unwrap_or("info");
+    let filter = EnvFilter::try_new(filter).context("LOG_LEVEL is no valid filter")?;
+    let provider = settings.otlp_endpoint.as_deref().map(exporter).transpose()?;
+    let traces = provider.as_ref().map(|p| tracing_opentelemetry::layer().with_tracer(p.tracer("platform-server")));
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_writer(std::io::stderr))
+        .with(traces)
+        .try_init()
+        .context("logging is set up already")?;
+    Ok(TelemetryGuard(provider))
+}
+
+fn exporter(endpoint: &str) -> Result<SdkTracerProvider> {
+    let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_endpoint(endpoint)
+        .build()
+        .context("OTEL_EXPORTER_OTLP_ENDPOINT is not valid")?;
+    let resource = opentelemetry_sdk::Resource::builder().with_service_name("plant-agent-platform").build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+impl TelemetryGuard {
+    /// Sends what is still held. Blocks for at most a few seconds, off the async threads.
+    pub async fn stop(self) {
+        if let Some(provider) = self.0 {
+            let _ = tokio::task::spawn_blocking(move || provider.shutdown()).await;
+        }
+    }
+}
