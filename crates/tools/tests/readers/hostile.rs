@@ -1,5 +1,6 @@
 //! Damaged and crafted files: a result or a reason, never a panic, never without end.
 
+use lopdf::{Dictionary, Document, Object, Stream};
 use proptest::prelude::*;
 use tools::ingest::readers::{Format, Limits, ReadError, read};
 
@@ -59,6 +60,20 @@ fn forms_that_call_each_other_come_to_an_end() {
     let limits = Limits { max_inflated_bytes: 4 << 20, ..Limits::default() };
     let result = read(Format::Pdf, &bytes, "x.pdf", &limits);
     assert!(matches!(result, Err(ReadError::TooLarge { .. })), "{result:?}");
+}
+
+#[test]
+fn a_page_that_inflates_without_end_is_too_large() {
+    let mut page = Stream::new(Dictionary::new(), vec![b' '; 65 << 20]);
+    page.compress().unwrap();
+    let mut file = Document::load_mem(&bytes("base.pdf")).unwrap();
+    let pages = file.get_pages();
+    let content = file.get_page_contents(pages[&1])[0];
+    file.objects.insert(content, Object::Stream(page));
+    let mut out = Vec::new();
+    file.save_to(&mut out).unwrap();
+    assert!(out.len() < 200_000);
+    assert!(matches!(read_bytes(&out, "bomb.pdf"), Err(ReadError::TooLarge { .. })));
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(super) struct TextReader;
 
 impl Reader for TextReader {
     fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
-        let text = decode_within(bytes, limits)?;
+        let text = clean(&decode_within(bytes, limits)?.replace("\r\n", "\n").replace(['\r', '\u{c}'], "\n"));
         let blocks = blocks(&text);
         Ok(ReadDocument { pages: vec![Page { blocks, ..Page::default() }], ..ReadDocument::default() })
     }
@@ -80,15 +80,16 @@ fn printable(text: String) -> Option<String> {
 
 /// Splits text into blocks at blank lines, and recognizes headings and list items.
 fn blocks(text: &str) -> Vec<Block> {
-    let text = text.replace("\r\n", "\n").replace(['\r', '\u{c}'], "\n");
-    let lines: Vec<String> = text.lines().map(|line| clean(line.trim_end())).collect();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     let mut blocks = Vec::new();
     let mut paragraph: Vec<&str> = Vec::new();
     let mut index = 0;
     while index < lines.len() {
-        let line = lines[index].as_str();
+        let line = lines[index];
         let alone = paragraph.is_empty() && lines.get(index + 1).is_none_or(|next| next.trim().is_empty());
-        if let Some(level) = underline_level(lines.get(index + 1)).filter(|_| paragraph.is_empty() && is_title(line)) {
+        if let Some(level) =
+            underline_level(lines.get(index + 1).copied()).filter(|_| paragraph.is_empty() && is_title(line))
+        {
             blocks.push(Block::new(BlockKind::Heading { level }, line.trim()));
             index += 1;
         } else if let Some(level) = heading_level(line).filter(|_| alone) {
@@ -117,7 +118,7 @@ fn flush(paragraph: &mut Vec<&str>, blocks: &mut Vec<Block>) {
 }
 
 /// `====` makes the line above it a heading of level 1, `----` of level 2.
-fn underline_level(line: Option<&String>) -> Option<u8> {
+fn underline_level(line: Option<&str>) -> Option<u8> {
     let line = line?.trim();
     let made_of = |c: char| line.len() >= 3 && line.chars().all(|other| other == c);
     if made_of('=') { Some(1) } else { made_of('-').then_some(2) }

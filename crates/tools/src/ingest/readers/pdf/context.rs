@@ -27,24 +27,36 @@ pub(super) type Fonts = HashMap<usize, Rc<Font>>;
 pub(super) const MAX_FONTS: usize = 512;
 
 /// Bytes of content that may still be inflated, over the whole file.
-pub(super) struct Budget(u64);
+pub(super) struct Budget {
+    left: u64,
+    /// True once a stream was too large.
+    pub exceeded: bool,
+}
 
 impl Budget {
     pub fn new(bytes: u64) -> Self {
-        Self(bytes)
+        Self { left: bytes, exceeded: false }
     }
 
     /// True once the file has used up what it may.
     pub fn is_spent(&self) -> bool {
-        self.0 == 0
+        self.left == 0
     }
 
     /// What one stream may inflate to.
     pub fn left(&self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
+        usize::try_from(self.left).unwrap_or(usize::MAX)
+    }
+
+    /// A stream would inflate beyond what one may, or, for the `file`, beyond all that is left.
+    pub fn exceed(&mut self, file: bool) {
+        self.exceeded = true;
+        if file {
+            self.left = 0;
+        }
     }
 
     pub fn spend(&mut self, bytes: u64) {
-        self.0 = self.0.saturating_sub(bytes);
+        self.left = self.left.saturating_sub(bytes);
     }
 }

@@ -88,11 +88,10 @@ impl<'a> Interpreter<'a> {
                 self.budget.spend((data.len() as u64).max(LEAST_COST));
                 data
             }
-            Err(Error::Decompress(DecompressError::MemoryLimitExceeded { .. })) if left <= MAX_STREAM => {
-                self.budget.spend(u64::MAX);
-                Vec::new()
-            }
-            Err(_) => {
+            Err(error) => {
+                if matches!(error, Error::Decompress(DecompressError::MemoryLimitExceeded { .. })) {
+                    self.budget.exceed(left <= MAX_STREAM);
+                }
                 self.shown.damaged = true;
                 Vec::new()
             }

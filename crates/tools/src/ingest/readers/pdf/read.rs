@@ -6,7 +6,7 @@ use lopdf::{Dictionary, Object, ObjectId};
 
 use super::super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Warning};
 use super::blocks;
-use super::context::{Budget, Context, Fonts};
+use super::context::{Budget, Context, Fonts, MAX_STREAM};
 use super::file::File;
 use super::font::{dictionary, number};
 use super::geometry::{Matrix, Rect};
@@ -83,6 +83,13 @@ fn page_texts(file: &File, limits: &Limits, findings: &mut Findings) -> Result<V
             });
         }
         pages.push(PageText { number, height: area.height(), strata: layout::lay_out(words.0, &words.1) });
+    }
+    let nothing = text_bytes == 0;
+    if nothing && budget.exceeded {
+        return Err(ReadError::TooLarge { what: "bytes of one part were counted", limit: MAX_STREAM as u64 });
+    }
+    if nothing && !findings.damaged.is_empty() {
+        return Err(ReadError::corrupt("its pages cannot be decoded"));
     }
     Ok(pages)
 }
