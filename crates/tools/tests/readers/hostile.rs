@@ -1,8 +1,12 @@
 //! Damaged and crafted files: a result or a reason, never a panic, never without end.
 
+use std::io::{Cursor, Write};
+
 use lopdf::{Dictionary, Document, Object, Stream};
 use proptest::prelude::*;
 use tools::ingest::readers::{Format, Limits, ReadError, read};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 use crate::support::{bytes, read_bytes};
 
@@ -99,6 +103,29 @@ fn absurd_numbers_in_content_do_no_harm() {
     assert!(document.pages[0].blocks.iter().any(|block| block.text.contains("kept")));
 }
 
+/// A DOCX with this body.
+fn docx(body: &str) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut part = |name: &str, text: &str| {
+        archive.start_file(name, SimpleFileOptions::default()).unwrap();
+        archive.write_all(text.as_bytes()).unwrap();
+    };
+    part("[Content_Types].xml", "<Types/>");
+    part("word/document.xml", &format!("<w:document xmlns:w='w'><w:body>{body}</w:body></w:document>"));
+    archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn tables_in_tables_without_end_are_cut_off() {
+    let nested = |depth: usize| {
+        let (open, close) = ("<w:tbl><w:tr><w:tc>", "</w:tc></w:tr></w:tbl>");
+        docx(&format!("<w:p><w:r><w:t>kept</w:t></w:r></w:p>{}{}", open.repeat(depth), close.repeat(depth)))
+    };
+    let document = read_bytes(&nested(100), "x.docx").unwrap();
+    assert_eq!(document.pages[0].blocks[0].text, "kept");
+    assert!(matches!(read_bytes(&nested(1_000), "x.docx"), Err(ReadError::Corrupt { .. })));
+}
+
 /// Overwrites, cuts or repeats parts of a file.
 fn damage(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
     for (place, kind, value) in changes {
@@ -130,6 +157,41 @@ proptest! {
         if let Ok(document) = read_bytes(&damage(bytes(name), &changes), name) {
             let clean = |text: &str| !text.contains('\0');
             prop_assert!(document.pages.iter().flat_map(|page| &page.blocks).all(|block| clean(&block.text)));
+        }
+    }
+
+    #[test]
+    fn arbitrary_markup_never_panics(
+        tags in prop::collection::vec((prop::sample::select(vec![
+            "p", "r", "t", "tbl", "tr", "tc", "pPr", "rPr", "tcPr", "trPr", "tblPr", "numPr", "sdt", "sdtContent", "ins",
+            "del", "txbxContent", "AlternateContent", "Fallback", "hyperlink", "vanish", "sectPr", "br", "tab", "sym",
+        ]), any::<bool>()), 0..80),
+    ) {
+        let mut body = String::new();
+        let mut open = Vec::new();
+        for (tag, deeper) in tags {
+            body.push_str(&format!("<w:{tag} w:val='1' w:type='page' w:char='F0B7'>words of {tag}"));
+            open.push(tag);
+            while !deeper && let Some(tag) = open.pop() {
+                body.push_str(&format!("</w:{tag}>"));
+                if open.len() % 3 == 0 {
+                    break;
+                }
+            }
+        }
+        while let Some(tag) = open.pop() {
+            body.push_str(&format!("</w:{tag}>"));
+        }
+        let result = read_bytes(&docx(&body), "x.docx");
+        prop_assert!(matches!(result, Ok(_) | Err(ReadError::NoText)), "{result:?}");
+    }
+
+    #[test]
+    fn arbitrary_text_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300), text in "\\PC{0,200}") {
+        for bytes in [bytes.as_slice(), text.as_bytes()] {
+            for name in ["a.txt", "a.md"] {
+                let _ = read_bytes(bytes, name);
+            }
         }
     }
 

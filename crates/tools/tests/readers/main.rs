@@ -1,7 +1,10 @@
 //! The readers on real files: what comes out of each fixture, and that no damage makes them do worse than refuse.
 
+#[cfg(test)]
 mod docx;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod pdf;
 #[cfg(test)]
 mod support;
