@@ -121,11 +121,17 @@ impl Listen {
     /// # Errors
     /// When the model cannot be provisioned, or no free port is left for the metrics.
     pub fn on(port: u16, interrupt: &Interrupt) -> Result<Self> {
-        let elsewhere =
-            ["LITELLM_BASE_URL", "PLATFORM__MODELS__EMBEDDED_DIR"].iter().any(|name| project::setting(name).is_some());
-        let model_dir = if elsewhere { None } else { Some(text(&model::provision(interrupt)?)?) };
+        let model_dir =
+            if embeds_elsewhere(project::setting) { None } else { Some(text(&model::provision(interrupt)?)?) };
         Ok(Self { port: port.to_string(), metrics_port: pg::free_port()?.to_string(), model_dir })
     }
+}
+
+/// Whether the user has said where embeddings come from: a model server, or a model of their own.
+fn embeds_elsewhere(setting: impl Fn(&str) -> Option<String>) -> bool {
+    let embedded = setting("PLATFORM__MODELS__EMBED_SOURCE").is_some_and(|source| source == "embedded");
+    let server = ["LITELLM_BASE_URL", "PLATFORM__MODELS__BASE_URL"].iter().any(|name| setting(name).is_some());
+    setting("PLATFORM__MODELS__EMBEDDED_DIR").is_some() || (server && !embedded)
 }
 
 /// Writes `platform.env`: where the platform is, for people, scripts and the other commands.
@@ -172,6 +178,17 @@ mod tests {
         assert_eq!(release.build(&state(true)), Build::Release);
         let dev = Which { dev: true, ..Which::default() };
         assert_eq!(dev.build(&state(false)), Build::Dev);
+    }
+
+    #[test]
+    fn the_embedded_model_serves_unless_the_user_named_another() {
+        let with = |known: &[(&str, &str)]| {
+            embeds_elsewhere(|name| known.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert!(!with(&[]));
+        assert!(with(&[("LITELLM_BASE_URL", "http://127.0.0.1:4000")]));
+        assert!(with(&[("PLATFORM__MODELS__EMBEDDED_DIR", "/models/own")]));
+        assert!(!with(&[("LITELLM_BASE_URL", "http://h"), ("PLATFORM__MODELS__EMBED_SOURCE", "embedded")]));
     }
 
     #[test]
