@@ -26,19 +26,33 @@ const KEY_ID: &str = "development";
 pub struct Person {
     /// The issuer's id of the user.
     pub subject: String,
-    /// Name, for display.
-    pub name: String,
-    /// E-mail, for display.
-    pub email: String,
     /// Role.
     pub role: Role,
+    /// Name and e-mail, for display, where they are known.
+    pub shown: Option<Shown>,
+}
+
+/// How somebody is shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// Name.
+    pub name: String,
+    /// E-mail.
+    pub email: String,
 }
 
 impl Person {
-    /// Somebody of whom only the name is known.
+    /// Somebody of whom only the id is known.
     #[must_use]
-    pub fn named(name: &str, role: Role) -> Self {
-        Self { subject: name.to_owned(), name: name.to_owned(), email: format!("{name}@plant.example"), role }
+    pub fn named(subject: &str, role: Role) -> Self {
+        Self { subject: subject.to_owned(), role, shown: None }
+    }
+
+    /// The same, shown by the id.
+    #[must_use]
+    pub fn shown_by_id(self) -> Self {
+        let shown = Shown { name: self.subject.clone(), email: format!("{}@plant.example", self.subject) };
+        Self { shown: Some(shown), ..self }
     }
 }
 
@@ -72,12 +86,10 @@ impl DevelopmentIssuer {
             Role::Viewer => "PlatformViewer",
         };
         let issued = now.timestamp();
-        let claims = json!({
+        let mut claims = json!({
             "iss": DEVELOPMENT_ISSUER,
             "aud": DEVELOPMENT_AUDIENCE,
             "sub": person.subject,
-            "name": person.name,
-            "email": person.email,
             "roles": [role],
             "extension_PlatformTenantId": tenant,
             "iat": issued,
@@ -85,6 +97,10 @@ impl DevelopmentIssuer {
             "exp": issued + i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX / 2),
             "jti": TimeOrderedIds.uuid(),
         });
+        if let Some(shown) = &person.shown {
+            claims["name"] = json!(shown.name);
+            claims["email"] = json!(shown.email);
+        }
         let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
         jsonwebtoken::encode(&header, &claims, &self.key).context("the token cannot be signed")
     }

@@ -1,7 +1,7 @@
 //! The sample plant: a tenant, its users, its documents, each through the gate as its user.
 
 use super::Desk;
-use super::issuer::Person;
+use super::issuer::{Person, Shown};
 use anyhow::{Context as _, Result};
 use domain::command::{UploadDocument, UploadForm};
 use domain::role::{Classification, Role};
@@ -75,9 +75,8 @@ pub(super) async fn run(desk: &Desk, dir: &Path, slug: Option<String>) -> Result
 async fn sign_in(desk: &Desk, slug: &str, user: &PlantUser) -> Result<Caller> {
     let person = Person {
         subject: user.name.clone(),
-        name: user.display_name.clone(),
-        email: user.email.clone(),
         role: user.role,
+        shown: Some(Shown { name: user.display_name.clone(), email: user.email.clone() }),
     };
     let token = desk.token(slug, &person, Duration::from_secs(600)).await?;
     desk.sign_in(&token).await
