@@ -1,1 +1,9 @@
-//! End-to-end tests.
+//! End-to-end tests: the whole platform over HTTP, against PostgreSQL and the embedded model.
+//!
+//! `cargo xtask test -- -p tests` provides database and model. One topic per file.
+
+mod audit;
+mod chat;
+mod demo;
+mod isolation;
+mod support;

@@ -1,0 +1,179 @@
+//! A platform under test: the server's own `serve::run` on a port of its own, with a database and directories of its own.
+
+use super::caller::Caller;
+use data::testing::TestDb;
+use domain::ports::Clock as _;
+use domain::role::Role;
+use platform_server::config::{Environment, ServiceType, Settings};
+use platform_server::dev::Desk;
+use platform_server::dev::issuer::{DevelopmentIssuer, Person};
+use platform_server::system::SystemClock;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+/// Two tenants that are there in every app.
+pub const A: &str = "plant-a";
+/// The other one.
+pub const B: &str = "plant-b";
+
+/// How long a token of the tests is valid.
+const TTL: Duration = Duration::from_secs(3_600);
+
+static SHARED: OnceCell<App> = OnceCell::const_new();
+
+/// A running platform. Dropping it stops the server and removes database and files.
+pub struct App {
+    /// `http://127.0.0.1:port`
+    pub base: String,
+    /// The client; it keeps no connections, since each test has a runtime of its own.
+    pub http: reqwest::Client,
+    /// The settings that it runs with.
+    pub settings: Settings,
+    /// Its database.
+    pub db: TestDb,
+    /// Where the documents' bytes lie.
+    pub storage: PathBuf,
+    issuer: DevelopmentIssuer,
+    stop: CancellationToken,
+    server: Option<JoinHandle<()>>,
+    _dir: TempDir,
+}
+
+impl App {
+    /// The app that most tests share: loading the model takes longer than most tests. What it holds at the end of the
+    /// run goes with the throw-away cluster and `target/tmp`.
+    pub async fn shared() -> &'static Self {
+        SHARED.get_or_init(|| Self::start(&[])).await
+    }
+
+    /// An app with further settings.
+    pub async fn start(more: &[(&str, &str)]) -> Self {
+        platform_server::install_tls();
+        let db = TestDb::create().await.unwrap_or_else(|error| panic!("{error}"));
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
+        let (issuer_dir, storage) = (dir.path().join("dev-issuer"), dir.path().join("blobs"));
+        let issuer = DevelopmentIssuer::load_or_create(&issuer_dir).expect("the development issuer");
+        let port = free_port();
+        let settings = settings(&db, &[("issuer", &issuer_dir), ("storage", &storage)], port, more);
+        let stop = CancellationToken::new();
+        let server = serve(settings.clone(), stop.clone());
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("a client");
+        let base = format!("http://127.0.0.1:{port}");
+        let app = Self { base, http, settings, db, storage, issuer, stop, server: Some(server), _dir: dir };
+        app.until_ready().await;
+        for tenant in [A, B] {
+            app.make_tenant(tenant).await;
+        }
+        app
+    }
+
+    /// Makes a tenant as the desk's commands do.
+    pub async fn make_tenant(&self, slug: &str) {
+        let desk = Desk::open(self.settings.clone()).await.expect("a desk");
+        desk.token(slug, &Person::named("founder", Role::Admin), TTL).await.expect("a tenant");
+    }
+
+    /// The user of this name and role in a tenant; provisioned at the first request.
+    pub fn caller(&self, tenant: &str, name: &str, role: Role) -> Caller<'_> {
+        Caller::new(self, Some(self.token(tenant, name, role)))
+    }
+
+    /// A viewer of a tenant.
+    pub fn as_viewer(&self, tenant: &str) -> Caller<'_> {
+        self.caller(tenant, "vera", Role::Viewer)
+    }
+
+    /// A user of a tenant.
+    pub fn as_user(&self, tenant: &str) -> Caller<'_> {
+        self.caller(tenant, "uma", Role::User)
+    }
+
+    /// An admin of a tenant.
+    pub fn as_admin(&self, tenant: &str) -> Caller<'_> {
+        self.caller(tenant, "ada", Role::Admin)
+    }
+
+    /// Somebody without a token.
+    pub fn as_nobody(&self) -> Caller<'_> {
+        Caller::new(self, None)
+    }
+
+    /// Somebody with this token.
+    pub fn with_token(&self, token: &str) -> Caller<'_> {
+        Caller::new(self, Some(token.to_owned()))
+    }
+
+    /// A new token; no two are alike.
+    pub fn token(&self, tenant: &str, name: &str, role: Role) -> String {
+        self.issuer.token(tenant, &Person::named(name, role), SystemClock.now(), TTL).expect("a token")
+    }
+
+    async fn until_ready(&self) {
+        let url = format!("{}/ready", self.base);
+        for _ in 0..600 {
+            assert!(!self.server.as_ref().is_some_and(JoinHandle::is_finished), "the server ended while it started");
+            if self.http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the server was not ready within 30 s");
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(server) = self.server.take() {
+            let _ended = server.join();
+        }
+    }
+}
+
+/// Runs the server on a thread and runtime of its own: it outlives the test that started it.
+fn serve(settings: Settings, stop: CancellationToken) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let served = platform_server::serve::run(settings, ServiceType::All, stop);
+        runtime.expect("a runtime").block_on(served).expect("the server runs until it is stopped");
+    })
+}
+
+fn settings(db: &TestDb, dirs: &[(&str, &PathBuf)], port: u16, more: &[(&str, &str)]) -> Settings {
+    let path = |name: &str| dirs.iter().find(|(key, _)| *key == name).and_then(|(_, path)| path.to_str()).expect("UTF-8");
+    let (port, model) = (port.to_string(), model_dir());
+    let (app, worker, auditor) = (db.app_url(), db.worker_url(), db.auditor_url());
+    let mut variables = vec![
+        ("DATABASE_URL", app.as_str()),
+        ("DATABASE_WORKER_URL", &worker),
+        ("DATABASE_AUDIT_URL", &auditor),
+        ("SECRET_KEY", "a secret of the end-to-end tests"),
+        ("PLATFORM__MODE", "development"),
+        ("PLATFORM__SERVER__PORT", &port),
+        ("PLATFORM__SERVER__METRICS_PORT", "0"),
+        ("PLATFORM__SERVER__SHUTDOWN_GRACE_S", "1"),
+        ("PLATFORM__STORAGE__DIR", path("storage")),
+        ("PLATFORM__AUTH__DEV_ISSUER_DIR", path("issuer")),
+        ("PLATFORM__MODELS__EMBEDDED_DIR", &model),
+        ("PLATFORM__MODELS__EMBED_SOURCE", "embedded"),
+        ("PLATFORM__RATE_LIMIT__ENABLED", "false"),
+    ];
+    variables.extend_from_slice(more);
+    Settings::load(None, &Environment::of(&variables)).expect("valid settings")
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
+fn model_dir() -> String {
+    std::env::var("PLATFORM_TEST_MODEL_DIR")
+        .expect("PLATFORM_TEST_MODEL_DIR is not set: run the tests with `cargo xtask test`")
+}

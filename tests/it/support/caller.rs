@@ -1,0 +1,273 @@
+//! Somebody who calls the platform over HTTP.
+
+use super::app::App;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Separates the parts of an upload.
+pub const BOUNDARY: &str = "part-of-a-test-4f1c";
+/// How long ingestion and answers may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Somebody with a token, or without.
+#[derive(Clone)]
+pub struct Caller<'a> {
+    app: &'a App,
+    token: Option<String>,
+}
+
+/// What the server said.
+#[derive(Clone, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// One server-sent event.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Event {
+    pub id: u64,
+    pub name: String,
+    pub data: Value,
+}
+
+impl<'a> Caller<'a> {
+    pub fn new(app: &'a App, token: Option<String>) -> Self {
+        Self { app, token }
+    }
+
+    /// A request with the caller's token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.app.http.request(method, format!("{}{path}", self.app.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::DELETE, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    /// Sends bytes as a JSON body, whatever they are.
+    pub async fn post_raw(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        Answer::of(request.body(body.into())).await
+    }
+
+    /// Uploads a file with form fields.
+    pub async fn upload(&self, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Answer {
+        let request = self.request(Method::POST, "/v1/documents/upload").header("content-type", form_type());
+        Answer::of(request.body(form(name, bytes, fields))).await
+    }
+
+    /// Uploads a file and waits until it is ingested; returns its metadata, whether it is `ready` or `failed`.
+    pub async fn ingest(&self, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Value {
+        let answer = self.upload(name, bytes, fields).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        self.until_ingested(answer.json()["document_id"].as_str().expect("an id")).await
+    }
+
+    /// Waits until a document is `ready` or `failed`.
+    pub async fn until_ingested(&self, id: &str) -> Value {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let document = self.get(&format!("/v1/documents/{id}")).await.expect(200);
+            if document["status"] == "ready" || document["status"] == "failed" {
+                return document;
+            }
+            assert!(Instant::now() < end, "not ingested in time: {document}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Starts a conversation; its id.
+    pub async fn conversation(&self) -> String {
+        let made = self.post("/v1/conversations", &json!({})).await.expect(201);
+        made["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// One answer that is not streamed.
+    pub async fn chat(&self, conversation: &str, message: &str) -> Value {
+        let body = json!({ "message": message, "stream": false });
+        self.post(&format!("/v1/conversations/{conversation}/chat"), &body).await.expect(200)
+    }
+
+    /// Begins a streamed answer.
+    pub async fn begin_stream(&self, conversation: &str, body: &Value) -> Events {
+        let path = format!("/v1/conversations/{conversation}/chat");
+        let response = self.request(Method::POST, &path).json(body).send().await.expect("an answer");
+        Events::of(response)
+    }
+
+    /// All events of a streamed answer.
+    pub async fn stream(&self, conversation: &str, message: &str) -> Vec<Event> {
+        self.begin_stream(conversation, &json!({ "message": message })).await.rest().await
+    }
+
+    /// The events of a run after one of them.
+    pub async fn resume(&self, run: &str, after: u64) -> Events {
+        let request = self.request(Method::GET, &format!("/v1/runs/{run}/events"));
+        Events::of(request.header("last-event-id", after).send().await.expect("an answer"))
+    }
+}
+
+impl Answer {
+    /// Sends a request and reads the whole answer.
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, body: response.bytes().await.expect("a whole answer") }
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The body as JSON where the status is this.
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        self.json()
+    }
+
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A problem document of this status and code with a sentence that helps; returns it.
+    pub fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let problem = self.json();
+        assert_eq!((&problem["status"], &problem["code"]), (&json!(status), &json!(code)), "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|text| text.len() > 15), "{problem}");
+        assert_eq!(problem["request_id"].as_str(), self.header("x-request-id"), "{problem}");
+        problem
+    }
+
+    /// What a caller can tell answers apart by: status and body, but for what names the request.
+    pub fn told(&self) -> (u16, Value) {
+        let mut body = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
+        if let Some(fields) = body.as_object_mut() {
+            fields.remove("request_id");
+            fields.remove("instance");
+        }
+        (self.status, body)
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.body[..self.body.len().min(2_000)]))
+    }
+}
+
+/// A stream of events, read as they come.
+pub struct Events {
+    response: futures::stream::BoxStream<'static, reqwest::Result<Bytes>>,
+    pub status: u16,
+    pub headers: HeaderMap,
+    buffer: Vec<u8>,
+}
+
+impl Events {
+    fn of(response: Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { response: response.bytes_stream().boxed(), status, headers, buffer: Vec::new() }
+    }
+
+    /// The next event; none at the end.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
+                let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+                match parse(&String::from_utf8(block).expect("UTF-8")) {
+                    Some(event) => return Some(event),
+                    None => continue,
+                }
+            }
+            let piece = tokio::time::timeout(PATIENCE, self.response.next()).await.expect("an event in time")?;
+            self.buffer.extend_from_slice(&piece.expect("an event stream that does not break off"));
+        }
+    }
+
+    /// Reads up to and including the first event of this name.
+    pub async fn until(&mut self, name: &str) -> Vec<Event> {
+        let mut seen = Vec::new();
+        while let Some(event) = self.next().await {
+            let found = event.name == name;
+            seen.push(event);
+            if found {
+                return seen;
+            }
+        }
+        panic!("the stream ended without {name}: {seen:?}");
+    }
+
+    /// Reads to the end.
+    pub async fn rest(mut self) -> Vec<Event> {
+        let mut seen = Vec::new();
+        while let Some(event) = self.next().await {
+            seen.push(event);
+        }
+        seen
+    }
+}
+
+/// An event; none for a comment.
+fn parse(block: &str) -> Option<Event> {
+    let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    Some(Event {
+        id: field("id:")?.parse().expect("a number"),
+        name: field("event:")?.to_owned(),
+        data: serde_json::from_str(field("data:")?).expect("JSON"),
+    })
+}
+
+/// The text of an answer's events.
+pub fn text(events: &[Event]) -> String {
+    events.iter().filter(|event| event.name == "message.delta").filter_map(|event| event.data["text"].as_str()).collect()
+}
+
+/// `Content-Type` of an upload.
+pub fn form_type() -> String {
+    format!("multipart/form-data; boundary={BOUNDARY}")
+}
+
+/// The body of an upload.
+pub fn form(name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = form_head(name, fields).into_bytes();
+    body.extend_from_slice(bytes);
+    body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+    body
+}
+
+/// Everything of an upload's body before the file's bytes.
+pub fn form_head(name: &str, fields: &[(&str, &str)]) -> String {
+    let mut head = String::new();
+    for (field, value) in fields {
+        head += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
+    }
+    let disposition = format!("Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"");
+    head + &format!("--{BOUNDARY}\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n")
+}

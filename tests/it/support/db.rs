@@ -1,0 +1,43 @@
+//! Looks into the database past every policy, as its superuser.
+
+use super::app::App;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+/// A connection as the superuser. Each test has its own: a connection belongs to the runtime that made it.
+pub struct Sight(PgConnection);
+
+impl Sight {
+    /// Of an app's database.
+    pub async fn of(app: &App) -> Self {
+        Self(PgConnection::connect(&app.db.superuser_url()).await.expect("the test database"))
+    }
+
+    /// The rows of a query, as JSON objects; `$1`, `$2`, … are bound as text.
+    pub async fn rows(&mut self, query: &str, parameters: &[&str]) -> Vec<Value> {
+        let sql = format!("SELECT to_jsonb(found) FROM ({query}) AS found");
+        let mut asked = sqlx::query_scalar::<_, Value>(AssertSqlSafe(sql));
+        for parameter in parameters {
+            asked = asked.bind(*parameter);
+        }
+        asked.fetch_all(&mut self.0).await.expect("a query of the tests")
+    }
+
+    /// The number that a query counts.
+    pub async fn count(&mut self, query: &str, parameters: &[&str]) -> i64 {
+        let mut asked = sqlx::query_scalar::<_, i64>(AssertSqlSafe(query.to_owned()));
+        for parameter in parameters {
+            asked = asked.bind(*parameter);
+        }
+        asked.fetch_one(&mut self.0).await.expect("a query of the tests")
+    }
+
+    /// Runs a statement; returns the number of rows.
+    pub async fn execute(&mut self, statement: &str, parameters: &[&str]) -> u64 {
+        let mut asked = sqlx::query(AssertSqlSafe(statement.to_owned()));
+        for parameter in parameters {
+            asked = asked.bind(*parameter);
+        }
+        asked.execute(&mut self.0).await.expect("a statement of the tests").rows_affected()
+    }
+}

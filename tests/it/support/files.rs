@@ -1,0 +1,33 @@
+//! Files to upload.
+
+use std::path::{Path, PathBuf};
+
+/// A file of the demo plant.
+pub fn demo(name: &str) -> Vec<u8> {
+    read(&demo_dir().join("documents").join(name))
+}
+
+/// The demo plant: `plant.json`, `questions.json` and `documents/`.
+pub fn demo_dir() -> PathBuf {
+    root().join("xtask/demo")
+}
+
+/// A file from the readers' test data.
+pub fn fixture(name: &str) -> Vec<u8> {
+    read(&root().join("crates/tools/testdata").join(name))
+}
+
+/// The checkout.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout")
+}
+
+/// A file's bytes.
+pub fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A Markdown note about something that no other document mentions.
+pub fn note(subject: &str) -> Vec<u8> {
+    format!("# Note on {subject}\n\nThe strainer of {subject} is cleaned every 14 days by the morning shift.\n").into_bytes()
+}

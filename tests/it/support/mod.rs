@@ -1,0 +1,7 @@
+//! A whole platform for tests: served over HTTP, against PostgreSQL and the embedded model.
+
+pub mod app;
+pub mod caller;
+pub mod db;
+pub mod files;
+pub mod model;

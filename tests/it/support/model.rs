@@ -1,0 +1,112 @@
+//! A model server that says what a test tells it to, in the words of `POST /v1/chat/completions`.
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+/// The name that the server gives its model.
+pub const SERVED: &str = "scripted-7b";
+
+/// What the server does with one request.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Streams these pieces and ends.
+    Says(Vec<&'static str>),
+    /// Streams the first piece, waits for [`ModelServer::go_on`], streams the second and ends.
+    Waits(&'static str, &'static str),
+    /// Streams this piece and breaks off.
+    BreaksOff(&'static str),
+    /// Answers with this status.
+    Refuses(u16),
+}
+
+/// The server; it ends when it is dropped.
+pub struct ModelServer {
+    /// For `LITELLM_BASE_URL`.
+    pub url: String,
+    script: Arc<Script>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Script {
+    replies: Mutex<VecDeque<Reply>>,
+    asked: Mutex<Vec<Value>>,
+    go_on: Notify,
+}
+
+impl ModelServer {
+    /// Starts it with the replies to its requests, in order.
+    pub async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
+        let script = Arc::new(Script { replies: Mutex::new(replies.into_iter().collect()), ..Script::default() });
+        let app = Router::new().route("/v1/chat/completions", post(complete)).with_state(Arc::clone(&script));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { axum::serve(listener, app).await.expect("serves") });
+        Self { url, script, _tasks: tasks }
+    }
+
+    /// Lets a waiting reply go on.
+    pub fn go_on(&self) {
+        self.script.go_on.notify_one();
+    }
+
+    /// The bodies of the requests so far.
+    pub fn asked(&self) -> Vec<Value> {
+        self.script.asked.lock().expect("not poisoned").clone()
+    }
+}
+
+async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
+    script.asked.lock().expect("not poisoned").push(request);
+    let reply = script.replies.lock().expect("not poisoned").pop_front().expect("a reply for each request");
+    let (pieces, pause, whole) = match reply {
+        Reply::Says(pieces) => (pieces, false, true),
+        Reply::Waits(first, second) => (vec![first, second], true, true),
+        Reply::BreaksOff(piece) => (vec![piece], false, false),
+        Reply::Refuses(status) => return refusal(status),
+    };
+    let last = pieces.len().saturating_sub(1);
+    let pieces = futures::stream::iter(pieces.into_iter().enumerate()).then(move |(at, piece)| {
+        let script = Arc::clone(&script);
+        async move {
+            if pause && at == last {
+                script.go_on.notified().await;
+            }
+            line(&json!({
+                "id": "c", "object": "chat.completion.chunk", "model": SERVED,
+                "choices": [{ "index": 0, "delta": { "content": piece }, "finish_reason": null }],
+            }))
+        }
+    });
+    let end = if whole { end() } else { Vec::new() };
+    let body = pieces.chain(futures::stream::iter(end)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
+    ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
+}
+
+fn refusal(status: u16) -> Response {
+    let body = json!({ "error": { "message": "the model is not loaded: secret-upstream-words", "type": "server_error" } });
+    (StatusCode::from_u16(status).expect("a status"), Json(body)).into_response()
+}
+
+fn end() -> Vec<String> {
+    let stop = json!({ "id": "c", "model": SERVED, "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
+    let usage = json!({ "id": "c", "model": SERVED, "choices": [], "usage": { "prompt_tokens": 21, "completion_tokens": 7 } });
+    vec![line(&stop), line(&usage), "data: [DONE]\n\n".to_owned()]
+}
+
+fn line(chunk: &Value) -> String {
+    format!("data: {chunk}\n\n")
+}
