@@ -1,6 +1,8 @@
 //! Works off the queue: claim, process under a heartbeat, put back what should be tried again.
 
 use domain::ports::{JobQueue, Lease, LeasedJob};
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +60,10 @@ impl Worker {
     async fn work(&self, job: LeasedJob, shutdown: &CancellationToken) {
         let lease = job.lease;
         let ended = tokio::select! {
-            ended = self.ingest.process(&job) => Some(ended),
+            // A document that makes a reader panic uses up its attempts; it does not end the worker.
+            ended = AssertUnwindSafe(self.ingest.process(&job)).catch_unwind() => {
+                Some(ended.unwrap_or_else(|_| Err(RetryLater { reason: "ingestion panicked".to_owned(), counts: true })))
+            }
             () = self.keep_alive(lease) => None,
             () = shutdown.cancelled() => {
                 self.put_back(lease, Duration::ZERO, false).await;
