@@ -98,6 +98,8 @@ impl Reader {
             return None;
         }
         loop {
+            // Marked as seen before looking, so that what is pushed in between wakes the reader.
+            self.written.borrow_and_update();
             let event = {
                 let events = lock(&self.log.events);
                 let past_the_end = self.next >= events.len();
@@ -111,8 +113,7 @@ impl Reader {
                 self.ended = event.is_last();
                 return Some(NumberedEvent { seq: self.next as u64, event });
             }
-            let next = self.next;
-            self.written.wait_for(|written| *written > next).await.ok()?;
+            self.written.changed().await.ok()?;
         }
     }
 }
@@ -183,6 +184,16 @@ mod tests {
         assert_eq!(reader.next().await, None);
         assert_eq!(log.read(3).next().await, None, "nothing after the last event");
         assert_eq!(log.read(99).next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_asks_for_more_than_will_ever_come_ends_with_the_run() {
+        let log = Arc::new(RunLog::new(OWNER));
+        log.push(delta("a"));
+        let mut reader = log.read(99);
+        assert!(tokio::time::timeout(Duration::from_secs(1), reader.next()).await.is_err(), "the run goes on");
+        log.push(last());
+        assert_eq!(tokio::time::timeout(Duration::from_secs(1), reader.next()).await, Ok(None));
     }
 
     #[tokio::test(start_paused = true)]
