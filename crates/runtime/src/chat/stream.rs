@@ -6,6 +6,7 @@ use super::prompt::{self, Material};
 use super::run_log::RunLog;
 use super::turn::Turn;
 use super::{ChatService, intent};
+use crate::error::RuntimeError;
 use crate::search::{rag_search, retrieve};
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::conversation::{Citation, FinishedAnswer, MessageStatus};
@@ -20,14 +21,14 @@ use domain::role::{Classification, Resource};
 use domain::run::{FinishReason, RunEvent, RunSummary, ToolStatus, Usage};
 use domain::search::Hit;
 use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tools::describe::describe;
 use tools::error::ToolError;
 
 /// What an answer has come to so far.
-#[derive(Default)]
 struct Draft {
     citer: Citer,
     citations: Vec<Citation>,
@@ -36,6 +37,39 @@ struct Draft {
     served_by: Option<ServedBy>,
     tools_used: Vec<String>,
     degraded: bool,
+    /// The highest classification of what goes into the prompt.
+    classification: Classification,
+}
+
+impl Draft {
+    fn of(turn: &Turn) -> Self {
+        Self {
+            citer: Citer::default(),
+            citations: Vec::new(),
+            passages: Vec::new(),
+            usage: Usage::default(),
+            served_by: None,
+            tools_used: Vec::new(),
+            degraded: false,
+            classification: turn.classification,
+        }
+    }
+
+    fn classify(&mut self, of: impl Iterator<Item = Classification>) {
+        self.classification = of.fold(self.classification, Classification::max);
+    }
+
+    /// Gives new passages the next numbers; one that is there already keeps its number.
+    fn number(&mut self, hits: Vec<Hit>) {
+        self.classify(hits.iter().map(|hit| hit.passage.classification));
+        for hit in hits {
+            if self.passages.iter().any(|known| known.passage.chunk_id == hit.passage.chunk_id) {
+                continue;
+            }
+            let n = u32::try_from(self.passages.len()).unwrap_or(u32::MAX).saturating_add(1);
+            self.passages.push(NumberedPassage { n, passage: hit.passage, score: hit.score });
+        }
+    }
 }
 
 /// How the model's part ended.
@@ -54,9 +88,12 @@ impl ChatService {
             message_id: turn.answer_id,
             model: turn.tier.as_str().to_owned(),
         });
-        let mut draft = Draft::default();
+        let mut draft = Draft::of(&turn);
+        // What the draft holds survives whichever way its writer ends: dropped, timed out or panicked.
         let end = tokio::select! {
-            end = self.write(&turn, &mut draft, log) => end,
+            end = AssertUnwindSafe(self.write(&turn, &mut draft, log)).catch_unwind() => {
+                end.unwrap_or_else(|_| End::Failed(Problem::of(&RuntimeError::Panicked)))
+            }
             () = log.cancel.cancelled() => End::Cancelled,
             () = log.abandoned(self.settings.grace) => End::Cancelled,
             () = tokio::time::sleep(self.settings.turn_limit) => End::Failed(turn_limit_problem()),
@@ -85,6 +122,7 @@ impl ChatService {
         loop {
             let offered = if calls_left > 0 { offer(&tools) } else { Vec::new() };
             let request = self.request(turn, draft, messages.clone(), offered);
+            let said = draft.citer.text().len();
             let (reason, calls) = match self.one_reply(request, draft, log).await {
                 Ok(reply) => reply,
                 Err(error) => return End::Failed(Problem::of(&error)),
@@ -92,7 +130,8 @@ impl ChatService {
             if calls.is_empty() || calls_left == 0 {
                 return End::Finished(reason);
             }
-            messages.push(PromptMessage::Assistant { content: String::new(), tool_calls: calls.clone() });
+            let content = draft.citer.text()[said..].to_owned();
+            messages.push(PromptMessage::Assistant { content, tool_calls: calls.clone() });
             for call in calls {
                 let content = if calls_left > 0 {
                     calls_left -= 1;
@@ -123,7 +162,7 @@ impl ChatService {
             Ok(retrieval) => {
                 draft.degraded |= retrieval.degraded;
                 if retrieval.answerable {
-                    number(&mut draft.passages, retrieval.hits);
+                    draft.number(retrieval.hits);
                 }
                 true
             }
@@ -142,7 +181,6 @@ impl ChatService {
         messages: Vec<PromptMessage>,
         tools: Vec<OfferedTool>,
     ) -> ChatRequest {
-        let classes = draft.passages.iter().map(|passage| passage.passage.classification);
         ChatRequest {
             tier: turn.tier,
             messages,
@@ -150,7 +188,7 @@ impl ChatService {
             max_output_tokens: self.settings.max_output_tokens,
             question: turn.question.clone(),
             passages: draft.passages.clone(),
-            classification: classes.max().unwrap_or(Classification::Internal),
+            classification: draft.classification,
         }
     }
 
@@ -169,6 +207,8 @@ impl ChatService {
         while let Some(delta) = deltas.next().await {
             match delta? {
                 ChatDelta::Text(text) => {
+                    // PostgreSQL cannot store U+0000: one of them would lose the whole answer.
+                    let text = text.replace('\0', "");
                     let cited = draft.citer.push(&text, &draft.passages);
                     log.push(RunEvent::Delta { text });
                     for citation in cited {
@@ -198,11 +238,15 @@ impl ChatService {
         };
         let status = status_of(&result);
         log.push(RunEvent::ToolFinished { call_id: asked.id.clone(), name: asked.name.clone(), status });
-        draft.tools_used.push(asked.name.clone());
+        // The audit row names tools of ours only: what else a model asks for is its own text.
+        if let Ok(known) = asked.name.parse::<ToolName>() {
+            draft.tools_used.push(known.as_str().to_owned());
+        }
+        draft.classify(classes(&result));
         let text = match result {
             Ok(ToolResult::Retrieval(retrieval)) => {
                 let before = draft.passages.len();
-                number(&mut draft.passages, retrieval.hits);
+                draft.number(retrieval.hits);
                 prompt::render_passages(&draft.passages[before..])
             }
             Ok(result) => prompt::contained(&describe(&result)).into_owned(),
@@ -300,22 +344,22 @@ fn outcome(turn: &Turn, draft: &Draft, summary: &RunSummary, status: ResultStatu
     Outcome { subject, status, model, tools_used: draft.tools_used.clone() }
 }
 
+/// How far what a tool returned may travel.
+fn classes(result: &Result<ToolResult, ToolError>) -> impl Iterator<Item = Classification> {
+    let found: Vec<_> = match result {
+        Ok(ToolResult::Retrieval(found)) => found.hits.iter().map(|hit| hit.passage.classification).collect(),
+        Ok(ToolResult::Text { document, .. }) => vec![document.classification],
+        Ok(ToolResult::Documents(documents)) => documents.iter().map(|document| document.classification).collect(),
+        Ok(ToolResult::Memories(_)) | Err(_) => Vec::new(),
+    };
+    found.into_iter()
+}
+
 fn status_of<T>(result: &Result<T, ToolError>) -> ToolStatus {
     match result {
         Ok(_) => ToolStatus::Success,
         Err(ToolError::Denied { .. }) => ToolStatus::Denied,
         Err(_) => ToolStatus::Error,
-    }
-}
-
-/// Gives new passages the next numbers; one that is there already keeps its number.
-fn number(passages: &mut Vec<NumberedPassage>, hits: Vec<Hit>) {
-    for hit in hits {
-        if passages.iter().any(|known| known.passage.chunk_id == hit.passage.chunk_id) {
-            continue;
-        }
-        let n = u32::try_from(passages.len()).unwrap_or(u32::MAX).saturating_add(1);
-        passages.push(NumberedPassage { n, passage: hit.passage, score: hit.score });
     }
 }
 

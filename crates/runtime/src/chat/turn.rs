@@ -9,7 +9,10 @@ use domain::conversation::{Message, MessageRole, MessageStatus, NewMessage};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::memory::Memory;
 use domain::model::ModelTier;
+use domain::ports::{StoreError, TenantTx};
+use domain::role::Classification;
 use domain::search::SearchFilters;
+use std::collections::BTreeSet;
 
 /// Most earlier messages that are looked at; the token budget decides which go into the prompt.
 const HISTORY: u32 = 100;
@@ -29,6 +32,8 @@ pub(super) struct Turn {
     pub filters: SearchFilters,
     pub history: Vec<Message>,
     pub memories: Vec<Memory>,
+    /// The highest classification of what the earlier answers rest on.
+    pub classification: Classification,
 }
 
 impl ChatService {
@@ -46,6 +51,7 @@ impl ChatService {
         tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
         let history = tx.messages().newest(conversation.id, HISTORY).await?;
         let memories = tx.memories().most_important(now, MEMORIES).await?;
+        let classification = classification_of(&mut *tx, &history).await?;
         let said = [
             NewMessage {
                 id: MessageId::from_uuid(self.parts.ids.uuid()),
@@ -77,6 +83,19 @@ impl ChatService {
             filters: command.filters,
             history,
             memories,
+            classification,
         })
     }
+}
+
+/// Earlier answers go to the model again, so what they were taken from counts. A document that is gone may have been
+/// anything.
+async fn classification_of(tx: &mut dyn TenantTx, history: &[Message]) -> Result<Classification, StoreError> {
+    let cited: BTreeSet<_> = history.iter().flat_map(|message| &message.citations).map(|c| c.document_id).collect();
+    let mut highest = Classification::Internal;
+    for id in cited {
+        let document = tx.documents().get(id, Classification::Restricted).await?;
+        highest = highest.max(document.map_or(Classification::Restricted, |document| document.classification));
+    }
+    Ok(highest)
 }
