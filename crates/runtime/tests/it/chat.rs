@@ -1,0 +1,161 @@
+//! A chat turn: what is told, what is stored, what is looked for, who may read it again.
+
+use crate::support::model::Step::{Finish, Hang, Text};
+use crate::support::tools::ScriptedTools;
+use crate::support::{Plant, shape};
+use domain::command::{CancelRun, ResumeRun, RetrievalMode};
+use domain::conversation::{MessageRole, MessageStatus};
+use domain::error::{Classify as _, ErrorKind};
+use domain::ids::RunId;
+use domain::model::PromptMessage;
+use domain::role::{Classification, Role};
+use domain::run::{EventStream, RunEvent};
+use domain::search::{Hit, Retrieval};
+use domain::tool::ToolResult;
+use futures::StreamExt as _;
+use runtime::chat::ChatSettings;
+use runtime::services::Chat as _;
+use tools::error::ToolError;
+
+const QUESTION: &str = "Which valve closes first?";
+
+async fn hit(plant: &Plant) -> Hit {
+    plant.document(Classification::Internal, "Close FV-2003 first.").await.1
+}
+
+async fn run_id(events: &mut EventStream) -> RunId {
+    match events.next().await.expect("a first event").event {
+        RunEvent::Started { run_id, .. } => run_id,
+        other => panic!("the run did not begin with its start: {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_tells_its_events_in_order_and_stores_answer_citations_and_one_outcome() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("Close FV-2003 first "), Text("[1]."), Finish]]);
+    let tools = ScriptedTools::finding(vec![hit(&plant).await]);
+    let events = plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Auto).await;
+
+    assert_eq!(shape(&events), ["started", "tool started", "tool finished", "delta", "delta", "cited", "finished"]);
+    let stored = model.stored();
+    assert_eq!(stored.len(), 2, "the question and the answer's place are stored before the model is called");
+    assert_eq!((stored[0].role, stored[0].content.as_str()), (MessageRole::User, QUESTION));
+    assert_eq!(stored[1].status, MessageStatus::Streaming);
+
+    let answer = plant.answer().await;
+    assert_eq!((answer.status, answer.content.as_str()), (MessageStatus::Complete, "Close FV-2003 first [1]."));
+    assert_eq!(answer.citations.len(), 1);
+    assert_eq!(answer.citations[0].quote, "Close FV-2003 first");
+    assert_eq!((answer.model.as_deref(), answer.token_count), (Some("script-1"), Some(7)));
+
+    let outcome = plant.outcome().await;
+    assert_eq!(outcome.result_status.as_deref(), Some("success"));
+    assert_eq!(outcome.model.as_deref(), Some("script-1"));
+    assert_eq!(outcome.tools_used, ["rag_search"]);
+    assert!(!outcome.metadata.to_string().contains("FV-2003"), "no content in the log: {}", outcome.metadata);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_retrieval_no_tool_is_called() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("x"), Finish]]);
+    let tools = ScriptedTools::finding(vec![hit(&plant).await]);
+    let events = plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Never).await;
+    assert_eq!(shape(&events), ["started", "delta", "finished"]);
+    assert!(tools.calls().is_empty());
+    assert!(plant.outcome().await.tools_used.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn passages_too_weak_to_answer_from_are_not_shown_to_the_model() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("I do not know."), Finish]]);
+    let weak = hit(&plant).await;
+    let tools = ScriptedTools::new(move |_| {
+        Ok(ToolResult::Retrieval(Retrieval { hits: vec![weak.clone()], degraded: false, answerable: false }))
+    });
+    plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Auto).await;
+    let request = model.requests().remove(0);
+    assert!(request.passages.is_empty());
+    let PromptMessage::System(system) = &request.messages[0] else { panic!("the prompt begins with instructions") };
+    assert!(!system.contains("FV-2003") && system.contains("hold nothing that answers"), "{system}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_whose_retrieval_fails_is_answered_and_says_so() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("Without documents: no idea."), Finish]]);
+    let tools = ScriptedTools::new(|_| Err(ToolError::TimedOut { tool: "rag_search" }));
+    let events = plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Auto).await;
+    let Some(RunEvent::Finished(summary)) = events.last() else { panic!("no end: {events:?}") };
+    assert!(summary.degraded);
+    assert_eq!(plant.answer().await.status, MessageStatus::Complete);
+    assert_eq!(plant.outcome().await.metadata["degraded"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_read_again_and_stopped_by_its_owner_only() {
+    let plant = Plant::new().await;
+    let (model, tools) = (plant.model([vec![Text("a"), Hang]]), ScriptedTools::finding(Vec::new()));
+    let chat = plant.chat(&model, &tools);
+    let mut events = plant.send(&chat, "hi", RetrievalMode::Never).await.expect("a run");
+    let run = run_id(&mut events).await;
+
+    let resume = ResumeRun { run, after: 0 };
+    let by_bob = plant.authorized(&plant.bob, Role::Admin, resume.clone()).await;
+    assert_eq!(chat.resume(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
+    let by_bob = plant.authorized(&plant.bob, Role::Admin, CancelRun { run }).await;
+    assert_eq!(chat.cancel(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
+    assert_eq!(events.next().await.map(|event| event.seq), Some(2), "it goes on");
+
+    let by_ada = plant.authorized(&plant.ada, Role::User, CancelRun { run }).await;
+    chat.cancel(by_ada).await.expect("her own");
+    let by_ada = plant.authorized(&plant.ada, Role::User, resume).await;
+    let again: Vec<_> = chat.resume(by_ada).await.expect("her own").map(|event| event.event).collect().await;
+    assert_eq!(shape(&again), ["started", "delta", "finished"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_answers_than_allowed_at_once_are_turned_away_and_the_slot_comes_back() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Hang], vec![Text("x"), Finish]]);
+    let tools = ScriptedTools::finding(Vec::new());
+    let chat = plant.chat_with(&model, &tools, ChatSettings { concurrent_runs: 1, ..ChatSettings::default() });
+    let first = plant.send(&chat, "hi", RetrievalMode::Never).await.expect("a run");
+    let second = plant.send(&chat, "hi", RetrievalMode::Never).await;
+    assert_eq!(second.err().map(|error| error.kind()), Some(ErrorKind::Unavailable));
+    chat.cancel_all();
+    drop(first);
+    plant.drained().await;
+    assert!(plant.send(&chat, "hi", RetrievalMode::Never).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nul_from_the_model_is_dropped_because_the_database_could_not_store_it() {
+    let plant = Plant::new().await;
+    let (model, tools) = (plant.model([vec![Text("a\0b"), Finish]]), ScriptedTools::finding(Vec::new()));
+    plant.ask(&plant.chat(&model, &tools), "hi", RetrievalMode::Never).await;
+    assert_eq!(plant.answer().await.content, "ab");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_answer_from_a_restricted_document_keeps_the_next_prompt_restricted() {
+    let plant = Plant::new().await;
+    let (document, hit) = plant.document(Classification::Restricted, "The bypass code is 7.").await;
+    let model = plant.model([
+        vec![Text("The bypass code is 7 [1]."), Finish],
+        vec![Text("ok"), Finish],
+        vec![Text("ok"), Finish],
+    ]);
+    let tools = ScriptedTools::finding(vec![hit]);
+    let chat = plant.chat(&model, &tools);
+    plant.ask(&chat, "What is the bypass code?", RetrievalMode::Auto).await;
+    plant.ask(&chat, "thanks", RetrievalMode::Never).await;
+    let mut tx = domain::ports::Store::begin(&plant.store, &plant.ada).await.expect("in memory");
+    tx.documents().delete(document.id).await.expect("in memory");
+    tx.commit().await.expect("in memory");
+    plant.ask(&chat, "thanks", RetrievalMode::Never).await;
+    let classes: Vec<_> = model.requests().iter().map(|request| request.classification).collect();
+    assert_eq!(classes, [Classification::Restricted; 3], "also once the document is gone");
+}

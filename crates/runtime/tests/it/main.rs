@@ -1,0 +1,16 @@
+//! The use cases over the in-memory store, with a model that says what a script tells it.
+
+#[cfg(test)]
+mod audit_trail;
+#[cfg(test)]
+mod chat;
+#[cfg(test)]
+mod chat_ends;
+#[cfg(test)]
+mod chat_tools;
+#[cfg(test)]
+mod conversations;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod worker;

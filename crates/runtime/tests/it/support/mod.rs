@@ -1,0 +1,261 @@
+//! A plant with two users, one conversation and one document, and a chat service over it.
+
+pub mod model;
+pub mod tools;
+
+use self::model::{ScriptedModel, Step};
+use self::tools::ScriptedTools;
+use domain::audit::{AuditFilter, AuditRecord, AuditSubject};
+use domain::authorized::Authorized;
+use domain::command::{Command, RetrievalMode, SendMessage, Target};
+use domain::conversation::{Conversation, Message};
+use domain::document::{Document, NewChunk, NewDocument, Progress};
+use domain::fakes::suite::{identity, scope};
+use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
+use domain::ids::{ConversationId, TenantId};
+use domain::page::PageRequest;
+use domain::ports::{
+    AuditReader as _, Clock as _, Directory as _, IdGen as _, InsertedDocument, NewTenant, Store as _,
+};
+use domain::role::{Classification, Role};
+use domain::run::{EventStream, NumberedEvent, RunEvent};
+use domain::scope::{Actor, TenantScope};
+use domain::search::{Hit, Passage, SearchFilters};
+use domain::text::MessageText;
+use domain::user::Standing;
+use futures::StreamExt as _;
+use runtime::chat::{ChatParts, ChatService, ChatSettings};
+use runtime::error::RuntimeError;
+use runtime::services::Chat as _;
+use serde_json::json;
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
+
+pub struct Plant {
+    pub store: MemoryStore,
+    pub clock: Arc<ManualClock>,
+    pub ids: Arc<SequentialIds>,
+    pub tasks: TaskTracker,
+    pub ada: TenantScope,
+    pub bob: TenantScope,
+    pub conversation: ConversationId,
+}
+
+impl Plant {
+    pub async fn new() -> Self {
+        let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
+        let store = MemoryStore::new(clock.clone());
+        let tenant = TenantId::from_uuid(ids.uuid());
+        let new = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
+        store.create_tenant(new).await.expect("a new tenant");
+        let ada = user(&store, &ids, tenant, "ada").await;
+        let bob = user(&store, &ids, tenant, "bob").await;
+        let conversation = Conversation {
+            id: ids.uuid().into(),
+            user_id: ada.user().expect("a user's scope"),
+            title: None,
+            model: None,
+            metadata: json!({}),
+            created_at: clock.now(),
+            updated_at: clock.now(),
+        };
+        let mut tx = store.begin(&ada).await.expect("in memory");
+        tx.conversations().insert(&conversation).await.expect("new");
+        tx.commit().await.expect("in memory");
+        Self { store, clock, ids, tasks: TaskTracker::new(), ada, bob, conversation: conversation.id }
+    }
+
+    pub fn chat(&self, model: &Arc<ScriptedModel>, tools: &Arc<ScriptedTools>) -> ChatService {
+        self.chat_with(model, tools, ChatSettings::default())
+    }
+
+    pub fn chat_with(
+        &self,
+        model: &Arc<ScriptedModel>,
+        tools: &Arc<ScriptedTools>,
+        settings: ChatSettings,
+    ) -> ChatService {
+        let parts = ChatParts {
+            store: Arc::new(self.store.clone()),
+            directory: Arc::new(self.store.clone()),
+            tools: tools.clone(),
+            model: model.clone(),
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+            tasks: self.tasks.clone(),
+        };
+        ChatService::new(parts, settings)
+    }
+
+    pub fn model(&self, replies: impl IntoIterator<Item = Vec<Step>>) -> Arc<ScriptedModel> {
+        ScriptedModel::new(self.store.clone(), self.ada.clone(), self.conversation, replies)
+    }
+
+    /// A command that passed a gate: its intent row is written.
+    pub async fn authorized<C: Command>(&self, by: &TenantScope, role: Role, command: C) -> Authorized<C> {
+        let subject = AuditSubject {
+            event: C::EVENT,
+            resource: Some(C::RESOURCE),
+            resource_id: command.target().map(Target::id),
+            session: None,
+            request_hash: None,
+            metadata: json!({}),
+        };
+        let mut tx = self.store.begin(by).await.expect("in memory");
+        let receipt = tx.audit().intent(self.ids.uuid().into(), &subject, self.clock.now()).await.expect("in memory");
+        tx.commit().await.expect("in memory");
+        mint(by, standing(role), receipt, command)
+    }
+
+    pub fn says(&self, message: &str, retrieval: RetrievalMode) -> SendMessage {
+        SendMessage {
+            conversation: self.conversation,
+            message: MessageText::parse(message).expect("a message"),
+            model: None,
+            retrieval,
+            filters: SearchFilters::default(),
+        }
+    }
+
+    /// Ada says something.
+    pub async fn send(
+        &self,
+        chat: &ChatService,
+        message: &str,
+        mode: RetrievalMode,
+    ) -> Result<EventStream, RuntimeError> {
+        let command = self.authorized(&self.ada, Role::User, self.says(message, mode)).await;
+        chat.send(command).await
+    }
+
+    /// Ada asks and reads to the end.
+    pub async fn ask(&self, chat: &ChatService, message: &str, mode: RetrievalMode) -> Vec<RunEvent> {
+        let events: Vec<NumberedEvent> = self.send(chat, message, mode).await.expect("a run").collect().await;
+        assert!(events.iter().zip(1..).all(|(event, n)| event.seq == n), "numbered from 1 without gaps: {events:?}");
+        self.drained().await;
+        events.into_iter().map(|numbered| numbered.event).collect()
+    }
+
+    /// Waits until no answer is being written.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.tasks.reopen();
+    }
+
+    pub async fn messages(&self) -> Vec<Message> {
+        let mut tx = self.store.begin(&self.ada).await.expect("in memory");
+        tx.messages().newest(self.conversation, 100).await.expect("in memory")
+    }
+
+    pub async fn answer(&self) -> Message {
+        self.messages().await.pop().expect("an answer")
+    }
+
+    /// The tenant's audit rows, oldest first.
+    pub async fn audit(&self) -> Vec<AuditRecord> {
+        let page = PageRequest::new(PageRequest::MAX_LIMIT, None).expect("within bounds");
+        let mut rows = self.store.read(&self.ada, &AuditFilter::default(), &page).await.expect("in memory").items;
+        rows.reverse();
+        rows
+    }
+
+    /// The one outcome of the one turn: fails where there are none or two.
+    pub async fn outcome(&self) -> AuditRecord {
+        let rows = self.audit().await;
+        let intent = rows.iter().find(|row| row.event_type == "chat.request").expect("an intent").clone();
+        let mut outcomes: Vec<_> = rows.into_iter().filter(|row| row.event_type == "chat.response").collect();
+        assert_eq!(outcomes.len(), 1, "exactly one outcome: {outcomes:?}");
+        let outcome = outcomes.remove(0);
+        assert_eq!(outcome.correlation_id, intent.id.as_uuid());
+        outcome
+    }
+
+    /// A searchable document with one passage.
+    pub async fn document(&self, classification: Classification, content: &str) -> (Document, Hit) {
+        let new = NewDocument {
+            id: self.ids.uuid().into(),
+            filename: "sop.pdf".to_owned(),
+            title: "Valve SOP".to_owned(),
+            mime_type: "application/pdf".to_owned(),
+            file_size_bytes: 3,
+            sha256: self.ids.uuid().simple().to_string().repeat(2),
+            storage_path: "k".to_owned(),
+            doc_type: None,
+            tags: Vec::new(),
+            classification,
+            metadata: json!({}),
+            uploaded_by: self.ada.user().expect("a user's scope"),
+        };
+        let mut tx = self.store.begin(&self.ada).await.expect("in memory");
+        let inserted = tx.documents().insert(&new, self.clock.now()).await.expect("in memory");
+        let InsertedDocument::New(document) = inserted else { panic!("the document is there already") };
+        let chunk = NewChunk {
+            id: self.ids.uuid().into(),
+            chunk_index: 0,
+            content: content.to_owned(),
+            context: String::new(),
+            token_count: 3,
+            page: Some(4),
+            section: None,
+            embedding: vec![1.0],
+            embedding_model: "m".to_owned(),
+        };
+        let ready = Progress::Ready { title: None, page_count: Some(9), chunk_count: 1 };
+        let now = self.clock.now();
+        tx.documents().advance(document.id, &Progress::Processing, now).await.expect("in memory");
+        tx.chunks().replace(document.id, std::slice::from_ref(&chunk), now).await.expect("in memory");
+        tx.documents().advance(document.id, &ready, now).await.expect("in memory");
+        tx.commit().await.expect("in memory");
+        let passage = Passage {
+            chunk_id: chunk.id,
+            document_id: document.id,
+            chunk_index: 0,
+            doc: document.filename.clone(),
+            title: document.title.clone(),
+            page: Some(4),
+            section: None,
+            content: chunk.content,
+            classification,
+        };
+        (document, Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None })
+    }
+}
+
+pub fn standing(role: Role) -> Standing {
+    let clearance = if role == Role::Viewer { Classification::Internal } else { Classification::Restricted };
+    Standing { role, grants: Vec::new(), clearance }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test plays the gate, after writing the intent row")]
+pub fn mint<C>(
+    by: &TenantScope,
+    standing: Standing,
+    receipt: domain::authorized::AuditReceipt,
+    command: C,
+) -> Authorized<C> {
+    Authorized::mint(by.clone(), standing, receipt, command)
+}
+
+async fn user(store: &MemoryStore, ids: &SequentialIds, tenant: TenantId, name: &str) -> TenantScope {
+    let mut tx = store.begin(&scope(tenant, Actor::System)).await.expect("in memory");
+    let id = ids.uuid().into();
+    let now = domain::time::Timestamp::UNIX_EPOCH;
+    let user = tx.users().sign_in(id, &identity(name, Some(Role::User)), now).await.expect("in memory");
+    tx.commit().await.expect("in memory");
+    scope(tenant, Actor::User(user.id))
+}
+
+/// The events without what they carry, to compare their order.
+pub fn shape(events: &[RunEvent]) -> Vec<&'static str> {
+    let name = |event: &RunEvent| match event {
+        RunEvent::Started { .. } => "started",
+        RunEvent::Delta { .. } => "delta",
+        RunEvent::ToolStarted { .. } => "tool started",
+        RunEvent::ToolFinished { .. } => "tool finished",
+        RunEvent::Cited(_) => "cited",
+        RunEvent::Finished(_) => "finished",
+        RunEvent::Failed(_) => "failed",
+    };
+    events.iter().map(name).collect()
+}

@@ -1,0 +1,92 @@
+//! A model that says what a script tells it, and remembers what it was asked.
+
+use async_trait::async_trait;
+use domain::conversation::Message;
+use domain::fakes::MemoryStore;
+use domain::ids::ConversationId;
+use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, ServedBy};
+use domain::ports::{ChatModel, Store as _};
+use domain::run::{FinishReason, Usage};
+use domain::scope::TenantScope;
+use futures::{StreamExt as _, stream};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+/// One thing that the model does.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Text(&'static str),
+    Call { id: &'static str, name: &'static str, arguments: &'static str },
+    Finish,
+    BreakOff,
+    Hang,
+    Panic,
+}
+
+pub struct ScriptedModel {
+    store: MemoryStore,
+    scope: TenantScope,
+    conversation: ConversationId,
+    replies: Mutex<VecDeque<Vec<Step>>>,
+    requests: Mutex<Vec<ChatRequest>>,
+    stored: Mutex<Vec<Message>>,
+}
+
+impl ScriptedModel {
+    pub fn new(
+        store: MemoryStore,
+        scope: TenantScope,
+        conversation: ConversationId,
+        replies: impl IntoIterator<Item = Vec<Step>>,
+    ) -> Arc<Self> {
+        let replies = Mutex::new(replies.into_iter().collect());
+        let (requests, stored) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { store, scope, conversation, replies, requests, stored })
+    }
+
+    /// What it was asked, in order.
+    pub fn requests(&self) -> Vec<ChatRequest> {
+        self.requests.lock().expect("no panic under the lock").clone()
+    }
+
+    /// The conversation as stored when it was called last.
+    pub fn stored(&self) -> Vec<Message> {
+        self.stored.lock().expect("no panic under the lock").clone()
+    }
+}
+
+#[async_trait]
+impl ChatModel for ScriptedModel {
+    async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
+        let mut tx = self.store.begin(&self.scope).await.expect("in memory");
+        let stored = tx.messages().newest(self.conversation, 100).await.expect("in memory");
+        *self.stored.lock().expect("no panic under the lock") = stored;
+        self.requests.lock().expect("no panic under the lock").push(request);
+        let steps = self.replies.lock().expect("no panic under the lock").pop_front().expect("a reply in the script");
+        let served_by = ServedBy { backend: "scripted".to_owned(), model: "script-1".to_owned(), fallback: false };
+        Ok(ChatStream { served_by, deltas: stream::iter(steps).then(carry_out).boxed() })
+    }
+
+    fn is_generative(&self) -> bool {
+        true
+    }
+}
+
+async fn carry_out(step: Step) -> Result<ChatDelta, ModelError> {
+    match step {
+        Step::Text(text) => Ok(ChatDelta::Text(text.to_owned())),
+        Step::Call { id, name, arguments } => {
+            let (id, name, arguments) = (id.to_owned(), name.to_owned(), arguments.to_owned());
+            Ok(ChatDelta::ToolCall(ModelToolCall { id, name, arguments }))
+        }
+        Step::Finish => {
+            let usage = Usage { input_tokens: 100, output_tokens: 7 };
+            Ok(ChatDelta::Finished { reason: FinishReason::Stop, usage })
+        }
+        Step::BreakOff => {
+            Err(ModelError::BrokenOff { backend: "scripted".to_owned(), reason: "as the script says".to_owned() })
+        }
+        Step::Hang => std::future::pending().await,
+        Step::Panic => panic!("as the script says"),
+    }
+}
