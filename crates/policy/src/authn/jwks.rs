@@ -43,8 +43,8 @@ pub enum KeySetError {
         /// Why.
         reason: String,
     },
-    /// A fetch failed just now; the next one waits.
-    #[error("the last fetch of the keys failed; the next one waits")]
+    /// A fetch failed, or was made for an unknown key id, just now; the next one waits.
+    #[error("the last fetch of the keys was just now; the next one waits")]
     Waiting,
 }
 
@@ -72,10 +72,12 @@ impl Keys {
     /// # Errors
     /// Where no key set could be had, and none is known from before.
     pub async fn get(&self, key_id: &str) -> Result<Option<JsonWebKey>, NoKeys> {
-        match self.client.get(key_id).await {
-            Ok(key) => Ok(Some(key)),
-            Err(_) if lock(&self.state).keys.is_some() => Ok(None),
-            Err(_) => Err(NoKeys),
+        // The client decides when to fetch; what the last good set says is the answer. The client itself would hand out
+        // a key once more that the set it just fetched no longer has.
+        let _ = self.client.get(key_id).await;
+        match &lock(&self.state).keys {
+            Some(keys) => Ok(keys.iter().find(|key| key.key_id() == key_id).cloned()),
+            None => Err(NoKeys),
         }
     }
 }
@@ -89,7 +91,7 @@ struct State {
 }
 
 impl State {
-    /// Whether to fetch now; otherwise what is known is served again, or the caller waits.
+    /// Whether to fetch now; otherwise what is known is all there is.
     fn may_fetch(&mut self) -> bool {
         if self.failed.is_some_and(|at| at.elapsed() < RETRY_INTERVAL) {
             return false;
@@ -122,9 +124,9 @@ struct Source {
 #[async_trait]
 impl JwksSource for Source {
     async fn fetch_keys(&self) -> Result<JsonWebKeySet, JwksClientError> {
+        // An error, not the known set: the client would take that for news and not ask again for an hour.
         if !lock(&self.state).may_fetch() {
-            let known = lock(&self.state).keys.clone();
-            return known.map(JsonWebKeySet::from).ok_or_else(|| foreign(&KeySetError::Waiting));
+            return Err(foreign(&KeySetError::Waiting));
         }
         let fetched = self.fetch().await;
         let mut state = lock(&self.state);
