@@ -202,7 +202,7 @@ impl Authenticator {
         Ok(self.keep(hash, tenant, member, verified.expires_at))
     }
 
-    /// Provisions or updates the user, and records the login if this token is new.
+    /// Provisions or updates the user, and records the login if this token is new and the user switched on.
     async fn sign_in(
         &self,
         tenant: TenantId,
@@ -217,11 +217,12 @@ impl Authenticator {
         tx.commit().await?;
 
         let mut tx = self.store.begin(&user_scope(tenant, user.id, request.clone())).await?;
-        if tx.users().first_use_of_token(user.id, hash, verified.expires_at).await? {
+        let membership = tx.users().membership(user.id).await?;
+        let is_on = membership.as_ref().is_some_and(|member| member.tenant_active && member.user.is_active);
+        if is_on && tx.users().first_use_of_token(user.id, hash, verified.expires_at).await? {
             let metadata = json!({ "issuer": verified.identity.issuer });
             self.event(&mut *tx, EventType::AuthLogin, ResultStatus::Success, metadata).await?;
         }
-        let membership = tx.users().membership(user.id).await?;
         tx.commit().await?;
         Ok(membership)
     }
