@@ -127,11 +127,7 @@ impl Platform {
         let chat = ChatService::new(parts, chat_settings(settings));
         let readiness = PartsReadiness::new(Arc::clone(&store), blobs);
         let use_cases = UseCases {
-            conversations: Arc::new(ConversationService::new(
-                Arc::clone(&store),
-                Arc::clone(&clock),
-                Arc::clone(&ids),
-            )),
+            conversations: Arc::new(ConversationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
             chat: Arc::new(chat.clone()),
             documents: Arc::new(DocumentService::new(Arc::clone(&store), Arc::clone(&ingest))),
             search: Arc::new(SearchService::new(tools)),

@@ -23,7 +23,14 @@ pub fn start(settings: &Telemetry) -> Result<TelemetryGuard> {
     let traces = provider.as_ref().map(|p| tracing_opentelemetry::layer().with_tracer(p.tracer("platform-server")));
     tracing_subscriber::registry()
         .with(filter)
-        .with(fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_writer(std::io::stderr))
+        .with(
+            fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(true)
+                .with_span_list(false)
+                .with_writer(std::io::stderr),
+        )
         .with(traces)
         .try_init()
         .context("logging is set up already")?;

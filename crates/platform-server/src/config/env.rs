@@ -48,7 +48,6 @@ impl Environment {
     }
 
     /// `PLATFORM__SECTION__KEY` as settings. A value that looks like a number or a boolean is one.
-    #[must_use]
     pub fn overrides(&self) -> config::Environment {
         let ours = self.0.iter().filter(|(name, value)| name.starts_with("PLATFORM__") && !value.is_empty());
         config::Environment::with_prefix("PLATFORM")
@@ -104,7 +103,8 @@ mod tests {
     fn the_designs_variables_win_over_the_platforms_which_win_over_the_file() {
         let dir = tempfile::tempdir().expect("temp dir");
         let file = dir.path().join("platform.toml");
-        std::fs::write(&file, "[server]\nport = 1\nmetrics_port = 2\n[database]\nurl = \"postgres://file\"\n").expect("write");
+        std::fs::write(&file, "[server]\nport = 1\nmetrics_port = 2\n[database]\nurl = \"postgres://file\"\n")
+            .expect("write");
         let environment = Environment::of(&[
             ("PLATFORM_CONFIG", file.to_str().expect("utf-8")),
             ("PLATFORM__SERVER__PORT", "9000"),
@@ -115,7 +115,10 @@ mod tests {
         ]);
         let settings = Settings::load(None, &environment).expect("valid");
         assert_eq!((settings.server.port, settings.server.metrics_port), (9000, 2));
-        assert_eq!(settings.database.url.map(|url| url.expose_secret().to_owned()).as_deref(), Some("postgres://design"));
+        assert_eq!(
+            settings.database.url.map(|url| url.expose_secret().to_owned()).as_deref(),
+            Some("postgres://design")
+        );
         assert_eq!(settings.service_type, Some(ServiceType::Api));
     }
 

@@ -4,9 +4,7 @@ use super::{Auth, Mode};
 use anyhow::{Context as _, Result, bail};
 use domain::role::Role;
 use policy::authn::jwks::is_allowed;
-use policy::authn::settings::{
-    ClaimNames, IssuerSettings, KeySource, SignatureAlgorithm, TenantTrust, default_roles,
-};
+use policy::authn::settings::{ClaimNames, IssuerSettings, KeySource, SignatureAlgorithm, TenantTrust, default_roles};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -205,11 +203,8 @@ mod tests {
 
     #[test]
     fn entra_tokens_must_come_from_the_directory_that_is_named() {
-        let auth = Auth {
-            entra_tenant_id: Some("T".to_owned()),
-            entra_client_id: Some("C".to_owned()),
-            ..Auth::default()
-        };
+        let auth =
+            Auth { entra_tenant_id: Some("T".to_owned()), entra_client_id: Some("C".to_owned()), ..Auth::default() };
         let issuers = collect(&auth, Mode::Production).expect("valid");
         assert_eq!(issuers[0].issuer, "https://login.microsoftonline.com/T/v2.0");
         assert_eq!(issuers[0].required_claim, Some(("tid".to_owned(), "T".to_owned())));

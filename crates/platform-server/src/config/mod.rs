@@ -15,8 +15,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use env::Environment;
-pub use models::{Embeds, Models};
 pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, IssuerFile};
+pub use models::{Embeds, Models};
 
 /// Whether this is a plant's platform or somebody's desk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

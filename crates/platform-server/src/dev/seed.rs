@@ -95,10 +95,8 @@ async fn upload(desk: &Desk, admin: &Caller, dir: &Path, document: &PlantDocumen
         classification: Some(document.classification),
         metadata: json!({}),
     };
-    let upload = Upload {
-        bytes: Box::pin(futures::stream::iter([Ok(bytes.into())])),
-        form: async move { Ok(form) }.boxed(),
-    };
+    let upload =
+        Upload { bytes: Box::pin(futures::stream::iter([Ok(bytes.into())])), form: async move { Ok(form) }.boxed() };
     let accepted = desk.platform.gate.upload_document(admin, UploadDocument { announced_bytes }, upload).await;
     let accepted = accepted.with_context(|| format!("{} was not accepted", document.file))?;
     Ok(matches!(accepted, Accepted::New(_)))
