@@ -1,0 +1,10 @@
+//! The gate over the in-memory store: who gets in, what runs, what is recorded.
+
+#[cfg(test)]
+mod authn;
+#[cfg(test)]
+mod gate;
+#[cfg(test)]
+mod jwks;
+#[cfg(test)]
+mod support;

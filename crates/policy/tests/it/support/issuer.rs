@@ -1,0 +1,49 @@
+//! An issuer of tokens: an ES256 key made for the test, and a signer that signs whatever it is given.
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+pub const ISSUER: &str = "https://issuer.test";
+pub const AUDIENCE: &str = "api://platform";
+
+pub struct Signer {
+    kid: &'static str,
+    key: EcdsaKeyPair,
+}
+
+impl Signer {
+    pub fn new(kid: &'static str) -> Self {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+        Self { kid, key }
+    }
+
+    /// The public key as a JWK (RFC 7517).
+    pub fn jwk(&self) -> Value {
+        // An uncompressed point (SEC 1 §2.3.3): 0x04, x, y.
+        let point = self.key.public_key().as_ref();
+        json!({
+            "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.kid,
+            "x": URL_SAFE_NO_PAD.encode(&point[1..33]), "y": URL_SAFE_NO_PAD.encode(&point[33..]),
+        })
+    }
+
+    /// The header of a good token.
+    pub fn header(&self) -> Value {
+        json!({"alg": "ES256", "typ": "JWT", "kid": self.kid})
+    }
+
+    pub fn sign(&self, claims: &Value) -> String {
+        self.sign_as(&self.header(), claims)
+    }
+
+    /// Signs under any header.
+    pub fn sign_as(&self, header: &Value, claims: &Value) -> String {
+        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let signed = format!("{}.{}", encode(header), encode(claims));
+        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).expect("a signature");
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    }
+}

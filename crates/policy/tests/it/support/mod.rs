@@ -1,0 +1,208 @@
+//! A plant with two users, an issuer with a key made for the test, and a gate over mocked use cases.
+
+pub mod issuer;
+pub mod no_audit;
+
+use self::issuer::{AUDIENCE, ISSUER, Signer};
+use domain::audit::{AuditFilter, AuditRecord};
+use domain::conversation::Conversation;
+use domain::document::{Document, NewDocument};
+use domain::fakes::suite::{identity, scope};
+use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
+use domain::ids::{ConversationId, RequestId, TenantId};
+use domain::page::PageRequest;
+use domain::ports::{AuditReader as _, Clock as _, Directory as _, IdGen as _, InsertedDocument, NewTenant, Store};
+use domain::role::{Classification, Role};
+use domain::scope::{Actor, TenantScope};
+use domain::user::{User, UserPatch};
+use futures::FutureExt as _;
+use policy::authn::settings::{ClaimNames, IssuerSettings, KeySource, SignatureAlgorithm, TenantTrust, default_roles};
+use policy::authn::{Authenticator, AuthnSettings};
+use policy::caller::Caller;
+use policy::gate::{GateParts, PolicyGate, UseCases};
+use policy::keyed_hash::HashKey;
+use runtime::services::{
+    MockAdministration, MockAuditTrail, MockChat, MockConversations, MockDocuments, MockMemories, MockSearch,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
+
+pub struct World {
+    pub store: MemoryStore,
+    pub clock: Arc<ManualClock>,
+    pub ids: Arc<SequentialIds>,
+    pub tasks: TaskTracker,
+    pub tenant: TenantId,
+    pub signer: Signer,
+    /// Holds the issuer's `jwks.json`.
+    pub keys: tempfile::TempDir,
+}
+
+impl World {
+    /// With tenant `plant-a`.
+    pub async fn new() -> Self {
+        let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
+        let store = MemoryStore::new(clock.clone());
+        let tenant = TenantId::from_uuid(ids.uuid());
+        let new = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
+        store.create_tenant(new).await.expect("a new tenant");
+        let (signer, keys) = (Signer::new("k1"), tempfile::tempdir().expect("a folder"));
+        // Of another type than the tokens' algorithm; its numbers do not matter.
+        let rsa = json!({"kty": "RSA", "kid": "rsa", "n": "AQAB", "e": "AQAB"});
+        let set = json!({"keys": [signer.jwk(), rsa]}).to_string();
+        std::fs::write(keys.path().join("jwks.json"), set).expect("writable");
+        Self { store, clock, ids, tasks: TaskTracker::new(), tenant, signer, keys }
+    }
+
+    pub fn issuer(&self, from: KeySource) -> IssuerSettings {
+        IssuerSettings {
+            issuer: ISSUER.to_owned(),
+            audiences: vec![AUDIENCE.to_owned()],
+            algorithms: vec![SignatureAlgorithm::Es256],
+            keys: from,
+            claims: ClaimNames::default(),
+            roles: default_roles(),
+            tenants: TenantTrust::Mapped([("plant-a".to_owned(), "plant-a".to_owned())].into()),
+            required_scope: None,
+            required_claim: Some(("tid".to_owned(), "t1".to_owned())),
+        }
+    }
+
+    pub fn key_file(&self) -> KeySource {
+        KeySource::File(self.keys.path().join("jwks.json"))
+    }
+
+    pub fn authenticator(&self) -> Authenticator {
+        self.authenticator_of(vec![self.issuer(self.key_file())])
+    }
+
+    pub fn authenticator_of(&self, issuers: Vec<IssuerSettings>) -> Authenticator {
+        let token_key = HashKey::derive(b"secret", "token");
+        let settings = AuthnSettings { issuers, platform_admins: Vec::new(), token_key };
+        let store = Arc::new(self.store.clone());
+        Authenticator::new(settings, store.clone(), store, self.clock.clone(), self.ids.clone())
+            .expect("an HTTP client")
+    }
+
+    /// The claims of a good token of `subject`.
+    pub fn claims(&self, subject: &str, role: &str) -> Value {
+        let now = self.clock.now().timestamp();
+        json!({
+            "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "tid": "t1", "roles": [role],
+            "extension_PlatformTenantId": "plant-a", "iat": now, "exp": now + 100,
+        })
+    }
+
+    pub fn gate(&self, use_cases: UseCases) -> PolicyGate {
+        self.gate_over(Arc::new(self.store.clone()), use_cases)
+    }
+
+    pub fn gate_over(&self, store: Arc<dyn Store>, use_cases: UseCases) -> PolicyGate {
+        let parts = GateParts { store, clock: self.clock.clone(), ids: self.ids.clone(), tasks: self.tasks.clone() };
+        PolicyGate::new(self.authenticator(), use_cases, HashKey::derive(b"secret", "audit"), parts)
+    }
+
+    /// Waits until no passage through the gate is under way.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    pub async fn user(&self, name: &str, role: Role) -> Caller {
+        let mut tx = self.store.begin(&scope(self.tenant, Actor::System)).await.expect("in memory");
+        let id = self.ids.uuid().into();
+        let user = tx.users().sign_in(id, &identity(name, Some(role)), self.clock.now()).await.expect("in memory");
+        let member = tx.users().membership(user.id).await.expect("in memory").expect("just made");
+        tx.commit().await.expect("in memory");
+        let tenant = self.store.tenant("plant-a").await.expect("in memory").expect("made at the start");
+        Caller::new(scope(self.tenant, Actor::User(user.id)), tenant, user, member.standing(&[]))
+    }
+
+    pub async fn switch_off(&self, user: &User) {
+        let mut tx = self.store.begin(&scope(self.tenant, Actor::System)).await.expect("in memory");
+        let off = UserPatch { role: None, is_active: Some(false) };
+        tx.users().update(user.id, off).await.expect("in memory").expect("is there");
+        tx.commit().await.expect("in memory");
+    }
+
+    pub async fn conversation(&self, of: &Caller) -> ConversationId {
+        let conversation = conversation(of, self.ids.uuid().into(), self.clock.now());
+        let mut tx = self.store.begin(of.scope()).await.expect("in memory");
+        tx.conversations().insert(&conversation).await.expect("in memory");
+        tx.commit().await.expect("in memory");
+        conversation.id
+    }
+
+    pub async fn document(&self, of: &Caller, classification: Classification) -> Document {
+        let new = NewDocument {
+            id: self.ids.uuid().into(),
+            filename: "sop.pdf".to_owned(),
+            title: "SOP".to_owned(),
+            mime_type: "application/pdf".to_owned(),
+            file_size_bytes: 3,
+            sha256: self.ids.uuid().simple().to_string().repeat(2),
+            storage_path: "k".to_owned(),
+            doc_type: None,
+            tags: Vec::new(),
+            classification,
+            metadata: json!({}),
+            uploaded_by: of.user().id,
+        };
+        let mut tx = self.store.begin(of.scope()).await.expect("in memory");
+        let inserted = tx.documents().insert(&new, self.clock.now()).await.expect("in memory");
+        tx.commit().await.expect("in memory");
+        match inserted {
+            InsertedDocument::New(document) => document,
+            InsertedDocument::Duplicate(_) => panic!("the document is there already"),
+        }
+    }
+
+    /// The committed audit rows of a tenant, oldest first.
+    pub fn audit_of(&self, tenant: TenantId) -> Vec<AuditRecord> {
+        committed_rows(&self.store, &scope(tenant, Actor::System))
+    }
+
+    pub fn audit(&self) -> Vec<AuditRecord> {
+        self.audit_of(self.tenant)
+    }
+}
+
+/// The committed audit rows that a scope's tenant has, oldest first. The store in memory never waits to read.
+pub fn committed_rows(store: &MemoryStore, scope: &TenantScope) -> Vec<AuditRecord> {
+    let page = PageRequest::new(PageRequest::MAX_LIMIT, None).expect("within bounds");
+    let filter = AuditFilter::default();
+    let read = store.read(scope, &filter, &page).now_or_never().expect("never waits");
+    let mut rows = read.expect("in memory").items;
+    rows.reverse();
+    rows
+}
+
+pub fn conversation(of: &Caller, id: ConversationId, now: domain::time::Timestamp) -> Conversation {
+    Conversation {
+        id,
+        user_id: of.user().id,
+        title: None,
+        model: None,
+        metadata: json!({}),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+pub fn request() -> RequestId {
+    RequestId::parse("r-1").expect("well formed")
+}
+
+/// Use cases none of which may be called.
+pub fn forbidden() -> UseCases {
+    UseCases {
+        conversations: Arc::new(MockConversations::new()),
+        chat: Arc::new(MockChat::new()),
+        documents: Arc::new(MockDocuments::new()),
+        search: Arc::new(MockSearch::new()),
+        memories: Arc::new(MockMemories::new()),
+        audit_trail: Arc::new(MockAuditTrail::new()),
+        administration: Arc::new(MockAdministration::new()),
+    }
+}
