@@ -2,6 +2,20 @@
 //!
 //! Each takes an [`domain::authorized::Authorized`] command, so nothing here runs undecided or unrecorded, and owns its
 //! transactions: none is open while a model streams, an embedding runs or a tool calls out.
+//!
+//! The traits of [`services`] are what the policy gate calls. [`chat::ChatService`] writes an answer as a task of its
+//! own: whatever becomes of the reader, the answer is stored with its citations and one audit outcome. The middle is
+//! pure functions that need no store:
+//!
+//! ```
+//! use domain::command::RetrievalMode;
+//! use runtime::chat::intent::wants_documents;
+//!
+//! assert!(wants_documents(RetrievalMode::Auto, "What torque do the casing bolts get?"));
+//! assert!(!wants_documents(RetrievalMode::Auto, "Thank you very much."));
+//! ```
+//!
+//! `cargo run -p runtime --example chat` shows a whole turn. The feature `mocks` has mockall mocks of the services.
 
 pub mod administration;
 pub mod audit_trail;

@@ -1,0 +1,76 @@
+//! The gate over the in-memory store: one command that is allowed, one that is not, and the audit rows of both. Run it
+//! with `cargo run -p policy --example decide`.
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use domain::audit::AuditFilter;
+use domain::command::{ListConversations, ListUsers};
+use domain::fakes::suite::{identity, scope};
+use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
+use domain::page::{Page, PageRequest};
+use domain::ports::{AuditReader as _, Clock as _, Directory as _, IdGen as _, NewTenant, Store as _};
+use domain::role::Role;
+use domain::scope::Actor;
+use policy::authn::{Authenticator, AuthnSettings};
+use policy::caller::Caller;
+use policy::gate::{Gate as _, GateParts, PolicyGate, UseCases};
+use policy::keyed_hash::HashKey;
+use runtime::services::{
+    MockAdministration, MockAuditTrail, MockChat, MockConversations, MockDocuments, MockMemories, MockSearch,
+};
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
+    let store = MemoryStore::new(clock.clone());
+    let ada = a_user(&store, &ids, &clock).await?;
+    let shared = Arc::new(store.clone());
+    // No issuer is trusted here: the caller is made below, where a token would stand for one.
+    let settings = AuthnSettings {
+        issuers: Vec::new(),
+        platform_admins: Vec::new(),
+        token_key: HashKey::derive(b"an example's secret", "token"),
+    };
+    let authn = Authenticator::new(settings, shared.clone(), shared.clone(), clock.clone(), ids.clone())?;
+    let parts = GateParts { store: shared, clock, ids, tasks: TaskTracker::new() };
+    let gate = PolicyGate::new(authn, use_cases(), HashKey::derive(b"an example's secret", "audit"), parts);
+
+    let page = PageRequest::default();
+    let allowed = gate.list_conversations(&ada, ListConversations { page }).await;
+    println!("her conversations: {:?}", allowed.map(|page| page.items.len()));
+    let refused = gate.list_users(&ada, ListUsers { page }).await;
+    println!("the tenant's users: {:?}", refused.map(|page| page.items.len()));
+    for row in store.read(ada.scope(), &AuditFilter::default(), &page).await?.items.iter().rev() {
+        println!("audit {} {:?} {}", row.event_type, row.result_status, row.metadata);
+    }
+    Ok(())
+}
+
+/// Ada, who is a user and no admin.
+async fn a_user(store: &MemoryStore, ids: &SequentialIds, clock: &ManualClock) -> Outcome<Caller> {
+    let new = NewTenant { id: ids.uuid().into(), name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
+    let tenant = store.create_tenant(new).await?;
+    let mut tx = store.begin(&scope(tenant.id, Actor::System)).await?;
+    let user = tx.users().sign_in(ids.uuid().into(), &identity("ada", Some(Role::User)), clock.now()).await?;
+    let member = tx.users().membership(user.id).await?.ok_or("the user was just made")?;
+    tx.commit().await?;
+    Ok(Caller::new(scope(tenant.id, Actor::User(user.id)), tenant, user, member.standing(&[])))
+}
+
+/// Use cases that are not there, but for the one that is allowed below.
+fn use_cases() -> UseCases {
+    let mut conversations = MockConversations::new();
+    conversations.expect_list().returning(|_| Ok(Page { items: Vec::new(), next: None }));
+    UseCases {
+        conversations: Arc::new(conversations),
+        chat: Arc::new(MockChat::new()),
+        documents: Arc::new(MockDocuments::new()),
+        search: Arc::new(MockSearch::new()),
+        memories: Arc::new(MockMemories::new()),
+        audit_trail: Arc::new(MockAuditTrail::new()),
+        administration: Arc::new(MockAdministration::new()),
+    }
+}

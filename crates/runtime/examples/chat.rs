@@ -1,0 +1,161 @@
+//! One chat turn over the in-memory store, with a model and a tool gateway that follow a script: prints the events as
+//! they come and the audit rows that remain. Run it with `cargo run -p runtime --example chat`.
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use async_trait::async_trait;
+use domain::audit::{AuditFilter, AuditSubject};
+use domain::authorized::{Authorized, Permit};
+use domain::command::{Command as _, RetrievalMode, SendMessage};
+use domain::conversation::Conversation;
+use domain::fakes::suite::{identity, scope};
+use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
+use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ServedBy};
+use domain::page::PageRequest;
+use domain::ports::{AuditReader as _, ChatModel, Clock as _, Directory as _, IdGen as _, NewTenant, Store as _};
+use domain::role::{Classification, Role};
+use domain::run::{FinishReason, Usage};
+use domain::scope::{Actor, TenantScope};
+use domain::search::{Hit, Passage, Retrieval, SearchFilters};
+use domain::text::MessageText;
+use domain::tool::{ToolCall, ToolResult, ToolSpec};
+use domain::user::Standing;
+use futures::{StreamExt as _, stream};
+use runtime::chat::{ChatParts, ChatService, ChatSettings};
+use runtime::services::Chat as _;
+use serde_json::json;
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
+use tools::error::ToolError;
+use tools::gateway::ToolGateway;
+use uuid::Uuid;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+struct Script;
+
+#[async_trait]
+impl ChatModel for Script {
+    async fn stream(&self, _request: ChatRequest) -> Result<ChatStream, ModelError> {
+        let words = ["Close FV-2003 ", "before the pump stops ", "[1]."];
+        let usage = Usage { input_tokens: 200, output_tokens: 9 };
+        let end = ChatDelta::Finished { reason: FinishReason::Stop, usage };
+        let deltas = words.map(|text| ChatDelta::Text(text.to_owned())).into_iter().chain([end]).map(Ok);
+        let served_by = ServedBy { backend: "script".to_owned(), model: "script-1".to_owned(), fallback: false };
+        Ok(ChatStream { served_by, deltas: stream::iter(deltas.collect::<Vec<_>>()).boxed() })
+    }
+
+    fn is_generative(&self) -> bool {
+        true
+    }
+}
+
+#[async_trait]
+impl ToolGateway for Script {
+    fn manifest(&self, _role: Role) -> Vec<ToolSpec> {
+        Vec::new()
+    }
+
+    async fn invoke(&self, _permit: &Permit, _call: ToolCall) -> Result<ToolResult, ToolError> {
+        let passage = Passage {
+            chunk_id: Uuid::from_u128(101).into(),
+            document_id: Uuid::from_u128(100).into(),
+            chunk_index: 0,
+            doc: "SOP-12.pdf".to_owned(),
+            title: "Pump shutdown".to_owned(),
+            page: Some(4),
+            section: Some("3 Sequence".to_owned()),
+            content: "Close FV-2003 before the pump stops.".to_owned(),
+            classification: Classification::Internal,
+        };
+        let hit = Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None };
+        Ok(ToolResult::Retrieval(Retrieval { hits: vec![hit], degraded: false, answerable: true }))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
+    let store = MemoryStore::new(clock.clone());
+    let (ada, command) = a_user_with_a_question(&store, &ids, &clock).await?;
+    let granted = grant(&store, &ids, &clock, &ada, command).await?;
+    let chat = ChatService::new(
+        ChatParts {
+            store: Arc::new(store.clone()),
+            directory: Arc::new(store.clone()),
+            tools: Arc::new(Script),
+            model: Arc::new(Script),
+            clock,
+            ids,
+            tasks: TaskTracker::new(),
+        },
+        ChatSettings::default(),
+    );
+
+    let mut events = chat.send(granted).await?;
+    while let Some(numbered) = events.next().await {
+        println!("{:>2} {:?}", numbered.seq, numbered.event);
+    }
+    for row in store.read(&ada, &AuditFilter::default(), &PageRequest::default()).await?.items.iter().rev() {
+        println!("audit {} {:?} {:?} {:?}", row.event_type, row.result_status, row.model, row.tools_used);
+    }
+    Ok(())
+}
+
+async fn a_user_with_a_question(
+    store: &MemoryStore,
+    ids: &SequentialIds,
+    clock: &ManualClock,
+) -> Outcome<(TenantScope, SendMessage)> {
+    let new = NewTenant { id: ids.uuid().into(), name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
+    let tenant = store.create_tenant(new).await?.id;
+    let now = clock.now();
+    let mut tx = store.begin(&scope(tenant, Actor::System)).await?;
+    let user = tx.users().sign_in(ids.uuid().into(), &identity("ada", Some(Role::User)), now).await?;
+    tx.commit().await?;
+
+    let ada = scope(tenant, Actor::User(user.id));
+    let conversation = Conversation {
+        id: ids.uuid().into(),
+        user_id: user.id,
+        title: None,
+        model: None,
+        metadata: json!({}),
+        created_at: now,
+        updated_at: now,
+    };
+    let mut tx = store.begin(&ada).await?;
+    tx.conversations().insert(&conversation).await?;
+    tx.commit().await?;
+    let command = SendMessage {
+        conversation: conversation.id,
+        message: MessageText::parse("Which valve closes first?")?,
+        model: None,
+        retrieval: RetrievalMode::Auto,
+        filters: SearchFilters::default(),
+    };
+    Ok((ada, command))
+}
+
+/// What the policy gate does in the platform: the intent row first, then the grant.
+#[expect(clippy::disallowed_methods, reason = "the example plays the gate, after writing the intent row")]
+async fn grant(
+    store: &MemoryStore,
+    ids: &SequentialIds,
+    clock: &ManualClock,
+    by: &TenantScope,
+    command: SendMessage,
+) -> Outcome<Authorized<SendMessage>> {
+    let subject = AuditSubject {
+        event: SendMessage::EVENT,
+        resource: Some(SendMessage::RESOURCE),
+        resource_id: Some(command.conversation.as_uuid()),
+        session: Some(command.conversation),
+        request_hash: None,
+        metadata: json!({}),
+    };
+    let mut tx = store.begin(by).await?;
+    let receipt = tx.audit().intent(ids.uuid().into(), &subject, clock.now()).await?;
+    tx.commit().await?;
+    let standing = Standing { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
+    Ok(Authorized::mint(by.clone(), standing, receipt, command))
+}
