@@ -3,13 +3,19 @@
 use crate::support::model::Step::{self, BreakOff, Hang, Panic, Text};
 use crate::support::tools::ScriptedTools;
 use crate::support::{Plant, shape};
+use async_trait::async_trait;
 use domain::command::{CancelRun, RetrievalMode};
 use domain::conversation::MessageStatus;
+use domain::fakes::MemoryStore;
+use domain::ports::{Store, StoreError, TenantTx};
 use domain::role::{Classification, Role};
 use domain::run::{FinishReason, RunEvent};
+use domain::scope::TenantScope;
 use futures::StreamExt as _;
-use runtime::chat::{ChatService, ChatSettings};
+use runtime::chat::{ChatParts, ChatService, ChatSettings};
 use runtime::services::Chat as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 const SO_FAR: &str = "Close FV-2003 first [1]. Then";
 
@@ -110,4 +116,64 @@ async fn a_panic_ends_the_run_and_is_told_as_our_defect() {
     let (code, plant) = failure_of(&[Panic]).await;
     assert_eq!(code, "internal");
     assert_kept(&plant, MessageStatus::Error, "error").await;
+}
+
+/// A store that is down for the next few transactions.
+struct Restarting {
+    store: MemoryStore,
+    down_for: AtomicI32,
+}
+
+#[async_trait]
+impl Store for Restarting {
+    async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
+        if self.down_for.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Err(StoreError::Unavailable { doing: "beginning", source: "it restarts".into() });
+        }
+        self.store.begin(scope).await
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+}
+
+/// Says `hi` to a model that writes and then hangs; the database goes down for `down_for` transactions, and the turn
+/// is cancelled. Returns the plant and the last event.
+async fn ended_while_the_database_restarts(down_for: i32) -> (Plant, Option<RunEvent>) {
+    let plant = Plant::new().await;
+    let store = Arc::new(Restarting { store: plant.store.clone(), down_for: AtomicI32::new(0) });
+    let parts = ChatParts {
+        store: store.clone(),
+        directory: Arc::new(plant.store.clone()),
+        tools: ScriptedTools::finding(Vec::new()),
+        model: plant.model([vec![Text("written"), Hang]]),
+        clock: plant.clock.clone(),
+        ids: plant.ids.clone(),
+        tasks: plant.tasks.clone(),
+    };
+    let chat = ChatService::new(parts, ChatSettings::default());
+    let mut events = plant.send(&chat, "hi", RetrievalMode::Never).await.expect("a run");
+    for _ in 0..2 {
+        events.next().await.expect("the run goes on");
+    }
+    store.down_for.store(down_for, Ordering::SeqCst);
+    chat.cancel_all();
+    let last = events.next().await.map(|event| event.event);
+    plant.drained().await;
+    (plant, last)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_outlasts_a_restart_of_the_database() {
+    let (plant, last) = ended_while_the_database_restarts(5).await;
+    assert!(matches!(last, Some(RunEvent::Finished(_))), "{last:?}");
+    assert_eq!(plant.answer().await.content, "written");
+    assert_eq!(plant.outcome().await.result_status.as_deref(), Some("cancelled"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_stays_away_ends_the_run_with_a_failure_and_not_with_silence() {
+    let (plant, last) = ended_while_the_database_restarts(1_000).await;
+    assert!(matches!(last, Some(RunEvent::Failed(_))), "{last:?}");
+    assert_eq!(plant.answer().await.status, MessageStatus::Streaming, "left for whoever closes abandoned answers");
 }

@@ -1,6 +1,8 @@
 //! The use cases over the in-memory store, with a model that says what a script tells it.
 
 #[cfg(test)]
+mod administration;
+#[cfg(test)]
 mod audit_trail;
 #[cfg(test)]
 mod chat;
