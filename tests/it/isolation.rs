@@ -116,9 +116,10 @@ struct Things {
 }
 
 impl Things {
-    /// Makes one of each; the document is `document`, for those who may not upload.
-    async fn of(caller: &Caller<'_>, document: &str) -> Self {
-        let me = caller.get("/v1/me").await.expect(200);
+    /// Makes one of each; the document is `document`, for those who may not upload, and the user is `colleague`, since an
+    /// admin cannot switch themselves.
+    async fn of(caller: &Caller<'_>, document: &str, colleague: &Caller<'_>) -> Self {
+        let colleague = colleague.get("/v1/me").await.expect(200);
         let conversation = caller.conversation().await;
         let answer = caller.chat(&conversation, "Which bolts?").await;
         let memory = caller.post("/v1/memories", &json!({ "content": "Bolts are in store 4." })).await.expect(201);
@@ -128,8 +129,8 @@ impl Things {
             document: document.to_owned(),
             run: text(&answer["run_id"]),
             memory: text(&memory["id"]),
-            user: text(&me["id"]),
-            tenant: text(&me["tenant"]["id"]),
+            user: text(&colleague["id"]),
+            tenant: text(&colleague["tenant"]["id"]),
         }
     }
 
@@ -211,7 +212,7 @@ async fn each_role_of_each_tenant_gets_what_the_matrix_says() {
             let unique = format!("walk-{tenant}-{}", role.as_str());
             let caller = app.caller(tenant, &unique, role);
             let owner = if role == Role::Viewer { app.as_user(tenant) } else { caller.clone() };
-            let things = Things::of(&caller, &uploaded(&owner, &unique).await).await;
+            let things = Things::of(&caller, &uploaded(&owner, &unique).await, &app.as_viewer(tenant)).await;
             for route in routes() {
                 let answer = route.call(&caller, &things, &format!("{unique}-new")).await;
                 let label = format!("{} as {} of {tenant}: {answer:?}", route.label(), role.as_str());
@@ -261,7 +262,7 @@ async fn assert_as_good_as_absent(caller: &Caller<'_>, theirs: &Things, names: &
 async fn what_another_tenant_has_is_as_good_as_absent() {
     let app = App::shared().await;
     let owner = app.caller(B, "owner", Role::Admin);
-    let theirs = Things::of(&owner, &uploaded(&owner, "theirs").await).await;
+    let theirs = Things::of(&owner, &uploaded(&owner, "theirs").await, &app.as_viewer(B)).await;
     let named = [Names::Conversation, Names::Document, Names::Run, Names::Memory, Names::User, Names::Tenant];
     for (name, role) in [("spy-v", Role::Viewer), ("spy-u", Role::User), ("spy-a", Role::Admin)] {
         let caller = app.caller(A, name, role);
@@ -288,7 +289,7 @@ async fn what_another_tenant_has_is_as_good_as_absent() {
 async fn what_a_colleague_has_is_as_good_as_absent() {
     let app = App::shared().await;
     let owner = app.caller(A, "colleague", Role::User);
-    let theirs = Things::of(&owner, &uploaded(&owner, "colleague").await).await;
+    let theirs = Things::of(&owner, &uploaded(&owner, "colleague").await, &app.as_viewer(A)).await;
     let private = [Names::Conversation, Names::Run, Names::Memory];
     for (name, role) in [("peer-v", Role::Viewer), ("peer-u", Role::User), ("peer-a", Role::Admin)] {
         assert_as_good_as_absent(&app.caller(A, name, role), &theirs, &private, role.as_str()).await;

@@ -3,7 +3,11 @@
 //! `cargo xtask test -- -p tests` provides database and model. One topic per file.
 
 mod audit;
+mod bad_input;
 mod chat;
 mod demo;
+mod documents;
+mod identity;
 mod isolation;
+mod limits;
 mod support;

@@ -130,7 +130,6 @@ impl Classify for IngestError {
 
     fn public_detail(&self) -> Option<String> {
         match self {
-            Self::Form(source) => Some(source.detail.clone()),
             Self::UnsupportedType => Some(
                 "The content is none of PDF, DOCX, Markdown or plain text. The type is recognized from the bytes, not from the name."
                     .to_owned(),
@@ -138,7 +137,8 @@ impl Classify for IngestError {
             Self::Blob(source) => source.public_detail(),
             Self::Store(source) => source.public_detail(),
             Self::Withheld => Some("You may not store this file.".to_owned()),
-            Self::NoUser => None,
+            // The field goes along with its own words, which are no sentence without its name.
+            Self::Form(_) | Self::NoUser => None,
         }
     }
 

@@ -5,3 +5,4 @@ pub mod caller;
 pub mod db;
 pub mod files;
 pub mod model;
+pub mod oidc;

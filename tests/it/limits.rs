@@ -1,0 +1,38 @@
+//! The limits of what one user may ask for.
+
+use crate::support::app::{A, App};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_viewers_eleventh_request_in_a_minute_waits_and_nobody_elses() {
+    let app = App::start(&[("PLATFORM__RATE_LIMIT__ENABLED", "true")]).await;
+    let viewer = app.as_viewer(A);
+    for n in 1..=10 {
+        let answer = viewer.get("/v1/me").await;
+        assert_eq!(answer.status, 200, "request {n}: {answer:?}");
+        assert!(answer.header("ratelimit").is_some_and(|state| state.contains(&format!("r={}", 10 - n))), "{n}");
+    }
+    let refused = viewer.post("/v1/search", &json!({ "query": "one too many" })).await;
+    refused.problem(429, "rate_limited");
+    let wait: u64 = refused.header("retry-after").and_then(|wait| wait.parse().ok()).expect("seconds to wait");
+    assert!((1..=60).contains(&wait), "{wait}");
+    let other_token = app.as_viewer(A).get("/v1/me").await;
+    assert_eq!(other_token.status, 429, "the limit is the user's, not the token's");
+    for path in ["/health", "/ready", "/v1/health"] {
+        assert_eq!(viewer.get(path).await.status, 200, "{path}");
+    }
+    assert_eq!(app.caller(A, "another", domain::role::Role::Viewer).get("/v1/me").await.status, 200);
+    for n in 1..=30 {
+        assert_eq!(app.as_user(A).get("/v1/me").await.status, 200, "request {n} of a user");
+    }
+    assert_eq!(app.as_user(A).get("/v1/me").await.status, 429);
+}
+
+#[tokio::test]
+async fn health_never_counts() {
+    let app = App::start(&[("PLATFORM__RATE_LIMIT__ENABLED", "true")]).await;
+    for _ in 0..80 {
+        assert_eq!(app.as_viewer(A).get("/health").await.status, 200);
+    }
+    assert_eq!(app.as_viewer(A).get("/v1/me").await.status, 200);
+}
