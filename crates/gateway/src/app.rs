@@ -38,10 +38,8 @@ pub struct Ports {
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) gate: Arc<dyn Gate>,
-    pub(crate) ids: Arc<dyn IdGen>,
     pub(crate) readiness: Arc<dyn Readiness>,
     pub(crate) limiter: Arc<dyn RateLimiter>,
-    pub(crate) metrics: Option<HttpMetrics>,
     pub(crate) peers: Option<Arc<PeerLimit>>,
     pub(crate) settings: Arc<GatewaySettings>,
 }
@@ -51,12 +49,11 @@ pub(crate) struct App {
 /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limit per peer address works, and
 /// with a limit on how long a client may take to send a header ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
 pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
+    let tracer = trace::Tracer { ids: ports.ids, metrics: ports.metrics };
     let app = App {
         gate,
-        ids: ports.ids,
         readiness: ports.readiness,
         limiter: ports.limiter,
-        metrics: ports.metrics,
         peers: PeerLimit::of(&settings).map(Arc::new),
         settings: Arc::new(settings),
     };
@@ -74,7 +71,7 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
         .layer(from_fn_with_state(app.clone(), limit_peers))
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(from_fn(security_headers))
-        .layer(from_fn_with_state(app.clone(), trace::trace))
+        .layer(from_fn_with_state(tracer, trace::trace))
         .with_state(app)
 }
 

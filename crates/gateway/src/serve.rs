@@ -7,6 +7,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use domain::ports::IdGen;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -106,7 +107,12 @@ async fn metrics(State(registry): State<Registry>) -> Response {
 }
 
 /// Answers health checks, and nothing else, until `stop`: the server is up and cannot serve yet.
-pub async fn serve_starting(listener: Arc<TcpListener>, readiness: Arc<dyn Readiness>, stop: CancellationToken) {
-    let edge = crate::routes::starting(readiness);
+pub async fn serve_starting(
+    listener: Arc<TcpListener>,
+    readiness: Arc<dyn Readiness>,
+    ids: Arc<dyn IdGen>,
+    stop: CancellationToken,
+) {
+    let edge = crate::routes::starting(readiness, ids);
     serve(listener, edge, Limits { max_connections: 64, ..Limits::default() }, stop).await;
 }

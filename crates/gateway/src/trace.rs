@@ -1,7 +1,7 @@
 //! One request id, one span and one log line for each request.
 
-use crate::app::App;
 use crate::error::ApiError;
+use crate::metrics::HttpMetrics;
 use crate::problem;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -10,6 +10,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use domain::error::ErrorKind;
 use domain::ids::RequestId;
+use domain::ports::IdGen;
+use std::sync::Arc;
 use std::time::Instant;
 use tracing::{Instrument, Span, field};
 
@@ -33,10 +35,19 @@ impl<S: Sync> FromRequestParts<S> for Here {
     }
 }
 
+/// What the outermost layer works with.
+#[derive(Clone)]
+pub(crate) struct Tracer {
+    /// Makes request ids.
+    pub(crate) ids: Arc<dyn IdGen>,
+    /// Measures requests, if anything does.
+    pub(crate) metrics: Option<HttpMetrics>,
+}
+
 /// The outermost layer: names the request, times it, gives failures their body, logs once.
-pub(crate) async fn trace(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn trace(State(tracer): State<Tracer>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let here = Here { request_id: request_id(&app, &request), path: request.uri().path().to_owned() };
+    let here = Here { request_id: request_id(&tracer, &request), path: request.uri().path().to_owned() };
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!(
@@ -57,20 +68,20 @@ pub(crate) async fn trace(State(app): State<App>, mut request: Request, next: Ne
     let took = started.elapsed();
     span.record("status", response.status().as_u16());
     span.record("latency_ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-    if let Some(metrics) = &app.metrics {
+    if let Some(metrics) = &tracer.metrics {
         metrics.observe(&method, &route, response.status(), took);
     }
     span.in_scope(|| log(&route, error.as_ref()));
     response
 }
 
-fn request_id(app: &App, request: &Request) -> RequestId {
+fn request_id(tracer: &Tracer, request: &Request) -> RequestId {
     request
         .headers()
         .get(X_REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .and_then(RequestId::parse)
-        .unwrap_or_else(|| RequestId::from_uuid(app.ids.uuid()))
+        .unwrap_or_else(|| RequestId::from_uuid(tracer.ids.uuid()))
 }
 
 /// Status and latency stand in the span.

@@ -4,6 +4,7 @@
 use crate::compose::{Databases, Models, Platform};
 use crate::config::{ServiceType, Settings};
 use crate::readiness::Starting;
+use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result};
 use gateway::serve::{Limits, serve, serve_metrics, serve_starting};
 use prometheus::Registry;
@@ -102,7 +103,9 @@ async fn wait_for_database(
     let _over = starting_over.clone().drop_guard();
     let starting = async {
         match listener {
-            Some(listener) => serve_starting(Arc::clone(listener), Arc::new(Starting), starting_over).await,
+            Some(listener) => {
+                serve_starting(Arc::clone(listener), Arc::new(Starting), Arc::new(TimeOrderedIds), starting_over).await;
+            }
             None => std::future::pending().await,
         }
     };

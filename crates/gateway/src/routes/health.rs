@@ -1,11 +1,17 @@
 //! Whether the process lives, and whether it can work.
 
 use crate::app::App;
+use crate::error::ApiError;
+use crate::headers::security_headers;
 use crate::readiness::{Component, Readiness};
+use crate::trace::{Tracer, trace};
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Json, Router};
+use domain::error::ErrorKind;
+use domain::ports::IdGen;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -14,20 +20,19 @@ use utoipa_axum::routes;
 
 /// The edge of a server that cannot serve yet: it lives, it says what it waits for, and it asks everybody else to come
 /// back.
-pub(super) fn starting(readiness: Arc<dyn Readiness>) -> Router {
+pub(super) fn starting(readiness: Arc<dyn Readiness>, ids: Arc<dyn IdGen>) -> Router {
     let ready = move || {
         let readiness = Arc::clone(&readiness);
         async move { report(readiness.check().await) }
     };
-    let not_yet = || async {
-        let detail = "The server is starting; its database has not answered yet.";
-        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")], detail)
-    };
+    let not_yet = || async { ApiError::new(ErrorKind::Unavailable, "The server is starting; come back in a moment.") };
     Router::new()
         .route("/health", get(health))
         .route("/v1/health", get(health))
         .route("/ready", get(ready))
         .fallback(not_yet)
+        .layer(from_fn(security_headers))
+        .layer(from_fn_with_state(Tracer { ids, metrics: None }, trace))
 }
 
 pub(super) fn routes() -> OpenApiRouter<App> {

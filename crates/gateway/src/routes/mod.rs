@@ -16,6 +16,9 @@ mod search;
 mod upload;
 
 use crate::app::App;
+use crate::readiness::Readiness;
+use domain::ports::IdGen;
+use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
 /// Routes behind authentication.
@@ -37,8 +40,8 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
 
 /// Routes that anybody may ask, and that are not counted.
 /// The edge of a server that cannot serve yet.
-pub(crate) fn starting(readiness: std::sync::Arc<dyn crate::Readiness>) -> axum::Router {
-    health::starting(readiness)
+pub(crate) fn starting(readiness: Arc<dyn Readiness>, ids: Arc<dyn IdGen>) -> axum::Router {
+    health::starting(readiness, ids)
 }
 
 pub(crate) fn open() -> OpenApiRouter<App> {
