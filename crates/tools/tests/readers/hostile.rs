@@ -56,6 +56,16 @@ fn a_truncated_file_ends_with_its_text_or_a_reason() {
 }
 
 #[test]
+fn a_damaged_file_without_text_is_no_scan() {
+    let whole = bytes("base.pdf");
+    let streams: Vec<usize> =
+        whole.windows(7).enumerate().filter(|(_, w)| *w == b"stream\n").map(|(at, _)| at).collect();
+    let first = read_bytes(&whole[..streams[0]], "base.pdf");
+    assert!(matches!(first, Err(ReadError::Corrupt { .. })), "{first:?}");
+    assert_eq!(read_bytes(&bytes("scanned.pdf"), "scanned.pdf"), Err(ReadError::NoText));
+}
+
+#[test]
 fn forms_that_call_each_other_come_to_an_end() {
     let objects: Vec<String> = (5..13)
         .map(|n| form(&"/X Do ".repeat(40), &format!("/XObject<</X {} 0 R>>", if n == 12 { 5 } else { n + 1 })))

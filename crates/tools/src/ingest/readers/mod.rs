@@ -57,7 +57,18 @@ pub fn read(format: Format, bytes: &[u8], file_name: &str, limits: &Limits) -> R
         .unwrap_or_else(|_| Err(ReadError::Corrupt { detail: "the parser gave up on it".into() }))?;
     document.title = document.title.filter(|title| title != file_name);
     if document.is_empty() {
-        return Err(ReadError::NoText);
+        return Err(why_empty(&document.warnings));
     }
     Ok(document)
+}
+
+/// A scan wants text recognition, even one that had to be repaired; any other damaged file wants a whole copy.
+fn why_empty(warnings: &[Warning]) -> ReadError {
+    let scanned = warnings.iter().any(|warning| matches!(warning, Warning::NeedsOcr { .. }));
+    let damaged = warnings.iter().any(|warning| matches!(warning, Warning::Repaired | Warning::DamagedPages { .. }));
+    if damaged && !scanned {
+        ReadError::corrupt("no text could be saved from what is left of it")
+    } else {
+        ReadError::NoText
+    }
 }
