@@ -63,7 +63,8 @@ async fn chat_upload_and_search_leave_intent_and_outcome_and_no_content() {
 
     let everything = "SELECT count(*) FROM audit_logs WHERE audit_logs::text ILIKE '%zanzibar%'";
     assert_eq!(sight.count(everything, &[]).await, 0, "the audit log holds content");
-    let hashed = "SELECT count(*) FROM audit_logs WHERE user_id = $1::uuid AND phase = 'intent' AND request_hash IS NULL
+    let hashed =
+        "SELECT count(*) FROM audit_logs WHERE user_id = $1::uuid AND phase = 'intent' AND request_hash IS NULL
                   AND event_type <> 'tool.invocation'";
     assert_eq!(sight.count(hashed, &[&id]).await, 0);
 }

@@ -151,5 +151,8 @@ async fn a_wrong_token_is_401_and_an_unknown_or_foreign_id_404() {
     }
     user.get("/v1/nothing/here").await.problem(404, "not_found");
     Answer::of(user.request(Method::PUT, "/v1/conversations")).await.problem(405, "method_not_allowed");
-    assert_eq!(user.get(&format!("/v1/conversations/{}", user.conversation().await)).await.expect(200)["messages"], Value::Array(vec![]));
+    assert_eq!(
+        user.get(&format!("/v1/conversations/{}", user.conversation().await)).await.expect(200)["messages"],
+        Value::Array(vec![])
+    );
 }

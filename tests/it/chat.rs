@@ -34,7 +34,8 @@ async fn a_streamed_answer_has_the_events_of_the_contract_in_order() {
     user.upload("x-9001.md", &files::note("X-9001"), &[]).await;
     user.ingest("x-9002.md", &files::note("X-9002"), &[]).await;
     let conversation = user.conversation().await;
-    let stream = user.begin_stream(&conversation, &json!({ "message": "How often is the strainer of X-9002 cleaned?" })).await;
+    let stream =
+        user.begin_stream(&conversation, &json!({ "message": "How often is the strainer of X-9002 cleaned?" })).await;
     assert_eq!(stream.status, 200);
     assert!(stream.headers["content-type"].to_str().is_ok_and(|kind| kind.starts_with("text/event-stream")));
     let events = stream.rest().await;
@@ -71,7 +72,8 @@ async fn an_answer_that_is_not_streamed_is_one_document() {
     let user = app.as_user(A);
     let conversation = user.conversation().await;
     let path = format!("/v1/conversations/{conversation}/chat");
-    let by_field = user.post(&path, &json!({ "message": "Which way does the wind blow?", "stream": false })).await.expect(200);
+    let by_field =
+        user.post(&path, &json!({ "message": "Which way does the wind blow?", "stream": false })).await.expect(200);
     let of_contract = ["citations", "content", "degraded", "finish_reason", "message_id", "model", "run_id", "usage"];
     assert_eq!(fields(&by_field), of_contract);
     assert_eq!(fields(&by_field["usage"]), ["input_tokens", "output_tokens"]);
@@ -105,7 +107,8 @@ async fn an_empty_message_is_refused_and_stores_nothing() {
 
 #[tokio::test]
 async fn a_models_words_markers_and_name_are_passed_on_and_recorded() {
-    let model = ModelServer::start([Reply::Says(vec!["Every 14", " days ", "[", "1].", " It says [99] elsewhere."])]).await;
+    let model =
+        ModelServer::start([Reply::Says(vec!["Every 14", " days ", "[", "1].", " It says [99] elsewhere."])]).await;
     let app = app_with(&model).await;
     let user = app.as_user(A);
     user.ingest("x-9001.md", &files::note("X-9001"), &[]).await;
@@ -121,11 +124,15 @@ async fn a_models_words_markers_and_name_are_passed_on_and_recorded() {
 
     let stored = user.get(&format!("/v1/conversations/{conversation}")).await.expect(200);
     assert_eq!((&stored["messages"][1]["model"], &stored["messages"][1]["token_count"]), (&json!(SERVED), &json!(7)));
-    let outcome = "SELECT model, tools_used FROM audit_logs WHERE event_type = 'chat.response' AND session_id = $1::uuid";
+    let outcome =
+        "SELECT model, tools_used FROM audit_logs WHERE event_type = 'chat.response' AND session_id = $1::uuid";
     let rows = Sight::of(&app).await.rows(outcome, &[&conversation]).await;
     assert_eq!(rows, [json!({ "model": SERVED, "tools_used": ["rag_search"] })]);
     let asked = model.asked();
-    assert!(asked[0]["messages"].to_string().contains("every 14 days by the morning shift"), "the passage was not sent");
+    assert!(
+        asked[0]["messages"].to_string().contains("every 14 days by the morning shift"),
+        "the passage was not sent"
+    );
 }
 
 #[tokio::test]
@@ -164,7 +171,10 @@ async fn a_model_that_refuses_or_breaks_off_ends_with_an_error_and_is_stored() {
         assert!(!problem.to_string().contains("secret-upstream-words"), "{problem}");
     }
     let stored = user.get(&format!("/v1/conversations/{conversation}")).await.expect(200);
-    assert_eq!((&stored["messages"][1]["status"], &stored["messages"][1]["content"]), (&json!("error"), &json!("Half an ")));
+    assert_eq!(
+        (&stored["messages"][1]["status"], &stored["messages"][1]["content"]),
+        (&json!("error"), &json!("Half an "))
+    );
     assert_eq!(stored["messages"][3]["status"], "error");
     assert_eq!(text(&user.stream(&conversation, QUESTION).await), "All well.");
 }
@@ -212,7 +222,9 @@ async fn the_newest_history_reaches_the_model_and_the_users_words_unchanged() {
     let said = |request: &Value| {
         let messages = request["messages"].as_array().expect("messages").iter();
         let spoken = messages.filter(|message| message["role"] != "system");
-        spoken.map(|m| (m["role"].as_str().unwrap_or("").to_owned(), m["content"].as_str().unwrap_or("").to_owned())).collect::<Vec<_>>()
+        spoken
+            .map(|m| (m["role"].as_str().unwrap_or("").to_owned(), m["content"].as_str().unwrap_or("").to_owned()))
+            .collect::<Vec<_>>()
     };
     let last = said(asked.last().expect("asked"));
     let expected = [("user", second), ("assistant", "Two."), ("user", "Third.")];

@@ -155,10 +155,12 @@ async fn a_viewer_sees_nothing_above_internal() {
         }
     }
     let search = json!({ "query": "How often is the strainer of C-100 cleaned?", "top_k": 50 });
-    let (all, some) = (user.post("/v1/search", &search).await.expect(200), viewer.post("/v1/search", &search).await.expect(200));
+    let (all, some) =
+        (user.post("/v1/search", &search).await.expect(200), viewer.post("/v1/search", &search).await.expect(200));
     assert_eq!((all["results"].as_array().map(Vec::len), some["results"].as_array().map(Vec::len)), (Some(4), Some(2)));
     assert!(!some.to_string().contains("restricted") && !some.to_string().contains("confidential"), "{some}");
-    let answer = viewer.chat(&viewer.conversation().await, "How often is the strainer of C-100 restricted cleaned?").await;
+    let answer =
+        viewer.chat(&viewer.conversation().await, "How often is the strainer of C-100 restricted cleaned?").await;
     assert!(!answer["citations"].to_string().contains("restricted.md"), "{answer}");
     let narrowed = json!({ "message": "How often?", "document_ids": [ids[3]], "stream": false });
     let chat = format!("/v1/conversations/{}/chat", viewer.conversation().await);

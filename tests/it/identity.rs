@@ -106,8 +106,13 @@ async fn another_issuers_tokens_count_and_what_is_wrong_with_one_is_never_told()
     assert_eq!((&me["name"], &me["role"], &me["tenant"]["slug"]), (&json!("Olga"), &json!("user"), &json!(A)));
     let list = good(json!({ "aud": ["other", AUDIENCE], "roles": ["PlatformViewer", "PlatformAdmin"], "sub": "two" }));
     assert_eq!(app.with_token(&list).get("/v1/me").await.expect(200)["role"], "admin");
-    let skewed = issuer.claims(A, &json!({ "exp": issuer.claims(A, &json!({}))["iat"].as_i64().expect("a number") - 30 }));
-    assert_eq!(app.with_token(&issuer.sign(&skewed)).get("/v1/me").await.status, 200, "a clock may be half a minute off");
+    let skewed =
+        issuer.claims(A, &json!({ "exp": issuer.claims(A, &json!({}))["iat"].as_i64().expect("a number") - 30 }));
+    assert_eq!(
+        app.with_token(&issuer.sign(&skewed)).get("/v1/me").await.status,
+        200,
+        "a clock may be half a minute off"
+    );
 
     let claims = issuer.claims(A, &json!({}));
     let now = claims["iat"].as_i64().expect("a number");

@@ -169,9 +169,7 @@ impl Route {
                 }
                 request.json(&body)
             }
-            Sample::File => {
-                request.header("content-type", form_type()).body(form("n.md", &files::note(unique), &[]))
-            }
+            Sample::File => request.header("content-type", form_type()).body(form("n.md", &files::note(unique), &[])),
         };
         Answer::of(request).await
     }

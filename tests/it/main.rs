@@ -2,6 +2,12 @@
 //!
 //! `cargo xtask test -- -p tests` provides database and model. One topic per file.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails; its helpers stand outside of #[test] functions"
+)]
+
 mod audit;
 mod bad_input;
 mod chat;

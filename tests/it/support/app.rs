@@ -145,7 +145,8 @@ fn serve(settings: Settings, stop: CancellationToken) -> JoinHandle<()> {
 }
 
 fn settings(db: &TestDb, dirs: &[(&str, &PathBuf)], port: u16, more: &[(&str, &str)]) -> Settings {
-    let path = |name: &str| dirs.iter().find(|(key, _)| *key == name).and_then(|(_, path)| path.to_str()).expect("UTF-8");
+    let path =
+        |name: &str| dirs.iter().find(|(key, _)| *key == name).and_then(|(_, path)| path.to_str()).expect("UTF-8");
     let (port, model) = (port.to_string(), model_dir());
     let (app, worker, auditor) = (db.app_url(), db.worker_url(), db.auditor_url());
     let mut variables = vec![

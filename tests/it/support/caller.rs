@@ -246,7 +246,11 @@ fn parse(block: &str) -> Option<Event> {
 
 /// The text of an answer's events.
 pub fn text(events: &[Event]) -> String {
-    events.iter().filter(|event| event.name == "message.delta").filter_map(|event| event.data["text"].as_str()).collect()
+    events
+        .iter()
+        .filter(|event| event.name == "message.delta")
+        .filter_map(|event| event.data["text"].as_str())
+        .collect()
 }
 
 /// `Content-Type` of an upload.

@@ -29,5 +29,6 @@ pub fn read(path: &Path) -> Vec<u8> {
 
 /// A Markdown note about something that no other document mentions.
 pub fn note(subject: &str) -> Vec<u8> {
-    format!("# Note on {subject}\n\nThe strainer of {subject} is cleaned every 14 days by the morning shift.\n").into_bytes()
+    format!("# Note on {subject}\n\nThe strainer of {subject} is cleaned every 14 days by the morning shift.\n")
+        .into_bytes()
 }

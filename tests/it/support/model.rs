@@ -97,13 +97,15 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
 }
 
 fn refusal(status: u16) -> Response {
-    let body = json!({ "error": { "message": "the model is not loaded: secret-upstream-words", "type": "server_error" } });
+    let body =
+        json!({ "error": { "message": "the model is not loaded: secret-upstream-words", "type": "server_error" } });
     (StatusCode::from_u16(status).expect("a status"), Json(body)).into_response()
 }
 
 fn end() -> Vec<String> {
     let stop = json!({ "id": "c", "model": SERVED, "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
-    let usage = json!({ "id": "c", "model": SERVED, "choices": [], "usage": { "prompt_tokens": 21, "completion_tokens": 7 } });
+    let usage =
+        json!({ "id": "c", "model": SERVED, "choices": [], "usage": { "prompt_tokens": 21, "completion_tokens": 7 } });
     vec![line(&stop), line(&usage), "data: [DONE]\n\n".to_owned()]
 }
 

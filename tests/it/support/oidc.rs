@@ -49,10 +49,13 @@ impl Issuer {
         let counter = Arc::clone(&fetches);
         let app = Router::new()
             .route("/realms/plant/.well-known/openid-configuration", get(|| async { Json(discovery) }))
-            .route("/realms/plant/keys", get(|| async move {
-                counter.fetch_add(1, Ordering::Relaxed);
-                Json(keys)
-            }));
+            .route(
+                "/realms/plant/keys",
+                get(|| async move {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                    Json(keys)
+                }),
+            );
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, app).await.expect("serves") });
         Self { url, key: encoding_key(&pair), modulus, fetches, _tasks: tasks }
