@@ -172,6 +172,8 @@ impl Platform {
     pub async fn close(self) {
         self.tasks.close();
         self.tasks.wait().await;
+        // Its listener holds a connection, and a pool closes only when it has all of them back.
+        drop(self.queue);
         self.databases.app.close().await;
         self.databases.worker.close().await;
         self.databases.auditor.close().await;
