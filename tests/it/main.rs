@@ -15,5 +15,6 @@ mod demo;
 mod documents;
 mod identity;
 mod isolation;
+mod lifecycle;
 mod limits;
 mod support;

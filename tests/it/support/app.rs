@@ -11,7 +11,7 @@ use platform_server::system::SystemClock;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -111,6 +111,16 @@ impl App {
     /// A new token; no two are alike.
     pub fn token(&self, tenant: &str, name: &str, role: Role) -> String {
         self.issuer.token(tenant, &Person::named(name, role), SystemClock.now(), TTL).expect("a token")
+    }
+
+    /// Stops the server as SIGTERM does; returns how long that took. Database and files stay.
+    pub fn stop(&mut self) -> Duration {
+        let begun = Instant::now();
+        self.stop.cancel();
+        if let Some(server) = self.server.take() {
+            assert!(server.join().is_ok(), "the server panicked");
+        }
+        begun.elapsed()
     }
 
     async fn until_ready(&self) {
