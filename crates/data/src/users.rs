@@ -41,6 +41,15 @@ impl UserRepo for PgTenantTx {
         .map_err(failed("signing a user in"))
     }
 
+    async fn user_of_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
+        sqlx::query_scalar("SELECT user_id FROM sign_in_tokens WHERE tenant_id = app_tenant() AND token_hash = $1")
+            .bind(token_hash)
+            .fetch_optional(self.connection())
+            .await
+            .map(|id: Option<uuid::Uuid>| id.map(UserId::from_uuid))
+            .map_err(failed("looking a token up"))
+    }
+
     async fn first_use_of_token(
         &mut self,
         user: UserId,

@@ -122,7 +122,7 @@ fn percent_decoded(text: &str) -> Option<String> {
 fn check_config(settings: &Settings) -> Result<()> {
     let issuers = settings.issuers()?;
     crate::compose::Databases::new(settings)?;
-    required(settings.secret_key.as_ref(), "SECRET_KEY")?;
+    crate::compose::secret(settings)?;
     let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();
     crate::print(&format!("the configuration is valid; issuers: {}", names.join(", "))).context("cannot print")
 }

@@ -268,8 +268,7 @@ fn gate(
     use_cases: UseCases,
     parts: GateParts,
 ) -> Result<PolicyGate> {
-    let secret = required(settings.secret_key.as_ref(), "SECRET_KEY")?.expose_secret().as_bytes();
-    anyhow::ensure!(secret.len() >= MIN_SECRET, "SECRET_KEY must be at least {MIN_SECRET} bytes long");
+    let secret = secret(settings)?;
     let admins = settings.auth.platform_admins.iter();
     let authn = AuthnSettings {
         issuers: settings.issuers()?,
@@ -280,6 +279,16 @@ fn gate(
     let authn = Authenticator::new(authn, store, Arc::clone(directory), clock, ids)
         .context("no HTTP client for the issuers' keys can be made")?;
     Ok(PolicyGate::new(authn, use_cases, HashKey::derive(secret, "audit-request"), parts))
+}
+
+/// The platform's secret.
+///
+/// # Errors
+/// Where it is missing or too short to be one.
+pub fn secret(settings: &Settings) -> Result<&[u8]> {
+    let secret = required(settings.secret_key.as_ref(), "SECRET_KEY")?.expose_secret().as_bytes();
+    anyhow::ensure!(secret.len() >= MIN_SECRET, "SECRET_KEY must be at least {MIN_SECRET} bytes long");
+    Ok(secret)
 }
 
 fn chat_settings(settings: &Settings) -> ChatSettings {

@@ -87,32 +87,33 @@ async fn wait_for_database(
     listener: Option<&Arc<TcpListener>>,
     stop: &CancellationToken,
 ) -> Result<bool> {
-    if let Some(result) = preflight(databases).await {
-        return result;
-    }
-    tracing::warn!("the database does not answer; waiting for it");
-    let waiting = async {
-        loop {
-            tokio::time::sleep(RETRY).await;
-            if let Some(result) = preflight(databases).await {
-                return result;
-            }
-        }
-    };
-    let starting_over = CancellationToken::new();
-    let _over = starting_over.clone().drop_guard();
+    let found = CancellationToken::new();
     let starting = async {
-        match listener {
-            Some(listener) => {
-                serve_starting(Arc::clone(listener), Arc::new(Starting), Arc::new(TimeOrderedIds), starting_over).await;
-            }
-            None => std::future::pending().await,
+        if let Some(listener) = listener {
+            let (readiness, ids) = (Arc::new(Starting), Arc::new(TimeOrderedIds));
+            serve_starting(Arc::clone(listener), readiness, ids, found.clone()).await;
         }
     };
-    tokio::select! {
-        result = waiting => result,
-        () = starting => Ok(false),
-        () = stop.cancelled() => Ok(false),
+    let waiting = async {
+        let result = stop.run_until_cancelled(reach(databases)).await.unwrap_or(Ok(false));
+        found.cancel();
+        result
+    };
+    let (result, ()) = tokio::join!(waiting, starting);
+    result
+}
+
+async fn reach(databases: &Databases) -> Result<bool> {
+    let mut told = false;
+    loop {
+        if let Some(result) = preflight(databases).await {
+            return result;
+        }
+        if !told {
+            tracing::warn!("the database does not answer; waiting for it");
+            told = true;
+        }
+        tokio::time::sleep(RETRY).await;
     }
 }
 

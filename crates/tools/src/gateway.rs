@@ -39,7 +39,7 @@ pub trait ToolGateway: Send + Sync {
 ///
 /// A refused call leaves one `policy.denied` row. Any other leaves an intent and one outcome: `success`, `error`,
 /// `denied` where the tool found nothing that the user may know of, or `cancelled` where the caller went away. A call
-/// that the process did not live to close is closed as `unknown` when it starts again, like every open intent.
+/// that the process did not live to close stays open: its intent has no outcome.
 pub struct RecordedTools {
     work: Arc<Work>,
     tracker: TaskTracker,

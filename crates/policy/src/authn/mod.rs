@@ -213,13 +213,18 @@ impl Authenticator {
         let now = self.clock.now();
         let new_id = UserId::from_uuid(self.ids.uuid());
         let mut tx = self.store.begin(&system_scope(tenant, request.clone())).await?;
-        let user = tx.users().sign_in(new_id, &verified.identity, now).await?;
+        // Only a new token says what the user is now: one that was seen before, here or in another process, must not
+        // undo what an admin has changed since.
+        let user = match tx.users().user_of_token(hash).await? {
+            Some(known) => known,
+            None => tx.users().sign_in(new_id, &verified.identity, now).await?.id,
+        };
         tx.commit().await?;
 
-        let mut tx = self.store.begin(&user_scope(tenant, user.id, request.clone())).await?;
-        let membership = tx.users().membership(user.id).await?;
+        let mut tx = self.store.begin(&user_scope(tenant, user, request.clone())).await?;
+        let membership = tx.users().membership(user).await?;
         let is_on = membership.as_ref().is_some_and(|member| member.tenant_active && member.user.is_active);
-        if is_on && tx.users().first_use_of_token(user.id, hash, verified.expires_at).await? {
+        if is_on && tx.users().first_use_of_token(user, hash, verified.expires_at).await? {
             let metadata = json!({ "issuer": verified.identity.issuer });
             self.event(&mut *tx, EventType::AuthLogin, ResultStatus::Success, metadata).await?;
         }

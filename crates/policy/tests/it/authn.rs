@@ -131,6 +131,21 @@ async fn a_new_token_brings_the_role_that_it_carries_and_an_unknown_one_is_the_w
 }
 
 #[tokio::test]
+async fn an_old_token_does_not_bring_back_a_role_that_an_admin_took_away() {
+    let world = World::new().await;
+    let old = world.signer.sign(&world.claims("ada", "PlatformAdmin"));
+    let before = present(&world.authenticator(), &old).await.expect("good");
+    assert_eq!(before.standing().role, Role::Admin);
+    let mut tx = domain::ports::Store::begin(&world.store, before.scope()).await.expect("open");
+    let patch = domain::user::UserPatch { role: Some(Role::Viewer), is_active: None };
+    tx.users().update(before.user().id, patch).await.expect("changed");
+    tx.commit().await.expect("committed");
+
+    let after_a_restart = present(&world.authenticator(), &old).await.expect("good");
+    assert_eq!(after_a_restart.standing().role, Role::Viewer);
+}
+
+#[tokio::test]
 async fn a_token_of_a_tenant_that_is_not_mapped_leads_nowhere() {
     let world = World::new().await;
     let claims = world.claims("ada", "user");

@@ -62,10 +62,16 @@ fn numbers(inside: &str) -> Vec<u32> {
     parts.unwrap_or_default()
 }
 
-/// The statement that a marker stands behind: back to the end of the sentence, line or marker before.
+/// The statement that a marker stands behind: what is quoted directly before it, else back to the end of the sentence,
+/// line or marker before.
 fn statement_before(text: &str) -> &str {
     let text = text.trim_end();
-    let body = text.trim_end_matches(['.', '!', '?', '"', '”']);
+    if let Some(quoted) = text.strip_suffix(['"', '”'])
+        && let Some(open) = quoted.rfind(['"', '“'])
+    {
+        return &text[open..];
+    }
+    let body = text.trim_end_matches(['.', '!', '?']);
     let start = body.rfind(['\n', ']']).map_or(0, |at| at + 1).max(sentence_start(body));
     text[start..].trim()
 }
@@ -89,13 +95,15 @@ fn citation(cited: &NumberedPassage, statement: &str) -> Citation {
     }
 }
 
-/// The words of `content` that support `statement`: the statement itself where it is quoted, else the line or
-/// sentence that shares most words with it.
+/// The words of `content` that support `statement`: the statement itself where it is quoted word for word, line by
+/// line, else the line or sentence that shares most words with it.
 #[must_use]
 pub fn quote(content: &str, statement: &str) -> String {
-    let bare = statement.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '“' | '”' | '>' | '*' | '-'));
-    if bare.len() >= 8 && content.contains(bare) {
-        return shortened(bare);
+    let bare = |text: &str| text.trim_matches(|c: char| c.is_whitespace() || "\"“”>*".contains(c)).to_owned();
+    let lines: Vec<String> = statement.lines().map(bare).filter(|line| !line.is_empty()).collect();
+    let verbatim = lines.iter().map(String::len).sum::<usize>() >= 8;
+    if verbatim && lines.iter().all(|line| content.contains(line)) {
+        return shortened(&lines.join("\n"));
     }
     let wanted = words(statement);
     let best = sentences(content)
@@ -173,6 +181,14 @@ mod tests {
     }
 
     #[test]
+    fn a_quotation_of_several_sentences_is_cited_whole() {
+        let passages = [passage(1, "Stop the pump. Drain it while it is warm. Lock it.")];
+        let mut citer = Citer::default();
+        let found = citer.push("From the documents:\n\n> \"Stop the pump. Drain it while it is warm.\" [1]", &passages);
+        assert_eq!(found[0].quote, "Stop the pump. Drain it while it is warm.");
+    }
+
+    #[test]
     fn an_unclosed_bracket_does_not_swallow_later_markers() {
         let passages = [passage(1, "x")];
         let mut citer = Citer::default();
@@ -189,6 +205,8 @@ mod tests {
             quote(content, "> \"The casing bolts get 480 Nm in three steps.\""),
             "The casing bolts get 480 Nm in three steps."
         );
+        let block = "> \"The casing bolts get 480 Nm in three steps.\n> Outro.\"";
+        assert_eq!(quote(content, block), "The casing bolts get 480 Nm in three steps.\nOutro.");
         assert_eq!(quote("ä".repeat(400).as_str(), "x").chars().count(), MAX_QUOTE + 1);
     }
 }

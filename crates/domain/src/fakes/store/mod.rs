@@ -26,7 +26,7 @@ use crate::tenant::Tenant;
 use crate::user::User;
 use async_trait::async_trait;
 use jobs::Job;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
@@ -47,7 +47,7 @@ struct Row<T> {
 struct State {
     tenants: Vec<Tenant>,
     users: Vec<Row<User>>,
-    tokens: BTreeSet<(TenantId, String)>,
+    tokens: BTreeMap<(TenantId, String), UserId>,
     conversations: Vec<Row<Conversation>>,
     messages: Vec<Row<Message>>,
     memories: Vec<Row<Memory>>,

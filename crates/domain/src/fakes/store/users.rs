@@ -41,12 +41,20 @@ impl UserRepo for MemoryTx {
 
     async fn first_use_of_token(
         &mut self,
-        _user: UserId,
+        user: UserId,
         token_hash: &str,
         _expires_at: Timestamp,
     ) -> Result<bool, StoreError> {
         let tenant = self.tenant();
-        Ok(self.write().await?.tokens.insert((tenant, token_hash.to_owned())))
+        let state = self.write().await?;
+        let first = !state.tokens.contains_key(&(tenant, token_hash.to_owned()));
+        state.tokens.entry((tenant, token_hash.to_owned())).or_insert(user);
+        Ok(first)
+    }
+
+    async fn user_of_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
+        let key = (self.tenant(), token_hash.to_owned());
+        Ok(self.read(|s| s.tokens.get(&key).copied()))
     }
 
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError> {

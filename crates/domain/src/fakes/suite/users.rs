@@ -47,11 +47,14 @@ pub async fn a_token_is_new_once(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let end = world.now() + TimeDelta::hours(1);
     let mut tx = world.begin(&here.ada).await?;
+    assert_eq!(tx.users().user_of_token("hash").await?, None);
     assert!(tx.users().first_use_of_token(owner(&here.ada)?, "hash", end).await?);
+    assert_eq!(tx.users().user_of_token("hash").await?, Some(owner(&here.ada)?));
     assert!(!tx.users().first_use_of_token(owner(&here.ada)?, "hash", end).await?);
     assert!(tx.users().first_use_of_token(owner(&here.ada)?, "other", end).await?);
     tx.commit().await?;
     let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.users().user_of_token("hash").await?, None, "another tenant's");
     assert!(tx.users().first_use_of_token(owner(&there.ada)?, "hash", end).await?);
     Ok(())
 }

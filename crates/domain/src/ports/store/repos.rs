@@ -150,6 +150,8 @@ pub trait UserRepo: Send {
     /// Provisions the user at first login; at a later one brings role (if the token has one), e-mail, name and
     /// `last_login` up to date. Safe for parallel first requests: one row.
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
+    /// The user who was signed in with a token (by the keyed hash of it) before, here or in another process.
+    async fn user_of_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError>;
     /// Records that a token (by the keyed hash of it) was seen; `true` the first time.
     async fn first_use_of_token(
         &mut self,

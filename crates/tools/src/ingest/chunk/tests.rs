@@ -1,3 +1,5 @@
+//! Packing, overlap and tables, by example and by property.
+
 use proptest::prelude::*;
 
 use super::super::readers::{Block, BlockKind, Page};
