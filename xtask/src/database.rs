@@ -157,8 +157,11 @@ impl Database {
         }
     }
 
-    /// A server that runs and is migrated, which `platform.env` tells.
-    fn visit(data: &DataDir) -> Result<Option<Self>> {
+    /// The embedded server if it runs and is migrated, which `platform.env` tells.
+    ///
+    /// # Errors
+    /// When the data directory cannot be read.
+    pub fn visit(data: &DataDir) -> Result<Option<Self>> {
         let running = || {
             let pgdata = fs::canonicalize(data.join("pg")).ok()?;
             Postmaster::find(&pgdata).filter(|server| server.ready && data.join("platform.env").is_file())?.port

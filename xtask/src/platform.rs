@@ -55,17 +55,23 @@ impl Platform {
     pub fn borrow(which: &Which, who: &str, interrupt: &Interrupt) -> Result<Self> {
         let data = DataDir::open(which.data_dir.as_deref())?;
         let state = State::load_or_create(data.path())?;
-        let given = Urls::given()?;
-        let program = server::build(which.build(&state), interrupt)?;
-        let database = match given {
-            Some(urls) => Database::given(urls),
-            None => Database::borrow(&data, who, interrupt)?,
+        let (program, database) = match (Urls::given()?, Self::running(&data, &state)?) {
+            (Some(urls), _) => (server::build(which.build(&state), interrupt)?, Database::given(urls)),
+            (None, Some(running)) => running,
+            (None, None) => (server::build(which.build(&state), interrupt)?, Database::borrow(&data, who, interrupt)?),
         };
         let platform = Self { server: server_for(program, &data, &state, &database.urls, None)?, database };
         if platform.database.ours && platform.database.urls.migration.is_some() {
             platform.migrate(interrupt)?;
         }
         Ok(platform)
+    }
+
+    /// Where an `up` runs: its database, and the very program that it runs. Nothing is built anew then, even if the
+    /// sources have changed meanwhile.
+    fn running(data: &DataDir, state: &State) -> Result<Option<(PathBuf, Database)>> {
+        let Some(program) = state.program.clone().filter(|program| program.is_file()) else { return Ok(None) };
+        Ok(Database::visit(data)?.map(|database| (program, database)))
     }
 
     /// Applies the migrations and sets the roles' passwords.

@@ -1,7 +1,7 @@
 //! What a data directory remembers between runs: passwords, the key, the database's port, the build profile.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub struct State {
     pub database_port: Option<u16>,
     /// Whether the last `up` ran the development build.
     pub dev_build: bool,
+    /// The server's program that the last `up` ran.
+    #[serde(default)]
+    pub program: Option<PathBuf>,
 }
 
 impl State {
@@ -66,6 +69,7 @@ impl State {
             secret_key: files::random_secret()?,
             database_port: None,
             dev_build: false,
+            program: None,
         })
     }
 }

@@ -53,6 +53,8 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     };
     let listen = Listen::on(port, interrupt)?;
     let program = server::build(args.which.build_for_up(), interrupt)?;
+    state.program = Some(program.clone());
+    state.save(data.path())?;
     let server = platform::server_for(program, &data, &state, &database.urls, Some(&listen))?;
     let mut platform = Platform { server, database };
     platform.migrate(interrupt)?;
