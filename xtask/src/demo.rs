@@ -34,6 +34,8 @@ fn ingest(server: &Server, interrupt: &Interrupt) -> Result<()> {
     let mut progress = None;
     let mut wait = server.command(&["dev", "wait"]);
     let status = proc::run_lines(&mut wait, interrupt, |line| match counts(line) {
+        // A second start finds them all there: nothing to show.
+        Some((done, total)) if progress.is_none() && done == total => {}
         Some((done, total)) => {
             progress.get_or_insert_with(|| Progress::steps("ingesting the documents", total)).set(done)
         }
