@@ -13,6 +13,7 @@ mod bad_input;
 mod chat;
 mod demo;
 mod documents;
+mod event_source;
 mod identity;
 mod isolation;
 mod lifecycle;

@@ -1,0 +1,46 @@
+//! Our event stream read with a client library of somebody else's: what a program that follows a run would use.
+
+use crate::support::app::{A, App};
+use domain::role::Role;
+use futures::StreamExt as _;
+use reqwest_eventsource::retry::Never;
+use reqwest_eventsource::{Event, EventSource};
+use reqwest012::header::HeaderMap;
+use serde_json::Value;
+
+/// Reads a run to its last event; the library itself sends no `Last-Event-ID` before it has lost a connection.
+async fn follow(url: &str, token: &str, after: &str) -> Vec<(u64, String)> {
+    platform_server::install_tls();
+    let mut headers = HeaderMap::new();
+    headers.insert("last-event-id", after.parse().expect("a header"));
+    let request = reqwest012::Client::new().get(url).bearer_auth(token).headers(headers);
+    let mut source = EventSource::new(request).expect("a request that can be repeated");
+    source.set_retry_policy(Box::new(Never));
+    let mut seen = Vec::new();
+    while let Some(event) = source.next().await {
+        if let Event::Message(message) = event.expect("an event") {
+            serde_json::from_str::<Value>(&message.data).expect("JSON");
+            seen.push((message.id.parse().expect("a number"), message.event.clone()));
+            if message.event == "run.finished" {
+                source.close();
+            }
+        }
+    }
+    seen
+}
+
+#[tokio::test]
+async fn a_run_can_be_followed_again_with_an_ordinary_event_source() {
+    let app = App::shared().await;
+    let user = app.as_user(A);
+    let conversation = user.conversation().await;
+    let events = user.stream(&conversation, "What does the strainer of X-9003 need?").await;
+    let run = events[0].data["run_id"].as_str().expect("a run").to_owned();
+    let url = format!("{}/v1/runs/{run}/events", app.base);
+    let token = app.token(A, "uma", Role::User);
+
+    let all = follow(&url, &token, "0").await;
+    let sent: Vec<_> = events.iter().map(|event| (event.id, event.name.clone())).collect();
+    assert_eq!(all, sent);
+    assert_eq!(follow(&url, &token, "2").await, sent[2..]);
+}
