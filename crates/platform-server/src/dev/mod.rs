@@ -164,6 +164,10 @@ impl Desk {
         if let Some(tenant) = self.platform.directory.tenant(slug).await? {
             return Ok(tenant.id);
         }
+        let fits = slug.len() <= 64 && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !fits || slug.is_empty() || slug.starts_with('-') {
+            bail!("{slug:?} is no slug of a tenant: 1 to 64 of a-z, 0-9 and -, not beginning with -");
+        }
         let id = TenantId::from_uuid(TimeOrderedIds.uuid());
         let tenant = NewTenant { id, name: name.to_owned(), slug: slug.to_owned() };
         match self.platform.directory.create_tenant(tenant).await {
