@@ -4,6 +4,7 @@
 //! throw that away.
 
 use super::RetrievalParams;
+use super::fusion::{Fusion, reciprocal_rank};
 use domain::ids::ChunkId;
 use domain::search::{Passage, RankedPassage};
 use std::collections::HashMap;
@@ -21,10 +22,20 @@ pub struct Fused {
     pub bm25: Option<f32>,
 }
 
-/// Fuses both sides: each list's scores scaled to 0 to 1, weighted and added; a passage that a side did not find has 0
-/// there. Best first; ties in order of the passages' ids. Where one side is empty the other has the whole weight.
+/// Fuses both sides as [`RetrievalParams::fusion`] says. Best first; ties in order of the passages' ids.
 #[must_use]
 pub fn fuse(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
+    match params.fusion {
+        Fusion::MinMax => min_max(vector, lexical, params),
+        Fusion::ReciprocalRank => reciprocal_rank(vector, lexical),
+        Fusion::Dense => min_max(vector, Vec::new(), params),
+        Fusion::Lexical => min_max(Vec::new(), lexical, params),
+    }
+}
+
+/// Each list's scores scaled to 0 to 1, weighted and added; a passage that a side did not find has 0 there. Where one
+/// side is empty the other has the whole weight.
+fn min_max(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
     let lexical_weight = match (vector.is_empty(), lexical.is_empty()) {
         (true, _) => 1.0,
         (_, true) => 0.0,
@@ -43,6 +54,11 @@ pub fn fuse(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &Re
         entry.score += lexical_weight * scale.apply(score);
         entry.bm25 = Some(score);
     }
+    sorted(fused)
+}
+
+/// Best first; ties in order of the passages' ids.
+pub(super) fn sorted(fused: HashMap<ChunkId, Fused>) -> Vec<Fused> {
     let mut fused: Vec<Fused> = fused.into_values().collect();
     for one in &mut fused {
         one.score = one.score.clamp(0.0, 1.0);
@@ -51,7 +67,8 @@ pub fn fuse(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &Re
     fused
 }
 
-fn entry(fused: &mut HashMap<ChunkId, Fused>, passage: Passage) -> &mut Fused {
+/// The passage's entry, made where the other side has not found it.
+pub(super) fn entry(fused: &mut HashMap<ChunkId, Fused>, passage: Passage) -> &mut Fused {
     fused.entry(passage.chunk_id).or_insert(Fused { passage, score: 0.0, similarity: None, bm25: None })
 }
 

@@ -4,7 +4,9 @@
 //! at what the caller's filters and clearance allow, in the database, before anything is ranked.
 
 mod answerable;
+mod compare;
 mod fuse;
+mod fusion;
 mod params;
 mod rank;
 #[cfg(test)]
@@ -12,7 +14,9 @@ mod testing;
 mod words;
 
 pub use answerable::{Evidence, QueryTerms, weigh};
+pub use compare::Comparison;
 pub use fuse::{Fused, fuse};
+pub use fusion::Fusion;
 pub use params::RetrievalParams;
 pub use rank::{page_aggregate, select};
 

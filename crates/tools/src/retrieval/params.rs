@@ -1,10 +1,14 @@
 //! The numbers of the search. Each default was measured or calibrated; the places say how.
 
+use super::Fusion;
+
 /// How passages are gathered, fused, ranked and judged.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct RetrievalParams {
     /// Most passages taken from each side, the vectors' and the words'.
     pub candidates: u32,
+    /// How the two sides become one list.
+    pub fusion: Fusion,
     /// Share of the lexical side in the fused score, 0 to 1; the rest is the vectors'.
     pub lexical_weight: f32,
     /// How much of a page's second best passage is added to its best one.
@@ -32,6 +36,7 @@ impl Default for RetrievalParams {
     fn default() -> Self {
         Self {
             candidates: 200,
+            fusion: Fusion::MinMax,
             lexical_weight: 0.5,
             second_on_page: 0.15,
             per_page: 3,
