@@ -51,6 +51,8 @@ impl ChunkRepo for PgTenantTx {
                AND ($4::uuid[] = '{}' OR c.document_id = ANY($4))
                AND ($5::text[] = '{}' OR d.tags && $5)
                AND ($6::text IS NULL OR d.doc_type = $6)
+               AND ($8 OR ((d.effective_from IS NULL OR d.effective_from <= (now() AT TIME ZONE 'UTC')::date)
+                           AND (d.superseded_by IS NULL OR d.superseded_from > (now() AT TIME ZONE 'UTC')::date)))
              ORDER BY c.embedding <=> $1, c.id
              LIMIT $7",
         )
@@ -61,6 +63,7 @@ impl ChunkRepo for PgTenantTx {
         .bind(&scope.filters.tags)
         .bind(&scope.filters.doc_type)
         .bind(i64::from(limit))
+        .bind(scope.filters.include_superseded)
         .try_map(ranked)
         .fetch_all(self.connection())
         .await
@@ -81,6 +84,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(&scope.filters.tags)
             .bind(&scope.filters.doc_type)
             .bind(i64::from(limit))
+            .bind(scope.filters.include_superseded)
             .try_map(ranked)
             .fetch_all(self.connection())
             .await
@@ -110,6 +114,28 @@ impl ChunkRepo for PgTenantTx {
         .fetch_all(self.connection())
         .await
         .map_err(failed("reading a document's passages"))
+    }
+
+    async fn at(
+        &mut self,
+        places: &[(DocumentId, i32)],
+        clearance: Classification,
+    ) -> Result<Vec<Passage>, StoreError> {
+        sqlx::query(
+            "SELECT c.id, c.document_id, c.chunk_index, d.filename, d.title, c.page, c.section, c.content,
+                    c.classification
+             FROM unnest($1::uuid[], $2::integer[]) AS place (document_id, chunk_index)
+             JOIN document_chunks c USING (document_id, chunk_index)
+             JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
+             WHERE c.classification = ANY($3) AND d.status = 'ready'",
+        )
+        .bind(places.iter().map(|(document, _)| document.as_uuid()).collect::<Vec<Uuid>>())
+        .bind(places.iter().map(|(_, index)| *index).collect::<Vec<i32>>())
+        .bind(words_up_to(clearance))
+        .try_map(passage)
+        .fetch_all(self.connection())
+        .await
+        .map_err(failed("reading passages by their places"))
     }
 
     async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError> {

@@ -4,7 +4,7 @@ use crate::error::failed;
 use crate::rows::{Start, id, word, words_up_to};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::document::{Document, DocumentFailure, DocumentFilter, NewDocument, Progress};
+use domain::document::{Document, DocumentFailure, DocumentFilter, IngestionProgress, NewDocument, Progress, Revision};
 use domain::ids::DocumentId;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{DocumentRepo, InsertedDocument, StoreError};
@@ -12,7 +12,7 @@ use domain::role::Classification;
 use domain::time::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::types::Json;
+use sqlx::types::{Json, Uuid};
 
 #[async_trait]
 impl DocumentRepo for PgTenantTx {
@@ -74,31 +74,56 @@ impl DocumentRepo for PgTenantTx {
 
     async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError> {
         let statement = match progress {
-            Progress::Processing => {
-                sqlx::query("UPDATE documents SET status = 'processing', failure = NULL, updated_at = $2 WHERE id = $1")
-                    .bind(id.as_uuid())
-                    .bind(now)
+            Progress::Queued | Progress::Processing => {
+                let status = if *progress == Progress::Queued { "pending" } else { "processing" };
+                sqlx::query(
+                    "UPDATE documents SET status = $3, failure = NULL, progress = NULL, updated_at = $2 WHERE id = $1",
+                )
+                .bind(id.as_uuid())
+                .bind(now)
+                .bind(status)
             }
-            Progress::Ready { title, page_count, chunk_count } => sqlx::query(
-                "UPDATE documents
-                 SET status = 'ready', failure = NULL, title = coalesce($3, title), page_count = $4, chunk_count = $5,
-                     updated_at = $2
-                 WHERE id = $1",
+            // One statement: the revision before leaves the search when this one enters it.
+            Progress::Ready { title, page_count, chunk_count, warnings } => sqlx::query(
+                "WITH ready AS (
+                     UPDATE documents
+                     SET status = 'ready', failure = NULL, progress = NULL, title = coalesce($3, title),
+                         page_count = $4, chunk_count = $5, warnings = $6, updated_at = $2
+                     WHERE id = $1
+                     RETURNING id, tenant_id, supersedes, effective_from
+                 ), superseded AS (
+                     UPDATE documents AS old
+                     SET superseded_by = ready.id, updated_at = $2,
+                         superseded_from = coalesce(ready.effective_from, ($2 AT TIME ZONE 'UTC')::date)
+                     FROM ready
+                     WHERE old.tenant_id = ready.tenant_id AND old.id = ready.supersedes)
+                 SELECT 1 FROM ready",
             )
             .bind(id.as_uuid())
             .bind(now)
             .bind(title)
             .bind(page_count)
-            .bind(chunk_count),
-            Progress::Failed(failure) => {
-                sqlx::query("UPDATE documents SET status = 'failed', failure = $3, updated_at = $2 WHERE id = $1")
-                    .bind(id.as_uuid())
-                    .bind(now)
-                    .bind(Json(failure))
-            }
+            .bind(chunk_count)
+            .bind(Json(warnings)),
+            Progress::Failed(failure) => sqlx::query(
+                "UPDATE documents SET status = 'failed', failure = $3, progress = NULL, updated_at = $2 WHERE id = $1",
+            )
+            .bind(id.as_uuid())
+            .bind(now)
+            .bind(Json(failure)),
         };
         let done = statement.execute(self.connection()).await.map_err(failed("moving a document on"))?;
         Ok(done.rows_affected() > 0)
+    }
+
+    async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError> {
+        sqlx::query("UPDATE documents SET progress = $2 WHERE id = $1 AND status = 'processing'")
+            .bind(id.as_uuid())
+            .bind(Json(progress))
+            .execute(self.connection())
+            .await
+            .map(|done| done.rows_affected() > 0)
+            .map_err(failed("noting progress"))
     }
 
     async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError> {
@@ -119,8 +144,8 @@ async fn insert_unless_there(
     sqlx::query(
         "INSERT INTO documents
              (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path, doc_type,
-              tags, classification, metadata, created_at, updated_at)
-         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+              tags, classification, metadata, created_at, updated_at, revision, effective_from, supersedes)
+         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14, $15, $16)
          ON CONFLICT (tenant_id, sha256) DO NOTHING
          RETURNING *",
     )
@@ -137,14 +162,23 @@ async fn insert_unless_there(
     .bind(document.classification.as_str())
     .bind(&document.metadata)
     .bind(now)
+    .bind(&document.revision.label)
+    .bind(document.revision.effective_from)
+    .bind(document.revision.supersedes.map(|id| id.as_uuid()))
     .try_map(read)
     .fetch_optional(tx.connection())
     .await
     .map_err(failed("storing a document"))
 }
 
+fn optional_id(row: &PgRow, column: &str) -> Result<Option<DocumentId>, sqlx::Error> {
+    row.try_get::<Option<Uuid>, _>(column).map(|id| id.map(DocumentId::from_uuid))
+}
+
 fn read(row: PgRow) -> Result<Document, sqlx::Error> {
     let failure: Option<Json<DocumentFailure>> = row.try_get("failure")?;
+    let progress: Option<Json<IngestionProgress>> = row.try_get("progress")?;
+    let Json(warnings) = row.try_get("warnings")?;
     Ok(Document {
         id: id(&row, "id")?,
         filename: row.try_get("filename")?,
@@ -158,6 +192,14 @@ fn read(row: PgRow) -> Result<Document, sqlx::Error> {
         classification: word(&row, "classification")?,
         status: word(&row, "status")?,
         failure: failure.map(|Json(failure)| failure),
+        progress: progress.map(|Json(progress)| progress),
+        warnings,
+        revision: Revision {
+            label: row.try_get("revision")?,
+            effective_from: row.try_get("effective_from")?,
+            supersedes: optional_id(&row, "supersedes")?,
+        },
+        superseded_by: optional_id(&row, "superseded_by")?,
         page_count: row.try_get("page_count")?,
         chunk_count: row.try_get("chunk_count")?,
         metadata: row.try_get("metadata")?,

@@ -1,5 +1,5 @@
 -- BM25 (k1 = 1.2, b = 0.75) over the postings in document_terms; any word of the query may match.
--- $1 query, $2 its folded identifiers, $3 visible classifications, $4 documents, $5 tags, $6 kind, $7 limit.
+-- $1 query, $2 its folded identifiers, $3 visible classifications, $4 documents, $5 tags, $6 kind, $7 limit, $8 also what is not in force.
 --
 -- Statistics are the tenant's, over documents that are ready, whatever the caller may see of them. A lexeme in more than
 -- 40 % of the passages is left out where at least three rarer ones remain.
@@ -21,7 +21,9 @@ WITH corpus AS MATERIALIZED (
            d.classification = ANY($3)
            AND ($4::uuid[] = '{}' OR d.id = ANY($4))
            AND ($5::text[] = '{}' OR d.tags && $5)
-           AND ($6::text IS NULL OR d.doc_type = $6) AS wanted
+           AND ($6::text IS NULL OR d.doc_type = $6)
+           AND ($8 OR ((d.effective_from IS NULL OR d.effective_from <= (now() AT TIME ZONE 'UTC')::date)
+                       AND (d.superseded_by IS NULL OR d.superseded_from > (now() AT TIME ZONE 'UTC')::date))) AS wanted
     FROM matched m
     JOIN documents d ON d.tenant_id = m.tenant_id AND d.id = m.document_id
     WHERE d.status = 'ready'

@@ -40,6 +40,8 @@ words! {
         DocUpload = "doc.upload",
         /// A document was ingested.
         DocIngestion = "doc.ingestion",
+        /// A document is to be ingested again.
+        DocReprocess = "doc.reprocess",
         /// A document's content was read.
         DocAccess = "doc.access",
         /// Documents were listed.

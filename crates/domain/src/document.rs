@@ -2,7 +2,7 @@
 
 use crate::ids::{ChunkId, DocumentId, UserId};
 use crate::role::{Classification, words};
-use crate::time::Timestamp;
+use crate::time::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -47,6 +47,31 @@ pub struct DocumentFailure {
     pub detail: String,
 }
 
+/// Which issue of a controlled document this is. What is not said is empty.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Revision {
+    /// As the plant counts: `C`, `3.1`, `2026-03`.
+    pub label: Option<String>,
+    /// The day from which it is in force (UTC); from its ingestion on where not given.
+    pub effective_from: Option<Date>,
+    /// The document that it takes the place of, from that day.
+    pub supersedes: Option<DocumentId>,
+}
+
+/// How far the ingestion in hand has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IngestionProgress {
+    /// Pages read so far (for formats without pages, parts).
+    pub pages_read: u32,
+    /// Pages in all, once known.
+    pub page_count: Option<u32>,
+    /// Passages embedded so far.
+    pub chunks_embedded: u32,
+    /// Passages in all, once known.
+    pub chunk_count: Option<u32>,
+}
+
 /// A document.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Document {
@@ -74,6 +99,14 @@ pub struct Document {
     pub status: DocumentStatus,
     /// Why it failed.
     pub failure: Option<DocumentFailure>,
+    /// How far its ingestion has come, while it is being processed.
+    pub progress: Option<IngestionProgress>,
+    /// What a person should know of how it was read, pages that need text recognition for instance: sentences.
+    pub warnings: Vec<String>,
+    /// Which issue it is.
+    pub revision: Revision,
+    /// The document that takes its place, once that one is searchable.
+    pub superseded_by: Option<DocumentId>,
     /// Pages, for formats that have them.
     pub page_count: Option<i32>,
     /// Passages indexed.
@@ -111,6 +144,8 @@ pub struct NewDocument {
     pub tags: Vec<String>,
     /// How far it may travel.
     pub classification: Classification,
+    /// Which issue it is.
+    pub revision: Revision,
     /// The client's own data: a JSON object.
     pub metadata: Value,
     /// Who uploads it.
@@ -120,9 +155,11 @@ pub struct NewDocument {
 /// A change of a document's ingestion state.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Progress {
+    /// It is to be ingested, again perhaps.
+    Queued,
     /// A worker took it up.
     Processing,
-    /// Its passages are in.
+    /// Its passages are in. The document that it supersedes is marked so in the same transaction.
     Ready {
         /// Title found in the file, if any.
         title: Option<String>,
@@ -130,6 +167,8 @@ pub enum Progress {
         page_count: Option<i32>,
         /// Passages indexed.
         chunk_count: i32,
+        /// What a person should know of how it was read.
+        warnings: Vec<String>,
     },
     /// It cannot be ingested.
     Failed(DocumentFailure),

@@ -14,6 +14,8 @@ pub struct SearchFilters {
     pub tags: Vec<String>,
     /// Only documents of this kind.
     pub doc_type: Option<String>,
+    /// Also documents that another has taken the place of, and those that are not in force yet.
+    pub include_superseded: bool,
 }
 
 /// Where passages may come from: the caller's filters and, always, the caller's clearance.

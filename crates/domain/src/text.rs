@@ -65,6 +65,8 @@ pub type MessageText = BoundedText<32_000>;
 pub type QueryText = BoundedText<2_000>;
 /// A conversation's or document's title.
 pub type Title = BoundedText<512>;
+/// A revision of a document, as the plant counts.
+pub type RevisionLabel = BoundedText<64>;
 /// A tag or a document type.
 pub type Label = BoundedText<128>;
 /// What is to be remembered.

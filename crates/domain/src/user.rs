@@ -106,6 +106,17 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether `user` of this standing may change or delete a document that `uploader` brought in: their own, an admin
+    /// any. The same as the row `documents.update` of the policy matrix, for what is known only once a body was read.
+    #[must_use]
+    pub fn may_change_document_of(&self, uploader: UserId, user: UserId) -> bool {
+        match self.role {
+            Role::Admin => true,
+            Role::User => uploader == user,
+            Role::Viewer => false,
+        }
+    }
+
     /// Whether the user has `grant`.
     #[must_use]
     pub fn has(&self, grant: Grant) -> bool {

@@ -7,23 +7,27 @@ use crate::paced::Taken;
 use crate::wire;
 use axum::body::Bytes;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
+use chrono::Datelike as _;
 use domain::command::UploadForm;
+use domain::ids::DocumentId;
 use domain::ports::{BlobError, ByteStream};
 use domain::role::Classification;
-use domain::text::Label;
+use domain::text::{Label, RevisionLabel};
+use domain::time::{Date, Timestamp};
 use domain::upload::{FieldError, Upload};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 /// Largest form field beside the file, in bytes.
 const MAX_FIELD: usize = 64 << 10;
 /// Most parts of a form.
 const MAX_PARTS: usize = 64;
 /// The fields of the form beside the file.
-const KNOWN: [&str; 4] = ["tags", "doc_type", "classification", "metadata"];
+const KNOWN: [&str; 7] = ["tags", "doc_type", "classification", "revision", "effective_from", "supersedes", "metadata"];
 
 /// Makes an upload of a form. Nothing is read before the upload's bytes are asked for.
 ///
@@ -115,6 +119,9 @@ struct Form {
     tags: Vec<Label>,
     doc_type: Option<Label>,
     classification: Option<Classification>,
+    revision: Option<RevisionLabel>,
+    effective_from: Option<Date>,
+    supersedes: Option<DocumentId>,
     metadata: Option<Value>,
 }
 
@@ -159,6 +166,12 @@ impl Form {
                 let word = word.map_err(|error| field("/classification", shorten(&error.to_string())))?;
                 once(&mut self.classification, name, word)
             }
+            "revision" => once(&mut self.revision, name, first_field(wire::text("/revision", given))?),
+            "effective_from" => once(&mut self.effective_from, name, day(given)?),
+            "supersedes" => {
+                let id = given.trim().parse::<Uuid>().map_err(|_| field("/supersedes", "must be a document's id"))?;
+                once(&mut self.supersedes, name, id.into())
+            }
             _ => once(&mut self.metadata, name, metadata(given)?),
         }
     }
@@ -169,6 +182,9 @@ impl Form {
             tags: self.tags,
             doc_type: self.doc_type,
             classification: self.classification,
+            revision: self.revision,
+            effective_from: self.effective_from,
+            supersedes: self.supersedes,
             metadata: self.metadata.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
         })
     }
@@ -201,6 +217,15 @@ fn tag_list(given: &str) -> Result<Vec<String>, FieldError> {
     }
     let tags = given.split(',').map(str::trim).filter(|tag| !tag.is_empty());
     Ok(tags.map(str::to_owned).collect())
+}
+
+/// A day, `2026-03-01`; of a point in time (RFC 3339) its day in UTC.
+fn day(given: &str) -> Result<Date, FieldError> {
+    let given = given.trim();
+    let day = given.parse::<Date>().or_else(|_| given.parse::<Timestamp>().map(|at| at.date_naive()));
+    day.ok()
+        .filter(|day| (1900..3000).contains(&day.year()))
+        .ok_or_else(|| field("/effective_from", "must be a day such as 2026-03-01"))
 }
 
 fn metadata(given: &str) -> Result<Value, FieldError> {

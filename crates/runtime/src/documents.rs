@@ -4,7 +4,9 @@ use crate::error::RuntimeError;
 use crate::services::Documents;
 use async_trait::async_trait;
 use domain::authorized::{Authorized, Permit};
-use domain::command::{DeleteDocument, DownloadDocument, GetDocument, ListDocuments, UploadDocument};
+use domain::command::{
+    DeleteDocument, DownloadDocument, GetDocument, ListDocuments, ReprocessDocument, UploadDocument,
+};
 use domain::document::Document;
 use domain::ids::DocumentId;
 use domain::page::Page;
@@ -58,6 +60,10 @@ impl Documents for DocumentService {
         let document = self.find(command.permit(), command.command().id).await?;
         let bytes = self.ingest.open(command.permit(), &document, range).await?;
         Ok((document, bytes))
+    }
+
+    async fn reprocess(&self, command: Authorized<ReprocessDocument>) -> Result<Document, RuntimeError> {
+        self.ingest.requeue(command.permit(), command.command().id).await?.ok_or(GONE)
     }
 
     async fn delete(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError> {

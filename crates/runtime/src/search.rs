@@ -46,6 +46,9 @@ pub(crate) fn rag_search(call_id: &str, query: &str, top_k: u32, filters: &Searc
     if let Some(doc_type) = &filters.doc_type {
         arguments["doc_type"] = json!(doc_type);
     }
+    if filters.include_superseded {
+        arguments["include_superseded"] = json!(true);
+    }
     ToolCall { call_id: call_id.to_owned(), name: ToolName::RagSearch.as_str().to_owned(), arguments }
 }
 

@@ -7,8 +7,8 @@ use domain::authorized::Authorized;
 use domain::command::{
     CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
     DeleteMemory, DownloadDocument, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments,
-    ListMemories, ListTenants, ListUsers, ResumeRun, SearchDocuments, SendMessage, UpdateConversation, UpdateTenant,
-    UpdateUser, UploadDocument,
+    ListMemories, ListTenants, ListUsers, ReprocessDocument, ResumeRun, SearchDocuments, SendMessage,
+    UpdateConversation, UpdateTenant, UpdateUser, UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
@@ -66,6 +66,8 @@ pub trait Documents: Send + Sync {
         command: Authorized<DownloadDocument>,
         range: Option<ByteRange>,
     ) -> Result<(Document, ByteStream), RuntimeError>;
+    /// Queues one to be ingested again from its stored bytes; one that waits or is being processed stays as it is.
+    async fn reprocess(&self, command: Authorized<ReprocessDocument>) -> Result<Document, RuntimeError>;
     /// Deletes one with its passages and its file.
     async fn delete(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError>;
 }

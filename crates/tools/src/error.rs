@@ -111,6 +111,9 @@ pub enum IngestError {
     /// The tenant has these bytes already, classified higher than the uploader may see.
     #[error("the tenant has the same document above the uploader's clearance")]
     Withheld,
+    /// The document to be superseded is a colleague's.
+    #[error("only its uploader or an admin may supersede a document")]
+    NotYours,
     /// Only a user uploads; the worker and the system do not.
     #[error("an upload needs a user")]
     NoUser,
@@ -123,7 +126,7 @@ impl Classify for IngestError {
             Self::UnsupportedType => ErrorKind::UnsupportedType,
             Self::Blob(source) => source.kind(),
             Self::Store(source) => source.kind(),
-            Self::Withheld => ErrorKind::Forbidden,
+            Self::Withheld | Self::NotYours => ErrorKind::Forbidden,
             Self::NoUser => ErrorKind::Internal,
         }
     }
@@ -137,6 +140,7 @@ impl Classify for IngestError {
             Self::Blob(source) => source.public_detail(),
             Self::Store(source) => source.public_detail(),
             Self::Withheld => Some("You may not store this file.".to_owned()),
+            Self::NotYours => Some("Only its uploader or an admin may supersede a document.".to_owned()),
             // The field goes along with its own words, which are no sentence without its name.
             Self::Form(_) | Self::NoUser => None,
         }

@@ -42,6 +42,7 @@ async fn ingest(
         doc_type: None,
         tags: Vec::new(),
         classification: Classification::Internal,
+        revision: domain::document::Revision::default(),
         metadata: serde_json::json!({}),
         uploaded_by: scope.user().ok_or("a user")?,
     };
@@ -61,7 +62,11 @@ async fn ingest(
     tx.chunks().replace(id, &chunks.collect::<Vec<_>>(), world.clock.now()).await?;
     let chunk_count = i32::try_from(passages.len())?;
     tx.documents()
-        .advance(id, &Progress::Ready { title: None, page_count: None, chunk_count }, world.clock.now())
+        .advance(
+            id,
+            &Progress::Ready { title: None, page_count: None, chunk_count, warnings: Vec::new() },
+            world.clock.now(),
+        )
         .await?;
     Ok(tx.commit().await?)
 }
@@ -167,11 +172,12 @@ async fn beneath_row_security_the_lexemes_are_an_index_condition() -> Result<(),
     let mut app = as_app(&db).await?;
     let prepare = concat!(
         "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;
-         PREPARE search (text, text, text[], uuid[], text[], text, bigint) AS ",
+         PREPARE search (text, text, text[], uuid[], text[], text, bigint, boolean) AS ",
         include_str!("../../src/lexical.sql")
     );
     sqlx::raw_sql(prepare).execute(&mut app).await?;
-    let plan = sqlx::raw_sql("EXPLAIN (COSTS OFF) EXECUTE search ('valve', '', '{internal}', '{}', '{}', NULL, 10)");
+    let plan =
+        sqlx::raw_sql("EXPLAIN (COSTS OFF) EXECUTE search ('valve', '', '{internal}', '{}', '{}', NULL, 10, false)");
     let lines: Vec<String> = plan.fetch_all(&mut app).await?.iter().map(|row| row.get(0)).collect();
     let conditions = |line: &String| line.contains("Index Cond: ((tenant_id = ") && line.contains("(lexeme = ANY");
     assert!(lines.iter().any(conditions), "{lines:#?}");

@@ -5,7 +5,8 @@ use crate::document::DocumentFilter;
 use crate::ids::DocumentId;
 use crate::page::PageRequest;
 use crate::role::Classification;
-use crate::text::Label;
+use crate::text::{Label, RevisionLabel};
+use crate::time::Date;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -35,6 +36,12 @@ pub struct UploadForm {
     pub doc_type: Option<Label>,
     /// How far it may travel.
     pub classification: Option<Classification>,
+    /// Which issue it is, as the plant counts.
+    pub revision: Option<RevisionLabel>,
+    /// From which day it is in force.
+    pub effective_from: Option<Date>,
+    /// The document that it takes the place of.
+    pub supersedes: Option<DocumentId>,
     /// The client's own data: a JSON object.
     pub metadata: Value,
 }
@@ -65,6 +72,14 @@ pub struct DownloadDocument {
     pub id: DocumentId,
 }
 command!(DownloadDocument: Read Documents as DocAccess, target Document(id));
+
+/// Ingest a document again from its stored bytes.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ReprocessDocument {
+    /// Which one.
+    pub id: DocumentId,
+}
+command!(ReprocessDocument: Update Documents as DocReprocess, target Document(id));
 
 /// Delete a document with its file and passages.
 #[derive(Clone, PartialEq, Debug, Serialize)]

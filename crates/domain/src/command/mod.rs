@@ -13,7 +13,9 @@ pub use conversation::{
     CancelRun, CreateConversation, DeleteConversation, GetConversation, ListConversations, ResumeRun, RetrievalMode,
     SendMessage, UpdateConversation,
 };
-pub use document::{DeleteDocument, DownloadDocument, GetDocument, ListDocuments, UploadDocument, UploadForm};
+pub use document::{
+    DeleteDocument, DownloadDocument, GetDocument, ListDocuments, ReprocessDocument, UploadDocument, UploadForm,
+};
 pub use knowledge::{CreateMemory, DeleteMemory, ListMemories, SearchDocuments};
 
 use crate::audit::EventType;

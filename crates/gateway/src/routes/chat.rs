@@ -48,6 +48,9 @@ struct ChatMessage {
     /// Look into documents with one of these tags only.
     #[schema(max_items = 32)]
     tags: Option<Vec<String>>,
+    /// Look also into revisions that are no longer, or not yet, in force.
+    #[schema(default = false)]
+    include_superseded: Option<bool>,
 }
 
 impl ChatMessage {
@@ -62,6 +65,7 @@ impl ChatMessage {
                 document_ids: wire::document_ids("/document_ids", self.document_ids.unwrap_or_default())?,
                 tags: tags.into_iter().map(Label::into_string).collect(),
                 doc_type: None,
+                include_superseded: self.include_superseded.unwrap_or(false),
             },
         })
     }

@@ -6,12 +6,13 @@ use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
+use crate::routes::upload::Uploaded;
 use crate::wire;
 use axum::Json;
-use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
-use domain::command::{DeleteDocument, GetDocument, ListDocuments};
-use domain::document::{Document, DocumentFailure, DocumentFilter, DocumentStatus};
+use axum::http::{HeaderName, StatusCode};
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::command::{DeleteDocument, GetDocument, ListDocuments, ReprocessDocument};
+use domain::document::{Document, DocumentFailure, DocumentFilter, DocumentStatus, IngestionProgress};
 use domain::ids::DocumentId;
 use domain::text::Label;
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, delete))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, delete)).routes(routes!(reprocess))
 }
 
 /// A document's metadata.
@@ -47,6 +48,18 @@ struct DocumentBody {
     status: &'static str,
     /// Why it failed.
     error: Option<DocumentError>,
+    /// How far its ingestion has come, while it is being processed.
+    progress: Option<DocumentProgress>,
+    /// What to know of how it was read: pages that need text recognition, hidden text that was left out, …
+    warnings: Vec<String>,
+    /// Which issue it is, as the plant counts.
+    revision: Option<String>,
+    /// The day (UTC) from which it is in force; from its ingestion on where null.
+    effective_from: Option<NaiveDate>,
+    /// The document that it takes the place of.
+    supersedes: Option<Uuid>,
+    /// The document that takes its place.
+    superseded_by: Option<Uuid>,
     /// Pages, for formats that have them.
     page_count: Option<i32>,
     /// Passages indexed.
@@ -58,6 +71,18 @@ struct DocumentBody {
     created_at: DateTime<Utc>,
     /// When its state changed last.
     updated_at: DateTime<Utc>,
+}
+
+/// How far ingestion has come.
+#[derive(Serialize, ToSchema)]
+struct DocumentProgress {
+    pages_read: u32,
+    /// Pages in all, once known.
+    page_count: Option<u32>,
+    /// Passages embedded.
+    chunks_embedded: u32,
+    /// Passages in all, once known.
+    chunk_count: Option<u32>,
 }
 
 /// Why a document could not be ingested.
@@ -104,6 +129,12 @@ impl From<Document> for DocumentBody {
             classification: document.classification.as_str(),
             status: document.status.as_str(),
             error: document.failure.map(Into::into),
+            progress: document.progress.map(Into::into),
+            warnings: document.warnings,
+            revision: document.revision.label,
+            effective_from: document.revision.effective_from,
+            supersedes: document.revision.supersedes.map(|id| id.as_uuid()),
+            superseded_by: document.superseded_by.map(|id| id.as_uuid()),
             page_count: document.page_count,
             chunk_count: document.chunk_count,
             metadata: document.metadata,
@@ -111,6 +142,13 @@ impl From<Document> for DocumentBody {
             created_at: document.created_at,
             updated_at: document.updated_at,
         }
+    }
+}
+
+impl From<IngestionProgress> for DocumentProgress {
+    fn from(progress: IngestionProgress) -> Self {
+        let IngestionProgress { pages_read, page_count, chunks_embedded, chunk_count } = progress;
+        Self { pages_read, page_count, chunks_embedded, chunk_count }
     }
 }
 
@@ -148,6 +186,19 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<DocumentQuery>) -> Result<Js
 async fn get(call: Call, Id(id): Id<DocumentId>) -> Result<Json<DocumentBody>, ApiError> {
     let found = call.gate.get_document(&call.caller, GetDocument { id }).await?;
     Ok(Json(found.into()))
+}
+
+/// Reads, cuts and embeds a document again. What was found in it before is found until that is done.
+#[utoipa::path(
+    post, path = "/v1/documents/{id}/reprocess", tag = "documents", params(("id" = Uuid, Path)),
+    responses((status = 202, description = "Queued", body = Uploaded, headers(("location" = String))))
+)]
+async fn reprocess(
+    call: Call,
+    Id(id): Id<DocumentId>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Uploaded>), ApiError> {
+    let document = call.gate.reprocess_document(&call.caller, ReprocessDocument { id }).await?;
+    Ok(Uploaded::answer(StatusCode::ACCEPTED, &document))
 }
 
 /// Deletes a document with its file and passages.

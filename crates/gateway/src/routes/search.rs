@@ -48,6 +48,9 @@ struct Filters {
     /// Only documents of this kind.
     #[schema(min_length = 1, max_length = 128)]
     doc_type: Option<String>,
+    /// Also revisions that are no longer, or not yet, in force.
+    #[schema(default = false)]
+    include_superseded: Option<bool>,
 }
 
 /// What was found, best first.
@@ -101,6 +104,7 @@ impl Filters {
             document_ids: wire::document_ids("/filters/document_ids", self.document_ids.unwrap_or_default())?,
             tags: tags.into_iter().map(Label::into_string).collect(),
             doc_type: doc_type.map(Label::into_string),
+            include_superseded: self.include_superseded.unwrap_or(false),
         })
     }
 }

@@ -13,7 +13,7 @@ use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
 use domain::command::UploadDocument;
-use domain::document::DocumentStatus;
+use domain::document::{Document, DocumentStatus};
 use domain::error::ErrorKind;
 use domain::upload::Accepted;
 use serde::Serialize;
@@ -46,6 +46,15 @@ struct UploadFormBody {
     /// How far it may travel; `internal` unless said.
     #[schema(schema_with = wire::classification)]
     classification: Option<String>,
+    /// Which issue it is, as your plant counts.
+    #[schema(min_length = 1, max_length = 64, example = "C")]
+    revision: Option<String>,
+    /// The day (UTC) from which it is in force; from its ingestion on unless said.
+    #[schema(format = Date, example = "2026-03-01")]
+    effective_from: Option<String>,
+    /// The document that it takes the place of: from that day on, a search finds this one instead.
+    #[schema(format = Uuid)]
+    supersedes: Option<String>,
     /// Your own data: a JSON object of at most 16 KiB, as text.
     #[schema(example = "{\"unit\": \"U100\"}")]
     metadata: Option<String>,
@@ -53,11 +62,23 @@ struct UploadFormBody {
 
 /// An upload that was taken.
 #[derive(Serialize, ToSchema)]
-struct Uploaded {
+pub(super) struct Uploaded {
     document_id: Uuid,
     /// `processing` until the document is `ready` or `failed`.
     #[schema(example = "processing")]
     status: &'static str,
+}
+
+impl Uploaded {
+    /// The answer: where the document is, and where it stands.
+    pub(super) fn answer(code: StatusCode, document: &Document) -> (StatusCode, [(HeaderName, String); 1], Json<Self>) {
+        let status = match document.status {
+            DocumentStatus::Pending => DocumentStatus::Processing,
+            other => other,
+        };
+        let body = Self { document_id: document.id.as_uuid(), status: status.as_str() };
+        (code, [(LOCATION, format!("/v1/documents/{}", document.id))], Json(body))
+    }
 }
 
 /// Uploads a document. It is stored when the answer comes, and searchable when its status is `ready`.
@@ -94,11 +115,5 @@ async fn upload(
         Accepted::New(document) => (StatusCode::ACCEPTED, document),
         Accepted::Known(document) => (StatusCode::OK, document),
     };
-    let location = format!("/v1/documents/{}", document.id);
-    let status = match document.status {
-        DocumentStatus::Pending => DocumentStatus::Processing,
-        other => other,
-    };
-    let body = Uploaded { document_id: document.id.as_uuid(), status: status.as_str() };
-    Ok((code, [(LOCATION, location)], Json(body)))
+    Ok(Uploaded::answer(code, &document))
 }

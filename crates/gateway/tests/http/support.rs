@@ -5,7 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, Utc};
 use domain::conversation::{Citation, Conversation};
-use domain::document::{Document, DocumentStatus};
+use domain::document::{Document, DocumentStatus, Revision};
 use domain::fakes::SequentialIds;
 use domain::ids::{ChunkId, ConversationId, DocumentId, MessageId, RunId, TenantId, UserId};
 use domain::model::ModelTier;
@@ -170,6 +170,10 @@ pub fn document() -> Document {
         classification: Classification::Internal,
         status: DocumentStatus::Ready,
         failure: None,
+        progress: None,
+        warnings: Vec::new(),
+        revision: Revision::default(),
+        superseded_by: None,
         page_count: Some(3),
         chunk_count: 7,
         metadata: serde_json::json!({}),

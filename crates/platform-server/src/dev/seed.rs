@@ -93,6 +93,9 @@ async fn upload(desk: &Desk, admin: &Caller, dir: &Path, document: &PlantDocumen
         tags: labels.with_context(|| format!("a tag of {} is not valid", document.file))?,
         doc_type: Some(Label::parse(&document.doc_type)?),
         classification: Some(document.classification),
+        revision: None,
+        effective_from: None,
+        supersedes: None,
         metadata: json!({}),
     };
     let upload =

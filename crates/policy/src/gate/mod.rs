@@ -13,8 +13,8 @@ use domain::audit::AuditRecord;
 use domain::command::{
     CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
     DeleteMemory, DownloadDocument, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments,
-    ListMemories, ListTenants, ListUsers, ReadAccount, ResumeRun, SearchDocuments, SendMessage, UpdateConversation,
-    UpdateTenant, UpdateUser, UploadDocument,
+    ListMemories, ListTenants, ListUsers, ReadAccount, ReprocessDocument, ResumeRun, SearchDocuments, SendMessage,
+    UpdateConversation, UpdateTenant, UpdateUser, UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
@@ -88,6 +88,8 @@ pub trait Gate: Send + Sync {
         command: DownloadDocument,
         range: Option<ByteRange>,
     ) -> Result<(Document, ByteStream), GateError>;
+    /// Queues a document to be ingested again.
+    async fn reprocess_document(&self, by: &Caller, command: ReprocessDocument) -> Result<Document, GateError>;
     /// Deletes a document.
     async fn delete_document(&self, by: &Caller, command: DeleteDocument) -> Result<(), GateError>;
 
@@ -263,6 +265,11 @@ impl Gate for PolicyGate {
         let use_case = Arc::clone(&self.use_cases.documents);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.download(granted, range).await })
             .await
+    }
+
+    async fn reprocess_document(&self, by: &Caller, command: ReprocessDocument) -> Result<Document, GateError> {
+        let use_case = Arc::clone(&self.use_cases.documents);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.reprocess(granted).await }).await
     }
 
     async fn delete_document(&self, by: &Caller, command: DeleteDocument) -> Result<(), GateError> {

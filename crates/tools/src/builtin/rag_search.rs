@@ -47,6 +47,8 @@ pub struct Arguments {
     tags: Vec<String>,
     #[serde(default, deserialize_with = "arguments::optional_text")]
     doc_type: Option<Label>,
+    #[serde(default)]
+    include_superseded: bool,
 }
 
 #[async_trait]
@@ -64,6 +66,8 @@ impl Tool for RagSearch {
             "tags": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_TAGS,
                 "description": "Only documents with at least one of these tags."},
             "doc_type": {"type": "string", "description": "Only documents of this kind, for instance procedure."},
+            "include_superseded": {"type": "boolean",
+                "description": "Also revisions that are no longer, or not yet, in force; false unless given."},
         });
         ToolSpec {
             name: ToolName::RagSearch,
@@ -84,6 +88,7 @@ impl Tool for RagSearch {
                 document_ids: arguments.document_ids,
                 tags: arguments.tags,
                 doc_type: arguments.doc_type.map(Label::into_string),
+                include_superseded: arguments.include_superseded,
             },
             clearance: call.clearance,
         };

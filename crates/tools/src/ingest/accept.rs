@@ -4,6 +4,7 @@ use crate::error::IngestError;
 use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::document::Document;
+use domain::ids::DocumentId;
 use domain::ports::{ByteRange, ByteStream, LeasedJob};
 use domain::upload::{Accepted, Upload};
 
@@ -27,6 +28,13 @@ pub trait Ingest: Send + Sync {
         document: &Document,
         range: Option<ByteRange>,
     ) -> Result<ByteStream, IngestError>;
+
+    /// Queues a document to be read, cut and embedded again; `None` where it is not there. One that waits or is being
+    /// processed stays as it is. Until it is done, what was found in it before is found.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    async fn requeue(&self, permit: &Permit, document: DocumentId) -> Result<Option<Document>, IngestError>;
 
     /// Removes the bytes of a document whose row is gone.
     ///

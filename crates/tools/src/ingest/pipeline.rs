@@ -136,7 +136,12 @@ impl IngestWork {
         let now = self.ports.clock.now();
         let count = i32::try_from(made.chunks.len()).unwrap_or(i32::MAX);
         let facts = json!({"pages": made.page_count, "chunks": count, "warnings": made.warnings});
-        let ready = Progress::Ready { title: made.title, page_count: made.page_count, chunk_count: count };
+        let ready = Progress::Ready {
+            title: made.title,
+            page_count: made.page_count,
+            chunk_count: count,
+            warnings: made.warnings,
+        };
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(job.document, &ready, now).await? {
             return Ok(JobEnd::Superseded);

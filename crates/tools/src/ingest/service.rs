@@ -6,6 +6,7 @@ use crate::error::IngestError;
 use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::document::Document;
+use domain::ids::DocumentId;
 use domain::ports::{BlobStore, ByteRange, ByteStream, Clock, Embedder, IdGen, LeasedJob, Store};
 use domain::upload::{Accepted, Upload};
 use std::sync::Arc;
@@ -90,6 +91,10 @@ impl Ingest for DocumentIngest {
         let tenant = permit.scope().tenant();
         let opened = self.work.ports.blobs.open(tenant, &document.storage_path, range).await;
         opened.map_err(IngestError::Blob)
+    }
+
+    async fn requeue(&self, permit: &Permit, document: DocumentId) -> Result<Option<Document>, IngestError> {
+        self.work.requeue(permit, document).await
     }
 
     async fn discard(&self, permit: &Permit, document: &Document) -> Result<(), IngestError> {

@@ -7,11 +7,11 @@ use crate::error::IngestError;
 use bytes::{Bytes, BytesMut};
 use domain::authorized::Permit;
 use domain::command::UploadForm;
-use domain::document::{Document, DocumentStatus, NewDocument};
+use domain::document::{Document, DocumentStatus, NewDocument, Progress, Revision};
 use domain::ids::{DocumentId, JobId, TenantId, UserId};
-use domain::ports::{BlobError, BlobStore, ByteStream, InsertedDocument, StoredBlob};
+use domain::ports::{BlobError, BlobStore, ByteStream, InsertedDocument, StoredBlob, TenantTx};
 use domain::role::Classification;
-use domain::text::Label;
+use domain::text::{Label, RevisionLabel};
 use domain::upload::{Accepted, FieldError, Upload};
 use futures::stream::{self, StreamExt};
 use std::sync::Arc;
@@ -45,6 +45,21 @@ impl IngestWork {
         self.record(permit, document, kept).await
     }
 
+    /// See [`super::accept::Ingest::requeue`].
+    pub(super) async fn requeue(&self, permit: &Permit, id: DocumentId) -> Result<Option<Document>, IngestError> {
+        let (now, clearance) = (self.ports.clock.now(), permit.standing().clearance);
+        let mut tx = self.ports.store.begin(permit.scope()).await?;
+        let Some(document) = tx.documents().get(id, clearance).await? else { return Ok(None) };
+        if matches!(document.status, DocumentStatus::Pending | DocumentStatus::Processing) {
+            return Ok(Some(document));
+        }
+        tx.jobs().enqueue_ingestion(JobId::from_uuid(self.ports.ids.uuid()), id, now).await?;
+        tx.documents().advance(id, &Progress::Queued, now).await?;
+        let queued = tx.documents().get(id, clearance).await?;
+        tx.commit().await?;
+        Ok(queued)
+    }
+
     async fn keep(&self, tenant: TenantId, head: Bytes, rest: ByteStream) -> Result<Kept, BlobError> {
         let whole = stream::once(async { Ok(head) }).chain(rest).boxed();
         let blobs = &self.ports.blobs;
@@ -62,6 +77,11 @@ impl IngestWork {
             storage_path: blob.key.clone(),
             classification: form.classification.unwrap_or_else(|| classification_of(&form.tags)),
             filename: form.filename,
+            revision: Revision {
+                label: form.revision.map(RevisionLabel::into_string),
+                effective_from: form.effective_from,
+                supersedes: form.supersedes,
+            },
             doc_type: form.doc_type.map(Label::into_string),
             tags: form.tags.into_iter().map(Label::into_string).collect(),
             metadata: form.metadata,
@@ -72,6 +92,9 @@ impl IngestWork {
     async fn record(&self, permit: &Permit, document: NewDocument, mut kept: Kept) -> Result<Accepted, IngestError> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(permit.scope()).await?;
+        if let Some(old) = document.revision.supersedes {
+            may_supersede(&mut *tx, permit, old).await?;
+        }
         let accepted = match tx.documents().insert(&document, now).await? {
             InsertedDocument::New(new) => Accepted::New(new),
             InsertedDocument::Duplicate(known) if known.classification > permit.standing().clearance => {
@@ -87,6 +110,24 @@ impl IngestWork {
         tx.commit().await?;
         Ok(accepted)
     }
+}
+
+/// Whether the caller may put a new document in the place of `old`: that changes what everybody finds, so it takes what
+/// changing `old` itself would take.
+async fn may_supersede(tx: &mut dyn TenantTx, permit: &Permit, old: DocumentId) -> Result<(), IngestError> {
+    let refused = |detail: &str| FieldError { pointer: "/supersedes".to_owned(), detail: detail.to_owned() };
+    let standing = permit.standing();
+    let Some(old) = tx.documents().get(old, standing.clearance).await? else {
+        return Err(refused("is no document that you can see").into());
+    };
+    let user = permit.scope().user().ok_or(IngestError::NoUser)?;
+    if !standing.may_change_document_of(old.uploaded_by, user) {
+        return Err(IngestError::NotYours);
+    }
+    if old.superseded_by.is_some() {
+        return Err(refused("is superseded already; name the revision that took its place").into());
+    }
+    Ok(())
 }
 
 /// What is new is queued; so is, once more, what failed before.

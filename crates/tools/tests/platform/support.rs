@@ -5,7 +5,7 @@ use bytes::Bytes;
 use domain::audit::{AuditFilter, AuditRecord};
 use domain::authorized::{AuditReceipt, Authorized, Permit};
 use domain::command::{SearchDocuments, UploadForm};
-use domain::document::{Document, NewChunk, NewDocument, Progress};
+use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
 use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::model::{EmbedPurpose, EmbeddingModel, ModelError};
@@ -127,13 +127,14 @@ impl Plant {
             doc_type: None,
             tags: vec![],
             classification: class,
+            revision: Revision::default(),
             metadata: json!({}),
             uploaded_by: by.scope().user().expect("a user"),
         };
         let vectors = self.embedder.vectors(passages.iter().map(|text| (*text).to_owned()));
         let chunks: Vec<NewChunk> =
             (0..).zip(passages).zip(vectors).map(|((n, text), v)| self.chunk(n, text, v)).collect();
-        let ready = Progress::Ready { title: None, page_count: None, chunk_count: 0 };
+        let ready = Progress::Ready { title: None, page_count: None, chunk_count: 0, warnings: Vec::new() };
         let now = self.clock.now();
         let mut tx = self.store.begin(by.scope()).await.expect("a transaction");
         let inserted = tx.documents().insert(&new, now).await.expect("an insert");
@@ -235,5 +236,14 @@ pub fn with_form(bytes: &[u8], form: Result<UploadForm, FieldError>) -> Upload {
 
 /// A form that says nothing but the name.
 pub fn form(filename: &str) -> UploadForm {
-    UploadForm { filename: filename.into(), tags: vec![], doc_type: None, classification: None, metadata: json!({}) }
+    UploadForm {
+        filename: filename.into(),
+        tags: vec![],
+        doc_type: None,
+        classification: None,
+        revision: None,
+        effective_from: None,
+        supersedes: None,
+        metadata: json!({}),
+    }
 }

@@ -1,13 +1,13 @@
 //! Documents and their passages in memory. The lexical side counts the query's words, without stems or weights.
 
 use super::{MemoryTx, Row, State, page_of};
-use crate::document::{Document, DocumentFilter, DocumentStatus, NewChunk, NewDocument, Progress};
+use crate::document::{Document, DocumentFilter, DocumentStatus, IngestionProgress, NewChunk, NewDocument, Progress};
 use crate::ids::{ChunkId, DocumentId, TenantId};
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{ChunkRepo, DocumentRepo, InsertedDocument, StoreError};
 use crate::role::Classification;
 use crate::search::{Passage, RankedPassage, SearchScope};
-use crate::time::Timestamp;
+use crate::time::{Date, Timestamp};
 use async_trait::async_trait;
 use std::collections::BTreeSet;
 
@@ -61,18 +61,36 @@ impl DocumentRepo for MemoryTx {
         let document = &mut row.value;
         document.updated_at = now;
         document.failure = None;
+        document.progress = None;
+        let mut superseded = None;
         match progress {
+            Progress::Queued => document.status = DocumentStatus::Pending,
             Progress::Processing => document.status = DocumentStatus::Processing,
-            Progress::Ready { title, page_count, chunk_count } => {
+            Progress::Ready { title, page_count, chunk_count, warnings } => {
                 document.status = DocumentStatus::Ready;
                 document.title = title.clone().unwrap_or_else(|| document.title.clone());
                 (document.page_count, document.chunk_count) = (*page_count, *chunk_count);
+                document.warnings.clone_from(warnings);
+                superseded = document.revision.supersedes;
             }
             Progress::Failed(failure) => {
                 document.status = DocumentStatus::Failed;
                 document.failure = Some(failure.clone());
             }
         }
+        let old = state.documents.iter_mut().find(|r| sees(r) && Some(r.value.id) == superseded);
+        if let Some(old) = old {
+            old.value.superseded_by = Some(id);
+        }
+        Ok(true)
+    }
+
+    async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError> {
+        let sees = self.sees();
+        let state = self.write().await?;
+        let processing = |d: &Document| d.id == id && d.status == DocumentStatus::Processing;
+        let Some(row) = state.documents.iter_mut().find(|r| sees(r) && processing(&r.value)) else { return Ok(false) };
+        row.value.progress = Some(progress);
         Ok(true)
     }
 
@@ -82,6 +100,10 @@ impl DocumentRepo for MemoryTx {
         let Some(at) = state.documents.iter().position(|r| sees(r) && r.value.id == id) else { return Ok(None) };
         state.chunks.retain(|r| r.value.0 != id);
         state.jobs.retain(|job| job.document != id);
+        for other in state.documents.iter_mut().map(|r| &mut r.value) {
+            other.superseded_by = other.superseded_by.filter(|by| *by != id);
+            other.revision.supersedes = other.revision.supersedes.filter(|superseded| *superseded != id);
+        }
         Ok(Some(state.documents.remove(at).value))
     }
 }
@@ -110,7 +132,7 @@ impl ChunkRepo for MemoryTx {
             let pairs = chunk.embedding.iter().zip(embedding);
             (chunk.embedding_model == model).then(|| pairs.map(|(one, other)| one * other).sum())
         };
-        Ok(self.read(|s| ranked(s, self.tenant(), scope, limit, similarity)))
+        Ok(self.read(|s| ranked(s, (self.tenant(), self.today()), scope, limit, similarity)))
     }
 
     async fn lexical(
@@ -124,7 +146,7 @@ impl ChunkRepo for MemoryTx {
             let found = words(&chunk.context).chain(words(&chunk.content)).filter(|word| wanted.contains(word)).count();
             (found > 0).then_some(found as f32)
         };
-        Ok(self.read(|s| ranked(s, self.tenant(), scope, limit, count)))
+        Ok(self.read(|s| ranked(s, (self.tenant(), self.today()), scope, limit, count)))
     }
 
     async fn of_document(
@@ -139,6 +161,17 @@ impl ChunkRepo for MemoryTx {
         found.sort_by_key(|passage| passage.chunk_index);
         found.truncate(limit as usize);
         Ok(found)
+    }
+
+    async fn at(
+        &mut self,
+        places: &[(DocumentId, i32)],
+        clearance: Classification,
+    ) -> Result<Vec<Passage>, StoreError> {
+        let wanted = |document: &Document, chunk: &NewChunk| {
+            document.status == DocumentStatus::Ready && places.contains(&(document.id, chunk.chunk_index))
+        };
+        Ok(self.read(|s| passages(s, self.tenant(), clearance, wanted)))
     }
 
     async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError> {
@@ -160,6 +193,10 @@ fn recorded(new: &NewDocument, now: Timestamp) -> Document {
         classification: new.classification,
         status: DocumentStatus::Pending,
         failure: None,
+        progress: None,
+        warnings: Vec::new(),
+        revision: new.revision.clone(),
+        superseded_by: None,
         page_count: None,
         chunk_count: 0,
         metadata: new.metadata.clone(),
@@ -167,6 +204,20 @@ fn recorded(new: &NewDocument, now: Timestamp) -> Document {
         created_at: now,
         updated_at: now,
     }
+}
+
+impl MemoryTx {
+    fn today(&self) -> Date {
+        self.store.clock.now().date_naive()
+    }
+}
+
+/// Whether a document is in force today: it has begun to be, and what takes its place, if anything, has not.
+fn in_force(state: &State, document: &Document, today: Date) -> bool {
+    let begun = |d: &Document| d.revision.effective_from.is_none_or(|from| from <= today);
+    let mut all = state.documents.iter().map(|r| &r.value);
+    let next = all.find(|d| Some(d.id) == document.superseded_by);
+    begun(document) && !next.is_some_and(begun)
 }
 
 /// The tenant's chunks with their documents, within a clearance.
@@ -190,7 +241,7 @@ fn passages(
 
 fn ranked(
     state: &State,
-    tenant: TenantId,
+    (tenant, today): (TenantId, Date),
     scope: &SearchScope,
     limit: u32,
     score: impl Fn(&NewChunk) -> Option<f32>,
@@ -198,6 +249,7 @@ fn ranked(
     let filters = &scope.filters;
     let mut hits: Vec<RankedPassage> = visible(state, tenant, scope.clearance)
         .filter(|(d, _)| d.status == DocumentStatus::Ready)
+        .filter(|(d, _)| filters.include_superseded || in_force(state, d, today))
         .filter(|(d, _)| filters.document_ids.is_empty() || filters.document_ids.contains(&d.id))
         .filter(|(d, _)| filters.tags.is_empty() || d.tags.iter().any(|tag| filters.tags.contains(tag)))
         .filter(|(d, _)| filters.doc_type.is_none() || d.doc_type == filters.doc_type)

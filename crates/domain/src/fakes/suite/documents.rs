@@ -1,7 +1,9 @@
 //! Documents and their way through ingestion.
 
 use super::{CaseResult, World, owner, some};
-use crate::document::{DocumentFailure, DocumentFilter, DocumentStatus, FailureCode, NewDocument, Progress};
+use crate::document::{
+    DocumentFailure, DocumentFilter, DocumentStatus, FailureCode, IngestionProgress, NewDocument, Progress, Revision,
+};
 use crate::page::PageRequest;
 use crate::ports::InsertedDocument;
 use crate::role::Classification;
@@ -63,10 +65,16 @@ pub async fn a_document_moves_through_ingestion(world: &World) -> CaseResult {
     let document = world.document(&plant.ada, 'a').await?;
     assert_eq!((document.status, document.chunk_count), (DocumentStatus::Pending, 0));
     let failure = DocumentFailure { code: FailureCode::NoText, detail: "It holds no text.".to_owned() };
-    let ready = Progress::Ready { title: Some("Its own title".to_owned()), page_count: Some(2), chunk_count: 7 };
+    let ready = Progress::Ready {
+        title: Some("Its own title".to_owned()),
+        page_count: Some(2),
+        chunk_count: 7,
+        warnings: vec!["page 2 without text".to_owned()],
+    };
     let steps = [
         (Progress::Processing, DocumentStatus::Processing, None),
         (Progress::Failed(failure.clone()), DocumentStatus::Failed, Some(failure)),
+        (Progress::Queued, DocumentStatus::Pending, None),
         (ready, DocumentStatus::Ready, None),
     ];
     for (progress, status, failure) in steps {
@@ -80,8 +88,50 @@ pub async fn a_document_moves_through_ingestion(world: &World) -> CaseResult {
     let mut tx = world.begin(&plant.ada).await?;
     let moved = some(tx.documents().get(document.id, Classification::Internal).await?)?;
     assert_eq!((moved.title.as_str(), moved.page_count, moved.chunk_count), ("Its own title", Some(2), 7));
+    assert_eq!(moved.warnings, ["page 2 without text"]);
     assert_eq!(tx.documents().delete(document.id).await?, Some(moved));
     assert_eq!(tx.documents().delete(document.id).await?, None);
+    Ok(())
+}
+
+/// Progress is noted while a document is being processed, and gone when it is not.
+pub async fn progress_is_shown_while_a_document_is_processed(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let document = world.document(&plant.ada, 'a').await?;
+    let progress = IngestionProgress { pages_read: 3, page_count: Some(9), ..IngestionProgress::default() };
+    let mut tx = world.begin(&plant.ada).await?;
+    assert!(!tx.documents().report(document.id, progress).await?, "nobody works on it yet");
+    tx.documents().advance(document.id, &Progress::Processing, world.now()).await?;
+    assert!(tx.documents().report(document.id, progress).await?);
+    let seen = some(tx.documents().get(document.id, Classification::Internal).await?)?;
+    assert_eq!(seen.progress, Some(progress));
+    let failure = DocumentFailure { code: FailureCode::Timeout, detail: "It took too long.".to_owned() };
+    tx.documents().advance(document.id, &Progress::Failed(failure), world.now()).await?;
+    let seen = some(tx.documents().get(document.id, Classification::Internal).await?)?;
+    assert_eq!(seen.progress, None);
+    assert!(!tx.documents().report(document.id, progress).await?, "it has ended");
+    Ok(())
+}
+
+/// Not when it is uploaded; and what it took the place of stands again when it is deleted.
+pub async fn a_revision_takes_its_place_when_it_is_searchable(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let old = world.document(&plant.ada, 'a').await?;
+    let revision = Revision { label: Some("C".to_owned()), effective_from: None, supersedes: Some(old.id) };
+    let new = NewDocument { revision: revision.clone(), ..world.new_document(owner(&plant.ada)?, 'b') };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&new, world.later()).await?;
+    let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
+    assert_eq!(seen.superseded_by, None);
+    let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
+    tx.documents().advance(new.id, &ready, world.later()).await?;
+    let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
+    assert_eq!(seen.superseded_by, Some(new.id));
+    let seen = some(tx.documents().get(new.id, Classification::Internal).await?)?;
+    assert_eq!((seen.revision, seen.superseded_by), (revision, None));
+    tx.documents().delete(new.id).await?;
+    let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
+    assert_eq!(seen.superseded_by, None);
     Ok(())
 }
 

@@ -23,7 +23,7 @@ pub use jobs::*;
 pub use search::*;
 pub use users::*;
 
-use crate::document::{Document, NewDocument};
+use crate::document::{Document, NewDocument, Revision};
 use crate::fakes::{ManualClock, SequentialIds};
 use crate::ids::{DocumentId, RequestId, TenantId, UserId};
 use crate::ports::{
@@ -120,6 +120,7 @@ impl World {
             doc_type: Some("manual".to_owned()),
             tags: vec!["pumps".to_owned()],
             classification: Classification::Internal,
+            revision: Revision::default(),
             metadata: json!({}),
             uploaded_by,
         }
@@ -181,8 +182,12 @@ macro_rules! store_suite {
             the_same_bytes_are_one_document_of_a_tenant
             documents_are_listed_by_clearance_and_filter
             a_document_moves_through_ingestion
+            progress_is_shown_while_a_document_is_processed
+            a_revision_takes_its_place_when_it_is_searchable
+            what_is_not_in_force_is_found_only_when_asked_for
             nobody_else_sees_a_tenants_document
             passages_are_ranked_by_cosine_similarity
+            passages_are_read_by_their_places
             passages_are_found_by_their_words
             a_search_keeps_to_clearance_and_filters
             only_passages_of_ready_documents_are_found

@@ -1,13 +1,14 @@
 //! Passages: stored, replaced, found.
 
 use super::{CaseError, CaseResult, World, owner};
-use crate::document::{NewChunk, NewDocument, Progress};
+use crate::document::{NewChunk, NewDocument, Progress, Revision};
 use crate::error::{Classify, ErrorKind};
 use crate::ids::DocumentId;
 use crate::ports::TenantTx;
 use crate::role::Classification;
 use crate::scope::TenantScope;
 use crate::search::{RankedPassage, SearchFilters, SearchScope};
+use crate::time::Date;
 
 const MODEL: &str = "suite-2d";
 
@@ -42,7 +43,7 @@ async fn ingest(
 async fn replace(world: &World, tx: &mut dyn TenantTx, id: DocumentId, chunks: &[NewChunk]) -> CaseResult {
     tx.chunks().replace(id, chunks, world.now()).await?;
     let chunk_count = i32::try_from(chunks.len())?;
-    let ready = Progress::Ready { title: None, page_count: None, chunk_count };
+    let ready = Progress::Ready { title: None, page_count: None, chunk_count, warnings: Vec::new() };
     assert!(tx.documents().advance(id, &ready, world.now()).await?);
     Ok(())
 }
@@ -84,6 +85,29 @@ pub async fn passages_are_ranked_by_cosine_similarity(world: &World) -> CaseResu
     assert_eq!(tx.chunks().by_ids(&[found.chunk_id, world.id()], Classification::Internal).await?, read);
     assert_eq!(tx.chunks().by_ids(&[found.chunk_id], Classification::Public).await?, []);
     assert_eq!(tx.chunks().of_document(id, Classification::Public, 0, 9).await?, []);
+    Ok(())
+}
+
+/// Only what is searchable: not above the clearance, not while the document is being read again, not elsewhere.
+pub async fn passages_are_read_by_their_places(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let new = world.new_document(owner(&here.ada)?, 'a');
+    let texts = ["close the valve", "stop the pump", "drain the line"];
+    let chunks: Vec<_> = (0..).zip(texts).map(|(n, text)| chunk(world, n, text, EAST)).collect();
+    let id = ingest(world, &here.ada, &new, &chunks).await?;
+    let places = [(id, 0), (id, 2), (id, 3), (id, -1), (world.id(), 1)];
+    let mut tx = world.begin(&here.ada).await?;
+    let mut found = tx.chunks().at(&places, Classification::Internal).await?;
+    found.sort_by_key(|passage| passage.chunk_index);
+    assert_eq!(found.iter().map(|passage| passage.content.as_str()).collect::<Vec<_>>(), [texts[0], texts[2]]);
+    assert_eq!((found[1].document_id, found[1].page, found[1].chunk_id), (id, Some(3), chunks[2].id));
+    assert_eq!(tx.chunks().at(&places, Classification::Public).await?, []);
+    assert_eq!(tx.chunks().at(&[], Classification::Restricted).await?, []);
+    tx.documents().advance(id, &Progress::Processing, world.now()).await?;
+    assert_eq!(tx.chunks().at(&places, Classification::Restricted).await?, []);
+    drop(tx);
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.chunks().at(&places, Classification::Restricted).await?, []);
     Ok(())
 }
 
@@ -151,6 +175,40 @@ pub async fn a_search_keeps_to_clearance_and_filters(world: &World) -> CaseResul
             let mut found = contents(&hits);
             found.sort_unstable();
             assert_eq!(found, expected, "{scope:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A superseded revision from the day that the new one is in force; the new one not before.
+pub async fn what_is_not_in_force_is_found_only_when_asked_for(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let user = owner(&plant.ada)?;
+    let (past, future) = (Date::from_ymd_opt(2001, 1, 1), Date::from_ymd_opt(2999, 1, 1));
+    let mut ingested = Vec::new();
+    for (sha, content, effective_from, supersedes) in [
+        ('a', "valve one", None, None),
+        ('b', "valve two", past, Some(0)),
+        ('c', "valve three", None, None),
+        ('d', "valve four", future, Some(2)),
+    ] {
+        let supersedes = supersedes.and_then(|at: usize| ingested.get(at).copied());
+        let revision = Revision { label: None, effective_from, supersedes };
+        let new = NewDocument { revision, ..world.new_document(user, sha) };
+        ingested.push(ingest(world, &plant.ada, &new, &[chunk(world, 0, content, EAST)]).await?);
+    }
+    let mut tx = world.begin(&plant.ada).await?;
+    for (include_superseded, expected) in
+        [(false, vec!["valve three", "valve two"]), (true, vec!["valve four", "valve one", "valve three", "valve two"])]
+    {
+        let filters = SearchFilters { include_superseded, ..SearchFilters::default() };
+        let scope = SearchScope { filters, clearance: Classification::Restricted };
+        let near = tx.chunks().nearest(&EAST, MODEL, &scope, 10).await?;
+        let lexical = tx.chunks().lexical("valve", &scope, 10).await?;
+        for hits in [near, lexical] {
+            let mut found = contents(&hits);
+            found.sort_unstable();
+            assert_eq!(found, expected);
         }
     }
     Ok(())

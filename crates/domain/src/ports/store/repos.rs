@@ -4,7 +4,7 @@ use super::StoreError;
 use crate::audit::{AuditSubject, Outcome};
 use crate::authorized::AuditReceipt;
 use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
-use crate::document::{Document, DocumentFilter, NewChunk, NewDocument, Progress};
+use crate::document::{Document, DocumentFilter, IngestionProgress, NewChunk, NewDocument, Progress};
 use crate::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, UserId};
 use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
@@ -78,6 +78,8 @@ pub trait DocumentRepo: Send {
     ) -> Result<Page<Document>, StoreError>;
     /// Moves one on in ingestion; `false` where there is none.
     async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError>;
+    /// Notes how far ingestion has come; `false`, and nothing is noted, where the document is not being processed.
+    async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError>;
     /// Deletes one with its passages and queued work; returns it, so that its bytes can follow.
     async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError>;
 }
@@ -106,6 +108,13 @@ pub trait ChunkRepo: Send {
         clearance: Classification,
         from_index: i32,
         limit: u32,
+    ) -> Result<Vec<Passage>, StoreError>;
+    /// The passages at these places (document, index), as far as they are there, searchable and within `clearance`, in
+    /// no particular order.
+    async fn at(
+        &mut self,
+        places: &[(DocumentId, i32)],
+        clearance: Classification,
     ) -> Result<Vec<Passage>, StoreError>;
     /// These passages, as far as they are there and within `clearance`, in no particular order.
     async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;

@@ -6,7 +6,7 @@ pub mod no_audit;
 use self::issuer::{AUDIENCE, ISSUER, Signer};
 use domain::audit::{AuditFilter, AuditRecord};
 use domain::conversation::Conversation;
-use domain::document::{Document, NewDocument};
+use domain::document::{Document, NewDocument, Revision};
 use domain::fakes::suite::{identity, scope};
 use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
 use domain::ids::{ConversationId, RequestId, TenantId};
@@ -146,6 +146,7 @@ impl World {
             doc_type: None,
             tags: Vec::new(),
             classification,
+            revision: Revision::default(),
             metadata: json!({}),
             uploaded_by: of.user().id,
         };

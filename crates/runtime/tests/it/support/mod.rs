@@ -9,7 +9,7 @@ use domain::audit::{AuditFilter, AuditRecord, AuditSubject};
 use domain::authorized::Authorized;
 use domain::command::{Command, RetrievalMode, SendMessage, Target};
 use domain::conversation::{Conversation, Message};
-use domain::document::{Document, NewChunk, NewDocument, Progress};
+use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
 use domain::fakes::suite::{identity, scope};
 use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
 use domain::ids::{ConversationId, TenantId};
@@ -184,6 +184,7 @@ impl Plant {
             doc_type: None,
             tags: Vec::new(),
             classification,
+            revision: Revision::default(),
             metadata: json!({}),
             uploaded_by: self.ada.user().expect("a user's scope"),
         };
@@ -201,7 +202,7 @@ impl Plant {
             embedding: vec![1.0],
             embedding_model: "m".to_owned(),
         };
-        let ready = Progress::Ready { title: None, page_count: Some(9), chunk_count: 1 };
+        let ready = Progress::Ready { title: None, page_count: Some(9), chunk_count: 1, warnings: Vec::new() };
         let now = self.clock.now();
         tx.documents().advance(document.id, &Progress::Processing, now).await.expect("in memory");
         tx.chunks().replace(document.id, std::slice::from_ref(&chunk), now).await.expect("in memory");
