@@ -133,6 +133,70 @@ async fn a_deleted_document_leaves_no_rows_passages_or_file() {
     assert_eq!(user.ingest("back.md", &files::note("G-4711"), &[]).await["status"], "ready");
 }
 
+/// File names of what a search finds.
+async fn found(caller: &Caller<'_>, query: &str, filters: Value) -> Vec<String> {
+    let search = json!({ "query": query, "top_k": 50, "filters": filters });
+    let answer = caller.post("/v1/search", &search).await.expect(200);
+    let mut names: Vec<_> = answer["results"].as_array().expect("results").iter().map(|hit| hit["doc"].to_string()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[tokio::test]
+async fn a_revision_takes_the_place_of_the_one_before_and_gives_it_back() {
+    let app = App::shared().await;
+    app.make_tenant("revisions").await;
+    let user = app.as_user("revisions");
+    let first = user.ingest("sop-b.md", &files::note("R-300"), &[("revision", "B")]).await;
+    let fields = [("revision", "C"), ("effective_from", "2026-01-31"), ("supersedes", id(&first))];
+    let second = user.ingest("sop-c.md", &files::note("R-300, after the overhaul"), &fields).await;
+    assert_eq!((&second["revision"], &second["effective_from"]), (&json!("C"), &json!("2026-01-31")), "{second}");
+    let stands = |id: &str| format!("/v1/documents/{id}");
+    assert_eq!(user.get(&stands(id(&first))).await.expect(200)["superseded_by"], second["id"]);
+    let query = "strainer of R-300";
+    assert_eq!(found(&user, query, json!({})).await, ["\"sop-c.md\""]);
+    let all = json!({ "include_superseded": true });
+    assert_eq!(found(&user, query, all.clone()).await, ["\"sop-b.md\"", "\"sop-c.md\""]);
+
+    // One that is not in force yet changes nothing.
+    let fields = [("effective_from", "2999-01-01T00:00:00Z"), ("supersedes", id(&second))];
+    user.ingest("sop-d.md", &files::note("R-300, some day"), &fields).await;
+    assert_eq!(found(&user, query, json!({})).await, ["\"sop-c.md\""]);
+    assert_eq!(found(&user, query, all).await.len(), 3);
+
+    let twice = user.upload("sop-e.md", &files::note("R-300 e"), &[("supersedes", id(&first))]).await;
+    assert_eq!(twice.problem(422, "validation")["errors"][0]["pointer"], "/supersedes");
+    let absent = "00000000-0000-7000-8000-00000000dead";
+    let nothing = user.upload("sop-e.md", &files::note("R-300 e"), &[("supersedes", absent)]).await;
+    assert_eq!(nothing.problem(422, "validation")["errors"][0]["pointer"], "/supersedes");
+
+    user.delete(&stands(id(&second))).await;
+    assert_eq!(found(&user, query, json!({})).await, ["\"sop-b.md\""]);
+}
+
+#[tokio::test]
+async fn a_document_can_be_ingested_again_and_is_found_meanwhile() {
+    let app = App::shared().await;
+    let user = app.as_user(A);
+    let document = user.ingest("again.md", &files::note("N-812"), &[]).await;
+    let again = format!("/v1/documents/{}/reprocess", id(&document));
+    let mut sight = Sight::of(app).await;
+    let chunks = "SELECT array_agg(id::text) AS ids FROM document_chunks WHERE document_id = $1::uuid";
+    let before = sight.rows(chunks, &[id(&document)]).await;
+    let answer = user.post(&again, &json!({})).await;
+    assert_eq!(answer.header("location"), Some(format!("/v1/documents/{}", id(&document)).as_str()));
+    assert_eq!(answer.expect(202)["status"], "processing");
+    let ready = user.until_ingested(id(&document)).await;
+    assert_eq!((&ready["status"], &ready["chunk_count"]), (&json!("ready"), &document["chunk_count"]), "{ready}");
+    assert!(ready["progress"].is_null(), "{ready}");
+    assert_ne!(sight.rows(chunks, &[id(&document)]).await, before, "the passages are the old ones");
+
+    let failed = user.ingest("locked.pdf", &files::fixture("password.pdf"), &[]).await;
+    user.post(&format!("/v1/documents/{}/reprocess", id(&failed)), &json!({})).await.expect(202);
+    assert_eq!(user.until_ingested(id(&failed)).await["error"]["code"], "encrypted");
+}
+
 #[tokio::test]
 async fn a_viewer_sees_nothing_above_internal() {
     let app = App::shared().await;

@@ -94,6 +94,7 @@ fn routes() -> Vec<Route> {
         route(post.clone(), "/v1/documents/upload", File, N::Nothing, Who::Users),
         route(get.clone(), "/v1/documents/{id}", Nothing, N::Document, Who::Everyone),
         route(get.clone(), "/v1/documents/{id}/content", Nothing, N::Document, Who::Everyone),
+        route(post.clone(), "/v1/documents/{id}/reprocess", Nothing, N::Document, Who::Users),
         route(delete, "/v1/documents/{id}", Nothing, N::Document, Who::Users),
         route(get.clone(), "/v1/admin/users", Nothing, N::Nothing, Who::Admins),
         route(post.clone(), "/v1/admin/users", json(new_user), N::Nothing, Who::Admins),
@@ -295,6 +296,10 @@ async fn what_a_colleague_has_is_as_good_as_absent() {
     let peer = app.caller(A, "peer-u", Role::User);
     assert_eq!(peer.get(&format!("/v1/documents/{}", theirs.document)).await.status, 200, "documents are the tenant's");
     peer.delete(&format!("/v1/documents/{}", theirs.document)).await.problem(403, "policy_denied");
+    let again = format!("/v1/documents/{}/reprocess", theirs.document);
+    peer.post(&again, &json!({})).await.problem(403, "policy_denied");
+    let revision = [("supersedes", theirs.document.as_str())];
+    peer.upload("mine.md", &files::note("a revision of theirs"), &revision).await.problem(403, "policy_denied");
     owner.get(&format!("/v1/conversations/{}", theirs.conversation)).await.expect(200);
 }
 

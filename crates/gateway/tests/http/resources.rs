@@ -10,7 +10,7 @@ use domain::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, Messag
 use domain::memory::Memory;
 use domain::page::{Page, PageKey};
 use domain::role::{Classification, Role};
-use domain::search::{Hit, Passage, Retrieval};
+use domain::search::{Hit, Passage, Retrieval, Surroundings};
 use gateway::{Component, Readiness};
 use policy::gate::MockGate;
 use serde_json::json as value;
@@ -92,6 +92,11 @@ async fn documents_are_listed_with_what_is_known_of_them() {
         });
     gate.expect_get_document().returning(|_, _| Ok(document()));
     gate.expect_delete_document().returning(|_, _| Ok(()));
+    gate.expect_reprocess_document().returning(|_, command| {
+        let mut queued = document();
+        (queued.id, queued.status) = (command.id, DocumentStatus::Pending);
+        Ok(queued)
+    });
     let router = router(gate, settings());
     let listed = send(&router, get("/v1/documents?status=failed&tag=a+b")).await;
     insta::assert_snapshot!(listed.text);
@@ -99,6 +104,9 @@ async fn documents_are_listed_with_what_is_known_of_them() {
     let path = format!("/v1/documents/{ID}");
     assert_eq!(send(&router, get(&path)).await.json()["error"], value!(null));
     assert_eq!(send(&router, bare("DELETE", &path, Body::empty())).await.status, 204);
+    let again = send(&router, bare("POST", &format!("{path}/reprocess"), Body::empty())).await;
+    assert_eq!((again.status.as_u16(), again.header("location")), (202, Some(path.as_str())));
+    assert_eq!(again.json(), value!({"document_id": ID, "status": "processing"}));
 }
 
 #[tokio::test]
@@ -119,7 +127,16 @@ async fn a_search_answers_with_passages() {
                 classification: Classification::Internal,
             };
             Ok(Retrieval {
-                hits: vec![Hit { passage, score: 0.5, similarity: None, bm25: None }],
+                hits: vec![Hit {
+                    passage,
+                    score: 0.5,
+                    similarity: None,
+                    bm25: Some(7.25),
+                    rerank: Some(0.75),
+                    surroundings: Surroundings::default(),
+                }],
+                confidence: 0.5,
+                reranked_by: Some("reranker".into()),
                 degraded: true,
                 answerable: true,
             })

@@ -70,6 +70,9 @@ async fn fields_may_stand_before_or_behind_the_file() {
         ("tags", None, r#"["valve", "pump"]"#),
         ("doc_type", None, "procedure"),
         ("classification", None, "restricted"),
+        ("revision", None, "C"),
+        ("effective_from", None, "2026-03-01"),
+        ("supersedes", None, "00000000-0000-0000-0000-00000000f005"),
         ("metadata", None, r#"{"unit":"U100"}"#),
     ];
     let (mut before, mut behind) = (fields.to_vec(), vec![FILE]);
@@ -127,6 +130,11 @@ async fn a_form_that_is_not_allowed_names_its_field() {
         (vec![FILE, ("tags", None, "[1]")], "/tags"),
         (vec![FILE, ("doc_type", None, " ")], "/doc_type"),
         (vec![FILE, ("doc_type", None, "a"), ("doc_type", None, "b")], "/doc_type"),
+        (vec![FILE, ("revision", None, &*name)], "/revision"),
+        (vec![FILE, ("effective_from", None, "next week")], "/effective_from"),
+        (vec![FILE, ("effective_from", None, "2026-02-30")], "/effective_from"),
+        (vec![FILE, ("effective_from", None, "-200000-01-01")], "/effective_from"),
+        (vec![FILE, ("supersedes", None, "sop-12.pdf")], "/supersedes"),
         (vec![FILE, ("colour", None, "red")], "/colour"),
     ] {
         let reply = send(&router, post(form(&parts))).await;
