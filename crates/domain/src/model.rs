@@ -3,7 +3,7 @@
 use crate::error::{Classify, ErrorKind};
 use crate::role::{Classification, words};
 use crate::run::{FinishReason, Usage};
-use crate::search::Passage;
+use crate::search::{Passage, Surroundings};
 use futures::stream::BoxStream;
 use serde_json::Value;
 use std::time::Duration;
@@ -72,6 +72,8 @@ pub struct NumberedPassage {
     pub passage: Passage,
     /// How well it matched, 0 to 1.
     pub score: f32,
+    /// What stands around it, to read it by; not to be cited.
+    pub surroundings: Surroundings,
 }
 
 /// What a chat model is asked.
@@ -146,6 +148,17 @@ pub struct EmbeddingModel {
     pub dimension: usize,
     /// Most tokens it reads of one text, special ones included.
     pub max_tokens: usize,
+}
+
+/// What a reranker is asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RerankRequest {
+    /// The question.
+    pub query: String,
+    /// The texts to judge.
+    pub passages: Vec<String>,
+    /// The highest classification among the texts: the backend must be allowed to see it.
+    pub classification: Classification,
 }
 
 /// Why a model did not answer.

@@ -70,6 +70,20 @@ pub struct Hit {
     pub similarity: Option<f32>,
     /// BM25, if the lexical side found it.
     pub bm25: Option<f32>,
+    /// What the reranker says of it, 0 to 1, if one ranked it.
+    pub rerank: Option<f32>,
+    /// What stands around it, if that was asked for.
+    pub surroundings: Surroundings,
+}
+
+/// The texts that stand around a passage in its document, at most one passage each way, without what they share with
+/// it. They are never classified higher than the passage itself, and are never cited.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Surroundings {
+    /// What stands before it.
+    pub before: Option<String>,
+    /// What stands after it.
+    pub after: Option<String>,
 }
 
 /// What a search found.
@@ -77,6 +91,10 @@ pub struct Hit {
 pub struct Retrieval {
     /// Best first.
     pub hits: Vec<Hit>,
+    /// How well the best hits match the query as a whole, 0 to 1.
+    pub confidence: f32,
+    /// The model that put the best candidates in order; `None` where none did.
+    pub reranked_by: Option<String>,
     /// One side was down: the result is from the other alone.
     pub degraded: bool,
     /// Whether the best hits are good enough to answer from.

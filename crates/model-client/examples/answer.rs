@@ -12,7 +12,7 @@ use domain::{
     ids::{ChunkId, DocumentId},
     model::{ChatDelta, ChatRequest, ModelTier, NumberedPassage},
     role::Classification,
-    search::Passage,
+    search::{Passage, Surroundings},
 };
 use futures::TryStreamExt;
 use model_client::{config::ModelSettings, router};
@@ -58,5 +58,5 @@ fn passage(n: u32, content: &str) -> NumberedPassage {
         content: content.to_owned(),
         classification: Classification::Internal,
     };
-    NumberedPassage { n, passage, score: 0.8 }
+    NumberedPassage { n, passage, score: 0.8, surroundings: Surroundings::default() }
 }

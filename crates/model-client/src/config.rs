@@ -38,6 +38,8 @@ pub struct ModelSettings {
     pub timeouts: Timeouts,
     /// What embeds.
     pub embedding: EmbeddingSettings,
+    /// What reranks.
+    pub rerank: RerankSettings,
 }
 
 impl Default for ModelSettings {
@@ -53,6 +55,7 @@ impl Default for ModelSettings {
             queue_wait: Duration::from_secs(5),
             timeouts: Timeouts::default(),
             embedding: EmbeddingSettings::default(),
+            rerank: RerankSettings::default(),
         }
     }
 }
@@ -96,6 +99,21 @@ impl Default for EmbeddingSettings {
     }
 }
 
+/// What puts the best passages of a search in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RerankSettings {
+    /// The server's name of the reranking model; empty where there is none.
+    pub alias: String,
+    /// Most tokens that it reads of query and passage together.
+    pub max_tokens: usize,
+}
+
+impl Default for RerankSettings {
+    fn default() -> Self {
+        Self { alias: String::new(), max_tokens: 512 }
+    }
+}
+
 /// Time limits of calls to a model server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeouts {
@@ -111,6 +129,8 @@ pub struct Timeouts {
     pub embed_query: Duration,
     /// To embed one batch of a document.
     pub embed_documents: Duration,
+    /// To rerank, the wait for a place included: after that the search goes on in the order that it has.
+    pub rerank: Duration,
 }
 
 impl Default for Timeouts {
@@ -122,6 +142,7 @@ impl Default for Timeouts {
             total: Duration::from_secs(600),
             embed_query: Duration::from_secs(10),
             embed_documents: Duration::from_secs(120),
+            rerank: Duration::from_millis(400),
         }
     }
 }

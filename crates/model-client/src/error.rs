@@ -14,8 +14,8 @@ pub enum SetupError {
     /// The HTTP client cannot be made.
     #[error("the HTTP client for the model server cannot be set up")]
     Client(#[source] reqwest::Error),
-    /// A server's embeddings are wanted and there is no server.
-    #[error("embeddings are to come from a model server, but no base URL is set")]
+    /// A server's embeddings or reranking are wanted and there is no server.
+    #[error("embeddings or reranking are to come from a model server, but no base URL is set")]
     NoServer,
     /// The embedded model cannot be loaded.
     #[error("the embedded embedding model cannot be loaded")]

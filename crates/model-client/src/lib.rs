@@ -1,12 +1,14 @@
 //! Chat and embedding models: any OpenAI-compatible server, and the embedded ones that serve without a server.
 //!
-//! The platform knows models only by two ports of `domain`: [`ChatModel`](domain::ports::ChatModel) and
-//! [`Embedder`](domain::ports::Embedder). This crate has what stands behind them, and [`router`] decides which:
+//! The platform knows models only by three ports of `domain`: [`ChatModel`](domain::ports::ChatModel),
+//! [`Embedder`](domain::ports::Embedder) and [`Reranker`](domain::ports::Reranker). This crate has what stands behind
+//! them, and [`router`] decides which:
 //!
 //! | | with a base URL | without |
 //! |---|---|---|
 //! | answers | [`openai::OpenAiChat`] | [`local::extract::ExtractiveAnswerer`]: quotes passages, invents nothing |
 //! | vectors | [`openai::OpenAiEmbedder`], unless the settings say otherwise | [`local::embed::LocalEmbedder`] |
+//! | order of passages | [`openai::OpenAiReranker`], where the settings name a model | none |
 //!
 //! ```
 //! use futures::TryStreamExt;

@@ -4,8 +4,8 @@ use crate::config::{EmbedSource, ModelSettings};
 use crate::error::SetupError;
 use crate::local::embed::LocalEmbedder;
 use crate::local::extract::ExtractiveAnswerer;
-use crate::openai::{OpenAiChat, OpenAiEmbedder};
-use domain::ports::{ChatModel, Embedder};
+use crate::openai::{OpenAiChat, OpenAiEmbedder, OpenAiReranker};
+use domain::ports::{ChatModel, Embedder, Reranker};
 use std::sync::Arc;
 
 /// The chat model: the server where a base URL is set, else the extractive answerer.
@@ -38,4 +38,15 @@ pub async fn embedder(settings: &ModelSettings) -> Result<Arc<dyn Embedder>, Set
             Ok(Arc::new(embedder))
         }
     }
+}
+
+/// The reranker: that of the server, where the settings name one. No embedded model reranks.
+///
+/// # Errors
+/// Where one is named and there is no server, or its address is of no use. Whether the server answers is not tried.
+pub fn reranker(settings: &ModelSettings) -> Result<Option<Arc<dyn Reranker>>, SetupError> {
+    if settings.rerank.alias.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(OpenAiReranker::new(settings)?)))
 }

@@ -8,7 +8,7 @@ use domain::{
     ports::ChatModel,
     role::Classification,
     run::FinishReason,
-    search::Passage,
+    search::{Passage, Surroundings},
 };
 use futures::TryStreamExt;
 use model_client::local::extract::ExtractiveAnswerer;
@@ -60,6 +60,7 @@ fn numbered(n: usize, passage: &DemoPassage, score: f32) -> NumberedPassage {
             classification: Classification::Internal,
         },
         score,
+        surroundings: Surroundings::default(),
     }
 }
 

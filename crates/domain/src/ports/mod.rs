@@ -6,7 +6,7 @@ mod store;
 mod system;
 
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
-pub use model::{ChatModel, Embedder};
+pub use model::{ChatModel, Embedder, Reranker};
 pub use store::{
     AuditReader, AuditRepo, ChunkRepo, ConversationRepo, Directory, DocumentRepo, InsertedDocument, JobQueue, JobRepo,
     Lease, LeasedJob, MemoryRepo, MessageRepo, NewTenant, Store, StoreError, TenantPatch, TenantTx, UserRepo,
@@ -16,7 +16,7 @@ pub use system::{Clock, IdGen};
 #[cfg(feature = "mocks")]
 pub use {
     blob::MockBlobStore,
-    model::{MockChatModel, MockEmbedder},
+    model::{MockChatModel, MockEmbedder, MockReranker},
     store::{MockAuditReader, MockDirectory, MockJobQueue, MockStore},
     system::{MockClock, MockIdGen},
 };

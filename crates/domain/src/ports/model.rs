@@ -1,6 +1,7 @@
 //! The models, as the runtime and the tools call them.
 
-use crate::model::{ChatRequest, ChatStream, EmbedPurpose, EmbeddingModel, ModelError};
+use crate::model::{ChatRequest, ChatStream, EmbedPurpose, EmbeddingModel, ModelError, RerankRequest};
+use crate::role::Classification;
 use async_trait::async_trait;
 
 /// Answers in a stream.
@@ -15,6 +16,11 @@ pub trait ChatModel: Send + Sync {
 
     /// Whether a language model is behind this; the extractive answerer says no.
     fn is_generative(&self) -> bool;
+
+    /// The highest classification that it may see; requests above are refused.
+    fn highest_classification(&self) -> Classification {
+        Classification::Restricted
+    }
 }
 
 /// Turns texts into vectors.
@@ -32,4 +38,19 @@ pub trait Embedder: Send + Sync {
 
     /// Tokens of `text` without special ones: exact for the embedded model, an upper estimate otherwise.
     fn count_tokens(&self, text: &str) -> usize;
+}
+
+/// Judges how well passages answer a question, by reading both together. A search goes on without it.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Reranker: Send + Sync {
+    /// The model's name.
+    fn name(&self) -> String;
+
+    /// How well each passage answers the query, 0 to 1, in the order of the passages. It answers within its time
+    /// limit, one way or the other.
+    ///
+    /// # Errors
+    /// Where the model does not answer in time, answers with something else, or may not see content so classified.
+    async fn rerank(&self, request: RerankRequest) -> Result<Vec<f32>, ModelError>;
 }

@@ -134,6 +134,10 @@ impl ChatModel for OpenAiChat {
     fn is_generative(&self) -> bool {
         true
     }
+
+    fn highest_classification(&self) -> Classification {
+        self.highest
+    }
 }
 
 /// An answer on its way. Dropping it closes the connection, frees its place and ends its span.

@@ -36,6 +36,8 @@ pub(super) struct Server {
 pub(super) struct Failure {
     /// In the platform's words.
     pub error: ModelError,
+    /// The answer's status, if there was an answer.
+    pub status: Option<u16>,
     /// The parameter that the server objects to, if it names one.
     pub param: String,
 }
@@ -106,7 +108,7 @@ impl Server {
         let (status, pause) = (response.status().as_u16(), retry_after(response.headers()));
         let body = read_limited(self, response, MOST_ERROR_BYTES).await.unwrap_or_default();
         let said = ServerError::from_answer(status, &body, pause);
-        Err(Failure { param: said.param.clone(), error: said.into_model_error(&self.name) })
+        Err(Failure { status: Some(status), param: said.param.clone(), error: said.into_model_error(&self.name) })
     }
 
     pub(super) fn unavailable(&self, reason: &str, retry_after: Option<Duration>) -> ModelError {
@@ -124,7 +126,7 @@ impl Server {
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
-        Self { error, param: String::new() }
+        Self { error, status: None, param: String::new() }
     }
 }
 

@@ -1,9 +1,10 @@
-//! Any server that speaks OpenAI's chat completions and embeddings: LiteLLM, vLLM, Ollama, llama.cpp, Azure, OpenAI.
+//! Any server that speaks OpenAI's chat completions and embeddings, and the `/rerank` beside them: LiteLLM, vLLM, Ollama, llama.cpp, Azure, OpenAI.
 
 mod chat;
 mod embed;
 mod http;
 mod request;
+mod rerank;
 mod response;
 mod sse;
 mod stream;
@@ -11,3 +12,4 @@ mod think;
 
 pub use chat::OpenAiChat;
 pub use embed::OpenAiEmbedder;
+pub use rerank::OpenAiReranker;

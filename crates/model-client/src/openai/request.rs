@@ -1,4 +1,4 @@
-//! What is sent: the platform's request in the words of `POST /v1/chat/completions` and `/v1/embeddings`.
+//! What is sent: the platform's request in the words of `POST /v1/chat/completions`, `/v1/embeddings` and `/v1/rerank`.
 
 use domain::model::{ChatRequest, ModelToolCall, OfferedTool, PromptMessage};
 use serde::Serialize;
@@ -77,4 +77,16 @@ pub(super) struct EmbedBody<'a> {
     pub input: &'a [String],
     /// Numbers rather than base64: every server knows them.
     pub encoding_format: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct RerankBody<'a> {
+    /// The server's model.
+    pub model: &'a str,
+    /// The question.
+    pub query: &'a str,
+    /// The passages.
+    pub documents: Vec<&'a str>,
+    /// All of them are wanted; some servers send fewer unless told.
+    pub top_n: usize,
 }

@@ -93,6 +93,75 @@ pub(super) enum Vector {
     Base64(String),
 }
 
+/// An answer of `/v1/rerank`: an object that holds the list, or, as SGLang sends it, the list itself.
+#[derive(Deserialize, Debug)]
+#[serde(untagged)]
+pub(super) enum Rerank {
+    List(Vec<Judged>),
+    Object(Ranking),
+}
+
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+pub(super) struct Ranking {
+    #[serde(deserialize_with = "or_default")]
+    model: String,
+    /// `data` is what Voyage calls it.
+    #[serde(alias = "data", deserialize_with = "or_default")]
+    results: Vec<Judged>,
+    error: Option<Value>,
+}
+
+/// A passage's place and score. Numbers may come as text.
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+pub(super) struct Judged {
+    index: Value,
+    relevance_score: Value,
+    /// What SGLang calls it.
+    score: Value,
+}
+
+impl Rerank {
+    /// What was judged, in no order that means anything.
+    pub(super) fn judged(&self) -> &[Judged] {
+        match self {
+            Self::List(list) => list,
+            Self::Object(ranking) => &ranking.results,
+        }
+    }
+
+    pub(super) fn error(&self) -> Option<&Value> {
+        match self {
+            Self::List(_) => None,
+            Self::Object(ranking) => ranking.error.as_ref().filter(|error| !error.is_null()),
+        }
+    }
+
+    pub(super) fn model(&self) -> &str {
+        match self {
+            Self::List(_) => "",
+            Self::Object(ranking) => &ranking.model,
+        }
+    }
+}
+
+impl Judged {
+    /// Place and score, where both are numbers.
+    pub(super) fn score(&self) -> Option<(usize, f32)> {
+        let index = match &self.index {
+            Value::String(text) => text.trim().parse().ok()?,
+            number => usize::try_from(number.as_u64()?).ok()?,
+        };
+        let score = if self.relevance_score.is_null() { &self.score } else { &self.relevance_score };
+        let score: f64 = match score {
+            Value::String(text) => text.trim().parse().ok()?,
+            number => number.as_f64()?,
+        };
+        Some((index, score as f32)).filter(|(_, score)| score.is_finite())
+    }
+}
+
 /// Null as the default.
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)

@@ -3,5 +3,6 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking; clippy's own exception covers test functions only")]
 
 mod faults;
+mod rerank;
 mod support;
 mod wire;

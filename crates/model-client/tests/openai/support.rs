@@ -73,6 +73,7 @@ pub fn settings(url: Url) -> ModelSettings {
             first_token: Duration::from_millis(900),
             between_tokens: Duration::from_millis(200),
             embed_query: Duration::from_millis(900),
+            rerank: Duration::from_millis(900),
             ..Timeouts::default()
         },
         queue_wait: Duration::from_millis(50),

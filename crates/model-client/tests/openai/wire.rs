@@ -1,10 +1,11 @@
 //! Plays what each server really sends, as `testdata/wire` has it, and looks at what comes of it.
 
 use crate::support::{Act, Scripted, answer, request};
-use domain::model::{ChatDelta, EmbedPurpose, ModelError};
-use domain::ports::{ChatModel, Embedder};
+use domain::model::{ChatDelta, EmbedPurpose, ModelError, RerankRequest};
+use domain::ports::{ChatModel, Embedder, Reranker};
+use domain::role::Classification;
 use futures::StreamExt;
-use model_client::openai::{OpenAiChat, OpenAiEmbedder};
+use model_client::openai::{OpenAiChat, OpenAiEmbedder, OpenAiReranker};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,15 @@ fn cases(extension: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = files.map(|entry| entry.path()).collect();
     found.retain(|path| name(path).ends_with(extension) && !name(path).ends_with(".want.json"));
     found.sort();
+    found
+}
+
+/// The cases of one document: of a kind, or, where none is given, of a chat.
+fn documents(kind: &str) -> Vec<PathBuf> {
+    let name = |case: &PathBuf| case.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let is_chat = |name: &str| !["embed-", "rerank-"].iter().any(|kind| name.starts_with(kind));
+    let mut found = cases(".json");
+    found.retain(|case| if kind.is_empty() { is_chat(&name(case)) } else { name(case).starts_with(kind) });
     found
 }
 
@@ -105,7 +115,7 @@ async fn every_recorded_stream_becomes_the_answer_that_it_is() {
 
 #[tokio::test]
 async fn every_recorded_document_becomes_the_answer_or_error_that_it_is() {
-    for case in cases(".json").iter().filter(|case| !case.to_string_lossy().contains("embed-")) {
+    for case in &documents("") {
         let server = server_for(case, "application/json").await;
         assert_has(case, &chat(&server).await, &want(case));
     }
@@ -113,7 +123,7 @@ async fn every_recorded_document_becomes_the_answer_or_error_that_it_is() {
 
 #[tokio::test]
 async fn every_recorded_embedding_becomes_vectors_of_length_1_or_an_error() {
-    for case in cases(".json").iter().filter(|case| case.to_string_lossy().contains("embed-")) {
+    for case in &documents("embed-") {
         let server = server_for(case, "application/json").await;
         let mut settings = server.settings();
         settings.embedding.dimension = Some(3);
@@ -129,6 +139,28 @@ async fn every_recorded_embedding_becomes_vectors_of_length_1_or_an_error() {
                     "{}: {vectors:?}",
                     case.display()
                 );
+            }
+            (Err(error), want) => assert_eq!(want["error"], kind_of(&error), "{}: {error}", case.display()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_recorded_ranking_becomes_scores_from_0_to_1_in_the_order_of_the_passages_or_an_error() {
+    let cases = documents("rerank-");
+    assert!(cases.len() > 8, "the cases are there");
+    for case in &cases {
+        let server = server_for(case, "application/json").await;
+        let mut settings = server.settings();
+        settings.rerank.alias = "reranker".to_owned();
+        let reranker = OpenAiReranker::new(&settings).expect("settings of use");
+        let passages = ["one", "two", "three"].map(str::to_owned).to_vec();
+        let request = RerankRequest { query: "two?".to_owned(), passages, classification: Classification::Internal };
+        match (reranker.rerank(request).await, want(case)) {
+            (Ok(scores), want) => {
+                let want: Vec<f32> = serde_json::from_value(want["scores"].clone()).expect("scores are wanted");
+                let near = scores.iter().zip(&want).all(|(score, want)| (score - want).abs() < 1e-4);
+                assert!(near && scores.len() == want.len(), "{}: {scores:?}", case.display());
             }
             (Err(error), want) => assert_eq!(want["error"], kind_of(&error), "{}: {error}", case.display()),
         }

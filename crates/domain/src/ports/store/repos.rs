@@ -111,11 +111,8 @@ pub trait ChunkRepo: Send {
     ) -> Result<Vec<Passage>, StoreError>;
     /// The passages at these places (document, index), as far as they are there, searchable and within `clearance`, in
     /// no particular order.
-    async fn at(
-        &mut self,
-        places: &[(DocumentId, i32)],
-        clearance: Classification,
-    ) -> Result<Vec<Passage>, StoreError>;
+    async fn at(&mut self, places: &[(DocumentId, i32)], clearance: Classification)
+    -> Result<Vec<Passage>, StoreError>;
     /// These passages, as far as they are there and within `clearance`, in no particular order.
     async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
 }

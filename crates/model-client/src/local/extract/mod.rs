@@ -164,7 +164,7 @@ mod tests {
     use super::*;
     use domain::ids::{ChunkId, DocumentId};
     use domain::role::Classification;
-    use domain::search::Passage;
+    use domain::search::{Passage, Surroundings};
 
     fn numbered(content: &str) -> NumberedPassage {
         let passage = Passage {
@@ -178,7 +178,7 @@ mod tests {
             content: content.to_owned(),
             classification: Classification::Internal,
         };
-        NumberedPassage { n: 1, passage, score: 1.0 }
+        NumberedPassage { n: 1, passage, score: 1.0, surroundings: Surroundings::default() }
     }
 
     #[test]

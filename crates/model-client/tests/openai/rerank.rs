@@ -1,0 +1,139 @@
+//! The reranker: what is sent, and what becomes of it when the server, or the line to it, fails.
+
+use crate::support::{Act, Scripted, answer, settings};
+use domain::model::{ModelError, RerankRequest};
+use domain::ports::Reranker;
+use domain::role::Classification;
+use model_client::config::{ModelSettings, RerankSettings};
+use model_client::openai::OpenAiReranker;
+use model_client::router;
+use std::time::{Duration, Instant};
+
+const SCORES: &str = r#"{"results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":0.2}]}"#;
+
+fn sends(head: &str, body: &str) -> Act {
+    Act::Send(answer(head, "application/json", body.as_bytes()), 4096)
+}
+
+fn with_alias(settings: ModelSettings) -> ModelSettings {
+    ModelSettings { rerank: RerankSettings { alias: "bge".to_owned(), ..RerankSettings::default() }, ..settings }
+}
+
+fn reranker(server: &Scripted) -> OpenAiReranker {
+    OpenAiReranker::new(&with_alias(server.settings())).expect("settings of use")
+}
+
+fn request(classification: Classification) -> RerankRequest {
+    let passages = vec!["the seal".to_owned(), "the valve".to_owned()];
+    RerankRequest { query: "Which valve?".to_owned(), passages, classification }
+}
+
+async fn run(server: &Scripted) -> Result<Vec<f32>, ModelError> {
+    reranker(server).rerank(request(Classification::Internal)).await
+}
+
+#[tokio::test]
+async fn the_request_has_the_alias_the_query_and_all_passages_and_the_scores_come_in_their_order() {
+    let server = Scripted::start(vec![sends("200 OK", SCORES)]).await;
+    assert_eq!(run(&server).await, Ok(vec![0.2, 0.9]));
+    let sent = server.requests.lock().unwrap()[0].clone();
+    let (head, body) = sent.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /v1/rerank "), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let wanted = serde_json::json!({
+        "model": "bge", "query": "Which valve?", "documents": ["the seal", "the valve"], "top_n": 2,
+    });
+    assert_eq!(body, wanted);
+}
+
+#[tokio::test]
+async fn a_server_that_knows_only_the_bare_path_is_asked_there_from_then_on() {
+    let server = Scripted::start(vec![sends("404 Not Found", "{}"), sends("200 OK", SCORES)]).await;
+    let reranker = reranker(&server);
+    for _ in 0..2 {
+        assert!(reranker.rerank(request(Classification::Internal)).await.is_ok());
+    }
+    let paths: Vec<String> = server.requests.lock().unwrap().iter().map(|sent| sent[..16].to_owned()).collect();
+    assert_eq!(paths, ["POST /v1/rerank ", "POST /rerank HTT", "POST /rerank HTT"]);
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_refused_by_both_paths() {
+    let server = Scripted::start(vec![sends("404 Not Found", r#"{"error":{"type":"not_found_error"}}"#)]).await;
+    let error = run(&server).await.unwrap_err();
+    assert!(matches!(&error, ModelError::Refused { reason, .. } if reason.contains("404")), "{error}");
+    assert_eq!(server.count(), 2);
+}
+
+#[tokio::test]
+async fn no_server_a_broken_one_and_one_that_refuses_are_errors_and_their_sentences_stay_here() {
+    let server = Scripted::start(vec![sends("200 OK", SCORES)]).await;
+    let nobody = with_alias(settings(server.url.clone()));
+    drop(server);
+    let refused = OpenAiReranker::new(&nobody).unwrap().rerank(request(Classification::Internal)).await;
+    assert!(matches!(refused, Err(ModelError::Unavailable { .. })), "{refused:?}");
+
+    let broken = Scripted::start(vec![sends("500 Internal Server Error", "{}")]).await;
+    let ended = run(&broken).await;
+    assert!(matches!(ended, Err(ModelError::Unavailable { .. })), "{ended:?}");
+
+    let body = r#"{"error":{"message":"the code of the safe is 4711","type":"invalid_request_error"}}"#;
+    let strict = Scripted::start(vec![sends("400 Bad Request", body)]).await;
+    let error = run(&strict).await.unwrap_err();
+    assert!(matches!(error, ModelError::Refused { .. }) && !error.to_string().contains("4711"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_left_at_the_time_limit_also_with_half_an_answer_out() {
+    let half = answer("200 OK", "application/json", SCORES[..20].as_bytes());
+    for act in [Act::SendAndHang(Vec::new()), Act::SendAndHang(half)] {
+        let server = Scripted::start(vec![act]).await;
+        let started = Instant::now();
+        let ended = run(&server).await;
+        assert!(matches!(ended, Err(ModelError::Timeout { .. })), "{ended:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "the limit is 0.9 s");
+    }
+}
+
+#[tokio::test]
+async fn garbage_and_answers_without_most_of_the_scores_are_garbled() {
+    for body in ["<html>Sign in</html>", "null", "[]", "[0.1, 0.2]", "{}", r#"{"results": 7}"#, r#"{"results":[{}]}"#] {
+        let server = Scripted::start(vec![sends("200 OK", body)]).await;
+        let ended = run(&server).await;
+        assert!(matches!(ended, Err(ModelError::Garbled { .. })), "{body}: {ended:?}");
+    }
+    let endless = Act::Repeat(answer("200 OK", "application/json", b"["), vec![b' '; 1 << 16]);
+    let server = Scripted::start(vec![endless]).await;
+    let ended = run(&server).await;
+    assert!(matches!(ended, Err(ModelError::Garbled { .. } | ModelError::Timeout { .. })), "{ended:?}");
+}
+
+#[tokio::test]
+async fn content_above_the_server_s_classification_never_leaves() {
+    let server = Scripted::start(vec![sends("200 OK", SCORES)]).await;
+    let settings = ModelSettings { highest_classification: Classification::Internal, ..server.settings() };
+    let ended = OpenAiReranker::new(&with_alias(settings)).unwrap().rerank(request(Classification::Restricted)).await;
+    assert!(matches!(ended, Err(ModelError::NotConfigured { .. })), "{ended:?}");
+    assert_eq!(server.count(), 0);
+}
+
+#[tokio::test]
+async fn long_texts_are_cut_to_what_the_model_reads_and_passages_keep_most_of_the_room() {
+    let server = Scripted::start(vec![sends("200 OK", SCORES)]).await;
+    let mut settings = with_alias(server.settings());
+    settings.rerank.max_tokens = 60;
+    let passages = vec!["seal ".repeat(200), "valve ".repeat(200)];
+    let request = RerankRequest { query: "pump ".repeat(200), passages, classification: Classification::Internal };
+    OpenAiReranker::new(&settings).unwrap().rerank(request).await.unwrap();
+    let sent = server.requests.lock().unwrap()[0].clone();
+    let (pumps, seals) = (sent.matches("pump").count(), sent.matches("seal").count());
+    assert!(pumps > 0 && seals > pumps && pumps + seals < 60, "{pumps} {seals}");
+}
+
+#[test]
+fn without_a_name_there_is_no_reranker_and_with_one_there_must_be_a_server() {
+    assert!(router::reranker(&ModelSettings::default()).unwrap().is_none());
+    assert!(router::reranker(&with_alias(ModelSettings::default())).is_err());
+    let served = with_alias(settings("http://127.0.0.1:9".parse().unwrap()));
+    assert_eq!(router::reranker(&served).unwrap().map(|reranker| reranker.name()).as_deref(), Some("bge"));
+}
