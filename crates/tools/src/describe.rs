@@ -6,7 +6,7 @@
 
 use domain::document::Document;
 use domain::memory::Memory;
-use domain::search::Passage;
+use domain::search::{Hit, Passage, Surroundings};
 use domain::tool::ToolResult;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ const PREAMBLE: &str =
 pub fn describe(result: &ToolResult) -> String {
     let data = match result {
         ToolResult::Retrieval(found) => json!({
-            "passages": found.hits.iter().map(|hit| passage(&hit.passage)).collect::<Vec<_>>(),
+            "passages": found.hits.iter().map(hit).collect::<Vec<_>>(),
             "answerable": found.answerable,
         }),
         ToolResult::Text { document: of, passages, truncated } => json!({
@@ -31,6 +31,17 @@ pub fn describe(result: &ToolResult) -> String {
         ToolResult::Memories(all) => json!({"memories": all.iter().map(memory).collect::<Vec<_>>()}),
     };
     format!("{PREAMBLE}\n{}", defuse(&data.to_string()))
+}
+
+fn hit(hit: &Hit) -> Value {
+    let mut shown = passage(&hit.passage);
+    let Surroundings { before, after } = &hit.surroundings;
+    for (name, text) in [("before", before), ("after", after)] {
+        if let Some(text) = text {
+            shown[name] = json!(text);
+        }
+    }
+    shown
 }
 
 fn passage(passage: &Passage) -> Value {

@@ -49,6 +49,8 @@ pub struct Arguments {
     doc_type: Option<Label>,
     #[serde(default)]
     include_superseded: bool,
+    #[serde(default)]
+    surroundings: bool,
 }
 
 #[async_trait]
@@ -68,6 +70,8 @@ impl Tool for RagSearch {
             "doc_type": {"type": "string", "description": "Only documents of this kind, for instance procedure."},
             "include_superseded": {"type": "boolean",
                 "description": "Also revisions that are no longer, or not yet, in force; false unless given."},
+            "surroundings": {"type": "boolean",
+                "description": "Also what stands directly before and after each passage; false unless given."},
         });
         ToolSpec {
             name: ToolName::RagSearch,
@@ -93,7 +97,12 @@ impl Tool for RagSearch {
             clearance: call.clearance,
         };
         let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
+        let failed = failed(ToolName::RagSearch);
         let found = self.search.search(&call.scope, arguments.query.as_str(), &within, top_k).await;
-        found.map(ToolResult::Retrieval).map_err(failed(ToolName::RagSearch))
+        let mut found = found.map_err(&failed)?;
+        if arguments.surroundings {
+            self.search.surround(&call.scope, &mut found, call.clearance).await.map_err(&failed)?;
+        }
+        Ok(ToolResult::Retrieval(found))
     }
 }

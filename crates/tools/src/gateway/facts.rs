@@ -27,6 +27,8 @@ fn of_result(result: &ToolResult) -> Value {
             "hits": found.hits.len(),
             "degraded": found.degraded,
             "answerable": found.answerable,
+            "reranked": found.reranked_by.is_some(),
+            "reranker": found.reranked_by,
         }),
         ToolResult::Text { document, passages, truncated } => {
             json!({"documents": [document.id], "hits": passages.len(), "truncated": truncated})

@@ -39,8 +39,7 @@ impl HybridSearch {
         let (near, lexical) = self.candidates(scope, query, vector.ok(), within).await?;
         let results = ways.iter().map(|params| {
             let other = Self { params: *params, ..self.clone() };
-            let (hits, answerable) = other.rank(query, fuse(near.clone(), lexical.clone(), params), top_k);
-            Retrieval { hits, degraded, answerable, ..Retrieval::default() }
+            Retrieval { degraded, ..other.rank(query, fuse(near.clone(), lexical.clone(), params), top_k) }
         });
         Ok(Comparison { results: results.collect(), candidates: fuse(near, lexical, &self.params) })
     }

@@ -7,8 +7,10 @@ mod answerable;
 mod compare;
 mod fuse;
 mod fusion;
+mod neighbours;
 mod params;
 mod rank;
+mod rerank;
 #[cfg(test)]
 mod testing;
 mod words;
@@ -19,11 +21,13 @@ pub use fuse::{Fused, fuse};
 pub use fusion::Fusion;
 pub use params::RetrievalParams;
 pub use rank::{page_aggregate, select};
+pub use rerank::Reranking;
 
 use domain::model::{EmbedPurpose, ModelError};
 use domain::ports::{Embedder, Store, StoreError};
+use domain::role::Classification;
 use domain::scope::TenantScope;
-use domain::search::{Hit, RankedPassage, Retrieval, SearchScope};
+use domain::search::{Hit, RankedPassage, Retrieval, SearchScope, Surroundings};
 use std::sync::Arc;
 
 /// The hybrid search.
@@ -32,13 +36,20 @@ pub struct HybridSearch {
     store: Arc<dyn Store>,
     embedder: Arc<dyn Embedder>,
     params: RetrievalParams,
+    reranking: Option<Reranking>,
 }
 
 impl HybridSearch {
     /// Searches `store` with vectors of `embedder`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, embedder: Arc<dyn Embedder>, params: RetrievalParams) -> Self {
-        Self { store, embedder, params }
+        Self { store, embedder, params, reranking: None }
+    }
+
+    /// The same search, with the best candidates put in order by a reranker.
+    #[must_use]
+    pub fn with_reranking(self, reranking: Option<Reranking>) -> Self {
+        Self { reranking, ..self }
     }
 
     /// The `top_k` passages that bear most on `query`. Where the embedder fails the words alone decide, and the result
@@ -60,8 +71,31 @@ impl HybridSearch {
         }
         let degraded = vector.is_err();
         let (near, lexical) = self.candidates(scope, query, vector.ok(), within).await?;
-        let (hits, answerable) = self.rank(query, fuse(near, lexical, &self.params), top_k);
-        Ok(Retrieval { hits, degraded, answerable })
+        let mut fused = fuse(near, lexical, &self.params);
+        // After the transaction, for the same reason.
+        let verdict = match &self.reranking {
+            Some(reranking) => reranking.apply(query, &mut fused).await,
+            None => None,
+        };
+        let mut found = Retrieval { degraded, ..self.rank(query, fused, top_k) };
+        if let Some(verdict) = verdict {
+            verdict.note(&mut found);
+        }
+        Ok(found)
+    }
+
+    /// Gives the hits of a search what stands around them in their documents, as far as `clearance` allows. Citations
+    /// stay those of the hits.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn surround(
+        &self,
+        scope: &TenantScope,
+        found: &mut Retrieval,
+        clearance: Classification,
+    ) -> Result<(), StoreError> {
+        neighbours::surround(&*self.store, scope, &mut found.hits, clearance).await
     }
 
     async fn embed(&self, query: &str) -> Result<Vec<f32>, ModelError> {
@@ -98,12 +132,12 @@ impl HybridSearch {
     }
 
     /// The best of what was found, and whether it answers.
-    fn rank(&self, query: &str, fused: Vec<Fused>, top_k: usize) -> (Vec<Hit>, bool) {
+    fn rank(&self, query: &str, fused: Vec<Fused>, top_k: usize) -> Retrieval {
         let terms = QueryTerms::of(query, fused.iter().map(|one| &one.passage));
         let chosen = select(page_aggregate(fused, &self.params), top_k, &self.params);
-        let evidence = weigh(&terms, &chosen, &self.params);
-        let hits = chosen.into_iter().map(|one| hit(one, evidence.confidence)).collect();
-        (hits, evidence.answerable)
+        let Evidence { confidence, answerable, .. } = weigh(&terms, &chosen, &self.params);
+        let hits = chosen.into_iter().map(|one| hit(one, confidence)).collect();
+        Retrieval { hits, confidence, answerable, ..Retrieval::default() }
     }
 }
 
@@ -115,5 +149,7 @@ fn hit(one: Fused, confidence: f32) -> Hit {
         score: (one.score * confidence).clamp(0.0, 1.0),
         similarity: one.similarity,
         bm25: one.bm25,
+        rerank: None,
+        surroundings: Surroundings::default(),
     }
 }

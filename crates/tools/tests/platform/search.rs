@@ -1,9 +1,18 @@
 //! The hybrid search against a store.
 
 use super::support::Plant;
+use async_trait::async_trait;
+use domain::model::{ModelError, RerankRequest};
+use domain::ports::Reranker;
 use domain::role::{Classification, Role};
-use domain::search::{SearchFilters, SearchScope};
+use domain::search::{Retrieval, SearchFilters, SearchScope};
+use domain::tool::{ToolCall, ToolResult};
+use serde_json::json;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use tools::gateway::{RecordedTools, ToolGateway};
+use tools::registry::Registry;
+use tools::retrieval::{HybridSearch, Reranking};
 
 fn everything() -> SearchScope {
     SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted }
@@ -25,6 +34,8 @@ async fn the_passage_that_answers_comes_first_with_its_page_and_both_scores() {
     assert!(best.similarity.is_some() && best.bm25.is_some());
     assert!(found.hits[1].score < best.score && best.score <= 1.0);
     assert!(found.answerable && !found.degraded);
+    assert!(found.confidence > 0.45 && found.confidence <= 1.0, "{}", found.confidence);
+    assert_eq!((best.rerank, found.reranked_by), (None, None));
 }
 
 #[tokio::test]
@@ -71,4 +82,128 @@ async fn filters_and_clearance_bound_what_is_found() {
         ids.sort();
         assert_eq!(ids, expected, "{scope:?}");
     }
+}
+
+/// Prefers passages that hold a word, unless it is to fail; remembers what it was asked.
+struct Judge {
+    word: &'static str,
+    answer: fn(Vec<f32>) -> Result<Vec<f32>, ModelError>,
+    asked: Mutex<Vec<RerankRequest>>,
+}
+
+impl Judge {
+    fn preferring(word: &'static str) -> Arc<Self> {
+        Self::answering(word, Ok)
+    }
+
+    fn answering(word: &'static str, answer: fn(Vec<f32>) -> Result<Vec<f32>, ModelError>) -> Arc<Self> {
+        Arc::new(Self { word, answer, asked: Mutex::default() })
+    }
+
+    fn asked(&self) -> Vec<RerankRequest> {
+        self.asked.lock().expect("no panic under the lock").clone()
+    }
+}
+
+#[async_trait]
+impl Reranker for Judge {
+    fn name(&self) -> String {
+        "judge-1".to_owned()
+    }
+
+    async fn rerank(&self, request: RerankRequest) -> Result<Vec<f32>, ModelError> {
+        let scores = request.passages.iter().map(|text| if text.contains(self.word) { 0.9 } else { 0.1 }).collect();
+        self.asked.lock().expect("no panic under the lock").push(request);
+        (self.answer)(scores)
+    }
+}
+
+fn reranked(plant: &Plant, judge: &Arc<Judge>, candidates: usize) -> HybridSearch {
+    let model = Arc::clone(judge) as Arc<dyn Reranker>;
+    plant.search().with_reranking(Some(Reranking { model, candidates }))
+}
+
+fn contents(found: &Retrieval) -> Vec<&str> {
+    found.hits.iter().map(|hit| hit.passage.content.as_str()).collect()
+}
+
+const TORQUE: &str = "To what torque are the casing tie bolts of P-101A tightened?";
+
+#[tokio::test]
+async fn a_reranker_orders_the_best_candidates_and_its_scores_are_shown() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    plant
+        .document(&permit, "manual.pdf", Classification::Confidential, &[BOLTS, STRAINER, "P-101A has a casing."])
+        .await;
+    let judge = Judge::preferring("has a casing");
+    let search = reranked(&plant, &judge, 2);
+    let found = search.search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
+    assert_eq!(contents(&found), ["P-101A has a casing.", BOLTS, STRAINER]);
+    let scores: Vec<_> = found.hits.iter().map(|hit| hit.rerank).collect();
+    assert_eq!(scores, [Some(0.9), Some(0.1), None], "only the two candidates are ranked");
+    assert_eq!(found.reranked_by.as_deref(), Some("judge-1"));
+    let asked = judge.asked().remove(0);
+    assert_eq!((asked.query.as_str(), asked.classification), (TORQUE, Classification::Confidential));
+    assert!(asked.passages[0].starts_with("manual.pdf\n"), "under its title: {:?}", asked.passages);
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_with_the_reranker_the_fused_order_stands() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS]).await;
+    let plain = plant.search().search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
+    let failures: [fn(Vec<f32>) -> Result<Vec<f32>, ModelError>; 5] = [
+        |_| Err(ModelError::Timeout { backend: "judge".into(), waited_s: 0 }),
+        |_| Err(ModelError::NotConfigured { wanted: "restricted content".into() }),
+        |_| Ok(Vec::new()),
+        |scores| Ok(scores.into_iter().skip(1).collect()),
+        |scores| Ok(scores.into_iter().map(|_| f32::NAN).collect()),
+    ];
+    for failure in failures {
+        let judge = Judge::answering("helmet", failure);
+        let found = reranked(&plant, &judge, 30).search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
+        assert_eq!(judge.asked().len(), 1);
+        assert_eq!(found, plain);
+    }
+}
+
+#[tokio::test]
+async fn a_reranker_is_not_asked_about_one_passage_or_none() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    let judge = Judge::preferring("x");
+    let search = reranked(&plant, &judge, 30);
+    assert_eq!(search.search(permit.scope(), TORQUE, &everything(), 3).await.expect("no hits").hits, []);
+    plant.document(&permit, "one.pdf", Classification::Internal, &[BOLTS]).await;
+    assert_eq!(search.search(permit.scope(), TORQUE, &everything(), 3).await.expect("a hit").hits.len(), 1);
+    assert!(judge.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_search_through_the_gateway_gives_what_stands_around_a_hit_only_when_asked_and_records_the_reranker() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, BOLTS, STRAINER]).await;
+    let search = reranked(&plant, &Judge::preferring("480 Nm"), 30);
+    let store: Arc<dyn domain::ports::Store> = Arc::new(plant.store.clone());
+    let registry = Registry::builtin(&store, search).expect("a registry");
+    let tools = RecordedTools::new(store, registry, plant.clock.clone(), plant.ids.clone(), plant.tracker.clone());
+    let call = |arguments| ToolCall { call_id: "1".into(), name: "rag_search".into(), arguments };
+    let mut around = Vec::new();
+    for arguments in [json!({"query": TORQUE, "top_k": 1}), json!({"query": TORQUE, "top_k": 1, "surroundings": true})]
+    {
+        let Ok(ToolResult::Retrieval(mut found)) = tools.invoke(&permit, call(arguments)).await else {
+            panic!("a search finds passages")
+        };
+        assert_eq!(contents(&found), [BOLTS]);
+        around.push(found.hits.remove(0).surroundings);
+    }
+    assert_eq!((around[0].before.as_ref(), around[0].after.as_ref()), (None, None));
+    assert_eq!((around[1].before.as_deref(), around[1].after.as_deref()), (Some(LEAVE), Some(STRAINER)));
+    plant.settle().await;
+    let rows = plant.audit().await;
+    let outcome = rows.last().expect("an outcome");
+    assert_eq!((&outcome.metadata["reranked"], &outcome.metadata["reranker"]), (&json!(true), &json!("judge-1")));
 }

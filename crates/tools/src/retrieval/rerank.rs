@@ -1,0 +1,166 @@
+//! Reranking: a model that reads question and passage together puts the best candidates in a better order.
+//!
+//! It is slow and may be down, so that it sees few candidates and its answer is optional: whatever goes wrong, the fused
+//! order stands.
+
+use super::Fused;
+use domain::ids::ChunkId;
+use domain::model::{ModelError, RerankRequest};
+use domain::ports::Reranker;
+use domain::role::Classification;
+use domain::search::{Passage, Retrieval};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Share of the reranker in the score of the candidates that it ranked; the rest is the fused score, which knows exact
+/// part numbers and tags. Not measured: no reranker ships with the platform.
+const RERANKER_WEIGHT: f32 = 0.7;
+
+/// A reranker, and how many candidates it gets.
+#[derive(Clone)]
+pub struct Reranking {
+    /// The model.
+    pub model: Arc<dyn Reranker>,
+    /// Most candidates, best first.
+    pub candidates: usize,
+}
+
+/// What the reranker said.
+pub(super) struct Verdict {
+    model: String,
+    scores: HashMap<ChunkId, f32>,
+}
+
+impl Verdict {
+    /// Notes the scores at the hits, and whose they are.
+    pub(super) fn note(self, found: &mut Retrieval) {
+        for hit in &mut found.hits {
+            hit.rerank = self.scores.get(&hit.passage.chunk_id).copied();
+        }
+        found.reranked_by = Some(self.model);
+    }
+}
+
+impl Reranking {
+    /// Has the best of `fused` ranked anew, and leaves them best first. `None` where the fused order stands: no error of
+    /// the reranker becomes one of the search.
+    pub(super) async fn apply(&self, query: &str, fused: &mut [Fused]) -> Option<Verdict> {
+        let ranked = fused.len().min(self.candidates);
+        // One passage is in order already.
+        if ranked < 2 {
+            return None;
+        }
+        let passages = || fused[..ranked].iter().map(|one| &one.passage);
+        let request = RerankRequest {
+            query: query.to_owned(),
+            passages: passages().map(text).collect(),
+            classification: passages().map(|passage| passage.classification).fold(Classification::Public, Ord::max),
+        };
+        let ids: Vec<ChunkId> = passages().map(|passage| passage.chunk_id).collect();
+        let scores = self.ask(request).await?;
+        blend(fused, &scores);
+        Some(Verdict { model: self.model.name(), scores: ids.into_iter().zip(scores).collect() })
+    }
+
+    /// A score for each of the passages, or none at all.
+    async fn ask(&self, request: RerankRequest) -> Option<Vec<f32>> {
+        let count = request.passages.len();
+        match self.model.rerank(request).await {
+            Ok(scores) if scores.len() == count && scores.iter().all(|score| score.is_finite()) => Some(scores),
+            Ok(_) => {
+                tracing::warn!(model = self.model.name(), "the reranker's scores do not fit, the fused order stands");
+                None
+            }
+            Err(error @ ModelError::NotConfigured { .. }) => {
+                tracing::debug!(%error, "the reranker may not see these passages, the fused order stands");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, "reranking failed, the fused order stands");
+                None
+            }
+        }
+    }
+}
+
+/// Mixes the reranker's `scores` of the first passages into the fused ones, and sorts anew.
+///
+/// The scores are scaled to 0 to 1 among themselves, as those of the two sides are: rerankers differ in what their
+/// numbers mean, not in their order. A passage that was not ranked keeps the fused part alone, so that it never
+/// overtakes one that was. Scores stay from 0 to 1.
+fn blend(fused: &mut [Fused], scores: &[f32]) {
+    let low = scores.iter().copied().fold(f32::INFINITY, f32::min);
+    let span = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
+    let scaled = |score: &f32| if span > 0.0 { (score - low) / span } else { 1.0 };
+    let scaled = scores.iter().map(scaled).chain(std::iter::repeat(0.0));
+    for (one, rank) in fused.iter_mut().zip(scaled) {
+        one.score = (1.0 - RERANKER_WEIGHT) * one.score + RERANKER_WEIGHT * rank;
+    }
+    fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.chunk_id.cmp(&b.passage.chunk_id)));
+}
+
+/// A passage as the reranker reads it: under its title and headings, as it is embedded.
+fn text(passage: &Passage) -> String {
+    let Passage { title, section, content, .. } = passage;
+    match section.as_deref() {
+        Some(section) if section != title => format!("{title} | {section}\n{content}"),
+        _ => format!("{title}\n{content}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::passage;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fused(scores: &[f32]) -> Vec<Fused> {
+        let one = |(id, score): (u128, &f32)| Fused {
+            passage: passage(id, 1, None, "text"),
+            score: *score,
+            similarity: None,
+            bm25: None,
+        };
+        (0..).zip(scores).map(one).collect()
+    }
+
+    fn order(fused: &[Fused]) -> Vec<u128> {
+        fused.iter().map(|one| one.passage.chunk_id.as_uuid().as_u128()).collect()
+    }
+
+    #[test]
+    fn the_reranker_orders_what_it_ranked_and_the_rest_stays_behind() {
+        let mut list = fused(&[0.9, 0.8, 0.7, 0.6]);
+        blend(&mut list, &[0.1, 0.2, 0.9]);
+        assert_eq!(order(&list), [2, 1, 0, 3]);
+    }
+
+    #[test]
+    fn a_reranker_without_an_opinion_leaves_the_fused_order() {
+        let mut list = fused(&[0.9, 0.8, 0.7]);
+        blend(&mut list, &[0.4, 0.4, 0.4]);
+        assert_eq!(order(&list), [0, 1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn scores_stay_from_0_to_1_best_first_and_what_was_not_ranked_never_overtakes(
+            mut scores in proptest::collection::vec(0.0_f32..=1.0, 1..40),
+            verdict in proptest::collection::vec(0.0_f32..=1.0, 1..40),
+        ) {
+            scores.sort_by(|a, b| b.total_cmp(a));
+            let verdict = &verdict[..verdict.len().min(scores.len())];
+            let mut list = fused(&scores);
+            let behind = list.get(verdict.len()).map(|one| one.score);
+            blend(&mut list, verdict);
+            prop_assert!(list.iter().all(|one| (0.0..=1.0).contains(&one.score)));
+            prop_assert!(list.windows(2).all(|pair| pair[0].score >= pair[1].score));
+            if behind.is_some() {
+                let last_ranked = order(&list).iter().rposition(|id| *id < verdict.len() as u128);
+                let best_behind = list.iter().find(|one| one.passage.chunk_id.as_uuid().as_u128() >= verdict.len() as u128);
+                let last = &list[last_ranked.expect("one was ranked")];
+                prop_assert!(best_behind.expect("one was not").score <= last.score + f32::EPSILON);
+            }
+        }
+    }
+}
