@@ -15,7 +15,7 @@ use domain::ports::{AuditReader as _, ChatModel, Clock as _, Directory as _, IdG
 use domain::role::{Classification, Role};
 use domain::run::{FinishReason, Usage};
 use domain::scope::{Actor, TenantScope};
-use domain::search::{Hit, Passage, Retrieval, SearchFilters};
+use domain::search::{Hit, Passage, Retrieval, SearchFilters, Surroundings};
 use domain::text::MessageText;
 use domain::tool::{ToolCall, ToolResult, ToolSpec};
 use domain::user::Standing;
@@ -67,8 +67,10 @@ impl ToolGateway for Script {
             content: "Close FV-2003 before the pump stops.".to_owned(),
             classification: Classification::Internal,
         };
-        let hit = Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None };
-        Ok(ToolResult::Retrieval(Retrieval { hits: vec![hit], degraded: false, answerable: true }))
+        let surroundings = Surroundings::default();
+        let hit = Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None, rerank: None, surroundings };
+        let found = Retrieval { hits: vec![hit], confidence: 0.9, answerable: true, ..Retrieval::default() };
+        Ok(ToolResult::Retrieval(found))
     }
 }
 

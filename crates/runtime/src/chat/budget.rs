@@ -1,6 +1,7 @@
 //! How much of a conversation fits into a prompt: the newest messages within a token budget.
 
 use domain::conversation::{Message, MessageRole, MessageStatus};
+use domain::model::PromptMessage;
 
 /// Tokens, estimated.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -11,6 +12,27 @@ pub struct TokenBudget(pub usize);
 #[must_use]
 pub fn estimate(text: &str) -> usize {
     text.len().div_ceil(3) + 4
+}
+
+/// The beginning of `text` that fits.
+#[must_use]
+pub fn cut(text: &str, budget: TokenBudget) -> &str {
+    let most = budget.0.saturating_sub(4).saturating_mul(3);
+    &text[..text.floor_char_boundary(most)]
+}
+
+/// Tokens of these messages.
+#[must_use]
+pub fn cost(messages: &[PromptMessage]) -> usize {
+    let of = |message: &PromptMessage| match message {
+        PromptMessage::System(text) | PromptMessage::User(text) => estimate(text),
+        PromptMessage::Assistant { content, tool_calls } => {
+            let calls = tool_calls.iter().map(|call| estimate(&call.name) + estimate(&call.arguments));
+            estimate(content) + calls.sum::<usize>()
+        }
+        PromptMessage::Tool { content, .. } => estimate(content),
+    };
+    messages.iter().map(of).sum()
 }
 
 /// The newest messages that fit, oldest of them first. Answers still being written and empty ones are left out.
@@ -67,6 +89,16 @@ mod tests {
         assert_eq!(kept.iter().map(|m| m.seq).collect::<Vec<_>>(), [3, 4]);
         assert!(newest_within(&history, TokenBudget(0)).is_empty());
         assert_eq!(newest_within(&history, TokenBudget(10_000)).len(), 4);
+    }
+
+    #[test]
+    fn a_text_is_cut_within_the_budget_and_between_characters() {
+        let text = "Überdruck – 95 °C".repeat(9);
+        for budget in 0..70 {
+            let kept = cut(&text, TokenBudget(budget));
+            assert!(text.starts_with(kept) && (kept.is_empty() || estimate(kept) <= budget), "{budget}: {kept}");
+        }
+        assert_eq!(cut(&text, TokenBudget(1_000)), text);
     }
 
     #[test]

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use domain::ids::{ChunkId, DocumentId};
     use domain::role::Classification;
-    use domain::search::Passage;
+    use domain::search::{Passage, Surroundings};
     use uuid::Uuid;
 
     fn passage(n: u32, content: &str) -> NumberedPassage {
@@ -164,6 +164,7 @@ mod tests {
                 classification: Classification::Internal,
             },
             score: 0.5,
+            surroundings: Surroundings::default(),
         }
     }
 

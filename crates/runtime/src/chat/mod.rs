@@ -3,9 +3,11 @@
 pub mod budget;
 pub mod cite;
 pub mod intent;
+pub mod passages;
 pub mod prompt;
 mod run_log;
 mod stream;
+mod tool_calls;
 mod turn;
 
 use crate::error::RuntimeError;

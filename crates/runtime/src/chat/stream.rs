@@ -1,9 +1,11 @@
 //! The answer itself: retrieve, ask the model, pass its words on, let it call tools, store what came of it.
 
-use super::budget::TokenBudget;
+use super::budget::{TokenBudget, cost, estimate};
 use super::cite::Citer;
+use super::passages;
 use super::prompt::{self, Material};
 use super::run_log::RunLog;
+use super::tool_calls::{ask_for_surroundings, offer, status_of};
 use super::turn::Turn;
 use super::{ChatService, intent};
 use crate::error::RuntimeError;
@@ -18,24 +20,28 @@ use domain::model::{
 };
 use domain::ports::StoreError;
 use domain::role::{Classification, Resource};
-use domain::run::{FinishReason, RunEvent, RunSummary, ToolStatus, Usage};
+use domain::run::{FinishReason, RunEvent, RunSummary, Usage};
 use domain::search::Hit;
-use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
+use domain::tool::ToolName;
 use futures::{FutureExt as _, StreamExt as _};
-use serde_json::{Value, json};
+use serde_json::json;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
-use tools::describe::describe;
-use tools::error::ToolError;
+
+/// Tokens of the instructions, roughly: passages get a share of what these and the question leave.
+const INSTRUCTIONS: usize = 500;
+/// Most passages of a search that found nothing good enough to answer from.
+const WEAK_PASSAGES: usize = 4;
 
 /// What an answer has come to so far.
-struct Draft {
+pub(super) struct Draft {
     citer: Citer,
     citations: Vec<Citation>,
-    passages: Vec<NumberedPassage>,
+    pub(super) passages: Vec<NumberedPassage>,
     usage: Usage,
     served_by: Option<ServedBy>,
-    tools_used: Vec<String>,
+    pub(super) tools_used: Vec<String>,
     degraded: bool,
     /// The highest classification of what goes into the prompt.
     classification: Classification,
@@ -55,21 +61,39 @@ impl Draft {
         }
     }
 
-    fn classify(&mut self, of: impl Iterator<Item = Classification>) {
+    pub(super) fn classify(&mut self, of: impl Iterator<Item = Classification>) {
         self.classification = of.fold(self.classification, Classification::max);
     }
 
-    /// Gives new passages the next numbers; one that is there already keeps its number.
-    fn number(&mut self, hits: Vec<Hit>) {
-        self.classify(hits.iter().map(|hit| hit.passage.classification));
+    /// Gives new passages the next numbers, as many as `budget` has room for; one that is there already keeps its number.
+    /// Returns the places of the new ones.
+    pub(super) fn number(&mut self, hits: Vec<Hit>, budget: TokenBudget) -> Range<usize> {
+        let first = self.passages.len();
         for hit in hits {
             if self.passages.iter().any(|known| known.passage.chunk_id == hit.passage.chunk_id) {
                 continue;
             }
             let n = u32::try_from(self.passages.len()).unwrap_or(u32::MAX).saturating_add(1);
-            self.passages.push(NumberedPassage { n, passage: hit.passage, score: hit.score });
+            let Hit { passage, score, surroundings, .. } = hit;
+            self.passages.push(NumberedPassage { n, passage, score, surroundings });
         }
+        let kept = passages::fitting(&self.passages[first..], budget);
+        self.passages.truncate(first + kept);
+        let classes: Vec<_> = self.passages[first..].iter().map(|new| new.passage.classification).collect();
+        self.classify(classes.into_iter());
+        first..self.passages.len()
     }
+}
+
+/// What the platform's own search of a turn came to.
+enum Searched {
+    /// It did not look, or the search failed.
+    Not,
+    /// It looked; what it found, if anything, is in the draft.
+    Found {
+        /// Nothing of it matches the question well.
+        weak: bool,
+    },
 }
 
 /// How the model's part ended.
@@ -104,54 +128,65 @@ impl ChatService {
 
     async fn write(&self, turn: &Turn, draft: &mut Draft, log: &RunLog) -> End {
         let searched = self.look_into_documents(turn, draft, log).await;
-        let generative = self.parts.model.is_generative();
         let role = turn.permit.standing().role;
-        let tools = if generative { self.parts.tools.manifest(role) } else { Vec::new() };
+        let tools = if self.parts.model.is_generative() { self.parts.tools.manifest(role) } else { Vec::new() };
+        let found = draft.passages.clone();
         let material = Material {
             tenant: &turn.tenant_name,
             role,
             tools: &tools,
             memories: &turn.memories,
-            passages: searched.then_some(draft.passages.as_slice()),
+            passages: matches!(searched, Searched::Found { .. }).then_some(found.as_slice()),
+            weak: matches!(searched, Searched::Found { weak: true }),
             history: &turn.history,
             question: &turn.question,
         };
-        let room = self.settings.context_tokens.saturating_sub(self.settings.max_output_tokens as usize);
-        let mut messages = prompt::assemble(&material, TokenBudget(room));
+        let room = self.room();
+        // What the model and its tools said in this turn; history gives way to it.
+        let mut said = Vec::new();
         let mut calls_left = self.settings.max_tool_calls;
         loop {
             let offered = if calls_left > 0 { offer(&tools) } else { Vec::new() };
-            let request = self.request(turn, draft, messages.clone(), offered);
-            let said = draft.citer.text().len();
-            let (reason, calls) = match self.one_reply(request, draft, log).await {
+            let mut messages = prompt::assemble(&material, TokenBudget(room.saturating_sub(cost(&said))));
+            messages.extend_from_slice(&said);
+            let told = draft.citer.text().len();
+            let (reason, calls) = match self.one_reply(self.request(turn, draft, messages, offered), draft, log).await {
                 Ok(reply) => reply,
                 Err(error) => return End::Failed(Problem::of(&error)),
             };
             if calls.is_empty() || calls_left == 0 {
                 return End::Finished(reason);
             }
-            let content = draft.citer.text()[said..].to_owned();
-            messages.push(PromptMessage::Assistant { content, tool_calls: calls.clone() });
+            let content = draft.citer.text()[told..].to_owned();
+            said.push(PromptMessage::Assistant { content, tool_calls: calls.clone() });
             for call in calls {
                 let content = if calls_left > 0 {
                     calls_left -= 1;
-                    self.call_tool(turn, draft, log, &call).await
+                    let left = room.saturating_sub(prompt::least(&material) + cost(&said));
+                    // Half of what is left, so that another call has room too.
+                    self.call_tool((turn, log), draft, &call, TokenBudget(left / 2)).await
                 } else {
                     "No more tool calls are allowed in this turn.".to_owned()
                 };
-                messages.push(PromptMessage::Tool { call_id: call.id, content });
+                said.push(PromptMessage::Tool { call_id: call.id, content });
             }
         }
     }
 
-    /// The platform's own search of a turn. Returns whether it looked.
-    async fn look_into_documents(&self, turn: &Turn, draft: &mut Draft, log: &RunLog) -> bool {
+    /// Tokens of a whole prompt.
+    fn room(&self) -> usize {
+        self.settings.context_tokens.saturating_sub(self.settings.max_output_tokens as usize)
+    }
+
+    /// The platform's own search of a turn.
+    async fn look_into_documents(&self, turn: &Turn, draft: &mut Draft, log: &RunLog) -> Searched {
         if !intent::wants_documents(turn.retrieval, &turn.question) {
-            return false;
+            return Searched::Not;
         }
         let query = intent::query(&turn.question, &turn.history);
         let call_id = "retrieval";
-        let call = rag_search(call_id, clip(&query), self.settings.passages, &turn.filters);
+        let mut call = rag_search(call_id, clip(&query), self.settings.passages, &turn.filters);
+        ask_for_surroundings(&mut call.arguments);
         let name = ToolName::RagSearch.as_str().to_owned();
         log.push(RunEvent::ToolStarted { call_id: call_id.to_owned(), name: name.clone() });
         let found = retrieve(&*self.parts.tools, &turn.permit, call).await;
@@ -161,17 +196,32 @@ impl ChatService {
         match found {
             Ok(retrieval) => {
                 draft.degraded |= retrieval.degraded;
-                if retrieval.answerable {
-                    draft.number(retrieval.hits);
-                }
-                true
+                let weak = !retrieval.answerable;
+                let hits = if weak { self.nearest(retrieval.hits) } else { retrieval.hits };
+                let left = self.room().saturating_sub(INSTRUCTIONS + estimate(&turn.question));
+                // Half of it, so that history and tools have room too.
+                draft.number(hits, TokenBudget(left / 2));
+                Searched::Found { weak }
             }
             Err(error) => {
                 tracing::warn!(request_id = %turn.permit.scope().request(), error = %error, "retrieval failed");
                 draft.degraded = true;
-                false
+                Searched::Not
             }
         }
+    }
+
+    /// What a model gets of hits that are not good enough to answer from. One that writes can say what is there and what
+    /// is not; the extractive answerer would only quote what is beside the point. A weak match is no reason to have the
+    /// turn refused, so that nothing is kept that the model may not see.
+    fn nearest(&self, mut hits: Vec<Hit>) -> Vec<Hit> {
+        if !self.parts.model.is_generative() {
+            return Vec::new();
+        }
+        let highest = self.parts.model.highest_classification();
+        hits.retain(|hit| hit.passage.classification <= highest);
+        hits.truncate(WEAK_PASSAGES);
+        hits
     }
 
     fn request(
@@ -224,35 +274,6 @@ impl ChatService {
             }
         }
         Err(ModelError::BrokenOff { backend, reason: "the stream ended without an end".to_owned() })
-    }
-
-    /// A tool call that the model asked for. What goes back to the model is data; a failure is told, not hidden.
-    async fn call_tool(&self, turn: &Turn, draft: &mut Draft, log: &RunLog, asked: &ModelToolCall) -> String {
-        log.push(RunEvent::ToolStarted { call_id: asked.id.clone(), name: asked.name.clone() });
-        let result = match serde_json::from_str::<Value>(&asked.arguments) {
-            Ok(arguments) => {
-                let call = ToolCall { call_id: asked.id.clone(), name: asked.name.clone(), arguments };
-                self.parts.tools.invoke(&turn.permit, call).await
-            }
-            Err(_) => Err(ToolError::Arguments { detail: "the arguments are no JSON".to_owned() }),
-        };
-        let status = status_of(&result);
-        log.push(RunEvent::ToolFinished { call_id: asked.id.clone(), name: asked.name.clone(), status });
-        // The audit row names tools of ours only: what else a model asks for is its own text.
-        if let Ok(known) = asked.name.parse::<ToolName>() {
-            draft.tools_used.push(known.as_str().to_owned());
-        }
-        draft.classify(classes(&result));
-        let text = match result {
-            Ok(ToolResult::Retrieval(retrieval)) => {
-                let before = draft.passages.len();
-                draft.number(retrieval.hits);
-                prompt::render_passages(&draft.passages[before..])
-            }
-            Ok(result) => prompt::contained(&describe(&result)).into_owned(),
-            Err(error) => format!("The tool failed: {error}."),
-        };
-        format!("<tool_result>\n{text}\n</tool_result>")
     }
 
     /// Stores the answer with its citations and the outcome row, in one transaction, and says how the run ended.
@@ -342,34 +363,6 @@ fn outcome(turn: &Turn, draft: &Draft, summary: &RunSummary, status: ResultStatu
     };
     let model = served.map(|served| served.model.clone());
     Outcome { subject, status, model, tools_used: draft.tools_used.clone() }
-}
-
-/// How far what a tool returned may travel.
-fn classes(result: &Result<ToolResult, ToolError>) -> impl Iterator<Item = Classification> {
-    let found: Vec<_> = match result {
-        Ok(ToolResult::Retrieval(found)) => found.hits.iter().map(|hit| hit.passage.classification).collect(),
-        Ok(ToolResult::Text { document, .. }) => vec![document.classification],
-        Ok(ToolResult::Documents(documents)) => documents.iter().map(|document| document.classification).collect(),
-        Ok(ToolResult::Memories(_)) | Err(_) => Vec::new(),
-    };
-    found.into_iter()
-}
-
-fn status_of<T>(result: &Result<T, ToolError>) -> ToolStatus {
-    match result {
-        Ok(_) => ToolStatus::Success,
-        Err(ToolError::Denied { .. }) => ToolStatus::Denied,
-        Err(_) => ToolStatus::Error,
-    }
-}
-
-fn offer(tools: &[ToolSpec]) -> Vec<OfferedTool> {
-    let offer = |tool: &ToolSpec| OfferedTool {
-        name: tool.name.as_str().to_owned(),
-        description: tool.description.to_owned(),
-        parameters: tool.parameters.clone(),
-    };
-    tools.iter().map(offer).collect()
 }
 
 /// A search reads the first 2,000 characters of a long message.

@@ -1,5 +1,6 @@
 //! A chat turn: what is told, what is stored, what is looked for, who may read it again.
 
+use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
 use crate::support::{Plant, shape};
@@ -14,7 +15,10 @@ use domain::search::{Hit, Retrieval};
 use domain::tool::ToolResult;
 use futures::StreamExt as _;
 use runtime::chat::ChatSettings;
+use runtime::chat::budget::cost;
 use runtime::services::Chat as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tools::error::ToolError;
 
 const QUESTION: &str = "Which valve closes first?";
@@ -67,19 +71,81 @@ async fn without_retrieval_no_tool_is_called() {
     assert!(plant.outcome().await.tools_used.is_empty());
 }
 
+/// A search that finds these passages, and nothing good enough to answer from.
+fn weakly(hits: Vec<Hit>) -> Arc<ScriptedTools> {
+    ScriptedTools::new(move |_| Ok(ToolResult::Retrieval(Retrieval { hits: hits.clone(), ..Retrieval::default() })))
+}
+
+fn instructions(model: &ScriptedModel) -> String {
+    match model.requests().remove(0).messages.remove(0) {
+        PromptMessage::System(system) => system,
+        other => panic!("the prompt does not begin with instructions: {other:?}"),
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn passages_too_weak_to_answer_from_are_not_shown_to_the_model() {
+async fn a_model_that_writes_gets_the_nearest_passages_with_a_warning() {
     let plant = Plant::new().await;
-    let model = plant.model([vec![Text("I do not know."), Finish]]);
-    let weak = hit(&plant).await;
-    let tools = ScriptedTools::new(move |_| {
-        Ok(ToolResult::Retrieval(Retrieval { hits: vec![weak.clone()], degraded: false, answerable: false }))
-    });
-    plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Auto).await;
-    let request = model.requests().remove(0);
-    assert!(request.passages.is_empty());
-    let PromptMessage::System(system) = &request.messages[0] else { panic!("the prompt begins with instructions") };
+    let model = plant.model([vec![Text("The documents do not say; near it is [1]."), Finish]]);
+    plant.ask(&plant.chat(&model, &weakly(vec![hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
+    let system = instructions(&model);
+    assert!(system.contains("FV-2003") && system.contains("none of the passages below matches"), "{system}");
+    assert_eq!(plant.answer().await.citations.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_only_quotes_gets_nothing_that_is_too_weak_to_answer_from() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("Nothing found."), Finish]]);
+    model.generative.store(false, Ordering::Relaxed);
+    plant.ask(&plant.chat(&model, &weakly(vec![hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
+    assert!(model.requests()[0].passages.is_empty());
+    let system = instructions(&model);
     assert!(!system.contains("FV-2003") && system.contains("hold nothing that answers"), "{system}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_weak_match_that_the_model_may_not_see_does_not_cost_the_answer() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("The documents do not say."), Finish]]);
+    *model.highest.lock().expect("no panic under the lock") = Classification::Internal;
+    let secret = plant.document(Classification::Restricted, "The bypass code is 7.").await.1;
+    plant.ask(&plant.chat(&model, &weakly(vec![secret, hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
+    let request = model.requests().remove(0);
+    assert_eq!(request.classification, Classification::Internal);
+    let shown: Vec<_> = request.passages.iter().map(|p| p.passage.content.as_str()).collect();
+    assert_eq!(shown, ["Close FV-2003 first."]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_around_a_passage_is_asked_for_and_shown_and_not_cited() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("Close FV-2003 first [1]."), Finish]]);
+    let mut hit = hit(&plant).await;
+    hit.surroundings.after = Some("Then wait until FI-2003 shows 0.".to_owned());
+    let tools = ScriptedTools::finding(vec![hit]);
+    plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Auto).await;
+    assert_eq!(tools.calls()[0].arguments["surroundings"], true);
+    let system = instructions(&model);
+    assert!(system.contains("<after>\nThen wait until FI-2003 shows 0.\n</after>"), "{system}");
+    assert_eq!(plant.answer().await.citations[0].quote, "Close FV-2003 first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn passages_take_half_of_what_the_question_leaves_at_most() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("x"), Finish]]);
+    let mut hits = Vec::new();
+    for n in 0..8 {
+        hits.push(plant.document(Classification::Internal, &format!("Step {n}. {}", "word ".repeat(200))).await.1);
+    }
+    let settings = ChatSettings { context_tokens: 3_000, max_output_tokens: 500, ..ChatSettings::default() };
+    let chat = plant.chat_with(&model, &ScriptedTools::finding(hits), settings);
+    plant.ask(&chat, QUESTION, RetrievalMode::Auto).await;
+    let request = model.requests().remove(0);
+    assert!(cost(&request.messages) <= 2_500, "{}", cost(&request.messages));
+    let shown: Vec<_> = request.passages.iter().map(|p| &p.passage.content[..6]).collect();
+    assert_eq!(shown, ["Step 0", "Step 1"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,10 @@ use domain::conversation::MessageStatus;
 use domain::model::PromptMessage;
 use domain::role::Classification;
 use domain::run::{RunEvent, ToolStatus};
+use domain::search::{Passage, Retrieval};
 use domain::tool::ToolResult;
+use runtime::chat::ChatSettings;
+use runtime::chat::budget::cost;
 use serde_json::json;
 use std::sync::Arc;
 use tools::error::ToolError;
@@ -42,7 +45,7 @@ async fn what_a_tool_finds_goes_back_to_the_model_as_data_and_can_be_cited() {
     let tools = ScriptedTools::finding(vec![hit]);
     plant.ask(&plant.chat(&model, &tools), "hi", RetrievalMode::Never).await;
 
-    assert_eq!(tools.calls()[0].arguments, json!({"query": "valve"}));
+    assert_eq!(tools.calls()[0].arguments, json!({"query": "valve", "surroundings": true}));
     let told = told(&model);
     assert!(told.starts_with("<tool_result>") && told.contains("<passage n=\"1\""), "{told}");
     assert_eq!(told.matches("</tool_result>").count(), 1, "the passage cannot close its frame: {told}");
@@ -124,4 +127,53 @@ async fn what_a_tool_reads_raises_the_classification_of_the_next_prompt() {
     plant.ask(&plant.chat(&model, &tools), "hi", RetrievalMode::Never).await;
     let classes: Vec<_> = model.requests().iter().map(|request| request.classification).collect();
     assert_eq!(classes, [Classification::Internal, Classification::Restricted]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_tools_return_never_outgrows_the_prompt_and_a_document_says_where_to_read_on() {
+    let plant = Plant::new().await;
+    let read = Call { id: "c1", name: "document_read", arguments: "{}" };
+    let find = Call { id: "c2", name: "rag_search", arguments: SEARCH };
+    let again = vec![read.clone(), find, read, Finish];
+    let model = plant.model([again.clone(), again.clone(), again, vec![Text("ok"), Finish]]);
+    let (document, hit) = plant.document(Classification::Internal, &"word ".repeat(100)).await;
+    let passages: Vec<_> = (0..20).map(|n| Passage { chunk_index: n, ..hit.passage.clone() }).collect();
+    let tools = ScriptedTools::new(move |call| match call.name.as_str() {
+        "document_read" => {
+            Ok(ToolResult::Text { document: Box::new(document.clone()), passages: passages.clone(), truncated: false })
+        }
+        _ => Ok(found(vec![hit.clone()])),
+    });
+    let settings = ChatSettings { context_tokens: 4_000, max_output_tokens: 500, ..ChatSettings::default() };
+    plant.ask(&plant.chat_with(&model, &tools, settings), &"Which valve? ".repeat(20), RetrievalMode::Never).await;
+
+    let requests = model.requests();
+    assert_eq!(requests.len(), 4);
+    for request in &requests {
+        assert!(cost(&request.messages) <= 3_500, "{}", cost(&request.messages));
+    }
+    let results = requests[3].messages.iter().filter_map(|message| match message {
+        PromptMessage::Tool { content, .. } => Some(content.as_str()),
+        _ => None,
+    });
+    let results: Vec<&str> = results.collect();
+    let first = results[0];
+    assert!(first.contains("left out") && !first.contains("\"continue_from\":null"), "{first}");
+    assert!(results[1].contains("<passage n=\"1\""), "{}", results[1]);
+    assert!(results[4].contains("You have these already: [1]"), "{}", results[4]);
+    assert!(results.iter().any(|told| told.contains("no more room")), "{results:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_of_the_models_own_that_finds_nothing_good_says_so() {
+    let plant = Plant::new().await;
+    let hit = plant.document(Classification::Internal, "Close FV-2003.").await.1;
+    let model =
+        plant.model([vec![Call { id: "c1", name: "rag_search", arguments: SEARCH }, Finish], vec![Text("ok"), Finish]]);
+    let tools = ScriptedTools::new(move |_| {
+        Ok(ToolResult::Retrieval(Retrieval { hits: vec![hit.clone()], ..Retrieval::default() }))
+    });
+    plant.ask(&plant.chat(&model, &tools), "hi", RetrievalMode::Never).await;
+    let told = told(&model);
+    assert!(told.contains("None of these passages matches well") && told.contains("FV-2003"), "{told}");
 }

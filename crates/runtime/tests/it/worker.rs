@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::document::Document;
 use domain::fakes::suite::scope;
-use domain::ids::TenantId;
+use domain::ids::{DocumentId, TenantId};
 use domain::ports::{ByteRange, ByteStream, Lease, LeasedJob, MockJobQueue, StoreError};
 use domain::scope::Actor;
 use domain::upload::{Accepted, Upload};
@@ -30,6 +30,9 @@ impl Ingest for Scripted {
     }
     async fn open(&self, _: &Permit, _: &Document, _: Option<ByteRange>) -> Result<ByteStream, IngestError> {
         unreachable!("a worker hands nothing out")
+    }
+    async fn requeue(&self, _: &Permit, _: DocumentId) -> Result<Option<Document>, IngestError> {
+        unreachable!("a worker queues nothing")
     }
     async fn discard(&self, _: &Permit, _: &Document) -> Result<(), IngestError> {
         unreachable!("a worker removes nothing")

@@ -20,7 +20,7 @@ use domain::ports::{
 use domain::role::{Classification, Role};
 use domain::run::{EventStream, NumberedEvent, RunEvent};
 use domain::scope::{Actor, TenantScope};
-use domain::search::{Hit, Passage, SearchFilters};
+use domain::search::{Hit, Passage, SearchFilters, Surroundings};
 use domain::text::MessageText;
 use domain::user::Standing;
 use futures::StreamExt as _;
@@ -219,7 +219,8 @@ impl Plant {
             content: chunk.content,
             classification,
         };
-        (document, Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None })
+        let surroundings = Surroundings::default();
+        (document, Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None, rerank: None, surroundings })
     }
 }
 

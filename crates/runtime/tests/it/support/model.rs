@@ -6,10 +6,12 @@ use domain::fakes::MemoryStore;
 use domain::ids::ConversationId;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, ServedBy};
 use domain::ports::{ChatModel, Store as _};
+use domain::role::Classification;
 use domain::run::{FinishReason, Usage};
 use domain::scope::TenantScope;
 use futures::{StreamExt as _, stream};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// One thing that the model does.
@@ -30,6 +32,10 @@ pub struct ScriptedModel {
     replies: Mutex<VecDeque<Vec<Step>>>,
     requests: Mutex<Vec<ChatRequest>>,
     stored: Mutex<Vec<Message>>,
+    /// Whether it writes, rather than quotes; it does unless told.
+    pub generative: AtomicBool,
+    /// What it may see; everything unless told.
+    pub highest: Mutex<Classification>,
 }
 
 impl ScriptedModel {
@@ -41,7 +47,8 @@ impl ScriptedModel {
     ) -> Arc<Self> {
         let replies = Mutex::new(replies.into_iter().collect());
         let (requests, stored) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { store, scope, conversation, replies, requests, stored })
+        let (generative, highest) = (AtomicBool::new(true), Mutex::new(Classification::Restricted));
+        Arc::new(Self { store, scope, conversation, replies, requests, stored, generative, highest })
     }
 
     /// What it was asked, in order.
@@ -68,7 +75,11 @@ impl ChatModel for ScriptedModel {
     }
 
     fn is_generative(&self) -> bool {
-        true
+        self.generative.load(Ordering::Relaxed)
+    }
+
+    fn highest_classification(&self) -> Classification {
+        *self.highest.lock().expect("no panic under the lock")
     }
 }
 

@@ -34,7 +34,7 @@ impl ScriptedTools {
 }
 
 pub fn found(hits: Vec<Hit>) -> ToolResult {
-    ToolResult::Retrieval(Retrieval { answerable: !hits.is_empty(), hits, degraded: false })
+    ToolResult::Retrieval(Retrieval { answerable: !hits.is_empty(), hits, ..Retrieval::default() })
 }
 
 #[async_trait]
