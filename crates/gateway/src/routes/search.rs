@@ -59,6 +59,10 @@ struct SearchAnswer {
     results: Vec<SearchResult>,
     /// Milliseconds.
     took_ms: u64,
+    /// How well the best results match the query as a whole, 0 to 1.
+    confidence: f32,
+    /// Whether they are good enough to answer from; where not, the documents most likely hold no answer.
+    answerable: bool,
     /// One side of the search was down: the results are from the other alone.
     degraded: bool,
 }
@@ -77,8 +81,14 @@ struct SearchResult {
     /// Heading path.
     section: Option<String>,
     content: String,
-    /// 0 to 1.
+    /// What results are ordered by, 0 to 1: the scores below as one, times the confidence.
     score: f32,
+    /// Cosine similarity to the query, -1 to 1; null where the search by meaning did not find it.
+    similarity: Option<f32>,
+    /// BM25, from 0; null where the search by words did not find it.
+    bm25: Option<f32>,
+    /// What the reranking model says, 0 to 1; null where none ranked it.
+    rerank: Option<f32>,
 }
 
 impl SearchRequest {
@@ -120,6 +130,9 @@ impl From<Hit> for SearchResult {
             section: hit.passage.section,
             content: hit.passage.content,
             score: hit.score,
+            similarity: hit.similarity,
+            bm25: hit.bm25,
+            rerank: hit.rerank,
         }
     }
 }
@@ -135,6 +148,8 @@ async fn search(call: Call, ApiJson(body): ApiJson<SearchRequest>) -> Result<Jso
     Ok(Json(SearchAnswer {
         results: found.hits.into_iter().map(Into::into).collect(),
         took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        confidence: found.confidence,
+        answerable: found.answerable,
         degraded: found.degraded,
     }))
 }
