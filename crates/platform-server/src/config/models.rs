@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use domain::role::Classification;
-use model_client::config::{EmbedSource, EmbeddingSettings, ModelSettings, Timeouts};
+use model_client::config::{EmbedSource, EmbeddingSettings, ModelSettings, RerankSettings, Timeouts};
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -36,6 +36,14 @@ pub struct Models {
     pub embedded_dir: Option<PathBuf>,
     /// Threads of the embedded model.
     pub threads: usize,
+    /// Its name of the reranking model; empty: none.
+    pub rerank: String,
+    /// Most passages of a search that are reranked.
+    pub rerank_candidates: usize,
+    /// Most tokens that the reranking model reads of query and passage together.
+    pub rerank_max_tokens: usize,
+    /// Milliseconds after which a search goes on without reranking.
+    pub rerank_timeout_ms: u64,
     /// Most requests to the server at a time.
     pub concurrency: usize,
     /// Nothing classified higher is sent to the server.
@@ -73,6 +81,10 @@ impl Default for Models {
             document_prefix: String::new(),
             embedded_dir: None,
             threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8),
+            rerank: usual.rerank.alias,
+            rerank_candidates: 30,
+            rerank_max_tokens: usual.rerank.max_tokens,
+            rerank_timeout_ms: u64::try_from(limits.rerank.as_millis()).unwrap_or(u64::MAX),
             concurrency: usual.concurrency,
             highest_classification: usual.highest_classification,
             first_token_timeout_s: limits.first_token.as_secs(),
@@ -102,6 +114,7 @@ impl Models {
             timeouts: Timeouts {
                 first_token: Duration::from_secs(self.first_token_timeout_s),
                 between_tokens: Duration::from_secs(self.between_tokens_timeout_s),
+                rerank: Duration::from_millis(self.rerank_timeout_ms),
                 ..Timeouts::default()
             },
             embedding: EmbeddingSettings {
@@ -115,6 +128,7 @@ impl Models {
                 threads: self.threads,
                 ..EmbeddingSettings::default()
             },
+            rerank: RerankSettings { alias: self.rerank.trim().to_owned(), max_tokens: self.rerank_max_tokens },
             ..ModelSettings::default()
         })
     }
