@@ -104,6 +104,9 @@ async fn take_in(parts: &Parts, permit: &Permit, path: &Path) -> Outcome {
         tags: vec![],
         doc_type: None,
         classification: None,
+        revision: None,
+        effective_from: None,
+        supersedes: None,
         metadata: json!({}),
     };
     let upload = Upload { bytes: stream::iter([Ok(bytes)]).boxed(), form: async { Ok(form) }.boxed() };

@@ -85,7 +85,7 @@ async fn no_server_a_broken_one_and_one_that_refuses_are_errors_and_their_senten
 
 #[tokio::test]
 async fn a_server_that_hangs_is_left_at_the_time_limit_also_with_half_an_answer_out() {
-    let half = answer("200 OK", "application/json", SCORES[..20].as_bytes());
+    let half = answer("200 OK", "application/json", &SCORES.as_bytes()[..20]);
     for act in [Act::SendAndHang(Vec::new()), Act::SendAndHang(half)] {
         let server = Scripted::start(vec![act]).await;
         let started = Instant::now();

@@ -198,9 +198,7 @@ impl ChatService {
                 draft.degraded |= retrieval.degraded;
                 let weak = !retrieval.answerable;
                 let hits = if weak { self.nearest(retrieval.hits) } else { retrieval.hits };
-                let left = self.room().saturating_sub(INSTRUCTIONS + estimate(&turn.question));
-                // Half of it, so that history and tools have room too.
-                draft.number(hits, TokenBudget(left / 2));
+                draft.number(hits, self.room_for_passages(&turn.question));
                 Searched::Found { weak }
             }
             Err(error) => {
@@ -208,6 +206,16 @@ impl ChatService {
                 draft.degraded = true;
                 Searched::Not
             }
+        }
+    }
+
+    /// What the platform's own passages of a turn may take: half of what instructions and question leave, so that history
+    /// and tools have room too. The extractive answerer reads no prompt.
+    fn room_for_passages(&self, question: &str) -> TokenBudget {
+        if self.parts.model.is_generative() {
+            TokenBudget(self.room().saturating_sub(INSTRUCTIONS + estimate(question)) / 2)
+        } else {
+            TokenBudget(usize::MAX)
         }
     }
 

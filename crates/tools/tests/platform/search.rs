@@ -84,10 +84,13 @@ async fn filters_and_clearance_bound_what_is_found() {
     }
 }
 
+/// What a judge makes of its own scores.
+type Answer = fn(Vec<f32>) -> Result<Vec<f32>, ModelError>;
+
 /// Prefers passages that hold a word, unless it is to fail; remembers what it was asked.
 struct Judge {
     word: &'static str,
-    answer: fn(Vec<f32>) -> Result<Vec<f32>, ModelError>,
+    answer: Answer,
     asked: Mutex<Vec<RerankRequest>>,
 }
 
@@ -96,7 +99,7 @@ impl Judge {
         Self::answering(word, Ok)
     }
 
-    fn answering(word: &'static str, answer: fn(Vec<f32>) -> Result<Vec<f32>, ModelError>) -> Arc<Self> {
+    fn answering(word: &'static str, answer: Answer) -> Arc<Self> {
         Arc::new(Self { word, answer, asked: Mutex::default() })
     }
 
@@ -154,7 +157,7 @@ async fn whatever_goes_wrong_with_the_reranker_the_fused_order_stands() {
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS]).await;
     let plain = plant.search().search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
-    let failures: [fn(Vec<f32>) -> Result<Vec<f32>, ModelError>; 5] = [
+    let failures: [Answer; 5] = [
         |_| Err(ModelError::Timeout { backend: "judge".into(), waited_s: 0 }),
         |_| Err(ModelError::NotConfigured { wanted: "restricted content".into() }),
         |_| Ok(Vec::new()),
