@@ -31,7 +31,7 @@ use tools::gateway::RecordedTools;
 use tools::ingest::accept::Ingest;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::registry::Registry;
-use tools::retrieval::{HybridSearch, RetrievalParams};
+use tools::retrieval::{HybridSearch, Reranking, RetrievalParams};
 
 /// Shortest accepted secret, in bytes.
 const MIN_SECRET: usize = 16;
@@ -44,6 +44,8 @@ pub struct Platform {
     pub directory: Arc<dyn Directory>,
     /// Running answers, to be stopped at the end of a shutdown.
     pub chat: ChatService,
+    /// The search without its gate: for the evaluation, which compares ways to rank.
+    pub retrieval: HybridSearch,
     /// The ingestion workers' parts.
     pub ingest: Arc<dyn Ingest>,
     /// The queue.
@@ -104,8 +106,10 @@ impl Platform {
         let store: Arc<dyn Store> = Arc::new(PgStore::new(databases.app.clone()));
         let directory: Arc<dyn Directory> = Arc::new(PgDirectory::new(databases.app.clone()));
         let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobStore::new(&settings.storage.dir, Arc::clone(&ids)));
-        let Models { chat: model, embedder } = models;
-        let tools = tools(&store, &embedder, &clock, &ids, &tasks)?;
+        let Models { chat: model, embedder, reranking } = models;
+        let retrieval = HybridSearch::new(Arc::clone(&store), Arc::clone(&embedder), RetrievalParams::default());
+        let retrieval = retrieval.with_reranking(reranking);
+        let tools = tools(&store, retrieval.clone(), &clock, &ids, &tasks)?;
         let ports = IngestPorts {
             store: Arc::clone(&store),
             blobs: Arc::clone(&blobs),
@@ -138,7 +142,7 @@ impl Platform {
         let parts = GateParts { store, clock, ids: Arc::clone(&ids), tasks: tasks.clone() };
         let gate: Arc<dyn Gate> = Arc::new(gate(settings, &directory, use_cases, parts)?);
         let queue: Arc<dyn JobQueue> = Arc::new(PgJobQueue::new(databases.worker.clone()));
-        Ok(Self { gate, directory, chat, ingest, queue, readiness, tasks, databases, ids })
+        Ok(Self { gate, directory, chat, retrieval, ingest, queue, readiness, tasks, databases, ids })
     }
 
     /// The HTTP edge over the gate.
@@ -184,6 +188,7 @@ impl Platform {
 pub struct Models {
     chat: Arc<dyn ChatModel>,
     embedder: Arc<dyn Embedder>,
+    reranking: Option<Reranking>,
 }
 
 impl Models {
@@ -192,17 +197,19 @@ impl Models {
     /// # Errors
     /// Where a setting is not valid or the embedded model cannot be loaded.
     pub async fn configured(settings: &Settings) -> Result<Self> {
+        let candidates = settings.models.rerank_candidates;
         let settings = settings.models.settings()?;
         let chat = model_client::router::chat_model(&settings).context("the chat model cannot be set up")?;
         let embedder =
             model_client::router::embedder(&settings).await.context("the embedding model cannot be set up")?;
-        Ok(Self { chat, embedder })
+        let reranker = model_client::router::reranker(&settings).context("the reranking model cannot be set up")?;
+        Ok(Self { chat, embedder, reranking: reranker.map(|model| Reranking { model, candidates }) })
     }
 
     /// None: for commands that neither ask nor embed.
     #[must_use]
     pub fn none() -> Self {
-        Self { chat: Arc::new(NoModel), embedder: Arc::new(NoModel) }
+        Self { chat: Arc::new(NoModel), embedder: Arc::new(NoModel), reranking: None }
     }
 }
 
@@ -241,12 +248,11 @@ impl Embedder for NoModel {
 
 fn tools(
     store: &Arc<dyn Store>,
-    embedder: &Arc<dyn Embedder>,
+    search: HybridSearch,
     clock: &Arc<dyn Clock>,
     ids: &Arc<dyn IdGen>,
     tasks: &TaskTracker,
 ) -> Result<Arc<dyn tools::gateway::ToolGateway>> {
-    let search = HybridSearch::new(Arc::clone(store), Arc::clone(embedder), RetrievalParams::default());
     let registry = Registry::builtin(store, search).context("the tool registry cannot be built")?;
     Ok(Arc::new(RecordedTools::new(Arc::clone(store), registry, Arc::clone(clock), Arc::clone(ids), tasks.clone())))
 }
