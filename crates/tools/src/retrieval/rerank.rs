@@ -1,7 +1,7 @@
 //! Reranking: a model that reads question and passage together puts the best candidates in a better order.
 //!
-//! It is slow and may be down, so that it sees few candidates and its answer is optional: whatever goes wrong, the fused
-//! order stands.
+//! It is slow and may be down, so that it sees few candidates and its answer is optional: whatever goes wrong, the
+//! fused order stands.
 
 use super::Fused;
 use domain::ids::ChunkId;
@@ -42,8 +42,8 @@ impl Verdict {
 }
 
 impl Reranking {
-    /// Has the best of `fused` ranked anew, and leaves them best first. `None` where the fused order stands: no error of
-    /// the reranker becomes one of the search.
+    /// Has the best of `fused` ranked anew, and leaves them best first. `None` where the fused order stands: no error
+    /// of the reranker becomes one of the search.
     pub(super) async fn apply(&self, query: &str, fused: &mut [Fused]) -> Option<Verdict> {
         let ranked = fused.len().min(self.candidates);
         // One passage is in order already.
@@ -157,7 +157,8 @@ mod tests {
             prop_assert!(list.windows(2).all(|pair| pair[0].score >= pair[1].score));
             if behind.is_some() {
                 let last_ranked = order(&list).iter().rposition(|id| *id < verdict.len() as u128);
-                let best_behind = list.iter().find(|one| one.passage.chunk_id.as_uuid().as_u128() >= verdict.len() as u128);
+                let is_behind = |one: &&Fused| one.passage.chunk_id.as_uuid().as_u128() >= verdict.len() as u128;
+                let best_behind = list.iter().find(is_behind);
                 let last = &list[last_ranked.expect("one was ranked")];
                 prop_assert!(best_behind.expect("one was not").score <= last.score + f32::EPSILON);
             }
