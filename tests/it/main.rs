@@ -13,6 +13,7 @@ mod bad_input;
 mod chat;
 mod demo;
 mod documents;
+mod eval;
 mod event_source;
 mod identity;
 mod isolation;

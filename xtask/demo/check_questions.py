@@ -86,7 +86,7 @@ def check_question(question, corpus):
 
 
 def check_plant(plant, names):
-    listed = [document["file"] for document in plant["documents"]]
+    listed = [document["path"].removeprefix("documents/") for document in plant["documents"]]
     for name in sorted(set(listed) ^ names):
         yield f"plant.json and documents/ disagree about {name}"
     classes = {document["classification"] for document in plant["documents"]}

@@ -2,7 +2,8 @@
 
 use crate::config::{Environment, ServiceType, Settings, required};
 use crate::dev::DevCommand;
-use crate::{dev, http, serve, shutdown, telemetry};
+use crate::eval::EvalArgs;
+use crate::{dev, eval, http, serve, shutdown, telemetry};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use data::migrate::{self, LoginRole};
@@ -35,6 +36,8 @@ enum Command {
     CheckConfig,
     /// Ask the running server whether it is ready; exit 0 if so. For containers.
     Healthcheck,
+    /// Measure how well a set of questions finds its pages.
+    Eval(EvalArgs),
     /// For a desk: seed a demo, print a token, ask a question.
     #[command(subcommand)]
     Dev(DevCommand),
@@ -59,6 +62,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Migrate) => migrate(&settings).await,
         Some(Command::CheckConfig) => check_config(&settings),
         Some(Command::Healthcheck) => http::expect_ready(&settings).await,
+        Some(Command::Eval(args)) => eval::run(args, settings).await,
         Some(Command::Dev(command)) => dev::run(command, settings).await,
     }
 }

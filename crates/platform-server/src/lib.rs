@@ -6,6 +6,8 @@ pub mod cli;
 pub mod compose;
 pub mod config;
 pub mod dev;
+pub mod eval;
+pub mod files;
 pub mod http;
 pub mod readiness;
 pub mod serve;

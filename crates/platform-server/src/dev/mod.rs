@@ -136,10 +136,24 @@ impl Desk {
     /// # Errors
     /// Where the database cannot be reached or the issuer's key neither read nor made.
     pub async fn open(settings: Settings) -> Result<Self> {
+        Self::with_models(settings, Models::none()).await
+    }
+
+    /// The same, with models to ask and to embed with.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn with_models(settings: Settings, models: Models) -> Result<Self> {
         let dir = required(settings.auth.dev_issuer_dir.as_ref(), "PLATFORM__AUTH__DEV_ISSUER_DIR")?;
         let issuer = DevelopmentIssuer::load_or_create(dir)?;
-        let platform = Platform::new(&settings, Databases::new(&settings)?, Models::none()).await?;
+        let platform = Platform::new(&settings, Databases::new(&settings)?, models).await?;
         Ok(Self { settings, platform, issuer })
+    }
+
+    /// The platform alone.
+    #[must_use]
+    pub fn into_platform(self) -> Platform {
+        self.platform
     }
 
     /// A token for a person of a tenant; both are made if they are not there.
@@ -182,7 +196,10 @@ impl Desk {
     }
 
     /// Signs in as a person, as a request would: this provisions the user.
-    async fn sign_in(&self, token: &str) -> Result<Caller> {
+    ///
+    /// # Errors
+    /// Where the token is refused.
+    pub async fn sign_in(&self, token: &str) -> Result<Caller> {
         let request = RequestId::from_uuid(TimeOrderedIds.uuid());
         let caller = self.platform.gate.authenticate(Some(token.to_owned()), request).await;
         caller.map_err(|error| anyhow::anyhow!("the development token was refused: {error}"))

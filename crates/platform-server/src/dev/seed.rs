@@ -2,15 +2,12 @@
 
 use super::Desk;
 use super::issuer::{Person, Shown};
+use crate::files::FileEntry;
 use anyhow::{Context as _, Result};
-use domain::command::{UploadDocument, UploadForm};
-use domain::role::{Classification, Role};
-use domain::text::Label;
-use domain::upload::{Accepted, Upload};
-use futures::FutureExt as _;
+use domain::role::Role;
+use domain::upload::Accepted;
 use policy::caller::Caller;
 use serde::Deserialize;
-use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +15,7 @@ use std::time::Duration;
 struct Plant {
     tenant: PlantTenant,
     users: Vec<PlantUser>,
-    documents: Vec<PlantDocument>,
+    documents: Vec<FileEntry>,
 }
 
 #[derive(Deserialize)]
@@ -33,14 +30,6 @@ struct PlantUser {
     display_name: String,
     email: String,
     role: Role,
-}
-
-#[derive(Deserialize)]
-struct PlantDocument {
-    file: String,
-    doc_type: String,
-    tags: Vec<String>,
-    classification: Classification,
 }
 
 /// Seeds the plant of a directory, into the tenant of `slug` if that is given.
@@ -65,7 +54,8 @@ pub(super) async fn run(desk: &Desk, dir: &Path, slug: Option<String>) -> Result
     let admin = admin.context("the plant has no admin to upload its documents")?;
     let mut added = 0;
     for document in &plant.documents {
-        added += usize::from(upload(desk, &admin, &dir.join("documents"), document).await?);
+        let accepted = document.in_dir(dir)?.upload(&*desk.platform.gate, &admin).await?;
+        added += usize::from(matches!(accepted, Accepted::New(_)));
     }
     let (users, documents) = (plant.users.len(), plant.documents.len());
     crate::print(&format!("tenant {slug}: {users} users, {documents} documents, {added} of them new"))?;
@@ -80,27 +70,4 @@ async fn sign_in(desk: &Desk, slug: &str, user: &PlantUser) -> Result<Caller> {
     };
     let token = desk.token(slug, &person, Duration::from_secs(600)).await?;
     desk.sign_in(&token).await
-}
-
-/// Uploads a document; `false` where the tenant has it already.
-async fn upload(desk: &Desk, admin: &Caller, dir: &Path, document: &PlantDocument) -> Result<bool> {
-    let path = dir.join(&document.file);
-    let bytes = tokio::fs::read(&path).await.with_context(|| format!("{} cannot be read", path.display()))?;
-    let announced_bytes = Some(bytes.len() as u64);
-    let labels = document.tags.iter().map(|tag| Label::parse(tag)).collect::<Result<Vec<_>, _>>();
-    let form = UploadForm {
-        filename: document.file.clone(),
-        tags: labels.with_context(|| format!("a tag of {} is not valid", document.file))?,
-        doc_type: Some(Label::parse(&document.doc_type)?),
-        classification: Some(document.classification),
-        revision: None,
-        effective_from: None,
-        supersedes: None,
-        metadata: json!({}),
-    };
-    let upload =
-        Upload { bytes: Box::pin(futures::stream::iter([Ok(bytes.into())])), form: async move { Ok(form) }.boxed() };
-    let accepted = desk.platform.gate.upload_document(admin, UploadDocument { announced_bytes }, upload).await;
-    let accepted = accepted.with_context(|| format!("{} was not accepted", document.file))?;
-    Ok(matches!(accepted, Accepted::New(_)))
 }

@@ -1,0 +1,239 @@
+//! The figures of an evaluation, their names, and the floor that they have to reach. Pure functions.
+
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// A figure, from 0 to 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Mean nDCG@10 of the pages, over answerable questions.
+    Ndcg10,
+    /// Mean share of the expected pages among the first five.
+    Recall5,
+    /// Mean reciprocal rank of the first expected page.
+    Mrr,
+    /// Answerable questions whose first page is expected.
+    Hit1,
+    /// Answerable questions with an expected page among the first five.
+    Hit5,
+    /// Mean share of the expected documents among those of the first five pages.
+    DocumentRecall5,
+    /// Unanswerable questions of which the search says so.
+    Refused,
+    /// Answerable questions of which the search says that they are not.
+    WronglyRefused,
+    /// Answers to answerable questions that cite an expected page, of those that cite anything.
+    Cited,
+    /// Unanswerable questions whose answer cites nothing.
+    AnswersRefused,
+    /// Answerable questions whose answer cites nothing.
+    AnswersWronglyRefused,
+}
+
+impl Metric {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 11] = [
+        Self::Ndcg10,
+        Self::Recall5,
+        Self::Mrr,
+        Self::Hit1,
+        Self::Hit5,
+        Self::DocumentRecall5,
+        Self::Refused,
+        Self::WronglyRefused,
+        Self::Cited,
+        Self::AnswersRefused,
+        Self::AnswersWronglyRefused,
+    ];
+
+    /// Its name in floors and results.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ndcg10 => "ndcg10",
+            Self::Recall5 => "recall5",
+            Self::Mrr => "mrr",
+            Self::Hit1 => "hit1",
+            Self::Hit5 => "hit5",
+            Self::DocumentRecall5 => "document_recall5",
+            Self::Refused => "refused",
+            Self::WronglyRefused => "wrongly_refused",
+            Self::Cited => "cited",
+            Self::AnswersRefused => "answers_refused",
+            Self::AnswersWronglyRefused => "answers_wrongly_refused",
+        }
+    }
+
+    /// What it is, for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Ndcg10 => "nDCG@10",
+            Self::Recall5 => "Recall@5",
+            Self::Mrr => "MRR",
+            Self::Hit1 => "first page right",
+            Self::Hit5 => "right page among five",
+            Self::DocumentRecall5 => "document Recall@5",
+            Self::Refused => "search: refused, no answer there",
+            Self::WronglyRefused => "search: refused, answer there",
+            Self::Cited => "answers: cited page right",
+            Self::AnswersRefused => "answers: none, no answer there",
+            Self::AnswersWronglyRefused => "answers: none, answer there",
+        }
+    }
+
+    /// Whether it takes answers to know it.
+    #[must_use]
+    pub fn is_of_answers(self) -> bool {
+        matches!(self, Self::Cited | Self::AnswersRefused | Self::AnswersWronglyRefused)
+    }
+
+    /// Whether less of it is better: a floor is then the most that it may be.
+    #[must_use]
+    pub fn is_cost(self) -> bool {
+        matches!(self, Self::WronglyRefused | Self::AnswersWronglyRefused)
+    }
+}
+
+impl FromStr for Metric {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|metric| metric.name() == name).with_context(|| {
+            let known: Vec<_> = Self::ALL.into_iter().map(Self::name).collect();
+            format!("{name:?} is no figure; there are {}", known.join(", "))
+        })
+    }
+}
+
+/// What was measured. A figure without questions to measure it on is not there.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Figures(BTreeMap<Metric, f64>);
+
+impl Figures {
+    /// Adds the mean of these values, if there are any.
+    pub fn mean(&mut self, metric: Metric, values: impl IntoIterator<Item = f64>) {
+        let (count, sum) = values.into_iter().fold((0_u32, 0.0), |(count, sum), value| (count + 1, sum + value));
+        if count > 0 {
+            self.0.insert(metric, sum / f64::from(count));
+        }
+    }
+
+    /// Adds the share of these that are so, if there are any.
+    pub fn share(&mut self, metric: Metric, values: impl IntoIterator<Item = bool>) {
+        self.mean(metric, values.into_iter().map(|is_so| f64::from(u8::from(is_so))));
+    }
+
+    /// A figure, where it was measured.
+    #[must_use]
+    pub fn get(&self, metric: Metric) -> Option<f64> {
+        self.0.get(&metric).copied()
+    }
+}
+
+impl Serialize for Figures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(metric, value)| (metric.name(), value)))
+    }
+}
+
+/// What figures have to reach.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Floor(BTreeMap<Metric, f64>);
+
+impl Floor {
+    /// This floor with another's values in place of its own where both have one.
+    #[must_use]
+    pub fn overridden_by(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Whether it takes answers to tell if it is reached.
+    #[must_use]
+    pub fn asks_for_answers(&self) -> bool {
+        self.0.keys().any(|metric| metric.is_of_answers())
+    }
+
+    /// What these figures miss: nothing where they reach it.
+    #[must_use]
+    pub fn missed_by(&self, figures: &Figures) -> Vec<String> {
+        let complaint = |(metric, bound): (&Metric, &f64)| {
+            let Some(value) = figures.get(*metric) else {
+                return Some(format!("{} was not measured", metric.name()));
+            };
+            // What was written down after rounding still counts as reached.
+            let (missed, word) =
+                if metric.is_cost() { (value > bound + 5e-4, "above") } else { (value < bound - 5e-4, "below") };
+            missed.then(|| format!("{} is {value:.3}, {word} {bound:.3}", metric.name()))
+        };
+        self.0.iter().filter_map(complaint).collect()
+    }
+}
+
+/// As in `ndcg10=0.8,recall5=0.9`.
+impl FromStr for Floor {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let part = |part: &str| {
+            let (name, value) = part.split_once('=').with_context(|| format!("{part:?} is not NAME=VALUE"))?;
+            let value: f64 = value.trim().parse().with_context(|| format!("{part:?} holds no number"))?;
+            ensure!((0.0..=1.0).contains(&value), "{part:?}: figures are from 0 to 1");
+            Ok((name.trim().parse()?, value))
+        };
+        text.split(',').map(part).collect::<Result<_>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(values: &[(Metric, f64)]) -> Figures {
+        Figures(values.iter().copied().collect())
+    }
+
+    #[test]
+    fn names_are_the_same_wherever_a_figure_is_named() {
+        for metric in Metric::ALL {
+            assert_eq!(metric.name().parse::<Metric>().expect("known"), metric);
+            assert_eq!(serde_json::to_value(metric).expect("a name"), metric.name());
+        }
+    }
+
+    #[test]
+    fn means_are_over_what_is_there() {
+        let mut all = Figures::default();
+        all.mean(Metric::Mrr, [1.0, 0.5, 0.0]);
+        all.share(Metric::Hit1, [true, false, false, false]);
+        all.share(Metric::Refused, []);
+        assert_eq!(all, figures(&[(Metric::Mrr, 0.5), (Metric::Hit1, 0.25)]));
+    }
+
+    #[test]
+    fn a_floor_is_missed_from_below_and_a_cost_from_above() {
+        let floor: Floor = "ndcg10=0.8, wrongly_refused=0.1,hit1=0.667".parse().expect("valid");
+        let good = figures(&[(Metric::Ndcg10, 0.8), (Metric::WronglyRefused, 0.05), (Metric::Hit1, 2.0 / 3.0)]);
+        assert_eq!(floor.missed_by(&good), Vec::<String>::new());
+        let bad = figures(&[(Metric::Ndcg10, 0.79), (Metric::WronglyRefused, 0.2)]);
+        let complaints =
+            ["ndcg10 is 0.790, below 0.800", "hit1 was not measured", "wrongly_refused is 0.200, above 0.100"];
+        assert_eq!(floor.missed_by(&bad), complaints);
+    }
+
+    #[test]
+    fn a_floor_that_cannot_be_meant_is_refused() {
+        for (text, why) in
+            [("ndcg=0.8", "no figure"), ("ndcg10", "NAME=VALUE"), ("ndcg10=80", "from 0 to 1"), ("mrr=x", "no number")]
+        {
+            let error = format!("{:#}", text.parse::<Floor>().expect_err("refused"));
+            assert!(error.contains(why), "{error}");
+        }
+        assert!("cited=0.9".parse::<Floor>().expect("valid").asks_for_answers());
+    }
+}

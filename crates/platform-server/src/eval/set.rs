@@ -1,0 +1,212 @@
+//! What an evaluation is made of: documents, questions, and the places where their answers stand, read from a JSON file
+//! (`docs/operations/evaluation.md` describes it).
+
+use super::figures::Floor;
+use super::places::{Expected, Place};
+use crate::files::{DocumentFile, FileEntry};
+use anyhow::{Context as _, Result, bail, ensure};
+use domain::text::QueryText;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// A set, checked: what it names is there, and what it expects can be found.
+#[derive(Debug)]
+pub struct EvaluationSet {
+    /// The name of the file, without its ending.
+    pub name: String,
+    /// The documents.
+    pub documents: Vec<DocumentFile>,
+    /// The questions.
+    pub questions: Vec<Question>,
+    /// What the figures have to reach, if the set says so.
+    pub floor: Floor,
+}
+
+/// A question with where its answer stands.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Its name in reports.
+    pub id: String,
+    /// What is asked.
+    pub text: QueryText,
+    /// What kind of question it is, for whoever reads the results.
+    pub kind: Option<String>,
+    /// Whether the documents answer it.
+    pub answerable: bool,
+    /// Every place that is right.
+    pub expected: Vec<Expected>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetFile {
+    documents: Here<FileEntry>,
+    questions: Here<QuestionEntry>,
+    #[serde(default)]
+    floor: Floor,
+}
+
+/// A list, or the path of a file that holds it: by itself, or under the name of the list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Here<T> {
+    List(Vec<T>),
+    File(PathBuf),
+}
+
+#[derive(Deserialize)]
+struct QuestionEntry {
+    id: String,
+    question: String,
+    kind: Option<String>,
+    #[serde(default)]
+    expected: Vec<ExpectedEntry>,
+    answerable: Option<bool>,
+}
+
+/// `page` is another way to say `pages` where there is one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedEntry {
+    #[serde(alias = "file")]
+    doc: String,
+    #[serde(default)]
+    pages: Vec<u32>,
+    page: Option<u32>,
+    section: Option<String>,
+}
+
+impl EvaluationSet {
+    /// Reads a set.
+    ///
+    /// # Errors
+    /// A sentence that names the file, and the document or question that is wrong.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file: SetFile = parse(path)?;
+        let dir = path.parent().unwrap_or(Path::new(""));
+        let documents = list(file.documents, dir, "documents")?;
+        let questions = list(file.questions, dir, "questions")?;
+        let set = Self {
+            name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            documents: documents.iter().map(|(base, entry)| entry.in_dir(base)).collect::<Result<_>>()?,
+            questions: questions.into_iter().map(|(_, entry)| question(entry)).collect::<Result<_>>()?,
+            floor: file.floor,
+        };
+        set.check().with_context(|| format!("{} is not valid", path.display()))?;
+        Ok(set)
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(!self.documents.is_empty(), "it has no documents");
+        ensure!(!self.questions.is_empty(), "it has no questions");
+        let mut names = HashSet::new();
+        for document in &self.documents {
+            ensure!(names.insert(document.name.as_str()), "two documents are called {}", document.name);
+            ensure!(document.path.is_file(), "there is no file {}", document.path.display());
+        }
+        let mut ids = HashSet::new();
+        for question in &self.questions {
+            ensure!(ids.insert(question.id.as_str()), "two questions have the id {}", question.id);
+            for Expected(place) in &question.expected {
+                ensure!(
+                    names.contains(place.doc.as_str()),
+                    "the question {} expects {}, which is not among the documents",
+                    question.id,
+                    place.doc
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not valid", path.display()))
+}
+
+/// The entries, each with the directory that its paths start from.
+fn list<T: DeserializeOwned>(here: Here<T>, dir: &Path, name: &str) -> Result<Vec<(PathBuf, T)>> {
+    let (base, entries) = match here {
+        Here::List(entries) => (dir.to_path_buf(), entries),
+        Here::File(file) => {
+            let path = dir.join(file);
+            let mut value: serde_json::Value = parse(&path)?;
+            let value = value.get_mut(name).map(serde_json::Value::take).unwrap_or(value);
+            let entries = serde_json::from_value(value)
+                .with_context(|| format!("the {name} of {} are not valid", path.display()))?;
+            (path.parent().unwrap_or(dir).to_path_buf(), entries)
+        }
+    };
+    Ok(entries.into_iter().map(|entry| (base.clone(), entry)).collect())
+}
+
+fn question(entry: QuestionEntry) -> Result<Question> {
+    let QuestionEntry { id, question, kind, expected, answerable } = entry;
+    let text = QueryText::parse(&question).with_context(|| format!("the question {id}"))?;
+    let answerable = answerable.unwrap_or(true);
+    let expected: Vec<_> = expected.into_iter().flat_map(places).map(Expected).collect();
+    match (answerable, expected.is_empty()) {
+        (true, true) => bail!("the question {id} expects no place; where there is none, say \"answerable\": false"),
+        (false, false) => bail!("the question {id} is not answerable, and yet expects a place"),
+        _ => Ok(Question { id, text, kind, answerable, expected }),
+    }
+}
+
+fn places(entry: ExpectedEntry) -> Vec<Place> {
+    let ExpectedEntry { doc, mut pages, page, section } = entry;
+    pages.extend(page);
+    let place = |page| Place { doc: doc.clone(), page, section: section.clone() };
+    if pages.is_empty() { vec![place(None)] } else { pages.into_iter().map(|page| place(Some(page))).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a set from a directory with a file `a.pdf`.
+    fn read(text: &str) -> Result<EvaluationSet> {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join("a.pdf"), "x").expect("written");
+        std::fs::write(dir.path().join("list.json"), r#"{"documents": [{"path": "a.pdf", "title": "A"}]}"#).expect("w");
+        let path = dir.path().join("my set.json");
+        std::fs::write(&path, text).expect("written");
+        EvaluationSet::read(&path)
+    }
+
+    fn complaint(text: &str) -> String {
+        format!("{:#}", read(text).expect_err("not valid"))
+    }
+
+    #[test]
+    fn a_page_a_list_of_pages_and_no_page_say_where_answers_stand() {
+        let set = read(
+            r#"{"documents": "list.json", "questions": [
+                {"id": "1", "question": "why?", "expected": [{"doc": "a.pdf", "pages": [3, 4]}, {"file": "a.pdf", "page": null}]},
+                {"id": "2", "question": "what?", "answerable": false, "kind": "near miss"}], "floor": {"ndcg10": 0.5}}"#,
+        );
+        let set = set.expect("valid");
+        let pages: Vec<_> = set.questions[0].expected.iter().map(|Expected(place)| place.page).collect();
+        assert_eq!(pages, [Some(3), Some(4), None]);
+        assert!(set.questions[0].answerable && !set.questions[1].answerable);
+        assert_eq!((set.name.as_str(), set.documents[0].name.as_str()), ("my set", "a.pdf"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let with = |question: &str| format!(r#"{{"documents": [{{"path": "a.pdf"}}], "questions": [{question}]}}"#);
+        let no_place = complaint(&with(r#"{"id": "q7", "question": "why?"}"#));
+        assert!(no_place.contains("q7 expects no place"), "{no_place}");
+        let unknown = complaint(&with(r#"{"id": "q7", "question": "why?", "expected": [{"doc": "b.pdf"}]}"#));
+        assert!(unknown.contains("q7 expects b.pdf, which is not among the documents"), "{unknown}");
+        let typo = complaint(&with(r#"{"id": "q7", "question": "why?", "expected": [{"doc": "a.pdf", "pags": [1]}]}"#));
+        assert!(typo.contains("pags") || typo.contains("not valid"), "{typo}");
+        let missing = complaint(
+            r#"{"documents": [{"path": "c.pdf"}], "questions": [{"id": "1", "question": "?", "answerable": false}]}"#,
+        );
+        assert!(missing.contains("there is no file") && missing.contains("c.pdf"), "{missing}");
+        assert!(complaint(r#"{"documents": []}"#).contains("questions"), "a list that is not there is named");
+    }
+}

@@ -1,0 +1,222 @@
+//! Where an evaluation takes place: the platform in this process, a caller, and a tenant that holds the documents.
+
+use super::set::EvaluationSet;
+use crate::compose::{Databases, Models, Platform};
+use crate::config::{Mode, Settings};
+use crate::dev::Desk;
+use crate::dev::issuer::Person;
+use crate::system::TimeOrderedIds;
+use anyhow::{Context as _, Result, bail};
+use domain::command::{DeleteDocument, ListDocuments};
+use domain::document::{Document, DocumentFilter, DocumentStatus};
+use domain::ids::{DocumentId, RequestId};
+use domain::page::PageRequest;
+use domain::ports::IdGen as _;
+use domain::role::Role;
+use domain::upload::Accepted;
+use policy::caller::Caller;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Tenants whose slug begins so hold nothing but the documents of evaluations.
+const OWN: &str = "eval-";
+/// The user of such a tenant.
+const USER: &str = "evaluation";
+/// How long its token counts.
+const TTL: Duration = Duration::from_secs(24 * 3_600);
+/// Between two looks at the ingestion.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Who evaluates.
+pub enum Identity<'a> {
+    /// A user of the development issuer, in the tenant of this slug.
+    Developer(&'a str),
+    /// Whoever this bearer token is of, in the token's tenant.
+    Bearer(String),
+}
+
+/// The platform with its caller and the set's documents.
+pub struct Site {
+    /// The platform.
+    pub platform: Platform,
+    /// Who asks.
+    pub caller: Caller,
+    /// The names that the set gives its documents.
+    pub names: HashMap<DocumentId, String>,
+    /// Documents that could not be ingested, with the reason.
+    pub failed: Vec<String>,
+    settings: Settings,
+    /// Those that were not there before.
+    added: Vec<DocumentId>,
+}
+
+impl Site {
+    /// Opens the platform. Nothing is uploaded yet.
+    ///
+    /// # Errors
+    /// Where the platform cannot be put together or the caller is refused.
+    pub async fn open(settings: Settings, identity: Identity<'_>) -> Result<Self> {
+        let models = Models::configured(&settings).await?;
+        let (platform, caller) = match identity {
+            Identity::Developer(slug) => {
+                if settings.mode != Mode::Development {
+                    bail!(
+                        "only in development mode (PLATFORM__MODE=development) can an evaluation make a tenant of its \
+                         own; elsewhere give it a token of a tenant made for this, with --token-file"
+                    );
+                }
+                let desk = Desk::with_models(settings.clone(), models).await?;
+                let token = desk.token(slug, &Person::named(USER, Role::Admin), TTL).await?;
+                let caller = desk.sign_in(&token).await?;
+                (desk.into_platform(), caller)
+            }
+            Identity::Bearer(token) => {
+                let platform = Platform::new(&settings, Databases::new(&settings)?, models).await?;
+                let request = RequestId::from_uuid(TimeOrderedIds.uuid());
+                let caller = platform.gate.authenticate(Some(token), request).await;
+                (platform, caller.context("the token was refused")?)
+            }
+        };
+        Ok(Self { platform, caller, names: HashMap::new(), failed: Vec::new(), settings, added: Vec::new() })
+    }
+
+    /// The tenant's slug.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.caller.tenant().slug
+    }
+
+    /// Whether the tenant is there for evaluations alone, so that its documents may be thrown away.
+    fn owns_tenant(&self) -> bool {
+        self.tenant().starts_with(OWN)
+    }
+
+    /// Sees to it that the tenant holds the set's documents, all of them ingested; a tenant of our own holds no others
+    /// then. `fresh`: what is there already is ingested anew.
+    ///
+    /// # Errors
+    /// Where a file is refused or the database fails. A document that cannot be ingested is no error.
+    pub async fn bring(&mut self, set: &EvaluationSet, fresh: bool) -> Result<()> {
+        if fresh && self.owns_tenant() {
+            self.delete(self.documents().await?.iter().map(|document| document.id)).await?;
+        }
+        for document in &set.documents {
+            let id = match document.upload(&*self.platform.gate, &self.caller).await? {
+                Accepted::New(document) => {
+                    self.added.push(document.id);
+                    document.id
+                }
+                Accepted::Known(document) => document.id,
+            };
+            if let Some(other) = self.names.insert(id, document.name.clone()) {
+                bail!("{} and {other} have the same content, which the platform keeps once", document.name);
+            }
+        }
+        if self.owns_tenant() {
+            let strangers = self.documents().await?;
+            let strangers = strangers.iter().map(|document| document.id).filter(|id| !self.names.contains_key(id));
+            self.delete(strangers).await?;
+        }
+        self.ingest().await
+    }
+
+    /// Works off the queue until the set's documents are done.
+    async fn ingest(&mut self) -> Result<()> {
+        let (workers, stop) = (TaskTracker::new(), CancellationToken::new());
+        for _ in 0..self.settings.worker.concurrency {
+            let (worker, stop) = (self.platform.worker(&self.settings), stop.clone());
+            workers.spawn(async move { worker.run(stop).await });
+        }
+        workers.close();
+        let ended = self.wait().await;
+        stop.cancel();
+        workers.wait().await;
+        self.failed = ended?;
+        Ok(())
+    }
+
+    /// Waits until the set's documents are done; returns what failed.
+    async fn wait(&self) -> Result<Vec<String>> {
+        let mut told = None;
+        loop {
+            let mut documents = self.documents().await?;
+            documents.retain(|document| self.names.contains_key(&document.id));
+            let done = documents.iter().filter(|document| is_done(document)).count();
+            if told != Some(done) {
+                crate::print(&format!("ingested {done}/{}", documents.len()))?;
+                told = Some(done);
+            }
+            if done == documents.len() {
+                return Ok(documents.iter().filter_map(failure).collect());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Removes what the evaluation brought: everything of a tenant of our own, else what was added.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn tidy(&self) -> Result<()> {
+        if self.owns_tenant() {
+            let documents = self.documents().await?;
+            self.delete(documents.iter().map(|document| document.id)).await
+        } else {
+            self.delete(self.added.iter().copied()).await
+        }
+    }
+
+    async fn delete(&self, documents: impl Iterator<Item = DocumentId>) -> Result<()> {
+        for id in documents {
+            self.platform.gate.delete_document(&self.caller, DeleteDocument { id }).await?;
+        }
+        Ok(())
+    }
+
+    /// All documents that the caller sees.
+    async fn documents(&self) -> Result<Vec<Document>> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = PageRequest::new(PageRequest::MAX_LIMIT, after).context("the page size is not valid")?;
+            let command = ListDocuments { filter: DocumentFilter::default(), page };
+            let page = self.platform.gate.list_documents(&self.caller, command).await?;
+            all.extend(page.items);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+}
+
+/// The slug of the tenant that a set has to itself: `eval-` and its name, as far as a slug may hold it.
+#[must_use]
+pub fn own_slug(name: &str) -> String {
+    let kept: String = name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let words: Vec<&str> = kept.split('-').filter(|word| !word.is_empty()).collect();
+    let slug = format!("{OWN}{}", words.join("-"));
+    slug.get(..64).unwrap_or(&slug).to_owned()
+}
+
+fn is_done(document: &Document) -> bool {
+    matches!(document.status, DocumentStatus::Ready | DocumentStatus::Failed)
+}
+
+fn failure(document: &Document) -> Option<String> {
+    let failure = document.failure.as_ref()?;
+    Some(format!("{} ({}): {}", document.filename, failure.code, failure.detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sets_tenant_is_named_after_it() {
+        assert_eq!(own_slug("Pump manuals, v2"), "eval-pump-manuals-v2");
+        assert_eq!(own_slug("--"), "eval-");
+        assert_eq!(own_slug(&"x".repeat(100)).len(), 64);
+    }
+}

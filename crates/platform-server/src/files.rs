@@ -1,0 +1,83 @@
+//! Document files with what is said of them, as the sample plant and the sets of evaluations list them, and their way
+//! through the gate.
+
+use anyhow::{Context as _, Result, ensure};
+use domain::command::{UploadDocument, UploadForm};
+use domain::role::Classification;
+use domain::text::Label;
+use domain::upload::{Accepted, Upload};
+use futures::FutureExt as _;
+use policy::caller::Caller;
+use policy::gate::Gate;
+use serde::Deserialize;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// A document as a JSON file lists it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FileEntry {
+    /// Where it lies, from the listing file's directory.
+    path: PathBuf,
+    #[serde(default)]
+    tags: Vec<String>,
+    doc_type: Option<String>,
+    classification: Option<Classification>,
+}
+
+/// A document to upload.
+#[derive(Clone, Debug)]
+pub struct DocumentFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its file name.
+    pub name: String,
+    tags: Vec<Label>,
+    doc_type: Option<Label>,
+    classification: Option<Classification>,
+}
+
+impl FileEntry {
+    /// The document, in the directory `base`.
+    ///
+    /// # Errors
+    /// A sentence that names the document.
+    pub fn in_dir(&self, base: &Path) -> Result<DocumentFile> {
+        let path = base.join(&self.path);
+        let of = || format!("the document {}", self.path.display());
+        let name = path.file_name().and_then(|name| name.to_str()).with_context(|| format!("{} has no name", of()))?;
+        ensure!(self.tags.len() <= UploadDocument::MAX_TAGS, "{} has too many tags", of());
+        Ok(DocumentFile {
+            name: name.to_owned(),
+            tags: self.tags.iter().map(|tag| Label::parse(tag)).collect::<Result<_, _>>().with_context(of)?,
+            doc_type: self.doc_type.as_deref().map(Label::parse).transpose().with_context(of)?,
+            classification: self.classification,
+            path,
+        })
+    }
+}
+
+impl DocumentFile {
+    /// Uploads it as a client would.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or the gate refuses it.
+    pub async fn upload(&self, gate: &dyn Gate, by: &Caller) -> Result<Accepted> {
+        let bytes = tokio::fs::read(&self.path).await;
+        let bytes = bytes.with_context(|| format!("{} cannot be read", self.path.display()))?;
+        let announced_bytes = Some(bytes.len() as u64);
+        let form = UploadForm {
+            filename: self.name.clone(),
+            tags: self.tags.clone(),
+            doc_type: self.doc_type.clone(),
+            classification: self.classification,
+            revision: None,
+            effective_from: None,
+            supersedes: None,
+            metadata: json!({}),
+        };
+        let bytes = Box::pin(futures::stream::iter([Ok(bytes.into())]));
+        let upload = Upload { bytes, form: async move { Ok(form) }.boxed() };
+        let accepted = gate.upload_document(by, UploadDocument { announced_bytes }, upload).await;
+        accepted.with_context(|| format!("{} was not accepted", self.name))
+    }
+}

@@ -1,0 +1,114 @@
+//! The evaluation: of the demo plant, whose floor stands in `xtask/demo/evaluation.json`, and of small sets.
+
+use crate::support::app::App;
+use crate::support::files;
+use clap::Parser as _;
+use domain::role::Role;
+use platform_server::config::Mode;
+use platform_server::eval::{self, EvalArgs};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The command's arguments.
+#[derive(clap::Parser)]
+struct Command {
+    #[command(flatten)]
+    args: EvalArgs,
+}
+
+/// `eval` as on the command line, on the platform of the app.
+async fn run(app: &App, words: &[&str]) -> Result<(), String> {
+    let command = Command::parse_from([&["eval"], words].concat());
+    eval::run(command.args, app.settings.clone()).await.map_err(|error| format!("{error:#}"))
+}
+
+/// Two notes, a question that one of them answers and one that neither does.
+fn small_set(dir: &TempDir, name: &str) -> PathBuf {
+    for subject in ["P-11", "P-12"] {
+        std::fs::write(dir.path().join(format!("{subject}.md")), files::note(subject)).expect("written");
+    }
+    let set = json!({
+        "documents": [{ "path": "P-11.md" }, { "path": "P-12.md", "classification": "restricted" }],
+        "questions": [
+            { "id": "1", "question": "How often is the strainer of P-12 cleaned?", "expected": [{ "doc": "P-12.md" }] },
+            { "id": "2", "question": "Who paints the fence of the car park?", "answerable": false },
+        ],
+    });
+    let path = dir.path().join(name);
+    std::fs::write(&path, set.to_string()).expect("written");
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+async fn documents(app: &App, tenant: &str) -> usize {
+    let admin = app.caller(tenant, "evaluation", Role::Admin);
+    admin.get("/v1/documents").await.expect(200)["data"].as_array().expect("a list").len()
+}
+
+#[tokio::test]
+async fn the_demo_plant_reaches_its_floor() {
+    let app = App::shared().await;
+    let set = files::demo_dir().join("evaluation.json");
+    assert_eq!(run(app, &[text(&set), "--compare"]).await, Ok(()));
+}
+
+#[tokio::test]
+async fn results_name_each_page_found_and_the_other_ways_to_rank() {
+    let app = App::shared().await;
+    let dir = TempDir::new().expect("a directory");
+    let (set, out) = (small_set(&dir, "notes.json"), dir.path().join("out.json"));
+    run(app, &[text(&set), "--compare", "--answers", "--json", text(&out)]).await.expect("evaluated");
+    let result: Value = serde_json::from_slice(&files::read(&out)).expect("JSON");
+    assert_eq!(result["figures"]["configured"]["hit1"], 1.0, "{result:#}");
+    assert_eq!(result["figures"]["configured"]["refused"], 1.0, "{result:#}");
+    for way in ["dense", "bm25", "rrf"] {
+        assert!(result["figures"][way]["ndcg10"].is_number(), "{way} is missing");
+    }
+    let first = &result["questions"][0];
+    assert_eq!(first["configured"]["ranked"][0]["doc"], "P-12.md", "{first:#}");
+    assert_eq!(first["answer"]["cited"][0]["doc"], "P-12.md", "{first:#}");
+    assert!(first["candidates"].as_array().is_some_and(|all| !all.is_empty()), "{first:#}");
+    assert_eq!(documents(app, "eval-notes").await, 0, "the documents are removed at the end");
+}
+
+#[tokio::test]
+async fn documents_that_were_kept_are_measured_again_and_strangers_go() {
+    let app = App::shared().await;
+    let dir = TempDir::new().expect("a directory");
+    let set = small_set(&dir, "kept.json");
+    app.caller("eval-kept", "evaluation", Role::Admin).ingest("stranger.md", &files::note("P-99"), &[]).await;
+    assert_eq!(documents(app, "eval-kept").await, 1);
+    run(app, &[text(&set), "--keep"]).await.expect("evaluated");
+    assert_eq!(documents(app, "eval-kept").await, 2);
+    run(app, &[text(&set), "--keep", "--floor", "hit1=1"]).await.expect("evaluated again");
+    assert_eq!(documents(app, "eval-kept").await, 2);
+}
+
+#[tokio::test]
+async fn a_figure_below_its_floor_fails_with_a_sentence() {
+    let app = App::shared().await;
+    let dir = TempDir::new().expect("a directory");
+    let set = small_set(&dir, "floor.json");
+    assert_eq!(run(app, &[text(&set), "--floor", "wrongly_refused=0,hit1=1,recall5=1"]).await, Ok(()));
+    let mut wrong: Value = serde_json::from_slice(&files::read(&set)).expect("JSON");
+    wrong["questions"][0]["expected"][0]["doc"] = json!("P-11.md");
+    std::fs::write(&set, wrong.to_string()).expect("written");
+    let error = run(app, &[text(&set), "--floor", "hit1=1"]).await.expect_err("below");
+    assert_eq!(error, "the floor is missed: hit1 is 0.000, below 1.000");
+}
+
+#[tokio::test]
+async fn outside_development_mode_a_token_is_asked_for() {
+    let app = App::shared().await;
+    let dir = TempDir::new().expect("a directory");
+    let set = small_set(&dir, "production.json");
+    let mut settings = app.settings.clone();
+    (settings.mode, settings.auth.dev_issuer_dir, settings.rate_limit.enabled) = (Mode::Production, None, true);
+    let command = Command::parse_from(["eval", text(&set)]);
+    let error = eval::run(command.args, settings).await.expect_err("refused").to_string();
+    assert!(error.contains("--token-file") && error.contains("development mode"), "{error}");
+}
