@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 
 use crate::proc::{self, Interrupt};
-use crate::progress::{Progress, say};
+use crate::progress::{Steps, say};
 use crate::seed;
 use crate::server::Server;
 use crate::token::{self, Bearer, Role};
@@ -31,29 +31,13 @@ pub fn present(server: &Server, address: &str, interrupt: &Interrupt) -> Result<
 
 /// Shows how the ingestion of the documents gets on.
 fn ingest(server: &Server, interrupt: &Interrupt) -> Result<()> {
-    let mut progress = None;
+    let mut steps = Steps::new(&[("ingested", "ingesting the documents")]);
     let mut wait = server.command(&["dev", "wait"]);
-    let status = proc::run_lines(&mut wait, interrupt, |line| match counts(line) {
-        // A second start finds them all there: nothing to show.
-        Some((done, total)) if progress.is_none() && done == total => {}
-        Some((done, total)) => {
-            progress.get_or_insert_with(|| Progress::steps("ingesting the documents", total)).set(done)
-        }
-        None => println!("{line}"),
-    })?;
-    if let Some(progress) = progress {
-        progress.done();
-    }
+    let status = proc::run_lines(&mut wait, interrupt, |line| steps.tell(line))?;
     if !status.success() {
         bail!("the documents were not all ingested ({status})");
     }
     Ok(())
-}
-
-/// Reads a line such as `ingested 7/12`.
-fn counts(line: &str) -> Option<(u64, u64)> {
-    let (done, total) = line.trim().strip_prefix("ingested ")?.split_once('/')?;
-    Some((done.parse().ok()?, total.parse().ok()?))
 }
 
 fn next_steps(address: &str, token: &str) -> String {
@@ -72,13 +56,6 @@ fn next_steps(address: &str, token: &str) -> String {
 mod tests {
     use super::*;
     use std::fs;
-
-    #[test]
-    fn progress_lines_are_told_from_others() {
-        assert_eq!(counts("ingested 7/12"), Some((7, 12)));
-        assert_eq!(counts("failed: scan.pdf (no_text)"), None);
-        assert_eq!(counts("ingested some/thing"), None);
-    }
 
     #[test]
     fn the_demonstrations_user_and_question_are_those_of_the_sample_plant() {

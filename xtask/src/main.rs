@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `bench`.
+//! The project's own commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `eval`, `bench`.
 //!
 //! This program provisions (embedded database, embedding model, server binary) and supervises; whatever needs the
 //! database or HTTP it asks of `platform-server`, so that it builds in seconds and stays dull.
@@ -14,6 +14,7 @@ mod check;
 mod data_dir;
 mod database;
 mod demo;
+mod eval;
 mod files;
 mod migrate;
 mod model;
@@ -58,6 +59,8 @@ enum Command {
     Seed(seed::Args),
     /// Print a token of the development issuer, and nothing else.
     Token(token::Args),
+    /// Measure how well a set of questions finds its pages.
+    Eval(eval::Args),
     /// Run a benchmark, or all of them; results go to target/bench/NAME.json.
     Bench(bench::Args),
 }
@@ -85,6 +88,7 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(args, interrupt),
         Command::Seed(args) => seed::run(args, interrupt),
         Command::Token(args) => token::run(args, interrupt),
+        Command::Eval(args) => eval::run(args, interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
     }
 }

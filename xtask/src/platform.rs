@@ -127,10 +127,17 @@ impl Listen {
     /// # Errors
     /// When the model cannot be provisioned, or no free port is left for the metrics.
     pub fn on(port: u16, interrupt: &Interrupt) -> Result<Self> {
-        let model_dir =
-            if embeds_elsewhere(project::setting) { None } else { Some(text(&model::provision(interrupt)?)?) };
+        let model_dir = embedded_model(interrupt)?;
         Ok(Self { port: port.to_string(), metrics_port: pg::free_port()?.to_string(), model_dir })
     }
+}
+
+/// The directory of the embedded model; `None` where the user has said where embeddings come from.
+///
+/// # Errors
+/// When the model cannot be provisioned.
+pub fn embedded_model(interrupt: &Interrupt) -> Result<Option<String>> {
+    if embeds_elsewhere(project::setting) { Ok(None) } else { Ok(Some(text(&model::provision(interrupt)?)?)) }
 }
 
 /// Whether the user has said where embeddings come from: a model server, or a model of their own.

@@ -10,7 +10,7 @@ pub use cluster::{Cluster, Place, Purpose, free_port, is_free};
 use initdb::init;
 pub use postmaster::Postmaster;
 pub use programs::Programs;
-pub use throw_away::ThrowAway;
+pub use throw_away::{ThrowAway, throw_away_dir};
 
 #[cfg(test)]
 mod tests {

@@ -28,13 +28,7 @@ impl ThrowAway {
     /// # Errors
     /// When the cluster cannot be created or started.
     pub fn start(programs: &Programs, interrupt: &Interrupt) -> Result<Self> {
-        let parent = temporary_parent(programs.run_as());
-        sweep(&parent);
-        let dir = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .tempdir_in(&parent)
-            .context("cannot write to the temporary directory")?;
-        fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
+        let dir = throw_away_dir(programs)?;
         let lock = claim(dir.path())?;
         let (pgdata, log, password) = (dir.path().join("pg"), dir.path().join("log"), files::random_secret()?);
         let place = Place { pgdata: &pgdata, log: &log, password: &password };
@@ -46,6 +40,22 @@ impl ThrowAway {
     pub fn url(&self) -> String {
         self.cluster.superuser_url("postgres")
     }
+}
+
+/// A new directory in the machine's temporary directory, which the database's user can reach; those of runs that were
+/// killed are cleared away. A run says that it lives by holding the lock on the file `lock` in its directory.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn throw_away_dir(programs: &Programs) -> Result<TempDir> {
+    let parent = temporary_parent(programs.run_as());
+    sweep(&parent);
+    let dir = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .tempdir_in(&parent)
+        .context("cannot write to the temporary directory")?;
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
+    Ok(dir)
 }
 
 /// `TMPDIR`, unless the database's user cannot get there.
