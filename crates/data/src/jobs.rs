@@ -2,41 +2,43 @@
 
 use crate::error::failed;
 use crate::pool::Database;
-use crate::rows::id;
+use crate::rows::{id, word};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::ids::{DocumentId, JobId, RequestId, TenantId};
-use domain::ports::{JobQueue, JobRepo, Lease, LeasedJob, StoreError};
+use domain::ports::{Claim, JobKind, JobQueue, JobRepo, Lease, LeasedJob, PutBack, QueueDepth, StoreError, Work};
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::{PgListener, PgRow};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep_until, timeout_at};
+use uuid::Uuid;
 
-/// Where `enqueue_ingestion` and `put_back_job` tell that a job is due. Must agree with the statements below.
+/// Where `enqueue` and `put_back_job` tell that a job is due. Must agree with the statements below.
 const CHANNEL: &str = "platform_jobs";
 
 #[async_trait]
 impl JobRepo for PgTenantTx {
     async fn enqueue_ingestion(&mut self, id: JobId, document: DocumentId, now: Timestamp) -> Result<(), StoreError> {
-        // A document has one job: asking again while it is queued changes nothing. The notification is sent on commit.
-        sqlx::query(
-            "WITH queued AS (
-                 INSERT INTO jobs (id, tenant_id, kind, document_id, created_at)
-                 VALUES ($1, app_tenant(), 'ingestion', $2, $3)
-                 ON CONFLICT (tenant_id, document_id, kind) DO NOTHING)
-             SELECT pg_notify('platform_jobs', '')",
-        )
-        .bind(id.as_uuid())
-        .bind(document.as_uuid())
-        .bind(now)
-        .execute(self.connection())
-        .await
-        .map(drop)
-        .map_err(failed("queueing a job"))
+        enqueue(self, id, Work::Ingest(document), now).await
+    }
+
+    async fn enqueue_vector_index(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError> {
+        enqueue(self, id, Work::BuildVectorIndex, now).await
+    }
+
+    async fn holds(&mut self, lease: Lease) -> Result<bool, StoreError> {
+        // The lock makes a claim of the job pass it over until this transaction ends.
+        sqlx::query("SELECT 1 FROM jobs WHERE id = $1 AND lease_token = $2 FOR SHARE")
+            .bind(lease.job.as_uuid())
+            .bind(lease.token)
+            .fetch_optional(self.connection())
+            .await
+            .map(|row| row.is_some())
+            .map_err(failed("checking a lease"))
     }
 
     async fn complete(&mut self, lease: Lease) -> Result<bool, StoreError> {
@@ -48,20 +50,63 @@ impl JobRepo for PgTenantTx {
             .map(|done| done.rows_affected() > 0)
             .map_err(failed("completing a job"))
     }
+
+    async fn bury(&mut self, lease: Lease, reason: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
+        sqlx::query(
+            "UPDATE jobs
+             SET dead_at = $3, last_error = coalesce(left($4, 500), last_error, 'its workers ended before it did'),
+                 leased = false, lease_token = lease_token + 1
+             WHERE id = $1 AND lease_token = $2",
+        )
+        .bind(lease.job.as_uuid())
+        .bind(lease.token)
+        .bind(now)
+        .bind(reason)
+        .execute(self.connection())
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(failed("giving a job up"))
+    }
 }
 
-/// The queue in PostgreSQL, as the worker's role: three functions and no table.
+/// Queues work, once: asking again while it is queued or in hand changes nothing, and what is dead comes back. The
+/// notification is sent on commit.
+async fn enqueue(tx: &mut PgTenantTx, id: JobId, work: Work, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "WITH wanted AS (
+             SELECT coalesce((SELECT file_size_bytes FROM documents WHERE id = $3), 0) AS size_bytes),
+         queued AS (
+             INSERT INTO jobs AS job (id, tenant_id, kind, document_id, size_bytes, turn_at, created_at)
+             SELECT $1, app_tenant(), $2, $3, size_bytes, clock_timestamp() + job_handicap(size_bytes), $4 FROM wanted
+             ON CONFLICT (tenant_id, document_id, kind) DO UPDATE
+             SET dead_at = NULL, attempts = 0, failures = 0, leased = false, lease_token = job.lease_token + 1,
+                 due_at = clock_timestamp(), turn_at = excluded.turn_at
+             WHERE job.dead_at IS NOT NULL)
+         SELECT pg_notify('platform_jobs', '')",
+    )
+    .bind(id.as_uuid())
+    .bind(work.kind().as_str())
+    .bind(work.document().map(|document| document.as_uuid()))
+    .bind(now)
+    .execute(tx.connection())
+    .await
+    .map(drop)
+    .map_err(failed("queueing a job"))
+}
+
+/// The queue in PostgreSQL, as the worker's role: a few functions and no table.
 #[derive(Clone)]
 pub struct PgJobQueue {
     database: Database,
     listener: Arc<Mutex<Option<PgListener>>>,
+    told: Arc<Notify>,
 }
 
 impl PgJobQueue {
     /// A queue over connections of the worker's role; one of them listens for new jobs.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, listener: Arc::default() }
+        Self { database, listener: Arc::default(), told: Arc::default() }
     }
 
     /// Waits for one notification. Returns at once after it has begun to listen: a job may have come just before.
@@ -74,15 +119,42 @@ impl PgJobQueue {
         }
         Ok(())
     }
+
+    /// Waits as one of many: whoever listens tells the others, who may want another kind of job than it does.
+    async fn heard(&self, end: Instant) {
+        match timeout_at(end, self.notified()).await {
+            Ok(Ok(())) => self.told.notify_waiters(),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cannot listen for jobs, polling instead");
+                self.listener.lock().await.take();
+                sleep_until(end).await;
+            }
+            Err(_elapsed) => {}
+        }
+    }
+
+    /// A function of the queue that returns one number.
+    async fn count(&self, doing: &'static str, sql: &'static str, models: Option<&[String]>) -> Result<u64, StoreError> {
+        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
+        let query = sqlx::query_scalar::<_, i64>(sql);
+        let query = match models {
+            Some(models) => query.bind(models),
+            None => query,
+        };
+        let count = query.fetch_one(&mut *connection).await.map_err(failed(doing))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
 }
 
 #[async_trait]
 impl JobQueue for PgJobQueue {
-    async fn claim(&self, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError> {
+    async fn claim(&self, wanted: &Claim, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError> {
         let doing = "claiming a job";
         let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT * FROM claim_job(make_interval(secs => $1))")
+        sqlx::query("SELECT * FROM claim_job(make_interval(secs => $1), $2, $3)")
             .bind(lease_for.as_secs_f64())
+            .bind(wanted.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>())
+            .bind(wanted.largest_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
             .try_map(leased)
             .fetch_optional(&mut *connection)
             .await
@@ -101,14 +173,15 @@ impl JobQueue for PgJobQueue {
             .map_err(failed(doing))
     }
 
-    async fn put_back(&self, lease: Lease, delay: Duration, counts: bool) -> Result<(), StoreError> {
+    async fn put_back(&self, lease: Lease, how: &PutBack) -> Result<(), StoreError> {
         let doing = "putting a job back";
         let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT put_back_job($1, $2, make_interval(secs => $3), $4)")
+        sqlx::query("SELECT put_back_job($1, $2, make_interval(secs => $3), $4, $5)")
             .bind(lease.job.as_uuid())
             .bind(lease.token)
-            .bind(delay.as_secs_f64())
-            .bind(counts)
+            .bind(how.delay.as_secs_f64())
+            .bind(how.counts)
+            .bind(&how.reason)
             .execute(&mut *connection)
             .await
             .map(drop)
@@ -116,12 +189,30 @@ impl JobQueue for PgJobQueue {
     }
 
     async fn wait(&self, at_most: Duration) {
-        let end = Instant::now() + at_most;
-        if let Ok(Err(error)) = timeout_at(end, self.notified()).await {
-            tracing::warn!(%error, "cannot listen for jobs, polling instead");
-            self.listener.lock().await.take();
-            sleep_until(end).await;
+        let told = self.told.notified();
+        tokio::select! {
+            () = told => {}
+            () = self.heard(Instant::now() + at_most) => {}
         }
+    }
+
+    async fn depth(&self) -> Result<QueueDepth, StoreError> {
+        let doing = "counting jobs";
+        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
+        sqlx::query("SELECT * FROM job_queue_depth()")
+            .try_map(depth)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed(doing))
+    }
+
+    async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
+        self.count("queueing the reindexing", "SELECT enqueue_reindex()", None).await
+    }
+
+    async fn requeue_documents_of_other_models(&self, models: &[String]) -> Result<u64, StoreError> {
+        let sql = "SELECT requeue_documents_of_other_models($1)";
+        self.count("queueing documents of other models", sql, Some(models)).await
     }
 }
 
@@ -137,8 +228,27 @@ fn leased(row: PgRow) -> Result<LeasedJob, sqlx::Error> {
     Ok(LeasedJob {
         lease: Lease { job, token: row.try_get("lease_token")? },
         scope,
-        document: id(&row, "document_id")?,
+        work: work(&row)?,
         attempt: count("attempt")?,
         max_attempts: count("max_attempts")?,
+        failures: count("failures")?,
+    })
+}
+
+fn work(row: &PgRow) -> Result<Work, sqlx::Error> {
+    Ok(match word(row, "kind")? {
+        JobKind::Ingestion => Work::Ingest(row.try_get::<Uuid, _>("document_id")?.into()),
+        JobKind::VectorIndex => Work::BuildVectorIndex,
+        JobKind::Reindex => Work::Reindex,
+    })
+}
+
+fn depth(row: PgRow) -> Result<QueueDepth, sqlx::Error> {
+    let count = |column| row.try_get::<i64, _>(column).map(|count| u64::try_from(count).unwrap_or(0));
+    Ok(QueueDepth {
+        due: count("due")?,
+        leased: count("leased")?,
+        dead: count("dead")?,
+        oldest_due_s: count("oldest_due_s")?,
     })
 }

@@ -1,12 +1,21 @@
 //! Works off the queue: claim, process under a heartbeat, put back what should be tried again.
 
-use domain::ports::{JobQueue, Lease, LeasedJob};
+use domain::ports::{Claim, JobKind, JobQueue, Lease, LeasedJob, PutBack};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tools::ingest::accept::{Ingest, RetryLater};
+use tools::ingest::accept::{Ingest, JobEnd, RetryLater};
+
+/// Largest document that the worker for small ones takes.
+const SMALL_BYTES: u64 = 2 << 20;
+/// Most doublings of the wait before a retry.
+const DOUBLINGS: u32 = 6;
+/// Longest wait before the next look whether something that was down is up again.
+const OUTAGE: Duration = Duration::from_secs(60);
+/// How long a job that was done in part lets others of its tenant go first.
+const TURN: Duration = Duration::from_secs(1);
 
 /// How the worker paces itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +24,8 @@ pub struct WorkerSettings {
     pub lease: Duration,
     /// How long to wait for a notification before looking anyway.
     pub poll: Duration,
-    /// How long to wait before the first retry; doubled for each further one, up to 64 times.
+    /// How long to wait before the first retry, give or take a quarter; doubled for each further one, up to 64 times,
+    /// or up to a minute where the attempt did not count.
     pub retry: Duration,
 }
 
@@ -25,24 +35,45 @@ impl Default for WorkerSettings {
     }
 }
 
-/// One ingestion worker. Several may run, in one process or many.
+/// One worker: one job at a time. Several may run, in one process or many.
 pub struct Worker {
     queue: Arc<dyn JobQueue>,
     ingest: Arc<dyn Ingest>,
     settings: WorkerSettings,
+    wanted: Claim,
 }
 
 impl Worker {
-    /// Over the queue and ingestion.
+    /// Over the queue and ingestion; takes any job.
     #[must_use]
     pub fn new(queue: Arc<dyn JobQueue>, ingest: Arc<dyn Ingest>, settings: WorkerSettings) -> Self {
-        Self { queue, ingest, settings }
+        Self { queue, ingest, settings, wanted: Claim::anything() }
+    }
+
+    /// Takes only documents of up to 2 MiB, and no work on whole tenants.
+    #[must_use]
+    pub fn for_small_documents(self) -> Self {
+        Self { wanted: Claim { kinds: vec![JobKind::Ingestion], largest_bytes: Some(SMALL_BYTES) }, ..self }
+    }
+
+    /// Workers that together do `size` jobs at a time. From two on, one of them is for small documents, so that large
+    /// ones never keep all hands busy.
+    #[must_use]
+    pub fn crew(
+        size: usize,
+        queue: &Arc<dyn JobQueue>,
+        ingest: &Arc<dyn Ingest>,
+        settings: WorkerSettings,
+    ) -> Vec<Self> {
+        let one = || Self::new(Arc::clone(queue), Arc::clone(ingest), settings);
+        let small = (size >= 2).then(|| one().for_small_documents());
+        small.into_iter().chain(std::iter::repeat_with(one)).take(size).collect()
     }
 
     /// Works until `shutdown`; a job in hand then goes back to the queue without using up an attempt.
     pub async fn run(&self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
-            match self.queue.claim(self.settings.lease).await {
+            match self.queue.claim(&self.wanted, self.settings.lease).await {
                 Ok(Some(job)) => self.work(job, &shutdown).await,
                 Ok(None) => self.idle(&shutdown).await,
                 Err(error) => {
@@ -66,33 +97,43 @@ impl Worker {
             }
             () = self.keep_alive(lease) => None,
             () = shutdown.cancelled() => {
-                self.put_back(lease, Duration::ZERO, false).await;
+                self.put_back(lease, PutBack::default()).await;
                 return;
             }
         };
+        let (kind, document, attempt) = (job.work.kind(), job.work.document(), job.attempt);
         match ended {
-            Some(Ok(end)) => tracing::info!(document_id = %job.document, attempt = job.attempt, ?end, "job ended"),
-            Some(Err(retry)) => self.retry(&job, &retry).await,
-            None => tracing::warn!(document_id = %job.document, "the lease was lost; another worker has the job"),
+            Some(Ok(JobEnd::Unfinished)) => self.put_back(lease, PutBack { delay: TURN, ..PutBack::default() }).await,
+            Some(Ok(end)) => tracing::info!(%kind, document_id = ?document, attempt, ?end, "job ended"),
+            Some(Err(retry)) => self.retry(&job, retry).await,
+            None => tracing::warn!(%kind, document_id = ?document, attempt, "the lease was lost, or its tenant switched off"),
         }
     }
 
-    async fn retry(&self, job: &LeasedJob, retry: &RetryLater) {
-        let delay = self.settings.retry * 2u32.pow(job.attempt.saturating_sub(1).min(6));
+    async fn retry(&self, job: &LeasedJob, retry: RetryLater) {
+        let delay = self.delay(job, retry.counts);
         tracing::warn!(
-            document_id = %job.document, attempt = job.attempt, delay_s = delay.as_secs(), reason = %retry.reason,
-            "job put back"
+            kind = %job.work.kind(), document_id = ?job.work.document(), attempt = job.attempt,
+            delay_s = delay.as_secs(), reason = %retry.reason, "job put back"
         );
-        self.put_back(job.lease, delay, retry.counts).await;
+        self.put_back(job.lease, PutBack { delay, counts: retry.counts, reason: Some(retry.reason) }).await;
     }
 
-    async fn put_back(&self, lease: Lease, delay: Duration, counts: bool) {
-        if let Err(error) = self.queue.put_back(lease, delay, counts).await {
+    /// Doubled with each failure in a row. Spread by a quarter either way, so that jobs which failed together do not
+    /// come back together.
+    fn delay(&self, job: &LeasedJob, counts: bool) -> Duration {
+        let doubled = self.settings.retry * 2u32.pow(job.failures.min(DOUBLINGS));
+        let delay = if counts { doubled } else { doubled.min(OUTAGE) };
+        delay.mul_f64(0.75 + 0.5 * share(job.lease))
+    }
+
+    async fn put_back(&self, lease: Lease, how: PutBack) {
+        if let Err(error) = self.queue.put_back(lease, &how).await {
             tracing::warn!(error = %error, "a job could not be put back; its lease will expire");
         }
     }
 
-    /// Extends the lease while the work goes on; returns when it is lost. A database that is down for a moment loses
+    /// Extends the lease while the work goes on; returns when it is lost or its tenant switched off. A database that is down for a moment loses
     /// nothing: the lease runs on.
     async fn keep_alive(&self, lease: Lease) {
         loop {
@@ -102,4 +143,10 @@ impl Worker {
             }
         }
     }
+}
+
+/// A number from 0 to 1 that differs from job to job, and for a job from claim to claim.
+fn share(lease: Lease) -> f64 {
+    let mixed = (lease.job.as_uuid().as_u64_pair().1 ^ lease.token.unsigned_abs()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    f64::from((mixed >> 48) as u16) / f64::from(u16::MAX)
 }

@@ -8,8 +8,9 @@ mod system;
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Reranker};
 pub use store::{
-    AuditReader, AuditRepo, ChunkRepo, ConversationRepo, Directory, DocumentRepo, InsertedDocument, JobQueue, JobRepo,
-    Lease, LeasedJob, MemoryRepo, MessageRepo, NewTenant, Store, StoreError, TenantPatch, TenantTx, UserRepo,
+    AuditReader, AuditRepo, ChunkRepo, Claim, ConversationRepo, Directory, DocumentRepo, InsertedDocument, JobKind,
+    JobQueue, JobRepo, Lease, LeasedJob, MemoryRepo, MessageRepo, NewTenant, PutBack, QueueDepth, Store, StoreError,
+    TenantPatch, TenantTx, UserRepo, Work,
 };
 pub use system::{Clock, IdGen};
 

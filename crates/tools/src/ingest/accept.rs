@@ -57,6 +57,12 @@ pub enum JobEnd {
     Ready,
     /// The document failed for good; its reason stands on it.
     Failed,
+    /// Given up after the last attempt: the document failed, and the job stays in the queue for a person to look at.
+    Dead,
+    /// Work on the whole tenant is done.
+    Done,
+    /// A part of the work on the whole tenant is done; the job goes back to the queue for the rest.
+    Unfinished,
     /// The document is gone, or another worker holds the lease by now: nothing was changed.
     Superseded,
 }

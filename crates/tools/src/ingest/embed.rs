@@ -2,6 +2,7 @@
 
 use super::accept::RetryLater;
 use super::chunk::{Chunk, ChunkParams};
+use super::progress::Reporter;
 use domain::document::NewChunk;
 use domain::ids::ChunkId;
 use domain::model::{EmbedPurpose, EmbeddingModel};
@@ -22,37 +23,52 @@ pub fn chunk_params(model: &EmbeddingModel) -> ChunkParams {
     ChunkParams { max_tokens, overlap_tokens: max_tokens / 10, min_tokens: 40.min(max_tokens / 2) }
 }
 
-/// Embeds the chunks of the document called `title`, `batch` at a time.
-///
-/// # Errors
-/// Where the model fails, or answers with other vectors than asked for.
-pub(super) async fn embed(
-    embedder: &dyn Embedder,
-    ids: &dyn IdGen,
-    title: &str,
-    chunks: Vec<Chunk>,
-    batch: usize,
-) -> Result<Vec<NewChunk>, RetryLater> {
-    let model = embedder.model();
-    let mut passages = Vec::with_capacity(chunks.len());
-    for chunks in chunks.chunks(batch.max(1)) {
-        let texts = chunks.iter().map(|chunk| chunk.embedded_text(title)).collect();
-        let vectors = embedder.embed(EmbedPurpose::Document, texts).await?;
-        check(&vectors, chunks.len(), &model)?;
-        let pairs = chunks.iter().zip(vectors);
-        passages.extend(pairs.map(|(chunk, vector)| NewChunk {
-            id: ChunkId::from_uuid(ids.uuid()),
+/// How the chunks of a document are embedded.
+pub(super) struct Embedding<'a> {
+    pub(super) embedder: &'a dyn Embedder,
+    /// Makes the passages' ids.
+    pub(super) ids: &'a dyn IdGen,
+    /// The document's title.
+    pub(super) title: &'a str,
+    /// Chunks at a time: between two batches those of other documents have their turn.
+    pub(super) batch: usize,
+}
+
+impl Embedding<'_> {
+    /// Embeds chunks, each batch's text leaving the chunks as its passages come in.
+    ///
+    /// # Errors
+    /// Where the model fails, or answers with other vectors than asked for.
+    pub(super) async fn run(&self, chunks: Vec<Chunk>, reporter: &mut Reporter<'_>) -> Result<Vec<NewChunk>, RetryLater> {
+        let model = self.embedder.model();
+        let count = chunks.len();
+        let mut passages = Vec::with_capacity(count);
+        let mut chunks = chunks.into_iter();
+        while passages.len() < count {
+            let batch: Vec<Chunk> = chunks.by_ref().take(self.batch.max(1)).collect();
+            let texts = batch.iter().map(|chunk| chunk.embedded_text(self.title)).collect();
+            let vectors = self.embedder.embed(EmbedPurpose::Document, texts).await?;
+            check(&vectors, batch.len(), &model)?;
+            let pairs = batch.into_iter().zip(vectors);
+            passages.extend(pairs.map(|(chunk, vector)| self.passage(chunk, vector, &model)));
+            reporter.embedded(passages.len(), count).await;
+        }
+        Ok(passages)
+    }
+
+    fn passage(&self, chunk: Chunk, embedding: Vec<f32>, model: &EmbeddingModel) -> NewChunk {
+        NewChunk {
+            id: ChunkId::from_uuid(self.ids.uuid()),
             chunk_index: to_i32(chunk.index),
-            content: chunk.content.clone(),
-            context: context(title, chunk.section.as_deref()),
+            context: context(self.title, chunk.section.as_deref()),
+            content: chunk.content,
             token_count: to_i32(chunk.token_count),
             page: chunk.page.map(to_i32),
-            section: chunk.section.clone(),
-            embedding: vector,
+            section: chunk.section,
+            embedding,
             embedding_model: model.name.clone(),
-        }));
+        }
     }
-    Ok(passages)
 }
 
 /// One vector per text, of the model's dimension, made of numbers.

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod chunk;
 mod embed;
 mod pipeline;
+mod progress;
 mod read;
 pub mod readers;
 mod record;

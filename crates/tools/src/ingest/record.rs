@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 /// An open record.
 pub(super) struct Record {
     scope: TenantScope,
-    document: DocumentId,
+    pub(super) document: DocumentId,
     attempt: u32,
     receipt: AuditReceipt,
 }
@@ -26,12 +26,12 @@ impl Record {
     pub(super) async fn open(
         tx: &mut dyn TenantTx,
         job: &LeasedJob,
-        id: AuditId,
-        now: Timestamp,
+        document: DocumentId,
+        (id, now): (AuditId, Timestamp),
     ) -> Result<Self, StoreError> {
-        let subject = subject(job.document, json!({"attempt": job.attempt}));
+        let subject = subject(document, json!({"attempt": job.attempt}));
         let receipt = tx.audit().intent(id, &subject, now).await?;
-        Ok(Self { scope: job.scope.clone(), document: job.document, attempt: job.attempt, receipt })
+        Ok(Self { scope: job.scope.clone(), document, attempt: job.attempt, receipt })
     }
 
     /// Records the outcome in the transaction that brings it about.

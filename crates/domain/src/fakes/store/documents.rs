@@ -99,7 +99,7 @@ impl DocumentRepo for MemoryTx {
         let state = self.write().await?;
         let Some(at) = state.documents.iter().position(|r| sees(r) && r.value.id == id) else { return Ok(None) };
         state.chunks.retain(|r| r.value.0 != id);
-        state.jobs.retain(|job| job.document != id);
+        state.jobs.retain(|job| job.work.document() != Some(id));
         for other in state.documents.iter_mut().map(|r| &mut r.value) {
             other.superseded_by = other.superseded_by.filter(|by| *by != id);
             other.revision.supersedes = other.revision.supersedes.filter(|superseded| *superseded != id);

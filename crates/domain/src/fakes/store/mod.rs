@@ -55,6 +55,8 @@ struct State {
     chunks: Vec<Row<(crate::ids::DocumentId, NewChunk)>>,
     audit: Vec<AuditRecord>,
     jobs: Vec<Job>,
+    /// When each tenant was served last, counted in claims.
+    turns: BTreeMap<TenantId, u64>,
 }
 
 /// The store in memory, with its directory, its queue and its audit log. Cheap to clone: clones share the rows.
@@ -172,10 +174,10 @@ impl TenantTx for MemoryTx {
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         if let Some(work) = self.work {
-            let more = work.state.jobs.len() > self.store.committed().jobs.len();
+            let more = work.state.claimable() > self.store.committed().claimable();
             *self.store.committed() = work.state;
             if more {
-                self.store.queued.notify_one();
+                self.store.tell();
             }
         }
         Ok(())

@@ -210,6 +210,15 @@ macro_rules! store_suite {
             a_lost_lease_finishes_nothing
             a_job_put_back_waits_and_counts_as_said
             a_document_has_one_job_and_takes_it_along
+            a_tenant_with_many_jobs_does_not_hold_up_another
+            tenants_take_turns
+            small_documents_go_first
+            a_tenant_has_one_job_of_each_kind_for_itself
+            a_job_given_up_rests_until_it_is_queued_again
+            a_lease_is_its_holders_alone
+            a_tenant_that_is_switched_off_is_not_served
+            the_depth_counts_what_is_due_in_hand_and_dead
+            a_job_put_back_without_delay_wakes_all_who_wait
             a_queued_job_wakes_a_waiting_worker
             a_blob_comes_back_whole_or_in_part
             a_blob_too_large_or_broken_off_leaves_nothing

@@ -2,10 +2,55 @@
 
 use super::StoreError;
 use crate::ids::{DocumentId, JobId};
+use crate::role::words;
 use crate::scope::TenantScope;
 use crate::time::Timestamp;
 use async_trait::async_trait;
 use std::time::Duration;
+
+words! {
+    /// Kinds of background work.
+    JobKind {
+        /// A document is read, embedded and published.
+        Ingestion = "ingestion",
+        /// A tenant's vector index is built.
+        VectorIndex = "vector_index",
+        /// A tenant's documents are embedded anew with the next model.
+        Reindex = "reindex",
+    }
+}
+
+/// What a job is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Work {
+    /// Reads, embeds and publishes a document.
+    Ingest(DocumentId),
+    /// Builds the tenant's vector index.
+    BuildVectorIndex,
+    /// Embeds the tenant's documents anew with the next model.
+    Reindex,
+}
+
+impl Work {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(self) -> JobKind {
+        match self {
+            Self::Ingest(_) => JobKind::Ingestion,
+            Self::BuildVectorIndex => JobKind::VectorIndex,
+            Self::Reindex => JobKind::Reindex,
+        }
+    }
+
+    /// The document that it is about; `None` for work on a whole tenant.
+    #[must_use]
+    pub const fn document(self) -> Option<DocumentId> {
+        match self {
+            Self::Ingest(document) => Some(document),
+            Self::BuildVectorIndex | Self::Reindex => None,
+        }
+    }
+}
 
 /// The right to work on a job, until it expires. The token changes with each claim, so a worker that slept past its
 /// lease can no longer finish the job (fencing).
@@ -24,22 +69,78 @@ pub struct LeasedJob {
     pub lease: Lease,
     /// For whom: the job's tenant, as the worker.
     pub scope: TenantScope,
-    /// The document to ingest.
-    pub document: DocumentId,
+    /// What is to be done.
+    pub work: Work,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// Attempts allowed; a claim past them is there to be failed, not tried.
+    /// Attempts allowed; a claim past them is there to be buried, not tried.
     pub max_attempts: u32,
+    /// How often it was put back with a reason since it was queued, attempts that did not count among them.
+    pub failures: u32,
+}
+
+/// Which jobs a worker takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claim {
+    /// Of these kinds only.
+    pub kinds: Vec<JobKind>,
+    /// None about a document with more bytes than this.
+    pub largest_bytes: Option<u64>,
+}
+
+impl Claim {
+    /// Whatever is due.
+    #[must_use]
+    pub fn anything() -> Self {
+        Self { kinds: JobKind::ALL.to_vec(), largest_bytes: None }
+    }
+}
+
+/// How a job goes back to the queue.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PutBack {
+    /// When it may be claimed again; without a delay a waiting worker is woken at once.
+    pub delay: Duration,
+    /// Whether the attempt is used up: an orderly shutdown or a model outage does not use one.
+    pub counts: bool,
+    /// What stood in the way, without content; `None` where nothing did. Kept as the job's last error.
+    pub reason: Option<String>,
+}
+
+/// How much is queued, of all tenants together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct QueueDepth {
+    /// Jobs that a worker could take now.
+    pub due: u64,
+    /// Jobs in some worker's hands.
+    pub leased: u64,
+    /// Jobs given up, waiting for a person.
+    pub dead: u64,
+    /// Seconds that the job longest due has waited; 0 where none is.
+    pub oldest_due_s: u64,
 }
 
 /// Jobs of one tenant, within its transaction.
 #[async_trait]
 pub trait JobRepo: Send {
-    /// Queues the ingestion of a document and wakes a worker when the transaction commits.
+    /// Queues the ingestion of a document and wakes a worker when the transaction commits. Changes nothing where the
+    /// document is queued or in work already; brings a dead job back with all its attempts.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where the tenant has no such document; where the database is not available.
+    async fn enqueue_ingestion(&mut self, id: JobId, document: DocumentId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Queues the building of the tenant's vector index, under the same rules: there is one such job at a time.
     ///
     /// # Errors
     /// Where the database is not available.
-    async fn enqueue_ingestion(&mut self, id: JobId, document: DocumentId, now: Timestamp) -> Result<(), StoreError>;
+    async fn enqueue_vector_index(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Whether a lease is still its holder's. It stays so until the transaction ends: nobody claims the job meanwhile.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn holds(&mut self, lease: Lease) -> Result<bool, StoreError>;
 
     /// Removes a finished job; `false` where the lease is no longer the holder's: then nothing of this transaction
     /// may be committed.
@@ -47,31 +148,61 @@ pub trait JobRepo: Send {
     /// # Errors
     /// Where the database is not available.
     async fn complete(&mut self, lease: Lease) -> Result<bool, StoreError>;
-}
 
-/// The queue across tenants, with a database role that sees ids and no content.
-#[cfg_attr(feature = "mocks", mockall::automock)]
-#[async_trait]
-pub trait JobQueue: Send + Sync {
-    /// Claims the next due job, if there is one: skips what others hold, takes over what expired.
+    /// Gives a job up: it stays for a person to look at, and nobody claims it until it is queued again. `reason` (no
+    /// content) says why; `None` keeps why it was put back last. `false` as for [`Self::complete`].
     ///
     /// # Errors
     /// Where the database is not available.
-    async fn claim(&self, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError>;
+    async fn bury(&mut self, lease: Lease, reason: Option<&str>, now: Timestamp) -> Result<bool, StoreError>;
+}
 
-    /// Extends a lease; `false` where it is lost.
+/// The queue across tenants, with a database role that sees ids and no content.
+///
+/// Fair: of the tenants with work that is due, the one with the fewest jobs in hand is served, and among equals the
+/// one served longest ago. Within a tenant small documents go first, but a document waits for smaller ones that came
+/// at most ten minutes after it. A tenant that is switched off is not served.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait JobQueue: Send + Sync {
+    /// Claims the next due job of those wanted, if there is one: skips what others hold, takes over what expired.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn claim(&self, wanted: &Claim, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError>;
+
+    /// Extends a lease; `false` where it is lost, or its tenant was switched off.
     ///
     /// # Errors
     /// Where the database is not available.
     async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError>;
 
-    /// Puts a job back, to be tried again after `delay`. `counts` says whether the attempt is used up: an orderly
-    /// shutdown or a model outage does not use one.
+    /// Puts a job back, to be tried again. Nothing happens where the lease is lost.
     ///
     /// # Errors
     /// Where the database is not available.
-    async fn put_back(&self, lease: Lease, delay: Duration, counts: bool) -> Result<(), StoreError>;
+    async fn put_back(&self, lease: Lease, how: &PutBack) -> Result<(), StoreError>;
 
     /// Waits until a job may be there: a notification, or `at_most`, whichever is first.
     async fn wait(&self, at_most: Duration);
+
+    /// How much is queued.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn depth(&self) -> Result<QueueDepth, StoreError>;
+
+    /// Queues the embedding anew of each active tenant's documents; returns how many tenants were queued that were
+    /// not already.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn enqueue_reindex(&self) -> Result<u64, StoreError>;
+
+    /// Queues the ingestion of every `ready` document of an active tenant whose vectors are of none of these models;
+    /// returns how many.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn requeue_documents_of_other_models(&self, models: &[String]) -> Result<u64, StoreError>;
 }
