@@ -149,7 +149,9 @@ BEGIN
     SET due_at = clock_timestamp() + delay, turn_at = turn_at + delay, leased = false, lease_token = lease_token + 1,
         attempts = attempts - CASE WHEN counts THEN 0 ELSE 1 END,
         failures = failures + CASE WHEN reason IS NULL THEN 0 ELSE 1 END,
-        last_error = coalesce(left(reason, 500), last_error)
+        last_error = coalesce(left(reason, 500), last_error),
+        -- A document's job is given up by whoever marks the document as failed.
+        dead_at = CASE WHEN counts AND attempts >= max_attempts AND document_id IS NULL THEN clock_timestamp() END
     WHERE id = job AND lease_token = token AND leased;
     IF NOT FOUND THEN
         RETURN false;
@@ -166,6 +168,17 @@ CREATE OR REPLACE FUNCTION put_back_job(job uuid, token bigint, delay interval, 
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
     SELECT public.put_back_job(job, token, delay, counts, NULL)
+$$;
+
+-- Removes the job of an index that is built, in the transaction that built it.
+CREATE POLICY queue_finish ON jobs FOR DELETE TO platform_owner USING (kind = 'vector_index');
+CREATE FUNCTION finish_vector_index(job uuid, token bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    DELETE FROM public.jobs WHERE id = job AND lease_token = token AND kind = 'vector_index';
+    RETURN FOUND;
+END
 $$;
 
 -- How much is queued, of all tenants together: counts and nothing else.
@@ -222,6 +235,7 @@ $$;
 GRANT EXECUTE ON FUNCTION job_handicap(bigint) TO platform_app;
 GRANT EXECUTE ON FUNCTION claim_job(interval, text[], bigint),
                           put_back_job(uuid, bigint, interval, boolean, text),
+                          finish_vector_index(uuid, bigint),
                           job_queue_depth(),
                           enqueue_reindex(),
                           requeue_documents_of_other_models(text[])

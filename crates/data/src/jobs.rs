@@ -188,6 +188,27 @@ impl JobQueue for PgJobQueue {
             .map_err(failed(doing))
     }
 
+    async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError> {
+        let failed = failed("building a vector index");
+        // For no tenant: the function takes it from the job.
+        let mut transaction = self.database.begin(String::new(), String::new()).await?;
+        // As long as it takes, but not for a process that is gone.
+        sqlx::raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL client_connection_check_interval = '5s'")
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        let done: bool = sqlx::query_scalar("SELECT build_vector_index($1, $2) AND finish_vector_index($1, $2)")
+            .bind(lease.job.as_uuid())
+            .bind(lease.token)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        if done {
+            transaction.commit().await.map_err(&failed)?;
+        }
+        Ok(done)
+    }
+
     async fn wait(&self, at_most: Duration) {
         let told = self.told.notified();
         tokio::select! {

@@ -163,10 +163,11 @@ async fn rights(connection: &mut PgConnection, part: Part) -> Result<Vec<String>
         Part::Auditor => has("audit_logs", "SELECT"),
         Part::Worker => {
             // to_regprocedure: null, not an error, in a database that was never migrated.
-            let claims: Option<bool> =
-                sqlx::query_scalar("SELECT has_function_privilege(to_regprocedure('claim_job(interval)'), 'EXECUTE')")
-                    .fetch_one(connection)
-                    .await?;
+            let claims: Option<bool> = sqlx::query_scalar(
+                "SELECT has_function_privilege(to_regprocedure('claim_job(interval, text[], bigint)'), 'EXECUTE')",
+            )
+            .fetch_one(connection)
+            .await?;
             claims == Some(true)
         }
     };

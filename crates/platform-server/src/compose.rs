@@ -165,11 +165,11 @@ impl Platform {
         Ok(gateway::router(Arc::clone(&self.gate), ports, edge))
     }
 
-    /// An ingestion worker.
+    /// The workers, as many as the settings say.
     #[must_use]
-    pub fn worker(&self, settings: &Settings) -> Worker {
+    pub fn workers(&self, settings: &Settings) -> Vec<Worker> {
         let pace = WorkerSettings { lease: Duration::from_secs(settings.worker.lease_s), ..WorkerSettings::default() };
-        Worker::new(Arc::clone(&self.queue), Arc::clone(&self.ingest), pace)
+        Worker::crew(settings.worker.concurrency, &self.queue, &self.ingest, pace)
     }
 
     /// Waits for the work in progress and closes the pools.

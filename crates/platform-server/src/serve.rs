@@ -50,8 +50,8 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         serving.spawn(serve(listener, edge, limits, stop.clone()));
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
-        for _ in 0..settings.worker.concurrency {
-            let (worker, stop) = (platform.worker(&settings), stop.clone());
+        for worker in platform.workers(&settings) {
+            let stop = stop.clone();
             serving.spawn(async move { worker.run(stop).await });
         }
     }

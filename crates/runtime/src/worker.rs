@@ -1,6 +1,6 @@
 //! Works off the queue: claim, process under a heartbeat, put back what should be tried again.
 
-use domain::ports::{Claim, JobKind, JobQueue, Lease, LeasedJob, PutBack};
+use domain::ports::{Claim, JobKind, JobQueue, Lease, LeasedJob, PutBack, Work};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl Worker {
         let lease = job.lease;
         let ended = tokio::select! {
             // A document that makes a reader panic uses up its attempts; it does not end the worker.
-            ended = AssertUnwindSafe(self.ingest.process(&job)).catch_unwind() => {
+            ended = AssertUnwindSafe(self.process(&job)).catch_unwind() => {
                 Some(ended.unwrap_or_else(|_| Err(RetryLater { reason: "ingestion panicked".to_owned(), counts: true })))
             }
             () = self.keep_alive(lease) => None,
@@ -107,6 +107,20 @@ impl Worker {
             Some(Ok(end)) => tracing::info!(%kind, document_id = ?document, attempt, ?end, "job ended"),
             Some(Err(retry)) => self.retry(&job, retry).await,
             None => tracing::warn!(%kind, document_id = ?document, attempt, "the lease was lost, or its tenant switched off"),
+        }
+    }
+
+    async fn process(&self, job: &LeasedJob) -> Result<JobEnd, RetryLater> {
+        let too_often = job.attempt > job.max_attempts;
+        match job.work {
+            Work::Ingest(_) => self.ingest.process(job).await,
+            // A tenant's work that was claimed too often: the queue gives up what comes back once more.
+            _ if too_often => Err(RetryLater { reason: "its workers ended before it did".to_owned(), counts: true }),
+            Work::Reindex => self.ingest.process(job).await,
+            Work::BuildVectorIndex => {
+                let built = self.queue.build_vector_index(job.lease).await?;
+                Ok(if built { JobEnd::Done } else { JobEnd::Superseded })
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::model::{EmbedPurpose, EmbeddingModel, ModelError};
 use domain::page::PageRequest;
-use domain::ports::{AuditReader, Clock, Directory, Embedder, IdGen, JobQueue, NewTenant};
+use domain::ports::{AuditReader, Claim, Clock, Directory, Embedder, IdGen, JobQueue, NewTenant};
 use domain::role::Role;
 use domain::scope::{Actor, TenantScope};
 use domain::tool::{ToolCall, ToolResult};
@@ -112,7 +112,7 @@ async fn take_in(parts: &Parts, permit: &Permit, path: &Path) -> Outcome {
     let upload = Upload { bytes: stream::iter([Ok(bytes)]).boxed(), form: async { Ok(form) }.boxed() };
     let ingest = DocumentIngest::new(parts.ports.clone(), IngestSettings::default(), parts.tracker.clone());
     ingest.accept(permit, upload).await?;
-    if let Some(job) = parts.memory.claim(Duration::from_secs(60)).await? {
+    if let Some(job) = parts.memory.claim(&Claim::anything(), Duration::from_secs(60)).await? {
         println!("{filename}: {:?}", ingest.process(&job).await?);
     }
     Ok(())

@@ -3,19 +3,21 @@
 //! Running it again is harmless: passages are swapped whole, and a worker that has lost its lease changes nothing.
 
 use super::accept::{JobEnd, RetryLater};
-use super::embed::{chunk_params, embed};
+use super::embed::{Embedding, chunk_params};
+use super::progress::Reporter;
 use super::read::{File, Reading};
 use super::record::Record;
 use super::service::IngestWork;
 use bytes::{Bytes, BytesMut};
 use domain::audit::ResultStatus;
 use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, Progress};
-use domain::ids::TenantId;
+use domain::ids::{DocumentId, TenantId};
 use domain::ports::{BlobError, LeasedJob};
 use domain::role::Classification;
 use futures::stream::StreamExt;
 use serde_json::json;
 use std::sync::Arc;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// A document read and embedded, ready to be published.
@@ -49,18 +51,21 @@ impl From<DocumentFailure> for Trouble {
 }
 
 impl IngestWork {
-    /// See [`super::accept::Ingest::process`].
-    pub(super) async fn process(&self, job: &LeasedJob, worker_left: &CancellationToken) -> Result<JobEnd, RetryLater> {
-        let Some((document, record)) = self.take_up(job).await? else {
+    /// Ingests a document. See [`super::accept::Ingest::process`].
+    pub(super) async fn ingest(
+        &self,
+        job: &LeasedJob,
+        document: DocumentId,
+        worker_left: &CancellationToken,
+    ) -> Result<JobEnd, RetryLater> {
+        let Some((document, record)) = self.take_up(job, document).await? else {
             return Ok(JobEnd::Superseded);
         };
-        let made = match too_often(job) {
-            Some(failure) => Err(Trouble::Document(failure)),
-            None => {
-                let making = self.make(job.scope.tenant(), &document);
-                worker_left.run_until_cancelled(making).await.unwrap_or(Err(Trouble::Stopped))
-            }
-        };
+        if job.attempt > job.max_attempts {
+            return self.bury(job, &record, None).await;
+        }
+        let making = self.make(job, &document);
+        let made = worker_left.run_until_cancelled(making).await.unwrap_or(Err(Trouble::Stopped));
         let (ended, status, reason) = match made {
             Ok(made) => (self.publish(job, &record, made).await, ResultStatus::Error, "store"),
             Err(Trouble::Document(failure)) => {
@@ -70,30 +75,34 @@ impl IngestWork {
             Err(Trouble::Stopped) => (Err(stopped()), ResultStatus::Cancelled, "worker_left"),
         };
         match &ended {
-            Ok(JobEnd::Ready | JobEnd::Failed) => {}
             Ok(JobEnd::Superseded) => self.close(&record, ResultStatus::Cancelled, "superseded").await,
+            Ok(_) => {}
+            Err(later) if later.counts && job.attempt == job.max_attempts => {
+                return self.bury(job, &record, Some(&later.reason)).await;
+            }
             Err(_) => self.close(&record, status, reason).await,
         }
         ended
     }
 
     /// Marks the document as being processed and records the intent; `None` where the document is gone.
-    async fn take_up(&self, job: &LeasedJob) -> Result<Option<(Document, Record)>, RetryLater> {
+    async fn take_up(&self, job: &LeasedJob, id: DocumentId) -> Result<Option<(Document, Record)>, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
-        let Some(document) = tx.documents().get(job.document, Classification::Restricted).await? else {
+        let Some(document) = tx.documents().get(id, Classification::Restricted).await? else {
             return Ok(None);
         };
         if !tx.documents().advance(document.id, &Progress::Processing, now).await? {
             return Ok(None);
         }
-        let record = Record::open(&mut *tx, job, self.audit_id(), now).await?;
+        let record = Record::open(&mut *tx, job, id, (self.audit_id(), now)).await?;
         tx.commit().await?;
         Ok(Some((document, record)))
     }
 
-    async fn make(&self, tenant: TenantId, document: &Document) -> Result<Made, Trouble> {
-        let bytes = self.fetch(tenant, document).await?;
+    async fn make(&self, job: &LeasedJob, document: &Document) -> Result<Made, Trouble> {
+        let mut reporter = Reporter::new(self, job, document.id);
+        let bytes = self.fetch(job.scope.tenant(), document).await?;
         let reading = Reading {
             limits: self.settings.reader_limits.clone(),
             time: self.settings.read_limit,
@@ -101,10 +110,16 @@ impl IngestWork {
             embedder: Arc::clone(&self.ports.embedder),
         };
         let file = File { bytes, name: document.filename.clone() };
-        let (read, chunks) = reading.run(file).await?;
-        let title = read.title.as_deref().unwrap_or(&document.title);
-        let (embedder, ids) = (&*self.ports.embedder, &*self.ports.ids);
-        let chunks = embed(embedder, ids, title, chunks, self.settings.embed_batch).await?;
+        let (pages, seen) = watch::channel(0);
+        let (read, chunks) = reporter.while_reading(seen, reading.run(file, &pages)).await?;
+        reporter.read(read.page_count, chunks.len()).await;
+        let embedding = Embedding {
+            embedder: &*self.ports.embedder,
+            ids: &*self.ports.ids,
+            title: read.title.as_deref().unwrap_or(&document.title),
+            batch: self.settings.embed_batch,
+        };
+        let chunks = embedding.run(chunks, &mut reporter).await?;
         Ok(Made {
             warnings: read.warnings.iter().map(ToString::to_string).collect(),
             page_count: read.page_count.map(|count| i32::try_from(count).unwrap_or(i32::MAX)),
@@ -143,10 +158,10 @@ impl IngestWork {
             warnings: made.warnings,
         };
         let mut tx = self.ports.store.begin(&job.scope).await?;
-        if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(job.document, &ready, now).await? {
+        if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &ready, now).await? {
             return Ok(JobEnd::Superseded);
         }
-        tx.chunks().replace(job.document, &made.chunks, now).await?;
+        tx.chunks().replace(record.document, &made.chunks, now).await?;
         record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Success, facts)).await?;
         tx.commit().await?;
         Ok(JobEnd::Ready)
@@ -158,24 +173,41 @@ impl IngestWork {
         let facts = json!({"code": failure.code});
         let failed = Progress::Failed(failure);
         let mut tx = self.ports.store.begin(&job.scope).await?;
-        if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(job.document, &failed, now).await? {
+        if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &failed, now).await? {
             return Ok(JobEnd::Superseded);
         }
         record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Error, facts)).await?;
         tx.commit().await?;
         Ok(JobEnd::Failed)
     }
+
+    /// Failure, dead job and outcome in one transaction; nothing where the lease is lost or the document gone.
+    async fn bury(&self, job: &LeasedJob, record: &Record, reason: Option<&str>) -> Result<JobEnd, RetryLater> {
+        let now = self.ports.clock.now();
+        let failed = Progress::Failed(too_often(job));
+        let mut tx = self.ports.store.begin(&job.scope).await?;
+        if !tx.jobs().bury(job.lease, reason, now).await? || !tx.documents().advance(record.document, &failed, now).await? {
+            drop(tx);
+            self.close(record, ResultStatus::Cancelled, "superseded").await;
+            return Ok(JobEnd::Superseded);
+        }
+        let facts = json!({"code": FailureCode::Timeout, "dead": true});
+        record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Error, facts)).await?;
+        tx.commit().await?;
+        Ok(JobEnd::Dead)
+    }
 }
 
-/// The failure of a job that was claimed more often than allowed: each time its worker died or ran out of time.
-fn too_often(job: &LeasedJob) -> Option<DocumentFailure> {
-    (job.attempt > job.max_attempts).then(|| DocumentFailure {
+/// The failure of a document whose job was given up: it was tried as often as is allowed, and each time its worker died,
+/// ran out of time or met a defect.
+fn too_often(job: &LeasedJob) -> DocumentFailure {
+    DocumentFailure {
         code: FailureCode::Timeout,
         detail: format!(
             "The file could not be processed in {} attempts. Split it, or save it anew, and upload it again.",
             job.max_attempts
         ),
-    })
+    }
 }
 
 fn stopped() -> RetryLater {

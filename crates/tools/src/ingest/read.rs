@@ -9,6 +9,7 @@ use domain::document::{DocumentFailure, FailureCode};
 use domain::ports::Embedder;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// A file to be read.
 pub(super) struct File {
@@ -32,9 +33,13 @@ impl Reading {
     ///
     /// # Errors
     /// Where the file cannot be read or holds no text: why, and what its uploader can do.
-    pub(super) async fn run(self, file: File) -> Result<(ReadDocument, Vec<Chunk>), DocumentFailure> {
-        let time = self.time;
-        let work = tokio::task::spawn_blocking(move || self.read(&file));
+    pub(super) async fn run(
+        self,
+        file: File,
+        pages: &watch::Sender<u32>,
+    ) -> Result<(ReadDocument, Vec<Chunk>), DocumentFailure> {
+        let (time, pages) = (self.time, pages.clone());
+        let work = tokio::task::spawn_blocking(move || self.read(&file, &pages));
         match tokio::time::timeout(time, work).await {
             Ok(Ok(read)) => read.map_err(|error| failure(&error)),
             Ok(Err(_panicked)) => Err(failure(&ReadError::Corrupt { detail: "the parser gave up on it".to_owned() })),
@@ -48,9 +53,10 @@ impl Reading {
         }
     }
 
-    fn read(&self, file: &File) -> Result<(ReadDocument, Vec<Chunk>), ReadError> {
+    fn read(&self, file: &File, pages: &watch::Sender<u32>) -> Result<(ReadDocument, Vec<Chunk>), ReadError> {
         let format = readers::sniff(&file.bytes, &file.name).ok_or(ReadError::Unsupported)?;
         let document = readers::read(format, &file.bytes, &file.name, &self.limits)?;
+        pages.send_replace(document.page_count.unwrap_or(0));
         let chunks = chunk(&document, &self.chunks, &|text| self.embedder.count_tokens(text));
         if chunks.is_empty() {
             return Err(ReadError::NoText);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::document::Document;
 use domain::ids::DocumentId;
-use domain::ports::{BlobStore, ByteRange, ByteStream, Clock, Embedder, IdGen, LeasedJob, Store};
+use domain::ports::{BlobStore, ByteRange, ByteStream, Clock, Embedder, IdGen, LeasedJob, Store, Work};
 use domain::upload::{Accepted, Upload};
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +107,14 @@ impl Ingest for DocumentIngest {
         let worker_left = CancellationToken::new();
         let _on_drop = worker_left.clone().drop_guard();
         let (work, job) = (Arc::clone(&self.work), job.clone());
-        let task = async move { work.process(&job, &worker_left).await };
+        let task = async move {
+            match job.work {
+                Work::Ingest(document) => work.ingest(&job, document, &worker_left).await,
+                Work::Reindex | Work::BuildVectorIndex => {
+                    Err(RetryLater { reason: "this is no work of ingestion".to_owned(), counts: true })
+                }
+            }
+        };
         let task = self.work.tracker.spawn(task.in_current_span());
         task.await.unwrap_or_else(|_| {
             Err(RetryLater { reason: "the task that processed the document broke off".to_owned(), counts: true })

@@ -176,11 +176,20 @@ impl JobQueue for MemoryStore {
             job.lease.token += 1;
             job.attempts -= u32::from(!how.counts);
             job.failures += u32::from(how.reason.is_some());
+            job.dead = how.counts && job.work.document().is_none() && job.attempts >= MAX_ATTEMPTS;
         };
         if self.held(lease, put_back).await?.is_some() && how.delay.is_zero() {
             self.tell();
         }
         Ok(())
+    }
+
+    async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError> {
+        let _writer = self.lock().await?;
+        let jobs = &mut self.committed().jobs;
+        let before = jobs.len();
+        jobs.retain(|job| !(job.work == Work::BuildVectorIndex && job.lease == lease));
+        Ok(jobs.len() < before)
     }
 
     async fn wait(&self, at_most: Duration) {

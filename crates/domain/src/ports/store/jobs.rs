@@ -177,11 +177,20 @@ pub trait JobQueue: Send + Sync {
     /// Where the database is not available.
     async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError>;
 
-    /// Puts a job back, to be tried again. Nothing happens where the lease is lost.
+    /// Puts a job back, to be tried again; work on a whole tenant that has used its attempts up is given up instead (a
+    /// document's job is buried by whoever marks the document as failed). Nothing happens where the lease is lost.
     ///
     /// # Errors
     /// Where the database is not available.
     async fn put_back(&self, lease: Lease, how: &PutBack) -> Result<(), StoreError>;
+
+    /// Builds the index over the passages of a [`Work::BuildVectorIndex`] job's tenant, if it is missing, and removes the
+    /// job; `false` where the lease is lost. Takes minutes for a large tenant, and writing to that tenant's passages
+    /// waits meanwhile.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError>;
 
     /// Waits until a job may be there: a notification, or `at_most`, whichever is first.
     async fn wait(&self, at_most: Duration);
