@@ -92,14 +92,16 @@ RETURN passage_partition(tenant) || '_v' || left(encode(sha256(convert_to(model,
 CREATE FUNCTION vector_index_above() RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE
 RETURN coalesce(nullif(current_setting('platform.vector_index_above', true), '')::bigint, 10000);
 
--- Whether the transaction's tenant has grown past the limit and has no index for this model yet.
-CREATE FUNCTION vector_index_due(model text) RETURNS boolean LANGUAGE sql STABLE
+-- Whether the transaction's tenant has grown past the limit and has no index for this model yet. pgvector indexes up to
+-- 2,000 dimensions; above that all passages are compared.
+CREATE FUNCTION vector_index_due(model text, dimensions integer) RETURNS boolean LANGUAGE sql STABLE
 RETURN CASE
+    WHEN dimensions > 2000 THEN false
     WHEN to_regclass(format('public.%I', vector_index_name(app_tenant(), model))) IS NOT NULL THEN false
     ELSE (SELECT coalesce(sum(chunk_count), 0) > vector_index_above() FROM documents WHERE tenant_id = app_tenant())
 END;
 GRANT EXECUTE ON FUNCTION passage_partition(uuid), vector_index_name(uuid, text), vector_index_above(),
-                          vector_index_due(text)
+                          vector_index_due(text, integer)
     TO platform_app;
 
 -- Makes a tenant's partition: the same columns, checks and indexes, closed by itself, and reached through
@@ -194,10 +196,10 @@ SET lock_timeout = '20s'
 AS $$
 DECLARE
     owner uuid;
-    generation record;
+    kept text[];
+    missing text[];
+    statement text;
     stale regclass;
-    name text;
-    kept text[] := '{}';
 BEGIN
     SELECT j.tenant_id INTO owner
     FROM public.jobs AS j
@@ -208,22 +210,21 @@ BEGIN
     -- A worker that lost its lease may still be at it.
     PERFORM pg_advisory_xact_lock(hashtextextended('vector index of ' || owner, 0));
     PERFORM set_config('app.current_tenant_id', owner::text, true);
-    FOR generation IN
-        SELECT c.embedding_model AS model, max(public.vector_dims(c.embedding)) AS dimensions,
-               sum(count(*)) OVER () AS passages
-        FROM public.document_chunks AS c
-        WHERE c.tenant_id = owner AND c.embedding IS NOT NULL
-        GROUP BY c.embedding_model
-        HAVING min(public.vector_dims(c.embedding)) = max(public.vector_dims(c.embedding))
-    LOOP
-        name := public.vector_index_name(owner, generation.model);
-        kept := kept || name;
-        IF generation.passages > public.vector_index_above() AND generation.dimensions <= 2000 THEN
-            EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON public.%I
-                            USING hnsw ((embedding::public.vector(%s)) public.vector_cosine_ops)
-                            WHERE embedding_model = %L',
-                           name, public.passage_partition(owner), generation.dimensions, generation.model);
-        END IF;
+    SELECT coalesce(array_agg(name), '{}'),
+           coalesce(array_agg(format('CREATE INDEX IF NOT EXISTS %I ON public.%I
+                                      USING hnsw ((embedding::public.vector(%s)) public.vector_cosine_ops)
+                                      WHERE embedding_model = %L',
+                                     name, public.passage_partition(owner), dimensions, model))
+                    FILTER (WHERE passages > public.vector_index_above() AND dimensions <= 2000), '{}')
+    INTO kept, missing
+    FROM (SELECT c.embedding_model AS model, public.vector_index_name(owner, c.embedding_model) AS name,
+                 max(public.vector_dims(c.embedding)) AS dimensions, sum(count(*)) OVER () AS passages
+          FROM public.document_chunks AS c
+          WHERE c.tenant_id = owner AND c.embedding IS NOT NULL
+          GROUP BY c.embedding_model
+          HAVING min(public.vector_dims(c.embedding)) = max(public.vector_dims(c.embedding))) AS generation;
+    FOREACH statement IN ARRAY missing LOOP
+        EXECUTE statement;
     END LOOP;
     FOR stale IN
         SELECT i.indexrelid::regclass

@@ -1,4 +1,13 @@
-//! Passages: stored with their document, found by vector and by word.
+//! Passages: read by document, by place or by id here; stored and searched in the files below.
+//!
+//! They lie in one partition per tenant. Each statement names the tenant as a value, so that the planner opens this
+//! tenant's partition alone; without it, it would look into a thousand. Row security decides what may be seen either
+//! way. Why it is built like this: `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
+
+mod generations;
+mod nearest;
+mod publish;
+mod sql;
 
 use crate::error::failed;
 use crate::identifiers::{Source, fold};
@@ -11,26 +20,43 @@ use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
 use domain::search::{Passage, RankedPassage, SearchScope};
 use domain::time::Timestamp;
-use pgvector::Vector;
+use sql::{columns, published, searched_generation};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 #[async_trait]
 impl ChunkRepo for PgTenantTx {
-    async fn replace(&mut self, document: DocumentId, chunks: &[NewChunk], now: Timestamp) -> Result<(), StoreError> {
-        // Two workers on one document would otherwise interleave; the second waits, and then loses its lease.
-        let found = sqlx::query("SELECT 1 FROM documents WHERE id = $1 FOR UPDATE")
-            .bind(document.as_uuid())
-            .fetch_optional(self.connection())
-            .await
-            .map_err(failed("locking a document"))?;
-        if found.is_none() {
-            return Err(StoreError::Conflict { what: "the document" });
-        }
-        remove(self, document).await?;
-        insert_passages(self, document, chunks, now).await?;
-        insert_terms(self, document, chunks).await
+    async fn replace(
+        &mut self,
+        document: DocumentId,
+        model: &str,
+        chunks: &[NewChunk],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        publish::replace(self, document, model, chunks, now).await
+    }
+
+    async fn stage(
+        &mut self,
+        document: DocumentId,
+        model: &str,
+        chunks: &[NewChunk],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        publish::stage(self, document, model, chunks, now).await
+    }
+
+    async fn unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError> {
+        generations::unstaged(self, model, limit).await
+    }
+
+    async fn switch_to(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError> {
+        generations::switch_to(self, model, now).await
+    }
+
+    async fn model_in_use(&mut self) -> Result<Option<String>, StoreError> {
+        generations::model_in_use(self).await
     }
 
     async fn nearest(
@@ -40,34 +66,7 @@ impl ChunkRepo for PgTenantTx {
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedPassage>, StoreError> {
-        // Exact: every passage of the tenant is compared. Embeddings lie in the row (STORAGE MAIN), texts beside it, so
-        // the scan reads vectors and little else.
-        sqlx::query(
-            "SELECT c.id, c.document_id, c.chunk_index, d.filename, d.title, c.page, c.section, c.content,
-                    c.classification, (1 - (c.embedding <=> $1))::real AS score
-             FROM document_chunks c
-             JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
-             WHERE c.embedding_model = $2 AND c.classification = ANY($3) AND d.status = 'ready'
-               AND ($4::uuid[] = '{}' OR c.document_id = ANY($4))
-               AND ($5::text[] = '{}' OR d.tags && $5)
-               AND ($6::text IS NULL OR d.doc_type = $6)
-               AND ($8 OR ((d.effective_from IS NULL OR d.effective_from <= (now() AT TIME ZONE 'UTC')::date)
-                           AND (d.superseded_by IS NULL OR d.superseded_from > (now() AT TIME ZONE 'UTC')::date)))
-             ORDER BY c.embedding <=> $1, c.id
-             LIMIT $7",
-        )
-        .bind(Vector::from(embedding.to_vec()))
-        .bind(model)
-        .bind(words_up_to(scope.clearance))
-        .bind(document_ids(scope))
-        .bind(&scope.filters.tags)
-        .bind(&scope.filters.doc_type)
-        .bind(i64::from(limit))
-        .bind(scope.filters.include_superseded)
-        .try_map(ranked)
-        .fetch_all(self.connection())
-        .await
-        .map_err(failed("searching by vector"))
+        nearest::nearest(self, embedding, model, scope, limit).await
     }
 
     async fn lexical(
@@ -77,14 +76,15 @@ impl ChunkRepo for PgTenantTx {
         limit: u32,
     ) -> Result<Vec<RankedPassage>, StoreError> {
         sqlx::query(include_str!("lexical.sql"))
+            .bind(self.tenant())
             .bind(query)
-            .bind(fold(query, Source::Query))
             .bind(words_up_to(scope.clearance))
             .bind(document_ids(scope))
             .bind(&scope.filters.tags)
             .bind(&scope.filters.doc_type)
-            .bind(i64::from(limit))
             .bind(scope.filters.include_superseded)
+            .bind(fold(query, Source::Query))
+            .bind(i64::from(limit))
             .try_map(ranked)
             .fetch_all(self.connection())
             .await
@@ -98,14 +98,17 @@ impl ChunkRepo for PgTenantTx {
         from_index: i32,
         limit: u32,
     ) -> Result<Vec<Passage>, StoreError> {
-        sqlx::query(
-            "SELECT c.id, c.document_id, c.chunk_index, d.filename, d.title, c.page, c.section, c.content,
-                    c.classification
-             FROM document_chunks c
+        sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM document_chunks c
              JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
-             WHERE c.document_id = $1 AND c.classification = ANY($2) AND c.chunk_index >= $3
-             ORDER BY c.chunk_index LIMIT $4",
-        )
+             WHERE c.tenant_id = $1 AND c.document_id = $2 AND c.classification = ANY($3) AND c.chunk_index >= $4
+               AND ",
+            searched_generation!(),
+            " ORDER BY c.chunk_index LIMIT $5"
+        ))
+        .bind(self.tenant())
         .bind(document.as_uuid())
         .bind(words_up_to(clearance))
         .bind(from_index)
@@ -121,14 +124,18 @@ impl ChunkRepo for PgTenantTx {
         places: &[(DocumentId, i32)],
         clearance: Classification,
     ) -> Result<Vec<Passage>, StoreError> {
-        sqlx::query(
-            "SELECT c.id, c.document_id, c.chunk_index, d.filename, d.title, c.page, c.section, c.content,
-                    c.classification
-             FROM unnest($1::uuid[], $2::integer[]) AS place (document_id, chunk_index)
+        sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM unnest($2::uuid[], $3::integer[]) AS place (document_id, chunk_index)
              JOIN document_chunks c USING (document_id, chunk_index)
              JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
-             WHERE c.classification = ANY($3) AND d.status = 'ready'",
-        )
+             WHERE c.tenant_id = $1 AND c.classification = ANY($4) AND ",
+            published!(),
+            " AND ",
+            searched_generation!()
+        ))
+        .bind(self.tenant())
         .bind(places.iter().map(|(document, _)| document.as_uuid()).collect::<Vec<Uuid>>())
         .bind(places.iter().map(|(_, index)| *index).collect::<Vec<i32>>())
         .bind(words_up_to(clearance))
@@ -139,13 +146,15 @@ impl ChunkRepo for PgTenantTx {
     }
 
     async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError> {
-        sqlx::query(
-            "SELECT c.id, c.document_id, c.chunk_index, d.filename, d.title, c.page, c.section, c.content,
-                    c.classification
-             FROM document_chunks c
+        sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM document_chunks c
              JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
-             WHERE c.id = ANY($1) AND c.classification = ANY($2)",
-        )
+             WHERE c.tenant_id = $1 AND c.id = ANY($2) AND c.classification = ANY($3) AND ",
+            searched_generation!()
+        ))
+        .bind(self.tenant())
         .bind(ids.iter().map(|id| id.as_uuid()).collect::<Vec<Uuid>>())
         .bind(words_up_to(clearance))
         .try_map(passage)
@@ -155,73 +164,11 @@ impl ChunkRepo for PgTenantTx {
     }
 }
 
-async fn remove(tx: &mut PgTenantTx, document: DocumentId) -> Result<(), StoreError> {
-    for statement in
-        ["DELETE FROM document_chunks WHERE document_id = $1", "DELETE FROM document_terms WHERE document_id = $1"]
-    {
-        let statement = sqlx::query(statement).bind(document.as_uuid());
-        statement.execute(tx.connection()).await.map_err(failed("removing old passages"))?;
+impl PgTenantTx {
+    /// The tenant, to be bound where a statement names document_chunks or document_terms.
+    fn tenant(&self) -> Uuid {
+        self.scope().tenant().as_uuid()
     }
-    Ok(())
-}
-
-async fn insert_passages(
-    tx: &mut PgTenantTx,
-    document: DocumentId,
-    chunks: &[NewChunk],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO document_chunks
-             (id, tenant_id, document_id, chunk_index, content, token_count, page, section, classification, embedding,
-              embedding_model, created_at)
-         SELECT new.id, d.tenant_id, d.id, new.chunk_index, new.content, new.token_count, new.page, new.section,
-                d.classification, new.embedding, new.embedding_model, $2
-         FROM documents d,
-              unnest($3::uuid[], $4::integer[], $5::text[], $6::integer[], $7::integer[], $8::text[], $9::vector[],
-                     $10::text[])
-              AS new (id, chunk_index, content, token_count, page, section, embedding, embedding_model)
-         WHERE d.id = $1",
-    )
-    .bind(document.as_uuid())
-    .bind(now)
-    .bind(chunks.iter().map(|c| c.id.as_uuid()).collect::<Vec<_>>())
-    .bind(chunks.iter().map(|c| c.chunk_index).collect::<Vec<_>>())
-    .bind(chunks.iter().map(|c| c.content.as_str()).collect::<Vec<_>>())
-    .bind(chunks.iter().map(|c| c.token_count).collect::<Vec<_>>())
-    .bind(chunks.iter().map(|c| c.page).collect::<Vec<_>>())
-    .bind(chunks.iter().map(|c| c.section.as_deref()).collect::<Vec<_>>())
-    .bind(chunks.iter().map(|c| Vector::from(c.embedding.clone())).collect::<Vec<_>>())
-    .bind(chunks.iter().map(|c| c.embedding_model.as_str()).collect::<Vec<_>>())
-    .execute(tx.connection())
-    .await
-    .map(drop)
-    .map_err(failed("storing passages"))
-}
-
-async fn insert_terms(tx: &mut PgTenantTx, document: DocumentId, chunks: &[NewChunk]) -> Result<(), StoreError> {
-    let texts: Vec<String> = chunks.iter().map(|c| format!("{}\n{}", c.context, c.content)).collect();
-    sqlx::query(
-        "WITH term AS (
-             SELECT new.chunk_index, v.lexeme, cardinality(v.positions)::smallint AS frequency,
-                    (sum(cardinality(v.positions)) OVER (PARTITION BY new.chunk_index))::integer AS length
-             FROM unnest($2::integer[], $3::text[], $4::text[]) AS new (chunk_index, words, identifiers),
-                  unnest(to_tsvector('english', new.words) || to_tsvector('simple', new.identifiers)) AS v
-         ), indexed AS (
-             INSERT INTO document_terms (tenant_id, document_id, lexeme, chunk_indexes, frequencies, lengths)
-             SELECT app_tenant(), $1, lexeme, array_agg(chunk_index), array_agg(frequency), array_agg(length)
-             FROM term GROUP BY lexeme
-         )
-         UPDATE documents SET term_count = (SELECT coalesce(sum(frequency), 0) FROM term) WHERE id = $1",
-    )
-    .bind(document.as_uuid())
-    .bind(chunks.iter().map(|c| c.chunk_index).collect::<Vec<_>>())
-    .bind(&texts)
-    .bind(texts.iter().map(|text| fold(text, Source::Passage)).collect::<Vec<_>>())
-    .execute(tx.connection())
-    .await
-    .map(drop)
-    .map_err(failed("indexing words"))
 }
 
 fn document_ids(scope: &SearchScope) -> Vec<Uuid> {
