@@ -73,8 +73,8 @@ CREATE POLICY tenant ON document_chunks TO platform_app
 CREATE POLICY index_build ON document_chunks FOR SELECT TO platform_owner USING (tenant_id = (SELECT app_tenant()));
 GRANT SELECT, INSERT, DELETE ON document_chunks TO platform_app;
 
--- Always empty: a row that says a tenant who is not there is refused by the policy, like one that says a foreign tenant,
--- and not with an error that tells the two apart.
+-- Always empty: a row for a tenant who is not there is refused by the policy, like one for a foreign tenant, and not with
+-- an error that tells the two apart.
 CREATE TABLE document_chunks_nobody PARTITION OF document_chunks (CHECK (false)) DEFAULT;
 ALTER TABLE document_chunks_nobody ENABLE ROW LEVEL SECURITY;
 ALTER TABLE document_chunks_nobody FORCE ROW LEVEL SECURITY;

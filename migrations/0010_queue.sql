@@ -95,15 +95,18 @@ BEGIN
                  turn.served_at NULLS FIRST, tenant.id
     LOOP
         RETURN QUERY
+            -- Materialized: as a part of the join, the choice could be made anew for each row that is looked at.
+            WITH next AS MATERIALIZED (
+                SELECT j.id FROM public.jobs AS j
+                WHERE j.tenant_id = candidate AND j.dead_at IS NULL AND j.due_at <= clock_timestamp()
+                  AND j.kind = ANY(kinds) AND (largest IS NULL OR j.size_bytes <= largest)
+                ORDER BY j.turn_at
+                LIMIT 1
+                FOR UPDATE SKIP LOCKED)
             UPDATE public.jobs AS job
             SET due_at = clock_timestamp() + lease, leased = true, attempts = job.attempts + 1,
                 lease_token = job.lease_token + 1
-            FROM (SELECT j.id FROM public.jobs AS j
-                  WHERE j.tenant_id = candidate AND j.dead_at IS NULL AND j.due_at <= clock_timestamp()
-                    AND j.kind = ANY(kinds) AND (largest IS NULL OR j.size_bytes <= largest)
-                  ORDER BY j.turn_at
-                  LIMIT 1
-                  FOR UPDATE SKIP LOCKED) AS next
+            FROM next
             WHERE job.tenant_id = candidate AND job.id = next.id
             RETURNING job.id, job.tenant_id, job.kind::text, job.document_id, job.lease_token, job.attempts,
                       job.max_attempts, job.failures;

@@ -1,8 +1,14 @@
 //! Plant identifiers in running text, folded so that `P-101A`, `P101A` and `P 101 A` are one word.
 //!
 //! An identifier is one to six letters, then one to eight digits, then perhaps one or two letters, each joined directly,
-//! by a hyphen of any kind, an underscore or a slash, or by one space. The lexical index holds the folded word beside the
-//! words that PostgreSQL's parser finds, which takes `PIT-1001` apart into `pit` and the number `-1001`.
+//! by a hyphen of any kind, an underscore or a slash, or by one space; `P-101A/B` and `P-101/102` name two. Codes that
+//! begin with digits (`10LAB20AA001`) are in [`plant_code`], part numbers (`4711-0815`) in [`part_number`]. The lexical
+//! index holds the folded word beside the words that PostgreSQL's parser finds, which takes `PIT-1001` apart into `pit`
+//! and the number `-1001`.
+
+mod plant_code;
+
+use plant_code::plant_code;
 
 /// Where the text comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,11 +25,11 @@ pub(crate) fn fold(text: &str, source: Source) -> String {
     let mut folded = Vec::new();
     let mut at = 0;
     while at < chars.len() {
-        let begins = chars[at].is_ascii_alphabetic() && (at == 0 || !chars[at - 1].is_alphanumeric());
-        let found = if begins { identifier(&chars, at, source) } else { None };
-        if let Some(found) = found {
-            at = found.end;
-            folded.extend(found.words(source));
+        let begins = chars[at].is_ascii_alphanumeric() && (at == 0 || !chars[at - 1].is_alphanumeric());
+        let found = if begins { word_at(&chars, at, source) } else { None };
+        if let Some((words, end)) = found {
+            at = end;
+            folded.extend(words);
         } else {
             at += 1;
         }
@@ -31,8 +37,41 @@ pub(crate) fn fold(text: &str, source: Source) -> String {
     folded.join(" ")
 }
 
+/// The words of what begins here, and where it ends.
+fn word_at(chars: &[char], start: usize, source: Source) -> Option<(Vec<String>, usize)> {
+    if let Some(found) = plant_code(chars, start, source) {
+        return Some(found);
+    }
+    if chars[start].is_ascii_digit() {
+        return part_number(chars, start);
+    }
+    let first = identifier(chars, start, source)?;
+    let (mut words, mut end) = (first.words(source), first.end);
+    // `P-101A/B`, `P-101/102`: what follows a slash takes the place of the last part.
+    while let Some((next, next_end)) = first.sibling(chars, end) {
+        words.push(next);
+        end = next_end;
+    }
+    Some((words, end))
+}
+
+/// Groups of at least three digits joined by hyphens, as one number.
+fn part_number(chars: &[char], start: usize) -> Option<(Vec<String>, usize)> {
+    let group = |at| run(chars, at, 12, |c| c.is_ascii_digit()).filter(|end| end - at >= 3);
+    let mut end = group(start)?;
+    let mut number = lower(&chars[start..end]);
+    while let Some(next) = chars.get(end).filter(|c| **c == '-').and_then(|_| group(end + 1)) {
+        number += &lower(&chars[end + 1..next]);
+        end = next;
+    }
+    let single = number.len() == end - start;
+    let goes_on = chars.get(end).is_some_and(|c| c.is_alphanumeric());
+    (!single && !goes_on).then(|| (vec![number], end))
+}
+
 /// An identifier in its parts.
 struct Identifier {
+    letters: String,
     base: String,
     suffix: String,
     doubtful: bool,
@@ -40,10 +79,24 @@ struct Identifier {
 }
 
 impl Identifier {
-    fn words(self, source: Source) -> Vec<String> {
+    fn words(&self, source: Source) -> Vec<String> {
         let whole = format!("{}{}", self.base, self.suffix);
         let base_too = source == Source::Passage || self.doubtful;
-        if self.suffix.is_empty() || !base_too { vec![whole] } else { vec![whole, self.base] }
+        if self.suffix.is_empty() || !base_too { vec![whole] } else { vec![whole, self.base.clone()] }
+    }
+
+    /// The next of a list, from the slash at `at` on.
+    fn sibling(&self, chars: &[char], at: usize) -> Option<(String, usize)> {
+        let start = chars.get(at).filter(|c| **c == '/').map(|_| at + 1)?;
+        let (stem, end) = if self.suffix.is_empty() {
+            let digits = self.base.len() - self.letters.len();
+            let end = run(chars, start, digits, |c| c.is_ascii_digit()).filter(|end| end - start == digits)?;
+            (&self.letters, end)
+        } else {
+            (&self.base, run(chars, start, 1, |c| c.is_ascii_alphabetic())?)
+        };
+        let ends = !chars.get(end).is_some_and(|c| c.is_alphanumeric());
+        ends.then(|| (format!("{stem}{}", lower(&chars[start..end])), end))
     }
 }
 
@@ -55,8 +108,9 @@ fn identifier(chars: &[char], start: usize, source: Source) -> Option<Identifier
     if apart && source == Source::Passage && chars[start..letters_end].iter().any(char::is_ascii_lowercase) {
         return None;
     }
-    let base = lower(&chars[start..letters_end]) + &lower(&chars[digits_start..digits_end]);
-    let plain = Identifier { base, suffix: String::new(), doubtful: false, end: digits_end };
+    let letters = lower(&chars[start..letters_end]);
+    let base = format!("{letters}{}", lower(&chars[digits_start..digits_end]));
+    let plain = Identifier { letters, base, suffix: String::new(), doubtful: false, end: digits_end };
     let suffix_start = past_joint(chars, digits_end);
     let suffix_apart = chars.get(digits_end) == Some(&' ');
     let longest = if suffix_apart { 1 } else { 2 };
@@ -105,6 +159,44 @@ mod tests {
         }
         assert_eq!(fold("err 88", Source::Query), "err88");
         assert_eq!(fold("(PIT-1001)", Source::Passage), "pit1001");
+    }
+
+    #[test]
+    fn a_code_with_its_unit_is_one_word_in_any_spelling() {
+        let spellings = ["10LAB20AA001", "10 LAB20 AA001", "10-LAB-20-AA-001", "10LAB20 AA001", "10lab20-aa001"];
+        for spelling in spellings {
+            assert_eq!(fold(spelling, Source::Query), "10lab20aa001 lab20aa001", "{spelling}");
+        }
+        for spelling in &spellings[..4] {
+            let folded = fold(&format!("({spelling}) open"), Source::Passage);
+            assert_eq!(folded, "10lab20aa001 lab20aa001 lab20", "{spelling}");
+        }
+        assert_eq!(fold("LAB20AA001", Source::Query), "lab20aa001");
+        assert_eq!(fold("LAB20", Source::Query), "lab20");
+        assert_eq!(fold("10LAB20", Source::Passage), "10lab20 lab20");
+        assert_eq!(
+            fold("=10LAB20AA001KP01 stops", Source::Passage),
+            "10lab20aa001kp01 lab20aa001kp01 lab20aa001 lab20"
+        );
+    }
+
+    #[test]
+    fn a_list_names_each_of_its_identifiers() {
+        assert_eq!(fold("P-101A/B", Source::Query), "p101a p101b");
+        assert_eq!(fold("pumps P-101A/B/C.", Source::Passage), "p101a p101 p101b p101c");
+        assert_eq!(fold("P-101/102", Source::Query), "p101 p102");
+        assert_eq!(fold("P-101A/Be", Source::Query), "p101a");
+        assert_eq!(fold("P-101/7", Source::Query), "p101");
+    }
+
+    #[test]
+    fn part_numbers_and_materials_are_one_word() {
+        assert_eq!(fold("seal 4711-0815, spare", Source::Passage), "47110815");
+        assert_eq!(fold("4711-0815", Source::Query), "47110815");
+        assert_eq!(fold("HNBR-70", Source::Query), fold("HNBR 70", Source::Passage));
+        for text in ["100 200", "10-20", "2026-11-22", "12-345", "1234", "123-456a", "M12x1.75"] {
+            assert_eq!(fold(text, Source::Passage), "", "{text}");
+        }
     }
 
     #[test]

@@ -23,11 +23,11 @@ const CHANNEL: &str = "platform_jobs";
 #[async_trait]
 impl JobRepo for PgTenantTx {
     async fn enqueue_ingestion(&mut self, id: JobId, document: DocumentId, now: Timestamp) -> Result<(), StoreError> {
-        enqueue(self, id, Work::Ingest(document), now).await
+        enqueue(self, Some(id), Work::Ingest(document), now).await
     }
 
     async fn enqueue_vector_index(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError> {
-        enqueue(self, id, Work::BuildVectorIndex, now).await
+        enqueue(self, Some(id), Work::BuildVectorIndex, now).await
     }
 
     async fn holds(&mut self, lease: Lease) -> Result<bool, StoreError> {
@@ -70,21 +70,26 @@ impl JobRepo for PgTenantTx {
 }
 
 /// Queues work, once: asking again while it is queued or in hand changes nothing, and what is dead comes back. The
-/// notification is sent on commit.
-async fn enqueue(tx: &mut PgTenantTx, id: JobId, work: Work, now: Timestamp) -> Result<(), StoreError> {
+/// notification is sent on commit. Without an id, the database gives one.
+pub(crate) async fn enqueue(
+    tx: &mut PgTenantTx,
+    id: Option<JobId>,
+    work: Work,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     sqlx::query(
         "WITH wanted AS (
              SELECT coalesce((SELECT file_size_bytes FROM documents WHERE id = $3), 0) AS size_bytes),
          queued AS (
              INSERT INTO jobs AS job (id, tenant_id, kind, document_id, size_bytes, turn_at, created_at)
-             SELECT $1, app_tenant(), $2, $3, size_bytes, clock_timestamp() + job_handicap(size_bytes), $4 FROM wanted
+             SELECT coalesce($1, gen_random_uuid()), app_tenant(), $2, $3, size_bytes, clock_timestamp() + job_handicap(size_bytes), $4 FROM wanted
              ON CONFLICT (tenant_id, document_id, kind) DO UPDATE
              SET dead_at = NULL, attempts = 0, failures = 0, leased = false, lease_token = job.lease_token + 1,
                  due_at = clock_timestamp(), turn_at = excluded.turn_at
              WHERE job.dead_at IS NOT NULL)
          SELECT pg_notify('platform_jobs', '')",
     )
-    .bind(id.as_uuid())
+    .bind(id.map(|id| id.as_uuid()))
     .bind(work.kind().as_str())
     .bind(work.document().map(|document| document.as_uuid()))
     .bind(now)
@@ -134,7 +139,12 @@ impl PgJobQueue {
     }
 
     /// A function of the queue that returns one number.
-    async fn count(&self, doing: &'static str, sql: &'static str, models: Option<&[String]>) -> Result<u64, StoreError> {
+    async fn count(
+        &self,
+        doing: &'static str,
+        sql: &'static str,
+        models: Option<&[String]>,
+    ) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire().await.map_err(failed(doing))?;
         let query = sqlx::query_scalar::<_, i64>(sql);
         let query = match models {

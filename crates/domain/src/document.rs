@@ -204,6 +204,4 @@ pub struct NewChunk {
     pub section: Option<String>,
     /// The embedding: as many numbers as the model has dimensions, of unit length.
     pub embedding: Vec<f32>,
-    /// The model that made it; vectors of two models are never compared.
-    pub embedding_model: String,
 }

@@ -2,9 +2,10 @@
 
 use super::sql::published;
 use crate::error::failed;
+use crate::jobs::enqueue;
 use crate::tx::PgTenantTx;
 use domain::ids::DocumentId;
-use domain::ports::StoreError;
+use domain::ports::{StoreError, Work};
 use domain::time::Timestamp;
 
 /// Published documents without passages of model $2. $1 is the tenant.
@@ -108,5 +109,5 @@ async fn drop_index_later(tx: &mut PgTenantTx, now: Timestamp) -> Result<(), Sto
     .fetch_one(tx.connection())
     .await
     .map_err(failed("looking for a vector index"))?;
-    if indexed { crate::jobs::enqueue_index(tx, now).await } else { Ok(()) }
+    if indexed { enqueue(tx, None, Work::BuildVectorIndex, now).await } else { Ok(()) }
 }

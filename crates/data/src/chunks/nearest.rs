@@ -1,9 +1,13 @@
 //! The vector side of the search: one by one where that is quick, through the tenant's HNSW index where it is not.
 //!
-//! How many passages the caller's filters leave is known from their documents before anything is compared. Up to
-//! `vector_index_above()` all of them are compared, so the result is exact and a narrow filter costs nothing in recall.
-//! Above, the index is walked until enough passages have passed the filter (iterative scan), and should it give up
-//! before, everything is compared after all: the caller always gets as many as there are.
+//! How many passages the caller's filters leave is known from their documents before anything is compared. A few are
+//! all compared: the result is exact, and a narrow filter costs nothing in recall. Many are looked for in the index,
+//! which is walked until enough of them have passed the filter (iterative scan); should it give up before, all are
+//! compared after all, so that the caller always gets as many as there are.
+//!
+//! Comparing costs in proportion to the passages that the filters leave; walking, in inverse proportion to their share
+//! of the tenant's. So the index is worth it where `allowed / above > all / allowed`; without a filter, where
+//! `all > above`. The number is measured (ADR 18).
 
 use super::sql::{columns, wanted};
 use super::{document_ids, ranked};
@@ -13,15 +17,15 @@ use crate::tx::PgTenantTx;
 use domain::ports::StoreError;
 use domain::search::{RankedPassage, SearchScope};
 use pgvector::Vector;
-use sqlx::postgres::PgArguments;
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Postgres, Row, SqlSafeStr};
 use uuid::Uuid;
 
 /// How many candidates the index keeps in view for each passage asked for.
-const CANDIDATES_PER_PASSAGE: u32 = 2;
-/// The fewest candidates, for a few passages asked for; and the most that pgvector takes.
-const CANDIDATES: (u32, u32) = (100, 1000);
+const CANDIDATES_PER_PASSAGE: u32 = 4;
+/// The fewest candidates, so that a few passages are the right ones; and the most that pgvector takes.
+const CANDIDATES: (u32, u32) = (400, 1000);
 /// After how many passages the index gives up: comparing all is quicker from there on.
 const MOST_VISITED: &str = "20000";
 
@@ -63,24 +67,43 @@ pub(super) async fn nearest(
 ) -> Result<Vec<RankedPassage>, StoreError> {
     let vector = Vector::from(embedding.to_vec());
     let wanted = Wanted { tenant: tx.tenant(), model, scope, vector, limit: i64::from(limit) };
-    let (allowed, above) = reach(tx, &wanted).await?;
-    if allowed > above {
+    let reach = reach(tx, &wanted).await?;
+    if reach.is_for_the_index() {
         let found = through_index(tx, &wanted, embedding.len(), limit).await?;
-        if i64::try_from(found.len()).is_ok_and(|count| count >= allowed.min(wanted.limit)) {
+        if i64::try_from(found.len()).is_ok_and(|count| count >= reach.allowed.min(wanted.limit)) {
             return Ok(found);
         }
     }
     one_by_one(tx, &wanted).await
 }
 
-/// How many passages the filters leave, and above how many the index is used.
-async fn reach(tx: &mut PgTenantTx, wanted: &Wanted<'_>) -> Result<(i64, i64), StoreError> {
+/// How far a search reaches, in passages.
+struct Reach {
+    /// Left by the filters.
+    allowed: i64,
+    /// Of the tenant.
+    all: i64,
+    /// Above this, an index is quicker.
+    above: i64,
+}
+
+impl Reach {
+    fn is_for_the_index(&self) -> bool {
+        i128::from(self.allowed).pow(2) > i128::from(self.above) * i128::from(self.all)
+    }
+}
+
+async fn reach(tx: &mut PgTenantTx, wanted: &Wanted<'_>) -> Result<Reach, StoreError> {
     let sql = concat!(
-        "SELECT coalesce(sum(d.chunk_count), 0)::bigint AS allowed, vector_index_above() AS above
-         FROM documents d WHERE ",
-        wanted!()
+        "SELECT coalesce(sum(d.chunk_count), 0)::bigint AS all_passages, vector_index_above() AS above,
+                coalesce(sum(d.chunk_count) FILTER (WHERE ",
+        wanted!(),
+        "), 0)::bigint AS allowed
+         FROM documents d WHERE d.tenant_id = $1"
     );
-    let counts = |row: sqlx::postgres::PgRow| Ok((row.try_get("allowed")?, row.try_get("above")?));
+    let counts = |row: PgRow| {
+        Ok(Reach { allowed: row.try_get("allowed")?, all: row.try_get("all_passages")?, above: row.try_get("above")? })
+    };
     wanted.statement(sql).try_map(counts).fetch_one(tx.connection()).await.map_err(failed("counting passages"))
 }
 
@@ -116,7 +139,7 @@ async fn through_index(
     let candidates = limit.saturating_mul(CANDIDATES_PER_PASSAGE).clamp(CANDIDATES.0, CANDIDATES.1);
     // Without a way to sort, the planner takes the order from the index, whatever it believes the table's size to be.
     sqlx::query(
-        "SELECT set_config('hnsw.ef_search', $1, true), set_config('hnsw.iterative_scan', 'strict_order', true),
+        "SELECT set_config('hnsw.ef_search', $1, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
                 set_config('hnsw.max_scan_tuples', $2, true), set_config('enable_sort', 'off', true)",
     )
     .bind(candidates.to_string())

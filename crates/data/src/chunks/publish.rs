@@ -4,10 +4,11 @@
 
 use crate::error::failed;
 use crate::identifiers::{Source, fold};
+use crate::jobs::enqueue;
 use crate::tx::PgTenantTx;
 use domain::document::NewChunk;
 use domain::ids::DocumentId;
-use domain::ports::StoreError;
+use domain::ports::{StoreError, Work};
 use domain::time::Timestamp;
 use pgvector::Vector;
 use sqlx::Row;
@@ -66,13 +67,11 @@ pub(super) async fn stage(
     remove(tx, document, Some(model)).await?;
     insert_passages(tx, document, model, chunks, now).await?;
     insert_terms(tx, document, model, chunks).await?;
-    sqlx::query(
-        "UPDATE tenants SET staged_model = $1 WHERE id = app_tenant() AND staged_model IS DISTINCT FROM $1",
-    )
-    .bind(model)
-    .execute(tx.connection())
-    .await
-    .map_err(failed("noting the next model"))?;
+    sqlx::query("UPDATE tenants SET staged_model = $1 WHERE id = app_tenant() AND staged_model IS DISTINCT FROM $1")
+        .bind(model)
+        .execute(tx.connection())
+        .await
+        .map_err(failed("noting the next model"))?;
     queue_index(tx, model, chunks, now).await
 }
 
@@ -179,12 +178,7 @@ async fn insert_terms(
 }
 
 /// Queues the building of the tenant's index, should the tenant have grown past the limit without one.
-async fn queue_index(
-    tx: &mut PgTenantTx,
-    model: &str,
-    chunks: &[NewChunk],
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn queue_index(tx: &mut PgTenantTx, model: &str, chunks: &[NewChunk], now: Timestamp) -> Result<(), StoreError> {
     let Some(first) = chunks.first() else { return Ok(()) };
     let due: bool = sqlx::query_scalar("SELECT vector_index_due($1, $2)")
         .bind(model)
@@ -192,5 +186,5 @@ async fn queue_index(
         .fetch_one(tx.connection())
         .await
         .map_err(failed("looking for a vector index"))?;
-    if due { crate::jobs::enqueue_index(tx, now).await } else { Ok(()) }
+    if due { enqueue(tx, None, Work::BuildVectorIndex, now).await } else { Ok(()) }
 }

@@ -26,7 +26,8 @@ macro_rules! searched_generation {
 /// $4 documents, $5 tags, $6 kind, $7 also what is not in force. Days are the database's, in UTC.
 macro_rules! wanted {
     () => {
-        "d.tenant_id = $1 AND d.status <> 'failed' AND (d.embedding_model = $2 OR d.embedding_model IS NULL AND d.status = 'ready')
+        "d.tenant_id = $1 AND d.status <> 'failed'
+         AND (d.embedding_model = $2 OR d.embedding_model IS NULL AND d.status = 'ready')
          AND d.classification = ANY($3)
          AND ($4::uuid[] = '{}' OR d.id = ANY($4))
          AND ($5::text[] = '{}' OR d.tags && $5)

@@ -80,6 +80,19 @@ const RULES: &[&str] = &[
     "SELECT format('%s: a policy for platform_owner', c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN ('jobs', 'job_turns', 'tenants')
        AND (c.relname, p.polname) NOT IN (('documents', 'queue_models'), ('document_chunks', 'index_build'))",
+    // Each tenant's passages have a partition, closed like the table it is part of and reached through that only.
+    "SELECT format('%s: no partition of passages', t.slug) FROM tenants t
+     WHERE to_regclass('public.' || passage_partition(t.id)) IS NULL",
+    "SELECT format('%s: a partition without a policy that asks for the tenant', c.relname) FROM pg_class c
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relispartition AND c.relkind = 'r'
+       AND c.relname <> 'document_chunks_nobody'
+       AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid
+                         AND pg_get_expr(p.polqual, p.polrelid) LIKE '%= ( SELECT app_tenant() AS app_tenant)%'
+                         AND pg_get_expr(p.polwithcheck, p.polrelid) LIKE '%= ( SELECT app_tenant() AS app_tenant)%')",
+    "SELECT format('%s: a partition that %s reaches past its parent', c.relname, r.rolname) FROM pg_class c, pg_roles r
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relispartition AND c.relkind = 'r'
+       AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
+       AND (has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege(r.oid, c.oid, 'DELETE'))",
     // Nobody who logs in can move a row to another tenant, empty a table, or own or create anything.
     "SELECT format('%s: %s may update tenant_id', c.relname, r.rolname) FROM pg_class c, pg_roles r
      WHERE c.relnamespace = 'public'::regnamespace AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')

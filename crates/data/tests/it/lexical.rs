@@ -1,6 +1,6 @@
 //! Word search where PostgreSQL matters: stems, identifiers, weights.
 
-use crate::catalog::as_app;
+use crate::catalog::{as_app, as_superuser};
 use crate::store::world;
 use data::testing::TestError;
 use domain::document::{NewChunk, NewDocument, Progress};
@@ -10,7 +10,7 @@ use domain::ports::{Clock, IdGen, NewTenant};
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::search::{SearchFilters, SearchScope};
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
     let tenant = NewTenant { id: world.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
@@ -55,11 +55,10 @@ async fn ingest(
         page: None,
         section: None,
         embedding: vec![1.0],
-        embedding_model: "one".to_owned(),
     });
     let mut tx = world.store.begin(scope).await?;
     tx.documents().insert(&document, world.clock.now()).await?;
-    tx.chunks().replace(id, &chunks.collect::<Vec<_>>(), world.clock.now()).await?;
+    tx.chunks().replace(id, "one", &chunks.collect::<Vec<_>>(), world.clock.now()).await?;
     let chunk_count = i32::try_from(passages.len())?;
     tx.documents()
         .advance(
@@ -168,21 +167,78 @@ async fn one_tenants_words_do_not_weigh_in_anothers() -> Result<(), TestError> {
 /// The reason for a table of postings: an operator that is not leakproof could not be an index condition here.
 #[tokio::test]
 async fn beneath_row_security_the_lexemes_are_an_index_condition() -> Result<(), TestError> {
-    let (_world, (db, _files)) = world().await?;
+    let (world, (db, _files)) = world().await?;
+    let (here, there) = (plant(&world, "a").await?, plant(&world, "b").await?);
     let mut app = as_app(&db).await?;
     let prepare = concat!(
-        "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;
-         PREPARE search (text, text, text[], uuid[], text[], text, bigint, boolean) AS ",
+        "SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan;
+         PREPARE search (uuid, text, text[], uuid[], text[], text, boolean, text, bigint) AS ",
         include_str!("../../src/lexical.sql")
     );
     sqlx::raw_sql(prepare).execute(&mut app).await?;
-    let plan =
-        sqlx::raw_sql("EXPLAIN (COSTS OFF) EXECUTE search ('valve', '', '{internal}', '{}', '{}', NULL, 10, false)");
+    let explain = format!(
+        "EXPLAIN (COSTS OFF) EXECUTE search ('{}', 'valve', '{{internal}}', '{{}}', '{{}}', NULL, false, '', 10)",
+        here.tenant()
+    );
+    let plan = sqlx::raw_sql(AssertSqlSafe(explain));
     let lines: Vec<String> = plan.fetch_all(&mut app).await?.iter().map(|row| row.get(0)).collect();
     let conditions = |line: &String| line.contains("Index Cond: ((tenant_id = ") && line.contains("(lexeme = ANY");
     assert!(lines.iter().any(conditions), "{lines:#?}");
-    let fetched = "Index Cond: ((tenant_id = $";
-    let one_by_one = |line: &String| line.contains(fetched) && line.contains("(chunk_index = best.chunk_index)");
+    let one_by_one = |line: &String| {
+        line.contains("Index Cond: ((tenant_id = ") && line.contains("(chunk_index = best.chunk_index)")
+    };
     assert!(lines.iter().any(one_by_one), "{lines:#?}");
+    let partition = |of: &TenantScope| format!("document_chunks_{}", of.tenant().as_uuid().simple());
+    assert!(lines.iter().any(|line| line.contains(&partition(&here))), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains(&partition(&there))), "{lines:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_code_with_its_unit_is_found_in_any_spelling_and_without_the_unit() -> Result<(), TestError> {
+    let (world, _alive) = world().await?;
+    let ada = plant(&world, "a").await?;
+    let passages = [
+        "Isolate 10LAB20AA001 before work.",
+        "Isolate 10 LAB20 AA002 before work.",
+        "Lift pumps P-101A/B from their beds.",
+        "Spare seal 4711-0815 of HNBR-70, bolts M12x1.75.",
+    ];
+    ingest(&world, &ada, 'a', "Notes", &passages).await?;
+    let valve = ["10LAB20AA001", "10 LAB20 AA001", "10-LAB-20-AA-001", "10LAB20 AA001", "LAB20AA001", "lab20aa001"];
+    let found = valve.iter().map(|query| (*query, 0));
+    let others = [("LAB20 AA002", 1), ("P-101A", 2), ("P101B", 2), ("4711-0815", 3), ("HNBR 70", 3), ("M12X1.75", 3)];
+    for (query, at) in found.chain(others) {
+        let hits = search(&world, &ada, query).await?;
+        assert_eq!(hits.first().map(|hit| hit.0.as_str()), Some(passages[at]), "{query}: {hits:?}");
+        assert!(hits.len() == 1 || hits[0].1 > 1.5 * hits[1].1, "{query}: {hits:?}");
+    }
+    assert_eq!(search(&world, &ada, "LAB20").await?.len(), 2, "the system is found by its own code");
+    Ok(())
+}
+
+/// The language of the tenant's settings, of those that PostgreSQL knows.
+#[tokio::test]
+async fn words_are_stemmed_in_the_tenants_language() -> Result<(), TestError> {
+    let (world, (db, _files)) = world().await?;
+    for (slug, language, recorded, stems) in
+        [("de", "German", "german", true), ("en", "english", "english", false), ("no", "public.x", "english", false)]
+    {
+        let ada = plant(&world, slug).await?;
+        let mut superuser = as_superuser(&db).await?;
+        sqlx::query("UPDATE tenants SET config = jsonb_build_object('language', $1::text) WHERE slug = $2")
+            .bind(language)
+            .bind(slug)
+            .execute(&mut superuser)
+            .await?;
+        ingest(&world, &ada, 'a', "Notizen", &["Die Pumpen werden geprüft.", "Der Deckel schließt."]).await?;
+        let hits = search(&world, &ada, "Pumpe prüfen").await?;
+        assert_eq!(hits.len(), usize::from(stems), "{language}: {hits:?}");
+        let noted: String = sqlx::query_scalar("SELECT language FROM documents WHERE tenant_id = $1")
+            .bind(ada.tenant().as_uuid())
+            .fetch_one(&mut superuser)
+            .await?;
+        assert_eq!(noted, recorded, "{language}");
+    }
     Ok(())
 }

@@ -5,6 +5,8 @@ mod catalog;
 mod connections;
 mod lexical;
 mod preflight;
+mod queue;
 mod rls_coverage;
 mod sql_matrix;
 mod store;
+mod vectors;

@@ -1,13 +1,14 @@
 //! Every tenant table is closed: read from the catalog, so that a new table cannot be forgotten.
 
-use crate::catalog::{as_superuser, leaks};
+use crate::catalog::{TENANT_A, as_superuser, leaks};
 use data::testing::{TestDb, TestError};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 #[tokio::test]
 async fn every_tenant_table_is_closed() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut connection = as_superuser(&db).await?;
+    add_tenant(&mut connection).await?;
     assert_eq!(leaks(&mut connection).await?, Vec::<String>::new());
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_policies WHERE 'platform_app' = ANY(roles)")
         .fetch_one(&mut connection)
@@ -16,12 +17,41 @@ async fn every_tenant_table_is_closed() -> Result<(), TestError> {
     Ok(())
 }
 
+/// With it, a partition to look at.
+async fn add_tenant(connection: &mut PgConnection) -> Result<(), TestError> {
+    let insert = sqlx::query("INSERT INTO tenants (id, name, slug) VALUES ($1, 'a', 'a')").bind(TENANT_A);
+    insert.execute(connection).await?;
+    Ok(())
+}
+
 /// Each of these is a mistake that somebody could make in a migration.
 #[tokio::test]
 async fn each_gap_is_noticed() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut connection = as_superuser(&db).await?;
+    add_tenant(&mut connection).await?;
     for (mistake, noticed) in [
+        (
+            "ALTER TABLE document_chunks_0000000000000000000000000000000a NO FORCE ROW LEVEL SECURITY",
+            "document_chunks_0000000000000000000000000000000a: row security is not forced",
+        ),
+        (
+            "DROP POLICY tenant ON document_chunks_0000000000000000000000000000000a",
+            "document_chunks_0000000000000000000000000000000a: a partition without a policy",
+        ),
+        (
+            "GRANT SELECT ON document_chunks_0000000000000000000000000000000a TO platform_app",
+            "document_chunks_0000000000000000000000000000000a: a partition that platform_app reaches past its parent",
+        ),
+        (
+            "ALTER TABLE document_chunks DETACH PARTITION document_chunks_0000000000000000000000000000000a;
+             ALTER TABLE document_chunks_0000000000000000000000000000000a RENAME TO elsewhere",
+            "a: no partition of passages",
+        ),
+        (
+            "CREATE POLICY all_of_them ON messages FOR SELECT TO platform_owner USING (true)",
+            "messages: a policy for platform_owner",
+        ),
         ("DROP POLICY tenant ON documents", "documents: platform_app has SELECT without a policy"),
         ("ALTER TABLE jobs NO FORCE ROW LEVEL SECURITY", "jobs: row security is not forced"),
         ("ALTER TABLE users DISABLE ROW LEVEL SECURITY", "users: row security is not forced"),

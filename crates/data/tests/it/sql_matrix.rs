@@ -35,7 +35,7 @@ const ROWS: &str = "
         VALUES ($1, $1, $1, '', '', '', 0, repeat('0', 64), '');
     INSERT INTO document_chunks (id, tenant_id, document_id, chunk_index, content, classification)
         VALUES ($1, $1, $1, 0, '', 'internal');
-    INSERT INTO document_terms VALUES ($1, $1, 'valve', '{0}', '{1}', '{1}');
+    INSERT INTO document_terms VALUES ($1, $1, 'valve', '{0}', '{1}', '{1}', '');
     INSERT INTO jobs (id, tenant_id, document_id) VALUES ($1, $1, $1);
     INSERT INTO audit_logs (id, tenant_id, event_type) VALUES ($1, $1, 'doc.read')";
 
@@ -159,14 +159,14 @@ const INSERTS: &[(&str, &str)] = &[
         "INSERT INTO document_chunks (tenant_id, document_id, chunk_index, content, classification)
          VALUES (T, P, 1, '', 'internal')",
     ),
-    ("document_terms", "INSERT INTO document_terms VALUES (T, P, 'pump', '{0}', '{1}', '{1}')"),
+    ("document_terms", "INSERT INTO document_terms VALUES (T, P, 'pump', '{0}', '{1}', '{1}', '')"),
     ("audit_logs", "INSERT INTO audit_logs (tenant_id, event_type) VALUES (T, 'doc.read')"),
 ];
 
 #[tokio::test]
 async fn no_row_is_planted_in_another_tenant_or_under_its_parents() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
-    let (here, foreign) = (TENANT_A.to_string(), TENANT_B.to_string());
+    let (here, foreign, absent) = (TENANT_A.to_string(), TENANT_B.to_string(), Uuid::from_u128(0xc).to_string());
     let fill = |sql: &str, tenant: &str, parent: &str| {
         sql.replace("(T", &format!("('{tenant}'"))
             .replace("SELECT T", &format!("SELECT '{tenant}'"))
@@ -177,7 +177,10 @@ async fn no_row_is_planted_in_another_tenant_or_under_its_parents() -> Result<()
     for (table, sql) in INSERTS {
         let control = attempt(&mut app, Some(&here), &fill(sql, &here, &here)).await?;
         assert_eq!(control, if *table == "team_memberships" { Ok(0) } else { Ok(1) }, "control: {table}");
-        assert_eq!(attempt(&mut app, Some(&here), &fill(sql, &foreign, &foreign)).await?, refused, "{table}");
+        // A tenant who is not there is refused like one who is: the answer does not tell.
+        for other in [&foreign, &absent] {
+            assert_eq!(attempt(&mut app, Some(&here), &fill(sql, other, other)).await?, refused, "{table}: {other}");
+        }
         for setting in NO_TENANT {
             assert_eq!(
                 attempt(&mut app, setting, &fill(sql, &here, &here)).await?,
@@ -229,6 +232,45 @@ async fn a_conflict_never_reaches_another_tenants_row() -> Result<(), TestError>
     };
     assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_A)).await?, Ok(0), "control: the id is taken here");
     assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_B)).await?, Ok(1), "taken elsewhere does not show");
+    Ok(())
+}
+
+/// Each tenant's passages are a table of their own, which nobody who logs in may name.
+#[tokio::test]
+async fn a_partition_is_reached_through_its_parent_only() -> Result<(), TestError> {
+    let (_db, mut app) = two_tenants().await?;
+    let here = TENANT_A.to_string();
+    assert_eq!(attempt(&mut app, Some(&here), "SELECT * FROM document_chunks").await?, Ok(1), "control");
+    for tenant in [TENANT_A, TENANT_B] {
+        let partition = format!("document_chunks_{}", tenant.simple());
+        for sql in [
+            format!("SELECT * FROM {partition}"),
+            format!("DELETE FROM {partition}"),
+            format!("UPDATE {partition} SET content = ''"),
+            format!(
+                "INSERT INTO {partition} (tenant_id, document_id, chunk_index, content, classification)
+                     VALUES ('{TENANT_A}', '{TENANT_A}', 1, '', 'internal')"
+            ),
+            format!("ALTER TABLE document_chunks DETACH PARTITION {partition}"),
+        ] {
+            assert_eq!(attempt(&mut app, Some(&here), &sql).await?, Err("42501".to_owned()), "{sql}");
+        }
+    }
+    Ok(())
+}
+
+/// Which model a tenant uses is its own to say; whether it is switched on, or another's model, is not.
+#[tokio::test]
+async fn a_tenant_changes_nothing_of_itself_but_its_models() -> Result<(), TestError> {
+    let (_db, mut app) = two_tenants().await?;
+    let here = TENANT_A.to_string();
+    assert_eq!(attempt(&mut app, Some(&here), "UPDATE tenants SET embedding_model = 'm'").await?, Ok(1), "control");
+    let foreign = format!("UPDATE tenants SET embedding_model = 'm' WHERE id = '{TENANT_B}'");
+    assert_eq!(attempt(&mut app, Some(&here), &foreign).await?, Ok(0));
+    for column in ["is_active = true", "config = '{}'", "name = 'x'"] {
+        let refused = attempt(&mut app, Some(&here), &format!("UPDATE tenants SET {column}")).await?;
+        assert_eq!(refused, Err("42501".to_owned()), "{column}");
+    }
     Ok(())
 }
 

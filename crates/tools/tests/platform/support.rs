@@ -11,7 +11,8 @@ use domain::ids::{AuditId, RequestId, TenantId};
 use domain::model::{EmbedPurpose, EmbeddingModel, ModelError};
 use domain::page::PageRequest;
 use domain::ports::{
-    AuditReader, Clock, Directory, Embedder, IdGen, InsertedDocument, JobQueue, LeasedJob, NewTenant, Store,
+    AuditReader, Claim, Clock, Directory, Embedder, Embedders, IdGen, InsertedDocument, JobQueue, LeasedJob, NewTenant,
+    Store,
 };
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
@@ -19,10 +20,11 @@ use domain::search::SearchFilters;
 use domain::text::QueryText;
 use domain::upload::{FieldError, Upload};
 use domain::user::{Identity, Membership};
+use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::json;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
@@ -35,6 +37,8 @@ pub struct Plant {
     pub clock: Arc<ManualClock>,
     pub ids: Arc<SequentialIds>,
     pub embedder: Arc<WordEmbedder>,
+    /// What ingestion embeds with; `embedder` alone where nothing is said.
+    pub embedders: Option<Embedders>,
     pub tracker: TaskTracker,
     pub tenant: TenantId,
 }
@@ -50,6 +54,7 @@ impl Plant {
         Self {
             blobs: Arc::new(MemoryBlobStore::new(Arc::clone(&ids) as Arc<dyn IdGen>)),
             embedder: Arc::default(),
+            embedders: None,
             tracker: TaskTracker::new(),
             store,
             clock,
@@ -107,7 +112,7 @@ impl Plant {
         let ports = IngestPorts {
             store: Arc::new(self.store.clone()),
             blobs: Arc::clone(&self.blobs) as _,
-            embedder: Arc::clone(&self.embedder) as _,
+            embedders: self.embedders.clone().unwrap_or_else(|| Embedders::only(Arc::clone(&self.embedder) as _)),
             clock: Arc::clone(&self.clock) as _,
             ids: Arc::clone(&self.ids) as _,
         };
@@ -138,7 +143,7 @@ impl Plant {
         let now = self.clock.now();
         let mut tx = self.store.begin(by.scope()).await.expect("a transaction");
         let inserted = tx.documents().insert(&new, now).await.expect("an insert");
-        tx.chunks().replace(new.id, &chunks, now).await.expect("passages");
+        tx.chunks().replace(new.id, &self.embedder.model().name, &chunks, now).await.expect("passages");
         tx.documents().advance(new.id, &ready, now).await.expect("ready");
         tx.commit().await.expect("a commit");
         match inserted {
@@ -156,7 +161,6 @@ impl Plant {
             page: Some(index + 1),
             section: None,
             embedding,
-            embedding_model: self.embedder.model().name,
         }
     }
 
@@ -165,7 +169,7 @@ impl Plant {
     }
 
     pub async fn try_claim(&self) -> Option<LeasedJob> {
-        self.store.claim(Duration::from_secs(60)).await.expect("the queue")
+        self.store.claim(&Claim::anything(), Duration::from_secs(60)).await.expect("the queue")
     }
 
     pub async fn read(&self, id: domain::ids::DocumentId) -> Option<Document> {
@@ -184,11 +188,32 @@ impl Plant {
 /// Embeds by the words of a text: texts that share words are near each other.
 #[derive(Default)]
 pub struct WordEmbedder {
+    /// Its name, `words` where nothing is said.
+    pub name: Option<&'static str>,
     pub down: AtomicBool,
+    batches: AtomicUsize,
+    before_batch: Mutex<Option<BeforeBatch>>,
 }
+
+/// What happens before a batch of passages is embedded, given how many batches were asked for before.
+type BeforeBatch = Box<dyn Fn(usize) -> BoxFuture<'static, Result<(), ModelError>> + Send>;
 
 impl WordEmbedder {
     const DIMENSION: usize = 256;
+
+    /// From now on, this happens before each batch of passages.
+    pub fn before_batch(&self, hook: impl Fn(usize) -> BoxFuture<'static, Result<(), ModelError>> + Send + 'static) {
+        self.batches.store(0, Ordering::Relaxed);
+        *self.before_batch.lock().expect("no panic under the lock") = Some(Box::new(hook));
+    }
+
+    fn hook(&self) -> BoxFuture<'static, Result<(), ModelError>> {
+        let batch = self.batches.fetch_add(1, Ordering::Relaxed);
+        match &*self.before_batch.lock().expect("no panic under the lock") {
+            Some(hook) => hook(batch),
+            None => async { Ok(()) }.boxed(),
+        }
+    }
 
     fn vectors(&self, texts: impl Iterator<Item = String>) -> Vec<Vec<f32>> {
         texts.map(|text| vector(&text)).collect()
@@ -208,12 +233,15 @@ fn vector(text: &str) -> Vec<f32> {
 #[async_trait]
 impl Embedder for WordEmbedder {
     fn model(&self) -> EmbeddingModel {
-        EmbeddingModel { name: "words".into(), dimension: Self::DIMENSION, max_tokens: 256 }
+        EmbeddingModel { name: self.name.unwrap_or("words").into(), dimension: Self::DIMENSION, max_tokens: 256 }
     }
 
-    async fn embed(&self, _: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
+    async fn embed(&self, purpose: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
         if self.down.load(Ordering::Relaxed) {
-            return Err(ModelError::Timeout { backend: "words".into(), waited_s: 1 });
+            return Err(down());
+        }
+        if purpose == EmbedPurpose::Document {
+            self.hook().await?;
         }
         Ok(self.vectors(texts.into_iter()))
     }
@@ -221,6 +249,11 @@ impl Embedder for WordEmbedder {
     fn count_tokens(&self, text: &str) -> usize {
         text.split_whitespace().count()
     }
+}
+
+/// What a model says that does not answer.
+pub fn down() -> ModelError {
+    ModelError::Timeout { backend: "words".into(), waited_s: 1 }
 }
 
 /// An upload of these bytes under this name.

@@ -36,18 +36,7 @@ impl Job {
     fn new(id: JobId, tenant: TenantId, work: Work, size: u64, now: Timestamp) -> Self {
         let handicap = Duration::from_secs((size / BYTES_A_SECOND).min(LONGEST_HANDICAP_S));
         let (lease, turn_at) = (Lease { job: id, token: 0 }, later(now, handicap));
-        Self {
-            work,
-            tenant,
-            lease,
-            size,
-            attempts: 0,
-            failures: 0,
-            due_at: now,
-            turn_at,
-            leased: false,
-            dead: false,
-        }
+        Self { work, tenant, lease, size, attempts: 0, failures: 0, due_at: now, turn_at, leased: false, dead: false }
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
@@ -132,9 +121,11 @@ impl State {
 
     /// Where the job stands that is claimed next.
     fn next_job(&self, wanted: &Claim, now: Timestamp) -> Option<usize> {
-        let due = self.jobs.iter().enumerate().filter(|(_, job)| {
-            job.is_due(now) && job.is_wanted(wanted) && self.is_active(job.tenant)
-        });
+        let due = self
+            .jobs
+            .iter()
+            .enumerate()
+            .filter(|(_, job)| job.is_due(now) && job.is_wanted(wanted) && self.is_active(job.tenant));
         let in_hand = |tenant| self.jobs.iter().filter(|job| job.tenant == tenant && job.in_hand(now)).count();
         let key = |job: &Job| (in_hand(job.tenant), self.turns.get(&job.tenant).copied(), job.tenant, job.turn_at);
         due.min_by_key(|(_, job)| key(job)).map(|(at, _)| at)
@@ -229,10 +220,7 @@ impl JobQueue for MemoryStore {
             .documents
             .iter()
             .filter(|row| row.value.status == DocumentStatus::Ready && state.is_active(row.tenant))
-            .filter(|row| {
-                let mut chunks = state.chunks.iter().filter(|c| c.tenant == row.tenant && c.value.0 == row.value.id);
-                chunks.any(|chunk| !models.contains(&chunk.value.1.embedding_model))
-            })
+            .filter(|row| state.published.get(&row.value.id).is_some_and(|model| !models.contains(model)))
             .map(|row| {
                 let size = u64::try_from(row.value.file_size_bytes).unwrap_or(0);
                 let id = row.value.id;

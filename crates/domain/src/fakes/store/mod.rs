@@ -5,6 +5,7 @@
 //! rows only: a task must not write in two transactions at once.
 
 mod audit;
+mod chunks;
 mod conversations;
 mod documents;
 mod jobs;
@@ -13,8 +14,8 @@ mod users;
 
 use crate::audit::AuditRecord;
 use crate::conversation::{Conversation, Message};
-use crate::document::{Document, NewChunk};
-use crate::ids::{TenantId, UserId};
+use crate::document::Document;
+use crate::ids::{DocumentId, TenantId, UserId};
 use crate::memory::Memory;
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{
@@ -25,6 +26,7 @@ use crate::scope::TenantScope;
 use crate::tenant::Tenant;
 use crate::user::User;
 use async_trait::async_trait;
+use chunks::{Models, StoredChunk};
 use jobs::Job;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,7 +54,10 @@ struct State {
     messages: Vec<Row<Message>>,
     memories: Vec<Row<Memory>>,
     documents: Vec<Row<Document>>,
-    chunks: Vec<Row<(crate::ids::DocumentId, NewChunk)>>,
+    chunks: Vec<Row<StoredChunk>>,
+    /// The model whose passages of a document are searched.
+    published: BTreeMap<DocumentId, String>,
+    models: BTreeMap<TenantId, Models>,
     audit: Vec<AuditRecord>,
     jobs: Vec<Job>,
     /// When each tenant was served last, counted in claims.

@@ -145,7 +145,7 @@ pub async fn nobody_else_sees_a_tenants_document(world: &World) -> CaseResult {
     assert_eq!(tx.documents().list(&all, Classification::Restricted, &page).await?.items, []);
     assert!(!tx.documents().advance(document.id, &Progress::Processing, world.now()).await?);
     assert_eq!(tx.documents().delete(document.id).await?, None);
-    assert!(tx.chunks().replace(document.id, &[], world.now()).await.is_err());
+    assert!(tx.chunks().replace(document.id, "m", &[], world.now()).await.is_err());
     drop(tx);
     let mut tx = world.begin(&here.bob).await?;
     assert_eq!(tx.documents().get(document.id, Classification::Internal).await?, Some(document));

@@ -1,7 +1,7 @@
 //! The job queue. A lease of no length expires at once, so nothing here waits for one to end.
 
 use super::{CaseError, CaseResult, World, owner, some};
-use crate::document::{Document, NewDocument};
+use crate::document::{Document, NewChunk, NewDocument, Progress};
 use crate::ids::{DocumentId, TenantId};
 use crate::ports::{Claim, InsertedDocument, JobKind, Lease, LeasedJob, PutBack, QueueDepth, TenantPatch, Work};
 use crate::scope::{Actor, TenantScope};
@@ -224,11 +224,8 @@ pub async fn a_tenant_has_one_job_of_each_kind_for_itself(world: &World) -> Case
         claims.push((job.scope.tenant(), job.work.kind()));
     }
     claims.sort_unstable();
-    let mut expected = vec![
-        (here.tenant, JobKind::VectorIndex),
-        (here.tenant, JobKind::Reindex),
-        (there.tenant, JobKind::Reindex),
-    ];
+    let mut expected =
+        vec![(here.tenant, JobKind::VectorIndex), (here.tenant, JobKind::Reindex), (there.tenant, JobKind::Reindex)];
     expected.sort_unstable();
     assert_eq!(claims, expected);
     Ok(())
@@ -311,6 +308,37 @@ pub async fn the_depth_counts_what_is_due_in_hand_and_dead(world: &World) -> Cas
     let depth = world.queue.depth().await?;
     assert_eq!((depth.due, depth.leased, depth.dead), (2, 1, 0), "one waits for its time, one lease is over");
     assert!(complete(world, &expired.scope, expired.lease).await?);
+    Ok(())
+}
+
+/// What was published with a model that is no longer configured is ingested again; what never was published is not.
+pub async fn documents_of_other_models_are_queued_again(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let old = world.document(&plant.ada, 'a').await?;
+    let kept = world.document(&plant.ada, 'b').await?;
+    world.document(&plant.ada, 'c').await?;
+    for (document, model) in [(&old, "old"), (&kept, "kept")] {
+        let mut tx = world.begin(&plant.ada).await?;
+        let chunk = NewChunk {
+            id: world.id(),
+            chunk_index: 0,
+            content: "Open the valve.".to_owned(),
+            context: String::new(),
+            token_count: 4,
+            page: None,
+            section: None,
+            embedding: vec![1.0, 0.0],
+        };
+        tx.chunks().replace(document.id, model, &[chunk], world.now()).await?;
+        let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
+        tx.documents().advance(document.id, &ready, world.now()).await?;
+        tx.commit().await?;
+    }
+    let configured = ["kept".to_owned(), "next".to_owned()];
+    assert_eq!(world.queue.requeue_documents_of_other_models(&configured).await?, 1);
+    assert_eq!(world.queue.requeue_documents_of_other_models(&configured).await?, 0, "it is queued already");
+    assert_eq!(claimed(world).await?.work, Work::Ingest(old.id));
+    assert_eq!(claim(world).await?, None);
     Ok(())
 }
 

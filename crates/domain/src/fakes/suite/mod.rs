@@ -10,6 +10,7 @@ mod blobs;
 mod conversations;
 mod directory;
 mod documents;
+mod generations;
 mod jobs;
 mod search;
 mod users;
@@ -19,6 +20,7 @@ pub use blobs::*;
 pub use conversations::*;
 pub use directory::*;
 pub use documents::*;
+pub use generations::*;
 pub use jobs::*;
 pub use search::*;
 pub use users::*;
@@ -190,7 +192,10 @@ macro_rules! store_suite {
             passages_are_read_by_their_places
             passages_are_found_by_their_words
             a_search_keeps_to_clearance_and_filters
-            only_passages_of_ready_documents_are_found
+            published_passages_are_found_until_their_document_fails
+            a_generation_is_searched_only_after_the_switch
+            a_switch_waits_for_every_published_document
+            publishing_during_a_change_of_model_keeps_the_old_one
             replacing_passages_leaves_none_of_the_old
             a_search_never_leaves_the_tenant
             a_user_is_provisioned_once_and_kept_up_to_date
@@ -218,6 +223,7 @@ macro_rules! store_suite {
             a_lease_is_its_holders_alone
             a_tenant_that_is_switched_off_is_not_served
             the_depth_counts_what_is_due_in_hand_and_dead
+            documents_of_other_models_are_queued_again
             a_job_put_back_without_delay_wakes_all_who_wait
             a_queued_job_wakes_a_waiting_worker
             a_blob_comes_back_whole_or_in_part

@@ -1,7 +1,7 @@
 //! Passages: stored, replaced, found.
 
 use super::{CaseError, CaseResult, World, owner};
-use crate::document::{NewChunk, NewDocument, Progress, Revision};
+use crate::document::{DocumentFailure, FailureCode, NewChunk, NewDocument, Progress, Revision};
 use crate::error::{Classify, ErrorKind};
 use crate::ids::DocumentId;
 use crate::ports::TenantTx;
@@ -22,7 +22,6 @@ fn chunk(world: &World, index: i32, content: &str, embedding: [f32; 2]) -> NewCh
         page: Some(index + 1),
         section: Some("Operation".to_owned()),
         embedding: embedding.to_vec(),
-        embedding_model: MODEL.to_owned(),
     }
 }
 
@@ -41,7 +40,7 @@ async fn ingest(
 }
 
 async fn replace(world: &World, tx: &mut dyn TenantTx, id: DocumentId, chunks: &[NewChunk]) -> CaseResult {
-    tx.chunks().replace(id, chunks, world.now()).await?;
+    tx.chunks().replace(id, MODEL, chunks, world.now()).await?;
     let chunk_count = i32::try_from(chunks.len())?;
     let ready = Progress::Ready { title: None, page_count: None, chunk_count, warnings: Vec::new() };
     assert!(tx.documents().advance(id, &ready, world.now()).await?);
@@ -62,13 +61,13 @@ const NORTH: [f32; 2] = [0.0, 1.0];
 /// Best first, with the similarity; vectors of another model are not compared.
 pub async fn passages_are_ranked_by_cosine_similarity(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
-    let foreign = NewChunk {
-        embedding_model: "other-3d".to_owned(),
-        embedding: vec![1.0, 0.0, 0.0],
-        ..chunk(world, 2, "other", EAST)
-    };
-    let chunks = [chunk(world, 0, "north", NORTH), chunk(world, 1, "north-east", [0.6, 0.8]), foreign];
+    let chunks = [chunk(world, 0, "north", NORTH), chunk(world, 1, "north-east", [0.6, 0.8])];
     let id = ingest(world, &plant.ada, &world.new_document(owner(&plant.ada)?, 'a'), &chunks).await?;
+    let foreign = NewChunk { embedding: vec![1.0, 0.0, 0.0], ..chunk(world, 0, "other", EAST) };
+    let other = world.document(&plant.ada, 'b').await?.id;
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.chunks().replace(other, "other-3d", &[foreign], world.now()).await?;
+    tx.commit().await?;
     let mut tx = world.begin(&plant.bob).await?;
     let hits = tx.chunks().nearest(&EAST, MODEL, &within(Classification::Internal), 10).await?;
     assert_eq!(contents(&hits), ["north-east", "north"]);
@@ -88,7 +87,7 @@ pub async fn passages_are_ranked_by_cosine_similarity(world: &World) -> CaseResu
     Ok(())
 }
 
-/// Only what is searchable: not above the clearance, not while the document is being read again, not elsewhere.
+/// Only what is searchable: not above the clearance, not of a document that failed, not elsewhere.
 pub async fn passages_are_read_by_their_places(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let new = world.new_document(owner(&here.ada)?, 'a');
@@ -103,7 +102,8 @@ pub async fn passages_are_read_by_their_places(world: &World) -> CaseResult {
     assert_eq!((found[1].document_id, found[1].page, found[1].chunk_id), (id, Some(3), chunks[2].id));
     assert_eq!(tx.chunks().at(&places, Classification::Public).await?, []);
     assert_eq!(tx.chunks().at(&[], Classification::Restricted).await?, []);
-    tx.documents().advance(id, &Progress::Processing, world.now()).await?;
+    let failure = DocumentFailure { code: FailureCode::Corrupt, detail: "It cannot be read.".to_owned() };
+    tx.documents().advance(id, &Progress::Failed(failure), world.now()).await?;
     assert_eq!(tx.chunks().at(&places, Classification::Restricted).await?, []);
     drop(tx);
     let mut tx = world.begin(&there.ada).await?;
@@ -214,17 +214,22 @@ pub async fn what_is_not_in_force_is_found_only_when_asked_for(world: &World) ->
     Ok(())
 }
 
-/// A document that is being ingested again is out of the search until it is ready.
-pub async fn only_passages_of_ready_documents_are_found(world: &World) -> CaseResult {
+/// A document that is being read again keeps its passages; one that failed, or is new, has none.
+pub async fn published_passages_are_found_until_their_document_fails(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let new = world.new_document(owner(&plant.ada)?, 'a');
     let id = ingest(world, &plant.ada, &new, &[chunk(world, 0, "valve", EAST)]).await?;
+    world.document(&plant.ada, 'b').await?;
     let search = within(Classification::Restricted);
+    let failure = DocumentFailure { code: FailureCode::Corrupt, detail: "It cannot be read.".to_owned() };
     let mut tx = world.begin(&plant.ada).await?;
-    assert_eq!(tx.chunks().lexical("valve", &search, 9).await?.len(), 1);
-    tx.documents().advance(id, &Progress::Processing, world.now()).await?;
-    assert_eq!(tx.chunks().lexical("valve", &search, 9).await?, []);
-    assert_eq!(tx.chunks().nearest(&EAST, MODEL, &search, 9).await?, []);
+    for (progress, found) in
+        [(Progress::Queued, 1), (Progress::Processing, 1), (Progress::Failed(failure), 0), (Progress::Processing, 1)]
+    {
+        tx.documents().advance(id, &progress, world.now()).await?;
+        assert_eq!(tx.chunks().lexical("valve", &search, 9).await?.len(), found, "{progress:?}");
+        assert_eq!(tx.chunks().nearest(&EAST, MODEL, &search, 9).await?.len(), found, "{progress:?}");
+    }
     Ok(())
 }
 
@@ -241,7 +246,7 @@ pub async fn replacing_passages_leaves_none_of_the_old(world: &World) -> CaseRes
     assert_eq!(contents(&tx.chunks().lexical("valve pump old", &search, 9).await?), ["new valve"]);
     tx.documents().delete(id).await?;
     assert_eq!(tx.chunks().lexical("valve", &search, 9).await?, []);
-    let gone = tx.chunks().replace(id, &[], world.now()).await;
+    let gone = tx.chunks().replace(id, MODEL, &[], world.now()).await;
     assert_eq!(gone.map_err(|error| error.kind()), Err(ErrorKind::Conflict));
     Ok(())
 }

@@ -85,12 +85,56 @@ pub trait DocumentRepo: Send {
 }
 
 /// Passages of the tenant's documents.
+///
+/// A document's passages may be there in two generations, told apart by the embedding model: the one that is searched,
+/// and one that is being made by the next model. Searches and readings see the first alone.
 #[async_trait]
 pub trait ChunkRepo: Send {
-    /// Swaps a document's passages for these.
-    async fn replace(&mut self, document: DocumentId, chunks: &[NewChunk], now: Timestamp) -> Result<(), StoreError>;
-    /// The passages nearest to a unit vector of `model`, by cosine similarity, best first. Only documents that are
-    /// `ready`.
+    /// Publishes a document: these passages, embedded by `model`, take the place of all that it had. `model` becomes
+    /// the tenant's model in use, except while the tenant's documents are being embedded anew. Queues the building of
+    /// a vector index where the tenant has grown past the limit.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where the tenant has no such document; where the database is not available.
+    async fn replace(
+        &mut self,
+        document: DocumentId,
+        model: &str,
+        chunks: &[NewChunk],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// Adds passages by the next model to a published document, or swaps those that were added before; searches go on
+    /// with the old ones. Nothing happens where the document is published with `model` already.
+    ///
+    /// # Errors
+    /// As [`Self::replace`].
+    async fn stage(
+        &mut self,
+        document: DocumentId,
+        model: &str,
+        chunks: &[NewChunk],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// Published documents that have no passages by `model`, oldest first. Those that failed or were never published
+    /// are not among them.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError>;
+    /// Makes `model` the one that is searched, for all documents at once, and removes what other models made. Changes
+    /// nothing where documents are [`Self::unstaged`]: returns how many, 0 where the switch is done.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn switch_to(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError>;
+    /// The model whose passages are searched; `None` before the first document is published.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn model_in_use(&mut self) -> Result<Option<String>, StoreError>;
+    /// The passages nearest to a unit vector of `model`, by cosine similarity, best first: `limit`, or all that there
+    /// are. Only of documents that are published and did not fail since, and that are in force today (UTC) unless the
+    /// filters say otherwise.
     async fn nearest(
         &mut self,
         embedding: &[f32],
@@ -98,7 +142,8 @@ pub trait ChunkRepo: Send {
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedPassage>, StoreError>;
-    /// The passages that hold words of the query, by BM25, best first. Only documents that are `ready`.
+    /// The passages that hold words of the query, by BM25, best first. Of the same documents as [`Self::nearest`],
+    /// whatever their model.
     async fn lexical(&mut self, query: &str, scope: &SearchScope, limit: u32)
     -> Result<Vec<RankedPassage>, StoreError>;
     /// A document's passages in order, from `from_index` on.

@@ -200,12 +200,11 @@ impl Plant {
             page: Some(4),
             section: None,
             embedding: vec![1.0],
-            embedding_model: "m".to_owned(),
         };
         let ready = Progress::Ready { title: None, page_count: Some(9), chunk_count: 1, warnings: Vec::new() };
         let now = self.clock.now();
         tx.documents().advance(document.id, &Progress::Processing, now).await.expect("in memory");
-        tx.chunks().replace(document.id, std::slice::from_ref(&chunk), now).await.expect("in memory");
+        tx.chunks().replace(document.id, "m", std::slice::from_ref(&chunk), now).await.expect("in memory");
         tx.documents().advance(document.id, &ready, now).await.expect("in memory");
         tx.commit().await.expect("in memory");
         let passage = Passage {

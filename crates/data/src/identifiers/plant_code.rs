@@ -1,0 +1,44 @@
+//! Codes that say unit, system, equipment and component (KKS, RDS-PP): `10LAB20AA001`, `10 LAB20 AA001`, `LAB20 AA001`.
+
+use super::{Source, lower, past_joint, run};
+
+/// The words of the code that begins here, and where it ends. A passage is found under the code with and without the
+/// unit, without the component, and under the system alone; a query asks for the code, with and without the unit.
+pub(super) fn plant_code(chars: &[char], start: usize, source: Source) -> Option<(Vec<String>, usize)> {
+    let unit_end = run(chars, start, 2, |c| c.is_ascii_digit()).unwrap_or(start);
+    let (unit, from) =
+        (lower(&chars[start..unit_end]), if unit_end > start { past_joint(chars, unit_end) } else { start });
+    let (system, system_end) = part(chars, from, 3, 2)?;
+    let equipment = part(chars, past_joint(chars, system_end), 2, 3);
+    if unit.is_empty() && equipment.is_none() {
+        return None;
+    }
+    let (equipment, equipment_end) = equipment.unwrap_or((String::new(), system_end));
+    let component = if equipment.is_empty() { None } else { part(chars, past_joint(chars, equipment_end), 2, 2) };
+    let (component, end) = component.unwrap_or((String::new(), equipment_end));
+    let text = &chars[start..end];
+    // Parts apart from each other are a code only in capitals: `10 min 20`.
+    let prose = text.contains(&' ') && text.iter().any(char::is_ascii_lowercase);
+    if chars.get(end).is_some_and(|c| c.is_alphanumeric()) || (prose && source == Source::Passage) {
+        return None;
+    }
+    let without_unit = format!("{system}{equipment}{component}");
+    let mut words = vec![format!("{unit}{without_unit}"), without_unit];
+    if source == Source::Passage {
+        words.extend([format!("{system}{equipment}"), system]);
+    }
+    words.dedup();
+    Some((words, end))
+}
+
+/// So many letters, perhaps joined, then so many digits; folded, with its end. Apart from each other only in capitals:
+/// in `AA001 in 20 bar` no component is named.
+fn part(chars: &[char], start: usize, letters: usize, digits: usize) -> Option<(String, usize)> {
+    let letters_end = run(chars, start, letters, |c| c.is_ascii_alphabetic()).filter(|end| end - start == letters)?;
+    let digits_start = past_joint(chars, letters_end);
+    if chars.get(letters_end) == Some(&' ') && chars[start..letters_end].iter().any(char::is_ascii_lowercase) {
+        return None;
+    }
+    let end = run(chars, digits_start, digits, |c| c.is_ascii_digit()).filter(|end| end - digits_start == digits)?;
+    Some((lower(&chars[start..letters_end]) + &lower(&chars[digits_start..end]), end))
+}

@@ -1,0 +1,162 @@
+//! The queue in PostgreSQL: what the suite cannot ask of every store, since it needs time to pass or the database's own
+//! numbers.
+
+use crate::catalog::{TENANT_A, TENANT_B, as_superuser};
+use data::PgJobQueue;
+use data::testing::{TestDb, TestError};
+use domain::ports::{Claim, JobQueue, Work};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::time::Duration;
+use uuid::Uuid;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A tenant with so many documents, of sizes from 1 byte to 50 MB, all queued.
+async fn fill(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Result<(), TestError> {
+    let script = "
+        INSERT INTO tenants (id, name, slug) VALUES ($1, $1::text, 'tenant-' || right($1::text, 1));
+        INSERT INTO users (id, tenant_id, issuer, external_id) VALUES ($1, $1, 'issuer', 'subject');
+        INSERT INTO documents
+            (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path)
+        SELECT gen_random_uuid(), $1, $1, '', '', '', 1 + n * 7919::bigint % 50000000, encode(sha256(n::text::bytea), 'hex'), ''
+        FROM generate_series(1, $2) AS n;
+        INSERT INTO jobs (tenant_id, document_id, size_bytes, turn_at)
+        SELECT tenant_id, id, file_size_bytes, now() + job_handicap(file_size_bytes) FROM documents WHERE tenant_id = $1";
+    let script = script.replace("$1", &format!("'{tenant}'::uuid")).replace("$2", &documents.to_string());
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(superuser).await?;
+    Ok(())
+}
+
+/// As if all that is queued had come so much earlier.
+async fn age(superuser: &mut PgConnection, which: &str, by: &str) -> Result<(), TestError> {
+    let script = format!("UPDATE jobs SET turn_at = turn_at - interval '{by}' WHERE {which}");
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(superuser).await?;
+    Ok(())
+}
+
+/// A document of this size, queued now.
+async fn queue(superuser: &mut PgConnection, tenant: Uuid, size: i64) -> Result<Uuid, TestError> {
+    Ok(sqlx::query_scalar(
+        "WITH document AS (
+             INSERT INTO documents
+                 (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path)
+             SELECT gen_random_uuid(), $1, $1, '', '', '', $2, encode(sha256(gen_random_uuid()::text::bytea), 'hex'), ''
+             RETURNING id)
+         INSERT INTO jobs (tenant_id, document_id, size_bytes, turn_at)
+         SELECT $1, id, $2, now() + job_handicap($2) FROM document RETURNING document_id",
+    )
+    .bind(tenant)
+    .bind(size)
+    .fetch_one(superuser)
+    .await?)
+}
+
+async fn claimed(queue: &PgJobQueue) -> Result<Option<Uuid>, TestError> {
+    let job = queue.claim(&Claim::anything(), LONG).await?;
+    Ok(job.and_then(|job| job.work.document()).map(|document| document.as_uuid()))
+}
+
+#[tokio::test]
+async fn a_large_document_gives_way_to_small_ones_for_ten_minutes_at_most() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let mut superuser = as_superuser(&db).await?;
+    fill(&mut superuser, TENANT_A, 0).await?;
+    let jobs = PgJobQueue::new(db.worker()?);
+    let large = queue(&mut superuser, TENANT_A, 90 << 20).await?;
+    age(&mut superuser, "true", "9 minutes").await?;
+    let small = queue(&mut superuser, TENANT_A, 1).await?;
+    assert_eq!(claimed(&jobs).await?, Some(small), "it came nine minutes after the large one");
+    age(&mut superuser, "NOT leased", "2 minutes").await?;
+    queue(&mut superuser, TENANT_A, 1).await?;
+    assert_eq!(claimed(&jobs).await?, Some(large), "this one came eleven minutes after it");
+    Ok(())
+}
+
+/// Rows of `jobs` that a claim reads, of ten thousand queued by three tenants. Of the smaller of two counts, since the
+/// first claim of a connection plans.
+#[tokio::test]
+async fn a_claim_among_ten_thousand_jobs_reads_a_few_of_them() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let mut superuser = as_superuser(&db).await?;
+    for (tenant, documents) in [(TENANT_A, 5000), (TENANT_B, 4000), (Uuid::from_u128(0xc), 1000)] {
+        fill(&mut superuser, tenant, documents).await?;
+    }
+    let jobs = PgJobQueue::new(db.worker()?);
+    for _ in 0..30 {
+        assert!(claimed(&jobs).await?.is_some());
+    }
+    let mut transaction = superuser.begin().await?;
+    let counted = "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint
+                   FROM pg_stat_xact_user_tables WHERE relname = 'jobs'";
+    let tenant: Uuid = sqlx::query_scalar("SELECT tenant_id FROM claim_job('1 hour', ARRAY ['ingestion'], 2097152)")
+        .fetch_one(&mut *transaction)
+        .await?;
+    let read: i64 = sqlx::query_scalar(counted).fetch_one(&mut *transaction).await?;
+    assert!(read > 0 && read < 500, "{read} rows read to serve {tenant}");
+    Ok(())
+}
+
+/// During an upgrade the program of before still claims, beats and puts back.
+#[tokio::test]
+async fn a_program_from_before_goes_on_with_ingestion_alone() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let mut superuser = as_superuser(&db).await?;
+    fill(&mut superuser, TENANT_A, 1).await?;
+    let jobs = PgJobQueue::new(db.worker()?);
+    assert_eq!(jobs.enqueue_reindex().await?, 1);
+    let mut worker = PgConnection::connect(&db.worker_url()).await?;
+    let claim = "SELECT job_id, lease_token FROM claim_job('1 hour')";
+    let (job, token): (Uuid, i64) = sqlx::query_as(claim).fetch_one(&mut worker).await?;
+    let none: Option<(Uuid, i64)> = sqlx::query_as(claim).fetch_optional(&mut worker).await?;
+    assert_eq!(none, None, "it knows no reindexing");
+    for (sql, expected) in [
+        ("SELECT heartbeat_job($1, $2, '1 hour')", true),
+        ("SELECT put_back_job($1, $2, '0 s', true)", true),
+        ("SELECT heartbeat_job($1, $2, '1 hour')", false),
+    ] {
+        let done: bool = sqlx::query_scalar(sql).bind(job).bind(token).fetch_one(&mut worker).await?;
+        assert_eq!(done, expected, "{sql}");
+    }
+    let next = jobs.claim(&Claim::anything(), LONG).await?.ok_or("the job that was put back, or the reindexing")?;
+    assert!(matches!(next.work, Work::Ingest(_) | Work::Reindex));
+    Ok(())
+}
+
+/// The transaction that publishes a document holds its job's row; a heartbeat then neither waits nor says it is lost.
+#[tokio::test]
+async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let mut superuser = as_superuser(&db).await?;
+    fill(&mut superuser, TENANT_A, 1).await?;
+    let jobs = PgJobQueue::new(db.worker()?);
+    let job = jobs.claim(&Claim::anything(), LONG).await?.ok_or("a job")?;
+    let mut finishing = superuser.begin().await?;
+    sqlx::query("DELETE FROM jobs WHERE id = $1").bind(job.lease.job.as_uuid()).execute(&mut *finishing).await?;
+    let beat = tokio::time::timeout(Duration::from_secs(20), jobs.heartbeat(job.lease, LONG));
+    assert!(beat.await??);
+    finishing.commit().await?;
+    assert!(!jobs.heartbeat(job.lease, LONG).await?);
+    Ok(())
+}
+
+/// What a person looks at.
+#[tokio::test]
+async fn the_last_error_stays_with_the_job() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let mut superuser = as_superuser(&db).await?;
+    fill(&mut superuser, TENANT_A, 0).await?;
+    let jobs = PgJobQueue::new(db.worker()?);
+    jobs.enqueue_reindex().await?;
+    for attempt in 1..=5 {
+        let job = jobs.claim(&Claim::anything(), LONG).await?.ok_or("a job")?;
+        assert_eq!(job.attempt, attempt);
+        let reason = Some(format!("{attempt}: the model is gone {}", "…".repeat(600)));
+        jobs.put_back(job.lease, &domain::ports::PutBack { delay: Duration::ZERO, counts: true, reason }).await?;
+    }
+    assert_eq!(jobs.claim(&Claim::anything(), LONG).await?, None, "given up after five attempts");
+    let (dead, error): (bool, String) =
+        sqlx::query_as("SELECT dead_at IS NOT NULL, last_error FROM jobs").fetch_one(&mut superuser).await?;
+    assert!(dead && error.starts_with("5: the model is gone") && error.chars().count() == 500, "{error}");
+    assert_eq!(jobs.enqueue_reindex().await?, 1, "and revived when it is queued again");
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! The vector side beyond a handful of passages: the tenant's own index, its recall beneath filters, its comings and
+//! goings, and that one tenant's volume is nothing to another.
+
+use crate::catalog::as_superuser;
+use crate::store::world;
+use data::testing::{TestDb, TestError};
+use data::{Database, PgDirectory, PgStore};
+use domain::document::{NewChunk, NewDocument, Progress, Revision};
+use domain::fakes::suite::{World, identity, scope};
+use domain::ids::{DocumentId, TenantId};
+use domain::ports::{Claim, Clock, IdGen, NewTenant, Store, Work};
+use domain::role::{Classification, Role};
+use domain::scope::{Actor, TenantScope};
+use domain::search::{RankedPassage, SearchFilters, SearchScope};
+use futures::future::try_join_all;
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+const MODEL: &str = "test-12d";
+/// Passages of each document.
+const PER_DOCUMENT: i32 = 25;
+
+/// Numbers that look random and are the same each time (a linear congruential generator).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    }
+
+    /// A unit vector, near `to` if there is one.
+    fn vector(&mut self, to: Option<&[f32]>) -> Vec<f32> {
+        let raw: Vec<f32> = (0..12).map(|at| self.next() + to.map_or(0.0, |to| 1.5 * to[at])).collect();
+        let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
+        raw.into_iter().map(|x| x / length).collect()
+    }
+}
+
+/// A database in which an index is used above this many passages.
+async fn indexed_above(db: &TestDb, limit: u32) -> Result<PgConnection, TestError> {
+    let mut superuser = as_superuser(db).await?;
+    let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut superuser).await?;
+    let statement = format!("ALTER DATABASE {name} SET platform.vector_index_above = '{limit}'");
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut superuser).await?;
+    Ok(superuser)
+}
+
+async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
+    let tenant = NewTenant { id: world.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
+    let tenant: TenantId = world.directory.create_tenant(tenant).await?.id;
+    let mut tx = world.store.begin(&scope(tenant, Actor::System)).await?;
+    let user =
+        tx.users().sign_in(world.ids.uuid().into(), &identity("ada", Some(Role::User)), world.clock.now()).await?;
+    tx.commit().await?;
+    Ok(scope(tenant, Actor::User(user.id)))
+}
+
+fn chunks(world: &World, numbers: &mut Numbers) -> Vec<NewChunk> {
+    let centre = numbers.vector(None);
+    let passage = |chunk_index| NewChunk {
+        id: world.ids.uuid().into(),
+        chunk_index,
+        content: format!("valve {chunk_index}"),
+        context: String::new(),
+        token_count: 2,
+        page: None,
+        section: None,
+        embedding: numbers.vector(Some(&centre)),
+    };
+    (0..PER_DOCUMENT).map(passage).collect()
+}
+
+/// Publishes documents; of ten, the first is public, the next four are internal, the others restricted.
+async fn publish(
+    world: &World,
+    scope: &TenantScope,
+    documents: u64,
+    numbers: &mut Numbers,
+) -> Result<Vec<DocumentId>, TestError> {
+    let mut ids = Vec::new();
+    for number in 0..documents {
+        let id = DocumentId::from_uuid(world.ids.uuid());
+        let document = NewDocument {
+            id,
+            filename: String::new(),
+            title: String::new(),
+            mime_type: String::new(),
+            file_size_bytes: 1,
+            sha256: format!("{:064x}", id.as_uuid().as_u128()),
+            storage_path: String::new(),
+            doc_type: None,
+            tags: Vec::new(),
+            classification: match number % 10 {
+                0 => Classification::Public,
+                1..5 => Classification::Internal,
+                _ => Classification::Restricted,
+            },
+            revision: Revision::default(),
+            metadata: serde_json::json!({}),
+            uploaded_by: scope.user().ok_or("a user")?,
+        };
+        let mut tx = world.store.begin(scope).await?;
+        tx.documents().insert(&document, world.clock.now()).await?;
+        let ready = Progress::Ready { title: None, page_count: None, chunk_count: PER_DOCUMENT, warnings: Vec::new() };
+        tx.documents().advance(id, &ready, world.clock.now()).await?;
+        tx.chunks().replace(id, MODEL, &chunks(world, numbers), world.clock.now()).await?;
+        tx.commit().await?;
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+/// Does the jobs that build indexes; returns how many.
+async fn build_indexes(world: &World) -> Result<usize, TestError> {
+    let mut built = 0;
+    while let Some(job) = world.queue.claim(&Claim::anything(), Duration::from_secs(600)).await? {
+        assert_eq!(job.work, Work::BuildVectorIndex);
+        assert!(world.queue.build_vector_index(job.lease).await?);
+        built += 1;
+    }
+    Ok(built)
+}
+
+async fn indexes(superuser: &mut PgConnection, tenant: TenantId) -> Result<Vec<String>, TestError> {
+    let names = sqlx::query_scalar(
+        "SELECT indexname::text FROM pg_indexes WHERE tablename = passage_partition($1) AND indexdef LIKE '%hnsw%'",
+    );
+    Ok(names.bind(tenant.as_uuid()).fetch_all(superuser).await?)
+}
+
+async fn nearest(
+    store: &dyn Store,
+    scope: &TenantScope,
+    vector: &[f32],
+    clearance: Classification,
+    limit: u32,
+) -> Result<Vec<RankedPassage>, TestError> {
+    let within = SearchScope { filters: SearchFilters::default(), clearance };
+    let mut tx = store.begin(scope).await?;
+    let found = tx.chunks().nearest(vector, MODEL, &within, limit).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+fn ids(hits: &[RankedPassage]) -> BTreeSet<Uuid> {
+    hits.iter().map(|hit| hit.passage.chunk_id.as_uuid()).collect()
+}
+
+/// How often an index was read; known once the connections that read it are gone.
+async fn index_scans(superuser: &mut PgConnection, index: &str) -> Result<i64, TestError> {
+    for _ in 0..10_000 {
+        let open: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'platform_app' AND datname = current_database()",
+        )
+        .fetch_one(&mut *superuser)
+        .await?;
+        if open == 0 {
+            let scans = sqlx::query_scalar("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = $1");
+            return Ok(scans.bind(index).fetch_one(superuser).await?);
+        }
+    }
+    Err("connections that were closed are still there".into())
+}
+
+/// For one who may see everything and one who may see half, through the index; for one who may see a tenth, whom the
+/// index would fail, without it. All that there is, however much is asked for.
+#[tokio::test]
+async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
+    let (world, (db, _files)) = world().await?;
+    let mut superuser = indexed_above(&db, 200).await?;
+    // Connections that know the limit, and can be closed.
+    let app: Database = db.app()?;
+    let world = World {
+        store: Arc::new(PgStore::new(app.clone())),
+        directory: Arc::new(PgDirectory::new(app.clone())),
+        ..world
+    };
+    let (ada, mut numbers) = (plant(&world, "a").await?, Numbers(7));
+    publish(&world, &ada, 40, &mut numbers).await?;
+    let queries: Vec<Vec<f32>> = (0..20).map(|_| numbers.vector(None)).collect();
+    let mut exact = Vec::new();
+    for clearance in [Classification::Public, Classification::Internal, Classification::Restricted] {
+        for query in &queries {
+            exact.push((clearance, query, nearest(&*world.store, &ada, query, clearance, 50).await?));
+        }
+    }
+    assert_eq!(build_indexes(&world).await?, 1);
+    let index = indexes(&mut superuser, ada.tenant()).await?;
+    assert_eq!(index.len(), 1);
+    let (mut found, mut wanted) = (0, 0);
+    for (clearance, query, exact) in &exact {
+        let hits = nearest(&*world.store, &ada, query, *clearance, 50).await?;
+        assert_eq!(hits.len(), 50);
+        assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score), "best first");
+        assert!(hits.iter().all(|hit| hit.passage.classification <= *clearance));
+        if *clearance == Classification::Public {
+            assert_eq!(ids(&hits), ids(exact), "a tenth is compared one by one");
+        }
+        found += ids(&hits).intersection(&ids(exact)).count();
+        wanted += exact.len();
+    }
+    assert!(found * 100 >= wanted * 97, "{found} of {wanted}");
+    for (clearance, all) in [(Classification::Public, 100), (Classification::Internal, 500)] {
+        assert_eq!(nearest(&*world.store, &ada, &queries[0], clearance, 2000).await?.len(), all);
+    }
+    app.close().await;
+    // Twenty searches with half of the passages, twenty with all, one for more than there are; none with a tenth.
+    assert_eq!(index_scans(&mut superuser, &index[0]).await?, 41);
+    Ok(())
+}
+
+/// Neither its passages nor its index: ranks and scores of the other's searches stay the same to the last digit.
+#[tokio::test]
+async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), TestError> {
+    let (world, (db, _files)) = world().await?;
+    let mut superuser = indexed_above(&db, 60).await?;
+    let (small, large, mut numbers) = (plant(&world, "a").await?, plant(&world, "b").await?, Numbers(3));
+    publish(&world, &small, 2, &mut numbers).await?;
+    let query = numbers.vector(None);
+    let results = async || -> Result<_, TestError> {
+        let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
+        let near = nearest(&*world.store, &small, &query, Classification::Restricted, 200).await?;
+        let lexical = world.store.begin(&small).await?.chunks().lexical("valve 3", &within, 200).await?;
+        Ok((near, lexical))
+    };
+    let before = results().await?;
+    assert_eq!((before.0.len(), before.1.len()), (50, 50));
+    assert_eq!(build_indexes(&world).await?, 0, "the small one has not grown past the limit");
+    publish(&world, &large, 12, &mut numbers).await?;
+    assert_eq!(build_indexes(&world).await?, 1);
+    assert_eq!(indexes(&mut superuser, small.tenant()).await?, Vec::<String>::new());
+    assert_eq!(indexes(&mut superuser, large.tenant()).await?.len(), 1);
+    assert_eq!(results().await?, before);
+    Ok(())
+}
+
+/// With the next model comes the next index, while there are still few of its passages; with the switch the old one goes.
+#[tokio::test]
+async fn an_index_comes_with_a_model_and_goes_with_it() -> Result<(), TestError> {
+    let (world, (db, _files)) = world().await?;
+    let mut superuser = indexed_above(&db, 60).await?;
+    let (ada, mut numbers) = (plant(&world, "a").await?, Numbers(5));
+    let documents = publish(&world, &ada, 3, &mut numbers).await?;
+    assert_eq!(build_indexes(&world).await?, 1);
+    let old = indexes(&mut superuser, ada.tenant()).await?;
+    for document in &documents {
+        let mut tx = world.store.begin(&ada).await?;
+        tx.chunks().stage(*document, "next", &chunks(&world, &mut numbers), world.clock.now()).await?;
+        tx.commit().await?;
+        build_indexes(&world).await?;
+    }
+    assert_eq!(indexes(&mut superuser, ada.tenant()).await?.len(), 2);
+    let mut tx = world.store.begin(&ada).await?;
+    assert_eq!(tx.chunks().switch_to("next", world.clock.now()).await?, 0);
+    tx.commit().await?;
+    assert_eq!(build_indexes(&world).await?, 1);
+    let new = indexes(&mut superuser, ada.tenant()).await?;
+    assert!(new.len() == 1 && new != old, "{old:?} {new:?}");
+    Ok(())
+}
+
+/// Tenants made at the same time get a partition each; a deleted document takes its passages along.
+#[tokio::test]
+async fn each_tenant_has_a_partition_of_its_own() -> Result<(), TestError> {
+    let (world, (db, _files)) = world().await?;
+    let tenants: Vec<TenantScope> = try_join_all((0..24).map(|number| {
+        let slug = format!("plant-{number}");
+        let world = &world;
+        async move { plant(world, &slug).await }
+    }))
+    .await?;
+    let mut superuser = as_superuser(&db).await?;
+    for tenant in &tenants {
+        let attached: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'document_chunks'::regclass
+                              AND inhrelid = to_regclass(passage_partition($1)))",
+        )
+        .bind(tenant.tenant().as_uuid())
+        .fetch_one(&mut superuser)
+        .await?;
+        assert!(attached);
+    }
+    let count = "SELECT count(*) FROM document_chunks";
+    let documents = publish(&world, &tenants[3], 2, &mut Numbers(1)).await?;
+    assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut superuser).await?, 50);
+    let mut tx = world.store.begin(&tenants[3]).await?;
+    assert!(tx.documents().delete(documents[0]).await?.is_some());
+    tx.commit().await?;
+    assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut superuser).await?, 25);
+    // The classification of passages follows their document's.
+    sqlx::query("UPDATE documents SET classification = 'restricted'").execute(&mut superuser).await?;
+    let moved: i64 = sqlx::query_scalar("SELECT count(*) FROM document_chunks WHERE classification = 'restricted'")
+        .fetch_one(&mut superuser)
+        .await?;
+    assert_eq!(moved, 25);
+    Ok(())
+}
