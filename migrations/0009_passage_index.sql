@@ -116,6 +116,8 @@ BEGIN
     IF to_regclass(format('public.%I', name)) IS NOT NULL THEN
         RETURN;
     END IF;
+    -- What attaching takes anyway. One at a time: two that are made at once may choose one name for their indexes.
+    LOCK TABLE public.document_chunks IN SHARE UPDATE EXCLUSIVE MODE;
     EXECUTE format('CREATE TABLE public.%I (LIKE public.document_chunks INCLUDING ALL)', name);
     EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', name);
