@@ -9,4 +9,5 @@ mod queue;
 mod rls_coverage;
 mod sql_matrix;
 mod store;
+mod upgrade;
 mod vectors;

@@ -1,0 +1,67 @@
+//! What a database of the version before holds is there after the migrations, and searched.
+
+use crate::catalog::{TENANT_A, TENANT_B, as_superuser, leaks};
+use data::testing::{TestDb, TestError};
+use sqlx::{AssertSqlSafe, PgConnection};
+
+macro_rules! migration {
+    ($name:literal) => {
+        include_str!(concat!("../../../../migrations/", $name, ".sql"))
+    };
+}
+
+/// Up to the last one before passages were partitioned.
+const BEFORE: [&str; 8] = [
+    migration!("0001_roles"),
+    migration!("0002_tenants_and_users"),
+    migration!("0003_conversations_and_memories"),
+    migration!("0004_documents"),
+    migration!("0005_audit_log"),
+    migration!("0006_jobs"),
+    migration!("0007_directory"),
+    migration!("0008_document_revisions"),
+];
+
+async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), TestError> {
+    sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {sql}; COMMIT"))).execute(connection).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn passages_and_words_move_into_their_tenants_partitions() -> Result<(), TestError> {
+    let db = TestDb::create_empty().await?;
+    let mut superuser = as_superuser(&db).await?;
+    for migration in BEFORE {
+        run(&mut superuser, migration).await?;
+    }
+    for tenant in [TENANT_A, TENANT_B] {
+        let rows = "
+            INSERT INTO tenants (id, name, slug) VALUES ($1, $1::text, 'tenant-' || right($1::text, 1));
+            INSERT INTO users (id, tenant_id, issuer, external_id) VALUES ($1, $1, 'issuer', 'subject');
+            INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256,
+                                   storage_path, status, chunk_count)
+                VALUES ($1, $1, $1, '', '', '', 0, repeat('0', 64), '', 'ready', 2);
+            INSERT INTO document_chunks (tenant_id, document_id, chunk_index, content, classification, embedding,
+                                         embedding_model)
+                SELECT $1, $1, index, 'passage', 'internal', '[1, 0]', 'model' FROM generate_series(0, 1) AS index;
+            INSERT INTO document_terms VALUES ($1, $1, 'passag', '{0,1}', '{1,1}', '{1,1}')";
+        run(&mut superuser, &rows.replace("$1", &format!("'{tenant}'::uuid"))).await?;
+    }
+    run(&mut superuser, migration!("0009_passage_index")).await?;
+    let moved: Vec<(uuid::Uuid, String, i64)> = sqlx::query_as(
+        "SELECT c.tenant_id, d.embedding_model || ' ' || t.embedding_model || ' ' || w.embedding_model || ' ' || d.language,
+                count(*)
+         FROM document_chunks c
+         JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id AND d.embedding_model = c.embedding_model
+         JOIN tenants t ON t.id = c.tenant_id
+         JOIN document_terms w ON w.tenant_id = c.tenant_id AND w.document_id = d.id
+         WHERE c.tableoid = to_regclass(passage_partition(c.tenant_id))
+         GROUP BY 1, 2 ORDER BY 1",
+    )
+    .fetch_all(&mut superuser)
+    .await?;
+    let expected = "model model model english".to_owned();
+    assert_eq!(moved, [(TENANT_A, expected.clone(), 2), (TENANT_B, expected, 2)]);
+    assert_eq!(leaks(&mut superuser).await?, Vec::<String>::new());
+    Ok(())
+}
