@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use data::preflight::{self, Roles};
 use data::{Database, FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStore, PoolSettings, SetupError};
 use domain::model::{ChatRequest, ChatStream, EmbedPurpose, EmbeddingModel, ModelError};
-use domain::ports::{BlobStore, ChatModel, Clock, Directory, Embedder, IdGen, JobQueue, Store};
+use domain::ports::{BlobStore, ChatModel, Clock, Directory, Embedder, Embedders, IdGen, JobQueue, Store};
 use gateway::serve::Edge;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, Ports};
 use policy::authn::{Authenticator, AuthnSettings};
@@ -113,7 +113,7 @@ impl Platform {
         let ports = IngestPorts {
             store: Arc::clone(&store),
             blobs: Arc::clone(&blobs),
-            embedder,
+            embedders: Embedders::only(embedder),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         };

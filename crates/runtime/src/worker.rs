@@ -106,7 +106,9 @@ impl Worker {
             Some(Ok(JobEnd::Unfinished)) => self.put_back(lease, PutBack { delay: TURN, ..PutBack::default() }).await,
             Some(Ok(end)) => tracing::info!(%kind, document_id = ?document, attempt, ?end, "job ended"),
             Some(Err(retry)) => self.retry(&job, retry).await,
-            None => tracing::warn!(%kind, document_id = ?document, attempt, "the lease was lost, or its tenant switched off"),
+            None => {
+                tracing::warn!(%kind, document_id = ?document, attempt, "the lease was lost, or its tenant switched off")
+            }
         }
     }
 

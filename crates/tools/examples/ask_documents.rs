@@ -17,7 +17,7 @@ use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::model::{EmbedPurpose, EmbeddingModel, ModelError};
 use domain::page::PageRequest;
-use domain::ports::{AuditReader, Claim, Clock, Directory, Embedder, IdGen, JobQueue, NewTenant};
+use domain::ports::{AuditReader, Claim, Clock, Directory, Embedder, Embedders, IdGen, JobQueue, NewTenant};
 use domain::role::Role;
 use domain::scope::{Actor, TenantScope};
 use domain::tool::{ToolCall, ToolResult};
@@ -65,7 +65,7 @@ fn parts() -> Parts {
     let ports = IngestPorts {
         store: Arc::new(memory.clone()),
         blobs: Arc::new(MemoryBlobStore::new(Arc::clone(&ids))),
-        embedder: Arc::new(SharedWords),
+        embedders: Embedders::only(Arc::new(SharedWords)),
         clock,
         ids,
     };
@@ -119,8 +119,8 @@ async fn take_in(parts: &Parts, permit: &Permit, path: &Path) -> Outcome {
 }
 
 async fn ask(parts: &Parts, permit: &Permit, question: &str) -> Outcome {
-    let IngestPorts { store, embedder, clock, ids, .. } = parts.ports.clone();
-    let search = HybridSearch::new(Arc::clone(&store), embedder, RetrievalParams::default());
+    let IngestPorts { store, embedders, clock, ids, .. } = parts.ports.clone();
+    let search = HybridSearch::new(Arc::clone(&store), embedders.current, RetrievalParams::default());
     let registry = Registry::builtin(&store, search)?;
     let tools = RecordedTools::new(store, registry, clock, ids, parts.tracker.clone());
     let arguments = json!({"query": question, "top_k": 3});

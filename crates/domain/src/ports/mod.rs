@@ -6,7 +6,7 @@ mod store;
 mod system;
 
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
-pub use model::{ChatModel, Embedder, Reranker};
+pub use model::{ChatModel, Embedder, Embedders, Reranker};
 pub use store::{
     AuditReader, AuditRepo, ChunkRepo, Claim, ConversationRepo, Directory, DocumentRepo, InsertedDocument, JobKind,
     JobQueue, JobRepo, Lease, LeasedJob, MemoryRepo, MessageRepo, NewTenant, PutBack, QueueDepth, Store, StoreError,

@@ -3,6 +3,7 @@
 use crate::model::{ChatRequest, ChatStream, EmbedPurpose, EmbeddingModel, ModelError, RerankRequest};
 use crate::role::Classification;
 use async_trait::async_trait;
+use std::sync::Arc;
 
 /// Answers in a stream.
 #[cfg_attr(feature = "mocks", mockall::automock)]
@@ -53,4 +54,27 @@ pub trait Reranker: Send + Sync {
     /// # Errors
     /// Where the model does not answer in time, answers with something else, or may not see content so classified.
     async fn rerank(&self, request: RerankRequest) -> Result<Vec<f32>, ModelError>;
+}
+
+/// The embedding models: the one in use, and the one that tenants are being moved to, if any.
+#[derive(Clone)]
+pub struct Embedders {
+    /// Of every tenant that was not moved to the next one.
+    pub current: Arc<dyn Embedder>,
+    /// The one that reindexing embeds with.
+    pub next: Option<Arc<dyn Embedder>>,
+}
+
+impl Embedders {
+    /// One model, and no move to another.
+    #[must_use]
+    pub fn only(current: Arc<dyn Embedder>) -> Self {
+        Self { current, next: None }
+    }
+
+    /// The one for a tenant whose passages in use are `in_use`'s: the next model once the tenant was moved to it.
+    #[must_use]
+    pub fn for_tenant(&self, in_use: Option<&str>) -> &Arc<dyn Embedder> {
+        self.next.as_ref().filter(|next| in_use == Some(&next.model().name)).unwrap_or(&self.current)
+    }
 }

@@ -2,14 +2,20 @@
 
 use async_trait::async_trait;
 use domain::authorized::Permit;
-use domain::document::Document;
-use domain::fakes::suite::scope;
+use domain::document::{Document, NewDocument, Revision};
+use domain::fakes::suite::{identity, scope};
+use domain::fakes::{ManualClock, MemoryStore};
 use domain::ids::{DocumentId, TenantId};
-use domain::ports::{ByteRange, ByteStream, Lease, LeasedJob, MockJobQueue, StoreError};
+use domain::ports::{
+    ByteRange, ByteStream, Clock, Directory, JobQueue, Lease, LeasedJob, MockJobQueue, NewTenant, PutBack, QueueDepth,
+    Store, StoreError, Work,
+};
+use domain::role::{Classification, Role};
 use domain::scope::Actor;
 use domain::upload::{Accepted, Upload};
 use futures::future::BoxFuture;
 use runtime::worker::{Worker, WorkerSettings};
+use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,27 +50,26 @@ impl Ingest for Scripted {
 
 const LEASE: Lease = Lease { job: domain::ids::JobId::from_uuid(Uuid::from_u128(1)), token: 3 };
 
-type PutBack = (Lease, Duration, bool);
-
-/// Works off one job in its `attempt`, and returns what was put back. `heartbeat` answers each heartbeat; once the
-/// job is dealt with, the worker shuts down.
+/// Works off one job that failed so often before, and returns what was put back. `heartbeat` answers each heartbeat;
+/// once the job is dealt with, the worker shuts down.
 async fn work_off(
-    attempt: u32,
+    failures: u32,
     shutdown: CancellationToken,
     heartbeat: impl FnMut() -> Result<bool, StoreError> + Send + 'static,
     process: impl Fn() -> Processing + Send + Sync + 'static,
-) -> Vec<PutBack> {
+) -> Vec<(Lease, PutBack)> {
     let job = LeasedJob {
         lease: LEASE,
         scope: scope(TenantId::PLATFORM, Actor::Worker),
-        document: Uuid::from_u128(2).into(),
-        attempt,
+        work: Work::Ingest(Uuid::from_u128(2).into()),
+        attempt: 1,
         max_attempts: 5,
+        failures,
     };
-    let put_back: Arc<Mutex<Vec<PutBack>>> = Arc::default();
+    let put_back: Arc<Mutex<Vec<(Lease, PutBack)>>> = Arc::default();
     let mut queue = MockJobQueue::new();
     let (mut jobs, stop) = (vec![job], shutdown.clone());
-    queue.expect_claim().returning(move |_| {
+    queue.expect_claim().returning(move |_, _| {
         let next = jobs.pop();
         if next.is_none() {
             stop.cancel();
@@ -75,8 +80,8 @@ async fn work_off(
     let mut heartbeat = heartbeat;
     queue.expect_heartbeat().returning(move |_, _| heartbeat());
     let seen = Arc::clone(&put_back);
-    queue.expect_put_back().returning(move |lease, delay, counts| {
-        seen.lock().expect("no panic under the lock").push((lease, delay, counts));
+    queue.expect_put_back().returning(move |lease, how| {
+        seen.lock().expect("no panic under the lock").push((lease, how.clone()));
         Ok(())
     });
     let worker = Worker::new(Arc::new(queue), Arc::new(Scripted(Box::new(process))), WorkerSettings::default());
@@ -90,26 +95,45 @@ fn held() -> Result<bool, StoreError> {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_ended_is_not_put_back() {
-    let put_back = work_off(1, CancellationToken::new(), held, || Box::pin(async { Ok(JobEnd::Ready) })).await;
+    let put_back = work_off(0, CancellationToken::new(), held, || Box::pin(async { Ok(JobEnd::Ready) })).await;
     assert_eq!(put_back, []);
 }
 
+/// What was put back of a job that is to be tried again, which failed so often before.
+async fn retried(failures: u32, counts: bool) -> PutBack {
+    let later = move || -> Processing {
+        Box::pin(async move { Err(RetryLater { reason: "the model is down".into(), counts }) })
+    };
+    let mut put_back = work_off(failures, CancellationToken::new(), held, later).await;
+    assert_eq!(put_back.len(), 1);
+    let (lease, how) = put_back.remove(0);
+    assert_eq!((lease, how.counts, how.reason.as_deref()), (LEASE, counts, Some("the model is down")));
+    how
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_job_to_be_tried_again_waits_longer_each_time_up_to_a_limit() {
-    for (attempt, seconds) in [(1, 5), (2, 10), (3, 20), (7, 320), (40, 320)] {
-        let later = || -> Processing {
-            Box::pin(async { Err(RetryLater { reason: "the model is down".to_owned(), counts: false }) })
-        };
-        let put_back = work_off(attempt, CancellationToken::new(), held, later).await;
-        assert_eq!(put_back, [(LEASE, Duration::from_secs(seconds), false)], "attempt {attempt}");
+async fn a_job_to_be_tried_again_waits_twice_as_long_each_time_up_to_a_limit() {
+    for (failures, seconds, of_an_outage) in [(0, 5, 5), (1, 10, 10), (2, 20, 20), (6, 320, 60), (40, 320, 60)] {
+        for (counts, seconds) in [(true, seconds), (false, of_an_outage)] {
+            let delay = retried(failures, counts).await.delay.as_secs_f64();
+            let spread = f64::from(seconds) * 0.75..=f64::from(seconds) * 1.25;
+            assert!(spread.contains(&delay), "{failures} failures, counts {counts}: {delay} s");
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_uses_up_the_attempt_and_does_not_end_the_worker() {
     let put_back =
-        work_off(1, CancellationToken::new(), held, || Box::pin(async { panic!("a reader's defect") })).await;
-    assert_eq!(put_back, [(LEASE, Duration::from_secs(5), true)]);
+        work_off(0, CancellationToken::new(), held, || Box::pin(async { panic!("a reader's defect") })).await;
+    assert_eq!(put_back.len(), 1);
+    assert!(put_back[0].1.counts && put_back[0].1.reason.as_deref() == Some("ingestion panicked"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_done_in_part_goes_back_without_using_an_attempt() {
+    let put_back = work_off(0, CancellationToken::new(), held, || Box::pin(async { Ok(JobEnd::Unfinished) })).await;
+    assert_eq!(put_back, [(LEASE, PutBack { delay: Duration::from_secs(1), counts: false, reason: None })]);
 }
 
 /// Work that never ends, and says when it is cut off.
@@ -136,7 +160,7 @@ async fn work_stops_when_the_lease_is_lost_and_nothing_is_put_back() {
     let began = tokio::time::Instant::now();
     let mut beats = [Ok(true), Err(StoreError::Conflict { what: "a moment without database" }), Ok(false)].into_iter();
     let put_back =
-        work_off(1, CancellationToken::new(), move || beats.next().unwrap_or(Ok(false)), endless(&cut_off)).await;
+        work_off(0, CancellationToken::new(), move || beats.next().unwrap_or(Ok(false)), endless(&cut_off)).await;
     assert_eq!(put_back, []);
     assert!(cut_off.load(Ordering::SeqCst));
     assert_eq!(
@@ -154,7 +178,89 @@ async fn a_shutdown_puts_the_job_back_at_once_without_using_an_attempt() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         stop.cancel();
     };
-    let (put_back, ()) = tokio::join!(work_off(1, shutdown, held, endless(&cut_off)), stopping);
-    assert_eq!(put_back, [(LEASE, Duration::ZERO, false)]);
+    let (put_back, ()) = tokio::join!(work_off(0, shutdown, held, endless(&cut_off)), stopping);
+    assert_eq!(put_back, [(LEASE, PutBack::default())]);
     assert!(cut_off.load(Ordering::SeqCst));
+}
+
+const SMALL: i64 = 1 << 20;
+const LARGE: i64 = 90 << 20;
+
+/// A queue in memory with documents of these sizes.
+async fn queue_of(sizes: &[i64]) -> Arc<MemoryStore> {
+    let clock = Arc::new(ManualClock::default());
+    let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
+    let tenant = TenantId::from_uuid(Uuid::from_u128(7));
+    store.create_tenant(NewTenant { id: tenant, name: "a".into(), slug: "a".into() }).await.expect("a tenant");
+    let mut tx = store.begin(&scope(tenant, Actor::System)).await.expect("a transaction");
+    let user = Uuid::from_u128(8).into();
+    tx.users().sign_in(user, &identity("ada", Some(Role::User)), clock.now()).await.expect("a user");
+    for (n, size) in (100..).zip(sizes) {
+        let document = NewDocument {
+            id: Uuid::from_u128(n).into(),
+            filename: n.to_string(),
+            title: n.to_string(),
+            mime_type: "text/plain".into(),
+            file_size_bytes: *size,
+            sha256: n.to_string(),
+            storage_path: n.to_string(),
+            doc_type: None,
+            tags: vec![],
+            classification: Classification::Internal,
+            revision: Revision::default(),
+            metadata: json!({}),
+            uploaded_by: user,
+        };
+        tx.documents().insert(&document, clock.now()).await.expect("a document");
+        tx.jobs().enqueue_ingestion(Uuid::from_u128(1000 + n).into(), document.id, clock.now()).await.expect("a job");
+    }
+    tx.commit().await.expect("a commit");
+    store
+}
+
+async fn depth(queue: &MemoryStore) -> (u64, u64) {
+    let QueueDepth { due, leased, .. } = queue.depth().await.expect("a depth");
+    (due, leased)
+}
+
+/// A crew of this size, whose every job takes for ever, after it has taken what it can.
+async fn at_work(size: usize, queue: &Arc<MemoryStore>) -> (CancellationToken, tokio::task::JoinHandle<()>) {
+    let stop = CancellationToken::new();
+    let ingest: Arc<dyn Ingest> = Arc::new(Scripted(Box::new(|| Box::pin(std::future::pending()))));
+    let of: Arc<dyn JobQueue> = Arc::clone(queue) as _;
+    let crew = Worker::crew(size, &of, &ingest, WorkerSettings::default());
+    assert_eq!(crew.len(), size);
+    let token = stop.clone();
+    let running = async move {
+        futures::future::join_all(crew.iter().map(|worker| worker.run(token.clone()))).await;
+    };
+    let running = tokio_util::task::TaskTracker::new().spawn(running);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    (stop, running)
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_documents_leave_a_hand_free_for_small_ones() {
+    let queue = queue_of(&[LARGE, LARGE, LARGE]).await;
+    let (stop, running) = at_work(2, &queue).await;
+    assert_eq!(depth(&queue).await, (2, 1), "the hand for small documents stays free");
+    stop.cancel();
+    running.await.expect("no panic");
+    let queue = queue_of(&[LARGE, LARGE, SMALL, SMALL, SMALL]).await;
+    let (stop, running) = at_work(3, &queue).await;
+    assert_eq!(depth(&queue).await, (2, 3));
+    stop.cancel();
+    running.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_alone_takes_large_documents_too() {
+    let queue = queue_of(&[LARGE]).await;
+    let (stop, running) = at_work(1, &queue).await;
+    assert_eq!(depth(&queue).await, (0, 1));
+    stop.cancel();
+    running.await.expect("no panic");
+    assert_eq!(depth(&queue).await, (1, 0), "and gives it back at once when it is told to stop");
 }

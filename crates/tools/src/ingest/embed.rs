@@ -39,7 +39,11 @@ impl Embedding<'_> {
     ///
     /// # Errors
     /// Where the model fails, or answers with other vectors than asked for.
-    pub(super) async fn run(&self, chunks: Vec<Chunk>, reporter: &mut Reporter<'_>) -> Result<Vec<NewChunk>, RetryLater> {
+    pub(super) async fn run(
+        &self,
+        chunks: Vec<Chunk>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<Vec<NewChunk>, RetryLater> {
         let model = self.embedder.model();
         let count = chunks.len();
         let mut passages = Vec::with_capacity(count);
@@ -50,13 +54,13 @@ impl Embedding<'_> {
             let vectors = self.embedder.embed(EmbedPurpose::Document, texts).await?;
             check(&vectors, batch.len(), &model)?;
             let pairs = batch.into_iter().zip(vectors);
-            passages.extend(pairs.map(|(chunk, vector)| self.passage(chunk, vector, &model)));
+            passages.extend(pairs.map(|(chunk, vector)| self.passage(chunk, vector)));
             reporter.embedded(passages.len(), count).await;
         }
         Ok(passages)
     }
 
-    fn passage(&self, chunk: Chunk, embedding: Vec<f32>, model: &EmbeddingModel) -> NewChunk {
+    fn passage(&self, chunk: Chunk, embedding: Vec<f32>) -> NewChunk {
         NewChunk {
             id: ChunkId::from_uuid(self.ids.uuid()),
             chunk_index: to_i32(chunk.index),
@@ -66,7 +70,6 @@ impl Embedding<'_> {
             page: chunk.page.map(to_i32),
             section: chunk.section,
             embedding,
-            embedding_model: model.name.clone(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod progress;
 mod read;
 pub mod readers;
 mod record;
+mod reindex;
 mod service;
 mod upload;
 

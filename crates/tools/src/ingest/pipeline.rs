@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use domain::audit::ResultStatus;
 use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, Progress};
 use domain::ids::{DocumentId, TenantId};
-use domain::ports::{BlobError, LeasedJob};
+use domain::ports::{BlobError, Embedder, LeasedJob};
 use domain::role::Classification;
 use futures::stream::StreamExt;
 use serde_json::json;
@@ -21,15 +21,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// A document read and embedded, ready to be published.
-struct Made {
+pub(super) struct Made {
     title: Option<String>,
     page_count: Option<i32>,
-    chunks: Vec<NewChunk>,
+    /// The model that embedded them.
+    pub(super) model: String,
+    pub(super) chunks: Vec<NewChunk>,
     warnings: Vec<String>,
 }
 
+/// A document being processed, the open record of it, and the model to embed it with.
+type TakenUp = (Document, Record, Arc<dyn Embedder>);
+
 /// Why a document was not made.
-enum Trouble {
+pub(super) enum Trouble {
     /// It never will be.
     Document(DocumentFailure),
     /// Something else failed.
@@ -58,13 +63,13 @@ impl IngestWork {
         document: DocumentId,
         worker_left: &CancellationToken,
     ) -> Result<JobEnd, RetryLater> {
-        let Some((document, record)) = self.take_up(job, document).await? else {
+        let Some((document, record, embedder)) = self.take_up(job, document).await? else {
             return Ok(JobEnd::Superseded);
         };
         if job.attempt > job.max_attempts {
             return self.bury(job, &record, None).await;
         }
-        let making = self.make(job, &document);
+        let making = self.make(job, &document, &embedder);
         let made = worker_left.run_until_cancelled(making).await.unwrap_or(Err(Trouble::Stopped));
         let (ended, status, reason) = match made {
             Ok(made) => (self.publish(job, &record, made).await, ResultStatus::Error, "store"),
@@ -85,10 +90,13 @@ impl IngestWork {
         ended
     }
 
-    /// Marks the document as being processed and records the intent; `None` where the document is gone.
-    async fn take_up(&self, job: &LeasedJob, id: DocumentId) -> Result<Option<(Document, Record)>, RetryLater> {
+    /// Marks the document as being processed and records the intent; `None` where the lease is lost or the document gone.
+    async fn take_up(&self, job: &LeasedJob, id: DocumentId) -> Result<Option<TakenUp>, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
+        if !tx.jobs().holds(job.lease).await? {
+            return Ok(None);
+        }
         let Some(document) = tx.documents().get(id, Classification::Restricted).await? else {
             return Ok(None);
         };
@@ -96,25 +104,32 @@ impl IngestWork {
             return Ok(None);
         }
         let record = Record::open(&mut *tx, job, id, (self.audit_id(), now)).await?;
+        let in_use = tx.chunks().model_in_use().await?;
         tx.commit().await?;
-        Ok(Some((document, record)))
+        Ok(Some((document, record, Arc::clone(self.ports.embedders.for_tenant(in_use.as_deref())))))
     }
 
-    async fn make(&self, job: &LeasedJob, document: &Document) -> Result<Made, Trouble> {
+    /// Reads, cuts and embeds a document.
+    pub(super) async fn make(
+        &self,
+        job: &LeasedJob,
+        document: &Document,
+        embedder: &Arc<dyn Embedder>,
+    ) -> Result<Made, Trouble> {
         let mut reporter = Reporter::new(self, job, document.id);
         let bytes = self.fetch(job.scope.tenant(), document).await?;
         let reading = Reading {
             limits: self.settings.reader_limits.clone(),
             time: self.settings.read_limit,
-            chunks: chunk_params(&self.ports.embedder.model()),
-            embedder: Arc::clone(&self.ports.embedder),
+            chunks: chunk_params(&embedder.model()),
+            embedder: Arc::clone(embedder),
         };
         let file = File { bytes, name: document.filename.clone() };
         let (pages, seen) = watch::channel(0);
         let (read, chunks) = reporter.while_reading(seen, reading.run(file, &pages)).await?;
         reporter.read(read.page_count, chunks.len()).await;
         let embedding = Embedding {
-            embedder: &*self.ports.embedder,
+            embedder: &**embedder,
             ids: &*self.ports.ids,
             title: read.title.as_deref().unwrap_or(&document.title),
             batch: self.settings.embed_batch,
@@ -124,6 +139,7 @@ impl IngestWork {
             warnings: read.warnings.iter().map(ToString::to_string).collect(),
             page_count: read.page_count.map(|count| i32::try_from(count).unwrap_or(i32::MAX)),
             title: read.title,
+            model: embedder.model().name,
             chunks,
         })
     }
@@ -161,7 +177,7 @@ impl IngestWork {
         if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &ready, now).await? {
             return Ok(JobEnd::Superseded);
         }
-        tx.chunks().replace(record.document, &made.chunks, now).await?;
+        tx.chunks().replace(record.document, &made.model, &made.chunks, now).await?;
         record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Success, facts)).await?;
         tx.commit().await?;
         Ok(JobEnd::Ready)
@@ -186,7 +202,9 @@ impl IngestWork {
         let now = self.ports.clock.now();
         let failed = Progress::Failed(too_often(job));
         let mut tx = self.ports.store.begin(&job.scope).await?;
-        if !tx.jobs().bury(job.lease, reason, now).await? || !tx.documents().advance(record.document, &failed, now).await? {
+        if !tx.jobs().bury(job.lease, reason, now).await?
+            || !tx.documents().advance(record.document, &failed, now).await?
+        {
             drop(tx);
             self.close(record, ResultStatus::Cancelled, "superseded").await;
             return Ok(JobEnd::Superseded);
@@ -210,7 +228,7 @@ fn too_often(job: &LeasedJob) -> DocumentFailure {
     }
 }
 
-fn stopped() -> RetryLater {
+pub(super) fn stopped() -> RetryLater {
     RetryLater { reason: "the worker went away".to_owned(), counts: false }
 }
 

@@ -4,7 +4,6 @@
 //! the lease is no longer this worker's. That it cannot be told never stops the work.
 
 use super::service::IngestWork;
-use chrono::TimeDelta;
 use domain::document::IngestionProgress;
 use domain::ids::DocumentId;
 use domain::ports::{LeasedJob, StoreError};
@@ -12,8 +11,8 @@ use domain::time::Timestamp;
 use std::pin::pin;
 use tokio::sync::watch;
 
-/// Shortest time between two reports within a stage.
-const INTERVAL: TimeDelta = TimeDelta::seconds(1);
+/// Shortest time between two reports within a stage, in milliseconds.
+const INTERVAL_MS: i64 = 1000;
 
 /// Reports the progress of one document.
 pub(super) struct Reporter<'a> {
@@ -69,7 +68,7 @@ impl<'a> Reporter<'a> {
 
     async fn tell(&mut self, stage_ends: bool) {
         let now = self.work.ports.clock.now();
-        if !stage_ends && self.told_at.is_some_and(|told_at| now - told_at < INTERVAL) {
+        if !stage_ends && self.told_at.is_some_and(|told_at| (now - told_at).num_milliseconds() < INTERVAL_MS) {
             return;
         }
         self.told_at = Some(now);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::document::Document;
 use domain::ids::DocumentId;
-use domain::ports::{BlobStore, ByteRange, ByteStream, Clock, Embedder, IdGen, LeasedJob, Store, Work};
+use domain::ports::{BlobStore, ByteRange, ByteStream, Clock, Embedders, IdGen, LeasedJob, Store, Work};
 use domain::upload::{Accepted, Upload};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub struct IngestPorts {
     pub store: Arc<dyn Store>,
     /// The documents' bytes.
     pub blobs: Arc<dyn BlobStore>,
-    /// Makes the passages' vectors.
-    pub embedder: Arc<dyn Embedder>,
+    /// Make the passages' vectors.
+    pub embedders: Embedders,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// New ids.
@@ -110,8 +110,9 @@ impl Ingest for DocumentIngest {
         let task = async move {
             match job.work {
                 Work::Ingest(document) => work.ingest(&job, document, &worker_left).await,
-                Work::Reindex | Work::BuildVectorIndex => {
-                    Err(RetryLater { reason: "this is no work of ingestion".to_owned(), counts: true })
+                Work::Reindex => work.reindex(&job, &worker_left).await,
+                Work::BuildVectorIndex => {
+                    Err(RetryLater { reason: "building an index is the queue's work".to_owned(), counts: true })
                 }
             }
         };

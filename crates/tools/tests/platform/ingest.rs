@@ -1,11 +1,12 @@
 //! Uploads and ingestion jobs, from the first byte to searchable passages.
 
-use super::support::{Plant, form, upload, with_form};
+use super::support::{Plant, down, form, upload, with_form};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use domain::audit::AuditRecord;
 use domain::document::{Document, DocumentStatus, FailureCode};
-use domain::ports::{BlobError, JobQueue, LeasedJob, Store};
+use domain::model::ModelError;
+use domain::ports::{BlobError, Claim, JobQueue, LeasedJob, PutBack, Store, Work};
 use domain::role::{Classification, Role};
 use domain::search::{SearchFilters, SearchScope};
 use domain::text::Label;
@@ -58,7 +59,7 @@ async fn an_upload_is_stored_queued_and_pending() {
     assert_eq!(document.classification, Classification::Internal);
     assert_eq!(document.file_size_bytes, NOTES.len() as i64);
     assert_eq!(plant.blobs.count(), 1);
-    assert_eq!(plant.claim().await.document, document.id);
+    assert_eq!(plant.claim().await.work, Work::Ingest(document.id));
 }
 
 #[tokio::test]
@@ -189,7 +190,7 @@ async fn a_file_that_no_reader_can_read_fails_with_a_reason_and_can_be_uploaded_
     let permit = plant.permit(Role::User).await;
     let again = ingest.accept(&permit, upload("broken.pdf", broken)).await.expect("accepted");
     assert!(matches!(again, Accepted::Known(known) if known.id == document.id));
-    assert_eq!(plant.claim().await.document, document.id);
+    assert_eq!(plant.claim().await.work, Work::Ingest(document.id));
 }
 
 #[tokio::test]
@@ -202,7 +203,7 @@ async fn an_embedding_outage_is_waited_out_without_using_an_attempt_up() {
     let later = ingest.process(&job).await.expect_err("later");
     assert!(!later.counts);
     assert_eq!(plant.read(document.id).await.expect("the document").status, DocumentStatus::Processing);
-    plant.store.put_back(job.lease, Duration::ZERO, later.counts).await.expect("put back");
+    plant.store.put_back(job.lease, &PutBack { counts: later.counts, ..PutBack::default() }).await.expect("put back");
     plant.embedder.down.store(false, Ordering::Relaxed);
     let job = plant.claim().await;
     assert_eq!(job.attempt, 1);
@@ -220,8 +221,8 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
     plant.clock.advance(TimeDelta::hours(1));
     let current = plant.claim().await;
     assert_eq!(ingest.process(&slept).await.expect("processed"), JobEnd::Superseded);
-    assert_eq!(plant.read(document.id).await.expect("the document").chunk_count, 0);
-    assert_eq!(outcomes(&plant).await[0].result_status.as_deref(), Some("cancelled"));
+    assert_eq!(plant.read(document.id).await.expect("the document").status, DocumentStatus::Pending);
+    assert_eq!(plant.audit().await, vec![]);
     assert_eq!(ingest.process(&current).await.expect("processed"), JobEnd::Ready);
 }
 
@@ -238,19 +239,86 @@ async fn a_document_deleted_meanwhile_is_left_alone() {
     assert_eq!(plant.audit().await, vec![]);
 }
 
-async fn failure_of(plant: &Plant, job: &LeasedJob, settings: IngestSettings) -> FailureCode {
-    assert_eq!(plant.ingest(settings).process(job).await.expect("processed"), JobEnd::Failed);
+async fn failure_of(plant: &Plant, job: &LeasedJob, settings: IngestSettings, end: JobEnd) -> FailureCode {
+    assert_eq!(plant.ingest(settings).process(job).await.expect("processed"), end);
     outcomes(plant).await;
-    plant.read(job.document).await.expect("the document").failure.expect("a reason").code
+    let document = job.work.document().expect("a document");
+    plant.read(document).await.expect("the document").failure.expect("a reason").code
 }
 
 #[tokio::test]
-async fn a_claim_past_the_last_attempt_fails_without_another_try() {
+async fn a_claim_past_the_last_attempt_fails_without_another_try_and_is_kept() {
     let plant = Plant::new().await;
-    accepted(&plant, "notes.md", NOTES).await;
+    let document = accepted(&plant, "notes.md", NOTES).await;
     let claimed = plant.claim().await;
     let job = LeasedJob { attempt: claimed.max_attempts + 1, ..claimed };
-    assert_eq!(failure_of(&plant, &job, IngestSettings::default()).await, FailureCode::Timeout);
+    assert_eq!(failure_of(&plant, &job, IngestSettings::default(), JobEnd::Dead).await, FailureCode::Timeout);
+    assert_eq!(plant.store.depth().await.expect("a depth").dead, 1);
+    plant.clock.advance(TimeDelta::days(1));
+    assert_eq!(plant.try_claim().await, None);
+    let again = plant.ingest(IngestSettings::default()).requeue(&plant.permit(Role::Admin).await, document.id).await;
+    assert_eq!(again.expect("queued").expect("the document").status, DocumentStatus::Pending);
+    assert_eq!(plant.claim().await.attempt, 1);
+}
+
+#[tokio::test]
+async fn a_defect_at_the_last_attempt_ends_the_job_for_good() {
+    let plant = Plant::new().await;
+    accepted(&plant, "notes.md", NOTES).await;
+    let garbled = || ModelError::Garbled { backend: "words".into(), reason: "no vectors".into() };
+    plant.embedder.before_batch(move |_| async move { Err(garbled()) }.boxed());
+    let claimed = plant.claim().await;
+    let ingest = plant.ingest(IngestSettings::default());
+    assert!(ingest.process(&claimed).await.expect_err("later").counts, "there are attempts left");
+    let last = LeasedJob { attempt: claimed.max_attempts, ..claimed };
+    assert_eq!(failure_of(&plant, &last, IngestSettings::default(), JobEnd::Dead).await, FailureCode::Timeout);
+    assert_eq!(plant.store.depth().await.expect("a depth").dead, 1);
+}
+
+#[tokio::test]
+async fn progress_is_told_after_reading_and_after_batches_and_ends_with_the_job() {
+    let plant = Plant::new().await;
+    let text = "# Pump\n\nCheck the oil level of the pump before each start and note it in the log.\n\n".repeat(60);
+    let document = accepted(&plant, "notes.md", text.as_bytes()).await;
+    let job = plant.claim().await;
+    let settings = IngestSettings { embed_batch: 1, ..IngestSettings::default() };
+    let ingest = plant.ingest(settings);
+    // The embedder breaks down at the third batch: what was told before stays on the document.
+    let clock = Arc::clone(&plant.clock);
+    plant.embedder.before_batch(move |batch| {
+        clock.advance(TimeDelta::seconds(2));
+        async move { if batch < 2 { Ok(()) } else { Err(down()) } }.boxed()
+    });
+    ingest.process(&job).await.expect_err("later");
+    let progress = plant.read(document.id).await.expect("the document").progress.expect("progress");
+    assert!(progress.chunk_count.is_some_and(|count| count > 2), "{progress:?}");
+    assert_eq!(progress.chunks_embedded, 2);
+    plant.embedder.before_batch(|_| async { Ok(()) }.boxed());
+    assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Ready);
+    assert_eq!(plant.read(document.id).await.expect("the document").progress, None);
+}
+
+#[tokio::test]
+async fn progress_of_a_worker_that_lost_its_lease_is_not_noted() {
+    let plant = Plant::new().await;
+    let document = accepted(&plant, "notes.md", NOTES).await;
+    let slept = plant.claim().await;
+    let ingest = plant.ingest(IngestSettings::default());
+    // Another worker takes the job over while the first one embeds.
+    let (clock, store) = (Arc::clone(&plant.clock), plant.store.clone());
+    plant.embedder.before_batch(move |_| {
+        let (clock, store) = (Arc::clone(&clock), store.clone());
+        async move {
+            clock.advance(TimeDelta::hours(1));
+            let taken_over = store.claim(&Claim::anything(), Duration::from_secs(60)).await;
+            assert!(taken_over.expect("the queue").is_some());
+            Ok(())
+        }
+        .boxed()
+    });
+    assert_eq!(ingest.process(&slept).await.expect("processed"), JobEnd::Superseded);
+    let progress = plant.read(document.id).await.expect("the document").progress.expect("what was told before");
+    assert_eq!(progress.chunks_embedded, 0);
 }
 
 #[tokio::test]
@@ -259,7 +327,7 @@ async fn reading_that_takes_too_long_fails() {
     accepted(&plant, "long.txt", &b"Check the level twice in each shift.\n\n".repeat(20_000)).await;
     let job = plant.claim().await;
     let hurried = IngestSettings { read_limit: Duration::ZERO, ..IngestSettings::default() };
-    assert_eq!(failure_of(&plant, &job, hurried).await, FailureCode::Timeout);
+    assert_eq!(failure_of(&plant, &job, hurried, JobEnd::Failed).await, FailureCode::Timeout);
 }
 
 #[tokio::test]
@@ -269,5 +337,5 @@ async fn a_document_whose_file_is_gone_fails() {
     let permit = plant.permit(Role::Admin).await;
     plant.ingest(IngestSettings::default()).discard(&permit, &document).await.expect("discarded");
     let job = plant.claim().await;
-    assert_eq!(failure_of(&plant, &job, IngestSettings::default()).await, FailureCode::Corrupt);
+    assert_eq!(failure_of(&plant, &job, IngestSettings::default(), JobEnd::Failed).await, FailureCode::Corrupt);
 }

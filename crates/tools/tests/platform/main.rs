@@ -7,6 +7,8 @@ mod ingest;
 #[cfg(test)]
 mod registry;
 #[cfg(test)]
+mod reindex;
+#[cfg(test)]
 mod search;
 #[cfg(test)]
 mod support;

@@ -189,7 +189,7 @@ impl Plant {
 #[derive(Default)]
 pub struct WordEmbedder {
     /// Its name, `words` where nothing is said.
-    pub name: Option<&'static str>,
+    name: Option<&'static str>,
     pub down: AtomicBool,
     batches: AtomicUsize,
     before_batch: Mutex<Option<BeforeBatch>>,
@@ -200,6 +200,11 @@ type BeforeBatch = Box<dyn Fn(usize) -> BoxFuture<'static, Result<(), ModelError
 
 impl WordEmbedder {
     const DIMENSION: usize = 256;
+
+    /// A model of another name.
+    pub fn named(name: &'static str) -> Self {
+        Self { name: Some(name), ..Self::default() }
+    }
 
     /// From now on, this happens before each batch of passages.
     pub fn before_batch(&self, hook: impl Fn(usize) -> BoxFuture<'static, Result<(), ModelError>> + Send + 'static) {

@@ -1,0 +1,121 @@
+//! Moving a tenant from one embedding model to the next.
+
+use super::support::{Plant, WordEmbedder, upload};
+use chrono::TimeDelta;
+use domain::document::Document;
+use domain::ids::DocumentId;
+use domain::ports::{Embedders, JobQueue, LeasedJob, Store, Work};
+use domain::role::Role;
+use domain::scope::Actor;
+use domain::upload::Accepted;
+use futures::future::FutureExt;
+use std::sync::Arc;
+use tools::ingest::IngestSettings;
+use tools::ingest::accept::{Ingest, JobEnd};
+
+const NEXT: &str = "next";
+
+/// A plant that moves from the model `words` to another one, and that other one.
+async fn moving() -> (Plant, Arc<WordEmbedder>) {
+    let mut plant = Plant::new().await;
+    let next = Arc::new(WordEmbedder::named(NEXT));
+    plant.embedders = Some(Embedders { current: Arc::clone(&plant.embedder) as _, next: Some(Arc::clone(&next) as _) });
+    (plant, next)
+}
+
+/// A document ingested with whatever model is the tenant's.
+async fn ingested(plant: &Plant, name: &str) -> Document {
+    let permit = plant.permit(Role::Admin).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    let text = format!("# {name}\n\nOpen the valve of {name} slowly and watch the pressure.\n");
+    let Accepted::New(document) = ingest.accept(&permit, upload(name, text.as_bytes())).await.expect("accepted") else {
+        panic!("it is new");
+    };
+    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobEnd::Ready);
+    document
+}
+
+async fn reindex(plant: &Plant) -> (LeasedJob, JobEnd) {
+    assert_eq!(plant.store.enqueue_reindex().await.expect("queued"), 1);
+    let job = plant.claim().await;
+    assert_eq!(job.work, Work::Reindex);
+    let end = plant.ingest(IngestSettings::default()).process(&job).await.expect("processed");
+    (job, end)
+}
+
+/// The tenant's model, and which documents the next one has no passages of.
+async fn models(plant: &Plant) -> (Option<String>, Vec<DocumentId>) {
+    let mut tx = plant.store.begin(&plant.scope(Actor::Worker)).await.expect("a transaction");
+    let in_use = tx.chunks().model_in_use().await.expect("a model");
+    (in_use, tx.chunks().unstaged(NEXT, 9).await.expect("documents"))
+}
+
+/// Each attempt at a document has its intent and one outcome.
+async fn assert_recorded(plant: &Plant) {
+    let rows = plant.audit().await;
+    let (intents, outcomes): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| row.id.as_uuid() == row.correlation_id);
+    assert_eq!(intents.len(), outcomes.len());
+}
+
+#[tokio::test]
+async fn a_tenant_is_moved_to_the_next_model_and_stays_with_it() {
+    let (plant, _next) = moving().await;
+    let first = ingested(&plant, "first.md").await;
+    let second = ingested(&plant, "second.md").await;
+    assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![first.id, second.id]));
+    assert_eq!(reindex(&plant).await.1, JobEnd::Done);
+    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
+    ingested(&plant, "third.md").await;
+    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]), "new documents are embedded with it");
+    assert_recorded(&plant).await;
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_any_more_holds_the_change_back() {
+    let (plant, _next) = moving().await;
+    let gone = ingested(&plant, "gone.md").await;
+    ingested(&plant, "kept.md").await;
+    let permit = plant.permit(Role::Admin).await;
+    plant.ingest(IngestSettings::default()).discard(&permit, &gone).await.expect("discarded");
+    assert_eq!(reindex(&plant).await.1, JobEnd::Dead);
+    assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![gone.id]), "the other one is embedded anew");
+    assert_recorded(&plant).await;
+    let mut tx = plant.store.begin(permit.scope()).await.expect("a transaction");
+    tx.documents().delete(gone.id).await.expect("deleted");
+    tx.commit().await.expect("a commit");
+    assert_eq!(reindex(&plant).await.1, JobEnd::Done);
+    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
+}
+
+#[tokio::test]
+async fn a_large_tenant_is_moved_in_turns() {
+    let (plant, next) = moving().await;
+    let first = ingested(&plant, "first.md").await;
+    let second = ingested(&plant, "second.md").await;
+    let clock = Arc::clone(&plant.clock);
+    next.before_batch(move |_| {
+        clock.advance(TimeDelta::minutes(2));
+        async { Ok(()) }.boxed()
+    });
+    let (job, end) = reindex(&plant).await;
+    assert_eq!(end, JobEnd::Unfinished);
+    assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![second.id]), "{} is done", first.id);
+    let ingest = plant.ingest(IngestSettings::default());
+    assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Unfinished);
+    assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Done);
+    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
+}
+
+#[tokio::test]
+async fn an_outage_of_the_next_model_is_waited_out() {
+    let (plant, next) = moving().await;
+    let document = ingested(&plant, "first.md").await;
+    next.down.store(true, std::sync::atomic::Ordering::Relaxed);
+    plant.store.enqueue_reindex().await.expect("queued");
+    let job = plant.claim().await;
+    let ingest = plant.ingest(IngestSettings::default());
+    assert!(!ingest.process(&job).await.expect_err("later").counts);
+    assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![document.id]));
+    assert_recorded(&plant).await;
+}
