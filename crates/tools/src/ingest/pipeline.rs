@@ -4,16 +4,15 @@
 
 use super::accept::{JobEnd, RetryLater};
 use super::embed::{chunk_params, embed};
-use super::read::{File, Reading};
+use super::isolate::{PagesRead, ParseError, SourceFile};
+use super::read::Reading;
 use super::record::Record;
 use super::service::IngestWork;
-use bytes::{Bytes, BytesMut};
 use domain::audit::ResultStatus;
 use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, Progress};
 use domain::ids::TenantId;
 use domain::ports::{BlobError, LeasedJob};
 use domain::role::Classification;
-use futures::stream::StreamExt;
 use serde_json::json;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +44,16 @@ impl From<RetryLater> for Trouble {
 impl From<DocumentFailure> for Trouble {
     fn from(failure: DocumentFailure) -> Self {
         Self::Document(failure)
+    }
+}
+
+impl From<ParseError> for Trouble {
+    fn from(error: ParseError) -> Self {
+        match error {
+            ParseError::Document(failure) => Self::Document(failure),
+            ParseError::Bytes(error) => lost(&error),
+            ParseError::Unavailable { reason, counts } => Self::Later(RetryLater { reason, counts }),
+        }
     }
 }
 
@@ -93,15 +102,14 @@ impl IngestWork {
     }
 
     async fn make(&self, tenant: TenantId, document: &Document) -> Result<Made, Trouble> {
-        let bytes = self.fetch(tenant, document).await?;
+        let file = self.file(tenant, document).await?;
         let reading = Reading {
-            limits: self.settings.reader_limits.clone(),
-            time: self.settings.read_limit,
+            parser: Arc::clone(&self.parser),
+            chunk_time: self.settings.chunk_limit,
             chunks: chunk_params(&self.ports.embedder.model()),
             embedder: Arc::clone(&self.ports.embedder),
         };
-        let file = File { bytes, name: document.filename.clone() };
-        let (read, chunks) = reading.run(file).await?;
+        let (read, chunks) = reading.run(file, &PagesRead::default()).await?;
         let title = read.title.as_deref().unwrap_or(&document.title);
         let (embedder, ids) = (&*self.ports.embedder, &*self.ports.ids);
         let chunks = embed(embedder, ids, title, chunks, self.settings.embed_batch).await?;
@@ -113,22 +121,19 @@ impl IngestWork {
         })
     }
 
-    /// The document's bytes, whole.
-    async fn fetch(&self, tenant: TenantId, document: &Document) -> Result<Bytes, Trouble> {
+    /// The document's file, its bytes still in the storage.
+    async fn file(&self, tenant: TenantId, document: &Document) -> Result<SourceFile, Trouble> {
         let most = self.settings.max_upload_bytes;
-        let opened = self.ports.blobs.open(tenant, &document.storage_path, None).await;
-        let mut stream = opened.map_err(|error| lost(&error))?;
-        let mut bytes = BytesMut::with_capacity(usize::try_from(document.file_size_bytes).unwrap_or_default());
-        while let Some(piece) = stream.next().await {
-            bytes.extend_from_slice(&piece.map_err(|error| lost(&error))?);
-            if bytes.len() as u64 > most {
-                return Err(Trouble::Document(DocumentFailure {
-                    code: FailureCode::TooLarge,
-                    detail: format!("The file is larger than the {} MiB that are allowed by now.", most >> 20),
-                }));
-            }
+        let size = u64::try_from(document.file_size_bytes).unwrap_or_default();
+        if size > most {
+            return Err(Trouble::Document(DocumentFailure {
+                code: FailureCode::TooLarge,
+                detail: format!("The file is larger than the {} MiB that are allowed by now.", most >> 20),
+            }));
         }
-        Ok(bytes.freeze())
+        let opened = self.ports.blobs.open(tenant, &document.storage_path, None).await;
+        let bytes = opened.map_err(|error| lost(&error))?;
+        Ok(SourceFile { name: document.filename.clone(), size, bytes })
     }
 
     /// Passages, state, job and outcome in one transaction; nothing where the lease is lost or the document gone.

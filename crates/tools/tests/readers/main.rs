@@ -3,7 +3,13 @@
 #[cfg(test)]
 mod docx;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod isolation;
+#[cfg(test)]
+mod mutate;
 #[cfg(test)]
 mod pdf;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What every reader hands back: a document as pages of blocks in reading order, whatever the file format was.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A document as it was read: text by page, in the order in which a person reads it.
@@ -25,7 +26,7 @@ impl ReadDocument {
 }
 
 /// One page and its blocks in reading order.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Page {
     /// 1-based index of the page in the file: what a viewer opens. `None` for formats without pages.
     pub number: Option<u32>,
@@ -36,7 +37,7 @@ pub struct Page {
 }
 
 /// What a block is to its reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BlockKind {
     /// A heading; level 1 is the outermost, 6 the innermost.
     Heading {
@@ -57,7 +58,7 @@ pub enum BlockKind {
 }
 
 /// A piece of text of one kind.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     /// What the text is.
     pub kind: BlockKind,
@@ -75,7 +76,7 @@ impl Block {
 }
 
 /// A rectangle on a page as it is displayed, in points (1/72 inch) from the page's left and top edge.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Left edge.
     pub left: f32,
@@ -88,7 +89,7 @@ pub struct Bounds {
 }
 
 /// Something a person should know about a document that was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Warning {
     /// These pages show an image and hold no text: they need optical character recognition.
     NeedsOcr {
