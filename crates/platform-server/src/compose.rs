@@ -117,7 +117,11 @@ impl Platform {
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         };
-        let limits = IngestSettings { max_upload_bytes: settings.storage.max_upload_mib << 20, ..Default::default() };
+        let limits = IngestSettings {
+            max_upload_bytes: settings.storage.max_upload_mib << 20,
+            parser: settings.parser.clone(),
+            ..Default::default()
+        };
         let ingest: Arc<dyn Ingest> = Arc::new(DocumentIngest::new(ports, limits, tasks.clone()));
         let parts = ChatParts {
             store: Arc::clone(&store),

@@ -9,6 +9,7 @@ pub mod dev;
 pub mod eval;
 pub mod files;
 pub mod http;
+pub mod parser;
 pub mod readiness;
 pub mod serve;
 pub mod shutdown;

@@ -48,6 +48,7 @@ fn misbehave(
         "close-in-the-middle" => Ok(garbage(&1000_u32.to_le_bytes())),
         "send-too-many-pages" => Ok(pages_of("page", request.limits.max_pages as usize + 1)),
         "send-too-much-text" => Ok(pages_of(&"x".repeat(request.limits.max_text_bytes / 2 + 1), 2)),
+        "send-too-many-blocks" => Ok(without_text(3, 150_000)),
         "send-a-nul" => Ok(pages_of("a\0b", 1)),
         "complain-without-end" => Ok(complain()),
         _ => Ok(document(unconfined.unwrap_or_else(probe))),
@@ -57,6 +58,12 @@ fn misbehave(
 fn pages_of(text: &str, count: usize) -> ReadDocument {
     let page = Page { blocks: vec![Block::new(BlockKind::Paragraph, text)], ..Page::default() };
     ReadDocument { pages: vec![page; count], ..ReadDocument::default() }
+}
+
+/// Pages of nothing but blocks: many bytes, no text.
+fn without_text(pages: usize, blocks: usize) -> ReadDocument {
+    let page = Page { blocks: vec![Block::new(BlockKind::Paragraph, ""); blocks], ..Page::default() };
+    ReadDocument { pages: vec![page; pages], ..ReadDocument::default() }
 }
 
 fn document(texts: Vec<String>) -> ReadDocument {

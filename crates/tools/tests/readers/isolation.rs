@@ -58,13 +58,14 @@ async fn what_a_file_makes_a_parser_do_fails_the_document_and_nothing_else() {
         ("overflow-the-stack", FailureCode::Corrupt),
         ("panic", FailureCode::Corrupt),
         ("write-garbage", FailureCode::Corrupt),
-        ("announce-too-much", FailureCode::TooLarge),
+        ("announce-too-much", FailureCode::Corrupt),
         ("close-in-the-middle", FailureCode::Corrupt),
         ("send-a-nul", FailureCode::Corrupt),
         ("loop", FailureCode::Timeout),
         ("take-all-memory", FailureCode::TooLarge),
         ("ask-for-too-much", FailureCode::TooLarge),
         ("send-too-many-pages", FailureCode::TooLarge),
+        ("send-too-many-blocks", FailureCode::TooLarge),
         ("send-too-much-text", FailureCode::TooLarge),
     ] {
         assert_eq!(failure(deed).await, code, "{deed}");

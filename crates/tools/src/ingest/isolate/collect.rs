@@ -43,8 +43,10 @@ impl<'a> Collector<'a> {
                 Ok(Frame::End { title, page_count, warnings }) => return Some(self.end(title, page_count, warnings)),
                 Ok(Frame::Failed(failure)) => return Some(Err(ParseError::Document(shortened(failure)))),
                 Err(NoFrame::Closed) => return None,
-                Err(NoFrame::Garbage) => Err(ParseError::gave_up()),
-                Err(NoFrame::TooLong) => Err(ReadError::TooLarge { what: "bytes came out of it", limit: most }.into()),
+                Err(NoFrame::TooLong(length)) if length <= most => {
+                    Err(ReadError::TooLarge { what: "bytes came out of it", limit: most }.into())
+                }
+                Err(NoFrame::TooLong(_) | NoFrame::Garbage) => Err(ParseError::gave_up()),
             };
             if let Err(error) = taken {
                 return Some(Err(error));

@@ -109,14 +109,14 @@ pub(super) enum NoFrame {
     Closed,
     /// What came is no frame.
     Garbage,
-    /// The frame is longer than what is left.
-    TooLong,
+    /// The frame has this many bytes, more than are left.
+    TooLong(u64),
 }
 
 /// Reads the next frame, of at most `left` bytes, and takes its bytes off them.
 pub(super) async fn next(input: &mut (impl AsyncRead + Unpin), left: &mut u64) -> Result<Frame, NoFrame> {
     let length = u64::from(input.read_u32_le().await.map_err(|_| NoFrame::Closed)?);
-    *left = left.checked_sub(length).ok_or(NoFrame::TooLong)?;
+    *left = left.checked_sub(length).ok_or(NoFrame::TooLong(length))?;
     // Memory grows with what comes, not with what was announced.
     let mut payload = Vec::new();
     let came = input.take(length).read_to_end(&mut payload).await.map_err(|_| NoFrame::Closed)?;
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(next(&mut bytes.as_slice(), &mut left).await.unwrap(), written);
         assert_eq!(left, 1000 - (bytes.len() as u64 - 4));
         let mut short = bytes.len() as u64 - 5;
-        assert!(matches!(next(&mut bytes.as_slice(), &mut short).await, Err(NoFrame::TooLong)));
+        assert!(matches!(next(&mut bytes.as_slice(), &mut short).await, Err(NoFrame::TooLong(_))));
         assert!(matches!(next(&mut &bytes[..9], &mut left).await, Err(NoFrame::Closed)));
         assert!(matches!(next(&mut b"\x02\0\0\0no".as_slice(), &mut left).await, Err(NoFrame::Garbage)));
     }
