@@ -1,6 +1,8 @@
 //! The readers on real files: what comes out of each fixture, and that no damage makes them do worse than refuse.
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod docx;
 #[cfg(test)]
 mod fuzz;
