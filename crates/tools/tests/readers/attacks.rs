@@ -120,7 +120,10 @@ fn pdf_numbers() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("a map of maps", with_map(&"1 begincidrange <0000> <ffff> 0 endcidrange\n".repeat(2_000))),
         ("numbers without end", page(&format!("{} 0 Td {text}", "9".repeat(DEEP)), font, &[])),
-        ("a page as wide as the world", page(text, "/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>/CropBox[-1e38 -1e38 1e38 1e38]/UserUnit 1e38/Rotate 1e30", &[])),
+        ("a page as wide as the world", {
+            page(text, &format!("{font}/CropBox[-1e38 -1e38 1e38 1e38]/UserUnit 1e38/Rotate 1e30"), &[])
+        }),
+        ("text beyond all numbers", page(&text.replace("/F1 12", "1e38 0 0 1e38 1e38 1e38 Tm /F1 1e38"), font, &[])),
     ]
 }
 

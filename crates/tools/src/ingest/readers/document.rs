@@ -19,6 +19,15 @@ pub struct ReadDocument {
 }
 
 impl ReadDocument {
+    /// Takes away bounds that are no numbers, as a crafted file can give them.
+    pub(super) fn forget_absurd_bounds(&mut self) {
+        for block in self.pages.iter_mut().flat_map(|page| &mut page.blocks) {
+            block.bounds.take_if(|bounds| {
+                ![bounds.left, bounds.top, bounds.right, bounds.bottom].into_iter().all(f32::is_finite)
+            });
+        }
+    }
+
     /// True when no block holds a letter or a digit.
     pub fn is_empty(&self) -> bool {
         !self.pages.iter().flat_map(|page| &page.blocks).any(|block| block.text.chars().any(char::is_alphanumeric))
@@ -154,6 +163,20 @@ impl fmt::Display for Pages<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_bounds_of_numbers_are_kept() {
+        let within = |left, right| Some(Bounds { left, top: 0.0, right, bottom: 9.0 });
+        let blocks = [(0.0, 1.0), (f32::NAN, 1.0), (0.0, f32::INFINITY)].map(|(left, right)| Block {
+            bounds: within(left, right),
+            ..Block::new(BlockKind::Paragraph, "text")
+        });
+        let page = Page { blocks: blocks.to_vec(), ..Page::default() };
+        let mut document = ReadDocument { pages: vec![page], ..ReadDocument::default() };
+        document.forget_absurd_bounds();
+        let kept: Vec<_> = document.pages[0].blocks.iter().map(|block| block.bounds).collect();
+        assert_eq!(kept, [within(0.0, 1.0), None, None]);
+    }
 
     #[test]
     fn a_warning_names_pages_as_ranges() {

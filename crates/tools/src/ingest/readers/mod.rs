@@ -82,6 +82,7 @@ pub fn read_counting(
     let mut document = catch_unwind(AssertUnwindSafe(|| reader.read_counting(bytes, limits, pages)))
         .unwrap_or_else(|_| Err(ReadError::Corrupt { detail: "the parser gave up on it".into() }))?;
     document.title = document.title.filter(|title| title != file_name);
+    document.forget_absurd_bounds();
     if document.is_empty() {
         return Err(why_empty(&document.warnings));
     }
