@@ -15,7 +15,8 @@ async fn the_program_reads_a_document_for_itself() {
     let program = ParserProgram { program: PROGRAM.into(), ..program };
     let parser = ChildParser::new(program, Duration::from_secs(45), Limits::default());
     let bytes = Bytes::from_static(b"Check the level twice in each shift.");
-    let file = SourceFile { name: "notes.txt".into(), size: bytes.len() as u64, bytes: stream::iter([Ok(bytes)]).boxed() };
+    let file =
+        SourceFile { name: "notes.txt".into(), size: bytes.len() as u64, bytes: stream::iter([Ok(bytes)]).boxed() };
     let document = parser.parse(file, &PagesRead::default()).await.expect("it is read");
     assert_eq!(document.pages[0].blocks[0].text, "Check the level twice in each shift.");
 }

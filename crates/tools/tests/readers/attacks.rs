@@ -180,7 +180,10 @@ fn each_known_attack_is_read_or_refused() {
         match read_apart(&bytes, name, &Limits::default()) {
             Ok(document) => assert!(!document.is_empty(), "{what}"),
             Err(ParseError::Document(failure)) => {
-                assert!(failure.code != FailureCode::Timeout && !failure.detail.contains("gave up"), "{what}: {failure:?}");
+                assert!(
+                    failure.code != FailureCode::Timeout && !failure.detail.contains("gave up"),
+                    "{what}: {failure:?}"
+                );
             }
             Err(other) => panic!("{what}: {other:?}"),
         }

@@ -167,10 +167,8 @@ mod tests {
     #[test]
     fn only_bounds_of_numbers_are_kept() {
         let within = |left, right| Some(Bounds { left, top: 0.0, right, bottom: 9.0 });
-        let blocks = [(0.0, 1.0), (f32::NAN, 1.0), (0.0, f32::INFINITY)].map(|(left, right)| Block {
-            bounds: within(left, right),
-            ..Block::new(BlockKind::Paragraph, "text")
-        });
+        let blocks = [(0.0, 1.0), (f32::NAN, 1.0), (0.0, f32::INFINITY)]
+            .map(|(left, right)| Block { bounds: within(left, right), ..Block::new(BlockKind::Paragraph, "text") });
         let page = Page { blocks: blocks.to_vec(), ..Page::default() };
         let mut document = ReadDocument { pages: vec![page], ..ReadDocument::default() };
         document.forget_absurd_bounds();
