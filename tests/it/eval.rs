@@ -80,6 +80,7 @@ async fn documents_that_were_kept_are_measured_again_and_strangers_go() {
     let app = App::shared().await;
     let dir = TempDir::new().expect("a directory");
     let set = small_set(&dir, "kept.json");
+    app.make_tenant("eval-kept").await;
     app.caller("eval-kept", "evaluation", Role::Admin).ingest("stranger.md", &files::note("P-99"), &[]).await;
     assert_eq!(documents(app, "eval-kept").await, 1);
     run(app, &[text(&set), "--keep"]).await.expect("evaluated");

@@ -24,6 +24,9 @@ pub struct Args {
     /// Rank in other ways too: by vectors alone, by words alone, by reciprocal ranks.
     #[arg(long)]
     compare: bool,
+    /// Check the vector index against comparing all passages, document by document.
+    #[arg(long)]
+    check_index: bool,
     /// Write everything, question by question, to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -42,6 +45,26 @@ pub struct Args {
     /// Without it the database is a throw-away one, unless DATABASE_URL is set.
     #[command(flatten)]
     which: Which,
+}
+
+impl Args {
+    /// Those of a benchmark: the optimized server, on a database of its own.
+    pub fn for_bench(file: PathBuf, json: PathBuf) -> Self {
+        let which = Which { release: true, ..Which::default() };
+        let (file, json) = (Some(file), Some(json));
+        Self {
+            file,
+            json,
+            which,
+            check_index: true,
+            answers: false,
+            compare: false,
+            floor: None,
+            tenant: None,
+            keep: false,
+            fresh: false,
+        }
+    }
 }
 
 /// Runs an evaluation and passes on whether it reached its floor.
@@ -77,8 +100,13 @@ fn throw_away(which: &mut Which, interrupt: &Interrupt) -> Result<Option<TempDir
 fn arguments(command: &mut Command, args: &Args) -> Result<()> {
     let demo = || seed::plant().map(|plant| plant.join("evaluation.json"));
     command.arg(args.file.clone().map_or_else(demo, Ok).context("there is no sample plant to evaluate")?);
-    let flags =
-        [("--answers", args.answers), ("--compare", args.compare), ("--keep", args.keep), ("--fresh", args.fresh)];
+    let flags = [
+        ("--answers", args.answers),
+        ("--compare", args.compare),
+        ("--check-index", args.check_index),
+        ("--keep", args.keep),
+        ("--fresh", args.fresh),
+    ];
     command.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
     if let Some(json) = &args.json {
         command.arg("--json").arg(json);

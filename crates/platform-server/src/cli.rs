@@ -3,7 +3,7 @@
 use crate::config::{Environment, ServiceType, Settings, required};
 use crate::dev::DevCommand;
 use crate::eval::EvalArgs;
-use crate::{dev, eval, http, serve, shutdown, telemetry};
+use crate::{dev, eval, http, parser, serve, shutdown, telemetry};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use data::migrate::{self, LoginRole};
@@ -52,7 +52,8 @@ pub async fn run(cli: Cli) -> Result<()> {
     if let Some(Command::Dev(DevCommand::Generate { check })) = cli.command {
         return dev::generate::run(check);
     }
-    let settings = Settings::load(cli.config.as_deref(), &environment)?;
+    let mut settings = Settings::load(cli.config.as_deref(), &environment)?;
+    settings.parser = Some(parser::this_program()?);
     let service = settings.service_type.unwrap_or(ServiceType::All);
     match cli.command {
         None => serve_until_signal(settings, service).await,

@@ -80,7 +80,7 @@ impl Databases {
         };
         Ok(Self {
             app: pool(urls.url.as_ref(), "DATABASE_URL", urls.max_connections)?,
-            worker: pool(urls.worker_url.as_ref(), "DATABASE_WORKER_URL", 4)?,
+            worker: pool(urls.worker_url.as_ref(), "DATABASE_WORKER_URL", worker_connections(settings))?,
             auditor: pool(urls.audit_url.as_ref(), "DATABASE_AUDIT_URL", 4)?,
         })
     }
@@ -92,6 +92,11 @@ impl Databases {
     pub async fn preflight(&self) -> Result<(), SetupError> {
         preflight::check(Roles { app: &self.app, worker: &self.worker, auditor: &self.auditor }).await
     }
+}
+
+/// One for each worker, which may build an index for minutes; one that listens, and some for claims and heartbeats.
+fn worker_connections(settings: &Settings) -> u32 {
+    u32::try_from(settings.worker.concurrency).unwrap_or(u32::MAX).saturating_add(4)
 }
 
 impl Platform {
@@ -117,7 +122,11 @@ impl Platform {
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         };
-        let limits = IngestSettings { max_upload_bytes: settings.storage.max_upload_mib << 20, ..Default::default() };
+        let limits = IngestSettings {
+            max_upload_bytes: settings.storage.max_upload_mib << 20,
+            parser: settings.parser.clone(),
+            ..Default::default()
+        };
         let ingest: Arc<dyn Ingest> = Arc::new(DocumentIngest::new(ports, limits, tasks.clone()));
         let parts = ChatParts {
             store: Arc::clone(&store),

@@ -9,6 +9,8 @@ pub mod dev;
 pub mod eval;
 pub mod files;
 pub mod http;
+pub mod parser;
+pub mod queue_metrics;
 pub mod readiness;
 pub mod serve;
 pub mod shutdown;

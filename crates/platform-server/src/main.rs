@@ -2,11 +2,17 @@
 
 use clap::Parser as _;
 use platform_server::cli::{self, Cli};
+use platform_server::parser;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+fn main() -> ExitCode {
+    // Before there is a runtime: a thread that runs already would not be confined.
+    parser::asked_for().unwrap_or_else(run)
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn run() -> ExitCode {
     platform_server::install_tls();
     match cli::run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 
 use crate::compose::{Databases, Models, Platform};
 use crate::config::{ServiceType, Settings};
+use crate::queue_metrics::QueueMetrics;
 use crate::readiness::Starting;
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result};
@@ -40,6 +41,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let metrics = Registry::new();
     let platform = Platform::new(&settings, databases, Models::configured(&settings).await?).await?;
     let edge = platform.edge(&settings, &metrics)?;
+    let queue_metrics = QueueMetrics::register(&metrics)?;
     let serving = TaskTracker::new();
     if let Some(listener) = metrics_listener {
         serving.spawn(serve_metrics(listener, metrics, stop.clone()));
@@ -50,6 +52,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         serving.spawn(serve(listener, edge, limits, stop.clone()));
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
+        serving.spawn(queue_metrics.keep(Arc::clone(&platform.queue), stop.clone()));
         for worker in platform.workers(&settings) {
             let stop = stop.clone();
             serving.spawn(async move { worker.run(stop).await });

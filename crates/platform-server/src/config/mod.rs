@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use tools::ingest::isolate::ParserProgram;
 
 pub use env::Environment;
 pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, IssuerFile};
@@ -69,6 +70,10 @@ pub struct Settings {
     pub worker: Worker,
     /// Logs and traces.
     pub telemetry: Telemetry,
+    /// Reads the documents, each in a process of its own. No setting: the program names itself. Without it they are
+    /// read in this process, which is for tests.
+    #[serde(skip)]
+    pub parser: Option<ParserProgram>,
 }
 
 /// Listening.

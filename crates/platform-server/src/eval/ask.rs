@@ -11,6 +11,7 @@ use domain::search::{Passage, Retrieval, SearchFilters, SearchScope};
 use domain::text::MessageText;
 use futures::StreamExt as _;
 use serde_json::json;
+use std::time::{Duration, Instant};
 use tools::retrieval::{Fused, Fusion, RetrievalParams};
 
 /// Ways to rank that the configured one is compared with.
@@ -24,6 +25,8 @@ pub struct Extent {
     pub answers: bool,
     /// Whether to rank in the other ways too.
     pub compare: bool,
+    /// Whether to check the vector index against comparing all passages.
+    pub check_index: bool,
 }
 
 /// A question with what came back.
@@ -38,6 +41,10 @@ pub struct Asked<'s> {
     pub candidates: Vec<Fused>,
     /// The answer, where one was asked for.
     pub answer: Option<Answered>,
+    /// How long the search took.
+    pub took: Duration,
+    /// Share of the nearest passages that the vector index finds, where that was checked.
+    pub index_recall: Option<f32>,
 }
 
 /// What one way to rank made of a question.
@@ -78,24 +85,38 @@ pub async fn ask<'s>(site: &Site, question: &'s Question, extent: Extent) -> Res
         top_k: SearchDocuments::MAX_TOP_K,
         filters: SearchFilters::default(),
     };
+    let begun = Instant::now();
     let found = site.platform.gate.search(&site.caller, command).await;
+    let took = begun.elapsed();
     let found = found.with_context(|| format!("the question {} cannot be searched for", question.id))?;
     let configured = ranked(site, question, found);
     let (others, candidates) = if extent.compare { compare(site, question).await? } else { (Vec::new(), Vec::new()) };
     let answer = if extent.answers { Some(answer(site, question).await?) } else { None };
-    Ok(Asked { question, configured, others, candidates, answer })
+    let index_recall = if extent.check_index { check_index(site, question).await? } else { None };
+    Ok(Asked { question, configured, others, candidates, answer, took, index_recall })
 }
 
 /// The same question in the other ways: plain lists, as somebody would build them who starts from them.
 async fn compare(site: &Site, question: &Question) -> Result<(Vec<Ranked>, Vec<Fused>)> {
     let search = &site.platform.retrieval;
     let plain = |(_, fusion)| RetrievalParams { fusion, second_on_page: 0.0, ..search.params() };
-    let within = SearchScope { filters: SearchFilters::default(), clearance: site.caller.standing().clearance };
+    let within = everything(site);
     let depth = SearchDocuments::MAX_TOP_K as usize;
     let ways = WAYS.map(plain);
     let comparison = search.compare(site.caller.scope(), question.text.as_str(), (&within, depth), &ways).await?;
     let others = comparison.results.into_iter().map(|found| ranked(site, question, found)).collect();
     Ok((others, comparison.candidates))
+}
+
+async fn check_index(site: &Site, question: &Question) -> Result<Option<f32>> {
+    let (search, scope) = (&site.platform.retrieval, site.caller.scope());
+    let documents: Vec<DocumentId> = site.names.keys().copied().collect();
+    Ok(search.index_recall(scope, question.text.as_str(), &everything(site), &documents).await?)
+}
+
+/// All that the caller may see.
+fn everything(site: &Site) -> SearchScope {
+    SearchScope { filters: SearchFilters::default(), clearance: site.caller.standing().clearance }
 }
 
 fn ranked(site: &Site, question: &Question, retrieval: Retrieval) -> Ranked {

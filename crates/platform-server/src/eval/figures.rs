@@ -31,11 +31,13 @@ pub enum Metric {
     AnswersRefused,
     /// Answerable questions whose answer cites nothing.
     AnswersWronglyRefused,
+    /// Mean share of the five nearest passages that the vector index finds.
+    IndexRecall5,
 }
 
 impl Metric {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ndcg10,
         Self::Recall5,
         Self::Mrr,
@@ -47,6 +49,7 @@ impl Metric {
         Self::Cited,
         Self::AnswersRefused,
         Self::AnswersWronglyRefused,
+        Self::IndexRecall5,
     ];
 
     /// Its name in floors and results.
@@ -64,6 +67,7 @@ impl Metric {
             Self::Cited => "cited",
             Self::AnswersRefused => "answers_refused",
             Self::AnswersWronglyRefused => "answers_wrongly_refused",
+            Self::IndexRecall5 => "index_recall5",
         }
     }
 
@@ -82,6 +86,7 @@ impl Metric {
             Self::Cited => "answers: cited page right",
             Self::AnswersRefused => "answers: none, no answer there",
             Self::AnswersWronglyRefused => "answers: none, answer there",
+            Self::IndexRecall5 => "vector index: five nearest found",
         }
     }
 

@@ -33,6 +33,9 @@ pub struct EvalArgs {
     /// Rank in other ways too: by vectors alone, by words alone, by reciprocal ranks.
     #[arg(long)]
     compare: bool,
+    /// Check the vector index against comparing all passages, document by document.
+    #[arg(long)]
+    check_index: bool,
     /// Write everything, question by question, to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -80,13 +83,15 @@ async fn evaluate(site: &mut Site, set: &EvaluationSet, args: &EvalArgs, floor: 
     for failed in &site.failed {
         crate::print(&format!("failed: {failed}"))?;
     }
-    let extent = Extent { answers: args.answers || floor.asks_for_answers(), compare: args.compare };
+    let answers = args.answers || floor.asks_for_answers();
+    let extent = Extent { answers, compare: args.compare, check_index: args.check_index };
     let asked = ask_all(site, set, extent).await?;
     let columns = report::figures(&asked);
     let answerable = set.questions.iter().filter(|question| question.answerable).count();
     let (questions, documents) = (set.questions.len(), set.documents.len());
     crate::print(&format!("\n{questions} questions ({answerable} with an answer) on {documents} documents\n"))?;
     crate::print(&report::table(&columns))?;
+    crate::print(&format!("\n{}", report::costs(site, &asked)))?;
     if let Some(path) = &args.json {
         let json = report::json(site, &set.name, &asked, &columns);
         std::fs::write(path, format!("{json:#}\n")).with_context(|| format!("{} cannot be written", path.display()))?;

@@ -2,8 +2,9 @@
 
 use super::ask::{Asked, Ranked, WAYS, place};
 use super::figures::{Figures, Metric};
-use super::site::Site;
+use super::site::{Ingested, Site};
 use domain::search::{Hit, Passage};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use tools::retrieval::Fused;
@@ -16,6 +17,7 @@ const CONFIGURED: &str = "configured";
 pub fn figures(asked: &[Asked<'_>]) -> Vec<(&'static str, Figures)> {
     let mut configured = of_way(asked, |one| Some(&one.configured));
     add_answers(asked, &mut configured);
+    configured.mean(Metric::IndexRecall5, asked.iter().filter_map(|one| one.index_recall).map(f64::from));
     let mut all = vec![(CONFIGURED, configured)];
     if asked.iter().any(|one| !one.others.is_empty()) {
         all.extend(WAYS.iter().enumerate().map(|(at, (name, _))| (*name, of_way(asked, |one| one.others.get(at)))));
@@ -51,6 +53,47 @@ fn add_answers(asked: &[Asked<'_>], figures: &mut Figures) {
     figures.share(Metric::AnswersWronglyRefused, answers(true).map(|answer| answer.is_refusal()));
 }
 
+/// How long things took, and what they needed, in sentences.
+#[must_use]
+pub fn costs(site: &Site, asked: &[Asked<'_>]) -> String {
+    let mut text = String::new();
+    if let Some(Ingested { documents, pages, passages, seconds }) = site.ingested {
+        let (rate, passage_rate) = (pages as f64 / seconds, passages as f64 / seconds);
+        let _ = write!(text, "Ingested {documents} documents: {pages} pages, {passages} passages in {seconds:.1} s");
+        let _ = writeln!(text, " ({rate:.1} pages/s, {passage_rate:.1} passages/s).");
+    }
+    let SearchTimes { median_ms, p95_ms } = SearchTimes::of(asked);
+    let _ = write!(text, "A search took {median_ms:.0} ms (median; p95 {p95_ms:.0} ms).");
+    if let Some(bytes) = peak_memory() {
+        let _ = write!(text, " This process needed {} MiB at most.", bytes >> 20);
+    }
+    text
+}
+
+/// How long the searches took.
+#[derive(Serialize)]
+struct SearchTimes {
+    median_ms: f64,
+    p95_ms: f64,
+}
+
+impl SearchTimes {
+    fn of(asked: &[Asked<'_>]) -> Self {
+        let mut times: Vec<f64> = asked.iter().map(|one| one.took.as_secs_f64() * 1_000.0).collect();
+        times.sort_by(f64::total_cmp);
+        // The nearest rank: the smallest time that this share of the searches did not exceed.
+        let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+        Self { median_ms: at(50).unwrap_or_default(), p95_ms: at(95).unwrap_or_default() }
+    }
+}
+
+/// The most memory that this process had in use so far, in bytes, where the system tells (Linux, `VmHWM` of proc(5)).
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
+    kib.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// A table: a line for each figure, a column for each way, with the difference to the first one.
 #[must_use]
 pub fn table(columns: &[(&str, Figures)]) -> String {
@@ -80,6 +123,9 @@ pub fn json(site: &Site, set: &str, asked: &[Asked<'_>], columns: &[(&str, Figur
         "tenant": site.tenant(),
         "documents": site.names.len(),
         "failed": site.failed,
+        "ingested": site.ingested,
+        "search": SearchTimes::of(asked),
+        "peak_memory_bytes": peak_memory(),
         "figures": figures,
         "questions": asked.iter().map(|one| question(site, one)).collect::<Vec<_>>(),
     })
@@ -92,6 +138,8 @@ fn question(site: &Site, one: &Asked<'_>) -> Value {
         "question": asked.text,
         "kind": asked.kind,
         "answerable": asked.answerable,
+        "took_ms": one.took.as_secs_f64() * 1_000.0,
+        "index_recall5": one.index_recall,
         "expected": asked.expected,
         CONFIGURED: ranked(site, one, &one.configured),
     });

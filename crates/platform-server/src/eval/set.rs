@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use domain::text::QueryText;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -39,21 +40,14 @@ pub struct Question {
     pub expected: Vec<Expected>,
 }
 
+/// `documents` and `questions` are lists, or the path of a file that holds the list, by itself or under that name.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetFile {
-    documents: Here<FileEntry>,
-    questions: Here<QuestionEntry>,
+    documents: Value,
+    questions: Value,
     #[serde(default)]
     floor: Floor,
-}
-
-/// A list, or the path of a file that holds it: by itself, or under the name of the list.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Here<T> {
-    List(Vec<T>),
-    File(PathBuf),
 }
 
 #[derive(Deserialize)]
@@ -86,15 +80,16 @@ impl EvaluationSet {
     pub fn read(path: &Path) -> Result<Self> {
         let file: SetFile = parse(path)?;
         let dir = path.parent().unwrap_or(Path::new(""));
-        let documents = list(file.documents, dir, "documents")?;
-        let questions = list(file.questions, dir, "questions")?;
+        let not_valid = || format!("{} is not valid", path.display());
+        let (base, documents) = list::<FileEntry>(file.documents, dir, "documents").with_context(not_valid)?;
+        let (_, questions) = list::<QuestionEntry>(file.questions, dir, "questions").with_context(not_valid)?;
         let set = Self {
             name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            documents: documents.iter().map(|(base, entry)| entry.in_dir(base)).collect::<Result<_>>()?,
-            questions: questions.into_iter().map(|(_, entry)| question(entry)).collect::<Result<_>>()?,
+            documents: documents.iter().map(|entry| entry.in_dir(&base)).collect::<Result<_>>()?,
+            questions: questions.into_iter().map(question).collect::<Result<_>>()?,
             floor: file.floor,
         };
-        set.check().with_context(|| format!("{} is not valid", path.display()))?;
+        set.check().with_context(not_valid)?;
         Ok(set)
     }
 
@@ -127,20 +122,20 @@ fn parse<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&text).with_context(|| format!("{} is not valid", path.display()))
 }
 
-/// The entries, each with the directory that its paths start from.
-fn list<T: DeserializeOwned>(here: Here<T>, dir: &Path, name: &str) -> Result<Vec<(PathBuf, T)>> {
-    let (base, entries) = match here {
-        Here::List(entries) => (dir.to_path_buf(), entries),
-        Here::File(file) => {
+/// The entries, and the directory that their paths start from.
+fn list<T: DeserializeOwned>(value: Value, dir: &Path, name: &str) -> Result<(PathBuf, Vec<T>)> {
+    let (base, value) = match value {
+        Value::String(file) => {
             let path = dir.join(file);
-            let mut value: serde_json::Value = parse(&path)?;
-            let value = value.get_mut(name).map(serde_json::Value::take).unwrap_or(value);
-            let entries = serde_json::from_value(value)
-                .with_context(|| format!("the {name} of {} are not valid", path.display()))?;
-            (path.parent().unwrap_or(dir).to_path_buf(), entries)
+            let mut value: Value = parse(&path)?;
+            let list = value.get_mut(name).map(Value::take).unwrap_or(value);
+            (path.parent().unwrap_or(dir).to_path_buf(), list)
         }
+        list => (dir.to_path_buf(), list),
     };
-    Ok(entries.into_iter().map(|entry| (base.clone(), entry)).collect())
+    let Value::Array(entries) = value else { bail!("{name} is neither a list nor the path of a file with one") };
+    let entry = |(at, entry)| serde_json::from_value(entry).with_context(|| format!("number {} of {name}", at + 1));
+    Ok((base, entries.into_iter().enumerate().map(entry).collect::<Result<_>>()?))
 }
 
 fn question(entry: QuestionEntry) -> Result<Question> {
@@ -202,7 +197,7 @@ mod tests {
         let unknown = complaint(&with(r#"{"id": "q7", "question": "why?", "expected": [{"doc": "b.pdf"}]}"#));
         assert!(unknown.contains("q7 expects b.pdf, which is not among the documents"), "{unknown}");
         let typo = complaint(&with(r#"{"id": "q7", "question": "why?", "expected": [{"doc": "a.pdf", "pags": [1]}]}"#));
-        assert!(typo.contains("pags") || typo.contains("not valid"), "{typo}");
+        assert!(typo.contains("number 1 of questions: unknown field `pags`"), "{typo}");
         let missing = complaint(
             r#"{"documents": [{"path": "c.pdf"}], "questions": [{"id": "1", "question": "?", "answerable": false}]}"#,
         );

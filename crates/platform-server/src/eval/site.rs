@@ -15,8 +15,9 @@ use domain::ports::IdGen as _;
 use domain::role::Role;
 use domain::upload::Accepted;
 use policy::caller::Caller;
+use serde::Serialize;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -47,9 +48,24 @@ pub struct Site {
     pub names: HashMap<DocumentId, String>,
     /// Documents that could not be ingested, with the reason.
     pub failed: Vec<String>,
+    /// What was ingested for this evaluation; nothing where all of it was there.
+    pub ingested: Option<Ingested>,
     settings: Settings,
     /// Those that were not there before.
     added: Vec<DocumentId>,
+}
+
+/// What an ingestion came to.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Ingested {
+    /// Documents, those that failed among them.
+    pub documents: usize,
+    /// Pages of those that have pages.
+    pub pages: i64,
+    /// Passages indexed.
+    pub passages: i64,
+    /// How long it took.
+    pub seconds: f64,
 }
 
 impl Site {
@@ -79,7 +95,8 @@ impl Site {
                 (platform, caller.context("the token was refused")?)
             }
         };
-        Ok(Self { platform, caller, names: HashMap::new(), failed: Vec::new(), settings, added: Vec::new() })
+        let (names, failed, added) = (HashMap::new(), Vec::new(), Vec::new());
+        Ok(Self { platform, caller, names, failed, ingested: None, settings, added })
     }
 
     /// The tenant's slug.
@@ -130,15 +147,24 @@ impl Site {
             workers.spawn(async move { worker.run(stop).await });
         }
         workers.close();
+        let begun = Instant::now();
         let ended = self.wait().await;
+        let seconds = begun.elapsed().as_secs_f64();
         stop.cancel();
         workers.wait().await;
-        self.failed = ended?;
+        let documents = ended?;
+        self.failed = documents.iter().filter_map(failure).collect();
+        let added = || documents.iter().filter(|document| self.added.contains(&document.id));
+        if added().count() > 0 {
+            let pages = added().filter_map(|document| document.page_count).map(i64::from).sum();
+            let passages = added().map(|document| i64::from(document.chunk_count)).sum();
+            self.ingested = Some(Ingested { documents: added().count(), pages, passages, seconds });
+        }
         Ok(())
     }
 
-    /// Waits until the set's documents are done; returns what failed.
-    async fn wait(&self) -> Result<Vec<String>> {
+    /// Waits until the set's documents are done, and returns them.
+    async fn wait(&self) -> Result<Vec<Document>> {
         let mut told = None;
         loop {
             let mut documents = self.documents().await?;
@@ -149,7 +175,7 @@ impl Site {
                 told = Some(done);
             }
             if done == documents.len() {
-                return Ok(documents.iter().filter_map(failure).collect());
+                return Ok(documents);
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod chunk;
 mod embed;
+pub mod isolate;
 mod pipeline;
 mod progress;
 mod read;

@@ -4,17 +4,16 @@
 
 use super::accept::{JobEnd, RetryLater};
 use super::embed::{Embedding, chunk_params};
+use super::isolate::{ParseError, SourceFile};
 use super::progress::Reporter;
-use super::read::{File, Reading};
+use super::read::Reading;
 use super::record::Record;
 use super::service::IngestWork;
-use bytes::{Bytes, BytesMut};
 use domain::audit::ResultStatus;
 use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, Progress};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{BlobError, Embedder, LeasedJob};
 use domain::role::Classification;
-use futures::stream::StreamExt;
 use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -52,6 +51,16 @@ impl From<RetryLater> for Trouble {
 impl From<DocumentFailure> for Trouble {
     fn from(failure: DocumentFailure) -> Self {
         Self::Document(failure)
+    }
+}
+
+impl From<ParseError> for Trouble {
+    fn from(error: ParseError) -> Self {
+        match error {
+            ParseError::Document(failure) => Self::Document(failure),
+            ParseError::Bytes(error) => lost(&error),
+            ParseError::Unavailable { reason, counts } => Self::Later(RetryLater { reason, counts }),
+        }
     }
 }
 
@@ -117,14 +126,13 @@ impl IngestWork {
         embedder: &Arc<dyn Embedder>,
     ) -> Result<Made, Trouble> {
         let mut reporter = Reporter::new(self, job, document.id);
-        let bytes = self.fetch(job.scope.tenant(), document).await?;
+        let file = self.file(job.scope.tenant(), document).await?;
         let reading = Reading {
-            limits: self.settings.reader_limits.clone(),
-            time: self.settings.read_limit,
+            parser: Arc::clone(&self.parser),
+            chunk_time: self.settings.chunk_limit,
             chunks: chunk_params(&embedder.model()),
             embedder: Arc::clone(embedder),
         };
-        let file = File { bytes, name: document.filename.clone() };
         let (pages, seen) = watch::channel(0);
         let (read, chunks) = reporter.while_reading(seen, reading.run(file, &pages)).await?;
         reporter.read(read.page_count, chunks.len()).await;
@@ -144,22 +152,19 @@ impl IngestWork {
         })
     }
 
-    /// The document's bytes, whole.
-    async fn fetch(&self, tenant: TenantId, document: &Document) -> Result<Bytes, Trouble> {
+    /// The document's file, its bytes still in the storage.
+    async fn file(&self, tenant: TenantId, document: &Document) -> Result<SourceFile, Trouble> {
         let most = self.settings.max_upload_bytes;
-        let opened = self.ports.blobs.open(tenant, &document.storage_path, None).await;
-        let mut stream = opened.map_err(|error| lost(&error))?;
-        let mut bytes = BytesMut::with_capacity(usize::try_from(document.file_size_bytes).unwrap_or_default());
-        while let Some(piece) = stream.next().await {
-            bytes.extend_from_slice(&piece.map_err(|error| lost(&error))?);
-            if bytes.len() as u64 > most {
-                return Err(Trouble::Document(DocumentFailure {
-                    code: FailureCode::TooLarge,
-                    detail: format!("The file is larger than the {} MiB that are allowed by now.", most >> 20),
-                }));
-            }
+        let size = u64::try_from(document.file_size_bytes).unwrap_or_default();
+        if size > most {
+            return Err(Trouble::Document(DocumentFailure {
+                code: FailureCode::TooLarge,
+                detail: format!("The file is larger than the {} MiB that are allowed by now.", most >> 20),
+            }));
         }
-        Ok(bytes.freeze())
+        let opened = self.ports.blobs.open(tenant, &document.storage_path, None).await;
+        let bytes = opened.map_err(|error| lost(&error))?;
+        Ok(SourceFile { name: document.filename.clone(), size, bytes })
     }
 
     /// Passages, state, job and outcome in one transaction; nothing where the lease is lost or the document gone.

@@ -1,77 +1,45 @@
-//! Reading and chunking one document: on a thread of its own, within a time limit.
-//!
-//! A thread cannot be stopped: after a timeout it ends when the readers' own limits make it end.
+//! Reading and chunking one document, both within a time limit.
 
 use super::chunk::{Chunk, ChunkParams, chunk};
-use super::readers::{self, Limits, ReadDocument, ReadError};
-use bytes::Bytes;
-use domain::document::{DocumentFailure, FailureCode};
+use super::isolate::{PagesRead, ParseError, Parser, SourceFile};
+use super::readers::{ReadDocument, ReadError};
 use domain::ports::Embedder;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
-/// A file to be read.
-pub(super) struct File {
-    /// Its bytes.
-    pub(super) bytes: Bytes,
-    /// Its name, which tells Markdown from plain text.
-    pub(super) name: String,
-}
-
-/// How to read it.
+/// How to read a document.
 pub(super) struct Reading {
-    pub(super) limits: Limits,
-    pub(super) time: Duration,
+    pub(super) parser: Arc<dyn Parser>,
+    /// Longest time that chunking may take; a parser has a limit of its own.
+    pub(super) chunk_time: Duration,
     pub(super) chunks: ChunkParams,
     /// Counts tokens.
     pub(super) embedder: Arc<dyn Embedder>,
 }
 
 impl Reading {
-    /// Reads and chunks a file.
+    /// Reads and chunks a file; what was read comes back without its pages, whose text is in the chunks.
     ///
     /// # Errors
-    /// Where the file cannot be read or holds no text: why, and what its uploader can do.
+    /// Where the file cannot be read or holds no text: why, and what its uploader can do. Where it could not be tried:
+    /// what was missing.
     pub(super) async fn run(
         self,
-        file: File,
-        pages: &watch::Sender<u32>,
-    ) -> Result<(ReadDocument, Vec<Chunk>), DocumentFailure> {
-        let (time, pages) = (self.time, pages.clone());
-        let work = tokio::task::spawn_blocking(move || self.read(&file, &pages));
+        file: SourceFile,
+        pages: &PagesRead,
+    ) -> Result<(ReadDocument, Vec<Chunk>), ParseError> {
+        let mut document = self.parser.parse(file, pages).await?;
+        let time = self.chunk_time;
+        let work = tokio::task::spawn_blocking(move || {
+            let chunks = chunk(&document, &self.chunks, &|text| self.embedder.count_tokens(text));
+            document.pages.clear();
+            (document, chunks)
+        });
         match tokio::time::timeout(time, work).await {
-            Ok(Ok(read)) => read.map_err(|error| failure(&error)),
-            Ok(Err(_panicked)) => Err(failure(&ReadError::Corrupt { detail: "the parser gave up on it".to_owned() })),
-            Err(_elapsed) => Err(DocumentFailure {
-                code: FailureCode::Timeout,
-                detail: format!(
-                    "Reading the file took longer than {} s. Split it, or save it anew without embedded media.",
-                    time.as_secs()
-                ),
-            }),
+            Ok(Ok((_, chunks))) if chunks.is_empty() => Err(ReadError::NoText.into()),
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_panicked)) => Err(ReadError::corrupt("its text cannot be divided").into()),
+            Err(_elapsed) => Err(ParseError::timeout(time)),
         }
     }
-
-    fn read(&self, file: &File, pages: &watch::Sender<u32>) -> Result<(ReadDocument, Vec<Chunk>), ReadError> {
-        let format = readers::sniff(&file.bytes, &file.name).ok_or(ReadError::Unsupported)?;
-        let document = readers::read(format, &file.bytes, &file.name, &self.limits)?;
-        pages.send_replace(document.page_count.unwrap_or(0));
-        let chunks = chunk(&document, &self.chunks, &|text| self.embedder.count_tokens(text));
-        if chunks.is_empty() {
-            return Err(ReadError::NoText);
-        }
-        Ok((document, chunks))
-    }
-}
-
-fn failure(error: &ReadError) -> DocumentFailure {
-    let code = match error {
-        ReadError::Encrypted => FailureCode::Encrypted,
-        ReadError::Corrupt { .. } => FailureCode::Corrupt,
-        ReadError::TooLarge { .. } => FailureCode::TooLarge,
-        ReadError::NoText => FailureCode::NoText,
-        ReadError::Unsupported => FailureCode::Unsupported,
-    };
-    DocumentFailure { code, detail: error.to_string() }
 }

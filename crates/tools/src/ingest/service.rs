@@ -1,6 +1,7 @@
 //! Ingestion as a service: its ports, its limits, and the trait that runtime and worker call.
 
 use super::accept::{Ingest, JobEnd, RetryLater};
+use super::isolate::{ChildParser, Parser, ParserProgram, ThreadParser};
 use super::readers::Limits;
 use crate::error::IngestError;
 use async_trait::async_trait;
@@ -35,8 +36,13 @@ pub struct IngestPorts {
 pub struct IngestSettings {
     /// Largest file, in bytes.
     pub max_upload_bytes: u64,
-    /// Longest time that reading and chunking one document may take.
+    /// The program that reads documents, each in a process of its own; `None` reads them on threads of this process,
+    /// which a crafted file can bring down.
+    pub parser: Option<ParserProgram>,
+    /// Longest time that reading one document may take.
     pub read_limit: Duration,
+    /// Longest time that chunking one document may take.
+    pub chunk_limit: Duration,
     /// What a reader may take out of one file.
     pub reader_limits: Limits,
     /// Passages embedded at a time.
@@ -47,7 +53,9 @@ impl Default for IngestSettings {
     fn default() -> Self {
         Self {
             max_upload_bytes: 100 << 20,
-            read_limit: Duration::from_secs(60),
+            parser: None,
+            read_limit: Duration::from_secs(45),
+            chunk_limit: Duration::from_secs(15),
             reader_limits: Limits::default(),
             embed_batch: 32,
         }
@@ -63,6 +71,7 @@ pub struct DocumentIngest {
 pub(super) struct IngestWork {
     pub(super) ports: IngestPorts,
     pub(super) settings: IngestSettings,
+    pub(super) parser: Arc<dyn Parser>,
     pub(super) tracker: TaskTracker,
 }
 
@@ -71,8 +80,17 @@ impl DocumentIngest {
     /// outcome recorded) happens in tasks of `tracker`, which shutdown waits for.
     #[must_use]
     pub fn new(ports: IngestPorts, settings: IngestSettings, tracker: TaskTracker) -> Self {
-        let work = IngestWork { ports, settings, tracker };
+        let parser = parser(&settings);
+        let work = IngestWork { ports, settings, parser, tracker };
         Self { work: Arc::new(work) }
+    }
+}
+
+fn parser(settings: &IngestSettings) -> Arc<dyn Parser> {
+    let (time, limits) = (settings.read_limit, settings.reader_limits.clone());
+    match settings.parser.clone() {
+        Some(program) => Arc::new(ChildParser::new(program, time, limits)),
+        None => Arc::new(ThreadParser::new(time, limits)),
     }
 }
 

@@ -1,14 +1,20 @@
-//! Damaged and crafted files: a result or a reason, never a panic, never without end.
+//! Damaged and crafted files: a result or a reason, never a panic, never without end. Each is read in this process and
+//! in a child, which must agree.
 
 use std::io::{Cursor, Write};
 
 use lopdf::{Dictionary, Document, Object, Stream};
 use proptest::prelude::*;
-use tools::ingest::readers::{Format, Limits, ReadError, read};
+use tools::ingest::readers::{Limits, ReadDocument, ReadError};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::support::{bytes, read_bytes};
+use crate::support::{bytes, read_both};
+
+/// Reads with the default limits, here and in a child.
+fn read_bytes(bytes: &[u8], name: &str) -> Result<ReadDocument, ReadError> {
+    read_both(bytes, name, &Limits::default())
+}
 
 /// A PDF of one page with this content stream and these further objects from number 5 on.
 fn pdf(content: &[u8], resources: &str, objects: &[String]) -> Vec<u8> {
@@ -72,7 +78,7 @@ fn forms_that_call_each_other_come_to_an_end() {
         .collect();
     let bytes = pdf(b"/X Do", "/XObject<</X 5 0 R>>", &objects);
     let limits = Limits { max_inflated_bytes: 4 << 20, ..Limits::default() };
-    let result = read(Format::Pdf, &bytes, "x.pdf", &limits);
+    let result = read_both(&bytes, "x.pdf", &limits);
     assert!(matches!(result, Err(ReadError::TooLarge { .. })), "{result:?}");
 }
 
@@ -93,15 +99,15 @@ fn a_page_that_inflates_without_end_is_too_large() {
 #[test]
 fn content_over_the_limit_is_too_large() {
     let limits = Limits { max_inflated_bytes: 100, ..Limits::default() };
-    let result = read(Format::Pdf, &bytes("tables.pdf"), "x.pdf", &limits);
+    let result = read_both(&bytes("tables.pdf"), "x.pdf", &limits);
     assert!(matches!(result, Err(ReadError::TooLarge { .. })), "{result:?}");
     let limits = Limits { max_text_bytes: 20, ..Limits::default() };
-    for (format, name) in [(Format::Pdf, "tables.pdf"), (Format::Docx, "features.docx"), (Format::Text, "README.md")] {
-        let result = read(format, &bytes(name), name, &limits);
+    for name in ["tables.pdf", "features.docx", "README.md"] {
+        let result = read_both(&bytes(name), name, &limits);
         assert!(matches!(result, Err(ReadError::TooLarge { .. })), "{name}: {result:?}");
     }
     let limits = Limits { max_pages: 4, ..Limits::default() };
-    assert!(matches!(read(Format::Pdf, &bytes("headers.pdf"), "x.pdf", &limits), Err(ReadError::TooLarge { .. })));
+    assert!(matches!(read_both(&bytes("headers.pdf"), "x.pdf", &limits), Err(ReadError::TooLarge { .. })));
 }
 
 #[test]
@@ -109,7 +115,7 @@ fn absurd_numbers_in_content_do_no_harm() {
     let content = b"q 1e9 0 0 99999999999999999999 0 0 cm BT /F1 99999999 Tf 1 0 0 1 -99999999999 0 Tm (x) Tj ET Q \
         BT /F1 12 Tf 50 700 Td (kept) Tj 0 Tz (zero) Tj -100 Tz (back) Tj ET Q Q Q";
     let bytes = pdf(content, "/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>", &[]);
-    let document = read(Format::Pdf, &bytes, "x.pdf", &Limits::default()).unwrap();
+    let document = read_both(&bytes, "x.pdf", &Limits::default()).unwrap();
     assert!(document.pages[0].blocks.iter().any(|block| block.text.contains("kept")));
 }
 
@@ -208,7 +214,7 @@ proptest! {
     #[test]
     fn arbitrary_content_streams_never_panic(content in prop::collection::vec(any::<u8>(), 0..400)) {
         let bytes = pdf(&content, "/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>", &[]);
-        let _ = read(Format::Pdf, &bytes, "x.pdf", &Limits::default());
+        let _ = read_both(&bytes, "x.pdf", &Limits::default());
     }
 
     #[test]
@@ -227,6 +233,6 @@ proptest! {
             content.push_str(&format!("(text words) {operator} (more) Tj\n"));
         }
         let bytes = pdf(content.as_bytes(), "/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>", &[]);
-        let _ = read(Format::Pdf, &bytes, "x.pdf", &Limits::default());
+        let _ = read_both(&bytes, "x.pdf", &Limits::default());
     }
 }

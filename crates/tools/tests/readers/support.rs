@@ -1,8 +1,15 @@
 //! Fixtures and short forms of what was read.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _};
+use tools::ingest::isolate::{ChildLimits, ChildParser, PagesRead, ParseError, Parser as _, ParserProgram, SourceFile};
 use tools::ingest::readers::{BlockKind, Limits, ReadDocument, ReadError, read, sniff};
+
+/// Wall clock for a child, as in production.
+const TIME: Duration = Duration::from_secs(45);
 
 /// The bytes of a fixture.
 pub fn bytes(name: &str) -> Vec<u8> {
@@ -14,6 +21,39 @@ pub fn bytes(name: &str) -> Vec<u8> {
 pub fn read_bytes(bytes: &[u8], name: &str) -> Result<ReadDocument, ReadError> {
     let format = sniff(bytes, name).ok_or(ReadError::Unsupported)?;
     read(format, bytes, name, &Limits::default())
+}
+
+/// The program that reads one document.
+pub fn program() -> ParserProgram {
+    let program = env!("CARGO_BIN_EXE_parse-document").into();
+    ParserProgram { program, args: Vec::new(), limits: ChildLimits::default() }
+}
+
+/// A file as the storage hands it out, in pieces.
+pub fn source(bytes: &[u8], name: &str) -> SourceFile {
+    let pieces: Vec<_> = bytes.chunks(50_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    SourceFile { name: name.into(), size: bytes.len() as u64, bytes: stream::iter(pieces).boxed() }
+}
+
+/// Reads bytes in a child process.
+pub fn read_apart(bytes: &[u8], name: &str, limits: &Limits) -> Result<ReadDocument, ParseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let parser = ChildParser::new(program(), TIME, limits.clone());
+    runtime.block_on(parser.parse(source(bytes, name), &PagesRead::default()))
+}
+
+/// Reads bytes in this process and in a child, which must come to the same.
+pub fn read_both(bytes: &[u8], name: &str, limits: &Limits) -> Result<ReadDocument, ReadError> {
+    let here = sniff(bytes, name).ok_or(ReadError::Unsupported).and_then(|format| read(format, bytes, name, limits));
+    let apart = read_apart(bytes, name, limits);
+    match (&here, apart) {
+        (Ok(here), Ok(apart)) => assert!(*here == apart, "{name}: the child read something else"),
+        (Err(here), Err(ParseError::Document(apart))) => {
+            assert_eq!((here.code(), here.to_string()), (apart.code.as_str(), apart.detail), "{name}");
+        }
+        (here, apart) => panic!("{name}: {here:?} here, {apart:?} in the child"),
+    }
+    here
 }
 
 /// Reads a fixture that must be readable.

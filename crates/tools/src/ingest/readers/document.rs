@@ -1,5 +1,6 @@
 //! What every reader hands back: a document as pages of blocks in reading order, whatever the file format was.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A document as it was read: text by page, in the order in which a person reads it.
@@ -18,6 +19,15 @@ pub struct ReadDocument {
 }
 
 impl ReadDocument {
+    /// Takes away bounds that are no numbers, as a crafted file can give them.
+    pub(super) fn forget_absurd_bounds(&mut self) {
+        for block in self.pages.iter_mut().flat_map(|page| &mut page.blocks) {
+            block.bounds.take_if(|bounds| {
+                ![bounds.left, bounds.top, bounds.right, bounds.bottom].into_iter().all(f32::is_finite)
+            });
+        }
+    }
+
     /// True when no block holds a letter or a digit.
     pub fn is_empty(&self) -> bool {
         !self.pages.iter().flat_map(|page| &page.blocks).any(|block| block.text.chars().any(char::is_alphanumeric))
@@ -25,7 +35,7 @@ impl ReadDocument {
 }
 
 /// One page and its blocks in reading order.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Page {
     /// 1-based index of the page in the file: what a viewer opens. `None` for formats without pages.
     pub number: Option<u32>,
@@ -36,7 +46,7 @@ pub struct Page {
 }
 
 /// What a block is to its reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BlockKind {
     /// A heading; level 1 is the outermost, 6 the innermost.
     Heading {
@@ -57,7 +67,7 @@ pub enum BlockKind {
 }
 
 /// A piece of text of one kind.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     /// What the text is.
     pub kind: BlockKind,
@@ -75,7 +85,7 @@ impl Block {
 }
 
 /// A rectangle on a page as it is displayed, in points (1/72 inch) from the page's left and top edge.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Left edge.
     pub left: f32,
@@ -88,7 +98,7 @@ pub struct Bounds {
 }
 
 /// Something a person should know about a document that was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Warning {
     /// These pages show an image and hold no text: they need optical character recognition.
     NeedsOcr {
@@ -153,6 +163,18 @@ impl fmt::Display for Pages<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_bounds_of_numbers_are_kept() {
+        let within = |left, right| Some(Bounds { left, top: 0.0, right, bottom: 9.0 });
+        let blocks = [(0.0, 1.0), (f32::NAN, 1.0), (0.0, f32::INFINITY)]
+            .map(|(left, right)| Block { bounds: within(left, right), ..Block::new(BlockKind::Paragraph, "text") });
+        let page = Page { blocks: blocks.to_vec(), ..Page::default() };
+        let mut document = ReadDocument { pages: vec![page], ..ReadDocument::default() };
+        document.forget_absurd_bounds();
+        let kept: Vec<_> = document.pages[0].blocks.iter().map(|block| block.bounds).collect();
+        assert_eq!(kept, [within(0.0, 1.0), None, None]);
+    }
 
     #[test]
     fn a_warning_names_pages_as_ranges() {

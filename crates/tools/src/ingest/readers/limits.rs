@@ -1,7 +1,9 @@
 //! How much a reader may take out of one file.
 
+use serde::{Deserialize, Serialize};
+
 /// Bounds on one file. The defaults are generous for manuals and tight against decompression bombs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Most pages.
     pub max_pages: u32,

@@ -25,6 +25,9 @@ pub use sniff::{Format, sniff};
 pub(in crate::ingest) use text::is_caption;
 use title::is_title_worth_showing;
 
+/// Is told how many pages are read so far.
+pub type PageCounter<'a> = &'a mut dyn FnMut(u32);
+
 /// One file format's reader.
 pub trait Reader {
     /// Reads `bytes` into pages of blocks.
@@ -32,6 +35,15 @@ pub trait Reader {
     /// # Errors
     /// [`ReadError`] says why the file cannot be used, in a form that the uploader can act on.
     fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError>;
+
+    /// As [`Reader::read`]; tells `pages` of each page, where the format has pages.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    fn read_counting(&self, bytes: &[u8], limits: &Limits, pages: PageCounter<'_>) -> Result<ReadDocument, ReadError> {
+        let _has_no_pages = pages;
+        self.read(bytes, limits)
+    }
 }
 
 /// The reader of a format.
@@ -52,10 +64,25 @@ pub fn reader_for(format: Format) -> &'static dyn Reader {
 /// [`ReadError::NoText`] when the file is sound but nothing can be read from it; otherwise what its reader says. A
 /// panic inside a third-party parser is reported as [`ReadError::Corrupt`].
 pub fn read(format: Format, bytes: &[u8], file_name: &str, limits: &Limits) -> Result<ReadDocument, ReadError> {
+    read_counting(format, bytes, file_name, limits, &mut |_| {})
+}
+
+/// As [`read`]; tells `pages` of each page, where the format has pages.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_counting(
+    format: Format,
+    bytes: &[u8],
+    file_name: &str,
+    limits: &Limits,
+    pages: PageCounter<'_>,
+) -> Result<ReadDocument, ReadError> {
     let reader = reader_for(format);
-    let mut document = catch_unwind(AssertUnwindSafe(|| reader.read(bytes, limits)))
+    let mut document = catch_unwind(AssertUnwindSafe(|| reader.read_counting(bytes, limits, pages)))
         .unwrap_or_else(|_| Err(ReadError::Corrupt { detail: "the parser gave up on it".into() }))?;
     document.title = document.title.filter(|title| title != file_name);
+    document.forget_absurd_bounds();
     if document.is_empty() {
         return Err(why_empty(&document.warnings));
     }

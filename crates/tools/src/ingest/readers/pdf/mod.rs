@@ -27,14 +27,18 @@ mod state;
 mod style;
 mod words;
 
-use super::{Limits, ReadDocument, ReadError, Reader};
+use super::{Limits, PageCounter, ReadDocument, ReadError, Reader};
 
 /// Reads PDF files.
 pub(super) struct PdfReader;
 
 impl Reader for PdfReader {
     fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
+        self.read_counting(bytes, limits, &mut |_| {})
+    }
+
+    fn read_counting(&self, bytes: &[u8], limits: &Limits, pages: PageCounter<'_>) -> Result<ReadDocument, ReadError> {
         let file = file::File::open(bytes, limits)?;
-        read::read(&file, limits)
+        read::read(&file, limits, pages)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use lopdf::{Dictionary, Object, ObjectId};
 
-use super::super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Warning};
+use super::super::{Block, BlockKind, Limits, Page, PageCounter, ReadDocument, ReadError, Warning};
 use super::blocks;
 use super::context::{Budget, Context, Fonts, MAX_STREAM};
 use super::file::File;
@@ -36,9 +36,9 @@ struct Findings {
 }
 
 /// Reads all pages.
-pub(super) fn read(file: &File, limits: &Limits) -> Result<ReadDocument, ReadError> {
+pub(super) fn read(file: &File, limits: &Limits, counter: PageCounter<'_>) -> Result<ReadDocument, ReadError> {
     let mut findings = Findings::default();
-    let mut pages = page_texts(file, limits, &mut findings)?;
+    let mut pages = page_texts(file, limits, &mut findings, counter)?;
     running::drop_repeated(&mut pages);
     let all_flow = pages.iter().flat_map(|page| &page.strata).flat_map(|stratum| &stratum.flow);
     let style = Style::learn(all_flow, file.outline());
@@ -60,7 +60,12 @@ pub(super) fn read(file: &File, limits: &Limits) -> Result<ReadDocument, ReadErr
     })
 }
 
-fn page_texts(file: &File, limits: &Limits, findings: &mut Findings) -> Result<Vec<PageText>, ReadError> {
+fn page_texts(
+    file: &File,
+    limits: &Limits,
+    findings: &mut Findings,
+    counter: PageCounter<'_>,
+) -> Result<Vec<PageText>, ReadError> {
     let mut fonts: Fonts = HashMap::new();
     let mut budget = Budget::new(limits.max_inflated_bytes);
     let hidden_layers = file.hidden_layers();
@@ -83,6 +88,7 @@ fn page_texts(file: &File, limits: &Limits, findings: &mut Findings) -> Result<V
             });
         }
         pages.push(PageText { number, height: area.height(), strata: layout::lay_out(words.0, &words.1) });
+        counter(number);
     }
     let nothing = text_bytes == 0;
     if nothing && budget.exceeded {

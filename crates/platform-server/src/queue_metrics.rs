@@ -1,0 +1,72 @@
+//! How much is queued, for whoever watches the platform.
+
+use domain::ports::{JobQueue, QueueDepth};
+use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Time between two counts.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// The queue's gauges: of all tenants together, so the same whichever process is asked.
+#[derive(Clone, Debug)]
+pub struct QueueMetrics {
+    jobs: IntGaugeVec,
+    oldest_due_s: IntGauge,
+}
+
+impl QueueMetrics {
+    /// Makes the gauges `jobs` (by `state`: `due`, `leased`, `dead`) and `jobs_oldest_due_seconds`, and registers them.
+    ///
+    /// # Errors
+    /// Where the registry has a metric of that name already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let jobs = Opts::new("jobs", "Jobs that a worker could take, that one has in hand, and that were given up.");
+        let jobs = IntGaugeVec::new(jobs, &["state"])?;
+        let oldest_due_s =
+            IntGauge::new("jobs_oldest_due_seconds", "Seconds that the job longest due has waited for a worker.")?;
+        registry.register(Box::new(jobs.clone()))?;
+        registry.register(Box::new(oldest_due_s.clone()))?;
+        Ok(Self { jobs, oldest_due_s })
+    }
+
+    /// Counts again and again, until `stop`. While the database is down the last count stands.
+    pub async fn keep(self, queue: Arc<dyn JobQueue>, stop: CancellationToken) {
+        loop {
+            match queue.depth().await {
+                Ok(depth) => self.show(depth),
+                Err(error) => tracing::debug!(%error, "the queue could not be counted"),
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn show(&self, depth: QueueDepth) {
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        for (state, count) in [("due", depth.due), ("leased", depth.leased), ("dead", depth.dead)] {
+            self.jobs.with_label_values(&[state]).set(gauge(count));
+        }
+        self.oldest_due_s.set(gauge(depth.oldest_due_s));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_depth_is_shown_by_state() -> Result<(), prometheus::Error> {
+        let registry = Registry::new();
+        QueueMetrics::register(&registry)?.show(QueueDepth { due: 3, leased: 2, dead: 1, oldest_due_s: 40 });
+        let shown = prometheus::TextEncoder::new().encode_to_string(&registry.gather())?;
+        for line in
+            ["jobs{state=\"due\"} 3", "jobs{state=\"leased\"} 2", "jobs{state=\"dead\"} 1", "jobs_oldest_due_seconds 40"]
+        {
+            assert!(shown.lines().any(|found| found == line), "{line} in {shown}");
+        }
+        Ok(())
+    }
+}

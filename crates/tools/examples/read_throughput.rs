@@ -1,0 +1,110 @@
+//! Measures the PDF reader against poppler's pdftotext, on the same files, one after the other in turns.
+//!
+//! `cargo run --release -p tools --example read_throughput -- PDF PAGES VOLUME`
+//! writes to VOLUME a file of at least PAGES pages, the pages of PDF over and over, and measures both files. One JSON
+//! object a line. What a busy machine does to one reader it does to the other: the ratio is the figure to keep.
+
+#![expect(clippy::print_stdout, reason = "printing is what this example is for")]
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use lopdf::{Dictionary, Document, Object, ObjectId};
+use serde_json::json;
+use tools::ingest::readers::{Limits, read, sniff};
+
+/// How often each reads each file; the median counts.
+const ROUNDS: usize = 5;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let mut next = |what: &str| arguments.next().ok_or_else(|| format!("name {what}"));
+    let (pdf, pages, volume) = (next("a PDF file")?, next("how many pages")?, next("the file to write")?);
+    let (pdf, volume) = (PathBuf::from(pdf), PathBuf::from(volume));
+    write_volume(&pdf, pages.parse()?, &volume)?;
+    for file in [&pdf, &volume] {
+        println!("{}", compare(file)?);
+    }
+    Ok(())
+}
+
+fn compare(file: &Path) -> Result<serde_json::Value, Box<dyn Error>> {
+    let bytes = std::fs::read(file)?;
+    let (mut ours, mut theirs, mut pages) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let format = sniff(&bytes, "").ok_or("no reader for this file")?;
+        pages = read(format, &bytes, "volume.pdf", &Limits::default())?.page_count.unwrap_or_default();
+        ours.push(begun.elapsed().as_secs_f64());
+        theirs.extend(pdftotext(file)?);
+    }
+    let rate = |seconds: f64| f64::from(pages) / seconds;
+    let (ours, theirs) = (rate(median(ours).ok_or("no round")?), median(theirs).map(rate));
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let mut result = json!({ "file": name, "pages": pages, "pages_per_second": round(ours) });
+    match theirs {
+        Some(theirs) => {
+            result["pdftotext_pages_per_second"] = json!(round(theirs));
+            result["times_pdftotext"] = json!(round(ours / theirs));
+        }
+        None => result["pdftotext"] = json!("not found on PATH: install poppler-utils to compare with it"),
+    }
+    Ok(result)
+}
+
+/// Seconds that pdftotext takes; `None` where there is none.
+fn pdftotext(file: &Path) -> Result<Option<f64>, Box<dyn Error>> {
+    let begun = Instant::now();
+    let status = Command::new("pdftotext").arg(file).arg("-").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match status {
+        Ok(status) if status.success() => Ok(Some(begun.elapsed().as_secs_f64())),
+        Ok(status) => Err(format!("pdftotext failed on {} ({status})", file.display()).into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// Repeats the pages of a file, each with a copy of what is drawn on it, until there are `pages` of them.
+fn write_volume(from: &Path, pages: usize, to: &Path) -> Result<(), Box<dyn Error>> {
+    let mut pdf = Document::load(from)?;
+    let originals: Vec<ObjectId> = pdf.get_pages().into_values().collect();
+    let root = pdf.catalog()?.get(b"Pages")?.as_reference()?;
+    let mut kids = Vec::with_capacity(pages + originals.len());
+    while kids.len() < pages && !originals.is_empty() {
+        for page in &originals {
+            kids.push(Object::Reference(copy(&mut pdf, *page, root)?));
+        }
+    }
+    let count = i64::try_from(kids.len())?;
+    let tree = pdf.get_dictionary_mut(root)?;
+    tree.set("Kids", kids);
+    tree.set("Count", count);
+    // It names pages that are not in the tree any more.
+    pdf.catalog_mut()?.remove(b"Outlines");
+    pdf.prune_objects();
+    pdf.save(to)?;
+    Ok(())
+}
+
+fn copy(pdf: &mut Document, page: ObjectId, root: ObjectId) -> Result<ObjectId, Box<dyn Error>> {
+    let mut new: Dictionary = pdf.get_dictionary(page)?.clone();
+    let mut contents = Vec::new();
+    for id in pdf.get_page_contents(page) {
+        let content = pdf.get_object(id)?.clone();
+        contents.push(Object::Reference(pdf.add_object(content)));
+    }
+    new.set("Contents", contents);
+    new.set("Parent", root);
+    Ok(pdf.add_object(new))
+}

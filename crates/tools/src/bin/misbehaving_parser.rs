@@ -1,0 +1,120 @@
+//! A parser that does on purpose what a crafted file can make a parser do. For tests only: no other program uses it.
+//!
+//! Its first argument says what it does; the last are those of every parser. It confines itself as every parser does;
+//! what has to happen before that is in `main`.
+
+use rustix::process::{Signal, getpid, kill_process};
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{self, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::Duration;
+use tools::ingest::isolate::child::{Request, run_with};
+use tools::ingest::readers::{Block, BlockKind, Page, ReadDocument, ReadError};
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let deed = args.next().unwrap_or_default().to_string_lossy().into_owned();
+    let unconfined = (deed == "probe-unconfined").then(probe);
+    let _held = (deed == "hold").then(|| connect(&args.next().unwrap_or_default().to_string_lossy()));
+    if deed == "be-killed" {
+        let _ = kill_process(getpid(), Signal::KILL);
+    }
+    run_with(args, move |request, bytes, _| misbehave(&deed, unconfined, (request, bytes)))
+}
+
+fn misbehave(
+    deed: &str,
+    unconfined: Option<Vec<String>>,
+    (request, bytes): (&Request, &[u8]),
+) -> Result<ReadDocument, ReadError> {
+    match deed {
+        "overflow-the-stack" => Ok(document(vec![black_box(deeper(1)).to_string()])),
+        "loop" => loop {
+            black_box(request);
+        },
+        "sleep" | "hold" => loop {
+            thread::sleep(Duration::from_secs(1));
+        },
+        "take-all-memory" => Ok(document(vec![hoard()])),
+        "ask-for-too-much" => Ok(document(vec![Vec::<u8>::with_capacity(1 << 40).len().to_string()])),
+        "panic" => Ok(document(vec![[""; 0][black_box(bytes.len())].to_owned()])),
+        "environment" => Ok(document(vec![format!("{} variables", std::env::vars_os().count())])),
+        "write-garbage" => Ok(garbage(b"no frame at all, but long enough to be taken for one")),
+        "announce-too-much" => Ok(garbage(&u32::MAX.to_le_bytes())),
+        "close-in-the-middle" => Ok(garbage(&1000_u32.to_le_bytes())),
+        "send-too-many-pages" => Ok(pages_of("page", request.limits.max_pages as usize + 1)),
+        "send-too-much-text" => Ok(pages_of(&"x".repeat(request.limits.max_text_bytes / 2 + 1), 2)),
+        "send-too-many-blocks" => Ok(without_text(3, 150_000)),
+        "send-a-nul" => Ok(pages_of("a\0b", 1)),
+        "complain-without-end" => Ok(complain()),
+        _ => Ok(document(unconfined.unwrap_or_else(probe))),
+    }
+}
+
+fn pages_of(text: &str, count: usize) -> ReadDocument {
+    let page = Page { blocks: vec![Block::new(BlockKind::Paragraph, text)], ..Page::default() };
+    ReadDocument { pages: vec![page; count], ..ReadDocument::default() }
+}
+
+/// Pages of nothing but blocks: many bytes, no text.
+fn without_text(pages: usize, blocks: usize) -> ReadDocument {
+    let page = Page { blocks: vec![Block::new(BlockKind::Paragraph, ""); blocks], ..Page::default() };
+    ReadDocument { pages: vec![page; pages], ..ReadDocument::default() }
+}
+
+fn document(texts: Vec<String>) -> ReadDocument {
+    let blocks = texts.into_iter().map(|text| Block::new(BlockKind::Paragraph, text)).collect();
+    ReadDocument { pages: vec![Page { blocks, ..Page::default() }], ..ReadDocument::default() }
+}
+
+fn deeper(depth: u64) -> u64 {
+    let room = black_box([depth; 64]);
+    room[0] + if depth == u64::MAX { 0 } else { deeper(black_box(depth + 1)) }
+}
+
+fn hoard() -> String {
+    let mut text = String::new();
+    loop {
+        text.push_str(black_box("more and more and more"));
+    }
+}
+
+/// Writes to standard output past the frames, and ends there.
+fn garbage(bytes: &[u8]) -> ReadDocument {
+    // The child holds the lock of standard output, so this thread may write and no other.
+    let mut output = io::stdout().lock();
+    let _ = output.write_all(bytes).and_then(|()| output.flush());
+    std::process::exit(0)
+}
+
+fn complain() -> ReadDocument {
+    let mut errors = io::stderr();
+    while errors.write_all(&[b'!'; 4096]).is_ok() {}
+    ReadDocument::default()
+}
+
+/// A connection that ends when this process does.
+fn connect(port: &str) -> io::Result<TcpStream> {
+    TcpStream::connect(("127.0.0.1", port.parse().map_err(io::Error::other)?))
+}
+
+/// What this process may still do: a line for each attempt.
+fn probe() -> Vec<String> {
+    let temporary = std::env::temp_dir().join(format!("misbehaving-parser-{}", std::process::id()));
+    let attempts: [(&str, io::Result<()>); 8] = [
+        ("read a file", File::open("/proc/self/status").map(drop)),
+        ("write a file", File::create(&temporary).map(drop)),
+        ("list a directory", std::fs::read_dir("/").map(drop)),
+        ("listen", TcpListener::bind("127.0.0.1:0").map(drop)),
+        ("send datagrams", UdpSocket::bind("127.0.0.1:0").map(drop)),
+        ("make a local socket", UnixStream::pair().map(drop)),
+        ("run a program", Command::new("/bin/true").spawn().and_then(|mut child| child.wait().map(drop))),
+        ("start a thread", thread::Builder::new().spawn(|| ()).map(|thread| drop(thread.join()))),
+    ];
+    let _ = std::fs::remove_file(&temporary);
+    attempts.into_iter().map(|(what, done)| format!("{what}: {}", if done.is_ok() { "yes" } else { "no" })).collect()
+}

@@ -1,0 +1,79 @@
+//! The child: confines itself, reads one document from its standard input, answers on its standard output, and ends.
+//!
+//! A program that has no tokio, no telemetry and no settings started yet hands its arguments to [`run`].
+
+use super::confine::confine;
+use super::failure;
+use super::frame::{self, ChildLimits, Frame};
+use crate::ingest::readers::{self, PageCounter, ReadDocument, ReadError};
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+pub use super::frame::Request;
+
+/// The status with which a child ends that could not confine itself. It has read nothing then.
+pub(super) const UNCONFINED: u8 = 71;
+/// The status of a child whose arguments are wrong, or whose parent is gone.
+pub(super) const MISUSED: u8 = 72;
+/// Pages between two reports.
+const REPORT_EVERY: u32 = 8;
+
+/// Reads the document on standard input with the platform's readers. `args` are what [`super::ChildParser`] put
+/// behind the program's own arguments.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    run_with(args, read)
+}
+
+/// As [`run`], with another reader: it gets the request, the file's bytes, and whom to tell of pages.
+pub fn run_with(
+    args: impl IntoIterator<Item = OsString>,
+    read: impl FnOnce(&Request, &[u8], PageCounter<'_>) -> Result<ReadDocument, ReadError>,
+) -> ExitCode {
+    let Some(limits) = ChildLimits::from_args(args) else { return ExitCode::from(MISUSED) };
+    // A panic's message can hold text of the document.
+    std::panic::set_hook(Box::new(|_| {}));
+    if confine(&limits).is_err() {
+        return ExitCode::from(UNCONFINED);
+    }
+    match answer(&mut io::stdin().lock(), &mut io::stdout().lock(), read) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_gone) => ExitCode::from(MISUSED),
+    }
+}
+
+fn read(request: &Request, bytes: &[u8], pages: PageCounter<'_>) -> Result<ReadDocument, ReadError> {
+    let format = readers::sniff(bytes, &request.name).ok_or(ReadError::Unsupported)?;
+    readers::read_counting(format, bytes, &request.name, &request.limits, pages)
+}
+
+fn answer(
+    input: &mut impl Read,
+    output: &mut impl Write,
+    read: impl FnOnce(&Request, &[u8], PageCounter<'_>) -> Result<ReadDocument, ReadError>,
+) -> io::Result<()> {
+    let request = frame::read_request(input)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(request.size).map_err(io::Error::other)?);
+    input.take(request.size).read_to_end(&mut bytes)?;
+    let mut parent_left = Ok(());
+    let mut report = |pages: u32| {
+        if pages.is_multiple_of(REPORT_EVERY) && parent_left.is_ok() {
+            parent_left = frame::write(output, &Frame::PagesRead(pages));
+        }
+    };
+    let document = read(&request, &bytes, &mut report);
+    parent_left?;
+    drop(bytes);
+    match document {
+        Ok(document) => send(output, document),
+        Err(error) => frame::write(output, &Frame::Failed(failure(&error))),
+    }
+}
+
+fn send(output: &mut impl Write, document: ReadDocument) -> io::Result<()> {
+    let ReadDocument { title, pages, page_count, warnings } = document;
+    for page in pages {
+        frame::write(output, &Frame::Page(page))?;
+    }
+    frame::write(output, &Frame::End { title, page_count, warnings })
+}

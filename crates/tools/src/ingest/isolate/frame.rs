@@ -1,0 +1,163 @@
+//! What parent and child say to each other: JSON behind its length.
+//!
+//! To the child: a [`Request`], then the file's bytes. From the child: any number of [`Frame`]s, the last of which is
+//! [`Frame::End`] or [`Frame::Failed`]. Lengths are 32 bits, little endian.
+
+use crate::ingest::readers::{Limits, Page, Warning};
+use domain::document::DocumentFailure;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+/// Largest request; a file name is far shorter.
+const MAX_REQUEST: u32 = 1 << 20;
+/// A payload above this is decoded on a thread where it holds nobody up.
+const DECODE_APART: usize = 256 << 10;
+
+/// What a child may use. It takes the rest of its limits from the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChildLimits {
+    /// Most bytes of address space, the program itself included.
+    pub memory_bytes: u64,
+    /// Most processor time, in whole seconds.
+    pub cpu: Duration,
+}
+
+impl Default for ChildLimits {
+    fn default() -> Self {
+        Self { memory_bytes: 512 << 20, cpu: Duration::from_secs(30) }
+    }
+}
+
+impl ChildLimits {
+    /// As arguments, so that the child can confine itself before it reads anything: bytes, seconds.
+    pub(super) fn to_args(self) -> [String; 2] {
+        [self.memory_bytes.to_string(), self.cpu.as_secs().max(1).to_string()]
+    }
+
+    /// From the arguments of [`ChildLimits::to_args`]; `None` for any others.
+    pub(super) fn from_args(args: impl IntoIterator<Item = OsString>) -> Option<Self> {
+        let mut numbers = args.into_iter().map(|argument| argument.to_str()?.parse::<u64>().ok());
+        let (memory_bytes, cpu) = (numbers.next()??, numbers.next()??);
+        numbers.next().is_none().then_some(Self { memory_bytes, cpu: Duration::from_secs(cpu) })
+    }
+}
+
+/// What the child is told before the file's bytes.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The file's name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What may be taken out of it.
+    pub limits: Limits,
+}
+
+/// What the child answers.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Frame {
+    /// This many pages are read so far.
+    PagesRead(u32),
+    /// The next page that holds text.
+    Page(Page),
+    /// The document is complete.
+    End {
+        /// See [`crate::ingest::readers::ReadDocument`].
+        title: Option<String>,
+        /// Pages of the file.
+        page_count: Option<u32>,
+        /// What a person should know.
+        warnings: Vec<Warning>,
+    },
+    /// It cannot be read.
+    Failed(DocumentFailure),
+}
+
+/// A message as bytes: length and JSON.
+pub(super) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; size_of::<u32>()];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = u32::try_from(bytes.len() - size_of::<u32>()).map_err(io::Error::other)?;
+    bytes[..size_of::<u32>()].copy_from_slice(&length.to_le_bytes());
+    Ok(bytes)
+}
+
+/// Writes a message and flushes it.
+pub(super) fn write(output: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    output.write_all(&encode(message)?)?;
+    output.flush()
+}
+
+/// Reads a request.
+pub(super) fn read_request(input: &mut impl Read) -> io::Result<Request> {
+    let mut length = [0; size_of::<u32>()];
+    input.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length).min(MAX_REQUEST);
+    let mut payload = vec![0; length as usize];
+    input.read_exact(&mut payload)?;
+    Ok(serde_json::from_slice(&payload)?)
+}
+
+/// Why no frame came.
+#[derive(Debug)]
+pub(super) enum NoFrame {
+    /// The child has closed its output, perhaps in the middle of a frame.
+    Closed,
+    /// What came is no frame.
+    Garbage,
+    /// The frame has this many bytes, more than are left.
+    TooLong(u64),
+}
+
+/// Reads the next frame, of at most `left` bytes, and takes its bytes off them.
+pub(super) async fn next(input: &mut (impl AsyncRead + Unpin), left: &mut u64) -> Result<Frame, NoFrame> {
+    let length = u64::from(input.read_u32_le().await.map_err(|_| NoFrame::Closed)?);
+    *left = left.checked_sub(length).ok_or(NoFrame::TooLong(length))?;
+    // Memory grows with what comes, not with what was announced.
+    let mut payload = Vec::new();
+    let came = input.take(length).read_to_end(&mut payload).await.map_err(|_| NoFrame::Closed)?;
+    if (came as u64) < length {
+        return Err(NoFrame::Closed);
+    }
+    if payload.len() < DECODE_APART {
+        return decode(&payload);
+    }
+    tokio::task::spawn_blocking(move || decode(&payload)).await.unwrap_or(Err(NoFrame::Garbage))
+}
+
+fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, NoFrame> {
+    serde_json::from_slice(payload).map_err(|_| NoFrame::Garbage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_frame_is_read_as_it_was_written_and_charged() {
+        let written =
+            Frame::Failed(DocumentFailure { code: domain::document::FailureCode::NoText, detail: "No text.".into() });
+        let bytes = encode(&written).unwrap();
+        let mut left = 1000;
+        assert_eq!(next(&mut bytes.as_slice(), &mut left).await.unwrap(), written);
+        assert_eq!(left, 1000 - (bytes.len() as u64 - 4));
+        let mut short = bytes.len() as u64 - 5;
+        assert!(matches!(next(&mut bytes.as_slice(), &mut short).await, Err(NoFrame::TooLong(_))));
+        assert!(matches!(next(&mut &bytes[..9], &mut left).await, Err(NoFrame::Closed)));
+        assert!(matches!(next(&mut b"\x02\0\0\0no".as_slice(), &mut left).await, Err(NoFrame::Garbage)));
+    }
+
+    #[test]
+    fn limits_survive_the_command_line_and_nothing_else_passes_for_them() {
+        let limits = ChildLimits { memory_bytes: 7 << 20, cpu: Duration::from_secs(2) };
+        let args = |args: &[&str]| ChildLimits::from_args(args.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(ChildLimits::from_args(limits.to_args().map(OsString::from)), Some(limits));
+        for wrong in [&["1"][..], &[], &["1", "x"], &["1", "2", "3"], &["-1", "2"]] {
+            assert_eq!(args(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Reading in this process, on a thread where it holds nobody up.
+//!
+//! Bounded in time and in what is taken out of a file, but not in memory or stack: for files that are trusted. A thread
+//! cannot be stopped: after a timeout it ends when the readers' own limits make it end.
+
+use super::{PagesRead, ParseError, Parser, SourceFile};
+use crate::ingest::readers::{self, Limits, ReadDocument, ReadError};
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::stream::StreamExt as _;
+use std::time::Duration;
+
+/// Reads each document on a thread of this process.
+pub struct ThreadParser {
+    time: Duration,
+    limits: Limits,
+}
+
+impl ThreadParser {
+    /// Reads each document within `time` and `limits`.
+    #[must_use]
+    pub fn new(time: Duration, limits: Limits) -> Self {
+        Self { time, limits }
+    }
+}
+
+#[async_trait]
+impl Parser for ThreadParser {
+    async fn parse(&self, mut file: SourceFile, pages: &PagesRead) -> Result<ReadDocument, ParseError> {
+        let mut bytes = BytesMut::new();
+        while let Some(piece) = file.bytes.next().await {
+            bytes.extend_from_slice(&piece.map_err(ParseError::Bytes)?);
+        }
+        let (limits, pages) = (self.limits.clone(), pages.clone());
+        let work = move || read(&bytes.freeze(), &file.name, &limits, &pages);
+        match tokio::time::timeout(self.time, tokio::task::spawn_blocking(work)).await {
+            Ok(Ok(read)) => Ok(read?),
+            Ok(Err(_panicked)) => Err(ParseError::gave_up()),
+            Err(_elapsed) => Err(ParseError::timeout(self.time)),
+        }
+    }
+}
+
+fn read(bytes: &Bytes, name: &str, limits: &Limits, pages: &PagesRead) -> Result<ReadDocument, ReadError> {
+    let format = readers::sniff(bytes, name).ok_or(ReadError::Unsupported)?;
+    readers::read_counting(format, bytes, name, limits, &mut |count| {
+        pages.send_replace(count);
+    })
+}

@@ -1,0 +1,191 @@
+//! Ways of bringing parsers down that are known from others: each file is read or refused by a child, soon.
+
+use std::fmt::Write as _;
+
+use domain::document::FailureCode;
+use tools::ingest::isolate::ParseError;
+use tools::ingest::readers::Limits;
+
+use crate::mutate::zipped;
+use crate::support::read_apart;
+
+/// Deep enough for any recursion to end badly.
+const DEEP: usize = 100_000;
+
+/// A PDF of these objects, from number 1 on, with this trailer.
+fn pdf(objects: &[String], trailer: &str) -> Vec<u8> {
+    let mut out = String::from("%PDF-1.7\n");
+    let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
+    for (number, object) in (1..).zip(objects) {
+        let _ = writeln!(table, "{:010} 00000 n ", out.len());
+        let _ = write!(out, "{number} 0 obj\n{object}\nendobj\n");
+    }
+    let start = out.len();
+    let _ = write!(out, "{table}trailer\n<</Size {} {trailer}>>\nstartxref\n{start}\n%%EOF\n", objects.len() + 1);
+    out.into_bytes()
+}
+
+/// A PDF of one page with this content and these further objects, from number 5 on.
+fn page(content: &str, entries: &str, more: &[String]) -> Vec<u8> {
+    let mut objects = vec![
+        "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>".to_owned(),
+        format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R{entries}>>"),
+        format!("<</Length {}>>stream\n{content}\nendstream", content.len()),
+    ];
+    objects.extend_from_slice(more);
+    pdf(&objects, "/Root 1 0 R")
+}
+
+fn nested(open: &str, close: &str) -> String {
+    format!("{}{}", open.repeat(DEEP), close.repeat(DEEP))
+}
+
+/// Objects and structures that never end.
+fn pdf_structures() -> Vec<(&'static str, Vec<u8>)> {
+    let text = "BT /F1 12 Tf 50 700 Td (kept) Tj ET";
+    let font = "/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>";
+    let catalog = "<</Type/Catalog/Pages 2 0 R/Outlines 5 0 R/PageLabels 6 0 R>>".to_owned();
+    let chain = |count: usize| -> Vec<String> {
+        let node =
+            |number: usize| format!("<</Type/Pages/Kids[{} 0 R]/Count 1/Parent {} 0 R>>", number + 1, number - 1);
+        [catalog.clone()].into_iter().chain((2..count).map(node)).collect()
+    };
+    vec![
+        ("nested arrays", page(text, font, &[nested("[", "]")])),
+        ("nested dictionaries", page(text, font, &[nested("<</A ", ">>")])),
+        ("arrays never closed", page(text, font, &["[".repeat(DEEP)])),
+        ("strings never closed", page(text, font, &["(".repeat(DEEP)])),
+        ("nested arrays in content", page(&format!("{} TJ {text}", nested("[", "]")), font, &[])),
+        ("nested dictionaries in content", page(&format!("/A {} BDC {text}", nested("<</B ", ">>")), font, &[])),
+        ("saved states", page(&format!("{} {text}", "q ".repeat(DEEP)), font, &[])),
+        ("marked content", page(&format!("{} {text}", "/A BMC ".repeat(DEEP)), font, &[])),
+        ("a page tree like a chain", pdf(&chain(DEEP / 5), "/Root 1 0 R")),
+        ("a page tree that is its own child", {
+            let kids = "<</Type/Pages/Kids[2 0 R 2 0 R 2 0 R]/Count 9/Parent 2 0 R>>";
+            pdf(&[catalog.clone(), kids.into()], "/Root 1 0 R")
+        }),
+        ("an outline and labels that are their own children", {
+            let mut objects = vec![
+                catalog.clone(),
+                "<</Type/Pages/Kids[3 0 R]/Count 1>>".into(),
+                format!("<</Type/Page/Parent 2 0 R/Contents 4 0 R{font}>>"),
+                format!("<</Length {}>>stream\n{text}\nendstream", text.len()),
+            ];
+            objects.push("<</First 5 0 R/Next 5 0 R/Title(x)>>".into());
+            objects.push("<</Kids[6 0 R 6 0 R 6 0 R]>>".into());
+            pdf(&objects, "/Root 1 0 R")
+        }),
+        ("references in a circle", {
+            let objects = ["5 0 R", "6 0 R", "5 0 R"].map(String::from);
+            page(text, "/Resources 5 0 R/Rotate 6 0 R/CropBox 7 0 R", &objects)
+        }),
+        ("a file that comes before itself", pdf(&chain(4), "/Root 1 0 R/Prev 9")),
+    ]
+}
+
+/// Numbers that ask for more than there is.
+fn pdf_numbers() -> Vec<(&'static str, Vec<u8>)> {
+    let text = "BT /F1 12 Tf 50 700 Td (kept) Tj ET";
+    let font = "/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>";
+    let stream = |entries: &str, data: &str| format!("<<{entries}/Length {}>>stream\n{data}\nendstream", data.len());
+    let with_map = |map: &str| {
+        let font = "/Resources<</Font<</F1<</Type/Font/Subtype/Type0/BaseFont/A/Encoding/Identity-H/ToUnicode 5 0 R\
+            /DescendantFonts[<</Type/Font/Subtype/CIDFontType2/W[0 999999999 500]/DW 1e30>>]>>>>>>";
+        page("BT /F1 12 Tf 50 700 Td <00410042> Tj ET", font, &[stream("", map)])
+    };
+    vec![
+        ("a table of more objects than bytes", pdf(&[], "/Root 1 0 R/Size 99999999999")),
+        ("a stream longer than the file", page(text, font, &["<</Length 999999999999>>stream\nx\nendstream".into()])),
+        ("an object stream of more objects than bytes", {
+            page(text, font, &[stream("/Type/ObjStm/N 999999999/First 99999999", "1 0 2 0 3 0")])
+        }),
+        ("a table as a stream with wide fields", {
+            let table = stream("/Type/XRef/W[8 8 8]/Index[0 99999999999]/Size 99999999999/Root 1 0 R", "abc");
+            format!("%PDF-1.7\n1 0 obj\n{table}\nendobj\nstartxref\n9\n%%EOF\n").into_bytes()
+        }),
+        ("a predictor of endless rows", {
+            let filters = "/Filter[/ASCIIHexDecode/FlateDecode]";
+            let rows = "/DecodeParms[null <</Predictor 15/Columns 2147483647/Colors 2147483647>>]";
+            let data = stream(&format!("{filters}{rows}"), "789ccb48cdc9c90700062c0215>");
+            page("", &format!("{font}/Contents 5 0 R"), &[data])
+        }),
+        ("filters upon filters", {
+            let filters = "/ASCIIHexDecode".repeat(DEEP);
+            page("", &format!("{font}/Contents 5 0 R"), &[stream(&format!("/Filter[{filters}]"), "41>")])
+        }),
+        (
+            "a map of four thousand million characters",
+            with_map("1 beginbfrange <00000000> <ffffffff> <0041> endbfrange"),
+        ),
+        ("a map of maps", with_map(&"1 begincidrange <0000> <ffff> 0 endcidrange\n".repeat(2_000))),
+        ("numbers without end", page(&format!("{} 0 Td {text}", "9".repeat(DEEP)), font, &[])),
+        ("a page as wide as the world", {
+            page(text, &format!("{font}/CropBox[-1e38 -1e38 1e38 1e38]/UserUnit 1e38/Rotate 1e30"), &[])
+        }),
+        ("text beyond all numbers", page(&text.replace("/F1 12", "1e38 0 0 1e38 1e38 1e38 Tm /F1 1e38"), font, &[])),
+    ]
+}
+
+/// A DOCX with this body.
+fn docx(body: &str) -> Vec<u8> {
+    let document = format!("<w:document xmlns:w='w'><w:body>{body}</w:body></w:document>");
+    let parts = [("[Content_Types].xml", "<Types/>".to_owned()), ("word/document.xml", document)];
+    zipped(&parts.map(|(name, part)| (name.to_owned(), part.into_bytes())))
+}
+
+fn other_formats() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let paragraph = "<w:p><w:r><w:t>kept</w:t></w:r></w:p>";
+    let text = |text: String| text.into_bytes();
+    vec![
+        ("nested elements", docx(&format!("{paragraph}{}", nested("<w:x>", "</w:x>"))), "a.docx"),
+        ("nested insertions", docx(&format!("{paragraph}{}", nested("<w:ins>", "</w:ins>"))), "a.docx"),
+        ("nested content controls", docx(&nested("<w:sdt><w:sdtContent>", "</w:sdtContent></w:sdt>")), "a.docx"),
+        (
+            "one element of many attributes",
+            {
+                let attributes: String = (0..DEEP).map(|number| format!(" a{number}='1'")).collect();
+                docx(&format!("<w:p{attributes}/>{paragraph}"))
+            },
+            "a.docx",
+        ),
+        (
+            "cells over many columns",
+            {
+                let cell = "<w:tc><w:tcPr><w:gridSpan w:val='2147483647'/></w:tcPr><w:p/></w:tc>";
+                docx(&format!("{paragraph}<w:tbl><w:tr>{}</w:tr></w:tbl>", cell.repeat(100)))
+            },
+            "a.docx",
+        ),
+        ("a document type", docx("<!DOCTYPE x [<!ENTITY a 'b'>]>"), "a.docx"),
+        ("nested quotes", text(">".repeat(DEEP)), "a.md"),
+        ("nested brackets", text("[".repeat(DEEP)), "a.md"),
+        ("brackets never matched", text("[a](".repeat(DEEP / 4)), "a.md"),
+        ("emphasis never closed", text("*a **a _a ".repeat(DEEP / 4)), "a.md"),
+        ("nested lists", text((0..2_000).map(|depth| format!("{}- a\n", " ".repeat(depth))).collect()), "a.md"),
+        ("backticks of all lengths", text((1..2_000).map(|count| format!("{} ", "`".repeat(count))).collect()), "a.md"),
+        ("tables of many columns", text(format!("{}\n{}\n", "|a".repeat(DEEP), "|-".repeat(DEEP)).repeat(2)), "a.md"),
+        ("references upon references", text("[a]: b\n".repeat(DEEP / 4) + &"[a]".repeat(DEEP / 4)), "a.md"),
+        ("front matter never closed", text(format!("---\n{}", "a: b\n".repeat(DEEP))), "a.md"),
+        ("one line without a space", text("a".repeat(1 << 20)), "a.txt"),
+        ("nothing but line breaks", text("a\n".to_owned() + &"\n \t\n".repeat(1 << 18)), "a.txt"),
+        ("one mark upon one letter", text("a".to_owned() + &"\u{301}".repeat(1 << 18)), "a.txt"),
+    ]
+}
+
+#[test]
+fn each_known_attack_is_read_or_refused() {
+    let pdfs = pdf_structures().into_iter().chain(pdf_numbers()).map(|(what, bytes)| (what, bytes, "a.pdf"));
+    for (what, bytes, name) in pdfs.chain(other_formats()) {
+        match read_apart(&bytes, name, &Limits::default()) {
+            Ok(document) => assert!(!document.is_empty(), "{what}"),
+            Err(ParseError::Document(failure)) => {
+                assert!(
+                    failure.code != FailureCode::Timeout && !failure.detail.contains("gave up"),
+                    "{what}: {failure:?}"
+                );
+            }
+            Err(other) => panic!("{what}: {other:?}"),
+        }
+    }
+}

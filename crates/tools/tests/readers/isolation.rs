@@ -1,0 +1,155 @@
+//! One child process per document: what it can do, what it cannot, and what becomes of it.
+
+use std::time::Duration;
+
+use domain::document::FailureCode;
+use domain::ports::BlobError;
+use futures::stream::{self, StreamExt as _};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tools::ingest::isolate::{ChildLimits, ChildParser, PagesRead, ParseError, Parser as _, ParserProgram, SourceFile};
+use tools::ingest::readers::{Limits, ReadDocument};
+
+use crate::support::{bytes, program, read_both, source};
+
+const TIME: Duration = Duration::from_secs(45);
+/// Small, so that what is used up without end is used up soon.
+const SMALL: ChildLimits = ChildLimits { memory_bytes: 128 << 20, cpu: Duration::from_secs(1) };
+
+/// The parser that does `deed`.
+fn misbehaving(deed: &str) -> ParserProgram {
+    let program = env!("CARGO_BIN_EXE_misbehaving-parser").into();
+    ParserProgram { program, args: vec![deed.into()], limits: SMALL }
+}
+
+async fn parse(program: ParserProgram, time: Duration, limits: Limits) -> Result<ReadDocument, ParseError> {
+    let parser = ChildParser::new(program, time, limits);
+    parser.parse(source(b"some text", "notes.txt"), &PagesRead::default()).await
+}
+
+/// Why the document failed that a misbehaving parser read.
+async fn failure(deed: &str) -> FailureCode {
+    let limits = Limits { max_pages: 3, max_text_bytes: 1000, ..Limits::default() };
+    match parse(misbehaving(deed), TIME, limits).await {
+        Err(ParseError::Document(failure)) => {
+            assert!(failure.detail.ends_with('.'), "{}", failure.detail);
+            failure.code
+        }
+        other => panic!("{deed}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_child_reads_what_a_thread_reads() {
+    for name in ["headers.pdf", "tables.pdf", "cjk.pdf", "hidden.pdf", "two_columns.pdf", "features.docx", "README.md"]
+    {
+        let document = read_both(&bytes(name), name, &Limits::default()).unwrap();
+        assert!(!document.is_empty(), "{name}");
+    }
+    for name in ["password.pdf", "scanned.pdf", "bomb.docx", "entities.docx"] {
+        assert!(read_both(&bytes(name), name, &Limits::default()).is_err(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_file_makes_a_parser_do_fails_the_document_and_nothing_else() {
+    for (deed, code) in [
+        ("overflow-the-stack", FailureCode::Corrupt),
+        ("panic", FailureCode::Corrupt),
+        ("write-garbage", FailureCode::Corrupt),
+        ("announce-too-much", FailureCode::Corrupt),
+        ("close-in-the-middle", FailureCode::Corrupt),
+        ("send-a-nul", FailureCode::Corrupt),
+        ("loop", FailureCode::Timeout),
+        ("take-all-memory", FailureCode::TooLarge),
+        ("ask-for-too-much", FailureCode::TooLarge),
+        ("send-too-many-pages", FailureCode::TooLarge),
+        ("send-too-many-blocks", FailureCode::TooLarge),
+        ("send-too-much-text", FailureCode::TooLarge),
+    ] {
+        assert_eq!(failure(deed).await, code, "{deed}");
+    }
+}
+
+#[tokio::test]
+async fn a_parser_that_waits_is_ended_by_the_wall_clock() {
+    for deed in ["sleep", "complain-without-end"] {
+        let limits = ChildLimits { cpu: Duration::from_secs(30), ..SMALL };
+        let program = ParserProgram { limits, ..misbehaving(deed) };
+        let parsed = parse(program, Duration::from_millis(300), Limits::default()).await;
+        assert!(
+            matches!(&parsed, Err(ParseError::Document(failure)) if failure.code == FailureCode::Timeout),
+            "{parsed:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_parser_killed_from_outside_is_tried_again_and_not_without_end() {
+    let parsed = parse(misbehaving("be-killed"), TIME, Limits::default()).await;
+    assert!(matches!(parsed, Err(ParseError::Unavailable { counts: true, .. })), "{parsed:?}");
+}
+
+#[tokio::test]
+async fn a_parser_that_is_not_there_is_waited_for() {
+    let missing = ParserProgram { program: "/nowhere/parser".into(), ..program() };
+    let parsed = parse(missing, TIME, Limits::default()).await;
+    assert!(matches!(parsed, Err(ParseError::Unavailable { counts: false, .. })), "{parsed:?}");
+}
+
+#[tokio::test]
+async fn a_storage_that_fails_is_not_the_documents_fault() {
+    let failing = stream::iter([Err(BlobError::Missing { key: "k".into() })]).boxed();
+    let file = SourceFile { name: "notes.txt".into(), size: 9, bytes: failing };
+    let parser = ChildParser::new(program(), TIME, Limits::default());
+    let parsed = parser.parse(file, &PagesRead::default()).await;
+    assert!(matches!(parsed, Err(ParseError::Bytes(BlobError::Missing { .. }))), "{parsed:?}");
+}
+
+#[tokio::test]
+async fn dropping_the_reading_ends_the_child() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("its number").port().to_string();
+    let program = ParserProgram { args: vec!["hold".into(), port], ..misbehaving("") };
+    let reading = parse(program, TIME, Limits::default());
+    let mut held = tokio::select! {
+        parsed = reading => panic!("{parsed:?}"),
+        accepted = listener.accept() => accepted.expect("the child connects").0,
+    };
+    let mut nothing = [0];
+    let end = held.read(&mut nothing).await;
+    assert!(matches!(end, Ok(0) | Err(_)), "the connection ends with the child");
+}
+
+#[tokio::test]
+async fn pages_are_counted_while_they_are_read() {
+    let (pages, seen) = watch::channel(0);
+    let parser = ChildParser::new(program(), TIME, Limits::default());
+    let document = parser.parse(source(&bytes("headers.pdf"), "headers.pdf"), &pages).await.expect("it is read");
+    assert_eq!((document.page_count, *seen.borrow()), (Some(5), 5));
+}
+
+fn lines(document: ReadDocument) -> Vec<String> {
+    document.pages.into_iter().flat_map(|page| page.blocks).map(|block| block.text).collect()
+}
+
+#[tokio::test]
+async fn a_child_opens_no_file_no_socket_and_no_program() {
+    let unconfined = parse(misbehaving("probe-unconfined"), TIME, Limits::default()).await.expect("a report");
+    for line in lines(unconfined) {
+        assert!(line.ends_with(": yes"), "without confinement it can: {line}");
+    }
+    let confined = lines(parse(misbehaving("probe"), TIME, Limits::default()).await.expect("a report"));
+    assert_eq!(confined.len(), 8);
+    for line in confined {
+        assert!(line.ends_with(": no"), "confined it cannot: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_child_gets_no_environment() {
+    assert!(std::env::vars_os().next().is_some(), "this process has one");
+    let document = parse(misbehaving("environment"), TIME, Limits::default()).await.expect("a report");
+    assert_eq!(lines(document), ["0 variables"]);
+}

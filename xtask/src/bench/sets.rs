@@ -1,0 +1,191 @@
+//! Large sets to evaluate: generated, the same in each run, and nothing that has to be fetched.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+/// The set's name in its directory.
+pub const FILE: &str = "set.json";
+
+/// Files of the search set, and sections of each: a section is a passage.
+const LOGBOOKS: usize = 15;
+const SECTIONS: usize = 1_000;
+/// Each so manieth section is asked for.
+const ASKED: usize = 75;
+
+/// The large file that the readers' comparison has written, and one question.
+///
+/// # Errors
+/// When the set cannot be written.
+pub fn volume(work: &Path) -> Result<()> {
+    let questions = json!([{
+        "id": "torque", "question": "What torque do the casing tie bolts of P-101A get?",
+        "expected": [{ "doc": "volume.pdf", "page": 25 }],
+    }]);
+    write(work, &json!([{ "path": "volume.pdf" }]), &questions)
+}
+
+/// Fifteen log books with a thousand entries each, and two hundred questions.
+///
+/// # Errors
+/// When the files cannot be written.
+pub fn logbooks(work: &Path) -> Result<()> {
+    let (mut documents, mut questions) = (Vec::new(), Vec::new());
+    for book in 0..LOGBOOKS {
+        let name = format!("logbook-{book:02}.md");
+        let mut text = format!("# Log book of area {book}00\n");
+        for number in (0..SECTIONS).map(|section| book * SECTIONS + section) {
+            let entry = Entry::of(number);
+            let _ = write!(text, "\n## {}\n\n{}\n", entry.heading(), entry.text());
+            if number % ASKED == 0 {
+                let expected = json!([{ "doc": name, "section": entry.heading() }]);
+                questions.push(json!({ "id": number.to_string(), "question": entry.question(), "expected": expected }));
+            }
+        }
+        let path = work.join(&name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        documents.push(json!({ "path": name }));
+    }
+    write(work, &Value::from(documents), &Value::from(questions))
+}
+
+fn write(work: &Path, documents: &Value, questions: &Value) -> Result<()> {
+    let path = work.join(FILE);
+    let set = json!({ "documents": documents, "questions": questions });
+    fs::write(&path, format!("{set:#}\n")).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// An entry of a log book: what was found at a machine, and what was done. Its number decides all of it.
+struct Entry {
+    number: usize,
+}
+
+const MACHINES: [&str; 7] = [
+    "feedwater pump",
+    "cooling water pump",
+    "air compressor",
+    "agitator",
+    "heat exchanger",
+    "induced draught fan",
+    "conveyor",
+];
+const PARTS: [&str; 11] = [
+    "bearing",
+    "shaft seal",
+    "coupling",
+    "gearbox",
+    "strainer",
+    "gland packing",
+    "impeller",
+    "oil cooler",
+    "non-return valve",
+    "tube bundle",
+    "drive belt",
+];
+const FINDINGS: [&str; 13] = [
+    "was warm to the touch",
+    "leaked a few drops a minute",
+    "made a grinding noise",
+    "was clogged with scale",
+    "vibrated more than last week",
+    "showed fretting on the shaft",
+    "had lost two of its bolts",
+    "was dry",
+    "was discoloured by heat",
+    "had play in the axial direction",
+    "was cracked near the flange",
+    "ran out of line by a hair",
+    "had been fitted the wrong way round",
+];
+const DEEDS: [&str; 17] = [
+    "It was replaced from store.",
+    "The shift cleaned and refitted it.",
+    "Maintenance will look at it on Monday.",
+    "It was tightened and is watched.",
+    "The spare set was started in its place.",
+    "A work permit was opened for it.",
+    "Grease was renewed.",
+    "The alignment was corrected.",
+    "The drawing was marked up.",
+    "The supplier was asked for advice.",
+    "It was isolated and tagged.",
+    "A new gasket was fitted.",
+    "The oil was changed and sampled.",
+    "Its guard was put back.",
+    "The reading was checked with another instrument.",
+    "Nothing was done until the next outage.",
+    "It was repaired by welding.",
+];
+
+impl Entry {
+    fn of(number: usize) -> Self {
+        Self { number }
+    }
+
+    /// The counts are prime to each other, so that hardly two entries say the same.
+    fn pick<'a>(&self, words: &[&'a str]) -> &'a str {
+        words.get(self.number % words.len()).copied().unwrap_or_default()
+    }
+
+    fn tag(&self) -> String {
+        format!("M-{:05}", self.number * 7 + 101)
+    }
+
+    fn heading(&self) -> String {
+        format!("Entry {} on {}", self.number, self.tag())
+    }
+
+    fn text(&self) -> String {
+        let Self { number } = self;
+        let (machine, part, finding) = (self.pick(&MACHINES), self.pick(&PARTS), self.pick(&FINDINGS));
+        format!(
+            "On the round of shift {} the {part} of the {machine} {} {finding}. {} Discharge pressure stood at {}.{} bar \
+             and the motor drew {} A; the operator noted {} operating hours since the last overhaul.",
+            number % 5,
+            self.tag(),
+            self.pick(&DEEDS),
+            number % 19,
+            number % 10,
+            20 + number % 83,
+            number * 13 % 9_001,
+        )
+    }
+
+    /// Half of the questions name the tag, the other half the trouble.
+    fn question(&self) -> String {
+        let (machine, part, finding) = (self.pick(&MACHINES), self.pick(&PARTS), self.pick(&FINDINGS));
+        if (self.number / ASKED).is_multiple_of(2) {
+            format!("What was found at the {part} of {}?", self.tag())
+        } else {
+            format!(
+                "What was done when the {part} of the {machine} {finding} and {} A were drawn?",
+                20 + self.number % 83
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn the_log_books_are_the_same_in_each_run_and_no_two_entries_are_alike() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for dir in [&first, &second] {
+            logbooks(dir.path()).unwrap();
+        }
+        let read = |dir: &Path, name: &str| fs::read_to_string(dir.join(name)).unwrap();
+        for name in [FILE, "logbook-07.md"] {
+            assert_eq!(read(first.path(), name), read(second.path(), name));
+        }
+        let set: Value = serde_json::from_str(&read(first.path(), FILE)).unwrap();
+        assert_eq!(set["questions"].as_array().unwrap().len(), LOGBOOKS * SECTIONS / ASKED);
+        let texts: HashSet<String> = (0..LOGBOOKS * SECTIONS).map(|number| Entry::of(number).text()).collect();
+        assert_eq!(texts.len(), LOGBOOKS * SECTIONS);
+    }
+}
