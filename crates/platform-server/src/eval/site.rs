@@ -142,8 +142,8 @@ impl Site {
     /// Works off the queue until the set's documents are done.
     async fn ingest(&mut self) -> Result<()> {
         let (workers, stop) = (TaskTracker::new(), CancellationToken::new());
-        for _ in 0..self.settings.worker.concurrency {
-            let (worker, stop) = (self.platform.worker(&self.settings), stop.clone());
+        for worker in self.platform.workers(&self.settings) {
+            let stop = stop.clone();
             workers.spawn(async move { worker.run(stop).await });
         }
         workers.close();
