@@ -199,6 +199,13 @@ AS $$
     FROM job
 $$;
 
+-- How many jobs of a kind are to be done, and how many were given up.
+CREATE FUNCTION jobs_left(wanted text) RETURNS TABLE (pending bigint, dead bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT count(*) FILTER (WHERE dead_at IS NULL), count(dead_at) FROM public.jobs WHERE kind = wanted
+$$;
+
 -- Queues the embedding anew of each active tenant's documents.
 CREATE FUNCTION enqueue_reindex() RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -240,6 +247,7 @@ GRANT EXECUTE ON FUNCTION claim_job(interval, text[], bigint),
                           put_back_job(uuid, bigint, interval, boolean, text),
                           finish_vector_index(uuid, bigint),
                           job_queue_depth(),
+                          jobs_left(text),
                           enqueue_reindex(),
                           requeue_documents_of_other_models(text[])
     TO platform_worker;

@@ -6,7 +6,9 @@ use crate::rows::{id, word};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::ids::{DocumentId, JobId, RequestId, TenantId};
-use domain::ports::{Claim, JobKind, JobQueue, JobRepo, Lease, LeasedJob, PutBack, QueueDepth, StoreError, Work};
+use domain::ports::{
+    Claim, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, StoreError, Work,
+};
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
 use sqlx::Row;
@@ -237,6 +239,17 @@ impl JobQueue for PgJobQueue {
             .map_err(failed(doing))
     }
 
+    async fn left(&self, kind: JobKind) -> Result<JobsLeft, StoreError> {
+        let doing = "counting jobs of a kind";
+        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
+        sqlx::query("SELECT * FROM jobs_left($1)")
+            .bind(kind.as_str())
+            .try_map(|row: PgRow| Ok(JobsLeft { pending: count(&row, "pending")?, dead: count(&row, "dead")? }))
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed(doing))
+    }
+
     async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
         self.count("queueing the reindexing", "SELECT enqueue_reindex()", None).await
     }
@@ -275,11 +288,14 @@ fn work(row: &PgRow) -> Result<Work, sqlx::Error> {
 }
 
 fn depth(row: PgRow) -> Result<QueueDepth, sqlx::Error> {
-    let count = |column| row.try_get::<i64, _>(column).map(|count| u64::try_from(count).unwrap_or(0));
     Ok(QueueDepth {
-        due: count("due")?,
-        leased: count("leased")?,
-        dead: count("dead")?,
-        oldest_due_s: count("oldest_due_s")?,
+        due: count(&row, "due")?,
+        leased: count(&row, "leased")?,
+        dead: count(&row, "dead")?,
+        oldest_due_s: count(&row, "oldest_due_s")?,
     })
+}
+
+fn count(row: &PgRow, column: &str) -> Result<u64, sqlx::Error> {
+    row.try_get::<i64, _>(column).map(|count| u64::try_from(count).unwrap_or(0))
 }

@@ -3,7 +3,7 @@
 use crate::config::{Environment, ServiceType, Settings, required};
 use crate::dev::DevCommand;
 use crate::eval::EvalArgs;
-use crate::{dev, eval, http, parser, serve, shutdown, telemetry};
+use crate::{dev, eval, http, parser, reindex, serve, shutdown, telemetry};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use data::migrate::{self, LoginRole};
@@ -38,6 +38,8 @@ enum Command {
     Healthcheck,
     /// Measure how well a set of questions finds its pages.
     Eval(EvalArgs),
+    /// Embed every tenant's documents with `models.next_embed`, and search with it from then on.
+    Reindex,
     /// For a desk: seed a demo, print a token, ask a question.
     #[command(subcommand)]
     Dev(DevCommand),
@@ -63,6 +65,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Migrate) => migrate(&settings).await,
         Some(Command::CheckConfig) => check_config(&settings),
         Some(Command::Healthcheck) => http::expect_ready(&settings).await,
+        Some(Command::Reindex) => reindex::run(settings).await,
         Some(Command::Eval(args)) => eval::run(args, settings).await,
         Some(Command::Dev(command)) => dev::run(command, settings).await,
     }

@@ -1,14 +1,14 @@
 //! Concrete types meet their traits here, once.
 
 use crate::config::{Settings, required};
+use crate::models::Models;
 use crate::readiness::PartsReadiness;
 use crate::system::{SystemClock, TimeOrderedIds};
 use anyhow::{Context as _, Result};
-use async_trait::async_trait;
 use data::preflight::{self, Roles};
 use data::{Database, FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStore, PoolSettings, SetupError};
-use domain::model::{ChatRequest, ChatStream, EmbedPurpose, EmbeddingModel, ModelError};
-use domain::ports::{BlobStore, ChatModel, Clock, Directory, Embedder, Embedders, IdGen, JobQueue, Store};
+use domain::model::EmbeddingModel;
+use domain::ports::{BlobStore, Clock, Directory, Embedders, IdGen, JobKind, JobQueue, Store};
 use gateway::serve::Edge;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, Ports};
 use policy::authn::{Authenticator, AuthnSettings};
@@ -31,7 +31,7 @@ use tools::gateway::RecordedTools;
 use tools::ingest::accept::Ingest;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::registry::Registry;
-use tools::retrieval::{HybridSearch, Reranking, RetrievalParams};
+use tools::retrieval::{HybridSearch, RetrievalParams};
 
 /// Shortest accepted secret, in bytes.
 const MIN_SECRET: usize = 16;
@@ -54,6 +54,7 @@ pub struct Platform {
     pub readiness: PartsReadiness,
     /// Work in progress, for shutdown to wait for.
     pub tasks: TaskTracker,
+    embedders: Embedders,
     databases: Databases,
     ids: Arc<dyn IdGen>,
 }
@@ -111,20 +112,21 @@ impl Platform {
         let store: Arc<dyn Store> = Arc::new(PgStore::new(databases.app.clone()));
         let directory: Arc<dyn Directory> = Arc::new(PgDirectory::new(databases.app.clone()));
         let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobStore::new(&settings.storage.dir, Arc::clone(&ids)));
-        let Models { chat: model, embedder, reranking } = models;
-        let retrieval = HybridSearch::new(Arc::clone(&store), Arc::clone(&embedder), RetrievalParams::default());
+        let Models { chat: model, embedders, reranking } = models;
+        let retrieval = HybridSearch::new(Arc::clone(&store), embedders.clone(), RetrievalParams::default());
         let retrieval = retrieval.with_reranking(reranking);
         let tools = tools(&store, retrieval.clone(), &clock, &ids, &tasks)?;
         let ports = IngestPorts {
             store: Arc::clone(&store),
             blobs: Arc::clone(&blobs),
-            embedders: Embedders::only(embedder),
+            embedders: embedders.clone(),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         };
         let limits = IngestSettings {
             max_upload_bytes: settings.storage.max_upload_mib << 20,
             parser: settings.parser.clone(),
+            chunking: settings.ingest.chunking(),
             ..Default::default()
         };
         let ingest: Arc<dyn Ingest> = Arc::new(DocumentIngest::new(ports, limits, tasks.clone()));
@@ -151,7 +153,7 @@ impl Platform {
         let parts = GateParts { store, clock, ids: Arc::clone(&ids), tasks: tasks.clone() };
         let gate: Arc<dyn Gate> = Arc::new(gate(settings, &directory, use_cases, parts)?);
         let queue: Arc<dyn JobQueue> = Arc::new(PgJobQueue::new(databases.worker.clone()));
-        Ok(Self { gate, directory, chat, retrieval, ingest, queue, readiness, tasks, databases, ids })
+        Ok(Self { gate, directory, chat, retrieval, ingest, queue, readiness, tasks, embedders, databases, ids })
     }
 
     /// The HTTP edge over the gate.
@@ -174,11 +176,39 @@ impl Platform {
         Ok(gateway::router(Arc::clone(&self.gate), ports, edge))
     }
 
-    /// The workers, as many as the settings say.
+    /// The workers, as many as the settings say. Moving tenants to the next embedding model is left to those who have
+    /// one.
     #[must_use]
     pub fn workers(&self, settings: &Settings) -> Vec<Worker> {
-        let pace = WorkerSettings { lease: Duration::from_secs(settings.worker.lease_s), ..WorkerSettings::default() };
-        Worker::crew(settings.worker.concurrency, &self.queue, &self.ingest, pace)
+        let mut workers = Worker::crew(settings.worker.concurrency, &self.queue, &self.ingest, pace(settings));
+        if self.embedders.next.is_none() {
+            workers = workers.into_iter().map(|worker| worker.without(JobKind::Reindex)).collect();
+        }
+        workers
+    }
+
+    /// A worker that moves tenants to the next embedding model and does nothing else; `None` where there is none.
+    #[must_use]
+    pub fn reindexer(&self, settings: &Settings) -> Option<(Worker, EmbeddingModel)> {
+        let next = self.embedders.next.as_ref()?;
+        let worker = Worker::new(Arc::clone(&self.queue), Arc::clone(&self.ingest), pace(settings));
+        Some((worker.only(vec![JobKind::Reindex]), next.model()))
+    }
+
+    /// Queues the documents whose vectors no configured model can be compared with, to be ingested again. Until that is
+    /// done they are found by their words alone.
+    pub async fn adopt_documents_of_other_models(&self) {
+        let models: Vec<_> = self.embedders.all().map(|embedder| embedder.model()).collect();
+        if models.iter().any(|model| model.dimension == 0) {
+            tracing::warn!("an embedding model does not answer yet; documents of other models stay as they are");
+            return;
+        }
+        let names: Vec<_> = models.into_iter().map(|model| model.name).collect();
+        match self.queue.requeue_documents_of_other_models(&names).await {
+            Ok(0) => {}
+            Ok(documents) => tracing::warn!(documents, "embedded with another model; queued to be ingested again"),
+            Err(error) => tracing::warn!(%error, "documents of other models could not be queued"),
+        }
     }
 
     /// Waits for the work in progress and closes the pools.
@@ -193,66 +223,8 @@ impl Platform {
     }
 }
 
-/// The models that the platform works with.
-pub struct Models {
-    chat: Arc<dyn ChatModel>,
-    embedder: Arc<dyn Embedder>,
-    reranking: Option<Reranking>,
-}
-
-impl Models {
-    /// Those of the settings.
-    ///
-    /// # Errors
-    /// Where a setting is not valid or the embedded model cannot be loaded.
-    pub async fn configured(settings: &Settings) -> Result<Self> {
-        let candidates = settings.models.rerank_candidates;
-        let settings = settings.models.settings()?;
-        let chat = model_client::router::chat_model(&settings).context("the chat model cannot be set up")?;
-        let embedder =
-            model_client::router::embedder(&settings).await.context("the embedding model cannot be set up")?;
-        let reranker = model_client::router::reranker(&settings).context("the reranking model cannot be set up")?;
-        Ok(Self { chat, embedder, reranking: reranker.map(|model| Reranking { model, candidates }) })
-    }
-
-    /// None: for commands that neither ask nor embed.
-    #[must_use]
-    pub fn none() -> Self {
-        Self { chat: Arc::new(NoModel), embedder: Arc::new(NoModel), reranking: None }
-    }
-}
-
-/// Answers every call with [`ModelError::NotConfigured`].
-struct NoModel;
-
-fn not_configured() -> ModelError {
-    ModelError::NotConfigured { wanted: "this command".to_owned() }
-}
-
-#[async_trait]
-impl ChatModel for NoModel {
-    async fn stream(&self, _: ChatRequest) -> Result<ChatStream, ModelError> {
-        Err(not_configured())
-    }
-
-    fn is_generative(&self) -> bool {
-        false
-    }
-}
-
-#[async_trait]
-impl Embedder for NoModel {
-    fn model(&self) -> EmbeddingModel {
-        EmbeddingModel { name: "none".to_owned(), dimension: 0, max_tokens: 0 }
-    }
-
-    async fn embed(&self, _: EmbedPurpose, _: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
-        Err(not_configured())
-    }
-
-    fn count_tokens(&self, text: &str) -> usize {
-        text.len()
-    }
+fn pace(settings: &Settings) -> WorkerSettings {
+    WorkerSettings { lease: Duration::from_secs(settings.worker.lease_s), ..WorkerSettings::default() }
 }
 
 fn tools(

@@ -62,9 +62,12 @@ mod tests {
         let registry = Registry::new();
         QueueMetrics::register(&registry)?.show(QueueDepth { due: 3, leased: 2, dead: 1, oldest_due_s: 40 });
         let shown = prometheus::TextEncoder::new().encode_to_string(&registry.gather())?;
-        for line in
-            ["jobs{state=\"due\"} 3", "jobs{state=\"leased\"} 2", "jobs{state=\"dead\"} 1", "jobs_oldest_due_seconds 40"]
-        {
+        for line in [
+            "jobs{state=\"due\"} 3",
+            "jobs{state=\"leased\"} 2",
+            "jobs{state=\"dead\"} 1",
+            "jobs_oldest_due_seconds 40",
+        ] {
             assert!(shown.lines().any(|found| found == line), "{line} in {shown}");
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! Serves and works until told to stop, then drains: no new requests, streams finish or are stored as cancelled,
 //! jobs go back to the queue.
 
-use crate::compose::{Databases, Models, Platform};
+use crate::compose::{Databases, Platform};
 use crate::config::{ServiceType, Settings};
+use crate::models::Models;
 use crate::queue_metrics::QueueMetrics;
 use crate::readiness::Starting;
 use crate::system::TimeOrderedIds;
@@ -52,6 +53,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         serving.spawn(serve(listener, edge, limits, stop.clone()));
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
+        platform.adopt_documents_of_other_models().await;
         serving.spawn(queue_metrics.keep(Arc::clone(&platform.queue), stop.clone()));
         for worker in platform.workers(&settings) {
             let stop = stop.clone();

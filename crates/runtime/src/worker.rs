@@ -50,6 +50,19 @@ impl Worker {
         Self { queue, ingest, settings, wanted: Claim::anything() }
     }
 
+    /// Takes only jobs of these kinds.
+    #[must_use]
+    pub fn only(self, kinds: Vec<JobKind>) -> Self {
+        Self { wanted: Claim { kinds, ..self.wanted }, ..self }
+    }
+
+    /// Takes no jobs of this kind.
+    #[must_use]
+    pub fn without(self, kind: JobKind) -> Self {
+        let kinds = self.wanted.kinds.iter().copied().filter(|other| *other != kind).collect();
+        self.only(kinds)
+    }
+
     /// Takes only documents of up to 2 MiB, and no work on whole tenants.
     #[must_use]
     pub fn for_small_documents(self) -> Self {
@@ -149,8 +162,8 @@ impl Worker {
         }
     }
 
-    /// Extends the lease while the work goes on; returns when it is lost or its tenant switched off. A database that is down for a moment loses
-    /// nothing: the lease runs on.
+    /// Extends the lease while the work goes on; returns when it is lost or its tenant switched off. A database that is
+    /// down for a moment loses nothing: the lease runs on.
     async fn keep_alive(&self, lease: Lease) {
         loop {
             tokio::time::sleep(self.settings.lease / 3).await;

@@ -120,7 +120,7 @@ async fn take_in(parts: &Parts, permit: &Permit, path: &Path) -> Outcome {
 
 async fn ask(parts: &Parts, permit: &Permit, question: &str) -> Outcome {
     let IngestPorts { store, embedders, clock, ids, .. } = parts.ports.clone();
-    let search = HybridSearch::new(Arc::clone(&store), embedders.current, RetrievalParams::default());
+    let search = HybridSearch::new(Arc::clone(&store), embedders, RetrievalParams::default());
     let registry = Registry::builtin(&store, search)?;
     let tools = RecordedTools::new(store, registry, clock, ids, parts.tracker.clone());
     let arguments = json!({"query": question, "top_k": 3});

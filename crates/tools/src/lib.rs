@@ -6,7 +6,7 @@
 //! [`ingest::DocumentIngest`] takes uploads and works their jobs off.
 //!
 //! ```
-//! use domain::ports::{Clock, Embedder, IdGen, Store};
+//! use domain::ports::{Clock, Embedders, IdGen, Store};
 //! use domain::role::Role;
 //! use std::sync::Arc;
 //! use tokio_util::task::TaskTracker;
@@ -16,11 +16,11 @@
 //!
 //! fn names_for_viewers(
 //!     store: Arc<dyn Store>,
-//!     embedder: Arc<dyn Embedder>,
+//!     embedders: Embedders,
 //!     clock: Arc<dyn Clock>,
 //!     ids: Arc<dyn IdGen>,
 //! ) -> Result<Vec<&'static str>, RegistryError> {
-//!     let search = HybridSearch::new(Arc::clone(&store), embedder, RetrievalParams::default());
+//!     let search = HybridSearch::new(Arc::clone(&store), embedders, RetrievalParams::default());
 //!     let registry = Registry::builtin(&store, search)?;
 //!     let tools = RecordedTools::new(store, registry, clock, ids, TaskTracker::new());
 //!     Ok(tools.manifest(Role::Viewer).iter().map(|spec| spec.name.as_str()).collect())

@@ -72,6 +72,11 @@ impl Embedders {
         Self { current, next: None }
     }
 
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Embedder>> {
+        std::iter::once(&self.current).chain(&self.next)
+    }
+
     /// The one for a tenant whose passages in use are `in_use`'s: the next model once the tenant was moved to it.
     #[must_use]
     pub fn for_tenant(&self, in_use: Option<&str>) -> &Arc<dyn Embedder> {

@@ -5,7 +5,7 @@ mod repos;
 
 #[cfg(feature = "mocks")]
 pub use jobs::MockJobQueue;
-pub use jobs::{Claim, JobKind, JobQueue, JobRepo, Lease, LeasedJob, PutBack, QueueDepth, Work};
+pub use jobs::{Claim, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, Work};
 pub use repos::{
     AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, InsertedDocument, MemoryRepo, MessageRepo, UserRepo,
 };

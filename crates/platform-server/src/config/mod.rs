@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use tools::ingest::Chunking;
 use tools::ingest::isolate::ParserProgram;
 
 pub use env::Environment;
 pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, IssuerFile};
-pub use models::{Embeds, Models};
+pub use models::{Embeds, Models, NextEmbed};
 
 /// Whether this is a plant's platform or somebody's desk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -66,6 +67,8 @@ pub struct Settings {
     pub chat: Chat,
     /// Request limits.
     pub rate_limit: RateLimit,
+    /// How documents are cut.
+    pub ingest: Ingest,
     /// The ingestion worker.
     pub worker: Worker,
     /// Logs and traces.
@@ -222,6 +225,24 @@ impl Default for RateLimit {
     }
 }
 
+/// How documents are cut. A change takes effect on what is ingested from then on.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ingest {
+    /// Most tokens of a passage; as much as the embedding model reads, up to 450, unless given.
+    pub chunk_tokens: Option<usize>,
+    /// Most tokens of whole sentences that a passage repeats from the one before; a tenth of a passage unless given.
+    pub chunk_overlap_tokens: Option<usize>,
+}
+
+impl Ingest {
+    /// For the tool layer.
+    #[must_use]
+    pub fn chunking(self) -> Chunking {
+        Chunking { max_tokens: self.chunk_tokens, overlap_tokens: self.chunk_overlap_tokens }
+    }
+}
+
 /// The ingestion worker.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -277,6 +298,9 @@ impl Settings {
         }
         if self.mode == Mode::Production && !self.rate_limit.enabled {
             bail!("rate_limit.enabled can be switched off in development mode only");
+        }
+        if self.ingest.chunk_tokens.is_some_and(|tokens| !(32..=2_000).contains(&tokens)) {
+            bail!("ingest.chunk_tokens must be from 32 to 2000");
         }
         Ok(())
     }

@@ -32,6 +32,8 @@ pub struct Models {
     pub query_prefix: String,
     /// Put before a document's text (nomic-embed-text: `search_document: `).
     pub document_prefix: String,
+    /// The embedding model that `reindex` moves the tenants to; those that it has moved are searched with it.
+    pub next_embed: Option<NextEmbed>,
     /// Holds the embedded model's `model.safetensors` and `tokenizer.json`.
     pub embedded_dir: Option<PathBuf>,
     /// Threads of the embedded model.
@@ -52,6 +54,24 @@ pub struct Models {
     pub first_token_timeout_s: u64,
     /// Seconds between two pieces of an answer.
     pub between_tokens_timeout_s: u64,
+}
+
+/// The embedding model to change to; the fields mean what those of [`Models`] mean.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NextEmbed {
+    /// The server's name of it.
+    pub embed: Option<String>,
+    /// What embeds.
+    pub embed_source: Option<Embeds>,
+    /// Numbers in its vectors.
+    pub embed_dimension: Option<usize>,
+    /// Most tokens that it reads of one text.
+    pub embed_max_tokens: Option<usize>,
+    /// Put before a query.
+    pub query_prefix: String,
+    /// Put before a document's text.
+    pub document_prefix: String,
 }
 
 /// What embeds.
@@ -79,6 +99,7 @@ impl Default for Models {
             embed_max_tokens: usual.embedding.max_tokens,
             query_prefix: String::new(),
             document_prefix: String::new(),
+            next_embed: None,
             embedded_dir: None,
             threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8),
             rerank: usual.rerank.alias,
@@ -94,6 +115,24 @@ impl Default for Models {
 }
 
 impl Models {
+    /// For the model layer: the same servers, with the next embedding model in the place of the one in use.
+    ///
+    /// # Errors
+    /// Where the address is none.
+    pub fn next_settings(&self) -> Result<Option<ModelSettings>> {
+        let Some(next) = &self.next_embed else { return Ok(None) };
+        let with_next = Self {
+            embed: next.embed.clone().unwrap_or_else(|| self.embed.clone()),
+            embed_source: next.embed_source.or(self.embed_source),
+            embed_dimension: next.embed_dimension,
+            embed_max_tokens: next.embed_max_tokens.unwrap_or(self.embed_max_tokens),
+            query_prefix: next.query_prefix.clone(),
+            document_prefix: next.document_prefix.clone(),
+            ..self.clone()
+        };
+        with_next.settings().map(Some)
+    }
+
     /// For the model layer.
     ///
     /// # Errors

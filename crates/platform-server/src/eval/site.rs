@@ -1,17 +1,18 @@
 //! Where an evaluation takes place: the platform in this process, a caller, and a tenant that holds the documents.
 
 use super::set::EvaluationSet;
-use crate::compose::{Databases, Models, Platform};
+use crate::compose::{Databases, Platform};
 use crate::config::{Mode, Settings};
 use crate::dev::Desk;
 use crate::dev::issuer::Person;
+use crate::models::Models;
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result, bail};
 use domain::command::{DeleteDocument, ListDocuments};
 use domain::document::{Document, DocumentFilter, DocumentStatus};
 use domain::ids::{DocumentId, RequestId};
 use domain::page::PageRequest;
-use domain::ports::IdGen as _;
+use domain::ports::{IdGen as _, JobKind};
 use domain::role::Role;
 use domain::upload::Accepted;
 use policy::caller::Caller;
@@ -174,7 +175,8 @@ impl Site {
                 crate::print(&format!("ingested {done}/{}", documents.len()))?;
                 told = Some(done);
             }
-            if done == documents.len() {
+            // A tenant that has grown past the limit is searched through an index, once that is built.
+            if done == documents.len() && self.platform.queue.left(JobKind::VectorIndex).await?.pending == 0 {
                 return Ok(documents);
             }
             tokio::time::sleep(PAUSE).await;

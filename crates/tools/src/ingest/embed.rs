@@ -14,13 +14,25 @@ const SPECIAL_TOKENS: usize = 2;
 /// less precisely where an answer stands.
 const MAX_CONTENT: usize = 450;
 
+/// What an operator wants of the chunks; what is not said follows from the embedding model.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Chunking {
+    /// Most tokens of a chunk's content.
+    pub max_tokens: Option<usize>,
+    /// Most tokens of whole sentences that a chunk repeats from the one before.
+    pub overlap_tokens: Option<usize>,
+}
+
 /// How documents are cut for a model: content, title and heading path together fit what it reads, or the end of each
-/// passage would silently not be embedded. 222 tokens of content for a model that reads 256, 446 for 512.
+/// passage would silently not be embedded. 222 tokens of content for a model that reads 256, 446 for 512; wishes go no
+/// further than the model reads, and an overlap is at most half of a chunk.
 #[must_use]
-pub fn chunk_params(model: &EmbeddingModel) -> ChunkParams {
+pub fn chunk_params(model: &EmbeddingModel, wanted: Chunking) -> ChunkParams {
     let header = (model.max_tokens / 8).clamp(16, 64);
-    let max_tokens = model.max_tokens.saturating_sub(SPECIAL_TOKENS + header).clamp(16, MAX_CONTENT);
-    ChunkParams { max_tokens, overlap_tokens: max_tokens / 10, min_tokens: 40.min(max_tokens / 2) }
+    let readable = model.max_tokens.saturating_sub(SPECIAL_TOKENS + header).max(16);
+    let max_tokens = wanted.max_tokens.unwrap_or(MAX_CONTENT).clamp(16, readable);
+    let overlap_tokens = wanted.overlap_tokens.unwrap_or(max_tokens / 10).min(max_tokens / 2);
+    ChunkParams { max_tokens, overlap_tokens, min_tokens: 40.min(max_tokens / 2) }
 }
 
 /// How the chunks of a document are embedded.
@@ -110,10 +122,21 @@ mod tests {
     #[test]
     fn content_and_header_fit_what_the_model_reads() {
         for (reads, content) in [(256, 222), (512, 446), (8192, 450)] {
-            let params = chunk_params(&model(reads));
+            let params = chunk_params(&model(reads), Chunking::default());
             assert_eq!(params.max_tokens, content);
             assert!(params.overlap_tokens < params.min_tokens + 6 && params.min_tokens < params.max_tokens);
         }
+    }
+
+    #[test]
+    fn wishes_go_no_further_than_the_model_reads() {
+        let cut = |max_tokens, overlap_tokens| {
+            let params = chunk_params(&model(256), Chunking { max_tokens, overlap_tokens });
+            (params.max_tokens, params.overlap_tokens)
+        };
+        assert_eq!(cut(Some(120), None), (120, 12));
+        assert_eq!(cut(Some(5_000), Some(0)), (222, 0));
+        assert_eq!(cut(None, Some(5_000)), (222, 111));
     }
 
     #[test]

@@ -13,5 +13,5 @@ mod reindex;
 mod service;
 mod upload;
 
-pub use embed::chunk_params;
+pub use embed::{Chunking, chunk_params};
 pub use service::{DocumentIngest, IngestPorts, IngestSettings};

@@ -130,7 +130,7 @@ impl IngestWork {
         let reading = Reading {
             parser: Arc::clone(&self.parser),
             chunk_time: self.settings.chunk_limit,
-            chunks: chunk_params(&embedder.model()),
+            chunks: chunk_params(&embedder.model(), self.settings.chunking),
             embedder: Arc::clone(embedder),
         };
         let (pages, seen) = watch::channel(0);

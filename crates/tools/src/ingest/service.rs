@@ -1,6 +1,7 @@
 //! Ingestion as a service: its ports, its limits, and the trait that runtime and worker call.
 
 use super::accept::{Ingest, JobEnd, RetryLater};
+use super::embed::Chunking;
 use super::isolate::{ChildParser, Parser, ParserProgram, ThreadParser};
 use super::readers::Limits;
 use crate::error::IngestError;
@@ -45,6 +46,8 @@ pub struct IngestSettings {
     pub chunk_limit: Duration,
     /// What a reader may take out of one file.
     pub reader_limits: Limits,
+    /// How documents are cut.
+    pub chunking: Chunking,
     /// Passages embedded at a time.
     pub embed_batch: usize,
 }
@@ -57,6 +60,7 @@ impl Default for IngestSettings {
             read_limit: Duration::from_secs(45),
             chunk_limit: Duration::from_secs(15),
             reader_limits: Limits::default(),
+            chunking: Chunking::default(),
             embed_batch: 32,
         }
     }

@@ -1,7 +1,7 @@
 //! One question, ranked in several ways from the same candidates: for the evaluation, which says what the ranking that
 //! the platform uses is worth.
 
-use super::{Fused, HybridSearch, RetrievalParams, fuse};
+use super::{Fused, HybridSearch, QueryVector, RetrievalParams, fuse};
 use domain::ids::DocumentId;
 use domain::ports::StoreError;
 use domain::scope::TenantScope;
@@ -40,7 +40,7 @@ impl HybridSearch {
         (within, top_k): (&SearchScope, usize),
         ways: &[RetrievalParams],
     ) -> Result<Comparison, StoreError> {
-        let vector = self.embed(query).await;
+        let vector = self.embed(scope, query).await?;
         let degraded = vector.is_err();
         let (near, lexical) = self.candidates(scope, query, vector.ok(), within).await?;
         let results = ways.iter().map(|params| {
@@ -49,6 +49,7 @@ impl HybridSearch {
         });
         Ok(Comparison { results: results.collect(), candidates: fuse(near, lexical, &self.params) })
     }
+
     /// Share of the five passages nearest to `query` that the vector side finds: what a vector index loses. The truth
     /// comes from asking document by document, since a narrow filter makes the database compare all that it leaves.
     /// `None` where there is no vector to ask with, or nothing to find.
@@ -62,8 +63,7 @@ impl HybridSearch {
         within: &SearchScope,
         documents: &[DocumentId],
     ) -> Result<Option<f32>, StoreError> {
-        let Ok(vector) = self.embed(query).await else { return Ok(None) };
-        let model = self.embedder.model().name;
+        let Ok(QueryVector { numbers: vector, model }) = self.embed(scope, query).await? else { return Ok(None) };
         let mut tx = self.store.begin(scope).await?;
         let mut found = tx.chunks().nearest(&vector, &model, within, self.params.candidates).await?;
         let mut nearest = Vec::new();

@@ -49,7 +49,8 @@ mod tests {
     use super::*;
 
     fn list(scores: &[(u128, f32)]) -> Vec<RankedPassage> {
-        let ranked = |(id, score): &(u128, f32)| RankedPassage { passage: passage(*id, 1, None, "text"), score: *score };
+        let ranked =
+            |(id, score): &(u128, f32)| RankedPassage { passage: passage(*id, 1, None, "text"), score: *score };
         scores.iter().map(ranked).collect()
     }
 

@@ -24,7 +24,7 @@ pub use rank::{page_aggregate, select};
 pub use rerank::Reranking;
 
 use domain::model::{EmbedPurpose, ModelError};
-use domain::ports::{Embedder, Store, StoreError};
+use domain::ports::{Embedder, Embedders, Store, StoreError};
 use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::search::{Hit, RankedPassage, Retrieval, SearchScope, Surroundings};
@@ -34,16 +34,16 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct HybridSearch {
     store: Arc<dyn Store>,
-    embedder: Arc<dyn Embedder>,
+    embedders: Embedders,
     params: RetrievalParams,
     reranking: Option<Reranking>,
 }
 
 impl HybridSearch {
-    /// Searches `store` with vectors of `embedder`.
+    /// Searches `store` with vectors of `embedders`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, embedder: Arc<dyn Embedder>, params: RetrievalParams) -> Self {
-        Self { store, embedder, params, reranking: None }
+    pub fn new(store: Arc<dyn Store>, embedders: Embedders, params: RetrievalParams) -> Self {
+        Self { store, embedders, params, reranking: None }
     }
 
     /// The same search, with the best candidates put in order by a reranker.
@@ -65,7 +65,7 @@ impl HybridSearch {
         top_k: usize,
     ) -> Result<Retrieval, StoreError> {
         // Before the transaction: none is open while a model works.
-        let vector = self.embed(query).await;
+        let vector = self.embed(scope, query).await?;
         if let Err(error) = &vector {
             tracing::warn!(%error, "query embedding failed, searching by words alone");
         }
@@ -98,32 +98,45 @@ impl HybridSearch {
         neighbours::surround(&*self.store, scope, &mut found.hits, clearance).await
     }
 
-    async fn embed(&self, query: &str) -> Result<Vec<f32>, ModelError> {
-        let garbled =
-            |reason: &str| ModelError::Garbled { backend: self.embedder.model().name, reason: reason.to_owned() };
-        let vectors = self.embedder.embed(EmbedPurpose::Query, vec![query.to_owned()]).await?;
-        let vector = vectors.into_iter().next().ok_or_else(|| garbled("no vector"))?;
-        if vector.iter().all(|number| number.is_finite()) {
-            Ok(vector)
-        } else {
-            Err(garbled("a vector with a number that is none"))
+    /// The query as a vector of the model that the tenant's passages are embedded with.
+    async fn embed(&self, scope: &TenantScope, query: &str) -> Result<Result<QueryVector, ModelError>, StoreError> {
+        let embedder = self.embedder(scope).await?;
+        let model = embedder.model().name;
+        let garbled = |reason: &str| ModelError::Garbled { backend: model.clone(), reason: reason.to_owned() };
+        let vectors = embedder.embed(EmbedPurpose::Query, vec![query.to_owned()]).await;
+        Ok(vectors.and_then(|vectors| {
+            let numbers = vectors.into_iter().next().ok_or_else(|| garbled("no vector"))?;
+            if numbers.iter().all(|number| number.is_finite()) {
+                // Its name may have been settled by this very call: it has the dimension, which a server tells.
+                Ok(QueryVector { numbers, model: embedder.model().name })
+            } else {
+                Err(garbled("a vector with a number that is none"))
+            }
+        }))
+    }
+
+    /// The embedder of the tenant's passages. Only while tenants move from one model to the next is there a question.
+    async fn embedder(&self, scope: &TenantScope) -> Result<Arc<dyn Embedder>, StoreError> {
+        if self.embedders.next.is_none() {
+            return Ok(Arc::clone(&self.embedders.current));
         }
+        let mut tx = self.store.begin(scope).await?;
+        let in_use = tx.chunks().model_in_use().await?;
+        tx.commit().await?;
+        Ok(Arc::clone(self.embedders.for_tenant(in_use.as_deref())))
     }
 
     async fn candidates(
         &self,
         scope: &TenantScope,
         query: &str,
-        vector: Option<Vec<f32>>,
+        vector: Option<QueryVector>,
         within: &SearchScope,
     ) -> Result<(Vec<RankedPassage>, Vec<RankedPassage>), StoreError> {
         let limit = self.params.candidates;
         let mut tx = self.store.begin(scope).await?;
         let near = match vector {
-            Some(vector) => {
-                let model = self.embedder.model();
-                tx.chunks().nearest(&vector, &model.name, within, limit).await?
-            }
+            Some(QueryVector { numbers, model }) => tx.chunks().nearest(&numbers, &model, within, limit).await?,
             None => Vec::new(),
         };
         let lexical = tx.chunks().lexical(query, within, limit).await?;
@@ -139,6 +152,12 @@ impl HybridSearch {
         let hits = chosen.into_iter().map(|one| hit(one, confidence)).collect();
         Retrieval { hits, confidence, answerable, ..Retrieval::default() }
     }
+}
+
+/// A query as a vector, with the name of the model that made it.
+struct QueryVector {
+    numbers: Vec<f32>,
+    model: String,
 }
 
 /// A hit as returned. Fused scores only compare passages of one search: scaled by the confidence in the whole, a

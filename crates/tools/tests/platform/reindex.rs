@@ -5,8 +5,9 @@ use chrono::TimeDelta;
 use domain::document::Document;
 use domain::ids::DocumentId;
 use domain::ports::{Embedders, JobQueue, LeasedJob, Store, Work};
-use domain::role::Role;
+use domain::role::{Classification, Role};
 use domain::scope::Actor;
+use domain::search::{SearchFilters, SearchScope};
 use domain::upload::Accepted;
 use futures::future::FutureExt;
 use std::sync::Arc;
@@ -50,6 +51,14 @@ async fn models(plant: &Plant) -> (Option<String>, Vec<DocumentId>) {
     (in_use, tx.chunks().unstaged(NEXT, 9).await.expect("documents"))
 }
 
+/// Whether the vector side of a search finds a document.
+async fn is_found_by_meaning(plant: &Plant, name: &str) -> bool {
+    let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
+    let scope = plant.permit(Role::Admin).await.scope().clone();
+    let found = plant.search().search(&scope, "open the valve", &within, 5).await.expect("a search");
+    found.hits.iter().any(|hit| hit.passage.doc == name && hit.similarity.is_some())
+}
+
 /// Each attempt at a document has its intent and one outcome.
 async fn assert_recorded(plant: &Plant) {
     let rows = plant.audit().await;
@@ -64,8 +73,10 @@ async fn a_tenant_is_moved_to_the_next_model_and_stays_with_it() {
     let first = ingested(&plant, "first.md").await;
     let second = ingested(&plant, "second.md").await;
     assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![first.id, second.id]));
+    assert!(is_found_by_meaning(&plant, "first.md").await);
     assert_eq!(reindex(&plant).await.1, JobEnd::Done);
     assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
+    assert!(is_found_by_meaning(&plant, "first.md").await, "the query is embedded with the model of the passages");
     ingested(&plant, "third.md").await;
     assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]), "new documents are embedded with it");
     assert_recorded(&plant).await;

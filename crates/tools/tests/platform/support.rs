@@ -103,16 +103,19 @@ impl Plant {
         rows
     }
 
+    fn embedders(&self) -> Embedders {
+        self.embedders.clone().unwrap_or_else(|| Embedders::only(Arc::clone(&self.embedder) as _))
+    }
+
     pub fn search(&self) -> HybridSearch {
-        let embedder = Arc::clone(&self.embedder) as Arc<dyn Embedder>;
-        HybridSearch::new(Arc::new(self.store.clone()), embedder, RetrievalParams::default())
+        HybridSearch::new(Arc::new(self.store.clone()), self.embedders(), RetrievalParams::default())
     }
 
     pub fn ingest(&self, settings: IngestSettings) -> DocumentIngest {
         let ports = IngestPorts {
             store: Arc::new(self.store.clone()),
             blobs: Arc::clone(&self.blobs) as _,
-            embedders: self.embedders.clone().unwrap_or_else(|| Embedders::only(Arc::clone(&self.embedder) as _)),
+            embedders: self.embedders(),
             clock: Arc::clone(&self.clock) as _,
             ids: Arc::clone(&self.ids) as _,
         };

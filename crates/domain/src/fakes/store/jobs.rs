@@ -3,7 +3,9 @@
 use super::{MemoryStore, MemoryTx, State};
 use crate::document::DocumentStatus;
 use crate::ids::{DocumentId, JobId, RequestId, TenantId};
-use crate::ports::{Claim, JobQueue, JobRepo, Lease, LeasedJob, PutBack, QueueDepth, StoreError, Work};
+use crate::ports::{
+    Claim, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, StoreError, Work,
+};
 use crate::scope::{Actor, TenantScope};
 use crate::time::Timestamp;
 use async_trait::async_trait;
@@ -197,6 +199,12 @@ impl JobQueue for MemoryStore {
             dead: count(&|job| job.dead),
             oldest_due_s: oldest.map_or(0, |age| u64::try_from(age.num_seconds()).unwrap_or(0)),
         })
+    }
+
+    async fn left(&self, kind: JobKind) -> Result<JobsLeft, StoreError> {
+        let state = self.committed();
+        let count = |dead| state.jobs.iter().filter(|job| job.work.kind() == kind && job.dead == dead).count() as u64;
+        Ok(JobsLeft { pending: count(false), dead: count(true) })
     }
 
     async fn enqueue_reindex(&self) -> Result<u64, StoreError> {

@@ -3,7 +3,9 @@
 use super::{CaseError, CaseResult, World, owner, some};
 use crate::document::{Document, NewChunk, NewDocument, Progress};
 use crate::ids::{DocumentId, TenantId};
-use crate::ports::{Claim, InsertedDocument, JobKind, Lease, LeasedJob, PutBack, QueueDepth, TenantPatch, Work};
+use crate::ports::{
+    Claim, InsertedDocument, JobKind, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, TenantPatch, Work,
+};
 use crate::scope::{Actor, TenantScope};
 use futures::future::{join, join3, try_join_all};
 use std::time::Duration;
@@ -308,6 +310,9 @@ pub async fn the_depth_counts_what_is_due_in_hand_and_dead(world: &World) -> Cas
     claimed(world).await?;
     let second = claimed(world).await?;
     put_back(world, second.lease, LONG, true).await?;
+    let left = |pending| JobsLeft { pending, dead: 0 };
+    assert_eq!(world.queue.left(JobKind::Ingestion).await?, left(4), "in hand or waiting, they are still to be done");
+    assert_eq!(world.queue.left(JobKind::Reindex).await?, left(0));
     let expired = some(world.queue.claim(&Claim::anything(), NO_TIME).await?)?;
     let depth = world.queue.depth().await?;
     assert_eq!((depth.due, depth.leased, depth.dead), (2, 1, 0), "one waits for its time, one lease is over");

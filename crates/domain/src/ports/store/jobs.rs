@@ -120,6 +120,15 @@ pub struct QueueDepth {
     pub oldest_due_s: u64,
 }
 
+/// Jobs of one kind, of all tenants together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct JobsLeft {
+    /// Queued, waiting for their time, or in some worker's hands.
+    pub pending: u64,
+    /// Given up, waiting for a person.
+    pub dead: u64,
+}
+
 /// Jobs of one tenant, within its transaction.
 #[async_trait]
 pub trait JobRepo: Send {
@@ -200,6 +209,12 @@ pub trait JobQueue: Send + Sync {
     /// # Errors
     /// Where the database is not available.
     async fn depth(&self) -> Result<QueueDepth, StoreError>;
+
+    /// How many jobs of a kind are still to be done, and how many were given up.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn left(&self, kind: JobKind) -> Result<JobsLeft, StoreError>;
 
     /// Queues the embedding anew of each active tenant's documents; returns how many tenants were queued that were
     /// not already.

@@ -1,0 +1,83 @@
+//! The models that the platform works with, as the settings name them.
+
+use crate::config::Settings;
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use domain::model::{ChatRequest, ChatStream, EmbedPurpose, EmbeddingModel, ModelError};
+use domain::ports::{ChatModel, Embedder, Embedders};
+use std::sync::Arc;
+use tools::retrieval::Reranking;
+
+/// The models.
+pub struct Models {
+    /// Answers.
+    pub chat: Arc<dyn ChatModel>,
+    /// Make vectors.
+    pub embedders: Embedders,
+    /// Orders what a search found, if anything does.
+    pub reranking: Option<Reranking>,
+}
+
+impl Models {
+    /// Those of the settings.
+    ///
+    /// # Errors
+    /// Where a setting is not valid or the embedded model cannot be loaded.
+    pub async fn configured(settings: &Settings) -> Result<Self> {
+        let candidates = settings.models.rerank_candidates;
+        let next = settings.models.next_settings()?;
+        let settings = settings.models.settings()?;
+        let chat = model_client::router::chat_model(&settings).context("the chat model cannot be set up")?;
+        let current =
+            model_client::router::embedder(&settings).await.context("the embedding model cannot be set up")?;
+        let next = match next {
+            Some(next) => {
+                let next = model_client::router::embedder(&next).await;
+                Some(next.context("the next embedding model (models.next_embed) cannot be set up")?)
+            }
+            None => None,
+        };
+        let reranker = model_client::router::reranker(&settings).context("the reranking model cannot be set up")?;
+        let embedders = Embedders { current, next };
+        Ok(Self { chat, embedders, reranking: reranker.map(|model| Reranking { model, candidates }) })
+    }
+
+    /// None: for commands that neither ask nor embed.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { chat: Arc::new(NoModel), embedders: Embedders::only(Arc::new(NoModel)), reranking: None }
+    }
+}
+
+/// Answers every call with [`ModelError::NotConfigured`].
+struct NoModel;
+
+fn not_configured() -> ModelError {
+    ModelError::NotConfigured { wanted: "this command".to_owned() }
+}
+
+#[async_trait]
+impl ChatModel for NoModel {
+    async fn stream(&self, _: ChatRequest) -> Result<ChatStream, ModelError> {
+        Err(not_configured())
+    }
+
+    fn is_generative(&self) -> bool {
+        false
+    }
+}
+
+#[async_trait]
+impl Embedder for NoModel {
+    fn model(&self) -> EmbeddingModel {
+        EmbeddingModel { name: "none".to_owned(), dimension: 0, max_tokens: 0 }
+    }
+
+    async fn embed(&self, _: EmbedPurpose, _: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
+        Err(not_configured())
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        text.len()
+    }
+}
