@@ -1,12 +1,12 @@
 //! Fonts: from the bytes that a page shows to text and to how far each glyph moves on.
 
-use std::collections::HashMap;
-
-use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, SHIFT_JIS};
 use lopdf::{Dictionary, Document, Object, Stream};
 
-use super::cmap::{CMap, big_endian};
+use super::super::symbols;
+use super::cmap::CMap;
+use super::composite::Composite;
 use super::font_program::{self, BuiltIn};
+use super::true_type::GlyphTexts;
 use super::{base14, glyphs};
 
 /// Most bytes that one stream of a font may inflate to.
@@ -26,26 +26,6 @@ enum Codes {
     /// One byte, one glyph: its text and its width in units of the font size.
     Simple(Vec<(String, f32)>),
     Composite(Box<Composite>),
-}
-
-/// A font whose codes may take several bytes.
-struct Composite {
-    map: Map,
-    to_unicode: Option<CMap>,
-    /// Widths by glyph, in units of the font size.
-    widths: HashMap<u32, f32>,
-    default_width: f32,
-}
-
-/// How bytes become codes, and codes text where `ToUnicode` says nothing.
-enum Map {
-    /// Two bytes are the glyph.
-    Identity,
-    Embedded(CMap),
-    /// UTF-16, most significant byte first.
-    Utf16,
-    /// A predefined Asian encoding.
-    Legacy(&'static Encoding),
 }
 
 /// One shown glyph.
@@ -69,14 +49,19 @@ impl Font {
         let kind = font.get_deref(b"Subtype", document).and_then(Object::as_name).unwrap_or_default();
         if kind == b"Type0" {
             let composite = Composite::load(document, font, to_unicode);
-            let vertical = match &composite.map {
-                Map::Embedded(cmap) => cmap.vertical,
-                _ => name_of(document, font, b"Encoding").is_some_and(|name| name.ends_with("-V")),
-            };
+            let vertical = composite.is_vertical();
             return Self { codes: Codes::Composite(Box::new(composite)), bold, fixed, vertical };
         }
         let simple = Simple { document, font, name: &name, descriptor, is_type3: kind == b"Type3" };
         Self { codes: Codes::Simple(simple.table(to_unicode.as_ref())), bold, fixed, vertical: false }
+    }
+
+    /// What viewers use for a font that the file does not have.
+    pub fn substitute() -> Self {
+        let name = |name: &[u8]| Object::Name(name.to_vec());
+        let entries =
+            [("Subtype", name(b"Type1")), ("BaseFont", name(b"Helvetica")), ("Encoding", name(b"WinAnsiEncoding"))];
+        Self::load(&Document::new(), &Dictionary::from_iter(entries))
     }
 
     /// Calls `each` for every glyph that `bytes` show, in order.
@@ -171,9 +156,36 @@ impl Simple<'_> {
                 return table;
             }
         }
+        if let Some(table) = self.symbols() {
+            return table;
+        }
         let is_true_type = self.font.get(b"Subtype").and_then(Object::as_name).is_ok_and(|kind| kind == b"TrueType");
         let table = glyphs::encoding(b"WinAnsiEncoding").filter(|_| is_true_type).unwrap_or(glyphs::standard());
-        table.iter().map(|c| c.map(String::from)).collect()
+        let mut texts: BuiltIn = table.iter().map(|c| c.map(String::from)).collect();
+        self.overlay_true_type(&mut texts);
+        texts
+    }
+
+    /// `Symbol` and `ZapfDingbats` have encodings of their own.
+    fn symbols(&self) -> Option<BuiltIn> {
+        let family = self.name.rsplit('+').next().unwrap_or_default();
+        let of_code = match family {
+            _ if family.starts_with("Symbol") => symbols::symbol,
+            _ if family.starts_with("ZapfDingbats") => symbols::dingbat,
+            _ => return None,
+        };
+        Some((0..=255).map(|code| of_code(code).map(String::from)).collect())
+    }
+
+    /// A symbolic TrueType font maps codes to glyphs itself, and may name those.
+    fn overlay_true_type(&self, texts: &mut BuiltIn) {
+        let program = self.descriptor.and_then(|descriptor| stream(self.document, descriptor, b"FontFile2"));
+        let Some(font) = program.and_then(inflate).and_then(|program| GlyphTexts::parse(&program)) else { return };
+        for (code, slot) in (0..=255).zip(texts) {
+            if let Some(text) = font.text_of_code(code) {
+                *slot = Some(text.to_owned());
+            }
+        }
     }
 
     fn widths(&self, texts: &BuiltIn) -> Vec<f32> {
@@ -203,125 +215,6 @@ impl Simple<'_> {
     }
 }
 
-impl Composite {
-    fn load(document: &Document, font: &Dictionary, to_unicode: Option<CMap>) -> Self {
-        let descendant = font.get_deref(b"DescendantFonts", document).and_then(Object::as_array).ok();
-        let descendant = descendant.and_then(|fonts| document.dereference(fonts.first()?).ok()?.1.as_dict().ok());
-        let map = match font.get_deref(b"Encoding", document) {
-            Ok(Object::Stream(stream)) => Map::Embedded(CMap::parse(&inflate(stream).unwrap_or_default())),
-            Ok(Object::Name(name)) => predefined(&String::from_utf8_lossy(name)),
-            _ => Map::Identity,
-        };
-        let (widths, default_width) = descendant.map_or((HashMap::new(), 1.0), |descendant| {
-            let default = number(document, descendant, b"DW").unwrap_or(1000.0) / 1000.0;
-            (cid_widths(document, descendant), default)
-        });
-        Self { map, to_unicode, widths, default_width }
-    }
-
-    fn show(&self, bytes: &[u8], mut each: impl FnMut(Glyph<'_>)) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let length = self.code_length(rest).clamp(1, rest.len());
-            let (code_bytes, tail) = rest.split_at(length);
-            rest = tail;
-            let code = big_endian(code_bytes);
-            let text = self.to_unicode.as_ref().and_then(|cmap| cmap.text(code)).or_else(|| self.map.text(code_bytes));
-            let cid = match &self.map {
-                Map::Embedded(cmap) => cmap.cid(code).unwrap_or(code),
-                _ => code,
-            };
-            let width = self.widths.get(&cid).copied().unwrap_or(match &self.map {
-                Map::Legacy(_) if length == 1 => 0.5,
-                _ => self.default_width,
-            });
-            let is_space_code = length == 1 && code == 32;
-            each(Glyph { text: text.as_deref().unwrap_or_default(), width, is_space_code });
-        }
-    }
-
-    fn code_length(&self, bytes: &[u8]) -> usize {
-        match &self.map {
-            Map::Identity => 2,
-            Map::Embedded(cmap) => cmap.code_length(bytes, 2),
-            Map::Utf16 => {
-                if matches!(bytes[0], 0xD8..=0xDB) {
-                    4
-                } else {
-                    2
-                }
-            }
-            Map::Legacy(_) => {
-                if bytes[0] < 0x81 || (0xA0..=0xDF).contains(&bytes[0]) && self.is_shift_jis() {
-                    1
-                } else {
-                    2
-                }
-            }
-        }
-    }
-
-    fn is_shift_jis(&self) -> bool {
-        matches!(self.map, Map::Legacy(encoding) if encoding == SHIFT_JIS)
-    }
-}
-
-impl Map {
-    fn text(&self, code: &[u8]) -> Option<String> {
-        match self {
-            Self::Identity | Self::Embedded(_) => None,
-            Self::Utf16 => Some(encoding_rs::UTF_16BE.decode_without_bom_handling(code).0.into_owned()),
-            Self::Legacy(encoding) => Some(encoding.decode_without_bom_handling(code).0.into_owned()),
-        }
-    }
-}
-
-/// The predefined maps of Asian fonts, by the family of their name.
-fn predefined(name: &str) -> Map {
-    let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    if has(&["UCS2", "UTF16"]) {
-        Map::Utf16
-    } else if has(&["RKSJ"]) {
-        Map::Legacy(SHIFT_JIS)
-    } else if has(&["GB-EUC", "GBK", "GBpc"]) {
-        Map::Legacy(GB18030)
-    } else if has(&["B5", "HKscs"]) {
-        Map::Legacy(BIG5)
-    } else if has(&["KSC"]) {
-        Map::Legacy(EUC_KR)
-    } else if name == "EUC-H" || name == "EUC-V" {
-        Map::Legacy(EUC_JP)
-    } else {
-        Map::Identity
-    }
-}
-
-/// The `W` array: `first [w w w]` or `first last w`.
-fn cid_widths(document: &Document, font: &Dictionary) -> HashMap<u32, f32> {
-    const MOST: usize = 1 << 17;
-    let mut widths = HashMap::new();
-    let Ok(array) = font.get_deref(b"W", document).and_then(Object::as_array) else { return widths };
-    let item = |at: usize| array.get(at).and_then(|item| document.dereference(item).ok()).map(|(_, item)| item);
-    let mut at = 0;
-    while let (Some(Ok(first)), Some(second)) = (item(at).map(Object::as_float), item(at + 1)) {
-        let first = (first as u32).min(1 << 20);
-        if let Ok(list) = second.as_array() {
-            for (cid, width) in (first..).zip(list).take(MOST) {
-                widths.insert(cid, width.as_float().unwrap_or(1000.0) / 1000.0);
-            }
-            at += 2;
-        } else {
-            let last = second.as_float().unwrap_or(0.0) as u32;
-            let width = item(at + 2).and_then(|width| width.as_float().ok()).unwrap_or(1000.0) / 1000.0;
-            for cid in (first..=last).take(MOST.saturating_sub(widths.len())) {
-                widths.insert(cid, width);
-            }
-            at += 3;
-        }
-    }
-    widths
-}
-
 /// `g12`, `cid34`, `C0045`: names that only number a glyph.
 fn is_numbered(name: &[u8]) -> bool {
     let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
@@ -346,7 +239,7 @@ fn is_fixed(document: &Document, name: &str, descriptor: Option<&Dictionary>) ->
     named || descriptor.and_then(|d| number(document, d, b"Flags")).is_some_and(|flags| flags as u32 & 1 != 0)
 }
 
-fn name_of(document: &Document, dictionary: &Dictionary, key: &[u8]) -> Option<String> {
+pub(super) fn name_of(document: &Document, dictionary: &Dictionary, key: &[u8]) -> Option<String> {
     let name = dictionary.get_deref(key, document).and_then(Object::as_name).ok()?;
     Some(String::from_utf8_lossy(name).into_owned())
 }
@@ -363,10 +256,10 @@ pub(super) fn number(document: &Document, dictionary: &Dictionary, key: &[u8]) -
     dictionary.get_deref(key, document).and_then(Object::as_float).ok().filter(|number| number.is_finite())
 }
 
-fn stream<'a>(document: &'a Document, parent: &'a Dictionary, key: &[u8]) -> Option<&'a Stream> {
+pub(super) fn stream<'a>(document: &'a Document, parent: &'a Dictionary, key: &[u8]) -> Option<&'a Stream> {
     parent.get_deref(key, document).and_then(Object::as_stream).ok()
 }
 
-fn inflate(stream: &Stream) -> Option<Vec<u8>> {
+pub(super) fn inflate(stream: &Stream) -> Option<Vec<u8>> {
     stream.get_plain_content_with_limit(MAX_FONT_STREAM).ok()
 }
