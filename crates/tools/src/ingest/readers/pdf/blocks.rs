@@ -115,7 +115,7 @@ impl Builder<'_> {
         let texts: Vec<String> = lines.iter().map(Line::text).collect();
         let text = clean_line(&join_lines(texts.iter().map(String::as_str)));
         let kind = match self.style.heading_level(&text, &lines) {
-            Some(level) if self.direction != Direction::Slanted => BlockKind::Heading { level },
+            Some(level) if !matches!(self.direction, Direction::Slanted(_)) => BlockKind::Heading { level },
             _ if is_list_item(&text) => BlockKind::ListItem,
             _ => BlockKind::Paragraph,
         };
@@ -203,7 +203,7 @@ pub(super) fn is_contents_entry(text: &str) -> bool {
 
 /// Joins the lines of running text. A hyphen at a line's end goes when it parts a word in small letters, and stays,
 /// without a space, in `P-` / `101A`. Chinese and Japanese lines join without a space.
-pub(super) fn join_lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+pub(in crate::ingest) fn join_lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let mut out = String::new();
     for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
         let next = line.chars().next().unwrap_or(' ');

@@ -1,13 +1,12 @@
 //! Walks a page's content streams and collects its words, with what is painted around them.
 
-use std::rc::Rc;
+use lopdf::{DecompressError, Dictionary, Document, Error, Object, ObjectId, Stream, decode_text_string};
 
-use lopdf::{DecompressError, Dictionary, Document, Error, Object, ObjectId, Stream};
-
-use super::context::{Budget, Context, Fonts, LEAST_COST, MAX_FONTS, MAX_STREAM};
+use super::context::{Budget, Context, Fonts, LEAST_COST, MAX_STREAM};
 use super::font::{Font, dictionary};
 use super::geometry::{Matrix, Rect};
 use super::lexer::{Lexer, Operand};
+use super::marked::{self, Marked, Replaced};
 use super::paint::{Canvas, Path};
 use super::state::State;
 use super::words::{Direction, Placement, Word, WordBuilder};
@@ -34,21 +33,20 @@ pub(super) struct Shown {
 
 /// Interprets content in the frame of one page.
 pub(super) struct Interpreter<'a> {
-    document: &'a Document,
-    fonts: &'a mut Fonts,
+    pub(super) document: &'a Document,
+    pub(super) fonts: &'a mut Fonts,
     budget: &'a mut Budget,
     hidden_layers: &'a [ObjectId],
     page: Rect,
     frame: Matrix,
-    state: State,
+    pub(super) state: State,
     saved: Vec<State>,
     path: Path,
     clip_pending: bool,
     visible: WordBuilder,
     invisible: WordBuilder,
     shown: Shown,
-    /// For each open marked-content section, whether it belongs to a hidden layer.
-    marked: Vec<bool>,
+    marked: Marked,
 }
 
 impl<'a> Interpreter<'a> {
@@ -69,12 +67,14 @@ impl<'a> Interpreter<'a> {
             visible: WordBuilder::default(),
             invisible: WordBuilder::default(),
             shown: Shown::default(),
-            marked: Vec::new(),
+            marked: Marked::default(),
         }
     }
 
     /// Everything that was shown.
     pub fn finish(mut self) -> Shown {
+        let open = self.marked.end();
+        self.put(open);
         self.shown.words = self.visible.finish();
         self.shown.invisible = self.invisible.finish();
         self.shown
@@ -106,11 +106,14 @@ impl<'a> Interpreter<'a> {
             match operator {
                 b"Do" => self.draw(&operands, resources, depth),
                 b"Tf" => self.set_font(&operands, resources),
-                b"BI" => self.shown.canvas.image(&self.state.ctm, &self.page),
+                b"BI" => self.shown.canvas.image(None, &self.state.ctm, &self.page),
                 b"BDC" | b"BMC" => self.begin_marked(&operands, resources),
                 b"EMC" => {
-                    self.marked.pop();
+                    let closed = self.marked.close();
+                    self.put(closed);
                 }
+                b"gs" => self.extended_state(&operands, resources),
+                b"cs" => self.state.set_fill_space(self.space(&operands, resources)),
                 b"q" | b"Q" | b"cm" => self.graphics_state(operator, &operands),
                 b"Tj" | b"TJ" | b"'" | b"\"" => self.show_operator(operator, &operands),
                 _ if self.state.text_operator(operator, &operands) => {}
@@ -133,35 +136,17 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    fn set_font(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
-        let [Operand::Name(name), Operand::Number(size), ..] = operands else { return };
-        self.state.text.size = *size;
-        let fonts = resources.and_then(|resources| dictionary(self.document, resources, b"Font"));
-        self.state.text.font = fonts.and_then(|fonts| fonts.get(name).ok()).and_then(|font| self.font(font));
-    }
-
-    fn font(&mut self, font: &Object) -> Option<Rc<Font>> {
-        let dictionary = self.document.dereference(font).ok()?.1.as_dict().ok()?;
-        let key = std::ptr::from_ref(dictionary) as usize;
-        if let Some(known) = self.fonts.get(&key) {
-            return Some(Rc::clone(known));
-        }
-        if self.fonts.len() >= MAX_FONTS {
-            self.fonts.clear();
-        }
-        let loaded = Rc::new(Font::load(self.document, dictionary));
-        self.fonts.insert(key, Rc::clone(&loaded));
-        Some(loaded)
-    }
-
     /// `Do`: an image covers an area, a form is content of its own.
     fn draw(&mut self, operands: &[Operand], resources: Option<&Dictionary>, depth: usize) {
         let Some(name) = operands.first().and_then(Operand::name) else { return };
         let objects = resources.and_then(|resources| dictionary(self.document, resources, b"XObject"));
-        let object = objects.and_then(|objects| objects.get_deref(name, self.document).ok());
-        let Some(Object::Stream(stream)) = object else { return };
+        let Some((id, Object::Stream(stream))) =
+            objects.and_then(|objects| self.document.dereference(objects.get(name).ok()?).ok())
+        else {
+            return;
+        };
         match stream.dict.get_deref(b"Subtype", self.document).and_then(Object::as_name) {
-            Ok(b"Image") => self.shown.canvas.image(&self.state.ctm, &self.page),
+            Ok(b"Image") => self.shown.canvas.image(id, &self.state.ctm, &self.page),
             Ok(b"Form") => self.form(stream, resources, depth),
             _ => {}
         }
@@ -191,21 +176,53 @@ impl<'a> Interpreter<'a> {
         let frame = self.frame;
         self.state = State::new(place.then(&frame));
         self.saved.clear();
-        self.marked.clear();
+        let open = self.marked.end();
+        self.put(open);
         self.form(stream, None, 0);
     }
 
-    fn begin_marked(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
-        let hidden = match operands {
-            [Operand::Name(tag), Operand::Name(name), ..] if tag == b"OC" => {
-                let properties = resources.and_then(|resources| dictionary(self.document, resources, b"Properties"));
-                let layer = properties.and_then(|properties| properties.get(name).ok());
-                layer.is_some_and(|layer| self.is_hidden(layer))
+    /// Puts lines of text into a rectangle of user space, where a viewer would choose font and size itself.
+    pub fn caption(&mut self, text: &str, area: &Rect) {
+        const WIDTH: f32 = 0.5;
+        let lines: Vec<&str> = text.lines().collect();
+        let size = (0.7 * area.height() / lines.len().max(1) as f32).clamp(4.0, 12.0);
+        let direction = Direction::of(self.frame.a, self.frame.b);
+        for (n, line) in lines.iter().enumerate() {
+            let y = area.y1 - size * (1.0 + 1.2 * n as f32);
+            for (at, c) in line.chars().enumerate() {
+                let point = |at: usize| {
+                    let (x, y) = self.frame.apply(area.x0 + WIDTH * size * at as f32, y);
+                    direction.upright(x, y)
+                };
+                let ((left, base), (right, _)) = (point(at), point(at + 1));
+                let place = Placement { left, right, base, size, bold: false, fixed: false, direction };
+                self.visible.push(c.encode_utf8(&mut [0; 4]), place);
             }
-            _ => false,
+            self.visible.close();
+        }
+    }
+
+    fn begin_marked(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
+        let (hidden, text) = match operands {
+            [Operand::Name(tag), Operand::Name(name), ..] => {
+                let properties = resources.and_then(|resources| dictionary(self.document, resources, b"Properties"));
+                let list = properties.and_then(|properties| properties.get(name).ok());
+                let entries = list.and_then(|list| self.document.dereference(list).ok()?.1.as_dict().ok());
+                let text = entries.and_then(|entries| entries.get_deref(b"ActualText", self.document).ok());
+                let hidden = tag == b"OC" && list.is_some_and(|layer| self.is_hidden(layer));
+                (hidden, text.and_then(|text| decode_text_string(text).ok()))
+            }
+            [Operand::Name(_), Operand::Dictionary(raw), ..] => (false, marked::inline_text(raw)),
+            _ => (false, None),
         };
-        if self.marked.len() < MAX_SAVED {
-            self.marked.push(hidden);
+        self.marked.open(hidden, text);
+    }
+
+    /// Puts the text of a marked section that has ended.
+    fn put(&mut self, section: Option<Replaced>) {
+        if let Some(section) = section {
+            let out = if section.is_invisible() { &mut self.invisible } else { &mut self.visible };
+            self.shown.hid_text |= !section.put(out);
         }
     }
 
@@ -265,13 +282,11 @@ impl<'a> Interpreter<'a> {
         let forwards = if text.size * text.scale < 0.0 { -1.0 } else { 1.0 };
         let direction = Direction::of(along.0 * forwards, along.1 * forwards);
         let (x, y) = placed.apply(0.0, 0.0);
-        let in_layer = self.marked.contains(&true);
-        let on_page = self.page.contains(x, y);
+        let in_layer = self.marked.is_hidden();
         let invisible = matches!(text.mode, 3 | 7);
         let hidden = in_layer
-            || !on_page
-            || (!invisible
-                && !self.shown.canvas.shows(self.state.fill_if(text_fills(self.state.text.mode)), x, y - 0.3 * size));
+            || self.is_out_of_sight(&font, bytes, &placed, size)
+            || (!invisible && self.is_unseen(x, y - 0.3 * size));
         let out = if invisible { &mut self.invisible } else { &mut self.visible };
         let text = &mut self.state.text;
         let mut moved = 0.0_f32;
@@ -286,15 +301,40 @@ impl<'a> Interpreter<'a> {
                 let (left, base) = direction.upright(start.0, start.1);
                 let (right, _) = direction.upright(end.0, end.1);
                 let (left, right) = (left.min(right), right.max(left));
-                out.push(
-                    glyph.text,
-                    Placement { left, right, base, size, bold: font.bold, fixed: font.fixed, direction },
-                );
+                let place = Placement { left, right, base, size, bold: font.bold, fixed: font.fixed, direction };
+                if !self.marked.take(glyph.text, place, invisible) {
+                    out.push(glyph.text, place);
+                }
             }
             moved += advance;
         });
         text.advance(moved, font.vertical);
         self.shown.hid_text |= hidden && !in_layer;
+    }
+
+    /// Whether a string begins off the page, or stands wholly outside what the clipping path leaves.
+    fn is_out_of_sight(&self, font: &Font, bytes: &[u8], placed: &Matrix, size: f32) -> bool {
+        let (x, y) = placed.apply(0.0, 0.0);
+        if !self.page.contains(x, y) {
+            return true;
+        }
+        let Some(clip) = self.state.clip.map(|clip| clip.grown(size)).filter(|clip| !clip.contains(x, y)) else {
+            return false;
+        };
+        let mut width = 0.0;
+        font.show(bytes, |glyph| width += glyph.width * self.state.text.size * self.state.text.scale);
+        let end = if font.vertical { placed.apply(0.0, -width) } else { placed.apply(width, 0.0) };
+        let mut line = Rect::EMPTY;
+        line.include(x, y);
+        line.include(end.0, end.1);
+        !clip.intersects(&line)
+    }
+
+    /// Whether filled text at a point has the colour of its ground, or none at all.
+    fn is_unseen(&self, x: f32, y: f32) -> bool {
+        const CLEAR: f32 = 0.02;
+        let fills = text_fills(self.state.text.mode);
+        (fills && self.state.opacity <= CLEAR) || !self.shown.canvas.shows(self.state.fill_if(fills), x, y)
     }
 
     /// Path construction and painting; true when the operator was one of them.

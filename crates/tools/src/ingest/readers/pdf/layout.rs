@@ -2,7 +2,7 @@
 
 use super::columns::{self, Piece};
 use super::geometry::Rect;
-use super::lines::{self, Cell, Line};
+use super::lines::{self, Line};
 use super::paint::Rule;
 use super::ruled::{self, Table};
 use super::words::{Direction, Word};
@@ -25,14 +25,15 @@ pub(super) struct Stratum {
 
 /// Lays out words; the direction with the most text comes first.
 pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<Stratum> {
-    const DIRECTIONS: [Direction; 5] =
-        [Direction::Right, Direction::Up, Direction::Down, Direction::Left, Direction::Slanted];
-    let mut strata: Vec<(Direction, Vec<Word>, usize)> = DIRECTIONS.map(|direction| (direction, Vec::new(), 0)).into();
+    let mut strata: Vec<(Direction, Vec<Word>, usize)> = vec![(Direction::Right, Vec::new(), 0)];
     for word in words {
-        if let Some((_, of_direction, length)) = strata.iter_mut().find(|(direction, ..)| *direction == word.direction)
-        {
-            *length += word.text.len();
-            of_direction.push(word);
+        let length = word.text.len();
+        match strata.iter_mut().find(|(direction, ..)| *direction == word.direction) {
+            Some((_, of_direction, all)) => {
+                *all += length;
+                of_direction.push(word);
+            }
+            None => strata.push((word.direction, vec![word], length)),
         }
     }
     strata.retain(|(_, words, _)| !words.is_empty());
@@ -42,7 +43,10 @@ pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<Stratum> {
         .into_iter()
         .map(|(direction, words, _)| {
             let rules = if std::mem::take(&mut first) { upright(rules, direction) } else { Vec::new() };
-            let flow = if direction == Direction::Slanted { slanted(&words) } else { flow(words, &rules) };
+            let flow = match direction {
+                Direction::Slanted(_) => lines::build(words).into_iter().map(Flow::Line).collect(),
+                _ => flow(words, &rules),
+            };
             Stratum { direction, flow }
         })
         .collect()
@@ -61,15 +65,6 @@ fn upright(rules: &[Rule], direction: Direction) -> Vec<Rule> {
             Rule { area, horizontal: area.width() >= area.height() }
         })
         .collect()
-}
-
-/// Text at an angle has no lines that could be compared; it comes in the file's order.
-fn slanted(words: &[Word]) -> Vec<Flow> {
-    let text: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-    let (left, right) = (words[0].left, words[words.len() - 1].right);
-    let Word { base, size, bold, fixed, .. } = words[0];
-    let cells = vec![Cell { text: text.join(" "), left: left.min(right), right: right.max(left) }];
-    vec![Flow::Line(Line { left: cells[0].left, right: cells[0].right, cells, base, size, bold, fixed })]
 }
 
 fn flow(mut words: Vec<Word>, rules: &[Rule]) -> Vec<Flow> {

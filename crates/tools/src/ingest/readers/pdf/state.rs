@@ -15,8 +15,20 @@ pub(super) struct State {
     pub text: Text,
     pub clip: Option<Rect>,
     fill: Option<Color>,
-    /// True while the fill colour space is one whose numbers are grey, RGB or CMYK.
-    fill_is_device: bool,
+    fill_space: Space,
+    /// How opaque fills are, 0 to 1.
+    pub opacity: f32,
+}
+
+/// What the numbers of a colour mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Space {
+    /// Grey, RGB or CMYK, calibrated or not.
+    Device,
+    /// Amounts of inks, none of which is the ground itself.
+    Tints,
+    /// Patterns, palettes and others.
+    Other,
 }
 
 /// The text state; lengths in unscaled text space.
@@ -50,7 +62,7 @@ impl State {
             matrix: Matrix::IDENTITY,
             line: Matrix::IDENTITY,
         };
-        Self { ctm, text, clip: None, fill: Some([0.0; 3]), fill_is_device: true }
+        Self { ctm, text, clip: None, fill: Some([0.0; 3]), fill_space: Space::Device, opacity: 1.0 }
     }
 
     /// The fill colour where it is known and `applies`.
@@ -92,25 +104,35 @@ impl State {
         true
     }
 
+    /// `cs`: the first colour of a space is black where it is known.
+    pub fn set_fill_space(&mut self, space: Space) {
+        self.fill_space = space;
+        self.fill = (space == Space::Device).then_some([0.0; 3]);
+    }
+
     /// Operators that set the fill colour; others are ignored.
     pub fn color_operator(&mut self, operator: &[u8], operands: &[Operand]) {
         match operator {
             b"g" | b"rg" | b"k" => {
-                self.fill_is_device = true;
+                self.fill_space = Space::Device;
                 self.fill = color(operands);
             }
-            b"cs" => {
-                let name = operands.first().and_then(Operand::name).unwrap_or_default();
-                self.fill_is_device =
-                    matches!(name, b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK" | b"G" | b"RGB" | b"CMYK");
-                self.fill = self.fill_is_device.then_some([0.0; 3]);
+            b"sc" | b"scn" => {
+                self.fill = match self.fill_space {
+                    Space::Device => color(operands),
+                    Space::Tints => is_no_ink(operands).then_some([1.0; 3]),
+                    // Three numbers are nearly always some RGB; one is of unknown colour.
+                    Space::Other => color(operands).filter(|_| operands.len() >= 3),
+                }
             }
-            // In a named colour space, three numbers are nearly always some RGB; one is a tint, of unknown colour.
-            b"sc" | b"scn" if self.fill_is_device || operands.len() >= 3 => self.fill = color(operands),
-            b"sc" | b"scn" => self.fill = None,
             _ => {}
         }
     }
+}
+
+/// Paper shows through where no ink is put on it.
+fn is_no_ink(tints: &[Operand]) -> bool {
+    !tints.is_empty() && tints.iter().all(|tint| tint.number() == Some(0.0))
 }
 
 impl Text {

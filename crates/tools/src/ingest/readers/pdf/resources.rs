@@ -1,0 +1,88 @@
+//! What the operators of a content stream name: fonts, graphics state parameters and colour spaces.
+
+use std::rc::Rc;
+
+use lopdf::{Dictionary, Object};
+
+use super::context::MAX_FONTS;
+use super::font::{Font, dictionary, number};
+use super::interpret::Interpreter;
+use super::lexer::Operand;
+use super::state::Space;
+
+impl<'a> Interpreter<'a> {
+    /// `Tf`: a font and its size.
+    pub(super) fn set_font(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
+        let [Operand::Name(name), Operand::Number(size), ..] = operands else { return };
+        self.state.text.size = *size;
+        let fonts = resources.and_then(|resources| dictionary(self.document, resources, b"Font"));
+        let font = fonts.and_then(|fonts| fonts.get(name).ok()).and_then(|font| self.font(font));
+        self.state.text.font = Some(font.unwrap_or_else(|| self.substitute()));
+    }
+
+    /// `gs`: of the graphics state parameters, the font and how opaque fills are matter.
+    pub(super) fn extended_state(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
+        let Some(parameters) = self.resource(operands, resources, b"ExtGState").and_then(|p| p.as_dict().ok()) else {
+            return;
+        };
+        if let Some(opacity) = number(self.document, parameters, b"ca") {
+            self.state.opacity = opacity;
+        }
+        if let Ok([font, size]) =
+            parameters.get_deref(b"Font", self.document).and_then(Object::as_array).map(Vec::as_slice)
+        {
+            self.state.text.font = self.font(font);
+            self.state.text.size = size.as_float().unwrap_or(0.0);
+        }
+    }
+
+    /// The colour space that `cs` names.
+    pub(super) fn space(&self, operands: &[Operand], resources: Option<&Dictionary>) -> Space {
+        let name = operands.first().and_then(Operand::name).unwrap_or_default();
+        if matches!(name, b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK" | b"G" | b"RGB" | b"CMYK") {
+            return Space::Device;
+        }
+        let family = self.resource(operands, resources, b"ColorSpace").and_then(|space| match space {
+            Object::Array(parts) => self.document.dereference(parts.first()?).ok()?.1.as_name().ok(),
+            single => single.as_name().ok(),
+        });
+        match family {
+            Some(b"ICCBased" | b"CalGray" | b"CalRGB" | b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK") => Space::Device,
+            Some(b"Separation" | b"DeviceN") => Space::Tints,
+            _ => Space::Other,
+        }
+    }
+
+    /// What an operator names in a category of the resources.
+    fn resource<'r>(
+        &self,
+        operands: &[Operand],
+        resources: Option<&'r Dictionary>,
+        category: &[u8],
+    ) -> Option<&'r Object>
+    where
+        'a: 'r,
+    {
+        let name = operands.first().and_then(Operand::name)?;
+        dictionary(self.document, resources?, category)?.get_deref(name, self.document).ok()
+    }
+
+    fn substitute(&mut self) -> Rc<Font> {
+        // No dictionary has the address zero.
+        Rc::clone(self.fonts.entry(0).or_insert_with(|| Rc::new(Font::substitute())))
+    }
+
+    fn font(&mut self, font: &Object) -> Option<Rc<Font>> {
+        let dictionary = self.document.dereference(font).ok()?.1.as_dict().ok()?;
+        let key = std::ptr::from_ref(dictionary) as usize;
+        if let Some(known) = self.fonts.get(&key) {
+            return Some(Rc::clone(known));
+        }
+        if self.fonts.len() >= MAX_FONTS {
+            self.fonts.clear();
+        }
+        let loaded = Rc::new(Font::load(self.document, dictionary));
+        self.fonts.insert(key, Rc::clone(&loaded));
+        Some(loaded)
+    }
+}
