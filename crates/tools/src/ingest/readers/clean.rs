@@ -1,6 +1,8 @@
 //! The characters that leave a reader. Everything that would break the database (NUL), search (ligatures, odd spaces)
 //! or a person's trust (zero-width and direction-changing characters that hide text) is mapped or dropped here.
 
+use unicode_normalization::UnicodeNormalization as _;
+
 /// Appends `c` to `out` in its clean form, which may be several characters or none.
 pub fn push_char(out: &mut String, c: char) {
     match c {
@@ -15,6 +17,8 @@ pub fn push_char(out: &mut String, c: char) {
         '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => out.push(' '),
         '\u{2028}' | '\u{2029}' | '\u{85}' => out.push('\n'),
         '\u{2010}' | '\u{2011}' => out.push('-'),
+        // The shapes of Arabic and Hebrew letters.
+        '\u{FB1D}'..='\u{FDFB}' | '\u{FE70}'..='\u{FEFC}' => out.extend(std::iter::once(c).nfkc()),
         // Symbol fonts put bullets at these private code points.
         '\u{F0B7}' | '\u{F0A7}' | '\u{F076}' | '\u{F0D8}' | '\u{F0FC}' => out.push('•'),
         _ if is_dropped(c) => {}
@@ -59,6 +63,7 @@ mod tests {
     #[test]
     fn ligatures_become_letters_and_odd_spaces_become_spaces() {
         assert_eq!(clean("e\u{FB03}cient\u{A0}\u{FB01}rst"), "efficient first");
+        assert_eq!(clean("\u{FEE3}\u{FEFB}"), "\u{645}\u{644}\u{627}", "shapes of letters are letters");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Words to lines: what stands on one baseline, in order, with wide gaps kept as cell borders.
 
 use super::super::text::is_list_item;
+use super::bidi;
 use super::words::{WORD_GAP, Word};
 
 /// A gap of this share of the font size may part the cells of a table.
@@ -68,9 +69,12 @@ pub(super) fn build(mut words: Vec<Word>) -> Vec<Line> {
     lines
 }
 
-/// Whether two baselines belong to one line: raised and lowered text strays by up to two fifths of the size.
+/// Whether two baselines belong to one line: text strays by up to two fifths of the size, raised and lowered smaller
+/// text by somewhat more.
 pub(super) fn same_line(base: f32, size: f32, other_base: f32, other_size: f32) -> bool {
-    (base - other_base).abs() <= 0.4 * size.max(other_size)
+    let (large, small) = (size.max(other_size), size.min(other_size));
+    let stray = if small <= 0.92 * large { 0.55 } else { 0.4 };
+    (base - other_base).abs() <= stray * large
 }
 
 /// Puts the words of one line in order and joins them.
@@ -100,7 +104,7 @@ fn assemble(mut words: Vec<Word>) -> Line {
         previous = Some(word);
     }
     for cell in &mut cells {
-        cell.text = shorten_leaders(&cell.text);
+        cell.text = shorten_leaders(&bidi::logical(&cell.text));
     }
     attach_mark(&mut cells);
     let left = cells.first().map_or(0.0, |cell| cell.left);
@@ -201,6 +205,8 @@ mod tests {
     fn raised_text_stays_in_its_line() {
         let words = vec![word("m", 10.0, 18.0, 100.0, 10.0), word("3", 18.0, 21.5, 96.5, 7.0)];
         assert_eq!(texts(words), [["m3"]]);
+        let words = vec![word("H", 10.0, 18.0, 100.0, 11.0), word("2", 18.0, 22.0, 105.5, 8.0)];
+        assert_eq!(texts(words), [["H2"]]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! From shown glyphs to words: pieces of text without a gap in them, each with its place on the page.
 
 use super::super::clean::push_char;
+use super::accents::{self, Accents};
+use super::bidi;
 
 /// Which way a word runs on the page as displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -9,8 +11,8 @@ pub(super) enum Direction {
     Down,
     Left,
     Up,
-    /// At any other angle: watermarks, labels of drawings.
-    Slanted,
+    /// At any other angle, in tenths of a degree: watermarks, labels of drawings.
+    Slanted(i16),
 }
 
 impl Direction {
@@ -33,14 +35,15 @@ impl Direction {
                     Self::Up
                 }
             }
-            _ => Self::Slanted,
+            _ => Self::Slanted((dy.atan2(dx).to_degrees() * 10.0).round() as i16),
         }
     }
 
     /// A point in the frame in which text of this direction runs to the right and its lines go down.
     pub fn upright(self, x: f32, y: f32) -> (f32, f32) {
         match self {
-            Self::Right | Self::Slanted => (x, y),
+            Self::Right => (x, y),
+            Self::Slanted(angle) => turn(x, y, -angle),
             Self::Down => (y, -x),
             Self::Left => (-x, -y),
             Self::Up => (-y, x),
@@ -50,12 +53,19 @@ impl Direction {
     /// The inverse of [`Direction::upright`].
     pub fn on_page(self, s: f32, t: f32) -> (f32, f32) {
         match self {
-            Self::Right | Self::Slanted => (s, t),
+            Self::Right => (s, t),
+            Self::Slanted(angle) => turn(s, t, angle),
             Self::Down => (-t, s),
             Self::Left => (-s, -t),
             Self::Up => (t, -s),
         }
     }
+}
+
+/// A point turned around the origin by tenths of a degree.
+fn turn(x: f32, y: f32, angle: i16) -> (f32, f32) {
+    let (sin, cos) = (f32::from(angle) / 10.0).to_radians().sin_cos();
+    (x * cos - y * sin, x * sin + y * cos)
 }
 
 /// A word in the upright frame of its direction.
@@ -112,11 +122,25 @@ pub(super) struct WordBuilder {
     pub words: Vec<Word>,
     open: Option<Word>,
     spaced: bool,
+    accents: Accents,
 }
 
 impl WordBuilder {
-    /// Appends a glyph. White space ends a word.
+    /// Appends a glyph. White space ends a word; an accent waits for the letter that it belongs to.
     pub fn push(&mut self, text: &str, at: Placement) {
+        let last = self.open.as_mut().map(|word| &mut word.text);
+        match self.accents.meet(text, &at, last) {
+            accents::Meeting::Nothing => self.push_glyph(text, at),
+            accents::Meeting::Taken => {}
+            accents::Meeting::Letter(letter) => self.push_glyph(letter.encode_utf8(&mut [0; 4]), at),
+            accents::Meeting::Alone(accent, place) => {
+                self.push_glyph(accent.encode_utf8(&mut [0; 4]), place);
+                self.push(text, at);
+            }
+        }
+    }
+
+    fn push_glyph(&mut self, text: &str, at: Placement) {
         if text.chars().all(char::is_whitespace) {
             if !text.is_empty() {
                 self.close();
@@ -130,14 +154,14 @@ impl WordBuilder {
             if is_double(word, text, &at) {
                 return;
             }
-            text.chars().for_each(|c| push_char(&mut word.text, c));
+            push_text(&mut word.text, text, &at);
             word.right = word.right.max(at.right);
             self.split_inner_spaces();
             return;
         }
         self.close();
         let mut clean = String::with_capacity(16);
-        text.chars().for_each(|c| push_char(&mut clean, c));
+        push_text(&mut clean, text, &at);
         let Placement { left, right, base, size, bold, fixed, direction } = at;
         self.open = Some(Word { text: clean, left, right, base, size, bold, fixed, direction, spaced: self.spaced });
         self.spaced = false;
@@ -145,6 +169,9 @@ impl WordBuilder {
 
     /// Ends the open word.
     pub fn close(&mut self) {
+        if let Some((accent, place)) = self.accents.end() {
+            self.push_glyph(accent.encode_utf8(&mut [0; 4]), place);
+        }
         if let Some(word) = self.open.take()
             && !word.text.is_empty()
         {
@@ -167,6 +194,18 @@ impl WordBuilder {
             self.close();
             self.spaced = true;
         }
+    }
+}
+
+/// Appends clean text. A soft hyphen that is painted is a hyphen.
+fn push_text(out: &mut String, text: &str, at: &Placement) {
+    let painted = at.right - at.left > 0.05 * at.size;
+    let start = out.len();
+    text.chars().for_each(|c| push_char(out, if c == '\u{AD}' && painted { '-' } else { c }));
+    if bidi::is_leftward(&out[start..]) {
+        // Words keep their glyphs from left to right until their line is whole.
+        let turned: String = out[start..].chars().rev().collect();
+        out.replace_range(start.., &turned);
     }
 }
 
@@ -218,6 +257,8 @@ mod tests {
             assert_eq!(direction.on_page(s, t), (3.0, 7.0));
         }
         assert_eq!(Direction::of(0.0, -1.0), Direction::Up);
-        assert_eq!(Direction::of(1.0, 1.0), Direction::Slanted);
+        assert_eq!(Direction::of(1.0, 1.0), Direction::Slanted(450));
+        let (s, t) = Direction::Slanted(450).upright(3.0, 3.0);
+        assert!((s - 18_f32.sqrt()).abs() < 1e-4 && t.abs() < 1e-4, "{s} {t}");
     }
 }
