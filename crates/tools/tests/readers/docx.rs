@@ -1,6 +1,10 @@
 //! DOCX fixtures.
 
+use std::io::{Cursor, Write};
+
 use tools::ingest::readers::{ReadError, Warning};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 use crate::support::{bytes, document, lines, read_bytes};
 
@@ -49,4 +53,69 @@ fn a_page_break_begins_a_page_without_a_number() {
 fn bombs_and_entities_are_refused() {
     assert!(matches!(read_bytes(&bytes("bomb.docx"), "b.docx"), Err(ReadError::TooLarge { .. })));
     assert!(matches!(read_bytes(&bytes("entities.docx"), "e.docx"), Err(ReadError::Corrupt { .. })));
+}
+
+/// The lines of a document with this body and these styles.
+fn lines_of(body: &str, styles: &str) -> Vec<String> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut part = |name: &str, text: &str| {
+        archive.start_file(name, SimpleFileOptions::default()).unwrap();
+        archive.write_all(text.as_bytes()).unwrap();
+    };
+    let kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/styles";
+    part("[Content_Types].xml", "<Types/>");
+    part(
+        "word/_rels/document.xml.rels",
+        &format!("<Relationships><Relationship Id='a' Type='{kind}' Target='styles.xml'/></Relationships>"),
+    );
+    part("word/styles.xml", &format!("<w:styles xmlns:w='w'>{styles}</w:styles>"));
+    part("word/document.xml", &format!("<w:document xmlns:w='w' xmlns:m='m'><w:body>{body}</w:body></w:document>"));
+    lines(&read_bytes(&archive.finish().unwrap().into_inner(), "x.docx").unwrap())
+}
+
+fn run(text: &str, look: &str) -> String {
+    format!("<w:r><w:rPr>{look}</w:rPr><w:t>{text}</w:t></w:r>")
+}
+
+#[test]
+fn only_the_result_of_a_field_in_a_field_is_shown() {
+    let mark = |kind: &str| format!("<w:r><w:fldChar w:fldCharType='{kind}'/></w:r>");
+    let (begin, separate, end) = (mark("begin"), mark("separate"), mark("end"));
+    let field = |code: &str, result: &str| format!("{begin}{code}{separate}{}{end}", run(result, ""));
+    let whole = field(&field("", "condition"), "result");
+    let broken = format!("{begin}{}", run("code", ""));
+    let body = format!("<w:p>{whole}</w:p><w:p>{broken}</w:p><w:p>{}</w:p>", run("after it", ""));
+    assert_eq!(lines_of(&body, ""), ["p: result", "p: after it"]);
+}
+
+#[test]
+fn text_that_word_does_not_show_is_left_out_and_white_text_on_colour_stays() {
+    let styles = "<w:style w:styleId='Off'><w:name w:val='off'/><w:rPr><w:vanish/></w:rPr></w:style>\
+        <w:style w:styleId='Bar'><w:name w:val='bar'/><w:pPr><w:shd w:fill='000080'/></w:pPr></w:style>";
+    let white = "<w:color w:val='FFFFFF'/>";
+    let runs = [
+        run("seen", ""),
+        run(" styled", "<w:rStyle w:val='Off'/>"),
+        run(" tiny", "<w:sz w:val='1'/>"),
+        run(" nearly", "<w:color w:val='FEFEFE'/>"),
+    ];
+    let boxed = format!("<w:r><w:txbxContent><w:p>{}</w:p></w:txbxContent></w:r>", run("in a box", white));
+    let bar = format!("<w:pPr><w:pStyle w:val='Bar'/></w:pPr>{}", run("on a bar", white));
+    let body = format!("<w:p>{}</w:p><w:p>{bar}</w:p><w:p>{boxed}</w:p>", runs.concat());
+    assert_eq!(lines_of(&body, styles), ["p: seen", "p: on a bar", "p: in a box"]);
+}
+
+#[test]
+fn symbols_and_fractions_are_characters() {
+    let symbol = |font: &str, code: &str| format!("<w:r><w:sym w:font='{font}' w:char='{code}'/></w:r>");
+    let fraction =
+        "<m:oMath><m:f><m:num><m:r><m:t>V</m:t></m:r></m:num><m:den><m:r><m:t>t</m:t></m:r></m:den></m:f></m:oMath>";
+    let body = format!(
+        "<w:p>{}{}{}{}{fraction}</w:p>",
+        run("5 ", ""),
+        symbol("Symbol", "F0B0"),
+        symbol("Symbol", "F057"),
+        symbol("Wingdings", "F0FE")
+    );
+    assert_eq!(lines_of(&body, ""), ["p: 5 °Ω☑V/t"]);
 }

@@ -122,7 +122,7 @@ impl Builder {
             TagEnd::TableRow => self.end_row(false),
             TagEnd::HtmlBlock => {
                 let html = std::mem::take(&mut self.html);
-                self.text.push_str(strip_tags(&html).trim_start());
+                self.text.push_str(unescape(&strip_tags(&html)).trim_start());
                 self.flush(BlockKind::Paragraph);
             }
             TagEnd::MetadataBlock(kind) => self.end_metadata(kind),
@@ -201,6 +201,12 @@ fn strip_tags(html: &str) -> String {
     out
 }
 
+/// The references that HTML needs for its own marks, and the space that most hand-written HTML has.
+fn unescape(text: &str) -> String {
+    const NAMED: [(&str, &str); 5] = [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")];
+    NAMED.iter().fold(text.to_owned(), |text, (name, character)| text.replace(name, character))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,8 +268,8 @@ mod tests {
     #[test]
     fn comments_and_scripts_are_left_out() {
         assert_eq!(
-            blocks("<div>shown<!-- hidden --><script>x</script></div>\n"),
-            [(BlockKind::Paragraph, "shown".into())]
+            blocks("<div>shown&nbsp;R&amp;D<!-- hidden --><script>x</script></div>\n"),
+            [(BlockKind::Paragraph, "shown R&D".into())]
         );
     }
 }

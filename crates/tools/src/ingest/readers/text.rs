@@ -43,9 +43,21 @@ pub(super) fn decode_text(bytes: &[u8]) -> Option<String> {
         Err(error) if error.error_len().is_none() => {
             String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned()
         }
+        // A few damaged bytes do not make another encoding of what is otherwise UTF-8.
+        Err(_) if is_mostly_utf8(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
     };
     printable(text)
+}
+
+/// Whether ten times as many characters of several bytes are whole as are not: Windows-1252 hardly ever has any.
+fn is_mostly_utf8(bytes: &[u8]) -> bool {
+    let (mut whole, mut broken) = (0_usize, 0_usize);
+    for chunk in bytes.utf8_chunks() {
+        whole += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        broken += usize::from(!chunk.invalid().is_empty());
+    }
+    whole >= 10 * broken
 }
 
 /// UTF-16 of Western text has a zero in every other byte, always on the same side.
@@ -205,6 +217,12 @@ mod tests {
         for file in files {
             assert_eq!(read(&file)[0].text, expected, "{file:x?}");
         }
+    }
+
+    #[test]
+    fn a_damaged_byte_does_not_spoil_the_rest() {
+        let text = [b"\xC3\x84".repeat(60).as_slice(), b"\xFF end"].concat();
+        assert_eq!(read(&text)[0].text, format!("{} end", "Ä".repeat(60)));
     }
 
     #[test]

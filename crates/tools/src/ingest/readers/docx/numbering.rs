@@ -22,6 +22,9 @@ pub(super) struct Lists {
     /// List to its definition, with starts that it overrides by level.
     lists: HashMap<u32, (u32, HashMap<usize, u32>)>,
     counts: HashMap<u32, Vec<u32>>,
+    /// Definitions by the list style that they belong to, and the styles that others take theirs from.
+    of_style: HashMap<String, u32>,
+    linked: HashMap<u32, String>,
 }
 
 const MAX_LEVELS: usize = 9;
@@ -65,6 +68,15 @@ impl Lists {
                     self.lists.entry(list).or_default().0 = definition;
                 }
             }
+            "styleLink" | "numStyleLink" => {
+                if let (Some(definition), Some(style)) = (place.definition, element.value()) {
+                    if element.name() == "styleLink" {
+                        self.of_style.insert(style, definition);
+                    } else {
+                        self.linked.insert(definition, style);
+                    }
+                }
+            }
             "lvl" | "lvlOverride" => place.level = (number("ilvl").unwrap_or(0) as usize).min(MAX_LEVELS - 1),
             "startOverride" => {
                 if let (Some(list), Some(start)) = (place.list, number("val")) {
@@ -95,6 +107,7 @@ impl Lists {
     pub fn next_mark(&mut self, list: u32, level: usize) -> String {
         let level = level.min(MAX_LEVELS - 1);
         let Some((definition, overrides)) = self.lists.get(&list) else { return "•".to_owned() };
+        let definition = self.linked.get(definition).and_then(|style| self.of_style.get(style)).unwrap_or(definition);
         let Some(levels) = self.definitions.get(definition) else { return "•".to_owned() };
         // Lists of one definition count on together unless a list says where it starts.
         let counter = if overrides.is_empty() { *definition } else { u32::MAX - list };
@@ -157,6 +170,10 @@ mod tests {
         <w:lvl w:ilvl="1"><w:start w:val="1"/><w:numFmt w:val="lowerLetter"/><w:lvlText w:val="%1.%2)"/></w:lvl>
         </w:abstractNum><w:abstractNum w:abstractNumId="5">
         <w:lvl w:ilvl="0"><w:numFmt w:val="bullet"/><w:lvlText w:val="x"/></w:lvl></w:abstractNum>
+        <w:abstractNum w:abstractNumId="6"><w:numStyleLink w:val="Legal"/></w:abstractNum>
+        <w:abstractNum w:abstractNumId="7"><w:styleLink w:val="Legal"/>
+        <w:lvl w:ilvl="0"><w:numFmt w:val="upperRoman"/><w:lvlText w:val="%1."/></w:lvl></w:abstractNum>
+        <w:num w:numId="6"><w:abstractNumId w:val="6"/></w:num>
         <w:num w:numId="1"><w:abstractNumId w:val="4"/></w:num><w:num w:numId="2"><w:abstractNumId w:val="5"/></w:num>
         <w:num w:numId="3"><w:abstractNumId w:val="4"/><w:lvlOverride w:ilvl="0"><w:startOverride w:val="7"/></w:lvlOverride></w:num>
         </w:numbering>"#;
@@ -168,6 +185,7 @@ mod tests {
         assert_eq!(marks, ["1.", "1.a)", "1.b)", "2.", "2.a)"]);
         assert_eq!(lists.next_mark(2, 0), "•");
         assert_eq!(lists.next_mark(3, 0), "7.");
+        assert_eq!(lists.next_mark(6, 0), "I.", "the levels are those of its style");
         assert_eq!(lists.next_mark(99, 0), "•");
     }
 }

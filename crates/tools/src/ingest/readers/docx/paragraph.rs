@@ -2,6 +2,7 @@
 
 use super::super::ReadError;
 use super::super::clean::push_char;
+use super::super::symbols;
 use super::styles::Numbering;
 use super::walk::{Item, Walker};
 use super::xml::{Element, Token, Xml};
@@ -25,7 +26,10 @@ pub(super) struct Paragraph {
 #[derive(Default)]
 struct RunLook {
     vanish: Option<bool>,
+    /// True where a character style hides the run.
+    hidden_style: bool,
     white: bool,
+    tiny: bool,
     shaded: bool,
 }
 
@@ -46,20 +50,40 @@ impl Walker<'_> {
         loop {
             match xml.next()? {
                 Token::Open(element) => self.inline(xml, &element, &mut paragraph, &mut place)?,
+                Token::Text(text) if paragraph.in_text && self.fields.contains(&true) => drop(text),
                 Token::Text(text) if paragraph.in_text && !paragraph.hidden_run => {
                     text.chars().for_each(|c| push_char(&mut paragraph.text, if c == '\n' { ' ' } else { c }));
                 }
                 Token::Text(text) => self.hid_text |= paragraph.in_text && !text.trim().is_empty(),
                 Token::Close(name) => match name.as_str() {
                     "t" => paragraph.in_text = false,
+                    // A fraction.
+                    "num" => paragraph.text.push('/'),
                     "p" => break,
                     _ => {}
                 },
                 Token::End => break,
             }
         }
+        // A field's code ends with its paragraph: a file that lacks the mark for it must not lose its text.
+        self.fields.fill(false);
         self.emit(paragraph, place.out);
         Ok(())
+    }
+
+    /// The marks around a complex field: what stands between the first two, its code, is not shown.
+    fn field(&mut self, mark: &Element<'_>) {
+        const DEEPEST: usize = 32;
+        match mark.attribute("fldCharType").as_deref() {
+            Some("begin") if self.fields.len() < DEEPEST => self.fields.push(true),
+            Some("separate") => {
+                if let Some(in_code) = self.fields.last_mut() {
+                    *in_code = false;
+                }
+            }
+            Some("end") => drop(self.fields.pop()),
+            _ => {}
+        }
     }
 
     fn inline(
@@ -89,12 +113,18 @@ impl Walker<'_> {
             }
             "br" => paragraph.text.push('\n'),
             "noBreakHyphen" => paragraph.text.push('-'),
-            "sym" => symbol(element, &mut paragraph.text),
+            "sym" if !paragraph.hidden_run => symbol(element, &mut paragraph.text),
+            "fldChar" => self.field(element),
             "footnoteReference" | "endnoteReference" => {
                 let mark = self.note_mark(element.name(), element.attribute("id"));
                 paragraph.text.push_str(&mark);
             }
-            "txbxContent" => self.blocks(xml, "txbxContent", &mut paragraph.boxes, place.depth + 1)?,
+            "txbxContent" => {
+                // A box may have a ground of any colour, which is not followed.
+                let ground = std::mem::replace(&mut self.on_ground, true);
+                self.blocks(xml, "txbxContent", &mut paragraph.boxes, place.depth + 1)?;
+                self.on_ground = ground;
+            }
             // Deleted and moved-away text, field codes, the second copy of a text box, phonetic guides.
             "del" | "moveFrom" | "Fallback" | "instrText" | "delText" | "delInstrText" | "sdtPr" | "rt" => {
                 xml.skip()?
@@ -133,13 +163,19 @@ impl Walker<'_> {
         let mut look = RunLook::default();
         xml.inside(|element| match element.name() {
             "vanish" | "webHidden" => look.vanish = Some(element.is_on()),
-            "color" => look.white = element.value().is_some_and(|color| color.eq_ignore_ascii_case("ffffff")),
+            "rStyle" => look.hidden_style |= self.styles.is_hidden_run(element.value().as_deref()),
+            "color" => look.white = element.value().is_some_and(|color| is_white(&color)),
+            // In half points: smaller than a point is not meant to be read.
+            "sz" => {
+                look.tiny = element.value().and_then(|size| size.parse::<f32>().ok()).is_some_and(|size| size < 2.0)
+            }
             "shd" => look.shaded |= is_ground(element),
             "highlight" => look.shaded = true,
             _ => {}
         })?;
-        let unseen = look.white && !look.shaded && !paragraph.shaded && !self.on_ground;
-        paragraph.hidden_run = look.vanish.unwrap_or(paragraph.hidden_run) || unseen;
+        let shaded = look.shaded || paragraph.shaded || self.styles.is_shaded(paragraph.style.as_deref());
+        let unseen = look.tiny || (look.white && !shaded && !self.on_ground);
+        paragraph.hidden_run = look.vanish.unwrap_or(paragraph.hidden_run || look.hidden_style) || unseen;
         Ok(())
     }
 }
@@ -150,10 +186,24 @@ pub(super) fn is_ground(shading: &Element<'_>) -> bool {
         || shading.attribute("themeFill").is_some()
 }
 
+/// White, or so near to it that nobody sees it on paper.
+fn is_white(color: &str) -> bool {
+    let channel = |at: usize| color.get(at..at + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+    color.len() == 6 && [0, 2, 4].into_iter().all(|at| channel(at).is_some_and(|level| level >= 0xF7))
+}
+
 /// A character of a symbol font, by its code.
 fn symbol(element: &Element<'_>, text: &mut String) {
     let code = element.attribute("char").and_then(|code| u32::from_str_radix(&code, 16).ok());
-    if let Some(c) = code.and_then(char::from_u32) {
+    let Some(code) = code else { return };
+    let font = element.attribute("font").unwrap_or_default();
+    let byte = (code & 0xFF) as u8;
+    let character = match font.as_str() {
+        "Symbol" => symbols::symbol(byte),
+        _ if font.starts_with("Wingdings") => Some(symbols::wingding(byte)),
+        _ => char::from_u32(code),
+    };
+    if let Some(c) = character {
         push_char(text, c);
     }
 }

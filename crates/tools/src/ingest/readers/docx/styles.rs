@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::ReadError;
+use super::paragraph::is_ground;
 use super::xml::{Token, Xml};
 
 /// A style as declared.
@@ -14,6 +15,7 @@ struct Style {
     outline: Option<u8>,
     numbering: Option<Numbering>,
     vanish: Option<bool>,
+    shaded: bool,
 }
 
 /// A reference to a list: its number, and the level in it.
@@ -58,6 +60,7 @@ impl Styles {
                     ("outlineLvl", Some((_, style))) => {
                         style.outline = element.value().and_then(|level| level.parse().ok())
                     }
+                    ("shd", Some((_, style))) => style.shaded |= is_ground(&element),
                     ("vanish", Some((_, style))) => style.vanish = Some(element.is_on()),
                     ("numId", Some((_, style))) => {
                         style.numbering.get_or_insert_default().list = element.value().and_then(|id| id.parse().ok());
@@ -112,6 +115,16 @@ impl Styles {
     }
 
     /// A style and those that it is based on; without an identifier, the default paragraph style.
+    /// Whether the style of a run hides it; without one, nothing does.
+    pub fn is_hidden_run(&self, id: Option<&str>) -> bool {
+        id.is_some() && self.is_hidden(id)
+    }
+
+    /// Whether paragraphs of this style stand on a ground of their own.
+    pub fn is_shaded(&self, id: Option<&str>) -> bool {
+        self.chain(id).any(|style| style.shaded)
+    }
+
     fn chain<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a Style> {
         let first = id.or(self.default.as_deref()).and_then(|id| self.styles.get(id));
         std::iter::successors(first, |style| self.styles.get(style.based_on.as_deref()?)).take(MAX_CHAIN)

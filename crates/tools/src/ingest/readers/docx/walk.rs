@@ -44,6 +44,8 @@ pub(super) struct Walker<'a> {
     pub on_ground: bool,
     pub breaks_before: bool,
     pub breaks_after: bool,
+    /// For each complex field that is open, whether its code is being read.
+    pub fields: Vec<bool>,
 }
 
 impl<'a> Walker<'a> {
@@ -57,6 +59,7 @@ impl<'a> Walker<'a> {
             on_ground: false,
             breaks_before: false,
             breaks_after: false,
+            fields: Vec::new(),
         }
     }
 
