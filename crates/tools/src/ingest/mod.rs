@@ -4,6 +4,7 @@ pub mod accept;
 pub mod chunk;
 mod embed;
 pub mod isolate;
+pub mod ocr;
 mod pipeline;
 mod progress;
 mod read;

@@ -15,4 +15,8 @@ mod mutate;
 #[cfg(test)]
 mod pdf;
 #[cfg(test)]
+mod recognize;
+#[cfg(test)]
+mod shown;
+#[cfg(test)]
 mod support;

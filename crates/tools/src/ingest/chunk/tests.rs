@@ -10,7 +10,7 @@ fn words(text: &str) -> usize {
 }
 
 fn document(pages: Vec<Vec<Block>>) -> ReadDocument {
-    let pages = (1..).zip(pages).map(|(number, blocks)| Page { number: Some(number), label: None, blocks });
+    let pages = (1..).zip(pages).map(|(number, blocks)| Page { number: Some(number), blocks, ..Page::default() });
     ReadDocument { pages: pages.collect(), ..ReadDocument::default() }
 }
 

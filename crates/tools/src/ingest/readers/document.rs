@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+use super::Scan;
+
 /// A document as it was read: text by page, in the order in which a person reads it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadDocument {
@@ -43,6 +45,8 @@ pub struct Page {
     pub label: Option<String>,
     /// The text, block by block.
     pub blocks: Vec<Block>,
+    /// Pictures of a page that needs text recognition, where the limits ask for them.
+    pub scans: Vec<Scan>,
 }
 
 /// What a block is to its reader.
@@ -100,13 +104,18 @@ pub struct Bounds {
 /// Something a person should know about a document that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Warning {
-    /// These pages show an image and hold no text: they need optical character recognition.
+    /// These pages show an image and hold no text, or next to none: they need optical character recognition.
     NeedsOcr {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
     /// The text of these pages is the invisible layer that a scanner's recognition put under the image.
     OcrLayer {
+        /// 1-based page numbers.
+        pages: Vec<u32>,
+    },
+    /// The text of these pages was recognized from their pictures; it may hold errors.
+    Recognized {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
@@ -128,9 +137,12 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeedsOcr { pages } => {
-                write!(f, "{} without text: an image that needs text recognition", Pages(pages))
+                write!(f, "{}: an image that needs text recognition", Pages(pages))
             }
             Self::OcrLayer { pages } => write!(f, "{} read from the text layer of a scan", Pages(pages)),
+            Self::Recognized { pages } => {
+                write!(f, "{} read from an image by text recognition, which makes mistakes", Pages(pages))
+            }
             Self::HiddenText { pages } if pages.is_empty() => write!(f, "hidden text was left out"),
             Self::HiddenText { pages } => write!(f, "hidden text was left out on {}", Pages(pages)),
             Self::DamagedPages { pages } => write!(f, "{} could not be read in full", Pages(pages)),
@@ -179,7 +191,7 @@ mod tests {
     #[test]
     fn a_warning_names_pages_as_ranges() {
         let warning = Warning::NeedsOcr { pages: vec![1, 2, 3, 7] };
-        assert_eq!(warning.to_string(), "pages 1-3, 7 without text: an image that needs text recognition");
+        assert_eq!(warning.to_string(), "pages 1-3, 7: an image that needs text recognition");
         assert_eq!(Warning::DamagedPages { pages: vec![4] }.to_string(), "page 4 could not be read in full");
     }
 }

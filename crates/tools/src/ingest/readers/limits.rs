@@ -1,5 +1,6 @@
 //! How much a reader may take out of one file.
 
+use super::ScanLimits;
 use serde::{Deserialize, Serialize};
 
 /// Bounds on one file. The defaults are generous for manuals and tight against decompression bombs.
@@ -18,6 +19,8 @@ pub struct Limits {
     pub max_ratio: u64,
     /// Inflated bytes up to which the ratio of a ZIP entry does not matter.
     pub ratio_free_bytes: u64,
+    /// Pictures of pages that need text recognition; `None` for none.
+    pub scans: Option<ScanLimits>,
 }
 
 impl Default for Limits {
@@ -29,6 +32,7 @@ impl Default for Limits {
             max_entries: 2_000,
             max_ratio: 100,
             ratio_free_bytes: 10 << 20,
+            scans: None,
         }
     }
 }

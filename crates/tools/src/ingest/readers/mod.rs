@@ -12,15 +12,20 @@ mod limits;
 mod markdown;
 mod numerals;
 mod pdf;
+mod scan;
 mod sniff;
+mod symbols;
 mod text;
 mod title;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub(in crate::ingest) use clean::clean_line;
 pub use document::{Block, BlockKind, Bounds, Page, ReadDocument, Warning};
 pub use error::ReadError;
 pub use limits::Limits;
+pub(in crate::ingest) use pdf::join_lines;
+pub use scan::{Scan, ScanFormat, ScanLimits};
 pub use sniff::{Format, sniff};
 pub(in crate::ingest) use text::is_caption;
 use title::is_title_worth_showing;
@@ -61,7 +66,8 @@ pub fn reader_for(format: Format) -> &'static dyn Reader {
 /// `file_name` only improves what a person reads about the file; the format is the caller's, from [`sniff`].
 ///
 /// # Errors
-/// [`ReadError::NoText`] when the file is sound but nothing can be read from it; otherwise what its reader says. A
+/// [`ReadError::NoText`] when the file is sound but nothing can be read from it, not even by recognition from pictures
+/// that `limits` asked for; otherwise what its reader says. A
 /// panic inside a third-party parser is reported as [`ReadError::Corrupt`].
 pub fn read(format: Format, bytes: &[u8], file_name: &str, limits: &Limits) -> Result<ReadDocument, ReadError> {
     read_counting(format, bytes, file_name, limits, &mut |_| {})
@@ -83,7 +89,8 @@ pub fn read_counting(
         .unwrap_or_else(|_| Err(ReadError::Corrupt { detail: "the parser gave up on it".into() }))?;
     document.title = document.title.filter(|title| title != file_name);
     document.forget_absurd_bounds();
-    if document.is_empty() {
+    let has_scans = document.pages.iter().any(|page| !page.scans.is_empty());
+    if document.is_empty() && !has_scans {
         return Err(why_empty(&document.warnings));
     }
     Ok(document)

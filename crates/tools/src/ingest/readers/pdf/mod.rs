@@ -3,12 +3,16 @@
 //! lopdf parses, decrypts and repairs the file. What it lacks is done here: fonts without Unicode maps, words and lines
 //! from positions, reading order over columns, tables, headings, and the removal of what nobody sees.
 
+mod accents;
 mod aligned;
+mod annotations;
 mod base14;
+mod bidi;
 mod blocks;
 mod cff_strings;
 mod cmap;
 mod columns;
+mod composite;
 mod context;
 mod file;
 mod font;
@@ -19,13 +23,19 @@ mod interpret;
 mod layout;
 mod lexer;
 mod lines;
+mod marked;
 mod paint;
+mod picture;
 mod read;
+mod resources;
 mod ruled;
 mod running;
 mod state;
 mod style;
+mod true_type;
 mod words;
+
+pub(in crate::ingest) use blocks::join_lines;
 
 use super::{Limits, PageCounter, ReadDocument, ReadError, Reader};
 

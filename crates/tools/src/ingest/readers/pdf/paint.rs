@@ -1,6 +1,8 @@
 //! What a page paints besides text: filled areas tell hidden text from text on a coloured ground, ruled lines tell
 //! tables, images tell scans.
 
+use lopdf::ObjectId;
+
 use super::geometry::{Matrix, Rect};
 
 /// Red, green and blue, 0 to 1.
@@ -27,6 +29,10 @@ const THIN: f32 = 3.0;
 /// Shorter lines are parts of drawings or of letters.
 const SHORTEST_RULE: f32 = 8.0;
 
+/// An image that covers this share of the page may hold text, and so may the first few such images of a page.
+const PICTURE: f32 = 0.1;
+const MOST_PICTURES: usize = 4;
+
 /// What has been painted so far.
 #[derive(Default)]
 pub(super) struct Canvas {
@@ -34,6 +40,8 @@ pub(super) struct Canvas {
     pub rules: Vec<Rule>,
     /// The area that images cover, counted with overlaps, in square points.
     pub image_area: f32,
+    /// The larger ones of them.
+    pub pictures: Vec<ObjectId>,
 }
 
 impl Canvas {
@@ -61,9 +69,15 @@ impl Canvas {
         }
     }
 
-    pub fn image(&mut self, placed: &Matrix, page: &Rect) {
+    /// An image, which is an object of the file unless it stands in the content itself.
+    pub fn image(&mut self, object: Option<ObjectId>, placed: &Matrix, page: &Rect) {
         let area = placed.apply_rect(&Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 });
-        self.image_area += area.intersection(page).area();
+        let covered = area.intersection(page).area();
+        self.image_area += covered;
+        if let Some(object) = object.filter(|_| covered >= PICTURE * page.area() && self.pictures.len() < MOST_PICTURES)
+        {
+            self.pictures.push(object);
+        }
         self.cover(area);
     }
 
@@ -155,8 +169,11 @@ impl Path {
         }
     }
 
-    /// The rectangle around everything; the whole plane for an empty path.
+    /// The rectangle around everything; `None` for an empty path, and for one too long to be kept whole.
     pub fn bounds(&self) -> Option<Rect> {
+        if self.areas.len() >= MOST {
+            return None;
+        }
         self.areas.iter().copied().reduce(|all, area| all.union(&area))
     }
 

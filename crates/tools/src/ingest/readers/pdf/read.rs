@@ -2,21 +2,25 @@
 
 use std::collections::HashMap;
 
-use lopdf::{Dictionary, Object, ObjectId};
+use lopdf::{Object, ObjectId};
 
-use super::super::{Block, BlockKind, Limits, Page, PageCounter, ReadDocument, ReadError, Warning};
+use super::super::{Block, BlockKind, Limits, Page, PageCounter, ReadDocument, ReadError, Scan, ScanLimits, Warning};
+use super::annotations;
 use super::blocks;
 use super::context::{Budget, Context, Fonts, MAX_STREAM};
 use super::file::File;
-use super::font::{dictionary, number};
 use super::geometry::{Matrix, Rect};
-use super::interpret::{Interpreter, Shown, array_matrix};
+use super::interpret::{Interpreter, Shown};
 use super::layout::{self, Stratum};
+use super::picture;
 use super::running;
 use super::style::Style;
 
 /// A page whose images cover this share of it and that has no text is a scan.
 const SCAN_COVER: f32 = 0.4;
+
+/// A page that is all image wants more letters than this to count as one with text.
+const FEWEST_LETTERS: usize = 20;
 
 /// The laid-out text of a page.
 pub(super) struct PageText {
@@ -24,6 +28,7 @@ pub(super) struct PageText {
     /// Height as displayed.
     pub height: f32,
     pub strata: Vec<Stratum>,
+    pub scans: Vec<Scan>,
 }
 
 /// Page numbers that the warnings will name.
@@ -49,8 +54,9 @@ pub(super) fn read(file: &File, limits: &Limits, counter: PageCounter<'_>) -> Re
             number: Some(page.number),
             label: labels.get(page.number as usize - 1).cloned().flatten(),
             blocks: page.strata.iter().flat_map(|stratum| blocks::build(stratum, &style)).collect(),
+            scans: page.scans,
         })
-        .filter(|page| !page.blocks.is_empty())
+        .filter(|page| !page.blocks.is_empty() || !page.scans.is_empty())
         .collect();
     Ok(ReadDocument {
         title: file.title().or_else(|| cover_title(&pages)),
@@ -71,6 +77,7 @@ fn page_texts(
     let hidden_layers = file.hidden_layers();
     let mut pages = Vec::with_capacity(file.pages.len());
     let mut text_bytes = 0;
+    let mut scans_left = limits.scans.clone().unwrap_or(ScanLimits { max_pages: 0, max_bytes: 0 });
     for (number, id) in (1..).zip(&file.pages) {
         let context =
             Context { document: &file.document, fonts: &mut fonts, budget: &mut budget, hidden_layers: &hidden_layers };
@@ -79,7 +86,10 @@ fn page_texts(
         if budget.is_spent() {
             return Err(ReadError::TooLarge { what: "bytes were unpacked", limit: limits.max_inflated_bytes });
         }
+        let pictures = shown.canvas.pictures.clone();
         let words = findings.judge(number, shown, &area);
+        let is_scan = findings.needs_ocr.last() == Some(&number);
+        let scans = if is_scan { scans(file, &pictures, &mut scans_left) } else { Vec::new() };
         text_bytes += words.0.iter().map(|word| word.text.len() + 1).sum::<usize>();
         if text_bytes > limits.max_text_bytes {
             return Err(ReadError::TooLarge {
@@ -87,7 +97,7 @@ fn page_texts(
                 limit: limits.max_text_bytes as u64,
             });
         }
-        pages.push(PageText { number, height: area.height(), strata: layout::lay_out(words.0, &words.1) });
+        pages.push(PageText { number, height: area.height(), strata: layout::lay_out(words.0, &words.1), scans });
         counter(number);
     }
     let nothing = text_bytes == 0;
@@ -98,6 +108,22 @@ fn page_texts(
         return Err(ReadError::corrupt("its pages cannot be decoded"));
     }
     Ok(pages)
+}
+
+/// The pictures of a page, within what is left of the limits.
+fn scans(file: &File, pictures: &[ObjectId], left: &mut ScanLimits) -> Vec<Scan> {
+    if left.max_pages == 0 {
+        return Vec::new();
+    }
+    left.max_pages -= 1;
+    let mut scans = Vec::new();
+    for picture in pictures {
+        if let Some(scan) = picture::scan(&file.document, *picture, left.max_bytes) {
+            left.max_bytes -= scan.bytes.len() as u64;
+            scans.push(scan);
+        }
+    }
+    scans
 }
 
 /// The visible area of a page as displayed, its corner at the origin, and the map from user space to it.
@@ -146,48 +172,8 @@ fn show(file: &File, page: ObjectId, mut interpreter: Interpreter<'_>) -> Shown 
         content.push(b'\n');
     }
     interpreter.run(&content, resources, 0);
-    annotations(file, page, &mut interpreter);
+    annotations::show(file, page, &mut interpreter);
     interpreter.finish()
-}
-
-/// Form fields and text boxes are shown by their normal appearance, placed into their rectangle.
-fn annotations(file: &File, page: ObjectId, interpreter: &mut Interpreter<'_>) {
-    const MOST: usize = 2_000;
-    let document = &file.document;
-    let list =
-        document.get_dictionary(page).and_then(|page| page.get_deref(b"Annots", document)).and_then(Object::as_array);
-    for annotation in list.into_iter().flatten().take(MOST) {
-        let Ok((_, Object::Dictionary(annotation))) = document.dereference(annotation) else { continue };
-        let kind = annotation.get_deref(b"Subtype", document).and_then(Object::as_name).unwrap_or_default();
-        let flags = number(document, annotation, b"F").unwrap_or(0.0) as u32;
-        // Hidden (bit 2) and no-view (bit 6) annotations are not shown; pop-up notes are comments.
-        if !matches!(kind, b"Widget" | b"FreeText" | b"Stamp") || flags & 0b10_0010 != 0 {
-            continue;
-        }
-        let normal = dictionary(document, annotation, b"AP").and_then(|ap| ap.get_deref(b"N", document).ok());
-        let Some(Object::Stream(form)) = normal else { continue };
-        if let Some(place) = appearance_place(file, annotation, &form.dict) {
-            interpreter.form_at(form, place);
-        }
-    }
-}
-
-/// Maps an appearance's box onto the annotation's rectangle (ISO 32000-1, 12.5.5).
-fn appearance_place(file: &File, annotation: &Dictionary, form: &Dictionary) -> Option<Matrix> {
-    let corners = |dictionary: &Dictionary, key: &[u8]| -> Option<Rect> {
-        let array = dictionary.get_deref(key, &file.document).and_then(Object::as_array).ok()?;
-        let numbers: Vec<f32> = array.iter().filter_map(|item| item.as_float().ok()).collect();
-        let [a, b, c, d] = numbers[..] else { return None };
-        let mut area = Rect::EMPTY;
-        area.include(a, b);
-        area.include(c, d);
-        Some(area)
-    };
-    let place = corners(annotation, b"Rect")?;
-    let own = array_matrix(&file.document, form).unwrap_or(Matrix::IDENTITY).apply_rect(&corners(form, b"BBox")?);
-    let scale = |to: f32, from: f32| if from > 0.0 { to / from } else { 1.0 };
-    let (a, d) = (scale(place.width(), own.width()), scale(place.height(), own.height()));
-    Some(Matrix { a, b: 0.0, c: 0.0, d, e: place.x0 - own.x0 * a, f: place.y0 - own.y0 * d })
 }
 
 type WordsAndRules = (Vec<super::words::Word>, Vec<super::paint::Rule>);
@@ -207,7 +193,9 @@ impl Findings {
             self.hidden.push(page);
         }
         let words = if is_layer { [shown.words, shown.invisible].concat() } else { shown.words };
-        if words.is_empty() && shown.canvas.image_area > 0.1 * area.area() {
+        // A stamp or a page number on a scan is not its text.
+        let all_image = shown.canvas.image_area >= 0.8 * area.area() && !is_layer && letters(&words) < FEWEST_LETTERS;
+        if all_image || (words.is_empty() && shown.canvas.image_area > 0.1 * area.area()) {
             self.needs_ocr.push(page);
         }
         (words, shown.canvas.rules)

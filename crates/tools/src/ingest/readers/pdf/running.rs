@@ -240,6 +240,7 @@ mod tests {
             number,
             height: 800.0,
             strata: vec![Stratum { direction: Direction::Right, flow: texts(number) }],
+            scans: Vec::new(),
         };
         let mut pages: Vec<PageText> = (1..=count).map(page).collect();
         drop_repeated(&mut pages);

@@ -1,0 +1,213 @@
+//! Text recognition: the pictures of scanned pages go through `tesseract`, one process for each, and come back as the
+//! text of their pages.
+//!
+//! The readers cannot start programs where they run; they hand the pictures out ([`Limits::scans`]) and this module
+//! does the rest. It never makes a document worse: a page that cannot be recognized stays named as one that needs it.
+//!
+//! [`Limits::scans`]: super::readers::Limits::scans
+
+use super::readers::{Block, BlockKind, Page, ReadDocument, ReadError, Scan, Warning, clean_line, join_lines};
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+
+/// Most bytes of output read from one page.
+const MAX_OUTPUT: u64 = 8 << 20;
+/// Words of which the program is less sure than this, in percent, are noise more often than not.
+const LEAST_SURE: f32 = 20.0;
+
+/// How to recognize text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OcrSettings {
+    /// The program, looked up in the usual system folders where it is only a name.
+    pub program: PathBuf,
+    /// Languages by the names of their training data, joined by `+`: `eng+deu`.
+    pub languages: String,
+    /// The folder of the training data, where it is not the program's own.
+    pub training_data: Option<PathBuf>,
+    /// Most time for one picture.
+    pub time: Duration,
+}
+
+impl Default for OcrSettings {
+    fn default() -> Self {
+        Self {
+            program: PathBuf::from("tesseract"),
+            languages: "eng".to_owned(),
+            training_data: None,
+            time: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Recognizes the text of all pages that bring pictures, and takes the pictures out of the document.
+///
+/// [`Warning::Recognized`] names the pages whose text this is; pages that failed stay in [`Warning::NeedsOcr`].
+///
+/// # Errors
+/// [`ReadError::NoText`] where the document holds no text then either.
+pub async fn recognize(mut document: ReadDocument, settings: &OcrSettings) -> Result<ReadDocument, ReadError> {
+    let mut recognized = Vec::new();
+    for page in &mut document.pages {
+        let scans = std::mem::take(&mut page.scans);
+        if let Some(blocks) = recognize_page(&scans, settings).await {
+            page.blocks.extend(blocks);
+            recognized.extend(page.number);
+        }
+    }
+    document.pages.retain(|page: &Page| !page.blocks.is_empty());
+    note(&mut document.warnings, recognized);
+    if document.is_empty() { Err(ReadError::NoText) } else { Ok(document) }
+}
+
+/// The text of a page's pictures; `None` where there is none.
+async fn recognize_page(scans: &[Scan], settings: &OcrSettings) -> Option<Vec<Block>> {
+    let mut blocks = Vec::new();
+    for scan in scans {
+        match tesseract(scan, settings).await {
+            Ok(table) => blocks.extend(blocks_of(&table)),
+            Err(error) => tracing::warn!(kind = ?error.kind(), "text recognition of a page failed"),
+        }
+    }
+    (!blocks.is_empty()).then_some(blocks)
+}
+
+/// Moves pages from those that need recognition to those that had it.
+fn note(warnings: &mut Vec<Warning>, recognized: Vec<u32>) {
+    if recognized.is_empty() {
+        return;
+    }
+    for warning in warnings.iter_mut() {
+        if let Warning::NeedsOcr { pages } = warning {
+            pages.retain(|page| !recognized.contains(page));
+        }
+    }
+    warnings.retain(|warning| !matches!(warning, Warning::NeedsOcr { pages } if pages.is_empty()));
+    warnings.push(Warning::Recognized { pages: recognized });
+}
+
+/// Runs the program on one picture; its table of words (TSV). The picture lies in a folder of its own that only this
+/// user may enter, and that goes with it.
+async fn tesseract(scan: &Scan, settings: &OcrSettings) -> io::Result<String> {
+    let folder = tempfile::Builder::new().prefix("ocr-").permissions(Permissions::from_mode(0o700)).tempdir()?;
+    let picture = folder.path().join("page").with_extension(scan.format.extension());
+    tokio::fs::write(&picture, &scan.bytes).await?;
+    let run = run(&picture, folder.path(), settings);
+    tokio::time::timeout(settings.time, run).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
+}
+
+async fn run(picture: &Path, folder: &Path, settings: &OcrSettings) -> io::Result<String> {
+    let mut command = Command::new(&settings.program);
+    command.arg(picture).arg("stdout").args(["-l", &settings.languages, "--psm", "1", "tsv"]);
+    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("TMPDIR", folder);
+    // One page is one thread's work: the worker decides what runs at a time.
+    command.env("OMP_THREAD_LIMIT", "1");
+    if let Some(training_data) = &settings.training_data {
+        command.env("TESSDATA_PREFIX", training_data);
+    }
+    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let mut table = Vec::new();
+    if let Some(output) = child.stdout.take() {
+        output.take(MAX_OUTPUT).read_to_end(&mut table).await?;
+    }
+    let status = child.wait().await?;
+    if !status.success() {
+        return Err(io::Error::other("the program failed"));
+    }
+    Ok(String::from_utf8_lossy(&table).into_owned())
+}
+
+/// One recognized word and the paragraph and line that it belongs to.
+struct Word<'a> {
+    paragraph: (&'a str, &'a str, &'a str),
+    line: &'a str,
+    text: &'a str,
+}
+
+/// A row of the table: level, page, block, paragraph, line, word, left, top, width, height, confidence, text.
+fn word(row: &str) -> Option<Word<'_>> {
+    let columns: Vec<&str> = row.splitn(12, '\t').collect();
+    let &["5", page, block, paragraph, line, _, _, _, _, _, sure, text] = columns.as_slice() else { return None };
+    let sure: f32 = sure.parse().ok()?;
+    (sure >= LEAST_SURE && !text.trim().is_empty()).then_some(Word { paragraph: (page, block, paragraph), line, text })
+}
+
+/// Paragraphs of the table, lines joined as those of any running text.
+fn blocks_of(table: &str) -> Vec<Block> {
+    let words: Vec<Word<'_>> = table.lines().filter_map(word).collect();
+    words
+        .chunk_by(|a, b| a.paragraph == b.paragraph)
+        .filter_map(|paragraph| {
+            let lines: Vec<String> = paragraph
+                .chunk_by(|a, b| a.line == b.line)
+                .map(|line| line.iter().map(|word| word.text).collect::<Vec<_>>().join(" "))
+                .collect();
+            let text = clean_line(&join_lines(lines.iter().map(String::as_str)));
+            text.chars().any(char::is_alphanumeric).then(|| Block::new(BlockKind::Paragraph, text))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::readers::ScanFormat;
+    use super::*;
+
+    fn document(scan: &[u8]) -> ReadDocument {
+        let page = |number, blocks: &[&str], scans: Vec<Scan>| Page {
+            number: Some(number),
+            label: None,
+            blocks: blocks.iter().map(|text| Block::new(BlockKind::Paragraph, *text)).collect(),
+            scans,
+        };
+        let scan = Scan { format: ScanFormat::Pnm, bytes: scan.to_vec() };
+        ReadDocument {
+            pages: vec![page(1, &["Printed."], Vec::new()), page(2, &[], vec![scan])],
+            page_count: Some(2),
+            warnings: vec![Warning::NeedsOcr { pages: vec![2] }],
+            ..ReadDocument::default()
+        }
+    }
+
+    #[test]
+    fn a_table_of_words_becomes_paragraphs() {
+        let table = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext\n\
+            4\t1\t1\t1\t1\t0\t0\t0\t9\t9\t-1\t\n\
+            5\t1\t1\t1\t1\t1\t0\t0\t9\t9\t96.1\tOpen\n5\t1\t1\t1\t1\t2\t0\t0\t9\t9\t93\tsuc-\n\
+            5\t1\t1\t1\t2\t1\t0\t0\t9\t9\t90\ttion\n5\t1\t1\t1\t2\t2\t0\t0\t9\t9\t3\t~|\n\
+            5\t1\t2\t1\t1\t1\t0\t0\t9\t9\t88\tV-12\n";
+        let texts: Vec<String> = blocks_of(table).into_iter().map(|block| block.text).collect();
+        assert_eq!(texts, ["Open suction", "V-12"]);
+    }
+
+    #[tokio::test]
+    async fn without_the_program_pages_stay_named() {
+        let settings = OcrSettings { program: "/no/such/program".into(), ..OcrSettings::default() };
+        let read = recognize(document(b"P5\n1 1\n255\n0"), &settings).await.unwrap();
+        assert_eq!(read.warnings, [Warning::NeedsOcr { pages: vec![2] }]);
+        assert_eq!(read.pages.len(), 1);
+        let mut empty = document(b"x");
+        empty.pages.remove(0);
+        assert_eq!(recognize(empty, &settings).await, Err(ReadError::NoText));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_hangs_is_stopped_and_leaves_no_picture_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("hang");
+        let seen = folder.path().join("seen");
+        std::fs::write(&program, format!("#!/bin/sh\necho \"$1\" > {}\nexec sleep 600\n", seen.display())).unwrap();
+        std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+        let settings = OcrSettings { program, time: Duration::from_secs(2), ..OcrSettings::default() };
+        let read = recognize(document(b"x"), &settings).await.unwrap();
+        assert_eq!(read.warnings, [Warning::NeedsOcr { pages: vec![2] }]);
+        let picture = std::fs::read_to_string(seen).unwrap();
+        assert!(picture.ends_with("page.pnm\n") && !Path::new(picture.trim()).exists(), "{picture}");
+    }
+}

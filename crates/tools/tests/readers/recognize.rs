@@ -1,0 +1,128 @@
+//! Pictures of scanned pages: handed out when asked for, and recognized where `tesseract` is installed.
+
+use std::process::Command;
+
+use lopdf::content::{Content, Operation};
+use lopdf::{Dictionary, Document, Object, Stream, dictionary};
+use tools::ingest::ocr::{OcrSettings, recognize};
+use tools::ingest::readers::{Format, Limits, ReadError, ScanFormat, ScanLimits, Warning, read};
+
+/// Letters of five by seven dots.
+const FONT: [(char, [u8; 7]); 8] = [
+    ('P', [30, 17, 17, 30, 16, 16, 16]),
+    ('U', [17, 17, 17, 17, 17, 17, 14]),
+    ('M', [17, 27, 21, 21, 17, 17, 17]),
+    ('V', [17, 17, 17, 17, 17, 10, 4]),
+    ('A', [14, 17, 17, 31, 17, 17, 17]),
+    ('L', [16, 16, 16, 16, 16, 16, 31]),
+    ('E', [31, 16, 16, 30, 16, 16, 31]),
+    ('O', [14, 17, 17, 17, 17, 17, 14]),
+];
+
+/// A page of 850 by 1100 grey dots with `text` in large letters.
+fn picture(text: &str) -> Vec<u8> {
+    const DOT: usize = 6;
+    let mut dots = vec![255; 850 * 1100];
+    for (at, c) in text.chars().enumerate() {
+        let Some((_, rows)) = FONT.iter().find(|(letter, _)| *letter == c) else { continue };
+        for (y, row) in rows.iter().enumerate() {
+            for x in (0..5).filter(|x| row >> (4 - x) & 1 == 1) {
+                for dot in 0..DOT * DOT {
+                    let (x, y) = (60 + (at * 6 + x) * DOT + dot % DOT, 300 + y * DOT + dot / DOT);
+                    dots[y * 850 + x] = 0;
+                }
+            }
+        }
+    }
+    dots
+}
+
+/// A file with `count` pages that show one picture each, with `stamp` printed over it.
+fn scanned(count: usize, text: &str, stamp: &str) -> Vec<u8> {
+    let mut file = Document::with_version("1.7");
+    let pages = file.new_object_id();
+    let image = dictionary! {
+        "Type" => "XObject", "Subtype" => "Image", "Width" => 850, "Height" => 1100, "BitsPerComponent" => 8,
+        "ColorSpace" => "DeviceGray",
+    };
+    let mut image = Stream::new(image, picture(text));
+    image.compress().unwrap();
+    let image = file.add_object(image);
+    let operation = |name: &str, operands: &[i32]| Operation::new(name, operands.iter().map(|n| (*n).into()).collect());
+    let draw = Operation::new("Do", vec!["I".into()]);
+    let font = dictionary! { "Type" => "Font", "Subtype" => "Type1", "BaseFont" => "Helvetica" };
+    let stamp = Operation::new("Tj", vec![Object::string_literal(stamp)]);
+    let size = Operation::new("Tf", vec!["F".into(), 9.into()]);
+    let operations = vec![
+        operation("q", &[]),
+        operation("cm", &[612, 0, 0, 792, 0, 0]),
+        draw,
+        operation("Q", &[]),
+        operation("BT", &[]),
+        size,
+        operation("Td", &[300, 20]),
+        stamp,
+        operation("ET", &[]),
+    ];
+    let content = Content { operations };
+    let content = file.add_object(Stream::new(Dictionary::new(), content.encode().unwrap()));
+    let kids: Vec<Object> = (0..count)
+        .map(|_| {
+            let page = dictionary! {
+                "Type" => "Page", "Parent" => pages, "MediaBox" => vec![0.into(), 0.into(), 612.into(), 792.into()],
+                "Contents" => content, "Resources" => dictionary! {
+                    "XObject" => dictionary! { "I" => image }, "Font" => dictionary! { "F" => font.clone() },
+                },
+            };
+            file.add_object(page).into()
+        })
+        .collect();
+    let tree = dictionary! { "Type" => "Pages", "Count" => count as i64, "Kids" => kids };
+    file.objects.insert(pages, Object::Dictionary(tree));
+    let catalog = file.add_object(dictionary! { "Type" => "Catalog", "Pages" => pages });
+    file.trailer.set("Root", catalog);
+    let mut bytes = Vec::new();
+    file.save_to(&mut bytes).unwrap();
+    bytes
+}
+
+fn asking(max_pages: u32, max_bytes: u64) -> Limits {
+    Limits { scans: Some(ScanLimits { max_pages, max_bytes }), ..Limits::default() }
+}
+
+#[test]
+fn pictures_are_handed_out_only_when_asked_for_and_within_bounds() {
+    let file = scanned(3, "PUMP", "");
+    let read = |limits: &Limits| read(Format::Pdf, &file, "s.pdf", limits);
+    assert_eq!(read(&Limits::default()), Err(ReadError::NoText));
+    let one = (850 * 1100 + 16) as u64;
+    let scans = |limits: &Limits| {
+        let document = read(limits).unwrap();
+        assert_eq!(document.warnings, [Warning::NeedsOcr { pages: vec![1, 2, 3] }]);
+        document.pages.iter().map(|page| (page.number, page.scans.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(scans(&asking(2, 64 << 20)), [(Some(1), 1), (Some(2), 1)]);
+    assert_eq!(scans(&asking(9, one)), [(Some(1), 1)]);
+    let scan = read(&asking(1, one)).unwrap().pages[0].scans[0].clone();
+    assert!(scan.format == ScanFormat::Pnm && scan.bytes.starts_with(b"P5\n850 1100\n255\n"));
+}
+
+#[test]
+fn a_stamp_on_a_scan_is_not_its_text() {
+    let document = read(Format::Pdf, &scanned(1, "PUMP", "Page 1"), "s.pdf", &Limits::default()).unwrap();
+    assert_eq!(document.pages[0].blocks[0].text, "Page 1");
+    assert_eq!(document.warnings, [Warning::NeedsOcr { pages: vec![1] }]);
+}
+
+#[tokio::test]
+async fn a_scan_is_recognized_where_the_program_is_installed() {
+    if Command::new("tesseract").arg("--version").output().is_err() {
+        eprintln!("skipped: tesseract is not installed");
+        return;
+    }
+    let document = read(Format::Pdf, &scanned(1, "PUMP", ""), "s.pdf", &asking(1, 64 << 20)).unwrap();
+    let read = recognize(document, &OcrSettings::default()).await.unwrap();
+    assert_eq!(read.pages[0].blocks[0].text, "PUMP");
+    assert_eq!(read.warnings, [Warning::Recognized { pages: vec![1] }]);
+    assert!(read.pages[0].scans.is_empty());
+}
