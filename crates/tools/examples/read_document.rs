@@ -1,8 +1,9 @@
 //! Reads documents and prints what the readers make of them.
 //!
-//! `cargo run --release -p tools --example read_document -- [--text | --chunks | --quiet] FILE…`
+//! `cargo run --release -p tools --example read_document -- [--text | --chunks | --quiet] [--ocr] FILE…`
 //! prints each file's blocks page by page (`--text`: the bare text, pages parted by form feeds; `--quiet`: one line a
-//! file; `--chunks`: the chunks, 1.4 tokens a word), with the time that reading took.
+//! file; `--chunks`: the chunks, 1.4 tokens a word), with the time that reading took. `--ocr` recognizes scanned pages
+//! with `tesseract` in English.
 
 #![expect(clippy::print_stdout, reason = "printing is what this example is for")]
 
@@ -11,7 +12,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use tools::ingest::chunk::{ChunkParams, chunk};
-use tools::ingest::readers::{BlockKind, Limits, Page, ReadDocument, read, sniff};
+use tools::ingest::ocr::{OcrSettings, recognize};
+use tools::ingest::readers::{BlockKind, Limits, Page, ReadDocument, ScanLimits, read, sniff};
 
 /// How much to print of each file.
 #[derive(Clone, Copy, PartialEq)]
@@ -24,18 +26,20 @@ enum Output {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut output = Output::Blocks;
+    let mut scans = None;
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--text" => output = Output::Text,
             "--chunks" => output = Output::Chunks,
             "--quiet" => output = Output::Quiet,
-            path => print_file(Path::new(path), output)?,
+            "--ocr" => scans = Some(ScanLimits::default()),
+            path => print_file(Path::new(path), output, scans.clone())?,
         }
     }
     Ok(())
 }
 
-fn print_file(path: &Path, output: Output) -> Result<(), Box<dyn Error>> {
+fn print_file(path: &Path, output: Output, scans: Option<ScanLimits>) -> Result<(), Box<dyn Error>> {
     let bytes = std::fs::read(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let Some(format) = sniff(&bytes, &name) else {
@@ -43,7 +47,12 @@ fn print_file(path: &Path, output: Output) -> Result<(), Box<dyn Error>> {
         return Ok(());
     };
     let start = Instant::now();
-    let result = read(format, &bytes, &name, &Limits::default());
+    let ocr = scans.is_some();
+    let mut result = read(format, &bytes, &name, &Limits { scans, ..Limits::default() });
+    if let (Ok(document), true) = (result.clone(), ocr) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        result = runtime.block_on(recognize(document, &OcrSettings::default()));
+    }
     let seconds = start.elapsed().as_secs_f64();
     match result {
         Err(error) => println!("{name}: {}: {error}", error.code()),
