@@ -1,12 +1,12 @@
 //! Walks a page's content streams and collects its words, with what is painted around them.
 
-use lopdf::{DecompressError, Dictionary, Document, Error, Object, ObjectId, Stream, decode_text_string};
+use lopdf::{DecompressError, Dictionary, Document, Error, Object, ObjectId, Stream};
 
 use super::context::{Budget, Context, Fonts, LEAST_COST, MAX_STREAM};
 use super::font::{Font, dictionary};
 use super::geometry::{Matrix, Rect};
 use super::lexer::{Lexer, Operand};
-use super::marked::{self, Marked, Replaced};
+use super::marked::Marked;
 use super::paint::{Canvas, Path};
 use super::state::State;
 use super::words::{Direction, Placement, Word, WordBuilder};
@@ -36,17 +36,17 @@ pub(super) struct Interpreter<'a> {
     pub(super) document: &'a Document,
     pub(super) fonts: &'a mut Fonts,
     budget: &'a mut Budget,
-    hidden_layers: &'a [ObjectId],
+    pub(super) hidden_layers: &'a [ObjectId],
     page: Rect,
     frame: Matrix,
     pub(super) state: State,
     saved: Vec<State>,
     path: Path,
     clip_pending: bool,
-    visible: WordBuilder,
-    invisible: WordBuilder,
-    shown: Shown,
-    marked: Marked,
+    pub(super) visible: WordBuilder,
+    pub(super) invisible: WordBuilder,
+    pub(super) shown: Shown,
+    pub(super) marked: Marked,
 }
 
 impl<'a> Interpreter<'a> {
@@ -200,46 +200,6 @@ impl<'a> Interpreter<'a> {
             }
             self.visible.close();
         }
-    }
-
-    fn begin_marked(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
-        let (hidden, text) = match operands {
-            [Operand::Name(tag), Operand::Name(name), ..] => {
-                let properties = resources.and_then(|resources| dictionary(self.document, resources, b"Properties"));
-                let list = properties.and_then(|properties| properties.get(name).ok());
-                let entries = list.and_then(|list| self.document.dereference(list).ok()?.1.as_dict().ok());
-                let text = entries.and_then(|entries| entries.get_deref(b"ActualText", self.document).ok());
-                let hidden = tag == b"OC" && list.is_some_and(|layer| self.is_hidden(layer));
-                (hidden, text.and_then(|text| decode_text_string(text).ok()))
-            }
-            [Operand::Name(_), Operand::Dictionary(raw), ..] => (false, marked::inline_text(raw)),
-            _ => (false, None),
-        };
-        self.marked.open(hidden, text);
-    }
-
-    /// Puts the text of a marked section that has ended.
-    fn put(&mut self, section: Option<Replaced>) {
-        if let Some(section) = section {
-            let out = if section.is_invisible() { &mut self.invisible } else { &mut self.visible };
-            self.shown.hid_text |= !section.put(out);
-        }
-    }
-
-    fn is_hidden_layer(&self, form: &Dictionary) -> bool {
-        form.get(b"OC").is_ok_and(|layer| self.is_hidden(layer))
-    }
-
-    /// Whether a layer is switched off; of a membership, its first group decides.
-    fn is_hidden(&self, layer: &Object) -> bool {
-        let Ok(id) = layer.as_reference() else { return false };
-        let group = self.document.get_dictionary(id).ok().and_then(|layer| layer.get(b"OCGs").ok());
-        let first = match group {
-            Some(Object::Array(groups)) => groups.first().and_then(|group| group.as_reference().ok()),
-            Some(group) => group.as_reference().ok(),
-            None => None,
-        };
-        self.hidden_layers.contains(&first.unwrap_or(id))
     }
 
     fn show_operator(&mut self, operator: &[u8], operands: &[Operand]) {

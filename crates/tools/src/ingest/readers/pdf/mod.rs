@@ -30,6 +30,7 @@ mod read;
 mod resources;
 mod ruled;
 mod running;
+mod sections;
 mod state;
 mod style;
 mod true_type;

@@ -1,0 +1,51 @@
+//! The beginning and end of marked content, and the layers that it and forms belong to.
+
+use lopdf::{Dictionary, Object, decode_text_string};
+
+use super::font::dictionary;
+use super::interpret::Interpreter;
+use super::lexer::Operand;
+use super::marked::{self, Replaced};
+
+impl Interpreter<'_> {
+    /// `BMC` and `BDC`: a section, of a layer or with a text of its own.
+    pub(super) fn begin_marked(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
+        let (hidden, text) = match operands {
+            [Operand::Name(tag), Operand::Name(name), ..] => {
+                let properties = resources.and_then(|resources| dictionary(self.document, resources, b"Properties"));
+                let list = properties.and_then(|properties| properties.get(name).ok());
+                let entries = list.and_then(|list| self.document.dereference(list).ok()?.1.as_dict().ok());
+                let text = entries.and_then(|entries| entries.get_deref(b"ActualText", self.document).ok());
+                let hidden = tag == b"OC" && list.is_some_and(|layer| self.is_hidden(layer));
+                (hidden, text.and_then(|text| decode_text_string(text).ok()))
+            }
+            [Operand::Name(_), Operand::Dictionary(raw), ..] => (false, marked::inline_text(raw)),
+            _ => (false, None),
+        };
+        self.marked.open(hidden, text);
+    }
+
+    /// Puts the text of a marked section that has ended.
+    pub(super) fn put(&mut self, section: Option<Replaced>) {
+        if let Some(section) = section {
+            let out = if section.is_invisible() { &mut self.invisible } else { &mut self.visible };
+            self.shown.hid_text |= !section.put(out);
+        }
+    }
+
+    pub(super) fn is_hidden_layer(&self, form: &Dictionary) -> bool {
+        form.get(b"OC").is_ok_and(|layer| self.is_hidden(layer))
+    }
+
+    /// Whether a layer is switched off; of a membership, its first group decides.
+    fn is_hidden(&self, layer: &Object) -> bool {
+        let Ok(id) = layer.as_reference() else { return false };
+        let group = self.document.get_dictionary(id).ok().and_then(|layer| layer.get(b"OCGs").ok());
+        let first = match group {
+            Some(Object::Array(groups)) => groups.first().and_then(|group| group.as_reference().ok()),
+            Some(group) => group.as_reference().ok(),
+            None => None,
+        };
+        self.hidden_layers.contains(&first.unwrap_or(id))
+    }
+}
