@@ -126,6 +126,7 @@ impl Platform {
         let limits = IngestSettings {
             max_upload_bytes: settings.storage.max_upload_mib << 20,
             parser: settings.parser.clone(),
+            ocr: settings.ingest.ocr(),
             chunking: settings.ingest.chunking(),
             ..Default::default()
         };

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use tools::ingest::Chunking;
 use tools::ingest::isolate::ParserProgram;
+use tools::ingest::ocr::OcrSettings;
 
 pub use env::Environment;
 pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, IssuerFile};
@@ -226,20 +227,37 @@ impl Default for RateLimit {
 }
 
 /// How documents are cut. A change takes effect on what is ingested from then on.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ingest {
     /// Most tokens of a passage; as much as the embedding model reads, up to 450, unless given.
     pub chunk_tokens: Option<usize>,
     /// Most tokens of whole sentences that a passage repeats from the one before; a tenth of a passage unless given.
     pub chunk_overlap_tokens: Option<usize>,
+    /// Recognize the text of scanned pages with `tesseract`, which must be installed.
+    pub ocr: bool,
+    /// The program, if it is not `tesseract` in a usual place.
+    pub ocr_program: Option<PathBuf>,
+    /// Languages by the names of their training data, joined by `+`.
+    pub ocr_languages: Option<String>,
 }
 
 impl Ingest {
     /// For the tool layer.
     #[must_use]
-    pub fn chunking(self) -> Chunking {
+    pub fn chunking(&self) -> Chunking {
         Chunking { max_tokens: self.chunk_tokens, overlap_tokens: self.chunk_overlap_tokens }
+    }
+
+    /// For the tool layer; `None` where it is switched off.
+    #[must_use]
+    pub fn ocr(&self) -> Option<OcrSettings> {
+        let usual = OcrSettings::default();
+        self.ocr.then(|| OcrSettings {
+            program: self.ocr_program.clone().unwrap_or(usual.program),
+            languages: self.ocr_languages.clone().unwrap_or(usual.languages),
+            ..usual
+        })
     }
 }
 

@@ -130,6 +130,7 @@ impl IngestWork {
         let reading = Reading {
             parser: Arc::clone(&self.parser),
             chunk_time: self.settings.chunk_limit,
+            ocr: self.settings.ocr.clone(),
             chunks: chunk_params(&embedder.model(), self.settings.chunking),
             embedder: Arc::clone(embedder),
         };

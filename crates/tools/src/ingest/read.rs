@@ -2,6 +2,7 @@
 
 use super::chunk::{Chunk, ChunkParams, chunk};
 use super::isolate::{PagesRead, ParseError, Parser, SourceFile};
+use super::ocr::{OcrSettings, recognize};
 use super::readers::{ReadDocument, ReadError};
 use domain::ports::Embedder;
 use std::sync::Arc;
@@ -12,6 +13,8 @@ pub(super) struct Reading {
     pub(super) parser: Arc<dyn Parser>,
     /// Longest time that chunking may take; a parser has a limit of its own.
     pub(super) chunk_time: Duration,
+    /// How text is recognized on pages that are pictures, if it is.
+    pub(super) ocr: Option<OcrSettings>,
     pub(super) chunks: ChunkParams,
     /// Counts tokens.
     pub(super) embedder: Arc<dyn Embedder>,
@@ -29,6 +32,9 @@ impl Reading {
         pages: &PagesRead,
     ) -> Result<(ReadDocument, Vec<Chunk>), ParseError> {
         let mut document = self.parser.parse(file, pages).await?;
+        if let Some(ocr) = &self.ocr {
+            document = recognize(document, ocr).await?;
+        }
         let time = self.chunk_time;
         let work = tokio::task::spawn_blocking(move || {
             let chunks = chunk(&document, &self.chunks, &|text| self.embedder.count_tokens(text));

@@ -3,7 +3,8 @@
 use super::accept::{Ingest, JobEnd, RetryLater};
 use super::embed::Chunking;
 use super::isolate::{ChildParser, Parser, ParserProgram, ThreadParser};
-use super::readers::Limits;
+use super::ocr::OcrSettings;
+use super::readers::{Limits, ScanLimits};
 use crate::error::IngestError;
 use async_trait::async_trait;
 use domain::authorized::Permit;
@@ -46,6 +47,8 @@ pub struct IngestSettings {
     pub chunk_limit: Duration,
     /// What a reader may take out of one file.
     pub reader_limits: Limits,
+    /// How text is recognized on pages that are pictures; `None` leaves them out and says so.
+    pub ocr: Option<OcrSettings>,
     /// How documents are cut.
     pub chunking: Chunking,
     /// Passages embedded at a time.
@@ -60,6 +63,7 @@ impl Default for IngestSettings {
             read_limit: Duration::from_secs(45),
             chunk_limit: Duration::from_secs(15),
             reader_limits: Limits::default(),
+            ocr: None,
             chunking: Chunking::default(),
             embed_batch: 32,
         }
@@ -91,7 +95,9 @@ impl DocumentIngest {
 }
 
 fn parser(settings: &IngestSettings) -> Arc<dyn Parser> {
-    let (time, limits) = (settings.read_limit, settings.reader_limits.clone());
+    let time = settings.read_limit;
+    let limits =
+        Limits { scans: settings.ocr.as_ref().map(|_| ScanLimits::default()), ..settings.reader_limits.clone() };
     match settings.parser.clone() {
         Some(program) => Arc::new(ChildParser::new(program, time, limits)),
         None => Arc::new(ThreadParser::new(time, limits)),

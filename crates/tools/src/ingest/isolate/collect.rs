@@ -13,6 +13,8 @@ const MAX_TITLE: usize = 1_000;
 const MAX_DETAIL: usize = 300;
 /// Bytes of JSON for each byte of text: positions and kinds stand beside short blocks.
 const JSON_PER_TEXT: u64 = 4;
+/// The same for pictures of pages, which travel as Base64.
+const JSON_PER_PICTURE: u64 = 2;
 /// Bytes of JSON that even a document without text may take: reports, warnings.
 const JSON_BASE: u64 = 16 << 20;
 
@@ -34,7 +36,9 @@ impl<'a> Collector<'a> {
         mut self,
         output: &mut (impl AsyncRead + Unpin),
     ) -> Option<Result<ReadDocument, ParseError>> {
-        let most = (self.limits.max_text_bytes as u64).saturating_mul(JSON_PER_TEXT).saturating_add(JSON_BASE);
+        let text = (self.limits.max_text_bytes as u64).saturating_mul(JSON_PER_TEXT);
+        let pictures = self.limits.scans.as_ref().map_or(0, |scans| scans.max_bytes.saturating_mul(JSON_PER_PICTURE));
+        let most = text.saturating_add(pictures).saturating_add(JSON_BASE);
         let mut left = most;
         loop {
             let taken = match frame::next(output, &mut left).await {
@@ -91,7 +95,7 @@ impl<'a> Collector<'a> {
             self.pages_read.send_replace(pages);
         }
         let document = ReadDocument { title, pages: self.pages, page_count, warnings };
-        if document.is_empty() { Err(ReadError::NoText.into()) } else { Ok(document) }
+        if document.is_empty() && !document.has_scans() { Err(ReadError::NoText.into()) } else { Ok(document) }
     }
 }
 

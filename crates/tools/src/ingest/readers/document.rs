@@ -30,6 +30,11 @@ impl ReadDocument {
         }
     }
 
+    /// True when a page brings a picture of itself, to be recognized.
+    pub fn has_scans(&self) -> bool {
+        self.pages.iter().any(|page| !page.scans.is_empty())
+    }
+
     /// True when no block holds a letter or a digit.
     pub fn is_empty(&self) -> bool {
         !self.pages.iter().flat_map(|page| &page.blocks).any(|block| block.text.chars().any(char::is_alphanumeric))

@@ -89,8 +89,7 @@ pub fn read_counting(
         .unwrap_or_else(|_| Err(ReadError::Corrupt { detail: "the parser gave up on it".into() }))?;
     document.title = document.title.filter(|title| title != file_name);
     document.forget_absurd_bounds();
-    let has_scans = document.pages.iter().any(|page| !page.scans.is_empty());
-    if document.is_empty() && !has_scans {
+    if document.is_empty() && !document.has_scans() {
         return Err(why_empty(&document.warnings));
     }
     Ok(document)
