@@ -85,7 +85,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(scope.filters.include_superseded)
             .bind(fold(query, Source::Query))
             .bind(i64::from(limit))
-            .try_map(ranked)
+            .try_map(ranked_by_words)
             .fetch_all(self.connection())
             .await
             .map_err(failed("searching by word"))
@@ -176,8 +176,13 @@ fn document_ids(scope: &SearchScope) -> Vec<Uuid> {
 }
 
 fn ranked(row: PgRow) -> Result<RankedPassage, sqlx::Error> {
-    let score = row.try_get("score")?;
-    Ok(RankedPassage { passage: passage(row)?, score })
+    let score: f32 = row.try_get("score")?;
+    Ok(RankedPassage { passage: passage(row)?, score, share: score.clamp(0.0, 1.0) })
+}
+
+fn ranked_by_words(row: PgRow) -> Result<RankedPassage, sqlx::Error> {
+    let (score, highest): (f32, f32) = (row.try_get("score")?, row.try_get("highest")?);
+    Ok(RankedPassage { passage: passage(row)?, score, share: (score / highest).clamp(0.0, 1.0) })
 }
 
 fn passage(row: PgRow) -> Result<Passage, sqlx::Error> {

@@ -3,7 +3,8 @@
 -- are UTC), $8 the query's folded identifiers, $9 limit.
 --
 -- Statistics are the tenant's, over published documents, whatever the caller may see of them. A lexeme in more than
--- 40 % of the passages is left out where at least three rarer ones remain.
+-- 40 % of the passages is left out where at least three rarer ones remain. `highest` is what no passage can reach: every
+-- word of the query over and over, also those that stand nowhere.
 --
 -- Plan as platform_app: tenant and lexemes are conditions of the index on (tenant_id, lexeme, document_id, …), whose
 -- operators are leakproof; the passages are fetched one by one from the tenant's partition, for the best $9 only.
@@ -15,11 +16,13 @@ WITH constant AS (
     SELECT sum(chunk_count)::float8 AS passages, sum(term_count)::float8 / nullif(sum(chunk_count), 0) AS mean_length
     FROM documents
     WHERE tenant_id = $1 AND status <> 'failed' AND (embedding_model IS NOT NULL OR status = 'ready')
+), asked AS MATERIALIZED (
+    SELECT lexeme FROM unnest(to_tsvector(app_language(), $2) || to_tsvector('simple', $8))
 ), matched AS MATERIALIZED (
     SELECT lexeme, document_id, embedding_model, chunk_indexes, frequencies, lengths
     FROM document_terms
     WHERE tenant_id = $1
-      AND lexeme = ANY(ARRAY(SELECT lexeme FROM unnest(to_tsvector(app_language(), $2) || to_tsvector('simple', $8))))
+      AND lexeme = ANY(ARRAY(SELECT lexeme FROM asked))
 ), posting AS MATERIALIZED (
     SELECT m.lexeme, m.document_id, m.chunk_indexes, m.frequencies, m.lengths,
            d.classification = ANY($3)
@@ -37,6 +40,12 @@ WITH constant AS (
            ln(1 + (passages - found + 0.5) / (found + 0.5)) AS weight
     FROM (SELECT lexeme, sum(cardinality(chunk_indexes))::float8 AS found FROM posting GROUP BY lexeme) AS counted,
          corpus
+), reach AS MATERIALIZED (
+    SELECT sum((k1 + 1) * coalesce(word.weight, ln(1 + (passages + 0.5) / 0.5))) AS highest
+    FROM asked
+    LEFT JOIN word USING (lexeme)
+    CROSS JOIN corpus
+    CROSS JOIN constant
 ), best AS MATERIALIZED (
     SELECT p.document_id, hit.chunk_index,
            sum(w.weight * hit.frequency * (k1 + 1)
@@ -53,8 +62,9 @@ WITH constant AS (
     LIMIT $9
 )
 SELECT hit.id, best.document_id, best.chunk_index, d.filename, d.title, hit.page, hit.section, hit.content,
-       hit.classification, best.score::real AS score
+       hit.classification, best.score::real AS score, reach.highest::real AS highest
 FROM best
+CROSS JOIN reach
 JOIN documents d ON d.tenant_id = $1 AND d.id = best.document_id
 CROSS JOIN LATERAL (
     SELECT c.id, c.page, c.section, c.content, c.classification

@@ -57,6 +57,9 @@ pub struct RankedPassage {
     pub passage: Passage,
     /// Cosine similarity on the vector side, BM25 on the lexical one.
     pub score: f32,
+    /// The score as a share of the highest that any passage could have for the query, 0 to 1: the same from query to
+    /// query. Words of the query that stand nowhere count as missed.
+    pub share: f32,
 }
 
 /// A passage as fused.

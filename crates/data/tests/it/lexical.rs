@@ -142,6 +142,24 @@ async fn the_score_is_bm25() -> Result<(), TestError> {
     Ok(())
 }
 
+/// What makes scores of different queries comparable.
+#[tokio::test]
+async fn a_word_that_stands_nowhere_lowers_the_share_and_not_the_score() -> Result<(), TestError> {
+    let (world, _alive) = world().await?;
+    let ada = plant(&world, "a").await?;
+    ingest(&world, &ada, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
+        .await?;
+    let mut tx = world.store.begin(&ada).await?;
+    let scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
+    let found = tx.chunks().lexical("pump", &scope, 5).await?;
+    let with_a_stranger = tx.chunks().lexical("pump turbine", &scope, 5).await?;
+    // Once in a passage of mean length: 2.2 / (1 + 1.2) of the weight, of at most 2.2 times the weight.
+    assert!((found[0].share - 1.0 / 2.2).abs() < 1e-5, "{found:?}");
+    assert_eq!(found[0].score, with_a_stranger[0].score);
+    assert!(with_a_stranger[0].share < 0.5 * found[0].share, "{with_a_stranger:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn common_words_are_left_out_where_three_rarer_ones_remain() -> Result<(), TestError> {
     let (world, _alive) = world().await?;

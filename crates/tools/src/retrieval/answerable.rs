@@ -1,7 +1,8 @@
 //! Whether hits are good enough to answer from, so that the platform says "not in your documents" rather than guesses.
 //!
-//! Fused scores cannot tell: the best of a bad lot has 1. What can are the raw cosine similarity and how much of what
-//! the question names stands in the passages: a word counts by how rare it is among the candidates.
+//! Two values tell most of it: how well the best hit matches, by meaning and by words, and how much of what the question
+//! names stands nowhere at all; a word counts by how rare it is among the candidates. Plant tags are stricter: a question
+//! about a tag that no hit names is not answered by its neighbour.
 
 use super::RetrievalParams;
 use super::fuse::Fused;
@@ -10,10 +11,13 @@ use domain::ids::DocumentId;
 use domain::search::Passage;
 use std::collections::{HashMap, HashSet};
 
+/// What is left of the confidence where no hit names a tag of the question.
+const WITHOUT_THE_TAG: f32 = 0.3;
+
 /// What hits are worth for a query.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Evidence {
-    /// How well the best hits match as a whole, 0 to 1.
+    /// The chance that the hits answer, 0 to 1.
     pub confidence: f32,
     /// Every plant tag of the query stands in some hit.
     pub tags_found: bool,
@@ -25,9 +29,8 @@ pub struct Evidence {
 #[derive(Clone, PartialEq, Debug)]
 pub struct QueryTerms {
     tags: HashSet<String>,
-    /// Stems, each with its weight beside it.
-    words: Vec<String>,
-    weights: Vec<f32>,
+    /// Share of the words, by weight, that stand in no candidate, 0 to 1.
+    missing: f32,
 }
 
 impl QueryTerms {
@@ -46,15 +49,9 @@ impl QueryTerms {
             }
         }
         let weigh = |count: f32| (1.0 + (total - count + 0.5) / (count + 0.5)).ln();
-        Self { tags: words::tags(query), weights: counts.into_iter().map(weigh).collect(), words }
-    }
-
-    /// Share of the words that stand in the passage, by weight, 0 to 1. A query without content words is covered by
-    /// nothing.
-    fn coverage(&self, passage: &Passage) -> f32 {
-        let all: f32 = self.weights.iter().sum();
-        let found = self.weights.iter().zip(held(passage, &self.words)).filter(|(_, held)| *held);
-        if all > 0.0 { found.map(|(weight, _)| weight).sum::<f32>() / all } else { 0.0 }
+        let all: f32 = counts.iter().map(|count| weigh(*count)).sum();
+        let nowhere = counts.iter().filter(|count| **count == 0.0).count() as f32 * weigh(0.0);
+        Self { tags: words::tags(query), missing: if all > 0.0 { nowhere / all } else { 0.0 } }
     }
 
     /// The hits that are about what the query names: those of documents which, in some hit, name all of its tags. Where
@@ -78,28 +75,27 @@ impl QueryTerms {
 /// Weighs `hits`, best first. Where no hit has a similarity (the vector side was down) the words alone decide.
 #[must_use]
 pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Evidence {
+    if hits.is_empty() {
+        return Evidence { confidence: 0.0, tags_found: terms.tags.is_empty(), answerable: false };
+    }
     let on_topic = terms.on_topic(hits);
     let tags_found = !on_topic.is_empty() || terms.tags.is_empty();
     // Without the tag, the rest still says how well the search went; it just does not answer.
     let bearing = if on_topic.is_empty() { hits.iter().collect() } else { on_topic };
     let best = &bearing[..bearing.len().min(params.evidence_hits)];
-    let coverage = best.iter().map(|hit| terms.coverage(&hit.passage)).fold(0.0, f32::max);
-    let similarity = best.iter().filter_map(|hit| hit.similarity).reduce(f32::max);
-    let (confidence, answer_from) = match similarity {
-        Some(similarity) => {
-            let weight = params.similarity_weight;
-            let mixed = weight * scale(similarity, params) + (1.0 - weight) * coverage;
-            (mixed, params.answer_from)
-        }
-        None => (coverage, params.answer_from_words),
-    };
-    Evidence { confidence, tags_found, answerable: tags_found && !best.is_empty() && confidence >= answer_from }
+    let by_words = best.iter().all(|hit| hit.similarity.is_none());
+    let (sureness, lexical_weight) =
+        if by_words { (params.sureness_of_words, 1.0) } else { (params.sureness, params.lexical_weight) };
+    let strength = best.iter().map(|hit| strength(hit, lexical_weight)).fold(0.0, f32::max);
+    let sure = sureness.of(strength, terms.missing);
+    let confidence = if tags_found { sure } else { sure * WITHOUT_THE_TAG };
+    Evidence { confidence, tags_found, answerable: tags_found && confidence >= params.answer_from }
 }
 
-/// Cosine similarity as 0 to 1, between what says nothing and what plainly answers.
-fn scale(similarity: f32, params: &RetrievalParams) -> f32 {
-    let span = (params.similarity_ceiling - params.similarity_floor).max(f32::EPSILON);
-    ((similarity - params.similarity_floor) / span).clamp(0.0, 1.0)
+/// How well a hit matches, as both sides see it: what they are fused by, without what its page adds or a reranker says.
+fn strength(hit: &Fused, lexical_weight: f32) -> f32 {
+    let similarity = hit.similarity.unwrap_or_default().clamp(0.0, 1.0);
+    (1.0 - lexical_weight) * similarity + lexical_weight * hit.bm25_share.unwrap_or_default()
 }
 
 /// Which of the stems stand in the passage.
@@ -123,8 +119,9 @@ mod tests {
     const BOLTS: &str = "The casing tie bolts of P-101A/B are tightened to 480 Nm in three passes.";
     const STRAINER: &str = "Clean the suction strainer of P-101A/B when its differential pressure exceeds 0.25 bar.";
 
-    fn hit(id: u128, text: &str, similarity: Option<f32>) -> Fused {
-        Fused { passage: passage(id, 1, Some(1), text), score: 1.0, similarity, bm25: None }
+    fn hit(id: u128, text: &str, similarity: impl Into<Option<f32>>, words: f32) -> Fused {
+        let passage = passage(id, 1, Some(1), text);
+        Fused { passage, score: 1.0, similarity: similarity.into(), bm25: Some(20.0 * words), bm25_share: Some(words) }
     }
 
     fn judge(query: &str, hits: &[Fused]) -> Evidence {
@@ -134,37 +131,53 @@ mod tests {
 
     #[test]
     fn a_passage_with_the_questions_words_and_a_near_vector_answers() {
-        let hits = [hit(1, BOLTS, Some(0.62)), hit(2, STRAINER, Some(0.4))];
+        let hits = [hit(1, BOLTS, 0.62, 0.4), hit(2, STRAINER, 0.4, 0.1)];
         assert!(judge("What torque do the casing tie bolts of P-101A get?", &hits).answerable);
     }
 
     #[test]
     fn a_tag_that_no_hit_names_is_never_answerable_however_well_the_rest_fits() {
-        let hits = [hit(1, BOLTS, Some(0.9)), hit(2, STRAINER, Some(0.9))];
+        let hits = [hit(1, BOLTS, 0.9, 0.6), hit(2, STRAINER, 0.9, 0.2)];
         let known = judge("To what torque are the casing tie bolts of P-101A tightened?", &hits);
         let unknown = judge("To what torque are the casing tie bolts of P-999Z tightened?", &hits);
         assert!(known.answerable && known.tags_found);
-        assert!(!unknown.answerable && !unknown.tags_found);
+        assert!(!unknown.answerable && !unknown.tags_found && unknown.confidence < 0.5, "{unknown:?}");
     }
 
     #[test]
     fn a_tag_in_the_documents_name_counts_as_named() {
-        let mut one = hit(1, "Isolate the drive before any work on the casing.", Some(0.7));
+        let mut one = hit(1, "Isolate the drive before any work on the casing.", 0.7, 0.4);
         one.passage.doc = "MAN-P101-feedwater-pump.pdf".into();
         assert!(judge("How do I isolate the drive of P-101?", &[one]).tags_found);
     }
 
     #[test]
+    fn a_paraphrase_answers_although_it_shares_few_words() {
+        let hits = [hit(1, BOLTS, 0.65, 0.1), hit(2, STRAINER, 0.3, 0.05)];
+        assert!(judge("Are the bolts pulled up in passes?", &hits).answerable);
+    }
+
+    #[test]
     fn an_unrelated_passage_does_not_answer() {
-        let hits = [hit(1, STRAINER, Some(0.2))];
+        let hits = [hit(1, STRAINER, 0.2, 0.0)];
         assert!(!judge("How many days of paid leave does a shift operator get?", &hits).answerable);
-        assert!(!judge("How many days of paid leave?", &[]).answerable);
+        let nothing = judge("How many days of paid leave?", &[]);
+        assert!(!nothing.answerable && nothing.confidence == 0.0);
+    }
+
+    #[test]
+    fn words_that_stand_nowhere_speak_against_an_answer() {
+        let hits = [hit(1, STRAINER, 0.45, 0.2), hit(2, BOLTS, 0.3, 0.0)];
+        let named = judge("When do I clean the suction strainer?", &hits);
+        let near_miss = judge("Who paints the canteen's suction strainer?", &hits);
+        assert!(named.answerable && !near_miss.answerable, "{named:?} {near_miss:?}");
     }
 
     #[test]
     fn without_vectors_the_words_decide() {
-        let hits = [hit(1, STRAINER, None), hit(2, BOLTS, None)];
+        let hits = [hit(1, STRAINER, None, 0.5), hit(2, BOLTS, None, 0.1)];
         assert!(judge("When do I clean the suction strainer?", &hits).answerable);
+        let hits = [hit(1, STRAINER, None, 0.1)];
         assert!(!judge("Who supplies natural gas to the site?", &hits).answerable);
     }
 
@@ -175,7 +188,7 @@ mod tests {
             texts in proptest::collection::vec((".{0,80}", proptest::option::of(-1.0_f32..=1.0)), 0..6),
         ) {
             let hits: Vec<Fused> =
-                texts.iter().enumerate().map(|(n, (text, similarity))| hit(n as u128, text, *similarity)).collect();
+                texts.iter().enumerate().map(|(n, (text, similarity))| hit(n as u128, text, *similarity, 0.3)).collect();
             let evidence = judge(&query, &hits);
             prop_assert!((0.0..=1.0).contains(&evidence.confidence), "{evidence:?}");
             prop_assert!(!hits.is_empty() || !evidence.answerable);

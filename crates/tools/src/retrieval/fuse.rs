@@ -1,7 +1,9 @@
-//! Fusion: two ranked lists become one, by min-max scaled scores.
+//! Fusion: two ranked lists become one, by what each side's score is worth.
 //!
-//! Weighted sums of scaled scores beat reciprocal rank fusion where one side is much surer than the other: ranks
-//! throw that away.
+//! Both scores mean the same from query to query: the cosine similarity as it is, BM25 as a share of the most that the
+//! query's words could give. So the side that has found something speaks louder, and no weight has to depend on the
+//! query. Ranks throw that away, and so does stretching each list to 0 to 1: the best of a bad list then weighs as much
+//! as the best of a good one.
 
 use super::RetrievalParams;
 use super::fusion::{Fusion, reciprocal_rank};
@@ -14,47 +16,53 @@ use std::collections::HashMap;
 pub struct Fused {
     /// The passage.
     pub passage: Passage,
-    /// Weighted sum of the scaled scores, 0 to 1.
+    /// Weighted sum of the shares, 0 to 1.
     pub score: f32,
     /// Cosine similarity, if the vector side found it.
     pub similarity: Option<f32>,
     /// BM25, if the lexical side found it.
     pub bm25: Option<f32>,
+    /// BM25 as a share of the highest that the query allows, if the lexical side found it.
+    pub bm25_share: Option<f32>,
 }
 
 /// Fuses both sides as [`RetrievalParams::fusion`] says. Best first; ties in order of the passages' ids.
 #[must_use]
 pub fn fuse(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
     match params.fusion {
-        Fusion::MinMax => min_max(vector, lexical, params),
+        Fusion::Shares => shares(vector, lexical, params),
         Fusion::ReciprocalRank => reciprocal_rank(vector, lexical),
-        Fusion::Dense => min_max(vector, Vec::new(), params),
-        Fusion::Lexical => min_max(Vec::new(), lexical, params),
+        Fusion::Dense => shares(vector, Vec::new(), params),
+        Fusion::Lexical => shares(Vec::new(), lexical, params),
     }
 }
 
-/// Each list's scores scaled to 0 to 1, weighted and added; a passage that a side did not find has 0 there. Where one
-/// side is empty the other has the whole weight.
-fn min_max(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
+/// Each side's shares, weighted and added; a passage that a side did not find has 0 there. Where one side is empty the
+/// other has the whole weight.
+fn shares(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
     let lexical_weight = match (vector.is_empty(), lexical.is_empty()) {
         (true, _) => 1.0,
         (_, true) => 0.0,
         _ => params.lexical_weight.clamp(0.0, 1.0),
     };
     let mut fused: HashMap<ChunkId, Fused> = HashMap::with_capacity(vector.len() + lexical.len());
-    let (scale, list) = (Scale::of(&vector), vector);
-    for RankedPassage { passage, score } in list {
+    for RankedPassage { passage, score, share } in vector {
         let entry = entry(&mut fused, passage);
-        entry.score += (1.0 - lexical_weight) * scale.apply(score);
+        entry.score += (1.0 - lexical_weight) * finite(share);
         entry.similarity = Some(score);
     }
-    let (scale, list) = (Scale::of(&lexical), lexical);
-    for RankedPassage { passage, score } in list {
+    for RankedPassage { passage, score, share } in lexical {
         let entry = entry(&mut fused, passage);
-        entry.score += lexical_weight * scale.apply(score);
+        entry.score += lexical_weight * finite(share);
         entry.bm25 = Some(score);
+        entry.bm25_share = Some(finite(share));
     }
     sorted(fused)
+}
+
+/// A share as it is; 0 where it is no number.
+fn finite(share: f32) -> f32 {
+    if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
 }
 
 /// Best first; ties in order of the passages' ids.
@@ -69,33 +77,8 @@ pub(super) fn sorted(fused: HashMap<ChunkId, Fused>) -> Vec<Fused> {
 
 /// The passage's entry, made where the other side has not found it.
 pub(super) fn entry(fused: &mut HashMap<ChunkId, Fused>, passage: Passage) -> &mut Fused {
-    fused.entry(passage.chunk_id).or_insert(Fused { passage, score: 0.0, similarity: None, bm25: None })
-}
-
-/// Maps a list's scores to 0 to 1.
-struct Scale {
-    low: f32,
-    span: f32,
-}
-
-impl Scale {
-    fn of(list: &[RankedPassage]) -> Self {
-        let finite = || list.iter().map(|ranked| ranked.score).filter(|score| score.is_finite());
-        let low = finite().fold(f32::INFINITY, f32::min);
-        let high = finite().fold(f32::NEG_INFINITY, f32::max);
-        Self { low, span: high - low }
-    }
-
-    /// A list whose scores are all the same gives 1 to each; a score that is no number gives 0.
-    fn apply(&self, score: f32) -> f32 {
-        if !score.is_finite() {
-            0.0
-        } else if self.span > 0.0 {
-            (score - self.low) / self.span
-        } else {
-            1.0
-        }
-    }
+    let new = Fused { passage, score: 0.0, similarity: None, bm25: None, bm25_share: None };
+    fused.entry(new.passage.chunk_id).or_insert(new)
 }
 
 #[cfg(test)]
@@ -107,7 +90,11 @@ mod tests {
     fn list(scores: &[(u128, f32)]) -> Vec<RankedPassage> {
         scores
             .iter()
-            .map(|(id, score)| RankedPassage { passage: passage(*id, 1, Some(1), "text"), score: *score })
+            .map(|(id, share)| RankedPassage {
+                passage: passage(*id, 1, Some(1), "text"),
+                score: 10.0 * share,
+                share: *share,
+            })
             .collect()
     }
 
@@ -118,29 +105,40 @@ mod tests {
     #[test]
     fn a_passage_that_both_sides_find_beats_one_that_only_one_side_finds() {
         let fused = fuse(
-            list(&[(1, 0.9), (2, 0.8), (3, 0.1)]),
-            list(&[(2, 20.0), (4, 19.0), (3, 1.0)]),
+            list(&[(1, 0.7), (2, 0.6), (3, 0.1)]),
+            list(&[(2, 0.5), (4, 0.45), (3, 0.02)]),
             &RetrievalParams::default(),
         );
         assert_eq!(order(&fused), [2, 1, 4, 3]);
         let scores: Vec<f32> = fused.iter().map(|one| one.score).collect();
-        assert!((scores[0] - (0.5 * 0.875 + 0.5)).abs() < 1e-6, "{scores:?}");
-        assert_eq!(fused[1].bm25, None);
+        assert!((scores[0] - (0.6 * 0.6 + 0.4 * 0.5)).abs() < 1e-6, "{scores:?}");
+        assert_eq!((fused[0].similarity, fused[0].bm25, fused[0].bm25_share), (Some(6.0), Some(5.0), Some(0.5)));
+        assert_eq!((fused[1].bm25, fused[1].bm25_share), (None, None));
         assert_eq!(fused[2].similarity, None);
     }
 
     #[test]
+    fn the_side_that_found_something_speaks_louder() {
+        // Each list's first has the best score of its own; what counts is what that is worth.
+        let sure_of_words = fuse(list(&[(1, 0.3), (2, 0.2)]), list(&[(2, 0.8), (1, 0.1)]), &RetrievalParams::default());
+        assert_eq!(order(&sure_of_words), [2, 1]);
+        let sure_of_meaning =
+            fuse(list(&[(1, 0.8), (2, 0.3)]), list(&[(2, 0.2), (1, 0.1)]), &RetrievalParams::default());
+        assert_eq!(order(&sure_of_meaning), [1, 2]);
+    }
+
+    #[test]
     fn one_side_alone_keeps_its_order_and_has_the_whole_weight() {
-        let fused = fuse(Vec::new(), list(&[(1, 9.0), (2, 3.0)]), &RetrievalParams::default());
+        let fused = fuse(Vec::new(), list(&[(1, 0.9), (2, 0.3)]), &RetrievalParams::default());
         assert_eq!(order(&fused), [1, 2]);
-        assert!((fused[0].score - 1.0).abs() < f32::EPSILON);
+        assert!((fused[0].score - 0.9).abs() < f32::EPSILON);
     }
 
     proptest! {
         #[test]
         fn every_passage_appears_once_with_a_score_from_0_to_1_best_first(
             vector in proptest::collection::hash_map(0_u128..40, -1.0_f32..1.0, 0..30),
-            lexical in proptest::collection::hash_map(0_u128..40, 0.0_f32..50.0, 0..30),
+            lexical in proptest::collection::hash_map(0_u128..40, proptest::num::f32::ANY, 0..30),
             weight in 0.0_f32..=1.0,
         ) {
             let expected: std::collections::HashSet<u128> = vector.keys().chain(lexical.keys()).copied().collect();

@@ -10,9 +10,9 @@ const RRF_DAMPING: f32 = 60.0;
 /// How the two sides become one list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Fusion {
-    /// Weighted sum of min-max scaled scores.
+    /// Weighted sum of the scores, each as a share of the highest that it could be.
     #[default]
-    MinMax,
+    Shares,
     /// Reciprocal ranks, both sides alike: 1 / (60 + rank), added.
     ReciprocalRank,
     /// The vectors alone.
@@ -24,21 +24,22 @@ pub enum Fusion {
 /// Reciprocal rank fusion of two lists, best first; scores scaled to 0 to 1 (1: first on both sides).
 pub(super) fn reciprocal_rank(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>) -> Vec<Fused> {
     let mut fused = HashMap::with_capacity(vector.len() + lexical.len());
-    for (rank, RankedPassage { passage, score }) in vector.into_iter().enumerate() {
+    for (rank, RankedPassage { passage, score, share: _ }) in vector.into_iter().enumerate() {
         let one = entry(&mut fused, passage);
-        one.score += share(rank);
+        one.score += of_rank(rank);
         one.similarity = Some(score);
     }
-    for (rank, RankedPassage { passage, score }) in lexical.into_iter().enumerate() {
+    for (rank, RankedPassage { passage, score, share }) in lexical.into_iter().enumerate() {
         let one = entry(&mut fused, passage);
-        one.score += share(rank);
+        one.score += of_rank(rank);
         one.bm25 = Some(score);
+        one.bm25_share = Some(share);
     }
     sorted(fused)
 }
 
 /// What a place in one list adds; `rank` counts from 0.
-fn share(rank: usize) -> f32 {
+fn of_rank(rank: usize) -> f32 {
     0.5 * (RRF_DAMPING + 1.0) / (RRF_DAMPING + 1.0 + rank as f32)
 }
 
@@ -49,8 +50,10 @@ mod tests {
     use super::*;
 
     fn list(scores: &[(u128, f32)]) -> Vec<RankedPassage> {
-        let ranked =
-            |(id, score): &(u128, f32)| RankedPassage { passage: passage(*id, 1, None, "text"), score: *score };
+        let ranked = |(id, score): &(u128, f32)| {
+            let passage = passage(*id, 1, None, "text");
+            RankedPassage { passage, score: *score, share: *score / 30.0 }
+        };
         scores.iter().map(ranked).collect()
     }
 

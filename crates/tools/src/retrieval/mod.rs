@@ -19,7 +19,7 @@ pub use answerable::{Evidence, QueryTerms, weigh};
 pub use compare::Comparison;
 pub use fuse::{Fused, fuse};
 pub use fusion::Fusion;
-pub use params::RetrievalParams;
+pub use params::{RetrievalParams, Sureness};
 pub use rank::{page_aggregate, select};
 pub use rerank::Reranking;
 

@@ -118,7 +118,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn fused(id: u128, document: u128, page: Option<u32>, text: &str, score: f32) -> Fused {
-        Fused { passage: passage(id, document, page, text), score, similarity: Some(score), bm25: None }
+        Fused {
+            passage: passage(id, document, page, text),
+            score,
+            similarity: Some(score),
+            bm25: None,
+            bm25_share: None,
+        }
     }
 
     fn ids(fused: &[Fused]) -> Vec<u128> {
@@ -141,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_gives_three_hits_unless_no_other_page_has_any() {
+    fn a_page_gives_two_hits_unless_no_other_page_has_any() {
         let many: Vec<Fused> = (0..6_u8)
             .map(|n| fused(u128::from(n), 1, Some(1), &format!("text {n}"), 0.9 - f32::from(n) / 100.0))
             .collect();
         let mut with_another = many.clone();
         with_another.push(fused(9, 1, Some(2), "elsewhere", 0.1));
         let params = RetrievalParams::default();
-        assert_eq!(ids(&select(with_another, 4, &params)), [0, 1, 2, 9]);
+        assert_eq!(ids(&select(with_another, 3, &params)), [0, 1, 9]);
         assert_eq!(ids(&select(many, 5, &params)), [0, 1, 2, 3, 4]);
     }
 

@@ -85,8 +85,7 @@ impl Reranking {
 
 /// Mixes the reranker's `scores` of the first passages into the fused ones, and sorts anew.
 ///
-/// The scores are scaled to 0 to 1 among themselves, as those of the two sides are: rerankers differ in what their
-/// numbers mean, not in their order. A passage that was not ranked keeps the fused part alone, so that it never
+/// The scores are scaled to 0 to 1 among themselves: rerankers differ in what their numbers mean, not in their order. A passage that was not ranked keeps the fused part alone, so that it never
 /// overtakes one that was. Scores stay from 0 to 1.
 fn blend(fused: &mut [Fused], scores: &[f32]) {
     let low = scores.iter().copied().fold(f32::INFINITY, f32::min);
@@ -120,6 +119,7 @@ mod tests {
             score: *score,
             similarity: None,
             bm25: None,
+            bm25_share: None,
         };
         (0..).zip(scores).map(one).collect()
     }

@@ -119,7 +119,7 @@ impl ChunkRepo for MemoryTx {
         let count = |stored: &StoredChunk| {
             let chunk = &stored.chunk;
             let found = words(&chunk.context).chain(words(&chunk.content)).filter(|word| wanted.contains(word)).count();
-            (found > 0).then_some(found as f32)
+            (found > 0).then(|| found as f32 / wanted.len() as f32)
         };
         Ok(self.read(|s| ranked(s, (self.tenant(), self.today()), scope, limit, count)))
     }
@@ -243,7 +243,9 @@ fn ranked(
         .filter(|(d, _)| filters.document_ids.is_empty() || filters.document_ids.contains(&d.id))
         .filter(|(d, _)| filters.tags.is_empty() || d.tags.iter().any(|tag| filters.tags.contains(tag)))
         .filter(|(d, _)| filters.doc_type.is_none() || d.doc_type == filters.doc_type)
-        .filter_map(|(d, c)| score(c).map(|score| RankedPassage { passage: passage(d, &c.chunk), score }))
+        .filter_map(|(d, c)| {
+            score(c).map(|score| RankedPassage { passage: passage(d, &c.chunk), score, share: score.clamp(0.0, 1.0) })
+        })
         .collect();
     hits.sort_by(|one, other| other.score.total_cmp(&one.score));
     hits.truncate(limit as usize);
