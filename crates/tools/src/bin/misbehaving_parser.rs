@@ -40,9 +40,7 @@ fn misbehave(
             thread::sleep(Duration::from_secs(1));
         },
         "take-all-memory" => Ok(document(vec![hoard()])),
-        "ask-for-too-much" => {
-            Ok(document(vec![std::hint::black_box(Vec::<u8>::with_capacity(1 << 40)).capacity().to_string()]))
-        }
+        "ask-for-too-much" => Ok(document(vec![black_box(Vec::<u8>::with_capacity(1 << 40)).capacity().to_string()])),
         "panic" => Ok(document(vec![[""; 0][black_box(bytes.len())].to_owned()])),
         "environment" => Ok(document(vec![format!("{} variables", std::env::vars_os().count())])),
         "write-garbage" => Ok(garbage(b"no frame at all, but long enough to be taken for one")),
