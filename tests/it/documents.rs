@@ -137,7 +137,8 @@ async fn a_deleted_document_leaves_no_rows_passages_or_file() {
 async fn found(caller: &Caller<'_>, query: &str, filters: Value) -> Vec<String> {
     let search = json!({ "query": query, "top_k": 50, "filters": filters });
     let answer = caller.post("/v1/search", &search).await.expect(200);
-    let mut names: Vec<_> = answer["results"].as_array().expect("results").iter().map(|hit| hit["doc"].to_string()).collect();
+    let mut names: Vec<_> =
+        answer["results"].as_array().expect("results").iter().map(|hit| hit["doc"].to_string()).collect();
     names.sort_unstable();
     names.dedup();
     names
