@@ -61,7 +61,7 @@ impl Default for RetrievalParams {
             duplicate_overlap: 0.9,
             sureness: Sureness { bias: -1.7, strength: 10.3, missing: 4.1 },
             sureness_of_words: Sureness { bias: 0.1, strength: 7.0, missing: 3.8 },
-            answer_from: 0.55,
+            answer_from: 0.56,
             evidence_hits: 5,
         }
     }
