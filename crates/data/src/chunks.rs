@@ -59,6 +59,11 @@ impl ChunkRepo for PgTenantTx {
         generations::model_in_use(self).await
     }
 
+    async fn hold_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
+        publish::hold_generations(self).await?;
+        generations::model_in_use(self).await
+    }
+
     async fn nearest(
         &mut self,
         embedding: &[f32],

@@ -86,11 +86,17 @@ async fn lock(tx: &mut PgTenantTx, document: DocumentId) -> Result<Option<String
         .await
         .map_err(failed(doing))?;
     let published = found.ok_or(StoreError::Conflict { what: "the document" })?;
+    hold_generations(tx).await?;
+    Ok(published)
+}
+
+/// Keeps the tenant's model in use from being changed until the transaction ends.
+pub(super) async fn hold_generations(tx: &mut PgTenantTx) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended('generations of ' || app_tenant(), 0))")
         .execute(tx.connection())
         .await
-        .map_err(failed(doing))?;
-    Ok(published)
+        .map(drop)
+        .map_err(failed("holding the model in use"))
 }
 
 /// Removes a document's passages and words, of one model or of all.

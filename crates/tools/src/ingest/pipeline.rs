@@ -183,6 +183,11 @@ impl IngestWork {
         if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &ready, now).await? {
             return Ok(JobEnd::Superseded);
         }
+        let in_use = tx.chunks().hold_model_in_use().await?;
+        if self.ports.embedders.for_tenant(in_use.as_deref()).model().name != made.model {
+            let reason = "the tenant changed over to the next embedding model meanwhile".to_owned();
+            return Err(RetryLater { reason, counts: false });
+        }
         tx.chunks().replace(record.document, &made.model, &made.chunks, now).await?;
         record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Success, facts)).await?;
         tx.commit().await?;

@@ -4,7 +4,7 @@ use super::support::{Plant, WordEmbedder, upload};
 use chrono::TimeDelta;
 use domain::document::Document;
 use domain::ids::DocumentId;
-use domain::ports::{Embedders, JobQueue, LeasedJob, Store, Work};
+use domain::ports::{Clock as _, Embedders, JobQueue, LeasedJob, Store, Work};
 use domain::role::{Classification, Role};
 use domain::scope::Actor;
 use domain::search::{SearchFilters, SearchScope};
@@ -116,6 +116,31 @@ async fn a_large_tenant_is_moved_in_turns() {
     assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Unfinished);
     assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Done);
     assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
+}
+
+#[tokio::test]
+async fn a_document_that_was_embedded_while_its_tenant_changed_over_is_embedded_again() {
+    let (plant, _next) = moving().await;
+    let permit = plant.permit(Role::Admin).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    ingest.accept(&permit, upload("slow.md", b"# Slow\n\nOpen the valve slowly.\n")).await.expect("accepted");
+    let (store, worker, now) = (plant.store.clone(), plant.scope(Actor::Worker), plant.clock.now());
+    plant.embedder.before_batch(move |_| {
+        let (store, worker) = (store.clone(), worker.clone());
+        async move {
+            let mut tx = store.begin(&worker).await.expect("a transaction");
+            assert_eq!(tx.chunks().switch_to(NEXT, now).await.expect("switched"), 0);
+            tx.commit().await.expect("a commit");
+            Ok(())
+        }
+        .boxed()
+    });
+    let job = plant.claim().await;
+    assert!(!ingest.process(&job).await.expect_err("to be done again").counts);
+    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]), "the tenant stays where it is");
+    assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Ready);
+    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
+    assert_recorded(&plant).await;
 }
 
 #[tokio::test]

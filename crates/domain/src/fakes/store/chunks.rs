@@ -95,6 +95,12 @@ impl ChunkRepo for MemoryTx {
         Ok(self.read(|s| s.models.get(&self.tenant()).and_then(|models| models.in_use.clone())))
     }
 
+    async fn hold_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
+        // Whoever writes holds the one writer's lock until the end.
+        self.write().await?;
+        self.model_in_use().await
+    }
+
     async fn nearest(
         &mut self,
         embedding: &[f32],

@@ -132,6 +132,11 @@ pub trait ChunkRepo: Send {
     /// # Errors
     /// Where the database is not available.
     async fn model_in_use(&mut self) -> Result<Option<String>, StoreError>;
+    /// The same; and it stays the one in use until this transaction ends.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn hold_model_in_use(&mut self) -> Result<Option<String>, StoreError>;
     /// The passages nearest to a unit vector of `model`, by cosine similarity, best first: `limit`, or all that there
     /// are. Only of documents that are published and did not fail since, and that are in force today (UTC) unless the
     /// filters say otherwise.
