@@ -114,13 +114,14 @@ impl Worker {
                 return;
             }
         };
-        let (kind, document, attempt) = (job.work.kind(), job.work.document(), job.attempt);
+        let (kind, attempt) = (job.work.kind(), job.attempt);
+        let document = job.work.document().map(tracing::field::display);
         match ended {
             Some(Ok(JobEnd::Unfinished)) => self.put_back(lease, PutBack { delay: TURN, ..PutBack::default() }).await,
-            Some(Ok(end)) => tracing::info!(%kind, document_id = ?document, attempt, ?end, "job ended"),
+            Some(Ok(end)) => tracing::info!(%kind, document_id = document, attempt, ?end, "job ended"),
             Some(Err(retry)) => self.retry(&job, retry).await,
             None => {
-                tracing::warn!(%kind, document_id = ?document, attempt, "the lease was lost, or its tenant switched off")
+                tracing::warn!(%kind, document_id = document, attempt, "the lease was lost, or its tenant switched off")
             }
         }
     }
@@ -142,7 +143,7 @@ impl Worker {
     async fn retry(&self, job: &LeasedJob, retry: RetryLater) {
         let delay = self.delay(job, retry.counts);
         tracing::warn!(
-            kind = %job.work.kind(), document_id = ?job.work.document(), attempt = job.attempt,
+            kind = %job.work.kind(), document_id = job.work.document().map(tracing::field::display), attempt = job.attempt,
             delay_s = delay.as_secs(), reason = %retry.reason, "job put back"
         );
         self.put_back(job.lease, PutBack { delay, counts: retry.counts, reason: Some(retry.reason) }).await;
