@@ -160,8 +160,8 @@ struct QueryVector {
     model: String,
 }
 
-/// A hit as returned. Fused scores only compare passages of one search: scaled by the confidence in the whole, a
-/// score says the same from query to query.
+/// A hit as returned. Its score is scaled by the confidence in the whole: what a search found that has no answer must not
+/// look as good as what answers.
 fn hit(one: Fused, confidence: f32) -> Hit {
     Hit {
         passage: one.passage,
