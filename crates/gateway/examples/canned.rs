@@ -18,7 +18,7 @@ use domain::user::{Standing, User};
 use futures::StreamExt;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
 use policy::caller::Caller;
-use policy::gate::MockGate;
+use policy::gate::{Gates, MockAdminGate, MockGate};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -35,7 +35,11 @@ async fn main() -> std::io::Result<()> {
         limiter: Arc::new(InProcessLimiter::default()),
         metrics: None,
     };
-    let router = gateway::router(Arc::new(gate), ports, GatewaySettings::default());
+    let router = gateway::router(
+        Gates { gate: Arc::new(gate), admin: Arc::new(MockAdminGate::new()) },
+        ports,
+        GatewaySettings::default(),
+    );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }

@@ -16,7 +16,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use domain::error::ErrorKind;
 use domain::ports::IdGen;
-use policy::gate::Gate;
+use policy::gate::{AdminGate, Gate, Gates};
 use std::any::Any;
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -38,6 +38,7 @@ pub struct Ports {
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) admin: Arc<dyn AdminGate>,
     pub(crate) readiness: Arc<dyn Readiness>,
     pub(crate) limiter: Arc<dyn RateLimiter>,
     pub(crate) peers: Option<Arc<PeerLimit>>,
@@ -48,10 +49,11 @@ pub(crate) struct App {
 ///
 /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limit per peer address works, and
 /// with a limit on how long a client may take to send a header ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
-pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
+pub fn router(gates: Gates, ports: Ports, settings: GatewaySettings) -> Router {
     let tracer = trace::Tracer { ids: ports.ids, metrics: ports.metrics };
     let app = App {
-        gate,
+        gate: gates.gate,
+        admin: gates.admin,
         readiness: ports.readiness,
         limiter: ports.limiter,
         peers: PeerLimit::of(&settings).map(Arc::new),

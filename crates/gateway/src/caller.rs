@@ -12,13 +12,15 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::error::ErrorKind;
 use policy::caller::Caller;
-use policy::gate::Gate;
+use policy::gate::{AdminGate, Gate};
 use std::sync::Arc;
 
 /// What every handler behind authentication needs: who calls, the way down, and which request this is.
 pub(crate) struct Call {
     /// The way down.
     pub(crate) gate: Arc<dyn Gate>,
+    /// The way down for administration.
+    pub(crate) admin: Arc<dyn AdminGate>,
     /// Who calls.
     pub(crate) caller: Caller,
     /// Which request this is.
@@ -32,7 +34,8 @@ impl FromRequestParts<App> for Call {
         // The layer below puts the caller there; without it the request fails closed.
         let caller =
             parts.extensions.get::<Caller>().cloned().ok_or_else(|| ApiError::of(ErrorKind::Unauthenticated))?;
-        Ok(Self { gate: Arc::clone(&app.gate), caller, here: Here::from_request_parts(parts, app).await? })
+        let here = Here::from_request_parts(parts, app).await?;
+        Ok(Self { gate: Arc::clone(&app.gate), admin: Arc::clone(&app.admin), caller, here })
     }
 }
 

@@ -1,22 +1,22 @@
 //! The HTTP and SSE edge: parses requests into commands, hands them to the policy gate, writes answers.
 //!
-//! The gateway knows HTTP and nothing else. Its only way down is [`policy::gate::Gate`]; it never sees a database, a
+//! The gateway knows HTTP and nothing else. Its only way down is [`policy::gate::Gates`]; it never sees a database, a
 //! model or a use case. What a client sent is checked here once, completely, and travels on as a bounded command.
 //!
 //! ```
 //! use domain::fakes::SequentialIds;
 //! use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
-//! use policy::gate::Gate;
+//! use policy::gate::Gates;
 //! use std::sync::Arc;
 //!
-//! fn serve(gate: Arc<dyn Gate>) -> axum::Router {
+//! fn serve(gates: Gates) -> axum::Router {
 //!     let ports = Ports {
 //!         ids: Arc::new(SequentialIds::default()),
 //!         readiness: Arc::new(AlwaysReady),
 //!         limiter: Arc::new(InProcessLimiter::default()),
 //!         metrics: None,
 //!     };
-//!     gateway::router(gate, ports, GatewaySettings::default())
+//!     gateway::router(gates, ports, GatewaySettings::default())
 //! }
 //! ```
 //!

@@ -12,7 +12,7 @@ use domain::ports::{BlobStore, Clock, Directory, Embedders, IdGen, JobKind, JobQ
 use gateway::serve::Edge;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, Ports};
 use policy::authn::{Authenticator, AuthnSettings};
-use policy::gate::{Gate, GateParts, PolicyGate, UseCases};
+use policy::gate::{GateParts, Gates, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
@@ -39,7 +39,7 @@ const MIN_SECRET: usize = 16;
 /// The platform, put together.
 pub struct Platform {
     /// The policy gate: the way in.
-    pub gate: Arc<dyn Gate>,
+    pub gates: Gates,
     /// Cross-tenant methods, for the commands that make tenants.
     pub directory: Arc<dyn Directory>,
     /// Running answers, to be stopped at the end of a shutdown.
@@ -152,9 +152,9 @@ impl Platform {
             administration: administration(settings, (&store, &directory), &clock, &ids)?,
         };
         let parts = GateParts { store, clock, ids: Arc::clone(&ids), tasks: tasks.clone() };
-        let gate: Arc<dyn Gate> = Arc::new(gate(settings, &directory, use_cases, parts)?);
+        let gates = Gates::of(Arc::new(gate(settings, &directory, use_cases, parts)?));
         let queue: Arc<dyn JobQueue> = Arc::new(PgJobQueue::new(databases.worker.clone()));
-        Ok(Self { gate, directory, chat, retrieval, ingest, queue, readiness, tasks, embedders, databases, ids })
+        Ok(Self { gates, directory, chat, retrieval, ingest, queue, readiness, tasks, embedders, databases, ids })
     }
 
     /// The HTTP edge over the gate.
@@ -174,7 +174,7 @@ impl Platform {
             max_upload_bytes: settings.storage.max_upload_mib << 20,
             ..GatewaySettings::default()
         };
-        Ok(gateway::router(Arc::clone(&self.gate), ports, edge))
+        Ok(gateway::router(self.gates.clone(), ports, edge))
     }
 
     /// The workers, as many as the settings say. Moving tenants to the next embedding model is left to those who have

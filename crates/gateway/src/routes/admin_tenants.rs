@@ -103,7 +103,7 @@ fn slug(given: String) -> Result<String, ApiError> {
 )]
 async fn list(call: Call, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<Json<Listing<TenantBody>>, ApiError> {
     let command = ListTenants { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.gate.list_tenants(&call.caller, command).await?;
+    let found = call.admin.list_tenants(&call.caller, command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -114,7 +114,7 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<Json
 )]
 async fn create(call: Call, ApiJson(body): ApiJson<NewTenant>) -> Result<(StatusCode, Json<TenantBody>), ApiError> {
     let command = CreateTenant { name: wire::text("/name", &body.name)?, slug: slug(body.slug)? };
-    let made = call.gate.create_tenant(&call.caller, command).await?;
+    let made = call.admin.create_tenant(&call.caller, command).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 
@@ -130,6 +130,6 @@ async fn update(
 ) -> Result<Json<TenantBody>, ApiError> {
     let command =
         UpdateTenant { id, name: wire::optional_text("/name", body.name.as_deref())?, is_active: body.is_active };
-    let changed = call.gate.update_tenant(&call.caller, command).await?;
+    let changed = call.admin.update_tenant(&call.caller, command).await?;
     Ok(Json(changed.into()))
 }

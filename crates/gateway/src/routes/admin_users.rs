@@ -116,7 +116,7 @@ impl From<User> for UserBody {
 )]
 async fn list(call: Call, ApiQuery(query): ApiQuery<UserQuery>) -> Result<Json<Listing<UserBody>>, ApiError> {
     let command = ListUsers { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.gate.list_users(&call.caller, command).await?;
+    let found = call.admin.list_users(&call.caller, command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -134,7 +134,7 @@ async fn create(call: Call, ApiJson(body): ApiJson<NewUser>) -> Result<(StatusCo
         display_name: wire::optional_text("/name", body.name.as_deref())?,
         role: body.role.unwrap_or(Role::Viewer),
     };
-    let made = call.gate.create_user(&call.caller, command).await?;
+    let made = call.admin.create_user(&call.caller, command).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 
@@ -149,6 +149,6 @@ async fn update(
     ApiJson(body): ApiJson<UserChange>,
 ) -> Result<Json<UserBody>, ApiError> {
     let command = UpdateUser { id, role: body.role, is_active: body.is_active };
-    let changed = call.gate.update_user(&call.caller, command).await?;
+    let changed = call.admin.update_user(&call.caller, command).await?;
     Ok(Json(changed.into()))
 }

@@ -115,6 +115,6 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Json<
         },
         page: page::parse(query.limit, query.cursor.as_deref())?,
     };
-    let found = call.gate.list_audit(&call.caller, command).await?;
+    let found = call.admin.list_audit(&call.caller, command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }

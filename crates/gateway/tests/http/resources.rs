@@ -12,7 +12,7 @@ use domain::page::{Page, PageKey};
 use domain::role::{Classification, Role};
 use domain::search::{Hit, Passage, Retrieval, Surroundings};
 use gateway::{Component, Readiness};
-use policy::gate::MockGate;
+use policy::gate::{MockAdminGate, MockGate};
 use serde_json::json as value;
 use std::sync::Arc;
 
@@ -163,7 +163,9 @@ async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
     gate.expect_delete_memory().returning(|_, _| Ok(()));
     gate.expect_cancel_run().returning(|_, _| Ok(()));
     gate.expect_account().returning(|_| Ok(caller(Role::User)));
-    gate.expect_list_audit()
+    let mut admin = MockAdminGate::new();
+    admin
+        .expect_list_audit()
         .withf(|_, c| c.filter.from == Some(at()) && c.filter.event_type.as_deref() == Some("chat.request"))
         .returning(|_, _| {
             Ok(only(AuditRecord {
@@ -185,7 +187,7 @@ async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
                 created_at: at(),
             }))
         });
-    let router = router(gate, settings());
+    let router = admin_router(gate, admin);
     let made = send(&router, json("POST", "/v1/memories", r#"{"content":"Night shift."}"#)).await;
     assert_eq!(made.status, 201);
     insta::assert_snapshot!(made.text);
@@ -202,20 +204,23 @@ async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
 
 #[tokio::test]
 async fn users_and_tenants_are_administered() {
-    let mut gate = gate_for(Role::Admin);
-    gate.expect_list_users().returning(|_, _| Ok(only(user(Role::Viewer))));
-    gate.expect_create_user()
+    let mut admin = MockAdminGate::new();
+    admin.expect_list_users().returning(|_, _| Ok(only(user(Role::Viewer))));
+    admin
+        .expect_create_user()
         .withf(|_, c| c.role == Role::Viewer && c.issuer.is_none() && c.display_name.is_some())
         .returning(|_, _| Ok(user(Role::Viewer)));
-    gate.expect_update_user()
+    admin
+        .expect_update_user()
         .withf(|_, c| c.role == Some(Role::Admin) && c.is_active.is_none())
         .returning(|_, _| Ok(user(Role::Admin)));
-    gate.expect_list_tenants().returning(|_, _| Ok(only(caller(Role::Admin).tenant().clone())));
-    gate.expect_create_tenant().returning(|_, _| Ok(caller(Role::Admin).tenant().clone()));
-    gate.expect_update_tenant()
+    admin.expect_list_tenants().returning(|_, _| Ok(only(caller(Role::Admin).tenant().clone())));
+    admin.expect_create_tenant().returning(|_, _| Ok(caller(Role::Admin).tenant().clone()));
+    admin
+        .expect_update_tenant()
         .withf(|_, c| c.is_active == Some(false) && c.name.is_none())
         .returning(|_, _| Ok(caller(Role::Admin).tenant().clone()));
-    let router = router(gate, settings());
+    let router = admin_router(gate_for(Role::Admin), admin);
     insta::assert_snapshot!(send(&router, get("/v1/admin/users")).await.text);
     let body = r#"{"external_id":"anna","email":"anna@plant-a.example","display_name":"Anna"}"#;
     assert_eq!(send(&router, json("POST", "/v1/admin/users", body)).await.status, 201);

@@ -17,7 +17,7 @@ use domain::user::{Standing, User};
 use futures::StreamExt;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports, Readiness};
 use policy::caller::Caller;
-use policy::gate::MockGate;
+use policy::gate::{Gates, MockAdminGate, MockGate};
 use serde_json::Value;
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -60,14 +60,23 @@ pub fn router(gate: MockGate, settings: GatewaySettings) -> Router {
     router_with(gate, settings, Arc::new(AlwaysReady))
 }
 
+/// A router over both parts of a mocked gate.
+pub fn admin_router(gate: MockGate, admin: MockAdminGate) -> Router {
+    build(Gates { gate: Arc::new(gate), admin: Arc::new(admin) }, settings(), Arc::new(AlwaysReady))
+}
+
 pub fn router_with(gate: MockGate, settings: GatewaySettings, readiness: Arc<dyn Readiness>) -> Router {
+    build(Gates { gate: Arc::new(gate), admin: Arc::new(MockAdminGate::new()) }, settings, readiness)
+}
+
+fn build(gates: Gates, settings: GatewaySettings, readiness: Arc<dyn Readiness>) -> Router {
     let ports = Ports {
         ids: Arc::new(SequentialIds::default()),
         readiness,
         limiter: Arc::new(InProcessLimiter::default()),
         metrics: None,
     };
-    gateway::router(Arc::new(gate), ports, settings)
+    gateway::router(gates, ports, settings)
 }
 
 /// A gate that lets a viewer, user or admin in.

@@ -86,7 +86,7 @@ pub async fn ask<'s>(site: &Site, question: &'s Question, extent: Extent) -> Res
         filters: SearchFilters::default(),
     };
     let begun = Instant::now();
-    let found = site.platform.gate.search(&site.caller, command).await;
+    let found = site.platform.gates.gate.search(&site.caller, command).await;
     let took = begun.elapsed();
     let found = found.with_context(|| format!("the question {} cannot be searched for", question.id))?;
     let configured = ranked(site, question, found);
@@ -136,7 +136,7 @@ fn name(site: &Site, document: DocumentId, name: &str) -> String {
 
 /// Has the question answered in a conversation of its own, as a client does that leaves retrieval to the platform.
 async fn answer(site: &Site, question: &Question) -> Result<Answered> {
-    let gate = &site.platform.gate;
+    let gate = &site.platform.gates.gate;
     let command = CreateConversation { title: None, model: None, metadata: json!({}) };
     let conversation = gate.create_conversation(&site.caller, command).await?;
     let command = SendMessage {

@@ -1,20 +1,23 @@
 //! The hard gate: decide, record, grant, call the runtime; nothing else.
 
+mod admin;
 mod decide;
 mod pass;
 mod traced;
+
+pub use admin::AdminGate;
+#[cfg(feature = "mocks")]
+pub use admin::MockAdminGate;
 
 use crate::authn::Authenticator;
 use crate::caller::Caller;
 use crate::error::GateError;
 use crate::keyed_hash::HashKey;
 use async_trait::async_trait;
-use domain::audit::AuditRecord;
 use domain::command::{
-    CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
-    DeleteMemory, DownloadDocument, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments,
-    ListMemories, ListTenants, ListUsers, ReadAccount, ReprocessDocument, ResumeRun, SearchDocuments, SendMessage,
-    UpdateConversation, UpdateTenant, UpdateUser, UploadDocument,
+    CancelRun, CreateConversation, CreateMemory, DeleteConversation, DeleteDocument, DeleteMemory, DownloadDocument,
+    GetConversation, GetDocument, ListConversations, ListDocuments, ListMemories, ReadAccount, ReprocessDocument,
+    ResumeRun, SearchDocuments, SendMessage, UpdateConversation, UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
@@ -24,9 +27,7 @@ use domain::page::Page;
 use domain::ports::{ByteRange, ByteStream, Clock, IdGen, Store};
 use domain::run::EventStream;
 use domain::search::Retrieval;
-use domain::tenant::Tenant;
 use domain::upload::{Accepted, Upload};
-use domain::user::User;
 use pass::Closes;
 use runtime::services::{Administration, AuditTrail, Chat, Conversations, Documents, Memories, Search};
 use std::sync::Arc;
@@ -102,22 +103,23 @@ pub trait Gate: Send + Sync {
     async fn create_memory(&self, by: &Caller, command: CreateMemory) -> Result<Memory, GateError>;
     /// Forgets something.
     async fn delete_memory(&self, by: &Caller, command: DeleteMemory) -> Result<(), GateError>;
+}
 
-    /// Reads the audit log.
-    async fn list_audit(&self, by: &Caller, command: ListAudit) -> Result<Page<AuditRecord>, GateError>;
+/// Both parts of one gate.
+#[derive(Clone)]
+pub struct Gates {
+    /// Signing in and everyday work.
+    pub gate: Arc<dyn Gate>,
+    /// Administration.
+    pub admin: Arc<dyn AdminGate>,
+}
 
-    /// Lists the tenant's users.
-    async fn list_users(&self, by: &Caller, command: ListUsers) -> Result<Page<User>, GateError>;
-    /// Makes a user.
-    async fn create_user(&self, by: &Caller, command: CreateUser) -> Result<User, GateError>;
-    /// Changes a user.
-    async fn update_user(&self, by: &Caller, command: UpdateUser) -> Result<User, GateError>;
-    /// Lists tenants.
-    async fn list_tenants(&self, by: &Caller, command: ListTenants) -> Result<Page<Tenant>, GateError>;
-    /// Makes a tenant.
-    async fn create_tenant(&self, by: &Caller, command: CreateTenant) -> Result<Tenant, GateError>;
-    /// Changes a tenant.
-    async fn update_tenant(&self, by: &Caller, command: UpdateTenant) -> Result<Tenant, GateError>;
+impl Gates {
+    /// The parts of `gate`.
+    #[must_use]
+    pub fn of<G: Gate + AdminGate + 'static>(gate: Arc<G>) -> Self {
+        Self { gate: Arc::clone(&gate) as Arc<dyn Gate>, admin: gate }
+    }
 }
 
 /// The use cases behind the gate.
@@ -295,40 +297,5 @@ impl Gate for PolicyGate {
     async fn delete_memory(&self, by: &Caller, command: DeleteMemory) -> Result<(), GateError> {
         let use_case = Arc::clone(&self.use_cases.memories);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.delete(granted).await }).await
-    }
-
-    async fn list_audit(&self, by: &Caller, command: ListAudit) -> Result<Page<AuditRecord>, GateError> {
-        let use_case = Arc::clone(&self.use_cases.audit_trail);
-        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list(granted).await }).await
-    }
-
-    async fn list_users(&self, by: &Caller, command: ListUsers) -> Result<Page<User>, GateError> {
-        let use_case = Arc::clone(&self.use_cases.administration);
-        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list_users(granted).await }).await
-    }
-
-    async fn create_user(&self, by: &Caller, command: CreateUser) -> Result<User, GateError> {
-        let use_case = Arc::clone(&self.use_cases.administration);
-        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.create_user(granted).await }).await
-    }
-
-    async fn update_user(&self, by: &Caller, command: UpdateUser) -> Result<User, GateError> {
-        let use_case = Arc::clone(&self.use_cases.administration);
-        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.update_user(granted).await }).await
-    }
-
-    async fn list_tenants(&self, by: &Caller, command: ListTenants) -> Result<Page<Tenant>, GateError> {
-        let use_case = Arc::clone(&self.use_cases.administration);
-        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list_tenants(granted).await }).await
-    }
-
-    async fn create_tenant(&self, by: &Caller, command: CreateTenant) -> Result<Tenant, GateError> {
-        let use_case = Arc::clone(&self.use_cases.administration);
-        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.create_tenant(granted).await }).await
-    }
-
-    async fn update_tenant(&self, by: &Caller, command: UpdateTenant) -> Result<Tenant, GateError> {
-        let use_case = Arc::clone(&self.use_cases.administration);
-        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.update_tenant(granted).await }).await
     }
 }
