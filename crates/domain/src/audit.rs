@@ -48,6 +48,8 @@ words! {
         DocList = "doc.list",
         /// A document's metadata was read.
         DocRead = "doc.read",
+        /// A document's metadata was changed, its classification among them.
+        DocUpdate = "doc.update",
         /// A document was deleted.
         DocDelete = "doc.delete",
         /// A search was made.
@@ -60,6 +62,14 @@ words! {
         MemoryDelete = "memory.delete",
         /// The audit log was read.
         AuditRead = "audit.read",
+        /// The audit log was taken out as a whole or in part.
+        AuditExport = "audit.export",
+        /// A personal access token was made.
+        TokenIssued = "token.issued",
+        /// A personal access token was revoked.
+        TokenRevoked = "token.revoked",
+        /// Personal access tokens were listed.
+        TokenList = "token.listed",
         /// A user read their own account.
         AccountRead = "account.read",
         /// Users were listed.
@@ -74,6 +84,30 @@ words! {
         AdminTenantCreated = "admin.tenant_created",
         /// A tenant was changed.
         AdminTenantChanged = "admin.tenant_changed",
+        /// A tenant's settings were read.
+        AdminSettingsRead = "admin.settings_read",
+        /// A tenant's settings were changed.
+        AdminSettingsChanged = "admin.settings_changed",
+        /// The mappings of claims to tenants were listed.
+        AdminMappingList = "admin.mapping_listed",
+        /// A claim was mapped to a tenant.
+        AdminMappingCreated = "admin.mapping_created",
+        /// A mapping of a claim to a tenant was deleted.
+        AdminMappingDeleted = "admin.mapping_deleted",
+        /// The reasons of a decision were read.
+        AdminDecisionRead = "admin.decision_read",
+        /// It was asked what would be decided.
+        AdminDecisionSimulated = "admin.decision_simulated",
+        /// A write to a plant system was asked for. No tool of this version asks.
+        ApprovalRequested = "approval.requested",
+        /// An approver said yes or no.
+        ApprovalDecided = "approval.decided",
+        /// Nobody decided in time.
+        ApprovalExpired = "approval.expired",
+        /// What was approved was carried out.
+        ApprovalExecuted = "approval.executed",
+        /// A process of the platform started; with a keyed hash of its configuration, so that a change shows.
+        PlatformStarted = "platform.started",
     }
 }
 

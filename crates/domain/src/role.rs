@@ -93,6 +93,14 @@ words! {
         Tenants = "tenants",
         /// The caller's own account.
         Account = "account",
+        /// Personal access tokens.
+        AccessTokens = "access_tokens",
+        /// A tenant's settings.
+        TenantSettings = "tenant_settings",
+        /// Which claims of which issuers stand for which tenant.
+        TenantMappings = "tenant_mappings",
+        /// Why the gate decided as it did, and what it would decide.
+        Decisions = "decisions",
     }
 }
 

@@ -12,7 +12,7 @@ use domain::role::Role;
 use domain::scope::Actor;
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
-use policy::gate::{Gate as _, GateParts, PolicyGate, UseCases};
+use policy::gate::{AdminGate as _, Gate as _, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::services::{
     MockAdministration, MockAuditTrail, MockChat, MockConversations, MockDocuments, MockMemories, MockSearch,

@@ -29,7 +29,10 @@ impl Reach {
 #[must_use]
 pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Reach> {
     use Operation::{Create, Delete, Export, List, Read, Share, Update};
-    use Resource::{Account, AuditLogs, Conversations, Documents, Memories, Search, Tenants, Users};
+    use Resource::{
+        AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Memories, Search, TenantMappings,
+        TenantSettings, Tenants, Users,
+    };
 
     match (resource, operation) {
         // A conversation is its user's; a colleague's is not an everyday right, not even an admin's.
@@ -46,6 +49,8 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
         (AuditLogs, List | Read) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
         (Documents | AuditLogs, Export) => (role == Role::Admin).then_some(Reach::Tenant),
         (Users, List | Read | Create | Update) => (role == Role::Admin).then_some(Reach::Tenant),
+        // No use case yet: each of these is opened together with its route.
+        (AccessTokens | TenantSettings | TenantMappings | Decisions, _) => None,
         (Tenants, _) | (_, Share | Export) | (AuditLogs | Users | Account | Search, _) => None,
     }
 }

@@ -12,7 +12,7 @@ use domain::ports::StoreError;
 use domain::scope::TenantScope;
 use futures::FutureExt as _;
 use runtime::error::RuntimeError;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
 use uuid::Uuid;
 
@@ -25,10 +25,16 @@ pub(super) enum Closes {
     UseCase,
 }
 
-/// What may be said of a result in the audit row: the id of what was made, if anything was.
+/// What may be said of a result in the audit row.
 pub(super) trait Traced {
     /// The id of what was made or found.
     fn made(&self) -> Option<Uuid> {
+        None
+    }
+
+    /// More facts for the outcome's metadata, never content: a JSON object. For changes of the administration, `before`
+    /// and `after`.
+    fn facts(&self) -> Option<Value> {
         None
     }
 }
@@ -86,6 +92,9 @@ fn outcome<T: Traced>(mut subject: AuditSubject, result: &Result<T, RuntimeError
     let status = match result {
         Ok(value) => {
             subject.resource_id = subject.resource_id.or(value.made());
+            if let Some(facts) = value.facts() {
+                subject.metadata = facts;
+            }
             ResultStatus::Success
         }
         Err(error) => {

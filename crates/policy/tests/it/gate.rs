@@ -18,7 +18,7 @@ use domain::text::QueryText;
 use futures::StreamExt as _;
 use policy::caller::Caller;
 use policy::error::GateError;
-use policy::gate::{Gate as _, PolicyGate, UseCases};
+use policy::gate::{AdminGate as _, Gate as _, PolicyGate, UseCases};
 use runtime::error::RuntimeError;
 use runtime::services::{Conversations, MockChat, MockConversations, MockDocuments};
 use serde_json::json;
