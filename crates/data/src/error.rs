@@ -76,6 +76,7 @@ fn clash(error: &sqlx::Error) -> Option<&'static str> {
         Some("users_identity") => "a user of this issuer and external id",
         Some("tenants_name_key") => "the tenant's name",
         Some("tenants_slug_key") => "the tenant's slug",
+        Some("audit_one_outcome") => "the operation's outcome",
         Some("documents_same_bytes") => "a document with the same bytes",
         _ => "the id",
     })

@@ -4,10 +4,11 @@ use crate::error::{SetupError, failed};
 use domain::ports::StoreError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, SqlStr, Transaction};
 use std::str::FromStr;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 /// How a pool behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +19,8 @@ pub struct PoolSettings {
     pub acquire_timeout: Duration,
     /// After how long the server gives up a statement.
     pub statement_timeout: Duration,
+    /// Which process it is, for the intents that it writes; see [`crate::audit::Instance`].
+    pub instance: Option<Uuid>,
 }
 
 impl Default for PoolSettings {
@@ -27,6 +30,7 @@ impl Default for PoolSettings {
             max_connections: 16,
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
+            instance: None,
         }
     }
 }
@@ -46,6 +50,7 @@ impl Database {
     /// Where the URL is not valid.
     pub fn new(url: &str, settings: &PoolSettings) -> Result<Self, SetupError> {
         let timeout = format!("{}ms", settings.statement_timeout.as_millis());
+        let instance = settings.instance.map(|id| id.to_string()).unwrap_or_default();
         let options = PgConnectOptions::from_str(url).map_err(SetupError::Url)?.application_name("platform").options([
             ("statement_timeout", timeout.as_str()),
             // Compiling a query takes longer than any of ours runs.
@@ -55,6 +60,7 @@ impl Database {
             ("plan_cache_mode", "force_custom_plan"),
             // A word search over a large tenant counts in memory.
             ("work_mem", "16MB"),
+            ("app.instance", instance.as_str()),
         ]);
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
@@ -84,10 +90,25 @@ impl Database {
         tenant: String,
         user: String,
     ) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.open(None, tenant, user).await
+    }
+
+    /// A transaction of this tenant and no user that sees one state of the database and changes nothing.
+    pub(crate) async fn begin_snapshot(&self, tenant: String) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let snapshot = SqlStr::from_static("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        self.open(Some(snapshot), tenant, String::new()).await
+    }
+
+    async fn open(
+        &self,
+        begin: Option<SqlStr>,
+        tenant: String,
+        user: String,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
         let doing = "opening a transaction";
         let connection = self.pool.acquire().await.map_err(failed(doing))?;
         let opening = self.opening.spawn(async move {
-            let mut transaction = Transaction::begin(connection, None).await?;
+            let mut transaction = Transaction::begin(connection, begin).await?;
             sqlx::query(
                 "SELECT set_config('app.current_tenant_id', $1, true), set_config('app.current_user_id', $2, true)",
             )
@@ -101,6 +122,11 @@ impl Database {
             Ok(opened) => opened.map_err(failed(doing)),
             Err(error) => Err(StoreError::Unavailable { doing, source: Box::new(error) }),
         }
+    }
+
+    /// A connection that does not go back to the pool.
+    pub(crate) async fn detached(&self) -> Result<PgConnection, sqlx::Error> {
+        Ok(self.pool.acquire().await?.detach())
     }
 
     /// A connection that listens on a channel, and connects again by itself.

@@ -8,6 +8,9 @@ use sqlx::PgConnection;
 /// The oldest server version that the migrations are written for.
 const OLDEST_SERVER: i32 = 160_000;
 
+/// What the auditor reads.
+const AUDITED: [&str; 5] = ["audit_logs", "audit_chain", "audit_checkpoints", "audit_retirements", "audit_unsealed"];
+
 /// The connections of each role, as the program will use them.
 #[derive(Clone, Copy, Debug)]
 pub struct Roles<'a> {
@@ -71,7 +74,7 @@ impl Part {
             Self::App if right == "TRUNCATE" => false,
             Self::App => table != "audit_logs" || right == "INSERT",
             Self::Worker => false,
-            Self::Auditor => table == "audit_logs" && right == "SELECT",
+            Self::Auditor => AUDITED.contains(&table) && right == "SELECT",
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What the audit log holds. No event carries a prompt, a title or document text.
 
+mod canonical;
+pub mod sealed;
+
 use crate::ids::{AuditId, ConversationId, RequestId, TenantId, UserId};
 use crate::role::{Resource, words};
 use crate::time::Timestamp;
@@ -203,6 +206,8 @@ pub struct AuditRecord {
     pub request_id: Option<RequestId>,
     /// More facts.
     pub metadata: Value,
+    /// `intent`, `outcome`, or `event` where it is both.
+    pub phase: String,
     /// When.
     pub created_at: Timestamp,
 }

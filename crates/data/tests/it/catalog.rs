@@ -79,7 +79,9 @@ const RULES: &[&str] = &[
     // needs, under a policy that says so.
     "SELECT format('%s: a policy for platform_owner', c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN ('jobs', 'job_turns', 'tenants')
-       AND (c.relname, p.polname) NOT IN (('documents', 'queue_models'), ('document_chunks', 'index_build'))",
+       AND (c.relname, p.polname) NOT IN (('documents', 'queue_models'), ('document_chunks', 'index_build'),
+           ('audit_logs', 'recovery'), ('audit_logs', 'streams'), ('audit_unsealed', 'keeping'), ('audit_chain', 'keeping'),
+           ('audit_checkpoints', 'keeping'), ('audit_retirements', 'keeping'), ('audit_open', 'keeping'))",
     // Each tenant's passages have a partition, closed like the table it is part of and reached through that only.
     "SELECT format('%s: no partition of passages', t.slug) FROM tenants t
      WHERE to_regclass('public.' || passage_partition(t.id)) IS NULL",
@@ -123,6 +125,17 @@ const RULES: &[&str] = &[
     "SELECT format('audit_logs: %s has DELETE', r.rolname) FROM pg_roles r
      WHERE r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
        AND has_table_privilege(r.oid, 'audit_logs', 'DELETE')",
+    // What makes the log evidence is written by the database's own functions.
+    "SELECT format('%s: %s has %s', c.relname, r.rolname, right_.name)
+     FROM pg_class c, pg_roles r, (VALUES ('INSERT'), ('UPDATE'), ('DELETE')) AS right_ (name)
+     WHERE c.relnamespace = 'public'::regnamespace
+       AND c.relname IN ('audit_unsealed', 'audit_chain', 'audit_checkpoints', 'audit_retirements', 'audit_open')
+       AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
+       AND CASE right_.name WHEN 'DELETE' THEN has_table_privilege(r.oid, c.oid, 'DELETE')
+                ELSE has_any_column_privilege(r.oid, c.oid, right_.name) END",
+    "SELECT format('%s: no trigger notes new rows', c.relname) FROM pg_class c
+     WHERE c.oid = to_regclass('public.audit_chain') AND NOT EXISTS (
+         SELECT FROM pg_trigger t WHERE t.tgrelid = 'audit_logs'::regclass AND t.tgname = 'appended' AND t.tgenabled = 'O')",
     // Keys are checked without row security: each between tenants' tables contains the tenant, on both sides.
     "SELECT format('%s: %s does not contain tenant_id', con.conrelid::regclass, con.conname)
      FROM pg_constraint con
@@ -153,13 +166,16 @@ const RULES: &[&str] = &[
      WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace
        AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
        AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
-       AND r.rolname <> CASE WHEN p.proname LIKE 'directory_%' THEN 'platform_app' ELSE 'platform_worker' END",
+       AND r.rolname <> CASE WHEN p.proname = 'audit_streams' THEN 'platform_auditor'
+                             WHEN p.proname LIKE 'directory_%' OR p.proname LIKE 'audit_%' THEN 'platform_app'
+                             ELSE 'platform_worker' END",
     // The worker sees ids: no table at all.
     "SELECT format('%s: platform_worker has %s', c.relname, right_.name)
      FROM pg_class c, (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS right_ (name)
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
        AND has_any_column_privilege('platform_worker', c.oid, right_.name)",
     "SELECT format('%s: platform_auditor may read it', c.relname) FROM pg_class c
-     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> 'audit_logs'
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+       AND c.relname NOT IN ('audit_logs', 'audit_unsealed', 'audit_chain', 'audit_checkpoints', 'audit_retirements')
        AND has_any_column_privilege('platform_auditor', c.oid, 'SELECT')",
 ];

@@ -1,5 +1,6 @@
 //! The data layer against a real PostgreSQL, as the roles that the platform logs in with.
 
+mod audit_chain;
 mod blobs;
 mod catalog;
 mod connections;

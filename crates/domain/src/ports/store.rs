@@ -10,6 +10,7 @@ pub use repos::{
     AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, InsertedDocument, MemoryRepo, MessageRepo, UserRepo,
 };
 
+use crate::audit::sealed::SealedPage;
 use crate::audit::{AuditFilter, AuditRecord};
 use crate::error::{Classify, ErrorKind};
 use crate::ids::TenantId;
@@ -128,6 +129,13 @@ pub trait AuditReader: Send + Sync {
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError>;
+
+    /// Up to `limit` sealed rows of the scope's tenant after place `after` (0: from the start), in the chain's order.
+    /// What was written in the last second or two may not be sealed yet.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError>;
 }
 
 /// A tenant to be made.

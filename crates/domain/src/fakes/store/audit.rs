@@ -1,14 +1,16 @@
 //! The audit log in memory.
 
 use super::{MemoryStore, MemoryTx, page_of};
+use crate::audit::sealed::{ChainHash, SealedEntry, SealedEvent, SealedPage};
 use crate::audit::{AuditFilter, AuditRecord, AuditSubject, Outcome, ResultStatus};
 use crate::authorized::AuditReceipt;
-use crate::ids::AuditId;
+use crate::ids::{AuditId, TenantId};
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{AuditReader, AuditRepo, StoreError};
 use crate::scope::TenantScope;
 use crate::time::Timestamp;
 use async_trait::async_trait;
+use serde_json::value::RawValue;
 
 #[async_trait]
 impl AuditRepo for MemoryTx {
@@ -33,17 +35,25 @@ impl AuditRepo for MemoryTx {
     ) -> Result<(), StoreError> {
         let elapsed = (now - receipt.at()).num_milliseconds();
         let row = AuditRecord {
+            phase: "outcome".to_owned(),
             event_type: outcome.subject.event.outcome().to_string(),
             correlation_id: receipt.intent().as_uuid(),
             latency_ms: Some(i32::try_from(elapsed).unwrap_or(i32::MAX)),
             ..ended(&self.scope, id, outcome, now)
         };
-        self.write().await?.audit.push(row);
+        let log = &mut self.write().await?.audit;
+        let of_intent =
+            |known: &&AuditRecord| known.tenant_id == row.tenant_id && known.correlation_id == row.correlation_id;
+        let phases: Vec<_> = log.iter().filter(of_intent).map(|known| known.phase.as_str()).collect();
+        if phases != ["intent"] {
+            return Err(StoreError::Conflict { what: "the operation's outcome" });
+        }
+        log.push(row);
         Ok(())
     }
 
     async fn event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
-        let row = ended(&self.scope, id, outcome, now);
+        let row = AuditRecord { phase: "event".to_owned(), ..ended(&self.scope, id, outcome, now) };
         self.write().await?.audit.push(row);
         Ok(())
     }
@@ -67,6 +77,57 @@ impl AuditReader for MemoryStore {
         };
         let rows = self.committed().audit.iter().filter(passes).cloned().collect();
         Ok(page_of(rows, page, |row: &AuditRecord| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+    }
+
+    async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
+        let all = seal(&self.committed().audit, scope.tenant());
+        let anchor = all.iter().rfind(|event| event.seq <= after).map(|event| event.chain_hash);
+        let after_it = all.into_iter().filter(|event| event.seq > after);
+        let mut entries: Vec<_> = after_it.map(|event| SealedEntry::Event(Box::new(event))).collect();
+        let more = entries.len() > limit as usize;
+        entries.truncate(limit as usize);
+        let anchor = anchor.unwrap_or_else(|| ChainHash::genesis(scope.tenant().as_uuid()));
+        Ok(SealedPage { anchor, entries, checkpoints: Vec::new(), retirements: Vec::new(), more })
+    }
+}
+
+/// Every committed row counts as sealed, in the order of the commits.
+fn seal(rows: &[AuditRecord], tenant: TenantId) -> Vec<SealedEvent> {
+    let mut head = ChainHash::genesis(tenant.as_uuid());
+    let mut sealed = Vec::new();
+    for (row, seq) in rows.iter().filter(|row| row.tenant_id == tenant).zip(1..) {
+        let mut event = unsealed(row, seq);
+        event.row_hash = event.computed_hash();
+        head = head.next(seq, event.at_micros(), &event.row_hash);
+        event.chain_hash = head;
+        sealed.push(event);
+    }
+    sealed
+}
+
+fn unsealed(row: &AuditRecord, seq: i64) -> SealedEvent {
+    let none = ChainHash::of(&[]);
+    SealedEvent {
+        tenant_id: row.tenant_id.as_uuid(),
+        seq,
+        id: row.id.as_uuid(),
+        created_at: row.created_at,
+        event_type: row.event_type.clone(),
+        phase: row.phase.clone(),
+        result_status: row.result_status.clone(),
+        user_id: row.user_id.map(|id| id.as_uuid()),
+        session_id: row.session_id.map(|id| id.as_uuid()),
+        resource_type: row.resource_type.clone(),
+        resource_id: row.resource_id,
+        model: row.model.clone(),
+        tools_used: row.tools_used.clone(),
+        request_hash: row.request_hash.clone(),
+        latency_ms: row.latency_ms,
+        correlation_id: row.correlation_id,
+        request_id: row.request_id.as_ref().map(ToString::to_string),
+        metadata: RawValue::from_string(row.metadata.to_string()).unwrap_or_default(),
+        row_hash: none,
+        chain_hash: none,
     }
 }
 
@@ -96,6 +157,7 @@ fn record(scope: &TenantScope, id: AuditId, subject: &AuditSubject, now: Timesta
         latency_ms: None,
         correlation_id: id.as_uuid(),
         request_id: Some(scope.request().clone()),
+        phase: "intent".to_owned(),
         metadata: subject.metadata.clone(),
         created_at: now,
     }

@@ -4,6 +4,7 @@ use super::{CaseResult, World, owner, scope, some};
 use crate::audit::{AuditFilter, AuditSubject, EventType, Outcome, ResultStatus};
 use crate::ids::TenantId;
 use crate::page::PageRequest;
+use crate::ports::StoreError;
 use crate::role::Resource;
 use crate::scope::Actor;
 use serde_json::json;
@@ -99,5 +100,26 @@ pub async fn the_platforms_own_events_belong_to_no_tenant(world: &World) -> Case
         [(None, "auth.denied")]
     );
     assert_eq!(world.audit.read(&plant.ada, &AuditFilter::default(), &page).await?.items, []);
+    Ok(())
+}
+
+/// Two would leave open which of them is true; what the second came with is undone.
+pub async fn an_operation_has_one_outcome(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let what = subject(EventType::DocRead, None);
+    let mut tx = world.begin(&plant.ada).await?;
+    let receipt = tx.audit().intent(world.id(), &what, world.now()).await?;
+    tx.commit().await?;
+    let end = outcome(what, ResultStatus::Success);
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.audit().outcome(world.id(), receipt, &end, world.later()).await?;
+    tx.commit().await?;
+    let mut tx = world.begin(&plant.ada).await?;
+    let again = tx.audit().outcome(world.id(), receipt, &end, world.later()).await;
+    assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+    drop(tx);
+    let rows = world.audit.read(&plant.ada, &AuditFilter::default(), &PageRequest::default()).await?.items;
+    let phases: Vec<_> = rows.iter().map(|row| row.phase.as_str()).collect();
+    assert_eq!(phases, ["outcome", "intent"]);
     Ok(())
 }

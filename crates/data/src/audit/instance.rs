@@ -1,0 +1,45 @@
+//! That this process is alive, in a way that ends with it: an advisory lock on a connection of its own. What a process
+//! without its lock left open is closed by another (`audit_recover`).
+
+use crate::error::failed;
+use crate::pool::Database;
+use domain::ports::StoreError;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// The sign of life of one process.
+#[derive(Debug)]
+pub struct Instance {
+    id: Uuid,
+    connection: Option<PgConnection>,
+}
+
+impl Instance {
+    /// Prepares the sign of the process whose connections carry `id` ([`crate::PoolSettings::instance`]).
+    #[must_use]
+    pub fn new(id: Uuid) -> Self {
+        Self { id, connection: None }
+    }
+
+    /// Takes the lock, or makes sure that it is still held; after a lost connection, takes it anew.
+    ///
+    /// # Errors
+    /// Where the database fails; the next call tries again.
+    pub async fn hold(&mut self, database: &Database) -> Result<(), StoreError> {
+        let doing = "holding the sign of life";
+        if let Some(connection) = &mut self.connection {
+            if sqlx::query("SELECT 1").execute(connection).await.is_ok() {
+                return Ok(());
+            }
+            self.connection = None;
+        }
+        let mut connection = database.detached().await.map_err(failed(doing))?;
+        sqlx::query("SELECT pg_advisory_lock(x'696e7374'::integer, ('x' || right($1::text, 8))::bit(32)::integer)")
+            .bind(self.id)
+            .execute(&mut connection)
+            .await
+            .map_err(failed(doing))?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+}

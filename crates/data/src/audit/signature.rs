@@ -1,0 +1,145 @@
+//! Ed25519 (RFC 8032) over checkpoints: who holds the key can say what the log held; everybody can check it.
+
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use domain::audit::sealed::{ChainHash, Checkpoint, Retirement, unhex};
+use domain::time::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The platform's signing key.
+#[derive(Clone)]
+pub struct SigningKey {
+    pair: Arc<Ed25519KeyPair>,
+    id: String,
+}
+
+/// A seed or public key that is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("an Ed25519 key is 32 bytes, written as 64 hexadecimal digits")]
+pub struct NoKey;
+
+impl SigningKey {
+    /// The key of a 32-byte seed.
+    ///
+    /// # Errors
+    /// Where the library takes no such seed.
+    pub fn from_seed(seed: &[u8; 32]) -> Result<Self, NoKey> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| NoKey)?;
+        let id = key_id(pair.public_key().as_ref());
+        Ok(Self { pair: Arc::new(pair), id })
+    }
+
+    /// The public key, in hex: what an auditor needs to check signatures elsewhere.
+    #[must_use]
+    pub fn public_key(&self) -> String {
+        hex::encode(self.pair.public_key().as_ref())
+    }
+
+    /// Signs that a tenant's chain had this hash at this place.
+    #[must_use]
+    pub fn checkpoint(&self, tenant_id: Uuid, seq: i64, chain_hash: ChainHash, at: Timestamp) -> Checkpoint {
+        let (key_id, signature) = (self.id.clone(), String::new());
+        let unsigned = Checkpoint { tenant_id, seq, chain_hash, at, key_id, signature };
+        let signature = self.sign(&unsigned.message());
+        Checkpoint { signature, ..unsigned }
+    }
+
+    /// Signs what is taken out of a tenant's log; key and signature of `unsigned` are replaced.
+    #[must_use]
+    pub fn retirement(&self, unsigned: Retirement) -> Retirement {
+        let signature = self.sign(&unsigned.message());
+        Retirement { signature, key_id: self.id.clone(), ..unsigned }
+    }
+
+    fn sign(&self, message: &[u8]) -> String {
+        hex::encode(self.pair.sign(message).as_ref())
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("SigningKey").field(&self.id).finish()
+    }
+}
+
+/// The public keys whose signatures count, by key id.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedKeys(BTreeMap<String, Vec<u8>>);
+
+/// What a signature is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signed {
+    /// By a trusted key.
+    Rightly,
+    /// By a key that is not known here.
+    ByAStranger,
+    /// Not by the key that it names.
+    Wrongly,
+}
+
+impl TrustedKeys {
+    /// The keys with these public parts, in hex.
+    ///
+    /// # Errors
+    /// Where one is no key.
+    pub fn new<'a>(public: impl IntoIterator<Item = &'a str>) -> Result<Self, NoKey> {
+        let key = |text: &str| {
+            let bytes = unhex(text.trim()).filter(|bytes| bytes.len() == 32).ok_or(NoKey)?;
+            Ok((key_id(&bytes), bytes))
+        };
+        public.into_iter().map(key).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(super) fn checkpoint(&self, signed: &Checkpoint) -> Signed {
+        self.check(&signed.key_id, &signed.message(), &signed.signature)
+    }
+
+    pub(super) fn retirement(&self, signed: &Retirement) -> Signed {
+        self.check(&signed.key_id, &signed.message(), &signed.signature)
+    }
+
+    fn check(&self, id: &str, message: &[u8], signature: &str) -> Signed {
+        let Some(key) = self.0.get(id) else { return Signed::ByAStranger };
+        let signature = unhex(signature).unwrap_or_default();
+        match UnparsedPublicKey::new(&ED25519, key).verify(message, &signature) {
+            Ok(()) => Signed::Rightly,
+            Err(_) => Signed::Wrongly,
+        }
+    }
+}
+
+/// The first 16 hexadecimal digits of the public key's SHA-256.
+fn key_id(public: &[u8]) -> String {
+    let mut id = ChainHash::of(public).to_string();
+    id.truncate(16);
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_counts_as_signed_and_no_other_way() {
+        let key = SigningKey::from_seed(&[7; 32]).expect("a seed");
+        let trusted = TrustedKeys::new([key.public_key().as_str()]).expect("a key");
+        let at = Timestamp::from_timestamp(1_000, 0).expect("a moment");
+        let signed = key.checkpoint(Uuid::from_u128(1), 5, ChainHash::of(b"x"), at);
+        assert_eq!(trusted.checkpoint(&signed), Signed::Rightly);
+        for changed in [
+            Checkpoint { seq: 6, ..signed.clone() },
+            Checkpoint { tenant_id: Uuid::from_u128(2), ..signed.clone() },
+            Checkpoint { chain_hash: ChainHash::of(b"y"), ..signed.clone() },
+            Checkpoint { at: Timestamp::from_timestamp(1_001, 0).expect("a moment"), ..signed.clone() },
+            Checkpoint { signature: "00".repeat(64), ..signed.clone() },
+            Checkpoint { signature: "no hex".to_owned(), ..signed.clone() },
+        ] {
+            assert_eq!(trusted.checkpoint(&changed), Signed::Wrongly, "{changed:?}");
+        }
+        let other = SigningKey::from_seed(&[8; 32]).expect("a seed");
+        let stranger = other.checkpoint(Uuid::from_u128(1), 5, ChainHash::of(b"x"), at);
+        assert_eq!(trusted.checkpoint(&stranger), Signed::ByAStranger);
+        assert!(TrustedKeys::new(["00ff"]).is_err());
+    }
+}

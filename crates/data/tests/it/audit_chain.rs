@@ -1,0 +1,382 @@
+//! The log as evidence: what is sealed holds, whatever is done to it by somebody with every right is found, and nothing is
+//! found where nothing was done.
+
+use crate::catalog::{TENANT_A, TENANT_B, as_app, as_superuser};
+use data::audit::{AuditKeeper, AuditVerifier, ChainEntry, Head, SigningKey, StreamReport, TrustedKeys, Walk};
+use data::testing::{TestDb, TestError};
+use data::{PgAuditReader, PgStore};
+use domain::audit::sealed::{Checkpoint, SealedEntry};
+use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
+use domain::fakes::suite::scope;
+use domain::ids::TenantId;
+use domain::ports::{AuditReader as _, Store as _, StoreError};
+use domain::role::Resource;
+use domain::scope::Actor;
+use domain::time::Timestamp;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
+
+const SEED: [u8; 32] = [7; 32];
+
+/// A database with a log of two tenants and what keeps it.
+struct Log {
+    db: TestDb,
+    store: PgStore,
+    keeper: AuditKeeper,
+    key: SigningKey,
+    verifier: AuditVerifier,
+    /// The checkpoints that were kept elsewhere.
+    outside: Vec<Checkpoint>,
+}
+
+impl Log {
+    async fn new() -> Result<Self, TestError> {
+        let db = TestDb::create().await?;
+        let key = SigningKey::from_seed(&SEED)?;
+        let keys = TrustedKeys::new([key.public_key().as_str()])?;
+        let (store, keeper) = (PgStore::new(db.app()?), AuditKeeper::new(db.app()?));
+        let verifier = AuditVerifier::new(db.auditor()?, keys);
+        Ok(Self { store, keeper, key, verifier, outside: Vec::new(), db })
+    }
+
+    /// Ten operations of each tenant, sealed and signed.
+    async fn with_history() -> Result<Self, TestError> {
+        let mut log = Self::new().await?;
+        for number in 0..10 {
+            for tenant in [TENANT_A, TENANT_B] {
+                log.operation(tenant, &json!({"number": number, "kind": "pump", "a": [1, null]})).await?;
+            }
+        }
+        log.seal_and_sign().await?;
+        Ok(log)
+    }
+
+    async fn operation(&self, tenant: Uuid, facts: &Value) -> Result<(), TestError> {
+        let scope = scope(TenantId::from_uuid(tenant), Actor::System);
+        let mut tx = self.store.begin(&scope).await?;
+        let receipt = tx.audit().intent(random().into(), &subject(facts), now()).await?;
+        tx.commit().await?;
+        let mut tx = self.store.begin(&scope).await?;
+        let end = Outcome {
+            subject: subject(facts),
+            status: ResultStatus::Success,
+            model: Some("fast".to_owned()),
+            tools_used: vec!["rag_search".to_owned()],
+        };
+        tx.audit().outcome(random().into(), receipt, &end, now()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn seal_and_sign(&mut self) -> Result<Vec<Head>, TestError> {
+        let heads = self.keeper.seal(10_000).await?;
+        for head in &heads {
+            let signed = self.key.checkpoint(head.tenant, head.seq, head.chain_hash, now());
+            self.keeper.keep_checkpoint(&signed).await?;
+            self.outside.push(signed);
+        }
+        Ok(heads)
+    }
+
+    async fn verify(&self, tenant: Uuid) -> Result<StreamReport, StoreError> {
+        self.verifier.verify(tenant, &self.outside).await
+    }
+
+    /// As somebody who can do everything and switches the triggers off.
+    async fn tamper(&self, sql: &str) -> Result<(), TestError> {
+        let mut superuser = as_superuser(&self.db).await?;
+        let script = format!("SET session_replication_role = replica; {sql}");
+        sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut superuser).await?;
+        Ok(())
+    }
+}
+
+fn subject(facts: &Value) -> AuditSubject {
+    AuditSubject {
+        event: EventType::DocRead,
+        resource: Some(Resource::Documents),
+        resource_id: Some(random()),
+        session: None,
+        request_hash: Some("ab".repeat(32)),
+        metadata: facts.clone(),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "rows of a test need ids that differ")]
+fn random() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// As precise as the database keeps it.
+#[expect(clippy::disallowed_methods, reason = "the rows' partition is this month's")]
+fn now() -> Timestamp {
+    let now = chrono::Utc::now();
+    Timestamp::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+}
+
+#[tokio::test]
+async fn an_untouched_log_holds() -> Result<(), TestError> {
+    let mut log = Log::with_history().await?;
+    log.operation(TENANT_A, &json!({})).await?;
+    let report = log.verify(TENANT_A).await?;
+    assert!(report.holds(), "{report:?}");
+    assert_eq!((report.entries, report.last_seq, report.unsealed, report.checkpoints), (20, 20, 2, 1));
+    assert_eq!(report.proven.map(|(seq, _)| seq), Some(20));
+    log.seal_and_sign().await?;
+    let report = log.verify(TENANT_A).await?;
+    assert!(report.holds(), "{report:?}");
+    assert_eq!((report.entries, report.unsealed, report.checkpoints), (22, 0, 2));
+    assert_eq!(log.verifier.streams(&[]).await?, [TENANT_A, TENANT_B]);
+    Ok(())
+}
+
+/// What somebody could do to tenant A's log, and what of it is found.
+const TAMPERING: &[(&str, &str)] = &[
+    ("UPDATE audit_logs SET event_type = 'doc.list' WHERE id = ROW5", "the row was changed after it was written"),
+    ("UPDATE audit_logs SET metadata = '{}' WHERE id = ROW5", "the row was changed after it was written"),
+    ("UPDATE audit_logs SET user_id = id WHERE id = ROW5", "the row was changed after it was written"),
+    ("UPDATE audit_logs SET created_at = created_at + interval '1 us' WHERE id = ROW5", "the row was changed"),
+    ("UPDATE audit_logs SET created_at = '2001-01-01' WHERE id = ROW5", "the row was changed after it was written"),
+    ("UPDATE audit_logs SET result_status = 'success' WHERE id = ROW5", "the row was changed after it was written"),
+    (
+        "UPDATE audit_logs SET id = CASE id WHEN ROW5 THEN ROW6 ELSE ROW5 END WHERE id IN (ROW5, ROW6)",
+        "the row was changed after it was written",
+    ),
+    (
+        "UPDATE audit_chain SET seq = seq + 1000 WHERE tenant_id = A AND seq IN (5, 6);
+         UPDATE audit_chain SET seq = CASE seq WHEN 1005 THEN 6 ELSE 5 END WHERE tenant_id = A AND seq > 1000",
+        "the chain's hash does not follow from the entry before",
+    ),
+    ("DELETE FROM audit_logs WHERE id = ROW5", "the row was deleted"),
+    (
+        "DELETE FROM audit_logs WHERE id = ROW5; DELETE FROM audit_chain WHERE audit_id = ROW5",
+        "the entry 5 is missing from the chain",
+    ),
+    ("DELETE FROM audit_logs WHERE id IN (SELECT audit_id FROM audit_chain WHERE tenant_id = A AND seq > 17)", "the row was deleted"),
+    (
+        "DELETE FROM audit_logs WHERE id IN (SELECT audit_id FROM audit_chain WHERE tenant_id = A AND seq > 17);
+         DELETE FROM audit_chain WHERE tenant_id = A AND seq > 17",
+        "the end is missing: the chain was signed at 20 and now ends at 17",
+    ),
+    (
+        "DELETE FROM audit_logs WHERE id IN (SELECT audit_id FROM audit_chain WHERE tenant_id = A AND seq > 17);
+         DELETE FROM audit_chain WHERE tenant_id = A AND seq > 17; DELETE FROM audit_checkpoints WHERE tenant_id = A",
+        "the end is missing: the chain was signed at 20 and now ends at 17",
+    ),
+    (
+        "DELETE FROM audit_logs WHERE tenant_id = A; DELETE FROM audit_chain WHERE tenant_id = A;
+         DELETE FROM audit_checkpoints WHERE tenant_id = A",
+        "the end is missing: the chain was signed at 20 and now ends at 0",
+    ),
+    (
+        "INSERT INTO audit_logs (tenant_id, event_type, phase) VALUES (A, 'doc.read', 'event')",
+        "the row came in past the chain",
+    ),
+    (
+        "INSERT INTO audit_logs SELECT (jsonb_populate_record(l, '{\"created_at\": \"2001-01-01\"}')).* FROM audit_logs l WHERE id = ROW5",
+        "the place is taken twice",
+    ),
+    ("UPDATE audit_logs SET tenant_id = B WHERE id = ROW5", "the row was deleted"),
+    (
+        "UPDATE audit_logs SET tenant_id = B WHERE id = ROW5; UPDATE audit_chain SET tenant_id = B, seq = 21 WHERE audit_id = ROW5",
+        "the entry 5 is missing from the chain",
+    ),
+    ("UPDATE audit_chain SET row_hash = sha256('x') WHERE tenant_id = A AND seq = 5", "the chain's hash does not follow"),
+    ("UPDATE audit_chain SET at = at + interval '1 day' WHERE tenant_id = A AND seq = 5", "the chain's hash does not follow"),
+    ("UPDATE audit_checkpoints SET seq = 19 WHERE tenant_id = A", "a checkpoint's signature is wrong"),
+    (
+        "UPDATE audit_checkpoints SET chain_hash = (SELECT chain_hash FROM audit_chain WHERE tenant_id = A AND seq = 19)
+         WHERE tenant_id = A",
+        "a checkpoint's signature is wrong",
+    ),
+    ("DELETE FROM audit_checkpoints WHERE tenant_id = A", "a checkpoint that was kept elsewhere is not in the database"),
+];
+
+#[tokio::test]
+async fn whatever_is_done_to_it_is_found() -> Result<(), TestError> {
+    for (sql, expected) in TAMPERING {
+        let log = Log::with_history().await?;
+        assert!(log.verify(TENANT_A).await?.holds(), "control");
+        let row =
+            |seq: i64| format!("(SELECT audit_id FROM audit_chain WHERE tenant_id = '{TENANT_A}' AND seq = {seq})");
+        let sql = sql
+            .replace("ROW5", &format!("'{}'::uuid", lookup(&log, &row(5)).await?))
+            .replace("ROW6", &format!("'{}'::uuid", lookup(&log, &row(6)).await?))
+            .replace("= A", &format!("= '{TENANT_A}'"))
+            .replace("(A,", &format!("('{TENANT_A}',"))
+            .replace("tenant_id = B", &format!("tenant_id = '{TENANT_B}'"));
+        log.tamper(&sql).await?;
+        let report = log.verify(TENANT_A).await?;
+        let told: Vec<_> = report.findings.iter().map(|finding| finding.what.as_str()).collect();
+        assert!(told.iter().any(|what| what.starts_with(expected)), "{sql}: {told:?}");
+    }
+    Ok(())
+}
+
+async fn lookup(log: &Log, sql: &str) -> Result<Uuid, TestError> {
+    let mut superuser = as_superuser(&log.db).await?;
+    Ok(sqlx::query_scalar(AssertSqlSafe(format!("SELECT {sql}"))).fetch_one(&mut superuser).await?)
+}
+
+/// The log is edited and the whole chain computed again as the database would have: only the signature tells.
+#[tokio::test]
+async fn a_chain_that_was_written_anew_is_found() -> Result<(), TestError> {
+    let log = Log::with_history().await?;
+    let rewrite = format!(
+        "UPDATE audit_logs SET event_type = 'doc.list' WHERE tenant_id = '{TENANT_A}';
+         INSERT INTO audit_unsealed SELECT tenant_id, id, created_at, sha256(convert_to(audit_canonical(l), 'UTF8'))
+             FROM audit_logs l WHERE tenant_id = '{TENANT_A}';
+         DELETE FROM audit_chain WHERE tenant_id = '{TENANT_A}';
+         SELECT * FROM audit_seal(1000)"
+    );
+    log.tamper(&rewrite).await?;
+    let report = log.verify(TENANT_A).await?;
+    assert_eq!(report.findings[0].what, "the chain is not the one that was signed: it was written anew", "{report:?}");
+    assert!(log.verify(TENANT_B).await?.holds(), "another tenant's log is not blamed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_end_that_went_missing_before_it_was_sealed_is_found() -> Result<(), TestError> {
+    let log = Log::with_history().await?;
+    log.operation(TENANT_A, &json!({})).await?;
+    log.tamper(&format!(
+        "DELETE FROM audit_logs WHERE tenant_id = '{TENANT_A}' AND id IN (SELECT audit_id FROM audit_unsealed WHERE tenant_id = '{TENANT_A}')"
+    ))
+    .await?;
+    let report = log.verify(TENANT_A).await?;
+    assert_eq!(report.findings[0].what, "the row was deleted before it was sealed", "{report:?}");
+    log.keeper.seal(1_000).await?;
+    let report = log.verify(TENANT_A).await?;
+    assert_eq!(report.findings[0].what, "the row was deleted", "{report:?}");
+    Ok(())
+}
+
+/// Key order and white space of jsonb, the session's time zone, and what a client makes of an export.
+#[tokio::test]
+async fn what_changes_nothing_raises_no_alarm() -> Result<(), TestError> {
+    let log = Log::with_history().await?;
+    log.tamper(&format!(
+        "SET timezone = 'Asia/Kathmandu';
+         UPDATE audit_logs SET metadata = (SELECT jsonb_object_agg(key, value ORDER BY key DESC) FROM jsonb_each(metadata)),
+                               created_at = created_at AT TIME ZONE 'UTC' AT TIME ZONE 'UTC'
+         WHERE tenant_id = '{TENANT_A}';
+         ALTER ROLE platform_auditor IN DATABASE {} SET timezone = 'America/St_Johns'",
+        database_name(&log).await?
+    ))
+    .await?;
+    let report = log.verify(TENANT_A).await?;
+    assert!(report.holds(), "{report:?}");
+    Ok(())
+}
+
+async fn database_name(log: &Log) -> Result<String, TestError> {
+    let mut superuser = as_superuser(&log.db).await?;
+    Ok(sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut superuser).await?)
+}
+
+/// Strings that break lines, terminals, JSON and naive encodings: each is one row, hashed here as in the database.
+#[tokio::test]
+async fn the_database_and_this_program_hash_the_same_text() -> Result<(), TestError> {
+    let mut log = Log::new().await?;
+    let hostile = [
+        json!({"text": "a\nb\r\t\u{1b}[31m\"}\\{ \u{7f} é 中 \u{1f600} \u{8}\u{c}\u{1}"}),
+        json!({"zz": 1, "a": {"bb": [true, false, null], "b": -7, "ccc": 1.25}, "": "empty", "é": 0}),
+        json!({"number": 12_345_678_901_234_567_i64, "small": 0.000_001, "whole": 2.0}),
+        json!({"long": "x".repeat(1 << 20)}),
+        json!({}),
+    ];
+    for facts in &hostile {
+        log.operation(TENANT_A, facts).await?;
+    }
+    log.seal_and_sign().await?;
+    assert!(log.verify(TENANT_A).await?.holds());
+    let reader = PgAuditReader::new(log.db.auditor()?);
+    let page = reader.sealed(&scope(TenantId::from_uuid(TENANT_A), Actor::System), 0, 100).await?;
+    assert_eq!((page.entries.len(), page.more, page.checkpoints.len()), (10, false, 1));
+    let keys = TrustedKeys::new([log.key.public_key().as_str()])?;
+    let mut walk = Walk::new(TENANT_A, &page.checkpoints, &page.retirements, &keys);
+    for entry in page.entries {
+        let SealedEntry::Event(event) = entry else { return Err("a row is missing".into()) };
+        // As another program would pass it on.
+        let passed_on: Value = serde_json::from_str(&serde_json::to_string(&event)?)?;
+        let event: domain::audit::sealed::SealedEvent =
+            serde_json::from_str(&serde_json::to_string_pretty(&passed_on)?)?;
+        walk.entry(&ChainEntry::of(&event));
+    }
+    let report = walk.end();
+    assert!(report.holds() && report.proven.is_some(), "{report:?}");
+    Ok(())
+}
+
+/// The application, the worker and the auditor can write neither places nor hashes, nor switch a trigger off.
+#[tokio::test]
+async fn nobody_who_logs_in_writes_the_chain() -> Result<(), TestError> {
+    let log = Log::with_history().await?;
+    let urls = [log.db.app_url(), log.db.worker_url(), log.db.auditor_url()];
+    for url in urls {
+        let mut role = PgConnection::connect(&url).await?;
+        let powers: (bool, bool) =
+            sqlx::query_as("SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
+                .fetch_one(&mut role)
+                .await?;
+        assert_eq!(powers, (false, false));
+        for sql in [
+            "UPDATE audit_logs SET event_type = ''",
+            "DELETE FROM audit_logs",
+            "TRUNCATE audit_logs",
+            "ALTER TABLE audit_logs DISABLE TRIGGER appended",
+            "SET session_replication_role = replica",
+            "INSERT INTO audit_chain VALUES (app_tenant(), 99, app_tenant(), now(), sha256('x'), sha256('x'))",
+            "UPDATE audit_chain SET seq = 99",
+            "DELETE FROM audit_chain",
+            "DELETE FROM audit_unsealed",
+            "INSERT INTO audit_unsealed VALUES (app_tenant(), app_tenant(), now(), sha256('x'))",
+            "DELETE FROM audit_open",
+            "DELETE FROM audit_checkpoints",
+            "SELECT make_audit_partition('2001-01-01')",
+            "CREATE TABLE audit_logs_2001_01 PARTITION OF audit_logs FOR VALUES FROM ('2001-01-01') TO ('2001-02-01')",
+        ] {
+            let script = format!("BEGIN; SET LOCAL app.current_tenant_id = '{TENANT_A}'; {sql}; COMMIT");
+            let refused = sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut role).await;
+            let code = refused.as_ref().err().and_then(|e| e.as_database_error()?.code().map(|c| c.into_owned()));
+            assert_eq!(code.as_deref(), Some("42501"), "{url}: {sql}: {refused:?}");
+            sqlx::raw_sql("ROLLBACK").execute(&mut role).await?;
+        }
+    }
+    assert!(log.verify(TENANT_A).await?.holds());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_open_is_closed_as_unknown_once() -> Result<(), TestError> {
+    let log = Log::new().await?;
+    let mut app = as_app(&log.db).await?;
+    let (dead, intent) = (random(), random());
+    let script = format!(
+        "BEGIN; SET LOCAL app.current_tenant_id = '{TENANT_A}'; SET LOCAL app.instance = '{dead}';
+         INSERT INTO audit_logs (id, tenant_id, event_type, phase, result_status, correlation_id, request_id)
+         VALUES ('{intent}', '{TENANT_A}', 'chat.request', 'intent', 'pending', '{intent}', 'r-1'); COMMIT"
+    );
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut app).await?;
+    let lock = "SELECT pg_advisory_lock(x'696e7374'::integer, ('x' || right($1::text, 8))::bit(32)::integer)";
+    let mut alive = as_app(&log.db).await?;
+    sqlx::query(lock).bind(dead).execute(&mut alive).await?;
+    assert_eq!(log.keeper.absent_instances().await?, Vec::<Uuid>::new(), "it holds its lock");
+    assert_eq!(log.keeper.recover(Some(dead)).await?, 0);
+    alive.close().await?;
+    assert_eq!(log.keeper.absent_instances().await?, [dead]);
+    assert_eq!(log.keeper.recover(None).await?, 0, "what belongs to a process is not old for all that");
+    assert_eq!(log.keeper.recover(Some(dead)).await?, 1);
+    assert_eq!(log.keeper.recover(Some(dead)).await?, 0);
+    let mut superuser = as_superuser(&log.db).await?;
+    let closed: Vec<(String, String, Uuid, Option<String>)> = sqlx::query_as(
+        "SELECT event_type, result_status, correlation_id, request_id FROM audit_logs WHERE phase = 'outcome'",
+    )
+    .fetch_all(&mut superuser)
+    .await?;
+    assert_eq!(closed, [("chat.response".to_owned(), "unknown".to_owned(), intent, Some("r-1".to_owned()))]);
+    log.keeper.seal(10).await?;
+    assert!(log.verify(TENANT_A).await?.holds());
+    Ok(())
+}

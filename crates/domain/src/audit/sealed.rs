@@ -1,0 +1,315 @@
+//! A row of the log with its place in the tenant's hash chain: what is hashed, and what a checkpoint signs.
+//!
+//! The database makes hashes and places (migration 11); whoever verifies computes them again here, from the rows
+//! themselves or from an export. The text that is hashed is the one that `audit_canonical` in the database writes.
+
+use super::canonical;
+use crate::time::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// A SHA-256, in JSON as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChainHash([u8; 32]);
+
+impl ChainHash {
+    /// Of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// As read from the database; `None` where these are not 32 bytes.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// What a tenant's chain begins with.
+    #[must_use]
+    pub fn genesis(tenant: Uuid) -> Self {
+        Self(Sha256::new().chain_update("platform-audit-chain/1").chain_update(tenant).finalize().into())
+    }
+
+    /// The chain's hash at `seq`, this being the one before it.
+    #[must_use]
+    pub fn next(&self, seq: i64, at_micros: i64, row: &Self) -> Self {
+        let hash = Sha256::new()
+            .chain_update(self.0)
+            .chain_update(seq.to_be_bytes())
+            .chain_update(at_micros.to_be_bytes())
+            .chain_update(row.0);
+        Self(hash.finalize().into())
+    }
+}
+
+impl std::fmt::Display for ChainHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for ChainHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Serialize for ChainHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ChainHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = unhex(&text).and_then(|bytes| Self::from_slice(&bytes));
+        bytes.ok_or_else(|| serde::de::Error::custom("a hash is 64 hexadecimal digits"))
+    }
+}
+
+/// Bytes from lower- or upper-case hexadecimal digits; `None` where it is something else.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit()) && text.len().is_multiple_of(2);
+    digits.then(|| text.as_bytes().chunks(2).map(pair).collect())?
+}
+
+/// A row of the log in its place, as exports carry it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SealedEvent {
+    /// The tenant.
+    pub tenant_id: Uuid,
+    /// The place in the tenant's chain, from 1 without gaps.
+    pub seq: i64,
+    /// The row's id.
+    pub id: Uuid,
+    /// When.
+    pub created_at: Timestamp,
+    /// What happened.
+    pub event_type: String,
+    /// `intent`, `outcome`, or `event` where it is both.
+    pub phase: String,
+    /// How it ended.
+    pub result_status: Option<String>,
+    /// The acting user.
+    pub user_id: Option<Uuid>,
+    /// The conversation.
+    pub session_id: Option<Uuid>,
+    /// Kind of resource.
+    pub resource_type: Option<String>,
+    /// Which one.
+    pub resource_id: Option<Uuid>,
+    /// What served.
+    pub model: Option<String>,
+    /// Tools used.
+    pub tools_used: Vec<String>,
+    /// Keyed hash of the request's content.
+    pub request_hash: Option<String>,
+    /// Milliseconds from intent to outcome.
+    pub latency_ms: Option<i32>,
+    /// Ties intent and outcome together.
+    pub correlation_id: Uuid,
+    /// Ties everything of one request together.
+    pub request_id: Option<String>,
+    /// More facts, as the JSON text that the database wrote: a number read and written again could look different.
+    pub metadata: Box<RawValue>,
+    /// The row's own hash.
+    pub row_hash: ChainHash,
+    /// The chain's hash at this place.
+    pub chain_hash: ChainHash,
+}
+
+impl SealedEvent {
+    /// When, in microseconds since 1970: what is hashed.
+    #[must_use]
+    pub fn at_micros(&self) -> i64 {
+        self.created_at.timestamp_micros()
+    }
+
+    /// The row's hash as it follows from its fields.
+    #[must_use]
+    pub fn computed_hash(&self) -> ChainHash {
+        ChainHash::of(self.canonical().as_bytes())
+    }
+
+    /// The text that is hashed: a JSON array as PostgreSQL's `jsonb` prints it.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let mut array = canonical::Array::new();
+        array.number(1);
+        array.uuid(Some(self.tenant_id));
+        array.uuid(Some(self.id));
+        array.uuid(self.user_id);
+        array.uuid(self.session_id);
+        array.text(Some(&self.event_type));
+        array.text(self.resource_type.as_deref());
+        array.uuid(self.resource_id);
+        array.text(self.model.as_deref());
+        array.texts(&self.tools_used);
+        array.text(self.request_hash.as_deref());
+        array.text(self.result_status.as_deref());
+        match self.latency_ms {
+            Some(latency) => array.number(latency.into()),
+            None => array.null(),
+        }
+        array.json(&self.metadata);
+        array.number(self.at_micros());
+        array.uuid(Some(self.correlation_id));
+        array.text(self.request_id.as_deref());
+        array.text(Some(&self.phase));
+        array.finish()
+    }
+}
+
+/// A place in the chain whose row is not in the log any more: retired, or deleted by somebody.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BareEntry {
+    /// The tenant.
+    pub tenant_id: Uuid,
+    /// The place.
+    pub seq: i64,
+    /// The row's id.
+    pub id: Uuid,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// The row's hash.
+    pub row_hash: ChainHash,
+    /// The chain's hash at this place.
+    pub chain_hash: ChainHash,
+}
+
+/// One place of the chain.
+#[derive(Clone, Debug)]
+pub enum SealedEntry {
+    /// With its row.
+    Event(Box<SealedEvent>),
+    /// Without.
+    Bare(BareEntry),
+}
+
+impl SealedEntry {
+    /// The place.
+    #[must_use]
+    pub fn seq(&self) -> i64 {
+        match self {
+            Self::Event(event) => event.seq,
+            Self::Bare(entry) => entry.seq,
+        }
+    }
+}
+
+/// What a process of the platform signed: at this moment, the chain had this hash at this place.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Whose chain.
+    pub tenant_id: Uuid,
+    /// The place.
+    pub seq: i64,
+    /// The chain's hash there.
+    pub chain_hash: ChainHash,
+    /// When it was signed.
+    pub at: Timestamp,
+    /// Which key signed.
+    pub key_id: String,
+    /// Ed25519 (RFC 8032) over [`Self::message`], in hex.
+    pub signature: String,
+}
+
+impl Checkpoint {
+    /// The bytes that are signed.
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        let Self { tenant_id, seq, chain_hash, at, .. } = self;
+        format!("platform-audit-checkpoint/1\n{tenant_id}\n{seq}\n{chain_hash}\n{}\n", at.timestamp_micros())
+            .into_bytes()
+    }
+}
+
+/// What was taken out of the log when its time was over, signed: rows before a moment, and where the chain goes on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Retirement {
+    /// Whose log.
+    pub tenant_id: Uuid,
+    /// The last place of which everything up to it was taken out.
+    pub through_seq: i64,
+    /// The chain's hash there: what the next place is computed from.
+    pub chain_hash: ChainHash,
+    /// Rows before this moment were taken out.
+    pub before: Timestamp,
+    /// How many.
+    pub rows: i64,
+    /// When it was signed.
+    pub at: Timestamp,
+    /// Which key signed.
+    pub key_id: String,
+    /// Ed25519 over [`Self::message`], in hex.
+    pub signature: String,
+}
+
+impl Retirement {
+    /// The bytes that are signed.
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        let Self { tenant_id, through_seq, chain_hash, before, rows, at, .. } = self;
+        let (before, at) = (before.timestamp_micros(), at.timestamp_micros());
+        format!("platform-audit-retirement/1\n{tenant_id}\n{through_seq}\n{chain_hash}\n{before}\n{rows}\n{at}\n")
+            .into_bytes()
+    }
+}
+
+/// A stretch of a tenant's log in the order of its chain.
+#[derive(Clone, Debug)]
+pub struct SealedPage {
+    /// The chain's hash before the first of the entries.
+    pub anchor: ChainHash,
+    /// The entries, by place. Where rows were retired, places are missing from the start.
+    pub entries: Vec<SealedEntry>,
+    /// Checkpoints of the places on this page, and beyond them on the last one.
+    pub checkpoints: Vec<Checkpoint>,
+    /// On the first page: what was taken out.
+    pub retirements: Vec<Retirement>,
+    /// There is more after the last entry.
+    pub more: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_hex_in_json_and_nothing_else_is_a_hash() {
+        let hash = ChainHash::of(b"");
+        let json = serde_json::to_string(&hash).expect("JSON");
+        assert_eq!(json, "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"");
+        assert_eq!(serde_json::from_str::<ChainHash>(&json).expect("a hash"), hash);
+        for wrong in
+            ["\"e3\"", "\"\"", "\"zz\"", "7", "\"+3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\""]
+        {
+            assert!(serde_json::from_str::<ChainHash>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_chain_depends_on_tenant_place_moment_and_row() {
+        let (a, b) = (ChainHash::genesis(Uuid::from_u128(1)), ChainHash::genesis(Uuid::from_u128(2)));
+        let row = ChainHash::of(b"row");
+        let first = a.next(1, 10, &row);
+        for other in
+            [b.next(1, 10, &row), a.next(2, 10, &row), a.next(1, 11, &row), a.next(1, 10, &ChainHash::of(b"x"))]
+        {
+            assert_ne!(first, other);
+        }
+        assert_eq!(first, a.next(1, 10, &row));
+    }
+}
