@@ -171,6 +171,10 @@ impl AuditReader for PgAuditReader {
                AND ($6::uuid IS NULL OR resource_id = $6)
                AND created_at >= coalesce($7, '-infinity')
                AND created_at < coalesce($8, 'infinity')
+               AND ($9::text IS NULL OR result_status = $9)
+               AND ($10::uuid IS NULL OR session_id = $10)
+               AND ($11::uuid IS NULL OR correlation_id = $11)
+               AND ($12::text IS NULL OR request_id = $12)
                AND (created_at, id) < (coalesce($1, 'infinity'),
                                        coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
              ORDER BY created_at DESC, id DESC LIMIT $3",
@@ -183,6 +187,10 @@ impl AuditReader for PgAuditReader {
         .bind(filter.resource_id)
         .bind(filter.from)
         .bind(filter.to)
+        .bind(filter.result_status.map(ResultStatus::as_str))
+        .bind(filter.session_id.map(|id| id.as_uuid()))
+        .bind(filter.correlation_id)
+        .bind(&filter.request_id)
         .try_map(record)
         .fetch_all(&mut *transaction)
         .await

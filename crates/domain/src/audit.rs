@@ -1,6 +1,8 @@
 //! What the audit log holds. No event carries a prompt, a title or document text.
 
 mod canonical;
+pub mod lines;
+pub mod ocsf;
 pub mod sealed;
 
 use crate::ids::{AuditId, ConversationId, RequestId, TenantId, UserId};
@@ -225,4 +227,12 @@ pub struct AuditFilter {
     pub from: Option<Timestamp>,
     /// Before this moment.
     pub to: Option<Timestamp>,
+    /// Only rows of this state.
+    pub result_status: Option<ResultStatus>,
+    /// Only within this conversation.
+    pub session_id: Option<ConversationId>,
+    /// Only this operation: its intent and its outcome.
+    pub correlation_id: Option<Uuid>,
+    /// Only what this request caused.
+    pub request_id: Option<String>,
 }

@@ -28,6 +28,7 @@ pub mod memory;
 pub mod model;
 pub mod page;
 pub mod ports;
+pub mod retry;
 pub mod role;
 pub mod run;
 pub mod scope;

@@ -1,6 +1,7 @@
 //! What several routes write alike: fixed words as schemas, citations, parsing of common fields.
 
 use crate::error::ApiError;
+use domain::audit::ResultStatus;
 use domain::command::RetrievalMode;
 use domain::conversation::{Citation, MessageRole, MessageStatus};
 use domain::document::{DocumentStatus, FailureCode};
@@ -44,6 +45,7 @@ word_schemas! {
     classification => Classification, false;
     role => Role, false;
     role_or_null => Role, true;
+    result_status => ResultStatus, false;
 }
 
 fn words(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {

@@ -4,12 +4,17 @@ use crate::error::RuntimeError;
 use crate::services::AuditTrail;
 use async_trait::async_trait;
 use domain::audit::AuditRecord;
+use domain::audit::sealed::{SealedEntry, SealedPage, SealedPages};
 use domain::authorized::Authorized;
-use domain::command::ListAudit;
+use domain::command::{ExportAudit, ListAudit};
 use domain::page::Page;
 use domain::ports::AuditReader;
 use domain::role::{Grant, Role};
+use futures::StreamExt as _;
 use std::sync::Arc;
+
+/// Sealed rows that are read at a time.
+const PAGE: u32 = 500;
 
 /// The audit use case over the reader, which has a database role of its own.
 pub struct AuditTrailService {
@@ -22,6 +27,11 @@ impl AuditTrailService {
     pub fn new(reader: Arc<dyn AuditReader>) -> Self {
         Self { reader }
     }
+}
+
+/// Where the page after this one starts, if there is one.
+fn next_place(page: &SealedPage) -> Option<i64> {
+    page.entries.last().filter(|_| page.more).map(SealedEntry::seq)
 }
 
 #[async_trait]
@@ -37,5 +47,23 @@ impl AuditTrail for AuditTrailService {
             filter.user_id = own;
         }
         Ok(self.reader.read(permit.scope(), &filter, &page).await?)
+    }
+
+    async fn export(&self, command: Authorized<ExportAudit>) -> Result<SealedPages, RuntimeError> {
+        let (permit, ExportAudit { after }) = command.into_parts();
+        let (reader, scope) = (Arc::clone(&self.reader), permit.scope().clone());
+        // The first page now: what fails at once is an answer, not a stream that breaks off.
+        let first = reader.sealed(&scope, after, PAGE).await?;
+        let rest = next_place(&first);
+        let rest = futures::stream::try_unfold(rest, move |from| {
+            let (reader, scope) = (Arc::clone(&reader), scope.clone());
+            async move {
+                let Some(from) = from else { return Ok(None) };
+                let page = reader.sealed(&scope, from, PAGE).await?;
+                let next = next_place(&page);
+                Ok(Some((page, next)))
+            }
+        });
+        Ok(futures::stream::iter([Ok(first)]).chain(rest).boxed())
     }
 }

@@ -3,11 +3,12 @@
 use crate::error::RuntimeError;
 use async_trait::async_trait;
 use domain::audit::AuditRecord;
+use domain::audit::sealed::SealedPages;
 use domain::authorized::Authorized;
 use domain::command::{
     CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
-    DeleteMemory, DownloadDocument, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments,
-    ListMemories, ListTenants, ListUsers, ReprocessDocument, ResumeRun, SearchDocuments, SendMessage,
+    DeleteMemory, DownloadDocument, ExportAudit, GetConversation, GetDocument, ListAudit, ListConversations,
+    ListDocuments, ListMemories, ListTenants, ListUsers, ReprocessDocument, ResumeRun, SearchDocuments, SendMessage,
     UpdateConversation, UpdateTenant, UpdateUser, UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
@@ -98,6 +99,8 @@ pub trait Memories: Send + Sync {
 pub trait AuditTrail: Send + Sync {
     /// Rows of the tenant; for those who are neither admin nor auditor, their own.
     async fn list(&self, command: Authorized<ListAudit>) -> Result<Page<AuditRecord>, RuntimeError>;
+    /// The tenant's sealed rows, page after page.
+    async fn export(&self, command: Authorized<ExportAudit>) -> Result<SealedPages, RuntimeError>;
 }
 
 /// Users and tenants.

@@ -39,7 +39,7 @@ pub trait ToolGateway: Send + Sync {
 ///
 /// A refused call leaves one `policy.denied` row. Any other leaves an intent and one outcome: `success`, `error`,
 /// `denied` where the tool found nothing that the user may know of, or `cancelled` where the caller went away. A call
-/// that the process did not live to close stays open: its intent has no outcome.
+/// that the process did not live to close is closed as `unknown` by another.
 pub struct RecordedTools {
     work: Arc<Work>,
     tracker: TaskTracker,
@@ -83,8 +83,8 @@ impl ToolGateway for RecordedTools {
     async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<ToolResult, ToolError> {
         let caller_left = CancellationToken::new();
         let _on_drop = caller_left.clone().drop_guard();
-        let (work, permit) = (Arc::clone(&self.work), permit.clone());
-        let task = async move { work.carry_out(&permit, call, &caller_left).await };
+        let (work, permit, tracker) = (Arc::clone(&self.work), permit.clone(), self.tracker.clone());
+        let task = async move { work.carry_out(&tracker, (&permit, call), &caller_left).await };
         let task = self.tracker.spawn(task.in_current_span());
         task.await.unwrap_or(Err(ToolError::Stopped))
     }
@@ -92,9 +92,9 @@ impl ToolGateway for RecordedTools {
 
 impl Work {
     async fn carry_out(
-        &self,
-        permit: &Permit,
-        call: ToolCall,
+        self: &Arc<Self>,
+        tracker: &TaskTracker,
+        (permit, call): (&Permit, ToolCall),
         caller_left: &CancellationToken,
     ) -> Result<ToolResult, ToolError> {
         let mut invocation = Invocation::of(permit, &call);
@@ -115,7 +115,7 @@ impl Work {
             }
             Err(error) => Err(error),
         };
-        self.close(&invocation, receipt, &ended).await?;
+        self.close(tracker, (&invocation, receipt), &ended).await?;
         ended
     }
 

@@ -4,7 +4,9 @@
 //! themselves or from an export. The text that is hashed is the one that `audit_canonical` in the database writes.
 
 use super::canonical;
+use crate::ports::StoreError;
 use crate::time::Timestamp;
+use futures::stream::BoxStream;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -282,6 +284,9 @@ pub struct SealedPage {
     /// There is more after the last entry.
     pub more: bool,
 }
+
+/// Page after page, to the end of what is sealed. A failure ends it.
+pub type SealedPages = BoxStream<'static, Result<SealedPage, StoreError>>;
 
 #[cfg(test)]
 mod tests {

@@ -24,6 +24,14 @@ pub struct ListAudit {
 }
 command!(ListAudit: List AuditLogs as AuditRead);
 
+/// Take the tenant's sealed log out, in the order of its chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct ExportAudit {
+    /// After this place; 0: from the start.
+    pub after: i64,
+}
+command!(ExportAudit: Export AuditLogs as AuditExport);
+
 /// List the tenant's users.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListUsers {

@@ -8,7 +8,9 @@ mod conversation;
 mod document;
 mod knowledge;
 
-pub use admin::{CreateTenant, CreateUser, ListAudit, ListTenants, ListUsers, ReadAccount, UpdateTenant, UpdateUser};
+pub use admin::{
+    CreateTenant, CreateUser, ExportAudit, ListAudit, ListTenants, ListUsers, ReadAccount, UpdateTenant, UpdateUser,
+};
 pub use conversation::{
     CancelRun, CreateConversation, DeleteConversation, GetConversation, ListConversations, ResumeRun, RetrievalMode,
     SendMessage, UpdateConversation,

@@ -7,20 +7,28 @@ use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::wire;
 use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use domain::audit::{AuditFilter, AuditRecord};
-use domain::command::ListAudit;
+use domain::audit::lines::Line;
+use domain::audit::ocsf;
+use domain::audit::sealed::{SealedEntry, SealedPage};
+use domain::audit::{AuditFilter, AuditRecord, ResultStatus};
+use domain::command::{ExportAudit, ListAudit};
 use domain::ids::UserId;
 use domain::text::Label;
+use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::io;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(export))
 }
 
 /// A row of the audit log. An operation has two: its intent, and under the same `correlation_id` its outcome.
@@ -47,6 +55,8 @@ struct AuditEvent {
     latency_ms: Option<i32>,
     correlation_id: Uuid,
     request_id: Option<String>,
+    /// `intent`, `outcome`, or `event` where one row is both.
+    phase: String,
     #[schema(value_type = Object)]
     metadata: Value,
     created_at: DateTime<Utc>,
@@ -68,6 +78,16 @@ struct AuditQuery {
     from: Option<DateTime<Utc>>,
     /// Before this moment (RFC 3339).
     to: Option<DateTime<Utc>>,
+    /// Only rows of this state.
+    #[param(schema_with = wire::result_status)]
+    result_status: Option<ResultStatus>,
+    /// Only within this conversation.
+    session_id: Option<Uuid>,
+    /// Only this operation: its intent and its outcome.
+    correlation_id: Option<Uuid>,
+    /// Only what this request caused (`x-request-id`).
+    #[param(min_length = 1, max_length = 64)]
+    request_id: Option<String>,
     /// Items on a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
@@ -92,6 +112,7 @@ impl From<AuditRecord> for AuditEvent {
             latency_ms: record.latency_ms,
             correlation_id: record.correlation_id,
             request_id: record.request_id.map(|id| id.to_string()),
+            phase: record.phase,
             metadata: record.metadata,
             created_at: record.created_at,
         }
@@ -105,6 +126,7 @@ impl From<AuditRecord> for AuditEvent {
 )]
 async fn list(call: Call, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Json<Listing<AuditEvent>>, ApiError> {
     let event_type: Option<Label> = wire::optional_text("/event_type", query.event_type.as_deref())?;
+    let request_id: Option<Label> = wire::optional_text("/request_id", query.request_id.as_deref())?;
     let command = ListAudit {
         filter: AuditFilter {
             event_type: event_type.map(Label::into_string),
@@ -112,9 +134,79 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Json<
             resource_id: query.resource_id,
             from: page::moment("/from", query.from)?,
             to: page::moment("/to", query.to)?,
+            result_status: query.result_status,
+            session_id: query.session_id.map(Into::into),
+            correlation_id: query.correlation_id,
+            request_id: request_id.map(Label::into_string),
         },
         page: page::parse(query.limit, query.cursor.as_deref())?,
     };
     let found = call.admin.list_audit(&call.caller, command).await?;
     Ok(Json(Listing::of(found, Into::into)))
+}
+
+/// How an export is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ExportFormat {
+    /// Rows with their place in the hash chain, and the signed checkpoints: `audit verify` checks it offline.
+    #[default]
+    Ndjson,
+    /// Events of the Open Cybersecurity Schema Framework, for a SIEM.
+    Ocsf,
+}
+
+/// What to take out.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ExportQuery {
+    /// How it is written.
+    format: Option<ExportFormat>,
+    /// Only after this place of the chain (`seq`): where the last export ended.
+    #[param(minimum = 0, default = 0)]
+    after: Option<i64>,
+}
+
+/// Takes the tenant's audit log out, one JSON object a line, in the order of its hash chain. For admins and auditors.
+///
+/// The newest rows appear a second or two after they were written. An export that broke off goes on with `after`.
+#[utoipa::path(
+    get, path = "/v1/audit/export", tag = "audit", params(ExportQuery),
+    responses((status = 200, body = String, content_type = "application/x-ndjson"))
+)]
+async fn export(call: Call, ApiQuery(query): ApiQuery<ExportQuery>) -> Result<Response, ApiError> {
+    let after = query.after.unwrap_or(0);
+    if after < 0 {
+        return Err(ApiError::field("/after", "must not be negative"));
+    }
+    let (tenant, format) = (call.caller.tenant().id.as_uuid(), query.format.unwrap_or_default());
+    let pages = call.admin.export_audit(&call.caller, ExportAudit { after }).await?;
+    let mut from = after;
+    let written = pages.map(move |page| {
+        let page = page.map_err(io::Error::other)?;
+        let next = page.entries.last().map_or(from, SealedEntry::seq);
+        let text = write_page(tenant, std::mem::replace(&mut from, next), page, format)?;
+        Ok::<_, io::Error>(Bytes::from(text))
+    });
+    let headers = [
+        (CONTENT_TYPE, "application/x-ndjson"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"audit.ndjson\""),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, Body::from_stream(written)).into_response())
+}
+
+fn write_page(tenant: Uuid, after: i64, page: SealedPage, format: ExportFormat) -> io::Result<String> {
+    let mut text = String::new();
+    for line in Line::of_page(tenant, after, page) {
+        let json = match (format, &line) {
+            (ExportFormat::Ndjson, line) => line.to_json()?,
+            (ExportFormat::Ocsf, Line::Event(event)) => ocsf::event(event).to_string(),
+            (ExportFormat::Ocsf, _) => continue,
+        };
+        text.push_str(&json);
+        text.push('\n');
+    }
+    Ok(text)
 }

@@ -183,6 +183,7 @@ async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
                 latency_ms: None,
                 correlation_id: uuid(9),
                 request_id: RequestId::parse("r-1"),
+                phase: "intent".into(),
                 metadata: value!({}),
                 created_at: at(),
             }))

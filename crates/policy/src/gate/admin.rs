@@ -6,7 +6,10 @@ use crate::caller::Caller;
 use crate::error::GateError;
 use async_trait::async_trait;
 use domain::audit::AuditRecord;
-use domain::command::{CreateTenant, CreateUser, ListAudit, ListTenants, ListUsers, UpdateTenant, UpdateUser};
+use domain::audit::sealed::SealedPages;
+use domain::command::{
+    CreateTenant, CreateUser, ExportAudit, ListAudit, ListTenants, ListUsers, UpdateTenant, UpdateUser,
+};
 use domain::page::Page;
 use domain::tenant::Tenant;
 use domain::user::User;
@@ -19,6 +22,8 @@ pub trait AdminGate: Send + Sync {
     /// Reads the audit log.
     async fn list_audit(&self, by: &Caller, command: ListAudit) -> Result<Page<AuditRecord>, GateError>;
 
+    /// Takes the tenant's sealed audit log out.
+    async fn export_audit(&self, by: &Caller, command: ExportAudit) -> Result<SealedPages, GateError>;
     /// Lists the tenant's users.
     async fn list_users(&self, by: &Caller, command: ListUsers) -> Result<Page<User>, GateError>;
     /// Makes a user.
@@ -38,6 +43,11 @@ impl AdminGate for PolicyGate {
     async fn list_audit(&self, by: &Caller, command: ListAudit) -> Result<Page<AuditRecord>, GateError> {
         let use_case = Arc::clone(&self.use_cases.audit_trail);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list(granted).await }).await
+    }
+
+    async fn export_audit(&self, by: &Caller, command: ExportAudit) -> Result<SealedPages, GateError> {
+        let use_case = Arc::clone(&self.use_cases.audit_trail);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.export(granted).await }).await
     }
 
     async fn list_users(&self, by: &Caller, command: ListUsers) -> Result<Page<User>, GateError> {

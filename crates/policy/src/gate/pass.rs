@@ -9,6 +9,7 @@ use domain::command::Command;
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::AuditId;
 use domain::ports::StoreError;
+use domain::retry;
 use domain::scope::TenantScope;
 use futures::FutureExt as _;
 use runtime::error::RuntimeError;
@@ -64,25 +65,43 @@ impl PolicyGate {
             let result = result.unwrap_or_else(|_| Err(RuntimeError::Panicked));
             if result.is_err() || closes == Closes::Gate {
                 let outcome = outcome(subject, &result);
-                gate.close(by.scope(), receipt, &outcome).await;
+                gate.close(by.scope(), receipt, outcome).await;
             }
             result.map_err(GateError::Runtime)
         };
         self.tasks.spawn(passage).await.unwrap_or(Err(GateError::Runtime(RuntimeError::Panicked)))
     }
 
-    async fn close(&self, scope: &TenantScope, receipt: AuditReceipt, outcome: &Outcome) {
-        if let Err(error) = self.record(scope, receipt, outcome).await {
-            tracing::error!(
-                request_id = %scope.request(), correlation_id = %receipt.intent(), error = %error,
-                "an outcome could not be recorded"
-            );
+    /// Records an outcome. Where the database is away, the caller does not wait: a task goes on trying. What that does
+    /// not manage either is closed as `unknown` once this process is gone.
+    async fn close(&self, scope: &TenantScope, receipt: AuditReceipt, outcome: Outcome) {
+        let id = AuditId::from_uuid(self.ids.uuid());
+        let Err(error) = self.record(scope, id, receipt, &outcome).await else { return };
+        tracing::error!(
+            request_id = %scope.request(), correlation_id = %receipt.intent(), error = %error,
+            "an outcome could not be recorded"
+        );
+        if error.kind() == ErrorKind::Unavailable {
+            let (gate, scope) = (self.clone(), scope.clone());
+            self.tasks.spawn(async move {
+                let attempt = || gate.record(&scope, id, receipt, &outcome);
+                match retry::insist(attempt, tokio::time::sleep).await {
+                    Ok(()) => tracing::info!(correlation_id = %receipt.intent(), "the outcome is recorded now"),
+                    Err(error) => tracing::error!(correlation_id = %receipt.intent(), %error, "the outcome is lost"),
+                }
+            });
         }
     }
 
-    async fn record(&self, scope: &TenantScope, receipt: AuditReceipt, outcome: &Outcome) -> Result<(), StoreError> {
+    async fn record(
+        &self,
+        scope: &TenantScope,
+        id: AuditId,
+        receipt: AuditReceipt,
+        outcome: &Outcome,
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.begin(scope).await?;
-        tx.audit().outcome(AuditId::from_uuid(self.ids.uuid()), receipt, outcome, self.clock.now()).await?;
+        tx.audit().outcome(id, receipt, outcome, self.clock.now()).await?;
         tx.commit().await
     }
 }

@@ -3,6 +3,7 @@
 use super::pass::Traced;
 use crate::caller::Caller;
 use domain::audit::AuditRecord;
+use domain::audit::sealed::SealedPages;
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
 use domain::memory::Memory;
@@ -30,6 +31,7 @@ traced! {
     ();
     Caller;
     EventStream;
+    SealedPages;
     Retrieval;
     (Conversation, Vec<Message>);
     (Document, ByteStream);

@@ -318,12 +318,12 @@ impl ChatService {
         }
     }
 
-    /// Tries for half a minute: what was generated should not be lost to a database that restarts.
+    /// Tries for four minutes: what was generated should not be lost to a database that restarts.
     async fn store_answer(&self, turn: &Turn, answer: &FinishedAnswer, outcome: &Outcome) -> Result<(), StoreError> {
         let mut wait = Duration::from_millis(200);
         loop {
             match self.try_store_answer(turn, answer, outcome).await {
-                Err(StoreError::Unavailable { .. }) if wait < Duration::from_secs(16) => {
+                Err(StoreError::Unavailable { .. }) if wait < Duration::from_secs(128) => {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }

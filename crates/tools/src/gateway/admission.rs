@@ -5,12 +5,17 @@ use crate::error::ToolError;
 use crate::tool::CallScope;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::authorized::{AuditReceipt, Permit};
+use domain::error::{Classify as _, ErrorKind};
 use domain::ids::AuditId;
+use domain::ports::StoreError;
+use domain::retry;
 use domain::role::Resource;
 use domain::scope::TenantScope;
 use domain::tool::{ToolCall, ToolResult, ToolSpec};
 use domain::user::Membership;
 use serde_json::{Map, Value};
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// Longest name or call id that is recorded, in characters.
@@ -132,11 +137,12 @@ impl Work {
         tx.commit().await.map_err(ToolError::Audit)
     }
 
-    /// Records how a call ended. Where that cannot be recorded the caller gets nothing of the result.
+    /// Records how a call ended. Where that cannot be recorded the caller gets nothing of the result; a task goes on
+    /// trying to record it.
     pub(super) async fn close(
-        &self,
-        invocation: &Invocation,
-        receipt: AuditReceipt,
+        self: &Arc<Self>,
+        tracker: &TaskTracker,
+        (invocation, receipt): (&Invocation, AuditReceipt),
         ended: &Result<ToolResult, ToolError>,
     ) -> Result<(), ToolError> {
         let (status, facts) = facts::of(ended);
@@ -146,10 +152,30 @@ impl Work {
             model: None,
             tools_used: vec![invocation.tool.clone()],
         };
-        let mut tx = self.store.begin(&invocation.scope).await.map_err(ToolError::Audit)?;
-        let recorded = tx.audit().outcome(self.audit_id(), receipt, &outcome, self.clock.now()).await;
-        recorded.map_err(ToolError::Audit)?;
-        tx.commit().await.map_err(ToolError::Audit)
+        let (id, scope) = (self.audit_id(), invocation.scope.clone());
+        let Err(error) = self.record(&scope, id, receipt, &outcome).await else { return Ok(()) };
+        if error.kind() == ErrorKind::Unavailable {
+            let work = Arc::clone(self);
+            tracker.spawn(async move {
+                let attempt = || work.record(&scope, id, receipt, &outcome);
+                if let Err(error) = retry::insist(attempt, tokio::time::sleep).await {
+                    tracing::error!(correlation_id = %receipt.intent(), %error, "a tool call's outcome is lost");
+                }
+            });
+        }
+        Err(ToolError::Audit(error))
+    }
+
+    async fn record(
+        &self,
+        scope: &TenantScope,
+        id: AuditId,
+        receipt: AuditReceipt,
+        outcome: &Outcome,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.begin(scope).await?;
+        tx.audit().outcome(id, receipt, outcome, self.clock.now()).await?;
+        tx.commit().await
     }
 
     fn audit_id(&self) -> AuditId {

@@ -67,7 +67,7 @@ impl From<ParseError> for Trouble {
 impl IngestWork {
     /// Ingests a document. See [`super::accept::Ingest::process`].
     pub(super) async fn ingest(
-        &self,
+        self: &Arc<Self>,
         job: &LeasedJob,
         document: DocumentId,
         worker_left: &CancellationToken,
@@ -169,7 +169,7 @@ impl IngestWork {
     }
 
     /// Passages, state, job and outcome in one transaction; nothing where the lease is lost or the document gone.
-    async fn publish(&self, job: &LeasedJob, record: &Record, made: Made) -> Result<JobEnd, RetryLater> {
+    async fn publish(self: &Arc<Self>, job: &LeasedJob, record: &Record, made: Made) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
         let count = i32::try_from(made.chunks.len()).unwrap_or(i32::MAX);
         let facts = json!({"pages": made.page_count, "chunks": count, "warnings": made.warnings});
@@ -195,7 +195,12 @@ impl IngestWork {
     }
 
     /// Failure, job and outcome in one transaction; nothing where the lease is lost or the document gone.
-    async fn give_up(&self, job: &LeasedJob, record: &Record, failure: DocumentFailure) -> Result<JobEnd, RetryLater> {
+    async fn give_up(
+        self: &Arc<Self>,
+        job: &LeasedJob,
+        record: &Record,
+        failure: DocumentFailure,
+    ) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
         let facts = json!({"code": failure.code});
         let failed = Progress::Failed(failure);
@@ -209,7 +214,12 @@ impl IngestWork {
     }
 
     /// Failure, dead job and outcome in one transaction; nothing where the lease is lost or the document gone.
-    async fn bury(&self, job: &LeasedJob, record: &Record, reason: Option<&str>) -> Result<JobEnd, RetryLater> {
+    async fn bury(
+        self: &Arc<Self>,
+        job: &LeasedJob,
+        record: &Record,
+        reason: Option<&str>,
+    ) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
         let failed = Progress::Failed(too_often(job));
         let mut tx = self.ports.store.begin(&job.scope).await?;

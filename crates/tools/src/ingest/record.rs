@@ -8,12 +8,15 @@ use domain::error::{Classify, ErrorKind};
 use domain::ids::{AuditId, DocumentId};
 use domain::model::ModelError;
 use domain::ports::{LeasedJob, StoreError, TenantTx};
+use domain::retry;
 use domain::role::Resource;
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// An open record.
+#[derive(Clone)]
 pub(super) struct Record {
     scope: TenantScope,
     pub(super) document: DocumentId,
@@ -49,17 +52,30 @@ impl Record {
 }
 
 impl IngestWork {
-    /// Records the outcome of an attempt that changed nothing. Where the database is down it stays open, and is closed
-    /// as `unknown` like every intent that nobody closed.
-    pub(super) async fn close(&self, record: &Record, status: ResultStatus, reason: &'static str) {
-        if let Err(error) = self.try_close(record, status, reason).await {
-            tracing::warn!(%error, "the outcome of an ingestion attempt could not be recorded");
+    /// Records the outcome of an attempt that changed nothing. Where the database is down a task goes on trying.
+    pub(super) async fn close(self: &Arc<Self>, record: &Record, status: ResultStatus, reason: &'static str) {
+        let id = self.audit_id();
+        let Err(error) = self.try_close(record, id, (status, reason)).await else { return };
+        tracing::warn!(%error, "the outcome of an ingestion attempt could not be recorded");
+        if error.kind() == ErrorKind::Unavailable {
+            let (work, record) = (Arc::clone(self), record.clone());
+            self.tracker.spawn(async move {
+                let attempt = || work.try_close(&record, id, (status, reason));
+                if let Err(error) = retry::insist(attempt, tokio::time::sleep).await {
+                    tracing::error!(%error, "the outcome of an ingestion attempt is lost");
+                }
+            });
         }
     }
 
-    async fn try_close(&self, record: &Record, status: ResultStatus, reason: &'static str) -> Result<(), StoreError> {
+    async fn try_close(
+        &self,
+        record: &Record,
+        id: AuditId,
+        (status, reason): (ResultStatus, &'static str),
+    ) -> Result<(), StoreError> {
         let mut tx = self.ports.store.begin(&record.scope).await?;
-        let (id, now) = (self.audit_id(), self.ports.clock.now());
+        let now = self.ports.clock.now();
         record.outcome(&mut *tx, id, now, (status, json!({"reason": reason}))).await?;
         tx.commit().await
     }

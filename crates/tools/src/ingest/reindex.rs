@@ -35,7 +35,11 @@ enum Anew {
 
 impl IngestWork {
     /// Embeds a tenant's documents with the next model, one after the other. See [`super::accept::Ingest::process`].
-    pub(super) async fn reindex(&self, job: &LeasedJob, worker_left: &CancellationToken) -> Result<JobEnd, RetryLater> {
+    pub(super) async fn reindex(
+        self: &Arc<Self>,
+        job: &LeasedJob,
+        worker_left: &CancellationToken,
+    ) -> Result<JobEnd, RetryLater> {
         let Some(next) = self.ports.embedders.next.clone() else {
             return self.finish(job, None, 0).await;
         };
@@ -71,7 +75,7 @@ impl IngestWork {
 
     /// Reads and embeds one document anew, between an intent and an outcome of its own.
     async fn anew(
-        &self,
+        self: &Arc<Self>,
         job: &LeasedJob,
         id: DocumentId,
         next: &Arc<dyn Embedder>,

@@ -74,6 +74,10 @@ impl AuditReader for MemoryStore {
                 && (filter.resource_id.is_none() || row.resource_id == filter.resource_id)
                 && filter.from.is_none_or(|from| row.created_at >= from)
                 && filter.to.is_none_or(|to| row.created_at < to)
+                && filter.result_status.is_none_or(|status| row.result_status.as_deref() == Some(status.as_str()))
+                && (filter.session_id.is_none() || row.session_id == filter.session_id)
+                && filter.correlation_id.is_none_or(|id| row.correlation_id == id)
+                && filter.request_id.as_ref().is_none_or(|id| row.request_id.as_ref().is_some_and(|r| r.as_str() == id))
         };
         let rows = self.committed().audit.iter().filter(passes).cloned().collect();
         Ok(page_of(rows, page, |row: &AuditRecord| PageKey { at: row.created_at, id: row.id.as_uuid() }))

@@ -74,6 +74,19 @@ pub async fn the_audit_log_is_filtered_and_paged(world: &World) -> CaseResult {
         (AuditFilter { resource_id: Some(document), ..all.clone() }, 1),
         (AuditFilter { from: Some(newest[0].created_at), ..all.clone() }, 1),
         (AuditFilter { to: Some(newest[0].created_at), ..all.clone() }, 2),
+        (AuditFilter { result_status: Some(ResultStatus::Denied), ..all.clone() }, 0),
+        (AuditFilter { result_status: Some(ResultStatus::Success), ..all.clone() }, 3),
+        (AuditFilter { correlation_id: Some(newest[1].correlation_id), ..all.clone() }, 1),
+        (AuditFilter { session_id: Some(world.id()), ..all.clone() }, 0),
+        (AuditFilter { request_id: Some("nobody's".to_owned()), ..all.clone() }, 0),
+        (
+            AuditFilter {
+                request_id: here.bob.request().to_string().into(),
+                user_id: Some(owner(&here.bob)?),
+                ..all.clone()
+            },
+            1,
+        ),
     ];
     for (filter, expected) in cases {
         let rows = world.audit.read(&here.ada, &filter, &PageRequest::default()).await?;

@@ -1,0 +1,81 @@
+//! Storing what must not be lost, against a database that is away for a while.
+
+use crate::error::{Classify as _, ErrorKind};
+use crate::ports::StoreError;
+use std::time::Duration;
+
+/// Longest wait between two attempts.
+const LONGEST: Duration = Duration::from_secs(10);
+/// Attempts after the first, ten minutes in all.
+const ATTEMPTS: u32 = 64;
+
+/// Calls `attempt` until it stores, or fails for another reason than that the database is not available; ten minutes at
+/// most. `sleep` waits. A conflict in a repeated attempt means that an earlier one had stored and only its answer was
+/// lost: what is stored this way has ids of its own.
+///
+/// # Errors
+/// What the last attempt failed with.
+pub async fn insist<A, S>(
+    mut attempt: impl FnMut() -> A,
+    mut sleep: impl FnMut(Duration) -> S,
+) -> Result<(), StoreError>
+where
+    A: Future<Output = Result<(), StoreError>>,
+    S: Future<Output = ()>,
+{
+    let mut wait = Duration::from_millis(200);
+    let mut ended = attempt().await;
+    for _ in 0..ATTEMPTS {
+        match &ended {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {}
+            _ => return ended,
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(LONGEST);
+        ended = match attempt().await {
+            Err(StoreError::Conflict { .. }) => Ok(()),
+            ended => ended,
+        };
+    }
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    fn away() -> StoreError {
+        StoreError::Unavailable { doing: "testing", source: "away".into() }
+    }
+
+    async fn insisted(answers: &[fn() -> Result<(), StoreError>]) -> (Result<(), StoreError>, usize, Duration) {
+        let (calls, waited) = (Cell::new(0), Cell::new(Duration::ZERO));
+        let ended = insist(
+            || {
+                let call = calls.replace(calls.get() + 1);
+                let answer = answers[call.min(answers.len() - 1)];
+                async move { answer() }
+            },
+            |wait| {
+                waited.set(waited.get() + wait);
+                async {}
+            },
+        )
+        .await;
+        (ended, calls.get(), waited.get())
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_waited_for_and_nothing_else() {
+        assert!(matches!(insisted(&[|| Ok(())]).await, (Ok(()), 1, Duration::ZERO)));
+        assert!(matches!(insisted(&[|| Err(away()), || Err(away()), || Ok(())]).await, (Ok(()), 3, _)));
+        let conflict: fn() -> Result<(), StoreError> = || Err(StoreError::Conflict { what: "it" });
+        assert!(matches!(insisted(&[conflict]).await, (Err(StoreError::Conflict { .. }), 1, _)));
+        assert!(matches!(insisted(&[|| Err(away()), conflict]).await, (Ok(()), 2, _)));
+        let (ended, calls, waited) = insisted(&[|| Err(away())]).await;
+        assert!(ended.is_err());
+        assert_eq!(calls, 65);
+        assert!((590..660).contains(&waited.as_secs()), "{waited:?}");
+    }
+}
