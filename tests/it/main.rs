@@ -9,6 +9,7 @@
 )]
 
 mod audit;
+mod audit_evidence;
 mod bad_input;
 mod chat;
 mod demo;

@@ -2,15 +2,19 @@
 //!
 //! Beside it: [`keep`] gives rows their place in a hash chain, [`verify`] and [`walk`] check it, [`signature`] signs it.
 
+mod export;
 mod instance;
 mod keep;
+mod retire;
 mod sealed_rows;
 mod signature;
 mod verify;
 mod walk;
 
+pub use export::AuditExport;
 pub use instance::Instance;
 pub use keep::{AuditKeeper, Head};
+pub use retire::{RetireError, retire};
 pub use signature::{NoKey, SigningKey, TrustedKeys};
 pub use verify::AuditVerifier;
 pub use walk::{ChainEntry, Finding, StreamReport, Walk};
@@ -20,7 +24,7 @@ use crate::pool::Database;
 use crate::rows::{Start, id};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::audit::sealed::{ChainHash, Checkpoint, Retirement, SealedEntry, SealedPage};
+use domain::audit::sealed::SealedPage;
 use domain::audit::{AuditFilter, AuditRecord, AuditSubject, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
 use domain::ids::{AuditId, RequestId};
@@ -28,8 +32,8 @@ use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{AuditReader, AuditRepo, StoreError};
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 /// What an inserted row says beside its subject.
@@ -200,63 +204,8 @@ impl AuditReader for PgAuditReader {
     }
 
     async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
-        let doing = "reading the sealed audit log";
-        let tenant = scope.tenant().as_uuid();
-        let mut transaction = self.database.begin_snapshot(tenant.to_string()).await?;
-        let before: Option<Vec<u8>> = sqlx::query_scalar(
-            "SELECT chain_hash FROM audit_chain WHERE tenant_id = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1",
-        )
-        .bind(tenant)
-        .bind(after)
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed(doing))?;
-        let mut entries = sqlx::query(
-            "SELECT c.tenant_id, c.seq, c.audit_id AS id, c.at AS created_at, c.row_hash, c.chain_hash, l.event_type, l.phase, l.result_status,
-                    l.user_id, l.session_id, l.resource_type, l.resource_id, l.model, l.tools_used, l.request_hash,
-                    l.latency_ms, l.correlation_id, l.request_id, l.metadata::text AS metadata
-             FROM audit_chain c
-             LEFT JOIN audit_logs l ON l.tenant_id = c.tenant_id AND l.id = c.audit_id AND l.created_at = c.at
-             WHERE c.tenant_id = $1 AND c.seq > $2 ORDER BY c.seq LIMIT $3",
-        )
-        .bind(tenant)
-        .bind(after)
-        .bind(i64::from(limit) + 1)
-        .try_map(|row: PgRow| sealed_rows::entry(&row))
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed(doing))?;
-        let more = entries.len() > limit as usize;
-        entries.truncate(limit as usize);
-        let last = if more { entries.last().map(SealedEntry::seq) } else { None };
-        let (checkpoints, retirements) =
-            proofs(&mut transaction, tenant, (after, last)).await.map_err(failed(doing))?;
-        let anchor = before.as_deref().and_then(ChainHash::from_slice).unwrap_or_else(|| ChainHash::genesis(tenant));
-        Ok(SealedPage { anchor, entries, checkpoints, retirements, more })
+        export::page(&self.database, scope.tenant().as_uuid(), after, limit).await
     }
-}
-
-/// What of the chain's proofs belongs to a page: checkpoints of its places, and on the last page those beyond.
-async fn proofs(
-    transaction: &mut PgConnection,
-    tenant: Uuid,
-    (after, last): (i64, Option<i64>),
-) -> Result<(Vec<Checkpoint>, Vec<Retirement>), sqlx::Error> {
-    let checkpoints =
-        sqlx::query("SELECT * FROM audit_checkpoints WHERE tenant_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq")
-            .bind(tenant)
-            .bind(after)
-            .bind(last.unwrap_or(i64::MAX))
-            .try_map(sealed_rows::checkpoint)
-            .fetch_all(&mut *transaction)
-            .await?;
-    let retirements = sqlx::query("SELECT * FROM audit_retirements WHERE tenant_id = $1 AND $2 = 0 ORDER BY before")
-        .bind(tenant)
-        .bind(after)
-        .try_map(sealed_rows::retirement)
-        .fetch_all(&mut *transaction)
-        .await?;
-    Ok((checkpoints, retirements))
 }
 
 fn record(row: PgRow) -> Result<AuditRecord, sqlx::Error> {

@@ -73,6 +73,8 @@ words! {
         TokenIssued = "token.issued",
         /// A personal access token was revoked.
         TokenRevoked = "token.revoked",
+        /// Old rows were taken out of the audit log by the operator.
+        AuditRetired = "audit.retired",
         /// Personal access tokens were listed.
         TokenList = "token.listed",
         /// A user read their own account.

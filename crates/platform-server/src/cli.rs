@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::audit::{self, AuditCommand};
 use crate::config::{Environment, ServiceType, Settings, required};
 use crate::dev::DevCommand;
 use crate::eval::EvalArgs;
@@ -36,6 +37,9 @@ enum Command {
     CheckConfig,
     /// Ask the running server whether it is ready; exit 0 if so. For containers.
     Healthcheck,
+    /// Verify, export or shorten the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Measure how well a set of questions finds its pages.
     Eval(EvalArgs),
     /// Embed every tenant's documents with `models.next_embed`, and search with it from then on.
@@ -66,6 +70,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::CheckConfig) => check_config(&settings),
         Some(Command::Healthcheck) => http::expect_ready(&settings).await,
         Some(Command::Reindex) => reindex::run(settings).await,
+        Some(Command::Audit(command)) => audit::run(command, &settings).await,
         Some(Command::Eval(args)) => eval::run(args, settings).await,
         Some(Command::Dev(command)) => dev::run(command, settings).await,
     }

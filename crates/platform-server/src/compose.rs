@@ -1,5 +1,8 @@
 //! Concrete types meet their traits here, once.
 
+use crate::alive::SignOfLife;
+use crate::audit;
+use crate::audit::keeper::{AuditMetrics, Keeper, KeeperParts};
 use crate::config::{Settings, required};
 use crate::models::Models;
 use crate::readiness::PartsReadiness;
@@ -32,6 +35,7 @@ use tools::ingest::accept::Ingest;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::registry::Registry;
 use tools::retrieval::{HybridSearch, RetrievalParams};
+use uuid::Uuid;
 
 /// Shortest accepted secret, in bytes.
 const MIN_SECRET: usize = 16;
@@ -56,6 +60,7 @@ pub struct Platform {
     pub tasks: TaskTracker,
     embedders: Embedders,
     databases: Databases,
+    alive: SignOfLife,
     ids: Arc<dyn IdGen>,
 }
 
@@ -65,6 +70,8 @@ pub struct Databases {
     app: Database,
     worker: Database,
     auditor: Database,
+    /// Which process this is, for the intents that it writes.
+    instance: Uuid,
 }
 
 impl Databases {
@@ -74,16 +81,49 @@ impl Databases {
     /// Where a URL is missing or not valid.
     pub fn new(settings: &Settings) -> Result<Self> {
         let urls = &settings.database;
-        let pool = |url: Option<&SecretString>, variable: &str, max_connections: u32| {
-            let url = required(url, variable)?;
-            let pool = PoolSettings { max_connections, ..PoolSettings::default() };
-            Database::new(url.expose_secret(), &pool).with_context(|| format!("{variable} cannot be used"))
+        let instance = TimeOrderedIds.uuid();
+        let pool = |url, variable, max_connections| {
+            pool(url, variable, PoolSettings { max_connections, instance: Some(instance), ..PoolSettings::default() })
         };
         Ok(Self {
             app: pool(urls.url.as_ref(), "DATABASE_URL", urls.max_connections)?,
             worker: pool(urls.worker_url.as_ref(), "DATABASE_WORKER_URL", worker_connections(settings))?,
             auditor: pool(urls.audit_url.as_ref(), "DATABASE_AUDIT_URL", 4)?,
+            instance,
         })
+    }
+
+    /// Connections of the auditor's role alone: who reads the log elsewhere has no other.
+    ///
+    /// # Errors
+    /// Where the URL is missing or not valid.
+    pub fn auditor_of(settings: &Settings) -> Result<Database> {
+        let few = PoolSettings { max_connections: 2, ..PoolSettings::default() };
+        pool(settings.database.audit_url.as_ref(), "DATABASE_AUDIT_URL", few)
+    }
+
+    /// The directory alone.
+    ///
+    /// # Errors
+    /// Where the URL is missing or not valid.
+    pub fn directory_of(settings: &Settings) -> Result<PgDirectory> {
+        let few = PoolSettings { max_connections: 2, ..PoolSettings::default() };
+        Ok(PgDirectory::new(pool(settings.database.url.as_ref(), "DATABASE_URL", few)?))
+    }
+
+    /// What keeps the audit log while the process runs.
+    ///
+    /// # Errors
+    /// Where the signing key cannot be used, or the metrics cannot be registered.
+    pub fn audit_keeper(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Keeper> {
+        let parts = KeeperParts {
+            database: self.app.clone(),
+            key: audit::signing_key(settings)?,
+            outside: audit::checkpoint_file(settings),
+            clock: Arc::new(SystemClock),
+            every: Duration::from_secs(settings.audit.checkpoint_s.max(1)),
+        };
+        Ok(Keeper::new(parts, AuditMetrics::register(metrics)?))
     }
 
     /// Refuses a database whose roles could see past row security.
@@ -93,6 +133,11 @@ impl Databases {
     pub async fn preflight(&self) -> Result<(), SetupError> {
         preflight::check(Roles { app: &self.app, worker: &self.worker, auditor: &self.auditor }).await
     }
+}
+
+fn pool(url: Option<&SecretString>, variable: &str, pool: PoolSettings) -> Result<Database> {
+    let url = required(url, variable)?;
+    Database::new(url.expose_secret(), &pool).with_context(|| format!("{variable} cannot be used"))
 }
 
 /// One for each worker, which may build an index for minutes; one that listens, and some for claims and heartbeats.
@@ -106,6 +151,8 @@ impl Platform {
     /// # Errors
     /// Where a setting is missing or not valid, or the embedded model cannot be loaded.
     pub async fn new(settings: &Settings, databases: Databases, models: Models) -> Result<Self> {
+        let alive = SignOfLife::of(databases.instance, databases.app.clone()).await;
+        let alive = alive.context("the database does not answer")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdGen> = Arc::new(TimeOrderedIds);
         let tasks = TaskTracker::new();
@@ -154,7 +201,20 @@ impl Platform {
         let parts = GateParts { store, clock, ids: Arc::clone(&ids), tasks: tasks.clone() };
         let gates = Gates::of(Arc::new(gate(settings, &directory, use_cases, parts)?));
         let queue: Arc<dyn JobQueue> = Arc::new(PgJobQueue::new(databases.worker.clone()));
-        Ok(Self { gates, directory, chat, retrieval, ingest, queue, readiness, tasks, embedders, databases, ids })
+        Ok(Self {
+            gates,
+            directory,
+            chat,
+            retrieval,
+            ingest,
+            queue,
+            readiness,
+            tasks,
+            embedders,
+            databases,
+            alive,
+            ids,
+        })
     }
 
     /// The HTTP edge over the gate.
@@ -214,8 +274,15 @@ impl Platform {
 
     /// Waits for the work in progress and closes the pools.
     pub async fn close(self) {
+        self.close_after(async {}).await;
+    }
+
+    /// Waits for the work in progress, then for `last`, and closes the pools.
+    pub async fn close_after(self, last: impl Future<Output = ()>) {
         self.tasks.close();
         self.tasks.wait().await;
+        last.await;
+        drop(self.alive);
         // Its listener holds a connection, and a pool closes only when it has all of them back.
         drop(self.queue);
         self.databases.app.close().await;

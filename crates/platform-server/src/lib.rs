@@ -2,6 +2,8 @@
 //!
 //! The library exists for the end-to-end tests; the program is `platform-server`.
 
+pub mod alive;
+pub mod audit;
 pub mod cli;
 pub mod compose;
 pub mod config;

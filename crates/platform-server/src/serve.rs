@@ -40,10 +40,15 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         return Ok(());
     }
     let metrics = Registry::new();
+    let mut keeper = databases.audit_keeper(&settings, &metrics)?;
+    keeper.begin().await.context("the audit log cannot be kept")?;
     let platform = Platform::new(&settings, databases, Models::configured(&settings).await?).await?;
     let edge = platform.edge(&settings, &metrics)?;
     let queue_metrics = QueueMetrics::register(&metrics)?;
     let serving = TaskTracker::new();
+    let (keeping, keep_until) = (TaskTracker::new(), CancellationToken::new());
+    keeping.spawn(keeper.run(keep_until.clone()));
+    keeping.close();
     if let Some(listener) = metrics_listener {
         serving.spawn(serve_metrics(listener, metrics, stop.clone()));
     }
@@ -62,11 +67,16 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     }
     serving.close();
     stop.cancelled().await;
-    drain(platform, &serving, Duration::from_secs(settings.server.shutdown_grace_s)).await;
+    let last_seal = async {
+        keep_until.cancel();
+        keeping.wait().await;
+    };
+    drain(platform, &serving, Duration::from_secs(settings.server.shutdown_grace_s), last_seal).await;
     Ok(())
 }
 
-async fn drain(platform: Platform, serving: &TaskTracker, grace: Duration) {
+/// `last_seal` comes when nothing is recorded any more and before the connections go.
+async fn drain(platform: Platform, serving: &TaskTracker, grace: Duration, last_seal: impl Future<Output = ()>) {
     tracing::info!(grace_s = grace.as_secs(), "draining");
     platform.readiness.drain();
     if tokio::time::timeout(grace, serving.wait()).await.is_err() {
@@ -74,7 +84,7 @@ async fn drain(platform: Platform, serving: &TaskTracker, grace: Duration) {
         let _ = tokio::time::timeout(LAST_CALL, serving.wait()).await;
     }
     platform.chat.cancel_all();
-    if tokio::time::timeout(LAST_CALL, platform.close()).await.is_err() {
+    if tokio::time::timeout(LAST_CALL, platform.close_after(last_seal)).await.is_err() {
         tracing::warn!("some work did not end in time");
     }
     tracing::info!("stopped");

@@ -131,6 +131,11 @@ impl<'a> Caller<'a> {
 }
 
 impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).expect("UTF-8")
+    }
+
     /// Sends a request and reads the whole answer.
     pub async fn of(request: RequestBuilder) -> Self {
         let response = request.send().await.expect("an answer");

@@ -80,7 +80,7 @@ const RULES: &[&str] = &[
     "SELECT format('%s: a policy for platform_owner', c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN ('jobs', 'job_turns', 'tenants')
        AND (c.relname, p.polname) NOT IN (('documents', 'queue_models'), ('document_chunks', 'index_build'),
-           ('audit_logs', 'recovery'), ('audit_logs', 'streams'), ('audit_unsealed', 'keeping'), ('audit_chain', 'keeping'),
+           ('audit_logs', 'recovery'), ('audit_logs', 'streams'), ('audit_logs_other', 'retirement'), ('audit_unsealed', 'keeping'), ('audit_chain', 'keeping'),
            ('audit_checkpoints', 'keeping'), ('audit_retirements', 'keeping'), ('audit_open', 'keeping'))",
     // Each tenant's passages have a partition, closed like the table it is part of and reached through that only.
     "SELECT format('%s: no partition of passages', t.slug) FROM tenants t

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::audit::lines::Line;
 use domain::audit::ocsf;
-use domain::audit::sealed::{SealedEntry, SealedPage};
+use domain::audit::sealed::SealedPage;
 use domain::audit::{AuditFilter, AuditRecord, ResultStatus};
 use domain::command::{ExportAudit, ListAudit};
 use domain::ids::UserId;
@@ -182,11 +182,10 @@ async fn export(call: Call, ApiQuery(query): ApiQuery<ExportQuery>) -> Result<Re
     }
     let (tenant, format) = (call.caller.tenant().id.as_uuid(), query.format.unwrap_or_default());
     let pages = call.admin.export_audit(&call.caller, ExportAudit { after }).await?;
-    let mut from = after;
+    let mut taken_up_after = after;
     let written = pages.map(move |page| {
         let page = page.map_err(io::Error::other)?;
-        let next = page.entries.last().map_or(from, SealedEntry::seq);
-        let text = write_page(tenant, std::mem::replace(&mut from, next), page, format)?;
+        let text = write_page(tenant, std::mem::take(&mut taken_up_after), page, format)?;
         Ok::<_, io::Error>(Bytes::from(text))
     });
     let headers = [

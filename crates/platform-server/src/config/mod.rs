@@ -68,6 +68,8 @@ pub struct Settings {
     pub chat: Chat,
     /// Request limits.
     pub rate_limit: RateLimit,
+    /// The audit log.
+    pub audit: Audit,
     /// How documents are cut.
     pub ingest: Ingest,
     /// The ingestion worker.
@@ -258,6 +260,27 @@ impl Ingest {
             languages: self.ocr_languages.clone().unwrap_or(usual.languages),
             ..usual
         })
+    }
+}
+
+/// The audit log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// Seed of the Ed25519 key that signs checkpoints, 64 hexadecimal digits (`AUDIT_SIGNING_KEY`); derived from
+    /// `SECRET_KEY` unless given.
+    pub signing_key: Option<SecretString>,
+    /// Public keys of former signing keys, whose signatures still count.
+    pub trusted_keys: Vec<String>,
+    /// Where checkpoints are kept outside the database; `audit/checkpoints.ndjson` beside the documents unless given.
+    pub checkpoint_file: Option<PathBuf>,
+    /// Seconds between two checkpoints.
+    pub checkpoint_s: u64,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { signing_key: None, trusted_keys: Vec::new(), checkpoint_file: None, checkpoint_s: 10 }
     }
 }
 

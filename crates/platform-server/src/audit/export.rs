@@ -1,0 +1,55 @@
+//! `audit export`: the log on standard output, in the order of its hash chain.
+
+use super::Format;
+use crate::compose::Databases;
+use crate::config::Settings;
+use anyhow::{Context as _, Result};
+use data::audit::AuditExport;
+use domain::audit::lines::Line;
+use domain::audit::ocsf;
+use domain::audit::sealed::SealedEntry;
+use domain::ports::Directory as _;
+use std::io::{BufWriter, Write as _};
+use uuid::Uuid;
+
+/// Rows that are read at a time.
+const PAGE: u32 = 1_000;
+
+/// Writes the log of one tenant, or of all.
+///
+/// # Errors
+/// Where the tenant is unknown, the database fails, or standard output is closed.
+pub(super) async fn run(settings: &Settings, tenant: Option<&str>, format: Format, after: i64) -> Result<()> {
+    let log = AuditExport::new(Databases::auditor_of(settings)?);
+    let streams = match tenant {
+        Some(id_or_slug) => vec![find(settings, id_or_slug).await?],
+        None => log.streams().await.context("the audit log cannot be read")?,
+    };
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for tenant in streams {
+        let (mut from, mut taken_up_after) = (after, after);
+        loop {
+            let page = log.page(tenant, from, PAGE).await.context("the audit log cannot be read")?;
+            let next = page.entries.last().filter(|_| page.more).map(SealedEntry::seq);
+            for line in Line::of_page(tenant, std::mem::take(&mut taken_up_after), page) {
+                match (format, &line) {
+                    (Format::Ndjson, line) => writeln!(out, "{}", line.to_json()?)?,
+                    (Format::Ocsf, Line::Event(event)) => writeln!(out, "{}", ocsf::event(event))?,
+                    (Format::Ocsf, _) => {}
+                }
+            }
+            let Some(next) = next else { break };
+            from = next;
+        }
+    }
+    out.flush().context("cannot print")
+}
+
+async fn find(settings: &Settings, id_or_slug: &str) -> Result<Uuid> {
+    if id_or_slug == "platform" {
+        return Ok(Uuid::nil());
+    }
+    let tenant =
+        Databases::directory_of(settings)?.tenant(id_or_slug).await.context("the tenant cannot be looked up")?;
+    Ok(tenant.with_context(|| format!("there is no tenant {id_or_slug:?}"))?.id.as_uuid())
+}

@@ -1,0 +1,84 @@
+//! `audit verify --export`: an export and public keys are enough, no database and no secret.
+
+use super::report::conclude;
+use anyhow::{Context as _, Result};
+use data::audit::{ChainEntry, StreamReport, TrustedKeys, Walk};
+use domain::audit::lines::Line;
+use domain::audit::sealed::{Checkpoint, Retirement};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use uuid::Uuid;
+
+/// What proves a tenant's chain.
+#[derive(Default)]
+struct Proofs {
+    checkpoints: Vec<Checkpoint>,
+    retirements: Vec<Retirement>,
+}
+
+/// Verifies an export, and `outside` checkpoints of the tenants that it holds.
+///
+/// # Errors
+/// Where something does not hold, or the file is no export.
+pub(super) fn verify(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<()> {
+    let (reports, taken_up) = reports(file, outside, keys)?;
+    let note = "the export starts in the middle: what is before it was not checked".to_owned();
+    conclude(&reports, if taken_up { std::slice::from_ref(&note) } else { &[] })
+}
+
+/// Two passes: what proves comes after what it proves.
+fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(Vec<StreamReport>, bool)> {
+    let mut proofs: BTreeMap<Uuid, Proofs> = BTreeMap::new();
+    each_line(file, |line| match line {
+        Line::Start(start) => drop(proofs.entry(start.tenant_id).or_default()),
+        Line::Event(event) => drop(proofs.entry(event.tenant_id).or_default()),
+        Line::Entry(entry) => drop(proofs.entry(entry.tenant_id).or_default()),
+        Line::Checkpoint(signed) => proofs.entry(signed.tenant_id).or_default().checkpoints.push(signed),
+        Line::Retirement(signed) => proofs.entry(signed.tenant_id).or_default().retirements.push(signed),
+    })?;
+    for kept in outside {
+        if let Some(tenant) = proofs.get_mut(&kept.tenant_id) {
+            tenant.checkpoints.push(kept.clone());
+        }
+    }
+    let walk = |(tenant, of): (&Uuid, &Proofs)| (*tenant, Walk::new(*tenant, &of.checkpoints, &of.retirements, keys));
+    let mut walks: BTreeMap<Uuid, Walk> = proofs.iter().map(walk).collect();
+    let mut taken_up = false;
+    let mut begun = std::collections::BTreeSet::new();
+    each_line(file, |line| {
+        let (tenant, entry) = match &line {
+            // Of an export that broke off and was taken up again, both halves in one file, the second start says nothing new.
+            Line::Start(start) => {
+                if begun.insert(start.tenant_id) {
+                    taken_up = true;
+                    if let Some(walk) = walks.get_mut(&start.tenant_id) {
+                        walk.resume_after(start.seq, start.chain_hash);
+                    }
+                }
+                return;
+            }
+            Line::Event(event) => (event.tenant_id, ChainEntry::of(event)),
+            Line::Entry(entry) => (entry.tenant_id, ChainEntry::without_row(entry)),
+            Line::Checkpoint(_) | Line::Retirement(_) => return,
+        };
+        begun.insert(tenant);
+        if let Some(walk) = walks.get_mut(&tenant) {
+            walk.entry(&entry);
+        }
+    })?;
+    Ok((walks.into_values().map(Walk::end).collect(), taken_up))
+}
+
+fn each_line(file: &Path, mut take: impl FnMut(Line)) -> Result<()> {
+    let reading = || format!("cannot read {}", file.display());
+    let reader = BufReader::new(File::open(file).with_context(reading)?);
+    for (number, line) in reader.lines().enumerate() {
+        let line = line.with_context(reading)?;
+        if !line.trim().is_empty() {
+            take(Line::parse(&line).with_context(|| format!("line {} of {}", number + 1, file.display()))?);
+        }
+    }
+    Ok(())
+}

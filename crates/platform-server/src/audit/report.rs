@@ -1,0 +1,69 @@
+//! What a verification found, for a person: a line for each tenant, and what does not hold beneath it.
+
+use anyhow::{Context as _, Result, bail};
+use data::audit::StreamReport;
+use std::fmt::Write as _;
+use uuid::Uuid;
+
+/// Prints the reports and fails where something does not hold.
+///
+/// # Errors
+/// Where something does not hold, or standard output is closed.
+pub(super) fn conclude(reports: &[StreamReport], remarks: &[String]) -> Result<()> {
+    let mut text = String::new();
+    for report in reports {
+        write_stream(&mut text, report);
+    }
+    for remark in remarks {
+        let _ = writeln!(text, "note: {remark}");
+    }
+    let broken = reports.iter().filter(|report| !report.holds()).count();
+    let events: u64 = reports.iter().map(|report| report.entries).sum();
+    if broken == 0 {
+        let _ = write!(text, "the audit log holds: {events} events in {} streams", reports.len());
+    }
+    crate::print(text.trim_end()).context("cannot print")?;
+    if broken > 0 {
+        bail!("the audit log does not hold: {broken} of {} streams are broken", reports.len());
+    }
+    Ok(())
+}
+
+fn write_stream(text: &mut String, report: &StreamReport) {
+    let _ = write!(text, "{}: {} events, the last at {}", name(report.tenant), report.entries, report.last_seq);
+    match report.proven {
+        Some((seq, at)) => {
+            let _ = write!(text, "; {} checkpoints, the last at {seq} of {}", report.checkpoints, at.format("%FT%TZ"));
+        }
+        None if report.entries > 0 => text.push_str("; no checkpoint"),
+        None => {}
+    }
+    if report.retired > 0 {
+        let _ = write!(text, "; {} rows retired", report.retired);
+    }
+    if report.unsealed > 0 {
+        let _ = write!(text, "; {} rows not sealed yet", report.unsealed);
+    }
+    text.push_str(if report.holds() { "; ok\n" } else { "; BROKEN\n" });
+    for finding in &report.findings {
+        text.push_str("  ");
+        if let Some(seq) = finding.seq {
+            let _ = write!(text, "at {seq}: ");
+        }
+        text.push_str(&finding.what);
+        if let Some(id) = finding.audit_id {
+            let _ = write!(text, " (row {id})");
+        }
+        text.push('\n');
+    }
+    if let Some(more) = report.found.checked_sub(report.findings.len() as u64).filter(|more| *more > 0) {
+        let _ = writeln!(text, "  and {more} more");
+    }
+    for remark in &report.remarks {
+        let _ = writeln!(text, "  note: {remark}");
+    }
+}
+
+fn name(tenant: Uuid) -> String {
+    if tenant.is_nil() { "platform".to_owned() } else { format!("tenant {tenant}") }
+}

@@ -1,0 +1,58 @@
+//! `audit retire`: what is older than the log must be kept, taken out with a signed record.
+
+use super::verify;
+use crate::config::{Settings, required};
+use crate::system::SystemClock;
+use anyhow::{Context as _, Result, ensure};
+use chrono::{Datelike as _, NaiveDate};
+use data::audit::{TrustedKeys, retire};
+use domain::ports::Clock as _;
+use domain::time::Timestamp;
+use secrecy::ExposeSecret as _;
+
+/// Takes out every month before `month`. The log must hold: a record of something broken would make it whole.
+///
+/// # Errors
+/// Where the month is none or not over, the log does not hold, or the database fails.
+pub(super) async fn run(settings: &Settings, month: &str) -> Result<()> {
+    let before = first_moment(month).context("--before is a month, as YYYY-MM")?;
+    let now = SystemClock.now();
+    ensure!(before <= first_of(now), "--before must not be after the present month");
+    let url = required(settings.database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?;
+    let key = super::signing_key(settings)?;
+    let keys: Vec<String> =
+        std::iter::once(key.public_key()).chain(settings.audit.trusted_keys.iter().cloned()).collect();
+    let keys = TrustedKeys::new(keys.iter().map(String::as_str))?;
+    let outside = super::checkpoint_file(settings);
+    let reports = verify::streams(settings, keys, &outside.read()?.unwrap_or_default()).await?;
+    if reports.iter().any(|report| !report.holds()) {
+        return super::report::conclude(&reports, &[]).context("nothing was taken out");
+    }
+    let records = retire(url.expose_secret(), before, &key, now).await.context("nothing was taken out")?;
+    let rows: i64 = records.iter().map(|record| record.rows).sum();
+    crate::print(&format!("{rows} rows before {month} of {} streams were taken out", records.len()))
+        .context("cannot print")
+}
+
+fn first_moment(month: &str) -> Option<Timestamp> {
+    let first = NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d").ok()?;
+    Some(first.and_hms_opt(0, 0, 0)?.and_utc())
+}
+
+fn first_of(now: Timestamp) -> Timestamp {
+    let first = now.date_naive().with_day(1).and_then(|day| day.and_hms_opt(0, 0, 0));
+    first.map_or(now, |first| first.and_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_is_its_first_moment() {
+        assert_eq!(first_moment("2026-02").map(|at| at.to_rfc3339()), Some("2026-02-01T00:00:00+00:00".to_owned()));
+        for wrong in ["2026", "2026-13", "2026-02-01", "February"] {
+            assert_eq!(first_moment(wrong), None, "{wrong}");
+        }
+    }
+}

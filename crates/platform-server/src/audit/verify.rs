@@ -1,0 +1,44 @@
+//! `audit verify` against the database.
+
+use super::outside::CheckpointFile;
+use super::report::conclude;
+use crate::compose::Databases;
+use crate::config::Settings;
+use anyhow::{Context as _, Result};
+use data::audit::{AuditVerifier, StreamReport, TrustedKeys};
+use domain::audit::sealed::Checkpoint;
+
+/// Verifies every tenant's log, as the auditor's role.
+///
+/// # Errors
+/// Where something does not hold, or cannot be read.
+pub(super) async fn run(settings: &Settings, outside: &CheckpointFile, keys: TrustedKeys) -> Result<()> {
+    let kept = outside.read()?;
+    let mut remarks = Vec::new();
+    if kept.is_none() {
+        remarks.push(format!(
+            "no checkpoints at {}: that the end of the log was removed together with its checkpoints would not show",
+            outside.path().display()
+        ));
+    }
+    let reports = streams(settings, keys, &kept.unwrap_or_default()).await?;
+    conclude(&reports, &remarks)
+}
+
+/// The report of each stream.
+///
+/// # Errors
+/// Where the database fails.
+pub(super) async fn streams(
+    settings: &Settings,
+    keys: TrustedKeys,
+    outside: &[Checkpoint],
+) -> Result<Vec<StreamReport>> {
+    let verifier = AuditVerifier::new(Databases::auditor_of(settings)?, keys);
+    let tenants = verifier.streams(outside).await.context("the audit log cannot be read")?;
+    let mut reports = Vec::with_capacity(tenants.len());
+    for tenant in tenants {
+        reports.push(verifier.verify(tenant, outside).await.context("the audit log cannot be read")?);
+    }
+    Ok(reports)
+}
