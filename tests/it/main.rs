@@ -19,4 +19,5 @@ mod identity;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod shared_limits;
 mod support;

@@ -51,6 +51,9 @@ mod wire;
 pub use app::{Ports, router};
 pub use metrics::HttpMetrics;
 pub use openapi::openapi;
-pub use rate_limit::{Decision, InProcessLimiter, RateKey, RateLimiter, Window};
+pub use rate_limit::{
+    Ask, Decision, InProcessLimiter, LimiterMetrics, RateKey, RateLimiter, SharedLimiter, SharedLimiterError, Whose,
+    Window,
+};
 pub use readiness::{AlwaysReady, Component, Readiness};
 pub use settings::GatewaySettings;

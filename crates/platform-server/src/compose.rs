@@ -10,7 +10,7 @@ use data::{Database, FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStor
 use domain::model::EmbeddingModel;
 use domain::ports::{BlobStore, Clock, Directory, Embedders, IdGen, JobKind, JobQueue, Store};
 use gateway::serve::Edge;
-use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, Ports};
+use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::gate::{GateParts, Gates, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
@@ -160,12 +160,12 @@ impl Platform {
     /// The HTTP edge over the gate.
     ///
     /// # Errors
-    /// Where the metrics cannot be registered.
-    pub fn edge(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Edge> {
+    /// Where the metrics cannot be registered, or `REDIS_URL` is not valid.
+    pub async fn edge(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Edge> {
         let ports = Ports {
             ids: Arc::clone(&self.ids),
             readiness: Arc::new(self.readiness.clone()),
-            limiter: Arc::new(InProcessLimiter::default()),
+            limiter: limiter(settings, metrics).await?,
             metrics: Some(HttpMetrics::register(metrics)?),
         };
         let edge = GatewaySettings {
@@ -222,6 +222,12 @@ impl Platform {
         self.databases.worker.close().await;
         self.databases.auditor.close().await;
     }
+}
+
+async fn limiter(settings: &Settings, metrics: &MetricsRegistry) -> Result<Arc<dyn RateLimiter>> {
+    let Some(url) = &settings.redis_url else { return Ok(Arc::new(InProcessLimiter::default())) };
+    let shared = SharedLimiter::open(url.expose_secret(), LimiterMetrics::register(metrics)?).await;
+    Ok(Arc::new(shared.context("REDIS_URL cannot be used")?))
 }
 
 fn pace(settings: &Settings) -> WorkerSettings {

@@ -41,7 +41,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     }
     let metrics = Registry::new();
     let platform = Platform::new(&settings, databases, Models::configured(&settings).await?).await?;
-    let edge = platform.edge(&settings, &metrics)?;
+    let edge = platform.edge(&settings, &metrics).await?;
     let queue_metrics = QueueMetrics::register(&metrics)?;
     let serving = TaskTracker::new();
     if let Some(listener) = metrics_listener {

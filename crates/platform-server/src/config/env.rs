@@ -18,6 +18,7 @@ const DESIGN_VARIABLES: &[(&str, &str)] = &[
     ("OIDC_AUDIENCE", "auth.oidc_audience"),
     ("OIDC_JWKS_URL", "auth.oidc_jwks_url"),
     ("SECRET_KEY", "secret_key"),
+    ("REDIS_URL", "redis_url"),
     ("LOG_LEVEL", "telemetry.log_level"),
     ("SERVICE_TYPE", "service_type"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
