@@ -15,6 +15,7 @@ mod demo;
 mod documents;
 mod eval;
 mod event_source;
+mod idempotency;
 mod identity;
 mod isolation;
 mod lifecycle;

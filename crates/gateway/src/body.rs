@@ -58,7 +58,8 @@ pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn read(body: Body, headers: &HeaderMap, limit: u64) -> Result<Vec<u8>, ApiError> {
+/// Reads a body of at most `limit` bytes.
+pub(crate) async fn read(body: Body, headers: &HeaderMap, limit: u64) -> Result<Vec<u8>, ApiError> {
     let too_large = || {
         let detail = format!("The body is larger than the allowed {} KiB.", limit >> 10);
         ApiError::new(ErrorKind::TooLarge, detail)

@@ -12,7 +12,7 @@ use domain::ports::{BlobStore, Clock, Directory, Embedders, IdGen, JobKind, JobQ
 use gateway::serve::Edge;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::{Authenticator, AuthnSettings};
-use policy::gate::{GateParts, Gates, PolicyGate, UseCases};
+use policy::gate::{GateKeys, GateParts, Gates, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
@@ -167,6 +167,7 @@ impl Platform {
             readiness: Arc::new(self.readiness.clone()),
             limiter: limiter(settings, metrics).await?,
             metrics: Some(HttpMetrics::register(metrics)?),
+            tasks: self.tasks.clone(),
         };
         let edge = GatewaySettings {
             rate_limit_enabled: settings.rate_limit.enabled,
@@ -272,7 +273,7 @@ fn gate(
     let (store, clock, ids) = (Arc::clone(&parts.store), Arc::clone(&parts.clock), Arc::clone(&parts.ids));
     let authn = Authenticator::new(authn, store, Arc::clone(directory), clock, ids)
         .context("no HTTP client for the issuers' keys can be made")?;
-    Ok(PolicyGate::new(authn, use_cases, HashKey::derive(secret, "audit-request"), parts))
+    Ok(PolicyGate::new(authn, use_cases, GateKeys::derive(secret), parts))
 }
 
 /// The platform's secret.

@@ -16,6 +16,7 @@ pub mod readiness;
 pub mod reindex;
 pub mod serve;
 pub mod shutdown;
+pub mod sweep;
 pub mod system;
 pub mod telemetry;
 

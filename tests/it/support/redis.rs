@@ -62,13 +62,12 @@ fn run(port: u16) -> Child {
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.args(["--dir", env!("CARGO_TARGET_TMPDIR")]).stdin(Stdio::null()).stdout(Stdio::null());
     let server = command.spawn().expect("redis-server starts");
-    for _ in 0..200 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return server;
-        }
+    let answers = || {
         std::thread::sleep(Duration::from_millis(25));
-    }
-    panic!("redis-server does not answer");
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    };
+    assert!((0..400).any(|_| answers()), "redis-server does not answer");
+    server
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
+use crate::idempotency::RunReference;
 use crate::sse::{self, Answer};
 use crate::wire;
 use axum::Json;
@@ -92,11 +93,15 @@ async fn chat(
     let streamed = body.stream != Some(false) && !wants_json(&headers);
     let command = body.parse(conversation)?;
     let events = call.gate.send_message(&call.caller, command).await?;
-    if streamed {
-        let events = sse::begun(events).await?;
-        return Ok(sse::stream(events, call.here, app.settings.keep_alive));
-    }
-    Ok(Json(sse::collect(events).await?).into_response())
+    let (begun, events) = sse::begun(events).await?;
+    let (mut response, end) = if streamed {
+        (sse::stream(events, call.here, app.settings.keep_alive), None)
+    } else {
+        let (answer, end) = sse::collect(events).await?;
+        (Json(answer).into_response(), Some(end))
+    };
+    response.extensions_mut().insert(RunReference::new(conversation, begun, end));
+    Ok(response)
 }
 
 /// `Accept: application/json`, and not `text/event-stream` as well.
