@@ -1,7 +1,7 @@
 //! An upload as a multipart form, read piece by piece and only as far as the layer below asks for it.
 
 use crate::app::App;
-use crate::body::{check_texts, parse};
+use crate::body::{check_values, parse};
 use crate::error::ApiError;
 use crate::file_name;
 use crate::idempotency::FormDigest;
@@ -288,7 +288,7 @@ fn metadata(given: &str) -> Result<Value, FieldError> {
         return Err(field("/metadata", "must be a JSON object"));
     };
     let value = first_field(wire::metadata("/metadata", fields))?;
-    check_texts(&value).map_err(|error| crate::body::below("metadata", error))?;
+    check_values(&value).map_err(|error| crate::body::below("metadata", error))?;
     Ok(value)
 }
 

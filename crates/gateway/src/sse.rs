@@ -18,6 +18,25 @@ use uuid::Uuid;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// One server-sent event of a run.
+#[derive(ToSchema, Debug)]
+#[expect(dead_code, reason = "it exists for the OpenAPI document")]
+pub(crate) struct StreamEvent {
+    /// Counts from 1 within a run; `Last-Event-ID` takes it.
+    #[schema(pattern = "^[0-9]+$")]
+    id: String,
+    #[schema(schema_with = event_name)]
+    event: String,
+    /// JSON: the schema of the event's name (`RunStarted`, `MessageDelta`, …).
+    data: String,
+}
+
+fn event_name() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    let names = ["run.started", "message.delta", "tool.started", "tool.finished", "citation", "run.finished", "error"];
+    let one = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+    one.enum_values(Some(names)).build().into()
+}
+
 /// `run.started`
 #[derive(Serialize, ToSchema, Debug)]
 pub(crate) struct RunStarted {

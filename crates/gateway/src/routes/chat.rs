@@ -5,7 +5,7 @@ use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::idempotency::RunReference;
-use crate::sse::{self, Answer};
+use crate::sse::{self, Answer, StreamEvent};
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
@@ -79,7 +79,7 @@ impl ChatMessage {
 #[utoipa::path(
     post, path = "/v1/conversations/{id}/chat", tag = "chat", params(("id" = Uuid, Path)), request_body = ChatMessage,
     responses((status = 200, description = "The answer", content(
-        (String = "text/event-stream", example = "id: 2\nevent: message.delta\ndata: {\"text\":\"Close\"}\n\n"),
+        (StreamEvent = "text/event-stream"),
         (Answer = "application/json"),
     )))
 )]
