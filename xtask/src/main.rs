@@ -23,6 +23,7 @@ mod platform;
 mod proc;
 mod progress;
 mod project;
+mod redis;
 mod run_as;
 mod seed;
 mod server;

@@ -7,12 +7,14 @@ use clap::Parser;
 
 use crate::pg::{Programs, ThrowAway};
 use crate::proc::{self, Interrupt};
-use crate::{model, project};
+use crate::{model, project, redis};
 
 /// The superuser's URL of the throw-away database server; a user who sets it brings their own.
 const DATABASE: &str = "PLATFORM_TEST_DATABASE_URL";
 /// The directory of the embedded model.
 const MODEL: &str = "PLATFORM_TEST_MODEL_DIR";
+/// The program of a Redis server: tests start, stop and freeze their own.
+const REDIS: &str = "PLATFORM_TEST_REDIS_SERVER";
 
 /// Arguments of `test`.
 #[derive(Parser)]
@@ -30,6 +32,9 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let mut cargo = project::cargo()?;
     cargo.args(cargo_arguments(&args.cargo_test));
     let _database = provide(&mut cargo, interrupt)?;
+    if project::setting(REDIS).is_none() {
+        cargo.env(REDIS, redis::provision(interrupt)?);
+    }
     // cargo's summary stays the last thing on the screen: the database stops without a word.
     let status = proc::run(&mut cargo, interrupt)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);

@@ -250,6 +250,10 @@ impl JobQueue for PgJobQueue {
             .map_err(failed(doing))
     }
 
+    async fn sweep_expired(&self) -> Result<u64, StoreError> {
+        self.count("sweeping idempotency keys", "SELECT sweep_idempotency_keys()", None).await
+    }
+
     async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
         self.count("queueing the reindexing", "SELECT enqueue_reindex()", None).await
     }

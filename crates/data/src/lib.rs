@@ -30,6 +30,7 @@ mod conversations;
 mod directory;
 mod documents;
 mod error;
+mod idempotency;
 mod identifiers;
 mod jobs;
 mod memories;

@@ -8,8 +8,8 @@ use crate::error::failed;
 use crate::pool::Database;
 use async_trait::async_trait;
 use domain::ports::{
-    AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, JobRepo, MemoryRepo, MessageRepo, Store, StoreError,
-    TenantTx, UserRepo,
+    AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo, MessageRepo, Store,
+    StoreError, TenantTx, UserRepo,
 };
 use domain::scope::TenantScope;
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -82,6 +82,9 @@ impl TenantTx for PgTenantTx {
         self
     }
     fn users(&mut self) -> &mut dyn UserRepo {
+        self
+    }
+    fn idempotency(&mut self) -> &mut dyn IdempotencyRepo {
         self
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {

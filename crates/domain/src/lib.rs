@@ -23,6 +23,7 @@ pub mod document;
 pub mod error;
 #[cfg(feature = "fakes")]
 pub mod fakes;
+pub mod idempotency;
 pub mod ids;
 pub mod memory;
 pub mod model;

@@ -18,9 +18,10 @@ use domain::user::{Standing, User};
 use futures::StreamExt;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
 use policy::caller::Caller;
-use policy::gate::{Gates, MockAdminGate, MockGate};
+use policy::gate::{Gates, MockAdminGate, MockGate, MockIdempotency};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 #[tokio::main]
@@ -34,9 +35,14 @@ async fn main() -> std::io::Result<()> {
         readiness: Arc::new(AlwaysReady),
         limiter: Arc::new(InProcessLimiter::default()),
         metrics: None,
+        tasks: TaskTracker::new(),
     };
     let router = gateway::router(
-        Gates { gate: Arc::new(gate), admin: Arc::new(MockAdminGate::new()) },
+        Gates {
+            gate: Arc::new(gate),
+            admin: Arc::new(MockAdminGate::new()),
+            idempotency: Arc::new(MockIdempotency::new()),
+        },
         ports,
         GatewaySettings::default(),
     );

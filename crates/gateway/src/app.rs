@@ -3,6 +3,7 @@
 use crate::caller::authenticate;
 use crate::error::ApiError;
 use crate::headers::security_headers;
+use crate::idempotency::idempotent;
 use crate::linger::linger;
 use crate::metrics::HttpMetrics;
 use crate::peer_limit::{PeerLimit, limit_peers};
@@ -16,9 +17,10 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use domain::error::ErrorKind;
 use domain::ports::IdGen;
-use policy::gate::{AdminGate, Gate, Gates};
+use policy::gate::{AdminGate, Gate, Gates, Idempotency};
 use std::any::Any;
 use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// What the gateway is given beside the gate.
@@ -32,6 +34,8 @@ pub struct Ports {
     pub limiter: Arc<dyn RateLimiter>,
     /// Measures requests, if anything does.
     pub metrics: Option<HttpMetrics>,
+    /// Requests that go on when their client has hung up, for shutdown to wait for.
+    pub tasks: TaskTracker,
 }
 
 /// What handlers and layers share.
@@ -39,10 +43,12 @@ pub struct Ports {
 pub(crate) struct App {
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) admin: Arc<dyn AdminGate>,
+    pub(crate) idempotency: Arc<dyn Idempotency>,
     pub(crate) readiness: Arc<dyn Readiness>,
     pub(crate) limiter: Arc<dyn RateLimiter>,
     pub(crate) peers: Option<Arc<PeerLimit>>,
     pub(crate) settings: Arc<GatewaySettings>,
+    pub(crate) tasks: TaskTracker,
 }
 
 /// The whole edge as one axum router.
@@ -54,14 +60,18 @@ pub fn router(gates: Gates, ports: Ports, settings: GatewaySettings) -> Router {
     let app = App {
         gate: gates.gate,
         admin: gates.admin,
+        idempotency: gates.idempotency,
         readiness: ports.readiness,
         limiter: ports.limiter,
         peers: PeerLimit::of(&settings).map(Arc::new),
         settings: Arc::new(settings),
+        tasks: ports.tasks,
     };
     let (protected, _) = routes::protected().split_for_parts();
     let (open, _) = routes::open().split_for_parts();
-    let protected = protected.route_layer(from_fn_with_state(app.clone(), authenticate));
+    let protected = protected
+        .route_layer(from_fn_with_state(app.clone(), idempotent))
+        .route_layer(from_fn_with_state(app.clone(), authenticate));
     Router::new()
         .merge(open)
         .merge(openapi::pages())

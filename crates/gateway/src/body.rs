@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::openapi::LARGEST_NUMBER;
 use crate::settings::GatewaySettings;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -38,8 +39,8 @@ impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
         }
         let bytes = read(body, &parts.headers, app.settings.max_json_bytes).await?;
         let value = parse(&bytes)?;
-        check_texts(&value)?;
-        let Object(body) = typed(value)?;
+        check_values(&value)?;
+        let Object(body) = typed(whole_numbers(value))?;
         Ok(Self(body))
     }
 }
@@ -58,7 +59,8 @@ pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn read(body: Body, headers: &HeaderMap, limit: u64) -> Result<Vec<u8>, ApiError> {
+/// Reads a body of at most `limit` bytes.
+pub(crate) async fn read(body: Body, headers: &HeaderMap, limit: u64) -> Result<Vec<u8>, ApiError> {
     let too_large = || {
         let detail = format!("The body is larger than the allowed {} KiB.", limit >> 10);
         ApiError::new(ErrorKind::TooLarge, detail)
@@ -109,19 +111,46 @@ fn depth(bytes: &[u8]) -> usize {
     deepest
 }
 
-/// Refuses U+0000 in any text, which PostgreSQL cannot store.
-pub(crate) fn check_texts(value: &Value) -> Result<(), FieldError> {
+/// `17.0` is a whole number to JSON Schema, and so it is here: but for client data, which is kept as it is.
+fn whole_numbers(value: Value) -> Value {
     match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15);
+            match whole {
+                #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
+                Some(float) if number.is_f64() => Value::from(float as i64),
+                _ => Value::Number(number),
+            }
+        }
+        Value::Array(items) => items.into_iter().map(whole_numbers).collect(),
+        Value::Object(fields) => {
+            let field = |(name, value)| {
+                let value = if name == "metadata" { value } else { whole_numbers(value) };
+                (name, value)
+            };
+            fields.into_iter().map(field).collect()
+        }
+        other => other,
+    }
+}
+
+/// Refuses what PostgreSQL cannot store: U+0000 in any text, and numbers that it would give back in so many digits that
+/// they cannot be read again.
+pub(crate) fn check_values(value: &Value) -> Result<(), FieldError> {
+    match value {
+        Value::Number(number) if number.as_f64().is_some_and(|float| float.abs() > LARGEST_NUMBER) => {
+            Err(FieldError { pointer: String::new(), detail: "must be a number within ±1e300".to_owned() })
+        }
         Value::String(text) if text.contains('\0') => {
             Err(FieldError { pointer: String::new(), detail: "must not contain U+0000".to_owned() })
         }
         Value::Array(items) => items
             .iter()
             .enumerate()
-            .try_for_each(|(index, item)| check_texts(item).map_err(|error| below(&index.to_string(), error))),
+            .try_for_each(|(index, item)| check_values(item).map_err(|error| below(&index.to_string(), error))),
         Value::Object(fields) => fields.iter().try_for_each(|(name, item)| {
-            check_texts(&Value::String(name.clone()))?;
-            check_texts(item).map_err(|error| below(name, error))
+            check_values(&Value::String(name.clone()))?;
+            check_values(item).map_err(|error| below(name, error))
         }),
         _ => Ok(()),
     }
@@ -214,10 +243,23 @@ mod tests {
 
     #[test]
     fn a_nul_is_found_in_values_and_names_and_its_place_is_told() {
-        let error = check_texts(&json!({"a/b": ["x", {"y": "\0"}]})).expect_err("a NUL");
+        let error = check_values(&json!({"a/b": ["x", {"y": "\0"}]})).expect_err("a NUL");
         assert_eq!(error.pointer, "/a~1b/1/y");
-        assert!(check_texts(&json!({"\0": 1})).is_err());
-        assert!(check_texts(&json!({"a": "\u{1}"})).is_ok());
+        assert!(check_values(&json!({"\0": 1})).is_err());
+        assert!(check_values(&json!({"a": "\u{1}"})).is_ok());
+    }
+
+    #[test]
+    fn a_number_that_could_not_be_read_again_is_refused() {
+        let error = check_values(&json!({"a": [-1.797_693_134_862_315_7e308]})).expect_err("too large");
+        assert_eq!(error.pointer, "/a/0");
+        assert!(check_values(&json!([1e300, -1e300, 5e-324, u64::MAX, i64::MIN])).is_ok());
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point_but_in_client_data() {
+        let read = whole_numbers(json!({"top_k": 17.0, "a": [2.0, 0.5, 1e300], "metadata": {"x": 1.0}}));
+        assert_eq!(read.to_string(), json!({"top_k": 17, "a": [2, 0.5, 1e300], "metadata": {"x": 1.0}}).to_string());
     }
 
     #[test]

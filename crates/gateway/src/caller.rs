@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::rate_limit::{self, RateKey};
+use crate::rate_limit::{self, Ask, RateKey};
 use crate::trace::{Here, record_tenant};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderMap;
@@ -50,19 +50,24 @@ pub(crate) async fn authenticate(State(app): State<App>, here: Here, mut request
         }
     };
     record_tenant(caller.tenant().id);
-    let key = RateKey { tenant: caller.tenant().id, user: caller.user().id };
-    let tier = caller.rate_tier();
+    let asked = asked(&caller);
     request.extensions_mut().insert(caller);
     if !app.settings.rate_limit_enabled {
         return next.run(request).await;
     }
-    let decision = app.limiter.check(key, tier).await;
+    let decision = app.limiter.check(&asked).await;
     let mut response = match decision.retry_after {
         Some(after) => rate_limit::refusal(after).into_response(),
         None => next.run(request).await,
     };
     rate_limit::write_headers(&decision, response.headers_mut());
     response
+}
+
+/// The windows that a caller's request counts against.
+fn asked(caller: &Caller) -> Vec<Ask> {
+    let key = RateKey { tenant: caller.tenant().id, user: caller.user().id };
+    Ask::of_user(key, caller.rate_tier()).into()
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750). Two such headers are an empty token, which nothing accepts:

@@ -8,6 +8,7 @@
 //! use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
 //! use policy::gate::Gates;
 //! use std::sync::Arc;
+//! use tokio_util::task::TaskTracker;
 //!
 //! fn serve(gates: Gates) -> axum::Router {
 //!     let ports = Ports {
@@ -15,6 +16,7 @@
 //!         readiness: Arc::new(AlwaysReady),
 //!         limiter: Arc::new(InProcessLimiter::default()),
 //!         metrics: None,
+//!         tasks: TaskTracker::new(),
 //!     };
 //!     gateway::router(gates, ports, GatewaySettings::default())
 //! }
@@ -28,6 +30,7 @@ mod caller;
 mod error;
 mod file_name;
 mod headers;
+mod idempotency;
 mod linger;
 mod metrics;
 mod multipart;
@@ -51,6 +54,9 @@ mod wire;
 pub use app::{Ports, router};
 pub use metrics::HttpMetrics;
 pub use openapi::openapi;
-pub use rate_limit::{Decision, InProcessLimiter, RateKey, RateLimiter, Window};
+pub use rate_limit::{
+    Ask, Decision, InProcessLimiter, LimiterMetrics, RateKey, RateLimiter, SharedLimiter, SharedLimiterError, Whose,
+    Window,
+};
 pub use readiness::{AlwaysReady, Component, Readiness};
 pub use settings::GatewaySettings;

@@ -1,14 +1,18 @@
 //! An upload as a multipart form, read piece by piece and only as far as the layer below asks for it.
 
-use crate::body::{check_texts, parse};
+use crate::app::App;
+use crate::body::{check_values, parse};
 use crate::error::ApiError;
 use crate::file_name;
-use crate::paced::Taken;
+use crate::idempotency::FormDigest;
+use crate::paced::{Paced, Taken};
 use crate::wire;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{FromRequest, Request};
 use chrono::Datelike as _;
 use domain::command::UploadForm;
+use domain::error::ErrorKind;
 use domain::ids::DocumentId;
 use domain::ports::{BlobError, ByteStream};
 use domain::role::Classification;
@@ -29,12 +33,49 @@ const MAX_PARTS: usize = 64;
 /// The fields of the form beside the file.
 const KNOWN: [&str; 7] = ["tags", "doc_type", "classification", "revision", "effective_from", "supersedes", "metadata"];
 
+/// A form that has not been read yet.
+pub(crate) struct Source {
+    multipart: Multipart,
+    meter: Meter,
+}
+
+/// What passes: how much was taken out of the parser, and a digest of it if somebody wants one.
+struct Meter {
+    taken: Taken,
+    digest: Option<FormDigest>,
+}
+
+/// Opens the form of a request; `digest` gets to know what is in it once it was read to its end.
+pub(crate) async fn open(request: Request, app: &App, digest: Option<FormDigest>) -> Result<Source, ApiError> {
+    let (parts, body) = request.into_parts();
+    let (paced, taken) = Paced::new(body);
+    let request = Request::from_parts(parts, Body::from_stream(paced));
+    let multipart = Multipart::from_request(request, app).await.map_err(|_| {
+        let detail = "This address takes a form of type multipart/form-data with the field `file`.";
+        ApiError::new(ErrorKind::UnsupportedType, detail)
+    })?;
+    Ok(Source { multipart, meter: Meter { taken, digest } })
+}
+
 /// Makes an upload of a form. Nothing is read before the upload's bytes are asked for.
 ///
 /// A field that is not allowed ends the bytes at once; the form then says what was wrong.
-pub(crate) fn upload(multipart: Multipart, max_bytes: u64, taken: Taken) -> Upload {
+pub(crate) fn upload(source: Source, max_bytes: u64) -> Upload {
     let (send, receive) = oneshot::channel();
-    Upload { bytes: read(Source { multipart, taken }, max_bytes, send), form: result(receive) }
+    Upload { bytes: read(source, max_bytes, send), form: result(receive) }
+}
+
+/// Reads a form to its end for its digest alone. `None`: it broke off, or is larger than an upload may be.
+pub(crate) async fn digest(source: Source, max_bytes: u64) -> Option<[u8; 32]> {
+    let Source { mut multipart, mut meter } = source;
+    let mut left = max_bytes.saturating_add((MAX_FIELD * MAX_PARTS) as u64);
+    while let Some(mut part) = multipart.next_field().await.ok()? {
+        meter.open(&part);
+        while let Some(piece) = next(&mut part, &mut meter).await.ok()? {
+            left = left.checked_sub(piece.len() as u64)?;
+        }
+    }
+    meter.finish()
 }
 
 type FormSender = oneshot::Sender<Result<UploadForm, FieldError>>;
@@ -45,25 +86,35 @@ fn result(
     receive.map(|form| form.unwrap_or_else(|_| Err(field("/file", "did not arrive whole")))).boxed()
 }
 
-/// The form's body, and how much of it was taken out.
-struct Source {
-    multipart: Multipart,
-    taken: Taken,
+impl Meter {
+    fn open(&mut self, part: &Field<'_>) {
+        if let Some(digest) = &mut self.digest {
+            digest.open(part.name().unwrap_or_default(), part.file_name().unwrap_or_default());
+        }
+    }
+
+    fn finish(&mut self) -> Option<[u8; 32]> {
+        self.digest.as_mut().map(FormDigest::finish)
+    }
 }
 
 fn read(source: Source, max_bytes: u64, send: FormSender) -> ByteStream {
-    let Source { mut multipart, taken } = source;
+    let Source { mut multipart, mut meter } = source;
     Box::pin(async_stream::stream! {
         let mut form = Form::default();
         let mut left = max_bytes;
         let end = loop {
             let mut part = match multipart.next_field().await {
                 Ok(Some(part)) => part,
-                Ok(None) => break form.finish().map_err(Stop::from),
+                Ok(None) => {
+                    meter.finish();
+                    break form.finish().map_err(Stop::from);
+                }
                 Err(error) => break Err(broken_off(&error)),
             };
+            meter.open(&part);
             if part.name() != Some("file") {
-                match form.take(part, &taken).await {
+                match form.take(part, &mut meter).await {
                     Ok(()) => continue,
                     Err(stop) => break Err(stop),
                 }
@@ -72,7 +123,7 @@ fn read(source: Source, max_bytes: u64, send: FormSender) -> ByteStream {
                 break Err(error.into());
             }
             let whole = loop {
-                match next(&mut part, &taken).await {
+                match next(&mut part, &mut meter).await {
                     Ok(Some(piece)) if piece.len() as u64 > left => {
                         break Err(Stop::Unreadable(BlobError::TooLarge { limit: max_bytes }));
                     }
@@ -135,7 +186,7 @@ impl Form {
         Ok(())
     }
 
-    async fn take(&mut self, mut part: Field<'_>, taken: &Taken) -> Result<(), Stop> {
+    async fn take(&mut self, mut part: Field<'_>, meter: &mut Meter) -> Result<(), Stop> {
         let name = part.name().unwrap_or_default().to_owned();
         self.parts += 1;
         if self.parts > MAX_PARTS {
@@ -146,7 +197,7 @@ impl Form {
             let detail = format!("is no field of this form; it has {}", KNOWN.join(", "));
             return Err(field(&pointer, detail).into());
         }
-        let given = text(&mut part, &name, taken).await?;
+        let given = text(&mut part, &name, meter).await?;
         Ok(self.set(&name, &given)?)
     }
 
@@ -191,10 +242,10 @@ impl Form {
 }
 
 /// Reads a field as text, bounded.
-async fn text(part: &mut Field<'_>, name: &str, taken: &Taken) -> Result<String, Stop> {
+async fn text(part: &mut Field<'_>, name: &str, meter: &mut Meter) -> Result<String, Stop> {
     let pointer = format!("/{name}");
     let mut bytes = Vec::new();
-    while let Some(piece) = next(part, taken).await? {
+    while let Some(piece) = next(part, meter).await? {
         if bytes.len() + piece.len() > MAX_FIELD {
             return Err(field(&pointer, format!("must be at most {} KiB long", MAX_FIELD >> 10)).into());
         }
@@ -203,10 +254,14 @@ async fn text(part: &mut Field<'_>, name: &str, taken: &Taken) -> Result<String,
     String::from_utf8(bytes).map_err(|_| field(&pointer, "must be UTF-8 text").into())
 }
 
-async fn next(part: &mut Field<'_>, taken: &Taken) -> Result<Option<Bytes>, Stop> {
+async fn next(part: &mut Field<'_>, meter: &mut Meter) -> Result<Option<Bytes>, Stop> {
     let piece = part.chunk().await.map_err(|error| broken_off(&error))?;
-    let length = piece.as_ref().map_or(0, Bytes::len);
-    taken.fetch_add(length as u64, Ordering::Relaxed);
+    if let Some(piece) = &piece {
+        meter.taken.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        if let Some(digest) = &mut meter.digest {
+            digest.piece(piece);
+        }
+    }
     Ok(piece)
 }
 
@@ -233,7 +288,7 @@ fn metadata(given: &str) -> Result<Value, FieldError> {
         return Err(field("/metadata", "must be a JSON object"));
     };
     let value = first_field(wire::metadata("/metadata", fields))?;
-    check_texts(&value).map_err(|error| crate::body::below("metadata", error))?;
+    check_values(&value).map_err(|error| crate::body::below("metadata", error))?;
     Ok(value)
 }
 

@@ -8,7 +8,8 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use domain::run::{EventStream, NumberedEvent, RunEvent, Usage};
+use domain::ids::{MessageId, RunId};
+use domain::run::{EventStream, NumberedEvent, RunEvent, RunSummary, Usage};
 use futures::StreamExt;
 use serde::Serialize;
 use std::time::Duration;
@@ -16,6 +17,25 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// One server-sent event of a run.
+#[derive(ToSchema, Debug)]
+#[expect(dead_code, reason = "it exists for the OpenAPI document")]
+pub(crate) struct StreamEvent {
+    /// Counts from 1 within a run; `Last-Event-ID` takes it.
+    #[schema(pattern = "^[0-9]+$")]
+    id: String,
+    #[schema(schema_with = event_name)]
+    event: String,
+    /// JSON: the schema of the event's name (`RunStarted`, `MessageDelta`, …).
+    data: String,
+}
+
+fn event_name() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    let names = ["run.started", "message.delta", "tool.started", "tool.finished", "citation", "run.finished", "error"];
+    let one = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+    one.enum_values(Some(names)).build().into()
+}
 
 /// `run.started`
 #[derive(Serialize, ToSchema, Debug)]
@@ -112,17 +132,31 @@ pub(crate) fn stream(events: EventStream, here: Here, keep_alive: Duration) -> R
     response
 }
 
+/// A run that has begun.
+#[derive(Clone, Debug)]
+pub(crate) struct Begun {
+    pub(crate) run_id: RunId,
+    /// The answer's message.
+    pub(crate) message_id: MessageId,
+    /// The tier asked for.
+    pub(crate) model: String,
+}
+
 /// Looks at the first event: a run that fails before anything was sent is answered with a status.
-pub(crate) async fn begun(mut events: EventStream) -> Result<EventStream, ApiError> {
-    match events.next().await {
-        Some(NumberedEvent { event: RunEvent::Failed(problem), .. }) => Err(problem.into()),
-        Some(first) => Ok(futures::stream::iter([first]).chain(events).boxed()),
-        None => Err(broken_off()),
+pub(crate) async fn begun(mut events: EventStream) -> Result<(Begun, EventStream), ApiError> {
+    let first = events.next().await.ok_or_else(broken_off)?;
+    match first.event.clone() {
+        RunEvent::Started { run_id, message_id, model } => {
+            let events = futures::stream::iter([first]).chain(events).boxed();
+            Ok((Begun { run_id, message_id, model }, events))
+        }
+        RunEvent::Failed(problem) => Err(problem.into()),
+        _ => Err(broken_off()),
     }
 }
 
 /// Reads a run to its end.
-pub(crate) async fn collect(mut events: EventStream) -> Result<Answer, ApiError> {
+pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSummary), ApiError> {
     let (mut run, mut content, mut citations) = (None, String::new(), Vec::new());
     while let Some(NumberedEvent { event, .. }) = events.next().await {
         match event {
@@ -132,16 +166,17 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<Answer, ApiError>
             RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. } => {}
             RunEvent::Failed(problem) => return Err(problem.into()),
             RunEvent::Finished(end) => {
-                return Ok(Answer {
+                let answer = Answer {
                     message_id: end.message_id.as_uuid(),
                     run_id: run.ok_or_else(broken_off)?.as_uuid(),
                     content,
                     citations,
-                    model: end.model,
+                    model: end.model.clone(),
                     usage: end.usage.into(),
                     finish_reason: end.finish_reason.as_str(),
                     degraded: end.degraded,
-                });
+                };
+                return Ok((answer, end));
             }
         }
     }

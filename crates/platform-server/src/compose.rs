@@ -13,9 +13,9 @@ use data::{Database, FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStor
 use domain::model::EmbeddingModel;
 use domain::ports::{BlobStore, Clock, Directory, Embedders, IdGen, JobKind, JobQueue, Store};
 use gateway::serve::Edge;
-use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, Ports};
+use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::{Authenticator, AuthnSettings};
-use policy::gate::{GateParts, Gates, PolicyGate, UseCases};
+use policy::gate::{GateKeys, GateParts, Gates, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
@@ -220,13 +220,14 @@ impl Platform {
     /// The HTTP edge over the gate.
     ///
     /// # Errors
-    /// Where the metrics cannot be registered.
-    pub fn edge(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Edge> {
+    /// Where the metrics cannot be registered, or `REDIS_URL` is not valid.
+    pub async fn edge(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Edge> {
         let ports = Ports {
             ids: Arc::clone(&self.ids),
             readiness: Arc::new(self.readiness.clone()),
-            limiter: Arc::new(InProcessLimiter::default()),
+            limiter: limiter(settings, metrics).await?,
             metrics: Some(HttpMetrics::register(metrics)?),
+            tasks: self.tasks.clone(),
         };
         let edge = GatewaySettings {
             rate_limit_enabled: settings.rate_limit.enabled,
@@ -291,6 +292,12 @@ impl Platform {
     }
 }
 
+async fn limiter(settings: &Settings, metrics: &MetricsRegistry) -> Result<Arc<dyn RateLimiter>> {
+    let Some(url) = &settings.redis_url else { return Ok(Arc::new(InProcessLimiter::default())) };
+    let shared = SharedLimiter::open(url.expose_secret(), LimiterMetrics::register(metrics)?).await;
+    Ok(Arc::new(shared.context("REDIS_URL cannot be used")?))
+}
+
 fn pace(settings: &Settings) -> WorkerSettings {
     WorkerSettings { lease: Duration::from_secs(settings.worker.lease_s), ..WorkerSettings::default() }
 }
@@ -333,7 +340,7 @@ fn gate(
     let (store, clock, ids) = (Arc::clone(&parts.store), Arc::clone(&parts.clock), Arc::clone(&parts.ids));
     let authn = Authenticator::new(authn, store, Arc::clone(directory), clock, ids)
         .context("no HTTP client for the issuers' keys can be made")?;
-    Ok(PolicyGate::new(authn, use_cases, HashKey::derive(secret, "audit-request"), parts))
+    Ok(PolicyGate::new(authn, use_cases, GateKeys::derive(secret), parts))
 }
 
 /// The platform's secret.

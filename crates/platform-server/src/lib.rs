@@ -18,6 +18,7 @@ pub mod readiness;
 pub mod reindex;
 pub mod serve;
 pub mod shutdown;
+pub mod sweep;
 pub mod system;
 pub mod telemetry;
 

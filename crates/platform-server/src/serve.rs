@@ -6,6 +6,7 @@ use crate::config::{ServiceType, Settings};
 use crate::models::Models;
 use crate::queue_metrics::QueueMetrics;
 use crate::readiness::Starting;
+use crate::sweep::keep_sweeping;
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result};
 use gateway::serve::{Limits, serve, serve_metrics, serve_starting};
@@ -43,7 +44,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let mut keeper = databases.audit_keeper(&settings, &metrics)?;
     keeper.begin().await.context("the audit log cannot be kept")?;
     let platform = Platform::new(&settings, databases, Models::configured(&settings).await?).await?;
-    let edge = platform.edge(&settings, &metrics)?;
+    let edge = platform.edge(&settings, &metrics).await?;
     let queue_metrics = QueueMetrics::register(&metrics)?;
     let serving = TaskTracker::new();
     let (keeping, keep_until) = (TaskTracker::new(), CancellationToken::new());
@@ -59,6 +60,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
         platform.adopt_documents_of_other_models().await;
+        serving.spawn(keep_sweeping(Arc::clone(&platform.queue), stop.clone()));
         serving.spawn(queue_metrics.keep(Arc::clone(&platform.queue), stop.clone()));
         for worker in platform.workers(&settings) {
             let stop = stop.clone();

@@ -12,7 +12,7 @@ use domain::role::Role;
 use domain::scope::Actor;
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
-use policy::gate::{AdminGate as _, Gate as _, GateParts, PolicyGate, UseCases};
+use policy::gate::{AdminGate as _, Gate as _, GateKeys, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::services::{
     MockAdministration, MockAuditTrail, MockChat, MockConversations, MockDocuments, MockMemories, MockSearch,
@@ -36,7 +36,7 @@ async fn main() -> Outcome<()> {
     };
     let authn = Authenticator::new(settings, shared.clone(), shared.clone(), clock.clone(), ids.clone())?;
     let parts = GateParts { store: shared, clock, ids, tasks: TaskTracker::new() };
-    let gate = PolicyGate::new(authn, use_cases(), HashKey::derive(b"an example's secret", "audit"), parts);
+    let gate = PolicyGate::new(authn, use_cases(), GateKeys::derive(b"an example's secret"), parts);
 
     let page = PageRequest::default();
     let allowed = gate.list_conversations(&ada, ListConversations { page }).await;

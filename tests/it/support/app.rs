@@ -10,6 +10,7 @@ use platform_server::dev::issuer::{DevelopmentIssuer, Person};
 use platform_server::system::SystemClock;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -35,13 +36,13 @@ pub struct App {
     /// The settings that it runs with.
     pub settings: Settings,
     /// Its database.
-    pub db: TestDb,
+    pub db: Arc<TestDb>,
     /// Where the documents' bytes lie.
     pub storage: PathBuf,
     issuer: DevelopmentIssuer,
     stop: CancellationToken,
     server: Option<JoinHandle<()>>,
-    _dir: TempDir,
+    dir: Arc<TempDir>,
 }
 
 impl App {
@@ -54,8 +55,21 @@ impl App {
     /// An app with further settings.
     pub async fn start(more: &[(&str, &str)]) -> Self {
         platform_server::install_tls();
-        let db = TestDb::create().await.unwrap_or_else(|error| panic!("{error}"));
+        let db = Arc::new(TestDb::create().await.unwrap_or_else(|error| panic!("{error}")));
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
+        let app = Self::serve(db, Arc::new(dir), more).await;
+        for tenant in [A, B] {
+            app.make_tenant(tenant).await;
+        }
+        app
+    }
+
+    /// One more server over the same database and files.
+    pub async fn replica(&self, more: &[(&str, &str)]) -> Self {
+        Self::serve(Arc::clone(&self.db), Arc::clone(&self.dir), more).await
+    }
+
+    async fn serve(db: Arc<TestDb>, dir: Arc<TempDir>, more: &[(&str, &str)]) -> Self {
         let (issuer_dir, storage) = (dir.path().join("dev-issuer"), dir.path().join("blobs"));
         let issuer = DevelopmentIssuer::load_or_create(&issuer_dir).expect("the development issuer");
         let port = free_port();
@@ -64,11 +78,8 @@ impl App {
         let server = serve(settings.clone(), stop.clone());
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("a client");
         let base = format!("http://127.0.0.1:{port}");
-        let app = Self { base, http, settings, db, storage, issuer, stop, server: Some(server), _dir: dir };
+        let app = Self { base, http, settings, db, storage, issuer, stop, server: Some(server), dir };
         app.until_ready().await;
-        for tenant in [A, B] {
-            app.make_tenant(tenant).await;
-        }
         app
     }
 
@@ -179,7 +190,7 @@ fn settings(db: &TestDb, dirs: &[(&str, &PathBuf)], port: u16, more: &[(&str, &s
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 

@@ -6,3 +6,4 @@ pub mod db;
 pub mod files;
 pub mod model;
 pub mod oidc;
+pub mod redis;

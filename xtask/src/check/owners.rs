@@ -8,6 +8,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["data"]),
     ("pgvector", &["data"]),
     ("axum", &["gateway"]),
+    ("redis", &["gateway"]),
     ("reqwest", &["model-client", "policy", "tools"]),
     ("reqwest-eventsource", &["model-client", "policy", "tools"]),
     ("eventsource-stream", &["model-client", "policy", "tools"]),

@@ -72,7 +72,7 @@ const RULES: &[&str] = &[
     // What one user owns asks for the user too.
     "SELECT format('%s: policy %s does not ask for the user', c.relname, p.polname)
      FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
-     WHERE c.relname IN ('conversations', 'messages', 'memories')
+     WHERE c.relname IN ('conversations', 'messages', 'memories', 'idempotency_keys') AND p.polroles <> ARRAY ['platform_owner'::regrole::oid]
        AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%app_user()%'
             OR pg_get_expr(p.polwithcheck, p.polrelid) NOT LIKE '%app_user()%')",
     // The functions' owner sees all rows of the tables of the queue and the directory; of two others what a function
@@ -80,8 +80,10 @@ const RULES: &[&str] = &[
     "SELECT format('%s: a policy for platform_owner', c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN ('jobs', 'job_turns', 'tenants')
        AND (c.relname, p.polname) NOT IN (('documents', 'queue_models'), ('document_chunks', 'index_build'),
-           ('audit_logs', 'recovery'), ('audit_logs', 'streams'), ('audit_logs_other', 'retirement'), ('audit_unsealed', 'keeping'), ('audit_chain', 'keeping'),
-           ('audit_checkpoints', 'keeping'), ('audit_retirements', 'keeping'), ('audit_open', 'keeping'))",
+           ('audit_logs', 'recovery'), ('audit_logs', 'streams'), ('audit_logs_other', 'retirement'),
+           ('audit_unsealed', 'keeping'), ('audit_chain', 'keeping'), ('audit_checkpoints', 'keeping'),
+           ('audit_retirements', 'keeping'), ('audit_open', 'keeping'),
+           ('idempotency_keys', 'expired_read'), ('idempotency_keys', 'expired_sweep'))",
     // Each tenant's passages have a partition, closed like the table it is part of and reached through that only.
     "SELECT format('%s: no partition of passages', t.slug) FROM tenants t
      WHERE to_regclass('public.' || passage_partition(t.id)) IS NULL",

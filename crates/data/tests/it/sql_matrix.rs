@@ -19,6 +19,7 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("document_chunks", None, true),
     ("document_terms", None, true),
     ("jobs", None, true),
+    ("idempotency_keys", Some("body"), true),
 ];
 
 /// One row of each table for a tenant whose every id is the tenant's own id.
@@ -37,6 +38,7 @@ const ROWS: &str = "
         VALUES ($1, $1, $1, 0, '', 'internal');
     INSERT INTO document_terms VALUES ($1, $1, 'valve', '{0}', '{1}', '{1}', '');
     INSERT INTO jobs (id, tenant_id, document_id) VALUES ($1, $1, $1);
+    INSERT INTO idempotency_keys (tenant_id, user_id, key_hash, created_at, expires_at) VALUES ($1, $1, 'key', now(), now() + interval '1 day');
     INSERT INTO audit_logs (id, tenant_id, event_type) VALUES ($1, $1, 'doc.read')";
 
 /// Two tenants with a row in each table.
@@ -160,6 +162,11 @@ const INSERTS: &[(&str, &str)] = &[
          VALUES (T, P, 1, '', 'internal')",
     ),
     ("document_terms", "INSERT INTO document_terms VALUES (T, P, 'pump', '{0}', '{1}', '{1}', '')"),
+    (
+        "idempotency_keys",
+        "INSERT INTO idempotency_keys (tenant_id, user_id, key_hash, created_at, expires_at)
+         VALUES (T, P, 'new', now(), now())",
+    ),
     ("audit_logs", "INSERT INTO audit_logs (tenant_id, event_type) VALUES (T, 'doc.read')"),
 ];
 
@@ -277,7 +284,7 @@ async fn a_tenant_changes_nothing_of_itself_but_its_models() -> Result<(), TestE
 #[tokio::test]
 async fn a_colleagues_rows_are_absent() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
-    for table in ["conversations", "messages", "memories"] {
+    for table in ["conversations", "messages", "memories", "idempotency_keys"] {
         let sql = format!(
             "SELECT set_config('app.current_tenant_id', '{TENANT_A}', true), set_config('app.current_user_id', '{TENANT_B}', true);
              DELETE FROM {table} WHERE false; SELECT * FROM {table}"
@@ -320,7 +327,7 @@ async fn the_worker_gets_ids_and_nothing_else() -> Result<(), TestError> {
     let (db, _app) = two_tenants().await?;
     let mut worker = PgConnection::connect(&db.worker_url()).await?;
     let here = TENANT_A.to_string();
-    for table in ["jobs", "documents", "document_chunks", "users", "tenants", "audit_logs"] {
+    for table in ["jobs", "documents", "idempotency_keys", "document_chunks", "users", "tenants", "audit_logs"] {
         let read = attempt(&mut worker, Some(&here), &format!("SELECT * FROM {table}")).await?;
         assert_eq!(read, Err("42501".to_owned()), "{table}");
     }

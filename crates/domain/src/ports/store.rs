@@ -7,7 +7,8 @@ mod repos;
 pub use jobs::MockJobQueue;
 pub use jobs::{Claim, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, Work};
 pub use repos::{
-    AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, InsertedDocument, MemoryRepo, MessageRepo, UserRepo,
+    AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, InsertedDocument, MemoryRepo, MessageRepo,
+    UserRepo,
 };
 
 use crate::audit::sealed::SealedPage;
@@ -105,6 +106,8 @@ pub trait TenantTx: Send {
     fn audit(&mut self) -> &mut dyn AuditRepo;
     /// Users of the tenant.
     fn users(&mut self) -> &mut dyn UserRepo;
+    /// Requests of the scope's user that may be repeated.
+    fn idempotency(&mut self) -> &mut dyn IdempotencyRepo;
     /// The tenant's queued work.
     fn jobs(&mut self) -> &mut dyn JobRepo;
 

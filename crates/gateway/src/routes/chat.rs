@@ -4,7 +4,8 @@ use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
-use crate::sse::{self, Answer};
+use crate::idempotency::RunReference;
+use crate::sse::{self, Answer, StreamEvent};
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
@@ -78,7 +79,7 @@ impl ChatMessage {
 #[utoipa::path(
     post, path = "/v1/conversations/{id}/chat", tag = "chat", params(("id" = Uuid, Path)), request_body = ChatMessage,
     responses((status = 200, description = "The answer", content(
-        (String = "text/event-stream", example = "id: 2\nevent: message.delta\ndata: {\"text\":\"Close\"}\n\n"),
+        (StreamEvent = "text/event-stream"),
         (Answer = "application/json"),
     )))
 )]
@@ -92,11 +93,15 @@ async fn chat(
     let streamed = body.stream != Some(false) && !wants_json(&headers);
     let command = body.parse(conversation)?;
     let events = call.gate.send_message(&call.caller, command).await?;
-    if streamed {
-        let events = sse::begun(events).await?;
-        return Ok(sse::stream(events, call.here, app.settings.keep_alive));
-    }
-    Ok(Json(sse::collect(events).await?).into_response())
+    let (begun, events) = sse::begun(events).await?;
+    let (mut response, end) = if streamed {
+        (sse::stream(events, call.here, app.settings.keep_alive), None)
+    } else {
+        let (answer, end) = sse::collect(events).await?;
+        (Json(answer).into_response(), Some(end))
+    };
+    response.extensions_mut().insert(RunReference::new(conversation, begun, end));
+    Ok(response)
 }
 
 /// `Accept: application/json`, and not `text/event-stream` as well.

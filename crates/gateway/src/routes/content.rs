@@ -5,6 +5,7 @@ use crate::body::Id;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::file_name::attachment;
+use crate::problem::ProblemDocument;
 use crate::range::{Wanted, wanted};
 use axum::body::Body;
 use axum::http::header::{
@@ -33,10 +34,21 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` that you have"),
     ),
     responses(
-        (status = 200, description = "All bytes", body = String, content_type = "application/octet-stream"),
-        (status = 206, description = "The range", body = String, content_type = "application/octet-stream"),
+        (status = 200, description = "All bytes", content(
+            (String = "application/pdf"),
+            (String = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+            (String = "text/markdown"),
+            (String = "text/plain"),
+        )),
+        (status = 206, description = "The range", content(
+            (String = "application/pdf"),
+            (String = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+            (String = "text/markdown"),
+            (String = "text/plain"),
+        )),
         (status = 304, description = "Those that you have"),
-        (status = 416, description = "The document is shorter than the range"),
+        (status = 416, description = "The document is shorter than the range", body = ProblemDocument,
+            content_type = "application/problem+json"),
     )
 )]
 async fn content(call: Call, Id(id): Id<DocumentId>, headers: HeaderMap) -> Result<Response, ApiError> {

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::error::{ApiError, status};
-use crate::problem::{KINDS, sentence, slug, title};
+use crate::problem::{KINDS, ProblemDocument, sentence, slug, title};
 use axum::extract::Path;
 use domain::error::ErrorKind;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,7 +16,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(
     get, path = "/problems/{type}", tag = "health",
     params(("type" = String, Path, description = "The last part of a problem's `type`", example = "not-found")),
-    responses((status = 200, description = "An explanation", body = String, content_type = "text/plain"))
+    responses(
+        (status = 200, description = "An explanation", body = String, content_type = "text/plain"),
+        (status = 404, description = "No type of problem", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 429, description = "More requests than one address may make", body = ProblemDocument,
+            content_type = "application/problem+json"),
+    )
 )]
 async fn explain(Path(name): Path<String>) -> Result<String, ApiError> {
     if name == "method-not-allowed" {

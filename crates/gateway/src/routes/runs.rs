@@ -5,7 +5,7 @@ use crate::body::Id;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::query::ApiQuery;
-use crate::sse;
+use crate::sse::{self, StreamEvent};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -46,7 +46,7 @@ struct Cancelling {
         ("id" = Uuid, Path), EventsQuery,
         ("Last-Event-ID" = Option<u64>, Header, description = "The last event that you have"),
     ),
-    responses((status = 200, description = "The events", body = String, content_type = "text/event-stream"))
+    responses((status = 200, description = "The events", body = StreamEvent, content_type = "text/event-stream"))
 )]
 async fn events(
     call: Call,

@@ -4,12 +4,11 @@ use crate::app::App;
 use crate::body::announced;
 use crate::caller::Call;
 use crate::error::ApiError;
+use crate::idempotency::FormDigest;
 use crate::multipart;
-use crate::paced::Paced;
 use crate::wire;
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
 use domain::command::UploadDocument;
@@ -102,15 +101,10 @@ async fn upload(
         let detail = format!("The file is larger than the allowed {} MiB.", limit >> 20);
         return Err(ApiError::new(ErrorKind::TooLarge, detail));
     }
-    let (parts, body) = request.into_parts();
-    let (paced, taken) = Paced::new(body);
-    let request = Request::from_parts(parts, Body::from_stream(paced));
-    let form = Multipart::from_request(request, &app).await.map_err(|_| {
-        let detail = "This address takes a form of type multipart/form-data with the field `file`.";
-        ApiError::new(ErrorKind::UnsupportedType, detail)
-    })?;
+    let digest = request.extensions().get::<FormDigest>().cloned();
+    let form = multipart::open(request, &app, digest).await?;
     let command = UploadDocument { announced_bytes };
-    let accepted = call.gate.upload_document(&call.caller, command, multipart::upload(form, limit, taken)).await?;
+    let accepted = call.gate.upload_document(&call.caller, command, multipart::upload(form, limit)).await?;
     let (code, document) = match accepted {
         Accepted::New(document) => (StatusCode::ACCEPTED, document),
         Accepted::Known(document) => (StatusCode::OK, document),

@@ -17,9 +17,10 @@ use domain::user::{Standing, User};
 use futures::StreamExt;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports, Readiness};
 use policy::caller::Caller;
-use policy::gate::{Gates, MockAdminGate, MockGate};
+use policy::gate::{Gates, MockAdminGate, MockGate, MockIdempotency};
 use serde_json::Value;
 use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -62,11 +63,15 @@ pub fn router(gate: MockGate, settings: GatewaySettings) -> Router {
 
 /// A router over both parts of a mocked gate.
 pub fn admin_router(gate: MockGate, admin: MockAdminGate) -> Router {
-    build(Gates { gate: Arc::new(gate), admin: Arc::new(admin) }, settings(), Arc::new(AlwaysReady))
+    build(gates(gate, admin), settings(), Arc::new(AlwaysReady))
 }
 
 pub fn router_with(gate: MockGate, settings: GatewaySettings, readiness: Arc<dyn Readiness>) -> Router {
-    build(Gates { gate: Arc::new(gate), admin: Arc::new(MockAdminGate::new()) }, settings, readiness)
+    build(gates(gate, MockAdminGate::new()), settings, readiness)
+}
+
+fn gates(gate: MockGate, admin: MockAdminGate) -> Gates {
+    Gates { gate: Arc::new(gate), admin: Arc::new(admin), idempotency: Arc::new(MockIdempotency::new()) }
 }
 
 fn build(gates: Gates, settings: GatewaySettings, readiness: Arc<dyn Readiness>) -> Router {
@@ -75,6 +80,7 @@ fn build(gates: Gates, settings: GatewaySettings, readiness: Arc<dyn Readiness>)
         readiness,
         limiter: Arc::new(InProcessLimiter::default()),
         metrics: None,
+        tasks: TaskTracker::new(),
     };
     gateway::router(gates, ports, settings)
 }

@@ -54,6 +54,8 @@ pub struct Settings {
     pub service_type: Option<ServiceType>,
     /// Key for keyed hashes: at least 16 bytes, the same on every replica.
     pub secret_key: Option<SecretString>,
+    /// Where limits are counted if several servers share them (`REDIS_URL`); without it each counts in its memory.
+    pub redis_url: Option<SecretString>,
     /// Listening.
     pub server: Server,
     /// PostgreSQL.

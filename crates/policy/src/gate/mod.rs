@@ -2,12 +2,16 @@
 
 mod admin;
 mod decide;
+mod idempotency;
 mod pass;
 mod traced;
 
 pub use admin::AdminGate;
 #[cfg(feature = "mocks")]
 pub use admin::MockAdminGate;
+#[cfg(feature = "mocks")]
+pub use idempotency::MockIdempotency;
+pub use idempotency::{Claim, Idempotency, KeyedRequest};
 
 use crate::authn::Authenticator;
 use crate::caller::Caller;
@@ -105,20 +109,26 @@ pub trait Gate: Send + Sync {
     async fn delete_memory(&self, by: &Caller, command: DeleteMemory) -> Result<(), GateError>;
 }
 
-/// Both parts of one gate.
+/// The parts of one gate.
 #[derive(Clone)]
 pub struct Gates {
     /// Signing in and everyday work.
     pub gate: Arc<dyn Gate>,
     /// Administration.
     pub admin: Arc<dyn AdminGate>,
+    /// Repeated requests.
+    pub idempotency: Arc<dyn Idempotency>,
 }
 
 impl Gates {
     /// The parts of `gate`.
     #[must_use]
-    pub fn of<G: Gate + AdminGate + 'static>(gate: Arc<G>) -> Self {
-        Self { gate: Arc::clone(&gate) as Arc<dyn Gate>, admin: gate }
+    pub fn of<G: Gate + AdminGate + Idempotency + 'static>(gate: Arc<G>) -> Self {
+        Self {
+            gate: Arc::clone(&gate) as Arc<dyn Gate>,
+            admin: Arc::clone(&gate) as Arc<dyn AdminGate>,
+            idempotency: gate,
+        }
     }
 }
 
@@ -148,18 +158,36 @@ pub struct PolicyGate {
     store: Arc<dyn Store>,
     use_cases: UseCases,
     request_key: HashKey,
+    repeat_key: HashKey,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
     tasks: TaskTracker,
 }
 
 impl PolicyGate {
-    /// Puts the gate before the use cases. `request_key` keys the hash of requests in the audit log; `tasks` is what
-    /// shutdown waits for.
+    /// Puts the gate before the use cases.
     #[must_use]
-    pub fn new(authn: Authenticator, use_cases: UseCases, request_key: HashKey, parts: GateParts) -> Self {
+    pub fn new(authn: Authenticator, use_cases: UseCases, keys: GateKeys, parts: GateParts) -> Self {
         let GateParts { store, clock, ids, tasks } = parts;
-        Self { authn: Arc::new(authn), store, use_cases, request_key, clock, ids, tasks }
+        let GateKeys { request: request_key, repeat: repeat_key } = keys;
+        Self { authn: Arc::new(authn), store, use_cases, request_key, repeat_key, clock, ids, tasks }
+    }
+}
+
+/// The gate's keys: what it keeps of requests cannot be guessed from the database.
+#[derive(Clone, Debug)]
+pub struct GateKeys {
+    /// For the hash of requests in the audit log.
+    pub request: HashKey,
+    /// For idempotency keys and the requests that came with them.
+    pub repeat: HashKey,
+}
+
+impl GateKeys {
+    /// Derives them from the platform's secret.
+    #[must_use]
+    pub fn derive(secret: &[u8]) -> Self {
+        Self { request: HashKey::derive(secret, "audit-request"), repeat: HashKey::derive(secret, "idempotency") }
     }
 }
 

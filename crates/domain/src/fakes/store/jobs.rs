@@ -152,6 +152,12 @@ impl JobQueue for MemoryStore {
         Ok(Some(claimed))
     }
 
+    async fn sweep_expired(&self) -> Result<u64, StoreError> {
+        let _writer = self.lock().await?;
+        let now = self.clock.now();
+        Ok(self.committed().sweep(now))
+    }
+
     async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError> {
         let extended = self.held(lease, |job, now| {
             job.due_at = later(now, lease_for);

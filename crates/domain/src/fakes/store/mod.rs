@@ -8,6 +8,7 @@ mod audit;
 mod chunks;
 mod conversations;
 mod documents;
+mod idempotency;
 mod jobs;
 mod tenants;
 mod users;
@@ -19,8 +20,8 @@ use crate::ids::{DocumentId, TenantId, UserId};
 use crate::memory::Memory;
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{
-    AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, JobRepo, MemoryRepo, MessageRepo, Store, StoreError,
-    TenantTx, UserRepo,
+    AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo, MessageRepo,
+    Store, StoreError, TenantTx, UserRepo,
 };
 use crate::scope::TenantScope;
 use crate::tenant::Tenant;
@@ -60,6 +61,7 @@ struct State {
     models: BTreeMap<TenantId, Models>,
     audit: Vec<AuditRecord>,
     jobs: Vec<Job>,
+    idempotency: BTreeMap<idempotency::Key, idempotency::Entry>,
     /// When each tenant was served last, counted in claims.
     turns: BTreeMap<TenantId, u64>,
 }
@@ -171,6 +173,9 @@ impl TenantTx for MemoryTx {
         self
     }
     fn users(&mut self) -> &mut dyn UserRepo {
+        self
+    }
+    fn idempotency(&mut self) -> &mut dyn IdempotencyRepo {
         self
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {

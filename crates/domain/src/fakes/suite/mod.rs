@@ -11,6 +11,7 @@ mod conversations;
 mod directory;
 mod documents;
 mod generations;
+mod idempotency;
 mod jobs;
 mod search;
 mod users;
@@ -21,6 +22,7 @@ pub use conversations::*;
 pub use directory::*;
 pub use documents::*;
 pub use generations::*;
+pub use idempotency::*;
 pub use jobs::*;
 pub use search::*;
 pub use users::*;
@@ -181,6 +183,10 @@ macro_rules! store_suite {
             a_dropped_transaction_leaves_nothing
             memories_belong_to_one_user
             the_most_important_memories_come_first
+            an_idempotency_key_is_claimed_once
+            an_idempotency_key_is_given_up_or_spent
+            an_idempotency_key_is_its_users_own
+            expired_idempotency_keys_are_swept
             the_same_bytes_are_one_document_of_a_tenant
             documents_are_listed_by_clearance_and_filter
             a_document_moves_through_ingestion

@@ -216,6 +216,12 @@ pub trait JobQueue: Send + Sync {
     /// Where the database is not available.
     async fn left(&self, kind: JobKind) -> Result<JobsLeft, StoreError>;
 
+    /// Removes what has expired, of all tenants: answers kept for repeated requests. Returns how many.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn sweep_expired(&self) -> Result<u64, StoreError>;
+
     /// Queues the embedding anew of each active tenant's documents; returns how many tenants were queued that were
     /// not already.
     ///

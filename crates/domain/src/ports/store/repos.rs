@@ -5,6 +5,7 @@ use crate::audit::{AuditSubject, Outcome};
 use crate::authorized::AuditReceipt;
 use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
 use crate::document::{Document, DocumentFilter, IngestionProgress, NewChunk, NewDocument, Progress};
+use crate::idempotency::{EarlierUse, Kept};
 use crate::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, UserId};
 use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
@@ -180,6 +181,24 @@ pub trait MemoryRepo: Send {
     async fn most_important(&mut self, now: Timestamp, limit: u32) -> Result<Vec<Memory>, StoreError>;
     /// Deletes one; `false` where there is none.
     async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError>;
+}
+
+/// Requests of the scope's user that may be repeated. Keys and fingerprints are keyed hashes.
+#[async_trait]
+pub trait IdempotencyRepo: Send {
+    /// Takes a key until `expires_at`; where it is taken and has not expired, what it was used for. Of many at once, one
+    /// gets it.
+    async fn claim(
+        &mut self,
+        key_hash: &str,
+        fingerprint: Option<&str>,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Option<EarlierUse>, StoreError>;
+    /// Keeps what came of the request.
+    async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &Kept) -> Result<(), StoreError>;
+    /// Gives up a key whose request had no effect.
+    async fn release(&mut self, key_hash: &str) -> Result<(), StoreError>;
 }
 
 /// The audit log, to write to. Rows are only ever inserted.

@@ -19,7 +19,7 @@ use futures::FutureExt as _;
 use policy::authn::settings::{ClaimNames, IssuerSettings, KeySource, SignatureAlgorithm, TenantTrust, default_roles};
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
-use policy::gate::{GateParts, PolicyGate, UseCases};
+use policy::gate::{GateKeys, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::services::{
     MockAdministration, MockAuditTrail, MockChat, MockConversations, MockDocuments, MockMemories, MockSearch,
@@ -100,7 +100,7 @@ impl World {
 
     pub fn gate_over(&self, store: Arc<dyn Store>, use_cases: UseCases) -> PolicyGate {
         let parts = GateParts { store, clock: self.clock.clone(), ids: self.ids.clone(), tasks: self.tasks.clone() };
-        PolicyGate::new(self.authenticator(), use_cases, HashKey::derive(b"secret", "audit"), parts)
+        PolicyGate::new(self.authenticator(), use_cases, GateKeys::derive(b"secret"), parts)
     }
 
     /// Waits until no passage through the gate is under way.

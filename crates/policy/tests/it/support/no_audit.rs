@@ -6,8 +6,8 @@ use domain::authorized::AuditReceipt;
 use domain::fakes::MemoryStore;
 use domain::ids::AuditId;
 use domain::ports::{
-    AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, JobRepo, MemoryRepo, MessageRepo, Store, StoreError,
-    TenantTx, UserRepo,
+    AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo, MessageRepo, Store,
+    StoreError, TenantTx, UserRepo,
 };
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
@@ -48,6 +48,9 @@ impl TenantTx for Tx {
     }
     fn users(&mut self) -> &mut dyn UserRepo {
         self.0.users()
+    }
+    fn idempotency(&mut self) -> &mut dyn IdempotencyRepo {
+        self.0.idempotency()
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {
         self.0.jobs()

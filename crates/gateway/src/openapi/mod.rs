@@ -1,11 +1,16 @@
 //! The OpenAPI document, and the page that shows it.
 
+mod requests;
+
+pub(crate) use requests::LARGEST_NUMBER;
+
 use crate::app::App;
 use crate::problem::{FieldProblem, ProblemDocument};
 use crate::routes;
-use crate::sse::{MessageDelta, RunFailed, RunFinished, RunStarted, ToolFinished, ToolStarted};
+use crate::sse::{MessageDelta, RunFailed, RunFinished, RunStarted, StreamEvent, ToolFinished, ToolStarted};
 use crate::wire::CitationBody;
 use axum::Router;
+use requests::ClientValue;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
@@ -17,12 +22,15 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
     info(
         title = "Plant agent platform",
         description = "Questions to plant documents, answered with citations. Every request but those under `health` \
-            carries a bearer token. Failures are problem documents (RFC 9457).",
+            carries a bearer token. Failures are problem documents (RFC 9457). A POST that changes something may carry \
+            an `Idempotency-Key` (1 to 255 printable characters): sent again within 24 hours by the same user, the same \
+            request has no further effect and gets the same answer, with `Idempotency-Replayed: true`; 409 while the \
+            first is at work, 422 if the key was used with another request.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(
         ProblemDocument, FieldProblem, CitationBody, RunStarted, MessageDelta, ToolStarted, ToolFinished, RunFinished,
-        RunFailed,
+        RunFailed, StreamEvent, ClientValue,
     )),
     tags(
         (name = "conversations", description = "Conversations and their messages"),
@@ -50,6 +58,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     for item in protected.paths.paths.values_mut() {
         for operation in operations(item) {
             complete(operation);
+        }
+    }
+    for operation in protected.paths.paths.values_mut().flat_map(operations) {
+        requests::parameters(operation);
+        if let Some(components) = protected.components.as_mut() {
+            requests::body(operation, components);
         }
     }
     document.merge(open);

@@ -1,0 +1,89 @@
+//! The header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
+
+use crate::error::ApiError;
+use axum::http::{HeaderMap, HeaderName};
+
+/// The header.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Longest key.
+const LONGEST: usize = 255;
+
+/// The key of a request: a structured field's string as the draft has it (`"8e03…"`), or the same without quotes, as most
+/// clients send it. Both mean the same key.
+pub(crate) fn parse(headers: &HeaderMap) -> Result<String, ApiError> {
+    let refused = |detail: &str| ApiError::field("/Idempotency-Key", detail);
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(refused("must be there once"));
+    };
+    let text = value.to_str().map(str::trim).map_err(|_| refused("must be printable ASCII"))?;
+    let key = match text.strip_prefix('"') {
+        Some(quoted) => unquote(quoted).ok_or_else(|| refused("has a quote that does not end, or ends early"))?,
+        None => text.to_owned(),
+    };
+    match key.len() {
+        0 => Err(refused("must not be empty")),
+        1..=LONGEST if key.bytes().all(|byte| matches!(byte, b' '..=b'~')) => Ok(key),
+        1..=LONGEST => Err(refused("must be printable ASCII")),
+        _ => Err(refused("must be at most 255 characters long")),
+    }
+}
+
+/// The rest of a quoted string, after its first quote.
+fn unquote(quoted: &str) -> Option<String> {
+    let inner = quoted.strip_suffix('"')?;
+    let (mut key, mut escaped) = (String::new(), false);
+    for character in inner.chars() {
+        match character {
+            '\\' | '"' if escaped => {}
+            _ if escaped => return None,
+            '\\' => {
+                escaped = true;
+                continue;
+            }
+            '"' => return None,
+            _ => {}
+        }
+        escaped = false;
+        key.push(character);
+    }
+    (!escaped).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn key(values: &[&[u8]]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(value).expect("a header's value"));
+        }
+        parse(&headers).ok()
+    }
+
+    #[test]
+    fn quoted_and_bare_keys_are_the_same_and_anything_else_is_refused() {
+        assert_eq!(key(&[b"8e03978e-40d5"]).as_deref(), Some("8e03978e-40d5"));
+        assert_eq!(key(&[b"\"8e03978e-40d5\""]).as_deref(), Some("8e03978e-40d5"));
+        assert_eq!(key(&[br#""a\"b\\c""#]).as_deref(), Some(r#"a"b\c"#));
+        let long = [b'k'; 256];
+        let refused: [&[&[u8]]; 10] = [
+            &[b""],
+            &[b"\"\""],
+            &[b"  "],
+            &[b"\"a"],
+            &[b"\"a\"b\""],
+            &[br#""a\n""#],
+            &[br#""a\"#],
+            &[b"a\xff"],
+            &[&long],
+            &[b"a", b"a"],
+        ];
+        for values in refused {
+            assert_eq!(key(values), None, "{values:?}");
+        }
+        assert!(key(&[&long[..255]]).is_some());
+    }
+}

@@ -1,0 +1,160 @@
+//! Gives an answer again.
+//!
+//! Of a chat turn nothing but a reference is kept: its events are read from the run's log while that lives, and from the
+//! conversation afterwards, through the gate either way. So what has been withdrawn meanwhile is not shown again.
+
+use super::{ASK_AGAIN, conflict};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::sse::{self, Begun};
+use crate::trace::Here;
+use axum::Json;
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use domain::command::{GetConversation, ResumeRun};
+use domain::conversation::{Message, MessageStatus};
+use domain::error::{Classify, ErrorKind};
+use domain::idempotency::StoredAnswer;
+use domain::ids::ConversationId;
+use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, Usage};
+use futures::StreamExt;
+use policy::caller::Caller;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Stands in the place of a content type where a reference to a run is kept. Never sent.
+const REFERENCE: &str = "application/x-run-reference";
+
+/// A mark on a response: where the turn that it shows can be read again.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub(crate) struct RunReference {
+    conversation: Uuid,
+    run: Uuid,
+    message: Uuid,
+    /// The tier asked for.
+    tier: String,
+    /// How it ended; `None` for a turn that was streamed, whose answer is kept when it begins.
+    end: Option<End>,
+}
+
+#[derive(Clone, Serialize, Deserialize, Debug)]
+struct End {
+    finish_reason: FinishReason,
+    usage: Usage,
+    model: String,
+    degraded: bool,
+}
+
+impl RunReference {
+    /// The reference to a turn: with its end if it was answered whole.
+    pub(crate) fn new(conversation: ConversationId, begun: Begun, end: Option<RunSummary>) -> Self {
+        let end = end.map(|end| End {
+            finish_reason: end.finish_reason,
+            usage: end.usage,
+            model: end.model,
+            degraded: end.degraded,
+        });
+        Self {
+            conversation: conversation.as_uuid(),
+            run: begun.run_id.as_uuid(),
+            message: begun.message_id.as_uuid(),
+            tier: begun.model,
+            end,
+        }
+    }
+
+    /// What is kept.
+    pub(super) fn stored(&self) -> Option<StoredAnswer> {
+        let headers = vec![(CONTENT_TYPE.to_string(), REFERENCE.to_owned())];
+        Some(StoredAnswer { status: 200, headers, body: serde_json::to_vec(self).ok()? })
+    }
+
+    fn of(answer: &StoredAnswer) -> Option<Self> {
+        let is_reference = answer.headers.iter().any(|(_, value)| value == REFERENCE);
+        is_reference.then(|| serde_json::from_slice(&answer.body).ok()).flatten()
+    }
+
+    /// The turn's events once more: from its log, or from what is stored.
+    async fn events(&self, app: &App, by: &Caller) -> Result<EventStream, ApiError> {
+        match app.gate.resume_run(by, ResumeRun { run: self.run.into(), after: 0 }).await {
+            Ok(events) => return Ok(events),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        let id = self.conversation.into();
+        let (_, messages) = app.gate.get_conversation(by, GetConversation { id }).await?;
+        let message = messages.into_iter().find(|message| message.id.as_uuid() == self.message);
+        let message = message.ok_or_else(|| ApiError::of(ErrorKind::NotFound))?;
+        if message.status == MessageStatus::Streaming {
+            let detail = "The answer is still being written, by another server.";
+            return Err(ApiError { retry_after: Some(ASK_AGAIN), ..conflict("idempotency_in_progress", detail) });
+        }
+        Ok(self.told(message))
+    }
+
+    /// The events that a stored answer would have had, its text in one piece.
+    fn told(&self, message: Message) -> EventStream {
+        let started = RunEvent::Started { run_id: self.run.into(), message_id: message.id, model: self.tier.clone() };
+        let summary = self.summary(&message);
+        let cited = message.citations.into_iter().map(RunEvent::Cited);
+        let events = std::iter::once(started)
+            .chain(std::iter::once(RunEvent::Delta { text: message.content }))
+            .chain(cited)
+            .chain(std::iter::once(RunEvent::Finished(summary)));
+        let numbered = events.zip(1..).map(|(event, seq)| NumberedEvent { seq, event });
+        futures::stream::iter(numbered.collect::<Vec<_>>()).boxed()
+    }
+
+    fn summary(&self, message: &Message) -> RunSummary {
+        let end = self.end.clone().unwrap_or_else(|| End {
+            finish_reason: match message.status {
+                MessageStatus::Cancelled => FinishReason::Cancelled,
+                MessageStatus::Error => FinishReason::Error,
+                MessageStatus::Complete | MessageStatus::Streaming => FinishReason::Stop,
+            },
+            usage: Usage {
+                input_tokens: 0,
+                output_tokens: message.token_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+            },
+            model: message.model.clone().unwrap_or_default(),
+            degraded: false,
+        });
+        RunSummary {
+            finish_reason: end.finish_reason,
+            usage: end.usage,
+            model: end.model,
+            degraded: end.degraded,
+            message_id: message.id,
+        }
+    }
+}
+
+/// The answer that is kept, with a header that says so.
+pub(super) async fn replay(app: &App, by: &Caller, here: Here, answer: StoredAnswer) -> Result<Response, ApiError> {
+    let mut response = match RunReference::of(&answer) {
+        Some(reference) => {
+            let events = reference.events(app, by).await?;
+            match reference.end {
+                Some(_) => Json(sse::collect(events).await?.0).into_response(),
+                None => sse::stream(events, here, app.settings.keep_alive),
+            }
+        }
+        None => stored(answer),
+    };
+    response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+fn stored(answer: StoredAnswer) -> Response {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    for (name, value) in answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}

