@@ -174,6 +174,20 @@ impl AuditReader for PgAuditReader {
         transaction.commit().await.map_err(failed(doing))?;
         Ok(Page::from_rows(rows, page, |row| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
+
+    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
+        let doing = "reading a row of the audit log";
+        let user = scope.user().map(|id| id.to_string()).unwrap_or_default();
+        let mut transaction = self.database.begin(scope.tenant().to_string(), user).await?;
+        let row = sqlx::query("SELECT * FROM audit_logs WHERE tenant_id = app_tenant() AND id = $1")
+            .bind(id.as_uuid())
+            .try_map(record)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed(doing))?;
+        transaction.commit().await.map_err(failed(doing))?;
+        Ok(row)
+    }
 }
 
 fn record(row: PgRow) -> Result<AuditRecord, sqlx::Error> {

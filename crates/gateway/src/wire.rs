@@ -3,10 +3,11 @@
 use crate::error::ApiError;
 use domain::command::RetrievalMode;
 use domain::conversation::{Citation, MessageRole, MessageStatus};
+use domain::decision::Rule;
 use domain::document::{DocumentStatus, FailureCode};
 use domain::ids::DocumentId;
 use domain::model::ModelTier;
-use domain::role::{Classification, Role};
+use domain::role::{Classification, Operation, Resource, Role};
 use domain::run::{FinishReason, ToolStatus};
 use domain::text::{BoundedText, Label};
 use serde::Serialize;
@@ -44,6 +45,10 @@ word_schemas! {
     classification => Classification, false;
     role => Role, false;
     role_or_null => Role, true;
+    resource => Resource, false;
+    operation => Operation, false;
+    rule => Rule, false;
+    rule_or_null => Rule, true;
 }
 
 fn words(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {

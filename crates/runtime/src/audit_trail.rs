@@ -3,9 +3,9 @@
 use crate::error::RuntimeError;
 use crate::services::AuditTrail;
 use async_trait::async_trait;
-use domain::audit::AuditRecord;
+use domain::audit::{AuditRecord, ResultStatus};
 use domain::authorized::Authorized;
-use domain::command::ListAudit;
+use domain::command::{ListAudit, ReadDecision};
 use domain::page::Page;
 use domain::ports::AuditReader;
 use domain::role::{Grant, Role};
@@ -37,5 +37,11 @@ impl AuditTrail for AuditTrailService {
             filter.user_id = own;
         }
         Ok(self.reader.read(permit.scope(), &filter, &page).await?)
+    }
+
+    async fn decision(&self, command: Authorized<ReadDecision>) -> Result<AuditRecord, RuntimeError> {
+        let found = self.reader.get(command.scope(), command.command().id).await?;
+        let refusal = found.filter(|row| row.result_status.as_deref() == Some(ResultStatus::Denied.as_str()));
+        refusal.ok_or(RuntimeError::NotFound { what: "the decision" })
     }
 }

@@ -7,7 +7,7 @@ use domain::authorized::Authorized;
 use domain::command::{
     CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
     DeleteMemory, DownloadDocument, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments,
-    ListMemories, ListTenants, ListUsers, ReprocessDocument, ResumeRun, SearchDocuments, SendMessage,
+    ListMemories, ListTenants, ListUsers, ReadDecision, ReprocessDocument, ResumeRun, SearchDocuments, SendMessage,
     UpdateConversation, UpdateTenant, UpdateUser, UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
@@ -98,6 +98,8 @@ pub trait Memories: Send + Sync {
 pub trait AuditTrail: Send + Sync {
     /// Rows of the tenant; for those who are neither admin nor auditor, their own.
     async fn list(&self, command: Authorized<ListAudit>) -> Result<Page<AuditRecord>, RuntimeError>;
+    /// The row of a refusal of the tenant.
+    async fn decision(&self, command: Authorized<ReadDecision>) -> Result<AuditRecord, RuntimeError>;
 }
 
 /// Users and tenants.

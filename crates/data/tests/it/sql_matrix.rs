@@ -19,6 +19,8 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("document_chunks", None, true),
     ("document_terms", None, true),
     ("jobs", None, true),
+    ("tenant_usage", None, false),
+    ("tenant_token_usage", Some("input_tokens"), false),
 ];
 
 /// One row of each table for a tenant whose every id is the tenant's own id.
@@ -37,6 +39,7 @@ const ROWS: &str = "
         VALUES ($1, $1, $1, 0, '', 'internal');
     INSERT INTO document_terms VALUES ($1, $1, 'valve', '{0}', '{1}', '{1}', '');
     INSERT INTO jobs (id, tenant_id, document_id) VALUES ($1, $1, $1);
+    INSERT INTO tenant_token_usage (tenant_id, day) VALUES ($1, '2026-01-01');
     INSERT INTO audit_logs (id, tenant_id, event_type) VALUES ($1, $1, 'doc.read')";
 
 /// Two tenants with a row in each table.
@@ -161,6 +164,7 @@ const INSERTS: &[(&str, &str)] = &[
     ),
     ("document_terms", "INSERT INTO document_terms VALUES (T, P, 'pump', '{0}', '{1}', '{1}', '')"),
     ("audit_logs", "INSERT INTO audit_logs (tenant_id, event_type) VALUES (T, 'doc.read')"),
+    ("tenant_token_usage", "INSERT INTO tenant_token_usage (tenant_id, day) VALUES (T, '2026-01-02')"),
 ];
 
 #[tokio::test]

@@ -12,7 +12,7 @@ pub use repos::{
 
 use crate::audit::{AuditFilter, AuditRecord};
 use crate::error::{Classify, ErrorKind};
-use crate::ids::TenantId;
+use crate::ids::{AuditId, TenantId};
 use crate::page::{Page, PageRequest};
 use crate::scope::TenantScope;
 use crate::tenant::Tenant;
@@ -128,6 +128,12 @@ pub trait AuditReader: Send + Sync {
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError>;
+
+    /// One row of the scope's tenant.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError>;
 }
 
 /// A tenant to be made.

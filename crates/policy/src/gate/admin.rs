@@ -6,7 +6,11 @@ use crate::caller::Caller;
 use crate::error::GateError;
 use async_trait::async_trait;
 use domain::audit::AuditRecord;
-use domain::command::{CreateTenant, CreateUser, ListAudit, ListTenants, ListUsers, UpdateTenant, UpdateUser};
+use domain::command::{
+    CreateTenant, CreateUser, ListAudit, ListTenants, ListUsers, ReadDecision, SimulateDecision, UpdateTenant,
+    UpdateUser,
+};
+use domain::decision::Decision;
 use domain::page::Page;
 use domain::tenant::Tenant;
 use domain::user::User;
@@ -18,6 +22,11 @@ use std::sync::Arc;
 pub trait AdminGate: Send + Sync {
     /// Reads the audit log.
     async fn list_audit(&self, by: &Caller, command: ListAudit) -> Result<Page<AuditRecord>, GateError>;
+
+    /// Reads why something was refused.
+    async fn read_decision(&self, by: &Caller, command: ReadDecision) -> Result<AuditRecord, GateError>;
+    /// Says what would be decided, and changes nothing.
+    async fn simulate_decision(&self, by: &Caller, command: SimulateDecision) -> Result<Decision, GateError>;
 
     /// Lists the tenant's users.
     async fn list_users(&self, by: &Caller, command: ListUsers) -> Result<Page<User>, GateError>;
@@ -38,6 +47,16 @@ impl AdminGate for PolicyGate {
     async fn list_audit(&self, by: &Caller, command: ListAudit) -> Result<Page<AuditRecord>, GateError> {
         let use_case = Arc::clone(&self.use_cases.audit_trail);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list(granted).await }).await
+    }
+
+    async fn read_decision(&self, by: &Caller, command: ReadDecision) -> Result<AuditRecord, GateError> {
+        let use_case = Arc::clone(&self.use_cases.audit_trail);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.decision(granted).await }).await
+    }
+
+    async fn simulate_decision(&self, by: &Caller, command: SimulateDecision) -> Result<Decision, GateError> {
+        let gate = self.clone();
+        self.pass(by, command, Closes::Gate, move |granted| async move { gate.simulate(&granted).await }).await
     }
 
     async fn list_users(&self, by: &Caller, command: ListUsers) -> Result<Page<User>, GateError> {

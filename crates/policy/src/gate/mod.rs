@@ -3,6 +3,7 @@
 mod admin;
 mod decide;
 mod pass;
+mod simulate;
 mod traced;
 
 pub use admin::AdminGate;

@@ -62,27 +62,41 @@ impl PolicyGate {
             let receipt = authorized.permit().receipt();
             let result = AssertUnwindSafe(use_case(authorized)).catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(RuntimeError::Panicked));
+            let mut recorded = None;
             if result.is_err() || closes == Closes::Gate {
                 let outcome = outcome(subject, &result);
-                gate.close(by.scope(), receipt, &outcome).await;
+                recorded = gate.close(by.scope(), receipt, &outcome).await;
             }
-            result.map_err(GateError::Runtime)
+            result.map_err(|source| match recorded {
+                Some(decision) if source.kind() == ErrorKind::Forbidden => GateError::RefusedBelow { decision, source },
+                _ => GateError::Runtime(source),
+            })
         };
         self.tasks.spawn(passage).await.unwrap_or(Err(GateError::Runtime(RuntimeError::Panicked)))
     }
 
-    async fn close(&self, scope: &TenantScope, receipt: AuditReceipt, outcome: &Outcome) {
-        if let Err(error) = self.record(scope, receipt, outcome).await {
+    /// Records an outcome; the row's id, unless it could not be written.
+    async fn close(&self, scope: &TenantScope, receipt: AuditReceipt, outcome: &Outcome) -> Option<AuditId> {
+        let id = AuditId::from_uuid(self.ids.uuid());
+        if let Err(error) = self.record(id, scope, receipt, outcome).await {
             tracing::error!(
                 request_id = %scope.request(), correlation_id = %receipt.intent(), error = %error,
                 "an outcome could not be recorded"
             );
+            return None;
         }
+        Some(id)
     }
 
-    async fn record(&self, scope: &TenantScope, receipt: AuditReceipt, outcome: &Outcome) -> Result<(), StoreError> {
+    async fn record(
+        &self,
+        id: AuditId,
+        scope: &TenantScope,
+        receipt: AuditReceipt,
+        outcome: &Outcome,
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.begin(scope).await?;
-        tx.audit().outcome(AuditId::from_uuid(self.ids.uuid()), receipt, outcome, self.clock.now()).await?;
+        tx.audit().outcome(id, receipt, outcome, self.clock.now()).await?;
         tx.commit().await
     }
 }
@@ -98,7 +112,7 @@ fn outcome<T: Traced>(mut subject: AuditSubject, result: &Result<T, RuntimeError
             ResultStatus::Success
         }
         Err(error) => {
-            subject.metadata = json!({ "error": error.code() });
+            subject.metadata = json!({ "error": error.code(), "reason": error.code() });
             status_of(error.kind())
         }
     };

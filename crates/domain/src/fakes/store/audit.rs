@@ -68,6 +68,11 @@ impl AuditReader for MemoryStore {
         let rows = self.committed().audit.iter().filter(passes).cloned().collect();
         Ok(page_of(rows, page, |row: &AuditRecord| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
+
+    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
+        let wanted = |row: &&AuditRecord| row.tenant_id == scope.tenant() && row.id == id;
+        Ok(self.committed().audit.iter().find(wanted).cloned())
+    }
 }
 
 fn ended(scope: &TenantScope, id: AuditId, outcome: &Outcome, now: Timestamp) -> AuditRecord {
