@@ -58,8 +58,11 @@ pub(crate) struct RunFinished {
     usage: UsageBody,
     /// The model that served.
     model: String,
-    /// A fallback served, or a part (retrieval, say) was down.
+    /// A fallback served, a part (retrieval, say) was down, or something was left out.
     degraded: bool,
+    /// How many passages, documents and earlier answers were left out because they are classified above what the model
+    /// may see.
+    left_out: u32,
     message_id: Uuid,
 }
 
@@ -97,8 +100,11 @@ pub(crate) struct Answer {
     usage: UsageBody,
     #[schema(schema_with = wire::finish_reason)]
     finish_reason: &'static str,
-    /// A fallback served, or a part (retrieval, say) was down.
+    /// A fallback served, a part (retrieval, say) was down, or something was left out.
     degraded: bool,
+    /// How many passages, documents and earlier answers were left out because they are classified above what the model
+    /// may see.
+    left_out: u32,
 }
 
 /// Streams a run. Dropping the response drops the run's stream, which tells the runtime that the reader is gone.
@@ -141,6 +147,7 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<Answer, ApiError>
                     usage: end.usage.into(),
                     finish_reason: end.finish_reason.as_str(),
                     degraded: end.degraded,
+                    left_out: end.left_out,
                 });
             }
         }
@@ -175,6 +182,7 @@ fn write(numbered: NumberedEvent, here: &Here) -> Result<Event, axum::Error> {
             usage: end.usage.into(),
             model: end.model,
             degraded: end.degraded,
+            left_out: end.left_out,
             message_id: end.message_id.as_uuid(),
         }),
         RunEvent::Failed(problem) => {
