@@ -14,7 +14,7 @@ pub use repos::{
 use crate::audit::sealed::SealedPage;
 use crate::audit::{AuditFilter, AuditRecord};
 use crate::error::{Classify, ErrorKind};
-use crate::ids::TenantId;
+use crate::ids::{AuditId, TenantId};
 use crate::page::{Page, PageRequest};
 use crate::scope::TenantScope;
 use crate::tenant::Tenant;
@@ -132,6 +132,12 @@ pub trait AuditReader: Send + Sync {
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError>;
+
+    /// One row of the scope's tenant.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError>;
 
     /// Up to `limit` sealed rows of the scope's tenant after place `after` (0: from the start), in the chain's order.
     /// What was written in the last second or two may not be sealed yet.

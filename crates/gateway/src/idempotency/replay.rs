@@ -46,6 +46,8 @@ struct End {
     usage: Usage,
     model: String,
     degraded: bool,
+    #[serde(default)]
+    left_out: u32,
 }
 
 impl RunReference {
@@ -56,6 +58,7 @@ impl RunReference {
             usage: end.usage,
             model: end.model,
             degraded: end.degraded,
+            left_out: end.left_out,
         });
         Self {
             conversation: conversation.as_uuid(),
@@ -121,12 +124,14 @@ impl RunReference {
             },
             model: message.model.clone().unwrap_or_default(),
             degraded: false,
+            left_out: 0,
         });
         RunSummary {
             finish_reason: end.finish_reason,
             usage: end.usage,
             model: end.model,
             degraded: end.degraded,
+            left_out: end.left_out,
             message_id: message.id,
         }
     }

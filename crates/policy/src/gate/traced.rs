@@ -2,9 +2,10 @@
 
 use super::pass::Traced;
 use crate::caller::Caller;
-use domain::audit::AuditRecord;
 use domain::audit::sealed::SealedPages;
+use domain::audit::{AuditRecord, Changed};
 use domain::conversation::{Conversation, Message};
+use domain::decision::{Decision, Verdict};
 use domain::document::Document;
 use domain::memory::Memory;
 use domain::page::Page;
@@ -14,6 +15,7 @@ use domain::search::Retrieval;
 use domain::tenant::Tenant;
 use domain::upload::Accepted;
 use domain::user::User;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 macro_rules! traced {
@@ -49,4 +51,33 @@ traced! {
     Page<AuditRecord>;
     Page<User>;
     Page<Tenant>;
+    AuditRecord;
+}
+
+/// Titles, tags and client data are content: that they changed is all that is said.
+impl Traced for Changed<Document> {
+    fn facts(&self) -> Option<Value> {
+        let Self { before, after } = self;
+        let changed = [
+            ("title", before.title != after.title),
+            ("doc_type", before.doc_type != after.doc_type),
+            ("tags", before.tags != after.tags),
+            ("classification", before.classification != after.classification),
+            ("metadata", before.metadata != after.metadata),
+        ];
+        let changed: Vec<_> = changed.iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
+        Some(json!({
+            "before": { "classification": before.classification },
+            "after": { "classification": after.classification },
+            "changed": changed,
+        }))
+    }
+}
+
+impl Traced for Decision {
+    fn facts(&self) -> Option<Value> {
+        Some(json!({
+            "allowed": self.verdict == Verdict::Allowed, "rule": self.rule(), "reason": self.verdict.reason(),
+        }))
+    }
 }
