@@ -5,6 +5,7 @@ mod blobs;
 mod catalog;
 mod connections;
 mod lexical;
+mod mutations;
 mod preflight;
 mod queue;
 mod rls_coverage;

@@ -45,7 +45,7 @@ const ROWS: &str = "
     INSERT INTO audit_logs (id, tenant_id, event_type) VALUES ($1, $1, 'doc.read')";
 
 /// Two tenants with a row in each table.
-async fn two_tenants() -> Result<(TestDb, PgConnection), TestError> {
+pub(crate) async fn two_tenants() -> Result<(TestDb, PgConnection), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
     for tenant in [TENANT_A, TENANT_B] {
@@ -56,12 +56,16 @@ async fn two_tenants() -> Result<(TestDb, PgConnection), TestError> {
 }
 
 /// Runs fixed statements of this file.
-async fn run(connection: &mut PgConnection, sql: &str) -> Result<u64, sqlx::Error> {
+pub(crate) async fn run(connection: &mut PgConnection, sql: &str) -> Result<u64, sqlx::Error> {
     Ok(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await?.rows_affected())
 }
 
 /// Runs a statement in a transaction with these settings, rolled back; the rows it touched, or the error's code.
-async fn attempt(app: &mut PgConnection, tenant: Option<&str>, sql: &str) -> Result<Result<u64, String>, TestError> {
+pub(crate) async fn attempt(
+    app: &mut PgConnection,
+    tenant: Option<&str>,
+    sql: &str,
+) -> Result<Result<u64, String>, TestError> {
     let mut transaction = app.begin().await?;
     if let Some(tenant) = tenant {
         sqlx::query(
@@ -139,7 +143,7 @@ async fn a_row_by_its_id_is_absent_to_another_tenant() -> Result<(), TestError> 
 }
 
 /// Inserts of a row that differs from the one there; `T` is the tenant it says, `P` its parents' id.
-const INSERTS: &[(&str, &str)] = &[
+pub(crate) const INSERTS: &[(&str, &str)] = &[
     ("users", "INSERT INTO users (tenant_id, issuer, external_id) VALUES (T, 'issuer', 'new')"),
     ("sign_in_tokens", "INSERT INTO sign_in_tokens VALUES (T, 'new', P, now())"),
     ("teams", "INSERT INTO teams (tenant_id, name, slug) VALUES (T, 'new', 'new')"),
@@ -170,20 +174,23 @@ const INSERTS: &[(&str, &str)] = &[
         "INSERT INTO idempotency_keys (tenant_id, user_id, key_hash, created_at, expires_at)
          VALUES (T, P, 'new', now(), now())",
     ),
+    ("jobs", "INSERT INTO jobs (tenant_id, document_id, kind) SELECT T, NULL, 'reindex'"),
     ("audit_logs", "INSERT INTO audit_logs (tenant_id, event_type) VALUES (T, 'doc.read')"),
     ("tenant_token_usage", "INSERT INTO tenant_token_usage (tenant_id, day) VALUES (T, '2026-01-02')"),
 ];
+
+/// One of [`INSERTS`] for a tenant and a parent.
+pub(crate) fn fill(sql: &str, tenant: &str, parent: &str) -> String {
+    sql.replace("(T", &format!("('{tenant}'"))
+        .replace("SELECT T", &format!("SELECT '{tenant}'"))
+        .replace("= T", &format!("= '{tenant}'"))
+        .replace(" P", &format!(" '{parent}'"))
+}
 
 #[tokio::test]
 async fn no_row_is_planted_in_another_tenant_or_under_its_parents() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
     let (here, foreign, absent) = (TENANT_A.to_string(), TENANT_B.to_string(), Uuid::from_u128(0xc).to_string());
-    let fill = |sql: &str, tenant: &str, parent: &str| {
-        sql.replace("(T", &format!("('{tenant}'"))
-            .replace("SELECT T", &format!("SELECT '{tenant}'"))
-            .replace("= T", &format!("= '{tenant}'"))
-            .replace(" P", &format!(" '{parent}'"))
-    };
     let refused = Err("42501".to_owned());
     for (table, sql) in INSERTS {
         let control = attempt(&mut app, Some(&here), &fill(sql, &here, &here)).await?;

@@ -1,0 +1,200 @@
+//! That the isolation tests can fail: each policy is dropped, opened and weakened in turn, and each time what holds in a
+//! sound database must no longer hold. A policy whose loss nobody notices here has no test.
+
+use crate::catalog::{TENANT_A, TENANT_B, as_superuser, leaks};
+use crate::sql_matrix::{INSERTS, attempt, fill, run, two_tenants};
+use data::testing::{TestDb, TestError};
+use sqlx::{Connection, PgConnection};
+
+/// A policy of a role that logs in, as the catalog has it.
+#[derive(Debug, sqlx::FromRow)]
+struct Policy {
+    table: String,
+    name: String,
+    roles: String,
+    command: String,
+    using: Option<String>,
+    check: Option<String>,
+}
+
+const POLICIES: &str = "
+    SELECT c.relname::text AS table, p.policyname::text AS name, array_to_string(p.roles, ', ') AS roles, p.cmd AS command,
+           p.qual AS using, p.with_check AS check
+    FROM pg_policies p JOIN pg_class c ON c.oid = (quote_ident(p.schemaname) || '.' || quote_ident(p.tablename))::regclass
+    WHERE p.schemaname = 'public' AND NOT c.relispartition AND p.roles <> '{platform_owner}'
+    ORDER BY 1, 2";
+
+impl Policy {
+    fn create(&self) -> String {
+        let Self { table, name, roles, command, .. } = self;
+        let using = self.using.as_ref().map(|qual| format!(" USING ({qual})")).unwrap_or_default();
+        let check = self.check.as_ref().map(|check| format!(" WITH CHECK ({check})")).unwrap_or_default();
+        format!("CREATE POLICY {name} ON {table} FOR {command} TO {roles}{using}{check}")
+    }
+
+    /// What somebody could make of it by mistake.
+    fn mutations(&self) -> Vec<String> {
+        let Self { table, name, .. } = self;
+        let mut mistakes = vec![format!("DROP POLICY {name} ON {table}")];
+        let weaker = |part: &str, expression: &str| format!("ALTER POLICY {name} ON {table} {part} ({expression})");
+        for (part, expression) in [("USING", &self.using), ("WITH CHECK", &self.check)] {
+            let Some(expression) = expression else { continue };
+            mistakes.push(weaker(part, "true"));
+            if expression.contains("app_user()") {
+                mistakes.push(weaker(part, "tenant_id = (SELECT app_tenant())"));
+            }
+        }
+        mistakes
+    }
+}
+
+/// Rows of both tenants in the tables that `two_tenants` leaves empty.
+async fn evidence(superuser: &mut PgConnection) -> Result<(), TestError> {
+    run(superuser, "SELECT * FROM audit_seal(100)").await?;
+    for tenant in [TENANT_A, TENANT_B] {
+        run(
+            superuser,
+            &format!(
+                "INSERT INTO audit_logs (tenant_id, event_type) VALUES ('{tenant}', 'doc.read');
+                 SELECT audit_keep_checkpoint('{tenant}', 1, sha256('x'), now(), 'key', sha256('x') || sha256('x'));
+                 INSERT INTO audit_retirements VALUES ('{tenant}', 1, sha256('x'), now(), 1, now(), 'key', sha256('x') || sha256('x'))"
+            ),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// What of a table's isolation does not hold for a role, one sentence each.
+async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>, TestError> {
+    let (here, foreign) = (TENANT_A.to_string(), TENANT_B.to_string());
+    let privileges: (bool, bool) = sqlx::query_as(
+        "SELECT has_any_column_privilege($1::regclass, 'SELECT'), has_any_column_privilege($1::regclass, 'INSERT')",
+    )
+    .bind(table)
+    .fetch_one(&mut *role)
+    .await?;
+    let (reads, inserts) = privileges;
+    let tenant = if table == "tenants" { "id" } else { "tenant_id" };
+    let mut found = Vec::new();
+    if reads {
+        let own = attempt(role, Some(&here), &format!("SELECT 1 FROM {table} WHERE {tenant} = '{here}'")).await?;
+        if !own.as_ref().is_ok_and(|rows| *rows > 0) {
+            found.push(format!("{table}: the tenant does not see its own: {own:?}"));
+        }
+        for setting in [Some(here.as_str()), Some(""), None] {
+            let others = format!("SELECT 1 FROM {table} WHERE {tenant} = '{foreign}'");
+            let seen = attempt(role, setting, &others).await?;
+            if seen != Ok(0) {
+                found.push(format!("{table}: another tenant's rows with {setting:?}: {seen:?}"));
+            }
+        }
+        if ["conversations", "messages", "memories", "idempotency_keys"].contains(&table) {
+            let colleague = format!(
+                "SELECT 1 FROM {table} WHERE set_config('app.current_user_id', '{TENANT_B}', true) IS NOT NULL AND false;
+                 SELECT set_config('app.current_user_id', '{TENANT_B}', true); SELECT 1 FROM {table}"
+            );
+            // The setting's own row is one.
+            let seen = attempt(role, Some(&here), &colleague).await?;
+            if seen != Ok(1) {
+                found.push(format!("{table}: a colleague's rows: {seen:?}"));
+            }
+        }
+    }
+    if inserts {
+        found.extend(planted(role, table, (&here, &foreign)).await?);
+    }
+    if table == "tenants" {
+        // A constant: an update that reads a column is bound by the policies for SELECT as well.
+        let changed = attempt(role, Some(&here), "UPDATE tenants SET embedding_model = 'm'").await?;
+        if changed != Ok(1) {
+            found.push(format!("{table}: an update without a filter: {changed:?}"));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether rows can be written for the tenant and for no other tenant or user.
+async fn planted(
+    role: &mut PgConnection,
+    table: &str,
+    (here, foreign): (&str, &str),
+) -> Result<Vec<String>, TestError> {
+    let mut found = Vec::new();
+    let Some((_, sql)) = INSERTS.iter().find(|(known, _)| *known == table) else {
+        return Ok(vec![format!("{table}: no insert is known to try")]);
+    };
+    let own = attempt(role, Some(here), &fill(sql, here, here)).await?;
+    if own.is_err() {
+        found.push(format!("{table}: the tenant cannot write its own: {own:?}"));
+    }
+    let refused = Err("42501".to_owned());
+    let planted = attempt(role, Some(here), &fill(sql, foreign, foreign)).await?;
+    if planted != refused {
+        found.push(format!("{table}: a row planted in another tenant: {planted:?}"));
+    }
+    if ["conversations", "memories", "idempotency_keys"].contains(&table) {
+        let theirs = attempt(role, Some(here), &fill(sql, here, foreign)).await?;
+        if theirs != refused {
+            found.push(format!("{table}: a row planted for another user: {theirs:?}"));
+        }
+    }
+    if table == "messages" {
+        // The key would stop it too, with another code: the policy must come first.
+        let theirs = attempt(role, Some(here), &fill(sql, here, foreign)).await?;
+        if theirs != refused {
+            found.push(format!("{table}: a message planted for another user: {theirs:?}"));
+        }
+    }
+    Ok(found)
+}
+
+async fn connect(db: &TestDb, policy: &Policy) -> Result<PgConnection, TestError> {
+    let url = if policy.roles.contains("platform_auditor") { db.auditor_url() } else { db.app_url() };
+    Ok(PgConnection::connect(&url).await?)
+}
+
+#[tokio::test]
+async fn the_loss_of_any_policy_is_noticed() -> Result<(), TestError> {
+    let (db, _app) = two_tenants().await?;
+    let mut superuser = as_superuser(&db).await?;
+    evidence(&mut superuser).await?;
+    let policies: Vec<Policy> = sqlx::query_as(POLICIES).fetch_all(&mut superuser).await?;
+    assert!(policies.len() >= 20, "the catalog was read: {policies:?}");
+    let mut mutations = 0;
+    for policy in &policies {
+        let mut role = connect(&db, policy).await?;
+        let sound = violations(&mut role, &policy.table).await?;
+        assert_eq!(sound, Vec::<String>::new(), "control: {policy:?}");
+        for mistake in policy.mutations() {
+            run(&mut superuser, &mistake).await?;
+            // What an UPDATE writes keeps its tenant, which nobody may update: only the catalog shows this one.
+            let noticed = match policy.command.as_str() {
+                "UPDATE" if mistake.contains("WITH CHECK") => leaks(&mut superuser).await?,
+                _ => violations(&mut role, &policy.table).await?,
+            };
+            assert!(!noticed.is_empty(), "nobody notices: {mistake}");
+            let restored = format!("DROP POLICY IF EXISTS {} ON {}; {}", policy.name, policy.table, policy.create());
+            run(&mut superuser, &restored).await?;
+            mutations += 1;
+        }
+        assert_eq!(violations(&mut role, &policy.table).await?, Vec::<String>::new(), "restored: {policy:?}");
+    }
+    assert!(mutations >= 2 * policies.len(), "{mutations} mutations of {} policies", policies.len());
+    Ok(())
+}
+
+/// Without row security at all, every table of the matrix leaks: the tests look at the rows and not at the policies.
+#[tokio::test]
+async fn a_table_without_row_security_is_noticed() -> Result<(), TestError> {
+    let (db, mut app) = two_tenants().await?;
+    let mut superuser = as_superuser(&db).await?;
+    for (table, _) in INSERTS {
+        run(&mut superuser, &format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")).await?;
+        let noticed = violations(&mut app, table).await?;
+        assert!(!noticed.is_empty(), "nobody notices: {table}");
+        run(&mut superuser, &format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")).await?;
+        assert_eq!(violations(&mut app, table).await?, Vec::<String>::new(), "restored: {table}");
+    }
+    Ok(())
+}
