@@ -38,6 +38,7 @@ enum Names {
     Memory,
     User,
     Tenant,
+    Decision,
     ProblemType,
 }
 
@@ -70,6 +71,7 @@ fn routes() -> Vec<Route> {
     let route = |method: Method, path, sample, names, open_to| Route { method, path, sample, names, open_to };
     let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
     let chat = json!({ "message": "Which bolts?", "stream": false });
+    let simulation = json!({ "user_id": "", "resource": "documents", "operation": "read" });
     let new_user = json!({ "external_id": Uuid::from_u128(1), "email": "n@plant.example" });
     vec![
         route(get.clone(), "/health", Nothing, N::Nothing, Who::World),
@@ -99,6 +101,8 @@ fn routes() -> Vec<Route> {
         route(get.clone(), "/v1/admin/users", Nothing, N::Nothing, Who::Admins),
         route(post.clone(), "/v1/admin/users", json(new_user), N::Nothing, Who::Admins),
         route(patch.clone(), "/v1/admin/users/{id}", json(json!({ "is_active": true })), N::User, Who::Admins),
+        route(get.clone(), "/v1/admin/decisions/{id}", Nothing, N::Decision, Who::Admins),
+        route(post.clone(), "/v1/admin/decisions/simulate", json(simulation), N::User, Who::Admins),
         route(get, "/v1/admin/tenants", Nothing, N::Nothing, Who::PlatformAdmins),
         route(post, "/v1/admin/tenants", json(json!({ "name": "N", "slug": "n" })), N::Nothing, Who::PlatformAdmins),
         route(patch, "/v1/admin/tenants/{id}", json(json!({ "name": "N" })), N::Tenant, Who::PlatformAdmins),
@@ -114,12 +118,15 @@ struct Things {
     memory: String,
     user: String,
     tenant: String,
+    decision: String,
 }
 
 impl Things {
     /// Makes one of each; the document is `document`, for those who may not upload, and the user is `colleague`, since an
     /// admin cannot switch themselves.
     async fn of(caller: &Caller<'_>, document: &str, colleague: &Caller<'_>) -> Self {
+        // Refused: the colleague is a viewer.
+        let refusal = colleague.get("/v1/admin/users").await.problem(403, "policy_denied");
         let colleague = colleague.get("/v1/me").await.expect(200);
         let conversation = caller.conversation().await;
         let answer = caller.chat(&conversation, "Which bolts?").await;
@@ -132,13 +139,14 @@ impl Things {
             memory: text(&memory["id"]),
             user: text(&colleague["id"]),
             tenant: text(&colleague["tenant"]["id"]),
+            decision: text(&refusal["decision_id"]),
         }
     }
 
     /// Ids that nothing has.
     fn of_nobody() -> Self {
         let id = || "00000000-0000-7000-8000-00000000dead".to_owned();
-        Self { conversation: id(), document: id(), run: id(), memory: id(), user: id(), tenant: id() }
+        Self { conversation: id(), document: id(), run: id(), memory: id(), user: id(), tenant: id(), decision: id() }
     }
 
     fn id(&self, names: Names) -> &str {
@@ -150,6 +158,7 @@ impl Things {
             Names::Memory => &self.memory,
             Names::User => &self.user,
             Names::Tenant => &self.tenant,
+            Names::Decision => &self.decision,
             Names::ProblemType => "not-found",
         }
     }
@@ -167,6 +176,9 @@ impl Route {
                 let mut body = body.clone();
                 if let Some(external) = body.get_mut("external_id") {
                     *external = json!(unique);
+                }
+                if let Some(user) = body.get_mut("user_id") {
+                    *user = json!(things.user);
                 }
                 request.json(&body)
             }
@@ -262,7 +274,8 @@ async fn what_another_tenant_has_is_as_good_as_absent() {
     let app = App::shared().await;
     let owner = app.caller(B, "owner", Role::Admin);
     let theirs = Things::of(&owner, &uploaded(&owner, "theirs").await, &app.as_viewer(B)).await;
-    let named = [Names::Conversation, Names::Document, Names::Run, Names::Memory, Names::User, Names::Tenant];
+    let named =
+        [Names::Conversation, Names::Document, Names::Run, Names::Memory, Names::User, Names::Tenant, Names::Decision];
     for (name, role) in [("spy-v", Role::Viewer), ("spy-u", Role::User), ("spy-a", Role::Admin)] {
         let caller = app.caller(A, name, role);
         assert_as_good_as_absent(&caller, &theirs, &named, role.as_str()).await;

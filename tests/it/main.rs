@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails; its helpers stand outside of #[test] functions"
 )]
 
+mod administration;
 mod audit;
 mod audit_evidence;
 mod bad_input;

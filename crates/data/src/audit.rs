@@ -206,6 +206,20 @@ impl AuditReader for PgAuditReader {
     async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
         export::page(&self.database, scope.tenant().as_uuid(), after, limit).await
     }
+
+    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
+        let doing = "reading a row of the audit log";
+        let user = scope.user().map(|id| id.to_string()).unwrap_or_default();
+        let mut transaction = self.database.begin(scope.tenant().to_string(), user).await?;
+        let row = sqlx::query("SELECT * FROM audit_logs WHERE tenant_id = app_tenant() AND id = $1")
+            .bind(id.as_uuid())
+            .try_map(record)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed(doing))?;
+        transaction.commit().await.map_err(failed(doing))?;
+        Ok(row)
+    }
 }
 
 fn record(row: PgRow) -> Result<AuditRecord, sqlx::Error> {

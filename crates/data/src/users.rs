@@ -145,12 +145,13 @@ impl UserRepo for PgTenantTx {
 
     async fn update(&mut self, id: UserId, patch: UserPatch) -> Result<Option<User>, StoreError> {
         sqlx::query(
-            "UPDATE users SET role = coalesce($2, role), is_active = coalesce($3, is_active)
+            "UPDATE users SET role = coalesce($2, role), is_active = coalesce($3, is_active), grants = coalesce($4, grants)
              WHERE id = $1 RETURNING *",
         )
         .bind(id.as_uuid())
         .bind(patch.role.map(|role| role.as_str()))
         .bind(patch.is_active)
+        .bind(patch.grants.map(|grants| grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>()))
         .try_map(read)
         .fetch_optional(self.connection())
         .await

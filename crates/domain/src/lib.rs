@@ -19,6 +19,7 @@ pub mod audit;
 pub mod authorized;
 pub mod command;
 pub mod conversation;
+pub mod decision;
 pub mod document;
 pub mod error;
 #[cfg(feature = "fakes")]

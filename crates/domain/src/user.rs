@@ -4,6 +4,7 @@ use crate::ids::UserId;
 use crate::role::{Classification, Grant, Role};
 use crate::tenant::TenantSettings;
 use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// A user of a tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,10 +64,12 @@ pub struct NewUser {
 }
 
 /// What an admin may change of a user.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UserPatch {
     /// New role.
     pub role: Option<Role>,
+    /// New powers beside the role, in place of all before.
+    pub grants: Option<Vec<Grant>>,
     /// Switch on or off.
     pub is_active: Option<bool>,
 }
@@ -95,7 +98,7 @@ impl Membership {
 }
 
 /// What a user may do, as decided upon.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Standing {
     /// Role within the tenant.
     pub role: Role,

@@ -4,6 +4,7 @@ use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::error::{Classify, ErrorKind, Problem};
+use domain::ids::AuditId;
 use domain::upload::FieldError;
 use policy::error::GateError;
 use std::error::Error;
@@ -27,6 +28,8 @@ pub(crate) struct ApiError {
     pub(crate) retry_after: Option<Duration>,
     /// What happened, for the log only.
     pub(crate) cause: Option<String>,
+    /// The audit row that says why, for a refusal.
+    pub(crate) decision: Option<AuditId>,
     /// No token came with the request; RFC 6750 has no error code for that.
     pub(crate) without_token: bool,
 }
@@ -46,6 +49,7 @@ impl ApiError {
             fields: Vec::new(),
             retry_after: None,
             cause: None,
+            decision: None,
             without_token: false,
         }
     }
@@ -103,6 +107,7 @@ impl From<GateError> for ApiError {
         Self {
             fields: field_in(&error).into_iter().cloned().collect(),
             retry_after: error.retry_after(),
+            decision: error.decision(),
             cause: Some(chain(&error)),
             ..Problem::of(&error).into()
         }

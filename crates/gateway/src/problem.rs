@@ -35,6 +35,9 @@ pub(crate) struct ProblemDocument {
     pub(crate) code: &'static str,
     /// The request, as in the log, the audit log and `x-request-id`.
     pub(crate) request_id: String,
+    /// Of a refusal (403): what an admin can ask about, with `GET /v1/admin/decisions/{id}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) decision_id: Option<String>,
     /// The fields that are not allowed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<FieldProblem>,
@@ -60,6 +63,7 @@ impl ProblemDocument {
             instance: here.path.clone(),
             code: error.code,
             request_id: here.request_id.to_string(),
+            decision_id: error.decision.map(|id| id.to_string()),
             errors: error
                 .fields
                 .iter()

@@ -94,7 +94,10 @@ fn log(route: &str, error: Option<&ApiError>) {
                 ErrorKind::Unavailable | ErrorKind::Unauthenticated => {
                     tracing::warn!(code = error.code, cause, "request refused");
                 }
-                _ => tracing::info!(code = error.code, cause, "request refused"),
+                _ => {
+                    let decision_id = error.decision.map(field::display);
+                    tracing::info!(code = error.code, cause, decision_id, "request refused");
+                }
             }
         }
         None if matches!(route, "/health" | "/ready" | "/v1/health") => tracing::debug!("request served"),

@@ -4,10 +4,11 @@ use crate::error::ApiError;
 use domain::audit::ResultStatus;
 use domain::command::RetrievalMode;
 use domain::conversation::{Citation, MessageRole, MessageStatus};
+use domain::decision::Rule;
 use domain::document::{DocumentStatus, FailureCode};
 use domain::ids::DocumentId;
 use domain::model::ModelTier;
-use domain::role::{Classification, Role};
+use domain::role::{Classification, Operation, Resource, Role};
 use domain::run::{FinishReason, ToolStatus};
 use domain::text::{BoundedText, Label};
 use serde::Serialize;
@@ -46,6 +47,10 @@ word_schemas! {
     role => Role, false;
     role_or_null => Role, true;
     result_status => ResultStatus, false;
+    resource => Resource, false;
+    operation => Operation, false;
+    rule => Rule, false;
+    rule_or_null => Rule, true;
 }
 
 fn words(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {

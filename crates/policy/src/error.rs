@@ -1,6 +1,7 @@
 //! Why the gate said no, or could not say yes.
 
 use domain::error::{Classify, ErrorKind};
+use domain::ids::AuditId;
 use domain::ports::StoreError;
 use runtime::error::RuntimeError;
 use std::time::Duration;
@@ -22,12 +23,16 @@ pub enum GateError {
     Refused {
         /// The stable code that the caller reads.
         code: &'static str,
+        /// The row that records why, where one could be written.
+        decision: Option<AuditId>,
     },
     /// The matrix, a missing grant or a clearance says no.
     #[error("the decision was no: {reason}")]
     Denied {
         /// One code per rule, for log and audit.
         reason: &'static str,
+        /// The row that records why, where one could be written.
+        decision: Option<AuditId>,
     },
     /// What the command is about is not there, or not for this caller to know of.
     #[error("what the command is about is not there")]
@@ -41,9 +46,30 @@ pub enum GateError {
     /// The database failed while deciding.
     #[error("the decision could not be made")]
     Store(#[source] StoreError),
+    /// The use case refused: what it went by is known only once the body was read.
+    #[error("the use case refused")]
+    RefusedBelow {
+        /// The outcome row that records why.
+        decision: AuditId,
+        /// Why.
+        #[source]
+        source: RuntimeError,
+    },
     /// The use case failed.
     #[error("the use case failed")]
     Runtime(#[from] RuntimeError),
+}
+
+impl GateError {
+    /// The audit row that says why, for a refusal that has one.
+    #[must_use]
+    pub fn decision(&self) -> Option<AuditId> {
+        match self {
+            Self::Refused { decision, .. } | Self::Denied { decision, .. } => *decision,
+            Self::RefusedBelow { decision, .. } => Some(*decision),
+            _ => None,
+        }
+    }
 }
 
 impl Classify for GateError {
@@ -54,28 +80,28 @@ impl Classify for GateError {
             Self::NotFound => ErrorKind::NotFound,
             Self::KeysUnavailable | Self::Audit(_) => ErrorKind::Unavailable,
             Self::Store(source) => source.kind(),
-            Self::Runtime(source) => source.kind(),
+            Self::Runtime(source) | Self::RefusedBelow { source, .. } => source.kind(),
         }
     }
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Refused { code } => code,
+            Self::Refused { code, .. } => code,
             Self::Audit(_) => "audit_unavailable",
             Self::KeysUnavailable => "identity_unavailable",
             Self::Store(source) => source.code(),
-            Self::Runtime(source) => source.code(),
+            Self::Runtime(source) | Self::RefusedBelow { source, .. } => source.code(),
             other => other.kind().code(),
         }
     }
 
     fn public_detail(&self) -> Option<String> {
         match self {
-            Self::Refused { code } => Some(refusal(code).to_owned()),
+            Self::Refused { code, .. } => Some(refusal(code).to_owned()),
             Self::Audit(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
             Self::KeysUnavailable => Some("The identity provider's keys cannot be had at the moment.".to_owned()),
             Self::Store(source) => source.public_detail(),
-            Self::Runtime(source) => source.public_detail(),
+            Self::Runtime(source) | Self::RefusedBelow { source, .. } => source.public_detail(),
             Self::Unauthenticated { .. } | Self::TokenMissing | Self::Denied { .. } | Self::NotFound => None,
         }
     }
@@ -84,13 +110,14 @@ impl Classify for GateError {
         match self {
             Self::Audit(_) | Self::KeysUnavailable => Some(Duration::from_secs(5)),
             Self::Store(source) => source.retry_after(),
-            Self::Runtime(source) => source.retry_after(),
+            Self::Runtime(source) | Self::RefusedBelow { source, .. } => source.retry_after(),
             _ => None,
         }
     }
 }
 
-fn refusal(code: &str) -> &'static str {
+/// A refusal at the door, in words.
+pub(crate) fn refusal(code: &str) -> &'static str {
     match code {
         "tenant_unmapped" => "The token names no tenant that this platform knows.",
         "tenant_suspended" => "The tenant is switched off.",

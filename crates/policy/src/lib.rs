@@ -17,6 +17,7 @@
 
 pub mod authn;
 pub mod caller;
+mod decision;
 pub mod error;
 pub mod gate;
 pub mod keyed_hash;

@@ -25,6 +25,12 @@ impl Reach {
     }
 }
 
+impl std::fmt::Display for Reach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 /// How far `role` alone may do `operation` on `resource`; `None`: not at all.
 #[must_use]
 pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Reach> {
@@ -49,8 +55,10 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
         (AuditLogs, List | Read) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
         (Documents | AuditLogs, Export) => (role == Role::Admin).then_some(Reach::Tenant),
         (Users, List | Read | Create | Update) => (role == Role::Admin).then_some(Reach::Tenant),
+        // Why something was refused, and what would be: reads, whoever is asked about.
+        (Decisions, Read) | (TenantSettings, List | Read | Update) => (role == Role::Admin).then_some(Reach::Tenant),
         // No use case yet: each of these is opened together with its route.
-        (AccessTokens | TenantSettings | TenantMappings | Decisions, _) => None,
+        (AccessTokens | TenantMappings | TenantSettings | Decisions, _) => None,
         (Tenants, _) | (_, Share | Export) | (AuditLogs | Users | Account | Search, _) => None,
     }
 }
@@ -62,6 +70,7 @@ pub fn granted(grant: Grant, resource: Resource, operation: Operation) -> Option
     match (grant, resource, operation) {
         (Grant::PlatformAdmin, Resource::Tenants, List | Read | Create | Update) => Some(Reach::Platform),
         (Grant::Auditor, Resource::AuditLogs, List | Read | Export) => Some(Reach::Tenant),
+        (Grant::Auditor, Resource::Decisions, Read) => Some(Reach::Tenant),
         _ => None,
     }
 }

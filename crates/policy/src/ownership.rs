@@ -1,67 +1,124 @@
 //! Whether the thing that a command is about is there, and the caller's to touch.
 
+use crate::decision::{Question, Trace};
 use crate::matrix::Reach;
 use domain::command::Target;
+use domain::decision::{Rule, Verdict};
+use domain::document::Document;
 use domain::ids::{DocumentId, UserId};
 use domain::ports::{StoreError, TenantTx};
-use domain::role::Operation;
+use domain::role::{Classification, Operation, Role};
 use domain::user::Standing;
 
-/// What the lookup says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Finding {
-    /// Go on.
-    Fine,
-    /// Not there, or not for this caller to know of: the two look the same.
-    Unknown,
-    /// Known to the caller, and another's.
-    NotOwner,
-}
-
-/// Looks the target up within the caller's tenant and, for user-owned rows, among the caller's own.
+/// Asks the rules about the target and about other documents that are named.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn look_up(
+pub(crate) async fn about(
     tx: &mut dyn TenantTx,
-    target: Target,
-    user: UserId,
-    standing: &Standing,
-    (operation, reach): (Operation, Reach),
-) -> Result<Finding, StoreError> {
-    let there = match target {
+    trace: &mut Trace,
+    (user, standing): (UserId, &Standing),
+    (question, reach): (&Question<'_>, Reach),
+) -> Result<Verdict, StoreError> {
+    let verdict = match question.target {
+        None => Verdict::Allowed,
+        Some(Target::Document(id)) => match visible(tx, trace, id, standing).await? {
+            None => Verdict::NotFound,
+            Some(document) => of_document(trace, &document, (user, standing), (question, reach)),
+        },
+        Some(target) => there(tx, trace, target).await?,
+    };
+    if verdict != Verdict::Allowed {
+        return Ok(verdict);
+    }
+    named_documents(tx, trace, question.documents, standing).await
+}
+
+/// Looks a target up within the tenant and, for user-owned rows, among the user's own.
+async fn there(tx: &mut dyn TenantTx, trace: &mut Trace, target: Target) -> Result<Verdict, StoreError> {
+    let found = match target {
         Target::Conversation(id) => tx.conversations().get(id).await?.is_some(),
         Target::Memory(id) => tx.memories().get(id).await?.is_some(),
         Target::User(id) => tx.users().get(id).await?.is_some(),
-        // Runs live in the runtime and tenants in the directory; both answer not-found themselves.
-        Target::Run(_) | Target::Tenant(_) => true,
-        Target::Document(id) => {
-            let Some(document) = tx.documents().get(id, standing.clearance).await? else {
-                return Ok(Finding::Unknown);
-            };
-            let changes = matches!(operation, Operation::Update | Operation::Delete);
-            if changes && reach == Reach::Own && document.uploaded_by != user {
-                return Ok(Finding::NotOwner);
-            }
-            true
-        }
+        Target::Document(id) => tx.documents().get(id, Classification::Restricted).await?.is_some(),
+        // Runs live in the runtime, tenants in the directory, decisions in the audit log: they answer not-found
+        // themselves.
+        Target::Run(_) | Target::Tenant(_) | Target::Decision(_) => return Ok(Verdict::Allowed),
     };
-    Ok(if there { Finding::Fine } else { Finding::Unknown })
+    let detail = if found { "It is there." } else { "It is not there, or another user's." };
+    Ok(if trace.ask(Rule::Target, found, detail) { Verdict::Allowed } else { Verdict::NotFound })
+}
+
+/// A document, if it is there and within clearance. Absent and hidden take the same two reads.
+async fn visible(
+    tx: &mut dyn TenantTx,
+    trace: &mut Trace,
+    id: DocumentId,
+    standing: &Standing,
+) -> Result<Option<Document>, StoreError> {
+    let seen = tx.documents().get(id, standing.clearance).await?;
+    let class = match &seen {
+        Some(document) => Some(document.classification),
+        None => tx.documents().get(id, Classification::Restricted).await?.map(|document| document.classification),
+    };
+    let detail = if class.is_some() { "It is there." } else { "The tenant has no such document." };
+    trace.ask(Rule::Target, class.is_some(), detail);
+    if let Some(class) = class {
+        let detail = format!("It is {class}; the user's clearance is {}.", standing.clearance);
+        trace.ask(Rule::Clearance, seen.is_some(), detail);
+    }
+    Ok(seen)
+}
+
+/// Whether a document that the user sees may be changed as asked.
+fn of_document(
+    trace: &mut Trace,
+    document: &Document,
+    (user, standing): (UserId, &Standing),
+    (question, reach): (&Question<'_>, Reach),
+) -> Verdict {
+    let changes = matches!(question.operation, Operation::Update | Operation::Delete);
+    if changes && reach == Reach::Own {
+        let own = document.uploaded_by == user;
+        let detail = if own { "The user brought it in." } else { "Another user brought it in." };
+        if !trace.ask(Rule::Ownership, own, detail) {
+            return Verdict::Denied { reason: "not_owner" };
+        }
+    }
+    let Some(wanted) = question.reclassify.filter(|wanted| *wanted != document.classification) else {
+        return Verdict::Allowed;
+    };
+    let detail = format!("From {} to {wanted}, by {} cleared for {}.", document.classification, standing.role, {
+        standing.clearance
+    });
+    let refusal = if wanted > standing.clearance {
+        Some("above_own_clearance")
+    } else if wanted < document.classification && standing.role != Role::Admin {
+        Some("declassification")
+    } else {
+        None
+    };
+    trace.ask(Rule::Reclassification, refusal.is_none(), detail);
+    refusal.map_or(Verdict::Allowed, |reason| Verdict::Denied { reason })
 }
 
 /// Whether all documents that a command names are there and within clearance.
-///
-/// # Errors
-/// Where the database fails.
-pub async fn all_visible(
+async fn named_documents(
     tx: &mut dyn TenantTx,
+    trace: &mut Trace,
     documents: &[DocumentId],
     standing: &Standing,
-) -> Result<bool, StoreError> {
+) -> Result<Verdict, StoreError> {
+    if documents.is_empty() {
+        return Ok(Verdict::Allowed);
+    }
     for id in documents {
         if tx.documents().get(*id, standing.clearance).await?.is_none() {
-            return Ok(false);
+            let detail = "One of them is not there, or above the user's clearance.";
+            trace.ask(Rule::NamedDocuments, false, detail);
+            return Ok(Verdict::NotFound);
         }
     }
-    Ok(true)
+    trace.ask(Rule::NamedDocuments, true, "All of them are there, within clearance.");
+    Ok(Verdict::Allowed)
 }

@@ -67,7 +67,7 @@ impl Administration for AdministrationService {
             });
         }
         let mut tx = self.store.begin(command.scope()).await?;
-        let patch = UserPatch { role: *role, is_active: *is_active };
+        let patch = UserPatch { role: *role, is_active: *is_active, grants: None };
         let user = tx.users().update(*id, patch).await?.ok_or(RuntimeError::NotFound { what: "the user" })?;
         tx.commit().await?;
         Ok(user)

@@ -3,10 +3,10 @@
 use crate::error::RuntimeError;
 use crate::services::AuditTrail;
 use async_trait::async_trait;
-use domain::audit::AuditRecord;
+use domain::audit::{AuditRecord, ResultStatus};
 use domain::audit::sealed::{SealedEntry, SealedPage, SealedPages};
 use domain::authorized::Authorized;
-use domain::command::{ExportAudit, ListAudit};
+use domain::command::{ExportAudit, ListAudit, ReadDecision};
 use domain::page::Page;
 use domain::ports::AuditReader;
 use domain::role::{Grant, Role};
@@ -65,5 +65,11 @@ impl AuditTrail for AuditTrailService {
             }
         });
         Ok(futures::stream::iter([Ok(first)]).chain(rest).boxed())
+    }
+
+    async fn decision(&self, command: Authorized<ReadDecision>) -> Result<AuditRecord, RuntimeError> {
+        let found = self.reader.get(command.scope(), command.command().id).await?;
+        let refusal = found.filter(|row| row.result_status.as_deref() == Some(ResultStatus::Denied.as_str()));
+        refusal.ok_or(RuntimeError::NotFound { what: "the decision" })
     }
 }

@@ -8,7 +8,7 @@ use domain::authorized::Authorized;
 use domain::command::{
     CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
     DeleteMemory, DownloadDocument, ExportAudit, GetConversation, GetDocument, ListAudit, ListConversations,
-    ListDocuments, ListMemories, ListTenants, ListUsers, ReprocessDocument, ResumeRun, SearchDocuments, SendMessage,
+    ListDocuments, ListMemories, ListTenants, ListUsers, ReadDecision, ReprocessDocument, ResumeRun, SearchDocuments, SendMessage,
     UpdateConversation, UpdateTenant, UpdateUser, UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
@@ -101,6 +101,8 @@ pub trait AuditTrail: Send + Sync {
     async fn list(&self, command: Authorized<ListAudit>) -> Result<Page<AuditRecord>, RuntimeError>;
     /// The tenant's sealed rows, page after page.
     async fn export(&self, command: Authorized<ExportAudit>) -> Result<SealedPages, RuntimeError>;
+    /// The row of a refusal of the tenant.
+    async fn decision(&self, command: Authorized<ReadDecision>) -> Result<AuditRecord, RuntimeError>;
 }
 
 /// Users and tenants.

@@ -175,6 +175,7 @@ impl Answer {
         let mut body = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
         if let Some(fields) = body.as_object_mut() {
             fields.remove("request_id");
+            fields.remove("decision_id");
             fields.remove("instance");
         }
         (self.status, body)

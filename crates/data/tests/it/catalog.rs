@@ -78,7 +78,8 @@ const RULES: &[&str] = &[
     // The functions' owner sees all rows of the tables of the queue and the directory; of two others what a function
     // needs, under a policy that says so.
     "SELECT format('%s: a policy for platform_owner', c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
-     WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN ('jobs', 'job_turns', 'tenants')
+     WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN
+           ('jobs', 'job_turns', 'tenants', 'tenant_settings_versions', 'tenant_usage')
        AND (c.relname, p.polname) NOT IN (('documents', 'queue_models'), ('document_chunks', 'index_build'),
            ('audit_logs', 'recovery'), ('audit_logs', 'streams'), ('audit_logs_other', 'retirement'),
            ('audit_unsealed', 'keeping'), ('audit_chain', 'keeping'), ('audit_checkpoints', 'keeping'),

@@ -20,6 +20,8 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("document_terms", None, true),
     ("jobs", None, true),
     ("idempotency_keys", Some("body"), true),
+    ("tenant_usage", None, false),
+    ("tenant_token_usage", Some("input_tokens"), false),
 ];
 
 /// One row of each table for a tenant whose every id is the tenant's own id.
@@ -39,6 +41,7 @@ const ROWS: &str = "
     INSERT INTO document_terms VALUES ($1, $1, 'valve', '{0}', '{1}', '{1}', '');
     INSERT INTO jobs (id, tenant_id, document_id) VALUES ($1, $1, $1);
     INSERT INTO idempotency_keys (tenant_id, user_id, key_hash, created_at, expires_at) VALUES ($1, $1, 'key', now(), now() + interval '1 day');
+    INSERT INTO tenant_token_usage (tenant_id, day) VALUES ($1, '2026-01-01');
     INSERT INTO audit_logs (id, tenant_id, event_type) VALUES ($1, $1, 'doc.read')";
 
 /// Two tenants with a row in each table.
@@ -168,6 +171,7 @@ const INSERTS: &[(&str, &str)] = &[
          VALUES (T, P, 'new', now(), now())",
     ),
     ("audit_logs", "INSERT INTO audit_logs (tenant_id, event_type) VALUES (T, 'doc.read')"),
+    ("tenant_token_usage", "INSERT INTO tenant_token_usage (tenant_id, day) VALUES (T, '2026-01-02')"),
 ];
 
 #[tokio::test]

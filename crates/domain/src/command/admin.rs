@@ -2,11 +2,12 @@
 
 use super::command;
 use crate::audit::AuditFilter;
-use crate::ids::{TenantId, UserId};
+use crate::ids::{AuditId, TenantId, UserId};
 use crate::page::PageRequest;
-use crate::role::Role;
+use crate::role::{Operation, Resource, Role};
 use crate::text::{Label, Title};
 use serde::Serialize;
+use uuid::Uuid;
 
 /// Read one's own account.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -99,3 +100,25 @@ pub struct UpdateTenant {
     pub is_active: Option<bool>,
 }
 command!(UpdateTenant: Update Tenants as AdminTenantChanged, target Tenant(id));
+
+/// Read why something was refused.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct ReadDecision {
+    /// The refusal's row in the audit log.
+    pub id: AuditId,
+}
+command!(ReadDecision: Read Decisions as AdminDecisionRead, target Decision(id));
+
+/// Ask what would be decided. It changes nothing.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct SimulateDecision {
+    /// For whom.
+    pub user: UserId,
+    /// On what kind of thing.
+    pub resource: Resource,
+    /// What would be done to it.
+    pub operation: Operation,
+    /// On which one.
+    pub resource_id: Option<Uuid>,
+}
+command!(SimulateDecision: Read Decisions as AdminDecisionSimulated, target User(user));

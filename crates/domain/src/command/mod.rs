@@ -9,7 +9,8 @@ mod document;
 mod knowledge;
 
 pub use admin::{
-    CreateTenant, CreateUser, ExportAudit, ListAudit, ListTenants, ListUsers, ReadAccount, UpdateTenant, UpdateUser,
+    CreateTenant, CreateUser, ExportAudit, ListAudit, ListTenants, ListUsers, ReadAccount, ReadDecision, SimulateDecision,
+    UpdateTenant, UpdateUser,
 };
 pub use conversation::{
     CancelRun, CreateConversation, DeleteConversation, GetConversation, ListConversations, ResumeRun, RetrievalMode,
@@ -21,8 +22,8 @@ pub use document::{
 pub use knowledge::{CreateMemory, DeleteMemory, ListMemories, SearchDocuments};
 
 use crate::audit::EventType;
-use crate::ids::{ConversationId, DocumentId, MemoryId, RunId, TenantId, UserId};
-use crate::role::{Operation, Resource};
+use crate::ids::{AuditId, ConversationId, DocumentId, MemoryId, RunId, TenantId, UserId};
+use crate::role::{Classification, Operation, Resource};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -41,6 +42,8 @@ pub enum Target {
     User(UserId),
     /// A tenant.
     Tenant(TenantId),
+    /// A refusal in the audit log, which answers not-found itself.
+    Decision(AuditId),
 }
 
 impl Target {
@@ -54,6 +57,20 @@ impl Target {
             Self::Memory(id) => id.as_uuid(),
             Self::User(id) => id.as_uuid(),
             Self::Tenant(id) => id.as_uuid(),
+            Self::Decision(id) => id.as_uuid(),
+        }
+    }
+
+    /// The thing of this kind with this id; `None` for kinds whose things have no id.
+    #[must_use]
+    pub fn of(resource: Resource, id: Uuid) -> Option<Self> {
+        match resource {
+            Resource::Conversations => Some(Self::Conversation(id.into())),
+            Resource::Documents => Some(Self::Document(id.into())),
+            Resource::Memories => Some(Self::Memory(id.into())),
+            Resource::Users => Some(Self::User(id.into())),
+            Resource::Tenants => Some(Self::Tenant(id.into())),
+            _ => None,
         }
     }
 }
@@ -74,6 +91,11 @@ pub trait Command: Serialize + Send + Sync {
         None
     }
 
+    /// The classification that it gives to the document that it is about.
+    fn reclassifies(&self) -> Option<Classification> {
+        None
+    }
+
     /// Further documents that it names: each must exist and be within the caller's clearance.
     fn documents(&self) -> &[DocumentId] {
         &[]
@@ -82,13 +104,16 @@ pub trait Command: Serialize + Send + Sync {
 
 /// Writes out [`Command`] for a type: constants, and the target if there is one.
 macro_rules! command {
-    ($type:ty: $operation:ident $resource:ident as $event:ident $(, target $target:ident($field:ident))? $(, documents $($docs:ident).+)?) => {
+    ($type:ty: $operation:ident $resource:ident as $event:ident $(, target $target:ident($field:ident))? $(, class $($class:ident).+)? $(, documents $($docs:ident).+)?) => {
         impl $crate::command::Command for $type {
             const RESOURCE: $crate::role::Resource = $crate::role::Resource::$resource;
             const OPERATION: $crate::role::Operation = $crate::role::Operation::$operation;
             const EVENT: $crate::audit::EventType = $crate::audit::EventType::$event;
             $(fn target(&self) -> Option<$crate::command::Target> {
                 Some($crate::command::Target::$target(self.$field))
+            })?
+            $(fn reclassifies(&self) -> Option<$crate::role::Classification> {
+                self.$($class).+
             })?
             $(fn documents(&self) -> &[$crate::ids::DocumentId] {
                 &self.$($docs).+

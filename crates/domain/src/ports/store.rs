@@ -14,7 +14,7 @@ pub use repos::{
 use crate::audit::sealed::SealedPage;
 use crate::audit::{AuditFilter, AuditRecord};
 use crate::error::{Classify, ErrorKind};
-use crate::ids::TenantId;
+use crate::ids::{AuditId, TenantId};
 use crate::page::{Page, PageRequest};
 use crate::scope::TenantScope;
 use crate::tenant::Tenant;
@@ -139,6 +139,12 @@ pub trait AuditReader: Send + Sync {
     /// # Errors
     /// Where the database is not available.
     async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError>;
+
+    /// One row of the scope's tenant.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError>;
 }
 
 /// A tenant to be made.

@@ -6,6 +6,7 @@ mod audit;
 mod chat;
 mod content;
 mod conversations;
+mod decisions;
 mod documents;
 mod health;
 mod me;
@@ -36,6 +37,7 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
         .merge(audit::routes())
         .merge(admin_users::routes())
         .merge(admin_tenants::routes())
+        .merge(decisions::routes())
 }
 
 /// Routes that anybody may ask, and that are not counted.

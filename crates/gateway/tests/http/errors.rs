@@ -21,8 +21,8 @@ const ONE: &str = "/v1/conversations/00000000-0000-0000-0000-00000000f003";
 async fn a_refusal_by_the_gate_has_its_status_and_code() {
     for (error, status, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "not_found"),
-        (|| GateError::Denied { reason: "role" }, 403, "policy_denied"),
-        (|| GateError::Refused { code: "tenant_suspended" }, 403, "tenant_suspended"),
+        (|| GateError::Denied { reason: "role", decision: None }, 403, "policy_denied"),
+        (|| GateError::Refused { code: "tenant_suspended", decision: None }, 403, "tenant_suspended"),
         (|| RuntimeError::Conflict { detail: "Busy." }.into(), 409, "conflict"),
         (|| RuntimeError::Busy.into(), 503, "unavailable"),
     ] {

@@ -8,6 +8,7 @@ mod token;
 mod verify;
 
 use crate::caller::Caller;
+use crate::decision::{self, Trace};
 use crate::error::GateError;
 use crate::keyed_hash::HashKey;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
@@ -263,7 +264,8 @@ impl Authenticator {
 
     async fn refuse_token(&self, reason: Reason, request: RequestId) -> GateError {
         tracing::warn!(request_id = %request, reason = reason.code(), "token refused");
-        self.record_refusal(TenantId::PLATFORM, None, reason.code(), request).await;
+        let metadata = json!({ "reason": reason.code() });
+        self.record_refusal(TenantId::PLATFORM, None, metadata, request).await;
         match reason {
             Reason::NoKeys => GateError::KeysUnavailable,
             Reason::Missing => GateError::TokenMissing,
@@ -278,24 +280,36 @@ impl Authenticator {
         code: &'static str,
         request: &RequestId,
     ) -> GateError {
-        tracing::warn!(request_id = %request, tenant_id = %tenant, reason = code, "caller refused");
-        self.record_refusal(tenant, user, code, request.clone()).await;
-        GateError::Refused { code }
+        let grounds = decision::recorded(&Trace::refused_at_the_door(code));
+        let decision = self.record_refusal(tenant, user, grounds, request.clone()).await;
+        let decision_id = decision.map(tracing::field::display);
+        tracing::warn!(request_id = %request, tenant_id = %tenant, decision_id, reason = code, "caller refused");
+        GateError::Refused { code, decision }
     }
 
-    /// A refusal stands whether or not it can be recorded: nothing runs either way.
-    async fn record_refusal(&self, tenant: TenantId, user: Option<UserId>, reason: &'static str, request: RequestId) {
+    /// A refusal stands whether or not it can be recorded: nothing runs either way. Returns the row's id.
+    async fn record_refusal(
+        &self,
+        tenant: TenantId,
+        user: Option<UserId>,
+        metadata: serde_json::Value,
+        request: RequestId,
+    ) -> Option<AuditId> {
         let scope = match user {
             Some(user) => user_scope(tenant, user, request.clone()),
             None => system_scope(tenant, request.clone()),
         };
         let recorded = async {
             let mut tx = self.store.begin(&scope).await?;
-            self.event(&mut *tx, EventType::AuthDenied, ResultStatus::Denied, json!({ "reason": reason })).await?;
-            tx.commit().await
+            let id = self.event(&mut *tx, EventType::AuthDenied, ResultStatus::Denied, metadata).await?;
+            tx.commit().await.map(|()| id)
         };
-        if let Err(error) = recorded.await {
-            tracing::error!(request_id = %request, error = %error, "a refusal could not be recorded");
+        match recorded.await {
+            Ok(id) => Some(id),
+            Err(error) => {
+                tracing::error!(request_id = %request, error = %error, "a refusal could not be recorded");
+                None
+            }
         }
     }
 
@@ -305,11 +319,12 @@ impl Authenticator {
         event: EventType,
         status: ResultStatus,
         metadata: serde_json::Value,
-    ) -> Result<(), StoreError> {
+    ) -> Result<AuditId, StoreError> {
         let subject =
             AuditSubject { event, resource: None, resource_id: None, session: None, request_hash: None, metadata };
         let outcome = Outcome { subject, status, model: None, tools_used: Vec::new() };
-        tx.audit().event(AuditId::from_uuid(self.ids.uuid()), &outcome, self.clock.now()).await
+        let id = AuditId::from_uuid(self.ids.uuid());
+        tx.audit().event(id, &outcome, self.clock.now()).await.map(|()| id)
     }
 }
 
@@ -323,6 +338,11 @@ fn refusal(tenant: &Tenant, verified: &Verified) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// The scope of a colleague, for a simulation: decided and recorded for the one who asks, and never handed to a use case.
+pub(crate) fn scope_of_colleague(asking: &TenantScope, colleague: UserId) -> TenantScope {
+    user_scope(asking.tenant(), colleague, asking.request().clone())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one site: a verified token names the user")]

@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use domain::audit::AuditRecord;
 use domain::audit::sealed::SealedPages;
 use domain::command::{
-    CreateTenant, CreateUser, ExportAudit, ListAudit, ListTenants, ListUsers, UpdateTenant, UpdateUser,
+    CreateTenant, CreateUser, ExportAudit, ListAudit, ListTenants, ListUsers, ReadDecision, SimulateDecision, UpdateTenant,
+    UpdateUser,
 };
+use domain::decision::Decision;
 use domain::page::Page;
 use domain::tenant::Tenant;
 use domain::user::User;
@@ -24,6 +26,11 @@ pub trait AdminGate: Send + Sync {
 
     /// Takes the tenant's sealed audit log out.
     async fn export_audit(&self, by: &Caller, command: ExportAudit) -> Result<SealedPages, GateError>;
+    /// Reads why something was refused.
+    async fn read_decision(&self, by: &Caller, command: ReadDecision) -> Result<AuditRecord, GateError>;
+    /// Says what would be decided, and changes nothing.
+    async fn simulate_decision(&self, by: &Caller, command: SimulateDecision) -> Result<Decision, GateError>;
+
     /// Lists the tenant's users.
     async fn list_users(&self, by: &Caller, command: ListUsers) -> Result<Page<User>, GateError>;
     /// Makes a user.
@@ -48,6 +55,16 @@ impl AdminGate for PolicyGate {
     async fn export_audit(&self, by: &Caller, command: ExportAudit) -> Result<SealedPages, GateError> {
         let use_case = Arc::clone(&self.use_cases.audit_trail);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.export(granted).await }).await
+    }
+
+    async fn read_decision(&self, by: &Caller, command: ReadDecision) -> Result<AuditRecord, GateError> {
+        let use_case = Arc::clone(&self.use_cases.audit_trail);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.decision(granted).await }).await
+    }
+
+    async fn simulate_decision(&self, by: &Caller, command: SimulateDecision) -> Result<Decision, GateError> {
+        let gate = self.clone();
+        self.pass(by, command, Closes::Gate, move |granted| async move { gate.simulate(&granted).await }).await
     }
 
     async fn list_users(&self, by: &Caller, command: ListUsers) -> Result<Page<User>, GateError> {

@@ -1,84 +1,64 @@
-//! The decision, in one transaction: user and tenant on, matrix, ownership, clearance, and the row that records it.
+//! The decision about a command, in one transaction with the row that records it.
 
 use super::PolicyGate;
 use crate::caller::Caller;
+use crate::decision::{self, Question};
 use crate::error::GateError;
-use crate::matrix;
-use crate::ownership::{self, Finding};
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::authorized::Authorized;
 use domain::command::{Command, Target};
+use domain::decision::{Decision, Verdict};
 use domain::ids::AuditId;
 use domain::ports::{StoreError, TenantTx};
-use domain::user::Standing;
-use serde_json::{Value, json};
-
-/// Why the answer is no, as recorded and as answered.
-enum Verdict {
-    Yes(Standing),
-    No { reason: &'static str, error: GateError },
-}
+use domain::user::{Standing, User};
+use serde_json::Value;
 
 impl PolicyGate {
     /// Decides, records, and binds the command to both. Where the answer is no, that is recorded instead.
     pub(super) async fn admit<C: Command>(&self, by: &Caller, command: C) -> Result<Authorized<C>, GateError> {
         let mut tx = self.store.begin(by.scope()).await.map_err(GateError::Store)?;
-        match self.verdict(&mut *tx, by, &command).await.map_err(GateError::Store)? {
-            Verdict::Yes(standing) => {
-                let subject = self.subject(&command);
-                let id = AuditId::from_uuid(self.ids.uuid());
-                let receipt = tx.audit().intent(id, &subject, self.clock.now()).await.map_err(GateError::Audit)?;
-                tx.commit().await.map_err(GateError::Audit)?;
-                Ok(authorized(by, standing, receipt, command))
-            }
-            Verdict::No { reason, error } => {
-                let mut subject = self.subject(&command);
-                subject.metadata = json!({ "reason": reason, "attempted": C::EVENT.as_str() });
-                subject.event = EventType::PolicyDenied;
-                let id = AuditId::from_uuid(self.ids.uuid());
-                let outcome = Outcome { subject, status: ResultStatus::Denied, model: None, tools_used: Vec::new() };
-                tx.audit().event(id, &outcome, self.clock.now()).await.map_err(GateError::Audit)?;
-                tx.commit().await.map_err(GateError::Audit)?;
-                tracing::info!(request_id = %by.scope().request(), event = C::EVENT.as_str(), reason, "denied");
-                Err(error)
-            }
-        }
+        let question = Question::of(&command);
+        let decision = self.decide(&mut *tx, by, &question).await.map_err(GateError::Store)?;
+        let id = AuditId::from_uuid(self.ids.uuid());
+        let Decision { verdict: Verdict::Allowed, standing: Some(standing), .. } = decision else {
+            let refusal = self.refusal(&command, &decision);
+            tx.audit().event(id, &refusal, self.clock.now()).await.map_err(GateError::Audit)?;
+            tx.commit().await.map_err(GateError::Audit)?;
+            let reason = decision.verdict.reason();
+            tracing::info!(
+                request_id = %by.scope().request(), decision_id = %id, event = C::EVENT.as_str(), reason, "denied"
+            );
+            return Err(told(decision.verdict, id));
+        };
+        let subject = self.subject(&command);
+        let receipt = tx.audit().intent(id, &subject, self.clock.now()).await.map_err(GateError::Audit)?;
+        tx.commit().await.map_err(GateError::Audit)?;
+        Ok(authorized(by, standing, receipt, command))
     }
 
-    async fn verdict<C: Command>(
+    /// What the one deciding function says for a caller.
+    async fn decide(
         &self,
         tx: &mut dyn TenantTx,
         by: &Caller,
-        command: &C,
-    ) -> Result<Verdict, StoreError> {
-        let refused = |code: &'static str| Ok(Verdict::No { reason: code, error: GateError::Refused { code } });
-        let denied = |reason: &'static str| Ok(Verdict::No { reason, error: GateError::Denied { reason } });
-        let unknown = || Ok(Verdict::No { reason: "not_found", error: GateError::NotFound });
+        question: &Question<'_>,
+    ) -> Result<Decision, StoreError> {
+        decision::decide(tx, by.user().id, |user| self.grants_of(user), question).await
+    }
 
-        let Some(member) = tx.users().membership(by.user().id).await? else {
-            return refused("user_disabled");
-        };
-        if !member.tenant_active {
-            return refused("tenant_suspended");
-        }
-        if !member.user.is_active {
-            return refused("user_disabled");
-        }
-        let standing = member.standing(&self.authn.configured_grants(&member.user.issuer, &member.user.external_id));
-        let Some(reach) = matrix::allowed(&standing, C::RESOURCE, C::OPERATION) else {
-            return denied("matrix");
-        };
-        if let Some(target) = command.target() {
-            match ownership::look_up(tx, target, by.user().id, &standing, (C::OPERATION, reach)).await? {
-                Finding::Fine => {}
-                Finding::Unknown => return unknown(),
-                Finding::NotOwner => return denied("not_owner"),
-            }
-        }
-        if !ownership::all_visible(tx, command.documents(), &standing).await? {
-            return unknown();
-        }
-        Ok(Verdict::Yes(standing))
+    /// The grants that the configuration gives a user.
+    pub(super) fn grants_of(&self, user: &User) -> Vec<domain::role::Grant> {
+        self.authn.configured_grants(&user.issuer, &user.external_id)
+    }
+
+    /// The row of a refusal: what was attempted, and the grounds.
+    fn refusal<C: Command>(&self, command: &C, decision: &Decision) -> Outcome {
+        let mut subject = self.subject(command);
+        subject.metadata = decision::recorded(decision);
+        subject.metadata["attempted"] = C::EVENT.as_str().into();
+        subject.metadata["operation"] = C::OPERATION.as_str().into();
+        subject.event = EventType::PolicyDenied;
+        Outcome { subject, status: ResultStatus::Denied, model: None, tools_used: Vec::new() }
     }
 
     /// What the rows of this command say. The request's content goes in as a keyed hash only.
@@ -96,6 +76,17 @@ impl PolicyGate {
             request_hash: Some(self.request_key.hash(&content)),
             metadata: Value::Object(serde_json::Map::new()),
         }
+    }
+}
+
+/// A refusal as the caller learns it. What is not there has no decision to ask about: foreign and absent are told alike.
+fn told(verdict: Verdict, id: AuditId) -> GateError {
+    match verdict {
+        Verdict::Refused { code } => GateError::Refused { code, decision: Some(id) },
+        Verdict::Denied { reason } => GateError::Denied { reason, decision: Some(id) },
+        Verdict::NotFound => GateError::NotFound,
+        // A yes without a standing: there is none.
+        Verdict::Allowed => GateError::Denied { reason: "no_standing", decision: Some(id) },
     }
 }
 

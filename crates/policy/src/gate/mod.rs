@@ -4,6 +4,7 @@ mod admin;
 mod decide;
 mod idempotency;
 mod pass;
+mod simulate;
 mod traced;
 
 pub use admin::AdminGate;

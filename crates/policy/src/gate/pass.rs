@@ -63,34 +63,40 @@ impl PolicyGate {
             let receipt = authorized.permit().receipt();
             let result = AssertUnwindSafe(use_case(authorized)).catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(RuntimeError::Panicked));
+            let mut recorded = None;
             if result.is_err() || closes == Closes::Gate {
                 let outcome = outcome(subject, &result);
-                gate.close(by.scope(), receipt, outcome).await;
+                recorded = gate.close(by.scope(), receipt, outcome).await;
             }
-            result.map_err(GateError::Runtime)
+            result.map_err(|source| match recorded {
+                Some(decision) if source.kind() == ErrorKind::Forbidden => GateError::RefusedBelow { decision, source },
+                _ => GateError::Runtime(source),
+            })
         };
         self.tasks.spawn(passage).await.unwrap_or(Err(GateError::Runtime(RuntimeError::Panicked)))
     }
 
-    /// Records an outcome. Where the database is away, the caller does not wait: a task goes on trying. What that does
+    /// Records an outcome; the row's id, unless it cannot be written. Where the database is away, the caller does not wait: a task goes on trying. What that does
     /// not manage either is closed as `unknown` once this process is gone.
-    async fn close(&self, scope: &TenantScope, receipt: AuditReceipt, outcome: Outcome) {
+    async fn close(&self, scope: &TenantScope, receipt: AuditReceipt, outcome: Outcome) -> Option<AuditId> {
         let id = AuditId::from_uuid(self.ids.uuid());
-        let Err(error) = self.record(scope, id, receipt, &outcome).await else { return };
+        let Err(error) = self.record(scope, id, receipt, &outcome).await else { return Some(id) };
         tracing::error!(
             request_id = %scope.request(), correlation_id = %receipt.intent(), error = %error,
             "an outcome could not be recorded"
         );
-        if error.kind() == ErrorKind::Unavailable {
-            let (gate, scope) = (self.clone(), scope.clone());
-            self.tasks.spawn(async move {
-                let attempt = || gate.record(&scope, id, receipt, &outcome);
-                match retry::insist(attempt, tokio::time::sleep).await {
-                    Ok(()) => tracing::info!(correlation_id = %receipt.intent(), "the outcome is recorded now"),
-                    Err(error) => tracing::error!(correlation_id = %receipt.intent(), %error, "the outcome is lost"),
-                }
-            });
+        if error.kind() != ErrorKind::Unavailable {
+            return None;
         }
+        let (gate, scope) = (self.clone(), scope.clone());
+        self.tasks.spawn(async move {
+            let attempt = || gate.record(&scope, id, receipt, &outcome);
+            match retry::insist(attempt, tokio::time::sleep).await {
+                Ok(()) => tracing::info!(correlation_id = %receipt.intent(), "the outcome is recorded now"),
+                Err(error) => tracing::error!(correlation_id = %receipt.intent(), %error, "the outcome is lost"),
+            }
+        });
+        Some(id)
     }
 
     async fn record(
@@ -117,7 +123,7 @@ fn outcome<T: Traced>(mut subject: AuditSubject, result: &Result<T, RuntimeError
             ResultStatus::Success
         }
         Err(error) => {
-            subject.metadata = json!({ "error": error.code() });
+            subject.metadata = json!({ "error": error.code(), "reason": error.code() });
             status_of(error.kind())
         }
     };

@@ -5,6 +5,7 @@ use crate::caller::Caller;
 use domain::audit::AuditRecord;
 use domain::audit::sealed::SealedPages;
 use domain::conversation::{Conversation, Message};
+use domain::decision::{Decision, Verdict};
 use domain::document::Document;
 use domain::memory::Memory;
 use domain::page::Page;
@@ -14,6 +15,7 @@ use domain::search::Retrieval;
 use domain::tenant::Tenant;
 use domain::upload::Accepted;
 use domain::user::User;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 macro_rules! traced {
@@ -49,4 +51,13 @@ traced! {
     Page<AuditRecord>;
     Page<User>;
     Page<Tenant>;
+    AuditRecord;
+}
+
+impl Traced for Decision {
+    fn facts(&self) -> Option<Value> {
+        Some(json!({
+            "allowed": self.verdict == Verdict::Allowed, "rule": self.rule(), "reason": self.verdict.reason(),
+        }))
+    }
 }

@@ -137,7 +137,7 @@ async fn an_old_token_does_not_bring_back_a_role_that_an_admin_took_away() {
     let before = present(&world.authenticator(), &old).await.expect("good");
     assert_eq!(before.standing().role, Role::Admin);
     let mut tx = domain::ports::Store::begin(&world.store, before.scope()).await.expect("open");
-    let patch = domain::user::UserPatch { role: Some(Role::Viewer), is_active: None };
+    let patch = domain::user::UserPatch { role: Some(Role::Viewer), ..Default::default() };
     tx.users().update(before.user().id, patch).await.expect("changed");
     tx.commit().await.expect("committed");
 

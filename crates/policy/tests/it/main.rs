@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod authn;
 #[cfg(test)]
+mod decisions;
 mod gate;
 #[cfg(test)]
 mod jwks;

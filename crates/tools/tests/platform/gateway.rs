@@ -194,7 +194,7 @@ async fn a_role_lowered_since_the_permit_lowers_what_the_tools_show() {
     let tools = builtin(&plant);
     let read = || call("document_read", json!({"document_id": document.id}));
     assert!(tools.invoke(&permit, read()).await.is_ok());
-    change(&plant, &permit, UserPatch { role: Some(Role::Viewer), is_active: None }).await;
+    change(&plant, &permit, UserPatch { role: Some(Role::Viewer), ..UserPatch::default() }).await;
     assert!(matches!(tools.invoke(&permit, read()).await, Err(ToolError::NotFound)));
 }
 
@@ -208,7 +208,7 @@ async fn change(plant: &Plant, permit: &Permit, patch: UserPatch) {
 async fn a_user_switched_off_since_the_permit_calls_nothing() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::Admin).await;
-    change(&plant, &permit, UserPatch { role: None, is_active: Some(false) }).await;
+    change(&plant, &permit, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
     let probe = Probe::new(Does::Answer);
     let ran = Arc::clone(&probe.ran);
     let refused = with(&plant, probe).invoke(&permit, call("memory_read", json!({}))).await;

@@ -93,6 +93,11 @@ impl AuditReader for MemoryStore {
         let anchor = anchor.unwrap_or_else(|| ChainHash::genesis(scope.tenant().as_uuid()));
         Ok(SealedPage { anchor, entries, checkpoints: Vec::new(), retirements: Vec::new(), more })
     }
+
+    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
+        let wanted = |row: &&AuditRecord| row.tenant_id == scope.tenant() && row.id == id;
+        Ok(self.committed().audit.iter().find(wanted).cloned())
+    }
 }
 
 /// Every committed row counts as sealed, in the order of the commits.

@@ -108,6 +108,7 @@ impl UserRepo for MemoryTx {
         let Some(row) = state.users.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
         row.value.role = patch.role.unwrap_or(row.value.role);
         row.value.is_active = patch.is_active.unwrap_or(row.value.is_active);
+        row.value.grants = patch.grants.unwrap_or_else(|| row.value.grants.clone());
         Ok(Some(row.value.clone()))
     }
 }

@@ -38,6 +38,9 @@ pub async fn an_outcome_carries_the_id_of_its_intent(world: &World) -> CaseResul
     let rows = world.audit.read(&plant.ada, &AuditFilter::default(), &PageRequest::default()).await?.items;
     assert_eq!(rows.len(), 2);
     let (end, start) = (&rows[0], &rows[1]);
+    assert_eq!(world.audit.get(&plant.ada, end.id).await?.as_ref(), Some(end));
+    let stranger = world.plant("b").await?.ada;
+    assert_eq!(world.audit.get(&stranger, end.id).await?, None, "another tenant's row");
     assert_eq!((start.event_type.as_str(), start.result_status.as_deref()), ("chat.request", Some("pending")));
     assert_eq!((end.event_type.as_str(), end.result_status.as_deref()), ("chat.response", Some("success")));
     assert_eq!((start.id, start.correlation_id), (receipt.intent(), receipt.intent().as_uuid()));

@@ -4,7 +4,7 @@ use super::{CaseResult, World, identity, owner, scope, some};
 use crate::error::{Classify, ErrorKind};
 use crate::page::PageRequest;
 use crate::ports::TenantPatch;
-use crate::role::Role;
+use crate::role::{Grant, Role};
 use crate::scope::Actor;
 use crate::user::{Identity, NewUser, UserPatch};
 use chrono::TimeDelta;
@@ -71,7 +71,7 @@ pub async fn a_membership_shows_the_tenants_state(world: &World) -> CaseResult {
     let off = TenantPatch { is_active: Some(false), ..TenantPatch::default() };
     world.directory.update_tenant(plant.tenant, off).await?;
     let mut tx = world.begin(&plant.ada).await?;
-    let patch = UserPatch { role: Some(Role::Admin), is_active: Some(false) };
+    let patch = UserPatch { role: Some(Role::Admin), is_active: Some(false), grants: Some(vec![Grant::Auditor]) };
     assert!(tx.users().update(ada, patch).await?.is_some());
     let after = some(tx.users().membership(ada).await?)?;
     assert_eq!((after.tenant_active, after.user.is_active, after.user.role), (false, false, Role::Admin));
@@ -107,7 +107,7 @@ pub async fn nobody_else_sees_a_tenants_users(world: &World) -> CaseResult {
     let mut tx = world.begin(&there.ada).await?;
     assert_eq!(tx.users().get(ada).await?, None);
     assert_eq!(tx.users().membership(ada).await?, None);
-    assert_eq!(tx.users().update(ada, UserPatch { is_active: Some(false), role: None }).await?, None);
+    assert_eq!(tx.users().update(ada, UserPatch { is_active: Some(false), ..UserPatch::default() }).await?, None);
     let listed = tx.users().list(&PageRequest::default()).await?.items;
     assert_eq!(listed.len(), 2);
     assert!(listed.iter().all(|user| user.id != ada));

@@ -12,7 +12,7 @@ use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
 use domain::ids::{ConversationId, RequestId, TenantId};
 use domain::page::PageRequest;
 use domain::ports::{AuditReader as _, Clock as _, Directory as _, IdGen as _, InsertedDocument, NewTenant, Store};
-use domain::role::{Classification, Role};
+use domain::role::{Classification, Grant, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::user::{User, UserPatch};
 use futures::FutureExt as _;
@@ -120,9 +120,16 @@ impl World {
     }
 
     pub async fn switch_off(&self, user: &User) {
+        self.change(user, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
+    }
+
+    pub async fn grant(&self, user: &User, grants: Vec<Grant>) {
+        self.change(user, UserPatch { grants: Some(grants), ..UserPatch::default() }).await;
+    }
+
+    async fn change(&self, user: &User, patch: UserPatch) {
         let mut tx = self.store.begin(&scope(self.tenant, Actor::System)).await.expect("in memory");
-        let off = UserPatch { role: None, is_active: Some(false) };
-        tx.users().update(user.id, off).await.expect("in memory").expect("is there");
+        tx.users().update(user.id, patch).await.expect("in memory").expect("is there");
         tx.commit().await.expect("in memory");
     }
 

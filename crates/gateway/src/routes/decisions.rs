@@ -1,0 +1,200 @@
+//! Why something was refused, and what would be decided.
+
+use crate::app::App;
+use crate::body::{ApiJson, Id};
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::wire;
+use axum::Json;
+use chrono::{DateTime, Utc};
+use domain::audit::AuditRecord;
+use domain::command::{ReadDecision, SimulateDecision, Target};
+use domain::decision::{Decision, Rule, Step, Verdict};
+use domain::ids::AuditId;
+use domain::role::{Grant, Operation, Resource};
+use domain::user::Standing;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(read_decision)).routes(routes!(simulate))
+}
+
+/// What is asked: may this user do this to that?
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "user_id": "0197b2c0-7c1e-7000-8000-000000000001", "resource": "documents", "operation": "read",
+    "resource_id": "0197b2c0-7c1e-7000-8000-000000000002"
+}))]
+struct Simulation {
+    user_id: Uuid,
+    #[schema(schema_with = wire::resource)]
+    resource: Resource,
+    #[schema(schema_with = wire::operation)]
+    operation: Operation,
+    /// Which one; for conversations, documents, memories, users and tenants only.
+    resource_id: Option<Uuid>,
+}
+
+/// A decision with its grounds.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Simulated)]
+struct SimulatedBody {
+    allowed: bool,
+    /// The rule that says no.
+    #[schema(schema_with = wire::rule_or_null)]
+    rule: Option<&'static str>,
+    /// The ground, as the audit log has it.
+    reason: Option<&'static str>,
+    /// The code that the user would read.
+    code: Option<&'static str>,
+    /// What each rule says, in order, up to the one that decides.
+    steps: Vec<StepBody>,
+    standing: Option<StandingBody>,
+}
+
+/// What one rule says.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DecisionStep)]
+struct StepBody {
+    #[schema(schema_with = wire::rule)]
+    rule: &'static str,
+    passed: bool,
+    /// On what grounds.
+    detail: String,
+}
+
+/// What a user may do, at the moment of the decision.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Standing)]
+struct StandingBody {
+    #[schema(schema_with = wire::role)]
+    role: &'static str,
+    /// Powers beside the role.
+    #[schema(value_type = Vec<String>)]
+    grants: Vec<&'static str>,
+    /// The highest classification that the user may see.
+    #[schema(schema_with = wire::classification)]
+    clearance: &'static str,
+}
+
+/// A refusal, as the audit log has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Decision)]
+struct DecisionBody {
+    decision_id: Uuid,
+    decided_at: DateTime<Utc>,
+    /// Who was refused; null where the token named nobody.
+    user_id: Option<Uuid>,
+    /// The audit log's event.
+    event_type: String,
+    /// The event that the operation would have had.
+    attempted: Option<String>,
+    resource: Option<String>,
+    operation: Option<String>,
+    resource_id: Option<Uuid>,
+    /// The rule that said no; null where the use case said it.
+    #[schema(schema_with = wire::rule_or_null)]
+    rule: Option<&'static str>,
+    /// The ground.
+    reason: Option<String>,
+    /// What each rule said, in order, up to the one that decided. Of what is not there for the user, whether it is absent
+    /// or hidden is not recorded: ask `simulate`.
+    steps: Vec<StepBody>,
+    standing: Option<StandingBody>,
+    /// The request that was refused.
+    request_id: Option<String>,
+}
+
+impl From<Step> for StepBody {
+    fn from(step: Step) -> Self {
+        Self { rule: step.rule.as_str(), passed: step.passed, detail: step.detail }
+    }
+}
+
+impl From<Standing> for StandingBody {
+    fn from(standing: Standing) -> Self {
+        Self {
+            role: standing.role.as_str(),
+            grants: standing.grants.into_iter().map(Grant::as_str).collect(),
+            clearance: standing.clearance.as_str(),
+        }
+    }
+}
+
+impl From<Decision> for SimulatedBody {
+    fn from(decision: Decision) -> Self {
+        let code = match decision.verdict {
+            Verdict::Allowed => None,
+            Verdict::Refused { code } => Some(code),
+            Verdict::Denied { .. } => Some("policy_denied"),
+            Verdict::NotFound => Some("not_found"),
+        };
+        Self {
+            allowed: decision.verdict == Verdict::Allowed,
+            rule: decision.rule().map(Rule::as_str),
+            reason: decision.verdict.reason(),
+            code,
+            steps: decision.steps.into_iter().map(Into::into).collect(),
+            standing: decision.standing.map(Into::into),
+        }
+    }
+}
+
+impl From<AuditRecord> for DecisionBody {
+    fn from(row: AuditRecord) -> Self {
+        let text = |name: &str| row.metadata[name].as_str().map(str::to_owned);
+        let steps: Vec<Step> = read(&row.metadata["steps"]).unwrap_or_default();
+        let standing: Option<Standing> = read(&row.metadata["standing"]);
+        Self {
+            decision_id: row.id.as_uuid(),
+            decided_at: row.created_at,
+            user_id: row.user_id.map(|id| id.as_uuid()),
+            attempted: text("attempted"),
+            operation: text("operation"),
+            rule: read::<Rule>(&row.metadata["rule"]).map(Rule::as_str),
+            reason: text("reason"),
+            event_type: row.event_type,
+            resource: row.resource_type,
+            resource_id: row.resource_id,
+            steps: steps.into_iter().map(Into::into).collect(),
+            standing: standing.map(Into::into),
+            request_id: row.request_id.map(|id| id.to_string()),
+        }
+    }
+}
+
+/// A part of a row's facts; rows of other versions may lack it.
+fn read<T: for<'a> Deserialize<'a>>(value: &Value) -> Option<T> {
+    T::deserialize(value).ok()
+}
+
+/// Says why a request was refused: `decision_id` of the problem document that it was answered with. For admins and auditors.
+#[utoipa::path(
+    get, path = "/v1/admin/decisions/{id}", tag = "admin", params(("id" = Uuid, Path)),
+    responses((status = 200, body = DecisionBody))
+)]
+async fn read_decision(call: Call, Id(id): Id<AuditId>) -> Result<Json<DecisionBody>, ApiError> {
+    let row = call.admin.read_decision(&call.caller, ReadDecision { id }).await?;
+    Ok(Json(row.into()))
+}
+
+/// Says what would be decided, by the same rules, and changes nothing. For admins and auditors.
+#[utoipa::path(
+    post, path = "/v1/admin/decisions/simulate", tag = "admin", request_body = Simulation,
+    responses((status = 200, body = SimulatedBody))
+)]
+async fn simulate(call: Call, ApiJson(body): ApiJson<Simulation>) -> Result<Json<SimulatedBody>, ApiError> {
+    let Simulation { user_id, resource, operation, resource_id } = body;
+    if resource_id.is_some_and(|id| Target::of(resource, id).is_none()) {
+        return Err(ApiError::field("/resource_id", format!("{resource} are not told apart by an id")));
+    }
+    let command = SimulateDecision { user: user_id.into(), resource, operation, resource_id };
+    let decision = call.admin.simulate_decision(&call.caller, command).await?;
+    Ok(Json(decision.into()))
+}

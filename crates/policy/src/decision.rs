@@ -1,0 +1,128 @@
+//! The one function that decides, with its grounds. The gate admits by it, and simulations ask it.
+
+use crate::matrix::{self, Reach};
+use crate::ownership;
+use domain::command::{Command, Target};
+use domain::decision::{Decision, Rule, Step, Verdict};
+use domain::ids::{DocumentId, UserId};
+use domain::ports::{StoreError, TenantTx};
+use domain::role::{Classification, Grant, Operation, Resource};
+use domain::user::{Standing, User};
+use serde_json::{Value, json};
+
+/// What is to be decided, whichever command asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a> {
+    /// On what kind of thing.
+    pub(crate) resource: Resource,
+    /// What is done to it.
+    pub(crate) operation: Operation,
+    /// On which one.
+    pub(crate) target: Option<Target>,
+    /// The classification that a document is to get.
+    pub(crate) reclassify: Option<Classification>,
+    /// Further documents that are named.
+    pub(crate) documents: &'a [DocumentId],
+}
+
+impl<'a> Question<'a> {
+    /// What a command asks.
+    pub(crate) fn of<C: Command>(command: &'a C) -> Self {
+        Self {
+            resource: C::RESOURCE,
+            operation: C::OPERATION,
+            target: command.target(),
+            reclassify: command.reclassifies(),
+            documents: command.documents(),
+        }
+    }
+}
+
+/// The rules asked so far.
+#[derive(Default)]
+pub(crate) struct Trace(Vec<Step>);
+
+impl Trace {
+    /// Notes what a rule said, and returns it.
+    pub(crate) fn ask(&mut self, rule: Rule, passed: bool, detail: impl Into<String>) -> bool {
+        self.0.push(Step { rule, passed, detail: detail.into() });
+        passed
+    }
+
+    /// A refusal before there is anything to decide: by what the token says, or who it speaks of.
+    pub(crate) fn refused_at_the_door(code: &'static str) -> Decision {
+        let rule = match code {
+            "tenant_suspended" => Rule::TenantActive,
+            "user_disabled" => Rule::UserActive,
+            _ => Rule::Token,
+        };
+        let mut trace = Self::default();
+        trace.ask(rule, false, crate::error::refusal(code));
+        trace.end(Verdict::Refused { code }, None)
+    }
+
+    fn end(self, verdict: Verdict, standing: Option<Standing>) -> Decision {
+        Decision { verdict, steps: self.0, standing }
+    }
+}
+
+/// Decides for `user`, whose transaction `tx` is. `configured` are the grants that the configuration gives.
+///
+/// # Errors
+/// Where the database fails.
+pub(crate) async fn decide(
+    tx: &mut dyn TenantTx,
+    user: UserId,
+    configured: impl FnOnce(&User) -> Vec<Grant>,
+    question: &Question<'_>,
+) -> Result<Decision, StoreError> {
+    let mut trace = Trace::default();
+    let Some(member) = tx.users().membership(user).await? else {
+        trace.ask(Rule::UserActive, false, "There is no such user.");
+        return Ok(trace.end(Verdict::Refused { code: "user_disabled" }, None));
+    };
+    let standing = member.standing(&configured(&member.user));
+    if !trace.ask(Rule::TenantActive, member.tenant_active, on_or_off("tenant", member.tenant_active)) {
+        return Ok(trace.end(Verdict::Refused { code: "tenant_suspended" }, Some(standing)));
+    }
+    if !trace.ask(Rule::UserActive, member.user.is_active, on_or_off("user", member.user.is_active)) {
+        return Ok(trace.end(Verdict::Refused { code: "user_disabled" }, Some(standing)));
+    }
+    let reach = matrix::allowed(&standing, question.resource, question.operation);
+    trace.ask(Rule::Matrix, reach.is_some(), row(&standing, question, reach));
+    let Some(reach) = reach else {
+        return Ok(trace.end(Verdict::Denied { reason: "matrix" }, Some(standing)));
+    };
+    let verdict = ownership::about(tx, &mut trace, (user, &standing), (question, reach)).await?;
+    Ok(trace.end(verdict, Some(standing)))
+}
+
+fn on_or_off(what: &str, is_on: bool) -> String {
+    format!("The {what} is switched {}.", if is_on { "on" } else { "off" })
+}
+
+/// The row of the matrix, in words.
+fn row(standing: &Standing, question: &Question<'_>, reach: Option<Reach>) -> String {
+    let grants: Vec<_> = standing.grants.iter().map(|grant| grant.as_str()).collect();
+    let grants = if grants.is_empty() { String::new() } else { format!(" with {}", grants.join(", ")) };
+    let reach = reach.map_or_else(|| "no".to_owned(), |reach| reach.to_string());
+    format!("Role {}{grants} on {}.{}: {reach}.", standing.role, question.resource, question.operation)
+}
+
+/// What a refusal's audit row says of its grounds. Of what is not there for this user, whether it is absent, foreign or
+/// above the clearance stays out: users read their own rows.
+pub(crate) fn recorded(decision: &Decision) -> Value {
+    let (rule, steps) = match decision.verdict {
+        Verdict::NotFound => {
+            let known = |step: &&Step| step.rule < Rule::Target;
+            let mut steps: Vec<Step> = decision.steps.iter().filter(known).cloned().collect();
+            let detail = "Not there, or not for this user to know of.".to_owned();
+            steps.push(Step { rule: Rule::Target, passed: false, detail });
+            (Some(Rule::Target), steps)
+        }
+        _ => (decision.rule(), decision.steps.clone()),
+    };
+    json!({
+        "reason": decision.verdict.reason(), "rule": rule, "steps": steps, "standing": decision.standing,
+    })
+}
