@@ -117,6 +117,11 @@ ALTER TABLE messages FORCE ROW LEVEL SECURITY;
 ALTER TABLE conversations FORCE ROW LEVEL SECURITY;
 ALTER TABLE documents FORCE ROW LEVEL SECURITY;
 
+ALTER TABLE documents
+    -- A person has given the title: ingestion leaves it as it is.
+    ADD COLUMN title_given boolean NOT NULL DEFAULT false;
+GRANT UPDATE (title_given) ON documents TO platform_app;
+
 -- Usage ------------------------------------------------------------------------------------------------------------
 
 -- What a tenant keeps. Counted by the database in the transaction that changes it, so that a quota can be held to it:

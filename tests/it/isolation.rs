@@ -95,6 +95,7 @@ fn routes() -> Vec<Route> {
         route(get.clone(), "/v1/documents", Nothing, N::Nothing, Who::Everyone),
         route(post.clone(), "/v1/documents/upload", File, N::Nothing, Who::Users),
         route(get.clone(), "/v1/documents/{id}", Nothing, N::Document, Who::Everyone),
+        route(patch.clone(), "/v1/documents/{id}", json(json!({ "title": "T" })), N::Document, Who::Users),
         route(get.clone(), "/v1/documents/{id}/content", Nothing, N::Document, Who::Everyone),
         route(post.clone(), "/v1/documents/{id}/reprocess", Nothing, N::Document, Who::Users),
         route(delete, "/v1/documents/{id}", Nothing, N::Document, Who::Users),

@@ -1,7 +1,7 @@
 //! Conversations of the transaction's user.
 
 use crate::error::failed;
-use crate::rows::{Start, id, optional_word};
+use crate::rows::{Start, id, optional_word, word};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::conversation::{Conversation, ConversationPatch};
@@ -34,7 +34,7 @@ impl ConversationRepo for PgTenantTx {
 
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
         sqlx::query(
-            "SELECT id, user_id, title, model, metadata, created_at, updated_at FROM conversations WHERE id = $1",
+            "SELECT id, user_id, title, model, metadata, classification, created_at, updated_at FROM conversations WHERE id = $1",
         )
         .bind(id.as_uuid())
         .try_map(conversation)
@@ -46,7 +46,7 @@ impl ConversationRepo for PgTenantTx {
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError> {
         let start = Start::of(page);
         let rows = sqlx::query(
-            "SELECT id, user_id, title, model, metadata, created_at, updated_at FROM conversations
+            "SELECT id, user_id, title, model, metadata, classification, created_at, updated_at FROM conversations
              WHERE (created_at, id) < (coalesce($1, 'infinity'),
                                        coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
              ORDER BY created_at DESC, id DESC LIMIT $3",
@@ -72,7 +72,7 @@ impl ConversationRepo for PgTenantTx {
              SET title = coalesce($2, title), model = coalesce($3, model), metadata = coalesce($4, metadata),
                  updated_at = $5
              WHERE id = $1
-             RETURNING id, user_id, title, model, metadata, created_at, updated_at",
+             RETURNING id, user_id, title, model, metadata, classification, created_at, updated_at",
         )
         .bind(id.as_uuid())
         .bind(&patch.title)
@@ -102,6 +102,7 @@ fn conversation(row: PgRow) -> Result<Conversation, sqlx::Error> {
         title: row.try_get("title")?,
         model: optional_word(&row, "model")?,
         metadata: row.try_get("metadata")?,
+        classification: word(&row, "classification")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
     })

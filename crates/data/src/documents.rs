@@ -4,7 +4,9 @@ use crate::error::failed;
 use crate::rows::{Start, id, word, words_up_to};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::document::{Document, DocumentFailure, DocumentFilter, IngestionProgress, NewDocument, Progress, Revision};
+use domain::document::{
+    Document, DocumentFailure, DocumentFilter, DocumentPatch, IngestionProgress, NewDocument, Progress, Revision,
+};
 use domain::ids::DocumentId;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{DocumentRepo, InsertedDocument, StoreError};
@@ -72,6 +74,52 @@ impl DocumentRepo for PgTenantTx {
         Ok(Page::from_rows(rows, page, |row| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
+    async fn lock(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
+        sqlx::query("SELECT * FROM documents WHERE id = $1 AND classification = ANY($2) FOR UPDATE")
+            .bind(id.as_uuid())
+            .bind(words_up_to(clearance))
+            .try_map(read)
+            .fetch_optional(self.connection())
+            .await
+            .map_err(failed("locking a document"))
+    }
+
+    async fn update(
+        &mut self,
+        id: DocumentId,
+        patch: &DocumentPatch,
+        now: Timestamp,
+    ) -> Result<Option<Document>, StoreError> {
+        sqlx::query(
+            "UPDATE documents
+             SET title = coalesce($2, title), title_given = title_given OR $2 IS NOT NULL,
+                 doc_type = coalesce($3, doc_type), tags = coalesce($4, tags),
+                 classification = coalesce($5, classification), metadata = coalesce($6, metadata), updated_at = $7
+             WHERE id = $1
+             RETURNING *",
+        )
+        .bind(id.as_uuid())
+        .bind(&patch.title)
+        .bind(&patch.doc_type)
+        .bind(&patch.tags)
+        .bind(patch.classification.map(|class| class.as_str()))
+        .bind(&patch.metadata)
+        .bind(now)
+        .try_map(read)
+        .fetch_optional(self.connection())
+        .await
+        .map_err(failed("changing a document"))
+    }
+
+    async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
+        sqlx::query("SELECT id, classification FROM documents WHERE id = ANY($1)")
+            .bind(ids.iter().map(|id| id.as_uuid()).collect::<Vec<_>>())
+            .try_map(|row: PgRow| Ok((id(&row, "id")?, word(&row, "classification")?)))
+            .fetch_all(self.connection())
+            .await
+            .map_err(failed("reading classifications"))
+    }
+
     async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError> {
         let statement = match progress {
             Progress::Queued | Progress::Processing => {
@@ -87,7 +135,8 @@ impl DocumentRepo for PgTenantTx {
             Progress::Ready { title, page_count, chunk_count, warnings } => sqlx::query(
                 "WITH ready AS (
                      UPDATE documents
-                     SET status = 'ready', failure = NULL, progress = NULL, title = coalesce($3, title),
+                     SET status = 'ready', failure = NULL, progress = NULL,
+                         title = CASE WHEN title_given THEN title ELSE coalesce($3, title) END,
                          page_count = $4, chunk_count = $5, warnings = $6, updated_at = $2
                      WHERE id = $1
                      RETURNING id, tenant_id, supersedes, effective_from

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use domain::conversation::{FinishedAnswer, Message, NewMessage};
 use domain::ids::{ConversationId, MessageId};
 use domain::ports::{MessageRepo, StoreError};
+use domain::role::Classification;
 use domain::time::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -41,9 +42,16 @@ impl MessageRepo for PgTenantTx {
 
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError> {
         sqlx::query(
-            "UPDATE messages
-             SET content = $2, status = $3, token_count = $4, citations = $5, model = $6, metadata = $7
-             WHERE id = $1 AND status = 'streaming'",
+            "WITH closed AS (
+                 UPDATE messages
+                 SET content = $2, status = $3, token_count = $4, citations = $5, model = $6, metadata = $7,
+                     classification = $8
+                 WHERE id = $1 AND status = 'streaming'
+                 RETURNING tenant_id, conversation_id
+             ), raised AS (
+                 UPDATE conversations AS c SET classification = higher_classification(c.classification, $8)
+                 FROM closed WHERE c.tenant_id = closed.tenant_id AND c.id = closed.conversation_id)
+             SELECT 1 FROM closed",
         )
         .bind(id.as_uuid())
         .bind(&answer.content)
@@ -52,6 +60,7 @@ impl MessageRepo for PgTenantTx {
         .bind(Json(&answer.citations))
         .bind(&answer.model)
         .bind(&answer.metadata)
+        .bind(answer.classification.as_str())
         .execute(self.connection())
         .await
         .map(|done| done.rows_affected() > 0)
@@ -60,7 +69,8 @@ impl MessageRepo for PgTenantTx {
 
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError> {
         let mut messages = sqlx::query(
-            "SELECT id, conversation_id, seq, role, content, status, token_count, citations, model, created_at
+            "SELECT id, conversation_id, seq, role, content, status, token_count, citations, model, classification,
+                    created_at
              FROM messages WHERE conversation_id = $1 ORDER BY seq DESC LIMIT $2",
         )
         .bind(conversation.as_uuid())
@@ -121,6 +131,8 @@ fn message_of(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         token_count: new.token_count,
         citations: Vec::new(),
         model: None,
+        classification: Classification::Public,
+        withheld: false,
         created_at: now,
     }
 }
@@ -136,6 +148,8 @@ fn message(row: PgRow) -> Result<Message, sqlx::Error> {
         token_count: row.try_get("token_count")?,
         citations: json(&row, "citations")?,
         model: row.try_get("model")?,
+        classification: word(&row, "classification")?,
+        withheld: false,
         created_at: row.try_get("created_at")?,
     })
 }

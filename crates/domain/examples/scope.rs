@@ -25,6 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         title: Some("Pump P-101A".to_owned()),
         model: None,
         metadata: serde_json::json!({}),
+        classification: domain::role::Classification::Public,
         created_at: clock.now(),
         updated_at: clock.now(),
     };

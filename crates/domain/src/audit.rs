@@ -164,6 +164,15 @@ pub struct AuditSubject {
     pub metadata: Value,
 }
 
+/// What an administrator changed, for the audit row's `before` and `after`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Changed<T> {
+    /// As it was.
+    pub before: T,
+    /// As it is now.
+    pub after: T,
+}
+
 /// How an operation ended.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {

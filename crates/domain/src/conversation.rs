@@ -2,7 +2,7 @@
 
 use crate::ids::{ChunkId, ConversationId, DocumentId, MessageId, UserId};
 use crate::model::ModelTier;
-use crate::role::words;
+use crate::role::{Classification, words};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +20,8 @@ pub struct Conversation {
     pub model: Option<ModelTier>,
     /// The client's own data: a JSON object.
     pub metadata: Value,
+    /// The highest classification that its answers have touched.
+    pub classification: Classification,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was changed or spoken in last.
@@ -75,6 +77,11 @@ pub struct Message {
     pub citations: Vec<Citation>,
     /// The model that wrote an answer.
     pub model: Option<String>,
+    /// The highest classification of what an answer was made from, earlier answers included. A user's words are the
+    /// user's own: `public`.
+    pub classification: Classification,
+    /// Content and citations are left out, because they are above the reader's clearance by now.
+    pub withheld: bool,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -107,6 +114,8 @@ pub struct FinishedAnswer {
     pub citations: Vec<Citation>,
     /// The model that wrote it.
     pub model: Option<String>,
+    /// The highest classification of what it was made from.
+    pub classification: Classification,
     /// More about the run: a JSON object (finish reason, degraded, usage).
     pub metadata: Value,
 }

@@ -152,6 +152,21 @@ pub struct NewDocument {
     pub uploaded_by: UserId,
 }
 
+/// What may change of a document. A field that is `None` stays as it is.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+pub struct DocumentPatch {
+    /// New title; it stays when the document is ingested again.
+    pub title: Option<String>,
+    /// New kind.
+    pub doc_type: Option<String>,
+    /// New tags, in place of all before.
+    pub tags: Option<Vec<String>>,
+    /// How far it may travel from now on; its passages follow.
+    pub classification: Option<Classification>,
+    /// New client data.
+    pub metadata: Option<Value>,
+}
+
 /// A change of a document's ingestion state.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Progress {

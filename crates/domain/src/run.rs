@@ -113,6 +113,8 @@ pub struct RunSummary {
     pub model: String,
     /// A fallback served, or a part (retrieval, say) was down.
     pub degraded: bool,
+    /// Passages, documents and earlier answers that were left out, because the model may not see them.
+    pub left_out: u32,
     /// The answer's message.
     pub message_id: MessageId,
 }

@@ -32,6 +32,8 @@ pub struct TenantSettings {
     pub rate_limits: RoleLimits,
     /// The highest classification each role may see, where it is less than the platform's.
     pub clearance: ClearanceLimits,
+    /// The highest classification that models may see, where it is less than the platform's.
+    pub model_classification: Option<Classification>,
 }
 
 impl TenantSettings {

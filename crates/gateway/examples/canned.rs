@@ -87,6 +87,7 @@ fn canned_answer() -> EventStream {
             usage: Usage::default(),
             model: "canned".to_owned(),
             degraded: false,
+            left_out: 0,
             message_id,
         }),
     ];

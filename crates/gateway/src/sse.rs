@@ -78,8 +78,11 @@ pub(crate) struct RunFinished {
     usage: UsageBody,
     /// The model that served.
     model: String,
-    /// A fallback served, or a part (retrieval, say) was down.
+    /// A fallback served, a part (retrieval, say) was down, or something was left out.
     degraded: bool,
+    /// How many passages, documents and earlier answers were left out because they are classified above what the model
+    /// may see.
+    left_out: u32,
     message_id: Uuid,
 }
 
@@ -117,8 +120,11 @@ pub(crate) struct Answer {
     usage: UsageBody,
     #[schema(schema_with = wire::finish_reason)]
     finish_reason: &'static str,
-    /// A fallback served, or a part (retrieval, say) was down.
+    /// A fallback served, a part (retrieval, say) was down, or something was left out.
     degraded: bool,
+    /// How many passages, documents and earlier answers were left out because they are classified above what the model
+    /// may see.
+    left_out: u32,
 }
 
 /// Streams a run. Dropping the response drops the run's stream, which tells the runtime that the reader is gone.
@@ -175,6 +181,7 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSumma
                     usage: end.usage.into(),
                     finish_reason: end.finish_reason.as_str(),
                     degraded: end.degraded,
+                    left_out: end.left_out,
                 };
                 return Ok((answer, end));
             }
@@ -210,6 +217,7 @@ fn write(numbered: NumberedEvent, here: &Here) -> Result<Event, axum::Error> {
             usage: end.usage.into(),
             model: end.model,
             degraded: end.degraded,
+            left_out: end.left_out,
             message_id: end.message_id.as_uuid(),
         }),
         RunEvent::Failed(problem) => {

@@ -44,6 +44,7 @@ word_schemas! {
     document_status => DocumentStatus, false;
     failure_code => FailureCode, false;
     classification => Classification, false;
+    classification_or_null => Classification, true;
     role => Role, false;
     role_or_null => Role, true;
     result_status => ResultStatus, false;

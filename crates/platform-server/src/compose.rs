@@ -192,7 +192,7 @@ impl Platform {
         let use_cases = UseCases {
             conversations: Arc::new(ConversationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
             chat: Arc::new(chat.clone()),
-            documents: Arc::new(DocumentService::new(Arc::clone(&store), Arc::clone(&ingest))),
+            documents: Arc::new(DocumentService::new(Arc::clone(&store), Arc::clone(&ingest), Arc::clone(&clock))),
             search: Arc::new(SearchService::new(tools)),
             memories: Arc::new(MemoryService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
             audit_trail: Arc::new(AuditTrailService::new(Arc::new(PgAuditReader::new(databases.auditor.clone())))),

@@ -122,6 +122,7 @@ async fn a_user_with_a_question(
         title: None,
         model: None,
         metadata: json!({}),
+        classification: Classification::Public,
         created_at: now,
         updated_at: now,
     };

@@ -2,6 +2,7 @@
 
 use crate::error::RuntimeError;
 use crate::services::Conversations;
+use crate::withheld::withhold;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::authorized::Authorized;
@@ -49,6 +50,7 @@ impl Conversations for ConversationService {
             title: command.title.map(Title::into_string),
             model: command.model,
             metadata: command.metadata,
+            classification: Classification::Public,
             created_at: now,
             updated_at: now,
         };
@@ -69,7 +71,9 @@ impl Conversations for ConversationService {
         let conversation = tx.conversations().get(id).await?.ok_or(GONE)?;
         tx.messages().close_abandoned(self.clock.now() - ABANDONED_AFTER).await?;
         let mut messages = tx.messages().newest(id, MAX_MESSAGES).await?;
-        leave_out_hidden_citations(&mut *tx, &mut messages, command.permit().standing().clearance).await?;
+        let clearance = command.permit().standing().clearance;
+        withhold(&mut *tx, &mut messages, clearance).await?;
+        leave_out_hidden_citations(&mut *tx, &mut messages, clearance).await?;
         tx.commit().await?;
         Ok((conversation, messages))
     }

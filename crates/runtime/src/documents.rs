@@ -3,14 +3,16 @@
 use crate::error::RuntimeError;
 use crate::services::Documents;
 use async_trait::async_trait;
+use domain::audit::Changed;
 use domain::authorized::{Authorized, Permit};
 use domain::command::{
-    DeleteDocument, DownloadDocument, GetDocument, ListDocuments, ReprocessDocument, UploadDocument,
+    DeleteDocument, DownloadDocument, GetDocument, ListDocuments, ReprocessDocument, UpdateDocument, UploadDocument,
 };
 use domain::document::Document;
 use domain::ids::DocumentId;
 use domain::page::Page;
-use domain::ports::{ByteRange, ByteStream, Store};
+use domain::ports::{ByteRange, ByteStream, Clock, Store};
+use domain::role::Role;
 use domain::upload::{Accepted, Upload};
 use std::sync::Arc;
 use tools::ingest::accept::Ingest;
@@ -19,13 +21,14 @@ use tools::ingest::accept::Ingest;
 pub struct DocumentService {
     store: Arc<dyn Store>,
     ingest: Arc<dyn Ingest>,
+    clock: Arc<dyn Clock>,
 }
 
 impl DocumentService {
     /// Over these parts.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, ingest: Arc<dyn Ingest>) -> Self {
-        Self { store, ingest }
+    pub fn new(store: Arc<dyn Store>, ingest: Arc<dyn Ingest>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, ingest, clock }
     }
 
     async fn find(&self, permit: &Permit, id: DocumentId) -> Result<Document, RuntimeError> {
@@ -50,6 +53,21 @@ impl Documents for DocumentService {
 
     async fn get(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError> {
         self.find(command.permit(), command.command().id).await
+    }
+
+    async fn update(&self, command: Authorized<UpdateDocument>) -> Result<Changed<Document>, RuntimeError> {
+        let UpdateDocument { id, patch } = command.command();
+        let standing = command.permit().standing();
+        let mut tx = self.store.begin(command.scope()).await?;
+        let before = tx.documents().lock(*id, standing.clearance).await?.ok_or(GONE)?;
+        // Decided already, by what it was classified as then.
+        let lowers = patch.classification.is_some_and(|wanted| wanted < before.classification);
+        if lowers && standing.role != Role::Admin {
+            return Err(RuntimeError::Conflict { detail: "The document was classified higher meanwhile." });
+        }
+        let after = tx.documents().update(*id, patch, self.clock.now()).await?.ok_or(GONE)?;
+        tx.commit().await?;
+        Ok(Changed { before, after })
     }
 
     async fn download(

@@ -21,6 +21,9 @@ pub enum RuntimeError {
         /// Why, as a sentence for the caller.
         detail: &'static str,
     },
+    /// It rests on content above the caller's clearance.
+    #[error("it rests on content above the caller's clearance")]
+    AboveClearance,
     /// Too many answers are being written already.
     #[error("the platform is writing as many answers as it can")]
     Busy,
@@ -48,7 +51,7 @@ impl RuntimeError {
             Self::Tool(source) => Some(source),
             Self::Ingest(source) => Some(source),
             Self::Model(source) => Some(source),
-            Self::NotFound { .. } | Self::Conflict { .. } | Self::Busy | Self::Panicked => None,
+            Self::NotFound { .. } | Self::Conflict { .. } | Self::AboveClearance | Self::Busy | Self::Panicked => None,
         }
     }
 }
@@ -58,18 +61,23 @@ impl Classify for RuntimeError {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::AboveClearance => ErrorKind::Forbidden,
             Self::Busy => ErrorKind::Unavailable,
             other => other.inner().map_or(ErrorKind::Internal, Classify::kind),
         }
     }
 
     fn code(&self) -> &'static str {
-        self.inner().map_or_else(|| self.kind().code(), Classify::code)
+        match self {
+            Self::AboveClearance => "above_clearance",
+            other => other.inner().map_or_else(|| other.kind().code(), Classify::code),
+        }
     }
 
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Conflict { detail } => Some((*detail).to_owned()),
+            Self::AboveClearance => Some("It rests on content above your clearance.".to_owned()),
             Self::Busy => Some("The platform is writing as many answers as it can at the moment.".to_owned()),
             other => other.inner().and_then(Classify::public_detail),
         }

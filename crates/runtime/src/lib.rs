@@ -26,4 +26,5 @@ pub mod error;
 pub mod memories;
 pub mod search;
 pub mod services;
+mod withheld;
 pub mod worker;

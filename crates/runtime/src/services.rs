@@ -2,14 +2,14 @@
 
 use crate::error::RuntimeError;
 use async_trait::async_trait;
-use domain::audit::AuditRecord;
+use domain::audit::{AuditRecord, Changed};
 use domain::audit::sealed::SealedPages;
 use domain::authorized::Authorized;
 use domain::command::{
     CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
     DeleteMemory, DownloadDocument, ExportAudit, GetConversation, GetDocument, ListAudit, ListConversations,
     ListDocuments, ListMemories, ListTenants, ListUsers, ReadDecision, ReprocessDocument, ResumeRun, SearchDocuments, SendMessage,
-    UpdateConversation, UpdateTenant, UpdateUser, UploadDocument,
+    UpdateConversation, UpdateDocument, UpdateTenant, UpdateUser, UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
@@ -61,6 +61,8 @@ pub trait Documents: Send + Sync {
     async fn list(&self, command: Authorized<ListDocuments>) -> Result<Page<Document>, RuntimeError>;
     /// Reads one's metadata.
     async fn get(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError>;
+    /// Changes what is said of one; its passages follow its classification at once.
+    async fn update(&self, command: Authorized<UpdateDocument>) -> Result<Changed<Document>, RuntimeError>;
     /// Opens one's original bytes.
     async fn download(
         &self,

@@ -1,7 +1,7 @@
 //! Commands on documents.
 
 use super::command;
-use crate::document::DocumentFilter;
+use crate::document::{DocumentFilter, DocumentPatch};
 use crate::ids::DocumentId;
 use crate::page::PageRequest;
 use crate::role::Classification;
@@ -64,6 +64,16 @@ pub struct GetDocument {
     pub id: DocumentId,
 }
 command!(GetDocument: Read Documents as DocRead, target Document(id));
+
+/// Change what is said of a document.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct UpdateDocument {
+    /// Which one.
+    pub id: DocumentId,
+    /// What to change.
+    pub patch: DocumentPatch,
+}
+command!(UpdateDocument: Update Documents as DocUpdate, target Document(id), class patch.classification);
 
 /// Read a document's original bytes.
 #[derive(Clone, PartialEq, Debug, Serialize)]

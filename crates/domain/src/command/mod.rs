@@ -17,7 +17,8 @@ pub use conversation::{
     SendMessage, UpdateConversation,
 };
 pub use document::{
-    DeleteDocument, DownloadDocument, GetDocument, ListDocuments, ReprocessDocument, UploadDocument, UploadForm,
+    DeleteDocument, DownloadDocument, GetDocument, ListDocuments, ReprocessDocument, UpdateDocument, UploadDocument,
+    UploadForm,
 };
 pub use knowledge::{CreateMemory, DeleteMemory, ListMemories, SearchDocuments};
 

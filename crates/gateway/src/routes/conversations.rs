@@ -67,6 +67,9 @@ struct ConversationBody {
     /// Your own data.
     #[schema(value_type = Object)]
     metadata: Value,
+    /// The highest classification that its answers have touched.
+    #[schema(schema_with = wire::classification)]
+    classification: &'static str,
     created_at: DateTime<Utc>,
     /// When it was changed or spoken in last.
     updated_at: DateTime<Utc>,
@@ -97,6 +100,11 @@ struct MessageBody {
     citations: Vec<CitationBody>,
     /// The model that wrote an answer.
     model: Option<String>,
+    /// The highest classification of what an answer was made from; your own words are `public`.
+    #[schema(schema_with = wire::classification)]
+    classification: &'static str,
+    /// Content and citations are left out: they are above your clearance by now.
+    withheld: bool,
     created_at: DateTime<Utc>,
 }
 
@@ -119,6 +127,7 @@ impl From<Conversation> for ConversationBody {
             title: conversation.title,
             model: conversation.model.map(ModelTier::as_str),
             metadata: conversation.metadata,
+            classification: conversation.classification.as_str(),
             created_at: conversation.created_at,
             updated_at: conversation.updated_at,
         }
@@ -136,6 +145,8 @@ impl From<Message> for MessageBody {
             token_count: message.token_count,
             citations: message.citations.into_iter().map(Into::into).collect(),
             model: message.model,
+            classification: message.classification.as_str(),
+            withheld: message.withheld,
             created_at: message.created_at,
         }
     }

@@ -1,7 +1,7 @@
 //! Documents: list, metadata, delete.
 
 use crate::app::App;
-use crate::body::Id;
+use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
@@ -11,19 +11,20 @@ use crate::wire;
 use axum::Json;
 use axum::http::{HeaderName, StatusCode};
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::command::{DeleteDocument, GetDocument, ListDocuments, ReprocessDocument};
-use domain::document::{Document, DocumentFailure, DocumentFilter, DocumentStatus, IngestionProgress};
+use domain::command::{DeleteDocument, GetDocument, ListDocuments, ReprocessDocument, UpdateDocument};
+use domain::document::{Document, DocumentFailure, DocumentFilter, DocumentPatch, DocumentStatus, IngestionProgress};
 use domain::ids::DocumentId;
-use domain::text::Label;
+use domain::role::Classification;
+use domain::text::{Label, Title};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, delete)).routes(routes!(reprocess))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, update, delete)).routes(routes!(reprocess))
 }
 
 /// A document's metadata.
@@ -71,6 +72,42 @@ struct DocumentBody {
     created_at: DateTime<Utc>,
     /// When its state changed last.
     updated_at: DateTime<Utc>,
+}
+
+/// What to change of a document. A field that is missing or null stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"classification": "confidential", "tags": ["pump", "P-101"]}))]
+struct DocumentChange {
+    #[schema(min_length = 1, max_length = 512)]
+    title: Option<String>,
+    /// Kind of document.
+    #[schema(min_length = 1, max_length = 128)]
+    doc_type: Option<String>,
+    /// In place of all before.
+    #[schema(max_items = 32)]
+    tags: Option<Vec<String>>,
+    /// At most your own clearance; lower than before for admins only.
+    #[schema(schema_with = wire::classification_or_null)]
+    classification: Option<Classification>,
+    /// Replaces your own data.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Map<String, Value>>,
+}
+
+impl DocumentChange {
+    fn parse(self) -> Result<DocumentPatch, ApiError> {
+        let title: Option<Title> = wire::optional_text("/title", self.title.as_deref())?;
+        let doc_type: Option<Label> = wire::optional_text("/doc_type", self.doc_type.as_deref())?;
+        let tags = self.tags.map(|tags| wire::tags("/tags", &tags)).transpose()?;
+        Ok(DocumentPatch {
+            title: title.map(Title::into_string),
+            doc_type: doc_type.map(Label::into_string),
+            tags: tags.map(|tags| tags.into_iter().map(Label::into_string).collect()),
+            classification: self.classification,
+            metadata: self.metadata.map(|given| wire::metadata("/metadata", given)).transpose()?,
+        })
+    }
 }
 
 /// How far ingestion has come.
@@ -186,6 +223,22 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<DocumentQuery>) -> Result<Js
 async fn get(call: Call, Id(id): Id<DocumentId>) -> Result<Json<DocumentBody>, ApiError> {
     let found = call.gate.get_document(&call.caller, GetDocument { id }).await?;
     Ok(Json(found.into()))
+}
+
+/// Changes what is said of a document. A new classification holds at once, in searches too; a new title is read by
+/// searches once the document was ingested again.
+#[utoipa::path(
+    patch, path = "/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)), request_body = DocumentChange,
+    responses((status = 200, body = DocumentBody))
+)]
+async fn update(
+    call: Call,
+    Id(id): Id<DocumentId>,
+    ApiJson(body): ApiJson<DocumentChange>,
+) -> Result<Json<DocumentBody>, ApiError> {
+    let command = UpdateDocument { id, patch: body.parse()? };
+    let changed = call.gate.update_document(&call.caller, command).await?;
+    Ok(Json(changed.into()))
 }
 
 /// Reads, cuts and embeds a document again. What was found in it before is found until that is done.

@@ -43,6 +43,8 @@ async fn a_conversation_is_made_read_changed_listed_and_deleted() {
             token_count: Some(4),
             citations: vec![citation()],
             model: Some("extractive".into()),
+            classification: Classification::Public,
+            withheld: false,
             created_at: at(),
         };
         Ok((conversation(), vec![message]))

@@ -166,6 +166,7 @@ pub fn conversation() -> Conversation {
         title: Some("Pump P-101".into()),
         model: Some(ModelTier::Fast),
         metadata: serde_json::json!({"unit": "U100"}),
+        classification: Classification::Public,
         created_at: at(),
         updated_at: at(),
     }
@@ -226,6 +227,7 @@ pub fn finished() -> RunEvent {
         usage: Usage { input_tokens: 12, output_tokens: 4 },
         model: "extractive".into(),
         degraded: false,
+        left_out: 0,
         message_id: MessageId::from_uuid(uuid(7)),
     })
 }

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use domain::command::{
     CancelRun, CreateConversation, CreateMemory, DeleteConversation, DeleteDocument, DeleteMemory, DownloadDocument,
     GetConversation, GetDocument, ListConversations, ListDocuments, ListMemories, ReadAccount, ReprocessDocument,
-    ResumeRun, SearchDocuments, SendMessage, UpdateConversation, UploadDocument,
+    ResumeRun, SearchDocuments, SendMessage, UpdateConversation, UpdateDocument, UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
@@ -87,6 +87,8 @@ pub trait Gate: Send + Sync {
     async fn list_documents(&self, by: &Caller, command: ListDocuments) -> Result<Page<Document>, GateError>;
     /// Reads a document's metadata.
     async fn get_document(&self, by: &Caller, command: GetDocument) -> Result<Document, GateError>;
+    /// Changes what is said of a document.
+    async fn update_document(&self, by: &Caller, command: UpdateDocument) -> Result<Document, GateError>;
     /// Opens a document's bytes, or a part of them.
     async fn download_document(
         &self,
@@ -285,6 +287,12 @@ impl Gate for PolicyGate {
     async fn get_document(&self, by: &Caller, command: GetDocument) -> Result<Document, GateError> {
         let use_case = Arc::clone(&self.use_cases.documents);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.get(granted).await }).await
+    }
+
+    async fn update_document(&self, by: &Caller, command: UpdateDocument) -> Result<Document, GateError> {
+        let use_case = Arc::clone(&self.use_cases.documents);
+        let passed = self.pass(by, command, Closes::Gate, move |granted| async move { use_case.update(granted).await });
+        Ok(passed.await?.after)
     }
 
     async fn download_document(

@@ -2,8 +2,8 @@
 
 use super::pass::Traced;
 use crate::caller::Caller;
-use domain::audit::AuditRecord;
 use domain::audit::sealed::SealedPages;
+use domain::audit::{AuditRecord, Changed};
 use domain::conversation::{Conversation, Message};
 use domain::decision::{Decision, Verdict};
 use domain::document::Document;
@@ -52,6 +52,26 @@ traced! {
     Page<User>;
     Page<Tenant>;
     AuditRecord;
+}
+
+/// Titles, tags and client data are content: that they changed is all that is said.
+impl Traced for Changed<Document> {
+    fn facts(&self) -> Option<Value> {
+        let Self { before, after } = self;
+        let changed = [
+            ("title", before.title != after.title),
+            ("doc_type", before.doc_type != after.doc_type),
+            ("tags", before.tags != after.tags),
+            ("classification", before.classification != after.classification),
+            ("metadata", before.metadata != after.metadata),
+        ];
+        let changed: Vec<_> = changed.iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
+        Some(json!({
+            "before": { "classification": before.classification },
+            "after": { "classification": after.classification },
+            "changed": changed,
+        }))
+    }
 }
 
 impl Traced for Decision {

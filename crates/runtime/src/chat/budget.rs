@@ -78,6 +78,8 @@ mod tests {
             token_count: None,
             citations: Vec::new(),
             model: None,
+            classification: domain::role::Classification::Public,
+            withheld: false,
             created_at: domain::time::Timestamp::UNIX_EPOCH,
         }
     }

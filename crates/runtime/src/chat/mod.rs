@@ -9,6 +9,7 @@ mod run_log;
 mod stream;
 mod tool_calls;
 mod turn;
+mod watch;
 
 use crate::error::RuntimeError;
 use crate::services::Chat;
@@ -128,6 +129,9 @@ impl Chat for ChatService {
 
     async fn resume(&self, command: Authorized<ResumeRun>) -> Result<EventStream, RuntimeError> {
         let log = self.run(command.scope(), command.command().run)?;
+        if log.classification() > command.permit().standing().clearance {
+            return Err(RuntimeError::AboveClearance);
+        }
         Ok(log.read(command.command().after))
     }
 

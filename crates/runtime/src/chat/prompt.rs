@@ -29,6 +29,8 @@ pub struct Material<'a> {
     pub passages: Option<&'a [NumberedPassage]>,
     /// Nothing that was retrieved matches the question well.
     pub weak: bool,
+    /// Something that bears on the question was left out, because the model may not see it.
+    pub left_out: bool,
     /// What was said before, oldest first.
     pub history: &'a [Message],
     /// What the user says now.
@@ -90,6 +92,11 @@ fn system_prompt(material: &Material<'_>, surroundings: TokenBudget) -> String {
         material.role,
     );
     text.push_str(passage_rules(material));
+    if material.left_out {
+        text.push_str(
+            "- Some content was left out because it is classified above what you may see. Say so where your answer lacks it.\n",
+        );
+    }
     if material.passages.unwrap_or_default().iter().any(|p| p.surroundings != Surroundings::default()) {
         text.push_str(
             "- <before> and <after> hold what stands around a passage in its document: read the passage by it. What you state must stand in the passage that you cite.\n",
@@ -168,6 +175,8 @@ mod tests {
             token_count: None,
             citations: Vec::new(),
             model: None,
+            classification: domain::role::Classification::Public,
+            withheld: false,
             created_at: Timestamp::UNIX_EPOCH,
         }
     }
@@ -196,6 +205,7 @@ mod tests {
                 memories: &[memory],
                 passages: Some(&passages),
                 weak: false,
+                left_out: false,
                 history: &history,
                 question: "What torque?",
             },
@@ -214,6 +224,7 @@ mod tests {
             memories: &[],
             passages: None,
             weak: false,
+            left_out: false,
             history: &history,
             question: "now?",
         };
@@ -232,6 +243,7 @@ mod tests {
             memories: &[],
             passages: Some(&passages),
             weak: true,
+            left_out: false,
             history: &[],
             question: "What torque?",
         };
@@ -251,6 +263,7 @@ mod tests {
             memories: &[],
             passages: Some(&passages),
             weak: false,
+            left_out: false,
             history: &history,
             question: "now?",
         };

@@ -4,6 +4,7 @@
 //! bounds, and not the model's time.
 
 use domain::ids::{RunId, TenantId, UserId};
+use domain::role::Classification;
 use domain::run::{EventStream, NumberedEvent, RunEvent};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,8 @@ pub struct RunLog {
     events: Mutex<Vec<RunEvent>>,
     written: watch::Sender<usize>,
     readers: watch::Sender<usize>,
+    /// The highest classification of what the answer is made from so far.
+    classification: Mutex<Classification>,
     /// Stops the run.
     pub cancel: CancellationToken,
 }
@@ -33,8 +36,20 @@ impl RunLog {
             events: Mutex::default(),
             written: watch::Sender::new(0),
             readers: watch::Sender::new(0),
+            classification: Mutex::new(Classification::Public),
             cancel: CancellationToken::new(),
         }
+    }
+
+    /// Raises the classification of the answer.
+    pub fn classify(&self, classification: Classification) {
+        let mut highest = lock(&self.classification);
+        *highest = classification.max(*highest);
+    }
+
+    /// The highest classification of what the answer is made from so far.
+    pub fn classification(&self) -> Classification {
+        *lock(&self.classification)
     }
 
     /// Appends an event and wakes the readers.

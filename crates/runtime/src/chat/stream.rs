@@ -45,6 +45,10 @@ pub(super) struct Draft {
     degraded: bool,
     /// The highest classification of what goes into the prompt.
     classification: Classification,
+    /// The highest that the model may see.
+    limit: Classification,
+    /// Passages, documents and earlier answers that were left out because the model may not see them.
+    pub(super) left_out: u32,
 }
 
 impl Draft {
@@ -58,11 +62,20 @@ impl Draft {
             tools_used: Vec::new(),
             degraded: false,
             classification: turn.classification,
+            limit: turn.model_limit,
+            left_out: turn.left_out,
         }
     }
 
     pub(super) fn classify(&mut self, of: impl Iterator<Item = Classification>) {
         self.classification = of.fold(self.classification, Classification::max);
+    }
+
+    /// Keeps what the model may see, and counts what it may not.
+    pub(super) fn keep<T>(&mut self, items: &mut Vec<T>, class: impl Fn(&T) -> Classification) {
+        let before = items.len();
+        items.retain(|item| class(item) <= self.limit);
+        self.left_out = self.left_out.saturating_add(u32::try_from(before - items.len()).unwrap_or(u32::MAX));
     }
 
     /// Gives new passages the next numbers, as many as `budget` has room for; one that is there already keeps its number.
@@ -100,6 +113,8 @@ enum Searched {
 enum End {
     Finished(FinishReason),
     Cancelled,
+    /// Its reader may not have it any more.
+    Revoked(Problem),
     Failed(Problem),
 }
 
@@ -119,6 +134,7 @@ impl ChatService {
                 end.unwrap_or_else(|_| End::Failed(Problem::of(&RuntimeError::Panicked)))
             }
             () = log.cancel.cancelled() => End::Cancelled,
+            problem = self.revoked(&turn.permit, log) => End::Revoked(problem),
             () = log.abandoned(self.settings.grace) => End::Cancelled,
             () = tokio::time::sleep(self.settings.turn_limit) => End::Failed(turn_limit_problem()),
         };
@@ -138,6 +154,7 @@ impl ChatService {
             memories: &turn.memories,
             passages: matches!(searched, Searched::Found { .. }).then_some(found.as_slice()),
             weak: matches!(searched, Searched::Found { weak: true }),
+            left_out: draft.left_out > 0,
             history: &turn.history,
             question: &turn.question,
         };
@@ -150,6 +167,7 @@ impl ChatService {
             let mut messages = prompt::assemble(&material, TokenBudget(room.saturating_sub(cost(&said))));
             messages.extend_from_slice(&said);
             let told = draft.citer.text().len();
+            log.classify(draft.classification);
             let (reason, calls) = match self.one_reply(self.request(turn, draft, messages, offered), draft, log).await {
                 Ok(reply) => reply,
                 Err(error) => return End::Failed(Problem::of(&error)),
@@ -197,7 +215,8 @@ impl ChatService {
             Ok(retrieval) => {
                 draft.degraded |= retrieval.degraded;
                 let weak = !retrieval.answerable;
-                let hits = if weak { self.nearest(retrieval.hits) } else { retrieval.hits };
+                let mut hits = if weak { self.nearest(retrieval.hits) } else { retrieval.hits };
+                draft.keep(&mut hits, |hit| hit.passage.classification);
                 draft.number(hits, self.room_for_passages(&turn.question));
                 Searched::Found { weak }
             }
@@ -220,14 +239,11 @@ impl ChatService {
     }
 
     /// What a model gets of hits that are not good enough to answer from. One that writes can say what is there and what
-    /// is not; the extractive answerer would only quote what is beside the point. A weak match is no reason to have the
-    /// turn refused, so that nothing is kept that the model may not see.
+    /// is not; the extractive answerer would only quote what is beside the point.
     fn nearest(&self, mut hits: Vec<Hit>) -> Vec<Hit> {
         if !self.parts.model.is_generative() {
             return Vec::new();
         }
-        let highest = self.parts.model.highest_classification();
-        hits.retain(|hit| hit.passage.classification <= highest);
         hits.truncate(WEAK_PASSAGES);
         hits
     }
@@ -246,7 +262,8 @@ impl ChatService {
             max_output_tokens: self.settings.max_output_tokens,
             question: turn.question.clone(),
             passages: draft.passages.clone(),
-            classification: draft.classification,
+            // What the user says is the tenant's own at least.
+            classification: draft.classification.max(Classification::Internal),
         }
     }
 
@@ -288,32 +305,39 @@ impl ChatService {
     async fn conclude(&self, turn: &Turn, draft: Draft, end: End) -> RunEvent {
         let (status, result, finish_reason) = match &end {
             End::Finished(reason) => (MessageStatus::Complete, ResultStatus::Success, *reason),
-            End::Cancelled => (MessageStatus::Cancelled, ResultStatus::Cancelled, FinishReason::Cancelled),
+            End::Cancelled | End::Revoked(_) => {
+                (MessageStatus::Cancelled, ResultStatus::Cancelled, FinishReason::Cancelled)
+            }
             End::Failed(_) => (MessageStatus::Error, ResultStatus::Error, FinishReason::Error),
         };
         let summary = RunSummary {
             finish_reason,
             usage: draft.usage,
             model: draft.served_by.as_ref().map_or_else(|| turn.tier.as_str().to_owned(), |s| s.model.clone()),
-            degraded: draft.degraded,
+            degraded: draft.degraded || draft.left_out > 0,
+            left_out: draft.left_out,
             message_id: turn.answer_id,
         };
-        let outcome = outcome(turn, &draft, &summary, result);
+        let mut outcome = outcome(turn, &draft, &summary, result);
+        if let End::Revoked(problem) = &end {
+            outcome.subject.metadata["reason"] = problem.code.into();
+        }
         let answer = FinishedAnswer {
             content: draft.citer.into_text(),
             status,
             token_count: i32::try_from(summary.usage.output_tokens).ok().filter(|tokens| *tokens > 0),
             citations: draft.citations,
             model: draft.served_by.map(|served| served.model),
+            classification: draft.classification,
             metadata: json!({
                 "run_id": turn.run_id, "finish_reason": finish_reason, "degraded": summary.degraded,
-                "usage": summary.usage,
+                "left_out": summary.left_out, "usage": summary.usage,
             }),
         };
         let stored = self.store_answer(turn, &answer, &outcome).await;
         match (stored, end) {
             (Err(error), _) => RunEvent::Failed(Problem::of(&error)),
-            (Ok(()), End::Failed(problem)) => RunEvent::Failed(problem),
+            (Ok(()), End::Failed(problem) | End::Revoked(problem)) => RunEvent::Failed(problem),
             (Ok(()), _) => RunEvent::Finished(summary),
         }
     }
@@ -366,7 +390,7 @@ fn outcome(turn: &Turn, draft: &Draft, summary: &RunSummary, status: ResultStatu
             "backend": served.map(|s| &s.backend), "fallback": served.is_some_and(|s| s.fallback),
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
-            "cited_documents": cited,
+            "cited_documents": cited, "classification": draft.classification, "left_out": draft.left_out,
         }),
     };
     let model = served.map(|served| served.model.clone());

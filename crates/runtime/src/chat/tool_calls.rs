@@ -21,6 +21,7 @@ const LEAST: usize = 64;
 const FRAME: usize = 48;
 
 const NO_ROOM: &str = "There is no more room in this turn for what tools return. Answer from what is there.";
+const NOT_FOR_MODELS: &str = "The document is classified above what you may see. Say so.";
 const CUT: &str = "\n(What follows is left out: there is no room for it.)";
 const WEAK: &str = "None of these passages matches well, they are the nearest.\n";
 
@@ -61,8 +62,22 @@ impl Draft {
         match result {
             Err(error) => format!("The tool failed: {error}."),
             Ok(_) if room < LEAST => NO_ROOM.to_owned(),
-            Ok(ToolResult::Retrieval(found)) => self.told_passages(found, TokenBudget(room)),
-            Ok(result) => {
+            Ok(ToolResult::Retrieval(mut found)) => {
+                self.keep(&mut found.hits, |hit| hit.passage.classification);
+                self.told_passages(found, TokenBudget(room))
+            }
+            Ok(mut result) => {
+                match &mut result {
+                    ToolResult::Documents(documents) => self.keep(documents, |document| document.classification),
+                    ToolResult::Text { document, .. } => {
+                        let mut this = vec![document.classification];
+                        self.keep(&mut this, |class| *class);
+                        if this.is_empty() {
+                            return NOT_FOR_MODELS.to_owned();
+                        }
+                    }
+                    ToolResult::Retrieval(_) | ToolResult::Memories(_) => {}
+                }
                 self.classify(classes(&result).into_iter());
                 shortened(result, TokenBudget(room))
             }

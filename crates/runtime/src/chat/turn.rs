@@ -3,16 +3,16 @@
 use super::ChatService;
 use crate::conversations::ABANDONED_AFTER;
 use crate::error::RuntimeError;
+use crate::withheld::withhold;
 use domain::authorized::{Authorized, Permit};
 use domain::command::{RetrievalMode, SendMessage};
 use domain::conversation::{Message, MessageRole, MessageStatus, NewMessage};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::memory::Memory;
 use domain::model::ModelTier;
-use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
 use domain::search::SearchFilters;
-use std::collections::BTreeSet;
+use domain::tenant::Tenant;
 
 /// Most earlier messages that are looked at; the token budget decides which go into the prompt.
 const HISTORY: u32 = 100;
@@ -32,11 +32,21 @@ pub(super) struct Turn {
     pub filters: SearchFilters,
     pub history: Vec<Message>,
     pub memories: Vec<Memory>,
-    /// The highest classification of what the earlier answers rest on.
+    /// The highest classification of what the history was made from.
     pub classification: Classification,
+    /// The highest that a model may see of this tenant.
+    pub model_limit: Classification,
+    /// Earlier answers that the model may not see.
+    pub left_out: u32,
 }
 
 impl ChatService {
+    /// The highest classification that goes into a prompt: what the model may see, or less where the tenant says so.
+    fn model_limit(&self, tenant: Option<&Tenant>) -> Classification {
+        let highest = self.parts.model.highest_classification();
+        tenant.and_then(|tenant| tenant.settings.model_classification).map_or(highest, |limit| limit.min(highest))
+    }
+
     /// Loads history and memories, stores the user's message and the place of the answer.
     pub(super) async fn prepare(&self, command: Authorized<SendMessage>) -> Result<Turn, RuntimeError> {
         let (permit, command) = command.into_parts();
@@ -49,9 +59,12 @@ impl ChatService {
         let mut tx = self.parts.store.begin(permit.scope()).await?;
         let conversation = tx.conversations().get(command.conversation).await?.ok_or_else(gone)?;
         tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
-        let history = tx.messages().newest(conversation.id, HISTORY).await?;
+        let mut history = tx.messages().newest(conversation.id, HISTORY).await?;
+        withhold(&mut *tx, &mut history, permit.standing().clearance).await?;
         let memories = tx.memories().most_important(now, MEMORIES).await?;
-        let classification = classification_of(&mut *tx, &history).await?;
+        let model_limit = self.model_limit(tenant.as_ref());
+        let left_out = keep_what_a_model_may_see(&mut history, model_limit);
+        let classification = history.iter().map(|message| message.classification).max();
         let said = [
             NewMessage {
                 id: MessageId::from_uuid(self.parts.ids.uuid()),
@@ -83,19 +96,18 @@ impl ChatService {
             filters: command.filters,
             history,
             memories,
-            classification,
+            classification: classification.unwrap_or(Classification::Public),
+            model_limit,
+            left_out,
         })
     }
 }
 
-/// Earlier answers go to the model again, so what they were taken from counts. A document that is gone may have been
-/// anything.
-async fn classification_of(tx: &mut dyn TenantTx, history: &[Message]) -> Result<Classification, StoreError> {
-    let cited: BTreeSet<_> = history.iter().flat_map(|message| &message.citations).map(|c| c.document_id).collect();
-    let mut highest = Classification::Internal;
-    for id in cited {
-        let document = tx.documents().get(id, Classification::Restricted).await?;
-        highest = highest.max(document.map_or(Classification::Restricted, |document| document.classification));
-    }
-    Ok(highest)
+/// Drops answers that were withheld from the user or that a model may not see; returns how many of the latter. Their
+/// questions stay: they are the user's words.
+fn keep_what_a_model_may_see(history: &mut Vec<Message>, limit: Classification) -> u32 {
+    history.retain(|message| !message.withheld);
+    let before = history.len();
+    history.retain(|message| message.classification <= limit);
+    u32::try_from(before - history.len()).unwrap_or(u32::MAX)
 }

@@ -11,6 +11,7 @@ mod chat_ends;
 #[cfg(test)]
 mod chat_tools;
 #[cfg(test)]
+mod classification;
 mod conversations;
 #[cfg(test)]
 mod support;

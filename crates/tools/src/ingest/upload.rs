@@ -42,6 +42,10 @@ impl IngestWork {
         let form = form.await?;
         let format = sniff(&head, &form.filename).ok_or(IngestError::UnsupportedType)?;
         let document = self.describe(user, &kept.blob, form, format);
+        if document.classification > permit.standing().clearance {
+            let detail = format!("is {}, which is above your clearance", document.classification);
+            return Err(FieldError { pointer: "/classification".to_owned(), detail }.into());
+        }
         self.record(permit, document, kept).await
     }
 

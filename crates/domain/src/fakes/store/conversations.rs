@@ -6,6 +6,7 @@ use crate::ids::{ConversationId, MemoryId, MessageId};
 use crate::memory::Memory;
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{ConversationRepo, MemoryRepo, MessageRepo, StoreError};
+use crate::role::Classification;
 use crate::time::Timestamp;
 use async_trait::async_trait;
 use std::cmp::Reverse;
@@ -87,11 +88,17 @@ impl MessageRepo for MemoryTx {
 
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError> {
         let owns = self.owns();
-        let mut open = self.write().await?.messages.iter_mut();
+        let state = self.write().await?;
+        let mut open = state.messages.iter_mut();
         let open = open.find(|r| owns(r) && r.value.id == id && r.value.status == MessageStatus::Streaming);
         let Some(row) = open else { return Ok(false) };
-        let FinishedAnswer { content, status, token_count, citations, model, metadata: _ } = answer.clone();
-        row.value = Message { content, status, token_count, citations, model, ..row.value.clone() };
+        let FinishedAnswer { content, status, token_count, citations, model, classification, metadata: _ } =
+            answer.clone();
+        row.value = Message { content, status, token_count, citations, model, classification, ..row.value.clone() };
+        let of = row.value.conversation_id;
+        for conversation in state.conversations.iter_mut().filter(|r| r.value.id == of) {
+            conversation.value.classification = conversation.value.classification.max(classification);
+        }
         Ok(true)
     }
 
@@ -130,6 +137,8 @@ fn message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Tim
         token_count: new.token_count,
         citations: Vec::new(),
         model: None,
+        classification: Classification::Public,
+        withheld: false,
         created_at: now,
     }
 }

@@ -1,7 +1,9 @@
 //! Documents in memory.
 
 use super::{MemoryTx, Row, page_of};
-use crate::document::{Document, DocumentFilter, DocumentStatus, IngestionProgress, NewDocument, Progress};
+use crate::document::{
+    Document, DocumentFilter, DocumentPatch, DocumentStatus, IngestionProgress, NewDocument, Progress,
+};
 use crate::ids::DocumentId;
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{DocumentRepo, InsertedDocument, StoreError};
@@ -49,6 +51,40 @@ impl DocumentRepo for MemoryTx {
         Ok(page_of(rows, page, |row: &Document| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
+    async fn lock(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
+        self.write().await?;
+        DocumentRepo::get(self, id, clearance).await
+    }
+
+    async fn update(
+        &mut self,
+        id: DocumentId,
+        patch: &DocumentPatch,
+        now: Timestamp,
+    ) -> Result<Option<Document>, StoreError> {
+        let sees = self.sees();
+        let state = self.write().await?;
+        let Some(row) = state.documents.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
+        let document = &mut row.value;
+        let DocumentPatch { title, doc_type, tags, classification, metadata } = patch.clone();
+        if let Some(title) = title {
+            document.title = title;
+            state.titled.insert(id);
+        }
+        document.doc_type = doc_type.or(document.doc_type.take());
+        document.tags = tags.unwrap_or_else(|| std::mem::take(&mut document.tags));
+        document.classification = classification.unwrap_or(document.classification);
+        document.metadata = metadata.unwrap_or_else(|| document.metadata.take());
+        document.updated_at = now;
+        Ok(Some(document.clone()))
+    }
+
+    async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
+        let sees = self.sees();
+        let wanted = |r: &&Row<Document>| sees(r) && ids.contains(&r.value.id);
+        Ok(self.read(|s| s.documents.iter().filter(wanted).map(|r| (r.value.id, r.value.classification)).collect()))
+    }
+
     async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError> {
         let sees = self.sees();
         let state = self.write().await?;
@@ -63,7 +99,9 @@ impl DocumentRepo for MemoryTx {
             Progress::Processing => document.status = DocumentStatus::Processing,
             Progress::Ready { title, page_count, chunk_count, warnings } => {
                 document.status = DocumentStatus::Ready;
-                document.title = title.clone().unwrap_or_else(|| document.title.clone());
+                if let Some(title) = title.as_ref().filter(|_| !state.titled.contains(&id)) {
+                    document.title.clone_from(title);
+                }
                 (document.page_count, document.chunk_count) = (*page_count, *chunk_count);
                 document.warnings.clone_from(warnings);
                 superseded = document.revision.supersedes;

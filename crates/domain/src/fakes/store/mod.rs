@@ -29,7 +29,7 @@ use crate::user::User;
 use async_trait::async_trait;
 use chunks::{Models, StoredChunk};
 use jobs::Job;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
@@ -55,6 +55,8 @@ struct State {
     messages: Vec<Row<Message>>,
     memories: Vec<Row<Memory>>,
     documents: Vec<Row<Document>>,
+    /// Those whose title a person has given.
+    titled: BTreeSet<DocumentId>,
     chunks: Vec<Row<StoredChunk>>,
     /// The model whose passages of a document are searched.
     published: BTreeMap<DocumentId, String>,

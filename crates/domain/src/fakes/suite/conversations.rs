@@ -8,6 +8,7 @@ use crate::ids::{ChunkId, ConversationId, DocumentId, MessageId};
 use crate::memory::Memory;
 use crate::model::ModelTier;
 use crate::page::PageRequest;
+use crate::role::Classification;
 use crate::scope::TenantScope;
 use crate::time::Timestamp;
 use chrono::TimeDelta;
@@ -23,6 +24,7 @@ async fn conversation(world: &World, scope: &TenantScope, title: &str) -> Result
         title: Some(title.to_owned()),
         model: None,
         metadata: json!({"from": "the suite"}),
+        classification: Classification::Public,
         created_at: now,
         updated_at: now,
     };
@@ -147,6 +149,7 @@ fn finished(content: &str) -> FinishedAnswer {
     FinishedAnswer {
         content: content.to_owned(),
         status: MessageStatus::Complete,
+        classification: Classification::Confidential,
         token_count: Some(5),
         citations: vec![Citation {
             n: 1,

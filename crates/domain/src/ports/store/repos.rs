@@ -4,7 +4,7 @@ use super::StoreError;
 use crate::audit::{AuditSubject, Outcome};
 use crate::authorized::AuditReceipt;
 use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
-use crate::document::{Document, DocumentFilter, IngestionProgress, NewChunk, NewDocument, Progress};
+use crate::document::{Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, Progress};
 use crate::idempotency::{EarlierUse, Kept};
 use crate::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, UserId};
 use crate::memory::Memory;
@@ -46,7 +46,7 @@ pub trait MessageRepo: Send {
         messages: &[NewMessage],
         now: Timestamp,
     ) -> Result<Option<Vec<Message>>, StoreError>;
-    /// Closes an answer that was appended as `streaming`; `false` where it is not there or closed already.
+    /// Closes an answer that was appended as `streaming`, and raises its conversation's classification to it; `false` where it is not there or closed already.
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError>;
     /// The newest `limit` messages, oldest of them first.
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
@@ -77,6 +77,17 @@ pub trait DocumentRepo: Send {
         clearance: Classification,
         page: &PageRequest,
     ) -> Result<Page<Document>, StoreError>;
+    /// Reads one within `clearance`; nobody else changes it until this transaction ends.
+    async fn lock(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError>;
+    /// Changes one; its passages follow its classification.
+    async fn update(
+        &mut self,
+        id: DocumentId,
+        patch: &DocumentPatch,
+        now: Timestamp,
+    ) -> Result<Option<Document>, StoreError>;
+    /// How these are classified, as far as they are there, in no particular order.
+    async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError>;
     /// Moves one on in ingestion; `false` where there is none.
     async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError>;
     /// Notes how far ingestion has come; `false`, and nothing is noted, where the document is not being processed.

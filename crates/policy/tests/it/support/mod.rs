@@ -193,6 +193,7 @@ pub fn conversation(of: &Caller, id: ConversationId, now: domain::time::Timestam
         title: None,
         model: None,
         metadata: json!({}),
+        classification: Classification::Public,
         created_at: now,
         updated_at: now,
     }

@@ -56,6 +56,7 @@ impl Plant {
             title: None,
             model: None,
             metadata: json!({}),
+            classification: Classification::Public,
             created_at: clock.now(),
             updated_at: clock.now(),
         };

@@ -1,0 +1,53 @@
+//! A running answer ends when its reader may not have it any more: user or tenant switched off, or a clearance lowered
+//! beneath what the answer is made from.
+
+use super::ChatService;
+use super::run_log::RunLog;
+use domain::authorized::Permit;
+use domain::error::{ErrorKind, Problem};
+use domain::ports::StoreError;
+use std::time::Duration;
+
+/// How often a running answer's user is looked at.
+const EVERY: Duration = Duration::from_secs(5);
+
+impl ChatService {
+    /// Returns once the answer may not go on, and why. A database that is down for a moment ends no answer: the next
+    /// look tells.
+    pub(super) async fn revoked(&self, permit: &Permit, log: &RunLog) -> Problem {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            match self.grounds_to_end(permit, log).await {
+                Ok(None) => {}
+                Ok(Some(problem)) => return problem,
+                Err(error) => {
+                    tracing::warn!(request_id = %permit.scope().request(), %error, "a running answer's user cannot be read");
+                }
+            }
+        }
+    }
+
+    async fn grounds_to_end(&self, permit: &Permit, log: &RunLog) -> Result<Option<Problem>, StoreError> {
+        let Some(user) = permit.scope().user() else { return Ok(None) };
+        let mut tx = self.parts.store.begin(permit.scope()).await?;
+        let member = tx.users().membership(user).await?;
+        drop(tx);
+        Ok(match member {
+            Some(member) if !member.tenant_active => Some(ended("tenant_suspended", "The tenant was switched off.")),
+            Some(member) if member.user.is_active => {
+                let clearance = member.settings.clearance(member.user.role);
+                (log.classification() > clearance).then(above_clearance)
+            }
+            _ => Some(ended("user_disabled", "The user was switched off.")),
+        })
+    }
+}
+
+/// What a reader learns of an answer that is above their clearance by now.
+pub(super) fn above_clearance() -> Problem {
+    ended("above_clearance", "The answer rests on content above your clearance.")
+}
+
+fn ended(code: &'static str, detail: &str) -> Problem {
+    Problem { kind: ErrorKind::Forbidden, code, detail: Some(detail.to_owned()) }
+}
