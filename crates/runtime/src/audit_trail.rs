@@ -3,8 +3,8 @@
 use crate::error::RuntimeError;
 use crate::services::AuditTrail;
 use async_trait::async_trait;
-use domain::audit::{AuditRecord, ResultStatus};
 use domain::audit::sealed::{SealedEntry, SealedPage, SealedPages};
+use domain::audit::{AuditRecord, ResultStatus};
 use domain::authorized::Authorized;
 use domain::command::{ExportAudit, ListAudit, ReadDecision};
 use domain::page::Page;

@@ -46,6 +46,8 @@ struct End {
     usage: Usage,
     model: String,
     degraded: bool,
+    #[serde(default)]
+    left_out: u32,
 }
 
 impl RunReference {
@@ -56,6 +58,7 @@ impl RunReference {
             usage: end.usage,
             model: end.model,
             degraded: end.degraded,
+            left_out: end.left_out,
         });
         Self {
             conversation: conversation.as_uuid(),
@@ -88,6 +91,10 @@ impl RunReference {
         let (_, messages) = app.gate.get_conversation(by, GetConversation { id }).await?;
         let message = messages.into_iter().find(|message| message.id.as_uuid() == self.message);
         let message = message.ok_or_else(|| ApiError::of(ErrorKind::NotFound))?;
+        if message.withheld {
+            let detail = "It rests on content above your clearance.";
+            return Err(ApiError { code: "above_clearance", ..ApiError::new(ErrorKind::Forbidden, detail) });
+        }
         if message.status == MessageStatus::Streaming {
             let detail = "The answer is still being written, by another server.";
             return Err(ApiError { retry_after: Some(ASK_AGAIN), ..conflict("idempotency_in_progress", detail) });
@@ -121,12 +128,14 @@ impl RunReference {
             },
             model: message.model.clone().unwrap_or_default(),
             degraded: false,
+            left_out: 0,
         });
         RunSummary {
             finish_reason: end.finish_reason,
             usage: end.usage,
             model: end.model,
             degraded: end.degraded,
+            left_out: end.left_out,
             message_id: message.id,
         }
     }

@@ -40,6 +40,8 @@ pub(super) struct Draft {
     citations: Vec<Citation>,
     pub(super) passages: Vec<NumberedPassage>,
     usage: Usage,
+    /// Prompt tokens, estimated, of the reply that is under way, and how much of the text was there when it began.
+    under_way: Option<(usize, usize)>,
     served_by: Option<ServedBy>,
     pub(super) tools_used: Vec<String>,
     degraded: bool,
@@ -58,6 +60,7 @@ impl Draft {
             citations: Vec::new(),
             passages: Vec::new(),
             usage: Usage::default(),
+            under_way: None,
             served_by: None,
             tools_used: Vec::new(),
             degraded: false,
@@ -69,6 +72,17 @@ impl Draft {
 
     pub(super) fn classify(&mut self, of: impl Iterator<Item = Classification>) {
         self.classification = of.fold(self.classification, Classification::max);
+    }
+
+    /// What the turn has cost: as reported, and estimated for a reply that did not come to its end.
+    fn spent(&self) -> Usage {
+        let mut spent = self.usage;
+        if let Some((prompt, begun)) = self.under_way {
+            let written = estimate(self.citer.text().get(begun..).unwrap_or_default());
+            let tokens = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+            spent += Usage { input_tokens: tokens(prompt), output_tokens: tokens(written) };
+        }
+        spent
     }
 
     /// Keeps what the model may see, and counts what it may not.
@@ -274,7 +288,9 @@ impl ChatService {
         draft: &mut Draft,
         log: &RunLog,
     ) -> Result<(FinishReason, Vec<ModelToolCall>), ModelError> {
+        let prompt = cost(&request.messages);
         let ChatStream { served_by, mut deltas } = self.parts.model.stream(request).await?;
+        draft.under_way = self.parts.model.is_generative().then(|| (prompt, draft.citer.text().len()));
         draft.degraded |= served_by.fallback;
         let backend = served_by.backend.clone();
         draft.served_by = Some(served_by);
@@ -294,6 +310,7 @@ impl ChatService {
                 ChatDelta::ToolCall(call) => calls.push(call),
                 ChatDelta::Finished { reason, usage } => {
                     draft.usage += usage;
+                    draft.under_way = None;
                     return Ok((reason, calls));
                 }
             }
@@ -318,6 +335,7 @@ impl ChatService {
             left_out: draft.left_out,
             message_id: turn.answer_id,
         };
+        let spent = draft.spent();
         let mut outcome = outcome(turn, &draft, &summary, result);
         if let End::Revoked(problem) = &end {
             outcome.subject.metadata["reason"] = problem.code.into();
@@ -334,7 +352,7 @@ impl ChatService {
                 "left_out": summary.left_out, "usage": summary.usage,
             }),
         };
-        let stored = self.store_answer(turn, &answer, &outcome).await;
+        let stored = self.store_answer(turn, &answer, (&outcome, spent)).await;
         match (stored, end) {
             (Err(error), _) => RunEvent::Failed(Problem::of(&error)),
             (Ok(()), End::Failed(problem) | End::Revoked(problem)) => RunEvent::Failed(problem),
@@ -343,10 +361,15 @@ impl ChatService {
     }
 
     /// Tries for four minutes: what was generated should not be lost to a database that restarts.
-    async fn store_answer(&self, turn: &Turn, answer: &FinishedAnswer, outcome: &Outcome) -> Result<(), StoreError> {
+    async fn store_answer(
+        &self,
+        turn: &Turn,
+        answer: &FinishedAnswer,
+        closing: (&Outcome, Usage),
+    ) -> Result<(), StoreError> {
         let mut wait = Duration::from_millis(200);
         loop {
-            match self.try_store_answer(turn, answer, outcome).await {
+            match self.try_store_answer(turn, answer, closing).await {
                 Err(StoreError::Unavailable { .. }) if wait < Duration::from_secs(128) => {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
@@ -364,12 +387,16 @@ impl ChatService {
         &self,
         turn: &Turn,
         answer: &FinishedAnswer,
-        outcome: &Outcome,
+        (outcome, spent): (&Outcome, Usage),
     ) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
         let mut tx = self.parts.store.begin(turn.permit.scope()).await?;
         tx.messages().finish(turn.answer_id, answer).await?;
+        if spent != Usage::default() {
+            tx.usage().add_tokens(now.date_naive(), spent).await?;
+        }
         let id = AuditId::from_uuid(self.parts.ids.uuid());
-        tx.audit().outcome(id, turn.permit.receipt(), outcome, self.parts.clock.now()).await?;
+        tx.audit().outcome(id, turn.permit.receipt(), outcome, now).await?;
         tx.commit().await
     }
 }
