@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod cite;
+mod conclude;
 pub mod intent;
 pub mod passages;
 pub mod prompt;
