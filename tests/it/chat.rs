@@ -53,7 +53,7 @@ async fn a_streamed_answer_has_the_events_of_the_contract_in_order() {
     assert!(text(&events).contains(&format!("[{}]", citation["n"])), "{}", text(&events));
     let finished = &events.last().expect("events").data;
     assert_eq!(names(&events).last(), Some(&"run.finished"));
-    assert_eq!(fields(finished), ["degraded", "finish_reason", "message_id", "model", "usage"]);
+    assert_eq!(fields(finished), ["degraded", "finish_reason", "left_out", "message_id", "model", "usage"]);
     assert_eq!((&finished["finish_reason"], &finished["degraded"]), (&json!("stop"), &json!(false)));
     assert_eq!(finished["message_id"], named(&events, "run.started")["message_id"]);
 
@@ -74,7 +74,8 @@ async fn an_answer_that_is_not_streamed_is_one_document() {
     let path = format!("/v1/conversations/{conversation}/chat");
     let by_field =
         user.post(&path, &json!({ "message": "Which way does the wind blow?", "stream": false })).await.expect(200);
-    let of_contract = ["citations", "content", "degraded", "finish_reason", "message_id", "model", "run_id", "usage"];
+    let of_contract =
+        ["citations", "content", "degraded", "finish_reason", "left_out", "message_id", "model", "run_id", "usage"];
     assert_eq!(fields(&by_field), of_contract);
     assert_eq!(fields(&by_field["usage"]), ["input_tokens", "output_tokens"]);
     let request = user.request(Method::POST, &path).header("accept", "application/json");

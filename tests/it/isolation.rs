@@ -72,6 +72,7 @@ fn routes() -> Vec<Route> {
     let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
     let chat = json!({ "message": "Which bolts?", "stream": false });
     let simulation = json!({ "user_id": "", "resource": "documents", "operation": "read" });
+    let quotas = json!({ "quotas": { "documents": 1000 } });
     let new_user = json!({ "external_id": Uuid::from_u128(1), "email": "n@plant.example" });
     vec![
         route(get.clone(), "/health", Nothing, N::Nothing, Who::World),
@@ -101,9 +102,17 @@ fn routes() -> Vec<Route> {
         route(delete, "/v1/documents/{id}", Nothing, N::Document, Who::Users),
         route(get.clone(), "/v1/admin/users", Nothing, N::Nothing, Who::Admins),
         route(post.clone(), "/v1/admin/users", json(new_user), N::Nothing, Who::Admins),
+        route(get.clone(), "/v1/admin/users/{id}", Nothing, N::User, Who::Admins),
         route(patch.clone(), "/v1/admin/users/{id}", json(json!({ "is_active": true })), N::User, Who::Admins),
         route(get.clone(), "/v1/admin/decisions/{id}", Nothing, N::Decision, Who::Admins),
         route(post.clone(), "/v1/admin/decisions/simulate", json(simulation), N::User, Who::Admins),
+        route(get.clone(), "/v1/admin/settings", Nothing, N::Nothing, Who::Admins),
+        route(patch.clone(), "/v1/admin/settings", json(json!({ "language": "english" })), N::Nothing, Who::Admins),
+        route(get.clone(), "/v1/admin/settings/versions", Nothing, N::Nothing, Who::Admins),
+        route(get.clone(), "/v1/admin/usage", Nothing, N::Nothing, Who::Admins),
+        route(get.clone(), "/v1/admin/tenants/{id}/settings", Nothing, N::Tenant, Who::PlatformAdmins),
+        route(patch.clone(), "/v1/admin/tenants/{id}/settings", json(quotas), N::Tenant, Who::PlatformAdmins),
+        route(get.clone(), "/v1/admin/tenants/{id}/settings/versions", Nothing, N::Tenant, Who::PlatformAdmins),
         route(get, "/v1/admin/tenants", Nothing, N::Nothing, Who::PlatformAdmins),
         route(post, "/v1/admin/tenants", json(json!({ "name": "N", "slug": "n" })), N::Nothing, Who::PlatformAdmins),
         route(patch, "/v1/admin/tenants/{id}", json(json!({ "name": "N" })), N::Tenant, Who::PlatformAdmins),

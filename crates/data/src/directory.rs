@@ -4,12 +4,13 @@ use crate::error::failed;
 use crate::pool::Database;
 use crate::rows::{Start, id, json};
 use async_trait::async_trait;
-use domain::ids::TenantId;
+use domain::ids::{TenantId, UserId};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{Directory, NewTenant, StoreError, TenantPatch};
-use domain::tenant::Tenant;
+use domain::tenant::{SettingsVersion, Tenant, TenantSettings};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::types::{Json, Uuid};
 
 /// The directory in PostgreSQL.
 #[derive(Clone, Debug)]
@@ -81,6 +82,56 @@ impl Directory for PgDirectory {
             .await
             .map_err(failed(doing))
     }
+
+    async fn configure(
+        &self,
+        id: TenantId,
+        settings: &TenantSettings,
+        expected: i64,
+        by: Option<UserId>,
+    ) -> Result<Option<Tenant>, StoreError> {
+        let doing = "changing a tenant's settings";
+        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
+        sqlx::query("SELECT * FROM directory_configure($1, $2, $3, $4, $5)")
+            .bind(id.as_uuid())
+            .bind(TenantSettings::KEYS)
+            .bind(Json(settings))
+            .bind(expected)
+            .bind(by.map(|id| id.as_uuid()))
+            .try_map(read)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed(doing))
+    }
+
+    async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError> {
+        let doing = "reading a tenant's earlier settings";
+        let older_than = page.after.map(|key| i64::try_from(key.id.as_u128()).unwrap_or(i64::MAX));
+        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
+        let rows = sqlx::query("SELECT * FROM directory_settings_versions($1, $2, $3)")
+            .bind(id.as_uuid())
+            .bind(older_than)
+            .bind(Start::of(page).fetch)
+            .try_map(version)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed(doing))?;
+        Ok(Page::from_rows(rows, page, place))
+    }
+}
+
+/// A version as a page's key: counted, so that its number stands for the id.
+fn place(version: &SettingsVersion) -> PageKey {
+    PageKey { at: version.changed_at, id: Uuid::from_u128(version.version.unsigned_abs().into()) }
+}
+
+fn version(row: PgRow) -> Result<SettingsVersion, sqlx::Error> {
+    Ok(SettingsVersion {
+        version: row.try_get("version")?,
+        settings: json(&row, "config")?,
+        changed_by: row.try_get::<Option<Uuid>, _>("changed_by")?.map(Into::into),
+        changed_at: row.try_get("changed_at")?,
+    })
 }
 
 fn read(row: PgRow) -> Result<Tenant, sqlx::Error> {
@@ -89,6 +140,7 @@ fn read(row: PgRow) -> Result<Tenant, sqlx::Error> {
         name: row.try_get("name")?,
         slug: row.try_get("slug")?,
         settings: json(&row, "config")?,
+        settings_version: row.try_get("config_version")?,
         is_active: row.try_get("is_active")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,

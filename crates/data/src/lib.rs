@@ -42,6 +42,7 @@ mod rows;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;
+mod usage;
 mod users;
 
 pub use audit::PgAuditReader;

@@ -9,7 +9,7 @@ use crate::pool::Database;
 use async_trait::async_trait;
 use domain::ports::{
     AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo, MessageRepo, Store,
-    StoreError, TenantTx, UserRepo,
+    StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::scope::TenantScope;
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -88,6 +88,9 @@ impl TenantTx for PgTenantTx {
         self
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {
+        self
+    }
+    fn usage(&mut self) -> &mut dyn UsageRepo {
         self
     }
 

@@ -157,6 +157,14 @@ impl UserRepo for PgTenantTx {
         .await
         .map_err(failed("changing a user"))
     }
+
+    async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError> {
+        sqlx::query("SELECT id FROM users WHERE role = 'admin' AND is_active ORDER BY id FOR UPDATE")
+            .try_map(|row: PgRow| id(&row, "id"))
+            .fetch_all(self.connection())
+            .await
+            .map_err(failed("counting admins"))
+    }
 }
 
 fn read(row: PgRow) -> Result<User, sqlx::Error> {

@@ -81,6 +81,8 @@ words! {
         AccountRead = "account.read",
         /// Users were listed.
         AdminUserList = "admin.user_listed",
+        /// A user was read.
+        AdminUserRead = "admin.user_read",
         /// A user was made.
         AdminUserCreated = "admin.user_created",
         /// A user's role or state was changed.
@@ -93,6 +95,8 @@ words! {
         AdminTenantChanged = "admin.tenant_changed",
         /// A tenant's settings were read.
         AdminSettingsRead = "admin.settings_read",
+        /// It was read what a tenant uses.
+        AdminUsageRead = "admin.usage_read",
         /// A tenant's settings were changed.
         AdminSettingsChanged = "admin.settings_changed",
         /// The mappings of claims to tenants were listed.

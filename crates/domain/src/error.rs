@@ -2,6 +2,7 @@
 //!
 //! Each error type says its kind once; the gateway alone knows which HTTP status a kind is.
 
+use crate::ids::AuditId;
 use std::time::Duration;
 
 /// The closed list of failure kinds.
@@ -81,12 +82,14 @@ pub struct Problem {
     pub code: &'static str,
     /// A sentence, if there is more to say than the kind does.
     pub detail: Option<String>,
+    /// The audit row that says why, for a refusal that has one.
+    pub decision: Option<AuditId>,
 }
 
 impl Problem {
     /// What of `error` a caller may read.
     #[must_use]
     pub fn of(error: &dyn Classify) -> Self {
-        Self { kind: error.kind(), code: error.code(), detail: error.public_detail() }
+        Self { kind: error.kind(), code: error.code(), detail: error.public_detail(), decision: None }
     }
 }

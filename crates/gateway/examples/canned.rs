@@ -57,6 +57,7 @@ fn everybody(request: RequestId) -> Caller {
         name: "Example plant".to_owned(),
         slug: "example".to_owned(),
         settings: TenantSettings::default(),
+        settings_version: 1,
         is_active: true,
         created_at: Default::default(),
         updated_at: Default::default(),

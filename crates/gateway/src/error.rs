@@ -98,7 +98,7 @@ impl From<FieldError> for ApiError {
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
-        Self { code: problem.code, detail: problem.detail, ..Self::of(problem.kind) }
+        Self { code: problem.code, detail: problem.detail, decision: problem.decision, ..Self::of(problem.kind) }
     }
 }
 

@@ -47,6 +47,7 @@ mod readiness;
 mod routes;
 pub mod serve;
 mod settings;
+mod settings_change;
 mod sse;
 mod trace;
 mod wire;

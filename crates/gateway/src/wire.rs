@@ -8,14 +8,14 @@ use domain::decision::Rule;
 use domain::document::{DocumentStatus, FailureCode};
 use domain::ids::DocumentId;
 use domain::model::ModelTier;
-use domain::role::{Classification, Operation, Resource, Role};
+use domain::role::{Classification, Grant, Operation, Resource, Role};
 use domain::run::{FinishReason, ToolStatus};
 use domain::text::{BoundedText, Label};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{SchemaType, Type};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema};
 use uuid::Uuid;
 
 /// Largest client data (`metadata`), in bytes of JSON.
@@ -52,6 +52,13 @@ word_schemas! {
     operation => Operation, false;
     rule => Rule, false;
     rule_or_null => Rule, true;
+}
+
+/// The grants that an admin gives, or null.
+pub(crate) fn grants_or_null() -> RefOr<Schema> {
+    let given = [Grant::Auditor, Grant::Approver].iter().map(|grant| grant.as_str());
+    let types = SchemaType::from_iter([Type::Array, Type::Null]);
+    ArrayBuilder::new().schema_type(types).items(words(given, false)).build().into()
 }
 
 fn words(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {

@@ -21,6 +21,7 @@ use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
 use runtime::audit_trail::AuditTrailService;
 use runtime::chat::{ChatParts, ChatService, ChatSettings};
+use runtime::configuration::ConfigurationService;
 use runtime::conversations::ConversationService;
 use runtime::documents::DocumentService;
 use runtime::memories::MemoryService;
@@ -197,6 +198,11 @@ impl Platform {
             memories: Arc::new(MemoryService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
             audit_trail: Arc::new(AuditTrailService::new(Arc::new(PgAuditReader::new(databases.auditor.clone())))),
             administration: administration(settings, (&store, &directory), &clock, &ids)?,
+            configuration: Arc::new(ConfigurationService::new(
+                Arc::clone(&store),
+                Arc::clone(&directory),
+                Arc::clone(&clock),
+            )),
         };
         let parts = GateParts { store, clock, ids: Arc::clone(&ids), tasks: tasks.clone() };
         let gates = Gates::of(Arc::new(gate(settings, &directory, use_cases, parts)?));
@@ -360,6 +366,7 @@ fn chat_settings(settings: &Settings) -> ChatSettings {
         grace: Duration::from_secs(settings.chat.grace_s),
         turn_limit: Duration::from_secs(settings.chat.turn_limit_s),
         concurrent_runs: settings.chat.concurrent_runs,
+        concurrent_runs_per_tenant: settings.chat.per_tenant(),
         ..ChatSettings::default()
     }
 }

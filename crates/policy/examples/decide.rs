@@ -15,7 +15,8 @@ use policy::caller::Caller;
 use policy::gate::{AdminGate as _, Gate as _, GateKeys, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::services::{
-    MockAdministration, MockAuditTrail, MockChat, MockConversations, MockDocuments, MockMemories, MockSearch,
+    MockAdministration, MockAuditTrail, MockChat, MockConfiguration, MockConversations, MockDocuments, MockMemories,
+    MockSearch,
 };
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -72,5 +73,6 @@ fn use_cases() -> UseCases {
         memories: Arc::new(MockMemories::new()),
         audit_trail: Arc::new(MockAuditTrail::new()),
         administration: Arc::new(MockAdministration::new()),
+        configuration: Arc::new(MockConfiguration::new()),
     }
 }

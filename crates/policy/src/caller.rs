@@ -1,7 +1,7 @@
 //! Who calls: what the gateway knows of a verified caller.
 
 use domain::scope::TenantScope;
-use domain::tenant::{RateTier, Tenant};
+use domain::tenant::{Quotas, RateTier, Tenant};
 use domain::user::{Standing, User};
 
 /// A verified caller. Only [`crate::gate::Gate::authenticate`] makes one in earnest: a scope cannot be minted elsewhere.
@@ -42,6 +42,12 @@ impl Caller {
     #[must_use]
     pub fn standing(&self) -> &Standing {
         &self.standing
+    }
+
+    /// What the tenant may use, as of at most a few seconds ago.
+    #[must_use]
+    pub fn quotas(&self) -> Quotas {
+        self.tenant.settings.quotas
     }
 
     /// How many requests the caller may make: the tenant's setting for the role, or the platform's.

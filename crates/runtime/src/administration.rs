@@ -3,11 +3,13 @@
 use crate::error::RuntimeError;
 use crate::services::Administration;
 use async_trait::async_trait;
+use domain::audit::Changed;
 use domain::authorized::Authorized;
-use domain::command::{CreateTenant, CreateUser, ListTenants, ListUsers, UpdateTenant, UpdateUser};
+use domain::command::{CreateTenant, CreateUser, GetUser, ListTenants, ListUsers, UpdateTenant, UpdateUser};
 use domain::ids::{TenantId, UserId};
 use domain::page::Page;
 use domain::ports::{Clock, Directory, IdGen, NewTenant, Store, TenantPatch};
+use domain::role::Role;
 use domain::tenant::Tenant;
 use domain::text::{Label, Title};
 use domain::user::{NewUser, User, UserPatch};
@@ -59,18 +61,33 @@ impl Administration for AdministrationService {
         Ok(user)
     }
 
-    async fn update_user(&self, command: Authorized<UpdateUser>) -> Result<User, RuntimeError> {
-        let UpdateUser { id, role, is_active } = command.command();
+    async fn get_user(&self, command: Authorized<GetUser>) -> Result<User, RuntimeError> {
+        let mut tx = self.store.begin(command.scope()).await?;
+        tx.users().get(command.command().id).await?.ok_or(RuntimeError::NotFound { what: "the user" })
+    }
+
+    async fn update_user(&self, command: Authorized<UpdateUser>) -> Result<Changed<User>, RuntimeError> {
+        let UpdateUser { id, role, grants, is_active } = command.command();
         if command.scope().user() == Some(*id) {
             return Err(RuntimeError::Conflict {
-                detail: "An admin cannot change their own role or switch themselves off; another admin can.",
+                detail: "An admin cannot change their own role or grants or switch themselves off; another admin can.",
             });
         }
         let mut tx = self.store.begin(command.scope()).await?;
-        let patch = UserPatch { role: *role, is_active: *is_active, grants: None };
-        let user = tx.users().update(*id, patch).await?.ok_or(RuntimeError::NotFound { what: "the user" })?;
+        let gone = || RuntimeError::NotFound { what: "the user" };
+        // Two admins who demote each other at once wait for each other here: the second finds itself no admin.
+        let admins = tx.users().lock_admins().await?;
+        let before = tx.users().get(*id).await?.ok_or_else(gone)?;
+        let patch = UserPatch { role: *role, grants: grants.clone(), is_active: *is_active };
+        let after = tx.users().update(*id, patch).await?.ok_or_else(gone)?;
+        let stays = after.role == Role::Admin && after.is_active;
+        if admins.iter().all(|admin| admin == id) && admins.contains(id) && !stays {
+            return Err(RuntimeError::Conflict {
+                detail: "This is the tenant's last active admin; name another first.",
+            });
+        }
         tx.commit().await?;
-        Ok(user)
+        Ok(Changed { before, after })
     }
 
     async fn list_tenants(&self, command: Authorized<ListTenants>) -> Result<Page<Tenant>, RuntimeError> {
@@ -84,10 +101,12 @@ impl Administration for AdministrationService {
         Ok(self.directory.create_tenant(tenant).await?)
     }
 
-    async fn update_tenant(&self, command: Authorized<UpdateTenant>) -> Result<Tenant, RuntimeError> {
+    async fn update_tenant(&self, command: Authorized<UpdateTenant>) -> Result<Changed<Tenant>, RuntimeError> {
         let (_, command) = command.into_parts();
+        let gone = || RuntimeError::NotFound { what: "the tenant" };
+        let before = self.directory.tenant(&command.id.to_string()).await?.ok_or_else(gone)?;
         let patch = TenantPatch { name: command.name.map(Title::into_string), is_active: command.is_active };
-        let updated = self.directory.update_tenant(command.id, patch).await?;
-        updated.ok_or(RuntimeError::NotFound { what: "the tenant" })
+        let after = self.directory.update_tenant(command.id, patch).await?.ok_or_else(gone)?;
+        Ok(Changed { before, after })
     }
 }

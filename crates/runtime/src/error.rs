@@ -21,6 +21,15 @@ pub enum RuntimeError {
         /// Why, as a sentence for the caller.
         detail: &'static str,
     },
+    /// What is to be changed was changed by somebody else since.
+    #[error("it is at another version by now")]
+    Stale,
+    /// The tenant's tokens of the day are used up.
+    #[error("the tenant's tokens of the day are used up")]
+    TokensUsedUp {
+        /// How long the day still is.
+        retry_after: Duration,
+    },
     /// It rests on content above the caller's clearance.
     #[error("it rests on content above the caller's clearance")]
     AboveClearance,
@@ -51,7 +60,13 @@ impl RuntimeError {
             Self::Tool(source) => Some(source),
             Self::Ingest(source) => Some(source),
             Self::Model(source) => Some(source),
-            Self::NotFound { .. } | Self::Conflict { .. } | Self::AboveClearance | Self::Busy | Self::Panicked => None,
+            Self::NotFound { .. }
+            | Self::Conflict { .. }
+            | Self::Stale
+            | Self::TokensUsedUp { .. }
+            | Self::AboveClearance
+            | Self::Busy
+            | Self::Panicked => None,
         }
     }
 }
@@ -60,7 +75,8 @@ impl Classify for RuntimeError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::Stale => ErrorKind::Conflict,
+            Self::TokensUsedUp { .. } => ErrorKind::RateLimited,
             Self::AboveClearance => ErrorKind::Forbidden,
             Self::Busy => ErrorKind::Unavailable,
             other => other.inner().map_or(ErrorKind::Internal, Classify::kind),
@@ -69,6 +85,8 @@ impl Classify for RuntimeError {
 
     fn code(&self) -> &'static str {
         match self {
+            Self::Stale => "stale_version",
+            Self::TokensUsedUp { .. } => "quota_exceeded",
             Self::AboveClearance => "above_clearance",
             other => other.inner().map_or_else(|| other.kind().code(), Classify::code),
         }
@@ -77,6 +95,8 @@ impl Classify for RuntimeError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Conflict { detail } => Some((*detail).to_owned()),
+            Self::Stale => Some("It was changed since you read it; read it again.".to_owned()),
+            Self::TokensUsedUp { .. } => Some("The tenant's tokens of the day are used up.".to_owned()),
             Self::AboveClearance => Some("It rests on content above your clearance.".to_owned()),
             Self::Busy => Some("The platform is writing as many answers as it can at the moment.".to_owned()),
             other => other.inner().and_then(Classify::public_detail),
@@ -86,6 +106,7 @@ impl Classify for RuntimeError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy => Some(Duration::from_secs(2)),
+            Self::TokensUsedUp { retry_after } => Some(*retry_after),
             other => other.inner().and_then(Classify::retry_after),
         }
     }

@@ -20,6 +20,7 @@
 pub mod administration;
 pub mod audit_trail;
 pub mod chat;
+pub mod configuration;
 pub mod conversations;
 pub mod documents;
 pub mod error;

@@ -7,9 +7,11 @@ use domain::audit::{AuditRecord, Changed};
 use domain::authorized::Authorized;
 use domain::command::{
     CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
-    DeleteMemory, DownloadDocument, ExportAudit, GetConversation, GetDocument, ListAudit, ListConversations,
-    ListDocuments, ListMemories, ListTenants, ListUsers, ReadDecision, ReprocessDocument, ResumeRun, SearchDocuments,
-    SendMessage, UpdateConversation, UpdateDocument, UpdateTenant, UpdateUser, UploadDocument,
+    DeleteMemory, DownloadDocument, ExportAudit, GetConversation, GetDocument, GetUser, ListAudit, ListConversations,
+    ListDocuments, ListMemories, ListSettingsVersions, ListTenantSettingsVersions, ListTenants, ListUsers,
+    ReadDecision, ReadSettings, ReadTenantSettings, ReadUsage, ReprocessDocument, ResumeRun, SearchDocuments,
+    SendMessage, UpdateConversation, UpdateDocument, UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser,
+    UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
@@ -18,7 +20,7 @@ use domain::page::Page;
 use domain::ports::{ByteRange, ByteStream};
 use domain::run::EventStream;
 use domain::search::Retrieval;
-use domain::tenant::Tenant;
+use domain::tenant::{SettingsVersion, Tenant, Usage};
 use domain::upload::{Accepted, Upload};
 use domain::user::User;
 
@@ -107,6 +109,32 @@ pub trait AuditTrail: Send + Sync {
     async fn decision(&self, command: Authorized<ReadDecision>) -> Result<AuditRecord, RuntimeError>;
 }
 
+/// A tenant's settings and what it uses.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Configuration: Send + Sync {
+    /// The tenant with its settings.
+    async fn settings(&self, command: Authorized<ReadSettings>) -> Result<Tenant, RuntimeError>;
+    /// Changes the tenant's settings.
+    async fn change_settings(&self, command: Authorized<UpdateSettings>) -> Result<Changed<Tenant>, RuntimeError>;
+    /// The states that they had.
+    async fn versions(&self, command: Authorized<ListSettingsVersions>) -> Result<Page<SettingsVersion>, RuntimeError>;
+    /// Any tenant with its settings.
+    async fn tenant_settings(&self, command: Authorized<ReadTenantSettings>) -> Result<Tenant, RuntimeError>;
+    /// Changes any tenant's settings.
+    async fn change_tenant_settings(
+        &self,
+        command: Authorized<UpdateTenantSettings>,
+    ) -> Result<Changed<Tenant>, RuntimeError>;
+    /// The states that any tenant's settings had.
+    async fn tenant_versions(
+        &self,
+        command: Authorized<ListTenantSettingsVersions>,
+    ) -> Result<Page<SettingsVersion>, RuntimeError>;
+    /// What the tenant uses of what it may.
+    async fn usage(&self, command: Authorized<ReadUsage>) -> Result<Usage, RuntimeError>;
+}
+
 /// Users and tenants.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
@@ -115,12 +143,14 @@ pub trait Administration: Send + Sync {
     async fn list_users(&self, command: Authorized<ListUsers>) -> Result<Page<User>, RuntimeError>;
     /// Makes a user.
     async fn create_user(&self, command: Authorized<CreateUser>) -> Result<User, RuntimeError>;
+    /// Reads a user.
+    async fn get_user(&self, command: Authorized<GetUser>) -> Result<User, RuntimeError>;
     /// Changes a user.
-    async fn update_user(&self, command: Authorized<UpdateUser>) -> Result<User, RuntimeError>;
+    async fn update_user(&self, command: Authorized<UpdateUser>) -> Result<Changed<User>, RuntimeError>;
     /// Lists tenants.
     async fn list_tenants(&self, command: Authorized<ListTenants>) -> Result<Page<Tenant>, RuntimeError>;
     /// Makes a tenant.
     async fn create_tenant(&self, command: Authorized<CreateTenant>) -> Result<Tenant, RuntimeError>;
     /// Changes a tenant.
-    async fn update_tenant(&self, command: Authorized<UpdateTenant>) -> Result<Tenant, RuntimeError>;
+    async fn update_tenant(&self, command: Authorized<UpdateTenant>) -> Result<Changed<Tenant>, RuntimeError>;
 }

@@ -111,6 +111,9 @@ pub enum IngestError {
     /// The tenant has these bytes already, classified higher than the uploader may see.
     #[error("the tenant has the same document above the uploader's clearance")]
     Withheld,
+    /// The tenant keeps as much as it may.
+    #[error("the tenant keeps as much as it may")]
+    QuotaExceeded,
     /// The document to be superseded is a colleague's.
     #[error("only its uploader or an admin may supersede a document")]
     NotYours,
@@ -127,6 +130,7 @@ impl Classify for IngestError {
             Self::Blob(source) => source.kind(),
             Self::Store(source) => source.kind(),
             Self::Withheld | Self::NotYours => ErrorKind::Forbidden,
+            Self::QuotaExceeded => ErrorKind::Conflict,
             Self::NoUser => ErrorKind::Internal,
         }
     }
@@ -140,6 +144,9 @@ impl Classify for IngestError {
             Self::Blob(source) => source.public_detail(),
             Self::Store(source) => source.public_detail(),
             Self::Withheld => Some("You may not store this file.".to_owned()),
+            Self::QuotaExceeded => Some(
+                "The tenant keeps as many documents or bytes as it may; delete some, or ask for a higher quota.".to_owned(),
+            ),
             Self::NotYours => Some("Only its uploader or an admin may supersede a document.".to_owned()),
             // The field goes along with its own words, which are no sentence without its name.
             Self::Form(_) | Self::NoUser => None,

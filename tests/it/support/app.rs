@@ -4,7 +4,7 @@ use super::caller::Caller;
 use data::testing::TestDb;
 use domain::ports::Clock as _;
 use domain::role::Role;
-use platform_server::config::{Environment, ServiceType, Settings};
+use platform_server::config::{Environment, PlatformAdmin, ServiceType, Settings};
 use platform_server::dev::Desk;
 use platform_server::dev::issuer::{DevelopmentIssuer, Person};
 use platform_server::system::SystemClock;
@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 pub const A: &str = "plant-a";
 /// The other one.
 pub const B: &str = "plant-b";
+
+/// Who runs the platform: in whichever tenant, by the configuration.
+const ROOT: &str = "root-of-the-platform";
 
 /// How long a token of the tests is valid.
 const TTL: Duration = Duration::from_secs(3_600);
@@ -73,7 +76,10 @@ impl App {
         let (issuer_dir, storage) = (dir.path().join("dev-issuer"), dir.path().join("blobs"));
         let issuer = DevelopmentIssuer::load_or_create(&issuer_dir).expect("the development issuer");
         let port = free_port();
-        let settings = settings(&db, &[("issuer", &issuer_dir), ("storage", &storage)], port, more);
+        let mut settings = settings(&db, &[("issuer", &issuer_dir), ("storage", &storage)], port, more);
+        let issuers = settings.issuers().expect("issuers");
+        let issuer_name = issuers.first().map(|issuer| issuer.issuer.clone()).expect("the development issuer");
+        settings.auth.platform_admins.push(PlatformAdmin { issuer: issuer_name, subject: ROOT.to_owned() });
         let stop = CancellationToken::new();
         let server = serve(settings.clone(), stop.clone());
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("a client");
@@ -107,6 +113,11 @@ impl App {
     /// An admin of a tenant.
     pub fn as_admin(&self, tenant: &str) -> Caller<'_> {
         self.caller(tenant, "ada", Role::Admin)
+    }
+
+    /// The platform's administrator, who is a viewer of plant A.
+    pub fn as_platform_admin(&self) -> Caller<'_> {
+        self.caller(A, ROOT, Role::Viewer)
     }
 
     /// Somebody without a token.

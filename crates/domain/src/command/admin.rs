@@ -4,7 +4,8 @@ use super::command;
 use crate::audit::AuditFilter;
 use crate::ids::{AuditId, TenantId, UserId};
 use crate::page::PageRequest;
-use crate::role::{Operation, Resource, Role};
+use crate::role::{Grant, Operation, Resource, Role};
+use crate::tenant::SettingsChange;
 use crate::text::{Label, Title};
 use serde::Serialize;
 use uuid::Uuid;
@@ -42,6 +43,14 @@ pub struct ListUsers {
 }
 command!(ListUsers: List Users as AdminUserList);
 
+/// Read a user.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct GetUser {
+    /// Which one.
+    pub id: UserId,
+}
+command!(GetUser: Read Users as AdminUserRead, target User(id));
+
 /// Make a user before the first login.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CreateUser {
@@ -65,6 +74,8 @@ pub struct UpdateUser {
     pub id: UserId,
     /// New role.
     pub role: Option<Role>,
+    /// New powers beside the role, in place of all before; never `platform_admin`.
+    pub grants: Option<Vec<Grant>>,
     /// Switch on or off.
     pub is_active: Option<bool>,
 }
@@ -122,3 +133,59 @@ pub struct SimulateDecision {
     pub resource_id: Option<Uuid>,
 }
 command!(SimulateDecision: Read Decisions as AdminDecisionSimulated, target User(user));
+
+/// Read the tenant's settings.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct ReadSettings;
+command!(ReadSettings: Read TenantSettings as AdminSettingsRead);
+
+/// Change the tenant's settings.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct UpdateSettings {
+    /// How.
+    pub change: SettingsChange,
+}
+command!(UpdateSettings: Update TenantSettings as AdminSettingsChanged);
+
+/// Read the states that the tenant's settings had.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ListSettingsVersions {
+    /// Which page.
+    #[serde(skip)]
+    pub page: PageRequest,
+}
+command!(ListSettingsVersions: List TenantSettings as AdminSettingsRead);
+
+/// Read what the tenant uses of what it may.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct ReadUsage;
+command!(ReadUsage: Read TenantSettings as AdminUsageRead);
+
+/// Read any tenant's settings. For `platform_admin` only.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct ReadTenantSettings {
+    /// Whose.
+    pub id: TenantId,
+}
+command!(ReadTenantSettings: Read Tenants as AdminSettingsRead, target Tenant(id));
+
+/// Change any tenant's settings, its limits and quotas among them. For `platform_admin` only.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct UpdateTenantSettings {
+    /// Whose.
+    pub id: TenantId,
+    /// How.
+    pub change: SettingsChange,
+}
+command!(UpdateTenantSettings: Update Tenants as AdminSettingsChanged, target Tenant(id));
+
+/// Read the states that any tenant's settings had. For `platform_admin` only.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ListTenantSettingsVersions {
+    /// Whose.
+    pub id: TenantId,
+    /// Which page.
+    #[serde(skip)]
+    pub page: PageRequest,
+}
+command!(ListTenantSettingsVersions: Read Tenants as AdminSettingsRead, target Tenant(id));

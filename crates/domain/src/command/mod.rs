@@ -9,8 +9,9 @@ mod document;
 mod knowledge;
 
 pub use admin::{
-    CreateTenant, CreateUser, ExportAudit, ListAudit, ListTenants, ListUsers, ReadAccount, ReadDecision,
-    SimulateDecision, UpdateTenant, UpdateUser,
+    CreateTenant, CreateUser, ExportAudit, GetUser, ListAudit, ListSettingsVersions, ListTenantSettingsVersions,
+    ListTenants, ListUsers, ReadAccount, ReadDecision, ReadSettings, ReadTenantSettings, ReadUsage, SimulateDecision,
+    UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser,
 };
 pub use conversation::{
     CancelRun, CreateConversation, DeleteConversation, GetConversation, ListConversations, ResumeRun, RetrievalMode,

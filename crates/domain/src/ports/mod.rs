@@ -10,7 +10,7 @@ pub use model::{ChatModel, Embedder, Embedders, Reranker};
 pub use store::{
     AuditReader, AuditRepo, ChunkRepo, Claim, ConversationRepo, Directory, DocumentRepo, IdempotencyRepo,
     InsertedDocument, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, MemoryRepo, MessageRepo, NewTenant,
-    PutBack, QueueDepth, Store, StoreError, TenantPatch, TenantTx, UserRepo, Work,
+    PutBack, QueueDepth, Store, StoreError, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
 };
 pub use system::{Clock, IdGen};
 

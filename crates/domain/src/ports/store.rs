@@ -8,16 +8,16 @@ pub use jobs::MockJobQueue;
 pub use jobs::{Claim, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, Work};
 pub use repos::{
     AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, InsertedDocument, MemoryRepo, MessageRepo,
-    UserRepo,
+    UsageRepo, UserRepo,
 };
 
 use crate::audit::sealed::SealedPage;
 use crate::audit::{AuditFilter, AuditRecord};
 use crate::error::{Classify, ErrorKind};
-use crate::ids::{AuditId, TenantId};
+use crate::ids::{AuditId, TenantId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::scope::TenantScope;
-use crate::tenant::Tenant;
+use crate::tenant::{SettingsVersion, Tenant, TenantSettings};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -110,6 +110,8 @@ pub trait TenantTx: Send {
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo;
     /// The tenant's queued work.
     fn jobs(&mut self) -> &mut dyn JobRepo;
+    /// What the tenant uses.
+    fn usage(&mut self) -> &mut dyn UsageRepo;
 
     /// Makes everything lasting.
     ///
@@ -133,18 +135,18 @@ pub trait AuditReader: Send + Sync {
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError>;
 
-    /// One row of the scope's tenant.
-    ///
-    /// # Errors
-    /// Where the database is not available.
-    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError>;
-
     /// Up to `limit` sealed rows of the scope's tenant after place `after` (0: from the start), in the chain's order.
     /// What was written in the last second or two may not be sealed yet.
     ///
     /// # Errors
     /// Where the database is not available.
     async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError>;
+
+    /// One row of the scope's tenant.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError>;
 }
 
 /// A tenant to be made.
@@ -194,4 +196,23 @@ pub trait Directory: Send + Sync {
     /// # Errors
     /// [`StoreError::Conflict`] where the name is taken.
     async fn update_tenant(&self, id: TenantId, patch: TenantPatch) -> Result<Option<Tenant>, StoreError>;
+
+    /// Puts these settings in the place of those at version `expected`; keys of the configuration that are no settings
+    /// stay. `None` where there is no such tenant, or its settings are at another version by now.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn configure(
+        &self,
+        id: TenantId,
+        settings: &TenantSettings,
+        expected: i64,
+        by: Option<UserId>,
+    ) -> Result<Option<Tenant>, StoreError>;
+
+    /// The states that a tenant's settings had, newest first.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError>;
 }

@@ -91,6 +91,10 @@ impl RunReference {
         let (_, messages) = app.gate.get_conversation(by, GetConversation { id }).await?;
         let message = messages.into_iter().find(|message| message.id.as_uuid() == self.message);
         let message = message.ok_or_else(|| ApiError::of(ErrorKind::NotFound))?;
+        if message.withheld {
+            let detail = "It rests on content above your clearance.";
+            return Err(ApiError { code: "above_clearance", ..ApiError::new(ErrorKind::Forbidden, detail) });
+        }
         if message.status == MessageStatus::Streaming {
             let detail = "The answer is still being written, by another server.";
             return Err(ApiError { retry_after: Some(ASK_AGAIN), ..conflict("idempotency_in_progress", detail) });

@@ -10,7 +10,7 @@ use crate::wire;
 use axum::Json;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use domain::command::{CreateUser, ListUsers, UpdateUser};
+use domain::command::{CreateUser, GetUser, ListUsers, UpdateUser};
 use domain::ids::UserId;
 use domain::role::{Grant, Role};
 use domain::text::Title;
@@ -22,7 +22,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(update))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update))
 }
 
 /// A user to be made before the first login.
@@ -51,10 +51,14 @@ struct NewUser {
 /// What to change of a user. A field that is missing or null stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"role": "viewer", "is_active": true}))]
+#[schema(example = json!({"role": "viewer", "grants": ["auditor"], "is_active": true}))]
 struct UserChange {
     #[schema(schema_with = wire::role_or_null)]
     role: Option<Role>,
+    /// Powers beside the role, in place of all before: `auditor` and `approver`. `platform_admin` is given by the
+    /// platform's configuration only.
+    #[schema(schema_with = wire::grants_or_null)]
+    grants: Option<Vec<Grant>>,
     /// A user who is switched off is refused at every request.
     is_active: Option<bool>,
 }
@@ -138,7 +142,29 @@ async fn create(call: Call, ApiJson(body): ApiJson<NewUser>) -> Result<(StatusCo
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 
-/// Changes a user's role, or switches the user on or off.
+/// The grants that a tenant's admin may give, each once.
+fn grants(given: Option<Vec<Grant>>) -> Result<Option<Vec<Grant>>, ApiError> {
+    let Some(mut grants) = given else { return Ok(None) };
+    if let Some(at) = grants.iter().position(|grant| *grant == Grant::PlatformAdmin) {
+        let detail = "is given by the platform's configuration only";
+        return Err(ApiError::field(format!("/grants/{at}"), detail));
+    }
+    grants.sort_unstable();
+    grants.dedup();
+    Ok(Some(grants))
+}
+
+/// Reads a user of the tenant.
+#[utoipa::path(
+    get, path = "/v1/admin/users/{id}", tag = "admin", params(("id" = Uuid, Path)),
+    responses((status = 200, body = UserBody))
+)]
+async fn get(call: Call, Id(id): Id<UserId>) -> Result<Json<UserBody>, ApiError> {
+    let found = call.admin.get_user(&call.caller, GetUser { id }).await?;
+    Ok(Json(found.into()))
+}
+
+/// Changes a user's role or grants, or switches the user on or off. In force within five seconds.
 #[utoipa::path(
     patch, path = "/v1/admin/users/{id}", tag = "admin", params(("id" = Uuid, Path)), request_body = UserChange,
     responses((status = 200, body = UserBody))
@@ -148,7 +174,7 @@ async fn update(
     Id(id): Id<UserId>,
     ApiJson(body): ApiJson<UserChange>,
 ) -> Result<Json<UserBody>, ApiError> {
-    let command = UpdateUser { id, role: body.role, is_active: body.is_active };
+    let command = UpdateUser { id, role: body.role, grants: grants(body.grants)?, is_active: body.is_active };
     let changed = call.admin.update_user(&call.caller, command).await?;
     Ok(Json(changed.into()))
 }

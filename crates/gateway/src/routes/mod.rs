@@ -14,6 +14,7 @@ mod memories;
 mod problems;
 mod runs;
 mod search;
+mod settings;
 mod upload;
 
 use crate::app::App;
@@ -38,6 +39,7 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
         .merge(admin_users::routes())
         .merge(admin_tenants::routes())
         .merge(decisions::routes())
+        .merge(settings::routes())
 }
 
 /// Routes that anybody may ask, and that are not counted.

@@ -35,6 +35,7 @@ fn whole() -> Vec<RunEvent> {
 
 fn failure() -> RunEvent {
     RunEvent::Failed(Problem {
+        decision: None,
         kind: ErrorKind::Unavailable,
         code: "model_unavailable",
         detail: Some("The language model broke off.".into()),

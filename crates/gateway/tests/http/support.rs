@@ -133,6 +133,7 @@ pub fn caller(role: Role) -> Caller {
         name: "Plant A".into(),
         slug: "plant-a".into(),
         settings: TenantSettings::default(),
+        settings_version: 1,
         is_active: true,
         created_at: at(),
         updated_at: at(),

@@ -201,6 +201,16 @@ pub struct Chat {
     pub turn_limit_s: u64,
     /// Most answers being written at once.
     pub concurrent_runs: usize,
+    /// Most of them that are one tenant's; half of them unless given.
+    pub concurrent_runs_per_tenant: Option<usize>,
+}
+
+impl Chat {
+    /// Most answers being written at once for one tenant.
+    #[must_use]
+    pub fn per_tenant(&self) -> usize {
+        self.concurrent_runs_per_tenant.unwrap_or(self.concurrent_runs / 2).max(1)
+    }
 }
 
 impl Default for Chat {
@@ -212,6 +222,7 @@ impl Default for Chat {
             grace_s: chat.grace.as_secs(),
             turn_limit_s: chat.turn_limit.as_secs(),
             concurrent_runs: chat.concurrent_runs,
+            concurrent_runs_per_tenant: None,
         }
     }
 }

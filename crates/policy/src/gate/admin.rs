@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use domain::audit::AuditRecord;
 use domain::audit::sealed::SealedPages;
 use domain::command::{
-    CreateTenant, CreateUser, ExportAudit, ListAudit, ListTenants, ListUsers, ReadDecision, SimulateDecision,
-    UpdateTenant, UpdateUser,
+    CreateTenant, CreateUser, ExportAudit, GetUser, ListAudit, ListSettingsVersions, ListTenantSettingsVersions,
+    ListTenants, ListUsers, ReadDecision, ReadSettings, ReadTenantSettings, ReadUsage, SimulateDecision,
+    UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser,
 };
 use domain::decision::Decision;
 use domain::page::Page;
-use domain::tenant::Tenant;
+use domain::tenant::{SettingsVersion, Tenant, Usage};
 use domain::user::User;
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub trait AdminGate: Send + Sync {
 
     /// Lists the tenant's users.
     async fn list_users(&self, by: &Caller, command: ListUsers) -> Result<Page<User>, GateError>;
+    /// Reads a user.
+    async fn get_user(&self, by: &Caller, command: GetUser) -> Result<User, GateError>;
     /// Makes a user.
     async fn create_user(&self, by: &Caller, command: CreateUser) -> Result<User, GateError>;
     /// Changes a user.
@@ -43,6 +46,29 @@ pub trait AdminGate: Send + Sync {
     async fn create_tenant(&self, by: &Caller, command: CreateTenant) -> Result<Tenant, GateError>;
     /// Changes a tenant.
     async fn update_tenant(&self, by: &Caller, command: UpdateTenant) -> Result<Tenant, GateError>;
+
+    /// Reads the tenant's settings.
+    async fn settings(&self, by: &Caller, command: ReadSettings) -> Result<Tenant, GateError>;
+    /// Changes the tenant's settings.
+    async fn change_settings(&self, by: &Caller, command: UpdateSettings) -> Result<Tenant, GateError>;
+    /// Reads the states that the tenant's settings had.
+    async fn settings_versions(
+        &self,
+        by: &Caller,
+        command: ListSettingsVersions,
+    ) -> Result<Page<SettingsVersion>, GateError>;
+    /// Reads what the tenant uses.
+    async fn usage(&self, by: &Caller, command: ReadUsage) -> Result<Usage, GateError>;
+    /// Reads any tenant's settings.
+    async fn tenant_settings(&self, by: &Caller, command: ReadTenantSettings) -> Result<Tenant, GateError>;
+    /// Changes any tenant's settings.
+    async fn change_tenant_settings(&self, by: &Caller, command: UpdateTenantSettings) -> Result<Tenant, GateError>;
+    /// Reads the states that any tenant's settings had.
+    async fn tenant_settings_versions(
+        &self,
+        by: &Caller,
+        command: ListTenantSettingsVersions,
+    ) -> Result<Page<SettingsVersion>, GateError>;
 }
 
 #[async_trait]
@@ -72,6 +98,11 @@ impl AdminGate for PolicyGate {
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list_users(granted).await }).await
     }
 
+    async fn get_user(&self, by: &Caller, command: GetUser) -> Result<User, GateError> {
+        let use_case = Arc::clone(&self.use_cases.administration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.get_user(granted).await }).await
+    }
+
     async fn create_user(&self, by: &Caller, command: CreateUser) -> Result<User, GateError> {
         let use_case = Arc::clone(&self.use_cases.administration);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.create_user(granted).await }).await
@@ -79,7 +110,9 @@ impl AdminGate for PolicyGate {
 
     async fn update_user(&self, by: &Caller, command: UpdateUser) -> Result<User, GateError> {
         let use_case = Arc::clone(&self.use_cases.administration);
-        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.update_user(granted).await }).await
+        let pass =
+            self.pass(by, command, Closes::Gate, move |granted| async move { use_case.update_user(granted).await });
+        Ok(pass.await?.after)
     }
 
     async fn list_tenants(&self, by: &Caller, command: ListTenants) -> Result<Page<Tenant>, GateError> {
@@ -94,6 +127,55 @@ impl AdminGate for PolicyGate {
 
     async fn update_tenant(&self, by: &Caller, command: UpdateTenant) -> Result<Tenant, GateError> {
         let use_case = Arc::clone(&self.use_cases.administration);
-        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.update_tenant(granted).await }).await
+        let pass =
+            self.pass(by, command, Closes::Gate, move |granted| async move { use_case.update_tenant(granted).await });
+        Ok(pass.await?.after)
+    }
+
+    async fn settings(&self, by: &Caller, command: ReadSettings) -> Result<Tenant, GateError> {
+        let use_case = Arc::clone(&self.use_cases.configuration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.settings(granted).await }).await
+    }
+
+    async fn change_settings(&self, by: &Caller, command: UpdateSettings) -> Result<Tenant, GateError> {
+        let use_case = Arc::clone(&self.use_cases.configuration);
+        let change = move |granted| async move { use_case.change_settings(granted).await };
+        Ok(self.pass(by, command, Closes::Gate, change).await?.after)
+    }
+
+    async fn settings_versions(
+        &self,
+        by: &Caller,
+        command: ListSettingsVersions,
+    ) -> Result<Page<SettingsVersion>, GateError> {
+        let use_case = Arc::clone(&self.use_cases.configuration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.versions(granted).await }).await
+    }
+
+    async fn usage(&self, by: &Caller, command: ReadUsage) -> Result<Usage, GateError> {
+        let use_case = Arc::clone(&self.use_cases.configuration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.usage(granted).await }).await
+    }
+
+    async fn tenant_settings(&self, by: &Caller, command: ReadTenantSettings) -> Result<Tenant, GateError> {
+        let use_case = Arc::clone(&self.use_cases.configuration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.tenant_settings(granted).await })
+            .await
+    }
+
+    async fn change_tenant_settings(&self, by: &Caller, command: UpdateTenantSettings) -> Result<Tenant, GateError> {
+        let use_case = Arc::clone(&self.use_cases.configuration);
+        let change = move |granted| async move { use_case.change_tenant_settings(granted).await };
+        Ok(self.pass(by, command, Closes::Gate, change).await?.after)
+    }
+
+    async fn tenant_settings_versions(
+        &self,
+        by: &Caller,
+        command: ListTenantSettingsVersions,
+    ) -> Result<Page<SettingsVersion>, GateError> {
+        let use_case = Arc::clone(&self.use_cases.configuration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.tenant_versions(granted).await })
+            .await
     }
 }

@@ -34,7 +34,7 @@ use domain::run::EventStream;
 use domain::search::Retrieval;
 use domain::upload::{Accepted, Upload};
 use pass::Closes;
-use runtime::services::{Administration, AuditTrail, Chat, Conversations, Documents, Memories, Search};
+use runtime::services::{Administration, AuditTrail, Chat, Configuration, Conversations, Documents, Memories, Search};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -152,6 +152,8 @@ pub struct UseCases {
     pub audit_trail: Arc<dyn AuditTrail>,
     /// Users and tenants.
     pub administration: Arc<dyn Administration>,
+    /// Settings and usage.
+    pub configuration: Arc<dyn Configuration>,
 }
 
 /// The gate in earnest.

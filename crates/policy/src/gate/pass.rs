@@ -76,8 +76,8 @@ impl PolicyGate {
         self.tasks.spawn(passage).await.unwrap_or(Err(GateError::Runtime(RuntimeError::Panicked)))
     }
 
-    /// Records an outcome; the row's id, unless it could not be written now. Where the database is away, the caller does
-    /// not wait: a task goes on trying. What that does not manage either is closed as `unknown` once this process is gone.
+    /// Records an outcome; the row's id, unless it cannot be written. Where the database is away, the caller does not wait: a task goes on trying. What that does
+    /// not manage either is closed as `unknown` once this process is gone.
     async fn close(&self, scope: &TenantScope, receipt: AuditReceipt, outcome: Outcome) -> Option<AuditId> {
         let id = AuditId::from_uuid(self.ids.uuid());
         let Err(error) = self.record(scope, id, receipt, &outcome).await else { return Some(id) };
@@ -85,17 +85,18 @@ impl PolicyGate {
             request_id = %scope.request(), correlation_id = %receipt.intent(), error = %error,
             "an outcome could not be recorded"
         );
-        if error.kind() == ErrorKind::Unavailable {
-            let (gate, scope) = (self.clone(), scope.clone());
-            self.tasks.spawn(async move {
-                let attempt = || gate.record(&scope, id, receipt, &outcome);
-                match retry::insist(attempt, tokio::time::sleep).await {
-                    Ok(()) => tracing::info!(correlation_id = %receipt.intent(), "the outcome is recorded now"),
-                    Err(error) => tracing::error!(correlation_id = %receipt.intent(), %error, "the outcome is lost"),
-                }
-            });
+        if error.kind() != ErrorKind::Unavailable {
+            return None;
         }
-        None
+        let (gate, scope) = (self.clone(), scope.clone());
+        self.tasks.spawn(async move {
+            let attempt = || gate.record(&scope, id, receipt, &outcome);
+            match retry::insist(attempt, tokio::time::sleep).await {
+                Ok(()) => tracing::info!(correlation_id = %receipt.intent(), "the outcome is recorded now"),
+                Err(error) => tracing::error!(correlation_id = %receipt.intent(), %error, "the outcome is lost"),
+            }
+        });
+        Some(id)
     }
 
     async fn record(

@@ -73,7 +73,7 @@ async fn each_bad_token_is_recorded_with_its_reason_and_answered_like_the_others
     let recorded: Vec<_> = world.audit_of(TenantId::PLATFORM);
     assert!(recorded.iter().all(|row| row.event_type == "auth.denied" && row.user_id.is_none()));
     assert_eq!(recorded.iter().map(|row| row.metadata["reason"].clone()).collect::<Vec<_>>(), reasons);
-    let same = Problem { kind: ErrorKind::Unauthenticated, code: "invalid_token", detail: None };
+    let same = Problem { kind: ErrorKind::Unauthenticated, code: "invalid_token", detail: None, decision: None };
     assert!(problems.iter().all(|problem| *problem == same), "{problems:?}");
     assert!(world.audit().is_empty(), "nobody was provisioned or logged in");
 }

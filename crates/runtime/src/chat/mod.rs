@@ -2,10 +2,12 @@
 
 pub mod budget;
 pub mod cite;
+mod conclude;
 pub mod intent;
 pub mod passages;
 pub mod prompt;
 mod run_log;
+mod slots;
 mod stream;
 mod tool_calls;
 mod turn;
@@ -21,9 +23,9 @@ use domain::ports::{ChatModel, Clock, Directory, IdGen, Store};
 use domain::run::EventStream;
 use domain::scope::TenantScope;
 use run_log::Runs;
+use slots::Slots;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tools::gateway::ToolGateway;
 
@@ -44,6 +46,8 @@ pub struct ChatSettings {
     pub grace: Duration,
     /// Most answers being written at once.
     pub concurrent_runs: usize,
+    /// Most of them that are one tenant's.
+    pub concurrent_runs_per_tenant: usize,
 }
 
 impl Default for ChatSettings {
@@ -56,6 +60,7 @@ impl Default for ChatSettings {
             turn_limit: Duration::from_secs(300),
             grace: Duration::from_secs(30),
             concurrent_runs: 1_024,
+            concurrent_runs_per_tenant: 512,
         }
     }
 }
@@ -85,14 +90,14 @@ pub struct ChatService {
     parts: ChatParts,
     settings: ChatSettings,
     runs: Arc<Runs>,
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
 }
 
 impl ChatService {
     /// Over these parts.
     #[must_use]
     pub fn new(parts: ChatParts, settings: ChatSettings) -> Self {
-        let slots = Arc::new(Semaphore::new(settings.concurrent_runs));
+        let slots = Slots::new(settings.concurrent_runs, settings.concurrent_runs_per_tenant);
         Self { parts, settings, runs: Arc::default(), slots }
     }
 
@@ -114,7 +119,7 @@ fn owner(scope: &TenantScope) -> Option<(TenantId, UserId)> {
 #[async_trait]
 impl Chat for ChatService {
     async fn send(&self, command: Authorized<SendMessage>) -> Result<EventStream, RuntimeError> {
-        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| RuntimeError::Busy)?;
+        let slot = self.slots.take(command.scope().tenant()).ok_or(RuntimeError::Busy)?;
         let owner = owner(command.scope()).ok_or(RuntimeError::NotFound { what: "the user" })?;
         let turn = self.prepare(command).await?;
         let log = self.runs.open(turn.run_id, owner);

@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn last() -> RunEvent {
-        RunEvent::Failed(Problem { kind: ErrorKind::Internal, code: "internal", detail: None })
+        RunEvent::Failed(Problem { kind: ErrorKind::Internal, code: "internal", detail: None, decision: None })
     }
 
     #[tokio::test]

@@ -10,24 +10,19 @@ use super::turn::Turn;
 use super::{ChatService, intent};
 use crate::error::RuntimeError;
 use crate::search::{rag_search, retrieve};
-use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
-use domain::conversation::{Citation, FinishedAnswer, MessageStatus};
+use domain::conversation::Citation;
 use domain::error::Problem;
-use domain::ids::AuditId;
 use domain::model::{
     ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, NumberedPassage, OfferedTool, PromptMessage,
     ServedBy,
 };
-use domain::ports::StoreError;
-use domain::role::{Classification, Resource};
-use domain::run::{FinishReason, RunEvent, RunSummary, Usage};
+use domain::role::Classification;
+use domain::run::{FinishReason, RunEvent, Usage};
 use domain::search::Hit;
 use domain::tool::ToolName;
 use futures::{FutureExt as _, StreamExt as _};
-use serde_json::json;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 /// Tokens of the instructions, roughly: passages get a share of what these and the question leave.
 const INSTRUCTIONS: usize = 500;
@@ -36,17 +31,19 @@ const WEAK_PASSAGES: usize = 4;
 
 /// What an answer has come to so far.
 pub(super) struct Draft {
-    citer: Citer,
-    citations: Vec<Citation>,
+    pub(super) citer: Citer,
+    pub(super) citations: Vec<Citation>,
     pub(super) passages: Vec<NumberedPassage>,
-    usage: Usage,
-    served_by: Option<ServedBy>,
+    pub(super) usage: Usage,
+    /// Prompt tokens, estimated, of the reply that is under way, and how much of the text was there when it began.
+    pub(super) under_way: Option<(usize, usize)>,
+    pub(super) served_by: Option<ServedBy>,
     pub(super) tools_used: Vec<String>,
-    degraded: bool,
+    pub(super) degraded: bool,
     /// The highest classification of what goes into the prompt.
-    classification: Classification,
+    pub(super) classification: Classification,
     /// The highest that the model may see.
-    limit: Classification,
+    pub(super) limit: Classification,
     /// Passages, documents and earlier answers that were left out because the model may not see them.
     pub(super) left_out: u32,
 }
@@ -58,6 +55,7 @@ impl Draft {
             citations: Vec::new(),
             passages: Vec::new(),
             usage: Usage::default(),
+            under_way: None,
             served_by: None,
             tools_used: Vec::new(),
             degraded: false,
@@ -69,6 +67,17 @@ impl Draft {
 
     pub(super) fn classify(&mut self, of: impl Iterator<Item = Classification>) {
         self.classification = of.fold(self.classification, Classification::max);
+    }
+
+    /// What the turn has cost: as reported, and estimated for a reply that did not come to its end.
+    pub(super) fn spent(&self) -> Usage {
+        let mut spent = self.usage;
+        if let Some((prompt, begun)) = self.under_way {
+            let written = estimate(self.citer.text().get(begun..).unwrap_or_default());
+            let tokens = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+            spent += Usage { input_tokens: tokens(prompt), output_tokens: tokens(written) };
+        }
+        spent
     }
 
     /// Keeps what the model may see, and counts what it may not.
@@ -110,7 +119,7 @@ enum Searched {
 }
 
 /// How the model's part ended.
-enum End {
+pub(super) enum End {
     Finished(FinishReason),
     Cancelled,
     /// Its reader may not have it any more.
@@ -274,7 +283,9 @@ impl ChatService {
         draft: &mut Draft,
         log: &RunLog,
     ) -> Result<(FinishReason, Vec<ModelToolCall>), ModelError> {
+        let prompt = cost(&request.messages);
         let ChatStream { served_by, mut deltas } = self.parts.model.stream(request).await?;
+        draft.under_way = self.parts.model.is_generative().then(|| (prompt, draft.citer.text().len()));
         draft.degraded |= served_by.fallback;
         let backend = served_by.backend.clone();
         draft.served_by = Some(served_by);
@@ -294,107 +305,13 @@ impl ChatService {
                 ChatDelta::ToolCall(call) => calls.push(call),
                 ChatDelta::Finished { reason, usage } => {
                     draft.usage += usage;
+                    draft.under_way = None;
                     return Ok((reason, calls));
                 }
             }
         }
         Err(ModelError::BrokenOff { backend, reason: "the stream ended without an end".to_owned() })
     }
-
-    /// Stores the answer with its citations and the outcome row, in one transaction, and says how the run ended.
-    async fn conclude(&self, turn: &Turn, draft: Draft, end: End) -> RunEvent {
-        let (status, result, finish_reason) = match &end {
-            End::Finished(reason) => (MessageStatus::Complete, ResultStatus::Success, *reason),
-            End::Cancelled | End::Revoked(_) => {
-                (MessageStatus::Cancelled, ResultStatus::Cancelled, FinishReason::Cancelled)
-            }
-            End::Failed(_) => (MessageStatus::Error, ResultStatus::Error, FinishReason::Error),
-        };
-        let summary = RunSummary {
-            finish_reason,
-            usage: draft.usage,
-            model: draft.served_by.as_ref().map_or_else(|| turn.tier.as_str().to_owned(), |s| s.model.clone()),
-            degraded: draft.degraded || draft.left_out > 0,
-            left_out: draft.left_out,
-            message_id: turn.answer_id,
-        };
-        let mut outcome = outcome(turn, &draft, &summary, result);
-        if let End::Revoked(problem) = &end {
-            outcome.subject.metadata["reason"] = problem.code.into();
-        }
-        let answer = FinishedAnswer {
-            content: draft.citer.into_text(),
-            status,
-            token_count: i32::try_from(summary.usage.output_tokens).ok().filter(|tokens| *tokens > 0),
-            citations: draft.citations,
-            model: draft.served_by.map(|served| served.model),
-            classification: draft.classification,
-            metadata: json!({
-                "run_id": turn.run_id, "finish_reason": finish_reason, "degraded": summary.degraded,
-                "left_out": summary.left_out, "usage": summary.usage,
-            }),
-        };
-        let stored = self.store_answer(turn, &answer, &outcome).await;
-        match (stored, end) {
-            (Err(error), _) => RunEvent::Failed(Problem::of(&error)),
-            (Ok(()), End::Failed(problem) | End::Revoked(problem)) => RunEvent::Failed(problem),
-            (Ok(()), _) => RunEvent::Finished(summary),
-        }
-    }
-
-    /// Tries for four minutes: what was generated should not be lost to a database that restarts.
-    async fn store_answer(&self, turn: &Turn, answer: &FinishedAnswer, outcome: &Outcome) -> Result<(), StoreError> {
-        let mut wait = Duration::from_millis(200);
-        loop {
-            match self.try_store_answer(turn, answer, outcome).await {
-                Err(StoreError::Unavailable { .. }) if wait < Duration::from_secs(128) => {
-                    tokio::time::sleep(wait).await;
-                    wait *= 2;
-                }
-                Err(error) => {
-                    tracing::error!(run_id = %turn.run_id, error = %error, "an answer could not be stored");
-                    return Err(error);
-                }
-                Ok(()) => return Ok(()),
-            }
-        }
-    }
-
-    async fn try_store_answer(
-        &self,
-        turn: &Turn,
-        answer: &FinishedAnswer,
-        outcome: &Outcome,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.parts.store.begin(turn.permit.scope()).await?;
-        tx.messages().finish(turn.answer_id, answer).await?;
-        let id = AuditId::from_uuid(self.parts.ids.uuid());
-        tx.audit().outcome(id, turn.permit.receipt(), outcome, self.parts.clock.now()).await?;
-        tx.commit().await
-    }
-}
-
-fn outcome(turn: &Turn, draft: &Draft, summary: &RunSummary, status: ResultStatus) -> Outcome {
-    let mut cited: Vec<_> = draft.citations.iter().map(|citation| citation.document_id).collect();
-    cited.sort_unstable();
-    cited.dedup();
-    let served = draft.served_by.as_ref();
-    let subject = AuditSubject {
-        event: EventType::ChatResponse,
-        resource: Some(Resource::Conversations),
-        resource_id: Some(turn.conversation.as_uuid()),
-        session: Some(turn.conversation),
-        request_hash: None,
-        metadata: json!({
-            "run_id": turn.run_id, "message_id": turn.answer_id, "tier": turn.tier,
-            "backend": served.map(|s| &s.backend), "fallback": served.is_some_and(|s| s.fallback),
-            "finish_reason": summary.finish_reason, "degraded": summary.degraded,
-            "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
-            "cited_documents": cited, "classification": draft.classification, "left_out": draft.left_out,
-        }),
-    };
-    let model = served.map(|served| served.model.clone());
-    Outcome { subject, status, model, tools_used: draft.tools_used.clone() }
 }
 
 /// A search reads the first 2,000 characters of a long message.
@@ -406,6 +323,7 @@ fn turn_limit_problem() -> Problem {
     Problem {
         kind: domain::error::ErrorKind::Unavailable,
         code: "upstream_timeout",
+        decision: None,
         detail: Some("The answer took longer than a turn may; what was written so far is kept.".to_owned()),
     }
 }

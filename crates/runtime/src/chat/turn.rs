@@ -1,6 +1,7 @@
 //! The start of a turn, in one transaction: what was said is stored before the model is called.
 
 use super::ChatService;
+use crate::configuration::end_of_day;
 use crate::conversations::ABANDONED_AFTER;
 use crate::error::RuntimeError;
 use crate::withheld::withhold;
@@ -57,6 +58,13 @@ impl ChatService {
         let question = command.message.into_string();
 
         let mut tx = self.parts.store.begin(permit.scope()).await?;
+        let quota = tenant.as_ref().and_then(|tenant| tenant.settings.quotas.tokens_per_day);
+        if let Some(quota) = quota
+            && tx.usage().tokens_on(now.date_naive()).await? >= quota
+        {
+            let retry_after = (end_of_day(now) - now).to_std().unwrap_or_default();
+            return Err(RuntimeError::TokensUsedUp { retry_after });
+        }
         let conversation = tx.conversations().get(command.conversation).await?.ok_or_else(gone)?;
         tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
         let mut history = tx.messages().newest(conversation.id, HISTORY).await?;

@@ -49,5 +49,5 @@ pub(super) fn above_clearance() -> Problem {
 }
 
 fn ended(code: &'static str, detail: &str) -> Problem {
-    Problem { kind: ErrorKind::Forbidden, code, detail: Some(detail.to_owned()) }
+    Problem { kind: ErrorKind::Forbidden, code, detail: Some(detail.to_owned()), decision: None }
 }

@@ -17,10 +17,11 @@ async fn an_admin_changes_others_and_not_themselves() {
     let change = |of: Option<domain::ids::UserId>| UpdateUser {
         id: of.expect("a user's scope"),
         role: Some(Role::Viewer),
+        grants: None,
         is_active: None,
     };
     let others = plant.authorized(&plant.ada, Role::Admin, change(plant.bob.user())).await;
-    assert_eq!(service.update_user(others).await.map(|user| user.role).ok(), Some(Role::Viewer));
+    assert_eq!(service.update_user(others).await.map(|changed| changed.after.role).ok(), Some(Role::Viewer));
     let own = plant.authorized(&plant.ada, Role::Admin, change(plant.ada.user())).await;
     assert_eq!(service.update_user(own).await.err().map(|error| error.kind()), Some(ErrorKind::Conflict));
 }

@@ -190,7 +190,7 @@ async fn ended_by(change: impl AsyncFnOnce(&Plant)) -> (RunEvent, Duration) {
     }
     plant.drained().await;
     let outcome = plant.outcome().await;
-    assert_eq!(outcome.result_status.as_deref(), Some("cancelled"));
+    assert_eq!(outcome.result_status.as_deref(), Some("denied"));
     assert!(outcome.metadata["reason"].is_string(), "{}", outcome.metadata);
     assert_eq!(plant.answer().await.content, "FV-2003", "what was written is kept");
     (last, begun.elapsed())
@@ -223,6 +223,7 @@ async fn a_running_answer_ends_soon_after_its_user_tenant_or_clearance_is_gone()
     for ((last, took), code) in ends {
         let RunEvent::Failed(problem) = last else { panic!("{code}: {last:?}") };
         assert_eq!(problem.code, code);
+        assert!(problem.decision.is_some(), "it can be asked about");
         assert!(took <= Duration::from_secs(6), "{code}: {took:?}");
     }
 }

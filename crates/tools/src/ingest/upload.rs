@@ -100,7 +100,10 @@ impl IngestWork {
             may_supersede(&mut *tx, permit, old).await?;
         }
         let accepted = match tx.documents().insert(&document, now).await? {
-            InsertedDocument::New(new) => Accepted::New(new),
+            InsertedDocument::New(new) => {
+                within_quota(&mut *tx, new.uploaded_by).await?;
+                Accepted::New(new)
+            }
             InsertedDocument::Duplicate(known) if known.classification > permit.standing().clearance => {
                 return Err(IngestError::Withheld);
             }
@@ -114,6 +117,13 @@ impl IngestWork {
         tx.commit().await?;
         Ok(accepted)
     }
+}
+
+/// Whether the tenant still keeps no more than it may, the new document included; otherwise nothing is committed.
+async fn within_quota(tx: &mut dyn TenantTx, user: UserId) -> Result<(), IngestError> {
+    let member = tx.users().membership(user).await?;
+    let quotas = member.map(|member| member.settings.quotas).unwrap_or_default();
+    if quotas.exceeded_by(tx.usage().kept().await?) { Err(IngestError::QuotaExceeded) } else { Ok(()) }
 }
 
 /// Whether the caller may put a new document in the place of `old`: that changes what everybody finds, so it takes what

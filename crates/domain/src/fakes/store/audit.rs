@@ -83,11 +83,6 @@ impl AuditReader for MemoryStore {
         Ok(page_of(rows, page, |row: &AuditRecord| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
-    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
-        let wanted = |row: &&AuditRecord| row.tenant_id == scope.tenant() && row.id == id;
-        Ok(self.committed().audit.iter().find(wanted).cloned())
-    }
-
     async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
         let all = seal(&self.committed().audit, scope.tenant());
         let anchor = all.iter().rfind(|event| event.seq <= after).map(|event| event.chain_hash);
@@ -97,6 +92,11 @@ impl AuditReader for MemoryStore {
         entries.truncate(limit as usize);
         let anchor = anchor.unwrap_or_else(|| ChainHash::genesis(scope.tenant().as_uuid()));
         Ok(SealedPage { anchor, entries, checkpoints: Vec::new(), retirements: Vec::new(), more })
+    }
+
+    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
+        let wanted = |row: &&AuditRecord| row.tenant_id == scope.tenant() && row.id == id;
+        Ok(self.committed().audit.iter().find(wanted).cloned())
     }
 }
 

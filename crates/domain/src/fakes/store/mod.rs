@@ -11,6 +11,7 @@ mod documents;
 mod idempotency;
 mod jobs;
 mod tenants;
+mod usage;
 mod users;
 
 use crate::audit::AuditRecord;
@@ -21,10 +22,11 @@ use crate::memory::Memory;
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{
     AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo, MessageRepo,
-    Store, StoreError, TenantTx, UserRepo,
+    Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use crate::scope::TenantScope;
-use crate::tenant::Tenant;
+use crate::tenant::{SettingsVersion, Tenant};
+use crate::time::Date;
 use crate::user::User;
 use async_trait::async_trait;
 use chunks::{Models, StoredChunk};
@@ -64,6 +66,10 @@ struct State {
     audit: Vec<AuditRecord>,
     jobs: Vec<Job>,
     idempotency: BTreeMap<idempotency::Key, idempotency::Entry>,
+    /// The states that tenants' settings had.
+    versions: Vec<(TenantId, SettingsVersion)>,
+    /// Tokens of each tenant and day.
+    spent: BTreeMap<(TenantId, Date), u64>,
     /// When each tenant was served last, counted in claims.
     turns: BTreeMap<TenantId, u64>,
 }
@@ -181,6 +187,9 @@ impl TenantTx for MemoryTx {
         self
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {
+        self
+    }
+    fn usage(&mut self) -> &mut dyn UsageRepo {
         self
     }
 

@@ -1,11 +1,13 @@
 //! The directory of tenants in memory.
 
 use super::{MemoryStore, page_of};
-use crate::ids::TenantId;
+use crate::ids::{TenantId, UserId};
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{Directory, NewTenant, StoreError, TenantPatch};
-use crate::tenant::{Tenant, TenantSettings};
+use crate::tenant::{SettingsVersion, Tenant, TenantSettings};
+use crate::time::Timestamp;
 use async_trait::async_trait;
+use uuid::Uuid;
 
 impl MemoryStore {
     /// Sets a tenant's settings, which in the database lie in `tenants.config`; `false` where there is no such tenant.
@@ -16,7 +18,12 @@ impl MemoryStore {
         let _writer = self.lock().await?;
         let mut state = self.committed();
         let Some(tenant) = state.tenants.iter_mut().find(|t| t.id == id) else { return Ok(false) };
-        tenant.settings = settings;
+        if tenant.settings != settings {
+            tenant.settings = settings;
+            tenant.settings_version += 1;
+            let version = version_of(tenant, None, self.clock.now());
+            state.versions.push((id, version));
+        }
         Ok(true)
     }
 }
@@ -45,11 +52,13 @@ impl Directory for MemoryStore {
             name,
             slug,
             settings: TenantSettings::default(),
+            settings_version: 1,
             is_active: true,
             created_at: now,
             updated_at: now,
         };
         state.tenants.push(made.clone());
+        state.versions.push((id, version_of(&made, None, now)));
         Ok(made)
     }
 
@@ -64,6 +73,41 @@ impl Directory for MemoryStore {
         tenant.updated_at = now;
         Ok(Some(tenant.clone()))
     }
+
+    async fn configure(
+        &self,
+        id: TenantId,
+        settings: &TenantSettings,
+        expected: i64,
+        by: Option<UserId>,
+    ) -> Result<Option<Tenant>, StoreError> {
+        let _writer = self.lock().await?;
+        let now = self.clock.now();
+        let mut state = self.committed();
+        let current = |t: &&mut Tenant| t.id == id && t.settings_version == expected;
+        let Some(tenant) = state.tenants.iter_mut().find(current) else { return Ok(None) };
+        if tenant.settings == *settings {
+            return Ok(Some(tenant.clone()));
+        }
+        tenant.settings = settings.clone();
+        tenant.settings_version += 1;
+        tenant.updated_at = now;
+        let changed = tenant.clone();
+        state.versions.push((id, version_of(&changed, by, now)));
+        Ok(Some(changed))
+    }
+
+    async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError> {
+        let state = self.committed();
+        let of_tenant = state.versions.iter().filter(|(tenant, _)| *tenant == id).map(|(_, version)| version.clone());
+        let key =
+            |v: &SettingsVersion| PageKey { at: v.changed_at, id: Uuid::from_u128(v.version.unsigned_abs().into()) };
+        Ok(page_of(of_tenant.collect(), page, key))
+    }
+}
+
+fn version_of(tenant: &Tenant, changed_by: Option<UserId>, changed_at: Timestamp) -> SettingsVersion {
+    SettingsVersion { version: tenant.settings_version, settings: tenant.settings.clone(), changed_by, changed_at }
 }
 
 fn free(tenants: &[Tenant], takes: impl Fn(&Tenant) -> bool, what: &'static str) -> Result<(), StoreError> {

@@ -111,4 +111,10 @@ impl UserRepo for MemoryTx {
         row.value.grants = patch.grants.unwrap_or_else(|| row.value.grants.clone());
         Ok(Some(row.value.clone()))
     }
+
+    async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError> {
+        let sees = self.sees();
+        let admins = self.write().await?.users.iter().filter(|r| sees(r) && r.value.role == Role::Admin);
+        Ok(admins.filter(|r| r.value.is_active).map(|r| r.value.id).collect())
+    }
 }

@@ -250,3 +250,25 @@ pub async fn the_most_important_memories_come_first(world: &World) -> CaseResult
     assert_eq!(newest.items.iter().map(|m| m.content.as_str()).collect::<Vec<_>>(), ["high and newer"]);
     Ok(())
 }
+
+/// And never lower again.
+pub async fn a_conversation_is_classified_as_high_as_its_answers(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let made = conversation(world, &plant.ada, "talk").await?;
+    for (class, whole) in [
+        (Classification::Internal, Classification::Internal),
+        (Classification::Restricted, Classification::Restricted),
+        (Classification::Public, Classification::Restricted),
+    ] {
+        turn(world, &plant.ada, made.id, world.now()).await?;
+        let mut tx = world.begin(&plant.ada).await?;
+        let open = some(tx.messages().newest(made.id, 1).await?.pop())?;
+        assert_eq!(open.classification, Classification::Public, "until something was touched");
+        let answer = FinishedAnswer { classification: class, ..finished("x") };
+        assert!(tx.messages().finish(open.id, &answer).await?);
+        assert_eq!(some(tx.messages().newest(made.id, 1).await?.pop())?.classification, class);
+        assert_eq!(some(tx.conversations().get(made.id).await?)?.classification, whole);
+        tx.commit().await?;
+    }
+    Ok(())
+}

@@ -4,6 +4,7 @@ use super::{CaseResult, World, some};
 use crate::error::{Classify, ErrorKind};
 use crate::page::PageRequest;
 use crate::ports::{NewTenant, TenantPatch};
+use crate::tenant::TenantSettings;
 
 /// And by nothing else.
 pub async fn a_tenant_is_found_by_id_or_slug(world: &World) -> CaseResult {
@@ -45,5 +46,29 @@ pub async fn names_and_slugs_of_tenants_are_taken_once(world: &World) -> CaseRes
     let off = TenantPatch { name: None, is_active: Some(false) };
     let changed = some(world.directory.update_tenant(plant.tenant, off).await?)?;
     assert_eq!((changed.name.as_str(), changed.is_active), ("Plant a", false));
+    Ok(())
+}
+
+/// A change of another version than the current one changes nothing.
+pub async fn settings_change_by_version_and_every_version_stays(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let by = plant.ada.user();
+    let first = some(world.directory.tenant("a").await?)?;
+    assert_eq!((first.settings_version, &first.settings), (1, &TenantSettings::default()));
+    let german = TenantSettings { language: Some("german".to_owned()), ..TenantSettings::default() };
+    let changed = some(world.directory.configure(plant.tenant, &german, 1, by).await?)?;
+    assert_eq!((changed.settings_version, &changed.settings), (2, &german));
+    let late = TenantSettings::default();
+    assert_eq!(world.directory.configure(plant.tenant, &late, 1, by).await?, None, "stale");
+    assert_eq!(world.directory.configure(world.id(), &late, 1, by).await?, None, "no such tenant");
+    let same = some(world.directory.configure(plant.tenant, &german, 2, by).await?)?;
+    assert_eq!(same.settings_version, 2, "nothing changed");
+    assert_eq!(some(world.directory.tenant("a").await?)?.settings, german);
+
+    let newest = world.directory.settings_versions(plant.tenant, &some(PageRequest::new(1, None))?).await?;
+    assert_eq!(newest.items.iter().map(|v| (v.version, v.changed_by)).collect::<Vec<_>>(), [(2, by)]);
+    let rest = world.directory.settings_versions(plant.tenant, &some(PageRequest::new(5, newest.next))?).await?;
+    assert_eq!(rest.items.iter().map(|v| (v.version, v.changed_by)).collect::<Vec<_>>(), [(1, None)]);
+    assert_eq!((&newest.items[0].settings, &rest.items[0].settings), (&german, &TenantSettings::default()));
     Ok(())
 }

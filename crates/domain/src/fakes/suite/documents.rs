@@ -2,11 +2,14 @@
 
 use super::{CaseResult, World, owner, some};
 use crate::document::{
-    DocumentFailure, DocumentFilter, DocumentStatus, FailureCode, IngestionProgress, NewDocument, Progress, Revision,
+    DocumentFailure, DocumentFilter, DocumentPatch, DocumentStatus, FailureCode, IngestionProgress, NewDocument,
+    Progress, Revision,
 };
 use crate::page::PageRequest;
 use crate::ports::InsertedDocument;
 use crate::role::Classification;
+use crate::run::Usage;
+use crate::tenant::Holdings;
 
 /// Two tenants may have the same file; one tenant has it once.
 pub async fn the_same_bytes_are_one_document_of_a_tenant(world: &World) -> CaseResult {
@@ -149,5 +152,75 @@ pub async fn nobody_else_sees_a_tenants_document(world: &World) -> CaseResult {
     drop(tx);
     let mut tx = world.begin(&here.bob).await?;
     assert_eq!(tx.documents().get(document.id, Classification::Internal).await?, Some(document));
+    Ok(())
+}
+
+/// A title that a person gave stays when the document is ingested.
+pub async fn a_document_changes_only_where_the_patch_says(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let before = world.document(&here.ada, 'a').await?;
+    let patch = DocumentPatch {
+        title: Some("Pump P-101".to_owned()),
+        classification: Some(Classification::Confidential),
+        ..DocumentPatch::default()
+    };
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.documents().update(before.id, &patch, world.now()).await?, None, "another tenant's");
+    assert_eq!(tx.documents().lock(before.id, Classification::Restricted).await?, None);
+    assert_eq!(tx.documents().classes(&[before.id]).await?, []);
+    drop(tx);
+    let mut tx = world.begin(&here.ada).await?;
+    assert_eq!(some(tx.documents().lock(before.id, before.classification).await?)?, before);
+    let after = some(tx.documents().update(before.id, &patch, world.later()).await?)?;
+    assert_eq!((after.title.as_str(), after.classification), ("Pump P-101", Classification::Confidential));
+    assert_eq!((&after.tags, &after.doc_type, &after.metadata), (&before.tags, &before.doc_type, &before.metadata));
+    assert_eq!(tx.documents().lock(before.id, Classification::Internal).await?, None, "above the clearance");
+    assert_eq!(tx.documents().classes(&[before.id, world.id()]).await?, [(before.id, Classification::Confidential)]);
+    let ready =
+        Progress::Ready { title: Some("untitled".into()), page_count: None, chunk_count: 0, warnings: Vec::new() };
+    assert!(tx.documents().advance(before.id, &ready, world.now()).await?);
+    let ingested = some(tx.documents().get(before.id, Classification::Restricted).await?)?;
+    assert_eq!(ingested.title, "Pump P-101");
+    Ok(())
+}
+
+/// In the transaction that changes it, and per tenant.
+pub async fn what_a_tenant_keeps_is_counted_and_given_back(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let first = world.document(&here.ada, 'a').await?;
+    let size = u64::try_from(first.file_size_bytes)?;
+    let mut tx = world.begin(&here.bob).await?;
+    assert_eq!(tx.usage().kept().await?, Holdings { documents: 1, bytes: size });
+    tx.documents().insert(&world.new_document(owner(&here.bob)?, 'b'), world.later()).await?;
+    assert_eq!(tx.usage().kept().await?, Holdings { documents: 2, bytes: 2 * size });
+    drop(tx);
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.usage().kept().await?, Holdings::default());
+    drop(tx);
+    let mut tx = world.begin(&here.ada).await?;
+    assert_eq!(
+        tx.usage().kept().await?,
+        Holdings { documents: 1, bytes: size },
+        "what was not committed does not count"
+    );
+    some(tx.documents().delete(first.id).await?)?;
+    assert_eq!(tx.usage().kept().await?, Holdings::default());
+    Ok(())
+}
+
+/// Of one tenant.
+pub async fn tokens_are_counted_per_day(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let today = world.now().date_naive();
+    let mut tx = world.begin(&here.ada).await?;
+    tx.usage().add_tokens(today, Usage { input_tokens: 100, output_tokens: 7 }).await?;
+    tx.usage().add_tokens(today, Usage { input_tokens: 1, output_tokens: 1 }).await?;
+    tx.commit().await?;
+    let mut tx = world.begin(&here.bob).await?;
+    assert_eq!(tx.usage().tokens_on(today).await?, 109);
+    assert_eq!(tx.usage().tokens_on(today.succ_opt().unwrap_or(today)).await?, 0);
+    drop(tx);
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.usage().tokens_on(today).await?, 0);
     Ok(())
 }

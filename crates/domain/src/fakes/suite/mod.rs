@@ -178,6 +178,7 @@ macro_rules! store_suite {
             messages_are_numbered_in_order_across_transactions
             concurrent_turns_never_share_a_seq
             an_answer_is_closed_once
+            a_conversation_is_classified_as_high_as_its_answers
             abandoned_answers_are_closed
             deleting_a_conversation_takes_its_messages
             a_dropped_transaction_leaves_nothing
@@ -193,6 +194,10 @@ macro_rules! store_suite {
             progress_is_shown_while_a_document_is_processed
             a_revision_takes_its_place_when_it_is_searchable
             what_is_not_in_force_is_found_only_when_asked_for
+            a_document_changes_only_where_the_patch_says
+            passages_follow_their_documents_classification
+            what_a_tenant_keeps_is_counted_and_given_back
+            tokens_are_counted_per_day
             nobody_else_sees_a_tenants_document
             passages_are_ranked_by_cosine_similarity
             passages_are_read_by_their_places
@@ -209,10 +214,12 @@ macro_rules! store_suite {
             a_token_is_new_once
             a_membership_shows_the_tenants_state
             an_identity_is_taken_once_per_tenant
+            active_admins_are_told_from_others
             nobody_else_sees_a_tenants_users
             a_tenant_is_found_by_id_or_slug
             tenants_are_listed_newest_first
             names_and_slugs_of_tenants_are_taken_once
+            settings_change_by_version_and_every_version_stays
             an_outcome_carries_the_id_of_its_intent
             the_audit_log_is_filtered_and_paged
             the_platforms_own_events_belong_to_no_tenant

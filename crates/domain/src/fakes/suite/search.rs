@@ -1,7 +1,7 @@
 //! Passages: stored, replaced, found.
 
 use super::{CaseError, CaseResult, World, owner};
-use crate::document::{DocumentFailure, FailureCode, NewChunk, NewDocument, Progress, Revision};
+use crate::document::{DocumentFailure, DocumentPatch, FailureCode, NewChunk, NewDocument, Progress, Revision};
 use crate::error::{Classify, ErrorKind};
 use crate::ids::DocumentId;
 use crate::ports::TenantTx;
@@ -268,5 +268,28 @@ pub async fn a_search_never_leaves_the_tenant(world: &World) -> CaseResult {
     }
     assert_eq!(tx.chunks().of_document(id, Classification::Restricted, 0, 9).await?, []);
     assert_eq!(tx.chunks().by_ids(&[hit[0].passage.chunk_id], Classification::Restricted).await?, []);
+    Ok(())
+}
+
+/// At once, in both kinds of search and by their places.
+pub async fn passages_follow_their_documents_classification(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let new = world.new_document(owner(&plant.ada)?, 'a');
+    let id = ingest(world, &plant.ada, &new, &[chunk(world, 0, "impeller seal", EAST)]).await?;
+    let found = async |clearance| -> Result<[usize; 3], CaseError> {
+        let mut tx = world.begin(&plant.ada).await?;
+        let near = tx.chunks().nearest(&EAST, MODEL, &within(clearance), 5).await?.len();
+        let words = tx.chunks().lexical("impeller", &within(clearance), 5).await?.len();
+        Ok([near, words, tx.chunks().at(&[(id, 0)], clearance).await?.len()])
+    };
+    assert_eq!(found(Classification::Internal).await?, [1, 1, 1], "control");
+    for (to, internal) in [(Classification::Restricted, [0, 0, 0]), (Classification::Public, [1, 1, 1])] {
+        let patch = DocumentPatch { classification: Some(to), ..DocumentPatch::default() };
+        let mut tx = world.begin(&plant.ada).await?;
+        assert!(tx.documents().update(id, &patch, world.later()).await?.is_some());
+        tx.commit().await?;
+        assert_eq!(found(Classification::Internal).await?, internal, "{to}");
+        assert_eq!(found(Classification::Restricted).await?, [1, 1, 1], "{to}");
+    }
     Ok(())
 }

@@ -116,3 +116,23 @@ pub async fn nobody_else_sees_a_tenants_users(world: &World) -> CaseResult {
     assert!(some(tx.users().get(ada).await?)?.is_active);
     Ok(())
 }
+
+/// Those who are switched on, of one tenant.
+pub async fn active_admins_are_told_from_others(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let (ada, bob) = (owner(&here.ada)?, owner(&here.bob)?);
+    let admin = UserPatch { role: Some(Role::Admin), ..UserPatch::default() };
+    let mut tx = world.begin(&here.ada).await?;
+    assert_eq!(tx.users().lock_admins().await?, []);
+    for id in [ada, bob] {
+        let made = some(tx.users().update(id, admin.clone()).await?)?;
+        assert_eq!((made.role, made.grants), (Role::Admin, vec![]));
+    }
+    let patch = UserPatch { is_active: Some(false), grants: Some(vec![Grant::Approver]), ..UserPatch::default() };
+    assert_eq!(some(tx.users().update(bob, patch).await?)?.grants, [Grant::Approver]);
+    assert_eq!(tx.users().lock_admins().await?, [ada]);
+    tx.commit().await?;
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.users().lock_admins().await?, []);
+    Ok(())
+}

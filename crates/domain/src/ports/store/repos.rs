@@ -10,8 +10,10 @@ use crate::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, Message
 use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
+use crate::run::Usage;
 use crate::search::{Passage, RankedPassage, SearchScope};
-use crate::time::Timestamp;
+use crate::tenant::Holdings;
+use crate::time::{Date, Timestamp};
 use crate::user::{Identity, Membership, NewUser, User, UserPatch};
 use async_trait::async_trait;
 
@@ -255,4 +257,18 @@ pub trait UserRepo: Send {
     async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError>;
     /// Changes one.
     async fn update(&mut self, id: UserId, patch: UserPatch) -> Result<Option<User>, StoreError>;
+    /// The admins who are switched on; none of them changes until this transaction ends.
+    async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError>;
+}
+
+/// What the tenant uses.
+#[async_trait]
+pub trait UsageRepo: Send {
+    /// Documents and bytes, those of this transaction included. In a transaction that added documents, others that add
+    /// some wait until it ends: a quota held to this is held for good.
+    async fn kept(&mut self) -> Result<Holdings, StoreError>;
+    /// Tokens of the chat turns of a day (UTC), read and written together.
+    async fn tokens_on(&mut self, day: Date) -> Result<u64, StoreError>;
+    /// Adds a turn's tokens to those of a day.
+    async fn add_tokens(&mut self, day: Date, used: Usage) -> Result<(), StoreError>;
 }

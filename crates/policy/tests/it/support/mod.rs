@@ -22,7 +22,8 @@ use policy::caller::Caller;
 use policy::gate::{GateKeys, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::services::{
-    MockAdministration, MockAuditTrail, MockChat, MockConversations, MockDocuments, MockMemories, MockSearch,
+    MockAdministration, MockAuditTrail, MockChat, MockConfiguration, MockConversations, MockDocuments, MockMemories,
+    MockSearch,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -213,5 +214,6 @@ pub fn forbidden() -> UseCases {
         memories: Arc::new(MockMemories::new()),
         audit_trail: Arc::new(MockAuditTrail::new()),
         administration: Arc::new(MockAdministration::new()),
+        configuration: Arc::new(MockConfiguration::new()),
     }
 }

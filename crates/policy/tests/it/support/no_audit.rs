@@ -7,7 +7,7 @@ use domain::fakes::MemoryStore;
 use domain::ids::AuditId;
 use domain::ports::{
     AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo, MessageRepo, Store,
-    StoreError, TenantTx, UserRepo,
+    StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
@@ -54,6 +54,9 @@ impl TenantTx for Tx {
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {
         self.0.jobs()
+    }
+    fn usage(&mut self) -> &mut dyn UsageRepo {
+        self.0.usage()
     }
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         self.0.commit().await

@@ -1,0 +1,282 @@
+//! Settings on the wire: how they are shown, and what a change of them may say.
+
+use crate::error::ApiError;
+use crate::wire;
+use domain::error::ErrorKind;
+use domain::role::{Classification, Role};
+use domain::tenant::{SettingsChange, TenantSettings};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// Most mappings of roles.
+const MAX_MAPPINGS: usize = 500;
+/// Longest value or group that is mapped, in bytes.
+const MAX_MAPPED: usize = 256;
+/// Longest life of a personal access token, in days.
+const MAX_TOKEN_DAYS: u32 = 3_650;
+/// Highest request limit and quota: what JSON numbers hold everywhere.
+const MAX_AMOUNT: u64 = 9_007_199_254_740_991;
+/// The text search configurations that PostgreSQL 16 brings.
+const LANGUAGES: &[&str] = &[
+    "arabic",
+    "armenian",
+    "basque",
+    "catalan",
+    "danish",
+    "dutch",
+    "english",
+    "finnish",
+    "french",
+    "german",
+    "greek",
+    "hindi",
+    "hungarian",
+    "indonesian",
+    "irish",
+    "italian",
+    "lithuanian",
+    "nepali",
+    "norwegian",
+    "portuguese",
+    "romanian",
+    "russian",
+    "serbian",
+    "simple",
+    "spanish",
+    "swedish",
+    "tamil",
+    "turkish",
+    "yiddish",
+];
+
+/// A field of a merge patch: missing, null (takes the override away), or a new value.
+type Field<T> = Option<Option<T>>;
+
+/// A field that is there, be it null.
+fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Field<T>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+macro_rules! patch {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)+ }) => {
+        #[derive(Deserialize, Serialize, ToSchema, Debug)]
+        $(#[$meta])*
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name {
+            $($(#[$field_meta])*
+            #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+            $field: Field<$type>,)+
+        }
+    };
+}
+
+patch! {
+    /// A change of your tenant's settings: what is missing stays, null takes an override away.
+    #[schema(example = json!({"clearance": {"user": "confidential"}, "language": null}))]
+    OwnSettingsChange {
+        #[schema(value_type = Option<ClearanceChange>)]
+        clearance: ClearanceChange,
+        /// The highest classification that models may see.
+        #[schema(schema_with = wire::classification_or_null)]
+        model_classification: Classification,
+        /// One of PostgreSQL's text search configurations; what is ingested from then on is indexed by it.
+        #[schema(value_type = Option<String>)]
+        language: String,
+        /// Value of the role claim, or `g:` and a group → role.
+        #[schema(value_type = Option<Object>)]
+        role_mappings: BTreeMap<String, Option<Role>>,
+        /// The longest life of a personal access token.
+        #[schema(value_type = Option<u32>, minimum = 1, maximum = 3650)]
+        access_token_max_days: u32,
+    }
+}
+
+patch! {
+    /// A change of any tenant's settings: what is missing stays, null takes an override away.
+    #[schema(example = json!({"quotas": {"documents": 10000}, "rate_limits": {"user": {"per_minute": 60, "per_hour": 600}}}))]
+    TenantSettingsChange {
+        #[schema(value_type = Option<ClearanceChange>)]
+        clearance: ClearanceChange,
+        /// The highest classification that models may see.
+        #[schema(schema_with = wire::classification_or_null)]
+        model_classification: Classification,
+        /// One of PostgreSQL's text search configurations; what is ingested from then on is indexed by it.
+        #[schema(value_type = Option<String>)]
+        language: String,
+        /// Value of the role claim, or `g:` and a group → role.
+        #[schema(value_type = Option<Object>)]
+        role_mappings: BTreeMap<String, Option<Role>>,
+        /// The longest life of a personal access token.
+        #[schema(value_type = Option<u32>, minimum = 1, maximum = 3650)]
+        access_token_max_days: u32,
+        #[schema(value_type = Option<RateLimitsChange>)]
+        rate_limits: RateLimitsChange,
+        #[schema(value_type = Option<QuotasChange>)]
+        quotas: QuotasChange,
+    }
+}
+
+patch! {
+    /// The highest classification per role.
+    ClearanceChange {
+        /// At most `internal`.
+        #[schema(schema_with = wire::classification_or_null)]
+        viewer: Classification,
+        #[schema(schema_with = wire::classification_or_null)]
+        user: Classification,
+    }
+}
+
+patch! {
+    /// Request limits per role.
+    RateLimitsChange {
+        #[schema(value_type = Option<RateTierChange>)]
+        viewer: RateTierChange,
+        #[schema(value_type = Option<RateTierChange>)]
+        user: RateTierChange,
+        #[schema(value_type = Option<RateTierChange>)]
+        admin: RateTierChange,
+    }
+}
+
+/// How many requests one user may make; both are needed.
+#[derive(Deserialize, Serialize, ToSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RateTierChange {
+    #[schema(minimum = 1)]
+    per_minute: u32,
+    #[schema(minimum = 1)]
+    per_hour: u32,
+}
+
+patch! {
+    /// What the tenant may use.
+    QuotasChange {
+        /// Documents kept at once.
+        #[schema(value_type = Option<u64>)]
+        documents: u64,
+        /// Bytes of their files.
+        #[schema(value_type = Option<u64>)]
+        bytes: u64,
+        /// Requests a day (UTC), of all users together.
+        #[schema(value_type = Option<u64>)]
+        requests_per_day: u64,
+        /// Tokens of chat turns a day (UTC).
+        #[schema(value_type = Option<u64>)]
+        tokens_per_day: u64,
+    }
+}
+
+impl OwnSettingsChange {
+    /// The change, where its values are allowed.
+    pub(crate) fn parse(self, expected: Option<i64>) -> Result<SettingsChange, ApiError> {
+        check_clearance(&self.clearance)?;
+        check_words(&self.language, &self.role_mappings, &self.access_token_max_days)?;
+        change(&self, expected)
+    }
+}
+
+impl TenantSettingsChange {
+    /// The change, where its values are allowed.
+    pub(crate) fn parse(self, expected: Option<i64>) -> Result<SettingsChange, ApiError> {
+        check_clearance(&self.clearance)?;
+        check_words(&self.language, &self.role_mappings, &self.access_token_max_days)?;
+        if let Some(Some(limits)) = &self.rate_limits {
+            for (role, tier) in [("viewer", &limits.viewer), ("user", &limits.user), ("admin", &limits.admin)] {
+                if tier.iter().flatten().any(|tier| tier.per_minute == 0 || tier.per_hour == 0) {
+                    return Err(ApiError::field(format!("/rate_limits/{role}"), "must be at least one request"));
+                }
+            }
+        }
+        if let Some(Some(quotas)) = &self.quotas {
+            let QuotasChange { documents, bytes, requests_per_day, tokens_per_day } = quotas;
+            for (name, amount) in [
+                ("documents", documents),
+                ("bytes", bytes),
+                ("requests_per_day", requests_per_day),
+                ("tokens_per_day", tokens_per_day),
+            ] {
+                if amount.flatten().is_some_and(|amount| amount > MAX_AMOUNT) {
+                    return Err(ApiError::field(format!("/quotas/{name}"), format!("must be at most {MAX_AMOUNT}")));
+                }
+            }
+        }
+        change(&self, expected)
+    }
+}
+
+fn change(patch: &impl Serialize, expected: Option<i64>) -> Result<SettingsChange, ApiError> {
+    let patch = serde_json::to_value(patch).map_err(|_| ApiError::of(ErrorKind::Internal))?;
+    Ok(SettingsChange { patch, expected })
+}
+
+fn check_clearance(given: &Field<ClearanceChange>) -> Result<(), ApiError> {
+    let viewer = given.iter().flatten().filter_map(|clearance| clearance.viewer.flatten()).next();
+    if viewer.is_some_and(|class| class > Classification::Internal) {
+        return Err(ApiError::field("/clearance/viewer", "must be public or internal"));
+    }
+    Ok(())
+}
+
+fn check_words(
+    language: &Field<String>,
+    mappings: &Field<BTreeMap<String, Option<Role>>>,
+    days: &Field<u32>,
+) -> Result<(), ApiError> {
+    if let Some(Some(language)) = language
+        && !LANGUAGES.contains(&language.as_str())
+    {
+        return Err(ApiError::field("/language", format!("must be one of {}", LANGUAGES.join(", "))));
+    }
+    if let Some(Some(mappings)) = mappings {
+        let fits = |name: &String| (1..=MAX_MAPPED).contains(&name.trim().len()) && name != "g:";
+        if mappings.len() > MAX_MAPPINGS || !mappings.keys().all(fits) {
+            let detail = format!("must be at most {MAX_MAPPINGS} names of 1 to {MAX_MAPPED} bytes");
+            return Err(ApiError::field("/role_mappings", detail));
+        }
+    }
+    if days.flatten().is_some_and(|days| !(1..=MAX_TOKEN_DAYS).contains(&days)) {
+        let detail = format!("must be from 1 to {MAX_TOKEN_DAYS}");
+        return Err(ApiError::field("/access_token_max_days", detail));
+    }
+    Ok(())
+}
+
+/// Settings as they are shown. What is not set is null, or empty.
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct SettingsView {
+    /// The highest classification per role, where it is less than the platform's.
+    #[schema(value_type = Object)]
+    clearance: Value,
+    /// The highest classification that models may see, where it is less than the platform's.
+    #[schema(schema_with = wire::classification_or_null)]
+    model_classification: Option<&'static str>,
+    language: Option<String>,
+    /// Value of the role claim, or `g:` and a group → role.
+    #[schema(value_type = Object)]
+    role_mappings: BTreeMap<String, &'static str>,
+    access_token_max_days: Option<u32>,
+    /// Requests per minute and hour by role, where they differ from the platform's.
+    #[schema(value_type = Object)]
+    rate_limits: Value,
+    /// What the tenant may use; what is missing is not limited.
+    #[schema(value_type = Object)]
+    quotas: Value,
+}
+
+impl From<TenantSettings> for SettingsView {
+    fn from(settings: TenantSettings) -> Self {
+        let shown = |value: serde_json::Result<Value>| value.unwrap_or_default();
+        Self {
+            clearance: shown(serde_json::to_value(settings.clearance)),
+            model_classification: settings.model_classification.map(Classification::as_str),
+            language: settings.language,
+            role_mappings: settings.role_mappings.into_iter().map(|(name, role)| (name, role.as_str())).collect(),
+            access_token_max_days: settings.access_token_max_days,
+            rate_limits: shown(serde_json::to_value(settings.rate_limits)),
+            quotas: shown(serde_json::to_value(settings.quotas)),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The end of a turn, in one transaction: the answer with its citations and class, its tokens, the outcome row.
+
+use super::ChatService;
+use super::stream::{Draft, End};
+use super::turn::Turn;
+use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
+use domain::conversation::{FinishedAnswer, MessageStatus};
+use domain::error::Problem;
+use domain::ids::AuditId;
+use domain::ports::StoreError;
+use domain::role::Resource;
+use domain::run::{FinishReason, RunEvent, RunSummary, Usage};
+use serde_json::json;
+use std::time::Duration;
+
+impl ChatService {
+    /// Stores the answer with its citations and the outcome row, in one transaction, and says how the run ended.
+    pub(super) async fn conclude(&self, turn: &Turn, draft: Draft, end: End) -> RunEvent {
+        let (status, result, finish_reason) = match &end {
+            End::Finished(reason) => (MessageStatus::Complete, ResultStatus::Success, *reason),
+            End::Cancelled => (MessageStatus::Cancelled, ResultStatus::Cancelled, FinishReason::Cancelled),
+            End::Revoked(_) => (MessageStatus::Cancelled, ResultStatus::Denied, FinishReason::Cancelled),
+            End::Failed(_) => (MessageStatus::Error, ResultStatus::Error, FinishReason::Error),
+        };
+        let summary = RunSummary {
+            finish_reason,
+            usage: draft.usage,
+            model: draft.served_by.as_ref().map_or_else(|| turn.tier.as_str().to_owned(), |s| s.model.clone()),
+            degraded: draft.degraded || draft.left_out > 0,
+            left_out: draft.left_out,
+            message_id: turn.answer_id,
+        };
+        let spent = draft.spent();
+        let mut outcome = outcome(turn, &draft, &summary, result);
+        if let End::Revoked(problem) = &end {
+            outcome.subject.metadata["reason"] = problem.code.into();
+        }
+        let answer = FinishedAnswer {
+            content: draft.citer.into_text(),
+            status,
+            token_count: i32::try_from(summary.usage.output_tokens).ok().filter(|tokens| *tokens > 0),
+            citations: draft.citations,
+            model: draft.served_by.map(|served| served.model),
+            classification: draft.classification,
+            metadata: json!({
+                "run_id": turn.run_id, "finish_reason": finish_reason, "degraded": summary.degraded,
+                "left_out": summary.left_out, "usage": summary.usage,
+            }),
+        };
+        let stored = self.store_answer(turn, &answer, (&outcome, spent)).await;
+        match (stored, end) {
+            (Err(error), _) => RunEvent::Failed(Problem::of(&error)),
+            (Ok(_), End::Failed(problem)) => RunEvent::Failed(problem),
+            (Ok(id), End::Revoked(problem)) => RunEvent::Failed(Problem { decision: Some(id), ..problem }),
+            (Ok(_), _) => RunEvent::Finished(summary),
+        }
+    }
+
+    /// Tries for four minutes: what was generated should not be lost to a database that restarts.
+    async fn store_answer(
+        &self,
+        turn: &Turn,
+        answer: &FinishedAnswer,
+        closing: (&Outcome, Usage),
+    ) -> Result<AuditId, StoreError> {
+        let mut wait = Duration::from_millis(200);
+        loop {
+            match self.try_store_answer(turn, answer, closing).await {
+                Err(StoreError::Unavailable { .. }) if wait < Duration::from_secs(128) => {
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                Err(error) => {
+                    tracing::error!(run_id = %turn.run_id, error = %error, "an answer could not be stored");
+                    return Err(error);
+                }
+                Ok(id) => return Ok(id),
+            }
+        }
+    }
+
+    async fn try_store_answer(
+        &self,
+        turn: &Turn,
+        answer: &FinishedAnswer,
+        (outcome, spent): (&Outcome, Usage),
+    ) -> Result<AuditId, StoreError> {
+        let now = self.parts.clock.now();
+        let mut tx = self.parts.store.begin(turn.permit.scope()).await?;
+        // A commit whose answer was lost is tried again: what it did is not done twice.
+        let first = tx.messages().finish(turn.answer_id, answer).await?;
+        if first && spent != Usage::default() {
+            tx.usage().add_tokens(now.date_naive(), spent).await?;
+        }
+        let id = AuditId::from_uuid(self.parts.ids.uuid());
+        tx.audit().outcome(id, turn.permit.receipt(), outcome, now).await?;
+        tx.commit().await.map(|()| id)
+    }
+}
+
+fn outcome(turn: &Turn, draft: &Draft, summary: &RunSummary, status: ResultStatus) -> Outcome {
+    let mut cited: Vec<_> = draft.citations.iter().map(|citation| citation.document_id).collect();
+    cited.sort_unstable();
+    cited.dedup();
+    let served = draft.served_by.as_ref();
+    let subject = AuditSubject {
+        event: EventType::ChatResponse,
+        resource: Some(Resource::Conversations),
+        resource_id: Some(turn.conversation.as_uuid()),
+        session: Some(turn.conversation),
+        request_hash: None,
+        metadata: json!({
+            "run_id": turn.run_id, "message_id": turn.answer_id, "tier": turn.tier,
+            "backend": served.map(|s| &s.backend), "fallback": served.is_some_and(|s| s.fallback),
+            "finish_reason": summary.finish_reason, "degraded": summary.degraded,
+            "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
+            "cited_documents": cited, "classification": draft.classification, "left_out": draft.left_out,
+        }),
+    };
+    let model = served.map(|served| served.model.clone());
+    Outcome { subject, status, model, tools_used: draft.tools_used.clone() }
+}

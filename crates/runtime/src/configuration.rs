@@ -1,0 +1,115 @@
+//! A tenant's settings, in versions, and what it uses of what it may.
+
+use crate::error::RuntimeError;
+use crate::services::Configuration;
+use async_trait::async_trait;
+use chrono::{Days, NaiveTime};
+use domain::audit::Changed;
+use domain::authorized::Authorized;
+use domain::command::{
+    ListSettingsVersions, ListTenantSettingsVersions, ReadSettings, ReadTenantSettings, ReadUsage, UpdateSettings,
+    UpdateTenantSettings,
+};
+use domain::ids::{TenantId, UserId};
+use domain::page::Page;
+use domain::ports::{Clock, Directory, Store};
+use domain::tenant::{SettingsChange, SettingsVersion, Tenant, Usage};
+use domain::time::Timestamp;
+use std::sync::Arc;
+
+/// How often a change without an expected version is tried again where another came between.
+const TRIES: usize = 5;
+const GONE: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
+
+/// The configuration use case over store and directory.
+pub struct ConfigurationService {
+    store: Arc<dyn Store>,
+    directory: Arc<dyn Directory>,
+    clock: Arc<dyn Clock>,
+}
+
+impl ConfigurationService {
+    /// Over these parts.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, directory: Arc<dyn Directory>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, directory, clock }
+    }
+
+    async fn tenant(&self, id: TenantId) -> Result<Tenant, RuntimeError> {
+        self.directory.tenant(&id.to_string()).await?.ok_or(GONE)
+    }
+
+    async fn change(
+        &self,
+        id: TenantId,
+        change: &SettingsChange,
+        by: Option<UserId>,
+    ) -> Result<Changed<Tenant>, RuntimeError> {
+        for _ in 0..TRIES {
+            let before = self.tenant(id).await?;
+            let current = before.settings_version;
+            if change.expected.is_some_and(|expected| expected != current) {
+                break;
+            }
+            let settings = before
+                .settings
+                .merged(&change.patch)
+                .map_err(|_| RuntimeError::Conflict { detail: "With this change the settings would not be valid." })?;
+            if let Some(after) = self.directory.configure(id, &settings, current, by).await? {
+                return Ok(Changed { before, after });
+            }
+        }
+        Err(RuntimeError::Stale)
+    }
+}
+
+#[async_trait]
+impl Configuration for ConfigurationService {
+    async fn settings(&self, command: Authorized<ReadSettings>) -> Result<Tenant, RuntimeError> {
+        self.tenant(command.scope().tenant()).await
+    }
+
+    async fn change_settings(&self, command: Authorized<UpdateSettings>) -> Result<Changed<Tenant>, RuntimeError> {
+        let scope = command.scope();
+        self.change(scope.tenant(), &command.command().change, scope.user()).await
+    }
+
+    async fn versions(&self, command: Authorized<ListSettingsVersions>) -> Result<Page<SettingsVersion>, RuntimeError> {
+        Ok(self.directory.settings_versions(command.scope().tenant(), &command.command().page).await?)
+    }
+
+    async fn tenant_settings(&self, command: Authorized<ReadTenantSettings>) -> Result<Tenant, RuntimeError> {
+        self.tenant(command.command().id).await
+    }
+
+    async fn change_tenant_settings(
+        &self,
+        command: Authorized<UpdateTenantSettings>,
+    ) -> Result<Changed<Tenant>, RuntimeError> {
+        let UpdateTenantSettings { id, change } = command.command();
+        self.change(*id, change, command.scope().user()).await
+    }
+
+    async fn tenant_versions(
+        &self,
+        command: Authorized<ListTenantSettingsVersions>,
+    ) -> Result<Page<SettingsVersion>, RuntimeError> {
+        let ListTenantSettingsVersions { id, page } = command.command();
+        self.tenant(*id).await?;
+        Ok(self.directory.settings_versions(*id, page).await?)
+    }
+
+    async fn usage(&self, command: Authorized<ReadUsage>) -> Result<Usage, RuntimeError> {
+        let now = self.clock.now();
+        let quotas = self.tenant(command.scope().tenant()).await?.settings.quotas;
+        let mut tx = self.store.begin(command.scope()).await?;
+        let (kept, tokens_today) = (tx.usage().kept().await?, tx.usage().tokens_on(now.date_naive()).await?);
+        Ok(Usage { kept, tokens_today, day_ends: end_of_day(now), quotas })
+    }
+}
+
+/// When the day (UTC) of a moment ends.
+pub(crate) fn end_of_day(now: Timestamp) -> Timestamp {
+    let next = now.date_naive().checked_add_days(Days::new(1)).unwrap_or(now.date_naive());
+    next.and_time(NaiveTime::MIN).and_utc()
+}
