@@ -33,3 +33,55 @@ async fn an_answer_that_the_end_cuts_off_is_stored_as_cancelled_with_its_words()
                 (SELECT FROM audit_logs o WHERE o.phase = 'outcome' AND o.correlation_id = i.correlation_id)";
     assert_eq!(Sight::of(&app).await.count(open, &[]).await, 0, "an intent without an outcome");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_before_the_end_is_there_after_it() {
+    let mut app = App::start(&[]).await;
+    let base = app.as_user(A);
+    let (path, key) = ("/v1/memories", "idempotency-key");
+    let tasks = tokio_util::task::TaskTracker::new();
+    let requests: Vec<_> = (0..8)
+        .map(|worker| {
+            let request = base.request(reqwest::Method::POST, path);
+            (worker, request)
+        })
+        .collect();
+    let workers = requests.into_iter().map(|(worker, request)| {
+        tasks.spawn(async move {
+            let mut made = Vec::new();
+            for n in 0.. {
+                let request = request.try_clone().expect("a request without a body");
+                let body = json!({ "content": format!("{worker} said {n}") });
+                let sent = request.header(key, format!("{worker}-{n}")).json(&body).send().await;
+                match sent {
+                    Ok(answer) if answer.status() == 201 => {
+                        let Ok(body) = answer.json::<serde_json::Value>().await else { break };
+                        made.push(body["id"].as_str().expect("an id").to_owned());
+                    }
+                    // Refused or cut off: the client knows that it does not know.
+                    _ => break,
+                }
+            }
+            made
+        })
+    });
+    let workers: Vec<_> = workers.collect();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let took = tokio::task::block_in_place(|| app.stop());
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let mut made = Vec::new();
+    for worker in workers {
+        made.extend(worker.await.expect("a worker"));
+    }
+    assert!(made.len() > 16, "there was a load: {}", made.len());
+    let mut sight = Sight::of(&app).await;
+    let stored = sight.rows("SELECT id::text AS id FROM memories", &[]).await;
+    let stored: std::collections::HashSet<_> = stored.iter().filter_map(|row| row["id"].as_str()).collect();
+    let lost: Vec<_> = made.iter().filter(|id| !stored.contains(id.as_str())).collect();
+    assert!(lost.is_empty(), "answered 201 and not there: {lost:?}");
+    let open = "SELECT count(*) FROM audit_logs i WHERE phase = 'intent' AND NOT EXISTS
+                (SELECT FROM audit_logs o WHERE o.phase = 'outcome' AND o.correlation_id = i.correlation_id)";
+    assert_eq!(sight.count(open, &[]).await, 0, "an intent without an outcome");
+    let running = "SELECT count(*) FROM idempotency_keys WHERE state = 'running'";
+    assert_eq!(sight.count(running, &[]).await, 0, "a key whose request was cut off");
+}

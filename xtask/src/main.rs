@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `eval`, `bench`.
+//! The project's own commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `eval`,
+//! `schemathesis`, `bench`.
 //!
 //! This program provisions (embedded database, embedding model, server binary) and supervises; whatever needs the
 //! database or HTTP it asks of `platform-server`, so that it builds in seconds and stays dull.
@@ -25,6 +26,7 @@ mod progress;
 mod project;
 mod redis;
 mod run_as;
+mod schemathesis;
 mod seed;
 mod server;
 mod state;
@@ -62,6 +64,8 @@ enum Command {
     Token(token::Args),
     /// Measure how well a set of questions finds its pages.
     Eval(eval::Args),
+    /// Ask a throw-away platform whatever its OpenAPI document says, and more, as each role.
+    Schemathesis(schemathesis::Args),
     /// Run a benchmark, or all of them; results go to target/bench/NAME.json.
     Bench(bench::Args),
 }
@@ -90,6 +94,7 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
         Command::Seed(args) => seed::run(args, interrupt),
         Command::Token(args) => token::run(args, interrupt),
         Command::Eval(args) => eval::run(args, interrupt),
+        Command::Schemathesis(args) => schemathesis::run(&args, interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
     }
 }

@@ -68,6 +68,12 @@ impl Server {
         Self { program, settings: merge(fixed, defaults, users) }
     }
 
+    /// The same with one more setting, whatever the user has set.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// A command of the server.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);

@@ -1,10 +1,12 @@
 //! Puts the edge together: routes, layers, shared state.
 
+use crate::bounds::bound;
 use crate::caller::authenticate;
 use crate::error::ApiError;
 use crate::headers::security_headers;
 use crate::idempotency::idempotent;
 use crate::linger::linger;
+use crate::load::{Load, shed};
 use crate::metrics::HttpMetrics;
 use crate::peer_limit::{PeerLimit, limit_peers};
 use crate::rate_limit::RateLimiter;
@@ -49,6 +51,7 @@ pub(crate) struct App {
     pub(crate) peers: Option<Arc<PeerLimit>>,
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) tasks: TaskTracker,
+    pub(crate) load: Load,
 }
 
 /// The whole edge as one axum router.
@@ -66,6 +69,7 @@ pub fn router(gates: Gates, ports: Ports, settings: GatewaySettings) -> Router {
         peers: PeerLimit::of(&settings).map(Arc::new),
         settings: Arc::new(settings),
         tasks: ports.tasks,
+        load: Load::default(),
     };
     let (protected, _) = routes::protected().split_for_parts();
     let (open, _) = routes::open().split_for_parts();
@@ -80,7 +84,9 @@ pub fn router(gates: Gates, ports: Ports, settings: GatewaySettings) -> Router {
         .fallback(unknown_address)
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(app.clone(), linger))
+        .layer(from_fn_with_state(app.clone(), shed))
         .layer(from_fn_with_state(app.clone(), limit_peers))
+        .layer(from_fn(bound))
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(from_fn(security_headers))
         .layer(from_fn_with_state(tracer, trace::trace))

@@ -71,7 +71,8 @@ pub(crate) async fn read(body: Body, headers: &HeaderMap, limit: u64) -> Result<
     let mut bytes = Vec::new();
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| ApiError::new(ErrorKind::Malformed, "The body broke off."))?;
+        let piece =
+            piece.map_err(|_| ApiError::new(ErrorKind::Malformed, "The body broke off, or came too slowly."))?;
         if (bytes.len() + piece.len()) as u64 > limit {
             return Err(too_large());
         }

@@ -26,12 +26,14 @@
 
 mod app;
 mod body;
+mod bounds;
 mod caller;
 mod error;
 mod file_name;
 mod headers;
 mod idempotency;
 mod linger;
+mod load;
 mod metrics;
 mod multipart;
 mod openapi;

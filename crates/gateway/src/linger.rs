@@ -74,7 +74,7 @@ pub(crate) async fn linger(State(app): State<App>, request: Request, next: Next)
     let refused = response.status().is_client_error() || response.status().is_server_error();
     if let (true, Some(body)) = (refused, left) {
         let most = match response.status() {
-            StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => STRANGER,
+            StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => STRANGER,
             _ => app.settings.max_upload_bytes.saturating_mul(KNOWN_TIMES_UPLOAD),
         };
         // Whether the rest came in time makes no difference to the answer.

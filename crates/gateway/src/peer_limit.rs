@@ -69,7 +69,7 @@ fn peer(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
 }
 
 /// An IPv6 customer has a /64 at least: it counts as one peer.
-fn network(peer: IpAddr) -> IpAddr {
+pub(crate) fn network(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V4(_) => peer,
         IpAddr::V6(v6) => {

@@ -17,6 +17,10 @@ pub struct GatewaySettings {
     pub max_json_bytes: u64,
     /// Largest uploaded file, in bytes.
     pub max_upload_bytes: u64,
+    /// Requests in hand at once; more are refused until some are answered.
+    pub max_in_flight: usize,
+    /// Longest pause within a request's body.
+    pub body_stall: Duration,
     /// How often a silent event stream sends a comment, so that proxies keep the line open.
     pub keep_alive: Duration,
     /// How long the rest of a refused request's body is read and thrown away, so that its sender gets to see why.
@@ -39,6 +43,8 @@ impl Default for GatewaySettings {
             behind_proxy: false,
             max_json_bytes: 1 << 20,
             max_upload_bytes: 100 << 20,
+            max_in_flight: 256,
+            body_stall: Duration::from_secs(20),
             keep_alive: Duration::from_secs(15),
             linger: Duration::from_secs(10),
         }

@@ -55,7 +55,10 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     }
     if let Some(listener) = listeners {
         tracing::info!(address = %listener.local_addr()?, "serving");
-        let limits = Limits { max_connections: settings.server.max_connections, ..Limits::default() };
+        let mut limits = Limits::of(settings.server.max_connections);
+        if settings.server.behind_proxy {
+            limits.max_of_a_peer = limits.max_connections;
+        }
         serving.spawn(serve(listener, edge, limits, stop.clone()));
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {

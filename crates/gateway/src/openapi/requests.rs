@@ -77,14 +77,21 @@ fn complete_parameter(parameter: &mut Parameter) {
 pub(super) fn body(operation: &Operation, components: &mut Components) {
     let Some(body) = &operation.request_body else { return };
     let RefOr::T(body) = body else { return };
-    let contents = body.content.values().filter_map(|content| match content {
-        RefOr::T(content) => content.schema.as_ref(),
-        RefOr::Ref(_) => None,
-    });
-    for schema in contents {
-        if let RefOr::Ref(reference) = schema {
-            complete_named(&reference.ref_location, components);
+    for (media_type, content) in &body.content {
+        let RefOr::T(content) = content else { continue };
+        let Some(RefOr::Ref(reference)) = &content.schema else { continue };
+        complete_named(&reference.ref_location, components);
+        if media_type == "multipart/form-data" {
+            close(&reference.ref_location, components);
         }
+    }
+}
+
+/// A form has no fields but its own. (What is read as JSON says so in its own schema.)
+fn close(location: &str, components: &mut Components) {
+    let schema = location.rsplit('/').next().and_then(|name| components.schemas.get_mut(name));
+    if let Some(RefOr::T(Schema::Object(form))) = schema {
+        form.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
     }
 }
 

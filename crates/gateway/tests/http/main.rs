@@ -12,5 +12,6 @@ mod limits;
 mod linger;
 mod openapi;
 mod resources;
+mod sockets;
 mod support;
 mod upload;

@@ -1,0 +1,137 @@
+//! `cargo xtask schemathesis`: asks a platform of its own everything that its OpenAPI document says can be asked, and much
+//! that cannot, as each role; any answer that the document does not have is a failure.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+
+use crate::data_dir::DataDir;
+use crate::database::Database;
+use crate::pg::{self, Programs};
+use crate::platform::{self, Listen, Platform};
+use crate::proc::{self, Interrupt};
+use crate::progress::say;
+use crate::server::{self, Build, Server};
+use crate::state::State;
+use crate::token::{self, Bearer, Role};
+use crate::{cache, project, wheel};
+
+/// The tenant that is asked; the other one is there to be missed.
+const TENANTS: [&str; 2] = ["fuzzed", "neighbour"];
+
+/// Arguments of `schemathesis`.
+#[derive(Parser)]
+pub struct Args {
+    /// Seconds for each of the three roles.
+    #[arg(long, default_value_t = 60)]
+    seconds: u32,
+    /// Passed on to `schemathesis run`, as in: cargo xtask schemathesis -- --include-path /v1/search
+    #[arg(last = true)]
+    more: Vec<String>,
+}
+
+/// Runs schemathesis as viewer, user and admin, and fails where one of them found something.
+///
+/// # Errors
+/// When something that it needs cannot be provisioned, or the server stops.
+pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    let schemathesis = provision(interrupt)?;
+    let dir = pg::throw_away_dir(&Programs::provision(interrupt)?)?;
+    let data = DataDir::open(Some(dir.path()))?;
+    let mut state = State::load_or_create(data.path())?;
+    let database = Database::start(&data, &mut state, interrupt)?;
+    let port = pg::free_port()?;
+    let listen = Listen::on(port, interrupt)?;
+    let program = server::build(Build::Dev, interrupt)?;
+    let server = platform::server_for(program, &data, &state, &database.urls, Some(&listen))?;
+    let server = server.with("PLATFORM__RATE_LIMIT__ENABLED", "false");
+    let platform = Platform { server, database };
+    platform.migrate(interrupt)?;
+    let mut running = platform.server.start(&data.join("server.log"), &data.join("server.pid"))?;
+    platform.server.wait_until_ready(&mut running, interrupt)?;
+    let mut failed = Vec::new();
+    for role in [Role::Viewer, Role::User, Role::Admin] {
+        say(&format!("asking as {} …", role.name()));
+        let mut command = ask(&schemathesis, port, args);
+        command.current_dir(data.path()).env("PLATFORM_TOKEN", token(&platform.server, role, interrupt)?);
+        if !proc::run(&mut command, interrupt)?.success() {
+            failed.push(role.name());
+        }
+        running.check()?;
+    }
+    if !failed.is_empty() {
+        bail!("schemathesis found failures as {}", failed.join(", "));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn token(server: &Server, role: Role, interrupt: &Interrupt) -> Result<String> {
+    let of = |tenant| Bearer { tenant, user: role.name(), role, ttl: "1h" };
+    token::issue(server, of(TENANTS[1]), interrupt)?;
+    token::issue(server, of(TENANTS[0]), interrupt)
+}
+
+fn ask(schemathesis: &Path, port: u16, args: &Args) -> Command {
+    let mut command = Command::new(schemathesis);
+    command.arg("--config-file").arg(ours().join("schemathesis.toml")).arg("--no-color").arg("run");
+    command.arg(format!("http://127.0.0.1:{port}/openapi.json"));
+    command.args(["--phases", "examples,coverage,fuzzing,stateful", "--warnings", "off"]);
+    command.args(["--max-time", &args.seconds.to_string()]).args(&args.more);
+    command
+}
+
+fn ours() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis")
+}
+
+/// The program, in a virtual environment in the cache, with everything that it needs pinned by its hash.
+fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
+    if let Some(own) = project::setting("SCHEMATHESIS") {
+        return Ok(PathBuf::from(own));
+    }
+    let requirements = ours().join("requirements.txt");
+    let cache = cache::dir(None)?;
+    let name = format!("schemathesis-{}", wheel::sha256(&requirements)?.get(..8).unwrap_or_default());
+    let home = cache.join(&name);
+    let (program, done) = (home.join("bin").join("schemathesis"), home.join("complete"));
+    let _lock = cache::lock(&cache, &name)?;
+    if done.is_file() {
+        return Ok(program);
+    }
+    say("installing schemathesis …");
+    let remedy = "install Python 3.11 or newer with venv and pip, or set SCHEMATHESIS to the program";
+    let _left = fs::remove_dir_all(&home);
+    let mut venv = Command::new("python3");
+    proc::run_ok(venv.args(["-m", "venv"]).arg(&home), interrupt, "python3 -m venv").context(remedy)?;
+    let mut pip = Command::new(home.join("bin").join("pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes", "-r"]);
+    proc::run_ok(pip.arg(&requirements), interrupt, "pip install").context(remedy)?;
+    fs::write(&done, "")?;
+    Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_is_bounded_in_time_and_may_be_narrowed() {
+        let args = Args::parse_from(["schemathesis", "--seconds", "7", "--", "--include-path", "/v1/me"]);
+        let command = ask(Path::new("st"), 1, &args);
+        let words: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
+        assert!(words.windows(2).any(|pair| pair == ["--max-time", "7"]), "{words:?}");
+        assert_eq!(words[words.len() - 2..], ["--include-path", "/v1/me"]);
+        assert!(words.contains(&"http://127.0.0.1:1/openapi.json"));
+    }
+
+    #[test]
+    fn everything_that_is_installed_is_pinned_by_its_hash() {
+        let requirements = fs::read_to_string(ours().join("requirements.txt")).unwrap();
+        let names = requirements.lines().filter(|line| line.contains("=="));
+        assert!(names.clone().count() > 10 && names.clone().all(|line| line.ends_with('\\')));
+        assert!(!requirements.contains("://") && !requirements.contains("--find-links"));
+    }
+}
