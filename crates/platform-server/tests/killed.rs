@@ -1,0 +1,204 @@
+//! The program killed at random moments under load (kill -9), started again, and looked at: what was answered 2xx is
+//! there, every operation has one intent and one outcome, and the audit log holds.
+
+use data::testing::TestDb;
+use domain::role::Role;
+use futures::future::join_all;
+use platform_server::audit::{self, AuditCommand};
+use platform_server::config::{Environment, Settings};
+use platform_server::dev::Desk;
+use platform_server::dev::issuer::Person;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_platform-server");
+const ROUNDS: u64 = 4;
+const CLIENTS: usize = 6;
+
+struct World {
+    variables: Vec<(String, String)>,
+    settings: Settings,
+    base: String,
+    http: reqwest::Client,
+    db: TestDb,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        platform_server::install_tls();
+        let db = TestDb::create().await.expect("a database");
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a free port").port();
+        let path = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+        let variables: Vec<(String, String)> = [
+            ("DATABASE_URL", db.app_url()),
+            ("DATABASE_WORKER_URL", db.worker_url()),
+            ("DATABASE_AUDIT_URL", db.auditor_url()),
+            ("SECRET_KEY", "a secret of the tests that kill".to_owned()),
+            ("PLATFORM__MODE", "development".to_owned()),
+            ("PLATFORM__SERVER__PORT", port.to_string()),
+            ("PLATFORM__SERVER__METRICS_PORT", "0".to_owned()),
+            ("PLATFORM__STORAGE__DIR", path("blobs")),
+            ("PLATFORM__AUTH__DEV_ISSUER_DIR", path("issuer")),
+            ("PLATFORM__MODELS__EMBEDDED_DIR", model_dir()),
+            ("PLATFORM__RATE_LIMIT__ENABLED", "false".to_owned()),
+            ("PLATFORM__AUDIT__CHECKPOINT_S", "1".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec();
+        let borrowed: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let settings = Settings::load(None, &Environment::of(&borrowed)).expect("valid settings");
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().expect("a client");
+        Self { variables, settings, base: format!("http://127.0.0.1:{port}"), http, db, _dir: dir }
+    }
+
+    async fn start(&self) -> Child {
+        let mut command = Command::new(PROGRAM);
+        command.arg("all").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.envs(self.variables.iter().cloned()).spawn().expect("the program starts");
+        let begun = Instant::now();
+        loop {
+            let ready = self.http.get(format!("{}/ready", self.base)).send().await;
+            if ready.is_ok_and(|answer| answer.status() == 200) {
+                return child;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "the program is not ready");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Works until a request fails for want of a server; what was answered 2xx.
+    async fn work(&self, token: &str, client: usize) -> Done {
+        let mut done = Done::default();
+        for turn in 0.. {
+            let name = format!("{client}-{turn}");
+            let Some(made) = self.ask(token, "/v1/conversations", &json!({ "title": name })).await else { break };
+            let id = made["id"].as_str().expect("an id").to_owned();
+            done.conversations.push(id.clone());
+            if self.ask(token, "/v1/memories", &json!({ "content": name })).await.is_none() {
+                break;
+            }
+            done.memories += 1;
+            let question = json!({ "message": "What is the torque of the tie bolts?", "stream": false });
+            let Some(answer) = self.ask(token, &format!("/v1/conversations/{id}/chat"), &question).await else { break };
+            done.answers.push(answer["message_id"].as_str().expect("an id").to_owned());
+        }
+        done
+    }
+
+    async fn ask(&self, token: &str, path: &str, body: &Value) -> Option<Value> {
+        let request = self.http.request(Method::POST, format!("{}{path}", self.base)).bearer_auth(token).json(body);
+        let answer = request.send().await.ok()?;
+        let status = answer.status();
+        assert!(status.is_success() || status == 503, "{path}: {status}");
+        if status.is_success() { answer.json().await.ok() } else { None }
+    }
+}
+
+#[derive(Default)]
+struct Done {
+    conversations: Vec<String>,
+    memories: i64,
+    answers: Vec<String>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
+fn model_dir() -> String {
+    std::env::var("PLATFORM_TEST_MODEL_DIR").expect("run the tests with `cargo xtask test`")
+}
+
+/// Moments that differ from round to round, and not from run to run.
+fn moment(round: u64) -> Duration {
+    Duration::from_millis(300 + (round * 7_919) % 900)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_killed_at_any_moment_leaves_no_operation_open_and_loses_nothing() {
+    let world = World::new().await;
+    let desk = Desk::open(world.settings.clone()).await.expect("a desk");
+    let ttl = Duration::from_secs(3_600);
+    let token = desk.token("plant-a", &Person::named("uma", Role::User), ttl).await.expect("a token");
+    desk.into_platform().close().await;
+    let mut all = Vec::new();
+    for round in 0..ROUNDS {
+        let mut server = world.start().await;
+        let (done, ()) = tokio::join!(join_all((0..CLIENTS).map(|client| world.work(&token, client))), async {
+            tokio::time::sleep(moment(round)).await;
+            server.kill().expect("kill -9");
+        });
+        server.wait().expect("it is gone");
+        all.extend(done);
+    }
+    let mut server = world.start().await;
+    let mut sight = PgConnection::connect(&world.db.superuser_url()).await.expect("the database");
+    until_closed(&mut sight).await;
+    everything_is_there(&mut sight, &all).await;
+    each_intent_has_one_outcome(&mut sight).await;
+    server.kill().expect("kill -9");
+    server.wait().expect("it is gone");
+    let command = AuditCommand::Verify { export: None, checkpoints: None, public_key: Vec::new() };
+    audit::run(command, &world.settings).await.expect("the audit log holds");
+}
+
+async fn count(sight: &mut PgConnection, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(sight).await.expect("a query of the tests")
+}
+
+/// Until the started program has closed what the killed ones left open.
+async fn until_closed(sight: &mut PgConnection) {
+    let begun = Instant::now();
+    while count(sight, "SELECT count(*) FROM audit_open").await > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "operations of dead processes are still open");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn everything_is_there(sight: &mut PgConnection, all: &[Done]) {
+    let conversations: Vec<&String> = all.iter().flat_map(|done| &done.conversations).collect();
+    let answers: Vec<&String> = all.iter().flat_map(|done| &done.answers).collect();
+    assert!(conversations.len() > 10 && !answers.is_empty(), "{} and {}", conversations.len(), answers.len());
+    for id in conversations {
+        let found: i64 = sqlx::query_scalar("SELECT count(*) FROM conversations WHERE id = $1::uuid")
+            .bind(id)
+            .fetch_one(&mut *sight)
+            .await
+            .expect("a query");
+        assert_eq!(found, 1, "conversation {id}");
+    }
+    for id in answers {
+        let found: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM messages WHERE id = $1::uuid AND status = 'complete'")
+                .bind(id)
+                .fetch_one(&mut *sight)
+                .await
+                .expect("a query");
+        assert_eq!(found, 1, "answer {id}");
+    }
+    let memories: i64 = all.iter().map(|done| done.memories).sum();
+    assert!(count(sight, "SELECT count(*) FROM memories").await >= memories);
+}
+
+async fn each_intent_has_one_outcome(sight: &mut PgConnection) {
+    let wrong = "SELECT count(*) FROM (
+        SELECT tenant_id, correlation_id FROM audit_logs WHERE phase <> 'event' GROUP BY 1, 2
+        HAVING count(*) FILTER (WHERE phase = 'intent') <> 1 OR count(*) FILTER (WHERE phase = 'outcome') <> 1) AS odd";
+    assert_eq!(count(sight, wrong).await, 0, "operations without exactly one intent and one outcome");
+    let effects = "SELECT count(*) FROM conversations c WHERE NOT EXISTS (
+        SELECT FROM audit_logs l WHERE l.tenant_id = c.tenant_id AND l.event_type = 'conversation.create'
+                                   AND l.phase = 'intent' AND l.created_at <= c.created_at)";
+    assert_eq!(count(sight, effects).await, 0, "an effect without an earlier intent");
+    let made = "SELECT (SELECT count(*) FROM conversations)
+        - (SELECT count(*) FROM audit_logs WHERE event_type = 'conversation.create' AND phase = 'outcome'
+                                             AND result_status = 'success')
+        - (SELECT count(*) FROM audit_logs WHERE event_type = 'conversation.create' AND phase = 'outcome'
+                                             AND result_status = 'unknown')";
+    let difference = count(sight, made).await;
+    assert!(difference <= 0, "{difference} conversations that no outcome accounts for");
+    let unknown = "SELECT count(*) FROM audit_logs WHERE phase = 'outcome' AND result_status = 'unknown'";
+    assert!(count(sight, unknown).await > 0, "the kills met operations");
+}
