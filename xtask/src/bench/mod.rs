@@ -49,6 +49,20 @@ const BENCHES: &[Bench] = &[
         ])],
     },
     Bench {
+        name: "audit",
+        measures: "appends to the audit log with and without its chain, sealing, and the verification of a million events",
+        steps: &[Step::Cargo(&[
+            "run",
+            "--release",
+            "--package",
+            "data",
+            "--features",
+            "testing",
+            "--example",
+            "audit_throughput",
+        ])],
+    },
+    Bench {
         name: "ingest",
         measures: "pages per second of the PDF reader beside poppler's pdftotext, and of the ingestion of 2,000 pages",
         steps: &[

@@ -2,7 +2,9 @@
 //! found where nothing was done.
 
 use crate::catalog::{TENANT_A, TENANT_B, as_app, as_superuser};
-use data::audit::{AuditKeeper, AuditVerifier, ChainEntry, Head, SigningKey, StreamReport, TrustedKeys, Walk};
+use data::audit::{
+    AuditKeeper, AuditVerifier, ChainEntry, Head, RetireError, SigningKey, StreamReport, TrustedKeys, Walk, retire,
+};
 use data::testing::{TestDb, TestError};
 use data::{PgAuditReader, PgStore};
 use domain::audit::sealed::{Checkpoint, SealedEntry};
@@ -378,5 +380,82 @@ async fn what_a_dead_process_left_open_is_closed_as_unknown_once() -> Result<(),
     assert_eq!(closed, [("chat.response".to_owned(), "unknown".to_owned(), intent, Some("r-1".to_owned()))]);
     log.keeper.seal(10).await?;
     assert!(log.verify(TENANT_A).await?.holds());
+    Ok(())
+}
+
+/// Rows of two months ago, partly in a partition and partly where rows without one go, and of today.
+async fn old_and_new() -> Result<Log, TestError> {
+    let mut log = Log::new().await?;
+    let mut superuser = as_superuser(&log.db).await?;
+    let months = "SELECT make_audit_partition((date_trunc('month', now()) - interval '2 months')::date)";
+    sqlx::raw_sql(AssertSqlSafe(format!("SET ROLE platform_owner; {months}; RESET ROLE")))
+        .execute(&mut superuser)
+        .await?;
+    for age in ["2 months", "2 months", "14 months", "14 months"] {
+        let old = format!(
+            "INSERT INTO audit_logs (tenant_id, event_type, result_status, created_at)
+             VALUES ('{TENANT_A}', 'doc.read', 'success', date_trunc('month', now()) - interval '{age}' + interval '3 days')"
+        );
+        sqlx::raw_sql(AssertSqlSafe(old)).execute(&mut superuser).await?;
+        log.seal_and_sign().await?;
+    }
+    for _ in 0..3 {
+        log.operation(TENANT_A, &json!({})).await?;
+    }
+    log.seal_and_sign().await?;
+    Ok(log)
+}
+
+fn this_month() -> Timestamp {
+    use chrono::Datelike as _;
+    let day = now().date_naive().with_day(1).and_then(|day| day.and_hms_opt(0, 0, 0));
+    day.map_or_else(now, |midnight| midnight.and_utc())
+}
+
+#[tokio::test]
+async fn what_is_retired_is_proven_and_the_rest_still_holds() -> Result<(), TestError> {
+    let mut log = old_and_new().await?;
+    assert!(log.verify(TENANT_A).await?.holds(), "control");
+    let records = retire(&log.db.superuser_url(), this_month(), &log.key, now()).await?;
+    assert_eq!(records.iter().map(|record| (record.tenant_id, record.rows)).collect::<Vec<_>>(), [(TENANT_A, 4)]);
+    let report = log.verify(TENANT_A).await?;
+    assert!(report.holds(), "{report:?}");
+    let mut superuser = as_superuser(&log.db).await?;
+    let left: (i64, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM audit_logs WHERE created_at < $1), (SELECT count(*) FROM audit_logs),
+                (SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                 WHERE i.inhparent = 'audit_logs'::regclass
+                   AND c.relname < 'audit_logs_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM') AND c.relname ~ '[0-9]$')",
+    )
+    .bind(this_month())
+    .fetch_one(&mut superuser)
+    .await?;
+    assert_eq!(left, (0, 7, 0), "six of today and the record of the retirement; the old partition is gone");
+    log.operation(TENANT_A, &json!({})).await?;
+    log.seal_and_sign().await?;
+    assert!(log.verify(TENANT_A).await?.holds());
+
+    // A deletion cannot hide behind the retirement, nor can the retirement be stretched.
+    log.tamper(&format!(
+        "UPDATE audit_retirements SET before = now() + interval '1 day' WHERE tenant_id = '{TENANT_A}'"
+    ))
+    .await?;
+    let told = log.verify(TENANT_A).await?;
+    assert_eq!(told.findings[0].what, "a retirement's signature is wrong", "{told:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_retired_that_has_no_place_yet() -> Result<(), TestError> {
+    let log = Log::new().await?;
+    let mut superuser = as_superuser(&log.db).await?;
+    let old = format!(
+        "INSERT INTO audit_logs (tenant_id, event_type, created_at) VALUES ('{TENANT_A}', 'doc.read', now() - interval '14 months')"
+    );
+    sqlx::raw_sql(AssertSqlSafe(old)).execute(&mut superuser).await?;
+    let refused = retire(&log.db.superuser_url(), this_month(), &log.key, now()).await;
+    assert!(matches!(refused, Err(RetireError::Unsealed(1))), "{refused:?}");
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_logs").fetch_one(&mut superuser).await?;
+    assert_eq!(rows, 1);
     Ok(())
 }

@@ -347,3 +347,43 @@ async fn the_worker_gets_ids_and_nothing_else() -> Result<(), TestError> {
     assert_eq!(attempt(&mut worker, None, "SELECT * FROM claim_job('1 hour')").await?, Ok(1), "control");
     Ok(())
 }
+
+/// COPY and MERGE are bound by the policies like SELECT, INSERT and UPDATE.
+#[tokio::test]
+async fn copy_and_merge_see_and_change_the_tenants_own_rows_only() -> Result<(), TestError> {
+    let (_db, mut app) = two_tenants().await?;
+    let (here, foreign) = (TENANT_A.to_string(), TENANT_B.to_string());
+    for (table, _, _) in TABLES {
+        for (setting, expected) in [(Some(here.as_str()), 1), (Some(""), 0), (None, 0)] {
+            let copied = copied(&mut app, setting, table).await?;
+            assert_eq!(copied.len(), expected, "{table} with {setting:?}");
+            assert!(copied.iter().all(|line| !line.contains(&foreign)), "{table}: {copied:?}");
+        }
+    }
+    let merge = |tenant: &str| {
+        format!(
+            "MERGE INTO teams t USING (SELECT '{tenant}'::uuid AS tenant_id) s ON t.tenant_id = s.tenant_id
+             WHEN MATCHED THEN UPDATE SET name = 'taken over'
+             WHEN NOT MATCHED THEN INSERT (tenant_id, name, slug) VALUES (s.tenant_id, 'x', 'x')"
+        )
+    };
+    assert_eq!(attempt(&mut app, Some(&here), &merge(&here)).await?, Ok(1), "control");
+    assert_eq!(attempt(&mut app, Some(&here), &merge(&foreign)).await?, Err("42501".to_owned()));
+    assert_eq!(attempt(&mut app, None, &merge(&foreign)).await?, Err("42501".to_owned()));
+    Ok(())
+}
+
+/// The lines that COPY … TO STDOUT gives.
+async fn copied(app: &mut PgConnection, tenant: Option<&str>, table: &str) -> Result<Vec<String>, TestError> {
+    use futures::TryStreamExt as _;
+    let mut transaction = app.begin().await?;
+    sqlx::query("SELECT set_config('app.current_tenant_id', $1, true), set_config('app.current_user_id', $1, true)")
+        .bind(tenant.unwrap_or_default())
+        .execute(&mut *transaction)
+        .await?;
+    // COPY of a partitioned table takes a query.
+    let copy = format!("COPY (SELECT * FROM {table}) TO STDOUT");
+    let bytes: Vec<_> = transaction.copy_out_raw(&copy).await?.try_collect().await?;
+    transaction.rollback().await?;
+    Ok(String::from_utf8(bytes.concat())?.lines().map(str::to_owned).collect())
+}
