@@ -1,5 +1,5 @@
-//! The project's own commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `eval`,
-//! `schemathesis`, `bench`.
+//! The project's own commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `server`,
+//! `eval`, `schemathesis`, `bench`.
 //!
 //! This program provisions (embedded database, embedding model, server binary) and supervises; whatever needs the
 //! database or HTTP it asks of `platform-server`, so that it builds in seconds and stays dull.
@@ -9,6 +9,7 @@
     reason = "xtask runs before there is a server: it reads the user's environment itself"
 )]
 
+mod ask_server;
 mod bench;
 mod cache;
 mod check;
@@ -62,6 +63,8 @@ enum Command {
     Seed(seed::Args),
     /// Print a token of the development issuer, and nothing else.
     Token(token::Args),
+    /// Run a command of the server with a data directory's settings, as in `-- audit verify`.
+    Server(ask_server::Args),
     /// Measure how well a set of questions finds its pages.
     Eval(eval::Args),
     /// Ask a throw-away platform whatever its OpenAPI document says, and more, as each role.
@@ -93,6 +96,7 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(args, interrupt),
         Command::Seed(args) => seed::run(args, interrupt),
         Command::Token(args) => token::run(args, interrupt),
+        Command::Server(args) => ask_server::run(&args, interrupt),
         Command::Eval(args) => eval::run(args, interrupt),
         Command::Schemathesis(args) => schemathesis::run(&args, interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
