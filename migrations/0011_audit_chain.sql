@@ -223,7 +223,7 @@ CREATE TRIGGER appended AFTER INSERT ON audit_logs FOR EACH ROW EXECUTE FUNCTION
 
 -- 4. Keeping: what a process of the platform does once a second, as the application's role.
 
--- Seals up to at_most rows, oldest first within each tenant; returns the new end of each chain that grew. One caller at
+-- Seals up to at_most rows, by id within each tenant (ids are in order of time); returns the new end of each chain that grew. One caller at
 -- a time; another gets nothing.
 CREATE FUNCTION audit_seal(at_most integer) RETURNS TABLE (tenant uuid, seq bigint, chain_hash bytea)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -245,7 +245,7 @@ BEGIN
     END IF;
     FOR entry IN
         SELECT u.tenant_id, u.audit_id, u.at, u.row_hash FROM public.audit_unsealed u
-        ORDER BY u.tenant_id, u.at, u.audit_id LIMIT at_most
+        ORDER BY u.tenant_id, u.audit_id LIMIT at_most
     LOOP
         IF entry.tenant_id IS DISTINCT FROM stream THEN
             stream := entry.tenant_id;
