@@ -137,8 +137,7 @@ impl Turn {
             self.close(response, &form).await
         };
         tasks.spawn(work.instrument(Span::current())).await.unwrap_or_else(|_| {
-            ApiError { cause: Some("a handler panicked".into()), ..ApiError::of(ErrorKind::Internal) }
-                .into_response()
+            ApiError { cause: Some("a handler panicked".into()), ..ApiError::of(ErrorKind::Internal) }.into_response()
         })
     }
 
