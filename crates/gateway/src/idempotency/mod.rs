@@ -40,7 +40,7 @@ pub(crate) struct ShownOnce;
 
 /// Whether a POST to this route changes something. What only reads is not kept.
 pub(crate) fn is_kept(route: &str) -> bool {
-    route != "/v1/search"
+    !matches!(route, "/v1/search" | "/v1/admin/decisions/simulate")
 }
 
 /// The layer, behind authentication.
