@@ -1,6 +1,8 @@
 //! The limits of what one user may ask for.
 
-use crate::support::app::{A, App};
+use crate::support::app::{A, App, B};
+use crate::support::db::Sight;
+use domain::role::Role;
 use serde_json::json;
 
 #[tokio::test]
@@ -21,7 +23,7 @@ async fn a_viewers_eleventh_request_in_a_minute_waits_and_nobody_elses() {
     for path in ["/health", "/ready", "/v1/health"] {
         assert_eq!(viewer.get(path).await.status, 200, "{path}");
     }
-    assert_eq!(app.caller(A, "another", domain::role::Role::Viewer).get("/v1/me").await.status, 200);
+    assert_eq!(app.caller(A, "another", Role::Viewer).get("/v1/me").await.status, 200);
     for n in 1..=30 {
         assert_eq!(app.as_user(A).get("/v1/me").await.status, 200, "request {n} of a user");
     }
@@ -35,4 +37,22 @@ async fn health_never_counts() {
         assert_eq!(app.as_viewer(A).get("/health").await.status, 200);
     }
     assert_eq!(app.as_viewer(A).get("/v1/me").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_tenant_at_twenty_times_its_quota_leaves_the_other_alone() {
+    let app = App::start(&[("PLATFORM__RATE_LIMIT__ENABLED", "true")]).await;
+    let config = r#"UPDATE tenants SET config = '{"quotas": {"requests_per_day": 12}}' WHERE slug = 'plant-a'"#;
+    assert_eq!(Sight::of(&app).await.execute(config, &[]).await, 1);
+    let users: Vec<_> = (0..8).map(|n| app.caller(A, &format!("busy-{n}"), Role::User)).collect();
+    let all = futures::future::join_all((0..240).map(|n| users[n % users.len()].get("/v1/me"))).await;
+    let served = all.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(served, 12);
+    for refused in all.iter().filter(|answer| answer.status != 200) {
+        refused.problem(429, "rate_limited");
+        assert!(refused.header("ratelimit").is_some_and(|state| state.contains(r#""tenant-day";r=0;"#)), "{refused:?}");
+    }
+    for n in 0..10 {
+        assert_eq!(app.caller(B, "calm", Role::User).get("/v1/me").await.status, 200, "request {n} of the neighbour");
+    }
 }

@@ -124,7 +124,7 @@ pub struct Quotas {
     /// Bytes of their files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Requests a day (UTC), of all users together.
+    /// Requests in a day, of all users together: so many at once, and given back evenly over the day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_day: Option<u64>,
     /// Tokens of chat turns a day (UTC), read and written together.

@@ -99,5 +99,5 @@ async fn unknown_address() -> ApiError {
 
 /// What panicked is not logged: it may hold content. The panic hook says where it was.
 fn answer_panic(_: Box<dyn Any + Send>) -> Response {
-    ApiError { cause: Some("a handler panicked".to_owned()), ..ApiError::of(ErrorKind::Internal) }.into_response()
+    ApiError { cause: Some("a handler panicked".into()), ..ApiError::of(ErrorKind::Internal) }.into_response()
 }

@@ -66,8 +66,11 @@ pub(crate) async fn authenticate(State(app): State<App>, here: Here, mut request
 
 /// The windows that a caller's request counts against.
 fn asked(caller: &Caller) -> Vec<Ask> {
-    let key = RateKey { tenant: caller.tenant().id, user: caller.user().id };
-    Ask::of_user(key, caller.rate_tier()).into()
+    let tenant = caller.tenant();
+    let key = RateKey { tenant: tenant.id, user: caller.user().id };
+    let mut asked = Vec::from(Ask::of_user(key, caller.rate_tier()));
+    asked.extend(tenant.settings.quotas.requests_per_day.map(|per_day| Ask::of_tenant(tenant.id, per_day)));
+    asked
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750). Two such headers are an empty token, which nothing accepts:

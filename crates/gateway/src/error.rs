@@ -27,7 +27,7 @@ pub(crate) struct ApiError {
     /// When trying again makes sense.
     pub(crate) retry_after: Option<Duration>,
     /// What happened, for the log only.
-    pub(crate) cause: Option<String>,
+    pub(crate) cause: Option<Box<str>>,
     /// The audit row that says why, for a refusal.
     pub(crate) decision: Option<AuditId>,
     /// No token came with the request; RFC 6750 has no error code for that.
@@ -108,7 +108,7 @@ impl From<GateError> for ApiError {
             fields: field_in(&error).into_iter().cloned().collect(),
             retry_after: error.retry_after(),
             decision: error.decision(),
-            cause: Some(chain(&error)),
+            cause: Some(chain(&error).into()),
             ..Problem::of(&error).into()
         }
     }

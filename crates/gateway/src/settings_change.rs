@@ -160,7 +160,7 @@ patch! {
         /// Bytes of their files.
         #[schema(value_type = Option<u64>)]
         bytes: u64,
-        /// Requests a day (UTC), of all users together.
+        /// Requests in a day, of all users together: so many at once, and given back evenly over the day.
         #[schema(value_type = Option<u64>)]
         requests_per_day: u64,
         /// Tokens of chat turns a day (UTC).

@@ -193,7 +193,7 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSumma
 /// A run always ends with `run.finished` or `error`.
 fn broken_off() -> ApiError {
     ApiError {
-        cause: Some("a run ended without its last event".to_owned()),
+        cause: Some("a run ended without its last event".into()),
         ..ApiError::of(domain::error::ErrorKind::Internal)
     }
 }

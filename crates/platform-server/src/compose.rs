@@ -238,6 +238,7 @@ impl Platform {
         let edge = GatewaySettings {
             rate_limit_enabled: settings.rate_limit.enabled,
             behind_proxy: settings.server.behind_proxy,
+            max_in_flight: settings.server.max_in_flight,
             max_upload_bytes: settings.storage.max_upload_mib << 20,
             ..GatewaySettings::default()
         };

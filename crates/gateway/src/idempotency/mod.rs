@@ -40,7 +40,7 @@ pub(crate) struct ShownOnce;
 
 /// Whether a POST to this route changes something. What only reads is not kept.
 pub(crate) fn is_kept(route: &str) -> bool {
-    route != "/v1/search"
+    !matches!(route, "/v1/search" | "/v1/admin/decisions/simulate")
 }
 
 /// The layer, behind authentication.
@@ -137,8 +137,7 @@ impl Turn {
             self.close(response, &form).await
         };
         tasks.spawn(work.instrument(Span::current())).await.unwrap_or_else(|_| {
-            ApiError { cause: Some("a handler panicked".to_owned()), ..ApiError::of(ErrorKind::Internal) }
-                .into_response()
+            ApiError { cause: Some("a handler panicked".into()), ..ApiError::of(ErrorKind::Internal) }.into_response()
         })
     }
 
@@ -168,7 +167,7 @@ async fn keep(response: Response) -> (Option<Kept>, Response) {
     let (parts, body) = response.into_parts();
     let Ok(bytes) = to_bytes(body, MAX_ANSWER).await else {
         // It had its effect, and cannot be given again.
-        let cause = Some("an answer is too large to be kept".to_owned());
+        let cause = Some("an answer is too large to be kept".into());
         return (Some(Kept::Spent), ApiError { cause, ..ApiError::of(ErrorKind::Internal) }.into_response());
     };
     let headers = [CONTENT_TYPE, LOCATION].into_iter().filter_map(|name| {

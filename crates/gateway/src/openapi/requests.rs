@@ -15,6 +15,8 @@ const NO_NUL: &str = r"^[^\x00]*$";
 const NOT_BLANK: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 /// A cursor: 24 bytes in base64url.
 const CURSOR: &str = r"^[A-Za-z0-9_-]{32}$";
+/// The entity tag of a version, or any.
+const VERSION: &str = r#"^("[0-9]{1,18}"|\*)$"#;
 /// Longest tag.
 const TAG: usize = 128;
 /// Largest number of client data: PostgreSQL's and JSON's largest do not meet.
@@ -67,8 +69,13 @@ fn complete_parameter(parameter: &mut Parameter) {
         schema.schema_type = SchemaType::Type(only.clone());
         parameter.required = Required::False;
     }
-    if parameter.name == "cursor" {
-        schema.pattern = Some(CURSOR.to_owned());
+    let pattern = match parameter.name.as_str() {
+        "cursor" => Some(CURSOR),
+        "If-Match" => Some(VERSION),
+        _ => None,
+    };
+    if let Some(pattern) = pattern {
+        schema.pattern = Some(pattern.to_owned());
     }
     complete_text(schema);
 }

@@ -52,7 +52,8 @@ impl Ask {
 
     /// The window of a whole tenant.
     #[must_use]
-    pub fn of_tenant(tenant: TenantId, per_day: u32) -> Self {
+    pub fn of_tenant(tenant: TenantId, per_day: u64) -> Self {
+        let per_day = u32::try_from(per_day).unwrap_or(u32::MAX);
         Self { whose: Whose::Tenant(tenant), name: "tenant-day", quota: per_day, length: DAY }
     }
 

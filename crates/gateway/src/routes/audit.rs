@@ -17,7 +17,7 @@ use domain::audit::sealed::SealedPage;
 use domain::audit::{AuditFilter, AuditRecord, ResultStatus};
 use domain::command::{ExportAudit, ListAudit};
 use domain::ids::UserId;
-use domain::text::Label;
+use domain::text::{BoundedText, Label};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -126,7 +126,7 @@ impl From<AuditRecord> for AuditEvent {
 )]
 async fn list(call: Call, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Json<Listing<AuditEvent>>, ApiError> {
     let event_type: Option<Label> = wire::optional_text("/event_type", query.event_type.as_deref())?;
-    let request_id: Option<Label> = wire::optional_text("/request_id", query.request_id.as_deref())?;
+    let request_id: Option<BoundedText<64>> = wire::optional_text("/request_id", query.request_id.as_deref())?;
     let command = ListAudit {
         filter: AuditFilter {
             event_type: event_type.map(Label::into_string),
@@ -137,7 +137,7 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Json<
             result_status: query.result_status,
             session_id: query.session_id.map(Into::into),
             correlation_id: query.correlation_id,
-            request_id: request_id.map(Label::into_string),
+            request_id: request_id.map(BoundedText::into_string),
         },
         page: page::parse(query.limit, query.cursor.as_deref())?,
     };

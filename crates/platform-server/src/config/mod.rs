@@ -98,6 +98,8 @@ pub struct Server {
     pub shutdown_grace_s: u64,
     /// Most connections at once.
     pub max_connections: usize,
+    /// Most requests in hand at once.
+    pub max_in_flight: usize,
     /// A reverse proxy stands before the server and writes `X-Forwarded-For`.
     pub behind_proxy: bool,
 }
@@ -110,6 +112,7 @@ impl Default for Server {
             metrics_port: 9464,
             shutdown_grace_s: 25,
             max_connections: 4_096,
+            max_in_flight: 256,
             behind_proxy: false,
         }
     }
