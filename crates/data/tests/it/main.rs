@@ -6,6 +6,7 @@ mod catalog;
 mod connections;
 mod lexical;
 mod mutations;
+mod pool_bleed;
 mod preflight;
 mod queue;
 mod rls_coverage;

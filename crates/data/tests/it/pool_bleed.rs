@@ -1,0 +1,130 @@
+//! Many clients of two tenants on few connections, some cut off at a random moment, some with statements that fail, and
+//! backends killed meanwhile: nobody ever sees another tenant's rows, and no connection is left inside a transaction.
+
+use crate::catalog::as_superuser;
+use data::testing::{TestDb, TestError};
+use data::{Database, PgDirectory, PgStore, PoolSettings};
+use domain::fakes::suite::{identity, scope};
+use domain::ids::{TenantId, UserId};
+use domain::page::PageRequest;
+use domain::ports::{Directory as _, NewTenant, Store as _, StoreError};
+use domain::scope::Actor;
+use futures::future::{join_all, select};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use uuid::Uuid;
+
+const CLIENTS: u64 = 64;
+const REQUESTS: u64 = 20_000;
+
+#[derive(Default)]
+struct Tally {
+    read: AtomicU64,
+    cut: AtomicU64,
+    failed: AtomicU64,
+    wrong: AtomicU64,
+}
+
+/// A number that looks like chance and is the same in each run.
+fn chance(client: u64, request: u64) -> u64 {
+    let mixed = (client << 32 | request).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
+}
+
+async fn tenants(store: &PgStore, directory: &PgDirectory) -> Result<[TenantId; 2], TestError> {
+    let mut made = [TenantId::PLATFORM; 2];
+    for (number, tenant) in (1_u128..).zip(&mut made) {
+        *tenant = TenantId::from_uuid(Uuid::from_u128(number));
+        let new = NewTenant { id: *tenant, name: format!("Plant {number}"), slug: format!("plant-{number}") };
+        directory.create_tenant(new).await?;
+        let mut tx = store.begin(&scope(*tenant, Actor::System)).await?;
+        tx.users().sign_in(UserId::from_uuid(tenant.as_uuid()), &identity("u", None), Default::default()).await?;
+        tx.commit().await?;
+    }
+    Ok(made)
+}
+
+/// One request of a tenant: reads its users, and in some cases runs into an error first.
+async fn request(store: &PgStore, tenant: TenantId, fails: bool) -> Result<Vec<Uuid>, StoreError> {
+    let mut tx = store.begin(&scope(tenant, Actor::System)).await?;
+    if fails {
+        // A user of no tenant's: the key says no, and the transaction is broken from here on.
+        let missing = UserId::from_uuid(Uuid::from_u128(99));
+        tx.users().first_use_of_token(missing, "hash", Default::default()).await?;
+    }
+    let users = tx.users().list(&PageRequest::default()).await?;
+    tx.commit().await?;
+    Ok(users.items.iter().map(|user| user.id.as_uuid()).collect())
+}
+
+async fn client(store: Arc<PgStore>, tenants: [TenantId; 2], number: u64, tally: Arc<Tally>) {
+    for turn in 0..REQUESTS / CLIENTS {
+        let dice = chance(number, turn);
+        let tenant = if dice.is_multiple_of(2) { tenants[0] } else { tenants[1] };
+        let asked = pin!(request(&store, tenant, dice % 20 == 7));
+        let cut_off = dice % 10 == 3;
+        let patience = Duration::from_micros(if cut_off { dice % 3_000 } else { 20_000_000 });
+        let ended = match select(asked, pin!(tokio::time::sleep(patience))).await {
+            futures::future::Either::Left((ended, _)) => ended,
+            futures::future::Either::Right(_) => {
+                tally.cut.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+        };
+        let counted = match ended {
+            Ok(seen) if seen == [tenant.as_uuid()] => &tally.read,
+            Ok(_) => &tally.wrong,
+            Err(_) => &tally.failed,
+        };
+        counted.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_another_tenants_rows_however_the_ones_before_went_away() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let settings =
+        PoolSettings { max_connections: 4, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
+    let database = Database::new(&db.app_url(), &settings)?;
+    let (store, directory) = (Arc::new(PgStore::new(database.clone())), PgDirectory::new(database.clone()));
+    let tenants = tenants(&store, &directory).await?;
+    let tally = Arc::new(Tally::default());
+    let clients = join_all((0..CLIENTS).map(|n| client(Arc::clone(&store), tenants, n, Arc::clone(&tally))));
+    let mut superuser = as_superuser(&db).await?;
+    let killing = async {
+        for _ in 0..30 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            sqlx::query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND usename = 'platform_app' ORDER BY random() LIMIT 1",
+            )
+            .execute(&mut superuser)
+            .await?;
+        }
+        Ok::<_, sqlx::Error>(())
+    };
+    let (_, killed) = tokio::join!(clients, killing);
+    killed?;
+    let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    let (read, cut, failed) = (count(&tally.read), count(&tally.cut), count(&tally.failed));
+    assert_eq!(count(&tally.wrong), 0, "wrong rows; {read} right, {cut} cut off, {failed} failed");
+    assert!(read > REQUESTS * 7 / 10 && cut > 100 && failed > 100, "{read} right, {cut} cut off, {failed} failed");
+    // What was cut off rolls back when its connection is used again, or at once; give the last ones a moment.
+    let mut left = 1;
+    for _ in 0..50 {
+        left = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND usename = 'platform_app' AND state LIKE 'idle in%'",
+        )
+        .fetch_one(&mut superuser)
+        .await?;
+        if left == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(left, 0_i64, "a backend was left idle in a transaction");
+    Ok(())
+}
