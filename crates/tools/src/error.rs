@@ -135,6 +135,13 @@ impl Classify for IngestError {
         }
     }
 
+    fn code(&self) -> &'static str {
+        match self {
+            Self::QuotaExceeded => "quota_exceeded",
+            other => other.kind().code(),
+        }
+    }
+
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::UnsupportedType => Some(

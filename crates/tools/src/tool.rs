@@ -18,6 +18,8 @@ pub struct CallScope {
     pub scope: TenantScope,
     /// The highest classification that the user may see at this moment.
     pub clearance: Classification,
+    /// The highest classification of this tenant that models may see, by its own setting.
+    pub model_limit: Classification,
     /// When the call was admitted.
     pub now: Timestamp,
 }

@@ -37,6 +37,11 @@ pub trait Embedder: Send + Sync {
     /// Where the model does not answer, or answers with vectors of another dimension.
     async fn embed(&self, purpose: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError>;
 
+    /// The highest classification of texts that it may see; what is above is not handed to it.
+    fn highest_classification(&self) -> Classification {
+        Classification::Restricted
+    }
+
     /// Tokens of `text` without special ones: exact for the embedded model, an upper estimate otherwise.
     fn count_tokens(&self, text: &str) -> usize;
 }

@@ -162,6 +162,7 @@ enum ExportFormat {
 #[into_params(parameter_in = Query)]
 struct ExportQuery {
     /// How it is written.
+    #[param(inline)]
     format: Option<ExportFormat>,
     /// Only after this place of the chain (`seq`): where the last export ended.
     #[param(minimum = 0, default = 0)]

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::model::{EmbedPurpose, EmbeddingModel, ModelError};
 use domain::ports::Embedder;
+use domain::role::Classification;
 use std::sync::OnceLock;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -31,6 +32,7 @@ pub struct OpenAiEmbedder {
     settings: EmbeddingSettings,
     dimension: OnceLock<usize>,
     documents: Semaphore,
+    highest: Classification,
 }
 
 impl OpenAiEmbedder {
@@ -45,6 +47,7 @@ impl OpenAiEmbedder {
             settings: settings.embedding.clone(),
             dimension: settings.embedding.dimension.map(OnceLock::from).unwrap_or_default(),
             documents: Semaphore::new(DOCUMENT_BATCHES),
+            highest: settings.highest_classification,
         };
         if embedder.dimension.get().is_none()
             && let Err(error) = embedder.embed(EmbedPurpose::Query, vec!["dimension".to_owned()]).await
@@ -138,6 +141,10 @@ impl Embedder for OpenAiEmbedder {
         let dimension = self.dimension.get().copied().unwrap_or(0);
         let name = format!("{}-{dimension}", self.settings.alias);
         EmbeddingModel { name, dimension, max_tokens: self.settings.max_tokens }
+    }
+
+    fn highest_classification(&self) -> Classification {
+        self.highest
     }
 
     async fn embed(&self, purpose: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {

@@ -98,7 +98,8 @@ impl Tool for RagSearch {
         };
         let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
         let failed = failed(ToolName::RagSearch);
-        let found = self.search.search(&call.scope, arguments.query.as_str(), &within, top_k).await;
+        let search = self.search.clone().showing_models(call.model_limit);
+        let found = search.search(&call.scope, arguments.query.as_str(), &within, top_k).await;
         let mut found = found.map_err(&failed)?;
         if arguments.surroundings {
             self.search.surround(&call.scope, &mut found, call.clearance).await.map_err(&failed)?;

@@ -9,7 +9,7 @@ use domain::error::{Classify as _, ErrorKind};
 use domain::ids::AuditId;
 use domain::ports::StoreError;
 use domain::retry;
-use domain::role::Resource;
+use domain::role::{Classification, Resource};
 use domain::scope::TenantScope;
 use domain::tool::{ToolCall, ToolResult, ToolSpec};
 use domain::user::Membership;
@@ -112,8 +112,12 @@ impl Work {
         let receipt = receipt.map_err(ToolError::Audit)?;
         tx.commit().await.map_err(ToolError::Audit)?;
         let clearance = membership.settings.clearance(membership.user.role);
-        let scope =
-            CallScope { scope: invocation.scope.clone(), clearance: clearance.min(permit.standing().clearance), now };
+        let scope = CallScope {
+            scope: invocation.scope.clone(),
+            clearance: clearance.min(permit.standing().clearance),
+            model_limit: membership.settings.model_classification.unwrap_or(Classification::Restricted),
+            now,
+        };
         Ok((receipt, scope))
     }
 

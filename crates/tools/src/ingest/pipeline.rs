@@ -125,6 +125,9 @@ impl IngestWork {
         document: &Document,
         embedder: &Arc<dyn Embedder>,
     ) -> Result<Made, Trouble> {
+        if document.classification > embedder.highest_classification() {
+            return Err(above_the_model(document.classification).into());
+        }
         let mut reporter = Reporter::new(self, job, document.id);
         let file = self.file(job.scope.tenant(), document).await?;
         let reading = Reading {
@@ -234,6 +237,17 @@ impl IngestWork {
         record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Error, facts)).await?;
         tx.commit().await?;
         Ok(JobEnd::Dead)
+    }
+}
+
+/// The failure of a document that no configured embedding model may see.
+fn above_the_model(classification: Classification) -> DocumentFailure {
+    DocumentFailure {
+        code: FailureCode::Unsupported,
+        detail: format!(
+            "The document is {classification}, which is above what the embedding model may see. Have it embedded on the \
+             platform's own premises, or classify it lower if that is right, and process it again."
+        ),
     }
 }
 

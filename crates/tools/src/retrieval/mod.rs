@@ -37,19 +37,26 @@ pub struct HybridSearch {
     embedders: Embedders,
     params: RetrievalParams,
     reranking: Option<Reranking>,
+    model_limit: Classification,
 }
 
 impl HybridSearch {
     /// Searches `store` with vectors of `embedders`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, embedders: Embedders, params: RetrievalParams) -> Self {
-        Self { store, embedders, params, reranking: None }
+        Self { store, embedders, params, reranking: None, model_limit: Classification::Restricted }
     }
 
     /// The same search, with the best candidates put in order by a reranker.
     #[must_use]
     pub fn with_reranking(self, reranking: Option<Reranking>) -> Self {
         Self { reranking, ..self }
+    }
+
+    /// The same search, in which models see nothing above `limit`.
+    #[must_use]
+    pub fn showing_models(self, limit: Classification) -> Self {
+        Self { model_limit: limit, ..self }
     }
 
     /// The `top_k` passages that bear most on `query`. Where the embedder fails the words alone decide, and the result
@@ -74,7 +81,7 @@ impl HybridSearch {
         let mut fused = fuse(near, lexical, &self.params);
         // After the transaction, for the same reason.
         let verdict = match &self.reranking {
-            Some(reranking) => reranking.apply(query, &mut fused).await,
+            Some(reranking) => reranking.apply(query, &mut fused, self.model_limit).await,
             None => None,
         };
         let mut found = Retrieval { degraded, ..self.rank(query, fused, top_k) };
@@ -102,6 +109,10 @@ impl HybridSearch {
     async fn embed(&self, scope: &TenantScope, query: &str) -> Result<Result<QueryVector, ModelError>, StoreError> {
         let embedder = self.embedder(scope).await?;
         let model = embedder.model().name;
+        // A question is the tenant's own at least.
+        if embedder.highest_classification() < Classification::Internal {
+            return Ok(Err(ModelError::NotConfigured { wanted: "internal content".to_owned() }));
+        }
         let garbled = |reason: &str| ModelError::Garbled { backend: model.clone(), reason: reason.to_owned() };
         let vectors = embedder.embed(EmbedPurpose::Query, vec![query.to_owned()]).await;
         Ok(vectors.and_then(|vectors| {

@@ -42,9 +42,9 @@ impl Verdict {
 }
 
 impl Reranking {
-    /// Has the best of `fused` ranked anew, and leaves them best first. `None` where the fused order stands: no error
-    /// of the reranker becomes one of the search.
-    pub(super) async fn apply(&self, query: &str, fused: &mut [Fused]) -> Option<Verdict> {
+    /// Has the best of `fused` ranked anew, and leaves them best first. `None` where the fused order stands: something
+    /// is above what models may see of this tenant, or the reranker failed, which is no error of the search.
+    pub(super) async fn apply(&self, query: &str, fused: &mut [Fused], limit: Classification) -> Option<Verdict> {
         let ranked = fused.len().min(self.candidates);
         // One passage is in order already.
         if ranked < 2 {
@@ -56,6 +56,9 @@ impl Reranking {
             passages: passages().map(text).collect(),
             classification: passages().map(|passage| passage.classification).fold(Classification::Public, Ord::max),
         };
+        if request.classification > limit {
+            return None;
+        }
         let ids: Vec<ChunkId> = passages().map(|passage| passage.chunk_id).collect();
         let scores = self.ask(request).await?;
         blend(fused, &scores);

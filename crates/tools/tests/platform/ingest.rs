@@ -339,3 +339,39 @@ async fn a_document_whose_file_is_gone_fails() {
     let job = plant.claim().await;
     assert_eq!(failure_of(&plant, &job, IngestSettings::default(), JobEnd::Failed).await, FailureCode::Corrupt);
 }
+
+#[tokio::test]
+async fn nobody_uploads_above_their_own_clearance() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::Viewer).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    let mut above = form("notes.md");
+    above.classification = Some(Classification::Confidential);
+    let refused = ingest.accept(&permit, with_form(NOTES, Ok(above))).await;
+    assert!(matches!(&refused, Err(IngestError::Form(field)) if field.pointer == "/classification"), "{refused:?}");
+    plant.settle().await;
+    assert_eq!(plant.blobs.count(), 0, "nothing is kept");
+}
+
+#[tokio::test]
+async fn a_document_above_the_embedding_models_class_is_not_shown_to_it() {
+    let plant = Plant::new().await;
+    plant.embedder.internal_only.store(true, Ordering::Relaxed);
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&asked);
+    plant.embedder.before_batch(move |_| {
+        seen.store(true, Ordering::Relaxed);
+        async { Ok(()) }.boxed()
+    });
+    let permit = plant.permit(Role::User).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    for (class, ended) in [(Classification::Confidential, JobEnd::Failed), (Classification::Internal, JobEnd::Ready)] {
+        let mut described = form("notes.md");
+        described.classification = Some(class);
+        let text = [NOTES, class.as_str().as_bytes()].concat();
+        ingest.accept(&permit, with_form(&text, Ok(described))).await.expect("accepted");
+        let job = plant.try_claim().await.expect("a job");
+        assert_eq!(ingest.process(&job).await.expect("an end"), ended, "{class}");
+        assert_eq!(asked.load(Ordering::Relaxed), class == Classification::Internal, "{class}");
+    }
+}

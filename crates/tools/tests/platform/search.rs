@@ -210,3 +210,17 @@ async fn a_search_through_the_gateway_gives_what_stands_around_a_hit_only_when_a
     let outcome = rows.last().expect("an outcome");
     assert_eq!((&outcome.metadata["reranked"], &outcome.metadata["reranker"]), (&json!(true), &json!("judge-1")));
 }
+
+#[tokio::test]
+async fn a_reranker_sees_nothing_above_what_the_tenant_shows_its_models() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    plant.document(&permit, "manual.pdf", Classification::Confidential, &[LEAVE, STRAINER, BOLTS]).await;
+    let judge = Judge::preferring("helmet");
+    let limited = |limit| reranked(&plant, &judge, 30).showing_models(limit);
+    let plain = plant.search().search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
+    let found = limited(Classification::Internal).search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
+    assert_eq!((found, judge.asked().len()), (plain, 0));
+    let shown = limited(Classification::Confidential).search(permit.scope(), TORQUE, &everything(), 3).await;
+    assert_eq!((shown.expect("hits").reranked_by.as_deref(), judge.asked().len()), (Some("judge-1"), 1), "control");
+}

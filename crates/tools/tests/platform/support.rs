@@ -194,6 +194,8 @@ pub struct WordEmbedder {
     /// Its name, `words` where nothing is said.
     name: Option<&'static str>,
     pub down: AtomicBool,
+    /// Whether it may see internal texts only.
+    pub internal_only: AtomicBool,
     batches: AtomicUsize,
     before_batch: Mutex<Option<BeforeBatch>>,
 }
@@ -242,6 +244,10 @@ fn vector(text: &str) -> Vec<f32> {
 impl Embedder for WordEmbedder {
     fn model(&self) -> EmbeddingModel {
         EmbeddingModel { name: self.name.unwrap_or("words").into(), dimension: Self::DIMENSION, max_tokens: 256 }
+    }
+
+    fn highest_classification(&self) -> Classification {
+        if self.internal_only.load(Ordering::Relaxed) { Classification::Internal } else { Classification::Restricted }
     }
 
     async fn embed(&self, purpose: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
