@@ -97,14 +97,17 @@ async fn refusals_are_recorded_with_their_reason() {
     let id = id_of(&viewer).await;
     viewer.get("/v1/admin/users").await.problem(403, "policy_denied");
     viewer.get(&format!("/v1/conversations/{}", Uuid::from_u128(7))).await.problem(404, "not_found");
-    let denied = "SELECT result_status, resource_type, metadata FROM audit_logs
+    let denied = "SELECT result_status, resource_type, metadata - 'steps' AS metadata FROM audit_logs
                   WHERE event_type = 'policy.denied' AND user_id = $1::uuid ORDER BY created_at, id";
     let rows = sight.rows(denied, &[&id]).await;
+    let standing = json!({ "role": "viewer", "grants": [], "clearance": "internal" });
     let expected = [
         json!({ "result_status": "denied", "resource_type": "users",
-                "metadata": { "reason": "matrix", "attempted": "admin.user_listed" } }),
+                "metadata": { "reason": "matrix", "rule": "matrix", "attempted": "admin.user_listed", "operation": "list",
+                              "standing": standing } }),
         json!({ "result_status": "denied", "resource_type": "conversations",
-                "metadata": { "reason": "not_found", "attempted": "conversation.read" } }),
+                "metadata": { "reason": "not_found", "rule": "target", "attempted": "conversation.read",
+                              "operation": "read", "standing": standing } }),
     ];
     assert_eq!(rows, expected);
 

@@ -81,6 +81,7 @@ fn routes() -> Vec<Route> {
         route(get.clone(), "/problems/{type}", Nothing, N::ProblemType, Who::World),
         route(get.clone(), "/v1/me", Nothing, N::Nothing, Who::Everyone),
         route(get.clone(), "/v1/audit", Nothing, N::Nothing, Who::Everyone),
+        route(get.clone(), "/v1/audit/export", Nothing, N::Nothing, Who::Admins),
         route(post.clone(), "/v1/search", json(json!({ "query": "bolts" })), N::Nothing, Who::Everyone),
         route(get.clone(), "/v1/conversations", Nothing, N::Nothing, Who::Everyone),
         route(post.clone(), "/v1/conversations", json(json!({})), N::Nothing, Who::Everyone),

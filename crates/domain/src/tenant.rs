@@ -273,7 +273,8 @@ mod tests {
         let written = serde_json::to_value(settings).expect("JSON");
         let mut keys: Vec<_> = written.as_object().expect("an object").keys().map(String::as_str).collect();
         let mut named = TenantSettings::KEYS.to_vec();
-        (keys.sort_unstable(), named.sort_unstable());
+        keys.sort_unstable();
+        named.sort_unstable();
         assert_eq!(keys, named);
     }
 

@@ -35,7 +35,7 @@ use tools::gateway::RecordedTools;
 use tools::ingest::accept::Ingest;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::registry::Registry;
-use tools::retrieval::{HybridSearch, RetrievalParams};
+use tools::retrieval::{HybridSearch, Reranking, RetrievalParams};
 use uuid::Uuid;
 
 /// Shortest accepted secret, in bytes.
@@ -161,8 +161,7 @@ impl Platform {
         let directory: Arc<dyn Directory> = Arc::new(PgDirectory::new(databases.app.clone()));
         let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobStore::new(&settings.storage.dir, Arc::clone(&ids)));
         let Models { chat: model, embedders, reranking } = models;
-        let retrieval = HybridSearch::new(Arc::clone(&store), embedders.clone(), RetrievalParams::default());
-        let retrieval = retrieval.with_reranking(reranking);
+        let retrieval = retrieval(&store, &embedders, reranking);
         let tools = tools(&store, retrieval.clone(), &clock, &ids, &tasks)?;
         let ports = IngestPorts {
             store: Arc::clone(&store),
@@ -171,14 +170,7 @@ impl Platform {
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         };
-        let limits = IngestSettings {
-            max_upload_bytes: settings.storage.max_upload_mib << 20,
-            parser: settings.parser.clone(),
-            ocr: settings.ingest.ocr(),
-            chunking: settings.ingest.chunking(),
-            ..Default::default()
-        };
-        let ingest: Arc<dyn Ingest> = Arc::new(DocumentIngest::new(ports, limits, tasks.clone()));
+        let ingest: Arc<dyn Ingest> = Arc::new(DocumentIngest::new(ports, ingest_settings(settings), tasks.clone()));
         let parts = ChatParts {
             store: Arc::clone(&store),
             directory: Arc::clone(&directory),
@@ -198,11 +190,7 @@ impl Platform {
             memories: Arc::new(MemoryService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
             audit_trail: Arc::new(AuditTrailService::new(Arc::new(PgAuditReader::new(databases.auditor.clone())))),
             administration: administration(settings, (&store, &directory), &clock, &ids)?,
-            configuration: Arc::new(ConfigurationService::new(
-                Arc::clone(&store),
-                Arc::clone(&directory),
-                Arc::clone(&clock),
-            )),
+            configuration: configuration(&store, &directory, &clock),
         };
         let parts = GateParts { store, clock, ids: Arc::clone(&ids), tasks: tasks.clone() };
         let gates = Gates::of(Arc::new(gate(settings, &directory, use_cases, parts)?));
@@ -358,6 +346,28 @@ pub fn secret(settings: &Settings) -> Result<&[u8]> {
     let secret = required(settings.secret_key.as_ref(), "SECRET_KEY")?.expose_secret().as_bytes();
     anyhow::ensure!(secret.len() >= MIN_SECRET, "SECRET_KEY must be at least {MIN_SECRET} bytes long");
     Ok(secret)
+}
+
+fn configuration(
+    store: &Arc<dyn Store>,
+    directory: &Arc<dyn Directory>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<ConfigurationService> {
+    Arc::new(ConfigurationService::new(Arc::clone(store), Arc::clone(directory), Arc::clone(clock)))
+}
+
+fn retrieval(store: &Arc<dyn Store>, embedders: &Embedders, reranking: Option<Reranking>) -> HybridSearch {
+    HybridSearch::new(Arc::clone(store), embedders.clone(), RetrievalParams::default()).with_reranking(reranking)
+}
+
+fn ingest_settings(settings: &Settings) -> IngestSettings {
+    IngestSettings {
+        max_upload_bytes: settings.storage.max_upload_mib << 20,
+        parser: settings.parser.clone(),
+        ocr: settings.ingest.ocr(),
+        chunking: settings.ingest.chunking(),
+        ..Default::default()
+    }
 }
 
 fn chat_settings(settings: &Settings) -> ChatSettings {

@@ -4,6 +4,7 @@
 mod authn;
 #[cfg(test)]
 mod decisions;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod jwks;

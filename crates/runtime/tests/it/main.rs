@@ -12,6 +12,7 @@ mod chat_ends;
 mod chat_tools;
 #[cfg(test)]
 mod classification;
+#[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod support;
