@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::load::InHand;
 use crate::rate_limit::{self, Ask, RateKey};
 use crate::trace::{Here, record_tenant};
 use axum::extract::{FromRequestParts, Request, State};
@@ -25,6 +26,14 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     /// Which request this is.
     pub(crate) here: Here,
+    in_hand: Option<InHand>,
+}
+
+impl Call {
+    /// From here on the request waits for something that has a limit of its own.
+    pub(crate) fn rest(&self) {
+        self.in_hand.iter().for_each(InHand::rest);
+    }
 }
 
 impl FromRequestParts<App> for Call {
@@ -35,7 +44,8 @@ impl FromRequestParts<App> for Call {
         let caller =
             parts.extensions.get::<Caller>().cloned().ok_or_else(|| ApiError::of(ErrorKind::Unauthenticated))?;
         let here = Here::from_request_parts(parts, app).await?;
-        Ok(Self { gate: Arc::clone(&app.gate), admin: Arc::clone(&app.admin), caller, here })
+        let in_hand = parts.extensions.get::<InHand>().cloned();
+        Ok(Self { gate: Arc::clone(&app.gate), admin: Arc::clone(&app.admin), caller, here, in_hand })
     }
 }
 

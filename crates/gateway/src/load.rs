@@ -11,8 +11,8 @@ use domain::error::ErrorKind;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -65,7 +65,23 @@ impl Drop for Counted {
     }
 }
 
-/// The layer. A stream counts until its first byte: how many are written at once has a limit of its own.
+/// A request's share of the load, for a handler that goes on to wait for something with a limit of its own.
+#[derive(Clone)]
+pub(crate) struct InHand(Arc<Mutex<Counted>>);
+
+impl InHand {
+    /// From now on the request does not count.
+    pub(crate) fn rest(&self) {
+        self.set(false);
+    }
+
+    fn set(&self, counts: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).set(counts);
+    }
+}
+
+/// The layer. It counts until an answer begins; a turn until its run does: how many of those are written at once has a
+/// limit of its own.
 pub(crate) async fn shed(State(app): State<App>, request: Request, next: Next) -> Response {
     if matches!(request.uri().path(), "/health" | "/ready" | "/v1/health") {
         return next.run(request).await;
@@ -75,19 +91,17 @@ pub(crate) async fn shed(State(app): State<App>, request: Request, next: Next) -
         let error = ApiError::new(ErrorKind::Unavailable, detail);
         return ApiError { code: "overloaded", retry_after: Some(RETRY_AFTER), ..error }.into_response();
     }
-    let counted = Arc::new(std::sync::Mutex::new(app.load.count()));
-    let in_body = Arc::clone(&counted);
-    let stall = app.settings.body_stall;
-    let request = request.map(|body| Body::new(Patient::new(body, in_body, stall)));
-    let response = next.run(request).await;
-    drop(counted);
-    response
+    let in_hand = InHand(Arc::new(Mutex::new(app.load.count())));
+    let (in_body, stall) = (in_hand.clone(), app.settings.body_stall);
+    let mut request = request.map(|body| Body::new(Patient::new(body, in_body, stall)));
+    request.extensions_mut().insert(in_hand);
+    next.run(request).await
 }
 
 /// A request's body that is waited for with some patience. While it is, its request does not count.
 struct Patient {
     body: Body,
-    counted: Arc<std::sync::Mutex<Counted>>,
+    in_hand: InHand,
     began: Instant,
     seen: u64,
     stall: Duration,
@@ -95,12 +109,8 @@ struct Patient {
 }
 
 impl Patient {
-    fn new(body: Body, counted: Arc<std::sync::Mutex<Counted>>, stall: Duration) -> Self {
-        Self { body, counted, began: Instant::now(), seen: 0, stall, waiting: None }
-    }
-
-    fn counts(&self, counts: bool) {
-        self.counted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).set(counts);
+    fn new(body: Body, in_hand: InHand, stall: Duration) -> Self {
+        Self { body, in_hand, began: Instant::now(), seen: 0, stall, waiting: None }
     }
 
     /// The next piece must come within the patience for a pause, and before the whole has become too slow.
@@ -121,19 +131,19 @@ impl HttpBody for Patient {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(frame) = polled {
             self.waiting = None;
-            self.counts(true);
+            self.in_hand.set(true);
             if let Some(Ok(frame)) = &frame {
                 self.seen += frame.data_ref().map_or(0, Bytes::len) as u64;
             }
             return Poll::Ready(frame);
         }
-        self.counts(false);
+        self.in_hand.set(false);
         let deadline = self.deadline();
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if waiting.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
-        self.counts(true);
+        self.in_hand.set(true);
         Poll::Ready(Some(Err(axum::Error::new("the body came too slowly"))))
     }
 
@@ -161,7 +171,7 @@ mod tests {
 
     async fn read(body: Body) -> (usize, bool, Duration, usize) {
         let load = Load::default();
-        let counted = Arc::new(std::sync::Mutex::new(load.count()));
+        let counted = InHand(Arc::new(Mutex::new(load.count())));
         let began = Instant::now();
         let mut pieces = Body::new(Patient::new(body, counted, Duration::from_secs(20))).into_data_stream();
         let mut read = 0;

@@ -43,7 +43,7 @@ impl Default for GatewaySettings {
             behind_proxy: false,
             max_json_bytes: 1 << 20,
             max_upload_bytes: 100 << 20,
-            max_in_flight: 256,
+            max_in_flight: 128,
             body_stall: Duration::from_secs(20),
             keep_alive: Duration::from_secs(15),
             linger: Duration::from_secs(10),

@@ -93,6 +93,8 @@ async fn chat(
     let streamed = body.stream != Some(false) && !wants_json(&headers);
     let command = body.parse(conversation)?;
     let events = call.gate.send_message(&call.caller, command).await?;
+    // A model takes its time, and how many answers are written at once has a limit of its own.
+    call.rest();
     let (begun, events) = sse::begun(events).await?;
     let (mut response, end) = if streamed {
         (sse::stream(events, call.here, app.settings.keep_alive), None)

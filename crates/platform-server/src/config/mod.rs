@@ -112,7 +112,7 @@ impl Default for Server {
             metrics_port: 9464,
             shutdown_grace_s: 25,
             max_connections: 4_096,
-            max_in_flight: 256,
+            max_in_flight: 128,
             behind_proxy: false,
         }
     }
