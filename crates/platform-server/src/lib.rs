@@ -11,6 +11,7 @@ pub mod dev;
 pub mod eval;
 pub mod files;
 pub mod http;
+pub mod identity;
 pub mod models;
 pub mod parser;
 pub mod queue_metrics;
