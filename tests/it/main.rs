@@ -22,5 +22,7 @@ mod identity;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod provider;
 mod shared_limits;
 mod support;
+mod tokens;
