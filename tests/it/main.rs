@@ -14,6 +14,7 @@ mod audit_evidence;
 mod bad_input;
 mod chat;
 mod demo;
+mod doctor;
 mod documents;
 mod eval;
 mod event_source;

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod compose;
 pub mod config;
 pub mod dev;
+pub mod doctor;
 pub mod eval;
 pub mod files;
 pub mod http;

@@ -2,6 +2,7 @@
 
 pub mod access_token;
 mod claims;
+pub mod inspect;
 pub mod jwks;
 mod reason;
 mod refused;
@@ -12,7 +13,9 @@ mod token;
 mod verify;
 
 pub use reason::{Reason, Refusal};
-pub use verify::{Issuer, Verified};
+pub use sessions::Belongs;
+pub use sign_in::tenant_named_by;
+pub use verify::{Issuer, Verified, verify};
 
 use crate::caller::Caller;
 use crate::error::GateError;
@@ -27,7 +30,7 @@ use domain::user::Membership;
 use futures::future::join_all;
 use jwks::kept::KeptKeys;
 use jwks::pace::Pace;
-use sessions::{Belongs, Session, Sessions};
+use sessions::{Session, Sessions};
 use settings::{IssuerSettings, KeySource};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,23 +1,24 @@
 //! The first use of a token: verify it, find its tenant, provision or update its user, record the login.
 
 use super::sessions::{Belongs, Session};
-use super::verify::{self, Verified};
+use super::verify::{Verified, verify};
 use super::{Authenticator, Kept, system_scope, user_scope};
 use crate::error::GateError;
 use domain::audit::{EventType, ResultStatus};
 use domain::ids::{RequestId, TenantId, UserId};
-use domain::ports::StoreError;
+use domain::ports::{Directory, StoreError};
 use domain::tenant::Tenant;
 use domain::user::{Identity, Membership};
 use serde_json::json;
 
 impl Authenticator {
     pub(super) async fn first_use(&self, token: &str, hash: &str, request: &RequestId) -> Result<Session, GateError> {
-        let verified = match verify::verify(token, &self.issuers, self.clock.now()).await {
+        let verified = match verify(token, &self.issuers, self.clock.now()).await {
             Ok(verified) => verified,
             Err(refusal) => return Err(self.refuse_token(refusal, request).await),
         };
-        let Some((tenant, belongs)) = self.tenant_named_by(&verified).await.map_err(GateError::Store)? else {
+        let Some((tenant, belongs)) = tenant_named_by(&verified, &*self.directory).await.map_err(GateError::Store)?
+        else {
             return Err(self.refuse(TenantId::PLATFORM, None, "tenant_unmapped", request).await);
         };
         let of_tenant = &tenant.settings.role_mappings;
@@ -29,19 +30,6 @@ impl Authenticator {
         let signed_in = self.sign_in(tenant.id, (&identity, &verified), hash, request).await;
         let member = self.admit(hash, &tenant, signed_in.map_err(GateError::Store)?, request).await?;
         Ok(self.keep(hash, Kept { tenant, belongs, expires_at: verified.valid_until }, member))
-    }
-
-    /// The tenant that a verified token leads to: by the configuration, and where that says nothing by a mapping in the
-    /// database.
-    pub async fn tenant_named_by(&self, verified: &Verified) -> Result<Option<(Tenant, Belongs)>, StoreError> {
-        let Some(claim) = verified.tenant_claim() else { return Ok(None) };
-        if let Some(id_or_slug) = verified.issuer.tenants.tenant(&claim) {
-            let tenant = self.directory.tenant(id_or_slug).await?;
-            return Ok(tenant.map(|tenant| (tenant, Belongs::Configured)));
-        }
-        let issuer = verified.identity.issuer.clone();
-        let tenant = self.directory.mapped_tenant(&issuer, &claim).await?;
-        Ok(tenant.map(|tenant| (tenant, Belongs::Mapped { issuer, claim })))
     }
 
     /// Provisions or updates the user, and records the login if this token is new and the user switched on.
@@ -93,4 +81,23 @@ impl Authenticator {
         self.sessions.forget(hash);
         Err(self.refuse(tenant.id, user, code, request).await)
     }
+}
+
+/// The tenant that a verified token leads to: by the configuration, and where that says nothing by a mapping in the
+/// database.
+///
+/// # Errors
+/// Where the database is not available.
+pub async fn tenant_named_by(
+    verified: &Verified,
+    directory: &dyn Directory,
+) -> Result<Option<(Tenant, Belongs)>, StoreError> {
+    let Some(claim) = verified.tenant_claim() else { return Ok(None) };
+    if let Some(id_or_slug) = verified.issuer.tenants.tenant(&claim) {
+        let tenant = directory.tenant(id_or_slug).await?;
+        return Ok(tenant.map(|tenant| (tenant, Belongs::Configured)));
+    }
+    let issuer = verified.identity.issuer.clone();
+    let tenant = directory.mapped_tenant(&issuer, &claim).await?;
+    Ok(tenant.map(|tenant| (tenant, Belongs::Mapped { issuer, claim })))
 }
