@@ -8,6 +8,7 @@ use domain::ids::AuditId;
 use domain::upload::FieldError;
 use policy::error::GateError;
 use std::error::Error;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// When to come back, where the failure itself does not say.
@@ -33,7 +34,7 @@ pub(crate) struct ApiError {
     /// No token came with the request; RFC 6750 has no error code for that.
     pub(crate) without_token: bool,
     /// The caller must have signed in no longer ago than these seconds (RFC 9470).
-    pub(crate) max_age_s: Option<u32>,
+    pub(crate) max_age_s: Option<NonZeroU32>,
 }
 
 impl ApiError {
@@ -125,7 +126,7 @@ impl From<GateError> for ApiError {
             fields: field_in(&error).into_iter().cloned().collect(),
             retry_after: error.retry_after(),
             decision: error.decision(),
-            max_age_s: error.max_age_s(),
+            max_age_s: error.max_age_s().and_then(NonZeroU32::new),
             cause: Some(chain(&error).into()),
             ..Problem::of(&error).into()
         }

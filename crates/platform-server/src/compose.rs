@@ -17,7 +17,6 @@ use gateway::serve::Edge;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::Authenticator;
 use policy::gate::{GateKeys, GateParts, Gates, PolicyGate, UseCases};
-use policy::keyed_hash::HashKey;
 use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
 use runtime::audit_trail::AuditTrailService;
@@ -179,6 +178,7 @@ impl Platform {
         };
         let chat = ChatService::new(parts, chat_settings(settings));
         let readiness = PartsReadiness::new(Arc::clone(&store), blobs);
+        let configuration = ConfigurationService::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&clock));
         let use_cases = UseCases {
             conversations: Arc::new(ConversationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
             chat: Arc::new(chat.clone()),
@@ -187,11 +187,7 @@ impl Platform {
             memories: Arc::new(MemoryService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
             audit_trail: Arc::new(AuditTrailService::new(Arc::new(PgAuditReader::new(databases.auditor.clone())))),
             administration: administration(settings, (&store, &directory), &clock, &ids)?,
-            configuration: Arc::new(ConfigurationService::new(
-                Arc::clone(&store),
-                Arc::clone(&directory),
-                Arc::clone(&clock),
-            )),
+            configuration: Arc::new(configuration),
             access_tokens: identity::access_tokens(settings, &store, &clock, &ids),
             tenant_mappings: identity::tenant_mappings(settings, &directory, &ids)?,
         };

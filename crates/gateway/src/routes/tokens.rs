@@ -4,11 +4,12 @@ use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
+use crate::idempotency::ShownOnce;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::wire;
-use axum::Json;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use domain::access_token::{AccessToken, TokenScope};
 use domain::command::{IssueAccessToken, ListAccessTokens, RevokeAccessToken};
@@ -134,14 +135,17 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<TokenQuery>) -> Result<Json<
     post, path = "/v1/tokens", tag = "tokens", request_body = NewToken,
     responses((status = 201, body = IssuedBody))
 )]
-async fn create(call: Call, ApiJson(body): ApiJson<NewToken>) -> Result<(StatusCode, Json<IssuedBody>), ApiError> {
+async fn create(
+    call: Call,
+    ApiJson(body): ApiJson<NewToken>,
+) -> Result<(StatusCode, Extension<ShownOnce>, Json<IssuedBody>), ApiError> {
     let command = IssueAccessToken {
         name: wire::text("/name", &body.name)?,
         scopes: parsed(&body.scopes)?,
         days: body.expires_in_days,
     };
     let (token, secret) = call.admin.issue_access_token(&call.caller, command).await?;
-    Ok((StatusCode::CREATED, Json(IssuedBody { token: token.into(), secret })))
+    Ok((StatusCode::CREATED, Extension(ShownOnce), Json(IssuedBody { token: token.into(), secret })))
 }
 
 /// Revokes a personal access token: your own, or as an admin any of the tenant's. It is refused within seconds.

@@ -261,7 +261,7 @@ async fn hostile_tokens_are_refused_alike_whichever_rule_they_break() {
     for (token, reason) in hostile_tokens(&world) {
         let error = present(&authenticator, &token).await.expect_err(reason);
         assert!(matches!(error, GateError::Unauthenticated { reason: said } if said == reason), "{reason}: {error:?}");
-        let same = Problem { kind: ErrorKind::Unauthenticated, code: "invalid_token", detail: None };
+        let same = Problem { kind: ErrorKind::Unauthenticated, code: "invalid_token", detail: None, decision: None };
         assert_eq!(Problem::of(&error), same);
     }
     assert!(world.audit().is_empty(), "nobody was provisioned");
