@@ -39,6 +39,8 @@ enum Names {
     User,
     Tenant,
     Decision,
+    Mapping,
+    Token,
     ProblemType,
 }
 
@@ -73,6 +75,8 @@ fn routes() -> Vec<Route> {
     let chat = json!({ "message": "Which bolts?", "stream": false });
     let simulation = json!({ "user_id": "", "resource": "documents", "operation": "read" });
     let quotas = json!({ "quotas": { "documents": 1000 } });
+    let new_token = json!({ "name": "T", "scopes": ["account:read"] });
+    let mapping = json!({ "issuer": platform_server::config::DEVELOPMENT_ISSUER, "claim": "c" });
     let new_user = json!({ "external_id": Uuid::from_u128(1), "email": "n@plant.example" });
     vec![
         route(get.clone(), "/health", Nothing, N::Nothing, Who::World),
@@ -100,7 +104,10 @@ fn routes() -> Vec<Route> {
         route(patch.clone(), "/v1/documents/{id}", json(json!({ "title": "T" })), N::Document, Who::Users),
         route(get.clone(), "/v1/documents/{id}/content", Nothing, N::Document, Who::Everyone),
         route(post.clone(), "/v1/documents/{id}/reprocess", Nothing, N::Document, Who::Users),
-        route(delete, "/v1/documents/{id}", Nothing, N::Document, Who::Users),
+        route(delete.clone(), "/v1/documents/{id}", Nothing, N::Document, Who::Users),
+        route(get.clone(), "/v1/tokens", Nothing, N::Nothing, Who::Everyone),
+        route(post.clone(), "/v1/tokens", json(new_token), N::Nothing, Who::Everyone),
+        route(delete.clone(), "/v1/tokens/{id}", Nothing, N::Token, Who::Everyone),
         route(get.clone(), "/v1/admin/users", Nothing, N::Nothing, Who::Admins),
         route(post.clone(), "/v1/admin/users", json(new_user), N::Nothing, Who::Admins),
         route(get.clone(), "/v1/admin/users/{id}", Nothing, N::User, Who::Admins),
@@ -114,9 +121,18 @@ fn routes() -> Vec<Route> {
         route(get.clone(), "/v1/admin/tenants/{id}/settings", Nothing, N::Tenant, Who::PlatformAdmins),
         route(patch.clone(), "/v1/admin/tenants/{id}/settings", json(quotas), N::Tenant, Who::PlatformAdmins),
         route(get.clone(), "/v1/admin/tenants/{id}/settings/versions", Nothing, N::Tenant, Who::PlatformAdmins),
-        route(get, "/v1/admin/tenants", Nothing, N::Nothing, Who::PlatformAdmins),
-        route(post, "/v1/admin/tenants", json(json!({ "name": "N", "slug": "n" })), N::Nothing, Who::PlatformAdmins),
+        route(get.clone(), "/v1/admin/tenants", Nothing, N::Nothing, Who::PlatformAdmins),
+        route(
+            post.clone(),
+            "/v1/admin/tenants",
+            json(json!({ "name": "N", "slug": "n" })),
+            N::Nothing,
+            Who::PlatformAdmins,
+        ),
         route(patch, "/v1/admin/tenants/{id}", json(json!({ "name": "N" })), N::Tenant, Who::PlatformAdmins),
+        route(get, "/v1/admin/tenants/{id}/mappings", Nothing, N::Tenant, Who::PlatformAdmins),
+        route(post, "/v1/admin/tenants/{id}/mappings", json(mapping), N::Tenant, Who::PlatformAdmins),
+        route(delete, "/v1/admin/tenants/{id}/mappings/{mapping}", Nothing, N::Mapping, Who::PlatformAdmins),
     ]
 }
 
@@ -130,6 +146,7 @@ struct Things {
     user: String,
     tenant: String,
     decision: String,
+    token: String,
 }
 
 impl Things {
@@ -142,6 +159,8 @@ impl Things {
         let conversation = caller.conversation().await;
         let answer = caller.chat(&conversation, "Which bolts?").await;
         let memory = caller.post("/v1/memories", &json!({ "content": "Bolts are in store 4." })).await.expect(201);
+        let token = json!({ "name": "T", "scopes": ["account:read"] });
+        let token = caller.post("/v1/tokens", &token).await.expect(201);
         let text = |value: &Value| value.as_str().expect("an id").to_owned();
         Self {
             conversation,
@@ -151,13 +170,23 @@ impl Things {
             user: text(&colleague["id"]),
             tenant: text(&colleague["tenant"]["id"]),
             decision: text(&refusal["decision_id"]),
+            token: text(&token["id"]),
         }
     }
 
     /// Ids that nothing has.
     fn of_nobody() -> Self {
         let id = || "00000000-0000-7000-8000-00000000dead".to_owned();
-        Self { conversation: id(), document: id(), run: id(), memory: id(), user: id(), tenant: id(), decision: id() }
+        Self {
+            conversation: id(),
+            document: id(),
+            run: id(),
+            memory: id(),
+            user: id(),
+            tenant: id(),
+            decision: id(),
+            token: id(),
+        }
     }
 
     fn id(&self, names: Names) -> &str {
@@ -168,7 +197,8 @@ impl Things {
             Names::Run => &self.run,
             Names::Memory => &self.memory,
             Names::User => &self.user,
-            Names::Tenant => &self.tenant,
+            Names::Tenant | Names::Mapping => &self.tenant,
+            Names::Token => &self.token,
             Names::Decision => &self.decision,
             Names::ProblemType => "not-found",
         }
@@ -179,7 +209,7 @@ impl Route {
     /// Calls it about one of these things. `unique` keeps uploads and new users apart.
     async fn call(&self, caller: &Caller<'_>, things: &Things, unique: &str) -> Answer {
         let id = things.id(self.names);
-        let path = self.path.replace("{id}", id).replace("{type}", id);
+        let path = self.path.replace("{id}", id).replace("{mapping}", id).replace("{type}", id);
         let request = caller.request(self.method.clone(), &path);
         let request = match &self.sample {
             Sample::Nothing => request,
@@ -285,8 +315,17 @@ async fn what_another_tenant_has_is_as_good_as_absent() {
     let app = App::shared().await;
     let owner = app.caller(B, "owner", Role::Admin);
     let theirs = Things::of(&owner, &uploaded(&owner, "theirs").await, &app.as_viewer(B)).await;
-    let named =
-        [Names::Conversation, Names::Document, Names::Run, Names::Memory, Names::User, Names::Tenant, Names::Decision];
+    let named = [
+        Names::Conversation,
+        Names::Document,
+        Names::Run,
+        Names::Memory,
+        Names::User,
+        Names::Tenant,
+        Names::Mapping,
+        Names::Token,
+        Names::Decision,
+    ];
     for (name, role) in [("spy-v", Role::Viewer), ("spy-u", Role::User), ("spy-a", Role::Admin)] {
         let caller = app.caller(A, name, role);
         assert_as_good_as_absent(&caller, &theirs, &named, role.as_str()).await;
@@ -315,7 +354,11 @@ async fn what_a_colleague_has_is_as_good_as_absent() {
     let theirs = Things::of(&owner, &uploaded(&owner, "colleague").await, &app.as_viewer(A)).await;
     let private = [Names::Conversation, Names::Run, Names::Memory];
     for (name, role) in [("peer-v", Role::Viewer), ("peer-u", Role::User), ("peer-a", Role::Admin)] {
-        assert_as_good_as_absent(&app.caller(A, name, role), &theirs, &private, role.as_str()).await;
+        let peer = app.caller(A, name, role);
+        assert_as_good_as_absent(&peer, &theirs, &private, role.as_str()).await;
+        if role != Role::Admin {
+            assert_as_good_as_absent(&peer, &theirs, &[Names::Token], role.as_str()).await;
+        }
     }
     let peer = app.caller(A, "peer-u", Role::User);
     assert_eq!(peer.get(&format!("/v1/documents/{}", theirs.document)).await.status, 200, "documents are the tenant's");

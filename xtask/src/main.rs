@@ -20,6 +20,7 @@ mod eval;
 mod files;
 mod migrate;
 mod model;
+mod oidc;
 mod pg;
 mod platform;
 mod proc;

@@ -1,10 +1,13 @@
 //! The few cross-tenant operations of the application's role, each a database function of its own.
 
+use crate::access_tokens;
 use crate::error::failed;
 use crate::pool::Database;
 use crate::rows::{Start, id, json};
 use async_trait::async_trait;
-use domain::ids::{TenantId, UserId};
+use domain::access_token::KnownAccessToken;
+use domain::ids::{MappingId, TenantId, UserId};
+use domain::mapping::{NewMapping, TenantMapping};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{Directory, NewTenant, StoreError, TenantPatch};
 use domain::tenant::{SettingsVersion, Tenant, TenantSettings};
@@ -104,6 +107,21 @@ impl Directory for PgDirectory {
             .map_err(failed(doing))
     }
 
+    async fn mapped_tenant(&self, issuer: &str, claim: &str) -> Result<Option<Tenant>, StoreError> {
+        let doing = "looking up a mapped tenant";
+        if claim.contains('\0') {
+            return Ok(None);
+        }
+        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
+        sqlx::query("SELECT * FROM directory_mapped_tenant($1, $2)")
+            .bind(issuer)
+            .bind(claim)
+            .try_map(read)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed(doing))
+    }
+
     async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError> {
         let doing = "reading a tenant's earlier settings";
         let older_than = page.after.map(|key| i64::try_from(key.id.as_u128()).unwrap_or(i64::MAX));
@@ -118,6 +136,62 @@ impl Directory for PgDirectory {
             .map_err(failed(doing))?;
         Ok(Page::from_rows(rows, page, place))
     }
+
+    async fn list_mappings(&self, tenant: TenantId, page: &PageRequest) -> Result<Page<TenantMapping>, StoreError> {
+        let doing = "listing mappings";
+        let start = Start::of(page);
+        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
+        let rows = sqlx::query("SELECT * FROM directory_list_mappings($1, $2, $3, $4)")
+            .bind(tenant.as_uuid())
+            .bind(start.at)
+            .bind(start.id)
+            .bind(start.fetch)
+            .try_map(read_mapping)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed(doing))?;
+        Ok(Page::from_rows(rows, page, |row| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+    }
+
+    async fn create_mapping(&self, mapping: NewMapping) -> Result<Option<TenantMapping>, StoreError> {
+        let doing = "storing a mapping";
+        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
+        sqlx::query("SELECT * FROM directory_create_mapping($1, $2, $3, $4, $5)")
+            .bind(mapping.id.as_uuid())
+            .bind(mapping.tenant.as_uuid())
+            .bind(&mapping.issuer)
+            .bind(&mapping.claim)
+            .bind(mapping.by.map(|user| user.as_uuid()))
+            .try_map(read_mapping)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed(doing))
+    }
+
+    async fn delete_mapping(&self, tenant: TenantId, id: MappingId) -> Result<Option<TenantMapping>, StoreError> {
+        let doing = "deleting a mapping";
+        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
+        sqlx::query("SELECT * FROM directory_delete_mapping($1, $2)")
+            .bind(tenant.as_uuid())
+            .bind(id.as_uuid())
+            .try_map(read_mapping)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed(doing))
+    }
+
+    async fn access_token(&self, hash: &str) -> Result<Option<KnownAccessToken>, StoreError> {
+        let doing = "looking up an access token";
+        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
+        sqlx::query("SELECT * FROM directory_access_token($1)")
+            .bind(hash)
+            .try_map(|row: PgRow| {
+                Ok(KnownAccessToken { tenant: id(&row, "tenant_id")?, token: access_tokens::read(row)? })
+            })
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed(doing))
+    }
 }
 
 /// A version as a page's key: counted, so that its number stands for the id.
@@ -131,6 +205,16 @@ fn version(row: PgRow) -> Result<SettingsVersion, sqlx::Error> {
         settings: json(&row, "config")?,
         changed_by: row.try_get::<Option<Uuid>, _>("changed_by")?.map(Into::into),
         changed_at: row.try_get("changed_at")?,
+    })
+}
+
+fn read_mapping(row: PgRow) -> Result<TenantMapping, sqlx::Error> {
+    Ok(TenantMapping {
+        id: id(&row, "id")?,
+        tenant: id(&row, "tenant_id")?,
+        issuer: row.try_get("issuer")?,
+        claim: row.try_get("claim_value")?,
+        created_at: row.try_get("created_at")?,
     })
 }
 

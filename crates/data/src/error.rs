@@ -72,11 +72,14 @@ fn clash(error: &sqlx::Error) -> Option<&'static str> {
     if error.is_foreign_key_violation() {
         return Some("a reference to something that is not there");
     }
-    error.is_unique_violation().then(|| match error.constraint() {
+    // An exclusion is the unique key of `tenant_mappings`.
+    let is_taken = error.is_unique_violation() || error.code().is_some_and(|code| code == "23P01");
+    is_taken.then(|| match error.constraint() {
         Some("users_identity") => "a user of this issuer and external id",
         Some("tenants_name_key") => "the tenant's name",
         Some("tenants_slug_key") => "the tenant's slug",
         Some("audit_one_outcome") => "the operation's outcome",
+        Some("tenant_mappings_claim") => "a mapping of this issuer and claim",
         Some("documents_same_bytes") => "a document with the same bytes",
         _ => "the id",
     })

@@ -23,6 +23,7 @@
 //!
 //! With the feature `testing` there is [`testing::TestDb`]: a migrated database of its own for each test.
 
+mod access_tokens;
 pub mod audit;
 mod blob;
 mod chunks;

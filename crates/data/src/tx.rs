@@ -8,8 +8,8 @@ use crate::error::failed;
 use crate::pool::Database;
 use async_trait::async_trait;
 use domain::ports::{
-    AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo, MessageRepo, Store,
-    StoreError, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
+    MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::scope::TenantScope;
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -85,6 +85,9 @@ impl TenantTx for PgTenantTx {
         self
     }
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo {
+        self
+    }
+    fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
         self
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {

@@ -19,12 +19,14 @@ impl UserRepo for PgTenantTx {
         // E-mail and name come from a token and are for display only: what is too long is cut.
         sqlx::query(
             "INSERT INTO users AS known
-                 (id, tenant_id, issuer, external_id, email, display_name, role, last_login, created_at)
-             VALUES ($1, app_tenant(), $2, $3, left(coalesce($4, ''), 255), left($5, 255), coalesce($6, 'viewer'), $7, $7)
+                 (id, tenant_id, issuer, external_id, email, display_name, role, role_from_token, last_login, created_at)
+             VALUES ($1, app_tenant(), $2, $3, left(coalesce($4, ''), 255), left($5, 255), coalesce($6, 'viewer'),
+                     $6 IS NOT NULL, $7, $7)
              ON CONFLICT (tenant_id, issuer, external_id) DO UPDATE
              SET email = left(coalesce($4, known.email), 255),
                  display_name = left(coalesce($5, known.display_name), 255),
-                 role = coalesce($6, known.role),
+                 role = coalesce($6, CASE WHEN known.role_from_token THEN 'viewer' ELSE known.role END),
+                 role_from_token = known.role_from_token OR $6 IS NOT NULL,
                  last_login = excluded.last_login
              RETURNING *",
         )
@@ -145,7 +147,8 @@ impl UserRepo for PgTenantTx {
 
     async fn update(&mut self, id: UserId, patch: UserPatch) -> Result<Option<User>, StoreError> {
         sqlx::query(
-            "UPDATE users SET role = coalesce($2, role), is_active = coalesce($3, is_active), grants = coalesce($4, grants)
+            "UPDATE users SET role = coalesce($2, role), is_active = coalesce($3, is_active), grants = coalesce($4, grants),
+                 role_from_token = role_from_token AND $2 IS NULL
              WHERE id = $1 RETURNING *",
         )
         .bind(id.as_uuid())

@@ -71,6 +71,10 @@ typed_id! {
     ChunkId;
     /// A remembered fact of one user.
     MemoryId;
+    /// A personal access token.
+    AccessTokenId;
+    /// A mapping of a claim to a tenant.
+    MappingId;
     /// One row of the audit log. The id of an intent row is also the correlation id of its outcome.
     AuditId;
     /// A queued piece of background work.

@@ -15,6 +15,7 @@
 //! assert_eq!("restricted".parse(), Ok(Classification::Restricted));
 //! ```
 
+pub mod access_token;
 pub mod audit;
 pub mod authorized;
 pub mod command;
@@ -26,6 +27,7 @@ pub mod error;
 pub mod fakes;
 pub mod idempotency;
 pub mod ids;
+pub mod mapping;
 pub mod memory;
 pub mod model;
 pub mod page;

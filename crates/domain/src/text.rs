@@ -67,6 +67,8 @@ pub type QueryText = BoundedText<2_000>;
 pub type Title = BoundedText<512>;
 /// A revision of a document, as the plant counts.
 pub type RevisionLabel = BoundedText<64>;
+/// An issuer, or the value of a claim.
+pub type ClaimText = BoundedText<255>;
 /// A tag or a document type.
 pub type Label = BoundedText<128>;
 /// What is to be remembered.

@@ -229,6 +229,22 @@ impl<T: From<Uuid>> FromRequestParts<App> for Id<T> {
     }
 }
 
+/// The two ids in a path; each as [`Id`] has it.
+pub(crate) struct IdPair<A, B>(pub(crate) A, pub(crate) B);
+
+impl<A: From<Uuid>, B: From<Uuid>> FromRequestParts<App> for IdPair<A, B> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let id = |text: &str| Uuid::parse_str(text).unwrap_or(Uuid::max());
+        let (one, other) = match Path::<(String, String)>::from_request_parts(parts, app).await {
+            Ok(Path((one, other))) => (id(&one), id(&other)),
+            Err(_) => (Uuid::max(), Uuid::max()),
+        };
+        Ok(Self(A::from(one), B::from(other)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ use domain::ids::AuditId;
 use domain::upload::FieldError;
 use policy::error::GateError;
 use std::error::Error;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// When to come back, where the failure itself does not say.
@@ -32,6 +33,8 @@ pub(crate) struct ApiError {
     pub(crate) decision: Option<AuditId>,
     /// No token came with the request; RFC 6750 has no error code for that.
     pub(crate) without_token: bool,
+    /// The caller must have signed in no longer ago than these seconds (RFC 9470).
+    pub(crate) max_age_s: Option<NonZeroU32>,
 }
 
 impl ApiError {
@@ -51,6 +54,7 @@ impl ApiError {
             cause: None,
             decision: None,
             without_token: false,
+            max_age_s: None,
         }
     }
 
@@ -62,6 +66,20 @@ impl ApiError {
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         status(self.kind)
+    }
+
+    /// What a 401 asks for (RFC 6750 §3, RFC 9470 §3).
+    fn challenge(&self) -> HeaderValue {
+        match self.max_age_s {
+            None if self.without_token => HeaderValue::from_static("Bearer"),
+            None => HeaderValue::from_static(r#"Bearer error="invalid_token""#),
+            Some(seconds) => {
+                let text = format!(
+                    r#"Bearer error="insufficient_user_authentication", error_description="a more recent sign-in is required", max_age="{seconds}""#
+                );
+                HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
+            }
+        }
     }
 
     /// When to come back: always there for 429 and 503.
@@ -108,6 +126,7 @@ impl From<GateError> for ApiError {
             fields: field_in(&error).into_iter().cloned().collect(),
             retry_after: error.retry_after(),
             decision: error.decision(),
+            max_age_s: error.max_age_s().and_then(NonZeroU32::new),
             cause: Some(chain(&error).into()),
             ..Problem::of(&error).into()
         }
@@ -123,8 +142,7 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if self.kind == ErrorKind::Unauthenticated {
-            let challenge = if self.without_token { "Bearer" } else { r#"Bearer error="invalid_token""# };
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            response.headers_mut().insert(WWW_AUTHENTICATE, self.challenge());
         }
         response.extensions_mut().insert(self);
         response

@@ -3,6 +3,7 @@
 use crate::audit::{self, AuditCommand};
 use crate::config::{Environment, ServiceType, Settings, required};
 use crate::dev::DevCommand;
+use crate::doctor::{self, DoctorCommand};
 use crate::eval::EvalArgs;
 use crate::{dev, eval, http, parser, reindex, serve, shutdown, telemetry};
 use anyhow::{Context as _, Result};
@@ -40,6 +41,9 @@ enum Command {
     /// Verify, export or shorten the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Say what is wrong, and what to do about it.
+    #[command(subcommand)]
+    Doctor(DoctorCommand),
     /// Measure how well a set of questions finds its pages.
     Eval(EvalArgs),
     /// Embed every tenant's documents with `models.next_embed`, and search with it from then on.
@@ -71,6 +75,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Healthcheck) => http::expect_ready(&settings).await,
         Some(Command::Reindex) => reindex::run(settings).await,
         Some(Command::Audit(command)) => audit::run(command, &settings).await,
+        Some(Command::Doctor(command)) => doctor::run(command, &settings).await,
         Some(Command::Eval(args)) => eval::run(args, settings).await,
         Some(Command::Dev(command)) => dev::run(command, settings).await,
     }

@@ -4,6 +4,7 @@ use crate::alive::SignOfLife;
 use crate::audit;
 use crate::audit::keeper::{AuditMetrics, Keeper, KeeperParts};
 use crate::config::{Settings, required};
+use crate::identity;
 use crate::models::Models;
 use crate::readiness::PartsReadiness;
 use crate::system::{SystemClock, TimeOrderedIds};
@@ -14,9 +15,8 @@ use domain::model::EmbeddingModel;
 use domain::ports::{BlobStore, Clock, Directory, Embedders, IdGen, JobKind, JobQueue, Store};
 use gateway::serve::Edge;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
-use policy::authn::{Authenticator, AuthnSettings};
+use policy::authn::Authenticator;
 use policy::gate::{GateKeys, GateParts, Gates, PolicyGate, UseCases};
-use policy::keyed_hash::HashKey;
 use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
 use runtime::audit_trail::AuditTrailService;
@@ -45,6 +45,8 @@ const MIN_SECRET: usize = 16;
 pub struct Platform {
     /// The policy gate: the way in.
     pub gates: Gates,
+    /// Who verifies tokens; keeps the issuers' keys fresh while the API is served.
+    pub authn: Arc<Authenticator>,
     /// Cross-tenant methods, for the commands that make tenants.
     pub directory: Arc<dyn Directory>,
     /// Running answers, to be stopped at the end of a shutdown.
@@ -163,14 +165,7 @@ impl Platform {
         let Models { chat: model, embedders, reranking } = models;
         let retrieval = retrieval(&store, &embedders, reranking);
         let tools = tools(&store, retrieval.clone(), &clock, &ids, &tasks)?;
-        let ports = IngestPorts {
-            store: Arc::clone(&store),
-            blobs: Arc::clone(&blobs),
-            embedders: embedders.clone(),
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
-        };
-        let ingest: Arc<dyn Ingest> = Arc::new(DocumentIngest::new(ports, ingest_settings(settings), tasks.clone()));
+        let ingest = ingest(settings, (&store, &blobs), &embedders, (&clock, &ids), &tasks);
         let parts = ChatParts {
             store: Arc::clone(&store),
             directory: Arc::clone(&directory),
@@ -191,12 +186,16 @@ impl Platform {
             audit_trail: Arc::new(AuditTrailService::new(Arc::new(PgAuditReader::new(databases.auditor.clone())))),
             administration: administration(settings, (&store, &directory), &clock, &ids)?,
             configuration: configuration(&store, &directory, &clock),
+            access_tokens: identity::access_tokens(settings, &store, &clock, &ids),
+            tenant_mappings: identity::tenant_mappings(settings, &directory, &ids)?,
         };
         let parts = GateParts { store, clock, ids: Arc::clone(&ids), tasks: tasks.clone() };
-        let gates = Gates::of(Arc::new(gate(settings, &directory, use_cases, parts)?));
+        let authn = Arc::new(identity::authenticator(settings, &directory, &parts)?);
+        let gates = gates(settings, &authn, use_cases, parts)?;
         let queue: Arc<dyn JobQueue> = Arc::new(PgJobQueue::new(databases.worker.clone()));
         Ok(Self {
             gates,
+            authn,
             directory,
             chat,
             retrieval,
@@ -297,6 +296,28 @@ fn pace(settings: &Settings) -> WorkerSettings {
     WorkerSettings { lease: Duration::from_secs(settings.worker.lease_s), ..WorkerSettings::default() }
 }
 
+fn ingest(
+    settings: &Settings,
+    (store, blobs): (&Arc<dyn Store>, &Arc<dyn BlobStore>),
+    embedders: &Embedders,
+    (clock, ids): (&Arc<dyn Clock>, &Arc<dyn IdGen>),
+    tasks: &TaskTracker,
+) -> Arc<dyn Ingest> {
+    let ports = IngestPorts {
+        store: Arc::clone(store),
+        blobs: Arc::clone(blobs),
+        embedders: embedders.clone(),
+        clock: Arc::clone(clock),
+        ids: Arc::clone(ids),
+    };
+    Arc::new(DocumentIngest::new(ports, ingest_settings(settings), tasks.clone()))
+}
+
+fn gates(settings: &Settings, authn: &Arc<Authenticator>, use_cases: UseCases, parts: GateParts) -> Result<Gates> {
+    let keys = GateKeys::derive(secret(settings)?);
+    Ok(Gates::of(Arc::new(PolicyGate::new(Arc::clone(authn), use_cases, keys, parts))))
+}
+
 fn tools(
     store: &Arc<dyn Store>,
     search: HybridSearch,
@@ -317,25 +338,6 @@ fn administration(
     let default_issuer = settings.issuers()?.first().map(|issuer| issuer.issuer.clone()).unwrap_or_default();
     let (store, directory) = (Arc::clone(store), Arc::clone(directory));
     Ok(Arc::new(AdministrationService::new(store, directory, Arc::clone(clock), Arc::clone(ids), default_issuer)))
-}
-
-fn gate(
-    settings: &Settings,
-    directory: &Arc<dyn Directory>,
-    use_cases: UseCases,
-    parts: GateParts,
-) -> Result<PolicyGate> {
-    let secret = secret(settings)?;
-    let admins = settings.auth.platform_admins.iter();
-    let authn = AuthnSettings {
-        issuers: settings.issuers()?,
-        platform_admins: admins.map(|admin| (admin.issuer.clone(), admin.subject.clone())).collect(),
-        token_key: HashKey::derive(secret, "token"),
-    };
-    let (store, clock, ids) = (Arc::clone(&parts.store), Arc::clone(&parts.clock), Arc::clone(&parts.ids));
-    let authn = Authenticator::new(authn, store, Arc::clone(directory), clock, ids)
-        .context("no HTTP client for the issuers' keys can be made")?;
-    Ok(PolicyGate::new(authn, use_cases, GateKeys::derive(secret), parts))
 }
 
 /// The platform's secret.

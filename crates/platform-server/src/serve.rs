@@ -60,6 +60,8 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
             limits.max_of_a_peer = limits.max_connections;
         }
         serving.spawn(serve(listener, edge, limits, stop.clone()));
+        let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
+        serving.spawn(async move { stop.run_until_cancelled(authn.keep_keys_fresh()).await });
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
         platform.adopt_documents_of_other_models().await;

@@ -15,8 +15,8 @@ use policy::caller::Caller;
 use policy::gate::{AdminGate as _, Gate as _, GateKeys, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::services::{
-    MockAdministration, MockAuditTrail, MockChat, MockConfiguration, MockConversations, MockDocuments, MockMemories,
-    MockSearch,
+    MockAccessTokens, MockAdministration, MockAuditTrail, MockChat, MockConfiguration, MockConversations,
+    MockDocuments, MockMemories, MockSearch, MockTenantMappings,
 };
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -34,6 +34,7 @@ async fn main() -> Outcome<()> {
         issuers: Vec::new(),
         platform_admins: Vec::new(),
         token_key: HashKey::derive(b"an example's secret", "token"),
+        key_cache_dir: None,
     };
     let authn = Authenticator::new(settings, shared.clone(), shared.clone(), clock.clone(), ids.clone())?;
     let parts = GateParts { store: shared, clock, ids, tasks: TaskTracker::new() };
@@ -74,5 +75,7 @@ fn use_cases() -> UseCases {
         audit_trail: Arc::new(MockAuditTrail::new()),
         administration: Arc::new(MockAdministration::new()),
         configuration: Arc::new(MockConfiguration::new()),
+        access_tokens: Arc::new(MockAccessTokens::new()),
+        tenant_mappings: Arc::new(MockTenantMappings::new()),
     }
 }

@@ -1,5 +1,6 @@
 //! Who calls: what the gateway knows of a verified caller.
 
+use domain::access_token::TokenScope;
 use domain::scope::TenantScope;
 use domain::tenant::{Quotas, RateTier, Tenant};
 use domain::user::{Standing, User};
@@ -11,13 +12,27 @@ pub struct Caller {
     tenant: Tenant,
     user: User,
     standing: Standing,
+    scopes: Option<Vec<TokenScope>>,
 }
 
 impl Caller {
     /// Puts together what authentication found.
     #[must_use]
     pub fn new(scope: TenantScope, tenant: Tenant, user: User, standing: Standing) -> Self {
-        Self { scope, tenant, user, standing }
+        Self { scope, tenant, user, standing, scopes: None }
+    }
+
+    /// The same, with a personal access token of these scopes.
+    #[must_use]
+    pub fn within(self, scopes: Vec<TokenScope>) -> Self {
+        Self { scopes: Some(scopes), ..self }
+    }
+
+    /// What the personal access token that the caller came with may be used for; `None`: no such token. What the user may
+    /// do is another question.
+    #[must_use]
+    pub fn scopes(&self) -> Option<&[TokenScope]> {
+        self.scopes.as_deref()
     }
 
     /// The tenant and actor.

@@ -2,6 +2,7 @@
 
 use crate::matrix::{self, Reach};
 use crate::ownership;
+use domain::access_token::TokenScope;
 use domain::command::{Command, Target};
 use domain::decision::{Decision, Rule, Step, Verdict};
 use domain::ids::{DocumentId, UserId};
@@ -23,6 +24,8 @@ pub(crate) struct Question<'a> {
     pub(crate) reclassify: Option<Classification>,
     /// Further documents that are named.
     pub(crate) documents: &'a [DocumentId],
+    /// What the personal access token that asks may be used for; `None`: no such token asks.
+    pub(crate) scopes: Option<&'a [TokenScope]>,
 }
 
 impl<'a> Question<'a> {
@@ -34,6 +37,7 @@ impl<'a> Question<'a> {
             target: command.target(),
             reclassify: command.reclassifies(),
             documents: command.documents(),
+            scopes: None,
         }
     }
 }
@@ -87,6 +91,14 @@ pub(crate) async fn decide(
     }
     if !trace.ask(Rule::UserActive, member.user.is_active, on_or_off("user", member.user.is_active)) {
         return Ok(trace.end(Verdict::Refused { code: "user_disabled" }, Some(standing)));
+    }
+    if let Some(scopes) = question.scopes {
+        let covered = scopes.iter().any(|scope| scope.covers(question.resource, question.operation));
+        let have = if covered { "have" } else { "lack" };
+        let detail = format!("The access token's scopes {have} {}:{}.", question.resource, question.operation);
+        if !trace.ask(Rule::Token, covered, detail) {
+            return Ok(trace.end(Verdict::Denied { reason: "token_scope" }, Some(standing)));
+        }
     }
     let reach = matrix::allowed(&standing, question.resource, question.operation);
     trace.ask(Rule::Matrix, reach.is_some(), row(&standing, question, reach));

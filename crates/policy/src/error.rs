@@ -18,6 +18,12 @@ pub enum GateError {
     /// No token was sent.
     #[error("no token was sent")]
     TokenMissing,
+    /// A valid token of a user who proved too long ago who they are (RFC 9470).
+    #[error("the user must sign in again")]
+    StepUp {
+        /// How long ago it may be, in seconds.
+        max_age_s: u32,
+    },
     /// A valid token, and no way in: no tenant is mapped, the tenant or the user is switched off, a scope is missing.
     #[error("the caller was refused: {code}")]
     Refused {
@@ -40,6 +46,9 @@ pub enum GateError {
     /// The key set of the issuer cannot be had.
     #[error("the issuer's keys cannot be had")]
     KeysUnavailable,
+    /// A secret could not be made.
+    #[error("the system has no randomness")]
+    NoRandomness,
     /// The intent could not be recorded, so nothing ran.
     #[error("the audit log cannot be written")]
     Audit(#[source] StoreError),
@@ -70,15 +79,24 @@ impl GateError {
             _ => None,
         }
     }
+
+    /// How long ago the caller may have signed in, in seconds, where they must sign in again.
+    #[must_use]
+    pub fn max_age_s(&self) -> Option<u32> {
+        match self {
+            Self::StepUp { max_age_s } => Some(*max_age_s),
+            _ => None,
+        }
+    }
 }
 
 impl Classify for GateError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unauthenticated { .. } | Self::TokenMissing => ErrorKind::Unauthenticated,
+            Self::Unauthenticated { .. } | Self::TokenMissing | Self::StepUp { .. } => ErrorKind::Unauthenticated,
             Self::Refused { .. } | Self::Denied { .. } => ErrorKind::Forbidden,
             Self::NotFound => ErrorKind::NotFound,
-            Self::KeysUnavailable | Self::Audit(_) => ErrorKind::Unavailable,
+            Self::KeysUnavailable | Self::NoRandomness | Self::Audit(_) => ErrorKind::Unavailable,
             Self::Store(source) => source.kind(),
             Self::Runtime(source) | Self::RefusedBelow { source, .. } => source.kind(),
         }
@@ -87,6 +105,7 @@ impl Classify for GateError {
     fn code(&self) -> &'static str {
         match self {
             Self::Refused { code, .. } => code,
+            Self::StepUp { .. } => "insufficient_user_authentication",
             Self::Audit(_) => "audit_unavailable",
             Self::KeysUnavailable => "identity_unavailable",
             Self::Store(source) => source.code(),
@@ -102,7 +121,12 @@ impl Classify for GateError {
             Self::KeysUnavailable => Some("The identity provider's keys cannot be had at the moment.".to_owned()),
             Self::Store(source) => source.public_detail(),
             Self::Runtime(source) | Self::RefusedBelow { source, .. } => source.public_detail(),
-            Self::Unauthenticated { .. } | Self::TokenMissing | Self::Denied { .. } | Self::NotFound => None,
+            Self::StepUp { .. } => Some("The sign-in was too long ago; sign in again.".to_owned()),
+            Self::Unauthenticated { .. }
+            | Self::TokenMissing
+            | Self::Denied { .. }
+            | Self::NotFound
+            | Self::NoRandomness => None,
         }
     }
 
@@ -123,6 +147,7 @@ pub(crate) fn refusal(code: &str) -> &'static str {
         "tenant_suspended" => "The tenant is switched off.",
         "user_disabled" => "The user is switched off.",
         "groups_overage" => "The token leaves out the groups; ask the administrator to use app roles.",
+        "guest_refused" => "Guests of the directory are not let in.",
         "insufficient_scope" => "The token lacks the scope or role that this platform requires.",
         _ => "Access is refused.",
     }

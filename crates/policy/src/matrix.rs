@@ -57,6 +57,9 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
         (Users, List | Read | Create | Update) => (role == Role::Admin).then_some(Reach::Tenant),
         // Why something was refused, and what would be: reads, whoever is asked about.
         (Decisions, Read) | (TenantSettings, List | Read | Update) => (role == Role::Admin).then_some(Reach::Tenant),
+        // One's own tokens; an admin sees and revokes the tenant's, and makes none for others.
+        (AccessTokens, Create) => Some(Reach::Own),
+        (AccessTokens, List | Delete) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
         // No use case yet: each of these is opened together with its route.
         (AccessTokens | TenantMappings | TenantSettings | Decisions, _) => None,
         (Tenants, _) | (_, Share | Export) | (AuditLogs | Users | Account | Search, _) => None,
@@ -66,9 +69,10 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
 /// How far `grant` adds to any role.
 #[must_use]
 pub fn granted(grant: Grant, resource: Resource, operation: Operation) -> Option<Reach> {
-    use Operation::{Create, Export, List, Read, Update};
+    use Operation::{Create, Delete, Export, List, Read, Update};
     match (grant, resource, operation) {
         (Grant::PlatformAdmin, Resource::Tenants, List | Read | Create | Update) => Some(Reach::Platform),
+        (Grant::PlatformAdmin, Resource::TenantMappings, List | Create | Delete) => Some(Reach::Platform),
         (Grant::Auditor, Resource::AuditLogs, List | Read | Export) => Some(Reach::Tenant),
         (Grant::Auditor, Resource::Decisions, Read) => Some(Reach::Tenant),
         _ => None,

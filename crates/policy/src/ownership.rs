@@ -26,6 +26,12 @@ pub(crate) async fn about(
             None => Verdict::NotFound,
             Some(document) => of_document(trace, &document, (user, standing), (question, reach)),
         },
+        Some(Target::AccessToken(id)) => {
+            let token = tx.access_tokens().get(id).await?;
+            let found = token.is_some_and(|token| reach >= Reach::Tenant || token.user_id == user);
+            let detail = if found { "It is there." } else { "It is not there, or another user's." };
+            if trace.ask(Rule::Target, found, detail) { Verdict::Allowed } else { Verdict::NotFound }
+        }
         Some(target) => there(tx, trace, target).await?,
     };
     if verdict != Verdict::Allowed {
@@ -40,6 +46,7 @@ async fn there(tx: &mut dyn TenantTx, trace: &mut Trace, target: Target) -> Resu
         Target::Conversation(id) => tx.conversations().get(id).await?.is_some(),
         Target::Memory(id) => tx.memories().get(id).await?.is_some(),
         Target::User(id) => tx.users().get(id).await?.is_some(),
+        Target::AccessToken(id) => tx.access_tokens().get(id).await?.is_some(),
         Target::Document(id) => tx.documents().get(id, Classification::Restricted).await?.is_some(),
         // Runs live in the runtime, tenants in the directory, decisions in the audit log: they answer not-found
         // themselves.

@@ -3,6 +3,7 @@
 use domain::error::{Classify, ErrorKind};
 use domain::model::ModelError;
 use domain::ports::StoreError;
+use domain::upload::FieldError;
 use std::time::Duration;
 use tools::error::{IngestError, ToolError};
 
@@ -33,6 +34,9 @@ pub enum RuntimeError {
     /// It rests on content above the caller's clearance.
     #[error("it rests on content above the caller's clearance")]
     AboveClearance,
+    /// A field is understood and not allowed.
+    #[error("a field is not allowed")]
+    Invalid(#[from] FieldError),
     /// Too many answers are being written already.
     #[error("the platform is writing as many answers as it can")]
     Busy,
@@ -62,6 +66,7 @@ impl RuntimeError {
             Self::Model(source) => Some(source),
             Self::NotFound { .. }
             | Self::Conflict { .. }
+            | Self::Invalid(_)
             | Self::Stale
             | Self::TokensUsedUp { .. }
             | Self::AboveClearance
@@ -78,6 +83,7 @@ impl Classify for RuntimeError {
             Self::Conflict { .. } | Self::Stale => ErrorKind::Conflict,
             Self::TokensUsedUp { .. } => ErrorKind::RateLimited,
             Self::AboveClearance => ErrorKind::Forbidden,
+            Self::Invalid(_) => ErrorKind::InvalidField,
             Self::Busy => ErrorKind::Unavailable,
             other => other.inner().map_or(ErrorKind::Internal, Classify::kind),
         }

@@ -17,6 +17,7 @@
 //!
 //! `cargo run -p runtime --example chat` shows a whole turn. The feature `mocks` has mockall mocks of the services.
 
+pub mod access_tokens;
 pub mod administration;
 pub mod audit_trail;
 pub mod chat;
@@ -27,5 +28,6 @@ pub mod error;
 pub mod memories;
 pub mod search;
 pub mod services;
+pub mod tenant_mappings;
 mod withheld;
 pub mod worker;

@@ -2,19 +2,21 @@
 
 use crate::error::RuntimeError;
 use async_trait::async_trait;
+use domain::access_token::AccessToken;
 use domain::audit::sealed::SealedPages;
 use domain::audit::{AuditRecord, Changed};
 use domain::authorized::Authorized;
 use domain::command::{
-    CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
-    DeleteMemory, DownloadDocument, ExportAudit, GetConversation, GetDocument, GetUser, ListAudit, ListConversations,
-    ListDocuments, ListMemories, ListSettingsVersions, ListTenantSettingsVersions, ListTenants, ListUsers,
-    ReadDecision, ReadSettings, ReadTenantSettings, ReadUsage, ReprocessDocument, ResumeRun, SearchDocuments,
-    SendMessage, UpdateConversation, UpdateDocument, UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser,
-    UploadDocument,
+    CancelRun, CreateConversation, CreateMapping, CreateMemory, CreateTenant, CreateUser, DeleteConversation,
+    DeleteDocument, DeleteMapping, DeleteMemory, DownloadDocument, ExportAudit, GetConversation, GetDocument, GetUser,
+    IssueAccessToken, ListAccessTokens, ListAudit, ListConversations, ListDocuments, ListMappings, ListMemories,
+    ListSettingsVersions, ListTenantSettingsVersions, ListTenants, ListUsers, ReadDecision, ReadSettings,
+    ReadTenantSettings, ReadUsage, ReprocessDocument, ResumeRun, RevokeAccessToken, SearchDocuments, SendMessage,
+    UpdateConversation, UpdateDocument, UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser, UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
+use domain::mapping::TenantMapping;
 use domain::memory::Memory;
 use domain::page::Page;
 use domain::ports::{ByteRange, ByteStream};
@@ -153,4 +155,28 @@ pub trait Administration: Send + Sync {
     async fn create_tenant(&self, command: Authorized<CreateTenant>) -> Result<Tenant, RuntimeError>;
     /// Changes a tenant.
     async fn update_tenant(&self, command: Authorized<UpdateTenant>) -> Result<Changed<Tenant>, RuntimeError>;
+}
+
+/// Personal access tokens.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait AccessTokens: Send + Sync {
+    /// Stores a new one of the caller's, by the keyed hash of its secret.
+    async fn issue(&self, command: Authorized<IssueAccessToken>, hash: String) -> Result<AccessToken, RuntimeError>;
+    /// Lists the caller's; for admins, the tenant's.
+    async fn list(&self, command: Authorized<ListAccessTokens>) -> Result<Page<AccessToken>, RuntimeError>;
+    /// Revokes one; one that is revoked already is no error.
+    async fn revoke(&self, command: Authorized<RevokeAccessToken>) -> Result<(), RuntimeError>;
+}
+
+/// Which claim of which issuer stands for which tenant.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait TenantMappings: Send + Sync {
+    /// Lists those of a tenant.
+    async fn list(&self, command: Authorized<ListMappings>) -> Result<Page<TenantMapping>, RuntimeError>;
+    /// Makes one.
+    async fn create(&self, command: Authorized<CreateMapping>) -> Result<TenantMapping, RuntimeError>;
+    /// Deletes one.
+    async fn delete(&self, command: Authorized<DeleteMapping>) -> Result<TenantMapping, RuntimeError>;
 }

@@ -145,6 +145,13 @@ impl App {
         begun.elapsed()
     }
 
+    /// Starts the server again with what it left: the same settings, database and files.
+    pub async fn start_again(&mut self) {
+        self.stop = CancellationToken::new();
+        self.server = Some(serve(self.settings.clone(), self.stop.clone()));
+        self.until_ready().await;
+    }
+
     async fn until_ready(&self) {
         let url = format!("{}/ready", self.base);
         for _ in 0..600 {

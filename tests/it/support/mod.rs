@@ -6,4 +6,5 @@ pub mod db;
 pub mod files;
 pub mod model;
 pub mod oidc;
+pub mod provider;
 pub mod redis;

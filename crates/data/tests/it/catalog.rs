@@ -75,12 +75,13 @@ const RULES: &[&str] = &[
      WHERE c.relname IN ('conversations', 'messages', 'memories', 'idempotency_keys') AND p.polroles <> ARRAY ['platform_owner'::regrole::oid]
        AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%app_user()%'
             OR pg_get_expr(p.polwithcheck, p.polrelid) NOT LIKE '%app_user()%')",
-    // The functions' owner sees all rows of the tables of the queue and the directory; of two others what a function
+    // The functions' owner sees all rows of the tables of the queue and the directory; of three others what a function
     // needs, under a policy that says so.
     "SELECT format('%s: a policy for platform_owner', c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN
-           ('jobs', 'job_turns', 'tenants', 'tenant_settings_versions', 'tenant_usage')
+           ('jobs', 'job_turns', 'tenants', 'tenant_settings_versions', 'tenant_usage', 'tenant_mappings')
        AND (c.relname, p.polname) NOT IN (('documents', 'queue_models'), ('document_chunks', 'index_build'),
+           ('access_tokens', 'directory_token'),
            ('audit_logs', 'recovery'), ('audit_logs', 'streams'), ('audit_logs_other', 'retirement'),
            ('audit_unsealed', 'keeping'), ('audit_chain', 'keeping'), ('audit_checkpoints', 'keeping'),
            ('audit_retirements', 'keeping'), ('audit_open', 'keeping'),

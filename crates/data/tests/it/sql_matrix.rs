@@ -10,6 +10,7 @@ use uuid::Uuid;
 const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("users", Some("email"), false),
     ("sign_in_tokens", None, true),
+    ("access_tokens", Some("last_used_at"), false),
     ("teams", Some("name"), true),
     ("team_memberships", Some("team_role"), true),
     ("conversations", Some("title"), true),
@@ -29,6 +30,9 @@ const ROWS: &str = "
     INSERT INTO tenants (id, name, slug) VALUES ($1, $1::text, 'tenant-' || right($1::text, 1));
     INSERT INTO users (id, tenant_id, issuer, external_id) VALUES ($1, $1, 'issuer', 'subject');
     INSERT INTO sign_in_tokens VALUES ($1, 'hash', $1, now());
+    INSERT INTO access_tokens (id, tenant_id, user_id, name, token_hash, scopes, expires_at)
+        VALUES ($1, $1, $1, '', 'hash', '{account:read}', now());
+    INSERT INTO tenant_mappings (id, tenant_id, issuer, claim_value) VALUES ($1, $1, 'issuer', $1::text);
     INSERT INTO teams (id, tenant_id, name, slug) VALUES ($1, $1, 'team', 'team');
     INSERT INTO team_memberships (tenant_id, team_id, user_id) VALUES ($1, $1, $1);
     INSERT INTO conversations (id, tenant_id, user_id) VALUES ($1, $1, $1);
@@ -146,6 +150,11 @@ async fn a_row_by_its_id_is_absent_to_another_tenant() -> Result<(), TestError> 
 pub(crate) const INSERTS: &[(&str, &str)] = &[
     ("users", "INSERT INTO users (tenant_id, issuer, external_id) VALUES (T, 'issuer', 'new')"),
     ("sign_in_tokens", "INSERT INTO sign_in_tokens VALUES (T, 'new', P, now())"),
+    (
+        "access_tokens",
+        "INSERT INTO access_tokens (tenant_id, user_id, name, token_hash, scopes, expires_at)
+         VALUES (T, P, '', 'new', '{account:read}', now())",
+    ),
     ("teams", "INSERT INTO teams (tenant_id, name, slug) VALUES (T, 'new', 'new')"),
     (
         "team_memberships",
@@ -250,6 +259,39 @@ async fn a_conflict_never_reaches_another_tenants_row() -> Result<(), TestError>
     };
     assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_A)).await?, Ok(0), "control: the id is taken here");
     assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_B)).await?, Ok(1), "taken elsewhere does not show");
+    Ok(())
+}
+
+/// The directory's functions give one row of one hash or claim; the mappings have no other door, nor has a token's row an
+/// owner, hash or scope that the application may change.
+#[tokio::test]
+async fn tokens_and_mappings_are_found_by_their_value_only() -> Result<(), TestError> {
+    let (_db, mut app) = two_tenants().await?;
+    let here = TENANT_A.to_string();
+    for setting in [None, Some(here.as_str())] {
+        for (sql, rows) in [
+            ("SELECT * FROM directory_access_token('hash')", 1),
+            ("SELECT * FROM directory_access_token('other')", 0),
+            ("SELECT * FROM directory_access_token('%')", 0),
+            ("SELECT * FROM directory_mapped_tenant('issuer', '00000000-0000-0000-0000-00000000000b')", 1),
+            ("SELECT * FROM directory_mapped_tenant('issuer', 'other')", 0),
+            ("SELECT * FROM directory_mapped_tenant('other', '00000000-0000-0000-0000-00000000000b')", 0),
+        ] {
+            assert_eq!(attempt(&mut app, setting, sql).await?, Ok(rows), "{sql}");
+        }
+    }
+    for sql in [
+        "SELECT * FROM tenant_mappings",
+        "INSERT INTO tenant_mappings (tenant_id, issuer, claim_value) VALUES (app_tenant(), 'i', 'c')",
+        "DELETE FROM tenant_mappings",
+        "DELETE FROM access_tokens",
+        "UPDATE access_tokens SET user_id = user_id",
+        "UPDATE access_tokens SET token_hash = ''",
+        "UPDATE access_tokens SET scopes = scopes",
+        "UPDATE access_tokens SET expires_at = now()",
+    ] {
+        assert_eq!(attempt(&mut app, Some(&here), sql).await?, Err("42501".to_owned()), "{sql}");
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 mod admin;
 mod conversation;
 mod document;
+mod identity;
 mod knowledge;
 
 pub use admin::{
@@ -21,10 +22,11 @@ pub use document::{
     DeleteDocument, DownloadDocument, GetDocument, ListDocuments, ReprocessDocument, UpdateDocument, UploadDocument,
     UploadForm,
 };
+pub use identity::{CreateMapping, DeleteMapping, IssueAccessToken, ListAccessTokens, ListMappings, RevokeAccessToken};
 pub use knowledge::{CreateMemory, DeleteMemory, ListMemories, SearchDocuments};
 
 use crate::audit::EventType;
-use crate::ids::{AuditId, ConversationId, DocumentId, MemoryId, RunId, TenantId, UserId};
+use crate::ids::{AccessTokenId, AuditId, ConversationId, DocumentId, MemoryId, RunId, TenantId, UserId};
 use crate::role::{Classification, Operation, Resource};
 use serde::Serialize;
 use uuid::Uuid;
@@ -46,6 +48,8 @@ pub enum Target {
     Tenant(TenantId),
     /// A refusal in the audit log, which answers not-found itself.
     Decision(AuditId),
+    /// A personal access token: the caller's own, or an admin's tenant's.
+    AccessToken(AccessTokenId),
 }
 
 impl Target {
@@ -59,6 +63,7 @@ impl Target {
             Self::Memory(id) => id.as_uuid(),
             Self::User(id) => id.as_uuid(),
             Self::Tenant(id) => id.as_uuid(),
+            Self::AccessToken(id) => id.as_uuid(),
             Self::Decision(id) => id.as_uuid(),
         }
     }

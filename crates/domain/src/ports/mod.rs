@@ -8,9 +8,9 @@ mod system;
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Embedders, Reranker};
 pub use store::{
-    AuditReader, AuditRepo, ChunkRepo, Claim, ConversationRepo, Directory, DocumentRepo, IdempotencyRepo,
-    InsertedDocument, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, MemoryRepo, MessageRepo, NewTenant,
-    PutBack, QueueDepth, Store, StoreError, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
+    AccessTokenRepo, AuditReader, AuditRepo, ChunkRepo, Claim, ConversationRepo, Directory, DocumentRepo,
+    IdempotencyRepo, InsertedDocument, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, MemoryRepo, MessageRepo,
+    NewTenant, PutBack, QueueDepth, Store, StoreError, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
 };
 pub use system::{Clock, IdGen};
 

@@ -7,14 +7,16 @@ mod repos;
 pub use jobs::MockJobQueue;
 pub use jobs::{Claim, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, Work};
 pub use repos::{
-    AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, InsertedDocument, MemoryRepo, MessageRepo,
-    UsageRepo, UserRepo,
+    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, InsertedDocument,
+    MemoryRepo, MessageRepo, UsageRepo, UserRepo,
 };
 
+use crate::access_token::KnownAccessToken;
 use crate::audit::sealed::SealedPage;
 use crate::audit::{AuditFilter, AuditRecord};
 use crate::error::{Classify, ErrorKind};
-use crate::ids::{AuditId, TenantId, UserId};
+use crate::ids::{AuditId, MappingId, TenantId, UserId};
+use crate::mapping::{NewMapping, TenantMapping};
 use crate::page::{Page, PageRequest};
 use crate::scope::TenantScope;
 use crate::tenant::{SettingsVersion, Tenant, TenantSettings};
@@ -108,6 +110,8 @@ pub trait TenantTx: Send {
     fn users(&mut self) -> &mut dyn UserRepo;
     /// Requests of the scope's user that may be repeated.
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo;
+    /// Personal access tokens of the tenant.
+    fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo;
     /// The tenant's queued work.
     fn jobs(&mut self) -> &mut dyn JobRepo;
     /// What the tenant uses.
@@ -215,4 +219,34 @@ pub trait Directory: Send + Sync {
     /// # Errors
     /// Where the database is not available.
     async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError>;
+
+    /// The tenant that this claim of this issuer is mapped to: one or none.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn mapped_tenant(&self, issuer: &str, claim: &str) -> Result<Option<Tenant>, StoreError>;
+
+    /// The mappings to a tenant, newest first. The gate lets only `platform_admin` here.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn list_mappings(&self, tenant: TenantId, page: &PageRequest) -> Result<Page<TenantMapping>, StoreError>;
+
+    /// Maps a claim to a tenant; `None` where there is no such tenant.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where the claim is mapped already, to whichever tenant.
+    async fn create_mapping(&self, mapping: NewMapping) -> Result<Option<TenantMapping>, StoreError>;
+
+    /// Deletes a mapping to a tenant; `None` where there is none of that id.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn delete_mapping(&self, tenant: TenantId, id: MappingId) -> Result<Option<TenantMapping>, StoreError>;
+
+    /// The personal access token with this keyed hash of its secret: one or none.
+    ///
+    /// # Errors
+    /// Where the database is not available.
+    async fn access_token(&self, hash: &str) -> Result<Option<KnownAccessToken>, StoreError>;
 }

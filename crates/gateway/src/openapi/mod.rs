@@ -40,6 +40,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "memories", description = "What you asked to remember"),
         (name = "audit", description = "Who did what"),
         (name = "account", description = "Who you are here"),
+        (name = "tokens", description = "Personal access tokens, for machines"),
         (name = "admin", description = "Users and tenants"),
         (name = "health", description = "Whether the server lives and can work; no token needed"),
     ),
@@ -71,7 +72,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let scheme = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("A token of a configured issuer."))
+        .description(Some("A token of a configured issuer, or a personal access token."))
         .build();
     if let Some(components) = document.components.as_mut() {
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));

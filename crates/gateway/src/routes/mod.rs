@@ -1,5 +1,6 @@
 //! The routes, one file per resource. Each file holds its wire types, its handlers and how they become commands.
 
+mod admin_mappings;
 mod admin_tenants;
 mod admin_users;
 mod audit;
@@ -15,6 +16,7 @@ mod problems;
 mod runs;
 mod search;
 mod settings;
+mod tokens;
 mod upload;
 
 use crate::app::App;
@@ -40,6 +42,8 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
         .merge(admin_tenants::routes())
         .merge(decisions::routes())
         .merge(settings::routes())
+        .merge(admin_mappings::routes())
+        .merge(tokens::routes())
 }
 
 /// Routes that anybody may ask, and that are not counted.

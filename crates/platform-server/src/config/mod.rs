@@ -7,7 +7,8 @@ mod models;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use config::{Config, File, FileFormat};
-use policy::authn::settings::IssuerSettings;
+use domain::role::Role;
+use policy::authn::settings::{GroupsOverage, IssuerSettings};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use tools::ingest::isolate::ParserProgram;
 use tools::ingest::ocr::OcrSettings;
 
 pub use env::Environment;
-pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, IssuerFile};
+pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, EntraCloud, IssuerFile};
 pub use models::{Embeds, Models, NextEmbed};
 
 /// Whether this is a plant's platform or somebody's desk.
@@ -172,12 +173,41 @@ pub struct Auth {
     pub entra_tenant_id: Option<String>,
     /// `ENTRA_CLIENT_ID`: the API's application id.
     pub entra_client_id: Option<String>,
+    /// Which of Entra's clouds the directory is in.
+    pub entra_cloud: EntraCloud,
     /// Claim value → tenant id or slug, for the issuers of the variables above.
     pub tenants: BTreeMap<String, String>,
+    /// Role value, or group as `g:<group>` → role, for the same issuers, instead of the usual ones.
+    pub roles: Option<BTreeMap<String, Role>>,
+    /// A scope that their tokens must carry, or else `required_role`.
+    pub required_scope: Option<String>,
+    /// A role value that their tokens must carry, or else `required_scope`.
+    pub required_role: Option<String>,
+    /// Longest time since their users proved who they are, in seconds.
+    pub max_age_s: Option<u32>,
+    /// Home directories whose guests get in, for the same issuers; `*` for any.
+    pub guests: Vec<String>,
+    /// What becomes of their tokens that leave out their groups.
+    pub groups_overage: GroupsOverage,
     /// Further issuers.
     pub issuers: Vec<IssuerFile>,
     /// Who may make and switch off tenants.
     pub platform_admins: Vec<PlatformAdmin>,
+    /// Where the issuers' last good keys are kept for a restart; beside `storage.dir` if absent.
+    pub key_cache_dir: Option<PathBuf>,
+    /// Longest life of a personal access token, in days; 365 if absent.
+    pub max_token_days: Option<u32>,
+}
+
+/// Longest life of a personal access token, in days, unless the settings say another.
+const MAX_TOKEN_DAYS: u32 = 365;
+
+impl Auth {
+    /// Longest life of a personal access token, in days.
+    #[must_use]
+    pub fn max_token_days(&self) -> u32 {
+        self.max_token_days.unwrap_or(MAX_TOKEN_DAYS)
+    }
 }
 
 /// A named platform administrator.
@@ -356,10 +386,19 @@ impl Settings {
         if self.mode == Mode::Production && !self.rate_limit.enabled {
             bail!("rate_limit.enabled can be switched off in development mode only");
         }
+        if !(1..=3_650).contains(&self.auth.max_token_days()) {
+            bail!("auth.max_token_days must be from 1 to 3650");
+        }
         if self.ingest.chunk_tokens.is_some_and(|tokens| !(32..=2_000).contains(&tokens)) {
             bail!("ingest.chunk_tokens must be from 32 to 2000");
         }
         Ok(())
+    }
+
+    /// Where the issuers' keys are kept.
+    #[must_use]
+    pub fn key_cache_dir(&self) -> PathBuf {
+        self.auth.key_cache_dir.clone().unwrap_or_else(|| self.storage.dir.with_file_name("key-cache"))
     }
 
     /// The trusted issuers.

@@ -1,16 +1,20 @@
 //! Reads claims under whatever names an issuer has for them.
 
-use super::Reason;
+use super::reason::{Reason, loggable};
 use super::settings::{ClaimNames, IssuerSettings};
 use domain::role::Role;
 use domain::time::Timestamp;
 use domain::user::Identity;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Clock skew that is forgiven, in seconds.
 pub const SKEW_SECONDS: i64 = 60;
+/// Longest subject: what the database keeps as a user's external id.
+const MAX_SUBJECT_CHARS: usize = 255;
 
-type Claims = Map<String, Value>;
+/// A token's claims.
+pub type Claims = Map<String, Value>;
 
 /// The claim under the first of `names` that is there.
 pub fn find<'a>(claims: &'a Claims, names: &[String]) -> Option<&'a Value> {
@@ -23,8 +27,10 @@ fn follow<'a>(claims: &'a Claims, path: &str) -> Option<&'a Value> {
     steps.try_fold(first, |value, step| value.get(step))
 }
 
+/// Text that may be stored and shown: not empty, not long, no control characters (U+0000 is none that a database takes).
 fn text<'a>(claims: &'a Claims, names: &[String]) -> Option<&'a str> {
-    find(claims, names).and_then(Value::as_str).filter(|text| !text.is_empty() && text.len() <= 512)
+    let fits = |text: &&str| !text.is_empty() && text.len() <= 512 && !text.chars().any(char::is_control);
+    find(claims, names).and_then(Value::as_str).filter(fits)
 }
 
 /// A claim that may be one string, several in one string, or a list.
@@ -36,31 +42,46 @@ fn texts<'a>(claims: &'a Claims, names: &[String]) -> Option<Vec<&'a str>> {
     }
 }
 
+/// A number of seconds since 1970 (RFC 7519 `NumericDate`), if it is one.
+fn seconds(value: &Value) -> Option<i64> {
+    let seconds = value.as_f64().filter(|s| s.is_finite() && *s >= 0.0 && *s < 1e12)?;
+    #[expect(clippy::cast_possible_truncation, reason = "bounded above; whole seconds are exact enough")]
+    Some(seconds as i64)
+}
+
 /// Checks `exp`, `nbf` and `iat` (RFC 7519 §4.1) and returns when the token expires. A claim of the wrong type is not
 /// an absent one.
 pub fn check_times(claims: &Claims, now: Timestamp) -> Result<Timestamp, Reason> {
-    let now_s = now.timestamp();
-    let seconds = |name: &str, reason: Reason| match claims.get(name) {
+    let now = now.timestamp();
+    let time = |name: &str, reason: Reason| match claims.get(name) {
         None => Ok(None),
-        Some(value) => value.as_f64().filter(|s| s.is_finite() && *s >= 0.0 && *s < 1e12).map(Some).ok_or(reason),
+        Some(value) => seconds(value).map(Some).ok_or(reason),
     };
-    let exp = seconds("exp", Reason::Expiry)?.ok_or(Reason::Expiry)?;
-    #[expect(clippy::cast_possible_truncation, reason = "bounded above; whole seconds are exact enough")]
-    let (exp, nbf, iat) = (
-        exp as i64,
-        seconds("nbf", Reason::NotYet)?.map(|s| s as i64),
-        seconds("iat", Reason::IssuedInFuture)?.map(|s| s as i64),
-    );
-    if now_s >= exp.saturating_add(SKEW_SECONDS) {
+    let exp = time("exp", Reason::Expiry)?.ok_or(Reason::Expiry)?;
+    let (nbf, iat) = (time("nbf", Reason::NotYet)?, time("iat", Reason::IssuedInFuture)?);
+    if now >= exp.saturating_add(SKEW_SECONDS) {
         return Err(Reason::Expired);
     }
-    if nbf.is_some_and(|nbf| nbf > now_s + SKEW_SECONDS) {
+    if nbf.is_some_and(|nbf| nbf > now + SKEW_SECONDS) {
         return Err(Reason::NotYet);
     }
-    if iat.is_some_and(|iat| iat > now_s + SKEW_SECONDS) {
+    if iat.is_some_and(|iat| iat > now + SKEW_SECONDS) {
         return Err(Reason::IssuedInFuture);
     }
     Timestamp::from_timestamp(exp, 0).ok_or(Reason::Expiry)
+}
+
+/// Checks how long ago the user proved who they are, and returns until when that is recent enough. A token that does not
+/// say is refused like one that says too long ago (RFC 9470).
+pub fn check_age(claims: &Claims, issuer: &IssuerSettings, now: Timestamp) -> Result<Option<Timestamp>, Reason> {
+    let Some(max_age_s) = issuer.max_age_s else { return Ok(None) };
+    let refused = Reason::TooLongAgo { max_age_s };
+    let at = find(claims, &issuer.claims.auth_time).and_then(seconds).ok_or(refused)?;
+    let end = at.saturating_add(i64::from(max_age_s));
+    if at > now.timestamp() + SKEW_SECONDS || now.timestamp() >= end.saturating_add(SKEW_SECONDS) {
+        return Err(refused);
+    }
+    Timestamp::from_timestamp(end, 0).map(Some).ok_or(refused)
 }
 
 /// `aud` (RFC 7519 §4.1.3): a string or a list, one of which must be accepted.
@@ -74,33 +95,83 @@ pub fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), Reason
     if found { Ok(()) } else { Err(Reason::Audience) }
 }
 
-/// An ID token proves a login to a client, not a right to call an API; it carries a `nonce` or hashes of what it came
-/// with (OpenID Connect Core §2).
-pub fn check_kind(claims: &Claims) -> Result<(), Reason> {
-    let is_id_token = ["nonce", "at_hash", "c_hash"].iter().any(|name| claims.contains_key(*name));
-    if is_id_token { Err(Reason::Kind) } else { Ok(()) }
+/// The claim that must have one value: Entra's `tid`.
+pub fn check_required(claims: &Claims, required: Option<&(String, String)>) -> Result<(), Reason> {
+    match required {
+        Some((name, value)) if claims.get(name).and_then(Value::as_str) != Some(value) => Err(Reason::RequiredClaim),
+        _ => Ok(()),
+    }
 }
 
-/// Who the token speaks of, and the value that the tenant is looked up by.
-pub fn identity(claims: &Claims, issuer: &IssuerSettings) -> Result<(Identity, Option<String>), Reason> {
+/// An ID token proves a login to a client, not a right to call an API; it carries a `nonce` or hashes of what it came
+/// with (OpenID Connect Core §2, §3.3.2.11), or says what it is (Keycloak's `typ`, Cognito's `token_use`). A logout token
+/// has `events`. Entra's tokens of version 1 have other names and another issuer: they are refused rather than half
+/// understood (AD FS also says 1.0, and has no `tid`).
+pub fn check_kind(claims: &Claims) -> Result<(), Reason> {
+    let is = |name: &str, others: &[&str]| {
+        claims.get(name).and_then(Value::as_str).is_some_and(|kind| others.iter().any(|o| o.eq_ignore_ascii_case(kind)))
+    };
+    let marks = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
+    if marks.iter().any(|name| claims.contains_key(*name))
+        || is("typ", &["ID", "Refresh", "Offline", "Logout"])
+        || is("token_use", &["id"])
+    {
+        return Err(Reason::Kind);
+    }
+    if is("ver", &["1.0"]) && claims.contains_key("tid") { Err(Reason::Version) } else { Ok(()) }
+}
+
+/// Who the token speaks of. The role is decided once the tenant is known.
+pub fn identity(claims: &Claims, issuer: &IssuerSettings) -> Result<Identity, Reason> {
     let names: &ClaimNames = &issuer.claims;
-    let subject = text(claims, &names.subject).ok_or(Reason::Subject)?;
-    let identity = Identity {
+    let subject = text(claims, &names.subject).filter(|subject| subject.chars().count() <= MAX_SUBJECT_CHARS);
+    Ok(Identity {
         issuer: issuer.issuer.clone(),
-        subject: subject.to_owned(),
+        subject: subject.ok_or(Reason::Subject)?.to_owned(),
         email: text(claims, &names.email).map(str::to_owned),
         name: text(claims, &names.name).map(str::to_owned),
-        role: role(claims, issuer),
-    };
-    Ok((identity, text(claims, &names.tenant).map(str::to_owned)))
+        role: None,
+    })
 }
 
-/// The strongest role that the token's role values map to. A role claim with no known value is the weakest role, not
-/// a missing claim: whoever lost a role at the issuer loses it here.
-fn role(claims: &Claims, issuer: &IssuerSettings) -> Option<Role> {
-    let values = texts(claims, &issuer.claims.roles)?;
-    let strongest = values.iter().filter_map(|value| issuer.roles.get(*value)).max();
-    Some(strongest.copied().unwrap_or(Role::Viewer))
+/// The value that the tenant is looked up by.
+pub fn tenant(claims: &Claims, names: &ClaimNames) -> Option<String> {
+    text(claims, &names.tenant).map(str::to_owned)
+}
+
+/// The token's own id, if it may be logged.
+pub fn token_id(claims: &Claims, names: &ClaimNames) -> Option<String> {
+    text(claims, &names.token_id).and_then(loggable)
+}
+
+/// The client that asked for the token, if it may be logged.
+pub fn client(claims: &Claims, names: &ClaimNames) -> Option<String> {
+    text(claims, &names.client).and_then(loggable)
+}
+
+/// The strongest role that the token's role values and groups (`g:<group>`) map to, by the issuer's mapping or the
+/// tenant's. Claims with no known value are the weakest role, not missing claims: whoever lost a role at the issuer loses
+/// it here. `None`: the token has no role values, and no groups that anything is mapped from.
+pub fn role(claims: &Claims, issuer: &IssuerSettings, of_tenant: &BTreeMap<String, Role>) -> Option<Role> {
+    let maps = [&issuer.roles, of_tenant];
+    let groups_count = maps.iter().any(|map| map.keys().any(|value| value.starts_with("g:")));
+    let is_there =
+        find(claims, &issuer.claims.roles).is_some() || (groups_count && find(claims, &issuer.claims.groups).is_some());
+    let known = values(claims, issuer).filter_map(|value| maps.iter().filter_map(|map| map.get(&value)).max().copied());
+    is_there.then(|| known.max().unwrap_or(Role::Viewer))
+}
+
+/// Whether one of the token's role values or groups is mapped: whether somebody let its bearer in by name.
+pub fn has_mapped_role(claims: &Claims, issuer: &IssuerSettings, of_tenant: &BTreeMap<String, Role>) -> bool {
+    values(claims, issuer).any(|value| issuer.roles.contains_key(&value) || of_tenant.contains_key(&value))
+}
+
+/// Role values as they are and groups as `g:<group>`; a role value that looks like a group is neither.
+fn values<'a>(claims: &'a Claims, issuer: &IssuerSettings) -> impl Iterator<Item = String> + 'a {
+    let roles = texts(claims, &issuer.claims.roles).unwrap_or_default();
+    let groups = texts(claims, &issuer.claims.groups).unwrap_or_default();
+    let roles = roles.into_iter().filter(|value| !value.starts_with("g:")).map(str::to_owned);
+    roles.chain(groups.into_iter().map(|group| format!("g:{group}")))
 }
 
 /// Whether the token carries `scope`.
@@ -108,10 +179,31 @@ pub fn has_scope(claims: &Claims, names: &ClaimNames, scope: &str) -> bool {
     texts(claims, &names.scopes).is_some_and(|scopes| scopes.contains(&scope))
 }
 
-/// More than 200 groups: Entra leaves them out and says where to ask (`_claim_names`).
+/// Whether the token carries this role value.
+pub fn has_role_value(claims: &Claims, names: &ClaimNames, value: &str) -> bool {
+    texts(claims, &names.roles).is_some_and(|values| values.contains(&value))
+}
+
+/// More than 200 groups: Entra leaves them out and says where to ask (`_claim_names`). That address is never called.
 pub fn has_groups_overage(claims: &Claims) -> bool {
     claims.get("_claim_names").and_then(|names| names.get("groups")).is_some()
-        || claims.get("hasgroups").is_some_and(|flag| flag == &Value::Bool(true))
+        || claims.get("hasgroups").is_some_and(|flag| flag == &Value::Bool(true) || flag == "true")
+}
+
+/// The token of a program, not of a person: Entra's `idtyp`, Auth0's `gty`.
+pub fn is_application(claims: &Claims) -> bool {
+    claims.get("idtyp").is_some_and(|kind| kind == "app")
+        || claims.get("gty").is_some_and(|g| g == "client-credentials")
+}
+
+/// The home directory of a guest (Entra: `acct` is 1, or `idp` names another directory than the token's); `None` for
+/// everybody else. A guest whose home the token does not tell has an empty one.
+pub fn guest_of(claims: &Claims) -> Option<&str> {
+    let idp = claims.get("idp").and_then(Value::as_str);
+    let is_marked = claims.get("acct").is_some_and(|acct| acct == 1 || acct == "1");
+    let tid = claims.get("tid").and_then(Value::as_str);
+    let is_foreign = matches!((idp, tid), (Some(idp), Some(tid)) if !idp.contains(tid));
+    (is_marked || is_foreign).then(|| idp.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -151,6 +243,37 @@ mod tests {
     fn an_id_token_is_no_access_token() {
         assert_eq!(check_kind(&claims(json!({"nonce": "n"}))), Err(Reason::Kind));
         assert_eq!(check_kind(&claims(json!({"sub": "s"}))), Ok(()));
+    }
+
+    #[test]
+    fn tokens_that_say_what_they_are_are_believed_where_it_is_no_access_token() {
+        for (claim, reason) in [
+            (json!({"typ": "ID"}), Err(Reason::Kind)),
+            (json!({"typ": "Refresh"}), Err(Reason::Kind)),
+            (json!({"token_use": "id"}), Err(Reason::Kind)),
+            (json!({"events": {}}), Err(Reason::Kind)),
+            (json!({"typ": "Bearer"}), Ok(())),
+            (json!({"ver": "1.0", "tid": "t"}), Err(Reason::Version)),
+            (json!({"ver": "1.0", "apptype": "Public"}), Ok(())),
+            (json!({"ver": "2.0", "tid": "t"}), Ok(())),
+        ] {
+            assert_eq!(check_kind(&claims(claim.clone())), reason, "{claim}");
+        }
+    }
+
+    #[test]
+    fn a_guest_is_marked_or_comes_from_another_directory() {
+        let home = "https://sts.windows.net/t1/";
+        for (claim, guest) in [
+            (json!({"acct": 1}), Some("")),
+            (json!({"acct": 0}), None),
+            (json!({"tid": "t1", "idp": home}), None),
+            (json!({"tid": "t2", "idp": home}), Some(home)),
+            (json!({"tid": "t2", "idp": "live.com"}), Some("live.com")),
+            (json!({"idp": "github"}), None),
+        ] {
+            assert_eq!(guest_of(&claims(claim.clone())), guest, "{claim}");
+        }
     }
 
     #[test]

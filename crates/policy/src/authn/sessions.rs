@@ -3,6 +3,7 @@
 //! Kept by a keyed hash of the token, never the token. What the database says of user and tenant is read again after
 //! [`FRESH_FOR`], and by the gate at each decision, so that switching a user off takes effect at once.
 
+use domain::access_token::TokenScope;
 use domain::ids::UserId;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
@@ -16,6 +17,25 @@ pub const FRESH_FOR: Duration = Duration::from_secs(2);
 /// Most tokens kept.
 const CAPACITY: usize = 20_000;
 
+/// What says that a token's bearer belongs to the tenant, to be asked again when the session is no longer fresh.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Belongs {
+    /// The configuration, which does not change while the process runs.
+    Configured,
+    /// A mapping in the database, by issuer and claim value.
+    Mapped {
+        /// The issuer.
+        issuer: String,
+        /// The claim's value.
+        claim: String,
+    },
+    /// The personal access token's own row.
+    ByAccessToken {
+        /// What it may be used for.
+        scopes: Vec<TokenScope>,
+    },
+}
+
 /// A verified token's user.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -25,7 +45,9 @@ pub struct Session {
     pub user: User,
     /// What the user may do, as last read.
     pub standing: Standing,
-    /// When the token expires.
+    /// What says that the user belongs to the tenant.
+    pub belongs: Belongs,
+    /// When the token is to be looked at again.
     pub expires_at: Timestamp,
     /// When the above was read.
     pub read_at: Instant,

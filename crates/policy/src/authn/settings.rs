@@ -7,8 +7,10 @@ use std::path::PathBuf;
 /// One trusted issuer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IssuerSettings {
-    /// The exact `iss`.
+    /// The issuer's name: the exact `iss`, what its discovery document must say, and the first half of a user's key.
     pub issuer: String,
+    /// Further `iss` values of its tokens, where they differ from the name (AD FS: `access_token_issuer`).
+    pub accept_iss: Vec<String>,
     /// Accepted `aud` values; at least one must match.
     pub audiences: Vec<String>,
     /// Accepted signature algorithms. The header chooses among them and nothing else.
@@ -17,18 +19,46 @@ pub struct IssuerSettings {
     pub keys: KeySource,
     /// How the issuer names its claims.
     pub claims: ClaimNames,
-    /// Role values of the token and the platform's roles.
+    /// Role values of the token, or groups as `g:<group>`, and the platform's roles.
     pub roles: BTreeMap<String, Role>,
     /// Which tenants the issuer may speak for.
     pub tenants: TenantTrust,
-    /// A scope that the token must carry.
+    /// A scope that the token must carry, unless it carries `required_role`.
     pub required_scope: Option<String>,
+    /// A role value that the token must carry, unless it carries `required_scope`.
+    pub required_role: Option<String>,
     /// A claim that must have this value: for Entra, `tid`.
     pub required_claim: Option<(String, String)>,
+    /// Longest time since the user proved who they are (`auth_time`), in seconds.
+    pub max_age_s: Option<u32>,
+    /// Whose guests get in: home directories as the token's `idp` names them, or `*` for any. Empty: none.
+    pub guests: Vec<String>,
+    /// What becomes of a token that leaves out its groups.
+    pub groups_overage: GroupsOverage,
+}
+
+/// What becomes of a token that leaves out its groups because they are too many.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupsOverage {
+    /// It is refused: what the groups would have said is unknown.
+    #[default]
+    Refuse,
+    /// Its groups count for nothing: for issuers whose roles come from app roles alone.
+    Ignore,
+}
+
+/// The directory that an Entra issuer speaks for, by the shape of its name (`https://host/<directory>/v2.0`): its tokens'
+/// `tid` must be that one.
+#[must_use]
+pub fn entra_directory(issuer: &str) -> Option<&str> {
+    let directory = issuer.strip_suffix("/v2.0")?.rsplit('/').next()?;
+    uuid::Uuid::try_parse(directory).is_ok().then_some(directory)
 }
 
 /// A signature algorithm (RFC 7518, RFC 8037). No symmetric one: the platform never shares a secret with an issuer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum SignatureAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256: Entra ID and most others.
     Rs256,
@@ -37,6 +67,7 @@ pub enum SignatureAlgorithm {
     /// ECDSA on P-256: the development issuer.
     Es256,
     /// Ed25519.
+    #[serde(rename = "EdDSA")]
     EdDsa,
 }
 
@@ -89,6 +120,14 @@ pub struct ClaimNames {
     pub name: Vec<String>,
     /// Scopes, a space-separated string or a list.
     pub scopes: Vec<String>,
+    /// Groups, a list.
+    pub groups: Vec<String>,
+    /// The client that asked for the token.
+    pub client: Vec<String>,
+    /// The token's own id.
+    pub token_id: Vec<String>,
+    /// When the user proved who they are.
+    pub auth_time: Vec<String>,
 }
 
 impl Default for ClaimNames {
@@ -101,6 +140,10 @@ impl Default for ClaimNames {
             email: names(&["email", "preferred_username", "upn"]),
             name: names(&["name"]),
             scopes: names(&["scp", "scope"]),
+            groups: names(&["groups"]),
+            client: names(&["azp", "appid", "cid", "client_id"]),
+            token_id: names(&["uti", "jti"]),
+            auth_time: names(&["auth_time"]),
         }
     }
 }
@@ -138,5 +181,20 @@ impl TenantTrust {
             Self::Every => Some(claim),
             Self::Mapped(map) => map.get(claim).map(String::as_str),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entra_issuer_is_told_by_its_shape() {
+        let directory = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
+        for host in ["login.microsoftonline.com", "login.microsoftonline.us", "127.0.0.1:9"] {
+            assert_eq!(entra_directory(&format!("https://{host}/{directory}/v2.0")), Some(directory));
+        }
+        assert_eq!(entra_directory("https://login.microsoftonline.com/common/v2.0"), None);
+        assert_eq!(entra_directory("https://sso.example/realms/plant"), None);
     }
 }

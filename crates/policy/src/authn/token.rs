@@ -25,7 +25,9 @@ pub struct Unverified {
 ///
 /// # Errors
 /// One reason each: too large, malformed, a `typ` that is no access token's, a `crit` header (RFC 7515 §4.1.11: an
-/// extension that is not understood must be refused).
+/// extension that is not understood must be refused), a header that brings or points to a key of its own. Such a key
+/// would not be used anyhow: only the configured ones are. No issuer has a reason to send one, and who tries should show
+/// in the log as that.
 pub fn take_apart(token: &str) -> Result<Unverified, Reason> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Reason::TooLarge);
@@ -42,6 +44,9 @@ pub fn take_apart(token: &str) -> Result<Unverified, Reason> {
     let claims = object(claims)?;
     if header.contains_key("crit") {
         return Err(Reason::Crit);
+    }
+    if ["jku", "x5u", "jwk", "x5c"].iter().any(|name| header.contains_key(*name)) {
+        return Err(Reason::HeaderKey);
     }
     match header.get("typ") {
         None => {}
@@ -165,6 +170,10 @@ mod tests {
             (token(good, "{} {}"), Reason::Malformed),
             (token(good, &deep), Reason::Malformed),
             (token(r#"{"alg":"RS256","crit":["b64"]}"#, "{}"), Reason::Crit),
+            (token(r#"{"alg":"RS256","jku":"https://evil.example/keys"}"#, "{}"), Reason::HeaderKey),
+            (token(r#"{"alg":"RS256","x5u":"https://evil.example/cert"}"#, "{}"), Reason::HeaderKey),
+            (token(r#"{"alg":"RS256","jwk":{"kty":"RSA"}}"#, "{}"), Reason::HeaderKey),
+            (token(r#"{"alg":"RS256","x5c":["MII"]}"#, "{}"), Reason::HeaderKey),
             (token(r#"{"alg":"RS256","typ":"id+jwt"}"#, "{}"), Reason::Type),
             (token(r#"{"alg":5}"#, "{}"), Reason::Algorithm),
             (token(r#"{"alg":"RS256","kid":7}"#, "{}"), Reason::KeyId),

@@ -2,17 +2,22 @@
 
 use super::PolicyGate;
 use super::pass::Closes;
+use super::traced::{Added, Removed};
+use crate::authn::access_token;
 use crate::caller::Caller;
 use crate::error::GateError;
 use async_trait::async_trait;
+use domain::access_token::AccessToken;
 use domain::audit::AuditRecord;
 use domain::audit::sealed::SealedPages;
 use domain::command::{
-    CreateTenant, CreateUser, ExportAudit, GetUser, ListAudit, ListSettingsVersions, ListTenantSettingsVersions,
-    ListTenants, ListUsers, ReadDecision, ReadSettings, ReadTenantSettings, ReadUsage, SimulateDecision,
-    UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser,
+    CreateMapping, CreateTenant, CreateUser, DeleteMapping, ExportAudit, GetUser, IssueAccessToken, ListAccessTokens,
+    ListAudit, ListMappings, ListSettingsVersions, ListTenantSettingsVersions, ListTenants, ListUsers, ReadDecision,
+    ReadSettings, ReadTenantSettings, ReadUsage, RevokeAccessToken, SimulateDecision, UpdateSettings, UpdateTenant,
+    UpdateTenantSettings, UpdateUser,
 };
 use domain::decision::Decision;
+use domain::mapping::TenantMapping;
 use domain::page::Page;
 use domain::tenant::{SettingsVersion, Tenant, Usage};
 use domain::user::User;
@@ -69,6 +74,24 @@ pub trait AdminGate: Send + Sync {
         by: &Caller,
         command: ListTenantSettingsVersions,
     ) -> Result<Page<SettingsVersion>, GateError>;
+
+    /// Makes a personal access token; the text is its secret, which is shown once.
+    async fn issue_access_token(
+        &self,
+        by: &Caller,
+        command: IssueAccessToken,
+    ) -> Result<(AccessToken, String), GateError>;
+    /// Lists personal access tokens.
+    async fn list_access_tokens(&self, by: &Caller, command: ListAccessTokens) -> Result<Page<AccessToken>, GateError>;
+    /// Revokes a personal access token.
+    async fn revoke_access_token(&self, by: &Caller, command: RevokeAccessToken) -> Result<(), GateError>;
+
+    /// Lists the claims that stand for a tenant.
+    async fn list_mappings(&self, by: &Caller, command: ListMappings) -> Result<Page<TenantMapping>, GateError>;
+    /// Lets a claim stand for a tenant.
+    async fn create_mapping(&self, by: &Caller, command: CreateMapping) -> Result<TenantMapping, GateError>;
+    /// Lets a claim stand for a tenant no longer.
+    async fn delete_mapping(&self, by: &Caller, command: DeleteMapping) -> Result<(), GateError>;
 }
 
 #[async_trait]
@@ -177,5 +200,43 @@ impl AdminGate for PolicyGate {
         let use_case = Arc::clone(&self.use_cases.configuration);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.tenant_versions(granted).await })
             .await
+    }
+
+    async fn issue_access_token(
+        &self,
+        by: &Caller,
+        command: IssueAccessToken,
+    ) -> Result<(AccessToken, String), GateError> {
+        let secret = access_token::new_secret()?;
+        let (use_case, hash) = (Arc::clone(&self.use_cases.access_tokens), self.authn.hash(&secret));
+        let issue = move |granted| async move { use_case.issue(granted, hash).await };
+        Ok((self.pass(by, command, Closes::Gate, issue).await?, secret))
+    }
+
+    async fn list_access_tokens(&self, by: &Caller, command: ListAccessTokens) -> Result<Page<AccessToken>, GateError> {
+        let use_case = Arc::clone(&self.use_cases.access_tokens);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list(granted).await }).await
+    }
+
+    async fn revoke_access_token(&self, by: &Caller, command: RevokeAccessToken) -> Result<(), GateError> {
+        let use_case = Arc::clone(&self.use_cases.access_tokens);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.revoke(granted).await }).await
+    }
+
+    async fn list_mappings(&self, by: &Caller, command: ListMappings) -> Result<Page<TenantMapping>, GateError> {
+        let use_case = Arc::clone(&self.use_cases.tenant_mappings);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.list(granted).await }).await
+    }
+
+    async fn create_mapping(&self, by: &Caller, command: CreateMapping) -> Result<TenantMapping, GateError> {
+        let use_case = Arc::clone(&self.use_cases.tenant_mappings);
+        let create = move |granted| async move { use_case.create(granted).await.map(Added) };
+        self.pass(by, command, Closes::Gate, create).await.map(|Added(mapping)| mapping)
+    }
+
+    async fn delete_mapping(&self, by: &Caller, command: DeleteMapping) -> Result<(), GateError> {
+        let use_case = Arc::clone(&self.use_cases.tenant_mappings);
+        let delete = move |granted| async move { use_case.delete(granted).await.map(Removed) };
+        self.pass(by, command, Closes::Gate, delete).await.map(drop)
     }
 }

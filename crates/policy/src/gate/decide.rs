@@ -17,7 +17,7 @@ impl PolicyGate {
     /// Decides, records, and binds the command to both. Where the answer is no, that is recorded instead.
     pub(super) async fn admit<C: Command>(&self, by: &Caller, command: C) -> Result<Authorized<C>, GateError> {
         let mut tx = self.store.begin(by.scope()).await.map_err(GateError::Store)?;
-        let question = Question::of(&command);
+        let question = Question { scopes: by.scopes(), ..Question::of(&command) };
         let decision = self.decide(&mut *tx, by, &question).await.map_err(GateError::Store)?;
         let id = AuditId::from_uuid(self.ids.uuid());
         let Decision { verdict: Verdict::Allowed, standing: Some(standing), .. } = decision else {

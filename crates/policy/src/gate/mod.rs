@@ -34,7 +34,10 @@ use domain::run::EventStream;
 use domain::search::Retrieval;
 use domain::upload::{Accepted, Upload};
 use pass::Closes;
-use runtime::services::{Administration, AuditTrail, Chat, Configuration, Conversations, Documents, Memories, Search};
+use runtime::services::{
+    AccessTokens, Administration, AuditTrail, Chat, Configuration, Conversations, Documents, Memories, Search,
+    TenantMappings,
+};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -154,6 +157,10 @@ pub struct UseCases {
     pub administration: Arc<dyn Administration>,
     /// Settings and usage.
     pub configuration: Arc<dyn Configuration>,
+    /// Personal access tokens.
+    pub access_tokens: Arc<dyn AccessTokens>,
+    /// Which claims stand for which tenants.
+    pub tenant_mappings: Arc<dyn TenantMappings>,
 }
 
 /// The gate in earnest.
@@ -172,10 +179,10 @@ pub struct PolicyGate {
 impl PolicyGate {
     /// Puts the gate before the use cases.
     #[must_use]
-    pub fn new(authn: Authenticator, use_cases: UseCases, keys: GateKeys, parts: GateParts) -> Self {
+    pub fn new(authn: impl Into<Arc<Authenticator>>, use_cases: UseCases, keys: GateKeys, parts: GateParts) -> Self {
         let GateParts { store, clock, ids, tasks } = parts;
         let GateKeys { request: request_key, repeat: repeat_key } = keys;
-        Self { authn: Arc::new(authn), store, use_cases, request_key, repeat_key, clock, ids, tasks }
+        Self { authn: authn.into(), store, use_cases, request_key, repeat_key, clock, ids, tasks }
     }
 }
 

@@ -17,6 +17,7 @@ impl PolicyGate {
             target: asked.resource_id.and_then(|id| Target::of(asked.resource, id)),
             reclassify: None,
             documents: &[],
+            scopes: None,
         };
         let mut tx = self.store.begin(&scope_of_colleague(granted.scope(), asked.user)).await?;
         Ok(decision::decide(&mut *tx, asked.user, |user| self.grants_of(user), &question).await?)

@@ -2,11 +2,13 @@
 
 use super::pass::Traced;
 use crate::caller::Caller;
+use domain::access_token::AccessToken;
 use domain::audit::sealed::SealedPages;
 use domain::audit::{AuditRecord, Changed};
 use domain::conversation::{Conversation, Message};
 use domain::decision::{Decision, Verdict};
 use domain::document::Document;
+use domain::mapping::TenantMapping;
 use domain::memory::Memory;
 use domain::page::Page;
 use domain::ports::ByteStream;
@@ -54,6 +56,8 @@ traced! {
     AuditRecord;
     Page<SettingsVersion>;
     Usage;
+    Page<AccessToken>;
+    Page<TenantMapping>;
 }
 
 /// Titles, tags and client data are content: that they changed is all that is said.
@@ -121,4 +125,36 @@ impl Traced for Decision {
             "allowed": self.verdict == Verdict::Allowed, "rule": self.rule(), "reason": self.verdict.reason(),
         }))
     }
+}
+
+impl Traced for AccessToken {
+    fn made(&self) -> Option<Uuid> {
+        Some(self.id.as_uuid())
+    }
+
+    fn facts(&self) -> Option<Value> {
+        Some(json!({ "scopes": self.scopes, "expires_at": self.expires_at }))
+    }
+}
+
+/// A mapping that was made.
+pub(super) struct Added(pub(super) TenantMapping);
+
+/// A mapping that was deleted.
+pub(super) struct Removed(pub(super) TenantMapping);
+
+impl Traced for Added {
+    fn facts(&self) -> Option<Value> {
+        Some(json!({ "before": null, "after": mapping(&self.0) }))
+    }
+}
+
+impl Traced for Removed {
+    fn facts(&self) -> Option<Value> {
+        Some(json!({ "before": mapping(&self.0), "after": null }))
+    }
+}
+
+fn mapping(mapping: &TenantMapping) -> Value {
+    json!({ "id": mapping.id, "issuer": mapping.issuer, "claim": mapping.claim })
 }

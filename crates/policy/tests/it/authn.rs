@@ -7,12 +7,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use domain::error::{Classify as _, ErrorKind, Problem};
 use domain::ids::TenantId;
+use domain::mapping::NewMapping;
+use domain::ports::{Clock as _, Directory as _, IdGen as _, NewTenant};
 use domain::role::Role;
+use domain::tenant::TenantSettings;
 use policy::authn::Authenticator;
-use policy::authn::settings::KeySource;
+use policy::authn::settings::{GroupsOverage, IssuerSettings, KeySource};
 use policy::caller::Caller;
 use policy::error::GateError;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn present(authenticator: &Authenticator, token: &str) -> Result<Caller, GateError> {
     authenticator.authenticate(Some(token), request()).await
@@ -186,4 +190,280 @@ async fn a_token_without_the_scope_or_without_its_groups_is_refused_by_name() {
         let error = present(&authenticator, &world.signer.sign(&claims)).await.expect_err(code);
         assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, code));
     }
+}
+
+/// Tokens that break a rule in a way that a careless reader would not notice; whichever check says no, the answer is a 401.
+fn hostile_tokens(world: &World) -> Vec<(String, &'static str)> {
+    let (signer, header, good) = (&world.signer, world.signer.header(), world.claims("ada", "user"));
+    let now = good["iat"].as_i64().expect("a time");
+    let headed = |name: &str, value: Value| signer.sign_as(&but(header.clone(), name, value), &good);
+    let claiming = |name: &str, value: Value| signer.sign(&but(good.clone(), name, value));
+    let raw = |header: &str, claims: &str| signer.sign_text(header, claims);
+    let (plain, text) = (header.to_string(), good.to_string());
+    let twice = |name: &str, value: &str| raw(&plain, &text.replacen('{', &format!("{{\"{name}\":{value},"), 1));
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let evil = "https://evil.example/keys";
+    let mut tokens = vec![
+        (headed("jku", json!(evil)), "header_key"),
+        (headed("x5u", json!(evil)), "header_key"),
+        (headed("jwk", Signer::new("evil").jwk()), "header_key"),
+        (headed("x5c", json!(["MIIB"])), "header_key"),
+        (headed("alg", json!("None")), "algorithm_not_allowed"),
+        (headed("alg", json!("es256")), "algorithm_not_allowed"),
+        (headed("alg", json!("RS256")), "algorithm_not_allowed"),
+        (headed("alg", json!(["ES256"])), "algorithm_not_allowed"),
+        (headed("typ", json!(5)), "header_typ"),
+        (headed("crit", json!([])), "header_crit"),
+        (headed("kid", json!(5)), "key_id_missing"),
+        (headed("kid", json!("")), "key_id_missing"),
+        (headed("kid", json!("k".repeat(300))), "key_id_missing"),
+        (headed("kid", json!("../../../dev/null")), "key_unknown"),
+        (headed("kid", json!("k1' OR '1'='1")), "key_unknown"),
+        (headed("kid", json!("k1\u{0}")), "key_unknown"),
+        (twice("sub", "\"root\""), "token_malformed"),
+        (twice("exp", "9999999999"), "token_malformed"),
+        (raw(&plain.replacen('{', "{\"alg\":\"none\",", 1), &text), "token_malformed"),
+        (twice("x", &deep), "token_malformed"),
+        (raw(&plain, "[]"), "token_malformed"),
+        (raw(&plain, "null"), "token_malformed"),
+        (raw(&plain, &text.replacen('{', "{\"x\":1e999,", 1)), "token_malformed"),
+        (format!("{}=", signer.sign(&good)), "signature_invalid"),
+        (signer.sign(&good).replacen('.', "..", 1), "token_malformed"),
+        (format!("{}.x.y", signer.sign(&good)), "token_malformed"),
+        (format!(" {}", signer.sign(&good)), "token_malformed"),
+        (claiming("iss", json!([good["iss"]])), "issuer_unknown"),
+        (claiming("iss", Value::Null), "issuer_unknown"),
+        (claiming("aud", json!([])), "audience_mismatch"),
+        (claiming("aud", json!({"a": 1})), "audience_mismatch"),
+        (claiming("aud", json!([[good["aud"]]])), "audience_mismatch"),
+        (claiming("aud", json!(" api://platform")), "audience_mismatch"),
+        (claiming("nbf", json!("1")), "token_not_yet_valid"),
+        (claiming("nbf", json!(true)), "token_not_yet_valid"),
+        (claiming("iat", json!("now")), "issued_in_future"),
+        (claiming("iat", json!(now + 3600)), "issued_in_future"),
+        (claiming("tid", Value::Null), "required_claim_mismatch"),
+        (claiming("tid", json!(["t1"])), "required_claim_mismatch"),
+        (claiming("ver", json!("1.0")), "token_version"),
+    ];
+    let exps = [json!((now + 100).to_string()), json!(true), json!([now + 100]), json!(-1), json!(1e300), json!({})];
+    tokens.extend(exps.map(|exp| (claiming("exp", exp), "expiry_invalid")));
+    let kinds = [("at_hash", json!("x")), ("c_hash", json!("x")), ("typ", json!("ID")), ("token_use", json!("id"))];
+    tokens.extend(kinds.map(|(name, value)| (claiming(name, value), "not_an_access_token")));
+    let subjects = [json!(""), json!(7), json!(["ada"]), json!("x".repeat(256)), json!("a\u{0}b"), json!("a\nb")];
+    tokens.extend(subjects.map(|subject| (claiming("oid", subject), "subject_missing")));
+    tokens
+}
+
+#[tokio::test]
+async fn hostile_tokens_are_refused_alike_whichever_rule_they_break() {
+    let world = World::new().await;
+    let authenticator = world.authenticator();
+    for (token, reason) in hostile_tokens(&world) {
+        let error = present(&authenticator, &token).await.expect_err(reason);
+        assert!(matches!(error, GateError::Unauthenticated { reason: said } if said == reason), "{reason}: {error:?}");
+        let same = Problem { kind: ErrorKind::Unauthenticated, code: "invalid_token", detail: None, decision: None };
+        assert_eq!(Problem::of(&error), same);
+    }
+    assert!(world.audit().is_empty(), "nobody was provisioned");
+    let control = world.signer.sign(&world.claims("ada", "user"));
+    present(&authenticator, &control).await.expect("the token that all of them were made of");
+}
+
+#[tokio::test]
+async fn text_that_no_database_takes_is_not_stored_and_costs_nobody_the_sign_in() {
+    let world = World::new().await;
+    let claims = but(but(world.claims("ada", "user"), "name", json!("A\u{0}da")), "email", json!("x".repeat(600)));
+    let caller = present(&world.authenticator(), &world.signer.sign(&claims)).await.expect("good");
+    assert_eq!((caller.user().display_name.as_deref(), caller.user().email.as_str()), (None, ""));
+    let tenant = but(world.claims("ada", "user"), "extension_PlatformTenantId", json!("plant-a\u{0}"));
+    let error = present(&world.authenticator(), &world.signer.sign(&tenant)).await.expect_err("no tenant");
+    assert_eq!(error.code(), "tenant_unmapped");
+}
+
+#[tokio::test]
+async fn an_issuer_may_say_another_name_in_its_tokens_if_the_settings_say_so() {
+    let world = World::new().await;
+    let said = "http://adfs.test/adfs/services/trust";
+    let token = world.signer.sign(&but(world.claims("ada", "user"), "iss", json!(said)));
+    present(&world.authenticator(), &token).await.expect_err("not configured");
+    let mut issuer = world.issuer(world.key_file());
+    issuer.accept_iss = vec![said.to_owned()];
+    let authenticator = world.authenticator_of(vec![issuer]);
+    let caller = present(&authenticator, &token).await.expect("configured");
+    let other = present(&authenticator, &world.signer.sign(&world.claims("ada", "user"))).await.expect("its own name");
+    assert_eq!((caller.user().id, caller.user().issuer.as_str()), (other.user().id, crate::support::issuer::ISSUER));
+}
+
+/// What becomes of these claims under an issuer that was changed so.
+async fn outcome_of(claims: Value, change: impl FnOnce(&mut IssuerSettings)) -> Result<Role, &'static str> {
+    let world = World::new().await;
+    let mut issuer = world.issuer(world.key_file());
+    change(&mut issuer);
+    let authenticator = world.authenticator_of(vec![issuer]);
+    let mut all = world.claims("ada", "user");
+    for (name, value) in claims.as_object().expect("an object") {
+        all = but(all, name, value.clone());
+    }
+    let caller = present(&authenticator, &world.signer.sign(&all)).await;
+    caller.map(|caller| caller.standing().role).map_err(|error| error.code())
+}
+
+#[tokio::test]
+async fn groups_give_roles_and_tokens_that_leave_them_out_are_refused() {
+    let mapped = |issuer: &mut IssuerSettings| {
+        issuer.roles.insert("g:leads".to_owned(), Role::Admin);
+        issuer.roles.insert("g:crew".to_owned(), Role::User);
+    };
+    let overage =
+        json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://evil.example"}}});
+    for (claims, role) in [
+        (json!({"roles": null, "groups": ["crew", "leads"]}), Ok(Role::Admin)),
+        (json!({"roles": null, "groups": ["crew"]}), Ok(Role::User)),
+        (json!({"roles": null, "groups": ["others"]}), Ok(Role::Viewer)),
+        (json!({"roles": null, "groups": []}), Ok(Role::Viewer)),
+        (json!({"roles": ["PlatformViewer"], "groups": ["crew"]}), Ok(Role::User)),
+        (json!({"roles": ["g:leads"]}), Ok(Role::Viewer)),
+        (json!({"roles": null, "groups": "leads"}), Ok(Role::Admin)),
+        (overage.clone(), Err("groups_overage")),
+        (json!({"hasgroups": true}), Err("groups_overage")),
+    ] {
+        assert_eq!(outcome_of(claims.clone(), mapped).await, role, "{claims}");
+    }
+    let ignoring = |issuer: &mut IssuerSettings| issuer.groups_overage = GroupsOverage::Ignore;
+    assert_eq!(outcome_of(overage, ignoring).await, Ok(Role::User), "from its app role");
+}
+
+#[tokio::test]
+async fn guests_and_programs_get_in_only_where_somebody_let_them_in() {
+    let home = "https://sts.windows.net/99999999-8888-7777-6666-555555555555/";
+    let guest = json!({"idp": home});
+    let letting = |homes: &'static [&'static str]| {
+        move |issuer: &mut IssuerSettings| issuer.guests = homes.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(outcome_of(guest.clone(), letting(&[])).await, Err("guest_refused"));
+    assert_eq!(outcome_of(json!({"acct": 1}), letting(&[])).await, Err("guest_refused"));
+    assert_eq!(
+        outcome_of(json!({"acct": 1}), letting(&["https://sts.windows.net/other/"])).await,
+        Err("guest_refused")
+    );
+    assert_eq!(outcome_of(json!({"acct": 0}), letting(&[])).await, Ok(Role::User));
+    assert_eq!(
+        outcome_of(json!({"idp": "https://sts.windows.net/t1/"}), letting(&[])).await,
+        Ok(Role::User),
+        "at home"
+    );
+    assert_eq!(
+        outcome_of(guest.clone(), letting(&["https://sts.windows.net/99999999-8888-7777-6666-555555555555/"])).await,
+        Ok(Role::User)
+    );
+    assert_eq!(outcome_of(guest, letting(&["*"])).await, Ok(Role::User));
+
+    let program = |roles: Value| json!({"idtyp": "app", "roles": roles});
+    assert_eq!(outcome_of(program(Value::Null), |_| {}).await, Err("insufficient_scope"));
+    assert_eq!(outcome_of(program(json!(["Other.Read"])), |_| {}).await, Err("insufficient_scope"));
+    assert_eq!(outcome_of(program(json!(["PlatformUser"])), |_| {}).await, Ok(Role::User));
+}
+
+#[tokio::test]
+async fn one_of_the_required_scope_and_role_will_do() {
+    let both = |issuer: &mut IssuerSettings| {
+        issuer.required_scope = Some("platform.use".to_owned());
+        issuer.required_role = Some("PlatformUser".to_owned());
+    };
+    for (claims, outcome) in [
+        (json!({"roles": ["PlatformUser"]}), Ok(Role::User)),
+        (json!({"roles": null, "scp": "openid platform.use"}), Ok(Role::Viewer)),
+        (json!({"roles": null, "scp": ["platform.use"]}), Ok(Role::Viewer)),
+        (json!({"roles": ["PlatformViewer"], "scp": "openid"}), Err("insufficient_scope")),
+        (json!({"roles": null}), Err("insufficient_scope")),
+    ] {
+        assert_eq!(outcome_of(claims.clone(), both).await, outcome, "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_too_long_ago_asks_for_a_new_one_and_goes_stale_while_the_token_lives() {
+    let world = World::new().await;
+    let mut issuer = world.issuer(world.key_file());
+    issuer.max_age_s = Some(60);
+    let authenticator = world.authenticator_of(vec![issuer]);
+    let now = world.clock.now().timestamp();
+    let with = |auth_time: Value| world.signer.sign(&but(world.claims("ada", "user"), "auth_time", auth_time));
+    for bad in [Value::Null, json!((now - 10).to_string()), json!(now - 120), json!(now + 61)] {
+        let error = present(&authenticator, &with(bad.clone())).await.expect_err("not recent");
+        assert!(matches!(error, GateError::StepUp { max_age_s: 60 }), "{bad}: {error:?}");
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Unauthenticated, "insufficient_user_authentication"));
+    }
+    let token = with(json!(now - 10));
+    present(&authenticator, &token).await.expect("recent");
+    world.clock.advance(TimeDelta::seconds(109));
+    present(&authenticator, &token).await.expect("within the minute of skew");
+    world.clock.advance(TimeDelta::seconds(1));
+    present(&authenticator, &token).await.expect_err("no longer, though the token still holds");
+}
+
+#[tokio::test]
+async fn a_role_that_the_issuer_no_longer_says_is_gone_with_the_next_token() {
+    let world = World::new().await;
+    let authenticator = world.authenticator();
+    let admin = present(&authenticator, &world.signer.sign(&world.claims("ada", "admin"))).await.expect("good");
+    assert_eq!(admin.standing().role, Role::Admin);
+    let silent = but(world.claims("ada", "user"), "roles", Value::Null);
+    let caller = present(&authenticator, &world.signer.sign(&silent)).await.expect("good");
+    assert_eq!((caller.user().id, caller.standing().role), (admin.user().id, Role::Viewer));
+}
+
+#[tokio::test]
+async fn a_tenants_own_mapping_adds_to_the_issuers_and_the_strongest_role_wins() {
+    let world = World::new().await;
+    let role_mappings = [("shift-lead".to_owned(), Role::User), ("g:control-room".to_owned(), Role::Admin)].into();
+    let settings = TenantSettings { role_mappings, ..TenantSettings::default() };
+    assert!(world.store.set_settings(world.tenant, settings).await.expect("in memory"));
+    let authenticator = world.authenticator();
+    for (roles, groups, role) in [
+        (json!(["shift-lead"]), Value::Null, Role::User),
+        (json!(["PlatformViewer"]), json!(["control-room"]), Role::Admin),
+        (Value::Null, json!(["control-room"]), Role::Admin),
+        (json!(["PlatformAdmin", "shift-lead"]), Value::Null, Role::Admin),
+        (Value::Null, json!(["elsewhere"]), Role::Viewer),
+    ] {
+        let claims = but(but(world.claims("ada", "x"), "roles", roles.clone()), "groups", groups.clone());
+        let caller = present(&authenticator, &world.signer.sign(&claims)).await.expect("good");
+        assert_eq!(caller.standing().role, role, "{roles} {groups}");
+    }
+}
+
+#[tokio::test]
+async fn a_mapping_in_the_database_lets_in_and_its_deletion_keeps_out() {
+    let world = World::new().await;
+    let authenticator = world.authenticator();
+    let new = NewTenant { id: world.ids.uuid().into(), name: "Plant B".to_owned(), slug: "plant-b".to_owned() };
+    let plant_b = world.store.create_tenant(new).await.expect("a new tenant");
+    let claims = but(world.claims("ada", "user"), "extension_PlatformTenantId", json!("north"));
+    let token = world.signer.sign(&claims);
+    assert_eq!(present(&authenticator, &token).await.expect_err("unmapped").code(), "tenant_unmapped");
+    let mapping = |tenant, claim: &str| NewMapping {
+        id: world.ids.uuid().into(),
+        tenant,
+        issuer: crate::support::issuer::ISSUER.to_owned(),
+        claim: claim.to_owned(),
+        by: None,
+    };
+    let made = world.store.create_mapping(mapping(plant_b.id, "north")).await.expect("in memory").expect("a tenant");
+    assert_eq!(present(&authenticator, &token).await.expect("mapped").tenant().id, plant_b.id);
+    // What the configuration says of a claim, no row changes.
+    world.store.create_mapping(mapping(plant_b.id, "plant-a")).await.expect("in memory").expect("a tenant");
+    let configured = world.signer.sign(&world.claims("ada", "user"));
+    assert_eq!(present(&authenticator, &configured).await.expect("good").tenant().id, world.tenant);
+
+    world.store.delete_mapping(plant_b.id, made.id).await.expect("in memory").expect("is there");
+    let begun = std::time::Instant::now();
+    let error = loop {
+        match present(&authenticator, &token).await {
+            Err(error) => break error,
+            Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "a deleted mapping still lets in");
+    };
+    assert_eq!(error.code(), "tenant_unmapped");
 }

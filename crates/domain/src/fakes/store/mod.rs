@@ -4,6 +4,7 @@
 //! lock, and committing puts the copy in place. So writers wait for each other, where PostgreSQL makes them wait for
 //! rows only: a task must not write in two transactions at once.
 
+mod access_tokens;
 mod audit;
 mod chunks;
 mod conversations;
@@ -14,15 +15,17 @@ mod tenants;
 mod usage;
 mod users;
 
+use crate::access_token::AccessToken;
 use crate::audit::AuditRecord;
 use crate::conversation::{Conversation, Message};
 use crate::document::Document;
 use crate::ids::{DocumentId, TenantId, UserId};
+use crate::mapping::TenantMapping;
 use crate::memory::Memory;
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{
-    AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo, MessageRepo,
-    Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
+    MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use crate::scope::TenantScope;
 use crate::tenant::{SettingsVersion, Tenant};
@@ -53,6 +56,11 @@ struct State {
     tenants: Vec<Tenant>,
     users: Vec<Row<User>>,
     tokens: BTreeMap<(TenantId, String), UserId>,
+    /// Users whose role came with a token.
+    roles_from_tokens: BTreeSet<UserId>,
+    /// Personal access tokens by the hash of their secret.
+    access_tokens: BTreeMap<String, Row<AccessToken>>,
+    mappings: Vec<TenantMapping>,
     conversations: Vec<Row<Conversation>>,
     messages: Vec<Row<Message>>,
     memories: Vec<Row<Memory>>,
@@ -184,6 +192,9 @@ impl TenantTx for MemoryTx {
         self
     }
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo {
+        self
+    }
+    fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
         self
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {

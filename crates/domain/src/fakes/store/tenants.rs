@@ -1,7 +1,9 @@
 //! The directory of tenants in memory.
 
 use super::{MemoryStore, page_of};
-use crate::ids::{TenantId, UserId};
+use crate::access_token::KnownAccessToken;
+use crate::ids::{MappingId, TenantId, UserId};
+use crate::mapping::{NewMapping, TenantMapping};
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{Directory, NewTenant, StoreError, TenantPatch};
 use crate::tenant::{SettingsVersion, Tenant, TenantSettings};
@@ -103,6 +105,46 @@ impl Directory for MemoryStore {
         let key =
             |v: &SettingsVersion| PageKey { at: v.changed_at, id: Uuid::from_u128(v.version.unsigned_abs().into()) };
         Ok(page_of(of_tenant.collect(), page, key))
+    }
+
+    async fn mapped_tenant(&self, issuer: &str, claim: &str) -> Result<Option<Tenant>, StoreError> {
+        let state = self.committed();
+        let mapping = state.mappings.iter().find(|m| m.issuer == issuer && m.claim == claim);
+        Ok(mapping.and_then(|m| state.tenants.iter().find(|t| t.id == m.tenant)).cloned())
+    }
+
+    async fn list_mappings(&self, tenant: TenantId, page: &PageRequest) -> Result<Page<TenantMapping>, StoreError> {
+        let rows = self.committed().mappings.iter().filter(|m| m.tenant == tenant).cloned().collect();
+        Ok(page_of(rows, page, |row: &TenantMapping| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+    }
+
+    async fn create_mapping(&self, mapping: NewMapping) -> Result<Option<TenantMapping>, StoreError> {
+        let _writer = self.lock().await?;
+        let created_at = self.clock.now();
+        let NewMapping { id, tenant, issuer, claim, by: _ } = mapping;
+        let mut state = self.committed();
+        if !state.tenants.iter().any(|t| t.id == tenant) {
+            return Ok(None);
+        }
+        if state.mappings.iter().any(|m| m.issuer == issuer && m.claim == claim) {
+            return Err(StoreError::Conflict { what: "a mapping of this issuer and claim" });
+        }
+        let made = TenantMapping { id, tenant, issuer, claim, created_at };
+        state.mappings.push(made.clone());
+        Ok(Some(made))
+    }
+
+    async fn delete_mapping(&self, tenant: TenantId, id: MappingId) -> Result<Option<TenantMapping>, StoreError> {
+        let _writer = self.lock().await?;
+        let mut state = self.committed();
+        let at = state.mappings.iter().position(|m| m.tenant == tenant && m.id == id);
+        Ok(at.map(|at| state.mappings.remove(at)))
+    }
+
+    async fn access_token(&self, hash: &str) -> Result<Option<KnownAccessToken>, StoreError> {
+        let state = self.committed();
+        let row = state.access_tokens.get(hash);
+        Ok(row.map(|row| KnownAccessToken { tenant: row.tenant, token: row.value.clone() }))
     }
 }
 

@@ -17,7 +17,9 @@ impl UserRepo for MemoryTx {
         let same = |u: &User| u.issuer == identity.issuer && u.external_id == identity.subject;
         if let Some(row) = state.users.iter_mut().find(|r| sees(r) && same(&r.value)) {
             let user = &mut row.value;
-            user.role = identity.role.unwrap_or(user.role);
+            let from_token = state.roles_from_tokens.contains(&user.id);
+            user.role = identity.role.unwrap_or(if from_token { Role::Viewer } else { user.role });
+            state.roles_from_tokens.extend(identity.role.map(|_| user.id));
             user.email = identity.email.clone().unwrap_or_else(|| user.email.clone());
             user.display_name = identity.name.clone().or(user.display_name.take());
             user.last_login = Some(now);
@@ -36,6 +38,7 @@ impl UserRepo for MemoryTx {
             created_at: now,
         };
         state.users.push(Row { tenant, user: None, value: value.clone() });
+        state.roles_from_tokens.extend(identity.role.map(|_| id));
         Ok(value)
     }
 
@@ -107,6 +110,9 @@ impl UserRepo for MemoryTx {
         let state = self.write().await?;
         let Some(row) = state.users.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
         row.value.role = patch.role.unwrap_or(row.value.role);
+        if patch.role.is_some() {
+            state.roles_from_tokens.remove(&id);
+        }
         row.value.is_active = patch.is_active.unwrap_or(row.value.is_active);
         row.value.grants = patch.grants.unwrap_or_else(|| row.value.grants.clone());
         Ok(Some(row.value.clone()))

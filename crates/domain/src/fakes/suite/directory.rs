@@ -2,6 +2,7 @@
 
 use super::{CaseResult, World, some};
 use crate::error::{Classify, ErrorKind};
+use crate::mapping::NewMapping;
 use crate::page::PageRequest;
 use crate::ports::{NewTenant, TenantPatch};
 use crate::tenant::TenantSettings;
@@ -70,5 +71,40 @@ pub async fn settings_change_by_version_and_every_version_stays(world: &World) -
     let rest = world.directory.settings_versions(plant.tenant, &some(PageRequest::new(5, newest.next))?).await?;
     assert_eq!(rest.items.iter().map(|v| (v.version, v.changed_by)).collect::<Vec<_>>(), [(1, None)]);
     assert_eq!((&newest.items[0].settings, &rest.items[0].settings), (&german, &TenantSettings::default()));
+    Ok(())
+}
+
+/// Whoever made the mapping first, until it is deleted.
+pub async fn a_claim_stands_for_one_tenant(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let mapping = |tenant, issuer: &str, claim: &str| NewMapping {
+        id: world.id(),
+        tenant,
+        issuer: issuer.to_owned(),
+        claim: claim.to_owned(),
+        by: None,
+    };
+    let made = some(world.directory.create_mapping(mapping(here.tenant, "i", "c")).await?)?;
+    assert_eq!((made.tenant, made.issuer.as_str(), made.claim.as_str()), (here.tenant, "i", "c"));
+    let found = async |issuer: &str, claim: &str| {
+        world.directory.mapped_tenant(issuer, claim).await.map(|tenant| tenant.map(|tenant| tenant.id))
+    };
+    assert_eq!(found("i", "c").await?, Some(here.tenant));
+    for (issuer, claim) in [("i", "C"), ("I", "c"), ("i", ""), ("i", "c\0"), ("j", "c")] {
+        assert_eq!(found(issuer, claim).await?, None, "{issuer} {claim:?}");
+    }
+    for tenant in [here.tenant, there.tenant] {
+        let clash = world.directory.create_mapping(mapping(tenant, "i", "c")).await;
+        assert_eq!(clash.map_err(|error| error.kind()), Err(ErrorKind::Conflict));
+    }
+    some(world.directory.create_mapping(mapping(there.tenant, "j", "c")).await?)?;
+    assert_eq!(found("j", "c").await?, Some(there.tenant), "another issuer's claim is another");
+    assert_eq!(world.directory.create_mapping(mapping(world.id(), "k", "c")).await?, None, "no such tenant");
+
+    let page = PageRequest::default();
+    assert_eq!(world.directory.list_mappings(here.tenant, &page).await?.items, std::slice::from_ref(&made));
+    assert_eq!(world.directory.delete_mapping(there.tenant, made.id).await?, None, "not through another tenant");
+    assert_eq!(world.directory.delete_mapping(here.tenant, made.id).await?, Some(made));
+    assert_eq!(found("i", "c").await?, None);
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! domain::store_suite!(world);
 //! ```
 
+mod access_tokens;
 mod audit;
 mod blobs;
 mod conversations;
@@ -16,6 +17,7 @@ mod jobs;
 mod search;
 mod users;
 
+pub use access_tokens::*;
 pub use audit::*;
 pub use blobs::*;
 pub use conversations::*;
@@ -213,6 +215,7 @@ macro_rules! store_suite {
             parallel_first_requests_make_one_user
             a_token_is_new_once
             a_membership_shows_the_tenants_state
+            a_role_that_a_token_gave_goes_with_the_tokens
             an_identity_is_taken_once_per_tenant
             active_admins_are_told_from_others
             nobody_else_sees_a_tenants_users
@@ -220,6 +223,10 @@ macro_rules! store_suite {
             tenants_are_listed_newest_first
             names_and_slugs_of_tenants_are_taken_once
             settings_change_by_version_and_every_version_stays
+            a_claim_stands_for_one_tenant
+            access_tokens_are_found_by_hash_and_revoked_once
+            access_tokens_are_listed_and_counted
+            nobody_else_sees_a_tenants_access_tokens
             an_outcome_carries_the_id_of_its_intent
             the_audit_log_is_filtered_and_paged
             the_platforms_own_events_belong_to_no_tenant

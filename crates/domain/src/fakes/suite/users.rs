@@ -18,7 +18,7 @@ pub async fn a_user_is_provisioned_once_and_kept_up_to_date(world: &World) -> Ca
     assert_eq!((first.role, first.is_active), (Role::Viewer, true));
     let promoted = tx.users().sign_in(world.id(), &identity("eve", Some(Role::Admin)), world.later()).await?;
     assert_eq!((promoted.id, promoted.role, promoted.last_login), (first.id, Role::Admin, Some(world.now())));
-    let silent = Identity { email: None, name: None, ..identity("eve", None) };
+    let silent = Identity { email: None, name: None, ..identity("eve", Some(Role::Admin)) };
     let kept = tx.users().sign_in(world.id(), &silent, world.later()).await?;
     assert_eq!((kept.role, kept.email, kept.display_name), (Role::Admin, promoted.email, promoted.display_name));
     let other_issuer = Identity { issuer: "https://elsewhere.test".to_owned(), ..identity("eve", None) };
@@ -134,5 +134,29 @@ pub async fn active_admins_are_told_from_others(world: &World) -> CaseResult {
     tx.commit().await?;
     let mut tx = world.begin(&there.ada).await?;
     assert_eq!(tx.users().lock_admins().await?, []);
+    Ok(())
+}
+
+/// A role that an admin gave stays until a token brings one.
+pub async fn a_role_that_a_token_gave_goes_with_the_tokens(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let mut tx = world.begin(&scope(plant.tenant, Actor::System)).await?;
+    let mut signs_in = async |role| {
+        let user = tx.users().sign_in(world.id(), &identity("eve", role), world.later()).await?;
+        Ok::<_, super::CaseError>((user.id, user.role))
+    };
+    let (eve, role) = signs_in(Some(Role::Admin)).await?;
+    assert_eq!(role, Role::Admin);
+    assert_eq!(signs_in(None).await?.1, Role::Viewer, "the issuer took it away");
+    assert_eq!(signs_in(Some(Role::User)).await?.1, Role::User);
+    let by_hand = UserPatch { role: Some(Role::Admin), ..UserPatch::default() };
+    tx.users().update(eve, by_hand).await?;
+    let mut signs_in = async |role| {
+        Ok::<_, super::CaseError>(tx.users().sign_in(world.id(), &identity("eve", role), world.later()).await?.role)
+    };
+    assert_eq!(signs_in(None).await?, Role::Admin, "given by hand, and no token says otherwise");
+    assert_eq!(signs_in(Some(Role::User)).await?, Role::User);
+    assert_eq!(signs_in(None).await?, Role::Viewer);
+    tx.users().update(eve, UserPatch { is_active: Some(true), ..UserPatch::default() }).await?;
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! Repositories: what can be done with rows, in domain words. They never begin or commit; not-found is `Ok(None)`.
 
 use super::StoreError;
+use crate::access_token::{AccessToken, NewAccessToken};
 use crate::audit::{AuditSubject, Outcome};
 use crate::authorized::AuditReceipt;
 use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
 use crate::document::{Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, Progress};
 use crate::idempotency::{EarlierUse, Kept};
-use crate::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, UserId};
+use crate::ids::{AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, UserId};
 use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
@@ -212,6 +213,23 @@ pub trait IdempotencyRepo: Send {
     async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &Kept) -> Result<(), StoreError>;
     /// Gives up a key whose request had no effect.
     async fn release(&mut self, key_hash: &str) -> Result<(), StoreError>;
+}
+
+/// Personal access tokens of the tenant. Revoked and expired ones stay, to be seen.
+#[async_trait]
+pub trait AccessTokenRepo: Send {
+    /// Stores a new one.
+    async fn insert(&mut self, token: &NewAccessToken, now: Timestamp) -> Result<AccessToken, StoreError>;
+    /// Reads one.
+    async fn get(&mut self, id: AccessTokenId) -> Result<Option<AccessToken>, StoreError>;
+    /// Lists them, newest first; only this user's if one is given.
+    async fn list(&mut self, user: Option<UserId>, page: &PageRequest) -> Result<Page<AccessToken>, StoreError>;
+    /// How many of a user's can be used at this time.
+    async fn count_usable(&mut self, user: UserId, now: Timestamp) -> Result<u64, StoreError>;
+    /// Revokes one; the time of an earlier revocation stays. `None` where there is none.
+    async fn revoke(&mut self, id: AccessTokenId, now: Timestamp) -> Result<Option<AccessToken>, StoreError>;
+    /// Records that one was used, unless that was recorded within the last minute.
+    async fn used(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError>;
 }
 
 /// The audit log, to write to. Rows are only ever inserted.

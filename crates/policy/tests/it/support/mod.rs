@@ -16,14 +16,16 @@ use domain::role::{Classification, Grant, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::user::{User, UserPatch};
 use futures::FutureExt as _;
-use policy::authn::settings::{ClaimNames, IssuerSettings, KeySource, SignatureAlgorithm, TenantTrust, default_roles};
+use policy::authn::settings::{
+    ClaimNames, GroupsOverage, IssuerSettings, KeySource, SignatureAlgorithm, TenantTrust, default_roles,
+};
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
 use policy::gate::{GateKeys, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::services::{
-    MockAdministration, MockAuditTrail, MockChat, MockConfiguration, MockConversations, MockDocuments, MockMemories,
-    MockSearch,
+    MockAccessTokens, MockAdministration, MockAuditTrail, MockChat, MockConfiguration, MockConversations,
+    MockDocuments, MockMemories, MockSearch, MockTenantMappings,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -65,8 +67,13 @@ impl World {
             claims: ClaimNames::default(),
             roles: default_roles(),
             tenants: TenantTrust::Mapped([("plant-a".to_owned(), "plant-a".to_owned())].into()),
+            accept_iss: Vec::new(),
             required_scope: None,
+            required_role: None,
             required_claim: Some(("tid".to_owned(), "t1".to_owned())),
+            max_age_s: None,
+            guests: Vec::new(),
+            groups_overage: GroupsOverage::Refuse,
         }
     }
 
@@ -80,7 +87,7 @@ impl World {
 
     pub fn authenticator_of(&self, issuers: Vec<IssuerSettings>) -> Authenticator {
         let token_key = HashKey::derive(b"secret", "token");
-        let settings = AuthnSettings { issuers, platform_admins: Vec::new(), token_key };
+        let settings = AuthnSettings { issuers, platform_admins: Vec::new(), token_key, key_cache_dir: None };
         let store = Arc::new(self.store.clone());
         Authenticator::new(settings, store.clone(), store, self.clock.clone(), self.ids.clone())
             .expect("an HTTP client")
@@ -215,5 +222,7 @@ pub fn forbidden() -> UseCases {
         audit_trail: Arc::new(MockAuditTrail::new()),
         administration: Arc::new(MockAdministration::new()),
         configuration: Arc::new(MockConfiguration::new()),
+        access_tokens: Arc::new(MockAccessTokens::new()),
+        tenant_mappings: Arc::new(MockTenantMappings::new()),
     }
 }

@@ -6,8 +6,8 @@ use domain::authorized::AuditReceipt;
 use domain::fakes::MemoryStore;
 use domain::ids::AuditId;
 use domain::ports::{
-    AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo, MessageRepo, Store,
-    StoreError, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
+    MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
@@ -51,6 +51,9 @@ impl TenantTx for Tx {
     }
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo {
         self.0.idempotency()
+    }
+    fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
+        self.0.access_tokens()
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {
         self.0.jobs()

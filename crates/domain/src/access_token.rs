@@ -1,0 +1,135 @@
+//! Personal access tokens: what a machine acts with as a user, within scopes.
+
+use crate::ids::{AccessTokenId, TenantId, UserId};
+use crate::role::{Operation, Resource};
+use crate::time::Timestamp;
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+
+/// One thing that a token may be used for: an operation on a kind of resource, in the words of the policy matrix. The
+/// list is closed. Tokens, tenants, settings and users' rights are in none of it, so no token makes another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TokenScope {
+    resource: Resource,
+    operation: Operation,
+}
+
+/// What a token may be used for.
+const SCOPES: &[(Resource, &[Operation])] = &[
+    (
+        Resource::Conversations,
+        &[Operation::List, Operation::Read, Operation::Create, Operation::Update, Operation::Delete],
+    ),
+    (Resource::Documents, &[Operation::List, Operation::Read, Operation::Create, Operation::Update, Operation::Delete]),
+    (Resource::Search, &[Operation::Read]),
+    (Resource::Memories, &[Operation::List, Operation::Create, Operation::Delete]),
+    (Resource::AuditLogs, &[Operation::List, Operation::Export]),
+    (Resource::Users, &[Operation::List]),
+    (Resource::Account, &[Operation::Read]),
+];
+
+/// A word that is no scope.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("must be one of {}", TokenScope::all().map(|scope| scope.to_string()).collect::<Vec<_>>().join(", "))]
+pub struct UnknownScope;
+
+impl TokenScope {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        SCOPES.iter().flat_map(|(resource, operations)| {
+            operations.iter().map(|operation| Self { resource: *resource, operation: *operation })
+        })
+    }
+
+    /// Whether this is about `operation` on `resource`.
+    #[must_use]
+    pub fn covers(self, resource: Resource, operation: Operation) -> bool {
+        self.resource == resource && self.operation == operation
+    }
+}
+
+impl fmt::Display for TokenScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.resource, self.operation)
+    }
+}
+
+impl FromStr for TokenScope {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        Self::all().find(|scope| scope.to_string() == text).ok_or(UnknownScope)
+    }
+}
+
+impl Serialize for TokenScope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A personal access token. Its secret is not here: it is shown once and kept as a keyed hash.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccessToken {
+    /// Id.
+    pub id: AccessTokenId,
+    /// As whom it acts.
+    pub user_id: UserId,
+    /// What the user calls it.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: Vec<TokenScope>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// When it was used last, to a minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A token to be stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewAccessToken {
+    /// Id.
+    pub id: AccessTokenId,
+    /// As whom it acts.
+    pub user_id: UserId,
+    /// What the user calls it.
+    pub name: String,
+    /// Keyed hash of its secret.
+    pub hash: String,
+    /// What it may be used for.
+    pub scopes: Vec<TokenScope>,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// What the directory knows of a token by the hash of its secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KnownAccessToken {
+    /// Whose tenant.
+    pub tenant: TenantId,
+    /// The token.
+    pub token: AccessToken,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_the_matrix_words_and_none_is_about_tokens_or_tenants() {
+        assert_eq!(
+            "documents:read".parse::<TokenScope>().map(|scope| scope.to_string()),
+            Ok("documents:read".to_owned())
+        );
+        for bad in ["documents", "documents:share", "documents.read", "access_tokens:create", "tenants:list", "*", ""] {
+            assert_eq!(bad.parse::<TokenScope>(), Err(UnknownScope), "{bad}");
+        }
+        let forbidden = [Resource::AccessTokens, Resource::Tenants, Resource::TenantMappings, Resource::TenantSettings];
+        assert!(TokenScope::all().all(|scope| !forbidden.contains(&scope.resource)));
+    }
+}

@@ -1,0 +1,117 @@
+//! Which claims of which issuers stand for a tenant, for those who run the platform.
+
+use crate::app::App;
+use crate::body::{ApiJson, Id, IdPair};
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::page::{self, Listing};
+use crate::query::ApiQuery;
+use crate::wire;
+use axum::Json;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use domain::command::{CreateMapping, DeleteMapping, ListMappings};
+use domain::ids::{MappingId, TenantId};
+use domain::mapping::TenantMapping;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(delete))
+}
+
+/// A mapping to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"issuer": "https://sso.acme.example/realms/plant", "claim": "acme-north"}))]
+struct NewMapping {
+    /// One of the issuers that the platform is configured to trust.
+    #[schema(min_length = 1, max_length = 255)]
+    issuer: String,
+    /// The value of the issuer's tenant claim.
+    #[schema(min_length = 1, max_length = 255)]
+    claim: String,
+}
+
+/// A claim that stands for a tenant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TenantMapping)]
+struct MappingBody {
+    id: Uuid,
+    tenant_id: Uuid,
+    issuer: String,
+    claim: String,
+    created_at: DateTime<Utc>,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct MappingQuery {
+    /// Items on a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl From<TenantMapping> for MappingBody {
+    fn from(mapping: TenantMapping) -> Self {
+        Self {
+            id: mapping.id.as_uuid(),
+            tenant_id: mapping.tenant.as_uuid(),
+            issuer: mapping.issuer,
+            claim: mapping.claim,
+            created_at: mapping.created_at,
+        }
+    }
+}
+
+/// Lists the claims that stand for a tenant beside those of the configuration, the newest first. Needs the grant
+/// `platform_admin`.
+#[utoipa::path(
+    get, path = "/v1/admin/tenants/{id}/mappings", tag = "admin", params(("id" = Uuid, Path), MappingQuery),
+    responses((status = 200, body = Listing<MappingBody>))
+)]
+async fn list(
+    call: Call,
+    Id(tenant): Id<TenantId>,
+    ApiQuery(query): ApiQuery<MappingQuery>,
+) -> Result<Json<Listing<MappingBody>>, ApiError> {
+    let command = ListMappings { tenant, page: page::parse(query.limit, query.cursor.as_deref())? };
+    let found = call.admin.list_mappings(&call.caller, command).await?;
+    Ok(Json(Listing::of(found, Into::into)))
+}
+
+/// Lets a claim stand for a tenant. A claim stands for one tenant only. Needs the grant `platform_admin`.
+#[utoipa::path(
+    post, path = "/v1/admin/tenants/{id}/mappings", tag = "admin", params(("id" = Uuid, Path)),
+    request_body = NewMapping, responses((status = 201, body = MappingBody))
+)]
+async fn create(
+    call: Call,
+    Id(tenant): Id<TenantId>,
+    ApiJson(body): ApiJson<NewMapping>,
+) -> Result<(StatusCode, Json<MappingBody>), ApiError> {
+    let command = CreateMapping {
+        tenant,
+        issuer: wire::text("/issuer", &body.issuer)?,
+        claim: wire::text("/claim", &body.claim)?,
+    };
+    let made = call.admin.create_mapping(&call.caller, command).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
+}
+
+/// Lets a claim stand for a tenant no longer; its users are refused within seconds. Needs the grant `platform_admin`.
+#[utoipa::path(
+    delete, path = "/v1/admin/tenants/{id}/mappings/{mapping}", tag = "admin",
+    params(("id" = Uuid, Path), ("mapping" = Uuid, Path)), responses((status = 204))
+)]
+async fn delete(call: Call, IdPair(tenant, id): IdPair<TenantId, MappingId>) -> Result<StatusCode, ApiError> {
+    call.admin.delete_mapping(&call.caller, DeleteMapping { tenant, id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,158 @@
+//! Personal access tokens: what machines act with.
+
+use crate::app::App;
+use crate::body::{ApiJson, Id};
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::idempotency::ShownOnce;
+use crate::page::{self, Listing};
+use crate::query::ApiQuery;
+use crate::wire;
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use chrono::{DateTime, Utc};
+use domain::access_token::{AccessToken, TokenScope};
+use domain::command::{IssueAccessToken, ListAccessTokens, RevokeAccessToken};
+use domain::ids::AccessTokenId;
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
+}
+
+/// A token to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "historian export", "scopes": ["search:read", "documents:read"], "expires_in_days": 30}))]
+struct NewToken {
+    /// What to call it.
+    #[schema(min_length = 1, max_length = 128)]
+    name: String,
+    /// What it may be used for; never more than its user may do.
+    #[schema(schema_with = scopes)]
+    scopes: Vec<String>,
+    /// Days until it ends: 90 unless said, and no more than the platform allows.
+    #[schema(minimum = 1, maximum = 3650)]
+    expires_in_days: Option<u32>,
+}
+
+/// A token, without its secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccessToken)]
+struct TokenBody {
+    id: Uuid,
+    /// As whom it acts.
+    user_id: Uuid,
+    name: String,
+    #[schema(schema_with = scopes)]
+    scopes: Vec<TokenScope>,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    /// To a minute.
+    last_used_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+}
+
+/// A token that was just made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuedAccessToken)]
+struct IssuedBody {
+    #[serde(flatten)]
+    token: TokenBody,
+    /// What to send as bearer token. It is shown this once.
+    secret: String,
+}
+
+/// Which tokens.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct TokenQuery {
+    /// Only this user's; others than one's own are for admins.
+    user_id: Option<Uuid>,
+    /// Items on a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl From<AccessToken> for TokenBody {
+    fn from(token: AccessToken) -> Self {
+        Self {
+            id: token.id.as_uuid(),
+            user_id: token.user_id.as_uuid(),
+            name: token.name,
+            scopes: token.scopes,
+            created_at: token.created_at,
+            expires_at: token.expires_at,
+            last_used_at: token.last_used_at,
+            revoked_at: token.revoked_at,
+        }
+    }
+}
+
+/// The closed list, from the domain's own.
+fn scopes() -> RefOr<Schema> {
+    let words: Vec<_> = TokenScope::all().map(|scope| scope.to_string()).collect();
+    let one = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
+    ArrayBuilder::new().items(one).min_items(Some(1)).max_items(Some(TokenScope::all().count())).build().into()
+}
+
+fn parsed(given: &[String]) -> Result<Vec<TokenScope>, ApiError> {
+    if given.is_empty() || given.len() > TokenScope::all().count() {
+        return Err(ApiError::field("/scopes", format!("must be from 1 to {} scopes", TokenScope::all().count())));
+    }
+    let parse = |(at, scope): (usize, &String)| {
+        scope.parse::<TokenScope>().map_err(|error| ApiError::field(format!("/scopes/{at}"), error))
+    };
+    let mut scopes = given.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
+    scopes.sort_unstable();
+    scopes.dedup();
+    Ok(scopes)
+}
+
+/// Lists personal access tokens, the newest first: your own, or as an admin the tenant's. Revoked and expired ones stay.
+#[utoipa::path(
+    get, path = "/v1/tokens", tag = "tokens", params(TokenQuery),
+    responses((status = 200, body = Listing<TokenBody>))
+)]
+async fn list(call: Call, ApiQuery(query): ApiQuery<TokenQuery>) -> Result<Json<Listing<TokenBody>>, ApiError> {
+    let page = page::parse(query.limit, query.cursor.as_deref())?;
+    let command = ListAccessTokens { user: query.user_id.map(Into::into), page };
+    let found = call.admin.list_access_tokens(&call.caller, command).await?;
+    Ok(Json(Listing::of(found, Into::into)))
+}
+
+/// Makes a personal access token of your own. Its secret is in this answer and nowhere else.
+#[utoipa::path(
+    post, path = "/v1/tokens", tag = "tokens", request_body = NewToken,
+    responses((status = 201, body = IssuedBody))
+)]
+async fn create(
+    call: Call,
+    ApiJson(body): ApiJson<NewToken>,
+) -> Result<(StatusCode, Extension<ShownOnce>, Json<IssuedBody>), ApiError> {
+    let command = IssueAccessToken {
+        name: wire::text("/name", &body.name)?,
+        scopes: parsed(&body.scopes)?,
+        days: body.expires_in_days,
+    };
+    let (token, secret) = call.admin.issue_access_token(&call.caller, command).await?;
+    Ok((StatusCode::CREATED, Extension(ShownOnce), Json(IssuedBody { token: token.into(), secret })))
+}
+
+/// Revokes a personal access token: your own, or as an admin any of the tenant's. It is refused within seconds.
+#[utoipa::path(
+    delete, path = "/v1/tokens/{id}", tag = "tokens", params(("id" = Uuid, Path)), responses((status = 204))
+)]
+async fn revoke(call: Call, Id(id): Id<AccessTokenId>) -> Result<StatusCode, ApiError> {
+    call.admin.revoke_access_token(&call.caller, RevokeAccessToken { id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,64 @@
+//! Which claim of which issuer stands for which tenant.
+
+use crate::error::RuntimeError;
+use crate::services::TenantMappings;
+use async_trait::async_trait;
+use domain::authorized::Authorized;
+use domain::command::{CreateMapping, DeleteMapping, ListMappings};
+use domain::ids::{MappingId, TenantId};
+use domain::mapping::{NewMapping, TenantMapping};
+use domain::page::Page;
+use domain::ports::{Directory, IdGen};
+use domain::upload::FieldError;
+use std::sync::Arc;
+
+/// The mappings use case over the directory.
+pub struct TenantMappingService {
+    directory: Arc<dyn Directory>,
+    ids: Arc<dyn IdGen>,
+    issuers: Vec<String>,
+}
+
+impl TenantMappingService {
+    /// Over these parts; `issuers` are those that the platform trusts.
+    #[must_use]
+    pub fn new(directory: Arc<dyn Directory>, ids: Arc<dyn IdGen>, issuers: Vec<String>) -> Self {
+        Self { directory, ids, issuers }
+    }
+}
+
+const NO_TENANT: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
+
+#[async_trait]
+impl TenantMappings for TenantMappingService {
+    async fn list(&self, command: Authorized<ListMappings>) -> Result<Page<TenantMapping>, RuntimeError> {
+        let ListMappings { tenant, page } = command.command();
+        self.directory.tenant(&tenant.to_string()).await?.ok_or(NO_TENANT)?;
+        Ok(self.directory.list_mappings(*tenant, page).await?)
+    }
+
+    async fn create(&self, command: Authorized<CreateMapping>) -> Result<TenantMapping, RuntimeError> {
+        let (permit, CreateMapping { tenant, issuer, claim }) = command.into_parts();
+        if !self.issuers.iter().any(|known| known == issuer.as_str()) {
+            let detail = "must be an issuer that the platform is configured to trust".to_owned();
+            return Err(FieldError { pointer: "/issuer".to_owned(), detail }.into());
+        }
+        if tenant == TenantId::PLATFORM {
+            return Err(NO_TENANT);
+        }
+        let mapping = NewMapping {
+            id: MappingId::from_uuid(self.ids.uuid()),
+            tenant,
+            issuer: issuer.into_string(),
+            claim: claim.into_string(),
+            by: permit.scope().user(),
+        };
+        self.directory.create_mapping(mapping).await?.ok_or(NO_TENANT)
+    }
+
+    async fn delete(&self, command: Authorized<DeleteMapping>) -> Result<TenantMapping, RuntimeError> {
+        let DeleteMapping { tenant, id } = command.command();
+        let deleted = self.directory.delete_mapping(*tenant, *id).await?;
+        deleted.ok_or(RuntimeError::NotFound { what: "the mapping" })
+    }
+}

