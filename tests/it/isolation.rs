@@ -67,17 +67,20 @@ impl Who {
 }
 
 fn routes() -> Vec<Route> {
+    everyday().into_iter().chain(administration()).collect()
+}
+
+fn route(method: Method, path: &'static str, sample: Sample, names: Names, open_to: Who) -> Route {
+    Route { method, path, sample, names, open_to }
+}
+
+fn everyday() -> Vec<Route> {
     use Names as N;
     use Sample::{File, Nothing};
     let json = Sample::Json;
-    let route = |method: Method, path, sample, names, open_to| Route { method, path, sample, names, open_to };
     let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
     let chat = json!({ "message": "Which bolts?", "stream": false });
-    let simulation = json!({ "user_id": "", "resource": "documents", "operation": "read" });
-    let quotas = json!({ "quotas": { "documents": 1000 } });
     let new_token = json!({ "name": "T", "scopes": ["account:read"] });
-    let mapping = json!({ "issuer": platform_server::config::DEVELOPMENT_ISSUER, "claim": "c" });
-    let new_user = json!({ "external_id": Uuid::from_u128(1), "email": "n@plant.example" });
     vec![
         route(get.clone(), "/health", Nothing, N::Nothing, Who::World),
         route(get.clone(), "/v1/health", Nothing, N::Nothing, Who::World),
@@ -101,13 +104,26 @@ fn routes() -> Vec<Route> {
         route(get.clone(), "/v1/documents", Nothing, N::Nothing, Who::Everyone),
         route(post.clone(), "/v1/documents/upload", File, N::Nothing, Who::Users),
         route(get.clone(), "/v1/documents/{id}", Nothing, N::Document, Who::Everyone),
-        route(patch.clone(), "/v1/documents/{id}", json(json!({ "title": "T" })), N::Document, Who::Users),
+        route(patch, "/v1/documents/{id}", json(json!({ "title": "T" })), N::Document, Who::Users),
         route(get.clone(), "/v1/documents/{id}/content", Nothing, N::Document, Who::Everyone),
         route(post.clone(), "/v1/documents/{id}/reprocess", Nothing, N::Document, Who::Users),
         route(delete.clone(), "/v1/documents/{id}", Nothing, N::Document, Who::Users),
-        route(get.clone(), "/v1/tokens", Nothing, N::Nothing, Who::Everyone),
-        route(post.clone(), "/v1/tokens", json(new_token), N::Nothing, Who::Everyone),
-        route(delete.clone(), "/v1/tokens/{id}", Nothing, N::Token, Who::Everyone),
+        route(get, "/v1/tokens", Nothing, N::Nothing, Who::Everyone),
+        route(post, "/v1/tokens", json(new_token), N::Nothing, Who::Everyone),
+        route(delete, "/v1/tokens/{id}", Nothing, N::Token, Who::Everyone),
+    ]
+}
+
+fn administration() -> Vec<Route> {
+    use Names as N;
+    use Sample::Nothing;
+    let json = Sample::Json;
+    let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
+    let simulation = json!({ "user_id": "", "resource": "documents", "operation": "read" });
+    let quotas = json!({ "quotas": { "documents": 1000 } });
+    let mapping = json!({ "issuer": platform_server::config::DEVELOPMENT_ISSUER, "claim": "c" });
+    let new_user = json!({ "external_id": Uuid::from_u128(1), "email": "n@plant.example" });
+    vec![
         route(get.clone(), "/v1/admin/users", Nothing, N::Nothing, Who::Admins),
         route(post.clone(), "/v1/admin/users", json(new_user), N::Nothing, Who::Admins),
         route(get.clone(), "/v1/admin/users/{id}", Nothing, N::User, Who::Admins),

@@ -1,6 +1,11 @@
 //! The program killed at random moments under load (kill -9), started again, and looked at: what was answered 2xx is
 //! there, every operation has one intent and one outcome, and the audit log holds.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test that cannot go on fails; its helpers stand outside of #[test] functions"
+)]
+
 use data::testing::TestDb;
 use domain::role::Role;
 use futures::future::join_all;
@@ -57,15 +62,15 @@ impl World {
         Self { variables, settings, base: format!("http://127.0.0.1:{port}"), http, db, _dir: dir }
     }
 
-    async fn start(&self) -> Child {
+    async fn start(&self) -> Server {
         let mut command = Command::new(PROGRAM);
         command.arg("all").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.envs(self.variables.iter().cloned()).spawn().expect("the program starts");
+        let server = Server(command.envs(self.variables.iter().cloned()).spawn().expect("the program starts"));
         let begun = Instant::now();
         loop {
             let ready = self.http.get(format!("{}/ready", self.base)).send().await;
             if ready.is_ok_and(|answer| answer.status() == 200) {
-                return child;
+                return server;
             }
             assert!(begun.elapsed() < Duration::from_secs(60), "the program is not ready");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -100,6 +105,23 @@ impl World {
     }
 }
 
+/// The running program. None outlives its test.
+struct Server(Child);
+
+impl Server {
+    /// kill -9, and waits until it is gone.
+    fn kill(&mut self) {
+        self.0.kill().expect("kill -9");
+        self.0.wait().expect("it is gone");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
 #[derive(Default)]
 struct Done {
     conversations: Vec<String>,
@@ -129,9 +151,8 @@ async fn a_program_killed_at_any_moment_leaves_no_operation_open_and_loses_nothi
         let mut server = world.start().await;
         let (done, ()) = tokio::join!(join_all((0..CLIENTS).map(|client| world.work(&token, client))), async {
             tokio::time::sleep(moment(round)).await;
-            server.kill().expect("kill -9");
+            server.kill();
         });
-        server.wait().expect("it is gone");
         all.extend(done);
     }
     let mut server = world.start().await;
@@ -139,8 +160,7 @@ async fn a_program_killed_at_any_moment_leaves_no_operation_open_and_loses_nothi
     until_closed(&mut sight).await;
     everything_is_there(&mut sight, &all).await;
     each_intent_has_one_outcome(&mut sight).await;
-    server.kill().expect("kill -9");
-    server.wait().expect("it is gone");
+    server.kill();
     let command = AuditCommand::Verify { export: None, checkpoints: None, public_key: Vec::new() };
     audit::run(command, &world.settings).await.expect("the audit log holds");
 }
