@@ -1,7 +1,7 @@
 //! Serves and works until told to stop, then drains: no new requests, streams finish or are stored as cancelled,
 //! jobs go back to the queue.
 
-use crate::compose::{Databases, Platform};
+use crate::compose::{Databases, Platform, secret};
 use crate::config::{ServiceType, Settings};
 use crate::models::Models;
 use crate::queue_metrics::QueueMetrics;
@@ -10,7 +10,9 @@ use crate::sweep::keep_sweeping;
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result};
 use gateway::serve::{Limits, serve, serve_metrics, serve_starting};
+use policy::keyed_hash::HashKey;
 use prometheus::Registry;
+use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +46,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let mut keeper = databases.audit_keeper(&settings, &metrics)?;
     keeper.begin().await.context("the audit log cannot be kept")?;
     let platform = Platform::new(&settings, databases, Models::configured(&settings).await?).await?;
+    platform.authn.record_start(start(&settings, service)?).await.context("the audit log cannot be written")?;
     let edge = platform.edge(&settings, &metrics).await?;
     let queue_metrics = QueueMetrics::register(&metrics)?;
     let serving = TaskTracker::new();
@@ -80,6 +83,14 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     };
     drain(platform, &serving, Duration::from_secs(settings.server.shutdown_grace_s), last_seal).await;
     Ok(())
+}
+
+/// What the audit log says of a start.
+fn start(settings: &Settings, service: ServiceType) -> Result<serde_json::Value> {
+    // Secrets print as such and no more; the hash is keyed, so that what is configured cannot be guessed from it.
+    let configuration = HashKey::derive(secret(settings)?, "configuration").hash(format!("{settings:?}").as_bytes());
+    let (version, service) = (env!("CARGO_PKG_VERSION"), format!("{service:?}").to_lowercase());
+    Ok(json!({ "version": version, "service": service, "configuration": configuration }))
 }
 
 /// `last_seal` comes when nothing is recorded any more and before the connections go.

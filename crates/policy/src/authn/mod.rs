@@ -9,6 +9,7 @@ mod refused;
 mod sessions;
 pub mod settings;
 mod sign_in;
+mod started;
 mod token;
 mod verify;
 
