@@ -280,10 +280,11 @@ $$;
 CREATE FUNCTION audit_unproven_heads() RETURNS TABLE (tenant uuid, seq bigint, chain_hash bytea)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
-    SELECT head.tenant_id, head.seq, head.chain_hash
-    FROM (SELECT DISTINCT ON (c.tenant_id) c.tenant_id, c.seq, c.chain_hash
-          FROM public.audit_chain c ORDER BY c.tenant_id, c.seq DESC) AS head
-    WHERE head.seq > (SELECT coalesce(max(p.seq), 0) FROM public.audit_checkpoints p WHERE p.tenant_id = head.tenant_id)
+    SELECT stream.id, head.seq, head.chain_hash
+    FROM (SELECT id FROM public.tenants UNION ALL VALUES ('00000000-0000-0000-0000-000000000000'::uuid)) AS stream
+    CROSS JOIN LATERAL (SELECT c.seq, c.chain_hash FROM public.audit_chain c
+                        WHERE c.tenant_id = stream.id ORDER BY c.seq DESC LIMIT 1) AS head
+    WHERE head.seq > (SELECT coalesce(max(p.seq), 0) FROM public.audit_checkpoints p WHERE p.tenant_id = stream.id)
 $$;
 
 -- Keeps a signed checkpoint. What the chain holds now is not asked: the signature is about what was seen.

@@ -1,6 +1,7 @@
 //! Reads the log in the order of its chain, as the auditor's role.
 
 use super::sealed_rows;
+use super::verify::unhurried;
 use crate::error::failed;
 use crate::pool::Database;
 use domain::audit::sealed::{ChainHash, Checkpoint, Retirement, SealedEntry, SealedPage};
@@ -29,9 +30,10 @@ impl AuditExport {
     /// # Errors
     /// Where the database fails.
     pub async fn streams(&self) -> Result<Vec<Uuid>, StoreError> {
-        let mut connection = self.database.acquire().await.map_err(failed(DOING))?;
+        let mut transaction = self.database.begin_snapshot(Uuid::nil().to_string()).await?;
+        unhurried(&mut transaction).await?;
         sqlx::query_scalar("SELECT * FROM audit_streams() ORDER BY 1")
-            .fetch_all(&mut *connection)
+            .fetch_all(&mut *transaction)
             .await
             .map_err(failed(DOING))
     }

@@ -71,7 +71,8 @@ pub async fn run(command: AuditCommand, settings: &Settings) -> Result<()> {
     match command {
         AuditCommand::Verify { export: Some(file), checkpoints, public_key } => {
             let outside = checkpoints.map(|path| CheckpointFile::new(path).read()).transpose()?.flatten();
-            offline::verify(&file, &outside.unwrap_or_default(), &trusted(settings, &public_key)?)
+            let outside = outside.unwrap_or_default().checkpoints;
+            offline::verify(&file, &outside, &trusted(settings, &public_key)?)
         }
         AuditCommand::Verify { export: None, checkpoints, public_key } => {
             let outside = checkpoints.map_or_else(|| checkpoint_file(settings), CheckpointFile::new);

@@ -7,13 +7,22 @@ use anyhow::{Context as _, Result};
 use domain::audit::lines::Line;
 use domain::audit::sealed::Checkpoint;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The file.
 #[derive(Clone, Debug)]
 pub struct CheckpointFile {
     path: PathBuf,
+}
+
+/// What a file of checkpoints holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Kept {
+    /// The checkpoints.
+    pub checkpoints: Vec<Checkpoint>,
+    /// Lines that are none: a crash cut them off, or somebody wrote into the file.
+    pub unreadable: usize,
 }
 
 impl CheckpointFile {
@@ -40,8 +49,21 @@ impl CheckpointFile {
             lines.push('\n');
         }
         let mut file = self.open().with_context(|| format!("cannot write {}", self.path.display()))?;
+        if self.is_cut_off() {
+            lines.insert(0, '\n');
+        }
         file.write_all(lines.as_bytes()).and_then(|()| file.sync_data())?;
         Ok(())
+    }
+
+    /// Whether the file ends in the middle of a line: a crash cut it off.
+    fn is_cut_off(&self) -> bool {
+        let mut last = [0];
+        let read = File::open(&self.path).and_then(|mut file| {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)
+        });
+        read.is_ok() && last != [b'\n']
     }
 
     fn open(&self) -> std::io::Result<File> {
@@ -55,25 +77,22 @@ impl CheckpointFile {
         options.open(&self.path)
     }
 
-    /// All that were kept; `None` where there is no such file. A last line that a crash cut off is left out.
+    /// All that were kept; `None` where there is no such file. Lines that a crash cut off are counted and left out.
     ///
     /// # Errors
-    /// Where the file cannot be read, or a line but the last is no checkpoint.
-    pub fn read(&self) -> Result<Option<Vec<Checkpoint>>> {
+    /// Where the file cannot be read.
+    pub fn read(&self) -> Result<Option<Kept>> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", self.path.display())),
         };
-        let mut kept = Vec::new();
-        let mut cut_off = None;
-        for (number, line) in BufReader::new(file).lines().enumerate() {
-            if let Some(broken) = cut_off {
-                anyhow::bail!("line {broken} of {} is no checkpoint", self.path.display());
-            }
-            match Line::parse(&line?) {
-                Ok(Line::Checkpoint(checkpoint)) => kept.push(checkpoint),
-                _ => cut_off = Some(number + 1),
+        let mut kept = Kept::default();
+        for line in BufReader::new(file).split(b'\n') {
+            let line = line.with_context(|| format!("cannot read {}", self.path.display()))?;
+            match std::str::from_utf8(&line).map(Line::parse) {
+                Ok(Ok(Line::Checkpoint(checkpoint))) => kept.checkpoints.push(checkpoint),
+                _ => kept.unreadable += 1,
             }
         }
         Ok(Some(kept))
@@ -98,12 +117,15 @@ mod tests {
         let signed = |seq| key.checkpoint(Uuid::from_u128(1), seq, ChainHash::of(b"x"), at);
         file.keep(&[signed(1), signed(2)])?;
         file.keep(&[signed(3)])?;
-        assert_eq!(file.read()?, Some(vec![signed(1), signed(2), signed(3)]));
+        let kept = |checkpoints: &[i64], unreadable| {
+            Some(Kept { checkpoints: checkpoints.iter().map(|seq| signed(*seq)).collect(), unreadable })
+        };
+        assert_eq!(file.read()?, kept(&[1, 2, 3], 0));
         let whole = fs::read_to_string(file.path())?;
         fs::write(file.path(), &whole[..whole.len() - 20])?;
-        assert_eq!(file.read()?, Some(vec![signed(1), signed(2)]));
-        fs::write(file.path(), format!("nonsense\n{whole}"))?;
-        assert!(file.read().is_err());
+        assert_eq!(file.read()?, kept(&[1, 2], 1));
+        file.keep(&[signed(4)])?;
+        assert_eq!(file.read()?, kept(&[1, 2, 4], 1), "what comes after a line that was cut off is read");
         Ok(())
     }
 }

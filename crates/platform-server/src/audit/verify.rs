@@ -21,7 +21,11 @@ pub(super) async fn run(settings: &Settings, outside: &CheckpointFile, keys: Tru
             outside.path().display()
         ));
     }
-    let reports = streams(settings, keys, &kept.unwrap_or_default()).await?;
+    let kept = kept.unwrap_or_default();
+    if kept.unreadable > 0 {
+        remarks.push(format!("{} lines of {} are no checkpoints", kept.unreadable, outside.path().display()));
+    }
+    let reports = streams(settings, keys, &kept.checkpoints).await?;
     conclude(&reports, &remarks)
 }
 
