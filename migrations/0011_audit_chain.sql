@@ -122,7 +122,7 @@ CREATE TABLE audit_checkpoints (
     at         timestamptz NOT NULL,
     key_id     varchar(64) NOT NULL,
     signature  bytea       NOT NULL CHECK (length(signature) = 64),
-    PRIMARY KEY (tenant_id, seq, chain_hash)
+    PRIMARY KEY (tenant_id, seq, signature)
 );
 
 -- What was taken out when its time was over: rows before a day, with the place where the chain goes on.
@@ -135,7 +135,7 @@ CREATE TABLE audit_retirements (
     at          timestamptz NOT NULL,
     key_id      varchar(64) NOT NULL,
     signature   bytea       NOT NULL CHECK (length(signature) = 64),
-    PRIMARY KEY (tenant_id, before)
+    PRIMARY KEY (tenant_id, before, at)
 );
 
 -- Intents without an outcome, with what the outcome repeats of them and the process that wrote them.
@@ -188,6 +188,11 @@ CREATE FUNCTION audit_appended() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
+    -- The partitioned key holds the moment too, so it does not make the id unique; a second row of a sealed id would find
+    -- no place in the chain.
+    IF EXISTS (SELECT FROM public.audit_chain c WHERE c.tenant_id = NEW.tenant_id AND c.audit_id = NEW.id) THEN
+        RAISE EXCEPTION 'the id is taken' USING ERRCODE = 'unique_violation', CONSTRAINT = 'audit_logs_id';
+    END IF;
     INSERT INTO public.audit_unsealed (tenant_id, audit_id, at, row_hash)
     VALUES (NEW.tenant_id, NEW.id, NEW.created_at, sha256(convert_to(public.audit_canonical(NEW), 'UTF8')));
     IF NEW.phase = 'intent' THEN
@@ -287,13 +292,16 @@ AS $$
     WHERE head.seq > (SELECT coalesce(max(p.seq), 0) FROM public.audit_checkpoints p WHERE p.tenant_id = stream.id)
 $$;
 
--- Keeps a signed checkpoint. What the chain holds now is not asked: the signature is about what was seen.
+-- Keeps a signed checkpoint of a place that the chain has. One of a place that it has no more is not kept here: nobody who
+-- logs in writes places or hashes of their own. The copy outside the database tells of it.
 CREATE FUNCTION audit_keep_checkpoint(tenant uuid, place bigint, hash bytea, moment timestamptz, key varchar, seal bytea)
 RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
     INSERT INTO public.audit_checkpoints (tenant_id, seq, chain_hash, at, key_id, signature)
-    VALUES (tenant, place, hash, moment, key, seal) ON CONFLICT DO NOTHING
+    SELECT tenant, place, hash, moment, key, seal
+    WHERE EXISTS (SELECT FROM public.audit_chain c WHERE c.tenant_id = tenant AND c.seq = place AND c.chain_hash = hash)
+    ON CONFLICT DO NOTHING
 $$;
 
 -- Whether a process is there: it holds the advisory lock of its id on a connection of its own.
@@ -312,7 +320,7 @@ AS $$
 $$;
 
 -- Closes what a process left open that is gone: with the outcome unknown. Null: what no process is known for and is older
--- than a quarter of an hour. Returns how many.
+-- than a quarter of an hour, and what is older than a day whoever wrote it. Returns how many.
 CREATE FUNCTION audit_recover(gone uuid) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -329,7 +337,8 @@ BEGIN
            o.resource_type, o.resource_id, 'unknown', '{"recovered": true}', clock_timestamp(), o.intent_id, o.request_id,
            'outcome'
     FROM public.audit_open o
-    WHERE CASE WHEN gone IS NULL THEN o.instance IS NULL AND o.at < clock_timestamp() - interval '15 minutes'
+    WHERE CASE WHEN gone IS NULL THEN o.at < clock_timestamp() - CASE WHEN o.instance IS NULL THEN interval '15 minutes'
+                                                                      ELSE interval '1 day' END
                ELSE o.instance = gone END
     ORDER BY o.at LIMIT 1000
     FOR UPDATE SKIP LOCKED;

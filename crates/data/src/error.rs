@@ -78,6 +78,7 @@ fn clash(error: &sqlx::Error) -> Option<&'static str> {
         Some("users_identity") => "a user of this issuer and external id",
         Some("tenants_name_key") => "the tenant's name",
         Some("tenants_slug_key") => "the tenant's slug",
+        Some("audit_logs_id") => "the audit row's id",
         Some("audit_one_outcome") => "the operation's outcome",
         Some("tenant_mappings_claim") => "a mapping of this issuer and claim",
         Some("documents_same_bytes") => "a document with the same bytes",

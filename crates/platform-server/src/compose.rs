@@ -121,6 +121,7 @@ impl Databases {
     pub fn audit_keeper(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Keeper> {
         let parts = KeeperParts {
             database: self.app.clone(),
+            instance: self.instance,
             key: audit::signing_key(settings)?,
             outside: audit::checkpoint_file(settings),
             clock: Arc::new(SystemClock),

@@ -5,7 +5,11 @@ use crate::error::failed;
 use crate::pool::Database;
 use domain::ports::StoreError;
 use sqlx::PgConnection;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// How long the connection may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The sign of life of one process.
 #[derive(Debug)]
@@ -28,7 +32,9 @@ impl Instance {
     pub async fn hold(&mut self, database: &Database) -> Result<(), StoreError> {
         let doing = "holding the sign of life";
         if let Some(connection) = &mut self.connection {
-            if sqlx::query("SELECT 1").execute(connection).await.is_ok() {
+            // A connection that fell silent would keep this waiting while the server has long given it up.
+            let probe = tokio::time::timeout(PATIENCE, sqlx::query("SELECT 1").execute(connection)).await;
+            if probe.is_ok_and(|answered| answered.is_ok()) {
                 return Ok(());
             }
             self.connection = None;

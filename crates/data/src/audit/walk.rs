@@ -12,6 +12,9 @@ use uuid::Uuid;
 /// Most findings that are told of one tenant; the first is what matters.
 const MOST_FINDINGS: usize = 20;
 
+/// A chain that spans more than this, in microseconds, and has no checkpoint has lost them: ten minutes.
+const UNPROVEN_MICROS: i64 = 600_000_000;
+
 /// Something that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
@@ -117,6 +120,9 @@ pub struct Walk {
     /// The last entry's place; before the first, the place before it.
     seq: i64,
     retired_before: Option<i64>,
+    /// Moments of the first and the last entry, in microseconds since 1970.
+    first_at: Option<i64>,
+    last_at: i64,
 }
 
 impl Walk {
@@ -140,6 +146,8 @@ impl Walk {
             signed: BTreeMap::new(),
             head: retirement.map_or_else(|| ChainHash::genesis(tenant), |retired| retired.chain_hash),
             seq: retirement.map_or(0, |retired| retired.through_seq),
+            first_at: None,
+            last_at: 0,
             retired_before: retirement.map(|retired| retired.before.timestamp_micros()),
             report,
         };
@@ -163,7 +171,13 @@ impl Walk {
                 Signed::ByAStranger => strangers += 1,
             }
         }
-        if strangers > 0 {
+        if strangers > 0 && self.signed.is_empty() {
+            self.report.add(
+                None,
+                None,
+                format!("all {strangers} checkpoints are signed with keys that are not trusted here"),
+            );
+        } else if strangers > 0 {
             self.report.remarks.push(format!("{strangers} checkpoints are signed with keys that are not trusted here"));
         }
     }
@@ -207,6 +221,8 @@ impl Walk {
             None => self.report.add(Some(seq), id, "the row was deleted"),
         }
         (self.seq, self.head) = (seq, chain_hash);
+        self.first_at.get_or_insert(at_micros);
+        self.last_at = at_micros;
         self.compare(seq, chain_hash);
     }
 
@@ -226,6 +242,11 @@ impl Walk {
     pub fn end(mut self) -> StreamReport {
         let end = self.seq;
         self.report.last_seq = end;
+        let span = self.first_at.map_or(0, |first| self.last_at.saturating_sub(first));
+        if span > UNPROVEN_MICROS && self.report.checkpoints == 0 && self.signed.is_empty() && self.report.holds() {
+            let what = "nothing is signed: checkpoints come every few seconds, so they were removed";
+            self.report.add(None, None, what);
+        }
         let mut beyond = self.signed.keys().copied().filter(|seq| *seq > end);
         if let Some(first) = beyond.next() {
             let last = beyond.next_back().unwrap_or(first);
@@ -246,7 +267,7 @@ fn trusted_retirement<'a>(
     for retirement in retirements {
         match keys.retirement(retirement) {
             Signed::Rightly => {
-                if latest.is_none_or(|known| known.before < retirement.before) {
+                if latest.is_none_or(|known| (known.before, known.at) < (retirement.before, retirement.at)) {
                     latest = Some(retirement);
                 }
             }

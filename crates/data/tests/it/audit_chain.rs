@@ -7,7 +7,7 @@ use data::audit::{
 };
 use data::testing::{TestDb, TestError};
 use data::{PgAuditReader, PgStore};
-use domain::audit::sealed::{Checkpoint, SealedEntry};
+use domain::audit::sealed::{ChainHash, Checkpoint, SealedEntry};
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::fakes::suite::scope;
 use domain::ids::TenantId;
@@ -251,6 +251,73 @@ async fn an_end_that_went_missing_before_it_was_sealed_is_found() -> Result<(), 
     log.keeper.seal(1_000).await?;
     let report = log.verify(TENANT_A).await?;
     assert_eq!(report.findings[0].what, "the row was deleted", "{report:?}");
+    Ok(())
+}
+
+/// Between sealing and signing: the process signs what it remembers, and the copy outside the database tells.
+#[tokio::test]
+async fn an_end_that_went_missing_before_it_was_signed_is_found() -> Result<(), TestError> {
+    let mut log = Log::with_history().await?;
+    log.operation(TENANT_A, &json!({})).await?;
+    let heads = log.keeper.seal(100).await?;
+    log.tamper(&format!(
+        "DELETE FROM audit_logs WHERE id IN (SELECT audit_id FROM audit_chain WHERE tenant_id = '{TENANT_A}' AND seq > 20);
+         DELETE FROM audit_chain WHERE tenant_id = '{TENANT_A}' AND seq > 20"
+    ))
+    .await?;
+    for head in heads {
+        let signed = log.key.checkpoint(head.tenant, head.seq, head.chain_hash, now());
+        log.keeper.keep_checkpoint(&signed).await?;
+        log.outside.push(signed);
+    }
+    let report = log.verify(TENANT_A).await?;
+    assert_eq!(
+        report.findings[0].what, "the end is missing: the chain was signed at 22 and now ends at 20",
+        "{report:?}"
+    );
+    Ok(())
+}
+
+/// The partitioned key holds the moment, so by itself it would take an id twice; that row would find no place, and all
+/// tenants' sealing would stand still.
+#[tokio::test]
+async fn an_id_that_is_sealed_is_not_taken_again() -> Result<(), TestError> {
+    let mut log = Log::with_history().await?;
+    let id =
+        lookup(&log, &format!("(SELECT audit_id FROM audit_chain WHERE tenant_id = '{TENANT_A}' AND seq = 5)")).await?;
+    let mut app = as_app(&log.db).await?;
+    let again = format!(
+        "BEGIN; SET LOCAL app.current_tenant_id = '{TENANT_A}';
+         INSERT INTO audit_logs (id, tenant_id, event_type, created_at) VALUES ('{id}', '{TENANT_A}', 'doc.read', '2001-01-01'); COMMIT"
+    );
+    let refused = sqlx::raw_sql(AssertSqlSafe(again)).execute(&mut app).await;
+    let code = refused.as_ref().err().and_then(|error| error.as_database_error()?.code().map(|code| code.into_owned()));
+    assert_eq!(code.as_deref(), Some("23505"), "{refused:?}");
+    log.operation(TENANT_B, &json!({})).await?;
+    assert_eq!(log.seal_and_sign().await?.len(), 1, "sealing goes on");
+    Ok(())
+}
+
+/// Neither places nor hashes of one's own: a checkpoint of what the chain does not have is not kept.
+#[tokio::test]
+async fn a_checkpoint_of_a_place_that_is_not_there_is_not_kept() -> Result<(), TestError> {
+    let log = Log::with_history().await?;
+    let made_up = log.key.checkpoint(TENANT_A, i64::MAX, ChainHash::of(b"x"), now());
+    log.keeper.keep_checkpoint(&made_up).await?;
+    assert!(log.verify(TENANT_A).await?.holds());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_chain_whose_signatures_are_all_a_strangers_does_not_hold() -> Result<(), TestError> {
+    let log = Log::with_history().await?;
+    let other = SigningKey::from_seed(&[9; 32])?;
+    let verifier = AuditVerifier::new(log.db.auditor()?, TrustedKeys::new([other.public_key().as_str()])?);
+    let report = verifier.verify(TENANT_A, &[]).await?;
+    assert_eq!(
+        report.findings[0].what, "all 1 checkpoints are signed with keys that are not trusted here",
+        "{report:?}"
+    );
     Ok(())
 }
 

@@ -56,7 +56,7 @@ async fn evidence(superuser: &mut PgConnection) -> Result<(), TestError> {
             superuser,
             &format!(
                 "INSERT INTO audit_logs (tenant_id, event_type) VALUES ('{tenant}', 'doc.read');
-                 SELECT audit_keep_checkpoint('{tenant}', 1, sha256('x'), now(), 'key', sha256('x') || sha256('x'));
+                 INSERT INTO audit_checkpoints VALUES ('{tenant}', 1, sha256('x'), now(), 'key', sha256('x') || sha256('x'));
                  INSERT INTO audit_retirements VALUES ('{tenant}', 1, sha256('x'), now(), 1, now(), 'key', sha256('x') || sha256('x'))"
             ),
         )

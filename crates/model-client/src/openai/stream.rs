@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 pub(super) const MOST_ANSWER_BYTES: usize = 4 << 20;
 /// Most tool calls of one answer.
 const MOST_CALLS: usize = 64;
+/// Longest name of a model that is kept, in characters.
+const LONGEST_NAME: usize = 200;
 
 /// Puts one answer together.
 #[derive(Debug, Default)]
@@ -103,7 +105,7 @@ impl AnswerReader {
 
     fn chunk(&mut self, chunk: Chunk) -> Result<(), ModelError> {
         if !chunk.model.is_empty() {
-            self.model = chunk.model;
+            self.model = plain(&chunk.model);
         }
         if let Some(usage) = chunk.usage {
             self.usage = Some(Usage { input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens });
@@ -214,4 +216,8 @@ fn finish_reason(word: &str) -> FinishReason {
         "cancelled" | "abort" | "cancel" => FinishReason::Cancelled,
         _ => FinishReason::Stop,
     }
+}
+/// A name as it may be stored and shown: a server may send anything under it.
+fn plain(name: &str) -> String {
+    name.chars().filter(|character| !character.is_control()).take(LONGEST_NAME).collect()
 }

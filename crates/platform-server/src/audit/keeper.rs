@@ -58,6 +58,8 @@ impl AuditMetrics {
 pub struct KeeperParts {
     /// Connections of the application's role.
     pub database: Database,
+    /// Which process this is: it never closes what it has open itself.
+    pub instance: Uuid,
     /// Signs checkpoints.
     pub key: SigningKey,
     /// Keeps them outside the database too.
@@ -104,12 +106,13 @@ impl Keeper {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut signed, mut looked) = (Instant::now(), Instant::now());
+        // What the first look seals is signed at once: a log from before the chain spans months.
+        let (mut signed, mut looked) = (None::<Instant>, Instant::now());
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            let due = signed.elapsed() >= self.parts.every;
+            let due = signed.is_none_or(|at| at.elapsed() >= self.parts.every);
             let seldom = looked.elapsed() >= SELDOM;
             let kept = self.keep(due, seldom).await;
-            signed = if due { Instant::now() } else { signed };
+            signed = if due { Some(Instant::now()) } else { signed };
             looked = if seldom { Instant::now() } else { looked };
             self.tell(kept);
         }
@@ -117,18 +120,20 @@ impl Keeper {
         self.tell(kept);
     }
 
+    /// Each part by itself: that one fails keeps no other from its work. The first failure is told.
     async fn keep(&mut self, sign: bool, seldom: bool) -> Result<(), StoreError> {
-        self.seal().await?;
-        if sign {
-            self.sign().await?;
-        }
-        self.recover().await?;
-        if seldom {
-            self.log.prepare_partitions().await?;
-            let recovered = self.log.recover(None).await?;
-            self.metrics.recovered.inc_by(u64::try_from(recovered).unwrap_or_default());
-        }
-        Ok(())
+        let sealed = self.seal().await;
+        let signed = if sign { self.sign().await } else { Ok(()) };
+        let recovered = self.recover().await;
+        let looked = if seldom { self.look_seldom().await } else { Ok(()) };
+        sealed.and(signed).and(recovered).and(looked)
+    }
+
+    async fn look_seldom(&mut self) -> Result<(), StoreError> {
+        let prepared = self.log.prepare_partitions().await;
+        let recovered = self.log.recover(None).await?;
+        self.metrics.recovered.inc_by(u64::try_from(recovered).unwrap_or_default());
+        prepared
     }
 
     async fn seal(&mut self) -> Result<(), StoreError> {
@@ -171,7 +176,7 @@ impl Keeper {
     async fn recover(&mut self) -> Result<(), StoreError> {
         let now = self.log.absent_instances().await?;
         self.absent.retain(|instance, _| now.contains(instance));
-        for instance in now {
+        for instance in now.into_iter().filter(|instance| *instance != self.parts.instance) {
             let since = *self.absent.entry(instance).or_insert_with(Instant::now);
             if since.elapsed() < DEAD_AFTER {
                 continue;

@@ -9,8 +9,11 @@ use crate::error::GateError;
 use crate::keyed_hash::HashKey;
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use domain::access_token::TokenScope;
 use domain::idempotency::{EarlierUse, Kept};
 use domain::ports::StoreError;
+use domain::user::Standing;
+use serde_json::json;
 
 /// How long an answer can be had again.
 const KEPT_FOR: TimeDelta = TimeDelta::hours(24);
@@ -63,7 +66,7 @@ pub trait Idempotency: Send + Sync {
 impl Idempotency for PolicyGate {
     async fn claim(&self, by: &Caller, request: &KeyedRequest) -> Result<Claim, GateError> {
         let now = self.clock.now();
-        let (key, print) = (key_hash(&self.repeat_key, request), fingerprint(&self.repeat_key, request));
+        let (key, print) = (key_hash(&self.repeat_key, may(by), request), fingerprint(&self.repeat_key, request));
         let claimed = async {
             let mut tx = self.store.begin(by.scope()).await?;
             let earlier = tx.idempotency().claim(&key, print.as_deref(), now, now + KEPT_FOR).await?;
@@ -83,7 +86,7 @@ impl Idempotency for PolicyGate {
         };
         let settled = async {
             let mut tx = self.store.begin(by.scope()).await?;
-            tx.idempotency().settle(&key_hash(&self.repeat_key, request), &print, &kept).await?;
+            tx.idempotency().settle(&key_hash(&self.repeat_key, may(by), request), &print, &kept).await?;
             tx.commit().await
         };
         settled.await.map_err(GateError::Store)
@@ -92,7 +95,7 @@ impl Idempotency for PolicyGate {
     async fn release(&self, by: &Caller, request: &KeyedRequest) -> Result<(), GateError> {
         let released = async {
             let mut tx = self.store.begin(by.scope()).await?;
-            tx.idempotency().release(&key_hash(&self.repeat_key, request)).await?;
+            tx.idempotency().release(&key_hash(&self.repeat_key, may(by), request)).await?;
             tx.commit().await
         };
         released.await.map_err(GateError::Store)
@@ -114,8 +117,19 @@ fn stands_for(
     }
 }
 
-fn key_hash(hash: &HashKey, request: &KeyedRequest) -> String {
-    hash.hash(format!("key {}", request.key).as_bytes())
+/// The key as it is kept. It belongs to what its user may do: after a demotion, or with another token's scopes, the same
+/// key is a new one, and the request is decided like any other instead of being answered with what came of it before.
+fn key_hash(hash: &HashKey, (standing, scopes): May<'_>, request: &KeyedRequest) -> String {
+    let scopes = scopes.map(|scopes| scopes.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let content = json!([request.key, standing.role, standing.grants, standing.clearance, scopes]);
+    hash.hash(format!("key {content}").as_bytes())
+}
+
+/// What the user of a key may do: standing, and the scopes of a personal access token.
+type May<'a> = (&'a Standing, Option<&'a [TokenScope]>);
+
+fn may(by: &Caller) -> May<'_> {
+    (by.standing(), by.scopes())
 }
 
 fn fingerprint(hash: &HashKey, request: &KeyedRequest) -> Option<String> {
@@ -128,6 +142,7 @@ fn fingerprint(hash: &HashKey, request: &KeyedRequest) -> Option<String> {
 mod tests {
     use super::*;
     use chrono::DateTime;
+    use domain::role::{Classification, Grant, Role};
 
     fn earlier(fingerprint: Option<&str>, kept: Option<Kept>) -> EarlierUse {
         EarlierUse { fingerprint: fingerprint.map(str::to_owned), kept, since: DateTime::UNIX_EPOCH }
@@ -150,6 +165,29 @@ mod tests {
         }
     }
 
+    /// What came of a request is not told again to somebody who may do less by now.
+    #[test]
+    fn a_key_belongs_to_what_its_user_may_do() {
+        let request = KeyedRequest {
+            key: "k".to_owned(),
+            method: "POST".to_owned(),
+            target: "/".to_owned(),
+            content: Some([0; 32]),
+        };
+        let hash = HashKey::derive(b"secret", "x");
+        let user = Standing { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
+        let same = key_hash(&hash, (&user, None), &request);
+        assert_eq!(same, key_hash(&hash, (&user.clone(), None), &request));
+        let demoted = Standing { role: Role::Viewer, ..user.clone() };
+        let cleared_for_less = Standing { clearance: Classification::Internal, ..user.clone() };
+        let granted = Standing { grants: vec![Grant::Auditor], ..user.clone() };
+        for standing in [&demoted, &cleared_for_less, &granted] {
+            assert_ne!(same, key_hash(&hash, (standing, None), &request), "{standing:?}");
+        }
+        let scopes = ["search:read".parse().expect("a scope")];
+        assert_ne!(same, key_hash(&hash, (&user, Some(&scopes)), &request));
+    }
+
     #[test]
     fn neither_key_nor_request_can_be_read_from_their_hashes() {
         let request = |key: &str, target: &str| KeyedRequest {
@@ -159,8 +197,10 @@ mod tests {
             content: Some([0; 32]),
         };
         let (hash, other) = (HashKey::derive(b"secret", "x"), HashKey::derive(b"other", "x"));
-        assert_ne!(key_hash(&hash, &request("k", "/")), key_hash(&other, &request("k", "/")));
-        assert_ne!(key_hash(&hash, &request("k", "/")), key_hash(&hash, &request("l", "/")));
+        let user = Standing { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
+        let key = |hash: &HashKey, key: &str| key_hash(hash, (&user, None), &request(key, "/"));
+        assert_ne!(key(&hash, "k"), key(&other, "k"));
+        assert_ne!(key(&hash, "k"), key(&hash, "l"));
         assert_eq!(fingerprint(&hash, &request("k", "/")), fingerprint(&hash, &request("l", "/")));
         assert_ne!(fingerprint(&hash, &request("k", "/a")), fingerprint(&hash, &request("k", "/b")));
         assert_eq!(fingerprint(&hash, &KeyedRequest { content: None, ..request("k", "/") }), None);

@@ -5,13 +5,13 @@ use super::stream::{Draft, End};
 use super::turn::Turn;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::conversation::{FinishedAnswer, MessageStatus};
-use domain::error::Problem;
+use domain::error::{Classify as _, Problem};
 use domain::ids::AuditId;
 use domain::ports::StoreError;
+use domain::retry;
 use domain::role::Resource;
 use domain::run::{FinishReason, RunEvent, RunSummary, Usage};
 use serde_json::json;
-use std::time::Duration;
 
 impl ChatService {
     /// Stores the answer with its citations and the outcome row, in one transaction, and says how the run ended.
@@ -56,35 +56,33 @@ impl ChatService {
         }
     }
 
-    /// Tries for four minutes: what was generated should not be lost to a database that restarts.
+    /// Tries for ten minutes: what was generated should not be lost to a database that restarts. An answer that cannot be
+    /// stored at all leaves its outcome nevertheless.
     async fn store_answer(
         &self,
         turn: &Turn,
         answer: &FinishedAnswer,
-        closing: (&Outcome, Usage),
+        (outcome, spent): (&Outcome, Usage),
     ) -> Result<AuditId, StoreError> {
-        let mut wait = Duration::from_millis(200);
-        loop {
-            match self.try_store_answer(turn, answer, closing).await {
-                Err(StoreError::Unavailable { .. }) if wait < Duration::from_secs(128) => {
-                    tokio::time::sleep(wait).await;
-                    wait *= 2;
-                }
-                Err(error) => {
-                    tracing::error!(run_id = %turn.run_id, error = %error, "an answer could not be stored");
-                    return Err(error);
-                }
-                Ok(id) => return Ok(id),
-            }
+        let id = AuditId::from_uuid(self.parts.ids.uuid());
+        let attempt = || self.try_store_answer(turn, answer, (id, outcome, spent));
+        let Err(error) = retry::insist(attempt, tokio::time::sleep).await else { return Ok(id) };
+        tracing::error!(run_id = %turn.run_id, error = %error, "an answer could not be stored");
+        let mut lost = Outcome { status: ResultStatus::Error, model: None, ..outcome.clone() };
+        lost.subject.metadata = json!({ "run_id": turn.run_id, "error": error.code() });
+        let attempt = || self.close(turn, (id, &lost));
+        if let Err(error) = retry::insist(attempt, tokio::time::sleep).await {
+            tracing::error!(run_id = %turn.run_id, error = %error, "nor could its outcome be recorded");
         }
+        Err(error)
     }
 
     async fn try_store_answer(
         &self,
         turn: &Turn,
         answer: &FinishedAnswer,
-        (outcome, spent): (&Outcome, Usage),
-    ) -> Result<AuditId, StoreError> {
+        (id, outcome, spent): (AuditId, &Outcome, Usage),
+    ) -> Result<(), StoreError> {
         let now = self.parts.clock.now();
         let mut tx = self.parts.store.begin(turn.permit.scope()).await?;
         // A commit whose answer was lost is tried again: what it did is not done twice.
@@ -92,9 +90,14 @@ impl ChatService {
         if first && spent != Usage::default() {
             tx.usage().add_tokens(now.date_naive(), spent).await?;
         }
-        let id = AuditId::from_uuid(self.parts.ids.uuid());
         tx.audit().outcome(id, turn.permit.receipt(), outcome, now).await?;
-        tx.commit().await.map(|()| id)
+        tx.commit().await
+    }
+
+    async fn close(&self, turn: &Turn, (id, outcome): (AuditId, &Outcome)) -> Result<(), StoreError> {
+        let mut tx = self.parts.store.begin(turn.permit.scope()).await?;
+        tx.audit().outcome(id, turn.permit.receipt(), outcome, self.parts.clock.now()).await?;
+        tx.commit().await
     }
 }
 
