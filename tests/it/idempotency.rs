@@ -167,6 +167,24 @@ async fn a_turn_that_is_sent_again_is_said_and_answered_once() {
     assert_eq!(model.asked().len(), 2);
 }
 
+/// What was said is stored, however the turn ended: sent again, it is not said twice.
+#[tokio::test]
+async fn a_turn_that_failed_once_it_had_begun_is_not_said_again() {
+    let model = ModelServer::start([Reply::BreaksOff("Half of "), Reply::Says(vec!["A second answer."])]).await;
+    let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let user = app.as_user(A);
+    let conversation = user.conversation().await;
+    let path = format!("/v1/conversations/{conversation}/chat");
+    let body = json!({ "message": "Is it closed?", "stream": false, "retrieval": "never" });
+    let first = post(&user, &path, "k", &body).await;
+    assert!(first.status >= 500, "{first:?}");
+    let again = post(&user, &path, "k", &body).await;
+    assert_eq!((again.status, again.header(REPLAYED)), (first.status, Some("true")), "{again:?}");
+    let messages = user.get(&format!("/v1/conversations/{conversation}")).await.json();
+    assert_eq!(messages["messages"].as_array().map(Vec::len), Some(2), "{messages}");
+    assert_eq!(model.asked().len(), 1);
+}
+
 #[tokio::test]
 async fn a_client_that_hung_up_asks_again_and_gets_the_answer() {
     let model = ModelServer::start([Reply::Waits("Slowly ", "said.")]).await;

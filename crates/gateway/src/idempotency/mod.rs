@@ -1,7 +1,8 @@
 //! Repeated requests: a POST with an `Idempotency-Key` has its effect once, however often it is sent.
 //!
 //! The first request runs to its end even if its client hangs up, since that client is the one who will ask again. Only
-//! what had an effect is kept: a success. A failure is not; repeating it does no harm, and may do some good.
+//! what had an effect is kept: a success, and a turn that had begun. Another failure is not; repeating it does no harm, and
+//! may do some good.
 
 mod digest;
 mod key;
@@ -142,7 +143,8 @@ impl Turn {
     }
 
     async fn close(mut self, response: Response, form: &FormDigest) -> Response {
-        let kept = if response.status().is_success() { keep(response).await } else { (None, response) };
+        let has_effect = response.status().is_success() || response.extensions().get::<RunReference>().is_some();
+        let kept = if has_effect { keep(response).await } else { (None, response) };
         self.keyed.content = self.keyed.content.or(form.result());
         let closed = match kept.0 {
             Some(kept) => self.app.idempotency.settle(&self.by, &self.keyed, kept).await,

@@ -36,7 +36,10 @@ pub(crate) struct RunReference {
     message: Uuid,
     /// The tier asked for.
     tier: String,
-    /// How it ended; `None` for a turn that was streamed, whose answer is kept when it begins.
+    /// Answered whole, as one JSON document, and not streamed.
+    #[serde(default)]
+    whole: bool,
+    /// How a turn ended that was answered whole; `None` where it failed, and for one that was streamed.
     end: Option<End>,
 }
 
@@ -51,8 +54,20 @@ struct End {
 }
 
 impl RunReference {
-    /// The reference to a turn: with its end if it was answered whole.
-    pub(crate) fn new(conversation: ConversationId, begun: Begun, end: Option<RunSummary>) -> Self {
+    /// The reference to a turn that is streamed.
+    pub(crate) fn streamed(conversation: ConversationId, begun: Begun) -> Self {
+        Self {
+            conversation: conversation.as_uuid(),
+            run: begun.run_id.as_uuid(),
+            message: begun.message_id.as_uuid(),
+            tier: begun.model,
+            whole: false,
+            end: None,
+        }
+    }
+
+    /// The same of a turn that was answered whole, with its end unless it failed.
+    pub(crate) fn whole(self, end: Option<RunSummary>) -> Self {
         let end = end.map(|end| End {
             finish_reason: end.finish_reason,
             usage: end.usage,
@@ -60,13 +75,7 @@ impl RunReference {
             degraded: end.degraded,
             left_out: end.left_out,
         });
-        Self {
-            conversation: conversation.as_uuid(),
-            run: begun.run_id.as_uuid(),
-            message: begun.message_id.as_uuid(),
-            tier: begun.model,
-            end,
-        }
+        Self { whole: true, end, ..self }
     }
 
     /// What is kept.
@@ -146,9 +155,12 @@ pub(super) async fn replay(app: &App, by: &Caller, here: Here, answer: StoredAns
     let mut response = match RunReference::of(&answer) {
         Some(reference) => {
             let events = reference.events(app, by).await?;
-            match reference.end {
-                Some(_) => Json(sse::collect(events).await?.0).into_response(),
-                None => sse::stream(events, here, app.settings.keep_alive),
+            if reference.whole {
+                sse::collect(events)
+                    .await
+                    .map_or_else(ApiError::into_response, |(answer, _)| Json(answer).into_response())
+            } else {
+                sse::stream(events, here, app.settings.keep_alive)
             }
         }
         None => stored(answer),

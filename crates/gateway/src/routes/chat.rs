@@ -96,13 +96,17 @@ async fn chat(
     // A model takes its time, and how many answers are written at once has a limit of its own.
     call.rest();
     let (begun, events) = sse::begun(events).await?;
-    let (mut response, end) = if streamed {
-        (sse::stream(events, call.here, app.settings.keep_alive), None)
+    let reference = RunReference::streamed(conversation, begun);
+    let (mut response, reference) = if streamed {
+        (sse::stream(events, call.here, app.settings.keep_alive), reference)
     } else {
-        let (answer, end) = sse::collect(events).await?;
-        (Json(answer).into_response(), Some(end))
+        // A turn that fails once it has begun had its effect: what was said is stored.
+        match sse::collect(events).await {
+            Ok((answer, end)) => (Json(answer).into_response(), reference.whole(Some(end))),
+            Err(error) => (error.into_response(), reference.whole(None)),
+        }
     };
-    response.extensions_mut().insert(RunReference::new(conversation, begun, end));
+    response.extensions_mut().insert(reference);
     Ok(response)
 }
 
