@@ -21,7 +21,7 @@ const BATCH: i32 = 5_000;
 /// Time between two looks for new rows.
 const TICK: Duration = Duration::from_secs(1);
 /// How long a process must be without its lock before it counts as dead: a database that restarts takes all locks.
-const DEAD_AFTER: Duration = Duration::from_secs(8);
+const DEAD_AFTER: Duration = Duration::from_secs(5);
 /// Time between two looks for intents that no process is known for, and for next month's partition.
 const SELDOM: Duration = Duration::from_secs(600);
 

@@ -134,7 +134,10 @@ impl Chat for ChatService {
 
     async fn resume(&self, command: Authorized<ResumeRun>) -> Result<EventStream, RuntimeError> {
         let log = self.run(command.scope(), command.command().run)?;
-        if log.classification() > command.permit().standing().clearance {
+        let mut tx = self.parts.store.begin(command.scope()).await?;
+        let class = watch::class_by_now(&mut *tx, &log).await?;
+        drop(tx);
+        if class > command.permit().standing().clearance {
             return Err(RuntimeError::AboveClearance);
         }
         Ok(log.read(command.command().after))

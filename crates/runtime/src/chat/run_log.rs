@@ -3,10 +3,10 @@
 //! Writers never wait for readers: a slow reader costs the memory of one answer, which the model's output limit
 //! bounds, and not the model's time.
 
-use domain::ids::{RunId, TenantId, UserId};
+use domain::ids::{DocumentId, RunId, TenantId, UserId};
 use domain::role::Classification;
 use domain::run::{EventStream, NumberedEvent, RunEvent};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -50,6 +50,16 @@ impl RunLog {
     /// The highest classification of what the answer is made from so far.
     pub fn classification(&self) -> Classification {
         *lock(&self.classification)
+    }
+
+    /// The documents that the answer cites so far.
+    pub fn cited(&self) -> Vec<DocumentId> {
+        let events = lock(&self.events);
+        let cited = events.iter().filter_map(|event| match event {
+            RunEvent::Cited(citation) => Some(citation.document_id),
+            _ => None,
+        });
+        cited.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Appends an event and wakes the readers.

@@ -5,7 +5,8 @@ use super::ChatService;
 use super::run_log::RunLog;
 use domain::authorized::Permit;
 use domain::error::{ErrorKind, Problem};
-use domain::ports::StoreError;
+use domain::ports::{StoreError, TenantTx};
+use domain::role::Classification;
 use std::time::Duration;
 
 /// How often a running answer's user is looked at.
@@ -31,16 +32,24 @@ impl ChatService {
         let Some(user) = permit.scope().user() else { return Ok(None) };
         let mut tx = self.parts.store.begin(permit.scope()).await?;
         let member = tx.users().membership(user).await?;
+        let class = class_by_now(&mut *tx, log).await?;
         drop(tx);
         Ok(match member {
             Some(member) if !member.tenant_active => Some(ended("tenant_suspended", "The tenant was switched off.")),
             Some(member) if member.user.is_active => {
                 let clearance = member.settings.clearance(member.user.role);
-                (log.classification() > clearance).then(above_clearance)
+                (class > clearance).then(above_clearance)
             }
             _ => Some(ended("user_disabled", "The user was switched off.")),
         })
     }
+}
+
+/// The class of what the answer is made from, its cited documents as they are classified at this moment.
+pub(super) async fn class_by_now(tx: &mut dyn TenantTx, log: &RunLog) -> Result<Classification, StoreError> {
+    let cited = log.cited();
+    let classes = if cited.is_empty() { Vec::new() } else { tx.documents().classes(&cited).await? };
+    Ok(classes.into_iter().map(|(_, class)| class).fold(log.classification(), Classification::max))
 }
 
 /// What a reader learns of an answer that is above their clearance by now.

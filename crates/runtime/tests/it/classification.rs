@@ -4,7 +4,9 @@ use crate::support::model::Step::{Call, Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
 use crate::support::{Plant, shape};
 use domain::command::{GetConversation, ResumeRun, RetrievalMode};
+use domain::document::DocumentPatch;
 use domain::error::{Classify as _, ErrorKind};
+use domain::ids::DocumentId;
 use domain::model::{ChatRequest, PromptMessage};
 use domain::ports::Store as _;
 use domain::role::{Classification, Role};
@@ -64,6 +66,13 @@ async fn an_answer_carries_what_it_touched_and_is_withheld_from_a_reader_with_le
     assert_eq!(demoted[0].content, QUESTION, "their own words stay");
 }
 
+async fn classify(plant: &Plant, id: DocumentId, class: Classification) {
+    let patch = DocumentPatch { classification: Some(class), ..Default::default() };
+    let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
+    tx.documents().update(id, &patch, domain::time::Timestamp::UNIX_EPOCH).await.expect("in memory");
+    tx.commit().await.expect("in memory");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_document_classified_higher_later_hides_the_answers_that_cite_it() {
     let plant = Plant::new().await;
@@ -71,11 +80,7 @@ async fn a_document_classified_higher_later_hides_the_answers_that_cite_it() {
     let model = plant.model([vec![Text("FV-2003 closes [1]."), Finish]]);
     plant.ask(&plant.chat(&model, &ScriptedTools::finding(vec![hit])), QUESTION, RetrievalMode::Always).await;
     assert!(!read_as(&plant, Role::Viewer).await[1].withheld, "control");
-    let patch =
-        domain::document::DocumentPatch { classification: Some(Classification::Restricted), ..Default::default() };
-    let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
-    tx.documents().update(document.id, &patch, domain::time::Timestamp::UNIX_EPOCH).await.expect("in memory");
-    tx.commit().await.expect("in memory");
+    classify(&plant, document.id, Classification::Restricted).await;
     assert!(read_as(&plant, Role::Viewer).await[1].withheld);
     assert!(!read_as(&plant, Role::User).await[1].withheld);
 }
@@ -171,6 +176,24 @@ async fn a_run_is_not_read_again_above_the_clearance() {
         async |role| chat.resume(plant.authorized(&plant.ada, role, ResumeRun { run: run_id, after: 0 }).await).await;
     assert!(again(Role::User).await.is_ok(), "control");
     let error = again(Role::Viewer).await.err().expect("refused");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, "above_clearance"));
+}
+
+/// The log of a run is older than a document's new class: what counts is how it is classified when it is read.
+#[tokio::test(start_paused = true)]
+async fn a_run_is_not_read_again_once_what_it_cites_was_classified_higher() {
+    let plant = Plant::new().await;
+    let (document, hit) = plant.document(Classification::Internal, SECRET).await;
+    let model = plant.model([vec![Text("FV-2003 closes [1]."), Finish]]);
+    let chat = plant.chat(&model, &ScriptedTools::finding(vec![hit]));
+    let events = plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
+    let RunEvent::Started { run_id, .. } = events[0] else { panic!("no start") };
+    let again = async || {
+        chat.resume(plant.authorized(&plant.ada, Role::Viewer, ResumeRun { run: run_id, after: 0 }).await).await
+    };
+    assert!(again().await.is_ok(), "control");
+    classify(&plant, document.id, Classification::Restricted).await;
+    let error = again().await.err().expect("refused");
     assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, "above_clearance"));
 }
 
