@@ -69,7 +69,11 @@ impl Authenticator {
         let used = self.use_token(tenant.id, &token, hash, request).await.map_err(GateError::Store)?;
         let member = self.admit(hash, &tenant, used, request).await?;
         let AccessToken { expires_at, scopes, .. } = token;
-        Ok(self.keep(hash, Kept { tenant, belongs: Belongs::ByAccessToken { scopes }, expires_at }, member))
+        Ok(self.keep(
+            hash,
+            Kept { tenant, belongs: Belongs::ByAccessToken { scopes }, expires_at, renewals: 0 },
+            member,
+        ))
     }
 
     fn usable(&self, known: Option<KnownAccessToken>) -> Result<KnownAccessToken, Reason> {

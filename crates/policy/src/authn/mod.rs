@@ -104,8 +104,12 @@ impl Authenticator {
         let session = match self.sessions.get(&hash, self.clock.now()) {
             Some(session) if session.is_fresh() => session,
             _ if access_token::is_meant_as_one(token) => self.by_access_token(token, &hash, &request).await?,
-            Some(session) => self.refresh(&hash, session, &request).await?,
-            None => self.first_use(token, &hash, &request).await?,
+            Some(session) if session.renewals == self.renewals() => self.refresh(&hash, session, &request).await?,
+            // New, or the issuers' keys are others since: the one that signed it may have been withdrawn.
+            _ => {
+                self.sessions.forget(&hash);
+                self.first_use(token, &hash, &request).await?
+            }
         };
         let scope = user_scope(session.tenant.id, session.user_id(), request);
         let caller = Caller::new(scope, session.tenant, session.user, session.standing);
@@ -132,7 +136,8 @@ impl Authenticator {
         let membership = tx.users().membership(known.user.id).await.map_err(GateError::Store)?;
         drop(tx);
         let member = self.admit(hash, &tenant, membership, request).await?;
-        Ok(self.keep(hash, Kept { tenant, belongs: known.belongs, expires_at: known.expires_at }, member))
+        let Session { belongs, expires_at, renewals, .. } = known;
+        Ok(self.keep(hash, Kept { tenant, belongs, expires_at, renewals }, member))
     }
 
     /// The session's tenant, if what said that the user belongs to it says so still.
@@ -150,6 +155,11 @@ impl Authenticator {
         self.directory.tenant(id_or_slug).await.map_err(GateError::Store)
     }
 
+    /// How often the issuers' keys were renewed, all together.
+    fn renewals(&self) -> u64 {
+        self.issuers.iter().map(|issuer| issuer.keys.renewals()).sum()
+    }
+
     /// The keyed hash by which a bearer token is remembered.
     pub(crate) fn hash(&self, token: &str) -> String {
         self.token_key.hash(token.as_bytes())
@@ -157,8 +167,9 @@ impl Authenticator {
 
     fn keep(&self, hash: &str, kept: Kept, member: Membership) -> Session {
         let standing = member.standing(&self.configured_grants(&member.user.issuer, &member.user.external_id));
-        let Kept { tenant, belongs, expires_at } = kept;
-        let session = Session { tenant, user: member.user, standing, belongs, expires_at, read_at: Instant::now() };
+        let Kept { tenant, belongs, expires_at, renewals } = kept;
+        let (user, read_at) = (member.user, Instant::now());
+        let session = Session { tenant, user, standing, belongs, expires_at, read_at, renewals };
         self.sessions.put(hash.to_owned(), session.clone(), self.clock.now());
         session
     }
@@ -169,6 +180,7 @@ struct Kept {
     tenant: Tenant,
     belongs: Belongs,
     expires_at: Timestamp,
+    renewals: u64,
 }
 
 /// The issuers with their keys.

@@ -51,6 +51,8 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// When the above was read.
     pub read_at: Instant,
+    /// How often the issuers' keys had been renewed when the token was verified.
+    pub renewals: u64,
 }
 
 impl Session {

@@ -13,6 +13,8 @@ use serde_json::json;
 
 impl Authenticator {
     pub(super) async fn first_use(&self, token: &str, hash: &str, request: &RequestId) -> Result<Session, GateError> {
+        // Before the verification: what is renewed while that runs counts as not seen.
+        let renewals = self.renewals();
         let verified = match verify(token, &self.issuers, self.clock.now()).await {
             Ok(verified) => verified,
             Err(refusal) => return Err(self.refuse_token(refusal, request).await),
@@ -29,7 +31,7 @@ impl Authenticator {
         let identity = Identity { role: verified.role(of_tenant), ..verified.identity.clone() };
         let signed_in = self.sign_in(tenant.id, (&identity, &verified), hash, request).await;
         let member = self.admit(hash, &tenant, signed_in.map_err(GateError::Store)?, request).await?;
-        Ok(self.keep(hash, Kept { tenant, belongs, expires_at: verified.valid_until }, member))
+        Ok(self.keep(hash, Kept { tenant, belongs, expires_at: verified.valid_until, renewals }, member))
     }
 
     /// Provisions or updates the user, and records the login if this token is new and the user switched on.

@@ -254,3 +254,26 @@ async fn either_of_two_keys_of_one_id_will_do() {
     let token = foreign.sign(&world.claims("ada", "user"));
     authenticator.authenticate(Some(&token), request()).await.expect_err("a key of somebody else's");
 }
+
+/// Who was let in with a key that is withdrawn does not stay in until the token ends.
+#[tokio::test]
+async fn a_token_that_was_let_in_is_refused_once_its_key_is_withdrawn() {
+    let server = MockServer::start().await;
+    let world = World::new().await;
+    let (old, new) = (Signer::new("k1"), Signer::new("k2"));
+    let set = |signer: &Signer| ResponseTemplate::new(200).set_body_json(json!({ "keys": [signer.jwk()] }));
+    serve(&server, set(&old)).await;
+    let authn = world.authenticator_of(vec![world.issuer(KeySource::Url(format!("{}/jwks", server.uri())))]);
+    let (early, late) = (old.sign(&world.claims("ada", "user")), new.sign(&world.claims("bob", "user")));
+    let enter = async |token: &str| authn.authenticate(Some(token), request()).await.map(|caller| caller.user().id);
+    assert!(enter(&early).await.is_ok());
+    serve(&server, set(&new)).await;
+    assert!(enter(&late).await.is_ok(), "the new key is found");
+    // What is known of a session is taken as read for two seconds.
+    let begun = std::time::Instant::now();
+    while enter(&early).await.is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "still in with a withdrawn key");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(enter(&late).await.is_ok());
+}

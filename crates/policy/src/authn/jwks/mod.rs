@@ -30,6 +30,7 @@ pub struct NoKeys;
 pub struct Keys {
     client: JwksClient<Shared>,
     source: Arc<Source>,
+    asking: tokio::sync::Mutex<()>,
 }
 
 impl Keys {
@@ -48,7 +49,7 @@ impl Keys {
         });
         // Every answer of the client's is the source's: its own memory ends at once.
         let client = JwksClient::builder().time_to_live(Duration::ZERO).build(Shared(Arc::clone(&source)));
-        Self { client, source }
+        Self { client, source, asking: tokio::sync::Mutex::default() }
     }
 
     /// The keys of this id: none where the issuer has none of it, and more than one where it has two of one id.
@@ -58,12 +59,26 @@ impl Keys {
     pub async fn get(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
         match self.source.known(key_id) {
             Ok(keys) if !keys.is_empty() => Ok(keys),
-            // The client sees to it that many who ask at once cause one fetch; what the last good set says is the answer.
+            _ => self.look_for(key_id).await,
+        }
+    }
+
+    /// Of many who ask at once one fetches, and those who waited look first at what it brought; what the last good set
+    /// says is the answer.
+    async fn look_for(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
+        let _one_at_a_time = self.asking.lock().await;
+        match self.source.known(key_id) {
+            Ok(keys) if !keys.is_empty() => Ok(keys),
             _ => {
                 let _ = self.client.get(key_id).await;
                 self.source.known(key_id)
             }
         }
+    }
+
+    /// How often the keys were renewed: where it has changed, a key may have been withdrawn.
+    pub fn renewals(&self) -> u64 {
+        lock(&self.source.state).renewed
     }
 
     /// Fetches the keys before they are old, and again soon after a failure. Never ends.
@@ -82,6 +97,8 @@ struct State {
     history: History,
     /// Counts the fetches that ended.
     ended: u64,
+    /// Counts those that brought a key set.
+    renewed: u64,
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -146,7 +163,10 @@ impl Source {
         state.ended += 1;
         state.history.ended(fetched.is_ok(), Instant::now());
         match &fetched {
-            Ok(set) => state.keys = Some(set.clone()),
+            Ok(set) => {
+                state.keys = Some(set.clone());
+                state.renewed += 1;
+            }
             Err(error) => {
                 let known = state.keys.is_some();
                 tracing::warn!(issuer = %self.issuer, error = %error, known, "the issuer's keys could not be fetched");
