@@ -1,6 +1,7 @@
 //! Settings on the wire: how they are shown, and what a change of them may say.
 
 use crate::error::ApiError;
+use crate::openapi::requests;
 use crate::wire;
 use domain::error::ErrorKind;
 use domain::role::{Classification, Role};
@@ -9,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
 
 /// Most mappings of roles.
 const MAX_MAPPINGS: usize = 500;
@@ -82,10 +85,10 @@ patch! {
         #[schema(schema_with = wire::classification_or_null)]
         model_classification: Classification,
         /// One of PostgreSQL's text search configurations; what is ingested from then on is indexed by it.
-        #[schema(value_type = Option<String>)]
+        #[schema(schema_with = language)]
         language: String,
         /// Value of the role claim, or `g:` and a group → role.
-        #[schema(value_type = Option<Object>)]
+        #[schema(schema_with = role_mappings)]
         role_mappings: BTreeMap<String, Option<Role>>,
         /// The longest life of a personal access token.
         #[schema(value_type = Option<u32>, minimum = 1, maximum = 3650)]
@@ -103,10 +106,10 @@ patch! {
         #[schema(schema_with = wire::classification_or_null)]
         model_classification: Classification,
         /// One of PostgreSQL's text search configurations; what is ingested from then on is indexed by it.
-        #[schema(value_type = Option<String>)]
+        #[schema(schema_with = language)]
         language: String,
         /// Value of the role claim, or `g:` and a group → role.
-        #[schema(value_type = Option<Object>)]
+        #[schema(schema_with = role_mappings)]
         role_mappings: BTreeMap<String, Option<Role>>,
         /// The longest life of a personal access token.
         #[schema(value_type = Option<u32>, minimum = 1, maximum = 3650)]
@@ -122,7 +125,7 @@ patch! {
     /// The highest classification per role.
     ClearanceChange {
         /// At most `internal`.
-        #[schema(schema_with = wire::classification_or_null)]
+        #[schema(schema_with = viewers_class)]
         viewer: Classification,
         #[schema(schema_with = wire::classification_or_null)]
         user: Classification,
@@ -155,16 +158,16 @@ patch! {
     /// What the tenant may use.
     QuotasChange {
         /// Documents kept at once.
-        #[schema(value_type = Option<u64>)]
+        #[schema(value_type = Option<u64>, maximum = 9007199254740991_u64)]
         documents: u64,
         /// Bytes of their files.
-        #[schema(value_type = Option<u64>)]
+        #[schema(value_type = Option<u64>, maximum = 9007199254740991_u64)]
         bytes: u64,
         /// Requests in a day, of all users together: so many at once, and given back evenly over the day.
-        #[schema(value_type = Option<u64>)]
+        #[schema(value_type = Option<u64>, maximum = 9007199254740991_u64)]
         requests_per_day: u64,
         /// Tokens of chat turns a day (UTC).
-        #[schema(value_type = Option<u64>)]
+        #[schema(value_type = Option<u64>, maximum = 9007199254740991_u64)]
         tokens_per_day: u64,
     }
 }
@@ -212,6 +215,33 @@ fn change(patch: &impl Serialize, expected: Option<i64>) -> Result<SettingsChang
     Ok(SettingsChange { patch, expected })
 }
 
+/// The languages, or null.
+fn language() -> RefOr<Schema> {
+    wire::words(LANGUAGES.iter().copied(), true)
+}
+
+/// Names and roles, or null.
+fn role_mappings() -> RefOr<Schema> {
+    let name = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(requests::NOT_BLANK))
+        .max_length(Some(MAX_MAPPED))
+        .build();
+    let mut mappings = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .additional_properties(Some(wire::role_or_null()))
+        .max_properties(Some(MAX_MAPPINGS))
+        .build();
+    mappings.property_names = Some(Box::new(Schema::Object(name)));
+    Schema::Object(mappings).into()
+}
+
+/// What a viewer may be cleared for, or null.
+fn viewers_class() -> RefOr<Schema> {
+    let classes = Classification::ALL.iter().filter(|class| **class <= Classification::Internal);
+    wire::words(classes.map(|class| class.as_str()), true)
+}
+
 fn check_clearance(given: &Field<ClearanceChange>) -> Result<(), ApiError> {
     let viewer = given.iter().flatten().filter_map(|clearance| clearance.viewer.flatten()).next();
     if viewer.is_some_and(|class| class > Classification::Internal) {
@@ -231,9 +261,10 @@ fn check_words(
         return Err(ApiError::field("/language", format!("must be one of {}", LANGUAGES.join(", "))));
     }
     if let Some(Some(mappings)) = mappings {
-        let fits = |name: &String| (1..=MAX_MAPPED).contains(&name.trim().len()) && name != "g:";
+        let fits =
+            |name: &String| !name.trim().is_empty() && !name.contains('\0') && name.chars().nth(MAX_MAPPED).is_none();
         if mappings.len() > MAX_MAPPINGS || !mappings.keys().all(fits) {
-            let detail = format!("must be at most {MAX_MAPPINGS} names of 1 to {MAX_MAPPED} bytes");
+            let detail = format!("must be at most {MAX_MAPPINGS} names of 1 to {MAX_MAPPED} characters");
             return Err(ApiError::field("/role_mappings", detail));
         }
     }

@@ -61,7 +61,8 @@ pub(crate) fn grants_or_null() -> RefOr<Schema> {
     ArrayBuilder::new().schema_type(types).items(words(given, false)).build().into()
 }
 
-fn words(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {
+/// A schema of fixed words, and null where that is one of them.
+pub(crate) fn words(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {
     let values = words.map(Value::from).chain(nullable.then_some(Value::Null));
     let types =
         if nullable { SchemaType::from_iter([Type::String, Type::Null]) } else { SchemaType::new(Type::String) };

@@ -1,6 +1,6 @@
 //! The OpenAPI document, and the page that shows it.
 
-mod requests;
+pub(crate) mod requests;
 
 pub(crate) use requests::LARGEST_NUMBER;
 

@@ -12,7 +12,7 @@ use utoipa::openapi::{Ref, RefOr, Required, Schema};
 /// Text without U+0000, which PostgreSQL cannot store.
 const NO_NUL: &str = r"^[^\x00]*$";
 /// The same, and not white space alone.
-const NOT_BLANK: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
+pub(crate) const NOT_BLANK: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 /// A cursor: 24 bytes in base64url.
 const CURSOR: &str = r"^[A-Za-z0-9_-]{32}$";
 /// The entity tag of a version, or any.

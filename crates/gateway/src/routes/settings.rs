@@ -130,8 +130,9 @@ fn expected(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     if text == "*" {
         return Ok(None);
     }
-    let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let version = digits.and_then(|digits| digits.parse().ok());
+    // Many a client takes the quotation marks off.
+    let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    let version = digits.parse().ok();
     version.map(Some).ok_or_else(|| ApiError::field("/If-Match", "must be an ETag of these settings, or *"))
 }
 
