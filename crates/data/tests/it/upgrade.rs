@@ -65,3 +65,36 @@ async fn passages_and_words_move_into_their_tenants_partitions() -> Result<(), T
     assert_eq!(leaks(&mut superuser).await?, Vec::<String>::new());
     Ok(())
 }
+
+/// Rows from before the chain keep what they say, get their place, and an intent whose process is long gone is closed.
+#[tokio::test]
+async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), TestError> {
+    let db = TestDb::create_empty().await?;
+    let mut superuser = as_superuser(&db).await?;
+    for migration in BEFORE.into_iter().chain([migration!("0009_passage_index"), migration!("0010_queue")]) {
+        run(&mut superuser, migration).await?;
+    }
+    let rows = "
+        INSERT INTO tenants (id, name, slug) VALUES ($1, 'a', 'a');
+        INSERT INTO audit_logs (id, tenant_id, event_type, phase, result_status, correlation_id, created_at, metadata)
+            VALUES ($2, $1, 'doc.read', 'intent', 'pending', $2, now() - interval '40 days', '{\"n\": 1.50}'),
+                   (gen_random_uuid(), $1, 'doc.read', 'outcome', 'success', $2, now() - interval '40 days', '{}'),
+                   ($3, $1, 'chat.request', 'intent', 'pending', $3, now() - interval '1 day', '{}')";
+    let ids = ["$1", "$2", "$3"].into_iter().zip([TENANT_A, TENANT_B, uuid::Uuid::from_u128(0xc)]);
+    run(&mut superuser, &ids.fold(rows.to_owned(), |sql, (at, id)| sql.replace(at, &format!("'{id}'")))).await?;
+    run(&mut superuser, migration!("0011_audit_chain")).await?;
+    let said = "SELECT recovered FROM audit_recover(NULL) AS recovered";
+    let recovered: i64 = sqlx::query_scalar(said).fetch_one(&mut superuser).await?;
+    assert_eq!(recovered, 1, "the turn that nobody ended");
+    sqlx::query("SELECT * FROM audit_seal(100)").execute(&mut superuser).await?;
+    let found: (i64, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM audit_logs), (SELECT count(*) FROM audit_open),
+                (SELECT count(*) FROM audit_chain c JOIN audit_logs l ON l.tenant_id = c.tenant_id AND l.id = c.audit_id
+                 WHERE c.row_hash = sha256(convert_to(audit_canonical(l), 'UTF8')))",
+    )
+    .fetch_one(&mut superuser)
+    .await?;
+    assert_eq!(found, (4, 0, 4));
+    assert_eq!(leaks(&mut superuser).await?, Vec::<String>::new());
+    Ok(())
+}
