@@ -277,3 +277,18 @@ async fn a_token_that_was_let_in_is_refused_once_its_key_is_withdrawn() {
     }
     assert!(enter(&late).await.is_ok());
 }
+
+/// The development issuer's file may be written after the server has started.
+#[tokio::test]
+async fn a_key_file_that_comes_late_is_read_at_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("jwks.json");
+    let http = reqwest::Client::new();
+    let keys = Keys::new(ISSUER, KeySource::File(file.clone()), http, None, Pace::default());
+    assert_eq!(has(&keys, "k1").await, Err(NoKeys));
+    let set = |kid| json!({ "keys": [Signer::new(kid).jwk()] }).to_string();
+    std::fs::write(&file, set("k1")).expect("writable");
+    assert_eq!(has(&keys, "k1").await, Ok(true));
+    std::fs::write(&file, set("k2")).expect("writable");
+    assert_eq!(has(&keys, "k2").await, Ok(true));
+}
