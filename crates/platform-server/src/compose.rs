@@ -125,7 +125,7 @@ impl Databases {
             key: audit::signing_key(settings)?,
             outside: audit::checkpoint_file(settings),
             clock: Arc::new(SystemClock),
-            every: Duration::from_secs(settings.audit.checkpoint_s.max(1)),
+            every: Duration::from_secs(settings.audit.checkpoint_s),
         };
         Ok(Keeper::new(parts, AuditMetrics::register(metrics)?))
     }

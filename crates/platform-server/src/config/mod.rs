@@ -115,6 +115,10 @@ impl Settings {
         if !(1..=3_650).contains(&self.auth.max_token_days()) {
             bail!("auth.max_token_days must be from 1 to 3650");
         }
+        if !(1..=60).contains(&self.audit.checkpoint_s) {
+            // A chain without a checkpoint for ten minutes counts as one that lost them.
+            bail!("audit.checkpoint_s must be from 1 to 60");
+        }
         if self.ingest.chunk_tokens.is_some_and(|tokens| !(32..=2_000).contains(&tokens)) {
             bail!("ingest.chunk_tokens must be from 32 to 2000");
         }
