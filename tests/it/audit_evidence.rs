@@ -47,7 +47,10 @@ async fn the_log_holds_and_a_changed_row_does_not() {
     let started = "SELECT count(*) FROM audit_logs WHERE event_type = 'platform.started' AND length(metadata->>'configuration') = 64";
     assert_eq!(sight.count(started, &[]).await, 1);
     assert_eq!(verify(&app).await, Ok(()));
-    assert!(app.storage.join("audit/checkpoints.ndjson").is_file(), "checkpoints are kept outside the database");
+    assert!(
+        app.storage.with_file_name("audit").join("checkpoints.ndjson").is_file(),
+        "checkpoints are kept outside the database"
+    );
 
     let forged =
         "UPDATE audit_logs SET event_type = 'doc.list' WHERE event_type = 'conversation.create' AND phase = 'intent'";

@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 /// Rows sealed in one transaction.
 const BATCH: i32 = 5_000;
+/// Most checkpoints that wait for the file; the newest prove all that came before.
+const MOST_UNKEPT: usize = 10_000;
 /// Time between two looks for new rows.
 const TICK: Duration = Duration::from_secs(1);
 /// How long a process must be without its lock before it counts as dead: a database that restarts takes all locks.
@@ -81,6 +83,7 @@ pub struct Keeper {
     unkept: Vec<Checkpoint>,
     absent: HashMap<Uuid, Instant>,
     told: bool,
+    told_outside: bool,
 }
 
 impl Keeper {
@@ -88,7 +91,16 @@ impl Keeper {
     #[must_use]
     pub fn new(parts: KeeperParts, metrics: AuditMetrics) -> Self {
         let log = AuditKeeper::new(parts.database.clone());
-        Self { parts, log, metrics, unsigned: BTreeMap::new(), unkept: Vec::new(), absent: HashMap::new(), told: false }
+        Self {
+            parts,
+            log,
+            metrics,
+            unsigned: BTreeMap::new(),
+            unkept: Vec::new(),
+            absent: HashMap::new(),
+            told: false,
+            told_outside: false,
+        }
     }
 
     /// Makes this month's partition and signs what the process before left unsigned.
@@ -163,10 +175,16 @@ impl Keeper {
         }
         // A handful of lines every ten seconds; the disk's answer is waited for here.
         match self.parts.outside.keep(&self.unkept) {
-            Ok(()) => self.unkept.clear(),
-            Err(error) => {
+            Ok(()) => {
+                self.unkept.clear();
+                self.told_outside = false;
+            }
+            Err(error) if !std::mem::replace(&mut self.told_outside, true) => {
                 tracing::error!(error = format!("{error:#}"), "checkpoints cannot be kept outside the database");
-                self.metrics.failing.set(1);
+            }
+            Err(_) => {
+                let surplus = self.unkept.len().saturating_sub(MOST_UNKEPT);
+                self.unkept.drain(..surplus);
             }
         }
         Ok(())

@@ -113,6 +113,6 @@ fn trusted(settings: &Settings, given: &[String]) -> Result<TrustedKeys> {
 /// Where checkpoints are kept outside the database.
 #[must_use]
 pub fn checkpoint_file(settings: &Settings) -> CheckpointFile {
-    let beside_documents = || settings.storage.dir.join("audit").join("checkpoints.ndjson");
+    let beside_documents = || settings.storage.dir.with_file_name("audit").join("checkpoints.ndjson");
     CheckpointFile::new(settings.audit.checkpoint_file.clone().unwrap_or_else(beside_documents))
 }

@@ -244,7 +244,7 @@ pub struct Audit {
     pub signing_key: Option<SecretString>,
     /// Public keys of former signing keys, whose signatures still count.
     pub trusted_keys: Vec<String>,
-    /// Where checkpoints are kept outside the database; `audit/checkpoints.ndjson` beside the documents unless given.
+    /// Where checkpoints are kept outside the database; `audit/checkpoints.ndjson` beside `storage.dir` unless given.
     pub checkpoint_file: Option<PathBuf>,
     /// Seconds between two checkpoints.
     pub checkpoint_s: u64,
