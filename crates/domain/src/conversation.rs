@@ -1,7 +1,7 @@
 //! Conversations, messages and citations.
 
 use crate::ids::{ChunkId, ConversationId, DocumentId, MessageId, UserId};
-use crate::model::ModelTier;
+use crate::model::ModelChoice;
 use crate::role::{Classification, words};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub struct Conversation {
     /// Title, if it has one.
     pub title: Option<String>,
     /// The tier its turns use unless a turn says otherwise.
-    pub model: Option<ModelTier>,
+    pub model: Option<ModelChoice>,
     /// The client's own data: a JSON object.
     pub metadata: Value,
     /// The highest classification that its answers have touched.
@@ -126,7 +126,7 @@ pub struct ConversationPatch {
     /// New title.
     pub title: Option<String>,
     /// New default tier.
-    pub model: Option<ModelTier>,
+    pub model: Option<ModelChoice>,
     /// New metadata.
     pub metadata: Option<Value>,
 }

@@ -30,6 +30,7 @@ pub mod ids;
 pub mod mapping;
 pub mod memory;
 pub mod model;
+pub mod model_call;
 pub mod page;
 pub mod ports;
 pub mod retry;

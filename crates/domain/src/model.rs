@@ -1,10 +1,12 @@
 //! What is asked of a model and what it answers, in no provider's words.
 
 use crate::error::{Classify, ErrorKind};
+use crate::model_call::{FailedAttempt, MicroCost, ModelCaller, ServedBy};
 use crate::role::{Classification, words};
 use crate::run::{FinishReason, Usage};
 use crate::search::{Passage, Surroundings};
 use futures::stream::BoxStream;
+use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -14,6 +16,18 @@ words! {
         /// Everyday answers.
         Fast = "fast",
         /// Hard ones.
+        Heavy = "heavy",
+    }
+}
+
+words! {
+    /// What a user or a tenant wants of the tiers.
+    ModelChoice {
+        /// The platform chooses by the question.
+        Auto = "auto",
+        /// The everyday model.
+        Fast = "fast",
+        /// The model for hard questions.
         Heavy = "heavy",
     }
 }
@@ -76,9 +90,35 @@ pub struct NumberedPassage {
     pub surroundings: Surroundings,
 }
 
+/// How a model is to write. What is not set is the server's own.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+#[serde(default)]
+pub struct ChatOptions {
+    /// How freely it chooses words, 0 to 2.
+    pub temperature: Option<f32>,
+    /// Share of the likeliest words that it chooses among.
+    pub top_p: Option<f32>,
+    /// Texts at which it stops.
+    pub stop: Vec<String>,
+    /// For the same answer to the same question, as far as the server can.
+    pub seed: Option<i64>,
+    /// How much it avoids words that it has used often, -2 to 2.
+    pub frequency_penalty: Option<f32>,
+    /// How much it avoids words that it has used, -2 to 2.
+    pub presence_penalty: Option<f32>,
+    /// The form of the answer, as OpenAI's `response_format` says it.
+    pub response_format: Option<Value>,
+    /// Whether and which tool it must call, as OpenAI's `tool_choice` says it.
+    pub tool_choice: Option<Value>,
+    /// Whether it may call several tools at once.
+    pub parallel_tool_calls: Option<bool>,
+}
+
 /// What a chat model is asked.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ChatRequest {
+    /// On whose behalf.
+    pub caller: ModelCaller,
     /// The class of model.
     pub tier: ModelTier,
     /// The assembled prompt.
@@ -93,11 +133,15 @@ pub struct ChatRequest {
     pub passages: Vec<NumberedPassage>,
     /// The highest classification of the content: the backend must be allowed to see it.
     pub classification: Classification,
+    /// How to write.
+    pub options: ChatOptions,
 }
 
 /// What a model sends while it answers.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ChatDelta {
+    /// The next piece of what it thinks before it answers: no part of the answer.
+    Reasoning(String),
     /// The next piece of text.
     Text(String),
     /// A complete tool call; sent once its pieces are together.
@@ -106,20 +150,13 @@ pub enum ChatDelta {
     Finished {
         /// Why.
         reason: FinishReason,
-        /// Tokens, as reported or counted.
+        /// Tokens, as reported or estimated.
         usage: Usage,
+        /// The server did not count them.
+        estimated: bool,
+        /// What it cost: as the server says it, else by the backend's price.
+        cost: MicroCost,
     },
-}
-
-/// What served a request.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ServedBy {
-    /// The backend's name in the configuration.
-    pub backend: String,
-    /// The model as the server names it.
-    pub model: String,
-    /// A later choice than the first served.
-    pub fallback: bool,
 }
 
 /// An answer being written.
@@ -139,6 +176,50 @@ pub enum EmbedPurpose {
     Document,
 }
 
+/// What an embedding model is asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EmbedRequest {
+    /// On whose behalf.
+    pub caller: ModelCaller,
+    /// What for.
+    pub purpose: EmbedPurpose,
+    /// The texts, without prefixes.
+    pub texts: Vec<String>,
+    /// The highest classification among the texts: the backend must be allowed to see it.
+    pub classification: Classification,
+}
+
+/// Texts as vectors, and what made them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Embedded {
+    /// One vector of unit length per text, in order.
+    pub vectors: Vec<Vec<f32>>,
+    /// What served.
+    pub spent: Spent,
+}
+
+/// What a call without a stream took.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Spent {
+    /// What served.
+    pub served_by: ServedBy,
+    /// Tokens, as reported or estimated.
+    pub usage: Usage,
+    /// The server did not count them.
+    pub estimated: bool,
+    /// What it cost.
+    pub cost: MicroCost,
+}
+
+/// Passages as a reranker judges them, and what judged them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Reranked {
+    /// How well each passage answers the query, 0 to 1, in the order of the passages.
+    pub scores: Vec<f32>,
+    /// What served.
+    pub spent: Spent,
+}
+
 /// The embedding model in use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EmbeddingModel {
@@ -153,6 +234,8 @@ pub struct EmbeddingModel {
 /// What a reranker is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RerankRequest {
+    /// On whose behalf.
+    pub caller: ModelCaller,
     /// The question.
     pub query: String,
     /// The texts to judge.
@@ -212,6 +295,21 @@ pub enum ModelError {
         /// The backend.
         backend: String,
     },
+    /// The server's content filter refuses the prompt. No other backend is asked: that would be a way around it.
+    #[error("the content filter of model backend {backend} refused the prompt")]
+    Filtered {
+        /// The backend.
+        backend: String,
+    },
+    /// Several backends were tried, and none served.
+    #[error("{} model backends were tried, the last one failed", tried.len())]
+    Exhausted {
+        /// All of them, in this order.
+        tried: Vec<FailedAttempt>,
+        /// What the last one said.
+        #[source]
+        last: Box<Self>,
+    },
     /// No backend is configured for this tier and classification.
     #[error("no model backend is configured for {wanted}")]
     NotConfigured {
@@ -220,10 +318,55 @@ pub enum ModelError {
     },
 }
 
+impl ModelError {
+    /// The backend that failed, or the last of those; empty where none was asked.
+    #[must_use]
+    pub fn backend(&self) -> &str {
+        match self {
+            Self::Unavailable { backend, .. }
+            | Self::Timeout { backend, .. }
+            | Self::BrokenOff { backend, .. }
+            | Self::Garbled { backend, .. }
+            | Self::Refused { backend, .. }
+            | Self::Filtered { backend }
+            | Self::ContextTooLong { backend } => backend,
+            Self::Exhausted { last, .. } => last.backend(),
+            Self::NotConfigured { .. } => "",
+        }
+    }
+
+    /// What went wrong, as one word of a closed set, for metrics, spans and the ledger (`error.type`).
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "unavailable",
+            Self::Timeout { .. } => "timeout",
+            Self::BrokenOff { .. } => "broken_off",
+            Self::Garbled { .. } => "garbled",
+            Self::Refused { .. } => "refused",
+            Self::Filtered { .. } => "content_filter",
+            Self::ContextTooLong { .. } => "context_too_long",
+            Self::Exhausted { last, .. } => last.word(),
+            Self::NotConfigured { .. } => "not_configured",
+        }
+    }
+
+    /// The backends that were tried before the one that failed last.
+    #[must_use]
+    pub fn failed_before(&self) -> &[FailedAttempt] {
+        match self {
+            Self::Exhausted { tried, .. } => tried.split_last().map_or(&[], |(_, before)| before),
+            _ => &[],
+        }
+    }
+}
+
 impl Classify for ModelError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::ContextTooLong { .. } => ErrorKind::TooLarge,
+            Self::Filtered { .. } => ErrorKind::InvalidField,
+            Self::Exhausted { last, .. } => last.kind(),
             _ => ErrorKind::Unavailable,
         }
     }
@@ -232,6 +375,8 @@ impl Classify for ModelError {
         match self {
             Self::ContextTooLong { .. } => "context_too_long",
             Self::Timeout { .. } => "upstream_timeout",
+            Self::Filtered { .. } => "content_filter",
+            Self::Exhausted { last, .. } => last.code(),
             _ => "model_unavailable",
         }
     }
@@ -239,6 +384,8 @@ impl Classify for ModelError {
     fn public_detail(&self) -> Option<String> {
         Some(
             match self {
+                Self::Exhausted { last, .. } => return last.public_detail(),
+                Self::Filtered { .. } => "The content filter of the language model refused the question.",
                 Self::ContextTooLong { .. } => "The conversation is longer than the model reads; start a new one.",
                 Self::Timeout { .. } => "The language model did not answer in time.",
                 Self::BrokenOff { .. } => "The language model broke off; what it wrote so far is kept.",
@@ -251,7 +398,8 @@ impl Classify for ModelError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { retry_after, .. } => Some(retry_after.unwrap_or(Duration::from_secs(5))),
-            Self::ContextTooLong { .. } => None,
+            Self::ContextTooLong { .. } | Self::Filtered { .. } => None,
+            Self::Exhausted { last, .. } => last.retry_after(),
             _ => Some(Duration::from_secs(5)),
         }
     }

@@ -3,6 +3,7 @@
 use crate::conversation::Citation;
 use crate::error::Problem;
 use crate::ids::{MessageId, RunId};
+use crate::model::ModelTier;
 use crate::role::words;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,20 @@ words! {
         Cancelled = "cancelled",
         /// The model broke off.
         Error = "error",
+    }
+}
+
+words! {
+    /// Why the platform has a question answered by the model for hard ones.
+    Escalation {
+        /// The user asks for it in words.
+        Wish = "wish",
+        /// The question is long.
+        Length = "length",
+        /// It asks for more than looking something up.
+        Reasoning = "reasoning",
+        /// It is about several documents.
+        Documents = "documents",
     }
 }
 
@@ -62,8 +77,15 @@ pub enum RunEvent {
         run_id: RunId,
         /// The answer's message.
         message_id: MessageId,
-        /// The tier asked for.
-        model: String,
+        /// The tier that answers.
+        model: ModelTier,
+        /// Why it is not the everyday one, where the platform chose.
+        escalated: Option<Escalation>,
+    },
+    /// The next piece of what the model thinks before it answers; for those who may see it.
+    Reasoning {
+        /// The piece.
+        text: String,
     },
     /// The next piece of the answer.
     Delta {
@@ -113,6 +135,8 @@ pub struct RunSummary {
     pub model: String,
     /// A fallback served, or a part (retrieval, say) was down.
     pub degraded: bool,
+    /// A fallback served.
+    pub fallback: bool,
     /// Passages, documents and earlier answers that were left out, because the model may not see them.
     pub left_out: u32,
     /// The answer's message.

@@ -1,6 +1,7 @@
 //! Tenants and their settings.
 
 use crate::ids::{TenantId, UserId};
+use crate::model::ModelChoice;
 use crate::role::{Classification, Role};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,12 @@ pub struct TenantSettings {
     /// The highest classification that models may see, where it is less than the platform's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_classification: Option<Classification>,
+    /// The highest classification that may go to a model outside the site; `internal` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud_classification: Option<Classification>,
+    /// Which tier answers where neither the turn nor the conversation says; `auto` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_model: Option<ModelChoice>,
     /// PostgreSQL's text search configuration for the words of documents; English unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
@@ -66,6 +73,8 @@ impl TenantSettings {
         "rate_limits",
         "clearance",
         "model_classification",
+        "cloud_classification",
+        "default_model",
         "language",
         "quotas",
         "role_mappings",
@@ -80,6 +89,12 @@ impl TenantSettings {
         let mut merged = serde_json::to_value(self)?;
         merge(&mut merged, patch);
         serde_json::from_value(merged)
+    }
+
+    /// The highest classification that may go to a model outside the site.
+    #[must_use]
+    pub fn cloud_limit(&self) -> Classification {
+        self.cloud_classification.unwrap_or(Classification::Internal)
     }
 
     /// The highest classification that `role` may see: viewers up to `internal`, users up to `restricted` unless the
@@ -266,7 +281,7 @@ mod tests {
     fn every_key_that_is_written_is_named() {
         let all = serde_json::json!({
             "rate_limits": {"user": {"per_minute": 1, "per_hour": 2}}, "clearance": {"user": "internal"},
-            "model_classification": "internal", "language": "german", "quotas": {"documents": 1},
+            "model_classification": "internal", "cloud_classification": "public", "default_model": "fast", "language": "german", "quotas": {"documents": 1},
             "role_mappings": {"a": "user"}, "access_token_max_days": 1,
         });
         let settings: TenantSettings = serde_json::from_value(all).expect("settings");

@@ -10,6 +10,7 @@
 
 use domain::fakes::SequentialIds;
 use domain::ids::{MessageId, RequestId, RunId, TenantId, UserId};
+use domain::model::ModelTier;
 use domain::role::{Classification, Role};
 use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, Usage};
 use domain::scope::{Actor, TenantScope};
@@ -81,9 +82,15 @@ fn everybody(request: RequestId) -> Caller {
 fn canned_answer() -> EventStream {
     let message_id = MessageId::from_uuid(Uuid::from_u128(4));
     let events = [
-        RunEvent::Started { run_id: RunId::from_uuid(Uuid::from_u128(3)), message_id, model: "fast".to_owned() },
+        RunEvent::Started {
+            run_id: RunId::from_uuid(Uuid::from_u128(3)),
+            message_id,
+            model: ModelTier::Fast,
+            escalated: None,
+        },
         RunEvent::Delta { text: "Close the suction valve first.".to_owned() },
         RunEvent::Finished(RunSummary {
+            fallback: false,
             finish_reason: FinishReason::Stop,
             usage: Usage::default(),
             model: "canned".to_owned(),

@@ -4,6 +4,7 @@ use crate::error::ApiError;
 use crate::openapi::requests;
 use crate::wire;
 use domain::error::ErrorKind;
+use domain::model::ModelChoice;
 use domain::role::{Classification, Role};
 use domain::tenant::{SettingsChange, TenantSettings};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -84,6 +85,12 @@ patch! {
         /// The highest classification that models may see.
         #[schema(schema_with = wire::classification_or_null)]
         model_classification: Classification,
+        /// The highest classification that may go to a model outside the site; `internal` unless given.
+        #[schema(schema_with = wire::classification_or_null)]
+        cloud_classification: Classification,
+        /// Which tier answers where neither the turn nor the conversation says; `auto` unless given.
+        #[schema(schema_with = wire::model_choice_or_null)]
+        default_model: ModelChoice,
         /// One of PostgreSQL's text search configurations; what is ingested from then on is indexed by it.
         #[schema(schema_with = language)]
         language: String,
@@ -105,6 +112,12 @@ patch! {
         /// The highest classification that models may see.
         #[schema(schema_with = wire::classification_or_null)]
         model_classification: Classification,
+        /// The highest classification that may go to a model outside the site; `internal` unless given.
+        #[schema(schema_with = wire::classification_or_null)]
+        cloud_classification: Classification,
+        /// Which tier answers where neither the turn nor the conversation says; `auto` unless given.
+        #[schema(schema_with = wire::model_choice_or_null)]
+        default_model: ModelChoice,
         /// One of PostgreSQL's text search configurations; what is ingested from then on is indexed by it.
         #[schema(schema_with = language)]
         language: String,
@@ -284,6 +297,12 @@ pub(crate) struct SettingsView {
     /// The highest classification that models may see, where it is less than the platform's.
     #[schema(schema_with = wire::classification_or_null)]
     model_classification: Option<&'static str>,
+    /// The highest classification that may go to a model outside the site; `internal` unless given.
+    #[schema(schema_with = wire::classification_or_null)]
+    cloud_classification: Option<&'static str>,
+    /// Which tier answers where neither the turn nor the conversation says; `auto` unless given.
+    #[schema(schema_with = wire::model_choice_or_null)]
+    default_model: Option<&'static str>,
     language: Option<String>,
     /// Value of the role claim, or `g:` and a group → role.
     #[schema(value_type = Object)]
@@ -303,6 +322,8 @@ impl From<TenantSettings> for SettingsView {
         Self {
             clearance: shown(serde_json::to_value(settings.clearance)),
             model_classification: settings.model_classification.map(Classification::as_str),
+            cloud_classification: settings.cloud_classification.map(Classification::as_str),
+            default_model: settings.default_model.map(ModelChoice::as_str),
             language: settings.language,
             role_mappings: settings.role_mappings.into_iter().map(|(name, role)| (name, role.as_str())).collect(),
             access_token_max_days: settings.access_token_max_days,

@@ -9,7 +9,8 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use domain::ids::{MessageId, RunId};
-use domain::run::{EventStream, NumberedEvent, RunEvent, RunSummary, Usage};
+use domain::model::ModelTier;
+use domain::run::{Escalation, EventStream, NumberedEvent, RunEvent, RunSummary, Usage};
 use futures::StreamExt;
 use serde::Serialize;
 use std::time::Duration;
@@ -32,7 +33,16 @@ pub(crate) struct StreamEvent {
 }
 
 fn event_name() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-    let names = ["run.started", "message.delta", "tool.started", "tool.finished", "citation", "run.finished", "error"];
+    let names = [
+        "run.started",
+        "message.reasoning",
+        "message.delta",
+        "tool.started",
+        "tool.finished",
+        "citation",
+        "run.finished",
+        "error",
+    ];
     let one = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
     one.enum_values(Some(names)).build().into()
 }
@@ -43,8 +53,18 @@ pub(crate) struct RunStarted {
     run_id: Uuid,
     /// The answer's message.
     message_id: Uuid,
-    /// The tier asked for.
-    model: String,
+    /// The tier that answers: `fast` or `heavy`.
+    model: &'static str,
+    /// Why the platform chose the tier for hard questions; null where it did not.
+    #[schema(schema_with = wire::escalation_or_null)]
+    escalated: Option<&'static str>,
+}
+
+/// `message.reasoning`: what the model thinks before it answers; admins see it, and it is not kept.
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct MessageReasoning {
+    /// The next piece.
+    text: String,
 }
 
 /// `message.delta`
@@ -80,6 +100,8 @@ pub(crate) struct RunFinished {
     model: String,
     /// A fallback served, a part (retrieval, say) was down, or something was left out.
     degraded: bool,
+    /// A fallback served.
+    fallback: bool,
     /// How many passages, documents and earlier answers were left out because they are classified above what the model
     /// may see.
     left_out: u32,
@@ -122,6 +144,8 @@ pub(crate) struct Answer {
     finish_reason: &'static str,
     /// A fallback served, a part (retrieval, say) was down, or something was left out.
     degraded: bool,
+    /// A fallback served.
+    fallback: bool,
     /// How many passages, documents and earlier answers were left out because they are classified above what the model
     /// may see.
     left_out: u32,
@@ -144,17 +168,19 @@ pub(crate) struct Begun {
     pub(crate) run_id: RunId,
     /// The answer's message.
     pub(crate) message_id: MessageId,
-    /// The tier asked for.
-    pub(crate) model: String,
+    /// The tier that answers.
+    pub(crate) model: ModelTier,
+    /// Why it is not the everyday one, where the platform chose.
+    pub(crate) escalated: Option<Escalation>,
 }
 
 /// Looks at the first event: a run that fails before anything was sent is answered with a status.
 pub(crate) async fn begun(mut events: EventStream) -> Result<(Begun, EventStream), ApiError> {
     let first = events.next().await.ok_or_else(broken_off)?;
     match first.event.clone() {
-        RunEvent::Started { run_id, message_id, model } => {
+        RunEvent::Started { run_id, message_id, model, escalated } => {
             let events = futures::stream::iter([first]).chain(events).boxed();
-            Ok((Begun { run_id, message_id, model }, events))
+            Ok((Begun { run_id, message_id, model, escalated }, events))
         }
         RunEvent::Failed(problem) => Err(problem.into()),
         _ => Err(broken_off()),
@@ -169,7 +195,7 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSumma
             RunEvent::Started { run_id, .. } => run = Some(run_id),
             RunEvent::Delta { text } => content.push_str(&text),
             RunEvent::Cited(citation) => citations.push(citation.into()),
-            RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. } => {}
+            RunEvent::Reasoning { .. } | RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. } => {}
             RunEvent::Failed(problem) => return Err(problem.into()),
             RunEvent::Finished(end) => {
                 let answer = Answer {
@@ -181,6 +207,7 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSumma
                     usage: end.usage.into(),
                     finish_reason: end.finish_reason.as_str(),
                     degraded: end.degraded,
+                    fallback: end.fallback,
                     left_out: end.left_out,
                 };
                 return Ok((answer, end));
@@ -201,11 +228,15 @@ fn broken_off() -> ApiError {
 fn write(numbered: NumberedEvent, here: &Here) -> Result<Event, axum::Error> {
     let event = Event::default().id(numbered.seq.to_string());
     match numbered.event {
-        RunEvent::Started { run_id, message_id, model } => event.event("run.started").json_data(RunStarted {
-            run_id: run_id.as_uuid(),
-            message_id: message_id.as_uuid(),
-            model,
-        }),
+        RunEvent::Started { run_id, message_id, model, escalated } => {
+            event.event("run.started").json_data(RunStarted {
+                run_id: run_id.as_uuid(),
+                message_id: message_id.as_uuid(),
+                model: model.as_str(),
+                escalated: escalated.map(Escalation::as_str),
+            })
+        }
+        RunEvent::Reasoning { text } => event.event("message.reasoning").json_data(MessageReasoning { text }),
         RunEvent::Delta { text } => event.event("message.delta").json_data(MessageDelta { text }),
         RunEvent::ToolStarted { call_id, name } => event.event("tool.started").json_data(ToolStarted { call_id, name }),
         RunEvent::ToolFinished { call_id, name, status } => {
@@ -217,6 +248,7 @@ fn write(numbered: NumberedEvent, here: &Here) -> Result<Event, axum::Error> {
             usage: end.usage.into(),
             model: end.model,
             degraded: end.degraded,
+            fallback: end.fallback,
             left_out: end.left_out,
             message_id: end.message_id.as_uuid(),
         }),

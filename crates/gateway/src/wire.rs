@@ -7,9 +7,9 @@ use domain::conversation::{Citation, MessageRole, MessageStatus};
 use domain::decision::Rule;
 use domain::document::{DocumentStatus, FailureCode};
 use domain::ids::DocumentId;
-use domain::model::ModelTier;
+use domain::model::ModelChoice;
 use domain::role::{Classification, Grant, Operation, Resource, Role};
-use domain::run::{FinishReason, ToolStatus};
+use domain::run::{Escalation, FinishReason, ToolStatus};
 use domain::text::{BoundedText, Label};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -35,11 +35,12 @@ macro_rules! word_schemas {
 }
 
 word_schemas! {
-    model_tier_or_null => ModelTier, true;
+    model_choice_or_null => ModelChoice, true;
     retrieval_mode_or_null => RetrievalMode, true;
     message_role => MessageRole, false;
     message_status => MessageStatus, false;
     finish_reason => FinishReason, false;
+    escalation_or_null => Escalation, true;
     tool_status => ToolStatus, false;
     document_status => DocumentStatus, false;
     failure_code => FailureCode, false;

@@ -3,7 +3,7 @@
 use crate::config::Settings;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
-use domain::model::{ChatRequest, ChatStream, EmbedPurpose, EmbeddingModel, ModelError};
+use domain::model::{ChatRequest, ChatStream, EmbedRequest, Embedded, EmbeddingModel, ModelError};
 use domain::ports::{ChatModel, Embedder, Embedders};
 use std::sync::Arc;
 use tools::retrieval::Reranking;
@@ -73,7 +73,7 @@ impl Embedder for NoModel {
         EmbeddingModel { name: "none".to_owned(), dimension: 0, max_tokens: 0 }
     }
 
-    async fn embed(&self, _: EmbedPurpose, _: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
+    async fn embed(&self, _: EmbedRequest) -> Result<Embedded, ModelError> {
         Err(not_configured())
     }
 

@@ -9,7 +9,8 @@ use domain::command::{Command as _, RetrievalMode, SendMessage};
 use domain::conversation::Conversation;
 use domain::fakes::suite::{identity, scope};
 use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
-use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ServedBy};
+use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError};
+use domain::model_call::{MicroCost, ServedBy};
 use domain::page::PageRequest;
 use domain::ports::{AuditReader as _, ChatModel, Clock as _, Directory as _, IdGen as _, NewTenant, Store as _};
 use domain::role::{Classification, Role};
@@ -38,9 +39,9 @@ impl ChatModel for Script {
     async fn stream(&self, _request: ChatRequest) -> Result<ChatStream, ModelError> {
         let words = ["Close FV-2003 ", "before the pump stops ", "[1]."];
         let usage = Usage { input_tokens: 200, output_tokens: 9 };
-        let end = ChatDelta::Finished { reason: FinishReason::Stop, usage };
+        let end = ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: false, cost: MicroCost(9) };
         let deltas = words.map(|text| ChatDelta::Text(text.to_owned())).into_iter().chain([end]).map(Ok);
-        let served_by = ServedBy { backend: "script".to_owned(), model: "script-1".to_owned(), fallback: false };
+        let served_by = ServedBy::embedded("script", "script-1");
         Ok(ChatStream { served_by, deltas: stream::iter(deltas.collect::<Vec<_>>()).boxed() })
     }
 

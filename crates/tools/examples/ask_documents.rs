@@ -15,7 +15,7 @@ use domain::authorized::{AuditReceipt, Authorized, Permit};
 use domain::command::{ListMemories, UploadForm};
 use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use domain::ids::{AuditId, RequestId, TenantId};
-use domain::model::{EmbedPurpose, EmbeddingModel, ModelError};
+use domain::model::{EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent};
 use domain::page::PageRequest;
 use domain::ports::{AuditReader, Claim, Clock, Directory, Embedder, Embedders, IdGen, JobQueue, NewTenant};
 use domain::role::Role;
@@ -154,8 +154,9 @@ impl Embedder for SharedWords {
         EmbeddingModel { name: "shared words".into(), dimension: 256, max_tokens: 256 }
     }
 
-    async fn embed(&self, _: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
-        Ok(texts.iter().map(|text| vector(text)).collect())
+    async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
+        let vectors = request.texts.iter().map(|text| vector(text)).collect();
+        Ok(Embedded { vectors, spent: Spent::default() })
     }
 
     fn count_tokens(&self, text: &str) -> usize {

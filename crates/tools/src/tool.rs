@@ -20,6 +20,8 @@ pub struct CallScope {
     pub clearance: Classification,
     /// The highest classification of this tenant that models may see, by its own setting.
     pub model_limit: Classification,
+    /// The highest classification of this tenant that may leave the site, by its own setting.
+    pub cloud_limit: Classification,
     /// When the call was admitted.
     pub now: Timestamp,
 }

@@ -3,7 +3,7 @@
 use super::command;
 use crate::conversation::ConversationPatch;
 use crate::ids::{ConversationId, RunId};
-use crate::model::ModelTier;
+use crate::model::ModelChoice;
 use crate::page::PageRequest;
 use crate::role::words;
 use crate::search::SearchFilters;
@@ -17,7 +17,7 @@ pub struct CreateConversation {
     /// Title, if it has one.
     pub title: Option<Title>,
     /// The tier its turns use unless a turn says otherwise.
-    pub model: Option<ModelTier>,
+    pub model: Option<ModelChoice>,
     /// The client's own data: a JSON object.
     pub metadata: Value,
 }
@@ -78,7 +78,7 @@ pub struct SendMessage {
     /// What is said.
     pub message: MessageText,
     /// The tier, if not the conversation's.
-    pub model: Option<ModelTier>,
+    pub model: Option<ModelChoice>,
     /// Whether to look into the documents.
     pub retrieval: RetrievalMode,
     /// Where to look.

@@ -1,6 +1,9 @@
 //! The models, as the runtime and the tools call them.
 
-use crate::model::{ChatRequest, ChatStream, EmbedPurpose, EmbeddingModel, ModelError, RerankRequest};
+use crate::model::{
+    ChatRequest, ChatStream, EmbedRequest, Embedded, EmbeddingModel, ModelError, ModelTier, RerankRequest, Reranked,
+};
+use crate::model_call::ModelCaller;
 use crate::role::Classification;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -18,9 +21,14 @@ pub trait ChatModel: Send + Sync {
     /// Whether a language model is behind this; the extractive answerer says no.
     fn is_generative(&self) -> bool;
 
-    /// The highest classification that it may see; requests above are refused.
-    fn highest_classification(&self) -> Classification {
+    /// The highest classification that a backend of this tier may see of this caller; requests above are refused.
+    fn highest_classification(&self, _tier: ModelTier, _caller: &ModelCaller) -> Classification {
         Classification::Restricted
+    }
+
+    /// Whether anything serves this tier.
+    fn has(&self, _tier: ModelTier) -> bool {
+        true
     }
 }
 
@@ -35,10 +43,10 @@ pub trait Embedder: Send + Sync {
     ///
     /// # Errors
     /// Where the model does not answer, or answers with vectors of another dimension.
-    async fn embed(&self, purpose: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError>;
+    async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError>;
 
-    /// The highest classification of texts that it may see; what is above is not handed to it.
-    fn highest_classification(&self) -> Classification {
+    /// The highest classification of texts of this caller that it may see; what is above is not handed to it.
+    fn highest_classification(&self, _caller: &ModelCaller) -> Classification {
         Classification::Restricted
     }
 
@@ -53,12 +61,11 @@ pub trait Reranker: Send + Sync {
     /// The model's name.
     fn name(&self) -> String;
 
-    /// How well each passage answers the query, 0 to 1, in the order of the passages. It answers within its time
-    /// limit, one way or the other.
+    /// Judges the passages. It answers within its time limit, one way or the other.
     ///
     /// # Errors
     /// Where the model does not answer in time, answers with something else, or may not see content so classified.
-    async fn rerank(&self, request: RerankRequest) -> Result<Vec<f32>, ModelError>;
+    async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError>;
 }
 
 /// The embedding models: the one in use, and the one that tenants are being moved to, if any.

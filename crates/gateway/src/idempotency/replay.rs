@@ -18,7 +18,8 @@ use domain::conversation::{Message, MessageStatus};
 use domain::error::{Classify, ErrorKind};
 use domain::idempotency::StoredAnswer;
 use domain::ids::ConversationId;
-use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, Usage};
+use domain::model::ModelTier;
+use domain::run::{Escalation, EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, Usage};
 use futures::StreamExt;
 use policy::caller::Caller;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,9 @@ pub(crate) struct RunReference {
     run: Uuid,
     message: Uuid,
     /// The tier asked for.
-    tier: String,
+    tier: ModelTier,
+    #[serde(default)]
+    escalated: Option<Escalation>,
     /// Answered whole, as one JSON document, and not streamed.
     #[serde(default)]
     whole: bool,
@@ -51,6 +54,8 @@ struct End {
     degraded: bool,
     #[serde(default)]
     left_out: u32,
+    #[serde(default)]
+    fallback: bool,
 }
 
 impl RunReference {
@@ -61,6 +66,7 @@ impl RunReference {
             run: begun.run_id.as_uuid(),
             message: begun.message_id.as_uuid(),
             tier: begun.model,
+            escalated: begun.escalated,
             whole: false,
             end: None,
         }
@@ -74,6 +80,7 @@ impl RunReference {
             model: end.model,
             degraded: end.degraded,
             left_out: end.left_out,
+            fallback: end.fallback,
         });
         Self { whole: true, end, ..self }
     }
@@ -113,7 +120,8 @@ impl RunReference {
 
     /// The events that a stored answer would have had, its text in one piece.
     fn told(&self, message: Message) -> EventStream {
-        let started = RunEvent::Started { run_id: self.run.into(), message_id: message.id, model: self.tier.clone() };
+        let (run_id, message_id) = (self.run.into(), message.id);
+        let started = RunEvent::Started { run_id, message_id, model: self.tier, escalated: self.escalated };
         let summary = self.summary(&message);
         let cited = message.citations.into_iter().map(RunEvent::Cited);
         let events = std::iter::once(started)
@@ -138,6 +146,7 @@ impl RunReference {
             model: message.model.clone().unwrap_or_default(),
             degraded: false,
             left_out: 0,
+            fallback: false,
         });
         RunSummary {
             finish_reason: end.finish_reason,
@@ -145,6 +154,7 @@ impl RunReference {
             model: end.model,
             degraded: end.degraded,
             left_out: end.left_out,
+            fallback: end.fallback,
             message_id: message.id,
         }
     }

@@ -7,7 +7,9 @@ pub(crate) use requests::LARGEST_NUMBER;
 use crate::app::App;
 use crate::problem::{FieldProblem, ProblemDocument};
 use crate::routes;
-use crate::sse::{MessageDelta, RunFailed, RunFinished, RunStarted, StreamEvent, ToolFinished, ToolStarted};
+use crate::sse::{
+    MessageDelta, MessageReasoning, RunFailed, RunFinished, RunStarted, StreamEvent, ToolFinished, ToolStarted,
+};
 use crate::wire::CitationBody;
 use axum::Router;
 use requests::ClientValue;
@@ -29,7 +31,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(
-        ProblemDocument, FieldProblem, CitationBody, RunStarted, MessageDelta, ToolStarted, ToolFinished, RunFinished,
+        ProblemDocument, FieldProblem, CitationBody, RunStarted, MessageReasoning, MessageDelta, ToolStarted, ToolFinished, RunFinished,
         RunFailed, StreamEvent, ClientValue,
     )),
     tags(

@@ -14,7 +14,7 @@ use axum::http::header::ACCEPT;
 use axum::response::{IntoResponse, Response};
 use domain::command::{RetrievalMode, SendMessage};
 use domain::ids::ConversationId;
-use domain::model::ModelTier;
+use domain::model::ModelChoice;
 use domain::search::SearchFilters;
 use domain::text::Label;
 use serde::Deserialize;
@@ -38,8 +38,8 @@ struct ChatMessage {
     #[schema(default = true)]
     stream: Option<bool>,
     /// The tier, if not the conversation's.
-    #[schema(schema_with = wire::model_tier_or_null)]
-    model: Option<ModelTier>,
+    #[schema(schema_with = wire::model_choice_or_null)]
+    model: Option<ModelChoice>,
     /// Whether to look into the documents; `auto` unless said.
     #[schema(schema_with = wire::retrieval_mode_or_null)]
     retrieval: Option<RetrievalMode>,

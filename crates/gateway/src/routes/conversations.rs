@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use domain::command::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
 use domain::conversation::{Conversation, ConversationPatch, Message};
 use domain::ids::ConversationId;
-use domain::model::ModelTier;
+use domain::model::ModelChoice;
 use domain::text::Title;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -35,8 +35,8 @@ struct NewConversation {
     #[schema(min_length = 1, max_length = 512)]
     title: Option<String>,
     /// The tier that its turns use unless a turn says otherwise.
-    #[schema(schema_with = wire::model_tier_or_null)]
-    model: Option<ModelTier>,
+    #[schema(schema_with = wire::model_choice_or_null)]
+    model: Option<ModelChoice>,
     /// Your own data: a JSON object of at most 16 KiB.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
@@ -49,8 +49,8 @@ struct NewConversation {
 struct ConversationChange {
     #[schema(min_length = 1, max_length = 512)]
     title: Option<String>,
-    #[schema(schema_with = wire::model_tier_or_null)]
-    model: Option<ModelTier>,
+    #[schema(schema_with = wire::model_choice_or_null)]
+    model: Option<ModelChoice>,
     /// Replaces your own data.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
@@ -62,7 +62,7 @@ struct ConversationChange {
 struct ConversationBody {
     id: Uuid,
     title: Option<String>,
-    #[schema(schema_with = wire::model_tier_or_null)]
+    #[schema(schema_with = wire::model_choice_or_null)]
     model: Option<&'static str>,
     /// Your own data.
     #[schema(value_type = Object)]
@@ -125,7 +125,7 @@ impl From<Conversation> for ConversationBody {
         Self {
             id: conversation.id.as_uuid(),
             title: conversation.title,
-            model: conversation.model.map(ModelTier::as_str),
+            model: conversation.model.map(ModelChoice::as_str),
             metadata: conversation.metadata,
             classification: conversation.classification.as_str(),
             created_at: conversation.created_at,

@@ -8,7 +8,7 @@ use domain::conversation::{Citation, Conversation};
 use domain::document::{Document, DocumentStatus, Revision};
 use domain::fakes::SequentialIds;
 use domain::ids::{ChunkId, ConversationId, DocumentId, MessageId, RunId, TenantId, UserId};
-use domain::model::ModelTier;
+use domain::model::{ModelChoice, ModelTier};
 use domain::role::{Classification, Role};
 use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, Usage};
 use domain::scope::{Actor, TenantScope};
@@ -165,7 +165,7 @@ pub fn conversation() -> Conversation {
         id: ConversationId::from_uuid(uuid(3)),
         user_id: UserId::from_uuid(uuid(2)),
         title: Some("Pump P-101".into()),
-        model: Some(ModelTier::Fast),
+        model: Some(ModelChoice::Fast),
         metadata: serde_json::json!({"unit": "U100"}),
         classification: Classification::Public,
         created_at: at(),
@@ -218,12 +218,14 @@ pub fn started() -> RunEvent {
     RunEvent::Started {
         run_id: RunId::from_uuid(uuid(6)),
         message_id: MessageId::from_uuid(uuid(7)),
-        model: "fast".into(),
+        model: ModelTier::Fast,
+        escalated: None,
     }
 }
 
 pub fn finished() -> RunEvent {
     RunEvent::Finished(RunSummary {
+        fallback: false,
         finish_reason: FinishReason::Stop,
         usage: Usage { input_tokens: 12, output_tokens: 4 },
         model: "extractive".into(),

@@ -7,7 +7,8 @@ use super::stream::AnswerReader;
 use crate::config::ModelSettings;
 use crate::error::SetupError;
 use async_trait::async_trait;
-use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier, ServedBy};
+use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier};
+use domain::model_call::{ModelCaller, ServedBy};
 use domain::ports::ChatModel;
 use domain::role::Classification;
 use futures::{StreamExt, stream};
@@ -80,6 +81,8 @@ impl OpenAiChat {
             backend: self.server.name().to_owned(),
             model: model.unwrap_or_else(|| alias.to_owned()),
             fallback: fallbacks.is_some_and(|count| count > 0),
+            requested: alias.to_owned(),
+            ..ServedBy::default()
         };
         answering.span.record("gen_ai.response.model", served_by.model.as_str());
         let deltas = stream::unfold(answering, |mut answering| async {
@@ -126,7 +129,7 @@ impl ChatModel for OpenAiChat {
         );
         let begun = self.begin(request, span.clone()).instrument(span.clone()).await;
         if let Err(error) = &begun {
-            span.record("error.type", error_type(error));
+            span.record("error.type", error.word());
         }
         begun
     }
@@ -135,7 +138,7 @@ impl ChatModel for OpenAiChat {
         true
     }
 
-    fn highest_classification(&self) -> Classification {
+    fn highest_classification(&self, _: ModelTier, _: &ModelCaller) -> Classification {
         self.highest
     }
 }
@@ -168,7 +171,7 @@ impl Answering {
             let now = Instant::now();
             if let Err(error) = self.read_one(now + self.server.timeouts.between_tokens, now).await {
                 self.failed = true;
-                self.span.record("error.type", error_type(&error));
+                self.span.record("error.type", error.word());
                 return Some(Err(error));
             }
         }
@@ -183,18 +186,5 @@ impl Answering {
             // An answer that was finished is whole, however the connection ends.
             Ok(Some(Err(error))) => self.reader.end().map_err(|_| error),
         }
-    }
-}
-
-/// A closed set of words for the span.
-pub(super) fn error_type(error: &ModelError) -> &'static str {
-    match error {
-        ModelError::Unavailable { .. } => "unavailable",
-        ModelError::Timeout { .. } => "timeout",
-        ModelError::BrokenOff { .. } => "broken_off",
-        ModelError::Garbled { .. } => "garbled",
-        ModelError::Refused { .. } => "refused",
-        ModelError::ContextTooLong { .. } => "context_too_long",
-        ModelError::NotConfigured { .. } => "not_configured",
     }
 }

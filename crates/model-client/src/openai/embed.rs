@@ -1,6 +1,5 @@
 //! The embedding model behind a server.
 
-use super::chat::error_type;
 use super::http::{Server, read_limited};
 use super::request::EmbedBody;
 use super::response::{Embedded, Embeddings, ServerError, Vector};
@@ -10,7 +9,8 @@ use crate::estimate;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use domain::model::{EmbedPurpose, EmbeddingModel, ModelError};
+use domain::model::{EmbedPurpose, EmbedRequest, EmbeddingModel, ModelError};
+use domain::model_call::ModelCaller;
 use domain::ports::Embedder;
 use domain::role::Classification;
 use std::sync::OnceLock;
@@ -50,7 +50,7 @@ impl OpenAiEmbedder {
             highest: settings.highest_classification,
         };
         if embedder.dimension.get().is_none()
-            && let Err(error) = embedder.embed(EmbedPurpose::Query, vec!["dimension".to_owned()]).await
+            && let Err(error) = embedder.embed_batch(EmbedPurpose::Query, &["dimension".to_owned()]).await
         {
             tracing::warn!(backend = embedder.server.name(), model = embedder.settings.alias, %error,
                 "the embedding model does not answer yet; it is asked again with the first text");
@@ -143,11 +143,12 @@ impl Embedder for OpenAiEmbedder {
         EmbeddingModel { name, dimension, max_tokens: self.settings.max_tokens }
     }
 
-    fn highest_classification(&self) -> Classification {
+    fn highest_classification(&self, _: &ModelCaller) -> Classification {
         self.highest
     }
 
-    async fn embed(&self, purpose: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
+    async fn embed(&self, request: EmbedRequest) -> Result<domain::model::Embedded, ModelError> {
+        let EmbedRequest { purpose, texts, .. } = request;
         let inputs: Vec<String> = texts.iter().map(|text| self.input(purpose, text)).collect();
         let mut vectors = Vec::with_capacity(inputs.len());
         for batch in inputs.chunks(self.settings.batch.max(1)) {
@@ -164,10 +165,10 @@ impl Embedder for OpenAiEmbedder {
             );
             let batch = self.embed_batch(purpose, batch).instrument(span.clone()).await;
             vectors.extend(batch.inspect_err(|error| {
-                span.record("error.type", error_type(error));
+                span.record("error.type", error.word());
             })?);
         }
-        Ok(vectors)
+        Ok(domain::model::Embedded { vectors, spent: domain::model::Spent::default() })
     }
 
     fn count_tokens(&self, text: &str) -> usize {

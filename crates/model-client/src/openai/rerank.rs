@@ -1,6 +1,5 @@
 //! The reranking model behind a server: `POST /v1/rerank` as vLLM, LiteLLM, Jina, Cohere and llama.cpp have it.
 
-use super::chat::error_type;
 use super::http::{Server, read_limited};
 use super::request::RerankBody;
 use super::response::{Judged, Rerank, ServerError};
@@ -8,7 +7,7 @@ use crate::config::{ModelSettings, RerankSettings};
 use crate::error::SetupError;
 use crate::estimate;
 use async_trait::async_trait;
-use domain::model::{ModelError, RerankRequest};
+use domain::model::{ModelError, RerankRequest, Reranked, Spent};
 use domain::ports::Reranker;
 use domain::role::Classification;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -119,12 +118,12 @@ impl Reranker for OpenAiReranker {
         self.settings.alias.clone()
     }
 
-    async fn rerank(&self, request: RerankRequest) -> Result<Vec<f32>, ModelError> {
+    async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError> {
         if request.classification > self.highest {
             return Err(ModelError::NotConfigured { wanted: format!("{} content", request.classification) });
         }
         if request.passages.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Reranked { scores: Vec::new(), spent: Spent::default() });
         }
         let span = tracing::info_span!(
             "rerank",
@@ -137,8 +136,8 @@ impl Reranker for OpenAiReranker {
             error.type = field::Empty,
         );
         let scores = self.scores(&request).instrument(span.clone()).await;
-        scores.inspect_err(|error| {
-            span.record("error.type", error_type(error));
+        scores.map(|scores| Reranked { scores, spent: Spent::default() }).inspect_err(|error| {
+            span.record("error.type", error.word());
         })
     }
 }

@@ -3,6 +3,7 @@
 use super::response::{CallPiece, Chunk, Delta, ServerError};
 use super::think::ThinkFilter;
 use domain::model::{ChatDelta, ModelError, ModelToolCall};
+use domain::model_call::MicroCost;
 use domain::run::{FinishReason, Usage};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -98,7 +99,8 @@ impl AnswerReader {
         let calls = std::mem::take(&mut self.calls).into_iter().enumerate().map(|(at, (_, call))| named(at, call));
         self.ready.extend(calls.map(ChatDelta::ToolCall));
         let usage = self.usage.unwrap_or_else(|| self.estimated());
-        self.ready.push_back(ChatDelta::Finished { reason, usage });
+        let estimated = self.usage.is_none();
+        self.ready.push_back(ChatDelta::Finished { reason, usage, estimated, cost: MicroCost::default() });
         self.ended = true;
         Ok(())
     }

@@ -158,6 +158,7 @@ async fn answer(site: &Site, question: &Question) -> Result<Answered> {
                 bail!("the question {} was not answered ({})", question.id, problem.code)
             }
             RunEvent::Started { .. }
+            | RunEvent::Reasoning { .. }
             | RunEvent::ToolStarted { .. }
             | RunEvent::ToolFinished { .. }
             | RunEvent::Finished(_) => {}

@@ -25,8 +25,9 @@ impl ChatService {
         let summary = RunSummary {
             finish_reason,
             usage: draft.usage,
-            model: draft.served_by.as_ref().map_or_else(|| turn.tier.as_str().to_owned(), |s| s.model.clone()),
+            model: draft.served_by.as_ref().map_or_else(|| turn.chosen.tier.as_str().to_owned(), |s| s.model.clone()),
             degraded: draft.degraded || draft.left_out > 0,
+            fallback: draft.served_by.as_ref().is_some_and(|served| served.fallback),
             left_out: draft.left_out,
             message_id: turn.answer_id,
         };
@@ -44,6 +45,8 @@ impl ChatService {
             classification: draft.classification,
             metadata: json!({
                 "run_id": turn.run_id, "finish_reason": finish_reason, "degraded": summary.degraded,
+                "tier": turn.chosen.tier, "escalated": turn.chosen.escalated,
+                "fallback": summary.fallback,
                 "left_out": summary.left_out, "usage": summary.usage,
             }),
         };
@@ -113,7 +116,7 @@ fn outcome(turn: &Turn, draft: &Draft, summary: &RunSummary, status: ResultStatu
         session: Some(turn.conversation),
         request_hash: None,
         metadata: json!({
-            "run_id": turn.run_id, "message_id": turn.answer_id, "tier": turn.tier,
+            "run_id": turn.run_id, "message_id": turn.answer_id, "tier": turn.chosen.tier, "escalated": turn.chosen.escalated,
             "backend": served.map(|s| &s.backend), "fallback": served.is_some_and(|s| s.fallback),
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,

@@ -9,6 +9,7 @@ pub mod prompt;
 mod run_log;
 mod slots;
 mod stream;
+pub mod tier;
 mod tool_calls;
 mod turn;
 mod watch;

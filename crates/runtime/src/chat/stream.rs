@@ -13,10 +13,11 @@ use crate::search::{rag_search, retrieve};
 use domain::conversation::Citation;
 use domain::error::Problem;
 use domain::model::{
-    ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, NumberedPassage, OfferedTool, PromptMessage,
-    ServedBy,
+    ChatDelta, ChatOptions, ChatRequest, ChatStream, ModelError, ModelToolCall, NumberedPassage, OfferedTool,
+    PromptMessage,
 };
-use domain::role::Classification;
+use domain::model_call::ServedBy;
+use domain::role::{Classification, Role};
 use domain::run::{FinishReason, RunEvent, Usage};
 use domain::search::Hit;
 use domain::tool::ToolName;
@@ -134,7 +135,8 @@ impl ChatService {
         log.push(RunEvent::Started {
             run_id: turn.run_id,
             message_id: turn.answer_id,
-            model: turn.tier.as_str().to_owned(),
+            model: turn.chosen.tier,
+            escalated: turn.chosen.escalated,
         });
         let mut draft = Draft::of(&turn);
         // What the draft holds survives whichever way its writer ends: dropped, timed out or panicked.
@@ -177,7 +179,8 @@ impl ChatService {
             messages.extend_from_slice(&said);
             let told = draft.citer.text().len();
             log.classify(draft.classification);
-            let (reason, calls) = match self.one_reply(self.request(turn, draft, messages, offered), draft, log).await {
+            let request = self.request(turn, draft, messages, offered);
+            let (reason, calls) = match self.one_reply(request, draft, (turn, log)).await {
                 Ok(reply) => reply,
                 Err(error) => return End::Failed(Problem::of(&error)),
             };
@@ -265,7 +268,8 @@ impl ChatService {
         tools: Vec<OfferedTool>,
     ) -> ChatRequest {
         ChatRequest {
-            tier: turn.tier,
+            caller: turn.caller,
+            tier: turn.chosen.tier,
             messages,
             tools,
             max_output_tokens: self.settings.max_output_tokens,
@@ -273,6 +277,7 @@ impl ChatService {
             passages: draft.passages.clone(),
             // What the user says is the tenant's own at least.
             classification: draft.classification.max(Classification::Internal),
+            options: ChatOptions::default(),
         }
     }
 
@@ -281,9 +286,10 @@ impl ChatService {
         &self,
         request: ChatRequest,
         draft: &mut Draft,
-        log: &RunLog,
+        (turn, log): (&Turn, &RunLog),
     ) -> Result<(FinishReason, Vec<ModelToolCall>), ModelError> {
         let prompt = cost(&request.messages);
+        let shows_reasoning = turn.permit.standing().role == Role::Admin;
         let ChatStream { served_by, mut deltas } = self.parts.model.stream(request).await?;
         draft.under_way = self.parts.model.is_generative().then(|| (prompt, draft.citer.text().len()));
         draft.degraded |= served_by.fallback;
@@ -303,7 +309,10 @@ impl ChatService {
                     }
                 }
                 ChatDelta::ToolCall(call) => calls.push(call),
-                ChatDelta::Finished { reason, usage } => {
+                // How a model thinks is for those who run the tenant; it is no part of the answer and is not kept.
+                ChatDelta::Reasoning(text) if shows_reasoning => log.push(RunEvent::Reasoning { text }),
+                ChatDelta::Reasoning(_) => {}
+                ChatDelta::Finished { reason, usage, .. } => {
                     draft.usage += usage;
                     draft.under_way = None;
                     return Ok((reason, calls));

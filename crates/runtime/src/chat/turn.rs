@@ -1,6 +1,7 @@
 //! The start of a turn, in one transaction: what was said is stored before the model is called.
 
 use super::ChatService;
+use super::tier::{self, Chosen};
 use crate::configuration::end_of_day;
 use crate::conversations::ABANDONED_AFTER;
 use crate::error::RuntimeError;
@@ -10,10 +11,12 @@ use domain::command::{RetrievalMode, SendMessage};
 use domain::conversation::{Message, MessageRole, MessageStatus, NewMessage};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::memory::Memory;
-use domain::model::ModelTier;
+use domain::model::{ModelChoice, ModelTier};
+use domain::model_call::ModelCaller;
 use domain::role::Classification;
+use domain::scope::TenantScope;
 use domain::search::SearchFilters;
-use domain::tenant::Tenant;
+use domain::tenant::{Tenant, TenantSettings};
 
 /// Most earlier messages that are looked at; the token budget decides which go into the prompt.
 const HISTORY: u32 = 100;
@@ -27,7 +30,9 @@ pub(super) struct Turn {
     pub conversation: ConversationId,
     pub answer_id: MessageId,
     pub tenant_name: String,
-    pub tier: ModelTier,
+    pub chosen: Chosen,
+    /// On whose behalf models are called.
+    pub caller: ModelCaller,
     pub question: String,
     pub retrieval: RetrievalMode,
     pub filters: SearchFilters,
@@ -42,9 +47,10 @@ pub(super) struct Turn {
 }
 
 impl ChatService {
-    /// The highest classification that goes into a prompt: what the model may see, or less where the tenant says so.
-    fn model_limit(&self, tenant: Option<&Tenant>) -> Classification {
-        let highest = self.parts.model.highest_classification();
+    /// The highest classification that goes into a prompt: what the tier's models may see, or less where the tenant says
+    /// so.
+    fn model_limit(&self, tenant: Option<&Tenant>, tier: ModelTier, caller: &ModelCaller) -> Classification {
+        let highest = self.parts.model.highest_classification(tier, caller);
         tenant.and_then(|tenant| tenant.settings.model_classification).map_or(highest, |limit| limit.min(highest))
     }
 
@@ -70,7 +76,12 @@ impl ChatService {
         let mut history = tx.messages().newest(conversation.id, HISTORY).await?;
         withhold(&mut *tx, &mut history, permit.standing().clearance).await?;
         let memories = tx.memories().most_important(now, MEMORIES).await?;
-        let model_limit = self.model_limit(tenant.as_ref());
+        let settings = tenant.as_ref().map(|tenant| tenant.settings.clone()).unwrap_or_default();
+        let wish = command.model.or(conversation.model).or(settings.default_model).unwrap_or(ModelChoice::Auto);
+        let has_heavy = self.parts.model.has(ModelTier::Heavy);
+        let chosen = tier::choose(wish, &question, command.filters.document_ids.len(), has_heavy);
+        let caller = caller(permit.scope(), &settings);
+        let model_limit = self.model_limit(tenant.as_ref(), chosen.tier, &caller);
         let left_out = keep_what_a_model_may_see(&mut history, model_limit);
         let classification = history.iter().map(|message| message.classification).max();
         let said = [
@@ -98,7 +109,8 @@ impl ChatService {
             conversation: conversation.id,
             answer_id,
             tenant_name: tenant.map(|tenant| tenant.name).unwrap_or_default(),
-            tier: command.model.or(conversation.model).unwrap_or(ModelTier::Fast),
+            chosen,
+            caller,
             question,
             retrieval: command.retrieval,
             filters: command.filters,
@@ -109,6 +121,10 @@ impl ChatService {
             left_out,
         })
     }
+}
+
+fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCaller {
+    ModelCaller { tenant: scope.tenant(), user: scope.user(), cloud_limit: settings.cloud_limit() }
 }
 
 /// Drops answers that were withheld from the user or that a model may not see; returns how many of the latter. Their

@@ -3,7 +3,7 @@
 use super::arguments;
 use super::failed;
 use crate::error::ToolError;
-use crate::retrieval::HybridSearch;
+use crate::retrieval::{HybridSearch, ModelLimits};
 use crate::tool::{CallScope, Tool};
 use async_trait::async_trait;
 use domain::command::{SearchDocuments, UploadDocument};
@@ -98,7 +98,7 @@ impl Tool for RagSearch {
         };
         let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
         let failed = failed(ToolName::RagSearch);
-        let search = self.search.clone().showing_models(call.model_limit);
+        let search = self.search.clone().showing_models(ModelLimits { any: call.model_limit, cloud: call.cloud_limit });
         let found = search.search(&call.scope, arguments.query.as_str(), &within, top_k).await;
         let mut found = found.map_err(&failed)?;
         if arguments.surroundings {

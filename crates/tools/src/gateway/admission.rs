@@ -116,6 +116,7 @@ impl Work {
             scope: invocation.scope.clone(),
             clearance: clearance.min(permit.standing().clearance),
             model_limit: membership.settings.model_classification.unwrap_or(Classification::Restricted),
+            cloud_limit: membership.settings.cloud_limit(),
             now,
         };
         Ok((receipt, scope))

@@ -5,8 +5,10 @@ use super::chunk::{Chunk, ChunkParams};
 use super::progress::Reporter;
 use domain::document::NewChunk;
 use domain::ids::ChunkId;
-use domain::model::{EmbedPurpose, EmbeddingModel};
+use domain::model::{EmbedPurpose, EmbedRequest, EmbeddingModel};
+use domain::model_call::ModelCaller;
 use domain::ports::{Embedder, IdGen};
+use domain::role::Classification;
 
 /// Tokens that the model puts around each text: begin and end.
 const SPECIAL_TOKENS: usize = 2;
@@ -38,6 +40,10 @@ pub fn chunk_params(model: &EmbeddingModel, wanted: Chunking) -> ChunkParams {
 /// How the chunks of a document are embedded.
 pub(super) struct Embedding<'a> {
     pub(super) embedder: &'a dyn Embedder,
+    /// On whose behalf it is called.
+    pub(super) caller: ModelCaller,
+    /// How the document is classified.
+    pub(super) classification: Classification,
     /// Makes the passages' ids.
     pub(super) ids: &'a dyn IdGen,
     /// The document's title.
@@ -63,9 +69,10 @@ impl Embedding<'_> {
         while passages.len() < count {
             let batch: Vec<Chunk> = chunks.by_ref().take(self.batch.max(1)).collect();
             let texts = batch.iter().map(|chunk| chunk.embedded_text(self.title)).collect();
-            let vectors = self.embedder.embed(EmbedPurpose::Document, texts).await?;
-            check(&vectors, batch.len(), &model)?;
-            let pairs = batch.into_iter().zip(vectors);
+            let (caller, purpose, classification) = (self.caller, EmbedPurpose::Document, self.classification);
+            let embedded = self.embedder.embed(EmbedRequest { caller, purpose, texts, classification }).await?;
+            check(&embedded.vectors, batch.len(), &model)?;
+            let pairs = batch.into_iter().zip(embedded.vectors);
             passages.extend(pairs.map(|(chunk, vector)| self.passage(chunk, vector)));
             reporter.embedded(passages.len(), count).await;
         }

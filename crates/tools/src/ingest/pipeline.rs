@@ -12,8 +12,10 @@ use super::service::IngestWork;
 use domain::audit::ResultStatus;
 use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, Progress};
 use domain::ids::{DocumentId, TenantId};
+use domain::model_call::ModelCaller;
 use domain::ports::{BlobError, Embedder, LeasedJob};
 use domain::role::Classification;
+use domain::tenant::TenantSettings;
 use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -125,7 +127,12 @@ impl IngestWork {
         document: &Document,
         embedder: &Arc<dyn Embedder>,
     ) -> Result<Made, Trouble> {
-        if document.classification > embedder.highest_classification() {
+        let caller = ModelCaller {
+            tenant: job.scope.tenant(),
+            user: job.scope.user(),
+            cloud_limit: TenantSettings::default().cloud_limit(),
+        };
+        if document.classification > embedder.highest_classification(&caller) {
             return Err(above_the_model(document.classification).into());
         }
         let mut reporter = Reporter::new(self, job, document.id);
@@ -142,6 +149,8 @@ impl IngestWork {
         reporter.read(read.page_count, chunks.len()).await;
         let embedding = Embedding {
             embedder: &**embedder,
+            caller,
+            classification: document.classification,
             ids: &*self.ports.ids,
             title: read.title.as_deref().unwrap_or(&document.title),
             batch: self.settings.embed_batch,

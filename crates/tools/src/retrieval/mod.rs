@@ -23,7 +23,8 @@ pub use params::{RetrievalParams, Sureness};
 pub use rank::{page_aggregate, select};
 pub use rerank::Reranking;
 
-use domain::model::{EmbedPurpose, ModelError};
+use domain::model::{EmbedPurpose, EmbedRequest, ModelError};
+use domain::model_call::ModelCaller;
 use domain::ports::{Embedder, Embedders, Store, StoreError};
 use domain::role::Classification;
 use domain::scope::TenantScope;
@@ -37,14 +38,29 @@ pub struct HybridSearch {
     embedders: Embedders,
     params: RetrievalParams,
     reranking: Option<Reranking>,
-    model_limit: Classification,
+    limits: ModelLimits,
+}
+
+/// What models may see of a tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ModelLimits {
+    /// The highest classification for any model.
+    pub any: Classification,
+    /// The highest for a model outside the site.
+    pub cloud: Classification,
+}
+
+impl Default for ModelLimits {
+    fn default() -> Self {
+        Self { any: Classification::Restricted, cloud: Classification::Internal }
+    }
 }
 
 impl HybridSearch {
     /// Searches `store` with vectors of `embedders`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, embedders: Embedders, params: RetrievalParams) -> Self {
-        Self { store, embedders, params, reranking: None, model_limit: Classification::Restricted }
+        Self { store, embedders, params, reranking: None, limits: ModelLimits::default() }
     }
 
     /// The same search, with the best candidates put in order by a reranker.
@@ -53,10 +69,14 @@ impl HybridSearch {
         Self { reranking, ..self }
     }
 
-    /// The same search, in which models see nothing above `limit`.
+    /// The same search, in which models see nothing above `limits`.
     #[must_use]
-    pub fn showing_models(self, limit: Classification) -> Self {
-        Self { model_limit: limit, ..self }
+    pub fn showing_models(self, limits: ModelLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    fn caller(&self, scope: &TenantScope) -> ModelCaller {
+        ModelCaller { tenant: scope.tenant(), user: scope.user(), cloud_limit: self.limits.cloud }
     }
 
     /// The `top_k` passages that bear most on `query`. Where the embedder fails the words alone decide, and the result
@@ -81,7 +101,7 @@ impl HybridSearch {
         let mut fused = fuse(near, lexical, &self.params);
         // After the transaction, for the same reason.
         let verdict = match &self.reranking {
-            Some(reranking) => reranking.apply(query, &mut fused, self.model_limit).await,
+            Some(reranking) => reranking.apply(query, &mut fused, (self.limits.any, self.caller(scope))).await,
             None => None,
         };
         let mut found = Retrieval { degraded, ..self.rank(query, fused, top_k) };
@@ -110,13 +130,16 @@ impl HybridSearch {
         let embedder = self.embedder(scope).await?;
         let model = embedder.model().name;
         // A question is the tenant's own at least.
-        if embedder.highest_classification() < Classification::Internal {
+        let caller = self.caller(scope);
+        if embedder.highest_classification(&caller) < Classification::Internal {
             return Ok(Err(ModelError::NotConfigured { wanted: "internal content".to_owned() }));
         }
         let garbled = |reason: &str| ModelError::Garbled { backend: model.clone(), reason: reason.to_owned() };
-        let vectors = embedder.embed(EmbedPurpose::Query, vec![query.to_owned()]).await;
-        Ok(vectors.and_then(|vectors| {
-            let numbers = vectors.into_iter().next().ok_or_else(|| garbled("no vector"))?;
+        let (texts, classification) = (vec![query.to_owned()], Classification::Internal);
+        let request = EmbedRequest { caller, purpose: EmbedPurpose::Query, texts, classification };
+        let embedded = embedder.embed(request).await;
+        Ok(embedded.and_then(|embedded| {
+            let numbers = embedded.vectors.into_iter().next().ok_or_else(|| garbled("no vector"))?;
             if numbers.iter().all(|number| number.is_finite()) {
                 // Its name may have been settled by this very call: it has the dimension, which a server tells.
                 Ok(QueryVector { numbers, model: embedder.model().name })

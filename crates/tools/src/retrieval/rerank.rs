@@ -5,7 +5,8 @@
 
 use super::Fused;
 use domain::ids::ChunkId;
-use domain::model::{ModelError, RerankRequest};
+use domain::model::{ModelError, RerankRequest, Reranked};
+use domain::model_call::ModelCaller;
 use domain::ports::Reranker;
 use domain::role::Classification;
 use domain::search::{Passage, Retrieval};
@@ -44,7 +45,12 @@ impl Verdict {
 impl Reranking {
     /// Has the best of `fused` ranked anew, and leaves them best first. `None` where the fused order stands: something
     /// is above what models may see of this tenant, or the reranker failed, which is no error of the search.
-    pub(super) async fn apply(&self, query: &str, fused: &mut [Fused], limit: Classification) -> Option<Verdict> {
+    pub(super) async fn apply(
+        &self,
+        query: &str,
+        fused: &mut [Fused],
+        (limit, caller): (Classification, ModelCaller),
+    ) -> Option<Verdict> {
         let ranked = fused.len().min(self.candidates);
         // One passage is in order already.
         if ranked < 2 {
@@ -52,6 +58,7 @@ impl Reranking {
         }
         let passages = || fused[..ranked].iter().map(|one| &one.passage);
         let request = RerankRequest {
+            caller,
             query: query.to_owned(),
             passages: passages().map(text).collect(),
             classification: passages().map(|passage| passage.classification).fold(Classification::Public, Ord::max),
@@ -69,7 +76,9 @@ impl Reranking {
     async fn ask(&self, request: RerankRequest) -> Option<Vec<f32>> {
         let count = request.passages.len();
         match self.model.rerank(request).await {
-            Ok(scores) if scores.len() == count && scores.iter().all(|score| score.is_finite()) => Some(scores),
+            Ok(Reranked { scores, .. }) if scores.len() == count && scores.iter().all(|score| score.is_finite()) => {
+                Some(scores)
+            }
             Ok(_) => {
                 tracing::warn!(model = self.model.name(), "the reranker's scores do not fit, the fused order stands");
                 None

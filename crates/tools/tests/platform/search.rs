@@ -2,7 +2,7 @@
 
 use super::support::Plant;
 use async_trait::async_trait;
-use domain::model::{ModelError, RerankRequest};
+use domain::model::{ModelError, RerankRequest, Reranked, Spent};
 use domain::ports::Reranker;
 use domain::role::{Classification, Role};
 use domain::search::{Retrieval, SearchFilters, SearchScope};
@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use tools::gateway::{RecordedTools, ToolGateway};
 use tools::registry::Registry;
-use tools::retrieval::{HybridSearch, Reranking};
+use tools::retrieval::{HybridSearch, ModelLimits, Reranking};
 
 fn everything() -> SearchScope {
     SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted }
@@ -114,10 +114,10 @@ impl Reranker for Judge {
         "judge-1".to_owned()
     }
 
-    async fn rerank(&self, request: RerankRequest) -> Result<Vec<f32>, ModelError> {
+    async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError> {
         let scores = request.passages.iter().map(|text| if text.contains(self.word) { 0.9 } else { 0.1 }).collect();
         self.asked.lock().expect("no panic under the lock").push(request);
-        (self.answer)(scores)
+        (self.answer)(scores).map(|scores| Reranked { scores, spent: Spent::default() })
     }
 }
 
@@ -217,7 +217,7 @@ async fn a_reranker_sees_nothing_above_what_the_tenant_shows_its_models() {
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Confidential, &[LEAVE, STRAINER, BOLTS]).await;
     let judge = Judge::preferring("helmet");
-    let limited = |limit| reranked(&plant, &judge, 30).showing_models(limit);
+    let limited = |any| reranked(&plant, &judge, 30).showing_models(ModelLimits { any, ..ModelLimits::default() });
     let plain = plant.search().search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
     let found = limited(Classification::Internal).search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
     assert_eq!((found, judge.asked().len()), (plain, 0));

@@ -8,7 +8,8 @@ use domain::command::{SearchDocuments, UploadForm};
 use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
 use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use domain::ids::{AuditId, RequestId, TenantId};
-use domain::model::{EmbedPurpose, EmbeddingModel, ModelError};
+use domain::model::{EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent};
+use domain::model_call::ModelCaller;
 use domain::page::PageRequest;
 use domain::ports::{
     AuditReader, Claim, Clock, Directory, Embedder, Embedders, IdGen, InsertedDocument, JobQueue, LeasedJob, NewTenant,
@@ -246,18 +247,19 @@ impl Embedder for WordEmbedder {
         EmbeddingModel { name: self.name.unwrap_or("words").into(), dimension: Self::DIMENSION, max_tokens: 256 }
     }
 
-    fn highest_classification(&self) -> Classification {
+    fn highest_classification(&self, _: &ModelCaller) -> Classification {
         if self.internal_only.load(Ordering::Relaxed) { Classification::Internal } else { Classification::Restricted }
     }
 
-    async fn embed(&self, purpose: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
+    async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
         if self.down.load(Ordering::Relaxed) {
             return Err(down());
         }
-        if purpose == EmbedPurpose::Document {
+        if request.purpose == EmbedPurpose::Document {
             self.hook().await?;
         }
-        Ok(self.vectors(texts.into_iter()))
+        let vectors = self.vectors(request.texts.into_iter());
+        Ok(Embedded { vectors, spent: Spent::default() })
     }
 
     fn count_tokens(&self, text: &str) -> usize {

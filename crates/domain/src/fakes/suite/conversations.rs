@@ -6,7 +6,7 @@ use crate::conversation::{
 };
 use crate::ids::{ChunkId, ConversationId, DocumentId, MessageId};
 use crate::memory::Memory;
-use crate::model::ModelTier;
+use crate::model::ModelChoice;
 use crate::page::PageRequest;
 use crate::role::Classification;
 use crate::scope::TenantScope;
@@ -68,11 +68,11 @@ pub async fn conversations_are_listed_newest_first_page_by_page(world: &World) -
 pub async fn a_conversation_changes_only_where_the_patch_says(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let made = conversation(world, &plant.ada, "before").await?;
-    let patch = ConversationPatch { model: Some(ModelTier::Heavy), ..ConversationPatch::default() };
+    let patch = ConversationPatch { model: Some(ModelChoice::Heavy), ..ConversationPatch::default() };
     let now = world.later();
     let mut tx = world.begin(&plant.ada).await?;
     let changed = tx.conversations().update(made.id, &patch, now).await?;
-    let expected = Conversation { model: Some(ModelTier::Heavy), updated_at: now, ..made.clone() };
+    let expected = Conversation { model: Some(ModelChoice::Heavy), updated_at: now, ..made.clone() };
     assert_eq!(changed.as_ref(), Some(&expected));
     tx.commit().await?;
     let mut tx = world.begin(&plant.ada).await?;

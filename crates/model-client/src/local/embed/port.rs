@@ -2,11 +2,16 @@
 
 use async_trait::async_trait;
 use domain::{
-    model::{EmbedPurpose, EmbeddingModel, ModelError},
+    model::{EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent},
+    model_call::ServedBy,
     ports::Embedder,
+    run::Usage,
 };
 
 use super::{LocalEmbedder, MODEL_NAME};
+
+/// The backend's name in the ledger.
+const BACKEND_NAME: &str = "embedded";
 
 #[async_trait]
 impl Embedder for LocalEmbedder {
@@ -14,13 +19,20 @@ impl Embedder for LocalEmbedder {
         EmbeddingModel { name: MODEL_NAME.to_owned(), dimension: self.dimension(), max_tokens: self.max_tokens() }
     }
 
-    async fn embed(&self, purpose: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, ModelError> {
+    async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
+        let EmbedRequest { purpose, texts, .. } = request;
+        // What is cut off is not read; a document's chunks are within the limit.
+        let most = self.max_tokens();
+        let read = texts.iter().map(|text| Self::count_tokens(self, text).min(most)).sum::<usize>();
+        let usage = Usage { input_tokens: u32::try_from(read).unwrap_or(u32::MAX), output_tokens: 0 };
+        let spent = Spent { served_by: ServedBy::embedded(BACKEND_NAME, MODEL_NAME), usage, ..Spent::default() };
         // After loading, whatever fails is a defect and none of the text's doing.
-        Self::embed(self, purpose, texts).await.map_err(|error| ModelError::Unavailable {
-            backend: MODEL_NAME.to_owned(),
+        let vectors = Self::embed(self, purpose, texts).await.map_err(|error| ModelError::Unavailable {
+            backend: BACKEND_NAME.to_owned(),
             reason: error.to_string(),
             retry_after: None,
-        })
+        })?;
+        Ok(Embedded { vectors, spent })
     }
 
     fn count_tokens(&self, text: &str) -> usize {

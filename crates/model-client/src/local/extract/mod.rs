@@ -10,7 +10,8 @@ mod units;
 use crate::estimate;
 use async_trait::async_trait;
 use domain::{
-    model::{ChatDelta, ChatRequest, ChatStream, ModelError, NumberedPassage, ServedBy},
+    model::{ChatDelta, ChatRequest, ChatStream, ModelError, NumberedPassage},
+    model_call::{MicroCost, ServedBy},
     ports::ChatModel,
     run::{FinishReason, Usage},
 };
@@ -49,9 +50,10 @@ impl ChatModel for ExtractiveAnswerer {
         let answer = answer(&request.question, &request.passages);
         let usage = usage(&request, &answer);
         let deltas = pieces(&answer).into_iter().map(ChatDelta::Text);
-        let end = ChatDelta::Finished { reason: FinishReason::Stop, usage };
+        let end =
+            ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: true, cost: MicroCost::default() };
         Ok(ChatStream {
-            served_by: ServedBy { backend: BACKEND_NAME.to_owned(), model: MODEL_NAME.to_owned(), fallback: false },
+            served_by: ServedBy::embedded(BACKEND_NAME, MODEL_NAME),
             deltas: stream::iter(deltas.chain([end]).map(Ok).collect::<Vec<_>>()).boxed(),
         })
     }

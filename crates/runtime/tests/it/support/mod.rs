@@ -252,6 +252,7 @@ async fn user(store: &MemoryStore, ids: &SequentialIds, tenant: TenantId, name: 
 pub fn shape(events: &[RunEvent]) -> Vec<&'static str> {
     let name = |event: &RunEvent| match event {
         RunEvent::Started { .. } => "started",
+        RunEvent::Reasoning { .. } => "reasoning",
         RunEvent::Delta { .. } => "delta",
         RunEvent::ToolStarted { .. } => "tool started",
         RunEvent::ToolFinished { .. } => "tool finished",

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use domain::conversation::Message;
 use domain::fakes::MemoryStore;
 use domain::ids::ConversationId;
-use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, ServedBy};
+use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier, ModelToolCall};
+use domain::model_call::{MicroCost, ModelCaller, ServedBy};
 use domain::ports::{ChatModel, Store as _};
 use domain::role::Classification;
 use domain::run::{FinishReason, Usage};
@@ -70,7 +71,7 @@ impl ChatModel for ScriptedModel {
         *self.stored.lock().expect("no panic under the lock") = stored;
         self.requests.lock().expect("no panic under the lock").push(request);
         let steps = self.replies.lock().expect("no panic under the lock").pop_front().expect("a reply in the script");
-        let served_by = ServedBy { backend: "scripted".to_owned(), model: "script-1".to_owned(), fallback: false };
+        let served_by = ServedBy::embedded("scripted", "script-1");
         Ok(ChatStream { served_by, deltas: stream::iter(steps).then(carry_out).boxed() })
     }
 
@@ -78,7 +79,7 @@ impl ChatModel for ScriptedModel {
         self.generative.load(Ordering::Relaxed)
     }
 
-    fn highest_classification(&self) -> Classification {
+    fn highest_classification(&self, _: ModelTier, _: &ModelCaller) -> Classification {
         *self.highest.lock().expect("no panic under the lock")
     }
 }
@@ -92,7 +93,7 @@ async fn carry_out(step: Step) -> Result<ChatDelta, ModelError> {
         }
         Step::Finish => {
             let usage = Usage { input_tokens: 100, output_tokens: 7 };
-            Ok(ChatDelta::Finished { reason: FinishReason::Stop, usage })
+            Ok(ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: false, cost: MicroCost(9) })
         }
         Step::BreakOff => {
             Err(ModelError::BrokenOff { backend: "scripted".to_owned(), reason: "as the script says".to_owned() })
