@@ -31,6 +31,7 @@ pub mod mapping;
 pub mod memory;
 pub mod model;
 pub mod model_call;
+pub mod model_id;
 pub mod page;
 pub mod ports;
 pub mod retry;

@@ -33,7 +33,7 @@ words! {
 }
 
 /// One message of a prompt.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum PromptMessage {
     /// Instructions.
     System(String),
@@ -56,7 +56,7 @@ pub enum PromptMessage {
 }
 
 /// A tool call as the model asked for it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ModelToolCall {
     /// The model's id of the call.
     pub id: String,
@@ -67,7 +67,7 @@ pub struct ModelToolCall {
 }
 
 /// A tool offered to the model.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct OfferedTool {
     /// Name.
     pub name: String,

@@ -1,22 +1,26 @@
 //! The start of a turn, in one transaction: what was said is stored before the model is called.
 
 use super::ChatService;
+use super::ask::{self, Ask};
 use super::tier::{self, Chosen};
 use crate::configuration::end_of_day;
 use crate::conversations::ABANDONED_AFTER;
 use crate::error::RuntimeError;
 use crate::withheld::withhold;
-use domain::authorized::{Authorized, Permit};
-use domain::command::{RetrievalMode, SendMessage};
-use domain::conversation::{Message, MessageRole, MessageStatus, NewMessage};
+use domain::authorized::Permit;
+use domain::command::RetrievalMode;
+use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, NewMessage};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::memory::Memory;
-use domain::model::{ModelChoice, ModelTier};
+use domain::model::{ChatOptions, ModelChoice, ModelTier};
 use domain::model_call::ModelCaller;
+use domain::ports::TenantTx;
 use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::search::SearchFilters;
 use domain::tenant::{Tenant, TenantSettings};
+use domain::time::Timestamp;
+use std::time::Duration;
 
 /// Most earlier messages that are looked at; the token budget decides which go into the prompt.
 const HISTORY: u32 = 100;
@@ -44,24 +48,31 @@ pub(super) struct Turn {
     pub model_limit: Classification,
     /// Earlier answers that the model may not see.
     pub left_out: u32,
+    /// The wishes of the client's program, as data.
+    pub instructions: Option<String>,
+    /// How the model is to write.
+    pub options: ChatOptions,
+    /// Most tokens of the answer.
+    pub max_output_tokens: u32,
+    /// How long the answer goes on when nobody reads it.
+    pub grace: Duration,
 }
 
 impl ChatService {
     /// The highest classification that goes into a prompt: what the tier's models may see, or less where the tenant says
     /// so.
-    fn model_limit(&self, tenant: Option<&Tenant>, tier: ModelTier, caller: &ModelCaller) -> Classification {
+    pub(super) fn model_limit(&self, tenant: Option<&Tenant>, tier: ModelTier, caller: &ModelCaller) -> Classification {
         let highest = self.parts.model.highest_classification(tier, caller);
         tenant.and_then(|tenant| tenant.settings.model_classification).map_or(highest, |limit| limit.min(highest))
     }
 
     /// Loads history and memories, stores the user's message and the place of the answer.
-    pub(super) async fn prepare(&self, command: Authorized<SendMessage>) -> Result<Turn, RuntimeError> {
-        let (permit, command) = command.into_parts();
+    pub(super) async fn prepare(&self, permit: Permit, command: Ask) -> Result<Turn, RuntimeError> {
         let gone = || RuntimeError::NotFound { what: "the conversation" };
         let tenant = self.parts.directory.tenant(&permit.scope().tenant().to_string()).await?;
         let now = self.parts.clock.now();
         let answer_id = MessageId::from_uuid(self.parts.ids.uuid());
-        let question = command.message.into_string();
+        let question = command.message.as_str().to_owned();
 
         let mut tx = self.parts.store.begin(permit.scope()).await?;
         let quota = tenant.as_ref().and_then(|tenant| tenant.settings.quotas.tokens_per_day);
@@ -71,9 +82,12 @@ impl ChatService {
             let retry_after = (end_of_day(now) - now).to_std().unwrap_or_default();
             return Err(RuntimeError::TokensUsedUp { retry_after });
         }
-        let conversation = tx.conversations().get(command.conversation).await?.ok_or_else(gone)?;
+        let conversation = self.conversation(&mut *tx, (&permit, &command), now).await?.ok_or_else(gone)?;
         tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
-        let mut history = tx.messages().newest(conversation.id, HISTORY).await?;
+        let mut history = match &command.history {
+            None => tx.messages().newest(conversation.id, HISTORY).await?,
+            Some(said) => ask::messages(said, command.class_of_history(&permit, &conversation), (conversation.id, now)),
+        };
         withhold(&mut *tx, &mut history, permit.standing().clearance).await?;
         let memories = tx.memories().most_important(now, MEMORIES).await?;
         let settings = tenant.as_ref().map(|tenant| tenant.settings.clone()).unwrap_or_default();
@@ -119,11 +133,31 @@ impl ChatService {
             classification: classification.unwrap_or(Classification::Public),
             model_limit,
             left_out,
+            instructions: command.instructions,
+            options: command.options,
+            max_output_tokens: command.max_output_tokens.unwrap_or(u32::MAX).min(self.settings.max_output_tokens),
+            grace: command.grace,
         })
+    }
+
+    /// The conversation that goes on, or a new one.
+    async fn conversation(
+        &self,
+        tx: &mut dyn TenantTx,
+        (permit, command): (&Permit, &Ask),
+        now: Timestamp,
+    ) -> Result<Option<Conversation>, RuntimeError> {
+        if let Some(id) = command.conversation {
+            return Ok(tx.conversations().get(id).await?);
+        }
+        let id = ConversationId::from_uuid(self.parts.ids.uuid());
+        let Some(conversation) = ask::conversation(permit, id, now) else { return Ok(None) };
+        tx.conversations().insert(&conversation).await?;
+        Ok(Some(conversation))
     }
 }
 
-fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCaller {
+pub(super) fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCaller {
     ModelCaller { tenant: scope.tenant(), user: scope.user(), cloud_limit: settings.cloud_limit() }
 }
 
