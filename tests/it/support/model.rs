@@ -27,6 +27,8 @@ pub enum Reply {
     Waits(&'static str, &'static str),
     /// Streams this piece and breaks off.
     BreaksOff(&'static str),
+    /// Wants this tool called, with these arguments.
+    Calls(&'static str, &'static str),
     /// Answers with this status.
     Refuses(u16),
 }
@@ -76,6 +78,7 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
         Reply::Says(pieces) => (pieces, false, true),
         Reply::Waits(first, second) => (vec![first, second], true, true),
         Reply::BreaksOff(piece) => (vec![piece], false, false),
+        Reply::Calls(name, arguments) => return call(name, arguments),
         Reply::Refuses(status) => return refusal(status),
     };
     let last = pieces.len().saturating_sub(1);
@@ -94,6 +97,19 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
     let end = if whole { end() } else { Vec::new() };
     let body = pieces.chain(futures::stream::iter(end)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
+}
+
+fn call(name: &str, arguments: &str) -> Response {
+    let call =
+        json!({ "index": 0, "id": "call_1", "type": "function", "function": { "name": name, "arguments": arguments } });
+    let delta = |delta: Value, reason: Value| {
+        line(&json!({
+            "id": "c", "object": "chat.completion.chunk", "model": SERVED,
+            "choices": [{ "index": 0, "delta": delta, "finish_reason": reason }],
+        }))
+    };
+    let body = delta(json!({ "tool_calls": [call] }), Value::Null) + &delta(json!({}), json!("tool_calls"));
+    ([("content-type", "text/event-stream")], body + "data: [DONE]\n\n").into_response()
 }
 
 fn refusal(status: u16) -> Response {
