@@ -35,6 +35,8 @@ pub struct ScriptedModel {
     stored: Mutex<Vec<Message>>,
     /// Whether it writes, rather than quotes; it does unless told.
     pub generative: AtomicBool,
+    /// Whether there is one for hard questions; there is unless told.
+    pub heavy: AtomicBool,
     /// What it may see; everything unless told.
     pub highest: Mutex<Classification>,
 }
@@ -48,8 +50,9 @@ impl ScriptedModel {
     ) -> Arc<Self> {
         let replies = Mutex::new(replies.into_iter().collect());
         let (requests, stored) = (Mutex::default(), Mutex::default());
-        let (generative, highest) = (AtomicBool::new(true), Mutex::new(Classification::Restricted));
-        Arc::new(Self { store, scope, conversation, replies, requests, stored, generative, highest })
+        let (generative, heavy) = (AtomicBool::new(true), AtomicBool::new(true));
+        let highest = Mutex::new(Classification::Restricted);
+        Arc::new(Self { store, scope, conversation, replies, requests, stored, generative, heavy, highest })
     }
 
     /// What it was asked, in order.
@@ -77,6 +80,10 @@ impl ChatModel for ScriptedModel {
 
     fn is_generative(&self) -> bool {
         self.generative.load(Ordering::Relaxed)
+    }
+
+    fn has(&self, tier: ModelTier) -> bool {
+        tier == ModelTier::Fast || self.heavy.load(Ordering::Relaxed)
     }
 
     fn highest_classification(&self, _: ModelTier, _: &ModelCaller) -> Classification {
