@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking; clippy's own exception covers test functions only")]
 
+mod failover;
 mod faults;
 mod rerank;
 mod support;
