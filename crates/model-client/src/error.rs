@@ -14,6 +14,9 @@ pub enum SetupError {
     /// The HTTP client cannot be made.
     #[error("the HTTP client for the model server cannot be set up")]
     Client(#[source] reqwest::Error),
+    /// The metrics cannot be made.
+    #[error("the metrics of the model layer cannot be made")]
+    Metrics(#[source] prometheus::Error),
     /// Embeddings are to come from a backend, and none serves them.
     #[error("embeddings are to come from a model server, but none serves them (models.base_url or models.tiers.embed)")]
     NoServer,

@@ -36,4 +36,5 @@ pub mod local;
 pub mod metrics;
 pub mod models;
 pub mod openai;
+pub mod probe;
 pub mod router;

@@ -44,20 +44,25 @@ impl OpenAiEmbedder {
     /// # Errors
     /// Where no backend serves embeddings, or the tier names one that there is not.
     pub async fn connect(router: &Arc<Router>, settings: &ModelSettings) -> Result<Self, SetupError> {
+        let embedder = Self::unasked(router, settings)?;
+        if embedder.dimension.get().is_none() {
+            embedder.ask_for_dimension().await;
+        }
+        Ok(embedder)
+    }
+
+    /// The same, with no backend asked for anything yet.
+    pub(crate) fn unasked(router: &Arc<Router>, settings: &ModelSettings) -> Result<Self, SetupError> {
         let routes = router.routes(&settings.tiers.embed)?;
         let first = routes.first().ok_or(SetupError::NoServer)?.model.clone();
         let name = Some(settings.embedding.name.clone()).filter(|name| !name.is_empty()).unwrap_or(first);
-        let embedder = Self {
+        Ok(Self {
             router: Arc::clone(router),
             routes,
             settings: EmbeddingSettings { name, ..settings.embedding.clone() },
             dimension: settings.embedding.dimension.map(OnceLock::from).unwrap_or_default(),
             documents: Semaphore::new(DOCUMENT_BATCHES),
-        };
-        if embedder.dimension.get().is_none() {
-            embedder.ask_for_dimension().await;
-        }
-        Ok(embedder)
+        })
     }
 
     async fn ask_for_dimension(&self) {

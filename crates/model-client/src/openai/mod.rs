@@ -4,6 +4,7 @@ mod arguments;
 mod chat;
 mod embed;
 pub(crate) mod http;
+pub(crate) mod list;
 mod once;
 mod request;
 mod rerank;

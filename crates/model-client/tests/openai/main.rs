@@ -4,6 +4,7 @@
 
 mod failover;
 mod faults;
+mod probe;
 mod rerank;
 mod support;
 mod wire;
