@@ -18,6 +18,7 @@
 pub mod access_token;
 pub mod audit;
 pub mod authorized;
+mod chat_options;
 pub mod command;
 pub mod conversation;
 pub mod decision;

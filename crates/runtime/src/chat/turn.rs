@@ -14,7 +14,7 @@ use domain::ids::{ConversationId, MessageId, RunId};
 use domain::memory::Memory;
 use domain::model::{ChatOptions, ModelChoice, ModelTier};
 use domain::model_call::ModelCaller;
-use domain::ports::TenantTx;
+use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::search::SearchFilters;
@@ -84,10 +84,7 @@ impl ChatService {
         }
         let conversation = self.conversation(&mut *tx, (&permit, &command), now).await?.ok_or_else(gone)?;
         tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
-        let mut history = match &command.history {
-            None => tx.messages().newest(conversation.id, HISTORY).await?,
-            Some(said) => ask::messages(said, command.class_of_history(&permit, &conversation), (conversation.id, now)),
-        };
+        let mut history = history(&mut *tx, (&permit, &command), (&conversation, now)).await?;
         withhold(&mut *tx, &mut history, permit.standing().clearance).await?;
         let memories = tx.memories().most_important(now, MEMORIES).await?;
         let settings = tenant.as_ref().map(|tenant| tenant.settings.clone()).unwrap_or_default();
@@ -98,22 +95,7 @@ impl ChatService {
         let model_limit = self.model_limit(tenant.as_ref(), chosen.tier, &caller);
         let left_out = keep_what_a_model_may_see(&mut history, model_limit);
         let classification = history.iter().map(|message| message.classification).max();
-        let said = [
-            NewMessage {
-                id: MessageId::from_uuid(self.parts.ids.uuid()),
-                role: MessageRole::User,
-                content: question.clone(),
-                status: MessageStatus::Complete,
-                token_count: None,
-            },
-            NewMessage {
-                id: answer_id,
-                role: MessageRole::Assistant,
-                content: String::new(),
-                status: MessageStatus::Streaming,
-                token_count: None,
-            },
-        ];
+        let said = said(&question, (MessageId::from_uuid(self.parts.ids.uuid()), answer_id));
         tx.messages().append(conversation.id, &said, now).await?.ok_or_else(gone)?;
         tx.commit().await?;
 
@@ -155,6 +137,33 @@ impl ChatService {
         tx.conversations().insert(&conversation).await?;
         Ok(Some(conversation))
     }
+}
+
+/// What was said before: as it is stored, or as the client says.
+async fn history(
+    tx: &mut dyn TenantTx,
+    (permit, command): (&Permit, &Ask),
+    (conversation, now): (&Conversation, Timestamp),
+) -> Result<Vec<Message>, StoreError> {
+    match &command.history {
+        None => tx.messages().newest(conversation.id, HISTORY).await,
+        Some(said) => {
+            let class = command.class_of_history(permit, conversation);
+            Ok(ask::messages(said, class, (conversation.id, now)))
+        }
+    }
+}
+
+/// The question, and the place of its answer.
+fn said(question: &str, (id, answer_id): (MessageId, MessageId)) -> [NewMessage; 2] {
+    let message = |id, role, content: &str, status| {
+        let content = content.to_owned();
+        NewMessage { id, role, content, status, token_count: None }
+    };
+    [
+        message(id, MessageRole::User, question, MessageStatus::Complete),
+        message(answer_id, MessageRole::Assistant, "", MessageStatus::Streaming),
+    ]
 }
 
 pub(super) fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCaller {
