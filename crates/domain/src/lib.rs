@@ -18,6 +18,7 @@
 pub mod access_token;
 pub mod audit;
 pub mod authorized;
+pub mod budget;
 pub mod command;
 pub mod conversation;
 pub mod decision;
@@ -27,6 +28,7 @@ pub mod error;
 pub mod fakes;
 pub mod idempotency;
 pub mod ids;
+pub mod ledger;
 pub mod mapping;
 pub mod memory;
 pub mod model;
