@@ -18,6 +18,7 @@ mod search;
 mod settings;
 mod tokens;
 mod upload;
+mod usage;
 
 use crate::app::App;
 use crate::readiness::Readiness;
@@ -44,6 +45,7 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
         .merge(settings::routes())
         .merge(admin_mappings::routes())
         .merge(tokens::routes())
+        .merge(usage::routes())
 }
 
 /// Routes that anybody may ask, and that are not counted.

@@ -8,6 +8,7 @@ use domain::audit::{AuditRecord, Changed};
 use domain::conversation::{Conversation, Message};
 use domain::decision::{Decision, Verdict};
 use domain::document::Document;
+use domain::ledger::UsageReport;
 use domain::mapping::TenantMapping;
 use domain::memory::Memory;
 use domain::page::Page;
@@ -56,6 +57,7 @@ traced! {
     AuditRecord;
     Page<SettingsVersion>;
     Usage;
+    UsageReport;
     Page<AccessToken>;
     Page<TenantMapping>;
 }

@@ -1,9 +1,11 @@
 //! Chat turns: store what was said, start an answer, hand out its events.
 
+mod allowance;
 pub mod budget;
 pub mod cite;
 mod conclude;
 pub mod intent;
+mod ledger;
 pub mod passages;
 pub mod prompt;
 mod run_log;
@@ -16,6 +18,7 @@ mod watch;
 
 use crate::error::RuntimeError;
 use crate::services::Chat;
+use allowance::SoftLimits;
 use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::command::{CancelRun, ResumeRun, SendMessage};
@@ -92,6 +95,7 @@ pub struct ChatService {
     settings: ChatSettings,
     runs: Arc<Runs>,
     slots: Arc<Slots>,
+    soft_limits: Arc<SoftLimits>,
 }
 
 impl ChatService {
@@ -99,7 +103,7 @@ impl ChatService {
     #[must_use]
     pub fn new(parts: ChatParts, settings: ChatSettings) -> Self {
         let slots = Slots::new(settings.concurrent_runs, settings.concurrent_runs_per_tenant);
-        Self { parts, settings, runs: Arc::default(), slots }
+        Self { parts, settings, runs: Arc::default(), slots, soft_limits: Arc::default() }
     }
 
     /// Stops all running answers; what they have so far is stored. For the end of a shutdown's grace period.

@@ -1,8 +1,9 @@
 //! The start of a turn, in one transaction: what was said is stored before the model is called.
 
 use super::ChatService;
+use super::allowance::Allowance;
 use super::tier::{self, Chosen};
-use crate::configuration::end_of_day;
+use super::tool_calls::offer;
 use crate::conversations::ABANDONED_AFTER;
 use crate::error::RuntimeError;
 use crate::withheld::withhold;
@@ -10,6 +11,7 @@ use domain::authorized::{Authorized, Permit};
 use domain::command::{RetrievalMode, SendMessage};
 use domain::conversation::{Message, MessageRole, MessageStatus, NewMessage};
 use domain::ids::{ConversationId, MessageId, RunId};
+use domain::ledger::CallContext;
 use domain::memory::Memory;
 use domain::model::{ModelChoice, ModelTier};
 use domain::model_call::ModelCaller;
@@ -44,6 +46,15 @@ pub(super) struct Turn {
     pub model_limit: Classification,
     /// Earlier answers that the model may not see.
     pub left_out: u32,
+    /// What was set aside for it.
+    pub allowance: Allowance,
+}
+
+impl Turn {
+    /// What its calls to models are part of.
+    pub(super) fn context(&self) -> CallContext {
+        CallContext { conversation: Some(self.conversation), run: Some(self.run_id) }
+    }
 }
 
 impl ChatService {
@@ -64,13 +75,6 @@ impl ChatService {
         let question = command.message.into_string();
 
         let mut tx = self.parts.store.begin(permit.scope()).await?;
-        let quota = tenant.as_ref().and_then(|tenant| tenant.settings.quotas.tokens_per_day);
-        if let Some(quota) = quota
-            && tx.usage().tokens_on(now.date_naive()).await? >= quota
-        {
-            let retry_after = (end_of_day(now) - now).to_std().unwrap_or_default();
-            return Err(RuntimeError::TokensUsedUp { retry_after });
-        }
         let conversation = tx.conversations().get(command.conversation).await?.ok_or_else(gone)?;
         tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
         let mut history = tx.messages().newest(conversation.id, HISTORY).await?;
@@ -84,6 +88,10 @@ impl ChatService {
         let model_limit = self.model_limit(tenant.as_ref(), chosen.tier, &caller);
         let left_out = keep_what_a_model_may_see(&mut history, model_limit);
         let classification = history.iter().map(|message| message.classification).max();
+        let tools = offer(&self.parts.tools.manifest(permit.standing().role));
+        let price = self.parts.model.highest_price(chosen.tier, &caller);
+        let asked = self.estimate((&question, command.retrieval), &history, &memories, (&tools, price));
+        let allowance = self.reserve(&mut *tx, permit.scope(), settings.quotas.budgets(), asked).await?;
         let said = [
             NewMessage {
                 id: MessageId::from_uuid(self.parts.ids.uuid()),
@@ -119,6 +127,7 @@ impl ChatService {
             classification: classification.unwrap_or(Classification::Public),
             model_limit,
             left_out,
+            allowance,
         })
     }
 }
