@@ -27,3 +27,4 @@ mod provider;
 mod shared_limits;
 mod support;
 mod tokens;
+mod usage;

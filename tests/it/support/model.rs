@@ -25,6 +25,9 @@ pub enum Reply {
     Says(Vec<&'static str>),
     /// Streams the first piece, waits for [`ModelServer::go_on`], streams the second and ends.
     Waits(&'static str, &'static str),
+    /// Waits for [`ModelServer::go_on`], streams this piece and ends; says that it took the whole prompt and all that it
+    /// was allowed to write.
+    TakesAll(&'static str),
     /// Streams this piece and breaks off.
     BreaksOff(&'static str),
     /// Answers with this status.
@@ -70,12 +73,15 @@ impl ModelServer {
 }
 
 async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
+    let spent = everything(&request);
     script.asked.lock().expect("not poisoned").push(request);
     let reply = script.replies.lock().expect("not poisoned").pop_front().expect("a reply for each request");
-    let (pieces, pause, whole) = match reply {
-        Reply::Says(pieces) => (pieces, false, true),
-        Reply::Waits(first, second) => (vec![first, second], true, true),
-        Reply::BreaksOff(piece) => (vec![piece], false, false),
+    let usual = (21, 7);
+    let (pieces, pause, end) = match reply {
+        Reply::Says(pieces) => (pieces, false, end(usual)),
+        Reply::Waits(first, second) => (vec![first, second], true, end(usual)),
+        Reply::TakesAll(piece) => (vec![piece], true, end(spent)),
+        Reply::BreaksOff(piece) => (vec![piece], false, Vec::new()),
         Reply::Refuses(status) => return refusal(status),
     };
     let last = pieces.len().saturating_sub(1);
@@ -91,7 +97,6 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
             }))
         }
     });
-    let end = if whole { end() } else { Vec::new() };
     let body = pieces.chain(futures::stream::iter(end)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
 }
@@ -102,10 +107,17 @@ fn refusal(status: u16) -> Response {
     (StatusCode::from_u16(status).expect("a status"), Json(body)).into_response()
 }
 
-fn end() -> Vec<String> {
+/// The most tokens that a request can come to: of its prompt and tools, as plain text has them, and of its answer.
+fn everything(request: &Value) -> (u64, u64) {
+    let texts = request["messages"].as_array().into_iter().flatten().map(|message| message["content"].to_string());
+    let bytes = texts.map(|text| text.len()).sum::<usize>() + request["tools"].to_string().len();
+    let most = request["max_tokens"].as_u64().or(request["max_completion_tokens"].as_u64());
+    (bytes as u64 / 4, most.expect("a limit of the answer"))
+}
+
+fn end((prompt, answer): (u64, u64)) -> Vec<String> {
     let stop = json!({ "id": "c", "model": SERVED, "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
-    let usage =
-        json!({ "id": "c", "model": SERVED, "choices": [], "usage": { "prompt_tokens": 21, "completion_tokens": 7 } });
+    let usage = json!({ "id": "c", "model": SERVED, "choices": [], "usage": { "prompt_tokens": prompt, "completion_tokens": answer } });
     vec![line(&stop), line(&usage), "data: [DONE]\n\n".to_owned()]
 }
 

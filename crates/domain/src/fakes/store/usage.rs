@@ -1,6 +1,6 @@
 //! What tenants use, in memory.
 
-use super::{MemoryTx, Row, State};
+use super::{MemoryStore, MemoryTx, Row, State};
 use crate::budget::{Amount, Budgets, Granted, Reservation, Spending, Spent, first_of_month};
 use crate::ids::{ReservationId, TenantId, UserId};
 use crate::ledger::{LedgerEntry, LedgerSums, UsageGroup, UsageOfGroup, UsageQuery, UsageSums};
@@ -17,6 +17,16 @@ pub(super) struct Held {
     id: ReservationId,
     amount: Amount,
     expires_at: Timestamp,
+}
+
+impl MemoryStore {
+    /// A tenant's ledger, oldest first, each call with its user.
+    #[must_use]
+    pub fn ledger(&self, tenant: TenantId) -> Vec<(Option<UserId>, LedgerEntry)> {
+        let state = self.committed();
+        let rows = state.ledger.iter().filter(|row| row.tenant == tenant);
+        rows.map(|row| (row.user, row.value.clone())).collect()
+    }
 }
 
 #[async_trait]
