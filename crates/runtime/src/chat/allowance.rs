@@ -284,10 +284,14 @@ fn short(budgets: &Budgets, granted: Amount, wanted: Amount) -> Option<BudgetLim
     BudgetLimit::ALL.iter().filter(|limit| budgets.limit(**limit).is_some()).find(cut).copied()
 }
 
+/// A limit of a tenant, or of one of its users.
+type OneLimit = (TenantId, Option<UserId>, BudgetLimit);
+
 /// Says once in a period that a limit is nearly used up.
 #[derive(Debug, Default)]
 pub(super) struct SoftLimits {
-    told: Mutex<HashMap<(TenantId, Option<UserId>, BudgetLimit), Date>>,
+    /// When the period began of which it was said.
+    told: Mutex<HashMap<OneLimit, Date>>,
 }
 
 impl SoftLimits {
@@ -303,7 +307,7 @@ impl SoftLimits {
     }
 
     /// Whether it was not said in this period. What was said in earlier ones is forgotten.
-    fn is_first(&self, what: (TenantId, Option<UserId>, BudgetLimit), now: Timestamp) -> bool {
+    fn is_first(&self, what: OneLimit, now: Timestamp) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let period = what.2.period_begins(now);
         if told.get(&what) == Some(&period) {

@@ -92,22 +92,7 @@ impl ChatService {
         let price = self.parts.model.highest_price(chosen.tier, &caller);
         let asked = self.estimate((&question, command.retrieval), &history, &memories, (&tools, price));
         let allowance = self.reserve(&mut *tx, permit.scope(), settings.quotas.budgets(), asked).await?;
-        let said = [
-            NewMessage {
-                id: MessageId::from_uuid(self.parts.ids.uuid()),
-                role: MessageRole::User,
-                content: question.clone(),
-                status: MessageStatus::Complete,
-                token_count: None,
-            },
-            NewMessage {
-                id: answer_id,
-                role: MessageRole::Assistant,
-                content: String::new(),
-                status: MessageStatus::Streaming,
-                token_count: None,
-            },
-        ];
+        let said = self.said(&question, answer_id);
         tx.messages().append(conversation.id, &said, now).await?.ok_or_else(gone)?;
         tx.commit().await?;
 
@@ -129,6 +114,24 @@ impl ChatService {
             left_out,
             allowance,
         })
+    }
+}
+
+impl ChatService {
+    /// What the user says, and the place of the answer.
+    fn said(&self, question: &str, answer_id: MessageId) -> [NewMessage; 2] {
+        let message = |id, role, content: &str, status| NewMessage {
+            id,
+            role,
+            content: content.to_owned(),
+            status,
+            token_count: None,
+        };
+        let id = MessageId::from_uuid(self.parts.ids.uuid());
+        [
+            message(id, MessageRole::User, question, MessageStatus::Complete),
+            message(answer_id, MessageRole::Assistant, "", MessageStatus::Streaming),
+        ]
     }
 }
 
