@@ -281,6 +281,14 @@ pub enum ModelError {
         /// What was wrong; no content.
         reason: String,
     },
+    /// The server refuses every request of this kind: the key, the model, or what it is paid from. Another one may not.
+    #[error("model backend {backend} cannot be used: {reason}")]
+    Misconfigured {
+        /// The backend.
+        backend: String,
+        /// What it said, shortened; no content.
+        reason: String,
+    },
     /// The server refuses this request.
     #[error("model backend {backend} refused the request: {reason}")]
     Refused {
@@ -327,6 +335,7 @@ impl ModelError {
             | Self::Timeout { backend, .. }
             | Self::BrokenOff { backend, .. }
             | Self::Garbled { backend, .. }
+            | Self::Misconfigured { backend, .. }
             | Self::Refused { backend, .. }
             | Self::Filtered { backend }
             | Self::ContextTooLong { backend } => backend,
@@ -343,6 +352,7 @@ impl ModelError {
             Self::Timeout { .. } => "timeout",
             Self::BrokenOff { .. } => "broken_off",
             Self::Garbled { .. } => "garbled",
+            Self::Misconfigured { .. } => "misconfigured",
             Self::Refused { .. } => "refused",
             Self::Filtered { .. } => "content_filter",
             Self::ContextTooLong { .. } => "context_too_long",

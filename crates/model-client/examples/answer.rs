@@ -9,13 +9,14 @@
 use std::error::Error;
 
 use domain::{
-    ids::{ChunkId, DocumentId},
-    model::{ChatDelta, ChatRequest, ModelTier, NumberedPassage},
+    ids::{ChunkId, DocumentId, TenantId},
+    model::{ChatDelta, ChatOptions, ChatRequest, ModelTier, NumberedPassage},
+    model_call::ModelCaller,
     role::Classification,
     search::{Passage, Surroundings},
 };
 use futures::TryStreamExt;
-use model_client::{config::ModelSettings, router};
+use model_client::{config::ModelSettings, metrics::ModelMetrics, models, router::Router};
 use uuid::Uuid;
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,6 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let question = std::env::args().nth(1).unwrap_or("What torque do the tie bolts of P-101A get?".to_owned());
     println!("{question}\n");
     let request = ChatRequest {
+        caller: caller(),
+        options: ChatOptions::default(),
         tier: ModelTier::Fast,
         messages: Vec::new(),
         tools: Vec::new(),
@@ -34,13 +37,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ],
         classification: Classification::Internal,
     };
-    let chat = router::chat_model(&ModelSettings::default())?;
+    let settings = ModelSettings::default();
+    let chat = models::chat_model(&Router::new(&settings, ModelMetrics::unread()?)?, &settings)?;
     let mut answer = chat.stream(request).await?;
     while let Some(delta) = answer.deltas.try_next().await? {
         match delta {
             ChatDelta::Text(text) => print!("{text}"),
             ChatDelta::Finished { usage, .. } => println!("\n\n{} tokens", usage.output_tokens),
-            ChatDelta::ToolCall(_) => {}
+            ChatDelta::Reasoning(_) | ChatDelta::ToolCall(_) => {}
         }
     }
     Ok(())
@@ -59,4 +63,8 @@ fn passage(n: u32, content: &str) -> NumberedPassage {
         classification: Classification::Internal,
     };
     NumberedPassage { n, passage, score: 0.8, surroundings: Surroundings::default() }
+}
+
+fn caller() -> ModelCaller {
+    ModelCaller { tenant: TenantId::from_uuid(Uuid::nil()), user: None, cloud_limit: Classification::Internal }
 }

@@ -14,9 +14,18 @@ pub enum SetupError {
     /// The HTTP client cannot be made.
     #[error("the HTTP client for the model server cannot be set up")]
     Client(#[source] reqwest::Error),
-    /// A server's embeddings or reranking are wanted and there is no server.
-    #[error("embeddings or reranking are to come from a model server, but no base URL is set")]
+    /// The metrics cannot be made.
+    #[error("the metrics of the model layer cannot be made")]
+    Metrics(#[source] prometheus::Error),
+    /// Embeddings are to come from a backend, and none serves them.
+    #[error("embeddings are to come from a model server, but none serves them (models.base_url or models.tiers.embed)")]
     NoServer,
+    /// A tier names a backend that there is not.
+    #[error("no backend is called {name:?}, but a tier names it")]
+    UnknownBackend {
+        /// The name.
+        name: String,
+    },
     /// The embedded model cannot be loaded.
     #[error("the embedded embedding model cannot be loaded")]
     Embedded(#[source] EmbedError),

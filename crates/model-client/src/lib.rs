@@ -2,20 +2,22 @@
 //!
 //! The platform knows models only by three ports of `domain`: [`ChatModel`](domain::ports::ChatModel),
 //! [`Embedder`](domain::ports::Embedder) and [`Reranker`](domain::ports::Reranker). This crate has what stands behind
-//! them, and [`router`] decides which:
+//! them, and [`models`] decides which; [`router`] chooses among several backends:
 //!
-//! | | with a base URL | without |
+//! | | with backends | without |
 //! |---|---|---|
 //! | answers | [`openai::OpenAiChat`] | [`local::extract::ExtractiveAnswerer`]: quotes passages, invents nothing |
 //! | vectors | [`openai::OpenAiEmbedder`], unless the settings say otherwise | [`local::embed::LocalEmbedder`] |
-//! | order of passages | [`openai::OpenAiReranker`], where the settings name a model | none |
+//! | order of passages | [`openai::OpenAiReranker`], where some serve the tier | none |
 //!
 //! ```
 //! use futures::TryStreamExt;
-//! use model_client::{config::ModelSettings, router};
+//! use model_client::{config::ModelSettings, metrics::ModelMetrics, models, router::Router};
 //! # use domain::{model::*, role::Classification};
 //! # async fn example(request: ChatRequest) -> Result<(), Box<dyn std::error::Error>> {
-//! let chat = router::chat_model(&ModelSettings::default())?;
+//! let settings = ModelSettings::default();
+//! let router = Router::new(&settings, ModelMetrics::unread()?)?;
+//! let chat = models::chat_model(&router, &settings)?;
 //! let mut answer = chat.stream(request).await?;
 //! while let Some(delta) = answer.deltas.try_next().await? {
 //!     if let ChatDelta::Text(text) = delta {
@@ -31,5 +33,8 @@ pub mod config;
 pub mod error;
 mod estimate;
 pub mod local;
+pub mod metrics;
+pub mod models;
 pub mod openai;
+pub mod probe;
 pub mod router;

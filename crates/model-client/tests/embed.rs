@@ -7,9 +7,16 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use domain::{model::EmbedPurpose, ports::Embedder};
+use domain::{
+    ids::TenantId,
+    model::{EmbedPurpose, EmbedRequest},
+    model_call::ModelCaller,
+    ports::Embedder,
+    role::Classification,
+};
 use model_client::local::embed::{EmbedError, LocalEmbedder};
 use serde::Deserialize;
+use uuid::Uuid;
 
 #[derive(Deserialize)]
 struct Reference {
@@ -116,8 +123,13 @@ async fn as_the_platforms_embedder_it_names_its_model_and_gives_the_same_vectors
     let model = port.model();
     assert_eq!((model.name.as_str(), model.dimension, model.max_tokens), ("all-MiniLM-L6-v2", 384, 256));
     let text = vec!["pump".to_owned()];
-    let vectors = port.embed(EmbedPurpose::Document, text.clone()).await.expect("embeds");
-    assert_eq!(vectors, embedder.embed(EmbedPurpose::Query, text).await.expect("embeds"));
+    let (tenant, cloud_limit) = (TenantId::from_uuid(Uuid::nil()), Classification::Internal);
+    let caller = ModelCaller { tenant, user: None, cloud_limit };
+    let (purpose, classification) = (EmbedPurpose::Document, Classification::Restricted);
+    let request = EmbedRequest { caller, purpose, texts: text.clone(), classification };
+    let embedded = port.embed(request).await.expect("embeds");
+    assert_eq!(embedded.vectors, embedder.embed(EmbedPurpose::Query, text).await.expect("embeds"));
+    assert_eq!((embedded.spent.usage.input_tokens, embedded.spent.served_by.backend.as_str()), (1, "embedded"));
     assert_eq!(port.count_tokens("pump"), 1);
 }
 

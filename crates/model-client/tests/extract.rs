@@ -3,8 +3,9 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking; clippy's own exception covers test functions only")]
 
 use domain::{
-    ids::{ChunkId, DocumentId},
-    model::{ChatDelta, ChatRequest, ModelTier, NumberedPassage},
+    ids::{ChunkId, DocumentId, TenantId},
+    model::{ChatDelta, ChatOptions, ChatRequest, ModelTier, NumberedPassage},
+    model_call::ModelCaller,
     ports::ChatModel,
     role::Classification,
     run::FinishReason,
@@ -64,8 +65,14 @@ fn numbered(n: usize, passage: &DemoPassage, score: f32) -> NumberedPassage {
     }
 }
 
+fn caller() -> ModelCaller {
+    ModelCaller { tenant: TenantId::from_uuid(Uuid::nil()), user: None, cloud_limit: Classification::Internal }
+}
+
 fn request(question: &str, passages: Vec<NumberedPassage>) -> ChatRequest {
     ChatRequest {
+        caller: caller(),
+        options: ChatOptions::default(),
         tier: ModelTier::Fast,
         messages: Vec::new(),
         tools: Vec::new(),
@@ -182,7 +189,7 @@ async fn an_answer_streams_in_small_pieces_and_ends_with_its_usage() {
         let ChatDelta::Text(text) = piece else { panic!("only text before the end: {piece:?}") };
         assert!(text.split_whitespace().count() <= 8, "{text:?}");
     }
-    let ChatDelta::Finished { reason: FinishReason::Stop, usage } = last else { panic!("{last:?}") };
+    let ChatDelta::Finished { reason: FinishReason::Stop, usage, .. } = last else { panic!("{last:?}") };
     assert!(usage.input_tokens > 0 && usage.output_tokens > 0);
 }
 

@@ -5,8 +5,8 @@ use crate::config::{Environment, ServiceType, Settings, required};
 use crate::dev::DevCommand;
 use crate::doctor::{self, DoctorCommand};
 use crate::eval::EvalArgs;
-use crate::{dev, eval, http, parser, reindex, serve, shutdown, telemetry};
-use anyhow::{Context as _, Result};
+use crate::{check_config, dev, eval, http, parser, reindex, serve, shutdown, telemetry};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use data::migrate::{self, LoginRole};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -35,7 +35,11 @@ enum Command {
     /// Apply the migrations and set the roles' passwords from the database URLs.
     Migrate,
     /// Read the configuration, say what is wrong with it, and stop.
-    CheckConfig,
+    CheckConfig {
+        /// Reach each model backend, list its models, and have each model do what it is configured for.
+        #[arg(long)]
+        probe: bool,
+    },
     /// Ask the running server whether it is ready; exit 0 if so. For containers.
     Healthcheck,
     /// Verify, export or shorten the audit log.
@@ -71,7 +75,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Worker) => serve_until_signal(settings, ServiceType::Worker).await,
         Some(Command::All) => serve_until_signal(settings, ServiceType::All).await,
         Some(Command::Migrate) => migrate(&settings).await,
-        Some(Command::CheckConfig) => check_config(&settings),
+        Some(Command::CheckConfig { probe }) => check_config::run(&settings, probe).await,
         Some(Command::Healthcheck) => http::expect_ready(&settings).await,
         Some(Command::Reindex) => reindex::run(settings).await,
         Some(Command::Audit(command)) => audit::run(command, &settings).await,
@@ -135,14 +139,6 @@ fn percent_decoded(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
-}
-
-fn check_config(settings: &Settings) -> Result<()> {
-    let issuers = settings.issuers()?;
-    crate::compose::Databases::new(settings)?;
-    crate::compose::secret(settings)?;
-    let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();
-    crate::print(&format!("the configuration is valid; issuers: {}", names.join(", "))).context("cannot print")
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ impl Platform {
         let store: Arc<dyn Store> = Arc::new(PgStore::new(databases.app.clone()));
         let directory: Arc<dyn Directory> = Arc::new(PgDirectory::new(databases.app.clone()));
         let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobStore::new(&settings.storage.dir, Arc::clone(&ids)));
-        let Models { chat: model, embedders, reranking } = models;
+        let Models { chat: model, embedders, reranking, .. } = models;
         let retrieval = retrieval(&store, &embedders, reranking);
         let tools = tools(&store, retrieval.clone(), &clock, &ids, &tasks)?;
         let ingest = ingest(settings, (&store, &blobs), &embedders, (&clock, &ids), &tasks);

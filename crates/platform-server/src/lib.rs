@@ -4,6 +4,7 @@
 
 pub mod alive;
 pub mod audit;
+mod check_config;
 pub mod cli;
 pub mod compose;
 pub mod config;

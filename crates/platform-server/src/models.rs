@@ -5,6 +5,11 @@ use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use domain::model::{ChatRequest, ChatStream, EmbedRequest, Embedded, EmbeddingModel, ModelError};
 use domain::ports::{ChatModel, Embedder, Embedders};
+use model_client::config::ModelSettings;
+use model_client::metrics::ModelMetrics;
+use model_client::models;
+use model_client::router::Router;
+use prometheus::Registry;
 use std::sync::Arc;
 use tools::retrieval::Reranking;
 
@@ -16,6 +21,8 @@ pub struct Models {
     pub embedders: Embedders,
     /// Orders what a search found, if anything does.
     pub reranking: Option<Reranking>,
+    /// The backends behind them, for who watches them.
+    pub router: Option<Arc<Router>>,
 }
 
 impl Models {
@@ -23,29 +30,36 @@ impl Models {
     ///
     /// # Errors
     /// Where a setting is not valid or the embedded model cannot be loaded.
-    pub async fn configured(settings: &Settings) -> Result<Self> {
+    pub async fn configured(settings: &Settings, metrics: &Registry) -> Result<Self> {
         let candidates = settings.models.rerank_candidates;
         let next = settings.models.next_settings()?;
-        let settings = settings.models.settings()?;
-        let chat = model_client::router::chat_model(&settings).context("the chat model cannot be set up")?;
-        let current =
-            model_client::router::embedder(&settings).await.context("the embedding model cannot be set up")?;
+        let record_content = settings.telemetry.record_content;
+        let settings = ModelSettings { record_content, ..settings.models.settings()? };
+        let router = Router::new(&settings, ModelMetrics::register(metrics)?);
+        let router = router.context("the model backends cannot be set up")?;
+        let chat = models::chat_model(&router, &settings).context("the chat model cannot be set up")?;
+        let current = models::embedder(&router, &settings).await.context("the embedding model cannot be set up")?;
         let next = match next {
             Some(next) => {
-                let next = model_client::router::embedder(&next).await;
+                let next = models::embedder(&router, &next).await;
                 Some(next.context("the next embedding model (models.next_embed) cannot be set up")?)
             }
             None => None,
         };
-        let reranker = model_client::router::reranker(&settings).context("the reranking model cannot be set up")?;
+        let reranker = models::reranker(&router, &settings).context("the reranking model cannot be set up")?;
         let embedders = Embedders { current, next };
-        Ok(Self { chat, embedders, reranking: reranker.map(|model| Reranking { model, candidates }) })
+        Ok(Self {
+            chat,
+            embedders,
+            reranking: reranker.map(|model| Reranking { model, candidates }),
+            router: Some(router),
+        })
     }
 
     /// None: for commands that neither ask nor embed.
     #[must_use]
     pub fn none() -> Self {
-        Self { chat: Arc::new(NoModel), embedders: Embedders::only(Arc::new(NoModel)), reranking: None }
+        Self { chat: Arc::new(NoModel), embedders: Embedders::only(Arc::new(NoModel)), reranking: None, router: None }
     }
 }
 

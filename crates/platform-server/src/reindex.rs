@@ -9,6 +9,7 @@ use crate::models::Models;
 use crate::shutdown;
 use anyhow::{Context as _, Result, bail};
 use domain::ports::{JobKind, JobsLeft};
+use prometheus::Registry;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,7 +27,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     }
     let databases = Databases::new(&settings)?;
     databases.preflight().await?;
-    let platform = Platform::new(&settings, databases, Models::configured(&settings).await?).await?;
+    let platform = Platform::new(&settings, databases, Models::configured(&settings, &Registry::new()).await?).await?;
     let (worker, model) = platform.reindexer(&settings).context("models.next_embed is not set")?;
     if model.dimension == 0 {
         bail!("the next embedding model does not answer, so its dimension is not known");

@@ -45,13 +45,19 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let metrics = Registry::new();
     let mut keeper = databases.audit_keeper(&settings, &metrics)?;
     keeper.begin().await.context("the audit log cannot be kept")?;
-    let platform = Platform::new(&settings, databases, Models::configured(&settings).await?).await?;
+    let models = Models::configured(&settings, &metrics).await?;
+    let backends = models.router.clone();
+    let platform = Platform::new(&settings, databases, models).await?;
     platform.authn.record_start(start(&settings, service)?).await.context("the audit log cannot be written")?;
     let edge = platform.edge(&settings, &metrics).await?;
     let queue_metrics = QueueMetrics::register(&metrics)?;
     let serving = TaskTracker::new();
     let (keeping, keep_until) = (TaskTracker::new(), CancellationToken::new());
     keeping.spawn(keeper.run(keep_until.clone()));
+    if let Some(backends) = backends {
+        let stop = stop.clone();
+        serving.spawn(async move { stop.run_until_cancelled(backends.keep_watch()).await });
+    }
     keeping.close();
     if let Some(listener) = metrics_listener {
         serving.spawn(serve_metrics(listener, metrics, stop.clone()));

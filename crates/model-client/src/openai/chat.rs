@@ -1,145 +1,125 @@
-//! The chat model behind a server.
+//! The chat models behind the backends.
 
-use super::http::{Failure, Server};
-use super::request::{ChatBody, LimitField};
+use super::http::{About, Failure, Path, Server};
+use super::request::{ChatBody, LimitField, recorded};
 use super::sse::{self, Events};
 use super::stream::AnswerReader;
 use crate::config::ModelSettings;
 use crate::error::SetupError;
+use crate::metrics::{Counted, ModelMetrics};
+use crate::router::{Ask, Attempt, Route, Router, Served};
 use async_trait::async_trait;
-use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier};
-use domain::model_call::{ModelCaller, ServedBy};
+use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier, PromptMessage};
+use domain::model_call::{MicroCost, ModelCaller, ModelOperation, Price};
 use domain::ports::ChatModel;
 use domain::role::Classification;
+use domain::run::Usage;
 use futures::{StreamExt, stream};
 use reqwest::Response;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::OwnedSemaphorePermit;
+use std::sync::atomic::Ordering;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, field};
 
-const PATH: &str = "/v1/chat/completions";
 /// LiteLLM's count of models that failed before this one answered.
 const FALLBACKS: &str = "x-litellm-attempted-fallbacks";
 
-/// Answers through an OpenAI-compatible server.
+/// Answers through OpenAI-compatible servers.
 pub struct OpenAiChat {
-    server: Arc<Server>,
-    fast: String,
-    heavy: String,
-    highest: Classification,
-    /// The server refused `max_tokens` once and wants the newer name.
-    newer_limit: AtomicBool,
+    router: Arc<Router>,
+    fast: Vec<Route>,
+    heavy: Vec<Route>,
+    record_content: bool,
 }
 
 impl OpenAiChat {
-    /// The chat models of the server that `settings` name.
+    /// The chat models of the backends of `router`, as `settings` share them among the tiers.
     ///
     /// # Errors
-    /// Where there is no base URL, or none of use.
-    pub fn new(settings: &ModelSettings) -> Result<Self, SetupError> {
+    /// Where a tier names a backend that there is not.
+    pub fn new(router: &Arc<Router>, settings: &ModelSettings) -> Result<Self, SetupError> {
         Ok(Self {
-            server: Arc::new(Server::new(settings)?),
-            fast: settings.fast.clone(),
-            heavy: settings.heavy.clone(),
-            highest: settings.highest_classification,
-            newer_limit: AtomicBool::new(false),
+            fast: router.routes(&settings.tiers.fast)?,
+            heavy: router.routes(&settings.tiers.heavy)?,
+            router: Arc::clone(router),
+            record_content: settings.record_content,
         })
     }
 
-    fn model(&self, tier: ModelTier) -> &str {
+    fn routes(&self, tier: ModelTier) -> &[Route] {
         match tier {
             ModelTier::Fast => &self.fast,
             ModelTier::Heavy => &self.heavy,
         }
     }
 
-    /// Asks, and reads until the model has begun to answer.
-    async fn begin(&self, request: ChatRequest, span: Span) -> Result<ChatStream, ModelError> {
-        let started = Instant::now();
-        let first = started + self.server.timeouts.first_token;
-        let place = self.server.place().await?;
-        let alias = self.model(request.tier);
-        let response = self.ask(alias, &request, first).await?;
-        let fallbacks = response.headers().get(FALLBACKS).and_then(|count| count.to_str().ok()?.parse::<u32>().ok());
-        let opened = timeout_at(first, sse::events(&self.server, response)).await;
-        let mut answering = Answering {
-            events: opened.map_err(|_| self.server.timed_out(started))??,
-            reader: AnswerReader::new(self.server.name()),
-            server: Arc::clone(&self.server),
-            last: started + self.server.timeouts.total,
-            failed: false,
-            span,
-            _place: place,
-        };
-        while !answering.reader.has_begun() && !answering.reader.has_ended() {
-            answering.read_one(first, started).await?;
-        }
-        let model = Some(answering.reader.model.clone()).filter(|model| !model.is_empty());
-        let served_by = ServedBy {
-            backend: self.server.name().to_owned(),
-            model: model.unwrap_or_else(|| alias.to_owned()),
-            fallback: fallbacks.is_some_and(|count| count > 0),
-            requested: alias.to_owned(),
-            ..ServedBy::default()
-        };
-        answering.span.record("gen_ai.response.model", served_by.model.as_str());
-        let deltas = stream::unfold(answering, |mut answering| async {
-            let next = answering.next().await?;
-            Some((next, answering))
-        });
-        Ok(ChatStream { served_by, deltas: deltas.boxed() })
+    /// Asks one backend, and reads until its model has begun to answer.
+    async fn begin(&self, attempt: Attempt, request: &ChatRequest) -> Result<Answering, ModelError> {
+        let span = self.span(&attempt, request);
+        let begun = Answering::begin(attempt, request, (&self.router.metrics, &span)).instrument(span.clone()).await;
+        begun.inspect_err(|error| {
+            span.record("error.type", error.word());
+        })
     }
 
-    async fn ask(&self, alias: &str, request: &ChatRequest, deadline: Instant) -> Result<Response, ModelError> {
-        let newer = self.newer_limit.load(Ordering::Relaxed);
-        let field = if newer { LimitField::MaxCompletionTokens } else { LimitField::MaxTokens };
-        match self.server.post(PATH, &ChatBody::new(alias, request, field), deadline).await {
-            Err(Failure { param, .. }) if !newer && param == "max_tokens" => {
-                self.newer_limit.store(true, Ordering::Relaxed);
-                let body = ChatBody::new(alias, request, LimitField::MaxCompletionTokens);
-                self.server.post(PATH, &body, deadline).await
-            }
-            other => other,
+    /// Names of the OpenTelemetry GenAI conventions; what was asked and answered only where the settings say so.
+    fn span(&self, attempt: &Attempt, request: &ChatRequest) -> Span {
+        let (server, model) = (&attempt.backend.server, attempt.model.as_str());
+        let span = tracing::info_span!(
+            "chat",
+            otel.name = format!("chat {model}"),
+            otel.kind = "client",
+            gen_ai.operation.name = "chat",
+            gen_ai.provider.name = server.dialect().provider(),
+            gen_ai.request.model = model,
+            gen_ai.response.model = field::Empty,
+            gen_ai.response.finish_reasons = field::Empty,
+            gen_ai.response.time_to_first_chunk = field::Empty,
+            gen_ai.usage.input_tokens = field::Empty,
+            gen_ai.usage.output_tokens = field::Empty,
+            gen_ai.input.messages = field::Empty,
+            gen_ai.output.messages = field::Empty,
+            backend = server.name(),
+            error.type = field::Empty,
+        );
+        if self.record_content {
+            span.record("gen_ai.input.messages", recorded(request));
         }
-        .map_err(|failure| failure.error)
+        span
     }
 }
 
 #[async_trait]
 impl ChatModel for OpenAiChat {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
-        if request.classification > self.highest {
-            return Err(ModelError::NotConfigured { wanted: format!("{} content", request.classification) });
+        let about = About { caller: request.caller, classification: request.classification };
+        let tier = (request.tier.as_str(), self.routes(request.tier));
+        let ask = Ask { about, deadline: None };
+        let Served { value: mut answering, mut by } =
+            self.router.serve(tier, ask, |attempt| self.begin(attempt, &request)).await?;
+        answering.record_content = self.record_content;
+        if !answering.reader.model.is_empty() {
+            by.model.clone_from(&answering.reader.model);
         }
-        let model = self.model(request.tier);
-        // Names of the OpenTelemetry GenAI conventions; never what was asked or answered.
-        let span = tracing::info_span!(
-            "chat",
-            otel.name = format!("chat {model}"),
-            otel.kind = "client",
-            gen_ai.operation.name = "chat",
-            gen_ai.provider.name = self.server.name(),
-            gen_ai.request.model = model,
-            gen_ai.response.model = field::Empty,
-            gen_ai.usage.input_tokens = field::Empty,
-            gen_ai.usage.output_tokens = field::Empty,
-            error.type = field::Empty,
-        );
-        let begun = self.begin(request, span.clone()).instrument(span.clone()).await;
-        if let Err(error) = &begun {
-            span.record("error.type", error.word());
-        }
-        begun
+        by.fallback |= answering.proxied_fallback;
+        let deltas = stream::unfold(answering, |mut answering| async {
+            let next = answering.next().await?;
+            Some((next, answering))
+        });
+        Ok(ChatStream { served_by: by, deltas: deltas.boxed() })
     }
 
     fn is_generative(&self) -> bool {
         true
     }
 
-    fn highest_classification(&self, _: ModelTier, _: &ModelCaller) -> Classification {
-        self.highest
+    fn highest_classification(&self, tier: ModelTier, caller: &ModelCaller) -> Classification {
+        // With no backend at all nothing is sent anywhere, and the request says why.
+        self.router.highest(self.routes(tier), caller).unwrap_or(Classification::Restricted)
+    }
+
+    fn has(&self, tier: ModelTier) -> bool {
+        !self.routes(tier).is_empty()
     }
 }
 
@@ -147,44 +127,205 @@ impl ChatModel for OpenAiChat {
 struct Answering {
     events: Events,
     reader: AnswerReader,
-    server: Arc<Server>,
+    attempt: Attempt,
+    price: Price,
+    proxied_fallback: bool,
+    prompt_bytes: usize,
+    started: Instant,
+    /// When the first piece was there.
+    first: Instant,
+    pieces: u32,
     /// When the whole answer must be there.
     last: Instant,
-    failed: bool,
+    state: State,
+    metrics: ModelMetrics,
+    record_content: bool,
+    answer: String,
     span: Span,
-    _place: OwnedSemaphorePermit,
+}
+
+/// How far an answer has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    UnderWay,
+    Ended,
 }
 
 impl Answering {
+    async fn begin(
+        mut attempt: Attempt,
+        request: &ChatRequest,
+        (metrics, span): (&ModelMetrics, &Span),
+    ) -> Result<Self, ModelError> {
+        let started = Instant::now();
+        let begun = open(&attempt, request, started).await;
+        let (events, reader, proxied_fallback) = begun.inspect_err(|error| {
+            attempt.failed(error);
+            metrics.ended(counted(&attempt), started.elapsed(), Some(error));
+        })?;
+        attempt.succeeded();
+        let first = Instant::now();
+        metrics.first_piece(counted(&attempt), first - started);
+        span.record("gen_ai.response.model", reader.model.as_str());
+        span.record("gen_ai.response.time_to_first_chunk", (first - started).as_secs_f64());
+        Ok(Self {
+            events,
+            reader,
+            price: attempt.price(),
+            proxied_fallback,
+            prompt_bytes: bytes(&request.messages),
+            started,
+            first,
+            pieces: 0,
+            last: started + attempt.backend.server.timeouts.total,
+            state: State::UnderWay,
+            metrics: metrics.clone(),
+            record_content: false,
+            answer: String::new(),
+            span: span.clone(),
+            attempt,
+        })
+    }
+
     async fn next(&mut self) -> Option<Result<ChatDelta, ModelError>> {
         loop {
             if let Some(delta) = self.reader.next_ready() {
-                if let ChatDelta::Finished { usage, .. } = &delta {
-                    self.span.record("gen_ai.usage.input_tokens", usage.input_tokens);
-                    self.span.record("gen_ai.usage.output_tokens", usage.output_tokens);
-                }
-                return Some(Ok(delta));
+                return Some(Ok(self.handed_over(delta)));
             }
-            if self.failed || self.reader.has_ended() {
+            if self.state == State::Ended || self.reader.has_ended() {
                 return None;
             }
+            let server = &self.attempt.backend.server;
             let now = Instant::now();
-            if let Err(error) = self.read_one(now + self.server.timeouts.between_tokens, now).await {
-                self.failed = true;
-                self.span.record("error.type", error.word());
+            let deadline = (now + server.timeouts.between_tokens).min(self.last);
+            if let Err(error) = read_one(&mut self.events, &mut self.reader, server, (deadline, now)).await {
+                self.attempt.backend.broke_off();
+                self.end(Some(&error));
                 return Some(Err(error));
             }
+            self.pieces += 1;
         }
     }
 
-    /// Reads one event, or the end; `since` is when the wait began.
-    async fn read_one(&mut self, deadline: Instant, since: Instant) -> Result<(), ModelError> {
-        match timeout_at(deadline.min(self.last), self.events.next()).await {
-            Err(_) => Err(self.server.timed_out(since)),
-            Ok(None) => self.reader.end(),
-            Ok(Some(Ok(data))) => self.reader.event(&data),
-            // An answer that was finished is whole, however the connection ends.
-            Ok(Some(Err(error))) => self.reader.end().map_err(|_| error),
+    /// A piece as the caller gets it.
+    fn handed_over(&mut self, delta: ChatDelta) -> ChatDelta {
+        match delta {
+            ChatDelta::Finished { reason, usage, estimated, cost } => {
+                let usage = if estimated { self.estimated(usage) } else { usage };
+                self.span.record("gen_ai.usage.input_tokens", usage.input_tokens);
+                self.span.record("gen_ai.usage.output_tokens", usage.output_tokens);
+                self.span.record("gen_ai.response.finish_reasons", reason.as_str());
+                self.metrics.tokens(counted(&self.attempt), usage);
+                self.end(None);
+                ChatDelta::Finished { reason, usage, estimated, cost: charged(self.price, usage, cost) }
+            }
+            ChatDelta::Text(text) => {
+                if self.record_content {
+                    self.answer.push_str(&text);
+                }
+                ChatDelta::Text(text)
+            }
+            other => other,
         }
+    }
+
+    /// Prompt tokens where the server counts none: about four bytes each.
+    fn estimated(&self, usage: Usage) -> Usage {
+        let input_tokens = u32::try_from(self.prompt_bytes.div_ceil(4)).unwrap_or(u32::MAX);
+        Usage { input_tokens, ..usage }
+    }
+
+    fn end(&mut self, error: Option<&ModelError>) {
+        if self.state == State::Ended {
+            return;
+        }
+        self.state = State::Ended;
+        let call = counted(&self.attempt);
+        self.metrics.ended(call, self.started.elapsed(), error);
+        self.metrics.further_pieces(call, self.first.elapsed(), self.pieces);
+        if let Some(error) = error {
+            self.span.record("error.type", error.word());
+        }
+        if self.record_content {
+            self.span.record("gen_ai.output.messages", self.answer.as_str());
+        }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        // Who asked went away.
+        self.end(None);
+    }
+}
+
+/// What a call costs: by the price that is configured, else what the server says.
+pub(super) fn charged(price: Price, usage: Usage, told: MicroCost) -> MicroCost {
+    if price == Price::default() { told } else { price.of(usage) }
+}
+
+fn counted(attempt: &Attempt) -> Counted<'_> {
+    attempt.counted(ModelOperation::Chat)
+}
+
+fn bytes(messages: &[PromptMessage]) -> usize {
+    let of = |message: &PromptMessage| match message {
+        PromptMessage::System(text) | PromptMessage::User(text) => text.len(),
+        PromptMessage::Assistant { content, tool_calls } => {
+            content.len() + tool_calls.iter().map(|call| call.name.len() + call.arguments.len()).sum::<usize>()
+        }
+        PromptMessage::Tool { content, .. } => content.len(),
+    };
+    messages.iter().map(of).sum()
+}
+
+/// Asks, and reads until the model has begun to answer. Also says whether a proxy fell back by itself.
+async fn open(
+    attempt: &Attempt,
+    request: &ChatRequest,
+    started: Instant,
+) -> Result<(Events, AnswerReader, bool), ModelError> {
+    let server = &attempt.backend.server;
+    let deadline = started + server.timeouts.first_token;
+    let response = ask(server, &attempt.model, request, deadline).await?;
+    let fallbacks = response.headers().get(FALLBACKS).and_then(|count| count.to_str().ok()?.parse::<u32>().ok());
+    let opened = timeout_at(deadline, sse::events(server, response)).await;
+    let mut events = opened.map_err(|_| server.timed_out(started))??;
+    let mut reader = AnswerReader::new(server.name());
+    while !reader.has_begun() && !reader.has_ended() {
+        read_one(&mut events, &mut reader, server, (deadline, started)).await?;
+    }
+    Ok((events, reader, fallbacks.is_some_and(|count| count > 0)))
+}
+
+async fn ask(server: &Server, model: &str, request: &ChatRequest, deadline: Instant) -> Result<Response, ModelError> {
+    let about = About { caller: request.caller, classification: request.classification };
+    let newer = server.newer_limit.load(Ordering::Relaxed);
+    let field = if newer { LimitField::MaxCompletionTokens } else { LimitField::MaxTokens };
+    let body = ChatBody::new(server, model, request, field);
+    match server.post((Path::Chat, model), &body, about, deadline).await {
+        Err(Failure { param, .. }) if !newer && param == "max_tokens" => {
+            server.newer_limit.store(true, Ordering::Relaxed);
+            let body = ChatBody::new(server, model, request, LimitField::MaxCompletionTokens);
+            server.post((Path::Chat, model), &body, about, deadline).await
+        }
+        other => other,
+    }
+    .map_err(|failure| failure.error)
+}
+
+/// Reads one event, or the end; `since` is when the wait began.
+async fn read_one(
+    events: &mut Events,
+    reader: &mut AnswerReader,
+    server: &Server,
+    (deadline, since): (Instant, Instant),
+) -> Result<(), ModelError> {
+    match timeout_at(deadline, events.next()).await {
+        Err(_) => Err(server.timed_out(since)),
+        Ok(None) => reader.end(),
+        Ok(Some(Ok(data))) => reader.event(&data),
+        // An answer that was finished is whole, however the connection ends.
+        Ok(Some(Err(error))) => reader.end().map_err(|_| error),
     }
 }

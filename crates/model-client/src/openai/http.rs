@@ -1,108 +1,154 @@
-//! Calls to the server: address, key, limits, one retry, and what each failure means.
+//! One call to one server: address, key, limits, and what each failure means. Whether it is tried again, and where, is
+//! the router's business.
 
 use super::response::ServerError;
-use crate::config::{ModelSettings, Timeouts};
+use crate::config::{BackendSettings, Dialect, KeyHeader, Timeouts};
 use crate::error::SetupError;
 use domain::model::ModelError;
+use domain::model_call::ModelCaller;
+use domain::role::Classification;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
-/// A server that asks for a longer pause than this is not tried again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Most bytes of an error's body that are looked at.
 const MOST_ERROR_BYTES: usize = 64 << 10;
 
+/// Why a server is not available that is not there at all.
+pub(crate) const NO_CONNECTION: &str = "no connection";
+
+/// What is asked of a server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Path {
+    /// An answer.
+    Chat,
+    /// Vectors.
+    Embeddings,
+    /// Passages in order.
+    Rerank,
+    /// The same, where servers have it that count reranking among their own endpoints rather than OpenAI's.
+    BareRerank,
+    /// Which models there are.
+    Models,
+    /// Whether the server is there.
+    Health,
+}
+
 /// One OpenAI-compatible server.
-pub(super) struct Server {
+pub(crate) struct Server {
     name: String,
+    dialect: Dialect,
     client: Client,
     base: String,
     key: Option<SecretString>,
-    places: Arc<Semaphore>,
-    queue_wait: Duration,
+    key_header: KeyHeader,
+    api_version: Option<String>,
+    own_fallbacks: Classification,
+    /// It refused `max_tokens` once and wants the newer name.
+    pub(crate) newer_limit: AtomicBool,
+    /// It does not know the usual path for reranking.
+    pub(crate) bare_rerank: AtomicBool,
     /// Time limits.
-    pub timeouts: Timeouts,
+    pub(crate) timeouts: Timeouts,
+}
+
+/// For whom something is asked, as far as the server is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    /// On whose behalf.
+    pub(crate) caller: ModelCaller,
+    /// How it is classified.
+    pub(crate) classification: Classification,
 }
 
 /// An answer that is none.
-pub(super) struct Failure {
+pub(crate) struct Failure {
     /// In the platform's words.
-    pub error: ModelError,
+    pub(crate) error: ModelError,
     /// The answer's status, if there was an answer.
-    pub status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// The parameter that the server objects to, if it names one.
-    pub param: String,
+    pub(crate) param: String,
 }
 
 impl Server {
     /// The server of `settings`.
-    pub(super) fn new(settings: &ModelSettings) -> Result<Self, SetupError> {
-        let url = settings.base_url.as_ref().ok_or(SetupError::NoServer)?;
+    pub(crate) fn new(settings: &BackendSettings) -> Result<Self, SetupError> {
+        let url = &settings.base_url;
         let builder = Client::builder().connect_timeout(settings.timeouts.connect).redirect(Policy::none());
         // A proxy from the environment is for the world outside, never for this machine.
         let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
         Ok(Self {
-            name: settings.backend.clone(),
+            name: settings.name.clone(),
+            dialect: settings.dialect,
             client: builder.build().map_err(SetupError::Client)?,
             base: base(url)?,
             key: settings.api_key.clone(),
-            places: Arc::new(Semaphore::new(settings.concurrency.max(1))),
-            queue_wait: settings.queue_wait,
+            key_header: settings.key_header,
+            api_version: settings.api_version.clone().filter(|_| settings.dialect == Dialect::Azure),
+            own_fallbacks: settings.own_fallbacks,
+            newer_limit: AtomicBool::new(false),
+            bare_rerank: AtomicBool::new(false),
             timeouts: settings.timeouts,
         })
     }
 
     /// The backend's name.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// A place among the requests at a time; waits for one, but not long.
-    pub(super) async fn place(&self) -> Result<OwnedSemaphorePermit, ModelError> {
-        match timeout(self.queue_wait, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(self.unavailable("all its places are taken", Some(self.queue_wait))),
-        }
+    /// Its dialect.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
-    /// The answer to `body`, once it is one of success; tried a second time where the server was out of reach, at its
-    /// limit or broken.
-    pub(super) async fn post(&self, path: &str, body: &impl Serialize, deadline: Instant) -> Result<Response, Failure> {
+    /// Whether a proxy must not fall back by itself for content so classified.
+    pub(crate) fn forbids_fallbacks(&self, about: About) -> bool {
+        self.dialect == Dialect::LiteLlm && about.classification > self.own_fallbacks.min(about.caller.cloud_limit)
+    }
+
+    /// The answer to `body`, once it is one of success.
+    pub(crate) async fn post(
+        &self,
+        (path, model): (Path, &str),
+        body: &impl Serialize,
+        about: About,
+        deadline: Instant,
+    ) -> Result<Response, Failure> {
         let started = Instant::now();
         let body = serde_json::to_vec(body).map_err(|_| self.garbled("the request cannot be put as JSON"))?;
-        let attempts = async {
-            match self.post_once(path, body.clone()).await {
-                Err(Failure { error: ModelError::Unavailable { retry_after, .. }, .. })
-                    if retry_after.is_none_or(|pause| pause <= LONGEST_PAUSE) =>
-                {
-                    // Spread out, so that those who failed together do not come back together.
-                    let jitter = Duration::from_millis(fastrand::u64(50..300));
-                    sleep(retry_after.unwrap_or_default() + jitter).await;
-                    self.post_once(path, body).await
-                }
-                other => other,
-            }
-        };
-        timeout_at(deadline, attempts).await.unwrap_or_else(|_| Err(self.timed_out(started).into()))
+        let mut request = self.client.post(self.address(path, model)).header(CONTENT_TYPE, "application/json");
+        if self.dialect == Dialect::LiteLlm {
+            request = request.header("x-litellm-tags", format!("tenant:{}", about.caller.tenant));
+        }
+        let answer = timeout_at(deadline, self.send(request.body(body))).await;
+        answer.unwrap_or_else(|_| Err(self.timed_out(started).into()))
     }
 
-    async fn post_once(&self, path: &str, body: Vec<u8>) -> Result<Response, Failure> {
-        let mut request = self.client.post(format!("{}{path}", self.base)).header(CONTENT_TYPE, "application/json");
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key.expose_secret());
-        }
-        let response = match request.body(body).send().await {
+    /// What `path` shows, once it is an answer of success.
+    pub(crate) async fn get(&self, path: Path, deadline: Instant) -> Result<Response, Failure> {
+        let started = Instant::now();
+        let answer = timeout_at(deadline, self.send(self.client.get(self.address(path, "")))).await;
+        answer.unwrap_or_else(|_| Err(self.timed_out(started).into()))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let request = match (&self.key, self.key_header) {
+            (Some(key), KeyHeader::Bearer) => request.bearer_auth(key.expose_secret()),
+            (Some(key), KeyHeader::ApiKey) => request.header("api-key", key.expose_secret()),
+            (None, _) => request,
+        };
+        let response = match request.send().await {
             Ok(response) if response.status().is_success() => return Ok(response),
             Ok(response) => response,
-            Err(error) if error.is_connect() => return Err(self.unavailable("no connection", None).into()),
+            Err(error) if error.is_connect() => return Err(self.unavailable(NO_CONNECTION, None).into()),
             Err(_) => return Err(self.unavailable("the connection was cut before an answer", None).into()),
         };
         let (status, pause) = (response.status().as_u16(), retry_after(response.headers()));
@@ -111,15 +157,33 @@ impl Server {
         Err(Failure { status: Some(status), param: said.param.clone(), error: said.into_model_error(&self.name) })
     }
 
-    pub(super) fn unavailable(&self, reason: &str, retry_after: Option<Duration>) -> ModelError {
+    /// Where `path` is for `model`.
+    fn address(&self, path: Path, model: &str) -> String {
+        if let Some(version) = &self.api_version {
+            return by_deployment(&self.base, path, model, version);
+        }
+        let path = match (path, self.dialect) {
+            (Path::Chat, _) => "/v1/chat/completions",
+            (Path::Embeddings, _) => "/v1/embeddings",
+            (Path::Rerank, _) => "/v1/rerank",
+            (Path::BareRerank, _) => "/rerank",
+            (Path::Health, Dialect::Vllm) => "/health",
+            (Path::Health, Dialect::LiteLlm) => "/health/liveliness",
+            (Path::Health, Dialect::Ollama) => "/api/version",
+            (Path::Models | Path::Health, _) => "/v1/models",
+        };
+        format!("{}{path}", self.base)
+    }
+
+    pub(crate) fn unavailable(&self, reason: &str, retry_after: Option<Duration>) -> ModelError {
         ModelError::Unavailable { backend: self.name.clone(), reason: reason.to_owned(), retry_after }
     }
 
-    pub(super) fn garbled(&self, reason: &str) -> ModelError {
+    pub(crate) fn garbled(&self, reason: &str) -> ModelError {
         ModelError::Garbled { backend: self.name.clone(), reason: reason.to_owned() }
     }
 
-    pub(super) fn timed_out(&self, since: Instant) -> ModelError {
+    pub(crate) fn timed_out(&self, since: Instant) -> ModelError {
         ModelError::Timeout { backend: self.name.clone(), waited_s: since.elapsed().as_secs() }
     }
 }
@@ -131,7 +195,7 @@ impl From<ModelError> for Failure {
 }
 
 /// The body, if it has at most `most` bytes.
-pub(super) async fn read_limited(server: &Server, mut response: Response, most: usize) -> Result<Vec<u8>, ModelError> {
+pub(crate) async fn read_limited(server: &Server, mut response: Response, most: usize) -> Result<Vec<u8>, ModelError> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
@@ -159,6 +223,22 @@ fn base(url: &Url) -> Result<String, SetupError> {
     Ok(text.strip_suffix("/v1").unwrap_or(text).to_owned())
 }
 
+/// Azure's older addresses, in which the deployment is a part of the path.
+fn by_deployment(base: &str, path: Path, model: &str, version: &str) -> String {
+    let Ok(mut url) = Url::parse(base.strip_suffix("/openai").unwrap_or(base)) else { return base.to_owned() };
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().push("openai");
+        match path {
+            Path::Models | Path::Health => segments.push("models"),
+            Path::Chat => segments.extend(["deployments", model, "chat", "completions"]),
+            Path::Embeddings => segments.extend(["deployments", model, "embeddings"]),
+            Path::Rerank | Path::BareRerank => segments.extend(["deployments", model, "rerank"]),
+        };
+    }
+    url.query_pairs_mut().append_pair("api-version", version);
+    url.into()
+}
+
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -179,6 +259,15 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    fn address(url: &str, dialect: Dialect, api_version: Option<&str>, path: Path) -> String {
+        let settings = BackendSettings {
+            dialect,
+            api_version: api_version.map(str::to_owned),
+            ..BackendSettings::at("models", url.parse().unwrap())
+        };
+        Server::new(&settings).unwrap().address(path, "gpt 5")
+    }
+
     #[test]
     fn the_address_may_have_its_v1_or_not() {
         for (given, wanted) in [
@@ -189,6 +278,35 @@ mod tests {
             ("https://plant.openai.azure.com/openai/v1/", "https://plant.openai.azure.com/openai"),
         ] {
             assert_eq!(base(&given.parse().unwrap()).unwrap(), wanted, "{given}");
+        }
+    }
+
+    #[test]
+    fn azure_has_addresses_by_model_name_or_by_deployment() {
+        let resource = "https://plant.openai.azure.com";
+        assert_eq!(
+            address(&format!("{resource}/openai/v1/"), Dialect::Azure, None, Path::Chat),
+            format!("{resource}/openai/v1/chat/completions")
+        );
+        assert_eq!(
+            address(resource, Dialect::Azure, Some("2024-10-21"), Path::Chat),
+            format!("{resource}/openai/deployments/gpt%205/chat/completions?api-version=2024-10-21")
+        );
+        assert_eq!(
+            address(resource, Dialect::Azure, Some("2024-10-21"), Path::Health),
+            format!("{resource}/openai/models?api-version=2024-10-21")
+        );
+    }
+
+    #[test]
+    fn each_server_is_asked_for_its_health_where_it_has_it() {
+        for (dialect, wanted) in [
+            (Dialect::Vllm, "/health"),
+            (Dialect::LiteLlm, "/health/liveliness"),
+            (Dialect::Ollama, "/api/version"),
+            (Dialect::OpenAi, "/v1/models"),
+        ] {
+            assert_eq!(address("http://m:1/v1", dialect, None, Path::Health), format!("http://m:1{wanted}"));
         }
     }
 

@@ -1,8 +1,12 @@
 //! What is sent: the platform's request in the words of `POST /v1/chat/completions`, `/v1/embeddings` and `/v1/rerank`.
 
-use domain::model::{ChatRequest, ModelToolCall, OfferedTool, PromptMessage};
+use super::http::{About, Server};
+use crate::config::Dialect;
+use domain::model::{ChatOptions, ChatRequest, ModelToolCall, OfferedTool, PromptMessage};
 use serde::Serialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
 /// The field in which a server takes the limit of output tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,25 +29,103 @@ pub(super) struct ChatBody<'a> {
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u32>,
+    #[serde(flatten)]
+    options: Options<'a>,
+    /// LiteLLM's word for that it must not fall back by itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    disable_fallbacks: bool,
+}
+
+/// [`ChatOptions`], without what is not set: some servers refuse a null.
+#[derive(Serialize)]
+struct Options<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f32>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stop: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_penalty: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence_penalty: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+}
+
+impl<'a> Options<'a> {
+    /// What is said of tools is left out where no tool is offered, which OpenAI refuses, and for Ollama, which has no
+    /// such choice.
+    fn of(options: &'a ChatOptions, dialect: Dialect, has_tools: bool) -> Self {
+        let chooses = has_tools && dialect != Dialect::Ollama;
+        Self {
+            temperature: options.temperature,
+            top_p: options.top_p,
+            stop: &options.stop,
+            seed: options.seed,
+            frequency_penalty: options.frequency_penalty,
+            presence_penalty: options.presence_penalty,
+            response_format: options.response_format.as_ref(),
+            tool_choice: options.tool_choice.as_ref().filter(|_| chooses),
+            parallel_tool_calls: options.parallel_tool_calls.filter(|_| chooses),
+        }
+    }
 }
 
 impl<'a> ChatBody<'a> {
     /// `request` for the server's model `model`.
-    pub(super) fn new(model: &'a str, request: &ChatRequest, limit: LimitField) -> Self {
+    pub(super) fn new(server: &Server, model: &'a str, request: &'a ChatRequest, limit: LimitField) -> Self {
         let most = |field| (limit == field).then_some(request.max_output_tokens);
+        let ids = if server.dialect() == Dialect::Vllm { Ids::Short } else { Ids::AsTheyAre };
+        let about = About { caller: request.caller, classification: request.classification };
         Self {
             model,
-            messages: request.messages.iter().map(message).collect(),
+            messages: request.messages.iter().map(|message| wire_message(message, ids)).collect(),
             tools: request.tools.iter().map(tool).collect(),
             stream: true,
             stream_options: json!({ "include_usage": true }),
             max_tokens: most(LimitField::MaxTokens),
             max_completion_tokens: most(LimitField::MaxCompletionTokens),
+            options: Options::of(&request.options, server.dialect(), !request.tools.is_empty()),
+            disable_fallbacks: server.forbids_fallbacks(about),
         }
     }
 }
 
-fn message(message: &PromptMessage) -> Value {
+/// The prompt as it goes into a span, where the settings say that it may.
+pub(super) fn recorded(request: &ChatRequest) -> String {
+    let messages: Vec<Value> = request.messages.iter().map(|m| wire_message(m, Ids::AsTheyAre)).collect();
+    Value::Array(messages).to_string()
+}
+
+/// How the ids of tool calls are sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    AsTheyAre,
+    /// As nine letters and digits: Mistral's chat templates, which vLLM applies, refuse all others, and a turn may have
+    /// begun at another server.
+    Short,
+}
+
+impl Ids {
+    fn of(self, id: &str) -> Cow<'_, str> {
+        let is_short = id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if self == Self::AsTheyAre || is_short {
+            return Cow::Borrowed(id);
+        }
+        let mut digest = hex::encode(Sha256::digest(id));
+        digest.truncate(9);
+        Cow::Owned(digest)
+    }
+}
+
+fn wire_message(message: &PromptMessage, ids: Ids) -> Value {
     match message {
         PromptMessage::System(content) => json!({ "role": "system", "content": content }),
         PromptMessage::User(content) => json!({ "role": "user", "content": content }),
@@ -51,17 +133,17 @@ fn message(message: &PromptMessage) -> Value {
             json!({ "role": "assistant", "content": content })
         }
         PromptMessage::Assistant { content, tool_calls } => {
-            let calls: Vec<Value> = tool_calls.iter().map(call).collect();
+            let calls: Vec<Value> = tool_calls.iter().map(|asked| call(asked, ids)).collect();
             json!({ "role": "assistant", "content": content, "tool_calls": calls })
         }
         PromptMessage::Tool { call_id, content } => {
-            json!({ "role": "tool", "tool_call_id": call_id, "content": content })
+            json!({ "role": "tool", "tool_call_id": ids.of(call_id), "content": content })
         }
     }
 }
 
-fn call(call: &ModelToolCall) -> Value {
-    json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": call.arguments } })
+fn call(call: &ModelToolCall, ids: Ids) -> Value {
+    json!({ "id": ids.of(&call.id), "type": "function", "function": { "name": call.name, "arguments": call.arguments } })
 }
 
 fn tool(tool: &OfferedTool) -> Value {
@@ -77,6 +159,9 @@ pub(super) struct EmbedBody<'a> {
     pub input: &'a [String],
     /// Numbers rather than base64: every server knows them.
     pub encoding_format: &'static str,
+    /// LiteLLM's word for that it must not fall back by itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disable_fallbacks: bool,
 }
 
 #[derive(Serialize)]
@@ -89,4 +174,7 @@ pub(super) struct RerankBody<'a> {
     pub documents: Vec<&'a str>,
     /// All of them are wanted; some servers send fewer unless told.
     pub top_n: usize,
+    /// LiteLLM's word for that it must not fall back by itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disable_fallbacks: bool,
 }

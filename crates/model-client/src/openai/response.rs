@@ -3,6 +3,8 @@
 //! Servers that call themselves compatible differ in nearly every field; `testdata/wire` has what each really sends.
 
 use domain::model::ModelError;
+use domain::model_call::MicroCost;
+use domain::run::Usage;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::time::Duration;
@@ -64,6 +66,27 @@ pub(super) struct WireUsage {
     pub prompt_tokens: u32,
     #[serde(deserialize_with = "or_default")]
     pub completion_tokens: u32,
+    /// What LiteLLM says that it cost.
+    #[serde(deserialize_with = "or_default")]
+    pub cost: f64,
+}
+
+impl WireUsage {
+    /// Tokens.
+    pub(super) fn usage(self) -> Usage {
+        Usage { input_tokens: self.prompt_tokens, output_tokens: self.completion_tokens }
+    }
+
+    /// What the server says that it cost, 0 where it says nothing of use.
+    pub(super) fn cost(self) -> MicroCost {
+        micros(self.cost)
+    }
+}
+
+/// An amount in millionths; what is none, or beyond all measure, counts as nothing.
+pub(super) fn micros(amount: f64) -> MicroCost {
+    let micros = (amount * 1e6).ceil();
+    MicroCost(if (0.0..1e15).contains(&micros) { micros as u64 } else { 0 })
 }
 
 /// An answer of `/v1/embeddings`.
@@ -109,7 +132,18 @@ pub(super) struct Ranking {
     /// `data` is what Voyage calls it.
     #[serde(alias = "data", deserialize_with = "or_default")]
     results: Vec<Judged>,
+    usage: Option<RerankUsage>,
     error: Option<Value>,
+}
+
+/// What reranking took: as OpenAI would say it, or in Cohere's words.
+#[derive(Deserialize, Default, Clone, Copy, Debug)]
+#[serde(default)]
+struct RerankUsage {
+    #[serde(deserialize_with = "or_default")]
+    prompt_tokens: u32,
+    #[serde(deserialize_with = "or_default")]
+    total_tokens: u32,
 }
 
 /// A passage's place and score. Numbers may come as text.
@@ -136,6 +170,12 @@ impl Rerank {
             Self::List(_) => None,
             Self::Object(ranking) => ranking.error.as_ref().filter(|error| !error.is_null()),
         }
+    }
+
+    /// Tokens, where the server counts them.
+    pub(super) fn usage(&self) -> Option<WireUsage> {
+        let Self::Object(Ranking { usage: Some(usage), .. }) = self else { return None };
+        Some(WireUsage { prompt_tokens: usage.prompt_tokens.max(usage.total_tokens), ..WireUsage::default() })
     }
 
     pub(super) fn model(&self) -> &str {
@@ -175,6 +215,9 @@ pub(super) struct ServerError {
     /// The parameter that is at fault.
     pub param: String,
     context_too_long: bool,
+    filtered: bool,
+    /// A proxy's own trouble, which it tells as if the request were at fault: its budget, its database.
+    unpaid: bool,
     retry_after: Option<Duration>,
 }
 
@@ -198,6 +241,10 @@ impl ServerError {
         Self {
             status: code.parse().ok().filter(|status| (400..600).contains(status)),
             context_too_long: says_too_long(&code) || says_too_long(&kind) || says_too_long(sentence),
+            filtered: code == "content_filter" || code == "content_policy_violation",
+            unpaid: ["budget_exceeded", "no_db_connection", "insufficient_quota"]
+                .iter()
+                .any(|w| kind == *w || code == *w),
             param: word("param"),
             words: [kind, code].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "),
             retry_after: None,
@@ -210,10 +257,14 @@ impl ServerError {
         let status = self.status.map(|status| format!("status {status}")).unwrap_or_default();
         let reason = [status, self.words].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
         match self.status {
+            Some(400) | None if self.filtered => ModelError::Filtered { backend },
             Some(400 | 413 | 422) | None if self.context_too_long => ModelError::ContextTooLong { backend },
+            _ if self.unpaid => ModelError::Misconfigured { backend, reason },
             Some(408 | 425 | 429 | 500..) => ModelError::Unavailable { backend, reason, retry_after: self.retry_after },
-            Some(401 | 403) => ModelError::Refused { backend, reason: format!("the key is not accepted ({reason})") },
-            Some(404) => ModelError::Refused { backend, reason: format!("no such model or path ({reason})") },
+            Some(401 | 403) => {
+                ModelError::Misconfigured { backend, reason: format!("the key is not accepted ({reason})") }
+            }
+            Some(404) => ModelError::Misconfigured { backend, reason: format!("no such model or path ({reason})") },
             _ => ModelError::Refused { backend, reason },
         }
     }

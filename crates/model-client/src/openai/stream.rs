@@ -1,9 +1,9 @@
 //! An answer as it is put together from its chunks; pure, so that recorded streams can be played through it.
 
-use super::response::{CallPiece, Chunk, Delta, ServerError};
-use super::think::ThinkFilter;
+use super::arguments;
+use super::response::{CallPiece, Chunk, Delta, ServerError, WireUsage};
+use super::think::{ThinkFilter, Told};
 use domain::model::{ChatDelta, ModelError, ModelToolCall};
-use domain::model_call::MicroCost;
 use domain::run::{FinishReason, Usage};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ pub(super) struct AnswerReader {
     calls: Vec<(u32, ModelToolCall)>,
     think: ThinkFilter,
     reason: Option<FinishReason>,
-    usage: Option<Usage>,
+    usage: Option<WireUsage>,
     bytes: usize,
     shown_bytes: usize,
     begun: bool,
@@ -91,16 +91,16 @@ impl AnswerReader {
             });
         };
         let rest = self.think.finish();
-        self.show(rest);
+        self.tell(rest);
         // Some servers say "stop" where they ask for tools.
         if !self.calls.is_empty() && reason == FinishReason::Stop {
             reason = FinishReason::ToolCalls;
         }
-        let calls = std::mem::take(&mut self.calls).into_iter().enumerate().map(|(at, (_, call))| named(at, call));
+        let calls = std::mem::take(&mut self.calls).into_iter().enumerate().map(|(at, (_, call))| whole(at, call));
         self.ready.extend(calls.map(ChatDelta::ToolCall));
-        let usage = self.usage.unwrap_or_else(|| self.estimated());
-        let estimated = self.usage.is_none();
-        self.ready.push_back(ChatDelta::Finished { reason, usage, estimated, cost: MicroCost::default() });
+        let usage = self.usage.map_or_else(|| self.estimated(), WireUsage::usage);
+        let cost = self.usage.map(WireUsage::cost).unwrap_or_default();
+        self.ready.push_back(ChatDelta::Finished { reason, usage, estimated: self.usage.is_none(), cost });
         self.ended = true;
         Ok(())
     }
@@ -110,7 +110,7 @@ impl AnswerReader {
             self.model = plain(&chunk.model);
         }
         if let Some(usage) = chunk.usage {
-            self.usage = Some(Usage { input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens });
+            self.usage = Some(usage);
         }
         // One answer is asked for; a further choice is not ours.
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(()) };
@@ -123,13 +123,18 @@ impl AnswerReader {
     }
 
     fn delta(&mut self, delta: Delta) -> Result<(), ModelError> {
-        let thinks =
-            |thought: Option<&Value>| thought.is_some_and(|thought| !matches!(thought, Value::Null) && thought != "");
-        self.begun |= thinks(delta.reasoning.as_ref()) || thinks(delta.reasoning_content.as_ref());
+        for thought in [delta.reasoning, delta.reasoning_content].into_iter().flatten() {
+            self.begun |= !thought.is_null() && thought != "";
+            if let Value::String(text) = thought {
+                self.think_aloud(text);
+                // A server that sends both says the same twice.
+                break;
+            }
+        }
         if let Some(content) = delta.content.filter(|content| !content.is_empty()) {
             self.begun = true;
-            let shown = self.think.push(&content);
-            self.show(shown);
+            let told = self.think.push(&content);
+            self.tell(told);
         }
         for piece in delta.tool_calls {
             self.begun = true;
@@ -139,6 +144,17 @@ impl AnswerReader {
             return Err(self.garbled("the answer is longer than 4 MiB"));
         }
         Ok(())
+    }
+
+    fn tell(&mut self, told: Told) {
+        self.think_aloud(told.thought);
+        self.show(told.shown);
+    }
+
+    fn think_aloud(&mut self, text: String) {
+        if !text.is_empty() {
+            self.ready.push_back(ChatDelta::Reasoning(text));
+        }
     }
 
     fn show(&mut self, text: String) {
@@ -200,11 +216,13 @@ impl AnswerReader {
     }
 }
 
-/// A call that has an id; a server that gives none gets one from the call's place.
-fn named(at: usize, mut call: ModelToolCall) -> ModelToolCall {
+/// A call that has an id, and arguments that are JSON if that can be. An id made up here has the nine letters and digits
+/// that Mistral's chat templates insist on.
+fn whole(at: usize, mut call: ModelToolCall) -> ModelToolCall {
     if call.id.is_empty() {
-        call.id = format!("call_{at}");
+        call.id = format!("call{at:05}");
     }
+    call.arguments = arguments::repaired(call.arguments);
     call
 }
 
@@ -220,6 +238,6 @@ fn finish_reason(word: &str) -> FinishReason {
     }
 }
 /// A name as it may be stored and shown: a server may send anything under it.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.chars().filter(|character| !character.is_control()).take(LONGEST_NAME).collect()
 }

@@ -1,4 +1,4 @@
-//! Leaves out what a model thinks aloud between `<think>` and `</think>` at the beginning of its answer.
+//! Tells apart what a model thinks aloud between `<think>` and `</think>` at the beginning of its answer.
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
@@ -15,6 +15,21 @@ enum Place {
     Answer,
 }
 
+/// What became of a piece.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// What the model thinks.
+    pub(super) thought: String,
+    /// What it answers.
+    pub(super) shown: String,
+}
+
+impl Told {
+    fn shown(shown: String) -> Self {
+        Self { thought: String::new(), shown }
+    }
+}
+
 /// Filters the text of one answer, piece by piece; a mark may be split over pieces.
 #[derive(Debug, Default)]
 pub(super) struct ThinkFilter {
@@ -23,20 +38,20 @@ pub(super) struct ThinkFilter {
 }
 
 impl ThinkFilter {
-    /// What of the answer so far and `piece` is to be shown now.
-    pub(super) fn push(&mut self, piece: &str) -> String {
+    /// What is settled now of the answer so far and `piece`.
+    pub(super) fn push(&mut self, piece: &str) -> Told {
         if self.place == Place::Answer {
-            return piece.to_owned();
+            return Told::shown(piece.to_owned());
         }
         self.held.push_str(piece);
         if self.place == Place::Start {
             let begun = self.held.trim_start();
             if OPEN.starts_with(begun) {
-                return String::new();
+                return Told::default();
             }
             let Some(thought) = begun.strip_prefix(OPEN) else {
                 self.place = Place::Answer;
-                return std::mem::take(&mut self.held);
+                return Told::shown(std::mem::take(&mut self.held));
             };
             self.held = thought.to_owned();
             self.place = Place::Thinking;
@@ -44,24 +59,27 @@ impl ThinkFilter {
         self.end_thinking()
     }
 
-    /// What was held back and turned out to be the answer.
-    pub(super) fn finish(&mut self) -> String {
-        if self.place == Place::Start { std::mem::take(&mut self.held) } else { String::new() }
+    /// What was held back and turned out to be the answer, or the end of a thought.
+    pub(super) fn finish(&mut self) -> Told {
+        let held = std::mem::take(&mut self.held);
+        match self.place {
+            Place::Thinking => Told { thought: held, shown: String::new() },
+            Place::Start | Place::Answer => Told::shown(held),
+        }
     }
 
-    fn end_thinking(&mut self) -> String {
-        if let Some((_, answer)) = self.held.split_once(CLOSE) {
-            let answer = answer.trim_start().to_owned();
+    fn end_thinking(&mut self) -> Told {
+        if let Some((thought, answer)) = self.held.split_once(CLOSE) {
+            let told = Told { thought: thought.to_owned(), shown: answer.trim_start().to_owned() };
             self.held.clear();
             // White space after the mark may come in the next piece; it does no harm there.
             self.place = Place::Answer;
-            return answer;
+            return told;
         }
         // Only as much is kept as may be the beginning of the mark.
         let keep = self.held.len().saturating_sub(CLOSE.len() - 1);
         let keep = (keep..=self.held.len()).find(|at| self.held.is_char_boundary(*at)).unwrap_or(0);
-        self.held.drain(..keep);
-        String::new()
+        Told { thought: self.held.drain(..keep).collect(), shown: String::new() }
     }
 }
 
@@ -69,11 +87,20 @@ impl ThinkFilter {
 mod tests {
     use super::*;
 
-    fn filtered(pieces: &[&str]) -> String {
+    fn told(pieces: &[&str]) -> Told {
         let mut filter = ThinkFilter::default();
-        let mut text: String = pieces.iter().map(|piece| filter.push(piece)).collect();
-        text.push_str(&filter.finish());
-        text
+        let mut all = Told::default();
+        let mut add = |told: Told| {
+            all.thought.push_str(&told.thought);
+            all.shown.push_str(&told.shown);
+        };
+        pieces.iter().for_each(|piece| add(filter.push(piece)));
+        add(filter.finish());
+        all
+    }
+
+    fn filtered(pieces: &[&str]) -> String {
+        told(pieces).shown
     }
 
     #[test]
@@ -82,6 +109,16 @@ mod tests {
         let chars: Vec<String> = whole.chars().map(String::from).collect();
         assert_eq!(filtered(&[whole]), "Close HV-1003.");
         assert_eq!(filtered(&chars.iter().map(String::as_str).collect::<Vec<_>>()).trim_start(), "Close HV-1003.");
+    }
+
+    #[test]
+    fn thoughts_are_told_apart_and_none_is_lost() {
+        for pieces in
+            [&["<think>a", "b</thi", "nk>c"][..], &["<think>ab</think>c"], &["<th", "ink>", "ab</think>", "c"]]
+        {
+            assert_eq!(told(pieces), Told { thought: "ab".to_owned(), shown: "c".to_owned() }, "{pieces:?}");
+        }
+        assert_eq!(told(&["<think>never", " ends"]).thought, "never ends");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! What becomes of a request when the server, or the line to it, fails.
 
-use crate::support::{Act, Scripted, answer, request, settings, stream_of};
+use crate::support::{Act, Scripted, answer, chat_of, embedder_of, request, router, settings, stream_of, texts};
 use domain::model::{ChatDelta, ChatRequest, EmbedPurpose, ModelError, ModelTier};
 use domain::ports::{ChatModel, Embedder};
 use domain::role::Classification;
 use futures::{StreamExt, TryStreamExt};
 use model_client::config::{EmbedSource, ModelSettings};
-use model_client::openai::{OpenAiChat, OpenAiEmbedder};
-use model_client::router;
+use model_client::models;
+use model_client::openai::OpenAiChat;
 use secrecy::SecretString;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ fn vectors(body: &str) -> Act {
 }
 
 fn chat(server: &Scripted) -> OpenAiChat {
-    OpenAiChat::new(&server.settings()).expect("settings of use")
+    chat_of(&server.settings())
 }
 
 /// The words that came, and how it ended.
@@ -53,18 +53,18 @@ async fn a_refused_connection_is_unavailable() {
     let server = Scripted::start(vec![whole()]).await;
     let nobody = settings(server.url.clone());
     drop(server);
-    let error = OpenAiChat::new(&nobody).unwrap().stream(request()).await.err();
+    let error = chat_of(&nobody).stream(request()).await.err();
     assert!(matches!(error, Some(ModelError::Unavailable { .. })), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_server_that_is_broken_or_at_its_limit_is_tried_once_more() {
+async fn a_server_that_is_broken_or_at_its_limit_is_tried_twice_more() {
     for head in ["500 Internal Server Error", "503 Service Unavailable", "429 Too Many Requests\nretry-after: 0"] {
         let server = Scripted::start(vec![failing(head), whole()]).await;
         assert_eq!(run(&server).await, ("Close ".to_owned(), Ok(())), "{head}");
         let server = Scripted::start(vec![failing(head)]).await;
         assert!(matches!(run(&server).await.1, Err(ModelError::Unavailable { .. })), "{head}");
-        assert_eq!(server.count(), 2, "once more and not oftener: {head}");
+        assert_eq!(server.count(), 3, "twice more and not oftener: {head}");
     }
 }
 
@@ -163,7 +163,9 @@ async fn a_server_that_never_ends_is_cut_off() {
 #[tokio::test]
 async fn more_requests_than_places_are_refused_soon_and_a_dropped_answer_frees_its_place() {
     let server = Scripted::start(vec![Act::SendAndHang(stream_of(&[WORD]))]).await;
-    let chat = OpenAiChat::new(&ModelSettings { concurrency: 1, ..server.settings() }).unwrap();
+    let mut settings = server.settings();
+    settings.backends[0].concurrency = 1;
+    let chat = chat_of(&settings);
     let first = chat.stream(request()).await.expect("a place is free");
     let second = chat.stream(request()).await.err();
     assert!(matches!(second, Some(ModelError::Unavailable { retry_after: Some(_), .. })), "{second:?}");
@@ -174,11 +176,12 @@ async fn more_requests_than_places_are_refused_soon_and_a_dropped_answer_frees_i
 #[tokio::test]
 async fn the_request_has_the_alias_of_its_tier_the_key_and_the_limit() {
     let server = Scripted::start(vec![whole()]).await;
-    let key = Some(SecretString::from("sk-plant"));
-    let settings = ModelSettings { api_key: key, heavy: "qwen-72b".to_owned(), ..server.settings() };
+    let mut settings = server.settings();
+    settings.backends[0].api_key = Some(SecretString::from("sk-plant"));
+    settings.tiers.heavy[0].model = "qwen-72b".to_owned();
     assert!(!format!("{settings:?}").contains("sk-plant"));
     let heavy = ChatRequest { tier: ModelTier::Heavy, ..request() };
-    OpenAiChat::new(&settings).unwrap().stream(heavy).await.unwrap();
+    chat_of(&settings).stream(heavy).await.unwrap();
     let sent = server.requests.lock().unwrap()[0].clone();
     let (head, body) = sent.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /v1/chat/completions "), "{head}");
@@ -209,9 +212,10 @@ async fn a_server_that_wants_the_newer_limit_gets_it_now_and_from_then_on() {
 #[tokio::test]
 async fn content_above_the_server_s_classification_never_leaves() {
     let server = Scripted::start(vec![whole()]).await;
-    let settings = ModelSettings { highest_classification: Classification::Internal, ..server.settings() };
+    let mut settings = server.settings();
+    settings.backends[0].highest_classification = Classification::Internal;
     let secret = ChatRequest { classification: Classification::Confidential, ..request() };
-    let error = OpenAiChat::new(&settings).unwrap().stream(secret).await.err();
+    let error = chat_of(&settings).stream(secret).await.err();
     assert!(matches!(error, Some(ModelError::NotConfigured { .. })), "{error:?}");
     assert_eq!(server.count(), 0);
 }
@@ -219,10 +223,14 @@ async fn content_above_the_server_s_classification_never_leaves() {
 #[tokio::test]
 async fn a_server_without_embeddings_at_the_start_is_asked_again_with_the_first_text() {
     let server = Scripted::start(vec![failing("404 Not Found"), vectors(VECTOR)]).await;
-    let embedder = router::embedder(&server.settings()).await.expect("the start goes on");
+    let embedder = {
+        let settings = server.settings();
+        models::embedder(&router(&settings), &settings).await
+    }
+    .expect("the start goes on");
     assert_eq!(embedder.model().dimension, 0);
-    let found = embedder.embed(EmbedPurpose::Query, vec!["seal".to_owned()]).await.unwrap();
-    assert_eq!(found, [[0.6, 0.8]]);
+    let found = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.unwrap();
+    assert_eq!(found.vectors, [[0.6, 0.8]]);
     assert_eq!((embedder.model().name.as_str(), embedder.model().dimension), ("embed-2", 2));
 }
 
@@ -230,13 +238,13 @@ async fn a_server_without_embeddings_at_the_start_is_asked_again_with_the_first_
 async fn vectors_of_another_dimension_than_configured_or_first_seen_are_garbled() {
     let three = r#"{"data":[{"index":0,"embedding":[1.0,0.0,0.0]}]}"#;
     let server = Scripted::start(vec![vectors(VECTOR), vectors(three)]).await;
-    let embedder = OpenAiEmbedder::connect(&server.settings()).await.unwrap();
-    let error = embedder.embed(EmbedPurpose::Query, vec!["seal".to_owned()]).await.unwrap_err();
+    let embedder = embedder_of(&server.settings()).await;
+    let error = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.unwrap_err();
     assert!(matches!(error, ModelError::Garbled { .. }), "{error}");
     let mut settings = server.settings();
     settings.embedding.dimension = Some(768);
-    let embedder = OpenAiEmbedder::connect(&settings).await.unwrap();
-    let error = embedder.embed(EmbedPurpose::Query, vec!["seal".to_owned()]).await.unwrap_err();
+    let embedder = embedder_of(&settings).await;
+    let error = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.unwrap_err();
     assert!(matches!(error, ModelError::Garbled { .. }), "{error}");
 }
 
@@ -249,10 +257,10 @@ async fn texts_go_out_in_batches_with_the_prefix_of_their_purpose_and_cut_at_the
     settings.embedding.max_tokens = 40;
     settings.embedding.query_prefix = "search_query: ".to_owned();
     settings.embedding.document_prefix = "search_document: ".to_owned();
-    let embedder = OpenAiEmbedder::connect(&settings).await.unwrap();
+    let embedder = embedder_of(&settings).await;
     let long = "valve ".repeat(100);
-    embedder.embed(EmbedPurpose::Document, vec!["seal".to_owned(), long]).await.unwrap();
-    embedder.embed(EmbedPurpose::Query, vec!["seal".to_owned()]).await.unwrap();
+    embedder.embed(texts(EmbedPurpose::Document, &["seal", &long])).await.unwrap();
+    embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.unwrap();
     let sent = server.requests.lock().unwrap().clone();
     assert_eq!(sent.len(), 3);
     assert!(sent[0].contains(r#"["search_document: seal"]"#), "{}", sent[0]);
@@ -263,11 +271,11 @@ async fn texts_go_out_in_batches_with_the_prefix_of_their_purpose_and_cut_at_the
 #[tokio::test]
 async fn without_a_server_the_extractive_answerer_serves_and_remote_embeddings_are_refused() {
     let mut settings = ModelSettings::default();
-    let chat = router::chat_model(&settings).unwrap();
+    let chat = models::chat_model(&router(&settings), &settings).unwrap();
     assert!(!chat.is_generative());
     let stream = chat.stream(request()).await.unwrap();
     assert_eq!(stream.served_by.model, "extractive");
     assert!(stream.deltas.try_collect::<Vec<_>>().await.is_ok());
     settings.embedding.source = Some(EmbedSource::Remote);
-    assert!(router::embedder(&settings).await.is_err());
+    assert!(models::embedder(&router(&settings), &settings).await.is_err());
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking; clippy's own exception covers test functions only")]
 
+mod failover;
 mod faults;
+mod probe;
 mod rerank;
 mod support;
 mod wire;

@@ -1,12 +1,12 @@
 //! The reranker: what is sent, and what becomes of it when the server, or the line to it, fails.
 
-use crate::support::{Act, Scripted, answer, settings};
+use crate::support::{Act, Scripted, answer, caller, reranker_of, router, settings};
 use domain::model::{ModelError, RerankRequest};
 use domain::ports::Reranker;
 use domain::role::Classification;
-use model_client::config::{ModelSettings, RerankSettings};
+use model_client::config::ModelSettings;
+use model_client::models;
 use model_client::openai::OpenAiReranker;
-use model_client::router;
 use std::time::{Duration, Instant};
 
 const SCORES: &str = r#"{"results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":0.2}]}"#;
@@ -15,21 +15,17 @@ fn sends(head: &str, body: &str) -> Act {
     Act::Send(answer(head, "application/json", body.as_bytes()), 4096)
 }
 
-fn with_alias(settings: ModelSettings) -> ModelSettings {
-    ModelSettings { rerank: RerankSettings { alias: "bge".to_owned(), ..RerankSettings::default() }, ..settings }
-}
-
 fn reranker(server: &Scripted) -> OpenAiReranker {
-    OpenAiReranker::new(&with_alias(server.settings())).expect("settings of use")
+    reranker_of(&server.settings())
 }
 
 fn request(classification: Classification) -> RerankRequest {
     let passages = vec!["the seal".to_owned(), "the valve".to_owned()];
-    RerankRequest { query: "Which valve?".to_owned(), passages, classification }
+    RerankRequest { caller: caller(), query: "Which valve?".to_owned(), passages, classification }
 }
 
 async fn run(server: &Scripted) -> Result<Vec<f32>, ModelError> {
-    reranker(server).rerank(request(Classification::Internal)).await
+    reranker(server).rerank(request(Classification::Internal)).await.map(|reranked| reranked.scores)
 }
 
 #[tokio::test]
@@ -61,16 +57,16 @@ async fn a_server_that_knows_only_the_bare_path_is_asked_there_from_then_on() {
 async fn an_unknown_model_is_refused_by_both_paths() {
     let server = Scripted::start(vec![sends("404 Not Found", r#"{"error":{"type":"not_found_error"}}"#)]).await;
     let error = run(&server).await.unwrap_err();
-    assert!(matches!(&error, ModelError::Refused { reason, .. } if reason.contains("404")), "{error}");
+    assert!(matches!(&error, ModelError::Misconfigured { reason, .. } if reason.contains("404")), "{error}");
     assert_eq!(server.count(), 2);
 }
 
 #[tokio::test]
 async fn no_server_a_broken_one_and_one_that_refuses_are_errors_and_their_sentences_stay_here() {
     let server = Scripted::start(vec![sends("200 OK", SCORES)]).await;
-    let nobody = with_alias(settings(server.url.clone()));
+    let nobody = settings(server.url.clone());
     drop(server);
-    let refused = OpenAiReranker::new(&nobody).unwrap().rerank(request(Classification::Internal)).await;
+    let refused = reranker_of(&nobody).rerank(request(Classification::Internal)).await;
     assert!(matches!(refused, Err(ModelError::Unavailable { .. })), "{refused:?}");
 
     let broken = Scripted::start(vec![sends("500 Internal Server Error", "{}")]).await;
@@ -111,8 +107,9 @@ async fn garbage_and_answers_without_most_of_the_scores_are_garbled() {
 #[tokio::test]
 async fn content_above_the_server_s_classification_never_leaves() {
     let server = Scripted::start(vec![sends("200 OK", SCORES)]).await;
-    let settings = ModelSettings { highest_classification: Classification::Internal, ..server.settings() };
-    let ended = OpenAiReranker::new(&with_alias(settings)).unwrap().rerank(request(Classification::Restricted)).await;
+    let mut settings = server.settings();
+    settings.backends[0].highest_classification = Classification::Internal;
+    let ended = reranker_of(&settings).rerank(request(Classification::Restricted)).await;
     assert!(matches!(ended, Err(ModelError::NotConfigured { .. })), "{ended:?}");
     assert_eq!(server.count(), 0);
 }
@@ -120,20 +117,24 @@ async fn content_above_the_server_s_classification_never_leaves() {
 #[tokio::test]
 async fn long_texts_are_cut_to_what_the_model_reads_and_passages_keep_most_of_the_room() {
     let server = Scripted::start(vec![sends("200 OK", SCORES)]).await;
-    let mut settings = with_alias(server.settings());
+    let mut settings = server.settings();
     settings.rerank.max_tokens = 60;
     let passages = vec!["seal ".repeat(200), "valve ".repeat(200)];
-    let request = RerankRequest { query: "pump ".repeat(200), passages, classification: Classification::Internal };
-    OpenAiReranker::new(&settings).unwrap().rerank(request).await.unwrap();
+    let request = RerankRequest { query: "pump ".repeat(200), passages, ..request(Classification::Internal) };
+    reranker_of(&settings).rerank(request).await.unwrap();
     let sent = server.requests.lock().unwrap()[0].clone();
     let (pumps, seals) = (sent.matches("pump").count(), sent.matches("seal").count());
     assert!(pumps > 0 && seals > pumps && pumps + seals < 60, "{pumps} {seals}");
 }
 
 #[test]
-fn without_a_name_there_is_no_reranker_and_with_one_there_must_be_a_server() {
-    assert!(router::reranker(&ModelSettings::default()).unwrap().is_none());
-    assert!(router::reranker(&with_alias(ModelSettings::default())).is_err());
-    let served = with_alias(settings("http://127.0.0.1:9".parse().unwrap()));
-    assert_eq!(router::reranker(&served).unwrap().map(|reranker| reranker.name()).as_deref(), Some("bge"));
+fn without_a_route_there_is_no_reranker_and_a_route_must_lead_to_a_backend() {
+    let none = ModelSettings::default();
+    assert!(models::reranker(&router(&none), &none).unwrap().is_none());
+    let mut served = settings("http://127.0.0.1:9".parse().unwrap());
+    let made = models::reranker(&router(&served), &served).unwrap();
+    assert_eq!(made.map(|reranker| reranker.name()).as_deref(), Some("bge"));
+    served.tiers.rerank[0].backend = "elsewhere".to_owned();
+    let error = models::reranker(&router(&served), &served).err().unwrap();
+    assert!(error.to_string().contains("elsewhere"), "{error}");
 }

@@ -1,14 +1,20 @@
 //! A server that sends what a script says, byte by byte if it must.
 
-use domain::model::{ChatRequest, ModelTier, PromptMessage};
+use domain::ids::TenantId;
+use domain::model::{ChatOptions, ChatRequest, EmbedPurpose, EmbedRequest, ModelTier, PromptMessage};
+use domain::model_call::ModelCaller;
 use domain::role::Classification;
-use model_client::config::{ModelSettings, Timeouts};
+use model_client::config::{BackendSettings, ModelSettings, RouteSettings, Timeouts};
+use model_client::metrics::ModelMetrics;
+use model_client::openai::{OpenAiChat, OpenAiEmbedder, OpenAiReranker};
+use model_client::router::Router;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use url::Url;
+use uuid::Uuid;
 
 /// What the server does with one request.
 #[derive(Clone)]
@@ -33,7 +39,16 @@ pub struct Scripted {
 impl Scripted {
     /// Answers the nth request with the nth act, and every later one with the last.
     pub async fn start(acts: Vec<Act>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a port"), acts)
+    }
+
+    /// The same at the address of one that has ended.
+    pub async fn start_at(url: &Url, acts: Vec<Act>) -> Self {
+        let port = url.port().expect("a port");
+        Self::on(TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free again"), acts)
+    }
+
+    fn on(listener: TcpListener, acts: Vec<Act>) -> Self {
         let url = format!("http://{}", listener.local_addr().expect("an address")).parse().expect("a URL");
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&requests);
@@ -67,18 +82,59 @@ impl Scripted {
 
 /// Settings for a server at `url`, with short limits.
 pub fn settings(url: Url) -> ModelSettings {
-    ModelSettings {
-        base_url: Some(url),
-        timeouts: Timeouts {
-            first_token: Duration::from_millis(900),
-            between_tokens: Duration::from_millis(200),
-            embed_query: Duration::from_millis(900),
-            rerank: Duration::from_millis(900),
-            ..Timeouts::default()
-        },
-        queue_wait: Duration::from_millis(50),
-        ..ModelSettings::default()
-    }
+    let mut settings = ModelSettings::single(backend("model-server", url));
+    settings.queue.wait = Duration::from_millis(50);
+    settings.embedding.query_timeout = Duration::from_millis(900);
+    settings.rerank.timeout = Duration::from_millis(900);
+    settings.tiers.rerank = vec![RouteSettings::to("model-server", "bge")];
+    settings
+}
+
+/// A backend at `url`, with short limits.
+pub fn backend(name: &str, url: Url) -> BackendSettings {
+    let timeouts = Timeouts {
+        first_token: Duration::from_millis(900),
+        between_tokens: Duration::from_millis(200),
+        ..Timeouts::default()
+    };
+    BackendSettings { timeouts, ..BackendSettings::at(name, url) }
+}
+
+/// The router of these settings.
+pub fn router(settings: &ModelSettings) -> Arc<Router> {
+    Router::new(settings, ModelMetrics::unread().expect("names of use")).expect("settings of use")
+}
+
+/// The chat model of these settings.
+pub fn chat_of(settings: &ModelSettings) -> OpenAiChat {
+    OpenAiChat::new(&router(settings), settings).expect("settings of use")
+}
+
+/// The embedder of these settings.
+pub async fn embedder_of(settings: &ModelSettings) -> OpenAiEmbedder {
+    OpenAiEmbedder::connect(&router(settings), settings).await.expect("settings of use")
+}
+
+/// The reranker of these settings.
+pub fn reranker_of(settings: &ModelSettings) -> OpenAiReranker {
+    OpenAiReranker::new(&router(settings), settings).expect("settings of use").expect("the tier is served")
+}
+
+/// Somebody who asks.
+pub fn caller() -> ModelCaller {
+    caller_of(1)
+}
+
+/// Somebody of this tenant who asks.
+pub fn caller_of(tenant: u128) -> ModelCaller {
+    let tenant = TenantId::from_uuid(Uuid::from_u128(tenant));
+    ModelCaller { tenant, user: None, cloud_limit: Classification::Internal }
+}
+
+/// What is asked of an embedder.
+pub fn texts(purpose: EmbedPurpose, texts: &[&str]) -> EmbedRequest {
+    let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+    EmbedRequest { caller: caller(), purpose, texts, classification: Classification::Internal }
 }
 
 async fn read_request(socket: &mut TcpStream) -> String {
@@ -141,6 +197,8 @@ pub fn stream_of(events: &[&str]) -> Vec<u8> {
 /// A small request.
 pub fn request() -> ChatRequest {
     ChatRequest {
+        caller: caller(),
+        options: ChatOptions::default(),
         tier: ModelTier::Fast,
         messages: vec![PromptMessage::System("Answer.".to_owned()), PromptMessage::User("Which valve?".to_owned())],
         tools: Vec::new(),

@@ -1,11 +1,10 @@
 //! Plays what each server really sends, as `testdata/wire` has it, and looks at what comes of it.
 
-use crate::support::{Act, Scripted, answer, request};
+use crate::support::{Act, Scripted, answer, caller, chat_of, embedder_of, request, reranker_of, texts};
 use domain::model::{ChatDelta, EmbedPurpose, ModelError, RerankRequest};
 use domain::ports::{ChatModel, Embedder, Reranker};
 use domain::role::Classification;
 use futures::StreamExt;
-use model_client::openai::{OpenAiChat, OpenAiEmbedder, OpenAiReranker};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -43,20 +42,8 @@ fn want(case: &Path) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-fn kind_of(error: &ModelError) -> &'static str {
-    match error {
-        ModelError::Unavailable { .. } => "unavailable",
-        ModelError::Timeout { .. } => "timeout",
-        ModelError::BrokenOff { .. } => "broken_off",
-        ModelError::Garbled { .. } => "garbled",
-        ModelError::Refused { .. } => "refused",
-        ModelError::ContextTooLong { .. } => "context_too_long",
-        ModelError::NotConfigured { .. } => "not_configured",
-    }
-}
-
 fn note_error(got: &mut Value, error: &ModelError) {
-    got["error"] = json!(kind_of(error));
+    got["error"] = json!(error.word());
     if let ModelError::Unavailable { retry_after: Some(pause), .. } = error {
         got["retry_after_s"] = json!(pause.as_secs());
     }
@@ -64,7 +51,7 @@ fn note_error(got: &mut Value, error: &ModelError) {
 
 /// What comes of a chat, in the form of a `.want.json`.
 async fn chat(server: &Scripted) -> Value {
-    let chat = OpenAiChat::new(&server.settings()).expect("settings of use");
+    let chat = chat_of(&server.settings());
     let mut got = json!({ "text": "", "tool_calls": [] });
     let mut stream = match chat.stream(request()).await {
         Ok(stream) => stream,
@@ -75,7 +62,7 @@ async fn chat(server: &Scripted) -> Value {
     };
     got["model"] = json!(stream.served_by.model);
     got["fallback"] = json!(stream.served_by.fallback);
-    let mut text = String::new();
+    let (mut text, mut thought) = (String::new(), String::new());
     let mut calls = Vec::new();
     while let Some(delta) = stream.deltas.next().await {
         assert!(got.get("finish_reason").is_none() && got.get("error").is_none(), "nothing follows the end");
@@ -84,14 +71,18 @@ async fn chat(server: &Scripted) -> Value {
             Ok(ChatDelta::ToolCall(call)) => {
                 calls.push(json!({ "id": call.id, "name": call.name, "arguments": call.arguments }));
             }
-            Ok(ChatDelta::Finished { reason, usage }) => {
+            Ok(ChatDelta::Reasoning(piece)) => thought.push_str(&piece),
+            Ok(ChatDelta::Finished { reason, usage, estimated, cost }) => {
                 got["finish_reason"] = json!(reason);
+                got["estimated"] = json!(estimated);
+                got["cost"] = json!(cost);
                 got["usage"] = json!([usage.input_tokens, usage.output_tokens]);
             }
             Err(error) => note_error(&mut got, &error),
         }
     }
     got["text"] = json!(text);
+    got["reasoning"] = json!(thought);
     got["tool_calls"] = json!(calls);
     got
 }
@@ -127,9 +118,9 @@ async fn every_recorded_embedding_becomes_vectors_of_length_1_or_an_error() {
         let server = server_for(case, "application/json").await;
         let mut settings = server.settings();
         settings.embedding.dimension = Some(3);
-        let embedder = OpenAiEmbedder::connect(&settings).await.expect("settings of use");
-        let texts = vec!["one".to_owned(), "two".to_owned()];
-        match (embedder.embed(EmbedPurpose::Document, texts).await, want(case)) {
+        let embedder = embedder_of(&settings).await;
+        let embedded = embedder.embed(texts(EmbedPurpose::Document, &["one", "two"])).await;
+        match (embedded.map(|embedded| embedded.vectors), want(case)) {
             (Ok(vectors), want) => {
                 let want: Vec<Vec<f32>> = serde_json::from_value(want["vectors"].clone()).expect("vectors are wanted");
                 let far = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-6;
@@ -140,7 +131,7 @@ async fn every_recorded_embedding_becomes_vectors_of_length_1_or_an_error() {
                     case.display()
                 );
             }
-            (Err(error), want) => assert_eq!(want["error"], kind_of(&error), "{}: {error}", case.display()),
+            (Err(error), want) => assert_eq!(want["error"], error.word(), "{}: {error}", case.display()),
         }
     }
 }
@@ -151,18 +142,21 @@ async fn every_recorded_ranking_becomes_scores_from_0_to_1_in_the_order_of_the_p
     assert!(cases.len() > 8, "the cases are there");
     for case in &cases {
         let server = server_for(case, "application/json").await;
-        let mut settings = server.settings();
-        settings.rerank.alias = "reranker".to_owned();
-        let reranker = OpenAiReranker::new(&settings).expect("settings of use");
+        let reranker = reranker_of(&server.settings());
         let passages = ["one", "two", "three"].map(str::to_owned).to_vec();
-        let request = RerankRequest { query: "two?".to_owned(), passages, classification: Classification::Internal };
-        match (reranker.rerank(request).await, want(case)) {
+        let request = RerankRequest {
+            caller: caller(),
+            query: "two?".to_owned(),
+            passages,
+            classification: Classification::Internal,
+        };
+        match (reranker.rerank(request).await.map(|reranked| reranked.scores), want(case)) {
             (Ok(scores), want) => {
                 let want: Vec<f32> = serde_json::from_value(want["scores"].clone()).expect("scores are wanted");
                 let near = scores.iter().zip(&want).all(|(score, want)| (score - want).abs() < 1e-4);
                 assert!(near && scores.len() == want.len(), "{}: {scores:?}", case.display());
             }
-            (Err(error), want) => assert_eq!(want["error"], kind_of(&error), "{}: {error}", case.display()),
+            (Err(error), want) => assert_eq!(want["error"], error.word(), "{}: {error}", case.display()),
         }
     }
 }

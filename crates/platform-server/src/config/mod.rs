@@ -1,5 +1,6 @@
 //! Settings: a TOML file, overridden by `PLATFORM__SECTION__KEY`, overridden by the design's own variables. Read once.
 
+mod backends;
 mod env;
 mod issuers;
 mod models;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tools::ingest::isolate::ParserProgram;
 
+pub use backends::{Backend, Breaker, HeaderName, Place, Queue, Route, ServerDialect, Tiers};
 pub use env::Environment;
 pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, EntraCloud, IssuerFile};
 pub use models::{Embeds, Models, NextEmbed};

@@ -280,4 +280,7 @@ pub struct Telemetry {
     pub log_level: Option<String>,
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where traces go, if anywhere.
     pub otlp_endpoint: Option<String>,
+    /// Prompts and answers go into the traces. They are a plant's data, and whoever reads traces reads them: off unless
+    /// somebody looks for an error.
+    pub record_content: bool,
 }

@@ -16,6 +16,7 @@ use domain::ports::{IdGen as _, JobKind};
 use domain::role::Role;
 use domain::upload::Accepted;
 use policy::caller::Caller;
+use prometheus::Registry;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -75,7 +76,7 @@ impl Site {
     /// # Errors
     /// Where the platform cannot be put together or the caller is refused.
     pub async fn open(settings: Settings, identity: Identity<'_>) -> Result<Self> {
-        let models = Models::configured(&settings).await?;
+        let models = Models::configured(&settings, &Registry::new()).await?;
         let (platform, caller) = match identity {
             Identity::Developer(slug) => {
                 if settings.mode != Mode::Development {

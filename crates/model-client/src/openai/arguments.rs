@@ -1,0 +1,212 @@
+//! Arguments of tool calls that are not quite JSON. Models without constrained decoding put them into a code fence, end
+//! them too early, use Python's quotes and constants, or quote the whole object once more.
+//!
+//! Only what can be put right without guessing at a value is. It is one pass without recursion over a bounded text: what a
+//! model writes is no more to be trusted than any input, and the crates that repair JSON descend without a limit.
+
+use serde_json::Value;
+
+/// Longer arguments are left as they are.
+const LONGEST: usize = 64 << 10;
+/// Deeper ones too.
+const DEEPEST: usize = 64;
+
+/// `arguments` as JSON of an object, or as they were where they cannot be put right.
+pub(super) fn repaired(arguments: String) -> String {
+    let text = arguments.trim();
+    if is_object(text) {
+        return arguments;
+    }
+    if text.is_empty() {
+        return "{}".to_owned();
+    }
+    if text.len() > LONGEST {
+        return arguments;
+    }
+    let quoted = serde_json::from_str::<String>(text).ok();
+    let text = within_braces(quoted.as_deref().unwrap_or(text));
+    let candidates = [text.map(str::to_owned), text.and_then(balanced)];
+    candidates.into_iter().flatten().find(|candidate| is_object(candidate)).unwrap_or(arguments)
+}
+
+fn is_object(text: &str) -> bool {
+    matches!(serde_json::from_str(text), Ok(Value::Object(_)))
+}
+
+/// From the first brace to the last, or to the end where the last is missing: what is around it is a fence or talk.
+fn within_braces(text: &str) -> Option<&str> {
+    let text = &text[text.find('{')?..];
+    let text = text.trim_end().trim_end_matches('`').trim_end();
+    Some(text)
+}
+
+/// With JSON's quotes and constants, without commas before a closing mark, and with the closing marks that are missing.
+fn balanced(text: &str) -> Option<String> {
+    let mut repair = Repair { out: String::with_capacity(text.len() + 8), open: Vec::new(), quote: None };
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match repair.quote {
+            Some(quote) => repair.within_text(quote, c, &mut rest),
+            None => rest = repair.between(c, rest)?,
+        }
+        if repair.is_whole() {
+            break;
+        }
+    }
+    Some(repair.ended())
+}
+
+struct Repair {
+    out: String,
+    /// The marks that will close what is open.
+    open: Vec<char>,
+    /// The quote that will end the text that has begun.
+    quote: Option<char>,
+}
+
+impl Repair {
+    fn within_text(&mut self, quote: char, c: char, rest: &mut std::str::Chars<'_>) {
+        match c {
+            '\\' => {
+                // Python may escape its own quote, JSON may not.
+                match rest.next() {
+                    Some('\'') => self.out.push('\''),
+                    Some(escaped) => self.out.extend(['\\', escaped]),
+                    None => {}
+                }
+            }
+            c if c == quote => {
+                self.out.push('"');
+                self.quote = None;
+            }
+            '"' => self.out.push_str("\\\""),
+            '\n' => self.out.push_str("\\n"),
+            '\t' => self.out.push_str("\\t"),
+            c => self.out.push(c),
+        }
+    }
+
+    /// `None` where it is too deep, or closes what is not open.
+    fn between<'t>(&mut self, c: char, rest: std::str::Chars<'t>) -> Option<std::str::Chars<'t>> {
+        match c {
+            '"' | '\'' => {
+                self.quote = Some(c);
+                self.out.push('"');
+            }
+            '{' | '[' => {
+                self.open.push(if c == '{' { '}' } else { ']' });
+                self.out.push(c);
+                if self.open.len() > DEEPEST {
+                    return None;
+                }
+            }
+            '}' | ']' => {
+                if self.open.pop() != Some(c) {
+                    return None;
+                }
+                self.drop_comma();
+                self.out.push(c);
+            }
+            c if c.is_ascii_alphabetic() => {
+                let all = rest.as_str();
+                let end = all.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(all.len());
+                let word = format!("{c}{}", &all[..end]);
+                self.out.push_str(match word.as_str() {
+                    "True" => "true",
+                    "False" => "false",
+                    "None" => "null",
+                    word => word,
+                });
+                return Some(all[end..].chars());
+            }
+            c => self.out.push(c),
+        }
+        Some(rest)
+    }
+
+    fn drop_comma(&mut self) {
+        self.out.truncate(self.out.trim_end().len());
+        if self.out.ends_with(',') {
+            self.out.pop();
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.open.is_empty() && self.quote.is_none()
+    }
+
+    fn ended(mut self) -> String {
+        if self.quote.is_some() {
+            self.out.push('"');
+        }
+        if !self.open.is_empty() {
+            self.drop_comma();
+        }
+        while let Some(mark) = self.open.pop() {
+            self.out.push(mark);
+        }
+        self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn read(text: &str) -> Value {
+        serde_json::from_str(&repaired(text.to_owned())).unwrap_or(Value::Null)
+    }
+
+    #[test]
+    fn what_models_write_instead_of_json_is_read() {
+        let wanted = json!({"query": "seal of P-101A", "top_k": 3});
+        for text in [
+            r#"{"query": "seal of P-101A", "top_k": 3}"#,
+            "```json\n{\"query\": \"seal of P-101A\", \"top_k\": 3}\n```",
+            r#"Sure: {"query": "seal of P-101A", "top_k": 3} as asked."#,
+            r#"{"query": "seal of P-101A", "top_k": 3,}"#,
+            r#"{"query": "seal of P-101A", "top_k": 3"#,
+            r#"{'query': 'seal of P-101A', 'top_k': 3}"#,
+            r#""{\"query\": \"seal of P-101A\", \"top_k\": 3}""#,
+        ] {
+            assert_eq!(read(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_lists_and_constants_are_closed_and_kept() {
+        assert_eq!(read(r#"{"a": [1, 2, {"b": "half"#), json!({"a": [1, 2, {"b": "half"}]}));
+        assert_eq!(
+            read(r#"{"a": True, "b": None, "c": ["Trueman",]}"#),
+            json!({"a": true, "b": null, "c": ["Trueman"]})
+        );
+        assert_eq!(read(r#"{'a': 'it\'s "so"'}"#), json!({"a": "it's \"so\""}));
+        assert_eq!(read("{\"a\": \"two\nlines\"}"), json!({"a": "two\nlines"}));
+        assert_eq!(read(""), json!({}));
+    }
+
+    #[test]
+    fn what_cannot_be_put_right_is_left_as_it_was() {
+        let deep = "[{\"a\":".repeat(5_000);
+        for text in ["no object at all", "[1, 2]", r#"{"a": }"#, "{]", deep.as_str()] {
+            assert_eq!(repaired(text.to_owned()), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_beginning_of_an_object_is_repaired_or_left(cut in 0_usize..200, value in "\\PC{0,40}") {
+            let whole = json!({"query": value, "list": [1, {"x": value}], "flag": true}).to_string();
+            let cut = &whole[..whole.floor_char_boundary(cut)];
+            let got = repaired(cut.to_owned());
+            prop_assert!(is_object(&got) || got == cut);
+        }
+
+        #[test]
+        fn nothing_panics(text in any::<String>()) {
+            repaired(text);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! A call that is answered at once, not in a stream: vectors, or passages in order.
+
+use super::chat::charged;
+use super::http::About;
+use super::response::WireUsage;
+use crate::router::{Ask, Attempt, Route, Router, Served};
+use domain::model::{ModelError, Spent};
+use domain::model_call::{MicroCost, ModelOperation};
+use domain::run::Usage;
+use reqwest::Response;
+use reqwest::header::HeaderMap;
+use tokio::time::Instant;
+use tracing::{Instrument, Span, field};
+
+/// What LiteLLM says that a call cost.
+const COST: &str = "x-litellm-response-cost";
+/// LiteLLM's count of models that failed before this one answered.
+const FALLBACKS: &str = "x-litellm-attempted-fallbacks";
+
+/// An answer that is understood.
+pub(super) struct Read<T> {
+    pub(super) value: T,
+    /// The model as the server names it; empty where it does not say.
+    pub(super) model: String,
+    pub(super) usage: Option<WireUsage>,
+    /// What its headers say.
+    pub(super) told: Told,
+}
+
+/// What an answer's headers say of how it came about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    cost: MicroCost,
+    fallback: bool,
+}
+
+impl Told {
+    pub(super) fn by(response: &Response) -> Self {
+        let number = |headers: &HeaderMap, name: &str| headers.get(name)?.to_str().ok()?.parse::<f64>().ok();
+        let headers = response.headers();
+        Self {
+            cost: super::response::micros(number(headers, COST).unwrap_or(0.0)),
+            fallback: number(headers, FALLBACKS).is_some_and(|count| count > 0.0),
+        }
+    }
+}
+
+/// What is asked, and until when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Once {
+    pub(super) operation: ModelOperation,
+    pub(super) tier: &'static str,
+    pub(super) about: About,
+    pub(super) deadline: Instant,
+    /// Tokens read where the server counts none.
+    pub(super) estimated: u32,
+}
+
+impl Once {
+    /// Has one of `routes` answer by `ask`, and says what it took.
+    pub(super) async fn serve<T, F>(
+        self,
+        router: &Router,
+        routes: &[Route],
+        ask: impl Fn(Attempt) -> F,
+    ) -> Result<(T, Spent), ModelError>
+    where
+        F: Future<Output = (Attempt, Result<Read<T>, ModelError>)>,
+    {
+        let call = |attempt: Attempt| {
+            let span = self.span(&attempt);
+            let (started, asked) = (Instant::now(), ask(attempt));
+            async move {
+                let (mut attempt, answer) = asked.instrument(span.clone()).await;
+                let counted = attempt.counted(self.operation);
+                router.metrics.ended(counted, started.elapsed(), answer.as_ref().err());
+                match &answer {
+                    Ok(read) => {
+                        let (usage, _) = self.usage(read.usage);
+                        router.metrics.tokens(counted, usage);
+                        span.record("gen_ai.response.model", read.model.as_str());
+                        span.record("gen_ai.usage.input_tokens", usage.input_tokens);
+                        attempt.succeeded();
+                    }
+                    Err(error) => {
+                        span.record("error.type", error.word());
+                        attempt.failed(error);
+                    }
+                }
+                answer
+            }
+        };
+        let ask = Ask { about: self.about, deadline: Some(self.deadline) };
+        let Served { value: read, mut by } = router.serve((self.tier, routes), ask, call).await?;
+        if !read.model.is_empty() {
+            by.model = super::stream::plain(&read.model);
+        }
+        by.fallback |= read.told.fallback;
+        let (usage, estimated) = self.usage(read.usage);
+        let cost =
+            charged(by.price, usage, read.usage.map_or(read.told.cost, |usage| usage.cost().max(read.told.cost)));
+        Ok((read.value, Spent { served_by: by, usage, estimated, cost }))
+    }
+
+    /// Tokens, and whether they are estimated.
+    fn usage(self, told: Option<WireUsage>) -> (Usage, bool) {
+        match told {
+            Some(told) => (Usage { output_tokens: 0, ..told.usage() }, false),
+            None => (Usage { input_tokens: self.estimated, output_tokens: 0 }, true),
+        }
+    }
+
+    fn span(self, attempt: &Attempt) -> Span {
+        let (server, model) = (&attempt.backend.server, attempt.model.as_str());
+        tracing::info_span!(
+            "model call",
+            otel.name = format!("{} {model}", self.operation),
+            otel.kind = "client",
+            gen_ai.operation.name = self.operation.as_str(),
+            gen_ai.provider.name = server.dialect().provider(),
+            gen_ai.request.model = model,
+            gen_ai.response.model = field::Empty,
+            gen_ai.usage.input_tokens = field::Empty,
+            backend = server.name(),
+            error.type = field::Empty,
+        )
+    }
+}

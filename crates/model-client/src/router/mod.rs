@@ -1,0 +1,398 @@
+//! Which backend serves: the least busy of the first choice that may see the content, and when it fails, the next.
+//!
+//! A request is tried elsewhere, or once more, only until the first piece of an answer is there. It never goes to a
+//! backend that may not see it, however many fail.
+
+mod breaker;
+mod health;
+mod places;
+
+pub use breaker::BreakerState;
+
+use crate::config::{BackendSettings, Location, ModelSettings, QueueSettings, RouteSettings};
+use crate::error::SetupError;
+use crate::metrics::{Counted, ModelMetrics};
+use crate::openai::http::{About, NO_CONNECTION, Server};
+use breaker::Breaker;
+use domain::model::ModelError;
+use domain::model_call::{FailedAttempt, ModelCaller, ModelOperation, Price, ServedBy};
+use domain::role::Classification;
+use places::{NoPlace, Place, Places, Wanted};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How often a request that no backend served is tried once more.
+const RETRIES: u32 = 2;
+/// A backend that asks for a longer pause than this is not waited for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The backends, with their places and breakers. One for the whole process.
+pub struct Router {
+    backends: Vec<Arc<Backend>>,
+    places: Arc<Places>,
+    queue: QueueSettings,
+    pub(crate) metrics: ModelMetrics,
+    probe_every: Duration,
+}
+
+/// A backend.
+pub(crate) struct Backend {
+    pub(crate) server: Server,
+    breaker: Breaker,
+    highest: Classification,
+    location: Location,
+    /// It answered when it was looked at last.
+    there: AtomicBool,
+}
+
+/// A way to serve a tier.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    backend: usize,
+    pub(crate) model: String,
+    priority: u32,
+    weight: u32,
+    price: Price,
+}
+
+/// What is to be served, as far as the choice of a backend depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    pub(crate) about: About,
+    /// Tried elsewhere or again after this no more.
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// One try at one backend. While it lives it has its place; it tells the breaker how it ended.
+pub(crate) struct Attempt {
+    pub(crate) backend: Arc<Backend>,
+    pub(crate) model: String,
+    price: Price,
+    fallback: bool,
+    told: bool,
+    _place: Place,
+}
+
+/// What an attempt brought, and how it came to it.
+pub(crate) struct Served<T> {
+    pub(crate) value: T,
+    pub(crate) by: ServedBy,
+}
+
+impl Router {
+    /// The backends of `settings`, all closed and free.
+    ///
+    /// # Errors
+    /// Where an address is of no use.
+    pub fn new(settings: &ModelSettings, metrics: ModelMetrics) -> Result<Arc<Self>, SetupError> {
+        let backend = |of: &BackendSettings| {
+            Ok(Arc::new(Backend {
+                server: Server::new(of)?,
+                breaker: Breaker::new(settings.breaker),
+                highest: of.highest_classification,
+                location: of.location,
+                there: AtomicBool::new(true),
+            }))
+        };
+        let places = settings.backends.iter().map(|of| of.concurrency);
+        Ok(Arc::new(Self {
+            backends: settings.backends.iter().map(backend).collect::<Result<_, SetupError>>()?,
+            places: Places::new(places, settings.queue.per_tenant),
+            queue: settings.queue,
+            metrics,
+            probe_every: settings.breaker.probe_every,
+        }))
+    }
+
+    /// The ways to serve a tier.
+    ///
+    /// # Errors
+    /// Where one names a backend that there is not.
+    pub(crate) fn routes(&self, settings: &[RouteSettings]) -> Result<Vec<Route>, SetupError> {
+        let route = |of: &RouteSettings| {
+            let known = self.backends.iter().position(|backend| backend.server.name() == of.backend);
+            Ok(Route {
+                backend: known.ok_or_else(|| SetupError::UnknownBackend { name: of.backend.clone() })?,
+                model: of.model.clone(),
+                priority: of.priority,
+                weight: of.weight,
+                price: of.price,
+            })
+        };
+        settings.iter().map(route).collect()
+    }
+
+    /// The highest classification that one of `routes` may see of this caller.
+    pub(crate) fn highest(&self, routes: &[Route], caller: &ModelCaller) -> Option<Classification> {
+        routes.iter().map(|route| self.backends[route.backend].limit(caller)).max()
+    }
+
+    /// Serves a request by `call`, which is given one attempt after the other until one succeeds.
+    ///
+    /// # Errors
+    /// What the last backend failed with, or that there is none, or no room.
+    pub(crate) async fn serve<T, F>(
+        &self,
+        (tier, routes): (&str, &[Route]),
+        ask: Ask,
+        mut call: impl FnMut(Attempt) -> F,
+    ) -> Result<Served<T>, ModelError>
+    where
+        F: Future<Output = Result<T, ModelError>>,
+    {
+        let allowed: Vec<&Route> = routes.iter().filter(|route| self.may_see(route, ask.about)).collect();
+        let Some(best) = allowed.iter().map(|route| route.priority).min() else {
+            let wanted = format!("{} content in the tier {tier}", ask.about.classification);
+            return Err(ModelError::NotConfigured { wanted });
+        };
+        let mut tries = Tries::default();
+        for round in 0..=RETRIES {
+            let (mut left, tried) = (allowed.clone(), tries.failed.len());
+            while let Some(attempt) = self.admit(&mut left, best, ask, &mut tries).await? {
+                let by = attempt.served_by(&tries);
+                match call(attempt).await {
+                    Ok(value) => {
+                        self.metrics.served(tier, &by);
+                        return Ok(Served { value, by });
+                    }
+                    Err(error) if is_final(&error) => return Err(tries.ended(error)),
+                    Err(error) => {
+                        self.metrics.attempt_failed(&by.backend, error.word());
+                        tries.failed(&by.backend, error);
+                    }
+                }
+            }
+            if tries.failed.len() == tried {
+                break;
+            }
+            let Some(pause) = tries.pause(round).filter(|pause| fits(*pause, ask.deadline)) else { break };
+            sleep(pause).await;
+        }
+        Err(tries.given_up(self.soonest(&allowed)))
+    }
+
+    /// A place at the best of the backends in `left` that may be asked now; `None` where there is none left. Who was let
+    /// through is no longer among them.
+    async fn admit(
+        &self,
+        left: &mut Vec<&Route>,
+        best: u32,
+        ask: Ask,
+        tries: &mut Tries,
+    ) -> Result<Option<Attempt>, ModelError> {
+        let mut wait = self.queue.wait;
+        if let Some(deadline) = ask.deadline {
+            wait = wait.min(deadline.saturating_duration_since(Instant::now()));
+        }
+        let mut full = None;
+        while !left.is_empty() {
+            let now = Instant::now();
+            let ready = |route: &&&Route| self.backends[route.backend].breaker.ready_at(now).is_ok();
+            let Some(next) = left.iter().filter(ready).map(|route| route.priority).min() else { break };
+            let group: Vec<&Route> =
+                left.iter().filter(ready).filter(|route| route.priority == next).copied().collect();
+            let wanted: Vec<_> =
+                group.iter().map(|route| Wanted { backend: route.backend, weight: route.weight }).collect();
+            // Half of the wait is for the first choice, the rest for what comes after it.
+            let is_last = left.iter().filter(ready).all(|route| route.priority == next);
+            let share = if is_last { wait } else { wait / 2 };
+            match self.places.take(ask.about.caller.tenant, &wanted, share).await {
+                Ok(place) => {
+                    let Some(route) = group.into_iter().find(|route| route.backend == place.backend()) else {
+                        continue;
+                    };
+                    left.retain(|other| other.backend != route.backend);
+                    let backend = &self.backends[route.backend];
+                    if backend.breaker.enter(Instant::now()) {
+                        return Ok(Some(Attempt::new(Arc::clone(backend), route, route.priority > best, place)));
+                    }
+                }
+                Err(why) => {
+                    full = Some(why);
+                    wait = wait.saturating_sub(now.elapsed());
+                    left.retain(|other| !wanted.iter().any(|want| want.backend == other.backend));
+                }
+            }
+        }
+        match full {
+            Some(why) if tries.is_empty() => Err(self.refused(why)),
+            _ => Ok(None),
+        }
+    }
+
+    fn refused(&self, why: NoPlace) -> ModelError {
+        let (word, reason) = match why {
+            NoPlace::QueueFull => ("queue_full", "too many requests of this tenant wait"),
+            NoPlace::TooLate => ("no_place", "all its places are taken"),
+        };
+        self.metrics.refused(word);
+        let (backend, reason) = ("any".to_owned(), reason.to_owned());
+        ModelError::Unavailable { backend, reason, retry_after: Some(self.queue.wait.max(Duration::from_secs(1))) }
+    }
+
+    fn may_see(&self, route: &Route, about: About) -> bool {
+        about.classification <= self.backends[route.backend].limit(&about.caller)
+    }
+
+    /// How long until the first of these may be asked again.
+    fn soonest(&self, routes: &[&Route]) -> Option<Duration> {
+        let now = Instant::now();
+        let until = |route: &&Route| self.backends[route.backend].breaker.ready_at(now).err();
+        routes.iter().filter_map(until).min().map(|until| until.saturating_duration_since(now))
+    }
+
+    /// What the backends show: name, breaker, requests under way; and how many requests wait.
+    pub fn show(&self) {
+        for (at, backend) in self.backends.iter().enumerate() {
+            self.metrics.backend(backend.server.name(), backend.breaker.shown(), self.places.taken(at));
+        }
+        self.metrics.waiting(self.places.waiting());
+    }
+}
+
+impl Backend {
+    /// The highest classification that it may see of this caller.
+    fn limit(&self, caller: &ModelCaller) -> Classification {
+        match self.location {
+            Location::OnPremises => self.highest,
+            Location::Cloud => self.highest.min(caller.cloud_limit),
+        }
+    }
+
+    /// An answer that had begun broke off.
+    pub(crate) fn broke_off(&self) {
+        self.breaker.failed(Instant::now(), false);
+    }
+}
+
+impl Attempt {
+    fn new(backend: Arc<Backend>, route: &Route, fallback: bool, place: Place) -> Self {
+        let (model, price) = (route.model.clone(), route.price);
+        Self { backend, model, price, fallback, told: false, _place: place }
+    }
+
+    /// The backend has begun to answer.
+    pub(crate) fn succeeded(&mut self) {
+        self.told = true;
+        self.backend.breaker.succeeded();
+    }
+
+    /// The backend failed; whether that speaks against it is the error's to say.
+    pub(crate) fn failed(&mut self, error: &ModelError) {
+        self.told = true;
+        let (breaker, now) = (&self.backend.breaker, Instant::now());
+        match error {
+            ModelError::Unavailable { retry_after: Some(pause), .. } => {
+                breaker.pause_until(now + (*pause).min(Duration::from_secs(60)));
+            }
+            ModelError::Unavailable { reason, .. } => breaker.failed(now, reason == NO_CONNECTION),
+            ModelError::Timeout { .. } | ModelError::BrokenOff { .. } | ModelError::Garbled { .. } => {
+                breaker.failed(now, false);
+            }
+            ModelError::Misconfigured { .. } => breaker.failed(now, false),
+            // It answered, and what it said is about the request.
+            _ => breaker.succeeded(),
+        }
+    }
+
+    /// What it asks for its work.
+    pub(crate) fn price(&self) -> Price {
+        self.price
+    }
+
+    /// How it is counted.
+    pub(crate) fn counted(&self, operation: ModelOperation) -> Counted<'_> {
+        Counted { operation, provider: self.backend.server.dialect().provider(), model: &self.model }
+    }
+
+    fn served_by(&self, tries: &Tries) -> ServedBy {
+        ServedBy {
+            backend: self.backend.server.name().to_owned(),
+            requested: self.model.clone(),
+            model: self.model.clone(),
+            fallback: self.fallback,
+            failed: tries.failed.clone(),
+            price: self.price,
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.told {
+            self.backend.breaker.left(Instant::now());
+        }
+    }
+}
+
+/// The backends that did not serve.
+#[derive(Default)]
+struct Tries {
+    failed: Vec<FailedAttempt>,
+    /// What the last one said; each attempt has one.
+    last: Option<ModelError>,
+}
+
+impl Tries {
+    fn is_empty(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    fn failed(&mut self, backend: &str, error: ModelError) {
+        self.failed.push(FailedAttempt { backend: backend.to_owned(), error: error.word().to_owned() });
+        self.last = Some(error);
+    }
+
+    /// How long to wait for another round; `None` where none makes sense.
+    fn pause(&self, round: u32) -> Option<Duration> {
+        let Some(ModelError::Unavailable { retry_after, .. }) = &self.last else { return None };
+        if round == RETRIES || retry_after.is_some_and(|pause| pause > LONGEST_PAUSE) {
+            return None;
+        }
+        // Spread out, so that those who failed together do not come back together.
+        let jitter = Duration::from_millis(fastrand::u64(50..300)) * 2_u32.pow(round);
+        Some(retry_after.unwrap_or_default() + jitter)
+    }
+
+    /// The request is at fault, not the backend.
+    fn ended(self, error: ModelError) -> ModelError {
+        let backend = error.backend().to_owned();
+        let mut tries = self;
+        if tries.is_empty() {
+            return error;
+        }
+        tries.failed(&backend, error);
+        tries.given_up(None)
+    }
+
+    /// The failure of them all.
+    fn given_up(self, soonest: Option<Duration>) -> ModelError {
+        match self.last {
+            // However often, it was one.
+            Some(last) if self.failed.iter().all(|one| one.backend == self.failed[0].backend) => last,
+            Some(last) => ModelError::Exhausted { tried: self.failed, last: Box::new(last) },
+            None => ModelError::Unavailable {
+                backend: "any".to_owned(),
+                reason: "none can be asked at the moment".to_owned(),
+                retry_after: soonest,
+            },
+        }
+    }
+}
+
+/// Whether another backend would answer the same: the request is at fault.
+fn is_final(error: &ModelError) -> bool {
+    matches!(
+        error,
+        ModelError::ContextTooLong { .. }
+            | ModelError::Filtered { .. }
+            | ModelError::Refused { .. }
+            | ModelError::NotConfigured { .. }
+    )
+}
+
+fn fits(pause: Duration, deadline: Option<Instant>) -> bool {
+    deadline.is_none_or(|deadline| Instant::now() + pause < deadline)
+}

@@ -1,0 +1,305 @@
+//! Several backends: who serves, who serves instead, and when none may.
+
+use crate::support::{
+    Act, Scripted, answer, backend, caller_of, chat_of, embedder_of, request, router, settings, stream_of, texts,
+};
+use domain::model::{ChatDelta, ChatRequest, EmbedPurpose, ModelError, ModelTier};
+use domain::model_call::{FailedAttempt, MicroCost, Price, ServedBy};
+use domain::ports::{ChatModel, Embedder};
+use domain::role::Classification;
+use futures::{StreamExt, TryStreamExt};
+use model_client::config::{Dialect, Location, ModelSettings, RouteSettings};
+use model_client::openai::OpenAiChat;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const STOP: &str =
+    r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":100}}"#;
+
+fn word(model: &str) -> String {
+    format!(r#"{{"model":"{model}","choices":[{{"delta":{{"content":"Close "}}}}]}}"#)
+}
+
+fn says(model: &str) -> Act {
+    Act::Send(stream_of(&[&word(model), STOP, "[DONE]"]), 4096)
+}
+
+fn fails(head: &str) -> Act {
+    Act::Send(answer(head, "application/json", b"{}"), 4096)
+}
+
+/// Two backends, the second of which is the second choice.
+fn two(first: &Scripted, second: &Scripted) -> ModelSettings {
+    let mut settings = settings(first.url.clone());
+    settings.backends = vec![backend("gpu", first.url.clone()), backend("cpu", second.url.clone())];
+    let route = |name, priority| RouteSettings { priority, ..RouteSettings::to(name, "mistral") };
+    settings.tiers.fast = vec![route("gpu", 1), route("cpu", 2)];
+    settings.tiers.heavy = Vec::new();
+    settings.tiers.embed = vec![route("gpu", 1), route("cpu", 2)];
+    settings.tiers.rerank = Vec::new();
+    settings
+}
+
+async fn served(chat: &OpenAiChat) -> Result<ServedBy, ModelError> {
+    let stream = chat.stream(request()).await?;
+    let by = stream.served_by;
+    stream.deltas.try_collect::<Vec<_>>().await?;
+    Ok(by)
+}
+
+#[tokio::test]
+async fn the_next_backend_serves_for_every_way_in_which_the_first_one_fails_before_a_word() {
+    let endless_head = Act::SendAndHang(Vec::new());
+    let page = Act::Send(answer("200 OK", "text/html", b"<html>"), 4096);
+    let cut = Act::Send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n".to_vec(), 4096);
+    let garbage = Act::Send(stream_of(&["{no json"]), 4096);
+    let ended = Act::Send(stream_of(&[]), 4096);
+    for (act, error) in [
+        (fails("500 Internal Server Error"), "unavailable"),
+        (fails("429 Too Many Requests\nretry-after: 30"), "unavailable"),
+        (fails("401 Unauthorized"), "misconfigured"),
+        (fails("404 Not Found"), "misconfigured"),
+        (cut, "unavailable"),
+        (endless_head, "timeout"),
+        (page, "garbled"),
+        (garbage, "garbled"),
+        (ended, "broken_off"),
+    ] {
+        let (first, second) = (Scripted::start(vec![act]).await, Scripted::start(vec![says("m2")]).await);
+        let by = served(&chat_of(&two(&first, &second))).await.expect("the second serves");
+        assert_eq!((by.backend.as_str(), by.model.as_str(), by.fallback), ("cpu", "m2", true));
+        assert_eq!(by.failed, [FailedAttempt { backend: "gpu".to_owned(), error: error.to_owned() }]);
+        assert_eq!((first.count(), second.count()), (1, 1), "one try each: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_is_gone_is_passed_over_and_no_request_is_lost() {
+    let (first, second) = (Scripted::start(vec![says("m1")]).await, Scripted::start(vec![says("m2")]).await);
+    let settings = two(&first, &second);
+    let chat = Arc::new(chat_of(&settings));
+    assert!(!served(&chat).await.expect("both are there").fallback);
+    drop(first);
+    let many = (0..40).map(|_| async { served(&chat).await });
+    for by in futures::future::join_all(many).await {
+        let by = by.expect("none is lost");
+        assert!(by.fallback && by.backend == "cpu");
+    }
+    // The breaker is open by now: the first one is not even tried.
+    assert!(served(&chat).await.expect("served").failed.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_request_is_not_asked_elsewhere() {
+    let too_long = br#"{"error":{"message":"maximum context length","code":"context_length_exceeded"}}"#;
+    let filtered = br#"{"error":{"message":"filtered","code":"content_filter"}}"#;
+    let wrong = br#"{"error":{"message":"bad","type":"invalid_request_error"}}"#;
+    for (body, error) in
+        [(&too_long[..], "context_too_long"), (&filtered[..], "content_filter"), (&wrong[..], "refused")]
+    {
+        let act = Act::Send(answer("400 Bad Request", "application/json", body), 4096);
+        let (first, second) = (Scripted::start(vec![act]).await, Scripted::start(vec![says("m2")]).await);
+        let ended = served(&chat_of(&two(&first, &second))).await;
+        assert_eq!(ended.expect_err("refused").word(), error);
+        assert_eq!(second.count(), 0, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn after_the_first_word_nothing_is_asked_again() {
+    let cut = Act::Send(stream_of(&[&word("m1")]), 4096);
+    let (first, second) = (Scripted::start(vec![cut]).await, Scripted::start(vec![says("m2")]).await);
+    let chat = chat_of(&two(&first, &second));
+    let mut stream = chat.stream(request()).await.expect("it begins");
+    assert_eq!(stream.deltas.next().await, Some(Ok(ChatDelta::Text("Close ".to_owned()))));
+    assert!(matches!(stream.deltas.next().await, Some(Err(ModelError::BrokenOff { .. }))));
+    assert_eq!(second.count(), 0);
+}
+
+#[tokio::test]
+async fn a_fallback_never_crosses_the_border_of_the_classification() {
+    let failing = fails("500 Internal Server Error");
+    for (class, may) in [(Classification::Internal, true), (Classification::Confidential, false)] {
+        let (first, second) = (Scripted::start(vec![failing.clone()]).await, Scripted::start(vec![says("m2")]).await);
+        let mut settings = two(&first, &second);
+        settings.backends[1].location = Location::Cloud;
+        let request = ChatRequest { classification: class, ..request() };
+        let ended = chat_of(&settings).stream(request).await;
+        assert_eq!((ended.is_ok(), second.count() == 1), (may, may), "{class}");
+        assert!(first.count() >= 1, "the first one was tried");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_lets_nothing_out_is_served_on_the_site_alone() {
+    let (first, second) = (Scripted::start(vec![says("m1")]).await, Scripted::start(vec![says("m2")]).await);
+    let mut settings = two(&first, &second);
+    settings.backends[0].location = Location::Cloud;
+    let chat = chat_of(&settings);
+    let mut request = request();
+    request.caller.cloud_limit = Classification::Public;
+    assert_eq!(chat.stream(request.clone()).await.expect("served").served_by.backend, "cpu");
+    assert_eq!(chat.highest_classification(ModelTier::Fast, &request.caller), Classification::Restricted);
+    settings.tiers.fast.truncate(1);
+    let chat = chat_of(&settings);
+    assert_eq!(chat.highest_classification(ModelTier::Fast, &request.caller), Classification::Public);
+    let error = chat.stream(request).await.err();
+    assert!(matches!(error, Some(ModelError::NotConfigured { .. })), "{error:?}");
+    assert_eq!(first.count(), 0);
+}
+
+#[tokio::test]
+async fn all_of_them_failing_says_who_was_tried_and_what_the_last_one_said() {
+    let (first, second) =
+        (Scripted::start(vec![fails("401 Unauthorized")]).await, Scripted::start(vec![Act::SendAndHang(vec![])]).await);
+    let error = served(&chat_of(&two(&first, &second))).await.expect_err("none serves");
+    let ModelError::Exhausted { tried, last } = &error else { panic!("{error:?}") };
+    assert_eq!(tried.iter().map(|one| one.backend.as_str()).collect::<Vec<_>>(), ["gpu", "cpu"]);
+    assert!(matches!(**last, ModelError::Timeout { .. }));
+    assert_eq!((error.word(), error.backend(), error.failed_before().len()), ("timeout", "cpu", 1));
+}
+
+#[tokio::test]
+async fn equals_share_the_requests_by_their_weight_and_that_is_no_fallback() {
+    let hanging = |model: &str| Act::SendAndHang(stream_of(&[&word(model)]));
+    let (first, second) = (Scripted::start(vec![hanging("m1")]).await, Scripted::start(vec![hanging("m2")]).await);
+    let mut settings = two(&first, &second);
+    settings.tiers.fast[1].priority = 1;
+    settings.tiers.fast[1].weight = 3;
+    let chat = chat_of(&settings);
+    let mut shares = HashMap::<String, usize>::new();
+    let mut held = Vec::new();
+    for _ in 0..12 {
+        let stream = chat.stream(request()).await.expect("served");
+        assert!(!stream.served_by.fallback);
+        *shares.entry(stream.served_by.backend.clone()).or_default() += 1;
+        held.push(stream);
+    }
+    assert_eq!((shares["gpu"], shares["cpu"]), (3, 9));
+}
+
+#[tokio::test]
+async fn a_full_first_choice_is_waited_for_and_then_passed_over() {
+    let hanging = Act::SendAndHang(stream_of(&[&word("m1")]));
+    let (first, second) = (Scripted::start(vec![hanging]).await, Scripted::start(vec![says("m2")]).await);
+    let mut settings = two(&first, &second);
+    settings.backends[0].concurrency = 1;
+    let chat = chat_of(&settings);
+    let held = chat.stream(request()).await.expect("a place is free");
+    assert_eq!(held.served_by.backend, "gpu");
+    let by = served(&chat).await.expect("the second has room");
+    assert_eq!((by.backend.as_str(), by.fallback), ("cpu", true));
+}
+
+#[tokio::test]
+async fn a_queue_that_is_full_refuses_at_once_and_leaves_the_other_tenants_theirs() {
+    let hanging = Act::SendAndHang(stream_of(&[&word("m1")]));
+    let server = Scripted::start(vec![hanging]).await;
+    let mut settings = server.settings();
+    settings.backends[0].concurrency = 1;
+    settings.queue.per_tenant = 2;
+    settings.queue.wait = Duration::from_secs(30);
+    let chat = Arc::new(chat_of(&settings));
+    let of = |tenant| ChatRequest { caller: caller_of(tenant), ..request() };
+    let held = chat.stream(of(1)).await.expect("a place is free");
+    let mut waiting: Vec<_> = [1, 1, 2]
+        .map(|tenant| {
+            let (chat, request) = (Arc::clone(&chat), of(tenant));
+            Box::pin(async move { chat.stream(request).await })
+        })
+        .into();
+    for wait in &mut waiting {
+        assert!(futures::poll!(wait).is_pending());
+    }
+    let started = Instant::now();
+    let refused = chat.stream(of(1)).await.err();
+    assert!(matches!(refused, Some(ModelError::Unavailable { retry_after: Some(_), .. })), "{refused:?}");
+    assert!(started.elapsed() < Duration::from_secs(5), "it did not wait for the 30 s");
+    drop(held);
+    drop(waiting.remove(0).await.expect("the first of tenant 1 is next"));
+    drop(waiting.remove(1).await.expect("then tenant 2, before the second of tenant 1"));
+}
+
+#[tokio::test]
+async fn an_open_breaker_refuses_at_once_and_says_when_to_come_back() {
+    let server = Scripted::start(vec![fails("500 Internal Server Error")]).await;
+    let chat = chat_of(&server.settings());
+    for _ in 0..2 {
+        assert!(chat.stream(request()).await.is_err());
+    }
+    let asked = server.count();
+    assert_eq!(asked, 5, "five failures open it");
+    let error = chat.stream(request()).await.err();
+    assert!(matches!(error, Some(ModelError::Unavailable { retry_after: Some(_), .. })), "{error:?}");
+    assert_eq!(server.count(), asked);
+}
+
+#[tokio::test]
+async fn a_look_finds_a_backend_that_is_gone_and_one_that_is_back() {
+    let (first, second) = (Scripted::start(vec![says("m1")]).await, Scripted::start(vec![says("m2")]).await);
+    let mut settings = two(&first, &second);
+    settings.breaker.probe_every = Duration::from_millis(20);
+    settings.breaker.pause = Duration::from_secs(600);
+    settings.breaker.longest_pause = Duration::from_secs(600);
+    let address = first.url.clone();
+    drop(first);
+    let router = router(&settings);
+    let watch = tokio::spawn(Arc::clone(&router).keep_watch());
+    let chat = OpenAiChat::new(&router, &settings).expect("settings of use");
+    let mut by = served(&chat).await.expect("served");
+    while !by.failed.is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        by = served(&chat).await.expect("served");
+    }
+    assert!(by.fallback, "no request had to find out");
+    let _back = Scripted::start_at(&address, vec![says("m1")]).await;
+    while by.fallback {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        by = served(&chat).await.expect("served");
+    }
+    watch.abort();
+}
+
+#[tokio::test]
+async fn a_call_costs_what_the_route_s_price_says_else_what_the_server_says() {
+    let server = Scripted::start(vec![says("m1")]).await;
+    let mut settings = server.settings();
+    let price = Price { input: MicroCost(150_000), output: MicroCost(600_000) };
+    settings.tiers.fast[0].price = price;
+    let stream = chat_of(&settings).stream(request()).await.expect("served");
+    assert_eq!(stream.served_by.price, price);
+    let last = stream.deltas.try_collect::<Vec<_>>().await.expect("whole").pop();
+    assert!(matches!(last, Some(ChatDelta::Finished { cost: MicroCost(210), estimated: false, .. })), "{last:?}");
+}
+
+#[tokio::test]
+async fn litellm_is_told_the_tenant_and_when_not_to_fall_back() {
+    let server = Scripted::start(vec![says("m1")]).await;
+    let mut settings = server.settings();
+    settings.backends[0].dialect = Dialect::LiteLlm;
+    let chat = chat_of(&settings);
+    for (classification, forbidden) in [(Classification::Internal, false), (Classification::Confidential, true)] {
+        drop(chat.stream(ChatRequest { classification, ..request() }).await.expect("served"));
+        let sent = server.requests.lock().unwrap().pop().expect("a request").to_lowercase();
+        assert!(sent.contains("x-litellm-tags: tenant:00000000-0000-0000-0000-000000000001"), "{sent}");
+        assert_eq!(sent.contains("\"disable_fallbacks\":true"), forbidden, "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn embeddings_fall_back_too_and_a_backend_with_another_model_is_found_out() {
+    let vectors = |body: &str| Act::Send(answer("200 OK", "application/json", body.as_bytes()), 4096);
+    let two_numbers = r#"{"model":"nomic","data":[{"index":0,"embedding":[3.0,4.0]}],"usage":{"prompt_tokens":7}}"#;
+    let three_numbers = r#"{"data":[{"index":0,"embedding":[1.0,0.0,0.0]}]}"#;
+    let first = Scripted::start(vec![vectors(two_numbers), fails("500 Internal Server Error")]).await;
+    let second = Scripted::start(vec![vectors(two_numbers), vectors(three_numbers)]).await;
+    let embedder = embedder_of(&two(&first, &second)).await;
+    assert_eq!(embedder.model().name, "mistral-2");
+    let embedded = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.expect("the second serves");
+    let by = embedded.spent.served_by;
+    assert_eq!((by.backend.as_str(), by.model.as_str(), by.fallback), ("cpu", "nomic", true));
+    assert_eq!(embedded.spent.usage.input_tokens, 7);
+    let error = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.expect_err("vectors of another model");
+    assert_eq!(error.word(), "garbled");
+}

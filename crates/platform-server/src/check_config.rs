@@ -1,0 +1,49 @@
+//! Reads the configuration and says what is wrong with it; with `--probe`, also with the model backends that it names.
+
+use crate::compose::{Databases, secret};
+use crate::config::Settings;
+use anyhow::{Context as _, Result, bail};
+use model_client::probe::{self, Finding, Severity};
+use std::fmt::Write as _;
+
+/// Checks the settings; `with_probe` tries the model backends too.
+///
+/// # Errors
+/// One sentence that names what is wrong; with a probe, how many findings are errors, after all are printed.
+pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
+    let issuers = settings.issuers()?;
+    Databases::new(settings)?;
+    secret(settings)?;
+    let models = settings.models.settings()?;
+    settings.models.next_settings()?;
+    let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();
+    crate::print(&format!("the configuration is valid; issuers: {}", names.join(", "))).context("cannot print")?;
+    if !with_probe {
+        return Ok(());
+    }
+    if models.backends.is_empty() {
+        return crate::print("no model backend is configured; the embedded models serve").context("cannot print");
+    }
+    let findings = probe::probe(&models).await.context("the model backends cannot be tried")?;
+    crate::print(report(&findings).trim_end()).context("cannot print")?;
+    match findings.iter().filter(|finding| finding.severity == Severity::Error).count() {
+        0 => Ok(()),
+        1 => bail!("one thing must be put right before the models can serve"),
+        errors => bail!("{errors} things must be put right before the models can serve"),
+    }
+}
+
+/// A line each: how bad it is, what it is about, what was found.
+fn report(findings: &[Finding]) -> String {
+    let width = findings.iter().map(|finding| finding.about.chars().count()).max().unwrap_or(0);
+    let mut report = String::new();
+    for Finding { about, severity, sentence } in findings {
+        let word = match severity {
+            Severity::Ok => "ok     ",
+            Severity::Warning => "warning",
+            Severity::Error => "ERROR  ",
+        };
+        let _ = writeln!(report, "{word}  {about:<width$}  {sentence}");
+    }
+    report
+}
