@@ -190,6 +190,50 @@ async fn chat_search_and_ingestion_are_on_record_with_their_provenance() {
     app.as_admin(A).get("/v1/usage?from=2026-01-01&to=2027-06-01").await.problem(422, "validation");
 }
 
+/// Where the first choice of a tier fails, the ledger says so, with the price of what served; and a budget of cost ends.
+#[tokio::test]
+async fn a_fallback_and_its_cost_are_on_record_and_a_budget_of_cost_ends() {
+    let first = ModelServer::start((0..8).map(|_| Reply::Refuses(503))).await;
+    let second = ModelServer::start((0..2).map(|_| Reply::Says(vec!["Every 14 days."]))).await;
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
+    let config = format!(
+        "[models.backends.first]\nbase_url = \"{}\"\n[models.backends.second]\nbase_url = \"{}\"\n
+         [[models.tiers.fast]]\nbackend = \"first\"\nmodel = \"small\"\n
+         [[models.tiers.fast]]\nbackend = \"second\"\nmodel = \"large\"\ninput_price = 1000.0\noutput_price = 2000.0\n",
+        first.url, second.url
+    );
+    let file = dir.path().join("platform.toml");
+    std::fs::write(&file, config).expect("a file of the test");
+    let app = App::start(&[("PLATFORM_CONFIG", file.to_str().expect("UTF-8"))]).await;
+    let user = app.as_user(A);
+    let conversation = user.conversation().await;
+    let path = format!("/v1/conversations/{conversation}/chat");
+    let answer = user.post(&path, &question()).await.expect(200);
+    assert_eq!(answer["fallback"], true, "{answer}");
+    let row = Sight::of(&app).await.rows("SELECT * FROM model_calls", &[]).await.pop().expect("a row");
+    assert_eq!(
+        (&row["backend"], &row["requested_model"], &row["fallback"]),
+        (&json!("second"), &json!("large"), &json!(true))
+    );
+    assert!(row["failed"].as_array().is_some_and(|tried| tried.iter().any(|one| one["backend"] == "first")), "{row}");
+    assert_eq!(row["cost_micros"], 21 * 1_000 + 7 * 2_000, "{row}");
+    let usage = user.get("/v1/usage?group_by=backend").await.expect(200);
+    assert_eq!((&usage["totals"]["fallbacks"], &usage["totals"]["cost"]), (&json!(1), &json!(0.035)), "{usage}");
+    assert_eq!(usage["groups"][0]["key"], "second");
+
+    limit(&app, A, &json!({ "cost_per_month": 0.035 })).await;
+    let refused = user.post(&path, &question()).await;
+    let problem = refused.problem(429, "quota_exceeded");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("cost_per_month")), "{problem}");
+    let budget = app.as_admin(A).get("/v1/usage").await.expect(200)["budgets"]["tenant"]["cost_per_month"].clone();
+    assert_eq!(
+        (&budget["limit"], &budget["spent"], &budget["soft_exceeded"]),
+        (&json!(0.035), &json!(0.035), &json!(true))
+    );
+    limit(&app, A, &json!({ "cost_per_month": 10 })).await;
+    user.post(&path, &question()).await.expect(200);
+}
+
 /// A token for what it may read, and for nothing else.
 #[tokio::test]
 async fn a_token_reads_usage_within_its_scope() {
