@@ -53,7 +53,7 @@ async fn a_streamed_answer_has_the_events_of_the_contract_in_order() {
     assert!(text(&events).contains(&format!("[{}]", citation["n"])), "{}", text(&events));
     let finished = &events.last().expect("events").data;
     assert_eq!(names(&events).last(), Some(&"run.finished"));
-    assert_eq!(fields(finished), ["degraded", "finish_reason", "left_out", "message_id", "model", "usage"]);
+    assert_eq!(fields(finished), ["degraded", "fallback", "finish_reason", "left_out", "message_id", "model", "usage"]);
     assert_eq!((&finished["finish_reason"], &finished["degraded"]), (&json!("stop"), &json!(false)));
     assert_eq!(finished["message_id"], named(&events, "run.started")["message_id"]);
 

@@ -18,6 +18,7 @@ mod doctor;
 mod documents;
 mod eval;
 mod event_source;
+mod failover;
 mod idempotency;
 mod identity;
 mod isolation;

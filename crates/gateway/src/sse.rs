@@ -55,8 +55,9 @@ pub(crate) struct RunStarted {
     message_id: Uuid,
     /// The tier that answers: `fast` or `heavy`.
     model: &'static str,
-    /// Why the platform chose the tier for hard questions; null where it did not.
+    /// Why the platform chose the tier for hard questions; missing where it did not.
     #[schema(schema_with = wire::escalation_or_null)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     escalated: Option<&'static str>,
 }
 

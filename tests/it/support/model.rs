@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -32,6 +33,8 @@ pub enum Reply {
     BreaksOff(&'static str),
     /// Answers with this status.
     Refuses(u16),
+    /// Waits so long before each of the pieces, then ends.
+    Slowly(Duration, Vec<&'static str>),
 }
 
 /// The server; it ends when it is dropped.
@@ -45,6 +48,8 @@ pub struct ModelServer {
 #[derive(Default)]
 struct Script {
     replies: Mutex<VecDeque<Reply>>,
+    /// What comes once there are no more of those.
+    always: Option<Reply>,
     asked: Mutex<Vec<Value>>,
     go_on: Notify,
 }
@@ -52,8 +57,25 @@ struct Script {
 impl ModelServer {
     /// Starts it with the replies to its requests, in order.
     pub async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
-        let script = Arc::new(Script { replies: Mutex::new(replies.into_iter().collect()), ..Script::default() });
-        let app = Router::new().route("/v1/chat/completions", post(complete)).with_state(Arc::clone(&script));
+        Self::serve(Script { replies: Mutex::new(replies.into_iter().collect()), ..Script::default() }).await
+    }
+
+    /// Starts it with one reply to all requests.
+    pub async fn always(reply: Reply) -> Self {
+        Self::serve(Script { always: Some(reply), ..Script::default() }).await
+    }
+
+    /// What the next requests get, in order, before what it always says.
+    pub fn next(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.script.replies.lock().expect("not poisoned").extend(replies);
+    }
+
+    async fn serve(script: Script) -> Self {
+        let script = Arc::new(script);
+        let app = Router::new()
+            .route("/v1/chat/completions", post(complete))
+            .route("/v1/embeddings", post(embed))
+            .with_state(Arc::clone(&script));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let mut tasks = JoinSet::new();
@@ -75,14 +97,18 @@ impl ModelServer {
 async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
     let spent = everything(&request);
     script.asked.lock().expect("not poisoned").push(request);
-    let reply = script.replies.lock().expect("not poisoned").pop_front().expect("a reply for each request");
-    let usual = (21, 7);
-    let (pieces, pause, end) = match reply {
+    let reply = script.replies.lock().expect("not poisoned").pop_front().or_else(|| script.always.clone());
+    let (mut each, usual) = (Duration::ZERO, (21, 7));
+    let (pieces, pause, end) = match reply.expect("a reply for each request") {
         Reply::Says(pieces) => (pieces, false, end(usual)),
         Reply::Waits(first, second) => (vec![first, second], true, end(usual)),
         Reply::TakesAll(piece) => (vec![piece], true, end(spent)),
         Reply::BreaksOff(piece) => (vec![piece], false, Vec::new()),
         Reply::Refuses(status) => return refusal(status),
+        Reply::Slowly(wait, pieces) => {
+            each = wait;
+            (pieces, false, end(usual))
+        }
     };
     let last = pieces.len().saturating_sub(1);
     let pieces = futures::stream::iter(pieces.into_iter().enumerate()).then(move |(at, piece)| {
@@ -91,6 +117,7 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
             if pause && at == last {
                 script.go_on.notified().await;
             }
+            tokio::time::sleep(each).await;
             line(&json!({
                 "id": "c", "object": "chat.completion.chunk", "model": SERVED,
                 "choices": [{ "index": 0, "delta": { "content": piece }, "finish_reason": null }],
@@ -99,6 +126,13 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
     });
     let body = pieces.chain(futures::stream::iter(end)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
+}
+
+/// Vectors of two numbers.
+async fn embed(Json(request): Json<Value>) -> Json<Value> {
+    let texts = request["input"].as_array().map_or(1, Vec::len);
+    let data: Vec<_> = (0..texts).map(|index| json!({ "index": index, "embedding": [0.6, 0.8] })).collect();
+    Json(json!({ "object": "list", "model": "scripted-embed", "data": data, "usage": { "prompt_tokens": 3 } }))
 }
 
 fn refusal(status: u16) -> Response {
@@ -112,7 +146,7 @@ fn everything(request: &Value) -> (u64, u64) {
     let texts = request["messages"].as_array().into_iter().flatten().map(|message| message["content"].to_string());
     let bytes = texts.map(|text| text.len()).sum::<usize>() + request["tools"].to_string().len();
     let most = request["max_tokens"].as_u64().or(request["max_completion_tokens"].as_u64());
-    (bytes as u64 / 4, most.expect("a limit of the answer"))
+    (bytes as u64 / 4, most.unwrap_or_default())
 }
 
 fn end((prompt, answer): (u64, u64)) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! The chat models behind the backends.
 
-use super::http::{About, Failure, Path, Server};
+use super::http::{About, Failure, Path, Server, Told};
 use super::request::{ChatBody, LimitField, recorded};
 use super::sse::{self, Events};
 use super::stream::AnswerReader;
@@ -20,9 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, field};
-
-/// LiteLLM's count of models that failed before this one answered.
-const FALLBACKS: &str = "x-litellm-attempted-fallbacks";
 
 /// Answers through OpenAI-compatible servers.
 pub struct OpenAiChat {
@@ -98,10 +95,11 @@ impl ChatModel for OpenAiChat {
         let Served { value: mut answering, mut by } =
             self.router.serve(tier, ask, |attempt| self.begin(attempt, &request)).await?;
         answering.record_content = self.record_content;
-        if !answering.reader.model.is_empty() {
-            by.model.clone_from(&answering.reader.model);
+        let served = answering.told.model.as_ref().unwrap_or(&answering.reader.model);
+        if !served.is_empty() {
+            by.model.clone_from(served);
         }
-        by.fallback |= answering.proxied_fallback;
+        by.fallback |= answering.told.fallback;
         let deltas = stream::unfold(answering, |mut answering| async {
             let next = answering.next().await?;
             Some((next, answering))
@@ -129,7 +127,7 @@ struct Answering {
     reader: AnswerReader,
     attempt: Attempt,
     price: Price,
-    proxied_fallback: bool,
+    told: Told,
     prompt_bytes: usize,
     started: Instant,
     /// When the first piece was there.
@@ -159,20 +157,20 @@ impl Answering {
     ) -> Result<Self, ModelError> {
         let started = Instant::now();
         let begun = open(&attempt, request, started).await;
-        let (events, reader, proxied_fallback) = begun.inspect_err(|error| {
+        let (events, reader, told) = begun.inspect_err(|error| {
             attempt.failed(error);
             metrics.ended(counted(&attempt), started.elapsed(), Some(error));
         })?;
         attempt.succeeded();
         let first = Instant::now();
         metrics.first_piece(counted(&attempt), first - started);
-        span.record("gen_ai.response.model", reader.model.as_str());
+        span.record("gen_ai.response.model", told.model.as_ref().unwrap_or(&reader.model).as_str());
         span.record("gen_ai.response.time_to_first_chunk", (first - started).as_secs_f64());
         Ok(Self {
             events,
             reader,
             price: attempt.price(),
-            proxied_fallback,
+            told,
             prompt_bytes: bytes(&request.messages),
             started,
             first,
@@ -279,23 +277,23 @@ fn bytes(messages: &[PromptMessage]) -> usize {
     messages.iter().map(of).sum()
 }
 
-/// Asks, and reads until the model has begun to answer. Also says whether a proxy fell back by itself.
+/// Asks, and reads until the model has begun to answer.
 async fn open(
     attempt: &Attempt,
     request: &ChatRequest,
     started: Instant,
-) -> Result<(Events, AnswerReader, bool), ModelError> {
+) -> Result<(Events, AnswerReader, Told), ModelError> {
     let server = &attempt.backend.server;
     let deadline = started + server.timeouts.first_token;
     let response = ask(server, &attempt.model, request, deadline).await?;
-    let fallbacks = response.headers().get(FALLBACKS).and_then(|count| count.to_str().ok()?.parse::<u32>().ok());
+    let told = Told::by(&response);
     let opened = timeout_at(deadline, sse::events(server, response)).await;
     let mut events = opened.map_err(|_| server.timed_out(started))??;
     let mut reader = AnswerReader::new(server.name());
     while !reader.has_begun() && !reader.has_ended() {
         read_one(&mut events, &mut reader, server, (deadline, started)).await?;
     }
-    Ok((events, reader, fallbacks.is_some_and(|count| count > 0)))
+    Ok((events, reader, told))
 }
 
 async fn ask(server: &Server, model: &str, request: &ChatRequest, deadline: Instant) -> Result<Response, ModelError> {

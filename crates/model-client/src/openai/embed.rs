@@ -1,7 +1,7 @@
 //! The embedding model behind the backends.
 
-use super::http::{About, Path, Server, read_limited};
-use super::once::{Once, Read, Told};
+use super::http::{About, Path, Server, Told, read_limited};
+use super::once::{Once, Read};
 use super::request::EmbedBody;
 use super::response::{Embeddings, ServerError, Vector};
 use crate::config::{EmbeddingSettings, ModelSettings};

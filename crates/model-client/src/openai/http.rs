@@ -1,11 +1,12 @@
 //! One call to one server: address, key, limits, and what each failure means. Whether it is tried again, and where, is
 //! the router's business.
 
-use super::response::ServerError;
+use super::response::{ServerError, micros};
+use super::stream::plain;
 use crate::config::{BackendSettings, Dialect, KeyHeader, Timeouts};
 use crate::error::SetupError;
 use domain::model::ModelError;
-use domain::model_call::ModelCaller;
+use domain::model_call::{MicroCost, ModelCaller};
 use domain::role::Classification;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -191,6 +192,30 @@ impl Server {
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         Self { error, status: None, param: String::new() }
+    }
+}
+
+/// What an answer's headers say of how it came about; LiteLLM alone says anything.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// What it cost, where it says so.
+    pub(crate) cost: MicroCost,
+    /// It fell back by itself.
+    pub(crate) fallback: bool,
+    /// The model that served; the answer itself may have the proxy's name of it.
+    pub(crate) model: Option<String>,
+}
+
+impl Told {
+    /// By the headers of `response`.
+    pub(crate) fn by(response: &Response) -> Self {
+        let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let number = |name: &str| text(name).and_then(|number| number.parse::<f64>().ok()).unwrap_or(0.0);
+        Self {
+            cost: micros(number("x-litellm-response-cost")),
+            fallback: number("x-litellm-attempted-fallbacks") > 0.0,
+            model: text("x-litellm-model-name").map(plain).filter(|name| !name.is_empty()),
+        }
     }
 }
 

@@ -1,21 +1,14 @@
 //! A call that is answered at once, not in a stream: vectors, or passages in order.
 
 use super::chat::charged;
-use super::http::About;
+use super::http::{About, Told};
 use super::response::WireUsage;
 use crate::router::{Ask, Attempt, Route, Router, Served};
 use domain::model::{ModelError, Spent};
-use domain::model_call::{MicroCost, ModelOperation};
+use domain::model_call::ModelOperation;
 use domain::run::Usage;
-use reqwest::Response;
-use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field};
-
-/// What LiteLLM says that a call cost.
-const COST: &str = "x-litellm-response-cost";
-/// LiteLLM's count of models that failed before this one answered.
-const FALLBACKS: &str = "x-litellm-attempted-fallbacks";
 
 /// An answer that is understood.
 pub(super) struct Read<T> {
@@ -25,24 +18,6 @@ pub(super) struct Read<T> {
     pub(super) usage: Option<WireUsage>,
     /// What its headers say.
     pub(super) told: Told,
-}
-
-/// What an answer's headers say of how it came about.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told {
-    cost: MicroCost,
-    fallback: bool,
-}
-
-impl Told {
-    pub(super) fn by(response: &Response) -> Self {
-        let number = |headers: &HeaderMap, name: &str| headers.get(name)?.to_str().ok()?.parse::<f64>().ok();
-        let headers = response.headers();
-        Self {
-            cost: super::response::micros(number(headers, COST).unwrap_or(0.0)),
-            fallback: number(headers, FALLBACKS).is_some_and(|count| count > 0.0),
-        }
-    }
 }
 
 /// What is asked, and until when.
@@ -92,8 +67,9 @@ impl Once {
         };
         let ask = Ask { about: self.about, deadline: Some(self.deadline) };
         let Served { value: read, mut by } = router.serve((self.tier, routes), ask, call).await?;
-        if !read.model.is_empty() {
-            by.model = super::stream::plain(&read.model);
+        let served = read.told.model.unwrap_or_else(|| super::stream::plain(&read.model));
+        if !served.is_empty() {
+            by.model = served;
         }
         by.fallback |= read.told.fallback;
         let (usage, estimated) = self.usage(read.usage);

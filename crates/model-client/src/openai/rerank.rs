@@ -1,7 +1,7 @@
 //! The reranking model behind a server: `POST /v1/rerank` as vLLM, LiteLLM, Jina, Cohere and llama.cpp have it.
 
-use super::http::{About, Path, Server, read_limited};
-use super::once::{Once, Read, Told};
+use super::http::{About, Path, Server, Told, read_limited};
+use super::once::{Once, Read};
 use super::request::RerankBody;
 use super::response::{Judged, Rerank, ServerError};
 use crate::config::{ModelSettings, RerankSettings};

@@ -207,6 +207,10 @@ fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserial
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// Code words for what no other request to the same server would fare better with: LiteLLM's budget and database,
+/// OpenAI's account and models. LiteLLM has none for a model that it does not know, but a sentence.
+const OWN_TROUBLE: &[&str] = &["budget_exceeded", "no_db_connection", "insufficient_quota", "model_not_found"];
+
 /// What a server says went wrong. Its sentences may repeat the prompt, so that only its code words leave here.
 #[derive(Default, Debug)]
 pub(super) struct ServerError {
@@ -216,8 +220,8 @@ pub(super) struct ServerError {
     pub param: String,
     context_too_long: bool,
     filtered: bool,
-    /// A proxy's own trouble, which it tells as if the request were at fault: its budget, its database.
-    unpaid: bool,
+    /// Its own trouble, which it tells as if the request were at fault: its budget, its database, its list of models.
+    own_trouble: bool,
     retry_after: Option<Duration>,
 }
 
@@ -242,9 +246,9 @@ impl ServerError {
             status: code.parse().ok().filter(|status| (400..600).contains(status)),
             context_too_long: says_too_long(&code) || says_too_long(&kind) || says_too_long(sentence),
             filtered: code == "content_filter" || code == "content_policy_violation",
-            unpaid: ["budget_exceeded", "no_db_connection", "insufficient_quota"]
-                .iter()
-                .any(|w| kind == *w || code == *w),
+            own_trouble: OWN_TROUBLE.contains(&kind.as_str())
+                || OWN_TROUBLE.contains(&code.as_str())
+                || sentence.contains("Invalid model name"),
             param: word("param"),
             words: [kind, code].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "),
             retry_after: None,
@@ -259,7 +263,7 @@ impl ServerError {
         match self.status {
             Some(400) | None if self.filtered => ModelError::Filtered { backend },
             Some(400 | 413 | 422) | None if self.context_too_long => ModelError::ContextTooLong { backend },
-            _ if self.unpaid => ModelError::Misconfigured { backend, reason },
+            _ if self.own_trouble => ModelError::Misconfigured { backend, reason },
             Some(408 | 425 | 429 | 500..) => ModelError::Unavailable { backend, reason, retry_after: self.retry_after },
             Some(401 | 403) => {
                 ModelError::Misconfigured { backend, reason: format!("the key is not accepted ({reason})") }
