@@ -197,7 +197,7 @@ impl Answering {
             let now = Instant::now();
             let deadline = (now + server.timeouts.between_tokens).min(self.last);
             if let Err(error) = read_one(&mut self.events, &mut self.reader, server, (deadline, now)).await {
-                self.attempt.backend.broke_off();
+                self.attempt.broke_off();
                 self.end(Some(&error));
                 return Some(Err(error));
             }

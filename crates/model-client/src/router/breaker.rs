@@ -1,4 +1,4 @@
-//! A circuit breaker: a backend that keeps failing is left alone for a while, then one request tries whether it is back.
+//! A circuit breaker: a backend whose model keeps failing is left alone for a while, then one request tries whether it is back.
 
 use crate::config::BreakerSettings;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ enum State {
 }
 
 /// What a breaker shows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum BreakerState {
     /// Requests go through.
     Closed,

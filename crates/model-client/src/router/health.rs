@@ -37,10 +37,12 @@ impl Router {
             _ if changed => tracing::info!(backend = name, "the model backend answers again"),
             _ => {}
         }
-        if there {
-            backend.breaker.seen_there(Instant::now());
-        } else {
-            backend.breaker.seen_gone(Instant::now());
+        for breaker in backend.breakers().values() {
+            if there {
+                breaker.seen_there(Instant::now());
+            } else {
+                breaker.seen_gone(Instant::now());
+            }
         }
         self.metrics.seen(name, there);
     }

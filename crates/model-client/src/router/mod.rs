@@ -9,7 +9,7 @@ mod places;
 
 pub use breaker::BreakerState;
 
-use crate::config::{BackendSettings, Location, ModelSettings, QueueSettings, RouteSettings};
+use crate::config::{BackendSettings, BreakerSettings, Location, ModelSettings, QueueSettings, RouteSettings};
 use crate::error::SetupError;
 use crate::metrics::{Counted, ModelMetrics};
 use crate::openai::http::{About, NO_CONNECTION, Server};
@@ -18,8 +18,9 @@ use domain::model::ModelError;
 use domain::model_call::{FailedAttempt, ModelCaller, ModelOperation, Price, ServedBy};
 use domain::role::Classification;
 use places::{NoPlace, Place, Places, Wanted};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -40,7 +41,9 @@ pub struct Router {
 /// A backend.
 pub(crate) struct Backend {
     pub(crate) server: Server,
-    breaker: Breaker,
+    /// One for each of its models: a proxy may well serve one and not the other.
+    breakers: Mutex<BTreeMap<String, Arc<Breaker>>>,
+    breaker_settings: BreakerSettings,
     highest: Classification,
     location: Location,
     /// It answered when it was looked at last.
@@ -51,6 +54,7 @@ pub(crate) struct Backend {
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     backend: usize,
+    breaker: Arc<Breaker>,
     pub(crate) model: String,
     priority: u32,
     weight: u32,
@@ -68,6 +72,7 @@ pub(crate) struct Ask {
 /// One try at one backend. While it lives it has its place; it tells the breaker how it ended.
 pub(crate) struct Attempt {
     pub(crate) backend: Arc<Backend>,
+    breaker: Arc<Breaker>,
     pub(crate) model: String,
     price: Price,
     fallback: bool,
@@ -90,7 +95,8 @@ impl Router {
         let backend = |of: &BackendSettings| {
             Ok(Arc::new(Backend {
                 server: Server::new(of)?,
-                breaker: Breaker::new(settings.breaker),
+                breakers: Mutex::default(),
+                breaker_settings: settings.breaker,
                 highest: of.highest_classification,
                 location: of.location,
                 there: AtomicBool::new(true),
@@ -113,8 +119,10 @@ impl Router {
     pub(crate) fn routes(&self, settings: &[RouteSettings]) -> Result<Vec<Route>, SetupError> {
         let route = |of: &RouteSettings| {
             let known = self.backends.iter().position(|backend| backend.server.name() == of.backend);
+            let backend = known.ok_or_else(|| SetupError::UnknownBackend { name: of.backend.clone() })?;
             Ok(Route {
-                backend: known.ok_or_else(|| SetupError::UnknownBackend { name: of.backend.clone() })?,
+                backend,
+                breaker: self.backends[backend].breaker(&of.model),
                 model: of.model.clone(),
                 priority: of.priority,
                 weight: of.weight,
@@ -189,7 +197,7 @@ impl Router {
         let mut full = None;
         while !left.is_empty() {
             let now = Instant::now();
-            let ready = |route: &&&Route| self.backends[route.backend].breaker.ready_at(now).is_ok();
+            let ready = |route: &&&Route| route.breaker.ready_at(now).is_ok();
             let Some(next) = left.iter().filter(ready).map(|route| route.priority).min() else { break };
             let group: Vec<&Route> =
                 left.iter().filter(ready).filter(|route| route.priority == next).copied().collect();
@@ -205,7 +213,7 @@ impl Router {
                     };
                     left.retain(|other| other.backend != route.backend);
                     let backend = &self.backends[route.backend];
-                    if backend.breaker.enter(Instant::now()) {
+                    if route.breaker.enter(Instant::now()) {
                         return Ok(Some(Attempt::new(Arc::clone(backend), route, route.priority > best, place)));
                     }
                 }
@@ -239,14 +247,14 @@ impl Router {
     /// How long until the first of these may be asked again.
     fn soonest(&self, routes: &[&Route]) -> Option<Duration> {
         let now = Instant::now();
-        let until = |route: &&Route| self.backends[route.backend].breaker.ready_at(now).err();
+        let until = |route: &&Route| route.breaker.ready_at(now).err();
         routes.iter().filter_map(until).min().map(|until| until.saturating_duration_since(now))
     }
 
     /// What the backends show: name, breaker, requests under way; and how many requests wait.
     pub fn show(&self) {
         for (at, backend) in self.backends.iter().enumerate() {
-            self.metrics.backend(backend.server.name(), backend.breaker.shown(), self.places.taken(at));
+            self.metrics.backend(backend.server.name(), backend.worst(), self.places.taken(at));
         }
         self.metrics.waiting(self.places.waiting());
     }
@@ -261,28 +269,43 @@ impl Backend {
         }
     }
 
-    /// An answer that had begun broke off.
-    pub(crate) fn broke_off(&self) {
-        self.breaker.failed(Instant::now(), false);
+    /// The breaker of one of its models.
+    fn breaker(&self, model: &str) -> Arc<Breaker> {
+        let mut breakers = self.breakers();
+        Arc::clone(breakers.entry(model.to_owned()).or_insert_with(|| Arc::new(Breaker::new(self.breaker_settings))))
+    }
+
+    /// That of its models which is worst.
+    fn worst(&self) -> BreakerState {
+        self.breakers().values().map(|breaker| breaker.shown()).max().unwrap_or(BreakerState::Closed)
+    }
+
+    fn breakers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Breaker>>> {
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Attempt {
     fn new(backend: Arc<Backend>, route: &Route, fallback: bool, place: Place) -> Self {
         let (model, price) = (route.model.clone(), route.price);
-        Self { backend, model, price, fallback, told: false, _place: place }
+        Self { backend, breaker: Arc::clone(&route.breaker), model, price, fallback, told: false, _place: place }
     }
 
     /// The backend has begun to answer.
     pub(crate) fn succeeded(&mut self) {
         self.told = true;
-        self.backend.breaker.succeeded();
+        self.breaker.succeeded();
+    }
+
+    /// An answer that had begun broke off.
+    pub(crate) fn broke_off(&self) {
+        self.breaker.failed(Instant::now(), false);
     }
 
     /// The backend failed; whether that speaks against it is the error's to say.
     pub(crate) fn failed(&mut self, error: &ModelError) {
         self.told = true;
-        let (breaker, now) = (&self.backend.breaker, Instant::now());
+        let (breaker, now) = (&self.breaker, Instant::now());
         match error {
             ModelError::Unavailable { retry_after: Some(pause), .. } => {
                 breaker.pause_until(now + (*pause).min(Duration::from_secs(60)));
@@ -322,7 +345,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.told {
-            self.backend.breaker.left(Instant::now());
+            self.breaker.left(Instant::now());
         }
     }
 }

@@ -303,3 +303,17 @@ async fn embeddings_fall_back_too_and_a_backend_with_another_model_is_found_out(
     let error = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.expect_err("vectors of another model");
     assert_eq!(error.word(), "garbled");
 }
+
+#[tokio::test]
+async fn a_model_that_fails_takes_no_other_model_of_its_backend_with_it() {
+    let mut acts = vec![fails("500 Internal Server Error"); 5];
+    acts.push(says("m1"));
+    let server = Scripted::start(acts).await;
+    let chat = chat_of(&server.settings());
+    let heavy = || ChatRequest { tier: ModelTier::Heavy, ..request() };
+    for _ in 0..3 {
+        assert!(chat.stream(heavy()).await.is_err());
+    }
+    assert_eq!(server.count(), 5, "its breaker is open");
+    assert!(served(&chat).await.is_ok(), "the everyday model is another one");
+}
