@@ -53,6 +53,8 @@ async fn it_calls_its_own_tools() {
     assert_eq!(asked[0]["messages"][0], json!({ "role": "system", "content": "You read tags." }));
     assert_eq!(asked[0]["tools"][0]["function"]["name"], "read_tag");
     assert_eq!(asked[0]["tools"].as_array().map(Vec::len), Some(1), "none of ours");
+    assert_eq!((&asked[0]["seed"], &asked[0]["tool_choice"]), (&json!(7), &json!("auto")));
+    assert!(asked[0]["temperature"].as_f64().is_some_and(|given| (given - 0.2).abs() < 1e-6), "{}", asked[0]);
     let result = asked[1]["messages"].as_array().and_then(|messages| messages.last()).expect("a result");
     assert_eq!((&result["role"], &result["content"]), (&json!("tool"), &json!("4.2 bar")));
 }
