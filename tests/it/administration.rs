@@ -191,13 +191,14 @@ async fn tokens_of_a_day_are_counted_and_end() {
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (root, user) = (app.as_platform_admin(), app.as_user(A));
     let tenant = text(&user.get("/v1/me").await.expect(200)["tenant"]["id"]).to_owned();
-    let patch = json!({ "quotas": { "tokens_per_day": 28 } });
+    // Enough for a short answer, and then no more.
+    let patch = json!({ "quotas": { "tokens_per_day": 590 } });
     root.patch(&format!("/v1/admin/tenants/{tenant}/settings"), &patch).await.expect(200);
     let conversation = user.conversation().await;
     let answer = user.chat(&conversation, "How often?").await;
     assert_eq!(answer["usage"], json!({ "input_tokens": 21, "output_tokens": 7 }));
     let usage = app.as_admin(A).get("/v1/admin/usage").await.expect(200);
-    assert_eq!(usage["tokens_per_day"], json!({ "used": 28, "allowed": 28 }));
+    assert_eq!(usage["tokens_per_day"], json!({ "used": 28, "allowed": 590 }));
     let path = format!("/v1/conversations/{conversation}/chat");
     let refused = user.post(&path, &json!({ "message": "And again?" })).await;
     refused.problem(429, "quota_exceeded");

@@ -108,6 +108,7 @@ fn everyday() -> Vec<Route> {
         route(get.clone(), "/v1/documents/{id}/content", Nothing, N::Document, Who::Everyone),
         route(post.clone(), "/v1/documents/{id}/reprocess", Nothing, N::Document, Who::Users),
         route(delete.clone(), "/v1/documents/{id}", Nothing, N::Document, Who::Users),
+        route(get.clone(), "/v1/usage", Nothing, N::Nothing, Who::Everyone),
         route(get, "/v1/tokens", Nothing, N::Nothing, Who::Everyone),
         route(post, "/v1/tokens", json(new_token), N::Nothing, Who::Everyone),
         route(delete, "/v1/tokens/{id}", Nothing, N::Token, Who::Everyone),

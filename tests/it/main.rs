@@ -30,3 +30,4 @@ mod provider;
 mod shared_limits;
 mod support;
 mod tokens;
+mod usage;

@@ -34,6 +34,7 @@ mod error;
 mod idempotency;
 mod identifiers;
 mod jobs;
+mod ledger;
 mod memories;
 mod messages;
 pub mod migrate;

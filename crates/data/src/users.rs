@@ -8,6 +8,7 @@ use domain::ids::UserId;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{StoreError, UserRepo};
 use domain::role::Grant;
+use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
 use domain::user::{Identity, Membership, NewUser, User, UserPatch};
 use sqlx::Row;
@@ -80,6 +81,15 @@ impl UserRepo for PgTenantTx {
                 .map_err(failed(doing))?;
         }
         Ok(first)
+    }
+
+    async fn settings(&mut self) -> Result<TenantSettings, StoreError> {
+        let settings = sqlx::query("SELECT config FROM tenants WHERE id = app_tenant()")
+            .try_map(|row: PgRow| json(&row, "config"))
+            .fetch_optional(self.connection())
+            .await
+            .map_err(failed("reading a tenant's settings"))?;
+        Ok(settings.unwrap_or_default())
     }
 
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError> {

@@ -28,6 +28,7 @@ const SCOPES: &[(Resource, &[Operation])] = &[
     (Resource::AuditLogs, &[Operation::List, Operation::Export]),
     (Resource::Users, &[Operation::List]),
     (Resource::Account, &[Operation::Read]),
+    (Resource::Usage, &[Operation::Read]),
 ];
 
 /// A word that is no scope.

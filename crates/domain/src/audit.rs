@@ -103,6 +103,8 @@ words! {
         AdminSettingsRead = "admin.settings_read",
         /// It was read what a tenant uses.
         AdminUsageRead = "admin.usage_read",
+        /// It was read what calls to models came to.
+        UsageRead = "usage.read",
         /// A tenant's settings were changed.
         AdminSettingsChanged = "admin.settings_changed",
         /// The mappings of claims to tenants were listed.

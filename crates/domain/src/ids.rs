@@ -81,6 +81,10 @@ typed_id! {
     JobId;
     /// One answering run of a chat turn.
     RunId;
+    /// A call to a model, as it stands in the ledger.
+    ModelCallId;
+    /// What a turn has set aside of a budget.
+    ReservationId;
 }
 
 impl TenantId {

@@ -18,6 +18,7 @@
 pub mod access_token;
 pub mod audit;
 pub mod authorized;
+pub mod budget;
 mod chat_options;
 pub mod command;
 pub mod conversation;
@@ -28,6 +29,7 @@ pub mod error;
 pub mod fakes;
 pub mod idempotency;
 pub mod ids;
+pub mod ledger;
 pub mod mapping;
 pub mod memory;
 pub mod model;

@@ -1,6 +1,7 @@
 //! What is on record of a call to a model: who served it, what it took, and what it cost.
 
 use crate::ids::{TenantId, UserId};
+use crate::model::{ModelError, Spent};
 use crate::role::{Classification, words};
 use crate::run::{FinishReason, Usage};
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,52 @@ pub struct ModelCall {
     pub took: Duration,
     /// From the request to the first piece of an answer.
     pub first_token: Option<Duration>,
+}
+
+impl ModelCall {
+    /// A call that was answered in one piece.
+    #[must_use]
+    pub fn answered(operation: ModelOperation, spent: &Spent, took: Duration) -> Self {
+        Self {
+            served_by: spent.served_by.clone(),
+            usage: spent.usage,
+            estimated: spent.estimated,
+            cost: spent.cost,
+            ..Self::of(operation, CallStatus::Ok, took)
+        }
+    }
+
+    /// A call that came to nothing.
+    #[must_use]
+    pub fn failed(operation: ModelOperation, error: &ModelError, took: Duration) -> Self {
+        let (backend, failed) = (error.backend().to_owned(), error.failed_before().to_vec());
+        Self {
+            served_by: ServedBy { backend, failed, ..ServedBy::default() },
+            error: Some(error.word().to_owned()),
+            ..Self::of(operation, CallStatus::Error, took)
+        }
+    }
+
+    /// A call that nobody waited for any more, before anything of an answer came.
+    #[must_use]
+    pub fn cancelled(operation: ModelOperation, took: Duration) -> Self {
+        Self::of(operation, CallStatus::Cancelled, took)
+    }
+
+    fn of(operation: ModelOperation, status: CallStatus, took: Duration) -> Self {
+        Self {
+            operation,
+            served_by: ServedBy::default(),
+            status,
+            error: None,
+            finish_reason: None,
+            usage: Usage::default(),
+            estimated: false,
+            cost: MicroCost::default(),
+            took,
+            first_token: None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -103,6 +103,8 @@ words! {
         Decisions = "decisions",
         /// Models without the assistant around them.
         Models = "models",
+        /// What calls to models came to.
+        Usage = "usage",
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tenants and their settings.
 
+use crate::budget::{Budgets, Money, Spent};
 use crate::ids::{TenantId, UserId};
 use crate::model::ModelChoice;
 use crate::role::{Classification, Role};
@@ -145,6 +146,18 @@ pub struct Quotas {
     /// Tokens of chat turns a day (UTC), read and written together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_day: Option<u64>,
+    /// The same for each user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_tokens_per_day: Option<u64>,
+    /// What all calls to models may cost in a month (UTC), embedding and reranking among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_per_month: Option<Money>,
+    /// The same for each user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_cost_per_month: Option<Money>,
+    /// From how many percent of a limit of tokens or cost on it is said to be nearly used up; 80 unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft_percent: Option<u8>,
 }
 
 /// What a tenant keeps at this moment.
@@ -157,6 +170,21 @@ pub struct Holdings {
 }
 
 impl Quotas {
+    /// Where a limit is nearly used up unless the tenant's settings say otherwise, in percent.
+    pub const SOFT_PERCENT: u8 = 80;
+
+    /// The limits of what is spent on models.
+    #[must_use]
+    pub fn budgets(&self) -> Budgets {
+        Budgets {
+            tokens_per_day: self.tokens_per_day,
+            user_tokens_per_day: self.user_tokens_per_day,
+            cost_per_month: self.cost_per_month.map(|money| money.0),
+            user_cost_per_month: self.user_cost_per_month.map(|money| money.0),
+            soft_percent: self.soft_percent.unwrap_or(Self::SOFT_PERCENT),
+        }
+    }
+
     /// Whether `kept` is more than allowed.
     #[must_use]
     pub fn exceeded_by(&self, kept: Holdings) -> bool {
@@ -169,8 +197,8 @@ impl Quotas {
 pub struct Usage {
     /// Documents and bytes.
     pub kept: Holdings,
-    /// Tokens since the day began.
-    pub tokens_today: u64,
+    /// Tokens since the day began, cost since the month did.
+    pub spent: Spent,
     /// When the next day begins.
     pub day_ends: Timestamp,
     /// What is allowed.

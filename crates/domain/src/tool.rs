@@ -1,6 +1,7 @@
 //! Tools: what an agent may use, and what came of it.
 
 use crate::document::Document;
+use crate::ledger::CallContext;
 use crate::memory::Memory;
 use crate::role::{Role, words};
 use crate::search::{Passage, Retrieval};
@@ -44,6 +45,8 @@ pub struct ToolCall {
     pub name: String,
     /// The arguments: a JSON object.
     pub arguments: Value,
+    /// What it is part of.
+    pub context: CallContext,
 }
 
 /// What a tool returned.

@@ -3,6 +3,7 @@
 use crate::error::ApiError;
 use crate::openapi::requests;
 use crate::wire;
+use domain::budget::Money;
 use domain::error::ErrorKind;
 use domain::model::ModelChoice;
 use domain::role::{Classification, Role};
@@ -182,6 +183,19 @@ patch! {
         /// Tokens of chat turns a day (UTC).
         #[schema(value_type = Option<u64>, maximum = 9007199254740991_u64)]
         tokens_per_day: u64,
+        /// The same for each user.
+        #[schema(value_type = Option<u64>, maximum = 9007199254740991_u64)]
+        user_tokens_per_day: u64,
+        /// What all calls to models may cost in a month (UTC): a decimal number of units of the currency that the prices
+        /// are in.
+        #[schema(value_type = Option<f64>, minimum = 0, maximum = 1_000_000_000)]
+        cost_per_month: f64,
+        /// The same for each user.
+        #[schema(value_type = Option<f64>, minimum = 0, maximum = 1_000_000_000)]
+        user_cost_per_month: f64,
+        /// From how many percent of a limit of tokens or cost on it is said to be nearly used up; 80 unless given.
+        #[schema(value_type = Option<u8>, minimum = 1, maximum = 100)]
+        soft_percent: u8,
     }
 }
 
@@ -207,19 +221,35 @@ impl TenantSettingsChange {
             }
         }
         if let Some(Some(quotas)) = &self.quotas {
-            let QuotasChange { documents, bytes, requests_per_day, tokens_per_day } = quotas;
-            for (name, amount) in [
-                ("documents", documents),
-                ("bytes", bytes),
-                ("requests_per_day", requests_per_day),
-                ("tokens_per_day", tokens_per_day),
-            ] {
-                if amount.flatten().is_some_and(|amount| amount > MAX_AMOUNT) {
-                    return Err(ApiError::field(format!("/quotas/{name}"), format!("must be at most {MAX_AMOUNT}")));
-                }
-            }
+            quotas.check()?;
         }
         change(&self, expected)
+    }
+}
+
+impl QuotasChange {
+    fn check(&self) -> Result<(), ApiError> {
+        for (name, amount) in [
+            ("documents", self.documents),
+            ("bytes", self.bytes),
+            ("requests_per_day", self.requests_per_day),
+            ("tokens_per_day", self.tokens_per_day),
+            ("user_tokens_per_day", self.user_tokens_per_day),
+        ] {
+            if amount.flatten().is_some_and(|amount| amount > MAX_AMOUNT) {
+                return Err(ApiError::field(format!("/quotas/{name}"), format!("must be at most {MAX_AMOUNT}")));
+            }
+        }
+        for (name, cost) in [("cost_per_month", self.cost_per_month), ("user_cost_per_month", self.user_cost_per_month)]
+        {
+            if cost.flatten().is_some_and(|cost| Money::of_units(cost).is_none()) {
+                return Err(ApiError::field(format!("/quotas/{name}"), "must be from 0 to 1000000000"));
+            }
+        }
+        if self.soft_percent.flatten().is_some_and(|percent| !(1..=100).contains(&percent)) {
+            return Err(ApiError::field("/quotas/soft_percent", "must be from 1 to 100"));
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use domain::conversation::{Citation, MessageRole, MessageStatus};
 use domain::decision::Rule;
 use domain::document::{DocumentStatus, FailureCode};
 use domain::ids::DocumentId;
+use domain::ledger::UsageGroup;
 use domain::model::ModelChoice;
 use domain::role::{Classification, Grant, Operation, Resource, Role};
 use domain::run::{Escalation, FinishReason, ToolStatus};
@@ -51,6 +52,7 @@ word_schemas! {
     result_status => ResultStatus, false;
     resource => Resource, false;
     operation => Operation, false;
+    usage_group => UsageGroup, false;
     rule => Rule, false;
     rule_or_null => Rule, true;
 }

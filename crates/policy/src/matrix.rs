@@ -37,7 +37,7 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
     use Operation::{Create, Delete, Export, List, Read, Share, Update};
     use Resource::{
         AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Memories, Models, Search,
-        TenantMappings, TenantSettings, Tenants, Users,
+        TenantMappings, TenantSettings, Tenants, Usage, Users,
     };
 
     match (resource, operation) {
@@ -53,7 +53,7 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
             Role::User => Some(Reach::Own),
             Role::Admin => Some(Reach::Tenant),
         },
-        (AuditLogs, List | Read) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
+        (AuditLogs, List | Read) | (Usage, Read) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
         (Documents | AuditLogs, Export) => (role == Role::Admin).then_some(Reach::Tenant),
         (Users, List | Read | Create | Update) => (role == Role::Admin).then_some(Reach::Tenant),
         // Why something was refused, and what would be: reads, whoever is asked about.
@@ -63,7 +63,7 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
         (AccessTokens, List | Delete) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
         // No use case yet: each of these is opened together with its route.
         (AccessTokens | TenantMappings | TenantSettings | Decisions | Models, _) => None,
-        (Tenants, _) | (_, Share | Export) | (AuditLogs | Users | Account | Search, _) => None,
+        (Tenants, _) | (_, Share | Export) | (AuditLogs | Users | Account | Search | Usage, _) => None,
     }
 }
 
@@ -75,7 +75,7 @@ pub fn granted(grant: Grant, resource: Resource, operation: Operation) -> Option
         (Grant::PlatformAdmin, Resource::Tenants, List | Read | Create | Update) => Some(Reach::Platform),
         (Grant::PlatformAdmin, Resource::TenantMappings, List | Create | Delete) => Some(Reach::Platform),
         (Grant::Auditor, Resource::AuditLogs, List | Read | Export) => Some(Reach::Tenant),
-        (Grant::Auditor, Resource::Decisions, Read) => Some(Reach::Tenant),
+        (Grant::Auditor, Resource::Decisions | Resource::Usage, Read) => Some(Reach::Tenant),
         _ => None,
     }
 }

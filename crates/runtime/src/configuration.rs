@@ -3,18 +3,21 @@
 use crate::error::RuntimeError;
 use crate::services::Configuration;
 use async_trait::async_trait;
-use chrono::{Days, NaiveTime};
+use chrono::TimeDelta;
 use domain::audit::Changed;
 use domain::authorized::Authorized;
+use domain::budget::{begin, end_of_day, first_of_month};
 use domain::command::{
-    ListSettingsVersions, ListTenantSettingsVersions, ReadSettings, ReadTenantSettings, ReadUsage, UpdateSettings,
-    UpdateTenantSettings,
+    ListSettingsVersions, ListTenantSettingsVersions, ReadCalls, ReadSettings, ReadTenantSettings, ReadUsage,
+    UpdateSettings, UpdateTenantSettings,
 };
 use domain::ids::{TenantId, UserId};
+use domain::ledger::{UsageQuery, UsageReport};
 use domain::page::Page;
 use domain::ports::{Clock, Directory, Store};
+use domain::role::{Grant, Role};
 use domain::tenant::{SettingsChange, SettingsVersion, Tenant, Usage};
-use domain::time::Timestamp;
+use domain::upload::FieldError;
 use std::sync::Arc;
 
 /// How often a change without an expected version is tried again where another came between.
@@ -103,13 +106,27 @@ impl Configuration for ConfigurationService {
         let now = self.clock.now();
         let quotas = self.tenant(command.scope().tenant()).await?.settings.quotas;
         let mut tx = self.store.begin(command.scope()).await?;
-        let (kept, tokens_today) = (tx.usage().kept().await?, tx.usage().tokens_on(now.date_naive()).await?);
-        Ok(Usage { kept, tokens_today, day_ends: end_of_day(now), quotas })
+        let (kept, spending) = (tx.usage().kept().await?, tx.usage().spending(now).await?);
+        Ok(Usage { kept, spent: spending.tenant, day_ends: end_of_day(now), quotas })
     }
-}
 
-/// When the day (UTC) of a moment ends.
-pub(crate) fn end_of_day(now: Timestamp) -> Timestamp {
-    let next = now.date_naive().checked_add_days(Days::new(1)).unwrap_or(now.date_naive());
-    next.and_time(NaiveTime::MIN).and_utc()
+    async fn calls(&self, command: Authorized<ReadCalls>) -> Result<UsageReport, RuntimeError> {
+        let (permit, ReadCalls { from, to, group_by }) = command.into_parts();
+        let now = self.clock.now();
+        let to = to.unwrap_or(now);
+        let from = from.unwrap_or_else(|| begin(first_of_month((to - TimeDelta::microseconds(1)).date_naive())));
+        if from >= to || to - from > TimeDelta::days(UsageQuery::MAX_DAYS) {
+            let detail = format!("must be before /to, by at most {} days", UsageQuery::MAX_DAYS);
+            return Err(FieldError { pointer: "/from".to_owned(), detail }.into());
+        }
+        let (scope, standing) = (permit.scope(), permit.standing());
+        let of_tenant = standing.role == Role::Admin || standing.has(Grant::Auditor);
+        let user =
+            if of_tenant { None } else { Some(scope.user().ok_or(RuntimeError::NotFound { what: "the user" })?) };
+        let budgets = self.tenant(scope.tenant()).await?.settings.quotas.budgets();
+        let mut tx = self.store.begin(scope).await?;
+        let sums = tx.usage().sums(&UsageQuery { from, to, user, group_by }).await?;
+        let spending = tx.usage().spending(now).await?;
+        Ok(UsageReport { from, to, group_by, sums, budgets, spending, now, of_tenant })
+    }
 }

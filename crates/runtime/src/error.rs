@@ -1,5 +1,6 @@
 //! What can go wrong in a use case.
 
+use domain::budget::BudgetLimit;
 use domain::error::{Classify, ErrorKind};
 use domain::model::ModelError;
 use domain::ports::StoreError;
@@ -25,10 +26,12 @@ pub enum RuntimeError {
     /// What is to be changed was changed by somebody else since.
     #[error("it is at another version by now")]
     Stale,
-    /// The tenant's tokens of the day are used up.
-    #[error("the tenant's tokens of the day are used up")]
+    /// Too little is left of what may be spent on models.
+    #[error("too little is left of {limit}")]
     TokensUsedUp {
-        /// How long the day still is.
+        /// Of which limit.
+        limit: BudgetLimit,
+        /// When there is more: when the period ends, or turns under way do.
         retry_after: Duration,
     },
     /// It rests on content above the caller's clearance.
@@ -112,7 +115,7 @@ impl Classify for RuntimeError {
         match self {
             Self::Conflict { detail } => Some((*detail).to_owned()),
             Self::Stale => Some("It was changed since you read it; read it again.".to_owned()),
-            Self::TokensUsedUp { .. } => Some("The tenant's tokens of the day are used up.".to_owned()),
+            Self::TokensUsedUp { limit, .. } => Some(used_up(*limit)),
             Self::AboveClearance => Some("It rests on content above your clearance.".to_owned()),
             Self::NoSuchModel => Some("There is no such model, or it is not for you to use.".to_owned()),
             Self::AboveModel => Some(
@@ -128,8 +131,18 @@ impl Classify for RuntimeError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy => Some(Duration::from_secs(2)),
-            Self::TokensUsedUp { retry_after } => Some(*retry_after),
+            Self::TokensUsedUp { retry_after, .. } => Some(*retry_after),
             other => other.inner().and_then(Classify::retry_after),
         }
     }
+}
+
+fn used_up(limit: BudgetLimit) -> String {
+    let what = match limit {
+        BudgetLimit::TenantTokens => "The tenant's tokens of the day are used up",
+        BudgetLimit::UserTokens => "Your tokens of the day are used up",
+        BudgetLimit::TenantCost => "What the tenant may spend on models in a month is used up",
+        BudgetLimit::UserCost => "What you may spend on models in a month is used up",
+    };
+    format!("{what}, or set aside for answers that are being written ({limit}).")
 }

@@ -5,6 +5,7 @@ use crate::services::Search;
 use async_trait::async_trait;
 use domain::authorized::{Authorized, Permit};
 use domain::command::SearchDocuments;
+use domain::ledger::CallContext;
 use domain::search::{Retrieval, SearchFilters};
 use domain::tool::{ToolCall, ToolName, ToolResult};
 use serde_json::json;
@@ -49,7 +50,8 @@ pub(crate) fn rag_search(call_id: &str, query: &str, top_k: u32, filters: &Searc
     if filters.include_superseded {
         arguments["include_superseded"] = json!(true);
     }
-    ToolCall { call_id: call_id.to_owned(), name: ToolName::RagSearch.as_str().to_owned(), arguments }
+    let (call_id, name) = (call_id.to_owned(), ToolName::RagSearch.as_str().to_owned());
+    ToolCall { call_id, name, arguments, context: CallContext::default() }
 }
 
 /// Calls `rag_search` and takes its passages.

@@ -11,13 +11,14 @@ use domain::command::{
     CreateUser, DeleteConversation, DeleteDocument, DeleteMapping, DeleteMemory, DownloadDocument, ExportAudit,
     GetConversation, GetDocument, GetModel, GetUser, IssueAccessToken, ListAccessTokens, ListAudit, ListConversations,
     ListDocuments, ListMappings, ListMemories, ListModels, ListSettingsVersions, ListTenantSettingsVersions,
-    ListTenants, ListUsers, ReadDecision, ReadSettings, ReadTenantSettings, ReadUsage, ReprocessDocument, ResumeRun,
-    RevokeAccessToken, SearchDocuments, SendMessage, UpdateConversation, UpdateDocument, UpdateSettings, UpdateTenant,
-    UpdateTenantSettings, UpdateUser, UploadDocument,
+    ListTenants, ListUsers, ReadCalls, ReadDecision, ReadSettings, ReadTenantSettings, ReadUsage, ReprocessDocument,
+    ResumeRun, RevokeAccessToken, SearchDocuments, SendMessage, UpdateConversation, UpdateDocument, UpdateSettings,
+    UpdateTenant, UpdateTenantSettings, UpdateUser, UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
 use domain::ids::ConversationId;
+use domain::ledger::UsageReport;
 use domain::mapping::TenantMapping;
 use domain::memory::Memory;
 use domain::model::Embedded;
@@ -156,6 +157,8 @@ pub trait Configuration: Send + Sync {
     ) -> Result<Page<SettingsVersion>, RuntimeError>;
     /// What the tenant uses of what it may.
     async fn usage(&self, command: Authorized<ReadUsage>) -> Result<Usage, RuntimeError>;
+    /// What calls to models came to, and the budgets: the tenant's for admins and auditors, one's own for others.
+    async fn calls(&self, command: Authorized<ReadCalls>) -> Result<UsageReport, RuntimeError>;
 }
 
 /// Users and tenants.

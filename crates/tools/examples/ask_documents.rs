@@ -15,6 +15,7 @@ use domain::authorized::{AuditReceipt, Authorized, Permit};
 use domain::command::{ListMemories, UploadForm};
 use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use domain::ids::{AuditId, RequestId, TenantId};
+use domain::ledger::CallContext;
 use domain::model::{EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent};
 use domain::page::PageRequest;
 use domain::ports::{AuditReader, Claim, Clock, Directory, Embedder, Embedders, IdGen, JobQueue, NewTenant};
@@ -124,7 +125,7 @@ async fn ask(parts: &Parts, permit: &Permit, question: &str) -> Outcome {
     let registry = Registry::builtin(&store, search)?;
     let tools = RecordedTools::new(store, registry, clock, ids, parts.tracker.clone());
     let arguments = json!({"query": question, "top_k": 3});
-    let call = ToolCall { call_id: "1".into(), name: "rag_search".into(), arguments };
+    let call = ToolCall { call_id: "1".into(), name: "rag_search".into(), arguments, context: CallContext::default() };
     let ToolResult::Retrieval(found) = tools.invoke(permit, call).await? else { return Err("no retrieval".into()) };
     println!("\n{question}\nanswerable: {}", found.answerable);
     for hit in found.hits {

@@ -30,6 +30,7 @@
 //! With the feature `mocks` there are mockall mocks of [`gateway::ToolGateway`] and [`ingest::accept::Ingest`].
 
 pub mod builtin;
+pub mod calls;
 pub mod describe;
 pub mod error;
 pub mod gateway;

@@ -1,5 +1,6 @@
 //! What a tool is: a manifest entry, typed arguments, and an async function that returns data.
 
+use crate::calls::CallSheet;
 use crate::error::ToolError;
 use async_trait::async_trait;
 use domain::role::{Classification, Resource};
@@ -12,7 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// For whom a tool runs. It comes from the permit and the database, never from the call's arguments.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct CallScope {
     /// The tenant and user.
     pub scope: TenantScope,
@@ -24,6 +25,8 @@ pub struct CallScope {
     pub cloud_limit: Classification,
     /// When the call was admitted.
     pub now: Timestamp,
+    /// Where its calls to models are noted; the gateway puts them on record, however the tool ends.
+    pub models: CallSheet,
 }
 
 /// A tool. It is registered once and called by many users at a time, always through the tool gateway.

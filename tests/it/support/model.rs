@@ -26,6 +26,9 @@ pub enum Reply {
     Says(Vec<&'static str>),
     /// Streams the first piece, waits for [`ModelServer::go_on`], streams the second and ends.
     Waits(&'static str, &'static str),
+    /// Waits for [`ModelServer::go_on`], streams this piece and ends; says that it took the whole prompt and all that it
+    /// was allowed to write.
+    TakesAll(&'static str),
     /// Streams this piece and breaks off.
     BreaksOff(&'static str),
     /// Wants this tool called, with these arguments.
@@ -94,18 +97,20 @@ impl ModelServer {
 }
 
 async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
+    let spent = everything(&request);
     script.asked.lock().expect("not poisoned").push(request);
     let reply = script.replies.lock().expect("not poisoned").pop_front().or_else(|| script.always.clone());
-    let mut each = Duration::ZERO;
-    let (pieces, pause, whole) = match reply.expect("a reply for each request") {
-        Reply::Says(pieces) => (pieces, false, true),
-        Reply::Waits(first, second) => (vec![first, second], true, true),
-        Reply::BreaksOff(piece) => (vec![piece], false, false),
+    let (mut each, usual) = (Duration::ZERO, (21, 7));
+    let (pieces, pause, end) = match reply.expect("a reply for each request") {
+        Reply::Says(pieces) => (pieces, false, end(usual)),
+        Reply::Waits(first, second) => (vec![first, second], true, end(usual)),
+        Reply::TakesAll(piece) => (vec![piece], true, end(spent)),
+        Reply::BreaksOff(piece) => (vec![piece], false, Vec::new()),
         Reply::Calls(name, arguments) => return call(name, arguments),
         Reply::Refuses(status) => return refusal(status),
         Reply::Slowly(wait, pieces) => {
             each = wait;
-            (pieces, false, true)
+            (pieces, false, end(usual))
         }
     };
     let last = pieces.len().saturating_sub(1);
@@ -122,7 +127,6 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
             }))
         }
     });
-    let end = if whole { end() } else { Vec::new() };
     let body = pieces.chain(futures::stream::iter(end)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
 }
@@ -153,10 +157,17 @@ fn refusal(status: u16) -> Response {
     (StatusCode::from_u16(status).expect("a status"), Json(body)).into_response()
 }
 
-fn end() -> Vec<String> {
+/// The most tokens that a request can come to: of its prompt and tools, as plain text has them, and of its answer.
+fn everything(request: &Value) -> (u64, u64) {
+    let texts = request["messages"].as_array().into_iter().flatten().map(|message| message["content"].to_string());
+    let bytes = texts.map(|text| text.len()).sum::<usize>() + request["tools"].to_string().len();
+    let most = request["max_tokens"].as_u64().or(request["max_completion_tokens"].as_u64());
+    (bytes as u64 / 4, most.unwrap_or_default())
+}
+
+fn end((prompt, answer): (u64, u64)) -> Vec<String> {
     let stop = json!({ "id": "c", "model": SERVED, "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
-    let usage =
-        json!({ "id": "c", "model": SERVED, "choices": [], "usage": { "prompt_tokens": 21, "completion_tokens": 7 } });
+    let usage = json!({ "id": "c", "model": SERVED, "choices": [], "usage": { "prompt_tokens": prompt, "completion_tokens": answer } });
     vec![line(&stop), line(&usage), "data: [DONE]\n\n".to_owned()]
 }
 

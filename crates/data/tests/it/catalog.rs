@@ -79,7 +79,7 @@ const RULES: &[&str] = &[
     // needs, under a policy that says so.
     "SELECT format('%s: a policy for platform_owner', c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN
-           ('jobs', 'job_turns', 'tenants', 'tenant_settings_versions', 'tenant_usage', 'tenant_mappings')
+           ('jobs', 'job_turns', 'tenants', 'tenant_settings_versions', 'tenant_usage', 'usage_days', 'tenant_mappings')
        AND (c.relname, p.polname) NOT IN (('documents', 'queue_models'), ('document_chunks', 'index_build'),
            ('access_tokens', 'directory_token'),
            ('audit_logs', 'recovery'), ('audit_logs', 'streams'), ('audit_logs_other', 'retirement'),

@@ -22,7 +22,9 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("jobs", None, true),
     ("idempotency_keys", Some("body"), true),
     ("tenant_usage", None, false),
-    ("tenant_token_usage", Some("input_tokens"), false),
+    ("usage_days", None, false),
+    ("model_calls", None, false),
+    ("budget_reservations", Some("tokens"), true),
 ];
 
 /// One row of each table for a tenant whose every id is the tenant's own id.
@@ -45,7 +47,10 @@ const ROWS: &str = "
     INSERT INTO document_terms VALUES ($1, $1, 'valve', '{0}', '{1}', '{1}', '');
     INSERT INTO jobs (id, tenant_id, document_id) VALUES ($1, $1, $1);
     INSERT INTO idempotency_keys (tenant_id, user_id, key_hash, created_at, expires_at) VALUES ($1, $1, 'key', now(), now() + interval '1 day');
-    INSERT INTO tenant_token_usage (tenant_id, day) VALUES ($1, '2026-01-01');
+    INSERT INTO model_calls (id, tenant_id, user_id, request_id, operation, backend, requested_model, model, fallback, status,
+        input_tokens, output_tokens, estimated, metered, cost_micros, took_ms, created_at)
+        VALUES ($1, $1, $1, '', 'chat', '', '', '', false, 'ok', 1, 1, false, true, 1, 1, now());
+    INSERT INTO budget_reservations VALUES ($1, $1, $1, 1, 1, now(), now() + interval '1 day');
     INSERT INTO audit_logs (id, tenant_id, event_type) VALUES ($1, $1, 'doc.read')";
 
 /// Two tenants with a row in each table.
@@ -185,7 +190,17 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
     ),
     ("jobs", "INSERT INTO jobs (tenant_id, document_id, kind) SELECT T, NULL, 'reindex'"),
     ("audit_logs", "INSERT INTO audit_logs (tenant_id, event_type) VALUES (T, 'doc.read')"),
-    ("tenant_token_usage", "INSERT INTO tenant_token_usage (tenant_id, day) VALUES (T, '2026-01-02')"),
+    (
+        "model_calls",
+        "INSERT INTO model_calls (tenant_id, id, request_id, operation, backend, requested_model, model, fallback, status,
+             input_tokens, output_tokens, estimated, metered, cost_micros, took_ms, created_at)
+         VALUES (T, gen_random_uuid(), '', 'chat', '', '', '', false, 'ok', 1, 1, false, true, 1, 1, now())",
+    ),
+    (
+        "budget_reservations",
+        "INSERT INTO budget_reservations (tenant_id, user_id, id, tokens, cost_micros, created_at, expires_at)
+         VALUES (T, P, gen_random_uuid(), 1, 1, now(), now())",
+    ),
 ];
 
 /// One of [`INSERTS`] for a tenant and a parent.
@@ -375,12 +390,48 @@ async fn the_log_is_append_only_and_read_by_its_tenants_auditor() -> Result<(), 
     Ok(())
 }
 
+/// What was spent is not unsaid: the ledger is inserted into, its sums are the database's own.
+#[tokio::test]
+async fn the_ledger_and_its_sums_are_not_changed() -> Result<(), TestError> {
+    let (db, mut app) = two_tenants().await?;
+    let here = TENANT_A.to_string();
+    let refused = Err("42501".to_owned());
+    for sql in [
+        "UPDATE model_calls SET cost_micros = 0",
+        "UPDATE model_calls SET user_id = NULL",
+        "DELETE FROM model_calls",
+        "TRUNCATE model_calls",
+        "UPDATE usage_days SET cost_micros = 0",
+        "INSERT INTO usage_days (tenant_id, day) VALUES (app_tenant(), '2026-01-01')",
+        "DELETE FROM usage_days",
+        "UPDATE budget_reservations SET user_id = NULL",
+        "SELECT count_model_call()",
+    ] {
+        assert_eq!(attempt(&mut app, Some(&here), sql).await?, refused, "{sql}");
+    }
+    let mut superuser = as_superuser(&db).await?;
+    run(&mut superuser, "DELETE FROM conversations; DELETE FROM users WHERE false").await?;
+    assert_eq!(attempt(&mut app, Some(&here), "SELECT * FROM model_calls").await?, Ok(1), "outlives its conversation");
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_worker_gets_ids_and_nothing_else() -> Result<(), TestError> {
     let (db, _app) = two_tenants().await?;
     let mut worker = PgConnection::connect(&db.worker_url()).await?;
     let here = TENANT_A.to_string();
-    for table in ["jobs", "documents", "idempotency_keys", "document_chunks", "users", "tenants", "audit_logs"] {
+    for table in [
+        "jobs",
+        "documents",
+        "idempotency_keys",
+        "document_chunks",
+        "users",
+        "tenants",
+        "audit_logs",
+        "model_calls",
+        "usage_days",
+        "budget_reservations",
+    ] {
         let read = attempt(&mut worker, Some(&here), &format!("SELECT * FROM {table}")).await?;
         assert_eq!(read, Err("42501".to_owned()), "{table}");
     }

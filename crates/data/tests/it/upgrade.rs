@@ -98,3 +98,36 @@ async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), 
     assert_eq!(leaks(&mut superuser).await?, Vec::<String>::new());
     Ok(())
 }
+
+/// What was counted before there was a ledger counts on.
+#[tokio::test]
+async fn tokens_counted_so_far_stay() -> Result<(), TestError> {
+    let db = TestDb::create_empty().await?;
+    let mut superuser = as_superuser(&db).await?;
+    let later = [
+        migration!("0009_passage_index"),
+        migration!("0010_queue"),
+        migration!("0011_audit_chain"),
+        migration!("0012_identity"),
+        migration!("0013_idempotency"),
+        migration!("0014_settings_and_classification"),
+    ];
+    for migration in BEFORE.into_iter().chain(later) {
+        run(&mut superuser, migration).await?;
+    }
+    for tenant in [TENANT_A, TENANT_B] {
+        let rows = "INSERT INTO tenants (id, name, slug) VALUES ($1, $1::text, 'tenant-' || right($1::text, 1));
+                    INSERT INTO tenant_token_usage VALUES ($1, '2026-01-01', 5, 7)";
+        run(&mut superuser, &rows.replace("$1", &format!("'{tenant}'::uuid"))).await?;
+    }
+    run(&mut superuser, migration!("0015_model_calls_and_budgets")).await?;
+    let moved: Vec<(uuid::Uuid, String, Option<uuid::Uuid>, i64, i64, i64)> = sqlx::query_as(
+        "SELECT tenant_id, day::text, user_id, input_tokens, output_tokens, cost_micros FROM usage_days ORDER BY 1",
+    )
+    .fetch_all(&mut superuser)
+    .await?;
+    let row = |tenant| (tenant, "2026-01-01".to_owned(), None, 5, 7, 0);
+    assert_eq!(moved, [row(TENANT_A), row(TENANT_B)]);
+    assert_eq!(leaks(&mut superuser).await?, Vec::<String>::new());
+    Ok(())
+}

@@ -9,6 +9,7 @@ mod conversation;
 mod document;
 mod identity;
 mod knowledge;
+mod usage;
 
 pub use admin::{
     CreateTenant, CreateUser, ExportAudit, GetUser, ListAudit, ListSettingsVersions, ListTenantSettingsVersions,
@@ -26,6 +27,7 @@ pub use document::{
 };
 pub use identity::{CreateMapping, DeleteMapping, IssueAccessToken, ListAccessTokens, ListMappings, RevokeAccessToken};
 pub use knowledge::{CreateMemory, DeleteMemory, ListMemories, SearchDocuments};
+pub use usage::ReadCalls;
 
 use crate::audit::EventType;
 use crate::ids::{AccessTokenId, AuditId, ConversationId, DocumentId, MemoryId, RunId, TenantId, UserId};

@@ -3,7 +3,7 @@
 use crate::model::{
     ChatRequest, ChatStream, EmbedRequest, Embedded, EmbeddingModel, ModelError, ModelTier, RerankRequest, Reranked,
 };
-use crate::model_call::ModelCaller;
+use crate::model_call::{ModelCaller, Price};
 use crate::role::Classification;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -24,6 +24,13 @@ pub trait ChatModel: Send + Sync {
     /// The highest classification that a backend of this tier may see of this caller; requests above are refused.
     fn highest_classification(&self, _tier: ModelTier, _caller: &ModelCaller) -> Classification {
         Classification::Restricted
+    }
+
+    /// The most that a backend which may serve this tier for this caller asks for its work: what a turn sets aside of a
+    /// budget of cost. `None` where it is not known before a backend has served; then a turn sets no cost aside, and turns
+    /// at the same moment can together pass that budget.
+    fn highest_price(&self, _tier: ModelTier, _caller: &ModelCaller) -> Option<Price> {
+        None
     }
 
     /// Whether anything serves this tier.

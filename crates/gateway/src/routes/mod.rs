@@ -21,6 +21,7 @@ mod search;
 mod settings;
 mod tokens;
 mod upload;
+mod usage;
 
 use crate::app::App;
 use crate::readiness::Readiness;
@@ -50,6 +51,7 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
         .merge(openai_models::routes())
         .merge(openai_chat::routes())
         .merge(openai_embeddings::routes())
+        .merge(usage::routes())
 }
 
 /// Routes that anybody may ask, and that are not counted.

@@ -111,12 +111,12 @@ impl From<SettingsVersion> for VersionBody {
 
 impl From<Usage> for UsageOfTenant {
     fn from(usage: Usage) -> Self {
-        let Usage { kept, tokens_today, day_ends, quotas } = usage;
+        let Usage { kept, spent, day_ends, quotas } = usage;
         let amount = |used, allowed| Amount { used, allowed };
         Self {
             documents: amount(Some(kept.documents), quotas.documents),
             bytes: amount(Some(kept.bytes), quotas.bytes),
-            tokens_per_day: amount(Some(tokens_today), quotas.tokens_per_day),
+            tokens_per_day: amount(Some(spent.tokens), quotas.tokens_per_day),
             requests_per_day: amount(None, quotas.requests_per_day),
             day_ends,
         }

@@ -3,6 +3,7 @@
 use crate::support::*;
 use axum::body::Body;
 use axum::http::Request;
+use domain::budget::BudgetLimit;
 use domain::role::Role;
 use gateway::GatewaySettings;
 use policy::error::GateError;
@@ -39,7 +40,10 @@ fn hello() -> Request<Body> {
 
 #[tokio::test]
 async fn what_the_gate_refuses_has_the_status_and_words_of_openai() {
-    let in_a_while = || RuntimeError::TokensUsedUp { retry_after: Duration::from_secs(90) }.into();
+    let in_a_while = || {
+        let (limit, retry_after) = (BudgetLimit::TenantTokens, Duration::from_secs(90));
+        RuntimeError::TokensUsedUp { limit, retry_after }.into()
+    };
     for (error, status, kind, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "invalid_request_error", "not_found"),
         (|| GateError::Denied { reason: "role", decision: None }, 403, "permission_error", "policy_denied"),

@@ -4,13 +4,17 @@ use crate::support::*;
 use async_trait::async_trait;
 use axum::body::Body;
 use domain::audit::AuditRecord;
+use domain::budget::{Amount, Money, Spending, Spent};
 use domain::conversation::{Message, MessageRole, MessageStatus};
 use domain::document::{DocumentFailure, DocumentStatus, FailureCode};
 use domain::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, TenantId, UserId};
+use domain::ledger::{LedgerSums, UsageGroup, UsageOfGroup, UsageReport, UsageSums};
 use domain::memory::Memory;
+use domain::model_call::MicroCost;
 use domain::page::{Page, PageKey};
 use domain::role::{Classification, Role};
 use domain::search::{Hit, Passage, Retrieval, Surroundings};
+use domain::tenant::Quotas;
 use gateway::{Component, Readiness};
 use policy::gate::{MockAdminGate, MockGate};
 use serde_json::json as value;
@@ -271,5 +275,90 @@ async fn every_answer_has_the_security_headers() {
         assert_eq!(reply.header("referrer-policy"), Some("no-referrer"), "{path}");
         let policy = reply.header("content-security-policy").unwrap_or_default();
         assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+    }
+}
+
+#[tokio::test]
+async fn usage_is_read_with_its_budgets() {
+    let sums = |calls, cost| UsageSums {
+        calls,
+        input_tokens: 120,
+        output_tokens: 40,
+        cost: MicroCost(cost),
+        errors: 1,
+        fallbacks: 1,
+        p50_ms: Some(820.5),
+        first_token_ms: Some(310.0),
+    };
+    let groups = vec![
+        UsageOfGroup { key: Some("cloud".into()), sums: sums(2, 1_250_000) },
+        UsageOfGroup { key: None, sums: UsageSums { calls: 1, ..UsageSums::default() } },
+    ];
+    let quotas = Quotas {
+        tokens_per_day: Some(1_000),
+        user_cost_per_month: Money::of_units(2.5),
+        soft_percent: Some(50),
+        ..Quotas::default()
+    };
+    let reserved = Amount { tokens: 7, cost: MicroCost(500_000) };
+    let spent = Spent { tokens: 500, cost: MicroCost(1_000_000), reserved };
+    let report = UsageReport {
+        from: at(),
+        to: at(),
+        group_by: UsageGroup::Backend,
+        sums: LedgerSums { totals: sums(3, 1_250_000), groups, truncated: false },
+        budgets: quotas.budgets(),
+        spending: Spending { tenant: spent, user: spent },
+        now: at(),
+        of_tenant: true,
+    };
+    let mut admin = MockAdminGate::new();
+    let whole = report.clone();
+    admin.expect_read_calls().withf(|_, c| c.from.is_some()).returning(move |_, _| Ok(whole.clone()));
+    let own = UsageReport { of_tenant: false, ..report };
+    admin.expect_read_calls().withf(|_, c| c.from.is_none()).returning(move |_, _| Ok(own.clone()));
+    let router = admin_router(gate_for(Role::Admin), admin);
+    let path = "/v1/usage?from=2026-01-01&to=2026-01-31T12:00:00Z&group_by=backend";
+    insta::assert_snapshot!(send(&router, get(path)).await.text);
+    let own = send(&router, get("/v1/usage")).await.json();
+    assert!(own["budgets"]["tenant"].is_null() && own["budgets"]["user"].is_object(), "{own}");
+    for (query, pointer) in
+        [("from=yesterday", "/from"), ("to=9999-12-31", "/to"), ("group_by=mood", "/group_by"), ("user=1", "/user")]
+    {
+        let refused = send(&router, get(&format!("/v1/usage?{query}"))).await.problem();
+        assert_eq!(refused.2.as_deref(), Some(pointer), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn quotas_are_checked_before_they_are_set() {
+    let mut admin = MockAdminGate::new();
+    admin
+        .expect_change_tenant_settings()
+        .withf(|_, c| {
+            c.change.patch
+                == value!({"quotas": {
+                    "user_tokens_per_day": 5, "cost_per_month": 250.5, "user_cost_per_month": null, "soft_percent": 90,
+                }})
+        })
+        .returning(|_, _| Ok(caller(Role::Admin).tenant().clone()));
+    let router = admin_router(gate_for(Role::Admin), admin);
+    let path = format!("/v1/admin/tenants/{ID}/settings");
+    let good =
+        r#"{"quotas":{"user_tokens_per_day":5,"cost_per_month":250.5,"user_cost_per_month":null,"soft_percent":90}}"#;
+    assert_eq!(send(&router, json("PATCH", &path, good)).await.status, 200);
+    for (field, wrong) in [
+        ("user_tokens_per_day", "9007199254740992"),
+        ("user_tokens_per_day", "1.5"),
+        ("cost_per_month", "-0.01"),
+        ("cost_per_month", "1000000000.5"),
+        ("user_cost_per_month", "-1"),
+        ("user_cost_per_month", r#""12""#),
+        ("soft_percent", "0"),
+        ("soft_percent", "101"),
+    ] {
+        let body = format!(r#"{{"quotas":{{"{field}":{wrong}}}}}"#);
+        let refused = send(&router, json("PATCH", &path, &body)).await.problem();
+        assert_eq!((refused.0, refused.2), (422, Some(format!("/quotas/{field}"))), "{wrong}");
     }
 }

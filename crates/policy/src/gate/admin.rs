@@ -12,11 +12,12 @@ use domain::audit::AuditRecord;
 use domain::audit::sealed::SealedPages;
 use domain::command::{
     CreateMapping, CreateTenant, CreateUser, DeleteMapping, ExportAudit, GetUser, IssueAccessToken, ListAccessTokens,
-    ListAudit, ListMappings, ListSettingsVersions, ListTenantSettingsVersions, ListTenants, ListUsers, ReadDecision,
-    ReadSettings, ReadTenantSettings, ReadUsage, RevokeAccessToken, SimulateDecision, UpdateSettings, UpdateTenant,
-    UpdateTenantSettings, UpdateUser,
+    ListAudit, ListMappings, ListSettingsVersions, ListTenantSettingsVersions, ListTenants, ListUsers, ReadCalls,
+    ReadDecision, ReadSettings, ReadTenantSettings, ReadUsage, RevokeAccessToken, SimulateDecision, UpdateSettings,
+    UpdateTenant, UpdateTenantSettings, UpdateUser,
 };
 use domain::decision::Decision;
+use domain::ledger::UsageReport;
 use domain::mapping::TenantMapping;
 use domain::page::Page;
 use domain::tenant::{SettingsVersion, Tenant, Usage};
@@ -64,6 +65,8 @@ pub trait AdminGate: Send + Sync {
     ) -> Result<Page<SettingsVersion>, GateError>;
     /// Reads what the tenant uses.
     async fn usage(&self, by: &Caller, command: ReadUsage) -> Result<Usage, GateError>;
+    /// Reads what calls to models came to: the tenant's for admins and auditors, one's own for others.
+    async fn read_calls(&self, by: &Caller, command: ReadCalls) -> Result<UsageReport, GateError>;
     /// Reads any tenant's settings.
     async fn tenant_settings(&self, by: &Caller, command: ReadTenantSettings) -> Result<Tenant, GateError>;
     /// Changes any tenant's settings.
@@ -178,6 +181,11 @@ impl AdminGate for PolicyGate {
     async fn usage(&self, by: &Caller, command: ReadUsage) -> Result<Usage, GateError> {
         let use_case = Arc::clone(&self.use_cases.configuration);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.usage(granted).await }).await
+    }
+
+    async fn read_calls(&self, by: &Caller, command: ReadCalls) -> Result<UsageReport, GateError> {
+        let use_case = Arc::clone(&self.use_cases.configuration);
+        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.calls(granted).await }).await
     }
 
     async fn tenant_settings(&self, by: &Caller, command: ReadTenantSettings) -> Result<Tenant, GateError> {

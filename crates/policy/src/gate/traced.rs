@@ -9,6 +9,7 @@ use domain::conversation::{Conversation, Message};
 use domain::decision::{Decision, Verdict};
 use domain::document::Document;
 use domain::ids::ConversationId;
+use domain::ledger::UsageReport;
 use domain::mapping::TenantMapping;
 use domain::memory::Memory;
 use domain::model::Embedded;
@@ -62,6 +63,7 @@ traced! {
     AuditRecord;
     Page<SettingsVersion>;
     Usage;
+    UsageReport;
     Page<AccessToken>;
     Page<TenantMapping>;
 }

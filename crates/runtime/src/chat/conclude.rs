@@ -1,21 +1,24 @@
-//! The end of a turn, in one transaction: the answer with its citations and class, its tokens, the outcome row.
+//! The end of a turn, in one transaction: the answer with its citations and class, its calls to the model, the outcome
+//! row.
 
 use super::ChatService;
+use super::ledger::settle;
 use super::stream::{Draft, End};
 use super::turn::Turn;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::conversation::{FinishedAnswer, MessageStatus};
 use domain::error::{Classify as _, Problem};
 use domain::ids::AuditId;
+use domain::ledger::LedgerEntry;
 use domain::ports::StoreError;
 use domain::retry;
 use domain::role::Resource;
-use domain::run::{FinishReason, RunEvent, RunSummary, Usage};
+use domain::run::{FinishReason, RunEvent, RunSummary};
 use serde_json::json;
 
 impl ChatService {
     /// Stores the answer with its citations and the outcome row, in one transaction, and says how the run ended.
-    pub(super) async fn conclude(&self, turn: &Turn, draft: Draft, end: End) -> RunEvent {
+    pub(super) async fn conclude(&self, turn: &Turn, mut draft: Draft, end: End) -> RunEvent {
         let (status, result, finish_reason) = match &end {
             End::Finished(reason) => (MessageStatus::Complete, ResultStatus::Success, *reason),
             End::Cancelled => (MessageStatus::Cancelled, ResultStatus::Cancelled, FinishReason::Cancelled),
@@ -31,7 +34,7 @@ impl ChatService {
             left_out: draft.left_out,
             message_id: turn.answer_id,
         };
-        let spent = draft.spent();
+        let calls = self.entries(std::mem::take(&mut draft.calls).close(&end), turn.chosen.tier, turn.context());
         let mut outcome = outcome(turn, &draft, &summary, result);
         if let End::Revoked(problem) = &end {
             outcome.subject.metadata["reason"] = problem.code.into();
@@ -50,7 +53,7 @@ impl ChatService {
                 "left_out": summary.left_out, "usage": summary.usage,
             }),
         };
-        let stored = self.store_answer(turn, &answer, (&outcome, spent)).await;
+        let stored = self.store_answer(turn, &answer, (&outcome, &calls)).await;
         match (stored, end) {
             (Err(error), _) => RunEvent::Failed(Problem::of(&error)),
             (Ok(_), End::Failed(problem)) => RunEvent::Failed(problem),
@@ -65,15 +68,15 @@ impl ChatService {
         &self,
         turn: &Turn,
         answer: &FinishedAnswer,
-        (outcome, spent): (&Outcome, Usage),
+        (outcome, calls): (&Outcome, &[LedgerEntry]),
     ) -> Result<AuditId, StoreError> {
         let id = AuditId::from_uuid(self.parts.ids.uuid());
-        let attempt = || self.try_store_answer(turn, answer, (id, outcome, spent));
+        let attempt = || self.try_store_answer(turn, answer, (id, outcome, calls));
         let Err(error) = retry::insist(attempt, tokio::time::sleep).await else { return Ok(id) };
         tracing::error!(run_id = %turn.run_id, error = %error, "an answer could not be stored");
         let mut lost = Outcome { status: ResultStatus::Error, model: None, ..outcome.clone() };
         lost.subject.metadata = json!({ "run_id": turn.run_id, "error": error.code() });
-        let attempt = || self.close(turn, (id, &lost));
+        let attempt = || self.close(turn, (id, &lost), calls);
         if let Err(error) = retry::insist(attempt, tokio::time::sleep).await {
             tracing::error!(run_id = %turn.run_id, error = %error, "nor could its outcome be recorded");
         }
@@ -84,21 +87,26 @@ impl ChatService {
         &self,
         turn: &Turn,
         answer: &FinishedAnswer,
-        (id, outcome, spent): (AuditId, &Outcome, Usage),
+        (id, outcome, calls): (AuditId, &Outcome, &[LedgerEntry]),
     ) -> Result<(), StoreError> {
         let now = self.parts.clock.now();
         let mut tx = self.parts.store.begin(turn.permit.scope()).await?;
-        // A commit whose answer was lost is tried again: what it did is not done twice.
-        let first = tx.messages().finish(turn.answer_id, answer).await?;
-        if first && spent != Usage::default() {
-            tx.usage().add_tokens(now.date_naive(), spent).await?;
-        }
+        // A commit whose answer was lost is tried again: what it did is not done twice, since each call is on record by
+        // its id.
+        tx.messages().finish(turn.answer_id, answer).await?;
+        settle(&mut *tx, calls, &turn.allowance).await?;
         tx.audit().outcome(id, turn.permit.receipt(), outcome, now).await?;
         tx.commit().await
     }
 
-    async fn close(&self, turn: &Turn, (id, outcome): (AuditId, &Outcome)) -> Result<(), StoreError> {
+    async fn close(
+        &self,
+        turn: &Turn,
+        (id, outcome): (AuditId, &Outcome),
+        calls: &[LedgerEntry],
+    ) -> Result<(), StoreError> {
         let mut tx = self.parts.store.begin(turn.permit.scope()).await?;
+        settle(&mut *tx, calls, &turn.allowance).await?;
         tx.audit().outcome(id, turn.permit.receipt(), outcome, self.parts.clock.now()).await?;
         tx.commit().await
     }

@@ -1,21 +1,24 @@
 //! A language model alone, for clients that bring their own prompt: no documents, no rules of ours in the prompt, nothing
-//! stored but the audit rows and the tokens. It runs as a turn does: within its tenant's places, watched, ended when its
+//! stored but the audit rows and the call in the ledger. It runs as a turn does: within its tenant's places, watched, ended when its
 //! reader is gone, closed in one transaction.
 //!
 //! What it is told counts as `internal` at least. What assistants and tools said may stem from anything that the user may
 //! read, so it counts as the user's clearance; above what the model may see nothing is asked.
 
+use super::allowance::{Allowance, TurnEstimate, cost_of_tools};
+use super::ledger::{CallLog, Counted, settle};
 use super::run_log::RunLog;
-use super::stream::End;
+use super::stream::{End, written};
 use super::turn::caller;
 use super::{ChatService, budget, owner, tier};
-use crate::configuration::end_of_day;
 use crate::error::RuntimeError;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::authorized::{Authorized, Permit};
+use domain::budget::Budgets;
 use domain::command::AskModel;
 use domain::error::{Classify as _, Problem};
 use domain::ids::{AuditId, MessageId, RunId};
+use domain::ledger::{CallContext, LedgerEntry};
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, PromptMessage};
 use domain::model_call::ServedBy;
 use domain::model_id::ModelId;
@@ -24,7 +27,6 @@ use domain::retry;
 use domain::role::{Classification, Resource, Role};
 use domain::run::{Escalation, EventStream, FinishReason, RunEvent, RunSummary, Usage};
 use domain::scope::TenantScope;
-use domain::tenant::Tenant;
 use futures::StreamExt as _;
 use serde_json::json;
 use std::time::Duration;
@@ -34,7 +36,11 @@ struct Errand {
     permit: Permit,
     run_id: RunId,
     escalated: Option<Escalation>,
+    /// Tokens of the prompt, estimated.
+    prompt: usize,
     request: ChatRequest,
+    /// What was set aside for it.
+    allowance: Allowance,
 }
 
 impl Errand {
@@ -47,22 +53,10 @@ impl Errand {
 /// What has come so far.
 #[derive(Default)]
 struct Reply {
-    text: String,
     usage: Usage,
-    /// Tokens of the prompt, estimated, while the model has not said what it took.
-    under_way: Option<usize>,
+    /// The call, for the ledger.
+    calls: CallLog,
     served_by: Option<ServedBy>,
-}
-
-impl Reply {
-    /// What it has cost: as reported, or estimated where the reply did not come to its end.
-    fn spent(&self) -> Usage {
-        let tokens = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        match self.under_way {
-            Some(prompt) => Usage { input_tokens: tokens(prompt), output_tokens: tokens(budget::estimate(&self.text)) },
-            None => self.usage,
-        }
-    }
 }
 
 impl ChatService {
@@ -104,32 +98,40 @@ impl ChatService {
         if classification > self.model_limit(tenant.as_ref(), chosen.tier, &caller) {
             return Err(RuntimeError::AboveModel);
         }
-        self.tokens_are_left(permit.scope(), tenant.as_ref()).await?;
-        let most = self.settings.max_output_tokens;
+        let prompt = budget::cost(&command.messages) + cost_of_tools(&command.tools);
+        let most = command.max_output_tokens.unwrap_or(u32::MAX).min(self.settings.max_output_tokens);
+        let price = self.parts.model.highest_price(chosen.tier, &caller);
+        let asked = TurnEstimate { least: prompt, prompt, output: most, price };
+        let allowance = self.set_aside(permit.scope(), settings.quotas.budgets(), asked).await?;
         let request = ChatRequest {
             caller,
             tier: chosen.tier,
             messages: command.messages,
             tools: command.tools,
-            max_output_tokens: command.max_output_tokens.map_or(most, |asked| asked.min(most)),
+            max_output_tokens: allowance.output(prompt, most),
             question: String::new(),
             passages: Vec::new(),
             classification,
             options: command.options,
         };
         let run_id = RunId::from_uuid(self.parts.ids.uuid());
-        Ok(Errand { permit, run_id, escalated: chosen.escalated, request })
+        Ok(Errand { permit, run_id, escalated: chosen.escalated, prompt, request, allowance })
     }
 
-    /// Where the tenant has no limit, there is nothing to read.
-    async fn tokens_are_left(&self, scope: &TenantScope, tenant: Option<&Tenant>) -> Result<(), RuntimeError> {
-        let Some(quota) = tenant.and_then(|tenant| tenant.settings.quotas.tokens_per_day) else { return Ok(()) };
-        let now = self.parts.clock.now();
-        let mut tx = self.parts.store.begin(scope).await?;
-        if tx.usage().tokens_on(now.date_naive()).await? < quota {
-            return Ok(());
+    /// Sets aside what the request may come to. Where nothing is limited, there is nothing to read.
+    async fn set_aside(
+        &self,
+        scope: &TenantScope,
+        budgets: Budgets,
+        asked: TurnEstimate,
+    ) -> Result<Allowance, RuntimeError> {
+        if budgets.is_unlimited() {
+            return Ok(Allowance::default());
         }
-        Err(RuntimeError::TokensUsedUp { retry_after: (end_of_day(now) - now).to_std().unwrap_or_default() })
+        let mut tx = self.parts.store.begin(scope).await?;
+        let allowance = self.reserve(&mut *tx, scope, budgets, asked).await?;
+        tx.commit().await?;
+        Ok(allowance)
     }
 
     async fn answer_directly(&self, errand: Errand, log: &RunLog) {
@@ -148,39 +150,41 @@ impl ChatService {
 
     /// Passes on what the model says, as it says it.
     async fn pass_on(&self, errand: &Errand, reply: &mut Reply, log: &RunLog) -> End {
+        match self.read_reply(errand, reply, log).await {
+            Ok(reason) => End::Finished(reason),
+            Err(error) => {
+                reply.calls.failed(&error);
+                End::Failed(Problem::of(&error))
+            }
+        }
+    }
+
+    async fn read_reply(&self, errand: &Errand, reply: &mut Reply, log: &RunLog) -> Result<FinishReason, ModelError> {
         let shows_reasoning = errand.permit.standing().role == Role::Admin;
-        let started = self.parts.model.stream(errand.request.clone()).await;
-        let ChatStream { served_by, mut deltas } = match started {
-            Ok(stream) => stream,
-            Err(error) => return End::Failed(Problem::of(&error)),
-        };
-        reply.under_way = Some(budget::cost(&errand.request.messages));
+        reply.calls.begin(errand.prompt);
+        let ChatStream { served_by, mut deltas } = self.parts.model.stream(errand.request.clone()).await?;
+        reply.calls.served(&served_by);
         let backend = served_by.backend.clone();
         reply.served_by = Some(served_by);
         while let Some(delta) = deltas.next().await {
+            let delta = delta?;
+            reply.calls.wrote(written(&delta));
             match delta {
-                Ok(ChatDelta::Text(text)) => {
-                    reply.text.push_str(&text);
-                    log.push(RunEvent::Delta { text });
+                ChatDelta::Text(text) => log.push(RunEvent::Delta { text }),
+                ChatDelta::ToolCall(call) => log.push(RunEvent::ToolWanted(call)),
+                ChatDelta::Reasoning(text) if shows_reasoning => log.push(RunEvent::Reasoning { text }),
+                ChatDelta::Reasoning(_) => {}
+                ChatDelta::Finished { reason, usage, estimated, cost } => {
+                    reply.usage = usage;
+                    reply.calls.finished(reason, Counted { usage, estimated, cost });
+                    return Ok(reason);
                 }
-                Ok(ChatDelta::ToolCall(call)) => {
-                    reply.text.push_str(&call.arguments);
-                    log.push(RunEvent::ToolWanted(call));
-                }
-                Ok(ChatDelta::Reasoning(text)) if shows_reasoning => log.push(RunEvent::Reasoning { text }),
-                Ok(ChatDelta::Reasoning(_)) => {}
-                Ok(ChatDelta::Finished { reason, usage, .. }) => {
-                    (reply.usage, reply.under_way) = (usage, None);
-                    return End::Finished(reason);
-                }
-                Err(error) => return End::Failed(Problem::of(&error)),
             }
         }
-        let reason = "the stream ended without an end".to_owned();
-        End::Failed(Problem::of(&ModelError::BrokenOff { backend, reason }))
+        Err(ModelError::BrokenOff { backend, reason: "the stream ended without an end".to_owned() })
     }
 
-    /// Records the outcome and the tokens, in one transaction, and says how the run ended.
+    /// Records the outcome and the call, in one transaction, and says how the run ended.
     async fn conclude_directly(&self, errand: &Errand, reply: Reply, end: End) -> RunEvent {
         let (result, finish_reason) = match &end {
             End::Finished(reason) => (ResultStatus::Success, *reason),
@@ -188,7 +192,8 @@ impl ChatService {
             End::Revoked(_) => (ResultStatus::Denied, FinishReason::Cancelled),
             End::Failed(_) => (ResultStatus::Error, FinishReason::Error),
         };
-        let spent = reply.spent();
+        let context = CallContext { conversation: None, run: Some(errand.run_id) };
+        let calls = self.entries(reply.calls.close(&end), errand.request.tier, context);
         let served = reply.served_by;
         let fallback = served.as_ref().is_some_and(|served| served.fallback);
         let summary = RunSummary {
@@ -204,7 +209,7 @@ impl ChatService {
         if let End::Revoked(problem) | End::Failed(problem) = &end {
             outcome.subject.metadata["reason"] = problem.code.into();
         }
-        match (self.close_directly(errand, &outcome, spent).await, end) {
+        match (self.close_directly(errand, &outcome, &calls).await, end) {
             (Err(error), _) => RunEvent::Failed(Problem::of(&error)),
             (Ok(_), End::Failed(problem)) => RunEvent::Failed(problem),
             (Ok(id), End::Revoked(problem)) => RunEvent::Failed(Problem { decision: Some(id), ..problem }),
@@ -212,15 +217,18 @@ impl ChatService {
         }
     }
 
-    /// Tries for ten minutes, as a turn does. The id of the outcome keeps a commit whose answer was lost from counting twice.
-    async fn close_directly(&self, errand: &Errand, outcome: &Outcome, spent: Usage) -> Result<AuditId, StoreError> {
+    /// Tries for ten minutes, as a turn does.
+    async fn close_directly(
+        &self,
+        errand: &Errand,
+        outcome: &Outcome,
+        calls: &[LedgerEntry],
+    ) -> Result<AuditId, StoreError> {
         let id = AuditId::from_uuid(self.parts.ids.uuid());
         let attempt = || async {
             let now = self.parts.clock.now();
             let mut tx = self.parts.store.begin(errand.permit.scope()).await?;
-            if spent != Usage::default() {
-                tx.usage().add_tokens(now.date_naive(), spent).await?;
-            }
+            settle(&mut *tx, calls, &errand.allowance).await?;
             tx.audit().outcome(id, errand.permit.receipt(), outcome, now).await?;
             tx.commit().await
         };

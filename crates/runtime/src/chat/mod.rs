@@ -1,11 +1,13 @@
 //! Chat turns: store what was said, start an answer, hand out its events.
 
+mod allowance;
 mod ask;
 pub mod budget;
 pub mod cite;
 mod conclude;
 mod direct;
 pub mod intent;
+mod ledger;
 pub mod passages;
 pub mod prompt;
 mod run_log;
@@ -18,6 +20,7 @@ mod watch;
 
 use crate::error::RuntimeError;
 use crate::services::Chat;
+use allowance::SoftLimits;
 use ask::Ask;
 use async_trait::async_trait;
 use domain::authorized::{Authorized, Permit};
@@ -96,6 +99,7 @@ pub struct ChatService {
     settings: ChatSettings,
     runs: Arc<Runs>,
     slots: Arc<Slots>,
+    soft_limits: Arc<SoftLimits>,
 }
 
 impl ChatService {
@@ -103,12 +107,17 @@ impl ChatService {
     #[must_use]
     pub fn new(parts: ChatParts, settings: ChatSettings) -> Self {
         let slots = Slots::new(settings.concurrent_runs, settings.concurrent_runs_per_tenant);
-        Self { parts, settings, runs: Arc::default(), slots }
+        Self { parts, settings, runs: Arc::default(), slots, soft_limits: Arc::default() }
     }
 
     /// Stops all running answers; what they have so far is stored. For the end of a shutdown's grace period.
     pub fn cancel_all(&self) {
         self.runs.cancel_all();
+    }
+
+    /// What chat works with, for what works beside it.
+    pub(crate) fn parts(&self) -> &ChatParts {
+        &self.parts
     }
 
     /// Starts an answer, which is written whatever becomes of the caller.

@@ -1,7 +1,9 @@
 //! The answer itself: retrieve, ask the model, pass its words on, let it call tools, store what came of it.
 
+use super::allowance::{Allowance, Reply, cost_of_tools};
 use super::budget::{TokenBudget, cost, estimate};
 use super::cite::Citer;
+use super::ledger::{CallLog, Counted};
 use super::passages;
 use super::prompt::{self, Material};
 use super::run_log::RunLog;
@@ -11,9 +13,7 @@ use super::{ChatService, intent};
 use crate::search::{rag_search, retrieve};
 use domain::conversation::Citation;
 use domain::error::Problem;
-use domain::model::{
-    ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, NumberedPassage, OfferedTool, PromptMessage,
-};
+use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, NumberedPassage, PromptMessage};
 use domain::model_call::ServedBy;
 use domain::role::{Classification, Role};
 use domain::run::{FinishReason, RunEvent, Usage};
@@ -23,7 +23,7 @@ use futures::StreamExt as _;
 use std::ops::Range;
 
 /// Tokens of the instructions, roughly: passages get a share of what these and the question leave.
-const INSTRUCTIONS: usize = 500;
+pub(super) const INSTRUCTIONS: usize = 500;
 /// Most passages of a search that found nothing good enough to answer from.
 const WEAK_PASSAGES: usize = 4;
 
@@ -33,8 +33,10 @@ pub(super) struct Draft {
     pub(super) citations: Vec<Citation>,
     pub(super) passages: Vec<NumberedPassage>,
     pub(super) usage: Usage,
-    /// Prompt tokens, estimated, of the reply that is under way, and how much of the text was there when it began.
-    pub(super) under_way: Option<(usize, usize)>,
+    /// The calls to the model, for the ledger.
+    pub(super) calls: CallLog,
+    /// What the turn may spend.
+    pub(super) allowance: Allowance,
     pub(super) served_by: Option<ServedBy>,
     pub(super) tools_used: Vec<String>,
     pub(super) degraded: bool,
@@ -53,7 +55,8 @@ impl Draft {
             citations: Vec::new(),
             passages: Vec::new(),
             usage: Usage::default(),
-            under_way: None,
+            calls: CallLog::default(),
+            allowance: turn.allowance.clone(),
             served_by: None,
             tools_used: Vec::new(),
             degraded: false,
@@ -65,17 +68,6 @@ impl Draft {
 
     pub(super) fn classify(&mut self, of: impl Iterator<Item = Classification>) {
         self.classification = of.fold(self.classification, Classification::max);
-    }
-
-    /// What the turn has cost: as reported, and estimated for a reply that did not come to its end.
-    pub(super) fn spent(&self) -> Usage {
-        let mut spent = self.usage;
-        if let Some((prompt, begun)) = self.under_way {
-            let written = estimate(self.citer.text().get(begun..).unwrap_or_default());
-            let tokens = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-            spent += Usage { input_tokens: tokens(prompt), output_tokens: tokens(written) };
-        }
-        spent
     }
 
     /// Keeps what the model may see, and counts what it may not.
@@ -166,14 +158,19 @@ impl ChatService {
         let mut calls_left = self.settings.max_tool_calls;
         loop {
             let offered = if calls_left > 0 { offer(&tools) } else { Vec::new() };
-            let mut messages = prompt::assemble(&material, TokenBudget(room.saturating_sub(cost(&said))));
-            messages.extend_from_slice(&said);
-            let told = draft.citer.text().len();
-            log.classify(draft.classification);
-            let request = self.request(turn, draft, messages, offered);
-            let (reason, calls) = match self.one_reply(request, draft, (turn, log)).await {
+            let reply = match self.next_reply(turn.permit.scope(), draft, (&material, &said), offered).await {
                 Ok(reply) => reply,
                 Err(error) => return End::Failed(Problem::of(&error)),
+            };
+            let told = draft.citer.text().len();
+            log.classify(draft.classification);
+            let request = self.request(turn, draft, reply);
+            let (reason, calls) = match self.one_reply(request, draft, (turn, log)).await {
+                Ok(reply) => reply,
+                Err(error) => {
+                    draft.calls.failed(&error);
+                    return End::Failed(Problem::of(&error));
+                }
             };
             if calls.is_empty() || calls_left == 0 {
                 return End::Finished(reason);
@@ -195,7 +192,7 @@ impl ChatService {
     }
 
     /// Tokens of a whole prompt.
-    fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         self.settings.context_tokens.saturating_sub(self.settings.max_output_tokens as usize)
     }
 
@@ -208,6 +205,7 @@ impl ChatService {
         let call_id = "retrieval";
         let mut call = rag_search(call_id, clip(&query), self.settings.passages, &turn.filters);
         ask_for_surroundings(&mut call.arguments);
+        call.context = turn.context();
         let name = ToolName::RagSearch.as_str().to_owned();
         log.push(RunEvent::ToolStarted { call_id: call_id.to_owned(), name: name.clone() });
         let found = retrieve(&*self.parts.tools, &turn.permit, call).await;
@@ -220,7 +218,9 @@ impl ChatService {
                 let weak = !retrieval.answerable;
                 let mut hits = if weak { self.nearest(retrieval.hits) } else { retrieval.hits };
                 draft.keep(&mut hits, |hit| hit.passage.classification);
-                draft.number(hits, self.room_for_passages(turn));
+                let wishes = turn.instructions.as_deref().map_or(0, estimate);
+                let room = draft.allowance.room(self.room(), draft.calls.spent()).saturating_sub(wishes);
+                draft.number(hits, self.room_for_passages(&turn.question, room));
                 Searched::Found { weak }
             }
             Err(error) => {
@@ -233,10 +233,9 @@ impl ChatService {
 
     /// What the platform's own passages of a turn may take: half of what instructions and question leave, so that history
     /// and tools have room too. The extractive answerer reads no prompt.
-    fn room_for_passages(&self, turn: &Turn) -> TokenBudget {
+    pub(super) fn room_for_passages(&self, question: &str, room: usize) -> TokenBudget {
         if self.parts.model.is_generative() {
-            let wishes = turn.instructions.as_deref().map_or(0, estimate);
-            TokenBudget(self.room().saturating_sub(INSTRUCTIONS + wishes + estimate(&turn.question)) / 2)
+            TokenBudget(room.saturating_sub(INSTRUCTIONS + estimate(question)) / 2)
         } else {
             TokenBudget(usize::MAX)
         }
@@ -252,19 +251,14 @@ impl ChatService {
         hits
     }
 
-    fn request(
-        &self,
-        turn: &Turn,
-        draft: &Draft,
-        messages: Vec<PromptMessage>,
-        tools: Vec<OfferedTool>,
-    ) -> ChatRequest {
+    fn request(&self, turn: &Turn, draft: &Draft, reply: Reply) -> ChatRequest {
+        let Reply { messages, tools, output } = reply;
         ChatRequest {
             caller: turn.caller,
             tier: turn.chosen.tier,
             messages,
             tools,
-            max_output_tokens: turn.max_output_tokens,
+            max_output_tokens: output.min(turn.max_output_tokens),
             question: turn.question.clone(),
             passages: draft.passages.clone(),
             // What the user says is the tenant's own at least.
@@ -280,16 +274,18 @@ impl ChatService {
         draft: &mut Draft,
         (turn, log): (&Turn, &RunLog),
     ) -> Result<(FinishReason, Vec<ModelToolCall>), ModelError> {
-        let prompt = cost(&request.messages);
+        draft.calls.begin(cost(&request.messages) + cost_of_tools(&request.tools));
         let shows_reasoning = turn.permit.standing().role == Role::Admin;
         let ChatStream { served_by, mut deltas } = self.parts.model.stream(request).await?;
-        draft.under_way = self.parts.model.is_generative().then(|| (prompt, draft.citer.text().len()));
+        draft.calls.served(&served_by);
         draft.degraded |= served_by.fallback;
         let backend = served_by.backend.clone();
         draft.served_by = Some(served_by);
         let mut calls = Vec::new();
         while let Some(delta) = deltas.next().await {
-            match delta? {
+            let delta = delta?;
+            draft.calls.wrote(written(&delta));
+            match delta {
                 ChatDelta::Text(text) => {
                     // PostgreSQL cannot store U+0000: one of them would lose the whole answer.
                     let text = text.replace('\0', "");
@@ -304,14 +300,23 @@ impl ChatService {
                 // How a model thinks is for those who run the tenant; it is no part of the answer and is not kept.
                 ChatDelta::Reasoning(text) if shows_reasoning => log.push(RunEvent::Reasoning { text }),
                 ChatDelta::Reasoning(_) => {}
-                ChatDelta::Finished { reason, usage, .. } => {
+                ChatDelta::Finished { reason, usage, estimated, cost } => {
                     draft.usage += usage;
-                    draft.under_way = None;
+                    draft.calls.finished(reason, Counted { usage, estimated, cost });
                     return Ok((reason, calls));
                 }
             }
         }
         Err(ModelError::BrokenOff { backend, reason: "the stream ended without an end".to_owned() })
+    }
+}
+
+/// Bytes that a model wrote for this.
+pub(super) fn written(delta: &ChatDelta) -> usize {
+    match delta {
+        ChatDelta::Text(text) | ChatDelta::Reasoning(text) => text.len(),
+        ChatDelta::ToolCall(call) => call.name.len() + call.arguments.len(),
+        ChatDelta::Finished { .. } => 0,
     }
 }
 

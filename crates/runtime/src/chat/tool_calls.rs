@@ -40,7 +40,8 @@ impl ChatService {
                 if asked.name == ToolName::RagSearch.as_str() {
                     ask_for_surroundings(&mut arguments);
                 }
-                let call = ToolCall { call_id: asked.id.clone(), name: asked.name.clone(), arguments };
+                let (call_id, name) = (asked.id.clone(), asked.name.clone());
+                let call = ToolCall { call_id, name, arguments, context: turn.context() };
                 self.parts.tools.invoke(&turn.permit, call).await
             }
             Err(_) => Err(ToolError::Arguments { detail: "the arguments are no JSON".to_owned() }),

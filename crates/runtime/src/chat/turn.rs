@@ -1,9 +1,10 @@
 //! The start of a turn, in one transaction: what was said is stored before the model is called.
 
 use super::ChatService;
+use super::allowance::Allowance;
 use super::ask::{self, Ask};
 use super::tier::{self, Chosen};
-use crate::configuration::end_of_day;
+use super::tool_calls::offer;
 use crate::conversations::ABANDONED_AFTER;
 use crate::error::RuntimeError;
 use crate::withheld::withhold;
@@ -11,6 +12,7 @@ use domain::authorized::Permit;
 use domain::command::RetrievalMode;
 use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, NewMessage};
 use domain::ids::{ConversationId, MessageId, RunId};
+use domain::ledger::CallContext;
 use domain::memory::Memory;
 use domain::model::{ChatOptions, ModelChoice, ModelTier};
 use domain::model_call::ModelCaller;
@@ -56,6 +58,15 @@ pub(super) struct Turn {
     pub max_output_tokens: u32,
     /// How long the answer goes on when nobody reads it.
     pub grace: Duration,
+    /// What was set aside for it.
+    pub allowance: Allowance,
+}
+
+impl Turn {
+    /// What its calls to models are part of.
+    pub(super) fn context(&self) -> CallContext {
+        CallContext { conversation: Some(self.conversation), run: Some(self.run_id) }
+    }
 }
 
 impl ChatService {
@@ -75,13 +86,6 @@ impl ChatService {
         let question = command.message.as_str().to_owned();
 
         let mut tx = self.parts.store.begin(permit.scope()).await?;
-        let quota = tenant.as_ref().and_then(|tenant| tenant.settings.quotas.tokens_per_day);
-        if let Some(quota) = quota
-            && tx.usage().tokens_on(now.date_naive()).await? >= quota
-        {
-            let retry_after = (end_of_day(now) - now).to_std().unwrap_or_default();
-            return Err(RuntimeError::TokensUsedUp { retry_after });
-        }
         let conversation = self.conversation(&mut *tx, (&permit, &command), now).await?.ok_or_else(gone)?;
         tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
         let mut history = history(&mut *tx, (&permit, &command), (&conversation, now)).await?;
@@ -95,6 +99,10 @@ impl ChatService {
         let model_limit = self.model_limit(tenant.as_ref(), chosen.tier, &caller);
         let left_out = keep_what_a_model_may_see(&mut history, model_limit);
         let classification = history.iter().map(|message| message.classification).max();
+        let tools = offer(&self.parts.tools.manifest(permit.standing().role));
+        let price = self.parts.model.highest_price(chosen.tier, &caller);
+        let asked = self.estimate((&question, command.retrieval), &history, &memories, (&tools, price));
+        let allowance = self.reserve(&mut *tx, permit.scope(), settings.quotas.budgets(), asked).await?;
         let said = said(&question, (MessageId::from_uuid(self.parts.ids.uuid()), answer_id));
         tx.messages().append(conversation.id, &said, now).await?.ok_or_else(gone)?;
         tx.commit().await?;
@@ -119,6 +127,7 @@ impl ChatService {
             options: command.options,
             max_output_tokens: command.max_output_tokens.unwrap_or(u32::MAX).min(self.settings.max_output_tokens),
             grace: command.grace,
+            allowance,
         })
     }
 

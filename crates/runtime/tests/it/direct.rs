@@ -5,14 +5,16 @@ use crate::support::model::Step::{BreakOff, Call, Finish, Hang, Panic, Text};
 use crate::support::tools::ScriptedTools;
 use crate::support::{Plant, shape};
 use domain::audit::AuditRecord;
-use domain::command::{AskModel, CancelRun, ResumeRun};
+use domain::budget::{Amount, Money};
+use domain::command::{AskModel, CancelRun, CreateEmbeddings, ResumeRun};
 use domain::error::{Classify as _, ErrorKind};
-use domain::model::{ChatOptions, ModelChoice, ModelToolCall, OfferedTool, PromptMessage};
-use domain::ports::Store as _;
+use domain::model::{
+    ChatOptions, EmbedPurpose, Embedded, EmbeddingModel, ModelChoice, ModelToolCall, OfferedTool, PromptMessage, Spent,
+};
+use domain::model_call::{MicroCost, ModelOperation};
 use domain::role::{Classification, Role};
-use domain::run::{EventStream, FinishReason, RunEvent};
-use domain::scope::TenantScope;
-use domain::tenant::{Quotas, TenantSettings};
+use domain::run::{EventStream, FinishReason, RunEvent, Usage};
+use domain::tenant::Quotas;
 use futures::StreamExt as _;
 use runtime::chat::{ChatService, ChatSettings};
 use runtime::error::RuntimeError;
@@ -66,12 +68,6 @@ fn status(outcome: &AuditRecord) -> &str {
     outcome.result_status.as_deref().unwrap_or_default()
 }
 
-async fn tokens_today(plant: &Plant, by: &TenantScope) -> u64 {
-    let mut tx = plant.store.begin(by).await.expect("in memory");
-    let today = domain::ports::Clock::now(&*plant.clock).date_naive();
-    tx.usage().tokens_on(today).await.expect("in memory")
-}
-
 #[tokio::test(start_paused = true)]
 async fn the_model_gets_every_word_and_option_and_the_client_its_tool_calls() {
     let plant = Plant::new().await;
@@ -103,11 +99,14 @@ async fn the_model_gets_every_word_and_option_and_the_client_its_tool_calls() {
     assert_eq!(asked.max_output_tokens, ChatSettings::default().max_output_tokens, "within the platform's own limit");
     assert_eq!((asked.classification, asked.caller.tenant), (Classification::Internal, plant.ada.tenant()));
     assert!(plant.messages().await.is_empty(), "nothing is stored");
+    let entry = plant.ledger().remove(0);
+    assert_eq!((entry.context.conversation, entry.metered, entry.call.cost), (None, true, MicroCost(9)));
+    assert!(entry.context.run.is_some());
     let outcome = plant.outcome().await;
     assert_eq!((status(&outcome), outcome.model.as_deref()), ("success", Some("script-1")));
     assert_eq!((&outcome.metadata["mode"], &outcome.metadata["client_tools"]), (&json!("direct"), &json!(1)));
     assert!(!outcome.metadata.to_string().contains("read_tag"));
-    assert_eq!(tokens_today(&plant, &plant.ada).await, 107);
+    assert_eq!(plant.spending().await.user.tokens, 107);
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,7 +123,7 @@ async fn however_it_ends_there_is_one_outcome_and_what_it_took() {
         let events = ask(&plant, &chat(&plant, &model), hello()).await;
         assert_eq!(shape(&events).last(), Some(&last), "{steps:?}");
         assert_eq!(status(&plant.outcome().await), expected, "{steps:?}");
-        assert!(tokens_today(&plant, &plant.ada).await > 0, "what was read is counted: {steps:?}");
+        assert!(plant.spending().await.user.tokens > 0, "what was read is counted: {steps:?}");
     }
 }
 
@@ -184,10 +183,55 @@ async fn without_tokens_or_a_language_model_nothing_is_asked() {
     let refused = start(&plant, &chat, hello()).await.map(drop).expect_err("nothing to ask");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::NotFound, "model_not_found"));
     model.generative.store(true, Ordering::Relaxed);
-    let quotas = Quotas { tokens_per_day: Some(0), ..Quotas::default() };
-    let settings = TenantSettings { quotas, ..TenantSettings::default() };
-    plant.store.set_settings(plant.ada.tenant(), settings).await.expect("in memory");
+    plant.limit(Quotas { tokens_per_day: Some(10), ..Quotas::default() }).await;
     let refused = start(&plant, &chat, hello()).await.map(drop).expect_err("no tokens");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::RateLimited, "quota_exceeded"));
     assert!(refused.retry_after().is_some() && model.requests().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_writes_no_more_than_is_left_and_gives_back_what_it_had_set_aside() {
+    let plant = Plant::new().await;
+    plant.limit(Quotas { tokens_per_day: Some(200), ..Quotas::default() }).await;
+    let model = plant.model([vec![Text("Half"), BreakOff], vec![Finish]]);
+    let chat = chat(&plant, &model);
+    ask(&plant, &chat, hello()).await;
+    let most = model.requests()[0].max_output_tokens;
+    assert!((64..200).contains(&most), "as much as is left: {most}");
+    let spending = plant.spending().await;
+    assert_eq!(spending.tenant.reserved, Amount::default(), "given back");
+    assert!(spending.user.tokens > 0 && plant.ledger().len() == 1);
+    let refused = start(&plant, &chat, asks(vec![PromptMessage::User("long ".repeat(400))])).await.map(drop);
+    assert_eq!(refused.expect_err("too long").code(), "quota_exceeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn embeddings_are_in_the_ledger_and_end_with_the_budget_of_cost() {
+    let plant = Plant::new().await;
+    let model = plant.model([]);
+    let mut embedder = domain::ports::MockEmbedder::new();
+    embedder.expect_model().returning(|| EmbeddingModel { name: "e".to_owned(), dimension: 1, max_tokens: 9 });
+    embedder.expect_highest_classification().returning(|_| Classification::Restricted);
+    embedder.expect_embed().returning(|request| {
+        let usage = Usage { input_tokens: 5, output_tokens: 0 };
+        let spent = Spent { usage, cost: MicroCost(1_000_000), ..Spent::default() };
+        Ok(Embedded { vectors: request.texts.iter().map(|_| vec![1.0]).collect(), spent })
+    });
+    let service = ModelService::new(chat(&plant, &model), Arc::new(embedder), Arc::new(plant.store.clone()));
+    let embeds = |texts: usize| CreateEmbeddings {
+        texts: vec!["x".to_owned(); texts],
+        purpose: EmbedPurpose::Query,
+        dimensions: None,
+    };
+    plant.limit(Quotas { cost_per_month: Money::of_units(2.0), ..Quotas::default() }).await;
+    let made = service.embed(plant.authorized(&plant.ada, Role::User, embeds(40)).await).await.expect("vectors");
+    assert_eq!((made.vectors.len(), made.spent.usage.input_tokens), (40, 10), "in two batches");
+    let ledger = plant.ledger();
+    assert!(ledger.len() == 2 && ledger.iter().all(|entry| entry.call.operation == ModelOperation::Embeddings));
+    assert_eq!(plant.spending().await.tenant.reserved, Amount::default());
+    let refused = service.embed(plant.authorized(&plant.ada, Role::User, embeds(1)).await).await.expect_err("used up");
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::RateLimited, "quota_exceeded"));
+    let wrong = CreateEmbeddings { dimensions: Some(3), ..embeds(1) };
+    let wrong = service.embed(plant.authorized(&plant.ada, Role::User, wrong).await).await.expect_err("one number");
+    assert_eq!(wrong.kind(), ErrorKind::InvalidField);
 }

@@ -5,6 +5,8 @@ mod administration;
 #[cfg(test)]
 mod audit_trail;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod chat_ends;

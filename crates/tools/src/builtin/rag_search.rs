@@ -98,7 +98,8 @@ impl Tool for RagSearch {
         };
         let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
         let failed = failed(ToolName::RagSearch);
-        let search = self.search.clone().showing_models(ModelLimits { any: call.model_limit, cloud: call.cloud_limit });
+        let limits = ModelLimits { any: call.model_limit, cloud: call.cloud_limit };
+        let search = self.search.clone().showing_models(limits).noting(call.models);
         let found = search.search(&call.scope, arguments.query.as_str(), &within, top_k).await;
         let mut found = found.map_err(&failed)?;
         if arguments.surroundings {

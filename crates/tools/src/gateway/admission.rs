@@ -1,12 +1,14 @@
 //! What a call leaves in the audit log, and who may make it.
 
 use super::{Work, facts};
+use crate::calls::CallSheet;
 use crate::error::ToolError;
 use crate::tool::CallScope;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::authorized::{AuditReceipt, Permit};
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::AuditId;
+use domain::ledger::{CallContext, LedgerEntry};
 use domain::ports::StoreError;
 use domain::retry;
 use domain::role::{Classification, Resource};
@@ -29,6 +31,8 @@ pub(super) struct Invocation {
     call_id: String,
     pub(super) resource: Option<Resource>,
     pub(super) target: Option<Uuid>,
+    context: CallContext,
+    models: CallSheet,
 }
 
 impl Invocation {
@@ -40,6 +44,8 @@ impl Invocation {
             call_id: label(&call.call_id),
             resource: None,
             target: None,
+            context: call.context,
+            models: CallSheet::default(),
         }
     }
 
@@ -118,6 +124,7 @@ impl Work {
             model_limit: membership.settings.model_classification.unwrap_or(Classification::Restricted),
             cloud_limit: membership.settings.cloud_limit(),
             now,
+            models: invocation.models.clone(),
         };
         Ok((receipt, scope))
     }
@@ -142,7 +149,7 @@ impl Work {
         tx.commit().await.map_err(ToolError::Audit)
     }
 
-    /// Records how a call ended. Where that cannot be recorded the caller gets nothing of the result; a task goes on
+    /// Records how a call ended, and its calls to models. Where that cannot be recorded the caller gets nothing of the result; a task goes on
     /// trying to record it.
     pub(super) async fn close(
         self: &Arc<Self>,
@@ -157,12 +164,13 @@ impl Work {
             model: None,
             tools_used: vec![invocation.tool.clone()],
         };
+        let calls = invocation.models.take(&*self.ids, (invocation.context, self.clock.now()));
         let (id, scope) = (self.audit_id(), invocation.scope.clone());
-        let Err(error) = self.record(&scope, id, receipt, &outcome).await else { return Ok(()) };
+        let Err(error) = self.record(&scope, (id, receipt), &outcome, &calls).await else { return Ok(()) };
         if error.kind() == ErrorKind::Unavailable {
             let work = Arc::clone(self);
             tracker.spawn(async move {
-                let attempt = || work.record(&scope, id, receipt, &outcome);
+                let attempt = || work.record(&scope, (id, receipt), &outcome, &calls);
                 if let Err(error) = retry::insist(attempt, tokio::time::sleep).await {
                     tracing::error!(correlation_id = %receipt.intent(), %error, "a tool call's outcome is lost");
                 }
@@ -174,11 +182,12 @@ impl Work {
     async fn record(
         &self,
         scope: &TenantScope,
-        id: AuditId,
-        receipt: AuditReceipt,
+        (id, receipt): (AuditId, AuditReceipt),
         outcome: &Outcome,
+        calls: &[LedgerEntry],
     ) -> Result<(), StoreError> {
         let mut tx = self.store.begin(scope).await?;
+        tx.usage().record(calls).await?;
         tx.audit().outcome(id, receipt, outcome, self.clock.now()).await?;
         tx.commit().await
     }

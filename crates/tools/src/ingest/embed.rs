@@ -3,6 +3,7 @@
 use super::accept::RetryLater;
 use super::chunk::{Chunk, ChunkParams};
 use super::progress::Reporter;
+use crate::calls::CallSheet;
 use domain::document::NewChunk;
 use domain::ids::ChunkId;
 use domain::model::{EmbedPurpose, EmbedRequest, EmbeddingModel};
@@ -40,6 +41,8 @@ pub fn chunk_params(model: &EmbeddingModel, wanted: Chunking) -> ChunkParams {
 /// How the chunks of a document are embedded.
 pub(super) struct Embedding<'a> {
     pub(super) embedder: &'a dyn Embedder,
+    /// Where the calls are noted.
+    pub(super) models: &'a CallSheet,
     /// On whose behalf it is called.
     pub(super) caller: ModelCaller,
     /// How the document is classified.
@@ -70,7 +73,8 @@ impl Embedding<'_> {
             let batch: Vec<Chunk> = chunks.by_ref().take(self.batch.max(1)).collect();
             let texts = batch.iter().map(|chunk| chunk.embedded_text(self.title)).collect();
             let (caller, purpose, classification) = (self.caller, EmbedPurpose::Document, self.classification);
-            let embedded = self.embedder.embed(EmbedRequest { caller, purpose, texts, classification }).await?;
+            let request = EmbedRequest { caller, purpose, texts, classification };
+            let embedded = self.models.embed(self.embedder, request).await?;
             check(&embedded.vectors, batch.len(), &model)?;
             let pairs = batch.into_iter().zip(embedded.vectors);
             passages.extend(pairs.map(|(chunk, vector)| self.passage(chunk, vector)));

@@ -9,6 +9,7 @@ use super::progress::Reporter;
 use super::read::Reading;
 use super::record::Record;
 use super::service::IngestWork;
+use crate::calls::CallSheet;
 use domain::audit::ResultStatus;
 use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, Progress};
 use domain::ids::{DocumentId, TenantId};
@@ -31,8 +32,18 @@ pub(super) struct Made {
     warnings: Vec<String>,
 }
 
-/// A document being processed, the open record of it, and the model to embed it with.
-type TakenUp = (Document, Record, Arc<dyn Embedder>);
+/// A document being processed, the open record of it, and what it is embedded with.
+type TakenUp = (Document, Record, EmbedWith);
+
+/// What a document is embedded with.
+pub(super) struct EmbedWith {
+    /// The model.
+    pub(super) embedder: Arc<dyn Embedder>,
+    /// On whose behalf it is called.
+    pub(super) caller: ModelCaller,
+    /// Where the calls are noted.
+    pub(super) models: CallSheet,
+}
 
 /// Why a document was not made.
 pub(super) enum Trouble {
@@ -74,13 +85,13 @@ impl IngestWork {
         document: DocumentId,
         worker_left: &CancellationToken,
     ) -> Result<JobEnd, RetryLater> {
-        let Some((document, record, embedder)) = self.take_up(job, document).await? else {
+        let Some((document, record, with)) = self.take_up(job, document).await? else {
             return Ok(JobEnd::Superseded);
         };
         if job.attempt > job.max_attempts {
             return self.bury(job, &record, None).await;
         }
-        let making = self.make(job, &document, &embedder);
+        let making = self.make(job, &document, &with);
         let made = worker_left.run_until_cancelled(making).await.unwrap_or(Err(Trouble::Stopped));
         let (ended, status, reason) = match made {
             Ok(made) => (self.publish(job, &record, made).await, ResultStatus::Error, "store"),
@@ -116,23 +127,17 @@ impl IngestWork {
         }
         let record = Record::open(&mut *tx, job, id, (self.audit_id(), now)).await?;
         let in_use = tx.chunks().model_in_use().await?;
+        let settings = tx.users().settings().await?;
         tx.commit().await?;
-        Ok(Some((document, record, Arc::clone(self.ports.embedders.for_tenant(in_use.as_deref())))))
+        let embedder = Arc::clone(self.ports.embedders.for_tenant(in_use.as_deref()));
+        let with = EmbedWith { embedder, caller: caller(job, &settings), models: record.models.clone() };
+        Ok(Some((document, record, with)))
     }
 
     /// Reads, cuts and embeds a document.
-    pub(super) async fn make(
-        &self,
-        job: &LeasedJob,
-        document: &Document,
-        embedder: &Arc<dyn Embedder>,
-    ) -> Result<Made, Trouble> {
-        let caller = ModelCaller {
-            tenant: job.scope.tenant(),
-            user: job.scope.user(),
-            cloud_limit: TenantSettings::default().cloud_limit(),
-        };
-        if document.classification > embedder.highest_classification(&caller) {
+    pub(super) async fn make(&self, job: &LeasedJob, document: &Document, with: &EmbedWith) -> Result<Made, Trouble> {
+        let EmbedWith { embedder, caller, models } = with;
+        if document.classification > embedder.highest_classification(caller) {
             return Err(above_the_model(document.classification).into());
         }
         let mut reporter = Reporter::new(self, job, document.id);
@@ -149,7 +154,8 @@ impl IngestWork {
         reporter.read(read.page_count, chunks.len()).await;
         let embedding = Embedding {
             embedder: &**embedder,
-            caller,
+            models,
+            caller: *caller,
             classification: document.classification,
             ids: &*self.ports.ids,
             title: read.title.as_deref().unwrap_or(&document.title),
@@ -247,6 +253,11 @@ impl IngestWork {
         tx.commit().await?;
         Ok(JobEnd::Dead)
     }
+}
+
+/// On whose behalf a job's models are called.
+pub(super) fn caller(job: &LeasedJob, settings: &TenantSettings) -> ModelCaller {
+    ModelCaller { tenant: job.scope.tenant(), user: job.scope.user(), cloud_limit: settings.cloud_limit() }
 }
 
 /// The failure of a document that no configured embedding model may see.

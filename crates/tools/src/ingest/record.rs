@@ -2,10 +2,12 @@
 
 use super::accept::RetryLater;
 use super::service::IngestWork;
+use crate::calls::CallSheet;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
 use domain::error::{Classify, ErrorKind};
-use domain::ids::{AuditId, DocumentId};
+use domain::ids::{AuditId, DocumentId, ModelCallId};
+use domain::ledger::{CallContext, LedgerEntry};
 use domain::model::ModelError;
 use domain::ports::{LeasedJob, StoreError, TenantTx};
 use domain::retry;
@@ -22,6 +24,8 @@ pub(super) struct Record {
     pub(super) document: DocumentId,
     attempt: u32,
     receipt: AuditReceipt,
+    /// What the attempt asks of models.
+    pub(super) models: CallSheet,
 }
 
 impl Record {
@@ -34,10 +38,11 @@ impl Record {
     ) -> Result<Self, StoreError> {
         let subject = subject(document, json!({"attempt": job.attempt}));
         let receipt = tx.audit().intent(id, &subject, now).await?;
-        Ok(Self { scope: job.scope.clone(), document, attempt: job.attempt, receipt })
+        let models = CallSheet::default();
+        Ok(Self { scope: job.scope.clone(), document, attempt: job.attempt, receipt, models })
     }
 
-    /// Records the outcome in the transaction that brings it about.
+    /// Records the outcome in the transaction that brings it about, and what was asked of models until then.
     pub(super) async fn outcome(
         &self,
         tx: &mut dyn TenantTx,
@@ -45,9 +50,22 @@ impl Record {
         now: Timestamp,
         (status, mut facts): (ResultStatus, Value),
     ) -> Result<(), StoreError> {
+        tx.usage().record(self.ledger(now).as_slice()).await?;
         facts["attempt"] = self.attempt.into();
         let outcome = Outcome { subject: subject(self.document, facts), status, model: None, tools_used: Vec::new() };
         tx.audit().outcome(id, self.receipt, &outcome, now).await
+    }
+
+    /// The attempt's row of the ledger, if it came to ask a model: its batches together, under the id of its intent.
+    fn ledger(&self, now: Timestamp) -> Option<LedgerEntry> {
+        Some(LedgerEntry {
+            id: ModelCallId::from_uuid(self.receipt.intent().as_uuid()),
+            at: now,
+            context: CallContext::default(),
+            tier: None,
+            metered: false,
+            call: self.models.summed()?,
+        })
     }
 }
 

@@ -7,7 +7,7 @@
 //! where it ended.
 
 use super::accept::{JobEnd, RetryLater};
-use super::pipeline::{Made, Trouble, stopped};
+use super::pipeline::{EmbedWith, Made, Trouble, caller, stopped};
 use super::record::Record;
 use super::service::IngestWork;
 use domain::audit::ResultStatus;
@@ -90,8 +90,11 @@ impl IngestWork {
             return Ok(Anew::Gone);
         };
         let record = Record::open(&mut *tx, job, id, (self.audit_id(), now)).await?;
+        let settings = tx.users().settings().await?;
         tx.commit().await?;
-        let made = worker_left.run_until_cancelled(self.make(job, &document, next)).await;
+        let (embedder, models) = (Arc::clone(next), record.models.clone());
+        let with = EmbedWith { embedder, caller: caller(job, &settings), models };
+        let made = worker_left.run_until_cancelled(self.make(job, &document, &with)).await;
         let staged = match made.unwrap_or(Err(Trouble::Stopped)) {
             Ok(made) => self.stage(job, &record, made).await.map_err(Trouble::Later),
             Err(trouble) => Err(trouble),

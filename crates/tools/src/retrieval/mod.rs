@@ -23,6 +23,7 @@ pub use params::{RetrievalParams, Sureness};
 pub use rank::{page_aggregate, select};
 pub use rerank::Reranking;
 
+use crate::calls::CallSheet;
 use domain::model::{EmbedPurpose, EmbedRequest, ModelError};
 use domain::model_call::ModelCaller;
 use domain::ports::{Embedder, Embedders, Store, StoreError};
@@ -39,6 +40,8 @@ pub struct HybridSearch {
     params: RetrievalParams,
     reranking: Option<Reranking>,
     limits: ModelLimits,
+    /// Where calls to models are noted.
+    models: CallSheet,
 }
 
 /// What models may see of a tenant.
@@ -60,7 +63,7 @@ impl HybridSearch {
     /// Searches `store` with vectors of `embedders`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, embedders: Embedders, params: RetrievalParams) -> Self {
-        Self { store, embedders, params, reranking: None, limits: ModelLimits::default() }
+        Self { store, embedders, params, reranking: None, limits: ModelLimits::default(), models: CallSheet::default() }
     }
 
     /// The same search, with the best candidates put in order by a reranker.
@@ -73,6 +76,12 @@ impl HybridSearch {
     #[must_use]
     pub fn showing_models(self, limits: ModelLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same search, which notes its calls to models on `models`.
+    #[must_use]
+    pub fn noting(self, models: CallSheet) -> Self {
+        Self { models, ..self }
     }
 
     fn caller(&self, scope: &TenantScope) -> ModelCaller {
@@ -101,7 +110,10 @@ impl HybridSearch {
         let mut fused = fuse(near, lexical, &self.params);
         // After the transaction, for the same reason.
         let verdict = match &self.reranking {
-            Some(reranking) => reranking.apply(query, &mut fused, (self.limits.any, self.caller(scope))).await,
+            Some(reranking) => {
+                let caller = (self.limits.any, self.caller(scope));
+                reranking.apply(query, &mut fused, caller, &self.models).await
+            }
             None => None,
         };
         let mut found = Retrieval { degraded, ..self.rank(query, fused, top_k) };
@@ -137,7 +149,7 @@ impl HybridSearch {
         let garbled = |reason: &str| ModelError::Garbled { backend: model.clone(), reason: reason.to_owned() };
         let (texts, classification) = (vec![query.to_owned()], Classification::Internal);
         let request = EmbedRequest { caller, purpose: EmbedPurpose::Query, texts, classification };
-        let embedded = embedder.embed(request).await;
+        let embedded = self.models.embed(&*embedder, request).await;
         Ok(embedded.and_then(|embedded| {
             let numbers = embedded.vectors.into_iter().next().ok_or_else(|| garbled("no vector"))?;
             if numbers.iter().all(|number| number.is_finite()) {

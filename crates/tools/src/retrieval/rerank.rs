@@ -4,6 +4,7 @@
 //! fused order stands.
 
 use super::Fused;
+use crate::calls::CallSheet;
 use domain::ids::ChunkId;
 use domain::model::{ModelError, RerankRequest, Reranked};
 use domain::model_call::ModelCaller;
@@ -50,6 +51,7 @@ impl Reranking {
         query: &str,
         fused: &mut [Fused],
         (limit, caller): (Classification, ModelCaller),
+        models: &CallSheet,
     ) -> Option<Verdict> {
         let ranked = fused.len().min(self.candidates);
         // One passage is in order already.
@@ -67,15 +69,15 @@ impl Reranking {
             return None;
         }
         let ids: Vec<ChunkId> = passages().map(|passage| passage.chunk_id).collect();
-        let scores = self.ask(request).await?;
+        let scores = self.ask(request, models).await?;
         blend(fused, &scores);
         Some(Verdict { model: self.model.name(), scores: ids.into_iter().zip(scores).collect() })
     }
 
     /// A score for each of the passages, or none at all.
-    async fn ask(&self, request: RerankRequest) -> Option<Vec<f32>> {
+    async fn ask(&self, request: RerankRequest, models: &CallSheet) -> Option<Vec<f32>> {
         let count = request.passages.len();
-        match self.model.rerank(request).await {
+        match models.rerank(&*self.model, request).await {
             Ok(Reranked { scores, .. }) if scores.len() == count && scores.iter().all(|score| score.is_finite()) => {
                 Some(scores)
             }

@@ -4,6 +4,7 @@ use super::support::Plant;
 use async_trait::async_trait;
 use domain::audit::AuditRecord;
 use domain::authorized::Permit;
+use domain::ledger::CallContext;
 use domain::ports::{Directory, MockStore, Store, StoreError, TenantPatch};
 use domain::role::{Classification, Resource, Role};
 use domain::scope::Actor;
@@ -43,7 +44,7 @@ fn with(plant: &Plant, tool: Probe) -> RecordedTools {
 }
 
 fn call(name: &str, arguments: Value) -> ToolCall {
-    ToolCall { call_id: "call-1".into(), name: name.into(), arguments }
+    ToolCall { call_id: "call-1".into(), name: name.into(), arguments, context: CallContext::default() }
 }
 
 /// Intent and outcome of the only call there was.

@@ -5,6 +5,8 @@ mod gateway;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod registry;
 #[cfg(test)]
 mod reindex;

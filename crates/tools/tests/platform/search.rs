@@ -2,6 +2,7 @@
 
 use super::support::Plant;
 use async_trait::async_trait;
+use domain::ledger::CallContext;
 use domain::model::{ModelError, RerankRequest, Reranked, Spent};
 use domain::ports::Reranker;
 use domain::role::{Classification, Role};
@@ -193,7 +194,12 @@ async fn a_search_through_the_gateway_gives_what_stands_around_a_hit_only_when_a
     let store: Arc<dyn domain::ports::Store> = Arc::new(plant.store.clone());
     let registry = Registry::builtin(&store, search).expect("a registry");
     let tools = RecordedTools::new(store, registry, plant.clock.clone(), plant.ids.clone(), plant.tracker.clone());
-    let call = |arguments| ToolCall { call_id: "1".into(), name: "rag_search".into(), arguments };
+    let call = |arguments| ToolCall {
+        call_id: "1".into(),
+        name: "rag_search".into(),
+        arguments,
+        context: CallContext::default(),
+    };
     let mut around = Vec::new();
     for arguments in [json!({"query": TORQUE, "top_k": 1}), json!({"query": TORQUE, "top_k": 1, "surroundings": true})]
     {

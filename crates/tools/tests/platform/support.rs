@@ -9,13 +9,14 @@ use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
 use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::model::{EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent};
-use domain::model_call::ModelCaller;
+use domain::model_call::{MicroCost, ModelCaller, ServedBy};
 use domain::page::PageRequest;
 use domain::ports::{
     AuditReader, Claim, Clock, Directory, Embedder, Embedders, IdGen, InsertedDocument, JobQueue, LeasedJob, NewTenant,
     Store,
 };
 use domain::role::{Classification, Role};
+use domain::run::Usage;
 use domain::scope::{Actor, TenantScope};
 use domain::search::SearchFilters;
 use domain::text::QueryText;
@@ -197,6 +198,7 @@ pub struct WordEmbedder {
     pub down: AtomicBool,
     /// Whether it may see internal texts only.
     pub internal_only: AtomicBool,
+    callers: Mutex<Vec<ModelCaller>>,
     batches: AtomicUsize,
     before_batch: Mutex<Option<BeforeBatch>>,
 }
@@ -210,6 +212,11 @@ impl WordEmbedder {
     /// A model of another name.
     pub fn named(name: &'static str) -> Self {
         Self { name: Some(name), ..Self::default() }
+    }
+
+    /// On whose behalf it was asked, in order.
+    pub fn callers(&self) -> Vec<ModelCaller> {
+        self.callers.lock().expect("no panic under the lock").clone()
     }
 
     /// From now on, this happens before each batch of passages.
@@ -252,6 +259,7 @@ impl Embedder for WordEmbedder {
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
+        self.callers.lock().expect("no panic under the lock").push(request.caller);
         if self.down.load(Ordering::Relaxed) {
             return Err(down());
         }
@@ -259,7 +267,15 @@ impl Embedder for WordEmbedder {
             self.hook().await?;
         }
         let vectors = self.vectors(request.texts.into_iter());
-        Ok(Embedded { vectors, spent: Spent::default() })
+        // A token and a millionth for each text.
+        let texts = u32::try_from(vectors.len()).expect("few");
+        let spent = Spent {
+            served_by: ServedBy::embedded("words", "words"),
+            usage: Usage { input_tokens: texts, output_tokens: 0 },
+            estimated: false,
+            cost: MicroCost(texts.into()),
+        };
+        Ok(Embedded { vectors, spent })
     }
 
     fn count_tokens(&self, text: &str) -> usize {

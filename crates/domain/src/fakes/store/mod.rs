@@ -20,6 +20,7 @@ use crate::audit::AuditRecord;
 use crate::conversation::{Conversation, Message};
 use crate::document::Document;
 use crate::ids::{DocumentId, TenantId, UserId};
+use crate::ledger::LedgerEntry;
 use crate::mapping::TenantMapping;
 use crate::memory::Memory;
 use crate::page::{Page, PageKey, PageRequest};
@@ -29,7 +30,6 @@ use crate::ports::{
 };
 use crate::scope::TenantScope;
 use crate::tenant::{SettingsVersion, Tenant};
-use crate::time::Date;
 use crate::user::User;
 use async_trait::async_trait;
 use chunks::{Models, StoredChunk};
@@ -76,8 +76,9 @@ struct State {
     idempotency: BTreeMap<idempotency::Key, idempotency::Entry>,
     /// The states that tenants' settings had.
     versions: Vec<(TenantId, SettingsVersion)>,
-    /// Tokens of each tenant and day.
-    spent: BTreeMap<(TenantId, Date), u64>,
+    ledger: Vec<Row<LedgerEntry>>,
+    /// What turns under way have set aside.
+    reservations: Vec<Row<usage::Held>>,
     /// When each tenant was served last, counted in claims.
     turns: BTreeMap<TenantId, u64>,
 }

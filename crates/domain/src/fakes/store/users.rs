@@ -5,6 +5,7 @@ use crate::ids::UserId;
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{StoreError, UserRepo};
 use crate::role::Role;
+use crate::tenant::TenantSettings;
 use crate::time::Timestamp;
 use crate::user::{Identity, Membership, NewUser, User, UserPatch};
 use async_trait::async_trait;
@@ -58,6 +59,12 @@ impl UserRepo for MemoryTx {
     async fn user_of_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
         let key = (self.tenant(), token_hash.to_owned());
         Ok(self.read(|s| s.tokens.get(&key).copied()))
+    }
+
+    async fn settings(&mut self) -> Result<TenantSettings, StoreError> {
+        let tenant = self.tenant();
+        let settings = self.read(|s| s.tenants.iter().find(|t| t.id == tenant).map(|t| t.settings.clone()));
+        Ok(settings.unwrap_or_default())
     }
 
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError> {

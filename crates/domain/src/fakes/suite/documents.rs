@@ -8,7 +8,6 @@ use crate::document::{
 use crate::page::PageRequest;
 use crate::ports::InsertedDocument;
 use crate::role::Classification;
-use crate::run::Usage;
 use crate::tenant::Holdings;
 
 /// Two tenants may have the same file; one tenant has it once.
@@ -205,22 +204,5 @@ pub async fn what_a_tenant_keeps_is_counted_and_given_back(world: &World) -> Cas
     );
     some(tx.documents().delete(first.id).await?)?;
     assert_eq!(tx.usage().kept().await?, Holdings::default());
-    Ok(())
-}
-
-/// Of one tenant.
-pub async fn tokens_are_counted_per_day(world: &World) -> CaseResult {
-    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
-    let today = world.now().date_naive();
-    let mut tx = world.begin(&here.ada).await?;
-    tx.usage().add_tokens(today, Usage { input_tokens: 100, output_tokens: 7 }).await?;
-    tx.usage().add_tokens(today, Usage { input_tokens: 1, output_tokens: 1 }).await?;
-    tx.commit().await?;
-    let mut tx = world.begin(&here.bob).await?;
-    assert_eq!(tx.usage().tokens_on(today).await?, 109);
-    assert_eq!(tx.usage().tokens_on(today.succ_opt().unwrap_or(today)).await?, 0);
-    drop(tx);
-    let mut tx = world.begin(&there.ada).await?;
-    assert_eq!(tx.usage().tokens_on(today).await?, 0);
     Ok(())
 }

@@ -15,6 +15,7 @@ mod generations;
 mod idempotency;
 mod jobs;
 mod search;
+mod usage;
 mod users;
 
 pub use access_tokens::*;
@@ -27,6 +28,7 @@ pub use generations::*;
 pub use idempotency::*;
 pub use jobs::*;
 pub use search::*;
+pub use usage::*;
 pub use users::*;
 
 use crate::document::{Document, NewDocument, Revision};
@@ -199,7 +201,13 @@ macro_rules! store_suite {
             a_document_changes_only_where_the_patch_says
             passages_follow_their_documents_classification
             what_a_tenant_keeps_is_counted_and_given_back
-            tokens_are_counted_per_day
+            calls_are_on_record_once_and_counted
+            what_is_spent_counts_for_its_day_and_month
+            parallel_reservations_never_pass_a_limit
+            a_reservation_grows_and_is_settled
+            an_expired_reservation_counts_no_longer
+            calls_are_summed_by_group
+            nobody_else_sees_a_tenants_calls
             nobody_else_sees_a_tenants_document
             passages_are_ranked_by_cosine_similarity
             passages_are_read_by_their_places

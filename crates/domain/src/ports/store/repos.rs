@@ -4,17 +4,20 @@ use super::StoreError;
 use crate::access_token::{AccessToken, NewAccessToken};
 use crate::audit::{AuditSubject, Outcome};
 use crate::authorized::AuditReceipt;
+use crate::budget::{Budgets, Granted, Reservation, Spending};
 use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
 use crate::document::{Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, Progress};
 use crate::idempotency::{EarlierUse, Kept};
-use crate::ids::{AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, UserId};
+use crate::ids::{
+    AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, ReservationId, UserId,
+};
+use crate::ledger::{LedgerEntry, LedgerSums, UsageQuery};
 use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
-use crate::run::Usage;
 use crate::search::{Passage, RankedPassage, SearchScope};
-use crate::tenant::Holdings;
-use crate::time::{Date, Timestamp};
+use crate::tenant::{Holdings, TenantSettings};
+use crate::time::Timestamp;
 use crate::user::{Identity, Membership, NewUser, User, UserPatch};
 use async_trait::async_trait;
 
@@ -265,6 +268,8 @@ pub trait UserRepo: Send {
         token_hash: &str,
         expires_at: Timestamp,
     ) -> Result<bool, StoreError>;
+    /// The tenant's settings, for work that no user asked for.
+    async fn settings(&mut self) -> Result<TenantSettings, StoreError>;
     /// The user with the tenant's state.
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError>;
     /// Reads one.
@@ -285,8 +290,16 @@ pub trait UsageRepo: Send {
     /// Documents and bytes, those of this transaction included. In a transaction that added documents, others that add
     /// some wait until it ends: a quota held to this is held for good.
     async fn kept(&mut self) -> Result<Holdings, StoreError>;
-    /// Tokens of the chat turns of a day (UTC), read and written together.
-    async fn tokens_on(&mut self, day: Date) -> Result<u64, StoreError>;
-    /// Adds a turn's tokens to those of a day.
-    async fn add_tokens(&mut self, day: Date, used: Usage) -> Result<(), StoreError>;
+    /// Puts calls to models on record, as the scope's user's. One that is on record already stays as it is and is not
+    /// counted again.
+    async fn record(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError>;
+    /// What the tenant and the scope's user have spent in the day and month (UTC) of `now`, and what is set aside.
+    async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError>;
+    /// Sets an amount aside for the scope's user, or adds it to what is under the same id, as far as `budgets` allow.
+    /// Until the transaction ends no other of the tenant sets anything aside: spent and set aside together pass no limit.
+    async fn reserve(&mut self, asked: &Reservation, budgets: &Budgets, now: Timestamp) -> Result<Granted, StoreError>;
+    /// Gives back what is set aside; none of that id is no error.
+    async fn release(&mut self, id: ReservationId) -> Result<(), StoreError>;
+    /// What the tenant's calls come to.
+    async fn sums(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError>;
 }

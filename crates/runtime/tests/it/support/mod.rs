@@ -7,12 +7,14 @@ use self::model::{ScriptedModel, Step};
 use self::tools::ScriptedTools;
 use domain::audit::{AuditFilter, AuditRecord, AuditSubject};
 use domain::authorized::Authorized;
+use domain::budget::Spending;
 use domain::command::{Command, RetrievalMode, SendMessage, Target};
 use domain::conversation::{Conversation, Message};
 use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
 use domain::fakes::suite::{identity, scope};
 use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
 use domain::ids::{ConversationId, TenantId};
+use domain::ledger::LedgerEntry;
 use domain::page::PageRequest;
 use domain::ports::{
     AuditReader as _, Clock as _, Directory as _, IdGen as _, InsertedDocument, NewTenant, Store as _,
@@ -21,6 +23,7 @@ use domain::role::{Classification, Role};
 use domain::run::{EventStream, NumberedEvent, RunEvent};
 use domain::scope::{Actor, TenantScope};
 use domain::search::{Hit, Passage, SearchFilters, Surroundings};
+use domain::tenant::{Quotas, TenantSettings};
 use domain::text::MessageText;
 use domain::user::Standing;
 use futures::StreamExt as _;
@@ -135,6 +138,25 @@ impl Plant {
         assert!(events.iter().zip(1..).all(|(event, n)| event.seq == n), "numbered from 1 without gaps: {events:?}");
         self.drained().await;
         events.into_iter().map(|numbered| numbered.event).collect()
+    }
+
+    /// Limits what may be spent.
+    pub async fn limit(&self, quotas: Quotas) {
+        let settings = TenantSettings { quotas, ..TenantSettings::default() };
+        let tenant = self.store.tenant(&self.ada.tenant().to_string()).await.expect("in memory").expect("the plant");
+        let configured = self.store.configure(tenant.id, &settings, tenant.settings_version, None).await;
+        assert!(configured.expect("in memory").is_some());
+    }
+
+    /// What the tenant and Ada have spent and set aside.
+    pub async fn spending(&self) -> Spending {
+        let mut tx = self.store.begin(&self.ada).await.expect("in memory");
+        tx.usage().spending(self.clock.now()).await.expect("in memory")
+    }
+
+    /// The ledger's calls, oldest first.
+    pub fn ledger(&self) -> Vec<LedgerEntry> {
+        self.store.ledger(self.ada.tenant()).into_iter().map(|(_, entry)| entry).collect()
     }
 
     /// Waits until no answer is being written.

@@ -5,7 +5,7 @@ use domain::conversation::Message;
 use domain::fakes::MemoryStore;
 use domain::ids::ConversationId;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier, ModelToolCall};
-use domain::model_call::{MicroCost, ModelCaller, ServedBy};
+use domain::model_call::{FailedAttempt, MicroCost, ModelCaller, Price, ServedBy};
 use domain::ports::{ChatModel, Store as _};
 use domain::role::Classification;
 use domain::run::{FinishReason, Usage};
@@ -18,8 +18,14 @@ use std::sync::{Arc, Mutex};
 /// One thing that the model does.
 #[derive(Clone, Debug)]
 pub enum Step {
+    /// No backend begins to answer: stands by itself.
+    Refuse,
     Text(&'static str),
-    Call { id: &'static str, name: &'static str, arguments: &'static str },
+    Call {
+        id: &'static str,
+        name: &'static str,
+        arguments: &'static str,
+    },
     Finish,
     BreakOff,
     Hang,
@@ -37,6 +43,8 @@ pub struct ScriptedModel {
     pub generative: AtomicBool,
     /// Whether there is one for hard questions; there is unless told.
     pub heavy: AtomicBool,
+    /// What it asks, if that is known beforehand.
+    pub price: Mutex<Option<Price>>,
     /// What it may see; everything unless told.
     pub highest: Mutex<Classification>,
 }
@@ -51,8 +59,8 @@ impl ScriptedModel {
         let replies = Mutex::new(replies.into_iter().collect());
         let (requests, stored) = (Mutex::default(), Mutex::default());
         let (generative, heavy) = (AtomicBool::new(true), AtomicBool::new(true));
-        let highest = Mutex::new(Classification::Restricted);
-        Arc::new(Self { store, scope, conversation, replies, requests, stored, generative, heavy, highest })
+        let (price, highest) = (Mutex::default(), Mutex::new(Classification::Restricted));
+        Arc::new(Self { store, scope, conversation, replies, requests, stored, generative, heavy, price, highest })
     }
 
     /// What it was asked, in order.
@@ -74,7 +82,16 @@ impl ChatModel for ScriptedModel {
         *self.stored.lock().expect("no panic under the lock") = stored;
         self.requests.lock().expect("no panic under the lock").push(request);
         let steps = self.replies.lock().expect("no panic under the lock").pop_front().expect("a reply in the script");
-        let served_by = ServedBy::embedded("scripted", "script-1");
+        if matches!(steps.as_slice(), [Step::Refuse]) {
+            let last = Box::new(ModelError::Timeout { backend: "second".to_owned(), waited_s: 9 });
+            let tried = |backend: &str, error: &str| FailedAttempt { backend: backend.into(), error: error.into() };
+            return Err(ModelError::Exhausted {
+                tried: vec![tried("first", "refused"), tried("second", "timeout")],
+                last,
+            });
+        }
+        let price = self.price.lock().expect("no panic under the lock").unwrap_or_default();
+        let served_by = ServedBy { price, ..ServedBy::embedded("scripted", "script-1") };
         Ok(ChatStream { served_by, deltas: stream::iter(steps).then(carry_out).boxed() })
     }
 
@@ -84,6 +101,10 @@ impl ChatModel for ScriptedModel {
 
     fn has(&self, tier: ModelTier) -> bool {
         tier == ModelTier::Fast || self.heavy.load(Ordering::Relaxed)
+    }
+
+    fn highest_price(&self, _: ModelTier, _: &ModelCaller) -> Option<Price> {
+        *self.price.lock().expect("no panic under the lock")
     }
 
     fn highest_classification(&self, _: ModelTier, _: &ModelCaller) -> Classification {
@@ -106,6 +127,7 @@ async fn carry_out(step: Step) -> Result<ChatDelta, ModelError> {
             Err(ModelError::BrokenOff { backend: "scripted".to_owned(), reason: "as the script says".to_owned() })
         }
         Step::Hang => std::future::pending().await,
+        Step::Refuse => unreachable!("it stands by itself"),
         Step::Panic => panic!("as the script says"),
     }
 }

@@ -1,0 +1,370 @@
+//! Budgets: what a tenant and each of its users may spend on models, and how much of it a turn gets.
+//!
+//! A turn sets aside what it may come to before a model is called, and settles when it ends. Spent and set aside
+//! together never pass a limit, however many turns begin at once.
+
+use crate::ids::ReservationId;
+use crate::model_call::MicroCost;
+use crate::role::words;
+use crate::time::{Date, Timestamp};
+use chrono::{Datelike, Days, Months, NaiveTime};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+words! {
+    /// What can be limited, by the name of its quota.
+    BudgetLimit {
+        /// The tenant's tokens of the day.
+        TenantTokens = "tokens_per_day",
+        /// The user's tokens of the day.
+        UserTokens = "user_tokens_per_day",
+        /// What the tenant's calls cost in the month.
+        TenantCost = "cost_per_month",
+        /// What the user's calls cost in the month.
+        UserCost = "user_cost_per_month",
+    }
+}
+
+impl BudgetLimit {
+    /// Whether it is of one user.
+    #[must_use]
+    pub fn is_users(self) -> bool {
+        matches!(self, Self::UserTokens | Self::UserCost)
+    }
+
+    /// When the period (UTC) of a moment began.
+    #[must_use]
+    pub fn period_begins(self, now: Timestamp) -> Date {
+        match self {
+            Self::TenantTokens | Self::UserTokens => now.date_naive(),
+            Self::TenantCost | Self::UserCost => first_of_month(now.date_naive()),
+        }
+    }
+
+    /// When the period (UTC) of a moment ends.
+    #[must_use]
+    pub fn period_ends(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::TenantTokens | Self::UserTokens => end_of_day(now),
+            Self::TenantCost | Self::UserCost => {
+                let begins = first_of_month(now.date_naive());
+                begin(begins.checked_add_months(Months::new(1)).unwrap_or(begins))
+            }
+        }
+    }
+}
+
+/// The first day of a day's month.
+#[must_use]
+pub fn first_of_month(day: Date) -> Date {
+    day.with_day(1).unwrap_or(day)
+}
+
+/// When the day (UTC) of a moment ends.
+#[must_use]
+pub fn end_of_day(now: Timestamp) -> Timestamp {
+    let day = now.date_naive();
+    begin(day.checked_add_days(Days::new(1)).unwrap_or(day))
+}
+
+/// When a day (UTC) begins.
+#[must_use]
+pub fn begin(day: Date) -> Timestamp {
+    day.and_time(NaiveTime::MIN).and_utc()
+}
+
+/// An amount of money as a person writes it: a decimal number of units of the currency that the prices are in, to a
+/// millionth.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Money(pub MicroCost);
+
+impl Money {
+    /// The highest amount, in units.
+    pub const MAX_UNITS: f64 = 1_000_000_000.0;
+    const MICROS: u32 = 1_000_000;
+
+    /// So many units; `None` for what is no amount.
+    #[must_use]
+    pub fn of_units(units: f64) -> Option<Self> {
+        if !(0.0..=Self::MAX_UNITS).contains(&units) {
+            return None;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 0 to 10^15, which is exact in both types"
+        )]
+        let micros = (units * f64::from(Self::MICROS)).round() as u64;
+        Some(Self(MicroCost(micros)))
+    }
+
+    /// In units.
+    #[must_use]
+    pub fn units(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "what is above 2^53 millionths is no amount that anybody reads")]
+        let micros = self.0.0 as f64;
+        micros / f64::from(Self::MICROS)
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.units())
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let units = f64::deserialize(deserializer)?;
+        Self::of_units(units).ok_or_else(|| D::Error::custom("must be from 0 to 1,000,000,000"))
+    }
+}
+
+/// Tokens, read and written together, and what they cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Amount {
+    /// Tokens.
+    pub tokens: u64,
+    /// Cost.
+    pub cost: MicroCost,
+}
+
+impl std::ops::AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        self.tokens = self.tokens.saturating_add(other.tokens);
+        self.cost += other.cost;
+    }
+}
+
+/// What was spent in a period, and what is set aside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spent {
+    /// Metered tokens of the day.
+    pub tokens: u64,
+    /// Cost of the month.
+    pub cost: MicroCost,
+    /// What turns under way may still come to.
+    pub reserved: Amount,
+}
+
+/// What a tenant and one of its users have spent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spending {
+    /// All of the tenant.
+    pub tenant: Spent,
+    /// The user; nothing where nobody in particular asks.
+    pub user: Spent,
+}
+
+/// What a tenant and each of its users may spend; what is not set is not limited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budgets {
+    /// The tenant's tokens of a day.
+    pub tokens_per_day: Option<u64>,
+    /// A user's tokens of a day.
+    pub user_tokens_per_day: Option<u64>,
+    /// The tenant's cost of a month.
+    pub cost_per_month: Option<MicroCost>,
+    /// A user's cost of a month.
+    pub user_cost_per_month: Option<MicroCost>,
+    /// From how many percent of a limit on it is nearly used up.
+    pub soft_percent: u8,
+}
+
+/// What is to be set aside, or added to what is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reservation {
+    /// Under which id: a known one grows.
+    pub id: ReservationId,
+    /// With less than this it is of no use.
+    pub least: Amount,
+    /// What is wanted.
+    pub wanted: Amount,
+    /// When it ends if nobody settles.
+    pub expires_at: Timestamp,
+}
+
+/// What came of a reservation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Granted {
+    /// So much is set aside: what was wanted, or what is left.
+    Amount {
+        /// How much.
+        amount: Amount,
+        /// What was spent before.
+        spending: Spending,
+    },
+    /// Less than the least is left, and nothing was set aside.
+    Refused {
+        /// Of which limit.
+        limit: BudgetLimit,
+        /// It would have been granted but for what other turns have set aside.
+        held: bool,
+    },
+}
+
+impl Budgets {
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        !self.limits_tokens() && !self.limits_cost()
+    }
+
+    /// Whether tokens are limited.
+    #[must_use]
+    pub fn limits_tokens(&self) -> bool {
+        self.tokens_per_day.is_some() || self.user_tokens_per_day.is_some()
+    }
+
+    /// Whether cost is limited.
+    #[must_use]
+    pub fn limits_cost(&self) -> bool {
+        self.cost_per_month.is_some() || self.user_cost_per_month.is_some()
+    }
+
+    /// The limit of this kind, in tokens or millionths.
+    #[must_use]
+    pub fn limit(&self, of: BudgetLimit) -> Option<u64> {
+        match of {
+            BudgetLimit::TenantTokens => self.tokens_per_day,
+            BudgetLimit::UserTokens => self.user_tokens_per_day,
+            BudgetLimit::TenantCost => self.cost_per_month.map(|cost| cost.0),
+            BudgetLimit::UserCost => self.user_cost_per_month.map(|cost| cost.0),
+        }
+    }
+
+    /// As much of what is wanted as each limit leaves.
+    #[must_use]
+    pub fn grant(&self, asked: &Reservation, spending: Spending) -> Granted {
+        let mut amount = asked.wanted;
+        for limit in BudgetLimit::ALL {
+            let Some(most) = self.limit(*limit) else { continue };
+            let used = spending.used(*limit);
+            let left = most.saturating_sub(used.spent.saturating_add(used.reserved));
+            let (least, granted) = match limit {
+                BudgetLimit::TenantTokens | BudgetLimit::UserTokens => (asked.least.tokens, &mut amount.tokens),
+                BudgetLimit::TenantCost | BudgetLimit::UserCost => (asked.least.cost.0, &mut amount.cost.0),
+            };
+            if left < least {
+                return Granted::Refused { limit: *limit, held: most.saturating_sub(used.spent) >= least };
+            }
+            *granted = left.min(*granted);
+        }
+        Granted::Amount { amount, spending }
+    }
+
+    /// Whether so much of a limit is spent that it is nearly used up.
+    #[must_use]
+    pub fn soft_exceeded(&self, limit: BudgetLimit, spending: &Spending) -> bool {
+        let passed = |most: u64| {
+            u128::from(spending.used(limit).spent) * 100 >= u128::from(most) * u128::from(self.soft_percent)
+        };
+        self.limit(limit).is_some_and(passed)
+    }
+}
+
+/// How much of one limit is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Used {
+    /// Spent in the period, in tokens or millionths.
+    pub spent: u64,
+    /// Set aside.
+    pub reserved: u64,
+}
+
+impl Spending {
+    /// How much of a limit is used.
+    #[must_use]
+    pub fn used(&self, of: BudgetLimit) -> Used {
+        let spent = if of.is_users() { &self.user } else { &self.tenant };
+        match of {
+            BudgetLimit::TenantTokens | BudgetLimit::UserTokens => {
+                Used { spent: spent.tokens, reserved: spent.reserved.tokens }
+            }
+            BudgetLimit::TenantCost | BudgetLimit::UserCost => {
+                Used { spent: spent.cost.0, reserved: spent.reserved.cost.0 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const LIMITED: Budgets = Budgets {
+        tokens_per_day: Some(1_000),
+        user_tokens_per_day: Some(400),
+        cost_per_month: Some(MicroCost(500)),
+        user_cost_per_month: None,
+        soft_percent: 80,
+    };
+
+    fn asked(least: (u64, u64), wanted: (u64, u64)) -> Reservation {
+        let amount = |(tokens, cost)| Amount { tokens, cost: MicroCost(cost) };
+        Reservation {
+            id: ReservationId::from_uuid(Uuid::nil()),
+            least: amount(least),
+            wanted: amount(wanted),
+            expires_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn spent(tokens: u64, cost: u64, reserved: u64) -> Spent {
+        Spent { tokens, cost: MicroCost(cost), reserved: Amount { tokens: reserved, cost: MicroCost(0) } }
+    }
+
+    #[test]
+    fn what_is_wanted_is_cut_to_what_each_limit_leaves() {
+        let spending = Spending { tenant: spent(500, 450, 200), user: spent(100, 0, 50) };
+        let Granted::Amount { amount, .. } = LIMITED.grant(&asked((10, 1), (600, 90)), spending) else {
+            panic!("something is left")
+        };
+        assert_eq!(amount, Amount { tokens: 250, cost: MicroCost(50) });
+    }
+
+    #[test]
+    fn a_refusal_names_the_limit_and_whether_others_hold_what_is_missing() {
+        let spending = Spending { tenant: spent(500, 0, 0), user: spent(100, 0, 250) };
+        let refused = |least, wanted| LIMITED.grant(&asked(least, wanted), spending);
+        assert_eq!(refused((51, 0), (51, 0)), Granted::Refused { limit: BudgetLimit::UserTokens, held: true });
+        assert_eq!(refused((301, 0), (400, 0)), Granted::Refused { limit: BudgetLimit::UserTokens, held: false });
+        assert_eq!(refused((0, 501), (0, 501)), Granted::Refused { limit: BudgetLimit::TenantCost, held: false });
+    }
+
+    #[test]
+    fn a_limit_is_nearly_used_up_from_its_soft_percentage_on() {
+        let passed = |tokens| {
+            let spending = Spending { tenant: spent(tokens, 0, 900), user: Spent::default() };
+            LIMITED.soft_exceeded(BudgetLimit::TenantTokens, &spending)
+        };
+        assert!(!passed(799) && passed(800));
+        assert!(!LIMITED.soft_exceeded(BudgetLimit::UserCost, &Spending::default()), "what is not limited");
+    }
+
+    #[test]
+    fn periods_end_with_the_day_and_the_month() {
+        let now: Timestamp = "2026-12-31T23:59:59Z".parse().expect("a moment");
+        let next: Timestamp = "2027-01-01T00:00:00Z".parse().expect("a moment");
+        assert_eq!(BudgetLimit::UserTokens.period_ends(now), next);
+        assert_eq!(BudgetLimit::TenantCost.period_ends(now), next);
+        assert_eq!(BudgetLimit::TenantCost.period_begins(now).to_string(), "2026-12-01");
+        let now: Timestamp = "2028-02-29T00:00:00Z".parse().expect("a moment");
+        assert_eq!(BudgetLimit::UserCost.period_ends(now).to_string(), "2028-03-01 00:00:00 UTC");
+    }
+
+    #[test]
+    fn money_is_written_in_units_and_kept_to_a_millionth() {
+        let read = |text: &str| serde_json::from_str::<Money>(text).ok();
+        assert_eq!(read("250.5"), Some(Money(MicroCost(250_500_000))));
+        assert_eq!(read("0.000001"), Some(Money(MicroCost(1))));
+        assert_eq!(read("1e9").map(|m| m.0.0), Some(1_000_000_000_000_000));
+        assert_eq!((read("-1"), read("1000000001"), read("\"5\"")), (None, None, None));
+        for micros in [0, 1, 250_500_000, 999_999_999_999_999] {
+            let money = Money(MicroCost(micros));
+            let written = serde_json::to_string(&money).expect("a number");
+            assert_eq!(read(&written), Some(money), "{written}");
+        }
+    }
+}

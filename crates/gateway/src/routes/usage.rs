@@ -1,0 +1,244 @@
+//! What calls to models came to, and the budgets.
+
+use crate::app::App;
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::page;
+use crate::query::ApiQuery;
+use crate::wire;
+use axum::Json;
+use chrono::{DateTime, Utc};
+use domain::budget::{BudgetLimit, Money, begin, end_of_day};
+use domain::command::ReadCalls;
+use domain::ledger::{UsageGroup, UsageOfGroup, UsageReport, UsageSums};
+use domain::model_call::MicroCost;
+use domain::time::{Date, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(usage))
+}
+
+/// Which calls, and how they are put together.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct UsageQuery {
+    /// From this moment (RFC 3339) or day (UTC) on; from the beginning of the month unless given.
+    #[param(schema_with = moment_or_day)]
+    from: Option<String>,
+    /// Before this moment, or to the end of this day; until now unless given. At most 366 days after `from`.
+    #[param(schema_with = moment_or_day)]
+    to: Option<String>,
+    /// By what they are put together; by day unless given.
+    #[param(schema_with = wire::usage_group)]
+    group_by: Option<UsageGroup>,
+}
+
+/// What calls to models came to, and how much of the budgets is left.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsageReport)]
+struct ReportBody {
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    #[schema(schema_with = wire::usage_group)]
+    group_by: &'static str,
+    totals: SumsBody,
+    /// Days in order; of others, those with the most calls first.
+    groups: Vec<GroupBody>,
+    /// There are more groups, of fewer calls; the totals are of all.
+    truncated: bool,
+    budgets: BudgetsBody,
+}
+
+/// What calls came to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsageSums)]
+struct SumsBody {
+    calls: u64,
+    /// Tokens read by chat, embedding and reranking models.
+    input_tokens: u64,
+    output_tokens: u64,
+    /// In units of the currency that the prices are in.
+    cost: f64,
+    /// Calls that failed.
+    errors: u64,
+    /// Calls that a later choice than the first served.
+    fallbacks: u64,
+    /// Half of the calls took no longer, in milliseconds; null where there are none.
+    p50_ms: Option<f64>,
+    /// Milliseconds to the first piece of an answer, on average; null where nothing was streamed.
+    first_token_ms_avg: Option<f64>,
+}
+
+/// The calls of one group.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsageOfGroup)]
+struct GroupBody {
+    /// The day, the id of user or conversation, the backend, …; null for calls of none.
+    key: Option<String>,
+    #[serde(flatten)]
+    sums: SumsBody,
+}
+
+/// The budgets at this moment, whatever time was asked about.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Budgets)]
+struct BudgetsBody {
+    /// The tenant's; null for those who see their own calls only.
+    tenant: Option<BudgetsOf>,
+    /// Your own.
+    user: BudgetsOf,
+}
+
+/// Budgets of a tenant or a user.
+#[derive(Serialize, ToSchema)]
+struct BudgetsOf {
+    tokens_per_day: TokenBudget,
+    cost_per_month: CostBudget,
+}
+
+/// A budget of tokens.
+#[derive(Serialize, ToSchema)]
+struct TokenBudget {
+    /// Null where it is not limited.
+    limit: Option<u64>,
+    spent: u64,
+    /// Set aside for answers that are being written.
+    reserved: u64,
+    /// From how many percent of the limit on it is nearly used up.
+    soft_percent: u8,
+    soft_exceeded: bool,
+    period_ends: DateTime<Utc>,
+}
+
+/// A budget of cost, in units of the currency that the prices are in.
+#[derive(Serialize, ToSchema)]
+struct CostBudget {
+    /// Null where it is not limited.
+    limit: Option<f64>,
+    spent: f64,
+    /// Set aside for answers that are being written.
+    reserved: f64,
+    /// From how many percent of the limit on it is nearly used up.
+    soft_percent: u8,
+    soft_exceeded: bool,
+    period_ends: DateTime<Utc>,
+}
+
+impl From<UsageSums> for SumsBody {
+    fn from(sums: UsageSums) -> Self {
+        Self {
+            calls: sums.calls,
+            input_tokens: sums.input_tokens,
+            output_tokens: sums.output_tokens,
+            cost: Money(sums.cost).units(),
+            errors: sums.errors,
+            fallbacks: sums.fallbacks,
+            p50_ms: sums.p50_ms,
+            first_token_ms_avg: sums.first_token_ms,
+        }
+    }
+}
+
+impl From<UsageOfGroup> for GroupBody {
+    fn from(group: UsageOfGroup) -> Self {
+        Self { key: group.key, sums: group.sums.into() }
+    }
+}
+
+impl From<UsageReport> for ReportBody {
+    fn from(report: UsageReport) -> Self {
+        let tenant = (BudgetLimit::TenantTokens, BudgetLimit::TenantCost);
+        let user = (BudgetLimit::UserTokens, BudgetLimit::UserCost);
+        Self {
+            from: report.from,
+            to: report.to,
+            group_by: report.group_by.as_str(),
+            budgets: BudgetsBody {
+                tenant: report.of_tenant.then(|| BudgetsOf::of(&report, tenant)),
+                user: BudgetsOf::of(&report, user),
+            },
+            totals: report.sums.totals.into(),
+            groups: report.sums.groups.into_iter().map(Into::into).collect(),
+            truncated: report.sums.truncated,
+        }
+    }
+}
+
+impl BudgetsOf {
+    fn of(report: &UsageReport, (tokens, cost): (BudgetLimit, BudgetLimit)) -> Self {
+        let UsageReport { budgets, spending, now, .. } = report;
+        let units = |micros| Money(MicroCost(micros)).units();
+        let (of_tokens, of_cost) = (spending.used(tokens), spending.used(cost));
+        Self {
+            tokens_per_day: TokenBudget {
+                limit: budgets.limit(tokens),
+                spent: of_tokens.spent,
+                reserved: of_tokens.reserved,
+                soft_percent: budgets.soft_percent,
+                soft_exceeded: budgets.soft_exceeded(tokens, spending),
+                period_ends: tokens.period_ends(*now),
+            },
+            cost_per_month: CostBudget {
+                limit: budgets.limit(cost).map(units),
+                spent: units(of_cost.spent),
+                reserved: units(of_cost.reserved),
+                soft_percent: budgets.soft_percent,
+                soft_exceeded: budgets.soft_exceeded(cost, spending),
+                period_ends: cost.period_ends(*now),
+            },
+        }
+    }
+}
+
+fn moment_or_day() -> RefOr<Schema> {
+    let of = |format| ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
+    let either = AnyOfBuilder::new().item(of(KnownFormat::DateTime)).item(of(KnownFormat::Date)).build();
+    Schema::AnyOf(either).into()
+}
+
+/// Reads a moment, or a day: its beginning, or with `end` its end.
+fn moment(pointer: &str, given: Option<&str>, end: bool) -> Result<Option<Timestamp>, ApiError> {
+    let Some(text) = given else { return Ok(None) };
+    let day = |day: Date| if end { end_of_day(begin(day)) } else { begin(day) };
+    let read = text.parse::<Date>().map(day).or_else(|_| text.parse::<Timestamp>());
+    let at = read.map_err(|_| ApiError::field(pointer, "must be a moment as of RFC 3339, or a day like 2026-01-31"))?;
+    page::moment(pointer, Some(at))
+}
+
+/// Reads what calls to models came to (tokens, cost, times, failures, fallbacks), and the budgets: your tenant's if you are
+/// an admin or auditor, otherwise your own.
+#[utoipa::path(
+    get, path = "/v1/usage", tag = "usage", params(UsageQuery), responses((status = 200, body = ReportBody))
+)]
+async fn usage(call: Call, ApiQuery(query): ApiQuery<UsageQuery>) -> Result<Json<ReportBody>, ApiError> {
+    let command = ReadCalls {
+        from: moment("/from", query.from.as_deref(), false)?,
+        to: moment("/to", query.to.as_deref(), true)?,
+        group_by: query.group_by.unwrap_or(UsageGroup::Day),
+    };
+    Ok(Json(call.admin.read_calls(&call.caller, command).await?.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_read_from_its_beginning_or_to_its_end() {
+        let read = |text: &str, end| moment("/to", Some(text), end).map(|at| at.map(|at| at.to_rfc3339()));
+        assert_eq!(read("2026-02-28", false), Ok(Some("2026-02-28T00:00:00+00:00".to_owned())));
+        assert_eq!(read("2026-02-28", true), Ok(Some("2026-03-01T00:00:00+00:00".to_owned())));
+        assert_eq!(read("2026-02-28T12:00:00+02:00", true), Ok(Some("2026-02-28T10:00:00+00:00".to_owned())));
+        for wrong in ["", "yesterday", "2026-02-30", "2026-02-28T12:00", "12345-01-01", "9999-12-31"] {
+            assert_eq!(read(wrong, true).expect_err(wrong).fields[0].pointer, "/to");
+        }
+        assert_eq!(moment("/from", None, false), Ok(None));
+    }
+}

@@ -1,0 +1,269 @@
+//! What a turn may spend, and what it leaves in the ledger.
+
+use crate::support::model::Step::{self, BreakOff, Call, Finish, Hang, Refuse, Text};
+use crate::support::tools::{ScriptedTools, found};
+use crate::support::{Plant, shape};
+use domain::budget::{Amount, Money};
+use domain::command::{CancelRun, ReadCalls, RetrievalMode};
+use domain::error::Classify as _;
+use domain::ledger::UsageGroup;
+use domain::model::ChatRequest;
+use domain::model_call::{CallStatus, MicroCost, ModelOperation, Price};
+use domain::role::{Classification, Grant, Role};
+use domain::run::{FinishReason, RunEvent, Usage};
+use domain::tenant::Quotas;
+use domain::user::Standing;
+use futures::StreamExt as _;
+use futures::future::join_all;
+use runtime::chat::ChatSettings;
+use runtime::configuration::ConfigurationService;
+use runtime::error::RuntimeError;
+use runtime::services::{Chat as _, Configuration as _};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+const READS: Step = Call { id: "1", name: "document_read", arguments: "{}" };
+
+fn nothing_found() -> Arc<ScriptedTools> {
+    ScriptedTools::new(|_| Ok(found(Vec::new())))
+}
+
+fn tokens(most: u64) -> Quotas {
+    Quotas { tokens_per_day: Some(most), ..Quotas::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_reply_of_a_turn_is_a_call_in_the_ledger() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![READS, Finish], vec![Text("Shut."), Finish]]);
+    plant.ask(&plant.chat(&model, &nothing_found()), "Which valve?", RetrievalMode::Never).await;
+    let rows = plant.store.ledger(plant.ada.tenant());
+    assert_eq!(rows.len(), 2);
+    for (user, entry) in &rows {
+        assert_eq!((*user, entry.context.conversation), (plant.ada.user(), Some(plant.conversation)));
+        assert!(entry.metered && entry.context.run.is_some() && entry.tier.is_some());
+        let call = &entry.call;
+        assert_eq!((call.operation, call.status, call.estimated), (ModelOperation::Chat, CallStatus::Ok, false));
+        assert_eq!(call.usage, Usage { input_tokens: 100, output_tokens: 7 });
+        assert_eq!((call.cost, call.finish_reason), (MicroCost(9), Some(FinishReason::Stop)));
+        assert_eq!((call.served_by.backend.as_str(), call.served_by.model.as_str()), ("scripted", "script-1"));
+    }
+    let spent = plant.spending().await.user;
+    assert_eq!((spent.tokens, spent.cost, spent.reserved), (214, MicroCost(18), Amount::default()));
+}
+
+/// The one call of a turn that goes wrong.
+async fn gone_wrong(script: Vec<Step>) -> domain::model_call::ModelCall {
+    let plant = Plant::new().await;
+    plant.limit(tokens(100_000)).await;
+    let chat = plant.chat(&plant.model([script]), &nothing_found());
+    plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
+    assert_eq!(plant.spending().await.tenant.reserved, Amount::default(), "what was set aside is given back");
+    let mut ledger = plant.ledger();
+    assert_eq!(ledger.len(), 1);
+    ledger.remove(0).call
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_breaks_off_is_on_record_with_what_it_had_come_to() {
+    let call = gone_wrong(vec![Text("123456789"), BreakOff]).await;
+    assert_eq!((call.status, call.error.as_deref(), call.estimated), (CallStatus::Error, Some("broken_off"), true));
+    assert_eq!(call.usage.output_tokens, 3);
+    assert!(call.usage.input_tokens > 100, "its prompt: {call:?}");
+
+    let call = gone_wrong(vec![Text("Shut"), Hang]).await;
+    assert_eq!((call.status, call.error.as_deref()), (CallStatus::Error, Some("upstream_timeout")));
+    assert_eq!(call.took, ChatSettings::default().turn_limit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_no_backend_took_is_on_record_with_those_that_were_tried() {
+    let call = gone_wrong(vec![Refuse]).await;
+    assert_eq!(
+        (call.status, call.error.as_deref(), call.usage),
+        (CallStatus::Error, Some("timeout"), Usage::default())
+    );
+    assert_eq!(call.served_by.backend, "second");
+    assert_eq!(call.served_by.failed.iter().map(|tried| tried.backend.as_str()).collect::<Vec<_>>(), ["first"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_call_counts_with_what_was_written() {
+    let plant = Plant::new().await;
+    let price = Price { input: MicroCost(1_000_000), output: MicroCost(2_000_000) };
+    let model = plant.model([vec![Text("123456789"), Hang]]);
+    *model.price.lock().expect("no panic under the lock") = Some(price);
+    let chat = plant.chat(&model, &nothing_found());
+    let mut events = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.expect("a run");
+    let Some(RunEvent::Started { run_id: run, .. }) = events.next().await.map(|event| event.event) else {
+        panic!("no start")
+    };
+    events.next().await.expect("a piece");
+    let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run }).await;
+    chat.cancel(cancel).await.expect("her own run");
+    plant.drained().await;
+    let call = plant.ledger().remove(0).call;
+    assert_eq!((call.status, call.error.as_deref(), call.usage.output_tokens), (CallStatus::Cancelled, None, 3));
+    assert_eq!(call.cost, price.of(call.usage));
+    let spent = plant.spending().await.user.tokens;
+    assert_eq!(spent, u64::from(call.usage.input_tokens) + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_at_the_same_moment_set_aside_no_more_than_there_is() {
+    let plant = Plant::new().await;
+    plant.limit(tokens(8_000)).await;
+    let model = plant.model((0..20).map(|_| vec![Text("Shut."), Hang]));
+    let chat = plant.chat(&model, &nothing_found());
+    let turns = join_all((0..20).map(|_| plant.send(&chat, "Which valve?", RetrievalMode::Never))).await;
+    let begun = turns.iter().filter(|turn| turn.is_ok()).count();
+    assert!((3..=8).contains(&begun), "{begun}");
+    for refused in turns.iter().filter_map(|turn| turn.as_ref().err()) {
+        assert_eq!((refused.code(), refused.retry_after().map(|after| after.as_secs())), ("quota_exceeded", Some(10)));
+        assert!(refused.public_detail().is_some_and(|detail| detail.contains("tokens_per_day")));
+    }
+    let tenant = plant.spending().await.tenant;
+    assert!(tenant.reserved.tokens > 7_000 && tenant.reserved.tokens <= 8_000, "{tenant:?}");
+    drop(turns);
+    plant.drained().await;
+    let tenant = plant.spending().await.tenant;
+    assert!(tenant.tokens > 0 && tenant.tokens <= 8_000 && tenant.reserved.tokens == 0, "{tenant:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_gets_what_is_left_and_is_refused_when_that_is_too_little() {
+    let plant = Plant::new().await;
+    plant.limit(tokens(800)).await;
+    let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Finish]]);
+    let chat = plant.chat(&model, &nothing_found());
+    plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
+    plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
+    for request in model.requests() {
+        assert!(request.tools.is_empty(), "what a tool returns would not fit");
+        let prompt = runtime::chat::budget::cost(&request.messages);
+        assert!(request.max_output_tokens >= 64 && prompt + (request.max_output_tokens as usize) <= 800, "{prompt}");
+    }
+    // 214 of 800 are spent; the third turn needs about 570.
+    plant.limit(tokens(700)).await;
+    let Err(refused) = plant.send(&chat, "Which valve?", RetrievalMode::Never).await else { panic!("none is left") };
+    assert!(matches!(refused, RuntimeError::TokensUsedUp { .. }), "{refused:?}");
+    let until_tomorrow =
+        domain::budget::end_of_day(domain::ports::Clock::now(&*plant.clock)) - domain::ports::Clock::now(&*plant.clock);
+    assert_eq!(refused.retry_after(), until_tomorrow.to_std().ok(), "nobody else holds it");
+}
+
+/// A turn whose tool makes the next prompt longer than what was set aside, with so many tokens a day.
+async fn with_a_tool(most: u64) -> (Vec<RunEvent>, Vec<ChatRequest>, Plant) {
+    let plant = Plant::new().await;
+    plant.limit(tokens(most)).await;
+    let hit = plant.document(Classification::Internal, &"Close FV-2003 first. ".repeat(150)).await.1;
+    let reads = Call { id: "1", name: "rag_search", arguments: "{\"query\": \"valve\"}" };
+    let model = plant.model([vec![Text("Let me see."), reads, Finish], vec![Text(" Shut."), Finish]]);
+    let chat = plant.chat(&model, &ScriptedTools::finding(vec![hit]));
+    let events = plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
+    let spent = plant.spending().await.tenant;
+    assert!(spent.tokens <= most && spent.reserved == Amount::default(), "{spent:?}");
+    (events, model.requests(), plant)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_with_tools_asks_for_more() {
+    let (events, requests, plant) = with_a_tool(20_000).await;
+    assert_eq!(shape(&events).last(), Some(&"finished"), "{events:?}");
+    assert!(requests.iter().all(|asked| asked.max_output_tokens == 1_024 && !asked.tools.is_empty()));
+    assert_eq!(plant.answer().await.content, "Let me see. Shut.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_not_enough_the_last_reply_is_shorter_and_without_tools() {
+    let (events, requests, _plant) = with_a_tool(2_400).await;
+    assert_eq!(shape(&events).last(), Some(&"finished"), "{events:?}");
+    let last = requests.last().expect("two requests");
+    assert!(last.tools.is_empty());
+    let all = runtime::chat::budget::cost(&last.messages) + last.max_output_tokens as usize;
+    assert!((64..1_024).contains(&last.max_output_tokens) && all <= 2_400 - 107, "{all}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_gets_no_more_ends_in_order_and_keeps_what_was_written() {
+    let (events, requests, plant) = with_a_tool(1_400).await;
+    let Some(RunEvent::Failed(problem)) = events.last() else { panic!("no failure: {events:?}") };
+    assert_eq!((problem.code, requests.len()), ("quota_exceeded", 1));
+    assert_eq!(plant.answer().await.content, "Let me see.");
+    assert_eq!(plant.outcome().await.result_status.as_deref(), Some("error"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn cost_is_set_aside_by_the_highest_price_and_limits_the_answer() {
+    let plant = Plant::new().await;
+    // A thousand tokens of an answer are one unit; the prompt is free.
+    let price = Price { input: MicroCost(0), output: MicroCost(1_000_000_000) };
+    plant.limit(Quotas { user_cost_per_month: Money::of_units(0.5), ..Quotas::default() }).await;
+    let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Hang]]);
+    *model.price.lock().expect("no panic under the lock") = Some(price);
+    let chat = plant.chat(&model, &nothing_found());
+    plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
+    assert_eq!(model.requests()[0].max_output_tokens, 500);
+    let events = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.expect("a run");
+    let refused = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.err().expect("all is set aside");
+    assert!(refused.public_detail().is_some_and(|detail| detail.contains("user_cost_per_month")), "{refused:?}");
+    drop(events);
+    plant.drained().await;
+}
+
+/// Without a price known beforehand nothing of it can be set aside; a budget that is used up ends nevertheless.
+#[tokio::test(start_paused = true)]
+async fn a_budget_of_cost_that_is_used_up_ends_without_a_price_too() {
+    let plant = Plant::new().await;
+    plant.limit(Quotas { cost_per_month: Money::of_units(0.000_010), ..Quotas::default() }).await;
+    let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Finish]]);
+    let chat = plant.chat(&model, &nothing_found());
+    plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
+    plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
+    assert_eq!(plant.spending().await.tenant.cost, MicroCost(18));
+    assert!(plant.send(&chat, "Which valve?", RetrievalMode::Never).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn quoting_costs_nothing_and_sets_nothing_aside() {
+    let plant = Plant::new().await;
+    plant.limit(tokens(0)).await;
+    let model = plant.model([vec![Text("\"Shut.\""), Finish]]);
+    model.generative.store(false, Ordering::Relaxed);
+    plant.ask(&plant.chat(&model, &nothing_found()), "Which valve?", RetrievalMode::Never).await;
+    assert!(plant.ledger().iter().all(|entry| !entry.metered), "on record, and not counted");
+    assert_eq!(plant.ledger().len(), 1);
+    assert_eq!(plant.spending().await.tenant.tokens, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_is_read_for_the_tenant_or_for_oneself() {
+    let plant = Plant::new().await;
+    plant.limit(tokens(1_000)).await;
+    let model = plant.model((0..2).map(|_| vec![Text("Shut."), Finish]));
+    plant.ask(&plant.chat(&model, &nothing_found()), "Which valve?", RetrievalMode::Never).await;
+    plant.clock.advance(chrono::TimeDelta::seconds(1));
+    let store = Arc::new(plant.store.clone());
+    let service = ConfigurationService::new(store.clone(), store, plant.clock.clone());
+    let read = ReadCalls { from: None, to: None, group_by: UsageGroup::User };
+    let owner = plant.ada.user().map(|id| id.to_string());
+    for (by, role, calls, of_tenant) in
+        [(&plant.ada, Role::Viewer, 1, false), (&plant.bob, Role::User, 0, false), (&plant.bob, Role::Admin, 1, true)]
+    {
+        let report = service.calls(plant.authorized(by, role, read).await).await.expect("a report");
+        assert_eq!((report.sums.totals.calls, report.of_tenant), (calls, of_tenant), "{role}");
+        assert_eq!(report.sums.groups.first().and_then(|group| group.key.clone()), owner.clone().filter(|_| calls > 0));
+        assert_eq!(report.spending.tenant.tokens, 107);
+    }
+    let auditor = Standing { grants: vec![Grant::Auditor], ..crate::support::standing(Role::Viewer) };
+    let granted = plant.authorized(&plant.bob, Role::Viewer, read).await;
+    let (scope, receipt) = (granted.scope().clone(), granted.permit().receipt());
+    let report = service.calls(crate::support::mint(&scope, auditor, receipt, read)).await.expect("a report");
+    assert_eq!((report.sums.totals.calls, report.of_tenant), (1, true));
+    let now = domain::ports::Clock::now(&*plant.clock);
+    for (from, to) in [(now, now), (now - chrono::TimeDelta::days(367), now)] {
+        let read = ReadCalls { from: Some(from), to: Some(to), ..read };
+        let refused = service.calls(plant.authorized(&plant.bob, Role::Admin, read).await).await;
+        assert!(matches!(refused, Err(RuntimeError::Invalid(field)) if field.pointer == "/from"));
+    }
+}

@@ -1,0 +1,184 @@
+//! Calls to embedding and reranking models, as they go on record with the work that they are part of.
+
+use super::support::{Plant, down, upload};
+use async_trait::async_trait;
+use domain::authorized::Permit;
+use domain::ids::{ConversationId, RunId, UserId};
+use domain::ledger::{CallContext, LedgerEntry};
+use domain::model::{EmbedPurpose, EmbedRequest};
+use domain::model_call::{CallStatus, MicroCost, ModelCaller, ModelOperation};
+use domain::ports::{Directory, Embedder, JobQueue, PutBack, Store};
+use domain::role::{Classification, Resource, Role};
+use domain::tenant::TenantSettings;
+use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
+use futures::future::{FutureExt, pending};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tools::error::ToolError;
+use tools::gateway::{RecordedTools, ToolGateway};
+use tools::ingest::IngestSettings;
+use tools::ingest::accept::{Ingest, JobEnd};
+use tools::registry::Registry;
+use tools::tool::{CallScope, Tool};
+
+fn ledger(plant: &Plant) -> Vec<(Option<UserId>, LedgerEntry)> {
+    plant.store.ledger(plant.tenant)
+}
+
+fn context() -> CallContext {
+    let id = uuid::Uuid::from_u128;
+    CallContext { conversation: Some(ConversationId::from_uuid(id(1))), run: Some(RunId::from_uuid(id(2))) }
+}
+
+fn call(name: &str, arguments: Value) -> ToolCall {
+    ToolCall { call_id: "1".into(), name: name.into(), arguments, context: context() }
+}
+
+fn gateway(plant: &Plant, registry: Registry) -> RecordedTools {
+    let store: Arc<dyn Store> = Arc::new(plant.store.clone());
+    RecordedTools::new(store, registry, plant.clock.clone(), plant.ids.clone(), plant.tracker.clone())
+}
+
+/// A document of several batches of passages.
+fn long() -> Vec<u8> {
+    let section =
+        |n| format!("# Section {n}\n\n{}\n\n", format!("The strainer number {n} is cleaned weekly. ").repeat(40));
+    (0..8).map(section).collect::<String>().into_bytes()
+}
+
+async fn accepted(plant: &Plant) {
+    let permit = plant.permit(Role::User).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    ingest.accept(&permit, upload("long.md", &long())).await.expect("accepted");
+}
+
+#[tokio::test]
+async fn a_documents_batches_are_one_row_and_a_failed_attempt_has_its_own() {
+    let plant = Plant::new().await;
+    accepted(&plant).await;
+    let ingest = plant.ingest(IngestSettings { embed_batch: 2, ..IngestSettings::default() });
+    plant.embedder.before_batch(|batch| async move { if batch == 1 { Err(down()) } else { Ok(()) } }.boxed());
+    let job = plant.claim().await;
+    let later = ingest.process(&job).await.expect_err("later");
+    let rows = ledger(&plant);
+    assert_eq!(rows.len(), 1);
+    let (user, LedgerEntry { call, metered, .. }) = &rows[0];
+    assert_eq!((call.status, call.error.as_deref(), *user), (CallStatus::Error, Some("timeout"), None));
+    assert_eq!((call.usage.input_tokens, call.cost, *metered), (2, MicroCost(2), false), "of the first batch");
+
+    plant.embedder.before_batch(|_| async { Ok(()) }.boxed());
+    plant.store.put_back(job.lease, &PutBack { counts: later.counts, ..PutBack::default() }).await.expect("put back");
+    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobEnd::Ready);
+    let rows = ledger(&plant);
+    assert_eq!(rows.len(), 2);
+    let call = &rows[1].1.call;
+    assert_eq!((call.operation, call.status, call.error.as_ref()), (ModelOperation::Embeddings, CallStatus::Ok, None));
+    assert!(call.usage.input_tokens > 4 && call.cost.0 == u64::from(call.usage.input_tokens), "{call:?}");
+    assert_eq!(call.served_by.backend, "words");
+}
+
+#[tokio::test]
+async fn an_attempt_that_asks_no_model_leaves_no_row() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    let ingest = plant.ingest(IngestSettings::default());
+    ingest.accept(&permit, upload("broken.pdf", b"%PDF-1.7\nnothing of a PDF")).await.expect("accepted");
+    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobEnd::Failed);
+    assert_eq!(ledger(&plant), []);
+}
+
+#[tokio::test]
+async fn ingestion_keeps_to_the_tenants_own_limit_of_what_may_leave_the_site() {
+    for (set, limit) in [(None, Classification::Internal), (Some(Classification::Public), Classification::Public)] {
+        let plant = Plant::new().await;
+        let settings = TenantSettings { cloud_classification: set, ..TenantSettings::default() };
+        plant.store.configure(plant.tenant, &settings, 1, None).await.expect("in memory").expect("configured");
+        accepted(&plant).await;
+        plant.ingest(IngestSettings::default()).process(&plant.claim().await).await.expect("processed");
+        let callers = plant.embedder.callers();
+        assert!(!callers.is_empty() && callers.iter().all(|caller| caller.cloud_limit == limit), "{callers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_is_on_record_also_where_its_model_fails() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    plant.document(&permit, "manual.pdf", Classification::Internal, &["The strainer is cleaned weekly."]).await;
+    let store: Arc<dyn Store> = Arc::new(plant.store.clone());
+    let tools = gateway(&plant, Registry::builtin(&store, plant.search()).expect("a registry"));
+    for down in [false, true] {
+        plant.embedder.down.store(down, Ordering::Relaxed);
+        let found = tools.invoke(&permit, call("rag_search", json!({"query": "strainer"}))).await.expect("a search");
+        assert!(matches!(found, ToolResult::Retrieval(found) if found.degraded == down));
+    }
+    let rows = ledger(&plant);
+    let ends: Vec<_> = rows.iter().map(|(_, entry)| (entry.call.status, entry.call.error.as_deref())).collect();
+    assert_eq!(ends, [(CallStatus::Ok, None), (CallStatus::Error, Some("timeout"))]);
+    for (user, entry) in &rows {
+        assert_eq!((*user, entry.context, entry.metered), (permit.scope().user(), context(), false));
+        assert_eq!(entry.call.operation, ModelOperation::Embeddings);
+    }
+    let mut tx = plant.store.begin(permit.scope()).await.expect("in memory");
+    let spent = tx.usage().spending(domain::ports::Clock::now(&*plant.clock)).await.expect("in memory").user;
+    assert_eq!((spent.tokens, spent.cost), (0, MicroCost(1)), "cost counts, tokens do not");
+}
+
+/// Embeds something, and then does as it is told.
+struct Asking {
+    embedder: Arc<dyn Embedder>,
+    then: Then,
+}
+
+#[derive(Clone, Copy)]
+enum Then {
+    Fail,
+    Panic,
+    Hang,
+}
+
+#[async_trait]
+impl Tool for Asking {
+    type Arguments = serde_json::Map<String, Value>;
+
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: ToolName::MemoryRead,
+            description: "Asks a model.",
+            min_role: Role::Viewer,
+            writes: false,
+            parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        }
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::Memories
+    }
+
+    async fn run(&self, call: CallScope, _: Self::Arguments) -> Result<ToolResult, ToolError> {
+        let caller = ModelCaller { tenant: call.scope.tenant(), user: None, cloud_limit: call.cloud_limit };
+        let (purpose, texts, classification) = (EmbedPurpose::Query, vec!["a".to_owned()], Classification::Public);
+        let request = EmbedRequest { caller, purpose, texts, classification };
+        call.models.embed(&*self.embedder, request).await.expect("it answers");
+        match self.then {
+            Then::Fail => Err(ToolError::NotFound),
+            Then::Panic => panic!("a defect"),
+            Then::Hang => pending().await,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_tool_asked_of_models_is_on_record_however_the_tool_ends() {
+    for then in [Then::Fail, Then::Panic, Then::Hang] {
+        let plant = Plant::new().await;
+        let permit: Permit = plant.permit(Role::User).await;
+        let mut registry = Registry::default();
+        registry.register(Asking { embedder: plant.embedder.clone(), then }).expect("a tool");
+        let tools = gateway(&plant, registry);
+        assert!(tools.invoke(&permit, call("memory_read", json!({}))).await.is_err());
+        let rows = ledger(&plant);
+        assert_eq!((rows.len(), rows[0].1.call.status), (1, CallStatus::Ok));
+    }
+}
