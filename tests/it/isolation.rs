@@ -67,7 +67,7 @@ impl Who {
 }
 
 fn routes() -> Vec<Route> {
-    everyday().into_iter().chain(administration()).collect()
+    everyday().into_iter().chain(for_openai_clients()).chain(administration()).collect()
 }
 
 fn route(method: Method, path: &'static str, sample: Sample, names: Names, open_to: Who) -> Route {
@@ -112,6 +112,18 @@ fn everyday() -> Vec<Route> {
         route(get, "/v1/tokens", Nothing, N::Nothing, Who::Everyone),
         route(post, "/v1/tokens", json(new_token), N::Nothing, Who::Everyone),
         route(delete, "/v1/tokens/{id}", Nothing, N::Token, Who::Everyone),
+    ]
+}
+
+fn for_openai_clients() -> Vec<Route> {
+    use Names as N;
+    let chat = json!({ "model": "auto", "messages": [{ "role": "user", "content": "Which bolts?" }] });
+    let embeddings = json!({ "model": "embed", "input": "bolts" });
+    vec![
+        route(Method::GET, "/openai/v1/models", Sample::Nothing, N::Nothing, Who::Everyone),
+        route(Method::GET, "/openai/v1/models/{model}", Sample::Nothing, N::Nothing, Who::Everyone),
+        route(Method::POST, "/openai/v1/chat/completions", Sample::Json(chat), N::Nothing, Who::Everyone),
+        route(Method::POST, "/openai/v1/embeddings", Sample::Json(embeddings), N::Nothing, Who::Everyone),
     ]
 }
 
@@ -226,7 +238,8 @@ impl Route {
     /// Calls it about one of these things. `unique` keeps uploads and new users apart.
     async fn call(&self, caller: &Caller<'_>, things: &Things, unique: &str) -> Answer {
         let id = things.id(self.names);
-        let path = self.path.replace("{id}", id).replace("{mapping}", id).replace("{type}", id);
+        let path =
+            self.path.replace("{id}", id).replace("{mapping}", id).replace("{type}", id).replace("{model}", "auto");
         let request = caller.request(self.method.clone(), &path);
         let request = match &self.sample {
             Sample::Nothing => request,
@@ -305,7 +318,11 @@ async fn without_a_token_everything_but_the_open_pages_is_401() {
         if route.open_to == Who::World {
             assert_eq!(answer.status, 200, "{}: {answer:?}", route.label());
         } else {
-            answer.problem(401, "invalid_token");
+            if route.path.starts_with("/openai/") {
+                assert_eq!(answer.expect(401)["error"]["code"], "invalid_api_key", "{}", route.label());
+            } else {
+                answer.problem(401, "invalid_token");
+            }
             let challenge = answer.header("www-authenticate").unwrap_or_default();
             assert!(challenge.starts_with("Bearer"), "{}: {challenge}", route.label());
         }

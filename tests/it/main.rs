@@ -24,6 +24,8 @@ mod identity;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod openai;
+mod openai_sdk;
 mod provider;
 mod shared_limits;
 mod support;

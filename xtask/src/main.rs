@@ -21,6 +21,7 @@ mod files;
 mod migrate;
 mod model;
 mod oidc;
+mod openai_sdk;
 mod pg;
 mod platform;
 mod proc;
@@ -35,6 +36,7 @@ mod state;
 mod test;
 mod token;
 mod up;
+mod venv;
 mod wheel;
 
 use std::process::ExitCode;

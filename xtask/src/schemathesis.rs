@@ -1,11 +1,10 @@
 //! `cargo xtask schemathesis`: asks a platform of its own everything that its OpenAPI document says can be asked, and much
 //! that cannot, as each role; any answer that the document does not have is a failure.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Parser;
 
 use crate::data_dir::DataDir;
@@ -17,7 +16,7 @@ use crate::progress::say;
 use crate::server::{self, Build, Server};
 use crate::state::State;
 use crate::token::{self, Bearer, Role};
-use crate::{cache, project, wheel};
+use crate::{project, venv};
 
 /// The tenant that is asked; the other one is there to be missed.
 const TENANTS: [&str; 2] = ["fuzzed", "neighbour"];
@@ -92,25 +91,12 @@ fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
     if let Some(own) = project::setting("SCHEMATHESIS") {
         return Ok(PathBuf::from(own));
     }
-    let requirements = ours().join("requirements.txt");
-    let cache = cache::dir(None)?;
-    let name = format!("schemathesis-{}", wheel::sha256(&requirements)?.get(..8).unwrap_or_default());
-    let home = cache.join(&name);
-    let (program, done) = (home.join("bin").join("schemathesis"), home.join("complete"));
-    let _lock = cache::lock(&cache, &name)?;
-    if done.is_file() {
-        return Ok(program);
-    }
-    say("installing schemathesis …");
-    let remedy = "install Python 3.11 or newer with venv and pip, or set SCHEMATHESIS to the program";
-    let _left = fs::remove_dir_all(&home);
-    let mut venv = Command::new("python3");
-    proc::run_ok(venv.args(["-m", "venv"]).arg(&home), interrupt, "python3 -m venv").context(remedy)?;
-    let mut pip = Command::new(home.join("bin").join("pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes", "-r"]);
-    proc::run_ok(pip.arg(&requirements), interrupt, "pip install").context(remedy)?;
-    fs::write(&done, "")?;
-    Ok(program)
+    let home = venv::provision("schemathesis", &requirements(), "SCHEMATHESIS to the program", interrupt)?;
+    Ok(home.join("bin").join("schemathesis"))
+}
+
+fn requirements() -> PathBuf {
+    ours().join("requirements.txt")
 }
 
 #[cfg(test)]
@@ -129,9 +115,6 @@ mod tests {
 
     #[test]
     fn everything_that_is_installed_is_pinned_by_its_hash() {
-        let requirements = fs::read_to_string(ours().join("requirements.txt")).unwrap();
-        let names = requirements.lines().filter(|line| line.contains("==") && !line.starts_with('#'));
-        assert!(names.clone().count() > 10 && names.clone().all(|line| line.ends_with('\\')));
-        assert!(!requirements.contains("://") && !requirements.contains("--find-links"));
+        venv::assert_pinned(&requirements());
     }
 }

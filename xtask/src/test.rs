@@ -7,7 +7,7 @@ use clap::Parser;
 
 use crate::pg::{Programs, ThrowAway};
 use crate::proc::{self, Interrupt};
-use crate::{model, oidc, project, redis};
+use crate::{model, oidc, openai_sdk, project, redis};
 
 /// The superuser's URL of the throw-away database server; a user who sets it brings their own.
 const DATABASE: &str = "PLATFORM_TEST_DATABASE_URL";
@@ -36,6 +36,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
         cargo.env(REDIS, redis::provision(interrupt)?);
     }
     oidc::provide(&mut cargo, interrupt)?;
+    openai_sdk::provide(&mut cargo, interrupt)?;
     // cargo's summary stays the last thing on the screen: the database stops without a word.
     let status = proc::run(&mut cargo, interrupt)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);

@@ -59,6 +59,12 @@ words! {
         DocDelete = "doc.delete",
         /// A search was made.
         SearchQuery = "search.query",
+        /// The models that can be asked were listed.
+        ModelList = "model.list",
+        /// It was asked whether there is a model.
+        ModelRead = "model.read",
+        /// Texts were turned into vectors for a client.
+        ModelEmbed = "model.embed",
         /// Memories were listed.
         MemoryList = "memory.list",
         /// Something is to be remembered.

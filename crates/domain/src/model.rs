@@ -1,5 +1,7 @@
 //! What is asked of a model and what it answers, in no provider's words.
 
+pub use crate::chat_options::ChatOptions;
+
 use crate::error::{Classify, ErrorKind};
 use crate::model_call::{FailedAttempt, MicroCost, ModelCaller, ServedBy};
 use crate::role::{Classification, words};
@@ -33,7 +35,7 @@ words! {
 }
 
 /// One message of a prompt.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum PromptMessage {
     /// Instructions.
     System(String),
@@ -56,7 +58,7 @@ pub enum PromptMessage {
 }
 
 /// A tool call as the model asked for it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ModelToolCall {
     /// The model's id of the call.
     pub id: String,
@@ -67,7 +69,7 @@ pub struct ModelToolCall {
 }
 
 /// A tool offered to the model.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct OfferedTool {
     /// Name.
     pub name: String,
@@ -88,30 +90,6 @@ pub struct NumberedPassage {
     pub score: f32,
     /// What stands around it, to read it by; not to be cited.
     pub surroundings: Surroundings,
-}
-
-/// How a model is to write. What is not set is the server's own.
-#[derive(Clone, PartialEq, Debug, Default, Serialize)]
-#[serde(default)]
-pub struct ChatOptions {
-    /// How freely it chooses words, 0 to 2.
-    pub temperature: Option<f32>,
-    /// Share of the likeliest words that it chooses among.
-    pub top_p: Option<f32>,
-    /// Texts at which it stops.
-    pub stop: Vec<String>,
-    /// For the same answer to the same question, as far as the server can.
-    pub seed: Option<i64>,
-    /// How much it avoids words that it has used often, -2 to 2.
-    pub frequency_penalty: Option<f32>,
-    /// How much it avoids words that it has used, -2 to 2.
-    pub presence_penalty: Option<f32>,
-    /// The form of the answer, as OpenAI's `response_format` says it.
-    pub response_format: Option<Value>,
-    /// Whether and which tool it must call, as OpenAI's `tool_choice` says it.
-    pub tool_choice: Option<Value>,
-    /// Whether it may call several tools at once.
-    pub parallel_tool_calls: Option<bool>,
 }
 
 /// What a chat model is asked.

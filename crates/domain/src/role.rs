@@ -101,6 +101,8 @@ words! {
         TenantMappings = "tenant_mappings",
         /// Why the gate decided as it did, and what it would decide.
         Decisions = "decisions",
+        /// Models without the assistant around them.
+        Models = "models",
         /// What calls to models came to.
         Usage = "usage",
     }

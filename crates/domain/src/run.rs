@@ -3,7 +3,7 @@
 use crate::conversation::Citation;
 use crate::error::Problem;
 use crate::ids::{MessageId, RunId};
-use crate::model::ModelTier;
+use crate::model::{ModelTier, ModelToolCall};
 use crate::role::words;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,8 @@ pub enum RunEvent {
         /// How.
         status: ToolStatus,
     },
+    /// The model wants a tool of the client's called: the client calls it, not the platform.
+    ToolWanted(ModelToolCall),
     /// The answer rests on this passage.
     Cited(Citation),
     /// The run ended with an answer, whole or not.

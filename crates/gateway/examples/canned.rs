@@ -19,7 +19,7 @@ use domain::user::{Standing, User};
 use futures::StreamExt;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
 use policy::caller::Caller;
-use policy::gate::{Gates, MockAdminGate, MockGate, MockIdempotency};
+use policy::gate::{Gates, MockAdminGate, MockGate, MockIdempotency, MockModelGate};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -42,6 +42,7 @@ async fn main() -> std::io::Result<()> {
         Gates {
             gate: Arc::new(gate),
             admin: Arc::new(MockAdminGate::new()),
+            models: Arc::new(MockModelGate::new()),
             idempotency: Arc::new(MockIdempotency::new()),
         },
         ports,

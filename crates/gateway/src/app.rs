@@ -19,7 +19,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use domain::error::ErrorKind;
 use domain::ports::IdGen;
-use policy::gate::{AdminGate, Gate, Gates, Idempotency};
+use policy::gate::{AdminGate, Gate, Gates, Idempotency, ModelGate};
 use std::any::Any;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -45,6 +45,7 @@ pub struct Ports {
 pub(crate) struct App {
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) admin: Arc<dyn AdminGate>,
+    pub(crate) models: Arc<dyn ModelGate>,
     pub(crate) idempotency: Arc<dyn Idempotency>,
     pub(crate) readiness: Arc<dyn Readiness>,
     pub(crate) limiter: Arc<dyn RateLimiter>,
@@ -63,6 +64,7 @@ pub fn router(gates: Gates, ports: Ports, settings: GatewaySettings) -> Router {
     let app = App {
         gate: gates.gate,
         admin: gates.admin,
+        models: gates.models,
         idempotency: gates.idempotency,
         readiness: ports.readiness,
         limiter: ports.limiter,

@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::error::ErrorKind;
 use policy::caller::Caller;
-use policy::gate::{AdminGate, Gate};
+use policy::gate::{AdminGate, Gate, ModelGate};
 use std::sync::Arc;
 
 /// What every handler behind authentication needs: who calls, the way down, and which request this is.
@@ -22,6 +22,8 @@ pub(crate) struct Call {
     pub(crate) gate: Arc<dyn Gate>,
     /// The way down for administration.
     pub(crate) admin: Arc<dyn AdminGate>,
+    /// The way down for clients of the OpenAI-compatible surface.
+    pub(crate) models: Arc<dyn ModelGate>,
     /// Who calls.
     pub(crate) caller: Caller,
     /// Which request this is.
@@ -45,7 +47,8 @@ impl FromRequestParts<App> for Call {
             parts.extensions.get::<Caller>().cloned().ok_or_else(|| ApiError::of(ErrorKind::Unauthenticated))?;
         let here = Here::from_request_parts(parts, app).await?;
         let in_hand = parts.extensions.get::<InHand>().cloned();
-        Ok(Self { gate: Arc::clone(&app.gate), admin: Arc::clone(&app.admin), caller, here, in_hand })
+        let (gate, admin, models) = (Arc::clone(&app.gate), Arc::clone(&app.admin), Arc::clone(&app.models));
+        Ok(Self { gate, admin, models, caller, here, in_hand })
     }
 }
 

@@ -36,6 +36,7 @@ mod linger;
 mod load;
 mod metrics;
 mod multipart;
+mod openai;
 mod openapi;
 mod paced;
 mod page;

@@ -1,15 +1,21 @@
 //! Problem documents (RFC 9457): the body of every answer that is no success.
 
 use crate::error::{ApiError, status};
+use crate::openai;
+use crate::openai::error::ErrorBody;
 use crate::trace::Here;
 use axum::Json;
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::response::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::error::ErrorKind;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+/// Whether OpenAI's clients are to try again.
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Why a request came to nothing.
 #[derive(Serialize, ToSchema, Debug)]
@@ -83,6 +89,9 @@ pub(crate) fn render(response: Response, here: &Here) -> (Response, Option<ApiEr
     };
     let (mut parts, _) = response.into_parts();
     parts.extensions.remove::<ApiError>();
+    if openai::is_beneath(&here.path) {
+        return (in_openai_shape(parts, &error), Some(error));
+    }
     let mut document = ProblemDocument::new(&error, here);
     if parts.status == StatusCode::METHOD_NOT_ALLOWED {
         document.kind = "/problems/method-not-allowed".to_owned();
@@ -97,6 +106,23 @@ pub(crate) fn render(response: Response, here: &Here) -> (Response, Option<ApiEr
     body.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     parts.headers.extend(body.headers().clone());
     (Response::from_parts(parts, body.into_body()), Some(error))
+}
+
+/// The answer of the OpenAI-compatible surface. Its clients try again after a 409 unless they are told not to.
+fn in_openai_shape(mut parts: Parts, error: &ApiError) -> Response {
+    let body = if parts.status == StatusCode::METHOD_NOT_ALLOWED {
+        ErrorBody::of_wrong_method()
+    } else {
+        parts.status = openai::error::status(error, parts.status);
+        ErrorBody::of(error)
+    };
+    if parts.status == StatusCode::CONFLICT && error.retry_after.is_none() {
+        parts.headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    parts.headers.remove(CONTENT_LENGTH);
+    let body = Json(body).into_response();
+    parts.headers.extend(body.headers().clone());
+    Response::from_parts(parts, body.into_body())
 }
 
 /// A failure that neither a handler of ours nor the readiness page wrote.

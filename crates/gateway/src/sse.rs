@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use domain::ids::{MessageId, RunId};
 use domain::model::ModelTier;
 use domain::run::{Escalation, EventStream, NumberedEvent, RunEvent, RunSummary, Usage};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -154,7 +154,14 @@ pub(crate) struct Answer {
 
 /// Streams a run. Dropping the response drops the run's stream, which tells the runtime that the reader is gone.
 pub(crate) fn stream(events: EventStream, here: Here, keep_alive: Duration) -> Response {
-    let events = events.map(move |event| write(event, &here));
+    lines(events.map(move |event| write(event, &here)), keep_alive)
+}
+
+/// A stream of events, with comments where it is silent and headers that keep proxies from holding it back.
+pub(crate) fn lines(
+    events: impl Stream<Item = Result<Event, axum::Error>> + Send + 'static,
+    keep_alive: Duration,
+) -> Response {
     let mut response =
         Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive).text("keep-alive")).into_response();
     let headers = response.headers_mut();
@@ -196,7 +203,10 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSumma
             RunEvent::Started { run_id, .. } => run = Some(run_id),
             RunEvent::Delta { text } => content.push_str(&text),
             RunEvent::Cited(citation) => citations.push(citation.into()),
-            RunEvent::Reasoning { .. } | RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. } => {}
+            RunEvent::Reasoning { .. }
+            | RunEvent::ToolStarted { .. }
+            | RunEvent::ToolFinished { .. }
+            | RunEvent::ToolWanted(_) => {}
             RunEvent::Failed(problem) => return Err(problem.into()),
             RunEvent::Finished(end) => {
                 let answer = Answer {
@@ -219,7 +229,7 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSumma
 }
 
 /// A run always ends with `run.finished` or `error`.
-fn broken_off() -> ApiError {
+pub(crate) fn broken_off() -> ApiError {
     ApiError {
         cause: Some("a run ended without its last event".into()),
         ..ApiError::of(domain::error::ErrorKind::Internal)
@@ -243,6 +253,8 @@ fn write(numbered: NumberedEvent, here: &Here) -> Result<Event, axum::Error> {
         RunEvent::ToolFinished { call_id, name, status } => {
             event.event("tool.finished").json_data(ToolFinished { call_id, name, status: status.as_str() })
         }
+        // Only a model alone is offered a client's tools, and its events are not read here.
+        RunEvent::ToolWanted(_) => Ok(event.comment("a tool of the client's")),
         RunEvent::Cited(citation) => event.event("citation").json_data(CitationBody::from(citation)),
         RunEvent::Finished(end) => event.event("run.finished").json_data(RunFinished {
             finish_reason: end.finish_reason.as_str(),

@@ -25,6 +25,7 @@ use runtime::configuration::ConfigurationService;
 use runtime::conversations::ConversationService;
 use runtime::documents::DocumentService;
 use runtime::memories::MemoryService;
+use runtime::models::ModelService;
 use runtime::search::SearchService;
 use runtime::worker::{Worker, WorkerSettings};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -177,10 +178,12 @@ impl Platform {
             tasks: tasks.clone(),
         };
         let chat = ChatService::new(parts, chat_settings(settings));
+        let models = ModelService::new(chat.clone(), Arc::clone(&embedders.current), Arc::clone(&directory));
         let readiness = PartsReadiness::new(Arc::clone(&store), blobs);
         let use_cases = UseCases {
             conversations: Arc::new(ConversationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
             chat: Arc::new(chat.clone()),
+            models: Arc::new(models),
             documents: Arc::new(DocumentService::new(Arc::clone(&store), Arc::clone(&ingest), Arc::clone(&clock))),
             search: Arc::new(SearchService::new(tools)),
             memories: Arc::new(MemoryService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),

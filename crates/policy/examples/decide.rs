@@ -16,7 +16,7 @@ use policy::gate::{AdminGate as _, Gate as _, GateKeys, GateParts, PolicyGate, U
 use policy::keyed_hash::HashKey;
 use runtime::services::{
     MockAccessTokens, MockAdministration, MockAuditTrail, MockChat, MockConfiguration, MockConversations,
-    MockDocuments, MockMemories, MockSearch, MockTenantMappings,
+    MockDocuments, MockMemories, MockModels, MockSearch, MockTenantMappings,
 };
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -69,6 +69,7 @@ fn use_cases() -> UseCases {
     UseCases {
         conversations: Arc::new(conversations),
         chat: Arc::new(MockChat::new()),
+        models: Arc::new(MockModels::new()),
         documents: Arc::new(MockDocuments::new()),
         search: Arc::new(MockSearch::new()),
         memories: Arc::new(MockMemories::new()),

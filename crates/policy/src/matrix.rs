@@ -36,15 +36,16 @@ impl std::fmt::Display for Reach {
 pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Reach> {
     use Operation::{Create, Delete, Export, List, Read, Share, Update};
     use Resource::{
-        AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Memories, Search, TenantMappings,
-        TenantSettings, Tenants, Usage, Users,
+        AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Memories, Models, Search,
+        TenantMappings, TenantSettings, Tenants, Usage, Users,
     };
 
     match (resource, operation) {
         // A conversation is its user's; a colleague's is not an everyday right, not even an admin's.
         (Conversations | Memories, List | Read | Create | Update | Delete) => Some(Reach::Own),
         (Account, Read) => Some(Reach::Own),
-        (Search, Read) => Some(Reach::Tenant),
+        // Whoever may chat may ask a model alone, and see which there are.
+        (Search, Read) | (Models, List | Read | Create) => Some(Reach::Tenant),
         (Documents, List | Read) => Some(Reach::Tenant),
         (Documents, Create) => (role >= Role::User).then_some(Reach::Tenant),
         (Documents, Update | Delete) => match role {
@@ -61,7 +62,7 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
         (AccessTokens, Create) => Some(Reach::Own),
         (AccessTokens, List | Delete) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
         // No use case yet: each of these is opened together with its route.
-        (AccessTokens | TenantMappings | TenantSettings | Decisions, _) => None,
+        (AccessTokens | TenantMappings | TenantSettings | Decisions | Models, _) => None,
         (Tenants, _) | (_, Share | Export) | (AuditLogs | Users | Account | Search | Usage, _) => None,
     }
 }

@@ -37,6 +37,12 @@ pub enum RuntimeError {
     /// It rests on content above the caller's clearance.
     #[error("it rests on content above the caller's clearance")]
     AboveClearance,
+    /// Nothing serves the model that was asked for.
+    #[error("nothing serves the model that was asked for")]
+    NoSuchModel,
+    /// What is to be told to a model is classified above what it may see.
+    #[error("it is classified above what the model may see")]
+    AboveModel,
     /// A field is understood and not allowed.
     #[error("a field is not allowed")]
     Invalid(#[from] FieldError),
@@ -73,6 +79,8 @@ impl RuntimeError {
             | Self::Stale
             | Self::TokensUsedUp { .. }
             | Self::AboveClearance
+            | Self::NoSuchModel
+            | Self::AboveModel
             | Self::Busy
             | Self::Panicked => None,
         }
@@ -82,10 +90,10 @@ impl RuntimeError {
 impl Classify for RuntimeError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::NoSuchModel => ErrorKind::NotFound,
             Self::Conflict { .. } | Self::Stale => ErrorKind::Conflict,
             Self::TokensUsedUp { .. } => ErrorKind::RateLimited,
-            Self::AboveClearance => ErrorKind::Forbidden,
+            Self::AboveClearance | Self::AboveModel => ErrorKind::Forbidden,
             Self::Invalid(_) => ErrorKind::InvalidField,
             Self::Busy => ErrorKind::Unavailable,
             other => other.inner().map_or(ErrorKind::Internal, Classify::kind),
@@ -97,6 +105,8 @@ impl Classify for RuntimeError {
             Self::Stale => "stale_version",
             Self::TokensUsedUp { .. } => "quota_exceeded",
             Self::AboveClearance => "above_clearance",
+            Self::NoSuchModel => "model_not_found",
+            Self::AboveModel => "model_classification",
             other => other.inner().map_or_else(|| other.kind().code(), Classify::code),
         }
     }
@@ -107,6 +117,12 @@ impl Classify for RuntimeError {
             Self::Stale => Some("It was changed since you read it; read it again.".to_owned()),
             Self::TokensUsedUp { limit, .. } => Some(used_up(*limit)),
             Self::AboveClearance => Some("It rests on content above your clearance.".to_owned()),
+            Self::NoSuchModel => Some("There is no such model, or it is not for you to use.".to_owned()),
+            Self::AboveModel => Some(
+                "What earlier answers or tools said may be classified above what this model may see; leave it out, or \
+                 ask the assistant."
+                    .to_owned(),
+            ),
             Self::Busy => Some("The platform is writing as many answers as it can at the moment.".to_owned()),
             other => other.inner().and_then(Classify::public_detail),
         }

@@ -26,6 +26,7 @@ pub mod conversations;
 pub mod documents;
 pub mod error;
 pub mod memories;
+pub mod models;
 pub mod search;
 pub mod services;
 pub mod tenant_mappings;

@@ -7,18 +7,22 @@ use domain::audit::sealed::SealedPages;
 use domain::audit::{AuditRecord, Changed};
 use domain::authorized::Authorized;
 use domain::command::{
-    CancelRun, CreateConversation, CreateMapping, CreateMemory, CreateTenant, CreateUser, DeleteConversation,
-    DeleteDocument, DeleteMapping, DeleteMemory, DownloadDocument, ExportAudit, GetConversation, GetDocument, GetUser,
-    IssueAccessToken, ListAccessTokens, ListAudit, ListConversations, ListDocuments, ListMappings, ListMemories,
-    ListSettingsVersions, ListTenantSettingsVersions, ListTenants, ListUsers, ReadCalls, ReadDecision, ReadSettings,
-    ReadTenantSettings, ReadUsage, ReprocessDocument, ResumeRun, RevokeAccessToken, SearchDocuments, SendMessage,
-    UpdateConversation, UpdateDocument, UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser, UploadDocument,
+    AskAssistant, AskModel, CancelRun, CreateConversation, CreateEmbeddings, CreateMapping, CreateMemory, CreateTenant,
+    CreateUser, DeleteConversation, DeleteDocument, DeleteMapping, DeleteMemory, DownloadDocument, ExportAudit,
+    GetConversation, GetDocument, GetModel, GetUser, IssueAccessToken, ListAccessTokens, ListAudit, ListConversations,
+    ListDocuments, ListMappings, ListMemories, ListModels, ListSettingsVersions, ListTenantSettingsVersions,
+    ListTenants, ListUsers, ReadCalls, ReadDecision, ReadSettings, ReadTenantSettings, ReadUsage, ReprocessDocument,
+    ResumeRun, RevokeAccessToken, SearchDocuments, SendMessage, UpdateConversation, UpdateDocument, UpdateSettings,
+    UpdateTenant, UpdateTenantSettings, UpdateUser, UploadDocument,
 };
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
+use domain::ids::ConversationId;
 use domain::ledger::UsageReport;
 use domain::mapping::TenantMapping;
 use domain::memory::Memory;
+use domain::model::Embedded;
+use domain::model_id::ModelId;
 use domain::page::Page;
 use domain::ports::{ByteRange, ByteStream};
 use domain::run::EventStream;
@@ -50,10 +54,27 @@ pub trait Chat: Send + Sync {
     /// Stores the message, starts the answer, and returns its events. Whatever becomes of the reader, the answer is
     /// stored with its citations and its audit outcome.
     async fn send(&self, command: Authorized<SendMessage>) -> Result<EventStream, RuntimeError>;
+    /// The same with a history of the client's, in the conversation named or in a new one, whose id comes with the
+    /// events.
+    async fn ask(&self, command: Authorized<AskAssistant>) -> Result<(ConversationId, EventStream), RuntimeError>;
     /// The events of a run that the caller owns, after the given one.
     async fn resume(&self, command: Authorized<ResumeRun>) -> Result<EventStream, RuntimeError>;
     /// Stops a run that the caller owns; one that has ended already is no error.
     async fn cancel(&self, command: Authorized<CancelRun>) -> Result<(), RuntimeError>;
+}
+
+/// Models without the assistant around them: no documents, nothing stored but the audit rows and what it took.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Models: Send + Sync {
+    /// Those that something serves.
+    async fn list(&self, command: Authorized<ListModels>) -> Result<Vec<ModelId>, RuntimeError>;
+    /// One of them.
+    async fn get(&self, command: Authorized<GetModel>) -> Result<ModelId, RuntimeError>;
+    /// Starts an answer of a language model and returns its events. It ends as soon as nobody reads.
+    async fn ask(&self, command: Authorized<AskModel>) -> Result<EventStream, RuntimeError>;
+    /// Texts as vectors of the embedding model in use.
+    async fn embed(&self, command: Authorized<CreateEmbeddings>) -> Result<Embedded, RuntimeError>;
 }
 
 /// Documents.

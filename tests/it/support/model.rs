@@ -31,6 +31,8 @@ pub enum Reply {
     TakesAll(&'static str),
     /// Streams this piece and breaks off.
     BreaksOff(&'static str),
+    /// Wants this tool called, with these arguments.
+    Calls(&'static str, &'static str),
     /// Answers with this status.
     Refuses(u16),
     /// Waits so long before each of the pieces, then ends.
@@ -104,6 +106,7 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
         Reply::Waits(first, second) => (vec![first, second], true, end(usual)),
         Reply::TakesAll(piece) => (vec![piece], true, end(spent)),
         Reply::BreaksOff(piece) => (vec![piece], false, Vec::new()),
+        Reply::Calls(name, arguments) => return call(name, arguments),
         Reply::Refuses(status) => return refusal(status),
         Reply::Slowly(wait, pieces) => {
             each = wait;
@@ -126,6 +129,19 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
     });
     let body = pieces.chain(futures::stream::iter(end)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
+}
+
+fn call(name: &str, arguments: &str) -> Response {
+    let call =
+        json!({ "index": 0, "id": "call_1", "type": "function", "function": { "name": name, "arguments": arguments } });
+    let delta = |delta: Value, reason: Value| {
+        line(&json!({
+            "id": "c", "object": "chat.completion.chunk", "model": SERVED,
+            "choices": [{ "index": 0, "delta": delta, "finish_reason": reason }],
+        }))
+    };
+    let body = delta(json!({ "tool_calls": [call] }), Value::Null) + &delta(json!({}), json!("tool_calls"));
+    ([("content-type", "text/event-stream")], body + "data: [DONE]\n\n").into_response()
 }
 
 /// Vectors of two numbers.

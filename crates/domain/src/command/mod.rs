@@ -4,6 +4,7 @@
 //! knowing the use case. A new operation is a new type here, a row in `policy::matrix`, a method on `policy::Gate`.
 
 mod admin;
+mod completion;
 mod conversation;
 mod document;
 mod identity;
@@ -15,6 +16,7 @@ pub use admin::{
     ListTenants, ListUsers, ReadAccount, ReadDecision, ReadSettings, ReadTenantSettings, ReadUsage, SimulateDecision,
     UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser,
 };
+pub use completion::{AskAssistant, AskModel, CreateEmbeddings, EarlierMessage, GetModel, ListModels};
 pub use conversation::{
     CancelRun, CreateConversation, DeleteConversation, GetConversation, ListConversations, ResumeRun, RetrievalMode,
     SendMessage, UpdateConversation,
@@ -31,6 +33,7 @@ use crate::audit::EventType;
 use crate::ids::{AccessTokenId, AuditId, ConversationId, DocumentId, MemoryId, RunId, TenantId, UserId};
 use crate::role::{Classification, Operation, Resource};
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 /// The one thing that a command is about. The gate looks it up before it grants.
@@ -102,6 +105,11 @@ pub trait Command: Serialize + Send + Sync {
 
     /// The classification that it gives to the document that it is about.
     fn reclassifies(&self) -> Option<Classification> {
+        None
+    }
+
+    /// What the audit row says of it beside resource and hash, never content: a JSON object.
+    fn facts(&self) -> Option<Value> {
         None
     }
 

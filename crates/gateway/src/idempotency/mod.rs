@@ -39,9 +39,14 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShownOnce;
 
+/// A mark on a response: what it shows changed nothing and may be done again. Nothing of it is kept, and the key guards
+/// against a second one only while the first is at work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repeatable;
+
 /// Whether a POST to this route changes something. What only reads is not kept.
 pub(crate) fn is_kept(route: &str) -> bool {
-    !matches!(route, "/v1/search" | "/v1/admin/decisions/simulate")
+    !matches!(route, "/v1/search" | "/v1/admin/decisions/simulate" | "/openai/v1/embeddings")
 }
 
 /// The layer, behind authentication.
@@ -143,7 +148,8 @@ impl Turn {
     }
 
     async fn close(mut self, response: Response, form: &FormDigest) -> Response {
-        let has_effect = response.status().is_success() || response.extensions().get::<RunReference>().is_some();
+        let had = response.status().is_success() || response.extensions().get::<RunReference>().is_some();
+        let has_effect = had && response.extensions().get::<Repeatable>().is_none();
         let kept = if has_effect { keep(response).await } else { (None, response) };
         self.keyed.content = self.keyed.content.or(form.result());
         let closed = match kept.0 {

@@ -6,6 +6,8 @@
 use super::{ASK_AGAIN, conflict};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::openai::chunk::Shape;
+use crate::openai::reply::Answering;
 use crate::sse::{self, Begun};
 use crate::trace::Here;
 use axum::Json;
@@ -44,6 +46,9 @@ pub(crate) struct RunReference {
     whole: bool,
     /// How a turn ended that was answered whole; `None` where it failed, and for one that was streamed.
     end: Option<End>,
+    /// Answered in OpenAI's words.
+    #[serde(default)]
+    openai: Option<Shape>,
 }
 
 #[derive(Clone, Serialize, Deserialize, Debug)]
@@ -69,7 +74,13 @@ impl RunReference {
             escalated: begun.escalated,
             whole: false,
             end: None,
+            openai: None,
         }
+    }
+
+    /// The same of a turn that is answered in OpenAI's words.
+    pub(crate) fn in_openai_shape(self, shape: Shape) -> Self {
+        Self { openai: Some(shape), ..self }
     }
 
     /// The same of a turn that was answered whole, with its end unless it failed.
@@ -165,7 +176,9 @@ pub(super) async fn replay(app: &App, by: &Caller, here: Here, answer: StoredAns
     let mut response = match RunReference::of(&answer) {
         Some(reference) => {
             let events = reference.events(app, by).await?;
-            if reference.whole {
+            if let Some(shape) = reference.openai {
+                in_openai_shape(app, (events, reference.conversation, shape), reference.whole).await?
+            } else if reference.whole {
                 sse::collect(events)
                     .await
                     .map_or_else(ApiError::into_response, |(answer, _)| Json(answer).into_response())
@@ -177,6 +190,21 @@ pub(super) async fn replay(app: &App, by: &Caller, here: Here, answer: StoredAns
     };
     response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     Ok(response)
+}
+
+/// The same in OpenAI's words.
+async fn in_openai_shape(
+    app: &App,
+    (events, conversation, shape): (EventStream, Uuid, Shape),
+    whole: bool,
+) -> Result<Response, ApiError> {
+    let (begun, events) = sse::begun(events).await?;
+    let answering = Answering { events, begun, conversation: Some(conversation.into()), shape };
+    if whole {
+        Ok(answering.whole().await.map_or_else(ApiError::into_response, |(response, _)| response))
+    } else {
+        answering.streamed(app.settings.keep_alive).await
+    }
 }
 
 fn stored(answer: StoredAnswer) -> Response {

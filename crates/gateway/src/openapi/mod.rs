@@ -5,6 +5,8 @@ pub(crate) mod requests;
 pub(crate) use requests::LARGEST_NUMBER;
 
 use crate::app::App;
+use crate::openai;
+use crate::openai::error::{ErrorBody, ErrorObject};
 use crate::problem::{FieldProblem, ProblemDocument};
 use crate::routes;
 use crate::sse::{
@@ -32,13 +34,14 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
     ),
     components(schemas(
         ProblemDocument, FieldProblem, CitationBody, RunStarted, MessageReasoning, MessageDelta, ToolStarted, ToolFinished, RunFinished,
-        RunFailed, StreamEvent, ClientValue,
+        RunFailed, StreamEvent, ClientValue, ErrorBody, ErrorObject,
     )),
     tags(
         (name = "conversations", description = "Conversations and their messages"),
         (name = "chat", description = "Answers, streamed or whole"),
         (name = "documents", description = "What answers rest on"),
         (name = "search", description = "Search without a model"),
+        (name = "openai", description = "For clients of OpenAI's: base URL `/openai/v1`; failures in OpenAI's shape"),
         (name = "memories", description = "What you asked to remember"),
         (name = "audit", description = "Who did what"),
         (name = "account", description = "Who you are here"),
@@ -59,9 +62,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = Head::openapi();
     let (_, open) = routes::open().split_for_parts();
     let (_, mut protected) = routes::protected().split_for_parts();
-    for item in protected.paths.paths.values_mut() {
+    for (path, item) in &mut protected.paths.paths {
         for operation in operations(item) {
-            complete(operation);
+            complete(operation, openai::is_beneath(path));
         }
     }
     for operation in protected.paths.paths.values_mut().flat_map(operations) {
@@ -96,8 +99,8 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 }
 
 /// Adds what all operations behind authentication have in common: the scheme, and the failures that follow from their
-/// shape.
-fn complete(operation: &mut Operation) {
+/// shape. Those of the OpenAI-compatible surface are written in OpenAI's.
+fn complete(operation: &mut Operation, in_openai_shape: bool) {
     operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
     let parameters = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
         RefOr::T(parameter) => Some(parameter),
@@ -110,28 +113,30 @@ fn complete(operation: &mut Operation) {
     }
     let with_body = operation.request_body.is_some();
     let failures = [
-        ("400", "The body cannot be read", with_body),
+        ("400", "The body cannot be read", with_body || (asked && in_openai_shape)),
         ("401", "No valid token", true),
         ("403", "Known, and not allowed", true),
         ("404", "Absent, or not for you to know of", true),
         ("409", "Not possible at present", with_body || named),
         ("413", "Larger than allowed", with_body),
         ("415", "A type of content that is not taken", with_body),
-        ("422", "A field is not allowed; `errors` names it", with_body || asked),
+        ("422", "A field is not allowed; `errors` names it", (with_body || asked) && !in_openai_shape),
         ("429", "More requests than your limit", true),
         ("503", "A part that this needs is down", true),
     ];
     for (status, description, applies) in failures {
         if applies {
             let entry = operation.responses.responses.entry(status.to_owned());
-            entry.or_insert_with(|| problem(status, description).into());
+            entry.or_insert_with(|| failure(status, description, in_openai_shape).into());
         }
     }
 }
 
-fn problem(status: &str, description: &str) -> utoipa::openapi::Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let mut response = ResponseBuilder::new().description(description).content("application/problem+json", content);
+fn failure(status: &str, description: &str, in_openai_shape: bool) -> utoipa::openapi::Response {
+    let (schema, media_type) =
+        if in_openai_shape { ("OpenAiError", "application/json") } else { ("Problem", "application/problem+json") };
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+    let mut response = ResponseBuilder::new().description(description).content(media_type, content);
     if matches!(status, "429" | "503") {
         let seconds = HeaderBuilder::new().description(Some("Seconds to wait")).build();
         response = response.header("Retry-After", seconds);

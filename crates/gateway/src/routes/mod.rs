@@ -12,6 +12,9 @@ mod documents;
 mod health;
 mod me;
 mod memories;
+mod openai_chat;
+mod openai_embeddings;
+mod openai_models;
 mod problems;
 mod runs;
 mod search;
@@ -45,6 +48,9 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
         .merge(settings::routes())
         .merge(admin_mappings::routes())
         .merge(tokens::routes())
+        .merge(openai_models::routes())
+        .merge(openai_chat::routes())
+        .merge(openai_embeddings::routes())
         .merge(usage::routes())
 }
 

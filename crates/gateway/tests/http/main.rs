@@ -10,6 +10,8 @@ mod content;
 mod errors;
 mod limits;
 mod linger;
+mod openai;
+mod openai_errors;
 mod openapi;
 mod resources;
 mod sockets;

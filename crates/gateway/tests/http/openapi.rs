@@ -29,9 +29,13 @@ fn routes_behind_authentication_say_so_and_name_their_failures() {
             let open = ["/health", "/ready", "/v1/health", "/problems/{type}"].contains(&path.as_str());
             assert_eq!(operation["security"].is_null(), open, "{method} {path}");
             if !open {
+                let (kind, schema) = match path.starts_with("/openai/v1/") {
+                    true => ("application/json", "#/components/schemas/OpenAiError"),
+                    false => ("application/problem+json", "#/components/schemas/Problem"),
+                };
                 for status in ["401", "403", "429", "503"] {
-                    let content = &operation["responses"][status]["content"]["application/problem+json"];
-                    assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{method} {path} {status}");
+                    let content = &operation["responses"][status]["content"][kind];
+                    assert_eq!(content["schema"]["$ref"], schema, "{method} {path} {status}");
                 }
             }
         }

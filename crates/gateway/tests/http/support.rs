@@ -17,7 +17,7 @@ use domain::user::{Standing, User};
 use futures::StreamExt;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports, Readiness};
 use policy::caller::Caller;
-use policy::gate::{Gates, MockAdminGate, MockGate, MockIdempotency};
+use policy::gate::{Gates, MockAdminGate, MockGate, MockIdempotency, MockModelGate};
 use serde_json::Value;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -61,6 +61,16 @@ pub fn router(gate: MockGate, settings: GatewaySettings) -> Router {
     router_with(gate, settings, Arc::new(AlwaysReady))
 }
 
+/// A router over a mocked gate with its part for OpenAI's clients.
+pub fn openai_router(gate: MockGate, models: MockModelGate) -> Router {
+    openai_router_with(gate, models, settings())
+}
+
+pub fn openai_router_with(gate: MockGate, models: MockModelGate, settings: GatewaySettings) -> Router {
+    let gates = Gates { models: Arc::new(models), ..gates(gate, MockAdminGate::new()) };
+    build(gates, settings, Arc::new(AlwaysReady))
+}
+
 /// A router over both parts of a mocked gate.
 pub fn admin_router(gate: MockGate, admin: MockAdminGate) -> Router {
     build(gates(gate, admin), settings(), Arc::new(AlwaysReady))
@@ -71,7 +81,12 @@ pub fn router_with(gate: MockGate, settings: GatewaySettings, readiness: Arc<dyn
 }
 
 fn gates(gate: MockGate, admin: MockAdminGate) -> Gates {
-    Gates { gate: Arc::new(gate), admin: Arc::new(admin), idempotency: Arc::new(MockIdempotency::new()) }
+    Gates {
+        gate: Arc::new(gate),
+        admin: Arc::new(admin),
+        models: Arc::new(MockModelGate::new()),
+        idempotency: Arc::new(MockIdempotency::new()),
+    }
 }
 
 fn build(gates: Gates, settings: GatewaySettings, readiness: Arc<dyn Readiness>) -> Router {

@@ -161,6 +161,7 @@ async fn answer(site: &Site, question: &Question) -> Result<Answered> {
             | RunEvent::Reasoning { .. }
             | RunEvent::ToolStarted { .. }
             | RunEvent::ToolFinished { .. }
+            | RunEvent::ToolWanted(_)
             | RunEvent::Finished(_) => {}
         }
     }

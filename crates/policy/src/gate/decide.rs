@@ -74,7 +74,7 @@ impl PolicyGate {
                 _ => None,
             },
             request_hash: Some(self.request_key.hash(&content)),
-            metadata: Value::Object(serde_json::Map::new()),
+            metadata: command.facts().unwrap_or_else(|| Value::Object(serde_json::Map::new())),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod decide;
 mod idempotency;
+mod models;
 mod pass;
 mod simulate;
 mod traced;
@@ -13,6 +14,9 @@ pub use admin::MockAdminGate;
 #[cfg(feature = "mocks")]
 pub use idempotency::MockIdempotency;
 pub use idempotency::{Claim, Idempotency, KeyedRequest};
+#[cfg(feature = "mocks")]
+pub use models::MockModelGate;
+pub use models::ModelGate;
 
 use crate::authn::Authenticator;
 use crate::caller::Caller;
@@ -35,7 +39,7 @@ use domain::search::Retrieval;
 use domain::upload::{Accepted, Upload};
 use pass::Closes;
 use runtime::services::{
-    AccessTokens, Administration, AuditTrail, Chat, Configuration, Conversations, Documents, Memories, Search,
+    AccessTokens, Administration, AuditTrail, Chat, Configuration, Conversations, Documents, Memories, Models, Search,
     TenantMappings,
 };
 use std::sync::Arc;
@@ -122,6 +126,8 @@ pub struct Gates {
     pub gate: Arc<dyn Gate>,
     /// Administration.
     pub admin: Arc<dyn AdminGate>,
+    /// The OpenAI-compatible surface.
+    pub models: Arc<dyn ModelGate>,
     /// Repeated requests.
     pub idempotency: Arc<dyn Idempotency>,
 }
@@ -129,10 +135,11 @@ pub struct Gates {
 impl Gates {
     /// The parts of `gate`.
     #[must_use]
-    pub fn of<G: Gate + AdminGate + Idempotency + 'static>(gate: Arc<G>) -> Self {
+    pub fn of<G: Gate + AdminGate + ModelGate + Idempotency + 'static>(gate: Arc<G>) -> Self {
         Self {
             gate: Arc::clone(&gate) as Arc<dyn Gate>,
             admin: Arc::clone(&gate) as Arc<dyn AdminGate>,
+            models: Arc::clone(&gate) as Arc<dyn ModelGate>,
             idempotency: gate,
         }
     }
@@ -145,6 +152,8 @@ pub struct UseCases {
     pub conversations: Arc<dyn Conversations>,
     /// Chat turns.
     pub chat: Arc<dyn Chat>,
+    /// Models without the assistant around them.
+    pub models: Arc<dyn Models>,
     /// Documents.
     pub documents: Arc<dyn Documents>,
     /// Search.

@@ -8,9 +8,12 @@ use domain::audit::{AuditRecord, Changed};
 use domain::conversation::{Conversation, Message};
 use domain::decision::{Decision, Verdict};
 use domain::document::Document;
+use domain::ids::ConversationId;
 use domain::ledger::UsageReport;
 use domain::mapping::TenantMapping;
 use domain::memory::Memory;
+use domain::model::Embedded;
+use domain::model_id::ModelId;
 use domain::page::Page;
 use domain::ports::ByteStream;
 use domain::run::EventStream;
@@ -36,6 +39,9 @@ traced! {
     ();
     Caller;
     EventStream;
+    ModelId;
+    Vec<ModelId>;
+    (ConversationId, EventStream): made => made.0.as_uuid();
     SealedPages;
     Retrieval;
     (Conversation, Vec<Message>);
@@ -60,6 +66,16 @@ traced! {
     UsageReport;
     Page<AccessToken>;
     Page<TenantMapping>;
+}
+
+impl Traced for Embedded {
+    fn facts(&self) -> Option<Value> {
+        let spent = &self.spent;
+        Some(json!({
+            "texts": self.vectors.len(), "backend": spent.served_by.backend, "model": spent.served_by.model,
+            "input_tokens": spent.usage.input_tokens,
+        }))
+    }
 }
 
 /// Titles, tags and client data are content: that they changed is all that is said.

@@ -9,4 +9,6 @@ mod gate;
 #[cfg(test)]
 mod jwks;
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod support;

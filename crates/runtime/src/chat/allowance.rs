@@ -85,6 +85,12 @@ impl Allowance {
         self.held.as_ref().map_or(room, |held| room.min(held.left(spent).prompt_before(LEAST_OUTPUT)))
     }
 
+    /// The most tokens of an answer to a prompt of so many, and at most so many, before anything is spent.
+    pub(super) fn output(&self, prompt: usize, most: u32) -> u32 {
+        let left = self.held.as_ref().map_or(most, |held| held.left(Amount::default()).output_after(prompt));
+        left.clamp(1, most.max(1))
+    }
+
     fn used_up(&self, now: Timestamp) -> RuntimeError {
         let limit = self.held.as_ref().and_then(|held| held.scarce).unwrap_or(BudgetLimit::TenantTokens);
         used_up(limit, (limit.period_ends(now) - now).to_std().unwrap_or_default())

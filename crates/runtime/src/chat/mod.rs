@@ -1,9 +1,11 @@
 //! Chat turns: store what was said, start an answer, hand out its events.
 
 mod allowance;
+mod ask;
 pub mod budget;
 pub mod cite;
 mod conclude;
+mod direct;
 pub mod intent;
 mod ledger;
 pub mod passages;
@@ -19,10 +21,12 @@ mod watch;
 use crate::error::RuntimeError;
 use crate::services::Chat;
 use allowance::SoftLimits;
+use ask::Ask;
 use async_trait::async_trait;
-use domain::authorized::Authorized;
-use domain::command::{CancelRun, ResumeRun, SendMessage};
-use domain::ids::{RunId, TenantId, UserId};
+use domain::authorized::{Authorized, Permit};
+use domain::command::{AskAssistant, CancelRun, ResumeRun, SendMessage};
+use domain::ids::{ConversationId, RunId, TenantId, UserId};
+use domain::model::{ModelChoice, ModelTier};
 use domain::ports::{ChatModel, Clock, Directory, IdGen, Store};
 use domain::run::EventStream;
 use domain::scope::TenantScope;
@@ -111,6 +115,27 @@ impl ChatService {
         self.runs.cancel_all();
     }
 
+    /// What chat works with, for what works beside it.
+    pub(crate) fn parts(&self) -> &ChatParts {
+        &self.parts
+    }
+
+    /// Starts an answer, which is written whatever becomes of the caller.
+    async fn begin(&self, permit: Permit, ask: Ask) -> Result<(ConversationId, EventStream), RuntimeError> {
+        let slot = self.slots.take(permit.scope().tenant()).ok_or(RuntimeError::Busy)?;
+        let owner = owner(permit.scope()).ok_or(RuntimeError::NotFound { what: "the user" })?;
+        let turn = self.prepare(permit, ask).await?;
+        let conversation = turn.conversation;
+        let log = self.runs.open(turn.run_id, owner);
+        let events = log.read(0);
+        let service = self.clone();
+        self.parts.tasks.spawn(async move {
+            service.answer(turn, &log).await;
+            drop(slot);
+        });
+        Ok((conversation, events))
+    }
+
     fn run(&self, scope: &TenantScope, run: RunId) -> Result<Arc<run_log::RunLog>, RuntimeError> {
         let log = owner(scope).and_then(|owner| self.runs.get(run, owner));
         log.ok_or(RuntimeError::NotFound { what: "the run" })
@@ -124,21 +149,24 @@ fn owner(scope: &TenantScope) -> Option<(TenantId, UserId)> {
 #[async_trait]
 impl Chat for ChatService {
     async fn send(&self, command: Authorized<SendMessage>) -> Result<EventStream, RuntimeError> {
-        let slot = self.slots.take(command.scope().tenant()).ok_or(RuntimeError::Busy)?;
-        let owner = owner(command.scope()).ok_or(RuntimeError::NotFound { what: "the user" })?;
-        let turn = self.prepare(command).await?;
-        let log = self.runs.open(turn.run_id, owner);
-        let events = log.read(0);
-        let service = self.clone();
-        self.parts.tasks.spawn(async move {
-            service.answer(turn, &log).await;
-            drop(slot);
-        });
-        Ok(events)
+        let (permit, command) = command.into_parts();
+        let ask = Ask::of(command, self.settings.grace);
+        Ok(self.begin(permit, ask).await?.1)
+    }
+
+    async fn ask(&self, command: Authorized<AskAssistant>) -> Result<(ConversationId, EventStream), RuntimeError> {
+        let (permit, command) = command.into_parts();
+        if command.model == ModelChoice::Heavy && !self.parts.model.has(ModelTier::Heavy) {
+            return Err(RuntimeError::NoSuchModel);
+        }
+        self.begin(permit, Ask::of_client(command)).await
     }
 
     async fn resume(&self, command: Authorized<ResumeRun>) -> Result<EventStream, RuntimeError> {
         let log = self.run(command.scope(), command.command().run)?;
+        if log.once {
+            return Err(RuntimeError::NotFound { what: "the run" });
+        }
         let mut tx = self.parts.store.begin(command.scope()).await?;
         let class = watch::class_by_now(&mut *tx, &log).await?;
         drop(tx);

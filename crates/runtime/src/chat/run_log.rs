@@ -27,6 +27,8 @@ pub struct RunLog {
     classification: Mutex<Classification>,
     /// Stops the run.
     pub cancel: CancellationToken,
+    /// It is read once, by who started it, and not kept.
+    pub once: bool,
 }
 
 impl RunLog {
@@ -38,6 +40,7 @@ impl RunLog {
             readers: watch::Sender::new(0),
             classification: Mutex::new(Classification::Public),
             cancel: CancellationToken::new(),
+            once: false,
         }
     }
 
@@ -156,7 +159,21 @@ pub struct Runs(Mutex<HashMap<RunId, (Instant, Arc<RunLog>)>>);
 impl Runs {
     /// Opens a run's log for its owner.
     pub fn open(&self, id: RunId, owner: (TenantId, UserId)) -> Arc<RunLog> {
-        let log = Arc::new(RunLog::new(owner));
+        self.insert(id, RunLog::new(owner))
+    }
+
+    /// Opens the log of a run that is read once. [`Runs::close`] forgets it.
+    pub fn open_once(&self, id: RunId, owner: (TenantId, UserId)) -> Arc<RunLog> {
+        self.insert(id, RunLog { once: true, ..RunLog::new(owner) })
+    }
+
+    /// Forgets a run.
+    pub fn close(&self, id: RunId) {
+        lock(&self.0).remove(&id);
+    }
+
+    fn insert(&self, id: RunId, log: RunLog) -> Arc<RunLog> {
+        let log = Arc::new(log);
         let mut runs = lock(&self.0);
         runs.retain(|_, (since, log)| since.elapsed() < KEPT_FOR || !log.is_finished());
         if runs.len() >= CAPACITY {

@@ -10,21 +10,17 @@ use super::run_log::RunLog;
 use super::tool_calls::{ask_for_surroundings, offer, status_of};
 use super::turn::Turn;
 use super::{ChatService, intent};
-use crate::error::RuntimeError;
 use crate::search::{rag_search, retrieve};
 use domain::conversation::Citation;
 use domain::error::Problem;
-use domain::model::{
-    ChatDelta, ChatOptions, ChatRequest, ChatStream, ModelError, ModelToolCall, NumberedPassage, PromptMessage,
-};
+use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, NumberedPassage, PromptMessage};
 use domain::model_call::ServedBy;
 use domain::role::{Classification, Role};
 use domain::run::{FinishReason, RunEvent, Usage};
 use domain::search::Hit;
 use domain::tool::ToolName;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use std::ops::Range;
-use std::panic::AssertUnwindSafe;
 
 /// Tokens of the instructions, roughly: passages get a share of what these and the question leave.
 pub(super) const INSTRUCTIONS: usize = 500;
@@ -133,15 +129,8 @@ impl ChatService {
         });
         let mut draft = Draft::of(&turn);
         // What the draft holds survives whichever way its writer ends: dropped, timed out or panicked.
-        let end = tokio::select! {
-            end = AssertUnwindSafe(self.write(&turn, &mut draft, log)).catch_unwind() => {
-                end.unwrap_or_else(|_| End::Failed(Problem::of(&RuntimeError::Panicked)))
-            }
-            () = log.cancel.cancelled() => End::Cancelled,
-            problem = self.revoked(&turn.permit, log) => End::Revoked(problem),
-            () = log.abandoned(self.settings.grace) => End::Cancelled,
-            () = tokio::time::sleep(self.settings.turn_limit) => End::Failed(turn_limit_problem()),
-        };
+        let writing = self.write(&turn, &mut draft, log);
+        let end = self.supervise(writing, (&turn.permit, log), turn.grace).await;
         let last = self.conclude(&turn, draft, end).await;
         log.push(last);
     }
@@ -156,6 +145,7 @@ impl ChatService {
             role,
             tools: &tools,
             memories: &turn.memories,
+            instructions: turn.instructions.as_deref(),
             passages: matches!(searched, Searched::Found { .. }).then_some(found.as_slice()),
             weak: matches!(searched, Searched::Found { weak: true }),
             left_out: draft.left_out > 0,
@@ -228,7 +218,8 @@ impl ChatService {
                 let weak = !retrieval.answerable;
                 let mut hits = if weak { self.nearest(retrieval.hits) } else { retrieval.hits };
                 draft.keep(&mut hits, |hit| hit.passage.classification);
-                let room = draft.allowance.room(self.room(), draft.calls.spent());
+                let wishes = turn.instructions.as_deref().map_or(0, estimate);
+                let room = draft.allowance.room(self.room(), draft.calls.spent()).saturating_sub(wishes);
                 draft.number(hits, self.room_for_passages(&turn.question, room));
                 Searched::Found { weak }
             }
@@ -267,12 +258,12 @@ impl ChatService {
             tier: turn.chosen.tier,
             messages,
             tools,
-            max_output_tokens: output,
+            max_output_tokens: output.min(turn.max_output_tokens),
             question: turn.question.clone(),
             passages: draft.passages.clone(),
             // What the user says is the tenant's own at least.
             classification: draft.classification.max(Classification::Internal),
-            options: ChatOptions::default(),
+            options: turn.options.clone(),
         }
     }
 
@@ -321,7 +312,7 @@ impl ChatService {
 }
 
 /// Bytes that a model wrote for this.
-fn written(delta: &ChatDelta) -> usize {
+pub(super) fn written(delta: &ChatDelta) -> usize {
     match delta {
         ChatDelta::Text(text) | ChatDelta::Reasoning(text) => text.len(),
         ChatDelta::ToolCall(call) => call.name.len() + call.arguments.len(),
@@ -332,13 +323,4 @@ fn written(delta: &ChatDelta) -> usize {
 /// A search reads the first 2,000 characters of a long message.
 fn clip(query: &str) -> &str {
     query.char_indices().nth(2_000).map_or(query, |(at, _)| &query[..at])
-}
-
-fn turn_limit_problem() -> Problem {
-    Problem {
-        kind: domain::error::ErrorKind::Unavailable,
-        code: "upstream_timeout",
-        decision: None,
-        detail: Some("The answer took longer than a turn may; what was written so far is kept.".to_owned()),
-    }
 }

@@ -2,23 +2,27 @@
 
 use super::ChatService;
 use super::allowance::Allowance;
+use super::ask::{self, Ask};
 use super::tier::{self, Chosen};
 use super::tool_calls::offer;
 use crate::conversations::ABANDONED_AFTER;
 use crate::error::RuntimeError;
 use crate::withheld::withhold;
-use domain::authorized::{Authorized, Permit};
-use domain::command::{RetrievalMode, SendMessage};
-use domain::conversation::{Message, MessageRole, MessageStatus, NewMessage};
+use domain::authorized::Permit;
+use domain::command::RetrievalMode;
+use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, NewMessage};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::memory::Memory;
-use domain::model::{ModelChoice, ModelTier};
+use domain::model::{ChatOptions, ModelChoice, ModelTier};
 use domain::model_call::ModelCaller;
+use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::search::SearchFilters;
 use domain::tenant::{Tenant, TenantSettings};
+use domain::time::Timestamp;
+use std::time::Duration;
 
 /// Most earlier messages that are looked at; the token budget decides which go into the prompt.
 const HISTORY: u32 = 100;
@@ -46,6 +50,14 @@ pub(super) struct Turn {
     pub model_limit: Classification,
     /// Earlier answers that the model may not see.
     pub left_out: u32,
+    /// The wishes of the client's program, as data.
+    pub instructions: Option<String>,
+    /// How the model is to write.
+    pub options: ChatOptions,
+    /// Most tokens of the answer.
+    pub max_output_tokens: u32,
+    /// How long the answer goes on when nobody reads it.
+    pub grace: Duration,
     /// What was set aside for it.
     pub allowance: Allowance,
 }
@@ -60,24 +72,23 @@ impl Turn {
 impl ChatService {
     /// The highest classification that goes into a prompt: what the tier's models may see, or less where the tenant says
     /// so.
-    fn model_limit(&self, tenant: Option<&Tenant>, tier: ModelTier, caller: &ModelCaller) -> Classification {
+    pub(super) fn model_limit(&self, tenant: Option<&Tenant>, tier: ModelTier, caller: &ModelCaller) -> Classification {
         let highest = self.parts.model.highest_classification(tier, caller);
         tenant.and_then(|tenant| tenant.settings.model_classification).map_or(highest, |limit| limit.min(highest))
     }
 
     /// Loads history and memories, stores the user's message and the place of the answer.
-    pub(super) async fn prepare(&self, command: Authorized<SendMessage>) -> Result<Turn, RuntimeError> {
-        let (permit, command) = command.into_parts();
+    pub(super) async fn prepare(&self, permit: Permit, command: Ask) -> Result<Turn, RuntimeError> {
         let gone = || RuntimeError::NotFound { what: "the conversation" };
         let tenant = self.parts.directory.tenant(&permit.scope().tenant().to_string()).await?;
         let now = self.parts.clock.now();
         let answer_id = MessageId::from_uuid(self.parts.ids.uuid());
-        let question = command.message.into_string();
+        let question = command.message.as_str().to_owned();
 
         let mut tx = self.parts.store.begin(permit.scope()).await?;
-        let conversation = tx.conversations().get(command.conversation).await?.ok_or_else(gone)?;
+        let conversation = self.conversation(&mut *tx, (&permit, &command), now).await?.ok_or_else(gone)?;
         tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
-        let mut history = tx.messages().newest(conversation.id, HISTORY).await?;
+        let mut history = history(&mut *tx, (&permit, &command), (&conversation, now)).await?;
         withhold(&mut *tx, &mut history, permit.standing().clearance).await?;
         let memories = tx.memories().most_important(now, MEMORIES).await?;
         let settings = tenant.as_ref().map(|tenant| tenant.settings.clone()).unwrap_or_default();
@@ -92,7 +103,7 @@ impl ChatService {
         let price = self.parts.model.highest_price(chosen.tier, &caller);
         let asked = self.estimate((&question, command.retrieval), &history, &memories, (&tools, price));
         let allowance = self.reserve(&mut *tx, permit.scope(), settings.quotas.budgets(), asked).await?;
-        let said = self.said(&question, answer_id);
+        let said = said(&question, (MessageId::from_uuid(self.parts.ids.uuid()), answer_id));
         tx.messages().append(conversation.id, &said, now).await?.ok_or_else(gone)?;
         tx.commit().await?;
 
@@ -112,30 +123,59 @@ impl ChatService {
             classification: classification.unwrap_or(Classification::Public),
             model_limit,
             left_out,
+            instructions: command.instructions,
+            options: command.options,
+            max_output_tokens: command.max_output_tokens.unwrap_or(u32::MAX).min(self.settings.max_output_tokens),
+            grace: command.grace,
             allowance,
         })
     }
-}
 
-impl ChatService {
-    /// What the user says, and the place of the answer.
-    fn said(&self, question: &str, answer_id: MessageId) -> [NewMessage; 2] {
-        let message = |id, role, content: &str, status| NewMessage {
-            id,
-            role,
-            content: content.to_owned(),
-            status,
-            token_count: None,
-        };
-        let id = MessageId::from_uuid(self.parts.ids.uuid());
-        [
-            message(id, MessageRole::User, question, MessageStatus::Complete),
-            message(answer_id, MessageRole::Assistant, "", MessageStatus::Streaming),
-        ]
+    /// The conversation that goes on, or a new one.
+    async fn conversation(
+        &self,
+        tx: &mut dyn TenantTx,
+        (permit, command): (&Permit, &Ask),
+        now: Timestamp,
+    ) -> Result<Option<Conversation>, RuntimeError> {
+        if let Some(id) = command.conversation {
+            return Ok(tx.conversations().get(id).await?);
+        }
+        let id = ConversationId::from_uuid(self.parts.ids.uuid());
+        let Some(conversation) = ask::conversation(permit, id, now) else { return Ok(None) };
+        tx.conversations().insert(&conversation).await?;
+        Ok(Some(conversation))
     }
 }
 
-fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCaller {
+/// What was said before: as it is stored, or as the client says.
+async fn history(
+    tx: &mut dyn TenantTx,
+    (permit, command): (&Permit, &Ask),
+    (conversation, now): (&Conversation, Timestamp),
+) -> Result<Vec<Message>, StoreError> {
+    match &command.history {
+        None => tx.messages().newest(conversation.id, HISTORY).await,
+        Some(said) => {
+            let class = command.class_of_history(permit, conversation);
+            Ok(ask::messages(said, class, (conversation.id, now)))
+        }
+    }
+}
+
+/// The question, and the place of its answer.
+fn said(question: &str, (id, answer_id): (MessageId, MessageId)) -> [NewMessage; 2] {
+    let message = |id, role, content: &str, status| {
+        let content = content.to_owned();
+        NewMessage { id, role, content, status, token_count: None }
+    };
+    [
+        message(id, MessageRole::User, question, MessageStatus::Complete),
+        message(answer_id, MessageRole::Assistant, "", MessageStatus::Streaming),
+    ]
+}
+
+pub(super) fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCaller {
     ModelCaller { tenant: scope.tenant(), user: scope.user(), cloud_limit: settings.cloud_limit() }
 }
 

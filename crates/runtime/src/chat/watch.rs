@@ -3,16 +3,39 @@
 
 use super::ChatService;
 use super::run_log::RunLog;
+use super::stream::End;
+use crate::error::RuntimeError;
 use domain::authorized::Permit;
 use domain::error::{ErrorKind, Problem};
 use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 /// How often a running answer's user is looked at.
 const EVERY: Duration = Duration::from_secs(5);
 
 impl ChatService {
+    /// Runs what writes an answer, until it is done or something ends it: a wish, a revocation, nobody reading for `grace`,
+    /// the turn's limit, a panic. What it has written survives whichever way.
+    pub(super) async fn supervise(
+        &self,
+        writing: impl Future<Output = End>,
+        (permit, log): (&Permit, &RunLog),
+        grace: Duration,
+    ) -> End {
+        tokio::select! {
+            end = AssertUnwindSafe(writing).catch_unwind() => {
+                end.unwrap_or_else(|_| End::Failed(Problem::of(&RuntimeError::Panicked)))
+            }
+            () = log.cancel.cancelled() => End::Cancelled,
+            problem = self.revoked(permit, log) => End::Revoked(problem),
+            () = log.abandoned(grace) => End::Cancelled,
+            () = tokio::time::sleep(self.settings.turn_limit) => End::Failed(turn_limit_problem()),
+        }
+    }
+
     /// Returns once the answer may not go on, and why. A database that is down for a moment ends no answer: the next
     /// look tells.
     pub(super) async fn revoked(&self, permit: &Permit, log: &RunLog) -> Problem {
@@ -55,6 +78,15 @@ pub(super) async fn class_by_now(tx: &mut dyn TenantTx, log: &RunLog) -> Result<
 /// What a reader learns of an answer that is above their clearance by now.
 pub(super) fn above_clearance() -> Problem {
     ended("above_clearance", "The answer rests on content above your clearance.")
+}
+
+fn turn_limit_problem() -> Problem {
+    Problem {
+        kind: ErrorKind::Unavailable,
+        code: "upstream_timeout",
+        decision: None,
+        detail: Some("The answer took longer than a turn may; what was written so far is kept.".to_owned()),
+    }
 }
 
 fn ended(code: &'static str, detail: &str) -> Problem {

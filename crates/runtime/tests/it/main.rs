@@ -15,7 +15,11 @@ mod chat_tools;
 #[cfg(test)]
 mod classification;
 #[cfg(test)]
+mod client_history;
+#[cfg(test)]
 mod conversations;
+#[cfg(test)]
+mod direct;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

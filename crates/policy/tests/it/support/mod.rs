@@ -25,7 +25,7 @@ use policy::gate::{GateKeys, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::services::{
     MockAccessTokens, MockAdministration, MockAuditTrail, MockChat, MockConfiguration, MockConversations,
-    MockDocuments, MockMemories, MockSearch, MockTenantMappings,
+    MockDocuments, MockMemories, MockModels, MockSearch, MockTenantMappings,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -216,6 +216,7 @@ pub fn forbidden() -> UseCases {
     UseCases {
         conversations: Arc::new(MockConversations::new()),
         chat: Arc::new(MockChat::new()),
+        models: Arc::new(MockModels::new()),
         documents: Arc::new(MockDocuments::new()),
         search: Arc::new(MockSearch::new()),
         memories: Arc::new(MockMemories::new()),

@@ -278,6 +278,7 @@ pub fn shape(events: &[RunEvent]) -> Vec<&'static str> {
         RunEvent::Delta { .. } => "delta",
         RunEvent::ToolStarted { .. } => "tool started",
         RunEvent::ToolFinished { .. } => "tool finished",
+        RunEvent::ToolWanted(_) => "tool wanted",
         RunEvent::Cited(_) => "cited",
         RunEvent::Finished(_) => "finished",
         RunEvent::Failed(_) => "failed",

@@ -41,6 +41,8 @@ pub struct ScriptedModel {
     stored: Mutex<Vec<Message>>,
     /// Whether it writes, rather than quotes; it does unless told.
     pub generative: AtomicBool,
+    /// Whether there is one for hard questions; there is unless told.
+    pub heavy: AtomicBool,
     /// What it asks, if that is known beforehand.
     pub price: Mutex<Option<Price>>,
     /// What it may see; everything unless told.
@@ -56,9 +58,9 @@ impl ScriptedModel {
     ) -> Arc<Self> {
         let replies = Mutex::new(replies.into_iter().collect());
         let (requests, stored) = (Mutex::default(), Mutex::default());
-        let (generative, highest) = (AtomicBool::new(true), Mutex::new(Classification::Restricted));
-        let price = Mutex::default();
-        Arc::new(Self { store, scope, conversation, replies, requests, stored, generative, price, highest })
+        let (generative, heavy) = (AtomicBool::new(true), AtomicBool::new(true));
+        let (price, highest) = (Mutex::default(), Mutex::new(Classification::Restricted));
+        Arc::new(Self { store, scope, conversation, replies, requests, stored, generative, heavy, price, highest })
     }
 
     /// What it was asked, in order.
@@ -95,6 +97,10 @@ impl ChatModel for ScriptedModel {
 
     fn is_generative(&self) -> bool {
         self.generative.load(Ordering::Relaxed)
+    }
+
+    fn has(&self, tier: ModelTier) -> bool {
+        tier == ModelTier::Fast || self.heavy.load(Ordering::Relaxed)
     }
 
     fn highest_price(&self, _: ModelTier, _: &ModelCaller) -> Option<Price> {

@@ -1,0 +1,97 @@
+//! Citations as OpenAI's clients show them: annotations of the text, with the place of the `[n]` that stands for each.
+
+use domain::conversation::Citation;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+/// Longest marker that is one, in bytes.
+const LONGEST_MARKER: usize = 32;
+
+/// A citation.
+#[derive(Serialize, ToSchema, Clone, Debug)]
+#[schema(as = UrlCitationAnnotation)]
+pub(crate) struct Annotation {
+    /// `url_citation`
+    #[serde(rename = "type")]
+    kind: &'static str,
+    url_citation: UrlCitation,
+}
+
+/// What is cited, and where.
+#[derive(Serialize, ToSchema, Clone, Debug)]
+pub(crate) struct UrlCitation {
+    /// The document's content on this platform, relative to its address; the page as a fragment.
+    url: String,
+    /// The document's title.
+    title: String,
+    /// Where the text marks it: the first character of `[n]`, counted from 0.
+    start_index: usize,
+    /// The character after `[n]`.
+    end_index: usize,
+}
+
+/// The annotation of a citation in the text so far.
+pub(crate) fn annotation(citation: &Citation, text: &str) -> Annotation {
+    let (start_index, end_index) = marker(text, citation.n).unwrap_or_else(|| {
+        let end = text.chars().count();
+        (end, end)
+    });
+    let url_citation = UrlCitation { url: url(citation), title: citation.title.clone(), start_index, end_index };
+    Annotation { kind: "url_citation", url_citation }
+}
+
+/// The same as Open WebUI's source event, whose place other clients ignore.
+pub(crate) fn source(citation: &Citation) -> Value {
+    let (url, name) = (url(citation), &citation.title);
+    json!({
+        "type": "source",
+        "data": {
+            "source": { "id": citation.document_id, "name": name, "url": url },
+            "document": [citation.quote],
+            "metadata": [{
+                "source": url, "name": name, "file_name": citation.doc, "page": citation.page,
+                "section": citation.section, "n": citation.n,
+            }],
+            "distances": [citation.score],
+        },
+    })
+}
+
+fn url(citation: &Citation) -> String {
+    let page = citation.page.map_or_else(String::new, |page| format!("#page={page}"));
+    format!("/v1/documents/{}/content{page}", citation.document_id)
+}
+
+/// The first marker that names `n`, in characters: `[2]`, or `[1, 2]` as a whole.
+fn marker(text: &str, n: u32) -> Option<(usize, usize)> {
+    let mut from = 0;
+    while let Some(open) = text[from..].find('[').map(|at| at + from) {
+        from = open + 1;
+        let Some(close) = text[from..].find(']').map(|at| at + from) else { continue };
+        if close - open > LONGEST_MARKER {
+            continue;
+        }
+        let mut numbers = text[from..close].split([',', ';']).map(str::trim);
+        if numbers.any(|number| number.parse() == Ok(n)) {
+            let start = text[..open].chars().count();
+            return Some((start, start + text[open..=close].chars().count()));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_is_found_by_its_number_and_counted_in_characters() {
+        assert_eq!(marker("Größe 5 µm [1].", 1), Some((11, 14)));
+        assert_eq!(marker("see [a] and [12], [1, 2]", 2), Some((18, 24)));
+        assert_eq!(marker("see [ 3 ]", 3), Some((4, 9)));
+        assert_eq!(marker("open [1", 1), None);
+        assert_eq!(marker("[10]", 1), None);
+        assert_eq!(marker(&format!("[{}] [1]", "x".repeat(40)), 1), Some((43, 46)));
+    }
+}

@@ -1,0 +1,134 @@
+//! Failures in OpenAI's shape. Its clients choose the exception by the status and read `code` and `param`.
+
+use crate::error::ApiError;
+use crate::problem::sentence;
+use axum::http::StatusCode;
+use domain::error::ErrorKind;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Why a request came to nothing.
+#[derive(Serialize, ToSchema, Debug)]
+#[schema(as = OpenAiError, example = json!({"error": {
+    "message": "Invalid 'temperature': must be between 0 and 2", "type": "invalid_request_error",
+    "param": "temperature", "code": "validation"
+}}))]
+pub(crate) struct ErrorBody {
+    error: ErrorObject,
+}
+
+/// The failure itself.
+#[derive(Serialize, ToSchema, Debug)]
+#[schema(as = OpenAiErrorObject)]
+pub(crate) struct ErrorObject {
+    /// A sentence on this occurrence.
+    message: String,
+    /// The kind: `invalid_request_error`, `authentication_error`, `permission_error`, `rate_limit_error`,
+    /// `insufficient_quota` or `server_error`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The field that is not allowed.
+    param: Option<String>,
+    /// A stable code for programs.
+    code: &'static str,
+    /// Of a refusal: what an admin can ask about, with `GET /v1/admin/decisions/{id}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_id: Option<String>,
+}
+
+impl ErrorBody {
+    /// The body of an error.
+    pub(crate) fn of(error: &ApiError) -> Self {
+        let param = error.fields.first().map(|field| param(&field.pointer));
+        let message = match (error.fields.first(), &param) {
+            (Some(field), Some(param)) if error.kind == ErrorKind::InvalidField => {
+                format!("Invalid '{param}': {}", field.detail)
+            }
+            (Some(field), _) => field.detail.clone(),
+            (None, _) => error.detail.clone().unwrap_or_else(|| sentence(error.kind).to_owned()),
+        };
+        let decision_id = error.decision.map(|id| id.to_string());
+        Self { error: ErrorObject { message, kind: kind(error), param, code: code(error.code), decision_id } }
+    }
+
+    /// The same for a method that an address does not take.
+    pub(crate) fn of_wrong_method() -> Self {
+        let message = "This address does not take that method; the Allow header has those that it takes.".to_owned();
+        let kind = "invalid_request_error";
+        Self { error: ErrorObject { message, kind, param: None, code: "method_not_allowed", decision_id: None } }
+    }
+}
+
+/// The status that OpenAI's clients expect, where it is another than ours.
+pub(crate) fn status(error: &ApiError, ours: StatusCode) -> StatusCode {
+    match error.kind {
+        ErrorKind::InvalidField => StatusCode::BAD_REQUEST,
+        ErrorKind::TooLarge if error.code == "context_too_long" => StatusCode::BAD_REQUEST,
+        _ => ours,
+    }
+}
+
+fn kind(error: &ApiError) -> &'static str {
+    match error.kind {
+        ErrorKind::Unauthenticated => "authentication_error",
+        ErrorKind::Forbidden => "permission_error",
+        ErrorKind::RateLimited if error.code == "quota_exceeded" => "insufficient_quota",
+        ErrorKind::RateLimited => "rate_limit_error",
+        ErrorKind::Internal | ErrorKind::Unavailable => "server_error",
+        ErrorKind::Malformed
+        | ErrorKind::InvalidField
+        | ErrorKind::NotFound
+        | ErrorKind::Conflict
+        | ErrorKind::TooLarge
+        | ErrorKind::UnsupportedType => "invalid_request_error",
+    }
+}
+
+/// The codes that clients look for, in OpenAI's words; the others are ours.
+fn code(ours: &'static str) -> &'static str {
+    match ours {
+        "invalid_token" => "invalid_api_key",
+        "rate_limited" => "rate_limit_exceeded",
+        "quota_exceeded" => "insufficient_quota",
+        "context_too_long" => "context_length_exceeded",
+        other => other,
+    }
+}
+
+/// A JSON pointer as OpenAI writes the place of a field: `messages[0].content`.
+fn param(pointer: &str) -> String {
+    let mut path = String::new();
+    for part in pointer.split('/').skip(1) {
+        if part.bytes().all(|byte| byte.is_ascii_digit()) && !part.is_empty() {
+            path.push_str(&format!("[{part}]"));
+        } else {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(part);
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_written_as_openai_does() {
+        assert_eq!(param("/messages/0/content/1/type"), "messages[0].content[1].type");
+        assert_eq!(param("/temperature"), "temperature");
+        assert_eq!(param(""), "");
+    }
+
+    #[test]
+    fn a_field_that_is_not_allowed_is_a_bad_request_and_a_long_prompt_too() {
+        let field = ApiError::field("/n", "must be 1");
+        assert_eq!(status(&field, field.status()), StatusCode::BAD_REQUEST);
+        let long = ApiError { code: "context_too_long", ..ApiError::of(ErrorKind::TooLarge) };
+        assert_eq!(status(&long, long.status()), StatusCode::BAD_REQUEST);
+        let large = ApiError::of(ErrorKind::TooLarge);
+        assert_eq!(status(&large, large.status()), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+}

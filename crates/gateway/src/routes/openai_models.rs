@@ -1,0 +1,70 @@
+//! Which models a client of the OpenAI-compatible surface may ask.
+
+use crate::app::App;
+use crate::caller::Call;
+use crate::error::ApiError;
+use crate::openai;
+use crate::openai::request::explained;
+use axum::Json;
+use axum::extract::Path;
+use domain::command::{GetModel, ListModels};
+use domain::model_id::ModelId;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
+}
+
+/// When the list was made as it is, in seconds since 1970. Clients want a moment; none of them means anything by it.
+const CREATED: u64 = 1_767_225_600;
+
+/// The models.
+#[derive(Serialize, ToSchema)]
+struct ModelList {
+    /// `list`
+    object: &'static str,
+    data: Vec<ModelBody>,
+}
+
+/// A model.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Model)]
+struct ModelBody {
+    id: &'static str,
+    /// `model`
+    object: &'static str,
+    created: u64,
+    /// `platform`
+    owned_by: &'static str,
+}
+
+impl From<ModelId> for ModelBody {
+    fn from(id: ModelId) -> Self {
+        Self { id: id.as_str(), object: "model", created: CREATED, owned_by: "platform" }
+    }
+}
+
+/// Lists the models that you may ask here.
+#[utoipa::path(
+    get, path = "/openai/v1/models", tag = "openai",
+    responses((status = 200, description = "The models", body = ModelList))
+)]
+async fn list(call: Call) -> Result<Json<ModelList>, ApiError> {
+    let models = call.models.list_models(&call.caller, ListModels).await?;
+    Ok(Json(ModelList { object: "list", data: models.into_iter().map(ModelBody::from).collect() }))
+}
+
+/// Reads one.
+#[utoipa::path(
+    get, path = "/openai/v1/models/{model}", tag = "openai", params(("model" = String, Path)),
+    responses((status = 200, description = "The model", body = ModelBody))
+)]
+async fn read(call: Call, Path(model): Path<String>) -> Result<Json<ModelBody>, ApiError> {
+    let id = openai::model(&model)?;
+    let read = call.models.get_model(&call.caller, GetModel { id }).await;
+    let read = read.map_err(|error| explained(error.into(), id.as_str()))?;
+    Ok(Json(read.into()))
+}

@@ -1,0 +1,261 @@
+//! The OpenAI-compatible surface: chunks and answers as its clients read them, and what becomes of what they ask.
+
+use crate::support::*;
+use axum::body::Body;
+use axum::http::Request;
+use domain::command::RetrievalMode;
+use domain::conversation::MessageRole;
+use domain::error::{ErrorKind, Problem};
+use domain::ids::{ConversationId, MessageId};
+use domain::model::{Embedded, ModelChoice, ModelToolCall, PromptMessage, Spent};
+use domain::model_id::ModelId;
+use domain::role::Role;
+use domain::run::{Escalation, FinishReason, RunEvent, RunSummary, ToolStatus, Usage};
+use futures::StreamExt;
+use policy::gate::MockModelGate;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tower::ServiceExt;
+
+const CHAT: &str = "/openai/v1/chat/completions";
+
+fn post(body: &Value) -> Request<Body> {
+    with(json("POST", CHAT, &body.to_string()), "x-request-id", "req-1")
+}
+
+fn asking(more: Value) -> Request<Body> {
+    let mut body = json!({ "model": "auto", "messages": [{ "role": "user", "content": "How?" }] });
+    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    post(&body)
+}
+
+fn answer() -> Vec<RunEvent> {
+    let mut started = started();
+    if let RunEvent::Started { escalated, .. } = &mut started {
+        *escalated = Some(Escalation::Wish);
+    }
+    vec![
+        started,
+        RunEvent::ToolStarted { call_id: "c1".into(), name: "rag_search".into() },
+        RunEvent::ToolFinished { call_id: "c1".into(), name: "rag_search".into(), status: ToolStatus::Success },
+        RunEvent::Reasoning { text: "V-1 it is.".into() },
+        RunEvent::Delta { text: "Größe: V-1 ".into() },
+        RunEvent::Delta { text: "[1].\n".into() },
+        RunEvent::Cited(citation()),
+        finished(),
+    ]
+}
+
+fn call(id: &str, name: &str) -> RunEvent {
+    let arguments = r#"{"tag":"P-101"}"#.to_owned();
+    RunEvent::ToolWanted(ModelToolCall { id: id.into(), name: name.into(), arguments })
+}
+
+fn wanting_tools() -> Vec<RunEvent> {
+    let end = RunSummary {
+        fallback: false,
+        finish_reason: FinishReason::ToolCalls,
+        usage: Usage { input_tokens: 12, output_tokens: 4 },
+        model: "qwen".into(),
+        degraded: false,
+        left_out: 0,
+        message_id: MessageId::from_uuid(uuid(6)),
+    };
+    vec![started(), call("call_1", "read_tag"), call("call_2", "read_trend"), RunEvent::Finished(end)]
+}
+
+fn broken() -> RunEvent {
+    RunEvent::Failed(Problem {
+        decision: None,
+        kind: ErrorKind::Unavailable,
+        code: "model_unavailable",
+        detail: Some("The language model broke off.".into()),
+    })
+}
+
+fn assistant(events_of: fn() -> Vec<RunEvent>) -> MockModelGate {
+    let mut models = MockModelGate::new();
+    models.expect_ask_assistant().returning(move |_, _| Ok((ConversationId::from_uuid(uuid(3)), events(events_of()))));
+    models
+}
+
+fn alone(events_of: fn() -> Vec<RunEvent>) -> MockModelGate {
+    let mut models = MockModelGate::new();
+    models.expect_ask_model().returning(move |_, _| Ok(events(events_of())));
+    models
+}
+
+async fn reply(models: MockModelGate, request: Request<Body>) -> Reply {
+    send(&openai_router(gate_for(Role::User), models), request).await
+}
+
+#[tokio::test]
+async fn an_assistants_stream_is_chunks_with_annotations_and_no_tools_of_ours() {
+    let request = asking(json!({ "stream": true, "stream_options": { "include_usage": true } }));
+    let reply = reply(assistant(answer), request).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    for (name, value) in [
+        ("content-type", "text/event-stream"),
+        ("cache-control", "no-cache, no-transform"),
+        ("x-accel-buffering", "no"),
+        ("x-request-id", "req-1"),
+        ("x-conversation-id", "00000000-0000-0000-0000-00000000f003"),
+    ] {
+        assert_eq!(reply.header(name), Some(value), "{name}");
+    }
+    assert!(reply.text.lines().all(|line| line.is_empty() || line.starts_with("data: ")), "{}", reply.text);
+    insta::assert_snapshot!(reply.text);
+}
+
+#[tokio::test]
+async fn an_assistants_whole_answer_has_its_annotations_in_the_message() {
+    let reply = reply(assistant(answer), asking(json!({}))).await;
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(reply.header("x-conversation-id"), Some("00000000-0000-0000-0000-00000000f003"));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&reply.json()).expect("JSON"));
+}
+
+#[tokio::test]
+async fn a_model_alone_hands_its_tool_calls_to_the_client() {
+    let tool = json!({ "type": "function", "function": { "name": "read_tag" } });
+    let streamed = reply(alone(wanting_tools), asking(json!({ "tools": [tool], "stream": true }))).await;
+    assert_eq!(streamed.header("x-conversation-id"), None);
+    insta::assert_snapshot!(streamed.text);
+    let whole = reply(alone(wanting_tools), asking(json!({ "tools": [tool] }))).await.json();
+    let message = &whole["choices"][0]["message"];
+    assert_eq!((&message["content"], &whole["choices"][0]["finish_reason"]), (&Value::Null, &json!("tool_calls")));
+    let function = json!({ "name": "read_tag", "arguments": "{\"tag\":\"P-101\"}" });
+    assert_eq!(message["tool_calls"][0], json!({ "id": "call_1", "type": "function", "function": function }));
+    assert_eq!((&whole["platform"]["message_id"], &whole["platform"]["conversation_id"]), (&json!(null), &json!(null)));
+}
+
+#[tokio::test]
+async fn what_the_assistant_is_asked_arrives_as_a_command() {
+    let mut models = MockModelGate::new();
+    models
+        .expect_ask_assistant()
+        .withf(|_, command| {
+            let history: Vec<_> = command.history.iter().map(|said| (said.role, said.content.as_str())).collect();
+            command.message.as_str() == "And the seal?"
+                && history == [(MessageRole::User, "How?"), (MessageRole::Assistant, "So.\nOr so.")]
+                && command.instructions.as_deref() == Some("Be brief.\n\nIn German.")
+                && command.model == ModelChoice::Heavy
+                && command.retrieval == RetrievalMode::Always
+                && command.filters.tags == ["valve"]
+                && command.conversation == Some(ConversationId::from_uuid(uuid(3)))
+                && command.options.temperature == Some(0.5)
+                && command.options.stop == ["END"]
+                && command.max_output_tokens == Some(64)
+        })
+        .returning(|_, _| Ok((ConversationId::from_uuid(uuid(3)), events(answer()))));
+    let request = post(&json!({
+        "model": "heavy", "temperature": 0.5, "stop": "END", "max_tokens": 9, "max_completion_tokens": 64,
+        "retrieval": "always", "tags": ["valve"], "user": "somebody else", "logit_bias": {}, "n": 1, "tools": [],
+        "messages": [
+            { "role": "system", "content": "Be brief." },
+            { "role": "user", "content": [{ "type": "text", "text": "How?" }] },
+            { "role": "assistant", "content": [{ "type": "text", "text": "So." }, { "type": "text", "text": "Or so." }] },
+            { "role": "assistant", "content": null, "tool_calls": [
+                { "id": "1", "type": "function", "function": { "name": "f", "arguments": "{}" } }
+            ] },
+            { "role": "tool", "tool_call_id": "1", "content": "42" },
+            { "role": "developer", "content": "In German." },
+            { "role": "user", "content": " And the seal? " },
+        ],
+    }));
+    let request = with(request, "x-conversation-id", "00000000-0000-0000-0000-00000000f003");
+    assert_eq!(reply(models, request).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_model_alone_gets_every_word_and_answers_tools_and_background_tasks() {
+    let direct = json!({ "model": "heavy-direct", "messages": [
+        { "role": "system", "content": " You are a poet. " }, { "role": "user", "content": "Rhyme." },
+    ] });
+    let after_tools = json!({ "model": "fast", "messages": [
+        { "role": "user", "content": "Read P-101." },
+        { "role": "assistant", "tool_calls": [
+            { "id": "c", "type": "function", "function": { "name": "read_tag", "arguments": "{}" } }
+        ] },
+        { "role": "tool", "tool_call_id": "c", "content": "4 bar" },
+    ] });
+    let task = json!({ "model": "heavy", "messages": [{ "role": "user", "content": "### Task:\nSuggest a title." }] });
+    for (body, first, model) in [
+        (direct, PromptMessage::System(" You are a poet. ".into()), ModelChoice::Heavy),
+        (after_tools, PromptMessage::User("Read P-101.".into()), ModelChoice::Fast),
+        (task, PromptMessage::User("### Task:\nSuggest a title.".into()), ModelChoice::Fast),
+    ] {
+        let mut models = MockModelGate::new();
+        models
+            .expect_ask_model()
+            .withf(move |_, command| command.messages[0] == first && command.model == model)
+            .returning(|_, _| Ok(events(wanting_tools())));
+        assert_eq!(reply(models, post(&body)).await.status, 200, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_before_the_first_word_is_a_status_and_after_it_a_line() {
+    let at_once = || vec![started(), broken()];
+    for stream in [true, false] {
+        let failed = reply(assistant(at_once), asking(json!({ "stream": stream }))).await;
+        assert_eq!((failed.status.as_u16(), failed.header("retry-after")), (503, Some("5")));
+        assert_eq!(failed.json()["error"]["code"], "model_unavailable");
+    }
+    let later = || vec![started(), RunEvent::Delta { text: "Cl".into() }, broken()];
+    let failed = reply(assistant(later), asking(json!({ "stream": true }))).await;
+    assert_eq!(failed.status, 200);
+    insta::assert_snapshot!(failed.text.trim_end().rsplit("\n\n").next().expect("a last line"));
+    let failed = reply(assistant(later), asking(json!({}))).await;
+    assert_eq!(failed.status, 503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_takes_its_time_is_a_stream_that_is_kept_open() {
+    let mut models = MockModelGate::new();
+    models.expect_ask_model().returning(|_, _| {
+        let late = futures::stream::once(async {
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            domain::run::NumberedEvent { seq: 2, event: RunEvent::Delta { text: "Late.".into() } }
+        });
+        Ok(events(vec![started()]).chain(late).boxed())
+    });
+    let request = asking(json!({ "model": "fast-direct", "stream": true }));
+    let response = openai_router(gate_for(Role::User), models).oneshot(request).await.expect("infallible");
+    assert_eq!(response.status(), 200);
+    let mut body = response.into_body().into_data_stream();
+    let mut seen = String::new();
+    while let Some(piece) = body.next().await {
+        seen.push_str(std::str::from_utf8(&piece.expect("bytes")).expect("UTF-8"));
+    }
+    assert_eq!(seen.matches(": keep-alive").count(), 1, "{seen}");
+    assert!(seen.contains(r#""role":"assistant""#) && seen.contains("Late."), "{seen}");
+}
+
+#[tokio::test]
+async fn the_models_are_a_list_and_each_can_be_read() {
+    let mut models = MockModelGate::new();
+    models.expect_list_models().returning(|_, _| Ok(vec![ModelId::Auto, ModelId::FastDirect, ModelId::Embed]));
+    models.expect_get_model().withf(|_, command| command.id == ModelId::Fast).returning(|_, command| Ok(command.id));
+    let router = openai_router(gate_for(Role::Viewer), models);
+    insta::assert_snapshot!(send(&router, get("/openai/v1/models")).await.text);
+    let one = send(&router, get("/openai/v1/models/fast")).await.json();
+    assert_eq!((&one["id"], &one["object"], &one["owned_by"]), (&json!("fast"), &json!("model"), &json!("platform")));
+}
+
+#[tokio::test]
+async fn embeddings_are_floats_or_their_bytes() {
+    let embedding = |body: Value| async move {
+        let mut models = MockModelGate::new();
+        models.expect_create_embeddings().returning(|_, command| {
+            let vectors = command.texts.iter().map(|_| vec![0.5_f32, -0.25]).collect();
+            let usage = Usage { input_tokens: 3, output_tokens: 0 };
+            Ok(Embedded { vectors, spent: Spent { usage, ..Spent::default() } })
+        });
+        reply(models, json("POST", "/openai/v1/embeddings", &body.to_string())).await
+    };
+    let floats = embedding(json!({ "model": "embed", "input": ["a", "b"], "user": "x" })).await;
+    insta::assert_snapshot!(floats.text);
+    let bytes = embedding(json!({ "model": "embed", "input": "a", "encoding_format": "base64" })).await.json();
+    assert_eq!(bytes["data"][0]["embedding"], "AAAAPwAAgL4=");
+}

@@ -1,0 +1,237 @@
+//! A language model alone: what it is told, what it may not be told, and every way in which its answer ends.
+
+use crate::support::model::ScriptedModel;
+use crate::support::model::Step::{BreakOff, Call, Finish, Hang, Panic, Text};
+use crate::support::tools::ScriptedTools;
+use crate::support::{Plant, shape};
+use domain::audit::AuditRecord;
+use domain::budget::{Amount, Money};
+use domain::command::{AskModel, CancelRun, CreateEmbeddings, ResumeRun};
+use domain::error::{Classify as _, ErrorKind};
+use domain::model::{
+    ChatOptions, EmbedPurpose, Embedded, EmbeddingModel, ModelChoice, ModelToolCall, OfferedTool, PromptMessage, Spent,
+};
+use domain::model_call::{MicroCost, ModelOperation};
+use domain::role::{Classification, Role};
+use domain::run::{EventStream, FinishReason, RunEvent, Usage};
+use domain::tenant::Quotas;
+use futures::StreamExt as _;
+use runtime::chat::{ChatService, ChatSettings};
+use runtime::error::RuntimeError;
+use runtime::models::ModelService;
+use runtime::services::{Chat as _, Models as _};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+fn chat(plant: &Plant, model: &Arc<ScriptedModel>) -> ChatService {
+    plant.chat(model, &ScriptedTools::finding(Vec::new()))
+}
+
+fn service(plant: &Plant, chat: &ChatService) -> ModelService {
+    let embedder = Arc::new(domain::ports::MockEmbedder::new());
+    ModelService::new(chat.clone(), embedder, Arc::new(plant.store.clone()))
+}
+
+fn asks(messages: Vec<PromptMessage>) -> AskModel {
+    AskModel {
+        messages,
+        model: ModelChoice::Auto,
+        tools: Vec::new(),
+        options: ChatOptions::default(),
+        max_output_tokens: None,
+    }
+}
+
+fn hello() -> AskModel {
+    asks(vec![PromptMessage::User("Hello".to_owned())])
+}
+
+fn with_an_answer() -> AskModel {
+    let said = PromptMessage::Assistant { content: "A price.".to_owned(), tool_calls: Vec::new() };
+    asks(vec![PromptMessage::User("What?".to_owned()), said, PromptMessage::User("Sure?".to_owned())])
+}
+
+async fn start(plant: &Plant, chat: &ChatService, command: AskModel) -> Result<EventStream, RuntimeError> {
+    let command = plant.authorized(&plant.ada, Role::User, command).await;
+    service(plant, chat).ask(command).await
+}
+
+async fn ask(plant: &Plant, chat: &ChatService, command: AskModel) -> Vec<RunEvent> {
+    let events: Vec<_> = start(plant, chat, command).await.expect("a run").collect().await;
+    plant.drained().await;
+    events.into_iter().map(|numbered| numbered.event).collect()
+}
+
+fn status(outcome: &AuditRecord) -> &str {
+    outcome.result_status.as_deref().unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_model_gets_every_word_and_option_and_the_client_its_tool_calls() {
+    let plant = Plant::new().await;
+    let call = Call { id: "c1", name: "read_tag", arguments: "{\"tag\":1}" };
+    let model = plant.model([vec![Text("Well: "), call, Finish]]);
+    let chat = chat(&plant, &model);
+    let tool = OfferedTool { name: "read_tag".to_owned(), description: String::new(), parameters: json!({}) };
+    let options = ChatOptions {
+        temperature: Some(0.5),
+        stop: vec!["END".to_owned()],
+        seed: Some(7),
+        tool_choice: Some(json!("required")),
+        ..ChatOptions::default()
+    };
+    let messages = vec![PromptMessage::System(" A poet. ".to_owned()), PromptMessage::User(" Rhyme. ".to_owned())];
+    let command = AskModel {
+        tools: vec![tool.clone()],
+        options: options.clone(),
+        max_output_tokens: Some(99_999),
+        ..asks(messages.clone())
+    };
+    let events = ask(&plant, &chat, command).await;
+    assert_eq!(shape(&events), ["started", "delta", "tool wanted", "finished"]);
+    let (id, name) = ("c1".to_owned(), "read_tag".to_owned());
+    assert_eq!(events[2], RunEvent::ToolWanted(ModelToolCall { id, name, arguments: "{\"tag\":1}".to_owned() }));
+
+    let asked = &model.requests()[0];
+    assert_eq!((&asked.messages, &asked.tools, &asked.options), (&messages, &vec![tool], &options));
+    assert_eq!(asked.max_output_tokens, ChatSettings::default().max_output_tokens, "within the platform's own limit");
+    assert_eq!((asked.classification, asked.caller.tenant), (Classification::Internal, plant.ada.tenant()));
+    assert!(plant.messages().await.is_empty(), "nothing is stored");
+    let entry = plant.ledger().remove(0);
+    assert_eq!((entry.context.conversation, entry.metered, entry.call.cost), (None, true, MicroCost(9)));
+    assert!(entry.context.run.is_some());
+    let outcome = plant.outcome().await;
+    assert_eq!((status(&outcome), outcome.model.as_deref()), ("success", Some("script-1")));
+    assert_eq!((&outcome.metadata["mode"], &outcome.metadata["client_tools"]), (&json!("direct"), &json!(1)));
+    assert!(!outcome.metadata.to_string().contains("read_tag"));
+    assert_eq!(plant.spending().await.user.tokens, 107);
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_it_ends_there_is_one_outcome_and_what_it_took() {
+    for (steps, expected, last) in [
+        (vec![Text("Half"), BreakOff], "error", "failed"),
+        (vec![Text("Half"), Panic], "error", "failed"),
+        (vec![Text("Half"), Hang], "error", "failed"),
+        (vec![Text("Half")], "error", "failed"),
+        (vec![Finish], "success", "finished"),
+    ] {
+        let plant = Plant::new().await;
+        let model = plant.model([steps.clone()]);
+        let events = ask(&plant, &chat(&plant, &model), hello()).await;
+        assert_eq!(shape(&events).last(), Some(&last), "{steps:?}");
+        assert_eq!(status(&plant.outcome().await), expected, "{steps:?}");
+        assert!(plant.spending().await.user.tokens > 0, "what was read is counted: {steps:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_as_soon_as_nobody_reads_or_its_user_says_so() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("Half"), Hang]]);
+    let chat = chat(&plant, &model);
+    drop(start(&plant, &chat, hello()).await.expect("a run"));
+    tokio::time::timeout(Duration::from_millis(10), plant.drained()).await.expect("at once");
+    assert_eq!(status(&plant.outcome().await), "cancelled");
+
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("Half"), Hang]]);
+    let chat = self::chat(&plant, &model);
+    let mut events = start(&plant, &chat, hello()).await.expect("a run");
+    let Some(RunEvent::Started { run_id, .. }) = events.next().await.map(|event| event.event) else {
+        panic!("not started")
+    };
+    let resume = plant.authorized(&plant.ada, Role::User, ResumeRun { run: run_id, after: 0 }).await;
+    assert!(chat.resume(resume).await.is_err_and(|error| error.kind() == ErrorKind::NotFound), "it is read once");
+    let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: run_id }).await;
+    chat.cancel(cancel).await.expect("her own");
+    let Some(RunEvent::Finished(end)) = events.map(|event| event.event).collect::<Vec<_>>().await.pop() else {
+        panic!("not finished")
+    };
+    assert_eq!(end.finish_reason, FinishReason::Cancelled);
+    plant.drained().await;
+    let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: run_id }).await;
+    assert!(chat.cancel(cancel).await.is_err(), "nothing of it is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_said_counts_as_the_users_clearance_and_is_kept_from_a_model_that_may_not_see_it() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Finish], vec![Finish]]);
+    let chat = chat(&plant, &model);
+    ask(&plant, &chat, with_an_answer()).await;
+    assert_eq!(model.requests()[0].classification, Classification::Restricted);
+
+    *model.highest.lock().expect("free") = Classification::Internal;
+    let refused = start(&plant, &chat, with_an_answer()).await.map(drop).expect_err("above the model");
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Forbidden, "model_classification"));
+    assert!(start(&plant, &chat, hello()).await.is_ok(), "the user's own words are the tenant's");
+    *model.highest.lock().expect("free") = Classification::Public;
+    assert!(start(&plant, &chat, hello()).await.is_err());
+    assert_eq!(model.requests().len(), 1, "the second run has not begun yet, and no other was asked for");
+    plant.drained().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_tokens_or_a_language_model_nothing_is_asked() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Finish]]);
+    let chat = chat(&plant, &model);
+    model.generative.store(false, Ordering::Relaxed);
+    let refused = start(&plant, &chat, hello()).await.map(drop).expect_err("nothing to ask");
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::NotFound, "model_not_found"));
+    model.generative.store(true, Ordering::Relaxed);
+    plant.limit(Quotas { tokens_per_day: Some(10), ..Quotas::default() }).await;
+    let refused = start(&plant, &chat, hello()).await.map(drop).expect_err("no tokens");
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::RateLimited, "quota_exceeded"));
+    assert!(refused.retry_after().is_some() && model.requests().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_writes_no_more_than_is_left_and_gives_back_what_it_had_set_aside() {
+    let plant = Plant::new().await;
+    plant.limit(Quotas { tokens_per_day: Some(200), ..Quotas::default() }).await;
+    let model = plant.model([vec![Text("Half"), BreakOff], vec![Finish]]);
+    let chat = chat(&plant, &model);
+    ask(&plant, &chat, hello()).await;
+    let most = model.requests()[0].max_output_tokens;
+    assert!((64..200).contains(&most), "as much as is left: {most}");
+    let spending = plant.spending().await;
+    assert_eq!(spending.tenant.reserved, Amount::default(), "given back");
+    assert!(spending.user.tokens > 0 && plant.ledger().len() == 1);
+    let refused = start(&plant, &chat, asks(vec![PromptMessage::User("long ".repeat(400))])).await.map(drop);
+    assert_eq!(refused.expect_err("too long").code(), "quota_exceeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn embeddings_are_in_the_ledger_and_end_with_the_budget_of_cost() {
+    let plant = Plant::new().await;
+    let model = plant.model([]);
+    let mut embedder = domain::ports::MockEmbedder::new();
+    embedder.expect_model().returning(|| EmbeddingModel { name: "e".to_owned(), dimension: 1, max_tokens: 9 });
+    embedder.expect_highest_classification().returning(|_| Classification::Restricted);
+    embedder.expect_embed().returning(|request| {
+        let usage = Usage { input_tokens: 5, output_tokens: 0 };
+        let spent = Spent { usage, cost: MicroCost(1_000_000), ..Spent::default() };
+        Ok(Embedded { vectors: request.texts.iter().map(|_| vec![1.0]).collect(), spent })
+    });
+    let service = ModelService::new(chat(&plant, &model), Arc::new(embedder), Arc::new(plant.store.clone()));
+    let embeds = |texts: usize| CreateEmbeddings {
+        texts: vec!["x".to_owned(); texts],
+        purpose: EmbedPurpose::Query,
+        dimensions: None,
+    };
+    plant.limit(Quotas { cost_per_month: Money::of_units(2.0), ..Quotas::default() }).await;
+    let made = service.embed(plant.authorized(&plant.ada, Role::User, embeds(40)).await).await.expect("vectors");
+    assert_eq!((made.vectors.len(), made.spent.usage.input_tokens), (40, 10), "in two batches");
+    let ledger = plant.ledger();
+    assert!(ledger.len() == 2 && ledger.iter().all(|entry| entry.call.operation == ModelOperation::Embeddings));
+    assert_eq!(plant.spending().await.tenant.reserved, Amount::default());
+    let refused = service.embed(plant.authorized(&plant.ada, Role::User, embeds(1)).await).await.expect_err("used up");
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::RateLimited, "quota_exceeded"));
+    let wrong = CreateEmbeddings { dimensions: Some(3), ..embeds(1) };
+    let wrong = service.embed(plant.authorized(&plant.ada, Role::User, wrong).await).await.expect_err("one number");
+    assert_eq!(wrong.kind(), ErrorKind::InvalidField);
+}

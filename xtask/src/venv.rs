@@ -1,0 +1,45 @@
+//! Python programs in virtual environments in the cache, with everything that they need pinned by its hash.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::proc::{self, Interrupt};
+use crate::progress::say;
+use crate::{cache, wheel};
+
+/// The environment that has what `requirements` pins, made where it is not there yet. `own` names what may be set instead.
+///
+/// # Errors
+/// When Python or pip is missing, or the packages cannot be installed.
+pub fn provision(title: &str, requirements: &Path, own: &str, interrupt: &Interrupt) -> Result<PathBuf> {
+    let cache = cache::dir(None)?;
+    let name = format!("{title}-{}", wheel::sha256(requirements)?.get(..8).unwrap_or_default());
+    let home = cache.join(&name);
+    let done = home.join("complete");
+    let _lock = cache::lock(&cache, &name)?;
+    if done.is_file() {
+        return Ok(home);
+    }
+    say(&format!("installing {title} …"));
+    let remedy = format!("install Python 3.11 or newer with venv and pip, or set {own}");
+    let _left = fs::remove_dir_all(&home);
+    let mut venv = Command::new("python3");
+    proc::run_ok(venv.args(["-m", "venv"]).arg(&home), interrupt, "python3 -m venv").context(remedy.clone())?;
+    let mut pip = Command::new(home.join("bin").join("pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes", "-r"]);
+    proc::run_ok(pip.arg(requirements), interrupt, "pip install").context(remedy)?;
+    fs::write(&done, "")?;
+    Ok(home)
+}
+
+/// Fails for requirements that are not pinned by their hashes, or that name an index.
+#[cfg(test)]
+pub fn assert_pinned(requirements: &Path) {
+    let requirements = fs::read_to_string(requirements).unwrap();
+    let names = requirements.lines().filter(|line| line.contains("==") && !line.starts_with('#'));
+    assert!(names.clone().count() > 10 && names.clone().all(|line| line.ends_with('\\')));
+    assert!(!requirements.contains("://") && !requirements.contains("--find-links"));
+}
