@@ -74,8 +74,18 @@ async fn an_answer_that_is_not_streamed_is_one_document() {
     let path = format!("/v1/conversations/{conversation}/chat");
     let by_field =
         user.post(&path, &json!({ "message": "Which way does the wind blow?", "stream": false })).await.expect(200);
-    let of_contract =
-        ["citations", "content", "degraded", "finish_reason", "left_out", "message_id", "model", "run_id", "usage"];
+    let of_contract = [
+        "citations",
+        "content",
+        "degraded",
+        "fallback",
+        "finish_reason",
+        "left_out",
+        "message_id",
+        "model",
+        "run_id",
+        "usage",
+    ];
     assert_eq!(fields(&by_field), of_contract);
     assert_eq!(fields(&by_field["usage"]), ["input_tokens", "output_tokens"]);
     let request = user.request(Method::POST, &path).header("accept", "application/json");

@@ -24,6 +24,8 @@ mod identity;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod litellm;
+mod llama_cpp;
 mod openai;
 mod openai_sdk;
 mod provider;

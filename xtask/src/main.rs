@@ -1,5 +1,5 @@
 //! The project's own commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `server`,
-//! `eval`, `schemathesis`, `bench`.
+//! `eval`, `schemathesis`, `litellm`, `llama-cpp`, `bench`.
 //!
 //! This program provisions (embedded database, embedding model, server binary) and supervises; whatever needs the
 //! database or HTTP it asks of `platform-server`, so that it builds in seconds and stays dull.
@@ -27,6 +27,7 @@ mod platform;
 mod proc;
 mod progress;
 mod project;
+mod real_servers;
 mod redis;
 mod run_as;
 mod schemathesis;
@@ -72,6 +73,10 @@ enum Command {
     Eval(eval::Args),
     /// Ask a throw-away platform whatever its OpenAPI document says, and more, as each role.
     Schemathesis(schemathesis::Args),
+    /// Run the tests against a real LiteLLM proxy, which this installs.
+    Litellm,
+    /// Run the tests against llama.cpp's server with a small model of random weights; builds it, which takes minutes.
+    LlamaCpp,
     /// Run a benchmark, or all of them; results go to target/bench/NAME.json.
     Bench(bench::Args),
 }
@@ -102,6 +107,8 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
         Command::Server(args) => ask_server::run(&args, interrupt),
         Command::Eval(args) => eval::run(args, interrupt),
         Command::Schemathesis(args) => schemathesis::run(&args, interrupt),
+        Command::Litellm => real_servers::litellm(interrupt),
+        Command::LlamaCpp => real_servers::llama_cpp(interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
     }
 }

@@ -7,7 +7,8 @@ use anyhow::Result;
 
 use crate::proc::Interrupt;
 use crate::progress::say;
-use crate::{project, venv};
+use crate::project;
+use crate::venv::{self, Packages};
 
 /// A Python that has the client.
 const PYTHON: &str = "PLATFORM_TEST_OPENAI_PYTHON";
@@ -35,7 +36,7 @@ fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
     let home = venv::provision(
         "openai-sdk",
         &requirements()?,
-        "PLATFORM_TEST_OPENAI_PYTHON to a Python that has openai",
+        ("PLATFORM_TEST_OPENAI_PYTHON to a Python that has openai", Packages::Built),
         interrupt,
     )?;
     Ok(home.join("bin").join("python"))

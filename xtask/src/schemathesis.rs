@@ -13,10 +13,11 @@ use crate::pg::{self, Programs};
 use crate::platform::{self, Listen, Platform};
 use crate::proc::{self, Interrupt};
 use crate::progress::say;
+use crate::project;
 use crate::server::{self, Build, Server};
 use crate::state::State;
 use crate::token::{self, Bearer, Role};
-use crate::{project, venv};
+use crate::venv::{self, Packages};
 
 /// The tenant that is asked; the other one is there to be missed.
 const TENANTS: [&str; 2] = ["fuzzed", "neighbour"];
@@ -91,7 +92,8 @@ fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
     if let Some(own) = project::setting("SCHEMATHESIS") {
         return Ok(PathBuf::from(own));
     }
-    let home = venv::provision("schemathesis", &requirements(), "SCHEMATHESIS to the program", interrupt)?;
+    let home =
+        venv::provision("schemathesis", &requirements(), ("SCHEMATHESIS to the program", Packages::Built), interrupt)?;
     Ok(home.join("bin").join("schemathesis"))
 }
 

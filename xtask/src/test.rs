@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test, against a throw-away PostgreSQL with pgvector and the embedded model.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
@@ -29,8 +30,16 @@ pub struct Args {
 /// # Errors
 /// When the database or the model cannot be provisioned.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    run_with(&args.cargo_test, &[], interrupt)
+}
+
+/// Runs tests with these further variables, and passes on their exit code.
+///
+/// # Errors
+/// When the database or the model cannot be provisioned.
+pub fn run_with(cargo_test: &[String], variables: &[(&str, PathBuf)], interrupt: &Interrupt) -> Result<ExitCode> {
     let mut cargo = project::cargo()?;
-    cargo.args(cargo_arguments(&args.cargo_test));
+    cargo.args(cargo_arguments(cargo_test)).envs(variables.iter().map(|(name, value)| (name, value)));
     let _database = provide(&mut cargo, interrupt)?;
     if project::setting(REDIS).is_none() {
         cargo.env(REDIS, redis::provision(interrupt)?);

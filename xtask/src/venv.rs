@@ -10,11 +10,25 @@ use crate::proc::{self, Interrupt};
 use crate::progress::say;
 use crate::{cache, wheel};
 
+/// How packages are installed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Packages {
+    /// As they were built for this machine.
+    Built,
+    /// Built here, where there is nothing built.
+    BuiltHere,
+}
+
 /// The environment that has what `requirements` pins, made where it is not there yet. `own` names what may be set instead.
 ///
 /// # Errors
 /// When Python or pip is missing, or the packages cannot be installed.
-pub fn provision(title: &str, requirements: &Path, own: &str, interrupt: &Interrupt) -> Result<PathBuf> {
+pub fn provision(
+    title: &str,
+    requirements: &Path,
+    (own, packages): (&str, Packages),
+    interrupt: &Interrupt,
+) -> Result<PathBuf> {
     let cache = cache::dir(None)?;
     let name = format!("{title}-{}", wheel::sha256(requirements)?.get(..8).unwrap_or_default());
     let home = cache.join(&name);
@@ -29,8 +43,11 @@ pub fn provision(title: &str, requirements: &Path, own: &str, interrupt: &Interr
     let mut venv = Command::new("python3");
     proc::run_ok(venv.args(["-m", "venv"]).arg(&home), interrupt, "python3 -m venv").context(remedy.clone())?;
     let mut pip = Command::new(home.join("bin").join("pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes", "-r"]);
-    proc::run_ok(pip.arg(requirements), interrupt, "pip install").context(remedy)?;
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
+    if packages == Packages::Built {
+        pip.arg("--only-binary=:all:");
+    }
+    proc::run_ok(pip.arg("-r").arg(requirements), interrupt, "pip install").context(remedy)?;
     fs::write(&done, "")?;
     Ok(home)
 }

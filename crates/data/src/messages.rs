@@ -70,7 +70,7 @@ impl MessageRepo for PgTenantTx {
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError> {
         let mut messages = sqlx::query(
             "SELECT id, conversation_id, seq, role, content, status, token_count, citations, model, classification,
-                    created_at
+                    coalesce(metadata -> 'degraded' = 'true', false) AS degraded, created_at
              FROM messages WHERE conversation_id = $1 ORDER BY seq DESC LIMIT $2",
         )
         .bind(conversation.as_uuid())
@@ -133,6 +133,7 @@ fn message_of(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         model: None,
         classification: Classification::Public,
         withheld: false,
+        degraded: false,
         created_at: now,
     }
 }
@@ -150,6 +151,7 @@ fn message(row: PgRow) -> Result<Message, sqlx::Error> {
         model: row.try_get("model")?,
         classification: word(&row, "classification")?,
         withheld: false,
+        degraded: row.try_get("degraded")?,
         created_at: row.try_get("created_at")?,
     })
 }

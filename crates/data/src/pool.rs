@@ -4,11 +4,14 @@ use crate::error::{SetupError, failed};
 use domain::ports::StoreError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Postgres, SqlStr, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, SqlStr, Transaction};
 use std::str::FromStr;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
+
+/// After resting for so long a connection is tried before it is used.
+const RESTED: Duration = Duration::from_secs(1);
 
 /// How a pool behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +68,17 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
+            // A connection that was in use a moment ago is not asked whether it lives: that is a round trip for each
+            // transaction. One that has rested may have been cut off meanwhile.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > RESTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(options);
         Ok(Self { pool, opening: TaskTracker::new() })
     }

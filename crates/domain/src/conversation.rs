@@ -82,6 +82,8 @@ pub struct Message {
     pub classification: Classification,
     /// Content and citations are left out, because they are above the reader's clearance by now.
     pub withheld: bool,
+    /// A fallback wrote the answer, or it lacks something; `degraded` in the metadata of [`FinishedAnswer`].
+    pub degraded: bool,
     /// When it was made.
     pub created_at: Timestamp,
 }

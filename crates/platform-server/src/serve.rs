@@ -10,6 +10,7 @@ use crate::sweep::keep_sweeping;
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result};
 use gateway::serve::{Limits, serve, serve_metrics, serve_starting};
+use model_client::router::Router;
 use policy::keyed_hash::HashKey;
 use prometheus::Registry;
 use serde_json::json;
@@ -54,10 +55,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let serving = TaskTracker::new();
     let (keeping, keep_until) = (TaskTracker::new(), CancellationToken::new());
     keeping.spawn(keeper.run(keep_until.clone()));
-    if let Some(backends) = backends {
-        let stop = stop.clone();
-        serving.spawn(async move { stop.run_until_cancelled(backends.keep_watch()).await });
-    }
+    watch(backends, &serving, &stop);
     keeping.close();
     if let Some(listener) = metrics_listener {
         serving.spawn(serve_metrics(listener, metrics, stop.clone()));
@@ -89,6 +87,14 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     };
     drain(platform, &serving, Duration::from_secs(settings.server.shutdown_grace_s), last_seal).await;
     Ok(())
+}
+
+/// Looks after the model backends, where there are some.
+fn watch(backends: Option<Arc<Router>>, serving: &TaskTracker, stop: &CancellationToken) {
+    if let Some(backends) = backends {
+        let stop = stop.clone();
+        serving.spawn(async move { stop.run_until_cancelled(backends.keep_watch()).await });
+    }
 }
 
 /// What the audit log says of a start.

@@ -82,6 +82,11 @@ const BENCHES: &[Bench] = &[
         ],
     },
     Bench {
+        name: "pass_through",
+        measures: "CPU of the OpenAI-compatible surface per request and per streamed token beside a bare proxy's",
+        steps: &[Step::Cargo(&["run", "--release", "--package", "tests", "--example", "pass_through"])],
+    },
+    Bench {
         name: "search",
         measures: "latency of searches through the gate among 15,000 passages, and what the vector index loses",
         steps: &[Step::Evaluate(sets::logbooks)],

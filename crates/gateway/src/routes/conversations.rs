@@ -105,6 +105,8 @@ struct MessageBody {
     classification: &'static str,
     /// Content and citations are left out: they are above your clearance by now.
     withheld: bool,
+    /// A fallback wrote the answer, or it lacks something that was down or that the model may not see.
+    degraded: bool,
     created_at: DateTime<Utc>,
 }
 
@@ -147,6 +149,7 @@ impl From<Message> for MessageBody {
             model: message.model,
             classification: message.classification.as_str(),
             withheld: message.withheld,
+            degraded: message.degraded,
             created_at: message.created_at,
         }
     }

@@ -49,6 +49,7 @@ async fn a_conversation_is_made_read_changed_listed_and_deleted() {
             model: Some("extractive".into()),
             classification: Classification::Public,
             withheld: false,
+            degraded: false,
             created_at: at(),
         };
         Ok((conversation(), vec![message]))

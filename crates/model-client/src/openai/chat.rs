@@ -116,6 +116,10 @@ impl ChatModel for OpenAiChat {
         self.router.highest(self.routes(tier), caller).unwrap_or(Classification::Restricted)
     }
 
+    fn highest_price(&self, tier: ModelTier, caller: &ModelCaller) -> Option<Price> {
+        self.router.highest_price(self.routes(tier), caller)
+    }
+
     fn has(&self, tier: ModelTier) -> bool {
         !self.routes(tier).is_empty()
     }

@@ -3,26 +3,30 @@
 //! A request is tried elsewhere, or once more, only until the first piece of an answer is there. It never goes to a
 //! backend that may not see it, however many fail.
 
+mod attempt;
+mod backend;
 mod breaker;
 mod health;
 mod places;
+mod tries;
 
+pub(crate) use attempt::Attempt;
 pub use breaker::BreakerState;
 
-use crate::config::{BackendSettings, BreakerSettings, Location, ModelSettings, QueueSettings, RouteSettings};
+use crate::config::{BackendSettings, ModelSettings, QueueSettings, RouteSettings};
 use crate::error::SetupError;
-use crate::metrics::{Counted, ModelMetrics};
-use crate::openai::http::{About, NO_CONNECTION, Server};
+use crate::metrics::ModelMetrics;
+use crate::openai::http::About;
+use backend::Backend;
 use breaker::Breaker;
 use domain::model::ModelError;
-use domain::model_call::{FailedAttempt, ModelCaller, ModelOperation, Price, ServedBy};
+use domain::model_call::{ModelCaller, Price, ServedBy};
 use domain::role::Classification;
-use places::{NoPlace, Place, Places, Wanted};
-use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use places::{NoPlace, Places, Wanted};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tries::{Tries, is_final};
 
 /// How often a request that no backend served is tried once more.
 const RETRIES: u32 = 2;
@@ -36,18 +40,6 @@ pub struct Router {
     queue: QueueSettings,
     pub(crate) metrics: ModelMetrics,
     probe_every: Duration,
-}
-
-/// A backend.
-pub(crate) struct Backend {
-    pub(crate) server: Server,
-    /// One for each of its models: a proxy may well serve one and not the other.
-    breakers: Mutex<BTreeMap<String, Arc<Breaker>>>,
-    breaker_settings: BreakerSettings,
-    highest: Classification,
-    location: Location,
-    /// It answered when it was looked at last.
-    there: AtomicBool,
 }
 
 /// A way to serve a tier.
@@ -69,17 +61,6 @@ pub(crate) struct Ask {
     pub(crate) deadline: Option<Instant>,
 }
 
-/// One try at one backend. While it lives it has its place; it tells the breaker how it ended.
-pub(crate) struct Attempt {
-    pub(crate) backend: Arc<Backend>,
-    breaker: Arc<Breaker>,
-    pub(crate) model: String,
-    price: Price,
-    fallback: bool,
-    told: bool,
-    _place: Place,
-}
-
 /// What an attempt brought, and how it came to it.
 pub(crate) struct Served<T> {
     pub(crate) value: T,
@@ -92,16 +73,7 @@ impl Router {
     /// # Errors
     /// Where an address is of no use.
     pub fn new(settings: &ModelSettings, metrics: ModelMetrics) -> Result<Arc<Self>, SetupError> {
-        let backend = |of: &BackendSettings| {
-            Ok(Arc::new(Backend {
-                server: Server::new(of)?,
-                breakers: Mutex::default(),
-                breaker_settings: settings.breaker,
-                highest: of.highest_classification,
-                location: of.location,
-                there: AtomicBool::new(true),
-            }))
-        };
+        let backend = |of: &BackendSettings| Backend::new(of, settings.breaker).map(Arc::new);
         let places = settings.backends.iter().map(|of| of.concurrency);
         Ok(Arc::new(Self {
             backends: settings.backends.iter().map(backend).collect::<Result<_, SetupError>>()?,
@@ -135,6 +107,17 @@ impl Router {
     /// The highest classification that one of `routes` may see of this caller.
     pub(crate) fn highest(&self, routes: &[Route], caller: &ModelCaller) -> Option<Classification> {
         routes.iter().map(|route| self.backends[route.backend].limit(caller)).max()
+    }
+
+    /// The highest price of input and of output of those of `routes` that this caller's content may go to.
+    pub(crate) fn highest_price(&self, routes: &[Route], caller: &ModelCaller) -> Option<Price> {
+        let may = |route: &&Route| self.backends[route.backend].limit(caller) >= Classification::Internal;
+        let highest = |most: Price, route: &Route| Price {
+            input: most.input.max(route.price.input),
+            output: most.output.max(route.price.output),
+        };
+        let highest = routes.iter().filter(may).fold(Price::default(), highest);
+        Some(highest).filter(|price| *price != Price::default())
     }
 
     /// Serves a request by `call`, which is given one attempt after the other until one succeeds.
@@ -258,162 +241,6 @@ impl Router {
         }
         self.metrics.waiting(self.places.waiting());
     }
-}
-
-impl Backend {
-    /// The highest classification that it may see of this caller.
-    fn limit(&self, caller: &ModelCaller) -> Classification {
-        match self.location {
-            Location::OnPremises => self.highest,
-            Location::Cloud => self.highest.min(caller.cloud_limit),
-        }
-    }
-
-    /// The breaker of one of its models.
-    fn breaker(&self, model: &str) -> Arc<Breaker> {
-        let mut breakers = self.breakers();
-        Arc::clone(breakers.entry(model.to_owned()).or_insert_with(|| Arc::new(Breaker::new(self.breaker_settings))))
-    }
-
-    /// That of its models which is worst.
-    fn worst(&self) -> BreakerState {
-        self.breakers().values().map(|breaker| breaker.shown()).max().unwrap_or(BreakerState::Closed)
-    }
-
-    fn breakers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Breaker>>> {
-        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Attempt {
-    fn new(backend: Arc<Backend>, route: &Route, fallback: bool, place: Place) -> Self {
-        let (model, price) = (route.model.clone(), route.price);
-        Self { backend, breaker: Arc::clone(&route.breaker), model, price, fallback, told: false, _place: place }
-    }
-
-    /// The backend has begun to answer.
-    pub(crate) fn succeeded(&mut self) {
-        self.told = true;
-        self.breaker.succeeded();
-    }
-
-    /// An answer that had begun broke off.
-    pub(crate) fn broke_off(&self) {
-        self.breaker.failed(Instant::now(), false);
-    }
-
-    /// The backend failed; whether that speaks against it is the error's to say.
-    pub(crate) fn failed(&mut self, error: &ModelError) {
-        self.told = true;
-        let (breaker, now) = (&self.breaker, Instant::now());
-        match error {
-            ModelError::Unavailable { retry_after: Some(pause), .. } => {
-                breaker.pause_until(now + (*pause).min(Duration::from_secs(60)));
-            }
-            ModelError::Unavailable { reason, .. } => breaker.failed(now, reason == NO_CONNECTION),
-            ModelError::Timeout { .. } | ModelError::BrokenOff { .. } | ModelError::Garbled { .. } => {
-                breaker.failed(now, false);
-            }
-            ModelError::Misconfigured { .. } => breaker.failed(now, false),
-            // It answered, and what it said is about the request.
-            _ => breaker.succeeded(),
-        }
-    }
-
-    /// What it asks for its work.
-    pub(crate) fn price(&self) -> Price {
-        self.price
-    }
-
-    /// How it is counted.
-    pub(crate) fn counted(&self, operation: ModelOperation) -> Counted<'_> {
-        Counted { operation, provider: self.backend.server.dialect().provider(), model: &self.model }
-    }
-
-    fn served_by(&self, tries: &Tries) -> ServedBy {
-        ServedBy {
-            backend: self.backend.server.name().to_owned(),
-            requested: self.model.clone(),
-            model: self.model.clone(),
-            fallback: self.fallback,
-            failed: tries.failed.clone(),
-            price: self.price,
-        }
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if !self.told {
-            self.breaker.left(Instant::now());
-        }
-    }
-}
-
-/// The backends that did not serve.
-#[derive(Default)]
-struct Tries {
-    failed: Vec<FailedAttempt>,
-    /// What the last one said; each attempt has one.
-    last: Option<ModelError>,
-}
-
-impl Tries {
-    fn is_empty(&self) -> bool {
-        self.failed.is_empty()
-    }
-
-    fn failed(&mut self, backend: &str, error: ModelError) {
-        self.failed.push(FailedAttempt { backend: backend.to_owned(), error: error.word().to_owned() });
-        self.last = Some(error);
-    }
-
-    /// How long to wait for another round; `None` where none makes sense.
-    fn pause(&self, round: u32) -> Option<Duration> {
-        let Some(ModelError::Unavailable { retry_after, .. }) = &self.last else { return None };
-        if round == RETRIES || retry_after.is_some_and(|pause| pause > LONGEST_PAUSE) {
-            return None;
-        }
-        // Spread out, so that those who failed together do not come back together.
-        let jitter = Duration::from_millis(fastrand::u64(50..300)) * 2_u32.pow(round);
-        Some(retry_after.unwrap_or_default() + jitter)
-    }
-
-    /// The request is at fault, not the backend.
-    fn ended(self, error: ModelError) -> ModelError {
-        let backend = error.backend().to_owned();
-        let mut tries = self;
-        if tries.is_empty() {
-            return error;
-        }
-        tries.failed(&backend, error);
-        tries.given_up(None)
-    }
-
-    /// The failure of them all.
-    fn given_up(self, soonest: Option<Duration>) -> ModelError {
-        match self.last {
-            // However often, it was one.
-            Some(last) if self.failed.iter().all(|one| one.backend == self.failed[0].backend) => last,
-            Some(last) => ModelError::Exhausted { tried: self.failed, last: Box::new(last) },
-            None => ModelError::Unavailable {
-                backend: "any".to_owned(),
-                reason: "none can be asked at the moment".to_owned(),
-                retry_after: soonest,
-            },
-        }
-    }
-}
-
-/// Whether another backend would answer the same: the request is at fault.
-fn is_final(error: &ModelError) -> bool {
-    matches!(
-        error,
-        ModelError::ContextTooLong { .. }
-            | ModelError::Filtered { .. }
-            | ModelError::Refused { .. }
-            | ModelError::NotConfigured { .. }
-    )
 }
 
 fn fits(pause: Duration, deadline: Option<Instant>) -> bool {

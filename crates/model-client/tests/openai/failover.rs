@@ -13,6 +13,7 @@ use model_client::openai::OpenAiChat;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 const STOP: &str =
     r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":100}}"#;
@@ -245,7 +246,8 @@ async fn a_look_finds_a_backend_that_is_gone_and_one_that_is_back() {
     let address = first.url.clone();
     drop(first);
     let router = router(&settings);
-    let watch = tokio::spawn(Arc::clone(&router).keep_watch());
+    let mut watch = JoinSet::new();
+    watch.spawn(Arc::clone(&router).keep_watch());
     let chat = OpenAiChat::new(&router, &settings).expect("settings of use");
     let mut by = served(&chat).await.expect("served");
     while !by.failed.is_empty() {
@@ -258,7 +260,6 @@ async fn a_look_finds_a_backend_that_is_gone_and_one_that_is_back() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         by = served(&chat).await.expect("served");
     }
-    watch.abort();
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use futures::FutureExt as _;
 use runtime::error::RuntimeError;
 use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 /// Who records that an operation succeeded.
@@ -73,7 +74,7 @@ impl PolicyGate {
                 _ => GateError::Runtime(source),
             })
         };
-        self.tasks.spawn(passage).await.unwrap_or(Err(GateError::Runtime(RuntimeError::Panicked)))
+        self.tasks.spawn(passage.in_current_span()).await.unwrap_or(Err(GateError::Runtime(RuntimeError::Panicked)))
     }
 
     /// Records an outcome; the row's id, unless it cannot be written. Where the database is away, the caller does not wait: a task goes on trying. What that does

@@ -106,6 +106,7 @@ pub(super) fn messages(
         model: None,
         classification: if said.role == MessageRole::User { Classification::Public } else { class },
         withheld: false,
+        degraded: false,
         created_at: now,
     };
     said.iter().zip(1..).map(message).collect()

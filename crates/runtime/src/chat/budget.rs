@@ -80,6 +80,7 @@ mod tests {
             model: None,
             classification: domain::role::Classification::Public,
             withheld: false,
+            degraded: false,
             created_at: domain::time::Timestamp::UNIX_EPOCH,
         }
     }

@@ -30,6 +30,7 @@ use domain::scope::TenantScope;
 use futures::StreamExt as _;
 use serde_json::json;
 use std::time::Duration;
+use tracing::Instrument as _;
 
 /// A request that is ready to be made.
 struct Errand {
@@ -75,12 +76,13 @@ impl ChatService {
         log.classify(errand.request.classification);
         let events = log.read(0);
         let service = self.clone();
-        self.parts.tasks.spawn(async move {
+        let answering = async move {
             let run = errand.run_id;
             service.answer_directly(errand, &log).await;
             service.runs.close(run);
             drop(slot);
-        });
+        };
+        self.parts.tasks.spawn(answering.in_current_span());
         Ok(events)
     }
 

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use tools::gateway::ToolGateway;
+use tracing::Instrument as _;
 
 /// Limits of a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,10 +130,11 @@ impl ChatService {
         let log = self.runs.open(turn.run_id, owner);
         let events = log.read(0);
         let service = self.clone();
-        self.parts.tasks.spawn(async move {
+        let answering = async move {
             service.answer(turn, &log).await;
             drop(slot);
-        });
+        };
+        self.parts.tasks.spawn(answering.in_current_span());
         Ok((conversation, events))
     }
 

@@ -187,6 +187,7 @@ mod tests {
             model: None,
             classification: domain::role::Classification::Public,
             withheld: false,
+            degraded: false,
             created_at: Timestamp::UNIX_EPOCH,
         }
     }

@@ -92,9 +92,11 @@ impl MessageRepo for MemoryTx {
         let mut open = state.messages.iter_mut();
         let open = open.find(|r| owns(r) && r.value.id == id && r.value.status == MessageStatus::Streaming);
         let Some(row) = open else { return Ok(false) };
-        let FinishedAnswer { content, status, token_count, citations, model, classification, metadata: _ } =
+        let FinishedAnswer { content, status, token_count, citations, model, classification, metadata } =
             answer.clone();
-        row.value = Message { content, status, token_count, citations, model, classification, ..row.value.clone() };
+        let degraded = metadata["degraded"] == true;
+        row.value =
+            Message { content, status, token_count, citations, model, classification, degraded, ..row.value.clone() };
         let of = row.value.conversation_id;
         for conversation in state.conversations.iter_mut().filter(|r| r.value.id == of) {
             conversation.value.classification = conversation.value.classification.max(classification);
@@ -139,6 +141,7 @@ fn message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Tim
         model: None,
         classification: Classification::Public,
         withheld: false,
+        degraded: false,
         created_at: now,
     }
 }

@@ -142,6 +142,7 @@ pub async fn an_answer_is_closed_once(world: &World) -> CaseResult {
     let closed = some(tx.messages().newest(made.id, 1).await?.pop())?;
     assert_eq!((closed.content, closed.status), (answer.content, MessageStatus::Complete));
     assert_eq!((closed.citations, closed.model), (answer.citations, answer.model));
+    assert!(closed.degraded, "as its metadata say");
     Ok(())
 }
 
@@ -163,7 +164,7 @@ fn finished(content: &str) -> FinishedAnswer {
             score: 0.5,
         }],
         model: Some("fast".to_owned()),
-        metadata: json!({"finish_reason": "stop"}),
+        metadata: json!({"finish_reason": "stop", "degraded": true}),
     }
 }
 

@@ -1,0 +1,88 @@
+//! `cargo xtask litellm` and `cargo xtask llama-cpp`: tests against real model servers whose installation is too large for
+//! `cargo xtask test`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::proc::Interrupt;
+use crate::venv::{self, Packages};
+use crate::{project, test};
+
+/// A model server, and the test that needs it.
+struct RealServer {
+    /// Its name, of the command and of the folder of `tests` that has what it needs.
+    name: &'static str,
+    /// The program of its environment that the test runs.
+    program: &'static str,
+    /// The variable that names the program to the test, and with which users name their own.
+    variable: &'static str,
+    packages: Packages,
+    /// The topic of `tests/it`.
+    topic: &'static str,
+}
+
+const LITELLM: RealServer = RealServer {
+    name: "litellm",
+    program: "litellm",
+    variable: "PLATFORM_TEST_LITELLM",
+    packages: Packages::Built,
+    topic: "litellm::",
+};
+
+const LLAMA_CPP: RealServer = RealServer {
+    name: "llama-cpp",
+    program: "python",
+    variable: "PLATFORM_TEST_LLAMA_CPP_PYTHON",
+    // There is no wheel of llama.cpp: it takes a C++ compiler and some minutes.
+    packages: Packages::BuiltHere,
+    topic: "llama_cpp::",
+};
+
+/// Runs the platform against a LiteLLM proxy.
+///
+/// # Errors
+/// When it cannot be installed, or the test cannot be started.
+pub fn litellm(interrupt: &Interrupt) -> Result<ExitCode> {
+    LITELLM.run(interrupt)
+}
+
+/// Runs the platform against llama.cpp's server with a small model of random weights.
+///
+/// # Errors
+/// When it cannot be installed, or the test cannot be started.
+pub fn llama_cpp(interrupt: &Interrupt) -> Result<ExitCode> {
+    LLAMA_CPP.run(interrupt)
+}
+
+impl RealServer {
+    fn run(&self, interrupt: &Interrupt) -> Result<ExitCode> {
+        let program = match project::setting(self.variable) {
+            Some(own) => PathBuf::from(own),
+            None => {
+                let own = format!("{} to the program", self.variable);
+                let home = venv::provision(self.name, &self.requirements()?, (&own, self.packages), interrupt)?;
+                home.join("bin").join(self.program)
+            }
+        };
+        let arguments = ["-p", "tests", "--test", "it", self.topic, "--", "--ignored", "--nocapture"];
+        test::run_with(&arguments.map(str::to_owned), &[(self.variable, program)], interrupt)
+    }
+
+    fn requirements(&self) -> Result<PathBuf> {
+        Ok(project::root()?.join("tests").join(self.name).join("requirements.txt"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_is_installed_is_pinned_by_its_hash() {
+        for server in [LITELLM, LLAMA_CPP] {
+            venv::assert_pinned(&server.requirements().unwrap());
+        }
+    }
+}
