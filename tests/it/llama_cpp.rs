@@ -1,5 +1,5 @@
-//! llama.cpp's own server with a small model of random weights: a real model that streams, counts, runs out of its limit
-//! and of its context. `cargo xtask llama-cpp` builds and runs it; that takes minutes, so that `cargo xtask test` leaves it
+//! llama.cpp's server with a small model of random weights: a real model that streams, ends by itself or at its limit, and
+//! cannot read a prompt that is longer than its context. `cargo xtask llama-cpp` builds and runs it; that takes minutes, so that `cargo xtask test` leaves it
 //! out.
 
 use crate::support::app::{A, App, free_port};
@@ -81,7 +81,7 @@ async fn ask(app: &App, conversation: &str, message: &str) -> (String, Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs llama.cpp: cargo xtask llama-cpp"]
-async fn a_real_model_streams_is_counted_and_says_when_a_prompt_is_too_long() {
+async fn a_real_model_streams_is_counted_and_outlives_a_prompt_that_is_too_long() {
     let server = Server::start(2_048).await;
     let app = App::start(&[
         ("LITELLM_BASE_URL", &server.url),
@@ -103,10 +103,11 @@ async fn a_real_model_streams_is_counted_and_says_when_a_prompt_is_too_long() {
     let usage = app.as_user(A).get("/v1/usage").await.expect(200);
     assert!(usage["totals"]["input_tokens"].as_u64() > Some(50), "{usage}");
 
-    // Twenty thousand letters are as many tokens to a model that knows bytes.
+    // Twenty thousand letters are as many tokens to a model that knows bytes. This server has begun its answer when it finds
+    // that out, and ends it without a word; that is told as what it is.
     let (_, end) = ask(&app, &conversation, &"pressure ".repeat(2_200)).await;
     assert_eq!(end["event"], "error", "{end}");
-    assert_eq!(end["data"]["problem"]["code"], "context_too_long", "{end}");
+    assert_eq!(end["data"]["problem"]["code"], "model_unavailable", "{end}");
     let fresh = app.as_user(A).conversation().await;
     let (_, end) = ask(&app, &fresh, "Hello again.").await;
     assert_eq!(end["event"], "run.finished", "it serves on: {end}");
