@@ -1,17 +1,18 @@
 //! The `models` section, and what the model layer takes from it.
 
-use super::backends::{self, Backend, Breaker, Queue, Route, ServerDialect, Tiers};
+use super::backends::{self, Backend, Breaker, Place, Queue, Route, ServerDialect, Tiers};
 use anyhow::{Context as _, Result, bail};
 use domain::role::Classification;
 use model_client::config::{
-    BackendSettings, BreakerSettings, EmbedSource, EmbeddingSettings, ModelSettings, QueueSettings, RerankSettings,
-    RouteSettings, TierSettings, Timeouts,
+    BackendSettings, BreakerSettings, EmbedSource, EmbeddingSettings, KeyHeader, Location, ModelSettings,
+    QueueSettings, RerankSettings, RouteSettings, TierSettings, Timeouts,
 };
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 
 /// The name of the backend that `base_url` makes.
 const SINGLE: &str = "model-server";
@@ -25,6 +26,8 @@ pub struct Models {
     pub base_url: Option<String>,
     /// Which server is at `base_url`.
     pub dialect: ServerDialect,
+    /// Where it stands; Azure and OpenAI are known to be elsewhere, all others count as on the site unless this says so.
+    pub location: Option<Place>,
     /// `LITELLM_MASTER_KEY`: its bearer token.
     pub api_key: Option<SecretString>,
     /// Its name of the everyday model.
@@ -112,6 +115,7 @@ impl Default for Models {
             api_key: None,
             // As the variable's name says; what is sent to it alone, other servers pass over.
             dialect: ServerDialect::LiteLlm,
+            location: None,
             fast: "fast".to_owned(),
             heavy: "heavy".to_owned(),
             embed: None,
@@ -207,10 +211,17 @@ impl Models {
     /// The server at `base_url`.
     fn single(&self) -> Result<Option<BackendSettings>> {
         let Some(url) = self.base_url.as_deref() else { return Ok(None) };
-        let url = url.parse().context("LITELLM_BASE_URL is no valid address")?;
+        let url: Url = url.parse().context("LITELLM_BASE_URL is no valid address")?;
+        let known = self.dialect == ServerDialect::Azure || is_known_cloud(&url);
         Ok(Some(BackendSettings {
             dialect: self.dialect.settings(),
             api_key: self.api_key.clone(),
+            key_header: if self.dialect == ServerDialect::Azure { KeyHeader::ApiKey } else { KeyHeader::Bearer },
+            location: match self.location {
+                Some(Place::Cloud) => Location::Cloud,
+                None if known => Location::Cloud,
+                _ => Location::OnPremises,
+            },
             highest_classification: self.highest_classification,
             concurrency: self.concurrency.max(1),
             timeouts: Timeouts {
@@ -264,11 +275,19 @@ impl Models {
     }
 }
 
+/// Services that are on no plant's site.
+fn is_known_cloud(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    ["openai.com", "azure.com", "azure.us", "azure.cn"]
+        .iter()
+        .any(|domain| host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.')))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Environment, Settings};
-    use model_client::config::{Dialect, KeyHeader, Location};
+    use model_client::config::Dialect;
     use secrecy::ExposeSecret as _;
 
     fn load(file: &str, variables: &[(&str, &str)]) -> Result<ModelSettings> {
@@ -332,6 +351,14 @@ mod tests {
         assert_eq!(alone.tiers.embed, [RouteSettings::to(SINGLE, "embed")]);
         assert_eq!((alone.backends.len(), alone.embedding.name.as_str()), (1, "embed"));
         assert!(load("", &[]).expect("valid").backends.is_empty());
+        for (url, location) in [
+            ("http://litellm:4000", Location::OnPremises),
+            ("https://notazure.com/v1", Location::OnPremises),
+            ("https://plant.openai.azure.com/openai/v1", Location::Cloud),
+            ("https://api.openai.com/v1", Location::Cloud),
+        ] {
+            assert_eq!(load("", &[("LITELLM_BASE_URL", url)]).expect("valid").backends[0].location, location, "{url}");
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) struct Draft {
     pub(super) allowance: Allowance,
     pub(super) served_by: Option<ServedBy>,
     pub(super) tools_used: Vec<String>,
+    /// Tool calls whose arguments were no JSON, beyond repair.
+    pub(super) unreadable_calls: u32,
     pub(super) degraded: bool,
     /// The highest classification of what goes into the prompt.
     pub(super) classification: Classification,
@@ -59,6 +61,7 @@ impl Draft {
             allowance: turn.allowance.clone(),
             served_by: None,
             tools_used: Vec::new(),
+            unreadable_calls: 0,
             degraded: false,
             classification: turn.classification,
             limit: turn.model_limit,
@@ -187,6 +190,10 @@ impl ChatService {
                     "No more tool calls are allowed in this turn.".to_owned()
                 };
                 said.push(PromptMessage::Tool { call_id: call.id, content });
+            }
+            // Asked again once: a model that writes no JSON twice would go on like that.
+            if draft.unreadable_calls > 1 {
+                calls_left = 0;
             }
         }
     }

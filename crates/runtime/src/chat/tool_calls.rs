@@ -44,7 +44,12 @@ impl ChatService {
                 let call = ToolCall { call_id, name, arguments, context: turn.context() };
                 self.parts.tools.invoke(&turn.permit, call).await
             }
-            Err(_) => Err(ToolError::Arguments { detail: "the arguments are no JSON".to_owned() }),
+            Err(_) => {
+                draft.unreadable_calls += 1;
+                Err(ToolError::Arguments {
+                    detail: "the arguments are no JSON; call it again with a JSON object".to_owned(),
+                })
+            }
         };
         let status = status_of(&result);
         log.push(RunEvent::ToolFinished { call_id: asked.id.clone(), name: asked.name.clone(), status });

@@ -99,6 +99,18 @@ async fn arguments_that_are_no_json_are_told_to_the_model_and_no_tool_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_model_that_writes_no_json_is_asked_again_once() {
+    let plant = Plant::new().await;
+    let broken = || vec![Call { id: "c1", name: "rag_search", arguments: "{query: valve" }, Finish];
+    let model = plant.model([broken(), broken(), vec![Text("I cannot search."), Finish]]);
+    let tools = ScriptedTools::finding(Vec::new());
+    plant.ask(&plant.chat(&model, &tools), "hi", RetrievalMode::Never).await;
+    let offered: Vec<_> = model.requests().iter().map(|request| request.tools.len()).collect();
+    assert_eq!(offered, [2, 2, 0]);
+    assert_eq!(plant.answer().await.content, "I cannot search.");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tool_that_is_none_is_told_to_the_model_and_not_named_in_the_log() {
     let plant = Plant::new().await;
     let model = plant

@@ -1,0 +1,161 @@
+//! What the program sends to a collector of traces: the call to the model hangs beneath the request that made it, under the
+//! names of the GenAI conventions, and nothing of what was asked or answered is in it unless the settings say so.
+
+#![expect(
+    clippy::expect_used,
+    reason = "a test that cannot go on fails; its helpers stand outside of #[test] functions"
+)]
+
+use data::testing::TestDb;
+use domain::role::Role;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use platform_server::config::{Environment, Settings};
+use platform_server::dev::Desk;
+use platform_server::dev::issuer::Person;
+use prost::Message as _;
+use serde_json::{Value, json};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_platform-server");
+const QUESTION: &str = "Is the secret-question valve open?";
+const ANSWER: &str = "The secret-answer valve is closed.";
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
+fn model_dir() -> String {
+    std::env::var("PLATFORM_TEST_MODEL_DIR").unwrap_or_default()
+}
+
+/// A model server and a collector of traces in one.
+async fn around() -> MockServer {
+    let server = MockServer::start().await;
+    let word =
+        json!({ "model": "served-7b", "choices": [{ "delta": { "content": ANSWER }, "finish_reason": "stop" }] });
+    let usage = json!({ "choices": [], "usage": { "prompt_tokens": 21, "completion_tokens": 7 } });
+    let body = format!("data: {word}\n\ndata: {usage}\n\ndata: [DONE]\n\n");
+    let stream = ResponseTemplate::new(200).set_body_raw(body, "text/event-stream");
+    Mock::given(method("POST")).and(path("/v1/chat/completions")).respond_with(stream).mount(&server).await;
+    Mock::given(method("POST")).and(path("/v1/traces")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
+    server
+}
+
+/// The spans of a chat turn over HTTP, with these further settings.
+async fn spans(more: &[(&str, &str)]) -> Vec<Span> {
+    platform_server::install_tls();
+    let (db, around) = (TestDb::create().await.expect("a database"), around().await);
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let port =
+        TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a free port").port().to_string();
+    let in_dir = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (app, worker, auditor, model) = (db.app_url(), db.worker_url(), db.auditor_url(), model_dir());
+    let (blobs, issuer, url) = (in_dir("blobs"), in_dir("issuer"), around.uri());
+    let mut variables = vec![
+        ("DATABASE_URL", app.as_str()),
+        ("DATABASE_WORKER_URL", &worker),
+        ("DATABASE_AUDIT_URL", &auditor),
+        ("SECRET_KEY", "a secret of the tests of traces"),
+        ("LITELLM_BASE_URL", &url),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &url),
+        ("PLATFORM__MODE", "development"),
+        ("PLATFORM__SERVER__PORT", &port),
+        ("PLATFORM__SERVER__METRICS_PORT", "0"),
+        ("PLATFORM__STORAGE__DIR", &blobs),
+        ("PLATFORM__AUTH__DEV_ISSUER_DIR", &issuer),
+        ("PLATFORM__MODELS__EMBEDDED_DIR", &model),
+        ("PLATFORM__MODELS__EMBED_SOURCE", "embedded"),
+    ];
+    variables.extend_from_slice(more);
+    let settings = Settings::load(None, &Environment::of(&variables)).expect("valid settings");
+    let desk = Desk::open(settings).await.expect("a desk");
+    let token =
+        desk.token("plant", &Person::named("uma", Role::User), Duration::from_secs(600)).await.expect("a token");
+    let mut program = Command::new(PROGRAM);
+    program.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _server = Server(program.envs(variables).spawn().expect("the program starts"));
+    chat(&format!("http://127.0.0.1:{port}"), &token).await;
+    received(&around).await
+}
+
+async fn chat(base: &str, token: &str) {
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let begun = Instant::now();
+    while !http.get(format!("{base}/ready")).send().await.is_ok_and(|answer| answer.status() == 200) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the program is not ready");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let ask = async |path: String, body: Value| {
+        let request = http.post(format!("{base}{path}")).bearer_auth(token).json(&body);
+        let answer = request.send().await.and_then(reqwest::Response::error_for_status).expect("an answer");
+        answer.json::<Value>().await.expect("JSON")
+    };
+    let made = ask("/v1/conversations".to_owned(), json!({})).await;
+    let path = format!("/v1/conversations/{}/chat", made["id"].as_str().expect("an id"));
+    let answer = ask(path, json!({ "message": QUESTION, "stream": false, "retrieval": "never" })).await;
+    assert_eq!(answer["content"], ANSWER);
+}
+
+/// What the collector has, once the span of the model call is among it.
+async fn received(collector: &MockServer) -> Vec<Span> {
+    let begun = Instant::now();
+    loop {
+        let requests = collector.received_requests().await.unwrap_or_default();
+        let exports = requests.iter().filter(|request| request.url.path() == "/v1/traces");
+        let decoded = exports.map(|request| ExportTraceServiceRequest::decode(request.body.as_slice()).expect("OTLP"));
+        let of_resources = decoded.flat_map(|export| export.resource_spans).flat_map(|resource| resource.scope_spans);
+        let spans: Vec<Span> = of_resources.flat_map(|scope| scope.spans).collect();
+        if spans.iter().any(|span| span.name == "chat fast") {
+            return spans;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "no span of the model call came");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn attribute(span: &Span, key: &str) -> String {
+    let found = span.attributes.iter().find(|attribute| attribute.key == key);
+    format!("{:?}", found.and_then(|attribute| attribute.value.as_ref()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_call_to_the_model_hangs_beneath_its_request_and_holds_no_content() {
+    let spans = spans(&[]).await;
+    let call = spans.iter().find(|span| span.name == "chat fast").expect("it is there");
+    let parent = spans.iter().find(|span| span.span_id == call.parent_span_id);
+    let request = parent.expect("its parent has ended before it, or is no span");
+    assert_eq!((request.name.as_str(), &request.trace_id), ("http", &call.trace_id));
+    assert!(attribute(request, "route").contains("/chat"), "{request:?}");
+    for (key, value) in [
+        ("gen_ai.operation.name", "chat"),
+        ("gen_ai.provider.name", "litellm"),
+        ("gen_ai.request.model", "fast"),
+        ("gen_ai.response.model", "served-7b"),
+        ("gen_ai.usage.input_tokens", "21"),
+        ("gen_ai.usage.output_tokens", "7"),
+        ("gen_ai.response.finish_reasons", "stop"),
+    ] {
+        assert!(attribute(call, key).contains(value), "{key}: {call:?}");
+    }
+    let all = format!("{spans:?}");
+    assert!(!all.contains("secret-question") && !all.contains("secret-answer"), "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_is_in_the_traces_where_the_settings_say_so() {
+    let spans = spans(&[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]).await;
+    let call = spans.iter().find(|span| span.name == "chat fast").expect("it is there");
+    assert!(attribute(call, "gen_ai.input.messages").contains("secret-question"), "{call:?}");
+    assert!(attribute(call, "gen_ai.output.messages").contains("secret-answer"), "{call:?}");
+}
