@@ -74,7 +74,30 @@ GRANT SELECT ON usage_days TO platform_app;
 ALTER TABLE tenant_token_usage NO FORCE ROW LEVEL SECURITY;
 INSERT INTO usage_days (tenant_id, day, input_tokens, output_tokens)
 SELECT tenant_id, day, input_tokens, output_tokens FROM tenant_token_usage;
-DROP TABLE tenant_token_usage;
+ALTER TABLE tenant_token_usage FORCE ROW LEVEL SECURITY;
+
+-- A server of the version before still counts there while it drains: with the answer that it stores, which would be lost
+-- if the table were gone. What it counts goes on to where it belongs. A later migration drops table and trigger.
+CREATE FUNCTION pass_token_usage_on() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    before public.tenant_token_usage;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        before := OLD;
+    END IF;
+    INSERT INTO public.usage_days AS known (tenant_id, day, input_tokens, output_tokens)
+    VALUES (NEW.tenant_id, NEW.day, NEW.input_tokens - coalesce(before.input_tokens, 0),
+            NEW.output_tokens - coalesce(before.output_tokens, 0))
+    ON CONFLICT (tenant_id, day, user_id) DO UPDATE
+    SET input_tokens = known.input_tokens + excluded.input_tokens,
+        output_tokens = known.output_tokens + excluded.output_tokens;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER passed_on AFTER INSERT OR UPDATE ON tenant_token_usage
+    FOR EACH ROW WHEN (NEW.input_tokens + NEW.output_tokens > 0) EXECUTE FUNCTION pass_token_usage_on();
 
 CREATE FUNCTION count_model_call() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp

@@ -37,6 +37,8 @@ words! {
         Reasoning = "reasoning",
         /// It is about several documents.
         Documents = "documents",
+        /// The client offers many tools to choose among.
+        Tools = "tools",
     }
 }
 

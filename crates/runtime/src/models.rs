@@ -14,6 +14,7 @@ use domain::model::{EmbedPurpose, EmbedRequest, Embedded, ModelError, Spent};
 use domain::model_call::{MicroCost, ModelCaller};
 use domain::model_id::ModelId;
 use domain::ports::{Directory, Embedder, StoreError};
+use domain::retry;
 use domain::role::Classification;
 use domain::run::EventStream;
 use domain::scope::TenantScope;
@@ -131,12 +132,16 @@ impl ModelService {
         set_aside: Option<ReservationId>,
     ) -> Result<(), StoreError> {
         let parts = self.chat.parts();
+        // Once: trying to store them again must not make new ones.
         let calls = sheet.take(&*parts.ids, (CallContext::default(), parts.clock.now()));
-        let mut tx = parts.store.begin(scope).await?;
-        tx.usage().record(&calls).await?;
-        if let Some(id) = set_aside {
-            tx.usage().release(id).await?;
-        }
-        tx.commit().await
+        let attempt = || async {
+            let mut tx = parts.store.begin(scope).await?;
+            tx.usage().record(&calls).await?;
+            if let Some(id) = set_aside {
+                tx.usage().release(id).await?;
+            }
+            tx.commit().await
+        };
+        retry::insist(attempt, tokio::time::sleep).await
     }
 }

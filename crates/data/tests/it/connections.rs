@@ -57,7 +57,7 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
             tx.users().list(&PageRequest::default()).await?;
             tx.commit().await
         };
-        if give_up_after(round % 20, work).await {
+        if give_up_after(round % 10, work).await {
             ended += 1
         } else {
             gave_up += 1

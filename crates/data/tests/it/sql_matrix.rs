@@ -22,6 +22,7 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("jobs", None, true),
     ("idempotency_keys", Some("body"), true),
     ("tenant_usage", None, false),
+    ("tenant_token_usage", Some("input_tokens"), false),
     ("usage_days", None, false),
     ("model_calls", None, false),
     ("budget_reservations", Some("tokens"), true),
@@ -50,6 +51,7 @@ const ROWS: &str = "
     INSERT INTO model_calls (id, tenant_id, user_id, request_id, operation, backend, requested_model, model, fallback, status,
         input_tokens, output_tokens, estimated, metered, cost_micros, took_ms, created_at)
         VALUES ($1, $1, $1, '', 'chat', '', '', '', false, 'ok', 1, 1, false, true, 1, 1, now());
+    INSERT INTO tenant_token_usage (tenant_id, day) VALUES ($1, '2026-01-01');
     INSERT INTO budget_reservations VALUES ($1, $1, $1, 1, 1, now(), now() + interval '1 day');
     INSERT INTO audit_logs (id, tenant_id, event_type) VALUES ($1, $1, 'doc.read')";
 
@@ -196,6 +198,7 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
              input_tokens, output_tokens, estimated, metered, cost_micros, took_ms, created_at)
          VALUES (T, gen_random_uuid(), '', 'chat', '', '', '', false, 'ok', 1, 1, false, true, 1, 1, now())",
     ),
+    ("tenant_token_usage", "INSERT INTO tenant_token_usage (tenant_id, day) VALUES (T, '2026-01-02')"),
     (
         "budget_reservations",
         "INSERT INTO budget_reservations (tenant_id, user_id, id, tokens, cost_micros, created_at, expires_at)

@@ -2,7 +2,7 @@
 
 use crate::catalog::{TENANT_A, TENANT_B, as_superuser, leaks};
 use data::testing::{TestDb, TestError};
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 macro_rules! migration {
     ($name:literal) => {
@@ -128,6 +128,38 @@ async fn tokens_counted_so_far_stay() -> Result<(), TestError> {
     .await?;
     let row = |tenant| (tenant, "2026-01-01".to_owned(), None, 5, 7, 0);
     assert_eq!(moved, [row(TENANT_A), row(TENANT_B)]);
+    old_server_counts(&db, &mut superuser).await?;
     assert_eq!(leaks(&mut superuser).await?, Vec::<String>::new());
+    Ok(())
+}
+
+/// A server of the version before, which drains while the new one serves, counts with each answer that it stores.
+async fn old_server_counts(db: &TestDb, superuser: &mut PgConnection) -> Result<(), TestError> {
+    let mut old = PgConnection::connect(&db.app_url()).await?;
+    let mut counting = old.begin().await?;
+    sqlx::query("SELECT set_config('app.current_tenant_id', $1, true)")
+        .bind(TENANT_A.to_string())
+        .execute(&mut *counting)
+        .await?;
+    for day in ["2026-01-01", "2026-01-02"] {
+        sqlx::query(
+            "INSERT INTO tenant_token_usage AS known (tenant_id, day, input_tokens, output_tokens)
+             VALUES (app_tenant(), $1::date, 10, 20)
+             ON CONFLICT (tenant_id, day) DO UPDATE
+             SET input_tokens = known.input_tokens + excluded.input_tokens,
+                 output_tokens = known.output_tokens + excluded.output_tokens",
+        )
+        .bind(day)
+        .execute(&mut *counting)
+        .await?;
+    }
+    counting.commit().await?;
+    let counted: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT day::text, input_tokens, output_tokens FROM usage_days WHERE tenant_id = $1 ORDER BY day",
+    )
+    .bind(TENANT_A)
+    .fetch_all(superuser)
+    .await?;
+    assert_eq!(counted, [("2026-01-01".to_owned(), 15, 27), ("2026-01-02".to_owned(), 10, 20)]);
     Ok(())
 }

@@ -165,7 +165,7 @@ impl Answering {
             attempt.failed(error);
             metrics.ended(counted(&attempt), started.elapsed(), Some(error));
         })?;
-        attempt.succeeded();
+        attempt.begun();
         let first = Instant::now();
         metrics.first_piece(counted(&attempt), first - started);
         span.record("gen_ai.response.model", told.model.as_ref().unwrap_or(&reader.model).as_str());
@@ -175,7 +175,7 @@ impl Answering {
             reader,
             price: attempt.price(),
             told,
-            prompt_bytes: bytes(&request.messages),
+            prompt_bytes: bytes(request),
             started,
             first,
             pieces: 0,
@@ -218,6 +218,7 @@ impl Answering {
                 self.span.record("gen_ai.usage.output_tokens", usage.output_tokens);
                 self.span.record("gen_ai.response.finish_reasons", reason.as_str());
                 self.metrics.tokens(counted(&self.attempt), usage);
+                self.attempt.succeeded();
                 self.end(None);
                 ChatDelta::Finished { reason, usage, estimated, cost: charged(self.price, usage, cost) }
             }
@@ -231,9 +232,9 @@ impl Answering {
         }
     }
 
-    /// Prompt tokens where the server counts none: about four bytes each.
+    /// Prompt tokens where the server counts none: three bytes each, as budgets count.
     fn estimated(&self, usage: Usage) -> Usage {
-        let input_tokens = u32::try_from(self.prompt_bytes.div_ceil(4)).unwrap_or(u32::MAX);
+        let input_tokens = u32::try_from(self.prompt_bytes.div_ceil(3)).unwrap_or(u32::MAX);
         Usage { input_tokens, ..usage }
     }
 
@@ -270,7 +271,7 @@ fn counted(attempt: &Attempt) -> Counted<'_> {
     attempt.counted(ModelOperation::Chat)
 }
 
-fn bytes(messages: &[PromptMessage]) -> usize {
+fn bytes(request: &ChatRequest) -> usize {
     let of = |message: &PromptMessage| match message {
         PromptMessage::System(text) | PromptMessage::User(text) => text.len(),
         PromptMessage::Assistant { content, tool_calls } => {
@@ -278,7 +279,9 @@ fn bytes(messages: &[PromptMessage]) -> usize {
         }
         PromptMessage::Tool { content, .. } => content.len(),
     };
-    messages.iter().map(of).sum()
+    let tools = request.tools.iter();
+    let tools = tools.map(|tool| tool.name.len() + tool.description.len() + tool.parameters.to_string().len());
+    request.messages.iter().map(of).sum::<usize>() + tools.sum::<usize>()
 }
 
 /// Asks, and reads until the model has begun to answer.
@@ -324,7 +327,8 @@ async fn read_one(
     (deadline, since): (Instant, Instant),
 ) -> Result<(), ModelError> {
     match timeout_at(deadline, events.next()).await {
-        Err(_) => Err(server.timed_out(since)),
+        // Neither does it matter whether it ends at all.
+        Err(_) => reader.end().map_err(|_| server.timed_out(since)),
         Ok(None) => reader.end(),
         Ok(Some(Ok(data))) => reader.event(&data),
         // An answer that was finished is whole, however the connection ends.

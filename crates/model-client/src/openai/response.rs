@@ -268,6 +268,7 @@ impl ServerError {
             Some(401 | 403) => {
                 ModelError::Misconfigured { backend, reason: format!("the key is not accepted ({reason})") }
             }
+            Some(300..400) => ModelError::Misconfigured { backend, reason: format!("it points elsewhere ({reason})") },
             Some(404) => ModelError::Misconfigured { backend, reason: format!("no such model or path ({reason})") },
             _ => ModelError::Refused { backend, reason },
         }

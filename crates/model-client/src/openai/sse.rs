@@ -18,6 +18,9 @@ use reqwest::header::CONTENT_TYPE;
 /// again with each chunk, so that a longer one would cost more than it is worth.
 const LONGEST_LINE: usize = 256 << 10;
 
+/// Longest event, bytes: several lines make one, and the parser keeps them until the empty line after them.
+const LONGEST_EVENT: usize = 1 << 20;
+
 /// The data of each event, `[DONE]` included. Dropping it ends the request.
 pub(super) type Events = BoxStream<'static, Result<String, ModelError>>;
 
@@ -62,7 +65,7 @@ fn fault(backend: &str, error: EventStreamError<Fault>) -> ModelError {
             ModelError::BrokenOff { backend, reason: "the connection was cut".to_owned() }
         }
         EventStreamError::Transport(Fault::TooLong) => {
-            ModelError::Garbled { backend, reason: "a line is longer than 256 KiB".to_owned() }
+            ModelError::Garbled { backend, reason: "a line is longer than 256 KiB, or an event than 1 MiB".to_owned() }
         }
         EventStreamError::Transport(Fault::NotUtf8) | EventStreamError::Utf8(_) => {
             ModelError::Garbled { backend, reason: "the stream is not UTF-8".to_owned() }
@@ -75,6 +78,8 @@ fn fault(backend: &str, error: EventStreamError<Fault>) -> ModelError {
 #[derive(Default)]
 struct Guard {
     line: usize,
+    /// Bytes since the last empty line.
+    event: usize,
     /// The beginning of a character whose rest comes in the next chunk.
     half: Vec<u8>,
 }
@@ -83,8 +88,12 @@ impl Guard {
     fn check(&mut self, chunk: Bytes) -> Result<Bytes, Fault> {
         for part in chunk.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             self.line += part.len();
-            if self.line > LONGEST_LINE {
+            self.event += part.len();
+            if self.line > LONGEST_LINE || self.event > LONGEST_EVENT {
                 return Err(Fault::TooLong);
+            }
+            if matches!(part, b"\n" | b"\r") && self.line == part.len() {
+                self.event = 0;
             }
             if part.ends_with(b"\n") || part.ends_with(b"\r") {
                 self.line = 0;
@@ -117,6 +126,17 @@ mod tests {
         assert_eq!(check(&[b"\xf0", b"\x9f", b"\x94", b"\xa5"]), Ok(()));
         assert_eq!(check(&[b"95 \xc2", b"C"]), Err(Fault::NotUtf8));
         assert_eq!(check(&[b"\xff"]), Err(Fault::NotUtf8));
+    }
+
+    #[test]
+    fn an_event_may_not_grow_over_lines_without_end() {
+        let line = [&[b'a'; 1_000][..], b"\n"].concat();
+        let many: Vec<&[u8]> = vec![&line; 1_100];
+        assert_eq!(check(&many), Err(Fault::TooLong));
+        let ended: Vec<&[u8]> = many.iter().flat_map(|line| [*line, b"\n"]).collect();
+        assert_eq!(check(&ended), Ok(()));
+        let windows: Vec<&[u8]> = vec![b"data: x\r\n\r\n"; 200_000];
+        assert_eq!(check(&windows), Ok(()));
     }
 
     #[test]

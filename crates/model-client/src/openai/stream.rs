@@ -28,6 +28,7 @@ pub(super) struct AnswerReader {
     usage: Option<WireUsage>,
     bytes: usize,
     shown_bytes: usize,
+    thought_bytes: usize,
     begun: bool,
     ended: bool,
 }
@@ -96,7 +97,8 @@ impl AnswerReader {
         if !self.calls.is_empty() && reason == FinishReason::Stop {
             reason = FinishReason::ToolCalls;
         }
-        let calls = std::mem::take(&mut self.calls).into_iter().enumerate().map(|(at, (_, call))| whole(at, call));
+        let calls =
+            std::mem::take(&mut self.calls).into_iter().enumerate().map(|(at, (_, call))| whole(at, call, reason));
         self.ready.extend(calls.map(ChatDelta::ToolCall));
         let usage = self.usage.map_or_else(|| self.estimated(), WireUsage::usage);
         let cost = self.usage.map(WireUsage::cost).unwrap_or_default();
@@ -109,7 +111,8 @@ impl AnswerReader {
         if !chunk.model.is_empty() {
             self.model = plain(&chunk.model);
         }
-        if let Some(usage) = chunk.usage {
+        // Some servers send zeros until they know, or for ever.
+        if let Some(usage) = chunk.usage.filter(|usage| usage.prompt_tokens + usage.completion_tokens > 0) {
             self.usage = Some(usage);
         }
         // One answer is asked for; a further choice is not ours.
@@ -153,6 +156,7 @@ impl AnswerReader {
 
     fn think_aloud(&mut self, text: String) {
         if !text.is_empty() {
+            self.thought_bytes += text.len();
             self.ready.push_back(ChatDelta::Reasoning(text));
         }
     }
@@ -210,19 +214,23 @@ impl AnswerReader {
         ModelError::Garbled { backend: self.backend.clone(), reason: reason.to_owned() }
     }
 
-    /// The output's tokens where the server counts none: about four bytes each.
+    /// The output's tokens where the server counts none, thoughts included: three bytes each, as budgets count.
     fn estimated(&self) -> Usage {
-        Usage { input_tokens: 0, output_tokens: u32::try_from(self.shown_bytes.div_ceil(4)).unwrap_or(u32::MAX) }
+        let written = (self.shown_bytes + self.thought_bytes).div_ceil(3);
+        Usage { input_tokens: 0, output_tokens: u32::try_from(written).unwrap_or(u32::MAX) }
     }
 }
 
-/// A call that has an id, and arguments that are JSON if that can be. An id made up here has the nine letters and digits
+/// A call that has an id, and arguments that are JSON if that can be; what the model's limit has cut off is left as it is:
+/// closed, it would pass for something whole. An id made up here has the nine letters and digits
 /// that Mistral's chat templates insist on.
-fn whole(at: usize, mut call: ModelToolCall) -> ModelToolCall {
+fn whole(at: usize, mut call: ModelToolCall, reason: FinishReason) -> ModelToolCall {
     if call.id.is_empty() {
         call.id = format!("call{at:05}");
     }
-    call.arguments = arguments::repaired(call.arguments);
+    if reason != FinishReason::Length {
+        call.arguments = arguments::repaired(call.arguments);
+    }
     call
 }
 

@@ -31,8 +31,16 @@ impl Attempt {
     }
 
     /// The backend has begun to answer.
+    pub(crate) fn begun(&mut self) {
+        self.told = true;
+        self.backend.heard();
+        self.breaker.begun();
+    }
+
+    /// The answer is whole.
     pub(crate) fn succeeded(&mut self) {
         self.told = true;
+        self.backend.heard();
         self.breaker.succeeded();
     }
 

@@ -53,11 +53,25 @@ impl Breaker {
         let mut state = self.state();
         match *state {
             State::Closed { .. } => true,
+            // The pause was asked for, and is over.
+            State::Open { until, times: 0, .. } if until <= now => {
+                *state = State::Closed { failures: 0 };
+                true
+            }
             State::Open { until, times, gone } if until <= now => {
                 *state = State::HalfOpen { times, gone };
                 true
             }
             State::Open { .. } | State::HalfOpen { .. } => false,
+        }
+    }
+
+    /// A request that was let through has begun to be answered. That ends a pause, but no row of failures: an answer may
+    /// break off yet.
+    pub(crate) fn begun(&self) {
+        let mut state = self.state();
+        if let State::HalfOpen { .. } = *state {
+            *state = State::Closed { failures: self.settings.failures.saturating_sub(1) };
         }
     }
 
@@ -91,7 +105,11 @@ impl Breaker {
     /// The backend asked not to be asked before `until`.
     pub(crate) fn pause_until(&self, until: Instant) {
         let mut state = self.state();
-        *state = State::Open { until, times: 0, gone: false };
+        match *state {
+            State::Open { until: known, .. } if known >= until => {}
+            State::Open { times, gone, .. } => *state = State::Open { until, times, gone },
+            State::Closed { .. } | State::HalfOpen { .. } => *state = State::Open { until, times: 0, gone: false },
+        }
     }
 
     /// A look at the backend found it gone: no request needs to find that out.
@@ -218,6 +236,26 @@ mod tests {
         let (breaker, now) = breaker();
         breaker.pause_until(now + 3 * SECOND);
         assert_eq!(breaker.ready_at(now), Err(now + 3 * SECOND));
-        assert!(breaker.enter(now + 3 * SECOND));
+        breaker.pause_until(now + SECOND);
+        assert_eq!(breaker.ready_at(now), Err(now + 3 * SECOND), "a shorter one does not end it");
+        let later = now + 3 * SECOND;
+        assert!(breaker.enter(later) && breaker.enter(later), "then all of those who waited may");
+    }
+
+    #[test]
+    fn answers_that_begin_and_break_off_open_it_too() {
+        let (breaker, now) = breaker();
+        for _ in 0..3 {
+            assert!(breaker.enter(now));
+            breaker.begun();
+            breaker.failed(now, false);
+        }
+        assert!(!breaker.enter(now));
+        let later = now + 2 * SECOND;
+        assert!(breaker.enter(later));
+        breaker.begun();
+        assert!(breaker.enter(later), "the pause is over");
+        breaker.failed(later, false);
+        assert!(!breaker.enter(later), "and one more that breaks off is enough");
     }
 }

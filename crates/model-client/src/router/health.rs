@@ -24,10 +24,7 @@ impl Router {
     /// A server that answers at all is there, whatever it says: some want a key for this that we may not have.
     async fn look(&self, backend: &Backend) {
         let found = backend.server.get(Path::Health, Instant::now() + LOOK).await;
-        let there = match &found {
-            Ok(_) => true,
-            Err(failure) => failure.status.is_some_and(|status| status < 500),
-        };
+        let there = backend.counts_as_there(found.as_ref().map(|_| ()));
         let name = backend.server.name();
         let changed = backend.there.swap(there, Ordering::Relaxed) != there;
         match &found {

@@ -191,10 +191,8 @@ impl Router {
             let share = if is_last { wait } else { wait / 2 };
             match self.places.take(ask.about.caller.tenant, &wanted, share).await {
                 Ok(place) => {
-                    let Some(route) = group.into_iter().find(|route| route.backend == place.backend()) else {
-                        continue;
-                    };
-                    left.retain(|other| other.backend != route.backend);
+                    let Some(route) = one_of(&group, place.backend()) else { continue };
+                    left.retain(|other| !std::ptr::eq(*other, route));
                     let backend = &self.backends[route.backend];
                     if route.breaker.enter(Instant::now()) {
                         return Ok(Some(Attempt::new(Arc::clone(backend), route, route.priority > best, place)));
@@ -241,6 +239,19 @@ impl Router {
         }
         self.metrics.waiting(self.places.waiting());
     }
+}
+
+/// A route to `backend`; of several models there, by chance and their weights.
+fn one_of<'r>(routes: &[&'r Route], backend: usize) -> Option<&'r Route> {
+    let there: Vec<&'r Route> = routes.iter().copied().filter(|route| route.backend == backend).collect();
+    let total: u32 = there.iter().map(|route| route.weight).sum();
+    let mut at = fastrand::u32(..total.max(1));
+    let chosen = there.iter().find(|route| {
+        let here = at < route.weight;
+        at = at.saturating_sub(route.weight);
+        here
+    });
+    chosen.or(there.first()).copied()
 }
 
 fn fits(pause: Duration, deadline: Option<Instant>) -> bool {

@@ -156,6 +156,17 @@ impl State {
         None
     }
 
+    /// Who is next for a place at `backend`; where nobody is, the place is free.
+    fn next_or_free(&mut self, backend: usize) -> Option<Waiter> {
+        let next = self.next(backend);
+        if next.is_none()
+            && let Some(counted) = self.backends.get_mut(backend)
+        {
+            counted.taken -= 1;
+        }
+        next
+    }
+
     fn leave(&mut self, tenant: TenantId, ticket: u64) {
         let Some(own) = self.waiting.get_mut(&tenant) else { return };
         own.retain(|waiter| waiter.ticket != ticket);
@@ -191,16 +202,15 @@ impl Drop for Place {
         if !self.held {
             return;
         }
-        let mut next = self.places.state().next(self.backend);
-        while let Some(waiter) = next {
+        loop {
+            // Looking for the next one and freeing the place are one step: who comes between them would wait for a place
+            // that is free.
+            let next = self.places.state().next_or_free(self.backend);
+            let Some(waiter) = next else { return };
             let place = Self { places: Arc::clone(&self.places), backend: self.backend, held: true };
             let Err(mut refused) = waiter.give.send(place) else { return };
             // It went away at this very moment.
             refused.held = false;
-            next = self.places.state().next(self.backend);
-        }
-        if let Some(counted) = self.places.state().backends.get_mut(self.backend) {
-            counted.taken -= 1;
         }
     }
 }

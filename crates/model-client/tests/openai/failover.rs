@@ -318,3 +318,23 @@ async fn a_model_that_fails_takes_no_other_model_of_its_backend_with_it() {
     assert_eq!(server.count(), 5, "its breaker is open");
     assert!(served(&chat).await.is_ok(), "the everyday model is another one");
 }
+
+#[tokio::test]
+async fn a_second_model_of_the_same_backend_is_a_next_choice_too() {
+    let server = Scripted::start(vec![fails("500 Internal Server Error"), says("m2")]).await;
+    let mut settings = server.settings();
+    let second = RouteSettings { priority: 2, ..RouteSettings::to("model-server", "spare-model") };
+    settings.tiers.fast.push(second);
+    let by = served(&chat_of(&settings)).await.expect("the second model serves");
+    assert_eq!((by.requested.as_str(), by.fallback, by.failed.len()), ("spare-model", true, 1));
+}
+
+#[tokio::test]
+async fn those_who_wait_out_a_pause_that_the_server_asked_for_are_all_served() {
+    let mut acts = vec![fails("429 Too Many Requests\nretry-after: 1"); 8];
+    acts.push(says("m1"));
+    let server = Scripted::start(acts).await;
+    let chat = chat_of(&server.settings());
+    let all = futures::future::join_all((0..8).map(|_| served(&chat))).await;
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+}

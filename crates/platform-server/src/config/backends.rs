@@ -1,5 +1,6 @@
 //! `models.backends` and `models.tiers`: several model servers, and which of their models serve what.
 
+use super::models::is_known_cloud;
 use anyhow::{Context as _, Result, bail};
 use domain::model_call::{MicroCost, Price};
 use domain::role::Classification;
@@ -8,6 +9,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 
 /// A model server.
 #[derive(Clone, Debug, Deserialize)]
@@ -26,7 +28,7 @@ pub struct Backend {
     pub key_header: Option<HeaderName>,
     /// Azure's `api-version`: with it the addresses are those by deployment.
     pub api_version: Option<String>,
-    /// Where it stands: `on-premises`, or `cloud`, which Azure is unless said otherwise.
+    /// Where it stands: `on-premises`, or `cloud`, which Azure and OpenAI are unless said otherwise.
     pub location: Option<Place>,
     /// Nothing classified higher is sent to it; `restricted` on premises and `internal` elsewhere unless given.
     pub highest_classification: Option<Classification>,
@@ -185,12 +187,12 @@ impl Backend {
     /// A sentence that names the setting that is wrong.
     pub(super) fn settings(&self, name: &str) -> Result<BackendSettings> {
         let of = |what: &str| format!("models.backends.{name}.{what}");
-        let url = self.base_url.parse().with_context(|| format!("{} is no valid address", of("base_url")))?;
+        let url: Url = self.base_url.parse().with_context(|| format!("{} is no valid address", of("base_url")))?;
         if self.concurrency == 0 {
             bail!("{} must be at least 1", of("concurrency"));
         }
         let is_azure = self.dialect == ServerDialect::Azure;
-        let location = match (self.location, is_azure) {
+        let location = match (self.location, is_azure || is_known_cloud(&url)) {
             (Some(Place::Cloud), _) | (None, true) => Location::Cloud,
             _ => Location::OnPremises,
         };

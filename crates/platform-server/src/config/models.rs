@@ -276,7 +276,7 @@ impl Models {
 }
 
 /// Services that are on no plant's site.
-fn is_known_cloud(url: &Url) -> bool {
+pub(super) fn is_known_cloud(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     ["openai.com", "azure.com", "azure.us", "azure.cn"]
         .iter()
@@ -359,6 +359,15 @@ mod tests {
         ] {
             assert_eq!(load("", &[("LITELLM_BASE_URL", url)]).expect("valid").backends[0].location, location, "{url}");
         }
+    }
+
+    #[test]
+    fn a_named_backend_at_openai_or_azure_is_outside_whatever_its_dialect() {
+        let file = "[models.backends.far]\nbase_url = \"https://api.openai.com/v1\"\n";
+        let far = &load(file, &[]).expect("valid").backends[0];
+        assert_eq!((far.location, far.highest_classification), (Location::Cloud, Classification::Internal));
+        let said = load(&format!("{file}location = \"on-premises\"\n"), &[]).expect("valid");
+        assert_eq!(said.backends[0].location, Location::OnPremises, "a name that resolves to a gateway of the site");
     }
 
     #[test]

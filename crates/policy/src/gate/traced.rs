@@ -73,7 +73,7 @@ impl Traced for Embedded {
         let spent = &self.spent;
         Some(json!({
             "texts": self.vectors.len(), "backend": spent.served_by.backend, "model": spent.served_by.model,
-            "input_tokens": spent.usage.input_tokens,
+            "fallback": spent.served_by.fallback, "input_tokens": spent.usage.input_tokens,
         }))
     }
 }

@@ -30,7 +30,7 @@ impl ChatService {
             usage: draft.usage,
             model: draft.served_by.as_ref().map_or_else(|| turn.chosen.tier.as_str().to_owned(), |s| s.model.clone()),
             degraded: draft.degraded || draft.left_out > 0,
-            fallback: draft.served_by.as_ref().is_some_and(|served| served.fallback),
+            fallback: draft.fallback,
             left_out: draft.left_out,
             message_id: turn.answer_id,
         };
@@ -125,7 +125,7 @@ fn outcome(turn: &Turn, draft: &Draft, summary: &RunSummary, status: ResultStatu
         request_hash: None,
         metadata: json!({
             "run_id": turn.run_id, "message_id": turn.answer_id, "tier": turn.chosen.tier, "escalated": turn.chosen.escalated,
-            "backend": served.map(|s| &s.backend), "fallback": served.is_some_and(|s| s.fallback),
+            "backend": served.map(|s| &s.backend), "fallback": draft.fallback,
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
             "cited_documents": cited, "classification": draft.classification, "left_out": draft.left_out,

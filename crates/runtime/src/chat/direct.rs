@@ -16,7 +16,7 @@ use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::authorized::{Authorized, Permit};
 use domain::budget::Budgets;
 use domain::command::AskModel;
-use domain::error::{Classify as _, Problem};
+use domain::error::{Classify as _, ErrorKind, Problem};
 use domain::ids::{AuditId, MessageId, RunId};
 use domain::ledger::{CallContext, LedgerEntry};
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, PromptMessage};
@@ -89,7 +89,7 @@ impl ChatService {
     async fn prepare_direct(&self, command: Authorized<AskModel>) -> Result<Errand, RuntimeError> {
         let (permit, command) = command.into_parts();
         let has_heavy = self.serves(ModelId::HeavyDirect);
-        let chosen = tier::choose(command.model, last_question(&command.messages), 0, has_heavy);
+        let chosen = tier::choose(command.model, (last_question(&command.messages), 0, command.tools.len()), has_heavy);
         if !self.parts.model.is_generative() || !self.parts.model.has(chosen.tier) {
             return Err(RuntimeError::NoSuchModel);
         }
@@ -156,7 +156,7 @@ impl ChatService {
             Ok(reason) => End::Finished(reason),
             Err(error) => {
                 reply.calls.failed(&error);
-                End::Failed(Problem::of(&error))
+                End::Failed(problem_of(&error))
             }
         }
     }
@@ -240,6 +240,23 @@ impl ChatService {
         }
         closed.map(|()| id)
     }
+}
+
+/// What a client learns of a failure. The request is its own here, tools and formats included: where the server refuses
+/// it, trying again would not help.
+fn problem_of(error: &ModelError) -> Problem {
+    let refused = match error {
+        ModelError::Exhausted { last, .. } => &**last,
+        error => error,
+    };
+    let mut problem = Problem::of(error);
+    if let ModelError::Refused { .. } = refused {
+        problem.kind = ErrorKind::Malformed;
+        problem.code = "model_refused";
+        let detail = "The model server refuses the request as it is; look at its tools, response_format and options.";
+        problem.detail = Some(detail.to_owned());
+    }
+    problem
 }
 
 /// The class of what is told: the user's own words are the tenant's; others' may be anything that the user may read.

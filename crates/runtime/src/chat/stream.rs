@@ -7,7 +7,7 @@ use super::ledger::{CallLog, Counted};
 use super::passages;
 use super::prompt::{self, Material};
 use super::run_log::RunLog;
-use super::tool_calls::{ask_for_surroundings, offer, status_of};
+use super::tool_calls::{ask_for_surroundings, is_unreadable, offer, status_of};
 use super::turn::Turn;
 use super::{ChatService, intent};
 use crate::search::{rag_search, retrieve};
@@ -39,9 +39,11 @@ pub(super) struct Draft {
     pub(super) allowance: Allowance,
     pub(super) served_by: Option<ServedBy>,
     pub(super) tools_used: Vec<String>,
-    /// Tool calls whose arguments were no JSON, beyond repair.
-    pub(super) unreadable_calls: u32,
+    /// Replies with a tool call whose arguments were no JSON, beyond repair.
+    pub(super) unreadable_replies: u32,
     pub(super) degraded: bool,
+    /// A fallback served one of the replies.
+    pub(super) fallback: bool,
     /// The highest classification of what goes into the prompt.
     pub(super) classification: Classification,
     /// The highest that the model may see.
@@ -61,8 +63,9 @@ impl Draft {
             allowance: turn.allowance.clone(),
             served_by: None,
             tools_used: Vec::new(),
-            unreadable_calls: 0,
+            unreadable_replies: 0,
             degraded: false,
+            fallback: false,
             classification: turn.classification,
             limit: turn.model_limit,
             left_out: turn.left_out,
@@ -179,6 +182,7 @@ impl ChatService {
                 return End::Finished(reason);
             }
             let content = draft.citer.text()[told..].to_owned();
+            draft.unreadable_replies += u32::from(calls.iter().any(is_unreadable));
             said.push(PromptMessage::Assistant { content, tool_calls: calls.clone() });
             for call in calls {
                 let content = if calls_left > 0 {
@@ -192,7 +196,7 @@ impl ChatService {
                 said.push(PromptMessage::Tool { call_id: call.id, content });
             }
             // Asked again once: a model that writes no JSON twice would go on like that.
-            if draft.unreadable_calls > 1 {
+            if draft.unreadable_replies > 1 {
                 calls_left = 0;
             }
         }
@@ -286,6 +290,7 @@ impl ChatService {
         let ChatStream { served_by, mut deltas } = self.parts.model.stream(request).await?;
         draft.calls.served(&served_by);
         draft.degraded |= served_by.fallback;
+        draft.fallback |= served_by.fallback;
         let backend = served_by.backend.clone();
         draft.served_by = Some(served_by);
         let mut calls = Vec::new();

@@ -8,6 +8,9 @@ const LONG: usize = 1_200;
 /// One that names as many documents compares them.
 const SEVERAL: usize = 3;
 
+/// To choose among as many tools is hard for a small model.
+const MANY_TOOLS: usize = 4;
+
 /// Words by which a user asks for the model for hard questions.
 const WISHES: &[&str] = &[
     "think carefully",
@@ -54,22 +57,22 @@ pub struct Chosen {
     pub escalated: Option<Escalation>,
 }
 
-/// The tier for a question about so many named documents. Where nothing serves the heavy tier, the platform never chooses
+/// The tier for a question about so many named documents, with so many tools of the client's own. Where nothing serves the heavy tier, the platform never chooses
 /// it; who asks for it is told that there is none.
 #[must_use]
-pub fn choose(wish: ModelChoice, question: &str, documents: usize, has_heavy: bool) -> Chosen {
+pub fn choose(wish: ModelChoice, asked: (&str, usize, usize), has_heavy: bool) -> Chosen {
     let only = |tier| Chosen { tier, escalated: None };
     match wish {
         ModelChoice::Fast => only(ModelTier::Fast),
         ModelChoice::Heavy => only(ModelTier::Heavy),
-        ModelChoice::Auto => match grounds(question, documents).filter(|_| has_heavy) {
+        ModelChoice::Auto => match grounds(asked).filter(|_| has_heavy) {
             Some(why) => Chosen { tier: ModelTier::Heavy, escalated: Some(why) },
             None => only(ModelTier::Fast),
         },
     }
 }
 
-fn grounds(question: &str, documents: usize) -> Option<Escalation> {
+fn grounds((question, documents, tools): (&str, usize, usize)) -> Option<Escalation> {
     let words = format!(" {} ", plain(question));
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(&format!(" {} ", plain(phrase))));
     if says(WISHES) {
@@ -78,6 +81,8 @@ fn grounds(question: &str, documents: usize) -> Option<Escalation> {
         Some(Escalation::Length)
     } else if documents >= SEVERAL {
         Some(Escalation::Documents)
+    } else if tools >= MANY_TOOLS {
+        Some(Escalation::Tools)
     } else {
         says(REASONING).then_some(Escalation::Reasoning)
     }
@@ -94,7 +99,11 @@ mod tests {
     use super::*;
 
     fn auto(question: &str, documents: usize) -> Option<Escalation> {
-        let chosen = choose(ModelChoice::Auto, question, documents, true);
+        with_tools(question, documents, 0)
+    }
+
+    fn with_tools(question: &str, documents: usize, tools: usize) -> Option<Escalation> {
+        let chosen = choose(ModelChoice::Auto, (question, documents, tools), true);
         assert_eq!(chosen.tier == ModelTier::Heavy, chosen.escalated.is_some());
         chosen.escalated
     }
@@ -113,6 +122,7 @@ mod tests {
         assert_eq!(auto("Think carefully: which valve first?", 0), Some(Escalation::Wish));
         assert_eq!(auto(&"why ".repeat(400), 0), Some(Escalation::Length));
         assert_eq!(auto("Which limits differ?", 3), Some(Escalation::Documents));
+        assert_eq!((with_tools("Go on.", 0, 3), with_tools("Go on.", 0, 4)), (None, Some(Escalation::Tools)));
         assert_eq!(auto("Compare the seals of P-101A and P-101B.", 0), Some(Escalation::Reasoning));
         assert_eq!(auto("What is the ROOT-CAUSE of the trip?", 0), Some(Escalation::Reasoning));
         assert_eq!(auto("Vergleiche die Dichtungen.", 0), Some(Escalation::Reasoning));
@@ -121,8 +131,8 @@ mod tests {
     #[test]
     fn what_was_asked_for_is_not_overruled_and_no_tier_is_chosen_that_nobody_serves() {
         let hard = "Compare everything.";
-        assert_eq!(choose(ModelChoice::Fast, hard, 9, true), Chosen { tier: ModelTier::Fast, escalated: None });
-        assert_eq!(choose(ModelChoice::Heavy, "hi", 0, false), Chosen { tier: ModelTier::Heavy, escalated: None });
-        assert_eq!(choose(ModelChoice::Auto, hard, 9, false).tier, ModelTier::Fast);
+        assert_eq!(choose(ModelChoice::Fast, (hard, 9, 9), true), Chosen { tier: ModelTier::Fast, escalated: None });
+        assert_eq!(choose(ModelChoice::Heavy, ("hi", 0, 0), false), Chosen { tier: ModelTier::Heavy, escalated: None });
+        assert_eq!(choose(ModelChoice::Auto, (hard, 9, 9), false).tier, ModelTier::Fast);
     }
 }

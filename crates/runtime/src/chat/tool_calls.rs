@@ -45,10 +45,8 @@ impl ChatService {
                 self.parts.tools.invoke(&turn.permit, call).await
             }
             Err(_) => {
-                draft.unreadable_calls += 1;
-                Err(ToolError::Arguments {
-                    detail: "the arguments are no JSON; call it again with a JSON object".to_owned(),
-                })
+                let detail = "the arguments are no JSON; call it again with a JSON object";
+                Err(ToolError::Arguments { detail: detail.to_owned() })
             }
         };
         let status = status_of(&result);
@@ -170,6 +168,11 @@ pub(super) fn status_of<T>(result: &Result<T, ToolError>) -> ToolStatus {
         Err(ToolError::Denied { .. }) => ToolStatus::Denied,
         Err(_) => ToolStatus::Error,
     }
+}
+
+/// Whether the arguments of a call are no JSON.
+pub(super) fn is_unreadable(call: &ModelToolCall) -> bool {
+    serde_json::from_str::<Value>(&call.arguments).is_err()
 }
 
 /// The tools in the model's words.

@@ -94,7 +94,7 @@ impl ChatService {
         let settings = tenant.as_ref().map(|tenant| tenant.settings.clone()).unwrap_or_default();
         let wish = command.model.or(conversation.model).or(settings.default_model).unwrap_or(ModelChoice::Auto);
         let has_heavy = self.parts.model.has(ModelTier::Heavy);
-        let chosen = tier::choose(wish, &question, command.filters.document_ids.len(), has_heavy);
+        let chosen = tier::choose(wish, (&question, command.filters.document_ids.len(), 0), has_heavy);
         let caller = caller(permit.scope(), &settings);
         let model_limit = self.model_limit(tenant.as_ref(), chosen.tier, &caller);
         let left_out = keep_what_a_model_may_see(&mut history, model_limit);
