@@ -226,3 +226,16 @@ async fn what_a_cloud_may_not_see_is_not_asked_and_an_assistant_does_without_it(
     assert_eq!((&whole["platform"]["left_out"], &whole["platform"]["degraded"]), (&json!(1), &json!(true)));
     assert!(!model.asked()[0].to_string().contains("secret price"), "{:?}", model.asked());
 }
+
+#[tokio::test]
+async fn a_request_that_the_model_server_refuses_is_the_clients_to_put_right() {
+    let model = ModelServer::start([Reply::Refuses(400)]).await;
+    let app = app_with(&model).await;
+    let user = app.as_user(A);
+    let mut request = body("fast-direct", "Hello.");
+    request["response_format"] = json!({ "type": "json_schema", "json_schema": { "schema": 7 } });
+    let refused = ask(&user, &request, &[]).await;
+    assert_eq!(failure(&refused), (400, "model_refused".to_owned()), "{refused:?}");
+    assert_eq!(model.asked()[0]["response_format"], request["response_format"]);
+    assert!(!refused.text().contains("secret-upstream-words"), "{refused:?}");
+}
