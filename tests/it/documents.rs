@@ -7,6 +7,7 @@ use crate::support::files;
 use domain::role::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn id(document: &Value) -> &str {
     document["id"].as_str().expect("an id")
@@ -245,4 +246,21 @@ async fn a_citation_made_before_a_demotion_is_not_shown_after_it() {
     admin.patch(&format!("/v1/admin/users/{}", id(&me)), &json!({ "role": "viewer" })).await.expect(200);
     let stored = user.get(&format!("/v1/conversations/{conversation}")).await.expect(200);
     assert!(!stored["messages"][1]["citations"].to_string().contains("sealed.md"), "{stored}");
+}
+
+#[tokio::test]
+async fn a_document_that_is_deleted_while_it_is_ingested_is_deleted_and_nothing_fails() {
+    let app = App::shared().await;
+    let user = app.as_user(A);
+    let round = async |at: u32| {
+        let name = format!("x-95{at:02}.md");
+        let answer = user.upload(&name, &files::note(&format!("X-95{at:02}")), &[]).await.expect(202);
+        let id = answer["document_id"].as_str().expect("an id").to_owned();
+        // At every stage of it.
+        tokio::time::sleep(Duration::from_millis(u64::from(at) * 4)).await;
+        let deleted = user.delete(&format!("/v1/documents/{id}")).await;
+        assert_eq!(deleted.status, 204, "{deleted:?}");
+        user.get(&format!("/v1/documents/{id}")).await.problem(404, "not_found");
+    };
+    futures::future::join_all((0..40).map(round)).await;
 }

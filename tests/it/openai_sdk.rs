@@ -61,7 +61,10 @@ async fn it_calls_its_own_tools() {
 
 #[tokio::test]
 async fn it_raises_what_its_users_catch() {
-    let model = ModelServer::start([Reply::Refuses(400), Reply::BreaksOff("Half an ")]).await;
+    // A server that is down is asked three times.
+    let down = [Reply::Refuses(500), Reply::Refuses(500), Reply::Refuses(500)];
+    let replies = [Reply::Refuses(400)].into_iter().chain(down).chain([Reply::BreaksOff("Half an ")]);
+    let model = ModelServer::start(replies).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     client(&app, "errors").await;
 }

@@ -134,7 +134,9 @@ def errors(client):
     fails_with(openai.NotFoundError, lambda: ask(model="auto", messages=user("Hi"), extra_headers=nowhere), 404)
     fails_with(openai.BadRequestError, lambda: client.embeddings.create(model="embed", input=[[1, 2]]), 400)
 
-    # The model refuses at once, then breaks off in the middle.
+    # The model's server refuses the request, then is down, then breaks off in the middle.
+    refused = lambda: ask(model="fast-direct", messages=user("Hi"), stream=True)
+    fails_with(openai.BadRequestError, refused, 400, "model_refused")
     fails_with(openai.InternalServerError, lambda: ask(model="fast-direct", messages=user("Hi"), stream=True), 503)
     said = ""
 

@@ -11,8 +11,9 @@ use domain::command::{
 use domain::document::Document;
 use domain::ids::DocumentId;
 use domain::page::Page;
-use domain::ports::{ByteRange, ByteStream, Clock, Store};
+use domain::ports::{ByteRange, ByteStream, Clock, Store, StoreError};
 use domain::role::Role;
+use domain::scope::TenantScope;
 use domain::upload::{Accepted, Upload};
 use std::sync::Arc;
 use tools::ingest::accept::Ingest;
@@ -35,8 +36,28 @@ impl DocumentService {
         let mut tx = self.store.begin(permit.scope()).await?;
         tx.documents().get(id, permit.standing().clearance).await?.ok_or(GONE)
     }
+
+    /// Deletes the row. A worker that is ingesting the document locks job and document in the other order; who loses to it is
+    /// told so by the database, has changed nothing, and tries again.
+    async fn remove(&self, scope: &TenantScope, id: DocumentId) -> Result<Document, RuntimeError> {
+        let mut lost = 0;
+        loop {
+            let mut tx = self.store.begin(scope).await?;
+            match tx.documents().delete(id).await {
+                Ok(found) => {
+                    let document = found.ok_or(GONE)?;
+                    tx.commit().await?;
+                    return Ok(document);
+                }
+                Err(StoreError::Unavailable { .. }) if lost < TRIES => lost += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }
 
+/// How often a deletion is tried again that lost to a worker.
+const TRIES: u32 = 3;
 const GONE: RuntimeError = RuntimeError::NotFound { what: "the document" };
 
 #[async_trait]
@@ -85,9 +106,7 @@ impl Documents for DocumentService {
     }
 
     async fn delete(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError> {
-        let mut tx = self.store.begin(command.scope()).await?;
-        let document = tx.documents().delete(command.command().id).await?.ok_or(GONE)?;
-        tx.commit().await?;
+        let document = self.remove(command.scope(), command.command().id).await?;
         // The row is gone, so nobody can reach the bytes; a file that could not be removed is only lost space.
         if let Err(error) = self.ingest.discard(command.permit(), &document).await {
             tracing::warn!(document_id = %document.id, error = %error, "a deleted document's file could not be removed");
