@@ -3,7 +3,7 @@
 
 mod advice;
 
-use crate::config::{BackendSettings, Dialect, ModelSettings, RouteSettings, TierSettings};
+use crate::config::{BackendSettings, Dialect, EmbedSource, ModelSettings, RouteSettings, TierSettings};
 use crate::error::SetupError;
 use crate::metrics::ModelMetrics;
 use crate::openai::http::Server;
@@ -90,9 +90,13 @@ async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> R
         }
     };
     let tiers = &settings.tiers;
+    let embeds_here = settings.embedding.source == Some(EmbedSource::Embedded);
     for (tier, routes) in
         [("fast", &tiers.fast), ("heavy", &tiers.heavy), ("embed", &tiers.embed), ("rerank", &tiers.rerank)]
     {
+        if tier == "embed" && embeds_here {
+            continue;
+        }
         for route in routes.iter().filter(|route| route.backend == backend.name) {
             let about = format!("{tier} on {}", backend.name);
             let only = Only { settings, backend, route, about };
@@ -134,7 +138,7 @@ fn unlisted(backend: &BackendSettings, route: &RouteSettings, names: &[String]) 
     if names.is_empty() || names.iter().any(listed) || backend.dialect == Dialect::Azure {
         return None;
     }
-    Some(format!("it does not list {:?} among its models, {}", route.model, some_of(names)))
+    Some(format!("it does not list {:?} among its models ({})", route.model, some_of(names)))
 }
 
 /// One model of one backend, and nothing else: no fallback hides what is wrong with it.
@@ -234,7 +238,7 @@ impl Only<'_> {
 
     /// The embedder of this route alone; `None` where the embedded model embeds.
     async fn embedder(&self) -> Result<Option<OpenAiEmbedder>, SetupError> {
-        if self.settings.embedding.source == Some(crate::config::EmbedSource::Embedded) {
+        if self.settings.embedding.source == Some(EmbedSource::Embedded) {
             return Ok(None);
         }
         let tiers = TierSettings { embed: vec![self.route.clone()], ..TierSettings::default() };

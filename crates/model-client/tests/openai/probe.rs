@@ -1,7 +1,7 @@
 //! What the probe finds, and whether it says so in words that help.
 
 use crate::support::settings;
-use model_client::config::{BackendSettings, Dialect, ModelSettings, RouteSettings};
+use model_client::config::{BackendSettings, Dialect, EmbedSource, ModelSettings, RouteSettings};
 use model_client::probe::{Finding, Severity, probe};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -154,6 +154,16 @@ async fn a_dimension_that_is_not_the_model_s_and_two_models_in_one_tier_are_erro
     settings.tiers.embed.push(RouteSettings::to("second", "embed"));
     let wrong = told(&found(&settings).await, Severity::Error);
     assert!(wrong.len() == 1 && wrong[0].contains("they are different models"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_embed_is_no_concern_where_the_embedded_model_does() {
+    let server = good(&[3.0, 4.0]).await;
+    let mut settings = of(&server);
+    settings.embedding.source = Some(EmbedSource::Embedded);
+    settings.tiers.embed[0].model = "not-there".to_owned();
+    let findings = found(&settings).await;
+    assert!(findings.iter().all(|finding| !finding.about.starts_with("embed")), "{findings:?}");
 }
 
 #[tokio::test]
