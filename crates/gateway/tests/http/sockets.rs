@@ -227,7 +227,9 @@ fn busy_gate(hold: &Arc<Mutex<()>>) -> MockGate {
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn more_than_can_be_answered_is_refused_at_once_and_the_rest_is_answered() {
     let hold = Arc::new(Mutex::new(()));
-    let edge = router(busy_gate(&hold), GatewaySettings { max_in_flight: 2, ..settings() });
+    // One at a time: a mock answers its calls one after the other, and a second one would wait for the first where the
+    // runtime does not know of it, with whatever that thread had to do next.
+    let edge = router(busy_gate(&hold), GatewaySettings { max_in_flight: 1, ..settings() });
     let server = Server::start(edge, Limits::of(64)).await;
     let mut turns = Vec::new();
     for _ in 0..4 {
@@ -237,12 +239,8 @@ async fn more_than_can_be_answered_is_refused_at_once_and_the_rest_is_answered()
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let held = hold.lock();
-    let mut at_work = Vec::new();
-    for _ in 0..2 {
-        let mut connection = server.connect().await;
-        connection.write_all(get("/v1/memories", "").as_bytes()).await.expect("sent");
-        at_work.push(connection);
-    }
+    let mut at_work = server.connect().await;
+    at_work.write_all(get("/v1/memories", "").as_bytes()).await.expect("sent");
     tokio::time::sleep(SHORT).await;
     for _ in 0..10 {
         let begun = Instant::now();
@@ -253,9 +251,7 @@ async fn more_than_can_be_answered_is_refused_at_once_and_the_rest_is_answered()
         assert!(server.ask(&get("/health", "")).await.starts_with("HTTP/1.1 200"));
     }
     drop(held);
-    for connection in at_work {
-        assert!(say(connection, "").await.starts_with("HTTP/1.1 200"));
-    }
+    assert!(say(at_work, "").await.starts_with("HTTP/1.1 200"));
     let answer = server.ask(&get("/v1/me", "")).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "turns that wait for a model are not in hand: {answer}");
 }
