@@ -64,7 +64,7 @@ pub struct ModelToolCall {
     pub id: String,
     /// The tool's name.
     pub name: String,
-    /// The arguments: JSON text as the model wrote it, valid or not.
+    /// The arguments: JSON text as the model wrote it, put right where it nearly was, valid or not.
     pub arguments: String,
 }
 

@@ -88,7 +88,7 @@ pub(crate) struct ToolCallBody {
 #[derive(Serialize, ToSchema, Clone, Debug)]
 pub(crate) struct CalledFunction {
     name: String,
-    /// JSON as the model wrote it, valid or not.
+    /// JSON as the model wrote it, put right where it nearly was.
     arguments: String,
 }
 

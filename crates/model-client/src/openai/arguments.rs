@@ -1,8 +1,9 @@
 //! Arguments of tool calls that are not quite JSON. Models without constrained decoding put them into a code fence, end
 //! them too early, use Python's quotes and constants, or quote the whole object once more.
 //!
-//! Only what can be put right without guessing at a value is. It is one pass without recursion over a bounded text: what a
-//! model writes is no more to be trusted than any input, and the crates that repair JSON descend without a limit.
+//! No value is made up; a text that is left open is closed where it ends, so what a limit has cut off must not come here.
+//! It is one pass without recursion over a bounded text: what a model writes is no more to be trusted than any input, and
+//! the crates that repair JSON descend without a limit.
 
 use serde_json::Value;
 

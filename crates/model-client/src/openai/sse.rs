@@ -74,7 +74,7 @@ fn fault(backend: &str, error: EventStreamError<Fault>) -> ModelError {
     }
 }
 
-/// Stops what the parser would swallow in silence: a line without end, and bytes that are no UTF-8.
+/// Stops what the parser would swallow in silence: a line or an event without end, and bytes that are no UTF-8.
 #[derive(Default)]
 struct Guard {
     line: usize,

@@ -9,7 +9,10 @@ use domain::ports::{ChatModel, Embedder};
 use domain::role::Classification;
 use futures::{StreamExt, TryStreamExt};
 use model_client::config::{Dialect, Location, ModelSettings, RouteSettings};
+use model_client::metrics::ModelMetrics;
 use model_client::openai::OpenAiChat;
+use model_client::router::Router;
+use prometheus::{Registry, TextEncoder};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -337,4 +340,31 @@ async fn those_who_wait_out_a_pause_that_the_server_asked_for_are_all_served() {
     let chat = chat_of(&server.settings());
     let all = futures::future::join_all((0..8).map(|_| served(&chat))).await;
     assert!(all.iter().all(Result::is_ok), "{all:?}");
+}
+
+#[tokio::test]
+async fn calls_tokens_fallbacks_and_failed_attempts_are_counted() {
+    let failing = fails("500 Internal Server Error");
+    let (first, second) = (Scripted::start(vec![failing]).await, Scripted::start(vec![says("m2")]).await);
+    let (settings, registry) = (two(&first, &second), Registry::new());
+    let metrics = ModelMetrics::register(&registry).expect("new names");
+    let router = Router::new(&settings, metrics).expect("settings of use");
+    let chat = OpenAiChat::new(&router, &settings).expect("settings of use");
+    served(&chat).await.expect("the second serves");
+    router.show();
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).expect("metrics");
+    let call = r#"gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="mistral""#;
+    for wanted in [
+        r#"model_requests_served_total{backend="cpu",fallback="true",tier="fast"} 1"#.to_owned(),
+        r#"model_attempts_failed_total{backend="gpu",error_type="unavailable"} 1"#.to_owned(),
+        r#"model_backend_breaker{backend="gpu"} 0"#.to_owned(),
+        r#"model_backend_in_flight{backend="cpu"} 0"#.to_owned(),
+        "model_queue_waiting 0".to_owned(),
+        format!(r#"gen_ai_client_operation_duration_seconds_count{{error_type="",{call}}} 1"#),
+        format!(r#"gen_ai_client_operation_duration_seconds_count{{error_type="unavailable",{call}}} 1"#),
+        format!(r#"gen_ai_client_token_usage_sum{{{call},gen_ai_token_type="input"}} 1000"#),
+        format!("gen_ai_client_operation_time_to_first_chunk_seconds_count{{{call}}} 1"),
+    ] {
+        assert!(text.lines().any(|line| line == wanted), "{wanted} in {text}");
+    }
 }
