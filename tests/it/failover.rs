@@ -122,3 +122,27 @@ async fn each_fault_has_its_answer_and_the_platform_serves_on() {
     let health: Value = user.get("/ready").await.expect(200);
     assert_eq!(health["status"], "ready", "{health}");
 }
+
+#[tokio::test]
+async fn a_hard_question_goes_to_the_model_for_hard_ones_and_the_run_says_why() {
+    let model = ModelServer::always(Reply::Says(vec!["All well."])).await;
+    let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let user = app.as_user(A);
+    let conversation = user.conversation().await;
+    let ask = async |message: &str, model: Option<&str>| {
+        let mut body = json!({ "message": message, "retrieval": "never" });
+        if let Some(model) = model {
+            body["model"] = json!(model);
+        }
+        let started = user.begin_stream(&conversation, &body).await.rest().await.remove(0).data;
+        (started["model"].clone(), started["escalated"].clone())
+    };
+    const HARD: &str = "Compare the seals of P-101A and P-101B.";
+    assert_eq!(ask(HARD, None).await, (json!("heavy"), json!("reasoning")));
+    assert_eq!(ask(QUESTION, None).await, (json!("fast"), Value::Null));
+    assert_eq!(ask(HARD, Some("fast")).await, (json!("fast"), Value::Null), "what was asked for stands");
+    app.as_admin(A).patch("/v1/admin/settings", &json!({ "default_model": "fast" })).await.expect(200);
+    assert_eq!(ask(HARD, None).await, (json!("fast"), Value::Null), "the tenant's choice");
+    let asked: Vec<_> = model.asked().iter().map(|request| request["model"].clone()).collect();
+    assert_eq!(asked, ["heavy", "fast", "fast", "fast"]);
+}
