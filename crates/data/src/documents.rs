@@ -112,7 +112,11 @@ impl DocumentRepo for PgTenantTx {
     }
 
     async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
-        sqlx::query("SELECT id, classification FROM documents WHERE id = ANY($1)")
+        sqlx::query(
+            "SELECT id, classification FROM documents WHERE id = ANY($1)
+             UNION ALL
+             SELECT document_id, classification FROM document_tombstones WHERE document_id = ANY($1)",
+        )
             .bind(ids.iter().map(|id| id.as_uuid()).collect::<Vec<_>>())
             .try_map(|row: PgRow| Ok((id(&row, "id")?, word(&row, "classification")?)))
             .fetch_all(self.connection())
@@ -176,7 +180,13 @@ impl DocumentRepo for PgTenantTx {
     }
 
     async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError> {
-        sqlx::query("DELETE FROM documents WHERE id = $1 RETURNING *")
+        sqlx::query(
+            "WITH deleted AS (DELETE FROM documents WHERE id = $1 RETURNING *),
+                  remembered AS (
+                      INSERT INTO document_tombstones (tenant_id, document_id, classification)
+                      SELECT tenant_id, id, classification FROM deleted)
+             SELECT * FROM deleted",
+        )
             .bind(id.as_uuid())
             .try_map(read)
             .fetch_optional(self.connection())

@@ -4,10 +4,9 @@ use crate::error::failed;
 use crate::rows::{id, json, word};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::conversation::{FinishedAnswer, Message, NewMessage};
+use domain::conversation::{FinishedAnswer, Message, NewMessage, Sources};
 use domain::ids::{ConversationId, MessageId};
 use domain::ports::{MessageRepo, StoreError};
-use domain::role::Classification;
 use domain::time::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -45,7 +44,7 @@ impl MessageRepo for PgTenantTx {
             "WITH closed AS (
                  UPDATE messages
                  SET content = $2, status = $3, token_count = $4, citations = $5, model = $6, metadata = $7,
-                     classification = $8
+                     classification = $8, sources = $9
                  WHERE id = $1 AND status = 'streaming'
                  RETURNING tenant_id, conversation_id
              ), raised AS (
@@ -61,6 +60,7 @@ impl MessageRepo for PgTenantTx {
         .bind(&answer.model)
         .bind(&answer.metadata)
         .bind(answer.classification.as_str())
+        .bind(Json(&answer.sources))
         .execute(self.connection())
         .await
         .map(|done| done.rows_affected() > 0)
@@ -70,7 +70,7 @@ impl MessageRepo for PgTenantTx {
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError> {
         let mut messages = sqlx::query(
             "SELECT id, conversation_id, seq, role, content, status, token_count, citations, model, classification,
-                    coalesce(metadata -> 'degraded' = 'true', false) AS degraded, created_at
+                    sources, coalesce(metadata -> 'degraded' = 'true', false) AS degraded, created_at
              FROM messages WHERE conversation_id = $1 ORDER BY seq DESC LIMIT $2",
         )
         .bind(conversation.as_uuid())
@@ -101,10 +101,10 @@ async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO messages
-             (id, tenant_id, conversation_id, user_id, seq, role, content, status, token_count, created_at)
-         SELECT id, app_tenant(), $1, app_user(), seq, role, content, status, token_count, $2
-         FROM unnest($3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::integer[])
-              AS new (id, seq, role, content, status, token_count)",
+             (id, tenant_id, conversation_id, user_id, seq, role, content, status, token_count, classification, created_at)
+         SELECT id, app_tenant(), $1, app_user(), seq, role, content, status, token_count, classification, $2
+         FROM unnest($3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::integer[], $9::text[])
+              AS new (id, seq, role, content, status, token_count, classification)",
     )
     .bind(conversation.as_uuid())
     .bind(now)
@@ -114,6 +114,7 @@ async fn insert(
     .bind(messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>())
     .bind(messages.iter().map(|m| m.status.as_str()).collect::<Vec<_>>())
     .bind(messages.iter().map(|m| m.token_count).collect::<Vec<_>>())
+    .bind(messages.iter().map(|m| m.classification.as_str()).collect::<Vec<_>>())
     .execute(tx.connection())
     .await
     .map(drop)
@@ -131,7 +132,8 @@ fn message_of(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         token_count: new.token_count,
         citations: Vec::new(),
         model: None,
-        classification: Classification::Public,
+        classification: new.classification,
+        sources: Sources::default(),
         withheld: false,
         degraded: false,
         created_at: now,
@@ -150,6 +152,7 @@ fn message(row: PgRow) -> Result<Message, sqlx::Error> {
         citations: json(&row, "citations")?,
         model: row.try_get("model")?,
         classification: word(&row, "classification")?,
+        sources: json(&row, "sources")?,
         withheld: false,
         degraded: row.try_get("degraded")?,
         created_at: row.try_get("created_at")?,

@@ -29,6 +29,7 @@ const SCOPES: &[(Resource, &[Operation])] = &[
     (Resource::Users, &[Operation::List]),
     (Resource::Account, &[Operation::Read]),
     (Resource::Usage, &[Operation::Read]),
+    (Resource::Reasoning, &[Operation::Read]),
 ];
 
 /// A word that is no scope.
@@ -44,9 +45,10 @@ impl TokenScope {
         })
     }
 
-    /// Whether this is about `operation` on `resource`.
+    /// Whether this is about `operation` on `resource`. A change of the classification is an update, also downwards.
     #[must_use]
     pub fn covers(self, resource: Resource, operation: Operation) -> bool {
+        let operation = if operation == Operation::Declassify { Operation::Update } else { operation };
         self.resource == resource && self.operation == operation
     }
 }

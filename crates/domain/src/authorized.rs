@@ -1,9 +1,12 @@
 //! Proof that a command was decided and recorded before it runs.
 
+use crate::credential::Credential;
 use crate::ids::AuditId;
+use crate::rights::{Permission, Reach, Rights};
+use crate::role::Classification;
 use crate::scope::TenantScope;
 use crate::time::Timestamp;
-use crate::user::Standing;
+use std::sync::Arc;
 
 /// Proof that the intent row stands in the audit log. Minted by `data::audit`, by inserting the row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,25 +35,80 @@ impl AuditReceipt {
     }
 }
 
-/// What the gate granted: for whom, with which standing, under which audit record.
+/// The space that work acts in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Space {
+    /// The user's own tenant.
+    Home,
+}
+
+/// What the gate granted: for whom, with which rights and credential, in which space, under which audit record.
+///
+/// Use cases and tools decide by it. They ask no role: what the policy matrix says is in the rights already.
 #[derive(Clone, Debug)]
 pub struct Permit {
     scope: TenantScope,
-    standing: Standing,
+    permission: Permission,
+    rights: Rights,
+    credential: Arc<Credential>,
+    space: Space,
     receipt: AuditReceipt,
 }
 
 impl Permit {
+    /// Makes a permit. Banned by clippy outside `policy::gate` and the fakes.
+    #[must_use]
+    pub fn mint(scope: TenantScope, permission: Permission, granted: Granted, receipt: AuditReceipt) -> Self {
+        let Granted { rights, credential, space } = granted;
+        Self { scope, permission, rights, credential, space, receipt }
+    }
+
     /// The tenant and actor.
     #[must_use]
     pub fn scope(&self) -> &TenantScope {
         &self.scope
     }
 
-    /// Role, grants and clearance at the moment of the decision.
+    /// What was permitted.
     #[must_use]
-    pub fn standing(&self) -> &Standing {
-        &self.standing
+    pub fn permission(&self) -> Permission {
+        self.permission
+    }
+
+    /// How far it reaches.
+    #[must_use]
+    pub fn reach(&self) -> Option<Reach> {
+        self.rights.reach(self.permission)
+    }
+
+    /// Whether it reaches the things of everybody in the tenant, not only the user's own.
+    #[must_use]
+    pub fn reaches_tenant(&self) -> bool {
+        self.rights.reach_tenant(self.permission)
+    }
+
+    /// All rights of the user through this credential, at the moment of the decision.
+    #[must_use]
+    pub fn rights(&self) -> &Rights {
+        &self.rights
+    }
+
+    /// The highest classification that the user may see.
+    #[must_use]
+    pub fn clearance(&self) -> Classification {
+        self.rights.clearance()
+    }
+
+    /// What the caller proved who they are with.
+    #[must_use]
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The space that it is valid in.
+    #[must_use]
+    pub fn space(&self) -> Space {
+        self.space
     }
 
     /// The intent row under which this runs.
@@ -58,6 +116,17 @@ impl Permit {
     pub fn receipt(&self) -> AuditReceipt {
         self.receipt
     }
+}
+
+/// The part of a permit that the decision is about.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// What the user may do through the credential.
+    pub rights: Rights,
+    /// What the caller proved who they are with.
+    pub credential: Arc<Credential>,
+    /// Where.
+    pub space: Space,
 }
 
 /// A command that passed the gate. Runtime services take nothing else.
@@ -68,10 +137,10 @@ pub struct Authorized<C> {
 }
 
 impl<C> Authorized<C> {
-    /// Binds a decision to its command. Banned by clippy outside `policy::gate` and the fakes.
+    /// Binds a permit to its command. Banned by clippy outside `policy::gate` and the fakes.
     #[must_use]
-    pub fn mint(scope: TenantScope, standing: Standing, receipt: AuditReceipt, command: C) -> Self {
-        Self { permit: Permit { scope, standing, receipt }, command }
+    pub fn mint(permit: Permit, command: C) -> Self {
+        Self { permit, command }
     }
 
     /// The command.

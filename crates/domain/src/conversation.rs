@@ -6,6 +6,7 @@ use crate::role::{Classification, words};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A conversation, owned by one user.
 #[derive(Clone, PartialEq, Debug)]
@@ -77,9 +78,11 @@ pub struct Message {
     pub citations: Vec<Citation>,
     /// The model that wrote an answer.
     pub model: Option<String>,
-    /// The highest classification of what an answer was made from, earlier answers included. A user's words are the
-    /// user's own: `public`.
+    /// Of a user's words: `internal` unless said otherwise. Of an answer: the highest classification of the prompts that
+    /// it was made from.
     pub classification: Classification,
+    /// The documents that an answer was made from, cited or not.
+    pub sources: Sources,
     /// Content and citations are left out, because they are above the reader's clearance by now.
     pub withheld: bool,
     /// A fallback wrote the answer, or it lacks something; `degraded` in the metadata of [`FinishedAnswer`].
@@ -101,6 +104,8 @@ pub struct NewMessage {
     pub status: MessageStatus,
     /// Tokens, where known.
     pub token_count: Option<i32>,
+    /// How far it may travel; of an answer yet to come, `public`.
+    pub classification: Classification,
 }
 
 /// How an answer ended.
@@ -118,8 +123,48 @@ pub struct FinishedAnswer {
     pub model: Option<String>,
     /// The highest classification of what it was made from.
     pub classification: Classification,
+    /// The documents that it was made from.
+    pub sources: Sources,
     /// More about the run: a JSON object (finish reason, degraded, usage).
     pub metadata: Value,
+}
+
+/// The documents that something was made from, each with the class that it had at that time.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sources(BTreeMap<DocumentId, Classification>);
+
+impl Sources {
+    /// Adds a document; the higher class stays where it is there already.
+    pub fn add(&mut self, document: DocumentId, class: Classification) {
+        let known = self.0.entry(document).or_insert(class);
+        *known = class.max(*known);
+    }
+
+    /// Adds the sources of something that is used in turn.
+    pub fn extend(&mut self, others: &Self) {
+        for (document, class) in &others.0 {
+            self.add(*document, *class);
+        }
+    }
+
+    /// The documents.
+    pub fn documents(&self) -> impl Iterator<Item = DocumentId> {
+        self.0.keys().copied()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The highest class of these documents as `now` has them; one that it does not have counts as it did then.
+    #[must_use]
+    pub fn class_by(&self, now: &BTreeMap<DocumentId, Classification>) -> Classification {
+        let classes = self.0.iter().map(|(document, then)| now.get(document).unwrap_or(then));
+        classes.copied().max().unwrap_or(Classification::Public)
+    }
 }
 
 /// What a client may change of a conversation. A field that is `None` stays as it is.

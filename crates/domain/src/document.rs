@@ -1,5 +1,6 @@
 //! Documents, their passages, and what can go wrong with them.
 
+use crate::classified::HasClass;
 use crate::ids::{ChunkId, DocumentId, UserId};
 use crate::role::{Classification, words};
 use crate::time::{Date, Timestamp};
@@ -219,4 +220,10 @@ pub struct NewChunk {
     pub section: Option<String>,
     /// The embedding: as many numbers as the model has dimensions, of unit length.
     pub embedding: Vec<f32>,
+}
+
+impl HasClass for Document {
+    fn class(&self) -> Classification {
+        self.classification
+    }
 }

@@ -1,6 +1,8 @@
 //! What a user asked the platform to remember.
 
+use crate::classified::HasClass;
 use crate::ids::MemoryId;
+use crate::role::Classification;
 use crate::time::Timestamp;
 
 /// A remembered fact, owned by one user.
@@ -14,6 +16,14 @@ pub struct Memory {
     pub importance: f64,
     /// Tags.
     pub tags: Vec<String>,
+    /// How far it may travel.
+    pub classification: Classification,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl HasClass for Memory {
+    fn class(&self) -> Classification {
+        self.classification
+    }
 }

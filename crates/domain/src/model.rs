@@ -2,6 +2,7 @@
 
 pub use crate::chat_options::ChatOptions;
 
+use crate::classified::{Classified, HasClass};
 use crate::error::{Classify, ErrorKind};
 use crate::model_call::{FailedAttempt, MicroCost, ModelCaller, ServedBy};
 use crate::role::{Classification, words};
@@ -92,6 +93,12 @@ pub struct NumberedPassage {
     pub surroundings: Surroundings,
 }
 
+impl HasClass for NumberedPassage {
+    fn class(&self) -> Classification {
+        self.passage.class()
+    }
+}
+
 /// What a chat model is asked.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ChatRequest {
@@ -99,8 +106,8 @@ pub struct ChatRequest {
     pub caller: ModelCaller,
     /// The class of model.
     pub tier: ModelTier,
-    /// The assembled prompt.
-    pub messages: Vec<PromptMessage>,
+    /// The assembled prompt. Its class says which backends may serve it.
+    pub prompt: Classified<Vec<PromptMessage>>,
     /// Tools the model may ask for.
     pub tools: Vec<OfferedTool>,
     /// Most output tokens.
@@ -109,8 +116,6 @@ pub struct ChatRequest {
     pub question: String,
     /// The passages of the prompt by themselves, for the extractive answerer; the prompt has them too.
     pub passages: Vec<NumberedPassage>,
-    /// The highest classification of the content: the backend must be allowed to see it.
-    pub classification: Classification,
     /// How to write.
     pub options: ChatOptions,
 }

@@ -105,6 +105,8 @@ words! {
         Models = "models",
         /// What calls to models came to.
         Usage = "usage",
+        /// What a model thinks before it answers.
+        Reasoning = "reasoning",
     }
 }
 
@@ -125,6 +127,8 @@ words! {
         Share = "share",
         /// Take many out at once.
         Export = "export",
+        /// Give one a lower classification than it has.
+        Declassify = "declassify",
     }
 }
 

@@ -1,5 +1,6 @@
 //! Passages found for a query.
 
+use crate::classified::HasClass;
 use crate::ids::{ChunkId, DocumentId};
 use crate::role::Classification;
 use serde::{Deserialize, Serialize};
@@ -102,4 +103,17 @@ pub struct Retrieval {
     pub degraded: bool,
     /// Whether the best hits are good enough to answer from.
     pub answerable: bool,
+}
+
+impl HasClass for Passage {
+    fn class(&self) -> Classification {
+        self.classification
+    }
+}
+
+/// What stands around a passage is never classified higher than the passage.
+impl HasClass for Hit {
+    fn class(&self) -> Classification {
+        self.passage.class()
+    }
 }

@@ -1,9 +1,11 @@
 //! Tools: what an agent may use, and what came of it.
 
+use crate::classified::HasClass;
 use crate::document::Document;
 use crate::ledger::CallContext;
 use crate::memory::Memory;
-use crate::role::{Role, words};
+use crate::rights::Permission;
+use crate::role::{Classification, words};
 use crate::search::{Passage, Retrieval};
 use serde_json::Value;
 
@@ -28,8 +30,8 @@ pub struct ToolSpec {
     pub name: ToolName,
     /// What it does, for the model.
     pub description: &'static str,
-    /// The weakest role that may call it.
-    pub min_role: Role,
+    /// What its caller must be allowed to do.
+    pub requires: Permission,
     /// Whether it changes a plant system. The registry refuses such tools in this version, whatever the role.
     pub writes: bool,
     /// JSON Schema of the arguments; unknown arguments are refused.
@@ -67,4 +69,15 @@ pub enum ToolResult {
     Documents(Vec<Document>),
     /// Memories.
     Memories(Vec<Memory>),
+}
+
+impl HasClass for ToolResult {
+    fn class(&self) -> Classification {
+        match self {
+            Self::Retrieval(found) => found.hits.class(),
+            Self::Text { document, passages, .. } => document.class().max(passages.class()),
+            Self::Documents(documents) => documents.class(),
+            Self::Memories(memories) => memories.class(),
+        }
+    }
 }

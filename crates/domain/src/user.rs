@@ -63,6 +63,14 @@ pub struct NewUser {
     pub role: Role,
 }
 
+impl User {
+    /// Whether the user is one of those who run the tenant at present. Each tenant keeps one.
+    #[must_use]
+    pub fn is_active_admin(&self) -> bool {
+        self.role == Role::Admin && self.is_active
+    }
+}
+
 /// What an admin may change of a user.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UserPatch {
@@ -109,17 +117,6 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether `user` of this standing may change or delete a document that `uploader` brought in: their own, an admin
-    /// any. The same as the row `documents.update` of the policy matrix, for what is known only once a body was read.
-    #[must_use]
-    pub fn may_change_document_of(&self, uploader: UserId, user: UserId) -> bool {
-        match self.role {
-            Role::Admin => true,
-            Role::User => uploader == user,
-            Role::Viewer => false,
-        }
-    }
-
     /// Whether the user has `grant`.
     #[must_use]
     pub fn has(&self, grant: Grant) -> bool {

@@ -8,6 +8,7 @@
 
 use std::error::Error;
 
+use domain::classified::Classified;
 use domain::{
     ids::{ChunkId, DocumentId, TenantId},
     model::{ChatDelta, ChatOptions, ChatRequest, ModelTier, NumberedPassage},
@@ -27,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         caller: caller(),
         options: ChatOptions::default(),
         tier: ModelTier::Fast,
-        messages: Vec::new(),
+        prompt: Classified::new(Vec::new(), Classification::Internal),
         tools: Vec::new(),
         max_output_tokens: 512,
         question,
@@ -35,7 +36,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
             passage(1, "Joint | Torque, N·m\nTie bolts of the casing | 480\nPump feet | 280"),
             passage(2, "Warm the pump up before the start. The bearings of P-101A trip the motor at 95 °C."),
         ],
-        classification: Classification::Internal,
     };
     let settings = ModelSettings::default();
     let chat = models::chat_model(&Router::new(&settings, ModelMetrics::unread()?)?, &settings)?;

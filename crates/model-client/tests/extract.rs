@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking; clippy's own exception covers test functions only")]
 
+use domain::classified::Classified;
 use domain::{
     ids::{ChunkId, DocumentId, TenantId},
     model::{ChatDelta, ChatOptions, ChatRequest, ModelTier, NumberedPassage},
@@ -74,12 +75,11 @@ fn request(question: &str, passages: Vec<NumberedPassage>) -> ChatRequest {
         caller: caller(),
         options: ChatOptions::default(),
         tier: ModelTier::Fast,
-        messages: Vec::new(),
+        prompt: Classified::new(Vec::new(), Classification::Internal),
         tools: Vec::new(),
         max_output_tokens: 512,
         question: question.to_owned(),
         passages,
-        classification: Classification::Internal,
     }
 }
 

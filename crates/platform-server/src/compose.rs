@@ -20,6 +20,7 @@ use policy::gate::{GateKeys, GateParts, Gates, PolicyGate, UseCases};
 use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
 use runtime::audit_trail::AuditTrailService;
+use policy::rules::MatrixRules;
 use runtime::chat::{ChatParts, ChatService, ChatSettings};
 use runtime::configuration::ConfigurationService;
 use runtime::conversations::ConversationService;
@@ -32,7 +33,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
-use tools::gateway::RecordedTools;
+use tools::gateway::{RecordedTools, ToolParts};
 use tools::ingest::accept::Ingest;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::registry::Registry;
@@ -173,6 +174,7 @@ impl Platform {
             directory: Arc::clone(&directory),
             tools: Arc::clone(&tools),
             model,
+            rules: Arc::new(MatrixRules),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
             tasks: tasks.clone(),
@@ -330,7 +332,14 @@ fn tools(
     tasks: &TaskTracker,
 ) -> Result<Arc<dyn tools::gateway::ToolGateway>> {
     let registry = Registry::builtin(store, search).context("the tool registry cannot be built")?;
-    Ok(Arc::new(RecordedTools::new(Arc::clone(store), registry, Arc::clone(clock), Arc::clone(ids), tasks.clone())))
+    let parts = ToolParts {
+        store: Arc::clone(store),
+        rules: Arc::new(MatrixRules),
+        clock: Arc::clone(clock),
+        ids: Arc::clone(ids),
+        tracker: tasks.clone(),
+    };
+    Ok(Arc::new(RecordedTools::new(registry, parts)))
 }
 
 fn administration(

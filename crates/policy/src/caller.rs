@@ -1,9 +1,10 @@
 //! Who calls: what the gateway knows of a verified caller.
 
-use domain::access_token::TokenScope;
+use domain::credential::Credential;
 use domain::scope::TenantScope;
 use domain::tenant::{Quotas, RateTier, Tenant};
 use domain::user::{Standing, User};
+use std::sync::Arc;
 
 /// A verified caller. Only [`crate::gate::Gate::authenticate`] makes one in earnest: a scope cannot be minted elsewhere.
 #[derive(Clone, Debug)]
@@ -12,27 +13,30 @@ pub struct Caller {
     tenant: Tenant,
     user: User,
     standing: Standing,
-    scopes: Option<Vec<TokenScope>>,
+    credential: Arc<Credential>,
 }
 
 impl Caller {
-    /// Puts together what authentication found.
+    /// Puts together what authentication found, for a person who signed in.
     #[must_use]
     pub fn new(scope: TenantScope, tenant: Tenant, user: User, standing: Standing) -> Self {
-        Self { scope, tenant, user, standing, scopes: None }
+        Self { scope, tenant, user, standing, credential: Arc::new(Credential::interactive()) }
     }
 
-    /// The same, with a personal access token of these scopes.
+    /// The same, with another credential.
     #[must_use]
-    pub fn within(self, scopes: Vec<TokenScope>) -> Self {
-        Self { scopes: Some(scopes), ..self }
+    pub fn with(self, credential: Arc<Credential>) -> Self {
+        Self { credential, ..self }
     }
 
-    /// What the personal access token that the caller came with may be used for; `None`: no such token. What the user may
-    /// do is another question.
+    /// What the caller proved who they are with.
     #[must_use]
-    pub fn scopes(&self) -> Option<&[TokenScope]> {
-        self.scopes.as_deref()
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    pub(crate) fn shared_credential(&self) -> &Arc<Credential> {
+        &self.credential
     }
 
     /// The tenant and actor.

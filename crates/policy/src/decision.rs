@@ -1,12 +1,13 @@
 //! The one function that decides, with its grounds. The gate admits by it, and simulations ask it.
 
-use crate::matrix::{self, Reach};
+use crate::matrix;
 use crate::ownership;
-use domain::access_token::TokenScope;
 use domain::command::{Command, Target};
-use domain::decision::{Decision, Rule, Step, Verdict};
+use domain::credential::Credential;
+use domain::decision::{Decision, RefusalCode, Rule, Step, Verdict};
 use domain::ids::{DocumentId, UserId};
 use domain::ports::{StoreError, TenantTx};
+use domain::rights::Reach;
 use domain::role::{Classification, Grant, Operation, Resource};
 use domain::user::{Standing, User};
 use serde_json::{Value, json};
@@ -24,20 +25,20 @@ pub(crate) struct Question<'a> {
     pub(crate) reclassify: Option<Classification>,
     /// Further documents that are named.
     pub(crate) documents: &'a [DocumentId],
-    /// What the personal access token that asks may be used for; `None`: no such token asks.
-    pub(crate) scopes: Option<&'a [TokenScope]>,
+    /// What the one who asks proved who they are with.
+    pub(crate) credential: &'a Credential,
 }
 
 impl<'a> Question<'a> {
     /// What a command asks.
-    pub(crate) fn of<C: Command>(command: &'a C) -> Self {
+    pub(crate) fn of<C: Command>(command: &'a C, credential: &'a Credential) -> Self {
         Self {
             resource: C::RESOURCE,
             operation: C::OPERATION,
             target: command.target(),
             reclassify: command.reclassifies(),
             documents: command.documents(),
-            scopes: None,
+            credential,
         }
     }
 }
@@ -54,10 +55,10 @@ impl Trace {
     }
 
     /// A refusal before there is anything to decide: by what the token says, or who it speaks of.
-    pub(crate) fn refused_at_the_door(code: &'static str) -> Decision {
+    pub(crate) fn refused_at_the_door(code: RefusalCode) -> Decision {
         let rule = match code {
-            "tenant_suspended" => Rule::TenantActive,
-            "user_disabled" => Rule::UserActive,
+            RefusalCode::TenantSuspended => Rule::TenantActive,
+            RefusalCode::UserDisabled => Rule::UserActive,
             _ => Rule::Token,
         };
         let mut trace = Self::default();
@@ -83,27 +84,27 @@ pub(crate) async fn decide(
     let mut trace = Trace::default();
     let Some(member) = tx.users().membership(user).await? else {
         trace.ask(Rule::UserActive, false, "There is no such user.");
-        return Ok(trace.end(Verdict::Refused { code: "user_disabled" }, None));
+        return Ok(trace.end(Verdict::Refused { code: RefusalCode::UserDisabled }, None));
     };
     let standing = member.standing(&configured(&member.user));
     if !trace.ask(Rule::TenantActive, member.tenant_active, on_or_off("tenant", member.tenant_active)) {
-        return Ok(trace.end(Verdict::Refused { code: "tenant_suspended" }, Some(standing)));
+        return Ok(trace.end(Verdict::Refused { code: RefusalCode::TenantSuspended }, Some(standing)));
     }
     if !trace.ask(Rule::UserActive, member.user.is_active, on_or_off("user", member.user.is_active)) {
-        return Ok(trace.end(Verdict::Refused { code: "user_disabled" }, Some(standing)));
+        return Ok(trace.end(Verdict::Refused { code: RefusalCode::UserDisabled }, Some(standing)));
     }
-    if let Some(scopes) = question.scopes {
-        let covered = scopes.iter().any(|scope| scope.covers(question.resource, question.operation));
+    if question.credential.scopes().is_some() {
+        let covered = question.credential.covers(question.resource, question.operation);
         let have = if covered { "have" } else { "lack" };
         let detail = format!("The access token's scopes {have} {}:{}.", question.resource, question.operation);
         if !trace.ask(Rule::Token, covered, detail) {
-            return Ok(trace.end(Verdict::Denied { reason: "token_scope" }, Some(standing)));
+            return Ok(trace.end(Verdict::Denied { reason: RefusalCode::TokenScope }, Some(standing)));
         }
     }
     let reach = matrix::allowed(&standing, question.resource, question.operation);
     trace.ask(Rule::Matrix, reach.is_some(), row(&standing, question, reach));
     let Some(reach) = reach else {
-        return Ok(trace.end(Verdict::Denied { reason: "matrix" }, Some(standing)));
+        return Ok(trace.end(Verdict::Denied { reason: RefusalCode::Matrix }, Some(standing)));
     };
     let verdict = ownership::about(tx, &mut trace, (user, &standing), (question, reach)).await?;
     Ok(trace.end(verdict, Some(standing)))

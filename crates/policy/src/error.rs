@@ -1,5 +1,6 @@
 //! Why the gate said no, or could not say yes.
 
+use domain::decision::RefusalCode;
 use domain::error::{Classify, ErrorKind};
 use domain::ids::AuditId;
 use domain::ports::StoreError;
@@ -28,15 +29,15 @@ pub enum GateError {
     #[error("the caller was refused: {code}")]
     Refused {
         /// The stable code that the caller reads.
-        code: &'static str,
+        code: RefusalCode,
         /// The row that records why, where one could be written.
         decision: Option<AuditId>,
     },
     /// The matrix, a missing grant or a clearance says no.
     #[error("the decision was no: {reason}")]
     Denied {
-        /// One code per rule, for log and audit.
-        reason: &'static str,
+        /// Why, for log and audit.
+        reason: RefusalCode,
         /// The row that records why, where one could be written.
         decision: Option<AuditId>,
     },
@@ -104,7 +105,7 @@ impl Classify for GateError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Refused { code, .. } => code,
+            Self::Refused { code, .. } => code.as_str(),
             Self::StepUp { .. } => "insufficient_user_authentication",
             Self::Audit(_) => "audit_unavailable",
             Self::KeysUnavailable => "identity_unavailable",
@@ -116,7 +117,7 @@ impl Classify for GateError {
 
     fn public_detail(&self) -> Option<String> {
         match self {
-            Self::Refused { code, .. } => Some(refusal(code).to_owned()),
+            Self::Refused { code, .. } => Some(refusal(*code).to_owned()),
             Self::Audit(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
             Self::KeysUnavailable => Some("The identity provider's keys cannot be had at the moment.".to_owned()),
             Self::Store(source) => source.public_detail(),
@@ -141,14 +142,14 @@ impl Classify for GateError {
 }
 
 /// A refusal at the door, in words.
-pub(crate) fn refusal(code: &str) -> &'static str {
+pub(crate) fn refusal(code: RefusalCode) -> &'static str {
     match code {
-        "tenant_unmapped" => "The token names no tenant that this platform knows.",
-        "tenant_suspended" => "The tenant is switched off.",
-        "user_disabled" => "The user is switched off.",
-        "groups_overage" => "The token leaves out the groups; ask the administrator to use app roles.",
-        "guest_refused" => "Guests of the directory are not let in.",
-        "insufficient_scope" => "The token lacks the scope or role that this platform requires.",
+        RefusalCode::TenantUnmapped => "The token names no tenant that this platform knows.",
+        RefusalCode::TenantSuspended => "The tenant is switched off.",
+        RefusalCode::UserDisabled => "The user is switched off.",
+        RefusalCode::GroupsOverage => "The token leaves out the groups; ask the administrator to use app roles.",
+        RefusalCode::GuestRefused => "Guests of the directory are not let in.",
+        RefusalCode::InsufficientScope => "The token lacks the scope or role that this platform requires.",
         _ => "Access is refused.",
     }
 }

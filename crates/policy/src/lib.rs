@@ -23,3 +23,4 @@ pub mod gate;
 pub mod keyed_hash;
 pub mod matrix;
 mod ownership;
+pub mod rules;

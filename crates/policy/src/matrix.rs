@@ -1,42 +1,17 @@
 //! Who may do what: role × resource × operation, as one table that people read and the gate decides by.
 
+use domain::credential::Credential;
+use domain::rights::{Permission, Reach, Rights};
 use domain::role::{Grant, Operation, Resource, Role};
 use domain::user::Standing;
 use std::fmt::Write as _;
 
-/// How far a permission reaches.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Reach {
-    /// The caller's own.
-    Own,
-    /// The tenant's.
-    Tenant,
-    /// Across tenants.
-    Platform,
-}
-
-impl Reach {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Tenant => "tenant",
-            Self::Platform => "platform",
-        }
-    }
-}
-
-impl std::fmt::Display for Reach {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
 /// How far `role` alone may do `operation` on `resource`; `None`: not at all.
 #[must_use]
 pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Reach> {
-    use Operation::{Create, Delete, Export, List, Read, Share, Update};
+    use Operation::{Create, Declassify, Delete, Export, List, Read, Share, Update};
     use Resource::{
-        AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Memories, Models, Search,
+        AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Memories, Models, Reasoning, Search,
         TenantMappings, TenantSettings, Tenants, Usage, Users,
     };
 
@@ -54,6 +29,8 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
             Role::Admin => Some(Reach::Tenant),
         },
         (AuditLogs, List | Read) | (Usage, Read) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
+        // How a model thinks is for those who run the tenant.
+        (Documents, Declassify) | (Reasoning, Read) => (role == Role::Admin).then_some(Reach::Tenant),
         (Documents | AuditLogs, Export) => (role == Role::Admin).then_some(Reach::Tenant),
         (Users, List | Read | Create | Update) => (role == Role::Admin).then_some(Reach::Tenant),
         // Why something was refused, and what would be: reads, whoever is asked about.
@@ -62,8 +39,8 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
         (AccessTokens, Create) => Some(Reach::Own),
         (AccessTokens, List | Delete) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
         // No use case yet: each of these is opened together with its route.
-        (AccessTokens | TenantMappings | TenantSettings | Decisions | Models, _) => None,
-        (Tenants, _) | (_, Share | Export) | (AuditLogs | Users | Account | Search | Usage, _) => None,
+        (AccessTokens | TenantMappings | TenantSettings | Decisions | Models | Reasoning, _) => None,
+        (Tenants, _) | (_, Share | Export | Declassify) | (AuditLogs | Users | Account | Search | Usage, _) => None,
     }
 }
 
@@ -87,6 +64,14 @@ pub fn allowed(standing: &Standing, resource: Resource, operation: Operation) ->
     by_grant.chain(reach(standing.role, resource, operation)).max()
 }
 
+/// The effective rights of a standing through a credential: the matrix, as far as the credential's scopes go.
+#[must_use]
+pub fn rights(standing: &Standing, credential: &Credential) -> Rights {
+    Rights::by(standing.clearance, |Permission { resource, operation }| {
+        allowed(standing, resource, operation).filter(|_| credential.covers(resource, operation))
+    })
+}
+
 /// The whole matrix as text: one line per resource and operation that anybody may do.
 #[must_use]
 pub fn render() -> String {
@@ -98,7 +83,7 @@ pub fn render() -> String {
         for operation in Operation::ALL {
             let by_role = Role::ALL.iter().map(|role| reach(*role, *resource, *operation));
             let by_grant = grants.iter().map(|grant| granted(*grant, *resource, *operation));
-            let cells: Vec<_> = by_role.chain(by_grant).map(|reach| reach.map_or("-", Reach::word)).collect();
+            let cells: Vec<_> = by_role.chain(by_grant).map(|reach| reach.map_or("-", Reach::as_str)).collect();
             let name = format!("{resource}.{operation}");
             let row: String = cells.iter().map(|cell| format!("{cell:<16}")).collect();
             let _ = writeln!(text, "{}", format!("{name:<26}{row}").trim_end());
@@ -110,7 +95,12 @@ pub fn render() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::access_token::TokenScope;
+    use domain::credential::CredentialKind;
+    use domain::fakes::access;
+    use domain::ids::AccessTokenId;
     use domain::role::Classification;
+    use uuid::Uuid;
 
     #[test]
     fn a_stronger_role_never_reaches_less() {
@@ -133,6 +123,34 @@ mod tests {
             Standing { role: Role::Viewer, grants: vec![Grant::PlatformAdmin], clearance: Classification::Internal };
         assert_eq!(allowed(&platform_admin, Resource::Tenants, Operation::Create), Some(Reach::Platform));
         assert_eq!(allowed(&platform_admin, Resource::Users, Operation::List), None);
+    }
+
+    /// Layers below policy test with a fake of these rules; it must say the same.
+    #[test]
+    fn the_fake_rules_of_lower_layers_say_what_the_matrix_says() {
+        for role in Role::ALL {
+            let standing = Standing { role: *role, grants: Vec::new(), clearance: Classification::Internal };
+            let ours = rights(&standing, &Credential::interactive());
+            let theirs = access::rights(*role, Classification::Internal);
+            for permission in access::ASKED_BELOW_POLICY {
+                assert_eq!(ours.reach(*permission), theirs.reach(*permission), "{role}: {permission}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_credential_never_adds_to_what_its_user_may_do() {
+        let kind = CredentialKind::AccessToken {
+            id: AccessTokenId::from_uuid(Uuid::nil()),
+            scopes: TokenScope::all().collect(),
+        };
+        let with_all_scopes = Credential { kind, client: None, session: None };
+        for role in Role::ALL {
+            let standing = Standing { role: *role, grants: Vec::new(), clearance: Classification::Internal };
+            let whole = rights(&standing, &Credential::interactive());
+            let scoped = rights(&standing, &with_all_scopes);
+            assert_eq!(scoped.intersection(&whole), scoped);
+        }
     }
 
     #[test]

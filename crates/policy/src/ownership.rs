@@ -1,13 +1,14 @@
 //! Whether the thing that a command is about is there, and the caller's to touch.
 
 use crate::decision::{Question, Trace};
-use crate::matrix::Reach;
+use crate::matrix;
+use domain::rights::Reach;
 use domain::command::Target;
-use domain::decision::{Rule, Verdict};
+use domain::decision::{RefusalCode, Rule, Verdict};
 use domain::document::Document;
 use domain::ids::{DocumentId, UserId};
 use domain::ports::{StoreError, TenantTx};
-use domain::role::{Classification, Operation, Role};
+use domain::role::{Classification, Operation, Resource};
 use domain::user::Standing;
 
 /// Asks the rules about the target and about other documents that are named.
@@ -89,7 +90,7 @@ fn of_document(
         let own = document.uploaded_by == user;
         let detail = if own { "The user brought it in." } else { "Another user brought it in." };
         if !trace.ask(Rule::Ownership, own, detail) {
-            return Verdict::Denied { reason: "not_owner" };
+            return Verdict::Denied { reason: RefusalCode::NotOwner };
         }
     }
     let Some(wanted) = question.reclassify.filter(|wanted| *wanted != document.classification) else {
@@ -98,10 +99,11 @@ fn of_document(
     let detail = format!("From {} to {wanted}, by {} cleared for {}.", document.classification, standing.role, {
         standing.clearance
     });
+    let lowers = matrix::allowed(standing, Resource::Documents, Operation::Declassify).is_some();
     let refusal = if wanted > standing.clearance {
-        Some("above_own_clearance")
-    } else if wanted < document.classification && standing.role != Role::Admin {
-        Some("declassification")
+        Some(RefusalCode::AboveOwnClearance)
+    } else if wanted < document.classification && !lowers {
+        Some(RefusalCode::Declassification)
     } else {
         None
     };

@@ -52,7 +52,7 @@ impl ChatModel for Script {
 
 #[async_trait]
 impl ToolGateway for Script {
-    fn manifest(&self, _role: Role) -> Vec<ToolSpec> {
+    fn manifest(&self, _rights: &Rights) -> Vec<ToolSpec> {
         Vec::new()
     }
 
@@ -141,7 +141,6 @@ async fn a_user_with_a_question(
 }
 
 /// What the policy gate does in the platform: the intent row first, then the grant.
-#[expect(clippy::disallowed_methods, reason = "the example plays the gate, after writing the intent row")]
 async fn grant(
     store: &MemoryStore,
     ids: &SequentialIds,
@@ -160,6 +159,6 @@ async fn grant(
     let mut tx = store.begin(by).await?;
     let receipt = tx.audit().intent(ids.uuid().into(), &subject, clock.now()).await?;
     tx.commit().await?;
-    let standing = Standing { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
-    Ok(Authorized::mint(by.clone(), standing, receipt, command))
+    let granted = access::granted(access::rights(Role::User, Classification::Restricted));
+    Ok(access::authorized(by.clone(), granted, receipt, command))
 }

@@ -10,7 +10,6 @@ use domain::command::{IssueAccessToken, ListAccessTokens, RevokeAccessToken};
 use domain::ids::AccessTokenId;
 use domain::page::Page;
 use domain::ports::{Clock, IdGen, Store};
-use domain::role::Role;
 use domain::upload::FieldError;
 use std::sync::Arc;
 
@@ -67,7 +66,7 @@ impl AccessTokens for AccessTokenService {
 
     async fn list(&self, command: Authorized<ListAccessTokens>) -> Result<Page<AccessToken>, RuntimeError> {
         let (permit, ListAccessTokens { mut user, page }) = command.into_parts();
-        if permit.standing().role != Role::Admin {
+        if !permit.reaches_tenant() {
             let own = permit.scope().user();
             if user.is_some() && user != own {
                 return Ok(Page { items: Vec::new(), next: None });

@@ -9,7 +9,6 @@ use domain::command::{CreateTenant, CreateUser, GetUser, ListTenants, ListUsers,
 use domain::ids::{TenantId, UserId};
 use domain::page::Page;
 use domain::ports::{Clock, Directory, IdGen, NewTenant, Store, TenantPatch};
-use domain::role::Role;
 use domain::tenant::Tenant;
 use domain::text::{Label, Title};
 use domain::user::{NewUser, User, UserPatch};
@@ -80,8 +79,7 @@ impl Administration for AdministrationService {
         let before = tx.users().get(*id).await?.ok_or_else(gone)?;
         let patch = UserPatch { role: *role, grants: grants.clone(), is_active: *is_active };
         let after = tx.users().update(*id, patch).await?.ok_or_else(gone)?;
-        let stays = after.role == Role::Admin && after.is_active;
-        if admins.iter().all(|admin| admin == id) && admins.contains(id) && !stays {
+        if admins.iter().all(|admin| admin == id) && admins.contains(id) && !after.is_active_admin() {
             return Err(RuntimeError::Conflict {
                 detail: "This is the tenant's last active admin; name another first.",
             });

@@ -9,7 +9,6 @@ use domain::authorized::Authorized;
 use domain::command::{ExportAudit, ListAudit, ReadDecision};
 use domain::page::Page;
 use domain::ports::AuditReader;
-use domain::role::{Grant, Role};
 use futures::StreamExt as _;
 use std::sync::Arc;
 
@@ -38,8 +37,7 @@ fn next_place(page: &SealedPage) -> Option<i64> {
 impl AuditTrail for AuditTrailService {
     async fn list(&self, command: Authorized<ListAudit>) -> Result<Page<AuditRecord>, RuntimeError> {
         let (permit, ListAudit { mut filter, page }) = command.into_parts();
-        let standing = permit.standing();
-        if standing.role != Role::Admin && !standing.has(Grant::Auditor) {
+        if !permit.reaches_tenant() {
             let own = permit.scope().user();
             if filter.user_id.is_some() && filter.user_id != own {
                 return Ok(Page { items: Vec::new(), next: None });

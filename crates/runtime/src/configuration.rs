@@ -15,7 +15,6 @@ use domain::ids::{TenantId, UserId};
 use domain::ledger::{UsageQuery, UsageReport};
 use domain::page::Page;
 use domain::ports::{Clock, Directory, Store};
-use domain::role::{Grant, Role};
 use domain::tenant::{SettingsChange, SettingsVersion, Tenant, Usage};
 use domain::upload::FieldError;
 use std::sync::Arc;
@@ -119,8 +118,7 @@ impl Configuration for ConfigurationService {
             let detail = format!("must be before /to, by at most {} days", UsageQuery::MAX_DAYS);
             return Err(FieldError { pointer: "/from".to_owned(), detail }.into());
         }
-        let (scope, standing) = (permit.scope(), permit.standing());
-        let of_tenant = standing.role == Role::Admin || standing.has(Grant::Auditor);
+        let (scope, of_tenant) = (permit.scope(), permit.reaches_tenant());
         let user =
             if of_tenant { None } else { Some(scope.user().ok_or(RuntimeError::NotFound { what: "the user" })?) };
         let budgets = self.tenant(scope.tenant()).await?.settings.quotas.budgets();

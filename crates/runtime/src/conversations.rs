@@ -71,7 +71,7 @@ impl Conversations for ConversationService {
         let conversation = tx.conversations().get(id).await?.ok_or(GONE)?;
         tx.messages().close_abandoned(self.clock.now() - ABANDONED_AFTER).await?;
         let mut messages = tx.messages().newest(id, MAX_MESSAGES).await?;
-        let clearance = command.permit().standing().clearance;
+        let clearance = command.permit().clearance();
         withhold(&mut *tx, &mut messages, clearance).await?;
         leave_out_hidden_citations(&mut *tx, &mut messages, clearance).await?;
         tx.commit().await?;

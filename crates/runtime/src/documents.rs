@@ -12,7 +12,8 @@ use domain::document::Document;
 use domain::ids::DocumentId;
 use domain::page::Page;
 use domain::ports::{ByteRange, ByteStream, Clock, Store, StoreError};
-use domain::role::Role;
+use domain::rights::Permission;
+use domain::role::{Operation, Resource};
 use domain::scope::TenantScope;
 use domain::upload::{Accepted, Upload};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ impl DocumentService {
 
     async fn find(&self, permit: &Permit, id: DocumentId) -> Result<Document, RuntimeError> {
         let mut tx = self.store.begin(permit.scope()).await?;
-        tx.documents().get(id, permit.standing().clearance).await?.ok_or(GONE)
+        tx.documents().get(id, permit.clearance()).await?.ok_or(GONE)
     }
 
     /// Deletes the row. A worker that is ingesting the document locks job and document in the other order; who loses to it is
@@ -56,6 +57,7 @@ impl DocumentService {
     }
 }
 
+const DECLASSIFY: Permission = Permission::new(Resource::Documents, Operation::Declassify);
 /// How often a deletion is tried again that lost to a worker.
 const TRIES: u32 = 3;
 const GONE: RuntimeError = RuntimeError::NotFound { what: "the document" };
@@ -69,7 +71,7 @@ impl Documents for DocumentService {
     async fn list(&self, command: Authorized<ListDocuments>) -> Result<Page<Document>, RuntimeError> {
         let ListDocuments { filter, page } = command.command();
         let mut tx = self.store.begin(command.scope()).await?;
-        Ok(tx.documents().list(filter, command.permit().standing().clearance, page).await?)
+        Ok(tx.documents().list(filter, command.permit().clearance(), page).await?)
     }
 
     async fn get(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError> {
@@ -78,12 +80,12 @@ impl Documents for DocumentService {
 
     async fn update(&self, command: Authorized<UpdateDocument>) -> Result<Changed<Document>, RuntimeError> {
         let UpdateDocument { id, patch } = command.command();
-        let standing = command.permit().standing();
+        let permit = command.permit();
         let mut tx = self.store.begin(command.scope()).await?;
-        let before = tx.documents().lock(*id, standing.clearance).await?.ok_or(GONE)?;
+        let before = tx.documents().lock(*id, permit.clearance()).await?.ok_or(GONE)?;
         // Decided already, by what it was classified as then.
         let lowers = patch.classification.is_some_and(|wanted| wanted < before.classification);
-        if lowers && standing.role != Role::Admin {
+        if lowers && !permit.rights().allow(DECLASSIFY) {
             return Err(RuntimeError::Conflict { detail: "The document was classified higher meanwhile." });
         }
         let after = tx.documents().update(*id, patch, self.clock.now()).await?.ok_or(GONE)?;

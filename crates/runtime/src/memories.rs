@@ -41,6 +41,7 @@ impl Memories for MemoryService {
             content: command.content.into_string(),
             importance: command.importance,
             tags: command.tags.into_iter().map(Label::into_string).collect(),
+            classification: permit.rights().class_of_own_words(),
             created_at: self.clock.now(),
         };
         let mut tx = self.store.begin(permit.scope()).await?;

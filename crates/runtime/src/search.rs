@@ -56,7 +56,7 @@ pub(crate) fn rag_search(call_id: &str, query: &str, top_k: u32, filters: &Searc
 
 /// Calls `rag_search` and takes its passages.
 pub(crate) async fn retrieve(tools: &dyn ToolGateway, permit: &Permit, call: ToolCall) -> Result<Retrieval, ToolError> {
-    match tools.invoke(permit, call).await? {
+    match tools.invoke(permit, call).await?.into_parts().0 {
         ToolResult::Retrieval(retrieval) => Ok(retrieval),
         ToolResult::Text { .. } | ToolResult::Documents(_) | ToolResult::Memories(_) => Err(ToolError::Unknown),
     }

@@ -7,8 +7,8 @@ use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Brings each answer's classification up to what its cited documents are classified as by now, and empties those above
-/// `clearance`. A user's own words stay.
+/// Brings each answer's classification up to what its sources are classified as by now, or were when they were deleted,
+/// and empties those above `clearance`. A user's own words stay.
 ///
 /// # Errors
 /// Where the database fails.
@@ -17,16 +17,9 @@ pub(crate) async fn withhold(
     messages: &mut [Message],
     clearance: Classification,
 ) -> Result<(), StoreError> {
-    let cited: BTreeSet<DocumentId> =
-        messages.iter().flat_map(|message| &message.citations).map(|citation| citation.document_id).collect();
-    let mut classes = BTreeMap::new();
-    if !cited.is_empty() {
-        let cited: Vec<_> = cited.into_iter().collect();
-        classes.extend(tx.documents().classes(&cited).await?);
-    }
+    let now = classes_now(tx, messages.iter().flat_map(|message| message.sources.documents())).await?;
     for message in messages.iter_mut().filter(|message| message.role != MessageRole::User) {
-        let by_now = message.citations.iter().filter_map(|citation| classes.get(&citation.document_id).copied());
-        message.classification = by_now.fold(message.classification, Classification::max);
+        message.classification = message.classification.max(message.sources.class_by(&now));
         if message.classification > clearance {
             message.content.clear();
             message.citations.clear();
@@ -34,4 +27,19 @@ pub(crate) async fn withhold(
         }
     }
     Ok(())
+}
+
+/// How documents are classified at this moment, or were when they were deleted.
+///
+/// # Errors
+/// Where the database fails.
+pub(crate) async fn classes_now(
+    tx: &mut dyn TenantTx,
+    documents: impl Iterator<Item = DocumentId>,
+) -> Result<BTreeMap<DocumentId, Classification>, StoreError> {
+    let documents: Vec<_> = documents.collect::<BTreeSet<_>>().into_iter().collect();
+    if documents.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    Ok(tx.documents().classes(&documents).await?.into_iter().collect())
 }

@@ -93,7 +93,9 @@ async fn sign_in(parts: &Parts) -> Result<Permit, Box<dyn Error>> {
     tx.commit().await?;
     let receipt = AuditReceipt::mint(AuditId::from_uuid(ids.uuid()), clock.now());
     let command = ListMemories { page: PageRequest::default() };
-    Ok(Authorized::mint(scope(Actor::User(user.id)), member.standing(&[]), receipt, command).into_parts().0)
+    let role = member.user.role;
+    let granted = access::granted(access::rights(role, member.settings.clearance(role)));
+    Ok(access::authorized(scope(Actor::User(user.id)), granted, receipt, command).into_parts().0)
 }
 
 /// Uploads a file and works its job off, as API and worker do.
@@ -123,10 +125,12 @@ async fn ask(parts: &Parts, permit: &Permit, question: &str) -> Outcome {
     let IngestPorts { store, embedders, clock, ids, .. } = parts.ports.clone();
     let search = HybridSearch::new(Arc::clone(&store), embedders, RetrievalParams::default());
     let registry = Registry::builtin(&store, search)?;
-    let tools = RecordedTools::new(store, registry, clock, ids, parts.tracker.clone());
+    let tracker = parts.tracker.clone();
+    let rules = Arc::new(FakeAccessRules);
+    let tools = RecordedTools::new(registry, ToolParts { store, rules, clock, ids, tracker });
     let arguments = json!({"query": question, "top_k": 3});
     let call = ToolCall { call_id: "1".into(), name: "rag_search".into(), arguments, context: CallContext::default() };
-    let ToolResult::Retrieval(found) = tools.invoke(permit, call).await? else { return Err("no retrieval".into()) };
+    let ToolResult::Retrieval(found) = tools.invoke(permit, call).await?.into_parts().0 else { return Err("no retrieval".into()) };
     println!("\n{question}\nanswerable: {}", found.answerable);
     for hit in found.hits {
         let passage = hit.passage;

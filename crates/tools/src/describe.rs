@@ -1,13 +1,13 @@
 //! Tool results as text for a model: data, unmistakably.
 //!
 //! Documents and memories may hold anything, a forged instruction or a chat template's role mark among them. JSON
-//! keeps each value within its quotes, and what could be read as a mark of a template is escaped (`\u003c`), which JSON
-//! readers, models included, read as the character it stands for.
+//! keeps each value within its quotes, and [`neutralize`] breaks what could be read as a mark of a template.
 
 use domain::document::Document;
 use domain::memory::Memory;
 use domain::search::{Hit, Passage, Surroundings};
 use domain::tool::ToolResult;
+use domain::untrusted::neutralize;
 use serde_json::{Value, json};
 
 /// What stands above the data.
@@ -30,7 +30,7 @@ pub fn describe(result: &ToolResult) -> String {
         ToolResult::Documents(all) => json!({"documents": all.iter().map(document).collect::<Vec<_>>()}),
         ToolResult::Memories(all) => json!({"memories": all.iter().map(memory).collect::<Vec<_>>()}),
     };
-    format!("{PREAMBLE}\n{}", defuse(&data.to_string()))
+    format!("{PREAMBLE}\n{}", neutralized(data))
 }
 
 fn hit(hit: &Hit) -> Value {
@@ -71,23 +71,14 @@ fn memory(memory: &Memory) -> Value {
     json!({"text": memory.content, "tags": memory.tags})
 }
 
-/// Escapes, in JSON text, every `<` and `[` that begins what a chat template could read as a mark: `<|im_start|>`,
-/// `</s>`, `<tool_call>`, `[INST]`. A `<` before a space or a number, as in `p < 5 bar`, stays. JSON's own brackets are
-/// never before `I` or `/`.
-fn defuse(json: &str) -> String {
-    let mut safe = String::with_capacity(json.len() + 16);
-    let mut chars = json.chars().peekable();
-    while let Some(c) = chars.next() {
-        let next = chars.peek().copied().unwrap_or(' ');
-        match c {
-            '<' if next.is_alphabetic() || matches!(next, '|' | '/' | '<' | '_' | '\u{ff5c}') => {
-                safe.push_str("\\u003c")
-            }
-            '[' if matches!(next, 'I' | '/') => safe.push_str("\\u005b"),
-            other => safe.push(other),
-        }
+/// Every text in the value, made harmless.
+fn neutralized(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(neutralize(&text).into_owned()),
+        Value::Array(items) => items.into_iter().map(neutralized).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, neutralized(value))).collect(),
+        other => other,
     }
-    safe
 }
 
 #[cfg(test)]
@@ -104,6 +95,7 @@ mod tests {
             content: text.into(),
             importance: 0.5,
             tags: vec![],
+            classification: domain::role::Classification::Internal,
             created_at: Timestamp::default(),
         }])
     }
@@ -124,7 +116,8 @@ mod tests {
             let shown = describe(&remembered(&text));
             let (_, json) = shown.split_once('\n').expect("preamble and data");
             let read: Value = serde_json::from_str(json).expect("valid JSON");
-            prop_assert_eq!(read["memories"][0]["text"].as_str(), Some(text.as_str()));
+            let told = read["memories"][0]["text"].as_str().map(|told| told.replace('\u{200b}', ""));
+            prop_assert_eq!(told, Some(text));
         }
     }
 }

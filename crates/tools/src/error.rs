@@ -1,5 +1,6 @@
 //! What can go wrong in the tool layer.
 
+use domain::decision::RefusalCode;
 use domain::error::{Classify, ErrorKind};
 use domain::ports::{BlobError, StoreError};
 use domain::upload::FieldError;
@@ -11,11 +12,11 @@ pub enum ToolError {
     /// No tool of that name is in the registry.
     #[error("there is no tool of that name")]
     Unknown,
-    /// The role may not call it, the user or tenant was switched off, or it writes.
+    /// The user may not call it, user or tenant were switched off, or it writes.
     #[error("the tool may not be called: {reason}")]
     Denied {
-        /// A stable code.
-        reason: &'static str,
+        /// Why.
+        reason: RefusalCode,
     },
     /// The arguments do not fit the tool's schema.
     #[error("the arguments do not fit: {detail}")]

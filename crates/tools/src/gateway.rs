@@ -9,8 +9,10 @@ use crate::tool::{CallScope, Prepared};
 use admission::Invocation;
 use async_trait::async_trait;
 use domain::authorized::Permit;
-use domain::ports::{Clock, IdGen, Store};
-use domain::role::Role;
+use domain::classified::Classified;
+use domain::decision::RefusalCode;
+use domain::ports::{AccessRules, Clock, IdGen, Store};
+use domain::rights::Rights;
 use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -24,15 +26,15 @@ use tracing::Instrument;
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ToolGateway: Send + Sync {
-    /// The tools that `role` may call.
-    fn manifest(&self, role: Role) -> Vec<ToolSpec>;
+    /// The tools that may be called with these rights.
+    fn manifest(&self, rights: &Rights) -> Vec<ToolSpec>;
 
-    /// Calls one: checks that user and tenant are still switched on, that the role may, that the arguments fit;
-    /// records the intent, runs, records the outcome.
+    /// Calls one: checks that user and tenant are still switched on, that what remains of the permit's rights includes
+    /// what the tool requires, that the arguments fit; records the intent, runs, records the outcome.
     ///
     /// # Errors
     /// Where any of that says no, or the tool fails. Each leaves its outcome in the audit log.
-    async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<ToolResult, ToolError>;
+    async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError>;
 }
 
 /// The tool gateway of the platform: the registered tools behind checks and audit records.
@@ -45,9 +47,24 @@ pub struct RecordedTools {
     tracker: TaskTracker,
 }
 
+/// What the tool gateway works with.
+pub struct ToolParts {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// What remains of a permit when a call is made.
+    pub rules: Arc<dyn AccessRules>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The source of ids.
+    pub ids: Arc<dyn IdGen>,
+    /// Running calls, for shutdown to wait for.
+    pub tracker: TaskTracker,
+}
+
 /// What a call needs, shared with the tasks that carry it out.
 struct Work {
     store: Arc<dyn Store>,
+    rules: Arc<dyn AccessRules>,
     registry: Registry,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
@@ -58,29 +75,23 @@ impl RecordedTools {
     /// Longest run of a tool unless told otherwise.
     pub const LIMIT: Duration = Duration::from_secs(30);
 
-    /// Calls the tools of `registry`. Each call runs as a task of `tracker`, which shutdown waits for, so that its
+    /// Calls the tools of `registry`. Each call runs as a task of the tracker, which shutdown waits for, so that its
     /// outcome is recorded also when the caller goes away.
     #[must_use]
-    pub fn new(
-        store: Arc<dyn Store>,
-        registry: Registry,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn IdGen>,
-        tracker: TaskTracker,
-    ) -> Self {
-        let limit = Self::LIMIT;
-        let work = Work { store, registry, clock, ids, limit };
+    pub fn new(registry: Registry, parts: ToolParts) -> Self {
+        let ToolParts { store, rules, clock, ids, tracker } = parts;
+        let work = Work { store, rules, registry, clock, ids, limit: Self::LIMIT };
         Self { work: Arc::new(work), tracker }
     }
 }
 
 #[async_trait]
 impl ToolGateway for RecordedTools {
-    fn manifest(&self, role: Role) -> Vec<ToolSpec> {
-        self.work.registry.manifest(role)
+    fn manifest(&self, rights: &Rights) -> Vec<ToolSpec> {
+        self.work.registry.manifest(rights)
     }
 
-    async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<ToolResult, ToolError> {
+    async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
         let caller_left = CancellationToken::new();
         let _on_drop = caller_left.clone().drop_guard();
         let (work, permit, tracker) = (Arc::clone(&self.work), permit.clone(), self.tracker.clone());
@@ -96,13 +107,13 @@ impl Work {
         tracker: &TaskTracker,
         (permit, call): (&Permit, ToolCall),
         caller_left: &CancellationToken,
-    ) -> Result<ToolResult, ToolError> {
+    ) -> Result<Classified<ToolResult>, ToolError> {
         let mut invocation = Invocation::of(permit, &call);
         let Some(Registered { spec, tool }) = self.registry.find(&call.name) else {
-            self.refuse(&invocation, "unknown_tool").await?;
+            self.refuse(&invocation, RefusalCode::UnknownTool).await?;
             return Err(ToolError::Unknown);
         };
-        invocation.resource = Some(tool.resource());
+        invocation.resource = Some(spec.requires.resource);
         let prepared = tool.prepare(call.arguments);
         if let Ok(prepared) = &prepared {
             invocation.target = prepared.target;
@@ -120,7 +131,12 @@ impl Work {
     }
 
     /// Runs the tool within its limit; a panic of it becomes an error.
-    async fn run(&self, name: ToolName, call: Prepared<'_>, scope: CallScope) -> Result<ToolResult, ToolError> {
+    async fn run(
+        &self,
+        name: ToolName,
+        call: Prepared<'_>,
+        scope: CallScope,
+    ) -> Result<Classified<ToolResult>, ToolError> {
         let name = name.as_str();
         let guarded = AssertUnwindSafe(call.run(scope)).catch_unwind();
         match tokio::time::timeout(self.limit, guarded).await {

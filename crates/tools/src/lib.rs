@@ -22,8 +22,8 @@
 //! ) -> Result<Vec<&'static str>, RegistryError> {
 //!     let search = HybridSearch::new(Arc::clone(&store), embedders, RetrievalParams::default());
 //!     let registry = Registry::builtin(&store, search)?;
-//!     let tools = RecordedTools::new(store, registry, clock, ids, TaskTracker::new());
-//!     Ok(tools.manifest(Role::Viewer).iter().map(|spec| spec.name.as_str()).collect())
+//!     let tools = RecordedTools::new(registry, parts);
+//!     Ok(tools.manifest(permit.rights()).iter().map(|spec| spec.name.as_str()).collect())
 //! }
 //! ```
 //!

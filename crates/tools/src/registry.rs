@@ -4,7 +4,7 @@ use crate::builtin::{DocumentList, DocumentRead, MemoryRead, RagSearch};
 use crate::retrieval::HybridSearch;
 use crate::tool::{AnyTool, Tool};
 use domain::ports::Store;
-use domain::role::Role;
+use domain::rights::Rights;
 use domain::tool::{ToolName, ToolSpec};
 use serde_json::Value;
 use std::sync::Arc;
@@ -88,11 +88,11 @@ impl Registry {
         Ok(())
     }
 
-    /// The manifest entries of the tools that `role` may call.
+    /// The manifest entries of the tools that may be called with these rights.
     #[must_use]
-    pub fn manifest(&self, role: Role) -> Vec<ToolSpec> {
+    pub fn manifest(&self, rights: &Rights) -> Vec<ToolSpec> {
         let specs = self.tools.iter().map(|registered| &registered.spec);
-        specs.filter(|spec| role >= spec.min_role).cloned().collect()
+        specs.filter(|spec| rights.allow(spec.requires)).cloned().collect()
     }
 
     /// The tool of that name.

@@ -3,7 +3,8 @@
 use crate::calls::CallSheet;
 use crate::error::ToolError;
 use async_trait::async_trait;
-use domain::role::{Classification, Resource};
+use domain::classified::Classified;
+use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
 use domain::tool::{ToolResult, ToolSpec};
@@ -38,9 +39,6 @@ pub trait Tool: Send + Sync + 'static {
     /// The manifest entry.
     fn spec(&self) -> ToolSpec;
 
-    /// What kind of thing it touches, for the audit log.
-    fn resource(&self) -> Resource;
-
     /// The one thing that this call is about, if it is about one; for the audit log.
     fn target(&self, _arguments: &Self::Arguments) -> Option<Uuid> {
         None
@@ -50,36 +48,30 @@ pub trait Tool: Send + Sync + 'static {
     ///
     /// # Errors
     /// Where the thing asked for is not there, or something that the tool needs fails.
-    async fn run(&self, call: CallScope, arguments: Self::Arguments) -> Result<ToolResult, ToolError>;
+    async fn run(&self, call: CallScope, arguments: Self::Arguments) -> Result<Classified<ToolResult>, ToolError>;
 }
 
 /// A call whose arguments fit, ready to run.
 pub(crate) struct Prepared<'t> {
     /// What it is about.
     pub(crate) target: Option<Uuid>,
-    run: Box<dyn FnOnce(CallScope) -> BoxFuture<'t, Result<ToolResult, ToolError>> + Send + 't>,
+    run: Box<dyn FnOnce(CallScope) -> BoxFuture<'t, Result<Classified<ToolResult>, ToolError>> + Send + 't>,
 }
 
 impl<'t> Prepared<'t> {
     /// Runs it for `call`.
-    pub(crate) fn run(self, call: CallScope) -> BoxFuture<'t, Result<ToolResult, ToolError>> {
+    pub(crate) fn run(self, call: CallScope) -> BoxFuture<'t, Result<Classified<ToolResult>, ToolError>> {
         (self.run)(call)
     }
 }
 
 /// A tool whose type of arguments is hidden, so that a registry can hold several.
 pub(crate) trait AnyTool: Send + Sync {
-    /// What kind of thing it touches.
-    fn resource(&self) -> Resource;
     /// Parses the arguments; no arguments at all count as an empty object.
     fn prepare(&self, arguments: Value) -> Result<Prepared<'_>, ToolError>;
 }
 
 impl<T: Tool> AnyTool for T {
-    fn resource(&self) -> Resource {
-        Tool::resource(self)
-    }
-
     fn prepare(&self, arguments: Value) -> Result<Prepared<'_>, ToolError> {
         let arguments = match arguments {
             Value::Null => Value::Object(serde_json::Map::new()),

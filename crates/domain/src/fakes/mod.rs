@@ -1,5 +1,6 @@
 //! In-memory implementations of the ports, for tests and examples. They pass the same suites as the real ones.
 
+pub mod access;
 mod blob;
 mod store;
 pub mod suite;

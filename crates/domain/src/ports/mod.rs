@@ -1,10 +1,12 @@
 //! The traits that several layers call. `data` and `model-client` implement them; `platform-server` wires them up.
 
+mod access;
 mod blob;
 mod model;
 mod store;
 mod system;
 
+pub use access::AccessRules;
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Embedders, Reranker};
 pub use store::{

@@ -9,7 +9,7 @@ use axum::Json;
 use chrono::{DateTime, Utc};
 use domain::audit::AuditRecord;
 use domain::command::{ReadDecision, SimulateDecision, Target};
-use domain::decision::{Decision, Rule, Step, Verdict};
+use domain::decision::{RefusalCode, Decision, Rule, Step, Verdict};
 use domain::ids::AuditId;
 use domain::role::{Grant, Operation, Resource};
 use domain::user::Standing;
@@ -131,14 +131,14 @@ impl From<Decision> for SimulatedBody {
     fn from(decision: Decision) -> Self {
         let code = match decision.verdict {
             Verdict::Allowed => None,
-            Verdict::Refused { code } => Some(code),
+            Verdict::Refused { code } => Some(code.as_str()),
             Verdict::Denied { .. } => Some("policy_denied"),
             Verdict::NotFound => Some("not_found"),
         };
         Self {
             allowed: decision.verdict == Verdict::Allowed,
             rule: decision.rule().map(Rule::as_str),
-            reason: decision.verdict.reason(),
+            reason: decision.verdict.reason().map(RefusalCode::as_str),
             code,
             steps: decision.steps.into_iter().map(Into::into).collect(),
             standing: decision.standing.map(Into::into),

@@ -89,7 +89,7 @@ impl OpenAiChat {
 #[async_trait]
 impl ChatModel for OpenAiChat {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
-        let about = About { caller: request.caller, classification: request.classification };
+        let about = About { caller: request.caller, classification: request.prompt.class() };
         let tier = (request.tier.as_str(), self.routes(request.tier));
         let ask = Ask { about, deadline: None };
         let Served { value: mut answering, mut by } =
@@ -281,7 +281,7 @@ fn bytes(request: &ChatRequest) -> usize {
     };
     let tools = request.tools.iter();
     let tools = tools.map(|tool| tool.name.len() + tool.description.len() + tool.parameters.to_string().len());
-    request.messages.iter().map(of).sum::<usize>() + tools.sum::<usize>()
+    request.prompt.content().iter().map(of).sum::<usize>() + tools.sum::<usize>()
 }
 
 /// Asks, and reads until the model has begun to answer.
@@ -304,7 +304,7 @@ async fn open(
 }
 
 async fn ask(server: &Server, model: &str, request: &ChatRequest, deadline: Instant) -> Result<Response, ModelError> {
-    let about = About { caller: request.caller, classification: request.classification };
+    let about = About { caller: request.caller, classification: request.prompt.class() };
     let newer = server.newer_limit.load(Ordering::Relaxed);
     let field = if newer { LimitField::MaxCompletionTokens } else { LimitField::MaxTokens };
     let body = ChatBody::new(server, model, request, field);

@@ -83,10 +83,10 @@ impl<'a> ChatBody<'a> {
     pub(super) fn new(server: &Server, model: &'a str, request: &'a ChatRequest, limit: LimitField) -> Self {
         let most = |field| (limit == field).then_some(request.max_output_tokens);
         let ids = if server.dialect() == Dialect::Vllm { Ids::Short } else { Ids::AsTheyAre };
-        let about = About { caller: request.caller, classification: request.classification };
+        let about = About { caller: request.caller, classification: request.prompt.class() };
         Self {
             model,
-            messages: request.messages.iter().map(|message| wire_message(message, ids)).collect(),
+            messages: wire_messages(request.prompt.content(), ids),
             tools: request.tools.iter().map(tool).collect(),
             stream: true,
             stream_options: json!({ "include_usage": true }),
@@ -100,7 +100,7 @@ impl<'a> ChatBody<'a> {
 
 /// The prompt as it goes into a span, where the settings say that it may.
 pub(super) fn recorded(request: &ChatRequest) -> String {
-    let messages: Vec<Value> = request.messages.iter().map(|m| wire_message(m, Ids::AsTheyAre)).collect();
+    let messages: Vec<Value> = request.prompt.content().iter().map(|m| wire_message(m, Ids::AsTheyAre)).collect();
     Value::Array(messages).to_string()
 }
 
@@ -123,6 +123,24 @@ impl Ids {
         digest.truncate(9);
         Cow::Owned(digest)
     }
+}
+
+/// The prompt on the wire. Two messages of the user in a row become one: the chat templates of Mistral and Gemma refuse
+/// them, and any server may serve such a model.
+fn wire_messages(prompt: &[PromptMessage], ids: Ids) -> Vec<Value> {
+    let mut messages: Vec<Value> = Vec::with_capacity(prompt.len());
+    for message in prompt {
+        if let PromptMessage::User(text) = message
+            && let Some(Value::String(before)) =
+                messages.last_mut().filter(|last| last["role"] == "user").map(|last| &mut last["content"])
+        {
+            before.push_str("\n\n");
+            before.push_str(text);
+            continue;
+        }
+        messages.push(wire_message(message, ids));
+    }
+    messages
 }
 
 fn wire_message(message: &PromptMessage, ids: Ids) -> Value {

@@ -9,6 +9,7 @@ use crate::metrics::ModelMetrics;
 use crate::openai::http::Server;
 use crate::openai::{OpenAiChat, OpenAiEmbedder, OpenAiReranker, list};
 use crate::router::Router;
+use domain::classified::Classified;
 use domain::ids::TenantId;
 use domain::model::{
     ChatDelta, ChatOptions, ChatRequest, EmbedPurpose, EmbedRequest, ModelError, ModelTier, ModelToolCall, OfferedTool,
@@ -373,12 +374,11 @@ fn asking(question: &str, tools: Vec<OfferedTool>, tool_choice: Option<Value>) -
     ChatRequest {
         caller: nobody(),
         tier: ModelTier::Fast,
-        messages: vec![PromptMessage::User(question.to_owned())],
+        prompt: Classified::new(vec![PromptMessage::User(question.to_owned())], Classification::Public),
         tools,
         max_output_tokens: OUTPUT_TOKENS,
         question: question.to_owned(),
         passages: Vec::new(),
-        classification: Classification::Public,
         options: ChatOptions { tool_choice, ..ChatOptions::default() },
     }
 }

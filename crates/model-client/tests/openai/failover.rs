@@ -1,6 +1,6 @@
 //! Several backends: who serves, who serves instead, and when none may.
 
-use crate::support::{
+use crate::support::{classified, 
     Act, Scripted, answer, backend, caller_of, chat_of, embedder_of, request, router, settings, stream_of, texts,
 };
 use domain::model::{ChatDelta, ChatRequest, EmbedPurpose, ModelError, ModelTier};
@@ -128,7 +128,7 @@ async fn a_fallback_never_crosses_the_border_of_the_classification() {
         let (first, second) = (Scripted::start(vec![failing.clone()]).await, Scripted::start(vec![says("m2")]).await);
         let mut settings = two(&first, &second);
         settings.backends[1].location = Location::Cloud;
-        let request = ChatRequest { classification: class, ..request() };
+        let request = classified(class);
         let ended = chat_of(&settings).stream(request).await;
         assert_eq!((ended.is_ok(), second.count() == 1), (may, may), "{class}");
         assert!(first.count() >= 1, "the first one was tried");
@@ -284,7 +284,7 @@ async fn litellm_is_told_the_tenant_and_when_not_to_fall_back() {
     settings.backends[0].dialect = Dialect::LiteLlm;
     let chat = chat_of(&settings);
     for (classification, forbidden) in [(Classification::Internal, false), (Classification::Confidential, true)] {
-        drop(chat.stream(ChatRequest { classification, ..request() }).await.expect("served"));
+        drop(chat.stream(classified(classification)).await.expect("served"));
         let sent = server.requests.lock().unwrap().pop().expect("a request").to_lowercase();
         assert!(sent.contains("x-litellm-tags: tenant:00000000-0000-0000-0000-000000000001"), "{sent}");
         assert_eq!(sent.contains("\"disable_fallbacks\":true"), forbidden, "{sent}");

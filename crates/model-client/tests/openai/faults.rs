@@ -1,6 +1,6 @@
 //! What becomes of a request when the server, or the line to it, fails.
 
-use crate::support::{Act, Scripted, answer, chat_of, embedder_of, request, router, settings, stream_of, texts};
+use crate::support::{classified, Act, Scripted, answer, chat_of, embedder_of, request, router, settings, stream_of, texts};
 use domain::model::{ChatDelta, ChatRequest, EmbedPurpose, ModelError, ModelTier};
 use domain::ports::{ChatModel, Embedder};
 use domain::role::Classification;
@@ -214,7 +214,7 @@ async fn content_above_the_server_s_classification_never_leaves() {
     let server = Scripted::start(vec![whole()]).await;
     let mut settings = server.settings();
     settings.backends[0].highest_classification = Classification::Internal;
-    let secret = ChatRequest { classification: Classification::Confidential, ..request() };
+    let secret = classified(Classification::Confidential);
     let error = chat_of(&settings).stream(secret).await.err();
     assert!(matches!(error, Some(ModelError::NotConfigured { .. })), "{error:?}");
     assert_eq!(server.count(), 0);

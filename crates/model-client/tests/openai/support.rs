@@ -1,5 +1,6 @@
 //! A server that sends what a script says, byte by byte if it must.
 
+use domain::classified::Classified;
 use domain::ids::TenantId;
 use domain::model::{ChatOptions, ChatRequest, EmbedPurpose, EmbedRequest, ModelTier, PromptMessage};
 use domain::model_call::ModelCaller;
@@ -195,16 +196,22 @@ pub fn stream_of(events: &[&str]) -> Vec<u8> {
 }
 
 /// A small request.
+/// The same question, of this class.
+pub fn classified(class: Classification) -> ChatRequest {
+    let request = request();
+    let (messages, _) = request.prompt.into_parts();
+    ChatRequest { prompt: Classified::new(messages, class), ..request }
+}
+
 pub fn request() -> ChatRequest {
     ChatRequest {
         caller: caller(),
         options: ChatOptions::default(),
         tier: ModelTier::Fast,
-        messages: vec![PromptMessage::System("Answer.".to_owned()), PromptMessage::User("Which valve?".to_owned())],
+        prompt: Classified::new(vec![PromptMessage::System("Answer.".to_owned()), PromptMessage::User("Which valve?".to_owned())], Classification::Internal),
         tools: Vec::new(),
         max_output_tokens: 256,
         question: "Which valve?".to_owned(),
         passages: Vec::new(),
-        classification: Classification::Internal,
     }
 }

@@ -5,6 +5,7 @@ use crate::compose::{Databases, secret};
 use crate::config::Settings;
 use crate::system::SystemClock;
 use anyhow::{Context as _, Result};
+use domain::decision::RefusalCode;
 use domain::ports::{Clock as _, Directory};
 use domain::tenant::Tenant;
 use policy::authn::settings::IssuerSettings;
@@ -92,7 +93,7 @@ async fn judge_entry(verified: &Verified, settings: &Settings, found: &mut Findi
 fn judge_in(tenant: &Tenant, belongs: &Belongs, verified: &Verified, found: &mut Findings) {
     let by = match belongs {
         Belongs::Mapped { .. } => "a mapping in the database",
-        Belongs::Configured | Belongs::ByAccessToken { .. } => "the configuration",
+        Belongs::Configured | Belongs::ByAccessToken => "the configuration",
     };
     found.good(format!("its tenant is {} ({}), by {by}", tenant.slug, tenant.id));
     if !tenant.is_active {
@@ -108,13 +109,13 @@ fn judge_in(tenant: &Tenant, belongs: &Belongs, verified: &Verified, found: &mut
     }
 }
 
-fn entry_advice(code: &str) -> &'static str {
+fn entry_advice(code: RefusalCode) -> &'static str {
     match code {
-        "groups_overage" => {
+        RefusalCode::GroupsOverage => {
             "more than 200 groups, so the token has none; use app roles, or set groups_overage = \"ignore\""
         }
-        "guest_refused" => "a guest of the directory; add the home directory (claim idp) to the issuer's guests",
-        "insufficient_scope" => {
+        RefusalCode::GuestRefused => "a guest of the directory; add the home directory (claim idp) to the issuer's guests",
+        RefusalCode::InsufficientScope => {
             "it lacks the required scope or role; a program (idtyp app) needs a role that is mapped"
         }
         _ => "it is not let in",

@@ -7,11 +7,14 @@ use super::{Authenticator, Kept, user_scope};
 use crate::error::GateError;
 use domain::access_token::{AccessToken, KnownAccessToken};
 use domain::audit::{EventType, ResultStatus};
+use domain::decision::RefusalCode;
+use domain::credential::{Credential, CredentialKind};
 use domain::ids::{RequestId, TenantId};
 use domain::ports::StoreError;
 use domain::user::Membership;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 
 /// What every secret begins with, so that scanners of repositories and logs know it.
 pub const PREFIX: &str = "plantpat_";
@@ -64,14 +67,16 @@ impl Authenticator {
             }
         };
         let Some(tenant) = self.tenant(&tenant.to_string()).await? else {
-            return Err(self.refuse(tenant, Some(token.user_id), "tenant_unmapped", request).await);
+            return Err(self.refuse(tenant, Some(token.user_id), RefusalCode::TenantUnmapped, request).await);
         };
         let used = self.use_token(tenant.id, &token, hash, request).await.map_err(GateError::Store)?;
         let member = self.admit(hash, &tenant, used, request).await?;
-        let AccessToken { expires_at, scopes, .. } = token;
+        let AccessToken { id, expires_at, scopes, .. } = token;
+        let kind = CredentialKind::AccessToken { id, scopes };
+        let credential = Arc::new(Credential { kind, client: None, session: Some(id.to_string()) });
         Ok(self.keep(
             hash,
-            Kept { tenant, belongs: Belongs::ByAccessToken { scopes }, expires_at, renewals: 0 },
+            Kept { tenant, belongs: Belongs::ByAccessToken, credential, expires_at, renewals: 0 },
             member,
         ))
     }

@@ -149,6 +149,21 @@ pub fn client(claims: &Claims, names: &ClaimNames) -> Option<String> {
     text(claims, &names.client).and_then(loggable)
 }
 
+/// When the user last proved who they are.
+pub fn auth_time(claims: &Claims, names: &ClaimNames) -> Option<Timestamp> {
+    Timestamp::from_timestamp(find(claims, &names.auth_time).and_then(seconds)?, 0)
+}
+
+/// How the user proved who they are (OpenID Connect Core §2), if it may be logged.
+pub fn acr(claims: &Claims) -> Option<String> {
+    claims.get("acr").and_then(Value::as_str).and_then(loggable)
+}
+
+/// The session at the identity provider (OpenID Connect Front-Channel Logout §3), if it may be logged.
+pub fn session_id(claims: &Claims) -> Option<String> {
+    claims.get("sid").and_then(Value::as_str).and_then(loggable)
+}
+
 /// The strongest role that the token's role values and groups (`g:<group>`) map to, by the issuer's mapping or the
 /// tenant's. Claims with no known value are the weakest role, not missing claims: whoever lost a role at the issuer loses
 /// it here. `None`: the token has no role values, and no groups that anything is mapped from.

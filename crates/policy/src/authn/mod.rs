@@ -21,6 +21,8 @@ pub use verify::{Issuer, Verified, verify};
 use crate::caller::Caller;
 use crate::error::GateError;
 use crate::keyed_hash::HashKey;
+use domain::credential::Credential;
+use domain::decision::RefusalCode;
 use domain::ids::{RequestId, TenantId, UserId};
 use domain::ports::{Clock, Directory, IdGen, Store};
 use domain::role::Grant;
@@ -113,10 +115,7 @@ impl Authenticator {
         };
         let scope = user_scope(session.tenant.id, session.user_id(), request);
         let caller = Caller::new(scope, session.tenant, session.user, session.standing);
-        Ok(match session.belongs {
-            Belongs::ByAccessToken { scopes } => caller.within(scopes),
-            Belongs::Configured | Belongs::Mapped { .. } => caller,
-        })
+        Ok(caller.with(session.credential))
     }
 
     /// The grants that the configuration gives to this user.
@@ -129,15 +128,15 @@ impl Authenticator {
     async fn refresh(&self, hash: &str, known: Session, request: &RequestId) -> Result<Session, GateError> {
         let Some(tenant) = self.tenant_of(&known).await? else {
             self.sessions.forget(hash);
-            return Err(self.refuse(known.tenant.id, Some(known.user.id), "tenant_unmapped", request).await);
+            return Err(self.refuse(known.tenant.id, Some(known.user.id), RefusalCode::TenantUnmapped, request).await);
         };
         let scope = user_scope(tenant.id, known.user.id, request.clone());
         let mut tx = self.store.begin(&scope).await.map_err(GateError::Store)?;
         let membership = tx.users().membership(known.user.id).await.map_err(GateError::Store)?;
         drop(tx);
         let member = self.admit(hash, &tenant, membership, request).await?;
-        let Session { belongs, expires_at, renewals, .. } = known;
-        Ok(self.keep(hash, Kept { tenant, belongs, expires_at, renewals }, member))
+        let Session { belongs, credential, expires_at, renewals, .. } = known;
+        Ok(self.keep(hash, Kept { tenant, belongs, credential, expires_at, renewals }, member))
     }
 
     /// The session's tenant, if what said that the user belongs to it says so still.
@@ -167,9 +166,9 @@ impl Authenticator {
 
     fn keep(&self, hash: &str, kept: Kept, member: Membership) -> Session {
         let standing = member.standing(&self.configured_grants(&member.user.issuer, &member.user.external_id));
-        let Kept { tenant, belongs, expires_at, renewals } = kept;
+        let Kept { tenant, belongs, credential, expires_at, renewals } = kept;
         let (user, read_at) = (member.user, Instant::now());
-        let session = Session { tenant, user, standing, belongs, expires_at, read_at, renewals };
+        let session = Session { tenant, user, standing, belongs, credential, expires_at, read_at, renewals };
         self.sessions.put(hash.to_owned(), session.clone(), self.clock.now());
         session
     }
@@ -179,6 +178,7 @@ impl Authenticator {
 struct Kept {
     tenant: Tenant,
     belongs: Belongs,
+    credential: Arc<Credential>,
     expires_at: Timestamp,
     renewals: u64,
 }

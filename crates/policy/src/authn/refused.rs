@@ -5,6 +5,7 @@ use super::{Authenticator, system_scope, user_scope};
 use crate::decision::{self, Trace};
 use crate::error::GateError;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
+use domain::decision::RefusalCode;
 use domain::ids::{AuditId, RequestId, TenantId, UserId};
 use domain::ports::{StoreError, TenantTx};
 use serde_json::json;
@@ -29,13 +30,13 @@ impl Authenticator {
         &self,
         tenant: TenantId,
         user: Option<UserId>,
-        code: &'static str,
+        code: RefusalCode,
         request: &RequestId,
     ) -> GateError {
         let grounds = decision::recorded(&Trace::refused_at_the_door(code));
         let decision = self.record_refusal(tenant, user, grounds, request).await;
         let decision_id = decision.map(tracing::field::display);
-        tracing::warn!(request_id = %request, tenant_id = %tenant, decision_id, reason = code, "caller refused");
+        tracing::warn!(request_id = %request, tenant_id = %tenant, decision_id, reason = code.as_str(), "caller refused");
         GateError::Refused { code, decision }
     }
 

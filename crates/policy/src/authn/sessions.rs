@@ -3,13 +3,13 @@
 //! Kept by a keyed hash of the token, never the token. What the database says of user and tenant is read again after
 //! [`FRESH_FOR`], and by the gate at each decision, so that switching a user off takes effect at once.
 
-use domain::access_token::TokenScope;
+use domain::credential::Credential;
 use domain::ids::UserId;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use domain::user::{Standing, User};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long tenant, role and clearance are taken as read.
@@ -30,10 +30,7 @@ pub enum Belongs {
         claim: String,
     },
     /// The personal access token's own row.
-    ByAccessToken {
-        /// What it may be used for.
-        scopes: Vec<TokenScope>,
-    },
+    ByAccessToken,
 }
 
 /// A verified token's user.
@@ -47,6 +44,8 @@ pub struct Session {
     pub standing: Standing,
     /// What says that the user belongs to the tenant.
     pub belongs: Belongs,
+    /// What the token tells later decisions.
+    pub credential: Arc<Credential>,
     /// When the token is to be looked at again.
     pub expires_at: Timestamp,
     /// When the above was read.

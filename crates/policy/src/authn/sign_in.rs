@@ -5,11 +5,13 @@ use super::verify::{Verified, verify};
 use super::{Authenticator, Kept, system_scope, user_scope};
 use crate::error::GateError;
 use domain::audit::{EventType, ResultStatus};
+use domain::decision::RefusalCode;
 use domain::ids::{RequestId, TenantId, UserId};
 use domain::ports::{Directory, StoreError};
 use domain::tenant::Tenant;
 use domain::user::{Identity, Membership};
 use serde_json::json;
+use std::sync::Arc;
 
 impl Authenticator {
     pub(super) async fn first_use(&self, token: &str, hash: &str, request: &RequestId) -> Result<Session, GateError> {
@@ -21,17 +23,17 @@ impl Authenticator {
         };
         let Some((tenant, belongs)) = tenant_named_by(&verified, &*self.directory).await.map_err(GateError::Store)?
         else {
-            return Err(self.refuse(TenantId::PLATFORM, None, "tenant_unmapped", request).await);
+            return Err(self.refuse(TenantId::PLATFORM, None, RefusalCode::TenantUnmapped, request).await);
         };
         let of_tenant = &tenant.settings.role_mappings;
-        let suspended = (!tenant.is_active).then_some("tenant_suspended");
+        let suspended = (!tenant.is_active).then_some(RefusalCode::TenantSuspended);
         if let Some(code) = suspended.or_else(|| verified.no_entry(of_tenant)) {
             return Err(self.refuse(tenant.id, None, code, request).await);
         }
         let identity = Identity { role: verified.role(of_tenant), ..verified.identity.clone() };
         let signed_in = self.sign_in(tenant.id, (&identity, &verified), hash, request).await;
         let member = self.admit(hash, &tenant, signed_in.map_err(GateError::Store)?, request).await?;
-        Ok(self.keep(hash, Kept { tenant, belongs, expires_at: verified.valid_until, renewals }, member))
+        Ok(self.keep(hash, Kept { tenant, belongs, credential: Arc::new(verified.credential()), expires_at: verified.valid_until, renewals }, member))
     }
 
     /// Provisions or updates the user, and records the login if this token is new and the user switched on.
@@ -77,8 +79,8 @@ impl Authenticator {
         let user = membership.as_ref().map(|member| member.user.id);
         let code = match membership {
             Some(member) if member.tenant_active && tenant.is_active && member.user.is_active => return Ok(member),
-            Some(member) if member.user.is_active => "tenant_suspended",
-            _ => "user_disabled",
+            Some(member) if member.user.is_active => RefusalCode::TenantSuspended,
+            _ => RefusalCode::UserDisabled,
         };
         self.sessions.forget(hash);
         Err(self.refuse(tenant.id, user, code, request).await)

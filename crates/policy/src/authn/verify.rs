@@ -5,6 +5,8 @@ use super::jwks::Keys;
 use super::reason::{Reason, Refusal, loggable};
 use super::settings::{GroupsOverage, IssuerSettings, SignatureAlgorithm};
 use super::token::{Unverified, take_apart};
+use domain::credential::{Credential, CredentialKind};
+use domain::decision::RefusalCode;
 use domain::role::Role;
 use domain::time::Timestamp;
 use domain::user::Identity;
@@ -55,6 +57,19 @@ impl Verified {
         claims::client(&self.claims, &self.issuer.claims)
     }
 
+    /// What the token tells later decisions of how its bearer signed in.
+    #[must_use]
+    pub fn credential(&self) -> Credential {
+        let (claims, names) = (&self.claims, &self.issuer.claims);
+        let kind = if claims::is_application(claims) {
+            CredentialKind::Application
+        } else {
+            CredentialKind::Interactive { auth_time: claims::auth_time(claims, names), acr: claims::acr(claims) }
+        };
+        let session = claims::session_id(claims).or_else(|| self.token_id.clone());
+        Credential { kind, client: self.client(), session }
+    }
+
     /// The role that the token gives in a tenant with this mapping of its own; `None` where it says nothing of roles.
     #[must_use]
     pub fn role(&self, of_tenant: &BTreeMap<String, Role>) -> Option<Role> {
@@ -64,24 +79,24 @@ impl Verified {
     /// Why a token that holds leads nowhere all the same, in a tenant with this mapping of its own: a code that its
     /// bearer may read.
     #[must_use]
-    pub fn no_entry(&self, of_tenant: &BTreeMap<String, Role>) -> Option<&'static str> {
+    pub fn no_entry(&self, of_tenant: &BTreeMap<String, Role>) -> Option<RefusalCode> {
         let (claims, issuer) = (&self.claims, &*self.issuer);
         if claims::has_groups_overage(claims) && issuer.groups_overage == GroupsOverage::Refuse {
-            return Some("groups_overage");
+            return Some(RefusalCode::GroupsOverage);
         }
         let is_welcome = |home: &str| issuer.guests.iter().any(|guest| guest == "*" || guest == home);
         if claims::guest_of(claims).is_some_and(|home| !is_welcome(home)) {
-            return Some("guest_refused");
+            return Some(RefusalCode::GuestRefused);
         }
         // Any program of the directory gets a token for an API whose assignment is not required; a role makes it ours.
         if claims::is_application(claims) && !claims::has_mapped_role(claims, issuer, of_tenant) {
-            return Some("insufficient_scope");
+            return Some(RefusalCode::InsufficientScope);
         }
         let scope = issuer.required_scope.as_deref().map(|scope| claims::has_scope(claims, &issuer.claims, scope));
         let role = issuer.required_role.as_deref().map(|role| claims::has_role_value(claims, &issuer.claims, role));
         let asked = [scope, role];
         let is_met = asked.contains(&Some(true)) || asked == [None, None];
-        (!is_met).then_some("insufficient_scope")
+        (!is_met).then_some(RefusalCode::InsufficientScope)
     }
 }
 

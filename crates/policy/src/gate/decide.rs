@@ -4,27 +4,30 @@ use super::PolicyGate;
 use crate::caller::Caller;
 use crate::decision::{self, Question};
 use crate::error::GateError;
+use crate::matrix;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
-use domain::authorized::Authorized;
+use domain::authorized::{AuditReceipt, Authorized, Granted, Permit, Space};
 use domain::command::{Command, Target};
-use domain::decision::{Decision, Verdict};
+use domain::decision::{Decision, RefusalCode, Verdict};
 use domain::ids::AuditId;
 use domain::ports::{StoreError, TenantTx};
+use domain::rights::Permission;
 use domain::user::{Standing, User};
 use serde_json::Value;
+use std::sync::Arc;
 
 impl PolicyGate {
     /// Decides, records, and binds the command to both. Where the answer is no, that is recorded instead.
     pub(super) async fn admit<C: Command>(&self, by: &Caller, command: C) -> Result<Authorized<C>, GateError> {
         let mut tx = self.store.begin(by.scope()).await.map_err(GateError::Store)?;
-        let question = Question { scopes: by.scopes(), ..Question::of(&command) };
+        let question = Question::of(&command, by.credential());
         let decision = self.decide(&mut *tx, by, &question).await.map_err(GateError::Store)?;
         let id = AuditId::from_uuid(self.ids.uuid());
         let Decision { verdict: Verdict::Allowed, standing: Some(standing), .. } = decision else {
             let refusal = self.refusal(&command, &decision);
             tx.audit().event(id, &refusal, self.clock.now()).await.map_err(GateError::Audit)?;
             tx.commit().await.map_err(GateError::Audit)?;
-            let reason = decision.verdict.reason();
+            let reason = decision.verdict.reason().map(RefusalCode::as_str);
             tracing::info!(
                 request_id = %by.scope().request(), decision_id = %id, event = C::EVENT.as_str(), reason, "denied"
             );
@@ -33,7 +36,7 @@ impl PolicyGate {
         let subject = self.subject(&command);
         let receipt = tx.audit().intent(id, &subject, self.clock.now()).await.map_err(GateError::Audit)?;
         tx.commit().await.map_err(GateError::Audit)?;
-        Ok(authorized(by, standing, receipt, command))
+        Ok(authorized(by, &standing, receipt, command))
     }
 
     /// What the one deciding function says for a caller.
@@ -86,16 +89,17 @@ fn told(verdict: Verdict, id: AuditId) -> GateError {
         Verdict::Denied { reason } => GateError::Denied { reason, decision: Some(id) },
         Verdict::NotFound => GateError::NotFound,
         // A yes without a standing: there is none.
-        Verdict::Allowed => GateError::Denied { reason: "no_standing", decision: Some(id) },
+        Verdict::Allowed => GateError::Denied { reason: RefusalCode::Matrix, decision: Some(id) },
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one site: the decision was made and its intent row committed")]
-fn authorized<C>(
-    by: &Caller,
-    standing: Standing,
-    receipt: domain::authorized::AuditReceipt,
-    command: C,
-) -> Authorized<C> {
-    Authorized::mint(by.scope().clone(), standing, receipt, command)
+fn authorized<C: Command>(by: &Caller, standing: &Standing, receipt: AuditReceipt, command: C) -> Authorized<C> {
+    let granted = Granted {
+        rights: matrix::rights(standing, by.credential()),
+        credential: Arc::clone(by.shared_credential()),
+        space: Space::Home,
+    };
+    let permission = Permission::new(C::RESOURCE, C::OPERATION);
+    Authorized::mint(Permit::mint(by.scope().clone(), permission, granted, receipt), command)
 }

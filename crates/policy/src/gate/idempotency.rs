@@ -9,7 +9,7 @@ use crate::error::GateError;
 use crate::keyed_hash::HashKey;
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::access_token::TokenScope;
+use domain::credential::Credential;
 use domain::idempotency::{EarlierUse, Kept};
 use domain::ports::StoreError;
 use domain::user::Standing;
@@ -66,7 +66,7 @@ pub trait Idempotency: Send + Sync {
 impl Idempotency for PolicyGate {
     async fn claim(&self, by: &Caller, request: &KeyedRequest) -> Result<Claim, GateError> {
         let now = self.clock.now();
-        let (key, print) = (key_hash(&self.repeat_key, may(by), request), fingerprint(&self.repeat_key, request));
+        let (key, print) = (key_of(&self.repeat_key, by, request), fingerprint(&self.repeat_key, request));
         let claimed = async {
             let mut tx = self.store.begin(by.scope()).await?;
             let earlier = tx.idempotency().claim(&key, print.as_deref(), now, now + KEPT_FOR).await?;
@@ -86,7 +86,7 @@ impl Idempotency for PolicyGate {
         };
         let settled = async {
             let mut tx = self.store.begin(by.scope()).await?;
-            tx.idempotency().settle(&key_hash(&self.repeat_key, may(by), request), &print, &kept).await?;
+            tx.idempotency().settle(&key_of(&self.repeat_key, by, request), &print, &kept).await?;
             tx.commit().await
         };
         settled.await.map_err(GateError::Store)
@@ -95,7 +95,7 @@ impl Idempotency for PolicyGate {
     async fn release(&self, by: &Caller, request: &KeyedRequest) -> Result<(), GateError> {
         let released = async {
             let mut tx = self.store.begin(by.scope()).await?;
-            tx.idempotency().release(&key_hash(&self.repeat_key, may(by), request)).await?;
+            tx.idempotency().release(&key_of(&self.repeat_key, by, request)).await?;
             tx.commit().await
         };
         released.await.map_err(GateError::Store)
@@ -119,17 +119,15 @@ fn stands_for(
 
 /// The key as it is kept. It belongs to what its user may do: after a demotion, or with another token's scopes, the same
 /// key is a new one, and the request is decided like any other instead of being answered with what came of it before.
-fn key_hash(hash: &HashKey, (standing, scopes): May<'_>, request: &KeyedRequest) -> String {
-    let scopes = scopes.map(|scopes| scopes.iter().map(ToString::to_string).collect::<Vec<_>>());
+fn key_hash(hash: &HashKey, standing: &Standing, credential: &Credential, request: &KeyedRequest) -> String {
+    let scopes = credential.scopes().map(|scopes| scopes.iter().map(ToString::to_string).collect::<Vec<_>>());
     let content = json!([request.key, standing.role, standing.grants, standing.clearance, scopes]);
     hash.hash(format!("key {content}").as_bytes())
 }
 
-/// What the user of a key may do: standing, and the scopes of a personal access token.
-type May<'a> = (&'a Standing, Option<&'a [TokenScope]>);
-
-fn may(by: &Caller) -> May<'_> {
-    (by.standing(), by.scopes())
+/// The key as this caller uses it.
+fn key_of(hash: &HashKey, by: &Caller, request: &KeyedRequest) -> String {
+    key_hash(hash, by.standing(), by.credential(), request)
 }
 
 fn fingerprint(hash: &HashKey, request: &KeyedRequest) -> Option<String> {
@@ -142,6 +140,8 @@ fn fingerprint(hash: &HashKey, request: &KeyedRequest) -> Option<String> {
 mod tests {
     use super::*;
     use chrono::DateTime;
+    use domain::credential::CredentialKind;
+    use domain::ids::AccessTokenId;
     use domain::role::{Classification, Grant, Role};
 
     fn earlier(fingerprint: Option<&str>, kept: Option<Kept>) -> EarlierUse {
@@ -176,16 +176,19 @@ mod tests {
         };
         let hash = HashKey::derive(b"secret", "x");
         let user = Standing { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
-        let same = key_hash(&hash, (&user, None), &request);
-        assert_eq!(same, key_hash(&hash, (&user.clone(), None), &request));
+        let whole = Credential::interactive();
+        let same = key_hash(&hash, &user, &whole, &request);
+        assert_eq!(same, key_hash(&hash, &user.clone(), &whole, &request));
         let demoted = Standing { role: Role::Viewer, ..user.clone() };
         let cleared_for_less = Standing { clearance: Classification::Internal, ..user.clone() };
         let granted = Standing { grants: vec![Grant::Auditor], ..user.clone() };
         for standing in [&demoted, &cleared_for_less, &granted] {
-            assert_ne!(same, key_hash(&hash, (standing, None), &request), "{standing:?}");
+            assert_ne!(same, key_hash(&hash, standing, &whole, &request), "{standing:?}");
         }
-        let scopes = ["search:read".parse().expect("a scope")];
-        assert_ne!(same, key_hash(&hash, (&user, Some(&scopes)), &request));
+        let scopes = vec!["search:read".parse().expect("a scope")];
+        let kind = CredentialKind::AccessToken { id: AccessTokenId::from_uuid(uuid::Uuid::nil()), scopes };
+        let scoped = Credential { kind, ..whole.clone() };
+        assert_ne!(same, key_hash(&hash, &user, &scoped, &request));
     }
 
     #[test]
@@ -198,7 +201,7 @@ mod tests {
         };
         let (hash, other) = (HashKey::derive(b"secret", "x"), HashKey::derive(b"other", "x"));
         let user = Standing { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
-        let key = |hash: &HashKey, key: &str| key_hash(hash, (&user, None), &request(key, "/"));
+        let key = |hash: &HashKey, key: &str| key_hash(hash, &user, &Credential::interactive(), &request(key, "/"));
         assert_ne!(key(&hash, "k"), key(&other, "k"));
         assert_ne!(key(&hash, "k"), key(&hash, "l"));
         assert_eq!(fingerprint(&hash, &request("k", "/")), fingerprint(&hash, &request("l", "/")));

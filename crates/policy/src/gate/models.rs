@@ -4,15 +4,13 @@ use super::PolicyGate;
 use super::pass::Closes;
 use crate::caller::Caller;
 use crate::error::GateError;
-use crate::matrix;
 use async_trait::async_trait;
-use domain::access_token::TokenScope;
 use domain::command::{AskAssistant, AskModel, CreateEmbeddings, GetModel, ListModels};
 use domain::ids::ConversationId;
 use domain::model::Embedded;
 use domain::model_id::ModelId;
 use domain::run::EventStream;
-use domain::user::Standing;
+use domain::rights::{Permission, Rights};
 use runtime::error::RuntimeError;
 use std::sync::Arc;
 
@@ -40,22 +38,20 @@ pub trait ModelGate: Send + Sync {
 impl ModelGate for PolicyGate {
     async fn list_models(&self, by: &Caller, command: ListModels) -> Result<Vec<ModelId>, GateError> {
         let use_case = Arc::clone(&self.use_cases.models);
-        let scopes = by.scopes().map(<[_]>::to_vec);
         self.pass(by, command, Closes::Gate, move |granted| async move {
-            let standing = granted.permit().standing().clone();
+            let rights = *granted.permit().rights();
             let served = use_case.list(granted).await?;
-            Ok(served.into_iter().filter(|model| may_use(*model, &standing, scopes.as_deref())).collect::<Vec<_>>())
+            Ok(served.into_iter().filter(|model| may_use(*model, &rights)).collect::<Vec<_>>())
         })
         .await
     }
 
     async fn get_model(&self, by: &Caller, command: GetModel) -> Result<ModelId, GateError> {
         let use_case = Arc::clone(&self.use_cases.models);
-        let scopes = by.scopes().map(<[_]>::to_vec);
         self.pass(by, command, Closes::Gate, move |granted| async move {
-            let standing = granted.permit().standing().clone();
+            let rights = *granted.permit().rights();
             let model = use_case.get(granted).await?;
-            if may_use(model, &standing, scopes.as_deref()) { Ok(model) } else { Err(RuntimeError::NoSuchModel) }
+            if may_use(model, &rights) { Ok(model) } else { Err(RuntimeError::NoSuchModel) }
         })
         .await
     }
@@ -80,9 +76,8 @@ impl ModelGate for PolicyGate {
     }
 }
 
-/// Whether a standing, and a token of these scopes, allow what a model needs. Asking it is decided on its own, later.
-fn may_use(model: ModelId, standing: &Standing, scopes: Option<&[TokenScope]>) -> bool {
+/// Whether these rights allow what a model needs. Asking it is decided on its own, later.
+fn may_use(model: ModelId, rights: &Rights) -> bool {
     let (resource, operation) = model.needs();
-    let covered = scopes.is_none_or(|scopes| scopes.iter().any(|scope| scope.covers(resource, operation)));
-    covered && matrix::allowed(standing, resource, operation).is_some()
+    rights.allow(Permission::new(resource, operation))
 }

@@ -5,6 +5,7 @@ use crate::authn::scope_of_colleague;
 use crate::decision::{self, Question};
 use domain::authorized::Authorized;
 use domain::command::{SimulateDecision, Target};
+use domain::credential::Credential;
 use domain::decision::Decision;
 use runtime::error::RuntimeError;
 
@@ -17,7 +18,7 @@ impl PolicyGate {
             target: asked.resource_id.and_then(|id| Target::of(asked.resource, id)),
             reclassify: None,
             documents: &[],
-            scopes: None,
+            credential: &Credential::interactive(),
         };
         let mut tx = self.store.begin(&scope_of_colleague(granted.scope(), asked.user)).await?;
         Ok(decision::decide(&mut *tx, asked.user, |user| self.grants_of(user), &question).await?)

@@ -2,12 +2,13 @@
 //! and asked for anew when tools make the turn longer than was thought.
 
 use super::budget::{TokenBudget, cost, estimate, newest_within};
-use super::prompt::{self, Material};
+use super::prompt::{self, Assembled, Material};
 use super::stream::{Draft, INSTRUCTIONS};
 use super::{ChatService, intent};
 use crate::error::RuntimeError;
 use chrono::TimeDelta;
 use domain::budget::{Amount, BudgetLimit, Budgets, Granted, Reservation, Spending};
+use domain::classified::Classified;
 use domain::command::RetrievalMode;
 use domain::conversation::Message;
 use domain::ids::{ReservationId, TenantId, UserId};
@@ -61,9 +62,19 @@ struct Held {
 
 /// A reply as it fits what the turn may spend.
 pub(super) struct Reply {
-    pub(super) messages: Vec<PromptMessage>,
+    pub(super) prompt: Classified<Vec<PromptMessage>>,
     pub(super) tools: Vec<OfferedTool>,
     pub(super) output: u32,
+}
+
+impl Draft {
+    /// A reply to this prompt. What the answer is made from by now is noted.
+    fn reply(&mut self, assembled: Assembled, tools: Vec<OfferedTool>, output: u32) -> Reply {
+        let Assembled { prompt, sources } = assembled;
+        self.classification = self.classification.max(prompt.class());
+        self.sources.extend(&sources);
+        Reply { prompt, tools, output }
+    }
 }
 
 /// Tokens of these tools in a prompt, which their server puts there.
@@ -224,30 +235,32 @@ impl ChatService {
         &self,
         scope: &TenantScope,
         draft: &mut Draft,
-        (material, said): (&Material<'_>, &[PromptMessage]),
+        (material, said): (&Material<'_>, &Classified<Vec<PromptMessage>>),
         tools: Vec<OfferedTool>,
     ) -> Result<Reply, RuntimeError> {
+        let spoken = cost(said.content());
         let within = |room: usize| {
-            let mut messages = prompt::assemble(material, TokenBudget(room.saturating_sub(cost(said))));
-            messages.extend_from_slice(said);
-            messages
+            let mut assembled = prompt::assemble(material, TokenBudget(room.saturating_sub(spoken)));
+            assembled.prompt.append(said.clone());
+            assembled
         };
-        let (messages, most) = (within(self.room()), self.settings.max_output_tokens);
-        let Some(held) = &mut draft.allowance.held else { return Ok(Reply { messages, tools, output: most }) };
-        let (spent, prompt) = (draft.calls.spent(), cost(&messages) + cost_of_tools(&tools));
-        let least = amount(held.price, prompt::least(material) + cost(said), LEAST_OUTPUT);
+        let (first, most) = (within(self.room()), self.settings.max_output_tokens);
+        let Some(held) = &mut draft.allowance.held else { return Ok(draft.reply(first, tools, most)) };
+        let size = cost(first.prompt.content());
+        let (spent, prompt) = (draft.calls.spent(), size + cost_of_tools(&tools));
+        let least = amount(held.price, prompt::least(material) + spoken, LEAST_OUTPUT);
         self.cover(scope, held, spent, (least, amount(held.price, prompt, most))).await?;
         let left = held.left(spent);
         if left.output_after(prompt) >= most {
-            return Ok(Reply { messages, tools, output: most });
+            return Ok(draft.reply(first, tools, most));
         }
-        let fits = left.output_after(cost(&messages)) >= LEAST_OUTPUT;
-        let messages = if fits { messages } else { within(left.prompt_before(LEAST_OUTPUT)) };
-        let output = left.output_after(cost(&messages)).min(most);
+        let fits = left.output_after(size) >= LEAST_OUTPUT;
+        let assembled = if fits { first } else { within(left.prompt_before(LEAST_OUTPUT)) };
+        let output = left.output_after(cost(assembled.prompt.content())).min(most);
         if output < LEAST_OUTPUT {
             return Err(draft.allowance.used_up(self.parts.clock.now()));
         }
-        Ok(Reply { messages, tools: Vec::new(), output })
+        Ok(draft.reply(assembled, Vec::new(), output))
     }
 
     /// Sets more aside where less than `wanted` is left: as much as there is, if that makes `least`.

@@ -3,7 +3,7 @@
 
 use domain::authorized::Permit;
 use domain::command::{AskAssistant, EarlierMessage, RetrievalMode, SendMessage};
-use domain::conversation::{Conversation, Message, MessageRole, MessageStatus};
+use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, Sources};
 use domain::ids::{ConversationId, MessageId};
 use domain::model::{ChatOptions, ModelChoice};
 use domain::role::Classification;
@@ -68,7 +68,7 @@ impl Ask {
     pub(super) fn class_of_history(&self, permit: &Permit, conversation: &Conversation) -> Classification {
         match self.conversation {
             Some(_) => conversation.classification,
-            None => permit.standing().clearance,
+            None => permit.clearance(),
         }
     }
 }
@@ -90,7 +90,7 @@ pub(super) fn conversation(permit: &Permit, id: ConversationId, now: Timestamp) 
 /// What a client says was said before, as messages. A user's words are the user's own.
 pub(super) fn messages(
     said: &[EarlierMessage],
-    class: Classification,
+    (class, own_words): (Classification, Classification),
     (conversation, now): (ConversationId, Timestamp),
 ) -> Vec<Message> {
     let message = |(said, seq): (&EarlierMessage, i64)| Message {
@@ -104,7 +104,8 @@ pub(super) fn messages(
         token_count: None,
         citations: Vec::new(),
         model: None,
-        classification: if said.role == MessageRole::User { Classification::Public } else { class },
+        classification: if said.role == MessageRole::User { own_words } else { class },
+        sources: Sources::default(),
         withheld: false,
         degraded: false,
         created_at: now,

@@ -46,6 +46,7 @@ impl ChatService {
             citations: draft.citations,
             model: draft.served_by.map(|served| served.model),
             classification: draft.classification,
+            sources: draft.sources,
             metadata: json!({
                 "run_id": turn.run_id, "finish_reason": finish_reason, "degraded": summary.degraded,
                 "tier": turn.chosen.tier, "escalated": turn.chosen.escalated,

@@ -8,14 +8,16 @@
 use super::allowance::{Allowance, TurnEstimate, cost_of_tools};
 use super::ledger::{CallLog, Counted, settle};
 use super::run_log::RunLog;
-use super::stream::{End, written};
+use super::stream::{End, SEE_REASONING, written};
 use super::turn::caller;
 use super::{ChatService, budget, owner, tier};
 use crate::error::RuntimeError;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::authorized::{Authorized, Permit};
 use domain::budget::Budgets;
+use domain::classified::Classified;
 use domain::command::AskModel;
+use domain::conversation::Sources;
 use domain::error::{Classify as _, ErrorKind, Problem};
 use domain::ids::{AuditId, MessageId, RunId};
 use domain::ledger::{CallContext, LedgerEntry};
@@ -24,7 +26,7 @@ use domain::model_call::ServedBy;
 use domain::model_id::ModelId;
 use domain::ports::StoreError;
 use domain::retry;
-use domain::role::{Classification, Resource, Role};
+use domain::role::{Classification, Resource};
 use domain::run::{Escalation, EventStream, FinishReason, RunEvent, RunSummary, Usage};
 use domain::scope::TenantScope;
 use futures::StreamExt as _;
@@ -73,7 +75,7 @@ impl ChatService {
         let owner = owner(command.scope()).ok_or(RuntimeError::NotFound { what: "the user" })?;
         let errand = self.prepare_direct(command).await?;
         let log = self.runs.open_once(errand.run_id, owner);
-        log.classify(errand.request.classification);
+        log.made_from(errand.request.prompt.class(), &Sources::default());
         let events = log.read(0);
         let service = self.clone();
         let answering = async move {
@@ -96,8 +98,8 @@ impl ChatService {
         let tenant = self.parts.directory.tenant(&permit.scope().tenant().to_string()).await?;
         let settings = tenant.as_ref().map(|tenant| tenant.settings.clone()).unwrap_or_default();
         let caller = caller(permit.scope(), &settings);
-        let classification = class_of(&command.messages, permit.standing().clearance);
-        if classification > self.model_limit(tenant.as_ref(), chosen.tier, &caller) {
+        let class = class_of(&command.messages, &permit);
+        if class > self.model_limit(tenant.as_ref(), chosen.tier, &caller) {
             return Err(RuntimeError::AboveModel);
         }
         let prompt = budget::cost(&command.messages) + cost_of_tools(&command.tools);
@@ -108,12 +110,11 @@ impl ChatService {
         let request = ChatRequest {
             caller,
             tier: chosen.tier,
-            messages: command.messages,
+            prompt: Classified::new(command.messages, class),
             tools: command.tools,
             max_output_tokens: allowance.output(prompt, most),
             question: String::new(),
             passages: Vec::new(),
-            classification,
             options: command.options,
         };
         let run_id = RunId::from_uuid(self.parts.ids.uuid());
@@ -162,7 +163,7 @@ impl ChatService {
     }
 
     async fn read_reply(&self, errand: &Errand, reply: &mut Reply, log: &RunLog) -> Result<FinishReason, ModelError> {
-        let shows_reasoning = errand.permit.standing().role == Role::Admin;
+        let shows_reasoning = errand.permit.rights().allow(SEE_REASONING);
         reply.calls.begin(errand.prompt);
         let ChatStream { served_by, mut deltas } = self.parts.model.stream(errand.request.clone()).await?;
         reply.calls.served(&served_by);
@@ -260,11 +261,10 @@ fn problem_of(error: &ModelError) -> Problem {
 }
 
 /// The class of what is told: the user's own words are the tenant's; others' may be anything that the user may read.
-fn class_of(messages: &[PromptMessage], clearance: Classification) -> Classification {
+fn class_of(messages: &[PromptMessage], permit: &Permit) -> Classification {
     let others =
         |message: &PromptMessage| matches!(message, PromptMessage::Assistant { .. } | PromptMessage::Tool { .. });
-    let class = if messages.iter().any(others) { clearance } else { Classification::Internal };
-    class.max(Classification::Internal)
+    if messages.iter().any(others) { permit.clearance() } else { permit.rights().class_of_own_words() }
 }
 
 fn last_question(messages: &[PromptMessage]) -> &str {
@@ -289,7 +289,7 @@ fn outcome(errand: &Errand, served: Option<&ServedBy>, summary: &RunSummary, sta
             "backend": served.map(|s| &s.backend), "fallback": summary.fallback,
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
-            "classification": request.classification,
+            "classification": request.prompt.class(),
         }),
     };
     Outcome { subject, status, model: served.map(|served| served.model.clone()), tools_used: Vec::new() }

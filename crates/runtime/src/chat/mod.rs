@@ -6,6 +6,7 @@ pub mod budget;
 pub mod cite;
 mod conclude;
 mod direct;
+mod inert;
 pub mod intent;
 mod ledger;
 pub mod passages;
@@ -27,7 +28,7 @@ use domain::authorized::{Authorized, Permit};
 use domain::command::{AskAssistant, CancelRun, ResumeRun, SendMessage};
 use domain::ids::{ConversationId, RunId, TenantId, UserId};
 use domain::model::{ModelChoice, ModelTier};
-use domain::ports::{ChatModel, Clock, Directory, IdGen, Store};
+use domain::ports::{AccessRules, ChatModel, Clock, Directory, IdGen, Store};
 use domain::run::EventStream;
 use domain::scope::TenantScope;
 use run_log::Runs;
@@ -85,6 +86,8 @@ pub struct ChatParts {
     pub tools: Arc<dyn ToolGateway>,
     /// The model.
     pub model: Arc<dyn ChatModel>,
+    /// What remains of a permit while an answer is written.
+    pub rules: Arc<dyn AccessRules>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The source of ids.
@@ -172,7 +175,7 @@ impl Chat for ChatService {
         let mut tx = self.parts.store.begin(command.scope()).await?;
         let class = watch::class_by_now(&mut *tx, &log).await?;
         drop(tx);
-        if class > command.permit().standing().clearance {
+        if class > command.permit().clearance() {
             return Err(RuntimeError::AboveClearance);
         }
         Ok(log.read(command.command().after))

@@ -1,13 +1,14 @@
 //! Passages as the model reads them, and how many of them a prompt has room for.
 
 use super::budget::{TokenBudget, estimate};
-use super::prompt::{attribute, contained};
+use super::prompt::Mark;
 use domain::model::NumberedPassage;
 use domain::search::Surroundings;
+use domain::untrusted::{neutralize, neutralize_value};
 use std::fmt::Write as _;
 
 /// Tokens of the tags around one text, at most.
-const TAGS: usize = 12;
+const TAGS: usize = 24;
 
 /// How many of the passages, from the first on, fit by themselves, without what stands around them.
 #[must_use]
@@ -26,25 +27,25 @@ pub fn fitting(passages: &[NumberedPassage], budget: TokenBudget) -> usize {
 /// Passages as prompt and tool results show them, all of them; what stands around them as far as `surroundings` has
 /// room for it, those of the best passages first.
 #[must_use]
-pub fn render(passages: &[NumberedPassage], surroundings: TokenBudget) -> String {
+pub fn render(passages: &[NumberedPassage], mark: &Mark, surroundings: TokenBudget) -> String {
     let mut left = surroundings.0;
-    let mut text = String::from("<passages>\n");
+    let mut text = format!("<passages-{mark}>\n");
     for NumberedPassage { n, passage, surroundings, .. } in passages {
-        let _ = write!(text, "<passage n=\"{n}\" document=\"{}\"", attribute(&passage.title));
+        let _ = write!(text, "<passage-{mark} n=\"{n}\" document=\"{}\"", neutralize_value(&passage.title));
         if let Some(page) = passage.page {
             let _ = write!(text, " page=\"{page}\"");
         }
         if let Some(section) = &passage.section {
-            let _ = write!(text, " section=\"{}\"", attribute(section));
+            let _ = write!(text, " section=\"{}\"", neutralize_value(section));
         }
         text.push_str(">\n");
         let Surroundings { before, after } = surroundings;
-        text.push_str(&around("before", before.as_deref(), &mut left));
-        let _ = writeln!(text, "{}", contained(&passage.content));
-        text.push_str(&around("after", after.as_deref(), &mut left));
-        text.push_str("</passage>\n");
+        text.push_str(&around(&format!("before-{mark}"), before.as_deref(), &mut left));
+        let _ = writeln!(text, "{}", neutralize(&passage.content));
+        text.push_str(&around(&format!("after-{mark}"), after.as_deref(), &mut left));
+        let _ = writeln!(text, "</passage-{mark}>");
     }
-    text.push_str("</passages>\n");
+    let _ = writeln!(text, "</passages-{mark}>");
     text
 }
 
@@ -55,7 +56,7 @@ fn around(tag: &str, text: Option<&str>, left: &mut usize) -> String {
     match left.checked_sub(cost) {
         Some(rest) => {
             *left = rest;
-            format!("<{tag}>\n{}\n</{tag}>\n", contained(text))
+            format!("<{tag}>\n{}\n</{tag}>\n", neutralize(text))
         }
         None => String::new(),
     }

@@ -3,10 +3,11 @@
 //! Writers never wait for readers: a slow reader costs the memory of one answer, which the model's output limit
 //! bounds, and not the model's time.
 
-use domain::ids::{DocumentId, RunId, TenantId, UserId};
+use domain::conversation::Sources;
+use domain::ids::{RunId, TenantId, UserId};
 use domain::role::Classification;
 use domain::run::{EventStream, NumberedEvent, RunEvent};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -23,8 +24,8 @@ pub struct RunLog {
     events: Mutex<Vec<RunEvent>>,
     written: watch::Sender<usize>,
     readers: watch::Sender<usize>,
-    /// The highest classification of what the answer is made from so far.
-    classification: Mutex<Classification>,
+    /// What the answer is made from so far.
+    made_from: Mutex<(Classification, Sources)>,
     /// Stops the run.
     pub cancel: CancellationToken,
     /// It is read once, by who started it, and not kept.
@@ -38,31 +39,22 @@ impl RunLog {
             events: Mutex::default(),
             written: watch::Sender::new(0),
             readers: watch::Sender::new(0),
-            classification: Mutex::new(Classification::Public),
+            made_from: Mutex::new((Classification::Public, Sources::default())),
             cancel: CancellationToken::new(),
             once: false,
         }
     }
 
-    /// Raises the classification of the answer.
-    pub fn classify(&self, classification: Classification) {
-        let mut highest = lock(&self.classification);
-        *highest = classification.max(*highest);
+    /// Notes what the answer is made from by now. Its class never gets lower.
+    pub fn made_from(&self, class: Classification, sources: &Sources) {
+        let mut made_from = lock(&self.made_from);
+        made_from.0 = class.max(made_from.0);
+        made_from.1.extend(sources);
     }
 
-    /// The highest classification of what the answer is made from so far.
-    pub fn classification(&self) -> Classification {
-        *lock(&self.classification)
-    }
-
-    /// The documents that the answer cites so far.
-    pub fn cited(&self) -> Vec<DocumentId> {
-        let events = lock(&self.events);
-        let cited = events.iter().filter_map(|event| match event {
-            RunEvent::Cited(citation) => Some(citation.document_id),
-            _ => None,
-        });
-        cited.collect::<BTreeSet<_>>().into_iter().collect()
+    /// The highest classification of what the answer is made from so far, and the documents among that.
+    pub fn origin(&self) -> (Classification, Sources) {
+        lock(&self.made_from).clone()
     }
 
     /// Appends an event and wakes the readers.

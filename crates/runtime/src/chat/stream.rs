@@ -3,6 +3,7 @@
 use super::allowance::{Allowance, Reply, cost_of_tools};
 use super::budget::{TokenBudget, cost, estimate};
 use super::cite::Citer;
+use super::inert::InertMarkup;
 use super::ledger::{CallLog, Counted};
 use super::passages;
 use super::prompt::{self, Material};
@@ -11,17 +12,23 @@ use super::tool_calls::{ask_for_surroundings, is_unreadable, offer, status_of};
 use super::turn::Turn;
 use super::{ChatService, intent};
 use crate::search::{rag_search, retrieve};
-use domain::conversation::Citation;
+use domain::classified::{Classified, HasClass};
+use domain::conversation::{Citation, Sources};
+use domain::authorized::Permit;
 use domain::error::Problem;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, NumberedPassage, PromptMessage};
 use domain::model_call::ServedBy;
-use domain::role::{Classification, Role};
+use domain::rights::Permission;
+use domain::role::{Classification, Operation, Resource};
 use domain::run::{FinishReason, RunEvent, Usage};
 use domain::search::Hit;
-use domain::tool::ToolName;
+use domain::tool::{ToolName, ToolSpec};
 use futures::StreamExt as _;
 use std::ops::Range;
+use tools::error::ToolError;
 
+/// To be shown what a model thinks before it answers.
+pub(super) const SEE_REASONING: Permission = Permission::new(Resource::Reasoning, Operation::Read);
 /// Tokens of the instructions, roughly: passages get a share of what these and the question leave.
 pub(super) const INSTRUCTIONS: usize = 500;
 /// Most passages of a search that found nothing good enough to answer from.
@@ -44,8 +51,12 @@ pub(super) struct Draft {
     pub(super) degraded: bool,
     /// A fallback served one of the replies.
     pub(super) fallback: bool,
-    /// The highest classification of what goes into the prompt.
+    /// The highest classification of the prompts so far: the answer's.
     pub(super) classification: Classification,
+    /// The documents behind the prompts so far.
+    pub(super) sources: Sources,
+    /// Makes the answer's markup inert as it comes.
+    inert: InertMarkup,
     /// The highest that the model may see.
     pub(super) limit: Classification,
     /// Passages, documents and earlier answers that were left out because the model may not see them.
@@ -66,20 +77,31 @@ impl Draft {
             unreadable_replies: 0,
             degraded: false,
             fallback: false,
-            classification: turn.classification,
+            classification: Classification::Public,
+            sources: Sources::default(),
+            inert: InertMarkup::default(),
             limit: turn.model_limit,
             left_out: turn.left_out,
         }
     }
 
-    pub(super) fn classify(&mut self, of: impl Iterator<Item = Classification>) {
-        self.classification = of.fold(self.classification, Classification::max);
+    /// Appends to the answer and tells its readers, with the citations that it completes.
+    fn say(&mut self, text: String, log: &RunLog) {
+        if text.is_empty() {
+            return;
+        }
+        let cited = self.citer.push(&text, &self.passages);
+        log.push(RunEvent::Delta { text });
+        for citation in cited {
+            log.push(RunEvent::Cited(citation.clone()));
+            self.citations.push(citation);
+        }
     }
 
     /// Keeps what the model may see, and counts what it may not.
-    pub(super) fn keep<T>(&mut self, items: &mut Vec<T>, class: impl Fn(&T) -> Classification) {
+    pub(super) fn keep<T: HasClass>(&mut self, items: &mut Vec<T>) {
         let before = items.len();
-        items.retain(|item| class(item) <= self.limit);
+        items.retain(|item| item.class() <= self.limit);
         self.left_out = self.left_out.saturating_add(u32::try_from(before - items.len()).unwrap_or(u32::MAX));
     }
 
@@ -97,8 +119,9 @@ impl Draft {
         }
         let kept = passages::fitting(&self.passages[first..], budget);
         self.passages.truncate(first + kept);
-        let classes: Vec<_> = self.passages[first..].iter().map(|new| new.passage.classification).collect();
-        self.classify(classes.into_iter());
+        for NumberedPassage { passage, .. } in &self.passages[first..] {
+            self.sources.add(passage.document_id, passage.classification);
+        }
         first..self.passages.len()
     }
 }
@@ -143,12 +166,11 @@ impl ChatService {
 
     async fn write(&self, turn: &Turn, draft: &mut Draft, log: &RunLog) -> End {
         let searched = self.look_into_documents(turn, draft, log).await;
-        let role = turn.permit.standing().role;
-        let tools = if self.parts.model.is_generative() { self.parts.tools.manifest(role) } else { Vec::new() };
+        let tools = if self.parts.model.is_generative() { self.tools_of(&turn.permit) } else { Vec::new() };
         let found = draft.passages.clone();
         let material = Material {
             tenant: &turn.tenant_name,
-            role,
+            mark: &turn.mark,
             tools: &tools,
             memories: &turn.memories,
             instructions: turn.instructions.as_deref(),
@@ -156,11 +178,11 @@ impl ChatService {
             weak: matches!(searched, Searched::Found { weak: true }),
             left_out: draft.left_out > 0,
             history: &turn.history,
-            question: &turn.question,
+            question: turn.question(),
         };
         let room = self.room();
         // What the model and its tools said in this turn; history gives way to it.
-        let mut said = Vec::new();
+        let mut said = Classified::empty();
         let mut calls_left = self.settings.max_tool_calls;
         loop {
             let offered = if calls_left > 0 { offer(&tools) } else { Vec::new() };
@@ -169,7 +191,7 @@ impl ChatService {
                 Err(error) => return End::Failed(Problem::of(&error)),
             };
             let told = draft.citer.text().len();
-            log.classify(draft.classification);
+            log.made_from(draft.classification, &draft.sources);
             let request = self.request(turn, draft, reply);
             let (reason, calls) = match self.one_reply(request, draft, (turn, log)).await {
                 Ok(reply) => reply,
@@ -183,23 +205,30 @@ impl ChatService {
             }
             let content = draft.citer.text()[told..].to_owned();
             draft.unreadable_replies += u32::from(calls.iter().any(is_unreadable));
-            said.push(PromptMessage::Assistant { content, tool_calls: calls.clone() });
+            let reply = PromptMessage::Assistant { content, tool_calls: calls.clone() };
+            said.push(Classified::new(reply, draft.classification));
             for call in calls {
                 let content = if calls_left > 0 {
                     calls_left -= 1;
-                    let left = room.saturating_sub(prompt::least(&material) + cost(&said));
+                    let left = room.saturating_sub(prompt::least(&material) + cost(said.content()));
                     // Half of what is left, so that another call has room too.
                     self.call_tool((turn, log), draft, &call, TokenBudget(left / 2)).await
                 } else {
-                    "No more tool calls are allowed in this turn.".to_owned()
+                    let text = "No more tool calls are allowed in this turn.".to_owned();
+                    Classified::new(text, Classification::Public)
                 };
-                said.push(PromptMessage::Tool { call_id: call.id, content });
+                said.push(content.map(|content| PromptMessage::Tool { call_id: call.id, content }));
             }
             // Asked again once: a model that writes no JSON twice would go on like that.
             if draft.unreadable_replies > 1 {
                 calls_left = 0;
             }
         }
+    }
+
+    /// The tools that the user may call.
+    pub(super) fn tools_of(&self, permit: &Permit) -> Vec<ToolSpec> {
+        self.parts.tools.manifest(permit.rights())
     }
 
     /// Tokens of a whole prompt.
@@ -228,12 +257,14 @@ impl ChatService {
                 draft.degraded |= retrieval.degraded;
                 let weak = !retrieval.answerable;
                 let mut hits = if weak { self.nearest(retrieval.hits) } else { retrieval.hits };
-                draft.keep(&mut hits, |hit| hit.passage.classification);
+                draft.keep(&mut hits);
                 let wishes = turn.instructions.as_deref().map_or(0, estimate);
                 let room = draft.allowance.room(self.room(), draft.calls.spent()).saturating_sub(wishes);
                 draft.number(hits, self.room_for_passages(&turn.question, room));
                 Searched::Found { weak }
             }
+            // The credential or a role that was lowered: nothing is broken, and the refusal is on record.
+            Err(ToolError::Denied { .. }) => Searched::Not,
             Err(error) => {
                 tracing::warn!(request_id = %turn.permit.scope().request(), error = %error, "retrieval failed");
                 draft.degraded = true;
@@ -263,17 +294,15 @@ impl ChatService {
     }
 
     fn request(&self, turn: &Turn, draft: &Draft, reply: Reply) -> ChatRequest {
-        let Reply { messages, tools, output } = reply;
+        let Reply { prompt, tools, output } = reply;
         ChatRequest {
             caller: turn.caller,
             tier: turn.chosen.tier,
-            messages,
+            prompt,
             tools,
             max_output_tokens: output.min(turn.max_output_tokens),
             question: turn.question.clone(),
             passages: draft.passages.clone(),
-            // What the user says is the tenant's own at least.
-            classification: draft.classification.max(Classification::Internal),
             options: turn.options.clone(),
         }
     }
@@ -285,8 +314,8 @@ impl ChatService {
         draft: &mut Draft,
         (turn, log): (&Turn, &RunLog),
     ) -> Result<(FinishReason, Vec<ModelToolCall>), ModelError> {
-        draft.calls.begin(cost(&request.messages) + cost_of_tools(&request.tools));
-        let shows_reasoning = turn.permit.standing().role == Role::Admin;
+        draft.calls.begin(cost(request.prompt.content()) + cost_of_tools(&request.tools));
+        let shows_reasoning = turn.permit.rights().allow(SEE_REASONING);
         let ChatStream { served_by, mut deltas } = self.parts.model.stream(request).await?;
         draft.calls.served(&served_by);
         draft.degraded |= served_by.fallback;
@@ -300,19 +329,16 @@ impl ChatService {
             match delta {
                 ChatDelta::Text(text) => {
                     // PostgreSQL cannot store U+0000: one of them would lose the whole answer.
-                    let text = text.replace('\0', "");
-                    let cited = draft.citer.push(&text, &draft.passages);
-                    log.push(RunEvent::Delta { text });
-                    for citation in cited {
-                        log.push(RunEvent::Cited(citation.clone()));
-                        draft.citations.push(citation);
-                    }
+                    let text = draft.inert.push(&text.replace('\0', ""));
+                    draft.say(text, log);
                 }
                 ChatDelta::ToolCall(call) => calls.push(call),
                 // How a model thinks is for those who run the tenant; it is no part of the answer and is not kept.
                 ChatDelta::Reasoning(text) if shows_reasoning => log.push(RunEvent::Reasoning { text }),
                 ChatDelta::Reasoning(_) => {}
                 ChatDelta::Finished { reason, usage, estimated, cost } => {
+                    let rest = draft.inert.finish();
+                    draft.say(rest, log);
                     draft.usage += usage;
                     draft.calls.finished(reason, Counted { usage, estimated, cost });
                     return Ok((reason, calls));

@@ -5,12 +5,15 @@ use super::budget::{TokenBudget, cut, estimate};
 use super::run_log::RunLog;
 use super::stream::Draft;
 use super::turn::Turn;
-use super::{passages, prompt};
+use super::passages;
+use super::prompt::Mark;
+use domain::classified::{Classified, HasClass as _};
 use domain::model::{ModelToolCall, OfferedTool};
 use domain::role::Classification;
 use domain::run::{RunEvent, ToolStatus};
 use domain::search::Retrieval;
 use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
+use domain::untrusted::neutralize;
 use serde_json::{Value, json};
 use tools::describe::describe;
 use tools::error::ToolError;
@@ -33,7 +36,7 @@ impl ChatService {
         draft: &mut Draft,
         asked: &ModelToolCall,
         budget: TokenBudget,
-    ) -> String {
+    ) -> Classified<String> {
         log.push(RunEvent::ToolStarted { call_id: asked.id.clone(), name: asked.name.clone() });
         let result = match serde_json::from_str::<Value>(&asked.arguments) {
             Ok(mut arguments) => {
@@ -55,41 +58,63 @@ impl ChatService {
         if let Ok(known) = asked.name.parse::<ToolName>() {
             draft.tools_used.push(known.as_str().to_owned());
         }
-        format!("<tool_result>\n{}\n</tool_result>", draft.told(result, budget))
+        let mark = &turn.mark;
+        let told = draft.told(result, mark, budget);
+        told.map(|told| format!("<tool_result-{mark}>\n{told}\n</tool_result-{mark}>"))
     }
 }
 
 impl Draft {
-    /// What a tool returned, as text for the model; only what is told counts towards the prompt's classification.
-    fn told(&mut self, result: Result<ToolResult, ToolError>, budget: TokenBudget) -> String {
+    /// What a tool returned, as text for the model: what the model may not see is left out, and what is left says how
+    /// the text is classified.
+    fn told(
+        &mut self,
+        result: Result<Classified<ToolResult>, ToolError>,
+        mark: &Mark,
+        budget: TokenBudget,
+    ) -> Classified<String> {
         let room = budget.0.saturating_sub(FRAME);
-        match result {
-            Err(error) => format!("The tool failed: {error}."),
-            Ok(_) if room < LEAST => NO_ROOM.to_owned(),
-            Ok(ToolResult::Retrieval(mut found)) => {
-                self.keep(&mut found.hits, |hit| hit.passage.classification);
-                self.told_passages(found, TokenBudget(room))
+        let ours = |text: &str| Classified::new(text.to_owned(), Classification::Public);
+        let mut result = match result {
+            Err(error) => return ours(&format!("The tool failed: {}.", neutralize(&error.to_string()))),
+            Ok(_) if room < LEAST => return ours(NO_ROOM),
+            Ok(result) => result.into_parts().0,
+        };
+        match &mut result {
+            ToolResult::Retrieval(found) => {
+                self.keep(&mut found.hits);
+                let found = std::mem::take(found);
+                return self.told_passages(found, mark, TokenBudget(room));
             }
-            Ok(mut result) => {
-                match &mut result {
-                    ToolResult::Documents(documents) => self.keep(documents, |document| document.classification),
-                    ToolResult::Text { document, .. } => {
-                        let mut this = vec![document.classification];
-                        self.keep(&mut this, |class| *class);
-                        if this.is_empty() {
-                            return NOT_FOR_MODELS.to_owned();
-                        }
-                    }
-                    ToolResult::Retrieval(_) | ToolResult::Memories(_) => {}
+            ToolResult::Documents(documents) => self.keep(documents),
+            ToolResult::Memories(memories) => self.keep(memories),
+            ToolResult::Text { document, .. } if document.class() > self.limit => {
+                self.left_out = self.left_out.saturating_add(1);
+                return ours(NOT_FOR_MODELS);
+            }
+            ToolResult::Text { .. } => {}
+        }
+        let told = Classified::of(result).map(|result| shortened(result, TokenBudget(room)));
+        let (Shortened { text, shown }, class) = told.into_parts();
+        self.note_sources(&shown);
+        Classified::new(text, class)
+    }
+
+    /// The documents that a tool told of.
+    fn note_sources(&mut self, shown: &ToolResult) {
+        match shown {
+            ToolResult::Text { document, .. } => self.sources.add(document.id, document.classification),
+            ToolResult::Documents(documents) => {
+                for document in documents {
+                    self.sources.add(document.id, document.classification);
                 }
-                self.classify(classes(&result).into_iter());
-                shortened(result, TokenBudget(room))
             }
+            ToolResult::Retrieval(_) | ToolResult::Memories(_) => {}
         }
     }
 
     /// The passages found, under their numbers; of those that the model has already, the numbers alone.
-    fn told_passages(&mut self, found: Retrieval, budget: TokenBudget) -> String {
+    fn told_passages(&mut self, found: Retrieval, mark: &Mark, budget: TokenBudget) -> Classified<String> {
         let known = self.passages.len();
         let is_hit = |n: usize| found.hits.iter().any(|hit| hit.passage.chunk_id == self.passages[n].passage.chunk_id);
         let again: Vec<String> =
@@ -105,10 +130,11 @@ impl Draft {
         }
         let new = &self.passages[new];
         if !new.is_empty() {
-            let spent = estimate(&passages::render(new, TokenBudget(0)));
-            text.push_str(&passages::render(new, TokenBudget(budget.0.saturating_sub(spent))));
+            let spent = estimate(&passages::render(new, mark, TokenBudget(0)));
+            text.push_str(&passages::render(new, mark, TokenBudget(budget.0.saturating_sub(spent))));
         }
-        text
+        let class = new.class();
+        Classified::new(text, class)
     }
 }
 
@@ -119,17 +145,23 @@ pub(super) fn ask_for_surroundings(arguments: &mut Value) {
     }
 }
 
+/// A result as text, and what of it is in the text.
+struct Shortened {
+    text: String,
+    shown: ToolResult,
+}
+
 /// A result as text within `budget`. Its last items are left out until the rest fits, so that what is left is whole and
 /// a document says where to read on; a single item that is too long is cut.
-fn shortened(mut result: ToolResult, budget: TokenBudget) -> String {
+fn shortened(mut result: ToolResult, budget: TokenBudget) -> Shortened {
     let mut whole = true;
     loop {
-        let text = prompt::contained(&describe(&result)).into_owned();
+        let text = describe(&result);
         if estimate(&text) <= budget.0 {
-            return if whole { text } else { text + CUT };
+            return Shortened { text: if whole { text } else { text + CUT }, shown: result };
         }
         if !drop_last(&mut result) {
-            return cut(&text, budget).to_owned() + CUT;
+            return Shortened { text: cut(&text, budget).to_owned() + CUT, shown: result };
         }
         whole = false;
     }
@@ -149,16 +181,6 @@ fn drop_last(result: &mut ToolResult) -> bool {
             *truncated |= dropped;
             dropped
         }
-    }
-}
-
-/// How far what a tool returned may travel.
-fn classes(result: &ToolResult) -> Vec<Classification> {
-    match result {
-        ToolResult::Retrieval(found) => found.hits.iter().map(|hit| hit.passage.classification).collect(),
-        ToolResult::Text { document, .. } => vec![document.classification],
-        ToolResult::Documents(documents) => documents.iter().map(|document| document.classification).collect(),
-        ToolResult::Memories(_) => Vec::new(),
     }
 }
 

@@ -4,11 +4,13 @@ use super::ChatService;
 use super::allowance::Allowance;
 use super::ask::{self, Ask};
 use super::tier::{self, Chosen};
+use super::prompt::Mark;
 use super::tool_calls::offer;
 use crate::conversations::ABANDONED_AFTER;
 use crate::error::RuntimeError;
 use crate::withheld::withhold;
 use domain::authorized::Permit;
+use domain::classified::Classified;
 use domain::command::RetrievalMode;
 use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, NewMessage};
 use domain::ids::{ConversationId, MessageId, RunId};
@@ -17,7 +19,8 @@ use domain::memory::Memory;
 use domain::model::{ChatOptions, ModelChoice, ModelTier};
 use domain::model_call::ModelCaller;
 use domain::ports::{StoreError, TenantTx};
-use domain::role::Classification;
+use domain::rights::Permission;
+use domain::role::{Classification, Operation, Resource};
 use domain::scope::TenantScope;
 use domain::search::SearchFilters;
 use domain::tenant::{Tenant, TenantSettings};
@@ -39,13 +42,13 @@ pub(super) struct Turn {
     pub chosen: Chosen,
     /// On whose behalf models are called.
     pub caller: ModelCaller,
+    /// The mark of the tags in its prompts.
+    pub mark: Mark,
     pub question: String,
     pub retrieval: RetrievalMode,
     pub filters: SearchFilters,
     pub history: Vec<Message>,
     pub memories: Vec<Memory>,
-    /// The highest classification of what the history was made from.
-    pub classification: Classification,
     /// The highest that a model may see of this tenant.
     pub model_limit: Classification,
     /// Earlier answers that the model may not see.
@@ -63,6 +66,11 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// What the user says, of the class of a user's own words.
+    pub(super) fn question(&self) -> Classified<&str> {
+        Classified::new(&self.question, self.permit.rights().class_of_own_words())
+    }
+
     /// What its calls to models are part of.
     pub(super) fn context(&self) -> CallContext {
         CallContext { conversation: Some(self.conversation), run: Some(self.run_id) }
@@ -89,21 +97,25 @@ impl ChatService {
         let conversation = self.conversation(&mut *tx, (&permit, &command), now).await?.ok_or_else(gone)?;
         tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
         let mut history = history(&mut *tx, (&permit, &command), (&conversation, now)).await?;
-        withhold(&mut *tx, &mut history, permit.standing().clearance).await?;
-        let memories = tx.memories().most_important(now, MEMORIES).await?;
+        withhold(&mut *tx, &mut history, permit.clearance()).await?;
+        let mut memories = self.memories(&mut *tx, &permit, now).await?;
         let settings = tenant.as_ref().map(|tenant| tenant.settings.clone()).unwrap_or_default();
         let wish = command.model.or(conversation.model).or(settings.default_model).unwrap_or(ModelChoice::Auto);
         let has_heavy = self.parts.model.has(ModelTier::Heavy);
         let chosen = tier::choose(wish, (&question, command.filters.document_ids.len(), 0), has_heavy);
         let caller = caller(permit.scope(), &settings);
         let model_limit = self.model_limit(tenant.as_ref(), chosen.tier, &caller);
-        let left_out = keep_what_a_model_may_see(&mut history, model_limit);
-        let classification = history.iter().map(|message| message.classification).max();
-        let tools = offer(&self.parts.tools.manifest(permit.standing().role));
+        let own_words = permit.rights().class_of_own_words();
+        if own_words > model_limit {
+            return Err(RuntimeError::AboveModel);
+        }
+        let left_out = keep_what_a_model_may_see(&mut history, &mut memories, model_limit);
+        let tools = offer(&self.tools_of(&permit));
         let price = self.parts.model.highest_price(chosen.tier, &caller);
         let asked = self.estimate((&question, command.retrieval), &history, &memories, (&tools, price));
         let allowance = self.reserve(&mut *tx, permit.scope(), settings.quotas.budgets(), asked).await?;
-        let said = said(&question, (MessageId::from_uuid(self.parts.ids.uuid()), answer_id));
+        let question_id = MessageId::from_uuid(self.parts.ids.uuid());
+        let said = [said(question_id, &question, own_words), yet_to_come(answer_id)];
         tx.messages().append(conversation.id, &said, now).await?.ok_or_else(gone)?;
         tx.commit().await?;
 
@@ -115,12 +127,12 @@ impl ChatService {
             tenant_name: tenant.map(|tenant| tenant.name).unwrap_or_default(),
             chosen,
             caller,
+            mark: Mark::new(self.parts.ids.uuid()),
             question,
             retrieval: command.retrieval,
             filters: command.filters,
             history,
             memories,
-            classification: classification.unwrap_or(Classification::Public),
             model_limit,
             left_out,
             instructions: command.instructions,
@@ -129,6 +141,19 @@ impl ChatService {
             grace: command.grace,
             allowance,
         })
+    }
+
+    /// What the user asked to remember, where the credential may be used to read it.
+    async fn memories(
+        &self,
+        tx: &mut dyn TenantTx,
+        permit: &Permit,
+        now: Timestamp,
+    ) -> Result<Vec<Memory>, StoreError> {
+        if !permit.rights().allow(Permission::new(Resource::Memories, Operation::List)) {
+            return Ok(Vec::new());
+        }
+        tx.memories().most_important(now, permit.clearance(), MEMORIES).await
     }
 
     /// The conversation that goes on, or a new one.
@@ -158,32 +183,50 @@ async fn history(
         None => tx.messages().newest(conversation.id, HISTORY).await,
         Some(said) => {
             let class = command.class_of_history(permit, conversation);
-            Ok(ask::messages(said, class, (conversation.id, now)))
+            let classes = (class, permit.rights().class_of_own_words());
+            Ok(ask::messages(said, classes, (conversation.id, now)))
         }
     }
 }
 
-/// The question, and the place of its answer.
-fn said(question: &str, (id, answer_id): (MessageId, MessageId)) -> [NewMessage; 2] {
-    let message = |id, role, content: &str, status| {
-        let content = content.to_owned();
-        NewMessage { id, role, content, status, token_count: None }
-    };
-    [
-        message(id, MessageRole::User, question, MessageStatus::Complete),
-        message(answer_id, MessageRole::Assistant, "", MessageStatus::Streaming),
-    ]
+/// The question, as it is stored.
+fn said(id: MessageId, question: &str, classification: Classification) -> NewMessage {
+    NewMessage {
+        id,
+        role: MessageRole::User,
+        content: question.to_owned(),
+        status: MessageStatus::Complete,
+        token_count: None,
+        classification,
+    }
+}
+
+/// The place of its answer.
+fn yet_to_come(id: MessageId) -> NewMessage {
+    NewMessage {
+        id,
+        role: MessageRole::Assistant,
+        content: String::new(),
+        status: MessageStatus::Streaming,
+        token_count: None,
+        classification: Classification::Public,
+    }
 }
 
 pub(super) fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCaller {
     ModelCaller { tenant: scope.tenant(), user: scope.user(), cloud_limit: settings.cloud_limit() }
 }
 
-/// Drops answers that were withheld from the user or that a model may not see; returns how many of the latter. Their
-/// questions stay: they are the user's words.
-fn keep_what_a_model_may_see(history: &mut Vec<Message>, limit: Classification) -> u32 {
+/// Drops answers that were withheld from the user, and messages and memories that a model may not see; returns how many of
+/// the latter.
+fn keep_what_a_model_may_see(
+    history: &mut Vec<Message>,
+    memories: &mut Vec<Memory>,
+    limit: Classification,
+) -> u32 {
     history.retain(|message| !message.withheld);
-    let before = history.len();
+    let before = history.len() + memories.len();
     history.retain(|message| message.classification <= limit);
-    u32::try_from(before - history.len()).unwrap_or(u32::MAX)
+    memories.retain(|memory| memory.classification <= limit);
+    u32::try_from(before - history.len() - memories.len()).unwrap_or(u32::MAX)
 }

@@ -5,7 +5,9 @@ use super::ChatService;
 use super::run_log::RunLog;
 use super::stream::End;
 use crate::error::RuntimeError;
+use crate::withheld::classes_now;
 use domain::authorized::Permit;
+use domain::decision::RefusalCode;
 use domain::error::{ErrorKind, Problem};
 use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
@@ -57,27 +59,24 @@ impl ChatService {
         let member = tx.users().membership(user).await?;
         let class = class_by_now(&mut *tx, log).await?;
         drop(tx);
-        Ok(match member {
-            Some(member) if !member.tenant_active => Some(ended("tenant_suspended", "The tenant was switched off.")),
-            Some(member) if member.user.is_active => {
-                let clearance = member.settings.clearance(member.user.role);
-                (class > clearance).then(above_clearance)
-            }
-            _ => Some(ended("user_disabled", "The user was switched off.")),
+        Ok(match self.parts.rules.remaining(permit, member.as_ref()) {
+            Ok(rights) => (class > rights.clearance()).then(above_clearance),
+            Err(code @ RefusalCode::TenantSuspended) => Some(ended(code, "The tenant was switched off.")),
+            Err(code) => Some(ended(code, "The user was switched off.")),
         })
     }
 }
 
-/// The class of what the answer is made from, its cited documents as they are classified at this moment.
+/// The class of what the answer is made from, its documents as they are classified at this moment.
 pub(super) async fn class_by_now(tx: &mut dyn TenantTx, log: &RunLog) -> Result<Classification, StoreError> {
-    let cited = log.cited();
-    let classes = if cited.is_empty() { Vec::new() } else { tx.documents().classes(&cited).await? };
-    Ok(classes.into_iter().map(|(_, class)| class).fold(log.classification(), Classification::max))
+    let (class, sources) = log.origin();
+    let now = classes_now(tx, sources.documents()).await?;
+    Ok(class.max(sources.class_by(&now)))
 }
 
 /// What a reader learns of an answer that is above their clearance by now.
 pub(super) fn above_clearance() -> Problem {
-    ended("above_clearance", "The answer rests on content above your clearance.")
+    ended(RefusalCode::AboveClearance, "The answer rests on content above your clearance.")
 }
 
 fn turn_limit_problem() -> Problem {
@@ -89,6 +88,6 @@ fn turn_limit_problem() -> Problem {
     }
 }
 
-fn ended(code: &'static str, detail: &str) -> Problem {
-    Problem { kind: ErrorKind::Forbidden, code, detail: Some(detail.to_owned()), decision: None }
+fn ended(code: RefusalCode, detail: &str) -> Problem {
+    Problem { kind: ErrorKind::Forbidden, code: code.as_str(), detail: Some(detail.to_owned()), decision: None }
 }

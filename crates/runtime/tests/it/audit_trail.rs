@@ -1,37 +1,39 @@
 //! Who reads how much of the audit log.
 
-use crate::support::{Plant, mint, standing};
+use crate::support::{Plant, auditor, rights};
 use domain::audit::AuditFilter;
 use domain::command::ListAudit;
 use domain::ids::UserId;
 use domain::page::PageRequest;
-use domain::role::{Grant, Role};
+use domain::fakes::access;
+use domain::rights::Rights;
+use domain::role::Role;
 use domain::user::Standing;
 use runtime::audit_trail::AuditTrailService;
 use runtime::services::AuditTrail as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Whose rows ada reads with this standing; one row each of hers and bob's is in the log.
-async fn reads(standing: Standing, filter: AuditFilter) -> (BTreeSet<Option<UserId>>, [Option<UserId>; 2]) {
+/// Whose rows ada reads with these rights; one row each of hers and bob's is in the log.
+async fn reads(rights: Rights, filter: AuditFilter) -> (BTreeSet<Option<UserId>>, [Option<UserId>; 2]) {
     let plant = Plant::new().await;
     let (ada, bob) = (plant.ada.user(), plant.bob.user());
     let filter = AuditFilter { user_id: filter.user_id.and(bob), ..filter };
     let command = ListAudit { filter, page: PageRequest::default() };
     plant.authorized(&plant.bob, Role::User, command.clone()).await;
-    let granted = plant.authorized(&plant.ada, standing.role, command.clone()).await;
-    let granted = mint(&plant.ada, standing, granted.permit().receipt(), command);
+    let granted = plant.authorized(&plant.ada, Role::User, command.clone()).await;
+    let receipt = granted.permit().receipt();
+    let granted = access::authorized(plant.ada.clone(), access::granted(rights), receipt, command);
     let page = AuditTrailService::new(Arc::new(plant.store.clone())).list(granted).await.expect("in memory");
     (page.items.iter().map(|row| row.user_id).collect(), [ada, bob])
 }
 
 #[tokio::test]
 async fn admins_and_auditors_read_the_tenants_log_and_others_their_own_rows() {
-    let auditor = Standing { grants: vec![Grant::Auditor], ..standing(Role::Viewer) };
-    for (standing, all) in
-        [(standing(Role::Admin), true), (auditor, true), (standing(Role::User), false), (standing(Role::Viewer), false)]
+    for (rights, all) in
+        [(rights(Role::Admin), true), (auditor(), true), (rights(Role::User), false), (rights(Role::Viewer), false)]
     {
-        let (seen, [ada, bob]) = reads(standing, AuditFilter::default()).await;
+        let (seen, [ada, bob]) = reads(rights, AuditFilter::default()).await;
         assert_eq!(seen, if all { BTreeSet::from([ada, bob]) } else { BTreeSet::from([ada]) });
     }
 }
@@ -39,8 +41,8 @@ async fn admins_and_auditors_read_the_tenants_log_and_others_their_own_rows() {
 #[tokio::test]
 async fn asking_for_a_colleagues_rows_finds_none_without_the_right() {
     let a_colleagues = AuditFilter { user_id: Some(uuid::Uuid::nil().into()), ..AuditFilter::default() };
-    let (seen, _) = reads(standing(Role::User), a_colleagues.clone()).await;
+    let (seen, _) = reads(rights(Role::User), a_colleagues.clone()).await;
     assert!(seen.is_empty(), "{seen:?}");
-    let (seen, [_, bob]) = reads(standing(Role::Admin), a_colleagues).await;
+    let (seen, [_, bob]) = reads(rights(Role::Admin), a_colleagues).await;
     assert_eq!(seen, BTreeSet::from([bob]));
 }

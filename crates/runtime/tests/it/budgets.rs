@@ -255,10 +255,10 @@ async fn the_ledger_is_read_for_the_tenant_or_for_oneself() {
         assert_eq!(report.sums.groups.first().and_then(|group| group.key.clone()), owner.clone().filter(|_| calls > 0));
         assert_eq!(report.spending.tenant.tokens, 107);
     }
-    let auditor = Standing { grants: vec![Grant::Auditor], ..crate::support::standing(Role::Viewer) };
+    let auditor = access::granted(crate::support::auditor());
     let granted = plant.authorized(&plant.bob, Role::Viewer, read).await;
     let (scope, receipt) = (granted.scope().clone(), granted.permit().receipt());
-    let report = service.calls(crate::support::mint(&scope, auditor, receipt, read)).await.expect("a report");
+    let report = service.calls(access::authorized(scope, auditor, receipt, read)).await.expect("a report");
     assert_eq!((report.sums.totals.calls, report.of_tenant), (1, true));
     let now = domain::ports::Clock::now(&*plant.clock);
     for (from, to) in [(now, now), (now - chrono::TimeDelta::days(367), now)] {

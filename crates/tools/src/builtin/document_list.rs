@@ -4,10 +4,12 @@ use super::{arguments, failed};
 use crate::error::ToolError;
 use crate::tool::{CallScope, Tool};
 use async_trait::async_trait;
+use domain::classified::Classified;
 use domain::document::DocumentFilter;
 use domain::page::PageRequest;
 use domain::ports::Store;
-use domain::role::{Resource, Role};
+use domain::rights::Permission;
+use domain::role::{Operation, Resource};
 use domain::text::Label;
 use domain::tool::{ToolName, ToolResult, ToolSpec};
 use serde::Deserialize;
@@ -55,17 +57,13 @@ impl Tool for DocumentList {
         ToolSpec {
             name: ToolName::DocumentList,
             description: "List the plant's documents that the user may see, newest first, with their ids.",
-            min_role: Role::Viewer,
+            requires: Permission::new(Resource::Documents, Operation::List),
             writes: false,
             parameters: arguments::schema(&properties, &[]),
         }
     }
 
-    fn resource(&self) -> Resource {
-        Resource::Documents
-    }
-
-    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<ToolResult, ToolError> {
+    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
         let failed = failed(ToolName::DocumentList);
         let filter = DocumentFilter {
             status: None,
@@ -76,6 +74,6 @@ impl Tool for DocumentList {
         let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
         let listed = tx.documents().list(&filter, call.clearance, &page).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)?;
-        Ok(ToolResult::Documents(listed.items))
+        Ok(Classified::of(ToolResult::Documents(listed.items)))
     }
 }

@@ -4,9 +4,11 @@ use super::{arguments, failed};
 use crate::error::ToolError;
 use crate::tool::{CallScope, Tool};
 use async_trait::async_trait;
+use domain::classified::Classified;
 use domain::ids::DocumentId;
 use domain::ports::Store;
-use domain::role::{Resource, Role};
+use domain::rights::Permission;
+use domain::role::{Operation, Resource};
 use domain::tool::{ToolName, ToolResult, ToolSpec};
 use serde::Deserialize;
 use serde_json::json;
@@ -52,21 +54,17 @@ impl Tool for DocumentRead {
         ToolSpec {
             name: ToolName::DocumentRead,
             description: "Read one document in order, 20 passages at a time. Says whether there is more.",
-            min_role: Role::Viewer,
+            requires: Permission::new(Resource::Documents, Operation::Read),
             writes: false,
             parameters: arguments::schema(&properties, &["document_id"]),
         }
-    }
-
-    fn resource(&self) -> Resource {
-        Resource::Documents
     }
 
     fn target(&self, arguments: &Arguments) -> Option<Uuid> {
         Some(arguments.document_id.as_uuid())
     }
 
-    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<ToolResult, ToolError> {
+    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
         let failed = failed(ToolName::DocumentRead);
         let id = arguments.document_id;
         let from = i32::try_from(arguments.from.unwrap_or_default()).unwrap_or(i32::MAX);
@@ -78,6 +76,6 @@ impl Tool for DocumentRead {
         tx.commit().await.map_err(&failed)?;
         let truncated = passages.len() > PASSAGES as usize;
         passages.truncate(PASSAGES as usize);
-        Ok(ToolResult::Text { document: Box::new(document), passages, truncated })
+        Ok(Classified::of(ToolResult::Text { document: Box::new(document), passages, truncated }))
     }
 }

@@ -4,8 +4,10 @@ use super::{arguments, failed};
 use crate::error::ToolError;
 use crate::tool::{CallScope, Tool};
 use async_trait::async_trait;
+use domain::classified::Classified;
 use domain::ports::Store;
-use domain::role::{Resource, Role};
+use domain::rights::Permission;
+use domain::role::{Operation, Resource};
 use domain::tool::{ToolName, ToolResult, ToolSpec};
 use serde::Deserialize;
 use serde_json::json;
@@ -40,21 +42,17 @@ impl Tool for MemoryRead {
         ToolSpec {
             name: ToolName::MemoryRead,
             description: "Read what the user asked the platform to remember, the most important first.",
-            min_role: Role::Viewer,
+            requires: Permission::new(Resource::Memories, Operation::List),
             writes: false,
             parameters: arguments::schema(&json!({}), &[]),
         }
     }
 
-    fn resource(&self) -> Resource {
-        Resource::Memories
-    }
-
-    async fn run(&self, call: CallScope, _: Arguments) -> Result<ToolResult, ToolError> {
+    async fn run(&self, call: CallScope, _: Arguments) -> Result<Classified<ToolResult>, ToolError> {
         let failed = failed(ToolName::MemoryRead);
         let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
-        let memories = tx.memories().most_important(call.now, MEMORIES).await.map_err(&failed)?;
+        let memories = tx.memories().most_important(call.now, call.clearance, MEMORIES).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)?;
-        Ok(ToolResult::Memories(memories))
+        Ok(Classified::of(ToolResult::Memories(memories)))
     }
 }

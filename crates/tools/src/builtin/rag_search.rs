@@ -6,9 +6,11 @@ use crate::error::ToolError;
 use crate::retrieval::{HybridSearch, ModelLimits};
 use crate::tool::{CallScope, Tool};
 use async_trait::async_trait;
+use domain::classified::Classified;
 use domain::command::{SearchDocuments, UploadDocument};
 use domain::ids::DocumentId;
-use domain::role::{Resource, Role};
+use domain::rights::Permission;
+use domain::role::{Operation, Resource};
 use domain::search::{SearchFilters, SearchScope};
 use domain::text::{Label, QueryText};
 use domain::tool::{ToolName, ToolResult, ToolSpec};
@@ -76,17 +78,13 @@ impl Tool for RagSearch {
         ToolSpec {
             name: ToolName::RagSearch,
             description: "Search the plant's documents. Returns passages with document, page and section, best first.",
-            min_role: Role::Viewer,
+            requires: Permission::new(Resource::Search, Operation::Read),
             writes: false,
             parameters: arguments::schema(&properties, &["query"]),
         }
     }
 
-    fn resource(&self) -> Resource {
-        Resource::Search
-    }
-
-    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<ToolResult, ToolError> {
+    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
         let within = SearchScope {
             filters: SearchFilters {
                 document_ids: arguments.document_ids,
@@ -105,6 +103,6 @@ impl Tool for RagSearch {
         if arguments.surroundings {
             self.search.surround(&call.scope, &mut found, call.clearance).await.map_err(&failed)?;
         }
-        Ok(ToolResult::Retrieval(found))
+        Ok(Classified::of(ToolResult::Retrieval(found)))
     }
 }

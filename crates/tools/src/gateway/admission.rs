@@ -6,11 +6,14 @@ use crate::error::ToolError;
 use crate::tool::CallScope;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::authorized::{AuditReceipt, Permit};
+use domain::classified::Classified;
+use domain::decision::RefusalCode;
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::AuditId;
 use domain::ledger::{CallContext, LedgerEntry};
 use domain::ports::StoreError;
 use domain::retry;
+use domain::rights::Rights;
 use domain::role::{Classification, Resource};
 use domain::scope::TenantScope;
 use domain::tool::{ToolCall, ToolResult, ToolSpec};
@@ -74,25 +77,28 @@ fn label(text: &str) -> String {
     text.chars().take(MAX_LABEL).map(plain).collect()
 }
 
-/// The user's standing in the database at this moment, where it lets them call the tool; otherwise why not. A role
-/// that was lowered since the permit counts; one that was raised does not yet.
-fn may_call(permit: &Permit, membership: Option<Membership>, tool: &ToolSpec) -> Result<Membership, &'static str> {
-    let membership = membership.ok_or("user_disabled")?;
-    let role = membership.user.role.min(permit.standing().role);
-    if !membership.tenant_active {
-        Err("tenant_suspended")
-    } else if !membership.user.is_active {
-        Err("user_disabled")
-    } else if role < tool.min_role {
-        Err("role")
-    } else if tool.writes {
-        Err("writes")
-    } else {
-        Ok(membership)
-    }
-}
-
 impl Work {
+    /// What remains of the permit at this moment, where that lets the user call the tool; otherwise why not. A right that
+    /// was lost since the permit counts; one that was gained does not yet.
+    fn may_call(
+        &self,
+        permit: &Permit,
+        membership: Option<&Membership>,
+        tool: &ToolSpec,
+    ) -> Result<Rights, RefusalCode> {
+        let rights = self.rules.remaining(permit, membership)?;
+        let ToolSpec { requires, writes, .. } = tool;
+        if !permit.credential().covers(requires.resource, requires.operation) {
+            Err(RefusalCode::TokenScope)
+        } else if !rights.allow(*requires) {
+            Err(RefusalCode::Matrix)
+        } else if *writes {
+            Err(RefusalCode::Writes)
+        } else {
+            Ok(rights)
+        }
+    }
+
     /// Checks that the caller may call the tool at this moment, and records the intent. Nothing runs without it.
     pub(super) async fn admit(
         &self,
@@ -101,42 +107,42 @@ impl Work {
         invocation: &Invocation,
     ) -> Result<(AuditReceipt, CallScope), ToolError> {
         let Some(user) = permit.scope().user() else {
-            return self.deny(invocation, "no_user").await;
+            return self.deny(invocation, RefusalCode::NoUser).await;
         };
         let mut tx = self.store.begin(&invocation.scope).await.map_err(ToolError::Audit)?;
         let membership = tx.users().membership(user).await.map_err(ToolError::Audit)?;
-        let membership = match may_call(permit, membership, tool) {
-            Ok(membership) => membership,
+        let rights = match self.may_call(permit, membership.as_ref(), tool) {
+            Ok(rights) => rights,
             Err(reason) => {
                 drop(tx);
                 return self.deny(invocation, reason).await;
             }
         };
+        let settings = membership.map(|member| member.settings).unwrap_or_default();
         let now = self.clock.now();
         let subject = invocation.subject(EventType::ToolInvocation, Map::new());
         let receipt = tx.audit().intent(self.audit_id(), &subject, now).await;
         let receipt = receipt.map_err(ToolError::Audit)?;
         tx.commit().await.map_err(ToolError::Audit)?;
-        let clearance = membership.settings.clearance(membership.user.role);
         let scope = CallScope {
             scope: invocation.scope.clone(),
-            clearance: clearance.min(permit.standing().clearance),
-            model_limit: membership.settings.model_classification.unwrap_or(Classification::Restricted),
-            cloud_limit: membership.settings.cloud_limit(),
+            clearance: rights.clearance(),
+            model_limit: settings.model_classification.unwrap_or(Classification::Restricted),
+            cloud_limit: settings.cloud_limit(),
             now,
             models: invocation.models.clone(),
         };
         Ok((receipt, scope))
     }
 
-    async fn deny<T>(&self, invocation: &Invocation, reason: &'static str) -> Result<T, ToolError> {
+    async fn deny<T>(&self, invocation: &Invocation, reason: RefusalCode) -> Result<T, ToolError> {
         self.refuse(invocation, reason).await?;
         Err(ToolError::Denied { reason })
     }
 
     /// Records a refusal.
-    pub(super) async fn refuse(&self, invocation: &Invocation, reason: &'static str) -> Result<(), ToolError> {
-        let facts = Map::from_iter([("reason".to_owned(), Value::from(reason))]);
+    pub(super) async fn refuse(&self, invocation: &Invocation, reason: RefusalCode) -> Result<(), ToolError> {
+        let facts = Map::from_iter([("reason".to_owned(), Value::from(reason.as_str()))]);
         let outcome = Outcome {
             subject: invocation.subject(EventType::PolicyDenied, facts),
             status: ResultStatus::Denied,
@@ -155,7 +161,7 @@ impl Work {
         self: &Arc<Self>,
         tracker: &TaskTracker,
         (invocation, receipt): (&Invocation, AuditReceipt),
-        ended: &Result<ToolResult, ToolError>,
+        ended: &Result<Classified<ToolResult>, ToolError>,
     ) -> Result<(), ToolError> {
         let (status, facts) = facts::of(ended);
         let outcome = Outcome {

@@ -2,6 +2,7 @@
 
 use crate::error::ToolError;
 use domain::audit::ResultStatus;
+use domain::classified::Classified;
 use domain::error::Classify;
 use domain::ids::DocumentId;
 use domain::tool::ToolResult;
@@ -9,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Status and facts of an outcome.
-pub(super) fn of(ended: &Result<ToolResult, ToolError>) -> (ResultStatus, Map<String, Value>) {
+pub(super) fn of(ended: &Result<Classified<ToolResult>, ToolError>) -> (ResultStatus, Map<String, Value>) {
     let (status, facts) = match ended {
         Ok(result) => (ResultStatus::Success, of_result(result)),
         Err(error) => (status(error), json!({"reason": reason(error)})),
@@ -20,7 +21,13 @@ pub(super) fn of(ended: &Result<ToolResult, ToolError>) -> (ResultStatus, Map<St
     }
 }
 
-fn of_result(result: &ToolResult) -> Value {
+fn of_result(result: &Classified<ToolResult>) -> Value {
+    let mut facts = what_came(result.content());
+    facts["classification"] = result.class().as_str().into();
+    facts
+}
+
+fn what_came(result: &ToolResult) -> Value {
     match result {
         ToolResult::Retrieval(found) => json!({
             "documents": distinct(found.hits.iter().map(|hit| hit.passage.document_id)),
@@ -55,7 +62,7 @@ fn status(error: &ToolError) -> ResultStatus {
 /// One code per way to fail. An error's own text stays out: it may hold what a model wrote.
 fn reason(error: &ToolError) -> &'static str {
     match error {
-        ToolError::Denied { reason } => reason,
+        ToolError::Denied { reason } => reason.as_str(),
         ToolError::Arguments { .. } => "invalid_arguments",
         ToolError::TimedOut { .. } => "timeout",
         ToolError::Panicked { .. } => "panicked",

@@ -10,7 +10,8 @@ use domain::command::UploadForm;
 use domain::document::{Document, DocumentStatus, NewDocument, Progress, Revision};
 use domain::ids::{DocumentId, JobId, TenantId, UserId};
 use domain::ports::{BlobError, BlobStore, ByteStream, InsertedDocument, StoredBlob, TenantTx};
-use domain::role::Classification;
+use domain::rights::{Permission, Reach};
+use domain::role::{Classification, Operation, Resource};
 use domain::text::{Label, RevisionLabel};
 use domain::upload::{Accepted, FieldError, Upload};
 use futures::stream::{self, StreamExt};
@@ -42,7 +43,7 @@ impl IngestWork {
         let form = form.await?;
         let format = sniff(&head, &form.filename).ok_or(IngestError::UnsupportedType)?;
         let document = self.describe(user, &kept.blob, form, format);
-        if document.classification > permit.standing().clearance {
+        if document.classification > permit.clearance() {
             let detail = format!("is {}, which is above your clearance", document.classification);
             return Err(FieldError { pointer: "/classification".to_owned(), detail }.into());
         }
@@ -51,7 +52,7 @@ impl IngestWork {
 
     /// See [`super::accept::Ingest::requeue`].
     pub(super) async fn requeue(&self, permit: &Permit, id: DocumentId) -> Result<Option<Document>, IngestError> {
-        let (now, clearance) = (self.ports.clock.now(), permit.standing().clearance);
+        let (now, clearance) = (self.ports.clock.now(), permit.clearance());
         let mut tx = self.ports.store.begin(permit.scope()).await?;
         let Some(document) = tx.documents().get(id, clearance).await? else { return Ok(None) };
         if matches!(document.status, DocumentStatus::Pending | DocumentStatus::Processing) {
@@ -104,7 +105,7 @@ impl IngestWork {
                 within_quota(&mut *tx, new.uploaded_by).await?;
                 Accepted::New(new)
             }
-            InsertedDocument::Duplicate(known) if known.classification > permit.standing().clearance => {
+            InsertedDocument::Duplicate(known) if known.classification > permit.clearance() => {
                 return Err(IngestError::Withheld);
             }
             InsertedDocument::Duplicate(known) => Accepted::Known(known),
@@ -130,12 +131,12 @@ async fn within_quota(tx: &mut dyn TenantTx, user: UserId) -> Result<(), IngestE
 /// changing `old` itself would take.
 async fn may_supersede(tx: &mut dyn TenantTx, permit: &Permit, old: DocumentId) -> Result<(), IngestError> {
     let refused = |detail: &str| FieldError { pointer: "/supersedes".to_owned(), detail: detail.to_owned() };
-    let standing = permit.standing();
-    let Some(old) = tx.documents().get(old, standing.clearance).await? else {
+    let Some(old) = tx.documents().get(old, permit.clearance()).await? else {
         return Err(refused("is no document that you can see").into());
     };
     let user = permit.scope().user().ok_or(IngestError::NoUser)?;
-    if !standing.may_change_document_of(old.uploaded_by, user) {
+    let reach = permit.rights().reach(Permission::new(Resource::Documents, Operation::Update));
+    if reach < Some(if old.uploaded_by == user { Reach::Own } else { Reach::Tenant }) {
         return Err(IngestError::NotYours);
     }
     if old.superseded_by.is_some() {

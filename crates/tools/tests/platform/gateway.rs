@@ -22,13 +22,7 @@ use tools::registry::Registry;
 use tools::tool::{CallScope, Tool};
 
 fn gateway(plant: &Plant, store: Arc<dyn Store>, registry: Registry) -> RecordedTools {
-    RecordedTools::new(
-        store,
-        registry,
-        Arc::clone(&plant.clock) as _,
-        Arc::clone(&plant.ids) as _,
-        plant.tracker.clone(),
-    )
+    RecordedTools::new(registry, plant.tool_parts(store))
 }
 
 fn builtin(plant: &Plant) -> RecordedTools {
@@ -76,17 +70,20 @@ enum Does {
     Hang,
 }
 
+const READ_MEMORIES: Permission = Permission::new(Resource::Memories, Operation::List);
+const LIST_USERS: Permission = Permission::new(Resource::Users, Operation::List);
+
 /// A tool that shows whether it ran and whether it was dropped.
 struct Probe {
     does: Does,
-    min_role: Role,
+    requires: Permission,
     ran: Arc<AtomicBool>,
     started: Arc<Notify>,
 }
 
 impl Probe {
     fn new(does: Does) -> Self {
-        Self { does, min_role: Role::Viewer, ran: Arc::default(), started: Arc::default() }
+        Self { does, requires: Permission::new(Resource::Search, Operation::Read), ran: Arc::default(), started: Arc::default() }
     }
 }
 
@@ -102,7 +99,7 @@ impl Tool for Probe {
         ToolSpec {
             name: ToolName::MemoryRead,
             description: "A probe.",
-            min_role: self.min_role,
+            requires: self.requires,
             writes: false,
             parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
         }
@@ -213,7 +210,7 @@ async fn a_user_switched_off_since_the_permit_calls_nothing() {
     let probe = Probe::new(Does::Answer);
     let ran = Arc::clone(&probe.ran);
     let refused = with(&plant, probe).invoke(&permit, call("memory_read", json!({}))).await;
-    assert!(matches!(refused, Err(ToolError::Denied { reason: "user_disabled" })));
+    assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::UserDisabled })));
     assert!(!ran.load(Ordering::Relaxed));
     assert_eq!(refusal(&plant).await.metadata["reason"], "user_disabled");
 }
@@ -225,7 +222,7 @@ async fn a_tenant_switched_off_since_the_permit_calls_nothing() {
     let off = TenantPatch { name: None, is_active: Some(false) };
     plant.store.update_tenant(plant.tenant, off).await.expect("a change");
     let refused = builtin(&plant).invoke(&permit, call("memory_read", json!({}))).await;
-    assert!(matches!(refused, Err(ToolError::Denied { reason: "tenant_suspended" })));
+    assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::TenantSuspended })));
     refusal(&plant).await;
 }
 
@@ -233,12 +230,12 @@ async fn a_tenant_switched_off_since_the_permit_calls_nothing() {
 async fn a_role_below_the_manifests_is_not_offered_the_tool_and_may_not_call_it() {
     let plant = Plant::new().await;
     let (viewer, admin) = (plant.permit(Role::Viewer).await, plant.permit(Role::Admin).await);
-    let probe = Probe { min_role: Role::Admin, ..Probe::new(Does::Answer) };
+    let probe = Probe { requires: LIST_USERS, ..Probe::new(Does::Answer) };
     let ran = Arc::clone(&probe.ran);
     let tools = with(&plant, probe);
-    assert_eq!(tools.manifest(Role::User), vec![]);
+    assert_eq!(tools.manifest(viewer.rights()), vec![]);
     let refused = tools.invoke(&viewer, call("memory_read", json!({}))).await;
-    assert!(matches!(refused, Err(ToolError::Denied { reason: "role" })));
+    assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::Matrix })));
     assert!(!ran.load(Ordering::Relaxed));
     refusal(&plant).await;
     assert!(tools.invoke(&admin, call("memory_read", json!({}))).await.is_ok());
@@ -348,7 +345,7 @@ async fn a_permit_without_a_user_calls_nothing() {
     let membership = tx.users().membership(user.scope().user().expect("a user")).await.expect("an answer");
     let worker = plant.grant(Actor::Worker, &membership.expect("a member"));
     let refused = builtin(&plant).invoke(&worker, call("memory_read", json!({}))).await;
-    assert!(matches!(refused, Err(ToolError::Denied { reason: "no_user" })));
+    assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::NoUser })));
     refusal(&plant).await;
 }
 
@@ -370,7 +367,7 @@ async fn where_the_intent_cannot_be_recorded_nothing_runs() {
 #[tokio::test]
 async fn the_manifest_holds_four_reading_tools_for_every_role() {
     let plant = Plant::new().await;
-    let manifest = builtin(&plant).manifest(Role::Viewer);
+    let manifest = builtin(&plant).manifest(plant.permit(Role::Viewer).await.rights());
     let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();
     assert_eq!(names, ["rag_search", "document_read", "document_list", "memory_read"]);
     assert!(manifest.iter().all(|spec| !spec.writes && spec.parameters["additionalProperties"] == json!(false)));

@@ -37,7 +37,7 @@ fn call(name: &str, arguments: Value) -> ToolCall {
 
 fn gateway(plant: &Plant, registry: Registry) -> RecordedTools {
     let store: Arc<dyn Store> = Arc::new(plant.store.clone());
-    RecordedTools::new(store, registry, plant.clock.clone(), plant.ids.clone(), plant.tracker.clone())
+    RecordedTools::new(registry, plant.tool_parts(store))
 }
 
 /// A document of several batches of passages.
@@ -146,7 +146,7 @@ impl Tool for Asking {
         ToolSpec {
             name: ToolName::MemoryRead,
             description: "Asks a model.",
-            min_role: Role::Viewer,
+            requires: Permission::new(Resource::Search, Operation::Read),
             writes: false,
             parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
         }

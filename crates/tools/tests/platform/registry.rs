@@ -27,7 +27,7 @@ impl Tool for Wrong {
         ToolSpec {
             name: ToolName::MemoryRead,
             description: "A tool.",
-            min_role: Role::Viewer,
+            requires: Permission::new(Resource::Search, Operation::Read),
             writes: self.writes,
             parameters: self.parameters.clone(),
         }

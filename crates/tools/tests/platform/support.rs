@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::audit::{AuditFilter, AuditRecord};
-use domain::authorized::{AuditReceipt, Authorized, Permit};
+use domain::authorized::{AuditReceipt, Permit};
 use domain::command::{SearchDocuments, UploadForm};
 use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
-use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
+use domain::fakes::access::FakeAccessRules;
+use domain::fakes::{ManualClock, access, MemoryBlobStore, MemoryStore, SequentialIds};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::model::{EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent};
 use domain::model_call::{MicroCost, ModelCaller, ServedBy};
@@ -29,6 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
+use tools::gateway::ToolParts;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::retrieval::{HybridSearch, RetrievalParams};
 
@@ -87,8 +89,9 @@ impl Plant {
         let receipt = AuditReceipt::mint(AuditId::from_uuid(self.ids.uuid()), self.clock.now());
         let query = QueryText::parse("any").expect("a query");
         let command = SearchDocuments { query, top_k: 1, filters: SearchFilters::default() };
-        let standing = membership.standing(&[]);
-        Authorized::mint(self.scope(actor), standing, receipt, command).into_parts().0
+        let role = membership.user.role;
+        let granted = access::granted(access::rights(role, membership.settings.clearance(role)));
+        access::authorized(self.scope(actor), granted, receipt, command).into_parts().0
     }
 
     #[expect(clippy::disallowed_methods, reason = "the test plays the gate and the queue")]
@@ -103,6 +106,17 @@ impl Plant {
         let mut rows = self.store.read(&scope, &AuditFilter::default(), &page).await.expect("the log").items;
         rows.reverse();
         rows
+    }
+
+    /// What the tool gateway works with here, over this store.
+    pub fn tool_parts(&self, store: Arc<dyn Store>) -> ToolParts {
+        ToolParts {
+            store,
+            rules: Arc::new(FakeAccessRules),
+            clock: Arc::clone(&self.clock) as _,
+            ids: Arc::clone(&self.ids) as _,
+            tracker: self.tracker.clone(),
+        }
     }
 
     fn embedders(&self) -> Embedders {

@@ -1,7 +1,7 @@
 //! Conversations, messages and memories in memory.
 
 use super::{MemoryTx, Row, page_of, refused};
-use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, MessageStatus, NewMessage};
+use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, MessageStatus, NewMessage, Sources};
 use crate::ids::{ConversationId, MemoryId, MessageId};
 use crate::memory::Memory;
 use crate::page::{Page, PageKey, PageRequest};
@@ -92,11 +92,21 @@ impl MessageRepo for MemoryTx {
         let mut open = state.messages.iter_mut();
         let open = open.find(|r| owns(r) && r.value.id == id && r.value.status == MessageStatus::Streaming);
         let Some(row) = open else { return Ok(false) };
-        let FinishedAnswer { content, status, token_count, citations, model, classification, metadata } =
+        let FinishedAnswer { content, status, token_count, citations, model, classification, sources, metadata } =
             answer.clone();
         let degraded = metadata["degraded"] == true;
         row.value =
-            Message { content, status, token_count, citations, model, classification, degraded, ..row.value.clone() };
+            Message {
+            content,
+            status,
+            token_count,
+            citations,
+            model,
+            classification,
+            sources,
+            degraded,
+            ..row.value.clone()
+        };
         let of = row.value.conversation_id;
         for conversation in state.conversations.iter_mut().filter(|r| r.value.id == of) {
             conversation.value.classification = conversation.value.classification.max(classification);
@@ -139,7 +149,8 @@ fn message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Tim
         token_count: new.token_count,
         citations: Vec::new(),
         model: None,
-        classification: Classification::Public,
+        classification: new.classification,
+        sources: Sources::default(),
         withheld: false,
         degraded: false,
         created_at: now,
@@ -168,10 +179,15 @@ impl MemoryRepo for MemoryTx {
         Ok(page_of(rows, page, |row: &Memory| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
-    async fn most_important(&mut self, _now: Timestamp, limit: u32) -> Result<Vec<Memory>, StoreError> {
+    async fn most_important(
+        &mut self,
+        _now: Timestamp,
+        clearance: Classification,
+        limit: u32,
+    ) -> Result<Vec<Memory>, StoreError> {
         let owns = self.owns();
-        let mut found: Vec<Memory> =
-            self.read(|s| s.memories.iter().filter(|r| owns(r)).map(|r| r.value.clone()).collect());
+        let seen = |r: &&Row<Memory>| owns(r) && r.value.classification <= clearance;
+        let mut found: Vec<Memory> = self.read(|s| s.memories.iter().filter(seen).map(|r| r.value.clone()).collect());
         found.sort_by_key(|memory| Reverse((memory.created_at, memory.id)));
         found.sort_by(|one, other| other.importance.total_cmp(&one.importance));
         found.truncate(limit as usize);

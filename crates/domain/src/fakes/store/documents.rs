@@ -82,7 +82,12 @@ impl DocumentRepo for MemoryTx {
     async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
         let sees = self.sees();
         let wanted = |r: &&Row<Document>| sees(r) && ids.contains(&r.value.id);
-        Ok(self.read(|s| s.documents.iter().filter(wanted).map(|r| (r.value.id, r.value.classification)).collect()))
+        let tenant = self.tenant();
+        Ok(self.read(|s| {
+            let there = s.documents.iter().filter(wanted).map(|r| (r.value.id, r.value.classification));
+            let deleted = s.deleted_documents.iter().filter(|(of, id, _)| *of == tenant && ids.contains(id));
+            there.chain(deleted.map(|(_, id, class)| (*id, *class))).collect()
+        }))
     }
 
     async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError> {
@@ -138,7 +143,9 @@ impl DocumentRepo for MemoryTx {
             other.superseded_by = other.superseded_by.filter(|by| *by != id);
             other.revision.supersedes = other.revision.supersedes.filter(|superseded| *superseded != id);
         }
-        Ok(Some(state.documents.remove(at).value))
+        let Row { tenant, value, .. } = state.documents.remove(at);
+        state.deleted_documents.push((tenant, id, value.classification));
+        Ok(Some(value))
     }
 }
 

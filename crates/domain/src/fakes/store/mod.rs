@@ -28,6 +28,7 @@ use crate::ports::{
     AccessTokenRepo, AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
     MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
+use crate::role::Classification;
 use crate::scope::TenantScope;
 use crate::tenant::{SettingsVersion, Tenant};
 use crate::user::User;
@@ -65,6 +66,8 @@ struct State {
     messages: Vec<Row<Message>>,
     memories: Vec<Row<Memory>>,
     documents: Vec<Row<Document>>,
+    /// Whose, which, and how it was classified.
+    deleted_documents: Vec<(TenantId, DocumentId, Classification)>,
     /// Those whose title a person has given.
     titled: BTreeSet<DocumentId>,
     chunks: Vec<Row<StoredChunk>>,

@@ -2,7 +2,7 @@
 
 use super::{CaseError, CaseResult, World, owner, some};
 use crate::conversation::{
-    Citation, Conversation, ConversationPatch, FinishedAnswer, MessageRole, MessageStatus, NewMessage,
+    Citation, Conversation, ConversationPatch, FinishedAnswer, MessageRole, MessageStatus, NewMessage, Sources,
 };
 use crate::ids::{ChunkId, ConversationId, DocumentId, MessageId};
 use crate::memory::Memory;
@@ -35,7 +35,9 @@ async fn conversation(world: &World, scope: &TenantScope, title: &str) -> Result
 }
 
 fn said(id: MessageId, role: MessageRole, content: &str, status: MessageStatus) -> NewMessage {
-    NewMessage { id, role, content: content.to_owned(), status, token_count: Some(3) }
+    let classification =
+        if role == MessageRole::User { Classification::Internal } else { Classification::Public };
+    NewMessage { id, role, content: content.to_owned(), status, token_count: Some(3), classification }
 }
 
 async fn turn(world: &World, scope: &TenantScope, id: ConversationId, now: Timestamp) -> Result<Vec<i64>, CaseError> {
@@ -142,8 +144,17 @@ pub async fn an_answer_is_closed_once(world: &World) -> CaseResult {
     let closed = some(tx.messages().newest(made.id, 1).await?.pop())?;
     assert_eq!((closed.content, closed.status), (answer.content, MessageStatus::Complete));
     assert_eq!((closed.citations, closed.model), (answer.citations, answer.model));
+    assert_eq!(closed.sources, answer.sources);
     assert!(closed.degraded, "as its metadata say");
     Ok(())
+}
+
+/// One that the answer cites, and one that it does not.
+fn sources() -> Sources {
+    let mut sources = Sources::default();
+    sources.add(DocumentId::from_uuid(Uuid::nil()), Classification::Internal);
+    sources.add(DocumentId::from_uuid(Uuid::max()), Classification::Confidential);
+    sources
 }
 
 fn finished(content: &str) -> FinishedAnswer {
@@ -151,6 +162,7 @@ fn finished(content: &str) -> FinishedAnswer {
         content: content.to_owned(),
         status: MessageStatus::Complete,
         classification: Classification::Confidential,
+        sources: sources(),
         token_count: Some(5),
         citations: vec![Citation {
             n: 1,
@@ -213,6 +225,7 @@ fn memory(world: &World, content: &str, importance: f64) -> Memory {
         content: content.to_owned(),
         importance,
         tags: vec!["shift".to_owned()],
+        classification: Classification::Internal,
         created_at: world.later(),
     }
 }
@@ -228,7 +241,7 @@ pub async fn memories_belong_to_one_user(world: &World) -> CaseResult {
         let mut tx = world.begin(stranger).await?;
         assert_eq!(tx.memories().get(fact.id).await?, None);
         assert_eq!(tx.memories().list(&PageRequest::default()).await?.items, []);
-        assert_eq!(tx.memories().most_important(world.now(), 9).await?, []);
+        assert_eq!(tx.memories().most_important(world.now(), Classification::Restricted, 9).await?, []);
         assert!(!tx.memories().delete(fact.id).await?);
     }
     let mut tx = world.begin(&here.ada).await?;
@@ -245,8 +258,9 @@ pub async fn the_most_important_memories_come_first(world: &World) -> CaseResult
     for (content, importance) in [("low", 0.1), ("high", 0.9), ("high and newer", 0.9)] {
         tx.memories().insert(&memory(world, content, importance)).await?;
     }
-    let first = tx.memories().most_important(world.now(), 2).await?;
+    let first = tx.memories().most_important(world.now(), Classification::Internal, 2).await?;
     assert_eq!(first.iter().map(|m| m.content.as_str()).collect::<Vec<_>>(), ["high and newer", "high"]);
+    assert_eq!(tx.memories().most_important(world.now(), Classification::Public, 2).await?, [], "above the clearance");
     let newest = tx.memories().list(&some(PageRequest::new(1, None))?).await?;
     assert_eq!(newest.items.iter().map(|m| m.content.as_str()).collect::<Vec<_>>(), ["high and newer"]);
     Ok(())

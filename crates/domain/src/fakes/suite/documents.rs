@@ -183,6 +183,24 @@ pub async fn a_document_changes_only_where_the_patch_says(world: &World) -> Case
     Ok(())
 }
 
+/// What was written from it is judged by that, however long it is gone.
+pub async fn the_class_of_a_deleted_document_is_remembered(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let document = world.document(&here.ada, 'a').await?;
+    let raised = DocumentPatch { classification: Some(Classification::Restricted), ..DocumentPatch::default() };
+    let mut tx = world.begin(&here.ada).await?;
+    some(tx.documents().update(document.id, &raised, world.later()).await?)?;
+    some(tx.documents().delete(document.id).await?)?;
+    tx.commit().await?;
+    let mut tx = world.begin(&here.bob).await?;
+    assert_eq!(tx.documents().get(document.id, Classification::Restricted).await?, None);
+    assert_eq!(tx.documents().classes(&[document.id]).await?, [(document.id, Classification::Restricted)]);
+    drop(tx);
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.documents().classes(&[document.id]).await?, [], "another tenant's");
+    Ok(())
+}
+
 /// In the transaction that changes it, and per tenant.
 pub async fn what_a_tenant_keeps_is_counted_and_given_back(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);

@@ -200,6 +200,7 @@ macro_rules! store_suite {
             what_is_not_in_force_is_found_only_when_asked_for
             a_document_changes_only_where_the_patch_says
             passages_follow_their_documents_classification
+            the_class_of_a_deleted_document_is_remembered
             what_a_tenant_keeps_is_counted_and_given_back
             calls_are_on_record_once_and_counted
             what_is_spent_counts_for_its_day_and_month

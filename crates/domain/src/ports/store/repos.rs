@@ -92,7 +92,8 @@ pub trait DocumentRepo: Send {
         patch: &DocumentPatch,
         now: Timestamp,
     ) -> Result<Option<Document>, StoreError>;
-    /// How these are classified, as far as they are there, in no particular order.
+    /// How these are classified, or were when they were deleted, in no particular order. Those that never were there
+    /// are left out.
     async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError>;
     /// Moves one on in ingestion; `false` where there is none.
     async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError>;
@@ -194,8 +195,13 @@ pub trait MemoryRepo: Send {
     async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError>;
     /// Lists them, newest first.
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError>;
-    /// The most important ones that have not expired, at most `limit`.
-    async fn most_important(&mut self, now: Timestamp, limit: u32) -> Result<Vec<Memory>, StoreError>;
+    /// The most important ones within `clearance` that have not expired, at most `limit`.
+    async fn most_important(
+        &mut self,
+        now: Timestamp,
+        clearance: Classification,
+        limit: u32,
+    ) -> Result<Vec<Memory>, StoreError>;
     /// Deletes one; `false` where there is none.
     async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError>;
 }

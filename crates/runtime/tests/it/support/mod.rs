@@ -84,6 +84,7 @@ impl Plant {
             directory: Arc::new(self.store.clone()),
             tools: tools.clone(),
             model: model.clone(),
+            rules: Arc::new(FakeAccessRules),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             tasks: self.tasks.clone(),
@@ -108,7 +109,7 @@ impl Plant {
         let mut tx = self.store.begin(by).await.expect("in memory");
         let receipt = tx.audit().intent(self.ids.uuid().into(), &subject, self.clock.now()).await.expect("in memory");
         tx.commit().await.expect("in memory");
-        mint(by, standing(role), receipt, command)
+        access::authorized(by.clone(), access::granted(rights(role)), receipt, command)
     }
 
     pub fn says(&self, message: &str, retrieval: RetrievalMode) -> SendMessage {
@@ -246,19 +247,19 @@ impl Plant {
     }
 }
 
-pub fn standing(role: Role) -> Standing {
+/// The rights of a role, with the clearance that it has by default.
+pub fn rights(role: Role) -> Rights {
     let clearance = if role == Role::Viewer { Classification::Internal } else { Classification::Restricted };
-    Standing { role, grants: Vec::new(), clearance }
+    access::rights(role, clearance)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test plays the gate, after writing the intent row")]
-pub fn mint<C>(
-    by: &TenantScope,
-    standing: Standing,
-    receipt: domain::authorized::AuditReceipt,
-    command: C,
-) -> Authorized<C> {
-    Authorized::mint(by.clone(), standing, receipt, command)
+/// Those of a viewer who is an auditor too.
+pub fn auditor() -> Rights {
+    let viewer = rights(Role::Viewer);
+    Rights::by(viewer.clearance(), |permission| match permission.resource {
+        Resource::AuditLogs | Resource::Usage => Some(Reach::Tenant),
+        _ => viewer.reach(permission),
+    })
 }
 
 async fn user(store: &MemoryStore, ids: &SequentialIds, tenant: TenantId, name: &str) -> TenantScope {

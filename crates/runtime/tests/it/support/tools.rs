@@ -39,18 +39,18 @@ pub fn found(hits: Vec<Hit>) -> ToolResult {
 
 #[async_trait]
 impl ToolGateway for ScriptedTools {
-    fn manifest(&self, _role: Role) -> Vec<ToolSpec> {
+    fn manifest(&self, _rights: &Rights) -> Vec<ToolSpec> {
         let spec = |name| ToolSpec {
             name,
             description: "reads",
-            min_role: Role::Viewer,
+            requires: Permission::new(Resource::Search, Operation::Read),
             writes: false,
             parameters: json!({"type": "object"}),
         };
         vec![spec(ToolName::RagSearch), spec(ToolName::DocumentRead)]
     }
 
-    async fn invoke(&self, _permit: &Permit, call: ToolCall) -> Result<ToolResult, ToolError> {
+    async fn invoke(&self, _permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
         let answer = (self.answer)(&call);
         self.calls.lock().expect("no panic under the lock").push(call);
         answer

@@ -1,0 +1,169 @@
+//! What a user may do at this moment: the answers of the policy matrix, so that layers below policy need no role.
+
+use crate::role::{Classification, Operation, Resource};
+use std::fmt;
+
+/// How far a permission reaches, nearest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reach {
+    /// The user's own things.
+    Own,
+    /// All things of the tenant.
+    Tenant,
+    /// Things of every tenant.
+    Platform,
+}
+
+impl Reach {
+    /// As the matrix prints it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Tenant => "tenant",
+            Self::Platform => "platform",
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One cell of the policy matrix: an operation on a kind of resource.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Permission {
+    /// On what.
+    pub resource: Resource,
+    /// What is done to it.
+    pub operation: Operation,
+}
+
+impl Permission {
+    /// `operation` on `resource`.
+    #[must_use]
+    pub const fn new(resource: Resource, operation: Operation) -> Self {
+        Self { resource, operation }
+    }
+
+    /// Every combination, whether anybody may do it or not.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of = |resource: &'static Resource| Operation::ALL.iter().map(move |operation| Self::new(*resource, *operation));
+        Resource::ALL.iter().flat_map(of)
+    }
+}
+
+/// `resource.operation`, as the matrix prints it.
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.resource, self.operation)
+    }
+}
+
+/// The effective rights of a user through one credential: how far each permission reaches, and the clearance.
+///
+/// Policy computes them from role, grants, the tenant's settings and the credential's scopes; nothing else does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Rights {
+    reach: [[Option<Reach>; Operation::ALL.len()]; Resource::ALL.len()],
+    clearance: Classification,
+}
+
+impl Rights {
+    /// No permission at all, with this clearance.
+    #[must_use]
+    pub const fn none(clearance: Classification) -> Self {
+        Self { reach: [[None; Operation::ALL.len()]; Resource::ALL.len()], clearance }
+    }
+
+    /// The rights that `reach` answers, permission by permission.
+    #[must_use]
+    pub fn by(clearance: Classification, reach: impl Fn(Permission) -> Option<Reach>) -> Self {
+        let mut rights = Self::none(clearance);
+        for resource in Resource::ALL {
+            for operation in Operation::ALL {
+                rights.reach[*resource as usize][*operation as usize] = reach(Permission::new(*resource, *operation));
+            }
+        }
+        rights
+    }
+
+    /// How far `permission` reaches; `None`: not at all.
+    #[must_use]
+    pub const fn reach(&self, permission: Permission) -> Option<Reach> {
+        self.reach[permission.resource as usize][permission.operation as usize]
+    }
+
+    /// Whether `permission` reaches anything.
+    #[must_use]
+    pub const fn allow(&self, permission: Permission) -> bool {
+        self.reach(permission).is_some()
+    }
+
+    /// Whether `permission` reaches the things of everybody in the tenant, not only the user's own.
+    #[must_use]
+    pub fn reach_tenant(&self, permission: Permission) -> bool {
+        self.reach(permission) >= Some(Reach::Tenant)
+    }
+
+    /// The highest classification that the user may see.
+    #[must_use]
+    pub const fn clearance(&self) -> Classification {
+        self.clearance
+    }
+
+    /// The class of what the user writes: `internal`, or less where the user may not even see that.
+    #[must_use]
+    pub fn class_of_own_words(&self) -> Classification {
+        Classification::Internal.min(self.clearance)
+    }
+
+    /// What both allow: the nearer reach of each permission and the lower clearance.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self::by(self.clearance.min(other.clearance), |permission| {
+            self.reach(permission).min(other.reach(permission))
+        })
+    }
+}
+
+/// The clearance and what is allowed; the many cells that say no are left out.
+impl fmt::Debug for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let allowed = Permission::all().filter_map(|permission| Some((permission, self.reach(permission)?)));
+        let allowed = allowed.map(|(permission, reach)| format!("{permission}: {reach}"));
+        f.debug_struct("Rights")
+            .field("clearance", &self.clearance)
+            .field("allowed", &allowed.collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READ: Permission = Permission::new(Resource::Documents, Operation::Read);
+    const UPDATE: Permission = Permission::new(Resource::Documents, Operation::Update);
+
+    #[test]
+    fn an_intersection_allows_what_both_allow_and_reaches_no_further_than_either() {
+        let reader = Rights::by(Classification::Restricted, |p| (p == READ).then_some(Reach::Tenant));
+        let owner = Rights::by(Classification::Internal, |p| [READ, UPDATE].contains(&p).then_some(Reach::Own));
+        let both = reader.intersection(&owner);
+        assert_eq!(both, owner.intersection(&reader));
+        assert_eq!((both.reach(READ), both.reach(UPDATE)), (Some(Reach::Own), None));
+        assert_eq!(both.clearance(), Classification::Internal);
+        assert!(reader.reach_tenant(READ) && !both.reach_tenant(READ));
+    }
+
+    #[test]
+    fn what_a_user_writes_is_never_above_what_the_user_may_see() {
+        for clearance in Classification::ALL {
+            let class = Rights::none(*clearance).class_of_own_words();
+            assert!(class <= *clearance && class <= Classification::Internal);
+        }
+    }
+}
