@@ -117,11 +117,11 @@ impl DocumentRepo for PgTenantTx {
              UNION ALL
              SELECT document_id, classification FROM document_tombstones WHERE document_id = ANY($1)",
         )
-            .bind(ids.iter().map(|id| id.as_uuid()).collect::<Vec<_>>())
-            .try_map(|row: PgRow| Ok((id(&row, "id")?, word(&row, "classification")?)))
-            .fetch_all(self.connection())
-            .await
-            .map_err(failed("reading classifications"))
+        .bind(ids.iter().map(|id| id.as_uuid()).collect::<Vec<_>>())
+        .try_map(|row: PgRow| Ok((id(&row, "id")?, word(&row, "classification")?)))
+        .fetch_all(self.connection())
+        .await
+        .map_err(failed("reading classifications"))
     }
 
     async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError> {
@@ -187,11 +187,11 @@ impl DocumentRepo for PgTenantTx {
                       SELECT tenant_id, id, classification FROM deleted)
              SELECT * FROM deleted",
         )
-            .bind(id.as_uuid())
-            .try_map(read)
-            .fetch_optional(self.connection())
-            .await
-            .map_err(failed("deleting a document"))
+        .bind(id.as_uuid())
+        .try_map(read)
+        .fetch_optional(self.connection())
+        .await
+        .map_err(failed("deleting a document"))
     }
 }
 

@@ -113,10 +113,10 @@ mod tests {
     fn what_is_made_from_several_parts_is_of_the_highest_class_among_them() {
         let public = Classified::new("a", Classification::Public);
         let restricted = Classified::new("b", Classification::Restricted);
-        assert_eq!(public.combine(restricted, |a, b| format!("{a}{b}")).into_parts(), (
-            "ab".to_owned(),
-            Classification::Restricted
-        ));
+        assert_eq!(
+            public.combine(restricted, |a, b| format!("{a}{b}")).into_parts(),
+            ("ab".to_owned(), Classification::Restricted)
+        );
         let mut all = Classified::empty();
         assert_eq!(all.class(), Classification::Public);
         all.push(restricted);

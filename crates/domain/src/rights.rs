@@ -50,7 +50,8 @@ impl Permission {
 
     /// Every combination, whether anybody may do it or not.
     pub fn all() -> impl Iterator<Item = Self> {
-        let of = |resource: &'static Resource| Operation::ALL.iter().map(move |operation| Self::new(*resource, *operation));
+        let of =
+            |resource: &'static Resource| Operation::ALL.iter().map(move |operation| Self::new(*resource, *operation));
         Resource::ALL.iter().flat_map(of)
     }
 }
@@ -123,9 +124,7 @@ impl Rights {
     /// What both allow: the nearer reach of each permission and the lower clearance.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self::by(self.clearance.min(other.clearance), |permission| {
-            self.reach(permission).min(other.reach(permission))
-        })
+        Self::by(self.clearance.min(other.clearance), |permission| self.reach(permission).min(other.reach(permission)))
     }
 }
 

@@ -6,7 +6,8 @@
 //!
 //! ```
 //! use domain::role::{Operation, Resource, Role};
-//! use policy::matrix::{Reach, reach};
+//! use domain::rights::Reach;
+//! use policy::matrix::reach;
 //!
 //! assert_eq!(reach(Role::User, Resource::Documents, Operation::Delete), Some(Reach::Own));
 //! assert_eq!(reach(Role::Viewer, Resource::Documents, Operation::Delete), None);

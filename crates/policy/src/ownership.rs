@@ -2,12 +2,12 @@
 
 use crate::decision::{Question, Trace};
 use crate::matrix;
-use domain::rights::Reach;
 use domain::command::Target;
 use domain::decision::{RefusalCode, Rule, Verdict};
 use domain::document::Document;
 use domain::ids::{DocumentId, UserId};
 use domain::ports::{StoreError, TenantTx};
+use domain::rights::Reach;
 use domain::role::{Classification, Operation, Resource};
 use domain::user::Standing;
 

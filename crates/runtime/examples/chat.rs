@@ -5,21 +5,24 @@
 use async_trait::async_trait;
 use domain::audit::{AuditFilter, AuditSubject};
 use domain::authorized::{Authorized, Permit};
+use domain::classified::Classified;
 use domain::command::{Command as _, RetrievalMode, SendMessage};
 use domain::conversation::Conversation;
+use domain::fakes::access;
+use domain::fakes::access::FakeAccessRules;
 use domain::fakes::suite::{identity, scope};
 use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError};
 use domain::model_call::{MicroCost, ServedBy};
 use domain::page::PageRequest;
 use domain::ports::{AuditReader as _, ChatModel, Clock as _, Directory as _, IdGen as _, NewTenant, Store as _};
+use domain::rights::Rights;
 use domain::role::{Classification, Role};
 use domain::run::{FinishReason, Usage};
 use domain::scope::{Actor, TenantScope};
 use domain::search::{Hit, Passage, Retrieval, SearchFilters, Surroundings};
 use domain::text::MessageText;
 use domain::tool::{ToolCall, ToolResult, ToolSpec};
-use domain::user::Standing;
 use futures::{StreamExt as _, stream};
 use runtime::chat::{ChatParts, ChatService, ChatSettings};
 use runtime::services::Chat as _;
@@ -56,7 +59,7 @@ impl ToolGateway for Script {
         Vec::new()
     }
 
-    async fn invoke(&self, _permit: &Permit, _call: ToolCall) -> Result<ToolResult, ToolError> {
+    async fn invoke(&self, _permit: &Permit, _call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
         let passage = Passage {
             chunk_id: Uuid::from_u128(101).into(),
             document_id: Uuid::from_u128(100).into(),
@@ -71,7 +74,7 @@ impl ToolGateway for Script {
         let surroundings = Surroundings::default();
         let hit = Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None, rerank: None, surroundings };
         let found = Retrieval { hits: vec![hit], confidence: 0.9, answerable: true, ..Retrieval::default() };
-        Ok(ToolResult::Retrieval(found))
+        Ok(Classified::of(ToolResult::Retrieval(found)))
     }
 }
 
@@ -87,6 +90,7 @@ async fn main() -> Outcome<()> {
             directory: Arc::new(store.clone()),
             tools: Arc::new(Script),
             model: Arc::new(Script),
+            rules: Arc::new(FakeAccessRules),
             clock,
             ids,
             tasks: TaskTracker::new(),

@@ -11,8 +11,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::audit::AuditFilter;
-use domain::authorized::{AuditReceipt, Authorized, Permit};
+use domain::authorized::{AuditReceipt, Permit};
 use domain::command::{ListMemories, UploadForm};
+use domain::fakes::access::{self, FakeAccessRules};
 use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::ledger::CallContext;
@@ -31,7 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
-use tools::gateway::{RecordedTools, ToolGateway};
+use tools::gateway::{RecordedTools, ToolGateway, ToolParts};
 use tools::ingest::accept::Ingest;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::registry::Registry;
@@ -130,7 +131,9 @@ async fn ask(parts: &Parts, permit: &Permit, question: &str) -> Outcome {
     let tools = RecordedTools::new(registry, ToolParts { store, rules, clock, ids, tracker });
     let arguments = json!({"query": question, "top_k": 3});
     let call = ToolCall { call_id: "1".into(), name: "rag_search".into(), arguments, context: CallContext::default() };
-    let ToolResult::Retrieval(found) = tools.invoke(permit, call).await?.into_parts().0 else { return Err("no retrieval".into()) };
+    let ToolResult::Retrieval(found) = tools.invoke(permit, call).await?.into_parts().0 else {
+        return Err("no retrieval".into());
+    };
     println!("\n{question}\nanswerable: {}", found.answerable);
     for hit in found.hits {
         let passage = hit.passage;

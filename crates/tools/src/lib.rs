@@ -6,22 +6,15 @@
 //! [`ingest::DocumentIngest`] takes uploads and works their jobs off.
 //!
 //! ```
-//! use domain::ports::{Clock, Embedders, IdGen, Store};
-//! use domain::role::Role;
-//! use std::sync::Arc;
-//! use tokio_util::task::TaskTracker;
-//! use tools::gateway::{RecordedTools, ToolGateway};
+//! use domain::authorized::Permit;
+//! use domain::ports::Embedders;
+//! use tools::gateway::{RecordedTools, ToolGateway, ToolParts};
 //! use tools::registry::{Registry, RegistryError};
 //! use tools::retrieval::{HybridSearch, RetrievalParams};
 //!
-//! fn names_for_viewers(
-//!     store: Arc<dyn Store>,
-//!     embedders: Embedders,
-//!     clock: Arc<dyn Clock>,
-//!     ids: Arc<dyn IdGen>,
-//! ) -> Result<Vec<&'static str>, RegistryError> {
-//!     let search = HybridSearch::new(Arc::clone(&store), embedders, RetrievalParams::default());
-//!     let registry = Registry::builtin(&store, search)?;
+//! fn names_for(permit: &Permit, parts: ToolParts, embedders: Embedders) -> Result<Vec<&'static str>, RegistryError> {
+//!     let search = HybridSearch::new(parts.store.clone(), embedders, RetrievalParams::default());
+//!     let registry = Registry::builtin(&parts.store, search)?;
 //!     let tools = RecordedTools::new(registry, parts);
 //!     Ok(tools.manifest(permit.rights()).iter().map(|spec| spec.name.as_str()).collect())
 //! }

@@ -59,7 +59,12 @@ pub fn granted(rights: Rights) -> Granted {
 /// What the gate would hand to a use case.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "a fake of the gate")]
-pub fn authorized<C: Command>(scope: TenantScope, granted: Granted, receipt: AuditReceipt, command: C) -> Authorized<C> {
+pub fn authorized<C: Command>(
+    scope: TenantScope,
+    granted: Granted,
+    receipt: AuditReceipt,
+    command: C,
+) -> Authorized<C> {
     let permission = Permission::new(C::RESOURCE, C::OPERATION);
     Authorized::mint(Permit::mint(scope, permission, granted, receipt), command)
 }

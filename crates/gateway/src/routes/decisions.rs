@@ -9,7 +9,7 @@ use axum::Json;
 use chrono::{DateTime, Utc};
 use domain::audit::AuditRecord;
 use domain::command::{ReadDecision, SimulateDecision, Target};
-use domain::decision::{RefusalCode, Decision, Rule, Step, Verdict};
+use domain::decision::{Decision, RefusalCode, Rule, Step, Verdict};
 use domain::ids::AuditId;
 use domain::role::{Grant, Operation, Resource};
 use domain::user::Standing;

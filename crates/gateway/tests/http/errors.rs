@@ -3,6 +3,7 @@
 use crate::support::*;
 use axum::body::Body;
 use axum::http::Request;
+use domain::decision::RefusalCode;
 use domain::ports::StoreError;
 use domain::role::Role;
 use policy::error::GateError;
@@ -21,8 +22,8 @@ const ONE: &str = "/v1/conversations/00000000-0000-0000-0000-00000000f003";
 async fn a_refusal_by_the_gate_has_its_status_and_code() {
     for (error, status, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "not_found"),
-        (|| GateError::Denied { reason: "role", decision: None }, 403, "policy_denied"),
-        (|| GateError::Refused { code: "tenant_suspended", decision: None }, 403, "tenant_suspended"),
+        (|| GateError::Denied { reason: RefusalCode::Matrix, decision: None }, 403, "policy_denied"),
+        (|| GateError::Refused { code: RefusalCode::TenantSuspended, decision: None }, 403, "tenant_suspended"),
         (|| RuntimeError::Conflict { detail: "Busy." }.into(), 409, "conflict"),
         (|| RuntimeError::Busy.into(), 503, "unavailable"),
     ] {

@@ -4,6 +4,7 @@ use crate::support::*;
 use axum::body::Body;
 use axum::http::Request;
 use domain::budget::BudgetLimit;
+use domain::decision::RefusalCode;
 use domain::role::Role;
 use gateway::GatewaySettings;
 use policy::error::GateError;
@@ -46,7 +47,12 @@ async fn what_the_gate_refuses_has_the_status_and_words_of_openai() {
     };
     for (error, status, kind, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "invalid_request_error", "not_found"),
-        (|| GateError::Denied { reason: "role", decision: None }, 403, "permission_error", "policy_denied"),
+        (
+            || GateError::Denied { reason: RefusalCode::Matrix, decision: None },
+            403,
+            "permission_error",
+            "policy_denied",
+        ),
         (|| RuntimeError::AboveModel.into(), 403, "permission_error", "model_classification"),
         (|| RuntimeError::NoSuchModel.into(), 404, "invalid_request_error", "model_not_found"),
         (|| RuntimeError::Conflict { detail: "Not possible now." }.into(), 409, "invalid_request_error", "conflict"),

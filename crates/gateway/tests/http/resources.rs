@@ -48,6 +48,7 @@ async fn a_conversation_is_made_read_changed_listed_and_deleted() {
             citations: vec![citation()],
             model: Some("extractive".into()),
             classification: Classification::Public,
+            sources: domain::conversation::Sources::default(),
             withheld: false,
             degraded: false,
             created_at: at(),
@@ -162,6 +163,7 @@ async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
         content: "Night shift.".into(),
         importance: 0.5,
         tags: vec![],
+        classification: Classification::Internal,
         created_at: at(),
     };
     let mut gate = gate_for(Role::User);

@@ -3,6 +3,7 @@
 use crate::support::*;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
+use domain::decision::RefusalCode;
 use domain::document::DocumentStatus;
 use domain::ports::BlobError;
 use domain::role::Role;
@@ -179,7 +180,7 @@ async fn nothing_of_the_body_is_read_before_the_gate_agrees_and_the_rest_is_read
     let mut gate = gate_for(Role::Viewer);
     gate.expect_upload_document().returning(move |_, _, _| {
         assert_eq!(*at_decision.lock().expect("a lock"), 0);
-        Err(GateError::Denied { reason: "role", decision: None })
+        Err(GateError::Denied { reason: RefusalCode::Matrix, decision: None })
     });
     let pieces = futures::stream::iter(vec![Bytes::from_static(b"--B\r\n"); 3]).map(move |piece| {
         *counter.lock().expect("a lock") += 1;

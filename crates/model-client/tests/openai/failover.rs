@@ -1,7 +1,8 @@
 //! Several backends: who serves, who serves instead, and when none may.
 
-use crate::support::{classified, 
-    Act, Scripted, answer, backend, caller_of, chat_of, embedder_of, request, router, settings, stream_of, texts,
+use crate::support::{
+    Act, Scripted, answer, backend, caller_of, chat_of, classified, embedder_of, request, router, settings, stream_of,
+    texts,
 };
 use domain::model::{ChatDelta, ChatRequest, EmbedPurpose, ModelError, ModelTier};
 use domain::model_call::{FailedAttempt, MicroCost, Price, ServedBy};

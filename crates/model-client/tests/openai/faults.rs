@@ -1,6 +1,8 @@
 //! What becomes of a request when the server, or the line to it, fails.
 
-use crate::support::{classified, Act, Scripted, answer, chat_of, embedder_of, request, router, settings, stream_of, texts};
+use crate::support::{
+    Act, Scripted, answer, chat_of, classified, embedder_of, request, router, settings, stream_of, texts,
+};
 use domain::model::{ChatDelta, ChatRequest, EmbedPurpose, ModelError, ModelTier};
 use domain::ports::{ChatModel, Embedder};
 use domain::role::Classification;

@@ -208,7 +208,10 @@ pub fn request() -> ChatRequest {
         caller: caller(),
         options: ChatOptions::default(),
         tier: ModelTier::Fast,
-        prompt: Classified::new(vec![PromptMessage::System("Answer.".to_owned()), PromptMessage::User("Which valve?".to_owned())], Classification::Internal),
+        prompt: Classified::new(
+            vec![PromptMessage::System("Answer.".to_owned()), PromptMessage::User("Which valve?".to_owned())],
+            Classification::Internal,
+        ),
         tools: Vec::new(),
         max_output_tokens: 256,
         question: "Which valve?".to_owned(),

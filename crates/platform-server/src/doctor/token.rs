@@ -114,7 +114,9 @@ fn entry_advice(code: RefusalCode) -> &'static str {
         RefusalCode::GroupsOverage => {
             "more than 200 groups, so the token has none; use app roles, or set groups_overage = \"ignore\""
         }
-        RefusalCode::GuestRefused => "a guest of the directory; add the home directory (claim idp) to the issuer's guests",
+        RefusalCode::GuestRefused => {
+            "a guest of the directory; add the home directory (claim idp) to the issuer's guests"
+        }
         RefusalCode::InsufficientScope => {
             "it lacks the required scope or role; a program (idtyp app) needs a role that is mapped"
         }

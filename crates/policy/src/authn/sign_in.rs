@@ -33,7 +33,17 @@ impl Authenticator {
         let identity = Identity { role: verified.role(of_tenant), ..verified.identity.clone() };
         let signed_in = self.sign_in(tenant.id, (&identity, &verified), hash, request).await;
         let member = self.admit(hash, &tenant, signed_in.map_err(GateError::Store)?, request).await?;
-        Ok(self.keep(hash, Kept { tenant, belongs, credential: Arc::new(verified.credential()), expires_at: verified.valid_until, renewals }, member))
+        Ok(self.keep(
+            hash,
+            Kept {
+                tenant,
+                belongs,
+                credential: Arc::new(verified.credential()),
+                expires_at: verified.valid_until,
+                renewals,
+            },
+            member,
+        ))
     }
 
     /// Provisions or updates the user, and records the login if this token is new and the user switched on.

@@ -9,8 +9,8 @@ use domain::command::{AskAssistant, AskModel, CreateEmbeddings, GetModel, ListMo
 use domain::ids::ConversationId;
 use domain::model::Embedded;
 use domain::model_id::ModelId;
-use domain::run::EventStream;
 use domain::rights::{Permission, Rights};
+use domain::run::EventStream;
 use runtime::error::RuntimeError;
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use crate::support::{World, forbidden};
 use domain::command::{DeleteDocument, GetConversation, GetDocument, ListUsers, SimulateDecision};
-use domain::decision::{Rule, Verdict};
+use domain::decision::{RefusalCode, Rule, Verdict};
 use domain::page::PageRequest;
 use domain::role::{Classification, Grant, Operation, Resource, Role};
 use policy::caller::Caller;
@@ -31,12 +31,12 @@ fn willing() -> UseCases {
 }
 
 /// What the gate did, in a simulation's words.
-fn did(result: Result<(), GateError>) -> Result<(), &'static str> {
+fn did(result: Result<(), GateError>) -> Result<(), RefusalCode> {
     match result.expect_err("the use cases only say that they were reached") {
         GateError::Runtime(_) => Ok(()),
         GateError::Denied { reason, .. } => Err(reason),
         GateError::Refused { code, .. } => Err(code),
-        GateError::NotFound => Err("not_found"),
+        GateError::NotFound => Err(RefusalCode::NotFound),
         other => panic!("no decision: {other:?}"),
     }
 }

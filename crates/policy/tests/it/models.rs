@@ -3,6 +3,7 @@
 use crate::support::{World, forbidden};
 use domain::access_token::TokenScope;
 use domain::command::{AskAssistant, AskModel, GetModel, ListModels, RetrievalMode};
+use domain::credential::{Credential, CredentialKind};
 use domain::error::{Classify as _, ErrorKind};
 use domain::model::{ChatOptions, ModelChoice, OfferedTool, PromptMessage};
 use domain::model_id::ModelId;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 
 fn within(caller: &Caller, scopes: &[&str]) -> Caller {
     let scopes = scopes.iter().map(|scope| scope.parse::<TokenScope>().expect("a scope")).collect();
-    caller.clone().within(scopes)
+    let kind = CredentialKind::AccessToken { id: uuid::Uuid::nil().into(), scopes };
+    caller.clone().with(Arc::new(Credential { kind, ..Credential::interactive() }))
 }
 
 fn serving() -> UseCases {

@@ -79,6 +79,7 @@ mod tests {
             citations: Vec::new(),
             model: None,
             classification: domain::role::Classification::Public,
+            sources: domain::conversation::Sources::default(),
             withheld: false,
             degraded: false,
             created_at: domain::time::Timestamp::UNIX_EPOCH,

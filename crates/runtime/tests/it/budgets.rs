@@ -6,13 +6,13 @@ use crate::support::{Plant, shape};
 use domain::budget::{Amount, Money};
 use domain::command::{CancelRun, ReadCalls, RetrievalMode};
 use domain::error::Classify as _;
+use domain::fakes::access;
 use domain::ledger::UsageGroup;
 use domain::model::ChatRequest;
 use domain::model_call::{CallStatus, MicroCost, ModelOperation, Price};
-use domain::role::{Classification, Grant, Role};
+use domain::role::{Classification, Role};
 use domain::run::{FinishReason, RunEvent, Usage};
 use domain::tenant::Quotas;
-use domain::user::Standing;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use runtime::chat::ChatSettings;
@@ -140,7 +140,7 @@ async fn a_turn_gets_what_is_left_and_is_refused_when_that_is_too_little() {
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     for request in model.requests() {
         assert!(request.tools.is_empty(), "what a tool returns would not fit");
-        let prompt = runtime::chat::budget::cost(&request.messages);
+        let prompt = runtime::chat::budget::cost(request.prompt.content());
         assert!(request.max_output_tokens >= 64 && prompt + (request.max_output_tokens as usize) <= 800, "{prompt}");
     }
     // 214 of 800 are spent; the third turn needs about 570.
@@ -180,7 +180,7 @@ async fn where_there_is_not_enough_the_last_reply_is_shorter_and_without_tools()
     assert_eq!(shape(&events).last(), Some(&"finished"), "{events:?}");
     let last = requests.last().expect("two requests");
     assert!(last.tools.is_empty());
-    let all = runtime::chat::budget::cost(&last.messages) + last.max_output_tokens as usize;
+    let all = runtime::chat::budget::cost(last.prompt.content()) + last.max_output_tokens as usize;
     assert!((64..1_024).contains(&last.max_output_tokens) && all <= 2_400 - 107, "{all}");
 }
 

@@ -76,10 +76,13 @@ fn weakly(hits: Vec<Hit>) -> Arc<ScriptedTools> {
     ScriptedTools::new(move |_| Ok(ToolResult::Retrieval(Retrieval { hits: hits.clone(), ..Retrieval::default() })))
 }
 
-fn instructions(model: &ScriptedModel) -> String {
-    match model.requests().remove(0).messages.remove(0) {
-        PromptMessage::System(system) => system,
-        other => panic!("the prompt does not begin with instructions: {other:?}"),
+/// What the first prompt says of memories and passages: the message before the question.
+fn data(model: &ScriptedModel) -> String {
+    let mut messages = model.requests().remove(0).prompt.into_parts().0;
+    messages.pop();
+    match messages.pop() {
+        Some(PromptMessage::User(text)) => text,
+        other => panic!("no data before the question: {other:?}"),
     }
 }
 
@@ -88,8 +91,8 @@ async fn a_model_that_writes_gets_the_nearest_passages_with_a_warning() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("The documents do not say; near it is [1]."), Finish]]);
     plant.ask(&plant.chat(&model, &weakly(vec![hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
-    let system = instructions(&model);
-    assert!(system.contains("FV-2003") && system.contains("none of the passages below matches"), "{system}");
+    let data = data(&model);
+    assert!(data.contains("FV-2003") && data.contains("none of the passages above matches"), "{data}");
     assert_eq!(plant.answer().await.citations.len(), 1);
 }
 
@@ -100,8 +103,8 @@ async fn a_model_that_only_quotes_gets_nothing_that_is_too_weak_to_answer_from()
     model.generative.store(false, Ordering::Relaxed);
     plant.ask(&plant.chat(&model, &weakly(vec![hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
     assert!(model.requests()[0].passages.is_empty());
-    let system = instructions(&model);
-    assert!(!system.contains("FV-2003") && system.contains("hold nothing that answers"), "{system}");
+    let data = data(&model);
+    assert!(!data.contains("FV-2003") && data.contains("hold nothing that answers"), "{data}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +115,7 @@ async fn a_weak_match_that_the_model_may_not_see_does_not_cost_the_answer() {
     let secret = plant.document(Classification::Restricted, "The bypass code is 7.").await.1;
     plant.ask(&plant.chat(&model, &weakly(vec![secret, hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
     let request = model.requests().remove(0);
-    assert_eq!(request.classification, Classification::Internal);
+    assert_eq!(request.prompt.class(), Classification::Internal);
     let shown: Vec<_> = request.passages.iter().map(|p| p.passage.content.as_str()).collect();
     assert_eq!(shown, ["Close FV-2003 first."]);
 }
@@ -126,8 +129,8 @@ async fn what_stands_around_a_passage_is_asked_for_and_shown_and_not_cited() {
     let tools = ScriptedTools::finding(vec![hit]);
     plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Auto).await;
     assert_eq!(tools.calls()[0].arguments["surroundings"], true);
-    let system = instructions(&model);
-    assert!(system.contains("<after>\nThen wait until FI-2003 shows 0.\n</after>"), "{system}");
+    let data = data(&model);
+    assert!(data.contains(">\nThen wait until FI-2003 shows 0.\n</after-"), "{data}");
     assert_eq!(plant.answer().await.citations[0].quote, "Close FV-2003 first");
 }
 
@@ -143,7 +146,7 @@ async fn passages_take_half_of_what_the_question_leaves_at_most() {
     let chat = plant.chat_with(&model, &ScriptedTools::finding(hits), settings);
     plant.ask(&chat, QUESTION, RetrievalMode::Auto).await;
     let request = model.requests().remove(0);
-    assert!(cost(&request.messages) <= 2_500, "{}", cost(&request.messages));
+    assert!(cost(request.prompt.content()) <= 2_500, "{}", cost(request.prompt.content()));
     let shown: Vec<_> = request.passages.iter().map(|p| &p.passage.content[..6]).collect();
     assert_eq!(shown, ["Step 0", "Step 1"]);
 }
@@ -222,6 +225,6 @@ async fn an_earlier_answer_from_a_restricted_document_keeps_the_next_prompt_rest
     tx.documents().delete(document.id).await.expect("in memory");
     tx.commit().await.expect("in memory");
     plant.ask(&chat, "thanks", RetrievalMode::Never).await;
-    let classes: Vec<_> = model.requests().iter().map(|request| request.classification).collect();
+    let classes: Vec<_> = model.requests().iter().map(|request| request.prompt.class()).collect();
     assert_eq!(classes, [Classification::Restricted; 3], "also once the document is gone");
 }

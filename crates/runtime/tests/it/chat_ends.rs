@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use domain::command::{CancelRun, RetrievalMode};
 use domain::conversation::MessageStatus;
 use domain::fakes::MemoryStore;
+use domain::fakes::access::FakeAccessRules;
 use domain::ports::{Store, StoreError, TenantTx};
 use domain::role::{Classification, Role};
 use domain::run::{FinishReason, RunEvent};
@@ -147,6 +148,7 @@ async fn ended_while_the_database_restarts(down_for: i32) -> (Plant, Option<RunE
         directory: Arc::new(plant.store.clone()),
         tools: ScriptedTools::finding(Vec::new()),
         model: plant.model([vec![Text("written"), Hang]]),
+        rules: Arc::new(FakeAccessRules),
         clock: plant.clock.clone(),
         ids: plant.ids.clone(),
         tasks: plant.tasks.clone(),

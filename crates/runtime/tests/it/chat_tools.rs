@@ -21,7 +21,7 @@ const SEARCH: &str = r#"{"query":"valve"}"#;
 
 /// What the model was told of its call in the last request.
 fn told(model: &Arc<ScriptedModel>) -> String {
-    match model.requests().pop().expect("a request").messages.pop().expect("a message") {
+    match model.requests().pop().expect("a request").prompt.into_parts().0.pop().expect("a message") {
         PromptMessage::Tool { content, .. } => content,
         other => panic!("no tool result at the end of the prompt: {other:?}"),
     }
@@ -47,10 +47,10 @@ async fn what_a_tool_finds_goes_back_to_the_model_as_data_and_can_be_cited() {
 
     assert_eq!(tools.calls()[0].arguments, json!({"query": "valve", "surroundings": true}));
     let told = told(&model);
-    assert!(told.starts_with("<tool_result>") && told.contains("<passage n=\"1\""), "{told}");
-    assert_eq!(told.matches("</tool_result>").count(), 1, "the passage cannot close its frame: {told}");
+    assert!(told.starts_with("<tool_result-") && told.contains(" n=\"1\" document="), "{told}");
+    assert_eq!(told.matches("</tool_result").count(), 1, "the passage cannot close its frame: {told}");
     let requests = model.requests();
-    let said = requests[1].messages.iter().rev().nth(1);
+    let said = requests[1].prompt.content().iter().rev().nth(1);
     assert!(
         matches!(said, Some(PromptMessage::Assistant { content, tool_calls })
             if content == "Let me look. " && tool_calls.len() == 1),
@@ -137,7 +137,7 @@ async fn what_a_tool_reads_raises_the_classification_of_the_next_prompt() {
         _ => Ok(found(Vec::new())),
     });
     plant.ask(&plant.chat(&model, &tools), "hi", RetrievalMode::Never).await;
-    let classes: Vec<_> = model.requests().iter().map(|request| request.classification).collect();
+    let classes: Vec<_> = model.requests().iter().map(|request| request.prompt.class()).collect();
     assert_eq!(classes, [Classification::Internal, Classification::Restricted]);
 }
 
@@ -162,16 +162,16 @@ async fn what_tools_return_never_outgrows_the_prompt_and_a_document_says_where_t
     let requests = model.requests();
     assert_eq!(requests.len(), 4);
     for request in &requests {
-        assert!(cost(&request.messages) <= 3_500, "{}", cost(&request.messages));
+        assert!(cost(request.prompt.content()) <= 3_500, "{}", cost(request.prompt.content()));
     }
-    let results = requests[3].messages.iter().filter_map(|message| match message {
+    let results = requests[3].prompt.content().iter().filter_map(|message| match message {
         PromptMessage::Tool { content, .. } => Some(content.as_str()),
         _ => None,
     });
     let results: Vec<&str> = results.collect();
     let first = results[0];
     assert!(first.contains("left out") && !first.contains("\"continue_from\":null"), "{first}");
-    assert!(results[1].contains("<passage n=\"1\""), "{}", results[1]);
+    assert!(results[1].contains(" n=\"1\" document="), "{}", results[1]);
     assert!(results[4].contains("You have these already: [1]"), "{}", results[4]);
     assert!(results.iter().any(|told| told.contains("no more room")), "{results:?}");
 }

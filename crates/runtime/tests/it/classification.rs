@@ -6,7 +6,8 @@ use crate::support::{Plant, shape};
 use domain::command::{GetConversation, ResumeRun, RetrievalMode};
 use domain::document::DocumentPatch;
 use domain::error::{Classify as _, ErrorKind};
-use domain::ids::DocumentId;
+use domain::ids::{DocumentId, MemoryId};
+use domain::memory::Memory;
 use domain::model::{ChatRequest, PromptMessage};
 use domain::ports::Store as _;
 use domain::role::{Classification, Role};
@@ -15,6 +16,7 @@ use domain::tenant::TenantSettings;
 use domain::user::UserPatch;
 use futures::StreamExt as _;
 use runtime::conversations::ConversationService;
+use runtime::error::RuntimeError;
 use runtime::services::{Chat as _, Conversations as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +31,7 @@ fn given(request: &ChatRequest) -> String {
         PromptMessage::Assistant { content, .. } | PromptMessage::Tool { content, .. } => content.clone(),
     };
     let passages: String = request.passages.iter().map(|passage| passage.passage.content.as_str()).collect();
-    request.messages.iter().map(text).collect::<Vec<_>>().join("\n") + &passages
+    request.prompt.content().iter().map(text).collect::<Vec<_>>().join("\n") + &passages
 }
 
 /// The conversation as somebody of this role reads it; the other's clearance is `internal`.
@@ -52,7 +54,7 @@ async fn an_answer_carries_what_it_touched_and_is_withheld_from_a_reader_with_le
     let seen = read_as(&plant, Role::User).await;
     let classes: Vec<_> = seen.iter().map(|message| message.classification).collect();
     let confidential = Classification::Confidential;
-    assert_eq!(classes, [Classification::Public, confidential, Classification::Public, confidential]);
+    assert_eq!(classes, [Classification::Internal, confidential, Classification::Internal, confidential]);
     assert!(seen.iter().all(|message| !message.withheld) && !seen[1].citations.is_empty(), "control");
     let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
     let conversation = tx.conversations().get(plant.conversation).await.expect("in memory").expect("there");
@@ -85,6 +87,73 @@ async fn a_document_classified_higher_later_hides_the_answers_that_cite_it() {
     assert!(!read_as(&plant, Role::User).await[1].withheld);
 }
 
+/// What an answer was made from counts, whether or not the answer cites it, and for as long as the answer is there.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_not_cited_or_is_deleted_later_hides_the_answer_too() {
+    let plant = Plant::new().await;
+    let (document, hit) = plant.document(Classification::Internal, SECRET).await;
+    let model = plant.model([vec![Text("FV-2003 closes."), Finish], vec![Text("Quite sure."), Finish]]);
+    let chat = plant.chat(&model, &ScriptedTools::finding(vec![hit]));
+    plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
+    // Built on the answer before, which names its sources.
+    plant.ask(&chat, "Are you sure of that?", RetrievalMode::Never).await;
+    let seen = read_as(&plant, Role::Viewer).await;
+    assert!(seen[1].citations.is_empty() && !seen[1].withheld && !seen[3].withheld, "control");
+    classify(&plant, document.id, Classification::Restricted).await;
+    for deleted in [false, true] {
+        if deleted {
+            let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
+            tx.documents().delete(document.id).await.expect("in memory").expect("there");
+            tx.commit().await.expect("in memory");
+        }
+        let seen = read_as(&plant, Role::Viewer).await;
+        assert!(seen[1].withheld && seen[3].withheld, "deleted: {deleted}");
+        assert!(!read_as(&plant, Role::User).await[1].withheld, "deleted: {deleted}");
+    }
+}
+
+/// Memories are content like any other: above the model's class they stay out, and below it they count.
+#[tokio::test(start_paused = true)]
+async fn a_memory_above_the_models_class_is_in_no_prompt() {
+    let plant = Plant::new().await;
+    let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
+    for (n, (content, classification)) in
+        [(SECRET, Classification::Confidential), ("works nights", Classification::Internal)].into_iter().enumerate()
+    {
+        let memory = Memory {
+            id: MemoryId::from_uuid(uuid::Uuid::from_u128(n as u128)),
+            content: content.to_owned(),
+            importance: 0.5,
+            tags: Vec::new(),
+            classification,
+            created_at: domain::time::Timestamp::UNIX_EPOCH,
+        };
+        tx.memories().insert(&memory).await.expect("in memory");
+    }
+    tx.commit().await.expect("in memory");
+    let model = plant.model([vec![Text("x"), Finish], vec![Text("y"), Finish]]);
+    let chat = plant.chat(&model, &ScriptedTools::finding(Vec::new()));
+    for (highest, is_told) in [(Classification::Internal, false), (Classification::Restricted, true)] {
+        *model.highest.lock().expect("free") = highest;
+        plant.ask(&chat, QUESTION, RetrievalMode::Never).await;
+        let request = model.requests().pop().expect("a request");
+        assert!(given(&request).contains("works nights"), "control");
+        assert_eq!(given(&request).contains(SECRET), is_told, "{highest}");
+        assert_eq!(request.prompt.class() == Classification::Confidential, is_told, "{highest}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_above_what_the_model_may_see_is_not_asked() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("x"), Finish]]);
+    *model.highest.lock().expect("free") = Classification::Public;
+    let chat = plant.chat(&model, &ScriptedTools::finding(Vec::new()));
+    let refused = plant.send(&chat, QUESTION, RetrievalMode::Never).await;
+    assert!(matches!(refused, Err(RuntimeError::AboveModel)));
+    assert!(model.requests().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_model_of_a_demoted_user_is_not_told_what_the_user_may_no_longer_see() {
     let plant = Plant::new().await;
@@ -99,7 +168,7 @@ async fn the_model_of_a_demoted_user_is_not_told_what_the_user_may_no_longer_see
     plant.drained().await;
     let told = given(&model.requests()[1]);
     assert!(told.contains(QUESTION) && !told.contains("FV-2003"), "{told}");
-    assert_eq!(model.requests()[1].classification, Classification::Internal);
+    assert_eq!(model.requests()[1].prompt.class(), Classification::Internal);
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +214,7 @@ async fn nothing_above_a_models_class_reaches_it_by_any_path_and_the_answer_says
     for request in &requests {
         let told = given(request);
         assert!(!told.contains("FV-2003") && !told.contains(&id), "{told}");
-        assert!(request.classification <= Classification::Internal);
+        assert!(request.prompt.class() <= Classification::Internal);
         assert!(told.contains("left out because it is classified"), "{told}");
     }
     assert!(given(&requests[0]).contains("Wear gloves."), "control: what it may see is there");
@@ -161,7 +230,7 @@ async fn a_tenant_shows_its_models_less_than_they_may_see() {
     let model = plant.model([vec![Text("x"), Finish]]);
     plant.ask(&plant.chat(&model, &ScriptedTools::finding(vec![hit])), QUESTION, RetrievalMode::Always).await;
     assert!(!given(&model.requests()[0]).contains("FV-2003"));
-    assert_eq!(plant.answer().await.classification, Classification::Public);
+    assert_eq!(plant.answer().await.classification, Classification::Internal, "the question's");
 }
 
 #[tokio::test(start_paused = true)]

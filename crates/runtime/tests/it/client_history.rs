@@ -60,8 +60,10 @@ async fn a_clients_history_goes_into_the_prompt_and_question_and_answer_into_a_n
     let (id, _) = ask(&plant, &chat, asks(None)).await;
     assert_ne!(id, plant.conversation);
     let request = &model.requests()[0];
-    let [PromptMessage::System(system), told @ ..] = request.messages.as_slice() else { panic!("no system prompt") };
-    assert!(system.contains("<client_instructions>\nBe kind.<\u{200b}/client_instructions>\n"), "{system}");
+    let [PromptMessage::System(system), told @ ..] = request.prompt.content().as_slice() else {
+        panic!("no system prompt")
+    };
+    assert!(system.contains(">\nBe kind.<\u{200b}/client_instructions>\n</client_instructions-"), "{system}");
     let assistant = PromptMessage::Assistant { content: "42, says the contract.".to_owned(), tool_calls: Vec::new() };
     let user = |text: &str| PromptMessage::User(text.to_owned());
     assert_eq!(told, [user("What price?"), assistant, user("Are you sure?")]);
@@ -77,7 +79,7 @@ async fn a_clients_history_goes_into_the_prompt_and_question_and_answer_into_a_n
 
 #[tokio::test(start_paused = true)]
 async fn what_assistants_said_counts_as_the_clearance_or_as_the_conversation_that_goes_on() {
-    for (conversation, class) in [(false, Classification::Restricted), (true, Classification::Public)] {
+    for (conversation, class) in [(false, Classification::Restricted), (true, Classification::Internal)] {
         let plant = Plant::new().await;
         let model = plant.model([vec![Text("Yes."), Finish]]);
         let chat = plant.chat(&model, &ScriptedTools::finding(Vec::new()));
@@ -93,7 +95,7 @@ async fn history_above_the_model_is_left_out_and_the_answer_says_so() {
     let model = plant.model([vec![Text("Yes."), Finish]]);
     *model.highest.lock().expect("free") = Classification::Internal;
     let (_, events) = ask(&plant, &plant.chat(&model, &ScriptedTools::finding(Vec::new())), asks(None)).await;
-    assert!(!format!("{:?}", model.requests()[0].messages).contains("contract"));
+    assert!(!format!("{:?}", model.requests()[0].prompt.content()).contains("contract"));
     let Some(RunEvent::Finished(end)) = events.last() else { panic!("not finished: {events:?}") };
     assert!(end.degraded && end.left_out == 1, "{end:?}");
 }

@@ -95,9 +95,9 @@ async fn the_model_gets_every_word_and_option_and_the_client_its_tool_calls() {
     assert_eq!(events[2], RunEvent::ToolWanted(ModelToolCall { id, name, arguments: "{\"tag\":1}".to_owned() }));
 
     let asked = &model.requests()[0];
-    assert_eq!((&asked.messages, &asked.tools, &asked.options), (&messages, &vec![tool], &options));
+    assert_eq!((asked.prompt.content(), &asked.tools, &asked.options), (&messages, &vec![tool], &options));
     assert_eq!(asked.max_output_tokens, ChatSettings::default().max_output_tokens, "within the platform's own limit");
-    assert_eq!((asked.classification, asked.caller.tenant), (Classification::Internal, plant.ada.tenant()));
+    assert_eq!((asked.prompt.class(), asked.caller.tenant), (Classification::Internal, plant.ada.tenant()));
     assert!(plant.messages().await.is_empty(), "nothing is stored");
     let entry = plant.ledger().remove(0);
     assert_eq!((entry.context.conversation, entry.metered, entry.call.cost), (None, true, MicroCost(9)));
@@ -162,7 +162,7 @@ async fn what_others_said_counts_as_the_users_clearance_and_is_kept_from_a_model
     let model = plant.model([vec![Finish], vec![Finish]]);
     let chat = chat(&plant, &model);
     ask(&plant, &chat, with_an_answer()).await;
-    assert_eq!(model.requests()[0].classification, Classification::Restricted);
+    assert_eq!(model.requests()[0].prompt.class(), Classification::Restricted);
 
     *model.highest.lock().expect("free") = Classification::Internal;
     let refused = start(&plant, &chat, with_an_answer()).await.map(drop).expect_err("above the model");

@@ -4,9 +4,12 @@ use super::support::Plant;
 use async_trait::async_trait;
 use domain::audit::AuditRecord;
 use domain::authorized::Permit;
+use domain::classified::Classified;
+use domain::decision::RefusalCode;
 use domain::ledger::CallContext;
 use domain::ports::{Directory, MockStore, Store, StoreError, TenantPatch};
-use domain::role::{Classification, Resource, Role};
+use domain::rights::Permission;
+use domain::role::{Classification, Operation, Resource, Role};
 use domain::scope::Actor;
 use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
 use domain::user::UserPatch;
@@ -83,7 +86,7 @@ struct Probe {
 
 impl Probe {
     fn new(does: Does) -> Self {
-        Self { does, requires: Permission::new(Resource::Search, Operation::Read), ran: Arc::default(), started: Arc::default() }
+        Self { does, requires: READ_MEMORIES, ran: Arc::default(), started: Arc::default() }
     }
 }
 
@@ -105,15 +108,11 @@ impl Tool for Probe {
         }
     }
 
-    fn resource(&self) -> Resource {
-        Resource::Memories
-    }
-
-    async fn run(&self, _: CallScope, _: Nothing) -> Result<ToolResult, ToolError> {
+    async fn run(&self, _: CallScope, _: Nothing) -> Result<Classified<ToolResult>, ToolError> {
         self.ran.store(true, Ordering::Relaxed);
         self.started.notify_one();
         match self.does {
-            Does::Answer => Ok(ToolResult::Memories(vec![])),
+            Does::Answer => Ok(Classified::of(ToolResult::Memories(vec![]))),
             Does::Fail => Err(ToolError::NotFound),
             Does::Panic => panic!("a defect"),
             Does::Hang => pending().await,
@@ -131,7 +130,7 @@ async fn a_search_leaves_intent_and_outcome_that_name_documents_and_hold_no_text
         .invoke(&permit, call("rag_search", json!({"query": "casing bolts", "top_k": 3})))
         .await
         .expect("a result");
-    let ToolResult::Retrieval(found) = result else { panic!("no retrieval") };
+    let ToolResult::Retrieval(found) = result.into_parts().0 else { panic!("no retrieval") };
     assert_eq!(found.hits.len(), 1);
 
     let (intent, outcome) = pair(&plant).await;
@@ -160,7 +159,7 @@ async fn reading_a_document_names_it_in_the_log_and_continues_where_it_stopped()
     for (from, more) in [(0, true), (20, false)] {
         let arguments = json!({"document_id": document.id, "from": from});
         let result = tools.invoke(&permit, call("document_read", arguments)).await.expect("text");
-        let ToolResult::Text { passages, truncated, .. } = result else { panic!("no text") };
+        let ToolResult::Text { passages, truncated, .. } = result.into_parts().0 else { panic!("no text") };
         assert_eq!(truncated, more);
         read.extend(passages.into_iter().map(|passage| passage.content));
     }
@@ -179,9 +178,11 @@ async fn a_document_above_the_clearance_is_not_there_for_any_tool() {
     assert!(tools.invoke(&admin, read()).await.is_ok(), "it is there for those who may see it");
     assert!(matches!(tools.invoke(&viewer, read()).await, Err(ToolError::NotFound)));
     let listed = tools.invoke(&viewer, call("document_list", json!({}))).await;
-    assert_eq!(listed.expect("a list"), ToolResult::Documents(vec![]));
+    assert_eq!(listed.expect("a list").into_parts().0, ToolResult::Documents(vec![]));
     let found = tools.invoke(&viewer, call("rag_search", json!({"query": "bypass key"}))).await;
-    assert!(matches!(found, Ok(ToolResult::Retrieval(found)) if found.hits.is_empty() && !found.answerable));
+    assert!(
+        matches!(found.map(|found| found.into_parts().0), Ok(ToolResult::Retrieval(found)) if found.hits.is_empty() && !found.answerable)
+    );
 }
 
 #[tokio::test]

@@ -3,12 +3,14 @@
 use super::support::{Plant, down, upload};
 use async_trait::async_trait;
 use domain::authorized::Permit;
+use domain::classified::Classified;
 use domain::ids::{ConversationId, RunId, UserId};
 use domain::ledger::{CallContext, LedgerEntry};
 use domain::model::{EmbedPurpose, EmbedRequest};
 use domain::model_call::{CallStatus, MicroCost, ModelCaller, ModelOperation};
 use domain::ports::{Directory, Embedder, JobQueue, PutBack, Store};
-use domain::role::{Classification, Resource, Role};
+use domain::rights::Permission;
+use domain::role::{Classification, Operation, Resource, Role};
 use domain::tenant::TenantSettings;
 use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
 use futures::future::{FutureExt, pending};
@@ -111,7 +113,7 @@ async fn a_search_is_on_record_also_where_its_model_fails() {
     for down in [false, true] {
         plant.embedder.down.store(down, Ordering::Relaxed);
         let found = tools.invoke(&permit, call("rag_search", json!({"query": "strainer"}))).await.expect("a search");
-        assert!(matches!(found, ToolResult::Retrieval(found) if found.degraded == down));
+        assert!(matches!(found.into_parts().0, ToolResult::Retrieval(found) if found.degraded == down));
     }
     let rows = ledger(&plant);
     let ends: Vec<_> = rows.iter().map(|(_, entry)| (entry.call.status, entry.call.error.as_deref())).collect();
@@ -152,11 +154,7 @@ impl Tool for Asking {
         }
     }
 
-    fn resource(&self) -> Resource {
-        Resource::Memories
-    }
-
-    async fn run(&self, call: CallScope, _: Self::Arguments) -> Result<ToolResult, ToolError> {
+    async fn run(&self, call: CallScope, _: Self::Arguments) -> Result<Classified<ToolResult>, ToolError> {
         let caller = ModelCaller { tenant: call.scope.tenant(), user: None, cloud_limit: call.cloud_limit };
         let (purpose, texts, classification) = (EmbedPurpose::Query, vec!["a".to_owned()], Classification::Public);
         let request = EmbedRequest { caller, purpose, texts, classification };

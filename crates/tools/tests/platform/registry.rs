@@ -1,7 +1,10 @@
 //! The registry: which tools it takes.
 
 use async_trait::async_trait;
-use domain::role::{Resource, Role};
+use domain::classified::Classified;
+use domain::fakes::access::rights;
+use domain::rights::Permission;
+use domain::role::{Classification, Operation, Resource, Role};
 use domain::tool::{ToolName, ToolResult, ToolSpec};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,11 +36,7 @@ impl Tool for Wrong {
         }
     }
 
-    fn resource(&self) -> Resource {
-        Resource::Documents
-    }
-
-    async fn run(&self, _: CallScope, _: Nothing) -> Result<ToolResult, ToolError> {
+    async fn run(&self, _: CallScope, _: Nothing) -> Result<Classified<ToolResult>, ToolError> {
         Err(ToolError::NotFound)
     }
 }
@@ -55,9 +54,9 @@ fn a_fifth_tool_is_one_more_registration_unless_it_breaks_a_rule() {
     with_tenant["properties"]["tenant_id"] = json!({"type": "string"});
     let refused = registry.register(Wrong { writes: false, parameters: with_tenant });
     assert_eq!(refused, Err(RegistryError::ReservedArgument { name, argument: "tenant_id" }));
-    assert_eq!(registry.manifest(Role::Admin), vec![]);
+    assert_eq!(registry.manifest(&rights(Role::Admin, Classification::Restricted)), vec![]);
     assert_eq!(registry.register(Wrong { writes: false, parameters: closed.clone() }), Ok(()));
-    assert_eq!(registry.manifest(Role::Viewer).len(), 1);
+    assert_eq!(registry.manifest(&rights(Role::Viewer, Classification::Internal)).len(), 1);
     let refused = registry.register(Wrong { writes: false, parameters: closed });
     assert_eq!(refused, Err(RegistryError::Twice { name }));
 }

@@ -193,7 +193,7 @@ async fn a_search_through_the_gateway_gives_what_stands_around_a_hit_only_when_a
     let search = reranked(&plant, &Judge::preferring("480 Nm"), 30);
     let store: Arc<dyn domain::ports::Store> = Arc::new(plant.store.clone());
     let registry = Registry::builtin(&store, search).expect("a registry");
-    let tools = RecordedTools::new(store, registry, plant.clock.clone(), plant.ids.clone(), plant.tracker.clone());
+    let tools = RecordedTools::new(registry, plant.tool_parts(store));
     let call = |arguments| ToolCall {
         call_id: "1".into(),
         name: "rag_search".into(),
@@ -203,9 +203,8 @@ async fn a_search_through_the_gateway_gives_what_stands_around_a_hit_only_when_a
     let mut around = Vec::new();
     for arguments in [json!({"query": TORQUE, "top_k": 1}), json!({"query": TORQUE, "top_k": 1, "surroundings": true})]
     {
-        let Ok(ToolResult::Retrieval(mut found)) = tools.invoke(&permit, call(arguments)).await else {
-            panic!("a search finds passages")
-        };
+        let called = tools.invoke(&permit, call(arguments)).await.map(|result| result.into_parts().0);
+        let Ok(ToolResult::Retrieval(mut found)) = called else { panic!("a search finds passages") };
         assert_eq!(contents(&found), [BOLTS]);
         around.push(found.hits.remove(0).surroundings);
     }

@@ -7,7 +7,7 @@ use domain::authorized::{AuditReceipt, Permit};
 use domain::command::{SearchDocuments, UploadForm};
 use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
 use domain::fakes::access::FakeAccessRules;
-use domain::fakes::{ManualClock, access, MemoryBlobStore, MemoryStore, SequentialIds};
+use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds, access};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::model::{EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent};
 use domain::model_call::{MicroCost, ModelCaller, ServedBy};

@@ -1,7 +1,9 @@
 //! Conversations, messages and memories in memory.
 
 use super::{MemoryTx, Row, page_of, refused};
-use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, MessageStatus, NewMessage, Sources};
+use crate::conversation::{
+    Conversation, ConversationPatch, FinishedAnswer, Message, MessageStatus, NewMessage, Sources,
+};
 use crate::ids::{ConversationId, MemoryId, MessageId};
 use crate::memory::Memory;
 use crate::page::{Page, PageKey, PageRequest};
@@ -95,8 +97,7 @@ impl MessageRepo for MemoryTx {
         let FinishedAnswer { content, status, token_count, citations, model, classification, sources, metadata } =
             answer.clone();
         let degraded = metadata["degraded"] == true;
-        row.value =
-            Message {
+        row.value = Message {
             content,
             status,
             token_count,

@@ -35,8 +35,7 @@ async fn conversation(world: &World, scope: &TenantScope, title: &str) -> Result
 }
 
 fn said(id: MessageId, role: MessageRole, content: &str, status: MessageStatus) -> NewMessage {
-    let classification =
-        if role == MessageRole::User { Classification::Internal } else { Classification::Public };
+    let classification = if role == MessageRole::User { Classification::Internal } else { Classification::Public };
     NewMessage { id, role, content: content.to_owned(), status, token_count: Some(3), classification }
 }
 

@@ -11,6 +11,7 @@ use domain::budget::Spending;
 use domain::command::{Command, RetrievalMode, SendMessage, Target};
 use domain::conversation::{Conversation, Message};
 use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
+use domain::fakes::access::{self, FakeAccessRules};
 use domain::fakes::suite::{identity, scope};
 use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
 use domain::ids::{ConversationId, TenantId};
@@ -19,13 +20,14 @@ use domain::page::PageRequest;
 use domain::ports::{
     AuditReader as _, Clock as _, Directory as _, IdGen as _, InsertedDocument, NewTenant, Store as _,
 };
+use domain::rights::{Reach, Rights};
+use domain::role::Resource;
 use domain::role::{Classification, Role};
 use domain::run::{EventStream, NumberedEvent, RunEvent};
 use domain::scope::{Actor, TenantScope};
 use domain::search::{Hit, Passage, SearchFilters, Surroundings};
 use domain::tenant::{Quotas, TenantSettings};
 use domain::text::MessageText;
-use domain::user::Standing;
 use futures::StreamExt as _;
 use runtime::chat::{ChatParts, ChatService, ChatSettings};
 use runtime::error::RuntimeError;

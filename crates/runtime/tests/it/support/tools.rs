@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use domain::authorized::Permit;
-use domain::role::Role;
+use domain::classified::Classified;
+use domain::rights::{Permission, Rights};
+use domain::role::{Operation, Resource};
 use domain::search::{Hit, Retrieval};
 use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
 use serde_json::json;
@@ -53,6 +55,6 @@ impl ToolGateway for ScriptedTools {
     async fn invoke(&self, _permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
         let answer = (self.answer)(&call);
         self.calls.lock().expect("no panic under the lock").push(call);
-        answer
+        answer.map(Classified::of)
     }
 }
