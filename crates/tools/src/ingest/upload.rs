@@ -99,7 +99,7 @@ impl IngestWork {
         if let Some(old) = document.revision.supersedes {
             may_supersede(&mut *tx, permit, old).await?;
         }
-        let accepted = match tx.documents().insert(&document, now).await? {
+        let accepted = match tx.documents().insert(&document, permit.standing().clearance, now).await? {
             InsertedDocument::New(new) => {
                 within_quota(&mut *tx, new.uploaded_by).await?;
                 Accepted::New(new)

@@ -147,7 +147,7 @@ impl Plant {
         let ready = Progress::Ready { title: None, page_count: None, chunk_count: 0, warnings: Vec::new() };
         let now = self.clock.now();
         let mut tx = self.store.begin(by.scope()).await.expect("a transaction");
-        let inserted = tx.documents().insert(&new, now).await.expect("an insert");
+        let inserted = tx.documents().insert(&new, Classification::Restricted, now).await.expect("an insert");
         tx.chunks().replace(new.id, &self.embedder.model().name, &chunks, now).await.expect("passages");
         tx.documents().advance(new.id, &ready, now).await.expect("ready");
         tx.commit().await.expect("a commit");

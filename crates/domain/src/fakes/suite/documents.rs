@@ -1,12 +1,12 @@
 //! Documents and their way through ingestion.
 
-use super::{CaseResult, World, owner, some};
+use super::{CaseError, CaseResult, World, owner, some};
 use crate::document::{
     DocumentFailure, DocumentFilter, DocumentPatch, DocumentStatus, FailureCode, IngestionProgress, NewDocument,
     Progress, Revision,
 };
 use crate::page::PageRequest;
-use crate::ports::InsertedDocument;
+use crate::ports::{InsertedDocument, StoreError};
 use crate::role::Classification;
 use crate::tenant::Holdings;
 
@@ -17,7 +17,73 @@ pub async fn the_same_bytes_are_one_document_of_a_tenant(world: &World) -> CaseR
     world.document(&there.ada, 'a').await?;
     let again = NewDocument { filename: "other name.pdf".to_owned(), ..world.new_document(owner(&here.bob)?, 'a') };
     let mut tx = world.begin(&here.bob).await?;
-    assert_eq!(tx.documents().insert(&again, world.later()).await?, InsertedDocument::Duplicate(first));
+    assert_eq!(
+        tx.documents().insert(&again, Classification::Restricted, world.later()).await?,
+        InsertedDocument::Duplicate(first)
+    );
+    Ok(())
+}
+
+/// What its uploader may not see shows in nothing: the upload is a document of its own, once for all who do not see the
+/// other.
+pub async fn the_same_bytes_that_are_hidden_are_a_new_document(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let secret =
+        NewDocument { classification: Classification::Restricted, ..world.new_document(owner(&plant.ada)?, 'a') };
+    let copy = world.new_document(owner(&plant.bob)?, 'a');
+    let again = NewDocument { filename: "again.pdf".to_owned(), ..world.new_document(owner(&plant.bob)?, 'a') };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&secret, Classification::Restricted, world.later()).await?;
+    tx.commit().await?;
+    let mut tx = world.begin(&plant.bob).await?;
+    let InsertedDocument::New(seen) = tx.documents().insert(&copy, Classification::Internal, world.later()).await?
+    else {
+        return Err("the hidden document was confirmed".into());
+    };
+    assert_eq!((seen.id, seen.classification), (copy.id, Classification::Internal));
+    let known = tx.documents().insert(&again, Classification::Internal, world.later()).await?;
+    assert!(matches!(&known, InsertedDocument::Duplicate(known) if known.id == copy.id), "{known:?}");
+    tx.commit().await?;
+    // Who sees both gets the first, and a copy alone is known like any document.
+    let mut tx = world.begin(&plant.ada).await?;
+    let known = tx.documents().insert(&again, Classification::Restricted, world.later()).await?;
+    assert!(matches!(&known, InsertedDocument::Duplicate(known) if known.id == secret.id), "{known:?}");
+    some(tx.documents().delete(secret.id).await?)?;
+    let known = tx.documents().insert(&again, Classification::Restricted, world.later()).await?;
+    assert!(matches!(&known, InsertedDocument::Duplicate(known) if known.id == copy.id), "{known:?}");
+    Ok(())
+}
+
+/// Two revisions would be in force otherwise. A failed one gives its place up.
+pub async fn one_document_at_a_time_supersedes_another(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let old = world.document(&plant.ada, 'a').await?;
+    let next = |sha| -> Result<NewDocument, CaseError> {
+        let revision = Revision { supersedes: Some(old.id), ..Revision::default() };
+        Ok(NewDocument { revision, ..world.new_document(owner(&plant.ada)?, sha) })
+    };
+    let (first, second) = (next('b')?, next('c')?);
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&first, Classification::Restricted, world.later()).await?;
+    tx.commit().await?;
+    let mut tx = world.begin(&plant.bob).await?;
+    let refused = tx.documents().insert(&second, Classification::Restricted, world.later()).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    drop(tx);
+    let failure = DocumentFailure { code: FailureCode::NoText, detail: "It holds no text.".to_owned() };
+    let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().advance(first.id, &Progress::Failed(failure), world.later()).await?;
+    tx.documents().insert(&second, Classification::Restricted, world.later()).await?;
+    tx.documents().advance(second.id, &ready, world.later()).await?;
+    tx.commit().await?;
+    let mut tx = world.begin(&plant.ada).await?;
+    let again = tx.documents().advance(first.id, &Progress::Queued, world.later()).await;
+    assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+    drop(tx);
+    let mut tx = world.begin(&plant.ada).await?;
+    let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
+    assert_eq!(seen.superseded_by, Some(second.id));
     Ok(())
 }
 
@@ -32,7 +98,7 @@ pub async fn documents_are_listed_by_clearance_and_filter(world: &World) -> Case
         ..world.new_document(owner(&plant.ada)?, 'b')
     };
     let mut tx = world.begin(&plant.ada).await?;
-    tx.documents().insert(&secret, world.later()).await?;
+    tx.documents().insert(&secret, Classification::Restricted, world.later()).await?;
     let page = PageRequest::default();
     let everything = DocumentFilter::default();
     let cases = [
@@ -122,7 +188,7 @@ pub async fn a_revision_takes_its_place_when_it_is_searchable(world: &World) -> 
     let revision = Revision { label: Some("C".to_owned()), effective_from: None, supersedes: Some(old.id) };
     let new = NewDocument { revision: revision.clone(), ..world.new_document(owner(&plant.ada)?, 'b') };
     let mut tx = world.begin(&plant.ada).await?;
-    tx.documents().insert(&new, world.later()).await?;
+    tx.documents().insert(&new, Classification::Restricted, world.later()).await?;
     let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
     assert_eq!(seen.superseded_by, None);
     let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
@@ -190,7 +256,9 @@ pub async fn what_a_tenant_keeps_is_counted_and_given_back(world: &World) -> Cas
     let size = u64::try_from(first.file_size_bytes)?;
     let mut tx = world.begin(&here.bob).await?;
     assert_eq!(tx.usage().kept().await?, Holdings { documents: 1, bytes: size });
-    tx.documents().insert(&world.new_document(owner(&here.bob)?, 'b'), world.later()).await?;
+    tx.documents()
+        .insert(&world.new_document(owner(&here.bob)?, 'b'), Classification::Restricted, world.later())
+        .await?;
     assert_eq!(tx.usage().kept().await?, Holdings { documents: 2, bytes: 2 * size });
     drop(tx);
     let mut tx = world.begin(&there.ada).await?;
