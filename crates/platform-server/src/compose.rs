@@ -15,6 +15,7 @@ use domain::model::EmbeddingModel;
 use domain::ports::{BlobStore, Clock, Directory, Embedders, IdGen, JobKind, JobQueue, Store};
 use gateway::serve::Edge;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
+use policy::again::PolicyDecisions;
 use policy::authn::Authenticator;
 use policy::gate::{GateKeys, GateParts, Gates, PolicyGate, UseCases};
 use prometheus::Registry as MetricsRegistry;
@@ -167,7 +168,22 @@ impl Platform {
         let Models { chat: model, embedders, reranking, .. } = models;
         let retrieval = retrieval(&store, &embedders, reranking);
         let tools = tools(&store, retrieval.clone(), &clock, &ids, &tasks)?;
-        let ingest = ingest(settings, (&store, &blobs), &embedders, (&clock, &ids), &tasks);
+        let gate_parts = GateParts {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            tasks: tasks.clone(),
+        };
+        let authn = Arc::new(identity::authenticator(settings, &directory, &gate_parts)?);
+        let ports = IngestPorts {
+            store: Arc::clone(&store),
+            blobs: Arc::clone(&blobs),
+            decisions: Arc::new(PolicyDecisions::new(Arc::clone(&authn))),
+            embedders: embedders.clone(),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+        };
+        let ingest: Arc<dyn Ingest> = Arc::new(DocumentIngest::new(ports, ingest_settings(settings)?, tasks.clone()));
         let parts = ChatParts {
             store: Arc::clone(&store),
             directory: Arc::clone(&directory),
@@ -193,9 +209,7 @@ impl Platform {
             access_tokens: identity::access_tokens(settings, &store, &clock, &ids),
             tenant_mappings: identity::tenant_mappings(settings, &directory, &ids)?,
         };
-        let parts = GateParts { store, clock, ids: Arc::clone(&ids), tasks: tasks.clone() };
-        let authn = Arc::new(identity::authenticator(settings, &directory, &parts)?);
-        let gates = gates(settings, &authn, use_cases, parts)?;
+        let gates = gates(settings, &authn, use_cases, gate_parts)?;
         let queue: Arc<dyn JobQueue> = Arc::new(PgJobQueue::new(databases.worker.clone()));
         Ok(Self {
             gates,
@@ -231,6 +245,7 @@ impl Platform {
             behind_proxy: settings.server.behind_proxy,
             max_in_flight: settings.server.max_in_flight,
             max_upload_bytes: settings.storage.max_upload_mib << 20,
+            upload_limit: settings.storage.upload_limit(),
             ..GatewaySettings::default()
         };
         Ok(gateway::router(self.gates.clone(), ports, edge))
@@ -300,23 +315,6 @@ fn pace(settings: &Settings) -> WorkerSettings {
     WorkerSettings { lease: Duration::from_secs(settings.worker.lease_s), ..WorkerSettings::default() }
 }
 
-fn ingest(
-    settings: &Settings,
-    (store, blobs): (&Arc<dyn Store>, &Arc<dyn BlobStore>),
-    embedders: &Embedders,
-    (clock, ids): (&Arc<dyn Clock>, &Arc<dyn IdGen>),
-    tasks: &TaskTracker,
-) -> Arc<dyn Ingest> {
-    let ports = IngestPorts {
-        store: Arc::clone(store),
-        blobs: Arc::clone(blobs),
-        embedders: embedders.clone(),
-        clock: Arc::clone(clock),
-        ids: Arc::clone(ids),
-    };
-    Arc::new(DocumentIngest::new(ports, ingest_settings(settings), tasks.clone()))
-}
-
 fn gates(settings: &Settings, authn: &Arc<Authenticator>, use_cases: UseCases, parts: GateParts) -> Result<Gates> {
     let keys = GateKeys::derive(secret(settings)?);
     Ok(Gates::of(Arc::new(PolicyGate::new(Arc::clone(authn), use_cases, keys, parts))))
@@ -366,14 +364,20 @@ fn retrieval(store: &Arc<dyn Store>, embedders: &Embedders, reranking: Option<Re
     HybridSearch::new(Arc::clone(store), embedders.clone(), RetrievalParams::default()).with_reranking(reranking)
 }
 
-fn ingest_settings(settings: &Settings) -> IngestSettings {
-    IngestSettings {
+fn ingest_settings(settings: &Settings) -> Result<IngestSettings> {
+    let ocr = settings.ingest.ocr.then(|| {
+        let launcher = settings.launcher.clone();
+        launcher.context("ingest.ocr is on, and this program cannot confine what recognizes text")
+    });
+    let ocr = ocr.transpose()?.map(|launcher| settings.ingest.recognition(launcher));
+    Ok(IngestSettings {
         max_upload_bytes: settings.storage.max_upload_mib << 20,
+        upload_limit: settings.storage.upload_limit(),
         parser: settings.parser.clone(),
-        ocr: settings.ingest.ocr(),
+        ocr,
         chunking: settings.ingest.chunking(),
         ..Default::default()
-    }
+    })
 }
 
 fn chat_settings(settings: &Settings) -> ChatSettings {

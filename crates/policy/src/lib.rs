@@ -15,6 +15,7 @@
 //! `cargo run -p policy --example decide` shows an allowed and a refused command with their audit rows. The feature
 //! `mocks` has a mockall mock of the gate.
 
+pub mod again;
 pub mod authn;
 pub mod caller;
 mod decision;

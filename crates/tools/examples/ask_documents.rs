@@ -13,7 +13,7 @@ use bytes::Bytes;
 use domain::audit::AuditFilter;
 use domain::authorized::{AuditReceipt, Authorized, Permit};
 use domain::command::{ListMemories, UploadForm};
-use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
+use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds, ShortRules};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::ledger::CallContext;
 use domain::model::{EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent};
@@ -66,6 +66,7 @@ fn parts() -> Parts {
     let ports = IngestPorts {
         store: Arc::new(memory.clone()),
         blobs: Arc::new(MemoryBlobStore::new(Arc::clone(&ids))),
+        decisions: Arc::new(ShortRules),
         embedders: Embedders::only(Arc::new(SharedWords)),
         clock,
         ids,

@@ -1,10 +1,12 @@
 //! In-memory implementations of the ports, for tests and examples. They pass the same suites as the real ones.
 
 mod blob;
+mod decisions;
 mod store;
 pub mod suite;
 mod system;
 
 pub use blob::MemoryBlobStore;
+pub use decisions::ShortRules;
 pub use store::MemoryStore;
 pub use system::{ManualClock, SequentialIds};

@@ -157,18 +157,22 @@ async fn the_same_bytes_again_are_the_same_document_and_one_blob() {
 }
 
 #[tokio::test]
-async fn the_same_bytes_above_the_callers_clearance_are_withheld() {
+async fn the_same_bytes_above_the_callers_clearance_are_a_document_of_their_own() {
     let plant = Plant::new().await;
-    let (admin, viewer) = (plant.permit(Role::Admin).await, plant.permit(Role::Viewer).await);
+    plant.clear_users_for(Classification::Internal).await;
+    let (admin, user) = (plant.permit(Role::Admin).await, plant.permit(Role::User).await);
     let ingest = plant.ingest(IngestSettings::default());
     let mut secret = form("notes.md");
     secret.tags = vec![Label::parse("Restricted").expect("a tag")];
     let kept = ingest.accept(&admin, with_form(NOTES, Ok(secret))).await.expect("accepted");
     assert!(matches!(kept, Accepted::New(document) if document.classification == Classification::Restricted));
-    let withheld = ingest.accept(&viewer, upload("notes.md", NOTES)).await;
-    assert!(matches!(withheld, Err(IngestError::Withheld)));
+    let seen = ingest.accept(&user, upload("notes.md", NOTES)).await;
+    let Ok(Accepted::New(seen)) = seen else { panic!("the hidden document shows: {seen:?}") };
+    assert_eq!(seen.classification, Classification::Internal);
+    let again = ingest.accept(&user, upload("notes.md", NOTES)).await;
+    assert!(matches!(&again, Ok(Accepted::Known(known)) if known.id == seen.id), "{again:?}");
     plant.settle().await;
-    assert_eq!(plant.blobs.count(), 1);
+    assert_eq!(plant.blobs.count(), 2);
 }
 
 #[tokio::test]
@@ -343,7 +347,8 @@ async fn a_document_whose_file_is_gone_fails() {
 #[tokio::test]
 async fn nobody_uploads_above_their_own_clearance() {
     let plant = Plant::new().await;
-    let permit = plant.permit(Role::Viewer).await;
+    plant.clear_users_for(Classification::Internal).await;
+    let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
     let mut above = form("notes.md");
     above.classification = Some(Classification::Confidential);

@@ -6,19 +6,20 @@ use domain::audit::{AuditFilter, AuditRecord};
 use domain::authorized::{AuditReceipt, Authorized, Permit};
 use domain::command::{SearchDocuments, UploadForm};
 use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
-use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
+use domain::fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds, ShortRules};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::model::{EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent};
 use domain::model_call::{MicroCost, ModelCaller, ServedBy};
 use domain::page::PageRequest;
 use domain::ports::{
-    AuditReader, Claim, Clock, Directory, Embedder, Embedders, IdGen, InsertedDocument, JobQueue, LeasedJob, NewTenant,
-    Store,
+    AuditReader, BlobStore, Claim, Clock, Directory, Embedder, Embedders, IdGen, InsertedDocument, JobQueue, LeasedJob,
+    NewTenant, Store,
 };
 use domain::role::{Classification, Role};
 use domain::run::Usage;
 use domain::scope::{Actor, TenantScope};
 use domain::search::SearchFilters;
+use domain::tenant::{ClearanceLimits, TenantSettings};
 use domain::text::QueryText;
 use domain::upload::{FieldError, Upload};
 use domain::user::{Identity, Membership};
@@ -82,6 +83,13 @@ impl Plant {
         self.grant(Actor::User(user.id), &membership)
     }
 
+    /// The tenant clears its users for no more than this.
+    pub async fn clear_users_for(&self, class: Classification) {
+        let clearance = ClearanceLimits { user: Some(class), ..ClearanceLimits::default() };
+        let settings = TenantSettings { clearance, ..TenantSettings::default() };
+        self.store.configure(self.tenant, &settings, 1, None).await.expect("configured").expect("at version 1");
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the test plays the gate")]
     pub fn grant(&self, actor: Actor, membership: &Membership) -> Permit {
         let receipt = AuditReceipt::mint(AuditId::from_uuid(self.ids.uuid()), self.clock.now());
@@ -114,14 +122,24 @@ impl Plant {
     }
 
     pub fn ingest(&self, settings: IngestSettings) -> DocumentIngest {
-        let ports = IngestPorts {
-            store: Arc::new(self.store.clone()),
-            blobs: Arc::clone(&self.blobs) as _,
+        let ports = self.ports(Arc::new(self.store.clone()), Arc::clone(&self.blobs) as _);
+        DocumentIngest::new(ports, settings, self.tracker.clone())
+    }
+
+    /// With another store and other storage.
+    pub fn ingest_into(&self, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> DocumentIngest {
+        DocumentIngest::new(self.ports(store, blobs), IngestSettings::default(), self.tracker.clone())
+    }
+
+    fn ports(&self, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> IngestPorts {
+        IngestPorts {
+            store,
+            blobs,
+            decisions: Arc::new(ShortRules),
             embedders: self.embedders(),
             clock: Arc::clone(&self.clock) as _,
             ids: Arc::clone(&self.ids) as _,
-        };
-        DocumentIngest::new(ports, settings, self.tracker.clone())
+        }
     }
 
     /// A searchable document with these passages, each on a page of its own.
