@@ -4,7 +4,7 @@ use super::support::{Plant, down, form, upload, with_form};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use domain::audit::AuditRecord;
-use domain::document::{Document, DocumentStatus, FailureCode};
+use domain::document::{Document, DocumentPatch, DocumentStatus, FailureCode};
 use domain::model::ModelError;
 use domain::ports::{BlobError, Claim, JobQueue, LeasedJob, PutBack, Store, Work};
 use domain::role::{Classification, Role};
@@ -14,7 +14,7 @@ use domain::upload::{Accepted, FieldError, Upload};
 use futures::future::{FutureExt, pending};
 use futures::stream::{self, StreamExt};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tools::error::IngestError;
 use tools::ingest::IngestSettings;
@@ -379,4 +379,35 @@ async fn a_document_above_the_embedding_models_class_is_not_shown_to_it() {
         assert_eq!(ingest.process(&job).await.expect("an end"), ended, "{class}");
         assert_eq!(asked.load(Ordering::Relaxed), class == Classification::Internal, "{class}");
     }
+}
+
+#[tokio::test]
+async fn a_class_that_is_raised_meanwhile_stops_embedding_at_a_model_below_it() {
+    let plant = Plant::new().await;
+    plant.embedder.internal_only.store(true, Ordering::Relaxed);
+    let text = "# Pump\n\nCheck the oil level of the pump before each start and note it in the log.\n\n".repeat(60);
+    let document = accepted(&plant, "notes.md", text.as_bytes()).await;
+    let batches = Arc::new(AtomicUsize::new(0));
+    let (asked, store, job) = (Arc::clone(&batches), plant.store.clone(), plant.claim().await);
+    let scope = job.scope.clone();
+    plant.embedder.before_batch(move |batch| {
+        asked.store(batch + 1, Ordering::Relaxed);
+        let (store, scope) = (store.clone(), scope.clone());
+        async move {
+            if batch == 1 {
+                let raised =
+                    DocumentPatch { classification: Some(Classification::Restricted), ..DocumentPatch::default() };
+                let mut tx = store.begin(&scope).await.expect("a transaction");
+                tx.documents().update(document.id, &raised, chrono::DateTime::UNIX_EPOCH).await.expect("raised");
+                tx.commit().await.expect("a commit");
+            }
+            Ok(())
+        }
+        .boxed()
+    });
+    let settings = IngestSettings { embed_batch: 1, ..IngestSettings::default() };
+    assert_eq!(failure_of(&plant, &job, settings, JobEnd::Failed).await, FailureCode::Unsupported);
+    assert_eq!(batches.load(Ordering::Relaxed), 2, "no batch after the one during which it was raised");
+    let failed = plant.read(document.id).await.expect("the document");
+    assert_eq!(failed.chunk_count, 0, "nothing of it is searchable");
 }
