@@ -1,6 +1,7 @@
 //! A backend with what is known of it.
 
 use super::breaker::{Breaker, BreakerState};
+use crate::cache_salt::CacheSalts;
 use crate::config::{BackendSettings, BreakerSettings, Location};
 use crate::error::SetupError;
 use crate::openai::http::{Failure, NO_CONNECTION, Server};
@@ -28,9 +29,13 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(super) fn new(settings: &BackendSettings, breaker: BreakerSettings) -> Result<Self, SetupError> {
+    pub(super) fn new(
+        settings: &BackendSettings,
+        breaker: BreakerSettings,
+        salts: Option<&CacheSalts>,
+    ) -> Result<Self, SetupError> {
         Ok(Self {
-            server: Server::new(settings)?,
+            server: Server::new(settings)?.salted(salts),
             breakers: Mutex::default(),
             breaker_settings: breaker,
             highest: settings.highest_classification,

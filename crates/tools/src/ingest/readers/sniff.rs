@@ -111,7 +111,9 @@ fn is_docx(bytes: &[u8]) -> bool {
 fn begins_as_docx(mut bytes: &[u8]) -> bool {
     for _ in 0..MOST_ENTRIES {
         match read_zipfile_from_stream(&mut bytes) {
-            Ok(Some(entry)) if entry.name().is_ok_and(|name| name == CONTENT_TYPES) => return names_a_word_document(entry),
+            Ok(Some(entry)) if entry.name().is_ok_and(|name| name == CONTENT_TYPES) => {
+                return names_a_word_document(entry);
+            }
             Ok(Some(_)) => {}
             _ => return false,
         }
