@@ -4,7 +4,6 @@ mod audit_chain;
 mod blobs;
 mod catalog;
 mod connections;
-mod documents;
 mod lexical;
 mod mutations;
 mod pool_bleed;

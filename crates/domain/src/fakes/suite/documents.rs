@@ -9,6 +9,7 @@ use crate::page::PageRequest;
 use crate::ports::{InsertedDocument, StoreError};
 use crate::role::Classification;
 use crate::tenant::Holdings;
+use futures::future::join_all;
 
 /// Two tenants may have the same file; one tenant has it once.
 pub async fn the_same_bytes_are_one_document_of_a_tenant(world: &World) -> CaseResult {
@@ -84,6 +85,61 @@ pub async fn one_document_at_a_time_supersedes_another(world: &World) -> CaseRes
     let mut tx = world.begin(&plant.ada).await?;
     let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
     assert_eq!(seen.superseded_by, Some(second.id));
+    Ok(())
+}
+
+/// Parallel uploads that supersede the same document: one gets in.
+pub async fn of_parallel_successors_one_gets_in(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let old = world.document(&plant.ada, 'a').await?;
+    let uploader = owner(&plant.ada)?;
+    let revisions: Vec<NewDocument> = ('b'..='f')
+        .map(|sha| {
+            let revision = Revision { supersedes: Some(old.id), ..Revision::default() };
+            NewDocument { revision, ..world.new_document(uploader, sha) }
+        })
+        .collect();
+    let ada = &plant.ada;
+    let upload = |new: NewDocument| async move {
+        let mut tx = world.begin(ada).await.map_err(|error| error.to_string())?;
+        match tx.documents().insert(&new, Classification::Restricted, world.now()).await {
+            Ok(InsertedDocument::New(_)) => tx.commit().await.map(|()| true).map_err(|error| error.to_string()),
+            Err(StoreError::Conflict { what }) => {
+                assert!(what.contains("supersedes"), "{what}");
+                Ok(false)
+            }
+            other => Err(format!("{other:?}")),
+        }
+    };
+    let ends: Result<Vec<bool>, String> = join_all(revisions.into_iter().map(upload)).await.into_iter().collect();
+    assert_eq!(ends?.into_iter().filter(|got_in| *got_in).count(), 1);
+    Ok(())
+}
+
+/// Parallel uploads of bytes that are hidden from their uploaders: one copy is stored for all of them.
+pub async fn of_parallel_copies_one_is_stored(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let uploader = owner(&plant.ada)?;
+    let secret = NewDocument { classification: Classification::Restricted, ..world.new_document(uploader, 'a') };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&secret, Classification::Restricted, world.now()).await?;
+    tx.commit().await?;
+    let ada = &plant.ada;
+    let upload = |new: NewDocument| async move {
+        let mut tx = world.begin(ada).await.map_err(|error| error.to_string())?;
+        let inserted = tx.documents().insert(&new, Classification::Internal, world.now()).await;
+        tx.commit().await.map_err(|error| error.to_string())?;
+        match inserted {
+            Ok(InsertedDocument::New(document)) => Ok((true, document.id)),
+            Ok(InsertedDocument::Duplicate(document)) => Ok((false, document.id)),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    let copies: Vec<NewDocument> = (0..5).map(|_| world.new_document(uploader, 'a')).collect();
+    let ends: Result<Vec<_>, String> = join_all(copies.into_iter().map(upload)).await.into_iter().collect();
+    let ends = ends?;
+    assert_eq!(ends.iter().filter(|(new, _)| *new).count(), 1, "{ends:?}");
+    assert!(ends.iter().all(|(_, id)| *id == ends[0].1 && *id != secret.id), "{ends:?}");
     Ok(())
 }
 

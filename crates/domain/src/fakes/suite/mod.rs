@@ -195,6 +195,8 @@ macro_rules! store_suite {
             the_same_bytes_are_one_document_of_a_tenant
             the_same_bytes_that_are_hidden_are_a_new_document
             one_document_at_a_time_supersedes_another
+            of_parallel_successors_one_gets_in
+            of_parallel_copies_one_is_stored
             documents_are_listed_by_clearance_and_filter
             a_document_moves_through_ingestion
             progress_is_shown_while_a_document_is_processed
