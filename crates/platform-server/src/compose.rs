@@ -168,22 +168,9 @@ impl Platform {
         let Models { chat: model, embedders, reranking, .. } = models;
         let retrieval = retrieval(&store, &embedders, reranking);
         let tools = tools(&store, retrieval.clone(), &clock, &ids, &tasks)?;
-        let gate_parts = GateParts {
-            store: Arc::clone(&store),
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
-            tasks: tasks.clone(),
-        };
+        let gate_parts = gate_parts((&store, &clock), &ids, &tasks);
         let authn = Arc::new(identity::authenticator(settings, &directory, &gate_parts)?);
-        let ports = IngestPorts {
-            store: Arc::clone(&store),
-            blobs: Arc::clone(&blobs),
-            decisions: Arc::new(PolicyDecisions::new(Arc::clone(&authn))),
-            embedders: embedders.clone(),
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
-        };
-        let ingest: Arc<dyn Ingest> = Arc::new(DocumentIngest::new(ports, ingest_settings(settings)?, tasks.clone()));
+        let ingest = ingest(settings, &gate_parts, &authn, (&blobs, &embedders))?;
         let parts = ChatParts {
             store: Arc::clone(&store),
             directory: Arc::clone(&directory),
@@ -313,6 +300,31 @@ async fn limiter(settings: &Settings, metrics: &MetricsRegistry) -> Result<Arc<d
 
 fn pace(settings: &Settings) -> WorkerSettings {
     WorkerSettings { lease: Duration::from_secs(settings.worker.lease_s), ..WorkerSettings::default() }
+}
+
+fn gate_parts(
+    (store, clock): (&Arc<dyn Store>, &Arc<dyn Clock>),
+    ids: &Arc<dyn IdGen>,
+    tasks: &TaskTracker,
+) -> GateParts {
+    GateParts { store: Arc::clone(store), clock: Arc::clone(clock), ids: Arc::clone(ids), tasks: tasks.clone() }
+}
+
+fn ingest(
+    settings: &Settings,
+    parts: &GateParts,
+    authn: &Arc<Authenticator>,
+    (blobs, embedders): (&Arc<dyn BlobStore>, &Embedders),
+) -> Result<Arc<dyn Ingest>> {
+    let ports = IngestPorts {
+        store: Arc::clone(&parts.store),
+        blobs: Arc::clone(blobs),
+        decisions: Arc::new(PolicyDecisions::new(Arc::clone(authn))),
+        embedders: embedders.clone(),
+        clock: Arc::clone(&parts.clock),
+        ids: Arc::clone(&parts.ids),
+    };
+    Ok(Arc::new(DocumentIngest::new(ports, ingest_settings(settings)?, parts.tasks.clone())))
 }
 
 fn gates(settings: &Settings, authn: &Arc<Authenticator>, use_cases: UseCases, parts: GateParts) -> Result<Gates> {

@@ -4,9 +4,10 @@
 //! It is called as `tesseract` is; the language says what it does. Each line of what it finds is a paragraph.
 
 use rustix::process::{Signal, kill_process};
+use std::ffi::OsString;
 use std::fs::File;
 use std::hint::black_box;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -32,7 +33,7 @@ fn main() {
             tell(&["more and more".to_owned()]);
         },
         "copy" => tell(&[picture()]),
-        "environment" => tell(&std::env::vars().map(|(name, value)| format!("{name} is {value}")).collect::<Vec<_>>()),
+        "environment" => tell(&environment()),
         "memory" => tell(&[format!("{MUCH} bytes: {}", yes_or_no(Vec::<u8>::new().try_reserve_exact(MUCH).is_ok()))]),
         _ => {
             tell(&probe());
@@ -44,9 +45,16 @@ fn main() {
 
 /// The table that `tesseract` writes.
 fn tell(lines: &[String]) {
+    let mut output = io::stdout();
     for (at, line) in lines.iter().enumerate() {
-        println!("5\t1\t1\t{at}\t1\t1\t0\t0\t1\t1\t99\t{line}");
+        let _ = writeln!(output, "5\t1\t1\t{at}\t1\t1\t0\t0\t1\t1\t99\t{line}");
     }
+    let _ = output.flush();
+}
+
+fn environment() -> Vec<String> {
+    let said = |(name, value): (OsString, OsString)| format!("{} is {}", name.display(), value.display());
+    std::env::vars_os().map(said).collect()
 }
 
 fn picture() -> String {

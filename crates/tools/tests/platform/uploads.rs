@@ -168,17 +168,17 @@ async fn an_upload_stops_when_its_user_or_tenant_is_switched_off() {
         let plant = Plant::new().await;
         let permit = plant.permit(Role::User).await;
         let change = change(Administrator::over(&plant, &permit));
-        let later = tokio::spawn(async move {
+        let later = async {
             tokio::time::sleep(Duration::from_secs(60)).await;
             change.await;
-        });
+        };
         let began = Instant::now();
         let ingest = plant.ingest(IngestSettings::default());
         let ended = tokio::time::timeout(Duration::from_secs(600), ingest.accept(&permit, trickling()));
-        let refused = ended.await.expect("in time").expect_err(code);
+        let (ended, ()) = tokio::join!(ended, later);
+        let refused = ended.expect("in time").expect_err(code);
         assert_eq!(refused.code(), code);
         assert!((60..=65).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
-        later.await.expect("changed");
         nothing_is_left(&plant, &permit).await;
     }
 }
