@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn one_that_is_slow_to_say_that_it_is_there_is_not_gone_while_it_answers_requests() {
         let url = "http://gpu:8000".parse().unwrap();
-        let backend = Backend::new(&BackendSettings::at("gpu", url), BreakerSettings::default()).unwrap();
+        let backend = Backend::new(&BackendSettings::at("gpu", url), BreakerSettings::default(), None).unwrap();
         let late = Failure::from(ModelError::Timeout { backend: "gpu".to_owned(), waited_s: 5 });
         assert!(backend.counts_as_there(Err(&late)), "once is no proof");
         assert!(!backend.counts_as_there(Err(&late)));
