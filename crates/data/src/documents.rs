@@ -12,25 +12,32 @@ use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{DocumentRepo, InsertedDocument, StoreError};
 use domain::role::Classification;
 use domain::time::Timestamp;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
 use sqlx::types::{Json, Uuid};
+use sqlx::{Postgres, Row};
 
 #[async_trait]
 impl DocumentRepo for PgTenantTx {
-    async fn insert(&mut self, document: &NewDocument, now: Timestamp) -> Result<InsertedDocument, StoreError> {
+    async fn insert(
+        &mut self,
+        document: &NewDocument,
+        clearance: Classification,
+        now: Timestamp,
+    ) -> Result<InsertedDocument, StoreError> {
+        if let Some(known) = same_bytes(self, &document.sha256, clearance).await? {
+            return Ok(InsertedDocument::Duplicate(known));
+        }
         if let Some(new) = insert_unless_there(self, document, now).await? {
             return Ok(InsertedDocument::New(new));
         }
-        let same = sqlx::query("SELECT * FROM documents WHERE sha256 = $1")
-            .bind(&document.sha256)
-            .try_map(read)
-            .fetch_optional(self.connection())
-            .await
-            .map_err(failed("finding a document by its bytes"))?;
-        // Deleted between the two statements: the caller may try again.
-        let same = same.ok_or(StoreError::Conflict { what: "a document with the same bytes" })?;
-        Ok(InsertedDocument::Duplicate(same))
+        // Stored since, or above the clearance. Copies are stored one at a time, so that there is one for all who do not
+        // see the first.
+        hold_bytes(self, &document.sha256).await?;
+        if let Some(known) = same_bytes(self, &document.sha256, clearance).await? {
+            return Ok(InsertedDocument::Duplicate(known));
+        }
+        insert_copy(self, document, now).await.map(InsertedDocument::New)
     }
 
     async fn get(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
@@ -149,7 +156,8 @@ impl DocumentRepo for PgTenantTx {
                      SET superseded_by = ready.id, updated_at = $2,
                          superseded_from = coalesce(ready.effective_from, ($2 AT TIME ZONE 'UTC')::date)
                      FROM ready
-                     WHERE old.tenant_id = ready.tenant_id AND old.id = ready.supersedes)
+                     WHERE old.tenant_id = ready.tenant_id AND old.id = ready.supersedes
+                       AND (old.superseded_by IS NULL OR old.superseded_by = ready.id))
                  SELECT 1 FROM ready",
             )
             .bind(id.as_uuid())
@@ -195,39 +203,81 @@ impl DocumentRepo for PgTenantTx {
     }
 }
 
+/// The document with these bytes that the clearance allows; of several, the first that was stored.
+async fn same_bytes(
+    tx: &mut PgTenantTx,
+    sha256: &str,
+    clearance: Classification,
+) -> Result<Option<Document>, StoreError> {
+    sqlx::query(
+        "SELECT * FROM documents WHERE tenant_id = app_tenant() AND sha256 = $1 AND classification = ANY($2)
+         ORDER BY copy, created_at, id LIMIT 1",
+    )
+    .bind(sha256)
+    .bind(words_up_to(clearance))
+    .try_map(read)
+    .fetch_optional(tx.connection())
+    .await
+    .map_err(failed("finding a document by its bytes"))
+}
+
+/// Nobody else of the tenant stores a copy of these bytes until the transaction ends.
+async fn hold_bytes(tx: &mut PgTenantTx, sha256: &str) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('copy ' || app_tenant()::text || $1, 0))")
+        .bind(sha256)
+        .execute(tx.connection())
+        .await
+        .map(drop)
+        .map_err(failed("holding a document's bytes"))
+}
+
+/// A statement that stores a document; `$17` says whether it is a copy.
+macro_rules! insert {
+    ($end:literal) => {
+        concat!(
+            "INSERT INTO documents
+                 (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path, doc_type,
+                  tags, classification, metadata, created_at, updated_at, revision, effective_from, supersedes, copy)
+             VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14, $15, $16, $17) ",
+            $end,
+            " RETURNING *"
+        )
+    };
+}
+
 async fn insert_unless_there(
     tx: &mut PgTenantTx,
     document: &NewDocument,
     now: Timestamp,
 ) -> Result<Option<Document>, StoreError> {
-    sqlx::query(
-        "INSERT INTO documents
-             (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path, doc_type,
-              tags, classification, metadata, created_at, updated_at, revision, effective_from, supersedes)
-         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14, $15, $16)
-         ON CONFLICT (tenant_id, sha256) DO NOTHING
-         RETURNING *",
-    )
-    .bind(document.id.as_uuid())
-    .bind(document.uploaded_by.as_uuid())
-    .bind(&document.filename)
-    .bind(&document.title)
-    .bind(&document.mime_type)
-    .bind(document.file_size_bytes)
-    .bind(&document.sha256)
-    .bind(&document.storage_path)
-    .bind(&document.doc_type)
-    .bind(&document.tags)
-    .bind(document.classification.as_str())
-    .bind(&document.metadata)
-    .bind(now)
-    .bind(&document.revision.label)
-    .bind(document.revision.effective_from)
-    .bind(document.revision.supersedes.map(|id| id.as_uuid()))
-    .try_map(read)
-    .fetch_optional(tx.connection())
-    .await
-    .map_err(failed("storing a document"))
+    let sql = insert!("ON CONFLICT (tenant_id, sha256) WHERE NOT copy DO NOTHING");
+    let stored = bound(sql, document, now).bind(false).try_map(read).fetch_optional(tx.connection());
+    stored.await.map_err(failed("storing a document"))
+}
+
+async fn insert_copy(tx: &mut PgTenantTx, document: &NewDocument, now: Timestamp) -> Result<Document, StoreError> {
+    let stored = bound(insert!(""), document, now).bind(true).try_map(read).fetch_one(tx.connection());
+    stored.await.map_err(failed("storing a document"))
+}
+
+fn bound<'a>(sql: &'static str, document: &'a NewDocument, now: Timestamp) -> Query<'a, Postgres, PgArguments> {
+    sqlx::query(sql)
+        .bind(document.id.as_uuid())
+        .bind(document.uploaded_by.as_uuid())
+        .bind(&document.filename)
+        .bind(&document.title)
+        .bind(&document.mime_type)
+        .bind(document.file_size_bytes)
+        .bind(&document.sha256)
+        .bind(&document.storage_path)
+        .bind(&document.doc_type)
+        .bind(&document.tags)
+        .bind(document.classification.as_str())
+        .bind(&document.metadata)
+        .bind(now)
+        .bind(&document.revision.label)
+        .bind(document.revision.effective_from)
+        .bind(document.revision.supersedes.map(|id| id.as_uuid()))
 }
 
 fn optional_id(row: &PgRow, column: &str) -> Result<Option<DocumentId>, sqlx::Error> {

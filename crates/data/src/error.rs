@@ -82,6 +82,7 @@ fn clash(error: &sqlx::Error) -> Option<&'static str> {
         Some("audit_one_outcome") => "the operation's outcome",
         Some("tenant_mappings_claim") => "a mapping of this issuer and claim",
         Some("documents_same_bytes") => "a document with the same bytes",
+        Some("documents_one_successor") => "another revision that supersedes the same document",
         _ => "the id",
     })
 }

@@ -2,9 +2,9 @@
 -- $1 tenant, $2 query, $3 visible classifications, $4 documents, $5 tags, $6 kind, $7 also what is not in force (days
 -- are UTC), $8 the query's folded identifiers, $9 limit.
 --
--- Statistics are the tenant's, over published documents, whatever the caller may see of them. A lexeme in more than
--- 40 % of the passages is left out where at least three rarer ones remain. `highest` is what no passage can reach: every
--- word of the query over and over, also those that stand nowhere.
+-- Statistics are over the tenant's published documents that the caller may see: what is hidden shows in no score
+-- (ADR 38). A lexeme in more than 40 % of the passages is left out where at least three rarer ones remain. `highest` is
+-- what no passage can reach: every word of the query over and over, also those that stand nowhere.
 --
 -- Plan as platform_app: tenant and lexemes are conditions of the index on (tenant_id, lexeme, document_id, …), whose
 -- operators are leakproof; the passages are fetched one by one from the tenant's partition, for the best $9 only.
@@ -16,6 +16,7 @@ WITH constant AS (
     SELECT sum(chunk_count)::float8 AS passages, sum(term_count)::float8 / nullif(sum(chunk_count), 0) AS mean_length
     FROM documents
     WHERE tenant_id = $1 AND status <> 'failed' AND (embedding_model IS NOT NULL OR status = 'ready')
+      AND classification = ANY($3)
 ), asked AS MATERIALIZED (
     SELECT lexeme FROM unnest(to_tsvector(app_language(), $2) || to_tsvector('simple', $8))
 ), matched AS MATERIALIZED (
@@ -25,15 +26,14 @@ WITH constant AS (
       AND lexeme = ANY(ARRAY(SELECT lexeme FROM asked))
 ), posting AS MATERIALIZED (
     SELECT m.lexeme, m.document_id, m.chunk_indexes, m.frequencies, m.lengths,
-           d.classification = ANY($3)
-           AND ($4::uuid[] = '{}' OR d.id = ANY($4))
+           ($4::uuid[] = '{}' OR d.id = ANY($4))
            AND ($5::text[] = '{}' OR d.tags && $5)
            AND ($6::text IS NULL OR d.doc_type = $6)
            AND ($7 OR ((d.effective_from IS NULL OR d.effective_from <= (now() AT TIME ZONE 'UTC')::date)
                        AND (d.superseded_by IS NULL OR d.superseded_from > (now() AT TIME ZONE 'UTC')::date))) AS wanted
     FROM matched m
     JOIN documents d ON d.tenant_id = $1 AND d.id = m.document_id
-    WHERE d.status <> 'failed'
+    WHERE d.status <> 'failed' AND d.classification = ANY($3)
       AND (d.embedding_model = m.embedding_model OR d.embedding_model IS NULL AND d.status = 'ready')
 ), word AS MATERIALIZED (
     SELECT lexeme, found, found > 0.4 * passages AS common,

@@ -185,6 +185,15 @@ impl Quotas {
         }
     }
 
+    /// How many bytes may come to `kept` in one more document; none where it may not be one document more.
+    #[must_use]
+    pub fn room(&self, kept: Holdings) -> u64 {
+        if self.documents.is_some_and(|most| kept.documents >= most) {
+            return 0;
+        }
+        self.bytes.map_or(u64::MAX, |most| most.saturating_sub(kept.bytes))
+    }
+
     /// Whether `kept` is more than allowed.
     #[must_use]
     pub fn exceeded_by(&self, kept: Holdings) -> bool {

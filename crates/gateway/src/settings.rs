@@ -17,6 +17,8 @@ pub struct GatewaySettings {
     pub max_json_bytes: u64,
     /// Largest uploaded file, in bytes.
     pub max_upload_bytes: u64,
+    /// Longest time in which a form that was sent before is read again.
+    pub upload_limit: Duration,
     /// Requests in hand at once; more are refused until some are answered.
     pub max_in_flight: usize,
     /// Longest pause within a request's body.
@@ -43,6 +45,7 @@ impl Default for GatewaySettings {
             behind_proxy: false,
             max_json_bytes: 1 << 20,
             max_upload_bytes: 100 << 20,
+            upload_limit: Duration::from_secs(15 * 60),
             max_in_flight: 128,
             body_stall: Duration::from_secs(20),
             keep_alive: Duration::from_secs(15),

@@ -1,5 +1,6 @@
 //! Which models serve, and within which limits. Plain values: the composition root reads the settings and fills them in.
 
+use crate::cache_salt::CacheSalts;
 use domain::model_call::Price;
 use domain::role::Classification;
 use secrecy::SecretString;
@@ -207,6 +208,8 @@ pub struct ModelSettings {
     pub rerank: RerankSettings,
     /// Prompts and answers go into the spans. They are a plant's data: off unless somebody looks for an error.
     pub record_content: bool,
+    /// Keep the tenants apart in the prefix caches of servers that take a salt; without them they share one.
+    pub cache_salts: Option<CacheSalts>,
 }
 
 impl ModelSettings {

@@ -29,6 +29,7 @@
 //!
 //! What a server says in its errors may repeat the prompt, so that errors and spans carry its code words only.
 
+pub mod cache_salt;
 pub mod config;
 pub mod error;
 mod estimate;

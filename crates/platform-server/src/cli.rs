@@ -68,6 +68,7 @@ pub async fn run(cli: Cli) -> Result<()> {
     }
     let mut settings = Settings::load(cli.config.as_deref(), &environment)?;
     settings.parser = Some(parser::this_program()?);
+    settings.launcher = Some(parser::launcher()?);
     let service = settings.service_type.unwrap_or(ServiceType::All);
     match cli.command {
         None => serve_until_signal(settings, service).await,

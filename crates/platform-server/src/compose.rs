@@ -168,7 +168,9 @@ impl Platform {
         let Models { chat: model, embedders, reranking, .. } = models;
         let retrieval = retrieval(&store, &embedders, reranking);
         let tools = tools(&store, retrieval.clone(), &clock, &ids, &tasks)?;
-        let ingest = ingest(settings, (&store, &blobs), &embedders, (&clock, &ids), &tasks);
+        let gate_parts = gate_parts((&store, &clock), &ids, &tasks);
+        let authn = Arc::new(identity::authenticator(settings, &directory, &gate_parts)?);
+        let ingest = ingest(settings, &gate_parts, (&blobs, &embedders))?;
         let parts = ChatParts {
             store: Arc::clone(&store),
             directory: Arc::clone(&directory),
@@ -195,9 +197,7 @@ impl Platform {
             access_tokens: identity::access_tokens(settings, &store, &clock, &ids),
             tenant_mappings: identity::tenant_mappings(settings, &directory, &ids)?,
         };
-        let parts = GateParts { store, clock, ids: Arc::clone(&ids), tasks: tasks.clone() };
-        let authn = Arc::new(identity::authenticator(settings, &directory, &parts)?);
-        let gates = gates(settings, &authn, use_cases, parts)?;
+        let gates = gates(settings, &authn, use_cases, gate_parts)?;
         let queue: Arc<dyn JobQueue> = Arc::new(PgJobQueue::new(databases.worker.clone()));
         Ok(Self {
             gates,
@@ -233,6 +233,7 @@ impl Platform {
             behind_proxy: settings.server.behind_proxy,
             max_in_flight: settings.server.max_in_flight,
             max_upload_bytes: settings.storage.max_upload_mib << 20,
+            upload_limit: settings.storage.upload_limit(),
             ..GatewaySettings::default()
         };
         Ok(gateway::router(self.gates.clone(), ports, edge))
@@ -302,21 +303,28 @@ fn pace(settings: &Settings) -> WorkerSettings {
     WorkerSettings { lease: Duration::from_secs(settings.worker.lease_s), ..WorkerSettings::default() }
 }
 
+fn gate_parts(
+    (store, clock): (&Arc<dyn Store>, &Arc<dyn Clock>),
+    ids: &Arc<dyn IdGen>,
+    tasks: &TaskTracker,
+) -> GateParts {
+    GateParts { store: Arc::clone(store), clock: Arc::clone(clock), ids: Arc::clone(ids), tasks: tasks.clone() }
+}
+
 fn ingest(
     settings: &Settings,
-    (store, blobs): (&Arc<dyn Store>, &Arc<dyn BlobStore>),
-    embedders: &Embedders,
-    (clock, ids): (&Arc<dyn Clock>, &Arc<dyn IdGen>),
-    tasks: &TaskTracker,
-) -> Arc<dyn Ingest> {
+    parts: &GateParts,
+    (blobs, embedders): (&Arc<dyn BlobStore>, &Embedders),
+) -> Result<Arc<dyn Ingest>> {
     let ports = IngestPorts {
-        store: Arc::clone(store),
+        store: Arc::clone(&parts.store),
         blobs: Arc::clone(blobs),
+        rules: Arc::new(MatrixRules),
         embedders: embedders.clone(),
-        clock: Arc::clone(clock),
-        ids: Arc::clone(ids),
+        clock: Arc::clone(&parts.clock),
+        ids: Arc::clone(&parts.ids),
     };
-    Arc::new(DocumentIngest::new(ports, ingest_settings(settings), tasks.clone()))
+    Ok(Arc::new(DocumentIngest::new(ports, ingest_settings(settings)?, parts.tasks.clone())))
 }
 
 fn gates(settings: &Settings, authn: &Arc<Authenticator>, use_cases: UseCases, parts: GateParts) -> Result<Gates> {
@@ -375,14 +383,20 @@ fn retrieval(store: &Arc<dyn Store>, embedders: &Embedders, reranking: Option<Re
     HybridSearch::new(Arc::clone(store), embedders.clone(), RetrievalParams::default()).with_reranking(reranking)
 }
 
-fn ingest_settings(settings: &Settings) -> IngestSettings {
-    IngestSettings {
+fn ingest_settings(settings: &Settings) -> Result<IngestSettings> {
+    let ocr = settings.ingest.ocr.then(|| {
+        let launcher = settings.launcher.clone();
+        launcher.context("ingest.ocr is on, and this program cannot confine what recognizes text")
+    });
+    let ocr = ocr.transpose()?.map(|launcher| settings.ingest.recognition(launcher));
+    Ok(IngestSettings {
         max_upload_bytes: settings.storage.max_upload_mib << 20,
+        upload_limit: settings.storage.upload_limit(),
         parser: settings.parser.clone(),
-        ocr: settings.ingest.ocr(),
+        ocr,
         chunking: settings.ingest.chunking(),
         ..Default::default()
-    }
+    })
 }
 
 fn chat_settings(settings: &Settings) -> ChatSettings {

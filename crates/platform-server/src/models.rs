@@ -1,14 +1,17 @@
 //! The models that the platform works with, as the settings name them.
 
+use crate::compose::secret;
 use crate::config::Settings;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use domain::model::{ChatRequest, ChatStream, EmbedRequest, Embedded, EmbeddingModel, ModelError};
 use domain::ports::{ChatModel, Embedder, Embedders};
+use model_client::cache_salt::CacheSalts;
 use model_client::config::ModelSettings;
 use model_client::metrics::ModelMetrics;
 use model_client::models;
 use model_client::router::Router;
+use policy::keyed_hash::HashKey;
 use prometheus::Registry;
 use std::sync::Arc;
 use tools::retrieval::Reranking;
@@ -34,7 +37,9 @@ impl Models {
         let candidates = settings.models.rerank_candidates;
         let next = settings.models.next_settings()?;
         let record_content = settings.telemetry.record_content;
-        let settings = ModelSettings { record_content, ..settings.models.settings()? };
+        let cache_salts =
+            Some(CacheSalts::new(HashKey::derive(secret(settings)?, "cache-salt").hash(b"key").as_bytes()));
+        let settings = ModelSettings { record_content, cache_salts, ..settings.models.settings()? };
         let router = Router::new(&settings, ModelMetrics::register(metrics)?);
         let router = router.context("the model backends cannot be set up")?;
         let chat = models::chat_model(&router, &settings).context("the chat model cannot be set up")?;

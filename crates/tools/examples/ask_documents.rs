@@ -67,6 +67,7 @@ fn parts() -> Parts {
     let ports = IngestPorts {
         store: Arc::new(memory.clone()),
         blobs: Arc::new(MemoryBlobStore::new(Arc::clone(&ids))),
+        rules: Arc::new(FakeAccessRules),
         embedders: Embedders::only(Arc::new(SharedWords)),
         clock,
         ids,

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use tools::ingest::chunk::{ChunkParams, chunk};
+use tools::ingest::isolate::launch::Launcher;
 use tools::ingest::ocr::{OcrSettings, recognize};
 use tools::ingest::readers::{BlockKind, Limits, Page, ReadDocument, ScanLimits, read, sniff};
 
@@ -39,6 +40,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The program `parse-document`, which cargo builds two folders above the examples' own.
+fn launcher() -> Result<Launcher, Box<dyn Error>> {
+    let example = std::env::current_exe()?;
+    let folder = example.parent().and_then(Path::parent).ok_or("this program has no folder")?;
+    Ok(Launcher { program: folder.join("parse-document"), args: vec!["become".to_owned()] })
+}
+
 fn print_file(path: &Path, output: Output, scans: Option<ScanLimits>) -> Result<(), Box<dyn Error>> {
     let bytes = std::fs::read(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -51,7 +59,7 @@ fn print_file(path: &Path, output: Output, scans: Option<ScanLimits>) -> Result<
     let mut result = read(format, &bytes, &name, &Limits { scans, ..Limits::default() });
     if let (Ok(document), true) = (result.clone(), ocr) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        result = runtime.block_on(recognize(document, &OcrSettings::default()));
+        result = runtime.block_on(recognize(document, &OcrSettings::new(launcher()?)));
     }
     let seconds = start.elapsed().as_secs_f64();
     match result {

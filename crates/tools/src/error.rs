@@ -109,9 +109,21 @@ pub enum IngestError {
     /// The database failed.
     #[error("the document could not be recorded")]
     Store(#[from] StoreError),
-    /// The tenant has these bytes already, classified higher than the uploader may see.
-    #[error("the tenant has the same document above the uploader's clearance")]
-    Withheld,
+    /// It took longer than an upload may.
+    #[error("the upload took longer than {} s", limit.as_secs())]
+    TookTooLong {
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// User or tenant were switched off since the upload began.
+    #[error("the uploader was refused: {code}")]
+    Refused {
+        /// The stable code that the caller reads.
+        code: RefusalCode,
+    },
+    /// The uploader lost the right to upload since the upload began.
+    #[error("the uploader may not upload any more")]
+    NoLongerAllowed,
     /// The tenant keeps as much as it may.
     #[error("the tenant keeps as much as it may")]
     QuotaExceeded,
@@ -130,7 +142,8 @@ impl Classify for IngestError {
             Self::UnsupportedType => ErrorKind::UnsupportedType,
             Self::Blob(source) => source.kind(),
             Self::Store(source) => source.kind(),
-            Self::Withheld | Self::NotYours => ErrorKind::Forbidden,
+            Self::TookTooLong { .. } => ErrorKind::Malformed,
+            Self::Refused { .. } | Self::NoLongerAllowed | Self::NotYours => ErrorKind::Forbidden,
             Self::QuotaExceeded => ErrorKind::Conflict,
             Self::NoUser => ErrorKind::Internal,
         }
@@ -139,6 +152,8 @@ impl Classify for IngestError {
     fn code(&self) -> &'static str {
         match self {
             Self::QuotaExceeded => "quota_exceeded",
+            Self::TookTooLong { .. } => "upload_timeout",
+            Self::Refused { code } => code.as_str(),
             other => other.kind().code(),
         }
     }
@@ -151,7 +166,13 @@ impl Classify for IngestError {
             ),
             Self::Blob(source) => source.public_detail(),
             Self::Store(source) => source.public_detail(),
-            Self::Withheld => Some("You may not store this file.".to_owned()),
+            Self::TookTooLong { limit } => Some(format!(
+                "The upload took longer than the allowed {} s; nothing of it was kept.",
+                limit.as_secs()
+            )),
+            Self::Refused { code: RefusalCode::TenantSuspended } => Some("The tenant was switched off.".to_owned()),
+            Self::Refused { .. } => Some("The user was switched off.".to_owned()),
+            Self::NoLongerAllowed => Some("You may not upload documents any more.".to_owned()),
             Self::QuotaExceeded => Some(
                 "The tenant keeps as many documents or bytes as it may; delete some, or ask for a higher quota.".to_owned(),
             ),

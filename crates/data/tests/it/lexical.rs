@@ -30,6 +30,15 @@ async fn ingest(
     context: &str,
     passages: &[&str],
 ) -> Result<(), TestError> {
+    ingest_as(world, scope, (sha, Classification::Internal), (context, passages)).await
+}
+
+async fn ingest_as(
+    world: &World,
+    scope: &TenantScope,
+    (sha, classification): (char, Classification),
+    (context, passages): (&str, &[&str]),
+) -> Result<(), TestError> {
     let id = DocumentId::from_uuid(world.ids.uuid());
     let document = NewDocument {
         id,
@@ -41,7 +50,7 @@ async fn ingest(
         storage_path: String::new(),
         doc_type: None,
         tags: Vec::new(),
-        classification: Classification::Internal,
+        classification,
         revision: domain::document::Revision::default(),
         metadata: serde_json::json!({}),
         uploaded_by: scope.user().ok_or("a user")?,
@@ -57,7 +66,7 @@ async fn ingest(
         embedding: vec![1.0],
     });
     let mut tx = world.store.begin(scope).await?;
-    tx.documents().insert(&document, world.clock.now()).await?;
+    tx.documents().insert(&document, Classification::Restricted, world.clock.now()).await?;
     tx.chunks().replace(id, "one", &chunks.collect::<Vec<_>>(), world.clock.now()).await?;
     let chunk_count = i32::try_from(passages.len())?;
     tx.documents()
@@ -179,6 +188,37 @@ async fn one_tenants_words_do_not_weigh_in_anothers() -> Result<(), TestError> {
     let alone = search(&world, &here, "pump").await?;
     ingest(&world, &there, 'a', "Notes", &["pump", "pump pump", "pump motor", "pump again"]).await?;
     assert_eq!(search(&world, &here, "pump").await?, alone);
+    Ok(())
+}
+
+/// Otherwise a viewer could count hidden passages with a word: by the score of a visible one that holds it, by the word's
+/// being left out as a common one, or by the share.
+#[tokio::test]
+async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), TestError> {
+    let (world, _alive) = world().await?;
+    let ada = plant(&world, "a").await?;
+    let seen = ["pump seal", "pump gauge", "rotor", "valve alpha", "valve beta", "motor gamma", "motor delta"];
+    ingest(&world, &ada, 'a', "Notes", &seen).await?;
+    let queries = ["pump", "pump rotor", "valve alpha beta rotor", "turbine pump", "notes"];
+    let within = |clearance| SearchScope { filters: SearchFilters::default(), clearance };
+    let mut before = Vec::new();
+    for query in queries {
+        let mut tx = world.store.begin(&ada).await?;
+        before.push(tx.chunks().lexical(query, &within(Classification::Internal), 10).await?);
+    }
+    let hidden =
+        ["pump turbine", "pump turbine", "valve pump", "a valve of great length, with many more words", "rotor"];
+    let secret = ('b', Classification::Restricted);
+    ingest_as(&world, &ada, secret, ("Secret notes", &hidden)).await?;
+    for (query, before) in queries.into_iter().zip(before) {
+        let mut tx = world.store.begin(&ada).await?;
+        let after = tx.chunks().lexical(query, &within(Classification::Internal), 10).await?;
+        assert!(!after.is_empty(), "{query}");
+        assert_eq!(after, before, "{query}: what is hidden changed the answer");
+        let cleared = tx.chunks().lexical(query, &within(Classification::Restricted), 20).await?;
+        assert!(cleared.len() > before.len(), "{query}: who may see it finds it");
+        assert_ne!(cleared[0].score, before[0].score, "{query}: and it weighs in there");
+    }
     Ok(())
 }
 

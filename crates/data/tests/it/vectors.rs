@@ -104,7 +104,7 @@ async fn publish(
             uploaded_by: scope.user().ok_or("a user")?,
         };
         let mut tx = world.store.begin(scope).await?;
-        tx.documents().insert(&document, world.clock.now()).await?;
+        tx.documents().insert(&document, Classification::Restricted, world.clock.now()).await?;
         let ready = Progress::Ready { title: None, page_count: None, chunk_count: PER_DOCUMENT, warnings: Vec::new() };
         tx.documents().advance(id, &ready, world.clock.now()).await?;
         tx.chunks().replace(id, MODEL, &chunks(world, numbers), world.clock.now()).await?;

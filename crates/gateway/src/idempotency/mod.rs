@@ -119,8 +119,11 @@ fn is_form(headers: &HeaderMap) -> bool {
 
 async fn form_digest(request: Request, app: &App) -> Result<[u8; 32], ApiError> {
     let source = multipart::open(request, app, Some(FormDigest::default())).await?;
-    let digest = multipart::digest(source, app.settings.max_upload_bytes).await;
-    digest.ok_or_else(|| ApiError::new(ErrorKind::Malformed, "The form broke off, or is larger than allowed."))
+    let digest = multipart::digest(source, app.settings.max_upload_bytes);
+    let digest = tokio::time::timeout(app.settings.upload_limit, digest).await.unwrap_or_default();
+    digest.ok_or_else(|| {
+        ApiError::new(ErrorKind::Malformed, "The form broke off, took too long, or is larger than allowed.")
+    })
 }
 
 /// The first request with its key.

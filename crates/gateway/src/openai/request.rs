@@ -22,6 +22,16 @@ use uuid::Uuid;
 const MAX_STOPS: usize = 4;
 /// Most tools of a client's.
 const MAX_TOOLS: usize = 128;
+/// Deepest nesting of a schema of a client's.
+const MAX_SCHEMA_DEPTH: usize = 24;
+/// Most values of it: objects, lists, texts, numbers.
+const MAX_SCHEMA_VALUES: usize = 2_000;
+/// Longest schema, in bytes.
+const MAX_SCHEMA: usize = 32 << 10;
+/// Most bytes that all tools together take of a prompt.
+const MAX_ALL_TOOLS: usize = 128 << 10;
+/// Longest description of a tool, in bytes.
+const MAX_DESCRIPTION: usize = 8 << 10;
 /// Longest name of a tool.
 const MAX_TOOL_NAME: usize = 64;
 
@@ -218,8 +228,43 @@ fn stops(given: &Value) -> Result<Vec<String>, ApiError> {
 fn response_format(given: &Value) -> Result<Option<Value>, ApiError> {
     match (given, given["type"].as_str()) {
         (Value::Null, _) | (_, Some("text")) => Ok(None),
-        (_, Some("json_object" | "json_schema")) => Ok(Some(given.clone())),
+        (_, Some("json_object" | "json_schema")) => {
+            bounded("/response_format", given)?;
+            Ok(Some(given.clone()))
+        }
         _ => Err(ApiError::field("/response_format/type", "must be one of text, json_object, json_schema")),
+    }
+}
+
+/// Refuses a schema that a server would compile for ever, or that fills the prompt; its size in bytes.
+fn bounded(pointer: &str, schema: &Value) -> Result<usize, ApiError> {
+    let refused = |detail: String| Err(ApiError::field(pointer, detail));
+    let (mut values, mut level) = (0, vec![schema]);
+    for depth in 0.. {
+        if level.is_empty() {
+            break;
+        }
+        if depth > MAX_SCHEMA_DEPTH {
+            return refused(format!("must not be nested deeper than {MAX_SCHEMA_DEPTH} levels"));
+        }
+        values += level.len();
+        if values > MAX_SCHEMA_VALUES {
+            return refused(format!("must hold at most {MAX_SCHEMA_VALUES} values"));
+        }
+        level = level.into_iter().flat_map(children).collect();
+    }
+    let bytes = schema.to_string().len();
+    if bytes > MAX_SCHEMA {
+        return refused(format!("must be at most {} KiB long", MAX_SCHEMA >> 10));
+    }
+    Ok(bytes)
+}
+
+fn children(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(items) => items.iter().collect(),
+        Value::Object(fields) => fields.values().collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -243,9 +288,19 @@ fn tools(given: Vec<ClientTool>) -> Result<Vec<OfferedTool>, ApiError> {
             Value::Object(_) => parameters,
             _ => return Err(ApiError::field(at("function/parameters"), "must be a JSON Schema: an object")),
         };
-        Ok(OfferedTool { name, description: description.unwrap_or_default(), parameters })
+        let description = description.unwrap_or_default();
+        if description.len() > MAX_DESCRIPTION {
+            let detail = format!("must be at most {} KiB long", MAX_DESCRIPTION >> 10);
+            return Err(ApiError::field(at("function/description"), detail));
+        }
+        let bytes = description.len() + bounded(&at("function/parameters"), &parameters)?;
+        Ok((OfferedTool { name, description, parameters }, bytes))
     };
-    given.into_iter().enumerate().map(tool).collect()
+    let tools: Vec<_> = given.into_iter().enumerate().map(tool).collect::<Result<_, _>>()?;
+    if tools.iter().map(|(_, bytes)| bytes).sum::<usize>() > MAX_ALL_TOOLS {
+        return Err(ApiError::field("/tools", format!("must be at most {} KiB long together", MAX_ALL_TOOLS >> 10)));
+    }
+    Ok(tools.into_iter().map(|(tool, _)| tool).collect())
 }
 
 /// `none`, `auto`, `required`, or one of the tools.

@@ -190,3 +190,42 @@ async fn a_field_that_is_not_allowed_is_named() {
         assert_eq!((told.0, told.2.as_str(), told.3.as_deref()), (404, "model_not_found", Some("model")), "{body}");
     }
 }
+
+#[tokio::test]
+async fn schemas_of_a_client_are_bounded() {
+    let nested =
+        |depth: usize| (0..depth).fold(r#"{"type":"string"}"#.to_owned(), |inner, _| format!(r#"{{"not":{inner}}}"#));
+    let wide = format!(r#"{{"enum":[{}]}}"#, vec!["1"; 3_000].join(","));
+    let long = format!(r#"{{"description":"{}"}}"#, "x".repeat(40_000));
+    let tool = |parameters: &str| {
+        format!(r#"{{"type":"function","function":{{"name":"f","description":"d","parameters":{parameters}}}}}"#)
+    };
+    let ask = |fields: String| {
+        json(
+            "POST",
+            CHAT,
+            &format!(r#"{{"model":"fast-direct","messages":[{{"role":"user","content":"x"}}],{fields}}}"#),
+        )
+    };
+    let format = |schema: &str| {
+        format!(r#""response_format":{{"type":"json_schema","json_schema":{{"name":"a","schema":{schema}}}}}"#)
+    };
+    let many = vec![tool(&format!(r#"{{"description":"{}"}}"#, "x".repeat(20_000))); 20].join(",");
+    let talkative = tool("{}").replace(r#""d""#, &format!(r#""{}""#, "x".repeat(9_000)));
+    let mut models = MockModelGate::new();
+    models.expect_ask_model().times(2).returning(|_, _| Err(GateError::NotFound));
+    let router = openai_router(gate_for(Role::User), models);
+    for schema in [nested(40), wide, long] {
+        for request in [ask(format(&schema)), ask(format!(r#""tools":[{}]"#, tool(&schema)))] {
+            let told = failure(&send(&router, request).await);
+            assert_eq!((told.0, told.1.as_str()), (400, "invalid_request_error"), "{}", &schema[..60]);
+        }
+    }
+    for tools in [many, talkative] {
+        let told = failure(&send(&router, ask(format!(r#""tools":[{tools}]"#))).await);
+        assert_eq!((told.0, told.1.as_str()), (400, "invalid_request_error"));
+    }
+    for fields in [format(&nested(8)), format!(r#""tools":[{}]"#, tool(&nested(8)))] {
+        assert_eq!(failure(&send(&router, ask(fields)).await).0, 404, "it reaches the gate");
+    }
+}

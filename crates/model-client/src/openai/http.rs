@@ -3,6 +3,7 @@
 
 use super::response::{ServerError, micros};
 use super::stream::plain;
+use crate::cache_salt::CacheSalts;
 use crate::config::{BackendSettings, Dialect, KeyHeader, Timeouts};
 use crate::error::SetupError;
 use domain::model::ModelError;
@@ -51,6 +52,7 @@ pub(crate) struct Server {
     key_header: KeyHeader,
     api_version: Option<String>,
     own_fallbacks: Classification,
+    cache_salts: Option<CacheSalts>,
     /// It refused `max_tokens` once and wants the newer name.
     pub(crate) newer_limit: AtomicBool,
     /// It does not know the usual path for reranking.
@@ -94,10 +96,21 @@ impl Server {
             key_header: settings.key_header,
             api_version: settings.api_version.clone().filter(|_| settings.dialect == Dialect::Azure),
             own_fallbacks: settings.own_fallbacks,
+            cache_salts: None,
             newer_limit: AtomicBool::new(false),
             bare_rerank: AtomicBool::new(false),
             timeouts: settings.timeouts,
         })
+    }
+
+    /// With salts for its prefix cache, where its dialect has a word for them.
+    pub(crate) fn salted(self, salts: Option<&CacheSalts>) -> Self {
+        Self { cache_salts: salts.filter(|_| self.dialect == Dialect::Vllm).cloned(), ..self }
+    }
+
+    /// What keeps the caller's prompts apart from other tenants' in its prefix cache.
+    pub(crate) fn cache_salt(&self, caller: &ModelCaller) -> Option<String> {
+        self.cache_salts.as_ref().map(|salts| salts.of(caller.tenant))
     }
 
     /// The backend's name.

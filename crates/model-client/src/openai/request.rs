@@ -34,6 +34,9 @@ pub(super) struct ChatBody<'a> {
     /// LiteLLM's word for that it must not fall back by itself.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     disable_fallbacks: bool,
+    /// vLLM's word for what keeps prompts apart in its prefix cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_salt: Option<String>,
 }
 
 /// [`ChatOptions`], without what is not set: some servers refuse a null.
@@ -94,6 +97,7 @@ impl<'a> ChatBody<'a> {
             max_completion_tokens: most(LimitField::MaxCompletionTokens),
             options: Options::of(&request.options, server.dialect(), !request.tools.is_empty()),
             disable_fallbacks: server.forbids_fallbacks(about),
+            cache_salt: server.cache_salt(&request.caller),
         }
     }
 }

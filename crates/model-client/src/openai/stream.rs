@@ -30,6 +30,8 @@ pub(super) struct AnswerReader {
     shown_bytes: usize,
     thought_bytes: usize,
     begun: bool,
+    /// Something but white space was shown.
+    worded: bool,
     ended: bool,
 }
 
@@ -43,7 +45,7 @@ impl AnswerReader {
         self.ready.pop_front()
     }
 
-    /// Whether the model has begun: a word, a thought, a call or an end has come.
+    /// Whether the model has begun: a word, a thought or a call has come.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
     }
@@ -80,7 +82,7 @@ impl AnswerReader {
     /// The end of the stream: in order if a finish reason came, even without `[DONE]`.
     ///
     /// # Errors
-    /// [`ModelError::BrokenOff`] where none came.
+    /// [`ModelError::BrokenOff`] where none came, or the answer is in order and holds neither a word nor a call.
     pub(super) fn end(&mut self) -> Result<(), ModelError> {
         if self.ended {
             return Ok(());
@@ -93,6 +95,13 @@ impl AnswerReader {
         };
         let rest = self.think.finish();
         self.tell(rest);
+        let is_whole = matches!(reason, FinishReason::Stop | FinishReason::ToolCalls);
+        if is_whole && !self.worded && self.calls.is_empty() {
+            return Err(ModelError::BrokenOff {
+                backend: self.backend.clone(),
+                reason: "the answer ended without a word".to_owned(),
+            });
+        }
         // Some servers say "stop" where they ask for tools.
         if !self.calls.is_empty() && reason == FinishReason::Stop {
             reason = FinishReason::ToolCalls;
@@ -119,7 +128,6 @@ impl AnswerReader {
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(()) };
         self.delta(choice.delta)?;
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-            self.begun = true;
             self.reason = Some(finish_reason(&reason));
         }
         Ok(())
@@ -135,7 +143,7 @@ impl AnswerReader {
             }
         }
         if let Some(content) = delta.content.filter(|content| !content.is_empty()) {
-            self.begun = true;
+            self.begun |= !content.trim().is_empty();
             let told = self.think.push(&content);
             self.tell(told);
         }
@@ -163,6 +171,7 @@ impl AnswerReader {
 
     fn show(&mut self, text: String) {
         self.shown_bytes += text.len();
+        self.worded |= !text.trim().is_empty();
         if !text.is_empty() {
             self.ready.push_back(ChatDelta::Text(text));
         }

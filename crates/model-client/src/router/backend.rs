@@ -1,6 +1,7 @@
 //! A backend with what is known of it.
 
 use super::breaker::{Breaker, BreakerState};
+use crate::cache_salt::CacheSalts;
 use crate::config::{BackendSettings, BreakerSettings, Location};
 use crate::error::SetupError;
 use crate::openai::http::{Failure, NO_CONNECTION, Server};
@@ -28,9 +29,13 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(super) fn new(settings: &BackendSettings, breaker: BreakerSettings) -> Result<Self, SetupError> {
+    pub(super) fn new(
+        settings: &BackendSettings,
+        breaker: BreakerSettings,
+        salts: Option<&CacheSalts>,
+    ) -> Result<Self, SetupError> {
         Ok(Self {
-            server: Server::new(settings)?,
+            server: Server::new(settings)?.salted(salts),
             breakers: Mutex::default(),
             breaker_settings: breaker,
             highest: settings.highest_classification,
@@ -100,7 +105,7 @@ mod tests {
     #[test]
     fn one_that_is_slow_to_say_that_it_is_there_is_not_gone_while_it_answers_requests() {
         let url = "http://gpu:8000".parse().unwrap();
-        let backend = Backend::new(&BackendSettings::at("gpu", url), BreakerSettings::default()).unwrap();
+        let backend = Backend::new(&BackendSettings::at("gpu", url), BreakerSettings::default(), None).unwrap();
         let late = Failure::from(ModelError::Timeout { backend: "gpu".to_owned(), waited_s: 5 });
         assert!(backend.counts_as_there(Err(&late)), "once is no proof");
         assert!(!backend.counts_as_there(Err(&late)));

@@ -73,7 +73,8 @@ impl Router {
     /// # Errors
     /// Where an address is of no use.
     pub fn new(settings: &ModelSettings, metrics: ModelMetrics) -> Result<Arc<Self>, SetupError> {
-        let backend = |of: &BackendSettings| Backend::new(of, settings.breaker).map(Arc::new);
+        let backend =
+            |of: &BackendSettings| Backend::new(of, settings.breaker, settings.cache_salts.as_ref()).map(Arc::new);
         let places = settings.backends.iter().map(|of| of.concurrency);
         Ok(Arc::new(Self {
             backends: settings.backends.iter().map(backend).collect::<Result<_, SetupError>>()?,

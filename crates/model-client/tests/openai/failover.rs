@@ -9,6 +9,7 @@ use domain::model_call::{FailedAttempt, MicroCost, Price, ServedBy};
 use domain::ports::{ChatModel, Embedder};
 use domain::role::Classification;
 use futures::{StreamExt, TryStreamExt};
+use model_client::cache_salt::CacheSalts;
 use model_client::config::{Dialect, Location, ModelSettings, RouteSettings};
 use model_client::metrics::ModelMetrics;
 use model_client::openai::OpenAiChat;
@@ -367,5 +368,64 @@ async fn calls_tokens_fallbacks_and_failed_attempts_are_counted() {
         format!("gen_ai_client_operation_time_to_first_chunk_seconds_count{{{call}}} 1"),
     ] {
         assert!(text.lines().any(|line| line == wanted), "{wanted} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_a_word_is_an_error_once_the_others_were_asked() {
+    let stop = |delta: &str| format!(r#"{{"choices":[{{"delta":{delta},"finish_reason":"stop"}}]}}"#);
+    let blank = r#"{"choices":[{"delta":{"content":" \n"}}]}"#;
+    for events in [vec![stop("{}")], vec![blank.to_owned(), stop("{}")], vec![stop(r#"{"content":""}"#)]] {
+        let mut events: Vec<&str> = events.iter().map(String::as_str).collect();
+        events.push("[DONE]");
+        let empty = || Act::Send(stream_of(&events), 4096);
+        let (first, second) = (Scripted::start(vec![empty()]).await, Scripted::start(vec![says("m2")]).await);
+        let by = served(&chat_of(&two(&first, &second))).await.expect("the second serves");
+        assert_eq!((by.backend.as_str(), by.fallback), ("cpu", true), "{events:?}");
+        assert_eq!(by.failed, [FailedAttempt { backend: "gpu".to_owned(), error: "broken_off".to_owned() }]);
+        let (first, second) = (Scripted::start(vec![empty(); 3]).await, Scripted::start(vec![empty(); 3]).await);
+        let error = served(&chat_of(&two(&first, &second))).await.expect_err("nobody says a word");
+        let ModelError::Exhausted { last, .. } = error else { panic!("{error:?}") };
+        assert!(matches!(*last, ModelError::BrokenOff { .. }), "{last:?}");
+    }
+    // Thoughts are no words either, but have been passed on: no other backend is asked.
+    let thought = r#"{"choices":[{"delta":{"reasoning_content":"Hm."}}]}"#;
+    let thoughtful = Act::Send(stream_of(&[thought, &stop("{}"), "[DONE]"]), 4096);
+    let (first, second) = (Scripted::start(vec![thoughtful]).await, Scripted::start(vec![says("m2")]).await);
+    let error = served(&chat_of(&two(&first, &second))).await.expect_err("no word");
+    assert!(matches!(error, ModelError::BrokenOff { .. }), "{error:?}");
+    // An answer that was cut by its limit, or is a call, is what it is.
+    let cut = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
+    let call =
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}"#;
+    for events in [vec![cut, "[DONE]"], vec![call, &stop("{}"), "[DONE]"]] {
+        let (first, second) =
+            (Scripted::start(vec![Act::Send(stream_of(&events), 4096)]).await, Scripted::start(Vec::new()).await);
+        assert_eq!(served(&chat_of(&two(&first, &second))).await.expect("served").backend, "gpu");
+    }
+}
+
+#[tokio::test]
+async fn tenants_do_not_share_a_prefix_cache_where_the_server_has_a_salt() {
+    let salt_of = |tenant: u128, dialect: Dialect| async move {
+        let server = Scripted::start(vec![says("m")]).await;
+        let mut settings = server.settings();
+        settings.cache_salts = Some(CacheSalts::new(b"a key of the platform"));
+        settings.backends[0].dialect = dialect;
+        let asked = ChatRequest { caller: caller_of(tenant), ..request() };
+        let stream = chat_of(&settings).stream(asked).await.expect("an answer");
+        stream.deltas.try_collect::<Vec<_>>().await.expect("whole");
+        let sent = server.requests.lock().expect("no panic")[0].clone();
+        let body: serde_json::Value = serde_json::from_str(&sent[sent.find("{").expect("a body")..]).expect("JSON");
+        body.get("cache_salt").and_then(|salt| salt.as_str().map(str::to_owned))
+    };
+    let (one, again, other) =
+        (salt_of(1, Dialect::Vllm).await, salt_of(1, Dialect::Vllm).await, salt_of(2, Dialect::Vllm).await);
+    assert_eq!(one, again);
+    assert_ne!(one, other);
+    let one = one.expect("a salt");
+    assert!(one.len() == 32 && one.bytes().all(|digit| digit.is_ascii_hexdigit()), "{one}");
+    for dialect in [Dialect::LiteLlm, Dialect::OpenAi, Dialect::Azure, Dialect::Ollama] {
+        assert_eq!(salt_of(1, dialect).await, None, "{dialect:?} has no such field");
     }
 }

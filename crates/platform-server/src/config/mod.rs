@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tools::ingest::isolate::ParserProgram;
+use tools::ingest::isolate::launch::Launcher;
 
 pub use backends::{Backend, Breaker, HeaderName, Place, Queue, Route, ServerDialect, Tiers};
 pub use env::Environment;
@@ -82,6 +83,9 @@ pub struct Settings {
     /// read in this process, which is for tests.
     #[serde(skip)]
     pub parser: Option<ParserProgram>,
+    /// What confines itself and becomes the program that recognizes text; set by the program itself.
+    #[serde(skip)]
+    pub launcher: Option<Launcher>,
 }
 
 impl Settings {
@@ -120,6 +124,10 @@ impl Settings {
         if !(1..=60).contains(&self.audit.checkpoint_s) {
             // A chain without a checkpoint for ten minutes counts as one that lost them.
             bail!("audit.checkpoint_s must be from 1 to 60");
+        }
+        if !(1..=21_600).contains(&self.storage.upload_limit_s) {
+            // An intent without an outcome is closed as unknown after a day.
+            bail!("storage.upload_limit_s must be from 1 to 21600");
         }
         if self.ingest.chunk_tokens.is_some_and(|tokens| !(32..=2_000).contains(&tokens)) {
             bail!("ingest.chunk_tokens must be from 32 to 2000");

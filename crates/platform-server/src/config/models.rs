@@ -205,6 +205,7 @@ impl Models {
                 timeout: Duration::from_millis(self.rerank_timeout_ms),
             },
             record_content: false,
+            cache_salts: None,
         })
     }
 

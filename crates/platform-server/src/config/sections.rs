@@ -8,7 +8,9 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use tools::ingest::Chunking;
+use tools::ingest::isolate::launch::Launcher;
 use tools::ingest::ocr::OcrSettings;
 
 /// Listening.
@@ -75,11 +77,21 @@ pub struct Storage {
     pub dir: PathBuf,
     /// Largest upload, in MiB.
     pub max_upload_mib: u64,
+    /// Seconds that an upload may take.
+    pub upload_limit_s: u64,
+}
+
+impl Storage {
+    /// How long an upload may take.
+    #[must_use]
+    pub fn upload_limit(&self) -> Duration {
+        Duration::from_secs(self.upload_limit_s)
+    }
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { dir: PathBuf::from("storage"), max_upload_mib: 100 }
+        Self { dir: PathBuf::from("storage"), max_upload_mib: 100, upload_limit_s: 900 }
     }
 }
 
@@ -223,15 +235,15 @@ impl Ingest {
         Chunking { max_tokens: self.chunk_tokens, overlap_tokens: self.chunk_overlap_tokens }
     }
 
-    /// For the tool layer; `None` where it is switched off.
+    /// How text is recognized, for the tool layer.
     #[must_use]
-    pub fn ocr(&self) -> Option<OcrSettings> {
-        let usual = OcrSettings::default();
-        self.ocr.then(|| OcrSettings {
+    pub fn recognition(&self, launcher: Launcher) -> OcrSettings {
+        let usual = OcrSettings::new(launcher);
+        OcrSettings {
             program: self.ocr_program.clone().unwrap_or(usual.program),
             languages: self.ocr_languages.clone().unwrap_or(usual.languages),
             ..usual
-        })
+        }
     }
 }
 

@@ -211,7 +211,7 @@ async fn queue_of(sizes: &[i64]) -> Arc<MemoryStore> {
             metadata: json!({}),
             uploaded_by: user,
         };
-        tx.documents().insert(&document, clock.now()).await.expect("a document");
+        tx.documents().insert(&document, Classification::Restricted, clock.now()).await.expect("a document");
         tx.jobs().enqueue_ingestion(Uuid::from_u128(1000 + n).into(), document.id, clock.now()).await.expect("a job");
     }
     tx.commit().await.expect("a commit");

@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
 use tools::ingest::isolate::child::{Request, run_with};
-use tools::ingest::readers::{Block, BlockKind, Page, ReadDocument, ReadError};
+use tools::ingest::readers::{Block, BlockKind, Page, ReadDocument, ReadError, Warning};
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
@@ -49,6 +49,10 @@ fn misbehave(
         "send-too-many-pages" => Ok(pages_of("page", request.limits.max_pages as usize + 1)),
         "send-too-much-text" => Ok(pages_of(&"x".repeat(request.limits.max_text_bytes / 2 + 1), 2)),
         "send-too-many-blocks" => Ok(without_text(3, 150_000)),
+        "send-too-many-warnings" => {
+            let warnings = vec![Warning::DamagedPages { pages: (0..500).rev().collect() }; 100];
+            Ok(ReadDocument { warnings, ..pages_of("page", 1) })
+        }
         "send-a-nul" => Ok(pages_of("a\0b", 1)),
         "complain-without-end" => Ok(complain()),
         _ => Ok(document(unconfined.unwrap_or_else(probe))),

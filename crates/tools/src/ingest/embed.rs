@@ -2,6 +2,7 @@
 
 use super::accept::RetryLater;
 use super::chunk::{Chunk, ChunkParams};
+use super::pipeline::{ClassNow, Trouble};
 use super::progress::Reporter;
 use crate::calls::CallSheet;
 use domain::document::NewChunk;
@@ -9,7 +10,6 @@ use domain::ids::ChunkId;
 use domain::model::{EmbedPurpose, EmbedRequest, EmbeddingModel};
 use domain::model_call::ModelCaller;
 use domain::ports::{Embedder, IdGen};
-use domain::role::Classification;
 
 /// Tokens that the model puts around each text: begin and end.
 const SPECIAL_TOKENS: usize = 2;
@@ -45,8 +45,8 @@ pub(super) struct Embedding<'a> {
     pub(super) models: &'a CallSheet,
     /// On whose behalf it is called.
     pub(super) caller: ModelCaller,
-    /// How the document is classified.
-    pub(super) classification: Classification,
+    /// Reads how the document is classified, which may change while it is embedded.
+    pub(super) class: ClassNow<'a>,
     /// Makes the passages' ids.
     pub(super) ids: &'a dyn IdGen,
     /// The document's title.
@@ -59,12 +59,8 @@ impl Embedding<'_> {
     /// Embeds chunks, each batch's text leaving the chunks as its passages come in.
     ///
     /// # Errors
-    /// Where the model fails, or answers with other vectors than asked for.
-    pub(super) async fn run(
-        &self,
-        chunks: Vec<Chunk>,
-        reporter: &mut Reporter<'_>,
-    ) -> Result<Vec<NewChunk>, RetryLater> {
+    /// Where the model fails, answers with other vectors than asked for, or may not see the document any more.
+    pub(super) async fn run(&self, chunks: Vec<Chunk>, reporter: &mut Reporter<'_>) -> Result<Vec<NewChunk>, Trouble> {
         let model = self.embedder.model();
         let count = chunks.len();
         let mut passages = Vec::with_capacity(count);
@@ -72,9 +68,10 @@ impl Embedding<'_> {
         while passages.len() < count {
             let batch: Vec<Chunk> = chunks.by_ref().take(self.batch.max(1)).collect();
             let texts = batch.iter().map(|chunk| chunk.embedded_text(self.title)).collect();
-            let (caller, purpose, classification) = (self.caller, EmbedPurpose::Document, self.classification);
+            let (caller, purpose) = (self.caller, EmbedPurpose::Document);
+            let classification = self.class.for_model(self.embedder, &caller).await?;
             let request = EmbedRequest { caller, purpose, texts, classification };
-            let embedded = self.models.embed(self.embedder, request).await?;
+            let embedded = self.models.embed(self.embedder, request).await.map_err(RetryLater::from)?;
             check(&embedded.vectors, batch.len(), &model)?;
             let pairs = batch.into_iter().zip(embedded.vectors);
             passages.extend(pairs.map(|(chunk, vector)| self.passage(chunk, vector)));

@@ -1,6 +1,7 @@
 //! Ingestion: from the bytes of an uploaded file to the chunks that retrieval searches.
 
 pub mod accept;
+mod admission;
 pub mod chunk;
 mod embed;
 pub mod isolate;

@@ -1,29 +1,32 @@
-//! Text recognition: the pictures of scanned pages go through `tesseract`, one process for each, and come back as the
-//! text of their pages.
+//! Text recognition: the pictures of scanned pages go through `tesseract`, one confined process for each
+//! ([`super::isolate::launch`]), and come back as the text of their pages.
 //!
 //! The readers cannot start programs where they run; they hand the pictures out ([`Limits::scans`]) and this module
 //! does the rest. It never makes a document worse: a page that cannot be recognized stays named as one that needs it.
 //!
 //! [`Limits::scans`]: super::readers::Limits::scans
 
+use super::isolate::ChildLimits;
+use super::isolate::launch::{Launch, Launcher};
 use super::readers::{Block, BlockKind, Page, ReadDocument, ReadError, Scan, Warning, clean_line, join_lines};
-use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Most bytes of output read from one page.
 const MAX_OUTPUT: u64 = 8 << 20;
 /// Words of which the program is less sure than this, in percent, are noise more often than not.
 const LEAST_SURE: f32 = 20.0;
+/// Where a program is looked for that is only a name.
+const FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
 /// How to recognize text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcrSettings {
+    /// What confines itself and becomes the program.
+    pub launcher: Launcher,
     /// The program, looked up in the usual system folders where it is only a name.
     pub program: PathBuf,
     /// Languages by the names of their training data, joined by `+`: `eng+deu`.
@@ -32,16 +35,32 @@ pub struct OcrSettings {
     pub training_data: Option<PathBuf>,
     /// Most time for one picture.
     pub time: Duration,
+    /// Most memory and processor time for one picture.
+    pub limits: ChildLimits,
 }
 
-impl Default for OcrSettings {
-    fn default() -> Self {
+impl OcrSettings {
+    /// English, by `tesseract` from its usual place, started through `launcher`: 60 s and 1 GiB for a picture.
+    #[must_use]
+    pub fn new(launcher: Launcher) -> Self {
+        let time = Duration::from_secs(60);
         Self {
+            launcher,
             program: PathBuf::from("tesseract"),
             languages: "eng".to_owned(),
             training_data: None,
-            time: Duration::from_secs(60),
+            time,
+            limits: ChildLimits { memory_bytes: 1 << 30, cpu: time },
         }
+    }
+
+    /// The program's path.
+    fn path(&self) -> io::Result<PathBuf> {
+        if self.program.components().count() > 1 {
+            return Ok(self.program.clone());
+        }
+        let places = FOLDERS.iter().map(|folder| Path::new(folder).join(&self.program));
+        places.into_iter().find(|path| path.is_file()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -91,30 +110,34 @@ fn note(warnings: &mut Vec<Warning>, recognized: Vec<u32>) {
     warnings.push(Warning::Recognized { pages: recognized });
 }
 
-/// Runs the program on one picture; its table of words (TSV). The picture lies in a folder of its own that only this
-/// user may enter, and that goes with it.
+/// Runs the program on one picture; its table of words (TSV). The picture goes in on standard input: there is no file.
 async fn tesseract(scan: &Scan, settings: &OcrSettings) -> io::Result<String> {
-    let folder = tempfile::Builder::new().prefix("ocr-").permissions(Permissions::from_mode(0o700)).tempdir()?;
-    let picture = folder.path().join("page").with_extension(scan.format.extension());
-    tokio::fs::write(&picture, &scan.bytes).await?;
-    let run = run(&picture, folder.path(), settings);
-    tokio::time::timeout(settings.time, run).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
+    tokio::time::timeout(settings.time, run(&scan.bytes, settings)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
 }
 
-async fn run(picture: &Path, folder: &Path, settings: &OcrSettings) -> io::Result<String> {
-    let mut command = Command::new(&settings.program);
-    command.arg(picture).arg("stdout").args(["-l", &settings.languages, "--psm", "1", "tsv"]);
-    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("TMPDIR", folder);
-    // One page is one thread's work: the worker decides what runs at a time.
-    command.env("OMP_THREAD_LIMIT", "1");
-    if let Some(training_data) = &settings.training_data {
-        command.env("TESSDATA_PREFIX", training_data);
-    }
-    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+async fn run(picture: &[u8], settings: &OcrSettings) -> io::Result<String> {
+    let launch = Launch {
+        limits: settings.limits,
+        program: &settings.path()?,
+        training_data: settings.training_data.as_deref(),
+        args: &["stdin", "stdout", "-l", &settings.languages, "--psm", "1", "tsv"],
+    };
+    let mut command = settings.launcher.command(&launch);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let mut child = command.spawn()?;
+    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(io::Error::other("the program has no pipes"));
+    };
+    let fed = async move {
+        // One that has stopped reading says why by how it ends.
+        let _ = input.write_all(picture).await;
+    };
     let mut table = Vec::new();
-    if let Some(output) = child.stdout.take() {
-        output.take(MAX_OUTPUT).read_to_end(&mut table).await?;
+    let mut output = output.take(MAX_OUTPUT);
+    let (read, ()) = tokio::join!(output.read_to_end(&mut table), fed);
+    read?;
+    if table.len() as u64 == MAX_OUTPUT {
+        child.start_kill()?;
     }
     let status = child.wait().await?;
     if !status.success() {
@@ -188,26 +211,13 @@ mod tests {
 
     #[tokio::test]
     async fn without_the_program_pages_stay_named() {
-        let settings = OcrSettings { program: "/no/such/program".into(), ..OcrSettings::default() };
+        let launcher = Launcher { program: "/no/such/launcher".into(), args: Vec::new() };
+        let settings = OcrSettings::new(launcher);
         let read = recognize(document(b"P5\n1 1\n255\n0"), &settings).await.unwrap();
         assert_eq!(read.warnings, [Warning::NeedsOcr { pages: vec![2] }]);
         assert_eq!(read.pages.len(), 1);
         let mut empty = document(b"x");
         empty.pages.remove(0);
         assert_eq!(recognize(empty, &settings).await, Err(ReadError::NoText));
-    }
-
-    #[tokio::test]
-    async fn a_program_that_hangs_is_stopped_and_leaves_no_picture_behind() {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("hang");
-        let seen = folder.path().join("seen");
-        std::fs::write(&program, format!("#!/bin/sh\necho \"$1\" > {}\nexec sleep 600\n", seen.display())).unwrap();
-        std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
-        let settings = OcrSettings { program, time: Duration::from_secs(2), ..OcrSettings::default() };
-        let read = recognize(document(b"x"), &settings).await.unwrap();
-        assert_eq!(read.warnings, [Warning::NeedsOcr { pages: vec![2] }]);
-        let picture = std::fs::read_to_string(seen).unwrap();
-        assert!(picture.ends_with("page.pnm\n") && !Path::new(picture.trim()).exists(), "{picture}");
     }
 }

@@ -45,6 +45,28 @@ pub(super) struct EmbedWith {
     pub(super) models: CallSheet,
 }
 
+/// Reads how a document is classified at this moment.
+#[derive(Clone, Copy)]
+pub(super) struct ClassNow<'a> {
+    work: &'a IngestWork,
+    job: &'a LeasedJob,
+    document: DocumentId,
+}
+
+impl ClassNow<'_> {
+    /// The class, where `embedder` may see it. A document that is gone fails at being published.
+    pub(super) async fn for_model(
+        &self,
+        embedder: &dyn Embedder,
+        caller: &ModelCaller,
+    ) -> Result<Classification, Trouble> {
+        let mut tx = self.work.ports.store.begin(&self.job.scope).await.map_err(RetryLater::from)?;
+        let classes = tx.documents().classes(&[self.document]).await.map_err(RetryLater::from)?;
+        let class = classes.first().map_or(Classification::Restricted, |(_, class)| *class);
+        if class > embedder.highest_classification(caller) { Err(above_the_model(class).into()) } else { Ok(class) }
+    }
+}
+
 /// Why a document was not made.
 pub(super) enum Trouble {
     /// It never will be.
@@ -137,9 +159,8 @@ impl IngestWork {
     /// Reads, cuts and embeds a document.
     pub(super) async fn make(&self, job: &LeasedJob, document: &Document, with: &EmbedWith) -> Result<Made, Trouble> {
         let EmbedWith { embedder, caller, models } = with;
-        if document.classification > embedder.highest_classification(caller) {
-            return Err(above_the_model(document.classification).into());
-        }
+        let class = ClassNow { work: self, job, document: document.id };
+        class.for_model(&**embedder, caller).await?;
         let mut reporter = Reporter::new(self, job, document.id);
         let file = self.file(job.scope.tenant(), document).await?;
         let reading = Reading {
@@ -156,7 +177,7 @@ impl IngestWork {
             embedder: &**embedder,
             models,
             caller: *caller,
-            classification: document.classification,
+            class,
             ids: &*self.ports.ids,
             title: read.title.as_deref().unwrap_or(&document.title),
             batch: self.settings.embed_batch,

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::document::Document;
 use domain::ids::DocumentId;
-use domain::ports::{BlobStore, ByteRange, ByteStream, Clock, Embedders, IdGen, LeasedJob, Store, Work};
+use domain::ports::{AccessRules, BlobStore, ByteRange, ByteStream, Clock, Embedders, IdGen, LeasedJob, Store, Work};
 use domain::upload::{Accepted, Upload};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,8 @@ pub struct IngestPorts {
     pub store: Arc<dyn Store>,
     /// The documents' bytes.
     pub blobs: Arc<dyn BlobStore>,
+    /// Policy's rules, asked again when an upload's body has arrived.
+    pub rules: Arc<dyn AccessRules>,
     /// Make the passages' vectors.
     pub embedders: Embedders,
     /// The time.
@@ -38,6 +40,9 @@ pub struct IngestPorts {
 pub struct IngestSettings {
     /// Largest file, in bytes.
     pub max_upload_bytes: u64,
+    /// Longest time that an upload may take, from its intent to its record. Far less than the day after which an open
+    /// intent is closed as `unknown`.
+    pub upload_limit: Duration,
     /// The program that reads documents, each in a process of its own; `None` reads them on threads of this process,
     /// which a crafted file can bring down.
     pub parser: Option<ParserProgram>,
@@ -59,6 +64,7 @@ impl Default for IngestSettings {
     fn default() -> Self {
         Self {
             max_upload_bytes: 100 << 20,
+            upload_limit: Duration::from_secs(15 * 60),
             parser: None,
             read_limit: Duration::from_secs(45),
             chunk_limit: Duration::from_secs(15),

@@ -9,12 +9,14 @@ use domain::authorized::Permit;
 use domain::command::UploadForm;
 use domain::document::{Document, DocumentStatus, NewDocument, Progress, Revision};
 use domain::ids::{DocumentId, JobId, TenantId, UserId};
-use domain::ports::{BlobError, BlobStore, ByteStream, InsertedDocument, StoredBlob, TenantTx};
-use domain::rights::{Permission, Reach};
-use domain::role::{Classification, Operation, Resource};
+use domain::ports::{BlobError, BlobStore, ByteStream, InsertedDocument, StoreError, StoredBlob, TenantTx};
+use domain::retry;
+use domain::role::Classification;
 use domain::text::{Label, RevisionLabel};
 use domain::upload::{Accepted, FieldError, Upload};
+use futures::future;
 use futures::stream::{self, StreamExt};
+use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -22,10 +24,19 @@ use tokio_util::task::TaskTracker;
 const HEAD: usize = 64 << 10;
 
 impl IngestWork {
-    /// See [`super::accept::Ingest::accept`]. Where a commit fails, the database may have made it lasting all the
-    /// same: the file is then kept, and may stay without a row.
+    /// See [`super::accept::Ingest::accept`].
     pub(super) async fn accept(&self, permit: &Permit, upload: Upload) -> Result<Accepted, IngestError> {
         let user = permit.scope().user().ok_or(IngestError::NoUser)?;
+        let room = self.room(permit, user).await?;
+        let received = self.while_allowed(permit, self.receive(permit, upload, room)).await?;
+        let Received { kept, form, format } = received;
+        let document = self.describe(user, &kept.blob, form, format);
+        self.record(permit, document, kept).await
+    }
+
+    /// Reads the whole body and stores the file, as far as the tenant has room. Where there is none, it is only known
+    /// afterwards which bytes they were: those that the tenant has already need no room.
+    async fn receive(&self, permit: &Permit, upload: Upload, room: u64) -> Result<Received, IngestError> {
         let Upload { mut bytes, form } = upload;
         let head = read_head(&mut bytes).await?;
         if head.is_empty() {
@@ -39,15 +50,14 @@ impl IngestWork {
         if sniff(&head, "").is_none() {
             return Err(IngestError::UnsupportedType);
         }
-        let kept = self.keep(permit.scope().tenant(), head.clone(), bytes).await?;
+        let whole = stream::once(future::ready(Ok(head.clone()))).chain(bytes).boxed();
+        let kept = match room {
+            0 => self.kept(permit.scope().tenant(), digest(whole, self.settings.max_upload_bytes).await?),
+            room => self.keep(permit.scope().tenant(), whole, room).await?,
+        };
         let form = form.await?;
         let format = sniff(&head, &form.filename).ok_or(IngestError::UnsupportedType)?;
-        let document = self.describe(user, &kept.blob, form, format);
-        if document.classification > permit.clearance() {
-            let detail = format!("is {}, which is above your clearance", document.classification);
-            return Err(FieldError { pointer: "/classification".to_owned(), detail }.into());
-        }
-        self.record(permit, document, kept).await
+        Ok(Received { kept, form, format })
     }
 
     /// See [`super::accept::Ingest::requeue`].
@@ -65,11 +75,17 @@ impl IngestWork {
         Ok(queued)
     }
 
-    async fn keep(&self, tenant: TenantId, head: Bytes, rest: ByteStream) -> Result<Kept, BlobError> {
-        let whole = stream::once(async { Ok(head) }).chain(rest).boxed();
-        let blobs = &self.ports.blobs;
-        let blob = blobs.put(tenant, whole, self.settings.max_upload_bytes).await?;
-        Ok(Kept { blob, tenant, blobs: Arc::clone(blobs), tracker: self.tracker.clone(), needed: false })
+    async fn keep(&self, tenant: TenantId, whole: ByteStream, room: u64) -> Result<Kept, IngestError> {
+        let most = self.settings.max_upload_bytes;
+        match self.ports.blobs.put(tenant, whole, most.min(room)).await {
+            Ok(blob) => Ok(self.kept(tenant, blob)),
+            Err(BlobError::TooLarge { limit }) if limit < most => Err(IngestError::QuotaExceeded),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn kept(&self, tenant: TenantId, blob: StoredBlob) -> Kept {
+        Kept { blob, tenant, blobs: Arc::clone(&self.ports.blobs), tracker: self.tracker.clone(), needed: false }
     }
 
     fn describe(&self, user: UserId, blob: &StoredBlob, form: UploadForm, format: Format) -> NewDocument {
@@ -94,29 +110,68 @@ impl IngestWork {
         }
     }
 
+    /// Records document and job, by the rights that the uploader has at this moment.
     async fn record(&self, permit: &Permit, document: NewDocument, mut kept: Kept) -> Result<Accepted, IngestError> {
+        self.in_time(permit)?;
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(permit.scope()).await?;
-        if let Some(old) = document.revision.supersedes {
-            may_supersede(&mut *tx, permit, old).await?;
+        let rights = self.still_allowed(&mut *tx, permit).await?;
+        let clearance = rights.clearance();
+        if document.classification > clearance {
+            let detail = format!("is {}, which is above your clearance", document.classification);
+            return Err(FieldError { pointer: "/classification".to_owned(), detail }.into());
         }
-        let accepted = match tx.documents().insert(&document, now).await? {
+        if let Some(old) = document.revision.supersedes {
+            self.may_supersede(&mut *tx, (permit, &rights), old).await?;
+        }
+        let accepted = match tx.documents().insert(&document, clearance, now).await? {
             InsertedDocument::New(new) => {
+                if kept.is_missing() {
+                    return Err(IngestError::QuotaExceeded);
+                }
                 within_quota(&mut *tx, new.uploaded_by).await?;
                 Accepted::New(new)
-            }
-            InsertedDocument::Duplicate(known) if known.classification > permit.clearance() => {
-                return Err(IngestError::Withheld);
             }
             InsertedDocument::Duplicate(known) => Accepted::Known(known),
         };
         if let Some(id) = to_be_queued(&accepted) {
             let job = JobId::from_uuid(self.ports.ids.uuid());
             tx.jobs().enqueue_ingestion(job, id, now).await?;
+            tx.documents().advance(id, &Progress::Queued, now).await?;
         }
         kept.needed = matches!(accepted, Accepted::New(_));
-        tx.commit().await?;
+        if let Err(error) = tx.commit().await {
+            if kept.needed {
+                self.find_out(permit, document, kept);
+            }
+            return Err(error.into());
+        }
         Ok(accepted)
+    }
+
+    /// Removes a file unless its document was recorded: the database may have made lasting what it did not confirm.
+    fn find_out(&self, permit: &Permit, document: NewDocument, kept: Kept) {
+        let (ports, scope) = (self.ports.clone(), permit.scope().clone());
+        self.tracker.spawn(async move {
+            let attempt = || async {
+                let mut tx = ports.store.begin(&scope).await?;
+                // Waits for the transaction that was not confirmed, if it has not ended; never committed itself.
+                let found = tx.documents().insert(&document, Classification::Restricted, ports.clock.now()).await;
+                match found {
+                    Ok(InsertedDocument::New(_)) => {
+                        drop(tx);
+                        kept.remove().await;
+                        Ok(())
+                    }
+                    // Its own row, or one that leaves open whether there is one: a file too many is only lost space.
+                    Ok(InsertedDocument::Duplicate(_)) | Err(StoreError::Conflict { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            };
+            if let Err(error) = retry::insist(attempt, tokio::time::sleep).await {
+                tracing::warn!(%error, "whether an upload was recorded cannot be found out; its file is kept");
+            }
+        });
     }
 }
 
@@ -127,30 +182,19 @@ async fn within_quota(tx: &mut dyn TenantTx, user: UserId) -> Result<(), IngestE
     if quotas.exceeded_by(tx.usage().kept().await?) { Err(IngestError::QuotaExceeded) } else { Ok(()) }
 }
 
-/// Whether the caller may put a new document in the place of `old`: that changes what everybody finds, so it takes what
-/// changing `old` itself would take.
-async fn may_supersede(tx: &mut dyn TenantTx, permit: &Permit, old: DocumentId) -> Result<(), IngestError> {
-    let refused = |detail: &str| FieldError { pointer: "/supersedes".to_owned(), detail: detail.to_owned() };
-    let Some(old) = tx.documents().get(old, permit.clearance()).await? else {
-        return Err(refused("is no document that you can see").into());
-    };
-    let user = permit.scope().user().ok_or(IngestError::NoUser)?;
-    let reach = permit.rights().reach(Permission::new(Resource::Documents, Operation::Update));
-    if reach < Some(if old.uploaded_by == user { Reach::Own } else { Reach::Tenant }) {
-        return Err(IngestError::NotYours);
-    }
-    if old.superseded_by.is_some() {
-        return Err(refused("is superseded already; name the revision that took its place").into());
-    }
-    Ok(())
-}
-
 /// What is new is queued; so is, once more, what failed before.
 fn to_be_queued(accepted: &Accepted) -> Option<DocumentId> {
     match accepted {
         Accepted::New(document) => Some(document.id),
         Accepted::Known(Document { id, status, .. }) => (*status == DocumentStatus::Failed).then_some(*id),
     }
+}
+
+/// An upload that came in whole.
+struct Received {
+    kept: Kept,
+    form: UploadForm,
+    format: Format,
 }
 
 /// A stored blob that is removed again unless it turns out to be needed, whatever way the upload ends.
@@ -162,18 +206,45 @@ struct Kept {
     needed: bool,
 }
 
+impl Kept {
+    /// Whether the bytes were only read, for want of room.
+    fn is_missing(&self) -> bool {
+        self.blob.key.is_empty()
+    }
+
+    async fn remove(&self) {
+        remove(&*self.blobs, self.tenant, &self.blob.key).await;
+    }
+}
+
 impl Drop for Kept {
     fn drop(&mut self) {
-        if self.needed {
+        if self.needed || self.is_missing() {
             return;
         }
         let (blobs, tenant, key) = (Arc::clone(&self.blobs), self.tenant, std::mem::take(&mut self.blob.key));
-        self.tracker.spawn(async move {
-            if let Err(error) = blobs.delete(tenant, &key).await {
-                tracing::warn!(%error, "the file of an upload that came to nothing could not be removed");
-            }
-        });
+        self.tracker.spawn(async move { remove(&*blobs, tenant, &key).await });
     }
+}
+
+async fn remove(blobs: &dyn BlobStore, tenant: TenantId, key: &str) {
+    if let Err(error) = blobs.delete(tenant, key).await {
+        tracing::warn!(%error, "the file of an upload that came to nothing could not be removed");
+    }
+}
+
+/// Size and digest of bytes that are not stored.
+async fn digest(mut bytes: ByteStream, most: u64) -> Result<StoredBlob, BlobError> {
+    let (mut size, mut digest) = (0_u64, Sha256::new());
+    while let Some(piece) = bytes.next().await {
+        let piece = piece?;
+        size += piece.len() as u64;
+        if size > most {
+            return Err(BlobError::TooLarge { limit: most });
+        }
+        digest.update(&piece);
+    }
+    Ok(StoredBlob { key: String::new(), size, sha256: format!("{:x}", digest.finalize()) })
 }
 
 /// Reads up to [`HEAD`] bytes, or the whole of a shorter file.

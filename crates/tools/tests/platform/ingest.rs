@@ -4,7 +4,7 @@ use super::support::{Plant, down, form, upload, with_form};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use domain::audit::AuditRecord;
-use domain::document::{Document, DocumentStatus, FailureCode};
+use domain::document::{Document, DocumentPatch, DocumentStatus, FailureCode};
 use domain::model::ModelError;
 use domain::ports::{BlobError, Claim, JobQueue, LeasedJob, PutBack, Store, Work};
 use domain::role::{Classification, Role};
@@ -14,7 +14,7 @@ use domain::upload::{Accepted, FieldError, Upload};
 use futures::future::{FutureExt, pending};
 use futures::stream::{self, StreamExt};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tools::error::IngestError;
 use tools::ingest::IngestSettings;
@@ -157,18 +157,22 @@ async fn the_same_bytes_again_are_the_same_document_and_one_blob() {
 }
 
 #[tokio::test]
-async fn the_same_bytes_above_the_callers_clearance_are_withheld() {
+async fn the_same_bytes_above_the_callers_clearance_are_a_document_of_their_own() {
     let plant = Plant::new().await;
-    let (admin, viewer) = (plant.permit(Role::Admin).await, plant.permit(Role::Viewer).await);
+    plant.clear_users_for(Classification::Internal).await;
+    let (admin, user) = (plant.permit(Role::Admin).await, plant.permit(Role::User).await);
     let ingest = plant.ingest(IngestSettings::default());
     let mut secret = form("notes.md");
     secret.tags = vec![Label::parse("Restricted").expect("a tag")];
     let kept = ingest.accept(&admin, with_form(NOTES, Ok(secret))).await.expect("accepted");
     assert!(matches!(kept, Accepted::New(document) if document.classification == Classification::Restricted));
-    let withheld = ingest.accept(&viewer, upload("notes.md", NOTES)).await;
-    assert!(matches!(withheld, Err(IngestError::Withheld)));
+    let seen = ingest.accept(&user, upload("notes.md", NOTES)).await;
+    let Ok(Accepted::New(seen)) = seen else { panic!("the hidden document shows: {seen:?}") };
+    assert_eq!(seen.classification, Classification::Internal);
+    let again = ingest.accept(&user, upload("notes.md", NOTES)).await;
+    assert!(matches!(&again, Ok(Accepted::Known(known)) if known.id == seen.id), "{again:?}");
     plant.settle().await;
-    assert_eq!(plant.blobs.count(), 1);
+    assert_eq!(plant.blobs.count(), 2);
 }
 
 #[tokio::test]
@@ -343,7 +347,8 @@ async fn a_document_whose_file_is_gone_fails() {
 #[tokio::test]
 async fn nobody_uploads_above_their_own_clearance() {
     let plant = Plant::new().await;
-    let permit = plant.permit(Role::Viewer).await;
+    plant.clear_users_for(Classification::Internal).await;
+    let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
     let mut above = form("notes.md");
     above.classification = Some(Classification::Confidential);
@@ -374,4 +379,35 @@ async fn a_document_above_the_embedding_models_class_is_not_shown_to_it() {
         assert_eq!(ingest.process(&job).await.expect("an end"), ended, "{class}");
         assert_eq!(asked.load(Ordering::Relaxed), class == Classification::Internal, "{class}");
     }
+}
+
+#[tokio::test]
+async fn a_class_that_is_raised_meanwhile_stops_embedding_at_a_model_below_it() {
+    let plant = Plant::new().await;
+    plant.embedder.internal_only.store(true, Ordering::Relaxed);
+    let text = "# Pump\n\nCheck the oil level of the pump before each start and note it in the log.\n\n".repeat(60);
+    let document = accepted(&plant, "notes.md", text.as_bytes()).await;
+    let batches = Arc::new(AtomicUsize::new(0));
+    let (asked, store, job) = (Arc::clone(&batches), plant.store.clone(), plant.claim().await);
+    let scope = job.scope.clone();
+    plant.embedder.before_batch(move |batch| {
+        asked.store(batch + 1, Ordering::Relaxed);
+        let (store, scope) = (store.clone(), scope.clone());
+        async move {
+            if batch == 1 {
+                let raised =
+                    DocumentPatch { classification: Some(Classification::Restricted), ..DocumentPatch::default() };
+                let mut tx = store.begin(&scope).await.expect("a transaction");
+                tx.documents().update(document.id, &raised, chrono::DateTime::UNIX_EPOCH).await.expect("raised");
+                tx.commit().await.expect("a commit");
+            }
+            Ok(())
+        }
+        .boxed()
+    });
+    let settings = IngestSettings { embed_batch: 1, ..IngestSettings::default() };
+    assert_eq!(failure_of(&plant, &job, settings, JobEnd::Failed).await, FailureCode::Unsupported);
+    assert_eq!(batches.load(Ordering::Relaxed), 2, "no batch after the one during which it was raised");
+    let failed = plant.read(document.id).await.expect("the document");
+    assert_eq!(failed.chunk_count, 0, "nothing of it is searchable");
 }

@@ -14,3 +14,5 @@ mod reindex;
 mod search;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod uploads;

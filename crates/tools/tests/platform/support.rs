@@ -13,13 +13,14 @@ use domain::model::{EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelE
 use domain::model_call::{MicroCost, ModelCaller, ServedBy};
 use domain::page::PageRequest;
 use domain::ports::{
-    AuditReader, Claim, Clock, Directory, Embedder, Embedders, IdGen, InsertedDocument, JobQueue, LeasedJob, NewTenant,
-    Store,
+    AuditReader, BlobStore, Claim, Clock, Directory, Embedder, Embedders, IdGen, InsertedDocument, JobQueue, LeasedJob,
+    NewTenant, Store,
 };
 use domain::role::{Classification, Role};
 use domain::run::Usage;
 use domain::scope::{Actor, TenantScope};
 use domain::search::SearchFilters;
+use domain::tenant::{ClearanceLimits, TenantSettings};
 use domain::text::QueryText;
 use domain::upload::{FieldError, Upload};
 use domain::user::{Identity, Membership};
@@ -84,6 +85,13 @@ impl Plant {
         self.grant(Actor::User(user.id), &membership)
     }
 
+    /// The tenant clears its users for no more than this.
+    pub async fn clear_users_for(&self, class: Classification) {
+        let clearance = ClearanceLimits { user: Some(class), ..ClearanceLimits::default() };
+        let settings = TenantSettings { clearance, ..TenantSettings::default() };
+        self.store.configure(self.tenant, &settings, 1, None).await.expect("configured").expect("at version 1");
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the test plays the gate")]
     pub fn grant(&self, actor: Actor, membership: &Membership) -> Permit {
         let receipt = AuditReceipt::mint(AuditId::from_uuid(self.ids.uuid()), self.clock.now());
@@ -128,14 +136,24 @@ impl Plant {
     }
 
     pub fn ingest(&self, settings: IngestSettings) -> DocumentIngest {
-        let ports = IngestPorts {
-            store: Arc::new(self.store.clone()),
-            blobs: Arc::clone(&self.blobs) as _,
+        let ports = self.ports(Arc::new(self.store.clone()), Arc::clone(&self.blobs) as _);
+        DocumentIngest::new(ports, settings, self.tracker.clone())
+    }
+
+    /// With another store and other storage.
+    pub fn ingest_into(&self, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> DocumentIngest {
+        DocumentIngest::new(self.ports(store, blobs), IngestSettings::default(), self.tracker.clone())
+    }
+
+    fn ports(&self, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> IngestPorts {
+        IngestPorts {
+            store,
+            blobs,
+            rules: Arc::new(FakeAccessRules),
             embedders: self.embedders(),
             clock: Arc::clone(&self.clock) as _,
             ids: Arc::clone(&self.ids) as _,
-        };
-        DocumentIngest::new(ports, settings, self.tracker.clone())
+        }
     }
 
     /// A searchable document with these passages, each on a page of its own.
@@ -161,7 +179,7 @@ impl Plant {
         let ready = Progress::Ready { title: None, page_count: None, chunk_count: 0, warnings: Vec::new() };
         let now = self.clock.now();
         let mut tx = self.store.begin(by.scope()).await.expect("a transaction");
-        let inserted = tx.documents().insert(&new, now).await.expect("an insert");
+        let inserted = tx.documents().insert(&new, Classification::Restricted, now).await.expect("an insert");
         tx.chunks().replace(new.id, &self.embedder.model().name, &chunks, now).await.expect("passages");
         tx.documents().advance(new.id, &ready, now).await.expect("ready");
         tx.commit().await.expect("a commit");

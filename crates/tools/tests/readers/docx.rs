@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Write};
 
-use tools::ingest::readers::{ReadError, Warning};
+use tools::ingest::readers::{Format, ReadError, Warning, sniff};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -118,4 +118,43 @@ fn symbols_and_fractions_are_characters() {
         symbol("Wingdings", "F0FE")
     );
     assert_eq!(lines_of(&body, ""), ["p: 5 °Ω☑V/t"]);
+}
+
+/// Its name is a habit of Word's: what is said of the parts decides.
+#[test]
+fn the_main_part_is_found_whatever_it_is_called() {
+    const MAIN: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml";
+    let kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument";
+    let types = format!(
+        "<Types><Default Extension='xml' ContentType='application/xml'/>\
+         <Override PartName='/text/main.xml' ContentType='{MAIN}'/></Types>"
+    );
+    let related = format!("<Relationships><Relationship Id='a' Type='{kind}' Target='text/main.xml'/></Relationships>");
+    let text = "<w:document xmlns:w='w'><w:body><w:p><w:r><w:t>Close V-12.</w:t></w:r></w:p></w:body></w:document>";
+    let sheet = types.replace("wordprocessingml.document", "spreadsheetml.sheet");
+    for (types, related, found) in
+        [(types.as_str(), Some(related.as_str()), true), (&types, None, true), (&sheet, Some(&related), false)]
+    {
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        let mut part = |name: &str, text: &str| {
+            archive.start_file(name, SimpleFileOptions::default()).unwrap();
+            archive.write_all(text.as_bytes()).unwrap();
+        };
+        part("[Content_Types].xml", types);
+        if let Some(related) = related {
+            part("_rels/.rels", related);
+        }
+        part("text/main.xml", text);
+        // What comes behind is not within the first bytes that an upload is judged by.
+        let noise: String =
+            (0..60_000_u32).map(|n| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26)).collect();
+        part("other/noise.txt", &noise.repeat(3));
+        let file = archive.finish().unwrap().into_inner();
+        let format = found.then_some(Format::Docx);
+        assert_eq!(sniff(&file, "x.docx"), format, "{types}");
+        assert_eq!(sniff(&file[..file.len().min(8 << 10)], "x.docx"), format, "by its beginning: {types}");
+        if found {
+            assert!(lines(&read_bytes(&file, "x.docx").unwrap()).contains(&"p: Close V-12.".to_owned()));
+        }
+    }
 }

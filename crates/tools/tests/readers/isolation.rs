@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tools::ingest::isolate::{ChildLimits, ChildParser, PagesRead, ParseError, Parser as _, ParserProgram, SourceFile};
-use tools::ingest::readers::{Limits, ReadDocument};
+use tools::ingest::readers::{Limits, ReadDocument, Warning};
 
 use crate::support::{bytes, program, read_both, source};
 
@@ -69,6 +69,16 @@ async fn what_a_file_makes_a_parser_do_fails_the_document_and_nothing_else() {
         ("send-too-much-text", FailureCode::TooLarge),
     ] {
         assert_eq!(failure(deed).await, code, "{deed}");
+    }
+}
+
+#[tokio::test]
+async fn warnings_of_a_parser_are_few_and_name_pages_that_there_can_be() {
+    let limits = Limits { max_pages: 3, ..Limits::default() };
+    let document = parse(misbehaving("send-too-many-warnings"), TIME, limits).await.expect("a document");
+    assert!((1..=16).contains(&document.warnings.len()), "{}", document.warnings.len());
+    for warning in document.warnings {
+        assert_eq!(warning, Warning::DamagedPages { pages: vec![1, 2, 3] });
     }
 }
 

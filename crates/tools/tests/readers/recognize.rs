@@ -1,11 +1,17 @@
-//! Pictures of scanned pages: handed out when asked for, and recognized where `tesseract` is installed.
+//! Pictures of scanned pages: handed out when asked for, recognized where `tesseract` is installed, and by a program that
+//! can do nothing else.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use lopdf::content::{Content, Operation};
 use lopdf::{Dictionary, Document, Object, Stream, dictionary};
+use tools::ingest::isolate::ChildLimits;
+use tools::ingest::isolate::launch::Launcher;
 use tools::ingest::ocr::{OcrSettings, recognize};
-use tools::ingest::readers::{Format, Limits, ReadError, ScanFormat, ScanLimits, Warning, read};
+use tools::ingest::readers::{
+    Format, Limits, Page, ReadDocument, ReadError, Scan, ScanFormat, ScanLimits, Warning, read,
+};
 
 /// Letters of five by seven dots.
 const FONT: [(char, [u8; 7]); 8] = [
@@ -121,8 +127,81 @@ async fn a_scan_is_recognized_where_the_program_is_installed() {
         return;
     }
     let document = read(Format::Pdf, &scanned(1, "PUMP", ""), "s.pdf", &asking(1, 64 << 20)).unwrap();
-    let read = recognize(document, &OcrSettings::default()).await.unwrap();
+    let read = recognize(document, &OcrSettings::new(launcher())).await.unwrap();
     assert_eq!(read.pages[0].blocks[0].text, "PUMP");
     assert_eq!(read.warnings, [Warning::Recognized { pages: vec![1] }]);
     assert!(read.pages[0].scans.is_empty());
+}
+
+fn launcher() -> Launcher {
+    Launcher { program: env!("CARGO_BIN_EXE_parse-document").into(), args: vec!["become".to_owned()] }
+}
+
+const MISBEHAVING: &str = env!("CARGO_BIN_EXE_misbehaving-recognizer");
+
+/// A program in the place of tesseract that does `deed`.
+fn misbehaving(deed: &str) -> OcrSettings {
+    let limits = ChildLimits { memory_bytes: 256 << 20, cpu: Duration::from_secs(1) };
+    let usual = OcrSettings::new(launcher());
+    OcrSettings { program: MISBEHAVING.into(), languages: deed.to_owned(), limits, ..usual }
+}
+
+/// A page that is nothing but a picture.
+fn page_of(picture: &[u8]) -> ReadDocument {
+    let scan = Scan { format: ScanFormat::Pnm, bytes: picture.to_vec() };
+    let page = Page { number: Some(1), scans: vec![scan], ..Page::default() };
+    let warnings = vec![Warning::NeedsOcr { pages: vec![1] }];
+    ReadDocument { pages: vec![page], page_count: Some(1), warnings, ..ReadDocument::default() }
+}
+
+/// What the program found, confined.
+async fn found(settings: &OcrSettings) -> Result<Vec<String>, ReadError> {
+    let read = recognize(page_of(b"P5 1 1 255 0"), settings).await?;
+    Ok(read.pages.into_iter().flat_map(|page| page.blocks).map(|block| block.text).collect())
+}
+
+/// What the same program finds when nothing confines it.
+fn found_unconfined(deed: &str) -> Vec<String> {
+    let mut command = Command::new(MISBEHAVING);
+    command.args(["stdin", "stdout", "-l", deed, "--psm", "1", "tsv"]).stdin(std::process::Stdio::null());
+    let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    table.lines().filter_map(|row| row.split('\t').nth(11)).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_recognizer_reads_no_file_opens_no_socket_and_starts_nothing() {
+    let free = found_unconfined("probe");
+    for line in &free {
+        // The system itself refuses to write to the file of a program that runs.
+        assert!(
+            line.ends_with(": yes") || line.starts_with("write to its own file"),
+            "without confinement it can: {line}"
+        );
+    }
+    let confined = found(&misbehaving("probe")).await.unwrap();
+    assert_eq!((free.len(), confined.len()), (15, 15), "{confined:?}");
+    for line in confined {
+        assert!(line.ends_with(": no"), "confined it cannot: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_recognizer_gets_the_picture_and_no_environment() {
+    assert_eq!(found(&misbehaving("copy")).await.unwrap(), ["P5 1 1 255 0"]);
+    assert!(found_unconfined("environment").len() > 1, "this process has one");
+    assert_eq!(found(&misbehaving("environment")).await.unwrap(), ["OMP_THREAD_LIMIT is 1"]);
+    let trained = OcrSettings { training_data: Some("/srv/tessdata".into()), ..misbehaving("environment") };
+    assert_eq!(found(&trained).await.unwrap(), ["OMP_THREAD_LIMIT is 1", "TESSDATA_PREFIX is /srv/tessdata"]);
+}
+
+#[tokio::test]
+async fn a_recognizer_has_only_so_much_memory_time_and_output() {
+    assert_eq!(found_unconfined("memory"), ["536870912 bytes: yes"]);
+    assert_eq!(found(&misbehaving("memory")).await.unwrap(), ["536870912 bytes: no"]);
+    let begun = Instant::now();
+    assert_eq!(found(&misbehaving("loop")).await, Err(ReadError::NoText), "its processor time is over");
+    assert!(begun.elapsed() < Duration::from_secs(30), "long before the wall clock: {:?}", begun.elapsed());
+    let hurried = OcrSettings { time: Duration::from_millis(300), ..misbehaving("sleep") };
+    assert_eq!(found(&hurried).await, Err(ReadError::NoText), "the wall clock ends it");
+    assert_eq!(found(&misbehaving("chatter")).await, Err(ReadError::NoText), "it says too much");
 }

@@ -13,12 +13,21 @@ use async_trait::async_trait;
 
 #[async_trait]
 impl DocumentRepo for MemoryTx {
-    async fn insert(&mut self, document: &NewDocument, now: Timestamp) -> Result<InsertedDocument, StoreError> {
+    async fn insert(
+        &mut self,
+        document: &NewDocument,
+        clearance: Classification,
+        now: Timestamp,
+    ) -> Result<InsertedDocument, StoreError> {
         let (sees, tenant) = (self.sees(), self.tenant());
         let state = self.write().await?;
-        if let Some(same) = state.documents.iter().find(|r| sees(r) && r.value.sha256 == document.sha256) {
+        let same =
+            |r: &&Row<Document>| sees(r) && r.value.sha256 == document.sha256 && r.value.classification <= clearance;
+        if let Some(same) = state.documents.iter().find(same) {
             return Ok(InsertedDocument::Duplicate(same.value.clone()));
         }
+        let rivals: Vec<&Document> = state.documents.iter().filter(|r| sees(r)).map(|r| &r.value).collect();
+        succession_is_free(&rivals, document.id, document.revision.supersedes)?;
         let value = recorded(document, now);
         state.documents.push(Row { tenant, user: None, value: value.clone() });
         Ok(InsertedDocument::New(value))
@@ -93,6 +102,11 @@ impl DocumentRepo for MemoryTx {
     async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError> {
         let sees = self.sees();
         let state = self.write().await?;
+        let tenants: Vec<&Document> = state.documents.iter().filter(|r| sees(r)).map(|r| &r.value).collect();
+        let moved = tenants.iter().find(|document| document.id == id);
+        if let Some(moved) = moved.filter(|_| !matches!(progress, Progress::Failed(_))) {
+            succession_is_free(&tenants, id, moved.revision.supersedes)?;
+        }
         let Some(row) = state.documents.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(false) };
         let document = &mut row.value;
         document.updated_at = now;
@@ -118,7 +132,7 @@ impl DocumentRepo for MemoryTx {
         }
         let old = state.documents.iter_mut().find(|r| sees(r) && Some(r.value.id) == superseded);
         if let Some(old) = old {
-            old.value.superseded_by = Some(id);
+            old.value.superseded_by.get_or_insert(id);
         }
         Ok(true)
     }
@@ -147,6 +161,16 @@ impl DocumentRepo for MemoryTx {
         state.deleted_documents.push((tenant, id, value.classification));
         Ok(Some(value))
     }
+}
+
+/// Whether no other of the tenant's documents supersedes `old`, but for those that failed.
+fn succession_is_free(tenants: &[&Document], id: DocumentId, old: Option<DocumentId>) -> Result<(), StoreError> {
+    let Some(old) = old else { return Ok(()) };
+    let rival = |document: &&Document| {
+        document.id != id && document.revision.supersedes == Some(old) && document.status != DocumentStatus::Failed
+    };
+    let what = "another revision that supersedes the same document";
+    if tenants.iter().copied().any(|document| rival(&document)) { Err(StoreError::Conflict { what }) } else { Ok(()) }
 }
 
 fn recorded(new: &NewDocument, now: Timestamp) -> Document {

@@ -1,14 +1,15 @@
 //! Documents and their way through ingestion.
 
-use super::{CaseResult, World, owner, some};
+use super::{CaseError, CaseResult, World, owner, some};
 use crate::document::{
     DocumentFailure, DocumentFilter, DocumentPatch, DocumentStatus, FailureCode, IngestionProgress, NewDocument,
     Progress, Revision,
 };
 use crate::page::PageRequest;
-use crate::ports::InsertedDocument;
+use crate::ports::{InsertedDocument, StoreError};
 use crate::role::Classification;
 use crate::tenant::Holdings;
+use futures::future::join_all;
 
 /// Two tenants may have the same file; one tenant has it once.
 pub async fn the_same_bytes_are_one_document_of_a_tenant(world: &World) -> CaseResult {
@@ -17,7 +18,128 @@ pub async fn the_same_bytes_are_one_document_of_a_tenant(world: &World) -> CaseR
     world.document(&there.ada, 'a').await?;
     let again = NewDocument { filename: "other name.pdf".to_owned(), ..world.new_document(owner(&here.bob)?, 'a') };
     let mut tx = world.begin(&here.bob).await?;
-    assert_eq!(tx.documents().insert(&again, world.later()).await?, InsertedDocument::Duplicate(first));
+    assert_eq!(
+        tx.documents().insert(&again, Classification::Restricted, world.later()).await?,
+        InsertedDocument::Duplicate(first)
+    );
+    Ok(())
+}
+
+/// What its uploader may not see shows in nothing: the upload is a document of its own, once for all who do not see the
+/// other.
+pub async fn the_same_bytes_that_are_hidden_are_a_new_document(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let secret =
+        NewDocument { classification: Classification::Restricted, ..world.new_document(owner(&plant.ada)?, 'a') };
+    let copy = world.new_document(owner(&plant.bob)?, 'a');
+    let again = NewDocument { filename: "again.pdf".to_owned(), ..world.new_document(owner(&plant.bob)?, 'a') };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&secret, Classification::Restricted, world.later()).await?;
+    tx.commit().await?;
+    let mut tx = world.begin(&plant.bob).await?;
+    let InsertedDocument::New(seen) = tx.documents().insert(&copy, Classification::Internal, world.later()).await?
+    else {
+        return Err("the hidden document was confirmed".into());
+    };
+    assert_eq!((seen.id, seen.classification), (copy.id, Classification::Internal));
+    let known = tx.documents().insert(&again, Classification::Internal, world.later()).await?;
+    assert!(matches!(&known, InsertedDocument::Duplicate(known) if known.id == copy.id), "{known:?}");
+    tx.commit().await?;
+    // Who sees both gets the first, and a copy alone is known like any document.
+    let mut tx = world.begin(&plant.ada).await?;
+    let known = tx.documents().insert(&again, Classification::Restricted, world.later()).await?;
+    assert!(matches!(&known, InsertedDocument::Duplicate(known) if known.id == secret.id), "{known:?}");
+    some(tx.documents().delete(secret.id).await?)?;
+    let known = tx.documents().insert(&again, Classification::Restricted, world.later()).await?;
+    assert!(matches!(&known, InsertedDocument::Duplicate(known) if known.id == copy.id), "{known:?}");
+    Ok(())
+}
+
+/// Two revisions would be in force otherwise. A failed one gives its place up.
+pub async fn one_document_at_a_time_supersedes_another(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let old = world.document(&plant.ada, 'a').await?;
+    let next = |sha| -> Result<NewDocument, CaseError> {
+        let revision = Revision { supersedes: Some(old.id), ..Revision::default() };
+        Ok(NewDocument { revision, ..world.new_document(owner(&plant.ada)?, sha) })
+    };
+    let (first, second) = (next('b')?, next('c')?);
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&first, Classification::Restricted, world.later()).await?;
+    tx.commit().await?;
+    let mut tx = world.begin(&plant.bob).await?;
+    let refused = tx.documents().insert(&second, Classification::Restricted, world.later()).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    drop(tx);
+    let failure = DocumentFailure { code: FailureCode::NoText, detail: "It holds no text.".to_owned() };
+    let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().advance(first.id, &Progress::Failed(failure), world.later()).await?;
+    tx.documents().insert(&second, Classification::Restricted, world.later()).await?;
+    tx.documents().advance(second.id, &ready, world.later()).await?;
+    tx.commit().await?;
+    let mut tx = world.begin(&plant.ada).await?;
+    let again = tx.documents().advance(first.id, &Progress::Queued, world.later()).await;
+    assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+    drop(tx);
+    let mut tx = world.begin(&plant.ada).await?;
+    let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
+    assert_eq!(seen.superseded_by, Some(second.id));
+    Ok(())
+}
+
+/// Parallel uploads that supersede the same document: one gets in.
+pub async fn of_parallel_successors_one_gets_in(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let old = world.document(&plant.ada, 'a').await?;
+    let uploader = owner(&plant.ada)?;
+    let revisions: Vec<NewDocument> = ('b'..='f')
+        .map(|sha| {
+            let revision = Revision { supersedes: Some(old.id), ..Revision::default() };
+            NewDocument { revision, ..world.new_document(uploader, sha) }
+        })
+        .collect();
+    let ada = &plant.ada;
+    let upload = |new: NewDocument| async move {
+        let mut tx = world.begin(ada).await.map_err(|error| error.to_string())?;
+        match tx.documents().insert(&new, Classification::Restricted, world.now()).await {
+            Ok(InsertedDocument::New(_)) => tx.commit().await.map(|()| true).map_err(|error| error.to_string()),
+            Err(StoreError::Conflict { what }) => {
+                assert!(what.contains("supersedes"), "{what}");
+                Ok(false)
+            }
+            other => Err(format!("{other:?}")),
+        }
+    };
+    let ends: Result<Vec<bool>, String> = join_all(revisions.into_iter().map(upload)).await.into_iter().collect();
+    assert_eq!(ends?.into_iter().filter(|got_in| *got_in).count(), 1);
+    Ok(())
+}
+
+/// Parallel uploads of bytes that are hidden from their uploaders: one copy is stored for all of them.
+pub async fn of_parallel_copies_one_is_stored(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let uploader = owner(&plant.ada)?;
+    let secret = NewDocument { classification: Classification::Restricted, ..world.new_document(uploader, 'a') };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&secret, Classification::Restricted, world.now()).await?;
+    tx.commit().await?;
+    let ada = &plant.ada;
+    let upload = |new: NewDocument| async move {
+        let mut tx = world.begin(ada).await.map_err(|error| error.to_string())?;
+        let inserted = tx.documents().insert(&new, Classification::Internal, world.now()).await;
+        tx.commit().await.map_err(|error| error.to_string())?;
+        match inserted {
+            Ok(InsertedDocument::New(document)) => Ok((true, document.id)),
+            Ok(InsertedDocument::Duplicate(document)) => Ok((false, document.id)),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    let copies: Vec<NewDocument> = (0..5).map(|_| world.new_document(uploader, 'a')).collect();
+    let ends: Result<Vec<_>, String> = join_all(copies.into_iter().map(upload)).await.into_iter().collect();
+    let ends = ends?;
+    assert_eq!(ends.iter().filter(|(new, _)| *new).count(), 1, "{ends:?}");
+    assert!(ends.iter().all(|(_, id)| *id == ends[0].1 && *id != secret.id), "{ends:?}");
     Ok(())
 }
 
@@ -32,7 +154,7 @@ pub async fn documents_are_listed_by_clearance_and_filter(world: &World) -> Case
         ..world.new_document(owner(&plant.ada)?, 'b')
     };
     let mut tx = world.begin(&plant.ada).await?;
-    tx.documents().insert(&secret, world.later()).await?;
+    tx.documents().insert(&secret, Classification::Restricted, world.later()).await?;
     let page = PageRequest::default();
     let everything = DocumentFilter::default();
     let cases = [
@@ -122,7 +244,7 @@ pub async fn a_revision_takes_its_place_when_it_is_searchable(world: &World) -> 
     let revision = Revision { label: Some("C".to_owned()), effective_from: None, supersedes: Some(old.id) };
     let new = NewDocument { revision: revision.clone(), ..world.new_document(owner(&plant.ada)?, 'b') };
     let mut tx = world.begin(&plant.ada).await?;
-    tx.documents().insert(&new, world.later()).await?;
+    tx.documents().insert(&new, Classification::Restricted, world.later()).await?;
     let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
     assert_eq!(seen.superseded_by, None);
     let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
@@ -208,7 +330,9 @@ pub async fn what_a_tenant_keeps_is_counted_and_given_back(world: &World) -> Cas
     let size = u64::try_from(first.file_size_bytes)?;
     let mut tx = world.begin(&here.bob).await?;
     assert_eq!(tx.usage().kept().await?, Holdings { documents: 1, bytes: size });
-    tx.documents().insert(&world.new_document(owner(&here.bob)?, 'b'), world.later()).await?;
+    tx.documents()
+        .insert(&world.new_document(owner(&here.bob)?, 'b'), Classification::Restricted, world.later())
+        .await?;
     assert_eq!(tx.usage().kept().await?, Holdings { documents: 2, bytes: 2 * size });
     drop(tx);
     let mut tx = world.begin(&there.ada).await?;

@@ -33,7 +33,7 @@ fn query(model: &str) -> Vec<f32> {
 async fn publish(world: &World, plant: &Plant, sha: char, content: &str) -> Result<DocumentId, CaseError> {
     let new = world.new_document(owner(&plant.ada)?, sha);
     let mut tx = world.begin(&plant.ada).await?;
-    tx.documents().insert(&new, world.later()).await?;
+    tx.documents().insert(&new, Classification::Restricted, world.later()).await?;
     let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
     tx.documents().advance(new.id, &ready, world.now()).await?;
     tx.chunks().replace(new.id, OLD, &passages(world, content, OLD), world.now()).await?;

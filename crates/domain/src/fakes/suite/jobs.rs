@@ -6,6 +6,7 @@ use crate::ids::{DocumentId, TenantId};
 use crate::ports::{
     Claim, InsertedDocument, JobKind, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, TenantPatch, Work,
 };
+use crate::role::Classification;
 use crate::scope::{Actor, TenantScope};
 use futures::future::{join, join3, try_join_all};
 use std::time::Duration;
@@ -47,7 +48,9 @@ async fn queue_again(world: &World, scope: &TenantScope, document: DocumentId) -
 async fn queue_large(world: &World, scope: &TenantScope, sha: char) -> Result<Document, CaseError> {
     let new = NewDocument { file_size_bytes: LARGE, ..world.new_document(owner(scope)?, sha) };
     let mut tx = world.begin(scope).await?;
-    let InsertedDocument::New(document) = tx.documents().insert(&new, world.later()).await? else {
+    let InsertedDocument::New(document) =
+        tx.documents().insert(&new, Classification::Restricted, world.later()).await?
+    else {
         return Err("the document is there already".into());
     };
     tx.jobs().enqueue_ingestion(world.id(), document.id, world.now()).await?;

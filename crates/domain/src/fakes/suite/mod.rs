@@ -107,7 +107,7 @@ impl World {
     pub(super) async fn document(&self, scope: &TenantScope, sha: char) -> Result<Document, CaseError> {
         let new = self.new_document(owner(scope)?, sha);
         let mut tx = self.begin(scope).await?;
-        let inserted = tx.documents().insert(&new, self.later()).await?;
+        let inserted = tx.documents().insert(&new, Classification::Restricted, self.later()).await?;
         tx.commit().await?;
         match inserted {
             InsertedDocument::New(document) => Ok(document),
@@ -193,6 +193,10 @@ macro_rules! store_suite {
             an_idempotency_key_is_its_users_own
             expired_idempotency_keys_are_swept
             the_same_bytes_are_one_document_of_a_tenant
+            the_same_bytes_that_are_hidden_are_a_new_document
+            one_document_at_a_time_supersedes_another
+            of_parallel_successors_one_gets_in
+            of_parallel_copies_one_is_stored
             documents_are_listed_by_clearance_and_filter
             a_document_moves_through_ingestion
             progress_is_shown_while_a_document_is_processed

@@ -33,7 +33,7 @@ async fn ingest(
     chunks: &[NewChunk],
 ) -> Result<DocumentId, CaseError> {
     let mut tx = world.begin(scope).await?;
-    tx.documents().insert(new, world.later()).await?;
+    tx.documents().insert(new, Classification::Restricted, world.later()).await?;
     replace(world, &mut *tx, new.id, chunks).await?;
     tx.commit().await?;
     Ok(new.id)

@@ -72,8 +72,17 @@ pub enum InsertedDocument {
 /// Documents of the tenant.
 #[async_trait]
 pub trait DocumentRepo: Send {
-    /// Stores a new one, or finds the one with the same bytes.
-    async fn insert(&mut self, document: &NewDocument, now: Timestamp) -> Result<InsertedDocument, StoreError>;
+    /// Stores a new one, or finds the one with the same bytes within `clearance`. One that is above it does not show: the
+    /// new one is stored beside it.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where another that did not fail supersedes the same document.
+    async fn insert(
+        &mut self,
+        document: &NewDocument,
+        clearance: Classification,
+        now: Timestamp,
+    ) -> Result<InsertedDocument, StoreError>;
     /// Reads one within `clearance`.
     async fn get(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError>;
     /// Lists those within `clearance`, newest first.
@@ -96,6 +105,9 @@ pub trait DocumentRepo: Send {
     /// are left out.
     async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError>;
     /// Moves one on in ingestion; `false` where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where it had failed, and another supersedes the same document by now.
     async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError>;
     /// Notes how far ingestion has come; `false`, and nothing is noted, where the document is not being processed.
     async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError>;

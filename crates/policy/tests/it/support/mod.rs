@@ -166,7 +166,8 @@ impl World {
             uploaded_by: of.user().id,
         };
         let mut tx = self.store.begin(of.scope()).await.expect("in memory");
-        let inserted = tx.documents().insert(&new, self.clock.now()).await.expect("in memory");
+        let inserted =
+            tx.documents().insert(&new, Classification::Restricted, self.clock.now()).await.expect("in memory");
         tx.commit().await.expect("in memory");
         match inserted {
             InsertedDocument::New(document) => document,

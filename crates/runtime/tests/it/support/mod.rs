@@ -215,7 +215,8 @@ impl Plant {
             uploaded_by: self.ada.user().expect("a user's scope"),
         };
         let mut tx = self.store.begin(&self.ada).await.expect("in memory");
-        let inserted = tx.documents().insert(&new, self.clock.now()).await.expect("in memory");
+        let inserted =
+            tx.documents().insert(&new, Classification::Restricted, self.clock.now()).await.expect("in memory");
         let InsertedDocument::New(document) = inserted else { panic!("the document is there already") };
         let chunk = NewChunk {
             id: self.ids.uuid().into(),

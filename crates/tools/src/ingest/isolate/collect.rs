@@ -7,6 +7,8 @@ use crate::ingest::readers::{Limits, Page, ReadDocument, ReadError, Warning};
 use domain::document::DocumentFailure;
 use tokio::io::AsyncRead;
 
+/// Most warnings; the readers have fewer kinds of them.
+const MAX_WARNINGS: usize = 16;
 /// Longest title, in bytes.
 const MAX_TITLE: usize = 1_000;
 /// Longest sentence about a failure, in bytes; the readers' own are shorter.
@@ -94,9 +96,21 @@ impl<'a> Collector<'a> {
         if let Some(pages) = page_count {
             self.pages_read.send_replace(pages);
         }
+        let warnings = bounded(warnings, self.limits.max_pages);
         let document = ReadDocument { title, pages: self.pages, page_count, warnings };
         if document.is_empty() && !document.has_scans() { Err(ReadError::NoText.into()) } else { Ok(document) }
     }
+}
+
+/// As many warnings as the readers have, about pages that there can be, each once and in order.
+fn bounded(mut warnings: Vec<Warning>, max_pages: u32) -> Vec<Warning> {
+    warnings.truncate(MAX_WARNINGS);
+    for pages in warnings.iter_mut().filter_map(Warning::pages_mut) {
+        pages.retain(|page| (1..=max_pages).contains(page));
+        pages.sort_unstable();
+        pages.dedup();
+    }
+    warnings
 }
 
 fn shortened(failure: DocumentFailure) -> DocumentFailure {

@@ -9,6 +9,7 @@ mod collect;
 mod confine;
 mod exit;
 mod frame;
+pub mod launch;
 mod process;
 #[cfg(target_os = "linux")]
 mod syscalls;

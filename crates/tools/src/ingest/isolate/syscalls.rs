@@ -3,7 +3,7 @@
 //! Everything else answers that there is no such call: no socket, no file, no program, no thread, no signal to others,
 //! no executable memory.
 
-use seccompiler::SeccompCmpArgLen::Dword;
+use seccompiler::SeccompCmpArgLen::{Dword, Qword};
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
 use seccompiler::{BackendError, BpfProgram, Error, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule};
 use std::collections::BTreeMap;
@@ -38,12 +38,61 @@ const FREE: [i64; 23] = [
     libc::SYS_exit_group,
 ];
 
+/// What a program needs beside: starting, loading libraries, looking at files and at itself.
+const PROGRAM: [i64; 25] = [
+    libc::SYS_execve,
+    libc::SYS_read,
+    libc::SYS_pread64,
+    libc::SYS_readv,
+    libc::SYS_lseek,
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_faccessat,
+    libc::SYS_readlinkat,
+    libc::SYS_getcwd,
+    libc::SYS_set_tid_address,
+    libc::SYS_rseq,
+    libc::SYS_uname,
+    libc::SYS_sysinfo,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    libc::SYS_getppid,
+    libc::SYS_getrusage,
+    libc::SYS_times,
+    libc::SYS_clock_getres,
+    libc::SYS_ppoll,
+    libc::SYS_fadvise64,
+];
+
+/// The same on x86-64 alone.
+#[cfg(target_arch = "x86_64")]
+const PROGRAM_HERE: [i64; 6] =
+    [libc::SYS_arch_prctl, libc::SYS_access, libc::SYS_stat, libc::SYS_lstat, libc::SYS_readlink, libc::SYS_poll];
+#[cfg(not(target_arch = "x86_64"))]
+const PROGRAM_HERE: [i64; 0] = [];
+
 /// Installs the filter for this process, which must have one thread. A kernel without seccomp is left as it is.
 ///
 /// # Errors
 /// Where the kernel refuses it for another reason.
 pub(super) fn filter() -> io::Result<()> {
-    let program = program().map_err(io::Error::other)?;
+    install(rules())
+}
+
+/// Installs the filter for this process, which must have one thread, and for the program that it becomes: that may
+/// also open files to read, map libraries, and be started.
+///
+/// # Errors
+/// As [`filter`].
+pub(super) fn filter_program() -> io::Result<()> {
+    install(program_rules())
+}
+
+fn install(rules: Result<Rules, BackendError>) -> io::Result<()> {
+    let program = rules.and_then(program).map_err(io::Error::other)?;
     match seccompiler::apply_filter(&program) {
         Err(Error::Seccomp(error)) if [Some(libc::ENOSYS), Some(libc::EINVAL)].contains(&error.raw_os_error()) => {
             Ok(())
@@ -52,10 +101,10 @@ pub(super) fn filter() -> io::Result<()> {
     }
 }
 
-fn program() -> Result<BpfProgram, BackendError> {
+fn program(rules: Rules) -> Result<BpfProgram, BackendError> {
     // "No such call" and not "not permitted": the C library then falls back to what is allowed.
     let refused = SeccompAction::Errno(libc::ENOSYS as u32);
-    SeccompFilter::new(rules()?, refused, SeccompAction::Allow, std::env::consts::ARCH.try_into()?)?.try_into()
+    SeccompFilter::new(rules, refused, SeccompAction::Allow, std::env::consts::ARCH.try_into()?)?.try_into()
 }
 
 fn rules() -> Result<Rules, BackendError> {
@@ -74,5 +123,26 @@ fn rules() -> Result<Rules, BackendError> {
     rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![has(2, executable, 0)?])?]);
     // An abort is a signal that the process sends itself.
     rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![is(0, std::process::id() as i32)?])?]);
+    Ok(rules)
+}
+
+fn program_rules() -> Result<Rules, BackendError> {
+    let is = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64);
+    let none_of = |argument, bits: i32| SeccompCondition::new(argument, Dword, MaskedEq(bits as u64), 0);
+    let mut rules = rules()?;
+    rules.extend(PROGRAM.into_iter().chain(PROGRAM_HERE).map(|number| (number, Vec::new())));
+    // To read, never to write or make.
+    let writing = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
+    rules.insert(libc::SYS_openat, vec![SeccompRule::new(vec![none_of(2, writing)?])?]);
+    // Memory that is not executable, or is a file's and not writable.
+    let plain = SeccompRule::new(vec![none_of(2, libc::PROT_EXEC)?])?;
+    let library = SeccompRule::new(vec![none_of(2, libc::PROT_WRITE)?, none_of(3, libc::MAP_ANONYMOUS)?])?;
+    rules.insert(libc::SYS_mmap, vec![plain, library]);
+    // Limits are read, its own.
+    let own_limits = vec![is(0, 0)?, SeccompCondition::new(2, Qword, Eq, 0)?];
+    rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(own_limits)?]);
+    let looks = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL].into_iter();
+    let looks = looks.map(|command| SeccompRule::new(vec![is(1, command)?])).collect::<Result<_, BackendError>>()?;
+    rules.insert(libc::SYS_fcntl, looks);
     Ok(rules)
 }

@@ -134,8 +134,24 @@ pub enum Warning {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
+    /// Control characters, or separators of lines that few programs know, were replaced.
+    Cleaned,
     /// The file was damaged and had to be repaired before it could be read; pages may be missing.
     Repaired,
+}
+
+impl Warning {
+    /// The pages that it is about.
+    pub(crate) fn pages_mut(&mut self) -> Option<&mut Vec<u32>> {
+        match self {
+            Self::NeedsOcr { pages }
+            | Self::OcrLayer { pages }
+            | Self::Recognized { pages }
+            | Self::HiddenText { pages }
+            | Self::DamagedPages { pages } => Some(pages),
+            Self::Cleaned | Self::Repaired => None,
+        }
+    }
 }
 
 impl fmt::Display for Warning {
@@ -151,10 +167,14 @@ impl fmt::Display for Warning {
             Self::HiddenText { pages } if pages.is_empty() => write!(f, "hidden text was left out"),
             Self::HiddenText { pages } => write!(f, "hidden text was left out on {}", Pages(pages)),
             Self::DamagedPages { pages } => write!(f, "{} could not be read in full", Pages(pages)),
+            Self::Cleaned => write!(f, "control characters were left out"),
             Self::Repaired => write!(f, "the file was damaged and was repaired; pages may be missing"),
         }
     }
 }
+
+/// Most runs of pages that a sentence names.
+const MOST_RANGES: usize = 40;
 
 /// Page numbers as a person writes them: `page 3`, `pages 1-4, 9`.
 struct Pages<'a>(&'a [u32]);
@@ -164,7 +184,8 @@ impl fmt::Display for Pages<'_> {
         f.write_str(if self.0.len() == 1 { "page" } else { "pages" })?;
         let mut rest = self.0;
         let mut separator = " ";
-        while let [first, ..] = *rest {
+        for _ in 0..MOST_RANGES {
+            let [first, ..] = *rest else { return Ok(()) };
             let length = rest.iter().zip(first..).take_while(|(number, expected)| *number == expected).count();
             write!(f, "{separator}{first}")?;
             if length > 1 {
@@ -173,13 +194,21 @@ impl fmt::Display for Pages<'_> {
             separator = ", ";
             rest = &rest[length..];
         }
-        Ok(())
+        if rest.is_empty() { Ok(()) } else { write!(f, " and more") }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_about_many_pages_stays_a_sentence() {
+        let pages = (0..20_000).map(|page| 2 * page + 1).collect();
+        let sentence = Warning::NeedsOcr { pages }.to_string();
+        assert!(sentence.len() < 500, "{} bytes", sentence.len());
+        assert!(sentence.starts_with("pages 1, 3, 5,") && sentence.contains("and more"), "{sentence}");
+    }
 
     #[test]
     fn only_bounds_of_numbers_are_kept() {

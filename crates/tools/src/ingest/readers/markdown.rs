@@ -3,6 +3,7 @@
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, MetadataBlockKind, Options, Parser, Tag, TagEnd};
 
 use super::clean::{clean, clean_line};
+use super::text::Decoded;
 use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Reader, text};
 
 /// Reads Markdown; marks are resolved, so that text comes out as a person sees it rendered.
@@ -10,7 +11,7 @@ pub(super) struct MarkdownReader;
 
 impl Reader for MarkdownReader {
     fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
-        let source = text::decode_within(bytes, limits)?.replace("\r\n", "\n");
+        let Decoded { text: source, warnings } = text::decode_within(bytes, limits)?;
         let options = Options::ENABLE_TABLES
             | Options::ENABLE_FOOTNOTES
             | Options::ENABLE_STRIKETHROUGH
@@ -26,6 +27,7 @@ impl Reader for MarkdownReader {
         Ok(ReadDocument {
             title,
             pages: vec![Page { blocks: builder.blocks, ..Page::default() }],
+            warnings,
             ..ReadDocument::default()
         })
     }

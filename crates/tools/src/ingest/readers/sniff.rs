@@ -1,8 +1,9 @@
 //! What kind of file the bytes are. The name decides nothing but whether text is Markdown.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 
 use zip::ZipArchive;
+use zip::read::read_zipfile_from_stream;
 
 use super::text;
 
@@ -76,18 +77,56 @@ fn is_pdf(head: &[u8]) -> bool {
     alone && version && (at == 0 || !foreign.iter().any(|magic| head.starts_with(magic)))
 }
 
-/// A ZIP archive with a word processing document in it.
+/// Where an archive says of which type its parts are.
+const CONTENT_TYPES: &str = "[Content_Types].xml";
+/// What it says of a word processing document's main part, whatever that is called; templates and macros included.
+const WORD_TYPES: [&str; 4] = [
+    "wordprocessingml.document.main+xml",
+    "wordprocessingml.template.main+xml",
+    "ms-word.document.macroenabled.main+xml",
+    "ms-word.template.macroenabledtemplate.main+xml",
+];
+/// Most bytes of it that are looked at.
+const MOST_TYPES: u64 = 256 << 10;
+/// Most entries that are passed over before it; programs write it first.
+const MOST_ENTRIES: usize = 32;
+
+/// A ZIP archive with a word processing document in it: by the type of a part, or by the name that Word gives it.
 fn is_docx(bytes: &[u8]) -> bool {
     match ZipArchive::new(Cursor::new(bytes)) {
-        Ok(archive) => {
-            archive.index_for_name("[Content_Types].xml").is_some()
-                && archive.file_names().flatten().any(|name| name.starts_with("word/") && name.ends_with(".xml"))
+        Ok(mut archive) => {
+            let types = archive.by_name(CONTENT_TYPES).ok().map(names_a_word_document);
+            let named =
+                || archive.file_names().flatten().any(|name| name.starts_with("word/") && name.ends_with(".xml"));
+            types.is_some_and(|names_it| names_it || named())
         }
         Err(_) => {
             let entry = b"word/";
-            bytes.windows(entry.len()).any(|window| window == entry)
+            bytes.windows(entry.len()).any(|window| window == entry) || begins_as_docx(bytes)
         }
     }
+}
+
+/// Whether the first entries of an archive whose end is missing are those of a word processing document.
+fn begins_as_docx(mut bytes: &[u8]) -> bool {
+    for _ in 0..MOST_ENTRIES {
+        match read_zipfile_from_stream(&mut bytes) {
+            Ok(Some(entry)) if entry.name().is_ok_and(|name| name == CONTENT_TYPES) => {
+                return names_a_word_document(entry);
+            }
+            Ok(Some(_)) => {}
+            _ => return false,
+        }
+    }
+    false
+}
+
+fn names_a_word_document(types: impl Read) -> bool {
+    let mut text = Vec::new();
+    // What is cut off may have named it already.
+    let _ = types.take(MOST_TYPES).read_to_end(&mut text);
+    let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
+    WORD_TYPES.iter().any(|kind| text.contains(kind))
 }
 
 /// Office writes a password-protected document as an OLE container that holds a stream named `EncryptedPackage`.

@@ -3,51 +3,76 @@
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::clean::clean;
-use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Reader};
+use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Reader, Warning};
 
 /// Reads plain text in UTF-8, UTF-16 or Windows-1252.
 pub(super) struct TextReader;
 
 impl Reader for TextReader {
     fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
-        let text = clean(&decode_within(bytes, limits)?.replace("\r\n", "\n").replace(['\r', '\u{c}'], "\n"));
-        let blocks = blocks(&text);
-        Ok(ReadDocument { pages: vec![Page { blocks, ..Page::default() }], ..ReadDocument::default() })
+        let Decoded { text, warnings } = decode_within(bytes, limits)?;
+        let blocks = blocks(&clean(&text));
+        Ok(ReadDocument { pages: vec![Page { blocks, ..Page::default() }], warnings, ..ReadDocument::default() })
     }
 }
 
-/// Decodes text for a reader, within the limits.
+/// Text with one kind of line end.
+pub(super) struct Decoded {
+    pub(super) text: String,
+    /// What a person should know of it.
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Decodes text for a reader, within the limits. Whatever ends a line or a page becomes a line feed.
 ///
 /// # Errors
 /// [`ReadError::TooLarge`] over the limit, [`ReadError::Unsupported`] for bytes that are no text.
-pub(super) fn decode_within(bytes: &[u8], limits: &Limits) -> Result<String, ReadError> {
+pub(super) fn decode_within(bytes: &[u8], limits: &Limits) -> Result<Decoded, ReadError> {
     let text = decode_text(bytes).ok_or(ReadError::Unsupported)?;
     if text.len() > limits.max_text_bytes {
         let limit = limits.max_text_bytes as u64;
         return Err(ReadError::TooLarge { what: "bytes of text were counted", limit });
     }
-    Ok(text)
+    let odd =
+        |c: char| LINE_ENDS.contains(&c) || c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1a}');
+    let warnings = if text.contains(odd) { vec![Warning::Cleaned] } else { Vec::new() };
+    let ends_a_line = |c: char| matches!(c, '\r' | '\u{c}') || LINE_ENDS.contains(&c);
+    let mut text = text.replace("\r\n", "\n").replace(ends_a_line, "\n");
+    // The Markdown parser takes these as they are.
+    text.retain(|c| !c.is_control() || matches!(c, '\n' | '\t'));
+    Ok(Decoded { text, warnings })
 }
+
+/// Ends of lines that few programs know: vertical tab, next line, line and paragraph separator.
+const LINE_ENDS: [char; 4] = ['\u{b}', '\u{85}', '\u{2028}', '\u{2029}'];
 
 /// Decodes text of unknown encoding: by its byte order mark, by the zero bytes of UTF-16, as UTF-8 when it is valid
 /// (a character cut off at the end is), and otherwise as Windows-1252. `None` for bytes that are no text.
 pub(super) fn decode_text(bytes: &[u8]) -> Option<String> {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
-        return printable(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned());
+        return printable(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned(), Sure::Yes);
     }
     if let Some(encoding) = utf16_without_mark(bytes) {
-        return printable(encoding.decode_without_bom_handling(bytes).0.into_owned());
+        return printable(encoding.decode_without_bom_handling(bytes).0.into_owned(), Sure::Yes);
     }
     let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
+        Ok(text) => return printable(text.to_owned(), Sure::Yes),
         Err(error) if error.error_len().is_none() => {
-            String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned()
+            let whole = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
+            return printable(whole, Sure::Yes);
         }
         // A few damaged bytes do not make another encoding of what is otherwise UTF-8.
         Err(_) if is_mostly_utf8(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
     };
-    printable(text)
+    printable(text, Sure::No)
+}
+
+/// Whether the bytes are text of the encoding that they were decoded by: hardly any others are valid in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sure {
+    Yes,
+    No,
 }
 
 /// Whether ten times as many characters of several bytes are whole as are not: Windows-1252 hardly ever has any.
@@ -74,20 +99,19 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// The text when at most one character in fifty is a control or replacement character and none is NUL.
-fn printable(text: String) -> Option<String> {
-    let odd = |c: &char| {
-        (c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}')) || *c == '\u{FFFD}'
-    };
-    let (mut total, mut strange) = (0_usize, 0_usize);
+/// The text when at most one character in fifty is NUL or a replacement character, and not too many are other control
+/// characters: half where the encoding is sure, one in fifty where any bytes would have passed.
+fn printable(text: String, sure: Sure) -> Option<String> {
+    let is_usual = |c: char| matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}') || LINE_ENDS.contains(&c);
+    let (mut total, mut broken, mut controls) = (0_usize, 0_usize, 0_usize);
     for c in text.chars() {
-        if c == '\0' {
-            return None;
-        }
         total += 1;
-        strange += usize::from(odd(&c));
+        broken += usize::from(matches!(c, '\0' | '\u{FFFD}'));
+        controls += usize::from(c.is_control() && !is_usual(c));
     }
-    (strange * 50 <= total).then_some(text)
+    let allowed = if sure == Sure::Yes { total / 2 } else { total / 50 };
+    let nul_is_allowed = sure == Sure::Yes || !text.contains('\0');
+    (broken * 50 <= total && controls <= allowed && nul_is_allowed).then_some(text)
 }
 
 /// Splits text into blocks at blank lines, and recognizes headings and list items.
@@ -193,6 +217,7 @@ pub(super) fn is_list_item(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sniff;
     use super::*;
 
     fn read(bytes: &[u8]) -> Vec<Block> {
@@ -254,6 +279,26 @@ mod tests {
     fn captions_name_a_table_or_figure_by_number() {
         assert!(is_caption("Table 3-1 Name-plate data") && is_caption("Abb. 4: Kupplung"));
         assert!(!is_caption("Table salt is 3 % of it") && !is_caption("Figures"));
+    }
+
+    #[test]
+    fn text_with_controls_and_all_kinds_of_line_ends_is_text_and_says_so() {
+        let controls: String = (1..32).chain(127..160).filter_map(char::from_u32).collect();
+        let ends = "one\rtwo\nthree\u{b}four\u{c}five\u{85}six\u{2028}seven\u{2029}eight\r\nnine";
+        let words = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine";
+        for reader in [&TextReader as &dyn Reader, &super::super::markdown::MarkdownReader] {
+            let read = |text: &str| reader.read(text.as_bytes(), &Limits::default()).unwrap();
+            let document = read(ends);
+            let flat = |document: &ReadDocument| document.pages[0].blocks[0].text.replace(' ', "\n");
+            assert_eq!(flat(&document), words);
+            assert_eq!(document.warnings, [Warning::Cleaned]);
+            let document = read(&format!("Close the valve {controls} V-12, then open the drain and log the time."));
+            let all: String = document.pages[0].blocks.iter().map(|block| format!("{} ", block.text)).collect();
+            assert!(all.contains("V-12, then open") && !all.chars().any(|c| c.is_control() && c != '\n'), "{all:?}");
+            assert_eq!(document.warnings, [Warning::Cleaned]);
+            assert_eq!(read("Plain text,\r\nwith a tab\tand a form feed\u{c}in it.").warnings, []);
+        }
+        assert_eq!(sniff(controls.repeat(3).as_bytes(), "controls.txt"), None, "nothing but controls is no text");
     }
 
     #[test]

@@ -31,7 +31,10 @@ impl Reader for DocxReader {
         let mut package = Package::open(bytes, limits)?;
         let parts = package.relationships("")?;
         let of_kind = |kind: &str| parts.values().find(|(other, _)| other == kind).map(|(_, path)| path.clone());
-        let main = of_kind("officeDocument").unwrap_or_else(|| "word/document.xml".to_owned());
+        let main = match of_kind("officeDocument") {
+            Some(main) => main,
+            None => package.main_by_type()?.unwrap_or_else(|| "word/document.xml".to_owned()),
+        };
         let text = package.part(&main)?.ok_or_else(|| ReadError::corrupt("its document part is missing"))?;
         let related = package.relationships(&main)?;
         let core = of_kind("core-properties").unwrap_or_else(|| "docProps/core.xml".to_owned());

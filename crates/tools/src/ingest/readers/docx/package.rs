@@ -85,6 +85,28 @@ impl<'a> Package<'a> {
             }
         }
     }
+
+    /// The main part by its type, for an archive that has lost the relationship to it.
+    ///
+    /// # Errors
+    /// As [`Package::relationships`].
+    pub fn main_by_type(&mut self) -> Result<Option<String>, ReadError> {
+        let Some(text) = self.part("[Content_Types].xml")? else { return Ok(None) };
+        let mut xml = Xml::new(&text);
+        loop {
+            match xml.next()? {
+                Token::Open(element) if element.name() == "Override" => {
+                    let kind = element.attribute("ContentType").unwrap_or_default().to_ascii_lowercase();
+                    let is_main = kind.contains("word") && kind.ends_with("main+xml");
+                    if let (true, Some(path)) = (is_main, element.attribute("PartName")) {
+                        return Ok(Some(resolve("", &path)));
+                    }
+                }
+                Token::End => return Ok(None),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// A relative path within the archive.

@@ -1,0 +1,111 @@
+//! Stands in the place of text recognition and tries what a crafted picture could make it try. For tests only: no other
+//! program uses it.
+//!
+//! It is called as `tesseract` is; the language says what it does. Each line of what it finds is a paragraph.
+
+use rustix::process::{Signal, kill_process};
+use std::ffi::OsString;
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{self, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+/// More than any limit of a test.
+const MUCH: usize = 512 << 20;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let deed = args.iter().skip_while(|arg| *arg != "-l").nth(1).map(String::as_str).unwrap_or_default();
+    match deed {
+        "loop" => loop {
+            black_box(&args);
+        },
+        "sleep" => loop {
+            thread::sleep(Duration::from_secs(1));
+        },
+        "chatter" => loop {
+            tell(&["more and more".to_owned()]);
+        },
+        "copy" => tell(&[picture()]),
+        "environment" => tell(&environment()),
+        "memory" => tell(&[format!("{MUCH} bytes: {}", yes_or_no(Vec::<u8>::new().try_reserve_exact(MUCH).is_ok()))]),
+        _ => {
+            tell(&probe());
+            // Only where it is refused does this process go on.
+            tell(&[format!("become another program: {}", yes_or_no(become_another()))]);
+        }
+    }
+}
+
+/// The table that `tesseract` writes.
+fn tell(lines: &[String]) {
+    let mut output = io::stdout();
+    for (at, line) in lines.iter().enumerate() {
+        let _ = writeln!(output, "5\t1\t1\t{at}\t1\t1\t0\t0\t1\t1\t99\t{line}");
+    }
+    let _ = output.flush();
+}
+
+fn environment() -> Vec<String> {
+    let said = |(name, value): (OsString, OsString)| format!("{} is {}", name.display(), value.display());
+    std::env::vars_os().map(said).collect()
+}
+
+fn picture() -> String {
+    let mut picture = String::new();
+    let _ = io::stdin().read_to_string(&mut picture);
+    picture.replace('\n', " ")
+}
+
+fn yes_or_no(done: bool) -> &'static str {
+    if done { "yes" } else { "no" }
+}
+
+/// What this process may do: a line for each attempt.
+fn probe() -> Vec<String> {
+    let temporary = std::env::temp_dir().join(format!("misbehaving-recognizer-{}", std::process::id()));
+    let parent = rustix::process::getppid();
+    let attempts: [(&str, bool); 14] = [
+        ("read a file of the system", File::open("/etc/passwd").is_ok()),
+        ("read its own environment as a file", std::fs::read("/proc/self/environ").is_ok()),
+        ("read a device", File::open("/dev/zero").is_ok()),
+        ("list a folder", std::fs::read_dir("/usr").is_ok()),
+        ("write a file", File::create(&temporary).is_ok()),
+        ("make a folder", std::fs::create_dir(temporary.with_extension("d")).is_ok()),
+        ("write to its own file", File::options().append(true).open(own_file()).is_ok()),
+        ("listen", TcpListener::bind("127.0.0.1:0").is_ok()),
+        ("connect", connect().is_ok()),
+        ("send datagrams", UdpSocket::bind("127.0.0.1:0").is_ok()),
+        ("make a local socket", UnixStream::pair().is_ok()),
+        ("run a program", Command::new("/bin/true").spawn().and_then(|mut child| child.wait().map(drop)).is_ok()),
+        ("start a thread", thread::Builder::new().spawn(|| ()).map(|thread| drop(thread.join())).is_ok()),
+        ("signal its parent", parent.is_some_and(|parent| kill_process(parent, Signal::CONT).is_ok())),
+    ];
+    let _ = std::fs::remove_file(&temporary);
+    let _ = std::fs::remove_dir(temporary.with_extension("d"));
+    attempts.into_iter().map(|(what, done)| format!("{what}: {}", yes_or_no(done))).collect()
+}
+
+/// The file of this program.
+fn own_file() -> PathBuf {
+    std::env::args_os().next().map(PathBuf::from).unwrap_or_default()
+}
+
+/// A connection to this process itself.
+fn connect() -> io::Result<TcpStream> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    TcpStream::connect(listener.local_addr()?)
+}
+
+/// Becomes a shell that says so in the place of this process, where that is allowed.
+fn become_another() -> bool {
+    let line = "5\\t1\\t2\\t1\\t1\\t1\\t0\\t0\\t1\\t1\\t99\\tbecome another program: yes\\n";
+    let _not_replaced = Command::new("/bin/sh").args(["-c", &format!("printf '{line}'")]).exec();
+    false
+}
