@@ -27,9 +27,11 @@ pub mod document;
 pub mod error;
 #[cfg(feature = "fakes")]
 pub mod fakes;
+pub mod given_role;
 pub mod idempotency;
 pub mod ids;
 pub mod ledger;
+pub mod login;
 pub mod mapping;
 pub mod memory;
 pub mod model;

@@ -68,7 +68,10 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         }
         serving.spawn(serve(listener, edge, limits, stop.clone()));
         let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
-        serving.spawn(async move { stop.run_until_cancelled(authn.keep_keys_fresh()).await });
+        serving.spawn(async move {
+            let keeping = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
+            stop.run_until_cancelled(keeping).await
+        });
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
         platform.adopt_documents_of_other_models().await;
@@ -114,6 +117,9 @@ async fn drain(platform: Platform, serving: &TaskTracker, grace: Duration, last_
         let _ = tokio::time::timeout(LAST_CALL, serving.wait()).await;
     }
     platform.chat.cancel_all();
+    if tokio::time::timeout(LAST_CALL, platform.authn.record_counted_refusals(true)).await.is_err() {
+        tracing::warn!("refusals that were counted could not be recorded in time");
+    }
     if tokio::time::timeout(LAST_CALL, platform.close_after(last_seal)).await.is_err() {
         tracing::warn!("some work did not end in time");
     }

@@ -67,7 +67,7 @@ impl Administration for AdministrationService {
     }
 
     async fn update_user(&self, command: Authorized<UpdateUser>) -> Result<Changed<User>, RuntimeError> {
-        let UpdateUser { id, role, grants, is_active } = command.command();
+        let UpdateUser { id, role, role_pinned, grants, is_active } = command.command();
         if command.scope().user() == Some(*id) {
             return Err(RuntimeError::Conflict {
                 detail: "An admin cannot change their own role or grants or switch themselves off; another admin can.",
@@ -78,8 +78,9 @@ impl Administration for AdministrationService {
         // Two admins who demote each other at once wait for each other here: the second finds itself no admin.
         let admins = tx.users().lock_admins().await?;
         let before = tx.users().get(*id).await?.ok_or_else(gone)?;
-        let patch = UserPatch { role: *role, grants: grants.clone(), is_active: *is_active };
-        let after = tx.users().update(*id, patch).await?.ok_or_else(gone)?;
+        let (role, role_pinned, is_active) = (*role, *role_pinned, *is_active);
+        let patch = UserPatch { role, role_pinned, grants: grants.clone(), is_active };
+        let after = tx.users().update(*id, patch, self.clock.now()).await?.ok_or_else(gone)?;
         let stays = after.role == Role::Admin && after.is_active;
         if admins.iter().all(|admin| admin == id) && admins.contains(id) && !stays {
             return Err(RuntimeError::Conflict {

@@ -117,6 +117,9 @@ impl Settings {
         if !(1..=3_650).contains(&self.auth.max_token_days()) {
             bail!("auth.max_token_days must be from 1 to 3650");
         }
+        if !(1..=3_650).contains(&self.auth.login_max_age_days()) {
+            bail!("auth.access_token_login_max_age_days must be from 1 to 3650");
+        }
         if !(1..=60).contains(&self.audit.checkpoint_s) {
             // A chain without a checkpoint for ten minutes counts as one that lost them.
             bail!("audit.checkpoint_s must be from 1 to 60");

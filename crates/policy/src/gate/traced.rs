@@ -100,7 +100,11 @@ impl Traced for Changed<Document> {
 
 impl Traced for Changed<User> {
     fn facts(&self) -> Option<Value> {
-        let facts = |user: &User| json!({ "role": user.role, "grants": user.grants, "is_active": user.is_active });
+        let facts = |user: &User| {
+            json!({
+                "role": user.role, "role_pinned": user.role_pinned, "grants": user.grants, "is_active": user.is_active,
+            })
+        };
         Some(json!({ "before": facts(&self.before), "after": facts(&self.after) }))
     }
 }

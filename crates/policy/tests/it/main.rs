@@ -1,6 +1,8 @@
 //! The gate over the in-memory store: who gets in, what runs, what is recorded.
 
 #[cfg(test)]
+mod access_tokens;
+#[cfg(test)]
 mod authn;
 #[cfg(test)]
 mod decisions;
@@ -10,5 +12,9 @@ mod gate;
 mod jwks;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod roles;
 #[cfg(test)]
 mod support;

@@ -8,7 +8,7 @@ use domain::document::DocumentPatch;
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::DocumentId;
 use domain::model::{ChatRequest, PromptMessage};
-use domain::ports::Store as _;
+use domain::ports::{Clock as _, Store as _};
 use domain::role::{Classification, Role};
 use domain::run::RunEvent;
 use domain::tenant::TenantSettings;
@@ -221,7 +221,11 @@ async fn ended_by(change: impl AsyncFnOnce(&Plant)) -> (RunEvent, Duration) {
 
 async fn change_ada(plant: &Plant, patch: UserPatch) {
     let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
-    tx.users().update(plant.ada.user().expect("a user"), patch).await.expect("in memory").expect("there");
+    tx.users()
+        .update(plant.ada.user().expect("a user"), patch, plant.clock.now())
+        .await
+        .expect("in memory")
+        .expect("there");
     tx.commit().await.expect("in memory");
 }
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use domain::audit::AuditRecord;
 use domain::authorized::Permit;
 use domain::ledger::CallContext;
-use domain::ports::{Directory, MockStore, Store, StoreError, TenantPatch};
+use domain::ports::{Clock as _, Directory, MockStore, Store, StoreError, TenantPatch};
 use domain::role::{Classification, Resource, Role};
 use domain::scope::Actor;
 use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
@@ -201,7 +201,7 @@ async fn a_role_lowered_since_the_permit_lowers_what_the_tools_show() {
 
 async fn change(plant: &Plant, permit: &Permit, patch: UserPatch) {
     let mut tx = plant.store.begin(&plant.scope(Actor::System)).await.expect("a transaction");
-    tx.users().update(permit.scope().user().expect("a user"), patch).await.expect("a change");
+    tx.users().update(permit.scope().user().expect("a user"), patch, plant.clock.now()).await.expect("a change");
     tx.commit().await.expect("a commit");
 }
 
