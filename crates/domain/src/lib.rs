@@ -45,6 +45,7 @@ pub mod run;
 pub mod scope;
 pub mod search;
 pub mod tenant;
+pub mod tenant_change;
 pub mod text;
 pub mod time;
 pub mod tool;

@@ -32,10 +32,12 @@ pub(crate) fn access_tokens(
 pub(crate) fn tenant_mappings(
     settings: &Settings,
     directory: &Arc<dyn Directory>,
+    clock: &Arc<dyn Clock>,
     ids: &Arc<dyn IdGen>,
 ) -> Result<Arc<TenantMappingService>> {
     let issuers = settings.issuers()?.into_iter().map(|issuer| issuer.issuer).collect();
-    Ok(Arc::new(TenantMappingService::new(Arc::clone(directory), Arc::clone(ids), issuers)))
+    let (directory, clock, ids) = (Arc::clone(directory), Arc::clone(clock), Arc::clone(ids));
+    Ok(Arc::new(TenantMappingService::new(directory, clock, ids, issuers)))
 }
 
 /// Who verifies tokens.

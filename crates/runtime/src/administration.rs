@@ -3,14 +3,15 @@
 use crate::error::RuntimeError;
 use crate::services::Administration;
 use async_trait::async_trait;
-use domain::audit::Changed;
+use domain::audit::{Changed, EventType};
 use domain::authorized::Authorized;
 use domain::command::{CreateTenant, CreateUser, GetUser, ListTenants, ListUsers, UpdateTenant, UpdateUser};
-use domain::ids::{TenantId, UserId};
+use domain::ids::{AuditId, TenantId, UserId};
 use domain::page::Page;
 use domain::ports::{Clock, Directory, IdGen, NewTenant, Store, TenantPatch};
 use domain::role::Role;
 use domain::tenant::Tenant;
+use domain::tenant_change::ChangedBy;
 use domain::text::{Label, Title};
 use domain::user::{NewUser, User, UserPatch};
 use std::sync::Arc;
@@ -103,11 +104,13 @@ impl Administration for AdministrationService {
     }
 
     async fn update_tenant(&self, command: Authorized<UpdateTenant>) -> Result<Changed<Tenant>, RuntimeError> {
-        let (_, command) = command.into_parts();
+        let (permit, command) = command.into_parts();
+        let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
+        let by = ChangedBy::platform(&permit, EventType::AdminTenantChanged, row, now);
         let gone = || RuntimeError::NotFound { what: "the tenant" };
         let before = self.directory.tenant(&command.id.to_string()).await?.ok_or_else(gone)?;
         let patch = TenantPatch { name: command.name.map(Title::into_string), is_active: command.is_active };
-        let after = self.directory.update_tenant(command.id, patch).await?.ok_or_else(gone)?;
+        let after = self.directory.update_tenant(command.id, patch, &by).await?.ok_or_else(gone)?;
         Ok(Changed { before, after })
     }
 }

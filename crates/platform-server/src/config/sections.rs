@@ -25,6 +25,12 @@ pub struct Server {
     pub shutdown_grace_s: u64,
     /// Most connections at once.
     pub max_connections: usize,
+    /// Seconds that a connection may rest without a request in hand.
+    pub idle_connection_s: u64,
+    /// Seconds after which a connection takes no more requests.
+    pub max_connection_age_s: u64,
+    /// Most requests at once on one HTTP/2 connection.
+    pub max_streams: u32,
     /// Most requests in hand at once.
     pub max_in_flight: usize,
     /// A reverse proxy stands before the server and writes `X-Forwarded-For`.
@@ -39,6 +45,9 @@ impl Default for Server {
             metrics_port: 9464,
             shutdown_grace_s: 25,
             max_connections: 4_096,
+            idle_connection_s: 120,
+            max_connection_age_s: 3_600,
+            max_streams: 128,
             max_in_flight: 128,
             behind_proxy: false,
         }

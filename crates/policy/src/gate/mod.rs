@@ -2,6 +2,7 @@
 
 mod admin;
 mod decide;
+mod export;
 mod idempotency;
 mod models;
 mod pass;

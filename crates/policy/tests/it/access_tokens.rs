@@ -124,13 +124,23 @@ async fn an_access_token_ends_with_the_mapping_that_let_its_user_in() {
     let new = NewTenant { id: world.ids.uuid().into(), name: "Plant B".to_owned(), slug: "plant-b".to_owned() };
     let tenant = world.store.create_tenant(new).await.expect("a new tenant").id;
     let (id, claim) = (world.ids.uuid().into(), "north".to_owned());
-    let mapping = NewMapping { id, tenant, issuer: ISSUER.to_owned(), claim, by: None };
-    let made = world.store.create_mapping(mapping).await.expect("in memory").expect("a tenant");
+    let mapping = NewMapping { id, tenant, issuer: ISSUER.to_owned(), claim };
+    let made = world
+        .store
+        .create_mapping(mapping, &domain::tenant_change::ChangedBy::default())
+        .await
+        .expect("in memory")
+        .expect("a tenant");
     let claims = but(world.claims("ada", "PlatformUser"), "extension_PlatformTenantId", json!("north"));
     let ada = present(&world.authenticator(), &world.signer.sign(&claims)).await.expect("mapped");
     let secret = issue(&world, &ada).await;
     present(&world.authenticator(), &secret).await.expect("mapped");
-    world.store.delete_mapping(tenant, made.id).await.expect("in memory").expect("is there");
+    world
+        .store
+        .delete_mapping(tenant, made.id, &domain::tenant_change::ChangedBy::default())
+        .await
+        .expect("in memory")
+        .expect("is there");
     let error = present(&world.authenticator(), &secret).await.expect_err("unmapped");
     assert_eq!(recorded(&world, &error), "access_token_tenant_unmapped");
 }

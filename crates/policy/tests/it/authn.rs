@@ -441,16 +441,30 @@ async fn a_mapping_in_the_database_lets_in_and_its_deletion_keeps_out() {
         tenant,
         issuer: crate::support::issuer::ISSUER.to_owned(),
         claim: claim.to_owned(),
-        by: None,
     };
-    let made = world.store.create_mapping(mapping(plant_b.id, "north")).await.expect("in memory").expect("a tenant");
+    let made = world
+        .store
+        .create_mapping(mapping(plant_b.id, "north"), &domain::tenant_change::ChangedBy::default())
+        .await
+        .expect("in memory")
+        .expect("a tenant");
     assert_eq!(present(&authenticator, &token).await.expect("mapped").tenant().id, plant_b.id);
     // What the configuration says of a claim, no row changes.
-    world.store.create_mapping(mapping(plant_b.id, "plant-a")).await.expect("in memory").expect("a tenant");
+    world
+        .store
+        .create_mapping(mapping(plant_b.id, "plant-a"), &domain::tenant_change::ChangedBy::default())
+        .await
+        .expect("in memory")
+        .expect("a tenant");
     let configured = world.signer.sign(&world.claims("ada", "user"));
     assert_eq!(present(&authenticator, &configured).await.expect("good").tenant().id, world.tenant);
 
-    world.store.delete_mapping(plant_b.id, made.id).await.expect("in memory").expect("is there");
+    world
+        .store
+        .delete_mapping(plant_b.id, made.id, &domain::tenant_change::ChangedBy::default())
+        .await
+        .expect("in memory")
+        .expect("is there");
     let begun = std::time::Instant::now();
     let error = loop {
         match present(&authenticator, &token).await {

@@ -7,6 +7,8 @@ mod authn;
 #[cfg(test)]
 mod decisions;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod jwks;

@@ -240,7 +240,11 @@ async fn a_running_answer_ends_soon_after_its_user_tenant_or_clearance_is_gone()
     let suspended = async |plant: &Plant| {
         use domain::ports::Directory as _;
         let off = domain::ports::TenantPatch { is_active: Some(false), ..Default::default() };
-        plant.store.update_tenant(plant.ada.tenant(), off).await.expect("in memory");
+        plant
+            .store
+            .update_tenant(plant.ada.tenant(), off, &domain::tenant_change::ChangedBy::default())
+            .await
+            .expect("in memory");
     };
     let ends = [
         (ended_by(off).await, "user_disabled"),

@@ -223,7 +223,7 @@ async fn a_tenant_switched_off_since_the_permit_calls_nothing() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::Admin).await;
     let off = TenantPatch { name: None, is_active: Some(false) };
-    plant.store.update_tenant(plant.tenant, off).await.expect("a change");
+    plant.store.update_tenant(plant.tenant, off, &domain::tenant_change::ChangedBy::default()).await.expect("a change");
     let refused = builtin(&plant).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: "tenant_suspended" })));
     refusal(&plant).await;

@@ -236,6 +236,7 @@ macro_rules! store_suite {
             names_and_slugs_of_tenants_are_taken_once
             settings_change_by_version_and_every_version_stays
             a_claim_stands_for_one_tenant
+            a_change_from_outside_is_in_the_tenants_own_log
             access_tokens_are_found_by_hash_and_revoked_once
             access_tokens_are_listed_and_counted
             nobody_else_sees_a_tenants_access_tokens

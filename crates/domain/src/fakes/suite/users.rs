@@ -72,12 +72,12 @@ pub async fn a_membership_shows_the_tenants_state(world: &World) -> CaseResult {
     assert_eq!(tx.users().settings().await?, before.settings);
     drop(tx);
     let settings = TenantSettings { access_token_max_days: Some(7), ..before.settings };
-    some(world.directory.configure(plant.tenant, &settings, 1, None).await?)?;
+    some(world.directory.configure(plant.tenant, &settings, 1, &crate::tenant_change::ChangedBy::default()).await?)?;
     let other = world.plant("b").await?;
     assert_eq!(world.begin(&plant.ada).await?.users().settings().await?, settings);
     assert_ne!(world.begin(&other.ada).await?.users().settings().await?, settings);
     let off = TenantPatch { is_active: Some(false), ..TenantPatch::default() };
-    world.directory.update_tenant(plant.tenant, off).await?;
+    world.directory.update_tenant(plant.tenant, off, &crate::tenant_change::ChangedBy::default()).await?;
     let mut tx = world.begin(&plant.ada).await?;
     let patch = UserPatch {
         role: Some(Role::Admin),
