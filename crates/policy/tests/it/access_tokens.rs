@@ -35,10 +35,13 @@ async fn issue(world: &World, user: &Caller) -> String {
     secret
 }
 
+/// A change of an issuer's settings.
+type Edit = fn(&mut IssuerSettings);
+
 /// How an access token fares whose user logged in with such claims, once the issuer's settings are changed.
-async fn after(claims: Value, before: fn(&mut IssuerSettings), change: fn(&mut IssuerSettings)) -> Option<String> {
+async fn after(claims: Value, before: Edit, change: Edit) -> Option<String> {
     let world = World::new().await;
-    let issuer = |edit: fn(&mut IssuerSettings)| {
+    let issuer = |edit: Edit| {
         let mut issuer = world.issuer(world.key_file());
         edit(&mut issuer);
         vec![issuer]
@@ -64,7 +67,7 @@ fn recorded(world: &World, error: &GateError) -> String {
 #[tokio::test]
 async fn an_access_token_does_not_outlive_what_let_its_user_in() {
     let home = "https://sts.windows.net/t2/";
-    let cases: [(&str, Value, fn(&mut IssuerSettings), fn(&mut IssuerSettings)); 7] = [
+    let cases: [(&str, Value, Edit, Edit); 7] = [
         ("access_token_guest_refused", json!({"idp": home}), |i| i.guests = vec!["*".to_owned()], |_| {}),
         ("access_token_tenant_unmapped", json!({}), |_| {}, |i| i.tenants = TenantTrust::Mapped([].into())),
         (

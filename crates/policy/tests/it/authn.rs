@@ -230,11 +230,6 @@ fn hostile_tokens(world: &World) -> Vec<(String, &'static str)> {
         (claiming("nbf", json!(true)), "token_not_yet_valid"),
         (claiming("iat", json!("now")), "issued_in_future"),
         (claiming("iat", json!(now + 3600)), "issued_in_future"),
-        (claiming("aud", json!([good["aud"], 7])), "audience_mismatch"),
-        (claiming("aud", json!([good["aud"], null])), "audience_mismatch"),
-        (signer.sign(&but(but(good.clone(), "oid", json!("ada")), "sub", json!(7))), "subject_missing"),
-        (signer.sign(&but(but(good.clone(), "oid", json!("ada")), "sub", json!(["ada"]))), "subject_missing"),
-        (raw(&plain, &text.replacen('{', "{\"oid\":null,", 1)), "subject_missing"),
         (claiming("tid", Value::Null), "required_claim_mismatch"),
         (claiming("tid", json!(["t1"])), "required_claim_mismatch"),
         (claiming("ver", json!("1.0")), "token_version"),
@@ -248,11 +243,26 @@ fn hostile_tokens(world: &World) -> Vec<(String, &'static str)> {
     tokens
 }
 
+/// Tokens with a claim of the wrong type where another name or another item would do.
+fn mistyped_tokens(world: &World) -> Vec<(String, &'static str)> {
+    let (signer, good) = (&world.signer, world.claims("ada", "user"));
+    let (header, text) = (signer.header().to_string(), good.to_string());
+    let sub = |value: Value| signer.sign(&but(but(good.clone(), "oid", json!("ada")), "sub", value));
+    let aud = |other: Value| signer.sign(&but(good.clone(), "aud", json!([good["aud"], other])));
+    vec![
+        (aud(json!(7)), "audience_mismatch"),
+        (aud(Value::Null), "audience_mismatch"),
+        (sub(json!(7)), "subject_missing"),
+        (sub(json!(["ada"])), "subject_missing"),
+        (signer.sign_text(&header, &text.replacen('{', "{\"oid\":null,", 1)), "subject_missing"),
+    ]
+}
+
 #[tokio::test]
 async fn hostile_tokens_are_refused_alike_whichever_rule_they_break() {
     let world = World::new().await;
     let authenticator = world.authenticator();
-    for (token, reason) in hostile_tokens(&world) {
+    for (token, reason) in hostile_tokens(&world).into_iter().chain(mistyped_tokens(&world)) {
         let error = present(&authenticator, &token).await.expect_err(reason);
         assert!(matches!(error, GateError::Unauthenticated { reason: said } if said == reason), "{reason}: {error:?}");
         let same = Problem { kind: ErrorKind::Unauthenticated, code: "invalid_token", detail: None, decision: None };
