@@ -4,44 +4,56 @@ use crate::error::failed;
 use crate::rows::{Start, id, json, word};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
+use domain::given_role::GivenRole;
 use domain::ids::UserId;
+use domain::login::Login;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{StoreError, UserRepo};
-use domain::role::Grant;
+use domain::role::{Grant, Role};
 use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
 use domain::user::{Identity, Membership, NewUser, User, UserPatch};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 
 #[async_trait]
 impl UserRepo for PgTenantTx {
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError> {
-        // E-mail and name come from a token and are for display only: what is too long is cut.
-        sqlx::query(
-            "INSERT INTO users AS known
-                 (id, tenant_id, issuer, external_id, email, display_name, role, role_from_token, last_login, created_at)
-             VALUES ($1, app_tenant(), $2, $3, left(coalesce($4, ''), 255), left($5, 255), coalesce($6, 'viewer'),
-                     $6 IS NOT NULL, $7, $7)
-             ON CONFLICT (tenant_id, issuer, external_id) DO UPDATE
-             SET email = left(coalesce($4, known.email), 255),
-                 display_name = left(coalesce($5, known.display_name), 255),
-                 role = coalesce($6, CASE WHEN known.role_from_token THEN 'viewer' ELSE known.role END),
-                 role_from_token = known.role_from_token OR $6 IS NOT NULL,
-                 last_login = excluded.last_login
-             RETURNING *",
-        )
-        .bind(id.as_uuid())
-        .bind(&identity.issuer)
-        .bind(&identity.subject)
-        .bind(&identity.email)
-        .bind(&identity.name)
-        .bind(identity.role.map(|role| role.as_str()))
-        .bind(now)
-        .try_map(read)
-        .fetch_one(self.connection())
-        .await
-        .map_err(failed("signing a user in"))
+        match provision(self, id, identity, now).await? {
+            Some(new) => Ok(new),
+            None => update_from_token(self, identity, now).await,
+        }
+    }
+
+    async fn keep_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
+        let doing = "keeping a login";
+        let kept = sqlx::query("SELECT last_login_facts FROM users WHERE id = $1 FOR UPDATE")
+            .bind(user.as_uuid())
+            .try_map(login_of)
+            .fetch_optional(self.connection())
+            .await
+            .map_err(failed(doing))?;
+        if kept.flatten().is_some_and(|kept| login.is_older_than(&kept)) {
+            return Ok(());
+        }
+        sqlx::query("UPDATE users SET last_login_facts = $2 WHERE id = $1")
+            .bind(user.as_uuid())
+            .bind(Json(login))
+            .execute(self.connection())
+            .await
+            .map(drop)
+            .map_err(failed(doing))
+    }
+
+    async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError> {
+        sqlx::query("SELECT last_login_facts FROM users WHERE id = $1")
+            .bind(user.as_uuid())
+            .try_map(login_of)
+            .fetch_optional(self.connection())
+            .await
+            .map(Option::flatten)
+            .map_err(failed("reading a login"))
     }
 
     async fn user_of_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
@@ -155,20 +167,32 @@ impl UserRepo for PgTenantTx {
         .map_err(failed("storing a user"))
     }
 
-    async fn update(&mut self, id: UserId, patch: UserPatch) -> Result<Option<User>, StoreError> {
+    async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError> {
+        let doing = "changing a user";
+        let before = sqlx::query("SELECT * FROM users WHERE id = $1 FOR UPDATE")
+            .bind(id.as_uuid())
+            .try_map(read)
+            .fetch_optional(self.connection())
+            .await
+            .map_err(failed(doing))?;
+        let Some(before) = before else { return Ok(None) };
+        let given = before.given_role().after_admin(patch.role, patch.role_pinned, now);
         sqlx::query(
-            "UPDATE users SET role = coalesce($2, role), is_active = coalesce($3, is_active), grants = coalesce($4, grants),
-                 role_from_token = role_from_token AND $2 IS NULL
+            "UPDATE users SET role = $2, role_from_token = $3, role_pinned = $4, role_set_at = $5,
+                 is_active = coalesce($6, is_active), grants = coalesce($7, grants)
              WHERE id = $1 RETURNING *",
         )
         .bind(id.as_uuid())
-        .bind(patch.role.map(|role| role.as_str()))
+        .bind(given.role.as_str())
+        .bind(given.from_token)
+        .bind(given.pinned)
+        .bind(given.set_at)
         .bind(patch.is_active)
         .bind(patch.grants.map(|grants| grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>()))
         .try_map(read)
         .fetch_optional(self.connection())
         .await
-        .map_err(failed("changing a user"))
+        .map_err(failed(doing))
     }
 
     async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError> {
@@ -180,6 +204,70 @@ impl UserRepo for PgTenantTx {
     }
 }
 
+/// Makes the user of a token; `None` where there is one. E-mail and name come from the token and are for display only:
+/// what is too long is cut.
+async fn provision(
+    tx: &mut PgTenantTx,
+    id: UserId,
+    identity: &Identity,
+    now: Timestamp,
+) -> Result<Option<User>, StoreError> {
+    let given = GivenRole::unset(Role::Viewer).after_token(identity.role_claim());
+    sqlx::query(
+        "INSERT INTO users (id, tenant_id, issuer, external_id, email, display_name, role, role_from_token, role_set_at,
+                            last_login, created_at)
+         VALUES ($1, app_tenant(), $2, $3, left(coalesce($4, ''), 255), left($5, 255), $6, $7, $8, $9, $9)
+         ON CONFLICT (tenant_id, issuer, external_id) DO NOTHING RETURNING *",
+    )
+    .bind(id.as_uuid())
+    .bind(&identity.issuer)
+    .bind(&identity.subject)
+    .bind(&identity.email)
+    .bind(&identity.name)
+    .bind(given.role.as_str())
+    .bind(given.from_token)
+    .bind(given.set_at)
+    .bind(now)
+    .try_map(read)
+    .fetch_optional(tx.connection())
+    .await
+    .map_err(failed("making a user"))
+}
+
+async fn update_from_token(tx: &mut PgTenantTx, identity: &Identity, now: Timestamp) -> Result<User, StoreError> {
+    let doing = "signing a user in";
+    let known = sqlx::query("SELECT * FROM users WHERE issuer = $1 AND external_id = $2 FOR UPDATE")
+        .bind(&identity.issuer)
+        .bind(&identity.subject)
+        .try_map(read)
+        .fetch_one(tx.connection())
+        .await
+        .map_err(failed(doing))?;
+    let given = known.given_role().after_token(identity.role_claim());
+    sqlx::query(
+        "UPDATE users SET email = left(coalesce($2, email), 255), display_name = left(coalesce($3, display_name), 255),
+             role = $4, role_from_token = $5, role_set_at = $6, last_login = $7
+         WHERE id = $1 RETURNING *",
+    )
+    .bind(known.id.as_uuid())
+    .bind(&identity.email)
+    .bind(&identity.name)
+    .bind(given.role.as_str())
+    .bind(given.from_token)
+    .bind(given.set_at)
+    .bind(now)
+    .try_map(read)
+    .fetch_one(tx.connection())
+    .await
+    .map_err(failed(doing))
+}
+
+/// A login that this version cannot read is as good as none.
+fn login_of(row: PgRow) -> Result<Option<Login>, sqlx::Error> {
+    let facts: Option<Json<serde_json::Value>> = row.try_get("last_login_facts")?;
+    Ok(facts.and_then(|Json(facts)| serde_json::from_value(facts).ok()))
+}
+
 fn read(row: PgRow) -> Result<User, sqlx::Error> {
     let grants: Vec<String> = row.try_get("grants")?;
     Ok(User {
@@ -189,6 +277,9 @@ fn read(row: PgRow) -> Result<User, sqlx::Error> {
         email: row.try_get("email")?,
         display_name: row.try_get("display_name")?,
         role: word(&row, "role")?,
+        role_from_token: row.try_get("role_from_token")?,
+        role_pinned: row.try_get("role_pinned")?,
+        role_set_at: row.try_get("role_set_at")?,
         // The table allows known words only; one that this version does not know grants nothing.
         grants: grants.iter().filter_map(|grant| grant.parse::<Grant>().ok()).collect(),
         is_active: row.try_get("is_active")?,

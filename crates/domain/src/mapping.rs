@@ -1,6 +1,6 @@
 //! Which claim of which issuer stands for which tenant.
 
-use crate::ids::{MappingId, TenantId, UserId};
+use crate::ids::{MappingId, TenantId};
 use crate::time::Timestamp;
 
 /// A mapping: tokens of this issuer whose tenant claim has this value belong to this tenant.
@@ -29,6 +29,4 @@ pub struct NewMapping {
     pub issuer: String,
     /// The value of the claim.
     pub claim: String,
-    /// Who makes it.
-    pub by: Option<UserId>,
 }

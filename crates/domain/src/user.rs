@@ -1,5 +1,6 @@
 //! Users, and what they may do at this moment.
 
+use crate::given_role::{GivenRole, RoleClaim};
 use crate::ids::UserId;
 use crate::role::{Classification, Grant, Role};
 use crate::tenant::TenantSettings;
@@ -21,6 +22,12 @@ pub struct User {
     pub display_name: Option<String>,
     /// Role within the tenant.
     pub role: Role,
+    /// A token gave the role, and the tokens may take it away.
+    pub role_from_token: bool,
+    /// An admin pinned the role: a token may lower it and never raise it.
+    pub role_pinned: bool,
+    /// When the role was set; `None`: it came with the user.
+    pub role_set_at: Option<Timestamp>,
     /// Powers beside the role.
     pub grants: Vec<Grant>,
     /// A user who is switched off is refused at every request.
@@ -29,6 +36,15 @@ pub struct User {
     pub last_login: Option<Timestamp>,
     /// When the user was made.
     pub created_at: Timestamp,
+}
+
+impl User {
+    /// The role with what decides whether a token may change it.
+    #[must_use]
+    pub fn given_role(&self) -> GivenRole {
+        let (role, from_token, pinned) = (self.role, self.role_from_token, self.role_pinned);
+        GivenRole { role, from_token, pinned, set_at: self.role_set_at }
+    }
 }
 
 /// Who a verified token speaks of.
@@ -44,6 +60,16 @@ pub struct Identity {
     pub name: Option<String>,
     /// The role that the token's role claims map to; `None` where it has no role claim at all.
     pub role: Option<Role>,
+    /// When the token was issued, if it says so. Without that its role counts for nothing.
+    pub issued_at: Option<Timestamp>,
+}
+
+impl Identity {
+    /// What the token says of the role.
+    #[must_use]
+    pub fn role_claim(&self) -> RoleClaim {
+        RoleClaim { role: self.role, issued_at: self.issued_at }
+    }
 }
 
 /// A user to be made by an admin.
@@ -74,8 +100,10 @@ impl User {
 /// What an admin may change of a user.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UserPatch {
-    /// New role.
+    /// New role; it is pinned unless `role_pinned` says otherwise.
     pub role: Option<Role>,
+    /// Pin the role, or leave it to the tokens again.
+    pub role_pinned: Option<bool>,
     /// New powers beside the role, in place of all before.
     pub grants: Option<Vec<Grant>>,
     /// Switch on or off.

@@ -28,7 +28,7 @@ use uuid::Uuid;
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let mut gate = MockGate::new();
-    gate.expect_authenticate().returning(|_, request| Ok(everybody(request)));
+    gate.expect_authenticate().returning(|_, origin| Ok(everybody(origin.request)));
     gate.expect_account().returning(|caller| Ok(caller.clone()));
     gate.expect_send_message().returning(|_, _| Ok(canned_answer()));
     let ports = Ports {
@@ -71,6 +71,9 @@ fn everybody(request: RequestId) -> Caller {
         email: "everybody@plant.example".to_owned(),
         display_name: None,
         role: Role::Admin,
+        role_from_token: true,
+        role_pinned: false,
+        role_set_at: None,
         grants: Vec::new(),
         is_active: true,
         last_login: None,

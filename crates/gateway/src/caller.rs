@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::error::ApiError;
 use crate::load::InHand;
+use crate::peer_limit;
 use crate::rate_limit::{self, Ask, RateKey};
 use crate::trace::{Here, record_tenant};
 use axum::extract::{FromRequestParts, Request, State};
@@ -12,7 +13,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::error::ErrorKind;
-use policy::caller::Caller;
+use policy::caller::{Caller, Origin};
 use policy::gate::{AdminGate, Gate, ModelGate};
 use std::sync::Arc;
 
@@ -56,7 +57,8 @@ impl FromRequestParts<App> for Call {
 pub(crate) async fn authenticate(State(app): State<App>, here: Here, mut request: Request, next: Next) -> Response {
     let token = bearer(request.headers());
     let without_token = token.is_none();
-    let caller = match app.gate.authenticate(token, here.request_id).await {
+    let peer = peer_limit::peer(&request, app.settings.behind_proxy).map(peer_limit::network);
+    let caller = match app.gate.authenticate(token, Origin { request: here.request_id, peer }).await {
         Ok(caller) => caller,
         Err(error) => {
             return ApiError { without_token, ..error.into() }.into_response();

@@ -56,7 +56,8 @@ pub(crate) async fn limit_peers(State(app): State<App>, request: Request, next: 
     }
 }
 
-fn peer(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
+/// The address that a request comes from: behind a reverse proxy, the one that the proxy saw.
+pub(crate) fn peer(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
     let forwarded = || {
         let last = request.headers().get_all("x-forwarded-for").iter().next_back()?;
         last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()

@@ -193,9 +193,9 @@ impl Platform {
             memories: Arc::new(MemoryService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
             audit_trail: Arc::new(AuditTrailService::new(Arc::new(PgAuditReader::new(databases.auditor.clone())))),
             administration: administration(settings, (&store, &directory), &clock, &ids)?,
-            configuration: configuration(&store, &directory, &clock),
+            configuration: configuration(&store, &directory, &clock, &ids),
             access_tokens: identity::access_tokens(settings, &store, &clock, &ids),
-            tenant_mappings: identity::tenant_mappings(settings, &directory, &ids)?,
+            tenant_mappings: identity::tenant_mappings(settings, &directory, &clock, &ids)?,
         };
         let gates = gates(settings, &authn, use_cases, gate_parts)?;
         let queue: Arc<dyn JobQueue> = Arc::new(PgJobQueue::new(databases.worker.clone()));
@@ -375,8 +375,10 @@ fn configuration(
     store: &Arc<dyn Store>,
     directory: &Arc<dyn Directory>,
     clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn IdGen>,
 ) -> Arc<ConfigurationService> {
-    Arc::new(ConfigurationService::new(Arc::clone(store), Arc::clone(directory), Arc::clone(clock)))
+    let (store, directory) = (Arc::clone(store), Arc::clone(directory));
+    Arc::new(ConfigurationService::new(store, directory, Arc::clone(clock), Arc::clone(ids)))
 }
 
 fn retrieval(store: &Arc<dyn Store>, embedders: &Embedders, reranking: Option<Reranking>) -> HybridSearch {

@@ -11,6 +11,9 @@ use runtime::access_tokens::AccessTokenService;
 use runtime::tenant_mappings::TenantMappingService;
 use std::sync::Arc;
 
+/// So often within a minute a user who is switched off learns that.
+const REFUSALS_PER_MINUTE: u32 = 60;
+
 /// Personal access tokens.
 pub(crate) fn access_tokens(
     settings: &Settings,
@@ -29,10 +32,12 @@ pub(crate) fn access_tokens(
 pub(crate) fn tenant_mappings(
     settings: &Settings,
     directory: &Arc<dyn Directory>,
+    clock: &Arc<dyn Clock>,
     ids: &Arc<dyn IdGen>,
 ) -> Result<Arc<TenantMappingService>> {
     let issuers = settings.issuers()?.into_iter().map(|issuer| issuer.issuer).collect();
-    Ok(Arc::new(TenantMappingService::new(Arc::clone(directory), Arc::clone(ids), issuers)))
+    let (directory, clock, ids) = (Arc::clone(directory), Arc::clone(clock), Arc::clone(ids));
+    Ok(Arc::new(TenantMappingService::new(directory, clock, ids, issuers)))
 }
 
 /// Who verifies tokens.
@@ -50,6 +55,8 @@ pub(crate) fn authenticator(
         platform_admins: admins.map(|admin| (admin.issuer.clone(), admin.subject.clone())).collect(),
         token_key: HashKey::derive(secret(settings)?, "token"),
         key_cache_dir: Some(settings.key_cache_dir()),
+        login_max_age_days: settings.auth.login_max_age_days(),
+        refusals_per_minute: if settings.rate_limit.enabled { REFUSALS_PER_MINUTE } else { u32::MAX },
     };
     let (store, clock, ids) = (Arc::clone(&parts.store), Arc::clone(&parts.clock), Arc::clone(&parts.ids));
     Authenticator::new(authn, store, Arc::clone(directory), clock, ids)

@@ -2,7 +2,7 @@
 //! jobs go back to the queue.
 
 use crate::compose::{Databases, Platform, secret};
-use crate::config::{ServiceType, Settings};
+use crate::config::{Server, ServiceType, Settings};
 use crate::models::Models;
 use crate::queue_metrics::QueueMetrics;
 use crate::readiness::Starting;
@@ -62,13 +62,12 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     }
     if let Some(listener) = listeners {
         tracing::info!(address = %listener.local_addr()?, "serving");
-        let mut limits = Limits::of(settings.server.max_connections);
-        if settings.server.behind_proxy {
-            limits.max_of_a_peer = limits.max_connections;
-        }
-        serving.spawn(serve(listener, edge, limits, stop.clone()));
+        serving.spawn(serve(listener, edge, limits(&settings.server), stop.clone()));
         let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
-        serving.spawn(async move { stop.run_until_cancelled(authn.keep_keys_fresh()).await });
+        serving.spawn(async move {
+            let keeping = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
+            stop.run_until_cancelled(keeping).await
+        });
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
         platform.adopt_documents_of_other_models().await;
@@ -87,6 +86,19 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     };
     drain(platform, &serving, Duration::from_secs(settings.server.shutdown_grace_s), last_seal).await;
     Ok(())
+}
+
+/// What the listener takes on.
+fn limits(server: &Server) -> Limits {
+    let limits = Limits {
+        idle: Duration::from_secs(server.idle_connection_s),
+        max_age: Duration::from_secs(server.max_connection_age_s),
+        max_streams: server.max_streams,
+        ..Limits::of(server.max_connections)
+    };
+    // Behind a proxy all connections are one peer's.
+    let max_of_a_peer = if server.behind_proxy { limits.max_connections } else { limits.max_of_a_peer };
+    Limits { max_of_a_peer, ..limits }
 }
 
 /// Looks after the model backends, where there are some.
@@ -114,6 +126,9 @@ async fn drain(platform: Platform, serving: &TaskTracker, grace: Duration, last_
         let _ = tokio::time::timeout(LAST_CALL, serving.wait()).await;
     }
     platform.chat.cancel_all();
+    if tokio::time::timeout(LAST_CALL, platform.authn.record_counted_refusals(true)).await.is_err() {
+        tracing::warn!("refusals that were counted could not be recorded in time");
+    }
     if tokio::time::timeout(LAST_CALL, platform.close_after(last_seal)).await.is_err() {
         tracing::warn!("some work did not end in time");
     }

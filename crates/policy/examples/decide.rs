@@ -35,6 +35,8 @@ async fn main() -> Outcome<()> {
         platform_admins: Vec::new(),
         token_key: HashKey::derive(b"an example's secret", "token"),
         key_cache_dir: None,
+        login_max_age_days: 30,
+        refusals_per_minute: 60,
     };
     let authn = Authenticator::new(settings, shared.clone(), shared.clone(), clock.clone(), ids.clone())?;
     let parts = GateParts { store: shared, clock, ids, tasks: TaskTracker::new() };

@@ -1,10 +1,27 @@
 //! Who calls: what the gateway knows of a verified caller.
 
 use domain::credential::Credential;
+use domain::ids::RequestId;
 use domain::scope::TenantScope;
 use domain::tenant::{Quotas, RateTier, Tenant};
 use domain::user::{Standing, User};
+use std::net::IpAddr;
 use std::sync::Arc;
+
+/// Where a request comes from, as the gateway knows it before anybody is verified.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// Which request it is.
+    pub request: RequestId,
+    /// The peer's address, of an IPv6 peer its network; `None`: it came over no network.
+    pub peer: Option<IpAddr>,
+}
+
+impl From<RequestId> for Origin {
+    fn from(request: RequestId) -> Self {
+        Self { request, peer: None }
+    }
+}
 
 /// A verified caller. Only [`crate::gate::Gate::authenticate`] makes one in earnest: a scope cannot be minted elsewhere.
 #[derive(Clone, Debug)]

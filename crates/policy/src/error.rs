@@ -33,6 +33,12 @@ pub enum GateError {
         /// The row that records why, where one could be written.
         decision: Option<AuditId>,
     },
+    /// A caller who was refused too often within a minute.
+    #[error("the caller was refused too often")]
+    RefusedTooOften {
+        /// When it may be tried again.
+        retry_after: Duration,
+    },
     /// The matrix, a missing grant or a clearance says no.
     #[error("the decision was no: {reason}")]
     Denied {
@@ -96,6 +102,7 @@ impl Classify for GateError {
         match self {
             Self::Unauthenticated { .. } | Self::TokenMissing | Self::StepUp { .. } => ErrorKind::Unauthenticated,
             Self::Refused { .. } | Self::Denied { .. } => ErrorKind::Forbidden,
+            Self::RefusedTooOften { .. } => ErrorKind::RateLimited,
             Self::NotFound => ErrorKind::NotFound,
             Self::KeysUnavailable | Self::NoRandomness | Self::Audit(_) => ErrorKind::Unavailable,
             Self::Store(source) => source.kind(),
@@ -125,6 +132,7 @@ impl Classify for GateError {
             Self::StepUp { .. } => Some("The sign-in was too long ago; sign in again.".to_owned()),
             Self::Unauthenticated { .. }
             | Self::TokenMissing
+            | Self::RefusedTooOften { .. }
             | Self::Denied { .. }
             | Self::NotFound
             | Self::NoRandomness => None,
@@ -134,6 +142,7 @@ impl Classify for GateError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Audit(_) | Self::KeysUnavailable => Some(Duration::from_secs(5)),
+            Self::RefusedTooOften { retry_after } => Some(*retry_after),
             Self::Store(source) => source.retry_after(),
             Self::Runtime(source) | Self::RefusedBelow { source, .. } => source.retry_after(),
             _ => None,

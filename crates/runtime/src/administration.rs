@@ -3,13 +3,14 @@
 use crate::error::RuntimeError;
 use crate::services::Administration;
 use async_trait::async_trait;
-use domain::audit::Changed;
+use domain::audit::{Changed, EventType};
 use domain::authorized::Authorized;
 use domain::command::{CreateTenant, CreateUser, GetUser, ListTenants, ListUsers, UpdateTenant, UpdateUser};
-use domain::ids::{TenantId, UserId};
+use domain::ids::{AuditId, TenantId, UserId};
 use domain::page::Page;
 use domain::ports::{Clock, Directory, IdGen, NewTenant, Store, TenantPatch};
 use domain::tenant::Tenant;
+use domain::tenant_change::ChangedBy;
 use domain::text::{Label, Title};
 use domain::user::{NewUser, User, UserPatch};
 use std::sync::Arc;
@@ -66,7 +67,7 @@ impl Administration for AdministrationService {
     }
 
     async fn update_user(&self, command: Authorized<UpdateUser>) -> Result<Changed<User>, RuntimeError> {
-        let UpdateUser { id, role, grants, is_active } = command.command();
+        let UpdateUser { id, role, role_pinned, grants, is_active } = command.command();
         if command.scope().user() == Some(*id) {
             return Err(RuntimeError::Conflict {
                 detail: "An admin cannot change their own role or grants or switch themselves off; another admin can.",
@@ -77,8 +78,9 @@ impl Administration for AdministrationService {
         // Two admins who demote each other at once wait for each other here: the second finds itself no admin.
         let admins = tx.users().lock_admins().await?;
         let before = tx.users().get(*id).await?.ok_or_else(gone)?;
-        let patch = UserPatch { role: *role, grants: grants.clone(), is_active: *is_active };
-        let after = tx.users().update(*id, patch).await?.ok_or_else(gone)?;
+        let (role, role_pinned, is_active) = (*role, *role_pinned, *is_active);
+        let patch = UserPatch { role, role_pinned, grants: grants.clone(), is_active };
+        let after = tx.users().update(*id, patch, self.clock.now()).await?.ok_or_else(gone)?;
         if admins.iter().all(|admin| admin == id) && admins.contains(id) && !after.is_active_admin() {
             return Err(RuntimeError::Conflict {
                 detail: "This is the tenant's last active admin; name another first.",
@@ -100,11 +102,13 @@ impl Administration for AdministrationService {
     }
 
     async fn update_tenant(&self, command: Authorized<UpdateTenant>) -> Result<Changed<Tenant>, RuntimeError> {
-        let (_, command) = command.into_parts();
+        let (permit, command) = command.into_parts();
+        let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
+        let by = ChangedBy::platform(&permit, EventType::AdminTenantChanged, row, now);
         let gone = || RuntimeError::NotFound { what: "the tenant" };
         let before = self.directory.tenant(&command.id.to_string()).await?.ok_or_else(gone)?;
         let patch = TenantPatch { name: command.name.map(Title::into_string), is_active: command.is_active };
-        let after = self.directory.update_tenant(command.id, patch).await?.ok_or_else(gone)?;
+        let after = self.directory.update_tenant(command.id, patch, &by).await?.ok_or_else(gone)?;
         Ok(Changed { before, after })
     }
 }

@@ -4,18 +4,19 @@ use crate::error::RuntimeError;
 use crate::services::Configuration;
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::audit::Changed;
+use domain::audit::{Changed, EventType};
 use domain::authorized::Authorized;
 use domain::budget::{begin, end_of_day, first_of_month};
 use domain::command::{
     ListSettingsVersions, ListTenantSettingsVersions, ReadCalls, ReadSettings, ReadTenantSettings, ReadUsage,
     UpdateSettings, UpdateTenantSettings,
 };
-use domain::ids::{TenantId, UserId};
+use domain::ids::{AuditId, TenantId};
 use domain::ledger::{UsageQuery, UsageReport};
 use domain::page::Page;
-use domain::ports::{Clock, Directory, Store};
+use domain::ports::{Clock, Directory, IdGen, Store};
 use domain::tenant::{SettingsChange, SettingsVersion, Tenant, Usage};
+use domain::tenant_change::ChangedBy;
 use domain::upload::FieldError;
 use std::sync::Arc;
 
@@ -28,13 +29,19 @@ pub struct ConfigurationService {
     store: Arc<dyn Store>,
     directory: Arc<dyn Directory>,
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGen>,
 }
 
 impl ConfigurationService {
     /// Over these parts.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, directory: Arc<dyn Directory>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, directory, clock }
+    pub fn new(
+        store: Arc<dyn Store>,
+        directory: Arc<dyn Directory>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGen>,
+    ) -> Self {
+        Self { store, directory, clock, ids }
     }
 
     async fn tenant(&self, id: TenantId) -> Result<Tenant, RuntimeError> {
@@ -45,7 +52,7 @@ impl ConfigurationService {
         &self,
         id: TenantId,
         change: &SettingsChange,
-        by: Option<UserId>,
+        by: &ChangedBy,
     ) -> Result<Changed<Tenant>, RuntimeError> {
         for _ in 0..TRIES {
             let before = self.tenant(id).await?;
@@ -73,7 +80,8 @@ impl Configuration for ConfigurationService {
 
     async fn change_settings(&self, command: Authorized<UpdateSettings>) -> Result<Changed<Tenant>, RuntimeError> {
         let scope = command.scope();
-        self.change(scope.tenant(), &command.command().change, scope.user()).await
+        let by = ChangedBy { user: scope.user(), row: None };
+        self.change(scope.tenant(), &command.command().change, &by).await
     }
 
     async fn versions(&self, command: Authorized<ListSettingsVersions>) -> Result<Page<SettingsVersion>, RuntimeError> {
@@ -89,7 +97,9 @@ impl Configuration for ConfigurationService {
         command: Authorized<UpdateTenantSettings>,
     ) -> Result<Changed<Tenant>, RuntimeError> {
         let UpdateTenantSettings { id, change } = command.command();
-        self.change(*id, change, command.scope().user()).await
+        let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
+        let by = ChangedBy::platform(command.permit(), EventType::AdminSettingsChanged, row, now);
+        self.change(*id, change, &by).await
     }
 
     async fn tenant_versions(

@@ -3,18 +3,21 @@
 use crate::error::RuntimeError;
 use crate::services::TenantMappings;
 use async_trait::async_trait;
-use domain::authorized::Authorized;
+use domain::audit::EventType;
+use domain::authorized::{Authorized, Permit};
 use domain::command::{CreateMapping, DeleteMapping, ListMappings};
-use domain::ids::{MappingId, TenantId};
+use domain::ids::{AuditId, MappingId, TenantId};
 use domain::mapping::{NewMapping, TenantMapping};
 use domain::page::Page;
-use domain::ports::{Directory, IdGen};
+use domain::ports::{Clock, Directory, IdGen};
+use domain::tenant_change::ChangedBy;
 use domain::upload::FieldError;
 use std::sync::Arc;
 
 /// The mappings use case over the directory.
 pub struct TenantMappingService {
     directory: Arc<dyn Directory>,
+    clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
     issuers: Vec<String>,
 }
@@ -22,8 +25,17 @@ pub struct TenantMappingService {
 impl TenantMappingService {
     /// Over these parts; `issuers` are those that the platform trusts.
     #[must_use]
-    pub fn new(directory: Arc<dyn Directory>, ids: Arc<dyn IdGen>, issuers: Vec<String>) -> Self {
-        Self { directory, ids, issuers }
+    pub fn new(
+        directory: Arc<dyn Directory>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGen>,
+        issuers: Vec<String>,
+    ) -> Self {
+        Self { directory, clock, ids, issuers }
+    }
+
+    fn changed_by(&self, permit: &Permit, event: EventType) -> ChangedBy {
+        ChangedBy::platform(permit, event, AuditId::from_uuid(self.ids.uuid()), self.clock.now())
     }
 }
 
@@ -51,14 +63,15 @@ impl TenantMappings for TenantMappingService {
             tenant,
             issuer: issuer.into_string(),
             claim: claim.into_string(),
-            by: permit.scope().user(),
         };
-        self.directory.create_mapping(mapping).await?.ok_or(NO_TENANT)
+        let by = self.changed_by(&permit, EventType::AdminMappingCreated);
+        self.directory.create_mapping(mapping, &by).await?.ok_or(NO_TENANT)
     }
 
     async fn delete(&self, command: Authorized<DeleteMapping>) -> Result<TenantMapping, RuntimeError> {
         let DeleteMapping { tenant, id } = command.command();
-        let deleted = self.directory.delete_mapping(*tenant, *id).await?;
+        let by = self.changed_by(command.permit(), EventType::AdminMappingDeleted);
+        let deleted = self.directory.delete_mapping(*tenant, *id, &by).await?;
         deleted.ok_or(RuntimeError::NotFound { what: "the mapping" })
     }
 }

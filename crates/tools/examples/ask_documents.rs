@@ -88,6 +88,7 @@ async fn sign_in(parts: &Parts) -> Result<Permit, Box<dyn Error>> {
         email: None,
         name: None,
         role: Some(Role::User),
+        issued_at: Some(clock.now()),
     };
     let mut tx = store.begin(&scope(Actor::System)).await?;
     let user = tx.users().sign_in(ids.uuid().into(), &identity, clock.now()).await?;

@@ -74,6 +74,8 @@ pub struct UpdateUser {
     pub id: UserId,
     /// New role.
     pub role: Option<Role>,
+    /// Pin the role, or leave it to the tokens again.
+    pub role_pinned: Option<bool>,
     /// New powers beside the role, in place of all before; never `platform_admin`.
     pub grants: Option<Vec<Grant>>,
     /// Switch on or off.

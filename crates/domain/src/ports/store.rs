@@ -15,11 +15,12 @@ use crate::access_token::KnownAccessToken;
 use crate::audit::sealed::SealedPage;
 use crate::audit::{AuditFilter, AuditRecord};
 use crate::error::{Classify, ErrorKind};
-use crate::ids::{AuditId, MappingId, TenantId, UserId};
+use crate::ids::{AuditId, MappingId, TenantId};
 use crate::mapping::{NewMapping, TenantMapping};
 use crate::page::{Page, PageRequest};
 use crate::scope::TenantScope;
 use crate::tenant::{SettingsVersion, Tenant, TenantSettings};
+use crate::tenant_change::ChangedBy;
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -173,7 +174,8 @@ pub struct TenantPatch {
     pub is_active: Option<bool>,
 }
 
-/// The few cross-tenant operations, each a database function of its own.
+/// The few cross-tenant operations, each a database function of its own. A change that comes from outside the tenant leaves
+/// its row in the tenant's own audit log ([`ChangedBy::row`]), or does not happen.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Directory: Send + Sync {
@@ -199,7 +201,12 @@ pub trait Directory: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where the name is taken.
-    async fn update_tenant(&self, id: TenantId, patch: TenantPatch) -> Result<Option<Tenant>, StoreError>;
+    async fn update_tenant(
+        &self,
+        id: TenantId,
+        patch: TenantPatch,
+        by: &ChangedBy,
+    ) -> Result<Option<Tenant>, StoreError>;
 
     /// Puts these settings in the place of those at version `expected`; keys of the configuration that are no settings
     /// stay. `None` where there is no such tenant, or its settings are at another version by now.
@@ -211,7 +218,7 @@ pub trait Directory: Send + Sync {
         id: TenantId,
         settings: &TenantSettings,
         expected: i64,
-        by: Option<UserId>,
+        by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError>;
 
     /// The states that a tenant's settings had, newest first.
@@ -236,13 +243,18 @@ pub trait Directory: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where the claim is mapped already, to whichever tenant.
-    async fn create_mapping(&self, mapping: NewMapping) -> Result<Option<TenantMapping>, StoreError>;
+    async fn create_mapping(&self, mapping: NewMapping, by: &ChangedBy) -> Result<Option<TenantMapping>, StoreError>;
 
     /// Deletes a mapping to a tenant; `None` where there is none of that id.
     ///
     /// # Errors
     /// Where the database is not available.
-    async fn delete_mapping(&self, tenant: TenantId, id: MappingId) -> Result<Option<TenantMapping>, StoreError>;
+    async fn delete_mapping(
+        &self,
+        tenant: TenantId,
+        id: MappingId,
+        by: &ChangedBy,
+    ) -> Result<Option<TenantMapping>, StoreError>;
 
     /// The personal access token with this keyed hash of its secret: one or none.
     ///

@@ -53,8 +53,11 @@ struct NewUser {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"role": "viewer", "grants": ["auditor"], "is_active": true}))]
 struct UserChange {
+    /// Pins the role, unless `role_pinned` says otherwise.
     #[schema(schema_with = wire::role_or_null)]
     role: Option<Role>,
+    /// `true`: no token raises the role. `false`: the next token that is issued after the role was set decides again.
+    role_pinned: Option<bool>,
     /// Powers beside the role, in place of all before: `auditor` and `approver`. `platform_admin` is given by the
     /// platform's configuration only.
     #[schema(schema_with = wire::grants_or_null)]
@@ -72,6 +75,10 @@ struct UserBody {
     email: String,
     #[schema(schema_with = wire::role)]
     role: &'static str,
+    /// An admin set the role: a token may lower it and never raise it, until it is unpinned.
+    role_pinned: bool,
+    /// When the role was set: by an admin, by the token that gave it (its time of issue), or with the user.
+    role_set_at: DateTime<Utc>,
     /// Powers beside the role.
     #[schema(value_type = Vec<String>)]
     grants: Vec<&'static str>,
@@ -103,6 +110,8 @@ impl From<User> for UserBody {
             name: user.display_name,
             email: user.email,
             role: user.role.as_str(),
+            role_pinned: user.role_pinned,
+            role_set_at: user.role_set_at.unwrap_or(user.created_at),
             grants: user.grants.into_iter().map(Grant::as_str).collect(),
             is_active: user.is_active,
             issuer: user.issuer,
@@ -165,6 +174,9 @@ async fn get(call: Call, Id(id): Id<UserId>) -> Result<Json<UserBody>, ApiError>
 }
 
 /// Changes a user's role or grants, or switches the user on or off. In force within five seconds.
+///
+/// A role that is set here, the present one too, is pinned: tokens that were issued before no longer count for it, and
+/// later ones may lower it and never raise it, until `role_pinned` is `false`.
 #[utoipa::path(
     patch, path = "/v1/admin/users/{id}", tag = "admin", params(("id" = Uuid, Path)), request_body = UserChange,
     responses((status = 200, body = UserBody))
@@ -174,7 +186,8 @@ async fn update(
     Id(id): Id<UserId>,
     ApiJson(body): ApiJson<UserChange>,
 ) -> Result<Json<UserBody>, ApiError> {
-    let command = UpdateUser { id, role: body.role, grants: grants(body.grants)?, is_active: body.is_active };
+    let UserChange { role, role_pinned, grants: given, is_active } = body;
+    let command = UpdateUser { id, role, role_pinned, grants: grants(given)?, is_active };
     let changed = call.admin.update_user(&call.caller, command).await?;
     Ok(Json(changed.into()))
 }

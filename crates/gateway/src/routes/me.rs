@@ -6,6 +6,7 @@ use crate::error::ApiError;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use domain::role::Grant;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -26,6 +27,10 @@ struct Account {
     email: String,
     #[schema(schema_with = wire::role)]
     role: &'static str,
+    /// An admin set the role; your tokens do not raise it.
+    role_pinned: bool,
+    /// When the role was set.
+    role_set_at: DateTime<Utc>,
     /// Powers beside the role.
     #[schema(value_type = Vec<String>, example = json!(["auditor"]))]
     grants: Vec<&'static str>,
@@ -66,6 +71,8 @@ async fn me(call: Call, State(app): State<App>) -> Result<Json<Account>, ApiErro
         name: caller.user().display_name.clone(),
         email: caller.user().email.clone(),
         role: caller.standing().role.as_str(),
+        role_pinned: caller.user().role_pinned,
+        role_set_at: caller.user().role_set_at.unwrap_or(caller.user().created_at),
         grants: caller.standing().grants.iter().copied().map(Grant::as_str).collect(),
         clearance: caller.standing().clearance.as_str(),
         limits: Limits {

@@ -1,5 +1,6 @@
 //! Who is connected: never more than allowed, never one peer alone, and never those who say nothing before those who do.
 
+use super::in_hand::InHand;
 use crate::peer_limit::network;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -31,6 +32,8 @@ pub(super) struct Place {
     number: u64,
     peer: IpAddr,
     heard: AtomicBool,
+    /// Its requests that are not answered in full.
+    pub(super) in_hand: InHand,
     /// Cancelled when the place is needed for somebody else.
     pub(super) evicted: CancellationToken,
 }
@@ -76,7 +79,14 @@ impl Connections {
         *state.of_peer.entry(peer).or_default() += 1;
         state.silent.insert(number, (peer, evicted.clone()));
         drop(state);
-        Some(Place { connections: Arc::clone(self), number, peer, heard: AtomicBool::new(false), evicted })
+        Some(Place {
+            connections: Arc::clone(self),
+            number,
+            peer,
+            heard: AtomicBool::new(false),
+            in_hand: InHand::default(),
+            evicted,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 //! a header or to take an answer (axum itself sets none), and with a graceful end.
 
 mod connections;
+mod in_hand;
 mod stalled;
 
 use crate::readiness::Readiness;
@@ -15,7 +16,6 @@ use domain::ports::IdGen;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use stalled::Stalled;
 use std::net::SocketAddr;
@@ -24,7 +24,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
 /// The edge, ready to be served.
 pub type Edge = Router;
@@ -41,6 +40,12 @@ pub struct Limits {
     pub header_read: Duration,
     /// Longest time in which a peer takes nothing of what is written to it.
     pub write_stall: Duration,
+    /// Longest rest of a connection without any request in hand; an event stream that is open is one.
+    pub idle: Duration,
+    /// From this age on a connection takes no more requests, and closes once those in hand are answered.
+    pub max_age: Duration,
+    /// Most requests at once on one HTTP/2 connection.
+    pub max_streams: u32,
 }
 
 impl Limits {
@@ -52,6 +57,9 @@ impl Limits {
             max_of_a_peer: (max_connections / 4 * 3).max(1),
             header_read: crate::GatewaySettings::HEADER_READ_TIMEOUT,
             write_stall: Duration::from_secs(60),
+            idle: Duration::from_secs(120),
+            max_age: Duration::from_secs(3_600),
+            max_streams: 128,
         }
     }
 }
@@ -66,14 +74,11 @@ impl Default for Limits {
 const HEADER_BUFFER: usize = 128 << 10;
 /// Most header lines that are read at all.
 const HEADER_LINES: usize = 256;
-/// Requests at once on one HTTP/2 connection.
-const STREAMS: u32 = 128;
 
 /// Serves `edge` on `listener` until `stop`, then takes no new connection and returns once the last request, streams
 /// included, has been answered.
 pub async fn serve(listener: Arc<TcpListener>, edge: Router, limits: Limits, stop: CancellationToken) {
     let places = Connections::new(limits.max_connections, limits.max_of_a_peer);
-    let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let builder = protocols(limits);
     loop {
@@ -83,27 +88,35 @@ pub async fn serve(listener: Arc<TcpListener>, edge: Router, limits: Limits, sto
         };
         let Some((stream, peer, place)) = accepted else { continue };
         let place = Arc::new(place);
-        let heard = Arc::clone(&place);
-        let service = edge.clone().map_request(move |mut request: Request<Incoming>| {
+        let (heard, edge) = (Arc::clone(&place), edge.clone());
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             heard.hear();
             request.extensions_mut().insert(ConnectInfo(peer));
-            request
+            heard.in_hand.answer(edge.clone(), request)
         });
-        let service = hyper_util::service::TowerToHyperService::new(service);
         let stream = TokioIo::new(Stalled::new(stream, limits.write_stall));
         let connection = builder.serve_connection_with_upgrades(stream, service).into_owned();
-        let watched = graceful.watch(connection);
+        let stop = stop.clone();
         connections.spawn(async move {
+            let mut connection = std::pin::pin!(connection);
             // A client that breaks off is its own affair.
             tokio::select! {
-                _ = watched => {}
-                () = place.evicted.cancelled() => {}
-                () = silence(&place, limits.header_read) => {}
+                _ = connection.as_mut() => return,
+                () = place.evicted.cancelled() => return,
+                () = silence(&place, limits.header_read) => return,
+                () = stop.cancelled() => {}
+                () = place.in_hand.none_for(limits.idle) => {}
+                () = tokio::time::sleep(limits.max_age) => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            // What is in hand is answered; who does not close then is cut off.
+            tokio::select! {
+                _ = connection => {}
+                () = place.in_hand.none_for(limits.header_read) => {}
             }
         });
     }
     drop(listener);
-    graceful.shutdown().await;
     connections.close();
     connections.wait().await;
 }
@@ -122,7 +135,7 @@ fn protocols(limits: Limits) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20))
         .max_header_list_size(u32::try_from(HEADER_BUFFER).unwrap_or(u32::MAX))
-        .max_concurrent_streams(STREAMS);
+        .max_concurrent_streams(limits.max_streams);
     builder
 }
 

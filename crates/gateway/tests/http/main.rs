@@ -8,6 +8,7 @@
 mod chat;
 mod content;
 mod errors;
+mod http2;
 mod limits;
 mod linger;
 mod openai;

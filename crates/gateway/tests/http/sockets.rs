@@ -17,16 +17,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-const SHORT: Duration = Duration::from_millis(400);
+pub const SHORT: Duration = Duration::from_millis(400);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-struct Server {
+pub struct Server {
     address: SocketAddr,
     _stop: DropGuard,
 }
 
 impl Server {
-    async fn start(edge: Router, limits: Limits) -> Self {
+    pub async fn start(edge: Router, limits: Limits) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
@@ -35,7 +35,7 @@ impl Server {
         Self { address, _stop: stop.drop_guard() }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("a connection")
     }
 
@@ -69,7 +69,7 @@ async fn closed(mut connection: TcpStream) -> Duration {
     begun.elapsed()
 }
 
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     Limits { header_read: SHORT, ..Limits::of(8) }
 }
 
@@ -77,7 +77,7 @@ fn get(path: &str, more: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer token\r\n{more}connection: close\r\n\r\n")
 }
 
-fn gate() -> MockGate {
+pub fn gate() -> MockGate {
     let mut gate = MockGate::new();
     gate.expect_authenticate().returning(|_, _| Ok(caller(Role::User)));
     gate.expect_account().returning(|caller| Ok(caller.clone()));
@@ -142,7 +142,7 @@ async fn one_peer_does_not_take_all_places() {
     drop(streams);
 }
 
-fn started_once() -> Vec<NumberedEvent> {
+pub fn started_once() -> Vec<NumberedEvent> {
     vec![NumberedEvent { seq: 1, event: started() }]
 }
 

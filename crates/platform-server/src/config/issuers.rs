@@ -31,6 +31,9 @@ pub struct IssuerFile {
     /// Accepted signature algorithms, instead of the usual ones.
     #[serde(default)]
     pub algorithms: Option<Vec<SignatureAlgorithm>>,
+    /// Accept ES256 signatures with a high `s`, too: for issuers that do not normalize theirs.
+    #[serde(default)]
+    pub accept_high_s: bool,
     /// Where the keys are; discovered if absent.
     #[serde(default)]
     pub jwks_url: Option<String>,
@@ -202,6 +205,7 @@ fn entra(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
 fn of_variables(auth: &Auth, issuer: &str, audience: String) -> IssuerSettings {
     IssuerSettings {
         roles: auth.roles.clone().unwrap_or_else(default_roles),
+        accept_high_s: auth.accept_high_s,
         required_scope: auth.required_scope.clone(),
         required_role: auth.required_role.clone(),
         max_age_s: auth.max_age_s,
@@ -219,6 +223,7 @@ fn from_file(file: IssuerFile) -> Result<IssuerSettings> {
         roles: file.roles.unwrap_or_else(default_roles),
         claims: file.claims.names(),
         accept_iss: file.accept_iss,
+        accept_high_s: file.accept_high_s,
         algorithms: file.algorithms.unwrap_or(usual.algorithms),
         required_scope: file.required_scope,
         required_role: file.required_role,
@@ -243,6 +248,7 @@ fn usual(issuer: &str, audiences: Vec<String>) -> IssuerSettings {
     IssuerSettings {
         issuer: issuer.to_owned(),
         accept_iss: Vec::new(),
+        accept_high_s: false,
         audiences,
         algorithms: vec![
             SignatureAlgorithm::Rs256,

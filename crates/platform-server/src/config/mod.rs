@@ -118,8 +118,15 @@ impl Settings {
         if self.mode == Mode::Production && !self.rate_limit.enabled {
             bail!("rate_limit.enabled can be switched off in development mode only");
         }
+        let server = &self.server;
+        if server.idle_connection_s == 0 || server.max_connection_age_s == 0 || server.max_streams == 0 {
+            bail!("server.idle_connection_s, server.max_connection_age_s and server.max_streams must be at least 1");
+        }
         if !(1..=3_650).contains(&self.auth.max_token_days()) {
             bail!("auth.max_token_days must be from 1 to 3650");
+        }
+        if !(1..=3_650).contains(&self.auth.login_max_age_days()) {
+            bail!("auth.access_token_login_max_age_days must be from 1 to 3650");
         }
         if !(1..=60).contains(&self.audit.checkpoint_s) {
             // A chain without a checkpoint for ten minutes counts as one that lost them.

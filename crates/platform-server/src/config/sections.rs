@@ -27,6 +27,12 @@ pub struct Server {
     pub shutdown_grace_s: u64,
     /// Most connections at once.
     pub max_connections: usize,
+    /// Seconds that a connection may rest without a request in hand.
+    pub idle_connection_s: u64,
+    /// Seconds after which a connection takes no more requests.
+    pub max_connection_age_s: u64,
+    /// Most requests at once on one HTTP/2 connection.
+    pub max_streams: u32,
     /// Most requests in hand at once.
     pub max_in_flight: usize,
     /// A reverse proxy stands before the server and writes `X-Forwarded-For`.
@@ -41,6 +47,9 @@ impl Default for Server {
             metrics_port: 9464,
             shutdown_grace_s: 25,
             max_connections: 4_096,
+            idle_connection_s: 120,
+            max_connection_age_s: 3_600,
+            max_streams: 128,
             max_in_flight: 128,
             behind_proxy: false,
         }
@@ -117,6 +126,8 @@ pub struct Auth {
     pub tenants: BTreeMap<String, String>,
     /// Role value, or group as `g:<group>` → role, for the same issuers, instead of the usual ones.
     pub roles: Option<BTreeMap<String, Role>>,
+    /// Accept ES256 signatures of theirs with a high `s`, too.
+    pub accept_high_s: bool,
     /// A scope that their tokens must carry, or else `required_role`.
     pub required_scope: Option<String>,
     /// A role value that their tokens must carry, or else `required_scope`.
@@ -135,16 +146,26 @@ pub struct Auth {
     pub key_cache_dir: Option<PathBuf>,
     /// Longest life of a personal access token, in days; 365 if absent.
     pub max_token_days: Option<u32>,
+    /// After so many days without an interactive login, a user's personal access tokens are refused; 30 if absent.
+    pub access_token_login_max_age_days: Option<u32>,
 }
 
 /// Longest life of a personal access token, in days, unless the settings say another.
 const MAX_TOKEN_DAYS: u32 = 365;
+/// Days without an interactive login after which personal access tokens are refused, unless the settings say others.
+const LOGIN_MAX_AGE_DAYS: u32 = 30;
 
 impl Auth {
     /// Longest life of a personal access token, in days.
     #[must_use]
     pub fn max_token_days(&self) -> u32 {
         self.max_token_days.unwrap_or(MAX_TOKEN_DAYS)
+    }
+
+    /// Days without an interactive login after which personal access tokens are refused.
+    #[must_use]
+    pub fn login_max_age_days(&self) -> u32 {
+        self.access_token_login_max_age_days.unwrap_or(LOGIN_MAX_AGE_DAYS)
     }
 }
 

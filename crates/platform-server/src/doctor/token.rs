@@ -74,7 +74,7 @@ pub async fn judge(token: &str, issuers: Vec<IssuerSettings>, settings: &Setting
 }
 
 async fn judge_entry(verified: &Verified, settings: &Settings, found: &mut Findings) {
-    let Some(claim) = verified.tenant_claim() else {
+    let Some(claim) = verified.login.tenant_claim.clone() else {
         let names = verified.issuer.claims.tenant.join(", ");
         found.problem(format!("tenant_unmapped: it has none of the claims that name a tenant: {names}"));
         return;
@@ -169,6 +169,20 @@ const fn advice(reason: Reason) -> &'static str {
         }
         Reason::AccessTokenExpired => "that personal access token has expired",
         Reason::AccessTokenRevoked => "that personal access token was revoked",
+        Reason::HighS => {
+            "of the two signatures that hold for it, it has the one with the high s: the issuer does not normalize (set \
+             accept_high_s), or somebody changed it"
+        }
+        Reason::AccessTokenNoLogin
+        | Reason::AccessTokenLoginTooOld
+        | Reason::AccessTokenIssuer
+        | Reason::AccessTokenRequiredClaim
+        | Reason::AccessTokenTooLongAgo
+        | Reason::AccessTokenUnmapped
+        | Reason::AccessTokenGroups
+        | Reason::AccessTokenGuest
+        | Reason::AccessTokenScope
+        | Reason::AccessTokenRole => "the last interactive login of its user does not carry it any more",
         Reason::Missing | Reason::Issuer => "no token, or no issuer that is trusted",
     }
 }

@@ -93,7 +93,7 @@ impl Site {
             Identity::Bearer(token) => {
                 let platform = Platform::new(&settings, Databases::new(&settings)?, models).await?;
                 let request = RequestId::from_uuid(TimeOrderedIds.uuid());
-                let caller = platform.gates.gate.authenticate(Some(token), request).await;
+                let caller = platform.gates.gate.authenticate(Some(token), request.into()).await;
                 (platform, caller.context("the token was refused")?)
             }
         };

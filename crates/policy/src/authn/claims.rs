@@ -2,11 +2,10 @@
 
 use super::reason::{Reason, loggable};
 use super::settings::{ClaimNames, IssuerSettings};
-use domain::role::Role;
+use domain::login::Login;
 use domain::time::Timestamp;
 use domain::user::Identity;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 
 /// Clock skew that is forgiven, in seconds.
 pub const SKEW_SECONDS: i64 = 60;
@@ -29,8 +28,11 @@ fn follow<'a>(claims: &'a Claims, path: &str) -> Option<&'a Value> {
 
 /// Text that may be stored and shown: not empty, not long, no control characters (U+0000 is none that a database takes).
 fn text<'a>(claims: &'a Claims, names: &[String]) -> Option<&'a str> {
-    let fits = |text: &&str| !text.is_empty() && text.len() <= 512 && !text.chars().any(char::is_control);
-    find(claims, names).and_then(Value::as_str).filter(fits)
+    find(claims, names).and_then(Value::as_str).filter(|text| fits(text))
+}
+
+fn fits(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 512 && !text.chars().any(char::is_control)
 }
 
 /// A claim that may be one string, several in one string, or a list.
@@ -40,6 +42,10 @@ fn texts<'a>(claims: &'a Claims, names: &[String]) -> Option<Vec<&'a str>> {
         Value::Array(many) => Some(many.iter().filter_map(Value::as_str).collect()),
         _ => Some(Vec::new()),
     }
+}
+
+fn owned(texts: Vec<&str>) -> Vec<String> {
+    texts.into_iter().filter(|text| fits(text)).map(str::to_owned).collect()
 }
 
 /// A number of seconds since 1970 (RFC 7519 `NumericDate`), if it is one.
@@ -71,24 +77,24 @@ pub fn check_times(claims: &Claims, now: Timestamp) -> Result<Timestamp, Reason>
     Timestamp::from_timestamp(exp, 0).ok_or(Reason::Expiry)
 }
 
-/// Checks how long ago the user proved who they are, and returns until when that is recent enough. A token that does not
-/// say is refused like one that says too long ago (RFC 9470).
-pub fn check_age(claims: &Claims, issuer: &IssuerSettings, now: Timestamp) -> Result<Option<Timestamp>, Reason> {
-    let Some(max_age_s) = issuer.max_age_s else { return Ok(None) };
+/// Checks how long ago the user proved who they are, and returns until when that is recent enough. Who does not say is
+/// refused like one who says too long ago (RFC 9470).
+pub fn check_age(at: Option<Timestamp>, max_age_s: Option<u32>, now: Timestamp) -> Result<Option<Timestamp>, Reason> {
+    let Some(max_age_s) = max_age_s else { return Ok(None) };
     let refused = Reason::TooLongAgo { max_age_s };
-    let at = find(claims, &issuer.claims.auth_time).and_then(seconds).ok_or(refused)?;
+    let (at, now) = (at.ok_or(refused)?.timestamp(), now.timestamp());
     let end = at.saturating_add(i64::from(max_age_s));
-    if at > now.timestamp() + SKEW_SECONDS || now.timestamp() >= end.saturating_add(SKEW_SECONDS) {
+    if at > now + SKEW_SECONDS || now >= end.saturating_add(SKEW_SECONDS) {
         return Err(refused);
     }
     Timestamp::from_timestamp(end, 0).map(Some).ok_or(refused)
 }
 
-/// `aud` (RFC 7519 §4.1.3): a string or a list, one of which must be accepted.
+/// `aud` (RFC 7519 §4.1.3): a string or a list of strings, one of which must be accepted.
 pub fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), Reason> {
     let matches = |value: &Value| value.as_str().is_some_and(|aud| accepted.iter().any(|a| a == aud));
     let found = match claims.get("aud") {
-        Some(Value::Array(many)) => many.iter().any(matches),
+        Some(Value::Array(many)) => many.iter().all(Value::is_string) && many.iter().any(matches),
         Some(one) => matches(one),
         None => false,
     };
@@ -121,9 +127,14 @@ pub fn check_kind(claims: &Claims) -> Result<(), Reason> {
     if is("ver", &["1.0"]) && claims.contains_key("tid") { Err(Reason::Version) } else { Ok(()) }
 }
 
-/// Who the token speaks of. The role is decided once the tenant is known.
+/// Who the token speaks of. The role is decided once the tenant is known. A claim that names the user must be text, also
+/// where it is not the one that is used: two readers could see two users.
 pub fn identity(claims: &Claims, issuer: &IssuerSettings) -> Result<Identity, Reason> {
     let names: &ClaimNames = &issuer.claims;
+    let named = names.subject.iter().filter_map(|name| find(claims, std::slice::from_ref(name)));
+    if !["sub", "oid"].iter().filter_map(|name| claims.get(*name)).chain(named).all(Value::is_string) {
+        return Err(Reason::Subject);
+    }
     let subject = text(claims, &names.subject).filter(|subject| subject.chars().count() <= MAX_SUBJECT_CHARS);
     Ok(Identity {
         issuer: issuer.issuer.clone(),
@@ -131,12 +142,31 @@ pub fn identity(claims: &Claims, issuer: &IssuerSettings) -> Result<Identity, Re
         email: text(claims, &names.email).map(str::to_owned),
         name: text(claims, &names.name).map(str::to_owned),
         role: None,
+        issued_at: claims.get("iat").and_then(time),
     })
 }
 
-/// The value that the tenant is looked up by.
-pub fn tenant(claims: &Claims, names: &ClaimNames) -> Option<String> {
-    text(claims, &names.tenant).map(str::to_owned)
+fn time(value: &Value) -> Option<Timestamp> {
+    seconds(value).and_then(|seconds| Timestamp::from_timestamp(seconds, 0))
+}
+
+/// What the token says of the login that it stands for.
+pub fn login(claims: &Claims, issuer: &IssuerSettings, now: Timestamp) -> Login {
+    let names = &issuer.claims;
+    let required = issuer.required_claim.as_ref().and_then(|(name, _)| claims.get(name)).and_then(Value::as_str);
+    Login {
+        tenant_claim: text(claims, &names.tenant).map(str::to_owned),
+        guest_of: guest_of(claims).map(|home| if fits(home) { home.to_owned() } else { String::new() }),
+        groups_left_out: has_groups_overage(claims),
+        is_application: is_application(claims),
+        scopes: texts(claims, &names.scopes).map(owned).unwrap_or_default(),
+        roles: texts(claims, &names.roles).map(owned),
+        groups: texts(claims, &names.groups).map(owned),
+        required_claim: required.map(str::to_owned),
+        authenticated_at: find(claims, &names.auth_time).and_then(time),
+        issued_at: claims.get("iat").and_then(time),
+        seen_at: now,
+    }
 }
 
 /// The token's own id, if it may be logged.
@@ -164,43 +194,8 @@ pub fn session_id(claims: &Claims) -> Option<String> {
     claims.get("sid").and_then(Value::as_str).and_then(loggable)
 }
 
-/// The strongest role that the token's role values and groups (`g:<group>`) map to, by the issuer's mapping or the
-/// tenant's. Claims with no known value are the weakest role, not missing claims: whoever lost a role at the issuer loses
-/// it here. `None`: the token has no role values, and no groups that anything is mapped from.
-pub fn role(claims: &Claims, issuer: &IssuerSettings, of_tenant: &BTreeMap<String, Role>) -> Option<Role> {
-    let maps = [&issuer.roles, of_tenant];
-    let groups_count = maps.iter().any(|map| map.keys().any(|value| value.starts_with("g:")));
-    let is_there =
-        find(claims, &issuer.claims.roles).is_some() || (groups_count && find(claims, &issuer.claims.groups).is_some());
-    let known = values(claims, issuer).filter_map(|value| maps.iter().filter_map(|map| map.get(&value)).max().copied());
-    is_there.then(|| known.max().unwrap_or(Role::Viewer))
-}
-
-/// Whether one of the token's role values or groups is mapped: whether somebody let its bearer in by name.
-pub fn has_mapped_role(claims: &Claims, issuer: &IssuerSettings, of_tenant: &BTreeMap<String, Role>) -> bool {
-    values(claims, issuer).any(|value| issuer.roles.contains_key(&value) || of_tenant.contains_key(&value))
-}
-
-/// Role values as they are and groups as `g:<group>`; a role value that looks like a group is neither.
-fn values<'a>(claims: &'a Claims, issuer: &IssuerSettings) -> impl Iterator<Item = String> + 'a {
-    let roles = texts(claims, &issuer.claims.roles).unwrap_or_default();
-    let groups = texts(claims, &issuer.claims.groups).unwrap_or_default();
-    let roles = roles.into_iter().filter(|value| !value.starts_with("g:")).map(str::to_owned);
-    roles.chain(groups.into_iter().map(|group| format!("g:{group}")))
-}
-
-/// Whether the token carries `scope`.
-pub fn has_scope(claims: &Claims, names: &ClaimNames, scope: &str) -> bool {
-    texts(claims, &names.scopes).is_some_and(|scopes| scopes.contains(&scope))
-}
-
-/// Whether the token carries this role value.
-pub fn has_role_value(claims: &Claims, names: &ClaimNames, value: &str) -> bool {
-    texts(claims, &names.roles).is_some_and(|values| values.contains(&value))
-}
-
 /// More than 200 groups: Entra leaves them out and says where to ask (`_claim_names`). That address is never called.
-pub fn has_groups_overage(claims: &Claims) -> bool {
+fn has_groups_overage(claims: &Claims) -> bool {
     claims.get("_claim_names").and_then(|names| names.get("groups")).is_some()
         || claims.get("hasgroups").is_some_and(|flag| flag == &Value::Bool(true) || flag == "true")
 }
@@ -213,7 +208,7 @@ pub fn is_application(claims: &Claims) -> bool {
 
 /// The home directory of a guest (Entra: `acct` is 1, or `idp` names another directory than the token's); `None` for
 /// everybody else. A guest whose home the token does not tell has an empty one.
-pub fn guest_of(claims: &Claims) -> Option<&str> {
+fn guest_of(claims: &Claims) -> Option<&str> {
     let idp = claims.get("idp").and_then(Value::as_str);
     let is_marked = claims.get("acct").is_some_and(|acct| acct == 1 || acct == "1");
     let tid = claims.get("tid").and_then(Value::as_str);
@@ -295,6 +290,7 @@ mod tests {
     fn the_audience_may_be_a_list_and_must_be_there() {
         let accepted = ["api".to_owned()];
         assert_eq!(check_audience(&claims(json!({"aud": ["x", "api"]})), &accepted), Ok(()));
+        assert_eq!(check_audience(&claims(json!({"aud": ["api", 7]})), &accepted), Err(Reason::Audience));
         assert_eq!(check_audience(&claims(json!({"aud": "x"})), &accepted), Err(Reason::Audience));
         assert_eq!(check_audience(&claims(json!({})), &accepted), Err(Reason::Audience));
     }

@@ -2,25 +2,30 @@
 
 pub mod access_token;
 mod claims;
+mod entry;
 pub mod inspect;
 pub mod jwks;
+mod low_s;
 mod reason;
 mod refused;
 mod sessions;
 pub mod settings;
 mod sign_in;
 mod started;
+mod tally;
 mod token;
 mod verify;
 
+pub use low_s::has_high_s;
 pub use reason::{Reason, Refusal};
 pub use sessions::Belongs;
 pub use sign_in::tenant_named_by;
 pub use verify::{Issuer, Verified, verify};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Origin};
 use crate::error::GateError;
 use crate::keyed_hash::HashKey;
+use chrono::TimeDelta;
 use domain::credential::Credential;
 use domain::decision::RefusalCode;
 use domain::ids::{RequestId, TenantId, UserId};
@@ -38,6 +43,7 @@ use settings::{IssuerSettings, KeySource};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+use tally::Tally;
 
 /// What authentication trusts and holds.
 #[derive(Clone, Debug)]
@@ -50,6 +56,10 @@ pub struct AuthnSettings {
     pub token_key: HashKey,
     /// Where the issuers' last good keys are kept for a restart; `None`: nowhere.
     pub key_cache_dir: Option<PathBuf>,
+    /// After so many days without an interactive login, a user's personal access tokens are refused.
+    pub login_max_age_days: u32,
+    /// So often within a minute a user who is switched off learns that; after that, only to come back later.
+    pub refusals_per_minute: u32,
 }
 
 /// Verifies tokens and finds their users.
@@ -57,6 +67,9 @@ pub struct Authenticator {
     issuers: Vec<Issuer>,
     platform_admins: Vec<(String, String)>,
     token_key: HashKey,
+    login_max_age: TimeDelta,
+    refusals_per_minute: u32,
+    refusals: Tally,
     sessions: Sessions,
     store: Arc<dyn Store>,
     directory: Arc<dyn Directory>,
@@ -80,6 +93,9 @@ impl Authenticator {
             issuers: issuers(settings.issuers, settings.key_cache_dir.as_deref())?,
             platform_admins: settings.platform_admins,
             token_key: settings.token_key,
+            login_max_age: TimeDelta::days(i64::from(settings.login_max_age_days)),
+            refusals_per_minute: settings.refusals_per_minute,
+            refusals: Tally::default(),
             sessions: Sessions::default(),
             store,
             directory,
@@ -98,22 +114,22 @@ impl Authenticator {
     ///
     /// # Errors
     /// Where the token is refused, its tenant is unknown or off, its user is off, or keys or database are down.
-    pub async fn authenticate(&self, bearer: Option<&str>, request: RequestId) -> Result<Caller, GateError> {
+    pub async fn authenticate(&self, bearer: Option<&str>, origin: Origin) -> Result<Caller, GateError> {
         let Some(token) = bearer else {
-            return Err(self.refuse_token(Reason::Missing.into(), &request).await);
+            return Err(self.refuse_token(Reason::Missing.into(), &origin).await);
         };
         let hash = self.hash(token);
         let session = match self.sessions.get(&hash, self.clock.now()) {
             Some(session) if session.is_fresh() => session,
-            _ if access_token::is_meant_as_one(token) => self.by_access_token(token, &hash, &request).await?,
-            Some(session) if session.renewals == self.renewals() => self.refresh(&hash, session, &request).await?,
+            _ if access_token::is_meant_as_one(token) => self.by_access_token(token, &hash, &origin).await?,
+            Some(session) if session.renewals == self.renewals() => self.refresh(&hash, session, &origin).await?,
             // New, or the issuers' keys are others since: the one that signed it may have been withdrawn.
             _ => {
                 self.sessions.forget(&hash);
-                self.first_use(token, &hash, &request).await?
+                self.first_use(token, &hash, &origin).await?
             }
         };
-        let scope = user_scope(session.tenant.id, session.user_id(), request);
+        let scope = user_scope(session.tenant.id, session.user_id(), origin.request);
         let caller = Caller::new(scope, session.tenant, session.user, session.standing);
         Ok(caller.with(session.credential))
     }
@@ -125,16 +141,16 @@ impl Authenticator {
         if named { vec![Grant::PlatformAdmin] } else { Vec::new() }
     }
 
-    async fn refresh(&self, hash: &str, known: Session, request: &RequestId) -> Result<Session, GateError> {
+    async fn refresh(&self, hash: &str, known: Session, origin: &Origin) -> Result<Session, GateError> {
         let Some(tenant) = self.tenant_of(&known).await? else {
             self.sessions.forget(hash);
-            return Err(self.refuse(known.tenant.id, Some(known.user.id), RefusalCode::TenantUnmapped, request).await);
+            return Err(self.refuse(known.tenant.id, Some(known.user.id), RefusalCode::TenantUnmapped, origin).await);
         };
-        let scope = user_scope(tenant.id, known.user.id, request.clone());
+        let scope = user_scope(tenant.id, known.user.id, origin.request.clone());
         let mut tx = self.store.begin(&scope).await.map_err(GateError::Store)?;
         let membership = tx.users().membership(known.user.id).await.map_err(GateError::Store)?;
         drop(tx);
-        let member = self.admit(hash, &tenant, membership, request).await?;
+        let member = self.admit(hash, &tenant, membership, origin).await?;
         let Session { belongs, credential, expires_at, renewals, .. } = known;
         Ok(self.keep(hash, Kept { tenant, belongs, credential, expires_at, renewals }, member))
     }
@@ -159,7 +175,14 @@ impl Authenticator {
         self.issuers.iter().map(|issuer| issuer.keys.renewals()).sum()
     }
 
-    /// The keyed hash by which a bearer token is remembered.
+    /// The keyed hash by which it is remembered that a token was seen: of what is signed, without the signature, of which
+    /// there may be several.
+    fn seen_hash(&self, token: &str) -> String {
+        let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+        self.hash(signed)
+    }
+
+    /// The keyed hash of a whole bearer token: by it a verified token's session is found, and a personal access token.
     pub(crate) fn hash(&self, token: &str) -> String {
         self.token_key.hash(token.as_bytes())
     }

@@ -16,6 +16,7 @@ pub enum Reason {
     UnknownKey,
     KeyType,
     NoKeys,
+    HighS,
     Signature,
     Expiry,
     Expired,
@@ -30,6 +31,16 @@ pub enum Reason {
     AccessTokenUnknown,
     AccessTokenExpired,
     AccessTokenRevoked,
+    AccessTokenNoLogin,
+    AccessTokenLoginTooOld,
+    AccessTokenIssuer,
+    AccessTokenRequiredClaim,
+    AccessTokenTooLongAgo,
+    AccessTokenUnmapped,
+    AccessTokenGroups,
+    AccessTokenGuest,
+    AccessTokenScope,
+    AccessTokenRole,
 }
 
 impl Reason {
@@ -49,6 +60,7 @@ impl Reason {
             Self::UnknownKey => "key_unknown",
             Self::KeyType => "key_type_mismatch",
             Self::NoKeys => "keys_unavailable",
+            Self::HighS => "signature_high_s",
             Self::Signature => "signature_invalid",
             Self::Expiry => "expiry_invalid",
             Self::Expired => "token_expired",
@@ -63,6 +75,16 @@ impl Reason {
             Self::AccessTokenUnknown => "access_token_unknown",
             Self::AccessTokenExpired => "access_token_expired",
             Self::AccessTokenRevoked => "access_token_revoked",
+            Self::AccessTokenNoLogin => "access_token_without_login",
+            Self::AccessTokenLoginTooOld => "access_token_login_too_old",
+            Self::AccessTokenIssuer => "access_token_issuer_unknown",
+            Self::AccessTokenRequiredClaim => "access_token_required_claim_mismatch",
+            Self::AccessTokenTooLongAgo => "access_token_authenticated_too_long_ago",
+            Self::AccessTokenUnmapped => "access_token_tenant_unmapped",
+            Self::AccessTokenGroups => "access_token_groups_overage",
+            Self::AccessTokenGuest => "access_token_guest_refused",
+            Self::AccessTokenScope => "access_token_insufficient_scope",
+            Self::AccessTokenRole => "access_token_role_lowered",
         }
     }
 }

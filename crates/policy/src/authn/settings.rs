@@ -15,6 +15,9 @@ pub struct IssuerSettings {
     pub audiences: Vec<String>,
     /// Accepted signature algorithms. The header chooses among them and nothing else.
     pub algorithms: Vec<SignatureAlgorithm>,
+    /// Accept ES256 signatures of either form. Off: of the two that hold for a token, the one with the high `s` is
+    /// refused. For issuers that do not normalize, half of whose tokens would be.
+    pub accept_high_s: bool,
     /// Where the keys come from.
     pub keys: KeySource,
     /// How the issuer names its claims.

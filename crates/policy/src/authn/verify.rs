@@ -1,19 +1,21 @@
 //! Verifies a token against the issuer that it names: one order of checks, one reason for each refusal.
 
 use super::claims::{self, Claims};
+use super::entry::{self, RoleMappings};
 use super::jwks::Keys;
+use super::low_s;
 use super::reason::{Reason, Refusal, loggable};
-use super::settings::{GroupsOverage, IssuerSettings, SignatureAlgorithm};
+use super::settings::{IssuerSettings, SignatureAlgorithm};
 use super::token::{Unverified, take_apart};
 use domain::credential::{Credential, CredentialKind};
 use domain::decision::RefusalCode;
+use domain::login::Login;
 use domain::role::Role;
 use domain::time::Timestamp;
 use domain::user::Identity;
 use jsonwebtoken::DecodingKey;
 use jwks_client_rs::JsonWebKey;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A trusted issuer with its keys.
@@ -41,16 +43,12 @@ pub struct Verified {
     pub valid_until: Timestamp,
     /// Its own id, if it has one that may be logged.
     pub token_id: Option<String>,
+    /// What it says of the login that it stands for.
+    pub login: Login,
     claims: Claims,
 }
 
 impl Verified {
-    /// The value that the tenant is looked up by.
-    #[must_use]
-    pub fn tenant_claim(&self) -> Option<String> {
-        claims::tenant(&self.claims, &self.issuer.claims)
-    }
-
     /// The client that asked for it, if that may be logged.
     #[must_use]
     pub fn client(&self) -> Option<String> {
@@ -72,38 +70,22 @@ impl Verified {
 
     /// The role that the token gives in a tenant with this mapping of its own; `None` where it says nothing of roles.
     #[must_use]
-    pub fn role(&self, of_tenant: &BTreeMap<String, Role>) -> Option<Role> {
-        claims::role(&self.claims, &self.issuer, of_tenant)
+    pub fn role(&self, of_tenant: &RoleMappings) -> Option<Role> {
+        entry::role(&self.login, &self.issuer, of_tenant)
     }
 
     /// Why a token that holds leads nowhere all the same, in a tenant with this mapping of its own: a code that its
     /// bearer may read.
     #[must_use]
-    pub fn no_entry(&self, of_tenant: &BTreeMap<String, Role>) -> Option<RefusalCode> {
-        let (claims, issuer) = (&self.claims, &*self.issuer);
-        if claims::has_groups_overage(claims) && issuer.groups_overage == GroupsOverage::Refuse {
-            return Some(RefusalCode::GroupsOverage);
-        }
-        let is_welcome = |home: &str| issuer.guests.iter().any(|guest| guest == "*" || guest == home);
-        if claims::guest_of(claims).is_some_and(|home| !is_welcome(home)) {
-            return Some(RefusalCode::GuestRefused);
-        }
-        // Any program of the directory gets a token for an API whose assignment is not required; a role makes it ours.
-        if claims::is_application(claims) && !claims::has_mapped_role(claims, issuer, of_tenant) {
-            return Some(RefusalCode::InsufficientScope);
-        }
-        let scope = issuer.required_scope.as_deref().map(|scope| claims::has_scope(claims, &issuer.claims, scope));
-        let role = issuer.required_role.as_deref().map(|role| claims::has_role_value(claims, &issuer.claims, role));
-        let asked = [scope, role];
-        let is_met = asked.contains(&Some(true)) || asked == [None, None];
-        (!is_met).then_some(RefusalCode::InsufficientScope)
+    pub fn no_entry(&self, of_tenant: &RoleMappings) -> Option<RefusalCode> {
+        entry::no_entry(&self.login, &self.issuer, of_tenant)
     }
 }
 
 /// Verifies `token`.
 ///
-/// The order: size and shape; issuer, unverified, only to pick the settings; algorithm from the settings; key id;
-/// signature; times; audience; required claim; kind; subject; age of the login. What comes after (tenant, entry, user) is
+/// The order: size and shape; issuer, unverified, only to pick the settings; algorithm from the settings; key id; form of
+/// the signature; signature; times; audience; required claim; kind; subject; age of the login. What comes after (tenant, entry, user) is
 /// the caller's.
 ///
 /// # Errors
@@ -123,17 +105,23 @@ pub async fn verify(token: &str, issuers: &[Issuer], now: Timestamp) -> Result<V
         token_id: token_id.clone(),
     };
     check_signature(token, &parts, issuer).await.map_err(refused)?;
-    let (identity, valid_until) = check_claims(&parts.claims, &issuer.settings, now).map_err(refused)?;
-    Ok(Verified { issuer: Arc::clone(&issuer.settings), identity, valid_until, token_id, claims: parts.claims })
+    let login = claims::login(&parts.claims, &issuer.settings, now);
+    let (identity, valid_until) = check_claims(&parts.claims, &login, &issuer.settings, now).map_err(refused)?;
+    Ok(Verified { issuer: Arc::clone(&issuer.settings), identity, valid_until, token_id, login, claims: parts.claims })
 }
 
-fn check_claims(claims: &Claims, issuer: &IssuerSettings, now: Timestamp) -> Result<(Identity, Timestamp), Reason> {
+fn check_claims(
+    claims: &Claims,
+    login: &Login,
+    issuer: &IssuerSettings,
+    now: Timestamp,
+) -> Result<(Identity, Timestamp), Reason> {
     let expires_at = claims::check_times(claims, now)?;
     claims::check_audience(claims, &issuer.audiences)?;
     claims::check_required(claims, issuer.required_claim.as_ref())?;
     claims::check_kind(claims)?;
     let identity = claims::identity(claims, issuer)?;
-    let age_ends = claims::check_age(claims, issuer, now)?;
+    let age_ends = claims::check_age(login.authenticated_at, issuer.max_age_s, now)?;
     Ok((identity, age_ends.map_or(expires_at, |end| end.min(expires_at))))
 }
 
@@ -152,6 +140,9 @@ async fn check_signature(token: &str, parts: &Unverified, issuer: &Issuer) -> Re
         return Err(Reason::KeyType);
     }
     let (signed, signature) = token.rsplit_once('.').ok_or(Reason::Malformed)?;
+    if *algorithm == SignatureAlgorithm::Es256 && !issuer.settings.accept_high_s && low_s::has_high_s(signature) {
+        return Err(Reason::HighS);
+    }
     let holds =
         |key| jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm.jwt()).is_ok_and(|holds| holds);
     if fitting.iter().any(holds) { Ok(()) } else { Err(Reason::Signature) }

@@ -106,7 +106,9 @@ impl AdminGate for PolicyGate {
 
     async fn export_audit(&self, by: &Caller, command: ExportAudit) -> Result<SealedPages, GateError> {
         let use_case = Arc::clone(&self.use_cases.audit_trail);
-        self.pass(by, command, Closes::Gate, move |granted| async move { use_case.export(granted).await }).await
+        let export = move |granted| async move { use_case.export(granted).await };
+        let pages = self.pass(by, command, Closes::Gate, export).await?;
+        Ok(self.decided_by_page(by, command, pages))
     }
 
     async fn read_decision(&self, by: &Caller, command: ReadDecision) -> Result<AuditRecord, GateError> {

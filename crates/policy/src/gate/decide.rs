@@ -40,7 +40,7 @@ impl PolicyGate {
     }
 
     /// What the one deciding function says for a caller.
-    async fn decide(
+    pub(super) async fn decide(
         &self,
         tx: &mut dyn TenantTx,
         by: &Caller,
@@ -55,7 +55,7 @@ impl PolicyGate {
     }
 
     /// The row of a refusal: what was attempted, and the grounds.
-    fn refusal<C: Command>(&self, command: &C, decision: &Decision) -> Outcome {
+    pub(super) fn refusal<C: Command>(&self, command: &C, decision: &Decision) -> Outcome {
         let mut subject = self.subject(command);
         subject.metadata = decision::recorded(decision);
         subject.metadata["attempted"] = C::EVENT.as_str().into();
@@ -83,7 +83,7 @@ impl PolicyGate {
 }
 
 /// A refusal as the caller learns it. What is not there has no decision to ask about: foreign and absent are told alike.
-fn told(verdict: Verdict, id: AuditId) -> GateError {
+pub(super) fn told(verdict: Verdict, id: AuditId) -> GateError {
     match verdict {
         Verdict::Refused { code } => GateError::Refused { code, decision: Some(id) },
         Verdict::Denied { reason } => GateError::Denied { reason, decision: Some(id) },

@@ -2,6 +2,7 @@
 
 mod admin;
 mod decide;
+mod export;
 mod idempotency;
 mod models;
 mod pass;
@@ -19,7 +20,7 @@ pub use models::MockModelGate;
 pub use models::ModelGate;
 
 use crate::authn::Authenticator;
-use crate::caller::Caller;
+use crate::caller::{Caller, Origin};
 use crate::error::GateError;
 use crate::keyed_hash::HashKey;
 use async_trait::async_trait;
@@ -30,7 +31,6 @@ use domain::command::{
 };
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
-use domain::ids::RequestId;
 use domain::memory::Memory;
 use domain::page::Page;
 use domain::ports::{ByteRange, ByteStream, Clock, IdGen, Store};
@@ -53,7 +53,7 @@ use tokio_util::task::TaskTracker;
 #[async_trait]
 pub trait Gate: Send + Sync {
     /// Verifies a bearer token (RFC 6750) and finds, or at first login provisions, its user.
-    async fn authenticate(&self, bearer: Option<String>, request: RequestId) -> Result<Caller, GateError>;
+    async fn authenticate(&self, bearer: Option<String>, origin: Origin) -> Result<Caller, GateError>;
     /// The caller's own account.
     async fn account(&self, caller: &Caller) -> Result<Caller, GateError>;
 
@@ -226,8 +226,8 @@ pub struct GateParts {
 
 #[async_trait]
 impl Gate for PolicyGate {
-    async fn authenticate(&self, bearer: Option<String>, request: RequestId) -> Result<Caller, GateError> {
-        self.authn.authenticate(bearer.as_deref(), request).await
+    async fn authenticate(&self, bearer: Option<String>, origin: Origin) -> Result<Caller, GateError> {
+        self.authn.authenticate(bearer.as_deref(), origin).await
     }
 
     async fn account(&self, caller: &Caller) -> Result<Caller, GateError> {

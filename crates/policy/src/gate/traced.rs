@@ -18,10 +18,11 @@ use domain::page::Page;
 use domain::ports::ByteStream;
 use domain::run::EventStream;
 use domain::search::Retrieval;
-use domain::tenant::{SettingsVersion, Tenant, TenantSettings, Usage};
+use domain::tenant::{SettingsVersion, Tenant, Usage};
+use domain::tenant_change;
 use domain::upload::Accepted;
 use domain::user::User;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 macro_rules! traced {
@@ -100,40 +101,22 @@ impl Traced for Changed<Document> {
 
 impl Traced for Changed<User> {
     fn facts(&self) -> Option<Value> {
-        let facts = |user: &User| json!({ "role": user.role, "grants": user.grants, "is_active": user.is_active });
+        let facts = |user: &User| {
+            json!({
+                "role": user.role, "role_pinned": user.role_pinned, "grants": user.grants, "is_active": user.is_active,
+            })
+        };
         Some(json!({ "before": facts(&self.before), "after": facts(&self.after) }))
     }
 }
 
-/// The settings that differ, and whether the tenant is on. Its name is not said, only that it changed.
 impl Traced for Changed<Tenant> {
     fn made(&self) -> Option<Uuid> {
         Some(self.after.id.as_uuid())
     }
 
     fn facts(&self) -> Option<Value> {
-        let Self { before, after } = self;
-        let (old, new) = (written(&before.settings), written(&after.settings));
-        let differs = |key: &&&str| old.get(**key) != new.get(**key);
-        let of = |settings: &Map<String, Value>, tenant: &Tenant| {
-            let mut facts: Map<String, Value> = TenantSettings::KEYS
-                .iter()
-                .filter(differs)
-                .map(|key| ((*key).to_owned(), settings.get(*key).cloned().unwrap_or_default()))
-                .collect();
-            facts.insert("is_active".to_owned(), tenant.is_active.into());
-            facts.insert("version".to_owned(), tenant.settings_version.into());
-            Value::Object(facts)
-        };
-        let renamed = before.name != after.name;
-        Some(json!({ "before": of(&old, before), "after": of(&new, after), "renamed": renamed }))
-    }
-}
-
-fn written(settings: &TenantSettings) -> Map<String, Value> {
-    match serde_json::to_value(settings) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
+        Some(tenant_change::of_tenant(self))
     }
 }
 
@@ -163,16 +146,12 @@ pub(super) struct Removed(pub(super) TenantMapping);
 
 impl Traced for Added {
     fn facts(&self) -> Option<Value> {
-        Some(json!({ "before": null, "after": mapping(&self.0) }))
+        Some(tenant_change::of_new_mapping(&self.0))
     }
 }
 
 impl Traced for Removed {
     fn facts(&self) -> Option<Value> {
-        Some(json!({ "before": mapping(&self.0), "after": null }))
+        Some(tenant_change::of_deleted_mapping(&self.0))
     }
-}
-
-fn mapping(mapping: &TenantMapping) -> Value {
-    json!({ "id": mapping.id, "issuer": mapping.issuer, "claim": mapping.claim })
 }

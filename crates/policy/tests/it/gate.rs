@@ -140,7 +140,11 @@ async fn a_tenant_that_was_switched_off_is_refused_at_the_next_decision() {
     let world = World::new().await;
     let ada = world.user("ada", Role::Admin).await;
     let off = TenantPatch { name: None, is_active: Some(false) };
-    world.store.update_tenant(world.tenant, off).await.expect("in memory");
+    world
+        .store
+        .update_tenant(world.tenant, off, &domain::tenant_change::ChangedBy::default())
+        .await
+        .expect("in memory");
     let result = world.gate(forbidden()).create_conversation(&ada, create()).await;
     assert_refused(&world, result, ErrorKind::Forbidden, "tenant_suspended");
 }

@@ -109,7 +109,7 @@ async fn a_key_set_that_redirects_is_not_followed() {
     Mock::given(path("/elsewhere")).respond_with(elsewhere).expect(0).mount(&server).await;
     let authenticator = world.authenticator_of(vec![world.issuer(KeySource::Url(format!("{}/jwks", server.uri())))]);
     let token = world.signer.sign(&world.claims("ada", "user"));
-    let error = authenticator.authenticate(Some(&token), request()).await.expect_err("no keys");
+    let error = authenticator.authenticate(Some(&token), request().into()).await.expect_err("no keys");
     assert_eq!(error.code(), "identity_unavailable");
 }
 
@@ -249,10 +249,10 @@ async fn either_of_two_keys_of_one_id_will_do() {
     let authenticator = world.authenticator_of(vec![world.issuer(KeySource::Url(format!("{}/jwks", server.uri())))]);
     for signer in [&world.signer, &twin] {
         let token = signer.sign(&world.claims("ada", "user"));
-        authenticator.authenticate(Some(&token), request()).await.expect("one of the issuer's keys");
+        authenticator.authenticate(Some(&token), request().into()).await.expect("one of the issuer's keys");
     }
     let token = foreign.sign(&world.claims("ada", "user"));
-    authenticator.authenticate(Some(&token), request()).await.expect_err("a key of somebody else's");
+    authenticator.authenticate(Some(&token), request().into()).await.expect_err("a key of somebody else's");
 }
 
 /// Who was let in with a key that is withdrawn does not stay in until the token ends.
@@ -265,7 +265,8 @@ async fn a_token_that_was_let_in_is_refused_once_its_key_is_withdrawn() {
     serve(&server, set(&old)).await;
     let authn = world.authenticator_of(vec![world.issuer(KeySource::Url(format!("{}/jwks", server.uri())))]);
     let (early, late) = (old.sign(&world.claims("ada", "user")), new.sign(&world.claims("bob", "user")));
-    let enter = async |token: &str| authn.authenticate(Some(token), request()).await.map(|caller| caller.user().id);
+    let enter =
+        async |token: &str| authn.authenticate(Some(token), request().into()).await.map(|caller| caller.user().id);
     assert!(enter(&early).await.is_ok());
     serve(&server, set(&new)).await;
     assert!(enter(&late).await.is_ok(), "the new key is found");

@@ -1,14 +1,22 @@
 //! The gate over the in-memory store: who gets in, what runs, what is recorded.
 
 #[cfg(test)]
+mod access_tokens;
+#[cfg(test)]
 mod authn;
 #[cfg(test)]
 mod decisions;
+#[cfg(test)]
+mod export;
 #[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod jwks;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod roles;
 #[cfg(test)]
 mod support;

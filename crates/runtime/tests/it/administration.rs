@@ -17,6 +17,7 @@ async fn an_admin_changes_others_and_not_themselves() {
     let change = |of: Option<domain::ids::UserId>| UpdateUser {
         id: of.expect("a user's scope"),
         role: Some(Role::Viewer),
+        role_pinned: None,
         grants: None,
         is_active: None,
     };

@@ -244,7 +244,7 @@ async fn the_ledger_is_read_for_the_tenant_or_for_oneself() {
     plant.ask(&plant.chat(&model, &nothing_found()), "Which valve?", RetrievalMode::Never).await;
     plant.clock.advance(chrono::TimeDelta::seconds(1));
     let store = Arc::new(plant.store.clone());
-    let service = ConfigurationService::new(store.clone(), store, plant.clock.clone());
+    let service = ConfigurationService::new(store.clone(), store, plant.clock.clone(), plant.ids.clone());
     let read = ReadCalls { from: None, to: None, group_by: UsageGroup::User };
     let owner = plant.ada.user().map(|id| id.to_string());
     for (by, role, calls, of_tenant) in

@@ -9,7 +9,7 @@ use domain::error::{Classify as _, ErrorKind};
 use domain::ids::{DocumentId, MemoryId};
 use domain::memory::Memory;
 use domain::model::{ChatRequest, PromptMessage};
-use domain::ports::Store as _;
+use domain::ports::{Clock as _, Store as _};
 use domain::role::{Classification, Role};
 use domain::run::RunEvent;
 use domain::tenant::TenantSettings;
@@ -290,7 +290,11 @@ async fn ended_by(change: impl AsyncFnOnce(&Plant)) -> (RunEvent, Duration) {
 
 async fn change_ada(plant: &Plant, patch: UserPatch) {
     let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
-    tx.users().update(plant.ada.user().expect("a user"), patch).await.expect("in memory").expect("there");
+    tx.users()
+        .update(plant.ada.user().expect("a user"), patch, plant.clock.now())
+        .await
+        .expect("in memory")
+        .expect("there");
     tx.commit().await.expect("in memory");
 }
 
@@ -305,7 +309,11 @@ async fn a_running_answer_ends_soon_after_its_user_tenant_or_clearance_is_gone()
     let suspended = async |plant: &Plant| {
         use domain::ports::Directory as _;
         let off = domain::ports::TenantPatch { is_active: Some(false), ..Default::default() };
-        plant.store.update_tenant(plant.ada.tenant(), off).await.expect("in memory");
+        plant
+            .store
+            .update_tenant(plant.ada.tenant(), off, &domain::tenant_change::ChangedBy::default())
+            .await
+            .expect("in memory");
     };
     let ends = [
         (ended_by(off).await, "user_disabled"),

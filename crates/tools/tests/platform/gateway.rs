@@ -7,7 +7,7 @@ use domain::authorized::Permit;
 use domain::classified::Classified;
 use domain::decision::RefusalCode;
 use domain::ledger::CallContext;
-use domain::ports::{Directory, MockStore, Store, StoreError, TenantPatch};
+use domain::ports::{Clock as _, Directory, MockStore, Store, StoreError, TenantPatch};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource, Role};
 use domain::scope::Actor;
@@ -199,7 +199,7 @@ async fn a_role_lowered_since_the_permit_lowers_what_the_tools_show() {
 
 async fn change(plant: &Plant, permit: &Permit, patch: UserPatch) {
     let mut tx = plant.store.begin(&plant.scope(Actor::System)).await.expect("a transaction");
-    tx.users().update(permit.scope().user().expect("a user"), patch).await.expect("a change");
+    tx.users().update(permit.scope().user().expect("a user"), patch, plant.clock.now()).await.expect("a change");
     tx.commit().await.expect("a commit");
 }
 
@@ -221,7 +221,7 @@ async fn a_tenant_switched_off_since_the_permit_calls_nothing() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::Admin).await;
     let off = TenantPatch { name: None, is_active: Some(false) };
-    plant.store.update_tenant(plant.tenant, off).await.expect("a change");
+    plant.store.update_tenant(plant.tenant, off, &domain::tenant_change::ChangedBy::default()).await.expect("a change");
     let refused = builtin(&plant).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::TenantSuspended })));
     refusal(&plant).await;

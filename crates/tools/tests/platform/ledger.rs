@@ -95,7 +95,12 @@ async fn ingestion_keeps_to_the_tenants_own_limit_of_what_may_leave_the_site() {
     for (set, limit) in [(None, Classification::Internal), (Some(Classification::Public), Classification::Public)] {
         let plant = Plant::new().await;
         let settings = TenantSettings { cloud_classification: set, ..TenantSettings::default() };
-        plant.store.configure(plant.tenant, &settings, 1, None).await.expect("in memory").expect("configured");
+        plant
+            .store
+            .configure(plant.tenant, &settings, 1, &domain::tenant_change::ChangedBy::default())
+            .await
+            .expect("in memory")
+            .expect("configured");
         accepted(&plant).await;
         plant.ingest(IngestSettings::default()).process(&plant.claim().await).await.expect("processed");
         let callers = plant.embedder.callers();

@@ -77,6 +77,7 @@ impl Plant {
             email: None,
             name: None,
             role: Some(role),
+            issued_at: Some(self.clock.now()),
         };
         let id = self.ids.uuid().into();
         let user = tx.users().sign_in(id, &identity, self.clock.now()).await.expect("a user");

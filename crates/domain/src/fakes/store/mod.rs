@@ -21,6 +21,7 @@ use crate::conversation::{Conversation, Message};
 use crate::document::Document;
 use crate::ids::{DocumentId, TenantId, UserId};
 use crate::ledger::LedgerEntry;
+use crate::login::Login;
 use crate::mapping::TenantMapping;
 use crate::memory::Memory;
 use crate::page::{Page, PageKey, PageRequest};
@@ -57,8 +58,8 @@ struct State {
     tenants: Vec<Tenant>,
     users: Vec<Row<User>>,
     tokens: BTreeMap<(TenantId, String), UserId>,
-    /// Users whose role came with a token.
-    roles_from_tokens: BTreeSet<UserId>,
+    /// What users' last logins said.
+    logins: BTreeMap<UserId, Login>,
     /// Personal access tokens by the hash of their secret.
     access_tokens: BTreeMap<String, Row<AccessToken>>,
     mappings: Vec<TenantMapping>,

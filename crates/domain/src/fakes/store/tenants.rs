@@ -1,14 +1,18 @@
 //! The directory of tenants in memory.
 
-use super::{MemoryStore, page_of};
+use super::{MemoryStore, State, page_of};
 use crate::access_token::KnownAccessToken;
+use crate::audit::{AuditRecord, Changed, ResultStatus};
 use crate::ids::{MappingId, TenantId, UserId};
 use crate::mapping::{NewMapping, TenantMapping};
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{Directory, NewTenant, StoreError, TenantPatch};
+use crate::role::Resource;
 use crate::tenant::{SettingsVersion, Tenant, TenantSettings};
+use crate::tenant_change::{self, ChangeRow, ChangedBy};
 use crate::time::Timestamp;
 use async_trait::async_trait;
+use serde_json::Value;
 use uuid::Uuid;
 
 impl MemoryStore {
@@ -64,16 +68,26 @@ impl Directory for MemoryStore {
         Ok(made)
     }
 
-    async fn update_tenant(&self, id: TenantId, patch: TenantPatch) -> Result<Option<Tenant>, StoreError> {
+    async fn update_tenant(
+        &self,
+        id: TenantId,
+        patch: TenantPatch,
+        by: &ChangedBy,
+    ) -> Result<Option<Tenant>, StoreError> {
         let _writer = self.lock().await?;
         let now = self.clock.now();
         let mut state = self.committed();
+        recordable(&state, by)?;
         free(&state.tenants, |t| t.id != id && Some(&t.name) == patch.name.as_ref(), "the tenant's name")?;
         let Some(tenant) = state.tenants.iter_mut().find(|t| t.id == id) else { return Ok(None) };
+        let before = tenant.clone();
         tenant.name = patch.name.unwrap_or_else(|| tenant.name.clone());
         tenant.is_active = patch.is_active.unwrap_or(tenant.is_active);
         tenant.updated_at = now;
-        Ok(Some(tenant.clone()))
+        let after = tenant.clone();
+        let facts = tenant_change::of_tenant(&Changed { before, after: after.clone() });
+        record(&mut state, by, id, (Resource::Tenants, id.as_uuid()), facts);
+        Ok(Some(after))
     }
 
     async fn configure(
@@ -81,22 +95,27 @@ impl Directory for MemoryStore {
         id: TenantId,
         settings: &TenantSettings,
         expected: i64,
-        by: Option<UserId>,
+        by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError> {
         let _writer = self.lock().await?;
         let now = self.clock.now();
         let mut state = self.committed();
+        recordable(&state, by)?;
         let current = |t: &&mut Tenant| t.id == id && t.settings_version == expected;
         let Some(tenant) = state.tenants.iter_mut().find(current) else { return Ok(None) };
-        if tenant.settings == *settings {
-            return Ok(Some(tenant.clone()));
+        let before = tenant.clone();
+        if tenant.settings != *settings {
+            tenant.settings = settings.clone();
+            tenant.settings_version += 1;
+            tenant.updated_at = now;
         }
-        tenant.settings = settings.clone();
-        tenant.settings_version += 1;
-        tenant.updated_at = now;
-        let changed = tenant.clone();
-        state.versions.push((id, version_of(&changed, by, now)));
-        Ok(Some(changed))
+        let after = tenant.clone();
+        if after.settings_version != before.settings_version {
+            state.versions.push((id, version_of(&after, by.user, now)));
+        }
+        let facts = tenant_change::of_tenant(&Changed { before, after: after.clone() });
+        record(&mut state, by, id, (Resource::TenantSettings, id.as_uuid()), facts);
+        Ok(Some(after))
     }
 
     async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError> {
@@ -118,11 +137,12 @@ impl Directory for MemoryStore {
         Ok(page_of(rows, page, |row: &TenantMapping| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
-    async fn create_mapping(&self, mapping: NewMapping) -> Result<Option<TenantMapping>, StoreError> {
+    async fn create_mapping(&self, mapping: NewMapping, by: &ChangedBy) -> Result<Option<TenantMapping>, StoreError> {
         let _writer = self.lock().await?;
         let created_at = self.clock.now();
-        let NewMapping { id, tenant, issuer, claim, by: _ } = mapping;
+        let NewMapping { id, tenant, issuer, claim } = mapping;
         let mut state = self.committed();
+        recordable(&state, by)?;
         if !state.tenants.iter().any(|t| t.id == tenant) {
             return Ok(None);
         }
@@ -131,14 +151,27 @@ impl Directory for MemoryStore {
         }
         let made = TenantMapping { id, tenant, issuer, claim, created_at };
         state.mappings.push(made.clone());
+        let about = (Resource::TenantMappings, id.as_uuid());
+        record(&mut state, by, tenant, about, tenant_change::of_new_mapping(&made));
         Ok(Some(made))
     }
 
-    async fn delete_mapping(&self, tenant: TenantId, id: MappingId) -> Result<Option<TenantMapping>, StoreError> {
+    async fn delete_mapping(
+        &self,
+        tenant: TenantId,
+        id: MappingId,
+        by: &ChangedBy,
+    ) -> Result<Option<TenantMapping>, StoreError> {
         let _writer = self.lock().await?;
         let mut state = self.committed();
+        recordable(&state, by)?;
         let at = state.mappings.iter().position(|m| m.tenant == tenant && m.id == id);
-        Ok(at.map(|at| state.mappings.remove(at)))
+        let deleted = at.map(|at| state.mappings.remove(at));
+        if let Some(deleted) = &deleted {
+            let about = (Resource::TenantMappings, id.as_uuid());
+            record(&mut state, by, tenant, about, tenant_change::of_deleted_mapping(deleted));
+        }
+        Ok(deleted)
     }
 
     async fn access_token(&self, hash: &str) -> Result<Option<KnownAccessToken>, StoreError> {
@@ -154,4 +187,33 @@ fn version_of(tenant: &Tenant, changed_by: Option<UserId>, changed_at: Timestamp
 
 fn free(tenants: &[Tenant], takes: impl Fn(&Tenant) -> bool, what: &'static str) -> Result<(), StoreError> {
     if tenants.iter().any(takes) { Err(StoreError::Conflict { what }) } else { Ok(()) }
+}
+
+/// Whether the row of a change from outside can be written: before anything changes.
+fn recordable(state: &State, by: &ChangedBy) -> Result<(), StoreError> {
+    let is_taken = |row: &ChangeRow| state.audit.iter().any(|known| known.id == row.id);
+    if by.row.as_ref().is_some_and(is_taken) { Err(StoreError::Conflict { what: "the audit row" }) } else { Ok(()) }
+}
+
+fn record(state: &mut State, by: &ChangedBy, tenant: TenantId, about: (Resource, Uuid), facts: Value) {
+    let Some(row) = &by.row else { return };
+    state.audit.push(AuditRecord {
+        id: row.id,
+        tenant_id: tenant,
+        user_id: by.user,
+        session_id: None,
+        event_type: row.event.to_string(),
+        resource_type: Some(about.0.to_string()),
+        resource_id: Some(about.1),
+        model: None,
+        tools_used: Vec::new(),
+        request_hash: None,
+        result_status: Some(ResultStatus::Success.to_string()),
+        latency_ms: None,
+        correlation_id: row.correlation.as_uuid(),
+        request_id: Some(row.request.clone()),
+        phase: "event".to_owned(),
+        metadata: tenant_change::from_outside(facts),
+        created_at: row.at,
+    });
 }

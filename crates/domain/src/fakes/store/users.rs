@@ -1,7 +1,9 @@
 //! Users in memory.
 
 use super::{MemoryTx, Row, page_of};
+use crate::given_role::GivenRole;
 use crate::ids::UserId;
+use crate::login::Login;
 use crate::page::{Page, PageKey, PageRequest};
 use crate::ports::{StoreError, UserRepo};
 use crate::role::Role;
@@ -18,29 +20,42 @@ impl UserRepo for MemoryTx {
         let same = |u: &User| u.issuer == identity.issuer && u.external_id == identity.subject;
         if let Some(row) = state.users.iter_mut().find(|r| sees(r) && same(&r.value)) {
             let user = &mut row.value;
-            let from_token = state.roles_from_tokens.contains(&user.id);
-            user.role = identity.role.unwrap_or(if from_token { Role::Viewer } else { user.role });
-            state.roles_from_tokens.extend(identity.role.map(|_| user.id));
+            let given = user.given_role().after_token(identity.role_claim());
+            give(user, given);
             user.email = identity.email.clone().unwrap_or_else(|| user.email.clone());
             user.display_name = identity.name.clone().or(user.display_name.take());
             user.last_login = Some(now);
             return Ok(user.clone());
         }
-        let value = User {
+        let new = NewUser {
             id,
             issuer: identity.issuer.clone(),
             external_id: identity.subject.clone(),
             email: identity.email.clone().unwrap_or_default(),
             display_name: identity.name.clone(),
-            role: identity.role.unwrap_or(Role::Viewer),
-            grants: Vec::new(),
-            is_active: true,
-            last_login: Some(now),
-            created_at: now,
+            role: Role::Viewer,
         };
+        let mut value = User { last_login: Some(now), ..made(&new, now) };
+        let given = value.given_role().after_token(identity.role_claim());
+        give(&mut value, given);
         state.users.push(Row { tenant, user: None, value: value.clone() });
-        state.roles_from_tokens.extend(identity.role.map(|_| id));
         Ok(value)
+    }
+
+    async fn keep_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
+        let state = self.write().await?;
+        if !state.logins.get(&user).is_some_and(|kept| login.is_older_than(kept)) {
+            state.logins.insert(user, login.clone());
+        }
+        Ok(())
+    }
+
+    async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError> {
+        let sees = self.sees();
+        Ok(self.read(|s| {
+            let is_seen = s.users.iter().any(|r| sees(r) && r.value.id == user);
+            s.logins.get(&user).filter(|_| is_seen).cloned()
+        }))
     }
 
     async fn first_use_of_token(
@@ -95,31 +110,17 @@ impl UserRepo for MemoryTx {
         if state.users.iter().any(|r| sees(r) && taken(&r.value)) {
             return Err(StoreError::Conflict { what: "a user of this issuer and external id" });
         }
-        let NewUser { id, issuer, external_id, email, display_name, role } = user.clone();
-        let value = User {
-            id,
-            issuer,
-            external_id,
-            email,
-            display_name,
-            role,
-            grants: Vec::new(),
-            is_active: true,
-            last_login: None,
-            created_at: now,
-        };
+        let value = made(user, now);
         state.users.push(Row { tenant, user: None, value: value.clone() });
         Ok(value)
     }
 
-    async fn update(&mut self, id: UserId, patch: UserPatch) -> Result<Option<User>, StoreError> {
+    async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError> {
         let sees = self.sees();
         let state = self.write().await?;
         let Some(row) = state.users.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
-        row.value.role = patch.role.unwrap_or(row.value.role);
-        if patch.role.is_some() {
-            state.roles_from_tokens.remove(&id);
-        }
+        let given = row.value.given_role().after_admin(patch.role, patch.role_pinned, now);
+        give(&mut row.value, given);
         row.value.is_active = patch.is_active.unwrap_or(row.value.is_active);
         row.value.grants = patch.grants.unwrap_or_else(|| row.value.grants.clone());
         Ok(Some(row.value.clone()))
@@ -129,5 +130,29 @@ impl UserRepo for MemoryTx {
         let sees = self.sees();
         let admins = self.write().await?.users.iter().filter(|r| sees(r) && r.value.role == Role::Admin);
         Ok(admins.filter(|r| r.value.is_active).map(|r| r.value.id).collect())
+    }
+}
+
+fn give(user: &mut User, given: GivenRole) {
+    let GivenRole { role, from_token, pinned, set_at } = given;
+    (user.role, user.role_from_token, user.role_pinned, user.role_set_at) = (role, from_token, pinned, set_at);
+}
+
+fn made(new: &NewUser, now: Timestamp) -> User {
+    let NewUser { id, issuer, external_id, email, display_name, role } = new.clone();
+    User {
+        id,
+        issuer,
+        external_id,
+        email,
+        display_name,
+        role,
+        role_from_token: false,
+        role_pinned: false,
+        role_set_at: None,
+        grants: Vec::new(),
+        is_active: true,
+        last_login: None,
+        created_at: now,
     }
 }

@@ -1,11 +1,15 @@
 //! Tenants.
 
 use super::{CaseResult, World, some};
+use crate::audit::{AuditFilter, EventType};
 use crate::error::{Classify, ErrorKind};
+use crate::ids::{AuditId, TenantId};
 use crate::mapping::NewMapping;
 use crate::page::PageRequest;
 use crate::ports::{NewTenant, TenantPatch};
 use crate::tenant::TenantSettings;
+use crate::tenant_change::{ChangeRow, ChangedBy};
+use serde_json::json;
 
 /// And by nothing else.
 pub async fn a_tenant_is_found_by_id_or_slug(world: &World) -> CaseResult {
@@ -41,11 +45,11 @@ pub async fn names_and_slugs_of_tenants_are_taken_once(world: &World) -> CaseRes
         assert_eq!(clash.map_err(|error| error.kind()), Err(ErrorKind::Conflict), "{name} {slug}");
     }
     let rename = TenantPatch { name: Some("Plant b".to_owned()), is_active: None };
-    let clash = world.directory.update_tenant(plant.tenant, rename).await;
+    let clash = world.directory.update_tenant(plant.tenant, rename, &ChangedBy::default()).await;
     assert_eq!(clash.map_err(|error| error.kind()), Err(ErrorKind::Conflict));
-    assert_eq!(world.directory.update_tenant(world.id(), TenantPatch::default()).await?, None);
+    assert_eq!(world.directory.update_tenant(world.id(), TenantPatch::default(), &ChangedBy::default()).await?, None);
     let off = TenantPatch { name: None, is_active: Some(false) };
-    let changed = some(world.directory.update_tenant(plant.tenant, off).await?)?;
+    let changed = some(world.directory.update_tenant(plant.tenant, off, &ChangedBy::default()).await?)?;
     assert_eq!((changed.name.as_str(), changed.is_active), ("Plant a", false));
     Ok(())
 }
@@ -53,21 +57,21 @@ pub async fn names_and_slugs_of_tenants_are_taken_once(world: &World) -> CaseRes
 /// A change of another version than the current one changes nothing.
 pub async fn settings_change_by_version_and_every_version_stays(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
-    let by = plant.ada.user();
+    let by = ChangedBy { user: plant.ada.user(), row: None };
     let first = some(world.directory.tenant("a").await?)?;
     assert_eq!((first.settings_version, &first.settings), (1, &TenantSettings::default()));
     let german = TenantSettings { language: Some("german".to_owned()), ..TenantSettings::default() };
-    let changed = some(world.directory.configure(plant.tenant, &german, 1, by).await?)?;
+    let changed = some(world.directory.configure(plant.tenant, &german, 1, &by).await?)?;
     assert_eq!((changed.settings_version, &changed.settings), (2, &german));
     let late = TenantSettings::default();
-    assert_eq!(world.directory.configure(plant.tenant, &late, 1, by).await?, None, "stale");
-    assert_eq!(world.directory.configure(world.id(), &late, 1, by).await?, None, "no such tenant");
-    let same = some(world.directory.configure(plant.tenant, &german, 2, by).await?)?;
+    assert_eq!(world.directory.configure(plant.tenant, &late, 1, &by).await?, None, "stale");
+    assert_eq!(world.directory.configure(world.id(), &late, 1, &by).await?, None, "no such tenant");
+    let same = some(world.directory.configure(plant.tenant, &german, 2, &by).await?)?;
     assert_eq!(same.settings_version, 2, "nothing changed");
     assert_eq!(some(world.directory.tenant("a").await?)?.settings, german);
 
     let newest = world.directory.settings_versions(plant.tenant, &some(PageRequest::new(1, None))?).await?;
-    assert_eq!(newest.items.iter().map(|v| (v.version, v.changed_by)).collect::<Vec<_>>(), [(2, by)]);
+    assert_eq!(newest.items.iter().map(|v| (v.version, v.changed_by)).collect::<Vec<_>>(), [(2, by.user)]);
     let rest = world.directory.settings_versions(plant.tenant, &some(PageRequest::new(5, newest.next))?).await?;
     assert_eq!(rest.items.iter().map(|v| (v.version, v.changed_by)).collect::<Vec<_>>(), [(1, None)]);
     assert_eq!((&newest.items[0].settings, &rest.items[0].settings), (&german, &TenantSettings::default()));
@@ -82,9 +86,8 @@ pub async fn a_claim_stands_for_one_tenant(world: &World) -> CaseResult {
         tenant,
         issuer: issuer.to_owned(),
         claim: claim.to_owned(),
-        by: None,
     };
-    let made = some(world.directory.create_mapping(mapping(here.tenant, "i", "c")).await?)?;
+    let made = some(world.directory.create_mapping(mapping(here.tenant, "i", "c"), &ChangedBy::default()).await?)?;
     assert_eq!((made.tenant, made.issuer.as_str(), made.claim.as_str()), (here.tenant, "i", "c"));
     let found = async |issuer: &str, claim: &str| {
         world.directory.mapped_tenant(issuer, claim).await.map(|tenant| tenant.map(|tenant| tenant.id))
@@ -94,17 +97,70 @@ pub async fn a_claim_stands_for_one_tenant(world: &World) -> CaseResult {
         assert_eq!(found(issuer, claim).await?, None, "{issuer} {claim:?}");
     }
     for tenant in [here.tenant, there.tenant] {
-        let clash = world.directory.create_mapping(mapping(tenant, "i", "c")).await;
+        let clash = world.directory.create_mapping(mapping(tenant, "i", "c"), &ChangedBy::default()).await;
         assert_eq!(clash.map_err(|error| error.kind()), Err(ErrorKind::Conflict));
     }
-    some(world.directory.create_mapping(mapping(there.tenant, "j", "c")).await?)?;
+    some(world.directory.create_mapping(mapping(there.tenant, "j", "c"), &ChangedBy::default()).await?)?;
     assert_eq!(found("j", "c").await?, Some(there.tenant), "another issuer's claim is another");
-    assert_eq!(world.directory.create_mapping(mapping(world.id(), "k", "c")).await?, None, "no such tenant");
+    assert_eq!(
+        world.directory.create_mapping(mapping(world.id(), "k", "c"), &ChangedBy::default()).await?,
+        None,
+        "no such tenant"
+    );
 
     let page = PageRequest::default();
     assert_eq!(world.directory.list_mappings(here.tenant, &page).await?.items, std::slice::from_ref(&made));
-    assert_eq!(world.directory.delete_mapping(there.tenant, made.id).await?, None, "not through another tenant");
-    assert_eq!(world.directory.delete_mapping(here.tenant, made.id).await?, Some(made));
+    assert_eq!(
+        world.directory.delete_mapping(there.tenant, made.id, &ChangedBy::default()).await?,
+        None,
+        "not through another tenant"
+    );
+    assert_eq!(world.directory.delete_mapping(here.tenant, made.id, &ChangedBy::default()).await?, Some(made));
     assert_eq!(found("i", "c").await?, None);
+    Ok(())
+}
+
+/// A change by the platform's administrators, with what they do in their own log as its correlation; or there is none.
+pub async fn a_change_from_outside_is_in_the_tenants_own_log(world: &World) -> CaseResult {
+    let (plant, other) = (world.plant("a").await?, world.plant("b").await?);
+    let (correlation, user) = (AuditId::from_uuid(world.id::<TenantId>().as_uuid()), other.ada.user());
+    let mut ids = Vec::new();
+    let mut by = |event| {
+        let id = AuditId::from_uuid(world.id::<TenantId>().as_uuid());
+        ids.push(id);
+        let row = ChangeRow { id, correlation, request: other.ada.request().clone(), event, at: world.later() };
+        ChangedBy { user, row: Some(row) }
+    };
+    let off = TenantPatch { name: Some("Plant z".to_owned()), is_active: Some(false) };
+    let by_tenant = by(EventType::AdminTenantChanged);
+    some(world.directory.update_tenant(plant.tenant, off, &by_tenant).await?)?;
+    let german = TenantSettings { language: Some("german".to_owned()), ..TenantSettings::default() };
+    some(world.directory.configure(plant.tenant, &german, 1, &by(EventType::AdminSettingsChanged)).await?)?;
+    let mapping = |claim: &str| NewMapping {
+        id: world.id(),
+        tenant: plant.tenant,
+        issuer: "i".to_owned(),
+        claim: claim.to_owned(),
+    };
+    let made = some(world.directory.create_mapping(mapping("c"), &by(EventType::AdminMappingCreated)).await?)?;
+    some(world.directory.delete_mapping(plant.tenant, made.id, &by(EventType::AdminMappingDeleted)).await?)?;
+    let rows = world.audit.read(&plant.ada, &AuditFilter::default(), &PageRequest::default()).await?.items;
+    assert_eq!(rows.iter().rev().map(|row| row.id).collect::<Vec<_>>(), ids);
+    assert!(rows.iter().all(|row| row.correlation_id == correlation.as_uuid() && row.user_id == user));
+    assert!(rows.iter().all(|row| row.metadata["by"] == "platform_admin" && row.phase == "event"));
+    let facts: Vec<_> = rows.iter().rev().map(|row| (&row.metadata["before"], &row.metadata["after"])).collect();
+    assert_eq!((&facts[0].0["is_active"], &facts[0].1["is_active"]), (&json!(true), &json!(false)));
+    assert_eq!((&facts[1].0["language"], &facts[1].1["language"]), (&json!(null), &json!("german")));
+    assert_eq!((&facts[2].1["claim"], &facts[3].0["claim"]), (&json!("c"), &json!("c")));
+    assert!(!rows.iter().any(|row| row.metadata.to_string().contains("Plant z")), "the name is content");
+
+    // The row's id is taken: nothing changes.
+    let (id, on) = (plant.tenant, TenantPatch { name: None, is_active: Some(true) });
+    assert!(world.directory.update_tenant(id, on, &by_tenant).await.is_err());
+    assert!(world.directory.configure(id, &TenantSettings::default(), 2, &by_tenant).await.is_err());
+    assert!(world.directory.create_mapping(mapping("d"), &by_tenant).await.is_err());
+    let tenant = some(world.directory.tenant(&id.to_string()).await?)?;
+    assert_eq!((tenant.is_active, tenant.settings), (false, german));
+    assert_eq!(world.directory.mapped_tenant("i", "d").await?, None);
     Ok(())
 }

@@ -66,7 +66,7 @@ async fn queue_vector_index(world: &World, scope: &TenantScope) -> CaseResult {
 
 async fn switch(world: &World, tenant: TenantId, is_active: bool) -> CaseResult {
     let patch = TenantPatch { is_active: Some(is_active), ..TenantPatch::default() };
-    some(world.directory.update_tenant(tenant, patch).await?).map(drop)
+    some(world.directory.update_tenant(tenant, patch, &crate::tenant_change::ChangedBy::default()).await?).map(drop)
 }
 
 async fn complete(world: &World, scope: &TenantScope, lease: Lease) -> Result<bool, CaseError> {

@@ -162,6 +162,8 @@ pub fn identity(subject: &str, role: Option<Role>) -> Identity {
         email: Some(format!("{subject}@plant.test")),
         name: Some(subject.to_uppercase()),
         role,
+        // After whatever a case does: what the token says of the role is heard.
+        issued_at: Timestamp::from_timestamp(4_000_000_000, 0),
     }
 }
 
@@ -229,6 +231,8 @@ macro_rules! store_suite {
             a_token_is_new_once
             a_membership_shows_the_tenants_state
             a_role_that_a_token_gave_goes_with_the_tokens
+            a_role_is_kept_with_who_set_it_and_when
+            a_login_is_kept_until_a_later_one
             an_identity_is_taken_once_per_tenant
             active_admins_are_told_from_others
             nobody_else_sees_a_tenants_users
@@ -237,6 +241,7 @@ macro_rules! store_suite {
             names_and_slugs_of_tenants_are_taken_once
             settings_change_by_version_and_every_version_stays
             a_claim_stands_for_one_tenant
+            a_change_from_outside_is_in_the_tenants_own_log
             access_tokens_are_found_by_hash_and_revoked_once
             access_tokens_are_listed_and_counted
             nobody_else_sees_a_tenants_access_tokens

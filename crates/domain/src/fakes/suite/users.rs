@@ -2,13 +2,14 @@
 
 use super::{CaseResult, World, identity, owner, scope, some};
 use crate::error::{Classify, ErrorKind};
+use crate::login::Login;
 use crate::page::PageRequest;
 use crate::ports::TenantPatch;
 use crate::role::{Grant, Role};
 use crate::scope::Actor;
 use crate::tenant::TenantSettings;
 use crate::user::{Identity, NewUser, UserPatch};
-use chrono::TimeDelta;
+use chrono::{SubsecRound as _, TimeDelta};
 use futures::future::try_join_all;
 
 /// The row stays; role, e-mail and name follow the token, as far as it names them.
@@ -71,15 +72,20 @@ pub async fn a_membership_shows_the_tenants_state(world: &World) -> CaseResult {
     assert_eq!(tx.users().settings().await?, before.settings);
     drop(tx);
     let settings = TenantSettings { access_token_max_days: Some(7), ..before.settings };
-    some(world.directory.configure(plant.tenant, &settings, 1, None).await?)?;
+    some(world.directory.configure(plant.tenant, &settings, 1, &crate::tenant_change::ChangedBy::default()).await?)?;
     let other = world.plant("b").await?;
     assert_eq!(world.begin(&plant.ada).await?.users().settings().await?, settings);
     assert_ne!(world.begin(&other.ada).await?.users().settings().await?, settings);
     let off = TenantPatch { is_active: Some(false), ..TenantPatch::default() };
-    world.directory.update_tenant(plant.tenant, off).await?;
+    world.directory.update_tenant(plant.tenant, off, &crate::tenant_change::ChangedBy::default()).await?;
     let mut tx = world.begin(&plant.ada).await?;
-    let patch = UserPatch { role: Some(Role::Admin), is_active: Some(false), grants: Some(vec![Grant::Auditor]) };
-    assert!(tx.users().update(ada, patch).await?.is_some());
+    let patch = UserPatch {
+        role: Some(Role::Admin),
+        is_active: Some(false),
+        grants: Some(vec![Grant::Auditor]),
+        ..UserPatch::default()
+    };
+    assert!(tx.users().update(ada, patch, world.now()).await?.is_some());
     let after = some(tx.users().membership(ada).await?)?;
     assert_eq!((after.tenant_active, after.user.is_active, after.user.role), (false, false, Role::Admin));
     Ok(())
@@ -114,7 +120,10 @@ pub async fn nobody_else_sees_a_tenants_users(world: &World) -> CaseResult {
     let mut tx = world.begin(&there.ada).await?;
     assert_eq!(tx.users().get(ada).await?, None);
     assert_eq!(tx.users().membership(ada).await?, None);
-    assert_eq!(tx.users().update(ada, UserPatch { is_active: Some(false), ..UserPatch::default() }).await?, None);
+    assert_eq!(
+        tx.users().update(ada, UserPatch { is_active: Some(false), ..UserPatch::default() }, world.now()).await?,
+        None
+    );
     let listed = tx.users().list(&PageRequest::default()).await?.items;
     assert_eq!(listed.len(), 2);
     assert!(listed.iter().all(|user| user.id != ada));
@@ -132,11 +141,11 @@ pub async fn active_admins_are_told_from_others(world: &World) -> CaseResult {
     let mut tx = world.begin(&here.ada).await?;
     assert_eq!(tx.users().lock_admins().await?, []);
     for id in [ada, bob] {
-        let made = some(tx.users().update(id, admin.clone()).await?)?;
+        let made = some(tx.users().update(id, admin.clone(), world.now()).await?)?;
         assert_eq!((made.role, made.grants), (Role::Admin, vec![]));
     }
     let patch = UserPatch { is_active: Some(false), grants: Some(vec![Grant::Approver]), ..UserPatch::default() };
-    assert_eq!(some(tx.users().update(bob, patch).await?)?.grants, [Grant::Approver]);
+    assert_eq!(some(tx.users().update(bob, patch, world.now()).await?)?.grants, [Grant::Approver]);
     assert_eq!(tx.users().lock_admins().await?, [ada]);
     tx.commit().await?;
     let mut tx = world.begin(&there.ada).await?;
@@ -156,14 +165,66 @@ pub async fn a_role_that_a_token_gave_goes_with_the_tokens(world: &World) -> Cas
     assert_eq!(role, Role::Admin);
     assert_eq!(signs_in(None).await?.1, Role::Viewer, "the issuer took it away");
     assert_eq!(signs_in(Some(Role::User)).await?.1, Role::User);
-    let by_hand = UserPatch { role: Some(Role::Admin), ..UserPatch::default() };
-    tx.users().update(eve, by_hand).await?;
+    let by_hand = UserPatch { role: Some(Role::Admin), role_pinned: Some(false), ..UserPatch::default() };
+    tx.users().update(eve, by_hand, world.now()).await?;
     let mut signs_in = async |role| {
         Ok::<_, super::CaseError>(tx.users().sign_in(world.id(), &identity("eve", role), world.later()).await?.role)
     };
     assert_eq!(signs_in(None).await?, Role::Admin, "given by hand, and no token says otherwise");
     assert_eq!(signs_in(Some(Role::User)).await?, Role::User);
     assert_eq!(signs_in(None).await?, Role::Viewer);
-    tx.users().update(eve, UserPatch { is_active: Some(true), ..UserPatch::default() }).await?;
+    tx.users().update(eve, UserPatch { is_active: Some(true), ..UserPatch::default() }, world.now()).await?;
+    Ok(())
+}
+
+/// Where the role comes from is kept with it.
+pub async fn a_role_is_kept_with_who_set_it_and_when(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let mut tx = world.begin(&scope(plant.tenant, Actor::System)).await?;
+    let token = |role, issued_at| Identity { issued_at: Some(issued_at), ..identity("eve", Some(role)) };
+    let (first, second) = (world.later().trunc_subsecs(0), world.later().trunc_subsecs(0) + TimeDelta::seconds(60));
+    let eve = tx.users().sign_in(world.id(), &token(Role::User, first), world.now()).await?;
+    assert_eq!((eve.role_from_token, eve.role_pinned, eve.role_set_at), (true, false, Some(first)));
+    let by_hand = UserPatch { role: Some(Role::Viewer), ..UserPatch::default() };
+    let pinned = some(tx.users().update(eve.id, by_hand, second).await?)?;
+    assert_eq!((pinned.role_from_token, pinned.role_pinned, pinned.role_set_at), (false, true, Some(second)));
+    let late = tx.users().sign_in(world.id(), &token(Role::Admin, first), world.now()).await?;
+    assert_eq!((late.role, late.role_set_at), (Role::Viewer, Some(second)));
+    let unpin = UserPatch { role_pinned: Some(false), ..UserPatch::default() };
+    assert!(!some(tx.users().update(eve.id, unpin, world.now()).await?)?.role_pinned);
+    let fresh = tx.users().sign_in(world.id(), &token(Role::Admin, second), world.now()).await?;
+    assert_eq!((fresh.role, fresh.role_from_token, some(tx.users().get(eve.id).await?)?), (Role::Admin, true, fresh));
+    Ok(())
+}
+
+/// The latest by its time of issue, of one tenant's user.
+pub async fn a_login_is_kept_until_a_later_one(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let ada = owner(&here.ada)?;
+    let issued_at = |minutes| Some(world.now() + TimeDelta::minutes(minutes));
+    let first = Login {
+        tenant_claim: Some("plant-a".to_owned()),
+        guest_of: None,
+        groups_left_out: false,
+        is_application: false,
+        scopes: vec!["use".to_owned()],
+        roles: Some(vec!["PlatformUser".to_owned()]),
+        groups: None,
+        required_claim: None,
+        authenticated_at: None,
+        issued_at: issued_at(1),
+        seen_at: world.now(),
+    };
+    let mut tx = world.begin(&here.ada).await?;
+    assert_eq!(tx.users().last_login(ada).await?, None);
+    tx.users().keep_login(ada, &first).await?;
+    assert_eq!(tx.users().last_login(ada).await?, Some(first.clone()));
+    tx.users().keep_login(ada, &Login { issued_at: issued_at(0), roles: None, ..first.clone() }).await?;
+    assert_eq!(tx.users().last_login(ada).await?, Some(first.clone()), "the other is older");
+    let later = Login { issued_at: issued_at(2), guest_of: Some(String::new()), ..first };
+    tx.users().keep_login(ada, &later).await?;
+    assert_eq!(tx.users().last_login(ada).await?, Some(later));
+    tx.commit().await?;
+    assert_eq!(world.begin(&there.ada).await?.users().last_login(ada).await?, None);
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::ids::{
     AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, ReservationId, UserId,
 };
 use crate::ledger::{LedgerEntry, LedgerSums, UsageQuery};
+use crate::login::Login;
 use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
@@ -274,9 +275,14 @@ pub trait AuditRepo: Send {
 /// Users of the tenant.
 #[async_trait]
 pub trait UserRepo: Send {
-    /// Provisions the user at first login; at a later one brings role (if the token has one), e-mail, name and
-    /// `last_login` up to date. Safe for parallel first requests: one row.
+    /// Provisions the user at first login; at a later one brings e-mail, name and `last_login` up to date, and the role as
+    /// [`GivenRole::after_token`](crate::given_role::GivenRole::after_token) says. Safe for parallel first requests: one
+    /// row.
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
+    /// Keeps what the user's login said, unless one that was issued later is kept already.
+    async fn keep_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError>;
+    /// What the user's last login said; `None` where none was kept.
+    async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError>;
     /// The user who was signed in with a token (by the keyed hash of it) before, here or in another process.
     async fn user_of_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError>;
     /// Records that a token (by the keyed hash of it) was seen; `true` the first time.
@@ -297,7 +303,7 @@ pub trait UserRepo: Send {
     /// Makes one; a conflict where (issuer, external id) is taken.
     async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError>;
     /// Changes one.
-    async fn update(&mut self, id: UserId, patch: UserPatch) -> Result<Option<User>, StoreError>;
+    async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError>;
     /// The admins who are switched on; none of them changes until this transaction ends.
     async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError>;
 }

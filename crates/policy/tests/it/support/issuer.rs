@@ -48,6 +48,36 @@ impl Signer {
     pub fn sign_text(&self, header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).expect("a signature");
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()));
+        let other = twin(&token);
+        if s_of(&token) <= s_of(&other) { token } else { other }
     }
+}
+
+/// The order of P-256 (SEC 2 §2.4.2).
+const ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7,
+    0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+fn signature_of(token: &str) -> Vec<u8> {
+    let (_, signature) = token.rsplit_once('.').expect("a token");
+    URL_SAFE_NO_PAD.decode(signature).expect("base64")
+}
+
+fn s_of(token: &str) -> Vec<u8> {
+    signature_of(token)[32..].to_vec()
+}
+
+/// The same token with the other signature that holds: `s` replaced by the order less `s`.
+pub fn twin(token: &str) -> String {
+    let mut signature = signature_of(token);
+    let mut borrow = 0;
+    for (digit, order) in signature[32..].iter_mut().zip(ORDER).rev() {
+        let difference = i16::from(order) - i16::from(*digit) - borrow;
+        borrow = i16::from(difference < 0);
+        *digit = u8::try_from(difference.rem_euclid(256)).expect("a byte");
+    }
+    let (signed, _) = token.rsplit_once('.').expect("a token");
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

@@ -21,6 +21,7 @@ use policy::authn::settings::{
 };
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
+use policy::error::GateError;
 use policy::gate::{GateKeys, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::services::{
@@ -63,6 +64,7 @@ impl World {
             issuer: ISSUER.to_owned(),
             audiences: vec![AUDIENCE.to_owned()],
             algorithms: vec![SignatureAlgorithm::Es256],
+            accept_high_s: false,
             keys: from,
             claims: ClaimNames::default(),
             roles: default_roles(),
@@ -87,10 +89,23 @@ impl World {
 
     pub fn authenticator_of(&self, issuers: Vec<IssuerSettings>) -> Authenticator {
         let token_key = HashKey::derive(b"secret", "token");
-        let settings = AuthnSettings { issuers, platform_admins: Vec::new(), token_key, key_cache_dir: None };
+        let settings = AuthnSettings {
+            issuers,
+            platform_admins: Vec::new(),
+            token_key,
+            key_cache_dir: None,
+            login_max_age_days: 30,
+            refusals_per_minute: 60,
+        };
         let store = Arc::new(self.store.clone());
         Authenticator::new(settings, store.clone(), store, self.clock.clone(), self.ids.clone())
             .expect("an HTTP client")
+    }
+
+    /// The hash by which a token is known to have been seen: of what is signed.
+    pub fn seen_hash(&self, token: &str) -> String {
+        let (signed, _) = token.rsplit_once('.').expect("a token");
+        HashKey::derive(b"secret", "token").hash(signed.as_bytes())
     }
 
     /// The claims of a good token of `subject`.
@@ -128,16 +143,16 @@ impl World {
     }
 
     pub async fn switch_off(&self, user: &User) {
-        self.change(user, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
+        self.patch(user, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
     }
 
     pub async fn grant(&self, user: &User, grants: Vec<Grant>) {
-        self.change(user, UserPatch { grants: Some(grants), ..UserPatch::default() }).await;
+        self.patch(user, UserPatch { grants: Some(grants), ..UserPatch::default() }).await;
     }
 
-    async fn change(&self, user: &User, patch: UserPatch) {
+    pub async fn patch(&self, user: &User, patch: UserPatch) {
         let mut tx = self.store.begin(&scope(self.tenant, Actor::System)).await.expect("in memory");
-        tx.users().update(user.id, patch).await.expect("in memory").expect("is there");
+        tx.users().update(user.id, patch, self.clock.now()).await.expect("in memory").expect("is there");
         tx.commit().await.expect("in memory");
     }
 
@@ -206,6 +221,20 @@ pub fn conversation(of: &Caller, id: ConversationId, now: domain::time::Timestam
         created_at: now,
         updated_at: now,
     }
+}
+
+pub async fn present(authenticator: &Authenticator, token: &str) -> Result<Caller, GateError> {
+    authenticator.authenticate(Some(token), request().into()).await
+}
+
+/// `claims` with `name` set to `value`, or taken out where that is null.
+pub fn but(mut claims: Value, name: &str, value: Value) -> Value {
+    if value.is_null() {
+        claims.as_object_mut().expect("an object").remove(name);
+    } else {
+        claims[name] = value;
+    }
+    claims
 }
 
 pub fn request() -> RequestId {

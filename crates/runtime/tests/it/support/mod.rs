@@ -147,7 +147,10 @@ impl Plant {
     pub async fn limit(&self, quotas: Quotas) {
         let settings = TenantSettings { quotas, ..TenantSettings::default() };
         let tenant = self.store.tenant(&self.ada.tenant().to_string()).await.expect("in memory").expect("the plant");
-        let configured = self.store.configure(tenant.id, &settings, tenant.settings_version, None).await;
+        let configured = self
+            .store
+            .configure(tenant.id, &settings, tenant.settings_version, &domain::tenant_change::ChangedBy::default())
+            .await;
         assert!(configured.expect("in memory").is_some());
     }
 

@@ -1,0 +1,163 @@
+//! Where a user's role comes from, and who wins: an admin's word, or that of the next token.
+
+use crate::role::Role;
+use crate::time::Timestamp;
+use chrono::SubsecRound as _;
+
+/// A user's role, with what decides whether a token may change it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GivenRole {
+    /// The role.
+    pub role: Role,
+    /// A token gave it: a later token that names no role takes it away.
+    pub from_token: bool,
+    /// An admin pinned it: a token may lower it and never raise it.
+    pub pinned: bool,
+    /// When it was set: the moment of an admin's change, or the time of issue of the last token that was heard. `None`:
+    /// it came with the user and was never set since.
+    pub set_at: Option<Timestamp>,
+}
+
+/// What a token says of its bearer's role.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RoleClaim {
+    /// The role that its claims map to; `None` where it has no role claim at all.
+    pub role: Option<Role>,
+    /// Its `iat`.
+    pub issued_at: Option<Timestamp>,
+}
+
+/// Why what a token says of a role was left aside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RoleIgnored {
+    /// It was issued before the role was set.
+    IssuedBefore,
+    /// It does not say when it was issued.
+    NoIssueTime,
+    /// It would raise a role that an admin has pinned.
+    Pinned,
+}
+
+impl RoleIgnored {
+    /// The code in the audit row.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::IssuedBefore => "issued_before_role_was_set",
+            Self::NoIssueTime => "no_issue_time",
+            Self::Pinned => "role_pinned",
+        }
+    }
+}
+
+impl GivenRole {
+    /// The role of somebody whom no token spoke of yet.
+    #[must_use]
+    pub const fn unset(role: Role) -> Self {
+        Self { role, from_token: false, pinned: false, set_at: None }
+    }
+
+    /// Why what a token says of the role is left aside; `None`: it is not. The answer is the same before and after
+    /// [`Self::after_token`].
+    ///
+    /// `iat` has whole seconds, so a token of the second in which the role was set counts as later.
+    #[must_use]
+    pub fn ignores(&self, claim: RoleClaim) -> Option<RoleIgnored> {
+        let Some(issued_at) = claim.issued_at else { return claim.role.map(|_| RoleIgnored::NoIssueTime) };
+        if self.set_at.is_some_and(|set_at| issued_at < set_at.trunc_subsecs(0)) {
+            return Some(RoleIgnored::IssuedBefore);
+        }
+        let raises = self.pinned && claim.role.is_some_and(|role| role > self.role);
+        raises.then_some(RoleIgnored::Pinned)
+    }
+
+    /// The role after a token.
+    ///
+    /// A token without `iat` counts as one that names no role: it gives nothing, and a role that another token gave is
+    /// lost.
+    #[must_use]
+    pub fn after_token(self, claim: RoleClaim) -> Self {
+        match self.ignores(claim) {
+            Some(RoleIgnored::IssuedBefore | RoleIgnored::Pinned) => return self,
+            Some(RoleIgnored::NoIssueTime) | None => {}
+        }
+        match claim.role.filter(|_| claim.issued_at.is_some()) {
+            None if self.from_token => Self { role: Role::Viewer, set_at: claim.issued_at.max(self.set_at), ..self },
+            None => self,
+            Some(role) if self.pinned && role == self.role => self,
+            Some(role) => Self { role, from_token: !self.pinned, set_at: claim.issued_at.max(self.set_at), ..self },
+        }
+    }
+
+    /// The role after an admin's change. Naming a role pins it, the present one too; so does pinning alone. Unpinning
+    /// leaves the role to the next token that is issued after the role was set.
+    #[must_use]
+    pub fn after_admin(self, role: Option<Role>, pinned: Option<bool>, now: Timestamp) -> Self {
+        let is_set = role.is_some() || pinned == Some(true);
+        let pinned = pinned.unwrap_or(self.pinned || role.is_some());
+        if !is_set {
+            return Self { pinned, ..self };
+        }
+        Self { role: role.unwrap_or(self.role), from_token: false, pinned, set_at: Some(now) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_timestamp(second, 0).expect("valid")
+    }
+
+    fn claim(role: Role, second: i64) -> RoleClaim {
+        RoleClaim { role: Some(role), issued_at: Some(at(second)) }
+    }
+
+    #[test]
+    fn the_provider_is_heard_in_the_order_in_which_it_spoke() {
+        let given = GivenRole::unset(Role::Viewer).after_token(claim(Role::Admin, 100));
+        let given = given.after_token(claim(Role::User, 200));
+        let late = claim(Role::Admin, 150);
+        assert_eq!((given.after_token(late), given.ignores(late)), (given, Some(RoleIgnored::IssuedBefore)));
+        let confirmed = given.after_token(claim(Role::User, 300));
+        assert_eq!(confirmed.after_token(claim(Role::Admin, 250)).role, Role::User);
+        let silent = RoleClaim { role: None, issued_at: Some(at(150)) };
+        assert_eq!(given.after_token(silent).role, Role::User, "an older one takes nothing away either");
+    }
+
+    #[test]
+    fn a_pinned_role_is_lowered_and_not_raised_until_it_is_unpinned() {
+        let given = GivenRole::unset(Role::Admin).after_admin(Some(Role::User), None, at(100));
+        assert!(given.pinned);
+        let raises = claim(Role::Admin, 200);
+        assert_eq!((given.after_token(raises), given.ignores(raises)), (given, Some(RoleIgnored::Pinned)));
+        let lowers = claim(Role::Viewer, 200);
+        let lowered = given.after_token(lowers);
+        assert_eq!((lowered.role, lowered.pinned, given.ignores(lowers)), (Role::Viewer, true, None));
+        let free = lowered.after_admin(None, Some(false), at(300));
+        assert_eq!(free.after_token(claim(Role::Admin, 150)).role, Role::Viewer, "issued before");
+        assert_eq!(free.after_token(claim(Role::Admin, 250)).role, Role::Admin);
+    }
+
+    #[test]
+    fn naming_the_present_role_pins_it_as_of_now() {
+        let given = GivenRole::unset(Role::Viewer).after_token(claim(Role::User, 100));
+        let confirmed = given.after_admin(Some(Role::User), None, at(200));
+        assert_eq!(confirmed, GivenRole { role: Role::User, from_token: false, pinned: true, set_at: Some(at(200)) });
+        assert_eq!(given.after_admin(None, Some(true), at(200)), confirmed);
+        assert_eq!(given.after_admin(None, None, at(200)), given);
+        assert!(!given.after_admin(Some(Role::Admin), Some(false), at(200)).pinned);
+    }
+
+    #[test]
+    fn a_token_that_does_not_say_when_it_was_issued_gives_no_role() {
+        let unsaid = RoleClaim { role: Some(Role::Admin), issued_at: None };
+        let new = GivenRole::unset(Role::Viewer);
+        assert_eq!((new.after_token(unsaid), new.ignores(unsaid)), (new, Some(RoleIgnored::NoIssueTime)));
+        let given = new.after_token(claim(Role::User, 100));
+        assert_eq!(given.after_token(unsaid).role, Role::Viewer);
+        let by_admin = new.after_admin(Some(Role::User), None, at(100));
+        assert_eq!(by_admin.after_token(unsaid), by_admin);
+    }
+}

@@ -1,0 +1,93 @@
+//! What is said of a change of a tenant in audit logs: in that of who made it and, where the platform's administrators did,
+//! in the tenant's own.
+
+use crate::audit::{Changed, EventType};
+use crate::authorized::Permit;
+use crate::ids::{AuditId, RequestId, UserId};
+use crate::mapping::TenantMapping;
+use crate::tenant::{Tenant, TenantSettings};
+use crate::time::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// Who changes a tenant.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ChangedBy {
+    /// The user.
+    pub user: Option<UserId>,
+    /// The row that the change leaves in the tenant's own audit log, in the same transaction; `None`: the tenant's own
+    /// users make it, and it is on record there already.
+    pub row: Option<ChangeRow>,
+}
+
+/// A row of a tenant's own audit log about a change from outside it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChangeRow {
+    /// Its id.
+    pub id: AuditId,
+    /// The intent in the log of who makes the change: the correlation of both.
+    pub correlation: AuditId,
+    /// The request.
+    pub request: RequestId,
+    /// What happens.
+    pub event: EventType,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl ChangedBy {
+    /// A change by the platform's administrators, recorded under `id`.
+    #[must_use]
+    pub fn platform(permit: &Permit, event: EventType, id: AuditId, at: Timestamp) -> Self {
+        let (correlation, request) = (permit.receipt().intent(), permit.scope().request().clone());
+        Self { user: permit.scope().user(), row: Some(ChangeRow { id, correlation, request, event, at }) }
+    }
+}
+
+/// The settings that differ, and whether the tenant is on. Its name is not said, only that it changed.
+#[must_use]
+pub fn of_tenant(changed: &Changed<Tenant>) -> Value {
+    let Changed { before, after } = changed;
+    let (old, new) = (written(&before.settings), written(&after.settings));
+    let differs = |key: &&&str| old.get(**key) != new.get(**key);
+    let of = |settings: &Map<String, Value>, tenant: &Tenant| {
+        let mut facts: Map<String, Value> = TenantSettings::KEYS
+            .iter()
+            .filter(differs)
+            .map(|key| ((*key).to_owned(), settings.get(*key).cloned().unwrap_or_default()))
+            .collect();
+        facts.insert("is_active".to_owned(), tenant.is_active.into());
+        facts.insert("version".to_owned(), tenant.settings_version.into());
+        Value::Object(facts)
+    };
+    json!({ "before": of(&old, before), "after": of(&new, after), "renamed": before.name != after.name })
+}
+
+fn written(settings: &TenantSettings) -> Map<String, Value> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// A mapping that was made.
+#[must_use]
+pub fn of_new_mapping(made: &TenantMapping) -> Value {
+    json!({ "before": null, "after": mapping(made) })
+}
+
+/// A mapping that was deleted.
+#[must_use]
+pub fn of_deleted_mapping(deleted: &TenantMapping) -> Value {
+    json!({ "before": mapping(deleted), "after": null })
+}
+
+fn mapping(mapping: &TenantMapping) -> Value {
+    json!({ "id": mapping.id, "issuer": mapping.issuer, "claim": mapping.claim })
+}
+
+/// The same facts, as the tenant's own log has them.
+#[must_use]
+pub fn from_outside(mut facts: Value) -> Value {
+    facts["by"] = "platform_admin".into();
+    facts
+}
