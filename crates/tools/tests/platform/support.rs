@@ -21,6 +21,7 @@ use domain::run::Usage;
 use domain::scope::{Actor, TenantScope};
 use domain::search::SearchFilters;
 use domain::tenant::{ClearanceLimits, TenantSettings};
+use domain::tenant_change::ChangedBy;
 use domain::text::QueryText;
 use domain::upload::{FieldError, Upload};
 use domain::user::{Identity, Membership};
@@ -90,7 +91,11 @@ impl Plant {
     pub async fn clear_users_for(&self, class: Classification) {
         let clearance = ClearanceLimits { user: Some(class), ..ClearanceLimits::default() };
         let settings = TenantSettings { clearance, ..TenantSettings::default() };
-        self.store.configure(self.tenant, &settings, 1, None).await.expect("configured").expect("at version 1");
+        self.store
+            .configure(self.tenant, &settings, 1, &ChangedBy::default())
+            .await
+            .expect("configured")
+            .expect("at version 1");
     }
 
     #[expect(clippy::disallowed_methods, reason = "the test plays the gate")]

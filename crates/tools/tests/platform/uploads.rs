@@ -17,6 +17,7 @@ use domain::ports::{
 use domain::role::{Classification, Role};
 use domain::scope::TenantScope;
 use domain::tenant::{ClearanceLimits, Quotas, TenantSettings};
+use domain::tenant_change::ChangedBy;
 use domain::upload::{Accepted, Upload};
 use domain::user::UserPatch;
 use futures::future::{BoxFuture, FutureExt as _};
@@ -63,19 +64,27 @@ impl Administrator {
 
     async fn patch(self, patch: UserPatch) {
         let mut tx = self.store.begin(&self.scope).await.expect("a transaction");
-        tx.users().update(self.user, patch).await.expect("changed").expect("the user");
+        tx.users()
+            .update(self.user, patch, domain::time::Timestamp::UNIX_EPOCH)
+            .await
+            .expect("changed")
+            .expect("the user");
         tx.commit().await.expect("a commit");
     }
 
     async fn switch_tenant_off(self) {
         let off = TenantPatch { is_active: Some(false), ..TenantPatch::default() };
-        self.store.update_tenant(self.scope.tenant(), off).await.expect("changed");
+        self.store.update_tenant(self.scope.tenant(), off, &ChangedBy::default()).await.expect("changed");
     }
 
     async fn configure(self, settings: TenantSettings) {
         let tenant = self.store.tenant(&self.scope.tenant().to_string()).await.expect("read").expect("the tenant");
         let version = tenant.settings_version;
-        self.store.configure(tenant.id, &settings, version, None).await.expect("changed").expect("configured");
+        self.store
+            .configure(tenant.id, &settings, version, &ChangedBy::default())
+            .await
+            .expect("changed")
+            .expect("configured");
     }
 }
 
