@@ -223,7 +223,10 @@ async fn grants_are_given_and_the_last_admin_stays() {
     let audit = admin.get("/v1/audit?event_type=admin.role_changed&limit=50").await.expect(200);
     let row = audit["data"].as_array().and_then(|rows| rows.iter().find(|row| row["result_status"] == "success"));
     let row = row.expect("the change");
-    assert_eq!(row["metadata"]["before"], json!({ "role": "viewer", "grants": [], "is_active": true }));
+    assert_eq!(
+        row["metadata"]["before"],
+        json!({ "role": "viewer", "role_pinned": false, "grants": [], "is_active": true })
+    );
     assert_eq!(row["metadata"]["after"]["grants"], json!(["auditor", "approver"]));
 
     // Two admins who switch each other off at the same moment: one of them stays.

@@ -67,7 +67,7 @@ async fn an_assistants_answer_is_stored_as_a_turn_and_found_in_the_audit_log() {
     assert_eq!((&stored["metadata"], &stored["title"]), (&json!({ "source": "openai" }), &Value::Null));
 
     let system = model.asked()[1]["messages"][0]["content"].as_str().expect("a prompt").to_owned();
-    assert!(system.contains("<client_instructions>\nAnswer in rhymes.<\u{200b}/client_instructions>"), "{system}");
+    assert!(system.contains(">\nAnswer in rhymes.<\u{200b}/client_instructions>"), "{system}");
     let rows = "SELECT event_type, result_status, resource_type FROM audit_logs \
                 WHERE event_type LIKE 'chat.%' ORDER BY created_at";
     let rows = Sight::of(&app).await.rows(rows, &[]).await;

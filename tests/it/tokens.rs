@@ -56,6 +56,39 @@ async fn a_machine_does_what_its_token_and_its_user_may_and_makes_no_tokens() {
     assert!(sight.count(&format!("{logged} AND event_type = 'token.issued'"), &[&id]).await >= 1);
 }
 
+/// What a machine may not do itself, the assistant does not do on its behalf.
+#[tokio::test]
+async fn a_machine_that_may_only_chat_reads_no_document_and_no_memory_through_a_tool() {
+    let app = App::shared().await;
+    let user = app.caller(A, "quiet-machine", Role::User);
+    let text = b"# Strainer S-77\n\nThe strainer S-77 is cleaned every 4711 hours.\n";
+    user.ingest("s77.md", text, &[]).await;
+    let question = json!({ "message": "When is the strainer S-77 cleaned?", "retrieval": "always", "stream": false });
+    let ask = async |by: &Caller<'_>| {
+        let id = by.post("/v1/conversations", &json!({})).await.expect(201)["id"].clone();
+        let path = format!("/v1/conversations/{}/chat", id.as_str().expect("an id"));
+        by.post(&path, &question).await.expect(200)
+    };
+    let control = ask(&user).await;
+    assert!(control["content"].as_str().expect("text").contains("4711"), "control: {control}");
+
+    let (_, secret) = issued(&user, &["conversations:create"]).await;
+    let machine = app.with_token(&secret);
+    let answer = ask(&machine).await;
+    assert!(!answer.to_string().contains("4711") && answer["citations"] == json!([]), "{answer}");
+
+    let (_, secret) = issued(&user, &["conversations:create", "search:read"]).await;
+    let answer = ask(&app.with_token(&secret)).await;
+    assert!(answer["content"].as_str().expect("text").contains("4711"), "control: {answer}");
+
+    let mut sight = Sight::of(app).await;
+    let denied = "SELECT count(*) FROM audit_logs WHERE event_type = 'policy.denied'
+                  AND metadata ->> 'tool' = 'rag_search' AND metadata ->> 'reason' = 'token_scope'
+                  AND user_id::text = $1";
+    let me = user.get("/v1/me").await.expect(200)["id"].as_str().expect("an id").to_owned();
+    assert_eq!(sight.count(denied, &[&me]).await, 1, "the refusal is on record");
+}
+
 #[tokio::test]
 async fn a_token_that_is_revoked_expired_or_its_users_no_more_is_refused_within_seconds() {
     let app = App::shared().await;
@@ -148,5 +181,8 @@ async fn a_mapping_that_the_platforms_admin_makes_lets_in_and_its_deletion_keeps
     assert_eq!(root.delete(&path).await.status, 204);
     until_status(&olga, "/v1/me", 403).await;
     let changes = "SELECT count(*) FROM audit_logs WHERE event_type LIKE 'admin.mapping_%' AND metadata ? 'before'";
-    assert_eq!(Sight::of(&app).await.count(changes, &[]).await, 2);
+    let mut sight = Sight::of(&app).await;
+    assert_eq!(sight.count(changes, &[]).await, 4, "where it was done, and where it counts");
+    let own = format!("{changes} AND tenant_id = (SELECT id FROM tenants WHERE slug = $1)");
+    assert_eq!(sight.count(&own, &[B]).await, 2, "in the tenant's own log");
 }

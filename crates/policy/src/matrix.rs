@@ -78,7 +78,7 @@ pub fn render() -> String {
     let mut text = String::from("# Generated from policy::matrix. `-` means no.\n\n");
     let grants = [Grant::PlatformAdmin, Grant::Auditor, Grant::Approver];
     let columns = Role::ALL.iter().map(|role| role.as_str()).chain(grants.iter().map(|grant| grant.as_str()));
-    let _ = writeln!(text, "{:<26}{}", "resource.operation", columns.map(|c| format!("{c:<16}")).collect::<String>());
+    let _ = writeln!(text, "{:<28}{}", "resource.operation", columns.map(|c| format!("{c:<16}")).collect::<String>());
     for resource in Resource::ALL {
         for operation in Operation::ALL {
             let by_role = Role::ALL.iter().map(|role| reach(*role, *resource, *operation));
@@ -86,7 +86,7 @@ pub fn render() -> String {
             let cells: Vec<_> = by_role.chain(by_grant).map(|reach| reach.map_or("-", Reach::as_str)).collect();
             let name = format!("{resource}.{operation}");
             let row: String = cells.iter().map(|cell| format!("{cell:<16}")).collect();
-            let _ = writeln!(text, "{}", format!("{name:<26}{row}").trim_end());
+            let _ = writeln!(text, "{}", format!("{name:<28}{row}").trim_end());
         }
     }
     text

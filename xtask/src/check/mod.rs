@@ -4,6 +4,7 @@
 mod layers;
 mod manifest;
 mod owners;
+mod roles;
 mod tidy;
 mod workspace;
 
@@ -46,6 +47,7 @@ pub fn run(interrupt: &Interrupt) -> Result<ExitCode> {
     let own = [
         ("layers", layers::violations(&workspace.packages)),
         ("owners", owners::violations(&workspace.packages)),
+        ("roles", roles::violations(&workspace.sources)),
         ("tidy", tidy::violations(&workspace.sources, &workspace.manifests)),
     ];
     for (name, violations) in own {

@@ -39,7 +39,7 @@ fn is_test(source: &Text) -> bool {
 }
 
 /// The lines of a file, not counting a module of tests at its end.
-fn length(content: &str) -> usize {
+pub(super) fn length(content: &str) -> usize {
     let lines: Vec<_> = content.lines().collect();
     let Some(start) = lines.iter().rposition(|line| *line == "#[cfg(test)]") else {
         return lines.len();

@@ -17,6 +17,7 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("messages", Some("content"), false),
     ("memories", None, true),
     ("documents", Some("title"), true),
+    ("document_tombstones", None, false),
     ("document_chunks", None, true),
     ("document_terms", None, true),
     ("jobs", None, true),
@@ -47,6 +48,7 @@ const ROWS: &str = "
         VALUES ($1, $1, $1, 0, '', 'internal');
     INSERT INTO document_terms VALUES ($1, $1, 'valve', '{0}', '{1}', '{1}', '');
     INSERT INTO jobs (id, tenant_id, document_id) VALUES ($1, $1, $1);
+    INSERT INTO document_tombstones (tenant_id, document_id, classification) VALUES ($1, $1, 'internal');
     INSERT INTO idempotency_keys (tenant_id, user_id, key_hash, created_at, expires_at) VALUES ($1, $1, 'key', now(), now() + interval '1 day');
     INSERT INTO model_calls (id, tenant_id, user_id, request_id, operation, backend, requested_model, model, fallback, status,
         input_tokens, output_tokens, estimated, metered, cost_micros, took_ms, created_at)
@@ -178,6 +180,11 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
         "documents",
         "INSERT INTO documents (tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path)
          VALUES (T, P, '', '', '', 0, repeat('1', 64), '')",
+    ),
+    (
+        "document_tombstones",
+        "INSERT INTO document_tombstones (tenant_id, document_id, classification)
+         VALUES (T, gen_random_uuid(), 'internal')",
     ),
     (
         "document_chunks",

@@ -48,6 +48,9 @@ struct MemoryBody {
     content: String,
     importance: f64,
     tags: Vec<String>,
+    /// How far it may travel.
+    #[schema(value_type = String)]
+    classification: &'static str,
     created_at: DateTime<Utc>,
 }
 
@@ -70,6 +73,7 @@ impl From<Memory> for MemoryBody {
             content: memory.content,
             importance: memory.importance,
             tags: memory.tags,
+            classification: memory.classification.as_str(),
             created_at: memory.created_at,
         }
     }

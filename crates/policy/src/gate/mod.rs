@@ -38,6 +38,7 @@ use domain::run::EventStream;
 use domain::search::Retrieval;
 use domain::upload::{Accepted, Upload};
 use pass::Closes;
+use runtime::error::RuntimeError;
 use runtime::services::{
     AccessTokens, Administration, AuditTrail, Chat, Configuration, Conversations, Documents, Memories, Models, Search,
     TenantMappings,
@@ -224,6 +225,18 @@ pub struct GateParts {
     pub tasks: TaskTracker,
 }
 
+impl PolicyGate {
+    /// The caller as the database has user and tenant at this moment.
+    async fn read_again(&self, known: &Caller) -> Result<Caller, RuntimeError> {
+        let mut tx = self.store.begin(known.scope()).await?;
+        let member = tx.users().membership(known.user().id).await?;
+        let member = member.ok_or(RuntimeError::NotFound { what: "the user" })?;
+        let standing = member.standing(&self.grants_of(&member.user));
+        let caller = Caller::new(known.scope().clone(), known.tenant().clone(), member.user, standing);
+        Ok(caller.with(Arc::clone(known.shared_credential())))
+    }
+}
+
 #[async_trait]
 impl Gate for PolicyGate {
     async fn authenticate(&self, bearer: Option<String>, origin: Origin) -> Result<Caller, GateError> {
@@ -231,8 +244,8 @@ impl Gate for PolicyGate {
     }
 
     async fn account(&self, caller: &Caller) -> Result<Caller, GateError> {
-        let found = caller.clone();
-        self.pass(caller, ReadAccount, Closes::Gate, move |_granted| async move { Ok(found) }).await
+        let (gate, known) = (self.clone(), caller.clone());
+        self.pass(caller, ReadAccount, Closes::Gate, move |_granted| async move { gate.read_again(&known).await }).await
     }
 
     async fn create_conversation(&self, by: &Caller, command: CreateConversation) -> Result<Conversation, GateError> {

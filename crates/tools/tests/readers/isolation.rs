@@ -15,7 +15,7 @@ use crate::support::{bytes, program, read_both, source};
 
 const TIME: Duration = Duration::from_secs(45);
 /// Small, so that what is used up without end is used up soon.
-const SMALL: ChildLimits = ChildLimits { memory_bytes: 128 << 20, cpu: Duration::from_secs(1) };
+const SMALL: ChildLimits = ChildLimits { memory_bytes: 128 << 20, cpu: Duration::from_secs(3) };
 
 /// The parser that does `deed`.
 fn misbehaving(deed: &str) -> ParserProgram {
