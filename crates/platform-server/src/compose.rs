@@ -7,6 +7,7 @@ use crate::config::{Settings, required};
 use crate::identity;
 use crate::models::Models;
 use crate::readiness::PartsReadiness;
+use crate::service_settings;
 use crate::system::{SystemClock, TimeOrderedIds};
 use anyhow::{Context as _, Result};
 use data::preflight::{self, Roles};
@@ -21,7 +22,7 @@ use policy::rules::MatrixRules;
 use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
 use runtime::audit_trail::AuditTrailService;
-use runtime::chat::{ChatParts, ChatService, ChatSettings};
+use runtime::chat::{ChatParts, ChatService};
 use runtime::configuration::ConfigurationService;
 use runtime::conversations::ConversationService;
 use runtime::documents::DocumentService;
@@ -35,7 +36,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use tools::gateway::{RecordedTools, ToolParts};
 use tools::ingest::accept::Ingest;
-use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
+use tools::ingest::{DocumentIngest, IngestPorts};
 use tools::registry::Registry;
 use tools::retrieval::{HybridSearch, Reranking, RetrievalParams};
 use uuid::Uuid;
@@ -181,7 +182,7 @@ impl Platform {
             ids: Arc::clone(&ids),
             tasks: tasks.clone(),
         };
-        let chat = ChatService::new(parts, chat_settings(settings));
+        let chat = ChatService::new(parts, service_settings::chat(settings));
         let models = ModelService::new(chat.clone(), Arc::clone(&embedders.current), Arc::clone(&directory));
         let readiness = PartsReadiness::new(Arc::clone(&store), blobs);
         let use_cases = UseCases {
@@ -324,7 +325,7 @@ fn ingest(
         clock: Arc::clone(&parts.clock),
         ids: Arc::clone(&parts.ids),
     };
-    Ok(Arc::new(DocumentIngest::new(ports, ingest_settings(settings)?, parts.tasks.clone())))
+    Ok(Arc::new(DocumentIngest::new(ports, service_settings::ingestion(settings)?, parts.tasks.clone())))
 }
 
 fn gates(settings: &Settings, authn: &Arc<Authenticator>, use_cases: UseCases, parts: GateParts) -> Result<Gates> {
@@ -383,32 +384,4 @@ fn configuration(
 
 fn retrieval(store: &Arc<dyn Store>, embedders: &Embedders, reranking: Option<Reranking>) -> HybridSearch {
     HybridSearch::new(Arc::clone(store), embedders.clone(), RetrievalParams::default()).with_reranking(reranking)
-}
-
-fn ingest_settings(settings: &Settings) -> Result<IngestSettings> {
-    let ocr = settings.ingest.ocr.then(|| {
-        let launcher = settings.launcher.clone();
-        launcher.context("ingest.ocr is on, and this program cannot confine what recognizes text")
-    });
-    let ocr = ocr.transpose()?.map(|launcher| settings.ingest.recognition(launcher));
-    Ok(IngestSettings {
-        max_upload_bytes: settings.storage.max_upload_mib << 20,
-        upload_limit: settings.storage.upload_limit(),
-        parser: settings.parser.clone(),
-        ocr,
-        chunking: settings.ingest.chunking(),
-        ..Default::default()
-    })
-}
-
-fn chat_settings(settings: &Settings) -> ChatSettings {
-    ChatSettings {
-        context_tokens: settings.chat.context_tokens,
-        max_output_tokens: settings.chat.max_output_tokens,
-        grace: Duration::from_secs(settings.chat.grace_s),
-        turn_limit: Duration::from_secs(settings.chat.turn_limit_s),
-        concurrent_runs: settings.chat.concurrent_runs,
-        concurrent_runs_per_tenant: settings.chat.per_tenant(),
-        ..ChatSettings::default()
-    }
 }

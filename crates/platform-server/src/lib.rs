@@ -20,6 +20,7 @@ pub mod queue_metrics;
 pub mod readiness;
 pub mod reindex;
 pub mod serve;
+mod service_settings;
 pub mod shutdown;
 pub mod sweep;
 pub mod system;

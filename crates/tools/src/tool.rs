@@ -51,16 +51,19 @@ pub trait Tool: Send + Sync + 'static {
     async fn run(&self, call: CallScope, arguments: Self::Arguments) -> Result<Classified<ToolResult>, ToolError>;
 }
 
+/// A running call.
+pub(crate) type Running<'t> = BoxFuture<'t, Result<Classified<ToolResult>, ToolError>>;
+
 /// A call whose arguments fit, ready to run.
 pub(crate) struct Prepared<'t> {
     /// What it is about.
     pub(crate) target: Option<Uuid>,
-    run: Box<dyn FnOnce(CallScope) -> BoxFuture<'t, Result<Classified<ToolResult>, ToolError>> + Send + 't>,
+    run: Box<dyn FnOnce(CallScope) -> Running<'t> + Send + 't>,
 }
 
 impl<'t> Prepared<'t> {
     /// Runs it for `call`.
-    pub(crate) fn run(self, call: CallScope) -> BoxFuture<'t, Result<Classified<ToolResult>, ToolError>> {
+    pub(crate) fn run(self, call: CallScope) -> Running<'t> {
         (self.run)(call)
     }
 }
