@@ -1,5 +1,6 @@
 //! Users, and what they may do at this moment.
 
+use crate::decision::RefusalCode;
 use crate::given_role::{GivenRole, RoleClaim};
 use crate::ids::UserId;
 use crate::role::{Classification, Grant, Role};
@@ -122,6 +123,18 @@ pub struct Membership {
 }
 
 impl Membership {
+    /// Why the user may do nothing at all: the tenant or the user is switched off.
+    #[must_use]
+    pub fn refusal(&self) -> Option<RefusalCode> {
+        if !self.tenant_active {
+            Some(RefusalCode::TenantSuspended)
+        } else if !self.user.is_active {
+            Some(RefusalCode::UserDisabled)
+        } else {
+            None
+        }
+    }
+
     /// The standing that follows, with `configured` grants beside those in the database.
     #[must_use]
     pub fn standing(&self, configured: &[Grant]) -> Standing {

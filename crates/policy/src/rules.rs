@@ -16,11 +16,8 @@ pub struct MatrixRules;
 impl AccessRules for MatrixRules {
     fn remaining(&self, permit: &Permit, membership: Option<&Membership>) -> Result<Rights, RefusalCode> {
         let member = membership.ok_or(RefusalCode::UserDisabled)?;
-        if !member.tenant_active {
-            return Err(RefusalCode::TenantSuspended);
-        }
-        if !member.user.is_active {
-            return Err(RefusalCode::UserDisabled);
+        if let Some(code) = member.refusal() {
+            return Err(code);
         }
         let standing = member.standing(&[]);
         Ok(permit.rights().intersection(&matrix::rights(&standing, permit.credential())))

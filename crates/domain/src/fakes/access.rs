@@ -76,11 +76,8 @@ pub struct FakeAccessRules;
 impl AccessRules for FakeAccessRules {
     fn remaining(&self, permit: &Permit, membership: Option<&Membership>) -> Result<Rights, RefusalCode> {
         let member = membership.ok_or(RefusalCode::UserDisabled)?;
-        if !member.tenant_active {
-            return Err(RefusalCode::TenantSuspended);
-        }
-        if !member.user.is_active {
-            return Err(RefusalCode::UserDisabled);
+        if let Some(code) = member.refusal() {
+            return Err(code);
         }
         let role = member.user.role;
         Ok(permit.rights().intersection(&rights(role, member.settings.clearance(role))))
