@@ -156,11 +156,3 @@ pub struct Standing {
     /// The highest classification the user may see.
     pub clearance: Classification,
 }
-
-impl Standing {
-    /// Whether the user has `grant`.
-    #[must_use]
-    pub fn has(&self, grant: Grant) -> bool {
-        self.grants.contains(&grant)
-    }
-}
