@@ -7,7 +7,7 @@ use data::audit::{AuditKeeper, AuditVerifier, SigningKey, TrustedKeys};
 use data::testing::{TestDb, TestError};
 use data::{Database, PgStore};
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
-use domain::fakes::suite::scope;
+use fakes::suite::scope;
 use domain::ids::TenantId;
 use domain::ports::Store as _;
 use domain::role::Resource;

@@ -5,8 +5,8 @@
 //! the policy gate let it pass. Their constructors are public but banned by clippy outside the one site that may mint
 //! each of them, so work without a tenant, without an audit row or without a decision does not pass the checks.
 //!
-//! The [`ports`] are the traits that several layers call; the layers below implement them. With the feature `fakes`
-//! there are in-memory implementations, with `mocks` mockall mocks.
+//! The [`ports`] are the traits that several layers call; the layers below implement them. With the feature `mocks`
+//! there are mockall mocks; in-memory implementations are a package of their own, `tests/fakes`.
 //!
 //! ```
 //! use domain::role::{Classification, Role};
@@ -27,8 +27,6 @@ pub mod credential;
 pub mod decision;
 pub mod document;
 pub mod error;
-#[cfg(feature = "fakes")]
-pub mod fakes;
 pub mod given_role;
 pub mod idempotency;
 pub mod ids;

@@ -8,7 +8,7 @@
 //! ```
 //! The OpenAPI page is at <http://127.0.0.1:8080/docs>.
 
-use domain::fakes::SequentialIds;
+use fakes::SequentialIds;
 use domain::ids::{MessageId, RequestId, RunId, TenantId, UserId};
 use domain::model::ModelTier;
 use domain::role::{Classification, Role};

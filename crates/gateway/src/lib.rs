@@ -4,7 +4,7 @@
 //! model or a use case. What a client sent is checked here once, completely, and travels on as a bounded command.
 //!
 //! ```
-//! use domain::fakes::SequentialIds;
+//! use fakes::SequentialIds;
 //! use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
 //! use policy::gate::Gates;
 //! use std::sync::Arc;

@@ -4,8 +4,8 @@
 
 use domain::audit::AuditFilter;
 use domain::command::{ListConversations, ListUsers};
-use domain::fakes::suite::{identity, scope};
-use domain::fakes::{ManualClock, MemoryStore, SequentialIds};
+use fakes::suite::{identity, scope};
+use fakes::{ManualClock, MemoryStore, SequentialIds};
 use domain::page::{Page, PageRequest};
 use domain::ports::{AuditReader as _, Clock as _, Directory as _, IdGen as _, NewTenant, Store as _};
 use domain::role::Role;

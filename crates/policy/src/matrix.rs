@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use domain::access_token::TokenScope;
     use domain::credential::CredentialKind;
-    use domain::fakes::access;
+    use fakes::access;
     use domain::ids::AccessTokenId;
     use domain::role::Classification;
     use uuid::Uuid;

@@ -124,7 +124,7 @@ impl Drop for UnderWay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::fakes::SequentialIds;
+    use fakes::SequentialIds;
     use domain::ids::TenantId;
     use domain::model::{EmbedPurpose, EmbeddingModel};
     use domain::model_call::{FailedAttempt, MicroCost, ModelCaller};

@@ -9,7 +9,7 @@ use data::testing::{TestDb, TestError};
 use data::{PgAuditReader, PgStore};
 use domain::audit::sealed::{ChainHash, Checkpoint, SealedEntry};
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
-use domain::fakes::suite::scope;
+use fakes::suite::scope;
 use domain::ids::TenantId;
 use domain::ports::{AuditReader as _, Store as _, StoreError};
 use domain::role::Resource;

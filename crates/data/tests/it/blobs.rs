@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use data::FsBlobStore;
 use data::testing::TestError;
-use domain::fakes::SequentialIds;
+use fakes::SequentialIds;
 use domain::ids::TenantId;
 use domain::ports::{BlobError, BlobStore, ByteStream};
 use futures::{StreamExt, stream};

@@ -3,7 +3,7 @@
 use crate::catalog::as_superuser;
 use data::testing::{TestDb, TestError};
 use data::{Database, PgDirectory, PgStore, PoolSettings};
-use domain::fakes::suite::scope;
+use fakes::suite::scope;
 use domain::ids::TenantId;
 use domain::page::PageRequest;
 use domain::ports::{Directory, NewTenant, Store};
@@ -92,7 +92,7 @@ async fn the_next_transaction_never_works_for_the_tenant_before() -> Result<(), 
         (directory.create_tenant(new_tenant(1)).await?.id, directory.create_tenant(new_tenant(2)).await?.id);
     for tenant in [here, there] {
         let mut tx = store.begin(&scope(tenant, Actor::System)).await?;
-        let identity = domain::fakes::suite::identity(&tenant.to_string(), None);
+        let identity = fakes::suite::identity(&tenant.to_string(), None);
         tx.users().sign_in(tenant.as_uuid().into(), &identity, Default::default()).await?;
         tx.commit().await?;
     }

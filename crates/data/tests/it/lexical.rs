@@ -4,7 +4,7 @@ use crate::catalog::{as_app, as_superuser};
 use crate::store::world;
 use data::testing::TestError;
 use domain::document::{NewChunk, NewDocument, Progress};
-use domain::fakes::suite::{World, identity, scope};
+use fakes::suite::{World, identity, scope};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{Clock, IdGen, NewTenant};
 use domain::role::{Classification, Role};

@@ -4,7 +4,7 @@
 use crate::catalog::as_superuser;
 use data::testing::{TestDb, TestError};
 use data::{Database, PgDirectory, PgStore, PoolSettings};
-use domain::fakes::suite::{identity, scope};
+use fakes::suite::{identity, scope};
 use domain::ids::{TenantId, UserId};
 use domain::page::PageRequest;
 use domain::ports::{Directory as _, NewTenant, Store as _, StoreError};

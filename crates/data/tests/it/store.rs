@@ -2,8 +2,8 @@
 
 use data::testing::TestDb;
 use data::{FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStore};
-use domain::fakes::suite::{CaseError, World};
-use domain::fakes::{ManualClock, SequentialIds};
+use fakes::suite::{CaseError, World};
+use fakes::{ManualClock, SequentialIds};
 use std::sync::Arc;
 
 /// What lives as long as the world: dropping it removes database and files.
@@ -25,4 +25,4 @@ pub(crate) async fn world() -> Result<(World, Alive), CaseError> {
     Ok((world, (db, files)))
 }
 
-domain::store_suite!(world);
+fakes::store_suite!(world);

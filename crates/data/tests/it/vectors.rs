@@ -6,7 +6,7 @@ use crate::store::world;
 use data::testing::{TestDb, TestError};
 use data::{Database, PgDirectory, PgStore};
 use domain::document::{NewChunk, NewDocument, Progress, Revision};
-use domain::fakes::suite::{World, identity, scope};
+use fakes::suite::{World, identity, scope};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{Claim, Clock, IdGen, NewTenant, Store, Work};
 use domain::role::{Classification, Role};

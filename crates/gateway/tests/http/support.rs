@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, Utc};
 use domain::conversation::{Citation, Conversation};
 use domain::document::{Document, DocumentStatus, Revision};
-use domain::fakes::SequentialIds;
+use fakes::SequentialIds;
 use domain::ids::{ChunkId, ConversationId, DocumentId, MessageId, RunId, TenantId, UserId};
 use domain::model::{ModelChoice, ModelTier};
 use domain::role::{Classification, Role};

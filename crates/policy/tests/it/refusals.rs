@@ -50,7 +50,7 @@ async fn any_number_of_peers_makes_a_bounded_number_of_rows() {
     }
     authenticator.record_counted_refusals(true).await;
     let filter = domain::audit::AuditFilter::default();
-    let scope = domain::fakes::suite::scope(TenantId::PLATFORM, domain::scope::Actor::System);
+    let scope = fakes::suite::scope(TenantId::PLATFORM, domain::scope::Actor::System);
     let (mut told, mut rows, mut after) = (0, 0, None);
     loop {
         let page = domain::page::PageRequest::new(200, after).expect("within bounds");

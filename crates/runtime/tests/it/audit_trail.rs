@@ -3,7 +3,7 @@
 use crate::support::{Plant, auditor, rights};
 use domain::audit::AuditFilter;
 use domain::command::ListAudit;
-use domain::fakes::access;
+use fakes::access;
 use domain::ids::UserId;
 use domain::page::PageRequest;
 use domain::rights::Rights;

@@ -6,7 +6,7 @@ use crate::support::{Plant, shape};
 use domain::budget::{Amount, Money};
 use domain::command::{CancelRun, ReadCalls, RetrievalMode};
 use domain::error::Classify as _;
-use domain::fakes::access;
+use fakes::access;
 use domain::ledger::UsageGroup;
 use domain::model::ChatRequest;
 use domain::model_call::{CallStatus, MicroCost, ModelOperation, Price};

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::document::{Document, NewDocument, Revision};
-use domain::fakes::suite::{identity, scope};
-use domain::fakes::{ManualClock, MemoryStore};
+use fakes::suite::{identity, scope};
+use fakes::{ManualClock, MemoryStore};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{
     ByteRange, ByteStream, Clock, Directory, JobQueue, Lease, LeasedJob, MockJobQueue, NewTenant, PutBack, QueueDepth,

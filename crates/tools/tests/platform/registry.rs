@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::classified::Classified;
-use domain::fakes::access::rights;
+use fakes::access::rights;
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource, Role};
 use domain::tool::{ToolName, ToolResult, ToolSpec};

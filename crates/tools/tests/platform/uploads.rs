@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use domain::authorized::Permit;
 use domain::document::Document;
 use domain::error::Classify as _;
-use domain::fakes::MemoryStore;
+use fakes::MemoryStore;
 use domain::ids::UserId;
 use domain::page::PageRequest;
 use domain::ports::{

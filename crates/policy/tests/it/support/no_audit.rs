@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::audit::{AuditSubject, Outcome};
 use domain::authorized::AuditReceipt;
-use domain::fakes::MemoryStore;
+use fakes::MemoryStore;
 use domain::ids::AuditId;
 use domain::ports::{
     AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,

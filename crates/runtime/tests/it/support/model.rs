@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::conversation::Message;
-use domain::fakes::MemoryStore;
+use fakes::MemoryStore;
 use domain::ids::ConversationId;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier, ModelToolCall};
 use domain::model_call::{FailedAttempt, MicroCost, ModelCaller, Price, ServedBy};

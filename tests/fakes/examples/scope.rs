@@ -1,0 +1,41 @@
+//! Two tenants in one store: a transaction sees its scope's rows and nothing else. Run it with
+//! `cargo run -p fakes --example scope`.
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use domain::conversation::Conversation;
+use fakes::suite::scope;
+use fakes::{ManualClock, MemoryStore, SequentialIds};
+use domain::ids::{TenantId, UserId};
+use domain::page::PageRequest;
+use domain::ports::{Clock as _, IdGen as _, Store as _};
+use domain::scope::Actor;
+use std::sync::Arc;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (clock, ids) = (Arc::new(ManualClock::default()), SequentialIds::default());
+    let store = MemoryStore::new(clock.clone());
+    let user = UserId::from_uuid(ids.uuid());
+    let here = scope(TenantId::from_uuid(ids.uuid()), Actor::User(user));
+    let elsewhere = scope(TenantId::from_uuid(ids.uuid()), Actor::User(user));
+
+    let conversation = Conversation {
+        id: ids.uuid().into(),
+        user_id: user,
+        title: Some("Pump P-101A".to_owned()),
+        model: None,
+        metadata: serde_json::json!({}),
+        classification: domain::role::Classification::Public,
+        created_at: clock.now(),
+        updated_at: clock.now(),
+    };
+    let mut tx = store.begin(&here).await?;
+    tx.conversations().insert(&conversation).await?;
+    tx.commit().await?;
+
+    for (name, scope) in [("here", here), ("elsewhere", elsewhere)] {
+        let mut tx = store.begin(&scope).await?;
+        println!("{name}: {} conversation(s)", tx.conversations().list(&PageRequest::default()).await?.items.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The audit log in memory.
+
+use super::{MemoryStore, MemoryTx, page_of};
+use domain::audit::sealed::{ChainHash, SealedEntry, SealedEvent, SealedPage};
+use domain::audit::{AuditFilter, AuditRecord, AuditSubject, Outcome, ResultStatus};
+use domain::authorized::AuditReceipt;
+use domain::ids::{AuditId, TenantId};
+use domain::page::{Page, PageKey, PageRequest};
+use domain::ports::{AuditReader, AuditRepo, StoreError};
+use domain::scope::TenantScope;
+use domain::time::Timestamp;
+use async_trait::async_trait;
+use serde_json::value::RawValue;
+
+#[async_trait]
+impl AuditRepo for MemoryTx {
+    async fn intent(
+        &mut self,
+        id: AuditId,
+        subject: &AuditSubject,
+        now: Timestamp,
+    ) -> Result<AuditReceipt, StoreError> {
+        let row = record(&self.scope, id, subject, now);
+        self.write().await?.audit.push(row);
+        #[expect(clippy::disallowed_methods, reason = "the row is inserted: the fake's one place that may say so")]
+        Ok(AuditReceipt::mint(id, now))
+    }
+
+    async fn outcome(
+        &mut self,
+        id: AuditId,
+        receipt: AuditReceipt,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let elapsed = (now - receipt.at()).num_milliseconds();
+        let row = AuditRecord {
+            phase: "outcome".to_owned(),
+            event_type: outcome.subject.event.outcome().to_string(),
+            correlation_id: receipt.intent().as_uuid(),
+            latency_ms: Some(i32::try_from(elapsed).unwrap_or(i32::MAX)),
+            ..ended(&self.scope, id, outcome, now)
+        };
+        let log = &mut self.write().await?.audit;
+        let of_intent =
+            |known: &&AuditRecord| known.tenant_id == row.tenant_id && known.correlation_id == row.correlation_id;
+        let phases: Vec<_> = log.iter().filter(of_intent).map(|known| known.phase.as_str()).collect();
+        if phases != ["intent"] {
+            return Err(StoreError::Conflict { what: "the operation's outcome" });
+        }
+        log.push(row);
+        Ok(())
+    }
+
+    async fn event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
+        let row = AuditRecord { phase: "event".to_owned(), ..ended(&self.scope, id, outcome, now) };
+        self.write().await?.audit.push(row);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AuditReader for MemoryStore {
+    async fn read(
+        &self,
+        scope: &TenantScope,
+        filter: &AuditFilter,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRecord>, StoreError> {
+        let passes = |row: &&AuditRecord| {
+            row.tenant_id == scope.tenant()
+                && filter.event_type.as_ref().is_none_or(|event| row.event_type == *event)
+                && (filter.user_id.is_none() || row.user_id == filter.user_id)
+                && (filter.resource_id.is_none() || row.resource_id == filter.resource_id)
+                && filter.from.is_none_or(|from| row.created_at >= from)
+                && filter.to.is_none_or(|to| row.created_at < to)
+                && filter.result_status.is_none_or(|status| row.result_status.as_deref() == Some(status.as_str()))
+                && (filter.session_id.is_none() || row.session_id == filter.session_id)
+                && filter.correlation_id.is_none_or(|id| row.correlation_id == id)
+                && filter.request_id.as_ref().is_none_or(|id| row.request_id.as_ref().is_some_and(|r| r.as_str() == id))
+        };
+        let rows = self.committed().audit.iter().filter(passes).cloned().collect();
+        Ok(page_of(rows, page, |row: &AuditRecord| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+    }
+
+    async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
+        let all = seal(&self.committed().audit, scope.tenant());
+        let anchor = all.iter().rfind(|event| event.seq <= after).map(|event| event.chain_hash);
+        let after_it = all.into_iter().filter(|event| event.seq > after);
+        let mut entries: Vec<_> = after_it.map(|event| SealedEntry::Event(Box::new(event))).collect();
+        let more = entries.len() > limit as usize;
+        entries.truncate(limit as usize);
+        let anchor = anchor.unwrap_or_else(|| ChainHash::genesis(scope.tenant().as_uuid()));
+        Ok(SealedPage { anchor, entries, checkpoints: Vec::new(), retirements: Vec::new(), more })
+    }
+
+    async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
+        let wanted = |row: &&AuditRecord| row.tenant_id == scope.tenant() && row.id == id;
+        Ok(self.committed().audit.iter().find(wanted).cloned())
+    }
+}
+
+/// Every committed row counts as sealed, in the order of the commits.
+fn seal(rows: &[AuditRecord], tenant: TenantId) -> Vec<SealedEvent> {
+    let mut head = ChainHash::genesis(tenant.as_uuid());
+    let mut sealed = Vec::new();
+    for (row, seq) in rows.iter().filter(|row| row.tenant_id == tenant).zip(1..) {
+        let mut event = unsealed(row, seq);
+        event.row_hash = event.computed_hash();
+        head = head.next(seq, event.at_micros(), &event.row_hash);
+        event.chain_hash = head;
+        sealed.push(event);
+    }
+    sealed
+}
+
+fn unsealed(row: &AuditRecord, seq: i64) -> SealedEvent {
+    let none = ChainHash::of(&[]);
+    SealedEvent {
+        tenant_id: row.tenant_id.as_uuid(),
+        seq,
+        id: row.id.as_uuid(),
+        created_at: row.created_at,
+        event_type: row.event_type.clone(),
+        phase: row.phase.clone(),
+        result_status: row.result_status.clone(),
+        user_id: row.user_id.map(|id| id.as_uuid()),
+        session_id: row.session_id.map(|id| id.as_uuid()),
+        resource_type: row.resource_type.clone(),
+        resource_id: row.resource_id,
+        model: row.model.clone(),
+        tools_used: row.tools_used.clone(),
+        request_hash: row.request_hash.clone(),
+        latency_ms: row.latency_ms,
+        correlation_id: row.correlation_id,
+        request_id: row.request_id.as_ref().map(ToString::to_string),
+        metadata: RawValue::from_string(row.metadata.to_string()).unwrap_or_default(),
+        row_hash: none,
+        chain_hash: none,
+    }
+}
+
+fn ended(scope: &TenantScope, id: AuditId, outcome: &Outcome, now: Timestamp) -> AuditRecord {
+    AuditRecord {
+        model: outcome.model.clone(),
+        tools_used: outcome.tools_used.clone(),
+        result_status: Some(outcome.status.to_string()),
+        ..record(scope, id, &outcome.subject, now)
+    }
+}
+
+/// An intent's row.
+fn record(scope: &TenantScope, id: AuditId, subject: &AuditSubject, now: Timestamp) -> AuditRecord {
+    AuditRecord {
+        id,
+        tenant_id: scope.tenant(),
+        user_id: scope.user(),
+        session_id: subject.session,
+        event_type: subject.event.to_string(),
+        resource_type: subject.resource.map(|resource| resource.to_string()),
+        resource_id: subject.resource_id,
+        model: None,
+        tools_used: Vec::new(),
+        request_hash: subject.request_hash.clone(),
+        result_status: Some(ResultStatus::Pending.to_string()),
+        latency_ms: None,
+        correlation_id: id.as_uuid(),
+        request_id: Some(scope.request().clone()),
+        phase: "intent".to_owned(),
+        metadata: subject.metadata.clone(),
+        created_at: now,
+    }
+}

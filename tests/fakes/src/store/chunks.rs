@@ -1,0 +1,278 @@
+//! Passages in memory. The lexical side counts the query's words, without stems or weights.
+
+use super::{MemoryTx, Row, State};
+use domain::document::{Document, DocumentStatus, NewChunk};
+use domain::ids::{ChunkId, DocumentId, TenantId};
+use domain::ports::{ChunkRepo, StoreError};
+use domain::role::Classification;
+use domain::search::{Passage, RankedPassage, SearchScope};
+use domain::time::{Date, Timestamp};
+use async_trait::async_trait;
+use std::collections::BTreeSet;
+
+/// What PostgreSQL's English dictionary drops, as far as tests need it.
+const STOP_WORDS: [&str; 12] = ["a", "after", "an", "and", "before", "here", "in", "is", "of", "or", "the", "to"];
+
+/// A passage of one generation.
+#[derive(Clone, Debug)]
+pub(super) struct StoredChunk {
+    pub(super) document: DocumentId,
+    model: String,
+    chunk: NewChunk,
+}
+
+/// A tenant's embedding models.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Models {
+    in_use: Option<String>,
+    staged: Option<String>,
+}
+
+#[async_trait]
+impl ChunkRepo for MemoryTx {
+    async fn replace(
+        &mut self,
+        document: DocumentId,
+        model: &str,
+        chunks: &[NewChunk],
+        _now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let tenant = self.tenant();
+        let state = document_of(self, document).await?;
+        state.chunks.retain(|r| r.value.document != document);
+        state.add(tenant, document, model, chunks);
+        state.publish(document, model);
+        let models = state.models.entry(tenant).or_default();
+        if models.staged.is_none() {
+            models.in_use = Some(model.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn stage(
+        &mut self,
+        document: DocumentId,
+        model: &str,
+        chunks: &[NewChunk],
+        _now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let tenant = self.tenant();
+        let state = document_of(self, document).await?;
+        if state.published.get(&document).is_none_or(|published| published != model) {
+            state.chunks.retain(|r| !(r.value.document == document && r.value.model == model));
+            state.add(tenant, document, model, chunks);
+            state.models.entry(tenant).or_default().staged = Some(model.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError> {
+        let mut missing = self.read(|s| s.unstaged(self.tenant(), model));
+        missing.truncate(limit as usize);
+        Ok(missing)
+    }
+
+    async fn switch_to(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError> {
+        let tenant = self.tenant();
+        let missing = self.read(|s| s.unstaged(tenant, model)).len();
+        if missing > 0 {
+            return Ok(missing);
+        }
+        let state = self.write().await?;
+        state.chunks.retain(|r| r.tenant != tenant || r.value.model == model);
+        let ids: Vec<DocumentId> = state.documents.iter().filter(|r| r.tenant == tenant).map(|r| r.value.id).collect();
+        for id in ids {
+            if state.published.get(&id).is_some_and(|published| published != model) {
+                state.publish(id, model);
+                state.documents.iter_mut().filter(|r| r.value.id == id).for_each(|r| r.value.updated_at = now);
+            }
+        }
+        state.models.insert(tenant, Models { in_use: Some(model.to_owned()), staged: None });
+        Ok(0)
+    }
+
+    async fn model_in_use(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(self.read(|s| s.models.get(&self.tenant()).and_then(|models| models.in_use.clone())))
+    }
+
+    async fn hold_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
+        // Whoever writes holds the one writer's lock until the end.
+        self.write().await?;
+        self.model_in_use().await
+    }
+
+    async fn nearest(
+        &mut self,
+        embedding: &[f32],
+        model: &str,
+        scope: &SearchScope,
+        limit: u32,
+    ) -> Result<Vec<RankedPassage>, StoreError> {
+        let similarity = |stored: &StoredChunk| {
+            let pairs = stored.chunk.embedding.iter().zip(embedding);
+            (stored.model == model).then(|| pairs.map(|(one, other)| one * other).sum())
+        };
+        Ok(self.read(|s| ranked(s, (self.tenant(), self.today()), scope, limit, similarity)))
+    }
+
+    async fn lexical(
+        &mut self,
+        query: &str,
+        scope: &SearchScope,
+        limit: u32,
+    ) -> Result<Vec<RankedPassage>, StoreError> {
+        let wanted: BTreeSet<String> = words(query).collect();
+        let count = |stored: &StoredChunk| {
+            let chunk = &stored.chunk;
+            let found = words(&chunk.context).chain(words(&chunk.content)).filter(|word| wanted.contains(word)).count();
+            (found > 0).then(|| found as f32 / wanted.len() as f32)
+        };
+        Ok(self.read(|s| ranked(s, (self.tenant(), self.today()), scope, limit, count)))
+    }
+
+    async fn of_document(
+        &mut self,
+        document: DocumentId,
+        clearance: Classification,
+        from_index: i32,
+        limit: u32,
+    ) -> Result<Vec<Passage>, StoreError> {
+        let mut found = self.read(|s| passages(s, self.tenant(), clearance, |d, _| d.id == document));
+        found.retain(|passage| passage.chunk_index >= from_index);
+        found.sort_by_key(|passage| passage.chunk_index);
+        found.truncate(limit as usize);
+        Ok(found)
+    }
+
+    async fn at(
+        &mut self,
+        places: &[(DocumentId, i32)],
+        clearance: Classification,
+    ) -> Result<Vec<Passage>, StoreError> {
+        let wanted = |document: &Document, chunk: &NewChunk| {
+            document.status != DocumentStatus::Failed && places.contains(&(document.id, chunk.chunk_index))
+        };
+        Ok(self.read(|s| passages(s, self.tenant(), clearance, wanted)))
+    }
+
+    async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError> {
+        Ok(self.read(|s| passages(s, self.tenant(), clearance, |_, chunk| ids.contains(&chunk.id))))
+    }
+}
+
+/// The rows to change, where the tenant has this document.
+async fn document_of(tx: &mut MemoryTx, document: DocumentId) -> Result<&mut State, StoreError> {
+    let sees = tx.sees();
+    let state = tx.write().await?;
+    if !state.documents.iter().any(|r| sees(r) && r.value.id == document) {
+        return Err(StoreError::Conflict { what: "the document" });
+    }
+    Ok(state)
+}
+
+impl State {
+    fn add(&mut self, tenant: TenantId, document: DocumentId, model: &str, chunks: &[NewChunk]) {
+        self.chunks.extend(chunks.iter().map(|chunk| {
+            let value = StoredChunk { document, model: model.to_owned(), chunk: chunk.clone() };
+            Row { tenant, user: None, value }
+        }));
+    }
+
+    /// Makes a generation of a document the one that is searched, if there is any of it.
+    fn publish(&mut self, document: DocumentId, model: &str) {
+        let of_it = |r: &&Row<StoredChunk>| r.value.document == document && r.value.model == model;
+        let count = i32::try_from(self.chunks.iter().filter(of_it).count()).unwrap_or(i32::MAX);
+        self.documents.iter_mut().filter(|r| r.value.id == document).for_each(|r| r.value.chunk_count = count);
+        self.published.insert(document, model.to_owned());
+    }
+
+    fn unstaged(&self, tenant: TenantId, model: &str) -> Vec<DocumentId> {
+        let has = |id: DocumentId| self.chunks.iter().any(|r| r.value.document == id && r.value.model == model);
+        let documents = self.documents.iter().filter(|r| r.tenant == tenant).map(|r| &r.value);
+        let published = documents.filter(|d| d.status != DocumentStatus::Failed && d.chunk_count > 0);
+        let mut missing: Vec<&Document> =
+            published.filter(|d| self.published.contains_key(&d.id) && !has(d.id)).collect();
+        missing.sort_by_key(|d| (d.created_at, d.id));
+        missing.into_iter().map(|d| d.id).collect()
+    }
+}
+
+impl MemoryTx {
+    fn today(&self) -> Date {
+        self.store.clock.now().date_naive()
+    }
+}
+
+/// Whether a document is in force today: it has begun to be, and what takes its place, if anything, has not.
+fn in_force(state: &State, document: &Document, today: Date) -> bool {
+    let begun = |d: &Document| d.revision.effective_from.is_none_or(|from| from <= today);
+    let mut all = state.documents.iter().map(|r| &r.value);
+    let next = all.find(|d| Some(d.id) == document.superseded_by);
+    begun(document) && !next.is_some_and(begun)
+}
+
+/// The tenant's passages that are searched, with their documents, within a clearance.
+fn visible(
+    state: &State,
+    tenant: TenantId,
+    clearance: Classification,
+) -> impl Iterator<Item = (&Document, &StoredChunk)> {
+    let searched = |stored: &StoredChunk| state.published.get(&stored.document) == Some(&stored.model);
+    state.chunks.iter().filter(move |r| r.tenant == tenant && searched(&r.value)).filter_map(move |row| {
+        let stored = &row.value;
+        let mut documents = state.documents.iter().filter(|d| d.tenant == tenant && d.value.id == stored.document);
+        documents.next().map(|d| (&d.value, stored)).filter(|(d, _)| d.classification <= clearance)
+    })
+}
+
+fn passages(
+    state: &State,
+    tenant: TenantId,
+    clearance: Classification,
+    wanted: impl Fn(&Document, &NewChunk) -> bool,
+) -> Vec<Passage> {
+    let found = visible(state, tenant, clearance).filter(|(document, stored)| wanted(document, &stored.chunk));
+    found.map(|(document, stored)| passage(document, &stored.chunk)).collect()
+}
+
+fn ranked(
+    state: &State,
+    (tenant, today): (TenantId, Date),
+    scope: &SearchScope,
+    limit: u32,
+    score: impl Fn(&StoredChunk) -> Option<f32>,
+) -> Vec<RankedPassage> {
+    let filters = &scope.filters;
+    let mut hits: Vec<RankedPassage> = visible(state, tenant, scope.clearance)
+        .filter(|(d, _)| d.status != DocumentStatus::Failed)
+        .filter(|(d, _)| filters.include_superseded || in_force(state, d, today))
+        .filter(|(d, _)| filters.document_ids.is_empty() || filters.document_ids.contains(&d.id))
+        .filter(|(d, _)| filters.tags.is_empty() || d.tags.iter().any(|tag| filters.tags.contains(tag)))
+        .filter(|(d, _)| filters.doc_type.is_none() || d.doc_type == filters.doc_type)
+        .filter_map(|(d, c)| {
+            score(c).map(|score| RankedPassage { passage: passage(d, &c.chunk), score, share: score.clamp(0.0, 1.0) })
+        })
+        .collect();
+    hits.sort_by(|one, other| other.score.total_cmp(&one.score));
+    hits.truncate(limit as usize);
+    hits
+}
+
+fn passage(document: &Document, chunk: &NewChunk) -> Passage {
+    Passage {
+        chunk_id: chunk.id,
+        document_id: document.id,
+        chunk_index: chunk.chunk_index,
+        doc: document.filename.clone(),
+        title: document.title.clone(),
+        page: chunk.page.and_then(|page| u32::try_from(page).ok()),
+        section: chunk.section.clone(),
+        content: chunk.content.clone(),
+        classification: document.classification,
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    parts.map(str::to_lowercase).filter(|word| !STOP_WORDS.contains(&word.as_str()))
+}

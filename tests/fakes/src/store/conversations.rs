@@ -1,0 +1,205 @@
+//! Conversations, messages and memories in memory.
+
+use super::{MemoryTx, Row, page_of, refused};
+use domain::conversation::{
+    Conversation, ConversationPatch, FinishedAnswer, Message, MessageStatus, NewMessage, Sources,
+};
+use domain::ids::{ConversationId, MemoryId, MessageId};
+use domain::memory::Memory;
+use domain::page::{Page, PageKey, PageRequest};
+use domain::ports::{ConversationRepo, MemoryRepo, MessageRepo, StoreError};
+use domain::role::Classification;
+use domain::time::Timestamp;
+use async_trait::async_trait;
+use std::cmp::Reverse;
+
+#[async_trait]
+impl ConversationRepo for MemoryTx {
+    async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError> {
+        let (tenant, user) = (self.tenant(), self.scope.user());
+        if user != Some(conversation.user_id) {
+            return Err(refused("storing a conversation", "it is not the acting user's"));
+        }
+        self.write().await?.conversations.push(Row { tenant, user, value: conversation.clone() });
+        Ok(())
+    }
+
+    async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
+        let owns = self.owns();
+        let found =
+            self.read(|s| s.conversations.iter().find(|r| owns(r) && r.value.id == id).map(|r| r.value.clone()));
+        Ok(found)
+    }
+
+    async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError> {
+        let owns = self.owns();
+        let rows = self.read(|s| s.conversations.iter().filter(|r| owns(r)).map(|r| r.value.clone()).collect());
+        Ok(page_of(rows, page, |row: &Conversation| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+    }
+
+    async fn update(
+        &mut self,
+        id: ConversationId,
+        patch: &ConversationPatch,
+        now: Timestamp,
+    ) -> Result<Option<Conversation>, StoreError> {
+        let owns = self.owns();
+        let state = self.write().await?;
+        let Some(row) = state.conversations.iter_mut().find(|r| owns(r) && r.value.id == id) else { return Ok(None) };
+        let known = &mut row.value;
+        known.title = patch.title.clone().or(known.title.take());
+        known.model = patch.model.or(known.model);
+        known.metadata = patch.metadata.clone().unwrap_or_else(|| known.metadata.take());
+        known.updated_at = now;
+        Ok(Some(known.clone()))
+    }
+
+    async fn delete(&mut self, id: ConversationId) -> Result<bool, StoreError> {
+        let owns = self.owns();
+        let state = self.write().await?;
+        let before = state.conversations.len();
+        state.conversations.retain(|r| !(owns(r) && r.value.id == id));
+        let deleted = state.conversations.len() < before;
+        if deleted {
+            state.messages.retain(|r| r.value.conversation_id != id);
+        }
+        Ok(deleted)
+    }
+}
+
+#[async_trait]
+impl MessageRepo for MemoryTx {
+    async fn append(
+        &mut self,
+        conversation: ConversationId,
+        messages: &[NewMessage],
+        now: Timestamp,
+    ) -> Result<Option<Vec<Message>>, StoreError> {
+        let (owns, tenant, user) = (self.owns(), self.tenant(), self.scope.user());
+        let state = self.write().await?;
+        let parent = state.conversations.iter_mut().find(|r| owns(r) && r.value.id == conversation);
+        let Some(parent) = parent else { return Ok(None) };
+        parent.value.updated_at = parent.value.updated_at.max(now);
+        let earlier = state.messages.iter().filter(|r| r.value.conversation_id == conversation);
+        let next = earlier.map(|r| r.value.seq).max().unwrap_or(0) + 1;
+        let numbered: Vec<Message> =
+            (next..).zip(messages).map(|(seq, new)| message(conversation, seq, new, now)).collect();
+        state.messages.extend(numbered.iter().map(|m| Row { tenant, user, value: m.clone() }));
+        Ok(Some(numbered))
+    }
+
+    async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError> {
+        let owns = self.owns();
+        let state = self.write().await?;
+        let mut open = state.messages.iter_mut();
+        let open = open.find(|r| owns(r) && r.value.id == id && r.value.status == MessageStatus::Streaming);
+        let Some(row) = open else { return Ok(false) };
+        let FinishedAnswer { content, status, token_count, citations, model, classification, sources, metadata } =
+            answer.clone();
+        let degraded = metadata["degraded"] == true;
+        row.value = Message {
+            content,
+            status,
+            token_count,
+            citations,
+            model,
+            classification,
+            sources,
+            degraded,
+            ..row.value.clone()
+        };
+        let of = row.value.conversation_id;
+        for conversation in state.conversations.iter_mut().filter(|r| r.value.id == of) {
+            conversation.value.classification = conversation.value.classification.max(classification);
+        }
+        Ok(true)
+    }
+
+    async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError> {
+        let owns = self.owns();
+        let mut found: Vec<Message> = self.read(|s| {
+            let messages = s.messages.iter().filter(|r| owns(r) && r.value.conversation_id == conversation);
+            messages.map(|r| r.value.clone()).collect()
+        });
+        found.sort_by_key(|message| message.seq);
+        found.drain(..found.len().saturating_sub(limit as usize));
+        Ok(found)
+    }
+
+    async fn close_abandoned(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        let owns = self.owns();
+        let mut closed = 0;
+        for row in self.write().await?.messages.iter_mut().filter(|r| owns(r)) {
+            if row.value.status == MessageStatus::Streaming && row.value.created_at < before {
+                row.value.status = MessageStatus::Error;
+                closed += 1;
+            }
+        }
+        Ok(closed)
+    }
+}
+
+fn message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Timestamp) -> Message {
+    Message {
+        id: new.id,
+        conversation_id,
+        seq,
+        role: new.role,
+        content: new.content.clone(),
+        status: new.status,
+        token_count: new.token_count,
+        citations: Vec::new(),
+        model: None,
+        classification: new.classification,
+        sources: Sources::default(),
+        withheld: false,
+        degraded: false,
+        created_at: now,
+    }
+}
+
+#[async_trait]
+impl MemoryRepo for MemoryTx {
+    async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError> {
+        let (tenant, user) = (self.tenant(), self.scope.user());
+        if user.is_none() {
+            return Err(refused("storing a memory", "it has no user"));
+        }
+        self.write().await?.memories.push(Row { tenant, user, value: memory.clone() });
+        Ok(())
+    }
+
+    async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError> {
+        let owns = self.owns();
+        Ok(self.read(|s| s.memories.iter().find(|r| owns(r) && r.value.id == id).map(|r| r.value.clone())))
+    }
+
+    async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError> {
+        let owns = self.owns();
+        let rows = self.read(|s| s.memories.iter().filter(|r| owns(r)).map(|r| r.value.clone()).collect());
+        Ok(page_of(rows, page, |row: &Memory| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+    }
+
+    async fn most_important(
+        &mut self,
+        _now: Timestamp,
+        clearance: Classification,
+        limit: u32,
+    ) -> Result<Vec<Memory>, StoreError> {
+        let owns = self.owns();
+        let seen = |r: &&Row<Memory>| owns(r) && r.value.classification <= clearance;
+        let mut found: Vec<Memory> = self.read(|s| s.memories.iter().filter(seen).map(|r| r.value.clone()).collect());
+        found.sort_by_key(|memory| Reverse((memory.created_at, memory.id)));
+        found.sort_by(|one, other| other.importance.total_cmp(&one.importance));
+        found.truncate(limit as usize);
+        Ok(found)
+    }
+
+    async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError> {
+        let owns = self.owns();
+        let memories = &mut self.write().await?.memories;
+        let before = memories.len();
+        memories.retain(|r| !(owns(r) && r.value.id == id));
+        Ok(memories.len() < before)
+    }
+}

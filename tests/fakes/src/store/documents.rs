@@ -1,0 +1,201 @@
+//! Documents in memory.
+
+use super::{MemoryTx, Row, page_of};
+use domain::document::{
+    Document, DocumentFilter, DocumentPatch, DocumentStatus, IngestionProgress, NewDocument, Progress,
+};
+use domain::ids::DocumentId;
+use domain::page::{Page, PageKey, PageRequest};
+use domain::ports::{DocumentRepo, InsertedDocument, StoreError};
+use domain::role::Classification;
+use domain::time::Timestamp;
+use async_trait::async_trait;
+
+#[async_trait]
+impl DocumentRepo for MemoryTx {
+    async fn insert(
+        &mut self,
+        document: &NewDocument,
+        clearance: Classification,
+        now: Timestamp,
+    ) -> Result<InsertedDocument, StoreError> {
+        let (sees, tenant) = (self.sees(), self.tenant());
+        let state = self.write().await?;
+        let same =
+            |r: &&Row<Document>| sees(r) && r.value.sha256 == document.sha256 && r.value.classification <= clearance;
+        if let Some(same) = state.documents.iter().find(same) {
+            return Ok(InsertedDocument::Duplicate(same.value.clone()));
+        }
+        let rivals: Vec<&Document> = state.documents.iter().filter(|r| sees(r)).map(|r| &r.value).collect();
+        succession_is_free(&rivals, document.id, document.revision.supersedes)?;
+        let value = recorded(document, now);
+        state.documents.push(Row { tenant, user: None, value: value.clone() });
+        Ok(InsertedDocument::New(value))
+    }
+
+    async fn get(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
+        let sees = self.sees();
+        let found = self.read(|s| {
+            let mut rows = s.documents.iter().filter(|r| sees(r) && r.value.classification <= clearance);
+            rows.find(|r| r.value.id == id).map(|r| r.value.clone())
+        });
+        Ok(found)
+    }
+
+    async fn list(
+        &mut self,
+        filter: &DocumentFilter,
+        clearance: Classification,
+        page: &PageRequest,
+    ) -> Result<Page<Document>, StoreError> {
+        let sees = self.sees();
+        let passes = |d: &Document| {
+            d.classification <= clearance
+                && filter.status.is_none_or(|status| d.status == status)
+                && filter.tag.as_ref().is_none_or(|tag| d.tags.contains(tag))
+                && (filter.doc_type.is_none() || d.doc_type == filter.doc_type)
+        };
+        let rows = self
+            .read(|s| s.documents.iter().filter(|r| sees(r) && passes(&r.value)).map(|r| r.value.clone()).collect());
+        Ok(page_of(rows, page, |row: &Document| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+    }
+
+    async fn lock(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
+        self.write().await?;
+        DocumentRepo::get(self, id, clearance).await
+    }
+
+    async fn update(
+        &mut self,
+        id: DocumentId,
+        patch: &DocumentPatch,
+        now: Timestamp,
+    ) -> Result<Option<Document>, StoreError> {
+        let sees = self.sees();
+        let state = self.write().await?;
+        let Some(row) = state.documents.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
+        let document = &mut row.value;
+        let DocumentPatch { title, doc_type, tags, classification, metadata } = patch.clone();
+        if let Some(title) = title {
+            document.title = title;
+            state.titled.insert(id);
+        }
+        document.doc_type = doc_type.or(document.doc_type.take());
+        document.tags = tags.unwrap_or_else(|| std::mem::take(&mut document.tags));
+        document.classification = classification.unwrap_or(document.classification);
+        document.metadata = metadata.unwrap_or_else(|| document.metadata.take());
+        document.updated_at = now;
+        Ok(Some(document.clone()))
+    }
+
+    async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
+        let sees = self.sees();
+        let wanted = |r: &&Row<Document>| sees(r) && ids.contains(&r.value.id);
+        let tenant = self.tenant();
+        Ok(self.read(|s| {
+            let there = s.documents.iter().filter(wanted).map(|r| (r.value.id, r.value.classification));
+            let deleted = s.deleted_documents.iter().filter(|(of, id, _)| *of == tenant && ids.contains(id));
+            there.chain(deleted.map(|(_, id, class)| (*id, *class))).collect()
+        }))
+    }
+
+    async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError> {
+        let sees = self.sees();
+        let state = self.write().await?;
+        let tenants: Vec<&Document> = state.documents.iter().filter(|r| sees(r)).map(|r| &r.value).collect();
+        let moved = tenants.iter().find(|document| document.id == id);
+        if let Some(moved) = moved.filter(|_| !matches!(progress, Progress::Failed(_))) {
+            succession_is_free(&tenants, id, moved.revision.supersedes)?;
+        }
+        let Some(row) = state.documents.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(false) };
+        let document = &mut row.value;
+        document.updated_at = now;
+        document.failure = None;
+        document.progress = None;
+        let mut superseded = None;
+        match progress {
+            Progress::Queued => document.status = DocumentStatus::Pending,
+            Progress::Processing => document.status = DocumentStatus::Processing,
+            Progress::Ready { title, page_count, chunk_count, warnings } => {
+                document.status = DocumentStatus::Ready;
+                if let Some(title) = title.as_ref().filter(|_| !state.titled.contains(&id)) {
+                    document.title.clone_from(title);
+                }
+                (document.page_count, document.chunk_count) = (*page_count, *chunk_count);
+                document.warnings.clone_from(warnings);
+                superseded = document.revision.supersedes;
+            }
+            Progress::Failed(failure) => {
+                document.status = DocumentStatus::Failed;
+                document.failure = Some(failure.clone());
+            }
+        }
+        let old = state.documents.iter_mut().find(|r| sees(r) && Some(r.value.id) == superseded);
+        if let Some(old) = old {
+            old.value.superseded_by.get_or_insert(id);
+        }
+        Ok(true)
+    }
+
+    async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError> {
+        let sees = self.sees();
+        let state = self.write().await?;
+        let processing = |d: &Document| d.id == id && d.status == DocumentStatus::Processing;
+        let Some(row) = state.documents.iter_mut().find(|r| sees(r) && processing(&r.value)) else { return Ok(false) };
+        row.value.progress = Some(progress);
+        Ok(true)
+    }
+
+    async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError> {
+        let sees = self.sees();
+        let state = self.write().await?;
+        let Some(at) = state.documents.iter().position(|r| sees(r) && r.value.id == id) else { return Ok(None) };
+        state.chunks.retain(|r| r.value.document != id);
+        state.published.remove(&id);
+        state.jobs.retain(|job| job.work.document() != Some(id));
+        for other in state.documents.iter_mut().map(|r| &mut r.value) {
+            other.superseded_by = other.superseded_by.filter(|by| *by != id);
+            other.revision.supersedes = other.revision.supersedes.filter(|superseded| *superseded != id);
+        }
+        let Row { tenant, value, .. } = state.documents.remove(at);
+        state.deleted_documents.push((tenant, id, value.classification));
+        Ok(Some(value))
+    }
+}
+
+/// Whether no other of the tenant's documents supersedes `old`, but for those that failed.
+fn succession_is_free(tenants: &[&Document], id: DocumentId, old: Option<DocumentId>) -> Result<(), StoreError> {
+    let Some(old) = old else { return Ok(()) };
+    let rival = |document: &&Document| {
+        document.id != id && document.revision.supersedes == Some(old) && document.status != DocumentStatus::Failed
+    };
+    let what = "another revision that supersedes the same document";
+    if tenants.iter().copied().any(|document| rival(&document)) { Err(StoreError::Conflict { what }) } else { Ok(()) }
+}
+
+fn recorded(new: &NewDocument, now: Timestamp) -> Document {
+    Document {
+        id: new.id,
+        filename: new.filename.clone(),
+        title: new.title.clone(),
+        mime_type: new.mime_type.clone(),
+        file_size_bytes: new.file_size_bytes,
+        sha256: new.sha256.clone(),
+        storage_path: new.storage_path.clone(),
+        doc_type: new.doc_type.clone(),
+        tags: new.tags.clone(),
+        classification: new.classification,
+        status: DocumentStatus::Pending,
+        failure: None,
+        progress: None,
+        warnings: Vec::new(),
+        revision: new.revision.clone(),
+        superseded_by: None,
+        page_count: None,
+        chunk_count: 0,
+        metadata: new.metadata.clone(),
+        uploaded_by: new.uploaded_by,
+        created_at: now,
+        updated_at: now,
+    }
+}

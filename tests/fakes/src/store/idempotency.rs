@@ -1,0 +1,72 @@
+//! Repeatable requests in memory.
+
+use super::{MemoryTx, State, refused};
+use domain::idempotency::{EarlierUse, Kept};
+use domain::ids::{TenantId, UserId};
+use domain::ports::{IdempotencyRepo, StoreError};
+use domain::time::Timestamp;
+use async_trait::async_trait;
+
+/// A key of a user.
+pub(super) type Key = (TenantId, UserId, String);
+
+/// What is kept of its request.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    earlier: EarlierUse,
+    expires_at: Timestamp,
+}
+
+impl MemoryTx {
+    fn key(&self, key_hash: &str) -> Result<Key, StoreError> {
+        let user = self.scope.user().ok_or_else(|| refused("claiming an idempotency key", "there is no user"))?;
+        Ok((self.tenant(), user, key_hash.to_owned()))
+    }
+}
+
+impl State {
+    /// Removes what has expired; returns how many.
+    pub(super) fn sweep(&mut self, now: Timestamp) -> u64 {
+        let before = self.idempotency.len();
+        self.idempotency.retain(|_, entry| entry.expires_at > now);
+        (before - self.idempotency.len()) as u64
+    }
+}
+
+#[async_trait]
+impl IdempotencyRepo for MemoryTx {
+    async fn claim(
+        &mut self,
+        key_hash: &str,
+        fingerprint: Option<&str>,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Option<EarlierUse>, StoreError> {
+        let key = self.key(key_hash)?;
+        let state = self.write().await?;
+        if let Some(entry) = state.idempotency.get(&key).filter(|entry| entry.expires_at > now) {
+            return Ok(Some(entry.earlier.clone()));
+        }
+        let earlier = EarlierUse { fingerprint: fingerprint.map(str::to_owned), kept: None, since: now };
+        state.idempotency.insert(key, Entry { earlier, expires_at });
+        Ok(None)
+    }
+
+    async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &Kept) -> Result<(), StoreError> {
+        let key = self.key(key_hash)?;
+        if let Some(entry) = self.write().await?.idempotency.get_mut(&key) {
+            entry.earlier.fingerprint = Some(fingerprint.to_owned());
+            entry.earlier.kept = Some(kept.clone());
+        }
+        Ok(())
+    }
+
+    async fn release(&mut self, key_hash: &str) -> Result<(), StoreError> {
+        let key = self.key(key_hash)?;
+        let state = self.write().await?;
+        if state.idempotency.get(&key).is_some_and(|entry| entry.earlier.kept.is_none()) {
+            state.idempotency.remove(&key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! The job queue in memory.
+
+use super::{MemoryStore, MemoryTx, State};
+use domain::document::DocumentStatus;
+use domain::ids::{DocumentId, JobId, RequestId, TenantId};
+use domain::ports::{
+    Claim, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, StoreError, Work,
+};
+use domain::scope::{Actor, TenantScope};
+use domain::time::Timestamp;
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use std::time::Duration;
+
+/// Attempts before a claim is there to be buried.
+const MAX_ATTEMPTS: u32 = 5;
+/// Bytes for which a document waits a second longer than a small one.
+const BYTES_A_SECOND: u64 = 64 << 10;
+/// Longest such wait, in seconds.
+const LONGEST_HANDICAP_S: u64 = 600;
+
+/// A queued job.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) work: Work,
+    tenant: TenantId,
+    lease: Lease,
+    size: u64,
+    attempts: u32,
+    failures: u32,
+    due_at: Timestamp,
+    turn_at: Timestamp,
+    leased: bool,
+    dead: bool,
+}
+
+impl Job {
+    fn new(id: JobId, tenant: TenantId, work: Work, size: u64, now: Timestamp) -> Self {
+        let handicap = Duration::from_secs((size / BYTES_A_SECOND).min(LONGEST_HANDICAP_S));
+        let (lease, turn_at) = (Lease { job: id, token: 0 }, later(now, handicap));
+        Self { work, tenant, lease, size, attempts: 0, failures: 0, due_at: now, turn_at, leased: false, dead: false }
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        !self.dead && self.due_at <= now
+    }
+
+    fn in_hand(&self, now: Timestamp) -> bool {
+        self.leased && self.due_at > now
+    }
+
+    fn is_wanted(&self, wanted: &Claim) -> bool {
+        wanted.kinds.contains(&self.work.kind()) && wanted.largest_bytes.is_none_or(|largest| self.size <= largest)
+    }
+}
+
+#[async_trait]
+impl JobRepo for MemoryTx {
+    async fn enqueue_ingestion(&mut self, id: JobId, document: DocumentId, _now: Timestamp) -> Result<(), StoreError> {
+        let (sees, tenant, now) = (self.sees(), self.tenant(), self.store.clock.now());
+        let state = self.write().await?;
+        let Some(row) = state.documents.iter().find(|r| sees(r) && r.value.id == document) else {
+            return Err(StoreError::Conflict { what: "a reference to something that is not there" });
+        };
+        let size = u64::try_from(row.value.file_size_bytes).unwrap_or(0);
+        state.enqueue(Job::new(id, tenant, Work::Ingest(document), size, now));
+        Ok(())
+    }
+
+    async fn enqueue_vector_index(&mut self, id: JobId, _now: Timestamp) -> Result<(), StoreError> {
+        let (tenant, now) = (self.tenant(), self.store.clock.now());
+        self.write().await?.enqueue(Job::new(id, tenant, Work::BuildVectorIndex, 0, now));
+        Ok(())
+    }
+
+    async fn holds(&mut self, lease: Lease) -> Result<bool, StoreError> {
+        let tenant = self.tenant();
+        Ok(self.write().await?.jobs.iter().any(|job| job.tenant == tenant && job.lease == lease))
+    }
+
+    async fn complete(&mut self, lease: Lease) -> Result<bool, StoreError> {
+        let tenant = self.tenant();
+        let jobs = &mut self.write().await?.jobs;
+        let before = jobs.len();
+        jobs.retain(|job| !(job.tenant == tenant && job.lease == lease));
+        Ok(jobs.len() < before)
+    }
+
+    async fn bury(&mut self, lease: Lease, _reason: Option<&str>, _now: Timestamp) -> Result<bool, StoreError> {
+        let tenant = self.tenant();
+        let jobs = &mut self.write().await?.jobs;
+        let Some(job) = jobs.iter_mut().find(|job| job.tenant == tenant && job.lease == lease) else {
+            return Ok(false);
+        };
+        (job.dead, job.leased) = (true, false);
+        job.lease.token += 1;
+        Ok(true)
+    }
+}
+
+impl State {
+    /// Adds a job unless the tenant has one for the same work that is not dead; counts what it added.
+    fn enqueue(&mut self, mut new: Job) -> u64 {
+        if let Some(at) = self.jobs.iter().position(|job| job.tenant == new.tenant && job.work == new.work) {
+            if !self.jobs[at].dead {
+                return 0;
+            }
+            let dead = self.jobs.swap_remove(at);
+            new.lease = Lease { token: dead.lease.token + 1, ..dead.lease };
+        }
+        self.jobs.push(new);
+        1
+    }
+
+    /// Jobs that are not given up.
+    pub(super) fn claimable(&self) -> usize {
+        self.jobs.iter().filter(|job| !job.dead).count()
+    }
+
+    fn is_active(&self, tenant: TenantId) -> bool {
+        self.tenants.iter().any(|row| row.id == tenant && row.is_active)
+    }
+
+    /// Where the job stands that is claimed next.
+    fn next_job(&self, wanted: &Claim, now: Timestamp) -> Option<usize> {
+        let due = self
+            .jobs
+            .iter()
+            .enumerate()
+            .filter(|(_, job)| job.is_due(now) && job.is_wanted(wanted) && self.is_active(job.tenant));
+        let in_hand = |tenant| self.jobs.iter().filter(|job| job.tenant == tenant && job.in_hand(now)).count();
+        let key = |job: &Job| (in_hand(job.tenant), self.turns.get(&job.tenant).copied(), job.tenant, job.turn_at);
+        due.min_by_key(|(_, job)| key(job)).map(|(at, _)| at)
+    }
+}
+
+#[async_trait]
+impl JobQueue for MemoryStore {
+    async fn claim(&self, wanted: &Claim, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError> {
+        let _writer = self.lock().await?;
+        let now = self.clock.now();
+        let mut state = self.committed();
+        let Some(at) = state.next_job(wanted, now) else { return Ok(None) };
+        let turn = state.turns.values().max().map_or(0, |last| last + 1);
+        let job = &mut state.jobs[at];
+        job.due_at = later(now, lease_for);
+        job.leased = true;
+        job.attempts += 1;
+        job.lease.token += 1;
+        let claimed = leased(job);
+        state.turns.insert(claimed.scope.tenant(), turn);
+        Ok(Some(claimed))
+    }
+
+    async fn sweep_expired(&self) -> Result<u64, StoreError> {
+        let _writer = self.lock().await?;
+        let now = self.clock.now();
+        Ok(self.committed().sweep(now))
+    }
+
+    async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError> {
+        let extended = self.held(lease, |job, now| {
+            job.due_at = later(now, lease_for);
+            job.tenant
+        });
+        let tenant = extended.await?;
+        Ok(tenant.is_some_and(|tenant| self.committed().is_active(tenant)))
+    }
+
+    async fn put_back(&self, lease: Lease, how: &PutBack) -> Result<(), StoreError> {
+        let put_back = |job: &mut Job, now| {
+            job.due_at = later(now, how.delay);
+            job.turn_at = later(job.turn_at, how.delay);
+            job.leased = false;
+            job.lease.token += 1;
+            job.attempts -= u32::from(!how.counts);
+            job.failures += u32::from(how.reason.is_some());
+            job.dead = how.counts && job.work.document().is_none() && job.attempts >= MAX_ATTEMPTS;
+        };
+        if self.held(lease, put_back).await?.is_some() && how.delay.is_zero() {
+            self.tell();
+        }
+        Ok(())
+    }
+
+    async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError> {
+        let _writer = self.lock().await?;
+        let jobs = &mut self.committed().jobs;
+        let before = jobs.len();
+        jobs.retain(|job| !(job.work == Work::BuildVectorIndex && job.lease == lease));
+        Ok(jobs.len() < before)
+    }
+
+    async fn wait(&self, at_most: Duration) {
+        let _woken = tokio::time::timeout(at_most, self.queued.notified()).await;
+    }
+
+    async fn depth(&self) -> Result<QueueDepth, StoreError> {
+        let (now, state) = (self.clock.now(), self.committed());
+        let count = |is: &dyn Fn(&Job) -> bool| state.jobs.iter().filter(|job| is(job)).count() as u64;
+        let oldest = state.jobs.iter().filter(|job| job.is_due(now)).map(|job| now - job.due_at).max();
+        Ok(QueueDepth {
+            due: count(&|job| job.is_due(now)),
+            leased: count(&|job| !job.dead && job.in_hand(now)),
+            dead: count(&|job| job.dead),
+            oldest_due_s: oldest.map_or(0, |age| u64::try_from(age.num_seconds()).unwrap_or(0)),
+        })
+    }
+
+    async fn left(&self, kind: JobKind) -> Result<JobsLeft, StoreError> {
+        let state = self.committed();
+        let count = |dead| state.jobs.iter().filter(|job| job.work.kind() == kind && job.dead == dead).count() as u64;
+        Ok(JobsLeft { pending: count(false), dead: count(true) })
+    }
+
+    async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
+        let _writer = self.lock().await?;
+        let now = self.clock.now();
+        let mut state = self.committed();
+        let active: Vec<_> = state.tenants.iter().filter(|tenant| tenant.is_active).map(|tenant| tenant.id).collect();
+        // Ids of the fake's own: the database makes them here, too.
+        let jobs = active.into_iter().map(|tenant| Job::new(tenant.as_uuid().into(), tenant, Work::Reindex, 0, now));
+        let queued = jobs.map(|job| state.enqueue(job)).sum();
+        drop(state);
+        self.tell();
+        Ok(queued)
+    }
+
+    async fn requeue_documents_of_other_models(&self, models: &[String]) -> Result<u64, StoreError> {
+        let _writer = self.lock().await?;
+        let now = self.clock.now();
+        let mut state = self.committed();
+        let stale: Vec<Job> = state
+            .documents
+            .iter()
+            .filter(|row| row.value.status == DocumentStatus::Ready && state.is_active(row.tenant))
+            .filter(|row| state.published.get(&row.value.id).is_some_and(|model| !models.contains(model)))
+            .map(|row| {
+                let size = u64::try_from(row.value.file_size_bytes).unwrap_or(0);
+                let id = row.value.id;
+                Job::new(id.as_uuid().into(), row.tenant, Work::Ingest(id), size, now)
+            })
+            .collect();
+        let queued = stale.into_iter().map(|job| state.enqueue(job)).sum();
+        drop(state);
+        self.tell();
+        Ok(queued)
+    }
+}
+
+impl MemoryStore {
+    /// Changes a job whose lease is still good; `None` where it is not.
+    async fn held<R>(
+        &self,
+        lease: Lease,
+        change: impl FnOnce(&mut Job, Timestamp) -> R + Send,
+    ) -> Result<Option<R>, StoreError> {
+        let _writer = self.lock().await?;
+        let now = self.clock.now();
+        let mut state = self.committed();
+        let job = state.jobs.iter_mut().find(|job| job.lease == lease && job.leased);
+        Ok(job.map(|job| change(job, now)))
+    }
+
+    /// Wakes every waiting worker, or the next one that waits.
+    pub(super) fn tell(&self) {
+        self.queued.notify_waiters();
+        self.queued.notify_one();
+    }
+}
+
+fn leased(job: &Job) -> LeasedJob {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a claimed job names its tenant: the fake's one place that may say so"
+    )]
+    let scope = TenantScope::mint(job.tenant, Actor::Worker, RequestId::from_uuid(job.lease.job.as_uuid()));
+    LeasedJob {
+        lease: job.lease,
+        scope,
+        work: job.work,
+        attempt: job.attempts,
+        max_attempts: MAX_ATTEMPTS,
+        failures: job.failures,
+    }
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    now + TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX)
+}

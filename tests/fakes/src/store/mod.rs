@@ -1,0 +1,241 @@
+//! The store in memory: what the database does, as far as the layers above can tell.
+//!
+//! A transaction reads what is committed until it writes; from then on it works on a copy and holds the one writer's
+//! lock, and committing puts the copy in place. So writers wait for each other, where PostgreSQL makes them wait for
+//! rows only: a task must not write in two transactions at once.
+
+mod access_tokens;
+mod audit;
+mod chunks;
+mod conversations;
+mod documents;
+mod idempotency;
+mod jobs;
+mod tenants;
+mod usage;
+mod users;
+
+use domain::access_token::AccessToken;
+use domain::audit::AuditRecord;
+use domain::conversation::{Conversation, Message};
+use domain::document::Document;
+use domain::ids::{DocumentId, TenantId, UserId};
+use domain::ledger::LedgerEntry;
+use domain::login::Login;
+use domain::mapping::TenantMapping;
+use domain::memory::Memory;
+use domain::page::{Page, PageKey, PageRequest};
+use domain::ports::{
+    AccessTokenRepo, AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
+    MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+};
+use domain::role::Classification;
+use domain::scope::TenantScope;
+use domain::tenant::{SettingsVersion, Tenant};
+use domain::user::User;
+use async_trait::async_trait;
+use chunks::{Models, StoredChunk};
+use jobs::Job;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
+
+/// How long a writer waits for the one before it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A row of a tenant, and of a user where one owns it.
+#[derive(Clone, Debug)]
+struct Row<T> {
+    tenant: TenantId,
+    user: Option<UserId>,
+    value: T,
+}
+
+/// All rows.
+#[derive(Clone, Debug, Default)]
+struct State {
+    tenants: Vec<Tenant>,
+    users: Vec<Row<User>>,
+    tokens: BTreeMap<(TenantId, String), UserId>,
+    /// What users' last logins said.
+    logins: BTreeMap<UserId, Login>,
+    /// Personal access tokens by the hash of their secret.
+    access_tokens: BTreeMap<String, Row<AccessToken>>,
+    mappings: Vec<TenantMapping>,
+    conversations: Vec<Row<Conversation>>,
+    messages: Vec<Row<Message>>,
+    memories: Vec<Row<Memory>>,
+    documents: Vec<Row<Document>>,
+    /// Whose, which, and how it was classified.
+    deleted_documents: Vec<(TenantId, DocumentId, Classification)>,
+    /// Those whose title a person has given.
+    titled: BTreeSet<DocumentId>,
+    chunks: Vec<Row<StoredChunk>>,
+    /// The model whose passages of a document are searched.
+    published: BTreeMap<DocumentId, String>,
+    models: BTreeMap<TenantId, Models>,
+    audit: Vec<AuditRecord>,
+    jobs: Vec<Job>,
+    idempotency: BTreeMap<idempotency::Key, idempotency::Entry>,
+    /// The states that tenants' settings had.
+    versions: Vec<(TenantId, SettingsVersion)>,
+    ledger: Vec<Row<LedgerEntry>>,
+    /// What turns under way have set aside.
+    reservations: Vec<Row<usage::Held>>,
+    /// When each tenant was served last, counted in claims.
+    turns: BTreeMap<TenantId, u64>,
+}
+
+/// The store in memory, with its directory, its queue and its audit log. Cheap to clone: clones share the rows.
+#[derive(Clone)]
+pub struct MemoryStore {
+    committed: Arc<Mutex<State>>,
+    writer: Arc<AsyncMutex<()>>,
+    queued: Arc<Notify>,
+    clock: Arc<dyn Clock>,
+}
+
+impl MemoryStore {
+    /// An empty store; `clock` times leases and tenants.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { committed: Arc::default(), writer: Arc::default(), queued: Arc::default(), clock }
+    }
+
+    fn committed(&self) -> MutexGuard<'_, State> {
+        self.committed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn lock(&self) -> Result<OwnedMutexGuard<()>, StoreError> {
+        let locked = tokio::time::timeout(PATIENCE, Arc::clone(&self.writer).lock_owned()).await;
+        locked
+            .map_err(|source| StoreError::Unavailable { doing: "waiting for another writer", source: Box::new(source) })
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
+        Ok(Box::new(MemoryTx { store: self.clone(), scope: scope.clone(), work: None }))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// A transaction's own copy of the rows, held together with the writer's lock.
+struct Work {
+    state: State,
+    _writer: OwnedMutexGuard<()>,
+}
+
+struct MemoryTx {
+    store: MemoryStore,
+    scope: TenantScope,
+    work: Option<Work>,
+}
+
+impl MemoryTx {
+    fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        match &self.work {
+            Some(work) => look(&work.state),
+            None => look(&self.store.committed()),
+        }
+    }
+
+    async fn write(&mut self) -> Result<&mut State, StoreError> {
+        let work = match self.work.take() {
+            Some(work) => work,
+            None => {
+                let writer = self.store.lock().await?;
+                Work { state: self.store.committed().clone(), _writer: writer }
+            }
+        };
+        Ok(&mut self.work.insert(work).state)
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.scope.tenant()
+    }
+
+    /// What the database's policies ask of a user-owned row.
+    fn owns<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
+        let (tenant, user) = (self.scope.tenant(), self.scope.user());
+        move |row| row.tenant == tenant && user.is_some() && row.user == user
+    }
+
+    /// What they ask of any other.
+    fn sees<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
+        let tenant = self.scope.tenant();
+        move |row| row.tenant == tenant
+    }
+}
+
+#[async_trait]
+impl TenantTx for MemoryTx {
+    fn conversations(&mut self) -> &mut dyn ConversationRepo {
+        self
+    }
+    fn messages(&mut self) -> &mut dyn MessageRepo {
+        self
+    }
+    fn documents(&mut self) -> &mut dyn DocumentRepo {
+        self
+    }
+    fn chunks(&mut self) -> &mut dyn ChunkRepo {
+        self
+    }
+    fn memories(&mut self) -> &mut dyn MemoryRepo {
+        self
+    }
+    fn audit(&mut self) -> &mut dyn AuditRepo {
+        self
+    }
+    fn users(&mut self) -> &mut dyn UserRepo {
+        self
+    }
+    fn idempotency(&mut self) -> &mut dyn IdempotencyRepo {
+        self
+    }
+    fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
+        self
+    }
+    fn jobs(&mut self) -> &mut dyn JobRepo {
+        self
+    }
+    fn usage(&mut self) -> &mut dyn UsageRepo {
+        self
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        if let Some(work) = self.work {
+            let more = work.state.claimable() > self.store.committed().claimable();
+            *self.store.committed() = work.state;
+            if more {
+                self.store.tell();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A page of `rows`, newest first.
+fn page_of<T>(mut rows: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> PageKey) -> Page<T> {
+    let place = |row: &T| {
+        let key = key(row);
+        (key.at, key.id)
+    };
+    rows.sort_by_key(|row| std::cmp::Reverse(place(row)));
+    if let Some(after) = request.after {
+        rows.retain(|row| place(row) < (after.at, after.id));
+    }
+    rows.truncate(request.limit() as usize + 1);
+    Page::from_rows(rows, request, key)
+}
+
+/// What the database says where a row breaks a rule that only a defect of ours can break.
+fn refused(doing: &'static str, rule: &'static str) -> StoreError {
+    StoreError::Failed { doing, source: rule.into() }
+}

@@ -1,0 +1,158 @@
+//! Users in memory.
+
+use super::{MemoryTx, Row, page_of};
+use domain::given_role::GivenRole;
+use domain::ids::UserId;
+use domain::login::Login;
+use domain::page::{Page, PageKey, PageRequest};
+use domain::ports::{StoreError, UserRepo};
+use domain::role::Role;
+use domain::tenant::TenantSettings;
+use domain::time::Timestamp;
+use domain::user::{Identity, Membership, NewUser, User, UserPatch};
+use async_trait::async_trait;
+
+#[async_trait]
+impl UserRepo for MemoryTx {
+    async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError> {
+        let (sees, tenant) = (self.sees(), self.tenant());
+        let state = self.write().await?;
+        let same = |u: &User| u.issuer == identity.issuer && u.external_id == identity.subject;
+        if let Some(row) = state.users.iter_mut().find(|r| sees(r) && same(&r.value)) {
+            let user = &mut row.value;
+            let given = user.given_role().after_token(identity.role_claim());
+            give(user, given);
+            user.email = identity.email.clone().unwrap_or_else(|| user.email.clone());
+            user.display_name = identity.name.clone().or(user.display_name.take());
+            user.last_login = Some(now);
+            return Ok(user.clone());
+        }
+        let new = NewUser {
+            id,
+            issuer: identity.issuer.clone(),
+            external_id: identity.subject.clone(),
+            email: identity.email.clone().unwrap_or_default(),
+            display_name: identity.name.clone(),
+            role: Role::Viewer,
+        };
+        let mut value = User { last_login: Some(now), ..made(&new, now) };
+        let given = value.given_role().after_token(identity.role_claim());
+        give(&mut value, given);
+        state.users.push(Row { tenant, user: None, value: value.clone() });
+        Ok(value)
+    }
+
+    async fn keep_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
+        let state = self.write().await?;
+        if !state.logins.get(&user).is_some_and(|kept| login.is_older_than(kept)) {
+            state.logins.insert(user, login.clone());
+        }
+        Ok(())
+    }
+
+    async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError> {
+        let sees = self.sees();
+        Ok(self.read(|s| {
+            let is_seen = s.users.iter().any(|r| sees(r) && r.value.id == user);
+            s.logins.get(&user).filter(|_| is_seen).cloned()
+        }))
+    }
+
+    async fn first_use_of_token(
+        &mut self,
+        user: UserId,
+        token_hash: &str,
+        _expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let tenant = self.tenant();
+        let state = self.write().await?;
+        let first = !state.tokens.contains_key(&(tenant, token_hash.to_owned()));
+        state.tokens.entry((tenant, token_hash.to_owned())).or_insert(user);
+        Ok(first)
+    }
+
+    async fn user_of_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
+        let key = (self.tenant(), token_hash.to_owned());
+        Ok(self.read(|s| s.tokens.get(&key).copied()))
+    }
+
+    async fn settings(&mut self) -> Result<TenantSettings, StoreError> {
+        let tenant = self.tenant();
+        let settings = self.read(|s| s.tenants.iter().find(|t| t.id == tenant).map(|t| t.settings.clone()));
+        Ok(settings.unwrap_or_default())
+    }
+
+    async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError> {
+        let (sees, tenant) = (self.sees(), self.tenant());
+        let found = self.read(|s| {
+            let user = s.users.iter().find(|r| sees(r) && r.value.id == id)?.value.clone();
+            let tenant = s.tenants.iter().find(|t| t.id == tenant)?;
+            Some(Membership { user, tenant_active: tenant.is_active, settings: tenant.settings.clone() })
+        });
+        Ok(found)
+    }
+
+    async fn get(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
+        let sees = self.sees();
+        Ok(self.read(|s| s.users.iter().find(|r| sees(r) && r.value.id == id).map(|r| r.value.clone())))
+    }
+
+    async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError> {
+        let sees = self.sees();
+        let rows = self.read(|s| s.users.iter().filter(|r| sees(r)).map(|r| r.value.clone()).collect());
+        Ok(page_of(rows, page, |row: &User| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+    }
+
+    async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError> {
+        let (sees, tenant) = (self.sees(), self.tenant());
+        let state = self.write().await?;
+        let taken = |u: &User| u.issuer == user.issuer && u.external_id == user.external_id;
+        if state.users.iter().any(|r| sees(r) && taken(&r.value)) {
+            return Err(StoreError::Conflict { what: "a user of this issuer and external id" });
+        }
+        let value = made(user, now);
+        state.users.push(Row { tenant, user: None, value: value.clone() });
+        Ok(value)
+    }
+
+    async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError> {
+        let sees = self.sees();
+        let state = self.write().await?;
+        let Some(row) = state.users.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
+        let given = row.value.given_role().after_admin(patch.role, patch.role_pinned, now);
+        give(&mut row.value, given);
+        row.value.is_active = patch.is_active.unwrap_or(row.value.is_active);
+        row.value.grants = patch.grants.unwrap_or_else(|| row.value.grants.clone());
+        Ok(Some(row.value.clone()))
+    }
+
+    async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError> {
+        let sees = self.sees();
+        let admins = self.write().await?.users.iter().filter(|r| sees(r) && r.value.role == Role::Admin);
+        Ok(admins.filter(|r| r.value.is_active).map(|r| r.value.id).collect())
+    }
+}
+
+fn give(user: &mut User, given: GivenRole) {
+    let GivenRole { role, from_token, pinned, set_at } = given;
+    (user.role, user.role_from_token, user.role_pinned, user.role_set_at) = (role, from_token, pinned, set_at);
+}
+
+fn made(new: &NewUser, now: Timestamp) -> User {
+    let NewUser { id, issuer, external_id, email, display_name, role } = new.clone();
+    User {
+        id,
+        issuer,
+        external_id,
+        email,
+        display_name,
+        role,
+        role_from_token: false,
+        role_pinned: false,
+        role_set_at: None,
+        grants: Vec::new(),
+        is_active: true,
+        last_login: None,
+        created_at: now,
+    }
+}

@@ -1,0 +1,350 @@
+//! Documents and their way through ingestion.
+
+use super::{CaseError, CaseResult, World, owner, some};
+use domain::document::{
+    DocumentFailure, DocumentFilter, DocumentPatch, DocumentStatus, FailureCode, IngestionProgress, NewDocument,
+    Progress, Revision,
+};
+use domain::page::PageRequest;
+use domain::ports::{InsertedDocument, StoreError};
+use domain::role::Classification;
+use domain::tenant::Holdings;
+use futures::future::join_all;
+
+/// Two tenants may have the same file; one tenant has it once.
+pub async fn the_same_bytes_are_one_document_of_a_tenant(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let first = world.document(&here.ada, 'a').await?;
+    world.document(&there.ada, 'a').await?;
+    let again = NewDocument { filename: "other name.pdf".to_owned(), ..world.new_document(owner(&here.bob)?, 'a') };
+    let mut tx = world.begin(&here.bob).await?;
+    assert_eq!(
+        tx.documents().insert(&again, Classification::Restricted, world.later()).await?,
+        InsertedDocument::Duplicate(first)
+    );
+    Ok(())
+}
+
+/// What its uploader may not see shows in nothing: the upload is a document of its own, once for all who do not see the
+/// other.
+pub async fn the_same_bytes_that_are_hidden_are_a_new_document(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let secret =
+        NewDocument { classification: Classification::Restricted, ..world.new_document(owner(&plant.ada)?, 'a') };
+    let copy = world.new_document(owner(&plant.bob)?, 'a');
+    let again = NewDocument { filename: "again.pdf".to_owned(), ..world.new_document(owner(&plant.bob)?, 'a') };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&secret, Classification::Restricted, world.later()).await?;
+    tx.commit().await?;
+    let mut tx = world.begin(&plant.bob).await?;
+    let InsertedDocument::New(seen) = tx.documents().insert(&copy, Classification::Internal, world.later()).await?
+    else {
+        return Err("the hidden document was confirmed".into());
+    };
+    assert_eq!((seen.id, seen.classification), (copy.id, Classification::Internal));
+    let known = tx.documents().insert(&again, Classification::Internal, world.later()).await?;
+    assert!(matches!(&known, InsertedDocument::Duplicate(known) if known.id == copy.id), "{known:?}");
+    tx.commit().await?;
+    // Who sees both gets the first, and a copy alone is known like any document.
+    let mut tx = world.begin(&plant.ada).await?;
+    let known = tx.documents().insert(&again, Classification::Restricted, world.later()).await?;
+    assert!(matches!(&known, InsertedDocument::Duplicate(known) if known.id == secret.id), "{known:?}");
+    some(tx.documents().delete(secret.id).await?)?;
+    let known = tx.documents().insert(&again, Classification::Restricted, world.later()).await?;
+    assert!(matches!(&known, InsertedDocument::Duplicate(known) if known.id == copy.id), "{known:?}");
+    Ok(())
+}
+
+/// Two revisions would be in force otherwise. A failed one gives its place up.
+pub async fn one_document_at_a_time_supersedes_another(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let old = world.document(&plant.ada, 'a').await?;
+    let next = |sha| -> Result<NewDocument, CaseError> {
+        let revision = Revision { supersedes: Some(old.id), ..Revision::default() };
+        Ok(NewDocument { revision, ..world.new_document(owner(&plant.ada)?, sha) })
+    };
+    let (first, second) = (next('b')?, next('c')?);
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&first, Classification::Restricted, world.later()).await?;
+    tx.commit().await?;
+    let mut tx = world.begin(&plant.bob).await?;
+    let refused = tx.documents().insert(&second, Classification::Restricted, world.later()).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    drop(tx);
+    let failure = DocumentFailure { code: FailureCode::NoText, detail: "It holds no text.".to_owned() };
+    let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().advance(first.id, &Progress::Failed(failure), world.later()).await?;
+    tx.documents().insert(&second, Classification::Restricted, world.later()).await?;
+    tx.documents().advance(second.id, &ready, world.later()).await?;
+    tx.commit().await?;
+    let mut tx = world.begin(&plant.ada).await?;
+    let again = tx.documents().advance(first.id, &Progress::Queued, world.later()).await;
+    assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+    drop(tx);
+    let mut tx = world.begin(&plant.ada).await?;
+    let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
+    assert_eq!(seen.superseded_by, Some(second.id));
+    Ok(())
+}
+
+/// Parallel uploads that supersede the same document: one gets in.
+pub async fn of_parallel_successors_one_gets_in(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let old = world.document(&plant.ada, 'a').await?;
+    let uploader = owner(&plant.ada)?;
+    let revisions: Vec<NewDocument> = ('b'..='f')
+        .map(|sha| {
+            let revision = Revision { supersedes: Some(old.id), ..Revision::default() };
+            NewDocument { revision, ..world.new_document(uploader, sha) }
+        })
+        .collect();
+    let ada = &plant.ada;
+    let upload = |new: NewDocument| async move {
+        let mut tx = world.begin(ada).await.map_err(|error| error.to_string())?;
+        match tx.documents().insert(&new, Classification::Restricted, world.now()).await {
+            Ok(InsertedDocument::New(_)) => tx.commit().await.map(|()| true).map_err(|error| error.to_string()),
+            Err(StoreError::Conflict { what }) => {
+                assert!(what.contains("supersedes"), "{what}");
+                Ok(false)
+            }
+            other => Err(format!("{other:?}")),
+        }
+    };
+    let ends: Result<Vec<bool>, String> = join_all(revisions.into_iter().map(upload)).await.into_iter().collect();
+    assert_eq!(ends?.into_iter().filter(|got_in| *got_in).count(), 1);
+    Ok(())
+}
+
+/// Parallel uploads of bytes that are hidden from their uploaders: one copy is stored for all of them.
+pub async fn of_parallel_copies_one_is_stored(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let uploader = owner(&plant.ada)?;
+    let secret = NewDocument { classification: Classification::Restricted, ..world.new_document(uploader, 'a') };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&secret, Classification::Restricted, world.now()).await?;
+    tx.commit().await?;
+    let ada = &plant.ada;
+    let upload = |new: NewDocument| async move {
+        let mut tx = world.begin(ada).await.map_err(|error| error.to_string())?;
+        let inserted = tx.documents().insert(&new, Classification::Internal, world.now()).await;
+        tx.commit().await.map_err(|error| error.to_string())?;
+        match inserted {
+            Ok(InsertedDocument::New(document)) => Ok((true, document.id)),
+            Ok(InsertedDocument::Duplicate(document)) => Ok((false, document.id)),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    let copies: Vec<NewDocument> = (0..5).map(|_| world.new_document(uploader, 'a')).collect();
+    let ends: Result<Vec<_>, String> = join_all(copies.into_iter().map(upload)).await.into_iter().collect();
+    let ends = ends?;
+    assert_eq!(ends.iter().filter(|(new, _)| *new).count(), 1, "{ends:?}");
+    assert!(ends.iter().all(|(_, id)| *id == ends[0].1 && *id != secret.id), "{ends:?}");
+    Ok(())
+}
+
+/// Clearance always, the filter as asked.
+pub async fn documents_are_listed_by_clearance_and_filter(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let plain = world.document(&plant.ada, 'a').await?;
+    let secret = NewDocument {
+        classification: Classification::Restricted,
+        doc_type: Some("report".to_owned()),
+        tags: vec!["pumps".to_owned(), "2026".to_owned()],
+        ..world.new_document(owner(&plant.ada)?, 'b')
+    };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&secret, Classification::Restricted, world.later()).await?;
+    let page = PageRequest::default();
+    let everything = DocumentFilter::default();
+    let cases = [
+        (everything.clone(), Classification::Restricted, vec![secret.id, plain.id]),
+        (everything.clone(), Classification::Confidential, vec![plain.id]),
+        (everything.clone(), Classification::Public, vec![]),
+        (
+            DocumentFilter { tag: Some("2026".into()), ..everything.clone() },
+            Classification::Restricted,
+            vec![secret.id],
+        ),
+        (DocumentFilter { tag: Some("2026".into()), ..everything.clone() }, Classification::Internal, vec![]),
+        (
+            DocumentFilter { doc_type: Some("manual".into()), ..everything.clone() },
+            Classification::Restricted,
+            vec![plain.id],
+        ),
+        (DocumentFilter { status: Some(DocumentStatus::Ready), ..everything }, Classification::Restricted, vec![]),
+    ];
+    for (filter, clearance, expected) in cases {
+        let listed = tx.documents().list(&filter, clearance, &page).await?.items;
+        assert_eq!(listed.iter().map(|d| d.id).collect::<Vec<_>>(), expected, "{filter:?} {clearance}");
+    }
+    assert_eq!(tx.documents().get(secret.id, Classification::Confidential).await?, None);
+    assert!(tx.documents().get(secret.id, Classification::Restricted).await?.is_some());
+    Ok(())
+}
+
+/// Pending, processing, failed with a reason, then ready without one.
+pub async fn a_document_moves_through_ingestion(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let document = world.document(&plant.ada, 'a').await?;
+    assert_eq!((document.status, document.chunk_count), (DocumentStatus::Pending, 0));
+    let failure = DocumentFailure { code: FailureCode::NoText, detail: "It holds no text.".to_owned() };
+    let ready = Progress::Ready {
+        title: Some("Its own title".to_owned()),
+        page_count: Some(2),
+        chunk_count: 7,
+        warnings: vec!["page 2 without text".to_owned()],
+    };
+    let steps = [
+        (Progress::Processing, DocumentStatus::Processing, None),
+        (Progress::Failed(failure.clone()), DocumentStatus::Failed, Some(failure)),
+        (Progress::Queued, DocumentStatus::Pending, None),
+        (ready, DocumentStatus::Ready, None),
+    ];
+    for (progress, status, failure) in steps {
+        let now = world.later();
+        let mut tx = world.begin(&plant.ada).await?;
+        assert!(tx.documents().advance(document.id, &progress, now).await?);
+        let moved = some(tx.documents().get(document.id, Classification::Internal).await?)?;
+        assert_eq!((moved.status, moved.failure, moved.updated_at), (status, failure, now));
+        tx.commit().await?;
+    }
+    let mut tx = world.begin(&plant.ada).await?;
+    let moved = some(tx.documents().get(document.id, Classification::Internal).await?)?;
+    assert_eq!((moved.title.as_str(), moved.page_count, moved.chunk_count), ("Its own title", Some(2), 7));
+    assert_eq!(moved.warnings, ["page 2 without text"]);
+    assert_eq!(tx.documents().delete(document.id).await?, Some(moved));
+    assert_eq!(tx.documents().delete(document.id).await?, None);
+    Ok(())
+}
+
+/// Progress is noted while a document is being processed, and gone when it is not.
+pub async fn progress_is_shown_while_a_document_is_processed(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let document = world.document(&plant.ada, 'a').await?;
+    let progress = IngestionProgress { pages_read: 3, page_count: Some(9), ..IngestionProgress::default() };
+    let mut tx = world.begin(&plant.ada).await?;
+    assert!(!tx.documents().report(document.id, progress).await?, "nobody works on it yet");
+    tx.documents().advance(document.id, &Progress::Processing, world.now()).await?;
+    assert!(tx.documents().report(document.id, progress).await?);
+    let seen = some(tx.documents().get(document.id, Classification::Internal).await?)?;
+    assert_eq!(seen.progress, Some(progress));
+    let failure = DocumentFailure { code: FailureCode::Timeout, detail: "It took too long.".to_owned() };
+    tx.documents().advance(document.id, &Progress::Failed(failure), world.now()).await?;
+    let seen = some(tx.documents().get(document.id, Classification::Internal).await?)?;
+    assert_eq!(seen.progress, None);
+    assert!(!tx.documents().report(document.id, progress).await?, "it has ended");
+    Ok(())
+}
+
+/// Not when it is uploaded; and what it took the place of stands again when it is deleted.
+pub async fn a_revision_takes_its_place_when_it_is_searchable(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let old = world.document(&plant.ada, 'a').await?;
+    let revision = Revision { label: Some("C".to_owned()), effective_from: None, supersedes: Some(old.id) };
+    let new = NewDocument { revision: revision.clone(), ..world.new_document(owner(&plant.ada)?, 'b') };
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.documents().insert(&new, Classification::Restricted, world.later()).await?;
+    let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
+    assert_eq!(seen.superseded_by, None);
+    let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
+    tx.documents().advance(new.id, &ready, world.later()).await?;
+    let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
+    assert_eq!(seen.superseded_by, Some(new.id));
+    let seen = some(tx.documents().get(new.id, Classification::Internal).await?)?;
+    assert_eq!((seen.revision, seen.superseded_by), (revision, None));
+    tx.documents().delete(new.id).await?;
+    let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
+    assert_eq!(seen.superseded_by, None);
+    Ok(())
+}
+
+/// By any door.
+pub async fn nobody_else_sees_a_tenants_document(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let document = world.document(&here.ada, 'a').await?;
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.documents().get(document.id, Classification::Restricted).await?, None);
+    let (all, page) = (DocumentFilter::default(), PageRequest::default());
+    assert_eq!(tx.documents().list(&all, Classification::Restricted, &page).await?.items, []);
+    assert!(!tx.documents().advance(document.id, &Progress::Processing, world.now()).await?);
+    assert_eq!(tx.documents().delete(document.id).await?, None);
+    assert!(tx.chunks().replace(document.id, "m", &[], world.now()).await.is_err());
+    drop(tx);
+    let mut tx = world.begin(&here.bob).await?;
+    assert_eq!(tx.documents().get(document.id, Classification::Internal).await?, Some(document));
+    Ok(())
+}
+
+/// A title that a person gave stays when the document is ingested.
+pub async fn a_document_changes_only_where_the_patch_says(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let before = world.document(&here.ada, 'a').await?;
+    let patch = DocumentPatch {
+        title: Some("Pump P-101".to_owned()),
+        classification: Some(Classification::Confidential),
+        ..DocumentPatch::default()
+    };
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.documents().update(before.id, &patch, world.now()).await?, None, "another tenant's");
+    assert_eq!(tx.documents().lock(before.id, Classification::Restricted).await?, None);
+    assert_eq!(tx.documents().classes(&[before.id]).await?, []);
+    drop(tx);
+    let mut tx = world.begin(&here.ada).await?;
+    assert_eq!(some(tx.documents().lock(before.id, before.classification).await?)?, before);
+    let after = some(tx.documents().update(before.id, &patch, world.later()).await?)?;
+    assert_eq!((after.title.as_str(), after.classification), ("Pump P-101", Classification::Confidential));
+    assert_eq!((&after.tags, &after.doc_type, &after.metadata), (&before.tags, &before.doc_type, &before.metadata));
+    assert_eq!(tx.documents().lock(before.id, Classification::Internal).await?, None, "above the clearance");
+    assert_eq!(tx.documents().classes(&[before.id, world.id()]).await?, [(before.id, Classification::Confidential)]);
+    let ready =
+        Progress::Ready { title: Some("untitled".into()), page_count: None, chunk_count: 0, warnings: Vec::new() };
+    assert!(tx.documents().advance(before.id, &ready, world.now()).await?);
+    let ingested = some(tx.documents().get(before.id, Classification::Restricted).await?)?;
+    assert_eq!(ingested.title, "Pump P-101");
+    Ok(())
+}
+
+/// What was written from it is judged by that, however long it is gone.
+pub async fn the_class_of_a_deleted_document_is_remembered(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let document = world.document(&here.ada, 'a').await?;
+    let raised = DocumentPatch { classification: Some(Classification::Restricted), ..DocumentPatch::default() };
+    let mut tx = world.begin(&here.ada).await?;
+    some(tx.documents().update(document.id, &raised, world.later()).await?)?;
+    some(tx.documents().delete(document.id).await?)?;
+    tx.commit().await?;
+    let mut tx = world.begin(&here.bob).await?;
+    assert_eq!(tx.documents().get(document.id, Classification::Restricted).await?, None);
+    assert_eq!(tx.documents().classes(&[document.id]).await?, [(document.id, Classification::Restricted)]);
+    drop(tx);
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.documents().classes(&[document.id]).await?, [], "another tenant's");
+    Ok(())
+}
+
+/// In the transaction that changes it, and per tenant.
+pub async fn what_a_tenant_keeps_is_counted_and_given_back(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let first = world.document(&here.ada, 'a').await?;
+    let size = u64::try_from(first.file_size_bytes)?;
+    let mut tx = world.begin(&here.bob).await?;
+    assert_eq!(tx.usage().kept().await?, Holdings { documents: 1, bytes: size });
+    tx.documents()
+        .insert(&world.new_document(owner(&here.bob)?, 'b'), Classification::Restricted, world.later())
+        .await?;
+    assert_eq!(tx.usage().kept().await?, Holdings { documents: 2, bytes: 2 * size });
+    drop(tx);
+    let mut tx = world.begin(&there.ada).await?;
+    assert_eq!(tx.usage().kept().await?, Holdings::default());
+    drop(tx);
+    let mut tx = world.begin(&here.ada).await?;
+    assert_eq!(
+        tx.usage().kept().await?,
+        Holdings { documents: 1, bytes: size },
+        "what was not committed does not count"
+    );
+    some(tx.documents().delete(first.id).await?)?;
+    assert_eq!(tx.usage().kept().await?, Holdings::default());
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Requests that may be repeated.
+
+use super::{CaseError, CaseResult, World};
+use domain::idempotency::{EarlierUse, Kept, StoredAnswer};
+use domain::scope::TenantScope;
+use domain::time::Timestamp;
+use chrono::TimeDelta;
+
+fn answer() -> Kept {
+    let headers = vec![("location".to_owned(), "/v1/things/1".to_owned())];
+    Kept::Answer(StoredAnswer { status: 201, headers, body: b"{\"id\":\"\xc3\xa4\"}".to_vec() })
+}
+
+/// Claims `key` for an hour.
+async fn claim(world: &World, scope: &TenantScope, key: &str, now: Timestamp) -> Result<Option<EarlierUse>, CaseError> {
+    let mut tx = world.begin(scope).await?;
+    let found = tx.idempotency().claim(key, Some("print"), now, now + TimeDelta::hours(1)).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+/// Of many who claim a key, one gets it; what it keeps is what the others find.
+pub async fn an_idempotency_key_is_claimed_once(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let now = world.now();
+    let claims = futures::future::join_all((0..8).map(|_| claim(world, &plant.ada, "k", now))).await;
+    let claims: Vec<_> = claims.into_iter().collect::<Result<_, _>>()?;
+    assert_eq!(claims.iter().filter(|found| found.is_none()).count(), 1);
+    let running = EarlierUse { fingerprint: Some("print".to_owned()), kept: None, since: now };
+    assert!(claims.iter().flatten().all(|found| *found == running), "{claims:?}");
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.idempotency().settle("k", "whole print", &answer()).await?;
+    tx.commit().await?;
+    let done = EarlierUse { fingerprint: Some("whole print".to_owned()), kept: Some(answer()), since: now };
+    assert_eq!(claim(world, &plant.ada, "k", world.later()).await?, Some(done.clone()));
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.idempotency().release("k").await?;
+    tx.commit().await?;
+    assert_eq!(claim(world, &plant.ada, "k", now).await?, Some(done), "what is done is not given up");
+    Ok(())
+}
+
+/// A key that was given up is free, and one that showed a secret keeps nothing but that.
+pub async fn an_idempotency_key_is_given_up_or_spent(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    let now = world.now();
+    assert_eq!(claim(world, &plant.ada, "k", now).await?, None);
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.idempotency().release("k").await?;
+    tx.commit().await?;
+    assert_eq!(claim(world, &plant.ada, "k", now).await?, None);
+    let mut tx = world.begin(&plant.ada).await?;
+    tx.idempotency().settle("k", "print", &Kept::Spent).await?;
+    tx.commit().await?;
+    let spent = EarlierUse { fingerprint: Some("print".to_owned()), kept: Some(Kept::Spent), since: now };
+    assert_eq!(claim(world, &plant.ada, "k", now).await?, Some(spent));
+    Ok(())
+}
+
+/// The same key of a colleague, or in another tenant, is another key.
+pub async fn an_idempotency_key_is_its_users_own(world: &World) -> CaseResult {
+    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
+    let now = world.now();
+    for scope in [&here.ada, &here.bob, &there.ada] {
+        assert_eq!(claim(world, scope, "k", now).await?, None);
+    }
+    let mut tx = world.begin(&here.bob).await?;
+    tx.idempotency().settle("k", "print", &answer()).await?;
+    tx.idempotency().release("k").await?;
+    tx.commit().await?;
+    let adas = claim(world, &here.ada, "k", now).await?;
+    assert!(adas.is_some_and(|earlier| earlier.kept.is_none()));
+    Ok(())
+}
+
+/// A key that has expired is free again, and swept if nobody wants it.
+pub async fn expired_idempotency_keys_are_swept(world: &World) -> CaseResult {
+    let plant = world.plant("a").await?;
+    // The sweep goes by the database's own clock: long ago is long ago by any.
+    let past = Timestamp::from_timestamp(1_000_000_000, 0).ok_or("a moment")?;
+    for key in ["k", "l"] {
+        assert_eq!(claim(world, &plant.ada, key, past).await?, None);
+    }
+    let lasting = Timestamp::from_timestamp(32_000_000_000, 0).ok_or("a moment")?;
+    assert_eq!(claim(world, &plant.ada, "k", lasting).await?, None, "an expired key is free");
+    assert_eq!(world.queue.sweep_expired().await?, 1);
+    assert!(claim(world, &plant.ada, "k", lasting).await?.is_some());
+    assert_eq!(claim(world, &plant.ada, "l", lasting).await?, None);
+    assert_eq!(world.queue.sweep_expired().await?, 0);
+    Ok(())
+}
