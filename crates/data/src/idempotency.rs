@@ -4,7 +4,7 @@ use crate::error::failed;
 use crate::rows::json;
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::idempotency::{EarlierUse, Kept, StoredAnswer};
+use domain::idempotency::{IdempotencyRecord, StoredOutcome, StoredResponse};
 use domain::ports::{IdempotencyRepo, StoreError};
 use domain::time::Timestamp;
 use sqlx::Row;
@@ -19,7 +19,7 @@ impl IdempotencyRepo for PgTenantTx {
         fingerprint: Option<&str>,
         now: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<Option<EarlierUse>, StoreError> {
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
         // A second claim of the same key waits for the first one's transaction.
         let taken = sqlx::query(
             "INSERT INTO idempotency_keys AS kept (tenant_id, user_id, key_hash, fingerprint, created_at, expires_at)
@@ -48,13 +48,13 @@ impl IdempotencyRepo for PgTenantTx {
         .await
         .map_err(failed("reading an idempotency key"))?;
         // Given up in between: to the caller the other request was still at work.
-        Ok(Some(earlier.unwrap_or(EarlierUse { fingerprint: None, kept: None, since: now })))
+        Ok(Some(earlier.unwrap_or(IdempotencyRecord { fingerprint: None, kept: None, since: now })))
     }
 
-    async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &Kept) -> Result<(), StoreError> {
+    async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &StoredOutcome) -> Result<(), StoreError> {
         let (state, answer) = match kept {
-            Kept::Answer(answer) => ("done", Some(answer)),
-            Kept::Spent => ("spent", None),
+            StoredOutcome::Response(answer) => ("done", Some(answer)),
+            StoredOutcome::SecretShown => ("spent", None),
         };
         sqlx::query(
             "UPDATE idempotency_keys
@@ -83,15 +83,15 @@ impl IdempotencyRepo for PgTenantTx {
     }
 }
 
-fn earlier(row: PgRow) -> Result<EarlierUse, sqlx::Error> {
+fn earlier(row: PgRow) -> Result<IdempotencyRecord, sqlx::Error> {
     let kept = match row.try_get::<&str, _>("state")? {
-        "done" => Some(Kept::Answer(StoredAnswer {
+        "done" => Some(StoredOutcome::Response(StoredResponse {
             status: row.try_get::<i16, _>("status")?.unsigned_abs(),
             headers: json(&row, "headers")?,
             body: row.try_get("body")?,
         })),
-        "spent" => Some(Kept::Spent),
+        "spent" => Some(StoredOutcome::SecretShown),
         _ => None,
     };
-    Ok(EarlierUse { fingerprint: row.try_get("fingerprint")?, kept, since: row.try_get("created_at")? })
+    Ok(IdempotencyRecord { fingerprint: row.try_get("fingerprint")?, kept, since: row.try_get("created_at")? })
 }

@@ -7,7 +7,7 @@ use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::ids::{DocumentId, JobId, RequestId, TenantId};
 use domain::ports::{
-    Claim, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, StoreError, Work,
+    Claim, JobCounts, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, StoreError, Work,
 };
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
@@ -53,7 +53,7 @@ impl JobRepo for PgTenantTx {
             .map_err(failed("completing a job"))
     }
 
-    async fn bury(&mut self, lease: Lease, reason: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
+    async fn dead_letter(&mut self, lease: Lease, reason: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
         sqlx::query(
             "UPDATE jobs
              SET dead_at = $3, last_error = coalesce(left($4, 500), last_error, 'its workers ended before it did'),
@@ -185,7 +185,7 @@ impl JobQueue for PgJobQueue {
             .map_err(failed(doing))
     }
 
-    async fn put_back(&self, lease: Lease, how: &PutBack) -> Result<(), StoreError> {
+    async fn requeue(&self, lease: Lease, how: &Requeue) -> Result<(), StoreError> {
         let doing = "putting a job back";
         let mut connection = self.database.acquire().await.map_err(failed(doing))?;
         sqlx::query("SELECT put_back_job($1, $2, make_interval(secs => $3), $4, $5)")
@@ -239,12 +239,12 @@ impl JobQueue for PgJobQueue {
             .map_err(failed(doing))
     }
 
-    async fn left(&self, kind: JobKind) -> Result<JobsLeft, StoreError> {
+    async fn left(&self, kind: JobKind) -> Result<JobCounts, StoreError> {
         let doing = "counting jobs of a kind";
         let mut connection = self.database.acquire().await.map_err(failed(doing))?;
         sqlx::query("SELECT * FROM jobs_left($1)")
             .bind(kind.as_str())
-            .try_map(|row: PgRow| Ok(JobsLeft { pending: count(&row, "pending")?, dead: count(&row, "dead")? }))
+            .try_map(|row: PgRow| Ok(JobCounts { pending: count(&row, "pending")?, dead: count(&row, "dead")? }))
             .fetch_one(&mut *connection)
             .await
             .map_err(failed(doing))

@@ -3,7 +3,7 @@
 use crate::error::failed;
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::budget::{Amount, Budgets, Granted, Reservation, Spending, Spent, first_of_month};
+use domain::budget::{Amount, Budgets, PeriodSpending, Reservation, ReserveOutcome, Spending, first_of_month};
 use domain::ids::ReservationId;
 use domain::ledger::{LedgerEntry, LedgerSums, UsageQuery};
 use domain::model_call::MicroCost;
@@ -13,7 +13,7 @@ use domain::time::{Date, Timestamp};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-/// Spent and set aside, of tenant and user, in one statement: turns settle beside it, and between two statements one
+/// PeriodSpending and set aside, of tenant and user, in one statement: turns settle beside it, and between two statements one
 /// could take what is set aside away and what it has spent would not have been there yet.
 const SPENDING: &str = "
     SELECT spent.*, held.* FROM
@@ -39,7 +39,11 @@ impl PgTenantTx {
                 let number = |column: &str| row.try_get(column).map(count);
                 let spent = |tokens: &str, cost: &str, held_tokens: &str, held_cost: &str| {
                     let reserved = Amount { tokens: number(held_tokens)?, cost: MicroCost(number(held_cost)?) };
-                    Ok::<_, sqlx::Error>(Spent { tokens: number(tokens)?, cost: MicroCost(number(cost)?), reserved })
+                    Ok::<_, sqlx::Error>(PeriodSpending {
+                        tokens: number(tokens)?,
+                        cost: MicroCost(number(cost)?),
+                        reserved,
+                    })
                 };
                 Ok(Spending {
                     tenant: spent("tokens", "cost", "held_tokens", "held_cost")?,
@@ -110,14 +114,19 @@ impl UsageRepo for PgTenantTx {
         self.spent_since(first_of_month(now.date_naive()), now).await
     }
 
-    async fn reserve(&mut self, asked: &Reservation, budgets: &Budgets, now: Timestamp) -> Result<Granted, StoreError> {
+    async fn reserve(
+        &mut self,
+        asked: &Reservation,
+        budgets: &Budgets,
+        now: Timestamp,
+    ) -> Result<ReserveOutcome, StoreError> {
         self.hold_budgets(now).await?;
         let day = now.date_naive();
         // A month is looked through only where it counts.
         let since = if budgets.limits_cost() { first_of_month(day) } else { day };
         // A statement of its own, which sees what was committed while this waited.
         let granted = budgets.grant(asked, self.spent_since(since, now).await?);
-        if let Granted::Amount { amount, .. } = granted {
+        if let ReserveOutcome::Reserved { amount, .. } = granted {
             self.set_aside(asked, amount, now).await?;
         }
         Ok(granted)

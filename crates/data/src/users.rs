@@ -4,7 +4,7 @@ use crate::error::failed;
 use crate::rows::{Start, id, json, word};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::given_role::GivenRole;
+use domain::assigned_role::AssignedRole;
 use domain::ids::UserId;
 use domain::login::Login;
 use domain::page::{Page, PageKey, PageRequest};
@@ -176,7 +176,7 @@ impl UserRepo for PgTenantTx {
             .await
             .map_err(failed(doing))?;
         let Some(before) = before else { return Ok(None) };
-        let given = before.given_role().after_admin(patch.role, patch.role_pinned, now);
+        let given = before.assigned_role().after_admin(patch.role, patch.role_pinned, now);
         sqlx::query(
             "UPDATE users SET role = $2, role_from_token = $3, role_pinned = $4, role_set_at = $5,
                  is_active = coalesce($6, is_active), grants = coalesce($7, grants)
@@ -212,7 +212,7 @@ async fn provision(
     identity: &Identity,
     now: Timestamp,
 ) -> Result<Option<User>, StoreError> {
-    let given = GivenRole::unset(Role::Viewer).after_token(identity.role_claim());
+    let given = AssignedRole::unset(Role::Viewer).after_token(identity.role_claim());
     sqlx::query(
         "INSERT INTO users (id, tenant_id, issuer, external_id, email, display_name, role, role_from_token, role_set_at,
                             last_login, created_at)
@@ -243,7 +243,7 @@ async fn update_from_token(tx: &mut PgTenantTx, identity: &Identity, now: Timest
         .fetch_one(tx.connection())
         .await
         .map_err(failed(doing))?;
-    let given = known.given_role().after_token(identity.role_claim());
+    let given = known.assigned_role().after_token(identity.role_claim());
     sqlx::query(
         "UPDATE users SET email = left(coalesce($2, email), 255), display_name = left(coalesce($3, display_name), 255),
              role = $4, role_from_token = $5, role_set_at = $6, last_login = $7

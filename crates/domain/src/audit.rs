@@ -6,13 +6,13 @@ pub mod ocsf;
 pub mod sealed;
 
 use crate::ids::{AuditId, ConversationId, RequestId, TenantId, UserId};
-use crate::role::{Resource, words};
+use crate::role::{Resource, string_enum};
 use crate::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-words! {
+string_enum! {
     /// What happened.
     EventType {
         /// A new token was verified.
@@ -141,7 +141,7 @@ impl EventType {
     }
 }
 
-words! {
+string_enum! {
     /// What a row says of its operation.
     ResultStatus {
         /// An intent: the operation is about to start.

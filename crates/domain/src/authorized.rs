@@ -58,8 +58,8 @@ pub struct Permit {
 impl Permit {
     /// Makes a permit. Banned by clippy outside `policy::gate` and the fakes.
     #[must_use]
-    pub fn mint(scope: TenantScope, permission: Permission, granted: Granted, receipt: AuditReceipt) -> Self {
-        let Granted { rights, credential, space } = granted;
+    pub fn mint(scope: TenantScope, permission: Permission, granted: AccessGrant, receipt: AuditReceipt) -> Self {
+        let AccessGrant { rights, credential, space } = granted;
         Self { scope, permission, rights, credential, space, receipt }
     }
 
@@ -120,7 +120,7 @@ impl Permit {
 
 /// The part of a permit that the decision is about.
 #[derive(Clone, Debug)]
-pub struct Granted {
+pub struct AccessGrant {
     /// What the user may do through the credential.
     pub rights: Rights,
     /// What the caller proved who they are with.

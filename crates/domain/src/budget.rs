@@ -1,17 +1,17 @@
 //! Budgets: what a tenant and each of its users may spend on models, and how much of it a turn gets.
 //!
-//! A turn sets aside what it may come to before a model is called, and settles when it ends. Spent and set aside
+//! A turn sets aside what it may come to before a model is called, and settles when it ends. PeriodSpending and set aside
 //! together never pass a limit, however many turns begin at once.
 
 use crate::ids::ReservationId;
 use crate::model_call::MicroCost;
-use crate::role::words;
+use crate::role::string_enum;
 use crate::time::{Date, Timestamp};
 use chrono::{Datelike, Days, Months, NaiveTime};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-words! {
+string_enum! {
     /// What can be limited, by the name of its quota.
     BudgetLimit {
         /// The tenant's tokens of the day.
@@ -138,7 +138,7 @@ impl std::ops::AddAssign for Amount {
 
 /// What was spent in a period, and what is set aside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Spent {
+pub struct PeriodSpending {
     /// Metered tokens of the day.
     pub tokens: u64,
     /// Cost of the month.
@@ -151,9 +151,9 @@ pub struct Spent {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Spending {
     /// All of the tenant.
-    pub tenant: Spent,
+    pub tenant: PeriodSpending,
     /// The user; nothing where nobody in particular asks.
-    pub user: Spent,
+    pub user: PeriodSpending,
 }
 
 /// What a tenant and each of its users may spend; what is not set is not limited.
@@ -186,9 +186,9 @@ pub struct Reservation {
 
 /// What came of a reservation.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Granted {
+pub enum ReserveOutcome {
     /// So much is set aside: what was wanted, or what is left.
-    Amount {
+    Reserved {
         /// How much.
         amount: Amount,
         /// What was spent before.
@@ -235,7 +235,7 @@ impl Budgets {
 
     /// As much of what is wanted as each limit leaves.
     #[must_use]
-    pub fn grant(&self, asked: &Reservation, spending: Spending) -> Granted {
+    pub fn grant(&self, asked: &Reservation, spending: Spending) -> ReserveOutcome {
         let mut amount = asked.wanted;
         for limit in BudgetLimit::ALL {
             let Some(most) = self.limit(*limit) else { continue };
@@ -246,11 +246,11 @@ impl Budgets {
                 BudgetLimit::TenantCost | BudgetLimit::UserCost => (asked.least.cost.0, &mut amount.cost.0),
             };
             if left < least {
-                return Granted::Refused { limit: *limit, held: most.saturating_sub(used.spent) >= least };
+                return ReserveOutcome::Refused { limit: *limit, held: most.saturating_sub(used.spent) >= least };
             }
             *granted = left.min(*granted);
         }
-        Granted::Amount { amount, spending }
+        ReserveOutcome::Reserved { amount, spending }
     }
 
     /// Whether so much of a limit is spent that it is nearly used up.
@@ -266,7 +266,7 @@ impl Budgets {
 /// How much of one limit is used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Used {
-    /// Spent in the period, in tokens or millionths.
+    /// PeriodSpending in the period, in tokens or millionths.
     pub spent: u64,
     /// Set aside.
     pub reserved: u64,
@@ -311,14 +311,14 @@ mod tests {
         }
     }
 
-    fn spent(tokens: u64, cost: u64, reserved: u64) -> Spent {
-        Spent { tokens, cost: MicroCost(cost), reserved: Amount { tokens: reserved, cost: MicroCost(0) } }
+    fn spent(tokens: u64, cost: u64, reserved: u64) -> PeriodSpending {
+        PeriodSpending { tokens, cost: MicroCost(cost), reserved: Amount { tokens: reserved, cost: MicroCost(0) } }
     }
 
     #[test]
     fn what_is_wanted_is_cut_to_what_each_limit_leaves() {
         let spending = Spending { tenant: spent(500, 450, 200), user: spent(100, 0, 50) };
-        let Granted::Amount { amount, .. } = LIMITED.grant(&asked((10, 1), (600, 90)), spending) else {
+        let ReserveOutcome::Reserved { amount, .. } = LIMITED.grant(&asked((10, 1), (600, 90)), spending) else {
             panic!("something is left")
         };
         assert_eq!(amount, Amount { tokens: 250, cost: MicroCost(50) });
@@ -328,15 +328,21 @@ mod tests {
     fn a_refusal_names_the_limit_and_whether_others_hold_what_is_missing() {
         let spending = Spending { tenant: spent(500, 0, 0), user: spent(100, 0, 250) };
         let refused = |least, wanted| LIMITED.grant(&asked(least, wanted), spending);
-        assert_eq!(refused((51, 0), (51, 0)), Granted::Refused { limit: BudgetLimit::UserTokens, held: true });
-        assert_eq!(refused((301, 0), (400, 0)), Granted::Refused { limit: BudgetLimit::UserTokens, held: false });
-        assert_eq!(refused((0, 501), (0, 501)), Granted::Refused { limit: BudgetLimit::TenantCost, held: false });
+        assert_eq!(refused((51, 0), (51, 0)), ReserveOutcome::Refused { limit: BudgetLimit::UserTokens, held: true });
+        assert_eq!(
+            refused((301, 0), (400, 0)),
+            ReserveOutcome::Refused { limit: BudgetLimit::UserTokens, held: false }
+        );
+        assert_eq!(
+            refused((0, 501), (0, 501)),
+            ReserveOutcome::Refused { limit: BudgetLimit::TenantCost, held: false }
+        );
     }
 
     #[test]
     fn a_limit_is_nearly_used_up_from_its_soft_percentage_on() {
         let passed = |tokens| {
-            let spending = Spending { tenant: spent(tokens, 0, 900), user: Spent::default() };
+            let spending = Spending { tenant: spent(tokens, 0, 900), user: PeriodSpending::default() };
             LIMITED.soft_exceeded(BudgetLimit::TenantTokens, &spending)
         };
         assert!(!passed(799) && passed(800));

@@ -2,7 +2,7 @@
 
 use crate::ids::{ChunkId, ConversationId, DocumentId, MessageId, UserId};
 use crate::model::ModelChoice;
-use crate::role::{Classification, words};
+use crate::role::{Classification, string_enum};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub struct Conversation {
     pub updated_at: Timestamp,
 }
 
-words! {
+string_enum! {
     /// Who speaks.
     MessageRole {
         /// The platform's instructions.
@@ -43,7 +43,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// How far a message got.
     MessageStatus {
         /// The answer is being written.

@@ -1,10 +1,10 @@
 //! Why the gate decided as it did: the rules that were asked, in order, and what each said.
 
-use crate::role::words;
-use crate::user::Standing;
+use crate::role::string_enum;
+use crate::user::Entitlements;
 use serde::{Deserialize, Serialize};
 
-words! {
+string_enum! {
     /// A rule of the gate, in the order in which they are asked; the first that says no ends the decision.
     Rule {
         /// The token names a tenant, a scope and a role that open the platform.
@@ -41,7 +41,7 @@ pub struct Step {
     pub detail: String,
 }
 
-words! {
+string_enum! {
     /// Why something was refused: the closed set of codes that stand in the audit log, in log lines and, where the caller
     /// may learn them, in problem documents.
     RefusalCode {
@@ -120,7 +120,7 @@ pub struct Decision {
     /// What each rule said, in order, up to the one that decided.
     pub steps: Vec<Step>,
     /// Role, grants and clearance at that moment; `None` where there is no such user.
-    pub standing: Option<Standing>,
+    pub entitlements: Option<Entitlements>,
 }
 
 impl Decision {

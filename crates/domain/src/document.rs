@@ -2,12 +2,12 @@
 
 use crate::classified::HasClass;
 use crate::ids::{ChunkId, DocumentId, UserId};
-use crate::role::{Classification, words};
+use crate::role::{Classification, string_enum};
 use crate::time::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-words! {
+string_enum! {
     /// Where a document stands in ingestion.
     DocumentStatus {
         /// Stored, waiting for the worker.
@@ -21,7 +21,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Why a document could not be ingested.
     FailureCode {
         /// Encrypted with a password.

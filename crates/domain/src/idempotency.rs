@@ -4,7 +4,7 @@ use crate::time::Timestamp;
 
 /// An answer, to be given again.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StoredAnswer {
+pub struct StoredResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers that matter.
@@ -15,20 +15,20 @@ pub struct StoredAnswer {
 
 /// What is kept of a request that succeeded.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Kept {
+pub enum StoredOutcome {
     /// Its answer.
-    Answer(StoredAnswer),
+    Response(StoredResponse),
     /// That it succeeded. Its answer showed a secret, which is kept nowhere.
-    Spent,
+    SecretShown,
 }
 
 /// What a key was used for before.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EarlierUse {
+pub struct IdempotencyRecord {
     /// Keyed hash of the request; `None` while its body is being read.
     pub fingerprint: Option<String>,
     /// What is kept of it; `None` while it is at work, or if it died in the middle.
-    pub kept: Option<Kept>,
+    pub kept: Option<StoredOutcome>,
     /// When it came.
     pub since: Timestamp,
 }

@@ -4,7 +4,7 @@ use crate::budget::{Budgets, Spending};
 use crate::ids::{ConversationId, ModelCallId, RunId, UserId};
 use crate::model::ModelTier;
 use crate::model_call::{MicroCost, ModelCall};
-use crate::role::words;
+use crate::role::string_enum;
 use crate::time::Timestamp;
 
 /// What a call to a model was part of.
@@ -33,7 +33,7 @@ pub struct LedgerEntry {
     pub call: ModelCall,
 }
 
-words! {
+string_enum! {
     /// What calls are put together by.
     UsageGroup {
         /// The day (UTC).

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod access_token;
+pub mod assigned_role;
 pub mod audit;
 pub mod authorized;
 pub mod budget;
@@ -27,7 +28,6 @@ pub mod credential;
 pub mod decision;
 pub mod document;
 pub mod error;
-pub mod given_role;
 pub mod idempotency;
 pub mod ids;
 pub mod ledger;

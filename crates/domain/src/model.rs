@@ -5,15 +5,15 @@ pub use crate::chat_options::ChatOptions;
 use crate::classified::{Classified, HasClass};
 use crate::error::{Classify, ErrorKind};
 use crate::model_call::{FailedAttempt, MicroCost, ModelCaller, ServedBy};
-use crate::role::{Classification, words};
-use crate::run::{FinishReason, Usage};
+use crate::role::{Classification, string_enum};
+use crate::run::{FinishReason, TokenUsage};
 use crate::search::{Passage, Surroundings};
 use futures::stream::BoxStream;
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 
-words! {
+string_enum! {
     /// Which class of model answers.
     ModelTier {
         /// Everyday answers.
@@ -23,7 +23,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What a user or a tenant wants of the tiers.
     ModelChoice {
         /// The platform chooses by the question.
@@ -134,7 +134,7 @@ pub enum ChatDelta {
         /// Why.
         reason: FinishReason,
         /// Tokens, as reported or estimated.
-        usage: Usage,
+        usage: TokenUsage,
         /// The server did not count them.
         estimated: bool,
         /// What it cost: as the server says it, else by the backend's price.
@@ -178,16 +178,16 @@ pub struct Embedded {
     /// One vector of unit length per text, in order.
     pub vectors: Vec<Vec<f32>>,
     /// What served.
-    pub spent: Spent,
+    pub spent: CallUsage,
 }
 
 /// What a call without a stream took.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Spent {
+pub struct CallUsage {
     /// What served.
     pub served_by: ServedBy,
     /// Tokens, as reported or estimated.
-    pub usage: Usage,
+    pub usage: TokenUsage,
     /// The server did not count them.
     pub estimated: bool,
     /// What it cost.
@@ -200,7 +200,7 @@ pub struct Reranked {
     /// How well each passage answers the query, 0 to 1, in the order of the passages.
     pub scores: Vec<f32>,
     /// What served.
-    pub spent: Spent,
+    pub spent: CallUsage,
 }
 
 /// The embedding model in use.
@@ -250,7 +250,7 @@ pub enum ModelError {
     },
     /// The stream ended before the answer did.
     #[error("model backend {backend} broke off: {reason}")]
-    BrokenOff {
+    Interrupted {
         /// The backend.
         backend: String,
         /// What happened; no content.
@@ -258,7 +258,7 @@ pub enum ModelError {
     },
     /// What came cannot be understood.
     #[error("model backend {backend} sent an answer that cannot be understood: {reason}")]
-    Garbled {
+    InvalidResponse {
         /// The backend.
         backend: String,
         /// What was wrong; no content.
@@ -316,8 +316,8 @@ impl ModelError {
         match self {
             Self::Unavailable { backend, .. }
             | Self::Timeout { backend, .. }
-            | Self::BrokenOff { backend, .. }
-            | Self::Garbled { backend, .. }
+            | Self::Interrupted { backend, .. }
+            | Self::InvalidResponse { backend, .. }
             | Self::Misconfigured { backend, .. }
             | Self::Refused { backend, .. }
             | Self::Filtered { backend }
@@ -329,17 +329,17 @@ impl ModelError {
 
     /// What went wrong, as one word of a closed set, for metrics, spans and the ledger (`error.type`).
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn error_type(&self) -> &'static str {
         match self {
             Self::Unavailable { .. } => "unavailable",
             Self::Timeout { .. } => "timeout",
-            Self::BrokenOff { .. } => "broken_off",
-            Self::Garbled { .. } => "garbled",
+            Self::Interrupted { .. } => "broken_off",
+            Self::InvalidResponse { .. } => "garbled",
             Self::Misconfigured { .. } => "misconfigured",
             Self::Refused { .. } => "refused",
             Self::Filtered { .. } => "content_filter",
             Self::ContextTooLong { .. } => "context_too_long",
-            Self::Exhausted { last, .. } => last.word(),
+            Self::Exhausted { last, .. } => last.error_type(),
             Self::NotConfigured { .. } => "not_configured",
         }
     }
@@ -381,7 +381,7 @@ impl Classify for ModelError {
                 Self::Filtered { .. } => "The content filter of the language model refused the question.",
                 Self::ContextTooLong { .. } => "The conversation is longer than the model reads; start a new one.",
                 Self::Timeout { .. } => "The language model did not answer in time.",
-                Self::BrokenOff { .. } => "The language model broke off; what it wrote so far is kept.",
+                Self::Interrupted { .. } => "The language model broke off; what it wrote so far is kept.",
                 _ => "The language model is not available at the moment.",
             }
             .to_owned(),

@@ -1,13 +1,13 @@
 //! What is on record of a call to a model: who served it, what it took, and what it cost.
 
 use crate::ids::{TenantId, UserId};
-use crate::model::{ModelError, Spent};
-use crate::role::{Classification, words};
-use crate::run::{FinishReason, Usage};
+use crate::model::{CallUsage, ModelError};
+use crate::role::{Classification, string_enum};
+use crate::run::{FinishReason, TokenUsage};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-words! {
+string_enum! {
     /// What was asked of a model, in the words of the OpenTelemetry GenAI conventions (`gen_ai.operation.name`), which
     /// have none for reranking.
     ModelOperation {
@@ -20,7 +20,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// How a call ended.
     CallStatus {
         /// With an answer.
@@ -67,7 +67,7 @@ pub struct Price {
 impl Price {
     /// What `usage` costs, rounded up.
     #[must_use]
-    pub fn of(self, usage: Usage) -> MicroCost {
+    pub fn of(self, usage: TokenUsage) -> MicroCost {
         let part = |tokens: u32, price: MicroCost| u128::from(tokens) * u128::from(price.0);
         let millions = part(usage.input_tokens, self.input) + part(usage.output_tokens, self.output);
         MicroCost(u64::try_from(millions.div_ceil(1_000_000)).unwrap_or(u64::MAX))
@@ -123,7 +123,7 @@ pub struct ModelCall {
     /// Why an answer ended.
     pub finish_reason: Option<FinishReason>,
     /// Tokens.
-    pub usage: Usage,
+    pub usage: TokenUsage,
     /// The server did not count the tokens, so that they are estimated.
     pub estimated: bool,
     /// What it cost.
@@ -137,7 +137,7 @@ pub struct ModelCall {
 impl ModelCall {
     /// A call that was answered in one piece.
     #[must_use]
-    pub fn answered(operation: ModelOperation, spent: &Spent, took: Duration) -> Self {
+    pub fn answered(operation: ModelOperation, spent: &CallUsage, took: Duration) -> Self {
         Self {
             served_by: spent.served_by.clone(),
             usage: spent.usage,
@@ -153,7 +153,7 @@ impl ModelCall {
         let (backend, failed) = (error.backend().to_owned(), error.failed_before().to_vec());
         Self {
             served_by: ServedBy { backend, failed, ..ServedBy::default() },
-            error: Some(error.word().to_owned()),
+            error: Some(error.error_type().to_owned()),
             ..Self::of(operation, CallStatus::Error, took)
         }
     }
@@ -171,7 +171,7 @@ impl ModelCall {
             status,
             error: None,
             finish_reason: None,
-            usage: Usage::default(),
+            usage: TokenUsage::default(),
             estimated: false,
             cost: MicroCost::default(),
             took,
@@ -187,11 +187,11 @@ mod tests {
     #[test]
     fn a_price_is_per_million_tokens_and_a_part_of_a_millionth_counts_as_one() {
         let price = Price { input: MicroCost(150_000), output: MicroCost(600_000) };
-        let cost = |input_tokens, output_tokens| price.of(Usage { input_tokens, output_tokens });
+        let cost = |input_tokens, output_tokens| price.of(TokenUsage { input_tokens, output_tokens });
         assert_eq!(cost(1_000_000, 1_000_000), MicroCost(750_000));
         assert_eq!(cost(1, 0), MicroCost(1));
         assert_eq!(cost(0, 0), MicroCost(0));
         let dear = Price { input: MicroCost(u64::MAX), output: MicroCost(u64::MAX) };
-        assert_eq!(dear.of(Usage { input_tokens: u32::MAX, output_tokens: u32::MAX }), MicroCost(u64::MAX));
+        assert_eq!(dear.of(TokenUsage { input_tokens: u32::MAX, output_tokens: u32::MAX }), MicroCost(u64::MAX));
     }
 }

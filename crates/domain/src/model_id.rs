@@ -2,9 +2,9 @@
 //! (`docs/adr/0032-an-openai-compatible-surface.md`).
 
 use crate::model::{ModelChoice, ModelTier};
-use crate::role::{Operation, Resource, words};
+use crate::role::{Operation, Resource, string_enum};
 
-words! {
+string_enum! {
     /// What a client may name as `model`.
     ModelId {
         /// The plant's assistant; the platform chooses the tier.

@@ -15,7 +15,7 @@ const ATTEMPTS: u32 = 64;
 ///
 /// # Errors
 /// What the last attempt failed with.
-pub async fn insist<A, S>(
+pub async fn with_backoff<A, S>(
     mut attempt: impl FnMut() -> A,
     mut sleep: impl FnMut(Duration) -> S,
 ) -> Result<(), StoreError>
@@ -51,7 +51,7 @@ mod tests {
 
     async fn insisted(answers: &[fn() -> Result<(), StoreError>]) -> (Result<(), StoreError>, usize, Duration) {
         let (calls, waited) = (Cell::new(0), Cell::new(Duration::ZERO));
-        let ended = insist(
+        let ended = with_backoff(
             || {
                 let call = calls.replace(calls.get() + 1);
                 let answer = answers[call.min(answers.len() - 1)];

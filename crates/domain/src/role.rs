@@ -3,7 +3,7 @@
 /// A word that is none of the known ones.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{value:?} is none of {expected}")]
-pub struct UnknownWord {
+pub struct UnknownValue {
     /// What was given.
     pub value: String,
     /// The words that are known, separated by `|`.
@@ -11,7 +11,7 @@ pub struct UnknownWord {
 }
 
 /// Defines an enum whose variants have one fixed lower-case word each, in JSON, SQL and logs alike.
-macro_rules! words {
+macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
@@ -37,20 +37,20 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::role::UnknownWord;
+            type Err = $crate::role::UnknownValue;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err($crate::role::UnknownWord { value: text.to_owned(), expected: $crate::role::words!(@join $($word)+) }),
+                    _ => Err($crate::role::UnknownValue { value: text.to_owned(), expected: $crate::role::string_enum!(@join $($word)+) }),
                 }
             }
         }
     };
     (@join $first:literal $($rest:literal)*) => { concat!($first $(, "|", $rest)*) };
 }
-pub(crate) use words;
+pub(crate) use string_enum;
 
-words! {
+string_enum! {
     /// A user's role within a tenant, weakest first, so that `role >= min_role` reads as it means.
     Role {
         /// Reads: chat, search, documents up to `internal`.
@@ -62,7 +62,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// A power beside the role.
     Grant {
         /// Creates and switches off tenants; given by configuration to named (issuer, subject) pairs only.
@@ -74,7 +74,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What an operation is about.
     Resource {
         /// Conversations and their messages and runs.
@@ -110,7 +110,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What is done to a resource.
     Operation {
         /// See which there are.
@@ -132,7 +132,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// How far a document may travel, lowest first.
     Classification {
         /// For everybody.

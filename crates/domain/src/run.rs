@@ -4,11 +4,11 @@ use crate::conversation::Citation;
 use crate::error::Problem;
 use crate::ids::{MessageId, RunId};
 use crate::model::{ModelTier, ModelToolCall};
-use crate::role::words;
+use crate::role::string_enum;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-words! {
+string_enum! {
     /// Why an answer ended.
     FinishReason {
         /// It was complete.
@@ -26,7 +26,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Why the platform has a question answered by the model for hard ones.
     Escalation {
         /// The user asks for it in words.
@@ -42,7 +42,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// How a tool call ended.
     ToolStatus {
         /// With a result.
@@ -56,14 +56,14 @@ words! {
 
 /// Tokens read and written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Usage {
+pub struct TokenUsage {
     /// Tokens of the prompt.
     pub input_tokens: u32,
     /// Tokens of the answer.
     pub output_tokens: u32,
 }
 
-impl std::ops::AddAssign for Usage {
+impl std::ops::AddAssign for TokenUsage {
     fn add_assign(&mut self, other: Self) {
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
@@ -134,7 +134,7 @@ pub struct RunSummary {
     /// Why.
     pub finish_reason: FinishReason,
     /// Tokens.
-    pub usage: Usage,
+    pub usage: TokenUsage,
     /// The model that served.
     pub model: String,
     /// A fallback served, or a part (retrieval, say) was down.

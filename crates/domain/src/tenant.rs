@@ -1,6 +1,6 @@
 //! Tenants and their settings.
 
-use crate::budget::{Budgets, Money, Spent};
+use crate::budget::{Budgets, Money, PeriodSpending};
 use crate::ids::{TenantId, UserId};
 use crate::model::ModelChoice;
 use crate::role::{Classification, Role};
@@ -203,11 +203,11 @@ impl Quotas {
 
 /// What a tenant uses, beside what it may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Usage {
+pub struct TenantUsage {
     /// Documents and bytes.
     pub kept: Holdings,
     /// Tokens since the day began, cost since the month did.
-    pub spent: Spent,
+    pub spent: PeriodSpending,
     /// When the next day begins.
     pub day_ends: Timestamp,
     /// What is allowed.

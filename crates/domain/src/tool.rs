@@ -5,11 +5,11 @@ use crate::document::Document;
 use crate::ledger::CallContext;
 use crate::memory::Memory;
 use crate::rights::Permission;
-use crate::role::{Classification, words};
+use crate::role::{Classification, string_enum};
 use crate::search::{Passage, Retrieval};
 use serde_json::Value;
 
-words! {
+string_enum! {
     /// The tools of this version. None writes to a plant system.
     ToolName {
         /// Search over ingested documents.

@@ -25,9 +25,9 @@ pub struct Upload {
 
 /// What became of an upload.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Accepted {
+pub enum UploadOutcome {
     /// Stored and queued.
-    New(Document),
+    Created(Document),
     /// The tenant has these bytes already.
-    Known(Document),
+    Duplicate(Document),
 }

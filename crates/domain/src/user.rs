@@ -1,7 +1,7 @@
 //! Users, and what they may do at this moment.
 
+use crate::assigned_role::{AssignedRole, RoleClaim};
 use crate::decision::RefusalCode;
-use crate::given_role::{GivenRole, RoleClaim};
 use crate::ids::UserId;
 use crate::role::{Classification, Grant, Role};
 use crate::tenant::TenantSettings;
@@ -42,9 +42,9 @@ pub struct User {
 impl User {
     /// The role with what decides whether a token may change it.
     #[must_use]
-    pub fn given_role(&self) -> GivenRole {
+    pub fn assigned_role(&self) -> AssignedRole {
         let (role, from_token, pinned) = (self.role, self.role_from_token, self.role_pinned);
-        GivenRole { role, from_token, pinned, set_at: self.role_set_at }
+        AssignedRole { role, from_token, pinned, set_at: self.role_set_at }
     }
 }
 
@@ -137,18 +137,18 @@ impl Membership {
 
     /// The standing that follows, with `configured` grants beside those in the database.
     #[must_use]
-    pub fn standing(&self, configured: &[Grant]) -> Standing {
+    pub fn entitlements(&self, configured: &[Grant]) -> Entitlements {
         let mut grants = self.user.grants.clone();
         grants.extend(configured);
         grants.sort_unstable();
         grants.dedup();
-        Standing { role: self.user.role, grants, clearance: self.settings.clearance(self.user.role) }
+        Entitlements { role: self.user.role, grants, clearance: self.settings.clearance(self.user.role) }
     }
 }
 
 /// What a user may do, as decided upon.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Standing {
+pub struct Entitlements {
     /// Role within the tenant.
     pub role: Role,
     /// Powers beside the role.

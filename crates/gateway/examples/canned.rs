@@ -8,14 +8,14 @@
 //! ```
 //! The OpenAPI page is at <http://127.0.0.1:8080/docs>.
 
-use fakes::SequentialIds;
 use domain::ids::{MessageId, RequestId, RunId, TenantId, UserId};
 use domain::model::ModelTier;
 use domain::role::{Classification, Role};
-use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, Usage};
+use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, TokenUsage};
 use domain::scope::{Actor, TenantScope};
 use domain::tenant::{Tenant, TenantSettings};
-use domain::user::{Standing, User};
+use domain::user::{Entitlements, User};
+use fakes::SequentialIds;
 use futures::StreamExt;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
 use policy::caller::Caller;
@@ -79,7 +79,7 @@ fn everybody(request: RequestId) -> Caller {
         last_login: None,
         created_at: Default::default(),
     };
-    let standing = Standing { role: Role::Admin, grants: Vec::new(), clearance: Classification::Restricted };
+    let standing = Entitlements { role: Role::Admin, grants: Vec::new(), clearance: Classification::Restricted };
     Caller::new(TenantScope::mint(tenant.id, Actor::User(user.id), request), tenant, user, standing)
 }
 
@@ -96,7 +96,7 @@ fn canned_answer() -> EventStream {
         RunEvent::Finished(RunSummary {
             fallback: false,
             finish_reason: FinishReason::Stop,
-            usage: Usage::default(),
+            usage: TokenUsage::default(),
             model: "canned".to_owned(),
             degraded: false,
             left_out: 0,

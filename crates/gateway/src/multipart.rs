@@ -316,5 +316,5 @@ fn shorten(text: &str) -> String {
 }
 
 fn broken_off(error: &MultipartError) -> Stop {
-    Stop::Unreadable(BlobError::BrokenOff { reason: error.status().to_string() })
+    Stop::Unreadable(BlobError::Interrupted { reason: error.status().to_string() })
 }

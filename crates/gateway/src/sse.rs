@@ -10,7 +10,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use domain::ids::{MessageId, RunId};
 use domain::model::ModelTier;
-use domain::run::{Escalation, EventStream, NumberedEvent, RunEvent, RunSummary, Usage};
+use domain::run::{Escalation, EventStream, NumberedEvent, RunEvent, RunSummary, TokenUsage};
 use futures::{Stream, StreamExt};
 use serde::Serialize;
 use std::time::Duration;
@@ -117,14 +117,14 @@ pub(crate) struct RunFailed {
 
 /// Tokens read and written.
 #[derive(Serialize, ToSchema, Clone, Copy, Debug)]
-#[schema(as = Usage)]
+#[schema(as = TokenUsage)]
 pub(crate) struct UsageBody {
     input_tokens: u32,
     output_tokens: u32,
 }
 
-impl From<Usage> for UsageBody {
-    fn from(usage: Usage) -> Self {
+impl From<TokenUsage> for UsageBody {
+    fn from(usage: TokenUsage) -> Self {
         Self { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens }
     }
 }

@@ -6,7 +6,7 @@
 use crate::router::BreakerState;
 use domain::model::ModelError;
 use domain::model_call::{ModelOperation, ServedBy};
-use domain::run::Usage;
+use domain::run::TokenUsage;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::time::Duration;
 
@@ -168,11 +168,11 @@ impl ModelMetrics {
     /// A call ended; `error` is what it ended with, if it failed.
     pub(crate) fn ended(&self, call: Counted<'_>, took: Duration, error: Option<&ModelError>) {
         let Counted { operation, provider, model } = call;
-        let error = error.map_or("", ModelError::word);
+        let error = error.map_or("", ModelError::error_type);
         self.duration.with_label_values(&[operation.as_str(), provider, model, error]).observe(took.as_secs_f64());
     }
 
-    pub(crate) fn tokens(&self, call: Counted<'_>, usage: Usage) {
+    pub(crate) fn tokens(&self, call: Counted<'_>, usage: TokenUsage) {
         let Counted { operation, provider, model } = call;
         for (kind, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
             if tokens > 0 {

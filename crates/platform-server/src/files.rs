@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use domain::command::{UploadDocument, UploadForm};
 use domain::role::Classification;
 use domain::text::Label;
-use domain::upload::{Accepted, Upload};
+use domain::upload::{Upload, UploadOutcome};
 use futures::FutureExt as _;
 use policy::caller::Caller;
 use policy::gate::Gate;
@@ -61,7 +61,7 @@ impl DocumentFile {
     ///
     /// # Errors
     /// Where the file cannot be read or the gate refuses it.
-    pub async fn upload(&self, gate: &dyn Gate, by: &Caller) -> Result<Accepted> {
+    pub async fn upload(&self, gate: &dyn Gate, by: &Caller) -> Result<UploadOutcome> {
         let bytes = tokio::fs::read(&self.path).await;
         let bytes = bytes.with_context(|| format!("{} cannot be read", self.path.display()))?;
         let announced_bytes = Some(bytes.len() as u64);

@@ -8,7 +8,7 @@ use crate::config::Settings;
 use crate::models::Models;
 use crate::shutdown;
 use anyhow::{Context as _, Result, bail};
-use domain::ports::{JobKind, JobsLeft};
+use domain::ports::{JobCounts, JobKind};
 use prometheus::Registry;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ pub async fn run(settings: Settings) -> Result<()> {
 }
 
 /// Waits until nothing is left to do, or a signal came.
-async fn wait(platform: &Platform, stop: &CancellationToken) -> Result<JobsLeft> {
+async fn wait(platform: &Platform, stop: &CancellationToken) -> Result<JobCounts> {
     let mut told = None;
     loop {
         let left = platform.queue.left(JobKind::Reindex).await.context("the queue cannot be counted")?;
@@ -62,7 +62,7 @@ async fn wait(platform: &Platform, stop: &CancellationToken) -> Result<JobsLeft>
     }
 }
 
-fn report(left: JobsLeft, model: &str) -> Result<()> {
+fn report(left: JobCounts, model: &str) -> Result<()> {
     if left.pending > 0 {
         bail!("stopped with {} tenants to go; the same command goes on where this one ended", left.pending);
     }

@@ -4,12 +4,12 @@
 
 use domain::audit::AuditFilter;
 use domain::command::{ListConversations, ListUsers};
-use fakes::suite::{identity, scope};
-use fakes::{ManualClock, MemoryStore, SequentialIds};
 use domain::page::{Page, PageRequest};
 use domain::ports::{AuditReader as _, Clock as _, Directory as _, IdGen as _, NewTenant, Store as _};
 use domain::role::Role;
 use domain::scope::Actor;
+use fakes::suite::{identity, scope};
+use fakes::{ManualClock, MemoryStore, SequentialIds};
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
 use policy::gate::{AdminGate as _, Gate as _, GateKeys, GateParts, PolicyGate, UseCases};
@@ -61,7 +61,7 @@ async fn a_user(store: &MemoryStore, ids: &SequentialIds, clock: &ManualClock) -
     let user = tx.users().sign_in(ids.uuid().into(), &identity("ada", Some(Role::User)), clock.now()).await?;
     let member = tx.users().membership(user.id).await?.ok_or("the user was just made")?;
     tx.commit().await?;
-    Ok(Caller::new(scope(tenant.id, Actor::User(user.id)), tenant, user, member.standing(&[])))
+    Ok(Caller::new(scope(tenant.id, Actor::User(user.id)), tenant, user, member.entitlements(&[])))
 }
 
 /// Use cases that are not there, but for the one that is allowed below.

@@ -4,7 +4,7 @@ use domain::credential::Credential;
 use domain::ids::RequestId;
 use domain::scope::TenantScope;
 use domain::tenant::{Quotas, RateTier, Tenant};
-use domain::user::{Standing, User};
+use domain::user::{Entitlements, User};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -29,15 +29,15 @@ pub struct Caller {
     scope: TenantScope,
     tenant: Tenant,
     user: User,
-    standing: Standing,
+    entitlements: Entitlements,
     credential: Arc<Credential>,
 }
 
 impl Caller {
     /// Puts together what authentication found, for a person who signed in.
     #[must_use]
-    pub fn new(scope: TenantScope, tenant: Tenant, user: User, standing: Standing) -> Self {
-        Self { scope, tenant, user, standing, credential: Arc::new(Credential::interactive()) }
+    pub fn new(scope: TenantScope, tenant: Tenant, user: User, entitlements: Entitlements) -> Self {
+        Self { scope, tenant, user, entitlements, credential: Arc::new(Credential::interactive()) }
     }
 
     /// The same, with another credential.
@@ -76,8 +76,8 @@ impl Caller {
 
     /// Role, grants and clearance, as of at most a few seconds ago; the gate reads them afresh for each decision.
     #[must_use]
-    pub fn standing(&self) -> &Standing {
-        &self.standing
+    pub fn entitlements(&self) -> &Entitlements {
+        &self.entitlements
     }
 
     /// What the tenant may use, as of at most a few seconds ago.
@@ -89,7 +89,7 @@ impl Caller {
     /// How many requests the caller may make: the tenant's setting for the role, or the platform's.
     #[must_use]
     pub fn rate_tier(&self) -> RateTier {
-        let role = self.standing.role;
+        let role = self.entitlements.role;
         self.tenant.settings.rate_limits.of(role).unwrap_or(RateTier::default_of(role))
     }
 }

@@ -9,7 +9,7 @@ use domain::ids::{DocumentId, UserId};
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Reach;
 use domain::role::{Classification, Grant, Operation, Resource};
-use domain::user::{Standing, User};
+use domain::user::{Entitlements, User};
 use serde_json::{Value, json};
 
 /// What is to be decided, whichever command asks.
@@ -66,8 +66,8 @@ impl Trace {
         trace.end(Verdict::Refused { code }, None)
     }
 
-    fn end(self, verdict: Verdict, standing: Option<Standing>) -> Decision {
-        Decision { verdict, steps: self.0, standing }
+    fn end(self, verdict: Verdict, entitlements: Option<Entitlements>) -> Decision {
+        Decision { verdict, steps: self.0, entitlements }
     }
 }
 
@@ -86,28 +86,28 @@ pub(crate) async fn decide(
         trace.ask(Rule::UserActive, false, "There is no such user.");
         return Ok(trace.end(Verdict::Refused { code: RefusalCode::UserDisabled }, None));
     };
-    let standing = member.standing(&configured(&member.user));
+    let entitlements = member.entitlements(&configured(&member.user));
     if !trace.ask(Rule::TenantActive, member.tenant_active, on_or_off("tenant", member.tenant_active)) {
-        return Ok(trace.end(Verdict::Refused { code: RefusalCode::TenantSuspended }, Some(standing)));
+        return Ok(trace.end(Verdict::Refused { code: RefusalCode::TenantSuspended }, Some(entitlements)));
     }
     if !trace.ask(Rule::UserActive, member.user.is_active, on_or_off("user", member.user.is_active)) {
-        return Ok(trace.end(Verdict::Refused { code: RefusalCode::UserDisabled }, Some(standing)));
+        return Ok(trace.end(Verdict::Refused { code: RefusalCode::UserDisabled }, Some(entitlements)));
     }
     if question.credential.scopes().is_some() {
         let covered = question.credential.covers(question.resource, question.operation);
         let have = if covered { "have" } else { "lack" };
         let detail = format!("The access token's scopes {have} {}:{}.", question.resource, question.operation);
         if !trace.ask(Rule::Token, covered, detail) {
-            return Ok(trace.end(Verdict::Denied { reason: RefusalCode::TokenScope }, Some(standing)));
+            return Ok(trace.end(Verdict::Denied { reason: RefusalCode::TokenScope }, Some(entitlements)));
         }
     }
-    let reach = matrix::allowed(&standing, question.resource, question.operation);
-    trace.ask(Rule::Matrix, reach.is_some(), row(&standing, question, reach));
+    let reach = matrix::allowed(&entitlements, question.resource, question.operation);
+    trace.ask(Rule::Matrix, reach.is_some(), row(&entitlements, question, reach));
     let Some(reach) = reach else {
-        return Ok(trace.end(Verdict::Denied { reason: RefusalCode::Matrix }, Some(standing)));
+        return Ok(trace.end(Verdict::Denied { reason: RefusalCode::Matrix }, Some(entitlements)));
     };
-    let verdict = ownership::about(tx, &mut trace, (user, &standing), (question, reach)).await?;
-    Ok(trace.end(verdict, Some(standing)))
+    let verdict = ownership::about(tx, &mut trace, (user, &entitlements), (question, reach)).await?;
+    Ok(trace.end(verdict, Some(entitlements)))
 }
 
 fn on_or_off(what: &str, is_on: bool) -> String {
@@ -115,11 +115,11 @@ fn on_or_off(what: &str, is_on: bool) -> String {
 }
 
 /// The row of the matrix, in words.
-fn row(standing: &Standing, question: &Question<'_>, reach: Option<Reach>) -> String {
-    let grants: Vec<_> = standing.grants.iter().map(|grant| grant.as_str()).collect();
+fn row(entitlements: &Entitlements, question: &Question<'_>, reach: Option<Reach>) -> String {
+    let grants: Vec<_> = entitlements.grants.iter().map(|grant| grant.as_str()).collect();
     let grants = if grants.is_empty() { String::new() } else { format!(" with {}", grants.join(", ")) };
     let reach = reach.map_or_else(|| "no".to_owned(), |reach| reach.to_string());
-    format!("Role {}{grants} on {}.{}: {reach}.", standing.role, question.resource, question.operation)
+    format!("Role {}{grants} on {}.{}: {reach}.", entitlements.role, question.resource, question.operation)
 }
 
 /// What a refusal's audit row says of its grounds. Of what is not there for this user, whether it is absent, foreign or
@@ -136,6 +136,6 @@ pub(crate) fn recorded(decision: &Decision) -> Value {
         _ => (decision.rule(), decision.steps.clone()),
     };
     json!({
-        "reason": decision.verdict.reason(), "rule": rule, "steps": steps, "standing": decision.standing,
+        "reason": decision.verdict.reason(), "rule": rule, "steps": steps, "standing": decision.entitlements,
     })
 }

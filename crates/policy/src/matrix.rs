@@ -3,7 +3,7 @@
 use domain::credential::Credential;
 use domain::rights::{Permission, Reach, Rights};
 use domain::role::{Grant, Operation, Resource, Role};
-use domain::user::Standing;
+use domain::user::Entitlements;
 use std::fmt::Write as _;
 
 /// How far `role` alone may do `operation` on `resource`; `None`: not at all.
@@ -59,16 +59,16 @@ pub fn granted(grant: Grant, resource: Resource, operation: Operation) -> Option
 
 /// How far a standing reaches: the furthest of its role and its grants.
 #[must_use]
-pub fn allowed(standing: &Standing, resource: Resource, operation: Operation) -> Option<Reach> {
-    let by_grant = standing.grants.iter().filter_map(|grant| granted(*grant, resource, operation));
-    by_grant.chain(reach(standing.role, resource, operation)).max()
+pub fn allowed(entitlements: &Entitlements, resource: Resource, operation: Operation) -> Option<Reach> {
+    let by_grant = entitlements.grants.iter().filter_map(|grant| granted(*grant, resource, operation));
+    by_grant.chain(reach(entitlements.role, resource, operation)).max()
 }
 
 /// The effective rights of a standing through a credential: the matrix, as far as the credential's scopes go.
 #[must_use]
-pub fn rights(standing: &Standing, credential: &Credential) -> Rights {
-    Rights::by(standing.clearance, |Permission { resource, operation }| {
-        allowed(standing, resource, operation).filter(|_| credential.covers(resource, operation))
+pub fn rights(entitlements: &Entitlements, credential: &Credential) -> Rights {
+    Rights::by(entitlements.clearance, |Permission { resource, operation }| {
+        allowed(entitlements, resource, operation).filter(|_| credential.covers(resource, operation))
     })
 }
 
@@ -97,9 +97,9 @@ mod tests {
     use super::*;
     use domain::access_token::TokenScope;
     use domain::credential::CredentialKind;
-    use fakes::access;
     use domain::ids::AccessTokenId;
     use domain::role::Classification;
+    use fakes::access;
     use uuid::Uuid;
 
     #[test]
@@ -119,8 +119,11 @@ mod tests {
                 assert_eq!(reach(*role, Resource::Tenants, *operation), None);
             }
         }
-        let platform_admin =
-            Standing { role: Role::Viewer, grants: vec![Grant::PlatformAdmin], clearance: Classification::Internal };
+        let platform_admin = Entitlements {
+            role: Role::Viewer,
+            grants: vec![Grant::PlatformAdmin],
+            clearance: Classification::Internal,
+        };
         assert_eq!(allowed(&platform_admin, Resource::Tenants, Operation::Create), Some(Reach::Platform));
         assert_eq!(allowed(&platform_admin, Resource::Users, Operation::List), None);
     }
@@ -129,8 +132,8 @@ mod tests {
     #[test]
     fn the_fake_rules_of_lower_layers_say_what_the_matrix_says() {
         for role in Role::ALL {
-            let standing = Standing { role: *role, grants: Vec::new(), clearance: Classification::Internal };
-            let ours = rights(&standing, &Credential::interactive());
+            let entitlements = Entitlements { role: *role, grants: Vec::new(), clearance: Classification::Internal };
+            let ours = rights(&entitlements, &Credential::interactive());
             let theirs = access::rights(*role, Classification::Internal);
             for permission in access::ASKED_BELOW_POLICY {
                 assert_eq!(ours.reach(*permission), theirs.reach(*permission), "{role}: {permission}");
@@ -146,9 +149,9 @@ mod tests {
         };
         let with_all_scopes = Credential { kind, client: None, session: None };
         for role in Role::ALL {
-            let standing = Standing { role: *role, grants: Vec::new(), clearance: Classification::Internal };
-            let whole = rights(&standing, &Credential::interactive());
-            let scoped = rights(&standing, &with_all_scopes);
+            let entitlements = Entitlements { role: *role, grants: Vec::new(), clearance: Classification::Internal };
+            let whole = rights(&entitlements, &Credential::interactive());
+            let scoped = rights(&entitlements, &with_all_scopes);
             assert_eq!(scoped.intersection(&whole), scoped);
         }
     }
@@ -156,7 +159,8 @@ mod tests {
     #[test]
     fn viewers_upload_nothing_and_auditors_read_the_tenants_log() {
         assert_eq!(reach(Role::Viewer, Resource::Documents, Operation::Create), None);
-        let auditor = Standing { role: Role::Viewer, grants: vec![Grant::Auditor], clearance: Classification::Public };
+        let auditor =
+            Entitlements { role: Role::Viewer, grants: vec![Grant::Auditor], clearance: Classification::Public };
         assert_eq!(allowed(&auditor, Resource::AuditLogs, Operation::List), Some(Reach::Tenant));
     }
 }

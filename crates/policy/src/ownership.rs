@@ -9,7 +9,7 @@ use domain::ids::{DocumentId, UserId};
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Reach;
 use domain::role::{Classification, Operation, Resource};
-use domain::user::Standing;
+use domain::user::Entitlements;
 
 /// Asks the rules about the target and about other documents that are named.
 ///
@@ -18,14 +18,14 @@ use domain::user::Standing;
 pub(crate) async fn about(
     tx: &mut dyn TenantTx,
     trace: &mut Trace,
-    (user, standing): (UserId, &Standing),
+    (user, entitlements): (UserId, &Entitlements),
     (question, reach): (&Question<'_>, Reach),
 ) -> Result<Verdict, StoreError> {
     let verdict = match question.target {
         None => Verdict::Allowed,
-        Some(Target::Document(id)) => match visible(tx, trace, id, standing).await? {
+        Some(Target::Document(id)) => match visible(tx, trace, id, entitlements).await? {
             None => Verdict::NotFound,
-            Some(document) => of_document(trace, &document, (user, standing), (question, reach)),
+            Some(document) => of_document(trace, &document, (user, entitlements), (question, reach)),
         },
         Some(Target::AccessToken(id)) => {
             let token = tx.access_tokens().get(id).await?;
@@ -38,7 +38,7 @@ pub(crate) async fn about(
     if verdict != Verdict::Allowed {
         return Ok(verdict);
     }
-    named_documents(tx, trace, question.documents, standing).await
+    named_documents(tx, trace, question.documents, entitlements).await
 }
 
 /// Looks a target up within the tenant and, for user-owned rows, among the user's own.
@@ -62,9 +62,9 @@ async fn visible(
     tx: &mut dyn TenantTx,
     trace: &mut Trace,
     id: DocumentId,
-    standing: &Standing,
+    entitlements: &Entitlements,
 ) -> Result<Option<Document>, StoreError> {
-    let seen = tx.documents().get(id, standing.clearance).await?;
+    let seen = tx.documents().get(id, entitlements.clearance).await?;
     let class = match &seen {
         Some(document) => Some(document.classification),
         None => tx.documents().get(id, Classification::Restricted).await?.map(|document| document.classification),
@@ -72,7 +72,7 @@ async fn visible(
     let detail = if class.is_some() { "It is there." } else { "The tenant has no such document." };
     trace.ask(Rule::Target, class.is_some(), detail);
     if let Some(class) = class {
-        let detail = format!("It is {class}; the user's clearance is {}.", standing.clearance);
+        let detail = format!("It is {class}; the user's clearance is {}.", entitlements.clearance);
         trace.ask(Rule::Clearance, seen.is_some(), detail);
     }
     Ok(seen)
@@ -82,7 +82,7 @@ async fn visible(
 fn of_document(
     trace: &mut Trace,
     document: &Document,
-    (user, standing): (UserId, &Standing),
+    (user, entitlements): (UserId, &Entitlements),
     (question, reach): (&Question<'_>, Reach),
 ) -> Verdict {
     let changes = matches!(question.operation, Operation::Update | Operation::Delete);
@@ -96,11 +96,11 @@ fn of_document(
     let Some(wanted) = question.reclassify.filter(|wanted| *wanted != document.classification) else {
         return Verdict::Allowed;
     };
-    let detail = format!("From {} to {wanted}, by {} cleared for {}.", document.classification, standing.role, {
-        standing.clearance
+    let detail = format!("From {} to {wanted}, by {} cleared for {}.", document.classification, entitlements.role, {
+        entitlements.clearance
     });
-    let lowers = matrix::allowed(standing, Resource::Documents, Operation::Declassify).is_some();
-    let refusal = if wanted > standing.clearance {
+    let lowers = matrix::allowed(entitlements, Resource::Documents, Operation::Declassify).is_some();
+    let refusal = if wanted > entitlements.clearance {
         Some(RefusalCode::AboveOwnClearance)
     } else if wanted < document.classification && !lowers {
         Some(RefusalCode::Declassification)
@@ -116,13 +116,13 @@ async fn named_documents(
     tx: &mut dyn TenantTx,
     trace: &mut Trace,
     documents: &[DocumentId],
-    standing: &Standing,
+    entitlements: &Entitlements,
 ) -> Result<Verdict, StoreError> {
     if documents.is_empty() {
         return Ok(Verdict::Allowed);
     }
     for id in documents {
-        if tx.documents().get(*id, standing.clearance).await?.is_none() {
+        if tx.documents().get(*id, entitlements.clearance).await?.is_none() {
             let detail = "One of them is not there, or above the user's clearance.";
             trace.ask(Rule::NamedDocuments, false, detail);
             return Ok(Verdict::NotFound);

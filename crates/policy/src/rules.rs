@@ -19,7 +19,7 @@ impl AccessRules for MatrixRules {
         if let Some(code) = member.refusal() {
             return Err(code);
         }
-        let standing = member.standing(&[]);
-        Ok(permit.rights().intersection(&matrix::rights(&standing, permit.credential())))
+        let entitlements = member.entitlements(&[]);
+        Ok(permit.rights().intersection(&matrix::rights(&entitlements, permit.credential())))
     }
 }

@@ -15,7 +15,7 @@ use domain::ids::{AuditId, TenantId};
 use domain::ledger::{UsageQuery, UsageReport};
 use domain::page::Page;
 use domain::ports::{Clock, Directory, IdGen, Store};
-use domain::tenant::{SettingsChange, SettingsVersion, Tenant, Usage};
+use domain::tenant::{SettingsChange, SettingsVersion, Tenant, TenantUsage};
 use domain::tenant_change::ChangedBy;
 use domain::upload::FieldError;
 use std::sync::Arc;
@@ -111,12 +111,12 @@ impl Configuration for ConfigurationService {
         Ok(self.directory.settings_versions(*id, page).await?)
     }
 
-    async fn usage(&self, command: Authorized<ReadUsage>) -> Result<Usage, RuntimeError> {
+    async fn usage(&self, command: Authorized<ReadUsage>) -> Result<TenantUsage, RuntimeError> {
         let now = self.clock.now();
         let quotas = self.tenant(command.scope().tenant()).await?.settings.quotas;
         let mut tx = self.store.begin(command.scope()).await?;
         let (kept, spending) = (tx.usage().kept().await?, tx.usage().spending(now).await?);
-        Ok(Usage { kept, spent: spending.tenant, day_ends: end_of_day(now), quotas })
+        Ok(TenantUsage { kept, spent: spending.tenant, day_ends: end_of_day(now), quotas })
     }
 
     async fn calls(&self, command: Authorized<ReadCalls>) -> Result<UsageReport, RuntimeError> {

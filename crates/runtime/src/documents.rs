@@ -15,7 +15,7 @@ use domain::ports::{ByteRange, ByteStream, Clock, Store, StoreError};
 use domain::rights::Permission;
 use domain::role::{Operation, Resource};
 use domain::scope::TenantScope;
-use domain::upload::{Accepted, Upload};
+use domain::upload::{Upload, UploadOutcome};
 use std::sync::Arc;
 use tools::ingest::accept::Ingest;
 
@@ -64,7 +64,7 @@ const GONE: RuntimeError = RuntimeError::NotFound { what: "the document" };
 
 #[async_trait]
 impl Documents for DocumentService {
-    async fn upload(&self, command: Authorized<UploadDocument>, upload: Upload) -> Result<Accepted, RuntimeError> {
+    async fn upload(&self, command: Authorized<UploadDocument>, upload: Upload) -> Result<UploadOutcome, RuntimeError> {
         Ok(self.ingest.accept(command.permit(), upload).await?)
     }
 

@@ -6,11 +6,11 @@ use crate::services::Models;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::authorized::Authorized;
-use domain::budget::{Amount, Budgets, Granted, Reservation};
+use domain::budget::{Amount, Budgets, Reservation, ReserveOutcome};
 use domain::command::{AskModel, CreateEmbeddings, GetModel, ListModels};
 use domain::ids::ReservationId;
 use domain::ledger::CallContext;
-use domain::model::{EmbedPurpose, EmbedRequest, Embedded, ModelError, Spent};
+use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, Embedded, ModelError};
 use domain::model_call::{MicroCost, ModelCaller};
 use domain::model_id::ModelId;
 use domain::ports::{Directory, Embedder, StoreError};
@@ -89,7 +89,7 @@ impl ModelService {
         (caller, purpose): (ModelCaller, EmbedPurpose),
         texts: &[String],
     ) -> Result<Embedded, ModelError> {
-        let (mut vectors, mut spent) = (Vec::with_capacity(texts.len()), Spent::default());
+        let (mut vectors, mut spent) = (Vec::with_capacity(texts.len()), CallUsage::default());
         for batch in texts.chunks(BATCH) {
             let request = EmbedRequest { caller, purpose, texts: batch.to_vec(), classification: CLASSIFICATION };
             let part = sheet.embed(&*self.embedder, request).await?;
@@ -113,11 +113,11 @@ impl ModelService {
         let asked = Reservation { id, least, wanted: least, expires_at: now + FORGOTTEN_AFTER };
         let mut tx = parts.store.begin(scope).await?;
         match tx.usage().reserve(&asked, &budgets, now).await? {
-            Granted::Amount { .. } => {
+            ReserveOutcome::Reserved { .. } => {
                 tx.commit().await?;
                 Ok(Some(id))
             }
-            Granted::Refused { limit, .. } => {
+            ReserveOutcome::Refused { limit, .. } => {
                 let retry_after = (limit.period_ends(now) - now).to_std().unwrap_or_default();
                 Err(RuntimeError::TokensUsedUp { limit, retry_after })
             }
@@ -142,6 +142,6 @@ impl ModelService {
             }
             tx.commit().await
         };
-        retry::insist(attempt, tokio::time::sleep).await
+        retry::with_backoff(attempt, tokio::time::sleep).await
     }
 }

@@ -27,8 +27,8 @@ use domain::page::Page;
 use domain::ports::{ByteRange, ByteStream};
 use domain::run::EventStream;
 use domain::search::Retrieval;
-use domain::tenant::{SettingsVersion, Tenant, Usage};
-use domain::upload::{Accepted, Upload};
+use domain::tenant::{SettingsVersion, Tenant, TenantUsage};
+use domain::upload::{Upload, UploadOutcome};
 use domain::user::User;
 
 /// Conversations and their messages.
@@ -82,7 +82,7 @@ pub trait Models: Send + Sync {
 #[async_trait]
 pub trait Documents: Send + Sync {
     /// Takes one in.
-    async fn upload(&self, command: Authorized<UploadDocument>, upload: Upload) -> Result<Accepted, RuntimeError>;
+    async fn upload(&self, command: Authorized<UploadDocument>, upload: Upload) -> Result<UploadOutcome, RuntimeError>;
     /// Lists those within the caller's clearance.
     async fn list(&self, command: Authorized<ListDocuments>) -> Result<Page<Document>, RuntimeError>;
     /// Reads one's metadata.
@@ -156,7 +156,7 @@ pub trait Configuration: Send + Sync {
         command: Authorized<ListTenantSettingsVersions>,
     ) -> Result<Page<SettingsVersion>, RuntimeError>;
     /// What the tenant uses of what it may.
-    async fn usage(&self, command: Authorized<ReadUsage>) -> Result<Usage, RuntimeError>;
+    async fn usage(&self, command: Authorized<ReadUsage>) -> Result<TenantUsage, RuntimeError>;
     /// What calls to models came to, and the budgets: the tenant's for admins and auditors, one's own for others.
     async fn calls(&self, command: Authorized<ReadCalls>) -> Result<UsageReport, RuntimeError>;
 }

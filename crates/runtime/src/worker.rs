@@ -1,6 +1,6 @@
 //! Works off the queue: claim, process under a heartbeat, put back what should be tried again.
 
-use domain::ports::{Claim, JobKind, JobQueue, Lease, LeasedJob, PutBack, Work};
+use domain::ports::{Claim, JobKind, JobQueue, Lease, LeasedJob, Requeue, Work};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -110,14 +110,14 @@ impl Worker {
             }
             () = self.keep_alive(lease) => None,
             () = shutdown.cancelled() => {
-                self.put_back(lease, PutBack::default()).await;
+                self.requeue(lease, Requeue::default()).await;
                 return;
             }
         };
         let (kind, attempt) = (job.work.kind(), job.attempt);
         let document = job.work.document().map(tracing::field::display);
         match ended {
-            Some(Ok(JobEnd::Unfinished)) => self.put_back(lease, PutBack { delay: TURN, ..PutBack::default() }).await,
+            Some(Ok(JobEnd::Unfinished)) => self.requeue(lease, Requeue { delay: TURN, ..Requeue::default() }).await,
             Some(Ok(end)) => tracing::info!(%kind, document_id = document, attempt, ?end, "job ended"),
             Some(Err(retry)) => self.retry(&job, retry).await,
             None => {
@@ -146,7 +146,7 @@ impl Worker {
             kind = %job.work.kind(), document_id = job.work.document().map(tracing::field::display), attempt = job.attempt,
             delay_s = delay.as_secs(), reason = %retry.reason, "job put back"
         );
-        self.put_back(job.lease, PutBack { delay, counts: retry.counts, reason: Some(retry.reason) }).await;
+        self.requeue(job.lease, Requeue { delay, counts: retry.counts, reason: Some(retry.reason) }).await;
     }
 
     /// Doubled with each failure in a row. Spread by a quarter either way, so that jobs which failed together do not
@@ -157,8 +157,8 @@ impl Worker {
         delay.mul_f64(0.75 + 0.5 * share(job.lease))
     }
 
-    async fn put_back(&self, lease: Lease, how: PutBack) {
-        if let Err(error) = self.queue.put_back(lease, &how).await {
+    async fn requeue(&self, lease: Lease, how: Requeue) {
+        if let Err(error) = self.queue.requeue(lease, &how).await {
             tracing::warn!(error = %error, "a job could not be put back; its lease will expire");
         }
     }

@@ -13,11 +13,9 @@ use bytes::Bytes;
 use domain::audit::AuditFilter;
 use domain::authorized::{AuditReceipt, Permit};
 use domain::command::{ListMemories, UploadForm};
-use fakes::access::{self, FakeAccessRules};
-use fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::ledger::CallContext;
-use domain::model::{EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent};
+use domain::model::{CallUsage, EmbedRequest, Embedded, EmbeddingModel, ModelError};
 use domain::page::PageRequest;
 use domain::ports::{AuditReader, Claim, Clock, Directory, Embedder, Embedders, IdGen, JobQueue, NewTenant};
 use domain::role::Role;
@@ -25,6 +23,8 @@ use domain::scope::{Actor, TenantScope};
 use domain::tool::{ToolCall, ToolResult};
 use domain::upload::Upload;
 use domain::user::Identity;
+use fakes::access::{self, FakeAccessRules};
+use fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::json;
 use std::error::Error;
@@ -166,7 +166,7 @@ impl Embedder for SharedWords {
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
         let vectors = request.texts.iter().map(|text| vector(text)).collect();
-        Ok(Embedded { vectors, spent: Spent::default() })
+        Ok(Embedded { vectors, spent: CallUsage::default() })
     }
 
     fn count_tokens(&self, text: &str) -> usize {

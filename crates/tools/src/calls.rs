@@ -3,7 +3,7 @@
 
 use domain::ids::ModelCallId;
 use domain::ledger::{CallContext, LedgerEntry};
-use domain::model::{EmbedRequest, Embedded, ModelError, RerankRequest, Reranked, Spent};
+use domain::model::{CallUsage, EmbedRequest, Embedded, ModelError, RerankRequest, Reranked};
 use domain::model_call::{CallStatus, ModelCall, ModelOperation, ServedBy};
 use domain::ports::{Embedder, IdGen, Reranker};
 use domain::time::Timestamp;
@@ -100,7 +100,7 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn end(mut self, how: Result<&Spent, &ModelError>) {
+    fn end(mut self, how: Result<&CallUsage, &ModelError>) {
         self.ended = true;
         let took = self.began.elapsed();
         let call = match how {
@@ -124,12 +124,12 @@ impl Drop for UnderWay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fakes::SequentialIds;
     use domain::ids::TenantId;
     use domain::model::{EmbedPurpose, EmbeddingModel};
     use domain::model_call::{FailedAttempt, MicroCost, ModelCaller};
     use domain::role::Classification;
-    use domain::run::Usage;
+    use domain::run::TokenUsage;
+    use fakes::SequentialIds;
     use std::time::Duration;
 
     /// Answers, fails or hangs, by the text.
@@ -151,8 +151,8 @@ mod tests {
                 text => {
                     let failed = vec![FailedAttempt { backend: "first".to_owned(), error: text.to_owned() }];
                     let served_by = ServedBy { backend, failed, ..ServedBy::default() };
-                    let usage = Usage { input_tokens: 3, output_tokens: 0 };
-                    let spent = Spent { served_by, usage, estimated: false, cost: MicroCost(2) };
+                    let usage = TokenUsage { input_tokens: 3, output_tokens: 0 };
+                    let spent = CallUsage { served_by, usage, estimated: false, cost: MicroCost(2) };
                     Ok(Embedded { vectors: vec![vec![1.0]], spent })
                 }
             }

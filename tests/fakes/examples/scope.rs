@@ -3,12 +3,12 @@
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use domain::conversation::Conversation;
-use fakes::suite::scope;
-use fakes::{ManualClock, MemoryStore, SequentialIds};
 use domain::ids::{TenantId, UserId};
 use domain::page::PageRequest;
 use domain::ports::{Clock as _, IdGen as _, Store as _};
 use domain::scope::Actor;
+use fakes::suite::scope;
+use fakes::{ManualClock, MemoryStore, SequentialIds};
 use std::sync::Arc;
 
 #[tokio::main]

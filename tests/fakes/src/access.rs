@@ -1,6 +1,6 @@
 //! Access rules for tests of the layers below policy, and permits that they would get.
 
-use domain::authorized::{AuditReceipt, Authorized, Granted, Permit, Space};
+use domain::authorized::{AccessGrant, AuditReceipt, Authorized, Permit, Space};
 use domain::command::Command;
 use domain::credential::Credential;
 use domain::decision::RefusalCode;
@@ -52,8 +52,8 @@ pub fn rights(role: Role, clearance: Classification) -> Rights {
 
 /// What the gate would grant an interactive user with these rights, at home.
 #[must_use]
-pub fn granted(rights: Rights) -> Granted {
-    Granted { rights, credential: Arc::new(Credential::interactive()), space: Space::Home }
+pub fn granted(rights: Rights) -> AccessGrant {
+    AccessGrant { rights, credential: Arc::new(Credential::interactive()), space: Space::Home }
 }
 
 /// What the gate would hand to a use case.
@@ -61,7 +61,7 @@ pub fn granted(rights: Rights) -> Granted {
 #[expect(clippy::disallowed_methods, reason = "a fake of the gate")]
 pub fn authorized<C: Command>(
     scope: TenantScope,
-    granted: Granted,
+    granted: AccessGrant,
     receipt: AuditReceipt,
     command: C,
 ) -> Authorized<C> {

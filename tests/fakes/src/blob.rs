@@ -1,9 +1,9 @@
 //! Blobs in memory.
 
-use domain::ids::TenantId;
-use domain::ports::{BlobError, BlobStore, ByteRange, ByteStream, IdGen, StoredBlob};
 use async_trait::async_trait;
 use bytes::Bytes;
+use domain::ids::TenantId;
+use domain::ports::{BlobError, BlobStore, ByteRange, ByteStream, IdGen, StoredBlob};
 use futures::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
 //! A clock that a test sets, and ids that count up.
 
+use chrono::{DateTime, TimeDelta};
 use domain::ports::{Clock, IdGen};
 use domain::time::Timestamp;
-use chrono::{DateTime, TimeDelta};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use data::FsBlobStore;
 use data::testing::TestError;
-use fakes::SequentialIds;
 use domain::ids::TenantId;
 use domain::ports::{BlobError, BlobStore, ByteStream};
+use fakes::SequentialIds;
 use futures::{StreamExt, stream};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -50,7 +50,7 @@ async fn files_and_folders_are_ours_alone() -> Result<(), TestError> {
 async fn an_upload_that_fails_leaves_no_file() -> Result<(), TestError> {
     let (store, dir) = store()?;
     assert!(store.put(TENANT, bytes(&["ab", "cd"]), 3).await.is_err());
-    let cut = bytes(&["ab"]).chain(stream::iter([Err(BlobError::BrokenOff { reason: "cut".to_owned() })]));
+    let cut = bytes(&["ab"]).chain(stream::iter([Err(BlobError::Interrupted { reason: "cut".to_owned() })]));
     assert!(store.put(TENANT, cut.boxed(), 9).await.is_err());
     assert_eq!(files(dir.path())?, Vec::<PathBuf>::new());
     Ok(())

@@ -3,11 +3,11 @@
 use crate::catalog::as_superuser;
 use data::testing::{TestDb, TestError};
 use data::{Database, PgDirectory, PgStore, PoolSettings};
-use fakes::suite::scope;
 use domain::ids::TenantId;
 use domain::page::PageRequest;
 use domain::ports::{Directory, NewTenant, Store};
 use domain::scope::Actor;
+use fakes::suite::scope;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;

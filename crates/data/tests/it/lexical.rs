@@ -4,12 +4,12 @@ use crate::catalog::{as_app, as_superuser};
 use crate::store::world;
 use data::testing::TestError;
 use domain::document::{NewChunk, NewDocument, Progress};
-use fakes::suite::{World, identity, scope};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{Clock, IdGen, NewTenant};
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::search::{SearchFilters, SearchScope};
+use fakes::suite::{World, identity, scope};
 use sqlx::{AssertSqlSafe, Row};
 
 async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {

@@ -4,11 +4,11 @@
 use crate::catalog::as_superuser;
 use data::testing::{TestDb, TestError};
 use data::{Database, PgDirectory, PgStore, PoolSettings};
-use fakes::suite::{identity, scope};
 use domain::ids::{TenantId, UserId};
 use domain::page::PageRequest;
 use domain::ports::{Directory as _, NewTenant, Store as _, StoreError};
 use domain::scope::Actor;
+use fakes::suite::{identity, scope};
 use futures::future::{join_all, select};
 use std::pin::pin;
 use std::sync::Arc;

@@ -151,7 +151,7 @@ async fn the_last_error_stays_with_the_job() -> Result<(), TestError> {
         let job = jobs.claim(&Claim::anything(), LONG).await?.ok_or("a job")?;
         assert_eq!(job.attempt, attempt);
         let reason = Some(format!("{attempt}: the model is gone {}", "…".repeat(600)));
-        jobs.put_back(job.lease, &domain::ports::PutBack { delay: Duration::ZERO, counts: true, reason }).await?;
+        jobs.requeue(job.lease, &domain::ports::Requeue { delay: Duration::ZERO, counts: true, reason }).await?;
     }
     assert_eq!(jobs.claim(&Claim::anything(), LONG).await?, None, "given up after five attempts");
     let (dead, error): (bool, String) =

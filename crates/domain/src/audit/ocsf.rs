@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 const VERSION: &str = "1.3.0";
 
-/// Class, category and activity of an event type.
-struct Class {
+/// OcsfClass, category and activity of an event type.
+struct OcsfClass {
     category: u32,
     class: u32,
     class_name: &'static str,
@@ -65,23 +65,23 @@ pub fn event(event: &SealedEvent) -> Value {
     object
 }
 
-fn class(event_type: &str) -> Class {
+fn class(event_type: &str) -> OcsfClass {
     let (activity, activity_name) = activity(event_type);
     match event_type {
         "auth.login" | "auth.denied" => {
-            Class { category: 3, class: 3002, class_name: "Authentication", activity: 1, activity_name: "Logon" }
+            OcsfClass { category: 3, class: 3002, class_name: "Authentication", activity: 1, activity_name: "Logon" }
         }
         "admin.user_created" => {
-            Class { category: 3, class: 3001, class_name: "Account Change", activity: 1, activity_name: "Create" }
+            OcsfClass { category: 3, class: 3001, class_name: "Account Change", activity: 1, activity_name: "Create" }
         }
-        "admin.role_changed" => Class {
+        "admin.role_changed" => OcsfClass {
             category: 3,
             class: 3001,
             class_name: "Account Change",
             activity: 99,
             activity_name: "Role changed",
         },
-        _ => Class { category: 6, class: 6003, class_name: "API Activity", activity, activity_name },
+        _ => OcsfClass { category: 6, class: 6003, class_name: "API Activity", activity, activity_name },
     }
 }
 

@@ -5,7 +5,7 @@ use crate::conversation::ConversationPatch;
 use crate::ids::{ConversationId, RunId};
 use crate::model::ModelChoice;
 use crate::page::PageRequest;
-use crate::role::words;
+use crate::role::string_enum;
 use crate::search::SearchFilters;
 use crate::text::{MessageText, Title};
 use serde::Serialize;
@@ -58,7 +58,7 @@ pub struct DeleteConversation {
 }
 command!(DeleteConversation: Delete Conversations as ConversationDelete, target Conversation(id));
 
-words! {
+string_enum! {
     /// Whether a turn looks into the documents.
     RetrievalMode {
         /// When the message looks like a question that documents can answer.

@@ -40,7 +40,7 @@ pub enum BlobError {
     },
     /// The sender broke off; nothing is kept.
     #[error("the upload broke off: {reason}")]
-    BrokenOff {
+    Interrupted {
         /// What happened.
         reason: String,
     },
@@ -64,7 +64,7 @@ impl Classify for BlobError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::BrokenOff { .. } => ErrorKind::Malformed,
+            Self::Interrupted { .. } => ErrorKind::Malformed,
             Self::Missing { .. } => ErrorKind::Internal,
             Self::Storage { .. } => ErrorKind::Unavailable,
         }
@@ -73,7 +73,7 @@ impl Classify for BlobError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::TooLarge { limit } => Some(format!("The file is larger than the allowed {} MiB.", limit >> 20)),
-            Self::BrokenOff { .. } => Some("The upload broke off before the whole file arrived.".to_owned()),
+            Self::Interrupted { .. } => Some("The upload broke off before the whole file arrived.".to_owned()),
             Self::Missing { .. } | Self::Storage { .. } => None,
         }
     }
@@ -86,7 +86,7 @@ pub trait BlobStore: Send + Sync {
     /// Stores the stream whole or not at all: once this returns, the bytes survive a crash.
     ///
     /// # Errors
-    /// [`BlobError::TooLarge`] past `max_bytes`, [`BlobError::BrokenOff`] where the stream fails; nothing is kept then.
+    /// [`BlobError::TooLarge`] past `max_bytes`, [`BlobError::Interrupted`] where the stream fails; nothing is kept then.
     async fn put(&self, tenant: TenantId, bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError>;
 
     /// Opens a blob of the tenant, or a part of it.

@@ -11,8 +11,8 @@ pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Embedders, Reranker};
 pub use store::{
     AccessTokenRepo, AuditReader, AuditRepo, ChunkRepo, Claim, ConversationRepo, Directory, DocumentRepo,
-    IdempotencyRepo, InsertedDocument, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, MemoryRepo, MessageRepo,
-    NewTenant, PutBack, QueueDepth, Store, StoreError, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
+    IdempotencyRepo, InsertedDocument, JobCounts, JobKind, JobQueue, JobRepo, Lease, LeasedJob, MemoryRepo,
+    MessageRepo, NewTenant, QueueDepth, Requeue, Store, StoreError, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
 };
 pub use system::{Clock, IdGen};
 

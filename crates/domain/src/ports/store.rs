@@ -5,7 +5,7 @@ mod repos;
 
 #[cfg(feature = "mocks")]
 pub use jobs::MockJobQueue;
-pub use jobs::{Claim, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, Work};
+pub use jobs::{Claim, JobCounts, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, Work};
 pub use repos::{
     AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, InsertedDocument,
     MemoryRepo, MessageRepo, UsageRepo, UserRepo,

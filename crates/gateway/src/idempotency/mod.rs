@@ -23,7 +23,7 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::error::ErrorKind;
-use domain::idempotency::{Kept, StoredAnswer};
+use domain::idempotency::{StoredOutcome, StoredResponse};
 use policy::caller::Caller;
 use policy::gate::{Claim, KeyedRequest};
 use sha2::{Digest, Sha256};
@@ -80,8 +80,8 @@ async fn once(app: App, here: Here, request: Request, next: Next) -> Result<Resp
             app.idempotency.release(&by, &keyed).await?;
             Err(conflict("idempotency_in_progress", "The key has just expired; send the request again."))
         }
-        (Claim::Done(Kept::Answer(answer)), _) => replay::replay(&app, &by, here, answer).await,
-        (Claim::Done(Kept::Spent), _) => Err(conflict(
+        (Claim::Done(StoredOutcome::Response(answer)), _) => replay::replay(&app, &by, here, answer).await,
+        (Claim::Done(StoredOutcome::SecretShown), _) => Err(conflict(
             "idempotency_not_repeatable",
             "The request succeeded, and its answer held a secret that is shown once; use a new key to get another.",
         )),
@@ -168,25 +168,28 @@ impl Turn {
 }
 
 /// What is kept of a success, and the response again.
-async fn keep(response: Response) -> (Option<Kept>, Response) {
+async fn keep(response: Response) -> (Option<StoredOutcome>, Response) {
     if response.extensions().get::<ShownOnce>().is_some() {
-        return (Some(Kept::Spent), response);
+        return (Some(StoredOutcome::SecretShown), response);
     }
     if let Some(answer) = response.extensions().get::<RunReference>().and_then(RunReference::stored) {
-        return (Some(Kept::Answer(answer)), response);
+        return (Some(StoredOutcome::Response(answer)), response);
     }
     let (parts, body) = response.into_parts();
     let Ok(bytes) = to_bytes(body, MAX_ANSWER).await else {
         // It had its effect, and cannot be given again.
         let cause = Some("an answer is too large to be kept".into());
-        return (Some(Kept::Spent), ApiError { cause, ..ApiError::of(ErrorKind::Internal) }.into_response());
+        return (
+            Some(StoredOutcome::SecretShown),
+            ApiError { cause, ..ApiError::of(ErrorKind::Internal) }.into_response(),
+        );
     };
     let headers = [CONTENT_TYPE, LOCATION].into_iter().filter_map(|name| {
         let value = parts.headers.get(&name)?.to_str().ok()?.to_owned();
         Some((name.to_string(), value))
     });
-    let answer = StoredAnswer { status: parts.status.as_u16(), headers: headers.collect(), body: bytes.to_vec() };
-    (Some(Kept::Answer(answer)), Response::from_parts(parts, Body::from(bytes)))
+    let answer = StoredResponse { status: parts.status.as_u16(), headers: headers.collect(), body: bytes.to_vec() };
+    (Some(StoredOutcome::Response(answer)), Response::from_parts(parts, Body::from(bytes)))
 }
 
 fn conflict(code: &'static str, detail: &'static str) -> ApiError {
@@ -203,7 +206,7 @@ mod tests {
         let mut shown = (StatusCode::CREATED, "the token").into_response();
         shown.extensions_mut().insert(ShownOnce);
         let (kept, response) = keep(shown).await;
-        assert_eq!(kept, Some(Kept::Spent));
+        assert_eq!(kept, Some(StoredOutcome::SecretShown));
         assert_eq!(to_bytes(response.into_body(), 99).await.expect("a body"), "the token");
     }
 
@@ -211,7 +214,7 @@ mod tests {
     async fn an_answer_is_kept_with_its_location() {
         let made = (StatusCode::CREATED, [(LOCATION, "/v1/things/1")], "{}").into_response();
         let (kept, response) = keep(made).await;
-        let Some(Kept::Answer(answer)) = kept else { panic!("{kept:?}") };
+        let Some(StoredOutcome::Response(answer)) = kept else { panic!("{kept:?}") };
         assert_eq!((answer.status, answer.body.as_slice()), (201, b"{}".as_slice()));
         assert!(answer.headers.contains(&("location".to_owned(), "/v1/things/1".to_owned())));
         assert_eq!(response.status(), StatusCode::CREATED);

@@ -18,10 +18,10 @@ use axum::response::{IntoResponse, Response};
 use domain::command::{GetConversation, ResumeRun};
 use domain::conversation::{Message, MessageStatus};
 use domain::error::{Classify, ErrorKind};
-use domain::idempotency::StoredAnswer;
+use domain::idempotency::StoredResponse;
 use domain::ids::ConversationId;
 use domain::model::ModelTier;
-use domain::run::{Escalation, EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, Usage};
+use domain::run::{Escalation, EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, TokenUsage};
 use futures::StreamExt;
 use policy::caller::Caller;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ pub(crate) struct RunReference {
 #[derive(Clone, Serialize, Deserialize, Debug)]
 struct End {
     finish_reason: FinishReason,
-    usage: Usage,
+    usage: TokenUsage,
     model: String,
     degraded: bool,
     #[serde(default)]
@@ -97,12 +97,12 @@ impl RunReference {
     }
 
     /// What is kept.
-    pub(super) fn stored(&self) -> Option<StoredAnswer> {
+    pub(super) fn stored(&self) -> Option<StoredResponse> {
         let headers = vec![(CONTENT_TYPE.to_string(), REFERENCE.to_owned())];
-        Some(StoredAnswer { status: 200, headers, body: serde_json::to_vec(self).ok()? })
+        Some(StoredResponse { status: 200, headers, body: serde_json::to_vec(self).ok()? })
     }
 
-    fn of(answer: &StoredAnswer) -> Option<Self> {
+    fn of(answer: &StoredResponse) -> Option<Self> {
         let is_reference = answer.headers.iter().any(|(_, value)| value == REFERENCE);
         is_reference.then(|| serde_json::from_slice(&answer.body).ok()).flatten()
     }
@@ -150,7 +150,7 @@ impl RunReference {
                 MessageStatus::Error => FinishReason::Error,
                 MessageStatus::Complete | MessageStatus::Streaming => FinishReason::Stop,
             },
-            usage: Usage {
+            usage: TokenUsage {
                 input_tokens: 0,
                 output_tokens: message.token_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
             },
@@ -172,7 +172,7 @@ impl RunReference {
 }
 
 /// The answer that is kept, with a header that says so.
-pub(super) async fn replay(app: &App, by: &Caller, here: Here, answer: StoredAnswer) -> Result<Response, ApiError> {
+pub(super) async fn replay(app: &App, by: &Caller, here: Here, answer: StoredResponse) -> Result<Response, ApiError> {
     let mut response = match RunReference::of(&answer) {
         Some(reference) => {
             let events = reference.events(app, by).await?;
@@ -207,7 +207,7 @@ async fn in_openai_shape(
     }
 }
 
-fn stored(answer: StoredAnswer) -> Response {
+fn stored(answer: StoredResponse) -> Response {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     for (name, value) in answer.headers {

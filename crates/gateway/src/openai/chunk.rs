@@ -4,7 +4,7 @@ use super::annotation::{self, Annotation};
 use super::error::ErrorBody;
 use domain::ids::ConversationId;
 use domain::model::ModelToolCall;
-use domain::run::{Escalation, FinishReason, RunEvent, RunSummary, Usage};
+use domain::run::{Escalation, FinishReason, RunEvent, RunSummary, TokenUsage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -107,8 +107,8 @@ pub(crate) struct CompletionUsage {
     total_tokens: u32,
 }
 
-impl From<Usage> for CompletionUsage {
-    fn from(usage: Usage) -> Self {
+impl From<TokenUsage> for CompletionUsage {
+    fn from(usage: TokenUsage) -> Self {
         let (prompt_tokens, completion_tokens) = (usage.input_tokens, usage.output_tokens);
         Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens.saturating_add(completion_tokens) }
     }

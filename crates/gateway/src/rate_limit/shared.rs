@@ -114,7 +114,7 @@ enum Failure {
     #[error("{0}")]
     Redis(#[from] RedisError),
     #[error("an answer that is none of the script's")]
-    Garbled,
+    InvalidResponse,
 }
 
 impl Shared {
@@ -138,7 +138,7 @@ impl Shared {
             Some((refused, backlogs)) if backlogs.len() == asked.len() => {
                 Ok(Decision::of(asked, backlogs, *refused == 1))
             }
-            _ => Err(Failure::Garbled),
+            _ => Err(Failure::InvalidResponse),
         }
     }
 

@@ -12,7 +12,7 @@ use domain::command::{ReadDecision, SimulateDecision, Target};
 use domain::decision::{Decision, RefusalCode, Rule, Step, Verdict};
 use domain::ids::AuditId;
 use domain::role::{Grant, Operation, Resource};
-use domain::user::Standing;
+use domain::user::Entitlements;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -71,7 +71,7 @@ struct StepBody {
 
 /// What a user may do, at the moment of the decision.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Standing)]
+#[schema(as = Entitlements)]
 struct StandingBody {
     #[schema(schema_with = wire::role)]
     role: &'static str,
@@ -117,12 +117,12 @@ impl From<Step> for StepBody {
     }
 }
 
-impl From<Standing> for StandingBody {
-    fn from(standing: Standing) -> Self {
+impl From<Entitlements> for StandingBody {
+    fn from(entitlements: Entitlements) -> Self {
         Self {
-            role: standing.role.as_str(),
-            grants: standing.grants.into_iter().map(Grant::as_str).collect(),
-            clearance: standing.clearance.as_str(),
+            role: entitlements.role.as_str(),
+            grants: entitlements.grants.into_iter().map(Grant::as_str).collect(),
+            clearance: entitlements.clearance.as_str(),
         }
     }
 }
@@ -141,7 +141,7 @@ impl From<Decision> for SimulatedBody {
             reason: decision.verdict.reason().map(RefusalCode::as_str),
             code,
             steps: decision.steps.into_iter().map(Into::into).collect(),
-            standing: decision.standing.map(Into::into),
+            standing: decision.entitlements.map(Into::into),
         }
     }
 }
@@ -150,7 +150,7 @@ impl From<AuditRecord> for DecisionBody {
     fn from(row: AuditRecord) -> Self {
         let text = |name: &str| row.metadata[name].as_str().map(str::to_owned);
         let steps: Vec<Step> = read(&row.metadata["steps"]).unwrap_or_default();
-        let standing: Option<Standing> = read(&row.metadata["standing"]);
+        let entitlements: Option<Entitlements> = read(&row.metadata["standing"]);
         Self {
             decision_id: row.id.as_uuid(),
             decided_at: row.created_at,
@@ -163,7 +163,7 @@ impl From<AuditRecord> for DecisionBody {
             resource: row.resource_type,
             resource_id: row.resource_id,
             steps: steps.into_iter().map(Into::into).collect(),
-            standing: standing.map(Into::into),
+            standing: entitlements.map(Into::into),
             request_id: row.request_id.map(|id| id.to_string()),
         }
     }

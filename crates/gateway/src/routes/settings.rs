@@ -16,7 +16,7 @@ use domain::command::{
     UpdateTenantSettings,
 };
 use domain::ids::TenantId;
-use domain::tenant::{SettingsVersion, Tenant, Usage};
+use domain::tenant::{SettingsVersion, Tenant, TenantUsage};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -109,9 +109,9 @@ impl From<SettingsVersion> for VersionBody {
     }
 }
 
-impl From<Usage> for UsageOfTenant {
-    fn from(usage: Usage) -> Self {
-        let Usage { kept, spent, day_ends, quotas } = usage;
+impl From<TenantUsage> for UsageOfTenant {
+    fn from(usage: TenantUsage) -> Self {
+        let TenantUsage { kept, spent, day_ends, quotas } = usage;
         let amount = |used, allowed| Amount { used, allowed };
         Self {
             documents: amount(Some(kept.documents), quotas.documents),

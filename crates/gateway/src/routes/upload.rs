@@ -14,7 +14,7 @@ use axum::http::{HeaderName, StatusCode};
 use domain::command::UploadDocument;
 use domain::document::{Document, DocumentStatus};
 use domain::error::ErrorKind;
-use domain::upload::Accepted;
+use domain::upload::UploadOutcome;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -106,8 +106,8 @@ async fn upload(
     let command = UploadDocument { announced_bytes };
     let accepted = call.gate.upload_document(&call.caller, command, multipart::upload(form, limit)).await?;
     let (code, document) = match accepted {
-        Accepted::New(document) => (StatusCode::ACCEPTED, document),
-        Accepted::Known(document) => (StatusCode::OK, document),
+        UploadOutcome::Created(document) => (StatusCode::ACCEPTED, document),
+        UploadOutcome::Duplicate(document) => (StatusCode::OK, document),
     };
     Ok(Uploaded::answer(code, &document))
 }

@@ -7,10 +7,10 @@ use domain::command::RetrievalMode;
 use domain::conversation::MessageRole;
 use domain::error::{ErrorKind, Problem};
 use domain::ids::{ConversationId, MessageId};
-use domain::model::{Embedded, ModelChoice, ModelToolCall, PromptMessage, Spent};
+use domain::model::{CallUsage, Embedded, ModelChoice, ModelToolCall, PromptMessage};
 use domain::model_id::ModelId;
 use domain::role::Role;
-use domain::run::{Escalation, FinishReason, RunEvent, RunSummary, ToolStatus, Usage};
+use domain::run::{Escalation, FinishReason, RunEvent, RunSummary, TokenUsage, ToolStatus};
 use futures::StreamExt;
 use policy::gate::MockModelGate;
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ fn wanting_tools() -> Vec<RunEvent> {
     let end = RunSummary {
         fallback: false,
         finish_reason: FinishReason::ToolCalls,
-        usage: Usage { input_tokens: 12, output_tokens: 4 },
+        usage: TokenUsage { input_tokens: 12, output_tokens: 4 },
         model: "qwen".into(),
         degraded: false,
         left_out: 0,
@@ -249,8 +249,8 @@ async fn embeddings_are_floats_or_their_bytes() {
         let mut models = MockModelGate::new();
         models.expect_create_embeddings().returning(|_, command| {
             let vectors = command.texts.iter().map(|_| vec![0.5_f32, -0.25]).collect();
-            let usage = Usage { input_tokens: 3, output_tokens: 0 };
-            Ok(Embedded { vectors, spent: Spent { usage, ..Spent::default() } })
+            let usage = TokenUsage { input_tokens: 3, output_tokens: 0 };
+            Ok(Embedded { vectors, spent: CallUsage { usage, ..CallUsage::default() } })
         });
         reply(models, json("POST", "/openai/v1/embeddings", &body.to_string())).await
     };

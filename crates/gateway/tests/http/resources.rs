@@ -4,7 +4,7 @@ use crate::support::*;
 use async_trait::async_trait;
 use axum::body::Body;
 use domain::audit::AuditRecord;
-use domain::budget::{Amount, Money, Spending, Spent};
+use domain::budget::{Amount, Money, PeriodSpending, Spending};
 use domain::conversation::{Message, MessageRole, MessageStatus};
 use domain::document::{DocumentFailure, DocumentStatus, FailureCode};
 use domain::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, TenantId, UserId};
@@ -304,7 +304,7 @@ async fn usage_is_read_with_its_budgets() {
         ..Quotas::default()
     };
     let reserved = Amount { tokens: 7, cost: MicroCost(500_000) };
-    let spent = Spent { tokens: 500, cost: MicroCost(1_000_000), reserved };
+    let spent = PeriodSpending { tokens: 500, cost: MicroCost(1_000_000), reserved };
     let report = UsageReport {
         from: at(),
         to: at(),

@@ -6,14 +6,14 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, Utc};
 use domain::conversation::{Citation, Conversation};
 use domain::document::{Document, DocumentStatus, Revision};
-use fakes::SequentialIds;
 use domain::ids::{ChunkId, ConversationId, DocumentId, MessageId, RunId, TenantId, UserId};
 use domain::model::{ModelChoice, ModelTier};
 use domain::role::{Classification, Role};
-use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, Usage};
+use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, TokenUsage};
 use domain::scope::{Actor, TenantScope};
 use domain::tenant::{Tenant, TenantSettings};
-use domain::user::{Standing, User};
+use domain::user::{Entitlements, User};
+use fakes::SequentialIds;
 use futures::StreamExt;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports, Readiness};
 use policy::caller::Caller;
@@ -156,8 +156,8 @@ pub fn caller(role: Role) -> Caller {
     let user = user(role);
     let request = domain::ids::RequestId::parse("r").expect("an id");
     let scope = TenantScope::mint(tenant.id, Actor::User(user.id), request);
-    let standing = Standing { role, grants: vec![], clearance: Classification::Internal };
-    Caller::new(scope, tenant, user, standing)
+    let entitlements = Entitlements { role, grants: vec![], clearance: Classification::Internal };
+    Caller::new(scope, tenant, user, entitlements)
 }
 
 pub fn user(role: Role) -> User {
@@ -245,7 +245,7 @@ pub fn finished() -> RunEvent {
     RunEvent::Finished(RunSummary {
         fallback: false,
         finish_reason: FinishReason::Stop,
-        usage: Usage { input_tokens: 12, output_tokens: 4 },
+        usage: TokenUsage { input_tokens: 12, output_tokens: 4 },
         model: "extractive".into(),
         degraded: false,
         left_out: 0,

@@ -7,7 +7,7 @@ use domain::decision::RefusalCode;
 use domain::document::DocumentStatus;
 use domain::ports::BlobError;
 use domain::role::Role;
-use domain::upload::Accepted;
+use domain::upload::UploadOutcome;
 use futures::{StreamExt, TryStreamExt};
 use gateway::GatewaySettings;
 use policy::error::GateError;
@@ -57,7 +57,7 @@ fn reading(seen: &Arc<Mutex<String>>) -> MockGate {
                 *seen.lock().expect("a lock") = text;
                 let mut document = document();
                 document.status = DocumentStatus::Pending;
-                Ok(Accepted::New(document))
+                Ok(UploadOutcome::Created(document))
             }
             Err(error) => Err(GateError::Runtime(RuntimeError::Ingest(error))),
         }
@@ -95,7 +95,7 @@ async fn fields_may_stand_before_or_behind_the_file() {
 #[tokio::test]
 async fn a_known_document_is_a_200_with_its_own_status() {
     let mut gate = gate_for(Role::User);
-    gate.expect_upload_document().returning(|_, _, _| Ok(Accepted::Known(document())));
+    gate.expect_upload_document().returning(|_, _, _| Ok(UploadOutcome::Duplicate(document())));
     let reply = send(&router(gate, settings()), post(form(&[FILE]))).await;
     assert_eq!((reply.status.as_u16(), reply.json()["status"].as_str()), (200, Some("ready")));
 }

@@ -13,7 +13,7 @@ use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier, P
 use domain::model_call::{MicroCost, ModelCaller, ModelOperation, Price};
 use domain::ports::ChatModel;
 use domain::role::Classification;
-use domain::run::Usage;
+use domain::run::TokenUsage;
 use futures::{StreamExt, stream};
 use reqwest::Response;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl OpenAiChat {
         let span = self.span(&attempt, request);
         let begun = Answering::begin(attempt, request, (&self.router.metrics, &span)).instrument(span.clone()).await;
         begun.inspect_err(|error| {
-            span.record("error.type", error.word());
+            span.record("error.type", error.error_type());
         })
     }
 
@@ -233,9 +233,9 @@ impl Answering {
     }
 
     /// Prompt tokens where the server counts none: three bytes each, as budgets count.
-    fn estimated(&self, usage: Usage) -> Usage {
+    fn estimated(&self, usage: TokenUsage) -> TokenUsage {
         let input_tokens = u32::try_from(self.prompt_bytes.div_ceil(3)).unwrap_or(u32::MAX);
-        Usage { input_tokens, ..usage }
+        TokenUsage { input_tokens, ..usage }
     }
 
     fn end(&mut self, error: Option<&ModelError>) {
@@ -247,7 +247,7 @@ impl Answering {
         self.metrics.ended(call, self.started.elapsed(), error);
         self.metrics.further_pieces(call, self.first.elapsed(), self.pieces);
         if let Some(error) = error {
-            self.span.record("error.type", error.word());
+            self.span.record("error.type", error.error_type());
         }
         if self.record_content {
             self.span.record("gen_ai.output.messages", self.answer.as_str());
@@ -263,7 +263,7 @@ impl Drop for Answering {
 }
 
 /// What a call costs: by the price that is configured, else what the server says.
-pub(super) fn charged(price: Price, usage: Usage, told: MicroCost) -> MicroCost {
+pub(super) fn charged(price: Price, usage: TokenUsage, told: MicroCost) -> MicroCost {
     if price == Price::default() { told } else { price.of(usage) }
 }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::ids::TenantId;
-use domain::model::{EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent};
+use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelError};
 use domain::model_call::{ModelCaller, ModelOperation, ServedBy};
 use domain::ports::Embedder;
 use domain::role::Classification;
@@ -95,7 +95,7 @@ impl OpenAiEmbedder {
         purpose: EmbedPurpose,
         about: About,
         inputs: &[String],
-    ) -> Result<(Vec<Vec<f32>>, Spent), ModelError> {
+    ) -> Result<(Vec<Vec<f32>>, CallUsage), ModelError> {
         let (_turn, limit) = match purpose {
             EmbedPurpose::Document => (self.documents.acquire().await.ok(), self.settings.documents_timeout),
             EmbedPurpose::Query => (None, self.settings.query_timeout),
@@ -198,7 +198,7 @@ impl Embedder for OpenAiEmbedder {
         let EmbedRequest { caller, purpose, texts, classification } = request;
         let about = About { caller, classification };
         let inputs: Vec<String> = texts.iter().map(|text| self.input(purpose, text)).collect();
-        let mut all = Embedded { vectors: Vec::with_capacity(inputs.len()), spent: Spent::default() };
+        let mut all = Embedded { vectors: Vec::with_capacity(inputs.len()), spent: CallUsage::default() };
         for batch in inputs.chunks(self.settings.batch.max(1)) {
             let (vectors, spent) = self.embed_batch(purpose, about, batch).await?;
             all.vectors.extend(vectors);
@@ -213,14 +213,19 @@ impl Embedder for OpenAiEmbedder {
 }
 
 /// What two batches took together; the later one says who served.
-fn sum(earlier: Spent, later: Spent) -> Spent {
+fn sum(earlier: CallUsage, later: CallUsage) -> CallUsage {
     let (mut usage, mut cost, mut served_by) = (later.usage, later.cost, later.served_by);
     usage += earlier.usage;
     cost += earlier.cost;
     served_by.fallback |= earlier.served_by.fallback;
     let mut failed = earlier.served_by.failed;
     failed.append(&mut served_by.failed);
-    Spent { served_by: ServedBy { failed, ..served_by }, usage, estimated: earlier.estimated || later.estimated, cost }
+    CallUsage {
+        served_by: ServedBy { failed, ..served_by },
+        usage,
+        estimated: earlier.estimated || later.estimated,
+        cost,
+    }
 }
 
 /// `vector` at length 1; `None` where it has none, or holds what is no number.

@@ -194,7 +194,7 @@ impl Server {
     }
 
     pub(crate) fn garbled(&self, reason: &str) -> ModelError {
-        ModelError::Garbled { backend: self.name.clone(), reason: reason.to_owned() }
+        ModelError::InvalidResponse { backend: self.name.clone(), reason: reason.to_owned() }
     }
 
     pub(crate) fn timed_out(&self, since: Instant) -> ModelError {
@@ -242,7 +242,7 @@ pub(crate) async fn read_limited(server: &Server, mut response: Response, most: 
             Ok(None) => return Ok(body),
             Err(_) => {
                 let reason = "the connection was cut".to_owned();
-                return Err(ModelError::BrokenOff { backend: server.name.clone(), reason });
+                return Err(ModelError::Interrupted { backend: server.name.clone(), reason });
             }
         }
     }

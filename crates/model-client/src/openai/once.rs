@@ -4,9 +4,9 @@ use super::chat::charged;
 use super::http::{About, Told};
 use super::response::WireUsage;
 use crate::router::{Ask, Attempt, Route, Router, Served};
-use domain::model::{ModelError, Spent};
+use domain::model::{CallUsage, ModelError};
 use domain::model_call::ModelOperation;
-use domain::run::Usage;
+use domain::run::TokenUsage;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field};
 
@@ -38,7 +38,7 @@ impl Once {
         router: &Router,
         routes: &[Route],
         ask: impl Fn(Attempt) -> F,
-    ) -> Result<(T, Spent), ModelError>
+    ) -> Result<(T, CallUsage), ModelError>
     where
         F: Future<Output = (Attempt, Result<Read<T>, ModelError>)>,
     {
@@ -58,7 +58,7 @@ impl Once {
                         attempt.succeeded();
                     }
                     Err(error) => {
-                        span.record("error.type", error.word());
+                        span.record("error.type", error.error_type());
                         attempt.failed(error);
                     }
                 }
@@ -75,14 +75,14 @@ impl Once {
         let (usage, estimated) = self.usage(read.usage);
         let cost =
             charged(by.price, usage, read.usage.map_or(read.told.cost, |usage| usage.cost().max(read.told.cost)));
-        Ok((read.value, Spent { served_by: by, usage, estimated, cost }))
+        Ok((read.value, CallUsage { served_by: by, usage, estimated, cost }))
     }
 
     /// Tokens, and whether they are estimated.
-    fn usage(self, told: Option<WireUsage>) -> (Usage, bool) {
+    fn usage(self, told: Option<WireUsage>) -> (TokenUsage, bool) {
         match told {
-            Some(told) => (Usage { output_tokens: 0, ..told.usage() }, false),
-            None => (Usage { input_tokens: self.estimated, output_tokens: 0 }, true),
+            Some(told) => (TokenUsage { output_tokens: 0, ..told.usage() }, false),
+            None => (TokenUsage { input_tokens: self.estimated, output_tokens: 0 }, true),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::error::SetupError;
 use crate::estimate;
 use crate::router::{Attempt, Route, Router};
 use async_trait::async_trait;
-use domain::model::{ModelError, RerankRequest, Reranked, Spent};
+use domain::model::{CallUsage, ModelError, RerankRequest, Reranked};
 use domain::model_call::ModelOperation;
 use domain::ports::Reranker;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl OpenAiReranker {
         Ok(Some(reranker).filter(|reranker| !reranker.routes.is_empty()))
     }
 
-    async fn scores(&self, request: &RerankRequest) -> Result<(Vec<f32>, Spent), ModelError> {
+    async fn scores(&self, request: &RerankRequest) -> Result<(Vec<f32>, CallUsage), ModelError> {
         let started = Instant::now();
         let texts = request.passages.iter().map(|passage| estimate::tokens(passage) + estimate::tokens(&request.query));
         let once = Once {
@@ -133,7 +133,7 @@ impl Reranker for OpenAiReranker {
 
     async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError> {
         if request.passages.is_empty() {
-            return Ok(Reranked { scores: Vec::new(), spent: Spent::default() });
+            return Ok(Reranked { scores: Vec::new(), spent: CallUsage::default() });
         }
         let (scores, spent) = self.scores(&request).await?;
         Ok(Reranked { scores, spent })

@@ -4,7 +4,7 @@
 
 use domain::model::ModelError;
 use domain::model_call::MicroCost;
-use domain::run::Usage;
+use domain::run::TokenUsage;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::time::Duration;
@@ -73,8 +73,8 @@ pub(super) struct WireUsage {
 
 impl WireUsage {
     /// Tokens.
-    pub(super) fn usage(self) -> Usage {
-        Usage { input_tokens: self.prompt_tokens, output_tokens: self.completion_tokens }
+    pub(super) fn usage(self) -> TokenUsage {
+        TokenUsage { input_tokens: self.prompt_tokens, output_tokens: self.completion_tokens }
     }
 
     /// What the server says that it cost, 0 where it says nothing of use.

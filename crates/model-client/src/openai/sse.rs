@@ -62,15 +62,18 @@ fn fault(backend: &str, error: EventStreamError<Fault>) -> ModelError {
     let backend = backend.to_owned();
     match error {
         EventStreamError::Transport(Fault::Transport) => {
-            ModelError::BrokenOff { backend, reason: "the connection was cut".to_owned() }
+            ModelError::Interrupted { backend, reason: "the connection was cut".to_owned() }
         }
-        EventStreamError::Transport(Fault::TooLong) => {
-            ModelError::Garbled { backend, reason: "a line is longer than 256 KiB, or an event than 1 MiB".to_owned() }
-        }
+        EventStreamError::Transport(Fault::TooLong) => ModelError::InvalidResponse {
+            backend,
+            reason: "a line is longer than 256 KiB, or an event than 1 MiB".to_owned(),
+        },
         EventStreamError::Transport(Fault::NotUtf8) | EventStreamError::Utf8(_) => {
-            ModelError::Garbled { backend, reason: "the stream is not UTF-8".to_owned() }
+            ModelError::InvalidResponse { backend, reason: "the stream is not UTF-8".to_owned() }
         }
-        EventStreamError::Parser(_) => ModelError::Garbled { backend, reason: "the stream has no events".to_owned() },
+        EventStreamError::Parser(_) => {
+            ModelError::InvalidResponse { backend, reason: "the stream has no events".to_owned() }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::arguments;
 use super::response::{CallPiece, Chunk, Delta, ServerError, WireUsage};
 use super::think::{ThinkFilter, Told};
 use domain::model::{ChatDelta, ModelError, ModelToolCall};
-use domain::run::{FinishReason, Usage};
+use domain::run::{FinishReason, TokenUsage};
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -82,13 +82,13 @@ impl AnswerReader {
     /// The end of the stream: in order if a finish reason came, even without `[DONE]`.
     ///
     /// # Errors
-    /// [`ModelError::BrokenOff`] where none came, or the answer is in order and holds neither a word nor a call.
+    /// [`ModelError::Interrupted`] where none came, or the answer is in order and holds neither a word nor a call.
     pub(super) fn end(&mut self) -> Result<(), ModelError> {
         if self.ended {
             return Ok(());
         }
         let Some(mut reason) = self.reason else {
-            return Err(ModelError::BrokenOff {
+            return Err(ModelError::Interrupted {
                 backend: self.backend.clone(),
                 reason: "the stream ended without a finish reason".to_owned(),
             });
@@ -97,7 +97,7 @@ impl AnswerReader {
         self.tell(rest);
         let is_whole = matches!(reason, FinishReason::Stop | FinishReason::ToolCalls);
         if is_whole && !self.worded && self.calls.is_empty() {
-            return Err(ModelError::BrokenOff {
+            return Err(ModelError::Interrupted {
                 backend: self.backend.clone(),
                 reason: "the answer ended without a word".to_owned(),
             });
@@ -216,17 +216,17 @@ impl AnswerReader {
             return error;
         }
         let reason = format!("the server reported an error: {error}");
-        ModelError::BrokenOff { backend: self.backend.clone(), reason }
+        ModelError::Interrupted { backend: self.backend.clone(), reason }
     }
 
     fn garbled(&self, reason: &str) -> ModelError {
-        ModelError::Garbled { backend: self.backend.clone(), reason: reason.to_owned() }
+        ModelError::InvalidResponse { backend: self.backend.clone(), reason: reason.to_owned() }
     }
 
     /// The output's tokens where the server counts none, thoughts included: three bytes each, as budgets count.
-    fn estimated(&self) -> Usage {
+    fn estimated(&self) -> TokenUsage {
         let written = (self.shown_bytes + self.thought_bytes).div_ceil(3);
-        Usage { input_tokens: 0, output_tokens: u32::try_from(written).unwrap_or(u32::MAX) }
+        TokenUsage { input_tokens: 0, output_tokens: u32::try_from(written).unwrap_or(u32::MAX) }
     }
 }
 

@@ -229,7 +229,7 @@ impl Only<'_> {
                 let dimension = embedder.model().dimension;
                 self.ok(format!("{} embeds, with {dimension} numbers a vector", self.route.model))
             }
-            Err(ModelError::Garbled { reason, .. }) if self.settings.embedding.dimension.is_some() => {
+            Err(ModelError::InvalidResponse { reason, .. }) if self.settings.embedding.dimension.is_some() => {
                 let hint = "models.embed_dimension must be that of the model, and so must be the tenants' passages";
                 Finding::new(&self.about, Severity::Error, format!("{reason}; {hint}"))
             }

@@ -58,7 +58,7 @@ impl Attempt {
                 breaker.pause_until(now + (*pause).min(Duration::from_secs(60)));
             }
             ModelError::Unavailable { reason, .. } => breaker.failed(now, reason == NO_CONNECTION),
-            ModelError::Timeout { .. } | ModelError::BrokenOff { .. } | ModelError::Garbled { .. } => {
+            ModelError::Timeout { .. } | ModelError::Interrupted { .. } | ModelError::InvalidResponse { .. } => {
                 breaker.failed(now, false);
             }
             ModelError::Misconfigured { .. } => breaker.failed(now, false),

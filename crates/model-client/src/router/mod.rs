@@ -151,7 +151,7 @@ impl Router {
                     }
                     Err(error) if is_final(&error) => return Err(tries.ended(error)),
                     Err(error) => {
-                        self.metrics.attempt_failed(&by.backend, error.word());
+                        self.metrics.attempt_failed(&by.backend, error.error_type());
                         tries.failed(&by.backend, error);
                     }
                 }

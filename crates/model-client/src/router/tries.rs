@@ -19,7 +19,7 @@ impl Tries {
     }
 
     pub(super) fn failed(&mut self, backend: &str, error: ModelError) {
-        self.failed.push(FailedAttempt { backend: backend.to_owned(), error: error.word().to_owned() });
+        self.failed.push(FailedAttempt { backend: backend.to_owned(), error: error.error_type().to_owned() });
         self.last = Some(error);
     }
 

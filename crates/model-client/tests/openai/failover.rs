@@ -107,7 +107,7 @@ async fn what_is_wrong_with_the_request_is_not_asked_elsewhere() {
         let act = Act::Send(answer("400 Bad Request", "application/json", body), 4096);
         let (first, second) = (Scripted::start(vec![act]).await, Scripted::start(vec![says("m2")]).await);
         let ended = served(&chat_of(&two(&first, &second))).await;
-        assert_eq!(ended.expect_err("refused").word(), error);
+        assert_eq!(ended.expect_err("refused").error_type(), error);
         assert_eq!(second.count(), 0, "{error}");
     }
 }
@@ -119,7 +119,7 @@ async fn after_the_first_word_nothing_is_asked_again() {
     let chat = chat_of(&two(&first, &second));
     let mut stream = chat.stream(request()).await.expect("it begins");
     assert_eq!(stream.deltas.next().await, Some(Ok(ChatDelta::Text("Close ".to_owned()))));
-    assert!(matches!(stream.deltas.next().await, Some(Err(ModelError::BrokenOff { .. }))));
+    assert!(matches!(stream.deltas.next().await, Some(Err(ModelError::Interrupted { .. }))));
     assert_eq!(second.count(), 0);
 }
 
@@ -163,7 +163,7 @@ async fn all_of_them_failing_says_who_was_tried_and_what_the_last_one_said() {
     let ModelError::Exhausted { tried, last } = &error else { panic!("{error:?}") };
     assert_eq!(tried.iter().map(|one| one.backend.as_str()).collect::<Vec<_>>(), ["gpu", "cpu"]);
     assert!(matches!(**last, ModelError::Timeout { .. }));
-    assert_eq!((error.word(), error.backend(), error.failed_before().len()), ("timeout", "cpu", 1));
+    assert_eq!((error.error_type(), error.backend(), error.failed_before().len()), ("timeout", "cpu", 1));
 }
 
 #[tokio::test]
@@ -307,7 +307,7 @@ async fn embeddings_fall_back_too_and_a_backend_with_another_model_is_found_out(
     assert_eq!((by.backend.as_str(), by.model.as_str(), by.fallback), ("cpu", "nomic", true));
     assert_eq!(embedded.spent.usage.input_tokens, 7);
     let error = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.expect_err("vectors of another model");
-    assert_eq!(error.word(), "garbled");
+    assert_eq!(error.error_type(), "garbled");
 }
 
 #[tokio::test]
@@ -386,14 +386,14 @@ async fn an_answer_without_a_word_is_an_error_once_the_others_were_asked() {
         let (first, second) = (Scripted::start(vec![empty(); 3]).await, Scripted::start(vec![empty(); 3]).await);
         let error = served(&chat_of(&two(&first, &second))).await.expect_err("nobody says a word");
         let ModelError::Exhausted { last, .. } = error else { panic!("{error:?}") };
-        assert!(matches!(*last, ModelError::BrokenOff { .. }), "{last:?}");
+        assert!(matches!(*last, ModelError::Interrupted { .. }), "{last:?}");
     }
     // Thoughts are no words either, but have been passed on: no other backend is asked.
     let thought = r#"{"choices":[{"delta":{"reasoning_content":"Hm."}}]}"#;
     let thoughtful = Act::Send(stream_of(&[thought, &stop("{}"), "[DONE]"]), 4096);
     let (first, second) = (Scripted::start(vec![thoughtful]).await, Scripted::start(vec![says("m2")]).await);
     let error = served(&chat_of(&two(&first, &second))).await.expect_err("no word");
-    assert!(matches!(error, ModelError::BrokenOff { .. }), "{error:?}");
+    assert!(matches!(error, ModelError::Interrupted { .. }), "{error:?}");
     // An answer that was cut by its limit, or is a call, is what it is.
     let cut = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
     let call =

@@ -124,7 +124,7 @@ async fn an_answer_that_is_cut_keeps_its_words_and_is_not_asked_for_again() {
         let server = Scripted::start(vec![act, whole()]).await;
         let (words, ended) = run(&server).await;
         assert_eq!(words, "Close ");
-        assert!(matches!(ended, Err(ModelError::BrokenOff { .. })), "{ended:?}");
+        assert!(matches!(ended, Err(ModelError::Interrupted { .. })), "{ended:?}");
         assert_eq!(server.count(), 1);
     }
 }
@@ -138,7 +138,7 @@ async fn garbage_is_garbled() {
         let server = Scripted::start(vec![Act::Send(bytes, 4096)]).await;
         let (words, ended) = run(&server).await;
         assert_eq!(words, "");
-        assert!(matches!(ended, Err(ModelError::Garbled { .. })), "{ended:?}");
+        assert!(matches!(ended, Err(ModelError::InvalidResponse { .. })), "{ended:?}");
     }
 }
 
@@ -158,7 +158,7 @@ async fn a_server_that_never_ends_is_cut_off() {
         let server = Scripted::start(vec![act]).await;
         let (words, ended) = run(&server).await;
         assert!(words.len() <= 5 << 20, "{}", words.len());
-        assert!(matches!(ended, Err(ModelError::Garbled { .. })), "{ended:?}");
+        assert!(matches!(ended, Err(ModelError::InvalidResponse { .. })), "{ended:?}");
     }
 }
 
@@ -242,12 +242,12 @@ async fn vectors_of_another_dimension_than_configured_or_first_seen_are_garbled(
     let server = Scripted::start(vec![vectors(VECTOR), vectors(three)]).await;
     let embedder = embedder_of(&server.settings()).await;
     let error = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.unwrap_err();
-    assert!(matches!(error, ModelError::Garbled { .. }), "{error}");
+    assert!(matches!(error, ModelError::InvalidResponse { .. }), "{error}");
     let mut settings = server.settings();
     settings.embedding.dimension = Some(768);
     let embedder = embedder_of(&settings).await;
     let error = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.unwrap_err();
-    assert!(matches!(error, ModelError::Garbled { .. }), "{error}");
+    assert!(matches!(error, ModelError::InvalidResponse { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -96,12 +96,12 @@ async fn garbage_and_answers_without_most_of_the_scores_are_garbled() {
     for body in ["<html>Sign in</html>", "null", "[]", "[0.1, 0.2]", "{}", r#"{"results": 7}"#, r#"{"results":[{}]}"#] {
         let server = Scripted::start(vec![sends("200 OK", body)]).await;
         let ended = run(&server).await;
-        assert!(matches!(ended, Err(ModelError::Garbled { .. })), "{body}: {ended:?}");
+        assert!(matches!(ended, Err(ModelError::InvalidResponse { .. })), "{body}: {ended:?}");
     }
     let endless = Act::Repeat(answer("200 OK", "application/json", b"["), vec![b' '; 1 << 16]);
     let server = Scripted::start(vec![endless]).await;
     let ended = run(&server).await;
-    assert!(matches!(ended, Err(ModelError::Garbled { .. } | ModelError::Timeout { .. })), "{ended:?}");
+    assert!(matches!(ended, Err(ModelError::InvalidResponse { .. } | ModelError::Timeout { .. })), "{ended:?}");
 }
 
 #[tokio::test]

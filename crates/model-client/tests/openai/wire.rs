@@ -43,7 +43,7 @@ fn want(case: &Path) -> Value {
 }
 
 fn note_error(got: &mut Value, error: &ModelError) {
-    got["error"] = json!(error.word());
+    got["error"] = json!(error.error_type());
     if let ModelError::Unavailable { retry_after: Some(pause), .. } = error {
         got["retry_after_s"] = json!(pause.as_secs());
     }
@@ -131,7 +131,7 @@ async fn every_recorded_embedding_becomes_vectors_of_length_1_or_an_error() {
                     case.display()
                 );
             }
-            (Err(error), want) => assert_eq!(want["error"], error.word(), "{}: {error}", case.display()),
+            (Err(error), want) => assert_eq!(want["error"], error.error_type(), "{}: {error}", case.display()),
         }
     }
 }
@@ -156,7 +156,7 @@ async fn every_recorded_ranking_becomes_scores_from_0_to_1_in_the_order_of_the_p
                 let near = scores.iter().zip(&want).all(|(score, want)| (score - want).abs() < 1e-4);
                 assert!(near && scores.len() == want.len(), "{}: {scores:?}", case.display());
             }
-            (Err(error), want) => assert_eq!(want["error"], error.word(), "{}: {error}", case.display()),
+            (Err(error), want) => assert_eq!(want["error"], error.error_type(), "{}: {error}", case.display()),
         }
     }
 }

@@ -23,12 +23,12 @@ pub const DEVELOPMENT_AUDIENCE: &str = "plant-agent-platform";
 pub struct IssuerFile {
     /// The exact `iss`.
     pub issuer: String,
-    /// Accepted `aud` values.
+    /// UploadOutcome `aud` values.
     pub audiences: Vec<String>,
     /// Further `iss` values of its tokens (AD FS: `access_token_issuer` of its discovery document).
     #[serde(default)]
     pub accept_iss: Vec<String>,
-    /// Accepted signature algorithms, instead of the usual ones.
+    /// UploadOutcome signature algorithms, instead of the usual ones.
     #[serde(default)]
     pub algorithms: Option<Vec<SignatureAlgorithm>>,
     /// Accept ES256 signatures with a high `s`, too: for issuers that do not normalize theirs.

@@ -82,7 +82,7 @@ pub const DEMO_USER: &str = "tunde";
 pub const DEMO_ADMIN: &str = "ana";
 
 fn parse_role(text: &str) -> Result<Role, String> {
-    text.parse().map_err(|error: domain::role::UnknownWord| error.to_string())
+    text.parse().map_err(|error: domain::role::UnknownValue| error.to_string())
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

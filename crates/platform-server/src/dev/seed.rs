@@ -5,7 +5,7 @@ use super::issuer::{Person, Shown};
 use crate::files::FileEntry;
 use anyhow::{Context as _, Result};
 use domain::role::Role;
-use domain::upload::Accepted;
+use domain::upload::UploadOutcome;
 use policy::caller::Caller;
 use serde::Deserialize;
 use std::path::Path;
@@ -55,7 +55,7 @@ pub(super) async fn run(desk: &Desk, dir: &Path, slug: Option<String>) -> Result
     let mut added = 0;
     for document in &plant.documents {
         let accepted = document.in_dir(dir)?.upload(&*desk.platform.gates.gate, &admin).await?;
-        added += usize::from(matches!(accepted, Accepted::New(_)));
+        added += usize::from(matches!(accepted, UploadOutcome::Created(_)));
     }
     let (users, documents) = (plant.users.len(), plant.documents.len());
     crate::print(&format!("tenant {slug}: {users} users, {documents} documents, {added} of them new"))?;

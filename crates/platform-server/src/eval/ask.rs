@@ -116,7 +116,7 @@ async fn check_index(site: &Site, question: &Question) -> Result<Option<f32>> {
 
 /// All that the caller may see.
 fn everything(site: &Site) -> SearchScope {
-    SearchScope { filters: SearchFilters::default(), clearance: site.caller.standing().clearance }
+    SearchScope { filters: SearchFilters::default(), clearance: site.caller.entitlements().clearance }
 }
 
 fn ranked(site: &Site, question: &Question, retrieval: Retrieval) -> Ranked {

@@ -14,7 +14,7 @@ use domain::ids::{DocumentId, RequestId};
 use domain::page::PageRequest;
 use domain::ports::{IdGen as _, JobKind};
 use domain::role::Role;
-use domain::upload::Accepted;
+use domain::upload::UploadOutcome;
 use policy::caller::Caller;
 use prometheus::Registry;
 use serde::Serialize;
@@ -123,11 +123,11 @@ impl Site {
         }
         for document in &set.documents {
             let id = match document.upload(&*self.platform.gates.gate, &self.caller).await? {
-                Accepted::New(document) => {
+                UploadOutcome::Created(document) => {
                     self.added.push(document.id);
                     document.id
                 }
-                Accepted::Known(document) => document.id,
+                UploadOutcome::Duplicate(document) => document.id,
             };
             if let Some(other) = self.names.insert(id, document.name.clone()) {
                 bail!("{} and {other} have the same content, which the platform keeps once", document.name);

@@ -130,7 +130,7 @@ impl Authenticator {
             }
         };
         let scope = user_scope(session.tenant.id, session.user_id(), origin.request);
-        let caller = Caller::new(scope, session.tenant, session.user, session.standing);
+        let caller = Caller::new(scope, session.tenant, session.user, session.entitlements);
         Ok(caller.with(session.credential))
     }
 
@@ -188,10 +188,10 @@ impl Authenticator {
     }
 
     fn keep(&self, hash: &str, kept: Kept, member: Membership) -> Session {
-        let standing = member.standing(&self.configured_grants(&member.user.issuer, &member.user.external_id));
+        let entitlements = member.entitlements(&self.configured_grants(&member.user.issuer, &member.user.external_id));
         let Kept { tenant, belongs, credential, expires_at, renewals } = kept;
         let (user, read_at) = (member.user, Instant::now());
-        let session = Session { tenant, user, standing, belongs, credential, expires_at, read_at, renewals };
+        let session = Session { tenant, user, entitlements, belongs, credential, expires_at, read_at, renewals };
         self.sessions.put(hash.to_owned(), session.clone(), self.clock.now());
         session
     }

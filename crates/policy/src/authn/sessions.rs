@@ -7,7 +7,7 @@ use domain::credential::Credential;
 use domain::ids::UserId;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
-use domain::user::{Standing, User};
+use domain::user::{Entitlements, User};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ pub struct Session {
     /// The user, as last read.
     pub user: User,
     /// What the user may do, as last read.
-    pub standing: Standing,
+    pub entitlements: Entitlements,
     /// What says that the user belongs to the tenant.
     pub belongs: Belongs,
     /// What the token tells later decisions.

@@ -11,9 +11,9 @@ pub struct IssuerSettings {
     pub issuer: String,
     /// Further `iss` values of its tokens, where they differ from the name (AD FS: `access_token_issuer`).
     pub accept_iss: Vec<String>,
-    /// Accepted `aud` values; at least one must match.
+    /// UploadOutcome `aud` values; at least one must match.
     pub audiences: Vec<String>,
-    /// Accepted signature algorithms. The header chooses among them and nothing else.
+    /// UploadOutcome signature algorithms. The header chooses among them and nothing else.
     pub algorithms: Vec<SignatureAlgorithm>,
     /// Accept ES256 signatures of either form. Off: of the two that hold for a token, the one with the high `s` is
     /// refused. For issuers that do not normalize, half of whose tokens would be.

@@ -7,9 +7,9 @@ use super::verify::{Verified, verify};
 use super::{Authenticator, Kept, system_scope, user_scope};
 use crate::caller::Origin;
 use crate::error::GateError;
+use domain::assigned_role::RoleIgnored;
 use domain::audit::{EventType, ResultStatus};
 use domain::decision::RefusalCode;
-use domain::given_role::RoleIgnored;
 use domain::ids::{TenantId, UserId};
 use domain::login::Login;
 use domain::ports::{Directory, StoreError};
@@ -81,7 +81,7 @@ impl Authenticator {
         if let Some(member) = membership.as_ref().filter(is_on)
             && tx.users().first_use_of_token(user, &token.seen, token.verified.valid_until).await?
         {
-            let ignored = member.user.given_role().ignores(token.identity.role_claim());
+            let ignored = member.user.assigned_role().ignores(token.identity.role_claim());
             let metadata = json!({
                 "issuer": token.identity.issuer, "token_id": token.verified.token_id, "client": token.verified.client(),
                 "role": member.user.role, "role_ignored": ignored.map(RoleIgnored::code),

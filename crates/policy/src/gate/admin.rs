@@ -20,7 +20,7 @@ use domain::decision::Decision;
 use domain::ledger::UsageReport;
 use domain::mapping::TenantMapping;
 use domain::page::Page;
-use domain::tenant::{SettingsVersion, Tenant, Usage};
+use domain::tenant::{SettingsVersion, Tenant, TenantUsage};
 use domain::user::User;
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ pub trait AdminGate: Send + Sync {
         command: ListSettingsVersions,
     ) -> Result<Page<SettingsVersion>, GateError>;
     /// Reads what the tenant uses.
-    async fn usage(&self, by: &Caller, command: ReadUsage) -> Result<Usage, GateError>;
+    async fn usage(&self, by: &Caller, command: ReadUsage) -> Result<TenantUsage, GateError>;
     /// Reads what calls to models came to: the tenant's for admins and auditors, one's own for others.
     async fn read_calls(&self, by: &Caller, command: ReadCalls) -> Result<UsageReport, GateError>;
     /// Reads any tenant's settings.
@@ -180,7 +180,7 @@ impl AdminGate for PolicyGate {
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.versions(granted).await }).await
     }
 
-    async fn usage(&self, by: &Caller, command: ReadUsage) -> Result<Usage, GateError> {
+    async fn usage(&self, by: &Caller, command: ReadUsage) -> Result<TenantUsage, GateError> {
         let use_case = Arc::clone(&self.use_cases.configuration);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.usage(granted).await }).await
     }

@@ -6,13 +6,13 @@ use crate::decision::{self, Question};
 use crate::error::GateError;
 use crate::matrix;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
-use domain::authorized::{AuditReceipt, Authorized, Granted, Permit, Space};
+use domain::authorized::{AccessGrant, AuditReceipt, Authorized, Permit, Space};
 use domain::command::{Command, Target};
 use domain::decision::{Decision, RefusalCode, Verdict};
 use domain::ids::AuditId;
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Permission;
-use domain::user::{Standing, User};
+use domain::user::{Entitlements, User};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl PolicyGate {
         let question = Question::of(&command, by.credential());
         let decision = self.decide(&mut *tx, by, &question).await.map_err(GateError::Store)?;
         let id = AuditId::from_uuid(self.ids.uuid());
-        let Decision { verdict: Verdict::Allowed, standing: Some(standing), .. } = decision else {
+        let Decision { verdict: Verdict::Allowed, entitlements: Some(entitlements), .. } = decision else {
             let refusal = self.refusal(&command, &decision);
             tx.audit().event(id, &refusal, self.clock.now()).await.map_err(GateError::Audit)?;
             tx.commit().await.map_err(GateError::Audit)?;
@@ -36,7 +36,7 @@ impl PolicyGate {
         let subject = self.subject(&command);
         let receipt = tx.audit().intent(id, &subject, self.clock.now()).await.map_err(GateError::Audit)?;
         tx.commit().await.map_err(GateError::Audit)?;
-        Ok(authorized(by, &standing, receipt, command))
+        Ok(authorized(by, &entitlements, receipt, command))
     }
 
     /// What the one deciding function says for a caller.
@@ -94,9 +94,14 @@ pub(super) fn told(verdict: Verdict, id: AuditId) -> GateError {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one site: the decision was made and its intent row committed")]
-fn authorized<C: Command>(by: &Caller, standing: &Standing, receipt: AuditReceipt, command: C) -> Authorized<C> {
-    let granted = Granted {
-        rights: matrix::rights(standing, by.credential()),
+fn authorized<C: Command>(
+    by: &Caller,
+    entitlements: &Entitlements,
+    receipt: AuditReceipt,
+    command: C,
+) -> Authorized<C> {
+    let granted = AccessGrant {
+        rights: matrix::rights(entitlements, by.credential()),
         credential: Arc::clone(by.shared_credential()),
         space: Space::Home,
     };

@@ -10,9 +10,9 @@ use crate::keyed_hash::HashKey;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::credential::Credential;
-use domain::idempotency::{EarlierUse, Kept};
+use domain::idempotency::{IdempotencyRecord, StoredOutcome};
 use domain::ports::StoreError;
-use domain::user::Standing;
+use domain::user::Entitlements;
 use serde_json::json;
 
 /// How long an answer can be had again.
@@ -47,7 +47,7 @@ pub enum Claim {
     /// A request that ended well. Whether it is this one cannot be told before the body was read: ask again with it.
     Unread,
     /// This request, which ended well.
-    Done(Kept),
+    Done(StoredOutcome),
 }
 
 /// Keeps what came of requests with an `Idempotency-Key`, for their user alone.
@@ -57,7 +57,7 @@ pub trait Idempotency: Send + Sync {
     /// Claims the key, or says what it stands for.
     async fn claim(&self, by: &Caller, request: &KeyedRequest) -> Result<Claim, GateError>;
     /// Keeps what came of the first request, whose body was read by now.
-    async fn settle(&self, by: &Caller, request: &KeyedRequest, kept: Kept) -> Result<(), GateError>;
+    async fn settle(&self, by: &Caller, request: &KeyedRequest, kept: StoredOutcome) -> Result<(), GateError>;
     /// Gives the key up: the first request had no effect.
     async fn release(&self, by: &Caller, request: &KeyedRequest) -> Result<(), GateError>;
 }
@@ -77,7 +77,7 @@ impl Idempotency for PolicyGate {
         Ok(earlier.map_or(Claim::First, |earlier| stands_for(earlier, print, |since| now - since > LONGEST_REQUEST)))
     }
 
-    async fn settle(&self, by: &Caller, request: &KeyedRequest, kept: Kept) -> Result<(), GateError> {
+    async fn settle(&self, by: &Caller, request: &KeyedRequest, kept: StoredOutcome) -> Result<(), GateError> {
         let Some(print) = fingerprint(&self.repeat_key, request) else {
             return Err(GateError::Store(StoreError::Failed {
                 doing: "keeping an answer",
@@ -103,11 +103,11 @@ impl Idempotency for PolicyGate {
 }
 
 fn stands_for(
-    earlier: EarlierUse,
+    earlier: IdempotencyRecord,
     print: Option<String>,
     too_old: impl FnOnce(domain::time::Timestamp) -> bool,
 ) -> Claim {
-    let EarlierUse { fingerprint, kept, since } = earlier;
+    let IdempotencyRecord { fingerprint, kept, since } = earlier;
     match (fingerprint, print, kept) {
         (Some(theirs), Some(ours), _) if theirs != ours => Claim::Other,
         (_, _, None) if too_old(since) => Claim::Unknown,
@@ -119,15 +119,15 @@ fn stands_for(
 
 /// The key as it is kept. It belongs to what its user may do: after a demotion, or with another token's scopes, the same
 /// key is a new one, and the request is decided like any other instead of being answered with what came of it before.
-fn key_hash(hash: &HashKey, standing: &Standing, credential: &Credential, request: &KeyedRequest) -> String {
+fn key_hash(hash: &HashKey, entitlements: &Entitlements, credential: &Credential, request: &KeyedRequest) -> String {
     let scopes = credential.scopes().map(|scopes| scopes.iter().map(ToString::to_string).collect::<Vec<_>>());
-    let content = json!([request.key, standing.role, standing.grants, standing.clearance, scopes]);
+    let content = json!([request.key, entitlements.role, entitlements.grants, entitlements.clearance, scopes]);
     hash.hash(format!("key {content}").as_bytes())
 }
 
 /// The key as this caller uses it.
 fn key_of(hash: &HashKey, by: &Caller, request: &KeyedRequest) -> String {
-    key_hash(hash, by.standing(), by.credential(), request)
+    key_hash(hash, by.entitlements(), by.credential(), request)
 }
 
 fn fingerprint(hash: &HashKey, request: &KeyedRequest) -> Option<String> {
@@ -144,8 +144,8 @@ mod tests {
     use domain::ids::AccessTokenId;
     use domain::role::{Classification, Grant, Role};
 
-    fn earlier(fingerprint: Option<&str>, kept: Option<Kept>) -> EarlierUse {
-        EarlierUse { fingerprint: fingerprint.map(str::to_owned), kept, since: DateTime::UNIX_EPOCH }
+    fn earlier(fingerprint: Option<&str>, kept: Option<StoredOutcome>) -> IdempotencyRecord {
+        IdempotencyRecord { fingerprint: fingerprint.map(str::to_owned), kept, since: DateTime::UNIX_EPOCH }
     }
 
     #[test]
@@ -155,9 +155,14 @@ mod tests {
             (earlier(Some("a"), None), ours(), false, Claim::Running),
             (earlier(Some("a"), None), ours(), true, Claim::Unknown),
             (earlier(Some("b"), None), ours(), false, Claim::Other),
-            (earlier(Some("b"), Some(Kept::Spent)), ours(), false, Claim::Other),
-            (earlier(Some("a"), Some(Kept::Spent)), ours(), true, Claim::Done(Kept::Spent)),
-            (earlier(Some("a"), Some(Kept::Spent)), None, false, Claim::Unread),
+            (earlier(Some("b"), Some(StoredOutcome::SecretShown)), ours(), false, Claim::Other),
+            (
+                earlier(Some("a"), Some(StoredOutcome::SecretShown)),
+                ours(),
+                true,
+                Claim::Done(StoredOutcome::SecretShown),
+            ),
+            (earlier(Some("a"), Some(StoredOutcome::SecretShown)), None, false, Claim::Unread),
             (earlier(None, None), None, false, Claim::Running),
             (earlier(None, None), ours(), false, Claim::Running),
         ] {
@@ -175,15 +180,15 @@ mod tests {
             content: Some([0; 32]),
         };
         let hash = HashKey::derive(b"secret", "x");
-        let user = Standing { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
+        let user = Entitlements { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
         let whole = Credential::interactive();
         let same = key_hash(&hash, &user, &whole, &request);
         assert_eq!(same, key_hash(&hash, &user.clone(), &whole, &request));
-        let demoted = Standing { role: Role::Viewer, ..user.clone() };
-        let cleared_for_less = Standing { clearance: Classification::Internal, ..user.clone() };
-        let granted = Standing { grants: vec![Grant::Auditor], ..user.clone() };
-        for standing in [&demoted, &cleared_for_less, &granted] {
-            assert_ne!(same, key_hash(&hash, standing, &whole, &request), "{standing:?}");
+        let demoted = Entitlements { role: Role::Viewer, ..user.clone() };
+        let cleared_for_less = Entitlements { clearance: Classification::Internal, ..user.clone() };
+        let granted = Entitlements { grants: vec![Grant::Auditor], ..user.clone() };
+        for entitlements in [&demoted, &cleared_for_less, &granted] {
+            assert_ne!(same, key_hash(&hash, entitlements, &whole, &request), "{entitlements:?}");
         }
         let scopes = vec!["search:read".parse().expect("a scope")];
         let kind = CredentialKind::AccessToken { id: AccessTokenId::from_uuid(uuid::Uuid::nil()), scopes };
@@ -200,7 +205,7 @@ mod tests {
             content: Some([0; 32]),
         };
         let (hash, other) = (HashKey::derive(b"secret", "x"), HashKey::derive(b"other", "x"));
-        let user = Standing { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
+        let user = Entitlements { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
         let key = |hash: &HashKey, key: &str| key_hash(hash, &user, &Credential::interactive(), &request(key, "/"));
         assert_ne!(key(&hash, "k"), key(&other, "k"));
         assert_ne!(key(&hash, "k"), key(&hash, "l"));

@@ -36,7 +36,7 @@ use domain::page::Page;
 use domain::ports::{ByteRange, ByteStream, Clock, IdGen, Store};
 use domain::run::EventStream;
 use domain::search::Retrieval;
-use domain::upload::{Accepted, Upload};
+use domain::upload::{Upload, UploadOutcome};
 use pass::Closes;
 use runtime::error::RuntimeError;
 use runtime::services::{
@@ -90,7 +90,7 @@ pub trait Gate: Send + Sync {
         by: &Caller,
         command: UploadDocument,
         upload: Upload,
-    ) -> Result<Accepted, GateError>;
+    ) -> Result<UploadOutcome, GateError>;
     /// Lists documents.
     async fn list_documents(&self, by: &Caller, command: ListDocuments) -> Result<Page<Document>, GateError>;
     /// Reads a document's metadata.
@@ -231,8 +231,8 @@ impl PolicyGate {
         let mut tx = self.store.begin(known.scope()).await?;
         let member = tx.users().membership(known.user().id).await?;
         let member = member.ok_or(RuntimeError::NotFound { what: "the user" })?;
-        let standing = member.standing(&self.grants_of(&member.user));
-        let caller = Caller::new(known.scope().clone(), known.tenant().clone(), member.user, standing);
+        let entitlements = member.entitlements(&self.grants_of(&member.user));
+        let caller = Caller::new(known.scope().clone(), known.tenant().clone(), member.user, entitlements);
         Ok(caller.with(Arc::clone(known.shared_credential())))
     }
 }
@@ -301,7 +301,7 @@ impl Gate for PolicyGate {
         by: &Caller,
         command: UploadDocument,
         upload: Upload,
-    ) -> Result<Accepted, GateError> {
+    ) -> Result<UploadOutcome, GateError> {
         let use_case = Arc::clone(&self.use_cases.documents);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.upload(granted, upload).await }).await
     }

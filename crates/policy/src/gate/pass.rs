@@ -92,7 +92,7 @@ impl PolicyGate {
         let (gate, scope) = (self.clone(), scope.clone());
         self.tasks.spawn(async move {
             let attempt = || gate.record(&scope, id, receipt, &outcome);
-            match retry::insist(attempt, tokio::time::sleep).await {
+            match retry::with_backoff(attempt, tokio::time::sleep).await {
                 Ok(()) => tracing::info!(correlation_id = %receipt.intent(), "the outcome is recorded now"),
                 Err(error) => tracing::error!(correlation_id = %receipt.intent(), %error, "the outcome is lost"),
             }

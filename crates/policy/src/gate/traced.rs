@@ -18,9 +18,9 @@ use domain::page::Page;
 use domain::ports::ByteStream;
 use domain::run::EventStream;
 use domain::search::Retrieval;
-use domain::tenant::{SettingsVersion, Tenant, Usage};
+use domain::tenant::{SettingsVersion, Tenant, TenantUsage};
 use domain::tenant_change;
-use domain::upload::Accepted;
+use domain::upload::UploadOutcome;
 use domain::user::User;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -52,8 +52,8 @@ traced! {
     Memory: made => made.id.as_uuid();
     User: made => made.id.as_uuid();
     Tenant: made => made.id.as_uuid();
-    Accepted: made => match made {
-        Self::New(document) | Self::Known(document) => document.id.as_uuid(),
+    UploadOutcome: made => match made {
+        Self::Created(document) | Self::Duplicate(document) => document.id.as_uuid(),
     };
     Page<Conversation>;
     Page<Document>;
@@ -63,7 +63,7 @@ traced! {
     Page<Tenant>;
     AuditRecord;
     Page<SettingsVersion>;
-    Usage;
+    TenantUsage;
     UsageReport;
     Page<AccessToken>;
     Page<TenantMapping>;

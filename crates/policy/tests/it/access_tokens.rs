@@ -156,11 +156,11 @@ async fn an_access_token_ends_with_a_role_that_the_tenants_mapping_gave_no_longe
     let claims = but(but(world.claims("ada", ""), "roles", Value::Null), "groups", json!(["ops", "else\u{0}where"]));
     let ada = present(&world.authenticator(), &world.signer.sign(&claims)).await.expect("good");
     let secret = issue(&world, &ada).await;
-    assert_eq!(present(&world.authenticator(), &secret).await.expect("good").standing().role, Role::Admin);
+    assert_eq!(present(&world.authenticator(), &secret).await.expect("good").entitlements().role, Role::Admin);
     world.store.set_settings(world.tenant, mapped(Role::User)).await.expect("in memory");
     let error = present(&world.authenticator(), &secret).await.expect_err("an admin no more");
     assert_eq!(recorded(&world, &error), "access_token_role_lowered");
     // An admin's word is above the mapping's.
     world.patch(ada.user(), UserPatch { role: Some(Role::Admin), ..UserPatch::default() }).await;
-    assert_eq!(present(&world.authenticator(), &secret).await.expect("good").standing().role, Role::Admin);
+    assert_eq!(present(&world.authenticator(), &secret).await.expect("good").entitlements().role, Role::Admin);
 }

@@ -120,7 +120,7 @@ async fn a_new_token_brings_the_role_that_it_carries_and_an_unknown_one_is_the_w
     let mut users = Vec::new();
     for (value, role) in [("PlatformAdmin", Role::Admin), ("PlatformUser", Role::User), ("Gone", Role::Viewer)] {
         let caller = present(&authenticator, &world.signer.sign(&world.claims("ada", value))).await.expect("good");
-        assert_eq!(caller.standing().role, role, "{value}");
+        assert_eq!(caller.entitlements().role, role, "{value}");
         users.push(caller.user().id);
     }
     assert!(users.iter().all(|id| *id == users[0]), "one user throughout");
@@ -131,11 +131,11 @@ async fn an_old_token_does_not_bring_back_a_role_that_an_admin_took_away() {
     let world = World::new().await;
     let old = world.signer.sign(&world.claims("ada", "PlatformAdmin"));
     let before = present(&world.authenticator(), &old).await.expect("good");
-    assert_eq!(before.standing().role, Role::Admin);
+    assert_eq!(before.entitlements().role, Role::Admin);
     world.patch(before.user(), domain::user::UserPatch { role: Some(Role::Viewer), ..Default::default() }).await;
 
     let after_a_restart = present(&world.authenticator(), &old).await.expect("good");
-    assert_eq!(after_a_restart.standing().role, Role::Viewer);
+    assert_eq!(after_a_restart.entitlements().role, Role::Viewer);
 }
 
 #[tokio::test]
@@ -309,7 +309,7 @@ async fn outcome_of(claims: Value, change: impl FnOnce(&mut IssuerSettings)) -> 
         all = but(all, name, value.clone());
     }
     let caller = present(&authenticator, &world.signer.sign(&all)).await;
-    caller.map(|caller| caller.standing().role).map_err(|error| error.code())
+    caller.map(|caller| caller.entitlements().role).map_err(|error| error.code())
 }
 
 #[tokio::test]
@@ -411,10 +411,10 @@ async fn a_role_that_the_issuer_no_longer_says_is_gone_with_the_next_token() {
     let world = World::new().await;
     let authenticator = world.authenticator();
     let admin = present(&authenticator, &world.signer.sign(&world.claims("ada", "admin"))).await.expect("good");
-    assert_eq!(admin.standing().role, Role::Admin);
+    assert_eq!(admin.entitlements().role, Role::Admin);
     let silent = but(world.claims("ada", "user"), "roles", Value::Null);
     let caller = present(&authenticator, &world.signer.sign(&silent)).await.expect("good");
-    assert_eq!((caller.user().id, caller.standing().role), (admin.user().id, Role::Viewer));
+    assert_eq!((caller.user().id, caller.entitlements().role), (admin.user().id, Role::Viewer));
 }
 
 #[tokio::test]
@@ -433,7 +433,7 @@ async fn a_tenants_own_mapping_adds_to_the_issuers_and_the_strongest_role_wins()
     ] {
         let claims = but(but(world.claims("ada", "x"), "roles", roles.clone()), "groups", groups.clone());
         let caller = present(&authenticator, &world.signer.sign(&claims)).await.expect("good");
-        assert_eq!(caller.standing().role, role, "{roles} {groups}");
+        assert_eq!(caller.entitlements().role, role, "{roles} {groups}");
     }
 }
 

@@ -86,7 +86,7 @@ async fn a_simulation_says_what_the_gate_then_does_and_changes_nothing() {
             let simulated = told.verdict.reason().map_or(Ok(()), Err);
             assert_eq!(simulated.is_err(), told.rule().is_some());
             let done = did(Err(attempt(&gate, who, resource, operation, id).await));
-            assert_eq!(simulated, done, "{:?} {resource}.{operation} {id}: {told:?}", who.standing());
+            assert_eq!(simulated, done, "{:?} {resource}.{operation} {id}: {told:?}", who.entitlements());
             if done.is_ok() { yes += 1 } else { no += 1 }
         }
     }

@@ -17,7 +17,7 @@ fn token(world: &World, role: &str, seconds_ago: i64) -> String {
 }
 
 async fn role_with(world: &World, token: &str) -> Role {
-    present(&world.authenticator(), token).await.expect("a good token").standing().role
+    present(&world.authenticator(), token).await.expect("a good token").entitlements().role
 }
 
 async fn set_role(world: &World, caller: &Caller, role: Role) {
@@ -29,7 +29,7 @@ async fn a_token_that_was_issued_before_the_role_was_set_does_not_bring_its_role
     let world = World::new().await;
     let (kept, used) = (token(&world, "PlatformAdmin", 5), token(&world, "PlatformAdmin", 4));
     let ada = present(&world.authenticator(), &used).await.expect("good");
-    assert_eq!(ada.standing().role, Role::Admin);
+    assert_eq!(ada.entitlements().role, Role::Admin);
     set_role(&world, &ada, Role::Viewer).await;
     assert_eq!(role_with(&world, &kept).await, Role::Viewer);
     let login = world.audit().into_iter().rfind(|row| row.event_type == "auth.login").expect("recorded");
@@ -64,7 +64,7 @@ async fn a_token_that_does_not_say_when_it_was_issued_gives_no_role() {
     let undated = world.signer.sign(&but(world.claims("ada", "PlatformAdmin"), "iat", Value::Null));
     assert_eq!(role_with(&world, &undated).await, Role::Viewer);
     let ada = present(&world.authenticator(), &token(&world, "PlatformUser", 0)).await.expect("good");
-    assert_eq!(ada.standing().role, Role::User);
+    assert_eq!(ada.entitlements().role, Role::User);
 }
 
 #[tokio::test]

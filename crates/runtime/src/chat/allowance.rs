@@ -7,7 +7,7 @@ use super::stream::{Draft, INSTRUCTIONS};
 use super::{ChatService, intent};
 use crate::error::RuntimeError;
 use chrono::TimeDelta;
-use domain::budget::{Amount, BudgetLimit, Budgets, Granted, Reservation, Spending};
+use domain::budget::{Amount, BudgetLimit, Budgets, Reservation, ReserveOutcome, Spending};
 use domain::classified::Classified;
 use domain::command::RetrievalMode;
 use domain::conversation::Message;
@@ -16,7 +16,7 @@ use domain::memory::Memory;
 use domain::model::{OfferedTool, PromptMessage};
 use domain::model_call::{MicroCost, Price};
 use domain::ports::TenantTx;
-use domain::run::Usage;
+use domain::run::TokenUsage;
 use domain::scope::TenantScope;
 use domain::time::{Date, Timestamp};
 use std::collections::HashMap;
@@ -114,7 +114,7 @@ fn used_up(limit: BudgetLimit, retry_after: Duration) -> RuntimeError {
 
 /// An amount at a price. Where that is not known, the least amount there is: it is refused where nothing is left.
 fn amount(price: Option<Price>, prompt: usize, output: u32) -> Amount {
-    let usage = Usage { input_tokens: u32::try_from(prompt).unwrap_or(u32::MAX), output_tokens: output };
+    let usage = TokenUsage { input_tokens: u32::try_from(prompt).unwrap_or(u32::MAX), output_tokens: output };
     Amount {
         tokens: u64::from(usage.input_tokens) + u64::from(output),
         cost: price.map_or(MicroCost(1), |price| price.of(usage)),
@@ -209,13 +209,13 @@ impl ChatService {
             expires_at: self.expiry(now),
         };
         match tx.usage().reserve(&asked, &budgets, now).await? {
-            Granted::Amount { amount, spending } => {
+            ReserveOutcome::Reserved { amount, spending } => {
                 self.soft_limits.look(scope, &budgets, &spending, now);
                 let scarce = short(&budgets, amount, asked.wanted);
                 Ok(Allowance { held: Some(Held { id: asked.id, budgets, price: turn.price, amount, scarce }) })
             }
-            Granted::Refused { limit, held: true } => Err(used_up(limit, HELD)),
-            Granted::Refused { limit, held: false } => {
+            ReserveOutcome::Refused { limit, held: true } => Err(used_up(limit, HELD)),
+            ReserveOutcome::Refused { limit, held: false } => {
                 Err(used_up(limit, (limit.period_ends(now) - now).to_std().unwrap_or_default()))
             }
         }
@@ -283,12 +283,12 @@ impl ChatService {
         let asked = Reservation { id: held.id, least, wanted: more, expires_at: self.expiry(now) };
         let mut tx = self.parts.store.begin(scope).await?;
         match tx.usage().reserve(&asked, &held.budgets, now).await? {
-            Granted::Amount { amount, .. } => {
+            ReserveOutcome::Reserved { amount, .. } => {
                 tx.commit().await?;
                 held.scarce = short(&held.budgets, amount, more);
                 held.amount += amount;
             }
-            Granted::Refused { limit, .. } => held.scarce = Some(limit),
+            ReserveOutcome::Refused { limit, .. } => held.scarce = Some(limit),
         }
         Ok(())
     }

@@ -73,12 +73,12 @@ impl ChatService {
     ) -> Result<AuditId, StoreError> {
         let id = AuditId::from_uuid(self.parts.ids.uuid());
         let attempt = || self.try_store_answer(turn, answer, (id, outcome, calls));
-        let Err(error) = retry::insist(attempt, tokio::time::sleep).await else { return Ok(id) };
+        let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await else { return Ok(id) };
         tracing::error!(run_id = %turn.run_id, error = %error, "an answer could not be stored");
         let mut lost = Outcome { status: ResultStatus::Error, model: None, ..outcome.clone() };
         lost.subject.metadata = json!({ "run_id": turn.run_id, "error": error.code() });
         let attempt = || self.close(turn, (id, &lost), calls);
-        if let Err(error) = retry::insist(attempt, tokio::time::sleep).await {
+        if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
             tracing::error!(run_id = %turn.run_id, error = %error, "nor could its outcome be recorded");
         }
         Err(error)

@@ -27,7 +27,7 @@ use domain::model_id::ModelId;
 use domain::ports::StoreError;
 use domain::retry;
 use domain::role::{Classification, Resource};
-use domain::run::{Escalation, EventStream, FinishReason, RunEvent, RunSummary, Usage};
+use domain::run::{Escalation, EventStream, FinishReason, RunEvent, RunSummary, TokenUsage};
 use domain::scope::TenantScope;
 use futures::StreamExt as _;
 use serde_json::json;
@@ -56,7 +56,7 @@ impl Errand {
 /// What has come so far.
 #[derive(Default)]
 struct Reply {
-    usage: Usage,
+    usage: TokenUsage,
     /// The call, for the ledger.
     calls: CallLog,
     served_by: Option<ServedBy>,
@@ -184,7 +184,7 @@ impl ChatService {
                 }
             }
         }
-        Err(ModelError::BrokenOff { backend, reason: "the stream ended without an end".to_owned() })
+        Err(ModelError::Interrupted { backend, reason: "the stream ended without an end".to_owned() })
     }
 
     /// Records the outcome and the call, in one transaction, and says how the run ended.
@@ -235,7 +235,7 @@ impl ChatService {
             tx.audit().outcome(id, errand.permit.receipt(), outcome, now).await?;
             tx.commit().await
         };
-        let closed = retry::insist(attempt, tokio::time::sleep).await;
+        let closed = retry::with_backoff(attempt, tokio::time::sleep).await;
         if let Err(error) = &closed {
             tracing::error!(run_id = %errand.run_id, %error, code = error.code(), "an outcome could not be recorded");
         }

@@ -12,7 +12,7 @@ use domain::ledger::{CallContext, LedgerEntry};
 use domain::model::{ModelError, ModelTier};
 use domain::model_call::{CallStatus, MicroCost, ModelCall, ModelOperation, ServedBy};
 use domain::ports::{StoreError, TenantTx};
-use domain::run::{FinishReason, Usage};
+use domain::run::{FinishReason, TokenUsage};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -38,7 +38,7 @@ struct UnderWay {
 /// What a call came to, as its model says at its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counted {
-    pub(super) usage: Usage,
+    pub(super) usage: TokenUsage,
     pub(super) estimated: bool,
     pub(super) cost: MicroCost,
 }
@@ -77,7 +77,7 @@ impl CallLog {
     pub(super) fn failed(&mut self, error: &ModelError) {
         let Some(call) = self.under_way.take() else { return };
         match (&call.served_by, error) {
-            (Some(_), _) => self.ended.push(call.end(CallStatus::Error, Some(error.word()))),
+            (Some(_), _) => self.ended.push(call.end(CallStatus::Error, Some(error.error_type()))),
             (None, ModelError::NotConfigured { .. }) => {}
             (None, _) => self.ended.push(ModelCall::failed(ModelOperation::Chat, error, call.began.elapsed())),
         }
@@ -109,7 +109,7 @@ impl UnderWay {
     /// The call with what it has come to so far.
     fn end(self, status: CallStatus, error: Option<&str>) -> ModelCall {
         let tokens = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let usage = Usage { input_tokens: tokens(self.prompt), output_tokens: tokens(self.written.div_ceil(3)) };
+        let usage = TokenUsage { input_tokens: tokens(self.prompt), output_tokens: tokens(self.written.div_ceil(3)) };
         let served_by = self.served_by.unwrap_or_default();
         ModelCall {
             operation: ModelOperation::Chat,

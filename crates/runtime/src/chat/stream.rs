@@ -20,7 +20,7 @@ use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCal
 use domain::model_call::ServedBy;
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
-use domain::run::{FinishReason, RunEvent, Usage};
+use domain::run::{FinishReason, RunEvent, TokenUsage};
 use domain::search::Hit;
 use domain::tool::{ToolName, ToolSpec};
 use futures::StreamExt as _;
@@ -39,7 +39,7 @@ pub(super) struct Draft {
     pub(super) citer: Citer,
     pub(super) citations: Vec<Citation>,
     pub(super) passages: Vec<NumberedPassage>,
-    pub(super) usage: Usage,
+    pub(super) usage: TokenUsage,
     /// The calls to the model, for the ledger.
     pub(super) calls: CallLog,
     /// What the turn may spend.
@@ -69,7 +69,7 @@ impl Draft {
             citer: Citer::default(),
             citations: Vec::new(),
             passages: Vec::new(),
-            usage: Usage::default(),
+            usage: TokenUsage::default(),
             calls: CallLog::default(),
             allowance: turn.allowance.clone(),
             served_by: None,
@@ -345,7 +345,7 @@ impl ChatService {
                 }
             }
         }
-        Err(ModelError::BrokenOff { backend, reason: "the stream ended without an end".to_owned() })
+        Err(ModelError::Interrupted { backend, reason: "the stream ended without an end".to_owned() })
     }
 }
 

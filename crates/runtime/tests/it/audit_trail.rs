@@ -3,11 +3,11 @@
 use crate::support::{Plant, auditor, rights};
 use domain::audit::AuditFilter;
 use domain::command::ListAudit;
-use fakes::access;
 use domain::ids::UserId;
 use domain::page::PageRequest;
 use domain::rights::Rights;
 use domain::role::Role;
+use fakes::access;
 use runtime::audit_trail::AuditTrailService;
 use runtime::services::AuditTrail as _;
 use std::collections::BTreeSet;

@@ -6,13 +6,13 @@ use crate::support::{Plant, shape};
 use domain::budget::{Amount, Money};
 use domain::command::{CancelRun, ReadCalls, RetrievalMode};
 use domain::error::Classify as _;
-use fakes::access;
 use domain::ledger::UsageGroup;
 use domain::model::ChatRequest;
 use domain::model_call::{CallStatus, MicroCost, ModelOperation, Price};
 use domain::role::{Classification, Role};
-use domain::run::{FinishReason, RunEvent, Usage};
+use domain::run::{FinishReason, RunEvent, TokenUsage};
 use domain::tenant::Quotas;
+use fakes::access;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use runtime::chat::ChatSettings;
@@ -44,7 +44,7 @@ async fn each_reply_of_a_turn_is_a_call_in_the_ledger() {
         assert!(entry.metered && entry.context.run.is_some() && entry.tier.is_some());
         let call = &entry.call;
         assert_eq!((call.operation, call.status, call.estimated), (ModelOperation::Chat, CallStatus::Ok, false));
-        assert_eq!(call.usage, Usage { input_tokens: 100, output_tokens: 7 });
+        assert_eq!(call.usage, TokenUsage { input_tokens: 100, output_tokens: 7 });
         assert_eq!((call.cost, call.finish_reason), (MicroCost(9), Some(FinishReason::Stop)));
         assert_eq!((call.served_by.backend.as_str(), call.served_by.model.as_str()), ("scripted", "script-1"));
     }
@@ -81,7 +81,7 @@ async fn a_call_that_no_backend_took_is_on_record_with_those_that_were_tried() {
     let call = gone_wrong(vec![Refuse]).await;
     assert_eq!(
         (call.status, call.error.as_deref(), call.usage),
-        (CallStatus::Error, Some("timeout"), Usage::default())
+        (CallStatus::Error, Some("timeout"), TokenUsage::default())
     );
     assert_eq!(call.served_by.backend, "second");
     assert_eq!(call.served_by.failed.iter().map(|tried| tried.backend.as_str()).collect::<Vec<_>>(), ["first"]);

@@ -9,11 +9,12 @@ use domain::budget::{Amount, Money};
 use domain::command::{AskModel, CancelRun, CreateEmbeddings, ResumeRun};
 use domain::error::{Classify as _, ErrorKind};
 use domain::model::{
-    ChatOptions, EmbedPurpose, Embedded, EmbeddingModel, ModelChoice, ModelToolCall, OfferedTool, PromptMessage, Spent,
+    CallUsage, ChatOptions, EmbedPurpose, Embedded, EmbeddingModel, ModelChoice, ModelToolCall, OfferedTool,
+    PromptMessage,
 };
 use domain::model_call::{MicroCost, ModelOperation};
 use domain::role::{Classification, Role};
-use domain::run::{EventStream, FinishReason, RunEvent, Usage};
+use domain::run::{EventStream, FinishReason, RunEvent, TokenUsage};
 use domain::tenant::Quotas;
 use futures::StreamExt as _;
 use runtime::chat::{ChatService, ChatSettings};
@@ -213,8 +214,8 @@ async fn embeddings_are_in_the_ledger_and_end_with_the_budget_of_cost() {
     embedder.expect_model().returning(|| EmbeddingModel { name: "e".to_owned(), dimension: 1, max_tokens: 9 });
     embedder.expect_highest_classification().returning(|_| Classification::Restricted);
     embedder.expect_embed().returning(|request| {
-        let usage = Usage { input_tokens: 5, output_tokens: 0 };
-        let spent = Spent { usage, cost: MicroCost(1_000_000), ..Spent::default() };
+        let usage = TokenUsage { input_tokens: 5, output_tokens: 0 };
+        let spent = CallUsage { usage, cost: MicroCost(1_000_000), ..CallUsage::default() };
         Ok(Embedded { vectors: request.texts.iter().map(|_| vec![1.0]).collect(), spent })
     });
     let service = ModelService::new(chat(&plant, &model), Arc::new(embedder), Arc::new(plant.store.clone()));

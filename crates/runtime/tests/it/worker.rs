@@ -3,16 +3,16 @@
 use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::document::{Document, NewDocument, Revision};
-use fakes::suite::{identity, scope};
-use fakes::{ManualClock, MemoryStore};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{
-    ByteRange, ByteStream, Clock, Directory, JobQueue, Lease, LeasedJob, MockJobQueue, NewTenant, PutBack, QueueDepth,
+    ByteRange, ByteStream, Clock, Directory, JobQueue, Lease, LeasedJob, MockJobQueue, NewTenant, QueueDepth, Requeue,
     Store, StoreError, Work,
 };
 use domain::role::{Classification, Role};
 use domain::scope::Actor;
-use domain::upload::{Accepted, Upload};
+use domain::upload::{Upload, UploadOutcome};
+use fakes::suite::{identity, scope};
+use fakes::{ManualClock, MemoryStore};
 use futures::future::BoxFuture;
 use runtime::worker::{Worker, WorkerSettings};
 use serde_json::json;
@@ -31,7 +31,7 @@ struct Scripted(Box<dyn Fn() -> Processing + Send + Sync>);
 
 #[async_trait]
 impl Ingest for Scripted {
-    async fn accept(&self, _: &Permit, _: Upload) -> Result<Accepted, IngestError> {
+    async fn accept(&self, _: &Permit, _: Upload) -> Result<UploadOutcome, IngestError> {
         unreachable!("a worker takes nothing in")
     }
     async fn open(&self, _: &Permit, _: &Document, _: Option<ByteRange>) -> Result<ByteStream, IngestError> {
@@ -57,7 +57,7 @@ async fn work_off(
     shutdown: CancellationToken,
     heartbeat: impl FnMut() -> Result<bool, StoreError> + Send + 'static,
     process: impl Fn() -> Processing + Send + Sync + 'static,
-) -> Vec<(Lease, PutBack)> {
+) -> Vec<(Lease, Requeue)> {
     let job = LeasedJob {
         lease: LEASE,
         scope: scope(TenantId::PLATFORM, Actor::Worker),
@@ -66,7 +66,7 @@ async fn work_off(
         max_attempts: 5,
         failures,
     };
-    let put_back: Arc<Mutex<Vec<(Lease, PutBack)>>> = Arc::default();
+    let requeue: Arc<Mutex<Vec<(Lease, Requeue)>>> = Arc::default();
     let mut queue = MockJobQueue::new();
     let (mut jobs, stop) = (vec![job], shutdown.clone());
     queue.expect_claim().returning(move |_, _| {
@@ -79,14 +79,14 @@ async fn work_off(
     queue.expect_wait().returning(|_| ());
     let mut heartbeat = heartbeat;
     queue.expect_heartbeat().returning(move |_, _| heartbeat());
-    let seen = Arc::clone(&put_back);
-    queue.expect_put_back().returning(move |lease, how| {
+    let seen = Arc::clone(&requeue);
+    queue.expect_requeue().returning(move |lease, how| {
         seen.lock().expect("no panic under the lock").push((lease, how.clone()));
         Ok(())
     });
     let worker = Worker::new(Arc::new(queue), Arc::new(Scripted(Box::new(process))), WorkerSettings::default());
     worker.run(shutdown).await;
-    put_back.lock().expect("no panic under the lock").clone()
+    requeue.lock().expect("no panic under the lock").clone()
 }
 
 fn held() -> Result<bool, StoreError> {
@@ -95,18 +95,18 @@ fn held() -> Result<bool, StoreError> {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_ended_is_not_put_back() {
-    let put_back = work_off(0, CancellationToken::new(), held, || Box::pin(async { Ok(JobEnd::Ready) })).await;
-    assert_eq!(put_back, []);
+    let requeue = work_off(0, CancellationToken::new(), held, || Box::pin(async { Ok(JobEnd::Ready) })).await;
+    assert_eq!(requeue, []);
 }
 
 /// What was put back of a job that is to be tried again, which failed so often before.
-async fn retried(failures: u32, counts: bool) -> PutBack {
+async fn retried(failures: u32, counts: bool) -> Requeue {
     let later = move || -> Processing {
         Box::pin(async move { Err(RetryLater { reason: "the model is down".into(), counts }) })
     };
-    let mut put_back = work_off(failures, CancellationToken::new(), held, later).await;
-    assert_eq!(put_back.len(), 1);
-    let (lease, how) = put_back.remove(0);
+    let mut requeue = work_off(failures, CancellationToken::new(), held, later).await;
+    assert_eq!(requeue.len(), 1);
+    let (lease, how) = requeue.remove(0);
     assert_eq!((lease, how.counts, how.reason.as_deref()), (LEASE, counts, Some("the model is down")));
     how
 }
@@ -124,16 +124,15 @@ async fn a_job_to_be_tried_again_waits_twice_as_long_each_time_up_to_a_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_uses_up_the_attempt_and_does_not_end_the_worker() {
-    let put_back =
-        work_off(0, CancellationToken::new(), held, || Box::pin(async { panic!("a reader's defect") })).await;
-    assert_eq!(put_back.len(), 1);
-    assert!(put_back[0].1.counts && put_back[0].1.reason.as_deref() == Some("ingestion panicked"));
+    let requeue = work_off(0, CancellationToken::new(), held, || Box::pin(async { panic!("a reader's defect") })).await;
+    assert_eq!(requeue.len(), 1);
+    assert!(requeue[0].1.counts && requeue[0].1.reason.as_deref() == Some("ingestion panicked"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn work_done_in_part_goes_back_without_using_an_attempt() {
-    let put_back = work_off(0, CancellationToken::new(), held, || Box::pin(async { Ok(JobEnd::Unfinished) })).await;
-    assert_eq!(put_back, [(LEASE, PutBack { delay: Duration::from_secs(1), counts: false, reason: None })]);
+    let requeue = work_off(0, CancellationToken::new(), held, || Box::pin(async { Ok(JobEnd::Unfinished) })).await;
+    assert_eq!(requeue, [(LEASE, Requeue { delay: Duration::from_secs(1), counts: false, reason: None })]);
 }
 
 /// Work that never ends, and says when it is cut off.
@@ -159,9 +158,9 @@ async fn work_stops_when_the_lease_is_lost_and_nothing_is_put_back() {
     let cut_off = Arc::new(AtomicBool::new(false));
     let began = tokio::time::Instant::now();
     let mut beats = [Ok(true), Err(StoreError::Conflict { what: "a moment without database" }), Ok(false)].into_iter();
-    let put_back =
+    let requeue =
         work_off(0, CancellationToken::new(), move || beats.next().unwrap_or(Ok(false)), endless(&cut_off)).await;
-    assert_eq!(put_back, []);
+    assert_eq!(requeue, []);
     assert!(cut_off.load(Ordering::SeqCst));
     assert_eq!(
         began.elapsed().as_secs(),
@@ -178,8 +177,8 @@ async fn a_shutdown_puts_the_job_back_at_once_without_using_an_attempt() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         stop.cancel();
     };
-    let (put_back, ()) = tokio::join!(work_off(0, shutdown, held, endless(&cut_off)), stopping);
-    assert_eq!(put_back, [(LEASE, PutBack::default())]);
+    let (requeue, ()) = tokio::join!(work_off(0, shutdown, held, endless(&cut_off)), stopping);
+    assert_eq!(requeue, [(LEASE, Requeue::default())]);
     assert!(cut_off.load(Ordering::SeqCst));
 }
 

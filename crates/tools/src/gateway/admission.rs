@@ -177,7 +177,7 @@ impl Work {
             let work = Arc::clone(self);
             tracker.spawn(async move {
                 let attempt = || work.record(&scope, (id, receipt), &outcome, &calls);
-                if let Err(error) = retry::insist(attempt, tokio::time::sleep).await {
+                if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
                     tracing::error!(correlation_id = %receipt.intent(), %error, "a tool call's outcome is lost");
                 }
             });

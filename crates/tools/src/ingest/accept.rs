@@ -6,7 +6,7 @@ use domain::authorized::Permit;
 use domain::document::Document;
 use domain::ids::DocumentId;
 use domain::ports::{ByteRange, ByteStream, LeasedJob};
-use domain::upload::{Accepted, Upload};
+use domain::upload::{Upload, UploadOutcome};
 
 /// Takes documents in and hands their bytes out.
 #[cfg_attr(feature = "mocks", mockall::automock)]
@@ -16,7 +16,7 @@ pub trait Ingest: Send + Sync {
     ///
     /// # Errors
     /// An invalid form, an unsupported type, too many bytes, a broken-off upload, storage or database down.
-    async fn accept(&self, permit: &Permit, upload: Upload) -> Result<Accepted, IngestError>;
+    async fn accept(&self, permit: &Permit, upload: Upload) -> Result<UploadOutcome, IngestError>;
 
     /// The original bytes of a document, or a part of them.
     ///

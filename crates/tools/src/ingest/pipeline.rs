@@ -111,7 +111,7 @@ impl IngestWork {
             return Ok(JobEnd::Superseded);
         };
         if job.attempt > job.max_attempts {
-            return self.bury(job, &record, None).await;
+            return self.dead_letter(job, &record, None).await;
         }
         let making = self.make(job, &document, &with);
         let made = worker_left.run_until_cancelled(making).await.unwrap_or(Err(Trouble::Stopped));
@@ -127,7 +127,7 @@ impl IngestWork {
             Ok(JobEnd::Superseded) => self.close(&record, ResultStatus::Cancelled, "superseded").await,
             Ok(_) => {}
             Err(later) if later.counts && job.attempt == job.max_attempts => {
-                return self.bury(job, &record, Some(&later.reason)).await;
+                return self.dead_letter(job, &record, Some(&later.reason)).await;
             }
             Err(_) => self.close(&record, status, reason).await,
         }
@@ -253,7 +253,7 @@ impl IngestWork {
     }
 
     /// Failure, dead job and outcome in one transaction; nothing where the lease is lost or the document gone.
-    async fn bury(
+    async fn dead_letter(
         self: &Arc<Self>,
         job: &LeasedJob,
         record: &Record,
@@ -262,7 +262,7 @@ impl IngestWork {
         let now = self.ports.clock.now();
         let failed = Progress::Failed(too_often(job));
         let mut tx = self.ports.store.begin(&job.scope).await?;
-        if !tx.jobs().bury(job.lease, reason, now).await?
+        if !tx.jobs().dead_letter(job.lease, reason, now).await?
             || !tx.documents().advance(record.document, &failed, now).await?
         {
             drop(tx);

@@ -79,7 +79,7 @@ impl IngestWork {
             let (work, record) = (Arc::clone(self), record.clone());
             self.tracker.spawn(async move {
                 let attempt = || work.try_close(&record, id, (status, reason));
-                if let Err(error) = retry::insist(attempt, tokio::time::sleep).await {
+                if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
                     tracing::error!(%error, "the outcome of an ingestion attempt is lost");
                 }
             });
@@ -127,7 +127,7 @@ impl From<ModelError> for RetryLater {
     fn from(error: ModelError) -> Self {
         let answered = matches!(
             error,
-            ModelError::Garbled { .. } | ModelError::Refused { .. } | ModelError::ContextTooLong { .. }
+            ModelError::InvalidResponse { .. } | ModelError::Refused { .. } | ModelError::ContextTooLong { .. }
         );
         Self { counts: answered, reason: error.to_string() }
     }

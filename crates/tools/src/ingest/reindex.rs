@@ -144,7 +144,7 @@ impl IngestWork {
             format!("{missing} documents cannot be read any more; delete or reprocess them, then queue this again");
         let ended = match missing {
             0 => tx.jobs().complete(job.lease).await?.then_some(JobEnd::Done),
-            _ => tx.jobs().bury(job.lease, Some(&reason), now).await?.then_some(JobEnd::Dead),
+            _ => tx.jobs().dead_letter(job.lease, Some(&reason), now).await?.then_some(JobEnd::Dead),
         };
         if ended.is_some() {
             tx.commit().await?;

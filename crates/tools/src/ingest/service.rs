@@ -11,7 +11,7 @@ use domain::authorized::Permit;
 use domain::document::Document;
 use domain::ids::DocumentId;
 use domain::ports::{AccessRules, BlobStore, ByteRange, ByteStream, Clock, Embedders, IdGen, LeasedJob, Store, Work};
-use domain::upload::{Accepted, Upload};
+use domain::upload::{Upload, UploadOutcome};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -112,7 +112,7 @@ fn parser(settings: &IngestSettings) -> Arc<dyn Parser> {
 
 #[async_trait]
 impl Ingest for DocumentIngest {
-    async fn accept(&self, permit: &Permit, upload: Upload) -> Result<Accepted, IngestError> {
+    async fn accept(&self, permit: &Permit, upload: Upload) -> Result<UploadOutcome, IngestError> {
         self.work.accept(permit, upload).await
     }
 

@@ -13,7 +13,7 @@ use domain::ports::{BlobError, BlobStore, ByteStream, InsertedDocument, StoreErr
 use domain::retry;
 use domain::role::Classification;
 use domain::text::{Label, RevisionLabel};
-use domain::upload::{Accepted, FieldError, Upload};
+use domain::upload::{FieldError, Upload, UploadOutcome};
 use futures::future;
 use futures::stream::{self, StreamExt};
 use sha2::{Digest as _, Sha256};
@@ -25,7 +25,7 @@ const HEAD: usize = 64 << 10;
 
 impl IngestWork {
     /// See [`super::accept::Ingest::accept`].
-    pub(super) async fn accept(&self, permit: &Permit, upload: Upload) -> Result<Accepted, IngestError> {
+    pub(super) async fn accept(&self, permit: &Permit, upload: Upload) -> Result<UploadOutcome, IngestError> {
         let user = permit.scope().user().ok_or(IngestError::NoUser)?;
         let room = self.room(permit, user).await?;
         let received = self.while_allowed(permit, self.receive(permit, upload, room)).await?;
@@ -111,7 +111,12 @@ impl IngestWork {
     }
 
     /// Records document and job, by the rights that the uploader has at this moment.
-    async fn record(&self, permit: &Permit, document: NewDocument, mut kept: Kept) -> Result<Accepted, IngestError> {
+    async fn record(
+        &self,
+        permit: &Permit,
+        document: NewDocument,
+        mut kept: Kept,
+    ) -> Result<UploadOutcome, IngestError> {
         self.in_time(permit)?;
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(permit.scope()).await?;
@@ -130,16 +135,16 @@ impl IngestWork {
                     return Err(IngestError::QuotaExceeded);
                 }
                 within_quota(&mut *tx, new.uploaded_by).await?;
-                Accepted::New(new)
+                UploadOutcome::Created(new)
             }
-            InsertedDocument::Duplicate(known) => Accepted::Known(known),
+            InsertedDocument::Duplicate(known) => UploadOutcome::Duplicate(known),
         };
         if let Some(id) = to_be_queued(&accepted) {
             let job = JobId::from_uuid(self.ports.ids.uuid());
             tx.jobs().enqueue_ingestion(job, id, now).await?;
             tx.documents().advance(id, &Progress::Queued, now).await?;
         }
-        kept.needed = matches!(accepted, Accepted::New(_));
+        kept.needed = matches!(accepted, UploadOutcome::Created(_));
         if let Err(error) = tx.commit().await {
             if kept.needed {
                 self.find_out(permit, document, kept);
@@ -168,7 +173,7 @@ impl IngestWork {
                     Err(error) => Err(error),
                 }
             };
-            if let Err(error) = retry::insist(attempt, tokio::time::sleep).await {
+            if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
                 tracing::warn!(%error, "whether an upload was recorded cannot be found out; its file is kept");
             }
         });
@@ -183,10 +188,10 @@ async fn within_quota(tx: &mut dyn TenantTx, user: UserId) -> Result<(), IngestE
 }
 
 /// What is new is queued; so is, once more, what failed before.
-fn to_be_queued(accepted: &Accepted) -> Option<DocumentId> {
+fn to_be_queued(accepted: &UploadOutcome) -> Option<DocumentId> {
     match accepted {
-        Accepted::New(document) => Some(document.id),
-        Accepted::Known(Document { id, status, .. }) => (*status == DocumentStatus::Failed).then_some(*id),
+        UploadOutcome::Created(document) => Some(document.id),
+        UploadOutcome::Duplicate(Document { id, status, .. }) => (*status == DocumentStatus::Failed).then_some(*id),
     }
 }
 

@@ -19,7 +19,7 @@ pub use answerable::{Evidence, QueryTerms, weigh};
 pub use compare::Comparison;
 pub use fuse::{Fused, fuse};
 pub use fusion::Fusion;
-pub use params::{RetrievalParams, Sureness};
+pub use params::{Confidence, RetrievalParams};
 pub use rank::{page_aggregate, select};
 pub use rerank::Reranking;
 
@@ -146,7 +146,7 @@ impl HybridSearch {
         if embedder.highest_classification(&caller) < Classification::Internal {
             return Ok(Err(ModelError::NotConfigured { wanted: "internal content".to_owned() }));
         }
-        let garbled = |reason: &str| ModelError::Garbled { backend: model.clone(), reason: reason.to_owned() };
+        let garbled = |reason: &str| ModelError::InvalidResponse { backend: model.clone(), reason: reason.to_owned() };
         let (texts, classification) = (vec![query.to_owned()], Classification::Internal);
         let request = EmbedRequest { caller, purpose: EmbedPurpose::Query, texts, classification };
         let embedded = self.models.embed(&*embedder, request).await;

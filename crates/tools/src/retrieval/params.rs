@@ -19,9 +19,9 @@ pub struct RetrievalParams {
     /// one, 0 to 1.
     pub duplicate_overlap: f32,
     /// What hits say of an answer where both sides looked for them.
-    pub sureness: Sureness,
+    pub sureness: Confidence,
     /// The same where the vector side is down and the words alone decide.
-    pub sureness_of_words: Sureness,
+    pub sureness_of_words: Confidence,
     /// Confidence from which the hits are good enough to answer from, 0 to 1.
     pub answer_from: f32,
     /// How many of the best hits have to bear the answer.
@@ -31,7 +31,7 @@ pub struct RetrievalParams {
 /// How sure the hits make of an answer: a logistic regression over two values, calibrated on questions with and without
 /// an answer (ADR 11).
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Sureness {
+pub struct Confidence {
     /// The log odds of an answer before anything is known.
     pub bias: f32,
     /// What the score of the best hit adds, at 1.
@@ -40,7 +40,7 @@ pub struct Sureness {
     pub missing: f32,
 }
 
-impl Sureness {
+impl Confidence {
     /// The chance that the hits answer, 0 to 1, from the score of the best and the share of the query's words that stand
     /// in no passage.
     #[must_use]
@@ -59,8 +59,8 @@ impl Default for RetrievalParams {
             second_on_page: 0.15,
             per_page: 2,
             duplicate_overlap: 0.9,
-            sureness: Sureness { bias: -1.7, strength: 10.3, missing: 4.1 },
-            sureness_of_words: Sureness { bias: 0.1, strength: 7.0, missing: 3.8 },
+            sureness: Confidence { bias: -1.7, strength: 10.3, missing: 4.1 },
+            sureness_of_words: Confidence { bias: 0.1, strength: 7.0, missing: 3.8 },
             answer_from: 0.56,
             evidence_hits: 5,
         }

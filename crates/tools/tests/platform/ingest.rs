@@ -6,11 +6,11 @@ use chrono::TimeDelta;
 use domain::audit::AuditRecord;
 use domain::document::{Document, DocumentPatch, DocumentStatus, FailureCode};
 use domain::model::ModelError;
-use domain::ports::{BlobError, Claim, JobQueue, LeasedJob, PutBack, Store, Work};
+use domain::ports::{BlobError, Claim, JobQueue, LeasedJob, Requeue, Store, Work};
 use domain::role::{Classification, Role};
 use domain::search::{SearchFilters, SearchScope};
 use domain::text::Label;
-use domain::upload::{Accepted, FieldError, Upload};
+use domain::upload::{FieldError, Upload, UploadOutcome};
 use futures::future::{FutureExt, pending};
 use futures::stream::{self, StreamExt};
 use std::sync::Arc;
@@ -26,8 +26,8 @@ async fn accepted(plant: &Plant, name: &str, bytes: &[u8]) -> Document {
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
     match ingest.accept(&permit, upload(name, bytes)).await.expect("accepted") {
-        Accepted::New(document) => document,
-        Accepted::Known(_) => panic!("it is new"),
+        UploadOutcome::Created(document) => document,
+        UploadOutcome::Duplicate(_) => panic!("it is new"),
     }
 }
 
@@ -137,10 +137,10 @@ async fn a_file_above_the_limit_or_broken_off_leaves_nothing() {
     let ingest = plant.ingest(IngestSettings { max_upload_bytes: 80_000, ..IngestSettings::default() });
     let error = ingest.accept(&permit, upload("long.txt", &b"word ".repeat(20_000))).await.expect_err("too large");
     assert!(matches!(error, IngestError::Blob(BlobError::TooLarge { limit: 80_000 })));
-    let broken = stream::iter([Ok(Bytes::from_static(NOTES)), Err(BlobError::BrokenOff { reason: "reset".into() })]);
+    let broken = stream::iter([Ok(Bytes::from_static(NOTES)), Err(BlobError::Interrupted { reason: "reset".into() })]);
     let upload = Upload { bytes: broken.boxed(), form: async { Ok(form("notes.md")) }.boxed() };
     let error = ingest.accept(&permit, upload).await.expect_err("broken off");
-    assert!(matches!(error, IngestError::Blob(BlobError::BrokenOff { .. })));
+    assert!(matches!(error, IngestError::Blob(BlobError::Interrupted { .. })));
     assert_eq!(plant.blobs.count(), 0);
 }
 
@@ -151,7 +151,7 @@ async fn the_same_bytes_again_are_the_same_document_and_one_blob() {
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
     let again = ingest.accept(&permit, upload("copy.md", NOTES)).await.expect("accepted");
-    assert!(matches!(again, Accepted::Known(known) if known.id == document.id));
+    assert!(matches!(again, UploadOutcome::Duplicate(known) if known.id == document.id));
     plant.settle().await;
     assert_eq!(plant.blobs.count(), 1);
 }
@@ -165,12 +165,12 @@ async fn the_same_bytes_above_the_callers_clearance_are_a_document_of_their_own(
     let mut secret = form("notes.md");
     secret.tags = vec![Label::parse("Restricted").expect("a tag")];
     let kept = ingest.accept(&admin, with_form(NOTES, Ok(secret))).await.expect("accepted");
-    assert!(matches!(kept, Accepted::New(document) if document.classification == Classification::Restricted));
+    assert!(matches!(kept, UploadOutcome::Created(document) if document.classification == Classification::Restricted));
     let seen = ingest.accept(&user, upload("notes.md", NOTES)).await;
-    let Ok(Accepted::New(seen)) = seen else { panic!("the hidden document shows: {seen:?}") };
+    let Ok(UploadOutcome::Created(seen)) = seen else { panic!("the hidden document shows: {seen:?}") };
     assert_eq!(seen.classification, Classification::Internal);
     let again = ingest.accept(&user, upload("notes.md", NOTES)).await;
-    assert!(matches!(&again, Ok(Accepted::Known(known)) if known.id == seen.id), "{again:?}");
+    assert!(matches!(&again, Ok(UploadOutcome::Duplicate(known)) if known.id == seen.id), "{again:?}");
     plant.settle().await;
     assert_eq!(plant.blobs.count(), 2);
 }
@@ -193,7 +193,7 @@ async fn a_file_that_no_reader_can_read_fails_with_a_reason_and_can_be_uploaded_
     assert_eq!(plant.try_claim().await, None, "it is not tried again by itself");
     let permit = plant.permit(Role::User).await;
     let again = ingest.accept(&permit, upload("broken.pdf", broken)).await.expect("accepted");
-    assert!(matches!(again, Accepted::Known(known) if known.id == document.id));
+    assert!(matches!(again, UploadOutcome::Duplicate(known) if known.id == document.id));
     assert_eq!(plant.claim().await.work, Work::Ingest(document.id));
 }
 
@@ -207,7 +207,7 @@ async fn an_embedding_outage_is_waited_out_without_using_an_attempt_up() {
     let later = ingest.process(&job).await.expect_err("later");
     assert!(!later.counts);
     assert_eq!(plant.read(document.id).await.expect("the document").status, DocumentStatus::Processing);
-    plant.store.put_back(job.lease, &PutBack { counts: later.counts, ..PutBack::default() }).await.expect("put back");
+    plant.store.requeue(job.lease, &Requeue { counts: later.counts, ..Requeue::default() }).await.expect("put back");
     plant.embedder.down.store(false, Ordering::Relaxed);
     let job = plant.claim().await;
     assert_eq!(job.attempt, 1);
@@ -269,7 +269,7 @@ async fn a_claim_past_the_last_attempt_fails_without_another_try_and_is_kept() {
 async fn a_defect_at_the_last_attempt_ends_the_job_for_good() {
     let plant = Plant::new().await;
     accepted(&plant, "notes.md", NOTES).await;
-    let garbled = || ModelError::Garbled { backend: "words".into(), reason: "no vectors".into() };
+    let garbled = || ModelError::InvalidResponse { backend: "words".into(), reason: "no vectors".into() };
     plant.embedder.before_batch(move |_| async move { Err(garbled()) }.boxed());
     let claimed = plant.claim().await;
     let ingest = plant.ingest(IngestSettings::default());

@@ -8,7 +8,7 @@ use domain::ids::{ConversationId, RunId, UserId};
 use domain::ledger::{CallContext, LedgerEntry};
 use domain::model::{EmbedPurpose, EmbedRequest};
 use domain::model_call::{CallStatus, MicroCost, ModelCaller, ModelOperation};
-use domain::ports::{Directory, Embedder, JobQueue, PutBack, Store};
+use domain::ports::{Directory, Embedder, JobQueue, Requeue, Store};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource, Role};
 use domain::tenant::TenantSettings;
@@ -70,7 +70,7 @@ async fn a_documents_batches_are_one_row_and_a_failed_attempt_has_its_own() {
     assert_eq!((call.usage.input_tokens, call.cost, *metered), (2, MicroCost(2), false), "of the first batch");
 
     plant.embedder.before_batch(|_| async { Ok(()) }.boxed());
-    plant.store.put_back(job.lease, &PutBack { counts: later.counts, ..PutBack::default() }).await.expect("put back");
+    plant.store.requeue(job.lease, &Requeue { counts: later.counts, ..Requeue::default() }).await.expect("put back");
     assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobEnd::Ready);
     let rows = ledger(&plant);
     assert_eq!(rows.len(), 2);

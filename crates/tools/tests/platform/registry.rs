@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use domain::classified::Classified;
-use fakes::access::rights;
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource, Role};
 use domain::tool::{ToolName, ToolResult, ToolSpec};
+use fakes::access::rights;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tools::error::ToolError;

@@ -8,7 +8,7 @@ use domain::ports::{Clock as _, Embedders, JobQueue, LeasedJob, Store, Work};
 use domain::role::{Classification, Role};
 use domain::scope::Actor;
 use domain::search::{SearchFilters, SearchScope};
-use domain::upload::Accepted;
+use domain::upload::UploadOutcome;
 use futures::future::FutureExt;
 use std::sync::Arc;
 use tools::ingest::IngestSettings;
@@ -29,7 +29,9 @@ async fn ingested(plant: &Plant, name: &str) -> Document {
     let permit = plant.permit(Role::Admin).await;
     let ingest = plant.ingest(IngestSettings::default());
     let text = format!("# {name}\n\nOpen the valve of {name} slowly and watch the pressure.\n");
-    let Accepted::New(document) = ingest.accept(&permit, upload(name, text.as_bytes())).await.expect("accepted") else {
+    let UploadOutcome::Created(document) =
+        ingest.accept(&permit, upload(name, text.as_bytes())).await.expect("accepted")
+    else {
         panic!("it is new");
     };
     assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobEnd::Ready);

@@ -3,7 +3,7 @@
 use super::support::Plant;
 use async_trait::async_trait;
 use domain::ledger::CallContext;
-use domain::model::{ModelError, RerankRequest, Reranked, Spent};
+use domain::model::{CallUsage, ModelError, RerankRequest, Reranked};
 use domain::ports::Reranker;
 use domain::role::{Classification, Role};
 use domain::search::{Retrieval, SearchFilters, SearchScope};
@@ -118,7 +118,7 @@ impl Reranker for Judge {
     async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError> {
         let scores = request.passages.iter().map(|text| if text.contains(self.word) { 0.9 } else { 0.1 }).collect();
         self.asked.lock().expect("no panic under the lock").push(request);
-        (self.answer)(scores).map(|scores| Reranked { scores, spent: Spent::default() })
+        (self.answer)(scores).map(|scores| Reranked { scores, spent: CallUsage::default() })
     }
 }
 

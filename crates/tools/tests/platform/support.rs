@@ -6,10 +6,8 @@ use domain::audit::{AuditFilter, AuditRecord};
 use domain::authorized::{AuditReceipt, Permit};
 use domain::command::{SearchDocuments, UploadForm};
 use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
-use fakes::access::FakeAccessRules;
-use fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds, access};
 use domain::ids::{AuditId, RequestId, TenantId};
-use domain::model::{EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent};
+use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelError};
 use domain::model_call::{MicroCost, ModelCaller, ServedBy};
 use domain::page::PageRequest;
 use domain::ports::{
@@ -17,7 +15,7 @@ use domain::ports::{
     NewTenant, Store,
 };
 use domain::role::{Classification, Role};
-use domain::run::Usage;
+use domain::run::TokenUsage;
 use domain::scope::{Actor, TenantScope};
 use domain::search::SearchFilters;
 use domain::tenant::{ClearanceLimits, TenantSettings};
@@ -25,6 +23,8 @@ use domain::tenant_change::ChangedBy;
 use domain::text::QueryText;
 use domain::upload::{FieldError, Upload};
 use domain::user::{Identity, Membership};
+use fakes::access::FakeAccessRules;
+use fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds, access};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::json;
@@ -307,9 +307,9 @@ impl Embedder for WordEmbedder {
         let vectors = self.vectors(request.texts.into_iter());
         // A token and a millionth for each text.
         let texts = u32::try_from(vectors.len()).expect("few");
-        let spent = Spent {
+        let spent = CallUsage {
             served_by: ServedBy::embedded("words", "words"),
-            usage: Usage { input_tokens: texts, output_tokens: 0 },
+            usage: TokenUsage { input_tokens: texts, output_tokens: 0 },
             estimated: false,
             cost: MicroCost(texts.into()),
         };

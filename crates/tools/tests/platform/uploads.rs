@@ -7,7 +7,6 @@ use chrono::TimeDelta;
 use domain::authorized::Permit;
 use domain::document::Document;
 use domain::error::Classify as _;
-use fakes::MemoryStore;
 use domain::ids::UserId;
 use domain::page::PageRequest;
 use domain::ports::{
@@ -18,8 +17,9 @@ use domain::role::{Classification, Role};
 use domain::scope::TenantScope;
 use domain::tenant::{ClearanceLimits, Quotas, TenantSettings};
 use domain::tenant_change::ChangedBy;
-use domain::upload::{Accepted, Upload};
+use domain::upload::{Upload, UploadOutcome};
 use domain::user::UserPatch;
+use fakes::MemoryStore;
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt as _};
 use std::sync::Arc;
@@ -148,7 +148,7 @@ async fn rights_over_what_is_superseded_are_read_again() {
     let refused = ingest.accept(&admin, interrupted(with_form(NOTES, Ok(described.clone())), demoted)).await;
     assert!(matches!(refused, Err(IngestError::NotYours)), "{refused:?}");
     let accepted = ingest.accept(&owner, with_form(NOTES, Ok(described))).await;
-    assert!(matches!(accepted, Ok(Accepted::New(_))), "{accepted:?}");
+    assert!(matches!(accepted, Ok(UploadOutcome::Created(_))), "{accepted:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +212,7 @@ async fn a_full_tenant_stores_no_byte_and_knows_what_it_has() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     let known = plant.ingest(IngestSettings::default()).accept(&permit, upload("notes.md", NOTES)).await;
-    let Ok(Accepted::New(known)) = known else { panic!("{known:?}") };
+    let Ok(UploadOutcome::Created(known)) = known else { panic!("{known:?}") };
     let quotas = Quotas { documents: Some(1), ..Quotas::default() };
     Administrator::over(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
     let mut blobs = MockBlobStore::new();
@@ -221,7 +221,7 @@ async fn a_full_tenant_stores_no_byte_and_knows_what_it_has() {
     let refused = ingest.accept(&permit, upload("more.md", b"# More\n\nAnd more of it.\n")).await;
     assert!(matches!(refused, Err(IngestError::QuotaExceeded)), "{refused:?}");
     let again = ingest.accept(&permit, upload("copy.md", NOTES)).await;
-    assert!(matches!(&again, Ok(Accepted::Known(document)) if document.id == known.id), "{again:?}");
+    assert!(matches!(&again, Ok(UploadOutcome::Duplicate(document)) if document.id == known.id), "{again:?}");
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 //! Personal access tokens in memory.
 
 use super::{MemoryTx, Row, page_of};
+use async_trait::async_trait;
+use chrono::TimeDelta;
 use domain::access_token::{AccessToken, NewAccessToken};
 use domain::ids::{AccessTokenId, UserId};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{AccessTokenRepo, StoreError};
 use domain::time::Timestamp;
-use async_trait::async_trait;
-use chrono::TimeDelta;
 
 #[async_trait]
 impl AccessTokenRepo for MemoryTx {

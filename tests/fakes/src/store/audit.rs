@@ -1,6 +1,7 @@
 //! The audit log in memory.
 
 use super::{MemoryStore, MemoryTx, page_of};
+use async_trait::async_trait;
 use domain::audit::sealed::{ChainHash, SealedEntry, SealedEvent, SealedPage};
 use domain::audit::{AuditFilter, AuditRecord, AuditSubject, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
@@ -9,7 +10,6 @@ use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{AuditReader, AuditRepo, StoreError};
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
-use async_trait::async_trait;
 use serde_json::value::RawValue;
 
 #[async_trait]

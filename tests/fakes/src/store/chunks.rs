@@ -1,13 +1,13 @@
 //! Passages in memory. The lexical side counts the query's words, without stems or weights.
 
 use super::{MemoryTx, Row, State};
+use async_trait::async_trait;
 use domain::document::{Document, DocumentStatus, NewChunk};
 use domain::ids::{ChunkId, DocumentId, TenantId};
 use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
 use domain::search::{Passage, RankedPassage, SearchScope};
 use domain::time::{Date, Timestamp};
-use async_trait::async_trait;
 use std::collections::BTreeSet;
 
 /// What PostgreSQL's English dictionary drops, as far as tests need it.

@@ -1,6 +1,7 @@
 //! Conversations, messages and memories in memory.
 
 use super::{MemoryTx, Row, page_of, refused};
+use async_trait::async_trait;
 use domain::conversation::{
     Conversation, ConversationPatch, FinishedAnswer, Message, MessageStatus, NewMessage, Sources,
 };
@@ -10,7 +11,6 @@ use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{ConversationRepo, MemoryRepo, MessageRepo, StoreError};
 use domain::role::Classification;
 use domain::time::Timestamp;
-use async_trait::async_trait;
 use std::cmp::Reverse;
 
 #[async_trait]

@@ -1,6 +1,7 @@
 //! Documents in memory.
 
 use super::{MemoryTx, Row, page_of};
+use async_trait::async_trait;
 use domain::document::{
     Document, DocumentFilter, DocumentPatch, DocumentStatus, IngestionProgress, NewDocument, Progress,
 };
@@ -9,7 +10,6 @@ use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{DocumentRepo, InsertedDocument, StoreError};
 use domain::role::Classification;
 use domain::time::Timestamp;
-use async_trait::async_trait;
 
 #[async_trait]
 impl DocumentRepo for MemoryTx {

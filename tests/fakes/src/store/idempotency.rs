@@ -1,11 +1,11 @@
 //! Repeatable requests in memory.
 
 use super::{MemoryTx, State, refused};
-use domain::idempotency::{EarlierUse, Kept};
+use async_trait::async_trait;
+use domain::idempotency::{IdempotencyRecord, StoredOutcome};
 use domain::ids::{TenantId, UserId};
 use domain::ports::{IdempotencyRepo, StoreError};
 use domain::time::Timestamp;
-use async_trait::async_trait;
 
 /// A key of a user.
 pub(super) type Key = (TenantId, UserId, String);
@@ -13,7 +13,7 @@ pub(super) type Key = (TenantId, UserId, String);
 /// What is kept of its request.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    earlier: EarlierUse,
+    earlier: IdempotencyRecord,
     expires_at: Timestamp,
 }
 
@@ -41,18 +41,18 @@ impl IdempotencyRepo for MemoryTx {
         fingerprint: Option<&str>,
         now: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<Option<EarlierUse>, StoreError> {
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
         let key = self.key(key_hash)?;
         let state = self.write().await?;
         if let Some(entry) = state.idempotency.get(&key).filter(|entry| entry.expires_at > now) {
             return Ok(Some(entry.earlier.clone()));
         }
-        let earlier = EarlierUse { fingerprint: fingerprint.map(str::to_owned), kept: None, since: now };
+        let earlier = IdempotencyRecord { fingerprint: fingerprint.map(str::to_owned), kept: None, since: now };
         state.idempotency.insert(key, Entry { earlier, expires_at });
         Ok(None)
     }
 
-    async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &Kept) -> Result<(), StoreError> {
+    async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &StoredOutcome) -> Result<(), StoreError> {
         let key = self.key(key_hash)?;
         if let Some(entry) = self.write().await?.idempotency.get_mut(&key) {
             entry.earlier.fingerprint = Some(fingerprint.to_owned());

@@ -1,15 +1,15 @@
 //! The job queue in memory.
 
 use super::{MemoryStore, MemoryTx, State};
+use async_trait::async_trait;
+use chrono::TimeDelta;
 use domain::document::DocumentStatus;
 use domain::ids::{DocumentId, JobId, RequestId, TenantId};
 use domain::ports::{
-    Claim, JobKind, JobQueue, JobRepo, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, StoreError, Work,
+    Claim, JobCounts, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, StoreError, Work,
 };
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
-use async_trait::async_trait;
-use chrono::TimeDelta;
 use std::time::Duration;
 
 /// Attempts before a claim is there to be buried.
@@ -86,7 +86,7 @@ impl JobRepo for MemoryTx {
         Ok(jobs.len() < before)
     }
 
-    async fn bury(&mut self, lease: Lease, _reason: Option<&str>, _now: Timestamp) -> Result<bool, StoreError> {
+    async fn dead_letter(&mut self, lease: Lease, _reason: Option<&str>, _now: Timestamp) -> Result<bool, StoreError> {
         let tenant = self.tenant();
         let jobs = &mut self.write().await?.jobs;
         let Some(job) = jobs.iter_mut().find(|job| job.tenant == tenant && job.lease == lease) else {
@@ -167,8 +167,8 @@ impl JobQueue for MemoryStore {
         Ok(tenant.is_some_and(|tenant| self.committed().is_active(tenant)))
     }
 
-    async fn put_back(&self, lease: Lease, how: &PutBack) -> Result<(), StoreError> {
-        let put_back = |job: &mut Job, now| {
+    async fn requeue(&self, lease: Lease, how: &Requeue) -> Result<(), StoreError> {
+        let requeue = |job: &mut Job, now| {
             job.due_at = later(now, how.delay);
             job.turn_at = later(job.turn_at, how.delay);
             job.leased = false;
@@ -177,7 +177,7 @@ impl JobQueue for MemoryStore {
             job.failures += u32::from(how.reason.is_some());
             job.dead = how.counts && job.work.document().is_none() && job.attempts >= MAX_ATTEMPTS;
         };
-        if self.held(lease, put_back).await?.is_some() && how.delay.is_zero() {
+        if self.held(lease, requeue).await?.is_some() && how.delay.is_zero() {
             self.tell();
         }
         Ok(())
@@ -207,10 +207,10 @@ impl JobQueue for MemoryStore {
         })
     }
 
-    async fn left(&self, kind: JobKind) -> Result<JobsLeft, StoreError> {
+    async fn left(&self, kind: JobKind) -> Result<JobCounts, StoreError> {
         let state = self.committed();
         let count = |dead| state.jobs.iter().filter(|job| job.work.kind() == kind && job.dead == dead).count() as u64;
-        Ok(JobsLeft { pending: count(false), dead: count(true) })
+        Ok(JobCounts { pending: count(false), dead: count(true) })
     }
 
     async fn enqueue_reindex(&self) -> Result<u64, StoreError> {

@@ -15,6 +15,8 @@ mod tenants;
 mod usage;
 mod users;
 
+use async_trait::async_trait;
+use chunks::{Models, StoredChunk};
 use domain::access_token::AccessToken;
 use domain::audit::AuditRecord;
 use domain::conversation::{Conversation, Message};
@@ -33,8 +35,6 @@ use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::tenant::{SettingsVersion, Tenant};
 use domain::user::User;
-use async_trait::async_trait;
-use chunks::{Models, StoredChunk};
 use jobs::Job;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,7 @@
 //! The directory of tenants in memory.
 
 use super::{MemoryStore, State, page_of};
+use async_trait::async_trait;
 use domain::access_token::KnownAccessToken;
 use domain::audit::{AuditRecord, Changed, ResultStatus};
 use domain::ids::{MappingId, TenantId, UserId};
@@ -11,7 +12,6 @@ use domain::role::Resource;
 use domain::tenant::{SettingsVersion, Tenant, TenantSettings};
 use domain::tenant_change::{self, ChangeRow, ChangedBy};
 use domain::time::Timestamp;
-use async_trait::async_trait;
 use serde_json::Value;
 use uuid::Uuid;
 

@@ -1,14 +1,14 @@
 //! What tenants use, in memory.
 
 use super::{MemoryStore, MemoryTx, Row, State};
-use domain::budget::{Amount, Budgets, Granted, Reservation, Spending, Spent, first_of_month};
+use async_trait::async_trait;
+use domain::budget::{Amount, Budgets, PeriodSpending, Reservation, ReserveOutcome, Spending, first_of_month};
 use domain::ids::{ReservationId, TenantId, UserId};
 use domain::ledger::{LedgerEntry, LedgerSums, UsageGroup, UsageOfGroup, UsageQuery, UsageSums};
 use domain::model_call::{CallStatus, MicroCost};
 use domain::ports::{StoreError, UsageRepo};
 use domain::tenant::Holdings;
 use domain::time::Timestamp;
-use async_trait::async_trait;
 use std::collections::BTreeMap;
 
 /// What is set aside.
@@ -58,12 +58,17 @@ impl UsageRepo for MemoryTx {
         Ok(self.read(|state| spending(state, (tenant, user), now)))
     }
 
-    async fn reserve(&mut self, asked: &Reservation, budgets: &Budgets, now: Timestamp) -> Result<Granted, StoreError> {
+    async fn reserve(
+        &mut self,
+        asked: &Reservation,
+        budgets: &Budgets,
+        now: Timestamp,
+    ) -> Result<ReserveOutcome, StoreError> {
         let (tenant, user) = (self.tenant(), self.scope.user());
         let state = self.write().await?;
         state.reservations.retain(|row| row.tenant != tenant || row.value.expires_at > now);
         let granted = budgets.grant(asked, spending(state, (tenant, user), now));
-        if let Granted::Amount { amount, .. } = granted {
+        if let ReserveOutcome::Reserved { amount, .. } = granted {
             let known = |row: &&mut Row<Held>| row.tenant == tenant && row.value.id == asked.id;
             match state.reservations.iter_mut().find(known) {
                 Some(row) => {
@@ -108,7 +113,7 @@ impl UsageRepo for MemoryTx {
 fn spending(state: &State, (tenant, user): (TenantId, Option<UserId>), now: Timestamp) -> Spending {
     let mut spending = Spending::default();
     let (day, month) = (now.date_naive(), first_of_month(now.date_naive()));
-    let mut count = |of: Option<UserId>, add: &dyn Fn(&mut Spent)| {
+    let mut count = |of: Option<UserId>, add: &dyn Fn(&mut PeriodSpending)| {
         add(&mut spending.tenant);
         if user.is_some() && of == user {
             add(&mut spending.user);

@@ -1,7 +1,8 @@
 //! Users in memory.
 
 use super::{MemoryTx, Row, page_of};
-use domain::given_role::GivenRole;
+use async_trait::async_trait;
+use domain::assigned_role::AssignedRole;
 use domain::ids::UserId;
 use domain::login::Login;
 use domain::page::{Page, PageKey, PageRequest};
@@ -10,7 +11,6 @@ use domain::role::Role;
 use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
 use domain::user::{Identity, Membership, NewUser, User, UserPatch};
-use async_trait::async_trait;
 
 #[async_trait]
 impl UserRepo for MemoryTx {
@@ -20,7 +20,7 @@ impl UserRepo for MemoryTx {
         let same = |u: &User| u.issuer == identity.issuer && u.external_id == identity.subject;
         if let Some(row) = state.users.iter_mut().find(|r| sees(r) && same(&r.value)) {
             let user = &mut row.value;
-            let given = user.given_role().after_token(identity.role_claim());
+            let given = user.assigned_role().after_token(identity.role_claim());
             give(user, given);
             user.email = identity.email.clone().unwrap_or_else(|| user.email.clone());
             user.display_name = identity.name.clone().or(user.display_name.take());
@@ -36,7 +36,7 @@ impl UserRepo for MemoryTx {
             role: Role::Viewer,
         };
         let mut value = User { last_login: Some(now), ..made(&new, now) };
-        let given = value.given_role().after_token(identity.role_claim());
+        let given = value.assigned_role().after_token(identity.role_claim());
         give(&mut value, given);
         state.users.push(Row { tenant, user: None, value: value.clone() });
         Ok(value)
@@ -119,7 +119,7 @@ impl UserRepo for MemoryTx {
         let sees = self.sees();
         let state = self.write().await?;
         let Some(row) = state.users.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
-        let given = row.value.given_role().after_admin(patch.role, patch.role_pinned, now);
+        let given = row.value.assigned_role().after_admin(patch.role, patch.role_pinned, now);
         give(&mut row.value, given);
         row.value.is_active = patch.is_active.unwrap_or(row.value.is_active);
         row.value.grants = patch.grants.unwrap_or_else(|| row.value.grants.clone());
@@ -133,8 +133,8 @@ impl UserRepo for MemoryTx {
     }
 }
 
-fn give(user: &mut User, given: GivenRole) {
-    let GivenRole { role, from_token, pinned, set_at } = given;
+fn give(user: &mut User, given: AssignedRole) {
+    let AssignedRole { role, from_token, pinned, set_at } = given;
     (user.role, user.role_from_token, user.role_pinned, user.role_set_at) = (role, from_token, pinned, set_at);
 }
 

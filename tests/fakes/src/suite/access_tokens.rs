@@ -1,11 +1,11 @@
 //! Personal access tokens.
 
 use super::{CaseResult, World, owner, some};
+use chrono::TimeDelta;
 use domain::access_token::NewAccessToken;
 use domain::ids::UserId;
 use domain::page::PageRequest;
 use domain::scope::TenantScope;
-use chrono::TimeDelta;
 
 impl World {
     async fn access_token(&self, scope: &TenantScope, hash: &str) -> Result<NewAccessToken, super::CaseError> {

@@ -1,9 +1,9 @@
 //! Blobs.
 
 use super::{CaseError, CaseResult, World};
+use bytes::Bytes;
 use domain::ids::TenantId;
 use domain::ports::{BlobError, ByteRange, ByteStream};
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 const SHA256_OF_ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -41,9 +41,9 @@ pub async fn a_blob_too_large_or_broken_off_leaves_nothing(world: &World) -> Cas
     let tenant = world.id();
     let large = world.blobs.put(tenant, pieces(&["abc", "d"]), 3).await;
     assert!(matches!(large, Err(BlobError::TooLarge { limit: 3 })));
-    let end = stream::iter([Err(BlobError::BrokenOff { reason: "gone".to_owned() })]);
+    let end = stream::iter([Err(BlobError::Interrupted { reason: "gone".to_owned() })]);
     let broken = world.blobs.put(tenant, pieces(&["ab"]).chain(end).boxed(), 3).await;
-    assert!(matches!(broken, Err(BlobError::BrokenOff { .. })));
+    assert!(matches!(broken, Err(BlobError::Interrupted { .. })));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Conversations, messages, memories.
 
 use super::{CaseError, CaseResult, World, owner, some};
+use chrono::TimeDelta;
 use domain::conversation::{
     Citation, Conversation, ConversationPatch, FinishedAnswer, MessageRole, MessageStatus, NewMessage, Sources,
 };
@@ -11,7 +12,6 @@ use domain::page::PageRequest;
 use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
-use chrono::TimeDelta;
 use futures::future::try_join_all;
 use serde_json::json;
 use uuid::Uuid;

@@ -1,18 +1,23 @@
 //! Requests that may be repeated.
 
 use super::{CaseError, CaseResult, World};
-use domain::idempotency::{EarlierUse, Kept, StoredAnswer};
+use chrono::TimeDelta;
+use domain::idempotency::{IdempotencyRecord, StoredOutcome, StoredResponse};
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
-use chrono::TimeDelta;
 
-fn answer() -> Kept {
+fn answer() -> StoredOutcome {
     let headers = vec![("location".to_owned(), "/v1/things/1".to_owned())];
-    Kept::Answer(StoredAnswer { status: 201, headers, body: b"{\"id\":\"\xc3\xa4\"}".to_vec() })
+    StoredOutcome::Response(StoredResponse { status: 201, headers, body: b"{\"id\":\"\xc3\xa4\"}".to_vec() })
 }
 
 /// Claims `key` for an hour.
-async fn claim(world: &World, scope: &TenantScope, key: &str, now: Timestamp) -> Result<Option<EarlierUse>, CaseError> {
+async fn claim(
+    world: &World,
+    scope: &TenantScope,
+    key: &str,
+    now: Timestamp,
+) -> Result<Option<IdempotencyRecord>, CaseError> {
     let mut tx = world.begin(scope).await?;
     let found = tx.idempotency().claim(key, Some("print"), now, now + TimeDelta::hours(1)).await?;
     tx.commit().await?;
@@ -26,12 +31,12 @@ pub async fn an_idempotency_key_is_claimed_once(world: &World) -> CaseResult {
     let claims = futures::future::join_all((0..8).map(|_| claim(world, &plant.ada, "k", now))).await;
     let claims: Vec<_> = claims.into_iter().collect::<Result<_, _>>()?;
     assert_eq!(claims.iter().filter(|found| found.is_none()).count(), 1);
-    let running = EarlierUse { fingerprint: Some("print".to_owned()), kept: None, since: now };
+    let running = IdempotencyRecord { fingerprint: Some("print".to_owned()), kept: None, since: now };
     assert!(claims.iter().flatten().all(|found| *found == running), "{claims:?}");
     let mut tx = world.begin(&plant.ada).await?;
     tx.idempotency().settle("k", "whole print", &answer()).await?;
     tx.commit().await?;
-    let done = EarlierUse { fingerprint: Some("whole print".to_owned()), kept: Some(answer()), since: now };
+    let done = IdempotencyRecord { fingerprint: Some("whole print".to_owned()), kept: Some(answer()), since: now };
     assert_eq!(claim(world, &plant.ada, "k", world.later()).await?, Some(done.clone()));
     let mut tx = world.begin(&plant.ada).await?;
     tx.idempotency().release("k").await?;
@@ -50,9 +55,10 @@ pub async fn an_idempotency_key_is_given_up_or_spent(world: &World) -> CaseResul
     tx.commit().await?;
     assert_eq!(claim(world, &plant.ada, "k", now).await?, None);
     let mut tx = world.begin(&plant.ada).await?;
-    tx.idempotency().settle("k", "print", &Kept::Spent).await?;
+    tx.idempotency().settle("k", "print", &StoredOutcome::SecretShown).await?;
     tx.commit().await?;
-    let spent = EarlierUse { fingerprint: Some("print".to_owned()), kept: Some(Kept::Spent), since: now };
+    let spent =
+        IdempotencyRecord { fingerprint: Some("print".to_owned()), kept: Some(StoredOutcome::SecretShown), since: now };
     assert_eq!(claim(world, &plant.ada, "k", now).await?, Some(spent));
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::{CaseError, CaseResult, World, owner, some};
 use domain::document::{Document, NewChunk, NewDocument, Progress};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{
-    Claim, InsertedDocument, JobKind, JobsLeft, Lease, LeasedJob, PutBack, QueueDepth, TenantPatch, Work,
+    Claim, InsertedDocument, JobCounts, JobKind, Lease, LeasedJob, QueueDepth, Requeue, TenantPatch, Work,
 };
 use domain::role::Classification;
 use domain::scope::{Actor, TenantScope};
@@ -28,9 +28,9 @@ async fn claimed(world: &World) -> Result<LeasedJob, CaseError> {
     some(claim(world).await?)
 }
 
-async fn put_back(world: &World, lease: Lease, delay: Duration, counts: bool) -> CaseResult {
-    let how = PutBack { delay, counts, reason: Some("a test".to_owned()) };
-    Ok(world.queue.put_back(lease, &how).await?)
+async fn requeue(world: &World, lease: Lease, delay: Duration, counts: bool) -> CaseResult {
+    let how = Requeue { delay, counts, reason: Some("a test".to_owned()) };
+    Ok(world.queue.requeue(lease, &how).await?)
 }
 
 async fn queue(world: &World, scope: &TenantScope, sha: char) -> Result<Document, CaseError> {
@@ -124,7 +124,7 @@ pub async fn a_lost_lease_finishes_nothing(world: &World) -> CaseResult {
     assert_eq!((holder.lease.job, holder.attempt), (slept.lease.job, 2));
     assert!(!world.queue.heartbeat(slept.lease, LONG).await?);
     assert!(!complete(world, &slept.scope, slept.lease).await?);
-    put_back(world, slept.lease, NO_TIME, true).await?;
+    requeue(world, slept.lease, NO_TIME, true).await?;
     assert_eq!(claim(world).await?, None);
     assert!(world.queue.heartbeat(holder.lease, LONG).await?);
     assert!(complete(world, &holder.scope, holder.lease).await?);
@@ -137,14 +137,14 @@ pub async fn a_job_put_back_waits_and_counts_as_said(world: &World) -> CaseResul
     let plant = world.plant("a").await?;
     queue(world, &plant.ada, 'a').await?;
     let first = claimed(world).await?;
-    put_back(world, first.lease, NO_TIME, false).await?;
+    requeue(world, first.lease, NO_TIME, false).await?;
     assert!(!complete(world, &first.scope, first.lease).await?, "a lease that was given back is no lease");
     let again = claimed(world).await?;
     assert_eq!((again.attempt, again.failures), (1, 1));
-    put_back(world, again.lease, NO_TIME, true).await?;
+    requeue(world, again.lease, NO_TIME, true).await?;
     let third = claimed(world).await?;
     assert_eq!((third.attempt, third.failures), (2, 2));
-    put_back(world, third.lease, LONG, true).await?;
+    requeue(world, third.lease, LONG, true).await?;
     assert_eq!(claim(world).await?, None);
     Ok(())
 }
@@ -241,15 +241,15 @@ pub async fn a_job_given_up_rests_until_it_is_queued_again(world: &World) -> Cas
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let document = queue(world, &here.ada, 'a').await?;
     let first = claimed(world).await?;
-    put_back(world, first.lease, NO_TIME, true).await?;
+    requeue(world, first.lease, NO_TIME, true).await?;
     let second = claimed(world).await?;
     for (scope, lease) in [(&there.ada, second.lease), (&here.ada, first.lease)] {
         let mut tx = world.begin(scope).await?;
-        assert!(!tx.jobs().bury(lease, None, world.now()).await?);
+        assert!(!tx.jobs().dead_letter(lease, None, world.now()).await?);
         tx.commit().await?;
     }
     let mut tx = world.begin(&second.scope).await?;
-    assert!(tx.jobs().bury(second.lease, Some("in vain"), world.now()).await?);
+    assert!(tx.jobs().dead_letter(second.lease, Some("in vain"), world.now()).await?);
     tx.commit().await?;
     assert_eq!(claim(world).await?, None);
     assert!(!world.queue.heartbeat(second.lease, LONG).await?);
@@ -312,8 +312,8 @@ pub async fn the_depth_counts_what_is_due_in_hand_and_dead(world: &World) -> Cas
     assert_eq!((depth.due, depth.leased, depth.dead), (4, 0, 0));
     claimed(world).await?;
     let second = claimed(world).await?;
-    put_back(world, second.lease, LONG, true).await?;
-    let left = |pending| JobsLeft { pending, dead: 0 };
+    requeue(world, second.lease, LONG, true).await?;
+    let left = |pending| JobCounts { pending, dead: 0 };
     assert_eq!(world.queue.left(JobKind::Ingestion).await?, left(4), "in hand or waiting, they are still to be done");
     assert_eq!(world.queue.left(JobKind::Reindex).await?, left(0));
     let expired = some(world.queue.claim(&Claim::anything(), NO_TIME).await?)?;
@@ -361,9 +361,9 @@ pub async fn a_job_put_back_without_delay_wakes_all_who_wait(world: &World) -> C
     let job = claimed(world).await?;
     // The first wait ends at once: it has begun to listen, or was told of what was queued before.
     world.queue.wait(LONG).await;
-    let told = join3(world.queue.wait(LONG), world.queue.wait(LONG), put_back(world, job.lease, NO_TIME, false));
-    let ((), (), put_back) = tokio::time::timeout(Duration::from_secs(20), told).await?;
-    put_back
+    let told = join3(world.queue.wait(LONG), world.queue.wait(LONG), requeue(world, job.lease, NO_TIME, false));
+    let ((), (), requeue) = tokio::time::timeout(Duration::from_secs(20), told).await?;
+    requeue
 }
 
 /// Long before the wait would end by itself.

@@ -31,8 +31,9 @@ pub use search::*;
 pub use usage::*;
 pub use users::*;
 
-use domain::document::{Document, NewDocument, Revision};
 use crate::{ManualClock, SequentialIds};
+use chrono::TimeDelta;
+use domain::document::{Document, NewDocument, Revision};
 use domain::ids::{DocumentId, RequestId, TenantId, UserId};
 use domain::ports::{
     AuditReader, BlobStore, Clock, Directory, IdGen, InsertedDocument, JobQueue, NewTenant, Store, TenantTx,
@@ -41,7 +42,6 @@ use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
 use domain::user::Identity;
-use chrono::TimeDelta;
 use serde_json::json;
 use std::sync::Arc;
 

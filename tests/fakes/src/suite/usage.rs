@@ -1,15 +1,15 @@
 //! The ledger of calls to models, and budgets.
 
 use super::{CaseError, CaseResult, World};
-use domain::budget::{Amount, BudgetLimit, Budgets, Granted, Reservation, Spending, Spent};
+use chrono::TimeDelta;
+use domain::budget::{Amount, BudgetLimit, Budgets, PeriodSpending, Reservation, ReserveOutcome, Spending};
 use domain::ids::{ConversationId, ReservationId};
 use domain::ledger::{CallContext, LedgerEntry, LedgerSums, UsageGroup, UsageQuery};
-use domain::model::{ModelError, ModelTier, Spent as SpentByModel};
+use domain::model::{CallUsage, ModelError, ModelTier};
 use domain::model_call::{FailedAttempt, MicroCost, ModelCall, ModelOperation, ServedBy};
-use domain::run::Usage;
+use domain::run::TokenUsage;
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
-use chrono::TimeDelta;
 use futures::future::try_join_all;
 use std::time::Duration;
 
@@ -23,14 +23,14 @@ const UNLIMITED: Budgets = Budgets {
 
 impl World {
     fn call(&self, operation: ModelOperation, tokens: (u32, u32), cost: u64) -> LedgerEntry {
-        let spent = SpentByModel {
+        let spent = CallUsage {
             served_by: ServedBy {
                 backend: "cloud".to_owned(),
                 requested: "m".to_owned(),
                 model: "m-1".to_owned(),
                 ..ServedBy::default()
             },
-            usage: Usage { input_tokens: tokens.0, output_tokens: tokens.1 },
+            usage: TokenUsage { input_tokens: tokens.0, output_tokens: tokens.1 },
             estimated: false,
             cost: MicroCost(cost),
         };
@@ -63,7 +63,12 @@ impl World {
         UsageQuery { from, to, user: None, group_by }
     }
 
-    async fn reserve(&self, by: &TenantScope, asked: Reservation, budgets: Budgets) -> Result<Granted, CaseError> {
+    async fn reserve(
+        &self,
+        by: &TenantScope,
+        asked: Reservation,
+        budgets: Budgets,
+    ) -> Result<ReserveOutcome, CaseError> {
         let mut tx = self.begin(by).await?;
         let granted = tx.usage().reserve(&asked, &budgets, self.now()).await?;
         tx.commit().await?;
@@ -77,10 +82,10 @@ impl World {
     }
 }
 
-fn tokens(granted: &Granted) -> Option<u64> {
+fn tokens(granted: &ReserveOutcome) -> Option<u64> {
     match granted {
-        Granted::Amount { amount, .. } => Some(amount.tokens),
-        Granted::Refused { .. } => None,
+        ReserveOutcome::Reserved { amount, .. } => Some(amount.tokens),
+        ReserveOutcome::Refused { .. } => None,
     }
 }
 
@@ -100,10 +105,10 @@ pub async fn calls_are_on_record_once_and_counted(world: &World) -> CaseResult {
     let worker = super::scope(here.tenant, domain::scope::Actor::Worker);
     world.record(&worker, &[world.call(ModelOperation::Embeddings, (500, 0), 2)]).await?;
 
-    let spent = |tokens, cost| Spent { tokens, cost: MicroCost(cost), ..Spent::default() };
+    let spent = |tokens, cost| PeriodSpending { tokens, cost: MicroCost(cost), ..PeriodSpending::default() };
     assert_eq!(world.spending(&here.ada, now).await?, Spending { tenant: spent(119, 58), user: spent(109, 55) });
     assert_eq!(world.spending(&here.bob, now).await?, Spending { tenant: spent(119, 58), user: spent(10, 1) });
-    assert_eq!(world.spending(&worker, now).await?.user, Spent::default());
+    assert_eq!(world.spending(&worker, now).await?.user, PeriodSpending::default());
     assert_eq!(world.spending(&there.ada, now).await?, Spending::default());
     Ok(())
 }
@@ -122,7 +127,7 @@ pub async fn what_is_spent_counts_for_its_day_and_month(world: &World) -> CaseRe
         world.record(&here.ada, &[call]).await?;
     }
     for (now, tokens, cost) in [("2026-03-31T23:00:00Z", 1_000, 1_110), ("2026-04-01T00:00:00Z", 0, 0)] {
-        let spent = Spent { tokens, cost: MicroCost(cost), ..Spent::default() };
+        let spent = PeriodSpending { tokens, cost: MicroCost(cost), ..PeriodSpending::default() };
         assert_eq!(world.spending(&here.ada, at(now)?).await?, Spending { tenant: spent, user: spent }, "{now}");
     }
     Ok(())
@@ -141,7 +146,7 @@ pub async fn parallel_reservations_never_pass_a_limit(world: &World) -> CaseResu
     let mut amounts: Vec<_> = granted.iter().filter_map(tokens).collect();
     amounts.sort_unstable();
     assert_eq!(amounts, [100, 200, 200, 200, 200], "{granted:?}");
-    let refused = Granted::Refused { limit: BudgetLimit::TenantTokens, held: true };
+    let refused = ReserveOutcome::Refused { limit: BudgetLimit::TenantTokens, held: true };
     assert_eq!(granted.iter().filter(|granted| **granted == refused).count(), 7, "{granted:?}");
     let tenant = world.spending(&here.ada, world.now()).await?.tenant;
     assert_eq!(tenant.tokens + tenant.reserved.tokens, 1_000);
@@ -155,7 +160,7 @@ pub async fn a_reservation_grows_and_is_settled(world: &World) -> CaseResult {
     let turn = world.asking(100, 200);
     assert_eq!(tokens(&world.reserve(&here.ada, turn, budgets).await?), Some(200));
     assert_eq!(tokens(&world.reserve(&here.ada, turn, budgets).await?), Some(100), "what is left");
-    let refused = Granted::Refused { limit: BudgetLimit::UserTokens, held: true };
+    let refused = ReserveOutcome::Refused { limit: BudgetLimit::UserTokens, held: true };
     assert_eq!(world.reserve(&here.ada, turn, budgets).await?, refused);
     let held = world.spending(&here.ada, world.now()).await?.user;
     assert_eq!(held.reserved, Amount { tokens: 300, cost: MicroCost(400) });
@@ -181,7 +186,7 @@ pub async fn an_expired_reservation_counts_no_longer(world: &World) -> CaseResul
     let here = world.plant("a").await?;
     let budgets = Budgets { cost_per_month: Some(MicroCost(100)), ..UNLIMITED };
     assert_eq!(tokens(&world.reserve(&here.ada, world.asking(100, 100), budgets).await?), Some(100));
-    let refused = Granted::Refused { limit: BudgetLimit::TenantCost, held: true };
+    let refused = ReserveOutcome::Refused { limit: BudgetLimit::TenantCost, held: true };
     assert_eq!(world.reserve(&here.bob, world.asking(1, 1), budgets).await?, refused);
     world.clock.advance(TimeDelta::minutes(5));
     assert_eq!(world.spending(&here.bob, world.now()).await?.tenant.reserved, Amount::default());

@@ -1,6 +1,7 @@
 //! Users and their standing.
 
 use super::{CaseResult, World, identity, owner, scope, some};
+use chrono::{SubsecRound as _, TimeDelta};
 use domain::error::{Classify, ErrorKind};
 use domain::login::Login;
 use domain::page::PageRequest;
@@ -9,7 +10,6 @@ use domain::role::{Grant, Role};
 use domain::scope::Actor;
 use domain::tenant::TenantSettings;
 use domain::user::{Identity, NewUser, UserPatch};
-use chrono::{SubsecRound as _, TimeDelta};
 use futures::future::try_join_all;
 
 /// The row stays; role, e-mail and name follow the token, as far as it names them.

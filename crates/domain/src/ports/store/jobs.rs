@@ -2,13 +2,13 @@
 
 use super::StoreError;
 use crate::ids::{DocumentId, JobId};
-use crate::role::words;
+use crate::role::string_enum;
 use crate::scope::TenantScope;
 use crate::time::Timestamp;
 use async_trait::async_trait;
 use std::time::Duration;
 
-words! {
+string_enum! {
     /// Kinds of background work.
     JobKind {
         /// A document is read, embedded and published.
@@ -98,7 +98,7 @@ impl Claim {
 
 /// How a job goes back to the queue.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct PutBack {
+pub struct Requeue {
     /// When it may be claimed again; without a delay a waiting worker is woken at once.
     pub delay: Duration,
     /// Whether the attempt is used up: an orderly shutdown or a model outage does not use one.
@@ -122,7 +122,7 @@ pub struct QueueDepth {
 
 /// Jobs of one kind, of all tenants together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct JobsLeft {
+pub struct JobCounts {
     /// Queued, waiting for their time, or in some worker's hands.
     pub pending: u64,
     /// Given up, waiting for a person.
@@ -163,7 +163,7 @@ pub trait JobRepo: Send {
     ///
     /// # Errors
     /// Where the database is not available.
-    async fn bury(&mut self, lease: Lease, reason: Option<&str>, now: Timestamp) -> Result<bool, StoreError>;
+    async fn dead_letter(&mut self, lease: Lease, reason: Option<&str>, now: Timestamp) -> Result<bool, StoreError>;
 }
 
 /// The queue across tenants, with a database role that sees ids and no content.
@@ -191,7 +191,7 @@ pub trait JobQueue: Send + Sync {
     ///
     /// # Errors
     /// Where the database is not available.
-    async fn put_back(&self, lease: Lease, how: &PutBack) -> Result<(), StoreError>;
+    async fn requeue(&self, lease: Lease, how: &Requeue) -> Result<(), StoreError>;
 
     /// Builds the index over the passages of a [`Work::BuildVectorIndex`] job's tenant, if it is missing, and removes the
     /// job; `false` where the lease is lost. Takes minutes for a large tenant, and writing to that tenant's passages
@@ -214,7 +214,7 @@ pub trait JobQueue: Send + Sync {
     ///
     /// # Errors
     /// Where the database is not available.
-    async fn left(&self, kind: JobKind) -> Result<JobsLeft, StoreError>;
+    async fn left(&self, kind: JobKind) -> Result<JobCounts, StoreError>;
 
     /// Removes what has expired, of all tenants: answers kept for repeated requests. Returns how many.
     ///

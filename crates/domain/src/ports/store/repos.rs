@@ -4,10 +4,10 @@ use super::StoreError;
 use crate::access_token::{AccessToken, NewAccessToken};
 use crate::audit::{AuditSubject, Outcome};
 use crate::authorized::AuditReceipt;
-use crate::budget::{Budgets, Granted, Reservation, Spending};
+use crate::budget::{Budgets, Reservation, ReserveOutcome, Spending};
 use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
 use crate::document::{Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, Progress};
-use crate::idempotency::{EarlierUse, Kept};
+use crate::idempotency::{IdempotencyRecord, StoredOutcome};
 use crate::ids::{
     AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, ReservationId, UserId,
 };
@@ -230,9 +230,9 @@ pub trait IdempotencyRepo: Send {
         fingerprint: Option<&str>,
         now: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<Option<EarlierUse>, StoreError>;
+    ) -> Result<Option<IdempotencyRecord>, StoreError>;
     /// Keeps what came of the request.
-    async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &Kept) -> Result<(), StoreError>;
+    async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &StoredOutcome) -> Result<(), StoreError>;
     /// Gives up a key whose request had no effect.
     async fn release(&mut self, key_hash: &str) -> Result<(), StoreError>;
 }
@@ -276,7 +276,7 @@ pub trait AuditRepo: Send {
 #[async_trait]
 pub trait UserRepo: Send {
     /// Provisions the user at first login; at a later one brings e-mail, name and `last_login` up to date, and the role as
-    /// [`GivenRole::after_token`](crate::given_role::GivenRole::after_token) says. Safe for parallel first requests: one
+    /// [`AssignedRole::after_token`](crate::assigned_role::AssignedRole::after_token) says. Safe for parallel first requests: one
     /// row.
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
     /// Keeps what the user's login said, unless one that was issued later is kept already.
@@ -321,7 +321,12 @@ pub trait UsageRepo: Send {
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError>;
     /// Sets an amount aside for the scope's user, or adds it to what is under the same id, as far as `budgets` allow.
     /// Until the transaction ends no other of the tenant sets anything aside: spent and set aside together pass no limit.
-    async fn reserve(&mut self, asked: &Reservation, budgets: &Budgets, now: Timestamp) -> Result<Granted, StoreError>;
+    async fn reserve(
+        &mut self,
+        asked: &Reservation,
+        budgets: &Budgets,
+        now: Timestamp,
+    ) -> Result<ReserveOutcome, StoreError>;
     /// Gives back what is set aside; none of that id is no error.
     async fn release(&mut self, id: ReservationId) -> Result<(), StoreError>;
     /// What the tenant's calls come to.

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use domain::{
-    model::{EmbedRequest, Embedded, EmbeddingModel, ModelError, Spent},
+    model::{CallUsage, EmbedRequest, Embedded, EmbeddingModel, ModelError},
     model_call::ServedBy,
     ports::Embedder,
-    run::Usage,
+    run::TokenUsage,
 };
 
 use super::{LocalEmbedder, MODEL_NAME};
@@ -24,8 +24,9 @@ impl Embedder for LocalEmbedder {
         // What is cut off is not read; a document's chunks are within the limit.
         let most = self.max_tokens();
         let read = texts.iter().map(|text| Self::count_tokens(self, text).min(most)).sum::<usize>();
-        let usage = Usage { input_tokens: u32::try_from(read).unwrap_or(u32::MAX), output_tokens: 0 };
-        let spent = Spent { served_by: ServedBy::embedded(BACKEND_NAME, MODEL_NAME), usage, ..Spent::default() };
+        let usage = TokenUsage { input_tokens: u32::try_from(read).unwrap_or(u32::MAX), output_tokens: 0 };
+        let spent =
+            CallUsage { served_by: ServedBy::embedded(BACKEND_NAME, MODEL_NAME), usage, ..CallUsage::default() };
         // After loading, whatever fails is a defect and none of the text's doing.
         let vectors = Self::embed(self, purpose, texts).await.map_err(|error| ModelError::Unavailable {
             backend: BACKEND_NAME.to_owned(),

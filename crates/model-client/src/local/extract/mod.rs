@@ -13,7 +13,7 @@ use domain::{
     model::{ChatDelta, ChatRequest, ChatStream, ModelError, NumberedPassage},
     model_call::{MicroCost, ServedBy},
     ports::ChatModel,
-    run::{FinishReason, Usage},
+    run::{FinishReason, TokenUsage},
 };
 use futures::{StreamExt, stream};
 use score::{Candidate, candidates};
@@ -154,11 +154,11 @@ fn pieces(answer: &str) -> Vec<String> {
     answer.split_inclusive(' ').collect::<Vec<_>>().chunks(WORDS_AT_ONCE).map(<[&str]>::concat).collect()
 }
 
-fn usage(request: &ChatRequest, answer: &str) -> Usage {
+fn usage(request: &ChatRequest, answer: &str) -> TokenUsage {
     let read = request.passages.iter().map(|numbered| estimate::tokens(&numbered.passage.content)).sum::<usize>()
         + estimate::tokens(&request.question);
     let count = |tokens| u32::try_from(tokens).unwrap_or(u32::MAX);
-    Usage { input_tokens: count(read), output_tokens: count(estimate::tokens(answer)) }
+    TokenUsage { input_tokens: count(read), output_tokens: count(estimate::tokens(answer)) }
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use self::issuer::{AUDIENCE, ISSUER, Signer};
 use domain::audit::{AuditFilter, AuditRecord};
 use domain::conversation::Conversation;
 use domain::document::{Document, NewDocument, Revision};
-use fakes::suite::{identity, scope};
-use fakes::{ManualClock, MemoryStore, SequentialIds};
 use domain::ids::{ConversationId, RequestId, TenantId};
 use domain::page::PageRequest;
 use domain::ports::{AuditReader as _, Clock as _, Directory as _, IdGen as _, InsertedDocument, NewTenant, Store};
 use domain::role::{Classification, Grant, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::user::{User, UserPatch};
+use fakes::suite::{identity, scope};
+use fakes::{ManualClock, MemoryStore, SequentialIds};
 use futures::FutureExt as _;
 use policy::authn::settings::{
     ClaimNames, GroupsOverage, IssuerSettings, KeySource, SignatureAlgorithm, TenantTrust, default_roles,
@@ -139,7 +139,7 @@ impl World {
         let member = tx.users().membership(user.id).await.expect("in memory").expect("just made");
         tx.commit().await.expect("in memory");
         let tenant = self.store.tenant("plant-a").await.expect("in memory").expect("made at the start");
-        Caller::new(scope(self.tenant, Actor::User(user.id)), tenant, user, member.standing(&[]))
+        Caller::new(scope(self.tenant, Actor::User(user.id)), tenant, user, member.entitlements(&[]))
     }
 
     pub async fn switch_off(&self, user: &User) {

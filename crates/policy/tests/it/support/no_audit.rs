@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use domain::audit::{AuditSubject, Outcome};
 use domain::authorized::AuditReceipt;
-use fakes::MemoryStore;
 use domain::ids::AuditId;
 use domain::ports::{
     AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
@@ -11,6 +10,7 @@ use domain::ports::{
 };
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
+use fakes::MemoryStore;
 
 pub struct NoAudit(pub MemoryStore);
 

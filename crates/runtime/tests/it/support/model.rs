@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use domain::conversation::Message;
-use fakes::MemoryStore;
 use domain::ids::ConversationId;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier, ModelToolCall};
 use domain::model_call::{FailedAttempt, MicroCost, ModelCaller, Price, ServedBy};
 use domain::ports::{ChatModel, Store as _};
 use domain::role::Classification;
-use domain::run::{FinishReason, Usage};
+use domain::run::{FinishReason, TokenUsage};
 use domain::scope::TenantScope;
+use fakes::MemoryStore;
 use futures::{StreamExt as _, stream};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,11 +120,11 @@ async fn carry_out(step: Step) -> Result<ChatDelta, ModelError> {
             Ok(ChatDelta::ToolCall(ModelToolCall { id, name, arguments }))
         }
         Step::Finish => {
-            let usage = Usage { input_tokens: 100, output_tokens: 7 };
+            let usage = TokenUsage { input_tokens: 100, output_tokens: 7 };
             Ok(ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: false, cost: MicroCost(9) })
         }
         Step::BreakOff => {
-            Err(ModelError::BrokenOff { backend: "scripted".to_owned(), reason: "as the script says".to_owned() })
+            Err(ModelError::Interrupted { backend: "scripted".to_owned(), reason: "as the script says".to_owned() })
         }
         Step::Hang => std::future::pending().await,
         Step::Refuse => unreachable!("it stands by itself"),

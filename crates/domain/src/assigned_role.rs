@@ -6,7 +6,7 @@ use chrono::SubsecRound as _;
 
 /// A user's role, with what decides whether a token may change it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GivenRole {
+pub struct AssignedRole {
     /// The role.
     pub role: Role,
     /// A token gave it: a later token that names no role takes it away.
@@ -50,7 +50,7 @@ impl RoleIgnored {
     }
 }
 
-impl GivenRole {
+impl AssignedRole {
     /// The role of somebody whom no token spoke of yet.
     #[must_use]
     pub const fn unset(role: Role) -> Self {
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_provider_is_heard_in_the_order_in_which_it_spoke() {
-        let given = GivenRole::unset(Role::Viewer).after_token(claim(Role::Admin, 100));
+        let given = AssignedRole::unset(Role::Viewer).after_token(claim(Role::Admin, 100));
         let given = given.after_token(claim(Role::User, 200));
         let late = claim(Role::Admin, 150);
         assert_eq!((given.after_token(late), given.ignores(late)), (given, Some(RoleIgnored::IssuedBefore)));
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_pinned_role_is_lowered_and_not_raised_until_it_is_unpinned() {
-        let given = GivenRole::unset(Role::Admin).after_admin(Some(Role::User), None, at(100));
+        let given = AssignedRole::unset(Role::Admin).after_admin(Some(Role::User), None, at(100));
         assert!(given.pinned);
         let raises = claim(Role::Admin, 200);
         assert_eq!((given.after_token(raises), given.ignores(raises)), (given, Some(RoleIgnored::Pinned)));
@@ -142,9 +142,12 @@ mod tests {
 
     #[test]
     fn naming_the_present_role_pins_it_as_of_now() {
-        let given = GivenRole::unset(Role::Viewer).after_token(claim(Role::User, 100));
+        let given = AssignedRole::unset(Role::Viewer).after_token(claim(Role::User, 100));
         let confirmed = given.after_admin(Some(Role::User), None, at(200));
-        assert_eq!(confirmed, GivenRole { role: Role::User, from_token: false, pinned: true, set_at: Some(at(200)) });
+        assert_eq!(
+            confirmed,
+            AssignedRole { role: Role::User, from_token: false, pinned: true, set_at: Some(at(200)) }
+        );
         assert_eq!(given.after_admin(None, Some(true), at(200)), confirmed);
         assert_eq!(given.after_admin(None, None, at(200)), given);
         assert!(!given.after_admin(Some(Role::Admin), Some(false), at(200)).pinned);
@@ -153,7 +156,7 @@ mod tests {
     #[test]
     fn a_token_that_does_not_say_when_it_was_issued_gives_no_role() {
         let unsaid = RoleClaim { role: Some(Role::Admin), issued_at: None };
-        let new = GivenRole::unset(Role::Viewer);
+        let new = AssignedRole::unset(Role::Viewer);
         assert_eq!((new.after_token(unsaid), new.ignores(unsaid)), (new, Some(RoleIgnored::NoIssueTime)));
         let given = new.after_token(claim(Role::User, 100));
         assert_eq!(given.after_token(unsaid).role, Role::Viewer);
