@@ -5,7 +5,9 @@ mod blob;
 mod store;
 pub mod suite;
 mod system;
+mod wait;
 
 pub use blob::MemoryBlobStore;
 pub use store::MemoryStore;
 pub use system::{ManualClock, SequentialIds};
+pub use wait::eventually;
