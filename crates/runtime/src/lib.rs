@@ -27,6 +27,8 @@ pub mod documents;
 pub mod error;
 pub mod memories;
 pub mod models;
+pub mod prompt;
+mod run;
 pub mod search;
 pub mod services;
 pub mod tenant_mappings;

@@ -51,7 +51,7 @@ impl ModelGate for PolicyGate {
         self.pass(by, command, Closes::Gate, move |granted| async move {
             let rights = *granted.permit().rights();
             let model = use_case.get(granted).await?;
-            if may_use(model, &rights) { Ok(model) } else { Err(RuntimeError::NoSuchModel) }
+            if may_use(model, &rights) { Ok(model) } else { Err(RuntimeError::ModelNotFound) }
         })
         .await
     }

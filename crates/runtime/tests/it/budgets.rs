@@ -140,13 +140,13 @@ async fn a_turn_gets_what_is_left_and_is_refused_when_that_is_too_little() {
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     for request in model.requests() {
         assert!(request.tools.is_empty(), "what a tool returns would not fit");
-        let prompt = runtime::chat::budget::cost(request.prompt.content());
+        let prompt = runtime::prompt::tokens::prompt_tokens(request.prompt.content());
         assert!(request.max_output_tokens >= 64 && prompt + (request.max_output_tokens as usize) <= 800, "{prompt}");
     }
     // 214 of 800 are spent; the third turn needs about 570.
     plant.limit(tokens(700)).await;
     let Err(refused) = plant.send(&chat, "Which valve?", RetrievalMode::Never).await else { panic!("none is left") };
-    assert!(matches!(refused, RuntimeError::TokensUsedUp { .. }), "{refused:?}");
+    assert!(matches!(refused, RuntimeError::BudgetExceeded { .. }), "{refused:?}");
     let until_tomorrow =
         domain::budget::end_of_day(domain::ports::Clock::now(&*plant.clock)) - domain::ports::Clock::now(&*plant.clock);
     assert_eq!(refused.retry_after(), until_tomorrow.to_std().ok(), "nobody else holds it");
@@ -180,7 +180,7 @@ async fn where_there_is_not_enough_the_last_reply_is_shorter_and_without_tools()
     assert_eq!(shape(&events).last(), Some(&"finished"), "{events:?}");
     let last = requests.last().expect("two requests");
     assert!(last.tools.is_empty());
-    let all = runtime::chat::budget::cost(last.prompt.content()) + last.max_output_tokens as usize;
+    let all = runtime::prompt::tokens::prompt_tokens(last.prompt.content()) + last.max_output_tokens as usize;
     assert!((64..1_024).contains(&last.max_output_tokens) && all <= 2_400 - 107, "{all}");
 }
 

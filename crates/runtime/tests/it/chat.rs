@@ -15,7 +15,7 @@ use domain::search::{Hit, Retrieval};
 use domain::tool::ToolResult;
 use futures::StreamExt as _;
 use runtime::chat::ChatSettings;
-use runtime::chat::budget::cost;
+use runtime::prompt::tokens::prompt_tokens;
 use runtime::services::Chat as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -146,7 +146,7 @@ async fn passages_take_half_of_what_the_question_leaves_at_most() {
     let chat = plant.chat_with(&model, &ScriptedTools::finding(hits), settings);
     plant.ask(&chat, QUESTION, RetrievalMode::Auto).await;
     let request = model.requests().remove(0);
-    assert!(cost(request.prompt.content()) <= 2_500, "{}", cost(request.prompt.content()));
+    assert!(prompt_tokens(request.prompt.content()) <= 2_500, "{}", prompt_tokens(request.prompt.content()));
     let shown: Vec<_> = request.passages.iter().map(|p| &p.passage.content[..6]).collect();
     assert_eq!(shown, ["Step 0", "Step 1"]);
 }

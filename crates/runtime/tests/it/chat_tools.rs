@@ -12,7 +12,7 @@ use domain::run::{RunEvent, ToolStatus};
 use domain::search::{Passage, Retrieval};
 use domain::tool::ToolResult;
 use runtime::chat::ChatSettings;
-use runtime::chat::budget::cost;
+use runtime::prompt::tokens::prompt_tokens;
 use serde_json::json;
 use std::sync::Arc;
 use tools::error::ToolError;
@@ -93,7 +93,7 @@ async fn arguments_that_are_no_json_are_told_to_the_model_and_no_tool_runs() {
     let tools = ScriptedTools::finding(Vec::new());
     let events = plant.ask(&plant.chat(&model, &tools), "hi", RetrievalMode::Never).await;
     assert!(tools.calls().is_empty());
-    assert!(told(&model).contains("no JSON"));
+    assert!(told(&model).contains("not valid JSON"));
     assert_eq!(status(&events), Some(ToolStatus::Error));
     assert_eq!(plant.answer().await.status, MessageStatus::Complete);
 }
@@ -162,7 +162,7 @@ async fn what_tools_return_never_outgrows_the_prompt_and_a_document_says_where_t
     let requests = model.requests();
     assert_eq!(requests.len(), 4);
     for request in &requests {
-        assert!(cost(request.prompt.content()) <= 3_500, "{}", cost(request.prompt.content()));
+        assert!(prompt_tokens(request.prompt.content()) <= 3_500, "{}", prompt_tokens(request.prompt.content()));
     }
     let results = requests[3].prompt.content().iter().filter_map(|message| match message {
         PromptMessage::Tool { content, .. } => Some(content.as_str()),

@@ -150,7 +150,7 @@ async fn a_question_above_what_the_model_may_see_is_not_asked() {
     *model.highest.lock().expect("free") = Classification::Public;
     let chat = plant.chat(&model, &ScriptedTools::finding(Vec::new()));
     let refused = plant.send(&chat, QUESTION, RetrievalMode::Never).await;
-    assert!(matches!(refused, Err(RuntimeError::AboveModel)));
+    assert!(matches!(refused, Err(RuntimeError::AboveModelClassification)));
     assert!(model.requests().is_empty());
 }
 
