@@ -1,4 +1,4 @@
-//! Personal access tokens: made by their users, seen and revoked by them and by their admins.
+//! Personal access tokens: issued by users, listed and revoked by them and by admins of their tenant.
 
 use crate::error::RuntimeError;
 use crate::services::AccessTokens;
@@ -13,9 +13,9 @@ use domain::ports::{Clock, IdGen, Store};
 use domain::upload::FieldError;
 use std::sync::Arc;
 
-/// Most tokens of one user that can be used at a time.
+/// Maximum number of valid tokens of one user.
 const MOST_PER_USER: u64 = 50;
-/// Days of a token that does not say how many, where the platform allows as many.
+/// Lifetime in days of a token that is issued without one, within the limits of platform and tenant.
 const USUAL_DAYS: u32 = 90;
 
 /// The access tokens use case over the store.
@@ -27,13 +27,13 @@ pub struct AccessTokenService {
 }
 
 impl AccessTokenService {
-    /// Over these parts; no token lasts longer than `max_days`.
+    /// A service over these ports. No token is valid for more than `max_days` days.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>, max_days: u32) -> Self {
         Self { store, clock, ids, max_days }
     }
 
-    /// How many days a token lasts, where the tenant allows no more than `of_tenant`.
+    /// Lifetime of a token in days; `of_tenant` is the maximum of the tenant, if it has one.
     fn days(&self, asked: Option<u32>, of_tenant: Option<u32>) -> Result<u32, FieldError> {
         let most = of_tenant.map_or(self.max_days, |days| days.min(self.max_days));
         let days = asked.unwrap_or(USUAL_DAYS.min(most));

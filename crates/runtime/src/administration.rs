@@ -25,7 +25,7 @@ pub struct AdministrationService {
 }
 
 impl AdministrationService {
-    /// Over these parts; users made without an issuer get `default_issuer`.
+    /// A service over these ports. Users that are created without an issuer get `default_issuer`.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -75,7 +75,7 @@ impl Administration for AdministrationService {
         }
         let mut tx = self.store.begin(command.scope()).await?;
         let gone = || RuntimeError::NotFound { what: "the user" };
-        // Two admins who demote each other at once wait for each other here: the second finds itself no admin.
+        // Two admins who demote each other at the same time are serialized here: the second is no longer an admin.
         let admins = tx.users().lock_admins().await?;
         let before = tx.users().get(*id).await?.ok_or_else(gone)?;
         let (role, role_pinned, is_active) = (*role, *role_pinned, *is_active);

@@ -1,4 +1,4 @@
-//! A tenant's settings, in versions, and what it uses of what it may.
+//! A tenant's settings with their versions, and its usage and quotas.
 
 use crate::error::RuntimeError;
 use crate::services::Configuration;
@@ -20,7 +20,7 @@ use domain::tenant_change::ChangedBy;
 use domain::upload::FieldError;
 use std::sync::Arc;
 
-/// How often a change without an expected version is tried again where another came between.
+/// How often a change without an expected version is retried after a concurrent change.
 const TRIES: usize = 5;
 const GONE: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
 
@@ -33,7 +33,7 @@ pub struct ConfigurationService {
 }
 
 impl ConfigurationService {
-    /// Over these parts.
+    /// A service over these ports.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,

@@ -1,4 +1,4 @@
-//! Conversations: the caller's own, with their messages.
+//! The caller's own conversations, with their messages.
 
 use crate::error::RuntimeError;
 use crate::services::Conversations;
@@ -16,9 +16,9 @@ use domain::text::Title;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// An answer that is still being written after this long was left behind by a process that died.
+/// Age after which an answer that is still being written counts as abandoned by a process that died.
 pub const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(15);
-/// Most messages of a conversation that are handed out at once, the newest.
+/// Maximum number of messages that are returned of a conversation; the newest ones are.
 const MAX_MESSAGES: u32 = 2_000;
 
 /// The conversations use case over the store.
@@ -29,7 +29,7 @@ pub struct ConversationService {
 }
 
 impl ConversationService {
-    /// Over these parts.
+    /// A service over these ports.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>) -> Self {
         Self { store, clock, ids }
@@ -96,8 +96,8 @@ impl Conversations for ConversationService {
     }
 }
 
-/// A citation is shown only while its passage is there and within the reader's clearance: a role may have been
-/// lowered, a document reclassified or deleted since the answer was written.
+/// A citation is shown only while its passage exists and is within the reader's clearance: since the answer was
+/// written, a role may have been lowered, or a document reclassified or deleted.
 async fn leave_out_hidden_citations(
     tx: &mut dyn TenantTx,
     messages: &mut [Message],

@@ -27,7 +27,7 @@ pub struct DocumentService {
 }
 
 impl DocumentService {
-    /// Over these parts.
+    /// A service over these ports.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, ingest: Arc<dyn Ingest>, clock: Arc<dyn Clock>) -> Self {
         Self { store, ingest, clock }
@@ -38,8 +38,8 @@ impl DocumentService {
         tx.documents().get(id, permit.clearance()).await?.ok_or(GONE)
     }
 
-    /// Deletes the row. A worker that is ingesting the document locks job and document in the other order; who loses to it is
-    /// told so by the database, has changed nothing, and tries again.
+    /// Deletes the row. A worker that is ingesting the document locks job and document in the other order; if the
+    /// database resolves that deadlock against the deletion, nothing has changed and it is retried.
     async fn remove(&self, scope: &TenantScope, id: DocumentId) -> Result<Document, RuntimeError> {
         let mut lost = 0;
         loop {
@@ -58,7 +58,7 @@ impl DocumentService {
 }
 
 const DECLASSIFY: Permission = Permission::new(Resource::Documents, Operation::Declassify);
-/// How often a deletion is tried again that lost to a worker.
+/// How often a deletion is retried after a deadlock with a worker.
 const TRIES: u32 = 3;
 const GONE: RuntimeError = RuntimeError::NotFound { what: "the document" };
 
@@ -83,7 +83,7 @@ impl Documents for DocumentService {
         let permit = command.permit();
         let mut tx = self.store.begin(command.scope()).await?;
         let before = tx.documents().lock(*id, permit.clearance()).await?.ok_or(GONE)?;
-        // Decided already, by what it was classified as then.
+        // The gate decided by the class that the document had then.
         let lowers = patch.classification.is_some_and(|wanted| wanted < before.classification);
         if lowers && !permit.rights().allow(DECLASSIFY) {
             return Err(RuntimeError::Conflict { detail: "The document was classified higher meanwhile." });
@@ -109,9 +109,9 @@ impl Documents for DocumentService {
 
     async fn delete(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError> {
         let document = self.remove(command.scope(), command.command().id).await?;
-        // The row is gone, so nobody can reach the bytes; a file that could not be removed is only lost space.
+        // Without the row nobody can reach the bytes; a file that could not be removed is only lost space.
         if let Err(error) = self.ingest.discard(command.permit(), &document).await {
-            tracing::warn!(document_id = %document.id, error = %error, "a deleted document's file could not be removed");
+            tracing::warn!(document_id = %document.id, %error, "a deleted document's file could not be removed");
         }
         Ok(())
     }

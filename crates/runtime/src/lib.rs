@@ -1,10 +1,10 @@
 //! Use cases: conversations, chat turns, documents, search.
 //!
-//! Each takes an [`domain::authorized::Authorized`] command, so nothing here runs undecided or unrecorded, and owns its
-//! transactions: none is open while a model streams, an embedding runs or a tool calls out.
+//! Each takes an [`domain::authorized::Authorized`] command, so everything here was authorized and recorded before, and
+//! owns its transactions: none is open while a model streams, an embedding runs or a tool is called.
 //!
-//! The traits of [`services`] are what the policy gate calls. [`chat::ChatService`] writes an answer as a task of its
-//! own: whatever becomes of the reader, the answer is stored with its citations and one audit outcome. The middle is
+//! The policy gate calls the traits of [`services`]. [`chat::ChatService`] runs the agent that answers as a task of its
+//! own: whatever happens to the reader, the answer is stored with its citations and one audit outcome. Decisions are
 //! pure functions that need no store:
 //!
 //! ```
@@ -15,7 +15,7 @@
 //! assert!(!wants_documents(RetrievalMode::Auto, "Thank you very much."));
 //! ```
 //!
-//! `cargo run -p runtime --example chat` shows a whole turn. The feature `mocks` has mockall mocks of the services.
+//! `cargo run -p runtime --example chat` shows a complete turn. The feature `mocks` adds mockall mocks of the services.
 
 pub mod access_tokens;
 pub mod administration;

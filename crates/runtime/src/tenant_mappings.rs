@@ -1,4 +1,4 @@
-//! Which claim of which issuer stands for which tenant.
+//! Mappings of an issuer's claims to tenants.
 
 use crate::error::RuntimeError;
 use crate::services::TenantMappings;
@@ -23,7 +23,7 @@ pub struct TenantMappingService {
 }
 
 impl TenantMappingService {
-    /// Over these parts; `issuers` are those that the platform trusts.
+    /// A service over these ports; `issuers` are those that the platform trusts.
     #[must_use]
     pub fn new(
         directory: Arc<dyn Directory>,

@@ -1,4 +1,4 @@
-//! Conversations read back.
+//! Reading conversations.
 
 use crate::support::Plant;
 use crate::support::model::Step::{Finish, Text};
