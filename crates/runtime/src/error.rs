@@ -3,7 +3,7 @@
 use domain::budget::BudgetLimit;
 use domain::error::{Classify, ErrorKind};
 use domain::model::ModelError;
-use domain::ports::StoreError;
+use domain::ports::{NoRandomness, StoreError};
 use domain::upload::FieldError;
 use std::time::Duration;
 use tools::error::{IngestError, ToolError};
@@ -52,6 +52,9 @@ pub enum RuntimeError {
     /// The run took longer than its time limit.
     #[error("the run exceeded its time limit")]
     TimeLimit,
+    /// No secret could be generated.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
     /// The use case panicked: a bug of the platform.
     #[error("the use case panicked")]
     Panicked,
@@ -86,6 +89,7 @@ impl RuntimeError {
             | Self::AboveModelClassification
             | Self::Busy
             | Self::TimeLimit
+            | Self::NoRandomness(_)
             | Self::Panicked => None,
         }
     }
@@ -99,7 +103,7 @@ impl Classify for RuntimeError {
             Self::BudgetExceeded { .. } => ErrorKind::RateLimited,
             Self::AboveClearance | Self::AboveModelClassification => ErrorKind::Forbidden,
             Self::Invalid(_) => ErrorKind::InvalidField,
-            Self::Busy | Self::TimeLimit => ErrorKind::Unavailable,
+            Self::Busy | Self::TimeLimit | Self::NoRandomness(_) => ErrorKind::Unavailable,
             other => other.inner().map_or(ErrorKind::Internal, Classify::kind),
         }
     }

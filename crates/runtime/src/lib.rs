@@ -1,11 +1,11 @@
 //! Use cases: conversations, chat turns, documents, search.
 //!
-//! Each takes an [`domain::authorized::Authorized`] command, so everything here was authorized and recorded before, and
-//! owns its transactions: none is open while a model streams, an embedding runs or a tool is called.
+//! Each is a [`use_case::UseCase`] of one command and takes it as [`domain::authorized::Authorized`], so it was authorized
+//! and recorded before. It owns its transactions: none is open while a model streams, an embedding runs or a tool is
+//! called.
 //!
-//! The policy gate calls the traits of [`services`]. [`chat::ChatService`] runs the agent that answers as a task of its
-//! own: whatever happens to the reader, the answer is stored with its citations and one audit outcome. Decisions are
-//! pure functions that need no store:
+//! [`chat::ChatService`] runs the agent that answers as a task of its own: whatever happens to the reader, the answer is
+//! stored with its citations and one audit outcome. Decisions are pure functions that need no store:
 //!
 //! ```
 //! use domain::command::RetrievalMode;
@@ -15,7 +15,7 @@
 //! assert!(!wants_documents(RetrievalMode::Auto, "Thank you very much."));
 //! ```
 //!
-//! `cargo run -p runtime --example chat` shows a complete turn. The feature `mocks` adds mockall mocks of the services.
+//! `cargo run -p runtime --example chat` shows a complete turn. The feature `mocks` adds a mock of all use cases.
 
 pub mod access_tokens;
 pub mod administration;
@@ -30,7 +30,7 @@ pub mod models;
 pub mod prompt;
 mod run;
 pub mod search;
-pub mod services;
 pub mod tenant_mappings;
+pub mod use_case;
 mod withheld;
 pub mod worker;

@@ -39,7 +39,7 @@ impl Finisher for ConversationFinisher {
             metadata["reason"] = problem.code.into();
         }
         AuditSubject {
-            event: EventType::ChatResponse,
+            event: EventType::CHAT_RESPONSE,
             resource: Some(Resource::Conversations),
             resource_id: Some(self.conversation.as_uuid()),
             session: Some(self.conversation),

@@ -13,14 +13,13 @@ use crate::run::Replay;
 use crate::run::ports::RunPorts;
 use crate::run::reserve::BudgetReserver;
 use crate::run::runner::Runner;
-use crate::services::Chat;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::authorized::{Authorized, Permit};
 use domain::command::{AskAssistant, CancelRun, ResumeRun, SendMessage};
-use domain::ids::ConversationId;
 use domain::model::{ModelChoice, ModelTier};
 use domain::ports::{AccessRules, ChatModel, Clock, Directory, IdGen, Store};
-use domain::run::EventStream;
+use domain::run::{AssistantRun, EventStream};
 use finisher::ConversationFinisher;
 use request::TurnRequest;
 use std::sync::Arc;
@@ -82,11 +81,11 @@ impl ChatService {
     }
 
     /// Prepares a turn and starts its run.
-    async fn start(&self, permit: Permit, request: TurnRequest) -> Result<(ConversationId, EventStream), RuntimeError> {
+    async fn start(&self, permit: Permit, request: TurnRequest) -> Result<AssistantRun, RuntimeError> {
         let admission = self.runner.admit(permit.scope())?;
         let PreparedTurn { run, conversation } = self.turns.prepare(permit, request).await?;
-        let finisher = ConversationFinisher { conversation };
-        Ok((conversation, self.runner.start(admission, run, finisher, Replay::Allowed)))
+        let events = self.runner.start(admission, run, ConversationFinisher { conversation }, Replay::Allowed);
+        Ok(AssistantRun { conversation, events })
     }
 
     /// Whether a backend serves the tier that is asked for explicitly.
@@ -96,27 +95,36 @@ impl ChatService {
 }
 
 #[async_trait]
-impl Chat for ChatService {
-    async fn send(&self, command: Authorized<SendMessage>) -> Result<EventStream, RuntimeError> {
+impl UseCase<SendMessage> for ChatService {
+    async fn execute(&self, command: Authorized<SendMessage>) -> Result<EventStream, RuntimeError> {
         let (permit, command) = command.into_parts();
         let request = TurnRequest::from_message(command, self.settings().grace);
-        Ok(self.start(permit, request).await?.1)
+        Ok(self.start(permit, request).await?.events)
     }
+}
 
-    async fn ask(&self, command: Authorized<AskAssistant>) -> Result<(ConversationId, EventStream), RuntimeError> {
+#[async_trait]
+impl UseCase<AskAssistant> for ChatService {
+    async fn execute(&self, command: Authorized<AskAssistant>) -> Result<AssistantRun, RuntimeError> {
         let (permit, command) = command.into_parts();
         if !self.serves(command.model) {
             return Err(RuntimeError::ModelNotFound);
         }
         self.start(permit, TurnRequest::from_client(command)).await
     }
+}
 
-    async fn resume(&self, command: Authorized<ResumeRun>) -> Result<EventStream, RuntimeError> {
+#[async_trait]
+impl UseCase<ResumeRun> for ChatService {
+    async fn execute(&self, command: Authorized<ResumeRun>) -> Result<EventStream, RuntimeError> {
         let ResumeRun { run, after } = *command.command();
         self.runner.resume(command.permit(), run, after).await
     }
+}
 
-    async fn cancel(&self, command: Authorized<CancelRun>) -> Result<(), RuntimeError> {
+#[async_trait]
+impl UseCase<CancelRun> for ChatService {
+    async fn execute(&self, command: Authorized<CancelRun>) -> Result<(), RuntimeError> {
         self.runner.cancel(command.scope(), command.command().run)
     }
 }

@@ -162,7 +162,7 @@ impl Finisher for DirectFinisher {
             metadata["reason"] = problem.code.into();
         }
         AuditSubject {
-            event: EventType::ChatResponse,
+            event: EventType::CHAT_RESPONSE,
             resource: Some(Resource::Models),
             resource_id: None,
             session: None,

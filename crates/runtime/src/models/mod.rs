@@ -7,7 +7,7 @@ use crate::chat::ChatService;
 use crate::error::RuntimeError;
 use crate::run::Replay;
 use crate::run::runner::Runner;
-use crate::services::Models;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use direct::{DirectFinisher, DirectPreparer, serves_directly};
 use domain::authorized::Authorized;
@@ -15,6 +15,7 @@ use domain::command::{AskModel, CreateEmbeddings, GetModel, ListModels};
 use domain::model::Embedded;
 use domain::model_id::ModelId;
 use domain::ports::{Directory, Embedder};
+use domain::rights::{Permission, Rights};
 use domain::run::EventStream;
 use embeddings::Embeddings;
 use std::sync::Arc;
@@ -46,7 +47,32 @@ impl ModelService {
         }
     }
 
-    async fn start(&self, command: Authorized<AskModel>) -> Result<EventStream, RuntimeError> {
+    /// Whether a backend serves the model and these rights allow what it needs. A request to it is decided on its own.
+    fn offers(&self, id: ModelId, rights: &Rights) -> bool {
+        let (resource, operation) = id.needs();
+        self.serves(id) && rights.allow(Permission::new(resource, operation))
+    }
+}
+
+#[async_trait]
+impl UseCase<ListModels> for ModelService {
+    async fn execute(&self, command: Authorized<ListModels>) -> Result<Vec<ModelId>, RuntimeError> {
+        let offered = |id: &ModelId| self.offers(*id, command.permit().rights());
+        Ok(ModelId::ALL.iter().copied().filter(offered).collect())
+    }
+}
+
+#[async_trait]
+impl UseCase<GetModel> for ModelService {
+    async fn execute(&self, command: Authorized<GetModel>) -> Result<ModelId, RuntimeError> {
+        let id = command.command().id;
+        if self.offers(id, command.permit().rights()) { Ok(id) } else { Err(RuntimeError::ModelNotFound) }
+    }
+}
+
+#[async_trait]
+impl UseCase<AskModel> for ModelService {
+    async fn execute(&self, command: Authorized<AskModel>) -> Result<EventStream, RuntimeError> {
         let (permit, command) = command.into_parts();
         let admission = self.runner.admit(permit.scope())?;
         let run = self.direct.prepare(permit, command).await?;
@@ -55,21 +81,8 @@ impl ModelService {
 }
 
 #[async_trait]
-impl Models for ModelService {
-    async fn list(&self, _: Authorized<ListModels>) -> Result<Vec<ModelId>, RuntimeError> {
-        Ok(ModelId::ALL.iter().copied().filter(|id| self.serves(*id)).collect())
-    }
-
-    async fn get(&self, command: Authorized<GetModel>) -> Result<ModelId, RuntimeError> {
-        let id = command.command().id;
-        if self.serves(id) { Ok(id) } else { Err(RuntimeError::ModelNotFound) }
-    }
-
-    async fn ask(&self, command: Authorized<AskModel>) -> Result<EventStream, RuntimeError> {
-        self.start(command).await
-    }
-
-    async fn embed(&self, command: Authorized<CreateEmbeddings>) -> Result<Embedded, RuntimeError> {
+impl UseCase<CreateEmbeddings> for ModelService {
+    async fn execute(&self, command: Authorized<CreateEmbeddings>) -> Result<Embedded, RuntimeError> {
         let (permit, command) = command.into_parts();
         self.embeddings.create(&permit, command).await
     }

@@ -14,7 +14,7 @@ use fakes::MemoryStore;
 use fakes::access::FakeAccessRules;
 use futures::StreamExt as _;
 use runtime::chat::{ChatParts, ChatService, ChatSettings};
-use runtime::services::Chat as _;
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -61,7 +61,7 @@ async fn a_cancelled_answer_is_stored_as_far_as_written() {
     }
     let Some(RunEvent::Started { run_id: run, .. }) = seen.first() else { panic!("no start: {seen:?}") };
     let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: *run }).await;
-    chat.cancel(cancel).await.expect("her own run");
+    chat.execute(cancel).await.expect("her own run");
     seen.extend(events.map(|event| event.event).collect::<Vec<_>>().await);
     let Some(RunEvent::Finished(summary)) = seen.last() else { panic!("no end: {seen:?}") };
     assert_eq!(summary.finish_reason, FinishReason::Cancelled);

@@ -17,7 +17,7 @@ use domain::user::UserPatch;
 use futures::StreamExt as _;
 use runtime::conversations::ConversationService;
 use runtime::error::RuntimeError;
-use runtime::services::{Chat as _, Conversations as _};
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn sent_text(request: &ChatRequest) -> String {
 async fn read_as(plant: &Plant, role: Role) -> Vec<domain::conversation::Message> {
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
     let command = plant.authorized(&plant.ada, role, GetConversation { id: plant.conversation }).await;
-    service.get(command).await.expect("her own").1
+    service.execute(command).await.expect("her own").messages
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +164,7 @@ async fn the_model_of_a_demoted_user_does_not_see_what_the_user_may_no_longer_se
     assert!(sent_text(&model.requests()[0]).contains(SECRET), "control");
     let command = plant.message("And what did you say before?", RetrievalMode::Never);
     let command = plant.authorized(&plant.ada, Role::Viewer, command).await;
-    let _events: Vec<_> = chat.send(command).await.expect("a run").collect().await;
+    let _events: Vec<_> = chat.execute(command).await.expect("a run").collect().await;
     plant.drained().await;
     let sent = sent_text(&model.requests()[1]);
     assert!(sent.contains(QUESTION) && !sent.contains("FV-2003"), "{sent}");
@@ -242,7 +242,7 @@ async fn a_run_above_the_clearance_is_not_resumed() {
     let events = plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
     let RunEvent::Started { run_id, .. } = events[0] else { panic!("no start") };
     let resumed =
-        async |role| chat.resume(plant.authorized(&plant.ada, role, ResumeRun { run: run_id, after: 0 }).await).await;
+        async |role| chat.execute(plant.authorized(&plant.ada, role, ResumeRun { run: run_id, after: 0 }).await).await;
     assert!(resumed(Role::User).await.is_ok(), "control");
     let error = resumed(Role::Viewer).await.err().expect("refused");
     assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, "above_clearance"));
@@ -258,7 +258,7 @@ async fn a_run_is_not_resumed_once_its_sources_are_classified_higher() {
     let events = plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
     let RunEvent::Started { run_id, .. } = events[0] else { panic!("no start") };
     let resumed = async || {
-        chat.resume(plant.authorized(&plant.ada, Role::Viewer, ResumeRun { run: run_id, after: 0 }).await).await
+        chat.execute(plant.authorized(&plant.ada, Role::Viewer, ResumeRun { run: run_id, after: 0 }).await).await
     };
     assert!(resumed().await.is_ok(), "control");
     classify(&plant, document.id, Classification::Restricted).await;

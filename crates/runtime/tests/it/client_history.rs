@@ -5,18 +5,18 @@ use crate::support::Plant;
 use crate::support::model::Step::{Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
 use domain::command::{AskAssistant, EarlierMessage, GetConversation, RetrievalMode};
-use domain::conversation::{Conversation, Message, MessageRole};
+use domain::conversation::{MessageRole, Transcript};
 use domain::error::Classify as _;
 use domain::ids::ConversationId;
 use domain::model::{ChatOptions, ModelChoice, PromptMessage};
 use domain::role::{Classification, Role};
-use domain::run::RunEvent;
+use domain::run::{AssistantRun, RunEvent};
 use domain::search::SearchFilters;
 use domain::text::MessageText;
 use futures::StreamExt as _;
 use runtime::chat::ChatService;
 use runtime::conversations::ConversationService;
-use runtime::services::{Chat as _, Conversations as _};
+use runtime::use_case::UseCase as _;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,15 +44,15 @@ fn request(conversation: Option<ConversationId>) -> AskAssistant {
 
 async fn ask(plant: &Plant, chat: &ChatService, command: AskAssistant) -> (ConversationId, Vec<RunEvent>) {
     let command = plant.authorized(&plant.ada, Role::User, command).await;
-    let (conversation, events) = chat.ask(command).await.expect("a run");
+    let AssistantRun { conversation, events } = chat.execute(command).await.expect("a run");
     let events = events.map(|numbered| numbered.event).collect().await;
     plant.drained().await;
     (conversation, events)
 }
 
-async fn stored(plant: &Plant, id: ConversationId) -> (Conversation, Vec<Message>) {
+async fn stored(plant: &Plant, id: ConversationId) -> Transcript {
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
-    service.get(plant.authorized(&plant.ada, Role::User, GetConversation { id }).await).await.expect("her own")
+    service.execute(plant.authorized(&plant.ada, Role::User, GetConversation { id }).await).await.expect("her own")
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +72,7 @@ async fn the_clients_history_enters_the_prompt_and_question_and_answer_are_store
     assert_eq!(rest, [user("What price?"), assistant, user("Are you sure?")]);
     assert_eq!((sent.options.temperature, sent.max_output_tokens), (Some(0.1), 5));
 
-    let (conversation, messages) = stored(&plant, id).await;
+    let Transcript { conversation, messages } = stored(&plant, id).await;
     assert_eq!((conversation.title, conversation.metadata), (None, json!({ "source": "openai" })));
     let contents: Vec<_> = messages.iter().map(|message| message.content.as_str()).collect();
     assert_eq!(contents, ["Are you sure?", "Yes."], "the client's history is not stored");
@@ -88,7 +88,7 @@ async fn client_answers_have_the_class_of_the_clearance_or_of_the_stored_convers
         let chat = plant.chat(&model, &ScriptedTools::finding(Vec::new()));
         let (id, _) = ask(&plant, &chat, request(conversation.then_some(plant.conversation))).await;
         assert_eq!(id == plant.conversation, conversation);
-        assert_eq!(stored(&plant, id).await.1[1].classification, class);
+        assert_eq!(stored(&plant, id).await.messages[1].classification, class);
     }
 }
 
@@ -109,12 +109,12 @@ async fn it_ends_when_its_client_disconnects_and_an_unserved_model_is_not_found(
     let model = plant.model([vec![Text("Half"), Hang]]);
     let chat = plant.chat(&model, &ScriptedTools::finding(Vec::new()));
     let command = plant.authorized(&plant.ada, Role::User, request(None)).await;
-    drop(chat.ask(command).await.expect("a run"));
+    drop(chat.execute(command).await.expect("a run"));
     tokio::time::timeout(Duration::from_millis(10), plant.drained()).await.expect("at once");
     assert_eq!(plant.outcome().await.result_status.as_deref(), Some("cancelled"));
 
     model.heavy.store(false, std::sync::atomic::Ordering::Relaxed);
     let heavy = AskAssistant { model: ModelChoice::Heavy, ..request(None) };
-    let refused = chat.ask(plant.authorized(&plant.ada, Role::User, heavy).await).await.map(drop);
+    let refused = chat.execute(plant.authorized(&plant.ada, Role::User, heavy).await).await.map(drop);
     assert!(refused.is_err_and(|error| error.code() == "model_not_found"));
 }
