@@ -13,9 +13,9 @@ use futures::StreamExt as _;
 use std::sync::Arc;
 
 /// Number of sealed rows in a page.
-const PAGE: u32 = 500;
+const PAGE_SIZE: u32 = 500;
 
-/// The audit use case over the reader, which has a database role of its own.
+/// The audit use case. The reader connects with a database role of its own.
 pub struct AuditTrailService {
     reader: Arc<dyn AuditReader>,
 }
@@ -29,7 +29,7 @@ impl AuditTrailService {
 }
 
 /// The cursor of the next page, if there is one.
-fn next_place(page: &SealedPage) -> Option<i64> {
+fn next_cursor(page: &SealedPage) -> Option<i64> {
     page.entries.last().filter(|_| page.more).map(SealedEntry::seq)
 }
 
@@ -54,14 +54,13 @@ impl UseCase<ExportAudit> for AuditTrailService {
         let (permit, ExportAudit { after }) = command.into_parts();
         let (reader, scope) = (Arc::clone(&self.reader), permit.scope().clone());
         // The first page is read here, so that an early failure becomes a response and not an interrupted stream.
-        let first = reader.sealed(&scope, after, PAGE).await?;
-        let rest = next_place(&first);
-        let rest = futures::stream::try_unfold(rest, move |from| {
+        let first = reader.sealed(&scope, after, PAGE_SIZE).await?;
+        let rest = futures::stream::try_unfold(next_cursor(&first), move |from| {
             let (reader, scope) = (Arc::clone(&reader), scope.clone());
             async move {
                 let Some(from) = from else { return Ok(None) };
-                let page = reader.sealed(&scope, from, PAGE).await?;
-                let next = next_place(&page);
+                let page = reader.sealed(&scope, from, PAGE_SIZE).await?;
+                let next = next_cursor(&page);
                 Ok(Some((page, next)))
             }
         });
