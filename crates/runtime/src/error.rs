@@ -58,16 +58,16 @@ pub enum RuntimeError {
     /// The use case panicked: a bug of the platform.
     #[error("the use case panicked")]
     Panicked,
-    /// The database failed.
+    /// The database failed or is not available.
     #[error("the store failed")]
     Store(#[from] StoreError),
-    /// A tool failed.
+    /// A tool failed, or its call was refused.
     #[error("a tool failed")]
     Tool(#[from] ToolError),
     /// A document could not be stored or read.
     #[error("a document could not be handled")]
     Ingest(#[from] IngestError),
-    /// The model failed.
+    /// The model failed, refused the request or is not available.
     #[error("the model failed")]
     Model(#[from] ModelError),
 }

@@ -30,7 +30,7 @@ use turn::{PreparedTurn, TurnPreparer};
 /// The ports that the chat use case calls.
 #[derive(Clone)]
 pub struct ChatParts {
-    /// The database.
+    /// Transactions of a tenant.
     pub store: Arc<dyn Store>,
     /// Names and settings of tenants.
     pub directory: Arc<dyn Directory>,

@@ -36,7 +36,7 @@ const MAX_MEMORIES: u32 = 10;
 /// Maximum characters of the query of the platform's own search.
 const MAX_QUERY_CHARS: usize = 2_000;
 
-/// Prepares chat turns.
+/// Prepares the runs of chat turns.
 #[derive(Clone)]
 pub(super) struct TurnPreparer {
     pub ports: RunPorts,

@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Prepares direct runs.
+/// Prepares runs with a client's own messages.
 pub(super) struct DirectPreparer {
     pub ports: RunPorts,
     pub budgets: BudgetReserver,

@@ -27,7 +27,7 @@ const CLASSIFICATION: Classification = Classification::Internal;
 /// Lifetime of a reservation whose process died.
 const RESERVATION_LIFETIME: TimeDelta = TimeDelta::minutes(15);
 
-/// Creates embeddings.
+/// Creates embeddings within the budget of cost.
 pub(super) struct Embeddings {
     pub ports: RunPorts,
     pub embedder: Arc<dyn Embedder>,

@@ -10,7 +10,7 @@ use domain::run::FinishReason;
 /// How a run ended.
 #[derive(Debug)]
 pub enum RunEnd {
-    /// The model finished.
+    /// The model finished its last reply.
     Completed(FinishReason),
     /// Its user or a shutdown cancelled it, or nobody read it any more.
     Cancelled,

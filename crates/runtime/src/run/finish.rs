@@ -31,7 +31,7 @@ pub trait Finisher: Send + Sync + 'static {
     /// Subject and metadata of the audit outcome.
     fn audit_subject(&self, finished: &FinishedRun<'_>) -> AuditSubject;
 
-    /// Makes the record.
+    /// Makes the record, from which [`Finisher::store`] stores.
     fn record(&self, finished: FinishedRun<'_>) -> Self::Record;
 
     /// Stores the record. It may be called again after a commit whose acknowledgement was lost.

@@ -50,11 +50,11 @@ pub struct RunLog {
     events: Mutex<Vec<RunEvent>>,
     /// Number of events, for readers to wait on.
     written: watch::Sender<usize>,
-    /// Number of readers.
+    /// Number of readers, for the run to end without one.
     readers: watch::Sender<usize>,
     /// What the run's answer is made from so far.
     origin: Mutex<Origin>,
-    /// Cancels the run.
+    /// Cancelling it ends the run; what it has so far is stored.
     pub cancel: CancellationToken,
 }
 

@@ -35,7 +35,7 @@ pub struct FittedReply {
     max_output_tokens: u32,
 }
 
-/// A complete reply.
+/// A complete reply of the model; its text is in the progress.
 pub struct Reply {
     pub reason: FinishReason,
     /// The calls of platform tools that the model asks for.
