@@ -32,8 +32,6 @@ mod retrieve;
 pub mod runner;
 mod soft_limits;
 mod supervise;
-#[cfg(test)]
-mod tests;
 pub mod tier;
 mod tool_calls;
 mod tool_results;
