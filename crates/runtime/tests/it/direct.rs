@@ -6,16 +6,19 @@ use crate::support::tools::ScriptedTools;
 use crate::support::{Plant, shape};
 use domain::audit::AuditRecord;
 use domain::budget::{Amount, Money};
-use domain::command::{AskModel, CancelRun, CreateEmbeddings, ResumeRun};
+use domain::command::{AskModel, CancelRun, CreateEmbeddings, ListModels, ResumeRun};
 use domain::error::{Classify as _, ErrorKind};
 use domain::model::{
     CallUsage, ChatOptions, EmbedPurpose, Embedded, EmbeddingModel, ModelChoice, ModelToolCall, OfferedTool,
     PromptMessage,
 };
 use domain::model_call::{MicroCost, ModelOperation};
-use domain::role::{Classification, Role};
+use domain::model_id::ModelId;
+use domain::rights::Rights;
+use domain::role::{Classification, Resource, Role};
 use domain::run::{EventStream, FinishReason, RunEvent, TokenUsage};
 use domain::tenant::Quotas;
+use fakes::access;
 use futures::StreamExt as _;
 use runtime::chat::{ChatService, ChatSettings};
 use runtime::error::RuntimeError;
@@ -238,4 +241,27 @@ async fn embeddings_are_in_the_ledger_and_are_refused_once_the_cost_budget_is_us
     let wrong = CreateEmbeddings { dimensions: Some(3), ..embed(1) };
     let wrong = service.execute(plant.authorized(&plant.ada, Role::User, wrong).await).await.expect_err("one number");
     assert_eq!(wrong.kind(), ErrorKind::InvalidField);
+}
+
+/// What a caller with `rights` sees of the models.
+async fn listed(plant: &Plant, rights: Rights) -> Result<Vec<ModelId>, RuntimeError> {
+    let model = plant.model([]);
+    let command = plant.authorized_with(&plant.ada, rights, ListModels).await;
+    service(plant, &chat(plant, &model)).execute(command).await
+}
+
+#[tokio::test]
+async fn models_are_listed_as_far_as_the_rights_go() {
+    let plant = Plant::new().await;
+    let all = access::rights(Role::Viewer, Classification::Internal);
+    let only = |resource| {
+        Rights::by(Classification::Internal, move |permission| {
+            all.reach(permission).filter(|_| permission.resource == resource)
+        })
+    };
+    let chats = listed(&plant, only(Resource::Conversations)).await.expect("a list");
+    assert!(!chats.is_empty() && chats.iter().all(|id| !id.is_direct() && *id != ModelId::Embed), "{chats:?}");
+    let direct = listed(&plant, only(Resource::Models)).await.expect("a list");
+    assert!(direct.contains(&ModelId::Embed) && !direct.contains(&ModelId::Auto), "{direct:?}");
+    assert_eq!(listed(&plant, only(Resource::Search)).await.expect("a list"), []);
 }

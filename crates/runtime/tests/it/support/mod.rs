@@ -100,6 +100,10 @@ impl Plant {
 
     /// A command as the policy gate hands it on: its intent row is stored.
     pub async fn authorized<C: Command>(&self, by: &TenantScope, role: Role, command: C) -> Authorized<C> {
+        self.authorized_with(by, rights(role), command).await
+    }
+
+    pub async fn authorized_with<C: Command>(&self, by: &TenantScope, rights: Rights, command: C) -> Authorized<C> {
         let subject = AuditSubject {
             event: C::EVENT,
             resource: Some(C::RESOURCE),
@@ -111,7 +115,7 @@ impl Plant {
         let mut tx = self.store.begin(by).await.expect("in memory");
         let receipt = tx.audit().intent(self.ids.uuid().into(), &subject, self.clock.now()).await.expect("in memory");
         tx.commit().await.expect("in memory");
-        access::authorized(by.clone(), access::granted(rights(role)), receipt, command)
+        access::authorized(by.clone(), access::granted(rights), receipt, command)
     }
 
     pub fn message(&self, message: &str, retrieval: RetrievalMode) -> SendMessage {
