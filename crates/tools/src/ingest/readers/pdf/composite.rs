@@ -7,7 +7,7 @@ use lopdf::{Dictionary, Document, Object};
 
 use super::cmap::{CMap, big_endian};
 use super::font::{Glyph, dictionary, inflate, name_of, number, stream};
-use super::true_type::GlyphTexts;
+use super::sfnt::GlyphTexts;
 
 /// A font whose codes may take several bytes.
 pub(super) struct Composite {

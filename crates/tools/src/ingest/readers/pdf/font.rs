@@ -5,8 +5,8 @@ use lopdf::{Dictionary, Document, Object, Stream};
 use super::super::symbols;
 use super::cmap::CMap;
 use super::composite::Composite;
-use super::font_program::{self, BuiltIn};
-use super::true_type::GlyphTexts;
+use super::font_program::{self, BuiltInEncoding};
+use super::sfnt::GlyphTexts;
 use super::{base14, glyphs};
 
 /// Most bytes that one stream of a font may inflate to.
@@ -100,9 +100,9 @@ impl Simple<'_> {
     }
 
     /// Text by code: the base encoding, overlaid with the differences that the file declares.
-    fn texts(&self) -> BuiltIn {
+    fn texts(&self) -> BuiltInEncoding {
         let encoding = self.font.get_deref(b"Encoding", self.document).ok();
-        let from_table = |table: &glyphs::Table| table.iter().map(|c| c.map(String::from)).collect::<BuiltIn>();
+        let from_table = |table: &glyphs::Table| table.iter().map(|c| c.map(String::from)).collect::<BuiltInEncoding>();
         match encoding {
             Some(Object::Name(name)) => match glyphs::encoding(name) {
                 Some(table) => from_table(table),
@@ -121,7 +121,7 @@ impl Simple<'_> {
         }
     }
 
-    fn overlay_differences(&self, encoding: &Dictionary, texts: &mut BuiltIn) {
+    fn overlay_differences(&self, encoding: &Dictionary, texts: &mut BuiltInEncoding) {
         let Ok(differences) = encoding.get_deref(b"Differences", self.document).and_then(Object::as_array) else {
             return;
         };
@@ -143,7 +143,7 @@ impl Simple<'_> {
     }
 
     /// The encoding inside the embedded font, or what applies to a font without one.
-    fn built_in(&self) -> BuiltIn {
+    fn built_in(&self) -> BuiltInEncoding {
         if let Some(descriptor) = self.descriptor {
             if let Some(table) =
                 stream(self.document, descriptor, b"FontFile").and_then(inflate).and_then(|p| font_program::type1(&p))
@@ -161,13 +161,13 @@ impl Simple<'_> {
         }
         let is_true_type = self.font.get(b"Subtype").and_then(Object::as_name).is_ok_and(|kind| kind == b"TrueType");
         let table = glyphs::encoding(b"WinAnsiEncoding").filter(|_| is_true_type).unwrap_or(glyphs::standard());
-        let mut texts: BuiltIn = table.iter().map(|c| c.map(String::from)).collect();
+        let mut texts: BuiltInEncoding = table.iter().map(|c| c.map(String::from)).collect();
         self.overlay_true_type(&mut texts);
         texts
     }
 
     /// `Symbol` and `ZapfDingbats` have encodings of their own.
-    fn symbols(&self) -> Option<BuiltIn> {
+    fn symbols(&self) -> Option<BuiltInEncoding> {
         let family = self.name.rsplit('+').next().unwrap_or_default();
         let of_code = match family {
             _ if family.starts_with("Symbol") => symbols::symbol,
@@ -178,7 +178,7 @@ impl Simple<'_> {
     }
 
     /// A symbolic TrueType font maps codes to glyphs itself, and may name those.
-    fn overlay_true_type(&self, texts: &mut BuiltIn) {
+    fn overlay_true_type(&self, texts: &mut BuiltInEncoding) {
         let program = self.descriptor.and_then(|descriptor| stream(self.document, descriptor, b"FontFile2"));
         let Some(font) = program.and_then(inflate).and_then(|program| GlyphTexts::parse(&program)) else { return };
         for (code, slot) in (0..=255).zip(texts) {
@@ -188,7 +188,7 @@ impl Simple<'_> {
         }
     }
 
-    fn widths(&self, texts: &BuiltIn) -> Vec<f32> {
+    fn widths(&self, texts: &BuiltInEncoding) -> Vec<f32> {
         let scale = if self.is_type3 { self.type3_scale() } else { 0.001 };
         let first = number(self.document, self.font, b"FirstChar").unwrap_or(0.0) as i64;
         let declared = self.font.get_deref(b"Widths", self.document).and_then(Object::as_array).ok();

@@ -9,7 +9,6 @@ mod annotations;
 mod base14;
 mod bidi;
 mod blocks;
-mod cff_strings;
 mod cmap;
 mod columns;
 mod composite;
@@ -31,9 +30,9 @@ mod resources;
 mod ruled;
 mod running;
 mod sections;
+mod sfnt;
 mod state;
 mod style;
-mod true_type;
 mod words;
 
 pub(in crate::ingest) use blocks::join_lines;
