@@ -20,7 +20,7 @@ use domain::run::EventStream;
 use domain::scope::TenantScope;
 use domain::upload::FieldError;
 use std::sync::Arc;
-use tools::calls::CallSheet;
+use tools::calls::CallRecorder;
 
 /// Texts handed to the embedding model at once, so that searches get their turn in between.
 const BATCH: usize = 32;
@@ -75,7 +75,7 @@ impl Models for ModelService {
             return Err(RuntimeError::AboveModel);
         }
         let set_aside = self.set_aside(scope, settings.quotas.budgets()).await?;
-        let sheet = CallSheet::default();
+        let sheet = CallRecorder::default();
         let embedded = self.in_batches(&sheet, (caller, purpose), &texts).await;
         self.settle(scope, &sheet, set_aside).await?;
         Ok(embedded?)
@@ -85,7 +85,7 @@ impl Models for ModelService {
 impl ModelService {
     async fn in_batches(
         &self,
-        sheet: &CallSheet,
+        sheet: &CallRecorder,
         (caller, purpose): (ModelCaller, EmbedPurpose),
         texts: &[String],
     ) -> Result<Embedded, ModelError> {
@@ -128,12 +128,12 @@ impl ModelService {
     async fn settle(
         &self,
         scope: &TenantScope,
-        sheet: &CallSheet,
+        sheet: &CallRecorder,
         set_aside: Option<ReservationId>,
     ) -> Result<(), StoreError> {
         let parts = self.chat.parts();
         // Once: trying to store them again must not make new ones.
-        let calls = sheet.take(&*parts.ids, (CallContext::default(), parts.clock.now()));
+        let calls = sheet.take(&*parts.ids, CallContext::default(), parts.clock.now());
         let attempt = || async {
             let mut tx = parts.store.begin(scope).await?;
             tx.usage().record(&calls).await?;

@@ -196,7 +196,8 @@ impl RouteProbe<'_> {
         }
         if answer.estimated {
             findings.push(self.warning(
-                "the server does not count tokens in a stream (stream_options.include_usage); usage and cost are estimated",
+                "the server does not count tokens in a stream (stream_options.include_usage); usage and cost are \
+                 estimated",
             ));
         }
         if answer.text.trim().is_empty() {
@@ -295,8 +296,8 @@ async fn same_embeddings(settings: &ModelSettings) -> Result<Vec<Finding>, Setup
                 let similarity = expected.iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
                 if vector.len() != expected.len() || similarity < SAME_MODEL {
                     let sentence = format!(
-                        "{other} and {} return different vectors for the same text: they are different models, and neither \
-                         finds what the other has embedded",
+                        "{other} and {} return different vectors for the same text: they are different models, and \
+                         neither finds what the other has embedded",
                         backend.name
                     );
                     findings.push(Finding::new("embed", Severity::Error, sentence));
