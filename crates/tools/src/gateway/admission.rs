@@ -129,7 +129,7 @@ impl Admission {
         };
         let settings = membership.map(|member| member.settings).unwrap_or_default();
         let now = self.clock.now();
-        let subject = invocation.subject(EventType::ToolInvocation, Map::new());
+        let subject = invocation.subject(EventType::TOOL_INVOCATION, Map::new());
         let receipt = tx.audit().intent(self.audit_id(), &subject, now).await;
         let receipt = receipt.map_err(ToolError::Audit)?;
         tx.commit().await.map_err(ToolError::Audit)?;
@@ -153,7 +153,7 @@ impl Admission {
     pub(super) async fn record_refusal(&self, invocation: &Invocation, reason: RefusalCode) -> Result<(), ToolError> {
         let facts = Map::from_iter([("reason".to_owned(), Value::from(reason.as_str()))]);
         let outcome = Outcome {
-            subject: invocation.subject(EventType::PolicyDenied, facts),
+            subject: invocation.subject(EventType::POLICY_DENIED, facts),
             status: ResultStatus::Denied,
             model: None,
             tools_used: Vec::new(),
@@ -174,7 +174,7 @@ impl Admission {
     ) -> Result<(), ToolError> {
         let (status, facts) = facts::outcome(result);
         let outcome = Outcome {
-            subject: invocation.subject(EventType::ToolInvocation.outcome(), facts),
+            subject: invocation.subject(EventType::TOOL_INVOCATION, facts),
             status,
             model: None,
             tools_used: vec![invocation.tool.clone()],
