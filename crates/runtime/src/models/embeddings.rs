@@ -18,7 +18,7 @@ use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::upload::FieldError;
 use std::sync::Arc;
-use tools::calls::CallSheet;
+use tools::calls::CallRecorder;
 
 /// Number of texts handed to the embedding model at once, so that searches get their turn in between.
 const BATCH_SIZE: usize = 32;
@@ -55,7 +55,7 @@ impl Embeddings {
             return Err(RuntimeError::AboveModelClassification);
         }
         let reservation = self.reserve(scope, settings.quotas.budgets()).await?;
-        let calls = CallSheet::default();
+        let calls = CallRecorder::default();
         let embedded = self.embed(&calls, caller, purpose, &texts).await;
         self.settle(scope, &calls, reservation).await?;
         Ok(embedded?)
@@ -64,7 +64,7 @@ impl Embeddings {
     /// Embeds batch by batch, and sums up what the batches used.
     async fn embed(
         &self,
-        calls: &CallSheet,
+        calls: &CallRecorder,
         caller: ModelCaller,
         purpose: EmbedPurpose,
         texts: &[String],
@@ -105,11 +105,11 @@ impl Embeddings {
     async fn settle(
         &self,
         scope: &TenantScope,
-        calls: &CallSheet,
+        calls: &CallRecorder,
         reservation: Option<ReservationId>,
     ) -> Result<(), StoreError> {
         // Made once: storing the calls again must not make new entries.
-        let entries = calls.take(&*self.ports.ids, (CallContext::default(), self.ports.clock.now()));
+        let entries = calls.take(&*self.ports.ids, CallContext::default(), self.ports.clock.now());
         let attempt = || async {
             let mut tx = self.ports.store.begin(scope).await?;
             tx.usage().record(&entries).await?;

@@ -1,4 +1,4 @@
-//! Text to token ids, with the limits of the model and not those of its `tokenizer.json`.
+//! Tokenizes text with the limits of the model instead of those in its `tokenizer.json`.
 
 use std::path::Path;
 
@@ -6,24 +6,24 @@ use tokenizers::Tokenizer;
 
 use super::{EmbedError, weights::TOKENIZER};
 
-/// The longest sequence the model was made for, `[CLS]` and `[SEP]` included (`sentence_bert_config.json`).
+/// Maximum sequence length of the model, `[CLS]` and `[SEP]` included (`sentence_bert_config.json`).
 pub(super) const MAX_TOKENS: usize = 256;
 
 /// `[CLS]` and `[SEP]`.
 const SPECIAL_TOKENS: usize = 2;
 
-/// The tokenizer.
-pub(super) struct Tokens {
+/// WordPiece tokenizer of the embedded model.
+pub(super) struct ModelTokenizer {
     tokenizer: Tokenizer,
     first: u32,
     last: u32,
 }
 
-impl Tokens {
+impl ModelTokenizer {
     pub(super) fn load(model_dir: &Path) -> Result<Self, EmbedError> {
         let definition = TOKENIZER.read(model_dir)?;
         let mut tokenizer = Tokenizer::from_bytes(definition).map_err(EmbedError::Tokenizer)?;
-        // The file says: cut at 128 tokens and pad to 128. Neither is right for this model.
+        // The file asks for truncation and padding to 128 tokens, which is wrong for this model.
         tokenizer.with_truncation(None).map_err(EmbedError::Tokenizer)?;
         tokenizer.with_padding(None);
         let id = |token: &str| {
@@ -33,14 +33,13 @@ impl Tokens {
         Ok(Self { tokenizer, first, last })
     }
 
-    /// Tokens of `text` alone, however many.
+    /// Number of tokens of `text`, without special tokens and without truncation.
     pub(super) fn count(&self, text: &str) -> usize {
-        // WordPiece has a token for everything it cannot split, so there is no failure to report; a text never has
-        // more tokens than bytes.
+        // WordPiece falls back to `[UNK]`, so encoding does not fail; a text never has more tokens than bytes.
         self.tokenizer.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len())
     }
 
-    /// What the model reads: `[CLS]`, as much of `text` as fits, `[SEP]`.
+    /// The model's input: `[CLS]`, as many tokens of `text` as fit, `[SEP]`.
     pub(super) fn sequence(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(EmbedError::Tokenizer)?;
         let ids = encoding.get_ids();

@@ -1,6 +1,6 @@
-//! A group of threads that embeds texts one by one.
+//! A pool of threads that embed texts one by one.
 //!
-//! A lane's threads share one queue; whichever is free takes the next text. A text whose caller has gone is skipped.
+//! The threads share one queue; a free thread takes the next text. Texts whose caller is gone are skipped.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,19 +12,19 @@ use tokio::sync::oneshot;
 
 use super::EmbedError;
 
-/// What a thread does with a text.
+/// Embeds one text; runs on a pool thread.
 pub(super) type Work = dyn Fn(&str) -> Result<Vec<f32>, EmbedError> + Send + Sync;
 
-/// How the system schedules a lane's threads.
+/// Scheduling priority of a pool's threads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Niceness {
-    /// As any other thread.
+    /// Default priority.
     Normal,
-    /// Behind the process's other threads, on Linux; elsewhere as any other thread.
+    /// Lower priority than the other threads of the process, on Linux; elsewhere default priority.
     Background,
 }
 
-/// What `Background` adds to the nice value: weight 110 against 1024, so a busy core gives these threads a tenth.
+/// Nice value of `Background` threads: weight 110 instead of 1024, so a busy core gives them a tenth of its time.
 #[cfg(target_os = "linux")]
 const BACKGROUND_NICE: i32 = 10;
 
@@ -33,31 +33,31 @@ struct Job {
     reply: oneshot::Sender<Result<Vec<f32>, EmbedError>>,
 }
 
-/// The threads and their queue. Dropping it ends them.
-pub(super) struct Lane {
+/// The threads and their queue. Dropping the pool ends the threads.
+pub(super) struct WorkerPool {
     /// `None` only while dropping.
     jobs: Option<mpsc::Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Lane {
+impl WorkerPool {
     /// Starts `threads` threads called `name`.
     pub(super) fn start(name: &str, threads: usize, niceness: Niceness, work: Arc<Work>) -> Result<Self, EmbedError> {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
-        let mut lane = Self { jobs: Some(jobs), threads: Vec::with_capacity(threads) };
+        let mut pool = Self { jobs: Some(jobs), threads: Vec::with_capacity(threads) };
         for _ in 0..threads {
             let (queue, work) = (Arc::clone(&queue), Arc::clone(&work));
             let thread = thread::Builder::new()
                 .name(name.to_owned())
                 .spawn(move || serve(&queue, niceness, &*work))
                 .map_err(EmbedError::Thread)?;
-            lane.threads.push(thread);
+            pool.threads.push(thread);
         }
-        Ok(lane)
+        Ok(pool)
     }
 
-    /// What the work makes of each text, in order.
+    /// Embeds all texts; the vectors are in the order of the texts.
     pub(super) async fn run(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         let jobs = self.jobs.as_ref().ok_or(EmbedError::Ended)?;
         let mut replies = Vec::with_capacity(texts.len());
@@ -74,43 +74,43 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
+impl Drop for WorkerPool {
     fn drop(&mut self) {
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            // A thread that panicked outside its work has ended too.
+            // A thread that panicked outside of `work` has ended too.
             let _ = thread.join();
         }
     }
 }
 
-/// One thread's life: until the lane is dropped.
+/// Loop of one thread; returns when the pool is dropped.
 fn serve(queue: &Mutex<mpsc::Receiver<Job>>, niceness: Niceness, work: &Work) {
     if niceness == Niceness::Background {
         lower_priority();
     }
-    // candle splits a matrix product over the rayon pool it is called from; in a pool of this one thread it cannot
-    // compete with the other lanes. Where the pool is refused, the result is the same and only slower.
+    // candle splits a matrix product over the rayon pool that calls it; with a pool of only this thread it does not
+    // compete with other threads. If rayon refuses the pool, the result is the same, only slower.
     let _pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
     while let Some(Job { text, reply }) = next(queue) {
         if reply.is_closed() {
             continue;
         }
         let result = catch_unwind(AssertUnwindSafe(|| work(&text))).unwrap_or(Err(EmbedError::Panicked));
-        // The caller may have gone meanwhile; then nobody wants the vector.
+        // The caller may have gone; then nobody needs the vector.
         let _ = reply.send(result);
     }
 }
 
-/// Waits for a job; `None` when the lane is being dropped.
+/// Waits for a job; `None` when the pool is being dropped.
 fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 #[cfg(target_os = "linux")]
 fn lower_priority() {
-    // Linux keeps the nice value by thread, so this concerns the calling thread alone. Raising it needs no privilege;
-    // where it is refused all the same, the thread competes as any other.
+    // Linux keeps the nice value per thread, so only the calling thread is affected. Raising the value needs no
+    // privilege; if it fails, the thread runs at default priority.
     let _ = rustix::process::nice(BACKGROUND_NICE);
 }
 
@@ -131,8 +131,8 @@ mod tests {
         of.iter().map(|text| (*text).to_owned()).collect()
     }
 
-    fn lane(threads: usize, work: Arc<Work>) -> Lane {
-        Lane::start("test", threads, Niceness::Background, work).unwrap()
+    fn pool(threads: usize, work: Arc<Work>) -> WorkerPool {
+        WorkerPool::start("test", threads, Niceness::Background, work).unwrap()
     }
 
     #[tokio::test]
@@ -140,7 +140,7 @@ mod tests {
         let gate = Arc::new(std::sync::Barrier::new(2));
         let work_gate = Arc::clone(&gate);
         // The first text cannot finish before the second has begun.
-        let lane = lane(
+        let pool = pool(
             2,
             Arc::new(move |text: &str| {
                 if text.len() < 3 {
@@ -149,7 +149,7 @@ mod tests {
                 Ok(vec![text.len() as f32])
             }),
         );
-        let vectors = lane.run(texts(&["a", "bb", "ccc", "dddd"])).await.unwrap();
+        let vectors = pool.run(texts(&["a", "bb", "ccc", "dddd"])).await.unwrap();
         assert_eq!(vectors, [[1.0], [2.0], [3.0], [4.0]]);
     }
 
@@ -159,7 +159,7 @@ mod tests {
         let (begun, has_begun) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
         let (released, work_done) = (Mutex::new(released), Arc::clone(&done));
-        let lane = lane(
+        let pool = pool(
             1,
             Arc::new(move |text: &str| {
                 if text == "first" {
@@ -171,28 +171,28 @@ mod tests {
             }),
         );
         {
-            let mut future = pin!(lane.run(texts(&["first", "second", "third"])));
+            let mut future = pin!(pool.run(texts(&["first", "second", "third"])));
             let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             assert!(matches!(polled, Poll::Pending));
             has_begun.recv().unwrap();
         }
         release.send(()).unwrap();
-        lane.run(texts(&["after"])).await.unwrap();
+        pool.run(texts(&["after"])).await.unwrap();
         assert_eq!(done.load(Ordering::SeqCst), 2, "only the first and the one after");
     }
 
     #[tokio::test]
     async fn a_panic_fails_its_own_text_and_the_thread_goes_on() {
-        let lane = lane(1, Arc::new(|text: &str| if text == "bad" { panic!("as intended") } else { Ok(vec![1.0]) }));
-        assert!(matches!(lane.run(texts(&["bad"])).await, Err(EmbedError::Panicked)));
-        assert_eq!(lane.run(texts(&["good"])).await.unwrap(), [[1.0]]);
+        let pool = pool(1, Arc::new(|text: &str| if text == "bad" { panic!("as intended") } else { Ok(vec![1.0]) }));
+        assert!(matches!(pool.run(texts(&["bad"])).await, Err(EmbedError::Panicked)));
+        assert_eq!(pool.run(texts(&["good"])).await.unwrap(), [[1.0]]);
     }
 
     #[test]
     fn threads_have_ended_when_the_lane_is_dropped() {
         let work: Arc<Work> = Arc::new(|_: &str| Ok(vec![]));
-        let lane = lane(3, Arc::clone(&work));
-        drop(lane);
+        let pool = pool(3, Arc::clone(&work));
+        drop(pool);
         assert_eq!(Arc::strong_count(&work), 1, "no thread holds the work any more");
     }
 
@@ -202,7 +202,7 @@ mod tests {
         let nice = |niceness| {
             let work: Arc<Work> =
                 Arc::new(|_: &str| Ok(vec![rustix::process::getpriority_process(None).unwrap() as f32]));
-            Lane::start("test", 1, niceness, work).unwrap()
+            WorkerPool::start("test", 1, niceness, work).unwrap()
         };
         let own = rustix::process::getpriority_process(None).unwrap() as f32;
         let normal = nice(Niceness::Normal).run(texts(&["x"])).await.unwrap();

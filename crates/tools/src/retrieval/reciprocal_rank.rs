@@ -1,52 +1,38 @@
-//! Ways to make one list of two: the one that the platform uses, and those that it is measured against.
+//! Reciprocal rank fusion, which the platform's fusion is measured against.
 
-use super::fuse::{Fused, entry, sorted};
+use super::fused::{Fused, entry, sorted};
 use domain::search::RankedPassage;
 use std::collections::HashMap;
 
 /// Damping of reciprocal rank fusion, as in Cormack, Clarke and Büttcher, SIGIR 2009.
 const RRF_DAMPING: f32 = 60.0;
 
-/// How the two sides become one list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Fusion {
-    /// Weighted sum of the scores, each as a share of the highest that it could be.
-    #[default]
-    Shares,
-    /// Reciprocal ranks, both sides alike: 1 / (60 + rank), added.
-    ReciprocalRank,
-    /// The vectors alone.
-    Dense,
-    /// The words alone.
-    Lexical,
-}
-
-/// Reciprocal rank fusion of two lists, best first; scores scaled to 0 to 1 (1: first on both sides).
+/// Reciprocal rank fusion of two lists, best first. Scores are scaled to 0 to 1; 1 means first on both sides.
 pub(super) fn reciprocal_rank(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>) -> Vec<Fused> {
     let mut fused = HashMap::with_capacity(vector.len() + lexical.len());
     for (rank, RankedPassage { passage, score, share: _ }) in vector.into_iter().enumerate() {
         let one = entry(&mut fused, passage);
-        one.score += of_rank(rank);
+        one.score += rank_score(rank);
         one.similarity = Some(score);
     }
     for (rank, RankedPassage { passage, score, share }) in lexical.into_iter().enumerate() {
         let one = entry(&mut fused, passage);
-        one.score += of_rank(rank);
+        one.score += rank_score(rank);
         one.bm25 = Some(score);
         one.bm25_share = Some(share);
     }
     sorted(fused)
 }
 
-/// What a place in one list adds; `rank` counts from 0.
-fn of_rank(rank: usize) -> f32 {
+/// Score of a rank in one list; `rank` starts at 0.
+fn rank_score(rank: usize) -> f32 {
     0.5 * (RRF_DAMPING + 1.0) / (RRF_DAMPING + 1.0 + rank as f32)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::passage;
-    use super::super::{RetrievalParams, fuse};
+    use super::super::{Fusion, RetrievalParams, fuse};
     use super::*;
 
     fn list(scores: &[(u128, f32)]) -> Vec<RankedPassage> {
