@@ -84,7 +84,7 @@ impl AccessTokenRepo for PgTenantTx {
             .map_err(failed("revoking an access token"))
     }
 
-    async fn used(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError> {
+    async fn record_use(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE access_tokens SET last_used_at = $2
              WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2 - interval '1 minute')",

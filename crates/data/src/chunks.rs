@@ -59,7 +59,7 @@ impl ChunkRepo for PgTenantTx {
         generations::model_in_use(self).await
     }
 
-    async fn hold_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
+    async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
         publish::hold_generations(self).await?;
         generations::model_in_use(self).await
     }
@@ -124,7 +124,7 @@ impl ChunkRepo for PgTenantTx {
         .map_err(failed("reading a document's passages"))
     }
 
-    async fn at(
+    async fn at_positions(
         &mut self,
         places: &[(DocumentId, i32)],
         clearance: Classification,

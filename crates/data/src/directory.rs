@@ -5,7 +5,7 @@ use crate::error::failed;
 use crate::pool::Database;
 use crate::rows::{Start, id, json};
 use async_trait::async_trait;
-use domain::access_token::KnownAccessToken;
+use domain::access_token::TenantAccessToken;
 use domain::audit::{Changed, ResultStatus};
 use domain::ids::{MappingId, TenantId};
 use domain::mapping::{NewMapping, TenantMapping};
@@ -201,13 +201,13 @@ impl Directory for PgDirectory {
         mapped(tx, by, deleted, tenant_change::of_deleted_mapping).await
     }
 
-    async fn access_token(&self, hash: &str) -> Result<Option<KnownAccessToken>, StoreError> {
+    async fn access_token(&self, hash: &str) -> Result<Option<TenantAccessToken>, StoreError> {
         let doing = "looking up an access token";
         let mut connection = self.database.acquire().await.map_err(failed(doing))?;
         sqlx::query("SELECT * FROM directory_access_token($1)")
             .bind(hash)
             .try_map(|row: PgRow| {
-                Ok(KnownAccessToken { tenant: id(&row, "tenant_id")?, token: access_tokens::read(row)? })
+                Ok(TenantAccessToken { tenant: id(&row, "tenant_id")?, token: access_tokens::read(row)? })
             })
             .fetch_optional(&mut *connection)
             .await

@@ -5,7 +5,7 @@ use crate::rows::{Start, id, word, words_up_to};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::document::{
-    Document, DocumentFailure, DocumentFilter, DocumentPatch, IngestionProgress, NewDocument, Progress, Revision,
+    Document, DocumentFailure, DocumentFilter, DocumentPatch, IngestionProgress, NewDocument, Revision, StatusChange,
 };
 use domain::ids::DocumentId;
 use domain::page::{Page, PageKey, PageRequest};
@@ -131,10 +131,10 @@ impl DocumentRepo for PgTenantTx {
         .map_err(failed("reading classifications"))
     }
 
-    async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError> {
+    async fn advance(&mut self, id: DocumentId, progress: &StatusChange, now: Timestamp) -> Result<bool, StoreError> {
         let statement = match progress {
-            Progress::Queued | Progress::Processing => {
-                let status = if *progress == Progress::Queued { "pending" } else { "processing" };
+            StatusChange::Queued | StatusChange::Processing => {
+                let status = if *progress == StatusChange::Queued { "pending" } else { "processing" };
                 sqlx::query(
                     "UPDATE documents SET status = $3, failure = NULL, progress = NULL, updated_at = $2 WHERE id = $1",
                 )
@@ -143,7 +143,7 @@ impl DocumentRepo for PgTenantTx {
                 .bind(status)
             }
             // One statement: the revision before leaves the search when this one enters it.
-            Progress::Ready { title, page_count, chunk_count, warnings } => sqlx::query(
+            StatusChange::Ready { title, page_count, chunk_count, warnings } => sqlx::query(
                 "WITH ready AS (
                      UPDATE documents
                      SET status = 'ready', failure = NULL, progress = NULL,
@@ -166,7 +166,7 @@ impl DocumentRepo for PgTenantTx {
             .bind(page_count)
             .bind(chunk_count)
             .bind(Json(warnings)),
-            Progress::Failed(failure) => sqlx::query(
+            StatusChange::Failed(failure) => sqlx::query(
                 "UPDATE documents SET status = 'failed', failure = $3, progress = NULL, updated_at = $2 WHERE id = $1",
             )
             .bind(id.as_uuid())

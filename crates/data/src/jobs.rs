@@ -7,7 +7,7 @@ use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::ids::{DocumentId, JobId, RequestId, TenantId};
 use domain::ports::{
-    Claim, JobCounts, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, StoreError, Work,
+    JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, StoreError, Work,
 };
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
@@ -160,13 +160,13 @@ impl PgJobQueue {
 
 #[async_trait]
 impl JobQueue for PgJobQueue {
-    async fn claim(&self, wanted: &Claim, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError> {
+    async fn claim(&self, wanted: &JobFilter, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError> {
         let doing = "claiming a job";
         let mut connection = self.database.acquire().await.map_err(failed(doing))?;
         sqlx::query("SELECT * FROM claim_job(make_interval(secs => $1), $2, $3)")
             .bind(lease_for.as_secs_f64())
             .bind(wanted.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>())
-            .bind(wanted.largest_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
+            .bind(wanted.max_document_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
             .try_map(leased)
             .fetch_optional(&mut *connection)
             .await
@@ -239,7 +239,7 @@ impl JobQueue for PgJobQueue {
             .map_err(failed(doing))
     }
 
-    async fn left(&self, kind: JobKind) -> Result<JobCounts, StoreError> {
+    async fn job_counts(&self, kind: JobKind) -> Result<JobCounts, StoreError> {
         let doing = "counting jobs of a kind";
         let mut connection = self.database.acquire().await.map_err(failed(doing))?;
         sqlx::query("SELECT * FROM jobs_left($1)")

@@ -3,7 +3,7 @@
 use crate::error::failed;
 use crate::tx::PgTenantTx;
 use crate::usage::count;
-use domain::ledger::{LedgerEntry, LedgerSums, UsageOfGroup, UsageQuery, UsageSums};
+use domain::ledger::{GroupUsage, LedgerEntry, LedgerSums, UsageQuery, UsageSums};
 use domain::model::ModelTier;
 use domain::model_call::{FailedAttempt, MicroCost, ModelCall};
 use domain::ports::StoreError;
@@ -93,7 +93,7 @@ impl PgTenantTx {
             .bind(query.user.map(|id| id.as_uuid()))
             .bind(query.group_by.as_str())
             .bind(rows)
-            .try_map(|row: PgRow| Ok(UsageOfGroup { key: row.try_get("key")?, sums: sums(&row)? }))
+            .try_map(|row: PgRow| Ok(GroupUsage { key: row.try_get("key")?, sums: sums(&row)? }))
             .fetch_all(self.connection())
             .await
             .map_err(failed("summing calls to models"))?

@@ -83,7 +83,7 @@ impl MessageRepo for PgTenantTx {
         Ok(messages)
     }
 
-    async fn close_abandoned(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+    async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         sqlx::query("UPDATE messages SET status = 'error' WHERE status = 'streaming' AND created_at < $1")
             .bind(before)
             .execute(self.connection())

@@ -8,7 +8,7 @@ use domain::ids::ReservationId;
 use domain::ledger::{LedgerEntry, LedgerSums, UsageQuery};
 use domain::model_call::MicroCost;
 use domain::ports::{StoreError, UsageRepo};
-use domain::tenant::Holdings;
+use domain::tenant::StorageUsage;
 use domain::time::{Date, Timestamp};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -92,10 +92,10 @@ impl PgTenantTx {
 
 #[async_trait]
 impl UsageRepo for PgTenantTx {
-    async fn kept(&mut self) -> Result<Holdings, StoreError> {
+    async fn storage(&mut self) -> Result<StorageUsage, StoreError> {
         let kept = sqlx::query("SELECT documents, bytes FROM tenant_usage WHERE tenant_id = app_tenant()")
             .try_map(|row: PgRow| {
-                Ok(Holdings { documents: count(row.try_get("documents")?), bytes: count(row.try_get("bytes")?) })
+                Ok(StorageUsage { documents: count(row.try_get("documents")?), bytes: count(row.try_get("bytes")?) })
             })
             .fetch_optional(self.connection())
             .await

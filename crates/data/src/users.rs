@@ -26,7 +26,7 @@ impl UserRepo for PgTenantTx {
         }
     }
 
-    async fn keep_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
+    async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
         let doing = "keeping a login";
         let kept = sqlx::query("SELECT last_login_facts FROM users WHERE id = $1 FOR UPDATE")
             .bind(user.as_uuid())
@@ -56,7 +56,7 @@ impl UserRepo for PgTenantTx {
             .map_err(failed("reading a login"))
     }
 
-    async fn user_of_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
+    async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
         sqlx::query_scalar("SELECT user_id FROM sign_in_tokens WHERE tenant_id = app_tenant() AND token_hash = $1")
             .bind(token_hash)
             .fetch_optional(self.connection())
@@ -65,7 +65,7 @@ impl UserRepo for PgTenantTx {
             .map_err(failed("looking a token up"))
     }
 
-    async fn first_use_of_token(
+    async fn record_token(
         &mut self,
         user: UserId,
         token_hash: &str,

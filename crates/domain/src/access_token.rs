@@ -113,7 +113,7 @@ pub struct NewAccessToken {
 
 /// What the directory knows of a token by the hash of its secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KnownAccessToken {
+pub struct TenantAccessToken {
     /// Whose tenant.
     pub tenant: TenantId,
     /// The token.

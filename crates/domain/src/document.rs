@@ -170,7 +170,7 @@ pub struct DocumentPatch {
 
 /// A change of a document's ingestion state.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Progress {
+pub enum StatusChange {
     /// It is to be ingested, again perhaps.
     Queued,
     /// A worker took it up.

@@ -96,7 +96,7 @@ pub struct UsageSums {
 
 /// The calls of one group.
 #[derive(Clone, PartialEq, Debug)]
-pub struct UsageOfGroup {
+pub struct GroupUsage {
     /// Which day, user, …; `None`: of none.
     pub key: Option<String>,
     /// What they come to.
@@ -109,7 +109,7 @@ pub struct LedgerSums {
     /// All of them together.
     pub totals: UsageSums,
     /// Group by group: days in order, others with the most calls first.
-    pub groups: Vec<UsageOfGroup>,
+    pub groups: Vec<GroupUsage>,
     /// There are more groups.
     pub truncated: bool,
 }
@@ -117,7 +117,7 @@ pub struct LedgerSums {
 impl LedgerSums {
     /// Of groups with the most calls first, in which one more than fits says that there are more.
     #[must_use]
-    pub fn of(totals: UsageSums, mut groups: Vec<UsageOfGroup>, group_by: UsageGroup) -> Self {
+    pub fn of(totals: UsageSums, mut groups: Vec<GroupUsage>, group_by: UsageGroup) -> Self {
         let truncated = groups.len() > UsageQuery::MAX_GROUPS;
         groups.truncate(UsageQuery::MAX_GROUPS);
         if group_by == UsageGroup::Day {

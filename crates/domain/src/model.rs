@@ -174,7 +174,7 @@ pub struct EmbedRequest {
 
 /// Texts as vectors, and what made them.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Embedded {
+pub struct EmbedResponse {
     /// One vector of unit length per text, in order.
     pub vectors: Vec<Vec<f32>>,
     /// What served.

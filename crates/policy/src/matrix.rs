@@ -67,7 +67,7 @@ pub fn allowed(entitlements: &Entitlements, resource: Resource, operation: Opera
 /// The effective rights of a standing through a credential: the matrix, as far as the credential's scopes go.
 #[must_use]
 pub fn rights(entitlements: &Entitlements, credential: &Credential) -> Rights {
-    Rights::by(entitlements.clearance, |Permission { resource, operation }| {
+    Rights::from_fn(entitlements.clearance, |Permission { resource, operation }| {
         allowed(entitlements, resource, operation).filter(|_| credential.covers(resource, operation))
     })
 }

@@ -10,7 +10,7 @@ use domain::budget::{Amount, Budgets, Reservation, ReserveOutcome};
 use domain::command::{AskModel, CreateEmbeddings, GetModel, ListModels};
 use domain::ids::ReservationId;
 use domain::ledger::CallContext;
-use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, Embedded, ModelError};
+use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, EmbedResponse, ModelError};
 use domain::model_call::{MicroCost, ModelCaller};
 use domain::model_id::ModelId;
 use domain::ports::{Directory, Embedder, StoreError};
@@ -60,7 +60,7 @@ impl Models for ModelService {
         self.chat.ask_model(command).await
     }
 
-    async fn embed(&self, command: Authorized<CreateEmbeddings>) -> Result<Embedded, RuntimeError> {
+    async fn embed(&self, command: Authorized<CreateEmbeddings>) -> Result<EmbedResponse, RuntimeError> {
         let (permit, CreateEmbeddings { texts, purpose, dimensions }) = command.into_parts();
         let dimension = self.embedder.model().dimension;
         if dimensions.is_some_and(|wanted| wanted != dimension) {
@@ -88,7 +88,7 @@ impl ModelService {
         sheet: &CallSheet,
         (caller, purpose): (ModelCaller, EmbedPurpose),
         texts: &[String],
-    ) -> Result<Embedded, ModelError> {
+    ) -> Result<EmbedResponse, ModelError> {
         let (mut vectors, mut spent) = (Vec::with_capacity(texts.len()), CallUsage::default());
         for batch in texts.chunks(BATCH) {
             let request = EmbedRequest { caller, purpose, texts: batch.to_vec(), classification: CLASSIFICATION };
@@ -99,7 +99,7 @@ impl ModelService {
             spent.cost += part.spent.cost;
             spent.estimated |= part.spent.estimated;
         }
-        Ok(Embedded { vectors, spent })
+        Ok(EmbedResponse { vectors, spent })
     }
 
     /// Where cost is limited, nothing is embedded once nothing is left. What it will cost is not known beforehand, so the

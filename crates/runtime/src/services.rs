@@ -21,7 +21,7 @@ use domain::ids::ConversationId;
 use domain::ledger::UsageReport;
 use domain::mapping::TenantMapping;
 use domain::memory::Memory;
-use domain::model::Embedded;
+use domain::model::EmbedResponse;
 use domain::model_id::ModelId;
 use domain::page::Page;
 use domain::ports::{ByteRange, ByteStream};
@@ -74,7 +74,7 @@ pub trait Models: Send + Sync {
     /// Starts an answer of a language model and returns its events. It ends as soon as nobody reads.
     async fn ask(&self, command: Authorized<AskModel>) -> Result<EventStream, RuntimeError>;
     /// Texts as vectors of the embedding model in use.
-    async fn embed(&self, command: Authorized<CreateEmbeddings>) -> Result<Embedded, RuntimeError>;
+    async fn embed(&self, command: Authorized<CreateEmbeddings>) -> Result<EmbedResponse, RuntimeError>;
 }
 
 /// Documents.

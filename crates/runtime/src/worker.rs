@@ -1,6 +1,6 @@
 //! Works off the queue: claim, process under a heartbeat, put back what should be tried again.
 
-use domain::ports::{Claim, JobKind, JobQueue, Lease, LeasedJob, Requeue, Work};
+use domain::ports::{JobFilter, JobKind, JobQueue, Lease, LeasedJob, Requeue, Work};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -40,20 +40,20 @@ pub struct Worker {
     queue: Arc<dyn JobQueue>,
     ingest: Arc<dyn Ingest>,
     settings: WorkerSettings,
-    wanted: Claim,
+    wanted: JobFilter,
 }
 
 impl Worker {
     /// Over the queue and ingestion; takes any job.
     #[must_use]
     pub fn new(queue: Arc<dyn JobQueue>, ingest: Arc<dyn Ingest>, settings: WorkerSettings) -> Self {
-        Self { queue, ingest, settings, wanted: Claim::anything() }
+        Self { queue, ingest, settings, wanted: JobFilter::any() }
     }
 
     /// Takes only jobs of these kinds.
     #[must_use]
     pub fn only(self, kinds: Vec<JobKind>) -> Self {
-        Self { wanted: Claim { kinds, ..self.wanted }, ..self }
+        Self { wanted: JobFilter { kinds, ..self.wanted }, ..self }
     }
 
     /// Takes no jobs of this kind.
@@ -66,7 +66,7 @@ impl Worker {
     /// Takes only documents of up to 2 MiB, and no work on whole tenants.
     #[must_use]
     pub fn for_small_documents(self) -> Self {
-        Self { wanted: Claim { kinds: vec![JobKind::Ingestion], largest_bytes: Some(SMALL_BYTES) }, ..self }
+        Self { wanted: JobFilter { kinds: vec![JobKind::Ingestion], max_document_bytes: Some(SMALL_BYTES) }, ..self }
     }
 
     /// Workers that together do `size` jobs at a time. From two on, one of them is for small documents, so that large

@@ -35,7 +35,7 @@ pub fn rights(role: Role, clearance: Classification) -> Rights {
     let is_admin = role == Role::Admin;
     let tenant_if = |yes: bool| yes.then_some(Reach::Tenant);
     let tenant_or_own = Some(if is_admin { Reach::Tenant } else { Reach::Own });
-    Rights::by(clearance, |permission| {
+    Rights::from_fn(clearance, |permission| {
         if !ASKED_BELOW_POLICY.contains(&permission) {
             return None;
         }

@@ -4,7 +4,7 @@
 use super::sealed_rows::hash;
 use crate::error::failed;
 use crate::pool::Database;
-use domain::audit::sealed::{ChainHash, Checkpoint, unhex};
+use domain::audit::sealed::{ChainHash, Checkpoint, decode_hex};
 use domain::ports::StoreError;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -77,7 +77,7 @@ impl AuditKeeper {
             .bind(signed.chain_hash.as_bytes().as_slice())
             .bind(signed.at)
             .bind(&signed.key_id)
-            .bind(unhex(&signed.signature).unwrap_or_default())
+            .bind(decode_hex(&signed.signature).unwrap_or_default())
             .execute(&mut *connection)
             .await
             .map(drop)

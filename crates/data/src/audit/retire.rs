@@ -5,7 +5,7 @@
 use super::sealed_rows::hash;
 use super::signature::SigningKey;
 use crate::error::SetupError;
-use domain::audit::sealed::{ChainHash, Retirement, unhex};
+use domain::audit::sealed::{ChainHash, Retirement, decode_hex};
 use domain::time::Timestamp;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
@@ -107,7 +107,7 @@ async fn keep(connection: &mut PgConnection, record: &Retirement) -> Result<(), 
     .bind(record.rows)
     .bind(record.at)
     .bind(&record.key_id)
-    .bind(unhex(&record.signature).unwrap_or_default())
+    .bind(decode_hex(&record.signature).unwrap_or_default())
     .execute(&mut *connection)
     .await?;
     // The place of the cut itself stays: the next hash is computed from it.

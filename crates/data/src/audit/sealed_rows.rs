@@ -1,6 +1,6 @@
 //! Sealed rows as they stand in the database: a row of the log joined to its place in the chain.
 
-use domain::audit::sealed::{BareEntry, ChainHash, Checkpoint, Retirement, SealedEntry, SealedEvent};
+use domain::audit::sealed::{ChainHash, Checkpoint, EntryWithoutRow, Retirement, SealedEntry, SealedEvent};
 use domain::time::Timestamp;
 use serde_json::value::RawValue;
 use sqlx::Row;
@@ -11,7 +11,7 @@ pub(super) fn entry(row: &PgRow) -> Result<SealedEntry, sqlx::Error> {
     if row.try_get::<Option<&str>, _>("phase")?.is_some() {
         return Ok(SealedEntry::Event(Box::new(event(row)?)));
     }
-    Ok(SealedEntry::Bare(BareEntry {
+    Ok(SealedEntry::WithoutRow(EntryWithoutRow {
         tenant_id: row.try_get("tenant_id")?,
         seq: row.try_get("seq")?,
         id: row.try_get("id")?,

@@ -1,7 +1,7 @@
 //! Ed25519 (RFC 8032) over checkpoints: who holds the key can say what the log held; everybody can check it.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
-use domain::audit::sealed::{ChainHash, Checkpoint, Retirement, unhex};
+use domain::audit::sealed::{ChainHash, Checkpoint, Retirement, decode_hex};
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl TrustedKeys {
     /// Where one is no key.
     pub fn new<'a>(public: impl IntoIterator<Item = &'a str>) -> Result<Self, NoKey> {
         let key = |text: &str| {
-            let bytes = unhex(text.trim()).filter(|bytes| bytes.len() == 32).ok_or(NoKey)?;
+            let bytes = decode_hex(text.trim()).filter(|bytes| bytes.len() == 32).ok_or(NoKey)?;
             Ok((key_id(&bytes), bytes))
         };
         public.into_iter().map(key).collect::<Result<_, _>>().map(Self)
@@ -101,7 +101,7 @@ impl TrustedKeys {
 
     fn check(&self, id: &str, message: &[u8], signature: &str) -> Signed {
         let Some(key) = self.0.get(id) else { return Signed::ByAStranger };
-        let signature = unhex(signature).unwrap_or_default();
+        let signature = decode_hex(signature).unwrap_or_default();
         match UnparsedPublicKey::new(&ED25519, key).verify(message, &signature) {
             Ok(()) => Signed::Rightly,
             Err(_) => Signed::Wrongly,

@@ -4,7 +4,7 @@
 //! the database and those that were kept elsewhere.
 
 use super::signature::{Signed, TrustedKeys};
-use domain::audit::sealed::{BareEntry, ChainHash, Checkpoint, Retirement, SealedEvent};
+use domain::audit::sealed::{ChainHash, Checkpoint, EntryWithoutRow, Retirement, SealedEvent};
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -99,7 +99,7 @@ impl ChainEntry {
 
     /// A place of an export whose row is gone.
     #[must_use]
-    pub fn without_row(entry: &BareEntry) -> Self {
+    pub fn without_row(entry: &EntryWithoutRow) -> Self {
         Self {
             seq: entry.seq,
             audit_id: entry.id,

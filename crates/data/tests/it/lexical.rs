@@ -3,7 +3,7 @@
 use crate::catalog::{as_app, as_superuser};
 use crate::store::world;
 use data::testing::TestError;
-use domain::document::{NewChunk, NewDocument, Progress};
+use domain::document::{NewChunk, NewDocument, StatusChange};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{Clock, IdGen, NewTenant};
 use domain::role::{Classification, Role};
@@ -72,7 +72,7 @@ async fn ingest_as(
     tx.documents()
         .advance(
             id,
-            &Progress::Ready { title: None, page_count: None, chunk_count, warnings: Vec::new() },
+            &StatusChange::Ready { title: None, page_count: None, chunk_count, warnings: Vec::new() },
             world.clock.now(),
         )
         .await?;

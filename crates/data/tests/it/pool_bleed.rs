@@ -52,7 +52,7 @@ async fn request(store: &PgStore, tenant: TenantId, fails: bool) -> Result<Vec<U
     if fails {
         // A user of no tenant's: the key says no, and the transaction is broken from here on.
         let missing = UserId::from_uuid(Uuid::from_u128(99));
-        tx.users().first_use_of_token(missing, "hash", Default::default()).await?;
+        tx.users().record_token(missing, "hash", Default::default()).await?;
     }
     let users = tx.users().list(&PageRequest::default()).await?;
     tx.commit().await?;

@@ -1,6 +1,6 @@
 //! The log as lines of JSON (NDJSON), one thing a line: what an export is made of and what is verified offline.
 
-use super::sealed::{BareEntry, ChainHash, Checkpoint, Retirement, SealedEntry, SealedEvent, SealedPage};
+use super::sealed::{ChainHash, Checkpoint, EntryWithoutRow, Retirement, SealedEntry, SealedEvent, SealedPage};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ pub enum Line {
     /// `"type": "event"`
     Event(Box<SealedEvent>),
     /// `"type": "entry"`: a place without its row.
-    Entry(BareEntry),
+    Entry(EntryWithoutRow),
     /// `"type": "checkpoint"`
     Checkpoint(Checkpoint),
     /// `"type": "retirement"`
@@ -88,7 +88,7 @@ impl Line {
         lines.extend(page.retirements.into_iter().map(Self::Retirement));
         lines.extend(page.entries.into_iter().map(|entry| match entry {
             SealedEntry::Event(event) => Self::Event(event),
-            SealedEntry::Bare(entry) => Self::Entry(entry),
+            SealedEntry::WithoutRow(entry) => Self::Entry(entry),
         }));
         lines.extend(page.checkpoints.into_iter().map(Self::Checkpoint));
         lines

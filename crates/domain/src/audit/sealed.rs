@@ -74,14 +74,14 @@ impl Serialize for ChainHash {
 impl<'de> Deserialize<'de> for ChainHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = unhex(&text).and_then(|bytes| Self::from_slice(&bytes));
+        let bytes = decode_hex(&text).and_then(|bytes| Self::from_slice(&bytes));
         bytes.ok_or_else(|| serde::de::Error::custom("a hash is 64 hexadecimal digits"))
     }
 }
 
 /// Bytes from lower- or upper-case hexadecimal digits; `None` where it is something else.
 #[must_use]
-pub fn unhex(text: &str) -> Option<Vec<u8>> {
+pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit()) && text.len().is_multiple_of(2);
     digits.then(|| text.as_bytes().chunks(2).map(pair).collect())?
@@ -176,7 +176,7 @@ impl SealedEvent {
 
 /// A place in the chain whose row is not in the log any more: retired, or deleted by somebody.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct BareEntry {
+pub struct EntryWithoutRow {
     /// The tenant.
     pub tenant_id: Uuid,
     /// The place.
@@ -197,7 +197,7 @@ pub enum SealedEntry {
     /// With its row.
     Event(Box<SealedEvent>),
     /// Without.
-    Bare(BareEntry),
+    WithoutRow(EntryWithoutRow),
 }
 
 impl SealedEntry {
@@ -206,7 +206,7 @@ impl SealedEntry {
     pub fn seq(&self) -> i64 {
         match self {
             Self::Event(event) => event.seq,
-            Self::Bare(entry) => entry.seq,
+            Self::WithoutRow(entry) => entry.seq,
         }
     }
 }

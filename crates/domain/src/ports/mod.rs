@@ -10,9 +10,9 @@ pub use access::AccessRules;
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Embedders, Reranker};
 pub use store::{
-    AccessTokenRepo, AuditReader, AuditRepo, ChunkRepo, Claim, ConversationRepo, Directory, DocumentRepo,
-    IdempotencyRepo, InsertedDocument, JobCounts, JobKind, JobQueue, JobRepo, Lease, LeasedJob, MemoryRepo,
-    MessageRepo, NewTenant, QueueDepth, Requeue, Store, StoreError, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
+    AccessTokenRepo, AuditReader, AuditRepo, ChunkRepo, ConversationRepo, Directory, DocumentRepo, IdempotencyRepo,
+    InsertedDocument, JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, MemoryRepo, MessageRepo,
+    NewTenant, QueueDepth, Requeue, Store, StoreError, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
 };
 pub use system::{Clock, IdGen};
 

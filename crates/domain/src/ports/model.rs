@@ -1,7 +1,8 @@
 //! The models, as the runtime and the tools call them.
 
 use crate::model::{
-    ChatRequest, ChatStream, EmbedRequest, Embedded, EmbeddingModel, ModelError, ModelTier, RerankRequest, Reranked,
+    ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError, ModelTier, RerankRequest,
+    Reranked,
 };
 use crate::model_call::{ModelCaller, Price};
 use crate::role::Classification;
@@ -50,7 +51,7 @@ pub trait Embedder: Send + Sync {
     ///
     /// # Errors
     /// Where the model does not answer, or answers with vectors of another dimension.
-    async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError>;
+    async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError>;
 
     /// The highest classification of texts of this caller that it may see; what is above is not handed to it.
     fn highest_classification(&self, _caller: &ModelCaller) -> Classification {

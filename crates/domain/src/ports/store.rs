@@ -5,13 +5,13 @@ mod repos;
 
 #[cfg(feature = "mocks")]
 pub use jobs::MockJobQueue;
-pub use jobs::{Claim, JobCounts, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, Work};
+pub use jobs::{JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, Work};
 pub use repos::{
     AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, InsertedDocument,
     MemoryRepo, MessageRepo, UsageRepo, UserRepo,
 };
 
-use crate::access_token::KnownAccessToken;
+use crate::access_token::TenantAccessToken;
 use crate::audit::sealed::SealedPage;
 use crate::audit::{AuditFilter, AuditRecord};
 use crate::error::{Classify, ErrorKind};
@@ -260,5 +260,5 @@ pub trait Directory: Send + Sync {
     ///
     /// # Errors
     /// Where the database is not available.
-    async fn access_token(&self, hash: &str) -> Result<Option<KnownAccessToken>, StoreError>;
+    async fn access_token(&self, hash: &str) -> Result<Option<TenantAccessToken>, StoreError>;
 }

@@ -7,7 +7,7 @@ use crate::error::GateError;
 use async_trait::async_trait;
 use domain::command::{AskAssistant, AskModel, CreateEmbeddings, GetModel, ListModels};
 use domain::ids::ConversationId;
-use domain::model::Embedded;
+use domain::model::EmbedResponse;
 use domain::model_id::ModelId;
 use domain::rights::{Permission, Rights};
 use domain::run::EventStream;
@@ -31,7 +31,7 @@ pub trait ModelGate: Send + Sync {
     /// Asks a language model alone.
     async fn ask_model(&self, by: &Caller, command: AskModel) -> Result<EventStream, GateError>;
     /// Turns texts into vectors.
-    async fn create_embeddings(&self, by: &Caller, command: CreateEmbeddings) -> Result<Embedded, GateError>;
+    async fn create_embeddings(&self, by: &Caller, command: CreateEmbeddings) -> Result<EmbedResponse, GateError>;
 }
 
 #[async_trait]
@@ -70,7 +70,7 @@ impl ModelGate for PolicyGate {
         self.pass(by, command, Closes::UseCase, move |granted| async move { use_case.ask(granted).await }).await
     }
 
-    async fn create_embeddings(&self, by: &Caller, command: CreateEmbeddings) -> Result<Embedded, GateError> {
+    async fn create_embeddings(&self, by: &Caller, command: CreateEmbeddings) -> Result<EmbedResponse, GateError> {
         let use_case = Arc::clone(&self.use_cases.models);
         self.pass(by, command, Closes::Gate, move |granted| async move { use_case.embed(granted).await }).await
     }

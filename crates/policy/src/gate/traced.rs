@@ -12,7 +12,7 @@ use domain::ids::ConversationId;
 use domain::ledger::UsageReport;
 use domain::mapping::TenantMapping;
 use domain::memory::Memory;
-use domain::model::Embedded;
+use domain::model::EmbedResponse;
 use domain::model_id::ModelId;
 use domain::page::Page;
 use domain::ports::ByteStream;
@@ -69,7 +69,7 @@ traced! {
     Page<TenantMapping>;
 }
 
-impl Traced for Embedded {
+impl Traced for EmbedResponse {
     fn facts(&self) -> Option<Value> {
         let spent = &self.spent;
         Some(json!({

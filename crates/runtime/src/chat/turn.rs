@@ -95,7 +95,7 @@ impl ChatService {
 
         let mut tx = self.parts.store.begin(permit.scope()).await?;
         let conversation = self.conversation(&mut *tx, (&permit, &command), now).await?.ok_or_else(gone)?;
-        tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
+        tx.messages().fail_stale_answers(now - ABANDONED_AFTER).await?;
         let mut history = history(&mut *tx, (&permit, &command), (&conversation, now)).await?;
         withhold(&mut *tx, &mut history, permit.clearance()).await?;
         let mut memories = self.memories(&mut *tx, &permit, now).await?;

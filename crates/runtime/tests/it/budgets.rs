@@ -198,7 +198,7 @@ async fn cost_is_set_aside_by_the_highest_price_and_limits_the_answer() {
     let plant = Plant::new().await;
     // A thousand tokens of an answer are one unit; the prompt is free.
     let price = Price { input: MicroCost(0), output: MicroCost(1_000_000_000) };
-    plant.limit(Quotas { user_cost_per_month: Money::of_units(0.5), ..Quotas::default() }).await;
+    plant.limit(Quotas { user_cost_per_month: Money::from_units(0.5), ..Quotas::default() }).await;
     let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Hang]]);
     *model.price.lock().expect("no panic under the lock") = Some(price);
     let chat = plant.chat(&model, &nothing_found());
@@ -215,7 +215,7 @@ async fn cost_is_set_aside_by_the_highest_price_and_limits_the_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_budget_of_cost_that_is_used_up_ends_without_a_price_too() {
     let plant = Plant::new().await;
-    plant.limit(Quotas { cost_per_month: Money::of_units(0.000_010), ..Quotas::default() }).await;
+    plant.limit(Quotas { cost_per_month: Money::from_units(0.000_010), ..Quotas::default() }).await;
     let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Finish]]);
     let chat = plant.chat(&model, &nothing_found());
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;

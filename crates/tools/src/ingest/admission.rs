@@ -76,7 +76,7 @@ impl IngestWork {
         let mut tx = self.ports.store.begin(permit.scope()).await?;
         let member = tx.users().membership(user).await?;
         let quotas = member.map(|member| member.settings.quotas).unwrap_or_default();
-        Ok(quotas.room(tx.usage().kept().await?))
+        Ok(quotas.room(tx.usage().storage().await?))
     }
 
     /// Whether the caller may put a new document in the place of `old`: that changes what everybody finds, so it takes

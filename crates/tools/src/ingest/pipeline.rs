@@ -11,7 +11,7 @@ use super::record::Record;
 use super::service::IngestWork;
 use crate::calls::CallSheet;
 use domain::audit::ResultStatus;
-use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, Progress};
+use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, StatusChange};
 use domain::ids::{DocumentId, TenantId};
 use domain::model_call::ModelCaller;
 use domain::ports::{BlobError, Embedder, LeasedJob};
@@ -144,7 +144,7 @@ impl IngestWork {
         let Some(document) = tx.documents().get(id, Classification::Restricted).await? else {
             return Ok(None);
         };
-        if !tx.documents().advance(document.id, &Progress::Processing, now).await? {
+        if !tx.documents().advance(document.id, &StatusChange::Processing, now).await? {
             return Ok(None);
         }
         let record = Record::open(&mut *tx, job, id, (self.audit_id(), now)).await?;
@@ -212,7 +212,7 @@ impl IngestWork {
         let now = self.ports.clock.now();
         let count = i32::try_from(made.chunks.len()).unwrap_or(i32::MAX);
         let facts = json!({"pages": made.page_count, "chunks": count, "warnings": made.warnings});
-        let ready = Progress::Ready {
+        let ready = StatusChange::Ready {
             title: made.title,
             page_count: made.page_count,
             chunk_count: count,
@@ -222,7 +222,7 @@ impl IngestWork {
         if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &ready, now).await? {
             return Ok(JobEnd::Superseded);
         }
-        let in_use = tx.chunks().hold_model_in_use().await?;
+        let in_use = tx.chunks().lock_model_in_use().await?;
         if self.ports.embedders.for_tenant(in_use.as_deref()).model().name != made.model {
             let reason = "the tenant changed over to the next embedding model meanwhile".to_owned();
             return Err(RetryLater { reason, counts: false });
@@ -242,7 +242,7 @@ impl IngestWork {
     ) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
         let facts = json!({"code": failure.code});
-        let failed = Progress::Failed(failure);
+        let failed = StatusChange::Failed(failure);
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &failed, now).await? {
             return Ok(JobEnd::Superseded);
@@ -260,7 +260,7 @@ impl IngestWork {
         reason: Option<&str>,
     ) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
-        let failed = Progress::Failed(too_often(job));
+        let failed = StatusChange::Failed(too_often(job));
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().dead_letter(job.lease, reason, now).await?
             || !tx.documents().advance(record.document, &failed, now).await?

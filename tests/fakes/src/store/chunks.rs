@@ -95,7 +95,7 @@ impl ChunkRepo for MemoryTx {
         Ok(self.read(|s| s.models.get(&self.tenant()).and_then(|models| models.in_use.clone())))
     }
 
-    async fn hold_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
+    async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
         // Whoever writes holds the one writer's lock until the end.
         self.write().await?;
         self.model_in_use().await
@@ -144,7 +144,7 @@ impl ChunkRepo for MemoryTx {
         Ok(found)
     }
 
-    async fn at(
+    async fn at_positions(
         &mut self,
         places: &[(DocumentId, i32)],
         clearance: Classification,

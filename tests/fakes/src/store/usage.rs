@@ -4,10 +4,10 @@ use super::{MemoryStore, MemoryTx, Row, State};
 use async_trait::async_trait;
 use domain::budget::{Amount, Budgets, PeriodSpending, Reservation, ReserveOutcome, Spending, first_of_month};
 use domain::ids::{ReservationId, TenantId, UserId};
-use domain::ledger::{LedgerEntry, LedgerSums, UsageGroup, UsageOfGroup, UsageQuery, UsageSums};
+use domain::ledger::{GroupUsage, LedgerEntry, LedgerSums, UsageGroup, UsageQuery, UsageSums};
 use domain::model_call::{CallStatus, MicroCost};
 use domain::ports::{StoreError, UsageRepo};
-use domain::tenant::Holdings;
+use domain::tenant::StorageUsage;
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -31,11 +31,11 @@ impl MemoryStore {
 
 #[async_trait]
 impl UsageRepo for MemoryTx {
-    async fn kept(&mut self) -> Result<Holdings, StoreError> {
+    async fn storage(&mut self) -> Result<StorageUsage, StoreError> {
         let sees = self.sees();
         Ok(self.read(|s| {
             let sizes = s.documents.iter().filter(|r| sees(r)).map(|r| r.value.file_size_bytes);
-            sizes.fold(Holdings::default(), |kept, size| Holdings {
+            sizes.fold(StorageUsage::default(), |kept, size| StorageUsage {
                 documents: kept.documents + 1,
                 bytes: kept.bytes + u64::try_from(size).unwrap_or_default(),
             })
@@ -103,7 +103,7 @@ impl UsageRepo for MemoryTx {
                 }
             }
             let mut groups: Vec<_> =
-                groups.into_iter().map(|(key, calls)| UsageOfGroup { key, sums: sums(&calls) }).collect();
+                groups.into_iter().map(|(key, calls)| GroupUsage { key, sums: sums(&calls) }).collect();
             groups.sort_by_key(|group| std::cmp::Reverse(group.sums.calls));
             LedgerSums::of(sums(&all), groups, query.group_by)
         }))

@@ -81,18 +81,18 @@ pub struct LeasedJob {
 
 /// Which jobs a worker takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Claim {
+pub struct JobFilter {
     /// Of these kinds only.
     pub kinds: Vec<JobKind>,
     /// None about a document with more bytes than this.
-    pub largest_bytes: Option<u64>,
+    pub max_document_bytes: Option<u64>,
 }
 
-impl Claim {
+impl JobFilter {
     /// Whatever is due.
     #[must_use]
-    pub fn anything() -> Self {
-        Self { kinds: JobKind::ALL.to_vec(), largest_bytes: None }
+    pub fn any() -> Self {
+        Self { kinds: JobKind::ALL.to_vec(), max_document_bytes: None }
     }
 }
 
@@ -178,7 +178,7 @@ pub trait JobQueue: Send + Sync {
     ///
     /// # Errors
     /// Where the database is not available.
-    async fn claim(&self, wanted: &Claim, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError>;
+    async fn claim(&self, wanted: &JobFilter, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError>;
 
     /// Extends a lease; `false` where it is lost, or its tenant was switched off.
     ///
@@ -214,7 +214,7 @@ pub trait JobQueue: Send + Sync {
     ///
     /// # Errors
     /// Where the database is not available.
-    async fn left(&self, kind: JobKind) -> Result<JobCounts, StoreError>;
+    async fn job_counts(&self, kind: JobKind) -> Result<JobCounts, StoreError>;
 
     /// Removes what has expired, of all tenants: answers kept for repeated requests. Returns how many.
     ///

@@ -6,7 +6,9 @@ use crate::audit::{AuditSubject, Outcome};
 use crate::authorized::AuditReceipt;
 use crate::budget::{Budgets, Reservation, ReserveOutcome, Spending};
 use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
-use crate::document::{Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, Progress};
+use crate::document::{
+    Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, StatusChange,
+};
 use crate::idempotency::{IdempotencyRecord, StoredOutcome};
 use crate::ids::{
     AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, ReservationId, UserId,
@@ -17,7 +19,7 @@ use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
 use crate::search::{Passage, RankedPassage, SearchScope};
-use crate::tenant::{Holdings, TenantSettings};
+use crate::tenant::{StorageUsage, TenantSettings};
 use crate::time::Timestamp;
 use crate::user::{Identity, Membership, NewUser, User, UserPatch};
 use async_trait::async_trait;
@@ -58,7 +60,7 @@ pub trait MessageRepo: Send {
     /// The newest `limit` messages, oldest of them first.
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
     /// Closes answers that still say `streaming` and were begun before `before`: their process died. Returns how many.
-    async fn close_abandoned(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+    async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// What came of inserting a document.
@@ -109,7 +111,7 @@ pub trait DocumentRepo: Send {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where it had failed, and another supersedes the same document by now.
-    async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError>;
+    async fn advance(&mut self, id: DocumentId, progress: &StatusChange, now: Timestamp) -> Result<bool, StoreError>;
     /// Notes how far ingestion has come; `false`, and nothing is noted, where the document is not being processed.
     async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError>;
     /// Deletes one with its passages and queued work; returns it, so that its bytes can follow.
@@ -168,7 +170,7 @@ pub trait ChunkRepo: Send {
     ///
     /// # Errors
     /// Where the database is not available.
-    async fn hold_model_in_use(&mut self) -> Result<Option<String>, StoreError>;
+    async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError>;
     /// The passages nearest to a unit vector of `model`, by cosine similarity, best first: `limit`, or all that there
     /// are. Only of documents that are published and did not fail since, and that are in force today (UTC) unless the
     /// filters say otherwise.
@@ -193,8 +195,11 @@ pub trait ChunkRepo: Send {
     ) -> Result<Vec<Passage>, StoreError>;
     /// The passages at these places (document, index), as far as they are there, searchable and within `clearance`, in
     /// no particular order.
-    async fn at(&mut self, places: &[(DocumentId, i32)], clearance: Classification)
-    -> Result<Vec<Passage>, StoreError>;
+    async fn at_positions(
+        &mut self,
+        places: &[(DocumentId, i32)],
+        clearance: Classification,
+    ) -> Result<Vec<Passage>, StoreError>;
     /// These passages, as far as they are there and within `clearance`, in no particular order.
     async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
 }
@@ -251,7 +256,7 @@ pub trait AccessTokenRepo: Send {
     /// Revokes one; the time of an earlier revocation stays. `None` where there is none.
     async fn revoke(&mut self, id: AccessTokenId, now: Timestamp) -> Result<Option<AccessToken>, StoreError>;
     /// Records that one was used, unless that was recorded within the last minute.
-    async fn used(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError>;
+    async fn record_use(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError>;
 }
 
 /// The audit log, to write to. Rows are only ever inserted.
@@ -280,18 +285,14 @@ pub trait UserRepo: Send {
     /// row.
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
     /// Keeps what the user's login said, unless one that was issued later is kept already.
-    async fn keep_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError>;
+    async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError>;
     /// What the user's last login said; `None` where none was kept.
     async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError>;
     /// The user who was signed in with a token (by the keyed hash of it) before, here or in another process.
-    async fn user_of_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError>;
+    async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError>;
     /// Records that a token (by the keyed hash of it) was seen; `true` the first time.
-    async fn first_use_of_token(
-        &mut self,
-        user: UserId,
-        token_hash: &str,
-        expires_at: Timestamp,
-    ) -> Result<bool, StoreError>;
+    async fn record_token(&mut self, user: UserId, token_hash: &str, expires_at: Timestamp)
+    -> Result<bool, StoreError>;
     /// The tenant's settings, for work that no user asked for.
     async fn settings(&mut self) -> Result<TenantSettings, StoreError>;
     /// The user with the tenant's state.
@@ -313,7 +314,7 @@ pub trait UserRepo: Send {
 pub trait UsageRepo: Send {
     /// Documents and bytes, those of this transaction included. In a transaction that added documents, others that add
     /// some wait until it ends: a quota held to this is held for good.
-    async fn kept(&mut self) -> Result<Holdings, StoreError>;
+    async fn storage(&mut self) -> Result<StorageUsage, StoreError>;
     /// Puts calls to models on record, as the scope's user's. One that is on record already stays as it is and is not
     /// counted again.
     async fn record(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError>;
