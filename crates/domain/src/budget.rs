@@ -4,8 +4,8 @@
 //! together never pass a limit, however many turns begin at once.
 
 use crate::ids::ReservationId;
-use crate::model_call::MicroCost;
 use crate::role::string_enum;
+use crate::served_by::MicroCost;
 use crate::time::{Date, Timestamp};
 use chrono::{Datelike, Days, Months, NaiveTime};
 use serde::de::Error as _;

@@ -1,7 +1,7 @@
 //! Conversations, messages and citations.
 
 use crate::ids::{ChunkId, ConversationId, DocumentId, MessageId, UserId};
-use crate::model::ModelChoice;
+use crate::model_tier::ModelChoice;
 use crate::role::{Classification, string_enum};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -2,8 +2,8 @@
 
 use crate::budget::{Budgets, Spending};
 use crate::ids::{ConversationId, ModelCallId, RunId, UserId};
-use crate::model::ModelTier;
 use crate::model_call::{MicroCost, ModelCall};
+use crate::model_tier::ModelTier;
 use crate::role::string_enum;
 use crate::time::Timestamp;
 

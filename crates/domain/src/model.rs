@@ -1,39 +1,19 @@
 //! What is asked of a model and what it answers, in no provider's words.
 
 pub use crate::chat_options::ChatOptions;
+pub use crate::model_tier::{ModelChoice, ModelTier};
+pub use crate::served_by::CallUsage;
 
 use crate::classified::{Classified, HasClass};
 use crate::error::{Classify, ErrorKind};
-use crate::model_call::{FailedAttempt, MicroCost, ModelCaller, ServedBy};
-use crate::role::{Classification, string_enum};
-use crate::run::{FinishReason, TokenUsage};
+use crate::role::Classification;
 use crate::search::{Passage, Surroundings};
+use crate::served_by::{FailedAttempt, MicroCost, ModelCaller, ServedBy};
+use crate::token_usage::{FinishReason, TokenUsage};
 use futures::stream::BoxStream;
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
-
-string_enum! {
-    /// Which class of model answers.
-    ModelTier {
-        /// Everyday answers.
-        Fast = "fast",
-        /// Hard ones.
-        Heavy = "heavy",
-    }
-}
-
-string_enum! {
-    /// What a user or a tenant wants of the tiers.
-    ModelChoice {
-        /// The platform chooses by the question.
-        Auto = "auto",
-        /// The everyday model.
-        Fast = "fast",
-        /// The model for hard questions.
-        Heavy = "heavy",
-    }
-}
 
 /// One message of a prompt.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -179,19 +159,6 @@ pub struct EmbedResponse {
     pub vectors: Vec<Vec<f32>>,
     /// What served.
     pub spent: CallUsage,
-}
-
-/// What a call without a stream took.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct CallUsage {
-    /// What served.
-    pub served_by: ServedBy,
-    /// Tokens, as reported or estimated.
-    pub usage: TokenUsage,
-    /// The server did not count them.
-    pub estimated: bool,
-    /// What it cost.
-    pub cost: MicroCost,
 }
 
 /// Passages as a reranker judges them, and what judged them.

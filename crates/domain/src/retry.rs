@@ -1,7 +1,7 @@
 //! Storing what must not be lost, against a database that is away for a while.
 
 use crate::error::{Classify as _, ErrorKind};
-use crate::ports::StoreError;
+use crate::store_error::StoreError;
 use std::time::Duration;
 
 /// Longest wait between two attempts.

@@ -1,30 +1,14 @@
 //! A run: one answer being written, as a numbered sequence of events that can be read again.
 
+pub use crate::token_usage::{FinishReason, TokenUsage};
+
 use crate::conversation::Citation;
 use crate::error::Problem;
 use crate::ids::{MessageId, RunId};
-use crate::model::{ModelTier, ModelToolCall};
+use crate::model::ModelToolCall;
+use crate::model_tier::ModelTier;
 use crate::role::string_enum;
 use futures::stream::BoxStream;
-use serde::{Deserialize, Serialize};
-
-string_enum! {
-    /// Why an answer ended.
-    FinishReason {
-        /// It was complete.
-        Stop = "stop",
-        /// The model's output limit.
-        Length = "length",
-        /// The model wants tools called.
-        ToolCalls = "tool_calls",
-        /// The server's content filter.
-        ContentFilter = "content_filter",
-        /// It was stopped.
-        Cancelled = "cancelled",
-        /// The model broke off.
-        Error = "error",
-    }
-}
 
 string_enum! {
     /// Why the platform has a question answered by the model for hard ones.
@@ -51,22 +35,6 @@ string_enum! {
         Error = "error",
         /// Not allowed.
         Denied = "denied",
-    }
-}
-
-/// Tokens read and written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct TokenUsage {
-    /// Tokens of the prompt.
-    pub input_tokens: u32,
-    /// Tokens of the answer.
-    pub output_tokens: u32,
-}
-
-impl std::ops::AddAssign for TokenUsage {
-    fn add_assign(&mut self, other: Self) {
-        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
     }
 }
 

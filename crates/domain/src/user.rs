@@ -1,8 +1,8 @@
 //! Users, and what they may do at this moment.
 
 use crate::assigned_role::{AssignedRole, RoleClaim};
-use crate::decision::RefusalCode;
 use crate::ids::UserId;
+use crate::refusal::RefusalCode;
 use crate::role::{Classification, Grant, Role};
 use crate::tenant::TenantSettings;
 use crate::time::Timestamp;

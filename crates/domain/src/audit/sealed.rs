@@ -4,7 +4,7 @@
 //! themselves or from an export. The text that is hashed is the one that `audit_canonical` in the database writes.
 
 use super::canonical;
-use crate::ports::StoreError;
+use crate::store_error::StoreError;
 use crate::time::Timestamp;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

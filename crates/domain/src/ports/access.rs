@@ -1,7 +1,7 @@
 //! The policy's answer for work that is under way, for layers below it.
 
 use crate::authorized::Permit;
-use crate::decision::RefusalCode;
+use crate::refusal::RefusalCode;
 use crate::rights::Rights;
 use crate::user::Membership;
 

@@ -12,9 +12,11 @@ pub use model::{ChatModel, Embedder, Embedders, Reranker};
 pub use store::{
     AccessTokenRepo, AuditReader, AuditRepo, ChunkRepo, ConversationRepo, Directory, DocumentRepo, IdempotencyRepo,
     InsertedDocument, JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, MemoryRepo, MessageRepo,
-    NewTenant, QueueDepth, Requeue, Store, StoreError, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
+    NewTenant, QueueDepth, Requeue, Store, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
 };
 pub use system::{Clock, IdGen};
+
+pub use crate::store_error::StoreError;
 
 #[cfg(feature = "mocks")]
 pub use {

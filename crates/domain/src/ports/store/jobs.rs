@@ -1,9 +1,9 @@
 //! Background work: queued with the state change that calls for it, claimed with a lease, done exactly once.
 
-use super::StoreError;
 use crate::ids::{DocumentId, JobId};
 use crate::role::string_enum;
 use crate::scope::TenantScope;
+use crate::store_error::StoreError;
 use crate::time::Timestamp;
 use async_trait::async_trait;
 use std::time::Duration;

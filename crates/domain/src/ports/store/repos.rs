@@ -1,6 +1,5 @@
 //! Repositories: what can be done with rows, in domain words. They never begin or commit; not-found is `Ok(None)`.
 
-use super::StoreError;
 use crate::access_token::{AccessToken, NewAccessToken};
 use crate::audit::{AuditSubject, Outcome};
 use crate::authorized::AuditReceipt;
@@ -19,6 +18,7 @@ use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
 use crate::search::{Passage, RankedPassage, SearchScope};
+use crate::store_error::StoreError;
 use crate::tenant::{StorageUsage, TenantSettings};
 use crate::time::Timestamp;
 use crate::user::{Identity, Membership, NewUser, User, UserPatch};
