@@ -41,6 +41,7 @@ pub mod migrate;
 mod pool;
 pub mod preflight;
 mod rows;
+mod statement;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;

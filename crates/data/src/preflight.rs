@@ -30,7 +30,7 @@ pub async fn check(roles: Roles<'_>) -> Result<(), SetupError> {
     let mut problems = Vec::new();
     for (database, part) in [(roles.app, Part::App), (roles.worker, Part::Worker), (roles.auditor, Part::Auditor)] {
         let asked = |source| SetupError::Database { doing: part.doing(), source };
-        let mut connection = database.acquire().await.map_err(asked)?;
+        let mut connection = database.acquire_for_setup().await.map_err(asked)?;
         if part == Part::App {
             problems.extend(server(&mut connection).await.map_err(asked)?);
             problems.extend(migrate::check(&mut connection).await.map_err(asked)?);

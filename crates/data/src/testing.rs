@@ -5,6 +5,7 @@
 
 use crate::migrate::{self, LoginRole};
 use crate::pool::{Database, PoolSettings};
+pub use crate::statement::{Field, Login, StatementInfo};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::time::Duration;
 use uuid::Uuid;
@@ -115,6 +116,37 @@ impl Drop for TestDb {
         })
         .join();
     }
+}
+
+/// Every static statement of this crate but those that set a database up or check it before the start.
+#[must_use]
+pub fn statements() -> Vec<StatementInfo> {
+    [
+        crate::access_tokens::STATEMENTS,
+        crate::audit::STATEMENTS,
+        crate::audit::export::STATEMENTS,
+        crate::audit::instance::STATEMENTS,
+        crate::audit::keep::STATEMENTS,
+        crate::audit::retire::STATEMENTS,
+        crate::audit::verify::STATEMENTS,
+        crate::chunks::STATEMENTS,
+        crate::chunks::generations::STATEMENTS,
+        crate::chunks::nearest::STATEMENTS,
+        crate::chunks::publish::STATEMENTS,
+        crate::conversations::STATEMENTS,
+        crate::directory::STATEMENTS,
+        crate::documents::STATEMENTS,
+        crate::idempotency::STATEMENTS,
+        crate::jobs::STATEMENTS,
+        crate::ledger::STATEMENTS,
+        crate::memories::STATEMENTS,
+        crate::messages::STATEMENTS,
+        crate::pool::STATEMENTS,
+        crate::tx::STATEMENTS,
+        crate::usage::STATEMENTS,
+        crate::users::STATEMENTS,
+    ]
+    .concat()
 }
 
 /// A few connections: there are many tests at once.

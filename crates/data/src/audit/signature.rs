@@ -17,15 +17,15 @@ pub struct SigningKey {
 /// A seed or public key that is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("an Ed25519 key is 32 bytes, written as 64 hexadecimal digits")]
-pub struct NoKey;
+pub struct InvalidKey;
 
 impl SigningKey {
     /// The key of a 32-byte seed.
     ///
     /// # Errors
     /// Where the library takes no such seed.
-    pub fn from_seed(seed: &[u8; 32]) -> Result<Self, NoKey> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| NoKey)?;
+    pub fn from_seed(seed: &[u8; 32]) -> Result<Self, InvalidKey> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| InvalidKey)?;
         let id = key_id(pair.public_key().as_ref());
         Ok(Self { pair: Arc::new(pair), id })
     }
@@ -83,9 +83,9 @@ impl TrustedKeys {
     ///
     /// # Errors
     /// Where one is no key.
-    pub fn new<'a>(public: impl IntoIterator<Item = &'a str>) -> Result<Self, NoKey> {
+    pub fn new<'a>(public: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidKey> {
         let key = |text: &str| {
-            let bytes = decode_hex(text.trim()).filter(|bytes| bytes.len() == 32).ok_or(NoKey)?;
+            let bytes = decode_hex(text.trim()).filter(|bytes| bytes.len() == 32).ok_or(InvalidKey)?;
             Ok((key_id(&bytes), bytes))
         };
         public.into_iter().map(key).collect::<Result<_, _>>().map(Self)
