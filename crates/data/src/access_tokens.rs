@@ -49,7 +49,7 @@ statements! {
             access_token_columns!(),
             " FROM access_tokens
              WHERE ($1::uuid IS NULL OR user_id = $1)
-               AND (created_at, id) < (coalesce($2, 'infinity'),
+               AND (created_at, id) < (coalesce($2::timestamptz, 'infinity'),
                                        coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
              ORDER BY created_at DESC, id DESC LIMIT $4"
         ),
@@ -71,7 +71,7 @@ statements! {
         "access_tokens",
         "recording the use of an access token",
         "UPDATE access_tokens SET last_used_at = $2
-         WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2 - interval '1 minute')",
+         WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2::timestamptz - interval '1 minute')",
     );
 }
 

@@ -77,13 +77,13 @@ statements! {
              WHERE ($4::text IS NULL OR event_type = $4)
                AND ($5::uuid IS NULL OR user_id = $5)
                AND ($6::uuid IS NULL OR resource_id = $6)
-               AND created_at >= coalesce($7, '-infinity')
-               AND created_at < coalesce($8, 'infinity')
+               AND created_at >= coalesce($7::timestamptz, '-infinity')
+               AND created_at < coalesce($8::timestamptz, 'infinity')
                AND ($9::text IS NULL OR result_status = $9)
                AND ($10::uuid IS NULL OR session_id = $10)
                AND ($11::uuid IS NULL OR correlation_id = $11)
                AND ($12::text IS NULL OR request_id = $12)
-               AND (created_at, id) < (coalesce($1, 'infinity'),
+               AND (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
                                        coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
              ORDER BY created_at DESC, id DESC LIMIT $3"
         ),

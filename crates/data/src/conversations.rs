@@ -46,7 +46,7 @@ statements! {
             "SELECT ",
             conversation_columns!(),
             " FROM conversations
-             WHERE (created_at, id) < (coalesce($1, 'infinity'),
+             WHERE (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
                                        coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
              ORDER BY created_at DESC, id DESC LIMIT $3"
         ),

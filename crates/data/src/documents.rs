@@ -56,7 +56,7 @@ statements! {
                AND ($5::text IS NULL OR status = $5)
                AND ($6::text IS NULL OR $6 = ANY(tags))
                AND ($7::text IS NULL OR doc_type = $7)
-               AND (created_at, id) < (coalesce($1, 'infinity'),
+               AND (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
                                        coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
              ORDER BY created_at DESC, id DESC LIMIT $3"
         ),

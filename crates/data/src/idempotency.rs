@@ -40,7 +40,7 @@ statements! {
         "idempotency_keys",
         "storing a response",
         "UPDATE idempotency_keys
-         SET fingerprint = $2, state = $3, status = $4, headers = coalesce($5, '[]'), body = $6
+         SET fingerprint = $2, state = $3, status = $4, headers = coalesce($5::jsonb, '[]'), body = $6
          WHERE key_hash = $1",
     );
     RELEASE: () = Statement::delete(

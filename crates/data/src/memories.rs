@@ -43,7 +43,7 @@ statements! {
             "SELECT ",
             memory_columns!(),
             " FROM memories
-             WHERE (created_at, id) < (coalesce($1, 'infinity'),
+             WHERE (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
                                        coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
              ORDER BY created_at DESC, id DESC LIMIT $3"
         ),

@@ -104,7 +104,7 @@ statements! {
             "SELECT ",
             user_columns!(),
             " FROM users
-             WHERE (created_at, id) < (coalesce($1, 'infinity'),
+             WHERE (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
                                        coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
              ORDER BY created_at DESC, id DESC LIMIT $3"
         ),

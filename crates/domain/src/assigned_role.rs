@@ -18,7 +18,7 @@ pub struct AssignedRole {
     pub set_at: Option<Timestamp>,
 }
 
-/// What a token says of its bearer's role.
+/// The role claim of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RoleClaim {
     /// The role that its claims map to; `None` where it has no role claim at all.
@@ -27,14 +27,14 @@ pub struct RoleClaim {
     pub issued_at: Option<Timestamp>,
 }
 
-/// Why what a token says of a role was left aside.
+/// Why the role claim of a token was ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RoleClaimRejection {
-    /// It was issued before the role was set.
+    /// The token was issued before the role was set.
     IssuedBefore,
-    /// It does not say when it was issued.
+    /// The token has no `iat`.
     NoIssueTime,
-    /// It would raise a role that an admin has pinned.
+    /// The claim would raise a role that an admin has pinned.
     Pinned,
 }
 
@@ -51,7 +51,7 @@ impl RoleClaimRejection {
 }
 
 impl AssignedRole {
-    /// The role of somebody whom no token spoke of yet.
+    /// The role of a user who never signed in with a token.
     #[must_use]
     pub const fn unset(role: Role) -> Self {
         Self { role, from_token: false, pinned: false, set_at: None }

@@ -83,7 +83,7 @@ impl Money {
     pub const MAX_UNITS: f64 = 1_000_000_000.0;
     const MICROS: u32 = 1_000_000;
 
-    /// So many units; `None` for what is no amount.
+    /// An amount of `units` of the currency; `None` unless it is from 0 to [`Self::MAX_UNITS`].
     #[must_use]
     pub fn from_units(units: f64) -> Option<Self> {
         if !(0.0..=Self::MAX_UNITS).contains(&units) {
@@ -98,7 +98,7 @@ impl Money {
         Some(Self(MicroCost(micros)))
     }
 
-    /// In units.
+    /// The amount in units of the currency.
     #[must_use]
     pub fn units(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "what is above 2^53 millionths is no amount that anybody reads")]
@@ -123,9 +123,9 @@ impl<'de> Deserialize<'de> for Money {
 /// Tokens, read and written together, and what they cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Amount {
-    /// Tokens.
+    /// Tokens read and written.
     pub tokens: u64,
-    /// Cost.
+    /// Total cost.
     pub cost: MicroCost,
 }
 
@@ -171,34 +171,34 @@ pub struct Budgets {
     pub soft_percent: u8,
 }
 
-/// What is to be set aside, or added to what is.
+/// A request to reserve a part of the budgets, or to extend a reservation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reservation {
-    /// Under which id: a known one grows.
+    /// Id of the reservation; a known id extends that reservation.
     pub id: ReservationId,
-    /// With less than this it is of no use.
+    /// Smallest amount worth reserving; the reservation fails below it.
     pub least: Amount,
-    /// What is wanted.
+    /// Amount to reserve if the limits leave as much.
     pub wanted: Amount,
-    /// When it ends if nobody settles.
+    /// Time of expiry if nobody settles the reservation before.
     pub expires_at: Timestamp,
 }
 
-/// What came of a reservation.
+/// Result of a reservation request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReserveOutcome {
-    /// So much is set aside: what was wanted, or what is left.
+    /// Reserved: as much as was requested, or what is left.
     Reserved {
-        /// How much.
+        /// Reserved amount.
         amount: Amount,
-        /// What was spent before.
+        /// Spending before this reservation.
         spending: Spending,
     },
-    /// Less than the least is left, and nothing was set aside.
+    /// Less than the smallest useful amount is left; nothing is reserved.
     Refused {
-        /// Of which limit.
+        /// The limit that is exhausted.
         limit: BudgetLimit,
-        /// It would have been granted but for what other turns have set aside.
+        /// Whether it would have been granted without the reservations of other turns.
         held: bool,
     },
 }
@@ -222,7 +222,7 @@ impl Budgets {
         self.cost_per_month.is_some() || self.user_cost_per_month.is_some()
     }
 
-    /// The limit of this kind, in tokens or millionths.
+    /// The limit of this kind, in tokens or millionths of the currency.
     #[must_use]
     pub fn limit(&self, limit: BudgetLimit) -> Option<u64> {
         match limit {

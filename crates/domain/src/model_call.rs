@@ -28,7 +28,7 @@ string_enum! {
         Ok = "ok",
         /// Without one, or with a part of one.
         Error = "error",
-        /// Nobody wanted it any more.
+        /// The caller went away.
         Cancelled = "cancelled",
     }
 }
@@ -40,17 +40,17 @@ pub struct ModelCall {
     pub operation: ModelOperation,
     /// What served, or was tried last.
     pub served_by: ServedBy,
-    /// How it ended.
+    /// Outcome.
     pub status: CallStatus,
-    /// What went wrong, as one word of a closed set.
+    /// `error.type`, one of a closed set of codes.
     pub error: Option<String>,
     /// Why an answer ended.
     pub finish_reason: Option<FinishReason>,
-    /// Tokens.
+    /// Tokens read and written.
     pub usage: TokenUsage,
-    /// The server did not count the tokens, so that they are estimated.
+    /// The server reported no token counts, so that these are estimates.
     pub estimated: bool,
-    /// What it cost.
+    /// Cost, as the server reports it, else by the price of the backend.
     pub cost: MicroCost,
     /// From the request to its end.
     pub took: Duration,
@@ -71,7 +71,7 @@ impl ModelCall {
         }
     }
 
-    /// A call that came to nothing.
+    /// A call that failed.
     #[must_use]
     pub fn failed(operation: ModelOperation, error: &ModelError, took: Duration) -> Self {
         let (backend, failed) = (error.backend().to_owned(), error.failed_before().to_vec());
@@ -82,7 +82,7 @@ impl ModelCall {
         }
     }
 
-    /// A call that nobody waited for any more, before anything of an answer came.
+    /// A call whose caller went away before the first piece of an answer.
     #[must_use]
     pub fn cancelled(operation: ModelOperation, took: Duration) -> Self {
         Self::of(operation, CallStatus::Cancelled, took)

@@ -8,9 +8,9 @@ string_enum! {
     RefusalCode {
         /// The token names no tenant that the platform knows.
         TenantUnmapped = "tenant_unmapped",
-        /// The tenant is switched off.
+        /// The tenant is deactivated.
         TenantSuspended = "tenant_suspended",
-        /// The user is switched off, or there is no such user.
+        /// The user is deactivated or does not exist.
         UserDisabled = "user_disabled",
         /// The token leaves out the groups.
         GroupsOverage = "groups_overage",
@@ -30,7 +30,7 @@ string_enum! {
         Declassification = "declassification",
         /// The content rests on something above the reader's clearance.
         AboveClearance = "above_clearance",
-        /// Not there, or not for this user to know of.
+        /// Absent, or hidden from this user.
         NotFound = "not_found",
         /// No tool of that name is registered.
         UnknownTool = "unknown_tool",

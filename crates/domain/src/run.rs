@@ -43,7 +43,7 @@ string_enum! {
 pub enum RunEvent {
     /// The run began.
     Started {
-        /// The run.
+        /// Run that this belongs to.
         run_id: RunId,
         /// The answer's message.
         message_id: MessageId,
@@ -54,28 +54,28 @@ pub enum RunEvent {
     },
     /// The next piece of what the model thinks before it answers; for those who may see it.
     Reasoning {
-        /// The piece.
+        /// Text to append to what came before.
         text: String,
     },
     /// The next piece of the answer.
     Delta {
-        /// The piece.
+        /// Text to append to what came before.
         text: String,
     },
     /// A tool is being called.
     ToolStarted {
-        /// The call.
+        /// Id of the call, as the model gave it.
         call_id: String,
-        /// The tool.
+        /// Name of the tool.
         name: String,
     },
     /// A tool call ended.
     ToolFinished {
-        /// The call.
+        /// Id of the call, as the model gave it.
         call_id: String,
-        /// The tool.
+        /// Name of the tool.
         name: String,
-        /// How.
+        /// How the call ended.
         status: ToolStatus,
     },
     /// The model wants a tool of the client's called: the client calls it, not the platform.
@@ -99,15 +99,15 @@ impl RunEvent {
 /// How a run ended.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RunSummary {
-    /// Why.
+    /// Cause.
     pub finish_reason: FinishReason,
-    /// Tokens.
+    /// Tokens read and written.
     pub usage: TokenUsage,
     /// The model that served.
     pub model: String,
     /// A fallback served, or a part (retrieval, say) was down.
     pub degraded: bool,
-    /// A fallback served.
+    /// A backend other than the first choice served.
     pub fallback: bool,
     /// Passages, documents and earlier answers that were left out, because the model may not see them.
     pub left_out: u32,
@@ -120,7 +120,7 @@ pub struct RunSummary {
 pub struct NumberedEvent {
     /// Place, from 1: the SSE `id`.
     pub seq: u64,
-    /// The event.
+    /// Type of the event.
     pub event: RunEvent,
 }
 
@@ -130,12 +130,12 @@ pub type EventStream = BoxStream<'static, NumberedEvent>;
 /// A whole answer, for clients that do not stream.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Answer {
-    /// The run.
+    /// Run that this belongs to.
     pub run_id: RunId,
-    /// The text.
+    /// Text.
     pub content: String,
-    /// What it cites.
+    /// Passages that the answer cites.
     pub citations: Vec<Citation>,
-    /// How it ended.
+    /// Outcome.
     pub summary: RunSummary,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// the site.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModelCaller {
-    /// The tenant.
+    /// Tenant that this belongs to.
     pub tenant: TenantId,
     /// The user, if one waits for it.
     pub user: Option<UserId>,
@@ -28,7 +28,7 @@ impl std::ops::AddAssign for MicroCost {
     }
 }
 
-/// What a backend asks for its work, per million tokens; so a price of 0.15 a million is 150,000.
+/// Price of a backend per million tokens, in millionths: 0.15 per million tokens is 150,000.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Price {
     /// For a million tokens read.
@@ -52,7 +52,7 @@ impl Price {
 pub struct FailedAttempt {
     /// The backend's name.
     pub backend: String,
-    /// What went wrong, as one word of a closed set.
+    /// `error.type`, one of a closed set of codes.
     pub error: String,
 }
 
@@ -65,16 +65,16 @@ pub struct ServedBy {
     pub requested: String,
     /// The model that served, as the server names it.
     pub model: String,
-    /// A later choice than the first served.
+    /// A backend other than the first choice served.
     pub fallback: bool,
     /// The backends that were tried before it.
     pub failed: Vec<FailedAttempt>,
-    /// What it asks for its work.
+    /// Price of the backend.
     pub price: Price,
 }
 
 impl ServedBy {
-    /// By a model in this process, which costs nothing.
+    /// Served by a model in this process, which costs nothing.
     #[must_use]
     pub fn embedded(backend: &str, model: &str) -> Self {
         let (backend, model) = (backend.to_owned(), model.to_owned());
@@ -85,13 +85,13 @@ impl ServedBy {
 /// What a call without a stream took.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CallUsage {
-    /// What served.
+    /// Backend and model that served the call.
     pub served_by: ServedBy,
     /// Tokens, as reported or estimated.
     pub usage: TokenUsage,
-    /// The server did not count them.
+    /// The server reported no token counts, so that these are estimates.
     pub estimated: bool,
-    /// What it cost.
+    /// Cost, as the server reports it, else by the price of the backend.
     pub cost: MicroCost,
 }
 

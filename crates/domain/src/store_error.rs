@@ -9,24 +9,24 @@ pub enum StoreError {
     /// No connection, or none free in time.
     #[error("the database is not available while {doing}")]
     Unavailable {
-        /// What it was doing.
+        /// What was being done, as a participle clause.
         doing: &'static str,
-        /// Why.
+        /// Cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The row clashes with another, or names one that is not there.
     #[error("{what} conflicts with what is stored")]
     Conflict {
-        /// What.
+        /// What conflicts, as a noun.
         what: &'static str,
     },
-    /// The statement failed: a defect of ours.
+    /// The statement failed, which is a bug.
     #[error("the database refused {doing}")]
     Failed {
-        /// What it was doing.
+        /// What was being done, as a participle clause.
         doing: &'static str,
-        /// Why.
+        /// Cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 string_enum! {
     /// Why an answer ended.
     FinishReason {
-        /// It was complete.
+        /// The answer is complete.
         Stop = "stop",
         /// The model's output limit.
         Length = "length",
@@ -16,7 +16,7 @@ string_enum! {
         ContentFilter = "content_filter",
         /// It was stopped.
         Cancelled = "cancelled",
-        /// The model broke off.
+        /// The stream of the model was interrupted.
         Error = "error",
     }
 }

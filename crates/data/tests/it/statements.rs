@@ -62,10 +62,10 @@ async fn a_changed_column_is_noticed() -> Result<(), TestError> {
     let all = statements();
     let reading = all.iter().find(|statement| statement.doing == "reading a memory").ok_or("no such statement")?;
     assert_eq!(problems(&mut app, reading).await, Vec::<String>::new());
-    sqlx::query("ALTER TABLE memories ALTER importance TYPE text").execute(&mut owner).await?;
+    sqlx::query("ALTER TABLE memories ALTER importance TYPE numeric").execute(&mut owner).await?;
     let mut app = PgConnection::connect(&db.app_url()).await?;
     let found = problems(&mut app, reading).await.join("\n");
-    assert!(found.contains("column \"importance\" is TEXT"), "{found}");
+    assert!(found.contains("column \"importance\" is NUMERIC"), "{found}");
     sqlx::query("ALTER TABLE memories RENAME importance TO weight").execute(&mut owner).await?;
     let mut app = PgConnection::connect(&db.app_url()).await?;
     let found = problems(&mut app, reading).await.join("\n");

@@ -4,10 +4,10 @@ use super::sealed::{ChainHash, Checkpoint, EntryWithoutRow, Retirement, SealedEn
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Where an export goes on that was taken up again: before the next entry, the chain had this hash.
+/// Where a resumed export continues: the chain's hash before the next entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Start {
-    /// The tenant.
+    /// Tenant that this belongs to.
     pub tenant_id: Uuid,
     /// The place before the next entry.
     pub seq: i64,
@@ -15,7 +15,7 @@ pub struct Start {
     pub chain_hash: ChainHash,
 }
 
-/// One line.
+/// A line of an export.
 #[derive(Clone, Debug)]
 pub enum Line {
     /// `"type": "start"`
@@ -30,13 +30,13 @@ pub enum Line {
     Retirement(Retirement),
 }
 
-/// A line that is none of an export's.
+/// A line that is not part of an audit export.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// No JSON, or members are missing or of the wrong type.
+    /// The line is not JSON, or members are missing or of the wrong type.
     #[error("the line is not of an audit export")]
     Json(#[from] serde_json::Error),
-    /// A type that this program does not know.
+    /// This program does not know the line's type.
     #[error("the line is of the unknown type {0:?}")]
     Type(String),
 }
@@ -61,7 +61,7 @@ impl Line {
     /// Reads a line.
     ///
     /// # Errors
-    /// Where it is none of an export's.
+    /// If the line is not part of an export.
     pub fn parse(line: &str) -> Result<Self, LineError> {
         #[derive(Deserialize)]
         struct Tag {

@@ -13,6 +13,6 @@ pub trait AccessRules: Send + Sync {
     /// The rights that the user has by now, never more than the permit gave. `None` is a user who is not there.
     ///
     /// # Errors
-    /// Where user or tenant are switched off.
+    /// If user or tenant are deactivated.
     fn remaining(&self, permit: &Permit, membership: Option<&Membership>) -> Result<Rights, RefusalCode>;
 }

@@ -16,7 +16,7 @@ pub trait ChatModel: Send + Sync {
     /// Starts an answer. Dropping the returned stream ends the request to the model.
     ///
     /// # Errors
-    /// Where no backend began to answer within its limits.
+    /// If no backend starts to answer within its limits.
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError>;
 
     /// Whether a language model is behind this; the extractive answerer says no.
@@ -50,7 +50,7 @@ pub trait Embedder: Send + Sync {
     /// One vector of unit length per text, in order. Longer texts are cut at the model's limit.
     ///
     /// # Errors
-    /// Where the model does not answer, or answers with vectors of another dimension.
+    /// If the model does not answer, or answers with vectors of another dimension.
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError>;
 
     /// The highest classification of texts of this caller that it may see; what is above is not handed to it.
@@ -72,7 +72,7 @@ pub trait Reranker: Send + Sync {
     /// Judges the passages. It answers within its time limit, one way or the other.
     ///
     /// # Errors
-    /// Where the model does not answer in time, answers with something else, or may not see content so classified.
+    /// If the model does not answer in time, answers with something else, or may not see content of this class.
     async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError>;
 }
 

@@ -30,13 +30,13 @@ pub trait Store: Send + Sync {
     /// A transaction in which only the scope's tenant exists, and of user-owned rows only the scope's user's.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError>;
 
-    /// Whether the database answers, for readiness.
+    /// Checks that the database answers, for readiness.
     ///
     /// # Errors
-    /// Where it does not.
+    /// If it does not.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
@@ -57,7 +57,7 @@ pub trait TenantTx: Send {
     fn audit(&mut self) -> &mut dyn AuditRepo;
     /// Users of the tenant.
     fn users(&mut self) -> &mut dyn UserRepo;
-    /// Requests of the scope's user that may be repeated.
+    /// Idempotency keys of the scope's user.
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo;
     /// Personal access tokens of the tenant.
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo;
@@ -66,10 +66,10 @@ pub trait TenantTx: Send {
     /// What the tenant uses.
     fn usage(&mut self) -> &mut dyn UsageRepo;
 
-    /// Makes everything lasting.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// Where the database does not confirm it.
+    /// If the database does not confirm the commit.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
@@ -80,7 +80,7 @@ pub trait AuditReader: Send + Sync {
     /// Rows of the scope's tenant, newest first.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn read(
         &self,
         scope: &TenantScope,
@@ -92,20 +92,20 @@ pub trait AuditReader: Send + Sync {
     /// What was written in the last second or two may not be sealed yet.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError>;
 
     /// One row of the scope's tenant.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError>;
 }
 
-/// A tenant to be made.
+/// A tenant to be created.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewTenant {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: TenantId,
     /// Full name.
     pub name: String,
@@ -118,7 +118,7 @@ pub struct NewTenant {
 pub struct TenantPatch {
     /// New name.
     pub name: Option<String>,
-    /// Switch on or off.
+    /// Activate or deactivate.
     pub is_active: Option<bool>,
 }
 
@@ -130,16 +130,16 @@ pub trait Directory: Send + Sync {
     /// The tenant with this id or slug; exactly one row or none, and never a list.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn tenant(&self, id_or_slug: &str) -> Result<Option<Tenant>, StoreError>;
 
     /// Tenants, newest first. The gate lets only `platform_admin` here.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn list_tenants(&self, page: &PageRequest) -> Result<Page<Tenant>, StoreError>;
 
-    /// Makes a tenant.
+    /// Creates a tenant.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where name or slug are taken.
@@ -160,7 +160,7 @@ pub trait Directory: Send + Sync {
     /// stay. `None` where there is no such tenant, or its settings are at another version by now.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn configure(
         &self,
         id: TenantId,
@@ -172,19 +172,19 @@ pub trait Directory: Send + Sync {
     /// The states that a tenant's settings had, newest first.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError>;
 
     /// The tenant that this claim of this issuer is mapped to: one or none.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn mapped_tenant(&self, issuer: &str, claim: &str) -> Result<Option<Tenant>, StoreError>;
 
     /// The mappings to a tenant, newest first. The gate lets only `platform_admin` here.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn list_mappings(&self, tenant: TenantId, page: &PageRequest) -> Result<Page<TenantMapping>, StoreError>;
 
     /// Maps a claim to a tenant; `None` where there is no such tenant.
@@ -196,7 +196,7 @@ pub trait Directory: Send + Sync {
     /// Deletes a mapping to a tenant; `None` where there is none of that id.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn delete_mapping(
         &self,
         tenant: TenantId,
@@ -207,6 +207,6 @@ pub trait Directory: Send + Sync {
     /// The personal access token with this keyed hash of its secret: one or none.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn access_token(&self, hash: &str) -> Result<Option<TenantAccessToken>, StoreError>;
 }

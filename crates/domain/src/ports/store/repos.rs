@@ -27,13 +27,13 @@ use async_trait::async_trait;
 /// Conversations of the scope's user.
 #[async_trait]
 pub trait ConversationRepo: Send {
-    /// Stores a new one.
+    /// Stores a new row.
     async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError>;
-    /// Reads one.
+    /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
-    /// Lists them, newest first.
+    /// Lists a page, newest first.
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError>;
-    /// Changes one.
+    /// Changes one row; `None` if there is none.
     async fn update(
         &mut self,
         id: ConversationId,
@@ -153,23 +153,23 @@ pub trait ChunkRepo: Send {
     /// are not among them.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError>;
     /// Makes `model` the one that is searched, for all documents at once, and removes what other models made. Changes
     /// nothing where documents are [`Self::unstaged`]: returns how many, 0 where the switch is done.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn switch_to(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError>;
     /// The model whose passages are searched; `None` before the first document is published.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn model_in_use(&mut self) -> Result<Option<String>, StoreError>;
-    /// The same; and it stays the one in use until this transaction ends.
+    /// As [`Self::model_in_use`], and locks it: the model in use does not change until this transaction ends.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError>;
     /// The passages nearest to a unit vector of `model`, by cosine similarity, best first: `limit`, or all that there
     /// are. Only of documents that are published and did not fail since, and that are in force today (UTC) unless the
@@ -207,11 +207,11 @@ pub trait ChunkRepo: Send {
 /// Memories of the scope's user.
 #[async_trait]
 pub trait MemoryRepo: Send {
-    /// Stores a new one.
+    /// Stores a new row.
     async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError>;
-    /// Reads one.
+    /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError>;
-    /// Lists them, newest first.
+    /// Lists a page, newest first.
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError>;
     /// The most important ones within `clearance` that have not expired, at most `limit`.
     async fn most_important(
@@ -224,11 +224,11 @@ pub trait MemoryRepo: Send {
     async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError>;
 }
 
-/// Requests of the scope's user that may be repeated. Keys and fingerprints are keyed hashes.
+/// Idempotency keys of the scope's user. Keys and fingerprints are keyed hashes.
 #[async_trait]
 pub trait IdempotencyRepo: Send {
-    /// Takes a key until `expires_at`; where it is taken and has not expired, what it was used for. Of many at once, one
-    /// gets it.
+    /// Claims a key until `expires_at` and returns `None`; if it is claimed and has not expired, returns the record of the
+    /// earlier request. Of concurrent claims, one succeeds.
     async fn claim(
         &mut self,
         key_hash: &str,
@@ -236,18 +236,18 @@ pub trait IdempotencyRepo: Send {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Option<IdempotencyRecord>, StoreError>;
-    /// Keeps what came of the request.
+    /// Stores the outcome of the request.
     async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &StoredOutcome) -> Result<(), StoreError>;
-    /// Gives up a key whose request had no effect.
+    /// Releases a key whose request had no effect.
     async fn release(&mut self, key_hash: &str) -> Result<(), StoreError>;
 }
 
 /// Personal access tokens of the tenant. Revoked and expired ones stay, to be seen.
 #[async_trait]
 pub trait AccessTokenRepo: Send {
-    /// Stores a new one.
+    /// Stores a new row.
     async fn insert(&mut self, token: &NewAccessToken, now: Timestamp) -> Result<AccessToken, StoreError>;
-    /// Reads one.
+    /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: AccessTokenId) -> Result<Option<AccessToken>, StoreError>;
     /// Lists them, newest first; only this user's if one is given.
     async fn list(&mut self, user: Option<UserId>, page: &PageRequest) -> Result<Page<AccessToken>, StoreError>;
@@ -284,9 +284,9 @@ pub trait UserRepo: Send {
     /// [`AssignedRole::after_token`](crate::assigned_role::AssignedRole::after_token) says. Safe for parallel first requests: one
     /// row.
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
-    /// Keeps what the user's login said, unless one that was issued later is kept already.
+    /// Stores the facts of the user's login, unless those of a later token are stored already.
     async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError>;
-    /// What the user's last login said; `None` where none was kept.
+    /// The facts of the user's last login; `None` if none are stored.
     async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError>;
     /// The user who was signed in with a token (by the keyed hash of it) before, here or in another process.
     async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError>;
@@ -297,39 +297,39 @@ pub trait UserRepo: Send {
     async fn settings(&mut self) -> Result<TenantSettings, StoreError>;
     /// The user with the tenant's state.
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError>;
-    /// Reads one.
+    /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
-    /// Lists them, newest first.
+    /// Lists a page, newest first.
     async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError>;
-    /// Makes one; a conflict where (issuer, external id) is taken.
+    /// Creates one; a conflict if (issuer, external id) is taken.
     async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError>;
-    /// Changes one.
+    /// Changes one row; `None` if there is none.
     async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError>;
-    /// The admins who are switched on; none of them changes until this transaction ends.
+    /// Locks the active admins until this transaction ends, and returns their ids.
     async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError>;
 }
 
 /// What the tenant uses.
 #[async_trait]
 pub trait UsageRepo: Send {
-    /// Documents and bytes, those of this transaction included. In a transaction that added documents, others that add
-    /// some wait until it ends: a quota held to this is held for good.
+    /// Stored documents and bytes, those of this transaction included. Once a transaction has added documents, others
+    /// that add documents wait until it ends, so a quota that is checked against this stays met.
     async fn storage(&mut self) -> Result<StorageUsage, StoreError>;
-    /// Puts calls to models on record, as the scope's user's. One that is on record already stays as it is and is not
-    /// counted again.
+    /// Records model calls of the scope's user. A call that is recorded already stays as it is and is not counted again.
     async fn record(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError>;
-    /// What the tenant and the scope's user have spent in the day and month (UTC) of `now`, and what is set aside.
+    /// What the tenant and the scope's user have spent in the day and month (UTC) of `now`, and what is reserved.
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError>;
-    /// Sets an amount aside for the scope's user, or adds it to what is under the same id, as far as `budgets` allow.
-    /// Until the transaction ends no other of the tenant sets anything aside: spent and set aside together pass no limit.
+    /// Reserves an amount for the scope's user, or extends the reservation of the same id, as far as `budgets` allow.
+    /// Other reservations of the tenant wait until this transaction ends, so spending and reservations together never
+    /// exceed a limit.
     async fn reserve(
         &mut self,
         asked: &Reservation,
         budgets: &Budgets,
         now: Timestamp,
     ) -> Result<ReserveOutcome, StoreError>;
-    /// Gives back what is set aside; none of that id is no error.
+    /// Releases a reservation. An unknown id is not an error.
     async fn release(&mut self, id: ReservationId) -> Result<(), StoreError>;
-    /// What the tenant's calls come to.
+    /// Sums of the tenant's model calls.
     async fn sums(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError>;
 }
