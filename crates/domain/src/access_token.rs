@@ -121,6 +121,15 @@ pub struct TenantAccessToken {
     pub token: AccessToken,
 }
 
+/// A new personal access token with its secret, which is shown once and stored nowhere. Not `Debug`, so that it cannot
+/// reach a log.
+pub struct IssuedAccessToken {
+    /// The token.
+    pub token: AccessToken,
+    /// What its owner sends as the bearer token.
+    pub secret: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

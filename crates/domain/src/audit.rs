@@ -12,132 +12,51 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-string_enum! {
-    /// What happened.
-    EventType {
-        /// A new token was verified.
-        AuthLogin = "auth.login",
-        /// A token was refused.
-        AuthDenied = "auth.denied",
-        /// The gate said no.
-        PolicyDenied = "policy.denied",
-        /// A chat turn was asked for.
-        ChatRequest = "chat.request",
-        /// A chat turn ended: the outcome of `chat.request`.
-        ChatResponse = "chat.response",
-        /// A run's events were read again.
-        ChatResume = "chat.resume",
-        /// A run was cancelled by its owner.
-        ChatCancel = "chat.cancel",
-        /// A tool was called.
-        ToolInvocation = "tool.invocation",
-        /// A conversation was made.
-        ConversationCreate = "conversation.create",
-        /// Conversations were listed.
-        ConversationList = "conversation.list",
-        /// A conversation was read.
-        ConversationRead = "conversation.read",
-        /// A conversation was changed.
-        ConversationUpdate = "conversation.update",
-        /// A conversation was deleted.
-        ConversationDelete = "conversation.delete",
-        /// A document was uploaded.
-        DocUpload = "doc.upload",
-        /// A document was ingested.
-        DocIngestion = "doc.ingestion",
-        /// A document is to be ingested again.
-        DocReprocess = "doc.reprocess",
-        /// A document's content was read.
-        DocAccess = "doc.access",
-        /// Documents were listed.
-        DocList = "doc.list",
-        /// A document's metadata was read.
-        DocRead = "doc.read",
-        /// A document's metadata was changed, its classification among them.
-        DocUpdate = "doc.update",
-        /// A document was deleted.
-        DocDelete = "doc.delete",
-        /// A search was made.
-        SearchQuery = "search.query",
-        /// The models that can be asked were listed.
-        ModelList = "model.list",
-        /// It was asked whether there is a model.
-        ModelRead = "model.read",
-        /// Texts were turned into vectors for a client.
-        ModelEmbed = "model.embed",
-        /// Memories were listed.
-        MemoryList = "memory.list",
-        /// Something is to be remembered.
-        MemoryCreate = "memory.create",
-        /// A memory was deleted.
-        MemoryDelete = "memory.delete",
-        /// The audit log was read.
-        AuditRead = "audit.read",
-        /// The audit log was taken out as a whole or in part.
-        AuditExport = "audit.export",
-        /// A personal access token was made.
-        TokenIssued = "token.issued",
-        /// A personal access token was revoked.
-        TokenRevoked = "token.revoked",
-        /// Old rows were taken out of the audit log by the operator.
-        AuditRetired = "audit.retired",
-        /// Personal access tokens were listed.
-        TokenList = "token.listed",
-        /// A user read their own account.
-        AccountRead = "account.read",
-        /// Users were listed.
-        AdminUserList = "admin.user_listed",
-        /// A user was read.
-        AdminUserRead = "admin.user_read",
-        /// A user was made.
-        AdminUserCreated = "admin.user_created",
-        /// A user's role or state was changed.
-        AdminRoleChanged = "admin.role_changed",
-        /// Tenants were listed.
-        AdminTenantList = "admin.tenant_listed",
-        /// A tenant was made.
-        AdminTenantCreated = "admin.tenant_created",
-        /// A tenant was changed.
-        AdminTenantChanged = "admin.tenant_changed",
-        /// A tenant's settings were read.
-        AdminSettingsRead = "admin.settings_read",
-        /// It was read what a tenant uses.
-        AdminUsageRead = "admin.usage_read",
-        /// It was read what calls to models came to.
-        UsageRead = "usage.read",
-        /// A tenant's settings were changed.
-        AdminSettingsChanged = "admin.settings_changed",
-        /// The mappings of claims to tenants were listed.
-        AdminMappingList = "admin.mapping_listed",
-        /// A claim was mapped to a tenant.
-        AdminMappingCreated = "admin.mapping_created",
-        /// A mapping of a claim to a tenant was deleted.
-        AdminMappingDeleted = "admin.mapping_deleted",
-        /// The reasons of a decision were read.
-        AdminDecisionRead = "admin.decision_read",
-        /// It was asked what would be decided.
-        AdminDecisionSimulated = "admin.decision_simulated",
-        /// A write to a plant system was asked for. No tool of this version asks.
-        ApprovalRequested = "approval.requested",
-        /// An approver said yes or no.
-        ApprovalDecided = "approval.decided",
-        /// Nobody decided in time.
-        ApprovalExpired = "approval.expired",
-        /// What was approved was carried out.
-        ApprovalExecuted = "approval.executed",
-        /// A process of the platform started; with a keyed hash of its configuration, so that a change shows.
-        PlatformStarted = "platform.started",
-    }
-}
+/// The name of an audited event, as it is stored: a resource and what happened to it, joined by a dot.
+///
+/// The events of commands stand beside them ([`crate::command`]); here are those that no command causes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+pub struct EventType(&'static str);
 
 impl EventType {
-    /// The event under which the outcome of this intent is recorded.
+    /// A new token was verified.
+    pub const AUTH_LOGIN: Self = Self("auth.login");
+    /// A token was refused.
+    pub const AUTH_DENIED: Self = Self("auth.denied");
+    /// The policy gate refused a command, or the tool gateway a tool call.
+    pub const POLICY_DENIED: Self = Self("policy.denied");
+    /// A chat turn or a direct completion ended: the outcome of `chat.request`.
+    pub const CHAT_RESPONSE: Self = Self("chat.response");
+    /// A tool was called.
+    pub const TOOL_INVOCATION: Self = Self("tool.invocation");
+    /// A document was ingested.
+    pub const DOC_INGESTION: Self = Self("doc.ingestion");
+    /// The operator removed old rows from the audit log.
+    pub const AUDIT_RETIRED: Self = Self("audit.retired");
+    /// A process of the platform started. Its facts hold a keyed hash of the configuration, so that a change shows.
+    pub const PLATFORM_STARTED: Self = Self("platform.started");
+
+    /// All events that no command causes.
+    pub const WITHOUT_COMMAND: &'static [Self] = &[
+        Self::AUTH_LOGIN,
+        Self::AUTH_DENIED,
+        Self::POLICY_DENIED,
+        Self::TOOL_INVOCATION,
+        Self::DOC_INGESTION,
+        Self::AUDIT_RETIRED,
+        Self::PLATFORM_STARTED,
+    ];
+
+    /// An event of a command. `name` is lower-case ASCII: words joined by `_`, parts joined by `.`.
     #[must_use]
-    pub const fn outcome(self) -> Self {
-        match self {
-            Self::ChatRequest => Self::ChatResponse,
-            other => other,
-        }
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// The stored name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.0
     }
 }
 

@@ -4,7 +4,7 @@ pub use crate::token_usage::{FinishReason, TokenUsage};
 
 use crate::conversation::Citation;
 use crate::error::Problem;
-use crate::ids::{MessageId, RunId};
+use crate::ids::{ConversationId, MessageId, RunId};
 use crate::model::ModelToolCall;
 use crate::model_tier::ModelTier;
 use crate::role::string_enum;
@@ -126,6 +126,14 @@ pub struct NumberedEvent {
 
 /// A reader's view of a run: what came so far, then what comes. Dropping it says that the reader is gone.
 pub type EventStream = BoxStream<'static, NumberedEvent>;
+
+/// A run of the assistant in a conversation that it continues or has begun.
+pub struct AssistantRun {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Events of the run.
+    pub events: EventStream,
+}
 
 /// A whole answer, for clients that do not stream.
 #[derive(Clone, PartialEq, Debug)]

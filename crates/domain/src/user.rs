@@ -122,6 +122,17 @@ pub struct Membership {
     pub settings: TenantSettings,
 }
 
+/// A user's own account, as the database has it at this moment.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// Role, grants and clearance.
+    pub entitlements: Entitlements,
+    /// Settings of the user's tenant.
+    pub settings: TenantSettings,
+}
+
 impl Membership {
     /// Why every request is refused: the tenant or the user is deactivated.
     #[must_use]

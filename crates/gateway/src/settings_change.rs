@@ -1,7 +1,6 @@
 //! Settings on the wire: how they are shown, and what a change of them may say.
 
 use crate::error::ApiError;
-use crate::openapi::requests;
 use crate::wire;
 use domain::budget::Money;
 use domain::error::ErrorKind;
@@ -267,7 +266,7 @@ fn language() -> RefOr<Schema> {
 fn role_mappings() -> RefOr<Schema> {
     let name = ObjectBuilder::new()
         .schema_type(Type::String)
-        .pattern(Some(requests::NOT_BLANK))
+        .pattern(Some(wire::NOT_BLANK))
         .max_length(Some(MAX_MAPPED))
         .build();
     let mut mappings = ObjectBuilder::new()

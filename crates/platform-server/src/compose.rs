@@ -17,7 +17,8 @@ use domain::ports::{BlobStore, Clock, Directory, Embedders, IdGen, JobKind, JobQ
 use gateway::serve::Edge;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::Authenticator;
-use policy::gate::{GateKeys, GateParts, Gates, PolicyGate, UseCases};
+use policy::gate::{Gate, GateKeys, GateParts, PolicyGate, UseCases};
+use policy::operations::AuditTrail;
 use policy::rules::MatrixRules;
 use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
@@ -47,7 +48,7 @@ const MIN_SECRET: usize = 16;
 /// The platform, put together.
 pub struct Platform {
     /// The policy gate: the way in.
-    pub gates: Gates,
+    pub gate: Arc<dyn Gate>,
     /// Who verifies tokens; keeps the issuers' keys fresh while the API is served.
     pub authn: Arc<Authenticator>,
     /// Cross-tenant methods, for the commands that make tenants.
@@ -185,6 +186,7 @@ impl Platform {
         let chat = ChatService::new(parts, service_settings::chat(settings));
         let models = ModelService::new(chat.clone(), Arc::clone(&embedders.current), Arc::clone(&directory));
         let readiness = PartsReadiness::new(Arc::clone(&store), blobs);
+        let audit_trail = Arc::new(AuditTrailService::new(Arc::new(PgAuditReader::new(databases.auditor.clone()))));
         let use_cases = UseCases {
             conversations: Arc::new(ConversationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
             chat: Arc::new(chat.clone()),
@@ -192,16 +194,17 @@ impl Platform {
             documents: Arc::new(DocumentService::new(Arc::clone(&store), Arc::clone(&ingest), Arc::clone(&clock))),
             search: Arc::new(SearchService::new(tools)),
             memories: Arc::new(MemoryService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids))),
-            audit_trail: Arc::new(AuditTrailService::new(Arc::new(PgAuditReader::new(databases.auditor.clone())))),
+            audit_trail: Arc::clone(&audit_trail) as Arc<dyn AuditTrail>,
+            audit_export: audit_trail,
             administration: administration(settings, (&store, &directory), &clock, &ids)?,
             configuration: configuration(&store, &directory, &clock, &ids),
-            access_tokens: identity::access_tokens(settings, &store, &clock, &ids),
+            access_tokens: identity::access_tokens(settings, &store, &clock, &ids, &authn),
             tenant_mappings: identity::tenant_mappings(settings, &directory, &clock, &ids)?,
         };
-        let gates = gates(settings, &authn, use_cases, gate_parts)?;
+        let gate = gate(settings, &authn, use_cases, gate_parts)?;
         let queue: Arc<dyn JobQueue> = Arc::new(PgJobQueue::new(databases.worker.clone()));
         Ok(Self {
-            gates,
+            gate,
             authn,
             directory,
             chat,
@@ -237,7 +240,7 @@ impl Platform {
             upload_limit: settings.storage.upload_limit(),
             ..GatewaySettings::default()
         };
-        Ok(gateway::router(self.gates.clone(), ports, edge))
+        Ok(gateway::router(Arc::clone(&self.gate), ports, edge))
     }
 
     /// The workers, as many as the settings say. Moving tenants to the next embedding model is left to those who have
@@ -328,9 +331,14 @@ fn ingest(
     Ok(Arc::new(DocumentIngest::new(ports, service_settings::ingestion(settings)?, parts.tasks.clone())))
 }
 
-fn gates(settings: &Settings, authn: &Arc<Authenticator>, use_cases: UseCases, parts: GateParts) -> Result<Gates> {
+fn gate(
+    settings: &Settings,
+    authn: &Arc<Authenticator>,
+    use_cases: UseCases,
+    parts: GateParts,
+) -> Result<Arc<dyn Gate>> {
     let keys = GateKeys::derive(secret(settings)?);
-    Ok(Gates::of(Arc::new(PolicyGate::new(Arc::clone(authn), use_cases, keys, parts))))
+    Ok(Arc::new(PolicyGate::new(Arc::clone(authn), use_cases, keys, parts)))
 }
 
 fn tools(

@@ -3,7 +3,7 @@
 use crate::compose::secret;
 use crate::config::Settings;
 use anyhow::{Context as _, Result};
-use domain::ports::{Clock, Directory, IdGen, Store};
+use domain::ports::{Clock, Directory, IdGen, Store, TokenSecrets};
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::gate::GateParts;
 use policy::keyed_hash::HashKey;
@@ -20,9 +20,11 @@ pub(crate) fn access_tokens(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
     ids: &Arc<dyn IdGen>,
+    authn: &Arc<Authenticator>,
 ) -> Arc<AccessTokenService> {
     let days = settings.auth.max_token_days();
-    Arc::new(AccessTokenService::new(Arc::clone(store), Arc::clone(clock), Arc::clone(ids), days))
+    let secrets = Arc::clone(authn) as Arc<dyn TokenSecrets>;
+    Arc::new(AccessTokenService::new(Arc::clone(store), Arc::clone(clock), Arc::clone(ids), secrets, days))
 }
 
 /// Mappings of claims to tenants, for the issuers of the settings.

@@ -25,7 +25,7 @@ use fakes::suite::{identity, scope};
 use fakes::{ManualClock, MemoryStore, SequentialIds};
 use futures::{StreamExt as _, stream};
 use runtime::chat::{ChatParts, ChatService, ChatSettings};
-use runtime::services::Chat as _;
+use runtime::use_case::UseCase as _;
 use serde_json::json;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -98,7 +98,7 @@ async fn main() -> Outcome<()> {
         ChatSettings::default(),
     );
 
-    let mut events = chat.send(granted).await?;
+    let mut events = chat.execute(granted).await?;
     while let Some(numbered) = events.next().await {
         println!("{:>2} {:?}", numbered.seq, numbered.event);
     }

@@ -1,15 +1,15 @@
 //! Personal access tokens: made by their users, seen and revoked by them and by their admins.
 
 use crate::error::RuntimeError;
-use crate::services::AccessTokens;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::access_token::{AccessToken, NewAccessToken};
+use domain::access_token::{AccessToken, IssuedAccessToken, NewAccessToken};
 use domain::authorized::Authorized;
 use domain::command::{IssueAccessToken, ListAccessTokens, RevokeAccessToken};
 use domain::ids::AccessTokenId;
 use domain::page::Page;
-use domain::ports::{Clock, IdGen, Store};
+use domain::ports::{Clock, IdGen, Store, TokenSecret, TokenSecrets};
 use domain::upload::FieldError;
 use std::sync::Arc;
 
@@ -23,14 +23,21 @@ pub struct AccessTokenService {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
+    secrets: Arc<dyn TokenSecrets>,
     max_days: u32,
 }
 
 impl AccessTokenService {
     /// Over these parts; no token lasts longer than `max_days`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>, max_days: u32) -> Self {
-        Self { store, clock, ids, max_days }
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGen>,
+        secrets: Arc<dyn TokenSecrets>,
+        max_days: u32,
+    ) -> Self {
+        Self { store, clock, ids, secrets, max_days }
     }
 
     /// How many days a token lasts, where the tenant allows no more than `of_tenant`.
@@ -45,8 +52,8 @@ impl AccessTokenService {
 }
 
 #[async_trait]
-impl AccessTokens for AccessTokenService {
-    async fn issue(&self, command: Authorized<IssueAccessToken>, hash: String) -> Result<AccessToken, RuntimeError> {
+impl UseCase<IssueAccessToken> for AccessTokenService {
+    async fn execute(&self, command: Authorized<IssueAccessToken>) -> Result<IssuedAccessToken, RuntimeError> {
         let (permit, IssueAccessToken { name, scopes, days }) = command.into_parts();
         let user_id = permit.scope().user().ok_or(RuntimeError::NotFound { what: "the user" })?;
         let now = self.clock.now();
@@ -58,13 +65,17 @@ impl AccessTokens for AccessTokenService {
         if tx.access_tokens().count_usable(user_id, now).await? >= MOST_PER_USER {
             return Err(RuntimeError::Conflict { detail: "There are 50 access tokens already; revoke one first." });
         }
+        let TokenSecret { secret, hash } = self.secrets.generate()?;
         let token = NewAccessToken { id, user_id, name: name.into_string(), hash, scopes, expires_at };
         let token = tx.access_tokens().insert(&token, now).await?;
         tx.commit().await?;
-        Ok(token)
+        Ok(IssuedAccessToken { token, secret })
     }
+}
 
-    async fn list(&self, command: Authorized<ListAccessTokens>) -> Result<Page<AccessToken>, RuntimeError> {
+#[async_trait]
+impl UseCase<ListAccessTokens> for AccessTokenService {
+    async fn execute(&self, command: Authorized<ListAccessTokens>) -> Result<Page<AccessToken>, RuntimeError> {
         let (permit, ListAccessTokens { mut user, page }) = command.into_parts();
         if !permit.reaches_tenant() {
             let own = permit.scope().user();
@@ -76,8 +87,11 @@ impl AccessTokens for AccessTokenService {
         let mut tx = self.store.begin(permit.scope()).await?;
         Ok(tx.access_tokens().list(user, &page).await?)
     }
+}
 
-    async fn revoke(&self, command: Authorized<RevokeAccessToken>) -> Result<(), RuntimeError> {
+#[async_trait]
+impl UseCase<RevokeAccessToken> for AccessTokenService {
+    async fn execute(&self, command: Authorized<RevokeAccessToken>) -> Result<(), RuntimeError> {
         let mut tx = self.store.begin(command.scope()).await?;
         let revoked = tx.access_tokens().revoke(command.command().id, self.clock.now()).await?;
         revoked.ok_or(RuntimeError::NotFound { what: "the access token" })?;

@@ -1,11 +1,13 @@
 //! Users of a tenant, and tenants.
 
 use crate::error::RuntimeError;
-use crate::services::Administration;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
-use domain::audit::{Changed, EventType};
+use domain::audit::Changed;
 use domain::authorized::Authorized;
-use domain::command::{CreateTenant, CreateUser, GetUser, ListTenants, ListUsers, UpdateTenant, UpdateUser};
+use domain::command::{
+    Command as _, CreateTenant, CreateUser, GetUser, ListTenants, ListUsers, UpdateTenant, UpdateUser,
+};
 use domain::ids::{AuditId, TenantId, UserId};
 use domain::page::Page;
 use domain::ports::{Clock, Directory, IdGen, NewTenant, Store, TenantPatch};
@@ -39,13 +41,16 @@ impl AdministrationService {
 }
 
 #[async_trait]
-impl Administration for AdministrationService {
-    async fn list_users(&self, command: Authorized<ListUsers>) -> Result<Page<User>, RuntimeError> {
+impl UseCase<ListUsers> for AdministrationService {
+    async fn execute(&self, command: Authorized<ListUsers>) -> Result<Page<User>, RuntimeError> {
         let mut tx = self.store.begin(command.scope()).await?;
         Ok(tx.users().list(&command.command().page).await?)
     }
+}
 
-    async fn create_user(&self, command: Authorized<CreateUser>) -> Result<User, RuntimeError> {
+#[async_trait]
+impl UseCase<CreateUser> for AdministrationService {
+    async fn execute(&self, command: Authorized<CreateUser>) -> Result<User, RuntimeError> {
         let (permit, command) = command.into_parts();
         let user = NewUser {
             id: UserId::from_uuid(self.ids.uuid()),
@@ -60,13 +65,19 @@ impl Administration for AdministrationService {
         tx.commit().await?;
         Ok(user)
     }
+}
 
-    async fn get_user(&self, command: Authorized<GetUser>) -> Result<User, RuntimeError> {
+#[async_trait]
+impl UseCase<GetUser> for AdministrationService {
+    async fn execute(&self, command: Authorized<GetUser>) -> Result<User, RuntimeError> {
         let mut tx = self.store.begin(command.scope()).await?;
         tx.users().get(command.command().id).await?.ok_or(RuntimeError::NotFound { what: "the user" })
     }
+}
 
-    async fn update_user(&self, command: Authorized<UpdateUser>) -> Result<Changed<User>, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateUser> for AdministrationService {
+    async fn execute(&self, command: Authorized<UpdateUser>) -> Result<Changed<User>, RuntimeError> {
         let UpdateUser { id, role, role_pinned, grants, is_active } = command.command();
         if command.scope().user() == Some(*id) {
             return Err(RuntimeError::Conflict {
@@ -89,22 +100,31 @@ impl Administration for AdministrationService {
         tx.commit().await?;
         Ok(Changed { before, after })
     }
+}
 
-    async fn list_tenants(&self, command: Authorized<ListTenants>) -> Result<Page<Tenant>, RuntimeError> {
+#[async_trait]
+impl UseCase<ListTenants> for AdministrationService {
+    async fn execute(&self, command: Authorized<ListTenants>) -> Result<Page<Tenant>, RuntimeError> {
         Ok(self.directory.list_tenants(&command.command().page).await?)
     }
+}
 
-    async fn create_tenant(&self, command: Authorized<CreateTenant>) -> Result<Tenant, RuntimeError> {
+#[async_trait]
+impl UseCase<CreateTenant> for AdministrationService {
+    async fn execute(&self, command: Authorized<CreateTenant>) -> Result<Tenant, RuntimeError> {
         let (_, command) = command.into_parts();
         let id = TenantId::from_uuid(self.ids.uuid());
         let tenant = NewTenant { id, name: command.name.into_string(), slug: command.slug };
         Ok(self.directory.create_tenant(tenant).await?)
     }
+}
 
-    async fn update_tenant(&self, command: Authorized<UpdateTenant>) -> Result<Changed<Tenant>, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateTenant> for AdministrationService {
+    async fn execute(&self, command: Authorized<UpdateTenant>) -> Result<Changed<Tenant>, RuntimeError> {
         let (permit, command) = command.into_parts();
         let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
-        let by = ChangedBy::platform(&permit, EventType::AdminTenantChanged, row, now);
+        let by = ChangedBy::platform(&permit, UpdateTenant::EVENT, row, now);
         let gone = || RuntimeError::NotFound { what: "the tenant" };
         let before = self.directory.tenant(&command.id.to_string()).await?.ok_or_else(gone)?;
         let patch = TenantPatch { name: command.name.map(Title::into_string), is_active: command.is_active };

@@ -1,7 +1,7 @@
 //! The audit log, read: a tenant's for admins and auditors, one's own rows for everybody else.
 
 use crate::error::RuntimeError;
-use crate::services::AuditTrail;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::audit::sealed::{SealedEntry, SealedPage, SealedPages};
 use domain::audit::{AuditRecord, ResultStatus};
@@ -34,8 +34,8 @@ fn next_place(page: &SealedPage) -> Option<i64> {
 }
 
 #[async_trait]
-impl AuditTrail for AuditTrailService {
-    async fn list(&self, command: Authorized<ListAudit>) -> Result<Page<AuditRecord>, RuntimeError> {
+impl UseCase<ListAudit> for AuditTrailService {
+    async fn execute(&self, command: Authorized<ListAudit>) -> Result<Page<AuditRecord>, RuntimeError> {
         let (permit, ListAudit { mut filter, page }) = command.into_parts();
         if !permit.reaches_tenant() {
             let own = permit.scope().user();
@@ -46,8 +46,11 @@ impl AuditTrail for AuditTrailService {
         }
         Ok(self.reader.read(permit.scope(), &filter, &page).await?)
     }
+}
 
-    async fn export(&self, command: Authorized<ExportAudit>) -> Result<SealedPages, RuntimeError> {
+#[async_trait]
+impl UseCase<ExportAudit> for AuditTrailService {
+    async fn execute(&self, command: Authorized<ExportAudit>) -> Result<SealedPages, RuntimeError> {
         let (permit, ExportAudit { after }) = command.into_parts();
         let (reader, scope) = (Arc::clone(&self.reader), permit.scope().clone());
         // The first page now: what fails at once is an answer, not a stream that breaks off.
@@ -64,8 +67,11 @@ impl AuditTrail for AuditTrailService {
         });
         Ok(futures::stream::iter([Ok(first)]).chain(rest).boxed())
     }
+}
 
-    async fn decision(&self, command: Authorized<ReadDecision>) -> Result<AuditRecord, RuntimeError> {
+#[async_trait]
+impl UseCase<ReadDecision> for AuditTrailService {
+    async fn execute(&self, command: Authorized<ReadDecision>) -> Result<AuditRecord, RuntimeError> {
         let found = self.reader.get(command.scope(), command.command().id).await?;
         let refusal = found.filter(|row| row.result_status.as_deref() == Some(ResultStatus::Denied.as_str()));
         refusal.ok_or(RuntimeError::NotFound { what: "the decision" })

@@ -1,15 +1,15 @@
 //! A tenant's settings, in versions, and what it uses of what it may.
 
 use crate::error::RuntimeError;
-use crate::services::Configuration;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::audit::{Changed, EventType};
+use domain::audit::Changed;
 use domain::authorized::Authorized;
 use domain::budget::{end_of_day, first_of_month, start_of_day};
 use domain::command::{
-    ListSettingsVersions, ListTenantSettingsVersions, ReadCalls, ReadSettings, ReadTenantSettings, ReadUsage,
-    UpdateSettings, UpdateTenantSettings,
+    Command as _, ListSettingsVersions, ListTenantSettingsVersions, ReadCalls, ReadSettings, ReadTenantSettings,
+    ReadUsage, UpdateSettings, UpdateTenantSettings,
 };
 use domain::ids::{AuditId, TenantId};
 use domain::ledger::{UsageQuery, UsageReport};
@@ -73,36 +73,48 @@ impl ConfigurationService {
 }
 
 #[async_trait]
-impl Configuration for ConfigurationService {
-    async fn settings(&self, command: Authorized<ReadSettings>) -> Result<Tenant, RuntimeError> {
+impl UseCase<ReadSettings> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ReadSettings>) -> Result<Tenant, RuntimeError> {
         self.tenant(command.scope().tenant()).await
     }
+}
 
-    async fn change_settings(&self, command: Authorized<UpdateSettings>) -> Result<Changed<Tenant>, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateSettings> for ConfigurationService {
+    async fn execute(&self, command: Authorized<UpdateSettings>) -> Result<Changed<Tenant>, RuntimeError> {
         let scope = command.scope();
         let by = ChangedBy { user: scope.user(), row: None };
         self.change(scope.tenant(), &command.command().change, &by).await
     }
+}
 
-    async fn versions(&self, command: Authorized<ListSettingsVersions>) -> Result<Page<SettingsVersion>, RuntimeError> {
+#[async_trait]
+impl UseCase<ListSettingsVersions> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ListSettingsVersions>) -> Result<Page<SettingsVersion>, RuntimeError> {
         Ok(self.directory.settings_versions(command.scope().tenant(), &command.command().page).await?)
     }
+}
 
-    async fn tenant_settings(&self, command: Authorized<ReadTenantSettings>) -> Result<Tenant, RuntimeError> {
+#[async_trait]
+impl UseCase<ReadTenantSettings> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ReadTenantSettings>) -> Result<Tenant, RuntimeError> {
         self.tenant(command.command().id).await
     }
+}
 
-    async fn change_tenant_settings(
-        &self,
-        command: Authorized<UpdateTenantSettings>,
-    ) -> Result<Changed<Tenant>, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateTenantSettings> for ConfigurationService {
+    async fn execute(&self, command: Authorized<UpdateTenantSettings>) -> Result<Changed<Tenant>, RuntimeError> {
         let UpdateTenantSettings { id, change } = command.command();
         let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
-        let by = ChangedBy::platform(command.permit(), EventType::AdminSettingsChanged, row, now);
+        let by = ChangedBy::platform(command.permit(), UpdateTenantSettings::EVENT, row, now);
         self.change(*id, change, &by).await
     }
+}
 
-    async fn tenant_versions(
+#[async_trait]
+impl UseCase<ListTenantSettingsVersions> for ConfigurationService {
+    async fn execute(
         &self,
         command: Authorized<ListTenantSettingsVersions>,
     ) -> Result<Page<SettingsVersion>, RuntimeError> {
@@ -110,16 +122,22 @@ impl Configuration for ConfigurationService {
         self.tenant(*id).await?;
         Ok(self.directory.settings_versions(*id, page).await?)
     }
+}
 
-    async fn usage(&self, command: Authorized<ReadUsage>) -> Result<TenantUsage, RuntimeError> {
+#[async_trait]
+impl UseCase<ReadUsage> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ReadUsage>) -> Result<TenantUsage, RuntimeError> {
         let now = self.clock.now();
         let quotas = self.tenant(command.scope().tenant()).await?.settings.quotas;
         let mut tx = self.store.begin(command.scope()).await?;
         let (kept, spending) = (tx.usage().storage().await?, tx.usage().spending(now).await?);
         Ok(TenantUsage { kept, spent: spending.tenant, day_ends: end_of_day(now), quotas })
     }
+}
 
-    async fn calls(&self, command: Authorized<ReadCalls>) -> Result<UsageReport, RuntimeError> {
+#[async_trait]
+impl UseCase<ReadCalls> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ReadCalls>) -> Result<UsageReport, RuntimeError> {
         let (permit, ReadCalls { from, to, group_by }) = command.into_parts();
         let now = self.clock.now();
         let to = to.unwrap_or(now);

@@ -1,13 +1,13 @@
 //! Conversations: the caller's own, with their messages.
 
 use crate::error::RuntimeError;
-use crate::services::Conversations;
+use crate::use_case::UseCase;
 use crate::withheld::withhold;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::authorized::Authorized;
 use domain::command::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
-use domain::conversation::{Conversation, Message};
+use domain::conversation::{Conversation, Message, Transcript};
 use domain::ids::{ChunkId, ConversationId};
 use domain::page::Page;
 use domain::ports::{Clock, IdGen, Store, TenantTx};
@@ -39,8 +39,8 @@ impl ConversationService {
 const GONE: RuntimeError = RuntimeError::NotFound { what: "the conversation" };
 
 #[async_trait]
-impl Conversations for ConversationService {
-    async fn create(&self, command: Authorized<CreateConversation>) -> Result<Conversation, RuntimeError> {
+impl UseCase<CreateConversation> for ConversationService {
+    async fn execute(&self, command: Authorized<CreateConversation>) -> Result<Conversation, RuntimeError> {
         let (permit, command) = command.into_parts();
         let user_id = permit.scope().user().ok_or(GONE)?;
         let now = self.clock.now();
@@ -59,13 +59,19 @@ impl Conversations for ConversationService {
         tx.commit().await?;
         Ok(conversation)
     }
+}
 
-    async fn list(&self, command: Authorized<ListConversations>) -> Result<Page<Conversation>, RuntimeError> {
+#[async_trait]
+impl UseCase<ListConversations> for ConversationService {
+    async fn execute(&self, command: Authorized<ListConversations>) -> Result<Page<Conversation>, RuntimeError> {
         let mut tx = self.store.begin(command.scope()).await?;
         Ok(tx.conversations().list(&command.command().page).await?)
     }
+}
 
-    async fn get(&self, command: Authorized<GetConversation>) -> Result<(Conversation, Vec<Message>), RuntimeError> {
+#[async_trait]
+impl UseCase<GetConversation> for ConversationService {
+    async fn execute(&self, command: Authorized<GetConversation>) -> Result<Transcript, RuntimeError> {
         let id = command.command().id;
         let mut tx = self.store.begin(command.scope()).await?;
         let conversation = tx.conversations().get(id).await?.ok_or(GONE)?;
@@ -75,18 +81,24 @@ impl Conversations for ConversationService {
         withhold(&mut *tx, &mut messages, clearance).await?;
         leave_out_hidden_citations(&mut *tx, &mut messages, clearance).await?;
         tx.commit().await?;
-        Ok((conversation, messages))
+        Ok(Transcript { conversation, messages })
     }
+}
 
-    async fn update(&self, command: Authorized<UpdateConversation>) -> Result<Conversation, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateConversation> for ConversationService {
+    async fn execute(&self, command: Authorized<UpdateConversation>) -> Result<Conversation, RuntimeError> {
         let UpdateConversation { id, patch } = command.command();
         let mut tx = self.store.begin(command.scope()).await?;
         let updated = tx.conversations().update(*id, patch, self.clock.now()).await?.ok_or(GONE)?;
         tx.commit().await?;
         Ok(updated)
     }
+}
 
-    async fn delete(&self, command: Authorized<DeleteConversation>) -> Result<(), RuntimeError> {
+#[async_trait]
+impl UseCase<DeleteConversation> for ConversationService {
+    async fn execute(&self, command: Authorized<DeleteConversation>) -> Result<(), RuntimeError> {
         let mut tx = self.store.begin(command.scope()).await?;
         if !tx.conversations().delete(command.command().id).await? {
             return Err(GONE);

@@ -1,7 +1,7 @@
 //! Documents: in, listed, read, out, deleted.
 
 use crate::error::RuntimeError;
-use crate::services::Documents;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::audit::Changed;
 use domain::authorized::{Authorized, Permit};
@@ -11,11 +11,11 @@ use domain::command::{
 use domain::document::Document;
 use domain::ids::DocumentId;
 use domain::page::Page;
-use domain::ports::{ByteRange, ByteStream, Clock, Store, StoreError};
+use domain::ports::{Clock, Store, StoreError};
 use domain::rights::Permission;
 use domain::role::{Operation, Resource};
 use domain::scope::TenantScope;
-use domain::upload::{Upload, UploadOutcome};
+use domain::upload::{Download, UploadOutcome};
 use std::sync::Arc;
 use tools::ingest::accept::Ingest;
 
@@ -63,22 +63,32 @@ const TRIES: u32 = 3;
 const GONE: RuntimeError = RuntimeError::NotFound { what: "the document" };
 
 #[async_trait]
-impl Documents for DocumentService {
-    async fn upload(&self, command: Authorized<UploadDocument>, upload: Upload) -> Result<UploadOutcome, RuntimeError> {
-        Ok(self.ingest.accept(command.permit(), upload).await?)
+impl UseCase<UploadDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<UploadDocument>) -> Result<UploadOutcome, RuntimeError> {
+        let (permit, command) = command.into_parts();
+        Ok(self.ingest.accept(&permit, command.upload).await?)
     }
+}
 
-    async fn list(&self, command: Authorized<ListDocuments>) -> Result<Page<Document>, RuntimeError> {
+#[async_trait]
+impl UseCase<ListDocuments> for DocumentService {
+    async fn execute(&self, command: Authorized<ListDocuments>) -> Result<Page<Document>, RuntimeError> {
         let ListDocuments { filter, page } = command.command();
         let mut tx = self.store.begin(command.scope()).await?;
         Ok(tx.documents().list(filter, command.permit().clearance(), page).await?)
     }
+}
 
-    async fn get(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError> {
+#[async_trait]
+impl UseCase<GetDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError> {
         self.find(command.permit(), command.command().id).await
     }
+}
 
-    async fn update(&self, command: Authorized<UpdateDocument>) -> Result<Changed<Document>, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<UpdateDocument>) -> Result<Changed<Document>, RuntimeError> {
         let UpdateDocument { id, patch } = command.command();
         let permit = command.permit();
         let mut tx = self.store.begin(command.scope()).await?;
@@ -92,22 +102,28 @@ impl Documents for DocumentService {
         tx.commit().await?;
         Ok(Changed { before, after })
     }
+}
 
-    async fn download(
-        &self,
-        command: Authorized<DownloadDocument>,
-        range: Option<ByteRange>,
-    ) -> Result<(Document, ByteStream), RuntimeError> {
-        let document = self.find(command.permit(), command.command().id).await?;
-        let bytes = self.ingest.open(command.permit(), &document, range).await?;
-        Ok((document, bytes))
+#[async_trait]
+impl UseCase<DownloadDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<DownloadDocument>) -> Result<Download, RuntimeError> {
+        let DownloadDocument { id, range } = *command.command();
+        let document = self.find(command.permit(), id).await?;
+        let content = self.ingest.open(command.permit(), &document, range).await?;
+        Ok(Download { document, content })
     }
+}
 
-    async fn reprocess(&self, command: Authorized<ReprocessDocument>) -> Result<Document, RuntimeError> {
+#[async_trait]
+impl UseCase<ReprocessDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<ReprocessDocument>) -> Result<Document, RuntimeError> {
         self.ingest.requeue(command.permit(), command.command().id).await?.ok_or(GONE)
     }
+}
 
-    async fn delete(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError> {
+#[async_trait]
+impl UseCase<DeleteDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError> {
         let document = self.remove(command.scope(), command.command().id).await?;
         // The row is gone, so nobody can reach the bytes; a file that could not be removed is only lost space.
         if let Err(error) = self.ingest.discard(command.permit(), &document).await {

@@ -3,7 +3,7 @@
 use domain::budget::BudgetLimit;
 use domain::error::{Classify, ErrorKind};
 use domain::model::ModelError;
-use domain::ports::StoreError;
+use domain::ports::{NoRandomness, StoreError};
 use domain::upload::FieldError;
 use std::time::Duration;
 use tools::error::{IngestError, ToolError};
@@ -49,6 +49,9 @@ pub enum RuntimeError {
     /// Too many answers are being written already.
     #[error("the platform is writing as many answers as it can")]
     Busy,
+    /// No secret could be generated.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
     /// A defect of ours: the use case panicked.
     #[error("the use case panicked")]
     Panicked,
@@ -82,6 +85,7 @@ impl RuntimeError {
             | Self::NoSuchModel
             | Self::AboveModel
             | Self::Busy
+            | Self::NoRandomness(_)
             | Self::Panicked => None,
         }
     }
@@ -95,7 +99,7 @@ impl Classify for RuntimeError {
             Self::TokensUsedUp { .. } => ErrorKind::RateLimited,
             Self::AboveClearance | Self::AboveModel => ErrorKind::Forbidden,
             Self::Invalid(_) => ErrorKind::InvalidField,
-            Self::Busy => ErrorKind::Unavailable,
+            Self::Busy | Self::NoRandomness(_) => ErrorKind::Unavailable,
             other => other.inner().map_or(ErrorKind::Internal, Classify::kind),
         }
     }

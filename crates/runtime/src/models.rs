@@ -2,7 +2,7 @@
 
 use crate::chat::ChatService;
 use crate::error::RuntimeError;
-use crate::services::Models;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::authorized::Authorized;
@@ -15,6 +15,7 @@ use domain::model_call::{MicroCost, ModelCaller};
 use domain::model_id::ModelId;
 use domain::ports::{Directory, Embedder, StoreError};
 use domain::retry;
+use domain::rights::{Permission, Rights};
 use domain::role::Classification;
 use domain::run::EventStream;
 use domain::scope::TenantScope;
@@ -45,22 +46,40 @@ impl ModelService {
     }
 }
 
+impl ModelService {
+    /// Whether something serves the model and these rights allow what it needs. Asking it is decided on its own, later.
+    fn offers(&self, id: ModelId, rights: &Rights) -> bool {
+        let (resource, operation) = id.needs();
+        self.chat.serves(id) && rights.allow(Permission::new(resource, operation))
+    }
+}
+
 #[async_trait]
-impl Models for ModelService {
-    async fn list(&self, _: Authorized<ListModels>) -> Result<Vec<ModelId>, RuntimeError> {
-        Ok(ModelId::ALL.iter().copied().filter(|id| self.chat.serves(*id)).collect())
+impl UseCase<ListModels> for ModelService {
+    async fn execute(&self, command: Authorized<ListModels>) -> Result<Vec<ModelId>, RuntimeError> {
+        let offered = |id: &ModelId| self.offers(*id, command.permit().rights());
+        Ok(ModelId::ALL.iter().copied().filter(offered).collect())
     }
+}
 
-    async fn get(&self, command: Authorized<GetModel>) -> Result<ModelId, RuntimeError> {
+#[async_trait]
+impl UseCase<GetModel> for ModelService {
+    async fn execute(&self, command: Authorized<GetModel>) -> Result<ModelId, RuntimeError> {
         let id = command.command().id;
-        if self.chat.serves(id) { Ok(id) } else { Err(RuntimeError::NoSuchModel) }
+        if self.offers(id, command.permit().rights()) { Ok(id) } else { Err(RuntimeError::NoSuchModel) }
     }
+}
 
-    async fn ask(&self, command: Authorized<AskModel>) -> Result<EventStream, RuntimeError> {
+#[async_trait]
+impl UseCase<AskModel> for ModelService {
+    async fn execute(&self, command: Authorized<AskModel>) -> Result<EventStream, RuntimeError> {
         self.chat.ask_model(command).await
     }
+}
 
-    async fn embed(&self, command: Authorized<CreateEmbeddings>) -> Result<EmbedResponse, RuntimeError> {
+#[async_trait]
+impl UseCase<CreateEmbeddings> for ModelService {
+    async fn execute(&self, command: Authorized<CreateEmbeddings>) -> Result<EmbedResponse, RuntimeError> {
         let (permit, CreateEmbeddings { texts, purpose, dimensions }) = command.into_parts();
         let dimension = self.embedder.model().dimension;
         if dimensions.is_some_and(|wanted| wanted != dimension) {

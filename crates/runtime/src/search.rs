@@ -1,7 +1,7 @@
 //! Search without a model: the `rag_search` tool, asked for directly.
 
 use crate::error::RuntimeError;
-use crate::services::Search;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::authorized::{Authorized, Permit};
 use domain::command::SearchDocuments;
@@ -27,8 +27,8 @@ impl SearchService {
 }
 
 #[async_trait]
-impl Search for SearchService {
-    async fn search(&self, command: Authorized<SearchDocuments>) -> Result<Retrieval, RuntimeError> {
+impl UseCase<SearchDocuments> for SearchService {
+    async fn execute(&self, command: Authorized<SearchDocuments>) -> Result<Retrieval, RuntimeError> {
         let SearchDocuments { query, top_k, filters } = command.command();
         let call = rag_search("search", query.as_str(), *top_k, filters);
         Ok(retrieve(&*self.tools, command.permit(), call).await?)

@@ -1,19 +1,24 @@
 //! Commands on accounts, users, tenants and the audit log.
 
 use super::command;
-use crate::audit::AuditFilter;
+use crate::audit::sealed::SealedPages;
+use crate::audit::{AuditFilter, AuditRecord, Changed};
+use crate::decision::{Decision, Verdict};
 use crate::ids::{AuditId, TenantId, UserId};
-use crate::page::PageRequest;
+use crate::page::{Page, PageRequest};
 use crate::role::{Grant, Operation, Resource, Role};
-use crate::tenant::SettingsChange;
+use crate::tenant::{SettingsChange, SettingsVersion, Tenant, TenantUsage};
+use crate::tenant_change;
 use crate::text::{Label, Title};
+use crate::user::{Account, User};
 use serde::Serialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Read one's own account.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct ReadAccount;
-command!(ReadAccount: Read Account as AccountRead);
+command!(ReadAccount: Read Account as "account.read" -> Account);
 
 /// Read the audit log: admins and auditors their tenant's, others their own rows.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -24,7 +29,7 @@ pub struct ListAudit {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListAudit: List AuditLogs as AuditRead);
+command!(ListAudit: List AuditLogs as "audit.read" -> Page<AuditRecord>);
 
 /// Take the tenant's sealed log out, in the order of its chain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -32,7 +37,7 @@ pub struct ExportAudit {
     /// After this place; 0: from the start.
     pub after: i64,
 }
-command!(ExportAudit: Export AuditLogs as AuditExport);
+command!(ExportAudit: Export AuditLogs as "audit.export" -> SealedPages);
 
 /// List the tenant's users.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -41,7 +46,7 @@ pub struct ListUsers {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListUsers: List Users as AdminUserList);
+command!(ListUsers: List Users as "admin.user_listed" -> Page<User>);
 
 /// Read a user.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -49,7 +54,7 @@ pub struct GetUser {
     /// Which one.
     pub id: UserId,
 }
-command!(GetUser: Read Users as AdminUserRead, target User(id));
+command!(GetUser: Read Users as "admin.user_read" -> User, target User(id));
 
 /// Make a user before the first login.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -65,7 +70,7 @@ pub struct CreateUser {
     /// Role.
     pub role: Role,
 }
-command!(CreateUser: Create Users as AdminUserCreated);
+command!(CreateUser: Create Users as "admin.user_created" -> User, id(user => user.id));
 
 /// Change a user's role or switch the user on or off.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -81,7 +86,20 @@ pub struct UpdateUser {
     /// Switch on or off.
     pub is_active: Option<bool>,
 }
-command!(UpdateUser: Update Users as AdminRoleChanged, target User(id));
+command! {
+    UpdateUser: Update Users as "admin.role_changed" -> Changed<User>,
+    target User(id),
+    outcome(changed => user_change(changed))
+}
+
+fn user_change(changed: &Changed<User>) -> Value {
+    let facts = |user: &User| {
+        json!({
+            "role": user.role, "role_pinned": user.role_pinned, "grants": user.grants, "is_active": user.is_active,
+        })
+    };
+    json!({ "before": facts(&changed.before), "after": facts(&changed.after) })
+}
 
 /// List the tenants. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -90,7 +108,7 @@ pub struct ListTenants {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListTenants: List Tenants as AdminTenantList);
+command!(ListTenants: List Tenants as "admin.tenant_listed" -> Page<Tenant>);
 
 /// Make a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -100,7 +118,7 @@ pub struct CreateTenant {
     /// Short name: 1 to 64 of `a–z 0–9 -`, starting with a letter or digit.
     pub slug: String,
 }
-command!(CreateTenant: Create Tenants as AdminTenantCreated);
+command!(CreateTenant: Create Tenants as "admin.tenant_created" -> Tenant, id(tenant => tenant.id));
 
 /// Switch a tenant on or off, or rename it. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -112,7 +130,11 @@ pub struct UpdateTenant {
     /// Switch on or off.
     pub is_active: Option<bool>,
 }
-command!(UpdateTenant: Update Tenants as AdminTenantChanged, target Tenant(id));
+command! {
+    UpdateTenant: Update Tenants as "admin.tenant_changed" -> Changed<Tenant>,
+    target Tenant(id),
+    outcome(changed => tenant_change::of_tenant(changed))
+}
 
 /// Read why something was refused.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -120,7 +142,7 @@ pub struct ReadDecision {
     /// The refusal's row in the audit log.
     pub id: AuditId,
 }
-command!(ReadDecision: Read Decisions as AdminDecisionRead, target Decision(id));
+command!(ReadDecision: Read Decisions as "admin.decision_read" -> AuditRecord, target Decision(id));
 
 /// Ask what would be decided. It changes nothing.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -134,12 +156,22 @@ pub struct SimulateDecision {
     /// On which one.
     pub resource_id: Option<Uuid>,
 }
-command!(SimulateDecision: Read Decisions as AdminDecisionSimulated, target User(user));
+command! {
+    SimulateDecision: Read Decisions as "admin.decision_simulated" -> Decision,
+    target User(user),
+    outcome(decision => simulated(decision))
+}
+
+fn simulated(decision: &Decision) -> Value {
+    json!({
+        "allowed": decision.verdict == Verdict::Allowed, "rule": decision.rule(), "reason": decision.verdict.reason(),
+    })
+}
 
 /// Read the tenant's settings.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct ReadSettings;
-command!(ReadSettings: Read TenantSettings as AdminSettingsRead);
+command!(ReadSettings: Read TenantSettings as "admin.settings_read" -> Tenant, id(tenant => tenant.id));
 
 /// Change the tenant's settings.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -147,7 +179,11 @@ pub struct UpdateSettings {
     /// How.
     pub change: SettingsChange,
 }
-command!(UpdateSettings: Update TenantSettings as AdminSettingsChanged);
+command! {
+    UpdateSettings: Update TenantSettings as "admin.settings_changed" -> Changed<Tenant>,
+    id(changed => changed.after.id),
+    outcome(changed => tenant_change::of_tenant(changed))
+}
 
 /// Read the states that the tenant's settings had.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -156,12 +192,12 @@ pub struct ListSettingsVersions {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListSettingsVersions: List TenantSettings as AdminSettingsRead);
+command!(ListSettingsVersions: List TenantSettings as "admin.settings_read" -> Page<SettingsVersion>);
 
 /// Read what the tenant uses of what it may.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct ReadUsage;
-command!(ReadUsage: Read TenantSettings as AdminUsageRead);
+command!(ReadUsage: Read TenantSettings as "admin.usage_read" -> TenantUsage);
 
 /// Read any tenant's settings. For `platform_admin` only.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -169,7 +205,7 @@ pub struct ReadTenantSettings {
     /// Whose.
     pub id: TenantId,
 }
-command!(ReadTenantSettings: Read Tenants as AdminSettingsRead, target Tenant(id));
+command!(ReadTenantSettings: Read Tenants as "admin.settings_read" -> Tenant, target Tenant(id));
 
 /// Change any tenant's settings, its limits and quotas among them. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -179,7 +215,11 @@ pub struct UpdateTenantSettings {
     /// How.
     pub change: SettingsChange,
 }
-command!(UpdateTenantSettings: Update Tenants as AdminSettingsChanged, target Tenant(id));
+command! {
+    UpdateTenantSettings: Update Tenants as "admin.settings_changed" -> Changed<Tenant>,
+    target Tenant(id),
+    outcome(changed => tenant_change::of_tenant(changed))
+}
 
 /// Read the states that any tenant's settings had. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -190,4 +230,4 @@ pub struct ListTenantSettingsVersions {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListTenantSettingsVersions: Read Tenants as AdminSettingsRead, target Tenant(id));
+command!(ListTenantSettingsVersions: Read Tenants as "admin.settings_read" -> Page<SettingsVersion>, target Tenant(id));

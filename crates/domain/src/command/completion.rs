@@ -1,12 +1,13 @@
 //! Commands of the OpenAI-compatible surface: the assistant with a history of the client's, and models alone.
 
-use super::{Command, RetrievalMode, Target, command};
+use super::{Command, Recorder, RetrievalMode, Target, command};
 use crate::audit::EventType;
 use crate::conversation::MessageRole;
 use crate::ids::{ConversationId, DocumentId};
-use crate::model::{ChatOptions, EmbedPurpose, ModelChoice, OfferedTool, PromptMessage};
+use crate::model::{ChatOptions, EmbedPurpose, EmbedResponse, ModelChoice, OfferedTool, PromptMessage};
 use crate::model_id::ModelId;
 use crate::role::{Operation, Resource};
+use crate::run::{AssistantRun, EventStream};
 use crate::search::SearchFilters;
 use crate::text::MessageText;
 use serde::Serialize;
@@ -47,7 +48,11 @@ pub struct AskAssistant {
 impl Command for AskAssistant {
     const RESOURCE: Resource = Resource::Conversations;
     const OPERATION: Operation = Operation::Create;
-    const EVENT: EventType = EventType::ChatRequest;
+    const EVENT: EventType = EventType::new("chat.request");
+    const OUTCOME_EVENT: EventType = EventType::CHAT_RESPONSE;
+    const SUCCESS_RECORDED_BY: Recorder = Recorder::UseCase;
+
+    type Output = AssistantRun;
 
     fn target(&self) -> Option<Target> {
         self.conversation.map(Target::Conversation)
@@ -77,21 +82,17 @@ pub struct AskModel {
     pub max_output_tokens: Option<u32>,
 }
 
-impl Command for AskModel {
-    const RESOURCE: Resource = Resource::Models;
-    const OPERATION: Operation = Operation::Create;
-    const EVENT: EventType = EventType::ChatRequest;
-
-    /// How many tools, not which: their names are the client's text.
-    fn facts(&self) -> Option<Value> {
-        Some(json!({ "mode": "direct", "client_tools": self.tools.len() }))
-    }
+// How many tools, not which: their names are the client's text.
+command! {
+    AskModel: Create Models as "chat.request" -> EventStream,
+    closed_by_use_case "chat.response",
+    facts(command => json!({ "mode": "direct", "client_tools": command.tools.len() }))
 }
 
 /// List the models that can be asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ListModels;
-command!(ListModels: List Models as ModelList);
+command!(ListModels: List Models as "model.list" -> Vec<ModelId>);
 
 /// Ask whether there is a model.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -99,7 +100,7 @@ pub struct GetModel {
     /// Which.
     pub id: ModelId,
 }
-command!(GetModel: Read Models as ModelRead);
+command!(GetModel: Read Models as "model.read" -> ModelId);
 
 /// Turn texts into vectors.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -113,12 +114,16 @@ pub struct CreateEmbeddings {
     pub dimensions: Option<usize>,
 }
 
-impl Command for CreateEmbeddings {
-    const RESOURCE: Resource = Resource::Models;
-    const OPERATION: Operation = Operation::Create;
-    const EVENT: EventType = EventType::ModelEmbed;
+command! {
+    CreateEmbeddings: Create Models as "model.embed" -> EmbedResponse,
+    facts(command => json!({ "texts": command.texts.len() })),
+    outcome(embedded => embedding_facts(embedded))
+}
 
-    fn facts(&self) -> Option<Value> {
-        Some(json!({ "texts": self.texts.len() }))
-    }
+fn embedding_facts(embedded: &EmbedResponse) -> Value {
+    let spent = &embedded.spent;
+    json!({
+        "texts": embedded.vectors.len(), "backend": spent.served_by.backend, "model": spent.served_by.model,
+        "fallback": spent.served_by.fallback, "input_tokens": spent.usage.input_tokens,
+    })
 }

@@ -1,11 +1,12 @@
 //! Commands on conversations, chat turns and runs.
 
 use super::command;
-use crate::conversation::ConversationPatch;
+use crate::conversation::{Conversation, ConversationPatch, Transcript};
 use crate::ids::{ConversationId, RunId};
 use crate::model::ModelChoice;
-use crate::page::PageRequest;
+use crate::page::{Page, PageRequest};
 use crate::role::string_enum;
+use crate::run::EventStream;
 use crate::search::SearchFilters;
 use crate::text::{MessageText, Title};
 use serde::Serialize;
@@ -21,7 +22,10 @@ pub struct CreateConversation {
     /// The client's own data: a JSON object.
     pub metadata: Value,
 }
-command!(CreateConversation: Create Conversations as ConversationCreate);
+command! {
+    CreateConversation: Create Conversations as "conversation.create" -> Conversation,
+    id(conversation => conversation.id)
+}
 
 /// List the caller's conversations.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -30,7 +34,7 @@ pub struct ListConversations {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListConversations: List Conversations as ConversationList);
+command!(ListConversations: List Conversations as "conversation.list" -> Page<Conversation>);
 
 /// Read a conversation with its messages.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -38,7 +42,7 @@ pub struct GetConversation {
     /// Which one.
     pub id: ConversationId,
 }
-command!(GetConversation: Read Conversations as ConversationRead, target Conversation(id));
+command!(GetConversation: Read Conversations as "conversation.read" -> Transcript, target Conversation(id));
 
 /// Change a conversation.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -48,7 +52,7 @@ pub struct UpdateConversation {
     /// What to change.
     pub patch: ConversationPatch,
 }
-command!(UpdateConversation: Update Conversations as ConversationUpdate, target Conversation(id));
+command!(UpdateConversation: Update Conversations as "conversation.update" -> Conversation, target Conversation(id));
 
 /// Delete a conversation with its messages.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -56,7 +60,7 @@ pub struct DeleteConversation {
     /// Which one.
     pub id: ConversationId,
 }
-command!(DeleteConversation: Delete Conversations as ConversationDelete, target Conversation(id));
+command!(DeleteConversation: Delete Conversations as "conversation.delete" -> (), target Conversation(id));
 
 string_enum! {
     /// Whether a turn looks into the documents.
@@ -84,7 +88,12 @@ pub struct SendMessage {
     /// Where to look.
     pub filters: SearchFilters,
 }
-command!(SendMessage: Create Conversations as ChatRequest, target Conversation(conversation), documents filters.document_ids);
+command! {
+    SendMessage: Create Conversations as "chat.request" -> EventStream,
+    target Conversation(conversation),
+    documents filters.document_ids,
+    closed_by_use_case "chat.response"
+}
 
 /// Read a run's events again.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -94,7 +103,7 @@ pub struct ResumeRun {
     /// Only events after this one; 0 means all.
     pub after: u64,
 }
-command!(ResumeRun: Read Conversations as ChatResume, target Run(run));
+command!(ResumeRun: Read Conversations as "chat.resume" -> EventStream, target Run(run));
 
 /// Stop a run.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -102,4 +111,4 @@ pub struct CancelRun {
     /// Which run.
     pub run: RunId,
 }
-command!(CancelRun: Update Conversations as ChatCancel, target Run(run));
+command!(CancelRun: Update Conversations as "chat.cancel" -> (), target Run(run));

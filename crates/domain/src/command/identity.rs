@@ -1,11 +1,14 @@
 //! Commands on personal access tokens and on the mappings of claims to tenants.
 
 use super::command;
-use crate::access_token::TokenScope;
+use crate::access_token::{AccessToken, IssuedAccessToken, TokenScope};
 use crate::ids::{AccessTokenId, MappingId, TenantId, UserId};
-use crate::page::PageRequest;
+use crate::mapping::TenantMapping;
+use crate::page::{Page, PageRequest};
+use crate::tenant_change;
 use crate::text::{ClaimText, Label};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// Make a personal access token of one's own.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -17,7 +20,15 @@ pub struct IssueAccessToken {
     /// Days until it ends; `None`: the platform's usual number.
     pub days: Option<u32>,
 }
-command!(IssueAccessToken: Create AccessTokens as TokenIssued);
+command! {
+    IssueAccessToken: Create AccessTokens as "token.issued" -> IssuedAccessToken,
+    id(issued => issued.token.id),
+    outcome(issued => token_facts(issued))
+}
+
+fn token_facts(issued: &IssuedAccessToken) -> Value {
+    json!({ "scopes": issued.token.scopes, "expires_at": issued.token.expires_at })
+}
 
 /// List personal access tokens: one's own, an admin the tenant's.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -28,7 +39,7 @@ pub struct ListAccessTokens {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListAccessTokens: List AccessTokens as TokenList);
+command!(ListAccessTokens: List AccessTokens as "token.listed" -> Page<AccessToken>);
 
 /// Revoke a personal access token: one's own, an admin any of the tenant's.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -36,7 +47,7 @@ pub struct RevokeAccessToken {
     /// Which one.
     pub id: AccessTokenId,
 }
-command!(RevokeAccessToken: Delete AccessTokens as TokenRevoked, target AccessToken(id));
+command!(RevokeAccessToken: Delete AccessTokens as "token.revoked" -> (), target AccessToken(id));
 
 /// List the claims that stand for a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -47,7 +58,7 @@ pub struct ListMappings {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListMappings: List TenantMappings as AdminMappingList, target Tenant(tenant));
+command!(ListMappings: List TenantMappings as "admin.mapping_listed" -> Page<TenantMapping>, target Tenant(tenant));
 
 /// Let a claim stand for a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -59,7 +70,11 @@ pub struct CreateMapping {
     /// The claim's value.
     pub claim: ClaimText,
 }
-command!(CreateMapping: Create TenantMappings as AdminMappingCreated, target Tenant(tenant));
+command! {
+    CreateMapping: Create TenantMappings as "admin.mapping_created" -> TenantMapping,
+    target Tenant(tenant),
+    outcome(mapping => tenant_change::of_new_mapping(mapping))
+}
 
 /// Let a claim stand for a tenant no longer. For `platform_admin` only.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -69,4 +84,8 @@ pub struct DeleteMapping {
     /// Which mapping.
     pub id: MappingId,
 }
-command!(DeleteMapping: Delete TenantMappings as AdminMappingDeleted, target Tenant(tenant));
+command! {
+    DeleteMapping: Delete TenantMappings as "admin.mapping_deleted" -> TenantMapping,
+    target Tenant(tenant),
+    outcome(mapping => tenant_change::of_deleted_mapping(mapping))
+}

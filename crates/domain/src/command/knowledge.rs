@@ -2,8 +2,9 @@
 
 use super::command;
 use crate::ids::MemoryId;
-use crate::page::PageRequest;
-use crate::search::SearchFilters;
+use crate::memory::Memory;
+use crate::page::{Page, PageRequest};
+use crate::search::{Retrieval, SearchFilters};
 use crate::text::{Label, MemoryText, QueryText};
 use serde::Serialize;
 
@@ -17,7 +18,7 @@ pub struct SearchDocuments {
     /// Where.
     pub filters: SearchFilters,
 }
-command!(SearchDocuments: Read Search as SearchQuery, documents filters.document_ids);
+command!(SearchDocuments: Read Search as "search.query" -> Retrieval, documents filters.document_ids);
 
 impl SearchDocuments {
     /// Hits unless the caller says otherwise.
@@ -33,7 +34,7 @@ pub struct ListMemories {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListMemories: List Memories as MemoryList);
+command!(ListMemories: List Memories as "memory.list" -> Page<Memory>);
 
 /// Remember something.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -45,7 +46,7 @@ pub struct CreateMemory {
     /// Tags.
     pub tags: Vec<Label>,
 }
-command!(CreateMemory: Create Memories as MemoryCreate);
+command!(CreateMemory: Create Memories as "memory.create" -> Memory, id(memory => memory.id));
 
 /// Forget something.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -53,4 +54,4 @@ pub struct DeleteMemory {
     /// Which one.
     pub id: MemoryId,
 }
-command!(DeleteMemory: Delete Memories as MemoryDelete, target Memory(id));
+command!(DeleteMemory: Delete Memories as "memory.delete" -> (), target Memory(id));

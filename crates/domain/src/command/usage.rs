@@ -1,7 +1,7 @@
 //! Commands on what is used.
 
 use super::command;
-use crate::ledger::UsageGroup;
+use crate::ledger::{UsageGroup, UsageReport};
 use crate::time::Timestamp;
 use serde::Serialize;
 
@@ -15,4 +15,4 @@ pub struct ReadCalls {
     /// By what they are put together.
     pub group_by: UsageGroup,
 }
-command!(ReadCalls: Read Usage as UsageRead);
+command!(ReadCalls: Read Usage as "usage.read" -> UsageReport);

@@ -20,7 +20,7 @@ pub(super) async fn run(desk: &Desk, tenant: &str) -> Result<()> {
     loop {
         let page = PageRequest::new(PageRequest::MAX_LIMIT, None).context("the page size is not valid")?;
         let command = ListDocuments { filter: DocumentFilter::default(), page };
-        let documents = desk.platform.gates.gate.list_documents(&caller, command).await?.items;
+        let documents = desk.platform.gate.execute(&caller, command).await?.items;
         let done = documents.iter().filter(|document| is_done(document)).count();
         if told != Some(done) {
             crate::print(&format!("ingested {done}/{}", documents.len()))?;

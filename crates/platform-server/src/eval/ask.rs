@@ -86,7 +86,7 @@ pub async fn ask<'s>(site: &Site, question: &'s Question, extent: Extent) -> Res
         filters: SearchFilters::default(),
     };
     let begun = Instant::now();
-    let found = site.platform.gates.gate.search(&site.caller, command).await;
+    let found = site.platform.gate.execute(&site.caller, command).await;
     let took = begun.elapsed();
     let found = found.with_context(|| format!("the question {} cannot be searched for", question.id))?;
     let configured = ranked(site, question, found);
@@ -136,9 +136,9 @@ fn name(site: &Site, document: DocumentId, name: &str) -> String {
 
 /// Has the question answered in a conversation of its own, as a client does that leaves retrieval to the platform.
 async fn answer(site: &Site, question: &Question) -> Result<Answered> {
-    let gate = &site.platform.gates.gate;
+    let gate = &site.platform.gate;
     let command = CreateConversation { title: None, model: None, metadata: json!({}) };
-    let conversation = gate.create_conversation(&site.caller, command).await?;
+    let conversation = gate.execute(&site.caller, command).await?;
     let command = SendMessage {
         conversation: conversation.id,
         message: MessageText::parse(question.text.as_str())?,
@@ -146,7 +146,7 @@ async fn answer(site: &Site, question: &Question) -> Result<Answered> {
         retrieval: RetrievalMode::Auto,
         filters: SearchFilters::default(),
     };
-    let mut events = gate.send_message(&site.caller, command).await?;
+    let mut events = gate.execute(&site.caller, command).await?;
     let (mut text, mut cited) = (String::new(), Vec::new());
     while let Some(event) = events.next().await {
         match event.event {
@@ -165,7 +165,7 @@ async fn answer(site: &Site, question: &Question) -> Result<Answered> {
             | RunEvent::Finished(_) => {}
         }
     }
-    gate.delete_conversation(&site.caller, DeleteConversation { id: conversation.id }).await?;
+    gate.execute(&site.caller, DeleteConversation { id: conversation.id }).await?;
     let is_right = cited.iter().any(|place| question.expected.iter().any(|expected| expected.is_at(place)));
     Ok(Answered { text, cited, is_right })
 }

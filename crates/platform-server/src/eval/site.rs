@@ -93,7 +93,7 @@ impl Site {
             Identity::Bearer(token) => {
                 let platform = Platform::new(&settings, Databases::new(&settings)?, models).await?;
                 let request = RequestId::from_uuid(TimeOrderedIds.uuid());
-                let caller = platform.gates.gate.authenticate(Some(token), request.into()).await;
+                let caller = platform.gate.authenticate(Some(token), request.into()).await;
                 (platform, caller.context("the token was refused")?)
             }
         };
@@ -122,7 +122,7 @@ impl Site {
             self.delete(self.documents().await?.iter().map(|document| document.id)).await?;
         }
         for document in &set.documents {
-            let id = match document.upload(&*self.platform.gates.gate, &self.caller).await? {
+            let id = match document.upload(&*self.platform.gate, &self.caller).await? {
                 UploadOutcome::Created(document) => {
                     self.added.push(document.id);
                     document.id
@@ -199,7 +199,7 @@ impl Site {
 
     async fn delete(&self, documents: impl Iterator<Item = DocumentId>) -> Result<()> {
         for id in documents {
-            self.platform.gates.gate.delete_document(&self.caller, DeleteDocument { id }).await?;
+            self.platform.gate.execute(&self.caller, DeleteDocument { id }).await?;
         }
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Site {
         loop {
             let page = PageRequest::new(PageRequest::MAX_LIMIT, after).context("the page size is not valid")?;
             let command = ListDocuments { filter: DocumentFilter::default(), page };
-            let page = self.platform.gates.gate.list_documents(&self.caller, command).await?;
+            let page = self.platform.gate.execute(&self.caller, command).await?;
             all.extend(page.items);
             match page.next {
                 Some(next) => after = Some(next),

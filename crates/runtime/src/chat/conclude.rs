@@ -119,7 +119,7 @@ fn outcome(turn: &Turn, draft: &Draft, summary: &RunSummary, status: ResultStatu
     cited.dedup();
     let served = draft.served_by.as_ref();
     let subject = AuditSubject {
-        event: EventType::ChatResponse,
+        event: EventType::CHAT_RESPONSE,
         resource: Some(Resource::Conversations),
         resource_id: Some(turn.conversation.as_uuid()),
         session: Some(turn.conversation),

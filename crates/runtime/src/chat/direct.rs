@@ -278,7 +278,7 @@ fn last_question(messages: &[PromptMessage]) -> &str {
 fn outcome(errand: &Errand, served: Option<&ServedBy>, summary: &RunSummary, status: ResultStatus) -> Outcome {
     let request = &errand.request;
     let subject = AuditSubject {
-        event: EventType::ChatResponse,
+        event: EventType::CHAT_RESPONSE,
         resource: Some(Resource::Models),
         resource_id: None,
         session: None,

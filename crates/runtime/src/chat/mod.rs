@@ -20,7 +20,7 @@ mod turn;
 mod watch;
 
 use crate::error::RuntimeError;
-use crate::services::Chat;
+use crate::use_case::UseCase;
 use allowance::SoftLimits;
 use ask::Ask;
 use async_trait::async_trait;
@@ -29,7 +29,7 @@ use domain::command::{AskAssistant, CancelRun, ResumeRun, SendMessage};
 use domain::ids::{ConversationId, RunId, TenantId, UserId};
 use domain::model::{ModelChoice, ModelTier};
 use domain::ports::{AccessRules, ChatModel, Clock, Directory, IdGen, Store};
-use domain::run::EventStream;
+use domain::run::{AssistantRun, EventStream};
 use domain::scope::TenantScope;
 use run_log::Runs;
 use slots::Slots;
@@ -152,22 +152,29 @@ fn owner(scope: &TenantScope) -> Option<(TenantId, UserId)> {
 }
 
 #[async_trait]
-impl Chat for ChatService {
-    async fn send(&self, command: Authorized<SendMessage>) -> Result<EventStream, RuntimeError> {
+impl UseCase<SendMessage> for ChatService {
+    async fn execute(&self, command: Authorized<SendMessage>) -> Result<EventStream, RuntimeError> {
         let (permit, command) = command.into_parts();
         let ask = Ask::of(command, self.settings.grace);
         Ok(self.begin(permit, ask).await?.1)
     }
+}
 
-    async fn ask(&self, command: Authorized<AskAssistant>) -> Result<(ConversationId, EventStream), RuntimeError> {
+#[async_trait]
+impl UseCase<AskAssistant> for ChatService {
+    async fn execute(&self, command: Authorized<AskAssistant>) -> Result<AssistantRun, RuntimeError> {
         let (permit, command) = command.into_parts();
         if command.model == ModelChoice::Heavy && !self.parts.model.has(ModelTier::Heavy) {
             return Err(RuntimeError::NoSuchModel);
         }
-        self.begin(permit, Ask::of_client(command)).await
+        let (conversation, events) = self.begin(permit, Ask::of_client(command)).await?;
+        Ok(AssistantRun { conversation, events })
     }
+}
 
-    async fn resume(&self, command: Authorized<ResumeRun>) -> Result<EventStream, RuntimeError> {
+#[async_trait]
+impl UseCase<ResumeRun> for ChatService {
+    async fn execute(&self, command: Authorized<ResumeRun>) -> Result<EventStream, RuntimeError> {
         let log = self.run(command.scope(), command.command().run)?;
         if log.once {
             return Err(RuntimeError::NotFound { what: "the run" });
@@ -180,8 +187,11 @@ impl Chat for ChatService {
         }
         Ok(log.read(command.command().after))
     }
+}
 
-    async fn cancel(&self, command: Authorized<CancelRun>) -> Result<(), RuntimeError> {
+#[async_trait]
+impl UseCase<CancelRun> for ChatService {
+    async fn execute(&self, command: Authorized<CancelRun>) -> Result<(), RuntimeError> {
         self.run(command.scope(), command.command().run)?.cancel.cancel();
         Ok(())
     }

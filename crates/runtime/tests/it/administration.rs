@@ -5,7 +5,7 @@ use domain::command::UpdateUser;
 use domain::error::{Classify as _, ErrorKind};
 use domain::role::Role;
 use runtime::administration::AdministrationService;
-use runtime::services::Administration as _;
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn an_admin_changes_others_and_not_themselves() {
         is_active: None,
     };
     let others = plant.authorized(&plant.ada, Role::Admin, change(plant.bob.user())).await;
-    assert_eq!(service.update_user(others).await.map(|changed| changed.after.role).ok(), Some(Role::Viewer));
+    assert_eq!(service.execute(others).await.map(|changed| changed.after.role).ok(), Some(Role::Viewer));
     let own = plant.authorized(&plant.ada, Role::Admin, change(plant.ada.user())).await;
-    assert_eq!(service.update_user(own).await.err().map(|error| error.kind()), Some(ErrorKind::Conflict));
+    assert_eq!(service.execute(own).await.err().map(|error| error.kind()), Some(ErrorKind::Conflict));
 }

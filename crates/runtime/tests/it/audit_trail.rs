@@ -9,7 +9,7 @@ use domain::rights::Rights;
 use domain::role::Role;
 use fakes::access;
 use runtime::audit_trail::AuditTrailService;
-use runtime::services::AuditTrail as _;
+use runtime::use_case::UseCase as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ async fn reads(rights: Rights, filter: AuditFilter) -> (BTreeSet<Option<UserId>>
     let granted = plant.authorized(&plant.ada, Role::User, command.clone()).await;
     let receipt = granted.permit().receipt();
     let granted = access::authorized(plant.ada.clone(), access::granted(rights), receipt, command);
-    let page = AuditTrailService::new(Arc::new(plant.store.clone())).list(granted).await.expect("in memory");
+    let page = AuditTrailService::new(Arc::new(plant.store.clone())).execute(granted).await.expect("in memory");
     (page.items.iter().map(|row| row.user_id).collect(), [ada, bob])
 }
 

@@ -18,7 +18,7 @@ use futures::future::join_all;
 use runtime::chat::ChatSettings;
 use runtime::configuration::ConfigurationService;
 use runtime::error::RuntimeError;
-use runtime::services::{Chat as _, Configuration as _};
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -100,7 +100,7 @@ async fn a_cancelled_call_counts_with_what_was_written() {
     };
     events.next().await.expect("a piece");
     let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run }).await;
-    chat.cancel(cancel).await.expect("her own run");
+    chat.execute(cancel).await.expect("her own run");
     plant.drained().await;
     let call = plant.ledger().remove(0).call;
     assert_eq!((call.status, call.error.as_deref(), call.usage.output_tokens), (CallStatus::Cancelled, None, 3));
@@ -250,7 +250,7 @@ async fn the_ledger_is_read_for_the_tenant_or_for_oneself() {
     for (by, role, calls, of_tenant) in
         [(&plant.ada, Role::Viewer, 1, false), (&plant.bob, Role::User, 0, false), (&plant.bob, Role::Admin, 1, true)]
     {
-        let report = service.calls(plant.authorized(by, role, read).await).await.expect("a report");
+        let report = service.execute(plant.authorized(by, role, read).await).await.expect("a report");
         assert_eq!((report.sums.totals.calls, report.of_tenant), (calls, of_tenant), "{role}");
         assert_eq!(report.sums.groups.first().and_then(|group| group.key.clone()), owner.clone().filter(|_| calls > 0));
         assert_eq!(report.spending.tenant.tokens, 107);
@@ -258,12 +258,12 @@ async fn the_ledger_is_read_for_the_tenant_or_for_oneself() {
     let auditor = access::granted(crate::support::auditor());
     let granted = plant.authorized(&plant.bob, Role::Viewer, read).await;
     let (scope, receipt) = (granted.scope().clone(), granted.permit().receipt());
-    let report = service.calls(access::authorized(scope, auditor, receipt, read)).await.expect("a report");
+    let report = service.execute(access::authorized(scope, auditor, receipt, read)).await.expect("a report");
     assert_eq!((report.sums.totals.calls, report.of_tenant), (1, true));
     let now = domain::ports::Clock::now(&*plant.clock);
     for (from, to) in [(now, now), (now - chrono::TimeDelta::days(367), now)] {
         let read = ReadCalls { from: Some(from), to: Some(to), ..read };
-        let refused = service.calls(plant.authorized(&plant.bob, Role::Admin, read).await).await;
+        let refused = service.execute(plant.authorized(&plant.bob, Role::Admin, read).await).await;
         assert!(matches!(refused, Err(RuntimeError::Invalid(field)) if field.pointer == "/from"));
     }
 }

@@ -16,7 +16,7 @@ use domain::tool::ToolResult;
 use futures::StreamExt as _;
 use runtime::chat::ChatSettings;
 use runtime::chat::budget::cost;
-use runtime::services::Chat as _;
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tools::error::ToolError;
@@ -173,15 +173,15 @@ async fn a_run_is_read_again_and_stopped_by_its_owner_only() {
 
     let resume = ResumeRun { run, after: 0 };
     let by_bob = plant.authorized(&plant.bob, Role::Admin, resume.clone()).await;
-    assert_eq!(chat.resume(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
+    assert_eq!(chat.execute(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
     let by_bob = plant.authorized(&plant.bob, Role::Admin, CancelRun { run }).await;
-    assert_eq!(chat.cancel(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
+    assert_eq!(chat.execute(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
     assert_eq!(events.next().await.map(|event| event.seq), Some(2), "it goes on");
 
     let by_ada = plant.authorized(&plant.ada, Role::User, CancelRun { run }).await;
-    chat.cancel(by_ada).await.expect("her own");
+    chat.execute(by_ada).await.expect("her own");
     let by_ada = plant.authorized(&plant.ada, Role::User, resume).await;
-    let again: Vec<_> = chat.resume(by_ada).await.expect("her own").map(|event| event.event).collect().await;
+    let again: Vec<_> = chat.execute(by_ada).await.expect("her own").map(|event| event.event).collect().await;
     assert_eq!(shape(&again), ["started", "delta", "finished"]);
 }
 

@@ -14,7 +14,7 @@ use fakes::MemoryStore;
 use fakes::access::FakeAccessRules;
 use futures::StreamExt as _;
 use runtime::chat::{ChatParts, ChatService, ChatSettings};
-use runtime::services::Chat as _;
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -61,7 +61,7 @@ async fn a_cancelled_answer_keeps_what_was_written() {
     }
     let Some(RunEvent::Started { run_id: run, .. }) = told.first() else { panic!("no start: {told:?}") };
     let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: *run }).await;
-    chat.cancel(cancel).await.expect("her own run");
+    chat.execute(cancel).await.expect("her own run");
     told.extend(events.map(|event| event.event).collect::<Vec<_>>().await);
     let Some(RunEvent::Finished(summary)) = told.last() else { panic!("no end: {told:?}") };
     assert_eq!(summary.finish_reason, FinishReason::Cancelled);

@@ -17,7 +17,7 @@ use domain::user::UserPatch;
 use futures::StreamExt as _;
 use runtime::conversations::ConversationService;
 use runtime::error::RuntimeError;
-use runtime::services::{Chat as _, Conversations as _};
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn given(request: &ChatRequest) -> String {
 async fn read_as(plant: &Plant, role: Role) -> Vec<domain::conversation::Message> {
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
     let command = plant.authorized(&plant.ada, role, GetConversation { id: plant.conversation }).await;
-    service.get(command).await.expect("her own").1
+    service.execute(command).await.expect("her own").messages
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +164,7 @@ async fn the_model_of_a_demoted_user_is_not_told_what_the_user_may_no_longer_see
     assert!(given(&model.requests()[0]).contains(SECRET), "control");
     let command = plant.says("And what did you say before?", RetrievalMode::Never);
     let command = plant.authorized(&plant.ada, Role::Viewer, command).await;
-    let _events: Vec<_> = chat.send(command).await.expect("a run").collect().await;
+    let _events: Vec<_> = chat.execute(command).await.expect("a run").collect().await;
     plant.drained().await;
     let told = given(&model.requests()[1]);
     assert!(told.contains(QUESTION) && !told.contains("FV-2003"), "{told}");
@@ -242,7 +242,7 @@ async fn a_run_is_not_read_again_above_the_clearance() {
     let events = plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
     let RunEvent::Started { run_id, .. } = events[0] else { panic!("no start") };
     let again =
-        async |role| chat.resume(plant.authorized(&plant.ada, role, ResumeRun { run: run_id, after: 0 }).await).await;
+        async |role| chat.execute(plant.authorized(&plant.ada, role, ResumeRun { run: run_id, after: 0 }).await).await;
     assert!(again(Role::User).await.is_ok(), "control");
     let error = again(Role::Viewer).await.err().expect("refused");
     assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, "above_clearance"));
@@ -258,7 +258,7 @@ async fn a_run_is_not_read_again_once_what_it_cites_was_classified_higher() {
     let events = plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
     let RunEvent::Started { run_id, .. } = events[0] else { panic!("no start") };
     let again = async || {
-        chat.resume(plant.authorized(&plant.ada, Role::Viewer, ResumeRun { run: run_id, after: 0 }).await).await
+        chat.execute(plant.authorized(&plant.ada, Role::Viewer, ResumeRun { run: run_id, after: 0 }).await).await
     };
     assert!(again().await.is_ok(), "control");
     classify(&plant, document.id, Classification::Restricted).await;

@@ -5,18 +5,18 @@ use crate::support::Plant;
 use crate::support::model::Step::{Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
 use domain::command::{AskAssistant, EarlierMessage, GetConversation, RetrievalMode};
-use domain::conversation::{Conversation, Message, MessageRole};
+use domain::conversation::{Conversation, Message, MessageRole, Transcript};
 use domain::error::Classify as _;
 use domain::ids::ConversationId;
 use domain::model::{ChatOptions, ModelChoice, PromptMessage};
 use domain::role::{Classification, Role};
-use domain::run::RunEvent;
+use domain::run::{AssistantRun, RunEvent};
 use domain::search::SearchFilters;
 use domain::text::MessageText;
 use futures::StreamExt as _;
 use runtime::chat::ChatService;
 use runtime::conversations::ConversationService;
-use runtime::services::{Chat as _, Conversations as _};
+use runtime::use_case::UseCase as _;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn asks(conversation: Option<ConversationId>) -> AskAssistant {
 
 async fn ask(plant: &Plant, chat: &ChatService, command: AskAssistant) -> (ConversationId, Vec<RunEvent>) {
     let command = plant.authorized(&plant.ada, Role::User, command).await;
-    let (conversation, events) = chat.ask(command).await.expect("a run");
+    let AssistantRun { conversation, events } = chat.execute(command).await.expect("a run");
     let events = events.map(|numbered| numbered.event).collect().await;
     plant.drained().await;
     (conversation, events)
@@ -49,7 +49,9 @@ async fn ask(plant: &Plant, chat: &ChatService, command: AskAssistant) -> (Conve
 
 async fn stored(plant: &Plant, id: ConversationId) -> (Conversation, Vec<Message>) {
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
-    service.get(plant.authorized(&plant.ada, Role::User, GetConversation { id }).await).await.expect("her own")
+    let command = plant.authorized(&plant.ada, Role::User, GetConversation { id }).await;
+    let Transcript { conversation, messages } = service.execute(command).await.expect("her own");
+    (conversation, messages)
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,12 +108,12 @@ async fn it_ends_as_soon_as_its_client_is_gone_and_a_model_that_nothing_serves_i
     let model = plant.model([vec![Text("Half"), Hang]]);
     let chat = plant.chat(&model, &ScriptedTools::finding(Vec::new()));
     let command = plant.authorized(&plant.ada, Role::User, asks(None)).await;
-    drop(chat.ask(command).await.expect("a run"));
+    drop(chat.execute(command).await.expect("a run"));
     tokio::time::timeout(Duration::from_millis(10), plant.drained()).await.expect("at once");
     assert_eq!(plant.outcome().await.result_status.as_deref(), Some("cancelled"));
 
     model.heavy.store(false, std::sync::atomic::Ordering::Relaxed);
     let heavy = AskAssistant { model: ModelChoice::Heavy, ..asks(None) };
-    let refused = chat.ask(plant.authorized(&plant.ada, Role::User, heavy).await).await.map(drop);
+    let refused = chat.execute(plant.authorized(&plant.ada, Role::User, heavy).await).await.map(drop);
     assert!(refused.is_err_and(|error| error.code() == "model_not_found"));
 }

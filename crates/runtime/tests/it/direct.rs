@@ -20,7 +20,7 @@ use futures::StreamExt as _;
 use runtime::chat::{ChatService, ChatSettings};
 use runtime::error::RuntimeError;
 use runtime::models::ModelService;
-use runtime::services::{Chat as _, Models as _};
+use runtime::use_case::UseCase as _;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -56,7 +56,7 @@ fn with_an_answer() -> AskModel {
 
 async fn start(plant: &Plant, chat: &ChatService, command: AskModel) -> Result<EventStream, RuntimeError> {
     let command = plant.authorized(&plant.ada, Role::User, command).await;
-    service(plant, chat).ask(command).await
+    service(plant, chat).execute(command).await
 }
 
 async fn ask(plant: &Plant, chat: &ChatService, command: AskModel) -> Vec<RunEvent> {
@@ -145,16 +145,16 @@ async fn it_ends_as_soon_as_nobody_reads_or_its_user_says_so() {
         panic!("not started")
     };
     let resume = plant.authorized(&plant.ada, Role::User, ResumeRun { run: run_id, after: 0 }).await;
-    assert!(chat.resume(resume).await.is_err_and(|error| error.kind() == ErrorKind::NotFound), "it is read once");
+    assert!(chat.execute(resume).await.is_err_and(|error| error.kind() == ErrorKind::NotFound), "it is read once");
     let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: run_id }).await;
-    chat.cancel(cancel).await.expect("her own");
+    chat.execute(cancel).await.expect("her own");
     let Some(RunEvent::Finished(end)) = events.map(|event| event.event).collect::<Vec<_>>().await.pop() else {
         panic!("not finished")
     };
     assert_eq!(end.finish_reason, FinishReason::Cancelled);
     plant.drained().await;
     let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: run_id }).await;
-    assert!(chat.cancel(cancel).await.is_err(), "nothing of it is kept");
+    assert!(chat.execute(cancel).await.is_err(), "nothing of it is kept");
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,14 +225,15 @@ async fn embeddings_are_in_the_ledger_and_end_with_the_budget_of_cost() {
         dimensions: None,
     };
     plant.limit(Quotas { cost_per_month: Money::from_units(2.0), ..Quotas::default() }).await;
-    let made = service.embed(plant.authorized(&plant.ada, Role::User, embeds(40)).await).await.expect("vectors");
+    let made = service.execute(plant.authorized(&plant.ada, Role::User, embeds(40)).await).await.expect("vectors");
     assert_eq!((made.vectors.len(), made.spent.usage.input_tokens), (40, 10), "in two batches");
     let ledger = plant.ledger();
     assert!(ledger.len() == 2 && ledger.iter().all(|entry| entry.call.operation == ModelOperation::Embeddings));
     assert_eq!(plant.spending().await.tenant.reserved, Amount::default());
-    let refused = service.embed(plant.authorized(&plant.ada, Role::User, embeds(1)).await).await.expect_err("used up");
+    let refused =
+        service.execute(plant.authorized(&plant.ada, Role::User, embeds(1)).await).await.expect_err("used up");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::RateLimited, "quota_exceeded"));
     let wrong = CreateEmbeddings { dimensions: Some(3), ..embeds(1) };
-    let wrong = service.embed(plant.authorized(&plant.ada, Role::User, wrong).await).await.expect_err("one number");
+    let wrong = service.execute(plant.authorized(&plant.ada, Role::User, wrong).await).await.expect_err("one number");
     assert_eq!(wrong.kind(), ErrorKind::InvalidField);
 }

@@ -120,7 +120,7 @@ impl Work {
         };
         let settings = membership.map(|member| member.settings).unwrap_or_default();
         let now = self.clock.now();
-        let subject = invocation.subject(EventType::ToolInvocation, Map::new());
+        let subject = invocation.subject(EventType::TOOL_INVOCATION, Map::new());
         let receipt = tx.audit().intent(self.audit_id(), &subject, now).await;
         let receipt = receipt.map_err(ToolError::Audit)?;
         tx.commit().await.map_err(ToolError::Audit)?;
@@ -144,7 +144,7 @@ impl Work {
     pub(super) async fn refuse(&self, invocation: &Invocation, reason: RefusalCode) -> Result<(), ToolError> {
         let facts = Map::from_iter([("reason".to_owned(), Value::from(reason.as_str()))]);
         let outcome = Outcome {
-            subject: invocation.subject(EventType::PolicyDenied, facts),
+            subject: invocation.subject(EventType::POLICY_DENIED, facts),
             status: ResultStatus::Denied,
             model: None,
             tools_used: Vec::new(),
@@ -165,7 +165,7 @@ impl Work {
     ) -> Result<(), ToolError> {
         let (status, facts) = facts::of(ended);
         let outcome = Outcome {
-            subject: invocation.subject(EventType::ToolInvocation.outcome(), facts),
+            subject: invocation.subject(EventType::TOOL_INVOCATION, facts),
             status,
             model: None,
             tools_used: vec![invocation.tool.clone()],

@@ -105,7 +105,7 @@ impl IngestWork {
 
 fn subject(document: DocumentId, metadata: Value) -> AuditSubject {
     AuditSubject {
-        event: EventType::DocIngestion,
+        event: EventType::DOC_INGESTION,
         resource: Some(Resource::Documents),
         resource_id: Some(document.as_uuid()),
         session: None,

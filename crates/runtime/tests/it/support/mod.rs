@@ -31,7 +31,7 @@ use fakes::{ManualClock, MemoryStore, SequentialIds};
 use futures::StreamExt as _;
 use runtime::chat::{ChatParts, ChatService, ChatSettings};
 use runtime::error::RuntimeError;
-use runtime::services::Chat as _;
+use runtime::use_case::UseCase as _;
 use serde_json::json;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -132,7 +132,7 @@ impl Plant {
         mode: RetrievalMode,
     ) -> Result<EventStream, RuntimeError> {
         let command = self.authorized(&self.ada, Role::User, self.says(message, mode)).await;
-        chat.send(command).await
+        chat.execute(command).await
     }
 
     /// Ada asks and reads to the end.

@@ -18,10 +18,10 @@ use tower::ServiceExt as _;
 
 /// How many there are.
 #[derive(Clone, Default)]
-pub(super) struct InHand(Arc<watch::Sender<usize>>);
+pub(super) struct InFlight(Arc<watch::Sender<usize>>);
 
 /// One of them, until it is dropped.
-struct One(InHand);
+struct One(InFlight);
 
 impl Drop for One {
     fn drop(&mut self) {
@@ -29,21 +29,21 @@ impl Drop for One {
     }
 }
 
-impl InHand {
+impl InFlight {
     fn one_more(&self) -> One {
         self.0.send_modify(|count| *count += 1);
         One(self.clone())
     }
 
-    /// Has the edge answer; the request is in hand until the answer's body ends, or is given up.
+    /// Has the router answer; the request is in hand until the answer's body ends, or is given up.
     pub(super) fn answer(
         &self,
-        edge: Router,
+        router: Router,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
         let one = self.one_more();
         async move {
-            let response = edge.oneshot(request).await?;
+            let response = router.oneshot(request).await?;
             Ok(response.map(|body| Body::new(Held { body, _one: one })))
         }
     }
@@ -92,16 +92,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_rest_begins_anew_with_each_request() {
-        let in_hand = InHand::default();
+        let in_flight = InFlight::default();
         let begun = tokio::time::Instant::now();
         let busy = async {
             tokio::time::sleep(Duration::from_secs(8)).await;
-            let one = in_hand.one_more();
+            let one = in_flight.one_more();
             tokio::time::sleep(Duration::from_secs(60)).await;
             drop(one);
-            drop(in_hand.one_more());
+            drop(in_flight.one_more());
         };
-        tokio::join!(in_hand.none_for(Duration::from_secs(10)), busy);
+        tokio::join!(in_flight.none_for(Duration::from_secs(10)), busy);
         assert_eq!(begun.elapsed().as_secs(), 78);
     }
 }

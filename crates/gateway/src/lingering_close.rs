@@ -1,9 +1,9 @@
-//! Reads on after a refusal, so that a client that is still sending gets to see the answer.
+//! Reads on after a failure, so that a client that is still sending gets to see the response.
 //!
-//! A server that answers early and closes makes the sender's system drop the answer with the connection. nginx calls
-//! the cure `lingering_close`: read the rest and throw it away, for a while.
+//! If a server responds early and closes the connection, the client's TCP stack resets it and drops the response. nginx
+//! calls the remedy `lingering_close`: read the rest for a while and discard it.
 
-use crate::app::App;
+use crate::settings::GatewaySettings;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -15,20 +15,20 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-/// Bytes thrown away for a caller who is not known.
-const STRANGER: u64 = 16 << 20;
-/// How many times the largest upload is thrown away for one who is.
-const KNOWN_TIMES_UPLOAD: u64 = 8;
+/// Bytes that are discarded for an unauthenticated client.
+const MAX_UNAUTHENTICATED: u64 = 16 << 20;
+/// Bytes that are discarded for an authenticated client, in multiples of the largest upload.
+const MAX_UPLOADS: u64 = 8;
 
 type Slot = Arc<Mutex<Option<Body>>>;
 
-/// A body that hands back what was not read of it when it is dropped.
-struct Lent {
+/// A body that puts its unread rest into `slot` when it is dropped.
+struct ReclaimedBody {
     body: Option<Body>,
     slot: Slot,
 }
 
-impl HttpBody for Lent {
+impl HttpBody for ReclaimedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -55,40 +55,46 @@ impl HttpBody for Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for ReclaimedBody {
     fn drop(&mut self) {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = self.body.take();
     }
 }
 
-/// The layer: after a failure, throws away what the handler left of the body.
-pub(crate) async fn linger(State(app): State<App>, request: Request, next: Next) -> Response {
+/// The layer: after a failure, discards what the handler has not read of the body.
+pub(crate) async fn lingering_close(
+    State(settings): State<Arc<GatewaySettings>>,
+    request: Request,
+    next: Next,
+) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
     let slot = Slot::default();
-    let lent = Arc::clone(&slot);
-    let request = request.map(|body| Body::new(Lent { body: Some(body), slot: lent }));
+    let rest = Arc::clone(&slot);
+    let request = request.map(|body| Body::new(ReclaimedBody { body: Some(body), slot: rest }));
     let response = next.run(request).await;
-    let left = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let unread = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     let refused = response.status().is_client_error() || response.status().is_server_error();
-    if let (true, Some(body)) = (refused, left) {
-        let most = match response.status() {
-            StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => STRANGER,
-            _ => app.settings.max_upload_bytes.saturating_mul(KNOWN_TIMES_UPLOAD),
+    if let (true, Some(body)) = (refused, unread) {
+        let max_bytes = match response.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                MAX_UNAUTHENTICATED
+            }
+            _ => settings.max_upload_bytes.saturating_mul(MAX_UPLOADS),
         };
-        // Whether the rest came in time makes no difference to the answer.
-        let _ = tokio::time::timeout(app.settings.linger, discard(body, most)).await;
+        // Whether the rest came in time makes no difference to the response.
+        let _ = tokio::time::timeout(settings.linger, discard(body, max_bytes)).await;
     }
     response
 }
 
-async fn discard(body: Body, most: u64) {
+async fn discard(body: Body, max_bytes: u64) {
     let mut pieces = body.into_data_stream();
     let mut seen = 0_u64;
     while let Some(Ok(piece)) = pieces.next().await {
         seen = seen.saturating_add(piece.len() as u64);
-        if seen > most {
+        if seen > max_bytes {
             return;
         }
     }
