@@ -4,6 +4,7 @@
 
 use crate::support::app::{A, App, free_port};
 use crate::support::caller::text;
+use fakes::eventually_within;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,13 +33,11 @@ impl Server {
 
     async fn until_there(&self) {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        for _ in 0..120 {
-            if http.get(format!("{}/v1/models", self.url)).send().await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        panic!("the server was not there within a minute; its log is in {}", self.dir.path().display());
+        let expectation = format!("the llama.cpp server answers; its log is in {}", self.dir.path().display());
+        eventually_within(Duration::from_secs(60), &expectation, || async {
+            http.get(format!("{}/v1/models", self.url)).send().await.is_ok().then_some(())
+        })
+        .await;
     }
 }
 

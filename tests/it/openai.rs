@@ -6,9 +6,10 @@ use crate::support::db::Sight;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply, SERVED};
 use domain::role::Role;
+use fakes::eventually_within;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const CHAT: &str = "/openai/v1/chat/completions";
 
@@ -118,13 +119,12 @@ async fn a_client_that_hangs_up_ends_the_answer_at_once() {
         seen.push_str(std::str::from_utf8(&piece).expect("UTF-8"));
     }
     drop(response);
-    let begun = Instant::now();
-    let mut sight = Sight::of(&app).await;
+    let sight = tokio::sync::Mutex::new(Sight::of(&app).await);
     let ended = "SELECT count(*) FROM audit_logs WHERE event_type = 'chat.response' AND result_status = 'cancelled'";
-    while sight.count(ended, &[]).await == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(5), "it goes on");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually_within(Duration::from_secs(5), "the run is cancelled", || async {
+        (sight.lock().await.count(ended, &[]).await > 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
         .collect();
     let mut sight = Sight::of(&app).await;
     let mut answers = Vec::new();
-    // The refused are answered at once; the others wait for the model.
+    // Refused turns are answered at once; the others wait for the model. The pause is a poll of its request count.
     while answers.len() + model.asked().len() < TURNS {
         tokio::select! {
             answer = turns.next() => answers.extend(answer),

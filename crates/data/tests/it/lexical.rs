@@ -30,14 +30,16 @@ async fn ingest(
     context: &str,
     passages: &[&str],
 ) -> Result<(), TestError> {
-    ingest_as(world, scope, (sha, Classification::Internal), (context, passages)).await
+    ingest_as(world, scope, sha, Classification::Internal, context, passages).await
 }
 
 async fn ingest_as(
     world: &World,
     scope: &TenantScope,
-    (sha, classification): (char, Classification),
-    (context, passages): (&str, &[&str]),
+    sha: char,
+    classification: Classification,
+    context: &str,
+    passages: &[&str],
 ) -> Result<(), TestError> {
     let id = DocumentId::from_uuid(world.ids.uuid());
     let document = NewDocument {
@@ -208,8 +210,7 @@ async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), Test
     }
     let hidden =
         ["pump turbine", "pump turbine", "valve pump", "a valve of great length, with many more words", "rotor"];
-    let secret = ('b', Classification::Restricted);
-    ingest_as(&world, &ada, secret, ("Secret notes", &hidden)).await?;
+    ingest_as(&world, &ada, 'b', Classification::Restricted, "Secret notes", &hidden).await?;
     for (query, before) in queries.into_iter().zip(before) {
         let mut tx = world.store.begin(&ada).await?;
         let after = tx.chunks().lexical(query, &within(Classification::Internal), 10).await?;

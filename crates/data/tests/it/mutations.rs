@@ -102,7 +102,7 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
         }
     }
     if inserts {
-        found.extend(planted(role, table, (&here, &foreign)).await?);
+        found.extend(planted(role, table, &here, &foreign).await?);
     }
     if table == "tenants" {
         // A constant: an update that reads a column is bound by the policies for SELECT as well.
@@ -115,11 +115,7 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
 }
 
 /// Whether rows can be written for the tenant and for no other tenant or user.
-async fn planted(
-    role: &mut PgConnection,
-    table: &str,
-    (here, foreign): (&str, &str),
-) -> Result<Vec<String>, TestError> {
+async fn planted(role: &mut PgConnection, table: &str, here: &str, foreign: &str) -> Result<Vec<String>, TestError> {
     let mut found = Vec::new();
     let Some((_, sql)) = INSERTS.iter().find(|(known, _)| *known == table) else {
         return Ok(vec![format!("{table}: no insert is known to try")]);

@@ -112,7 +112,7 @@ impl ChunkRepo for MemoryTx {
             let pairs = stored.chunk.embedding.iter().zip(embedding);
             (stored.model == model).then(|| pairs.map(|(one, other)| one * other).sum())
         };
-        Ok(self.read(|s| ranked(s, (self.tenant(), self.today()), scope, limit, similarity)))
+        Ok(self.read(|s| ranked(s, self.tenant(), self.today(), scope, limit, similarity)))
     }
 
     async fn lexical(
@@ -127,7 +127,7 @@ impl ChunkRepo for MemoryTx {
             let found = words(&chunk.context).chain(words(&chunk.content)).filter(|word| wanted.contains(word)).count();
             (found > 0).then(|| found as f32 / wanted.len() as f32)
         };
-        Ok(self.read(|s| ranked(s, (self.tenant(), self.today()), scope, limit, count)))
+        Ok(self.read(|s| ranked(s, self.tenant(), self.today(), scope, limit, count)))
     }
 
     async fn of_document(
@@ -237,7 +237,8 @@ fn passages(
 
 fn ranked(
     state: &State,
-    (tenant, today): (TenantId, Date),
+    tenant: TenantId,
+    today: Date,
     scope: &SearchScope,
     limit: u32,
     score: impl Fn(&StoredChunk) -> Option<f32>,

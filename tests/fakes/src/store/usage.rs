@@ -55,7 +55,7 @@ impl UsageRepo for MemoryTx {
 
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError> {
         let (tenant, user) = (self.tenant(), self.scope.user());
-        Ok(self.read(|state| spending(state, (tenant, user), now)))
+        Ok(self.read(|state| spending(state, tenant, user, now)))
     }
 
     async fn reserve(
@@ -67,7 +67,7 @@ impl UsageRepo for MemoryTx {
         let (tenant, user) = (self.tenant(), self.scope.user());
         let state = self.write().await?;
         state.reservations.retain(|row| row.tenant != tenant || row.value.expires_at > now);
-        let granted = budgets.grant(asked, spending(state, (tenant, user), now));
+        let granted = budgets.grant(asked, spending(state, tenant, user, now));
         if let ReserveOutcome::Reserved { amount, .. } = granted {
             let known = |row: &&mut Row<Held>| row.tenant == tenant && row.value.id == asked.id;
             match state.reservations.iter_mut().find(known) {
@@ -110,7 +110,7 @@ impl UsageRepo for MemoryTx {
     }
 }
 
-fn spending(state: &State, (tenant, user): (TenantId, Option<UserId>), now: Timestamp) -> Spending {
+fn spending(state: &State, tenant: TenantId, user: Option<UserId>, now: Timestamp) -> Spending {
     let mut spending = Spending::default();
     let (day, month) = (now.date_naive(), first_of_month(now.date_naive()));
     let mut count = |of: Option<UserId>, add: &dyn Fn(&mut PeriodSpending)| {
