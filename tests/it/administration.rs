@@ -150,7 +150,8 @@ async fn the_platforms_admin_sets_limits_and_quotas_of_a_tenant_and_reads_nothin
     let tenant = text(&user.get("/v1/me").await.expect(200)["tenant"]["id"]).to_owned();
     let path = format!("/v1/admin/tenants/{tenant}/settings");
     let patch = json!({
-        "quotas": { "documents": 2, "bytes": 1_000_000 }, "rate_limits": { "user": { "per_minute": 7, "per_hour": 70 } },
+        "quotas": { "documents": 2, "bytes": 1_000_000 }, "rate_limits": { "user": { "per_minute": 7,
+            "per_hour": 70 } },
     });
     assert_eq!(root.patch(&path, &patch).await.expect(200)["settings"]["quotas"]["documents"], 2);
     until(&user, "/v1/me", |me| me["limits"].to_string().contains('7')).await;

@@ -1,4 +1,5 @@
-//! The audit log as evidence, as an operator and an auditor meet it: verified, exported, verified offline, tampered with.
+//! The audit log as evidence, as an operator and an auditor meet it: verified, exported, verified offline, tampered
+//! with.
 
 use crate::support::app::{A, App};
 use crate::support::db::Sight;
@@ -43,7 +44,8 @@ async fn the_log_holds_and_a_changed_row_does_not() {
     user.post("/v1/conversations", &json!({ "title": "C-410" })).await.expect(201);
     app.as_nobody().get("/v1/me").await.problem(401, "invalid_token");
     until_proven(&mut sight).await;
-    let started = "SELECT count(*) FROM audit_logs WHERE event_type = 'platform.started' AND length(metadata->>'configuration') = 64";
+    let started = "SELECT count(*) FROM audit_logs WHERE event_type = 'platform.started'
+        AND length(metadata->>'configuration') = 64";
     assert_eq!(sight.count(started, &[]).await, 1);
     assert_eq!(verify(&app).await, Ok(()));
     assert!(

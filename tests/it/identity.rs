@@ -87,7 +87,8 @@ async fn an_admin_makes_a_user_before_the_first_login() {
     app.make_tenant("invited").await;
     let admin = app.as_admin("invited");
     let issuer = platform_server::config::DEVELOPMENT_ISSUER;
-    let user = json!({ "external_id": "nadia", "email": "nadia@plant.example", "name": "Nadia", "role": "user", "issuer": issuer });
+    let user = json!({ "external_id": "nadia", "email": "nadia@plant.example", "name": "Nadia", "role": "user",
+    "issuer": issuer });
     let made = admin.post("/v1/admin/users", &user).await.expect(201);
     admin.post("/v1/admin/users", &user).await.problem(409, "conflict");
     let me = app.caller("invited", "nadia", Role::User).get("/v1/me").await.expect(200);

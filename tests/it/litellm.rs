@@ -1,5 +1,5 @@
-//! A real LiteLLM proxy between the platform and a scripted backend. `cargo xtask litellm` installs it and runs this; the
-//! install is large, so that `cargo xtask test` leaves it out.
+//! A real LiteLLM proxy between the platform and a scripted backend. `cargo xtask litellm` installs it and runs this;
+//! the install is large, so that `cargo xtask test` leaves it out.
 
 use crate::support::app::{A, App, free_port};
 use crate::support::caller::{Event, text};

@@ -1,8 +1,8 @@
 //! Static SQL statements, the rows that they return, and the span in which they run.
 //!
-//! Each repository declares its statements with [`statements!`] and the rows that it reads with [`row!`], which makes the
-//! column list from the struct. The test `statements` prepares all of them against a migrated database, as the role that
-//! runs them, and compares the result's columns with the struct: a query that does not match the schema fails there.
+//! Each repository declares its statements with [`statements!`] and the rows that it reads with [`row!`], which derives
+//! the column list from the struct. The test `statements` prepares all of them against a migrated database, as the role
+//! that runs them, and compares the result's columns with the struct, so a query that does not match the schema fails.
 
 use crate::error::failed;
 use domain::ports::StoreError;

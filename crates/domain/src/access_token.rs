@@ -8,7 +8,6 @@ use std::fmt;
 use std::str::FromStr;
 
 /// An operation on a kind of resource that a token allows, in the terms of the policy matrix. The list is closed. No
-
 /// scope covers tokens, tenants, settings or users' rights, so a token cannot create another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TokenScope {

@@ -78,8 +78,8 @@ pub struct Message {
     pub citations: Vec<Citation>,
     /// The model that wrote an answer.
     pub model: Option<String>,
-    /// Of a user's words: `internal` unless said otherwise. Of an answer: the highest classification of the prompts that
-    /// it was made from.
+    /// Of a user's words: `internal` unless said otherwise. Of an answer: the highest classification of the prompts
+    /// that it was made from.
     pub classification: Classification,
     /// The documents that an answer was made from, cited or not.
     pub sources: Sources,

@@ -3,8 +3,8 @@
 use crate::role::string_enum;
 
 string_enum! {
-    /// Why something was refused: the closed set of codes that stand in the audit log, in log lines and, where the caller
-    /// may learn them, in problem documents.
+    /// Why something was refused: the closed set of codes that stand in the audit log, in log lines and, where the
+    /// caller may learn them, in problem documents.
     RefusalCode {
         /// The token names no tenant that the platform knows.
         TenantUnmapped = "tenant_unmapped",

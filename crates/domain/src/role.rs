@@ -11,12 +11,9 @@ pub struct UnknownValue {
 }
 
 /// Defines an enum whose variants are each spelled the same in JSON, SQL and logs.
-
 ///
-
-/// `strum` derives less: serde needs every value again, `ALL` and the `const fn` keep their names only with a wrapper, and
-
-/// an error that lists the allowed values needs a function per enum.
+/// `strum` is no shorter here: serde needs every value a second time, `ALL` and the `const fn as_str` need a wrapper,
+/// and an error that lists the allowed values needs a function per enum.
 macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -47,7 +44,10 @@ macro_rules! string_enum {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err($crate::role::UnknownValue { value: text.to_owned(), expected: $crate::role::string_enum!(@join $($word)+) }),
+                    _ => Err($crate::role::UnknownValue {
+                        value: text.to_owned(),
+                        expected: $crate::role::string_enum!(@join $($word)+),
+                    }),
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! What is said of a change of a tenant in audit logs: in that of who made it and, where the platform's administrators did,
-//! in the tenant's own.
+//! What is said of a change of a tenant in audit logs: in that of who made it and, where the platform's administrators
+//! did, in the tenant's own.
 
 use crate::audit::{Changed, EventType};
 use crate::authorized::Permit;

@@ -85,7 +85,7 @@ mod tests {
             let entitlements = Entitlements { role: *role, grants: Vec::new(), clearance: Classification::Internal };
             let ours = rights(&entitlements, &Credential::interactive());
             let theirs = access::rights(*role, Classification::Internal);
-            for permission in access::ASKED_BELOW_POLICY {
+            for permission in access::CHECKED_BELOW_POLICY {
                 assert_eq!(ours.reach(*permission), theirs.reach(*permission), "{role}: {permission}");
             }
         }

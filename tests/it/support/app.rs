@@ -1,4 +1,5 @@
-//! A platform under test: the server's own `serve::run` on a port of its own, with a database and directories of its own.
+//! A platform under test: the server's own `serve::run` on a port of its own, with a database and directories of its
+//! own.
 
 use super::caller::Caller;
 use data::testing::TestDb;

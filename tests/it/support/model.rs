@@ -26,8 +26,8 @@ pub enum Reply {
     Says(Vec<&'static str>),
     /// Streams the first piece, waits for [`ModelServer::go_on`], streams the second and ends.
     Waits(&'static str, &'static str),
-    /// Waits for [`ModelServer::go_on`], streams this piece and ends; says that it took the whole prompt and all that it
-    /// was allowed to write.
+    /// Waits for [`ModelServer::go_on`], streams this piece and ends; says that it took the whole prompt and all that
+    /// it was allowed to write.
     TakesAll(&'static str),
     /// Streams this piece and breaks off.
     BreaksOff(&'static str),

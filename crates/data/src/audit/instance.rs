@@ -1,5 +1,5 @@
-//! The heartbeat of a process: an advisory lock on a connection of its own, which ends with the process. Operations that a
-//! process without its lock left open are closed by another (`audit_recover`).
+//! The heartbeat of a process: an advisory lock on a connection of its own, which ends with the process. Operations
+//! that a process without its lock left open are closed by another (`audit_recover`).
 
 use crate::pool::Database;
 use crate::statement::{Scalar, Statement, statements};

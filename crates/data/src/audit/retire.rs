@@ -1,4 +1,5 @@
-//! Removes rows from the log at the end of their retention: whole months, with a signed record of where the chain goes on.
+//! Removes rows from the log at the end of their retention: whole months, with a signed record of where the chain goes
+//! on.
 //!
 //! Runs as the migrating login, never as a role that the platform runs with.
 
@@ -121,8 +122,8 @@ pub enum RetireError {
     Unsealed(i64),
 }
 
-/// Removes all rows before `before`, the first moment of a month, in one transaction, and leaves for each tenant a signed
-/// record and an event. Returns the records.
+/// Removes all rows before `before`, the first moment of a month, in one transaction, and leaves for each tenant a
+/// signed record and an event. Returns the records.
 ///
 /// # Errors
 /// If the database fails or a row from before that moment is not sealed; nothing is changed then.

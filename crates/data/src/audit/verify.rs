@@ -1,5 +1,5 @@
-//! Verifies the log in the database, as the auditor's role: every row against its hash, every hash against the chain, the
-//! chain against signed checkpoints, and that no row bypassed the chain.
+//! Verifies the log in the database, as the auditor's role: every row against its hash, every hash against the chain,
+//! the chain against signed checkpoints, and that no row bypassed the chain.
 //!
 //! This trusts no function of the database: an expression of built-in functions turns rows into text, which is hashed
 //! here.
@@ -66,7 +66,8 @@ statements! {
         "audit_chain",
         DOING,
         concat!(
-            "SELECT c.seq, c.audit_id, (extract(epoch FROM c.at) * 1000000)::bigint AS at_micros, c.row_hash, c.chain_hash,
+            "SELECT c.seq, c.audit_id, (extract(epoch FROM c.at) * 1000000)::bigint AS at_micros, c.row_hash,
+                c.chain_hash,
                    CASE WHEN l.id IS NOT NULL THEN
 ",
             canonical!(),
@@ -164,7 +165,7 @@ impl AuditVerifier {
         let mut walk = Walk::new(tenant, &checkpoints, &retirements, &self.keys);
         let entries = ENTRIES.query().bind(tenant);
         entries.for_each(&mut transaction, |row| walk.entry(&row.into())).await?;
-        let mut report = walk.end();
+        let mut report = walk.finish();
         for gone in &removed {
             report.add(Some(gone.seq), None, "a checkpoint that was kept elsewhere is not in the database");
         }

@@ -5,8 +5,8 @@
 //! index is walked until enough of them have passed the filter (iterative scan); if the walk gives up before, all are
 //! compared after all, so that the caller always gets as many as there are.
 //!
-//! An exact scan costs in proportion to the passages that the filters leave; a walk, in inverse proportion to their share
-//! of the tenant's. So the index is faster where `allowed / threshold > all / allowed`; without a filter, where
+//! An exact scan costs in proportion to the passages that the filters leave; a walk, in inverse proportion to their
+//! share of the tenant's. So the index is faster where `allowed / threshold > all / allowed`; without a filter, where
 //! `all > threshold`. The threshold is measured (ADR 18).
 
 use super::sql::{columns, in_scope};

@@ -193,8 +193,8 @@ async fn one_tenants_words_do_not_weigh_in_anothers() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Otherwise a viewer could count hidden passages with a word: by the score of a visible one that holds it, by the word's
-/// being left out as a common one, or by the share.
+/// Otherwise a viewer could count hidden passages with a word: by the score of a visible one that holds it, by the
+/// word's being left out as a common one, or by the share.
 #[tokio::test]
 async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), TestError> {
     let (world, _alive) = world().await?;

@@ -18,10 +18,12 @@ async fn fill(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Res
         INSERT INTO users (id, tenant_id, issuer, external_id) VALUES ($1, $1, 'issuer', 'subject');
         INSERT INTO documents
             (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path)
-        SELECT gen_random_uuid(), $1, $1, '', '', '', 1 + n * 7919::bigint % 50000000, encode(sha256(n::text::bytea), 'hex'), ''
+        SELECT gen_random_uuid(), $1, $1, '', '', '', 1 + n * 7919::bigint % 50000000, encode(sha256(n::text::bytea),
+            'hex'), ''
         FROM generate_series(1, $2) AS n;
         INSERT INTO jobs (tenant_id, document_id, size_bytes, turn_at)
-        SELECT tenant_id, id, file_size_bytes, now() + job_handicap(file_size_bytes) FROM documents WHERE tenant_id = $1";
+        SELECT tenant_id, id, file_size_bytes, now() + job_handicap(file_size_bytes) FROM documents
+            WHERE tenant_id = $1";
     let script = script.replace("$1", &format!("'{tenant}'::uuid")).replace("$2", &documents.to_string());
     sqlx::raw_sql(AssertSqlSafe(script)).execute(superuser).await?;
     Ok(())

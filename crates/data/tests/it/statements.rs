@@ -1,5 +1,5 @@
-//! Every static statement fits the migrated schema: it prepares as the login that runs it, and its result has the columns
-//! that the program reads, with types that the program can decode.
+//! Every static statement fits the migrated schema: it prepares as the login that runs it, and its result has the
+//! columns that the program reads, with types that the program can decode.
 
 use data::testing::{Login, StatementInfo, TestDb, TestError, statements};
 use sqlx::postgres::PgStatement;

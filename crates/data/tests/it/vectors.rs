@@ -239,7 +239,8 @@ async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), Tes
     Ok(())
 }
 
-/// With the next model comes the next index, while there are still few of its passages; with the switch the old one goes.
+/// With the next model comes the next index, while there are still few of its passages; with the switch the old one
+/// goes.
 #[tokio::test]
 async fn an_index_comes_with_a_model_and_goes_with_it() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;

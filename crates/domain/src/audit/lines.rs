@@ -78,7 +78,8 @@ impl Line {
         })
     }
 
-    /// The lines of a page. `after`: the place after which an export was taken up again, on its first page; 0 otherwise.
+    /// The lines of a page. `after`: the place after which an export was taken up again, on its first page; 0
+    /// otherwise.
     #[must_use]
     pub fn of_page(tenant_id: Uuid, after: i64, page: SealedPage) -> Vec<Self> {
         let mut lines = Vec::with_capacity(page.entries.len() + page.checkpoints.len() + 1);

@@ -238,7 +238,8 @@ impl Checkpoint {
     }
 }
 
-/// What was removed from the log at the end of its retention, signed: rows before a moment, and where the chain goes on.
+/// What was removed from the log at the end of its retention, signed: rows before a moment, and where the chain goes
+/// on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Retirement {
     /// Tenant whose log it is.

@@ -86,7 +86,8 @@ pub trait BlobStore: Send + Sync {
     /// Stores the stream whole or not at all: once this returns, the bytes survive a crash.
     ///
     /// # Errors
-    /// [`BlobError::TooLarge`] past `max_bytes`, [`BlobError::Interrupted`] where the stream fails; nothing is kept then.
+    /// [`BlobError::TooLarge`] past `max_bytes`, [`BlobError::Interrupted`] where the stream fails; nothing is kept
+    /// then.
     async fn put(&self, tenant: TenantId, bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError>;
 
     /// Opens a blob of the tenant, or a part of it.

@@ -28,8 +28,8 @@ pub trait ChatModel: Send + Sync {
     }
 
     /// The most that a backend which may serve this tier for this caller asks for its work: what a turn sets aside of a
-    /// budget of cost. `None` where it is not known before a backend has served; then a turn sets no cost aside, and turns
-    /// at the same moment can together pass that budget.
+    /// budget of cost. `None` where it is not known before a backend has served; then a turn sets no cost aside, and
+    /// turns at the same moment can together pass that budget.
     fn highest_price(&self, _tier: ModelTier, _caller: &ModelCaller) -> Option<Price> {
         None
     }

@@ -122,8 +122,8 @@ pub struct TenantPatch {
     pub is_active: Option<bool>,
 }
 
-/// The few cross-tenant operations, each a database function of its own. A change that comes from outside the tenant leaves
-/// its row in the tenant's own audit log ([`ChangedBy::row`]), or does not happen.
+/// The few cross-tenant operations, each a database function of its own. A change that comes from outside the tenant
+/// leaves its row in the tenant's own audit log ([`ChangedBy::row`]), or does not happen.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Directory: Send + Sync {

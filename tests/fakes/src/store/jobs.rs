@@ -178,7 +178,7 @@ impl JobQueue for MemoryStore {
             job.dead = how.counts && job.work.document().is_none() && job.attempts >= MAX_ATTEMPTS;
         };
         if self.held(lease, requeue).await?.is_some() && how.delay.is_zero() {
-            self.tell();
+            self.notify_workers();
         }
         Ok(())
     }
@@ -222,7 +222,7 @@ impl JobQueue for MemoryStore {
         let jobs = active.into_iter().map(|tenant| Job::new(tenant.as_uuid().into(), tenant, Work::Reindex, 0, now));
         let queued = jobs.map(|job| state.enqueue(job)).sum();
         drop(state);
-        self.tell();
+        self.notify_workers();
         Ok(queued)
     }
 
@@ -243,7 +243,7 @@ impl JobQueue for MemoryStore {
             .collect();
         let queued = stale.into_iter().map(|job| state.enqueue(job)).sum();
         drop(state);
-        self.tell();
+        self.notify_workers();
         Ok(queued)
     }
 }
@@ -263,7 +263,7 @@ impl MemoryStore {
     }
 
     /// Wakes every waiting worker, or the next one that waits.
-    pub(super) fn tell(&self) {
+    pub(super) fn notify_workers(&self) {
         self.queued.notify_waiters();
         self.queued.notify_one();
     }

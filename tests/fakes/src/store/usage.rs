@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// What is set aside.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct HeldAmount {
     id: ReservationId,
     amount: Amount,
     expires_at: Timestamp,
@@ -69,14 +69,14 @@ impl UsageRepo for MemoryTx {
         state.reservations.retain(|row| row.tenant != tenant || row.value.expires_at > now);
         let granted = budgets.grant(asked, spending(state, tenant, user, now));
         if let ReserveOutcome::Reserved { amount, .. } = granted {
-            let known = |row: &&mut Row<Held>| row.tenant == tenant && row.value.id == asked.id;
+            let known = |row: &&mut Row<HeldAmount>| row.tenant == tenant && row.value.id == asked.id;
             match state.reservations.iter_mut().find(known) {
                 Some(row) => {
                     row.value.amount += amount;
                     row.value.expires_at = asked.expires_at;
                 }
                 None => {
-                    let held = Held { id: asked.id, amount, expires_at: asked.expires_at };
+                    let held = HeldAmount { id: asked.id, amount, expires_at: asked.expires_at };
                     state.reservations.push(Row { tenant, user, value: held });
                 }
             }

@@ -187,15 +187,16 @@ pub trait JobQueue: Send + Sync {
     async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError>;
 
     /// Puts a job back, to be tried again; work on a whole tenant that has used its attempts up is given up instead (a
-    /// document's job is dead-lettered by whoever marks the document as failed). Nothing happens where the lease is lost.
+    /// document's job is dead-lettered by whoever marks the document as failed). Nothing happens where the lease is
+    /// lost.
     ///
     /// # Errors
     /// If the database is not available.
     async fn requeue(&self, lease: Lease, how: &Requeue) -> Result<(), StoreError>;
 
-    /// Builds the index over the passages of a [`Work::BuildVectorIndex`] job's tenant, if it is missing, and removes the
-    /// job; `false` where the lease is lost. Takes minutes for a large tenant, and writing to that tenant's passages
-    /// waits meanwhile.
+    /// Builds the index over the passages of a [`Work::BuildVectorIndex`] job's tenant, if it is missing, and removes
+    /// the job; `false` where the lease is lost. Takes minutes for a large tenant, and writing to that tenant's
+    /// passages waits meanwhile.
     ///
     /// # Errors
     /// If the database is not available.

@@ -55,7 +55,8 @@ pub trait MessageRepo: Send {
         messages: &[NewMessage],
         now: Timestamp,
     ) -> Result<Option<Vec<Message>>, StoreError>;
-    /// Closes an answer that was appended as `streaming`, and raises its conversation's classification to it; `false` where it is not there or closed already.
+    /// Closes an answer that was appended as `streaming`, and raises its conversation's classification to it; `false`
+    /// where it is not there or closed already.
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError>;
     /// The newest `limit` messages, oldest of them first.
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
@@ -75,8 +76,8 @@ pub enum InsertedDocument {
 /// Documents of the tenant.
 #[async_trait]
 pub trait DocumentRepo: Send {
-    /// Stores a new one, or finds the one with the same bytes within `clearance`. One that is above it does not show: the
-    /// new one is stored beside it.
+    /// Stores a new one, or finds the one with the same bytes within `clearance`. One that is above it does not show:
+    /// the new one is stored beside it.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where another that did not fail supersedes the same document.
@@ -227,8 +228,8 @@ pub trait MemoryRepo: Send {
 /// Idempotency keys of the scope's user. Keys and fingerprints are keyed hashes.
 #[async_trait]
 pub trait IdempotencyRepo: Send {
-    /// Claims a key until `expires_at` and returns `None`; if it is claimed and has not expired, returns the record of the
-    /// earlier request. Of concurrent claims, one succeeds.
+    /// Claims a key until `expires_at` and returns `None`; if it is claimed and has not expired, returns the record of
+    /// the earlier request. Of concurrent claims, one succeeds.
     async fn claim(
         &mut self,
         key_hash: &str,
@@ -280,9 +281,9 @@ pub trait AuditRepo: Send {
 /// Users of the tenant.
 #[async_trait]
 pub trait UserRepo: Send {
-    /// Provisions the user at first login; at a later one brings e-mail, name and `last_login` up to date, and the role as
-    /// [`AssignedRole::after_token`](crate::assigned_role::AssignedRole::after_token) says. Safe for parallel first requests: one
-    /// row.
+    /// Provisions the user at first login; at a later one brings e-mail, name and `last_login` up to date, and the role
+    /// as [`AssignedRole::after_token`](crate::assigned_role::AssignedRole::after_token) says. Safe for parallel first
+    /// requests: one row.
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
     /// Stores the facts of the user's login, unless those of a later token are stored already.
     async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError>;
@@ -315,7 +316,8 @@ pub trait UsageRepo: Send {
     /// Stored documents and bytes, those of this transaction included. Once a transaction has added documents, others
     /// that add documents wait until it ends, so a quota that is checked against this stays met.
     async fn storage(&mut self) -> Result<StorageUsage, StoreError>;
-    /// Records model calls of the scope's user. A call that is recorded already stays as it is and is not counted again.
+    /// Records model calls of the scope's user. A call that is recorded already stays as it is and is not counted
+    /// again.
     async fn record(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError>;
     /// What the tenant and the scope's user have spent in the day and month (UTC) of `now`, and what is reserved.
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError>;
