@@ -24,6 +24,7 @@ row! {
         revoked_at: Option<Timestamp>,
     }
 }
+#[expect(clippy::single_component_path_imports, reason = "makes the macro visible to the directory")]
 pub(crate) use access_token_columns;
 
 statements! {

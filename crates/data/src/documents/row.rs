@@ -38,6 +38,7 @@ row! {
         updated_at: Timestamp,
     }
 }
+#[expect(clippy::single_component_path_imports, reason = "makes the macro visible to the repository")]
 pub(super) use document_columns;
 
 impl From<DocumentRow> for Document {
