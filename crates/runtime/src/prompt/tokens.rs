@@ -1,30 +1,33 @@
-//! How much of a conversation fits into a prompt: the newest messages within a token budget.
+//! Token estimates, and how much of a conversation fits into a prompt.
 
 use domain::conversation::{Message, MessageRole, MessageStatus};
-use domain::model::PromptMessage;
+use domain::model::{OfferedTool, PromptMessage};
 
-/// Tokens, estimated.
+/// Estimated tokens of the system prompt's rules. Passages get a share of what these and the question leave.
+pub const INSTRUCTION_TOKENS: usize = 500;
+
+/// A number of tokens, estimated.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TokenBudget(pub usize);
 
-/// An upper estimate of the tokens of `text` for any of the usual tokenizers: a token per three bytes, which plant
-/// text with its tags and numbers needs, and four for the message's frame.
+/// An upper estimate of the tokens of `text` for any of the usual tokenizers: one token for every three bytes, because
+/// plant text with its tags and numbers needs more than prose, and four for the frame of the message.
 #[must_use]
 pub fn estimate(text: &str) -> usize {
     text.len().div_ceil(3) + 4
 }
 
-/// The beginning of `text` that fits.
+/// The longest beginning of `text` whose estimate is within `budget`. It ends on a character boundary.
 #[must_use]
-pub fn cut(text: &str, budget: TokenBudget) -> &str {
-    let most = budget.0.saturating_sub(4).saturating_mul(3);
-    &text[..text.floor_char_boundary(most)]
+pub fn truncate(text: &str, budget: TokenBudget) -> &str {
+    let max_bytes = budget.0.saturating_sub(4).saturating_mul(3);
+    &text[..text.floor_char_boundary(max_bytes)]
 }
 
-/// Tokens of these messages.
+/// Estimated tokens of these messages, tool calls included.
 #[must_use]
-pub fn cost(messages: &[PromptMessage]) -> usize {
-    let of = |message: &PromptMessage| match message {
+pub fn prompt_tokens(messages: &[PromptMessage]) -> usize {
+    let tokens = |message: &PromptMessage| match message {
         PromptMessage::System(text) | PromptMessage::User(text) => estimate(text),
         PromptMessage::Assistant { content, tool_calls } => {
             let calls = tool_calls.iter().map(|call| estimate(&call.name) + estimate(&call.arguments));
@@ -32,30 +35,39 @@ pub fn cost(messages: &[PromptMessage]) -> usize {
         }
         PromptMessage::Tool { content, .. } => estimate(content),
     };
-    messages.iter().map(of).sum()
+    messages.iter().map(tokens).sum()
 }
 
-/// The newest messages that fit, oldest of them first. Answers still being written and empty ones are left out.
+/// Estimated tokens of tool definitions: the model server adds them to the prompt.
+#[must_use]
+pub fn tool_tokens(tools: &[OfferedTool]) -> usize {
+    let tokens = |tool: &OfferedTool| {
+        estimate(&tool.name) + estimate(&tool.description) + estimate(&tool.parameters.to_string())
+    };
+    tools.iter().map(tokens).sum()
+}
+
+/// The newest messages that fit, oldest first. Messages that do not enter a prompt cost nothing.
 #[must_use]
 pub fn newest_within(history: &[Message], budget: TokenBudget) -> &[Message] {
     let mut left = budget.0;
     let mut start = history.len();
     for (index, message) in history.iter().enumerate().rev() {
-        if counts(message) {
-            let cost = estimate(&message.content);
-            if cost > left {
+        if enters_prompt(message) {
+            let tokens = estimate(&message.content);
+            if tokens > left {
                 break;
             }
-            left -= cost;
+            left -= tokens;
         }
         start = index;
     }
     &history[start..]
 }
 
-/// Whether a message goes into a prompt.
+/// Whether a message goes into a prompt: empty answers and answers that are still being written do not.
 #[must_use]
-pub fn counts(message: &Message) -> bool {
+pub fn enters_prompt(message: &Message) -> bool {
     matches!(message.role, MessageRole::User | MessageRole::Assistant)
         && message.status != MessageStatus::Streaming
         && !message.content.trim().is_empty()
@@ -87,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_messages_win_and_keep_their_order() {
+    fn the_newest_messages_are_kept_in_order() {
         let history: Vec<_> = (1..=4).map(|seq| message(seq, &"x".repeat(30), MessageStatus::Complete)).collect();
         let kept = newest_within(&history, TokenBudget(2 * estimate(&"x".repeat(30))));
         assert_eq!(kept.iter().map(|m| m.seq).collect::<Vec<_>>(), [3, 4]);
@@ -96,23 +108,23 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_within_the_budget_and_between_characters() {
+    fn text_is_truncated_within_the_budget_on_a_character_boundary() {
         let text = "Überdruck – 95 °C".repeat(9);
         for budget in 0..70 {
-            let kept = cut(&text, TokenBudget(budget));
+            let kept = truncate(&text, TokenBudget(budget));
             assert!(text.starts_with(kept) && (kept.is_empty() || estimate(kept) <= budget), "{budget}: {kept}");
         }
-        assert_eq!(cut(&text, TokenBudget(1_000)), text);
+        assert_eq!(truncate(&text, TokenBudget(1_000)), text);
     }
 
     #[test]
-    fn answers_in_flight_cost_nothing_and_do_not_count() {
+    fn unfinished_and_empty_answers_cost_nothing() {
         let history = [
             message(1, "a question", MessageStatus::Complete),
             message(2, "", MessageStatus::Streaming),
             message(4, "  ", MessageStatus::Error),
         ];
         assert_eq!(newest_within(&history, TokenBudget(estimate("a question"))).len(), 3);
-        assert_eq!(history.iter().filter(|m| counts(m)).count(), 1);
+        assert_eq!(history.iter().filter(|m| enters_prompt(m)).count(), 1);
     }
 }
