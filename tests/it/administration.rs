@@ -6,6 +6,7 @@ use crate::support::db::Sight;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
 use domain::role::Role;
+use fakes::eventually_within;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -75,15 +76,11 @@ async fn every_403_has_a_decision_and_no_404_does() {
 
 /// Asks until the answer satisfies; fails where that takes longer than a change may: five seconds.
 async fn until(caller: &Caller<'_>, path: &str, holds: impl Fn(&Value) -> bool) {
-    let begun = Instant::now();
-    loop {
+    eventually_within(Duration::from_secs(5), &format!("{path} shows the change"), || async {
         let answer = caller.get(path).await;
-        if answer.status == 200 && holds(&answer.json()) {
-            return;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(5), "still {answer:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        (answer.status == 200 && holds(&answer.json())).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -153,7 +150,8 @@ async fn the_platforms_admin_sets_limits_and_quotas_of_a_tenant_and_reads_nothin
     let tenant = text(&user.get("/v1/me").await.expect(200)["tenant"]["id"]).to_owned();
     let path = format!("/v1/admin/tenants/{tenant}/settings");
     let patch = json!({
-        "quotas": { "documents": 2, "bytes": 1_000_000 }, "rate_limits": { "user": { "per_minute": 7, "per_hour": 70 } },
+        "quotas": { "documents": 2, "bytes": 1_000_000 }, "rate_limits": { "user": { "per_minute": 7,
+            "per_hour": 70 } },
     });
     assert_eq!(root.patch(&path, &patch).await.expect(200)["settings"]["quotas"]["documents"], 2);
     until(&user, "/v1/me", |me| me["limits"].to_string().contains('7')).await;

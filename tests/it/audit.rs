@@ -103,7 +103,8 @@ async fn refusals_are_recorded_with_their_reason() {
     let standing = json!({ "role": "viewer", "grants": [], "clearance": "internal" });
     let expected = [
         json!({ "result_status": "denied", "resource_type": "users",
-                "metadata": { "reason": "matrix", "rule": "matrix", "attempted": "admin.user_listed", "operation": "list",
+                "metadata": { "reason": "matrix", "rule": "matrix", "attempted": "admin.user_listed",
+                    "operation": "list",
                               "standing": standing } }),
         json!({ "result_status": "denied", "resource_type": "conversations",
                 "metadata": { "reason": "not_found", "rule": "target", "attempted": "conversation.read",

@@ -1,12 +1,13 @@
-//! The audit log as evidence, as an operator and an auditor meet it: verified, exported, verified offline, tampered with.
+//! The audit log as evidence, as an operator and an auditor meet it: verified, exported, verified offline, tampered
+//! with.
 
 use crate::support::app::{A, App};
 use crate::support::db::Sight;
 use domain::role::Role;
+use fakes::eventually;
 use platform_server::audit::{self, AuditCommand};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::time::Duration;
 
 async fn verify(app: &App) -> Result<(), String> {
     let command = AuditCommand::Verify { export: None, checkpoints: None, public_key: Vec::new() };
@@ -18,18 +19,17 @@ async fn verify_file(app: &App, file: PathBuf) -> Result<(), String> {
     audit::run(command, &app.settings).await.map_err(|error| format!("{error:#}"))
 }
 
-/// Until every row has its place and every chain a checkpoint at its end.
+/// Waits until every row is in its chain and every chain has a checkpoint at its head.
 async fn until_proven(sight: &mut Sight) {
     let open = "SELECT (SELECT count(*) FROM audit_unsealed)
                        + (SELECT count(*) FROM (SELECT tenant_id, max(seq) AS seq FROM audit_chain GROUP BY 1) AS head
-                          WHERE NOT EXISTS (SELECT FROM audit_checkpoints c WHERE c.tenant_id = head.tenant_id AND c.seq = head.seq))";
-    for _ in 0..300 {
-        if sight.count(open, &[]).await == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the log was not sealed and signed within 15 s");
+                          WHERE NOT EXISTS (SELECT FROM audit_checkpoints c
+                                            WHERE c.tenant_id = head.tenant_id AND c.seq = head.seq))";
+    let sight = tokio::sync::Mutex::new(sight);
+    eventually("the log is sealed and signed", || async {
+        (sight.lock().await.count(open, &[]).await == 0).then_some(())
+    })
+    .await;
 }
 
 async fn app() -> App {
@@ -44,7 +44,8 @@ async fn the_log_holds_and_a_changed_row_does_not() {
     user.post("/v1/conversations", &json!({ "title": "C-410" })).await.expect(201);
     app.as_nobody().get("/v1/me").await.problem(401, "invalid_token");
     until_proven(&mut sight).await;
-    let started = "SELECT count(*) FROM audit_logs WHERE event_type = 'platform.started' AND length(metadata->>'configuration') = 64";
+    let started = "SELECT count(*) FROM audit_logs WHERE event_type = 'platform.started'
+        AND length(metadata->>'configuration') = 64";
     assert_eq!(sight.count(started, &[]).await, 1);
     assert_eq!(verify(&app).await, Ok(()));
     assert!(

@@ -1,4 +1,5 @@
-//! What clients send that is wrong: each gets its status and a sentence that helps, and nothing is lost or half-written.
+//! What clients send that is wrong: each gets its status and a sentence that helps, and nothing is lost or
+//! half-written.
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::{Answer, BOUNDARY, Caller, form_head, form_type};

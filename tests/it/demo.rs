@@ -4,9 +4,10 @@ use crate::support::app::App;
 use crate::support::caller::{Caller, text};
 use crate::support::files;
 use domain::role::Role;
+use fakes::eventually_within;
 use platform_server::dev::{self, DEMO_ADMIN, DEMO_TENANT, DEMO_USER, DevCommand};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
 const MANUAL: &str = "MAN-P101-feedwater-pump-manual.pdf";
@@ -43,16 +44,13 @@ fn user(app: &App) -> Caller<'_> {
 }
 
 async fn until_ingested(admin: &Caller<'_>) {
-    let end = Instant::now() + Duration::from_secs(120);
-    loop {
+    eventually_within(Duration::from_secs(120), "all documents are ingested", || async {
         let listed = admin.get("/v1/documents?limit=200").await.expect(200);
         let documents = listed["data"].as_array().expect("a list");
-        if documents.iter().all(|document| document["status"] == "ready" || document["status"] == "failed") {
-            return;
-        }
-        assert!(Instant::now() < end, "not ingested in time");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        let is_ended = |document: &Value| document["status"] == "ready" || document["status"] == "failed";
+        documents.iter().all(is_ended).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

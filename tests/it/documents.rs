@@ -256,7 +256,7 @@ async fn a_document_that_is_deleted_while_it_is_ingested_is_deleted_and_nothing_
         let name = format!("x-95{at:02}.md");
         let answer = user.upload(&name, &files::note(&format!("X-95{at:02}")), &[]).await.expect(202);
         let id = answer["document_id"].as_str().expect("an id").to_owned();
-        // At every stage of it.
+        // Deletes at a different stage of ingestion each time; the stages have no signal to wait for.
         tokio::time::sleep(Duration::from_millis(u64::from(at) * 4)).await;
         let deleted = user.delete(&format!("/v1/documents/{id}")).await;
         assert_eq!(deleted.status, 204, "{deleted:?}");

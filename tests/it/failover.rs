@@ -74,6 +74,7 @@ async fn switching_a_backend_off_in_the_middle_of_load_loses_no_request_that_had
     let app = app(&two(&first.url, &second.url)).await;
     let user = app.as_user(A);
     let ask = async |at: u64| {
+        // The load arrives over real time, because the backend is switched off in the middle of it.
         tokio::time::sleep(Duration::from_millis(at * 15)).await;
         let conversation = user.conversation().await;
         user.stream(&conversation, QUESTION).await

@@ -5,6 +5,7 @@ use crate::support::caller::{Answer, BOUNDARY, Caller};
 use crate::support::db::Sight;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
+use fakes::eventually;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -198,14 +199,10 @@ async fn a_client_that_hung_up_asks_again_and_gets_the_answer() {
     let early = post(&user, &path, "k", &body).await;
     early.problem(409, "idempotency_in_progress");
     model.go_on();
-    let mut answer = early;
-    for _ in 0..40 {
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        answer = post(&user, &path, "k", &body).await;
-        if answer.status == 200 {
-            break;
-        }
-    }
+    let answer = eventually("the first request's answer is replayed", || async {
+        Some(post(&user, &path, "k", &body).await).filter(|answer| answer.status == 200)
+    })
+    .await;
     assert_eq!((answer.status, answer.header(REPLAYED)), (200, Some("true")), "{answer:?}");
     assert_eq!(answer.json()["content"], "Slowly said.");
     assert_eq!(model.asked().len(), 1);

@@ -1,5 +1,5 @@
-//! Every route of the OpenAPI document, as two tenants and three roles: what one may do as the matrix says, what another
-//! tenant or a colleague has is as good as absent, and nobody gets in without a token.
+//! Every route of the OpenAPI document, as two tenants and three roles: what one may do as the matrix says, what
+//! another tenant or a colleague has is as good as absent, and nobody gets in without a token.
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::{Answer, Caller, form, form_type};
@@ -179,8 +179,8 @@ struct Things {
 }
 
 impl Things {
-    /// Makes one of each; the document is `document`, for those who may not upload, and the user is `colleague`, since an
-    /// admin cannot switch themselves.
+    /// Makes one of each; the document is `document`, for those who may not upload, and the user is `colleague`, since
+    /// an admin cannot switch themselves.
     async fn of(caller: &Caller<'_>, document: &str, colleague: &Caller<'_>) -> Self {
         // Refused: the colleague is a viewer.
         let refusal = colleague.get("/v1/admin/users").await.problem(403, "policy_denied");

@@ -4,6 +4,7 @@ use crate::support::app::{A, App};
 use crate::support::db::Sight;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
+use fakes::eventually;
 use serde_json::json;
 use std::time::Duration;
 
@@ -66,7 +67,11 @@ async fn what_was_answered_before_the_end_is_there_after_it() {
         })
     });
     let workers: Vec<_> = workers.collect();
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let sight = tokio::sync::Mutex::new(Sight::of(&app).await);
+    eventually("the server is under load", || async {
+        (sight.lock().await.count("SELECT count(*) FROM memories", &[]).await > 32).then_some(())
+    })
+    .await;
     let took = tokio::task::block_in_place(|| app.stop());
     assert!(took < Duration::from_secs(8), "{took:?}");
     let mut made = Vec::new();

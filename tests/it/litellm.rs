@@ -1,10 +1,11 @@
-//! A real LiteLLM proxy between the platform and a scripted backend. `cargo xtask litellm` installs it and runs this; the
-//! install is large, so that `cargo xtask test` leaves it out.
+//! A real LiteLLM proxy between the platform and a scripted backend. `cargo xtask litellm` installs it and runs this;
+//! the install is large, so that `cargo xtask test` leaves it out.
 
 use crate::support::app::{A, App, free_port};
 use crate::support::caller::{Event, text};
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
+use fakes::eventually_within;
 use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -45,14 +46,12 @@ impl Proxy {
 
     async fn until_there(&self) {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        for _ in 0..240 {
+        let expectation = format!("LiteLLM answers; its log is in {}", self._dir.path().display());
+        eventually_within(Duration::from_secs(120), &expectation, || async {
             let alive = http.get(format!("{}/health/liveliness", self.url)).send().await;
-            if alive.is_ok_and(|answer| answer.status().is_success()) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        panic!("LiteLLM was not there within two minutes; its log is in {}", self._dir.path().display());
+            alive.is_ok_and(|answer| answer.status().is_success()).then_some(())
+        })
+        .await;
     }
 
     fn kill(&mut self) {

@@ -6,9 +6,10 @@ use crate::support::db::Sight;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply, SERVED};
 use domain::role::Role;
+use fakes::eventually_within;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const CHAT: &str = "/openai/v1/chat/completions";
 
@@ -71,7 +72,10 @@ async fn an_assistants_answer_is_stored_as_a_turn_and_found_in_the_audit_log() {
     let rows = "SELECT event_type, result_status, resource_type FROM audit_logs \
                 WHERE event_type LIKE 'chat.%' ORDER BY created_at";
     let rows = Sight::of(&app).await.rows(rows, &[]).await;
-    let row = |event: &str, status: &str| json!({ "event_type": event, "result_status": status, "resource_type": "conversations" });
+    let row = |event: &str, status: &str| {
+        json!({ "event_type": event, "result_status": status,
+    "resource_type": "conversations" })
+    };
     let turn = [row("chat.request", "pending"), row("chat.response", "success")];
     assert_eq!(rows, [turn.clone(), turn].concat());
 }
@@ -93,7 +97,10 @@ async fn a_model_alone_leaves_nothing_but_audit_rows_and_tokens() {
     }
     let rows = "SELECT event_type, resource_type, metadata->>'mode' AS mode, metadata->>'client_tools' AS tools, model \
                 FROM audit_logs WHERE event_type LIKE 'chat.%' ORDER BY created_at";
-    let row = |event: &str, model: Value| json!({ "event_type": event, "resource_type": "models", "mode": "direct", "tools": "1", "model": model });
+    let row = |event: &str, model: Value| {
+        json!({ "event_type": event, "resource_type": "models", "mode": "direct",
+    "tools": "1", "model": model })
+    };
     let rows = sight.rows(rows, &[]).await;
     assert_eq!(rows, [row("chat.request", Value::Null), row("chat.response", json!(SERVED))]);
     let words = "SELECT count(*) FROM audit_logs WHERE audit_logs::text ~ 'secret|Roses'";
@@ -118,13 +125,12 @@ async fn a_client_that_hangs_up_ends_the_answer_at_once() {
         seen.push_str(std::str::from_utf8(&piece).expect("UTF-8"));
     }
     drop(response);
-    let begun = Instant::now();
-    let mut sight = Sight::of(&app).await;
+    let sight = tokio::sync::Mutex::new(Sight::of(&app).await);
     let ended = "SELECT count(*) FROM audit_logs WHERE event_type = 'chat.response' AND result_status = 'cancelled'";
-    while sight.count(ended, &[]).await == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(5), "it goes on");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually_within(Duration::from_secs(5), "the run is cancelled", || async {
+        (sight.lock().await.count(ended, &[]).await > 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

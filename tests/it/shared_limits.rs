@@ -1,9 +1,11 @@
-//! Limits that several servers share through Redis: one quota, whichever is asked, and what becomes of it without Redis.
+//! Limits that several servers share through Redis: one quota, whichever is asked, and what becomes of it without
+//! Redis.
 
 use crate::support::app::{A, App};
 use crate::support::redis::Redis;
 use domain::ids::{TenantId, UserId};
 use domain::tenant::RateTier;
+use fakes::eventually;
 use gateway::{Ask, Decision, InProcessLimiter, LimiterMetrics, RateKey, RateLimiter, SharedLimiter};
 use prometheus::{Registry, TextEncoder};
 use std::time::{Duration, Instant};
@@ -30,13 +32,7 @@ impl Replica {
     }
 
     async fn until_shared(&self) {
-        for _ in 0..100 {
-            if self.shared() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("Redis was not found again within 10 s");
+        eventually("the limiter uses Redis again", || async { self.shared().then_some(()) }).await;
     }
 
     async fn ask(&self, user: u128) -> Decision {

@@ -5,19 +5,19 @@ use crate::support::caller::Caller;
 use crate::support::db::Sight;
 use crate::support::oidc::{AUDIENCE, Issuer};
 use domain::role::Role;
+use fakes::eventually_within;
 use platform_server::config::DEVELOPMENT_ISSUER;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a change may take to be in force.
 const IN_FORCE: Duration = Duration::from_secs(5);
 
 async fn until_status(caller: &Caller<'_>, path: &str, status: u16) {
-    let begun = Instant::now();
-    while caller.get(path).await.status != status {
-        assert!(begun.elapsed() < IN_FORCE, "{path} is still not {status}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually_within(IN_FORCE, &format!("{path} answers {status}"), || async {
+        (caller.get(path).await.status == status).then_some(())
+    })
+    .await;
 }
 
 async fn issued(by: &Caller<'_>, scopes: &[&str]) -> (String, String) {

@@ -55,7 +55,7 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
         .collect();
     let mut sight = Sight::of(&app).await;
     let mut answers = Vec::new();
-    // The refused are answered at once; the others wait for the model.
+    // Refused turns are answered at once; the others wait for the model. The pause is a poll of its request count.
     while answers.len() + model.asked().len() < TURNS {
         tokio::select! {
             answer = turns.next() => answers.extend(answer),
@@ -190,7 +190,8 @@ async fn chat_search_and_ingestion_are_on_record_with_their_provenance() {
     app.as_admin(A).get("/v1/usage?from=2026-01-01&to=2027-06-01").await.problem(422, "validation");
 }
 
-/// Where the first choice of a tier fails, the ledger says so, with the price of what served; and a budget of cost ends.
+/// Where the first choice of a tier fails, the ledger says so, with the price of what served; and a budget of cost
+/// ends.
 #[tokio::test]
 async fn a_fallback_and_its_cost_are_on_record_and_a_budget_of_cost_ends() {
     let first = ModelServer::start((0..8).map(|_| Reply::Refuses(503))).await;

@@ -83,7 +83,8 @@ async fn operation(store: &PgStore) -> Result<(), TestError> {
 async fn million(db: &TestDb, superuser: &mut PgConnection) -> Result<(), TestError> {
     let tenant = Uuid::from_u128(2);
     sqlx::query(
-        "INSERT INTO audit_logs (tenant_id, event_type, resource_type, resource_id, result_status, request_hash, metadata,
+        "INSERT INTO audit_logs (tenant_id, event_type, resource_type, resource_id, result_status, request_hash,
+            metadata,
                                  created_at, request_id)
          SELECT $1, 'doc.read', 'documents', gen_random_uuid(), 'success', repeat('ab', 32),
                 jsonb_build_object('number', n, 'reason', 'measured'), now() + n * interval '1 microsecond', 'r-' || n

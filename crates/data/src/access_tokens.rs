@@ -1,115 +1,146 @@
 //! Personal access tokens of the transaction's tenant.
 
-use crate::error::failed;
-use crate::rows::{Start, id};
+use crate::rows::{Start, count};
+use crate::statement::{Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::access_token::{AccessToken, NewAccessToken, TokenScope};
+use domain::access_token::{AccessToken, NewAccessToken, TenantAccessToken, TokenScope};
 use domain::ids::{AccessTokenId, UserId};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{AccessTokenRepo, StoreError};
 use domain::time::Timestamp;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+row! {
+    pub(crate) struct AccessTokenRow, columns = access_token_columns {
+        id: Uuid,
+        tenant_id: Uuid,
+        user_id: Uuid,
+        name: String,
+        scopes: Vec<String>,
+        created_at: Timestamp,
+        expires_at: Timestamp,
+        last_used_at: Option<Timestamp>,
+        revoked_at: Option<Timestamp>,
+    }
+}
+#[expect(clippy::single_component_path_imports, reason = "makes the macro visible to the directory")]
+pub(crate) use access_token_columns;
+
+statements! {
+    INSERT: AccessTokenRow = Statement::insert(
+        "access_tokens",
+        "storing an access token",
+        concat!(
+            "INSERT INTO access_tokens (id, tenant_id, user_id, name, token_hash, scopes, created_at, expires_at)
+             VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7) RETURNING ",
+            access_token_columns!()
+        ),
+    );
+    GET: AccessTokenRow = Statement::select(
+        "access_tokens",
+        "reading an access token",
+        concat!("SELECT ", access_token_columns!(), " FROM access_tokens WHERE id = $1"),
+    );
+    LIST: AccessTokenRow = Statement::select(
+        "access_tokens",
+        "listing access tokens",
+        concat!(
+            "SELECT ",
+            access_token_columns!(),
+            " FROM access_tokens
+             WHERE ($1::uuid IS NULL OR user_id = $1)
+               AND (created_at, id) < (coalesce($2::timestamptz, 'infinity'),
+                                       coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+             ORDER BY created_at DESC, id DESC LIMIT $4"
+        ),
+    );
+    COUNT_USABLE: Scalar<i64> = Statement::select(
+        "access_tokens",
+        "counting access tokens",
+        "SELECT count(*) FROM access_tokens WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2",
+    );
+    REVOKE: AccessTokenRow = Statement::update(
+        "access_tokens",
+        "revoking an access token",
+        concat!(
+            "UPDATE access_tokens SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1 RETURNING ",
+            access_token_columns!()
+        ),
+    );
+    RECORD_USE: () = Statement::update(
+        "access_tokens",
+        "recording the use of an access token",
+        "UPDATE access_tokens SET last_used_at = $2
+         WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2::timestamptz - interval '1 minute')",
+    );
+}
 
 #[async_trait]
 impl AccessTokenRepo for PgTenantTx {
     async fn insert(&mut self, token: &NewAccessToken, now: Timestamp) -> Result<AccessToken, StoreError> {
         let scopes: Vec<_> = token.scopes.iter().map(ToString::to_string).collect();
-        sqlx::query(
-            "INSERT INTO access_tokens (id, tenant_id, user_id, name, token_hash, scopes, created_at, expires_at)
-             VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7) RETURNING *",
-        )
-        .bind(token.id.as_uuid())
-        .bind(token.user_id.as_uuid())
-        .bind(&token.name)
-        .bind(&token.hash)
-        .bind(scopes)
-        .bind(now)
-        .bind(token.expires_at)
-        .try_map(read)
-        .fetch_one(self.connection())
-        .await
-        .map_err(failed("storing an access token"))
+        INSERT
+            .query()
+            .bind(token.id.as_uuid())
+            .bind(token.user_id.as_uuid())
+            .bind(&token.name)
+            .bind(&token.hash)
+            .bind(scopes)
+            .bind(now)
+            .bind(token.expires_at)
+            .fetch_one(self.connection())
+            .await
     }
 
     async fn get(&mut self, id: AccessTokenId) -> Result<Option<AccessToken>, StoreError> {
-        sqlx::query("SELECT * FROM access_tokens WHERE id = $1")
-            .bind(id.as_uuid())
-            .try_map(read)
-            .fetch_optional(self.connection())
-            .await
-            .map_err(failed("reading an access token"))
+        GET.query().bind(id.as_uuid()).fetch_optional(self.connection()).await
     }
 
     async fn list(&mut self, user: Option<UserId>, page: &PageRequest) -> Result<Page<AccessToken>, StoreError> {
         let start = Start::of(page);
-        let rows = sqlx::query(
-            "SELECT * FROM access_tokens
-             WHERE ($1::uuid IS NULL OR user_id = $1)
-               AND (created_at, id) < (coalesce($2, 'infinity'),
-                                       coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-             ORDER BY created_at DESC, id DESC LIMIT $4",
-        )
-        .bind(user.map(|user| user.as_uuid()))
-        .bind(start.at)
-        .bind(start.id)
-        .bind(start.fetch)
-        .try_map(read)
-        .fetch_all(self.connection())
-        .await
-        .map_err(failed("listing access tokens"))?;
-        Ok(Page::from_rows(rows, page, |row| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        let rows = LIST
+            .query()
+            .bind(user.map(|user| user.as_uuid()))
+            .bind(start.at)
+            .bind(start.id)
+            .bind(start.fetch)
+            .fetch_all(self.connection())
+            .await?;
+        Ok(Page::from_rows(rows, page, |row: &AccessToken| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn count_usable(&mut self, user: UserId, now: Timestamp) -> Result<u64, StoreError> {
-        sqlx::query_scalar(
-            "SELECT count(*) FROM access_tokens WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2",
-        )
-        .bind(user.as_uuid())
-        .bind(now)
-        .fetch_one(self.connection())
-        .await
-        .map(i64::unsigned_abs)
-        .map_err(failed("counting access tokens"))
+        COUNT_USABLE.query().bind(user.as_uuid()).bind(now).scalar(self.connection()).await.map(count)
     }
 
     async fn revoke(&mut self, id: AccessTokenId, now: Timestamp) -> Result<Option<AccessToken>, StoreError> {
-        sqlx::query("UPDATE access_tokens SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1 RETURNING *")
-            .bind(id.as_uuid())
-            .bind(now)
-            .try_map(read)
-            .fetch_optional(self.connection())
-            .await
-            .map_err(failed("revoking an access token"))
+        REVOKE.query().bind(id.as_uuid()).bind(now).fetch_optional(self.connection()).await
     }
 
-    async fn used(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE access_tokens SET last_used_at = $2
-             WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2 - interval '1 minute')",
-        )
-        .bind(id.as_uuid())
-        .bind(now)
-        .execute(self.connection())
-        .await
-        .map(drop)
-        .map_err(failed("recording the use of an access token"))
+    async fn record_use(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError> {
+        RECORD_USE.query().bind(id.as_uuid()).bind(now).execute(self.connection()).await
     }
 }
 
-/// A token's row.
-pub(crate) fn read(row: PgRow) -> Result<AccessToken, sqlx::Error> {
-    let scopes: Vec<String> = row.try_get("scopes")?;
-    Ok(AccessToken {
-        id: id(&row, "id")?,
-        user_id: id(&row, "user_id")?,
-        name: row.try_get("name")?,
-        // A scope that this version does not know allows nothing.
-        scopes: scopes.iter().filter_map(|scope| scope.parse::<TokenScope>().ok()).collect(),
-        created_at: row.try_get("created_at")?,
-        expires_at: row.try_get("expires_at")?,
-        last_used_at: row.try_get("last_used_at")?,
-        revoked_at: row.try_get("revoked_at")?,
-    })
+impl From<AccessTokenRow> for AccessToken {
+    fn from(row: AccessTokenRow) -> Self {
+        Self {
+            id: row.id.into(),
+            user_id: row.user_id.into(),
+            name: row.name,
+            // A scope that this version does not know allows nothing.
+            scopes: row.scopes.iter().filter_map(|scope| scope.parse::<TokenScope>().ok()).collect(),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        }
+    }
+}
+
+impl From<AccessTokenRow> for TenantAccessToken {
+    fn from(row: AccessTokenRow) -> Self {
+        Self { tenant: row.tenant_id.into(), token: row.into() }
+    }
 }

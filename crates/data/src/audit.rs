@@ -1,42 +1,103 @@
-//! The audit log: rows are appended as the application's role and read as the auditor's.
+//! The audit log: the application's role appends rows, the auditor's role reads them.
 //!
-//! Beside it: [`keep`] gives rows their place in a hash chain, [`verify`] and [`walk`] check it, [`signature`] signs it.
+//! Beside it: [`keep`] adds rows to a hash chain, [`verify`] and [`walk`] check the chain, [`signature`] signs it.
 
-mod export;
-mod instance;
-mod keep;
-mod retire;
+pub(crate) mod export;
+pub(crate) mod instance;
+pub(crate) mod keep;
+pub(crate) mod retire;
 mod sealed_rows;
 mod signature;
-mod verify;
+pub(crate) mod verify;
 mod walk;
 
 pub use export::AuditExport;
 pub use instance::Instance;
 pub use keep::{AuditKeeper, Head};
 pub use retire::{RetireError, retire};
-pub use signature::{NoKey, SigningKey, TrustedKeys};
+pub use signature::{InvalidKey, SigningKey, TrustedKeys};
 pub use verify::AuditVerifier;
 pub use walk::{ChainEntry, Finding, StreamReport, Walk};
 
 use crate::error::failed;
 use crate::pool::Database;
-use crate::rows::{Start, id};
+use crate::rows::Start;
+use crate::statement::{Login, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::audit::sealed::SealedPage;
 use domain::audit::{AuditFilter, AuditRecord, AuditSubject, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
-use domain::ids::{AuditId, RequestId};
+use domain::ids::{AuditId, ConversationId, RequestId, UserId};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{AuditReader, AuditRepo, StoreError};
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use serde_json::Value;
 use uuid::Uuid;
 
-/// What an inserted row says beside its subject.
+row! {
+    struct AuditRow, columns = audit_columns {
+        id: Uuid,
+        tenant_id: Uuid,
+        user_id: Option<Uuid>,
+        session_id: Option<Uuid>,
+        event_type: String,
+        resource_type: Option<String>,
+        resource_id: Option<Uuid>,
+        model: Option<String>,
+        tools_used: Vec<String>,
+        request_hash: Option<String>,
+        result_status: Option<String>,
+        latency_ms: Option<i32>,
+        correlation_id: Uuid,
+        request_id: Option<String>,
+        phase: String,
+        metadata: Value,
+        created_at: Timestamp,
+    }
+}
+
+statements! {
+    APPEND: () = Statement::insert(
+        "audit_logs",
+        "appending to the audit log",
+        "INSERT INTO audit_logs
+             (id, tenant_id, user_id, session_id, event_type, resource_type, resource_id, model, tools_used,
+              request_hash, result_status, latency_ms, metadata, created_at, correlation_id, request_id, phase)
+         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+    );
+    LIST: AuditRow = Statement::select(
+        "audit_logs",
+        "reading the audit log",
+        concat!(
+            "SELECT ",
+            audit_columns!(),
+            " FROM audit_logs
+             WHERE ($4::text IS NULL OR event_type = $4)
+               AND ($5::uuid IS NULL OR user_id = $5)
+               AND ($6::uuid IS NULL OR resource_id = $6)
+               AND created_at >= coalesce($7::timestamptz, '-infinity')
+               AND created_at < coalesce($8::timestamptz, 'infinity')
+               AND ($9::text IS NULL OR result_status = $9)
+               AND ($10::uuid IS NULL OR session_id = $10)
+               AND ($11::uuid IS NULL OR correlation_id = $11)
+               AND ($12::text IS NULL OR request_id = $12)
+               AND (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
+                                       coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+             ORDER BY created_at DESC, id DESC LIMIT $3"
+        ),
+    )
+    .run_by(Login::Auditor);
+    GET: AuditRow = Statement::select(
+        "audit_logs",
+        "reading a row of the audit log",
+        concat!("SELECT ", audit_columns!(), " FROM audit_logs WHERE tenant_id = app_tenant() AND id = $1"),
+    )
+    .run_by(Login::Auditor);
+}
+
+/// The columns of an inserted row that do not come from its subject.
 struct Entry<'a> {
     id: AuditId,
     phase: &'static str,
@@ -69,7 +130,7 @@ impl AuditRepo for PgTenantTx {
             at: now,
         };
         append(self, &entry, subject).await?;
-        #[expect(clippy::disallowed_methods, reason = "the row is inserted: this is the one place that may say so")]
+        #[expect(clippy::disallowed_methods, reason = "the row is inserted: only this place may mint the receipt")]
         Ok(AuditReceipt::mint(id, now))
     }
 
@@ -114,32 +175,26 @@ impl AuditRepo for PgTenantTx {
 async fn append(tx: &mut PgTenantTx, entry: &Entry<'_>, subject: &AuditSubject) -> Result<(), StoreError> {
     let user = tx.scope().user().map(|id| id.as_uuid());
     let request = tx.scope().request().as_str().to_owned();
-    sqlx::query(
-        "INSERT INTO audit_logs
-             (id, tenant_id, user_id, session_id, event_type, resource_type, resource_id, model, tools_used,
-              request_hash, result_status, latency_ms, metadata, created_at, correlation_id, request_id, phase)
-         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-    )
-    .bind(entry.id.as_uuid())
-    .bind(user)
-    .bind(subject.session.map(|id| id.as_uuid()))
-    .bind(entry.event)
-    .bind(subject.resource.map(|resource| resource.as_str()))
-    .bind(subject.resource_id)
-    .bind(entry.model)
-    .bind(entry.tools_used)
-    .bind(&subject.request_hash)
-    .bind(entry.status.as_str())
-    .bind(entry.latency_ms)
-    .bind(&subject.metadata)
-    .bind(entry.at)
-    .bind(entry.correlation)
-    .bind(request)
-    .bind(entry.phase)
-    .execute(tx.connection())
-    .await
-    .map(drop)
-    .map_err(failed("appending to the audit log"))
+    APPEND
+        .query()
+        .bind(entry.id.as_uuid())
+        .bind(user)
+        .bind(subject.session.map(|id| id.as_uuid()))
+        .bind(entry.event)
+        .bind(subject.resource.map(|resource| resource.as_str()))
+        .bind(subject.resource_id)
+        .bind(entry.model)
+        .bind(entry.tools_used)
+        .bind(&subject.request_hash)
+        .bind(entry.status.as_str())
+        .bind(entry.latency_ms)
+        .bind(&subject.metadata)
+        .bind(entry.at)
+        .bind(entry.correlation)
+        .bind(request)
+        .bind(entry.phase)
+        .execute(tx.connection())
+        .await
 }
 
 /// Reads the audit log as the auditor's role, which can do nothing else.
@@ -164,43 +219,27 @@ impl AuditReader for PgAuditReader {
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError> {
-        let doing = "reading the audit log";
         let user = scope.user().map(|id| id.to_string()).unwrap_or_default();
         let mut transaction = self.database.begin(scope.tenant().to_string(), user).await?;
         let start = Start::of(page);
-        let rows = sqlx::query(
-            "SELECT * FROM audit_logs
-             WHERE ($4::text IS NULL OR event_type = $4)
-               AND ($5::uuid IS NULL OR user_id = $5)
-               AND ($6::uuid IS NULL OR resource_id = $6)
-               AND created_at >= coalesce($7, '-infinity')
-               AND created_at < coalesce($8, 'infinity')
-               AND ($9::text IS NULL OR result_status = $9)
-               AND ($10::uuid IS NULL OR session_id = $10)
-               AND ($11::uuid IS NULL OR correlation_id = $11)
-               AND ($12::text IS NULL OR request_id = $12)
-               AND (created_at, id) < (coalesce($1, 'infinity'),
-                                       coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-             ORDER BY created_at DESC, id DESC LIMIT $3",
-        )
-        .bind(start.at)
-        .bind(start.id)
-        .bind(start.fetch)
-        .bind(&filter.event_type)
-        .bind(filter.user_id.map(|id| id.as_uuid()))
-        .bind(filter.resource_id)
-        .bind(filter.from)
-        .bind(filter.to)
-        .bind(filter.result_status.map(ResultStatus::as_str))
-        .bind(filter.session_id.map(|id| id.as_uuid()))
-        .bind(filter.correlation_id)
-        .bind(&filter.request_id)
-        .try_map(record)
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed(doing))?;
-        transaction.commit().await.map_err(failed(doing))?;
-        Ok(Page::from_rows(rows, page, |row| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        let rows = LIST
+            .query()
+            .bind(start.at)
+            .bind(start.id)
+            .bind(start.fetch)
+            .bind(&filter.event_type)
+            .bind(filter.user_id.map(|id| id.as_uuid()))
+            .bind(filter.resource_id)
+            .bind(filter.from)
+            .bind(filter.to)
+            .bind(filter.result_status.map(ResultStatus::as_str))
+            .bind(filter.session_id.map(|id| id.as_uuid()))
+            .bind(filter.correlation_id)
+            .bind(&filter.request_id)
+            .fetch_all(&mut transaction)
+            .await?;
+        transaction.commit().await.map_err(failed("reading the audit log"))?;
+        Ok(Page::from_rows(rows, page, |row: &AuditRecord| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
@@ -208,41 +247,34 @@ impl AuditReader for PgAuditReader {
     }
 
     async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
-        let doing = "reading a row of the audit log";
         let user = scope.user().map(|id| id.to_string()).unwrap_or_default();
         let mut transaction = self.database.begin(scope.tenant().to_string(), user).await?;
-        let row = sqlx::query("SELECT * FROM audit_logs WHERE tenant_id = app_tenant() AND id = $1")
-            .bind(id.as_uuid())
-            .try_map(record)
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed(doing))?;
-        transaction.commit().await.map_err(failed(doing))?;
-        Ok(row)
+        let record = GET.query().bind(id.as_uuid()).fetch_optional(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("reading a row of the audit log"))?;
+        Ok(record)
     }
 }
 
-fn record(row: PgRow) -> Result<AuditRecord, sqlx::Error> {
-    let user: Option<Uuid> = row.try_get("user_id")?;
-    let session: Option<Uuid> = row.try_get("session_id")?;
-    let request: Option<String> = row.try_get("request_id")?;
-    Ok(AuditRecord {
-        id: id(&row, "id")?,
-        tenant_id: id(&row, "tenant_id")?,
-        user_id: user.map(Into::into),
-        session_id: session.map(Into::into),
-        event_type: row.try_get("event_type")?,
-        resource_type: row.try_get("resource_type")?,
-        resource_id: row.try_get("resource_id")?,
-        model: row.try_get("model")?,
-        tools_used: row.try_get("tools_used")?,
-        request_hash: row.try_get("request_hash")?,
-        result_status: row.try_get("result_status")?,
-        latency_ms: row.try_get("latency_ms")?,
-        correlation_id: row.try_get("correlation_id")?,
-        request_id: request.as_deref().and_then(RequestId::parse),
-        phase: row.try_get("phase")?,
-        metadata: row.try_get("metadata")?,
-        created_at: row.try_get("created_at")?,
-    })
+impl From<AuditRow> for AuditRecord {
+    fn from(row: AuditRow) -> Self {
+        Self {
+            id: row.id.into(),
+            tenant_id: row.tenant_id.into(),
+            user_id: row.user_id.map(UserId::from_uuid),
+            session_id: row.session_id.map(ConversationId::from_uuid),
+            event_type: row.event_type,
+            resource_type: row.resource_type,
+            resource_id: row.resource_id,
+            model: row.model,
+            tools_used: row.tools_used,
+            request_hash: row.request_hash,
+            result_status: row.result_status,
+            latency_ms: row.latency_ms,
+            correlation_id: row.correlation_id,
+            request_id: row.request_id.as_deref().and_then(RequestId::parse),
+            phase: row.phase,
+            metadata: row.metadata,
+            created_at: row.created_at,
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! Documents' bytes in the file system: `<root>/<tenant>/<random id>`, never a name that somebody chose.
+//! Documents' bytes in the file system: `<root>/<tenant>/<random id>`, never under a name that a user chose.
 //!
-//! A blob is written to `<id>.part`, synced and renamed, so a file under its final name is whole whatever happens. What
-//! a crash leaves behind is a `.part` that nothing refers to.
+//! A blob is written to `<id>.part`, synced and renamed, so a file under its final name is always complete. A crash can
+//! leave a `.part` behind, which nothing refers to.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
-/// How many bytes are read at once.
+/// Bytes per read.
 const READ_SIZE: usize = 64 * 1024;
 
 /// Blobs in a directory.
@@ -27,7 +27,7 @@ pub struct FsBlobStore {
 }
 
 impl FsBlobStore {
-    /// Keeps blobs below `root`, which is created when first written to.
+    /// Stores blobs below `root`, which is created on the first write.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, ids: Arc<dyn IdGen>) -> Self {
         Self { root: root.into(), ids }
@@ -37,7 +37,7 @@ impl FsBlobStore {
         self.root.join(tenant.to_string())
     }
 
-    /// The file of a key; none where the key is not one that we made.
+    /// The path of a blob. A key that is not a UUID was not made here and counts as missing.
     fn file(&self, tenant: TenantId, key: &str) -> Result<PathBuf, BlobError> {
         let id = Uuid::try_parse(key).map_err(|_| BlobError::Missing { key: key.to_owned() })?;
         Ok(self.folder(tenant).join(id.to_string()))
@@ -90,12 +90,12 @@ impl BlobStore for FsBlobStore {
     }
 }
 
-/// A file that is not whole yet: removed when dropped, unless it was renamed.
+/// An incomplete file: removed when dropped, unless it was renamed.
 struct PartFile(PathBuf);
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        // Gone already where the blob was completed; otherwise a leftover that nothing refers to.
+        // The file is gone already if the blob was completed.
         let _removed = std::fs::remove_file(&self.0);
     }
 }
@@ -122,7 +122,7 @@ async fn create(path: &Path) -> Result<File, BlobError> {
     options.open(path).await.map_err(storage("creating a blob"))
 }
 
-/// Creates a folder that only we can enter, and makes its name survive a crash.
+/// Creates a folder with mode 0700, and syncs its parent so that the entry survives a crash.
 async fn create_folder(folder: &Path) -> Result<(), BlobError> {
     if tokio::fs::try_exists(folder).await.map_err(storage("looking for a folder"))? {
         return Ok(());

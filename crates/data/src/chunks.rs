@@ -1,17 +1,17 @@
-//! Passages: read by document, by place or by id here; stored and searched in the files below.
+//! Passages: read by document, by position or by id here; stored and searched in the files below.
 //!
-//! They lie in one partition per tenant. Each statement names the tenant as a value, so that the planner opens this
-//! tenant's partition alone; without it, it would look into a thousand. Row security decides what may be seen either
-//! way. Why it is built like this: `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
+//! Each tenant's passages are in a partition of their own. Every statement names the tenant as a value, so that the
+//! planner opens this tenant's partition alone instead of a thousand. Row security decides what is visible either way.
+//! The reasons are in `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
 
-mod generations;
-mod nearest;
-mod publish;
+pub(crate) mod generations;
+pub(crate) mod nearest;
+pub(crate) mod publish;
 mod sql;
 
-use crate::error::failed;
 use crate::identifiers::{Source, fold};
-use crate::rows::{id, word, words_up_to};
+use crate::rows::{Word, visible_classifications};
+use crate::statement::{Joined, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::document::NewChunk;
@@ -21,9 +21,79 @@ use domain::role::Classification;
 use domain::search::{Passage, RankedPassage, SearchScope};
 use domain::time::Timestamp;
 use sql::{columns, published, searched_generation};
-use sqlx::Row;
-use sqlx::postgres::PgRow;
 use uuid::Uuid;
+
+row! {
+    /// A passage with its document's names: the `columns!` of [`sql`].
+    pub(crate) struct PassageRow {
+        id: Uuid,
+        document_id: Uuid,
+        chunk_index: i32,
+        filename: String,
+        title: String,
+        page: Option<i32>,
+        section: Option<String>,
+        content: String,
+        classification: Word<Classification>,
+    }
+}
+
+row! {
+    /// BM25, and the score that no passage can exceed.
+    struct LexicalScoreRow {
+        score: f32,
+        highest: f32,
+    }
+}
+
+statements! {
+    LEXICAL: Joined<PassageRow, LexicalScoreRow> = Statement::select(
+        "document_terms",
+        "searching by word",
+        include_str!("lexical.sql"),
+    );
+    OF_DOCUMENT: PassageRow = Statement::select(
+        "document_chunks",
+        "reading a document's passages",
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM document_chunks c
+             JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
+             WHERE c.tenant_id = $1 AND c.document_id = $2 AND c.classification = ANY($3) AND c.chunk_index >= $4
+               AND ",
+            searched_generation!(),
+            " ORDER BY c.chunk_index LIMIT $5"
+        ),
+    );
+    AT_POSITIONS: PassageRow = Statement::select(
+        "document_chunks",
+        "reading passages by their positions",
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM unnest($2::uuid[], $3::integer[]) AS place (document_id, chunk_index)
+             JOIN document_chunks c USING (document_id, chunk_index)
+             JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
+             WHERE c.tenant_id = $1 AND c.classification = ANY($4) AND ",
+            published!(),
+            " AND ",
+            searched_generation!()
+        ),
+    );
+    BY_IDS: PassageRow = Statement::select(
+        "document_chunks",
+        "reading passages",
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM document_chunks c
+             JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
+             WHERE c.tenant_id = $1 AND c.id = ANY($2) AND c.classification = ANY($3) AND ",
+            searched_generation!()
+        ),
+    );
+}
 
 #[async_trait]
 impl ChunkRepo for PgTenantTx {
@@ -59,8 +129,8 @@ impl ChunkRepo for PgTenantTx {
         generations::model_in_use(self).await
     }
 
-    async fn hold_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
-        publish::hold_generations(self).await?;
+    async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
+        publish::share_generations_lock(self).await?;
         generations::model_in_use(self).await
     }
 
@@ -80,20 +150,19 @@ impl ChunkRepo for PgTenantTx {
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedPassage>, StoreError> {
-        sqlx::query(include_str!("lexical.sql"))
+        LEXICAL
+            .query()
             .bind(self.tenant())
             .bind(query)
-            .bind(words_up_to(scope.clearance))
+            .bind(visible_classifications(scope.clearance))
             .bind(document_ids(scope))
             .bind(&scope.filters.tags)
             .bind(&scope.filters.doc_type)
             .bind(scope.filters.include_superseded)
             .bind(fold(query, Source::Query))
             .bind(i64::from(limit))
-            .try_map(ranked_by_words)
             .fetch_all(self.connection())
             .await
-            .map_err(failed("searching by word"))
     }
 
     async fn of_document(
@@ -103,74 +172,45 @@ impl ChunkRepo for PgTenantTx {
         from_index: i32,
         limit: u32,
     ) -> Result<Vec<Passage>, StoreError> {
-        sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM document_chunks c
-             JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
-             WHERE c.tenant_id = $1 AND c.document_id = $2 AND c.classification = ANY($3) AND c.chunk_index >= $4
-               AND ",
-            searched_generation!(),
-            " ORDER BY c.chunk_index LIMIT $5"
-        ))
-        .bind(self.tenant())
-        .bind(document.as_uuid())
-        .bind(words_up_to(clearance))
-        .bind(from_index)
-        .bind(i64::from(limit))
-        .try_map(passage)
-        .fetch_all(self.connection())
-        .await
-        .map_err(failed("reading a document's passages"))
+        OF_DOCUMENT
+            .query()
+            .bind(self.tenant())
+            .bind(document.as_uuid())
+            .bind(visible_classifications(clearance))
+            .bind(from_index)
+            .bind(i64::from(limit))
+            .fetch_all(self.connection())
+            .await
     }
 
-    async fn at(
+    async fn at_positions(
         &mut self,
-        places: &[(DocumentId, i32)],
+        positions: &[(DocumentId, i32)],
         clearance: Classification,
     ) -> Result<Vec<Passage>, StoreError> {
-        sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM unnest($2::uuid[], $3::integer[]) AS place (document_id, chunk_index)
-             JOIN document_chunks c USING (document_id, chunk_index)
-             JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
-             WHERE c.tenant_id = $1 AND c.classification = ANY($4) AND ",
-            published!(),
-            " AND ",
-            searched_generation!()
-        ))
-        .bind(self.tenant())
-        .bind(places.iter().map(|(document, _)| document.as_uuid()).collect::<Vec<Uuid>>())
-        .bind(places.iter().map(|(_, index)| *index).collect::<Vec<i32>>())
-        .bind(words_up_to(clearance))
-        .try_map(passage)
-        .fetch_all(self.connection())
-        .await
-        .map_err(failed("reading passages by their places"))
+        AT_POSITIONS
+            .query()
+            .bind(self.tenant())
+            .bind(positions.iter().map(|(document, _)| document.as_uuid()).collect::<Vec<Uuid>>())
+            .bind(positions.iter().map(|(_, index)| *index).collect::<Vec<i32>>())
+            .bind(visible_classifications(clearance))
+            .fetch_all(self.connection())
+            .await
     }
 
     async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError> {
-        sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM document_chunks c
-             JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
-             WHERE c.tenant_id = $1 AND c.id = ANY($2) AND c.classification = ANY($3) AND ",
-            searched_generation!()
-        ))
-        .bind(self.tenant())
-        .bind(ids.iter().map(|id| id.as_uuid()).collect::<Vec<Uuid>>())
-        .bind(words_up_to(clearance))
-        .try_map(passage)
-        .fetch_all(self.connection())
-        .await
-        .map_err(failed("reading passages"))
+        BY_IDS
+            .query()
+            .bind(self.tenant())
+            .bind(ids.iter().map(|id| id.as_uuid()).collect::<Vec<Uuid>>())
+            .bind(visible_classifications(clearance))
+            .fetch_all(self.connection())
+            .await
     }
 }
 
 impl PgTenantTx {
-    /// The tenant, to be bound where a statement names document_chunks or document_terms.
+    /// The tenant, to be bound where a statement names `document_chunks` or `document_terms`.
     fn tenant(&self) -> Uuid {
         self.scope().tenant().as_uuid()
     }
@@ -180,27 +220,25 @@ fn document_ids(scope: &SearchScope) -> Vec<Uuid> {
     scope.filters.document_ids.iter().map(|id| id.as_uuid()).collect()
 }
 
-fn ranked(row: PgRow) -> Result<RankedPassage, sqlx::Error> {
-    let score: f32 = row.try_get("score")?;
-    Ok(RankedPassage { passage: passage(row)?, score, share: score.clamp(0.0, 1.0) })
+impl From<PassageRow> for Passage {
+    fn from(row: PassageRow) -> Self {
+        Self {
+            chunk_id: row.id.into(),
+            document_id: row.document_id.into(),
+            chunk_index: row.chunk_index,
+            doc: row.filename,
+            title: row.title,
+            page: row.page.and_then(|page| u32::try_from(page).ok()),
+            section: row.section,
+            content: row.content,
+            classification: row.classification.0,
+        }
+    }
 }
 
-fn ranked_by_words(row: PgRow) -> Result<RankedPassage, sqlx::Error> {
-    let (score, highest): (f32, f32) = (row.try_get("score")?, row.try_get("highest")?);
-    Ok(RankedPassage { passage: passage(row)?, score, share: (score / highest).clamp(0.0, 1.0) })
-}
-
-fn passage(row: PgRow) -> Result<Passage, sqlx::Error> {
-    let page: Option<i32> = row.try_get("page")?;
-    Ok(Passage {
-        chunk_id: id(&row, "id")?,
-        document_id: id(&row, "document_id")?,
-        chunk_index: row.try_get("chunk_index")?,
-        doc: row.try_get("filename")?,
-        title: row.try_get("title")?,
-        page: page.and_then(|page| u32::try_from(page).ok()),
-        section: row.try_get("section")?,
-        content: row.try_get("content")?,
-        classification: word(&row, "classification")?,
-    })
+impl From<Joined<PassageRow, LexicalScoreRow>> for RankedPassage {
+    fn from(Joined(passage, score): Joined<PassageRow, LexicalScoreRow>) -> Self {
+        let LexicalScoreRow { score, highest } = score;
+        Self { passage: passage.into(), score, share: (score / highest).clamp(0.0, 1.0) }
+    }
 }

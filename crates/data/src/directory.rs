@@ -1,24 +1,121 @@
 //! The few cross-tenant operations of the application's role, each a database function of its own.
 
-use crate::access_tokens;
+use crate::access_tokens::{AccessTokenRow, access_token_columns};
 use crate::error::failed;
 use crate::pool::Database;
-use crate::rows::{Start, id, json};
+use crate::rows::Start;
+use crate::statement::{Statement, row, statements};
 use async_trait::async_trait;
-use domain::access_token::KnownAccessToken;
+use domain::access_token::TenantAccessToken;
 use domain::audit::{Changed, ResultStatus};
-use domain::ids::{MappingId, TenantId};
+use domain::ids::{MappingId, TenantId, UserId};
 use domain::mapping::{NewMapping, TenantMapping};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{Directory, NewTenant, StoreError, TenantPatch};
 use domain::role::Resource;
 use domain::tenant::{SettingsVersion, Tenant, TenantSettings};
 use domain::tenant_change::{self, ChangedBy};
+use domain::time::Timestamp;
 use serde_json::Value;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
 use sqlx::types::{Json, Uuid};
 use sqlx::{PgConnection, Postgres, Transaction};
+
+row! {
+    struct TenantRow, columns = tenant_columns {
+        id: Uuid,
+        name: String,
+        slug: String,
+        config: Json<TenantSettings>,
+        config_version: i64,
+        is_active: bool,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+    }
+}
+
+row! {
+    struct SettingsVersionRow, columns = settings_version_columns {
+        version: i64,
+        config: Json<TenantSettings>,
+        changed_by: Option<Uuid>,
+        changed_at: Timestamp,
+    }
+}
+
+row! {
+    struct MappingRow, columns = mapping_columns {
+        id: Uuid,
+        tenant_id: Uuid,
+        issuer: String,
+        claim_value: String,
+        created_at: Timestamp,
+    }
+}
+
+statements! {
+    TENANT: TenantRow = Statement::call(
+        "directory_tenant",
+        "looking up a tenant",
+        concat!("SELECT ", tenant_columns!(), " FROM directory_tenant($1)"),
+    );
+    LIST: TenantRow = Statement::call(
+        "directory_list",
+        "listing tenants",
+        concat!("SELECT ", tenant_columns!(), " FROM directory_list($1, $2, $3)"),
+    );
+    CREATE: TenantRow = Statement::call(
+        "directory_create",
+        "storing a tenant",
+        concat!("SELECT ", tenant_columns!(), " FROM directory_create($1, $2, $3)"),
+    );
+    UPDATE: TenantRow = Statement::call(
+        "directory_update",
+        "changing a tenant",
+        concat!("SELECT ", tenant_columns!(), " FROM directory_update($1, $2, $3)"),
+    );
+    CONFIGURE: TenantRow = Statement::call(
+        "directory_configure",
+        "changing a tenant's settings",
+        concat!("SELECT ", tenant_columns!(), " FROM directory_configure($1, $2, $3, $4, $5)"),
+    );
+    MAPPED_TENANT: TenantRow = Statement::call(
+        "directory_mapped_tenant",
+        "looking up a mapped tenant",
+        concat!("SELECT ", tenant_columns!(), " FROM directory_mapped_tenant($1, $2)"),
+    );
+    SETTINGS_VERSIONS: SettingsVersionRow = Statement::call(
+        "directory_settings_versions",
+        "reading a tenant's earlier settings",
+        concat!("SELECT ", settings_version_columns!(), " FROM directory_settings_versions($1, $2, $3)"),
+    );
+    LIST_MAPPINGS: MappingRow = Statement::call(
+        "directory_list_mappings",
+        "listing mappings",
+        concat!("SELECT ", mapping_columns!(), " FROM directory_list_mappings($1, $2, $3, $4)"),
+    );
+    CREATE_MAPPING: MappingRow = Statement::call(
+        "directory_create_mapping",
+        "storing a mapping",
+        concat!("SELECT ", mapping_columns!(), " FROM directory_create_mapping($1, $2, $3, $4, $5)"),
+    );
+    DELETE_MAPPING: MappingRow = Statement::call(
+        "directory_delete_mapping",
+        "deleting a mapping",
+        concat!("SELECT ", mapping_columns!(), " FROM directory_delete_mapping($1, $2)"),
+    );
+    ACCESS_TOKEN: AccessTokenRow = Statement::call(
+        "directory_access_token",
+        "looking up an access token",
+        concat!("SELECT ", access_token_columns!(), " FROM directory_access_token($1)"),
+    );
+    RECORD_CHANGE: () = Statement::insert(
+        "audit_logs",
+        "appending to a tenant's audit log",
+        "INSERT INTO audit_logs (id, tenant_id, user_id, event_type, resource_type, resource_id, result_status,
+                                 metadata, created_at, correlation_id, request_id, phase)
+         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, 'event')",
+    );
+}
 
 /// The directory in PostgreSQL.
 #[derive(Clone, Debug)]
@@ -37,45 +134,25 @@ impl PgDirectory {
 #[async_trait]
 impl Directory for PgDirectory {
     async fn tenant(&self, id_or_slug: &str) -> Result<Option<Tenant>, StoreError> {
-        let doing = "looking up a tenant";
         if id_or_slug.contains('\0') {
             return Ok(None);
         }
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT * FROM directory_tenant($1)")
-            .bind(id_or_slug)
-            .try_map(read)
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(failed(doing))
+        let mut connection = self.database.acquire("looking up a tenant").await?;
+        TENANT.query().bind(id_or_slug).fetch_optional(&mut connection).await
     }
 
     async fn list_tenants(&self, page: &PageRequest) -> Result<Page<Tenant>, StoreError> {
-        let doing = "listing tenants";
         let start = Start::of(page);
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        let rows = sqlx::query("SELECT * FROM directory_list($1, $2, $3)")
-            .bind(start.at)
-            .bind(start.id)
-            .bind(start.fetch)
-            .try_map(read)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(failed(doing))?;
-        Ok(Page::from_rows(rows, page, |row| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        let mut connection = self.database.acquire("listing tenants").await?;
+        let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
+        let rows = query.fetch_all(&mut connection).await?;
+        Ok(Page::from_rows(rows, page, |row: &Tenant| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn create_tenant(&self, tenant: NewTenant) -> Result<Tenant, StoreError> {
-        let doing = "storing a tenant";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT * FROM directory_create($1, $2, $3)")
-            .bind(tenant.id.as_uuid())
-            .bind(&tenant.name)
-            .bind(&tenant.slug)
-            .try_map(read)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(failed(doing))
+        let mut connection = self.database.acquire("storing a tenant").await?;
+        let query = CREATE.query().bind(tenant.id.as_uuid()).bind(&tenant.name).bind(&tenant.slug);
+        query.fetch_one(&mut connection).await
     }
 
     async fn update_tenant(
@@ -84,18 +161,11 @@ impl Directory for PgDirectory {
         patch: TenantPatch,
         by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError> {
-        let doing = "changing a tenant";
         let mut tx = self.database.begin(id.to_string(), String::new()).await?;
-        let before = find(&mut tx, id).await.map_err(failed(doing))?;
-        let after = sqlx::query("SELECT * FROM directory_update($1, $2, $3)")
-            .bind(id.as_uuid())
-            .bind(&patch.name)
-            .bind(patch.is_active)
-            .try_map(read)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        changed(tx, by, Resource::Tenants, before.zip(after)).await
+        let before = find(&mut tx, id).await?;
+        let update = UPDATE.query().bind(id.as_uuid()).bind(&patch.name).bind(patch.is_active);
+        let after = update.fetch_optional(&mut tx).await?;
+        commit_tenant_change(tx, by, Resource::Tenants, before.zip(after)).await
     }
 
     async fn configure(
@@ -105,82 +175,56 @@ impl Directory for PgDirectory {
         expected: i64,
         by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError> {
-        let doing = "changing a tenant's settings";
         let mut tx = self.database.begin(id.to_string(), String::new()).await?;
-        let before = find(&mut tx, id).await.map_err(failed(doing))?;
-        let after = sqlx::query("SELECT * FROM directory_configure($1, $2, $3, $4, $5)")
+        let before = find(&mut tx, id).await?;
+        let after = CONFIGURE
+            .query()
             .bind(id.as_uuid())
             .bind(TenantSettings::KEYS)
             .bind(Json(settings))
             .bind(expected)
             .bind(by.user.map(|id| id.as_uuid()))
-            .try_map(read)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        changed(tx, by, Resource::TenantSettings, before.zip(after)).await
+            .fetch_optional(&mut tx)
+            .await?;
+        commit_tenant_change(tx, by, Resource::TenantSettings, before.zip(after)).await
     }
 
     async fn mapped_tenant(&self, issuer: &str, claim: &str) -> Result<Option<Tenant>, StoreError> {
-        let doing = "looking up a mapped tenant";
         if claim.contains('\0') {
             return Ok(None);
         }
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT * FROM directory_mapped_tenant($1, $2)")
-            .bind(issuer)
-            .bind(claim)
-            .try_map(read)
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(failed(doing))
+        let mut connection = self.database.acquire("looking up a mapped tenant").await?;
+        MAPPED_TENANT.query().bind(issuer).bind(claim).fetch_optional(&mut connection).await
     }
 
     async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError> {
-        let doing = "reading a tenant's earlier settings";
         let older_than = page.after.map(|key| i64::try_from(key.id.as_u128()).unwrap_or(i64::MAX));
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        let rows = sqlx::query("SELECT * FROM directory_settings_versions($1, $2, $3)")
-            .bind(id.as_uuid())
-            .bind(older_than)
-            .bind(Start::of(page).fetch)
-            .try_map(version)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(failed(doing))?;
-        Ok(Page::from_rows(rows, page, place))
+        let mut connection = self.database.acquire("reading a tenant's earlier settings").await?;
+        let query = SETTINGS_VERSIONS.query().bind(id.as_uuid()).bind(older_than).bind(Start::of(page).fetch);
+        let rows = query.fetch_all(&mut connection).await?;
+        Ok(Page::from_rows(rows, page, key_of_version))
     }
 
     async fn list_mappings(&self, tenant: TenantId, page: &PageRequest) -> Result<Page<TenantMapping>, StoreError> {
-        let doing = "listing mappings";
         let start = Start::of(page);
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        let rows = sqlx::query("SELECT * FROM directory_list_mappings($1, $2, $3, $4)")
-            .bind(tenant.as_uuid())
-            .bind(start.at)
-            .bind(start.id)
-            .bind(start.fetch)
-            .try_map(read_mapping)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(failed(doing))?;
-        Ok(Page::from_rows(rows, page, |row| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        let mut connection = self.database.acquire("listing mappings").await?;
+        let query = LIST_MAPPINGS.query().bind(tenant.as_uuid()).bind(start.at).bind(start.id).bind(start.fetch);
+        let rows = query.fetch_all(&mut connection).await?;
+        Ok(Page::from_rows(rows, page, |row: &TenantMapping| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn create_mapping(&self, mapping: NewMapping, by: &ChangedBy) -> Result<Option<TenantMapping>, StoreError> {
-        let doing = "storing a mapping";
         let mut tx = self.database.begin(mapping.tenant.to_string(), String::new()).await?;
-        let made = sqlx::query("SELECT * FROM directory_create_mapping($1, $2, $3, $4, $5)")
+        let created = CREATE_MAPPING
+            .query()
             .bind(mapping.id.as_uuid())
             .bind(mapping.tenant.as_uuid())
             .bind(&mapping.issuer)
             .bind(&mapping.claim)
             .bind(by.user.map(|user| user.as_uuid()))
-            .try_map(read_mapping)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        mapped(tx, by, made, tenant_change::of_new_mapping).await
+            .fetch_optional(&mut tx)
+            .await?;
+        commit_mapping_change(tx, by, created, tenant_change::of_new_mapping).await
     }
 
     async fn delete_mapping(
@@ -189,39 +233,24 @@ impl Directory for PgDirectory {
         id: MappingId,
         by: &ChangedBy,
     ) -> Result<Option<TenantMapping>, StoreError> {
-        let doing = "deleting a mapping";
         let mut tx = self.database.begin(tenant.to_string(), String::new()).await?;
-        let deleted = sqlx::query("SELECT * FROM directory_delete_mapping($1, $2)")
-            .bind(tenant.as_uuid())
-            .bind(id.as_uuid())
-            .try_map(read_mapping)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        mapped(tx, by, deleted, tenant_change::of_deleted_mapping).await
+        let delete = DELETE_MAPPING.query().bind(tenant.as_uuid()).bind(id.as_uuid());
+        let deleted = delete.fetch_optional(&mut tx).await?;
+        commit_mapping_change(tx, by, deleted, tenant_change::of_deleted_mapping).await
     }
 
-    async fn access_token(&self, hash: &str) -> Result<Option<KnownAccessToken>, StoreError> {
-        let doing = "looking up an access token";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT * FROM directory_access_token($1)")
-            .bind(hash)
-            .try_map(|row: PgRow| {
-                Ok(KnownAccessToken { tenant: id(&row, "tenant_id")?, token: access_tokens::read(row)? })
-            })
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(failed(doing))
+    async fn access_token(&self, hash: &str) -> Result<Option<TenantAccessToken>, StoreError> {
+        let mut connection = self.database.acquire("looking up an access token").await?;
+        ACCESS_TOKEN.query().bind(hash).fetch_optional(&mut connection).await
     }
 }
 
-async fn find(connection: &mut PgConnection, id: TenantId) -> Result<Option<Tenant>, sqlx::Error> {
-    let found = sqlx::query("SELECT * FROM directory_tenant($1)").bind(id.to_string()).try_map(read);
-    found.fetch_optional(connection).await
+async fn find(connection: &mut PgConnection, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+    TENANT.query().bind(id.to_string()).fetch_optional(connection).await
 }
 
-/// Commits a change of a tenant with its row in the tenant's own audit log.
-async fn changed(
+/// Commits a change of a tenant together with its row in the tenant's own audit log.
+async fn commit_tenant_change(
     mut tx: Transaction<'static, Postgres>,
     by: &ChangedBy,
     resource: Resource,
@@ -229,86 +258,94 @@ async fn changed(
 ) -> Result<Option<Tenant>, StoreError> {
     let Some((before, after)) = states else { return Ok(None) };
     let facts = tenant_change::of_tenant(&Changed { before, after: after.clone() });
-    record(&mut tx, by, (resource, after.id.as_uuid()), facts).await?;
+    record_change(&mut tx, by, Target { resource, id: after.id.as_uuid() }, facts).await?;
     tx.commit().await.map_err(failed("committing"))?;
     Ok(Some(after))
 }
 
-/// Commits a change of a mapping with its row in the tenant's own audit log.
-async fn mapped(
+/// Commits a change of a mapping together with its row in the tenant's own audit log.
+async fn commit_mapping_change(
     mut tx: Transaction<'static, Postgres>,
     by: &ChangedBy,
     mapping: Option<TenantMapping>,
     facts: fn(&TenantMapping) -> Value,
 ) -> Result<Option<TenantMapping>, StoreError> {
     let Some(mapping) = mapping else { return Ok(None) };
-    record(&mut tx, by, (Resource::TenantMappings, mapping.id.as_uuid()), facts(&mapping)).await?;
+    let target = Target { resource: Resource::TenantMappings, id: mapping.id.as_uuid() };
+    record_change(&mut tx, by, target, facts(&mapping)).await?;
     tx.commit().await.map_err(failed("committing"))?;
     Ok(Some(mapping))
 }
 
-/// Writes the row of a change from outside into the log of the transaction's tenant.
-async fn record(
+/// What a change is about.
+struct Target {
+    resource: Resource,
+    id: Uuid,
+}
+
+/// Records a change by somebody outside the tenant in the log of the transaction's tenant.
+async fn record_change(
     connection: &mut PgConnection,
     by: &ChangedBy,
-    about: (Resource, Uuid),
+    target: Target,
     facts: Value,
 ) -> Result<(), StoreError> {
     let Some(row) = &by.row else { return Ok(()) };
-    sqlx::query(
-        "INSERT INTO audit_logs (id, tenant_id, user_id, event_type, resource_type, resource_id, result_status, metadata,
-                                 created_at, correlation_id, request_id, phase)
-         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, 'event')",
-    )
-    .bind(row.id.as_uuid())
-    .bind(by.user.map(|user| user.as_uuid()))
-    .bind(row.event.as_str())
-    .bind(about.0.as_str())
-    .bind(about.1)
-    .bind(ResultStatus::Success.as_str())
-    .bind(tenant_change::from_outside(facts))
-    .bind(row.at)
-    .bind(row.correlation.as_uuid())
-    .bind(row.request.as_str())
-    .execute(connection)
-    .await
-    .map(drop)
-    .map_err(failed("appending to a tenant's audit log"))
+    RECORD_CHANGE
+        .query()
+        .bind(row.id.as_uuid())
+        .bind(by.user.map(|user| user.as_uuid()))
+        .bind(row.event.as_str())
+        .bind(target.resource.as_str())
+        .bind(target.id)
+        .bind(ResultStatus::Success.as_str())
+        .bind(tenant_change::from_outside(facts))
+        .bind(row.at)
+        .bind(row.correlation.as_uuid())
+        .bind(row.request.as_str())
+        .execute(connection)
+        .await
 }
 
-/// A version as a page's key: counted, so that its number stands for the id.
-fn place(version: &SettingsVersion) -> PageKey {
+/// The page key of a version. Versions are numbered, so the number takes the place of the id.
+fn key_of_version(version: &SettingsVersion) -> PageKey {
     PageKey { at: version.changed_at, id: Uuid::from_u128(version.version.unsigned_abs().into()) }
 }
 
-fn version(row: PgRow) -> Result<SettingsVersion, sqlx::Error> {
-    Ok(SettingsVersion {
-        version: row.try_get("version")?,
-        settings: json(&row, "config")?,
-        changed_by: row.try_get::<Option<Uuid>, _>("changed_by")?.map(Into::into),
-        changed_at: row.try_get("changed_at")?,
-    })
+impl From<SettingsVersionRow> for SettingsVersion {
+    fn from(row: SettingsVersionRow) -> Self {
+        Self {
+            version: row.version,
+            settings: row.config.0,
+            changed_by: row.changed_by.map(UserId::from_uuid),
+            changed_at: row.changed_at,
+        }
+    }
 }
 
-fn read_mapping(row: PgRow) -> Result<TenantMapping, sqlx::Error> {
-    Ok(TenantMapping {
-        id: id(&row, "id")?,
-        tenant: id(&row, "tenant_id")?,
-        issuer: row.try_get("issuer")?,
-        claim: row.try_get("claim_value")?,
-        created_at: row.try_get("created_at")?,
-    })
+impl From<MappingRow> for TenantMapping {
+    fn from(row: MappingRow) -> Self {
+        Self {
+            id: row.id.into(),
+            tenant: row.tenant_id.into(),
+            issuer: row.issuer,
+            claim: row.claim_value,
+            created_at: row.created_at,
+        }
+    }
 }
 
-fn read(row: PgRow) -> Result<Tenant, sqlx::Error> {
-    Ok(Tenant {
-        id: id(&row, "id")?,
-        name: row.try_get("name")?,
-        slug: row.try_get("slug")?,
-        settings: json(&row, "config")?,
-        settings_version: row.try_get("config_version")?,
-        is_active: row.try_get("is_active")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
-    })
+impl From<TenantRow> for Tenant {
+    fn from(row: TenantRow) -> Self {
+        Self {
+            id: row.id.into(),
+            name: row.name,
+            slug: row.slug,
+            settings: row.config.0,
+            settings_version: row.config_version,
+            is_active: row.is_active,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
 }

@@ -1,21 +1,167 @@
 //! Documents of the transaction's tenant.
 
-use crate::error::failed;
-use crate::rows::{Start, id, word, words_up_to};
+mod row;
+
+use crate::rows::{Start, Word, visible_classifications};
+use crate::statement::{Query, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::document::{
-    Document, DocumentFailure, DocumentFilter, DocumentPatch, IngestionProgress, NewDocument, Progress, Revision,
-};
+use domain::document::{Document, DocumentFilter, DocumentPatch, IngestionProgress, NewDocument, StatusChange};
 use domain::ids::DocumentId;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{DocumentRepo, InsertedDocument, StoreError};
 use domain::role::Classification;
 use domain::time::Timestamp;
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::query::Query;
-use sqlx::types::{Json, Uuid};
-use sqlx::{Postgres, Row};
+use row::{DocumentRow, document_columns};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+row! {
+    struct ClassificationRow {
+        id: Uuid,
+        classification: Word<Classification>,
+    }
+}
+
+/// A statement that stores a document; `$17` says whether it is a copy.
+macro_rules! insert {
+    ($on_conflict:literal) => {
+        concat!(
+            "INSERT INTO documents
+                 (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path,
+                  doc_type, tags, classification, metadata, created_at, updated_at, revision, effective_from,
+                  supersedes, copy)
+             VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14, $15, $16, $17) ",
+            $on_conflict,
+            " RETURNING ",
+            document_columns!()
+        )
+    };
+}
+
+statements! {
+    GET: DocumentRow = Statement::select(
+        "documents",
+        "reading a document",
+        concat!("SELECT ", document_columns!(), " FROM documents WHERE id = $1 AND classification = ANY($2)"),
+    );
+    LIST: DocumentRow = Statement::select(
+        "documents",
+        "listing documents",
+        concat!(
+            "SELECT ",
+            document_columns!(),
+            " FROM documents
+             WHERE classification = ANY($4)
+               AND ($5::text IS NULL OR status = $5)
+               AND ($6::text IS NULL OR $6 = ANY(tags))
+               AND ($7::text IS NULL OR doc_type = $7)
+               AND (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
+                                       coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+             ORDER BY created_at DESC, id DESC LIMIT $3"
+        ),
+    );
+    LOCK: DocumentRow = Statement::select(
+        "documents",
+        "locking a document",
+        concat!(
+            "SELECT ",
+            document_columns!(),
+            " FROM documents WHERE id = $1 AND classification = ANY($2) FOR UPDATE"
+        ),
+    );
+    UPDATE: DocumentRow = Statement::update(
+        "documents",
+        "changing a document",
+        concat!(
+            "UPDATE documents
+             SET title = coalesce($2, title), title_given = title_given OR $2 IS NOT NULL,
+                 doc_type = coalesce($3, doc_type), tags = coalesce($4, tags),
+                 classification = coalesce($5, classification), metadata = coalesce($6, metadata), updated_at = $7
+             WHERE id = $1
+             RETURNING ",
+            document_columns!()
+        ),
+    );
+    CLASSIFICATIONS: ClassificationRow = Statement::select(
+        "documents",
+        "reading classifications",
+        "SELECT id, classification FROM documents WHERE id = ANY($1)
+         UNION ALL
+         SELECT document_id, classification FROM document_tombstones WHERE document_id = ANY($1)",
+    );
+    SET_PENDING_OR_PROCESSING: () = Statement::update(
+        "documents",
+        "changing a document's status",
+        "UPDATE documents SET status = $3, failure = NULL, progress = NULL, updated_at = $2 WHERE id = $1",
+    );
+    /// One statement, so that the earlier revision leaves the search when this one enters it.
+    SET_READY: () = Statement::update(
+        "documents",
+        "changing a document's status",
+        "WITH ready AS (
+             UPDATE documents
+             SET status = 'ready', failure = NULL, progress = NULL,
+                 title = CASE WHEN title_given THEN title ELSE coalesce($3, title) END,
+                 page_count = $4, chunk_count = $5, warnings = $6, updated_at = $2
+             WHERE id = $1
+             RETURNING id, tenant_id, supersedes, effective_from
+         ), superseded AS (
+             UPDATE documents AS old
+             SET superseded_by = ready.id, updated_at = $2,
+                 superseded_from = coalesce(ready.effective_from, ($2 AT TIME ZONE 'UTC')::date)
+             FROM ready
+             WHERE old.tenant_id = ready.tenant_id AND old.id = ready.supersedes
+               AND (old.superseded_by IS NULL OR old.superseded_by = ready.id))
+         SELECT 1 FROM ready",
+    );
+    SET_FAILED: () = Statement::update(
+        "documents",
+        "changing a document's status",
+        "UPDATE documents SET status = 'failed', failure = $3, progress = NULL, updated_at = $2 WHERE id = $1",
+    );
+    SET_PROGRESS: () = Statement::update(
+        "documents",
+        "recording progress",
+        "UPDATE documents SET progress = $2 WHERE id = $1 AND status = 'processing'",
+    );
+    DELETE: DocumentRow = Statement::delete(
+        "documents",
+        "deleting a document",
+        concat!(
+            "WITH deleted AS (DELETE FROM documents WHERE id = $1 RETURNING *),
+                  remembered AS (
+                      INSERT INTO document_tombstones (tenant_id, document_id, classification)
+                      SELECT tenant_id, id, classification FROM deleted)
+             SELECT ",
+            document_columns!(),
+            " FROM deleted"
+        ),
+    );
+    /// If there are several copies: the one that was stored first.
+    FIND_BY_BYTES: DocumentRow = Statement::select(
+        "documents",
+        "finding a document by its bytes",
+        concat!(
+            "SELECT ",
+            document_columns!(),
+            " FROM documents WHERE tenant_id = app_tenant() AND sha256 = $1 AND classification = ANY($2)
+             ORDER BY copy, created_at, id LIMIT 1"
+        ),
+    );
+    /// Until the transaction ends, nobody else of the tenant stores a copy of these bytes.
+    LOCK_BYTES: () = Statement::call(
+        "pg_advisory_xact_lock",
+        "locking a document's bytes",
+        "SELECT pg_advisory_xact_lock(hashtextextended('copy ' || app_tenant()::text || $1, 0))",
+    );
+    INSERT_FIRST: DocumentRow = Statement::insert(
+        "documents",
+        "storing a document",
+        insert!("ON CONFLICT (tenant_id, sha256) WHERE NOT copy DO NOTHING"),
+    );
+    INSERT_COPY: DocumentRow = Statement::insert("documents", "storing a document", insert!(""));
+}
 
 #[async_trait]
 impl DocumentRepo for PgTenantTx {
@@ -25,29 +171,26 @@ impl DocumentRepo for PgTenantTx {
         clearance: Classification,
         now: Timestamp,
     ) -> Result<InsertedDocument, StoreError> {
-        if let Some(known) = same_bytes(self, &document.sha256, clearance).await? {
+        if let Some(known) = find_by_bytes(self, &document.sha256, clearance).await? {
             return Ok(InsertedDocument::Duplicate(known));
         }
-        if let Some(new) = insert_unless_there(self, document, now).await? {
-            return Ok(InsertedDocument::New(new));
+        let first = bind_insert(INSERT_FIRST, document, now).bind(false).fetch_optional(self.connection()).await?;
+        if let Some(first) = first {
+            return Ok(InsertedDocument::New(first));
         }
-        // Stored since, or above the clearance. Copies are stored one at a time, so that there is one for all who do not
-        // see the first.
-        hold_bytes(self, &document.sha256).await?;
-        if let Some(known) = same_bytes(self, &document.sha256, clearance).await? {
+        // Another transaction has stored these bytes meanwhile, or they are above the clearance. Copies are stored one
+        // at a time, so that all who cannot see the first document share one copy.
+        LOCK_BYTES.query().bind(&document.sha256).execute(self.connection()).await?;
+        if let Some(known) = find_by_bytes(self, &document.sha256, clearance).await? {
             return Ok(InsertedDocument::Duplicate(known));
         }
-        insert_copy(self, document, now).await.map(InsertedDocument::New)
+        let copy = bind_insert(INSERT_COPY, document, now).bind(true);
+        copy.fetch_one(self.connection()).await.map(InsertedDocument::New)
     }
 
     async fn get(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
-        sqlx::query("SELECT * FROM documents WHERE id = $1 AND classification = ANY($2)")
-            .bind(id.as_uuid())
-            .bind(words_up_to(clearance))
-            .try_map(read)
-            .fetch_optional(self.connection())
-            .await
-            .map_err(failed("reading a document"))
+        let query = GET.query().bind(id.as_uuid()).bind(visible_classifications(clearance));
+        query.fetch_optional(self.connection()).await
     }
 
     async fn list(
@@ -57,38 +200,23 @@ impl DocumentRepo for PgTenantTx {
         page: &PageRequest,
     ) -> Result<Page<Document>, StoreError> {
         let start = Start::of(page);
-        let rows = sqlx::query(
-            "SELECT * FROM documents
-             WHERE classification = ANY($4)
-               AND ($5::text IS NULL OR status = $5)
-               AND ($6::text IS NULL OR $6 = ANY(tags))
-               AND ($7::text IS NULL OR doc_type = $7)
-               AND (created_at, id) < (coalesce($1, 'infinity'),
-                                       coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-             ORDER BY created_at DESC, id DESC LIMIT $3",
-        )
-        .bind(start.at)
-        .bind(start.id)
-        .bind(start.fetch)
-        .bind(words_up_to(clearance))
-        .bind(filter.status.map(|status| status.as_str()))
-        .bind(&filter.tag)
-        .bind(&filter.doc_type)
-        .try_map(read)
-        .fetch_all(self.connection())
-        .await
-        .map_err(failed("listing documents"))?;
-        Ok(Page::from_rows(rows, page, |row| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        let rows = LIST
+            .query()
+            .bind(start.at)
+            .bind(start.id)
+            .bind(start.fetch)
+            .bind(visible_classifications(clearance))
+            .bind(filter.status.map(|status| status.as_str()))
+            .bind(&filter.tag)
+            .bind(&filter.doc_type)
+            .fetch_all(self.connection())
+            .await?;
+        Ok(Page::from_rows(rows, page, |row: &Document| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn lock(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
-        sqlx::query("SELECT * FROM documents WHERE id = $1 AND classification = ANY($2) FOR UPDATE")
-            .bind(id.as_uuid())
-            .bind(words_up_to(clearance))
-            .try_map(read)
-            .fetch_optional(self.connection())
-            .await
-            .map_err(failed("locking a document"))
+        let query = LOCK.query().bind(id.as_uuid()).bind(visible_classifications(clearance));
+        query.fetch_optional(self.connection()).await
     }
 
     async fn update(
@@ -97,171 +225,62 @@ impl DocumentRepo for PgTenantTx {
         patch: &DocumentPatch,
         now: Timestamp,
     ) -> Result<Option<Document>, StoreError> {
-        sqlx::query(
-            "UPDATE documents
-             SET title = coalesce($2, title), title_given = title_given OR $2 IS NOT NULL,
-                 doc_type = coalesce($3, doc_type), tags = coalesce($4, tags),
-                 classification = coalesce($5, classification), metadata = coalesce($6, metadata), updated_at = $7
-             WHERE id = $1
-             RETURNING *",
-        )
-        .bind(id.as_uuid())
-        .bind(&patch.title)
-        .bind(&patch.doc_type)
-        .bind(&patch.tags)
-        .bind(patch.classification.map(|class| class.as_str()))
-        .bind(&patch.metadata)
-        .bind(now)
-        .try_map(read)
-        .fetch_optional(self.connection())
-        .await
-        .map_err(failed("changing a document"))
+        UPDATE
+            .query()
+            .bind(id.as_uuid())
+            .bind(&patch.title)
+            .bind(&patch.doc_type)
+            .bind(&patch.tags)
+            .bind(patch.classification.map(|class| class.as_str()))
+            .bind(&patch.metadata)
+            .bind(now)
+            .fetch_optional(self.connection())
+            .await
     }
 
     async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
-        sqlx::query(
-            "SELECT id, classification FROM documents WHERE id = ANY($1)
-             UNION ALL
-             SELECT document_id, classification FROM document_tombstones WHERE document_id = ANY($1)",
-        )
-        .bind(ids.iter().map(|id| id.as_uuid()).collect::<Vec<_>>())
-        .try_map(|row: PgRow| Ok((id(&row, "id")?, word(&row, "classification")?)))
-        .fetch_all(self.connection())
-        .await
-        .map_err(failed("reading classifications"))
+        let ids = ids.iter().map(|id| id.as_uuid()).collect::<Vec<_>>();
+        let rows: Vec<ClassificationRow> = CLASSIFICATIONS.query().bind(ids).fetch_all(self.connection()).await?;
+        Ok(rows.into_iter().map(|row| (row.id.into(), row.classification.0)).collect())
     }
 
-    async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError> {
-        let statement = match progress {
-            Progress::Queued | Progress::Processing => {
-                let status = if *progress == Progress::Queued { "pending" } else { "processing" };
-                sqlx::query(
-                    "UPDATE documents SET status = $3, failure = NULL, progress = NULL, updated_at = $2 WHERE id = $1",
-                )
-                .bind(id.as_uuid())
-                .bind(now)
-                .bind(status)
+    async fn advance(&mut self, id: DocumentId, change: &StatusChange, now: Timestamp) -> Result<bool, StoreError> {
+        let at = |statement: Statement<()>| statement.query().bind(id.as_uuid()).bind(now);
+        let update = match change {
+            StatusChange::Queued => at(SET_PENDING_OR_PROCESSING).bind("pending"),
+            StatusChange::Processing => at(SET_PENDING_OR_PROCESSING).bind("processing"),
+            StatusChange::Ready { title, page_count, chunk_count, warnings } => {
+                at(SET_READY).bind(title).bind(page_count).bind(chunk_count).bind(Json(warnings))
             }
-            // One statement: the revision before leaves the search when this one enters it.
-            Progress::Ready { title, page_count, chunk_count, warnings } => sqlx::query(
-                "WITH ready AS (
-                     UPDATE documents
-                     SET status = 'ready', failure = NULL, progress = NULL,
-                         title = CASE WHEN title_given THEN title ELSE coalesce($3, title) END,
-                         page_count = $4, chunk_count = $5, warnings = $6, updated_at = $2
-                     WHERE id = $1
-                     RETURNING id, tenant_id, supersedes, effective_from
-                 ), superseded AS (
-                     UPDATE documents AS old
-                     SET superseded_by = ready.id, updated_at = $2,
-                         superseded_from = coalesce(ready.effective_from, ($2 AT TIME ZONE 'UTC')::date)
-                     FROM ready
-                     WHERE old.tenant_id = ready.tenant_id AND old.id = ready.supersedes
-                       AND (old.superseded_by IS NULL OR old.superseded_by = ready.id))
-                 SELECT 1 FROM ready",
-            )
-            .bind(id.as_uuid())
-            .bind(now)
-            .bind(title)
-            .bind(page_count)
-            .bind(chunk_count)
-            .bind(Json(warnings)),
-            Progress::Failed(failure) => sqlx::query(
-                "UPDATE documents SET status = 'failed', failure = $3, progress = NULL, updated_at = $2 WHERE id = $1",
-            )
-            .bind(id.as_uuid())
-            .bind(now)
-            .bind(Json(failure)),
+            StatusChange::Failed(failure) => at(SET_FAILED).bind(Json(failure)),
         };
-        let done = statement.execute(self.connection()).await.map_err(failed("moving a document on"))?;
-        Ok(done.rows_affected() > 0)
+        Ok(update.rows_affected(self.connection()).await? > 0)
     }
 
     async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError> {
-        sqlx::query("UPDATE documents SET progress = $2 WHERE id = $1 AND status = 'processing'")
-            .bind(id.as_uuid())
-            .bind(Json(progress))
-            .execute(self.connection())
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(failed("noting progress"))
+        let update = SET_PROGRESS.query().bind(id.as_uuid()).bind(Json(progress));
+        Ok(update.rows_affected(self.connection()).await? > 0)
     }
 
     async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError> {
-        sqlx::query(
-            "WITH deleted AS (DELETE FROM documents WHERE id = $1 RETURNING *),
-                  remembered AS (
-                      INSERT INTO document_tombstones (tenant_id, document_id, classification)
-                      SELECT tenant_id, id, classification FROM deleted)
-             SELECT * FROM deleted",
-        )
-        .bind(id.as_uuid())
-        .try_map(read)
-        .fetch_optional(self.connection())
-        .await
-        .map_err(failed("deleting a document"))
+        DELETE.query().bind(id.as_uuid()).fetch_optional(self.connection()).await
     }
 }
 
-/// The document with these bytes that the clearance allows; of several, the first that was stored.
-async fn same_bytes(
+/// The document with these bytes, if the clearance allows to see it.
+async fn find_by_bytes(
     tx: &mut PgTenantTx,
     sha256: &str,
     clearance: Classification,
 ) -> Result<Option<Document>, StoreError> {
-    sqlx::query(
-        "SELECT * FROM documents WHERE tenant_id = app_tenant() AND sha256 = $1 AND classification = ANY($2)
-         ORDER BY copy, created_at, id LIMIT 1",
-    )
-    .bind(sha256)
-    .bind(words_up_to(clearance))
-    .try_map(read)
-    .fetch_optional(tx.connection())
-    .await
-    .map_err(failed("finding a document by its bytes"))
+    let query = FIND_BY_BYTES.query().bind(sha256).bind(visible_classifications(clearance));
+    query.fetch_optional(tx.connection()).await
 }
 
-/// Nobody else of the tenant stores a copy of these bytes until the transaction ends.
-async fn hold_bytes(tx: &mut PgTenantTx, sha256: &str) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('copy ' || app_tenant()::text || $1, 0))")
-        .bind(sha256)
-        .execute(tx.connection())
-        .await
-        .map(drop)
-        .map_err(failed("holding a document's bytes"))
-}
-
-/// A statement that stores a document; `$17` says whether it is a copy.
-macro_rules! insert {
-    ($end:literal) => {
-        concat!(
-            "INSERT INTO documents
-                 (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path, doc_type,
-                  tags, classification, metadata, created_at, updated_at, revision, effective_from, supersedes, copy)
-             VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14, $15, $16, $17) ",
-            $end,
-            " RETURNING *"
-        )
-    };
-}
-
-async fn insert_unless_there(
-    tx: &mut PgTenantTx,
-    document: &NewDocument,
-    now: Timestamp,
-) -> Result<Option<Document>, StoreError> {
-    let sql = insert!("ON CONFLICT (tenant_id, sha256) WHERE NOT copy DO NOTHING");
-    let stored = bound(sql, document, now).bind(false).try_map(read).fetch_optional(tx.connection());
-    stored.await.map_err(failed("storing a document"))
-}
-
-async fn insert_copy(tx: &mut PgTenantTx, document: &NewDocument, now: Timestamp) -> Result<Document, StoreError> {
-    let stored = bound(insert!(""), document, now).bind(true).try_map(read).fetch_one(tx.connection());
-    stored.await.map_err(failed("storing a document"))
-}
-
-fn bound<'a>(sql: &'static str, document: &'a NewDocument, now: Timestamp) -> Query<'a, Postgres, PgArguments> {
-    sqlx::query(sql)
+/// Binds `$1` to `$16` of an `insert!` statement.
+fn bind_insert(statement: Statement<DocumentRow>, document: &NewDocument, now: Timestamp) -> Query<'_, DocumentRow> {
+    statement
+        .query()
         .bind(document.id.as_uuid())
         .bind(document.uploaded_by.as_uuid())
         .bind(&document.filename)
@@ -278,42 +297,4 @@ fn bound<'a>(sql: &'static str, document: &'a NewDocument, now: Timestamp) -> Qu
         .bind(&document.revision.label)
         .bind(document.revision.effective_from)
         .bind(document.revision.supersedes.map(|id| id.as_uuid()))
-}
-
-fn optional_id(row: &PgRow, column: &str) -> Result<Option<DocumentId>, sqlx::Error> {
-    row.try_get::<Option<Uuid>, _>(column).map(|id| id.map(DocumentId::from_uuid))
-}
-
-fn read(row: PgRow) -> Result<Document, sqlx::Error> {
-    let failure: Option<Json<DocumentFailure>> = row.try_get("failure")?;
-    let progress: Option<Json<IngestionProgress>> = row.try_get("progress")?;
-    let Json(warnings) = row.try_get("warnings")?;
-    Ok(Document {
-        id: id(&row, "id")?,
-        filename: row.try_get("filename")?,
-        title: row.try_get("title")?,
-        mime_type: row.try_get("mime_type")?,
-        file_size_bytes: row.try_get("file_size_bytes")?,
-        sha256: row.try_get("sha256")?,
-        storage_path: row.try_get("storage_path")?,
-        doc_type: row.try_get("doc_type")?,
-        tags: row.try_get("tags")?,
-        classification: word(&row, "classification")?,
-        status: word(&row, "status")?,
-        failure: failure.map(|Json(failure)| failure),
-        progress: progress.map(|Json(progress)| progress),
-        warnings,
-        revision: Revision {
-            label: row.try_get("revision")?,
-            effective_from: row.try_get("effective_from")?,
-            supersedes: optional_id(&row, "supersedes")?,
-        },
-        superseded_by: optional_id(&row, "superseded_by")?,
-        page_count: row.try_get("page_count")?,
-        chunk_count: row.try_get("chunk_count")?,
-        metadata: row.try_get("metadata")?,
-        uploaded_by: id(&row, "uploaded_by")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
-    })
 }

@@ -1,26 +1,26 @@
-//! What went wrong between us and PostgreSQL, in the store's words.
+//! Errors of PostgreSQL as errors of the store.
 
 use domain::ports::StoreError;
 
 /// Why the database could not be set up for use.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The connection URL is none.
+    /// The connection URL is not valid.
     #[error("the database URL is not valid")]
     Url(#[source] sqlx::Error),
     /// No connection, or the statement failed.
     #[error("the database failed while {doing}")]
     Database {
-        /// What it was doing.
+        /// What was being done, as a participle clause.
         doing: &'static str,
-        /// Why.
+        /// Cause.
         #[source]
         source: sqlx::Error,
     },
     /// A migration failed, or the database has one that this program does not know.
     #[error("the migrations cannot be applied")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// A role or its rights are not as they must be; each problem is a sentence.
+    /// A role or its rights are not as required.
     #[error("the database is not fit for use: {}", problems.join(" "))]
     Unfit {
         /// The problems, one sentence each.
@@ -29,7 +29,7 @@ pub enum SetupError {
 }
 
 impl SetupError {
-    /// Whether the database could not be reached, as opposed to being wrong: trying again later makes sense.
+    /// Whether the database could not be reached, so that a retry makes sense.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Database { source, .. } if is_unavailable(source))
@@ -42,7 +42,7 @@ pub(crate) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError 
         if is_unavailable(&error) {
             return StoreError::Unavailable { doing, source: Box::new(error) };
         }
-        match clash(&error) {
+        match conflict(&error) {
             Some(what) => StoreError::Conflict { what },
             None => StoreError::Failed { doing, source: Box::new(error) },
         }
@@ -66,11 +66,11 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// What a violated constraint is about, in words for a caller.
-fn clash(error: &sqlx::Error) -> Option<&'static str> {
+/// What a violated constraint is about, as a noun for a caller; `None` for other errors.
+fn conflict(error: &sqlx::Error) -> Option<&'static str> {
     let error = error.as_database_error()?;
     if error.is_foreign_key_violation() {
-        return Some("a reference to something that is not there");
+        return Some("a reference to something that does not exist");
     }
     // An exclusion is the unique key of `tenant_mappings`.
     let is_taken = error.is_unique_violation() || error.code().is_some_and(|code| code == "23P01");

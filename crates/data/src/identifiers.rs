@@ -1,7 +1,7 @@
 //! Plant identifiers in running text, folded so that `P-101A`, `P101A` and `P 101 A` are one word.
 //!
-//! An identifier is one to six letters, then one to eight digits, then perhaps one or two letters, each joined directly,
-//! by a hyphen of any kind, an underscore or a slash, or by one space; `P-101A/B` and `P-101/102` name two. Codes that
+//! An identifier is one to six letters, then one to eight digits, then up to two letters, each joined directly, by a
+//! hyphen of any kind, an underscore or a slash, or by one space; `P-101A/B` and `P-101/102` name two. Codes that
 //! begin with digits (`10LAB20AA001`) are in [`plant_code`], part numbers (`4711-0815`) in [`part_number`]. The lexical
 //! index holds the folded word beside the words that PostgreSQL's parser finds, which takes `PIT-1001` apart into `pit`
 //! and the number `-1001`.
@@ -10,10 +10,10 @@ mod plant_code;
 
 use plant_code::plant_code;
 
-/// Where the text comes from.
+/// Where a text comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Source {
-    /// A passage. `P-101A` is found under `P-101` too; parts apart from each other count only in capitals.
+    /// A passage. `P-101A` is found under `P-101` too; parts separated by spaces count only in capitals.
     Passage,
     /// A query, in whatever case it was typed.
     Query,
@@ -37,7 +37,7 @@ pub(crate) fn fold(text: &str, source: Source) -> String {
     folded.join(" ")
 }
 
-/// The words of what begins here, and where it ends.
+/// The words of the identifier that begins at `start`, and its end.
 fn word_at(chars: &[char], start: usize, source: Source) -> Option<(Vec<String>, usize)> {
     if let Some(found) = plant_code(chars, start, source) {
         return Some(found);
@@ -47,7 +47,7 @@ fn word_at(chars: &[char], start: usize, source: Source) -> Option<(Vec<String>,
     }
     let first = identifier(chars, start, source)?;
     let (mut words, mut end) = (first.words(source), first.end);
-    // `P-101A/B`, `P-101/102`: what follows a slash takes the place of the last part.
+    // `P-101A/B`, `P-101/102`: the text after a slash replaces the last part.
     while let Some((next, next_end)) = first.sibling(chars, end) {
         words.push(next);
         end = next_end;
@@ -74,18 +74,18 @@ struct Identifier {
     letters: String,
     base: String,
     suffix: String,
-    doubtful: bool,
+    is_ambiguous: bool,
     end: usize,
 }
 
 impl Identifier {
     fn words(&self, source: Source) -> Vec<String> {
         let whole = format!("{}{}", self.base, self.suffix);
-        let base_too = source == Source::Passage || self.doubtful;
+        let base_too = source == Source::Passage || self.is_ambiguous;
         if self.suffix.is_empty() || !base_too { vec![whole] } else { vec![whole, self.base.clone()] }
     }
 
-    /// The next of a list, from the slash at `at` on.
+    /// The next identifier of a list, from the slash at `at` on.
     fn sibling(&self, chars: &[char], at: usize) -> Option<(String, usize)> {
         let start = chars.get(at).filter(|c| **c == '/').map(|_| at + 1)?;
         let (stem, end) = if self.suffix.is_empty() {
@@ -110,7 +110,7 @@ fn identifier(chars: &[char], start: usize, source: Source) -> Option<Identifier
     }
     let letters = lower(&chars[start..letters_end]);
     let base = format!("{letters}{}", lower(&chars[digits_start..digits_end]));
-    let plain = Identifier { letters, base, suffix: String::new(), doubtful: false, end: digits_end };
+    let plain = Identifier { letters, base, suffix: String::new(), is_ambiguous: false, end: digits_end };
     let suffix_start = past_joint(chars, digits_end);
     let suffix_apart = chars.get(digits_end) == Some(&' ');
     let longest = if suffix_apart { 1 } else { 2 };
@@ -118,21 +118,21 @@ fn identifier(chars: &[char], start: usize, source: Source) -> Option<Identifier
         .filter(|end| !chars.get(*end).is_some_and(|c| c.is_alphanumeric()))
         .filter(|_| !suffix_apart || source == Source::Query || chars[suffix_start].is_ascii_uppercase());
     // In `is P-101 a pump`, the `a` may be the pump's side or a word of its own.
-    let doubtful = suffix_apart && chars.get(suffix_start).is_some_and(char::is_ascii_lowercase);
+    let is_ambiguous = suffix_apart && chars.get(suffix_start).is_some_and(char::is_ascii_lowercase);
     match suffix_end {
-        Some(end) => Some(Identifier { suffix: lower(&chars[suffix_start..end]), doubtful, end, ..plain }),
+        Some(end) => Some(Identifier { suffix: lower(&chars[suffix_start..end]), is_ambiguous, end, ..plain }),
         None if chars.get(digits_end).is_some_and(|c| c.is_alphanumeric()) => None,
         None => Some(plain),
     }
 }
 
-/// The end of one to `longest` characters of a kind; none where there are more, or not one.
+/// The end of a run of one to `longest` characters of a kind; `None` if the run is longer or empty.
 fn run(chars: &[char], start: usize, longest: usize, is: impl Fn(&char) -> bool) -> Option<usize> {
     let length = chars.get(start..)?.iter().take_while(|c| is(c)).count();
     (1..=longest).contains(&length).then_some(start + length)
 }
 
-/// Past one joining character, if there is one.
+/// The index after one joining character, if there is one.
 fn past_joint(chars: &[char], at: usize) -> usize {
     let joins = |c: &char| matches!(c, ' ' | '-' | '_' | '/' | '\u{2010}'..='\u{2014}' | '\u{2212}');
     at + usize::from(chars.get(at).is_some_and(joins))
@@ -215,9 +215,11 @@ mod tests {
         assert_eq!(fold("P-101 tripped", Source::Passage), "p101");
     }
 
+    const TEXTS: &str = "(.{0,20}|[A-Za-z]{0,7}[- /]?[0-9]{0,9}[- ]?[A-Za-z]{0,3}[- ]?){0,4}";
+
     proptest! {
         #[test]
-        fn any_text_folds_to_words_of_letters_and_digits(text in "(.{0,20}|[A-Za-z]{0,7}[- /]?[0-9]{0,9}[- ]?[A-Za-z]{0,3}[- ]?){0,4}") {
+        fn any_text_folds_to_words_of_letters_and_digits(text in TEXTS) {
             for word in fold(&text, Source::Query).split_whitespace() {
                 prop_assert!(word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
             }

@@ -1,26 +1,149 @@
-//! The job queue: queued within a tenant's transaction, claimed across tenants by the worker's role.
+//! The job queue: jobs are enqueued in a tenant's transaction and claimed across tenants by the worker's role.
 
 use crate::error::failed;
 use crate::pool::Database;
-use crate::rows::{id, word};
+use crate::rows::{Word, count};
+use crate::statement::{Login, Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::ids::{DocumentId, JobId, RequestId, TenantId};
 use domain::ports::{
-    Claim, JobCounts, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, StoreError, Work,
+    JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, StoreError, Work,
 };
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
-use sqlx::Row;
-use sqlx::postgres::{PgListener, PgRow};
+use sqlx::postgres::PgListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
-/// Where `enqueue` and `put_back_job` tell that a job is due. Must agree with the statements below.
+/// The channel on which `enqueue` and `put_back_job` notify that a job is due. The statements spell it, too.
 const CHANNEL: &str = "platform_jobs";
+
+row! {
+    struct LeasedJobRow, columns = leased_job_columns {
+        job_id: Uuid,
+        tenant_id: Uuid,
+        kind: Word<JobKind>,
+        document_id: Option<Uuid>,
+        lease_token: i64,
+        attempt: i32,
+        max_attempts: i32,
+        failures: i32,
+    }
+}
+
+row! {
+    struct QueueDepthRow, columns = queue_depth_columns {
+        due: i64,
+        leased: i64,
+        dead: i64,
+        oldest_due_s: i64,
+    }
+}
+
+row! {
+    struct JobCountsRow, columns = job_counts_columns {
+        pending: i64,
+        dead: i64,
+    }
+}
+
+statements! {
+    /// The lock makes a claim skip the job until this transaction ends.
+    LOCK_LEASE: Scalar<i32> = Statement::select(
+        "jobs",
+        "checking a lease",
+        "SELECT 1 FROM jobs WHERE id = $1 AND lease_token = $2 FOR SHARE",
+    );
+    COMPLETE: () = Statement::delete(
+        "jobs",
+        "completing a job",
+        "DELETE FROM jobs WHERE id = $1 AND lease_token = $2",
+    );
+    DEAD_LETTER: () = Statement::update(
+        "jobs",
+        "dead-lettering a job",
+        "UPDATE jobs
+         SET dead_at = $3, last_error = coalesce(left($4, 500), last_error, 'its workers ended before it did'),
+             leased = false, lease_token = lease_token + 1
+         WHERE id = $1 AND lease_token = $2",
+    );
+    /// Enqueueing again changes nothing while the job is queued or leased, and revives a dead job. The notification is
+    /// sent on commit.
+    ENQUEUE: () = Statement::insert(
+        "jobs",
+        "queueing a job",
+        "WITH wanted AS (
+             SELECT coalesce((SELECT file_size_bytes FROM documents WHERE id = $3), 0) AS size_bytes),
+         queued AS (
+             INSERT INTO jobs AS job (id, tenant_id, kind, document_id, size_bytes, turn_at, created_at)
+             SELECT coalesce($1, gen_random_uuid()), app_tenant(), $2, $3, size_bytes,
+                    clock_timestamp() + job_handicap(size_bytes), $4
+             FROM wanted
+             ON CONFLICT (tenant_id, document_id, kind) DO UPDATE
+             SET dead_at = NULL, attempts = 0, failures = 0, leased = false, lease_token = job.lease_token + 1,
+                 due_at = clock_timestamp(), turn_at = excluded.turn_at
+             WHERE job.dead_at IS NOT NULL)
+         SELECT pg_notify('platform_jobs', '')",
+    );
+    CLAIM: LeasedJobRow = Statement::call(
+        "claim_job",
+        "claiming a job",
+        concat!("SELECT ", leased_job_columns!(), " FROM claim_job(make_interval(secs => $1), $2, $3)"),
+    )
+    .run_by(Login::Worker);
+    HEARTBEAT: Scalar<bool> = Statement::call(
+        "heartbeat_job",
+        "extending a lease",
+        "SELECT heartbeat_job($1, $2, make_interval(secs => $3))",
+    )
+    .run_by(Login::Worker);
+    REQUEUE: () = Statement::call(
+        "put_back_job",
+        "requeueing a job",
+        "SELECT put_back_job($1, $2, make_interval(secs => $3), $4, $5)",
+    )
+    .run_by(Login::Worker);
+    BUILD_VECTOR_INDEX: Scalar<bool> = Statement::call(
+        "build_vector_index",
+        "building a vector index",
+        "SELECT build_vector_index($1, $2) AND finish_vector_index($1, $2)",
+    )
+    .run_by(Login::Worker);
+    DEPTH: QueueDepthRow = Statement::call(
+        "job_queue_depth",
+        "counting jobs",
+        concat!("SELECT ", queue_depth_columns!(), " FROM job_queue_depth()"),
+    )
+    .run_by(Login::Worker);
+    JOB_COUNTS: JobCountsRow = Statement::call(
+        "jobs_left",
+        "counting jobs of a kind",
+        concat!("SELECT ", job_counts_columns!(), " FROM jobs_left($1)"),
+    )
+    .run_by(Login::Worker);
+    SWEEP_EXPIRED: Scalar<i64> = Statement::call(
+        "sweep_idempotency_keys",
+        "sweeping idempotency keys",
+        "SELECT sweep_idempotency_keys()",
+    )
+    .run_by(Login::Worker);
+    ENQUEUE_REINDEX: Scalar<i64> = Statement::call(
+        "enqueue_reindex",
+        "queueing the reindexing",
+        "SELECT enqueue_reindex()",
+    )
+    .run_by(Login::Worker);
+    REQUEUE_DOCUMENTS_OF_OTHER_MODELS: Scalar<i64> = Statement::call(
+        "requeue_documents_of_other_models",
+        "queueing documents of other models",
+        "SELECT requeue_documents_of_other_models($1)",
+    )
+    .run_by(Login::Worker);
+}
 
 #[async_trait]
 impl JobRepo for PgTenantTx {
@@ -33,104 +156,68 @@ impl JobRepo for PgTenantTx {
     }
 
     async fn holds(&mut self, lease: Lease) -> Result<bool, StoreError> {
-        // The lock makes a claim of the job pass it over until this transaction ends.
-        sqlx::query("SELECT 1 FROM jobs WHERE id = $1 AND lease_token = $2 FOR SHARE")
-            .bind(lease.job.as_uuid())
-            .bind(lease.token)
-            .fetch_optional(self.connection())
-            .await
-            .map(|row| row.is_some())
-            .map_err(failed("checking a lease"))
+        let query = LOCK_LEASE.query().bind(lease.job.as_uuid()).bind(lease.token);
+        Ok(query.optional_scalar(self.connection()).await?.is_some())
     }
 
     async fn complete(&mut self, lease: Lease) -> Result<bool, StoreError> {
-        sqlx::query("DELETE FROM jobs WHERE id = $1 AND lease_token = $2")
-            .bind(lease.job.as_uuid())
-            .bind(lease.token)
-            .execute(self.connection())
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(failed("completing a job"))
+        let delete = COMPLETE.query().bind(lease.job.as_uuid()).bind(lease.token);
+        Ok(delete.rows_affected(self.connection()).await? > 0)
     }
 
     async fn dead_letter(&mut self, lease: Lease, reason: Option<&str>, now: Timestamp) -> Result<bool, StoreError> {
-        sqlx::query(
-            "UPDATE jobs
-             SET dead_at = $3, last_error = coalesce(left($4, 500), last_error, 'its workers ended before it did'),
-                 leased = false, lease_token = lease_token + 1
-             WHERE id = $1 AND lease_token = $2",
-        )
-        .bind(lease.job.as_uuid())
-        .bind(lease.token)
-        .bind(now)
-        .bind(reason)
-        .execute(self.connection())
-        .await
-        .map(|done| done.rows_affected() > 0)
-        .map_err(failed("giving a job up"))
+        let update = DEAD_LETTER.query().bind(lease.job.as_uuid()).bind(lease.token).bind(now).bind(reason);
+        Ok(update.rows_affected(self.connection()).await? > 0)
     }
 }
 
-/// Queues work, once: asking again while it is queued or in hand changes nothing, and what is dead comes back. The
-/// notification is sent on commit. Without an id, the database gives one.
+/// Enqueues work under the rules of [`JobRepo::enqueue_ingestion`]. Without an id, the database generates one.
 pub(crate) async fn enqueue(
     tx: &mut PgTenantTx,
     id: Option<JobId>,
     work: Work,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "WITH wanted AS (
-             SELECT coalesce((SELECT file_size_bytes FROM documents WHERE id = $3), 0) AS size_bytes),
-         queued AS (
-             INSERT INTO jobs AS job (id, tenant_id, kind, document_id, size_bytes, turn_at, created_at)
-             SELECT coalesce($1, gen_random_uuid()), app_tenant(), $2, $3, size_bytes, clock_timestamp() + job_handicap(size_bytes), $4 FROM wanted
-             ON CONFLICT (tenant_id, document_id, kind) DO UPDATE
-             SET dead_at = NULL, attempts = 0, failures = 0, leased = false, lease_token = job.lease_token + 1,
-                 due_at = clock_timestamp(), turn_at = excluded.turn_at
-             WHERE job.dead_at IS NOT NULL)
-         SELECT pg_notify('platform_jobs', '')",
-    )
-    .bind(id.map(|id| id.as_uuid()))
-    .bind(work.kind().as_str())
-    .bind(work.document().map(|document| document.as_uuid()))
-    .bind(now)
-    .execute(tx.connection())
-    .await
-    .map(drop)
-    .map_err(failed("queueing a job"))
+    ENQUEUE
+        .query()
+        .bind(id.map(|id| id.as_uuid()))
+        .bind(work.kind().as_str())
+        .bind(work.document().map(|document| document.as_uuid()))
+        .bind(now)
+        .execute(tx.connection())
+        .await
 }
 
-/// The queue in PostgreSQL, as the worker's role: a few functions and no table.
+/// The queue in PostgreSQL. The worker's role may call its functions and sees no table.
 #[derive(Clone)]
 pub struct PgJobQueue {
     database: Database,
     listener: Arc<Mutex<Option<PgListener>>>,
-    told: Arc<Notify>,
+    notified: Arc<Notify>,
 }
 
 impl PgJobQueue {
     /// A queue over connections of the worker's role; one of them listens for new jobs.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, listener: Arc::default(), told: Arc::default() }
+        Self { database, listener: Arc::default(), notified: Arc::default() }
     }
 
-    /// Waits for one notification. Returns at once after it has begun to listen: a job may have come just before.
-    async fn notified(&self) -> Result<(), sqlx::Error> {
+    /// Waits for one notification. Returns at once when it has just begun to listen: a job may have come before.
+    async fn next_notification(&self) -> Result<(), sqlx::Error> {
         let mut listener = self.listener.lock().await;
         match listener.as_mut() {
             None => *listener = Some(self.database.listen(CHANNEL).await?),
-            // `None`: the connection was lost and notifications with it.
+            // `None`: the connection was lost, and notifications with it.
             Some(connected) => drop(connected.try_recv().await?),
         }
         Ok(())
     }
 
-    /// Waits as one of many: whoever listens tells the others, who may want another kind of job than it does.
-    async fn heard(&self, end: Instant) {
-        match timeout_at(end, self.notified()).await {
-            Ok(Ok(())) => self.told.notify_waiters(),
+    /// Waits for a notification until `end`, and wakes all waiters: they may want other kinds of jobs than this one.
+    async fn listen_until(&self, end: Instant) {
+        match timeout_at(end, self.next_notification()).await {
+            Ok(Ok(())) => self.notified.notify_waiters(),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "cannot listen for jobs, polling instead");
                 self.listener.lock().await.take();
@@ -139,167 +226,134 @@ impl PgJobQueue {
             Err(_elapsed) => {}
         }
     }
-
-    /// A function of the queue that returns one number.
-    async fn count(
-        &self,
-        doing: &'static str,
-        sql: &'static str,
-        models: Option<&[String]>,
-    ) -> Result<u64, StoreError> {
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        let query = sqlx::query_scalar::<_, i64>(sql);
-        let query = match models {
-            Some(models) => query.bind(models),
-            None => query,
-        };
-        let count = query.fetch_one(&mut *connection).await.map_err(failed(doing))?;
-        Ok(u64::try_from(count).unwrap_or(0))
-    }
 }
 
 #[async_trait]
 impl JobQueue for PgJobQueue {
-    async fn claim(&self, wanted: &Claim, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError> {
-        let doing = "claiming a job";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT * FROM claim_job(make_interval(secs => $1), $2, $3)")
+    async fn claim(&self, filter: &JobFilter, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError> {
+        let mut connection = self.database.acquire("claiming a job").await?;
+        let row: Option<LeasedJobRow> = CLAIM
+            .query()
             .bind(lease_for.as_secs_f64())
-            .bind(wanted.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>())
-            .bind(wanted.largest_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
-            .try_map(leased)
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(failed(doing))
+            .bind(filter.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>())
+            .bind(filter.max_document_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
+            .fetch_optional(&mut connection)
+            .await?;
+        row.map(LeasedJobRow::into_job).transpose()
     }
 
     async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError> {
-        let doing = "extending a lease";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query_scalar("SELECT heartbeat_job($1, $2, make_interval(secs => $3))")
-            .bind(lease.job.as_uuid())
-            .bind(lease.token)
-            .bind(lease_for.as_secs_f64())
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(failed(doing))
+        let mut connection = self.database.acquire("extending a lease").await?;
+        let query = HEARTBEAT.query().bind(lease.job.as_uuid()).bind(lease.token).bind(lease_for.as_secs_f64());
+        query.scalar(&mut connection).await
     }
 
     async fn requeue(&self, lease: Lease, how: &Requeue) -> Result<(), StoreError> {
-        let doing = "putting a job back";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT put_back_job($1, $2, make_interval(secs => $3), $4, $5)")
+        let mut connection = self.database.acquire("requeueing a job").await?;
+        REQUEUE
+            .query()
             .bind(lease.job.as_uuid())
             .bind(lease.token)
             .bind(how.delay.as_secs_f64())
             .bind(how.counts)
             .bind(&how.reason)
-            .execute(&mut *connection)
+            .execute(&mut connection)
             .await
-            .map(drop)
-            .map_err(failed(doing))
     }
 
     async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError> {
         let failed = failed("building a vector index");
-        // For no tenant: the function takes it from the job.
+        // Without a tenant: the function takes it from the job.
         let mut transaction = self.database.begin(String::new(), String::new()).await?;
-        // As long as it takes, but not for a process that is gone.
+        // No time limit, but the server stops if this process is gone.
         sqlx::raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL client_connection_check_interval = '5s'")
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?;
-        let done: bool = sqlx::query_scalar("SELECT build_vector_index($1, $2) AND finish_vector_index($1, $2)")
-            .bind(lease.job.as_uuid())
-            .bind(lease.token)
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        if done {
+        let build = BUILD_VECTOR_INDEX.query().bind(lease.job.as_uuid()).bind(lease.token);
+        let is_done = build.scalar(&mut transaction).await?;
+        if is_done {
             transaction.commit().await.map_err(&failed)?;
         }
-        Ok(done)
+        Ok(is_done)
     }
 
     async fn wait(&self, at_most: Duration) {
-        let told = self.told.notified();
+        let notified = self.notified.notified();
         tokio::select! {
-            () = told => {}
-            () = self.heard(Instant::now() + at_most) => {}
+            () = notified => {}
+            () = self.listen_until(Instant::now() + at_most) => {}
         }
     }
 
     async fn depth(&self) -> Result<QueueDepth, StoreError> {
-        let doing = "counting jobs";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT * FROM job_queue_depth()")
-            .try_map(depth)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(failed(doing))
+        let mut connection = self.database.acquire("counting jobs").await?;
+        DEPTH.query().fetch_one(&mut connection).await
     }
 
-    async fn left(&self, kind: JobKind) -> Result<JobCounts, StoreError> {
-        let doing = "counting jobs of a kind";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT * FROM jobs_left($1)")
-            .bind(kind.as_str())
-            .try_map(|row: PgRow| Ok(JobCounts { pending: count(&row, "pending")?, dead: count(&row, "dead")? }))
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(failed(doing))
+    async fn job_counts(&self, kind: JobKind) -> Result<JobCounts, StoreError> {
+        let mut connection = self.database.acquire("counting jobs of a kind").await?;
+        JOB_COUNTS.query().bind(kind.as_str()).fetch_one(&mut connection).await
     }
 
     async fn sweep_expired(&self) -> Result<u64, StoreError> {
-        self.count("sweeping idempotency keys", "SELECT sweep_idempotency_keys()", None).await
+        let mut connection = self.database.acquire("sweeping idempotency keys").await?;
+        SWEEP_EXPIRED.query().scalar(&mut connection).await.map(count)
     }
 
     async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
-        self.count("queueing the reindexing", "SELECT enqueue_reindex()", None).await
+        let mut connection = self.database.acquire("queueing the reindexing").await?;
+        ENQUEUE_REINDEX.query().scalar(&mut connection).await.map(count)
     }
 
     async fn requeue_documents_of_other_models(&self, models: &[String]) -> Result<u64, StoreError> {
-        let sql = "SELECT requeue_documents_of_other_models($1)";
-        self.count("queueing documents of other models", sql, Some(models)).await
+        let mut connection = self.database.acquire("queueing documents of other models").await?;
+        REQUEUE_DOCUMENTS_OF_OTHER_MODELS.query().bind(models).scalar(&mut connection).await.map(count)
     }
 }
 
-fn leased(row: PgRow) -> Result<LeasedJob, sqlx::Error> {
-    let job: JobId = id(&row, "job_id")?;
-    let tenant: TenantId = id(&row, "tenant_id")?;
-    let count = |column| row.try_get::<i32, _>(column).map(|count| u32::try_from(count).unwrap_or(0));
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a claimed job names its tenant: this is the one place that may say so"
-    )]
-    let scope = TenantScope::mint(tenant, Actor::Worker, RequestId::from_uuid(job.as_uuid()));
-    Ok(LeasedJob {
-        lease: Lease { job, token: row.try_get("lease_token")? },
-        scope,
-        work: work(&row)?,
-        attempt: count("attempt")?,
-        max_attempts: count("max_attempts")?,
-        failures: count("failures")?,
-    })
+impl LeasedJobRow {
+    fn into_job(self) -> Result<LeasedJob, StoreError> {
+        let (job, tenant) = (JobId::from_uuid(self.job_id), TenantId::from_uuid(self.tenant_id));
+        let count = |number: i32| u32::try_from(number).unwrap_or(0);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a claimed job names its tenant; only this place may mint from it"
+        )]
+        let scope = TenantScope::mint(tenant, Actor::Worker, RequestId::from_uuid(job.as_uuid()));
+        let work = match (self.kind.0, self.document_id) {
+            (JobKind::Ingestion, Some(document)) => Work::Ingest(document.into()),
+            (JobKind::Ingestion, None) => {
+                let source = "the ingestion job names no document".into();
+                return Err(StoreError::Failed { doing: "claiming a job", source });
+            }
+            (JobKind::VectorIndex, _) => Work::BuildVectorIndex,
+            (JobKind::Reindex, _) => Work::Reindex,
+        };
+        Ok(LeasedJob {
+            lease: Lease { job, token: self.lease_token },
+            scope,
+            work,
+            attempt: count(self.attempt),
+            max_attempts: count(self.max_attempts),
+            failures: count(self.failures),
+        })
+    }
 }
 
-fn work(row: &PgRow) -> Result<Work, sqlx::Error> {
-    Ok(match word(row, "kind")? {
-        JobKind::Ingestion => Work::Ingest(row.try_get::<Uuid, _>("document_id")?.into()),
-        JobKind::VectorIndex => Work::BuildVectorIndex,
-        JobKind::Reindex => Work::Reindex,
-    })
+impl From<QueueDepthRow> for QueueDepth {
+    fn from(row: QueueDepthRow) -> Self {
+        Self {
+            due: count(row.due),
+            leased: count(row.leased),
+            dead: count(row.dead),
+            oldest_due_s: count(row.oldest_due_s),
+        }
+    }
 }
 
-fn depth(row: PgRow) -> Result<QueueDepth, sqlx::Error> {
-    Ok(QueueDepth {
-        due: count(&row, "due")?,
-        leased: count(&row, "leased")?,
-        dead: count(&row, "dead")?,
-        oldest_due_s: count(&row, "oldest_due_s")?,
-    })
-}
-
-fn count(row: &PgRow, column: &str) -> Result<u64, sqlx::Error> {
-    row.try_get::<i64, _>(column).map(|count| u64::try_from(count).unwrap_or(0))
+impl From<JobCountsRow> for JobCounts {
+    fn from(row: JobCountsRow) -> Self {
+        Self { pending: count(row.pending), dead: count(row.dead) }
+    }
 }

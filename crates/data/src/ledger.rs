@@ -1,133 +1,157 @@
-//! The ledger of calls to models: rows that are inserted and never changed, and what they come to.
+//! The ledger of model calls: rows that are inserted and never changed, and their sums.
 
-use crate::error::failed;
+use crate::rows::count;
+use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
-use crate::usage::count;
-use domain::ledger::{LedgerEntry, LedgerSums, UsageOfGroup, UsageQuery, UsageSums};
+use domain::ledger::{GroupUsage, LedgerEntry, LedgerSums, UsageQuery, UsageSums};
 use domain::model::ModelTier;
 use domain::model_call::{FailedAttempt, MicroCost, ModelCall};
 use domain::ports::StoreError;
 use domain::run::FinishReason;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use std::time::Duration;
 
-/// Longest name that is kept, in characters: a server may name its model as it likes.
+/// Longest name that is stored, in characters. A server may name its model as it likes.
 const MAX_NAME: usize = 128;
-/// Most backends tried before that are kept.
+/// Most failed attempts that are stored with a call.
 const MAX_ATTEMPTS: usize = 16;
-/// Highest cost of one call that is kept, in millionths: a server may say what it likes of that, too.
+/// Longest error code that is stored, in characters.
+const MAX_ERROR: usize = 64;
+/// Highest cost of one call that is stored, in millionths. A server may report what it likes.
 const MAX_COST: u64 = 1_000_000_000_000;
 
-/// Groups, and in the first row all of them together. Those with the most calls come first.
-const SUMS: &str = "
-    WITH calls AS (
-        SELECT CASE $4 WHEN 'day' THEN to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')
-                       WHEN 'user' THEN user_id::text
-                       WHEN 'backend' THEN backend
-                       WHEN 'model' THEN model
-                       WHEN 'operation' THEN operation
-                       WHEN 'tier' THEN tier
-                       WHEN 'conversation' THEN conversation_id::text END AS key,
-               status, fallback, input_tokens, output_tokens, cost_micros, took_ms, first_token_ms
-        FROM model_calls
-        WHERE tenant_id = app_tenant() AND created_at >= $1 AND created_at < $2 AND ($3::uuid IS NULL OR user_id = $3))
-    SELECT key, count(*) AS calls,
-           coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
-           coalesce(sum(output_tokens), 0)::bigint AS output_tokens,
-           coalesce(sum(cost_micros), 0)::bigint AS cost,
-           count(*) FILTER (WHERE status = 'error') AS errors,
-           count(*) FILTER (WHERE fallback) AS fallbacks,
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY took_ms) AS p50_ms,
-           avg(first_token_ms)::float8 AS first_token_ms
-    FROM calls GROUP BY GROUPING SETS ((), (key))
-    ORDER BY grouping(key) DESC, count(*) DESC, key NULLS FIRST LIMIT $5";
+row! {
+    struct SumsRow {
+        key: Option<String>,
+        calls: i64,
+        input_tokens: i64,
+        output_tokens: i64,
+        cost: i64,
+        errors: i64,
+        fallbacks: i64,
+        p50_ms: Option<f64>,
+        first_token_ms: Option<f64>,
+    }
+}
+
+statements! {
+    INSERT: () = Statement::insert(
+        "model_calls",
+        "recording a model call",
+        "INSERT INTO model_calls
+             (tenant_id, user_id, id, conversation_id, run_id, request_id, operation, tier, backend, requested_model,
+              model, fallback, failed, status, error, finish_reason, input_tokens, output_tokens, estimated, metered,
+              cost_micros, took_ms, first_token_ms, created_at)
+         VALUES (app_tenant(), app_user(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+             $18, $19, $20, $21, $22)
+         ON CONFLICT (tenant_id, id) DO NOTHING",
+    );
+    /// The first row is the total. The groups follow, those with the most calls first.
+    SUMS: SumsRow = Statement::select(
+        "model_calls",
+        "summing model calls",
+        "WITH calls AS (
+             SELECT CASE $4 WHEN 'day' THEN to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')
+                            WHEN 'user' THEN user_id::text
+                            WHEN 'backend' THEN backend
+                            WHEN 'model' THEN model
+                            WHEN 'operation' THEN operation
+                            WHEN 'tier' THEN tier
+                            WHEN 'conversation' THEN conversation_id::text END AS key,
+                    status, fallback, input_tokens, output_tokens, cost_micros, took_ms, first_token_ms
+             FROM model_calls
+             WHERE tenant_id = app_tenant() AND created_at >= $1 AND created_at < $2
+               AND ($3::uuid IS NULL OR user_id = $3))
+         SELECT key, count(*) AS calls,
+                coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+                coalesce(sum(output_tokens), 0)::bigint AS output_tokens,
+                coalesce(sum(cost_micros), 0)::bigint AS cost,
+                count(*) FILTER (WHERE status = 'error') AS errors,
+                count(*) FILTER (WHERE fallback) AS fallbacks,
+                percentile_cont(0.5) WITHIN GROUP (ORDER BY took_ms) AS p50_ms,
+                avg(first_token_ms)::float8 AS first_token_ms
+         FROM calls GROUP BY GROUPING SETS ((), (key))
+         ORDER BY grouping(key) DESC, count(*) DESC, key NULLS FIRST LIMIT $5",
+    );
+}
 
 impl PgTenantTx {
     pub(crate) async fn insert_call(&mut self, entry: &LedgerEntry) -> Result<(), StoreError> {
         let request = self.scope().request().to_string();
         let ModelCall { served_by, usage, .. } = &entry.call;
-        sqlx::query(
-            "INSERT INTO model_calls (tenant_id, user_id, id, conversation_id, run_id, request_id, operation, tier, backend,
-                 requested_model, model, fallback, failed, status, error, finish_reason, input_tokens, output_tokens,
-                 estimated, metered, cost_micros, took_ms, first_token_ms, created_at)
-             VALUES (app_tenant(), app_user(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                 $18, $19, $20, $21, $22)
-             ON CONFLICT (tenant_id, id) DO NOTHING",
-        )
-        .bind(entry.id.as_uuid())
-        .bind(entry.context.conversation.map(|id| id.as_uuid()))
-        .bind(entry.context.run.map(|id| id.as_uuid()))
-        .bind(request)
-        .bind(entry.call.operation.as_str())
-        .bind(entry.tier.map(ModelTier::as_str))
-        .bind(clip(&served_by.backend, MAX_NAME))
-        .bind(clip(&served_by.requested, MAX_NAME))
-        .bind(clip(&served_by.model, MAX_NAME))
-        .bind(served_by.fallback)
-        .bind(Json(attempts(&served_by.failed)))
-        .bind(entry.call.status.as_str())
-        .bind(entry.call.error.as_deref().map(|word| clip(word, 64)))
-        .bind(entry.call.finish_reason.map(FinishReason::as_str))
-        .bind(i64::from(usage.input_tokens))
-        .bind(i64::from(usage.output_tokens))
-        .bind(entry.call.estimated)
-        .bind(entry.metered)
-        .bind(i64::try_from(entry.call.cost.0.min(MAX_COST)).unwrap_or(i64::MAX))
-        .bind(millis(entry.call.took))
-        .bind(entry.call.first_token.map(millis))
-        .bind(entry.at)
-        .execute(self.connection())
-        .await
-        .map(drop)
-        .map_err(failed("putting a call to a model on record"))
+        INSERT
+            .query()
+            .bind(entry.id.as_uuid())
+            .bind(entry.context.conversation.map(|id| id.as_uuid()))
+            .bind(entry.context.run.map(|id| id.as_uuid()))
+            .bind(request)
+            .bind(entry.call.operation.as_str())
+            .bind(entry.tier.map(ModelTier::as_str))
+            .bind(truncate(&served_by.backend, MAX_NAME))
+            .bind(truncate(&served_by.requested, MAX_NAME))
+            .bind(truncate(&served_by.model, MAX_NAME))
+            .bind(served_by.fallback)
+            .bind(Json(attempts(&served_by.failed)))
+            .bind(entry.call.status.as_str())
+            .bind(entry.call.error.as_deref().map(|code| truncate(code, MAX_ERROR)))
+            .bind(entry.call.finish_reason.map(FinishReason::as_str))
+            .bind(i64::from(usage.input_tokens))
+            .bind(i64::from(usage.output_tokens))
+            .bind(entry.call.estimated)
+            .bind(entry.metered)
+            .bind(i64::try_from(entry.call.cost.0.min(MAX_COST)).unwrap_or(i64::MAX))
+            .bind(millis(entry.call.took))
+            .bind(entry.call.first_token.map(millis))
+            .bind(entry.at)
+            .execute(self.connection())
+            .await
     }
 
     pub(crate) async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
-        // One for the totals, one to see that there are more.
-        let rows = i64::try_from(UsageQuery::MAX_GROUPS + 2).unwrap_or(i64::MAX);
-        let mut rows = sqlx::query(SUMS)
+        // One row for the total, and one that shows whether there are more groups.
+        let limit = i64::try_from(UsageQuery::MAX_GROUPS + 2).unwrap_or(i64::MAX);
+        let rows: Vec<GroupUsage> = SUMS
+            .query()
             .bind(query.from)
             .bind(query.to)
             .bind(query.user.map(|id| id.as_uuid()))
             .bind(query.group_by.as_str())
-            .bind(rows)
-            .try_map(|row: PgRow| Ok(UsageOfGroup { key: row.try_get("key")?, sums: sums(&row)? }))
+            .bind(limit)
             .fetch_all(self.connection())
-            .await
-            .map_err(failed("summing calls to models"))?
-            .into_iter();
-        let totals = rows.next().map(|all| all.sums).unwrap_or_default();
+            .await?;
+        let mut rows = rows.into_iter();
+        let totals = rows.next().map(|total| total.sums).unwrap_or_default();
         Ok(LedgerSums::of(totals, rows.collect(), query.group_by))
     }
 }
 
-fn sums(row: &PgRow) -> Result<UsageSums, sqlx::Error> {
-    let number = |column: &str| row.try_get(column).map(count);
-    Ok(UsageSums {
-        calls: number("calls")?,
-        input_tokens: number("input_tokens")?,
-        output_tokens: number("output_tokens")?,
-        cost: MicroCost(number("cost")?),
-        errors: number("errors")?,
-        fallbacks: number("fallbacks")?,
-        p50_ms: row.try_get("p50_ms")?,
-        first_token_ms: row.try_get("first_token_ms")?,
-    })
+impl From<SumsRow> for GroupUsage {
+    fn from(row: SumsRow) -> Self {
+        let sums = UsageSums {
+            calls: count(row.calls),
+            input_tokens: count(row.input_tokens),
+            output_tokens: count(row.output_tokens),
+            cost: MicroCost(count(row.cost)),
+            errors: count(row.errors),
+            fallbacks: count(row.fallbacks),
+            p50_ms: row.p50_ms,
+            first_token_ms: row.first_token_ms,
+        };
+        Self { key: row.key, sums }
+    }
 }
 
-/// The first characters; PostgreSQL stores no U+0000.
-fn clip(text: &str, most: usize) -> String {
-    text.chars().filter(|c| *c != '\0').take(most).collect()
+/// The first `max` characters, without U+0000, which PostgreSQL cannot store.
+fn truncate(text: &str, max: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(max).collect()
 }
 
 fn attempts(failed: &[FailedAttempt]) -> Vec<FailedAttempt> {
-    let clipped = |attempt: &FailedAttempt| FailedAttempt {
-        backend: clip(&attempt.backend, MAX_NAME),
-        error: clip(&attempt.error, 64),
+    let truncated = |attempt: &FailedAttempt| FailedAttempt {
+        backend: truncate(&attempt.backend, MAX_NAME),
+        error: truncate(&attempt.error, MAX_ERROR),
     };
-    failed.iter().take(MAX_ATTEMPTS).map(clipped).collect()
+    failed.iter().take(MAX_ATTEMPTS).map(truncated).collect()
 }
 
 fn millis(time: Duration) -> i64 {
@@ -139,10 +163,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_server_says_is_cut_to_what_the_table_holds() {
-        assert_eq!(clip("a\0b\u{e4}c", 3), "ab\u{e4}");
+    fn what_a_server_reports_is_cut_to_what_the_table_holds() {
+        assert_eq!(truncate("a\0b\u{e4}c", 3), "ab\u{e4}");
         let attempt = FailedAttempt { backend: "\u{1f600}".repeat(500), error: "e".repeat(500) };
-        let kept = serde_json::to_string(&attempts(&vec![attempt; 40])).expect("JSON");
-        assert!(kept.chars().count() <= 8_192, "{}", kept.chars().count());
+        let stored = serde_json::to_string(&attempts(&vec![attempt; 40])).expect("JSON");
+        assert!(stored.chars().count() <= 8_192, "{}", stored.chars().count());
     }
 }

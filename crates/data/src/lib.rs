@@ -1,8 +1,8 @@
 //! PostgreSQL: tenant transactions, repositories, the job queue, the audit log; and the file store for documents.
 //!
-//! A [`PgStore`] opens a transaction for a [`domain::scope::TenantScope`]; the repositories come from the transaction and
-//! from nowhere else. Row security in the database decides what they see. There is no way to a pool or a bare
-//! connection from outside: whoever needs SQL adds a repository method here.
+//! A [`PgStore`] opens a transaction for a [`domain::scope::TenantScope`]; repositories come only from the transaction.
+//! Row security in the database decides what they see. Pools and connections are private to this crate: whoever needs
+//! SQL adds a repository method here.
 //!
 //! ```no_run
 //! use data::{Database, PgStore, PoolSettings};
@@ -21,7 +21,7 @@
 //! # }
 //! ```
 //!
-//! With the feature `testing` there is [`testing::TestDb`]: a migrated database of its own for each test.
+//! The feature `testing` adds [`testing::TestDb`]: a migrated database for each test.
 
 mod access_tokens;
 pub mod audit;
@@ -41,6 +41,7 @@ pub mod migrate;
 mod pool;
 pub mod preflight;
 mod rows;
+mod statement;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;

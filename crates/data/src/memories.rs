@@ -1,7 +1,7 @@
 //! Memories of the transaction's user.
 
-use crate::error::failed;
-use crate::rows::{Start, id, word, words_up_to};
+use crate::rows::{Start, Word, visible_classifications};
+use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::ids::MemoryId;
@@ -10,53 +10,82 @@ use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{MemoryRepo, StoreError};
 use domain::role::Classification;
 use domain::time::Timestamp;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+row! {
+    struct MemoryRow, columns = memory_columns {
+        id: Uuid,
+        content: String,
+        importance: f64,
+        tags: Vec<String>,
+        classification: Word<Classification>,
+        created_at: Timestamp,
+    }
+}
+
+statements! {
+    INSERT: () = Statement::insert(
+        "memories",
+        "storing a memory",
+        "INSERT INTO memories
+             (id, tenant_id, user_id, content, importance, tags, classification, created_at, updated_at)
+         VALUES ($1, app_tenant(), app_user(), $2, $3, $4, $5, $6, $6)",
+    );
+    GET: MemoryRow = Statement::select(
+        "memories",
+        "reading a memory",
+        concat!("SELECT ", memory_columns!(), " FROM memories WHERE id = $1"),
+    );
+    LIST: MemoryRow = Statement::select(
+        "memories",
+        "listing memories",
+        concat!(
+            "SELECT ",
+            memory_columns!(),
+            " FROM memories
+             WHERE (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
+                                       coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+             ORDER BY created_at DESC, id DESC LIMIT $3"
+        ),
+    );
+    MOST_IMPORTANT: MemoryRow = Statement::select(
+        "memories",
+        "recalling memories",
+        concat!(
+            "SELECT ",
+            memory_columns!(),
+            " FROM memories
+             WHERE (expires_at IS NULL OR expires_at > $1) AND classification = ANY($2)
+             ORDER BY importance DESC, created_at DESC, id DESC LIMIT $3"
+        ),
+    );
+    DELETE: () = Statement::delete("memories", "deleting a memory", "DELETE FROM memories WHERE id = $1");
+}
 
 #[async_trait]
 impl MemoryRepo for PgTenantTx {
     async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO memories (id, tenant_id, user_id, content, importance, tags, classification, created_at, updated_at)
-             VALUES ($1, app_tenant(), app_user(), $2, $3, $4, $5, $6, $6)",
-        )
-        .bind(memory.id.as_uuid())
-        .bind(&memory.content)
-        .bind(memory.importance)
-        .bind(&memory.tags)
-        .bind(memory.classification.as_str())
-        .bind(memory.created_at)
-        .execute(self.connection())
-        .await
-        .map(drop)
-        .map_err(failed("storing a memory"))
+        INSERT
+            .query()
+            .bind(memory.id.as_uuid())
+            .bind(&memory.content)
+            .bind(memory.importance)
+            .bind(&memory.tags)
+            .bind(memory.classification.as_str())
+            .bind(memory.created_at)
+            .execute(self.connection())
+            .await
     }
 
     async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError> {
-        sqlx::query("SELECT id, content, importance, tags, classification, created_at FROM memories WHERE id = $1")
-            .bind(id.as_uuid())
-            .try_map(memory)
-            .fetch_optional(self.connection())
-            .await
-            .map_err(failed("reading a memory"))
+        GET.query().bind(id.as_uuid()).fetch_optional(self.connection()).await
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError> {
         let start = Start::of(page);
-        let rows = sqlx::query(
-            "SELECT id, content, importance, tags, classification, created_at FROM memories
-             WHERE (created_at, id) < (coalesce($1, 'infinity'),
-                                       coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-             ORDER BY created_at DESC, id DESC LIMIT $3",
-        )
-        .bind(start.at)
-        .bind(start.id)
-        .bind(start.fetch)
-        .try_map(memory)
-        .fetch_all(self.connection())
-        .await
-        .map_err(failed("listing memories"))?;
-        Ok(Page::from_rows(rows, page, |row| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
+        let rows = query.fetch_all(self.connection()).await?;
+        Ok(Page::from_rows(rows, page, |row: &Memory| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn most_important(
@@ -65,37 +94,24 @@ impl MemoryRepo for PgTenantTx {
         clearance: Classification,
         limit: u32,
     ) -> Result<Vec<Memory>, StoreError> {
-        sqlx::query(
-            "SELECT id, content, importance, tags, classification, created_at FROM memories
-             WHERE (expires_at IS NULL OR expires_at > $1) AND classification = ANY($2)
-             ORDER BY importance DESC, created_at DESC, id DESC LIMIT $3",
-        )
-        .bind(now)
-        .bind(words_up_to(clearance))
-        .bind(i64::from(limit))
-        .try_map(memory)
-        .fetch_all(self.connection())
-        .await
-        .map_err(failed("recalling memories"))
+        let query = MOST_IMPORTANT.query().bind(now).bind(visible_classifications(clearance)).bind(i64::from(limit));
+        query.fetch_all(self.connection()).await
     }
 
     async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError> {
-        sqlx::query("DELETE FROM memories WHERE id = $1")
-            .bind(id.as_uuid())
-            .execute(self.connection())
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(failed("deleting a memory"))
+        Ok(DELETE.query().bind(id.as_uuid()).rows_affected(self.connection()).await? > 0)
     }
 }
 
-fn memory(row: PgRow) -> Result<Memory, sqlx::Error> {
-    Ok(Memory {
-        id: id(&row, "id")?,
-        content: row.try_get("content")?,
-        importance: row.try_get("importance")?,
-        tags: row.try_get("tags")?,
-        classification: word(&row, "classification")?,
-        created_at: row.try_get("created_at")?,
-    })
+impl From<MemoryRow> for Memory {
+    fn from(row: MemoryRow) -> Self {
+        Self {
+            id: row.id.into(),
+            content: row.content,
+            importance: row.importance,
+            tags: row.tags,
+            classification: row.classification.0,
+            created_at: row.created_at,
+        }
+    }
 }

@@ -19,10 +19,10 @@ pub enum LoginRole {
 }
 
 impl LoginRole {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 3] = [Self::App, Self::Worker, Self::Auditor];
 
-    /// Its name in the database.
+    /// Name of the role in the database.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -33,34 +33,34 @@ impl LoginRole {
     }
 }
 
-/// Applies the migrations that are missing, as the login in `url` (a superuser, or the database's owner with
-/// CREATEROLE). Two programs that do so at once apply each once: sqlx takes an advisory lock.
+/// Applies the missing migrations as the login in `url` (a superuser, or the database's owner with CREATEROLE). If two
+/// programs do so at once, each migration is applied once: sqlx takes an advisory lock.
 ///
 /// # Errors
-/// Where the database is not reachable, a migration fails, or the database has one that this program does not know or
-/// knows otherwise.
+/// If the database is not reachable, a migration fails, or the database has one that this program does not know or that
+/// differs.
 pub async fn run(url: &str) -> Result<(), SetupError> {
     let mut connection = connect(url).await?;
     MIGRATIONS.run(&mut connection).await?;
     close(connection).await
 }
 
-/// Gives a role its password, as the login in `url`.
+/// Sets the password of a role, as the login in `url`.
 ///
 /// # Errors
-/// Where the database is not reachable or refuses.
+/// If the database is not reachable or refuses.
 pub async fn set_login(url: &str, role: LoginRole, password: &str) -> Result<(), SetupError> {
     let refused = |source| SetupError::Database { doing: "setting a password", source };
     let mut connection = connect(url).await?;
     let mut transaction = connection.begin().await.map_err(refused)?;
-    // ALTER ROLE takes no parameters; the values travel as settings of this transaction, which the block quotes.
+    // ALTER ROLE takes no parameters, so the values are settings of this transaction, which the block quotes.
     sqlx::query("SELECT set_config('platform.role', $1, true), set_config('platform.password', $2, true)")
         .bind(role.name())
         .bind(password)
         .execute(&mut *transaction)
         .await
         .map_err(refused)?;
-    // Roles belong to the cluster: one at a time, or PostgreSQL reports a row changed under its feet.
+    // Roles belong to the whole cluster; without the lock, concurrent changes fail with "tuple concurrently updated".
     sqlx::raw_sql(
         "DO $$ BEGIN
              IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
@@ -77,7 +77,7 @@ pub async fn set_login(url: &str, role: LoginRole, password: &str) -> Result<(),
     close(connection).await
 }
 
-/// What tells one set of migrations from another: the first bytes of the sum of their checksums, in hex.
+/// Identifies a set of migrations: the first bytes of a hash of their checksums, in hex.
 #[cfg(feature = "testing")]
 pub(crate) fn fingerprint() -> String {
     use sha2::{Digest, Sha256};
@@ -86,7 +86,7 @@ pub(crate) fn fingerprint() -> String {
     hex::encode(&hash.finalize()[..8])
 }
 
-/// What of the migrations is not as this program expects, one sentence each.
+/// What differs from the migrations that this program expects, one sentence each.
 pub(crate) async fn check(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let recorded: Option<bool> = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut *connection)
@@ -103,9 +103,9 @@ pub(crate) async fn check(connection: &mut PgConnection) -> Result<Vec<String>, 
         let version = migration.version;
         match applied.remove(&version) {
             None => problems.push(format!("Migration {version} has not been applied: run `platform-server migrate`.")),
-            Some((_, false)) => problems.push(format!("Migration {version} broke off half-way.")),
+            Some((_, false)) => problems.push(format!("Migration {version} was interrupted.")),
             Some((checksum, true)) if *checksum != *migration.checksum => {
-                problems.push(format!("Migration {version} was applied with another content."));
+                problems.push(format!("Migration {version} was applied with different content."));
             }
             Some(_) => {}
         }

@@ -1,17 +1,18 @@
-//! Whether the database is fit for use: a server that could see past row security does not start.
+//! Checks that the database is fit for use: a server whose roles could bypass row security does not start.
 
 use crate::error::SetupError;
 use crate::migrate;
 use crate::pool::Database;
 use sqlx::PgConnection;
 
-/// The oldest server version that the migrations are written for.
-const OLDEST_SERVER: i32 = 160_000;
+/// Oldest server version that the migrations support.
+const MIN_SERVER_VERSION: i32 = 160_000;
 
-/// What the auditor reads.
-const AUDITED: [&str; 5] = ["audit_logs", "audit_chain", "audit_checkpoints", "audit_retirements", "audit_unsealed"];
+/// Tables that the auditor reads.
+const AUDITOR_TABLES: [&str; 5] =
+    ["audit_logs", "audit_chain", "audit_checkpoints", "audit_retirements", "audit_unsealed"];
 
-/// The connections of each role, as the program will use them.
+/// The connections of each role.
 #[derive(Clone, Copy, Debug)]
 pub struct Roles<'a> {
     /// The application's.
@@ -25,19 +26,19 @@ pub struct Roles<'a> {
 /// Checks server, migrations and roles.
 ///
 /// # Errors
-/// [`SetupError::Unfit`] with every problem found, one sentence each; [`SetupError::Database`] where it cannot be asked.
+/// [`SetupError::Unfit`] with every problem found, one sentence each; [`SetupError::Database`] if it cannot be queried.
 pub async fn check(roles: Roles<'_>) -> Result<(), SetupError> {
     let mut problems = Vec::new();
     for (database, part) in [(roles.app, Part::App), (roles.worker, Part::Worker), (roles.auditor, Part::Auditor)] {
-        let asked = |source| SetupError::Database { doing: part.doing(), source };
-        let mut connection = database.acquire().await.map_err(asked)?;
+        let failed = |source| SetupError::Database { doing: part.doing(), source };
+        let mut connection = database.acquire_for_setup().await.map_err(failed)?;
         if part == Part::App {
-            problems.extend(server(&mut connection).await.map_err(asked)?);
-            problems.extend(migrate::check(&mut connection).await.map_err(asked)?);
-            problems.extend(row_security(&mut connection).await.map_err(asked)?);
+            problems.extend(server(&mut connection).await.map_err(failed)?);
+            problems.extend(migrate::check(&mut connection).await.map_err(failed)?);
+            problems.extend(row_security(&mut connection).await.map_err(failed)?);
         }
-        problems.extend(powers(&mut connection).await.map_err(asked)?);
-        problems.extend(rights(&mut connection, part).await.map_err(asked)?);
+        problems.extend(bypasses(&mut connection).await.map_err(failed)?);
+        problems.extend(rights(&mut connection, part).await.map_err(failed)?);
     }
     if problems.is_empty() { Ok(()) } else { Err(SetupError::Unfit { problems }) }
 }
@@ -67,14 +68,14 @@ impl Part {
         }
     }
 
-    /// Whether a role for this part may have this right. The application's other rights on tenant tables are bound by
-    /// row security; the log it only appends to, and nothing is emptied as a whole.
+    /// Whether a role for this part may have this right. Row security limits the application's rights on tenant tables;
+    /// it may only append to the audit log, and may truncate no table.
     fn may(self, table: &str, right: &str) -> bool {
         match self {
             Self::App if right == "TRUNCATE" => false,
             Self::App => table != "audit_logs" || right == "INSERT",
             Self::Worker => false,
-            Self::Auditor => AUDITED.contains(&table) && right == "SELECT",
+            Self::Auditor => AUDITOR_TABLES.contains(&table) && right == "SELECT",
         }
     }
 }
@@ -87,7 +88,7 @@ async fn server(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Erro
     .fetch_one(connection)
     .await?;
     let mut problems = Vec::new();
-    if version < OLDEST_SERVER {
+    if version < MIN_SERVER_VERSION {
         problems.push(format!("The server is PostgreSQL {}; 16 or newer is needed.", version / 10_000));
     }
     if !vector {
@@ -110,8 +111,8 @@ async fn row_security(connection: &mut PgConnection) -> Result<Vec<String>, sqlx
     Ok(open.into_iter().map(|table| format!("Row security is not forced on table \"{table}\".")).collect())
 }
 
-/// Ways past row security that the connected role has by itself or through a role it belongs to.
-async fn powers(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+/// Ways to bypass row security that the connected role has, directly or through a role that it is a member of.
+async fn bypasses(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let found: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, r.rolname::text, power.name
          FROM pg_roles r
@@ -127,7 +128,7 @@ async fn powers(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Erro
                     ('may read or write every table',
                      r.rolname IN ('pg_read_all_data', 'pg_write_all_data'))) AS power (name, has)
          WHERE power.has AND (r.rolname = current_user OR pg_has_role(current_user, r.oid, 'MEMBER'))
-           -- A superuser counts as a member of every role: its own row says enough.
+           -- A superuser counts as a member of every role; its own row is enough.
            AND (r.rolname = current_user OR NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))
          ORDER BY 2, 3",
     )
@@ -143,7 +144,7 @@ async fn powers(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Erro
     Ok(found.into_iter().map(sentence).collect())
 }
 
-/// Rights on tenant tables that the part has no use for, and the function or right that it cannot do without.
+/// Rights on tenant tables that the part must not have, and missing rights that it needs.
 async fn rights(connection: &mut PgConnection, part: Part) -> Result<Vec<String>, sqlx::Error> {
     let held: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, c.relname::text, wanted.name

@@ -1,57 +1,82 @@
-//! Reading columns into the domain's types, and where pages start.
+//! Column types of the domain's values, and where pages start.
 
+use domain::audit::sealed::ChainHash;
 use domain::page::{PageKey, PageRequest};
 use domain::role::Classification;
 use domain::time::Timestamp;
-use sqlx::postgres::PgRow;
-use sqlx::types::Json;
-use sqlx::{Decode, Postgres, Row, Type};
+use serde_json::value::RawValue;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgTypeInfo, PgValueRef};
+use sqlx::{Decode, Postgres, Type};
+use std::error::Error;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// A column that holds an id.
-pub(crate) fn id<T: From<Uuid>>(row: &PgRow, column: &str) -> Result<T, sqlx::Error> {
-    row.try_get::<Uuid, _>(column).map(T::from)
+/// A text column that holds one of a closed set of words.
+pub(crate) struct Word<T>(pub(crate) T);
+
+impl<T> Type<Postgres> for Word<T> {
+    fn type_info() -> PgTypeInfo {
+        <str as Type<Postgres>>::type_info()
+    }
+
+    fn compatible(column: &PgTypeInfo) -> bool {
+        <str as Type<Postgres>>::compatible(column)
+    }
 }
 
-/// A column that holds one of a fixed set of words.
-pub(crate) fn word<T>(row: &PgRow, column: &str) -> Result<T, sqlx::Error>
+impl<T> Decode<'_, Postgres> for Word<T>
 where
-    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+    T: FromStr<Err: Error + Send + Sync + 'static>,
 {
-    parse(column, row.try_get(column)?)
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        Ok(Self(<&str as Decode<'_, Postgres>>::decode(value)?.parse()?))
+    }
 }
 
-/// As [`word`], where the column may be null.
-pub(crate) fn optional_word<T>(row: &PgRow, column: &str) -> Result<Option<T>, sqlx::Error>
-where
-    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
-{
-    row.try_get::<Option<&str>, _>(column)?.map(|text| parse(column, text)).transpose()
+/// A `bytea` column that holds a SHA-256.
+pub(crate) struct Hash(pub(crate) ChainHash);
+
+impl Type<Postgres> for Hash {
+    fn type_info() -> PgTypeInfo {
+        <[u8] as Type<Postgres>>::type_info()
+    }
 }
 
-/// A JSON column.
-pub(crate) fn json<'r, T>(row: &'r PgRow, column: &str) -> Result<T, sqlx::Error>
-where
-    Json<T>: Decode<'r, Postgres> + Type<Postgres>,
-{
-    row.try_get::<Json<T>, _>(column).map(|Json(value)| value)
+impl Decode<'_, Postgres> for Hash {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        let bytes = <&[u8] as Decode<'_, Postgres>>::decode(value)?;
+        ChainHash::from_slice(bytes).map(Self).ok_or_else(|| "not a SHA-256".into())
+    }
 }
 
-fn parse<T>(column: &str, text: &str) -> Result<T, sqlx::Error>
-where
-    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
-{
-    text.parse::<T>().map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) })
+/// A text column that holds JSON, kept as the database wrote it.
+pub(crate) struct JsonText(pub(crate) Box<RawValue>);
+
+impl Type<Postgres> for JsonText {
+    fn type_info() -> PgTypeInfo {
+        <str as Type<Postgres>>::type_info()
+    }
+
+    fn compatible(column: &PgTypeInfo) -> bool {
+        <str as Type<Postgres>>::compatible(column)
+    }
 }
 
-/// The values that a page's statement binds: after which row, and one more row than the page holds.
+impl Decode<'_, Postgres> for JsonText {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        let text = <String as Decode<'_, Postgres>>::decode(value)?;
+        Ok(Self(RawValue::from_string(text)?))
+    }
+}
+
+/// The values that a page's statement binds.
 pub(crate) struct Start {
-    /// Creation time of the last row seen.
+    /// Creation time of the last row of the page before.
     pub(crate) at: Option<Timestamp>,
-    /// Its id.
+    /// Id of that row.
     pub(crate) id: Option<Uuid>,
-    /// How many rows to fetch; the surplus one says that there is a next page.
+    /// How many rows to fetch: one more than the page holds, which shows whether there is a next page.
     pub(crate) fetch: i64,
 }
 
@@ -62,8 +87,13 @@ impl Start {
     }
 }
 
-/// The words up to a clearance.
-pub(crate) fn words_up_to(clearance: Classification) -> Vec<&'static str> {
+/// The classifications that a clearance allows to see, as the tables spell them.
+pub(crate) fn visible_classifications(clearance: Classification) -> Vec<&'static str> {
     let visible = Classification::ALL.iter().filter(|class| **class <= clearance);
     visible.map(|class| class.as_str()).collect()
+}
+
+/// A count or sum of the database, which is never negative.
+pub(crate) fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
 }

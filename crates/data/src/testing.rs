@@ -5,6 +5,7 @@
 
 use crate::migrate::{self, LoginRole};
 use crate::pool::{Database, PoolSettings};
+pub use crate::statement::{Field, Login, StatementInfo};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::time::Duration;
 use uuid::Uuid;
@@ -14,10 +15,10 @@ const PASSWORD: &str = "test";
 /// The advisory lock under which the template is made.
 const TEMPLATE_LOCK: i64 = 0x706c_6174;
 
-/// What a failed preparation says; a test unwraps it.
+/// Any error of a test's preparation.
 pub type TestError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A database that exists for one test. Dropping it removes the database, as far as that works.
+/// A database that exists for one test. Dropping it removes the database if that is possible.
 #[derive(Debug)]
 pub struct TestDb {
     name: String,
@@ -28,7 +29,7 @@ impl TestDb {
     /// Copies the migrated template.
     ///
     /// # Errors
-    /// Where `PLATFORM_TEST_DATABASE_URL` is not set or no superuser of a running server.
+    /// If `PLATFORM_TEST_DATABASE_URL` is not set, or is not a superuser of a running server.
     pub async fn create() -> Result<Self, TestError> {
         let server = Server::from_environment()?;
         let name = format!("test_{}", random().simple());
@@ -79,7 +80,7 @@ impl TestDb {
     /// Connections of the application's role.
     ///
     /// # Errors
-    /// Never, short of a defect: the URL is ours.
+    /// Never, since the URL is made here.
     pub fn app(&self) -> Result<Database, TestError> {
         connections(&self.app_url())
     }
@@ -108,7 +109,7 @@ impl TestDb {
 impl Drop for TestDb {
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), std::mem::take(&mut self.name));
-        // A thread with a runtime of its own: the test's may be gone or busy. What stays behind goes with the cluster.
+        // On a thread with its own runtime, because the test's may be gone or busy. Leftovers go with the cluster.
         let _removed = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             runtime.block_on(server.execute(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).ok()
@@ -117,7 +118,38 @@ impl Drop for TestDb {
     }
 }
 
-/// A few connections: there are many tests at once.
+/// Every static statement of this crate but those that set a database up or check it before the start.
+#[must_use]
+pub fn statements() -> Vec<StatementInfo> {
+    [
+        crate::access_tokens::STATEMENTS,
+        crate::audit::STATEMENTS,
+        crate::audit::export::STATEMENTS,
+        crate::audit::instance::STATEMENTS,
+        crate::audit::keep::STATEMENTS,
+        crate::audit::retire::STATEMENTS,
+        crate::audit::verify::STATEMENTS,
+        crate::chunks::STATEMENTS,
+        crate::chunks::generations::STATEMENTS,
+        crate::chunks::nearest::STATEMENTS,
+        crate::chunks::publish::STATEMENTS,
+        crate::conversations::STATEMENTS,
+        crate::directory::STATEMENTS,
+        crate::documents::STATEMENTS,
+        crate::idempotency::STATEMENTS,
+        crate::jobs::STATEMENTS,
+        crate::ledger::STATEMENTS,
+        crate::memories::STATEMENTS,
+        crate::messages::STATEMENTS,
+        crate::pool::STATEMENTS,
+        crate::tx::STATEMENTS,
+        crate::usage::STATEMENTS,
+        crate::users::STATEMENTS,
+    ]
+    .concat()
+}
+
+/// Few connections, because many tests run at once.
 fn connections(url: &str) -> Result<Database, TestError> {
     let settings =
         PoolSettings { max_connections: 6, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
@@ -155,15 +187,15 @@ impl Server {
         Ok(PgConnection::connect(&self.url("postgres", &self.login)).await?)
     }
 
-    /// Runs a statement that only names databases of ours.
+    /// Runs a statement that names only databases of these tests.
     async fn execute(&self, statement: String) -> Result<(), TestError> {
         let mut connection = self.connect().await?;
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
         Ok(connection.close().await?)
     }
 
-    /// The migrated template's name, made by whoever comes first. It carries the migrations' checksum, so a cluster that
-    /// lives longer than one run never serves an old schema.
+    /// Name of the migrated template, which the first test creates. It contains the migrations' checksum, so a cluster
+    /// that outlives one run never serves an old schema.
     async fn template(&self) -> Result<String, TestError> {
         let name = format!("template_{}", migrate::fingerprint());
         let mut connection = self.connect().await?;
@@ -175,12 +207,12 @@ impl Server {
         if !ready {
             self.make_template(&name).await?;
         }
-        // Ends the lock.
+        // Releases the lock.
         connection.close().await?;
         Ok(name)
     }
 
-    /// Made under another name and renamed when it is whole.
+    /// Creates the template under another name and renames it when it is complete.
     async fn make_template(&self, name: &str) -> Result<(), TestError> {
         let draft = format!("draft_{}", random().simple());
         self.execute(format!("CREATE DATABASE {draft}")).await?;

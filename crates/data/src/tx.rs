@@ -1,11 +1,12 @@
-//! A transaction in which one tenant exists: the only source of repositories.
+//! A transaction that sees one tenant: the only source of repositories.
 //!
-//! Each repository is a trait implemented on [`PgTenantTx`] in a file of its own. What a statement may see is decided
-//! by the database's policies from the two settings made here; a statement that forgets to filter returns too little,
-//! never somebody else's rows.
+//! Each repository is a trait implemented on [`PgTenantTx`] in a file of its own. The database's policies decide what a
+//! statement may see, from the two settings that opening the transaction makes. A statement that forgets to filter
+//! returns too little, never somebody else's rows.
 
 use crate::error::failed;
 use crate::pool::Database;
+use crate::statement::{Statement, statements};
 use async_trait::async_trait;
 use domain::ports::{
     AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
@@ -13,6 +14,10 @@ use domain::ports::{
 };
 use domain::scope::TenantScope;
 use sqlx::{PgConnection, Postgres, Transaction};
+
+statements! {
+    PING: () = Statement::call("", "answering a ping", "SELECT 1");
+}
 
 /// The store in PostgreSQL, as the application's role.
 #[derive(Clone, Debug)]
@@ -37,9 +42,8 @@ impl Store for PgStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let doing = "answering a ping";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT 1").execute(&mut *connection).await.map(drop).map_err(failed(doing))
+        let mut connection = self.database.acquire("answering a ping").await?;
+        PING.query().execute(&mut connection).await
     }
 }
 

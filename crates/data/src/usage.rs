@@ -1,6 +1,7 @@
-//! What the transaction's tenant uses: what it keeps, what it has spent, and what is set aside of its budgets.
+//! What the transaction's tenant uses: stored documents, spending on models, and budget reservations.
 
-use crate::error::failed;
+use crate::rows::count;
+use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::budget::{Amount, Budgets, PeriodSpending, Reservation, ReserveOutcome, Spending, first_of_month};
@@ -8,99 +9,115 @@ use domain::ids::ReservationId;
 use domain::ledger::{LedgerEntry, LedgerSums, UsageQuery};
 use domain::model_call::MicroCost;
 use domain::ports::{StoreError, UsageRepo};
-use domain::tenant::Holdings;
+use domain::tenant::StorageUsage;
 use domain::time::{Date, Timestamp};
-use sqlx::Row;
-use sqlx::postgres::PgRow;
 
-/// PeriodSpending and set aside, of tenant and user, in one statement: turns settle beside it, and between two statements one
-/// could take what is set aside away and what it has spent would not have been there yet.
-const SPENDING: &str = "
-    SELECT spent.*, held.* FROM
-        (SELECT coalesce(sum(input_tokens + output_tokens) FILTER (WHERE day = $1), 0)::bigint AS tokens,
-                coalesce(sum(cost_micros), 0)::bigint AS cost,
-                coalesce(sum(input_tokens + output_tokens) FILTER (WHERE day = $1 AND user_id = app_user()), 0)::bigint
-                    AS user_tokens,
-                coalesce(sum(cost_micros) FILTER (WHERE user_id = app_user()), 0)::bigint AS user_cost
-         FROM usage_days WHERE tenant_id = app_tenant() AND day BETWEEN $2 AND $1) AS spent,
-        (SELECT coalesce(sum(tokens), 0)::bigint AS held_tokens, coalesce(sum(cost_micros), 0)::bigint AS held_cost,
-                coalesce(sum(tokens) FILTER (WHERE user_id = app_user()), 0)::bigint AS user_held_tokens,
-                coalesce(sum(cost_micros) FILTER (WHERE user_id = app_user()), 0)::bigint AS user_held_cost
-         FROM budget_reservations WHERE tenant_id = app_tenant() AND expires_at > $3) AS held";
+row! {
+    struct StorageRow, columns = storage_columns {
+        documents: i64,
+        bytes: i64,
+    }
+}
+
+row! {
+    struct SpendingRow {
+        tokens: i64,
+        cost: i64,
+        user_tokens: i64,
+        user_cost: i64,
+        held_tokens: i64,
+        held_cost: i64,
+        user_held_tokens: i64,
+        user_held_cost: i64,
+    }
+}
+
+statements! {
+    STORAGE: StorageRow = Statement::select(
+        "tenant_usage",
+        "reading what a tenant stores",
+        concat!("SELECT ", storage_columns!(), " FROM tenant_usage WHERE tenant_id = app_tenant()"),
+    );
+    /// What is spent and reserved, of tenant and user, in one statement: a turn that settles between two statements
+    /// could remove its reservation before its spending is counted.
+    SPENDING: SpendingRow = Statement::select(
+        "usage_days",
+        "reading what a tenant has spent",
+        "SELECT spent.*, held.* FROM
+             (SELECT coalesce(sum(input_tokens + output_tokens) FILTER (WHERE day = $1), 0)::bigint AS tokens,
+                     coalesce(sum(cost_micros), 0)::bigint AS cost,
+                     coalesce(sum(input_tokens + output_tokens)
+                              FILTER (WHERE day = $1 AND user_id = app_user()), 0)::bigint AS user_tokens,
+                     coalesce(sum(cost_micros) FILTER (WHERE user_id = app_user()), 0)::bigint AS user_cost
+              FROM usage_days WHERE tenant_id = app_tenant() AND day BETWEEN $2 AND $1) AS spent,
+             (SELECT coalesce(sum(tokens), 0)::bigint AS held_tokens,
+                     coalesce(sum(cost_micros), 0)::bigint AS held_cost,
+                     coalesce(sum(tokens) FILTER (WHERE user_id = app_user()), 0)::bigint AS user_held_tokens,
+                     coalesce(sum(cost_micros) FILTER (WHERE user_id = app_user()), 0)::bigint AS user_held_cost
+              FROM budget_reservations WHERE tenant_id = app_tenant() AND expires_at > $3) AS held",
+    );
+    LOCK_BUDGETS: () = Statement::call(
+        "pg_advisory_xact_lock",
+        "locking a tenant's budgets",
+        "SELECT pg_advisory_xact_lock(hashtextextended('budget ' || app_tenant()::text, 0))",
+    );
+    DELETE_EXPIRED: () = Statement::delete(
+        "budget_reservations",
+        "locking a tenant's budgets",
+        "DELETE FROM budget_reservations WHERE tenant_id = app_tenant() AND expires_at <= $1",
+    );
+    RESERVE: () = Statement::insert(
+        "budget_reservations",
+        "reserving a part of a budget",
+        "INSERT INTO budget_reservations AS known
+             (tenant_id, id, user_id, tokens, cost_micros, created_at, expires_at)
+         VALUES (app_tenant(), $1, app_user(), $2, $3, $4, $5)
+         ON CONFLICT (tenant_id, id) DO UPDATE
+         SET tokens = known.tokens + excluded.tokens, cost_micros = known.cost_micros + excluded.cost_micros,
+             expires_at = excluded.expires_at",
+    );
+    RELEASE: () = Statement::delete(
+        "budget_reservations",
+        "releasing a budget reservation",
+        "DELETE FROM budget_reservations WHERE tenant_id = app_tenant() AND id = $1",
+    );
+}
 
 impl PgTenantTx {
-    /// The cost is that since `since`, the tokens those of the day.
+    /// Tokens of the day of `now`, and cost since `since`.
     async fn spent_since(&mut self, since: Date, now: Timestamp) -> Result<Spending, StoreError> {
-        sqlx::query(SPENDING)
-            .bind(now.date_naive())
-            .bind(since)
-            .bind(now)
-            .try_map(|row: PgRow| {
-                let number = |column: &str| row.try_get(column).map(count);
-                let spent = |tokens: &str, cost: &str, held_tokens: &str, held_cost: &str| {
-                    let reserved = Amount { tokens: number(held_tokens)?, cost: MicroCost(number(held_cost)?) };
-                    Ok::<_, sqlx::Error>(PeriodSpending {
-                        tokens: number(tokens)?,
-                        cost: MicroCost(number(cost)?),
-                        reserved,
-                    })
-                };
-                Ok(Spending {
-                    tenant: spent("tokens", "cost", "held_tokens", "held_cost")?,
-                    user: spent("user_tokens", "user_cost", "user_held_tokens", "user_held_cost")?,
-                })
-            })
-            .fetch_one(self.connection())
-            .await
-            .map_err(failed("reading what a tenant has spent"))
+        SPENDING.query().bind(now.date_naive()).bind(since).bind(now).fetch_one(self.connection()).await
     }
 
-    /// Whoever sets something aside for the tenant waits until this transaction ends. What has expired goes.
-    async fn hold_budgets(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let doing = "holding a tenant's budgets";
-        sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('budget ' || app_tenant()::text, 0))")
-            .execute(self.connection())
-            .await
-            .map_err(failed(doing))?;
-        sqlx::query("DELETE FROM budget_reservations WHERE tenant_id = app_tenant() AND expires_at <= $1")
-            .bind(now)
-            .execute(self.connection())
-            .await
-            .map(drop)
-            .map_err(failed(doing))
+    /// Other reservations of the tenant wait until this transaction ends. Removes what has expired.
+    async fn lock_budgets(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        LOCK_BUDGETS.query().execute(self.connection()).await?;
+        DELETE_EXPIRED.query().bind(now).execute(self.connection()).await
     }
 
-    async fn set_aside(&mut self, asked: &Reservation, amount: Amount, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO budget_reservations AS known (tenant_id, id, user_id, tokens, cost_micros, created_at, expires_at)
-             VALUES (app_tenant(), $1, app_user(), $2, $3, $4, $5)
-             ON CONFLICT (tenant_id, id) DO UPDATE
-             SET tokens = known.tokens + excluded.tokens, cost_micros = known.cost_micros + excluded.cost_micros,
-                 expires_at = excluded.expires_at",
-        )
-        .bind(asked.id.as_uuid())
-        .bind(amount_of(amount.tokens))
-        .bind(amount_of(amount.cost.0))
-        .bind(now)
-        .bind(asked.expires_at)
-        .execute(self.connection())
-        .await
-        .map(drop)
-        .map_err(failed("setting a part of a budget aside"))
+    async fn insert_reservation(
+        &mut self,
+        asked: &Reservation,
+        amount: Amount,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        RESERVE
+            .query()
+            .bind(asked.id.as_uuid())
+            .bind(column_value(amount.tokens))
+            .bind(column_value(amount.cost.0))
+            .bind(now)
+            .bind(asked.expires_at)
+            .execute(self.connection())
+            .await
     }
 }
 
 #[async_trait]
 impl UsageRepo for PgTenantTx {
-    async fn kept(&mut self) -> Result<Holdings, StoreError> {
-        let kept = sqlx::query("SELECT documents, bytes FROM tenant_usage WHERE tenant_id = app_tenant()")
-            .try_map(|row: PgRow| {
-                Ok(Holdings { documents: count(row.try_get("documents")?), bytes: count(row.try_get("bytes")?) })
-            })
-            .fetch_optional(self.connection())
-            .await
-            .map_err(failed("reading what a tenant keeps"))?;
-        Ok(kept.unwrap_or_default())
+    async fn storage(&mut self) -> Result<StorageUsage, StoreError> {
+        let usage = STORAGE.query().fetch_optional(self.connection()).await?;
+        Ok(usage.unwrap_or_default())
     }
 
     async fn record(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError> {
@@ -120,25 +137,20 @@ impl UsageRepo for PgTenantTx {
         budgets: &Budgets,
         now: Timestamp,
     ) -> Result<ReserveOutcome, StoreError> {
-        self.hold_budgets(now).await?;
+        self.lock_budgets(now).await?;
         let day = now.date_naive();
-        // A month is looked through only where it counts.
+        // The whole month is summed only if a budget of cost needs it.
         let since = if budgets.limits_cost() { first_of_month(day) } else { day };
-        // A statement of its own, which sees what was committed while this waited.
-        let granted = budgets.grant(asked, self.spent_since(since, now).await?);
-        if let ReserveOutcome::Reserved { amount, .. } = granted {
-            self.set_aside(asked, amount, now).await?;
+        // A statement of its own, which sees what was committed while this waited for the lock.
+        let outcome = budgets.grant(asked, self.spent_since(since, now).await?);
+        if let ReserveOutcome::Reserved { amount, .. } = outcome {
+            self.insert_reservation(asked, amount, now).await?;
         }
-        Ok(granted)
+        Ok(outcome)
     }
 
     async fn release(&mut self, id: ReservationId) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM budget_reservations WHERE tenant_id = app_tenant() AND id = $1")
-            .bind(id.as_uuid())
-            .execute(self.connection())
-            .await
-            .map(drop)
-            .map_err(failed("giving a part of a budget back"))
+        RELEASE.query().bind(id.as_uuid()).execute(self.connection()).await
     }
 
     async fn sums(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
@@ -146,12 +158,24 @@ impl UsageRepo for PgTenantTx {
     }
 }
 
-/// A number of the database that is never negative.
-pub(crate) fn count(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
+impl From<StorageRow> for StorageUsage {
+    fn from(row: StorageRow) -> Self {
+        Self { documents: count(row.documents), bytes: count(row.bytes) }
+    }
 }
 
-/// Sums of many stay within the type.
-fn amount_of(number: u64) -> i64 {
+impl From<SpendingRow> for Spending {
+    fn from(row: SpendingRow) -> Self {
+        let amount = |tokens, cost| Amount { tokens: count(tokens), cost: MicroCost(count(cost)) };
+        let period = |spent: Amount, reserved| PeriodSpending { tokens: spent.tokens, cost: spent.cost, reserved };
+        Self {
+            tenant: period(amount(row.tokens, row.cost), amount(row.held_tokens, row.held_cost)),
+            user: period(amount(row.user_tokens, row.user_cost), amount(row.user_held_tokens, row.user_held_cost)),
+        }
+    }
+}
+
+/// An amount as the column holds it. The limit keeps sums of many rows within the type.
+fn column_value(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX).min(1 << 50)
 }

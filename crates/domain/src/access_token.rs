@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
-/// One thing that a token may be used for: an operation on a kind of resource, in the words of the policy matrix. The
-/// list is closed. Tokens, tenants, settings and users' rights are in none of it, so no token makes another.
+/// An operation on a kind of resource that a token allows, in the terms of the policy matrix. The list is closed. No
+/// scope covers tokens, tenants, settings or users' rights, so a token cannot create another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TokenScope {
     resource: Resource,
@@ -32,7 +32,7 @@ const SCOPES: &[(Resource, &[Operation])] = &[
     (Resource::Reasoning, &[Operation::Read]),
 ];
 
-/// A word that is no scope.
+/// A text that is not a scope.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("must be one of {}", TokenScope::all().map(|scope| scope.to_string()).collect::<Vec<_>>().join(", "))]
 pub struct UnknownScope;
@@ -76,45 +76,45 @@ impl Serialize for TokenScope {
 /// A personal access token. Its secret is not here: it is shown once and kept as a keyed hash.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AccessToken {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: AccessTokenId,
-    /// As whom it acts.
+    /// User that the token acts as.
     pub user_id: UserId,
-    /// What the user calls it.
+    /// Name that the user gave it.
     pub name: String,
-    /// What it may be used for.
+    /// Operations that the token allows.
     pub scopes: Vec<TokenScope>,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When it ends.
+    /// Time of expiry.
     pub expires_at: Timestamp,
-    /// When it was used last, to a minute.
+    /// Time of the last use, to a minute.
     pub last_used_at: Option<Timestamp>,
-    /// When it was revoked.
+    /// Time of revocation.
     pub revoked_at: Option<Timestamp>,
 }
 
 /// A token to be stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewAccessToken {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: AccessTokenId,
-    /// As whom it acts.
+    /// User that the token acts as.
     pub user_id: UserId,
-    /// What the user calls it.
+    /// Name that the user gave it.
     pub name: String,
     /// Keyed hash of its secret.
     pub hash: String,
-    /// What it may be used for.
+    /// Operations that the token allows.
     pub scopes: Vec<TokenScope>,
-    /// When it ends.
+    /// Time of expiry.
     pub expires_at: Timestamp,
 }
 
-/// What the directory knows of a token by the hash of its secret.
+/// An access token with the tenant that it belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KnownAccessToken {
-    /// Whose tenant.
+pub struct TenantAccessToken {
+    /// Tenant of the token.
     pub tenant: TenantId,
     /// The token.
     pub token: AccessToken,

@@ -18,7 +18,7 @@ pub struct AssignedRole {
     pub set_at: Option<Timestamp>,
 }
 
-/// What a token says of its bearer's role.
+/// The role claim of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RoleClaim {
     /// The role that its claims map to; `None` where it has no role claim at all.
@@ -27,18 +27,18 @@ pub struct RoleClaim {
     pub issued_at: Option<Timestamp>,
 }
 
-/// Why what a token says of a role was left aside.
+/// Why the role claim of a token was ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RoleIgnored {
-    /// It was issued before the role was set.
+pub enum RoleClaimRejection {
+    /// The token was issued before the role was set.
     IssuedBefore,
-    /// It does not say when it was issued.
+    /// The token has no `iat`.
     NoIssueTime,
-    /// It would raise a role that an admin has pinned.
+    /// The claim would raise a role that an admin has pinned.
     Pinned,
 }
 
-impl RoleIgnored {
+impl RoleClaimRejection {
     /// The code in the audit row.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -51,7 +51,7 @@ impl RoleIgnored {
 }
 
 impl AssignedRole {
-    /// The role of somebody whom no token spoke of yet.
+    /// The role of a user who never signed in with a token.
     #[must_use]
     pub const fn unset(role: Role) -> Self {
         Self { role, from_token: false, pinned: false, set_at: None }
@@ -62,13 +62,13 @@ impl AssignedRole {
     ///
     /// `iat` has whole seconds, so a token of the second in which the role was set counts as later.
     #[must_use]
-    pub fn ignores(&self, claim: RoleClaim) -> Option<RoleIgnored> {
-        let Some(issued_at) = claim.issued_at else { return claim.role.map(|_| RoleIgnored::NoIssueTime) };
+    pub fn rejects(&self, claim: RoleClaim) -> Option<RoleClaimRejection> {
+        let Some(issued_at) = claim.issued_at else { return claim.role.map(|_| RoleClaimRejection::NoIssueTime) };
         if self.set_at.is_some_and(|set_at| issued_at < set_at.trunc_subsecs(0)) {
-            return Some(RoleIgnored::IssuedBefore);
+            return Some(RoleClaimRejection::IssuedBefore);
         }
         let raises = self.pinned && claim.role.is_some_and(|role| role > self.role);
-        raises.then_some(RoleIgnored::Pinned)
+        raises.then_some(RoleClaimRejection::Pinned)
     }
 
     /// The role after a token.
@@ -77,9 +77,9 @@ impl AssignedRole {
     /// lost.
     #[must_use]
     pub fn after_token(self, claim: RoleClaim) -> Self {
-        match self.ignores(claim) {
-            Some(RoleIgnored::IssuedBefore | RoleIgnored::Pinned) => return self,
-            Some(RoleIgnored::NoIssueTime) | None => {}
+        match self.rejects(claim) {
+            Some(RoleClaimRejection::IssuedBefore | RoleClaimRejection::Pinned) => return self,
+            Some(RoleClaimRejection::NoIssueTime) | None => {}
         }
         match claim.role.filter(|_| claim.issued_at.is_some()) {
             None if self.from_token => Self { role: Role::Viewer, set_at: claim.issued_at.max(self.set_at), ..self },
@@ -119,7 +119,7 @@ mod tests {
         let given = AssignedRole::unset(Role::Viewer).after_token(claim(Role::Admin, 100));
         let given = given.after_token(claim(Role::User, 200));
         let late = claim(Role::Admin, 150);
-        assert_eq!((given.after_token(late), given.ignores(late)), (given, Some(RoleIgnored::IssuedBefore)));
+        assert_eq!((given.after_token(late), given.rejects(late)), (given, Some(RoleClaimRejection::IssuedBefore)));
         let confirmed = given.after_token(claim(Role::User, 300));
         assert_eq!(confirmed.after_token(claim(Role::Admin, 250)).role, Role::User);
         let silent = RoleClaim { role: None, issued_at: Some(at(150)) };
@@ -131,10 +131,10 @@ mod tests {
         let given = AssignedRole::unset(Role::Admin).after_admin(Some(Role::User), None, at(100));
         assert!(given.pinned);
         let raises = claim(Role::Admin, 200);
-        assert_eq!((given.after_token(raises), given.ignores(raises)), (given, Some(RoleIgnored::Pinned)));
+        assert_eq!((given.after_token(raises), given.rejects(raises)), (given, Some(RoleClaimRejection::Pinned)));
         let lowers = claim(Role::Viewer, 200);
         let lowered = given.after_token(lowers);
-        assert_eq!((lowered.role, lowered.pinned, given.ignores(lowers)), (Role::Viewer, true, None));
+        assert_eq!((lowered.role, lowered.pinned, given.rejects(lowers)), (Role::Viewer, true, None));
         let free = lowered.after_admin(None, Some(false), at(300));
         assert_eq!(free.after_token(claim(Role::Admin, 150)).role, Role::Viewer, "issued before");
         assert_eq!(free.after_token(claim(Role::Admin, 250)).role, Role::Admin);
@@ -157,7 +157,7 @@ mod tests {
     fn a_token_that_does_not_say_when_it_was_issued_gives_no_role() {
         let unsaid = RoleClaim { role: Some(Role::Admin), issued_at: None };
         let new = AssignedRole::unset(Role::Viewer);
-        assert_eq!((new.after_token(unsaid), new.ignores(unsaid)), (new, Some(RoleIgnored::NoIssueTime)));
+        assert_eq!((new.after_token(unsaid), new.rejects(unsaid)), (new, Some(RoleClaimRejection::NoIssueTime)));
         let given = new.after_token(claim(Role::User, 100));
         assert_eq!(given.after_token(unsaid).role, Role::Viewer);
         let by_admin = new.after_admin(Some(Role::User), None, at(100));

@@ -1,11 +1,11 @@
 //! Budgets: what a tenant and each of its users may spend on models, and how much of it a turn gets.
 //!
-//! A turn sets aside what it may come to before a model is called, and settles when it ends. PeriodSpending and set aside
+//! A turn sets aside what it may come to before a model is called, and settles when it ends. Spent and set aside
 //! together never pass a limit, however many turns begin at once.
 
 use crate::ids::ReservationId;
-use crate::model_call::MicroCost;
 use crate::role::string_enum;
+use crate::served_by::MicroCost;
 use crate::time::{Date, Timestamp};
 use chrono::{Datelike, Days, Months, NaiveTime};
 use serde::de::Error as _;
@@ -28,7 +28,7 @@ string_enum! {
 impl BudgetLimit {
     /// Whether it is of one user.
     #[must_use]
-    pub fn is_users(self) -> bool {
+    pub fn is_per_user(self) -> bool {
         matches!(self, Self::UserTokens | Self::UserCost)
     }
 
@@ -48,7 +48,7 @@ impl BudgetLimit {
             Self::TenantTokens | Self::UserTokens => end_of_day(now),
             Self::TenantCost | Self::UserCost => {
                 let begins = first_of_month(now.date_naive());
-                begin(begins.checked_add_months(Months::new(1)).unwrap_or(begins))
+                start_of_day(begins.checked_add_months(Months::new(1)).unwrap_or(begins))
             }
         }
     }
@@ -64,12 +64,12 @@ pub fn first_of_month(day: Date) -> Date {
 #[must_use]
 pub fn end_of_day(now: Timestamp) -> Timestamp {
     let day = now.date_naive();
-    begin(day.checked_add_days(Days::new(1)).unwrap_or(day))
+    start_of_day(day.checked_add_days(Days::new(1)).unwrap_or(day))
 }
 
 /// When a day (UTC) begins.
 #[must_use]
-pub fn begin(day: Date) -> Timestamp {
+pub fn start_of_day(day: Date) -> Timestamp {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
@@ -83,9 +83,9 @@ impl Money {
     pub const MAX_UNITS: f64 = 1_000_000_000.0;
     const MICROS: u32 = 1_000_000;
 
-    /// So many units; `None` for what is no amount.
+    /// An amount of `units` of the currency; `None` unless it is from 0 to [`Self::MAX_UNITS`].
     #[must_use]
-    pub fn of_units(units: f64) -> Option<Self> {
+    pub fn from_units(units: f64) -> Option<Self> {
         if !(0.0..=Self::MAX_UNITS).contains(&units) {
             return None;
         }
@@ -98,7 +98,7 @@ impl Money {
         Some(Self(MicroCost(micros)))
     }
 
-    /// In units.
+    /// The amount in units of the currency.
     #[must_use]
     pub fn units(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "what is above 2^53 millionths is no amount that anybody reads")]
@@ -116,16 +116,16 @@ impl Serialize for Money {
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let units = f64::deserialize(deserializer)?;
-        Self::of_units(units).ok_or_else(|| D::Error::custom("must be from 0 to 1,000,000,000"))
+        Self::from_units(units).ok_or_else(|| D::Error::custom("must be from 0 to 1,000,000,000"))
     }
 }
 
 /// Tokens, read and written together, and what they cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Amount {
-    /// Tokens.
+    /// Tokens read and written.
     pub tokens: u64,
-    /// Cost.
+    /// Total cost.
     pub cost: MicroCost,
 }
 
@@ -171,34 +171,34 @@ pub struct Budgets {
     pub soft_percent: u8,
 }
 
-/// What is to be set aside, or added to what is.
+/// A request to reserve a part of the budgets, or to extend a reservation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reservation {
-    /// Under which id: a known one grows.
+    /// Id of the reservation; a known id extends that reservation.
     pub id: ReservationId,
-    /// With less than this it is of no use.
+    /// Smallest amount worth reserving; the reservation fails below it.
     pub least: Amount,
-    /// What is wanted.
+    /// Amount to reserve if the limits leave as much.
     pub wanted: Amount,
-    /// When it ends if nobody settles.
+    /// Time of expiry if nobody settles the reservation before.
     pub expires_at: Timestamp,
 }
 
-/// What came of a reservation.
+/// Result of a reservation request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReserveOutcome {
-    /// So much is set aside: what was wanted, or what is left.
+    /// Reserved: as much as was requested, or what is left.
     Reserved {
-        /// How much.
+        /// Reserved amount.
         amount: Amount,
-        /// What was spent before.
+        /// Spending before this reservation.
         spending: Spending,
     },
-    /// Less than the least is left, and nothing was set aside.
+    /// Less than the smallest useful amount is left; nothing is reserved.
     Refused {
-        /// Of which limit.
+        /// The limit that is exhausted.
         limit: BudgetLimit,
-        /// It would have been granted but for what other turns have set aside.
+        /// Whether it would have been granted without the reservations of other turns.
         held: bool,
     },
 }
@@ -222,10 +222,10 @@ impl Budgets {
         self.cost_per_month.is_some() || self.user_cost_per_month.is_some()
     }
 
-    /// The limit of this kind, in tokens or millionths.
+    /// The limit of this kind, in tokens or millionths of the currency.
     #[must_use]
-    pub fn limit(&self, of: BudgetLimit) -> Option<u64> {
-        match of {
+    pub fn limit(&self, limit: BudgetLimit) -> Option<u64> {
+        match limit {
             BudgetLimit::TenantTokens => self.tokens_per_day,
             BudgetLimit::UserTokens => self.user_tokens_per_day,
             BudgetLimit::TenantCost => self.cost_per_month.map(|cost| cost.0),
@@ -239,7 +239,7 @@ impl Budgets {
         let mut amount = asked.wanted;
         for limit in BudgetLimit::ALL {
             let Some(most) = self.limit(*limit) else { continue };
-            let used = spending.used(*limit);
+            let used = spending.usage_of(*limit);
             let left = most.saturating_sub(used.spent.saturating_add(used.reserved));
             let (least, granted) = match limit {
                 BudgetLimit::TenantTokens | BudgetLimit::UserTokens => (asked.least.tokens, &mut amount.tokens),
@@ -255,9 +255,9 @@ impl Budgets {
 
     /// Whether so much of a limit is spent that it is nearly used up.
     #[must_use]
-    pub fn soft_exceeded(&self, limit: BudgetLimit, spending: &Spending) -> bool {
+    pub fn exceeds_soft_limit(&self, limit: BudgetLimit, spending: &Spending) -> bool {
         let passed = |most: u64| {
-            u128::from(spending.used(limit).spent) * 100 >= u128::from(most) * u128::from(self.soft_percent)
+            u128::from(spending.usage_of(limit).spent) * 100 >= u128::from(most) * u128::from(self.soft_percent)
         };
         self.limit(limit).is_some_and(passed)
     }
@@ -265,8 +265,8 @@ impl Budgets {
 
 /// How much of one limit is used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Used {
-    /// PeriodSpending in the period, in tokens or millionths.
+pub struct LimitUsage {
+    /// Spent in the period, in tokens or millionths.
     pub spent: u64,
     /// Set aside.
     pub reserved: u64,
@@ -275,14 +275,14 @@ pub struct Used {
 impl Spending {
     /// How much of a limit is used.
     #[must_use]
-    pub fn used(&self, of: BudgetLimit) -> Used {
-        let spent = if of.is_users() { &self.user } else { &self.tenant };
-        match of {
+    pub fn usage_of(&self, limit: BudgetLimit) -> LimitUsage {
+        let spent = if limit.is_per_user() { &self.user } else { &self.tenant };
+        match limit {
             BudgetLimit::TenantTokens | BudgetLimit::UserTokens => {
-                Used { spent: spent.tokens, reserved: spent.reserved.tokens }
+                LimitUsage { spent: spent.tokens, reserved: spent.reserved.tokens }
             }
             BudgetLimit::TenantCost | BudgetLimit::UserCost => {
-                Used { spent: spent.cost.0, reserved: spent.reserved.cost.0 }
+                LimitUsage { spent: spent.cost.0, reserved: spent.reserved.cost.0 }
             }
         }
     }
@@ -343,10 +343,10 @@ mod tests {
     fn a_limit_is_nearly_used_up_from_its_soft_percentage_on() {
         let passed = |tokens| {
             let spending = Spending { tenant: spent(tokens, 0, 900), user: PeriodSpending::default() };
-            LIMITED.soft_exceeded(BudgetLimit::TenantTokens, &spending)
+            LIMITED.exceeds_soft_limit(BudgetLimit::TenantTokens, &spending)
         };
         assert!(!passed(799) && passed(800));
-        assert!(!LIMITED.soft_exceeded(BudgetLimit::UserCost, &Spending::default()), "what is not limited");
+        assert!(!LIMITED.exceeds_soft_limit(BudgetLimit::UserCost, &Spending::default()), "what is not limited");
     }
 
     #[test]

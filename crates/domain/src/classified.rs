@@ -30,13 +30,13 @@ impl<T> Classified<T> {
         Self { content, class }
     }
 
-    /// How far it may travel.
+    /// Class of the content; decides who may see it and which backends may serve it.
     #[must_use]
     pub const fn class(&self) -> Classification {
         self.class
     }
 
-    /// The content.
+    /// Content, without its class.
     #[must_use]
     pub const fn content(&self) -> &T {
         &self.content

@@ -1,7 +1,7 @@
 //! Conversations, messages and citations.
 
 use crate::ids::{ChunkId, ConversationId, DocumentId, MessageId, UserId};
-use crate::model::ModelChoice;
+use crate::model_tier::ModelChoice;
 use crate::role::{Classification, string_enum};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// A conversation, owned by one user.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Conversation {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: ConversationId,
     /// The owner.
     pub user_id: UserId,
@@ -23,18 +23,18 @@ pub struct Conversation {
     pub metadata: Value,
     /// The highest classification that its answers have touched.
     pub classification: Classification,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
     /// When it was changed or spoken in last.
     pub updated_at: Timestamp,
 }
 
 string_enum! {
-    /// Who speaks.
+    /// Author of the message.
     MessageRole {
         /// The platform's instructions.
         System = "system",
-        /// The user.
+        /// User of that tenant.
         User = "user",
         /// The model.
         Assistant = "assistant",
@@ -48,7 +48,7 @@ string_enum! {
     MessageStatus {
         /// The answer is being written.
         Streaming = "streaming",
-        /// Whole.
+        /// The whole answer or message is there.
         Complete = "complete",
         /// Stopped by the user or because nobody was listening; what was generated is kept.
         Cancelled = "cancelled",
@@ -57,29 +57,29 @@ string_enum! {
     }
 }
 
-/// A message.
+/// A message of a conversation.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Message {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: MessageId,
-    /// Its conversation.
+    /// Conversation that the message is part of.
     pub conversation_id: ConversationId,
     /// Place in the conversation, from 1; creation times cannot order messages of one transaction.
     pub seq: i64,
-    /// Who speaks.
+    /// Author of the message.
     pub role: MessageRole,
-    /// The text.
+    /// Text.
     pub content: String,
-    /// How far it got.
+    /// How far the message got.
     pub status: MessageStatus,
-    /// Tokens, where known.
+    /// Number of tokens, if known.
     pub token_count: Option<i32>,
     /// The passages that an answer rests on.
     pub citations: Vec<Citation>,
     /// The model that wrote an answer.
     pub model: Option<String>,
-    /// Of a user's words: `internal` unless said otherwise. Of an answer: the highest classification of the prompts that
-    /// it was made from.
+    /// Of a user's words: `internal` unless said otherwise. Of an answer: the highest classification of the prompts
+    /// that it was made from.
     pub classification: Classification,
     /// The documents that an answer was made from, cited or not.
     pub sources: Sources,
@@ -87,7 +87,7 @@ pub struct Message {
     pub withheld: bool,
     /// A fallback wrote the answer, or it lacks something; `degraded` in the metadata of [`FinishedAnswer`].
     pub degraded: bool,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
 }
 
@@ -103,15 +103,15 @@ pub struct Transcript {
 /// A message to be appended.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewMessage {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: MessageId,
-    /// Who speaks.
+    /// Author of the message.
     pub role: MessageRole,
     /// The text; empty for an answer yet to come.
     pub content: String,
-    /// How far it got.
+    /// How far the message got.
     pub status: MessageStatus,
-    /// Tokens, where known.
+    /// Number of tokens, if known.
     pub token_count: Option<i32>,
     /// How far it may travel; of an answer yet to come, `public`.
     pub classification: Classification,
@@ -122,11 +122,11 @@ pub struct NewMessage {
 pub struct FinishedAnswer {
     /// The text, as far as it came.
     pub content: String,
-    /// How it ended.
+    /// Outcome.
     pub status: MessageStatus,
     /// Output tokens, where known.
     pub token_count: Option<i32>,
-    /// What it cites.
+    /// Passages that the answer cites.
     pub citations: Vec<Citation>,
     /// The model that wrote it.
     pub model: Option<String>,
@@ -194,15 +194,15 @@ pub struct Citation {
     pub n: u32,
     /// The document.
     pub document_id: DocumentId,
-    /// Its file name.
+    /// File name of the document.
     pub doc: String,
-    /// Its title.
+    /// Title of the document.
     pub title: String,
     /// Page in the file, from 1; `None` for formats without pages.
     pub page: Option<u32>,
-    /// Heading path.
+    /// Headings above the passage, outermost first.
     pub section: Option<String>,
-    /// The passage.
+    /// Passage with its position.
     pub chunk_id: ChunkId,
     /// The words that support the answer.
     pub quote: String,

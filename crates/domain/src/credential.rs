@@ -30,9 +30,9 @@ pub enum CredentialKind {
     Application,
     /// A program with a personal access token of its user.
     AccessToken {
-        /// Which.
+        /// UUIDv7 of the token.
         id: AccessTokenId,
-        /// What it may be used for.
+        /// Operations that the token allows.
         scopes: Vec<TokenScope>,
     },
 }

@@ -42,7 +42,7 @@ string_enum! {
 /// Why a document failed, for programs and for people.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DocumentFailure {
-    /// For programs.
+    /// Code for programs.
     pub code: FailureCode,
     /// For people: a sentence that says what to do.
     pub detail: String,
@@ -73,10 +73,10 @@ pub struct IngestionProgress {
     pub chunk_count: Option<u32>,
 }
 
-/// A document.
+/// A document of a tenant.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Document {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: DocumentId,
     /// The file name as uploaded; a label, never a path.
     pub filename: String,
@@ -92,19 +92,19 @@ pub struct Document {
     pub storage_path: String,
     /// Kind of document: procedure, manual, report, …
     pub doc_type: Option<String>,
-    /// Tags.
+    /// Labels that filters match exactly.
     pub tags: Vec<String>,
-    /// How far it may travel.
+    /// Class of the content; decides who may see it and which backends may serve it.
     pub classification: Classification,
-    /// Where it stands.
+    /// Status of ingestion.
     pub status: DocumentStatus,
-    /// Why it failed.
+    /// Reason of the failure, for a failed document.
     pub failure: Option<DocumentFailure>,
     /// How far its ingestion has come, while it is being processed.
     pub progress: Option<IngestionProgress>,
     /// What a person should know of how it was read, pages that need text recognition for instance: sentences.
     pub warnings: Vec<String>,
-    /// Which issue it is.
+    /// Which revision it is.
     pub revision: Revision,
     /// The document that takes its place, once that one is searchable.
     pub superseded_by: Option<DocumentId>,
@@ -125,7 +125,7 @@ pub struct Document {
 /// A document to be recorded, its bytes stored already.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewDocument {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: DocumentId,
     /// The file name as uploaded.
     pub filename: String,
@@ -141,11 +141,11 @@ pub struct NewDocument {
     pub storage_path: String,
     /// Kind of document.
     pub doc_type: Option<String>,
-    /// Tags.
+    /// Labels that filters match exactly.
     pub tags: Vec<String>,
-    /// How far it may travel.
+    /// Class of the content; decides who may see it and which backends may serve it.
     pub classification: Classification,
-    /// Which issue it is.
+    /// Which revision it is.
     pub revision: Revision,
     /// The client's own data: a JSON object.
     pub metadata: Value,
@@ -170,7 +170,7 @@ pub struct DocumentPatch {
 
 /// A change of a document's ingestion state.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Progress {
+pub enum StatusChange {
     /// It is to be ingested, again perhaps.
     Queued,
     /// A worker took it up.
@@ -204,7 +204,7 @@ pub struct DocumentFilter {
 /// A passage to be indexed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewChunk {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: ChunkId,
     /// Place in the document, from 0.
     pub chunk_index: i32,
@@ -216,7 +216,7 @@ pub struct NewChunk {
     pub token_count: i32,
     /// Page in the file, from 1; `None` for formats without pages.
     pub page: Option<i32>,
-    /// Heading path.
+    /// Headings above the passage, outermost first.
     pub section: Option<String>,
     /// The embedding: as many numbers as the model has dimensions, of unit length.
     pub embedding: Vec<f32>,

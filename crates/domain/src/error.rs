@@ -8,15 +8,15 @@ use std::time::Duration;
 /// The closed list of failure kinds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ErrorKind {
-    /// The request cannot be understood.
+    /// The request cannot be parsed.
     Malformed,
-    /// A field is understood and not allowed.
+    /// A field is well-formed but its value is not allowed.
     InvalidField,
-    /// No valid proof of who calls.
+    /// No valid credential.
     Unauthenticated,
-    /// Known, and not allowed.
+    /// Authenticated, but not allowed.
     Forbidden,
-    /// Absent, or not for this caller to know of.
+    /// Absent, or hidden from this caller.
     NotFound,
     /// Clashes with the present state.
     Conflict,
@@ -28,7 +28,7 @@ pub enum ErrorKind {
     RateLimited,
     /// Something that this needs is down; trying again later makes sense.
     Unavailable,
-    /// A defect of ours.
+    /// A bug in the platform.
     Internal,
 }
 
@@ -54,7 +54,7 @@ impl ErrorKind {
 
 /// An error that knows its kind and what of it a caller may read.
 pub trait Classify: std::error::Error {
-    /// The kind.
+    /// Kind of failure; decides the HTTP status.
     fn kind(&self) -> ErrorKind;
 
     /// The stable code; more exact than the kind's own where a program may want to react to it.
@@ -76,7 +76,7 @@ pub trait Classify: std::error::Error {
 /// A failure as a caller may read it: the part of a problem document that does not depend on the protocol.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
-    /// The kind.
+    /// Kind of failure; decides the HTTP status.
     pub kind: ErrorKind,
     /// The stable code.
     pub code: &'static str,

@@ -100,7 +100,8 @@ impl RequestId {
     /// Longest accepted id, in bytes.
     pub const MAX_LEN: usize = 64;
 
-    /// Takes over a caller's id if it is 1 to 64 of `A–Z a–z 0–9 . _ -`; anything else is `None`, and the caller makes a new one.
+    /// Takes over a caller's id if it is 1 to 64 of `A–Z a–z 0–9 . _ -`; anything else is `None`, and the caller makes
+    /// a new one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=Self::MAX_LEN).contains(&text.len());

@@ -2,8 +2,8 @@
 
 use crate::budget::{Budgets, Spending};
 use crate::ids::{ConversationId, ModelCallId, RunId, UserId};
-use crate::model::ModelTier;
 use crate::model_call::{MicroCost, ModelCall};
+use crate::model_tier::ModelTier;
 use crate::role::string_enum;
 use crate::time::Timestamp;
 
@@ -29,18 +29,18 @@ pub struct LedgerEntry {
     pub tier: Option<ModelTier>,
     /// Its tokens count towards the budgets of tokens.
     pub metered: bool,
-    /// The call.
+    /// Id of the call, as the model gave it.
     pub call: ModelCall,
 }
 
 string_enum! {
-    /// What calls are put together by.
+    /// Dimension by which calls are grouped.
     UsageGroup {
         /// The day (UTC).
         Day = "day",
         /// Who asked.
         User = "user",
-        /// What served.
+        /// Backend and model that served the call.
         Backend = "backend",
         /// The model, as its server names it.
         Model = "model",
@@ -53,7 +53,7 @@ string_enum! {
     }
 }
 
-/// Which calls of the tenant, and how they are put together.
+/// Selects calls of the tenant and how they are grouped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UsageQuery {
     /// From this moment on.
@@ -62,54 +62,54 @@ pub struct UsageQuery {
     pub to: Timestamp,
     /// Only this user's.
     pub user: Option<UserId>,
-    /// By what.
+    /// Dimension of the groups.
     pub group_by: UsageGroup,
 }
 
 impl UsageQuery {
-    /// Most groups; of more, those with the most calls.
+    /// Most groups in one report; if there are more, those with the most calls.
     pub const MAX_GROUPS: usize = 1_000;
-    /// Longest time that is looked at.
+    /// Longest period of one report, in days.
     pub const MAX_DAYS: i64 = 366;
 }
 
-/// What calls come to.
+/// Sums over a set of calls.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct UsageSums {
-    /// How many.
+    /// Number of calls.
     pub calls: u64,
     /// Tokens read.
     pub input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
-    /// Cost.
+    /// Total cost.
     pub cost: MicroCost,
-    /// How many failed.
+    /// Calls that failed.
     pub errors: u64,
-    /// How many a later choice than the first served.
+    /// Calls that a backend other than the first choice served.
     pub fallbacks: u64,
-    /// Half of them took no longer, in milliseconds.
+    /// Median duration in milliseconds.
     pub p50_ms: Option<f64>,
-    /// Milliseconds to the first piece of an answer, on average.
+    /// Mean time to the first piece of an answer, in milliseconds.
     pub first_token_ms: Option<f64>,
 }
 
 /// The calls of one group.
 #[derive(Clone, PartialEq, Debug)]
-pub struct UsageOfGroup {
-    /// Which day, user, …; `None`: of none.
+pub struct GroupUsage {
+    /// The day, user, …; `None` for calls without one.
     pub key: Option<String>,
-    /// What they come to.
+    /// Sums of these calls.
     pub sums: UsageSums,
 }
 
-/// What the ledger says.
+/// The totals and sums per group.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LedgerSums {
-    /// All of them together.
+    /// Sums over all calls.
     pub totals: UsageSums,
     /// Group by group: days in order, others with the most calls first.
-    pub groups: Vec<UsageOfGroup>,
+    pub groups: Vec<GroupUsage>,
     /// There are more groups.
     pub truncated: bool,
 }
@@ -117,7 +117,7 @@ pub struct LedgerSums {
 impl LedgerSums {
     /// Of groups with the most calls first, in which one more than fits says that there are more.
     #[must_use]
-    pub fn of(totals: UsageSums, mut groups: Vec<UsageOfGroup>, group_by: UsageGroup) -> Self {
+    pub fn of(totals: UsageSums, mut groups: Vec<GroupUsage>, group_by: UsageGroup) -> Self {
         let truncated = groups.len() > UsageQuery::MAX_GROUPS;
         groups.truncate(UsageQuery::MAX_GROUPS);
         if group_by == UsageGroup::Day {
@@ -134,15 +134,15 @@ pub struct UsageReport {
     pub from: Timestamp,
     /// Before this moment.
     pub to: Timestamp,
-    /// By what the calls are put together.
+    /// Dimension of the groups.
     pub group_by: UsageGroup,
-    /// What they come to.
+    /// Sums of these calls.
     pub sums: LedgerSums,
     /// What may be spent.
     pub budgets: Budgets,
-    /// What was, and is set aside.
+    /// What is spent and reserved.
     pub spending: Spending,
-    /// When that was looked at.
+    /// Time of the report.
     pub now: Timestamp,
     /// The reader may see the tenant's part of it.
     pub of_tenant: bool,

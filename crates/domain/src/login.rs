@@ -31,8 +31,8 @@ pub struct Login {
 }
 
 impl Login {
-    /// When the user logged in, as far as is known: when they proved who they are, or when the token was issued or first
-    /// seen.
+    /// When the user logged in, as far as is known: when they proved who they are, or when the token was issued or
+    /// first seen.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         self.authenticated_at.or(self.issued_at).unwrap_or(self.seen_at).min(self.seen_at)

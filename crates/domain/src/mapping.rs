@@ -6,27 +6,27 @@ use crate::time::Timestamp;
 /// A mapping: tokens of this issuer whose tenant claim has this value belong to this tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TenantMapping {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: MappingId,
-    /// The tenant.
+    /// Tenant that this belongs to.
     pub tenant: TenantId,
-    /// The issuer.
+    /// `iss` of the tokens.
     pub issuer: String,
-    /// The value of the claim.
+    /// Value of the tenant claim.
     pub claim: String,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
 }
 
-/// A mapping to be made.
+/// A mapping to be created.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewMapping {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: MappingId,
-    /// The tenant.
+    /// Tenant that this belongs to.
     pub tenant: TenantId,
-    /// The issuer.
+    /// `iss` of the tokens.
     pub issuer: String,
-    /// The value of the claim.
+    /// Value of the tenant claim.
     pub claim: String,
 }

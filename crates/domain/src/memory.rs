@@ -8,17 +8,17 @@ use crate::time::Timestamp;
 /// A remembered fact, owned by one user.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Memory {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: MemoryId,
     /// The fact.
     pub content: String,
     /// 0 to 1; the most important ones go into the prompt first.
     pub importance: f64,
-    /// Tags.
+    /// Labels that filters match exactly.
     pub tags: Vec<String>,
-    /// How far it may travel.
+    /// Class of the content; decides who may see it and which backends may serve it.
     pub classification: Classification,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
 }
 

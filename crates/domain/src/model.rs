@@ -1,39 +1,19 @@
 //! What is asked of a model and what it answers, in no provider's words.
 
 pub use crate::chat_options::ChatOptions;
+pub use crate::model_tier::{ModelChoice, ModelTier};
+pub use crate::served_by::CallUsage;
 
 use crate::classified::{Classified, HasClass};
 use crate::error::{Classify, ErrorKind};
-use crate::model_call::{FailedAttempt, MicroCost, ModelCaller, ServedBy};
-use crate::role::{Classification, string_enum};
-use crate::run::{FinishReason, TokenUsage};
+use crate::role::Classification;
 use crate::search::{Passage, Surroundings};
+use crate::served_by::{FailedAttempt, MicroCost, ModelCaller, ServedBy};
+use crate::token_usage::{FinishReason, TokenUsage};
 use futures::stream::BoxStream;
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
-
-string_enum! {
-    /// Which class of model answers.
-    ModelTier {
-        /// Everyday answers.
-        Fast = "fast",
-        /// Hard ones.
-        Heavy = "heavy",
-    }
-}
-
-string_enum! {
-    /// What a user or a tenant wants of the tiers.
-    ModelChoice {
-        /// The platform chooses by the question.
-        Auto = "auto",
-        /// The everyday model.
-        Fast = "fast",
-        /// The model for hard questions.
-        Heavy = "heavy",
-    }
-}
 
 /// One message of a prompt.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -44,9 +24,9 @@ pub enum PromptMessage {
     User(String),
     /// The model's earlier words, with the tools it asked for.
     Assistant {
-        /// The words.
+        /// Text.
         content: String,
-        /// The calls.
+        /// Tool calls.
         tool_calls: Vec<ModelToolCall>,
     },
     /// A tool's result: data, never instructions.
@@ -72,7 +52,7 @@ pub struct ModelToolCall {
 /// A tool offered to the model.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct OfferedTool {
-    /// Name.
+    /// Name of the tool, as the model calls it.
     pub name: String,
     /// What it does.
     pub description: String,
@@ -83,9 +63,9 @@ pub struct OfferedTool {
 /// A passage put before the model, under the number that the answer cites.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NumberedPassage {
-    /// The number, from 1.
+    /// Number that the answer cites, from 1.
     pub n: u32,
-    /// The passage.
+    /// Passage with its position.
     pub passage: Passage,
     /// How well it matched, 0 to 1.
     pub score: f32,
@@ -102,7 +82,7 @@ impl HasClass for NumberedPassage {
 /// What a chat model is asked.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ChatRequest {
-    /// On whose behalf.
+    /// Tenant and user on whose behalf the model is called.
     pub caller: ModelCaller,
     /// The class of model.
     pub tier: ModelTier,
@@ -131,11 +111,11 @@ pub enum ChatDelta {
     ToolCall(ModelToolCall),
     /// The end; nothing follows.
     Finished {
-        /// Why.
+        /// Cause.
         reason: FinishReason,
         /// Tokens, as reported or estimated.
         usage: TokenUsage,
-        /// The server did not count them.
+        /// The server reported no token counts, so that these are estimates.
         estimated: bool,
         /// What it cost: as the server says it, else by the backend's price.
         cost: MicroCost,
@@ -162,9 +142,9 @@ pub enum EmbedPurpose {
 /// What an embedding model is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EmbedRequest {
-    /// On whose behalf.
+    /// Tenant and user on whose behalf the model is called.
     pub caller: ModelCaller,
-    /// What for.
+    /// Whether the vectors are for a query or for documents.
     pub purpose: EmbedPurpose,
     /// The texts, without prefixes.
     pub texts: Vec<String>,
@@ -174,24 +154,11 @@ pub struct EmbedRequest {
 
 /// Texts as vectors, and what made them.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Embedded {
+pub struct EmbedResponse {
     /// One vector of unit length per text, in order.
     pub vectors: Vec<Vec<f32>>,
-    /// What served.
+    /// Backend and model that served the call.
     pub spent: CallUsage,
-}
-
-/// What a call without a stream took.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct CallUsage {
-    /// What served.
-    pub served_by: ServedBy,
-    /// Tokens, as reported or estimated.
-    pub usage: TokenUsage,
-    /// The server did not count them.
-    pub estimated: bool,
-    /// What it cost.
-    pub cost: MicroCost,
 }
 
 /// Passages as a reranker judges them, and what judged them.
@@ -199,7 +166,7 @@ pub struct CallUsage {
 pub struct Reranked {
     /// How well each passage answers the query, 0 to 1, in the order of the passages.
     pub scores: Vec<f32>,
-    /// What served.
+    /// Backend and model that served the call.
     pub spent: CallUsage,
 }
 
@@ -217,9 +184,9 @@ pub struct EmbeddingModel {
 /// What a reranker is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RerankRequest {
-    /// On whose behalf.
+    /// Tenant and user on whose behalf the model is called.
     pub caller: ModelCaller,
-    /// The question.
+    /// Question that the passages are judged by.
     pub query: String,
     /// The texts to judge.
     pub passages: Vec<String>,
@@ -233,63 +200,63 @@ pub enum ModelError {
     /// No connection, or the server is at its limit or broken.
     #[error("model backend {backend} is not available: {reason}")]
     Unavailable {
-        /// The backend.
+        /// Name of the backend in the configuration.
         backend: String,
-        /// What happened; no content.
+        /// Reason, without content of the request or response.
         reason: String,
         /// When the server says to come back.
         retry_after: Option<Duration>,
     },
-    /// Nothing came within the limit.
+    /// Nothing arrived within the time limit.
     #[error("model backend {backend} sent nothing for {waited_s} s")]
     Timeout {
-        /// The backend.
+        /// Name of the backend in the configuration.
         backend: String,
         /// Seconds waited.
         waited_s: u64,
     },
-    /// The stream ended before the answer did.
+    /// The stream ended before the answer was complete.
     #[error("model backend {backend} broke off: {reason}")]
     Interrupted {
-        /// The backend.
+        /// Name of the backend in the configuration.
         backend: String,
-        /// What happened; no content.
+        /// Reason, without content of the request or response.
         reason: String,
     },
-    /// What came cannot be understood.
+    /// The response cannot be parsed.
     #[error("model backend {backend} sent an answer that cannot be understood: {reason}")]
     InvalidResponse {
-        /// The backend.
+        /// Name of the backend in the configuration.
         backend: String,
-        /// What was wrong; no content.
+        /// Reason, without content of the request or response.
         reason: String,
     },
     /// The server refuses every request of this kind: the key, the model, or what it is paid from. Another one may not.
     #[error("model backend {backend} cannot be used: {reason}")]
     Misconfigured {
-        /// The backend.
+        /// Name of the backend in the configuration.
         backend: String,
-        /// What it said, shortened; no content.
+        /// The server's reason, shortened, without content.
         reason: String,
     },
     /// The server refuses this request.
     #[error("model backend {backend} refused the request: {reason}")]
     Refused {
-        /// The backend.
+        /// Name of the backend in the configuration.
         backend: String,
-        /// What it said, shortened; no content.
+        /// The server's reason, shortened, without content.
         reason: String,
     },
     /// The prompt is longer than the model reads.
     #[error("the prompt is longer than model backend {backend} reads")]
     ContextTooLong {
-        /// The backend.
+        /// Name of the backend in the configuration.
         backend: String,
     },
     /// The server's content filter refuses the prompt. No other backend is asked: that would be a way around it.
     #[error("the content filter of model backend {backend} refused the prompt")]
     Filtered {
-        /// The backend.
+        /// Name of the backend in the configuration.
         backend: String,
     },
     /// Several backends were tried, and none served.
@@ -327,7 +294,7 @@ impl ModelError {
         }
     }
 
-    /// What went wrong, as one word of a closed set, for metrics, spans and the ledger (`error.type`).
+    /// One of a closed set of codes, for metrics, spans and the ledger (`error.type`).
     #[must_use]
     pub fn error_type(&self) -> &'static str {
         match self {

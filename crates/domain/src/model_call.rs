@@ -1,10 +1,11 @@
 //! What is on record of a call to a model: who served it, what it took, and what it cost.
 
-use crate::ids::{TenantId, UserId};
-use crate::model::{CallUsage, ModelError};
-use crate::role::{Classification, string_enum};
-use crate::run::{FinishReason, TokenUsage};
-use serde::{Deserialize, Serialize};
+pub use crate::served_by::{FailedAttempt, MicroCost, ModelCaller, Price, ServedBy};
+
+use crate::model::ModelError;
+use crate::role::string_enum;
+use crate::served_by::CallUsage;
+use crate::token_usage::{FinishReason, TokenUsage};
 use std::time::Duration;
 
 string_enum! {
@@ -27,85 +28,8 @@ string_enum! {
         Ok = "ok",
         /// Without one, or with a part of one.
         Error = "error",
-        /// Nobody wanted it any more.
+        /// The caller went away.
         Cancelled = "cancelled",
-    }
-}
-
-/// On whose behalf a model is called: whose turn it is in the queue, whose tags the server gets, and what may leave
-/// the site.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ModelCaller {
-    /// The tenant.
-    pub tenant: TenantId,
-    /// The user, if one waits for it.
-    pub user: Option<UserId>,
-    /// Nothing of this tenant that is classified higher goes to a backend outside the site.
-    pub cloud_limit: Classification,
-}
-
-/// An amount of money, in millionths of the currency that the prices are in.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct MicroCost(pub u64);
-
-impl std::ops::AddAssign for MicroCost {
-    fn add_assign(&mut self, other: Self) {
-        self.0 = self.0.saturating_add(other.0);
-    }
-}
-
-/// What a backend asks for its work, per million tokens; so a price of 0.15 a million is 150,000.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Price {
-    /// For a million tokens read.
-    pub input: MicroCost,
-    /// For a million tokens written.
-    pub output: MicroCost,
-}
-
-impl Price {
-    /// What `usage` costs, rounded up.
-    #[must_use]
-    pub fn of(self, usage: TokenUsage) -> MicroCost {
-        let part = |tokens: u32, price: MicroCost| u128::from(tokens) * u128::from(price.0);
-        let millions = part(usage.input_tokens, self.input) + part(usage.output_tokens, self.output);
-        MicroCost(u64::try_from(millions.div_ceil(1_000_000)).unwrap_or(u64::MAX))
-    }
-}
-
-/// A backend that was tried and did not serve.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct FailedAttempt {
-    /// The backend's name.
-    pub backend: String,
-    /// What went wrong, as one word of a closed set.
-    pub error: String,
-}
-
-/// What served a request.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ServedBy {
-    /// The backend's name in the configuration.
-    pub backend: String,
-    /// The model that was asked for, by the backend's name of it.
-    pub requested: String,
-    /// The model that served, as the server names it.
-    pub model: String,
-    /// A later choice than the first served.
-    pub fallback: bool,
-    /// The backends that were tried before it.
-    pub failed: Vec<FailedAttempt>,
-    /// What it asks for its work.
-    pub price: Price,
-}
-
-impl ServedBy {
-    /// By a model in this process, which costs nothing.
-    #[must_use]
-    pub fn embedded(backend: &str, model: &str) -> Self {
-        let (backend, model) = (backend.to_owned(), model.to_owned());
-        Self { backend, requested: model.clone(), model, ..Self::default() }
     }
 }
 
@@ -116,17 +40,17 @@ pub struct ModelCall {
     pub operation: ModelOperation,
     /// What served, or was tried last.
     pub served_by: ServedBy,
-    /// How it ended.
+    /// Outcome.
     pub status: CallStatus,
-    /// What went wrong, as one word of a closed set.
+    /// `error.type`, one of a closed set of codes.
     pub error: Option<String>,
     /// Why an answer ended.
     pub finish_reason: Option<FinishReason>,
-    /// Tokens.
+    /// Tokens read and written.
     pub usage: TokenUsage,
-    /// The server did not count the tokens, so that they are estimated.
+    /// The server reported no token counts, so that these are estimates.
     pub estimated: bool,
-    /// What it cost.
+    /// Cost, as the server reports it, else by the price of the backend.
     pub cost: MicroCost,
     /// From the request to its end.
     pub took: Duration,
@@ -147,7 +71,7 @@ impl ModelCall {
         }
     }
 
-    /// A call that came to nothing.
+    /// A call that failed.
     #[must_use]
     pub fn failed(operation: ModelOperation, error: &ModelError, took: Duration) -> Self {
         let (backend, failed) = (error.backend().to_owned(), error.failed_before().to_vec());
@@ -158,7 +82,7 @@ impl ModelCall {
         }
     }
 
-    /// A call that nobody waited for any more, before anything of an answer came.
+    /// A call whose caller went away before the first piece of an answer.
     #[must_use]
     pub fn cancelled(operation: ModelOperation, took: Duration) -> Self {
         Self::of(operation, CallStatus::Cancelled, took)
@@ -177,21 +101,5 @@ impl ModelCall {
             took,
             first_token: None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_price_is_per_million_tokens_and_a_part_of_a_millionth_counts_as_one() {
-        let price = Price { input: MicroCost(150_000), output: MicroCost(600_000) };
-        let cost = |input_tokens, output_tokens| price.of(TokenUsage { input_tokens, output_tokens });
-        assert_eq!(cost(1_000_000, 1_000_000), MicroCost(750_000));
-        assert_eq!(cost(1, 0), MicroCost(1));
-        assert_eq!(cost(0, 0), MicroCost(0));
-        let dear = Price { input: MicroCost(u64::MAX), output: MicroCost(u64::MAX) };
-        assert_eq!(dear.of(TokenUsage { input_tokens: u32::MAX, output_tokens: u32::MAX }), MicroCost(u64::MAX));
     }
 }

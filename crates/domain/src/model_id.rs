@@ -1,7 +1,7 @@
 //! The models as clients of the OpenAI-compatible surface choose them: by id, from a closed list
 //! (`docs/adr/0032-an-openai-compatible-surface.md`).
 
-use crate::model::{ModelChoice, ModelTier};
+use crate::model_tier::{ModelChoice, ModelTier};
 use crate::role::{Operation, Resource, string_enum};
 
 string_enum! {

@@ -48,7 +48,7 @@ impl Default for PageRequest {
 /// One page.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Page<T> {
-    /// The items, newest first.
+    /// Items, newest first.
     pub items: Vec<T>,
     /// Where the next page starts; `None` on the last one.
     pub next: Option<PageKey>,

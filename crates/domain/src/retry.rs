@@ -1,13 +1,13 @@
-//! Storing what must not be lost, against a database that is away for a while.
+//! Retries with backoff, for writes that must survive an outage of the database.
 
 use crate::error::{Classify as _, ErrorKind};
-use crate::ports::StoreError;
+use crate::store_error::StoreError;
 use std::time::Duration;
 
 /// Longest wait between two attempts.
-const LONGEST: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Attempts after the first, ten minutes in all.
-const ATTEMPTS: u32 = 64;
+const MAX_RETRIES: u32 = 64;
 
 /// Calls `attempt` until it stores, or fails for another reason than that the database is not available; ten minutes at
 /// most. `sleep` waits. A conflict in a repeated attempt means that an earlier one had stored and only its answer was
@@ -25,13 +25,13 @@ where
 {
     let mut wait = Duration::from_millis(200);
     let mut ended = attempt().await;
-    for _ in 0..ATTEMPTS {
+    for _ in 0..MAX_RETRIES {
         match &ended {
             Err(error) if error.kind() == ErrorKind::Unavailable => {}
             _ => return ended,
         }
         sleep(wait).await;
-        wait = (wait * 2).min(LONGEST);
+        wait = (wait * 2).min(MAX_WAIT);
         ended = match attempt().await {
             Err(StoreError::Conflict { .. }) => Ok(()),
             ended => ended,
@@ -45,11 +45,11 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    fn away() -> StoreError {
-        StoreError::Unavailable { doing: "testing", source: "away".into() }
+    fn unavailable() -> StoreError {
+        StoreError::Unavailable { doing: "testing", source: "down".into() }
     }
 
-    async fn insisted(answers: &[fn() -> Result<(), StoreError>]) -> (Result<(), StoreError>, usize, Duration) {
+    async fn run_with(answers: &[fn() -> Result<(), StoreError>]) -> (Result<(), StoreError>, usize, Duration) {
         let (calls, waited) = (Cell::new(0), Cell::new(Duration::ZERO));
         let ended = with_backoff(
             || {
@@ -68,12 +68,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_outage_is_waited_for_and_nothing_else() {
-        assert!(matches!(insisted(&[|| Ok(())]).await, (Ok(()), 1, Duration::ZERO)));
-        assert!(matches!(insisted(&[|| Err(away()), || Err(away()), || Ok(())]).await, (Ok(()), 3, _)));
+        assert!(matches!(run_with(&[|| Ok(())]).await, (Ok(()), 1, Duration::ZERO)));
+        assert!(matches!(run_with(&[|| Err(unavailable()), || Err(unavailable()), || Ok(())]).await, (Ok(()), 3, _)));
         let conflict: fn() -> Result<(), StoreError> = || Err(StoreError::Conflict { what: "it" });
-        assert!(matches!(insisted(&[conflict]).await, (Err(StoreError::Conflict { .. }), 1, _)));
-        assert!(matches!(insisted(&[|| Err(away()), conflict]).await, (Ok(()), 2, _)));
-        let (ended, calls, waited) = insisted(&[|| Err(away())]).await;
+        assert!(matches!(run_with(&[conflict]).await, (Err(StoreError::Conflict { .. }), 1, _)));
+        assert!(matches!(run_with(&[|| Err(unavailable()), conflict]).await, (Ok(()), 2, _)));
+        let (ended, calls, waited) = run_with(&[|| Err(unavailable())]).await;
         assert!(ended.is_err());
         assert_eq!(calls, 65);
         assert!((590..660).contains(&waited.as_secs()), "{waited:?}");

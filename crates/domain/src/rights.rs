@@ -81,7 +81,7 @@ impl Rights {
 
     /// The rights that `reach` answers, permission by permission.
     #[must_use]
-    pub fn by(clearance: Classification, reach: impl Fn(Permission) -> Option<Reach>) -> Self {
+    pub fn from_fn(clearance: Classification, reach: impl Fn(Permission) -> Option<Reach>) -> Self {
         let mut rights = Self::none(clearance);
         for resource in Resource::ALL {
             for operation in Operation::ALL {
@@ -124,7 +124,9 @@ impl Rights {
     /// What both allow: the nearer reach of each permission and the lower clearance.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self::by(self.clearance.min(other.clearance), |permission| self.reach(permission).min(other.reach(permission)))
+        Self::from_fn(self.clearance.min(other.clearance), |permission| {
+            self.reach(permission).min(other.reach(permission))
+        })
     }
 }
 
@@ -149,8 +151,8 @@ mod tests {
 
     #[test]
     fn an_intersection_allows_what_both_allow_and_reaches_no_further_than_either() {
-        let reader = Rights::by(Classification::Restricted, |p| (p == READ).then_some(Reach::Tenant));
-        let owner = Rights::by(Classification::Internal, |p| [READ, UPDATE].contains(&p).then_some(Reach::Own));
+        let reader = Rights::from_fn(Classification::Restricted, |p| (p == READ).then_some(Reach::Tenant));
+        let owner = Rights::from_fn(Classification::Internal, |p| [READ, UPDATE].contains(&p).then_some(Reach::Own));
         let both = reader.intersection(&owner);
         assert_eq!(both, owner.intersection(&reader));
         assert_eq!((both.reach(READ), both.reach(UPDATE)), (Some(Reach::Own), None));

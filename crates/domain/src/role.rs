@@ -1,16 +1,19 @@
 //! Roles, resources, operations and classification: the words in which access is decided.
 
-/// A word that is none of the known ones.
+/// A text that is not one of the allowed values.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{value:?} is none of {expected}")]
+#[error("{value:?} must be one of {expected}")]
 pub struct UnknownValue {
-    /// What was given.
+    /// The text.
     pub value: String,
-    /// The words that are known, separated by `|`.
+    /// The allowed values, separated by `|`.
     pub expected: &'static str,
 }
 
-/// Defines an enum whose variants have one fixed lower-case word each, in JSON, SQL and logs alike.
+/// Defines an enum whose variants are each spelled the same in JSON, SQL and logs.
+///
+/// `strum` is no shorter here: serde needs every value a second time, `ALL` and the `const fn as_str` need a wrapper,
+/// and an error that lists the allowed values needs a function per enum.
 macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -20,10 +23,10 @@ macro_rules! string_enum {
         }
 
         impl $name {
-            /// All values, in order.
+            /// All values, in order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The fixed word.
+            /// The value as it is spelled in JSON, SQL and logs.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }
@@ -41,7 +44,10 @@ macro_rules! string_enum {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err($crate::role::UnknownValue { value: text.to_owned(), expected: $crate::role::string_enum!(@join $($word)+) }),
+                    _ => Err($crate::role::UnknownValue {
+                        value: text.to_owned(),
+                        expected: $crate::role::string_enum!(@join $($word)+),
+                    }),
                 }
             }
         }
@@ -103,7 +109,7 @@ string_enum! {
         Decisions = "decisions",
         /// Models without the assistant around them.
         Models = "models",
-        /// What calls to models came to.
+        /// Sums of model calls.
         Usage = "usage",
         /// What a model thinks before it answers.
         Reasoning = "reasoning",
@@ -156,7 +162,7 @@ mod tests {
             assert_eq!(c.as_str().parse(), Ok(*c));
         }
         let error = "secret".parse::<Classification>().expect_err("unknown");
-        assert_eq!(error.to_string(), r#""secret" is none of public|internal|confidential|restricted"#);
+        assert_eq!(error.to_string(), r#""secret" must be one of public|internal|confidential|restricted"#);
     }
 
     #[test]

@@ -1,30 +1,14 @@
 //! A run: one answer being written, as a numbered sequence of events that can be read again.
 
+pub use crate::token_usage::{FinishReason, TokenUsage};
+
 use crate::conversation::Citation;
 use crate::error::Problem;
 use crate::ids::{ConversationId, MessageId, RunId};
-use crate::model::{ModelTier, ModelToolCall};
+use crate::model::ModelToolCall;
+use crate::model_tier::ModelTier;
 use crate::role::string_enum;
 use futures::stream::BoxStream;
-use serde::{Deserialize, Serialize};
-
-string_enum! {
-    /// Why an answer ended.
-    FinishReason {
-        /// It was complete.
-        Stop = "stop",
-        /// The model's output limit.
-        Length = "length",
-        /// The model wants tools called.
-        ToolCalls = "tool_calls",
-        /// The server's content filter.
-        ContentFilter = "content_filter",
-        /// It was stopped.
-        Cancelled = "cancelled",
-        /// The model broke off.
-        Error = "error",
-    }
-}
 
 string_enum! {
     /// Why the platform has a question answered by the model for hard ones.
@@ -54,28 +38,12 @@ string_enum! {
     }
 }
 
-/// Tokens read and written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct TokenUsage {
-    /// Tokens of the prompt.
-    pub input_tokens: u32,
-    /// Tokens of the answer.
-    pub output_tokens: u32,
-}
-
-impl std::ops::AddAssign for TokenUsage {
-    fn add_assign(&mut self, other: Self) {
-        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
-    }
-}
-
 /// Something that happened in a run.
 #[derive(Clone, PartialEq, Debug)]
 pub enum RunEvent {
     /// The run began.
     Started {
-        /// The run.
+        /// Run that this belongs to.
         run_id: RunId,
         /// The answer's message.
         message_id: MessageId,
@@ -86,28 +54,28 @@ pub enum RunEvent {
     },
     /// The next piece of what the model thinks before it answers; for those who may see it.
     Reasoning {
-        /// The piece.
+        /// Text to append to what came before.
         text: String,
     },
     /// The next piece of the answer.
     Delta {
-        /// The piece.
+        /// Text to append to what came before.
         text: String,
     },
     /// A tool is being called.
     ToolStarted {
-        /// The call.
+        /// Id of the call, as the model gave it.
         call_id: String,
-        /// The tool.
+        /// Name of the tool.
         name: String,
     },
     /// A tool call ended.
     ToolFinished {
-        /// The call.
+        /// Id of the call, as the model gave it.
         call_id: String,
-        /// The tool.
+        /// Name of the tool.
         name: String,
-        /// How.
+        /// How the call ended.
         status: ToolStatus,
     },
     /// The model wants a tool of the client's called: the client calls it, not the platform.
@@ -131,15 +99,15 @@ impl RunEvent {
 /// How a run ended.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RunSummary {
-    /// Why.
+    /// Cause.
     pub finish_reason: FinishReason,
-    /// Tokens.
+    /// Tokens read and written.
     pub usage: TokenUsage,
     /// The model that served.
     pub model: String,
     /// A fallback served, or a part (retrieval, say) was down.
     pub degraded: bool,
-    /// A fallback served.
+    /// A backend other than the first choice served.
     pub fallback: bool,
     /// Passages, documents and earlier answers that were left out, because the model may not see them.
     pub left_out: u32,
@@ -152,7 +120,7 @@ pub struct RunSummary {
 pub struct NumberedEvent {
     /// Place, from 1: the SSE `id`.
     pub seq: u64,
-    /// The event.
+    /// Type of the event.
     pub event: RunEvent,
 }
 
@@ -170,12 +138,12 @@ pub struct AssistantRun {
 /// A whole answer, for clients that do not stream.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Answer {
-    /// The run.
+    /// Run that this belongs to.
     pub run_id: RunId,
-    /// The text.
+    /// Text.
     pub content: String,
-    /// What it cites.
+    /// Passages that the answer cites.
     pub citations: Vec<Citation>,
-    /// How it ended.
+    /// Outcome.
     pub summary: RunSummary,
 }

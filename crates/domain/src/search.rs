@@ -31,9 +31,9 @@ pub struct SearchScope {
 /// A passage with where it stands.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Passage {
-    /// The passage's id.
+    /// UUIDv7 of the passage.
     pub chunk_id: ChunkId,
-    /// Its document.
+    /// Document that the passage is part of.
     pub document_id: DocumentId,
     /// Place in the document, from 0.
     pub chunk_index: i32,
@@ -43,18 +43,18 @@ pub struct Passage {
     pub title: String,
     /// Page in the file, from 1.
     pub page: Option<u32>,
-    /// Heading path.
+    /// Headings above the passage, outermost first.
     pub section: Option<String>,
-    /// The text.
+    /// Text.
     pub content: String,
-    /// How far it may travel.
+    /// Class of the content; decides who may see it and which backends may serve it.
     pub classification: Classification,
 }
 
 /// A passage as one side of the search ranks it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RankedPassage {
-    /// The passage.
+    /// Passage with its position.
     pub passage: Passage,
     /// Cosine similarity on the vector side, BM25 on the lexical one.
     pub score: f32,
@@ -66,7 +66,7 @@ pub struct RankedPassage {
 /// A passage as fused.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Hit {
-    /// The passage.
+    /// Passage with its position.
     pub passage: Passage,
     /// Fused score, 0 to 1.
     pub score: f32,

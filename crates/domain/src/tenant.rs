@@ -162,7 +162,7 @@ pub struct Quotas {
 
 /// What a tenant keeps at this moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Holdings {
+pub struct StorageUsage {
     /// Documents.
     pub documents: u64,
     /// Bytes of their files.
@@ -187,7 +187,7 @@ impl Quotas {
 
     /// How many bytes may come to `kept` in one more document; none where it may not be one document more.
     #[must_use]
-    pub fn room(&self, kept: Holdings) -> u64 {
+    pub fn room(&self, kept: StorageUsage) -> u64 {
         if self.documents.is_some_and(|most| kept.documents >= most) {
             return 0;
         }
@@ -196,7 +196,7 @@ impl Quotas {
 
     /// Whether `kept` is more than allowed.
     #[must_use]
-    pub fn exceeded_by(&self, kept: Holdings) -> bool {
+    pub fn exceeded_by(&self, kept: StorageUsage) -> bool {
         self.documents.is_some_and(|most| kept.documents > most) || self.bytes.is_some_and(|most| kept.bytes > most)
     }
 }
@@ -205,7 +205,7 @@ impl Quotas {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TenantUsage {
     /// Documents and bytes.
-    pub kept: Holdings,
+    pub kept: StorageUsage,
     /// Tokens since the day began, cost since the month did.
     pub spent: PeriodSpending,
     /// When the next day begins.

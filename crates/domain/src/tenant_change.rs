@@ -1,5 +1,5 @@
-//! What is said of a change of a tenant in audit logs: in that of who made it and, where the platform's administrators did,
-//! in the tenant's own.
+//! What is said of a change of a tenant in audit logs: in that of who made it and, where the platform's administrators
+//! did, in the tenant's own.
 
 use crate::audit::{Changed, EventType};
 use crate::authorized::Permit;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 /// Who changes a tenant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ChangedBy {
-    /// The user.
+    /// User of that tenant.
     pub user: Option<UserId>,
     /// The row that the change leaves in the tenant's own audit log, in the same transaction; `None`: the tenant's own
     /// users make it, and it is on record there already.
@@ -22,7 +22,7 @@ pub struct ChangedBy {
 /// A row of a tenant's own audit log about a change from outside it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ChangeRow {
-    /// Its id.
+    /// UUIDv7, chosen by the application.
     pub id: AuditId,
     /// The intent in the log of who makes the change: the correlation of both.
     pub correlation: AuditId,
@@ -30,7 +30,7 @@ pub struct ChangeRow {
     pub request: RequestId,
     /// What happens.
     pub event: EventType,
-    /// When.
+    /// Time of the event.
     pub at: Timestamp,
 }
 

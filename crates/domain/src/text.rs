@@ -27,10 +27,10 @@ pub enum TextError {
 pub struct BoundedText<const MAX: usize>(String);
 
 impl<const MAX: usize> BoundedText<MAX> {
-    /// Checks and trims.
+    /// Trims `text` and checks its length.
     ///
     /// # Errors
-    /// Where the text is empty, too long or holds U+0000.
+    /// If the text is empty, too long or contains U+0000.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let trimmed = text.trim();
         if trimmed.is_empty() {
@@ -46,13 +46,13 @@ impl<const MAX: usize> BoundedText<MAX> {
         Ok(Self(trimmed.to_owned()))
     }
 
-    /// The text.
+    /// Text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text, owned.
+    /// The text as a `String`.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0

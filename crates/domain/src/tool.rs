@@ -65,9 +65,9 @@ pub enum ToolResult {
         /// There is more than was returned.
         truncated: bool,
     },
-    /// Documents.
+    /// Documents, newest first.
     Documents(Vec<Document>),
-    /// Memories.
+    /// Memories, most important first.
     Memories(Vec<Memory>),
 }
 

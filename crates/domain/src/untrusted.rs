@@ -1,9 +1,9 @@
 //! Text that the platform did not write, made harmless for a prompt.
 //!
-//! Documents, their titles, memories, tool results and earlier answers may hold anything. In a prompt they are data: they
-//! must not read as the start of another speaker's turn, as a token of a chat template, as a tool call, or as the end of
-//! the tag that they stand in. A zero-width space after the character that such a mark begins with is enough for that,
-//! and leaves the text as it is to people. Full-width forms of the characters count too.
+//! Documents, their titles, memories, tool results and earlier answers may hold anything. In a prompt they are data:
+//! they must not read as the start of another speaker's turn, as a token of a chat template, as a tool call, or as the
+//! end of the tag that they stand in. A zero-width space after the character that such a mark begins with is enough for
+//! that, and leaves the text as it is to people. Full-width forms of the characters count too.
 
 use std::borrow::Cow;
 
@@ -98,8 +98,8 @@ impl Scanner {
         self.chars.get(index).map_or(' ', |(_, c)| *c)
     }
 
-    /// A tag or a template's token: `<|im_start|>`, `</s>`, `<<SYS>>`, `<start_of_turn>`. A `<` before a space, a sign or
-    /// a number is a comparison.
+    /// A tag or a template's token: `<|im_start|>`, `</s>`, `<<SYS>>`, `<start_of_turn>`. A `<` before a space, a sign
+    /// or a number is a comparison.
     fn begins_a_tag(&self, index: usize) -> bool {
         let c = self.at(index);
         c.is_alphabetic() || matches!(c, '|' | '/' | '<' | '_' | '!' | '?' | '\u{ff5c}' | '\u{2581}')

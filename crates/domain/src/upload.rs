@@ -5,7 +5,7 @@ use crate::document::Document;
 use crate::ports::ByteStream;
 use futures::future::BoxFuture;
 
-/// A field that was understood and is not allowed.
+/// A field that is well-formed but whose value is not allowed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{pointer}: {detail}")]
 pub struct FieldError {

@@ -1,8 +1,8 @@
 //! Users, and what they may do at this moment.
 
 use crate::assigned_role::{AssignedRole, RoleClaim};
-use crate::decision::RefusalCode;
 use crate::ids::UserId;
+use crate::refusal::RefusalCode;
 use crate::role::{Classification, Grant, Role};
 use crate::tenant::TenantSettings;
 use crate::time::Timestamp;
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 /// A user of a tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct User {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: UserId,
-    /// Who vouches for the user: the token issuer.
+    /// Issuer of the user's tokens (`iss`).
     pub issuer: String,
     /// The issuer's stable id of the user (Entra: `oid`).
     pub external_id: String,
@@ -31,11 +31,11 @@ pub struct User {
     pub role_set_at: Option<Timestamp>,
     /// Powers beside the role.
     pub grants: Vec<Grant>,
-    /// A user who is switched off is refused at every request.
+    /// An inactive user is refused at every request.
     pub is_active: bool,
     /// When a new token was first seen.
     pub last_login: Option<Timestamp>,
-    /// When the user was made.
+    /// Creation time.
     pub created_at: Timestamp,
 }
 
@@ -48,7 +48,7 @@ impl User {
     }
 }
 
-/// Who a verified token speaks of.
+/// The user that a verified token identifies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
     /// The token's issuer.
@@ -73,25 +73,25 @@ impl Identity {
     }
 }
 
-/// A user to be made by an admin.
+/// A user that an admin creates.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewUser {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: UserId,
-    /// Who will vouch for the user.
+    /// Issuer of the user's tokens (`iss`).
     pub issuer: String,
     /// The issuer's stable id.
     pub external_id: String,
-    /// E-mail.
+    /// E-mail address, for display only.
     pub email: String,
-    /// Name.
+    /// Name of the tool, as the model calls it.
     pub display_name: Option<String>,
-    /// Role.
+    /// Role within the tenant.
     pub role: Role,
 }
 
 impl User {
-    /// Whether the user is one of those who run the tenant at present. Each tenant keeps one.
+    /// Whether the user is an active admin. Each tenant keeps at least one.
     #[must_use]
     pub fn is_active_admin(&self) -> bool {
         self.role == Role::Admin && self.is_active
@@ -107,16 +107,16 @@ pub struct UserPatch {
     pub role_pinned: Option<bool>,
     /// New powers beside the role, in place of all before.
     pub grants: Option<Vec<Grant>>,
-    /// Switch on or off.
+    /// Activate or deactivate.
     pub is_active: Option<bool>,
 }
 
 /// What the database says of a user and tenant at the moment of a decision.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Membership {
-    /// The user.
+    /// User of that tenant.
     pub user: User,
-    /// The tenant is switched on.
+    /// The tenant is active.
     pub tenant_active: bool,
     /// The tenant's settings.
     pub settings: TenantSettings,
@@ -134,7 +134,7 @@ pub struct Account {
 }
 
 impl Membership {
-    /// Why the user may do nothing at all: the tenant or the user is switched off.
+    /// Why every request is refused: the tenant or the user is deactivated.
     #[must_use]
     pub fn refusal(&self) -> Option<RefusalCode> {
         if !self.tenant_active {
@@ -146,7 +146,7 @@ impl Membership {
         }
     }
 
-    /// The standing that follows, with `configured` grants beside those in the database.
+    /// The entitlements that follow, with the `configured` grants added to those in the database.
     #[must_use]
     pub fn entitlements(&self, configured: &[Grant]) -> Entitlements {
         let mut grants = self.user.grants.clone();
@@ -157,7 +157,7 @@ impl Membership {
     }
 }
 
-/// What a user may do, as decided upon.
+/// What a user may do, as it was at the moment of a decision.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Entitlements {
     /// Role within the tenant.

@@ -241,7 +241,7 @@ impl QuotasChange {
         }
         for (name, cost) in [("cost_per_month", self.cost_per_month), ("user_cost_per_month", self.user_cost_per_month)]
         {
-            if cost.flatten().is_some_and(|cost| Money::of_units(cost).is_none()) {
+            if cost.flatten().is_some_and(|cost| Money::from_units(cost).is_none()) {
                 return Err(ApiError::field(format!("/quotas/{name}"), "must be from 0 to 1000000000"));
             }
         }

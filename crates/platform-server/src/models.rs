@@ -4,7 +4,7 @@ use crate::compose::secret;
 use crate::config::Settings;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
-use domain::model::{ChatRequest, ChatStream, EmbedRequest, Embedded, EmbeddingModel, ModelError};
+use domain::model::{ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError};
 use domain::ports::{ChatModel, Embedder, Embedders};
 use model_client::cache_salt::CacheSalts;
 use model_client::config::ModelSettings;
@@ -92,7 +92,7 @@ impl Embedder for NoModel {
         EmbeddingModel { name: "none".to_owned(), dimension: 0, max_tokens: 0 }
     }
 
-    async fn embed(&self, _: EmbedRequest) -> Result<Embedded, ModelError> {
+    async fn embed(&self, _: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         Err(not_configured())
     }
 

@@ -51,7 +51,7 @@ pub async fn run(settings: Settings) -> Result<()> {
 async fn wait(platform: &Platform, stop: &CancellationToken) -> Result<JobCounts> {
     let mut told = None;
     loop {
-        let left = platform.queue.left(JobKind::Reindex).await.context("the queue cannot be counted")?;
+        let left = platform.queue.job_counts(JobKind::Reindex).await.context("the queue cannot be counted")?;
         if told != Some(left.pending) {
             crate::print(&format!("{} tenants to go", left.pending))?;
             told = Some(left.pending);

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::audit::Changed;
 use domain::authorized::Authorized;
-use domain::budget::{begin, end_of_day, first_of_month};
+use domain::budget::{end_of_day, first_of_month, start_of_day};
 use domain::command::{
     Command as _, ListSettingsVersions, ListTenantSettingsVersions, ReadCalls, ReadSettings, ReadTenantSettings,
     ReadUsage, UpdateSettings, UpdateTenantSettings,
@@ -130,7 +130,7 @@ impl UseCase<ReadUsage> for ConfigurationService {
         let now = self.clock.now();
         let quotas = self.tenant(command.scope().tenant()).await?.settings.quotas;
         let mut tx = self.store.begin(command.scope()).await?;
-        let (kept, spending) = (tx.usage().kept().await?, tx.usage().spending(now).await?);
+        let (kept, spending) = (tx.usage().storage().await?, tx.usage().spending(now).await?);
         Ok(TenantUsage { kept, spent: spending.tenant, day_ends: end_of_day(now), quotas })
     }
 }
@@ -141,7 +141,7 @@ impl UseCase<ReadCalls> for ConfigurationService {
         let (permit, ReadCalls { from, to, group_by }) = command.into_parts();
         let now = self.clock.now();
         let to = to.unwrap_or(now);
-        let from = from.unwrap_or_else(|| begin(first_of_month((to - TimeDelta::microseconds(1)).date_naive())));
+        let from = from.unwrap_or_else(|| start_of_day(first_of_month((to - TimeDelta::microseconds(1)).date_naive())));
         if from >= to || to - from > TimeDelta::days(UsageQuery::MAX_DAYS) {
             let detail = format!("must be before /to, by at most {} days", UsageQuery::MAX_DAYS);
             return Err(FieldError { pointer: "/from".to_owned(), detail }.into());

@@ -75,7 +75,7 @@ impl UseCase<GetConversation> for ConversationService {
         let id = command.command().id;
         let mut tx = self.store.begin(command.scope()).await?;
         let conversation = tx.conversations().get(id).await?.ok_or(NOT_FOUND)?;
-        tx.messages().close_abandoned(self.clock.now() - ABANDONED_AFTER).await?;
+        tx.messages().fail_stale_answers(self.clock.now() - ABANDONED_AFTER).await?;
         let mut messages = tx.messages().newest(id, MAX_MESSAGES).await?;
         let clearance = command.permit().clearance();
         withhold(&mut *tx, &mut messages, clearance).await?;

@@ -1,7 +1,7 @@
 //! Works off the job queue: claims a job, processes it while a heartbeat extends the lease, and requeues what should be
 //! retried.
 
-use domain::ports::{Claim, JobKind, JobQueue, Lease, LeasedJob, Requeue, Work};
+use domain::ports::{JobFilter, JobKind, JobQueue, Lease, LeasedJob, Requeue, Work};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -42,20 +42,20 @@ pub struct Worker {
     ingest: Arc<dyn Ingest>,
     settings: WorkerSettings,
     /// Which jobs it takes.
-    claim: Claim,
+    claim: JobFilter,
 }
 
 impl Worker {
     /// A worker that takes any job of the queue.
     #[must_use]
     pub fn new(queue: Arc<dyn JobQueue>, ingest: Arc<dyn Ingest>, settings: WorkerSettings) -> Self {
-        Self { queue, ingest, settings, claim: Claim::anything() }
+        Self { queue, ingest, settings, claim: JobFilter::any() }
     }
 
     /// Limits the worker to jobs of these kinds.
     #[must_use]
     pub fn only(self, kinds: Vec<JobKind>) -> Self {
-        Self { claim: Claim { kinds, ..self.claim }, ..self }
+        Self { claim: JobFilter { kinds, ..self.claim }, ..self }
     }
 
     /// Excludes jobs of this kind.
@@ -68,7 +68,7 @@ impl Worker {
     /// Limits the worker to documents of up to 2 MiB; it takes no work on whole tenants.
     #[must_use]
     pub fn for_small_documents(self) -> Self {
-        Self { claim: Claim { kinds: vec![JobKind::Ingestion], largest_bytes: Some(MAX_SMALL_BYTES) }, ..self }
+        Self { claim: JobFilter { kinds: vec![JobKind::Ingestion], max_document_bytes: Some(MAX_SMALL_BYTES) }, ..self }
     }
 
     /// A pool of `size` workers. In a pool of two or more, one worker is for small documents, so that large ones never

@@ -16,9 +16,9 @@ use domain::authorized::{AuditReceipt, Permit};
 use domain::command::{ListMemories, UploadForm};
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::ledger::CallContext;
-use domain::model::{CallUsage, EmbedRequest, Embedded, EmbeddingModel, ModelError};
+use domain::model::{CallUsage, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError};
 use domain::page::PageRequest;
-use domain::ports::{AuditReader, Claim, Clock, Directory, Embedder, Embedders, IdGen, JobQueue, NewTenant};
+use domain::ports::{AuditReader, Clock, Directory, Embedder, Embedders, IdGen, JobFilter, JobQueue, NewTenant};
 use domain::role::Role;
 use domain::scope::{Actor, TenantScope};
 use domain::tool::{ToolCall, ToolResult};
@@ -119,7 +119,7 @@ async fn take_in(parts: &Parts, permit: &Permit, path: &Path) -> Outcome {
     let upload = Upload { bytes: stream::iter([Ok(bytes)]).boxed(), form: async { Ok(form) }.boxed() };
     let ingest = DocumentIngest::new(parts.ports.clone(), IngestSettings::default(), parts.tracker.clone());
     ingest.accept(permit, upload).await?;
-    if let Some(job) = parts.memory.claim(&Claim::anything(), Duration::from_secs(60)).await? {
+    if let Some(job) = parts.memory.claim(&JobFilter::any(), Duration::from_secs(60)).await? {
         println!("{filename}: {:?}", ingest.process(&job).await?);
     }
     Ok(())
@@ -165,9 +165,9 @@ impl Embedder for SharedWords {
         EmbeddingModel { name: "shared words".into(), dimension: 256, max_tokens: 256 }
     }
 
-    async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
+    async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let vectors = request.texts.iter().map(|text| vector(text)).collect();
-        Ok(Embedded { vectors, spent: CallUsage::default() })
+        Ok(EmbedResponse { vectors, spent: CallUsage::default() })
     }
 
     fn count_tokens(&self, text: &str) -> usize {

@@ -3,7 +3,7 @@
 
 use domain::ids::ModelCallId;
 use domain::ledger::{CallContext, LedgerEntry};
-use domain::model::{CallUsage, EmbedRequest, Embedded, ModelError, RerankRequest, Reranked};
+use domain::model::{CallUsage, EmbedRequest, EmbedResponse, ModelError, RerankRequest, Reranked};
 use domain::model_call::{CallStatus, ModelCall, ModelOperation, ServedBy};
 use domain::ports::{Embedder, IdGen, Reranker};
 use domain::time::Timestamp;
@@ -25,7 +25,7 @@ impl CallRecorder {
     ///
     /// # Errors
     /// Those of the model.
-    pub async fn embed(&self, embedder: &dyn Embedder, request: EmbedRequest) -> Result<Embedded, ModelError> {
+    pub async fn embed(&self, embedder: &dyn Embedder, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let call = self.begin(ModelOperation::Embeddings);
         let embedded = embedder.embed(request).await;
         call.end(embedded.as_ref().map(|embedded| &embedded.spent));
@@ -141,7 +141,7 @@ mod tests {
             EmbeddingModel { name: "m".into(), dimension: 1, max_tokens: 256 }
         }
 
-        async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
+        async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
             tokio::time::sleep(Duration::from_millis(20)).await;
             let backend = "there".to_owned();
             match request.texts[0].as_str() {
@@ -153,7 +153,7 @@ mod tests {
                     let served_by = ServedBy { backend, failed, ..ServedBy::default() };
                     let usage = TokenUsage { input_tokens: 3, output_tokens: 0 };
                     let spent = CallUsage { served_by, usage, estimated: false, cost: MicroCost(2) };
-                    Ok(Embedded { vectors: vec![vec![1.0]], spent })
+                    Ok(EmbedResponse { vectors: vec![vec![1.0]], spent })
                 }
             }
         }

@@ -11,9 +11,9 @@ use domain::scope::TenantScope;
 use domain::user::Membership;
 use std::sync::Arc;
 
-/// The permissions that layers below policy ask a permit for. For these, [`rights`] says what the policy matrix says; a
-/// test of policy compares them.
-pub const ASKED_BELOW_POLICY: &[Permission] = &[
+/// The permissions that layers below policy check. For these, [`rights`] agrees with the policy matrix; a test of
+/// policy compares the two.
+pub const CHECKED_BELOW_POLICY: &[Permission] = &[
     Permission::new(Resource::Search, Operation::Read),
     Permission::new(Resource::Documents, Operation::List),
     Permission::new(Resource::Documents, Operation::Read),
@@ -31,14 +31,14 @@ pub const ASKED_BELOW_POLICY: &[Permission] = &[
     Permission::new(Resource::Models, Operation::Create),
 ];
 
-/// What a role may do, as far as layers below policy ask.
+/// The rights of a role, limited to [`CHECKED_BELOW_POLICY`].
 #[must_use]
 pub fn rights(role: Role, clearance: Classification) -> Rights {
     let is_admin = role == Role::Admin;
     let tenant_if = |yes: bool| yes.then_some(Reach::Tenant);
     let tenant_or_own = Some(if is_admin { Reach::Tenant } else { Reach::Own });
-    Rights::by(clearance, |permission| {
-        if !ASKED_BELOW_POLICY.contains(&permission) {
+    Rights::from_fn(clearance, |permission| {
+        if !CHECKED_BELOW_POLICY.contains(&permission) {
             return None;
         }
         match (permission.resource, permission.operation) {
@@ -54,13 +54,13 @@ pub fn rights(role: Role, clearance: Classification) -> Rights {
     })
 }
 
-/// What the gate would grant an interactive user with these rights, at home.
+/// The grant that the gate would give an interactive user with these rights, in the home space.
 #[must_use]
 pub fn granted(rights: Rights) -> AccessGrant {
     AccessGrant { rights, credential: Arc::new(Credential::interactive()), space: Space::Home }
 }
 
-/// What the gate would hand to a use case.
+/// A command as the gate would authorize it.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "a fake of the gate")]
 pub fn authorized<C: Command>(

@@ -9,20 +9,20 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Blobs in memory, each tenant's apart.
+/// Blobs in memory, separately for each tenant.
 pub struct MemoryBlobStore {
     blobs: Mutex<HashMap<(TenantId, String), Bytes>>,
     ids: Arc<dyn IdGen>,
 }
 
 impl MemoryBlobStore {
-    /// An empty one.
+    /// An empty store.
     #[must_use]
     pub fn new(ids: Arc<dyn IdGen>) -> Self {
         Self { blobs: Mutex::default(), ids }
     }
 
-    /// How many blobs there are.
+    /// Number of stored blobs, of all tenants.
     #[must_use]
     pub fn count(&self) -> usize {
         self.blobs().len()

@@ -10,4 +10,4 @@ mod wait;
 pub use blob::MemoryBlobStore;
 pub use store::MemoryStore;
 pub use system::{ManualClock, SequentialIds};
-pub use wait::eventually;
+pub use wait::{eventually, eventually_within};

@@ -13,12 +13,23 @@ const INTERVAL: Duration = Duration::from_millis(10);
 ///
 /// # Panics
 /// After 20 seconds, with `expectation`: what should have become true.
-#[expect(clippy::panic, reason = "a test that waits in vain fails here, with what it waited for")]
-pub async fn eventually<T, F>(expectation: &str, mut probe: impl FnMut() -> F) -> T
+pub async fn eventually<T, F>(expectation: &str, probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
-    let found = tokio::time::timeout(TIMEOUT, async {
+    eventually_within(TIMEOUT, expectation, probe).await
+}
+
+/// As [`eventually`] with another time limit: where the limit is what is tested, or a slow program is waited for.
+///
+/// # Panics
+/// After `limit`, with `expectation`.
+#[expect(clippy::panic, reason = "a test that waits in vain fails here, with what it waited for")]
+pub async fn eventually_within<T, F>(limit: Duration, expectation: &str, mut probe: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let found = tokio::time::timeout(limit, async {
         loop {
             if let Some(found) = probe().await {
                 return found;
@@ -26,5 +37,5 @@ where
             tokio::time::sleep(INTERVAL).await;
         }
     });
-    found.await.unwrap_or_else(|_| panic!("still not true after {TIMEOUT:?}: {expectation}"))
+    found.await.unwrap_or_else(|_| panic!("still not true after {limit:?}: {expectation}"))
 }

@@ -1,9 +1,11 @@
-//! A platform under test: the server's own `serve::run` on a port of its own, with a database and directories of its own.
+//! A platform under test: the server's own `serve::run` on a port of its own, with a database and directories of its
+//! own.
 
 use super::caller::Caller;
 use data::testing::TestDb;
 use domain::ports::Clock as _;
 use domain::role::Role;
+use fakes::eventually_within;
 use platform_server::config::{Environment, PlatformAdmin, ServiceType, Settings};
 use platform_server::dev::Desk;
 use platform_server::dev::issuer::{DevelopmentIssuer, Person};
@@ -154,14 +156,11 @@ impl App {
 
     async fn until_ready(&self) {
         let url = format!("{}/ready", self.base);
-        for _ in 0..600 {
+        eventually_within(Duration::from_secs(30), "the server is ready", || async {
             assert!(!self.server.as_ref().is_some_and(JoinHandle::is_finished), "the server ended while it started");
-            if self.http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the server was not ready within 30 s");
+            self.http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200).then_some(())
+        })
+        .await;
     }
 }
 

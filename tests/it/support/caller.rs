@@ -2,17 +2,18 @@
 
 use super::app::App;
 use bytes::Bytes;
+use fakes::eventually_within;
 use futures::StreamExt as _;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Separates the parts of an upload.
 pub const BOUNDARY: &str = "part-of-a-test-4f1c";
 /// How long ingestion and answers may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const INGESTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Somebody with a token, or without.
 #[derive(Clone)]
@@ -88,15 +89,11 @@ impl<'a> Caller<'a> {
 
     /// Waits until a document is `ready` or `failed`.
     pub async fn until_ingested(&self, id: &str) -> Value {
-        let end = Instant::now() + PATIENCE;
-        loop {
+        eventually_within(INGESTION_TIMEOUT, &format!("document {id} is ingested"), || async {
             let document = self.get(&format!("/v1/documents/{id}")).await.expect(200);
-            if document["status"] == "ready" || document["status"] == "failed" {
-                return document;
-            }
-            assert!(Instant::now() < end, "not ingested in time: {document}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            (document["status"] == "ready" || document["status"] == "failed").then_some(document)
+        })
+        .await
     }
 
     /// Starts a conversation; its id.
@@ -212,7 +209,8 @@ impl Events {
                     None => continue,
                 }
             }
-            let piece = tokio::time::timeout(PATIENCE, self.response.next()).await.expect("an event in time")?;
+            let piece =
+                tokio::time::timeout(INGESTION_TIMEOUT, self.response.next()).await.expect("an event in time")?;
             self.buffer.extend_from_slice(&piece.expect("an event stream that does not break off"));
         }
     }

@@ -26,8 +26,8 @@ pub enum Reply {
     Says(Vec<&'static str>),
     /// Streams the first piece, waits for [`ModelServer::go_on`], streams the second and ends.
     Waits(&'static str, &'static str),
-    /// Waits for [`ModelServer::go_on`], streams this piece and ends; says that it took the whole prompt and all that it
-    /// was allowed to write.
+    /// Waits for [`ModelServer::go_on`], streams this piece and ends; says that it took the whole prompt and all that
+    /// it was allowed to write.
     TakesAll(&'static str),
     /// Streams this piece and breaks off.
     BreaksOff(&'static str),
@@ -97,10 +97,10 @@ impl ModelServer {
 }
 
 async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
-    let spent = everything(&request);
+    let spent = max_usage(&request);
     script.asked.lock().expect("not poisoned").push(request);
     let reply = script.replies.lock().expect("not poisoned").pop_front().or_else(|| script.always.clone());
-    let (mut each, usual) = (Duration::ZERO, (21, 7));
+    let (mut each, usual) = (Duration::ZERO, Usage { prompt_tokens: 21, completion_tokens: 7 });
     let (pieces, pause, end) = match reply.expect("a reply for each request") {
         Reply::Says(pieces) => (pieces, false, end(usual)),
         Reply::Waits(first, second) => (vec![first, second], true, end(usual)),
@@ -120,6 +120,7 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
             if pause && at == last {
                 script.go_on.notified().await;
             }
+            // A slow model is part of the script.
             tokio::time::sleep(each).await;
             line(&json!({
                 "id": "c", "object": "chat.completion.chunk", "model": SERVED,
@@ -157,17 +158,24 @@ fn refusal(status: u16) -> Response {
     (StatusCode::from_u16(status).expect("a status"), Json(body)).into_response()
 }
 
-/// The most tokens that a request can come to: of its prompt and tools, as plain text has them, and of its answer.
-fn everything(request: &Value) -> (u64, u64) {
+/// Token counts that a server reports.
+#[derive(Clone, Copy, serde::Serialize)]
+struct Usage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+}
+
+/// The most tokens that a request can use: its prompt and tools, estimated by their length, and its output limit.
+fn max_usage(request: &Value) -> Usage {
     let texts = request["messages"].as_array().into_iter().flatten().map(|message| message["content"].to_string());
     let bytes = texts.map(|text| text.len()).sum::<usize>() + request["tools"].to_string().len();
     let most = request["max_tokens"].as_u64().or(request["max_completion_tokens"].as_u64());
-    (bytes as u64 / 4, most.unwrap_or_default())
+    Usage { prompt_tokens: bytes as u64 / 4, completion_tokens: most.unwrap_or_default() }
 }
 
-fn end((prompt, answer): (u64, u64)) -> Vec<String> {
+fn end(usage: Usage) -> Vec<String> {
     let stop = json!({ "id": "c", "model": SERVED, "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
-    let usage = json!({ "id": "c", "model": SERVED, "choices": [], "usage": { "prompt_tokens": prompt, "completion_tokens": answer } });
+    let usage = json!({ "id": "c", "model": SERVED, "choices": [], "usage": usage });
     vec![line(&stop), line(&usage), "data: [DONE]\n\n".to_owned()]
 }
 

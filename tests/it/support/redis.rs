@@ -62,6 +62,7 @@ fn run(port: u16) -> Child {
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.args(["--dir", env!("CARGO_TARGET_TMPDIR")]).stdin(Stdio::null()).stdout(Stdio::null());
     let server = command.spawn().expect("redis-server starts");
+    // A process of its own, started outside of any runtime: there is nothing to wait on but the port.
     let answers = || {
         std::thread::sleep(Duration::from_millis(25));
         TcpStream::connect(("127.0.0.1", port)).is_ok()

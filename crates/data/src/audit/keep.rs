@@ -1,132 +1,147 @@
-//! What a process of the platform does for the log beside writing it: seal, checkpoint, close what dead processes left
-//! open, make next month's partition. All of it in functions of the database; the application's role can do no more.
+//! What a process of the platform does for the log beside appending to it: seal, checkpoint, close what dead processes
+//! left open, create next month's partition. All of it happens in functions of the database, because the application's
+//! role has no other rights on the log.
 
-use super::sealed_rows::hash;
-use crate::error::failed;
 use crate::pool::Database;
-use domain::audit::sealed::{ChainHash, Checkpoint, unhex};
+use crate::rows::Hash;
+use crate::statement::{Scalar, Statement, row, statements};
+use domain::audit::sealed::{ChainHash, Checkpoint, decode_hex};
 use domain::ports::StoreError;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-/// The end of a tenant's chain.
+row! {
+    struct HeadRow, columns = head_columns {
+        tenant: Uuid,
+        seq: i64,
+        chain_hash: Hash,
+    }
+}
+
+statements! {
+    SEAL: HeadRow = Statement::call(
+        "audit_seal",
+        "sealing the audit log",
+        concat!("SELECT ", head_columns!(), " FROM audit_seal($1)"),
+    );
+    UNPROVEN_HEADS: HeadRow = Statement::call(
+        "audit_unproven_heads",
+        "reading the heads of the audit log",
+        concat!("SELECT ", head_columns!(), " FROM audit_unproven_heads()"),
+    );
+    KEEP_CHECKPOINT: () = Statement::call(
+        "audit_keep_checkpoint",
+        "storing a checkpoint of the audit log",
+        "SELECT audit_keep_checkpoint($1, $2, $3, $4, $5, $6)",
+    );
+    ABSENT_INSTANCES: Scalar<Uuid> = Statement::call(
+        "audit_absent_instances",
+        "looking for dead processes",
+        "SELECT * FROM audit_absent_instances()",
+    );
+    RECOVER: Scalar<i64> = Statement::call(
+        "audit_recover",
+        "closing operations of a dead process",
+        "SELECT audit_recover($1)",
+    );
+    PREPARE_PARTITIONS: () = Statement::call(
+        "audit_prepare_partitions",
+        "preparing the audit log's partitions",
+        "SELECT audit_prepare_partitions()",
+    );
+}
+
+/// The last entry of a tenant's chain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Head {
     /// The tenant; nil for the platform's own stream.
     pub tenant: Uuid,
-    /// The place.
+    /// Number of the entry, from 1.
     pub seq: i64,
-    /// The chain's hash there.
+    /// The chain's hash at that entry.
     pub chain_hash: ChainHash,
 }
 
-/// Keeps the log, over connections of the application's role.
+/// Maintains the log over connections of the application's role.
 #[derive(Clone, Debug)]
 pub struct AuditKeeper {
     database: Database,
 }
 
 impl AuditKeeper {
-    /// Over connections of the application's role.
+    /// A keeper over connections of the application's role.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// Gives up to `at_most` rows their place in their tenants' chains; the new ends of the chains that grew. Of several
-    /// processes that ask at once, one seals and the others get nothing.
+    /// Adds up to `at_most` rows to their tenants' chains; returns the new heads of the chains that grew. If several
+    /// processes ask at once, one seals and the others get nothing.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// If the database fails.
     pub async fn seal(&self, at_most: i32) -> Result<Vec<Head>, StoreError> {
-        let doing = "sealing the audit log";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT * FROM audit_seal($1)")
-            .bind(at_most)
-            .try_map(head)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(failed(doing))
+        let mut connection = self.database.acquire("sealing the audit log").await?;
+        SEAL.query().bind(at_most).fetch_all(&mut connection).await
     }
 
-    /// The ends of chains that no checkpoint covers.
+    /// The heads that no checkpoint covers.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// If the database fails.
     pub async fn unproven_heads(&self) -> Result<Vec<Head>, StoreError> {
-        let doing = "reading the ends of the audit log";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT * FROM audit_unproven_heads()")
-            .try_map(head)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(failed(doing))
+        let mut connection = self.database.acquire("reading the heads of the audit log").await?;
+        UNPROVEN_HEADS.query().fetch_all(&mut connection).await
     }
 
-    /// Stores a checkpoint; one that is there already stays.
+    /// Stores a checkpoint. One that exists already stays as it is.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// If the database fails.
     pub async fn keep_checkpoint(&self, signed: &Checkpoint) -> Result<(), StoreError> {
-        let doing = "storing a checkpoint of the audit log";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT audit_keep_checkpoint($1, $2, $3, $4, $5, $6)")
+        let mut connection = self.database.acquire("storing a checkpoint of the audit log").await?;
+        KEEP_CHECKPOINT
+            .query()
             .bind(signed.tenant_id)
             .bind(signed.seq)
             .bind(signed.chain_hash.as_bytes().as_slice())
             .bind(signed.at)
             .bind(&signed.key_id)
-            .bind(unhex(&signed.signature).unwrap_or_default())
-            .execute(&mut *connection)
+            .bind(decode_hex(&signed.signature).unwrap_or_default())
+            .execute(&mut connection)
             .await
-            .map(drop)
-            .map_err(failed(doing))
     }
 
-    /// Processes that left something open and do not hold their lock at this moment.
+    /// Processes that left operations open and do not hold their lock at this moment.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// If the database fails.
     pub async fn absent_instances(&self) -> Result<Vec<Uuid>, StoreError> {
-        let doing = "looking for dead processes";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query_scalar("SELECT * FROM audit_absent_instances()")
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(failed(doing))
+        let mut connection = self.database.acquire("looking for dead processes").await?;
+        ABSENT_INSTANCES.query().scalars(&mut connection).await
     }
 
-    /// Closes what a dead process left open, with the outcome `unknown`; `None`: what no process is known for and is a
-    /// quarter of an hour old. Returns how many, a thousand at most.
+    /// Closes the operations that a dead process left open, with the outcome `unknown`. `None` closes those of no known
+    /// process that are a quarter of an hour old. Returns how many were closed, a thousand at most.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// If the database fails.
     pub async fn recover(&self, gone: Option<Uuid>) -> Result<i64, StoreError> {
-        let doing = "closing operations of a dead process";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query_scalar("SELECT audit_recover($1)")
-            .bind(gone)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(failed(doing))
+        let mut connection = self.database.acquire("closing operations of a dead process").await?;
+        RECOVER.query().bind(gone).scalar(&mut connection).await
     }
 
-    /// Makes the partitions of this month and the next two.
+    /// Creates the partitions of this month and the next two.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// If the database fails.
     pub async fn prepare_partitions(&self) -> Result<(), StoreError> {
-        let doing = "preparing the audit log's partitions";
-        let mut connection = self.database.acquire().await.map_err(failed(doing))?;
-        sqlx::query("SELECT audit_prepare_partitions()")
-            .execute(&mut *connection)
-            .await
-            .map(drop)
-            .map_err(failed(doing))
+        let mut connection = self.database.acquire("preparing the audit log's partitions").await?;
+        PREPARE_PARTITIONS.query().execute(&mut connection).await
     }
 }
 
-fn head(row: PgRow) -> Result<Head, sqlx::Error> {
-    Ok(Head { tenant: row.try_get("tenant")?, seq: row.try_get("seq")?, chain_hash: hash(&row, "chain_hash")? })
+impl From<HeadRow> for Head {
+    fn from(row: HeadRow) -> Self {
+        Self { tenant: row.tenant, seq: row.seq, chain_hash: row.chain_hash.0 }
+    }
 }

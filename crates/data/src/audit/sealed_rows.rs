@@ -1,83 +1,128 @@
-//! Sealed rows as they stand in the database: a row of the log joined to its place in the chain.
+//! Rows of the log joined to their chain entries, and the chain's proofs.
 
-use domain::audit::sealed::{BareEntry, ChainHash, Checkpoint, Retirement, SealedEntry, SealedEvent};
+use crate::rows::{Hash, JsonText};
+use crate::statement::row;
+use domain::audit::sealed::{Checkpoint, EntryWithoutRow, Retirement, SealedEntry, SealedEvent};
 use domain::time::Timestamp;
-use serde_json::value::RawValue;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use uuid::Uuid;
 
-/// A place of the chain, with its row where that is there.
-pub(super) fn entry(row: &PgRow) -> Result<SealedEntry, sqlx::Error> {
-    if row.try_get::<Option<&str>, _>("phase")?.is_some() {
-        return Ok(SealedEntry::Event(Box::new(event(row)?)));
+row! {
+    /// A chain entry; the columns from `event_type` on are null if its row is gone.
+    pub(crate) struct SealedEntryRow {
+        tenant_id: Uuid,
+        seq: i64,
+        id: Uuid,
+        created_at: Timestamp,
+        row_hash: Hash,
+        chain_hash: Hash,
+        event_type: Option<String>,
+        phase: Option<String>,
+        result_status: Option<String>,
+        user_id: Option<Uuid>,
+        session_id: Option<Uuid>,
+        resource_type: Option<String>,
+        resource_id: Option<Uuid>,
+        model: Option<String>,
+        tools_used: Option<Vec<String>>,
+        request_hash: Option<String>,
+        latency_ms: Option<i32>,
+        correlation_id: Option<Uuid>,
+        request_id: Option<String>,
+        metadata: Option<JsonText>,
     }
-    Ok(SealedEntry::Bare(BareEntry {
-        tenant_id: row.try_get("tenant_id")?,
-        seq: row.try_get("seq")?,
-        id: row.try_get("id")?,
-        created_at: row.try_get("created_at")?,
-        row_hash: hash(row, "row_hash")?,
-        chain_hash: hash(row, "chain_hash")?,
-    }))
 }
 
-/// `metadata` as the text that the database prints.
-fn event(row: &PgRow) -> Result<SealedEvent, sqlx::Error> {
-    let metadata: String = row.try_get("metadata")?;
-    Ok(SealedEvent {
-        tenant_id: row.try_get("tenant_id")?,
-        seq: row.try_get("seq")?,
-        id: row.try_get("id")?,
-        created_at: row.try_get("created_at")?,
-        event_type: row.try_get("event_type")?,
-        phase: row.try_get("phase")?,
-        result_status: row.try_get("result_status")?,
-        user_id: row.try_get("user_id")?,
-        session_id: row.try_get("session_id")?,
-        resource_type: row.try_get("resource_type")?,
-        resource_id: row.try_get("resource_id")?,
-        model: row.try_get("model")?,
-        tools_used: row.try_get("tools_used")?,
-        request_hash: row.try_get("request_hash")?,
-        latency_ms: row.try_get("latency_ms")?,
-        correlation_id: row.try_get("correlation_id")?,
-        request_id: row.try_get("request_id")?,
-        metadata: RawValue::from_string(metadata).map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-        row_hash: hash(row, "row_hash")?,
-        chain_hash: hash(row, "chain_hash")?,
-    })
+row! {
+    pub(crate) struct CheckpointRow, columns = checkpoint_columns {
+        tenant_id: Uuid,
+        seq: i64,
+        chain_hash: Hash,
+        at: Timestamp,
+        key_id: String,
+        signature: Vec<u8>,
+    }
+}
+pub(super) use checkpoint_columns;
+
+row! {
+    pub(crate) struct RetirementRow, columns = retirement_columns {
+        tenant_id: Uuid,
+        through_seq: i64,
+        chain_hash: Hash,
+        before: Timestamp,
+        rows: i64,
+        at: Timestamp,
+        key_id: String,
+        signature: Vec<u8>,
+    }
+}
+pub(super) use retirement_columns;
+
+impl From<SealedEntryRow> for SealedEntry {
+    fn from(row: SealedEntryRow) -> Self {
+        let (Hash(row_hash), Hash(chain_hash)) = (row.row_hash, row.chain_hash);
+        // The columns that are null in no row of the log.
+        let (Some(event_type), Some(phase), Some(tools_used), Some(correlation_id), Some(JsonText(metadata))) =
+            (row.event_type, row.phase, row.tools_used, row.correlation_id, row.metadata)
+        else {
+            return Self::WithoutRow(EntryWithoutRow {
+                tenant_id: row.tenant_id,
+                seq: row.seq,
+                id: row.id,
+                created_at: row.created_at,
+                row_hash,
+                chain_hash,
+            });
+        };
+        Self::Event(Box::new(SealedEvent {
+            tenant_id: row.tenant_id,
+            seq: row.seq,
+            id: row.id,
+            created_at: row.created_at,
+            event_type,
+            phase,
+            result_status: row.result_status,
+            user_id: row.user_id,
+            session_id: row.session_id,
+            resource_type: row.resource_type,
+            resource_id: row.resource_id,
+            model: row.model,
+            tools_used,
+            request_hash: row.request_hash,
+            latency_ms: row.latency_ms,
+            correlation_id,
+            request_id: row.request_id,
+            metadata,
+            row_hash,
+            chain_hash,
+        }))
+    }
 }
 
-pub(super) fn hash(row: &PgRow, column: &str) -> Result<ChainHash, sqlx::Error> {
-    let bytes: Vec<u8> = row.try_get(column)?;
-    ChainHash::from_slice(&bytes).ok_or_else(|| sqlx::Error::Decode(format!("{column} is no SHA-256").into()))
+impl From<CheckpointRow> for Checkpoint {
+    fn from(row: CheckpointRow) -> Self {
+        Self {
+            tenant_id: row.tenant_id,
+            seq: row.seq,
+            chain_hash: row.chain_hash.0,
+            at: row.at,
+            key_id: row.key_id,
+            signature: hex::encode(row.signature),
+        }
+    }
 }
 
-pub(super) fn checkpoint(row: PgRow) -> Result<Checkpoint, sqlx::Error> {
-    Ok(Checkpoint {
-        tenant_id: row.try_get("tenant_id")?,
-        seq: row.try_get("seq")?,
-        chain_hash: hash(&row, "chain_hash")?,
-        at: row.try_get("at")?,
-        key_id: row.try_get("key_id")?,
-        signature: signature(&row)?,
-    })
-}
-
-pub(super) fn retirement(row: PgRow) -> Result<Retirement, sqlx::Error> {
-    let before: Timestamp = row.try_get("before")?;
-    Ok(Retirement {
-        tenant_id: row.try_get("tenant_id")?,
-        through_seq: row.try_get("through_seq")?,
-        chain_hash: hash(&row, "chain_hash")?,
-        before,
-        rows: row.try_get("rows")?,
-        at: row.try_get("at")?,
-        key_id: row.try_get("key_id")?,
-        signature: signature(&row)?,
-    })
-}
-
-fn signature(row: &PgRow) -> Result<String, sqlx::Error> {
-    row.try_get::<Vec<u8>, _>("signature").map(hex::encode)
+impl From<RetirementRow> for Retirement {
+    fn from(row: RetirementRow) -> Self {
+        Self {
+            tenant_id: row.tenant_id,
+            through_seq: row.through_seq,
+            chain_hash: row.chain_hash.0,
+            before: row.before,
+            rows: row.rows,
+            at: row.at,
+            key_id: row.key_id,
+            signature: hex::encode(row.signature),
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! Ed25519 (RFC 8032) over checkpoints: who holds the key can say what the log held; everybody can check it.
+//! Ed25519 signatures (RFC 8032) over checkpoints: only the holder of the key can sign, everybody can verify.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
-use domain::audit::sealed::{ChainHash, Checkpoint, Retirement, unhex};
+use domain::audit::sealed::{ChainHash, Checkpoint, Retirement, decode_hex};
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ pub struct SigningKey {
     id: String,
 }
 
-/// A seed or public key that is none.
+/// A text or seed that is not an Ed25519 key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("an Ed25519 key is 32 bytes, written as 64 hexadecimal digits")]
-pub struct NoKey;
+pub struct InvalidKey;
 
 impl SigningKey {
     /// The key of a 32-byte seed.
     ///
     /// # Errors
-    /// Where the library takes no such seed.
-    pub fn from_seed(seed: &[u8; 32]) -> Result<Self, NoKey> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| NoKey)?;
+    /// If the library rejects the seed.
+    pub fn from_seed(seed: &[u8; 32]) -> Result<Self, InvalidKey> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| InvalidKey)?;
         let id = key_id(pair.public_key().as_ref());
         Ok(Self { pair: Arc::new(pair), id })
     }
@@ -36,7 +36,7 @@ impl SigningKey {
         hex::encode(self.pair.public_key().as_ref())
     }
 
-    /// Signs that a tenant's chain had this hash at this place.
+    /// Signs that a tenant's chain had this hash at the entry `seq`.
     #[must_use]
     pub fn checkpoint(&self, tenant_id: Uuid, seq: i64, chain_hash: ChainHash, at: Timestamp) -> Checkpoint {
         let (key_id, signature) = (self.id.clone(), String::new());
@@ -45,7 +45,7 @@ impl SigningKey {
         Checkpoint { signature, ..unsigned }
     }
 
-    /// Signs what is taken out of a tenant's log; key and signature of `unsigned` are replaced.
+    /// Signs a retirement; key id and signature of `unsigned` are replaced.
     #[must_use]
     pub fn retirement(&self, unsigned: Retirement) -> Retirement {
         let signature = self.sign(&unsigned.message());
@@ -67,44 +67,44 @@ impl std::fmt::Debug for SigningKey {
 #[derive(Clone, Debug, Default)]
 pub struct TrustedKeys(BTreeMap<String, Vec<u8>>);
 
-/// What a signature is worth.
+/// The result of verifying a signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Signed {
-    /// By a trusted key.
-    Rightly,
-    /// By a key that is not known here.
-    ByAStranger,
-    /// Not by the key that it names.
-    Wrongly,
+pub enum Verification {
+    /// Made with the trusted key that it names.
+    Valid,
+    /// The key that it names is not trusted here.
+    UnknownKey,
+    /// Not made with the key that it names.
+    Invalid,
 }
 
 impl TrustedKeys {
     /// The keys with these public parts, in hex.
     ///
     /// # Errors
-    /// Where one is no key.
-    pub fn new<'a>(public: impl IntoIterator<Item = &'a str>) -> Result<Self, NoKey> {
+    /// If one of them is not a key.
+    pub fn new<'a>(public: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidKey> {
         let key = |text: &str| {
-            let bytes = unhex(text.trim()).filter(|bytes| bytes.len() == 32).ok_or(NoKey)?;
+            let bytes = decode_hex(text.trim()).filter(|bytes| bytes.len() == 32).ok_or(InvalidKey)?;
             Ok((key_id(&bytes), bytes))
         };
         public.into_iter().map(key).collect::<Result<_, _>>().map(Self)
     }
 
-    pub(super) fn checkpoint(&self, signed: &Checkpoint) -> Signed {
+    pub(super) fn checkpoint(&self, signed: &Checkpoint) -> Verification {
         self.check(&signed.key_id, &signed.message(), &signed.signature)
     }
 
-    pub(super) fn retirement(&self, signed: &Retirement) -> Signed {
+    pub(super) fn retirement(&self, signed: &Retirement) -> Verification {
         self.check(&signed.key_id, &signed.message(), &signed.signature)
     }
 
-    fn check(&self, id: &str, message: &[u8], signature: &str) -> Signed {
-        let Some(key) = self.0.get(id) else { return Signed::ByAStranger };
-        let signature = unhex(signature).unwrap_or_default();
+    fn check(&self, id: &str, message: &[u8], signature: &str) -> Verification {
+        let Some(key) = self.0.get(id) else { return Verification::UnknownKey };
+        let signature = decode_hex(signature).unwrap_or_default();
         match UnparsedPublicKey::new(&ED25519, key).verify(message, &signature) {
-            Ok(()) => Signed::Rightly,
-            Err(_) => Signed::Wrongly,
+            Ok(()) => Verification::Valid,
+            Err(_) => Verification::Invalid,
         }
     }
 }
@@ -126,7 +126,7 @@ mod tests {
         let trusted = TrustedKeys::new([key.public_key().as_str()]).expect("a key");
         let at = Timestamp::from_timestamp(1_000, 0).expect("a moment");
         let signed = key.checkpoint(Uuid::from_u128(1), 5, ChainHash::of(b"x"), at);
-        assert_eq!(trusted.checkpoint(&signed), Signed::Rightly);
+        assert_eq!(trusted.checkpoint(&signed), Verification::Valid);
         for changed in [
             Checkpoint { seq: 6, ..signed.clone() },
             Checkpoint { tenant_id: Uuid::from_u128(2), ..signed.clone() },
@@ -135,11 +135,11 @@ mod tests {
             Checkpoint { signature: "00".repeat(64), ..signed.clone() },
             Checkpoint { signature: "no hex".to_owned(), ..signed.clone() },
         ] {
-            assert_eq!(trusted.checkpoint(&changed), Signed::Wrongly, "{changed:?}");
+            assert_eq!(trusted.checkpoint(&changed), Verification::Invalid, "{changed:?}");
         }
         let other = SigningKey::from_seed(&[8; 32]).expect("a seed");
-        let stranger = other.checkpoint(Uuid::from_u128(1), 5, ChainHash::of(b"x"), at);
-        assert_eq!(trusted.checkpoint(&stranger), Signed::ByAStranger);
+        let unknown = other.checkpoint(Uuid::from_u128(1), 5, ChainHash::of(b"x"), at);
+        assert_eq!(trusted.checkpoint(&unknown), Verification::UnknownKey);
         assert!(TrustedKeys::new(["00ff"]).is_err());
     }
 }

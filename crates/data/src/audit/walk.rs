@@ -1,58 +1,58 @@
-//! Walks a tenant's chain from its start or its last retirement to its end, and says what does not hold.
+//! Walks a tenant's chain from its start or its last retirement to its head, and reports what is wrong.
 //!
-//! Pure: the entries come from the database or from an export. What proves them comes first: signed checkpoints, those of
-//! the database and those that were kept elsewhere.
+//! No I/O: the entries come from the database or from an export. The proofs come first: signed checkpoints of the
+//! database and of other places.
 
-use super::signature::{Signed, TrustedKeys};
-use domain::audit::sealed::{BareEntry, ChainHash, Checkpoint, Retirement, SealedEvent};
+use super::signature::{TrustedKeys, Verification};
+use domain::audit::sealed::{ChainHash, Checkpoint, EntryWithoutRow, Retirement, SealedEvent};
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Most findings that are told of one tenant; the first is what matters.
-const MOST_FINDINGS: usize = 20;
+/// Most findings that are reported of one tenant; the first one matters.
+const MAX_FINDINGS: usize = 20;
 
-/// A chain that spans more than this, in microseconds, and has no checkpoint has lost them: ten minutes.
+/// Ten minutes, in microseconds: a chain that spans more and has no checkpoint has lost its checkpoints.
 const UNPROVEN_MICROS: i64 = 600_000_000;
 
-/// Something that does not hold.
+/// Something that is wrong with the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
-    /// The place in the chain, where there is one.
+    /// Number of the chain entry, if there is one.
     pub seq: Option<i64>,
-    /// The row, where it is known.
+    /// Id of the row, if known.
     pub audit_id: Option<Uuid>,
-    /// What, as a sentence without its end.
+    /// What is wrong, as a sentence without a full stop.
     pub what: String,
 }
 
-/// What a walk found.
+/// The result of a walk.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StreamReport {
     /// The tenant; nil for the platform's own stream.
     pub tenant: Uuid,
     /// Entries of the chain that were checked.
     pub entries: u64,
-    /// The last place.
+    /// Number of the last entry.
     pub last_seq: i64,
-    /// Rows that a signed retirement accounts for.
+    /// Entries whose rows a signed retirement accounts for.
     pub retired: u64,
-    /// Checkpoints that hold.
+    /// Checkpoints that match the chain.
     pub checkpoints: u64,
-    /// The place of the last checkpoint that holds, and when it was signed.
+    /// Entry of the last checkpoint that matches, and the time of its signature.
     pub proven: Option<(i64, Timestamp)>,
-    /// Rows that have no place yet.
+    /// Rows that are not in the chain yet.
     pub unsealed: u64,
-    /// What does not hold, in the order of the chain; cut after twenty.
+    /// What is wrong, in the order of the chain; at most twenty findings.
     pub findings: Vec<Finding>,
-    /// How many findings there are.
+    /// Number of findings, those that were cut included.
     pub found: u64,
-    /// What an auditor should know and is no proof of tampering.
+    /// What an auditor should know, but is no evidence of tampering.
     pub remarks: Vec<String>,
 }
 
 impl StreamReport {
-    /// Whether everything holds.
+    /// Whether nothing is wrong.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.found == 0
@@ -60,31 +60,31 @@ impl StreamReport {
 
     pub(super) fn add(&mut self, seq: Option<i64>, audit_id: Option<Uuid>, what: impl Into<String>) {
         self.found += 1;
-        if self.findings.len() < MOST_FINDINGS {
+        if self.findings.len() < MAX_FINDINGS {
             self.findings.push(Finding { seq, audit_id, what: what.into() });
         }
     }
 }
 
-/// What stands at one place of the chain.
+/// An entry of the chain, with the hash of its row as it is now.
 #[derive(Clone, Copy, Debug)]
 pub struct ChainEntry {
-    /// The place.
+    /// Number of the entry, from 1.
     pub seq: i64,
-    /// The row's id.
+    /// Id of the row.
     pub audit_id: Uuid,
-    /// The row's moment in microseconds since 1970, as the chain has it.
+    /// Creation time of the row in microseconds since 1970, as recorded in the chain.
     pub at_micros: i64,
-    /// The row's hash, as the chain has it.
+    /// Hash of the row, as recorded in the chain.
     pub row_hash: ChainHash,
-    /// The chain's hash.
+    /// Hash of the chain at this entry.
     pub chain_hash: ChainHash,
-    /// The hash that follows from the row itself; `None`: there is no such row.
+    /// Hash computed from the row as it is now; `None` if the row is gone.
     pub computed: Option<ChainHash>,
 }
 
 impl ChainEntry {
-    /// An event of an export.
+    /// The entry of an exported event.
     #[must_use]
     pub fn of(event: &SealedEvent) -> Self {
         Self {
@@ -97,9 +97,9 @@ impl ChainEntry {
         }
     }
 
-    /// A place of an export whose row is gone.
+    /// The entry of an export whose row is gone.
     #[must_use]
-    pub fn without_row(entry: &BareEntry) -> Self {
+    pub fn without_row(entry: &EntryWithoutRow) -> Self {
         Self {
             seq: entry.seq,
             audit_id: entry.id,
@@ -111,22 +111,22 @@ impl ChainEntry {
     }
 }
 
-/// A walk under way.
+/// A walk in progress.
 pub struct Walk {
     report: StreamReport,
-    /// Signed hashes by place, with the moment of the signature.
+    /// Signed hashes by entry, with the time of the signature.
     signed: BTreeMap<i64, Vec<(ChainHash, Timestamp)>>,
     head: ChainHash,
-    /// The last entry's place; before the first, the place before it.
+    /// Number of the last entry seen; at first, the one before the first entry.
     seq: i64,
     retired_before: Option<i64>,
-    /// Moments of the first and the last entry, in microseconds since 1970.
+    /// Times of the first and the last entry, in microseconds since 1970.
     first_at: Option<i64>,
     last_at: i64,
 }
 
 impl Walk {
-    /// Prepares a tenant's walk with what proves it.
+    /// Starts the walk of a tenant's chain with its proofs.
     #[must_use]
     pub fn new(tenant: Uuid, checkpoints: &[Checkpoint], retirements: &[Retirement], keys: &TrustedKeys) -> Self {
         let mut report = StreamReport {
@@ -156,52 +156,52 @@ impl Walk {
     }
 
     fn trust(&mut self, checkpoints: &[Checkpoint], keys: &TrustedKeys) {
-        let mut strangers = 0_u64;
+        let mut untrusted = 0_u64;
         for checkpoint in checkpoints {
             match keys.checkpoint(checkpoint) {
-                Signed::Rightly => {
+                Verification::Valid => {
                     let hashes = self.signed.entry(checkpoint.seq).or_default();
                     if !hashes.iter().any(|(hash, _)| *hash == checkpoint.chain_hash) {
                         hashes.push((checkpoint.chain_hash, checkpoint.at));
                     }
                 }
-                Signed::Wrongly => {
-                    self.report.add(Some(checkpoint.seq), None, "a checkpoint's signature is wrong");
+                Verification::Invalid => {
+                    self.report.add(Some(checkpoint.seq), None, "a checkpoint's signature is invalid");
                 }
-                Signed::ByAStranger => strangers += 1,
+                Verification::UnknownKey => untrusted += 1,
             }
         }
-        if strangers > 0 && self.signed.is_empty() {
+        if untrusted > 0 && self.signed.is_empty() {
             self.report.add(
                 None,
                 None,
-                format!("all {strangers} checkpoints are signed with keys that are not trusted here"),
+                format!("all {untrusted} checkpoints are signed with keys that are not trusted here"),
             );
-        } else if strangers > 0 {
-            self.report.remarks.push(format!("{strangers} checkpoints are signed with keys that are not trusted here"));
+        } else if untrusted > 0 {
+            self.report.remarks.push(format!("{untrusted} checkpoints are signed with keys that are not trusted here"));
         }
     }
 
-    /// Starts in the middle, as an export does that was taken up again: before the next entry stands this hash.
+    /// Starts in the middle, as a resumed export does: the entry `seq` has the hash `head`.
     pub fn resume_after(&mut self, seq: i64, head: ChainHash) {
         (self.seq, self.head) = (seq, head);
     }
 
-    /// The next entry, in the order of the places.
+    /// Checks the next entry. Entries come in ascending order of `seq`.
     pub fn entry(&mut self, entry: &ChainEntry) {
         let ChainEntry { seq, audit_id, at_micros, row_hash, chain_hash, computed } = *entry;
         let id = Some(audit_id);
-        // What a retirement took out with everything before it stays as the anchor.
+        // The entry up to which rows were retired stays as the anchor.
         if seq == self.seq && self.report.entries == 0 && self.retired_before.is_some() {
             if chain_hash != self.head {
-                self.report.add(Some(seq), id, "the chain does not go on from the place that the retirement names");
+                self.report.add(Some(seq), id, "the chain does not continue from the entry that the retirement names");
             }
             self.compare(seq, chain_hash);
             return;
         }
         self.report.entries += 1;
         if seq <= self.seq {
-            self.report.add(Some(seq), id, "the place is taken twice");
+            self.report.add(Some(seq), id, "the entry exists twice");
             return;
         }
         if seq != self.seq + 1 {
@@ -232,14 +232,14 @@ impl Walk {
                 self.report.checkpoints += 1;
                 self.report.proven = Some((seq, at));
             } else {
-                self.report.add(Some(seq), None, "the chain is not the one that was signed: it was written anew");
+                self.report.add(Some(seq), None, "the chain is not the one that was signed: it was rewritten");
             }
         }
     }
 
-    /// The end of the chain.
+    /// Finishes the walk at the head of the chain.
     #[must_use]
-    pub fn end(mut self) -> StreamReport {
+    pub fn finish(mut self) -> StreamReport {
         let end = self.seq;
         self.report.last_seq = end;
         let span = self.first_at.map_or(0, |first| self.last_at.saturating_sub(first));
@@ -257,7 +257,7 @@ impl Walk {
     }
 }
 
-/// The latest retirement that is rightly signed.
+/// The latest retirement with a valid signature.
 fn trusted_retirement<'a>(
     report: &mut StreamReport,
     retirements: &'a [Retirement],
@@ -266,13 +266,15 @@ fn trusted_retirement<'a>(
     let mut latest: Option<&Retirement> = None;
     for retirement in retirements {
         match keys.retirement(retirement) {
-            Signed::Rightly => {
+            Verification::Valid => {
                 if latest.is_none_or(|known| (known.before, known.at) < (retirement.before, retirement.at)) {
                     latest = Some(retirement);
                 }
             }
-            Signed::Wrongly => report.add(Some(retirement.through_seq), None, "a retirement's signature is wrong"),
-            Signed::ByAStranger => {
+            Verification::Invalid => {
+                report.add(Some(retirement.through_seq), None, "a retirement's signature is invalid")
+            }
+            Verification::UnknownKey => {
                 report.add(
                     Some(retirement.through_seq),
                     None,

@@ -1,30 +1,32 @@
 //! Conditions that several statements share, as literals for `concat!`. Documents are `d`, passages are `c`.
 
-/// What [`super::passage`] reads.
+/// The columns of [`super::PassageRow`].
 macro_rules! columns {
     () => {
         "c.id, c.document_id, c.chunk_index, d.filename, d.title, c.page, c.section, c.content, c.classification"
     };
 }
 
-/// Documents that can be searched: published, and not failed since. One that is being read again keeps its passages
-/// until the new ones take their place. One that is ready and names no model was loaded past this program.
+/// Documents that can be searched: published, and not failed since. One that is being ingested again keeps its passages
+/// until the new ones replace them. A document that is ready and names no model was not loaded by this
+/// program.
 macro_rules! published {
     () => {
         "d.status <> 'failed' AND (d.embedding_model IS NOT NULL OR d.status = 'ready')"
     };
 }
 
-/// Passages of the generation that is searched, not of one that is being made.
+/// Passages of the generation that is searched, as opposed to one that is being staged.
 macro_rules! searched_generation {
     () => {
         "(d.embedding_model IS NULL OR c.embedding_model = d.embedding_model)"
     };
 }
 
-/// Documents whose vectors of model $2 the caller may see and asks for. $1 tenant, $3 visible classifications,
-/// $4 documents, $5 tags, $6 kind, $7 also what is not in force. Days are the database's, in UTC.
-macro_rules! wanted {
+/// Documents with vectors of model $2 that match the search scope. $1 tenant, $3 visible classifications,
+/// $4 documents, $5 tags, $6 document type, $7 whether those that are not in force count too. Days are the database's,
+/// in UTC.
+macro_rules! in_scope {
     () => {
         "d.tenant_id = $1 AND d.status <> 'failed'
          AND (d.embedding_model = $2 OR d.embedding_model IS NULL AND d.status = 'ready')
@@ -37,4 +39,4 @@ macro_rules! wanted {
     };
 }
 
-pub(super) use {columns, published, searched_generation, wanted};
+pub(super) use {columns, in_scope, published, searched_generation};

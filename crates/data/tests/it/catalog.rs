@@ -42,7 +42,8 @@ const RULES: &[&str] = &[
     "SELECT format('%s: no tenant_id', c.relname) FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
        AND c.relname NOT IN ('_sqlx_migrations', 'tenants')
-       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND a.attnotnull)",
+       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
+           AND a.attnotnull)",
     // A view would read with its owner's eyes.
     "SELECT format('%s: a view', c.relname) FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm')
@@ -72,7 +73,8 @@ const RULES: &[&str] = &[
     // What one user owns asks for the user too.
     "SELECT format('%s: policy %s does not ask for the user', c.relname, p.polname)
      FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
-     WHERE c.relname IN ('conversations', 'messages', 'memories', 'idempotency_keys') AND p.polroles <> ARRAY ['platform_owner'::regrole::oid]
+     WHERE c.relname IN ('conversations', 'messages', 'memories', 'idempotency_keys')
+         AND p.polroles <> ARRAY ['platform_owner'::regrole::oid]
        AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%app_user()%'
             OR pg_get_expr(p.polwithcheck, p.polrelid) NOT LIKE '%app_user()%')",
     // The functions' owner sees all rows of the tables of the queue and the directory; of three others what a function
@@ -98,10 +100,12 @@ const RULES: &[&str] = &[
     "SELECT format('%s: a partition that %s reaches past its parent', c.relname, r.rolname) FROM pg_class c, pg_roles r
      WHERE c.relnamespace = 'public'::regnamespace AND c.relispartition AND c.relkind = 'r'
        AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
-       AND (has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege(r.oid, c.oid, 'DELETE'))",
+       AND (has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege(r.oid, c.oid,
+           'DELETE'))",
     // Nobody who logs in can move a row to another tenant, empty a table, or own or create anything.
     "SELECT format('%s: %s may update tenant_id', c.relname, r.rolname) FROM pg_class c, pg_roles r
-     WHERE c.relnamespace = 'public'::regnamespace AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
+     WHERE c.relnamespace = 'public'::regnamespace
+         AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
        AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
                      AND has_column_privilege(r.oid, c.oid, a.attnum, 'UPDATE'))",
     "SELECT format('%s: %s has %s', c.relname, r.rolname, surplus.name)
@@ -139,7 +143,8 @@ const RULES: &[&str] = &[
                 ELSE has_any_column_privilege(r.oid, c.oid, right_.name) END",
     "SELECT format('%s: no trigger notes new rows', c.relname) FROM pg_class c
      WHERE c.oid = to_regclass('public.audit_chain') AND NOT EXISTS (
-         SELECT FROM pg_trigger t WHERE t.tgrelid = 'audit_logs'::regclass AND t.tgname = 'appended' AND t.tgenabled = 'O')",
+         SELECT FROM pg_trigger t WHERE t.tgrelid = 'audit_logs'::regclass AND t.tgname = 'appended'
+             AND t.tgenabled = 'O')",
     // Keys are checked without row security: each between tenants' tables contains the tenant, on both sides.
     "SELECT format('%s: %s does not contain tenant_id', con.conrelid::regclass, con.conname)
      FROM pg_constraint con

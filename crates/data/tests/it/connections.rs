@@ -27,7 +27,8 @@ fn new_tenant(number: u128) -> NewTenant {
     NewTenant { id, name: format!("Plant {number}"), slug: format!("plant-{number}") }
 }
 
-/// Gives a future up after it was polled `polls` times, in the middle of whatever it waits for; true where it had ended.
+/// Gives a future up after it was polled `polls` times, in the middle of whatever it waits for; true where it had
+/// ended.
 async fn give_up_after<F: Future>(polls: usize, future: F) -> bool {
     let (mut future, mut left) = (pin!(future), polls);
     poll_fn(|context| {

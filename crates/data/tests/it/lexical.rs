@@ -3,7 +3,7 @@
 use crate::catalog::{as_app, as_superuser};
 use crate::store::world;
 use data::testing::TestError;
-use domain::document::{NewChunk, NewDocument, Progress};
+use domain::document::{NewChunk, NewDocument, StatusChange};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{Clock, IdGen, NewTenant};
 use domain::role::{Classification, Role};
@@ -30,14 +30,16 @@ async fn ingest(
     context: &str,
     passages: &[&str],
 ) -> Result<(), TestError> {
-    ingest_as(world, scope, (sha, Classification::Internal), (context, passages)).await
+    ingest_as(world, scope, sha, Classification::Internal, context, passages).await
 }
 
 async fn ingest_as(
     world: &World,
     scope: &TenantScope,
-    (sha, classification): (char, Classification),
-    (context, passages): (&str, &[&str]),
+    sha: char,
+    classification: Classification,
+    context: &str,
+    passages: &[&str],
 ) -> Result<(), TestError> {
     let id = DocumentId::from_uuid(world.ids.uuid());
     let document = NewDocument {
@@ -72,7 +74,7 @@ async fn ingest_as(
     tx.documents()
         .advance(
             id,
-            &Progress::Ready { title: None, page_count: None, chunk_count, warnings: Vec::new() },
+            &StatusChange::Ready { title: None, page_count: None, chunk_count, warnings: Vec::new() },
             world.clock.now(),
         )
         .await?;
@@ -191,8 +193,8 @@ async fn one_tenants_words_do_not_weigh_in_anothers() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Otherwise a viewer could count hidden passages with a word: by the score of a visible one that holds it, by the word's
-/// being left out as a common one, or by the share.
+/// Otherwise a viewer could count hidden passages with a word: by the score of a visible one that holds it, by the
+/// word's being left out as a common one, or by the share.
 #[tokio::test]
 async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
@@ -208,8 +210,7 @@ async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), Test
     }
     let hidden =
         ["pump turbine", "pump turbine", "valve pump", "a valve of great length, with many more words", "rotor"];
-    let secret = ('b', Classification::Restricted);
-    ingest_as(&world, &ada, secret, ("Secret notes", &hidden)).await?;
+    ingest_as(&world, &ada, 'b', Classification::Restricted, "Secret notes", &hidden).await?;
     for (query, before) in queries.into_iter().zip(before) {
         let mut tx = world.store.begin(&ada).await?;
         let after = tx.chunks().lexical(query, &within(Classification::Internal), 10).await?;

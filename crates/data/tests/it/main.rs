@@ -11,6 +11,7 @@ mod preflight;
 mod queue;
 mod rls_coverage;
 mod sql_matrix;
+mod statements;
 mod store;
 mod upgrade;
 mod vectors;

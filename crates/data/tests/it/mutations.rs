@@ -1,5 +1,5 @@
-//! That the isolation tests can fail: each policy is dropped, opened and weakened in turn, and each time what holds in a
-//! sound database must no longer hold. A policy whose loss nobody notices here has no test.
+//! That the isolation tests can fail: each policy is dropped, opened and weakened in turn, and each time what holds in
+//! a sound database must no longer hold. A policy whose loss nobody notices here has no test.
 
 use crate::catalog::{TENANT_A, TENANT_B, as_superuser, leaks};
 use crate::sql_matrix::{INSERTS, attempt, fill, run, two_tenants};
@@ -18,9 +18,11 @@ struct Policy {
 }
 
 const POLICIES: &str = "
-    SELECT c.relname::text AS table, p.policyname::text AS name, array_to_string(p.roles, ', ') AS roles, p.cmd AS command,
+    SELECT c.relname::text AS table, p.policyname::text AS name, array_to_string(p.roles, ', ') AS roles,
+        p.cmd AS command,
            p.qual AS using, p.with_check AS check
-    FROM pg_policies p JOIN pg_class c ON c.oid = (quote_ident(p.schemaname) || '.' || quote_ident(p.tablename))::regclass
+    FROM pg_policies p JOIN pg_class c ON c.oid = (quote_ident(p.schemaname) || '.'
+        || quote_ident(p.tablename))::regclass
     WHERE p.schemaname = 'public' AND NOT c.relispartition AND p.roles <> '{platform_owner}'
     ORDER BY 1, 2";
 
@@ -56,8 +58,10 @@ async fn evidence(superuser: &mut PgConnection) -> Result<(), TestError> {
             superuser,
             &format!(
                 "INSERT INTO audit_logs (tenant_id, event_type) VALUES ('{tenant}', 'doc.read');
-                 INSERT INTO audit_checkpoints VALUES ('{tenant}', 1, sha256('x'), now(), 'key', sha256('x') || sha256('x'));
-                 INSERT INTO audit_retirements VALUES ('{tenant}', 1, sha256('x'), now(), 1, now(), 'key', sha256('x') || sha256('x'))"
+                 INSERT INTO audit_checkpoints VALUES ('{tenant}', 1, sha256('x'), now(), 'key', sha256('x')
+                     || sha256('x'));
+                 INSERT INTO audit_retirements VALUES ('{tenant}', 1, sha256('x'), now(), 1, now(), 'key',
+                     sha256('x') || sha256('x'))"
             ),
         )
         .await?;
@@ -91,7 +95,8 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
         }
         if ["conversations", "messages", "memories", "idempotency_keys"].contains(&table) {
             let colleague = format!(
-                "SELECT 1 FROM {table} WHERE set_config('app.current_user_id', '{TENANT_B}', true) IS NOT NULL AND false;
+                "SELECT 1 FROM {table} WHERE set_config('app.current_user_id', '{TENANT_B}', true) IS NOT NULL
+                    AND false;
                  SELECT set_config('app.current_user_id', '{TENANT_B}', true); SELECT 1 FROM {table}"
             );
             // The setting's own row is one.
@@ -102,7 +107,7 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
         }
     }
     if inserts {
-        found.extend(planted(role, table, (&here, &foreign)).await?);
+        found.extend(planted(role, table, &here, &foreign).await?);
     }
     if table == "tenants" {
         // A constant: an update that reads a column is bound by the policies for SELECT as well.
@@ -115,11 +120,7 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
 }
 
 /// Whether rows can be written for the tenant and for no other tenant or user.
-async fn planted(
-    role: &mut PgConnection,
-    table: &str,
-    (here, foreign): (&str, &str),
-) -> Result<Vec<String>, TestError> {
+async fn planted(role: &mut PgConnection, table: &str, here: &str, foreign: &str) -> Result<Vec<String>, TestError> {
     let mut found = Vec::new();
     let Some((_, sql)) = INSERTS.iter().find(|(known, _)| *known == table) else {
         return Ok(vec![format!("{table}: no insert is known to try")]);

@@ -4,7 +4,7 @@
 use crate::catalog::{TENANT_A, TENANT_B, as_superuser};
 use data::PgJobQueue;
 use data::testing::{TestDb, TestError};
-use domain::ports::{Claim, JobQueue, Work};
+use domain::ports::{JobFilter, JobQueue, Work};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::time::Duration;
 use uuid::Uuid;
@@ -18,10 +18,12 @@ async fn fill(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Res
         INSERT INTO users (id, tenant_id, issuer, external_id) VALUES ($1, $1, 'issuer', 'subject');
         INSERT INTO documents
             (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path)
-        SELECT gen_random_uuid(), $1, $1, '', '', '', 1 + n * 7919::bigint % 50000000, encode(sha256(n::text::bytea), 'hex'), ''
+        SELECT gen_random_uuid(), $1, $1, '', '', '', 1 + n * 7919::bigint % 50000000, encode(sha256(n::text::bytea),
+            'hex'), ''
         FROM generate_series(1, $2) AS n;
         INSERT INTO jobs (tenant_id, document_id, size_bytes, turn_at)
-        SELECT tenant_id, id, file_size_bytes, now() + job_handicap(file_size_bytes) FROM documents WHERE tenant_id = $1";
+        SELECT tenant_id, id, file_size_bytes, now() + job_handicap(file_size_bytes) FROM documents
+            WHERE tenant_id = $1";
     let script = script.replace("$1", &format!("'{tenant}'::uuid")).replace("$2", &documents.to_string());
     sqlx::raw_sql(AssertSqlSafe(script)).execute(superuser).await?;
     Ok(())
@@ -52,7 +54,7 @@ async fn queue(superuser: &mut PgConnection, tenant: Uuid, size: i64) -> Result<
 }
 
 async fn claimed(queue: &PgJobQueue) -> Result<Option<Uuid>, TestError> {
-    let job = queue.claim(&Claim::anything(), LONG).await?;
+    let job = queue.claim(&JobFilter::any(), LONG).await?;
     Ok(job.and_then(|job| job.work.document()).map(|document| document.as_uuid()))
 }
 
@@ -117,7 +119,7 @@ async fn a_program_from_before_goes_on_with_ingestion_alone() -> Result<(), Test
         let done: bool = sqlx::query_scalar(sql).bind(job).bind(token).fetch_one(&mut worker).await?;
         assert_eq!(done, expected, "{sql}");
     }
-    let next = jobs.claim(&Claim::anything(), LONG).await?.ok_or("the job that was put back, or the reindexing")?;
+    let next = jobs.claim(&JobFilter::any(), LONG).await?.ok_or("the job that was put back, or the reindexing")?;
     assert!(matches!(next.work, Work::Ingest(_) | Work::Reindex));
     Ok(())
 }
@@ -129,7 +131,7 @@ async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -
     let mut superuser = as_superuser(&db).await?;
     fill(&mut superuser, TENANT_A, 1).await?;
     let jobs = PgJobQueue::new(db.worker()?);
-    let job = jobs.claim(&Claim::anything(), LONG).await?.ok_or("a job")?;
+    let job = jobs.claim(&JobFilter::any(), LONG).await?.ok_or("a job")?;
     let mut finishing = superuser.begin().await?;
     sqlx::query("DELETE FROM jobs WHERE id = $1").bind(job.lease.job.as_uuid()).execute(&mut *finishing).await?;
     let beat = tokio::time::timeout(Duration::from_secs(20), jobs.heartbeat(job.lease, LONG));
@@ -148,12 +150,12 @@ async fn the_last_error_stays_with_the_job() -> Result<(), TestError> {
     let jobs = PgJobQueue::new(db.worker()?);
     jobs.enqueue_reindex().await?;
     for attempt in 1..=5 {
-        let job = jobs.claim(&Claim::anything(), LONG).await?.ok_or("a job")?;
+        let job = jobs.claim(&JobFilter::any(), LONG).await?.ok_or("a job")?;
         assert_eq!(job.attempt, attempt);
         let reason = Some(format!("{attempt}: the model is gone {}", "…".repeat(600)));
         jobs.requeue(job.lease, &domain::ports::Requeue { delay: Duration::ZERO, counts: true, reason }).await?;
     }
-    assert_eq!(jobs.claim(&Claim::anything(), LONG).await?, None, "given up after five attempts");
+    assert_eq!(jobs.claim(&JobFilter::any(), LONG).await?, None, "given up after five attempts");
     let (dead, error): (bool, String) =
         sqlx::query_as("SELECT dead_at IS NOT NULL, last_error FROM jobs").fetch_one(&mut superuser).await?;
     assert!(dead && error.starts_with("5: the model is gone") && error.chars().count() == 500, "{error}");

@@ -1,5 +1,6 @@
 //! Statements that forget the tenant, against every table and every state of the settings: nothing foreign is read,
-//! changed, removed or planted. Each has its positive control, so that "nothing" means the policy and not the statement.
+//! changed, removed or planted. Each has its positive control, so that "nothing" means the policy and not the
+//! statement.
 
 use crate::catalog::{TENANT_A, TENANT_B, as_app, as_superuser};
 use data::testing::{TestDb, TestError};
@@ -40,17 +41,21 @@ const ROWS: &str = "
     INSERT INTO teams (id, tenant_id, name, slug) VALUES ($1, $1, 'team', 'team');
     INSERT INTO team_memberships (tenant_id, team_id, user_id) VALUES ($1, $1, $1);
     INSERT INTO conversations (id, tenant_id, user_id) VALUES ($1, $1, $1);
-    INSERT INTO messages (id, tenant_id, conversation_id, user_id, seq, role, content) VALUES ($1, $1, $1, $1, 1, 'user', '');
+    INSERT INTO messages (id, tenant_id, conversation_id, user_id, seq, role, content)
+        VALUES ($1, $1, $1, $1, 1, 'user', '');
     INSERT INTO memories (id, tenant_id, user_id, content) VALUES ($1, $1, $1, '');
-    INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path)
+    INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256,
+        storage_path)
         VALUES ($1, $1, $1, '', '', '', 0, repeat('0', 64), '');
     INSERT INTO document_chunks (id, tenant_id, document_id, chunk_index, content, classification)
         VALUES ($1, $1, $1, 0, '', 'internal');
     INSERT INTO document_terms VALUES ($1, $1, 'valve', '{0}', '{1}', '{1}', '');
     INSERT INTO jobs (id, tenant_id, document_id) VALUES ($1, $1, $1);
     INSERT INTO document_tombstones (tenant_id, document_id, classification) VALUES ($1, $1, 'internal');
-    INSERT INTO idempotency_keys (tenant_id, user_id, key_hash, created_at, expires_at) VALUES ($1, $1, 'key', now(), now() + interval '1 day');
-    INSERT INTO model_calls (id, tenant_id, user_id, request_id, operation, backend, requested_model, model, fallback, status,
+    INSERT INTO idempotency_keys (tenant_id, user_id, key_hash, created_at, expires_at)
+        VALUES ($1, $1, 'key', now(), now() + interval '1 day');
+    INSERT INTO model_calls (id, tenant_id, user_id, request_id, operation, backend, requested_model, model,
+        fallback, status,
         input_tokens, output_tokens, estimated, metered, cost_micros, took_ms, created_at)
         VALUES ($1, $1, $1, '', 'chat', '', '', '', false, 'ok', 1, 1, false, true, 1, 1, now());
     INSERT INTO tenant_token_usage (tenant_id, day) VALUES ($1, '2026-01-01');
@@ -173,12 +178,14 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
     ("conversations", "INSERT INTO conversations (tenant_id, user_id) VALUES (T, P)"),
     (
         "messages",
-        "INSERT INTO messages (tenant_id, conversation_id, user_id, seq, role, content) VALUES (T, P, P, 2, 'user', '')",
+        "INSERT INTO messages (tenant_id, conversation_id, user_id, seq, role, content)
+            VALUES (T, P, P, 2, 'user', '')",
     ),
     ("memories", "INSERT INTO memories (tenant_id, user_id, content) VALUES (T, P, '')"),
     (
         "documents",
-        "INSERT INTO documents (tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256, storage_path)
+        "INSERT INTO documents (tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256,
+            storage_path)
          VALUES (T, P, '', '', '', 0, repeat('1', 64), '')",
     ),
     (
@@ -201,7 +208,8 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
     ("audit_logs", "INSERT INTO audit_logs (tenant_id, event_type) VALUES (T, 'doc.read')"),
     (
         "model_calls",
-        "INSERT INTO model_calls (tenant_id, id, request_id, operation, backend, requested_model, model, fallback, status,
+        "INSERT INTO model_calls (tenant_id, id, request_id, operation, backend, requested_model, model, fallback,
+            status,
              input_tokens, output_tokens, estimated, metered, cost_micros, took_ms, created_at)
          VALUES (T, gen_random_uuid(), '', 'chat', '', '', '', false, 'ok', 1, 1, false, true, 1, 1, now())",
     ),
@@ -279,7 +287,8 @@ async fn a_conflict_never_reaches_another_tenants_row() -> Result<(), TestError>
     }
     let own_id = |id: Uuid| {
         format!(
-            "INSERT INTO teams (id, tenant_id, name, slug) VALUES ('{id}', '{TENANT_A}', 'x', 'x') ON CONFLICT DO NOTHING"
+            "INSERT INTO teams (id, tenant_id, name, slug)
+                VALUES ('{id}', '{TENANT_A}', 'x', 'x') ON CONFLICT DO NOTHING"
         )
     };
     assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_A)).await?, Ok(0), "control: the id is taken here");
@@ -287,8 +296,8 @@ async fn a_conflict_never_reaches_another_tenants_row() -> Result<(), TestError>
     Ok(())
 }
 
-/// The directory's functions give one row of one hash or claim; the mappings have no other door, nor has a token's row an
-/// owner, hash or scope that the application may change.
+/// The directory's functions give one row of one hash or claim; the mappings have no other door, nor has a token's row
+/// an owner, hash or scope that the application may change.
 #[tokio::test]
 async fn tokens_and_mappings_are_found_by_their_value_only() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
@@ -364,7 +373,8 @@ async fn a_colleagues_rows_are_absent() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
     for table in ["conversations", "messages", "memories", "idempotency_keys"] {
         let sql = format!(
-            "SELECT set_config('app.current_tenant_id', '{TENANT_A}', true), set_config('app.current_user_id', '{TENANT_B}', true);
+            "SELECT set_config('app.current_tenant_id', '{TENANT_A}', true), set_config('app.current_user_id',
+                '{TENANT_B}', true);
              DELETE FROM {table} WHERE false; SELECT * FROM {table}"
         );
         let sql = if table == "messages" { sql.replace("DELETE FROM messages WHERE false;", "") } else { sql };

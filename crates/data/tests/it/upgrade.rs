@@ -49,10 +49,12 @@ async fn passages_and_words_move_into_their_tenants_partitions() -> Result<(), T
     }
     run(&mut superuser, migration!("0009_passage_index")).await?;
     let moved: Vec<(uuid::Uuid, String, i64)> = sqlx::query_as(
-        "SELECT c.tenant_id, d.embedding_model || ' ' || t.embedding_model || ' ' || w.embedding_model || ' ' || d.language,
+        "SELECT c.tenant_id, d.embedding_model || ' ' || t.embedding_model || ' ' || w.embedding_model || ' '
+            || d.language,
                 count(*)
          FROM document_chunks c
-         JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id AND d.embedding_model = c.embedding_model
+         JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
+             AND d.embedding_model = c.embedding_model
          JOIN tenants t ON t.id = c.tenant_id
          JOIN document_terms w ON w.tenant_id = c.tenant_id AND w.document_id = d.id
          WHERE c.tableoid = to_regclass(passage_partition(c.tenant_id))

@@ -5,9 +5,9 @@ use crate::catalog::as_superuser;
 use crate::store::world;
 use data::testing::{TestDb, TestError};
 use data::{Database, PgDirectory, PgStore};
-use domain::document::{NewChunk, NewDocument, Progress, Revision};
+use domain::document::{NewChunk, NewDocument, Revision, StatusChange};
 use domain::ids::{DocumentId, TenantId};
-use domain::ports::{Claim, Clock, IdGen, NewTenant, Store, Work};
+use domain::ports::{Clock, IdGen, JobFilter, NewTenant, Store, Work};
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::search::{RankedPassage, SearchFilters, SearchScope};
@@ -105,7 +105,8 @@ async fn publish(
         };
         let mut tx = world.store.begin(scope).await?;
         tx.documents().insert(&document, Classification::Restricted, world.clock.now()).await?;
-        let ready = Progress::Ready { title: None, page_count: None, chunk_count: PER_DOCUMENT, warnings: Vec::new() };
+        let ready =
+            StatusChange::Ready { title: None, page_count: None, chunk_count: PER_DOCUMENT, warnings: Vec::new() };
         tx.documents().advance(id, &ready, world.clock.now()).await?;
         tx.chunks().replace(id, MODEL, &chunks(world, numbers), world.clock.now()).await?;
         tx.commit().await?;
@@ -117,7 +118,7 @@ async fn publish(
 /// Does the jobs that build indexes; returns how many.
 async fn build_indexes(world: &World) -> Result<usize, TestError> {
     let mut built = 0;
-    while let Some(job) = world.queue.claim(&Claim::anything(), Duration::from_secs(600)).await? {
+    while let Some(job) = world.queue.claim(&JobFilter::any(), Duration::from_secs(600)).await? {
         assert_eq!(job.work, Work::BuildVectorIndex);
         assert!(world.queue.build_vector_index(job.lease).await?);
         built += 1;
@@ -238,7 +239,8 @@ async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), Tes
     Ok(())
 }
 
-/// With the next model comes the next index, while there are still few of its passages; with the switch the old one goes.
+/// With the next model comes the next index, while there are still few of its passages; with the switch the old one
+/// goes.
 #[tokio::test]
 async fn an_index_comes_with_a_model_and_goes_with_it() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;

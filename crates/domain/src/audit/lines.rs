@@ -1,13 +1,13 @@
 //! The log as lines of JSON (NDJSON), one thing a line: what an export is made of and what is verified offline.
 
-use super::sealed::{BareEntry, ChainHash, Checkpoint, Retirement, SealedEntry, SealedEvent, SealedPage};
+use super::sealed::{ChainHash, Checkpoint, EntryWithoutRow, Retirement, SealedEntry, SealedEvent, SealedPage};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Where an export goes on that was taken up again: before the next entry, the chain had this hash.
+/// Where a resumed export continues: the chain's hash before the next entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Start {
-    /// The tenant.
+    /// Tenant that this belongs to.
     pub tenant_id: Uuid,
     /// The place before the next entry.
     pub seq: i64,
@@ -15,7 +15,7 @@ pub struct Start {
     pub chain_hash: ChainHash,
 }
 
-/// One line.
+/// A line of an export.
 #[derive(Clone, Debug)]
 pub enum Line {
     /// `"type": "start"`
@@ -23,20 +23,20 @@ pub enum Line {
     /// `"type": "event"`
     Event(Box<SealedEvent>),
     /// `"type": "entry"`: a place without its row.
-    Entry(BareEntry),
+    Entry(EntryWithoutRow),
     /// `"type": "checkpoint"`
     Checkpoint(Checkpoint),
     /// `"type": "retirement"`
     Retirement(Retirement),
 }
 
-/// A line that is none of an export's.
+/// A line that is not part of an audit export.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// No JSON, or members are missing or of the wrong type.
+    /// The line is not JSON, or members are missing or of the wrong type.
     #[error("the line is not of an audit export")]
     Json(#[from] serde_json::Error),
-    /// A type that this program does not know.
+    /// This program does not know the line's type.
     #[error("the line is of the unknown type {0:?}")]
     Type(String),
 }
@@ -61,7 +61,7 @@ impl Line {
     /// Reads a line.
     ///
     /// # Errors
-    /// Where it is none of an export's.
+    /// If the line is not part of an export.
     pub fn parse(line: &str) -> Result<Self, LineError> {
         #[derive(Deserialize)]
         struct Tag {
@@ -78,7 +78,8 @@ impl Line {
         })
     }
 
-    /// The lines of a page. `after`: the place after which an export was taken up again, on its first page; 0 otherwise.
+    /// The lines of a page. `after`: the place after which an export was taken up again, on its first page; 0
+    /// otherwise.
     #[must_use]
     pub fn of_page(tenant_id: Uuid, after: i64, page: SealedPage) -> Vec<Self> {
         let mut lines = Vec::with_capacity(page.entries.len() + page.checkpoints.len() + 1);
@@ -88,7 +89,7 @@ impl Line {
         lines.extend(page.retirements.into_iter().map(Self::Retirement));
         lines.extend(page.entries.into_iter().map(|entry| match entry {
             SealedEntry::Event(event) => Self::Event(event),
-            SealedEntry::Bare(entry) => Self::Entry(entry),
+            SealedEntry::WithoutRow(entry) => Self::Entry(entry),
         }));
         lines.extend(page.checkpoints.into_iter().map(Self::Checkpoint));
         lines

@@ -1,5 +1,5 @@
-//! Events as the Open Cybersecurity Schema Framework (OCSF 1.3) has them, for a SIEM: sign-ins as Authentication (3002),
-//! changes of users as Account Change (3001), everything else as API Activity (6003).
+//! Events as the Open Cybersecurity Schema Framework (OCSF 1.3) has them, for a SIEM: sign-ins as Authentication
+//! (3002), changes of users as Account Change (3001), everything else as API Activity (6003).
 
 use super::sealed::SealedEvent;
 use serde_json::{Value, json};

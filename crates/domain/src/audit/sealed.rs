@@ -4,7 +4,7 @@
 //! themselves or from an export. The text that is hashed is the one that `audit_canonical` in the database writes.
 
 use super::canonical;
-use crate::ports::StoreError;
+use crate::store_error::StoreError;
 use crate::time::Timestamp;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -29,13 +29,13 @@ impl ChainHash {
         bytes.try_into().ok().map(Self)
     }
 
-    /// The bytes.
+    /// The 32 bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// What a tenant's chain begins with.
+    /// The hash that a tenant's chain starts from.
     #[must_use]
     pub fn genesis(tenant: Uuid) -> Self {
         Self(Sha256::new().chain_update("platform-audit-chain/1").chain_update(tenant).finalize().into())
@@ -74,14 +74,14 @@ impl Serialize for ChainHash {
 impl<'de> Deserialize<'de> for ChainHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = unhex(&text).and_then(|bytes| Self::from_slice(&bytes));
+        let bytes = decode_hex(&text).and_then(|bytes| Self::from_slice(&bytes));
         bytes.ok_or_else(|| serde::de::Error::custom("a hash is 64 hexadecimal digits"))
     }
 }
 
 /// Bytes from lower- or upper-case hexadecimal digits; `None` where it is something else.
 #[must_use]
-pub fn unhex(text: &str) -> Option<Vec<u8>> {
+pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit()) && text.len().is_multiple_of(2);
     digits.then(|| text.as_bytes().chunks(2).map(pair).collect())?
@@ -90,19 +90,19 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
 /// A row of the log in its place, as exports carry it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SealedEvent {
-    /// The tenant.
+    /// Tenant that this belongs to.
     pub tenant_id: Uuid,
     /// The place in the tenant's chain, from 1 without gaps.
     pub seq: i64,
-    /// The row's id.
+    /// UUIDv7 of the row.
     pub id: Uuid,
-    /// When.
+    /// Time of the event.
     pub created_at: Timestamp,
-    /// What happened.
+    /// Type of the event.
     pub event_type: String,
     /// `intent`, `outcome`, or `event` where it is both.
     pub phase: String,
-    /// How it ended.
+    /// Outcome.
     pub result_status: Option<String>,
     /// The acting user.
     pub user_id: Option<Uuid>,
@@ -110,9 +110,9 @@ pub struct SealedEvent {
     pub session_id: Option<Uuid>,
     /// Kind of resource.
     pub resource_type: Option<String>,
-    /// Which one.
+    /// Id of the resource.
     pub resource_id: Option<Uuid>,
-    /// What served.
+    /// Backend and model that served the call.
     pub model: Option<String>,
     /// Tools used.
     pub tools_used: Vec<String>,
@@ -174,14 +174,14 @@ impl SealedEvent {
     }
 }
 
-/// A place in the chain whose row is not in the log any more: retired, or deleted by somebody.
+/// A chain entry whose row is no longer in the log: retired, or deleted by somebody.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct BareEntry {
-    /// The tenant.
+pub struct EntryWithoutRow {
+    /// Tenant that this belongs to.
     pub tenant_id: Uuid,
-    /// The place.
+    /// Number of the entry, from 1.
     pub seq: i64,
-    /// The row's id.
+    /// UUIDv7 of the row.
     pub id: Uuid,
     /// When it was written.
     pub created_at: Timestamp,
@@ -191,22 +191,22 @@ pub struct BareEntry {
     pub chain_hash: ChainHash,
 }
 
-/// One place of the chain.
+/// An entry of the chain.
 #[derive(Clone, Debug)]
 pub enum SealedEntry {
-    /// With its row.
+    /// Entry with its row.
     Event(Box<SealedEvent>),
-    /// Without.
-    Bare(BareEntry),
+    /// Entry whose row is gone.
+    WithoutRow(EntryWithoutRow),
 }
 
 impl SealedEntry {
-    /// The place.
+    /// Number of the entry, from 1.
     #[must_use]
     pub fn seq(&self) -> i64 {
         match self {
             Self::Event(event) => event.seq,
-            Self::Bare(entry) => entry.seq,
+            Self::WithoutRow(entry) => entry.seq,
         }
     }
 }
@@ -214,15 +214,15 @@ impl SealedEntry {
 /// What a process of the platform signed: at this moment, the chain had this hash at this place.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Whose chain.
+    /// Tenant whose chain it is.
     pub tenant_id: Uuid,
-    /// The place.
+    /// Number of the entry, from 1.
     pub seq: i64,
     /// The chain's hash there.
     pub chain_hash: ChainHash,
-    /// When it was signed.
+    /// Time of the signature.
     pub at: Timestamp,
-    /// Which key signed.
+    /// Id of the key that signed.
     pub key_id: String,
     /// Ed25519 (RFC 8032) over [`Self::message`], in hex.
     pub signature: String,
@@ -238,10 +238,11 @@ impl Checkpoint {
     }
 }
 
-/// What was taken out of the log when its time was over, signed: rows before a moment, and where the chain goes on.
+/// What was removed from the log at the end of its retention, signed: rows before a moment, and where the chain goes
+/// on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Retirement {
-    /// Whose log.
+    /// Tenant whose log it is.
     pub tenant_id: Uuid,
     /// The last place of which everything up to it was taken out.
     pub through_seq: i64,
@@ -249,11 +250,11 @@ pub struct Retirement {
     pub chain_hash: ChainHash,
     /// Rows before this moment were taken out.
     pub before: Timestamp,
-    /// How many.
+    /// Number of rows.
     pub rows: i64,
-    /// When it was signed.
+    /// Time of the signature.
     pub at: Timestamp,
-    /// Which key signed.
+    /// Id of the key that signed.
     pub key_id: String,
     /// Ed25519 over [`Self::message`], in hex.
     pub signature: String,
@@ -285,7 +286,7 @@ pub struct SealedPage {
     pub more: bool,
 }
 
-/// Page after page, to the end of what is sealed. A failure ends it.
+/// Pages up to the last sealed entry. An error ends the stream.
 pub type SealedPages = BoxStream<'static, Result<SealedPage, StoreError>>;
 
 #[cfg(test)]

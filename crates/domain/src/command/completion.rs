@@ -4,7 +4,7 @@ use super::{Command, Recorder, RetrievalMode, Target, command};
 use crate::audit::EventType;
 use crate::conversation::MessageRole;
 use crate::ids::{ConversationId, DocumentId};
-use crate::model::{ChatOptions, EmbedPurpose, Embedded, ModelChoice, OfferedTool, PromptMessage};
+use crate::model::{ChatOptions, EmbedPurpose, EmbedResponse, ModelChoice, OfferedTool, PromptMessage};
 use crate::model_id::ModelId;
 use crate::role::{Operation, Resource};
 use crate::run::{AssistantRun, EventStream};
@@ -115,12 +115,12 @@ pub struct CreateEmbeddings {
 }
 
 command! {
-    CreateEmbeddings: Create Models as "model.embed" -> Embedded,
+    CreateEmbeddings: Create Models as "model.embed" -> EmbedResponse,
     facts(command => json!({ "texts": command.texts.len() })),
     outcome(embedded => embedding_facts(embedded))
 }
 
-fn embedding_facts(embedded: &Embedded) -> Value {
+fn embedding_facts(embedded: &EmbedResponse) -> Value {
     let spent = &embedded.spent;
     json!({
         "texts": embedded.vectors.len(), "backend": spent.served_by.backend, "model": spent.served_by.model,

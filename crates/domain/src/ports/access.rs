@@ -1,7 +1,7 @@
 //! What layers below policy ask of it: what remains of a permit, and secrets that only policy can verify.
 
 use crate::authorized::Permit;
-use crate::decision::RefusalCode;
+use crate::refusal::RefusalCode;
 use crate::rights::Rights;
 use crate::user::Membership;
 
@@ -13,7 +13,7 @@ pub trait AccessRules: Send + Sync {
     /// The rights that the user has by now, never more than the permit gave. `None` is a user who is not there.
     ///
     /// # Errors
-    /// Where user or tenant are switched off.
+    /// If user or tenant are deactivated.
     fn remaining(&self, permit: &Permit, membership: Option<&Membership>) -> Result<Rights, RefusalCode>;
 }
 

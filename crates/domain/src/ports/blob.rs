@@ -25,37 +25,37 @@ pub struct StoredBlob {
 pub struct ByteRange {
     /// First byte, from 0.
     pub start: u64,
-    /// How many.
+    /// Number of bytes.
     pub len: u64,
 }
 
-/// Why bytes could not be kept or fetched.
+/// Why bytes could not be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    /// More bytes than allowed; nothing is kept of them.
+    /// More bytes than allowed; nothing is stored.
     #[error("more than the allowed {limit} bytes")]
     TooLarge {
-        /// Most bytes.
+        /// Limit in bytes.
         limit: u64,
     },
-    /// The sender broke off; nothing is kept.
+    /// The sender disconnected; nothing is stored.
     #[error("the upload broke off: {reason}")]
     Interrupted {
-        /// What happened.
+        /// Type of the event.
         reason: String,
     },
     /// No such blob.
     #[error("blob {key} does not exist")]
     Missing {
-        /// Its key.
+        /// Key of the blob.
         key: String,
     },
     /// The storage failed.
     #[error("blob storage failed while {doing}")]
     Storage {
-        /// What it was doing.
+        /// What was being done, as a participle clause.
         doing: &'static str,
-        /// Why.
+        /// Cause.
         source: std::io::Error,
     },
 }
@@ -79,14 +79,15 @@ impl Classify for BlobError {
     }
 }
 
-/// Keeps blobs, each tenant's apart.
+/// Stores blobs, separately for each tenant.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait BlobStore: Send + Sync {
     /// Stores the stream whole or not at all: once this returns, the bytes survive a crash.
     ///
     /// # Errors
-    /// [`BlobError::TooLarge`] past `max_bytes`, [`BlobError::Interrupted`] where the stream fails; nothing is kept then.
+    /// [`BlobError::TooLarge`] past `max_bytes`, [`BlobError::Interrupted`] where the stream fails; nothing is kept
+    /// then.
     async fn put(&self, tenant: TenantId, bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError>;
 
     /// Opens a blob of the tenant, or a part of it.
@@ -95,15 +96,15 @@ pub trait BlobStore: Send + Sync {
     /// [`BlobError::Missing`] where there is none of that key in the tenant's folder.
     async fn open(&self, tenant: TenantId, key: &str, range: Option<ByteRange>) -> Result<ByteStream, BlobError>;
 
-    /// Removes a blob; one that is not there is no error.
+    /// Removes a blob. A missing blob is not an error.
     ///
     /// # Errors
-    /// Where the storage fails.
+    /// If the storage fails.
     async fn delete(&self, tenant: TenantId, key: &str) -> Result<(), BlobError>;
 
-    /// Whether the storage can be written to, for readiness.
+    /// Checks that the storage can be written to, for readiness.
     ///
     /// # Errors
-    /// Where it cannot.
+    /// If it cannot.
     async fn check(&self) -> Result<(), BlobError>;
 }

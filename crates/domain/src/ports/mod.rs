@@ -10,11 +10,13 @@ pub use access::{AccessRules, NoRandomness, TokenSecret, TokenSecrets};
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Embedders, Reranker};
 pub use store::{
-    AccessTokenRepo, AuditReader, AuditRepo, ChunkRepo, Claim, ConversationRepo, Directory, DocumentRepo,
-    IdempotencyRepo, InsertedDocument, JobCounts, JobKind, JobQueue, JobRepo, Lease, LeasedJob, MemoryRepo,
-    MessageRepo, NewTenant, QueueDepth, Requeue, Store, StoreError, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
+    AccessTokenRepo, AuditReader, AuditRepo, ChunkRepo, ConversationRepo, Directory, DocumentRepo, IdempotencyRepo,
+    InsertedDocument, JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, MemoryRepo, MessageRepo,
+    NewTenant, QueueDepth, Requeue, Store, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
 };
 pub use system::{Clock, IdGen};
+
+pub use crate::store_error::StoreError;
 
 #[cfg(feature = "mocks")]
 pub use {

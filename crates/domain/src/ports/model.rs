@@ -1,7 +1,8 @@
 //! The models, as the runtime and the tools call them.
 
 use crate::model::{
-    ChatRequest, ChatStream, EmbedRequest, Embedded, EmbeddingModel, ModelError, ModelTier, RerankRequest, Reranked,
+    ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError, ModelTier, RerankRequest,
+    Reranked,
 };
 use crate::model_call::{ModelCaller, Price};
 use crate::role::Classification;
@@ -15,7 +16,7 @@ pub trait ChatModel: Send + Sync {
     /// Starts an answer. Dropping the returned stream ends the request to the model.
     ///
     /// # Errors
-    /// Where no backend began to answer within its limits.
+    /// If no backend starts to answer within its limits.
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError>;
 
     /// Whether a language model is behind this; the extractive answerer says no.
@@ -27,8 +28,8 @@ pub trait ChatModel: Send + Sync {
     }
 
     /// The most that a backend which may serve this tier for this caller asks for its work: what a turn sets aside of a
-    /// budget of cost. `None` where it is not known before a backend has served; then a turn sets no cost aside, and turns
-    /// at the same moment can together pass that budget.
+    /// budget of cost. `None` where it is not known before a backend has served; then a turn sets no cost aside, and
+    /// turns at the same moment can together pass that budget.
     fn highest_price(&self, _tier: ModelTier, _caller: &ModelCaller) -> Option<Price> {
         None
     }
@@ -49,8 +50,8 @@ pub trait Embedder: Send + Sync {
     /// One vector of unit length per text, in order. Longer texts are cut at the model's limit.
     ///
     /// # Errors
-    /// Where the model does not answer, or answers with vectors of another dimension.
-    async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError>;
+    /// If the model does not answer, or answers with vectors of another dimension.
+    async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError>;
 
     /// The highest classification of texts of this caller that it may see; what is above is not handed to it.
     fn highest_classification(&self, _caller: &ModelCaller) -> Classification {
@@ -71,7 +72,7 @@ pub trait Reranker: Send + Sync {
     /// Judges the passages. It answers within its time limit, one way or the other.
     ///
     /// # Errors
-    /// Where the model does not answer in time, answers with something else, or may not see content so classified.
+    /// If the model does not answer in time, answers with something else, or may not see content of this class.
     async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError>;
 }
 

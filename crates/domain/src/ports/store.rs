@@ -5,75 +5,23 @@ mod repos;
 
 #[cfg(feature = "mocks")]
 pub use jobs::MockJobQueue;
-pub use jobs::{Claim, JobCounts, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, Work};
+pub use jobs::{JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, Work};
 pub use repos::{
     AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, InsertedDocument,
     MemoryRepo, MessageRepo, UsageRepo, UserRepo,
 };
 
-use crate::access_token::KnownAccessToken;
+use crate::access_token::TenantAccessToken;
 use crate::audit::sealed::SealedPage;
 use crate::audit::{AuditFilter, AuditRecord};
-use crate::error::{Classify, ErrorKind};
 use crate::ids::{AuditId, MappingId, TenantId};
 use crate::mapping::{NewMapping, TenantMapping};
 use crate::page::{Page, PageRequest};
 use crate::scope::TenantScope;
+use crate::store_error::StoreError;
 use crate::tenant::{SettingsVersion, Tenant, TenantSettings};
 use crate::tenant_change::ChangedBy;
 use async_trait::async_trait;
-use std::time::Duration;
-
-/// Why the store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// No connection, or none free in time.
-    #[error("the database is not available while {doing}")]
-    Unavailable {
-        /// What it was doing.
-        doing: &'static str,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The row clashes with another, or names one that is not there.
-    #[error("{what} conflicts with what is stored")]
-    Conflict {
-        /// What.
-        what: &'static str,
-    },
-    /// The statement failed: a defect of ours.
-    #[error("the database refused {doing}")]
-    Failed {
-        /// What it was doing.
-        doing: &'static str,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-impl Classify for StoreError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Unavailable { .. } => ErrorKind::Unavailable,
-            Self::Conflict { .. } => ErrorKind::Conflict,
-            Self::Failed { .. } => ErrorKind::Internal,
-        }
-    }
-
-    fn public_detail(&self) -> Option<String> {
-        match self {
-            Self::Unavailable { .. } => Some("The database is not available at the moment.".to_owned()),
-            Self::Conflict { what } => Some(format!("{what} conflicts with what is stored.")),
-            Self::Failed { .. } => None,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::Unavailable { .. }).then_some(Duration::from_secs(5))
-    }
-}
 
 /// Opens transactions.
 #[cfg_attr(feature = "mocks", mockall::automock)]
@@ -82,13 +30,13 @@ pub trait Store: Send + Sync {
     /// A transaction in which only the scope's tenant exists, and of user-owned rows only the scope's user's.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError>;
 
-    /// Whether the database answers, for readiness.
+    /// Checks that the database answers, for readiness.
     ///
     /// # Errors
-    /// Where it does not.
+    /// If it does not.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
@@ -109,7 +57,7 @@ pub trait TenantTx: Send {
     fn audit(&mut self) -> &mut dyn AuditRepo;
     /// Users of the tenant.
     fn users(&mut self) -> &mut dyn UserRepo;
-    /// Requests of the scope's user that may be repeated.
+    /// Idempotency keys of the scope's user.
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo;
     /// Personal access tokens of the tenant.
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo;
@@ -118,10 +66,10 @@ pub trait TenantTx: Send {
     /// What the tenant uses.
     fn usage(&mut self) -> &mut dyn UsageRepo;
 
-    /// Makes everything lasting.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// Where the database does not confirm it.
+    /// If the database does not confirm the commit.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
@@ -132,7 +80,7 @@ pub trait AuditReader: Send + Sync {
     /// Rows of the scope's tenant, newest first.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn read(
         &self,
         scope: &TenantScope,
@@ -144,20 +92,20 @@ pub trait AuditReader: Send + Sync {
     /// What was written in the last second or two may not be sealed yet.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError>;
 
     /// One row of the scope's tenant.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError>;
 }
 
-/// A tenant to be made.
+/// A tenant to be created.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewTenant {
-    /// Id.
+    /// UUIDv7, chosen by the application.
     pub id: TenantId,
     /// Full name.
     pub name: String,
@@ -170,28 +118,28 @@ pub struct NewTenant {
 pub struct TenantPatch {
     /// New name.
     pub name: Option<String>,
-    /// Switch on or off.
+    /// Activate or deactivate.
     pub is_active: Option<bool>,
 }
 
-/// The few cross-tenant operations, each a database function of its own. A change that comes from outside the tenant leaves
-/// its row in the tenant's own audit log ([`ChangedBy::row`]), or does not happen.
+/// The few cross-tenant operations, each a database function of its own. A change that comes from outside the tenant
+/// leaves its row in the tenant's own audit log ([`ChangedBy::row`]), or does not happen.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Directory: Send + Sync {
     /// The tenant with this id or slug; exactly one row or none, and never a list.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn tenant(&self, id_or_slug: &str) -> Result<Option<Tenant>, StoreError>;
 
     /// Tenants, newest first. The gate lets only `platform_admin` here.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn list_tenants(&self, page: &PageRequest) -> Result<Page<Tenant>, StoreError>;
 
-    /// Makes a tenant.
+    /// Creates a tenant.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where name or slug are taken.
@@ -212,7 +160,7 @@ pub trait Directory: Send + Sync {
     /// stay. `None` where there is no such tenant, or its settings are at another version by now.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn configure(
         &self,
         id: TenantId,
@@ -224,19 +172,19 @@ pub trait Directory: Send + Sync {
     /// The states that a tenant's settings had, newest first.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError>;
 
     /// The tenant that this claim of this issuer is mapped to: one or none.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn mapped_tenant(&self, issuer: &str, claim: &str) -> Result<Option<Tenant>, StoreError>;
 
     /// The mappings to a tenant, newest first. The gate lets only `platform_admin` here.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn list_mappings(&self, tenant: TenantId, page: &PageRequest) -> Result<Page<TenantMapping>, StoreError>;
 
     /// Maps a claim to a tenant; `None` where there is no such tenant.
@@ -248,7 +196,7 @@ pub trait Directory: Send + Sync {
     /// Deletes a mapping to a tenant; `None` where there is none of that id.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn delete_mapping(
         &self,
         tenant: TenantId,
@@ -259,6 +207,6 @@ pub trait Directory: Send + Sync {
     /// The personal access token with this keyed hash of its secret: one or none.
     ///
     /// # Errors
-    /// Where the database is not available.
-    async fn access_token(&self, hash: &str) -> Result<Option<KnownAccessToken>, StoreError>;
+    /// If the database is not available.
+    async fn access_token(&self, hash: &str) -> Result<Option<TenantAccessToken>, StoreError>;
 }

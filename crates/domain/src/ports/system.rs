@@ -3,14 +3,14 @@
 use crate::time::Timestamp;
 use uuid::Uuid;
 
-/// Tells the time.
+/// The source of the current time.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait Clock: Send + Sync {
     /// Now, UTC, cut to microseconds as PostgreSQL stores it.
     fn now(&self) -> Timestamp;
 }
 
-/// Makes ids.
+/// Generates ids.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait IdGen: Send + Sync {
     /// A new UUIDv7 (RFC 9562): ordered by time of making.

@@ -8,9 +8,9 @@ use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use chrono::{DateTime, Utc};
-use domain::budget::{BudgetLimit, Money, begin, end_of_day};
+use domain::budget::{BudgetLimit, Money, end_of_day, start_of_day};
 use domain::command::ReadCalls;
-use domain::ledger::{UsageGroup, UsageOfGroup, UsageReport, UsageSums};
+use domain::ledger::{GroupUsage, UsageGroup, UsageReport, UsageSums};
 use domain::model_call::MicroCost;
 use domain::time::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -146,8 +146,8 @@ impl From<UsageSums> for SumsBody {
     }
 }
 
-impl From<UsageOfGroup> for GroupBody {
-    fn from(group: UsageOfGroup) -> Self {
+impl From<GroupUsage> for GroupBody {
+    fn from(group: GroupUsage) -> Self {
         Self { key: group.key, sums: group.sums.into() }
     }
 }
@@ -175,14 +175,14 @@ impl BudgetsOf {
     fn of(report: &UsageReport, (tokens, cost): (BudgetLimit, BudgetLimit)) -> Self {
         let UsageReport { budgets, spending, now, .. } = report;
         let units = |micros| Money(MicroCost(micros)).units();
-        let (of_tokens, of_cost) = (spending.used(tokens), spending.used(cost));
+        let (of_tokens, of_cost) = (spending.usage_of(tokens), spending.usage_of(cost));
         Self {
             tokens_per_day: TokenBudget {
                 limit: budgets.limit(tokens),
                 spent: of_tokens.spent,
                 reserved: of_tokens.reserved,
                 soft_percent: budgets.soft_percent,
-                soft_exceeded: budgets.soft_exceeded(tokens, spending),
+                soft_exceeded: budgets.exceeds_soft_limit(tokens, spending),
                 period_ends: tokens.period_ends(*now),
             },
             cost_per_month: CostBudget {
@@ -190,7 +190,7 @@ impl BudgetsOf {
                 spent: units(of_cost.spent),
                 reserved: units(of_cost.reserved),
                 soft_percent: budgets.soft_percent,
-                soft_exceeded: budgets.soft_exceeded(cost, spending),
+                soft_exceeded: budgets.exceeds_soft_limit(cost, spending),
                 period_ends: cost.period_ends(*now),
             },
         }
@@ -206,7 +206,7 @@ fn moment_or_day() -> RefOr<Schema> {
 /// Reads a moment, or a day: its beginning, or with `end` its end.
 fn moment(pointer: &str, given: Option<&str>, end: bool) -> Result<Option<Timestamp>, ApiError> {
     let Some(text) = given else { return Ok(None) };
-    let day = |day: Date| if end { end_of_day(begin(day)) } else { begin(day) };
+    let day = |day: Date| if end { end_of_day(start_of_day(day)) } else { start_of_day(day) };
     let read = text.parse::<Date>().map(day).or_else(|_| text.parse::<Timestamp>());
     let at = read.map_err(|_| ApiError::field(pointer, "must be a moment as of RFC 3339, or a day like 2026-01-31"))?;
     page::moment(pointer, Some(at))

@@ -7,7 +7,7 @@ use domain::command::{AskAssistant, AskModel, CreateEmbeddings, GetModel, ListMo
 use domain::conversation::MessageRole;
 use domain::error::{ErrorKind, Problem};
 use domain::ids::{ConversationId, MessageId};
-use domain::model::{CallUsage, Embedded, ModelChoice, ModelToolCall, PromptMessage};
+use domain::model::{CallUsage, EmbedResponse, ModelChoice, ModelToolCall, PromptMessage};
 use domain::model_id::ModelId;
 use domain::role::Role;
 use domain::run::{AssistantRun, Escalation, FinishReason, RunEvent, RunSummary, TokenUsage, ToolStatus};
@@ -257,7 +257,7 @@ async fn embeddings_are_floats_or_their_bytes() {
         models.on::<CreateEmbeddings>(|_, command| {
             let vectors = command.texts.iter().map(|_| vec![0.5_f32, -0.25]).collect();
             let usage = TokenUsage { input_tokens: 3, output_tokens: 0 };
-            Ok(Embedded { vectors, spent: CallUsage { usage, ..CallUsage::default() } })
+            Ok(EmbedResponse { vectors, spent: CallUsage { usage, ..CallUsage::default() } })
         });
         reply(models, json("POST", "/openai/v1/embeddings", &body.to_string())).await
     };

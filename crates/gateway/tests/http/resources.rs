@@ -14,7 +14,7 @@ use domain::command::{
 use domain::conversation::{Message, MessageRole, MessageStatus, Transcript};
 use domain::document::{DocumentFailure, DocumentStatus, FailureCode};
 use domain::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, TenantId, UserId};
-use domain::ledger::{LedgerSums, UsageGroup, UsageOfGroup, UsageReport, UsageSums};
+use domain::ledger::{GroupUsage, LedgerSums, UsageGroup, UsageReport, UsageSums};
 use domain::memory::Memory;
 use domain::model_call::MicroCost;
 use domain::page::{Page, PageKey};
@@ -307,12 +307,12 @@ async fn usage_is_read_with_its_budgets() {
         first_token_ms: Some(310.0),
     };
     let groups = vec![
-        UsageOfGroup { key: Some("cloud".into()), sums: sums(2, 1_250_000) },
-        UsageOfGroup { key: None, sums: UsageSums { calls: 1, ..UsageSums::default() } },
+        GroupUsage { key: Some("cloud".into()), sums: sums(2, 1_250_000) },
+        GroupUsage { key: None, sums: UsageSums { calls: 1, ..UsageSums::default() } },
     ];
     let quotas = Quotas {
         tokens_per_day: Some(1_000),
-        user_cost_per_month: Money::of_units(2.5),
+        user_cost_per_month: Money::from_units(2.5),
         soft_percent: Some(50),
         ..Quotas::default()
     };

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::ids::TenantId;
-use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelError};
+use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError};
 use domain::model_call::{ModelCaller, ModelOperation, ServedBy};
 use domain::ports::Embedder;
 use domain::role::Classification;
@@ -195,11 +195,11 @@ impl Embedder for OpenAiEmbedder {
         self.router.highest_classification(&self.routes, caller).unwrap_or(Classification::Restricted)
     }
 
-    async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
+    async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let EmbedRequest { caller, purpose, texts, classification } = request;
         let about = RequestContext { caller, classification };
         let inputs: Vec<String> = texts.iter().map(|text| self.input(purpose, text)).collect();
-        let mut all = Embedded { vectors: Vec::with_capacity(inputs.len()), spent: CallUsage::default() };
+        let mut all = EmbedResponse { vectors: Vec::with_capacity(inputs.len()), spent: CallUsage::default() };
         for batch in inputs.chunks(self.settings.batch.max(1)) {
             let (vectors, spent) = self.embed_batch(purpose, about, batch).await?;
             all.vectors.extend(vectors);

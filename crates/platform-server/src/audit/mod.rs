@@ -93,7 +93,7 @@ pub fn signing_key(settings: &Settings) -> Result<SigningKey> {
         Some(seed) => seed.expose_secret().trim().to_owned(),
         None => HashKey::derive(crate::compose::secret(settings)?, "audit-signing").hash(b"ed25519 seed"),
     };
-    let bytes = domain::audit::sealed::unhex(&seed).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = domain::audit::sealed::decode_hex(&seed).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let bytes = bytes.context("audit.signing_key must be 64 hexadecimal digits")?;
     Ok(SigningKey::from_seed(&bytes)?)
 }

@@ -68,7 +68,7 @@ fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(V
             walk.entry(&entry);
         }
     })?;
-    Ok((walks.into_values().map(Walk::end).collect(), taken_up))
+    Ok((walks.into_values().map(Walk::finish).collect(), taken_up))
 }
 
 fn each_line(file: &Path, mut take: impl FnMut(Line)) -> Result<()> {

@@ -177,7 +177,7 @@ impl Site {
                 told = Some(done);
             }
             // A tenant that has grown past the limit is searched through an index, once that is built.
-            if done == documents.len() && self.platform.queue.left(JobKind::VectorIndex).await?.pending == 0 {
+            if done == documents.len() && self.platform.queue.job_counts(JobKind::VectorIndex).await?.pending == 0 {
                 return Ok(documents);
             }
             tokio::time::sleep(PAUSE).await;

@@ -10,7 +10,7 @@ use super::sign_in::tenant_of_login;
 use super::{Authenticator, Kept, user_scope};
 use crate::caller::Origin;
 use crate::error::GateError;
-use domain::access_token::{AccessToken, KnownAccessToken};
+use domain::access_token::{AccessToken, TenantAccessToken};
 use domain::audit::{EventType, ResultStatus};
 use domain::credential::{Credential, CredentialKind};
 use domain::decision::RefusalCode;
@@ -72,7 +72,7 @@ impl Authenticator {
             true => self.directory.access_token(hash).await.map_err(GateError::Store)?,
             false => None,
         };
-        let KnownAccessToken { tenant, token } = match self.usable(known) {
+        let TenantAccessToken { tenant, token } = match self.usable(known) {
             Ok(known) => known,
             Err(reason) => {
                 self.sessions.forget(hash);
@@ -100,7 +100,7 @@ impl Authenticator {
         ))
     }
 
-    fn usable(&self, known: Option<KnownAccessToken>) -> Result<KnownAccessToken, Reason> {
+    fn usable(&self, known: Option<TenantAccessToken>) -> Result<TenantAccessToken, Reason> {
         match known {
             None => Err(Reason::AccessTokenUnknown),
             Some(known) if known.token.revoked_at.is_some() => Err(Reason::AccessTokenRevoked),
@@ -127,11 +127,11 @@ impl Authenticator {
             if let Some(reason) = self.outlived(login.as_ref(), member, tenant).await? {
                 return Ok(Err(reason));
             }
-            if tx.users().first_use_of_token(user, hash, token.expires_at).await? {
+            if tx.users().record_token(user, hash, token.expires_at).await? {
                 let metadata = json!({ "access_token": token.id });
                 self.event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
             }
-            tx.access_tokens().used(token.id, self.clock.now()).await?;
+            tx.access_tokens().record_use(token.id, self.clock.now()).await?;
         }
         tx.commit().await?;
         Ok(Ok(membership))

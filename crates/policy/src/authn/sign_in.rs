@@ -7,7 +7,7 @@ use super::verify::{Verified, verify};
 use super::{Authenticator, Kept, system_scope, user_scope};
 use crate::caller::Origin;
 use crate::error::GateError;
-use domain::assigned_role::RoleIgnored;
+use domain::assigned_role::RoleClaimRejection;
 use domain::audit::{EventType, ResultStatus};
 use domain::decision::RefusalCode;
 use domain::ids::{TenantId, UserId};
@@ -65,11 +65,11 @@ impl Authenticator {
         let mut tx = self.store.begin(&system_scope(tenant, origin.request.clone())).await?;
         // Only a new token says what the user is now: one that was seen before, here or in another process, must not
         // undo what an admin has changed since.
-        let user = match tx.users().user_of_token(&token.seen).await? {
+        let user = match tx.users().user_by_token(&token.seen).await? {
             Some(known) => known,
             None => {
                 let user = tx.users().sign_in(new_id, &token.identity, now).await?.id;
-                tx.users().keep_login(user, &token.login).await?;
+                tx.users().record_login(user, &token.login).await?;
                 user
             }
         };
@@ -79,12 +79,12 @@ impl Authenticator {
         let membership = tx.users().membership(user).await?;
         let is_on = |member: &&Membership| member.tenant_active && member.user.is_active;
         if let Some(member) = membership.as_ref().filter(is_on)
-            && tx.users().first_use_of_token(user, &token.seen, token.verified.valid_until).await?
+            && tx.users().record_token(user, &token.seen, token.verified.valid_until).await?
         {
-            let ignored = member.user.assigned_role().ignores(token.identity.role_claim());
+            let ignored = member.user.assigned_role().rejects(token.identity.role_claim());
             let metadata = json!({
                 "issuer": token.identity.issuer, "token_id": token.verified.token_id, "client": token.verified.client(),
-                "role": member.user.role, "role_ignored": ignored.map(RoleIgnored::code),
+                "role": member.user.role, "role_ignored": ignored.map(RoleClaimRejection::code),
             });
             self.event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
         }

@@ -84,7 +84,7 @@ async fn a_token_is_known_by_what_is_signed_and_not_by_its_signature() {
     let good = token(&world, "PlatformAdmin", 0);
     let ada = present(&world.authenticator(), &good).await.expect("good");
     let mut tx = world.store.begin(ada.scope()).await.expect("open");
-    let known = tx.users().user_of_token(&world.seen_hash(&good)).await.expect("read");
+    let known = tx.users().user_by_token(&world.seen_hash(&good)).await.expect("read");
     assert_eq!(known, Some(ada.user().id));
     drop(tx);
     let mut issuer = world.issuer(world.key_file());

@@ -73,7 +73,7 @@ impl TurnPreparer {
 
         let mut tx = self.ports.store.begin(permit.scope()).await?;
         let conversation = self.conversation(&mut *tx, &permit, &request, now).await?.ok_or_else(not_found)?;
-        tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
+        tx.messages().fail_stale_answers(now - ABANDONED_AFTER).await?;
         let mut history = load_history(&mut *tx, &permit, &request, &conversation, now).await?;
         withhold(&mut *tx, &mut history, permit.clearance()).await?;
         let memories = load_memories(&mut *tx, &permit, now).await?;

@@ -10,7 +10,7 @@ use domain::budget::{Amount, Budgets, Reservation, ReserveOutcome};
 use domain::command::CreateEmbeddings;
 use domain::ids::ReservationId;
 use domain::ledger::CallContext;
-use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, Embedded, ModelError};
+use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, EmbedResponse, ModelError};
 use domain::model_call::{MicroCost, ModelCaller};
 use domain::ports::{Directory, Embedder, StoreError};
 use domain::retry;
@@ -40,7 +40,7 @@ impl Embeddings {
     /// # Errors
     /// If the model has another dimension, may not see what users write, or fails; if the budget of cost is used up; or
     /// if the store fails.
-    pub async fn create(&self, permit: &Permit, command: CreateEmbeddings) -> Result<Embedded, RuntimeError> {
+    pub async fn create(&self, permit: &Permit, command: CreateEmbeddings) -> Result<EmbedResponse, RuntimeError> {
         let CreateEmbeddings { texts, purpose, dimensions } = command;
         let dimension = self.embedder.model().dimension;
         if dimensions.is_some_and(|wanted| wanted != dimension) {
@@ -68,7 +68,7 @@ impl Embeddings {
         caller: ModelCaller,
         purpose: EmbedPurpose,
         texts: &[String],
-    ) -> Result<Embedded, ModelError> {
+    ) -> Result<EmbedResponse, ModelError> {
         let (mut vectors, mut spent) = (Vec::with_capacity(texts.len()), CallUsage::default());
         for batch in texts.chunks(BATCH_SIZE) {
             let request = EmbedRequest { caller, purpose, texts: batch.to_vec(), classification: CLASSIFICATION };
@@ -79,7 +79,7 @@ impl Embeddings {
             spent.cost += part.spent.cost;
             spent.estimated |= part.spent.estimated;
         }
-        Ok(Embedded { vectors, spent })
+        Ok(EmbedResponse { vectors, spent })
     }
 
     /// Reserves the smallest amount of cost, because the actual cost is not known beforehand: nothing is embedded once

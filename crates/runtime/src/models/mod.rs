@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use direct::{DirectFinisher, DirectPreparer, serves_directly};
 use domain::authorized::Authorized;
 use domain::command::{AskModel, CreateEmbeddings, GetModel, ListModels};
-use domain::model::Embedded;
+use domain::model::EmbedResponse;
 use domain::model_id::ModelId;
 use domain::ports::{Directory, Embedder};
 use domain::rights::{Permission, Rights};
@@ -82,7 +82,7 @@ impl UseCase<AskModel> for ModelService {
 
 #[async_trait]
 impl UseCase<CreateEmbeddings> for ModelService {
-    async fn execute(&self, command: Authorized<CreateEmbeddings>) -> Result<Embedded, RuntimeError> {
+    async fn execute(&self, command: Authorized<CreateEmbeddings>) -> Result<EmbedResponse, RuntimeError> {
         let (permit, command) = command.into_parts();
         self.embeddings.create(&permit, command).await
     }

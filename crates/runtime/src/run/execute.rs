@@ -2,7 +2,7 @@
 
 use super::context::RunContext;
 use super::material::Prompt;
-use super::progress::Progress;
+use super::progress::StatusChange;
 use super::reply::{self, Reply, ReplyRequest};
 use super::retrieve::{SearchOutcome, search_documents};
 use super::tool_calls::{call_tool, is_malformed};
@@ -30,7 +30,7 @@ struct Exchange {
 ///
 /// # Errors
 /// If the model or the store fails, or the budget is used up.
-pub async fn execute(ctx: RunContext<'_>, progress: &mut Progress) -> Result<FinishReason, RuntimeError> {
+pub async fn execute(ctx: RunContext<'_>, progress: &mut StatusChange) -> Result<FinishReason, RuntimeError> {
     let run = ctx.run;
     let outcome = search_documents(ctx, progress).await;
     let passages = progress.passages.clone();
@@ -61,7 +61,7 @@ pub async fn execute(ctx: RunContext<'_>, progress: &mut Progress) -> Result<Fin
 /// Carries out the calls as far as calls are left, and appends a result for each to the transcript.
 async fn answer_calls(
     ctx: RunContext<'_>,
-    progress: &mut Progress,
+    progress: &mut StatusChange,
     prompt: &Prompt<'_>,
     exchange: &mut Exchange,
     calls: Vec<ModelToolCall>,

@@ -3,7 +3,7 @@
 use super::definition::Run;
 use super::end::RunEnd;
 use super::ports::RunPorts;
-use super::progress::Progress;
+use super::progress::StatusChange;
 use crate::error::RuntimeError;
 use async_trait::async_trait;
 use domain::audit::{AuditSubject, Outcome, ResultStatus};
@@ -45,7 +45,7 @@ pub trait Finisher: Send + Sync + 'static {
 /// A run that has ended.
 pub struct FinishedRun<'a> {
     pub run: &'a Run,
-    pub progress: Progress,
+    pub progress: StatusChange,
     pub end: RunEnd,
     /// Why it was revoked or failed, as its reader is told.
     pub problem: Option<Problem>,
@@ -68,7 +68,7 @@ struct Closing<'a> {
 pub async fn finish<F: Finisher>(
     ports: &RunPorts,
     run: &Run,
-    mut progress: Progress,
+    mut progress: StatusChange,
     end: RunEnd,
     finisher: &F,
 ) -> RunEvent {
@@ -136,7 +136,7 @@ impl Closing<'_> {
     }
 }
 
-fn summary(run: &Run, progress: &Progress, end: &RunEnd) -> RunSummary {
+fn summary(run: &Run, progress: &StatusChange, end: &RunEnd) -> RunSummary {
     let tier = run.agent.tier.tier;
     let (model, left_out) = (&progress.model, progress.visibility.left_out);
     RunSummary {

@@ -16,7 +16,7 @@ use domain::search::Hit;
 use std::ops::Range;
 
 /// What a run has produced so far.
-pub struct Progress {
+pub struct StatusChange {
     pub answer: AnswerText,
     /// Passages that the model was shown, numbered from 1.
     pub passages: Vec<NumberedPassage>,
@@ -62,7 +62,7 @@ impl Visibility {
     }
 }
 
-impl Progress {
+impl StatusChange {
     pub fn new(run: &Run) -> Self {
         Self {
             answer: AnswerText::new(run.agent.format),

@@ -6,7 +6,7 @@ use super::call_recorder::ReportedUsage;
 use super::context::RunContext;
 use super::material::Prompt;
 use super::origin::Origin;
-use super::progress::Progress;
+use super::progress::StatusChange;
 use crate::error::RuntimeError;
 use crate::prompt::assemble::AssembledPrompt;
 use crate::prompt::tokens::{TokenBudget, prompt_tokens, tool_tokens};
@@ -50,7 +50,7 @@ pub struct Reply {
 /// If too little is left for a reply, or the store fails.
 pub async fn fit(
     ctx: RunContext<'_>,
-    progress: &mut Progress,
+    progress: &mut StatusChange,
     request: ReplyRequest<'_>,
 ) -> Result<FittedReply, RuntimeError> {
     let ReplyRequest { prompt, transcript, tools } = request;
@@ -98,7 +98,11 @@ pub async fn fit(
 ///
 /// # Errors
 /// If the model fails or its stream is interrupted.
-pub async fn stream(ctx: RunContext<'_>, progress: &mut Progress, fitted: FittedReply) -> Result<Reply, RuntimeError> {
+pub async fn stream(
+    ctx: RunContext<'_>,
+    progress: &mut StatusChange,
+    fitted: FittedReply,
+) -> Result<Reply, RuntimeError> {
     let request = model_request(ctx, progress, fitted);
     let reply = read(ctx, progress, request).await;
     if let Err(error) = &reply {
@@ -108,7 +112,7 @@ pub async fn stream(ctx: RunContext<'_>, progress: &mut Progress, fitted: Fitted
 }
 
 /// The request to the model. From here on the answer counts as made from the prompt.
-fn model_request(ctx: RunContext<'_>, progress: &mut Progress, fitted: FittedReply) -> ChatRequest {
+fn model_request(ctx: RunContext<'_>, progress: &mut StatusChange, fitted: FittedReply) -> ChatRequest {
     let FittedReply { assembled: AssembledPrompt { prompt, sources }, tools, max_output_tokens } = fitted;
     progress.origin.extend(&Origin { class: prompt.class(), sources });
     ctx.log.extend_origin(&progress.origin);
@@ -125,8 +129,8 @@ fn model_request(ctx: RunContext<'_>, progress: &mut Progress, fitted: FittedRep
     }
 }
 
-async fn read(ctx: RunContext<'_>, progress: &mut Progress, request: ChatRequest) -> Result<Reply, ModelError> {
-    let Progress { answer, passages, model, degraded, .. } = progress;
+async fn read(ctx: RunContext<'_>, progress: &mut StatusChange, request: ChatRequest) -> Result<Reply, ModelError> {
+    let StatusChange { answer, passages, model, degraded, .. } = progress;
     model.calls.start(prompt_tokens(request.prompt.content()) + tool_tokens(&request.tools));
     let shows_reasoning = ctx.run.permit.rights().allow(READ_REASONING);
     let client_calls_tools = matches!(ctx.run.agent.tools, Toolbox::Client(_));

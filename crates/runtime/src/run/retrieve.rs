@@ -2,7 +2,7 @@
 
 use super::context::RunContext;
 use super::material::DocumentSearch;
-use super::progress::Progress;
+use super::progress::StatusChange;
 use super::tool_calls::{include_surroundings, status_of};
 use crate::prompt::passages::passage_budget;
 use crate::prompt::tokens::{TokenBudget, estimate};
@@ -30,7 +30,7 @@ pub enum SearchOutcome {
 
 /// Searches the documents if the run's material asks for it, and adds the passages that fit to the progress. A failed
 /// search does not end the run: the answer is degraded.
-pub async fn search_documents(ctx: RunContext<'_>, progress: &mut Progress) -> SearchOutcome {
+pub async fn search_documents(ctx: RunContext<'_>, progress: &mut StatusChange) -> SearchOutcome {
     let Some(search) = ctx.run.material.search() else { return SearchOutcome::NotSearched };
     match call_search(ctx, progress, search).await {
         Ok(found) => {
@@ -52,7 +52,7 @@ pub async fn search_documents(ctx: RunContext<'_>, progress: &mut Progress) -> S
 
 async fn call_search(
     ctx: RunContext<'_>,
-    progress: &mut Progress,
+    progress: &mut StatusChange,
     search: &DocumentSearch,
 ) -> Result<Retrieval, ToolError> {
     let mut call = rag_search(CALL_ID, &search.query, search.top_k, &search.filters);
@@ -67,7 +67,7 @@ async fn call_search(
 }
 
 /// Adds the passages that the model may see and that fit. The extractive answerer reads no prompt, so all fit.
-fn add_passages(ctx: RunContext<'_>, progress: &mut Progress, found: Retrieval) {
+fn add_passages(ctx: RunContext<'_>, progress: &mut StatusChange, found: Retrieval) {
     let generative = ctx.ports.model.is_generative();
     let mut hits = if found.answerable { found.hits } else { weak_hits(found.hits, generative) };
     progress.visibility.retain_visible(&mut hits);

@@ -7,7 +7,7 @@ use super::execute::execute;
 use super::finish::{Finisher, finish};
 use super::log::{Replay, RunLog, RunLogs, RunOwner};
 use super::ports::RunPorts;
-use super::progress::Progress;
+use super::progress::StatusChange;
 use super::reserve::BudgetReserver;
 use super::supervise::{current_class, supervise};
 use crate::error::RuntimeError;
@@ -88,7 +88,7 @@ impl Runner {
             escalated: tier.escalated,
         });
         let ctx = RunContext { run, log, ports: &self.ports, budgets: &self.budgets };
-        let mut progress = Progress::new(run);
+        let mut progress = StatusChange::new(run);
         // The progress survives however the execution ends: done, dropped or panicked.
         let end = supervise(ctx, execute(ctx, &mut progress)).await;
         let last = finish(&self.ports, run, progress, end, finisher).await;

@@ -25,10 +25,10 @@ pub struct SoftLimits {
 impl SoftLimits {
     /// Logs a warning for each limit that `spending` nearly reaches.
     pub fn check(&self, scope: &TenantScope, budgets: &Budgets, spending: &Spending, now: Timestamp) {
-        for limit in BudgetLimit::ALL.iter().filter(|limit| budgets.soft_exceeded(**limit, spending)) {
-            let user = scope.user().filter(|_| limit.is_users());
+        for limit in BudgetLimit::ALL.iter().filter(|limit| budgets.exceeds_soft_limit(**limit, spending)) {
+            let user = scope.user().filter(|_| limit.is_per_user());
             if self.is_first(SoftLimit { tenant: scope.tenant(), user, limit: *limit }, now) {
-                let (used, most) = (spending.used(*limit).spent, budgets.limit(*limit).unwrap_or_default());
+                let (used, most) = (spending.usage_of(*limit).spent, budgets.limit(*limit).unwrap_or_default());
                 tracing::warn!(
                     tenant_id = %scope.tenant(), user_id = user.map(tracing::field::display), %limit, used, most,
                     "a budget is nearly used up"

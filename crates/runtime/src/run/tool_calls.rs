@@ -1,7 +1,7 @@
 //! Calls of the platform's tools that the model asked for.
 
 use super::context::RunContext;
-use super::progress::Progress;
+use super::progress::StatusChange;
 use super::tool_results::result_text;
 use crate::prompt::tokens::TokenBudget;
 use domain::classified::Classified;
@@ -14,7 +14,7 @@ use tools::error::ToolError;
 /// Calls a tool. Returns what the model reads of the result, within `budget`, or of the failure.
 pub async fn call_tool(
     ctx: RunContext<'_>,
-    progress: &mut Progress,
+    progress: &mut StatusChange,
     asked: &ModelToolCall,
     budget: TokenBudget,
 ) -> Classified<String> {

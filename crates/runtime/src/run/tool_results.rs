@@ -1,6 +1,6 @@
 //! Tool results as text for the model: classified, within the token budget, without what the model may not see.
 
-use super::progress::Progress;
+use super::progress::StatusChange;
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::passages;
 use crate::prompt::tokens::{TokenBudget, estimate, truncate};
@@ -25,7 +25,7 @@ const WEAK: &str = "None of these passages matches well, they are the nearest.\n
 /// What the model reads of a tool's result, with the class of the content. Passages and sources are added to the
 /// progress.
 pub fn result_text(
-    progress: &mut Progress,
+    progress: &mut StatusChange,
     result: Result<Classified<ToolResult>, ToolError>,
     nonce: &TagNonce,
     budget: TokenBudget,
@@ -60,14 +60,14 @@ pub fn result_text(
 }
 
 /// The result as text. It has the class of the whole result, also if some of it did not fit.
-fn described(progress: &mut Progress, result: ToolResult, budget: TokenBudget) -> Classified<String> {
+fn described(progress: &mut StatusChange, result: ToolResult, budget: TokenBudget) -> Classified<String> {
     let (fitted, class) = Classified::of(result).map(|result| fit(result, budget)).into_parts();
     add_sources(progress, &fitted.shown);
     Classified::new(fitted.text, class)
 }
 
 /// Adds the documents that a result shows to the sources of the answer.
-fn add_sources(progress: &mut Progress, shown: &ToolResult) {
+fn add_sources(progress: &mut StatusChange, shown: &ToolResult) {
     let sources = &mut progress.origin.sources;
     match shown {
         ToolResult::Text { document, .. } => sources.add(document.id, document.classification),
@@ -82,7 +82,7 @@ fn add_sources(progress: &mut Progress, shown: &ToolResult) {
 
 /// The passages found, under their numbers. Passages that the model has already are named by number only.
 fn passages_text(
-    progress: &mut Progress,
+    progress: &mut StatusChange,
     found: Retrieval,
     nonce: &TagNonce,
     budget: TokenBudget,

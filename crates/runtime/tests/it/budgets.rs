@@ -198,7 +198,7 @@ async fn cost_is_reserved_by_the_highest_price_and_limits_the_reply() {
     let plant = Plant::new().await;
     // A thousand output tokens cost one unit; input is free.
     let price = Price { input: MicroCost(0), output: MicroCost(1_000_000_000) };
-    plant.limit(Quotas { user_cost_per_month: Money::of_units(0.5), ..Quotas::default() }).await;
+    plant.limit(Quotas { user_cost_per_month: Money::from_units(0.5), ..Quotas::default() }).await;
     let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Hang]]);
     *model.price.lock().expect("no panic under the lock") = Some(price);
     let chat = plant.chat(&model, &no_hits());
@@ -215,7 +215,7 @@ async fn cost_is_reserved_by_the_highest_price_and_limits_the_reply() {
 #[tokio::test(start_paused = true)]
 async fn a_cost_budget_that_is_used_up_refuses_turns_without_a_known_price() {
     let plant = Plant::new().await;
-    plant.limit(Quotas { cost_per_month: Money::of_units(0.000_010), ..Quotas::default() }).await;
+    plant.limit(Quotas { cost_per_month: Money::from_units(0.000_010), ..Quotas::default() }).await;
     let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Finish]]);
     let chat = plant.chat(&model, &no_hits());
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;

@@ -9,7 +9,7 @@ use domain::budget::{Amount, Money};
 use domain::command::{AskModel, CancelRun, CreateEmbeddings, ListModels, ResumeRun};
 use domain::error::{Classify as _, ErrorKind};
 use domain::model::{
-    CallUsage, ChatOptions, EmbedPurpose, Embedded, EmbeddingModel, ModelChoice, ModelToolCall, OfferedTool,
+    CallUsage, ChatOptions, EmbedPurpose, EmbedResponse, EmbeddingModel, ModelChoice, ModelToolCall, OfferedTool,
     PromptMessage,
 };
 use domain::model_call::{MicroCost, ModelOperation};
@@ -222,7 +222,7 @@ async fn embeddings_are_in_the_ledger_and_are_refused_once_the_cost_budget_is_us
     embedder.expect_embed().returning(|request| {
         let usage = TokenUsage { input_tokens: 5, output_tokens: 0 };
         let spent = CallUsage { usage, cost: MicroCost(1_000_000), ..CallUsage::default() };
-        Ok(Embedded { vectors: request.texts.iter().map(|_| vec![1.0]).collect(), spent })
+        Ok(EmbedResponse { vectors: request.texts.iter().map(|_| vec![1.0]).collect(), spent })
     });
     let service = ModelService::new(chat(&plant, &model), Arc::new(embedder), Arc::new(plant.store.clone()));
     let embed = |texts: usize| CreateEmbeddings {
@@ -230,7 +230,7 @@ async fn embeddings_are_in_the_ledger_and_are_refused_once_the_cost_budget_is_us
         purpose: EmbedPurpose::Query,
         dimensions: None,
     };
-    plant.limit(Quotas { cost_per_month: Money::of_units(2.0), ..Quotas::default() }).await;
+    plant.limit(Quotas { cost_per_month: Money::from_units(2.0), ..Quotas::default() }).await;
     let made = service.execute(plant.authorized(&plant.ada, Role::User, embed(40)).await).await.expect("vectors");
     assert_eq!((made.vectors.len(), made.spent.usage.input_tokens), (40, 10), "in two batches");
     let ledger = plant.ledger();

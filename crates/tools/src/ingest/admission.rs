@@ -77,7 +77,7 @@ impl IngestInner {
         let mut tx = self.ports.store.begin(permit.scope()).await?;
         let member = tx.users().membership(user).await?;
         let quotas = member.map(|member| member.settings.quotas).unwrap_or_default();
-        Ok(quotas.room(tx.usage().kept().await?))
+        Ok(quotas.room(tx.usage().storage().await?))
     }
 
     /// Checks that the caller may supersede `old`. That changes what everybody finds, so it requires the same

@@ -13,7 +13,7 @@ use super::read::Reading;
 use super::record::AttemptRecord;
 use crate::calls::CallRecorder;
 use domain::audit::ResultStatus;
-use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, Progress};
+use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, StatusChange};
 use domain::ids::{DocumentId, TenantId};
 use domain::model_call::ModelCaller;
 use domain::ports::{Embedder, LeasedJob};
@@ -97,7 +97,7 @@ impl IngestInner {
         let Some(document) = tx.documents().get(id, Classification::Restricted).await? else {
             return Ok(None);
         };
-        if !tx.documents().advance(document.id, &Progress::Processing, now).await? {
+        if !tx.documents().advance(document.id, &StatusChange::Processing, now).await? {
             return Ok(None);
         }
         let record = AttemptRecord::open(&mut *tx, job, id, self.audit_id(), now).await?;
@@ -176,7 +176,7 @@ impl IngestInner {
         let now = self.ports.clock.now();
         let count = i32::try_from(processed.chunks.len()).unwrap_or(i32::MAX);
         let facts = json!({"pages": processed.page_count, "chunks": count, "warnings": processed.warnings});
-        let ready = Progress::Ready {
+        let ready = StatusChange::Ready {
             title: processed.title,
             page_count: processed.page_count,
             chunk_count: count,
@@ -186,7 +186,7 @@ impl IngestInner {
         if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &ready, now).await? {
             return Ok(JobEnd::Superseded);
         }
-        let in_use = tx.chunks().hold_model_in_use().await?;
+        let in_use = tx.chunks().lock_model_in_use().await?;
         if self.ports.embedders.for_tenant(in_use.as_deref()).model().name != processed.model {
             let reason = "the tenant switched to the next embedding model meanwhile".to_owned();
             return Err(RetryLater { reason, counts: false });
@@ -206,7 +206,7 @@ impl IngestInner {
     ) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
         let facts = json!({"code": failure.code});
-        let failed = Progress::Failed(failure);
+        let failed = StatusChange::Failed(failure);
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &failed, now).await? {
             return Ok(JobEnd::Superseded);
@@ -224,7 +224,7 @@ impl IngestInner {
         reason: Option<&str>,
     ) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
-        let failed = Progress::Failed(attempts_exhausted(job));
+        let failed = StatusChange::Failed(attempts_exhausted(job));
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().dead_letter(job.lease, reason, now).await?
             || !tx.documents().advance(record.document, &failed, now).await?

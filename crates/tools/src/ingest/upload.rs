@@ -7,7 +7,7 @@ use crate::error::IngestError;
 use bytes::{Bytes, BytesMut};
 use domain::authorized::Permit;
 use domain::command::UploadForm;
-use domain::document::{Document, DocumentStatus, NewDocument, Progress, Revision};
+use domain::document::{Document, DocumentStatus, NewDocument, Revision, StatusChange};
 use domain::ids::{DocumentId, JobId, TenantId, UserId};
 use domain::ports::{BlobError, BlobStore, ByteStream, InsertedDocument, StoreError, StoredBlob, TenantTx};
 use domain::retry;
@@ -69,7 +69,7 @@ impl IngestInner {
             return Ok(Some(document));
         }
         tx.jobs().enqueue_ingestion(JobId::from_uuid(self.ports.ids.uuid()), id, now).await?;
-        tx.documents().advance(id, &Progress::Queued, now).await?;
+        tx.documents().advance(id, &StatusChange::Queued, now).await?;
         let queued = tx.documents().get(id, clearance).await?;
         tx.commit().await?;
         Ok(queued)
@@ -142,7 +142,7 @@ impl IngestInner {
         if let Some(id) = needs_ingestion(&accepted) {
             let job = JobId::from_uuid(self.ports.ids.uuid());
             tx.jobs().enqueue_ingestion(job, id, now).await?;
-            tx.documents().advance(id, &Progress::Queued, now).await?;
+            tx.documents().advance(id, &StatusChange::Queued, now).await?;
         }
         stored.keep = matches!(accepted, UploadOutcome::Created(_));
         if let Err(error) = tx.commit().await {
@@ -184,7 +184,7 @@ impl IngestInner {
 async fn check_quota(tx: &mut dyn TenantTx, user: UserId) -> Result<(), IngestError> {
     let member = tx.users().membership(user).await?;
     let quotas = member.map(|member| member.settings.quotas).unwrap_or_default();
-    if quotas.exceeded_by(tx.usage().kept().await?) { Err(IngestError::QuotaExceeded) } else { Ok(()) }
+    if quotas.exceeded_by(tx.usage().storage().await?) { Err(IngestError::QuotaExceeded) } else { Ok(()) }
 }
 
 /// The document to be queued: a new one, or a duplicate whose ingestion failed.

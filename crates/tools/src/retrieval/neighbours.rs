@@ -26,7 +26,7 @@ pub(super) async fn surround(
         return Ok(());
     }
     let mut tx = store.begin(scope).await?;
-    let found = tx.chunks().at(&positions, clearance).await?;
+    let found = tx.chunks().at_positions(&positions, clearance).await?;
     tx.commit().await?;
     attach(hits, found);
     Ok(())

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use domain::audit::AuditRecord;
 use domain::document::{Document, DocumentPatch, DocumentStatus, FailureCode};
 use domain::model::ModelError;
-use domain::ports::{BlobError, Claim, JobQueue, LeasedJob, Requeue, Store, Work};
+use domain::ports::{BlobError, JobFilter, JobQueue, LeasedJob, Requeue, Store, Work};
 use domain::role::{Classification, Role};
 use domain::search::{SearchFilters, SearchScope};
 use domain::text::Label;
@@ -316,7 +316,7 @@ async fn progress_of_a_worker_that_lost_its_lease_is_not_recorded() {
         let (clock, store) = (Arc::clone(&clock), store.clone());
         async move {
             clock.advance(TimeDelta::hours(1));
-            let taken_over = store.claim(&Claim::anything(), Duration::from_secs(60)).await;
+            let taken_over = store.claim(&JobFilter::any(), Duration::from_secs(60)).await;
             assert!(taken_over.expect("the queue").is_some());
             Ok(())
         }

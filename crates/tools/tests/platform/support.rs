@@ -5,14 +5,14 @@ use bytes::Bytes;
 use domain::audit::{AuditFilter, AuditRecord};
 use domain::authorized::{AuditReceipt, Permit};
 use domain::command::{SearchDocuments, UploadForm};
-use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
+use domain::document::{Document, NewChunk, NewDocument, Revision, StatusChange};
 use domain::ids::{AuditId, RequestId, TenantId};
-use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, Embedded, EmbeddingModel, ModelError};
+use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError};
 use domain::model_call::{MicroCost, ModelCaller, ServedBy};
 use domain::page::PageRequest;
 use domain::ports::{
-    AuditReader, BlobStore, Claim, Clock, Directory, Embedder, Embedders, IdGen, InsertedDocument, JobQueue, LeasedJob,
-    NewTenant, Store,
+    AuditReader, BlobStore, Clock, Directory, Embedder, Embedders, IdGen, InsertedDocument, JobFilter, JobQueue,
+    LeasedJob, NewTenant, Store,
 };
 use domain::role::{Classification, Role};
 use domain::run::TokenUsage;
@@ -182,7 +182,7 @@ impl Plant {
         let vectors = self.embedder.vectors(passages.iter().map(|text| (*text).to_owned()));
         let chunks: Vec<NewChunk> =
             (0..).zip(passages).zip(vectors).map(|((n, text), v)| self.chunk(n, text, v)).collect();
-        let ready = Progress::Ready { title: None, page_count: None, chunk_count: 0, warnings: Vec::new() };
+        let ready = StatusChange::Ready { title: None, page_count: None, chunk_count: 0, warnings: Vec::new() };
         let now = self.clock.now();
         let mut tx = self.store.begin(by.scope()).await.expect("a transaction");
         let inserted = tx.documents().insert(&new, Classification::Restricted, now).await.expect("an insert");
@@ -212,7 +212,7 @@ impl Plant {
     }
 
     pub async fn try_claim(&self) -> Option<LeasedJob> {
-        self.store.claim(&Claim::anything(), Duration::from_secs(60)).await.expect("the queue")
+        self.store.claim(&JobFilter::any(), Duration::from_secs(60)).await.expect("the queue")
     }
 
     pub async fn read(&self, id: domain::ids::DocumentId) -> Option<Document> {
@@ -296,7 +296,7 @@ impl Embedder for WordEmbedder {
         if self.internal_only.load(Ordering::Relaxed) { Classification::Internal } else { Classification::Restricted }
     }
 
-    async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
+    async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         self.callers.lock().expect("no panic under the lock").push(request.caller);
         if self.down.load(Ordering::Relaxed) {
             return Err(down());
@@ -313,7 +313,7 @@ impl Embedder for WordEmbedder {
             estimated: false,
             cost: MicroCost(texts.into()),
         };
-        Ok(Embedded { vectors, spent })
+        Ok(EmbedResponse { vectors, spent })
     }
 
     fn count_tokens(&self, text: &str) -> usize {

@@ -63,7 +63,7 @@ impl AccessTokenRepo for MemoryTx {
         }))
     }
 
-    async fn used(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError> {
+    async fn record_use(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError> {
         let sees = self.sees();
         let state = self.write().await?;
         if let Some(row) = state.access_tokens.values_mut().find(|r| sees(r) && r.value.id == id) {

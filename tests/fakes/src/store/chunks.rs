@@ -95,7 +95,7 @@ impl ChunkRepo for MemoryTx {
         Ok(self.read(|s| s.models.get(&self.tenant()).and_then(|models| models.in_use.clone())))
     }
 
-    async fn hold_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
+    async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
         // Whoever writes holds the one writer's lock until the end.
         self.write().await?;
         self.model_in_use().await
@@ -112,7 +112,7 @@ impl ChunkRepo for MemoryTx {
             let pairs = stored.chunk.embedding.iter().zip(embedding);
             (stored.model == model).then(|| pairs.map(|(one, other)| one * other).sum())
         };
-        Ok(self.read(|s| ranked(s, (self.tenant(), self.today()), scope, limit, similarity)))
+        Ok(self.read(|s| ranked(s, self.tenant(), self.today(), scope, limit, similarity)))
     }
 
     async fn lexical(
@@ -127,7 +127,7 @@ impl ChunkRepo for MemoryTx {
             let found = words(&chunk.context).chain(words(&chunk.content)).filter(|word| wanted.contains(word)).count();
             (found > 0).then(|| found as f32 / wanted.len() as f32)
         };
-        Ok(self.read(|s| ranked(s, (self.tenant(), self.today()), scope, limit, count)))
+        Ok(self.read(|s| ranked(s, self.tenant(), self.today(), scope, limit, count)))
     }
 
     async fn of_document(
@@ -144,7 +144,7 @@ impl ChunkRepo for MemoryTx {
         Ok(found)
     }
 
-    async fn at(
+    async fn at_positions(
         &mut self,
         places: &[(DocumentId, i32)],
         clearance: Classification,
@@ -237,7 +237,8 @@ fn passages(
 
 fn ranked(
     state: &State,
-    (tenant, today): (TenantId, Date),
+    tenant: TenantId,
+    today: Date,
     scope: &SearchScope,
     limit: u32,
     score: impl Fn(&StoredChunk) -> Option<f32>,

@@ -126,7 +126,7 @@ impl MessageRepo for MemoryTx {
         Ok(found)
     }
 
-    async fn close_abandoned(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+    async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         let owns = self.owns();
         let mut closed = 0;
         for row in self.write().await?.messages.iter_mut().filter(|r| owns(r)) {

@@ -3,7 +3,7 @@
 use super::{MemoryTx, Row, page_of};
 use async_trait::async_trait;
 use domain::document::{
-    Document, DocumentFilter, DocumentPatch, DocumentStatus, IngestionProgress, NewDocument, Progress,
+    Document, DocumentFilter, DocumentPatch, DocumentStatus, IngestionProgress, NewDocument, StatusChange,
 };
 use domain::ids::DocumentId;
 use domain::page::{Page, PageKey, PageRequest};
@@ -99,12 +99,12 @@ impl DocumentRepo for MemoryTx {
         }))
     }
 
-    async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError> {
+    async fn advance(&mut self, id: DocumentId, progress: &StatusChange, now: Timestamp) -> Result<bool, StoreError> {
         let sees = self.sees();
         let state = self.write().await?;
         let tenants: Vec<&Document> = state.documents.iter().filter(|r| sees(r)).map(|r| &r.value).collect();
         let moved = tenants.iter().find(|document| document.id == id);
-        if let Some(moved) = moved.filter(|_| !matches!(progress, Progress::Failed(_))) {
+        if let Some(moved) = moved.filter(|_| !matches!(progress, StatusChange::Failed(_))) {
             succession_is_free(&tenants, id, moved.revision.supersedes)?;
         }
         let Some(row) = state.documents.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(false) };
@@ -114,9 +114,9 @@ impl DocumentRepo for MemoryTx {
         document.progress = None;
         let mut superseded = None;
         match progress {
-            Progress::Queued => document.status = DocumentStatus::Pending,
-            Progress::Processing => document.status = DocumentStatus::Processing,
-            Progress::Ready { title, page_count, chunk_count, warnings } => {
+            StatusChange::Queued => document.status = DocumentStatus::Pending,
+            StatusChange::Processing => document.status = DocumentStatus::Processing,
+            StatusChange::Ready { title, page_count, chunk_count, warnings } => {
                 document.status = DocumentStatus::Ready;
                 if let Some(title) = title.as_ref().filter(|_| !state.titled.contains(&id)) {
                     document.title.clone_from(title);
@@ -125,7 +125,7 @@ impl DocumentRepo for MemoryTx {
                 document.warnings.clone_from(warnings);
                 superseded = document.revision.supersedes;
             }
-            Progress::Failed(failure) => {
+            StatusChange::Failed(failure) => {
                 document.status = DocumentStatus::Failed;
                 document.failure = Some(failure.clone());
             }

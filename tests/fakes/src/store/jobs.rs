@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use domain::document::DocumentStatus;
 use domain::ids::{DocumentId, JobId, RequestId, TenantId};
 use domain::ports::{
-    Claim, JobCounts, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, StoreError, Work,
+    JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, StoreError, Work,
 };
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
@@ -49,8 +49,8 @@ impl Job {
         self.leased && self.due_at > now
     }
 
-    fn is_wanted(&self, wanted: &Claim) -> bool {
-        wanted.kinds.contains(&self.work.kind()) && wanted.largest_bytes.is_none_or(|largest| self.size <= largest)
+    fn is_wanted(&self, wanted: &JobFilter) -> bool {
+        wanted.kinds.contains(&self.work.kind()) && wanted.max_document_bytes.is_none_or(|largest| self.size <= largest)
     }
 }
 
@@ -122,7 +122,7 @@ impl State {
     }
 
     /// Where the job stands that is claimed next.
-    fn next_job(&self, wanted: &Claim, now: Timestamp) -> Option<usize> {
+    fn next_job(&self, wanted: &JobFilter, now: Timestamp) -> Option<usize> {
         let due = self
             .jobs
             .iter()
@@ -136,7 +136,7 @@ impl State {
 
 #[async_trait]
 impl JobQueue for MemoryStore {
-    async fn claim(&self, wanted: &Claim, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError> {
+    async fn claim(&self, wanted: &JobFilter, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError> {
         let _writer = self.lock().await?;
         let now = self.clock.now();
         let mut state = self.committed();
@@ -178,7 +178,7 @@ impl JobQueue for MemoryStore {
             job.dead = how.counts && job.work.document().is_none() && job.attempts >= MAX_ATTEMPTS;
         };
         if self.held(lease, requeue).await?.is_some() && how.delay.is_zero() {
-            self.tell();
+            self.notify_workers();
         }
         Ok(())
     }
@@ -207,7 +207,7 @@ impl JobQueue for MemoryStore {
         })
     }
 
-    async fn left(&self, kind: JobKind) -> Result<JobCounts, StoreError> {
+    async fn job_counts(&self, kind: JobKind) -> Result<JobCounts, StoreError> {
         let state = self.committed();
         let count = |dead| state.jobs.iter().filter(|job| job.work.kind() == kind && job.dead == dead).count() as u64;
         Ok(JobCounts { pending: count(false), dead: count(true) })
@@ -222,7 +222,7 @@ impl JobQueue for MemoryStore {
         let jobs = active.into_iter().map(|tenant| Job::new(tenant.as_uuid().into(), tenant, Work::Reindex, 0, now));
         let queued = jobs.map(|job| state.enqueue(job)).sum();
         drop(state);
-        self.tell();
+        self.notify_workers();
         Ok(queued)
     }
 
@@ -243,7 +243,7 @@ impl JobQueue for MemoryStore {
             .collect();
         let queued = stale.into_iter().map(|job| state.enqueue(job)).sum();
         drop(state);
-        self.tell();
+        self.notify_workers();
         Ok(queued)
     }
 }
@@ -263,7 +263,7 @@ impl MemoryStore {
     }
 
     /// Wakes every waiting worker, or the next one that waits.
-    pub(super) fn tell(&self) {
+    pub(super) fn notify_workers(&self) {
         self.queued.notify_waiters();
         self.queued.notify_one();
     }

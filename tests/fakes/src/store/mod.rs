@@ -1,7 +1,7 @@
-//! The store in memory: what the database does, as far as the layers above can tell.
+//! The store in memory, which behaves like the database as far as the layers above can tell.
 //!
-//! A transaction reads what is committed until it writes; from then on it works on a copy and holds the one writer's
-//! lock, and committing puts the copy in place. So writers wait for each other, where PostgreSQL makes them wait for
+//! A transaction reads the committed rows until it writes. From then on it works on a copy and holds the only write
+//! lock; commit replaces the committed rows by the copy. So all writers wait for each other, while PostgreSQL locks
 //! rows only: a task must not write in two transactions at once.
 
 mod access_tokens;
@@ -41,10 +41,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 
-/// How long a writer waits for the one before it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a writer waits for the write lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A row of a tenant, and of a user where one owns it.
+/// A row of a tenant, and of a user if a user owns it.
 #[derive(Clone, Debug)]
 struct Row<T> {
     tenant: TenantId,
@@ -52,13 +52,13 @@ struct Row<T> {
     value: T,
 }
 
-/// All rows.
+/// The rows of all tenants.
 #[derive(Clone, Debug, Default)]
 struct State {
     tenants: Vec<Tenant>,
     users: Vec<Row<User>>,
     tokens: BTreeMap<(TenantId, String), UserId>,
-    /// What users' last logins said.
+    /// Facts of users' last logins.
     logins: BTreeMap<UserId, Login>,
     /// Personal access tokens by the hash of their secret.
     access_tokens: BTreeMap<String, Row<AccessToken>>,
@@ -67,9 +67,9 @@ struct State {
     messages: Vec<Row<Message>>,
     memories: Vec<Row<Memory>>,
     documents: Vec<Row<Document>>,
-    /// Whose, which, and how it was classified.
+    /// Tenant, id and last classification of each deleted document.
     deleted_documents: Vec<(TenantId, DocumentId, Classification)>,
-    /// Those whose title a person has given.
+    /// Documents whose title a user has set.
     titled: BTreeSet<DocumentId>,
     chunks: Vec<Row<StoredChunk>>,
     /// The model whose passages of a document are searched.
@@ -78,12 +78,12 @@ struct State {
     audit: Vec<AuditRecord>,
     jobs: Vec<Job>,
     idempotency: BTreeMap<idempotency::Key, idempotency::Entry>,
-    /// The states that tenants' settings had.
+    /// Earlier versions of tenants' settings.
     versions: Vec<(TenantId, SettingsVersion)>,
     ledger: Vec<Row<LedgerEntry>>,
-    /// What turns under way have set aside.
-    reservations: Vec<Row<usage::Held>>,
-    /// When each tenant was served last, counted in claims.
+    /// Budget reservations of running turns.
+    reservations: Vec<Row<usage::HeldAmount>>,
+    /// When each tenant was last served, counted in claims.
     turns: BTreeMap<TenantId, u64>,
 }
 
@@ -108,7 +108,7 @@ impl MemoryStore {
     }
 
     async fn lock(&self) -> Result<OwnedMutexGuard<()>, StoreError> {
-        let locked = tokio::time::timeout(PATIENCE, Arc::clone(&self.writer).lock_owned()).await;
+        let locked = tokio::time::timeout(LOCK_TIMEOUT, Arc::clone(&self.writer).lock_owned()).await;
         locked
             .map_err(|source| StoreError::Unavailable { doing: "waiting for another writer", source: Box::new(source) })
     }
@@ -160,13 +160,13 @@ impl MemoryTx {
         self.scope.tenant()
     }
 
-    /// What the database's policies ask of a user-owned row.
+    /// The condition of the database's policies for rows that a user owns.
     fn owns<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
         let (tenant, user) = (self.scope.tenant(), self.scope.user());
         move |row| row.tenant == tenant && user.is_some() && row.user == user
     }
 
-    /// What they ask of any other.
+    /// The condition of the policies for all other rows.
     fn sees<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
         let tenant = self.scope.tenant();
         move |row| row.tenant == tenant
@@ -214,7 +214,7 @@ impl TenantTx for MemoryTx {
             let more = work.state.claimable() > self.store.committed().claimable();
             *self.store.committed() = work.state;
             if more {
-                self.store.tell();
+                self.store.notify_workers();
             }
         }
         Ok(())
@@ -223,19 +223,19 @@ impl TenantTx for MemoryTx {
 
 /// A page of `rows`, newest first.
 fn page_of<T>(mut rows: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> PageKey) -> Page<T> {
-    let place = |row: &T| {
+    let position = |row: &T| {
         let key = key(row);
         (key.at, key.id)
     };
-    rows.sort_by_key(|row| std::cmp::Reverse(place(row)));
+    rows.sort_by_key(|row| std::cmp::Reverse(position(row)));
     if let Some(after) = request.after {
-        rows.retain(|row| place(row) < (after.at, after.id));
+        rows.retain(|row| position(row) < (after.at, after.id));
     }
     rows.truncate(request.limit() as usize + 1);
     Page::from_rows(rows, request, key)
 }
 
-/// What the database says where a row breaks a rule that only a defect of ours can break.
+/// The error of the database for a constraint that only a bug can violate.
 fn refused(doing: &'static str, rule: &'static str) -> StoreError {
     StoreError::Failed { doing, source: rule.into() }
 }

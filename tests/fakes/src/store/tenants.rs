@@ -2,7 +2,7 @@
 
 use super::{MemoryStore, State, page_of};
 use async_trait::async_trait;
-use domain::access_token::KnownAccessToken;
+use domain::access_token::TenantAccessToken;
 use domain::audit::{AuditRecord, Changed, ResultStatus};
 use domain::ids::{MappingId, TenantId, UserId};
 use domain::mapping::{NewMapping, TenantMapping};
@@ -174,10 +174,10 @@ impl Directory for MemoryStore {
         Ok(deleted)
     }
 
-    async fn access_token(&self, hash: &str) -> Result<Option<KnownAccessToken>, StoreError> {
+    async fn access_token(&self, hash: &str) -> Result<Option<TenantAccessToken>, StoreError> {
         let state = self.committed();
         let row = state.access_tokens.get(hash);
-        Ok(row.map(|row| KnownAccessToken { tenant: row.tenant, token: row.value.clone() }))
+        Ok(row.map(|row| TenantAccessToken { tenant: row.tenant, token: row.value.clone() }))
     }
 }
 

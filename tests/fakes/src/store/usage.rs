@@ -4,16 +4,16 @@ use super::{MemoryStore, MemoryTx, Row, State};
 use async_trait::async_trait;
 use domain::budget::{Amount, Budgets, PeriodSpending, Reservation, ReserveOutcome, Spending, first_of_month};
 use domain::ids::{ReservationId, TenantId, UserId};
-use domain::ledger::{LedgerEntry, LedgerSums, UsageGroup, UsageOfGroup, UsageQuery, UsageSums};
+use domain::ledger::{GroupUsage, LedgerEntry, LedgerSums, UsageGroup, UsageQuery, UsageSums};
 use domain::model_call::{CallStatus, MicroCost};
 use domain::ports::{StoreError, UsageRepo};
-use domain::tenant::Holdings;
+use domain::tenant::StorageUsage;
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// What is set aside.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct HeldAmount {
     id: ReservationId,
     amount: Amount,
     expires_at: Timestamp,
@@ -31,11 +31,11 @@ impl MemoryStore {
 
 #[async_trait]
 impl UsageRepo for MemoryTx {
-    async fn kept(&mut self) -> Result<Holdings, StoreError> {
+    async fn storage(&mut self) -> Result<StorageUsage, StoreError> {
         let sees = self.sees();
         Ok(self.read(|s| {
             let sizes = s.documents.iter().filter(|r| sees(r)).map(|r| r.value.file_size_bytes);
-            sizes.fold(Holdings::default(), |kept, size| Holdings {
+            sizes.fold(StorageUsage::default(), |kept, size| StorageUsage {
                 documents: kept.documents + 1,
                 bytes: kept.bytes + u64::try_from(size).unwrap_or_default(),
             })
@@ -55,7 +55,7 @@ impl UsageRepo for MemoryTx {
 
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError> {
         let (tenant, user) = (self.tenant(), self.scope.user());
-        Ok(self.read(|state| spending(state, (tenant, user), now)))
+        Ok(self.read(|state| spending(state, tenant, user, now)))
     }
 
     async fn reserve(
@@ -67,16 +67,16 @@ impl UsageRepo for MemoryTx {
         let (tenant, user) = (self.tenant(), self.scope.user());
         let state = self.write().await?;
         state.reservations.retain(|row| row.tenant != tenant || row.value.expires_at > now);
-        let granted = budgets.grant(asked, spending(state, (tenant, user), now));
+        let granted = budgets.grant(asked, spending(state, tenant, user, now));
         if let ReserveOutcome::Reserved { amount, .. } = granted {
-            let known = |row: &&mut Row<Held>| row.tenant == tenant && row.value.id == asked.id;
+            let known = |row: &&mut Row<HeldAmount>| row.tenant == tenant && row.value.id == asked.id;
             match state.reservations.iter_mut().find(known) {
                 Some(row) => {
                     row.value.amount += amount;
                     row.value.expires_at = asked.expires_at;
                 }
                 None => {
-                    let held = Held { id: asked.id, amount, expires_at: asked.expires_at };
+                    let held = HeldAmount { id: asked.id, amount, expires_at: asked.expires_at };
                     state.reservations.push(Row { tenant, user, value: held });
                 }
             }
@@ -103,14 +103,14 @@ impl UsageRepo for MemoryTx {
                 }
             }
             let mut groups: Vec<_> =
-                groups.into_iter().map(|(key, calls)| UsageOfGroup { key, sums: sums(&calls) }).collect();
+                groups.into_iter().map(|(key, calls)| GroupUsage { key, sums: sums(&calls) }).collect();
             groups.sort_by_key(|group| std::cmp::Reverse(group.sums.calls));
             LedgerSums::of(sums(&all), groups, query.group_by)
         }))
     }
 }
 
-fn spending(state: &State, (tenant, user): (TenantId, Option<UserId>), now: Timestamp) -> Spending {
+fn spending(state: &State, tenant: TenantId, user: Option<UserId>, now: Timestamp) -> Spending {
     let mut spending = Spending::default();
     let (day, month) = (now.date_naive(), first_of_month(now.date_naive()));
     let mut count = |of: Option<UserId>, add: &dyn Fn(&mut PeriodSpending)| {

@@ -42,7 +42,7 @@ impl UserRepo for MemoryTx {
         Ok(value)
     }
 
-    async fn keep_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
+    async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
         let state = self.write().await?;
         if !state.logins.get(&user).is_some_and(|kept| login.is_older_than(kept)) {
             state.logins.insert(user, login.clone());
@@ -58,7 +58,7 @@ impl UserRepo for MemoryTx {
         }))
     }
 
-    async fn first_use_of_token(
+    async fn record_token(
         &mut self,
         user: UserId,
         token_hash: &str,
@@ -71,7 +71,7 @@ impl UserRepo for MemoryTx {
         Ok(first)
     }
 
-    async fn user_of_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
+    async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
         let key = (self.tenant(), token_hash.to_owned());
         Ok(self.read(|s| s.tokens.get(&key).copied()))
     }

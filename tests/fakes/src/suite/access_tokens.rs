@@ -39,7 +39,7 @@ pub async fn access_tokens_are_found_by_hash_and_revoked_once(world: &World) -> 
     let used = world.later();
     for (at, last_used) in [(used, used), (used + TimeDelta::seconds(59), used)] {
         let mut tx = world.begin(&plant.ada).await?;
-        tx.access_tokens().used(token.id, at).await?;
+        tx.access_tokens().record_use(token.id, at).await?;
         tx.commit().await?;
         assert_eq!(some(world.directory.access_token("h1").await?)?.token.last_used_at, Some(last_used));
     }

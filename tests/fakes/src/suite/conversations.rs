@@ -187,7 +187,7 @@ pub async fn abandoned_answers_are_closed(world: &World) -> CaseResult {
     turn(world, &plant.ada, made.id, then).await?;
     turn(world, &plant.ada, made.id, then + TimeDelta::minutes(10)).await?;
     let mut tx = world.begin(&plant.ada).await?;
-    assert_eq!(tx.messages().close_abandoned(then + TimeDelta::minutes(5)).await?, 1);
+    assert_eq!(tx.messages().fail_stale_answers(then + TimeDelta::minutes(5)).await?, 1);
     let statuses: Vec<_> = tx.messages().newest(made.id, 10).await?.iter().map(|m| m.status).collect();
     let (done, broken, open) = (MessageStatus::Complete, MessageStatus::Error, MessageStatus::Streaming);
     assert_eq!(statuses, [done, broken, done, open]);

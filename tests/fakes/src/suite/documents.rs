@@ -3,12 +3,12 @@
 use super::{CaseError, CaseResult, World, owner, some};
 use domain::document::{
     DocumentFailure, DocumentFilter, DocumentPatch, DocumentStatus, FailureCode, IngestionProgress, NewDocument,
-    Progress, Revision,
+    Revision, StatusChange,
 };
 use domain::page::PageRequest;
 use domain::ports::{InsertedDocument, StoreError};
 use domain::role::Classification;
-use domain::tenant::Holdings;
+use domain::tenant::StorageUsage;
 use futures::future::join_all;
 
 /// Two tenants may have the same file; one tenant has it once.
@@ -72,14 +72,14 @@ pub async fn one_document_at_a_time_supersedes_another(world: &World) -> CaseRes
     assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
     drop(tx);
     let failure = DocumentFailure { code: FailureCode::NoText, detail: "It holds no text.".to_owned() };
-    let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
+    let ready = StatusChange::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
     let mut tx = world.begin(&plant.ada).await?;
-    tx.documents().advance(first.id, &Progress::Failed(failure), world.later()).await?;
+    tx.documents().advance(first.id, &StatusChange::Failed(failure), world.later()).await?;
     tx.documents().insert(&second, Classification::Restricted, world.later()).await?;
     tx.documents().advance(second.id, &ready, world.later()).await?;
     tx.commit().await?;
     let mut tx = world.begin(&plant.ada).await?;
-    let again = tx.documents().advance(first.id, &Progress::Queued, world.later()).await;
+    let again = tx.documents().advance(first.id, &StatusChange::Queued, world.later()).await;
     assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
     drop(tx);
     let mut tx = world.begin(&plant.ada).await?;
@@ -189,16 +189,16 @@ pub async fn a_document_moves_through_ingestion(world: &World) -> CaseResult {
     let document = world.document(&plant.ada, 'a').await?;
     assert_eq!((document.status, document.chunk_count), (DocumentStatus::Pending, 0));
     let failure = DocumentFailure { code: FailureCode::NoText, detail: "It holds no text.".to_owned() };
-    let ready = Progress::Ready {
+    let ready = StatusChange::Ready {
         title: Some("Its own title".to_owned()),
         page_count: Some(2),
         chunk_count: 7,
         warnings: vec!["page 2 without text".to_owned()],
     };
     let steps = [
-        (Progress::Processing, DocumentStatus::Processing, None),
-        (Progress::Failed(failure.clone()), DocumentStatus::Failed, Some(failure)),
-        (Progress::Queued, DocumentStatus::Pending, None),
+        (StatusChange::Processing, DocumentStatus::Processing, None),
+        (StatusChange::Failed(failure.clone()), DocumentStatus::Failed, Some(failure)),
+        (StatusChange::Queued, DocumentStatus::Pending, None),
         (ready, DocumentStatus::Ready, None),
     ];
     for (progress, status, failure) in steps {
@@ -218,19 +218,19 @@ pub async fn a_document_moves_through_ingestion(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Progress is noted while a document is being processed, and gone when it is not.
+/// StatusChange is noted while a document is being processed, and gone when it is not.
 pub async fn progress_is_shown_while_a_document_is_processed(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let document = world.document(&plant.ada, 'a').await?;
     let progress = IngestionProgress { pages_read: 3, page_count: Some(9), ..IngestionProgress::default() };
     let mut tx = world.begin(&plant.ada).await?;
     assert!(!tx.documents().report(document.id, progress).await?, "nobody works on it yet");
-    tx.documents().advance(document.id, &Progress::Processing, world.now()).await?;
+    tx.documents().advance(document.id, &StatusChange::Processing, world.now()).await?;
     assert!(tx.documents().report(document.id, progress).await?);
     let seen = some(tx.documents().get(document.id, Classification::Internal).await?)?;
     assert_eq!(seen.progress, Some(progress));
     let failure = DocumentFailure { code: FailureCode::Timeout, detail: "It took too long.".to_owned() };
-    tx.documents().advance(document.id, &Progress::Failed(failure), world.now()).await?;
+    tx.documents().advance(document.id, &StatusChange::Failed(failure), world.now()).await?;
     let seen = some(tx.documents().get(document.id, Classification::Internal).await?)?;
     assert_eq!(seen.progress, None);
     assert!(!tx.documents().report(document.id, progress).await?, "it has ended");
@@ -247,7 +247,7 @@ pub async fn a_revision_takes_its_place_when_it_is_searchable(world: &World) -> 
     tx.documents().insert(&new, Classification::Restricted, world.later()).await?;
     let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
     assert_eq!(seen.superseded_by, None);
-    let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
+    let ready = StatusChange::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
     tx.documents().advance(new.id, &ready, world.later()).await?;
     let seen = some(tx.documents().get(old.id, Classification::Internal).await?)?;
     assert_eq!(seen.superseded_by, Some(new.id));
@@ -267,7 +267,7 @@ pub async fn nobody_else_sees_a_tenants_document(world: &World) -> CaseResult {
     assert_eq!(tx.documents().get(document.id, Classification::Restricted).await?, None);
     let (all, page) = (DocumentFilter::default(), PageRequest::default());
     assert_eq!(tx.documents().list(&all, Classification::Restricted, &page).await?.items, []);
-    assert!(!tx.documents().advance(document.id, &Progress::Processing, world.now()).await?);
+    assert!(!tx.documents().advance(document.id, &StatusChange::Processing, world.now()).await?);
     assert_eq!(tx.documents().delete(document.id).await?, None);
     assert!(tx.chunks().replace(document.id, "m", &[], world.now()).await.is_err());
     drop(tx);
@@ -298,7 +298,7 @@ pub async fn a_document_changes_only_where_the_patch_says(world: &World) -> Case
     assert_eq!(tx.documents().lock(before.id, Classification::Internal).await?, None, "above the clearance");
     assert_eq!(tx.documents().classes(&[before.id, world.id()]).await?, [(before.id, Classification::Confidential)]);
     let ready =
-        Progress::Ready { title: Some("untitled".into()), page_count: None, chunk_count: 0, warnings: Vec::new() };
+        StatusChange::Ready { title: Some("untitled".into()), page_count: None, chunk_count: 0, warnings: Vec::new() };
     assert!(tx.documents().advance(before.id, &ready, world.now()).await?);
     let ingested = some(tx.documents().get(before.id, Classification::Restricted).await?)?;
     assert_eq!(ingested.title, "Pump P-101");
@@ -329,22 +329,22 @@ pub async fn what_a_tenant_keeps_is_counted_and_given_back(world: &World) -> Cas
     let first = world.document(&here.ada, 'a').await?;
     let size = u64::try_from(first.file_size_bytes)?;
     let mut tx = world.begin(&here.bob).await?;
-    assert_eq!(tx.usage().kept().await?, Holdings { documents: 1, bytes: size });
+    assert_eq!(tx.usage().storage().await?, StorageUsage { documents: 1, bytes: size });
     tx.documents()
         .insert(&world.new_document(owner(&here.bob)?, 'b'), Classification::Restricted, world.later())
         .await?;
-    assert_eq!(tx.usage().kept().await?, Holdings { documents: 2, bytes: 2 * size });
+    assert_eq!(tx.usage().storage().await?, StorageUsage { documents: 2, bytes: 2 * size });
     drop(tx);
     let mut tx = world.begin(&there.ada).await?;
-    assert_eq!(tx.usage().kept().await?, Holdings::default());
+    assert_eq!(tx.usage().storage().await?, StorageUsage::default());
     drop(tx);
     let mut tx = world.begin(&here.ada).await?;
     assert_eq!(
-        tx.usage().kept().await?,
-        Holdings { documents: 1, bytes: size },
+        tx.usage().storage().await?,
+        StorageUsage { documents: 1, bytes: size },
         "what was not committed does not count"
     );
     some(tx.documents().delete(first.id).await?)?;
-    assert_eq!(tx.usage().kept().await?, Holdings::default());
+    assert_eq!(tx.usage().storage().await?, StorageUsage::default());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Passages of two embedding models: made beside each other, searched one at a time.
 
 use super::{CaseError, CaseResult, Plant, World, owner};
-use domain::document::{DocumentFailure, FailureCode, NewChunk, Progress};
+use domain::document::{DocumentFailure, FailureCode, NewChunk, StatusChange};
 use domain::error::{Classify, ErrorKind};
 use domain::ids::DocumentId;
 use domain::ports::TenantTx;
@@ -34,7 +34,7 @@ async fn publish(world: &World, plant: &Plant, sha: char, content: &str) -> Resu
     let new = world.new_document(owner(&plant.ada)?, sha);
     let mut tx = world.begin(&plant.ada).await?;
     tx.documents().insert(&new, Classification::Restricted, world.later()).await?;
-    let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
+    let ready = StatusChange::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
     tx.documents().advance(new.id, &ready, world.now()).await?;
     tx.chunks().replace(new.id, OLD, &passages(world, content, OLD), world.now()).await?;
     tx.commit().await?;
@@ -66,12 +66,12 @@ pub async fn a_generation_is_searched_only_after_the_switch(world: &World) -> Ca
     assert_eq!(found(&mut *tx, OLD).await?, (old.clone(), old.clone()));
     assert_eq!(found(&mut *tx, NEW).await?, (vec![], old));
     assert_eq!(tx.chunks().of_document(id, Classification::Restricted, 0, 9).await?.len(), 1);
-    assert_eq!(tx.chunks().at(&[(id, 0)], Classification::Restricted).await?[0].content, "old valve");
+    assert_eq!(tx.chunks().at_positions(&[(id, 0)], Classification::Restricted).await?[0].content, "old valve");
     assert_eq!(tx.chunks().model_in_use().await?.as_deref(), Some(OLD));
     assert_eq!(tx.chunks().switch_to(NEW, world.now()).await?, 0);
     assert_eq!(found(&mut *tx, NEW).await?, (new.clone(), new.clone()));
     assert_eq!(found(&mut *tx, OLD).await?, (vec![], new));
-    assert_eq!(tx.chunks().at(&[(id, 0)], Classification::Restricted).await?[0].content, "new valve");
+    assert_eq!(tx.chunks().at_positions(&[(id, 0)], Classification::Restricted).await?[0].content, "new valve");
     assert_eq!(tx.chunks().model_in_use().await?.as_deref(), Some(NEW));
     tx.commit().await?;
     let mut tx = world.begin(&there.ada).await?;
@@ -89,7 +89,7 @@ pub async fn a_switch_waits_for_every_published_document(world: &World) -> CaseR
     world.document(&plant.ada, 'd').await?;
     let failure = DocumentFailure { code: FailureCode::Corrupt, detail: "It cannot be read.".to_owned() };
     let mut tx = world.begin(&plant.ada).await?;
-    tx.documents().advance(broken, &Progress::Failed(failure), world.now()).await?;
+    tx.documents().advance(broken, &StatusChange::Failed(failure), world.now()).await?;
     assert_eq!(tx.chunks().unstaged(NEW, 9).await?, [first, second]);
     assert_eq!(tx.chunks().unstaged(NEW, 1).await?, [first]);
     assert_eq!(tx.chunks().unstaged(OLD, 9).await?, []);

@@ -1,10 +1,10 @@
 //! The job queue. A lease of no length expires at once, so nothing here waits for one to end.
 
 use super::{CaseError, CaseResult, World, owner, some};
-use domain::document::{Document, NewChunk, NewDocument, Progress};
+use domain::document::{Document, NewChunk, NewDocument, StatusChange};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{
-    Claim, InsertedDocument, JobCounts, JobKind, Lease, LeasedJob, QueueDepth, Requeue, TenantPatch, Work,
+    InsertedDocument, JobCounts, JobFilter, JobKind, Lease, LeasedJob, QueueDepth, Requeue, TenantPatch, Work,
 };
 use domain::role::Classification;
 use domain::scope::{Actor, TenantScope};
@@ -20,7 +20,7 @@ const LARGE: i64 = 90 << 20;
 const SMALL: u64 = 2 << 20;
 
 async fn claim(world: &World) -> Result<Option<LeasedJob>, CaseError> {
-    Ok(world.queue.claim(&Claim::anything(), LONG).await?)
+    Ok(world.queue.claim(&JobFilter::any(), LONG).await?)
 }
 
 /// Claims what must be there.
@@ -119,7 +119,7 @@ pub async fn a_claimed_job_is_not_claimed_again(world: &World) -> CaseResult {
 pub async fn a_lost_lease_finishes_nothing(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     queue(world, &plant.ada, 'a').await?;
-    let slept = some(world.queue.claim(&Claim::anything(), NO_TIME).await?)?;
+    let slept = some(world.queue.claim(&JobFilter::any(), NO_TIME).await?)?;
     let holder = claimed(world).await?;
     assert_eq!((holder.lease.job, holder.attempt), (slept.lease.job, 2));
     assert!(!world.queue.heartbeat(slept.lease, LONG).await?);
@@ -205,7 +205,7 @@ pub async fn small_documents_go_first(world: &World) -> CaseResult {
     let small = queue(world, &plant.ada, 'b').await?;
     let last = queue(world, &plant.ada, 'c').await?;
     assert_eq!(claimed(world).await?.work, Work::Ingest(small.id));
-    let only_small = Claim { kinds: vec![JobKind::Ingestion], largest_bytes: Some(SMALL) };
+    let only_small = JobFilter { kinds: vec![JobKind::Ingestion], max_document_bytes: Some(SMALL) };
     let next = some(world.queue.claim(&only_small, LONG).await?)?;
     assert_eq!(next.work, Work::Ingest(last.id));
     assert_eq!(world.queue.claim(&only_small, LONG).await?, None);
@@ -222,7 +222,7 @@ pub async fn a_tenant_has_one_job_of_each_kind_for_itself(world: &World) -> Case
     queue_vector_index(world, &here.ada).await?;
     assert_eq!(world.queue.enqueue_reindex().await?, 2);
     assert_eq!(world.queue.enqueue_reindex().await?, 0);
-    let ingestion = Claim { kinds: vec![JobKind::Ingestion], largest_bytes: None };
+    let ingestion = JobFilter { kinds: vec![JobKind::Ingestion], max_document_bytes: None };
     assert_eq!(world.queue.claim(&ingestion, LONG).await?, None);
     let mut claims = Vec::new();
     while let Some(job) = claim(world).await? {
@@ -269,7 +269,7 @@ pub async fn a_job_given_up_rests_until_it_is_queued_again(world: &World) -> Cas
 pub async fn a_lease_is_its_holders_alone(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     queue(world, &here.ada, 'a').await?;
-    let slept = some(world.queue.claim(&Claim::anything(), NO_TIME).await?)?;
+    let slept = some(world.queue.claim(&JobFilter::any(), NO_TIME).await?)?;
     let holds = async |scope: &TenantScope, lease: Lease| -> Result<bool, CaseError> {
         let mut tx = world.begin(scope).await?;
         let held = tx.jobs().holds(lease).await?;
@@ -314,9 +314,13 @@ pub async fn the_depth_counts_what_is_due_in_hand_and_dead(world: &World) -> Cas
     let second = claimed(world).await?;
     requeue(world, second.lease, LONG, true).await?;
     let left = |pending| JobCounts { pending, dead: 0 };
-    assert_eq!(world.queue.left(JobKind::Ingestion).await?, left(4), "in hand or waiting, they are still to be done");
-    assert_eq!(world.queue.left(JobKind::Reindex).await?, left(0));
-    let expired = some(world.queue.claim(&Claim::anything(), NO_TIME).await?)?;
+    assert_eq!(
+        world.queue.job_counts(JobKind::Ingestion).await?,
+        left(4),
+        "in hand or waiting, they are still to be done"
+    );
+    assert_eq!(world.queue.job_counts(JobKind::Reindex).await?, left(0));
+    let expired = some(world.queue.claim(&JobFilter::any(), NO_TIME).await?)?;
     let depth = world.queue.depth().await?;
     assert_eq!((depth.due, depth.leased, depth.dead), (2, 1, 0), "one waits for its time, one lease is over");
     assert!(complete(world, &expired.scope, expired.lease).await?);
@@ -342,7 +346,7 @@ pub async fn documents_of_other_models_are_queued_again(world: &World) -> CaseRe
             embedding: vec![1.0, 0.0],
         };
         tx.chunks().replace(document.id, model, &[chunk], world.now()).await?;
-        let ready = Progress::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
+        let ready = StatusChange::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };
         tx.documents().advance(document.id, &ready, world.now()).await?;
         tx.commit().await?;
     }

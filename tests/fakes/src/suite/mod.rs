@@ -1,8 +1,8 @@
 //! What every store must do, whichever way it keeps its rows: one suite for PostgreSQL and for the in-memory fake.
 //!
 //! ```ignore
-//! async fn world() -> Result<(World, impl Sized), CaseError> { … }   // a fresh one for each case, and what keeps it alive
-//! fakes::store_suite!(world);
+//! async fn world() -> Result<(World, impl Sized), CaseError> { … }   // a fresh one for each case, and what keeps it
+//! alive fakes::store_suite!(world);
 //! ```
 
 mod access_tokens;

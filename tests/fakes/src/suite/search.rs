@@ -1,7 +1,7 @@
 //! Passages: stored, replaced, found.
 
 use super::{CaseError, CaseResult, World, owner};
-use domain::document::{DocumentFailure, DocumentPatch, FailureCode, NewChunk, NewDocument, Progress, Revision};
+use domain::document::{DocumentFailure, DocumentPatch, FailureCode, NewChunk, NewDocument, Revision, StatusChange};
 use domain::error::{Classify, ErrorKind};
 use domain::ids::DocumentId;
 use domain::ports::TenantTx;
@@ -42,7 +42,7 @@ async fn ingest(
 async fn replace(world: &World, tx: &mut dyn TenantTx, id: DocumentId, chunks: &[NewChunk]) -> CaseResult {
     tx.chunks().replace(id, MODEL, chunks, world.now()).await?;
     let chunk_count = i32::try_from(chunks.len())?;
-    let ready = Progress::Ready { title: None, page_count: None, chunk_count, warnings: Vec::new() };
+    let ready = StatusChange::Ready { title: None, page_count: None, chunk_count, warnings: Vec::new() };
     assert!(tx.documents().advance(id, &ready, world.now()).await?);
     Ok(())
 }
@@ -96,18 +96,18 @@ pub async fn passages_are_read_by_their_places(world: &World) -> CaseResult {
     let id = ingest(world, &here.ada, &new, &chunks).await?;
     let places = [(id, 0), (id, 2), (id, 3), (id, -1), (world.id(), 1)];
     let mut tx = world.begin(&here.ada).await?;
-    let mut found = tx.chunks().at(&places, Classification::Internal).await?;
+    let mut found = tx.chunks().at_positions(&places, Classification::Internal).await?;
     found.sort_by_key(|passage| passage.chunk_index);
     assert_eq!(found.iter().map(|passage| passage.content.as_str()).collect::<Vec<_>>(), [texts[0], texts[2]]);
     assert_eq!((found[1].document_id, found[1].page, found[1].chunk_id), (id, Some(3), chunks[2].id));
-    assert_eq!(tx.chunks().at(&places, Classification::Public).await?, []);
-    assert_eq!(tx.chunks().at(&[], Classification::Restricted).await?, []);
+    assert_eq!(tx.chunks().at_positions(&places, Classification::Public).await?, []);
+    assert_eq!(tx.chunks().at_positions(&[], Classification::Restricted).await?, []);
     let failure = DocumentFailure { code: FailureCode::Corrupt, detail: "It cannot be read.".to_owned() };
-    tx.documents().advance(id, &Progress::Failed(failure), world.now()).await?;
-    assert_eq!(tx.chunks().at(&places, Classification::Restricted).await?, []);
+    tx.documents().advance(id, &StatusChange::Failed(failure), world.now()).await?;
+    assert_eq!(tx.chunks().at_positions(&places, Classification::Restricted).await?, []);
     drop(tx);
     let mut tx = world.begin(&there.ada).await?;
-    assert_eq!(tx.chunks().at(&places, Classification::Restricted).await?, []);
+    assert_eq!(tx.chunks().at_positions(&places, Classification::Restricted).await?, []);
     Ok(())
 }
 
@@ -223,9 +223,12 @@ pub async fn published_passages_are_found_until_their_document_fails(world: &Wor
     let search = within(Classification::Restricted);
     let failure = DocumentFailure { code: FailureCode::Corrupt, detail: "It cannot be read.".to_owned() };
     let mut tx = world.begin(&plant.ada).await?;
-    for (progress, found) in
-        [(Progress::Queued, 1), (Progress::Processing, 1), (Progress::Failed(failure), 0), (Progress::Processing, 1)]
-    {
+    for (progress, found) in [
+        (StatusChange::Queued, 1),
+        (StatusChange::Processing, 1),
+        (StatusChange::Failed(failure), 0),
+        (StatusChange::Processing, 1),
+    ] {
         tx.documents().advance(id, &progress, world.now()).await?;
         assert_eq!(tx.chunks().lexical("valve", &search, 9).await?.len(), found, "{progress:?}");
         assert_eq!(tx.chunks().nearest(&EAST, MODEL, &search, 9).await?.len(), found, "{progress:?}");
@@ -280,7 +283,7 @@ pub async fn passages_follow_their_documents_classification(world: &World) -> Ca
         let mut tx = world.begin(&plant.ada).await?;
         let near = tx.chunks().nearest(&EAST, MODEL, &within(clearance), 5).await?.len();
         let words = tx.chunks().lexical("impeller", &within(clearance), 5).await?.len();
-        Ok([near, words, tx.chunks().at(&[(id, 0)], clearance).await?.len()])
+        Ok([near, words, tx.chunks().at_positions(&[(id, 0)], clearance).await?.len()])
     };
     assert_eq!(found(Classification::Internal).await?, [1, 1, 1], "control");
     for (to, internal) in [(Classification::Restricted, [0, 0, 0]), (Classification::Public, [1, 1, 1])] {

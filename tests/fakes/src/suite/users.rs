@@ -49,15 +49,15 @@ pub async fn a_token_is_new_once(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let end = world.now() + TimeDelta::hours(1);
     let mut tx = world.begin(&here.ada).await?;
-    assert_eq!(tx.users().user_of_token("hash").await?, None);
-    assert!(tx.users().first_use_of_token(owner(&here.ada)?, "hash", end).await?);
-    assert_eq!(tx.users().user_of_token("hash").await?, Some(owner(&here.ada)?));
-    assert!(!tx.users().first_use_of_token(owner(&here.ada)?, "hash", end).await?);
-    assert!(tx.users().first_use_of_token(owner(&here.ada)?, "other", end).await?);
+    assert_eq!(tx.users().user_by_token("hash").await?, None);
+    assert!(tx.users().record_token(owner(&here.ada)?, "hash", end).await?);
+    assert_eq!(tx.users().user_by_token("hash").await?, Some(owner(&here.ada)?));
+    assert!(!tx.users().record_token(owner(&here.ada)?, "hash", end).await?);
+    assert!(tx.users().record_token(owner(&here.ada)?, "other", end).await?);
     tx.commit().await?;
     let mut tx = world.begin(&there.ada).await?;
-    assert_eq!(tx.users().user_of_token("hash").await?, None, "another tenant's");
-    assert!(tx.users().first_use_of_token(owner(&there.ada)?, "hash", end).await?);
+    assert_eq!(tx.users().user_by_token("hash").await?, None, "another tenant's");
+    assert!(tx.users().record_token(owner(&there.ada)?, "hash", end).await?);
     Ok(())
 }
 
@@ -217,12 +217,12 @@ pub async fn a_login_is_kept_until_a_later_one(world: &World) -> CaseResult {
     };
     let mut tx = world.begin(&here.ada).await?;
     assert_eq!(tx.users().last_login(ada).await?, None);
-    tx.users().keep_login(ada, &first).await?;
+    tx.users().record_login(ada, &first).await?;
     assert_eq!(tx.users().last_login(ada).await?, Some(first.clone()));
-    tx.users().keep_login(ada, &Login { issued_at: issued_at(0), roles: None, ..first.clone() }).await?;
+    tx.users().record_login(ada, &Login { issued_at: issued_at(0), roles: None, ..first.clone() }).await?;
     assert_eq!(tx.users().last_login(ada).await?, Some(first.clone()), "the other is older");
     let later = Login { issued_at: issued_at(2), guest_of: Some(String::new()), ..first };
-    tx.users().keep_login(ada, &later).await?;
+    tx.users().record_login(ada, &later).await?;
     assert_eq!(tx.users().last_login(ada).await?, Some(later));
     tx.commit().await?;
     assert_eq!(world.begin(&there.ada).await?.users().last_login(ada).await?, None);

@@ -1,9 +1,9 @@
 //! Background work: queued with the state change that calls for it, claimed with a lease, done exactly once.
 
-use super::StoreError;
 use crate::ids::{DocumentId, JobId};
 use crate::role::string_enum;
 use crate::scope::TenantScope;
+use crate::store_error::StoreError;
 use crate::time::Timestamp;
 use async_trait::async_trait;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub enum Work {
 }
 
 impl Work {
-    /// Its kind.
+    /// Kind of the job that does this work.
     #[must_use]
     pub const fn kind(self) -> JobKind {
         match self {
@@ -65,15 +65,15 @@ pub struct Lease {
 /// A claimed job with the scope that it runs in.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LeasedJob {
-    /// The right to work on it.
+    /// Lease of the job.
     pub lease: Lease,
-    /// For whom: the job's tenant, as the worker.
+    /// Scope of the job's tenant, with the worker as actor.
     pub scope: TenantScope,
-    /// What is to be done.
+    /// Work to do.
     pub work: Work,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// Attempts allowed; a claim past them is there to be buried, not tried.
+    /// Attempts allowed. A job that is claimed once more must be dead-lettered, not tried.
     pub max_attempts: u32,
     /// How often it was put back with a reason since it was queued, attempts that did not count among them.
     pub failures: u32,
@@ -81,29 +81,29 @@ pub struct LeasedJob {
 
 /// Which jobs a worker takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Claim {
-    /// Of these kinds only.
+pub struct JobFilter {
+    /// Only these kinds.
     pub kinds: Vec<JobKind>,
-    /// None about a document with more bytes than this.
-    pub largest_bytes: Option<u64>,
+    /// Skips jobs about documents with more bytes.
+    pub max_document_bytes: Option<u64>,
 }
 
-impl Claim {
-    /// Whatever is due.
+impl JobFilter {
+    /// Any job that is due.
     #[must_use]
-    pub fn anything() -> Self {
-        Self { kinds: JobKind::ALL.to_vec(), largest_bytes: None }
+    pub fn any() -> Self {
+        Self { kinds: JobKind::ALL.to_vec(), max_document_bytes: None }
     }
 }
 
-/// How a job goes back to the queue.
+/// How a job is put back into the queue.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Requeue {
     /// When it may be claimed again; without a delay a waiting worker is woken at once.
     pub delay: Duration,
     /// Whether the attempt is used up: an orderly shutdown or a model outage does not use one.
     pub counts: bool,
-    /// What stood in the way, without content; `None` where nothing did. Kept as the job's last error.
+    /// Reason without content, stored as the job's last error; `None` if nothing failed.
     pub reason: Option<String>,
 }
 
@@ -112,9 +112,9 @@ pub struct Requeue {
 pub struct QueueDepth {
     /// Jobs that a worker could take now.
     pub due: u64,
-    /// Jobs in some worker's hands.
+    /// Jobs that a worker holds a lease of.
     pub leased: u64,
-    /// Jobs given up, waiting for a person.
+    /// Dead-lettered jobs, waiting for a person.
     pub dead: u64,
     /// Seconds that the job longest due has waited; 0 where none is.
     pub oldest_due_s: u64,
@@ -123,9 +123,9 @@ pub struct QueueDepth {
 /// Jobs of one kind, of all tenants together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct JobCounts {
-    /// Queued, waiting for their time, or in some worker's hands.
+    /// Jobs that are queued, delayed or leased.
     pub pending: u64,
-    /// Given up, waiting for a person.
+    /// Dead-lettered jobs, waiting for a person.
     pub dead: u64,
 }
 
@@ -142,27 +142,27 @@ pub trait JobRepo: Send {
     /// Queues the building of the tenant's vector index, under the same rules: there is one such job at a time.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn enqueue_vector_index(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError>;
 
     /// Whether a lease is still its holder's. It stays so until the transaction ends: nobody claims the job meanwhile.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn holds(&mut self, lease: Lease) -> Result<bool, StoreError>;
 
     /// Removes a finished job; `false` where the lease is no longer the holder's: then nothing of this transaction
     /// may be committed.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn complete(&mut self, lease: Lease) -> Result<bool, StoreError>;
 
-    /// Gives a job up: it stays for a person to look at, and nobody claims it until it is queued again. `reason` (no
-    /// content) says why; `None` keeps why it was put back last. `false` as for [`Self::complete`].
+    /// Moves a job to the dead-letter state: it stays for a person to look at, and nobody claims it until it is queued
+    /// again. `reason` has no content; `None` keeps the reason of the last requeue. `false` as for [`Self::complete`].
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn dead_letter(&mut self, lease: Lease, reason: Option<&str>, now: Timestamp) -> Result<bool, StoreError>;
 }
 
@@ -177,62 +177,63 @@ pub trait JobQueue: Send + Sync {
     /// Claims the next due job of those wanted, if there is one: skips what others hold, takes over what expired.
     ///
     /// # Errors
-    /// Where the database is not available.
-    async fn claim(&self, wanted: &Claim, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError>;
+    /// If the database is not available.
+    async fn claim(&self, wanted: &JobFilter, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError>;
 
     /// Extends a lease; `false` where it is lost, or its tenant was switched off.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError>;
 
     /// Puts a job back, to be tried again; work on a whole tenant that has used its attempts up is given up instead (a
-    /// document's job is buried by whoever marks the document as failed). Nothing happens where the lease is lost.
+    /// document's job is dead-lettered by whoever marks the document as failed). Nothing happens where the lease is
+    /// lost.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn requeue(&self, lease: Lease, how: &Requeue) -> Result<(), StoreError>;
 
-    /// Builds the index over the passages of a [`Work::BuildVectorIndex`] job's tenant, if it is missing, and removes the
-    /// job; `false` where the lease is lost. Takes minutes for a large tenant, and writing to that tenant's passages
-    /// waits meanwhile.
+    /// Builds the index over the passages of a [`Work::BuildVectorIndex`] job's tenant, if it is missing, and removes
+    /// the job; `false` where the lease is lost. Takes minutes for a large tenant, and writing to that tenant's
+    /// passages waits meanwhile.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError>;
 
-    /// Waits until a job may be there: a notification, or `at_most`, whichever is first.
+    /// Waits until a job may be available: for a notification, `at_most` that long.
     async fn wait(&self, at_most: Duration);
 
     /// How much is queued.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn depth(&self) -> Result<QueueDepth, StoreError>;
 
     /// How many jobs of a kind are still to be done, and how many were given up.
     ///
     /// # Errors
-    /// Where the database is not available.
-    async fn left(&self, kind: JobKind) -> Result<JobCounts, StoreError>;
+    /// If the database is not available.
+    async fn job_counts(&self, kind: JobKind) -> Result<JobCounts, StoreError>;
 
     /// Removes what has expired, of all tenants: answers kept for repeated requests. Returns how many.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn sweep_expired(&self) -> Result<u64, StoreError>;
 
     /// Queues the embedding anew of each active tenant's documents; returns how many tenants were queued that were
     /// not already.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn enqueue_reindex(&self) -> Result<u64, StoreError>;
 
     /// Queues the ingestion of every `ready` document of an active tenant whose vectors are of none of these models;
     /// returns how many.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn requeue_documents_of_other_models(&self, models: &[String]) -> Result<u64, StoreError>;
 }

@@ -1,12 +1,13 @@
 //! Repositories: what can be done with rows, in domain words. They never begin or commit; not-found is `Ok(None)`.
 
-use super::StoreError;
 use crate::access_token::{AccessToken, NewAccessToken};
 use crate::audit::{AuditSubject, Outcome};
 use crate::authorized::AuditReceipt;
 use crate::budget::{Budgets, Reservation, ReserveOutcome, Spending};
 use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
-use crate::document::{Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, Progress};
+use crate::document::{
+    Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, StatusChange,
+};
 use crate::idempotency::{IdempotencyRecord, StoredOutcome};
 use crate::ids::{
     AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, ReservationId, UserId,
@@ -17,7 +18,8 @@ use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
 use crate::search::{Passage, RankedPassage, SearchScope};
-use crate::tenant::{Holdings, TenantSettings};
+use crate::store_error::StoreError;
+use crate::tenant::{StorageUsage, TenantSettings};
 use crate::time::Timestamp;
 use crate::user::{Identity, Membership, NewUser, User, UserPatch};
 use async_trait::async_trait;
@@ -25,13 +27,13 @@ use async_trait::async_trait;
 /// Conversations of the scope's user.
 #[async_trait]
 pub trait ConversationRepo: Send {
-    /// Stores a new one.
+    /// Stores a new row.
     async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError>;
-    /// Reads one.
+    /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
-    /// Lists them, newest first.
+    /// Lists a page, newest first.
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError>;
-    /// Changes one.
+    /// Changes one row; `None` if there is none.
     async fn update(
         &mut self,
         id: ConversationId,
@@ -53,12 +55,13 @@ pub trait MessageRepo: Send {
         messages: &[NewMessage],
         now: Timestamp,
     ) -> Result<Option<Vec<Message>>, StoreError>;
-    /// Closes an answer that was appended as `streaming`, and raises its conversation's classification to it; `false` where it is not there or closed already.
+    /// Closes an answer that was appended as `streaming`, and raises its conversation's classification to it; `false`
+    /// where it is not there or closed already.
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError>;
     /// The newest `limit` messages, oldest of them first.
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
     /// Closes answers that still say `streaming` and were begun before `before`: their process died. Returns how many.
-    async fn close_abandoned(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+    async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// What came of inserting a document.
@@ -73,8 +76,8 @@ pub enum InsertedDocument {
 /// Documents of the tenant.
 #[async_trait]
 pub trait DocumentRepo: Send {
-    /// Stores a new one, or finds the one with the same bytes within `clearance`. One that is above it does not show: the
-    /// new one is stored beside it.
+    /// Stores a new one, or finds the one with the same bytes within `clearance`. One that is above it does not show:
+    /// the new one is stored beside it.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where another that did not fail supersedes the same document.
@@ -109,7 +112,7 @@ pub trait DocumentRepo: Send {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where it had failed, and another supersedes the same document by now.
-    async fn advance(&mut self, id: DocumentId, progress: &Progress, now: Timestamp) -> Result<bool, StoreError>;
+    async fn advance(&mut self, id: DocumentId, progress: &StatusChange, now: Timestamp) -> Result<bool, StoreError>;
     /// Notes how far ingestion has come; `false`, and nothing is noted, where the document is not being processed.
     async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError>;
     /// Deletes one with its passages and queued work; returns it, so that its bytes can follow.
@@ -151,24 +154,24 @@ pub trait ChunkRepo: Send {
     /// are not among them.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError>;
     /// Makes `model` the one that is searched, for all documents at once, and removes what other models made. Changes
     /// nothing where documents are [`Self::unstaged`]: returns how many, 0 where the switch is done.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn switch_to(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError>;
     /// The model whose passages are searched; `None` before the first document is published.
     ///
     /// # Errors
-    /// Where the database is not available.
+    /// If the database is not available.
     async fn model_in_use(&mut self) -> Result<Option<String>, StoreError>;
-    /// The same; and it stays the one in use until this transaction ends.
+    /// As [`Self::model_in_use`], and locks it: the model in use does not change until this transaction ends.
     ///
     /// # Errors
-    /// Where the database is not available.
-    async fn hold_model_in_use(&mut self) -> Result<Option<String>, StoreError>;
+    /// If the database is not available.
+    async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError>;
     /// The passages nearest to a unit vector of `model`, by cosine similarity, best first: `limit`, or all that there
     /// are. Only of documents that are published and did not fail since, and that are in force today (UTC) unless the
     /// filters say otherwise.
@@ -193,8 +196,11 @@ pub trait ChunkRepo: Send {
     ) -> Result<Vec<Passage>, StoreError>;
     /// The passages at these places (document, index), as far as they are there, searchable and within `clearance`, in
     /// no particular order.
-    async fn at(&mut self, places: &[(DocumentId, i32)], clearance: Classification)
-    -> Result<Vec<Passage>, StoreError>;
+    async fn at_positions(
+        &mut self,
+        places: &[(DocumentId, i32)],
+        clearance: Classification,
+    ) -> Result<Vec<Passage>, StoreError>;
     /// These passages, as far as they are there and within `clearance`, in no particular order.
     async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
 }
@@ -202,11 +208,11 @@ pub trait ChunkRepo: Send {
 /// Memories of the scope's user.
 #[async_trait]
 pub trait MemoryRepo: Send {
-    /// Stores a new one.
+    /// Stores a new row.
     async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError>;
-    /// Reads one.
+    /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError>;
-    /// Lists them, newest first.
+    /// Lists a page, newest first.
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError>;
     /// The most important ones within `clearance` that have not expired, at most `limit`.
     async fn most_important(
@@ -219,11 +225,11 @@ pub trait MemoryRepo: Send {
     async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError>;
 }
 
-/// Requests of the scope's user that may be repeated. Keys and fingerprints are keyed hashes.
+/// Idempotency keys of the scope's user. Keys and fingerprints are keyed hashes.
 #[async_trait]
 pub trait IdempotencyRepo: Send {
-    /// Takes a key until `expires_at`; where it is taken and has not expired, what it was used for. Of many at once, one
-    /// gets it.
+    /// Claims a key until `expires_at` and returns `None`; if it is claimed and has not expired, returns the record of
+    /// the earlier request. Of concurrent claims, one succeeds.
     async fn claim(
         &mut self,
         key_hash: &str,
@@ -231,18 +237,18 @@ pub trait IdempotencyRepo: Send {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Option<IdempotencyRecord>, StoreError>;
-    /// Keeps what came of the request.
+    /// Stores the outcome of the request.
     async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &StoredOutcome) -> Result<(), StoreError>;
-    /// Gives up a key whose request had no effect.
+    /// Releases a key whose request had no effect.
     async fn release(&mut self, key_hash: &str) -> Result<(), StoreError>;
 }
 
 /// Personal access tokens of the tenant. Revoked and expired ones stay, to be seen.
 #[async_trait]
 pub trait AccessTokenRepo: Send {
-    /// Stores a new one.
+    /// Stores a new row.
     async fn insert(&mut self, token: &NewAccessToken, now: Timestamp) -> Result<AccessToken, StoreError>;
-    /// Reads one.
+    /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: AccessTokenId) -> Result<Option<AccessToken>, StoreError>;
     /// Lists them, newest first; only this user's if one is given.
     async fn list(&mut self, user: Option<UserId>, page: &PageRequest) -> Result<Page<AccessToken>, StoreError>;
@@ -251,7 +257,7 @@ pub trait AccessTokenRepo: Send {
     /// Revokes one; the time of an earlier revocation stays. `None` where there is none.
     async fn revoke(&mut self, id: AccessTokenId, now: Timestamp) -> Result<Option<AccessToken>, StoreError>;
     /// Records that one was used, unless that was recorded within the last minute.
-    async fn used(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError>;
+    async fn record_use(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError>;
 }
 
 /// The audit log, to write to. Rows are only ever inserted.
@@ -275,60 +281,57 @@ pub trait AuditRepo: Send {
 /// Users of the tenant.
 #[async_trait]
 pub trait UserRepo: Send {
-    /// Provisions the user at first login; at a later one brings e-mail, name and `last_login` up to date, and the role as
-    /// [`AssignedRole::after_token`](crate::assigned_role::AssignedRole::after_token) says. Safe for parallel first requests: one
-    /// row.
+    /// Provisions the user at first login; at a later one brings e-mail, name and `last_login` up to date, and the role
+    /// as [`AssignedRole::after_token`](crate::assigned_role::AssignedRole::after_token) says. Safe for parallel first
+    /// requests: one row.
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
-    /// Keeps what the user's login said, unless one that was issued later is kept already.
-    async fn keep_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError>;
-    /// What the user's last login said; `None` where none was kept.
+    /// Stores the facts of the user's login, unless those of a later token are stored already.
+    async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError>;
+    /// The facts of the user's last login; `None` if none are stored.
     async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError>;
     /// The user who was signed in with a token (by the keyed hash of it) before, here or in another process.
-    async fn user_of_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError>;
+    async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError>;
     /// Records that a token (by the keyed hash of it) was seen; `true` the first time.
-    async fn first_use_of_token(
-        &mut self,
-        user: UserId,
-        token_hash: &str,
-        expires_at: Timestamp,
-    ) -> Result<bool, StoreError>;
+    async fn record_token(&mut self, user: UserId, token_hash: &str, expires_at: Timestamp)
+    -> Result<bool, StoreError>;
     /// The tenant's settings, for work that no user asked for.
     async fn settings(&mut self) -> Result<TenantSettings, StoreError>;
     /// The user with the tenant's state.
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError>;
-    /// Reads one.
+    /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
-    /// Lists them, newest first.
+    /// Lists a page, newest first.
     async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError>;
-    /// Makes one; a conflict where (issuer, external id) is taken.
+    /// Creates one; a conflict if (issuer, external id) is taken.
     async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError>;
-    /// Changes one.
+    /// Changes one row; `None` if there is none.
     async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError>;
-    /// The admins who are switched on; none of them changes until this transaction ends.
+    /// Locks the active admins until this transaction ends, and returns their ids.
     async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError>;
 }
 
 /// What the tenant uses.
 #[async_trait]
 pub trait UsageRepo: Send {
-    /// Documents and bytes, those of this transaction included. In a transaction that added documents, others that add
-    /// some wait until it ends: a quota held to this is held for good.
-    async fn kept(&mut self) -> Result<Holdings, StoreError>;
-    /// Puts calls to models on record, as the scope's user's. One that is on record already stays as it is and is not
-    /// counted again.
+    /// Stored documents and bytes, those of this transaction included. Once a transaction has added documents, others
+    /// that add documents wait until it ends, so a quota that is checked against this stays met.
+    async fn storage(&mut self) -> Result<StorageUsage, StoreError>;
+    /// Records model calls of the scope's user. A call that is recorded already stays as it is and is not counted
+    /// again.
     async fn record(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError>;
-    /// What the tenant and the scope's user have spent in the day and month (UTC) of `now`, and what is set aside.
+    /// What the tenant and the scope's user have spent in the day and month (UTC) of `now`, and what is reserved.
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError>;
-    /// Sets an amount aside for the scope's user, or adds it to what is under the same id, as far as `budgets` allow.
-    /// Until the transaction ends no other of the tenant sets anything aside: spent and set aside together pass no limit.
+    /// Reserves an amount for the scope's user, or extends the reservation of the same id, as far as `budgets` allow.
+    /// Other reservations of the tenant wait until this transaction ends, so spending and reservations together never
+    /// exceed a limit.
     async fn reserve(
         &mut self,
         asked: &Reservation,
         budgets: &Budgets,
         now: Timestamp,
     ) -> Result<ReserveOutcome, StoreError>;
-    /// Gives back what is set aside; none of that id is no error.
+    /// Releases a reservation. An unknown id is not an error.
     async fn release(&mut self, id: ReservationId) -> Result<(), StoreError>;
-    /// What the tenant's calls come to.
+    /// Sums of the tenant's model calls.
     async fn sums(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError>;
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::{
-    model::{CallUsage, EmbedRequest, Embedded, EmbeddingModel, ModelError},
+    model::{CallUsage, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError},
     model_call::ServedBy,
     ports::Embedder,
     run::TokenUsage,
@@ -19,7 +19,7 @@ impl Embedder for LocalEmbedder {
         EmbeddingModel { name: MODEL_NAME.to_owned(), dimension: self.dimension(), max_tokens: self.max_tokens() }
     }
 
-    async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
+    async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let EmbedRequest { purpose, texts, .. } = request;
         // Truncated tokens are not read; a document's chunks are within the limit.
         let most = self.max_tokens();
@@ -33,7 +33,7 @@ impl Embedder for LocalEmbedder {
             reason: error.to_string(),
             retry_after: None,
         })?;
-        Ok(Embedded { vectors, spent })
+        Ok(EmbedResponse { vectors, spent })
     }
 
     fn count_tokens(&self, text: &str) -> usize {

@@ -10,7 +10,7 @@ use domain::authorized::Authorized;
 use domain::budget::Spending;
 use domain::command::{Command, RetrievalMode, SendMessage, Target};
 use domain::conversation::{Conversation, Message};
-use domain::document::{Document, NewChunk, NewDocument, Progress, Revision};
+use domain::document::{Document, NewChunk, NewDocument, Revision, StatusChange};
 use domain::ids::{ConversationId, TenantId};
 use domain::ledger::LedgerEntry;
 use domain::page::PageRequest;
@@ -235,9 +235,9 @@ impl Plant {
             section: None,
             embedding: vec![1.0],
         };
-        let ready = Progress::Ready { title: None, page_count: Some(9), chunk_count: 1, warnings: Vec::new() };
+        let ready = StatusChange::Ready { title: None, page_count: Some(9), chunk_count: 1, warnings: Vec::new() };
         let now = self.clock.now();
-        tx.documents().advance(document.id, &Progress::Processing, now).await.expect("in memory");
+        tx.documents().advance(document.id, &StatusChange::Processing, now).await.expect("in memory");
         tx.chunks().replace(document.id, "m", std::slice::from_ref(&chunk), now).await.expect("in memory");
         tx.documents().advance(document.id, &ready, now).await.expect("in memory");
         tx.commit().await.expect("in memory");
@@ -266,7 +266,7 @@ pub fn rights(role: Role) -> Rights {
 /// The rights of a viewer who is also an auditor.
 pub fn auditor() -> Rights {
     let viewer = rights(Role::Viewer);
-    Rights::by(viewer.clearance(), |permission| match permission.resource {
+    Rights::from_fn(viewer.clearance(), |permission| match permission.resource {
         Resource::AuditLogs | Resource::Usage => Some(Reach::Tenant),
         _ => viewer.reach(permission),
     })

@@ -1,0 +1,344 @@
+//! Static SQL statements, the rows that they return, and the span in which they run.
+//!
+//! Each repository declares its statements with [`statements!`] and the rows that it reads with [`row!`], which derives
+//! the column list from the struct. The test `statements` prepares all of them against a migrated database, as the role
+//! that runs them, and compares the result's columns with the struct, so a query that does not match the schema fails.
+
+use crate::error::failed;
+use domain::ports::StoreError;
+use futures::TryStreamExt as _;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::{Encode, FromRow, PgConnection, Postgres, SqlSafeStr, Type};
+use std::marker::PhantomData;
+use tracing::{Instrument as _, Span, field};
+
+/// Which login runs a statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Login {
+    /// The application.
+    App,
+    /// The ingestion worker.
+    Worker,
+    /// The reader of the audit log.
+    Auditor,
+    /// The login that migrates, as the owner of the tables.
+    Owner,
+}
+
+/// A column that a row struct reads.
+#[cfg(feature = "testing")]
+#[derive(Clone, Copy)]
+pub struct Field {
+    /// Name of the column; empty where it is read by position.
+    pub name: &'static str,
+    /// Whether the field's Rust type can be decoded from a column of this type.
+    pub accepts: fn(&sqlx::postgres::PgTypeInfo) -> bool,
+}
+
+/// A row of a statement's result.
+pub(crate) trait Record: for<'r> FromRow<'r, PgRow> + Send + Unpin {
+    /// The columns that are read.
+    #[cfg(feature = "testing")]
+    fn fields() -> Vec<Field>;
+}
+
+/// For statements whose result is not read.
+impl Record for () {
+    #[cfg(feature = "testing")]
+    fn fields() -> Vec<Field> {
+        Vec::new()
+    }
+}
+
+/// A result with one column.
+#[derive(FromRow)]
+pub(crate) struct Scalar<T>(pub(crate) T);
+
+impl<T> Record for Scalar<T>
+where
+    T: for<'r> sqlx::Decode<'r, Postgres> + Type<Postgres> + Send + Unpin,
+{
+    #[cfg(feature = "testing")]
+    fn fields() -> Vec<Field> {
+        vec![Field { name: "", accepts: T::compatible }]
+    }
+}
+
+/// Two records that are read from one row.
+pub(crate) struct Joined<A, B>(pub(crate) A, pub(crate) B);
+
+impl<'r, A: FromRow<'r, PgRow>, B: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Joined<A, B> {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(A::from_row(row)?, B::from_row(row)?))
+    }
+}
+
+impl<A: Record, B: Record> Record for Joined<A, B> {
+    #[cfg(feature = "testing")]
+    fn fields() -> Vec<Field> {
+        [A::fields(), B::fields()].concat()
+    }
+}
+
+/// A static statement that returns rows of `R`.
+pub(crate) struct Statement<R> {
+    sql: &'static str,
+    operation: &'static str,
+    /// The table, or the function where `is_function` says so.
+    target: &'static str,
+    is_function: bool,
+    doing: &'static str,
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "read by the test that prepares the statements"))]
+    login: Login,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for Statement<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Statement<R> {}
+
+impl<R> Statement<R> {
+    /// A statement on `table`. `doing` completes "the database failed while …".
+    const fn new(operation: &'static str, table: &'static str, doing: &'static str, sql: &'static str) -> Self {
+        Self { sql, operation, target: table, is_function: false, doing, login: Login::App, record: PhantomData }
+    }
+
+    pub(crate) const fn select(table: &'static str, doing: &'static str, sql: &'static str) -> Self {
+        Self::new("SELECT", table, doing, sql)
+    }
+
+    pub(crate) const fn insert(table: &'static str, doing: &'static str, sql: &'static str) -> Self {
+        Self::new("INSERT", table, doing, sql)
+    }
+
+    pub(crate) const fn update(table: &'static str, doing: &'static str, sql: &'static str) -> Self {
+        Self::new("UPDATE", table, doing, sql)
+    }
+
+    pub(crate) const fn delete(table: &'static str, doing: &'static str, sql: &'static str) -> Self {
+        Self::new("DELETE", table, doing, sql)
+    }
+
+    /// A statement that calls a function and touches no table itself.
+    pub(crate) const fn call(function: &'static str, doing: &'static str, sql: &'static str) -> Self {
+        Self { is_function: true, ..Self::new("SELECT", function, doing, sql) }
+    }
+
+    /// Says that another login than the application's runs the statement.
+    pub(crate) const fn run_by(self, login: Login) -> Self {
+        Self { login, ..self }
+    }
+
+    /// The statement without its row type, for the test that prepares it.
+    #[cfg(feature = "testing")]
+    pub(crate) const fn info(self) -> StatementInfo
+    where
+        R: Record,
+    {
+        StatementInfo { sql: self.sql, doing: self.doing, login: self.login, fields: R::fields }
+    }
+
+    /// The statement, to bind its parameters.
+    pub(crate) fn query<'q>(self) -> Query<'q, R> {
+        self.query_as_sql(self.sql)
+    }
+
+    /// The same with another text, where a part of the statement cannot be a parameter.
+    pub(crate) fn query_as_sql<'q>(self, sql: impl SqlSafeStr) -> Query<'q, R> {
+        Query { statement: self, inner: sqlx::query(sql) }
+    }
+
+    /// The text.
+    pub(crate) const fn sql(self) -> &'static str {
+        self.sql
+    }
+
+    /// A span in the words of OpenTelemetry's conventions for database clients. It holds no parameters.
+    fn span(&self) -> Span {
+        let span = tracing::debug_span!(
+            "db.query",
+            db.system.name = "postgresql",
+            db.operation.name = self.operation,
+            db.collection.name = field::Empty,
+            db.stored_procedure.name = field::Empty,
+        );
+        let target = if self.is_function { "db.stored_procedure.name" } else { "db.collection.name" };
+        if !self.target.is_empty() {
+            span.record(target, self.target);
+        }
+        span
+    }
+}
+
+/// A statement as the test sees it.
+#[cfg(feature = "testing")]
+#[derive(Clone, Copy)]
+pub struct StatementInfo {
+    /// The text.
+    pub sql: &'static str,
+    /// What it does, as error texts say it.
+    pub doing: &'static str,
+    /// Who runs it.
+    pub login: Login,
+    /// The columns that are read of its result.
+    pub fields: fn() -> Vec<Field>,
+}
+
+/// A statement with parameters.
+pub(crate) struct Query<'q, R> {
+    statement: Statement<R>,
+    inner: sqlx::query::Query<'q, Postgres, PgArguments>,
+}
+
+impl<'q, R> Query<'q, R> {
+    /// Binds the next parameter.
+    pub(crate) fn bind<T>(self, value: T) -> Self
+    where
+        T: 'q + Encode<'q, Postgres> + Type<Postgres>,
+    {
+        Self { inner: self.inner.bind(value), ..self }
+    }
+
+    /// Runs the statement for its effect.
+    pub(crate) async fn execute(self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        self.rows_affected(connection).await.map(drop)
+    }
+
+    /// Runs the statement; returns how many rows it affected.
+    pub(crate) async fn rows_affected(self, connection: &mut PgConnection) -> Result<u64, StoreError> {
+        let done = self.inner.execute(connection).instrument(self.statement.span()).await;
+        done.map(|done| done.rows_affected()).map_err(failed(self.statement.doing))
+    }
+
+    /// All rows.
+    pub(crate) async fn fetch_all<T>(self, connection: &mut PgConnection) -> Result<Vec<T>, StoreError>
+    where
+        R: Record,
+        T: From<R>,
+    {
+        let rows = self.inner.fetch_all(connection).instrument(self.statement.span()).await;
+        let decoded = rows.and_then(|rows| rows.iter().map(|row| R::from_row(row).map(T::from)).collect());
+        decoded.map_err(failed(self.statement.doing))
+    }
+
+    /// The first row, if there is one.
+    pub(crate) async fn fetch_optional<T>(self, connection: &mut PgConnection) -> Result<Option<T>, StoreError>
+    where
+        R: Record,
+        T: From<R>,
+    {
+        let row = self.inner.fetch_optional(connection).instrument(self.statement.span()).await;
+        let decoded = row.and_then(|row| row.map(|row| R::from_row(&row).map(T::from)).transpose());
+        decoded.map_err(failed(self.statement.doing))
+    }
+
+    /// The first row. None at all is a failure.
+    pub(crate) async fn fetch_one<T>(self, connection: &mut PgConnection) -> Result<T, StoreError>
+    where
+        R: Record,
+        T: From<R>,
+    {
+        let row = self.inner.fetch_one(connection).instrument(self.statement.span()).await;
+        row.and_then(|row| R::from_row(&row).map(T::from)).map_err(failed(self.statement.doing))
+    }
+
+    /// Hands the rows over one by one, as they arrive: for results that do not fit into memory.
+    pub(crate) async fn for_each(
+        self,
+        connection: &mut PgConnection,
+        mut handle: impl FnMut(R) + Send,
+    ) -> Result<(), StoreError>
+    where
+        R: Record,
+    {
+        let Self { statement, inner } = self;
+        let read = async {
+            let mut rows = inner.fetch(connection);
+            while let Some(row) = rows.try_next().await? {
+                handle(R::from_row(&row)?);
+            }
+            Ok(())
+        };
+        read.instrument(statement.span()).await.map_err(failed(statement.doing))
+    }
+}
+
+impl<T> Query<'_, Scalar<T>>
+where
+    Scalar<T>: Record,
+{
+    /// The one value.
+    pub(crate) async fn scalar(self, connection: &mut PgConnection) -> Result<T, StoreError> {
+        self.fetch_one::<Scalar<T>>(connection).await.map(|Scalar(value)| value)
+    }
+
+    /// The value of the first row, if there is one.
+    pub(crate) async fn optional_scalar(self, connection: &mut PgConnection) -> Result<Option<T>, StoreError> {
+        self.fetch_optional::<Scalar<T>>(connection).await.map(|row| row.map(|Scalar(value)| value))
+    }
+
+    /// The values of all rows.
+    pub(crate) async fn scalars(self, connection: &mut PgConnection) -> Result<Vec<T>, StoreError> {
+        let rows = self.fetch_all::<Scalar<T>>(connection).await?;
+        Ok(rows.into_iter().map(|Scalar(value)| value).collect())
+    }
+}
+
+/// Declares a file's statements as constants, and the list of them that the test goes through.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $visibility:vis $name:ident: $record:ty = $statement:expr;)+) => {
+        $($(#[$doc])* $visibility const $name: $crate::statement::Statement<$record> = $statement;)+
+
+        /// Every statement of this file.
+        #[cfg(feature = "testing")]
+        pub(crate) const STATEMENTS: &[$crate::statement::StatementInfo] = &[$($name.info()),+];
+    };
+}
+
+/// Declares the struct of a row, with one field per column. With `columns = NAME`, also a macro `NAME!()` that is the
+/// column list as a literal for `concat!`; `NAME!("u.")` puts a prefix before each column.
+macro_rules! row {
+    ($(#[$doc:meta])* $visibility:vis struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)+ }) => {
+        $(#[$doc])*
+        #[derive(sqlx::FromRow)]
+        $visibility struct $name {
+            $($(#[$field_doc])* pub(crate) $field: $type,)+
+        }
+
+        impl $crate::statement::Record for $name {
+            #[cfg(feature = "testing")]
+            fn fields() -> Vec<$crate::statement::Field> {
+                vec![$($crate::statement::Field {
+                    name: stringify!($field),
+                    accepts: <$type as sqlx::Type<sqlx::Postgres>>::compatible,
+                }),+]
+            }
+        }
+    };
+    ($(#[$doc:meta])* $visibility:vis struct $name:ident, columns = $columns:ident {
+        $first:ident: $first_type:ty, $($field:ident: $type:ty,)*
+    }) => {
+        $crate::statement::row! {
+            $(#[$doc])* $visibility struct $name { $first: $first_type, $($field: $type,)* }
+        }
+        $crate::statement::column_list! { ($) $columns $first $($field)* }
+    };
+}
+
+/// The part of [`row!`] that makes the macro of the column list. The first argument is a dollar sign.
+macro_rules! column_list {
+    (($dollar:tt) $columns:ident $first:ident $($field:ident)*) => {
+        macro_rules! $columns {
+            () => { concat!(stringify!($first) $(, ", ", stringify!($field))*) };
+            ($dollar prefix:literal) => {
+                concat!($dollar prefix, stringify!($first) $(, ", ", $dollar prefix, stringify!($field))*)
+            };
+        }
+    };
+}
+
+pub(crate) use {column_list, row, statements};

@@ -1,0 +1,25 @@
+//! The tiers of models, and what may be asked of them.
+
+use crate::role::string_enum;
+
+string_enum! {
+    /// Which class of model answers.
+    ModelTier {
+        /// Everyday answers.
+        Fast = "fast",
+        /// Hard ones.
+        Heavy = "heavy",
+    }
+}
+
+string_enum! {
+    /// What a user or a tenant wants of the tiers.
+    ModelChoice {
+        /// The platform chooses by the question.
+        Auto = "auto",
+        /// The everyday model.
+        Fast = "fast",
+        /// The model for hard questions.
+        Heavy = "heavy",
+    }
+}
