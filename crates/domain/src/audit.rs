@@ -1,4 +1,4 @@
-//! What the audit log holds. No event carries a prompt, a title or document text.
+//! The audit log: events, intents, outcomes and rows. No row carries a prompt, a title or document text.
 
 mod canonical;
 pub mod lines;
@@ -61,120 +61,120 @@ impl EventType {
 }
 
 string_enum! {
-    /// What a row says of its operation.
+    /// State of an operation, as a row records it.
     ResultStatus {
-        /// An intent: the operation is about to start.
+        /// Intent row: the operation is about to start.
         Pending = "pending",
-        /// It succeeded.
+        /// The operation succeeded.
         Success = "success",
-        /// It failed.
+        /// The operation failed.
         Error = "error",
-        /// It was refused.
+        /// The operation was refused.
         Denied = "denied",
-        /// It was stopped.
+        /// The operation was cancelled by its user, or because nobody read its result.
         Cancelled = "cancelled",
-        /// The process died before it could say.
+        /// The process died before it recorded an outcome.
         Unknown = "unknown",
     }
 }
 
-/// What an intent or a refusal is about.
+/// What a row records of an operation, before or after it ran.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AuditSubject {
-    /// What happens.
+    /// Event of the intent, or of the outcome.
     pub event: EventType,
-    /// To what kind of thing.
+    /// Kind of resource that the operation is about.
     pub resource: Option<Resource>,
-    /// To which one.
+    /// Id of the resource; `None` for operations on several.
     pub resource_id: Option<Uuid>,
-    /// Within which conversation.
+    /// Conversation that the operation belongs to.
     pub session: Option<ConversationId>,
     /// Keyed hash (HMAC-SHA-256, hex) of the request's content; the key is not in the database.
     pub request_hash: Option<String>,
-    /// More facts, never content.
+    /// Facts about the operation: a JSON object, never content.
     pub metadata: Value,
 }
 
-/// What an administrator changed, for the audit row's `before` and `after`.
+/// A changed resource, for `before` and `after` in the audit row.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Changed<T> {
-    /// As it was.
+    /// State before the change.
     pub before: T,
-    /// As it is now.
+    /// State after the change.
     pub after: T,
 }
 
 /// How an operation ended.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
-    /// The subject of the intent that this closes.
+    /// As in the intent row, with the event and facts of the outcome.
     pub subject: AuditSubject,
-    /// How it ended.
+    /// Final state.
     pub status: ResultStatus,
-    /// What served, for model calls.
+    /// Model that answered, if one was called.
     pub model: Option<String>,
-    /// Tools that were used.
+    /// Names of the tools that were called, in order.
     pub tools_used: Vec<String>,
 }
 
-/// A row of the log as read back.
+/// A row of the audit log as its readers get it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AuditRecord {
-    /// Id.
+    /// UUIDv7 of the row.
     pub id: AuditId,
-    /// Tenant.
+    /// Tenant whose log it is in.
     pub tenant_id: TenantId,
     /// The acting user; `None` for the worker, the system and refused tokens.
     pub user_id: Option<UserId>,
-    /// The conversation.
+    /// Conversation that the operation belongs to.
     pub session_id: Option<ConversationId>,
-    /// What happened.
+    /// Name of the event.
     pub event_type: String,
-    /// Kind of resource.
+    /// Kind of resource that the operation is about.
     pub resource_type: Option<String>,
-    /// Which one.
+    /// Id of the resource.
     pub resource_id: Option<Uuid>,
-    /// What served.
+    /// Model that answered, if one was called.
     pub model: Option<String>,
-    /// Tools used.
+    /// Names of the tools that were called, in order.
     pub tools_used: Vec<String>,
-    /// Keyed hash of the request's content.
+    /// Keyed hash (HMAC-SHA-256, hex) of the request's content.
     pub request_hash: Option<String>,
     /// `pending` for an intent, otherwise how it ended.
     pub result_status: Option<String>,
     /// Milliseconds from intent to outcome.
     pub latency_ms: Option<i32>,
-    /// Ties intent and outcome together.
+    /// Id of the intent row, in intent and outcome alike.
     pub correlation_id: Uuid,
-    /// Ties everything of one request together.
+    /// Id of the HTTP request or job that caused it.
     pub request_id: Option<RequestId>,
-    /// More facts.
+    /// Facts about the operation: a JSON object, never content.
     pub metadata: Value,
-    /// `intent`, `outcome`, or `event` where it is both.
+    /// `intent`, `outcome`, or `event` for a row that is both.
     pub phase: String,
-    /// When.
+    /// Time of the insert.
     pub created_at: Timestamp,
 }
 
-/// Which rows to read.
+/// Conditions on audit rows; all that are set must hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct AuditFilter {
-    /// Only this event.
+    /// Name of an event; a name that no event has matches nothing.
     pub event_type: Option<String>,
-    /// Only this user's.
+    /// Acting user.
     pub user_id: Option<UserId>,
-    /// Only about this resource.
+    /// Resource that the row is about.
     pub resource_id: Option<Uuid>,
-    /// From this moment on.
+    /// Earliest time, inclusive.
     pub from: Option<Timestamp>,
-    /// Before this moment.
+    /// Latest time, exclusive.
     pub to: Option<Timestamp>,
-    /// Only rows of this state.
+    /// State that the row records.
     pub result_status: Option<ResultStatus>,
-    /// Only within this conversation.
+    /// Conversation that the row belongs to.
     pub session_id: Option<ConversationId>,
-    /// Only this operation: its intent and its outcome.
+    /// One operation: matches its intent and its outcome.
     pub correlation_id: Option<Uuid>,
-    /// Only what this request caused.
+    /// HTTP request that caused the rows.
     pub request_id: Option<String>,
 }

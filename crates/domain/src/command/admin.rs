@@ -23,18 +23,18 @@ command!(ReadAccount: Read Account as "account.read" -> Account);
 /// Read the audit log: admins and auditors their tenant's, others their own rows.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListAudit {
-    /// Which rows.
+    /// Conditions that all must hold.
     pub filter: AuditFilter,
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }
 command!(ListAudit: List AuditLogs as "audit.read" -> Page<AuditRecord>);
 
-/// Take the tenant's sealed log out, in the order of its chain.
+/// Export the tenant's sealed audit log, in the order of its hash chain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct ExportAudit {
-    /// After this place; 0: from the start.
+    /// Sequence number after which the export starts; 0 exports the whole chain.
     pub after: i64,
 }
 command!(ExportAudit: Export AuditLogs as "audit.export" -> SealedPages);
@@ -42,7 +42,7 @@ command!(ExportAudit: Export AuditLogs as "audit.export" -> SealedPages);
 /// List the tenant's users.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListUsers {
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }
@@ -51,23 +51,23 @@ command!(ListUsers: List Users as "admin.user_listed" -> Page<User>);
 /// Read a user.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct GetUser {
-    /// Which one.
+    /// The user, of the caller's tenant.
     pub id: UserId,
 }
 command!(GetUser: Read Users as "admin.user_read" -> User, target User(id));
 
-/// Make a user before the first login.
+/// Create a user before the first login.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CreateUser {
-    /// The token issuer that will vouch for the user; `None`: the platform's first configured one.
+    /// Token issuer of the user; `None` takes the first configured one.
     pub issuer: Option<String>,
-    /// The issuer's stable id of the user.
+    /// The issuer's stable id of the user (Entra ID: `oid`).
     pub external_id: Label,
-    /// E-mail.
+    /// For display; it never authorizes.
     pub email: Label,
-    /// Name.
+    /// For display.
     pub display_name: Option<Label>,
-    /// Role.
+    /// Role within the tenant.
     pub role: Role,
 }
 command!(CreateUser: Create Users as "admin.user_created" -> User, id(user => user.id));
@@ -75,15 +75,15 @@ command!(CreateUser: Create Users as "admin.user_created" -> User, id(user => us
 /// Change a user's role or switch the user on or off.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct UpdateUser {
-    /// Which one.
+    /// The user, of the caller's tenant; not the caller.
     pub id: UserId,
-    /// New role.
+    /// New role; it is pinned unless `role_pinned` says otherwise.
     pub role: Option<Role>,
-    /// Pin the role, or leave it to the tokens again.
+    /// Whether tokens may no longer change the role.
     pub role_pinned: Option<bool>,
-    /// New powers beside the role, in place of all before; never `platform_admin`.
+    /// New grants in place of all earlier ones; never `platform_admin`.
     pub grants: Option<Vec<Grant>>,
-    /// Switch on or off.
+    /// Whether the user may sign in.
     pub is_active: Option<bool>,
 }
 command! {
@@ -104,18 +104,18 @@ fn user_change(changed: &Changed<User>) -> Value {
 /// List the tenants. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListTenants {
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }
 command!(ListTenants: List Tenants as "admin.tenant_listed" -> Page<Tenant>);
 
-/// Make a tenant. For `platform_admin` only.
+/// Create a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CreateTenant {
-    /// Full name.
+    /// Full name; unique on the platform.
     pub name: Title,
-    /// Short name: 1 to 64 of `a–z 0–9 -`, starting with a letter or digit.
+    /// Short name: 1 to 64 of `a–z 0–9 -`, starting with a letter or digit; unique.
     pub slug: String,
 }
 command!(CreateTenant: Create Tenants as "admin.tenant_created" -> Tenant, id(tenant => tenant.id));
@@ -123,11 +123,11 @@ command!(CreateTenant: Create Tenants as "admin.tenant_created" -> Tenant, id(te
 /// Switch a tenant on or off, or rename it. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct UpdateTenant {
-    /// Which one.
+    /// The tenant to change.
     pub id: TenantId,
-    /// New name.
+    /// New full name; unique on the platform.
     pub name: Option<Title>,
-    /// Switch on or off.
+    /// Whether its users may sign in.
     pub is_active: Option<bool>,
 }
 command! {
@@ -136,7 +136,7 @@ command! {
     outcome(changed => tenant_change::of_tenant(changed))
 }
 
-/// Read why something was refused.
+/// Read the grounds of a recorded refusal.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct ReadDecision {
     /// The refusal's row in the audit log.
@@ -144,16 +144,16 @@ pub struct ReadDecision {
 }
 command!(ReadDecision: Read Decisions as "admin.decision_read" -> AuditRecord, target Decision(id));
 
-/// Ask what would be decided. It changes nothing.
+/// Simulate a decision; nothing is executed.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct SimulateDecision {
-    /// For whom.
+    /// The user for whom it is decided.
     pub user: UserId,
-    /// On what kind of thing.
+    /// Kind of resource.
     pub resource: Resource,
-    /// What would be done to it.
+    /// Operation on it.
     pub operation: Operation,
-    /// On which one.
+    /// Id of one resource; `None` decides by the matrix alone.
     pub resource_id: Option<Uuid>,
 }
 command! {
@@ -176,7 +176,7 @@ command!(ReadSettings: Read TenantSettings as "admin.settings_read" -> Tenant, i
 /// Change the tenant's settings.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct UpdateSettings {
-    /// How.
+    /// Merge patch, and the version that it is based on.
     pub change: SettingsChange,
 }
 command! {
@@ -185,16 +185,16 @@ command! {
     outcome(changed => tenant_change::of_tenant(changed))
 }
 
-/// Read the states that the tenant's settings had.
+/// List the earlier versions of the tenant's settings.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListSettingsVersions {
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }
 command!(ListSettingsVersions: List TenantSettings as "admin.settings_read" -> Page<SettingsVersion>);
 
-/// Read what the tenant uses of what it may.
+/// Read the tenant's quotas and what it uses of them.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct ReadUsage;
 command!(ReadUsage: Read TenantSettings as "admin.usage_read" -> TenantUsage);
@@ -202,7 +202,7 @@ command!(ReadUsage: Read TenantSettings as "admin.usage_read" -> TenantUsage);
 /// Read any tenant's settings. For `platform_admin` only.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct ReadTenantSettings {
-    /// Whose.
+    /// The tenant whose settings are read.
     pub id: TenantId,
 }
 command!(ReadTenantSettings: Read Tenants as "admin.settings_read" -> Tenant, target Tenant(id));
@@ -210,9 +210,9 @@ command!(ReadTenantSettings: Read Tenants as "admin.settings_read" -> Tenant, ta
 /// Change any tenant's settings, its limits and quotas among them. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct UpdateTenantSettings {
-    /// Whose.
+    /// The tenant whose settings are changed.
     pub id: TenantId,
-    /// How.
+    /// Merge patch, and the version that it is based on.
     pub change: SettingsChange,
 }
 command! {
@@ -221,12 +221,12 @@ command! {
     outcome(changed => tenant_change::of_tenant(changed))
 }
 
-/// Read the states that any tenant's settings had. For `platform_admin` only.
+/// List the earlier versions of any tenant's settings. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListTenantSettingsVersions {
-    /// Whose.
+    /// The tenant whose settings are listed.
     pub id: TenantId,
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }

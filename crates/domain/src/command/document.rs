@@ -25,39 +25,39 @@ pub struct UploadDocument {
 command!(UploadDocument: Create Documents as "doc.upload" -> UploadOutcome, id(outcome => outcome.document().id));
 
 impl UploadDocument {
-    /// Longest file name, in characters.
+    /// Maximum length of a file name, in characters.
     pub const MAX_FILENAME: usize = 255;
-    /// Most tags of one document.
+    /// Maximum number of tags of one document.
     pub const MAX_TAGS: usize = 32;
 }
 
-/// What an upload says of its file, read from the form beside it.
+/// The form fields beside an uploaded file.
 #[derive(Clone, PartialEq, Debug)]
 pub struct UploadForm {
-    /// The file name as given, cut down to its last component; a label, never a path.
+    /// Last component of the given file name: a label, never a path.
     pub filename: String,
-    /// Tags.
+    /// At most [`UploadDocument::MAX_TAGS`], without duplicates.
     pub tags: Vec<Label>,
-    /// Kind of document.
+    /// Kind of document, in the plant's own terms: `procedure`, `datasheet`, …
     pub doc_type: Option<Label>,
-    /// How far it may travel.
+    /// Who may read it; `None` takes the platform's default.
     pub classification: Option<Classification>,
-    /// Which issue it is, as the plant counts.
+    /// Revision label, as the plant counts.
     pub revision: Option<RevisionLabel>,
-    /// From which day it is in force.
+    /// First day (UTC) on which it is in force; `None` from its ingestion on.
     pub effective_from: Option<Date>,
-    /// The document that it takes the place of.
+    /// The document that it replaces from then on.
     pub supersedes: Option<DocumentId>,
-    /// The client's own data: a JSON object.
+    /// Client data: a JSON object, at most 16 KiB.
     pub metadata: Value,
 }
 
 /// List documents within the caller's clearance.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListDocuments {
-    /// Which ones.
+    /// Conditions that all must hold.
     pub filter: DocumentFilter,
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }
@@ -66,17 +66,17 @@ command!(ListDocuments: List Documents as "doc.list" -> Page<Document>);
 /// Read a document's metadata.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct GetDocument {
-    /// Which one.
+    /// The document; must be within the caller's clearance.
     pub id: DocumentId,
 }
 command!(GetDocument: Read Documents as "doc.read" -> Document, target Document(id));
 
-/// Change what is said of a document.
+/// Change a document's metadata or classification.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct UpdateDocument {
-    /// Which one.
+    /// The document; must be within the caller's clearance.
     pub id: DocumentId,
-    /// What to change.
+    /// Fields to change; the others stay.
     pub patch: DocumentPatch,
 }
 command! {
@@ -107,7 +107,7 @@ fn document_change(changed: &Changed<Document>) -> Value {
 /// Read a document's original bytes.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct DownloadDocument {
-    /// The document.
+    /// The document; must be within the caller's clearance.
     pub id: DocumentId,
     /// Part of the bytes to read; `None` for all of them.
     #[serde(skip)]
@@ -118,7 +118,7 @@ command!(DownloadDocument: Read Documents as "doc.access" -> Download, target Do
 /// Ingest a document again from its stored bytes.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ReprocessDocument {
-    /// Which one.
+    /// The document; must be within the caller's clearance.
     pub id: DocumentId,
 }
 command!(ReprocessDocument: Update Documents as "doc.reprocess" -> Document, target Document(id));
@@ -126,7 +126,7 @@ command!(ReprocessDocument: Update Documents as "doc.reprocess" -> Document, tar
 /// Delete a document with its file and passages.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct DeleteDocument {
-    /// Which one.
+    /// The document: the caller's own, or for an admin any of the tenant.
     pub id: DocumentId,
 }
 command!(DeleteDocument: Delete Documents as "doc.delete" -> (), target Document(id));

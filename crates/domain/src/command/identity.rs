@@ -10,14 +10,14 @@ use crate::text::{ClaimText, Label};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Make a personal access token of one's own.
+/// Issue a personal access token for oneself.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct IssueAccessToken {
-    /// What to call it.
+    /// Name that its owner recognizes it by; need not be unique.
     pub name: Label,
-    /// What it may be used for; not empty.
+    /// Operations that it may be used for; not empty.
     pub scopes: Vec<TokenScope>,
-    /// Days until it ends; `None`: the platform's usual number.
+    /// Days until it expires; `None` takes the platform's default.
     pub days: Option<u32>,
 }
 command! {
@@ -30,44 +30,44 @@ fn token_facts(issued: &IssuedAccessToken) -> Value {
     json!({ "scopes": issued.token.scopes, "expires_at": issued.token.expires_at })
 }
 
-/// List personal access tokens: one's own, an admin the tenant's.
+/// List personal access tokens: one's own, or for an admin the tenant's.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListAccessTokens {
-    /// Only this user's.
+    /// Only tokens of this user; `None` lists all that the caller may see.
     pub user: Option<UserId>,
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }
 command!(ListAccessTokens: List AccessTokens as "token.listed" -> Page<AccessToken>);
 
-/// Revoke a personal access token: one's own, an admin any of the tenant's.
+/// Revoke a personal access token.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct RevokeAccessToken {
-    /// Which one.
+    /// The token: the caller's own, or for an admin any of the tenant.
     pub id: AccessTokenId,
 }
 command!(RevokeAccessToken: Delete AccessTokens as "token.revoked" -> (), target AccessToken(id));
 
-/// List the claims that stand for a tenant. For `platform_admin` only.
+/// List the claim values that map to a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListMappings {
-    /// Which tenant.
+    /// The tenant that the claims map to.
     pub tenant: TenantId,
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }
 command!(ListMappings: List TenantMappings as "admin.mapping_listed" -> Page<TenantMapping>, target Tenant(tenant));
 
-/// Let a claim stand for a tenant. For `platform_admin` only.
+/// Map a claim value of an issuer to a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CreateMapping {
-    /// Which tenant.
+    /// The tenant that the claim is to map to.
     pub tenant: TenantId,
-    /// The issuer; one that is configured.
+    /// A configured token issuer.
     pub issuer: ClaimText,
-    /// The claim's value.
+    /// Value of the issuer's tenant claim.
     pub claim: ClaimText,
 }
 command! {
@@ -76,12 +76,12 @@ command! {
     outcome(mapping => tenant_change::of_new_mapping(mapping))
 }
 
-/// Let a claim stand for a tenant no longer. For `platform_admin` only.
+/// Delete a mapping; tokens with that claim value are refused from then on. For `platform_admin` only.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct DeleteMapping {
-    /// Which tenant.
+    /// The tenant that the claim maps to.
     pub tenant: TenantId,
-    /// Which mapping.
+    /// Id of the mapping within the tenant.
     pub id: MappingId,
 }
 command! {

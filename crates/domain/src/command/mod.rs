@@ -1,8 +1,8 @@
 //! Commands: what a caller asks for, parsed and bounded, one type per operation.
 //!
-//! An operation is declared once, beside the type of its command: resource, operation, audit event, output, and what the
-//! audit rows say of both. The policy gate decides and records by that declaration and passes the command to its use
-//! case; a new operation is a type here, an entry in `policy::operations`, a use case in `runtime` and a route in
+//! An operation is declared once, beside the type of its command: resource, operation, audit event, output, and what
+//! the audit rows say of both. The policy gate decides and records by that declaration and passes the command to its
+//! use case. A new operation is a type here, an entry in `policy::operations`, a use case in `runtime` and a route in
 //! `gateway` (`docs/adding-an-endpoint.md`).
 
 mod admin;
@@ -28,29 +28,29 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// The one thing that a command is about. The gate looks it up before it grants.
+/// The resource that a command names. The gate looks it up before it grants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
     /// A conversation: must be the caller's own.
     Conversation(ConversationId),
-    /// A run: must be the caller's own; runs live in the runtime, which answers not-found itself.
+    /// A run: must be the caller's own. Runs live in the runtime, which returns not-found itself.
     Run(RunId),
     /// A document: must be within the caller's clearance; to delete it, the caller's own or an admin's.
     Document(DocumentId),
     /// A memory: must be the caller's own.
     Memory(MemoryId),
-    /// A user of the tenant.
+    /// A user of the caller's tenant.
     User(UserId),
-    /// A tenant.
+    /// A tenant; the directory returns not-found itself.
     Tenant(TenantId),
-    /// A refusal in the audit log, which answers not-found itself.
+    /// A refusal in the audit log, whose reader returns not-found itself.
     Decision(AuditId),
     /// A personal access token: the caller's own, or an admin's tenant's.
     AccessToken(AccessTokenId),
 }
 
 impl Target {
-    /// The bare id, for the audit row.
+    /// The id without its kind, for the audit row.
     #[must_use]
     pub fn id(self) -> Uuid {
         match self {
@@ -65,7 +65,7 @@ impl Target {
         }
     }
 
-    /// The thing of this kind with this id; `None` for kinds whose things have no id.
+    /// The resource of this kind with this id; `None` for kinds whose resources have no id.
     #[must_use]
     pub fn of(resource: Resource, id: Uuid) -> Option<Self> {
         match resource {

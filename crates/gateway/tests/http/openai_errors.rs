@@ -44,7 +44,7 @@ fn hello() -> Request<Body> {
 async fn what_the_gate_refuses_has_the_status_and_words_of_openai() {
     let in_a_while = || {
         let (limit, retry_after) = (BudgetLimit::TenantTokens, Duration::from_secs(90));
-        RuntimeError::TokensUsedUp { limit, retry_after }.into()
+        RuntimeError::BudgetExceeded { limit, retry_after }.into()
     };
     for (error, status, kind, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "invalid_request_error", "not_found"),
@@ -54,8 +54,8 @@ async fn what_the_gate_refuses_has_the_status_and_words_of_openai() {
             "permission_error",
             "policy_denied",
         ),
-        (|| RuntimeError::AboveModel.into(), 403, "permission_error", "model_classification"),
-        (|| RuntimeError::NoSuchModel.into(), 404, "invalid_request_error", "model_not_found"),
+        (|| RuntimeError::AboveModelClassification.into(), 403, "permission_error", "model_classification"),
+        (|| RuntimeError::ModelNotFound.into(), 404, "invalid_request_error", "model_not_found"),
         (|| RuntimeError::Conflict { detail: "Not possible now." }.into(), 409, "invalid_request_error", "conflict"),
         (|| RuntimeError::Busy.into(), 503, "server_error", "unavailable"),
         (in_a_while, 429, "insufficient_quota", "insufficient_quota"),
