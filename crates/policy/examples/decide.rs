@@ -1,6 +1,6 @@
-//! The gate over the in-memory store: one command that is allowed, one that is not, and the audit rows of both. Run it
-//! with `cargo run -p policy --example decide`.
-#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+//! The gate with the in-memory store: an allowed and a refused command, and the audit rows of both. Run it with `cargo
+//! run -p policy --example decide`.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use domain::audit::AuditFilter;
 use domain::command::{ListConversations, ListUsers};
@@ -18,15 +18,15 @@ use runtime::use_case::MockUseCases;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
-async fn main() -> Outcome<()> {
+async fn main() -> Result<()> {
     let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
     let store = MemoryStore::new(clock.clone());
-    let ada = a_user(&store, &ids, &clock).await?;
+    let ada = create_user(&store, &ids, &clock).await?;
     let shared = Arc::new(store.clone());
-    // No issuer is trusted here: the caller is made below, where a token would stand for one.
+    // No issuer is trusted: the example creates the caller directly instead of authenticating a token.
     let settings = AuthnSettings {
         issuers: Vec::new(),
         platform_admins: Vec::new(),
@@ -50,18 +50,18 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Ada, who is a user and no admin.
-async fn a_user(store: &MemoryStore, ids: &SequentialIds, clock: &ManualClock) -> Outcome<Caller> {
+/// Creates Ada, a user without admin rights.
+async fn create_user(store: &MemoryStore, ids: &SequentialIds, clock: &ManualClock) -> Result<Caller> {
     let new = NewTenant { id: ids.uuid().into(), name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
     let tenant = store.create_tenant(new).await?;
     let mut tx = store.begin(&scope(tenant.id, Actor::System)).await?;
     let user = tx.users().sign_in(ids.uuid().into(), &identity("ada", Some(Role::User)), clock.now()).await?;
-    let member = tx.users().membership(user.id).await?.ok_or("the user was just made")?;
+    let member = tx.users().membership(user.id).await?.ok_or("the new user has no membership")?;
     tx.commit().await?;
     Ok(Caller::new(scope(tenant.id, Actor::User(user.id)), tenant, user, member.entitlements(&[])))
 }
 
-/// Use cases of which only the one that is allowed below may be called.
+/// Use cases that only answer the allowed command.
 fn use_cases() -> UseCases {
     let mut use_cases = MockUseCases::new();
     use_cases.on::<ListConversations>(|_| Ok(Page { items: Vec::new(), next: None }));

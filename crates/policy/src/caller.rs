@@ -1,4 +1,4 @@
-//! Who calls: what the gateway knows of a verified caller.
+//! The verified caller of a request, as the gateway sees it.
 
 use domain::credential::Credential;
 use domain::ids::RequestId;
@@ -8,12 +8,12 @@ use domain::user::{Entitlements, User};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Where a request comes from, as the gateway knows it before anybody is verified.
+/// Origin of a request, known before the caller is authenticated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Origin {
-    /// Which request it is.
+    /// Correlates the log lines and audit rows of the request.
     pub request: RequestId,
-    /// The peer's address, of an IPv6 peer its network; `None`: it came over no network.
+    /// IP address of the peer, for IPv6 its network; `None` if the request did not come over a network.
     pub peer: Option<IpAddr>,
 }
 
@@ -23,7 +23,8 @@ impl From<RequestId> for Origin {
     }
 }
 
-/// A verified caller. Only [`crate::gate::Gate::authenticate`] makes one in earnest: a scope cannot be minted elsewhere.
+/// A verified caller. Outside of tests, only [`crate::gate::Authenticate::authenticate`] creates one, since a
+/// [`TenantScope`] cannot be created elsewhere.
 #[derive(Clone, Debug)]
 pub struct Caller {
     scope: TenantScope,
@@ -34,19 +35,19 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Puts together what authentication found, for a person who signed in.
+    /// Creates a caller with an interactive credential.
     #[must_use]
     pub fn new(scope: TenantScope, tenant: Tenant, user: User, entitlements: Entitlements) -> Self {
         Self { scope, tenant, user, entitlements, credential: Arc::new(Credential::interactive()) }
     }
 
-    /// The same, with another credential.
+    /// Replaces the credential.
     #[must_use]
-    pub fn with(self, credential: Arc<Credential>) -> Self {
+    pub fn with_credential(self, credential: Arc<Credential>) -> Self {
         Self { credential, ..self }
     }
 
-    /// What the caller proved who they are with.
+    /// Credential that the caller authenticated with.
     #[must_use]
     pub fn credential(&self) -> &Credential {
         &self.credential
@@ -56,37 +57,37 @@ impl Caller {
         &self.credential
     }
 
-    /// The tenant and actor.
+    /// Scope of the caller's transactions: tenant, actor and request.
     #[must_use]
     pub fn scope(&self) -> &TenantScope {
         &self.scope
     }
 
-    /// The tenant.
+    /// Tenant, as of at most a few seconds ago.
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         &self.tenant
     }
 
-    /// The user.
+    /// User, as of at most a few seconds ago.
     #[must_use]
     pub fn user(&self) -> &User {
         &self.user
     }
 
-    /// Role, grants and clearance, as of at most a few seconds ago; the gate reads them afresh for each decision.
+    /// Role, grants and clearance, as of at most a few seconds ago. The gate reads them again for each decision.
     #[must_use]
     pub fn entitlements(&self) -> &Entitlements {
         &self.entitlements
     }
 
-    /// What the tenant may use, as of at most a few seconds ago.
+    /// Quotas of the tenant, as of at most a few seconds ago.
     #[must_use]
     pub fn quotas(&self) -> Quotas {
         self.tenant.settings.quotas
     }
 
-    /// How many requests the caller may make: the tenant's setting for the role, or the platform's.
+    /// Rate limit of the caller: the tenant's setting for the role, or the platform's default.
     #[must_use]
     pub fn rate_tier(&self) -> RateTier {
         let role = self.entitlements.role;

@@ -1,4 +1,4 @@
-//! Why the gate said no, or could not say yes.
+//! Errors of the gate.
 
 use domain::decision::RefusalCode;
 use domain::error::{Classify, ErrorKind};
@@ -7,64 +7,65 @@ use domain::ports::StoreError;
 use runtime::error::RuntimeError;
 use std::time::Duration;
 
-/// Why a request did not pass, or came to nothing behind the gate.
+/// Why a request was refused, or failed in the use case.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
-    /// No valid token. The reason is for the log; the caller learns only `invalid_token`.
+    /// The token is not valid. The caller only learns `invalid_token`.
     #[error("the token was refused: {reason}")]
     Unauthenticated {
-        /// One code per refusal, for the log.
+        /// Code of the failed check, for the log.
         reason: &'static str,
     },
-    /// No token was sent.
-    #[error("no token was sent")]
+    /// The request has no token.
+    #[error("the token is missing")]
     TokenMissing,
-    /// A valid token of a user who proved too long ago who they are (RFC 9470).
+    /// The token is valid, but the user authenticated too long ago (RFC 9470).
     #[error("the user must sign in again")]
     StepUp {
-        /// How long ago it may be, in seconds.
+        /// Maximum age of the authentication, in seconds.
         max_age_s: u32,
     },
-    /// A valid token, and no way in: no tenant is mapped, the tenant or the user is switched off, a scope is missing.
+    /// The token is valid, but the caller is not admitted: the tenant is not mapped, the tenant or the user is
+    /// inactive, or a scope is missing.
     #[error("the caller was refused: {code}")]
     Refused {
-        /// The stable code that the caller reads.
+        /// Stable code that the caller can read.
         code: RefusalCode,
-        /// The row that records why, where one could be written.
+        /// Audit row of the refusal, if it could be written.
         decision: Option<AuditId>,
     },
-    /// A caller who was refused too often within a minute.
-    #[error("the caller was refused too often")]
+    /// The caller was refused too often within a minute.
+    #[error("too many refusals of this caller")]
     RefusedTooOften {
-        /// When it may be tried again.
+        /// Time until the caller should try again.
         retry_after: Duration,
     },
-    /// The matrix, a missing grant or a clearance says no.
-    #[error("the decision was no: {reason}")]
+    /// The matrix, the ownership or the clearance does not allow the operation.
+    #[error("the operation was denied: {reason}")]
     Denied {
-        /// Why, for log and audit.
+        /// Reason for the log and the audit row.
         reason: RefusalCode,
-        /// The row that records why, where one could be written.
+        /// Audit row of the refusal, if it could be written.
         decision: Option<AuditId>,
     },
-    /// What the command is about is not there, or not for this caller to know of.
-    #[error("what the command is about is not there")]
+    /// The target of the command does not exist, or the caller must not learn that it exists.
+    #[error("the target of the command was not found")]
     NotFound,
-    /// The key set of the issuer cannot be had.
-    #[error("the issuer's keys cannot be had")]
+    /// The keys of the issuer are not available.
+    #[error("the issuer's keys are not available")]
     KeysUnavailable,
-    /// The intent could not be recorded, so nothing ran.
+    /// The intent could not be recorded, so the use case did not run.
     #[error("the audit log cannot be written")]
     Audit(#[source] StoreError),
-    /// The database failed while deciding.
+    /// The database failed during the decision.
     #[error("the decision could not be made")]
     Store(#[source] StoreError),
-    /// The use case refused: what it went by is known only once the body was read.
-    #[error("the use case refused")]
+    /// The use case refused the command, for a reason that only shows once the body was read.
+    #[error("the use case refused the command")]
     RefusedByUseCase {
-        /// The outcome row that records why.
+        /// Audit row of the outcome.
         decision: AuditId,
-        /// Why.
+        /// Error of the use case.
         #[source]
         source: RuntimeError,
     },
@@ -74,7 +75,7 @@ pub enum GateError {
 }
 
 impl GateError {
-    /// The audit row that says why, for a refusal that has one.
+    /// Audit row of the refusal, if it has one.
     #[must_use]
     pub fn decision(&self) -> Option<AuditId> {
         match self {
@@ -84,7 +85,7 @@ impl GateError {
         }
     }
 
-    /// How long ago the caller may have signed in, in seconds, where they must sign in again.
+    /// Maximum age of the authentication in seconds, if the caller must sign in again.
     #[must_use]
     pub fn max_age_s(&self) -> Option<u32> {
         match self {
@@ -121,9 +122,9 @@ impl Classify for GateError {
 
     fn public_detail(&self) -> Option<String> {
         match self {
-            Self::Refused { code, .. } => Some(refusal(*code).to_owned()),
+            Self::Refused { code, .. } => Some(refusal_message(*code).to_owned()),
             Self::Audit(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
-            Self::KeysUnavailable => Some("The identity provider's keys cannot be had at the moment.".to_owned()),
+            Self::KeysUnavailable => Some("The identity provider's keys are not available at the moment.".to_owned()),
             Self::Store(source) => source.public_detail(),
             Self::Runtime(source) | Self::RefusedByUseCase { source, .. } => source.public_detail(),
             Self::StepUp { .. } => Some("The sign-in was too long ago; sign in again.".to_owned()),
@@ -146,8 +147,8 @@ impl Classify for GateError {
     }
 }
 
-/// A refusal at the door, in words.
-pub(crate) fn refusal(code: RefusalCode) -> &'static str {
+/// Message for a caller who was refused during authentication.
+pub(crate) fn refusal_message(code: RefusalCode) -> &'static str {
     match code {
         RefusalCode::TenantUnmapped => "The token names no tenant that this platform knows.",
         RefusalCode::TenantSuspended => "The tenant is switched off.",

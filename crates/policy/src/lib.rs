@@ -1,8 +1,8 @@
 //! Authentication and the hard gate: decide, audit, grant.
 //!
 //! [`authn`] turns a bearer token into a [`caller::Caller`]. [`gate::Gate`] is the only way from the gateway to the
-//! runtime: it reads user and tenant afresh, asks the [`matrix`], looks up whose the thing is, commits an intent row,
-//! runs the use case, and records the outcome. Where the row cannot be written, nothing runs.
+//! runtime: it reads user and tenant again, asks the [`matrix`], checks the ownership of the target, commits an intent
+//! row, runs the use case, and records the outcome. If the intent cannot be recorded, the use case does not run.
 //!
 //! ```
 //! use domain::role::{Operation, Resource, Role};
@@ -14,7 +14,7 @@
 //! ```
 //!
 //! `cargo run -p policy --example decide` shows an allowed and a refused command with their audit rows. The feature
-//! `mocks` has a mockall mock of the gate.
+//! `mocks` provides [`gate::MockGate`].
 
 pub mod authn;
 pub mod caller;

@@ -1,4 +1,4 @@
-//! Who may do what: role × resource × operation, as one table that people read and the gate decides by.
+//! The authorization matrix (role × resource × operation): the gate decides by it, and people read it as a text table.
 
 use crate::operations::{granted, reach};
 use domain::credential::Credential;
@@ -7,14 +7,14 @@ use domain::role::{Grant, Operation, Resource, Role};
 use domain::user::Entitlements;
 use std::fmt::Write as _;
 
-/// How far a standing reaches: the furthest of its role and its grants.
+/// Returns how far a user's role and grants reach, whichever is further; `None` if neither allows the operation.
 #[must_use]
 pub fn allowed(entitlements: &Entitlements, resource: Resource, operation: Operation) -> Option<Reach> {
     let by_grant = entitlements.grants.iter().filter_map(|grant| granted(*grant, resource, operation));
     by_grant.chain(reach(entitlements.role, resource, operation)).max()
 }
 
-/// The effective rights of a standing through a credential: the matrix, as far as the credential's scopes go.
+/// Effective rights of a user with a credential: the matrix, limited by the credential's scopes.
 #[must_use]
 pub fn rights(entitlements: &Entitlements, credential: &Credential) -> Rights {
     Rights::from_fn(entitlements.clearance, |Permission { resource, operation }| {
@@ -22,13 +22,18 @@ pub fn rights(entitlements: &Entitlements, credential: &Credential) -> Rights {
     })
 }
 
-/// The whole matrix as text: one line per resource and operation that anybody may do.
+/// Renders the matrix as text: one line per resource and operation that some role or grant allows.
 #[must_use]
 pub fn render() -> String {
     let mut text = String::from("# Generated from policy::matrix. `-` means no.\n\n");
     let grants = [Grant::PlatformAdmin, Grant::Auditor, Grant::Approver];
     let columns = Role::ALL.iter().map(|role| role.as_str()).chain(grants.iter().map(|grant| grant.as_str()));
-    let _ = writeln!(text, "{:<28}{}", "resource.operation", columns.map(|c| format!("{c:<16}")).collect::<String>());
+    let _ = writeln!(
+        text,
+        "{:<28}{}",
+        "resource.operation",
+        columns.map(|column| format!("{column:<16}")).collect::<String>()
+    );
     for resource in Resource::ALL {
         for operation in Operation::ALL {
             let by_role = Role::ALL.iter().map(|role| reach(*role, *resource, *operation));
@@ -53,7 +58,7 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn a_stronger_role_never_reaches_less() {
+    fn a_stronger_role_reaches_at_least_as_far() {
         for resource in Resource::ALL {
             for operation in Operation::ALL {
                 let by_role: Vec<_> = Role::ALL.iter().map(|role| reach(*role, *resource, *operation)).collect();
@@ -63,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn powers_across_tenants_belong_to_no_role() {
+    fn no_role_reaches_across_tenants() {
         for role in Role::ALL {
             for operation in Operation::ALL {
                 assert_eq!(reach(*role, Resource::Tenants, *operation), None);
@@ -78,21 +83,21 @@ mod tests {
         assert_eq!(allowed(&platform_admin, Resource::Users, Operation::List), None);
     }
 
-    /// Layers below policy test with a fake of these rules; it must say the same.
+    /// The layers below policy test with a fake of these rules, which must give the same rights.
     #[test]
-    fn the_fake_rules_of_lower_layers_say_what_the_matrix_says() {
+    fn the_fake_rules_of_the_lower_layers_match_the_matrix() {
         for role in Role::ALL {
             let entitlements = Entitlements { role: *role, grants: Vec::new(), clearance: Classification::Internal };
-            let ours = rights(&entitlements, &Credential::interactive());
-            let theirs = access::rights(*role, Classification::Internal);
+            let actual = rights(&entitlements, &Credential::interactive());
+            let fake = access::rights(*role, Classification::Internal);
             for permission in access::CHECKED_BELOW_POLICY {
-                assert_eq!(ours.reach(*permission), theirs.reach(*permission), "{role}: {permission}");
+                assert_eq!(actual.reach(*permission), fake.reach(*permission), "{role}: {permission}");
             }
         }
     }
 
     #[test]
-    fn a_credential_never_adds_to_what_its_user_may_do() {
+    fn a_credential_never_extends_the_rights_of_its_user() {
         let kind = CredentialKind::AccessToken {
             id: AccessTokenId::from_uuid(Uuid::nil()),
             scopes: TokenScope::all().collect(),
@@ -100,14 +105,14 @@ mod tests {
         let with_all_scopes = Credential { kind, client: None, session: None };
         for role in Role::ALL {
             let entitlements = Entitlements { role: *role, grants: Vec::new(), clearance: Classification::Internal };
-            let whole = rights(&entitlements, &Credential::interactive());
+            let unscoped = rights(&entitlements, &Credential::interactive());
             let scoped = rights(&entitlements, &with_all_scopes);
-            assert_eq!(scoped.intersection(&whole), scoped);
+            assert_eq!(scoped.intersection(&unscoped), scoped);
         }
     }
 
     #[test]
-    fn viewers_upload_nothing_and_auditors_read_the_tenants_log() {
+    fn viewers_cannot_upload_and_auditors_read_the_tenants_log() {
         assert_eq!(reach(Role::Viewer, Resource::Documents, Operation::Create), None);
         let auditor =
             Entitlements { role: Role::Viewer, grants: vec![Grant::Auditor], clearance: Classification::Public };

@@ -1,4 +1,4 @@
-//! Which operations there are, and who may do them: the only file of this crate that a new endpoint touches.
+//! All operations and who may execute them. A new endpoint touches no other file of this crate.
 
 use crate::gate::dispatch::{Provides, operations};
 use crate::gate::{Authenticate, Execute, Idempotency, PolicyGate};
@@ -26,19 +26,19 @@ operations! {
     }
     /// Chat turns and their runs.
     chat: Chat { SendMessage, AskAssistant, ResumeRun, CancelRun }
-    /// Models without the assistant around them.
+    /// Direct calls of models, without the assistant.
     models: Models { ListModels, GetModel, AskModel, CreateEmbeddings }
     /// Documents.
     documents: Documents {
         UploadDocument, ListDocuments, GetDocument, UpdateDocument, DownloadDocument, ReprocessDocument, DeleteDocument
     }
-    /// Search without a model.
+    /// Search in documents, without a model.
     search: Search { SearchDocuments }
-    /// What users asked to remember.
+    /// Memories of users.
     memories: Memories { ListMemories, CreateMemory, DeleteMemory }
-    /// The audit log, to read.
+    /// Reading the audit log.
     audit_trail: AuditTrail { ListAudit, ReadDecision }
-    /// The audit log, to export.
+    /// Exporting the audit log.
     audit_export: AuditExport { ExportAudit }
     /// Users and tenants.
     administration: Administration {
@@ -51,11 +51,11 @@ operations! {
     }
     /// Personal access tokens.
     access_tokens: AccessTokens { IssueAccessToken, ListAccessTokens, RevokeAccessToken }
-    /// Which claim of which issuer stands for which tenant.
+    /// Mappings from an issuer's tenant claim to a tenant.
     tenant_mappings: TenantMappings { ListMappings, CreateMapping, DeleteMapping }
 }
 
-/// How far `role` alone may do `operation` on `resource`; `None`: not at all.
+/// Returns how far `role` may execute `operation` on `resource`, without grants; `None` if it may not.
 #[must_use]
 pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Reach> {
     use Operation::{Create, Declassify, Delete, Export, List, Read, Share, Update};
@@ -65,10 +65,10 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
     };
 
     match (resource, operation) {
-        // A conversation is its user's; a colleague's is not an everyday right, not even an admin's.
+        // Conversations and memories are private to their user; not even an admin reads them.
         (Conversations | Memories, List | Read | Create | Update | Delete) => Some(Reach::Own),
         (Account, Read) => Some(Reach::Own),
-        // Whoever may chat may ask a model alone, and see which there are.
+        // Everyone who may chat may also call a model directly and list the models.
         (Search, Read) | (Models, List | Read | Create) => Some(Reach::Tenant),
         (Documents, List | Read) => Some(Reach::Tenant),
         (Documents, Create) => (role >= Role::User).then_some(Reach::Tenant),
@@ -78,22 +78,23 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
             Role::Admin => Some(Reach::Tenant),
         },
         (AuditLogs, List | Read) | (Usage, Read) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
-        // How a model thinks is for those who run the tenant.
+        // Only admins see the reasoning of a model.
         (Documents, Declassify) | (Reasoning, Read) => (role == Role::Admin).then_some(Reach::Tenant),
         (Documents | AuditLogs, Export) => (role == Role::Admin).then_some(Reach::Tenant),
         (Users, List | Read | Create | Update) => (role == Role::Admin).then_some(Reach::Tenant),
-        // Why something was refused, and what would be: reads, whoever is asked about.
+        // Reading and simulating decisions are reads, whichever user they are about.
         (Decisions, Read) | (TenantSettings, List | Read | Update) => (role == Role::Admin).then_some(Reach::Tenant),
-        // One's own tokens; an admin sees and revokes the tenant's, and makes none for others.
+        // Users manage their own tokens. An admin also lists and revokes those of the tenant, but cannot create one for
+        // another user.
         (AccessTokens, Create) => Some(Reach::Own),
         (AccessTokens, List | Delete) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
-        // No use case yet: each of these is opened together with its route.
+        // There is no use case for these yet. Each is allowed together with its route.
         (AccessTokens | TenantMappings | TenantSettings | Decisions | Models | Reasoning, _) => None,
         (Tenants, _) | (_, Share | Export | Declassify) | (AuditLogs | Users | Account | Search | Usage, _) => None,
     }
 }
 
-/// How far `grant` adds to any role.
+/// Returns how far `grant` reaches in addition to the role; `None` if it does not allow the operation.
 #[must_use]
 pub fn granted(grant: Grant, resource: Resource, operation: Operation) -> Option<Reach> {
     use Operation::{Create, Delete, Export, List, Read, Update};

@@ -1,4 +1,4 @@
-//! What remains of a permit once its user was read again: the matrix's answer for work that is under way.
+//! Re-evaluates a permit for work in progress, after its user was read again.
 
 use crate::matrix;
 use domain::authorized::Permit;
@@ -9,7 +9,7 @@ use domain::user::Membership;
 
 /// [`AccessRules`] by the policy matrix.
 ///
-/// Grants that come from the configuration (`platform_admin`) do not count here: no work that lasts needs them.
+/// Grants from the configuration (`platform_admin`) are ignored here, since no long-running work needs them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MatrixRules;
 

@@ -3,7 +3,7 @@
 use super::{Auth, Mode};
 use anyhow::{Context as _, Result, bail};
 use domain::role::Role;
-use policy::authn::jwks::fetch::is_allowed;
+use policy::authn::jwks::fetch::is_allowed_url;
 use policy::authn::settings::{
     ClaimNames, GroupsOverage, IssuerSettings, KeySource, SignatureAlgorithm, TenantTrust, default_roles,
     entra_directory,
@@ -172,7 +172,7 @@ fn check(issuer: &IssuerSettings) -> Result<()> {
 /// In development mode the variables' issuer is trusted for every tenant; otherwise for those that are mapped.
 fn trust(auth: &Auth, mode: Mode) -> TenantTrust {
     match mode {
-        Mode::Development if auth.tenants.is_empty() => TenantTrust::Every,
+        Mode::Development if auth.tenants.is_empty() => TenantTrust::Any,
         Mode::Development | Mode::Production => TenantTrust::Mapped(auth.tenants.clone()),
     }
 }
@@ -238,7 +238,7 @@ fn development(dir: &Path) -> IssuerSettings {
     IssuerSettings {
         algorithms: vec![SignatureAlgorithm::Es256],
         keys: KeySource::File(dir.join("jwks.json")),
-        tenants: TenantTrust::Every,
+        tenants: TenantTrust::Any,
         ..usual(DEVELOPMENT_ISSUER, vec![DEVELOPMENT_AUDIENCE.to_owned()])
     }
 }
@@ -271,7 +271,7 @@ fn usual(issuer: &str, audiences: Vec<String>) -> IssuerSettings {
 
 fn keys(issuer: &str, jwks_url: Option<&str>) -> Result<KeySource> {
     let address = jwks_url.unwrap_or(issuer);
-    if !is_allowed(address) {
+    if !is_allowed_url(address) {
         bail!("the issuer's address {address} must be https, or http on the loopback interface");
     }
     Ok(jwks_url.map_or(KeySource::Discovery, |url| KeySource::Url(url.to_owned())))
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn the_variables_issuer_speaks_for_every_tenant_in_development_only() {
         let issuers = collect(&auth(), Mode::Development).expect("valid");
-        assert_eq!(issuers[0].tenants, TenantTrust::Every);
+        assert_eq!(issuers[0].tenants, TenantTrust::Any);
         let issuers = collect(&auth(), Mode::Production).expect("valid");
         assert_eq!(issuers[0].tenants.tenant("plant-a"), None);
     }

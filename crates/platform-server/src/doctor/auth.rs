@@ -25,7 +25,7 @@ pub async fn look(args: &AuthArgs, pasted: Option<&str>, settings: &Settings) ->
             bail!("no issuer of the name {name} is configured; names are compared letter by letter, also the last /");
         }
     }
-    let http = fetch::client().context("no HTTP client can be made")?;
+    let http = fetch::http_client().context("no HTTP client can be made")?;
     let mut found = Findings::default();
     for issuer in &issuers {
         found.heading(format!("issuer {}", issuer.issuer));
@@ -42,7 +42,7 @@ fn judge(issuer: &IssuerSettings, seen: &IssuerView, found: &mut Findings) {
     for problem in &seen.problems {
         found.problem(problem);
     }
-    if let Some(at) = seen.keys_at.as_ref().filter(|_| !seen.keys.is_empty()) {
+    if let Some(at) = seen.jwks_uri.as_ref().filter(|_| !seen.keys.is_empty()) {
         let keys: Vec<_> = seen.keys.iter().map(KeyView::to_string).collect();
         found.good(format!("{} keys at {at}: {}", seen.keys.len(), keys.join(", ")));
         let mut ids: Vec<_> = seen.keys.iter().map(|key| &key.id).collect();
@@ -51,7 +51,7 @@ fn judge(issuer: &IssuerSettings, seen: &IssuerView, found: &mut Findings) {
             found.note(format!("two keys have the id {:?}; either will do", twice[0]));
         }
     }
-    match seen.date.as_deref().map(DateTime::parse_from_rfc2822) {
+    match seen.server_date.as_deref().map(DateTime::parse_from_rfc2822) {
         Some(Ok(theirs)) => match (SystemClock.now() - theirs.to_utc()).num_seconds() {
             skew if skew.abs() > SKEW => {
                 found.problem(format!("this machine's clock and the issuer's differ by {skew} s; set the clock (NTP)"));
@@ -67,7 +67,7 @@ fn judge(issuer: &IssuerSettings, seen: &IssuerView, found: &mut Findings) {
         found.problem(format!("its tokens say iss {said:?}: add that to accept_iss"));
     }
     match &issuer.tenants {
-        TenantTrust::Every => found.note("development: it may speak for every tenant"),
+        TenantTrust::Any => found.note("development: it may speak for every tenant"),
         TenantTrust::Mapped(map) if map.is_empty() => {
             found.note("no tenant is mapped in the configuration; mappings in the database count all the same");
         }

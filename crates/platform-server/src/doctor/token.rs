@@ -10,7 +10,7 @@ use domain::ports::{Clock as _, Directory};
 use domain::tenant::Tenant;
 use policy::authn::settings::IssuerSettings;
 use policy::authn::{
-    Belongs, Reason, Refusal, Verified, access_token, inspect, issuers as with_keys, tenant_named_by, verify,
+    RefusedToken, TenantSource, TokenError, VerifiedToken, access_token, build_issuers, inspect, resolve_tenant, verify,
 };
 use policy::keyed_hash::HashKey;
 use std::io::{IsTerminal as _, Read as _};
@@ -62,7 +62,7 @@ pub async fn judge(token: &str, issuers: Vec<IssuerSettings>, settings: &Setting
         found.note(format!("its claims: {}", view.names.join(", ")));
     }
     let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
-    let issuers = with_keys(issuers, None).context("no HTTP client can be made")?;
+    let issuers = build_issuers(issuers, None).context("no HTTP client can be made")?;
     match verify(token, &issuers, SystemClock.now()).await {
         Err(refusal) => found.problem(explain(&refusal, &names)),
         Ok(verified) => {
@@ -73,14 +73,14 @@ pub async fn judge(token: &str, issuers: Vec<IssuerSettings>, settings: &Setting
     Ok(())
 }
 
-async fn judge_entry(verified: &Verified, settings: &Settings, found: &mut Findings) {
+async fn judge_entry(verified: &VerifiedToken, settings: &Settings, found: &mut Findings) {
     let Some(claim) = verified.login.tenant_claim.clone() else {
         let names = verified.issuer.claims.tenant.join(", ");
         found.problem(format!("tenant_unmapped: it has none of the claims that name a tenant: {names}"));
         return;
     };
     let tenant = match Databases::directory_of(settings) {
-        Ok(directory) => tenant_named_by(verified, &directory).await.map_err(|error| error.to_string()),
+        Ok(directory) => resolve_tenant(verified, &directory).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match tenant {
@@ -90,17 +90,17 @@ async fn judge_entry(verified: &Verified, settings: &Settings, found: &mut Findi
     }
 }
 
-fn judge_in(tenant: &Tenant, belongs: &Belongs, verified: &Verified, found: &mut Findings) {
+fn judge_in(tenant: &Tenant, belongs: &TenantSource, verified: &VerifiedToken, found: &mut Findings) {
     let by = match belongs {
-        Belongs::Mapped { .. } => "a mapping in the database",
-        Belongs::Configured | Belongs::ByAccessToken => "the configuration",
+        TenantSource::Mapping { .. } => "a mapping in the database",
+        TenantSource::Configuration | TenantSource::AccessToken => "the configuration",
     };
     found.good(format!("its tenant is {} ({}), by {by}", tenant.slug, tenant.id));
     if !tenant.is_active {
         found.problem("tenant_suspended: that tenant is switched off");
     }
     let of_tenant = &tenant.settings.role_mappings;
-    if let Some(code) = verified.no_entry(of_tenant) {
+    if let Some(code) = verified.admission_refusal(of_tenant) {
         found.problem(format!("{code}: {}", entry_advice(code)));
     }
     match verified.role(of_tenant) {
@@ -125,65 +125,67 @@ fn entry_advice(code: RefusalCode) -> &'static str {
 }
 
 /// What the refusal means, and what to do.
-fn explain(refusal: &Refusal, issuers: &[String]) -> String {
-    let advice = match refusal.reason {
-        Reason::Issuer => {
+fn explain(refusal: &RefusedToken, issuers: &[String]) -> String {
+    let advice = match refusal.error {
+        TokenError::UnknownIssuer => {
             format!("no such issuer is configured (letter by letter, also the last /): {}", issuers.join(", "))
         }
         other => advice(other).to_owned(),
     };
-    format!("{}: {advice}", refusal.reason.code())
+    format!("{}: {advice}", refusal.error.code())
 }
 
-const fn advice(reason: Reason) -> &'static str {
+const fn advice(reason: TokenError) -> &'static str {
     match reason {
-        Reason::TooLarge => "longer than 16 KiB; ask the issuer for fewer claims",
-        Reason::Malformed => {
+        TokenError::TooLarge => "longer than 16 KiB; ask the issuer for fewer claims",
+        TokenError::Malformed => {
             "not three parts of base64url with JSON objects without repeated names; was all of it pasted?"
         }
-        Reason::Crit | Reason::HeaderKey => {
+        TokenError::CriticalHeader | TokenError::KeyInHeader => {
             "its header asks for an extension, or brings a key of its own: never honoured"
         }
-        Reason::Type => "its typ is none of an access token",
-        Reason::Algorithm => "its alg is none of the issuer's algorithms",
-        Reason::KeyId => "it has no kid",
-        Reason::UnknownKey => {
+        TokenError::HeaderType => "its typ is none of an access token",
+        TokenError::AlgorithmNotAllowed => "its alg is none of the issuer's algorithms",
+        TokenError::MissingKeyId => "it has no kid",
+        TokenError::UnknownKey => {
             "the issuer publishes no key of that kid: another environment's token, or keys that were rotated"
         }
-        Reason::KeyType => "the key of that kid is of another type than its alg",
-        Reason::NoKeys => "the issuer's keys cannot be had (see above)",
-        Reason::Signature => "the signature is wrong: it was changed, or signed by somebody else",
-        Reason::Expiry => "it has no usable exp",
-        Reason::Expired => "it is over; get a new one, and compare the clocks",
-        Reason::NotYet | Reason::IssuedInFuture => "it is of the future: compare the clocks",
-        Reason::Audience => "its aud is none of the issuer's audiences: it was made for another service",
-        Reason::RequiredClaim => "its tid is another directory than the issuer's",
-        Reason::Version => "a token of version 1: set requestedAccessTokenVersion to 2 in the API's manifest",
-        Reason::Kind => "an ID, refresh or logout token: send the access token",
-        Reason::Subject => "its subject claim is missing, no text, or longer than 255 characters",
-        Reason::TooLongAgo { .. } => {
+        TokenError::KeyTypeMismatch => "the key of that kid is of another type than its alg",
+        TokenError::KeysUnavailable => "the issuer's keys cannot be had (see above)",
+        TokenError::InvalidSignature => "the signature is wrong: it was changed, or signed by somebody else",
+        TokenError::InvalidExpiry => "it has no usable exp",
+        TokenError::Expired => "it is over; get a new one, and compare the clocks",
+        TokenError::NotYetValid | TokenError::IssuedInFuture => "it is of the future: compare the clocks",
+        TokenError::AudienceMismatch => "its aud is none of the issuer's audiences: it was made for another service",
+        TokenError::RequiredClaimMismatch => "its tid is another directory than the issuer's",
+        TokenError::UnsupportedVersion => {
+            "a token of version 1: set requestedAccessTokenVersion to 2 in the API's manifest"
+        }
+        TokenError::NotAnAccessToken => "an ID, refresh or logout token: send the access token",
+        TokenError::InvalidSubject => "its subject claim is missing, no text, or longer than 255 characters",
+        TokenError::AuthenticationTooOld { .. } => {
             "the sign-in was too long ago, or it has no auth_time: an optional claim to be asked for"
         }
-        Reason::AccessTokenUnknown => {
+        TokenError::AccessTokenUnknown => {
             "no such personal access token: mistyped, of another installation, or SECRET_KEY changed"
         }
-        Reason::AccessTokenExpired => "that personal access token has expired",
-        Reason::AccessTokenRevoked => "that personal access token was revoked",
-        Reason::HighS => {
+        TokenError::AccessTokenExpired => "that personal access token has expired",
+        TokenError::AccessTokenRevoked => "that personal access token was revoked",
+        TokenError::HighSSignature => {
             "of the two signatures that hold for it, it has the one with the high s: the issuer does not normalize (set \
              accept_high_s), or somebody changed it"
         }
-        Reason::AccessTokenNoLogin
-        | Reason::AccessTokenLoginTooOld
-        | Reason::AccessTokenIssuer
-        | Reason::AccessTokenRequiredClaim
-        | Reason::AccessTokenTooLongAgo
-        | Reason::AccessTokenUnmapped
-        | Reason::AccessTokenGroups
-        | Reason::AccessTokenGuest
-        | Reason::AccessTokenScope
-        | Reason::AccessTokenRole => "the last interactive login of its user does not carry it any more",
-        Reason::Missing | Reason::Issuer => "no token, or no issuer that is trusted",
+        TokenError::AccessTokenWithoutLogin
+        | TokenError::AccessTokenLoginTooOld
+        | TokenError::AccessTokenUnknownIssuer
+        | TokenError::AccessTokenRequiredClaimMismatch
+        | TokenError::AccessTokenAuthenticationTooOld
+        | TokenError::AccessTokenTenantUnmapped
+        | TokenError::AccessTokenGroupsOverage
+        | TokenError::AccessTokenGuestRefused
+        | TokenError::AccessTokenInsufficientScope
+        | TokenError::AccessTokenRoleLowered => "the last interactive login of its user does not carry it any more",
+        TokenError::Missing | TokenError::UnknownIssuer => "no token, or no issuer that is trusted",
     }
 }
 
@@ -191,12 +193,12 @@ async fn judge_access_token(token: &str, settings: &Settings, found: &mut Findin
     let hash = HashKey::derive(secret(settings)?, "token").hash(token.as_bytes());
     let directory = Databases::directory_of(settings)?;
     let known = directory.access_token(&hash).await.context("the database cannot be asked")?;
-    let refused = |reason: Reason| format!("{}: {}", reason.code(), advice(reason));
+    let refused = |reason: TokenError| format!("{}: {}", reason.code(), advice(reason));
     match known {
-        None => found.problem(refused(Reason::AccessTokenUnknown)),
-        Some(known) if known.token.revoked_at.is_some() => found.problem(refused(Reason::AccessTokenRevoked)),
+        None => found.problem(refused(TokenError::AccessTokenUnknown)),
+        Some(known) if known.token.revoked_at.is_some() => found.problem(refused(TokenError::AccessTokenRevoked)),
         Some(known) if known.token.expires_at <= SystemClock.now() => {
-            found.problem(refused(Reason::AccessTokenExpired))
+            found.problem(refused(TokenError::AccessTokenExpired))
         }
         Some(known) => {
             let scopes: Vec<_> = known.token.scopes.iter().map(ToString::to_string).collect();

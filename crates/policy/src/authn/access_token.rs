@@ -1,13 +1,13 @@
-//! Personal access tokens as bearer tokens: recognized by their form, found by a keyed hash, valid until they expire or
-//! are revoked. They act as their user, whose role is read at each decision, within their scopes, and are held to the
-//! user's last interactive login: what would not let the user in does not let the token in.
+//! Authentication with personal access tokens. A token is recognized by its prefix, looked up by a keyed hash, and
+//! valid until it expires or is revoked. It acts as its user, within its scopes; the user's role is read at each
+//! decision. A token stops working when its user's last interactive login would no longer be accepted.
 
-use super::entry::{self, RoleMappings};
-use super::reason::Reason;
-use super::sessions::{Belongs, Session};
+use super::admission::{self, RoleMappings};
+use super::session_cache::{Session, TenantSource};
 use super::settings::IssuerSettings;
-use super::sign_in::tenant_of_login;
-use super::{Authenticator, Kept, user_scope};
+use super::sign_in::resolve_login_tenant;
+use super::token_error::TokenError;
+use super::{Authenticator, NewSession, user_scope};
 use crate::caller::Origin;
 use crate::error::GateError;
 use domain::access_token::{AccessToken, TenantAccessToken};
@@ -24,12 +24,13 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-/// What every secret begins with, so that scanners of repositories and logs know it.
+/// Prefix of every secret. Secret scanners of repositories and logs can search for it.
 pub const PREFIX: &str = "plantpat_";
-/// Random bytes of a secret.
-const RANDOM: usize = 32;
-/// Hex digits of the checksum at its end: a mistyped secret, or none, is told without asking the database.
-const CHECKSUM: usize = 8;
+/// Number of random bytes in a secret.
+const RANDOM_BYTES: usize = 32;
+/// Number of hex digits of the checksum at the end of a secret. The checksum rejects mistyped secrets without a
+/// database query.
+const CHECKSUM_DIGITS: usize = 8;
 
 impl TokenSecrets for Authenticator {
     fn generate(&self) -> Result<TokenSecret, NoRandomness> {
@@ -39,30 +40,31 @@ impl TokenSecrets for Authenticator {
     }
 }
 
-/// Prefix, random hex digits, and a checksum of those.
+/// Returns the prefix, the random bytes in hex, and their checksum.
 fn new_secret() -> Result<String, NoRandomness> {
-    let mut random = [0; RANDOM];
+    let mut random = [0; RANDOM_BYTES];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| NoRandomness)?;
     let body = hex::encode(random);
     Ok(format!("{PREFIX}{body}{}", checksum(&body)))
 }
 
 fn checksum(body: &str) -> String {
-    hex::encode(Sha256::digest(body.as_bytes()))[..CHECKSUM].to_owned()
+    hex::encode(Sha256::digest(body.as_bytes()))[..CHECKSUM_DIGITS].to_owned()
 }
 
-/// Whether this may be a personal access token at all.
-pub fn is_meant_as_one(token: &str) -> bool {
+/// Whether `token` has the prefix of a personal access token. It may still be malformed.
+pub fn has_prefix(token: &str) -> bool {
     token.starts_with(PREFIX)
 }
 
 fn is_well_formed(token: &str) -> bool {
-    let body = token.strip_prefix(PREFIX).filter(|rest| rest.len() == 2 * RANDOM + CHECKSUM && rest.is_ascii());
-    body.map(|rest| rest.split_at(2 * RANDOM)).is_some_and(|(body, sum)| checksum(body) == sum)
+    let body =
+        token.strip_prefix(PREFIX).filter(|rest| rest.len() == 2 * RANDOM_BYTES + CHECKSUM_DIGITS && rest.is_ascii());
+    body.map(|rest| rest.split_at(2 * RANDOM_BYTES)).is_some_and(|(body, sum)| checksum(body) == sum)
 }
 
 impl Authenticator {
-    pub(super) async fn by_access_token(
+    pub(super) async fn authenticate_access_token(
         &self,
         secret: &str,
         hash: &str,
@@ -72,119 +74,119 @@ impl Authenticator {
             true => self.directory.access_token(hash).await.map_err(GateError::Store)?,
             false => None,
         };
-        let TenantAccessToken { tenant, token } = match self.usable(known) {
+        let TenantAccessToken { tenant, token } = match self.check_usable(known) {
             Ok(known) => known,
-            Err(reason) => {
-                self.sessions.forget(hash);
-                return Err(self.refuse_token(reason.into(), origin).await);
+            Err(error) => {
+                self.sessions.remove(hash);
+                return Err(self.refuse_token(error.into(), origin).await);
             }
         };
         let Some(tenant) = self.tenant(&tenant.to_string()).await? else {
             return Err(self.refuse(tenant, Some(token.user_id), RefusalCode::TenantUnmapped, origin).await);
         };
-        let used = self.use_token(&tenant, &token, hash, origin).await.map_err(GateError::Store)?;
+        let used = self.record_use(&tenant, &token, hash, origin).await.map_err(GateError::Store)?;
         let member = match used {
             Ok(member) => self.admit(hash, &tenant, member, origin).await?,
-            Err(reason) => {
-                self.sessions.forget(hash);
-                return Err(self.refuse_token(reason.into(), origin).await);
+            Err(error) => {
+                self.sessions.remove(hash);
+                return Err(self.refuse_token(error.into(), origin).await);
             }
         };
         let AccessToken { id, expires_at, scopes, .. } = token;
         let kind = CredentialKind::AccessToken { id, scopes };
         let credential = Arc::new(Credential { kind, client: None, session: Some(id.to_string()) });
-        Ok(self.keep(
+        Ok(self.start_session(
             hash,
-            Kept { tenant, belongs: Belongs::ByAccessToken, credential, expires_at, renewals: 0 },
+            NewSession { tenant, tenant_source: TenantSource::AccessToken, credential, expires_at, keys_version: 0 },
             member,
         ))
     }
 
-    fn usable(&self, known: Option<TenantAccessToken>) -> Result<TenantAccessToken, Reason> {
+    fn check_usable(&self, known: Option<TenantAccessToken>) -> Result<TenantAccessToken, TokenError> {
         match known {
-            None => Err(Reason::AccessTokenUnknown),
-            Some(known) if known.token.revoked_at.is_some() => Err(Reason::AccessTokenRevoked),
-            Some(known) if self.clock.now() >= known.token.expires_at => Err(Reason::AccessTokenExpired),
+            None => Err(TokenError::AccessTokenUnknown),
+            Some(known) if known.token.revoked_at.is_some() => Err(TokenError::AccessTokenRevoked),
+            Some(known) if self.clock.now() >= known.token.expires_at => Err(TokenError::AccessTokenExpired),
             Some(known) => Ok(known),
         }
     }
 
-    /// Records the use and, the first time, the login of a user who is switched on; the reason where the user's last
-    /// interactive login would let nobody in today.
-    async fn use_token(
+    /// Records that the token was used and, on its first use, the login of an active user. Returns the error if the
+    /// user's last interactive login would not be accepted today.
+    async fn record_use(
         &self,
         tenant: &Tenant,
         token: &AccessToken,
         hash: &str,
         origin: &Origin,
-    ) -> Result<Result<Option<Membership>, Reason>, StoreError> {
+    ) -> Result<Result<Option<Membership>, TokenError>, StoreError> {
         let user = token.user_id;
         let mut tx = self.store.begin(&user_scope(tenant.id, user, origin.request.clone())).await?;
         let membership = tx.users().membership(user).await?;
-        let is_on = |member: &&Membership| member.tenant_active && member.user.is_active;
-        if let Some(member) = membership.as_ref().filter(is_on) {
+        let is_active = |member: &&Membership| member.tenant_active && member.user.is_active;
+        if let Some(member) = membership.as_ref().filter(is_active) {
             let login = tx.users().last_login(user).await?;
-            if let Some(reason) = self.outlived(login.as_ref(), member, tenant).await? {
-                return Ok(Err(reason));
+            if let Some(error) = self.last_login_error(login.as_ref(), member, tenant).await? {
+                return Ok(Err(error));
             }
             if tx.users().record_token(user, hash, token.expires_at).await? {
                 let metadata = json!({ "access_token": token.id });
                 self.event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
             }
-            tx.access_tokens().record_use(token.id, self.clock.now()).await?;
+            tx.access_tokens().used(token.id, self.clock.now()).await?;
         }
         tx.commit().await?;
         Ok(Ok(membership))
     }
 
-    /// Why the user's last login does not carry an access token any more: it is too long ago, or the rules for logins, as
-    /// they are now, would refuse it or give less.
-    async fn outlived(
+    /// Returns why the user's last interactive login no longer supports an access token: it is too old, or the current
+    /// login rules would refuse it or give a weaker role.
+    async fn last_login_error(
         &self,
         login: Option<&Login>,
         member: &Membership,
         tenant: &Tenant,
-    ) -> Result<Option<Reason>, StoreError> {
+    ) -> Result<Option<TokenError>, StoreError> {
         let now = self.clock.now();
-        let Some(login) = login else { return Ok(Some(Reason::AccessTokenNoLogin)) };
+        let Some(login) = login else { return Ok(Some(TokenError::AccessTokenWithoutLogin)) };
         if now - login.at() >= self.login_max_age {
-            return Ok(Some(Reason::AccessTokenLoginTooOld));
+            return Ok(Some(TokenError::AccessTokenLoginTooOld));
         }
-        let trusted = self.issuers.iter().find(|issuer| issuer.settings.issuer == member.user.issuer);
-        let Some(issuer) = trusted.map(|issuer| &*issuer.settings) else {
-            return Ok(Some(Reason::AccessTokenIssuer));
+        let issuer = self.issuers.iter().find(|issuer| issuer.settings.issuer == member.user.issuer);
+        let Some(issuer) = issuer.map(|issuer| &*issuer.settings) else {
+            return Ok(Some(TokenError::AccessTokenUnknownIssuer));
         };
-        let leads_to = tenant_of_login(login, issuer, &*self.directory).await?;
-        if leads_to.is_none_or(|(found, _)| found.id != tenant.id) {
-            return Ok(Some(Reason::AccessTokenUnmapped));
+        let resolved = resolve_login_tenant(login, issuer, &*self.directory).await?;
+        if resolved.is_none_or(|(found, _)| found.id != tenant.id) {
+            return Ok(Some(TokenError::AccessTokenTenantUnmapped));
         }
-        Ok(refused_today(login, issuer, &member.user, &tenant.settings.role_mappings, now))
+        Ok(login_error(login, issuer, &member.user, &tenant.settings.role_mappings, now))
     }
 }
 
-/// What the rules for logins say of one, as they are now.
-fn refused_today(
+/// Applies the current login rules to a login that was accepted earlier.
+fn login_error(
     login: &Login,
     issuer: &IssuerSettings,
     user: &User,
-    of_tenant: &RoleMappings,
+    tenant_mappings: &RoleMappings,
     now: Timestamp,
-) -> Option<Reason> {
-    if !entry::has_required_claim(login, issuer) {
-        return Some(Reason::AccessTokenRequiredClaim);
+) -> Option<TokenError> {
+    if !admission::has_required_claim(login, issuer) {
+        return Some(TokenError::AccessTokenRequiredClaimMismatch);
     }
-    if !entry::is_recent(login, issuer, now) {
-        return Some(Reason::AccessTokenTooLongAgo);
+    if !admission::is_recent(login, issuer, now) {
+        return Some(TokenError::AccessTokenAuthenticationTooOld);
     }
-    match entry::no_entry(login, issuer, of_tenant) {
-        Some(RefusalCode::GroupsOverage) => return Some(Reason::AccessTokenGroups),
-        Some(RefusalCode::GuestRefused) => return Some(Reason::AccessTokenGuest),
-        Some(_) => return Some(Reason::AccessTokenScope),
+    match admission::refusal(login, issuer, tenant_mappings) {
+        Some(RefusalCode::GroupsOverage) => return Some(TokenError::AccessTokenGroupsOverage),
+        Some(RefusalCode::GuestRefused) => return Some(TokenError::AccessTokenGuestRefused),
+        Some(_) => return Some(TokenError::AccessTokenInsufficientScope),
         None => {}
     }
-    // A role that came with a token is worth no more than the same token would give now.
-    let given = entry::role(login, issuer, of_tenant).unwrap_or(Role::Viewer);
-    (user.role_from_token && given < user.role).then_some(Reason::AccessTokenRole)
+    // A role that came from a token's claims must still be given by the same claims today.
+    let current_role = admission::mapped_role(login, issuer, tenant_mappings).unwrap_or(Role::Viewer);
+    (user.role_from_token && current_role < user.role).then_some(TokenError::AccessTokenRoleLowered)
 }
 
 #[cfg(test)]
@@ -192,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_recognized_and_a_mistyped_one_is_told_by_its_checksum() {
+    fn a_secret_is_well_formed_and_the_checksum_rejects_a_mistyped_one() {
         let (one, other) = (new_secret().expect("randomness"), new_secret().expect("randomness"));
         assert_ne!(one, other);
         assert!(one.starts_with(PREFIX) && is_well_formed(&one), "{one}");

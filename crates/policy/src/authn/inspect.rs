@@ -1,35 +1,36 @@
-//! What can be seen of an issuer from outside, and of a token without believing it: for those who look for a fault.
+//! Diagnostics: what an issuer publishes, and what a token contains before it is verified.
 
 use super::jwks::fetch;
-use super::reason::{Reason, loggable};
+use super::jws::parse;
 use super::settings::{IssuerSettings, KeySource};
-use super::token::take_apart;
+use super::token_error::{TokenError, loggable};
 use jwks_client_rs::JsonWebKey;
 use serde_json::Value;
 
-/// What an issuer's servers say.
+/// What an issuer publishes.
 #[derive(Clone, Debug, Default)]
 pub struct IssuerView {
-    /// Where the keys are to be had; `None` where the discovery document does not say it.
-    pub keys_at: Option<String>,
-    /// The keys: id, type or curve, `alg` if pinned.
+    /// URL or path of the JWK Set; `None` if the discovery document does not name it.
+    pub jwks_uri: Option<String>,
+    /// The signature keys in the JWK Set.
     pub keys: Vec<KeyView>,
-    /// The server's clock, as its `Date` header has it.
-    pub date: Option<String>,
-    /// The name that its tokens carry instead of its own, if the discovery document says so (AD FS).
+    /// The `Date` header of the last response, to compare the clocks.
+    pub server_date: Option<String>,
+    /// The `iss` that the issuer's tokens carry, if the discovery document names one that differs from the issuer (AD
+    /// FS).
     pub access_token_issuer: Option<String>,
-    /// What is wrong, one sentence each.
+    /// Problems found, one sentence each.
     pub problems: Vec<String>,
 }
 
-/// A key, as far as people compare it.
+/// A key of a JWK Set, without its public key material.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyView {
-    /// `kid`.
+    /// The `kid` member.
     pub id: String,
-    /// `RSA`, or the curve.
+    /// `RSA`, or the name of the curve.
     pub kind: String,
-    /// `alg`, if the key is pinned to one.
+    /// The `alg` member, if the key is restricted to one algorithm.
     pub algorithm: Option<String>,
 }
 
@@ -39,58 +40,58 @@ impl std::fmt::Display for KeyView {
     }
 }
 
-/// Looks at an issuer: discovery document, keys, clock.
+/// Fetches an issuer's discovery document and keys. Failures are listed in the result.
 pub async fn issuer(http: &reqwest::Client, settings: &IssuerSettings) -> IssuerView {
     let mut view = IssuerView::default();
-    view.keys_at = match &settings.keys {
+    view.jwks_uri = match &settings.keys {
         KeySource::File(path) => Some(path.display().to_string()),
         KeySource::Url(url) => Some(url.clone()),
         KeySource::Discovery => discover(http, &settings.issuer, &mut view).await,
     };
-    let Some(keys_at) = view.keys_at.clone() else { return view };
+    let Some(jwks_uri) = view.jwks_uri.clone() else { return view };
     let keys = match &settings.keys {
-        KeySource::File(_) => fetch::key_set(http, &settings.issuer, &settings.keys).await,
-        _ => fetch::document(http, &keys_at).await.and_then(|document| {
-            view.date = document.date.or(view.date.take());
-            fetch::usable_keys(&keys_at, &document.json)
+        KeySource::File(_) => fetch::fetch_key_set(http, &settings.issuer, &settings.keys).await,
+        _ => fetch::fetch_document(http, &jwks_uri).await.and_then(|document| {
+            view.server_date = document.date.or(view.server_date.take());
+            fetch::parse_key_set(&jwks_uri, &document.json)
         }),
     };
     match keys {
-        Ok(set) => view.keys = set.keys.iter().map(key).collect(),
-        Err(error) => view.problems.push(sentence(&error)),
+        Ok(set) => view.keys = set.keys.iter().map(key_view).collect(),
+        Err(error) => view.problems.push(error_chain(&error)),
     }
     view
 }
 
 async fn discover(http: &reqwest::Client, issuer: &str, view: &mut IssuerView) -> Option<String> {
-    let document = match fetch::document(http, &fetch::discovery_url(issuer)).await {
+    let document = match fetch::fetch_document(http, &fetch::discovery_url(issuer)).await {
         Ok(document) => document,
         Err(error) => {
-            view.problems.push(sentence(&error));
+            view.problems.push(error_chain(&error));
             return None;
         }
     };
-    view.date = document.date;
+    view.server_date = document.date;
     let text = |name: &str| document.json.get(name).and_then(Value::as_str).map(str::to_owned);
     view.access_token_issuer = text("access_token_issuer");
-    match fetch::keys_url(issuer, &document.json) {
+    match fetch::jwks_uri(issuer, &document.json) {
         Ok(url) => Some(url),
         Err(error) => {
             let named = text("issuer").unwrap_or_default();
             view.problems
-                .push(format!("{} (its issuer is {named:?}, the configured one {issuer:?})", sentence(&error)));
+                .push(format!("{} (its issuer is {named:?}, the configured one {issuer:?})", error_chain(&error)));
             None
         }
     }
 }
 
-/// An error with its causes: "cannot be fetched" alone helps nobody who looks for a proxy or a certificate.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |cause| cause.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// Renders an error with its sources, so that a proxy or certificate problem shows.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-fn key(key: &JsonWebKey) -> KeyView {
+fn key_view(key: &JsonWebKey) -> KeyView {
     let kind = match key {
         JsonWebKey::Rsa(_) => "RSA",
         JsonWebKey::Ec(ec) => ec.curve(),
@@ -99,30 +100,30 @@ fn key(key: &JsonWebKey) -> KeyView {
     KeyView { id: key.key_id().to_owned(), kind: kind.to_owned(), algorithm: key.alg().map(str::to_owned) }
 }
 
-/// What a token says of itself; nothing of it is verified, and nothing of it is secret.
+/// Contents of a token that was not verified. None of them is secret.
 #[derive(Clone, Debug)]
 pub struct TokenView {
-    /// `alg`.
+    /// The `alg` header.
     pub algorithm: String,
-    /// `kid`.
+    /// The `kid` header.
     pub key_id: Option<String>,
-    /// `iss`, `aud`, `exp`, `iat`, `tid`, `ver` as they are, where they are there.
+    /// The claims `iss`, `aud`, `exp`, `iat`, `tid` and `ver`, as far as the token has them.
     pub claims: Vec<(&'static str, Value)>,
-    /// The names of all claims.
+    /// Names of all claims that can be logged.
     pub names: Vec<String>,
 }
 
-/// Takes a token apart without believing it.
+/// Parses a token without verifying it.
 ///
 /// # Errors
-/// Where it is none.
-pub fn token(token: &str) -> Result<TokenView, Reason> {
-    let parts = take_apart(token)?;
-    let shown = ["iss", "aud", "exp", "iat", "tid", "ver"];
+/// If `token` is not a well-formed access token.
+pub fn token(token: &str) -> Result<TokenView, TokenError> {
+    let parsed = parse(token)?;
+    let shown_claims = ["iss", "aud", "exp", "iat", "tid", "ver"];
     Ok(TokenView {
-        claims: shown.iter().filter_map(|name| Some((*name, parts.claims.get(*name)?.clone()))).collect(),
-        names: parts.claims.keys().filter_map(|name| loggable(name)).collect(),
-        algorithm: loggable(&parts.algorithm).unwrap_or_default(),
-        key_id: parts.key_id.as_deref().and_then(loggable),
+        claims: shown_claims.iter().filter_map(|name| Some((*name, parsed.claims.get(*name)?.clone()))).collect(),
+        names: parsed.claims.keys().filter_map(|name| loggable(name)).collect(),
+        algorithm: loggable(&parsed.algorithm).unwrap_or_default(),
+        key_id: parsed.key_id.as_deref().and_then(loggable),
     })
 }

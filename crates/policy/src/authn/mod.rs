@@ -1,26 +1,26 @@
-//! From a bearer token to a caller: verify, map to a tenant, find or provision the user, record.
+//! Authentication: verifies a bearer token, resolves its tenant, finds or creates its user, and records the login.
 
 pub mod access_token;
+mod admission;
 mod claims;
-mod entry;
+mod ecdsa;
 pub mod inspect;
 pub mod jwks;
-mod low_s;
-mod reason;
-mod refused;
-mod sessions;
+mod jws;
+mod refusal_counter;
+mod refusals;
+mod session_cache;
 pub mod settings;
 mod sign_in;
-mod started;
-mod tally;
-mod token;
+mod startup;
+mod token_error;
 mod verify;
 
-pub use low_s::has_high_s;
-pub use reason::{Reason, Refusal};
-pub use sessions::Belongs;
-pub use sign_in::tenant_named_by;
-pub use verify::{Issuer, Verified, verify};
+pub use ecdsa::has_high_s;
+pub use session_cache::TenantSource;
+pub use sign_in::resolve_tenant;
+pub use token_error::{RefusedToken, TokenError};
+pub use verify::{Issuer, VerifiedToken, verify};
 
 use crate::caller::{Caller, Origin};
 use crate::error::GateError;
@@ -36,41 +36,43 @@ use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use domain::user::{Membership, User};
 use futures::future::join_all;
-use jwks::kept::KeptKeys;
-use jwks::pace::Pace;
-use sessions::{Session, Sessions};
+use jwks::disk_cache::DiskCache;
+use jwks::refresh::RefreshPolicy;
+use refusal_counter::RefusalCounter;
+use session_cache::{Session, SessionCache};
 use settings::{IssuerSettings, KeySource};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-use tally::Tally;
 
-/// What authentication trusts and holds.
+/// Settings of the [`Authenticator`].
 #[derive(Clone, Debug)]
 pub struct AuthnSettings {
-    /// The trusted issuers.
+    /// Trusted issuers.
     pub issuers: Vec<IssuerSettings>,
-    /// Who is `platform_admin`: (issuer, subject) pairs.
+    /// Issuer and subject of each user with the grant `platform_admin`.
     pub platform_admins: Vec<(String, String)>,
-    /// Key for the hash under which a token is remembered.
+    /// Key for the hashes of tokens.
     pub token_key: HashKey,
-    /// Where the issuers' last good keys are kept for a restart; `None`: nowhere.
+    /// Directory of the disk cache of the issuers' keys, which is read after a restart; `None` disables the cache.
     pub key_cache_dir: Option<PathBuf>,
-    /// After so many days without an interactive login, a user's personal access tokens are refused.
+    /// Maximum age of a user's last interactive login, in days. The user's personal access tokens are refused after
+    /// that.
     pub login_max_age_days: u32,
-    /// So often within a minute a user who is switched off learns that; after that, only to come back later.
+    /// Maximum number of refusals per minute in which an inactive user gets the reason. Further ones are answered as
+    /// rate-limited.
     pub refusals_per_minute: u32,
 }
 
-/// Verifies tokens and finds their users.
+/// Verifies bearer tokens and finds their users.
 pub struct Authenticator {
     issuers: Vec<Issuer>,
     platform_admins: Vec<(String, String)>,
     token_key: HashKey,
     login_max_age: TimeDelta,
     refusals_per_minute: u32,
-    refusals: Tally,
-    sessions: Sessions,
+    refusals: RefusalCounter,
+    sessions: SessionCache,
     store: Arc<dyn Store>,
     directory: Arc<dyn Directory>,
     clock: Arc<dyn Clock>,
@@ -78,10 +80,10 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Prepares the issuers; nothing is fetched yet, but keys that were kept are known.
+    /// Creates an authenticator. Reads the disk cache of keys, but fetches nothing yet.
     ///
     /// # Errors
-    /// Where no HTTP client can be made.
+    /// If the HTTP client cannot be created.
     pub fn new(
         settings: AuthnSettings,
         store: Arc<dyn Store>,
@@ -90,13 +92,13 @@ impl Authenticator {
         ids: Arc<dyn IdGen>,
     ) -> Result<Self, reqwest::Error> {
         Ok(Self {
-            issuers: issuers(settings.issuers, settings.key_cache_dir.as_deref())?,
+            issuers: build_issuers(settings.issuers, settings.key_cache_dir.as_deref())?,
             platform_admins: settings.platform_admins,
             token_key: settings.token_key,
             login_max_age: TimeDelta::days(i64::from(settings.login_max_age_days)),
             refusals_per_minute: settings.refusals_per_minute,
-            refusals: Tally::default(),
-            sessions: Sessions::default(),
+            refusals: RefusalCounter::default(),
+            sessions: SessionCache::default(),
             store,
             directory,
             clock,
@@ -104,140 +106,157 @@ impl Authenticator {
         })
     }
 
-    /// Keeps the issuers' keys fresh, so that no request waits for them. Never ends: run it beside the server, and drop
-    /// it to stop.
+    /// Refreshes the issuers' keys in the background, so that no request waits for a known key. Never returns; drop the
+    /// future to stop.
     pub async fn keep_keys_fresh(&self) {
         join_all(self.issuers.iter().map(|issuer| issuer.keys.keep_fresh())).await;
     }
 
-    /// The caller that a bearer token stands for.
+    /// Authenticates the caller by a bearer token.
     ///
     /// # Errors
-    /// Where the token is refused, its tenant is unknown or off, its user is off, or keys or database are down.
+    /// If the token is refused, its tenant is unknown or inactive, its user is inactive, or the keys or the database
+    /// are not available.
     pub async fn authenticate(&self, bearer: Option<&str>, origin: Origin) -> Result<Caller, GateError> {
         let Some(token) = bearer else {
-            return Err(self.refuse_token(Reason::Missing.into(), &origin).await);
+            return Err(self.refuse_token(TokenError::Missing.into(), &origin).await);
         };
         let hash = self.hash(token);
         let session = match self.sessions.get(&hash, self.clock.now()) {
             Some(session) if session.is_fresh() => session,
-            _ if access_token::is_meant_as_one(token) => self.by_access_token(token, &hash, &origin).await?,
-            Some(session) if session.renewals == self.renewals() => self.refresh(&hash, session, &origin).await?,
-            // New, or the issuers' keys are others since: the one that signed it may have been withdrawn.
+            _ if access_token::has_prefix(token) => self.authenticate_access_token(token, &hash, &origin).await?,
+            Some(session) if session.keys_version == self.keys_version() => {
+                self.refresh_session(&hash, session, &origin).await?
+            }
+            // The token is new, or the issuers' keys were refreshed since it was verified: its key may have been
+            // withdrawn.
             _ => {
-                self.sessions.forget(&hash);
-                self.first_use(token, &hash, &origin).await?
+                self.sessions.remove(&hash);
+                self.authenticate_new_token(token, &hash, &origin).await?
             }
         };
         let scope = user_scope(session.tenant.id, session.user_id(), origin.request);
         let caller = Caller::new(scope, session.tenant, session.user, session.entitlements);
-        Ok(caller.with(session.credential))
+        Ok(caller.with_credential(session.credential))
     }
 
-    /// The grants that the configuration gives to this user.
+    /// Grants that the configuration gives to the user `subject` of `issuer`.
     #[must_use]
     pub fn configured_grants(&self, issuer: &str, subject: &str) -> Vec<Grant> {
-        let named = self.platform_admins.iter().any(|(i, s)| i == issuer && s == subject);
-        if named { vec![Grant::PlatformAdmin] } else { Vec::new() }
+        let is_platform_admin = self.platform_admins.iter().any(|(i, s)| i == issuer && s == subject);
+        if is_platform_admin { vec![Grant::PlatformAdmin] } else { Vec::new() }
     }
 
-    async fn refresh(&self, hash: &str, known: Session, origin: &Origin) -> Result<Session, GateError> {
-        let Some(tenant) = self.tenant_of(&known).await? else {
-            self.sessions.forget(hash);
-            return Err(self.refuse(known.tenant.id, Some(known.user.id), RefusalCode::TenantUnmapped, origin).await);
+    async fn refresh_session(&self, hash: &str, session: Session, origin: &Origin) -> Result<Session, GateError> {
+        let Some(tenant) = self.confirmed_tenant(&session).await? else {
+            self.sessions.remove(hash);
+            return Err(self
+                .refuse(session.tenant.id, Some(session.user.id), RefusalCode::TenantUnmapped, origin)
+                .await);
         };
-        let scope = user_scope(tenant.id, known.user.id, origin.request.clone());
+        let scope = user_scope(tenant.id, session.user.id, origin.request.clone());
         let mut tx = self.store.begin(&scope).await.map_err(GateError::Store)?;
-        let membership = tx.users().membership(known.user.id).await.map_err(GateError::Store)?;
+        let membership = tx.users().membership(session.user.id).await.map_err(GateError::Store)?;
         drop(tx);
         let member = self.admit(hash, &tenant, membership, origin).await?;
-        let Session { belongs, credential, expires_at, renewals, .. } = known;
-        Ok(self.keep(hash, Kept { tenant, belongs, credential, expires_at, renewals }, member))
+        let Session { tenant_source, credential, expires_at, keys_version, .. } = session;
+        Ok(self.start_session(hash, NewSession { tenant, tenant_source, credential, expires_at, keys_version }, member))
     }
 
-    /// The session's tenant, if what said that the user belongs to it says so still.
-    async fn tenant_of(&self, known: &Session) -> Result<Option<Tenant>, GateError> {
-        let found = match &known.belongs {
-            Belongs::Mapped { issuer, claim } => {
+    /// Returns the session's tenant if the user still belongs to it.
+    async fn confirmed_tenant(&self, session: &Session) -> Result<Option<Tenant>, GateError> {
+        let found = match &session.tenant_source {
+            TenantSource::Mapping { issuer, claim } => {
                 self.directory.mapped_tenant(issuer, claim).await.map_err(GateError::Store)
             }
-            _ => self.tenant(&known.tenant.id.to_string()).await,
+            _ => self.tenant(&session.tenant.id.to_string()).await,
         };
-        Ok(found?.filter(|tenant| tenant.id == known.tenant.id))
+        Ok(found?.filter(|tenant| tenant.id == session.tenant.id))
     }
 
     async fn tenant(&self, id_or_slug: &str) -> Result<Option<Tenant>, GateError> {
         self.directory.tenant(id_or_slug).await.map_err(GateError::Store)
     }
 
-    /// How often the issuers' keys were renewed, all together.
-    fn renewals(&self) -> u64 {
-        self.issuers.iter().map(|issuer| issuer.keys.renewals()).sum()
+    /// Sum of the versions of all issuers' keys; it grows with each refresh.
+    fn keys_version(&self) -> u64 {
+        self.issuers.iter().map(|issuer| issuer.keys.version()).sum()
     }
 
-    /// The keyed hash by which it is remembered that a token was seen: of what is signed, without the signature, of which
-    /// there may be several.
-    fn seen_hash(&self, token: &str) -> String {
+    /// Keyed hash of a token's JWS Signing Input (RFC 7515 §2). It marks a token as used; the signature is left out,
+    /// since one signing input can have several valid signatures.
+    fn signing_input_hash(&self, token: &str) -> String {
         let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
         self.hash(signed)
     }
 
-    /// The grants that the configuration gives a user.
+    /// Grants that the configuration gives to `user`.
     pub(crate) fn grants_of(&self, user: &User) -> Vec<Grant> {
         self.configured_grants(&user.issuer, &user.external_id)
     }
 
-    /// The keyed hash of a whole bearer token: by it a verified token's session is found, and a personal access token.
+    /// Keyed hash of a complete bearer token. Sessions and personal access tokens are found by it.
     pub(crate) fn hash(&self, token: &str) -> String {
         self.token_key.hash(token.as_bytes())
     }
 
-    fn keep(&self, hash: &str, kept: Kept, member: Membership) -> Session {
+    fn start_session(&self, hash: &str, new: NewSession, member: Membership) -> Session {
         let entitlements = member.entitlements(&self.grants_of(&member.user));
-        let Kept { tenant, belongs, credential, expires_at, renewals } = kept;
+        let NewSession { tenant, tenant_source, credential, expires_at, keys_version } = new;
         let (user, read_at) = (member.user, Instant::now());
-        let session = Session { tenant, user, entitlements, belongs, credential, expires_at, read_at, renewals };
-        self.sessions.put(hash.to_owned(), session.clone(), self.clock.now());
+        let session =
+            Session { tenant, user, entitlements, tenant_source, credential, expires_at, read_at, keys_version };
+        self.sessions.insert(hash.to_owned(), session.clone(), self.clock.now());
         session
     }
 }
 
-/// What a session keeps beside the user.
-struct Kept {
+/// Contents of a new session, without its user.
+struct NewSession {
     tenant: Tenant,
-    belongs: Belongs,
+    tenant_source: TenantSource,
     credential: Arc<Credential>,
     expires_at: Timestamp,
-    renewals: u64,
+    keys_version: u64,
 }
 
-/// The issuers with their keys.
+/// Creates the issuers with their keys.
 ///
 /// # Errors
-/// Where no HTTP client can be made.
-pub fn issuers(settings: Vec<IssuerSettings>, key_cache_dir: Option<&Path>) -> Result<Vec<Issuer>, reqwest::Error> {
-    let http = jwks::fetch::client()?;
-    let with_keys = |settings: IssuerSettings| {
-        // A key file is there after a restart as it was before.
-        let kept = key_cache_dir.filter(|_| !matches!(settings.keys, KeySource::File(_)));
-        let kept = kept.map(|dir| KeptKeys::new(dir, &settings.issuer));
-        let keys = jwks::Keys::new(&settings.issuer, settings.keys.clone(), http.clone(), kept, Pace::default());
+/// If the HTTP client cannot be created.
+pub fn build_issuers(
+    settings: Vec<IssuerSettings>,
+    key_cache_dir: Option<&Path>,
+) -> Result<Vec<Issuer>, reqwest::Error> {
+    let http = jwks::fetch::http_client()?;
+    let build_issuer = |settings: IssuerSettings| {
+        // A local key file needs no cache.
+        let cache_dir = key_cache_dir.filter(|_| !matches!(settings.keys, KeySource::File(_)));
+        let cache = cache_dir.map(|dir| DiskCache::new(dir, &settings.issuer));
+        let keys = jwks::IssuerKeys::new(
+            &settings.issuer,
+            settings.keys.clone(),
+            http.clone(),
+            cache,
+            RefreshPolicy::default(),
+        );
         Issuer { settings: Arc::new(settings), keys }
     };
-    Ok(settings.into_iter().map(with_keys).collect())
+    Ok(settings.into_iter().map(build_issuer).collect())
 }
 
-/// The scope of a colleague, for a simulation: decided and recorded for the one who asks, and never handed to a use case.
-pub(crate) fn scope_of_colleague(asking: &TenantScope, colleague: UserId) -> TenantScope {
-    user_scope(asking.tenant(), colleague, asking.request().clone())
+/// Returns the scope of another user of the tenant, to simulate a decision. The simulation is recorded for the user who
+/// requested it; the scope is never passed to a use case.
+pub(crate) fn simulation_scope(requester: &TenantScope, user: UserId) -> TenantScope {
+    user_scope(requester.tenant(), user, requester.request().clone())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one site: a verified token names the user")]
+#[expect(clippy::disallowed_methods, reason = "only minted here, after a verified token named the user")]
 fn user_scope(tenant: TenantId, user: UserId, request: RequestId) -> TenantScope {
     TenantScope::mint(tenant, Actor::User(user), request)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one site: a token whose user is not known yet, or refused")]
+#[expect(clippy::disallowed_methods, reason = "only minted here, for a token whose user is unknown or refused")]
 fn system_scope(tenant: TenantId, request: RequestId) -> TenantScope {
     TenantScope::mint(tenant, Actor::System, request)
 }

@@ -1,75 +1,79 @@
-//! What the platform trusts: issuers, their keys, their claim names, and which tenants each may speak for.
+//! Settings of the trusted issuers: keys, claim names, and the tenants that each may assert.
 
 use domain::role::Role;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// One trusted issuer.
+/// A trusted issuer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IssuerSettings {
-    /// The issuer's name: the exact `iss`, what its discovery document must say, and the first half of a user's key.
+    /// The issuer identifier: the exact `iss`, also required in its discovery document. Users are identified by issuer
+    /// and subject.
     pub issuer: String,
-    /// Further `iss` values of its tokens, where they differ from the name (AD FS: `access_token_issuer`).
+    /// Further accepted `iss` values, for issuers whose tokens carry another name (AD FS: `access_token_issuer`).
     pub accept_iss: Vec<String>,
-    /// UploadOutcome `aud` values; at least one must match.
+    /// Accepted `aud` values; at least one must match.
     pub audiences: Vec<String>,
-    /// UploadOutcome signature algorithms. The header chooses among them and nothing else.
+    /// Accepted signature algorithms. The token's `alg` header must be one of them.
     pub algorithms: Vec<SignatureAlgorithm>,
-    /// Accept ES256 signatures of either form. Off: of the two that hold for a token, the one with the high `s` is
-    /// refused. For issuers that do not normalize, half of whose tokens would be.
+    /// Whether to accept ES256 signatures with a high `s`. If `false`, such signatures are refused, since anyone can
+    /// derive them from a valid token. Required for issuers that do not normalize `s`: about half of their tokens have
+    /// a high one.
     pub accept_high_s: bool,
-    /// Where the keys come from.
+    /// Source of the public keys.
     pub keys: KeySource,
-    /// How the issuer names its claims.
+    /// Names of the issuer's claims.
     pub claims: ClaimNames,
-    /// Role values of the token, or groups as `g:<group>`, and the platform's roles.
+    /// Mapping from the token's role values, and groups as `g:<group>`, to the platform's roles.
     pub roles: BTreeMap<String, Role>,
-    /// Which tenants the issuer may speak for.
+    /// Tenants that the issuer may assert.
     pub tenants: TenantTrust,
-    /// A scope that the token must carry, unless it carries `required_role`.
+    /// Scope that the token must have, unless it has `required_role`.
     pub required_scope: Option<String>,
-    /// A role value that the token must carry, unless it carries `required_scope`.
+    /// Role value that the token must have, unless it has `required_scope`.
     pub required_role: Option<String>,
-    /// A claim that must have this value: for Entra, `tid`.
+    /// Name and required value of a claim; for Entra, `tid`.
     pub required_claim: Option<(String, String)>,
-    /// Longest time since the user proved who they are (`auth_time`), in seconds.
+    /// Maximum age of the user's authentication (`auth_time`), in seconds; `None` for no limit.
     pub max_age_s: Option<u32>,
-    /// Whose guests get in: home directories as the token's `idp` names them, or `*` for any. Empty: none.
+    /// Home directories whose guests are admitted, as the token's `idp` names them, or `*` for all. Empty refuses all
+    /// guests.
     pub guests: Vec<String>,
-    /// What becomes of a token that leaves out its groups.
+    /// How to treat a token that omits its groups.
     pub groups_overage: GroupsOverage,
 }
 
-/// What becomes of a token that leaves out its groups because they are too many.
+/// How to treat a token that omits its groups because there are too many (groups overage in Entra).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupsOverage {
-    /// It is refused: what the groups would have said is unknown.
+    /// Refuse the token: the roles that its groups would give are unknown.
     #[default]
     Refuse,
-    /// Its groups count for nothing: for issuers whose roles come from app roles alone.
+    /// Accept the token without groups, for issuers that give roles by app roles alone.
     Ignore,
 }
 
-/// The directory that an Entra issuer speaks for, by the shape of its name (`https://host/<directory>/v2.0`): its tokens'
-/// `tid` must be that one.
+/// Returns the directory of an Entra issuer (`https://host/<directory>/v2.0`), or `None` for other issuers. The `tid`
+/// of its tokens must be this directory.
 #[must_use]
 pub fn entra_directory(issuer: &str) -> Option<&str> {
     let directory = issuer.strip_suffix("/v2.0")?.rsplit('/').next()?;
     uuid::Uuid::try_parse(directory).is_ok().then_some(directory)
 }
 
-/// A signature algorithm (RFC 7518, RFC 8037). No symmetric one: the platform never shares a secret with an issuer.
+/// A signature algorithm (RFC 7518, RFC 8037). There is no symmetric one, since the platform never shares a secret with
+/// an issuer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum SignatureAlgorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256: Entra ID and most others.
+    /// RSASSA-PKCS1-v1_5 with SHA-256; used by Entra ID and most other issuers.
     Rs256,
     /// RSASSA-PSS with SHA-256.
     Ps256,
-    /// ECDSA on P-256: the development issuer.
+    /// ECDSA on P-256 with SHA-256; used by the development issuer.
     Es256,
-    /// Ed25519.
+    /// EdDSA on Ed25519.
     #[serde(rename = "EdDSA")]
     EdDsa,
 }
@@ -96,40 +100,40 @@ impl SignatureAlgorithm {
     }
 }
 
-/// Where an issuer's public keys come from. Never from a token.
+/// Source of an issuer's public keys. A token cannot name one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeySource {
-    /// A JWKS document (RFC 7517) at this address.
+    /// A JWK Set (RFC 7517) at this URL.
     Url(String),
-    /// The address that the issuer's discovery document names (OpenID Connect Discovery 1.0).
+    /// The `jwks_uri` of the issuer's discovery document (OpenID Connect Discovery 1.0).
     Discovery,
-    /// A JWKS file on this machine: the development issuer.
+    /// A local JWK Set file; used by the development issuer.
     File(PathBuf),
 }
 
-/// How an issuer names its claims. Each is a list: the first that is there wins. A name is looked up as it stands
-/// first (Entra's `extn.PlatformTenantId` has a dot in it), then as a dotted path (Keycloak's `realm_access.roles`).
+/// Names of an issuer's claims. Each field lists the names to try, in order. A name is first looked up literally
+/// (Entra's `extn.PlatformTenantId` contains a dot), then as a dotted path (Keycloak's `realm_access.roles`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClaimNames {
-    /// The stable id of the user. Entra: `oid`; its `sub` differs per application.
+    /// Stable identifier of the user. Entra: `oid`, since its `sub` differs per application.
     pub subject: Vec<String>,
-    /// What the tenant is looked up by.
+    /// Claim that the tenant is looked up by.
     pub tenant: Vec<String>,
-    /// Role values, a string or a list.
+    /// Role values: a string or a list.
     pub roles: Vec<String>,
-    /// E-mail, for display.
+    /// E-mail address, for display.
     pub email: Vec<String>,
-    /// Name, for display.
+    /// Full name, for display.
     pub name: Vec<String>,
-    /// Scopes, a space-separated string or a list.
+    /// Scopes: a space-separated string or a list.
     pub scopes: Vec<String>,
-    /// Groups, a list.
+    /// Groups: a list.
     pub groups: Vec<String>,
-    /// The client that asked for the token.
+    /// Client that requested the token.
     pub client: Vec<String>,
-    /// The token's own id.
+    /// Identifier of the token.
     pub token_id: Vec<String>,
-    /// When the user proved who they are.
+    /// Time of the user's authentication.
     pub auth_time: Vec<String>,
 }
 
@@ -151,7 +155,7 @@ impl Default for ClaimNames {
     }
 }
 
-/// The design's role values, and the plain words.
+/// Role values that are mapped if the configuration maps none.
 #[must_use]
 pub fn default_roles() -> BTreeMap<String, Role> {
     [
@@ -167,21 +171,21 @@ pub fn default_roles() -> BTreeMap<String, Role> {
     .collect()
 }
 
-/// Which tenants an issuer may speak for. A claim is an input: the mapping decides.
+/// Tenants that an issuer may assert. The tenant claim alone proves nothing; this mapping decides.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TenantTrust {
-    /// Any tenant, by id or slug: development mode only.
-    Every,
-    /// The claim's value looked up here; the result is a tenant's id or slug.
+    /// Any tenant; the claim is its id or slug. For development mode only.
+    Any,
+    /// Tenants by claim value; a tenant is given by its id or slug.
     Mapped(BTreeMap<String, String>),
 }
 
 impl TenantTrust {
-    /// The tenant's id or slug that a claim value stands for.
+    /// Returns the id or slug of the tenant that a claim value is mapped to.
     #[must_use]
     pub fn tenant<'a>(&'a self, claim: &'a str) -> Option<&'a str> {
         match self {
-            Self::Every => Some(claim),
+            Self::Any => Some(claim),
             Self::Mapped(map) => map.get(claim).map(String::as_str),
         }
     }
@@ -192,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entra_issuer_is_told_by_its_shape() {
+    fn an_entra_issuer_is_recognized_by_its_url() {
         let directory = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
         for host in ["login.microsoftonline.com", "login.microsoftonline.us", "127.0.0.1:9"] {
             assert_eq!(entra_directory(&format!("https://{host}/{directory}/v2.0")), Some(directory));

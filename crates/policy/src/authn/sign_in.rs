@@ -1,10 +1,10 @@
-//! The first use of a token: verify it, find its tenant, provision or update its user, record the login.
+//! First use of a token: verifies it, resolves its tenant, creates or updates its user, and records the login.
 
-use super::entry;
-use super::sessions::{Belongs, Session};
+use super::admission;
+use super::session_cache::{Session, TenantSource};
 use super::settings::IssuerSettings;
-use super::verify::{Verified, verify};
-use super::{Authenticator, Kept, system_scope, user_scope};
+use super::verify::{VerifiedToken, verify};
+use super::{Authenticator, NewSession, system_scope, user_scope};
 use crate::caller::Origin;
 use crate::error::GateError;
 use domain::assigned_role::RoleClaimRejection;
@@ -18,42 +18,48 @@ use domain::user::{Identity, Membership};
 use serde_json::json;
 use std::sync::Arc;
 
-/// A verified token, as a tenant understands it.
+/// A verified token with the role that the tenant's mapping gives.
 struct NewToken<'a> {
     identity: Identity,
     login: Login,
-    verified: &'a Verified,
-    /// The hash by which it is remembered that it was seen.
-    seen: String,
+    verified: &'a VerifiedToken,
+    /// Hash that marks the token as used.
+    seen_hash: String,
 }
 
 impl Authenticator {
-    pub(super) async fn first_use(&self, token: &str, hash: &str, origin: &Origin) -> Result<Session, GateError> {
-        // Before the verification: what is renewed while that runs counts as not seen.
-        let renewals = self.renewals();
+    pub(super) async fn authenticate_new_token(
+        &self,
+        token: &str,
+        hash: &str,
+        origin: &Origin,
+    ) -> Result<Session, GateError> {
+        // Read before the verification: a refresh during it must count as a newer version.
+        let keys_version = self.keys_version();
         let verified = match verify(token, &self.issuers, self.clock.now()).await {
             Ok(verified) => verified,
-            Err(refusal) => return Err(self.refuse_token(refusal, origin).await),
+            Err(refused) => return Err(self.refuse_token(refused, origin).await),
         };
-        let Some((tenant, belongs)) = tenant_named_by(&verified, &*self.directory).await.map_err(GateError::Store)?
+        let Some((tenant, tenant_source)) =
+            resolve_tenant(&verified, &*self.directory).await.map_err(GateError::Store)?
         else {
             return Err(self.refuse(TenantId::PLATFORM, None, RefusalCode::TenantUnmapped, origin).await);
         };
-        let of_tenant = &tenant.settings.role_mappings;
+        let tenant_mappings = &tenant.settings.role_mappings;
         let suspended = (!tenant.is_active).then_some(RefusalCode::TenantSuspended);
-        if let Some(code) = suspended.or_else(|| verified.no_entry(of_tenant)) {
+        if let Some(code) = suspended.or_else(|| verified.admission_refusal(tenant_mappings)) {
             return Err(self.refuse(tenant.id, None, code, origin).await);
         }
-        let identity = Identity { role: verified.role(of_tenant), ..verified.identity.clone() };
-        let login = entry::kept(&verified.login, &verified.issuer, of_tenant);
-        let new = NewToken { identity, login, verified: &verified, seen: self.seen_hash(token) };
+        let identity = Identity { role: verified.role(tenant_mappings), ..verified.identity.clone() };
+        let login = admission::without_unmapped_groups(&verified.login, &verified.issuer, tenant_mappings);
+        let new = NewToken { identity, login, verified: &verified, seen_hash: self.signing_input_hash(token) };
         let signed_in = self.sign_in(tenant.id, &new, origin).await;
         let member = self.admit(hash, &tenant, signed_in.map_err(GateError::Store)?, origin).await?;
         let (credential, expires_at) = (Arc::new(verified.credential()), verified.valid_until);
-        Ok(self.keep(hash, Kept { tenant, belongs, credential, expires_at, renewals }, member))
+        Ok(self.start_session(hash, NewSession { tenant, tenant_source, credential, expires_at, keys_version }, member))
     }
 
-    /// Provisions or updates the user, and records the login if this token is new and the user switched on.
+    /// Creates or updates the user, and records the login if this token is new and the user is active.
     async fn sign_in(
         &self,
         tenant: TenantId,
@@ -63,13 +69,13 @@ impl Authenticator {
         let now = self.clock.now();
         let new_id = UserId::from_uuid(self.ids.uuid());
         let mut tx = self.store.begin(&system_scope(tenant, origin.request.clone())).await?;
-        // Only a new token says what the user is now: one that was seen before, here or in another process, must not
-        // undo what an admin has changed since.
-        let user = match tx.users().user_by_token(&token.seen).await? {
+        // Only a new token updates the user. A token that was used before, here or in another process, must not undo
+        // later changes by an admin.
+        let user = match tx.users().user_by_token(&token.seen_hash).await? {
             Some(known) => known,
             None => {
                 let user = tx.users().sign_in(new_id, &token.identity, now).await?.id;
-                tx.users().record_login(user, &token.login).await?;
+                tx.users().keep_login(user, &token.login).await?;
                 user
             }
         };
@@ -77,9 +83,9 @@ impl Authenticator {
 
         let mut tx = self.store.begin(&user_scope(tenant, user, origin.request.clone())).await?;
         let membership = tx.users().membership(user).await?;
-        let is_on = |member: &&Membership| member.tenant_active && member.user.is_active;
-        if let Some(member) = membership.as_ref().filter(is_on)
-            && tx.users().record_token(user, &token.seen, token.verified.valid_until).await?
+        let is_active = |member: &&Membership| member.tenant_active && member.user.is_active;
+        if let Some(member) = membership.as_ref().filter(is_active)
+            && tx.users().record_token(user, &token.seen_hash, token.verified.valid_until).await?
         {
             let ignored = member.user.assigned_role().rejects(token.identity.role_claim());
             let metadata = json!({
@@ -92,7 +98,7 @@ impl Authenticator {
         Ok(membership)
     }
 
-    /// The membership if user and tenant are switched on; otherwise the session ends.
+    /// Returns the membership if user and tenant are active. Otherwise removes the session and refuses the caller.
     pub(super) async fn admit(
         &self,
         hash: &str,
@@ -106,35 +112,34 @@ impl Authenticator {
             Some(member) if member.user.is_active => RefusalCode::TenantSuspended,
             _ => RefusalCode::UserDisabled,
         };
-        self.sessions.forget(hash);
+        self.sessions.remove(hash);
         Err(self.refuse(tenant.id, user, code, origin).await)
     }
 }
 
-/// The tenant that a verified token leads to: by the configuration, and where that says nothing by a mapping in the
-/// database.
+/// Resolves the tenant of a verified token: by the configuration first, then by a tenant mapping in the database.
 ///
 /// # Errors
-/// Where the database is not available.
-pub async fn tenant_named_by(
-    verified: &Verified,
+/// If the database is not available.
+pub async fn resolve_tenant(
+    verified: &VerifiedToken,
     directory: &dyn Directory,
-) -> Result<Option<(Tenant, Belongs)>, StoreError> {
-    tenant_of_login(&verified.login, &verified.issuer, directory).await
+) -> Result<Option<(Tenant, TenantSource)>, StoreError> {
+    resolve_login_tenant(&verified.login, &verified.issuer, directory).await
 }
 
-/// The tenant that a login leads to.
-pub(super) async fn tenant_of_login(
+/// Resolves the tenant of a login in the same way.
+pub(super) async fn resolve_login_tenant(
     login: &Login,
     settings: &IssuerSettings,
     directory: &dyn Directory,
-) -> Result<Option<(Tenant, Belongs)>, StoreError> {
+) -> Result<Option<(Tenant, TenantSource)>, StoreError> {
     let Some(claim) = login.tenant_claim.clone() else { return Ok(None) };
     if let Some(id_or_slug) = settings.tenants.tenant(&claim) {
         let tenant = directory.tenant(id_or_slug).await?;
-        return Ok(tenant.map(|tenant| (tenant, Belongs::Configured)));
+        return Ok(tenant.map(|tenant| (tenant, TenantSource::Configuration)));
     }
     let issuer = settings.issuer.clone();
     let tenant = directory.mapped_tenant(&issuer, &claim).await?;
-    Ok(tenant.map(|tenant| (tenant, Belongs::Mapped { issuer, claim })))
+    Ok(tenant.map(|tenant| (tenant, TenantSource::Mapping { issuer, claim })))
 }

@@ -1,12 +1,12 @@
-//! Verifies a token against the issuer that it names: one order of checks, one reason for each refusal.
+//! Verifies a JWT against the issuer that it names, in a fixed order of checks with one error each.
 
+use super::admission::{self, RoleMappings};
 use super::claims::{self, Claims};
-use super::entry::{self, RoleMappings};
-use super::jwks::Keys;
-use super::low_s;
-use super::reason::{Reason, Refusal, loggable};
+use super::ecdsa;
+use super::jwks::IssuerKeys;
+use super::jws::{UnverifiedToken, parse};
 use super::settings::{IssuerSettings, SignatureAlgorithm};
-use super::token::{Unverified, take_apart};
+use super::token_error::{RefusedToken, TokenError, loggable};
 use domain::credential::{Credential, CredentialKind};
 use domain::decision::RefusalCode;
 use domain::login::Login;
@@ -20,42 +20,42 @@ use std::sync::Arc;
 
 /// A trusted issuer with its keys.
 pub struct Issuer {
-    /// What is trusted.
+    /// Settings of the issuer.
     pub settings: Arc<IssuerSettings>,
-    /// Its keys.
-    pub keys: Keys,
+    /// Public keys of the issuer.
+    pub keys: IssuerKeys,
 }
 
 impl Issuer {
-    fn is_named(&self, iss: &str) -> bool {
+    fn matches_iss(&self, iss: &str) -> bool {
         self.settings.issuer == iss || self.settings.accept_iss.iter().any(|also| also == iss)
     }
 }
 
-/// A token that holds.
+/// A token that passed all checks.
 #[derive(Clone, Debug)]
-pub struct Verified {
-    /// Who vouches.
+pub struct VerifiedToken {
+    /// Settings of the issuer.
     pub issuer: Arc<IssuerSettings>,
-    /// Who it speaks of; without the role, which the tenant has a say in.
+    /// The user. The role is not set, since it also depends on the tenant.
     pub identity: Identity,
-    /// When it is to be looked at again: its end, or when the user must prove again who they are.
+    /// When the token expires or the user must authenticate again, whichever comes first.
     pub valid_until: Timestamp,
-    /// Its own id, if it has one that may be logged.
+    /// The token's identifier, if it can be logged.
     pub token_id: Option<String>,
-    /// What it says of the login that it stands for.
+    /// Facts that decide whether the user is admitted.
     pub login: Login,
     claims: Claims,
 }
 
-impl Verified {
-    /// The client that asked for it, if that may be logged.
+impl VerifiedToken {
+    /// The client that requested the token, if it can be logged.
     #[must_use]
     pub fn client(&self) -> Option<String> {
         claims::client(&self.claims, &self.issuer.claims)
     }
 
-    /// What the token tells later decisions of how its bearer signed in.
+    /// The credential that later decisions depend on.
     #[must_use]
     pub fn credential(&self) -> Credential {
         let (claims, names) = (&self.claims, &self.issuer.claims);
@@ -68,46 +68,53 @@ impl Verified {
         Credential { kind, client: self.client(), session }
     }
 
-    /// The role that the token gives in a tenant with this mapping of its own; `None` where it says nothing of roles.
+    /// The role that the token gives under the tenant's own mapping, or `None` if it says nothing about roles.
     #[must_use]
-    pub fn role(&self, of_tenant: &RoleMappings) -> Option<Role> {
-        entry::role(&self.login, &self.issuer, of_tenant)
+    pub fn role(&self, tenant_mappings: &RoleMappings) -> Option<Role> {
+        admission::mapped_role(&self.login, &self.issuer, tenant_mappings)
     }
 
-    /// Why a token that holds leads nowhere all the same, in a tenant with this mapping of its own: a code that its
-    /// bearer may read.
+    /// Why the verified token is not admitted under the tenant's own mapping, or `None` if it is. The caller may read
+    /// the code.
     #[must_use]
-    pub fn no_entry(&self, of_tenant: &RoleMappings) -> Option<RefusalCode> {
-        entry::no_entry(&self.login, &self.issuer, of_tenant)
+    pub fn admission_refusal(&self, tenant_mappings: &RoleMappings) -> Option<RefusalCode> {
+        admission::refusal(&self.login, &self.issuer, tenant_mappings)
     }
 }
 
 /// Verifies `token`.
 ///
-/// The order: size and shape; issuer, unverified, only to pick the settings; algorithm from the settings; key id; form of
-/// the signature; signature; times; audience; required claim; kind; subject; age of the login. What comes after (tenant, entry, user) is
-/// the caller's.
+/// Order of the checks: size and structure; issuer (not verified yet, only to select the settings); algorithm; key id;
+/// form of the signature; signature; times; audience; required claim; type of token; subject; age of the
+/// authentication. The caller resolves the tenant and checks admission.
 ///
 /// # Errors
-/// The first check that says no.
-pub async fn verify(token: &str, issuers: &[Issuer], now: Timestamp) -> Result<Verified, Refusal> {
-    let parts = take_apart(token)?;
-    let key_id = parts.key_id.as_deref().and_then(loggable);
-    let named = parts.claims.get("iss").and_then(Value::as_str);
-    let Some(issuer) = named.and_then(|iss| issuers.iter().find(|issuer| issuer.is_named(iss))) else {
-        return Err(Refusal { key_id, ..Reason::Issuer.into() });
+/// The first check that fails.
+pub async fn verify(token: &str, issuers: &[Issuer], now: Timestamp) -> Result<VerifiedToken, RefusedToken> {
+    let parsed = parse(token)?;
+    let key_id = parsed.key_id.as_deref().and_then(loggable);
+    let iss = parsed.claims.get("iss").and_then(Value::as_str);
+    let Some(issuer) = iss.and_then(|iss| issuers.iter().find(|issuer| issuer.matches_iss(iss))) else {
+        return Err(RefusedToken { key_id, ..TokenError::UnknownIssuer.into() });
     };
-    let token_id = claims::token_id(&parts.claims, &issuer.settings.claims);
-    let refused = |reason| Refusal {
-        reason,
+    let token_id = claims::token_id(&parsed.claims, &issuer.settings.claims);
+    let refused = |error| RefusedToken {
+        error,
         issuer: Some(issuer.settings.issuer.clone()),
         key_id: key_id.clone(),
         token_id: token_id.clone(),
     };
-    check_signature(token, &parts, issuer).await.map_err(refused)?;
-    let login = claims::login(&parts.claims, &issuer.settings, now);
-    let (identity, valid_until) = check_claims(&parts.claims, &login, &issuer.settings, now).map_err(refused)?;
-    Ok(Verified { issuer: Arc::clone(&issuer.settings), identity, valid_until, token_id, login, claims: parts.claims })
+    check_signature(token, &parsed, issuer).await.map_err(refused)?;
+    let login = claims::login(&parsed.claims, &issuer.settings, now);
+    let (identity, valid_until) = check_claims(&parsed.claims, &login, &issuer.settings, now).map_err(refused)?;
+    Ok(VerifiedToken {
+        issuer: Arc::clone(&issuer.settings),
+        identity,
+        valid_until,
+        token_id,
+        login,
+        claims: parsed.claims,
+    })
 }
 
 fn check_claims(
@@ -115,43 +122,49 @@ fn check_claims(
     login: &Login,
     issuer: &IssuerSettings,
     now: Timestamp,
-) -> Result<(Identity, Timestamp), Reason> {
-    let expires_at = claims::check_times(claims, now)?;
+) -> Result<(Identity, Timestamp), TokenError> {
+    let expires_at = claims::check_validity_period(claims, now)?;
     claims::check_audience(claims, &issuer.audiences)?;
-    claims::check_required(claims, issuer.required_claim.as_ref())?;
-    claims::check_kind(claims)?;
+    claims::check_required_claim(claims, issuer.required_claim.as_ref())?;
+    claims::check_is_access_token(claims)?;
     let identity = claims::identity(claims, issuer)?;
-    let age_ends = claims::check_age(login.authenticated_at, issuer.max_age_s, now)?;
-    Ok((identity, age_ends.map_or(expires_at, |end| end.min(expires_at))))
+    let auth_expires_at = claims::check_auth_age(login.authenticated_at, issuer.max_age_s, now)?;
+    Ok((identity, auth_expires_at.map_or(expires_at, |end| end.min(expires_at))))
 }
 
-/// Two keys of one id are a fault of the issuer's, or the two halves of a rotation; both are its own, so a signature of
-/// either is.
-async fn check_signature(token: &str, parts: &Unverified, issuer: &Issuer) -> Result<(), Reason> {
-    let algorithm = issuer.settings.algorithms.iter().find(|a| a.name() == parts.algorithm).ok_or(Reason::Algorithm)?;
-    let key_id = parts.key_id.as_deref().ok_or(Reason::KeyId)?;
-    let keys = issuer.keys.get(key_id).await.map_err(|_| Reason::NoKeys)?;
+/// An issuer may publish two keys with the same id by mistake or during a rotation. A signature by either is valid.
+async fn check_signature(token: &str, parsed: &UnverifiedToken, issuer: &Issuer) -> Result<(), TokenError> {
+    let algorithm = issuer
+        .settings
+        .algorithms
+        .iter()
+        .find(|algorithm| algorithm.name() == parsed.algorithm)
+        .ok_or(TokenError::AlgorithmNotAllowed)?;
+    let key_id = parsed.key_id.as_deref().ok_or(TokenError::MissingKeyId)?;
+    let keys = issuer.keys.get(key_id).await.map_err(|_| TokenError::KeysUnavailable)?;
     if keys.is_empty() {
-        return Err(Reason::UnknownKey);
+        return Err(TokenError::UnknownKey);
     }
-    let fitting: Vec<_> =
-        keys.iter().filter_map(|key| decoding_key(key, *algorithm)).take(MOST_KEYS_OF_ONE_ID).collect();
-    if fitting.is_empty() {
-        return Err(Reason::KeyType);
+    let candidates: Vec<_> =
+        keys.iter().filter_map(|key| decoding_key(key, *algorithm)).take(MAX_KEYS_PER_ID).collect();
+    if candidates.is_empty() {
+        return Err(TokenError::KeyTypeMismatch);
     }
-    let (signed, signature) = token.rsplit_once('.').ok_or(Reason::Malformed)?;
-    if *algorithm == SignatureAlgorithm::Es256 && !issuer.settings.accept_high_s && low_s::has_high_s(signature) {
-        return Err(Reason::HighS);
+    let (signing_input, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+    if *algorithm == SignatureAlgorithm::Es256 && !issuer.settings.accept_high_s && ecdsa::has_high_s(signature) {
+        return Err(TokenError::HighSSignature);
     }
-    let holds =
-        |key| jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm.jwt()).is_ok_and(|holds| holds);
-    if fitting.iter().any(holds) { Ok(()) } else { Err(Reason::Signature) }
+    let is_valid = |key| {
+        jsonwebtoken::crypto::verify(signature, signing_input.as_bytes(), key, algorithm.jwt())
+            .is_ok_and(|is_valid| is_valid)
+    };
+    if candidates.iter().any(is_valid) { Ok(()) } else { Err(TokenError::InvalidSignature) }
 }
 
-/// So that a set of a thousand keys under one id is not a thousand checks for each token.
-const MOST_KEYS_OF_ONE_ID: usize = 4;
+/// Maximum number of keys with the same id that are tried, to bound the work per token.
+const MAX_KEYS_PER_ID: usize = 4;
 
-/// The key, if it is of the algorithm's type and not pinned to another algorithm.
+/// Returns the key if its type fits the algorithm and it is not restricted to another one.
 fn decoding_key(key: &JsonWebKey, algorithm: SignatureAlgorithm) -> Option<DecodingKey> {
     if key.alg().is_some_and(|pinned| pinned != algorithm.name()) {
         return None;

@@ -1,6 +1,6 @@
-//! The use cases that policy answers from what it knows itself: an account, and what would be decided.
+//! Use cases that policy implements itself: reading one's account and simulating a decision.
 
-use crate::authn::{Authenticator, scope_of_colleague};
+use crate::authn::{Authenticator, simulation_scope};
 use crate::decision::{self, Question};
 use async_trait::async_trait;
 use domain::authorized::Authorized;
@@ -27,16 +27,16 @@ impl AccessQueries {
 #[async_trait]
 impl UseCase<ReadAccount> for AccessQueries {
     async fn execute(&self, command: Authorized<ReadAccount>) -> Result<Account, RuntimeError> {
-        let gone = || RuntimeError::NotFound { what: "the user" };
-        let user = command.scope().user().ok_or_else(gone)?;
+        let not_found = || RuntimeError::NotFound { what: "the user" };
+        let user = command.scope().user().ok_or_else(not_found)?;
         let mut tx = self.store.begin(command.scope()).await?;
-        let member = tx.users().membership(user).await?.ok_or_else(gone)?;
+        let member = tx.users().membership(user).await?.ok_or_else(not_found)?;
         let entitlements = member.entitlements(&self.authn.grants_of(&member.user));
         Ok(Account { user: member.user, entitlements, settings: member.settings })
     }
 }
 
-/// Asks the deciding function on a colleague's behalf, in a transaction that commits nothing.
+/// Decides for another user in a transaction that is never committed.
 #[async_trait]
 impl UseCase<SimulateDecision> for AccessQueries {
     async fn execute(&self, command: Authorized<SimulateDecision>) -> Result<Decision, RuntimeError> {
@@ -49,7 +49,7 @@ impl UseCase<SimulateDecision> for AccessQueries {
             documents: Vec::new(),
             credential: &Credential::interactive(),
         };
-        let mut tx = self.store.begin(&scope_of_colleague(command.scope(), user)).await?;
+        let mut tx = self.store.begin(&simulation_scope(command.scope(), user)).await?;
         Ok(decision::decide(&mut *tx, user, |user| self.authn.grants_of(user), &question).await?)
     }
 }

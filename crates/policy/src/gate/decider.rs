@@ -1,4 +1,4 @@
-//! The decision about a command, in one transaction with the row that records it.
+//! Decides about a command and records the decision in the same transaction.
 
 use crate::authn::Authenticator;
 use crate::caller::Caller;
@@ -27,46 +27,47 @@ pub(super) struct Decider {
     pub(super) ids: Arc<dyn IdGen>,
 }
 
-/// What a refusal's audit row says of the command that was attempted.
+/// The attempted command, for the audit row of a refusal.
 pub(super) struct Attempt {
     pub(super) subject: AuditSubject,
     pub(super) operation: &'static str,
 }
 
 impl Decider {
-    /// Decides, records the intent, and binds the command to both. A refusal is recorded instead of the intent.
+    /// Decides, records the intent, and returns the authorized command. A refusal is recorded instead of the intent.
     pub(super) async fn authorize<C: Command>(
         &self,
-        by: &Caller,
+        caller: &Caller,
         command: C,
         subject: AuditSubject,
     ) -> Result<Authorized<C>, GateError> {
-        let question = Question::of(&command, by.credential());
-        let mut tx = self.store.begin(by.scope()).await.map_err(GateError::Store)?;
+        let question = Question::for_command(&command, caller.credential());
+        let mut tx = self.store.begin(caller.scope()).await.map_err(GateError::Store)?;
         let grants = |user: &_| self.authn.grants_of(user);
-        let decision = decision::decide(&mut *tx, by.user().id, grants, &question).await.map_err(GateError::Store)?;
+        let decision =
+            decision::decide(&mut *tx, caller.user().id, grants, &question).await.map_err(GateError::Store)?;
         let id = AuditId::from_uuid(self.ids.uuid());
         let Decision { verdict: Verdict::Allowed, entitlements: Some(entitlements), .. } = decision else {
             let attempt = Attempt { subject, operation: C::OPERATION.as_str() };
-            let refusal = refusal(attempt, &decision);
-            tx.audit().event(id, &refusal, self.clock.now()).await.map_err(GateError::Audit)?;
+            let outcome = denied_outcome(attempt, &decision);
+            tx.audit().event(id, &outcome, self.clock.now()).await.map_err(GateError::Audit)?;
             tx.commit().await.map_err(GateError::Audit)?;
             let reason = decision.verdict.reason().map(RefusalCode::as_str);
-            let request_id = by.scope().request();
+            let request_id = caller.scope().request();
             tracing::info!(%request_id, decision_id = %id, event = C::EVENT.as_str(), reason, "denied");
-            return Err(error_of(decision.verdict, id));
+            return Err(to_error(decision.verdict, id));
         };
         let receipt = tx.audit().intent(id, &subject, self.clock.now()).await.map_err(GateError::Audit)?;
         tx.commit().await.map_err(GateError::Audit)?;
-        let granted = AccessGrant {
-            rights: matrix::rights(&entitlements, by.credential()),
-            credential: Arc::clone(by.shared_credential()),
+        let grant = AccessGrant {
+            rights: matrix::rights(&entitlements, caller.credential()),
+            credential: Arc::clone(caller.shared_credential()),
             space: Space::Home,
         };
-        Ok(authorized(by.scope(), granted, receipt, command))
+        Ok(mint_authorized(caller.scope(), grant, receipt, command))
     }
 
-    /// What the decision is by now for a command that was authorized earlier. A refusal is recorded and logged.
+    /// Decides again about a command that was authorized earlier. A refusal is recorded and logged.
     pub(super) async fn authorize_again<C: Command + Sync>(
         &self,
         scope: &TenantScope,
@@ -74,7 +75,7 @@ impl Decider {
         command: &C,
     ) -> Result<(), GateError> {
         let Some(user) = scope.user() else { return Err(GateError::NotFound) };
-        let question = Question::of(command, credential);
+        let question = Question::for_command(command, credential);
         let mut tx = self.store.begin(scope).await.map_err(GateError::Store)?;
         let grants = |user: &_| self.authn.grants_of(user);
         let decision = decision::decide(&mut *tx, user, grants, &question).await.map_err(GateError::Store)?;
@@ -83,15 +84,15 @@ impl Decider {
         }
         let id = AuditId::from_uuid(self.ids.uuid());
         let attempt = Attempt { subject: self.subject(command), operation: C::OPERATION.as_str() };
-        let refusal = refusal(attempt, &decision);
-        tx.audit().event(id, &refusal, self.clock.now()).await.map_err(GateError::Audit)?;
+        let outcome = denied_outcome(attempt, &decision);
+        tx.audit().event(id, &outcome, self.clock.now()).await.map_err(GateError::Audit)?;
         tx.commit().await.map_err(GateError::Audit)?;
         let event = C::EVENT.as_str();
-        tracing::info!(request_id = %scope.request(), decision_id = %id, event, "denied while under way");
-        Err(error_of(decision.verdict, id))
+        tracing::info!(request_id = %scope.request(), decision_id = %id, event, "denied while in progress");
+        Err(to_error(decision.verdict, id))
     }
 
-    /// What the rows of this command say. The request's content goes in as a keyed hash only.
+    /// Subject of the command's audit rows. The content of the request is only included as a keyed hash.
     pub(super) fn subject<C: Command>(&self, command: &C) -> AuditSubject {
         let target = command.target();
         let content = serde_json::to_vec(command).unwrap_or_default();
@@ -109,34 +110,38 @@ impl Decider {
     }
 }
 
-/// The row of a refusal: what was attempted, and the grounds.
-fn refusal(attempt: Attempt, decision: &Decision) -> Outcome {
+/// Audit row of a refusal: the attempted command and the evaluated rules.
+fn denied_outcome(attempt: Attempt, decision: &Decision) -> Outcome {
     let Attempt { mut subject, operation } = attempt;
-    subject.metadata = decision::recorded(decision);
+    subject.metadata = decision::audit_metadata(decision);
     subject.metadata["attempted"] = subject.event.as_str().into();
     subject.metadata["operation"] = operation.into();
     subject.event = EventType::POLICY_DENIED;
     Outcome { subject, status: ResultStatus::Denied, model: None, tools_used: Vec::new() }
 }
 
-/// A refusal as the caller sees it. A missing resource comes without a decision id: foreign and absent look alike.
-fn error_of(verdict: Verdict, id: AuditId) -> GateError {
+/// The error that the caller sees. A not-found error has no decision id, so that absent and foreign resources look
+/// alike.
+fn to_error(verdict: Verdict, id: AuditId) -> GateError {
     match verdict {
         Verdict::Refused { code } => GateError::Refused { code, decision: Some(id) },
         Verdict::Denied { reason } => GateError::Denied { reason, decision: Some(id) },
         Verdict::NotFound => GateError::NotFound,
-        // Allowed, but without entitlements: `decide` never returns this.
+        // Allowed without entitlements; `decide` never returns this.
         Verdict::Allowed => GateError::Denied { reason: RefusalCode::Matrix, decision: Some(id) },
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one site: the decision was made and its intent row committed")]
-fn authorized<C: Command>(
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only minted here, after the decision was made and its intent row committed"
+)]
+fn mint_authorized<C: Command>(
     scope: &TenantScope,
-    granted: AccessGrant,
+    grant: AccessGrant,
     receipt: AuditReceipt,
     command: C,
 ) -> Authorized<C> {
     let permission = Permission::new(C::RESOURCE, C::OPERATION);
-    Authorized::mint(Permit::mint(scope.clone(), permission, granted, receipt), command)
+    Authorized::mint(Permit::mint(scope.clone(), permission, grant, receipt), command)
 }

@@ -1,20 +1,20 @@
-//! How the list of operations becomes a gate: each command finds its use case by its type.
+//! Generates the gate from the list of operations. The type of a command selects its use case.
 
 use domain::command::Command;
 use runtime::use_case::UseCase;
 use std::sync::Arc;
 
-/// Has the use case of a command.
+/// Provides the use case of a command.
 pub(crate) trait Provides<C: Command> {
-    /// The use case.
+    /// Use case that executes the command.
     fn use_case(&self) -> Arc<dyn UseCase<C>>;
 }
 
-/// Defines, from the list of operations, what the gate consists of. The commands after `policy` have use cases of
-/// policy's own.
-/// - one trait per group: whatever carries out all commands of the group;
-/// - `UseCases`, a struct with one trait object per group, and which of them carries out which command;
-/// - `Gate`, whatever executes all commands;
+/// Defines the parts of the gate from the list of operations. Policy itself implements the use cases of the commands
+/// after `policy`.
+/// - one trait per group, implemented by every type that has the use cases of all commands of the group;
+/// - `UseCases`, a struct with one trait object per group, and the mapping from commands to groups;
+/// - `Gate`, implemented by every type that authenticates callers and executes all commands;
 /// - `EVENTS`, the audit events of all commands.
 macro_rules! operations {
     (
@@ -34,7 +34,7 @@ macro_rules! operations {
         }
 
         impl UseCases {
-            /// All groups of `all`.
+            /// Uses `all` for every group.
             #[must_use]
             pub fn of<T: $($group +)+ 'static>(all: T) -> Self {
                 let all = Arc::new(all);

@@ -1,4 +1,4 @@
-//! One command's way through the gate: authorize, run the use case, record the outcome, even if the caller hangs up.
+//! Executes a command: authorizes it, runs the use case and records the outcome, even if the client disconnects.
 
 use super::dispatch::Provides;
 use super::{Decider, Execute, PolicyGate};
@@ -27,15 +27,15 @@ impl<C: Command> Execute<C> for PolicyGate
 where
     Self: Provides<C>,
 {
-    async fn execute(&self, by: &Caller, command: C) -> Result<C::Output, GateError> {
-        let (use_case, by) = (self.use_case(), by.clone());
+    async fn execute(&self, caller: &Caller, command: C) -> Result<C::Output, GateError> {
+        let (use_case, caller) = (self.use_case(), caller.clone());
         let recorder = OutcomeRecorder { decider: Arc::clone(&self.decider), tasks: self.tasks.clone() };
-        let work = async move { recorder.run(&by, command, &*use_case).await };
-        self.tasks.spawn(work.in_current_span()).await.unwrap_or(Err(GateError::Runtime(RuntimeError::Panicked)))
+        let execution = async move { recorder.run(&caller, command, &*use_case).await };
+        self.tasks.spawn(execution.in_current_span()).await.unwrap_or(Err(GateError::Runtime(RuntimeError::Panicked)))
     }
 }
 
-/// Runs use cases and records how they ended.
+/// Runs use cases and records their outcomes.
 #[derive(Clone)]
 struct OutcomeRecorder {
     decider: Arc<Decider>,
@@ -43,16 +43,21 @@ struct OutcomeRecorder {
 }
 
 impl OutcomeRecorder {
-    async fn run<C: Command>(self, by: &Caller, command: C, use_case: &dyn UseCase<C>) -> Result<C::Output, GateError> {
+    async fn run<C: Command>(
+        self,
+        caller: &Caller,
+        command: C,
+        use_case: &dyn UseCase<C>,
+    ) -> Result<C::Output, GateError> {
         let subject = self.decider.subject(&command);
-        let authorized = self.decider.authorize(by, command, subject.clone()).await?;
+        let authorized = self.decider.authorize(caller, command, subject.clone()).await?;
         let receipt = authorized.permit().receipt();
         let result = AssertUnwindSafe(use_case.execute(authorized)).catch_unwind().await;
         let result = result.unwrap_or(Err(RuntimeError::Panicked));
         let mut row = None;
         if result.is_err() || C::SUCCESS_RECORDED_BY == Recorder::Gate {
             let outcome = outcome::<C>(subject, &result);
-            row = self.record(by.scope(), receipt, outcome).await;
+            row = self.record(caller.scope(), receipt, outcome).await;
         }
         result.map_err(|source| match row {
             Some(decision) if source.kind() == ErrorKind::Forbidden => GateError::RefusedByUseCase { decision, source },
@@ -60,15 +65,15 @@ impl OutcomeRecorder {
         })
     }
 
-    /// Records an outcome and returns the row's id, or `None` if it cannot be written.
+    /// Records an outcome and returns the id of its row, or `None` if it cannot be written.
     ///
-    /// While the database is unavailable the caller does not wait: a task keeps trying for ten minutes. An operation
-    /// whose outcome is lost nevertheless is closed as `unknown` once this process is gone.
+    /// If the database is unavailable, a task retries for ten minutes, and the caller does not wait for it. If the
+    /// outcome is lost nevertheless, the operation is closed as `unknown` after this process has ended.
     async fn record(self, scope: &TenantScope, receipt: AuditReceipt, outcome: Outcome) -> Option<AuditId> {
         let id = AuditId::from_uuid(self.decider.ids.uuid());
         let Err(error) = self.try_record(scope, id, receipt, &outcome).await else { return Some(id) };
         let (request_id, correlation_id) = (scope.request(), receipt.intent());
-        tracing::error!(%request_id, %correlation_id, %error, "an outcome could not be recorded");
+        tracing::error!(%request_id, %correlation_id, %error, "failed to record an outcome");
         if error.kind() != ErrorKind::Unavailable {
             return None;
         }
@@ -76,8 +81,8 @@ impl OutcomeRecorder {
         tasks.spawn(async move {
             let attempt = || self.try_record(&scope, id, receipt, &outcome);
             match retry::with_backoff(attempt, tokio::time::sleep).await {
-                Ok(()) => tracing::info!(%correlation_id, "the outcome is recorded now"),
-                Err(error) => tracing::error!(%correlation_id, %error, "the outcome is lost"),
+                Ok(()) => tracing::info!(%correlation_id, "outcome recorded after a retry"),
+                Err(error) => tracing::error!(%correlation_id, %error, "outcome lost: all retries failed"),
             }
         });
         Some(id)

@@ -1,5 +1,5 @@
-//! An export of the audit log lasts as long as its reader reads. Whether the reader still may is decided again before
-//! each page.
+//! An export of the audit log may take as long as its reader wants. The gate decides again before each page whether the
+//! reader may continue.
 
 use super::Decider;
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use runtime::error::RuntimeError;
 use runtime::use_case::UseCase;
 use std::sync::Arc;
 
-/// The export use case, with a decision before each page from the second on. A refusal is recorded and ends the export
+/// The export use case, with a new decision before each page after the first. A refusal is recorded and ends the stream
 /// with an error.
 pub(super) struct RecheckedExport {
     export: Arc<dyn UseCase<ExportAudit>>,
@@ -28,15 +28,15 @@ impl RecheckedExport {
 #[async_trait]
 impl UseCase<ExportAudit> for RecheckedExport {
     async fn execute(&self, command: Authorized<ExportAudit>) -> Result<SealedPages, RuntimeError> {
-        let (permit, asked) = (command.permit().clone(), *command.command());
+        let (permit, request) = (command.permit().clone(), *command.command());
         let pages = self.export.execute(command).await?;
         let decider = Arc::clone(&self.decider);
-        let rechecked = stream::try_unfold((pages, false), move |(mut pages, is_under_way)| {
+        let rechecked = stream::try_unfold((pages, false), move |(mut pages, is_started)| {
             let (decider, permit) = (Arc::clone(&decider), permit.clone());
             async move {
-                if is_under_way {
-                    let decided = decider.authorize_again(permit.scope(), permit.credential(), &asked).await;
-                    decided.map_err(|source| StoreError::Failed {
+                if is_started {
+                    let decision = decider.authorize_again(permit.scope(), permit.credential(), &request).await;
+                    decision.map_err(|source| StoreError::Failed {
                         doing: "continuing an export",
                         source: Box::new(source),
                     })?;

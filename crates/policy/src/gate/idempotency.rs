@@ -1,7 +1,7 @@
-//! Repeated requests: which request was the first with a key, and its outcome.
+//! Idempotency keys: remembers the first request with a key and its outcome.
 //!
-//! This is bookkeeping beside the gate's operations, not one of them: the first request passes the gate like any other,
-//! and a repeated one only gets the stored response again.
+//! The gate does not authorize anything here. The first request with a key passes the gate like any other; a repeated
+//! one gets the stored response.
 
 use super::PolicyGate;
 use crate::caller::Caller;
@@ -15,109 +15,112 @@ use domain::ports::StoreError;
 use domain::user::Entitlements;
 use serde_json::json;
 
-/// How long a stored response is returned.
+/// How long a stored response is returned for its key.
 const RETENTION: TimeDelta = TimeDelta::hours(24);
-/// A request without an outcome after this long died with its process; no request takes as long.
+/// Maximum duration of a request. If a request has no outcome after this time, its process has died.
 const MAX_REQUEST_DURATION: TimeDelta = TimeDelta::minutes(30);
 
 /// A request with an `Idempotency-Key`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyedRequest {
-    /// The client's key.
+    /// Value of the `Idempotency-Key` header.
     pub key: String,
-    /// The HTTP method.
+    /// HTTP method.
     pub method: String,
     /// Path and query.
     pub target: String,
-    /// A digest of the body; `None` while it has not been read.
+    /// SHA-256 digest of the body; `None` while the body was not read.
     pub content: Option<[u8; 32]>,
 }
 
-/// What is known of a key and the request that came with it.
+/// State of a key, as seen by a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeyStatus {
-    /// The key was not used before. It is claimed for this request, which must be settled or released.
+    /// The key was not used before. This request has claimed it and must settle or release it.
     New,
-    /// The first request with the key is being processed.
+    /// The first request with the key is in progress.
     InProgress,
-    /// The first request never ended: whether it had an effect is not known.
+    /// The first request never ended; it is unknown whether it had an effect.
     OutcomeUnknown,
-    /// The key was used with another request.
+    /// The key was used for a different request.
     OtherRequest,
-    /// A request with the key succeeded. Whether it is this one depends on the body: read it and claim again.
+    /// A request with the key succeeded. Read the body and claim again to find out whether it was the same request.
     BodyNeeded,
-    /// This request succeeded before.
+    /// The same request succeeded before.
     Completed(StoredOutcome),
 }
 
-/// Stores the outcomes of requests with an `Idempotency-Key`. A key belongs to one user.
+/// Stores the outcomes of requests with an `Idempotency-Key`. Keys of different users are independent.
 #[async_trait]
 pub trait Idempotency: Send + Sync {
-    /// Claims a new key, or says what is known of a used one.
-    async fn claim(&self, by: &Caller, request: &KeyedRequest) -> Result<KeyStatus, GateError>;
-    /// Stores the outcome of the first request. Its body must have been read.
-    async fn settle(&self, by: &Caller, request: &KeyedRequest, kept: StoredOutcome) -> Result<(), GateError>;
-    /// Frees the key: the first request had no effect.
-    async fn release(&self, by: &Caller, request: &KeyedRequest) -> Result<(), GateError>;
+    /// Claims a key, or returns the state of a used one.
+    async fn claim(&self, caller: &Caller, request: &KeyedRequest) -> Result<KeyStatus, GateError>;
+    /// Stores the outcome of the request that claimed the key. Its body must have been read.
+    async fn settle(&self, caller: &Caller, request: &KeyedRequest, outcome: StoredOutcome) -> Result<(), GateError>;
+    /// Releases the key after the request that claimed it had no effect.
+    async fn release(&self, caller: &Caller, request: &KeyedRequest) -> Result<(), GateError>;
 }
 
 #[async_trait]
 impl Idempotency for PolicyGate {
-    async fn claim(&self, by: &Caller, request: &KeyedRequest) -> Result<KeyStatus, GateError> {
+    async fn claim(&self, caller: &Caller, request: &KeyedRequest) -> Result<KeyStatus, GateError> {
         let now = self.decider.clock.now();
-        let (key, print) =
-            (stored_key(&self.idempotency_key, by, request), fingerprint(&self.idempotency_key, request));
-        let claimed = async {
-            let mut tx = self.decider.store.begin(by.scope()).await?;
-            let earlier = tx.idempotency().claim(&key, print.as_deref(), now, now + RETENTION).await?;
+        let (key, fingerprint) =
+            (stored_key(&self.idempotency_key, caller, request), fingerprint(&self.idempotency_key, request));
+        let claim = async {
+            let mut tx = self.decider.store.begin(caller.scope()).await?;
+            let earlier = tx.idempotency().claim(&key, fingerprint.as_deref(), now, now + RETENTION).await?;
             tx.commit().await?;
             Ok(earlier)
         };
-        let earlier = claimed.await.map_err(GateError::Store)?;
-        Ok(earlier.map_or(KeyStatus::New, |earlier| status(earlier, print, |since| now - since > MAX_REQUEST_DURATION)))
+        let earlier = claim.await.map_err(GateError::Store)?;
+        Ok(earlier
+            .map_or(KeyStatus::New, |earlier| status(earlier, fingerprint, |since| now - since > MAX_REQUEST_DURATION)))
     }
 
-    async fn settle(&self, by: &Caller, request: &KeyedRequest, kept: StoredOutcome) -> Result<(), GateError> {
-        let Some(print) = fingerprint(&self.idempotency_key, request) else {
+    async fn settle(&self, caller: &Caller, request: &KeyedRequest, outcome: StoredOutcome) -> Result<(), GateError> {
+        let Some(fingerprint) = fingerprint(&self.idempotency_key, request) else {
             return Err(GateError::Store(StoreError::Failed {
-                doing: "keeping an answer",
-                source: "the request's body was not read".into(),
+                doing: "storing the response of a keyed request",
+                source: "the request body was not read".into(),
             }));
         };
-        let settled = async {
-            let mut tx = self.decider.store.begin(by.scope()).await?;
-            tx.idempotency().settle(&stored_key(&self.idempotency_key, by, request), &print, &kept).await?;
+        let settle = async {
+            let mut tx = self.decider.store.begin(caller.scope()).await?;
+            tx.idempotency()
+                .settle(&stored_key(&self.idempotency_key, caller, request), &fingerprint, &outcome)
+                .await?;
             tx.commit().await
         };
-        settled.await.map_err(GateError::Store)
+        settle.await.map_err(GateError::Store)
     }
 
-    async fn release(&self, by: &Caller, request: &KeyedRequest) -> Result<(), GateError> {
-        let released = async {
-            let mut tx = self.decider.store.begin(by.scope()).await?;
-            tx.idempotency().release(&stored_key(&self.idempotency_key, by, request)).await?;
+    async fn release(&self, caller: &Caller, request: &KeyedRequest) -> Result<(), GateError> {
+        let release = async {
+            let mut tx = self.decider.store.begin(caller.scope()).await?;
+            tx.idempotency().release(&stored_key(&self.idempotency_key, caller, request)).await?;
             tx.commit().await
         };
-        released.await.map_err(GateError::Store)
+        release.await.map_err(GateError::Store)
     }
 }
 
 fn status(
     earlier: IdempotencyRecord,
-    print: Option<String>,
-    too_old: impl FnOnce(domain::time::Timestamp) -> bool,
+    fingerprint: Option<String>,
+    is_expired: impl FnOnce(domain::time::Timestamp) -> bool,
 ) -> KeyStatus {
-    let IdempotencyRecord { fingerprint, kept, since } = earlier;
-    match (fingerprint, print, kept) {
-        (Some(theirs), Some(ours), _) if theirs != ours => KeyStatus::OtherRequest,
-        (_, _, None) if too_old(since) => KeyStatus::OutcomeUnknown,
+    let IdempotencyRecord { fingerprint: first_fingerprint, kept, since } = earlier;
+    match (first_fingerprint, fingerprint, kept) {
+        (Some(first), Some(this), _) if first != this => KeyStatus::OtherRequest,
+        (_, _, None) if is_expired(since) => KeyStatus::OutcomeUnknown,
         (_, _, None) => KeyStatus::InProgress,
         (_, None, Some(_)) => KeyStatus::BodyNeeded,
-        (_, Some(_), Some(kept)) => KeyStatus::Completed(kept),
+        (_, Some(_), Some(outcome)) => KeyStatus::Completed(outcome),
     }
 }
 
-/// Hash under which a key is stored. It covers what the user may do: after a demotion, or with another token's scopes,
+/// Hash under which a key is stored. It includes the user's rights: after a demotion, or with another token's scopes,
 /// the same key counts as new, and the request is decided again instead of being answered with the stored response.
 fn key_hash(hash: &HashKey, entitlements: &Entitlements, credential: &Credential, request: &KeyedRequest) -> String {
     let scopes = credential.scopes().map(|scopes| scopes.iter().map(ToString::to_string).collect::<Vec<_>>());
@@ -125,8 +128,8 @@ fn key_hash(hash: &HashKey, entitlements: &Entitlements, credential: &Credential
     hash.hash(format!("key {content}").as_bytes())
 }
 
-fn stored_key(hash: &HashKey, by: &Caller, request: &KeyedRequest) -> String {
-    key_hash(hash, by.entitlements(), by.credential(), request)
+fn stored_key(hash: &HashKey, caller: &Caller, request: &KeyedRequest) -> String {
+    key_hash(hash, caller.entitlements(), caller.credential(), request)
 }
 
 fn fingerprint(hash: &HashKey, request: &KeyedRequest) -> Option<String> {
@@ -148,30 +151,30 @@ mod tests {
     }
 
     #[test]
-    fn a_key_stands_for_what_it_was_first_used_for() {
-        let ours = || Some("a".to_owned());
-        for (use_before, print, stale, expected) in [
-            (earlier(Some("a"), None), ours(), false, KeyStatus::InProgress),
-            (earlier(Some("a"), None), ours(), true, KeyStatus::OutcomeUnknown),
-            (earlier(Some("b"), None), ours(), false, KeyStatus::OtherRequest),
-            (earlier(Some("b"), Some(StoredOutcome::SecretShown)), ours(), false, KeyStatus::OtherRequest),
+    fn the_status_depends_on_the_first_use_of_the_key() {
+        let same = || Some("a".to_owned());
+        for (first_use, fingerprint, expired, expected) in [
+            (earlier(Some("a"), None), same(), false, KeyStatus::InProgress),
+            (earlier(Some("a"), None), same(), true, KeyStatus::OutcomeUnknown),
+            (earlier(Some("b"), None), same(), false, KeyStatus::OtherRequest),
+            (earlier(Some("b"), Some(StoredOutcome::SecretShown)), same(), false, KeyStatus::OtherRequest),
             (
                 earlier(Some("a"), Some(StoredOutcome::SecretShown)),
-                ours(),
+                same(),
                 true,
                 KeyStatus::Completed(StoredOutcome::SecretShown),
             ),
             (earlier(Some("a"), Some(StoredOutcome::SecretShown)), None, false, KeyStatus::BodyNeeded),
             (earlier(None, None), None, false, KeyStatus::InProgress),
-            (earlier(None, None), ours(), false, KeyStatus::InProgress),
+            (earlier(None, None), same(), false, KeyStatus::InProgress),
         ] {
-            assert_eq!(status(use_before.clone(), print, |_| stale), expected, "{use_before:?}");
+            assert_eq!(status(first_use.clone(), fingerprint, |_| expired), expected, "{first_use:?}");
         }
     }
 
-    /// What came of a request is not told again to somebody who may do less by now.
+    /// A stored response is not returned to a user who has fewer rights by now.
     #[test]
-    fn a_key_belongs_to_what_its_user_may_do() {
+    fn the_key_hash_depends_on_the_rights_of_the_user() {
         let request = KeyedRequest {
             key: "k".to_owned(),
             method: "POST".to_owned(),
@@ -180,23 +183,23 @@ mod tests {
         };
         let hash = HashKey::derive(b"secret", "x");
         let user = Entitlements { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
-        let whole = Credential::interactive();
-        let same = key_hash(&hash, &user, &whole, &request);
-        assert_eq!(same, key_hash(&hash, &user.clone(), &whole, &request));
+        let unscoped = Credential::interactive();
+        let original = key_hash(&hash, &user, &unscoped, &request);
+        assert_eq!(original, key_hash(&hash, &user.clone(), &unscoped, &request));
         let demoted = Entitlements { role: Role::Viewer, ..user.clone() };
-        let cleared_for_less = Entitlements { clearance: Classification::Internal, ..user.clone() };
+        let with_lower_clearance = Entitlements { clearance: Classification::Internal, ..user.clone() };
         let granted = Entitlements { grants: vec![Grant::Auditor], ..user.clone() };
-        for entitlements in [&demoted, &cleared_for_less, &granted] {
-            assert_ne!(same, key_hash(&hash, entitlements, &whole, &request), "{entitlements:?}");
+        for entitlements in [&demoted, &with_lower_clearance, &granted] {
+            assert_ne!(original, key_hash(&hash, entitlements, &unscoped, &request), "{entitlements:?}");
         }
         let scopes = vec!["search:read".parse().expect("a scope")];
         let kind = CredentialKind::AccessToken { id: AccessTokenId::from_uuid(uuid::Uuid::nil()), scopes };
-        let scoped = Credential { kind, ..whole.clone() };
-        assert_ne!(same, key_hash(&hash, &user, &scoped, &request));
+        let scoped = Credential { kind, ..unscoped.clone() };
+        assert_ne!(original, key_hash(&hash, &user, &scoped, &request));
     }
 
     #[test]
-    fn neither_key_nor_request_can_be_read_from_their_hashes() {
+    fn hashes_of_keys_and_requests_depend_on_the_secret() {
         let request = |key: &str, target: &str| KeyedRequest {
             key: key.to_owned(),
             method: "POST".to_owned(),

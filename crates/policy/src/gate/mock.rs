@@ -1,4 +1,4 @@
-//! A gate for tests of what stands above it: lets one caller in, answers commands with what the test says.
+//! A mock of the gate, for tests of the gateway.
 
 use super::{Authenticate, Execute, Idempotency, KeyStatus, KeyedRequest};
 use crate::caller::{Caller, Origin};
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 type Handler<C> = Box<dyn Fn(&Caller, C) -> Result<<C as Command>::Output, GateError> + Send + Sync>;
 type Login = Box<dyn Fn(Option<String>, Origin) -> Result<Caller, GateError> + Send + Sync>;
 
-/// A gate that answers with what a test says; a command without an answer panics. Every idempotency key is new to it.
+/// A gate whose answers a test defines. A command without a handler panics. Every idempotency key is new.
 #[derive(Default)]
 pub struct MockGate {
     login: Option<Login>,
@@ -20,13 +20,13 @@ pub struct MockGate {
 }
 
 impl MockGate {
-    /// A gate that expects nothing.
+    /// A gate without handlers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Authenticates with `login`.
+    /// Authenticates callers with `login`.
     pub fn on_login(
         &mut self,
         login: impl Fn(Option<String>, Origin) -> Result<Caller, GateError> + Send + Sync + 'static,
@@ -35,7 +35,7 @@ impl MockGate {
         self
     }
 
-    /// Answers commands of type `C` with `handler`, in place of an earlier one.
+    /// Answers commands of type `C` with `handler`, which replaces an earlier one.
     pub fn on<C: Command>(
         &mut self,
         handler: impl Fn(&Caller, C) -> Result<C::Output, GateError> + Send + Sync + 'static,
@@ -48,7 +48,7 @@ impl MockGate {
 
 #[async_trait]
 impl Authenticate for MockGate {
-    #[expect(clippy::panic, reason = "a test that did not expect a login fails here")]
+    #[expect(clippy::panic, reason = "a test without a login handler must fail")]
     async fn authenticate(&self, bearer: Option<String>, origin: Origin) -> Result<Caller, GateError> {
         let Some(login) = &self.login else { panic!("unexpected login") };
         login(bearer, origin)
@@ -57,11 +57,11 @@ impl Authenticate for MockGate {
 
 #[async_trait]
 impl<C: Command> Execute<C> for MockGate {
-    #[expect(clippy::panic, reason = "a test that did not expect this command fails here")]
-    async fn execute(&self, by: &Caller, command: C) -> Result<C::Output, GateError> {
+    #[expect(clippy::panic, reason = "a test without a handler for this command must fail")]
+    async fn execute(&self, caller: &Caller, command: C) -> Result<C::Output, GateError> {
         let handler = self.handlers.get(&TypeId::of::<C>()).and_then(|handler| handler.downcast_ref::<Handler<C>>());
         let Some(handler) = handler else { panic!("unexpected command: {}", type_name::<C>()) };
-        handler(by, command)
+        handler(caller, command)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The policy gate: decide, record the intent, execute, record the outcome; nothing else.
+//! The policy gate: decides, records the intent, executes, records the outcome, and does nothing else.
 
 mod access_queries;
 mod decider;
@@ -29,28 +29,27 @@ use runtime::use_case::UseCase;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
-/// Turns bearer tokens into callers.
+/// Authenticates callers by bearer token.
 #[async_trait]
 pub trait Authenticate: Send + Sync {
-    /// Verifies a bearer token (RFC 6750) and finds its user, or creates the user at the first login.
+    /// Verifies a bearer token (RFC 6750) and finds its user. Creates the user on the first login.
     async fn authenticate(&self, bearer: Option<String>, origin: Origin) -> Result<Caller, GateError>;
 }
 
-/// Executes one kind of command. [`Gate`] is this for all commands.
+/// Executes one type of command. [`Gate`] implements this for all commands.
 #[async_trait]
 pub trait Execute<C: Command>: Send + Sync {
     /// Decides (user and tenant active, role, ownership, clearance), records the intent, runs the use case and records
-    /// the outcome. A refusal is recorded too. If the intent cannot be recorded, nothing runs.
+    /// the outcome. A refusal is recorded too. If the intent cannot be recorded, the use case does not run.
     ///
-    /// The work goes on if the future is dropped: a caller that hangs up does not separate an effect from its outcome
-    /// row.
+    /// The work continues if the future is dropped, so that the outcome is recorded even if the client disconnects.
     ///
     /// # Errors
-    /// Where the decision is no, the audit log cannot be written, or the use case fails.
-    async fn execute(&self, by: &Caller, command: C) -> Result<C::Output, GateError>;
+    /// If the decision is negative, the audit log cannot be written, or the use case fails.
+    async fn execute(&self, caller: &Caller, command: C) -> Result<C::Output, GateError>;
 }
 
-/// The gate over the platform's database and use cases.
+/// The gate in front of the platform's use cases.
 #[derive(Clone)]
 pub struct PolicyGate {
     decider: Arc<Decider>,
@@ -61,7 +60,7 @@ pub struct PolicyGate {
 }
 
 impl PolicyGate {
-    /// Puts the gate before the use cases.
+    /// Creates the gate in front of `use_cases`.
     #[must_use]
     pub fn new(
         authn: impl Into<Arc<Authenticator>>,
@@ -78,32 +77,32 @@ impl PolicyGate {
     }
 }
 
-/// Keys for what the gate stores of requests, so that it cannot be guessed from the database.
+/// Keys for the hashes of requests that the gate stores, so that the requests cannot be guessed from the database.
 #[derive(Clone, Debug)]
 pub struct GateKeys {
-    /// For the hash of a request in the audit log.
+    /// For the hashes of requests in the audit log.
     pub request: HashKey,
-    /// For idempotency keys and the requests that came with them.
+    /// For the hashes of idempotency keys and of their requests.
     pub idempotency: HashKey,
 }
 
 impl GateKeys {
-    /// Derives them from the platform's secret.
+    /// Derives both keys from the platform's secret.
     #[must_use]
     pub fn derive(secret: &[u8]) -> Self {
         Self { request: HashKey::derive(secret, "audit-request"), idempotency: HashKey::derive(secret, "idempotency") }
     }
 }
 
-/// What the gate works with.
+/// Dependencies of the gate.
 pub struct GateParts {
-    /// The database.
+    /// Transactions for decisions and audit rows.
     pub store: Arc<dyn Store>,
-    /// The clock.
+    /// Time of the audit rows.
     pub clock: Arc<dyn Clock>,
-    /// Source of ids for audit rows.
+    /// Source of UUIDv7 ids for audit rows.
     pub ids: Arc<dyn IdGen>,
-    /// Commands that are being executed, for shutdown to wait for.
+    /// Tracks the commands in flight, so that shutdown can wait for them.
     pub tasks: TaskTracker,
 }
 

@@ -1,7 +1,7 @@
-//! Personal access tokens are held to their user's last interactive login, by the rules as they are now.
+//! A personal access token stops working when its user's last interactive login would no longer be accepted.
 
 use crate::support::issuer::ISSUER;
-use crate::support::{World, but, present};
+use crate::support::{Fixture, authenticate, with_claim};
 use chrono::TimeDelta;
 use domain::access_token::{NewAccessToken, TokenScope};
 use domain::error::Classify as _;
@@ -16,19 +16,19 @@ use policy::caller::Caller;
 use policy::error::GateError;
 use serde_json::{Value, json};
 
-/// An access token of the caller's, good for a year.
-async fn issue(world: &World, user: &Caller) -> String {
-    let TokenSecret { secret, hash } = world.authenticator().generate().expect("randomness");
+/// Issues an access token for the caller that is valid for a year.
+async fn issue(fixture: &Fixture, user: &Caller) -> String {
+    let TokenSecret { secret, hash } = fixture.authenticator().generate().expect("randomness");
     let token = NewAccessToken {
-        id: world.ids.uuid().into(),
+        id: fixture.ids.uuid().into(),
         user_id: user.user().id,
         name: "export".to_owned(),
         hash,
         scopes: TokenScope::all().collect(),
-        expires_at: world.clock.now() + TimeDelta::days(365),
+        expires_at: fixture.clock.now() + TimeDelta::days(365),
     };
-    let mut tx = world.store.begin(user.scope()).await.expect("open");
-    tx.access_tokens().insert(&token, world.clock.now()).await.expect("stored");
+    let mut tx = fixture.store.begin(user.scope()).await.expect("transaction");
+    tx.access_tokens().insert(&token, fixture.clock.now()).await.expect("stored");
     tx.commit().await.expect("committed");
     secret
 }
@@ -36,37 +36,40 @@ async fn issue(world: &World, user: &Caller) -> String {
 /// A change of an issuer's settings.
 type Edit = fn(&mut IssuerSettings);
 
-/// How an access token fares whose user logged in with such claims, once the issuer's settings are changed.
-async fn after(claims: Value, before: Edit, change: Edit) -> Option<String> {
-    let world = World::new().await;
+/// Issues an access token to a user who logged in with `claims` under the settings `at_login`, and uses it under the
+/// settings `at_use`. Returns the recorded reason of the refusal, or `None` if the token is accepted.
+async fn refusal_after_change(claims: Value, at_login: Edit, at_use: Edit) -> Option<String> {
+    let fixture = Fixture::new().await;
     let issuer = |edit: Edit| {
-        let mut issuer = world.issuer(world.key_file());
+        let mut issuer = fixture.issuer(fixture.key_file());
         edit(&mut issuer);
         vec![issuer]
     };
-    let mut all = world.claims("ada", "PlatformUser");
+    let mut all = fixture.claims("ada", "PlatformUser");
     for (name, value) in claims.as_object().expect("an object") {
-        all = but(all, name, value.clone());
+        all = with_claim(all, name, value.clone());
     }
-    let ada = present(&world.authenticator_of(issuer(before)), &world.signer.sign(&all)).await.expect("good");
-    let secret = issue(&world, &ada).await;
-    present(&world.authenticator_of(issuer(before)), &secret).await.expect("the login holds");
-    let error = present(&world.authenticator_of(issuer(change)), &secret).await.err()?;
-    Some(recorded(&world, &error))
+    let ada = authenticate(&fixture.authenticator_with(issuer(at_login)), &fixture.signer.sign(&all))
+        .await
+        .expect("valid token");
+    let secret = issue(&fixture, &ada).await;
+    authenticate(&fixture.authenticator_with(issuer(at_login)), &secret).await.expect("the login is accepted");
+    let error = authenticate(&fixture.authenticator_with(issuer(at_use)), &secret).await.err()?;
+    Some(recorded_reason(&fixture, &error))
 }
 
-/// The reason in the audit log; to the caller all are alike.
-fn recorded(world: &World, error: &GateError) -> String {
+/// Returns the reason in the audit log. The caller always gets the same error.
+fn recorded_reason(fixture: &Fixture, error: &GateError) -> String {
     assert_eq!(error.code(), "invalid_token");
-    let denied = world.audit_of(TenantId::PLATFORM).into_iter().rfind(|row| row.event_type == "auth.denied");
+    let denied = fixture.audit_rows_of(TenantId::PLATFORM).into_iter().rfind(|row| row.event_type == "auth.denied");
     denied.expect("recorded").metadata["reason"].as_str().expect("a reason").to_owned()
 }
 
 #[tokio::test]
-async fn an_access_token_does_not_outlive_what_let_its_user_in() {
-    let home = "https://sts.windows.net/t2/";
+async fn an_access_token_is_refused_once_its_users_login_would_be_refused() {
+    let guest_home = "https://sts.windows.net/t2/";
     let cases: [(&str, Value, Edit, Edit); 7] = [
-        ("access_token_guest_refused", json!({"idp": home}), |i| i.guests = vec!["*".to_owned()], |_| {}),
+        ("access_token_guest_refused", json!({"idp": guest_home}), |i| i.guests = vec!["*".to_owned()], |_| {}),
         ("access_token_tenant_unmapped", json!({}), |_| {}, |i| i.tenants = TenantTrust::Mapped([].into())),
         (
             "access_token_insufficient_scope",
@@ -89,76 +92,91 @@ async fn an_access_token_does_not_outlive_what_let_its_user_in() {
             |i| i.required_claim = Some(("tid".to_owned(), "t9".to_owned())),
         ),
     ];
-    for (reason, claims, before, change) in cases {
-        assert_eq!(after(claims, before, change).await.as_deref(), Some(reason));
+    for (reason, claims, at_login, at_use) in cases {
+        assert_eq!(refusal_after_change(claims, at_login, at_use).await.as_deref(), Some(reason));
     }
-    let lowered = after(json!({}), |_| {}, |i| i.roles = [("PlatformUser".to_owned(), Role::Viewer)].into()).await;
+    let lowered =
+        refusal_after_change(json!({}), |_| {}, |i| i.roles = [("PlatformUser".to_owned(), Role::Viewer)].into()).await;
     assert_eq!(lowered.as_deref(), Some("access_token_role_lowered"));
-    let still = after(json!({"scp": "platform.use"}), |_| {}, |i| i.required_scope = Some("platform.use".to_owned()));
-    assert_eq!(still.await, None, "what the login had is asked of the token and found");
+    let unchanged = refusal_after_change(
+        json!({"scp": "platform.use"}),
+        |_| {},
+        |i| i.required_scope = Some("platform.use".to_owned()),
+    );
+    assert_eq!(unchanged.await, None, "the login had the required scope");
 }
 
 #[tokio::test]
-async fn an_access_token_needs_an_interactive_login_every_so_many_days() {
-    let world = World::new().await;
-    let login = |world: &World| world.signer.sign(&world.claims("ada", "PlatformUser"));
-    let ada = present(&world.authenticator(), &login(&world)).await.expect("good");
-    let secret = issue(&world, &ada).await;
-    world.clock.advance(TimeDelta::days(30) - TimeDelta::seconds(1));
-    present(&world.authenticator(), &secret).await.expect("a login within thirty days");
-    world.clock.advance(TimeDelta::seconds(1));
-    let error = present(&world.authenticator(), &secret).await.expect_err("thirty days");
-    assert_eq!(recorded(&world, &error), "access_token_login_too_old");
-    present(&world.authenticator(), &login(&world)).await.expect("good");
-    present(&world.authenticator(), &secret).await.expect("logged in again");
-    // A token says when its bearer logged in: refreshing it day after day is no login.
-    world.clock.advance(TimeDelta::days(31));
-    let long_ago = json!((world.clock.now() - TimeDelta::days(31)).timestamp());
-    let refreshed = but(world.claims("ada", "PlatformUser"), "auth_time", long_ago);
-    present(&world.authenticator(), &world.signer.sign(&refreshed)).await.expect("good");
-    present(&world.authenticator(), &secret).await.expect_err("no login since");
+async fn an_access_token_needs_a_recent_interactive_login() {
+    let fixture = Fixture::new().await;
+    let login = |fixture: &Fixture| fixture.signer.sign(&fixture.claims("ada", "PlatformUser"));
+    let ada = authenticate(&fixture.authenticator(), &login(&fixture)).await.expect("valid token");
+    let secret = issue(&fixture, &ada).await;
+    fixture.clock.advance(TimeDelta::days(30) - TimeDelta::seconds(1));
+    authenticate(&fixture.authenticator(), &secret).await.expect("a login within thirty days");
+    fixture.clock.advance(TimeDelta::seconds(1));
+    let error = authenticate(&fixture.authenticator(), &secret).await.expect_err("thirty days ago");
+    assert_eq!(recorded_reason(&fixture, &error), "access_token_login_too_old");
+    authenticate(&fixture.authenticator(), &login(&fixture)).await.expect("valid token");
+    authenticate(&fixture.authenticator(), &secret).await.expect("logged in again");
+    // `auth_time` is the time of the login: refreshing the token every day does not count as a login.
+    fixture.clock.advance(TimeDelta::days(31));
+    let long_ago = json!((fixture.clock.now() - TimeDelta::days(31)).timestamp());
+    let refreshed = with_claim(fixture.claims("ada", "PlatformUser"), "auth_time", long_ago);
+    authenticate(&fixture.authenticator(), &fixture.signer.sign(&refreshed)).await.expect("valid token");
+    authenticate(&fixture.authenticator(), &secret).await.expect_err("no login since");
 }
 
 #[tokio::test]
-async fn an_access_token_ends_with_the_mapping_that_let_its_user_in() {
-    let world = World::new().await;
-    let new = NewTenant { id: world.ids.uuid().into(), name: "Plant B".to_owned(), slug: "plant-b".to_owned() };
-    let tenant = world.store.create_tenant(new).await.expect("a new tenant").id;
-    let (id, claim) = (world.ids.uuid().into(), "north".to_owned());
+async fn an_access_token_is_refused_once_the_tenant_mapping_is_deleted() {
+    let fixture = Fixture::new().await;
+    let new = NewTenant { id: fixture.ids.uuid().into(), name: "Plant B".to_owned(), slug: "plant-b".to_owned() };
+    let tenant = fixture.store.create_tenant(new).await.expect("a new tenant").id;
+    let (id, claim) = (fixture.ids.uuid().into(), "north".to_owned());
     let mapping = NewMapping { id, tenant, issuer: ISSUER.to_owned(), claim };
-    let made = world
+    let mapping = fixture
         .store
         .create_mapping(mapping, &domain::tenant_change::ChangedBy::default())
         .await
-        .expect("in memory")
+        .expect("in-memory store")
         .expect("a tenant");
-    let claims = but(world.claims("ada", "PlatformUser"), "extension_PlatformTenantId", json!("north"));
-    let ada = present(&world.authenticator(), &world.signer.sign(&claims)).await.expect("mapped");
-    let secret = issue(&world, &ada).await;
-    present(&world.authenticator(), &secret).await.expect("mapped");
-    world
+    let claims = with_claim(fixture.claims("ada", "PlatformUser"), "extension_PlatformTenantId", json!("north"));
+    let ada = authenticate(&fixture.authenticator(), &fixture.signer.sign(&claims)).await.expect("mapped");
+    let secret = issue(&fixture, &ada).await;
+    authenticate(&fixture.authenticator(), &secret).await.expect("mapped");
+    fixture
         .store
-        .delete_mapping(tenant, made.id, &domain::tenant_change::ChangedBy::default())
+        .delete_mapping(tenant, mapping.id, &domain::tenant_change::ChangedBy::default())
         .await
-        .expect("in memory")
-        .expect("is there");
-    let error = present(&world.authenticator(), &secret).await.expect_err("unmapped");
-    assert_eq!(recorded(&world, &error), "access_token_tenant_unmapped");
+        .expect("in-memory store")
+        .expect("exists");
+    let error = authenticate(&fixture.authenticator(), &secret).await.expect_err("unmapped");
+    assert_eq!(recorded_reason(&fixture, &error), "access_token_tenant_unmapped");
 }
 
 #[tokio::test]
-async fn an_access_token_ends_with_a_role_that_the_tenants_mapping_gave_no_longer() {
-    let world = World::new().await;
+async fn an_access_token_is_refused_once_the_tenants_mapping_gives_a_weaker_role() {
+    let fixture = Fixture::new().await;
     let mapped = |role| TenantSettings { role_mappings: [("g:ops".to_owned(), role)].into(), ..Default::default() };
-    world.store.set_settings(world.tenant, mapped(Role::Admin)).await.expect("in memory");
-    let claims = but(but(world.claims("ada", ""), "roles", Value::Null), "groups", json!(["ops", "else\u{0}where"]));
-    let ada = present(&world.authenticator(), &world.signer.sign(&claims)).await.expect("good");
-    let secret = issue(&world, &ada).await;
-    assert_eq!(present(&world.authenticator(), &secret).await.expect("good").entitlements().role, Role::Admin);
-    world.store.set_settings(world.tenant, mapped(Role::User)).await.expect("in memory");
-    let error = present(&world.authenticator(), &secret).await.expect_err("an admin no more");
-    assert_eq!(recorded(&world, &error), "access_token_role_lowered");
-    // An admin's word is above the mapping's.
-    world.patch(ada.user(), UserPatch { role: Some(Role::Admin), ..UserPatch::default() }).await;
-    assert_eq!(present(&world.authenticator(), &secret).await.expect("good").entitlements().role, Role::Admin);
+    fixture.store.set_settings(fixture.tenant, mapped(Role::Admin)).await.expect("in-memory store");
+    let claims = with_claim(
+        with_claim(fixture.claims("ada", ""), "roles", Value::Null),
+        "groups",
+        json!(["ops", "else\u{0}where"]),
+    );
+    let ada = authenticate(&fixture.authenticator(), &fixture.signer.sign(&claims)).await.expect("valid token");
+    let secret = issue(&fixture, &ada).await;
+    assert_eq!(
+        authenticate(&fixture.authenticator(), &secret).await.expect("valid token").entitlements().role,
+        Role::Admin
+    );
+    fixture.store.set_settings(fixture.tenant, mapped(Role::User)).await.expect("in-memory store");
+    let error = authenticate(&fixture.authenticator(), &secret).await.expect_err("role lowered");
+    assert_eq!(recorded_reason(&fixture, &error), "access_token_role_lowered");
+    // A role set by an admin takes precedence over the mapping.
+    fixture.patch(ada.user(), UserPatch { role: Some(Role::Admin), ..UserPatch::default() }).await;
+    assert_eq!(
+        authenticate(&fixture.authenticator(), &secret).await.expect("valid token").entitlements().role,
+        Role::Admin
+    );
 }

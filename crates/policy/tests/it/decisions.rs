@@ -1,6 +1,6 @@
-//! Decisions with their grounds: each refusal is recorded with them, and a simulation says what the gate does.
+//! Decisions are recorded with the evaluated rules, and a simulation returns the decision that the gate would make.
 
-use crate::support::{World, forbidden};
+use crate::support::{Fixture, unreachable_use_cases};
 use domain::command::{DeleteDocument, GetConversation, GetDocument, ListUsers, SimulateDecision};
 use domain::decision::{RefusalCode, Rule, Verdict};
 use domain::page::PageRequest;
@@ -13,8 +13,8 @@ use runtime::use_case::MockUseCases;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Use cases that only report that they were reached, as a conflict.
-fn reached() -> UseCases {
+/// Use cases that fail with a conflict, which shows that they were reached.
+fn conflicting_use_cases() -> UseCases {
     let conflict = || RuntimeError::Conflict { detail: "reached" };
     let mut use_cases = MockUseCases::new();
     use_cases.on::<GetDocument>(move |_| Err(conflict()));
@@ -24,98 +24,98 @@ fn reached() -> UseCases {
     UseCases::of(use_cases)
 }
 
-/// What the gate did, in a simulation's words.
-fn did(result: Result<(), GateError>) -> Result<(), RefusalCode> {
-    match result.expect_err("the use cases only say that they were reached") {
+/// The gate's decision, in the form that a simulation returns.
+fn decision_of(error: GateError) -> Result<(), RefusalCode> {
+    match error {
         GateError::Runtime(_) => Ok(()),
         GateError::Denied { reason, .. } => Err(reason),
         GateError::Refused { code, .. } => Err(code),
         GateError::NotFound => Err(RefusalCode::NotFound),
-        other => panic!("no decision: {other:?}"),
+        other => panic!("not a decision: {other:?}"),
     }
 }
 
-async fn attempt(gate: &PolicyGate, by: &Caller, resource: Resource, operation: Operation, id: Uuid) -> GateError {
+async fn attempt(gate: &PolicyGate, caller: &Caller, resource: Resource, operation: Operation, id: Uuid) -> GateError {
     let result = match (resource, operation) {
-        (Resource::Documents, Operation::Read) => gate.execute(by, GetDocument { id: id.into() }).await.map(drop),
-        (Resource::Documents, _) => gate.execute(by, DeleteDocument { id: id.into() }).await,
-        (Resource::Conversations, _) => gate.execute(by, GetConversation { id: id.into() }).await.map(drop),
-        _ => gate.execute(by, ListUsers { page: PageRequest::default() }).await.map(drop),
+        (Resource::Documents, Operation::Read) => gate.execute(caller, GetDocument { id: id.into() }).await.map(drop),
+        (Resource::Documents, _) => gate.execute(caller, DeleteDocument { id: id.into() }).await,
+        (Resource::Conversations, _) => gate.execute(caller, GetConversation { id: id.into() }).await.map(drop),
+        _ => gate.execute(caller, ListUsers { page: PageRequest::default() }).await.map(drop),
     };
-    result.expect_err("refused, or the use case's word that it was reached")
+    result.expect_err("a refusal or the conflict of the use case")
 }
 
 #[tokio::test]
-async fn a_simulation_says_what_the_gate_then_does_and_changes_nothing() {
-    let world = World::new().await;
-    let admin = world.user("admin", Role::Admin).await;
+async fn a_simulation_returns_the_decision_of_the_gate_and_changes_nothing() {
+    let fixture = Fixture::new().await;
+    let admin = fixture.user("admin", Role::Admin).await;
     let (viewer, user, off) = (
-        world.user("viewer", Role::Viewer).await,
-        world.user("user", Role::User).await,
-        world.user("off", Role::Admin).await,
+        fixture.user("viewer", Role::Viewer).await,
+        fixture.user("user", Role::User).await,
+        fixture.user("off", Role::Admin).await,
     );
-    world.switch_off(off.user()).await;
-    let open = world.document(&user, Classification::Internal).await.id.as_uuid();
-    let closed = world.document(&admin, Classification::Confidential).await.id.as_uuid();
-    let talk = world.conversation(&user).await.as_uuid();
+    fixture.deactivate(off.user()).await;
+    let internal = fixture.document(&user, Classification::Internal).await.id.as_uuid();
+    let confidential = fixture.document(&admin, Classification::Confidential).await.id.as_uuid();
+    let conversation = fixture.conversation(&user).await.as_uuid();
     let absent = Uuid::from_u128(404);
-    let gate = world.gate(reached());
-    let (mut yes, mut no) = (0, 0);
+    let gate = fixture.gate(conflicting_use_cases());
+    let (mut allowed, mut refused) = (0, 0);
     for who in [&viewer, &user, &admin, &off] {
         for (resource, operation, id) in [
-            (Resource::Documents, Operation::Read, open),
-            (Resource::Documents, Operation::Read, closed),
+            (Resource::Documents, Operation::Read, internal),
+            (Resource::Documents, Operation::Read, confidential),
             (Resource::Documents, Operation::Read, absent),
-            (Resource::Documents, Operation::Delete, open),
-            (Resource::Documents, Operation::Delete, closed),
-            (Resource::Conversations, Operation::Read, talk),
+            (Resource::Documents, Operation::Delete, internal),
+            (Resource::Documents, Operation::Delete, confidential),
+            (Resource::Conversations, Operation::Read, conversation),
             (Resource::Conversations, Operation::Read, absent),
             (Resource::Users, Operation::List, Uuid::nil()),
         ] {
             let resource_id = (id != Uuid::nil()).then_some(id);
             let command = SimulateDecision { user: who.user().id, resource, operation, resource_id };
-            let before = world.audit().len();
-            let told = gate.execute(&admin, command).await.expect("an admin may ask");
-            assert_eq!(world.audit().len(), before + 2, "intent and outcome of the asking, nothing of what was asked");
-            let simulated = told.verdict.reason().map_or(Ok(()), Err);
-            assert_eq!(simulated.is_err(), told.rule().is_some());
-            let done = did(Err(attempt(&gate, who, resource, operation, id).await));
-            assert_eq!(simulated, done, "{:?} {resource}.{operation} {id}: {told:?}", who.entitlements());
-            if done.is_ok() { yes += 1 } else { no += 1 }
+            let before = fixture.audit_rows().len();
+            let decision = gate.execute(&admin, command).await.expect("an admin may simulate");
+            assert_eq!(fixture.audit_rows().len(), before + 2, "intent and outcome of the simulation only");
+            let simulated = decision.verdict.reason().map_or(Ok(()), Err);
+            assert_eq!(simulated.is_err(), decision.rule().is_some());
+            let actual = decision_of(attempt(&gate, who, resource, operation, id).await);
+            assert_eq!(simulated, actual, "{:?} {resource}.{operation} {id}: {decision:?}", who.entitlements());
+            if actual.is_ok() { allowed += 1 } else { refused += 1 }
         }
     }
-    assert!(yes > 5 && no > 10, "both answers occur: {yes}, {no}");
+    assert!(allowed > 5 && refused > 10, "both decisions occur: {allowed}, {refused}");
 }
 
 #[tokio::test]
-async fn a_simulation_tells_hidden_from_absent_and_only_those_who_may_ask() {
-    let world = World::new().await;
-    let (admin, viewer) = (world.user("admin", Role::Admin).await, world.user("viewer", Role::Viewer).await);
-    let hidden = world.document(&admin, Classification::Confidential).await.id.as_uuid();
-    let gate = world.gate(forbidden());
-    let asked = |id| SimulateDecision {
+async fn a_simulation_distinguishes_hidden_from_absent_and_needs_a_permission() {
+    let fixture = Fixture::new().await;
+    let (admin, viewer) = (fixture.user("admin", Role::Admin).await, fixture.user("viewer", Role::Viewer).await);
+    let hidden = fixture.document(&admin, Classification::Confidential).await.id.as_uuid();
+    let gate = fixture.gate(unreachable_use_cases());
+    let simulate = |id| SimulateDecision {
         user: viewer.user().id,
         resource: Resource::Documents,
         operation: Operation::Read,
         resource_id: Some(id),
     };
-    let told = gate.execute(&admin, asked(hidden)).await.expect("told");
-    assert_eq!((told.verdict, told.rule()), (Verdict::NotFound, Some(Rule::Clearance)));
-    let told = gate.execute(&admin, asked(Uuid::from_u128(404))).await.expect("told");
-    assert_eq!((told.verdict, told.rule()), (Verdict::NotFound, Some(Rule::Target)));
-    let refused = gate.execute(&viewer, asked(hidden)).await.expect_err("a viewer may not");
+    let simulated = gate.execute(&admin, simulate(hidden)).await.expect("an admin may simulate");
+    assert_eq!((simulated.verdict, simulated.rule()), (Verdict::NotFound, Some(Rule::Clearance)));
+    let simulated = gate.execute(&admin, simulate(Uuid::from_u128(404))).await.expect("an admin may simulate");
+    assert_eq!((simulated.verdict, simulated.rule()), (Verdict::NotFound, Some(Rule::Target)));
+    let refused = gate.execute(&viewer, simulate(hidden)).await.expect_err("a viewer may not simulate");
     assert!(refused.decision().is_some(), "{refused:?}");
-    let nobody = SimulateDecision { user: Uuid::from_u128(404).into(), ..asked(hidden) };
-    assert!(matches!(gate.execute(&admin, nobody).await, Err(GateError::NotFound)));
+    let unknown_user = SimulateDecision { user: Uuid::from_u128(404).into(), ..simulate(hidden) };
+    assert!(matches!(gate.execute(&admin, unknown_user).await, Err(GateError::NotFound)));
 }
 
 #[tokio::test]
-async fn a_refusal_is_recorded_with_rule_steps_and_standing_under_the_id_that_is_told() {
-    let world = World::new().await;
-    let (ada, bob) = (world.user("ada", Role::User).await, world.user("bob", Role::User).await);
-    let id = world.document(&bob, Classification::Internal).await.id;
-    let error = world.gate(forbidden()).execute(&ada, DeleteDocument { id }).await.expect_err("not hers");
-    let row = world.audit().pop().expect("a row");
+async fn a_refusal_is_recorded_with_rule_steps_and_entitlements_under_the_returned_id() {
+    let fixture = Fixture::new().await;
+    let (ada, bob) = (fixture.user("ada", Role::User).await, fixture.user("bob", Role::User).await);
+    let id = fixture.document(&bob, Classification::Internal).await.id;
+    let error = fixture.gate(unreachable_use_cases()).execute(&ada, DeleteDocument { id }).await.expect_err("not hers");
+    let row = fixture.audit_rows().pop().expect("a row");
     assert_eq!(error.decision(), Some(row.id));
     assert_eq!(row.metadata["rule"], "ownership");
     assert_eq!(row.metadata["operation"], "delete");
@@ -128,46 +128,50 @@ async fn a_refusal_is_recorded_with_rule_steps_and_standing_under_the_id_that_is
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_recorded_alike_whatever_hides_it() {
+async fn absent_and_hidden_targets_are_recorded_alike() {
     let mut rows: Vec<Value> = Vec::new();
     for hidden in [false, true] {
-        let world = World::new().await;
-        let (ada, bob) = (world.user("ada", Role::Viewer).await, world.user("bob", Role::User).await);
-        let there = world.document(&bob, Classification::Confidential).await.id;
-        let id = if hidden { there } else { Uuid::from_u128(404).into() };
-        let error = world.gate(forbidden()).execute(&ada, GetDocument { id }).await.expect_err("hidden");
-        assert_eq!(error.decision(), None, "what is absent has no decision to ask about");
-        rows.push(world.audit().pop().expect("a row").metadata);
+        let fixture = Fixture::new().await;
+        let (ada, bob) = (fixture.user("ada", Role::Viewer).await, fixture.user("bob", Role::User).await);
+        let existing = fixture.document(&bob, Classification::Confidential).await.id;
+        let id = if hidden { existing } else { Uuid::from_u128(404).into() };
+        let error = fixture.gate(unreachable_use_cases()).execute(&ada, GetDocument { id }).await.expect_err("hidden");
+        assert_eq!(error.decision(), None, "a not-found error has no decision id");
+        rows.push(fixture.audit_rows().pop().expect("a row").metadata);
     }
     assert_eq!(rows[0]["rule"], "target");
     assert_eq!(rows[0], rows[1], "users read their own rows");
 }
 
 #[tokio::test]
-async fn a_refusal_by_the_use_case_is_asked_about_by_its_outcome() {
-    let world = World::new().await;
-    let ada = world.user("ada", Role::User).await;
-    let id = world.document(&ada, Classification::Internal).await.id;
+async fn a_refusal_by_the_use_case_returns_the_id_of_its_outcome() {
+    let fixture = Fixture::new().await;
+    let ada = fixture.user("ada", Role::User).await;
+    let id = fixture.document(&ada, Classification::Internal).await.id;
     let mut use_cases = MockUseCases::new();
     use_cases.on::<DeleteDocument>(|_| Err(tools::error::IngestError::NotYours.into()));
-    let gate = world.gate(UseCases::of(use_cases));
+    let gate = fixture.gate(UseCases::of(use_cases));
     let error = gate.execute(&ada, DeleteDocument { id }).await.expect_err("refused");
-    let row = world.audit().pop().expect("a row");
+    let row = fixture.audit_rows().pop().expect("a row");
     assert_eq!((error.decision(), row.result_status.as_deref()), (Some(row.id), Some("denied")));
 }
 
 #[tokio::test]
-async fn grants_show_in_the_grounds() {
-    let world = World::new().await;
-    let ada = world.user("ada", Role::Viewer).await;
-    world.grant(ada.user(), vec![Grant::Auditor]).await;
-    let asked = SimulateDecision {
+async fn grants_appear_in_the_steps() {
+    let fixture = Fixture::new().await;
+    let ada = fixture.user("ada", Role::Viewer).await;
+    fixture.grant(ada.user(), vec![Grant::Auditor]).await;
+    let command = SimulateDecision {
         user: ada.user().id,
         resource: Resource::AuditLogs,
         operation: Operation::List,
         resource_id: None,
     };
-    let told = world.gate(forbidden()).execute(&ada, asked).await.expect("an auditor may ask");
-    assert_eq!(told.verdict, Verdict::Allowed);
-    assert!(told.steps.iter().any(|step| step.detail.contains("with auditor on audit_logs.list: tenant")), "{told:?}");
+    let simulated =
+        fixture.gate(unreachable_use_cases()).execute(&ada, command).await.expect("an auditor may simulate");
+    assert_eq!(simulated.verdict, Verdict::Allowed);
+    assert!(
+        simulated.steps.iter().any(|step| step.detail.contains("with auditor on audit_logs.list: tenant")),
+        "{simulated:?}"
+    );
 }

@@ -1,7 +1,7 @@
-//! The gate: what it refuses, what it records, and that nothing runs unrecorded.
+//! The gate: what it refuses, what it records, and that no use case runs unrecorded.
 
-use crate::support::no_audit::NoAudit;
-use crate::support::{World, committed_rows, conversation, forbidden};
+use crate::support::unwritable_audit::UnwritableAuditStore;
+use crate::support::{Fixture, committed_rows, conversation, unreachable_use_cases};
 use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::command::{
@@ -25,7 +25,7 @@ use serde_json::json;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
-fn create() -> CreateConversation {
+fn create_conversation() -> CreateConversation {
     CreateConversation { title: None, model: None, metadata: json!({}) }
 }
 
@@ -33,8 +33,8 @@ fn list_users() -> ListUsers {
     ListUsers { page: PageRequest::default() }
 }
 
-/// Use cases that answer one kind of command.
-fn answering<C: Command>(
+/// Use cases that only answer commands of type `C`.
+fn use_cases_for<C: Command>(
     handler: impl Fn(Authorized<C>) -> Result<C::Output, RuntimeError> + Send + Sync + 'static,
 ) -> UseCases {
     let mut use_cases = MockUseCases::new();
@@ -42,182 +42,180 @@ fn answering<C: Command>(
     UseCases::of(use_cases)
 }
 
-/// The refusal stands in the log as the only row, with its reason; the use cases would have panicked.
-fn assert_refused<T>(world: &World, result: Result<T, GateError>, kind: ErrorKind, reason: &str) {
+/// Asserts that `result` is a refusal and that the audit log has one row, with its reason. The use cases would have
+/// panicked.
+fn assert_refused<T>(fixture: &Fixture, result: Result<T, GateError>, kind: ErrorKind, reason: &str) {
     let error = result.err().expect("a refusal");
     assert_eq!(error.kind(), kind, "{error}");
-    let rows = world.audit();
+    let rows = fixture.audit_rows();
     let rows: Vec<_> = rows.iter().map(|row| (row.event_type.as_str(), row.result_status.as_deref())).collect();
     assert_eq!(rows, [("policy.denied", Some("denied"))], "{reason}");
-    assert_eq!(world.audit()[0].metadata["reason"], reason);
+    assert_eq!(fixture.audit_rows()[0].metadata["reason"], reason);
 }
 
 #[tokio::test]
 async fn the_intent_is_committed_before_the_use_case_runs_and_one_outcome_follows() {
-    let world = World::new().await;
-    let ada = world.user("ada", Role::User).await;
-    let made = conversation(&ada, uuid::Uuid::from_u128(77).into(), world.clock.now());
-    let (store, answer) = (world.store.clone(), made.clone());
-    let use_cases = answering(move |granted: Authorized<CreateConversation>| {
-        let rows = committed_rows(&store, granted.scope());
+    let fixture = Fixture::new().await;
+    let ada = fixture.user("ada", Role::User).await;
+    let created = conversation(&ada, uuid::Uuid::from_u128(77).into(), fixture.clock.now());
+    let (store, answer) = (fixture.store.clone(), created.clone());
+    let use_cases = use_cases_for(move |authorized: Authorized<CreateConversation>| {
+        let rows = committed_rows(&store, authorized.scope());
         assert_eq!(rows.len(), 1, "the intent and nothing else is committed");
         assert_eq!(rows[0].result_status.as_deref(), Some("pending"));
-        assert_eq!(rows[0].id, granted.permit().receipt().intent());
+        assert_eq!(rows[0].id, authorized.permit().receipt().intent());
         Ok(answer.clone())
     });
-    let gate = world.gate(use_cases);
-    assert_eq!(gate.execute(&ada, create()).await.expect("allowed"), made);
+    let gate = fixture.gate(use_cases);
+    assert_eq!(gate.execute(&ada, create_conversation()).await.expect("allowed"), created);
 
-    let rows = world.audit();
+    let rows = fixture.audit_rows();
     assert_eq!(rows.len(), 2, "{rows:?}");
     assert_eq!(rows[1].result_status.as_deref(), Some("success"));
     assert_eq!(rows[1].correlation_id, rows[0].id.as_uuid());
-    assert_eq!(rows[1].resource_id, Some(made.id.as_uuid()), "the outcome names what was made");
+    assert_eq!(rows[1].resource_id, Some(created.id.as_uuid()), "the outcome has the id of the new conversation");
     assert!(rows.iter().all(|row| row.request_hash.as_ref().is_some_and(|hash| hash.len() == 64)));
 }
 
 #[tokio::test]
-async fn what_the_matrix_does_not_give_is_refused() {
-    let world = World::new().await;
-    let ada = world.user("ada", Role::User).await;
-    let result = world.gate(forbidden()).execute(&ada, list_users()).await;
-    assert_refused(&world, result, ErrorKind::Forbidden, "matrix");
+async fn an_operation_that_the_matrix_does_not_allow_is_refused() {
+    let fixture = Fixture::new().await;
+    let ada = fixture.user("ada", Role::User).await;
+    let result = fixture.gate(unreachable_use_cases()).execute(&ada, list_users()).await;
+    assert_refused(&fixture, result, ErrorKind::Forbidden, "matrix");
 }
 
 #[tokio::test]
-async fn what_is_not_there_and_what_is_a_colleagues_look_the_same() {
-    for is_there in [false, true] {
-        let world = World::new().await;
-        let (ada, bob) = (world.user("ada", Role::Admin).await, world.user("bob", Role::User).await);
-        let id = if is_there { world.conversation(&bob).await } else { uuid::Uuid::from_u128(404).into() };
-        let result = world.gate(forbidden()).execute(&ada, GetConversation { id }).await;
-        assert_refused(&world, result, ErrorKind::NotFound, "not_found");
+async fn absent_and_foreign_conversations_look_alike() {
+    for exists in [false, true] {
+        let fixture = Fixture::new().await;
+        let (ada, bob) = (fixture.user("ada", Role::Admin).await, fixture.user("bob", Role::User).await);
+        let id = if exists { fixture.conversation(&bob).await } else { uuid::Uuid::from_u128(404).into() };
+        let result = fixture.gate(unreachable_use_cases()).execute(&ada, GetConversation { id }).await;
+        assert_refused(&fixture, result, ErrorKind::NotFound, "not_found");
     }
 }
 
 #[tokio::test]
-async fn a_user_deletes_no_document_of_a_colleague() {
-    let world = World::new().await;
-    let (ada, bob) = (world.user("ada", Role::User).await, world.user("bob", Role::User).await);
-    let id = world.document(&bob, Classification::Internal).await.id;
-    let result = world.gate(forbidden()).execute(&ada, DeleteDocument { id }).await;
-    assert_refused(&world, result, ErrorKind::Forbidden, "not_owner");
+async fn a_user_cannot_delete_a_document_of_another_user() {
+    let fixture = Fixture::new().await;
+    let (ada, bob) = (fixture.user("ada", Role::User).await, fixture.user("bob", Role::User).await);
+    let id = fixture.document(&bob, Classification::Internal).await.id;
+    let result = fixture.gate(unreachable_use_cases()).execute(&ada, DeleteDocument { id }).await;
+    assert_refused(&fixture, result, ErrorKind::Forbidden, "not_owner");
 }
 
 #[tokio::test]
-async fn a_document_above_the_clearance_is_not_there() {
-    let world = World::new().await;
-    let (ada, bob) = (world.user("ada", Role::Viewer).await, world.user("bob", Role::User).await);
-    let id = world.document(&bob, Classification::Confidential).await.id;
-    let result = world.gate(forbidden()).execute(&ada, GetDocument { id }).await;
-    assert_refused(&world, result, ErrorKind::NotFound, "not_found");
+async fn a_document_above_the_clearance_is_not_found() {
+    let fixture = Fixture::new().await;
+    let (ada, bob) = (fixture.user("ada", Role::Viewer).await, fixture.user("bob", Role::User).await);
+    let id = fixture.document(&bob, Classification::Confidential).await.id;
+    let result = fixture.gate(unreachable_use_cases()).execute(&ada, GetDocument { id }).await;
+    assert_refused(&fixture, result, ErrorKind::NotFound, "not_found");
 }
 
 #[tokio::test]
-async fn a_search_names_no_document_above_the_clearance() {
-    let world = World::new().await;
-    let (ada, bob) = (world.user("ada", Role::Viewer).await, world.user("bob", Role::User).await);
-    let hidden = world.document(&bob, Classification::Confidential).await.id;
+async fn a_search_cannot_reference_a_document_above_the_clearance() {
+    let fixture = Fixture::new().await;
+    let (ada, bob) = (fixture.user("ada", Role::Viewer).await, fixture.user("bob", Role::User).await);
+    let hidden = fixture.document(&bob, Classification::Confidential).await.id;
     let filters = SearchFilters { document_ids: vec![hidden], ..SearchFilters::default() };
     let command = SearchDocuments { query: QueryText::parse("valve").expect("a query"), top_k: 5, filters };
-    let result = world.gate(forbidden()).execute(&ada, command).await;
-    assert_refused(&world, result, ErrorKind::NotFound, "not_found");
+    let result = fixture.gate(unreachable_use_cases()).execute(&ada, command).await;
+    assert_refused(&fixture, result, ErrorKind::NotFound, "not_found");
 }
 
 #[tokio::test]
-async fn a_user_who_was_switched_off_is_refused_at_the_next_decision() {
-    let world = World::new().await;
-    let ada = world.user("ada", Role::Admin).await;
-    world.switch_off(ada.user()).await;
-    let result = world.gate(forbidden()).execute(&ada, create()).await;
-    assert_refused(&world, result, ErrorKind::Forbidden, "user_disabled");
+async fn a_deactivated_user_is_refused_at_the_next_decision() {
+    let fixture = Fixture::new().await;
+    let ada = fixture.user("ada", Role::Admin).await;
+    fixture.deactivate(ada.user()).await;
+    let result = fixture.gate(unreachable_use_cases()).execute(&ada, create_conversation()).await;
+    assert_refused(&fixture, result, ErrorKind::Forbidden, "user_disabled");
 }
 
 #[tokio::test]
-async fn a_tenant_that_was_switched_off_is_refused_at_the_next_decision() {
-    let world = World::new().await;
-    let ada = world.user("ada", Role::Admin).await;
+async fn the_users_of_a_deactivated_tenant_are_refused_at_the_next_decision() {
+    let fixture = Fixture::new().await;
+    let ada = fixture.user("ada", Role::Admin).await;
     let off = TenantPatch { name: None, is_active: Some(false) };
-    world
+    fixture
         .store
-        .update_tenant(world.tenant, off, &domain::tenant_change::ChangedBy::default())
+        .update_tenant(fixture.tenant, off, &domain::tenant_change::ChangedBy::default())
         .await
-        .expect("in memory");
-    let result = world.gate(forbidden()).execute(&ada, create()).await;
-    assert_refused(&world, result, ErrorKind::Forbidden, "tenant_suspended");
+        .expect("in-memory store");
+    let result = fixture.gate(unreachable_use_cases()).execute(&ada, create_conversation()).await;
+    assert_refused(&fixture, result, ErrorKind::Forbidden, "tenant_suspended");
 }
 
 #[tokio::test]
-async fn a_role_that_was_lowered_counts_at_once_whatever_the_caller_holds() {
-    let world = World::new().await;
-    let was_admin = world.user("ada", Role::Admin).await;
-    world.user("ada", Role::User).await;
-    let result = world.gate(forbidden()).execute(&was_admin, list_users()).await;
-    assert_refused(&world, result, ErrorKind::Forbidden, "matrix");
+async fn a_lowered_role_takes_effect_at_once() {
+    let fixture = Fixture::new().await;
+    let was_admin = fixture.user("ada", Role::Admin).await;
+    fixture.user("ada", Role::User).await;
+    let result = fixture.gate(unreachable_use_cases()).execute(&was_admin, list_users()).await;
+    assert_refused(&fixture, result, ErrorKind::Forbidden, "matrix");
 }
 
 #[tokio::test]
-async fn where_the_audit_log_cannot_be_written_nothing_runs_and_no_refusal_is_told() {
-    let world = World::new().await;
-    let ada = world.user("ada", Role::User).await;
-    let gate = world.gate_over(Arc::new(NoAudit(world.store.clone())), forbidden());
-    let allowed = gate.execute(&ada, create()).await.map(drop);
+async fn if_the_audit_log_cannot_be_written_nothing_runs_and_no_refusal_is_returned() {
+    let fixture = Fixture::new().await;
+    let ada = fixture.user("ada", Role::User).await;
+    let gate = fixture.gate_with_store(Arc::new(UnwritableAuditStore(fixture.store.clone())), unreachable_use_cases());
+    let allowed = gate.execute(&ada, create_conversation()).await.map(drop);
     let refused = gate.execute(&ada, list_users()).await.map(drop);
     for result in [allowed, refused] {
         let error = result.expect_err("fail closed");
         assert!(matches!(error, GateError::Audit(_)), "{error:?}");
         assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "audit_unavailable"));
     }
-    assert!(world.audit().is_empty());
+    assert!(fixture.audit_rows().is_empty());
 }
 
-/// The results of the rows: an intent and one outcome.
-async fn recorded(gate: &PolicyGate, world: &World, by: &Caller) -> (GateError, Vec<String>) {
-    let error = gate.execute(by, create()).await.expect_err("it fails");
-    (error, world.audit().into_iter().filter_map(|row| row.result_status).collect())
+/// Returns the error and the results in the audit rows: of the intent and the outcome.
+async fn fail_to_create(gate: &PolicyGate, fixture: &Fixture, caller: &Caller) -> (GateError, Vec<String>) {
+    let error = gate.execute(caller, create_conversation()).await.expect_err("the use case fails");
+    (error, fixture.audit_rows().into_iter().filter_map(|row| row.result_status).collect())
 }
 
 #[tokio::test]
-async fn a_use_case_that_fails_leaves_an_outcome_that_says_so() {
+async fn a_failed_use_case_is_recorded_with_its_status() {
     let failures = [
         (RuntimeError::Conflict { detail: "x" }, ErrorKind::Conflict, "error"),
         (RuntimeError::NotFound { what: "x" }, ErrorKind::NotFound, "denied"),
     ];
     for (failure, kind, status) in failures {
-        let world = World::new().await;
-        let ada = world.user("ada", Role::User).await;
+        let fixture = Fixture::new().await;
+        let ada = fixture.user("ada", Role::User).await;
         let failure = Mutex::new(Some(failure));
-        let use_cases = answering(move |_: Authorized<CreateConversation>| {
+        let use_cases = use_cases_for(move |_: Authorized<CreateConversation>| {
             Err(failure.lock().expect("a lock").take().expect("called once"))
         });
-        let (error, rows) = recorded(&world.gate(use_cases), &world, &ada).await;
+        let (error, rows) = fail_to_create(&fixture.gate(use_cases), &fixture, &ada).await;
         assert_eq!(error.kind(), kind);
         assert_eq!(rows, ["pending", status]);
     }
 }
 
 #[tokio::test]
-async fn a_use_case_that_panics_leaves_an_error_outcome_and_is_our_defect() {
-    let world = World::new().await;
-    let ada = world.user("ada", Role::User).await;
-    let use_cases = answering(|_: Authorized<CreateConversation>| panic!("a defect"));
-    let (error, rows) = recorded(&world.gate(use_cases), &world, &ada).await;
+async fn a_panic_in_a_use_case_is_recorded_as_an_error_and_returned_as_internal() {
+    let fixture = Fixture::new().await;
+    let ada = fixture.user("ada", Role::User).await;
+    let use_cases = use_cases_for(|_: Authorized<CreateConversation>| panic!("a bug"));
+    let (error, rows) = fail_to_create(&fixture.gate(use_cases), &fixture, &ada).await;
     assert_eq!((error.kind(), error.public_detail()), (ErrorKind::Internal, None));
     assert_eq!(rows, ["pending", "error"]);
 }
 
 #[tokio::test]
-async fn a_chat_turn_closes_itself_and_only_a_failure_to_start_is_closed_by_the_gate() {
+async fn the_gate_records_the_outcome_of_a_chat_turn_only_if_it_fails_to_start() {
     for (starts, expected) in [(true, vec!["chat.request"]), (false, vec!["chat.request", "chat.response"])] {
-        let world = World::new().await;
-        let ada = world.user("ada", Role::User).await;
-        let conversation = world.conversation(&ada).await;
-        let gate =
-            world.gate(answering(
-                move |_: Authorized<SendMessage>| {
-                    if starts { Ok(futures::stream::empty().boxed()) } else { Err(RuntimeError::Busy) }
-                },
-            ));
+        let fixture = Fixture::new().await;
+        let ada = fixture.user("ada", Role::User).await;
+        let conversation = fixture.conversation(&ada).await;
+        let gate = fixture.gate(use_cases_for(move |_: Authorized<SendMessage>| {
+            if starts { Ok(futures::stream::empty().boxed()) } else { Err(RuntimeError::Busy) }
+        }));
         let command = SendMessage {
             conversation,
             message: domain::text::MessageText::parse("hi").expect("a message"),
@@ -226,66 +224,66 @@ async fn a_chat_turn_closes_itself_and_only_a_failure_to_start_is_closed_by_the_
             filters: SearchFilters::default(),
         };
         assert_eq!(gate.execute(&ada, command).await.is_ok(), starts);
-        let events: Vec<_> = world.audit().into_iter().map(|row| row.event_type).collect();
+        let events: Vec<_> = fixture.audit_rows().into_iter().map(|row| row.event_type).collect();
         assert_eq!(events, expected);
     }
 }
 
 #[tokio::test]
-async fn an_admin_deletes_a_colleagues_document() {
-    let world = World::new().await;
-    let (ada, bob) = (world.user("ada", Role::Admin).await, world.user("bob", Role::User).await);
-    let id = world.document(&bob, Classification::Internal).await.id;
-    let gate = world.gate(answering(|_: Authorized<DeleteDocument>| Ok(())));
+async fn an_admin_can_delete_a_document_of_another_user() {
+    let fixture = Fixture::new().await;
+    let (ada, bob) = (fixture.user("ada", Role::Admin).await, fixture.user("bob", Role::User).await);
+    let id = fixture.document(&bob, Classification::Internal).await.id;
+    let gate = fixture.gate(use_cases_for(|_: Authorized<DeleteDocument>| Ok(())));
     gate.execute(&ada, DeleteDocument { id }).await.expect("an admin may");
 }
 
-/// A use case that says when it runs, and ends when it is told to.
+/// Signals of a use case that waits for the test.
 #[derive(Default)]
-struct Slow {
-    runs: Notify,
-    may_end: Notify,
+struct Signals {
+    started: Notify,
+    finish: Notify,
 }
 
-struct SlowCreation(Arc<Slow>, Conversation);
+struct SlowCreation(Arc<Signals>, Conversation);
 
 #[async_trait]
 impl UseCase<CreateConversation> for SlowCreation {
     async fn execute(&self, _: Authorized<CreateConversation>) -> Result<Conversation, RuntimeError> {
-        self.0.runs.notify_one();
-        self.0.may_end.notified().await;
+        self.0.started.notify_one();
+        self.0.finish.notified().await;
         Ok(self.1.clone())
     }
 }
 
-/// The rest of its group.
-macro_rules! not_asked_for {
+/// The other commands of the group.
+macro_rules! not_called {
     ($($command:ty)+) => {$(
         #[async_trait]
         impl UseCase<$command> for SlowCreation {
             async fn execute(&self, _: Authorized<$command>) -> Result<<$command as Command>::Output, RuntimeError> {
-                unreachable!("not asked for")
+                unreachable!("not called by the test")
             }
         }
     )+};
 }
-not_asked_for!(ListConversations GetConversation UpdateConversation DeleteConversation);
+not_called!(ListConversations GetConversation UpdateConversation DeleteConversation);
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_does_not_cut_the_work_off_from_its_outcome() {
-    let world = World::new().await;
-    let ada = world.user("ada", Role::User).await;
-    let slow = Arc::new(Slow::default());
-    let made = conversation(&ada, uuid::Uuid::from_u128(77).into(), world.clock.now());
-    let creation = Arc::new(SlowCreation(Arc::clone(&slow), made));
-    let gate = world.gate(UseCases { conversations: creation, ..forbidden() });
+async fn the_outcome_is_recorded_even_if_the_caller_disconnects() {
+    let fixture = Fixture::new().await;
+    let ada = fixture.user("ada", Role::User).await;
+    let signals = Arc::new(Signals::default());
+    let created = conversation(&ada, uuid::Uuid::from_u128(77).into(), fixture.clock.now());
+    let creation = Arc::new(SlowCreation(Arc::clone(&signals), created));
+    let gate = fixture.gate(UseCases { conversations: creation, ..unreachable_use_cases() });
     tokio::select! {
-        _ = gate.execute(&ada, create()) => panic!("it was not told to end"),
-        () = slow.runs.notified() => {}
+        _ = gate.execute(&ada, create_conversation()) => panic!("the use case ended before it was told to"),
+        () = signals.started.notified() => {}
     }
-    assert_eq!(world.audit().len(), 1, "only the intent so far");
-    slow.may_end.notify_one();
-    world.drained().await;
-    let rows: Vec<_> = world.audit().into_iter().filter_map(|row| row.result_status).collect();
+    assert_eq!(fixture.audit_rows().len(), 1, "only the intent so far");
+    signals.finish.notify_one();
+    fixture.wait_for_commands().await;
+    let rows: Vec<_> = fixture.audit_rows().into_iter().filter_map(|row| row.result_status).collect();
     assert_eq!(rows, ["pending", "success"]);
 }

@@ -1,4 +1,4 @@
-//! The gate over the in-memory store: who gets in, what runs, what is recorded.
+//! Tests of authentication and the gate with the in-memory store.
 
 #[cfg(test)]
 mod access_tokens;

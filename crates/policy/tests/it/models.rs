@@ -1,6 +1,6 @@
-//! The gate's part for OpenAI's clients: who sees and asks which model, and what the rows say of it.
+//! Direct calls of models and of the assistant: authorization and audit rows.
 
-use crate::support::World;
+use crate::support::Fixture;
 use domain::access_token::TokenScope;
 use domain::command::{AskAssistant, AskModel, RetrievalMode};
 use domain::credential::{Credential, CredentialKind};
@@ -17,19 +17,19 @@ use runtime::use_case::MockUseCases;
 use serde_json::json;
 use std::sync::Arc;
 
-fn within(caller: &Caller, scopes: &[&str]) -> Caller {
+fn with_scopes(caller: &Caller, scopes: &[&str]) -> Caller {
     let scopes = scopes.iter().map(|scope| scope.parse::<TokenScope>().expect("a scope")).collect();
     let kind = CredentialKind::AccessToken { id: uuid::Uuid::nil().into(), scopes };
-    caller.clone().with(Arc::new(Credential { kind, ..Credential::interactive() }))
+    caller.clone().with_credential(Arc::new(Credential { kind, ..Credential::interactive() }))
 }
 
-fn serving() -> UseCases {
+fn answering_use_cases() -> UseCases {
     let mut use_cases = MockUseCases::new();
     use_cases.on::<AskModel>(|_| Ok(futures::stream::empty().boxed()));
     UseCases::of(use_cases)
 }
 
-fn hello() -> AskModel {
+fn ask_model() -> AskModel {
     let tool = OfferedTool { name: "secret_tool".to_owned(), description: String::new(), parameters: json!({}) };
     AskModel {
         messages: vec![PromptMessage::User("secret words".to_owned())],
@@ -41,37 +41,42 @@ fn hello() -> AskModel {
 }
 
 #[tokio::test]
-async fn a_token_asks_what_its_scopes_name() {
-    let world = World::new().await;
-    let vera = world.user("vera", Role::Viewer).await;
-    let chats = within(&vera, &["models:list", "models:read", "conversations:create"]);
-    let refused = world.gate(serving()).execute(&chats, hello()).await.map(drop).expect_err("not for it");
+async fn a_token_can_only_execute_operations_within_its_scopes() {
+    let fixture = Fixture::new().await;
+    let vera = fixture.user("vera", Role::Viewer).await;
+    let chat_client = with_scopes(&vera, &["models:list", "models:read", "conversations:create"]);
+    let refused = fixture
+        .gate(answering_use_cases())
+        .execute(&chat_client, ask_model())
+        .await
+        .map(drop)
+        .expect_err("no scope for the operation");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Forbidden, "policy_denied"));
 }
 
 #[tokio::test]
-async fn a_model_asked_alone_closes_itself_and_its_row_counts_tools_without_naming_them() {
-    let world = World::new().await;
-    let ada = world.user("ada", Role::User).await;
-    assert!(world.gate(serving()).execute(&ada, hello()).await.is_ok());
-    let rows = world.audit();
-    assert_eq!(rows.len(), 1, "the outcome is the use case's: {rows:?}");
+async fn the_gate_records_only_the_intent_of_a_direct_model_call_with_the_number_of_tools() {
+    let fixture = Fixture::new().await;
+    let ada = fixture.user("ada", Role::User).await;
+    assert!(fixture.gate(answering_use_cases()).execute(&ada, ask_model()).await.is_ok());
+    let rows = fixture.audit_rows();
+    assert_eq!(rows.len(), 1, "the use case records the outcome: {rows:?}");
     assert_eq!((rows[0].event_type.as_str(), rows[0].resource_type.as_deref()), ("chat.request", Some("models")));
     assert_eq!(rows[0].metadata, json!({ "mode": "direct", "client_tools": 1 }));
     assert!(rows[0].request_hash.is_some() && !format!("{rows:?}").contains("secret"));
 }
 
 #[tokio::test]
-async fn the_assistant_goes_on_in_the_callers_own_conversations_only() {
-    let world = World::new().await;
-    let (ada, bob) = (world.user("ada", Role::User).await, world.user("bob", Role::User).await);
-    let theirs = world.conversation(&bob).await;
+async fn the_assistant_continues_only_conversations_of_the_caller() {
+    let fixture = Fixture::new().await;
+    let (ada, bob) = (fixture.user("ada", Role::User).await, fixture.user("bob", Role::User).await);
+    let bobs_conversation = fixture.conversation(&bob).await;
     let mut use_cases = MockUseCases::new();
     use_cases.on::<AskAssistant>(move |_| {
-        Ok(AssistantRun { conversation: theirs, events: futures::stream::empty().boxed() })
+        Ok(AssistantRun { conversation: bobs_conversation, events: futures::stream::empty().boxed() })
     });
-    let gate = world.gate(UseCases::of(use_cases));
-    let asks = |conversation| AskAssistant {
+    let gate = fixture.gate(UseCases::of(use_cases));
+    let ask = |conversation| AskAssistant {
         conversation,
         message: MessageText::parse("Hi").expect("a message"),
         history: Vec::new(),
@@ -82,9 +87,11 @@ async fn the_assistant_goes_on_in_the_callers_own_conversations_only() {
         options: ChatOptions::default(),
         max_output_tokens: None,
     };
-    let refused = gate.execute(&ada, asks(Some(theirs))).await.map(drop).expect_err("bob's");
+    let refused = gate.execute(&ada, ask(Some(bobs_conversation))).await.map(drop).expect_err("bob's");
     assert_eq!(refused.kind(), ErrorKind::NotFound);
-    assert!(gate.execute(&bob, asks(Some(theirs))).await.is_ok() && gate.execute(&ada, asks(None)).await.is_ok());
-    let events: Vec<_> = world.audit().into_iter().map(|row| row.event_type).collect();
+    assert!(
+        gate.execute(&bob, ask(Some(bobs_conversation))).await.is_ok() && gate.execute(&ada, ask(None)).await.is_ok()
+    );
+    let events: Vec<_> = fixture.audit_rows().into_iter().map(|row| row.event_type).collect();
     assert_eq!(events, ["policy.denied", "chat.request", "chat.request"]);
 }

@@ -1,7 +1,7 @@
-//! Who decides on a role: the provider, in the order in which it spoke, and an admin above it.
+//! Which role a user gets: the newest token of the provider decides, unless an admin has set the role.
 
-use crate::support::issuer::twin;
-use crate::support::{World, but, present};
+use crate::support::issuer::malleated;
+use crate::support::{Fixture, authenticate, with_claim};
 use chrono::TimeDelta;
 use domain::ports::{Clock as _, Store as _};
 use domain::role::Role;
@@ -10,86 +10,90 @@ use policy::caller::Caller;
 use policy::error::GateError;
 use serde_json::{Value, json};
 
-/// A token of Ada's that names a role, issued so many seconds ago.
-fn token(world: &World, role: &str, seconds_ago: i64) -> String {
-    let issued = world.clock.now().timestamp() - seconds_ago;
-    world.signer.sign(&but(world.claims("ada", role), "iat", json!(issued)))
+/// A token of Ada with a role, issued `seconds_ago`.
+fn token(fixture: &Fixture, role: &str, seconds_ago: i64) -> String {
+    let issued_at = fixture.clock.now().timestamp() - seconds_ago;
+    fixture.signer.sign(&with_claim(fixture.claims("ada", role), "iat", json!(issued_at)))
 }
 
-async fn role_with(world: &World, token: &str) -> Role {
-    present(&world.authenticator(), token).await.expect("a good token").entitlements().role
+async fn role_with(fixture: &Fixture, token: &str) -> Role {
+    authenticate(&fixture.authenticator(), token).await.expect("valid token").entitlements().role
 }
 
-async fn set_role(world: &World, caller: &Caller, role: Role) {
-    world.patch(caller.user(), UserPatch { role: Some(role), ..UserPatch::default() }).await;
+async fn set_role(fixture: &Fixture, caller: &Caller, role: Role) {
+    fixture.patch(caller.user(), UserPatch { role: Some(role), ..UserPatch::default() }).await;
 }
 
 #[tokio::test]
-async fn a_token_that_was_issued_before_the_role_was_set_does_not_bring_its_role() {
-    let world = World::new().await;
-    let (kept, used) = (token(&world, "PlatformAdmin", 5), token(&world, "PlatformAdmin", 4));
-    let ada = present(&world.authenticator(), &used).await.expect("good");
+async fn a_token_that_was_issued_before_the_role_was_set_does_not_change_it() {
+    let fixture = Fixture::new().await;
+    let (unused, used) = (token(&fixture, "PlatformAdmin", 5), token(&fixture, "PlatformAdmin", 4));
+    let ada = authenticate(&fixture.authenticator(), &used).await.expect("valid token");
     assert_eq!(ada.entitlements().role, Role::Admin);
-    set_role(&world, &ada, Role::Viewer).await;
-    assert_eq!(role_with(&world, &kept).await, Role::Viewer);
-    let login = world.audit().into_iter().rfind(|row| row.event_type == "auth.login").expect("recorded");
+    set_role(&fixture, &ada, Role::Viewer).await;
+    assert_eq!(role_with(&fixture, &unused).await, Role::Viewer);
+    let login = fixture.audit_rows().into_iter().rfind(|row| row.event_type == "auth.login").expect("recorded");
     assert_eq!(login.metadata["role_ignored"], "issued_before_role_was_set");
 }
 
 #[tokio::test]
-async fn a_demotion_at_the_provider_holds_against_its_older_tokens() {
-    let world = World::new().await;
-    let kept = token(&world, "PlatformAdmin", 5);
-    assert_eq!(role_with(&world, &token(&world, "PlatformAdmin", 4)).await, Role::Admin);
-    assert_eq!(role_with(&world, &token(&world, "PlatformViewer", 2)).await, Role::Viewer);
-    assert_eq!(role_with(&world, &kept).await, Role::Viewer);
-    assert_eq!(role_with(&world, &token(&world, "PlatformUser", 0)).await, Role::User, "a later one is heard");
+async fn a_demotion_at_the_provider_is_not_undone_by_older_tokens() {
+    let fixture = Fixture::new().await;
+    let unused = token(&fixture, "PlatformAdmin", 5);
+    assert_eq!(role_with(&fixture, &token(&fixture, "PlatformAdmin", 4)).await, Role::Admin);
+    assert_eq!(role_with(&fixture, &token(&fixture, "PlatformViewer", 2)).await, Role::Viewer);
+    assert_eq!(role_with(&fixture, &unused).await, Role::Viewer);
+    assert_eq!(
+        role_with(&fixture, &token(&fixture, "PlatformUser", 0)).await,
+        Role::User,
+        "a later token sets the role"
+    );
 }
 
 #[tokio::test]
 async fn a_role_that_an_admin_gave_is_pinned_until_it_is_unpinned() {
-    let world = World::new().await;
-    let ada = present(&world.authenticator(), &token(&world, "PlatformAdmin", 0)).await.expect("good");
-    set_role(&world, &ada, Role::User).await;
-    world.clock.advance(TimeDelta::seconds(5));
-    assert_eq!(role_with(&world, &token(&world, "PlatformAdmin", 0)).await, Role::User);
-    assert_eq!(role_with(&world, &token(&world, "PlatformViewer", 0)).await, Role::Viewer);
-    world.clock.advance(TimeDelta::seconds(5));
-    assert_eq!(role_with(&world, &token(&world, "PlatformUser", 0)).await, Role::Viewer);
+    let fixture = Fixture::new().await;
+    let ada = authenticate(&fixture.authenticator(), &token(&fixture, "PlatformAdmin", 0)).await.expect("valid token");
+    set_role(&fixture, &ada, Role::User).await;
+    fixture.clock.advance(TimeDelta::seconds(5));
+    assert_eq!(role_with(&fixture, &token(&fixture, "PlatformAdmin", 0)).await, Role::User);
+    assert_eq!(role_with(&fixture, &token(&fixture, "PlatformViewer", 0)).await, Role::Viewer);
+    fixture.clock.advance(TimeDelta::seconds(5));
+    assert_eq!(role_with(&fixture, &token(&fixture, "PlatformUser", 0)).await, Role::Viewer);
 }
 
 #[tokio::test]
-async fn a_token_that_does_not_say_when_it_was_issued_gives_no_role() {
-    let world = World::new().await;
-    let undated = world.signer.sign(&but(world.claims("ada", "PlatformAdmin"), "iat", Value::Null));
-    assert_eq!(role_with(&world, &undated).await, Role::Viewer);
-    let ada = present(&world.authenticator(), &token(&world, "PlatformUser", 0)).await.expect("good");
+async fn a_token_without_iat_gives_no_role() {
+    let fixture = Fixture::new().await;
+    let undated = fixture.signer.sign(&with_claim(fixture.claims("ada", "PlatformAdmin"), "iat", Value::Null));
+    assert_eq!(role_with(&fixture, &undated).await, Role::Viewer);
+    let ada = authenticate(&fixture.authenticator(), &token(&fixture, "PlatformUser", 0)).await.expect("valid token");
     assert_eq!(ada.entitlements().role, Role::User);
 }
 
 #[tokio::test]
-async fn the_other_signature_of_the_same_token_is_not_a_token() {
-    let world = World::new().await;
-    let good = token(&world, "PlatformAdmin", 0);
-    let ada = present(&world.authenticator(), &good).await.expect("good");
-    set_role(&world, &ada, Role::Viewer).await;
-    let error = present(&world.authenticator(), &twin(&good)).await.expect_err("a high s");
+async fn a_token_with_a_malleated_signature_is_refused() {
+    let fixture = Fixture::new().await;
+    let good = token(&fixture, "PlatformAdmin", 0);
+    let ada = authenticate(&fixture.authenticator(), &good).await.expect("valid token");
+    set_role(&fixture, &ada, Role::Viewer).await;
+    let error = authenticate(&fixture.authenticator(), &malleated(&good)).await.expect_err("a high s is refused");
     assert!(matches!(error, GateError::Unauthenticated { reason: "signature_high_s" }), "{error:?}");
 }
 
-/// Where an issuer signs with either, neither is a new token once the other was seen.
+/// If an issuer accepts both signatures of a token, the second one does not count as a new token.
 #[tokio::test]
-async fn a_token_is_known_by_what_is_signed_and_not_by_its_signature() {
-    let world = World::new().await;
-    let good = token(&world, "PlatformAdmin", 0);
-    let ada = present(&world.authenticator(), &good).await.expect("good");
-    let mut tx = world.store.begin(ada.scope()).await.expect("open");
-    let known = tx.users().user_by_token(&world.seen_hash(&good)).await.expect("read");
+async fn a_used_token_is_recognized_by_its_signing_input() {
+    let fixture = Fixture::new().await;
+    let good = token(&fixture, "PlatformAdmin", 0);
+    let ada = authenticate(&fixture.authenticator(), &good).await.expect("valid token");
+    let mut tx = fixture.store.begin(ada.scope()).await.expect("open");
+    let known = tx.users().user_by_token(&fixture.signing_input_hash(&good)).await.expect("read");
     assert_eq!(known, Some(ada.user().id));
     drop(tx);
-    let mut issuer = world.issuer(world.key_file());
+    let mut issuer = fixture.issuer(fixture.key_file());
     issuer.accept_high_s = true;
-    let lax = world.authenticator_of(vec![issuer]);
-    present(&lax, &twin(&good)).await.expect("this issuer signs with either");
-    assert_eq!(world.audit().iter().filter(|row| row.event_type == "auth.login").count(), 1);
+    let accepting_high_s = fixture.authenticator_with(vec![issuer]);
+    authenticate(&accepting_high_s, &malleated(&good)).await.expect("this issuer uses both forms");
+    assert_eq!(fixture.audit_rows().iter().filter(|row| row.event_type == "auth.login").count(), 1);
 }

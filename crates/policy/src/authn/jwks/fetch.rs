@@ -1,5 +1,5 @@
-//! Fetches key sets and discovery documents: https (or this machine itself), no redirect, 1 MiB, 5 s, never an address
-//! that a token names.
+//! Fetches JWK Sets and discovery documents: https only (or http on the loopback interface), no redirects, at most 1
+//! MiB and 5 s, and never a URL from a token.
 
 use crate::authn::settings::KeySource;
 use futures::StreamExt as _;
@@ -7,38 +7,38 @@ use jwks_client_rs::JsonWebKey;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Most bytes of a key set or discovery document.
+/// Maximum size of a JWK Set or discovery document, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// Why a key set could not be had.
+/// Why a key set could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum KeySetError {
-    /// The server could not be reached or answered badly.
+    /// The server could not be reached or returned an error status.
     #[error("{url} could not be fetched")]
     Fetch {
-        /// The address.
+        /// URL of the document.
         url: String,
-        /// Why.
+        /// Cause of the failure.
         source: reqwest::Error,
     },
-    /// The document is too large or not what it should be.
+    /// The document is too large or invalid.
     #[error("{url} is not usable: {reason}")]
     Unusable {
-        /// The address or file.
+        /// URL or path of the document.
         url: String,
-        /// Why.
+        /// Cause of the failure.
         reason: String,
     },
-    /// A fetch failed, or was made for an unknown key id, just now; the next one waits.
-    #[error("the last fetch of the keys was just now; the next one waits")]
-    Waiting,
+    /// The last fetch was too recent; see [`super::refresh::RefreshPolicy`].
+    #[error("the last fetch of the keys was too recent; the next one has to wait")]
+    RateLimited,
 }
 
-/// The client that keys are fetched with: no redirect, and no more than 5 s.
+/// Creates the HTTP client for keys: no redirects, timeout 5 s.
 ///
 /// # Errors
-/// Where no HTTP client can be made.
-pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+/// If the HTTP client cannot be created.
+pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(std::time::Duration::from_secs(3))
@@ -46,128 +46,129 @@ pub fn client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
-/// A JSON document, and the server's clock as its `Date` header has it.
+/// A fetched JSON document.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// The document.
+    /// Contents of the document.
     pub json: Value,
-    /// The `Date` header.
+    /// The `Date` header of the response.
     pub date: Option<String>,
 }
 
-/// The keys of a set that signatures can be checked with, and the public members of each as they came.
+/// The keys of a JWK Set that can verify signatures.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
-    /// The keys.
+    /// The parsed keys.
     pub keys: Vec<JsonWebKey>,
-    /// The same, to be kept in a file.
-    pub public: Vec<Value>,
+    /// The public members of the same keys, for the disk cache.
+    pub public_jwks: Vec<Value>,
 }
 
 /// Fetches a JSON document.
 ///
 /// # Errors
-/// Where the address is not allowed, or the answer no document.
-pub async fn document(http: &reqwest::Client, url: &str) -> Result<Document, KeySetError> {
+/// If the URL is not allowed, the request fails, or the response is not a JSON document.
+pub async fn fetch_document(http: &reqwest::Client, url: &str) -> Result<Document, KeySetError> {
     let unusable = |reason: &str| KeySetError::Unusable { url: url.to_owned(), reason: reason.to_owned() };
-    let failed = |source| KeySetError::Fetch { url: url.to_owned(), source };
-    if !is_allowed(url) {
+    let fetch_error = |source| KeySetError::Fetch { url: url.to_owned(), source };
+    if !is_allowed_url(url) {
         return Err(unusable("only https, or http on the loopback interface, is allowed"));
     }
-    let answer = http.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
-    if !answer.status().is_success() {
-        return Err(unusable("the server redirects"));
+    let response = http.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(fetch_error)?;
+    if !response.status().is_success() {
+        return Err(unusable("the server responded with a redirect"));
     }
-    let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
+    let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
     let mut body = Vec::new();
-    let mut pieces = answer.bytes_stream();
-    while let Some(piece) = pieces.next().await {
-        body.extend_from_slice(&piece.map_err(failed)?);
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        body.extend_from_slice(&chunk.map_err(fetch_error)?);
         if body.len() > MAX_BYTES {
-            return Err(unusable("it is larger than 1 MiB"));
+            return Err(unusable("larger than 1 MiB"));
         }
     }
-    let json = serde_json::from_slice(&body).map_err(|_| unusable("it is no JSON"))?;
+    let json = serde_json::from_slice(&body).map_err(|_| unusable("not valid JSON"))?;
     Ok(Document { json, date })
 }
 
-/// Where an issuer's discovery document is (OpenID Connect Discovery 1.0 §4).
+/// Returns the URL of an issuer's discovery document (OpenID Connect Discovery 1.0 §4).
 #[must_use]
 pub fn discovery_url(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
 
-/// The address of the key set that a discovery document names, if the document is this very issuer's.
+/// Returns the `jwks_uri` of a discovery document.
 ///
 /// # Errors
-/// Where it names another issuer, or no key set.
-pub fn keys_url(issuer: &str, document: &Value) -> Result<String, KeySetError> {
+/// If the document belongs to another issuer or has no `jwks_uri`.
+pub fn jwks_uri(issuer: &str, document: &Value) -> Result<String, KeySetError> {
     let unusable = |reason: &str| KeySetError::Unusable { url: discovery_url(issuer), reason: reason.to_owned() };
     if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
-        return Err(unusable("it names another issuer"));
+        return Err(unusable("its issuer differs from the configured one"));
     }
-    document.get("jwks_uri").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| unusable("it names no jwks_uri"))
+    document.get("jwks_uri").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| unusable("jwks_uri is missing"))
 }
 
-/// Fetches an issuer's keys from where the settings say.
+/// Loads an issuer's keys from the source in its settings.
 ///
 /// # Errors
-/// Where they cannot be had.
-pub async fn key_set(http: &reqwest::Client, issuer: &str, from: &KeySource) -> Result<KeySet, KeySetError> {
-    let url = match from {
+/// If the keys cannot be loaded.
+pub async fn fetch_key_set(http: &reqwest::Client, issuer: &str, source: &KeySource) -> Result<KeySet, KeySetError> {
+    let url = match source {
         KeySource::File(path) => return read_file(path),
         KeySource::Url(url) => url.clone(),
-        KeySource::Discovery => keys_url(issuer, &document(http, &discovery_url(issuer)).await?.json)?,
+        KeySource::Discovery => jwks_uri(issuer, &fetch_document(http, &discovery_url(issuer)).await?.json)?,
     };
-    usable_keys(&url, &document(http, &url).await?.json)
+    parse_key_set(&url, &fetch_document(http, &url).await?.json)
 }
 
-/// Whether keys may be fetched from this address: https, or http to this machine itself.
+/// Whether keys may be fetched from `url`: https, or http on the loopback interface.
 #[must_use]
-pub fn is_allowed(url: &str) -> bool {
+pub fn is_allowed_url(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else {
         return false;
     };
-    let loopback = match url.host_str() {
+    let is_loopback = match url.host_str() {
         Some("localhost") => true,
         Some(host) => {
             host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
         }
         None => false,
     };
-    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
 }
 
 fn read_file(path: &Path) -> Result<KeySet, KeySetError> {
     let url = path.display().to_string();
     let unusable = |reason: String| KeySetError::Unusable { url: url.clone(), reason };
     let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
-    let document = serde_json::from_str(&text).map_err(|_| unusable("it is no JSON".to_owned()))?;
-    usable_keys(&url, &document)
+    let document = serde_json::from_str(&text).map_err(|_| unusable("not valid JSON".to_owned()))?;
+    parse_key_set(&url, &document)
 }
 
-/// The signature keys of a set. A key of an unknown type, for encryption, or without an id is left out.
+/// Parses a JWK Set and returns its signature keys. Skips keys of unknown types, for encryption, or without an id.
 ///
 /// # Errors
-/// Where none is left: a set without keys is a fault, not news.
-pub fn usable_keys(url: &str, document: &Value) -> Result<KeySet, KeySetError> {
+/// If no key is left: an empty key set is a mistake and must not replace the cached keys.
+pub fn parse_key_set(url: &str, document: &Value) -> Result<KeySet, KeySetError> {
     let unusable = |reason: &str| KeySetError::Unusable { url: url.to_owned(), reason: reason.to_owned() };
-    let listed = document.get("keys").and_then(Value::as_array).ok_or_else(|| unusable("it has no list of keys"))?;
+    let jwks = document.get("keys").and_then(Value::as_array).ok_or_else(|| unusable("the keys array is missing"))?;
     let mut set = KeySet::default();
-    for key in listed.iter().filter(|key| is_for_signatures(key)) {
+    for key in jwks.iter().filter(|key| can_verify(key)) {
         let Ok(usable) = serde_json::from_value(key.clone()) else { continue };
         set.keys.push(usable);
-        set.public.push(public_members(key));
+        set.public_jwks.push(public_members(key));
     }
-    if set.keys.is_empty() { Err(unusable("it has no key for signatures")) } else { Ok(set) }
+    if set.keys.is_empty() { Err(unusable("no key can verify signatures")) } else { Ok(set) }
 }
 
-fn is_for_signatures(key: &Value) -> bool {
-    let verifies = |operations: &Value| operations.as_array().is_some_and(|all| all.iter().any(|one| one == "verify"));
-    key.get("use").is_none_or(|usage| usage == "sig") && key.get("key_ops").is_none_or(verifies)
+fn can_verify(key: &Value) -> bool {
+    let allows_verify =
+        |operations: &Value| operations.as_array().is_some_and(|ops| ops.iter().any(|op| op == "verify"));
+    key.get("use").is_none_or(|usage| usage == "sig") && key.get("key_ops").is_none_or(allows_verify)
 }
 
-/// Private members that a careless issuer publishes are not kept.
+/// Returns the public members of a JWK. Drops private members in case an issuer publishes them by mistake.
 fn public_members(key: &Value) -> Value {
     let names = ["kty", "kid", "use", "alg", "n", "e", "crv", "x", "y"];
     json!(names.iter().filter_map(|name| Some((*name, key.get(*name)?))).collect::<std::collections::BTreeMap<_, _>>())
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_that_cannot_verify_signatures_are_left_out_and_do_not_spoil_the_set() {
+    fn keys_that_cannot_verify_signatures_are_skipped() {
         let set = json!({"keys": [
             {"kty": "oct", "kid": "shared", "k": "c2VjcmV0"},
             {"kty": "RSA", "kid": "enc", "use": "enc", "n": "AQAB", "e": "AQAB"},
@@ -186,20 +187,20 @@ mod tests {
             {"kty": "RSA", "kid": "good", "use": "sig", "n": "AQAB", "e": "AQAB", "d": "private"},
             {"kty": "XYZ", "kid": "new"},
         ]});
-        let set = usable_keys("u", &set).expect("one is left");
+        let set = parse_key_set("u", &set).expect("one usable key");
         assert_eq!(set.keys.iter().map(JsonWebKey::key_id).collect::<Vec<_>>(), ["good"]);
-        assert_eq!(set.public, [json!({"kty": "RSA", "kid": "good", "use": "sig", "n": "AQAB", "e": "AQAB"})]);
-        assert!(usable_keys("u", &json!({"keys": []})).is_err());
-        assert!(usable_keys("u", &json!([])).is_err());
+        assert_eq!(set.public_jwks, [json!({"kty": "RSA", "kid": "good", "use": "sig", "n": "AQAB", "e": "AQAB"})]);
+        assert!(parse_key_set("u", &json!({"keys": []})).is_err());
+        assert!(parse_key_set("u", &json!([])).is_err());
     }
 
     #[test]
-    fn keys_come_over_https_or_from_this_machine_only() {
+    fn keys_are_fetched_over_https_or_from_the_loopback_interface_only() {
         for good in ["https://idp.example/jwks", "http://127.0.0.1:9/jwks", "http://[::1]:9/j", "http://localhost/j"] {
-            assert!(is_allowed(good), "{good}");
+            assert!(is_allowed_url(good), "{good}");
         }
         for bad in ["http://idp.example/jwks", "file:///etc/passwd", "http://127.0.0.1.evil.example/", "jwks"] {
-            assert!(!is_allowed(bad), "{bad}");
+            assert!(!is_allowed_url(bad), "{bad}");
         }
     }
 }

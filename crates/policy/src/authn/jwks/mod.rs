@@ -1,187 +1,197 @@
-//! An issuer's public keys, by way of `jwks_client_rs` with a source of our own.
+//! An issuer's public keys, fetched through `jwks_client_rs` with a source of our own.
 //!
-//! The crate keeps one fetch at a time and its key types; its own source and `decode` are not used, since unknown key ids
-//! would each cause a fetch, one key of an unknown type would spoil the whole set, and a key without `alg` (Entra's) would
-//! validate as HS256. Here, known keys are never waited for: [`Keys::keep_fresh`] renews them in the background, the last
-//! good ones outlast any outage, and [`kept::KeptKeys`] a restart.
+//! The crate provides the key types and joins concurrent fetches. Its own source and its `decode` are not used: each
+//! unknown key id would cause a fetch, one key of an unknown type would invalidate the whole set, and a key without
+//! `alg` (Entra's) would be used as HS256.
+//!
+//! No request waits for a known key: [`IssuerKeys::keep_fresh`] refreshes the keys in the background. The last good
+//! keys stay in use during an outage and, with a [`disk_cache::DiskCache`], across a restart.
 
+pub mod disk_cache;
 pub mod fetch;
-pub mod kept;
-pub mod pace;
+pub mod refresh;
 
 use super::settings::KeySource;
 use async_trait::async_trait;
+use disk_cache::DiskCache;
 use fetch::{KeySet, KeySetError};
 use jwks_client_rs::source::JwksSource;
 use jwks_client_rs::{JsonWebKey, JsonWebKeySet, JwksClient, JwksClientError};
-use kept::KeptKeys;
-use pace::{History, Pace, Why};
+use refresh::{RefreshHistory, RefreshPolicy, RefreshTrigger};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Shortest pause of the background, so that it never spins.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+/// Minimum delay between two background refreshes, so that the task never spins.
+const MIN_DELAY: Duration = Duration::from_millis(100);
 
-/// No key set could be had, and none is known from before.
+/// No key set could be fetched and none is cached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoKeys;
 
-/// The keys of one issuer.
-pub struct Keys {
-    client: JwksClient<Shared>,
+/// The public keys of one issuer.
+pub struct IssuerKeys {
+    client: JwksClient<SharedSource>,
     source: Arc<Source>,
-    asking: tokio::sync::Mutex<()>,
+    lookup: tokio::sync::Mutex<()>,
 }
 
-impl Keys {
-    /// Prepares the keys of `issuer`; nothing is fetched yet, but what `kept` holds is known.
+impl IssuerKeys {
+    /// Creates the key store of `issuer`. Loads the disk cache, but fetches nothing yet.
     #[must_use]
-    pub fn new(issuer: &str, from: KeySource, http: reqwest::Client, kept: Option<KeptKeys>, pace: Pace) -> Self {
-        let known = State { keys: kept.as_ref().and_then(KeptKeys::load), ..State::default() };
+    pub fn new(
+        issuer: &str,
+        source: KeySource,
+        http: reqwest::Client,
+        disk_cache: Option<DiskCache>,
+        policy: RefreshPolicy,
+    ) -> Self {
+        let state = KeyState { keys: disk_cache.as_ref().and_then(DiskCache::load), ..KeyState::default() };
         let source = Arc::new(Source {
             issuer: issuer.to_owned(),
-            from,
+            key_source: source,
             http,
-            kept,
-            pace,
-            state: Mutex::new(known),
+            disk_cache,
+            policy,
+            state: Mutex::new(state),
             fetching: tokio::sync::Mutex::default(),
         });
-        // Every answer of the client's is the source's: its own memory ends at once.
-        let client = JwksClient::builder().time_to_live(Duration::ZERO).build(Shared(Arc::clone(&source)));
-        Self { client, source, asking: tokio::sync::Mutex::default() }
+        // The source caches the keys itself, so the client must not.
+        let client = JwksClient::builder().time_to_live(Duration::ZERO).build(SharedSource(Arc::clone(&source)));
+        Self { client, source, lookup: tokio::sync::Mutex::default() }
     }
 
-    /// The keys of this id: none where the issuer has none of it, and more than one where it has two of one id.
+    /// Returns the keys with this id. Empty if the issuer has none; more than one if the issuer publishes several with
+    /// the same id.
     ///
     /// # Errors
-    /// Where no key set could be had, and none is known from before.
+    /// If no key set could be fetched and none is cached.
     pub async fn get(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
-        match self.source.known(key_id) {
+        match self.source.cached(key_id) {
             Ok(keys) if !keys.is_empty() => Ok(keys),
-            _ => self.look_for(key_id).await,
+            _ => self.fetch_unknown(key_id).await,
         }
     }
 
-    /// Of many who ask at once one fetches, and those who waited look first at what it brought; what the last good set
-    /// says is the answer.
-    async fn look_for(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
-        let _one_at_a_time = self.asking.lock().await;
-        match self.source.known(key_id) {
+    /// Fetches the keys to find an unknown id. Concurrent calls share one fetch. The last good key set decides.
+    async fn fetch_unknown(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
+        let _guard = self.lookup.lock().await;
+        match self.source.cached(key_id) {
             Ok(keys) if !keys.is_empty() => Ok(keys),
             _ => {
                 let _ = self.client.get(key_id).await;
-                self.source.known(key_id)
+                self.source.cached(key_id)
             }
         }
     }
 
-    /// How often the keys were renewed: where it has changed, a key may have been withdrawn.
-    pub fn renewals(&self) -> u64 {
-        lock(&self.source.state).renewed
+    /// Number of successful refreshes. If it has changed, a key may have been withdrawn.
+    pub fn version(&self) -> u64 {
+        lock(&self.source.state).version
     }
 
-    /// Fetches the keys before they are old, and again soon after a failure. Never ends.
+    /// Fetches the keys before they expire, and again soon after a failure. Never returns.
     pub async fn keep_fresh(&self) {
         loop {
-            let wait = lock(&self.source.state).history.wait(&self.source.pace, Instant::now());
-            tokio::time::sleep(wait.max(SHORTEST_PAUSE)).await;
-            let _ = self.source.renew(Why::Due).await;
+            let delay = lock(&self.source.state).history.next_delay(&self.source.policy, Instant::now());
+            tokio::time::sleep(delay.max(MIN_DELAY)).await;
+            let _ = self.source.refresh(RefreshTrigger::Background).await;
         }
     }
 }
 
 #[derive(Default)]
-struct State {
+struct KeyState {
     keys: Option<KeySet>,
-    history: History,
-    /// Counts the fetches that ended.
-    ended: u64,
-    /// Counts those that brought a key set.
-    renewed: u64,
+    history: RefreshHistory,
+    /// Number of finished fetches, successful or not.
+    finished_fetches: u64,
+    /// Number of fetches that returned a key set.
+    version: u64,
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock(state: &Mutex<KeyState>) -> MutexGuard<'_, KeyState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Source {
     issuer: String,
-    from: KeySource,
+    key_source: KeySource,
     http: reqwest::Client,
-    kept: Option<KeptKeys>,
-    pace: Pace,
-    state: Mutex<State>,
+    disk_cache: Option<DiskCache>,
+    policy: RefreshPolicy,
+    state: Mutex<KeyState>,
     fetching: tokio::sync::Mutex<()>,
 }
 
-/// The source as the client holds it.
-struct Shared(Arc<Source>);
+/// The source, shared with the client.
+struct SharedSource(Arc<Source>);
 
 #[async_trait]
-impl JwksSource for Shared {
+impl JwksSource for SharedSource {
     async fn fetch_keys(&self) -> Result<JsonWebKeySet, JwksClientError> {
-        match self.0.renew(Why::UnknownKey).await {
+        match self.0.refresh(RefreshTrigger::UnknownKey).await {
             Ok(keys) => Ok(keys.into()),
-            Err(error) => Err(foreign(&error)),
+            Err(error) => Err(to_client_error(&error)),
         }
     }
 }
 
-/// The crate's error can only be made from another crate's; the text is for its log lines.
-fn foreign(error: &KeySetError) -> JwksClientError {
+/// `JwksClientError` can only be built from another crate's error. The text is for the crate's log lines.
+fn to_client_error(error: &KeySetError) -> JwksClientError {
     let json: serde_json::Error = serde::de::Error::custom(error);
     jsonwebtoken::errors::Error::from(json).into()
 }
 
 impl Source {
-    fn known(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
+    fn cached(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
         match &lock(&self.state).keys {
             Some(set) => Ok(set.keys.iter().filter(|key| key.key_id() == key_id).cloned().collect()),
             None => Err(NoKeys),
         }
     }
 
-    /// Fetches the keys, if the pace allows it. Who waited while another fetched does not fetch again.
-    async fn renew(&self, why: Why) -> Result<Vec<JsonWebKey>, KeySetError> {
-        let seen = lock(&self.state).ended;
-        let _one_at_a_time = self.fetching.lock().await;
+    /// Fetches the keys if the refresh policy allows it. A call that waited for another fetch does not fetch again.
+    async fn refresh(&self, trigger: RefreshTrigger) -> Result<Vec<JsonWebKey>, KeySetError> {
+        let fetches_before = lock(&self.state).finished_fetches;
+        let _guard = self.fetching.lock().await;
         {
             let mut state = lock(&self.state);
-            let now = state.history.may_begin(&self.pace, why, Instant::now());
-            // A file is nobody's server to spare: the development issuer's may be written a moment after the start.
-            if state.ended != seen || !(now || matches!(self.from, KeySource::File(_))) {
-                return Err(KeySetError::Waiting);
+            let is_allowed = state.history.try_start(&self.policy, trigger, Instant::now());
+            // Reading a file needs no rate limit. The development issuer's file may be written shortly after the start.
+            if state.finished_fetches != fetches_before
+                || !(is_allowed || matches!(self.key_source, KeySource::File(_)))
+            {
+                return Err(KeySetError::RateLimited);
             }
         }
-        let fetched = fetch::key_set(&self.http, &self.issuer, &self.from).await;
-        let set = self.settle(fetched)?;
-        self.keep(set.clone()).await;
+        let result = fetch::fetch_key_set(&self.http, &self.issuer, &self.key_source).await;
+        let set = self.apply(result)?;
+        self.save(set.clone()).await;
         Ok(set.keys)
     }
 
-    fn settle(&self, fetched: Result<KeySet, KeySetError>) -> Result<KeySet, KeySetError> {
+    fn apply(&self, result: Result<KeySet, KeySetError>) -> Result<KeySet, KeySetError> {
         let mut state = lock(&self.state);
-        state.ended += 1;
-        state.history.ended(fetched.is_ok(), Instant::now());
-        match &fetched {
+        state.finished_fetches += 1;
+        state.history.finished(result.is_ok(), Instant::now());
+        match &result {
             Ok(set) => {
                 state.keys = Some(set.clone());
-                state.renewed += 1;
+                state.version += 1;
             }
             Err(error) => {
                 let known = state.keys.is_some();
-                tracing::warn!(issuer = %self.issuer, error = %error, known, "the issuer's keys could not be fetched");
+                tracing::warn!(issuer = %self.issuer, error = %error, known, "failed to fetch the issuer's keys");
             }
         }
-        fetched
+        result
     }
 
-    async fn keep(&self, set: KeySet) {
-        let Some(file) = self.kept.clone() else { return };
-        let written = tokio::task::spawn_blocking(move || file.store(&set)).await;
+    async fn save(&self, set: KeySet) {
+        let Some(cache) = self.disk_cache.clone() else { return };
+        let written = tokio::task::spawn_blocking(move || cache.store(&set)).await;
         if let Ok(Err(error)) = written {
-            tracing::warn!(issuer = %self.issuer, %error, "the issuer's keys could not be kept for a restart");
+            tracing::warn!(issuer = %self.issuer, %error, "failed to save the issuer's keys to the disk cache");
         }
     }
 }

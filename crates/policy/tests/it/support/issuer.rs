@@ -1,4 +1,4 @@
-//! An issuer of tokens: an ES256 key made for the test, and a signer that signs whatever it is given.
+//! An issuer for tests: signs arbitrary tokens with a generated ES256 key.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -16,7 +16,7 @@ pub struct Signer {
 
 impl Signer {
     pub fn new(kid: &'static str) -> Self {
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("key generation");
         Self { kid, key }
     }
 
@@ -30,7 +30,7 @@ impl Signer {
         })
     }
 
-    /// The header of a good token.
+    /// Header of a valid token.
     pub fn header(&self) -> Value {
         json!({"alg": "ES256", "typ": "JWT", "kid": self.kid})
     }
@@ -39,18 +39,18 @@ impl Signer {
         self.sign_as(&self.header(), claims)
     }
 
-    /// Signs under any header.
+    /// Signs claims with any header.
     pub fn sign_as(&self, header: &Value, claims: &Value) -> String {
         self.sign_text(&header.to_string(), &claims.to_string())
     }
 
-    /// Signs any texts, JSON or not.
+    /// Signs any texts, even if they are not JSON.
     pub fn sign_text(&self, header: &str, claims: &str) -> String {
-        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).expect("a signature");
-        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()));
-        let other = twin(&token);
-        if s_of(&token) <= s_of(&other) { token } else { other }
+        let signing_input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = self.key.sign(&SystemRandom::new(), signing_input.as_bytes()).expect("a signature");
+        let token = format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()));
+        let malleated = malleated(&token);
+        if s_of(&token) <= s_of(&malleated) { token } else { malleated }
     }
 }
 
@@ -69,8 +69,8 @@ fn s_of(token: &str) -> Vec<u8> {
     signature_of(token)[32..].to_vec()
 }
 
-/// The same token with the other signature that holds: `s` replaced by the order less `s`.
-pub fn twin(token: &str) -> String {
+/// Replaces the signature with its malleated form: `s` becomes `n - s`, where `n` is the order of the curve.
+pub fn malleated(token: &str) -> String {
     let mut signature = signature_of(token);
     let mut borrow = 0;
     for (digit, order) in signature[32..].iter_mut().zip(ORDER).rev() {
@@ -78,6 +78,6 @@ pub fn twin(token: &str) -> String {
         borrow = i16::from(difference < 0);
         *digit = u8::try_from(difference.rem_euclid(256)).expect("a byte");
     }
-    let (signed, _) = token.rsplit_once('.').expect("a token");
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    let (signing_input, _) = token.rsplit_once('.').expect("a token");
+    format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

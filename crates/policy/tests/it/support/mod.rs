@@ -1,7 +1,7 @@
-//! A plant with two users, an issuer with a key made for the test, and a gate over mocked use cases.
+//! Fixture: a tenant, an issuer with a generated key, and a gate with mocked use cases.
 
 pub mod issuer;
-pub mod no_audit;
+pub mod unwritable_audit;
 
 use self::issuer::{AUDIENCE, ISSUER, Signer};
 use domain::audit::{AuditFilter, AuditRecord};
@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
-pub struct World {
+pub struct Fixture {
     pub store: MemoryStore,
     pub clock: Arc<ManualClock>,
     pub ids: Arc<SequentialIds>,
@@ -40,29 +40,29 @@ pub struct World {
     pub keys: tempfile::TempDir,
 }
 
-impl World {
-    /// With tenant `plant-a`.
+impl Fixture {
+    /// Creates the fixture with the tenant `plant-a`.
     pub async fn new() -> Self {
         let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
         let store = MemoryStore::new(clock.clone());
         let tenant = TenantId::from_uuid(ids.uuid());
         let new = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
         store.create_tenant(new).await.expect("a new tenant");
-        let (signer, keys) = (Signer::new("k1"), tempfile::tempdir().expect("a folder"));
-        // Of another type than the tokens' algorithm; its numbers do not matter.
+        let (signer, keys) = (Signer::new("k1"), tempfile::tempdir().expect("temporary directory"));
+        // An RSA key, which does not fit the algorithm of the tokens. Its values do not matter.
         let rsa = json!({"kty": "RSA", "kid": "rsa", "n": "AQAB", "e": "AQAB"});
         let set = json!({"keys": [signer.jwk(), rsa]}).to_string();
         std::fs::write(keys.path().join("jwks.json"), set).expect("writable");
         Self { store, clock, ids, tasks: TaskTracker::new(), tenant, signer, keys }
     }
 
-    pub fn issuer(&self, from: KeySource) -> IssuerSettings {
+    pub fn issuer(&self, keys: KeySource) -> IssuerSettings {
         IssuerSettings {
             issuer: ISSUER.to_owned(),
             audiences: vec![AUDIENCE.to_owned()],
             algorithms: vec![SignatureAlgorithm::Es256],
             accept_high_s: false,
-            keys: from,
+            keys,
             claims: ClaimNames::default(),
             roles: default_roles(),
             tenants: TenantTrust::Mapped([("plant-a".to_owned(), "plant-a".to_owned())].into()),
@@ -81,10 +81,10 @@ impl World {
     }
 
     pub fn authenticator(&self) -> Authenticator {
-        self.authenticator_of(vec![self.issuer(self.key_file())])
+        self.authenticator_with(vec![self.issuer(self.key_file())])
     }
 
-    pub fn authenticator_of(&self, issuers: Vec<IssuerSettings>) -> Authenticator {
+    pub fn authenticator_with(&self, issuers: Vec<IssuerSettings>) -> Authenticator {
         let token_key = HashKey::derive(b"secret", "token");
         let settings = AuthnSettings {
             issuers,
@@ -99,13 +99,13 @@ impl World {
             .expect("an HTTP client")
     }
 
-    /// The hash by which a token is known to have been seen: of what is signed.
-    pub fn seen_hash(&self, token: &str) -> String {
-        let (signed, _) = token.rsplit_once('.').expect("a token");
-        HashKey::derive(b"secret", "token").hash(signed.as_bytes())
+    /// Hash that marks a token as used: of its JWS Signing Input.
+    pub fn signing_input_hash(&self, token: &str) -> String {
+        let (signing_input, _) = token.rsplit_once('.').expect("a token");
+        HashKey::derive(b"secret", "token").hash(signing_input.as_bytes())
     }
 
-    /// The claims of a good token of `subject`.
+    /// Claims of a valid token of `subject`.
     pub fn claims(&self, subject: &str, role: &str) -> Value {
         let now = self.clock.now().timestamp();
         json!({
@@ -115,31 +115,32 @@ impl World {
     }
 
     pub fn gate(&self, use_cases: UseCases) -> PolicyGate {
-        self.gate_over(Arc::new(self.store.clone()), use_cases)
+        self.gate_with_store(Arc::new(self.store.clone()), use_cases)
     }
 
-    pub fn gate_over(&self, store: Arc<dyn Store>, use_cases: UseCases) -> PolicyGate {
+    pub fn gate_with_store(&self, store: Arc<dyn Store>, use_cases: UseCases) -> PolicyGate {
         let parts = GateParts { store, clock: self.clock.clone(), ids: self.ids.clone(), tasks: self.tasks.clone() };
         PolicyGate::new(self.authenticator(), use_cases, GateKeys::derive(b"secret"), parts)
     }
 
-    /// Waits until no passage through the gate is under way.
-    pub async fn drained(&self) {
+    /// Waits until no command is in flight.
+    pub async fn wait_for_commands(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
     pub async fn user(&self, name: &str, role: Role) -> Caller {
-        let mut tx = self.store.begin(&scope(self.tenant, Actor::System)).await.expect("in memory");
+        let mut tx = self.store.begin(&scope(self.tenant, Actor::System)).await.expect("in-memory store");
         let id = self.ids.uuid().into();
-        let user = tx.users().sign_in(id, &identity(name, Some(role)), self.clock.now()).await.expect("in memory");
-        let member = tx.users().membership(user.id).await.expect("in memory").expect("just made");
-        tx.commit().await.expect("in memory");
-        let tenant = self.store.tenant("plant-a").await.expect("in memory").expect("made at the start");
+        let user =
+            tx.users().sign_in(id, &identity(name, Some(role)), self.clock.now()).await.expect("in-memory store");
+        let member = tx.users().membership(user.id).await.expect("in-memory store").expect("new user");
+        tx.commit().await.expect("in-memory store");
+        let tenant = self.store.tenant("plant-a").await.expect("in-memory store").expect("tenant of the fixture");
         Caller::new(scope(self.tenant, Actor::User(user.id)), tenant, user, member.entitlements(&[]))
     }
 
-    pub async fn switch_off(&self, user: &User) {
+    pub async fn deactivate(&self, user: &User) {
         self.patch(user, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
     }
 
@@ -148,20 +149,20 @@ impl World {
     }
 
     pub async fn patch(&self, user: &User, patch: UserPatch) {
-        let mut tx = self.store.begin(&scope(self.tenant, Actor::System)).await.expect("in memory");
-        tx.users().update(user.id, patch, self.clock.now()).await.expect("in memory").expect("is there");
-        tx.commit().await.expect("in memory");
+        let mut tx = self.store.begin(&scope(self.tenant, Actor::System)).await.expect("in-memory store");
+        tx.users().update(user.id, patch, self.clock.now()).await.expect("in-memory store").expect("exists");
+        tx.commit().await.expect("in-memory store");
     }
 
-    pub async fn conversation(&self, of: &Caller) -> ConversationId {
-        let conversation = conversation(of, self.ids.uuid().into(), self.clock.now());
-        let mut tx = self.store.begin(of.scope()).await.expect("in memory");
-        tx.conversations().insert(&conversation).await.expect("in memory");
-        tx.commit().await.expect("in memory");
+    pub async fn conversation(&self, owner: &Caller) -> ConversationId {
+        let conversation = conversation(owner, self.ids.uuid().into(), self.clock.now());
+        let mut tx = self.store.begin(owner.scope()).await.expect("in-memory store");
+        tx.conversations().insert(&conversation).await.expect("in-memory store");
+        tx.commit().await.expect("in-memory store");
         conversation.id
     }
 
-    pub async fn document(&self, of: &Caller, classification: Classification) -> Document {
+    pub async fn document(&self, owner: &Caller, classification: Classification) -> Document {
         let new = NewDocument {
             id: self.ids.uuid().into(),
             filename: "sop.pdf".to_owned(),
@@ -175,42 +176,42 @@ impl World {
             classification,
             revision: Revision::default(),
             metadata: json!({}),
-            uploaded_by: of.user().id,
+            uploaded_by: owner.user().id,
         };
-        let mut tx = self.store.begin(of.scope()).await.expect("in memory");
+        let mut tx = self.store.begin(owner.scope()).await.expect("in-memory store");
         let inserted =
-            tx.documents().insert(&new, Classification::Restricted, self.clock.now()).await.expect("in memory");
-        tx.commit().await.expect("in memory");
+            tx.documents().insert(&new, Classification::Restricted, self.clock.now()).await.expect("in-memory store");
+        tx.commit().await.expect("in-memory store");
         match inserted {
             InsertedDocument::New(document) => document,
-            InsertedDocument::Duplicate(_) => panic!("the document is there already"),
+            InsertedDocument::Duplicate(_) => panic!("the document is a duplicate"),
         }
     }
 
-    /// The committed audit rows of a tenant, oldest first.
-    pub fn audit_of(&self, tenant: TenantId) -> Vec<AuditRecord> {
+    /// Committed audit rows of a tenant, oldest first.
+    pub fn audit_rows_of(&self, tenant: TenantId) -> Vec<AuditRecord> {
         committed_rows(&self.store, &scope(tenant, Actor::System))
     }
 
-    pub fn audit(&self) -> Vec<AuditRecord> {
-        self.audit_of(self.tenant)
+    pub fn audit_rows(&self) -> Vec<AuditRecord> {
+        self.audit_rows_of(self.tenant)
     }
 }
 
-/// The committed audit rows that a scope's tenant has, oldest first. The store in memory never waits to read.
+/// Committed audit rows of the scope's tenant, oldest first. Reads of the in-memory store are always ready.
 pub fn committed_rows(store: &MemoryStore, scope: &TenantScope) -> Vec<AuditRecord> {
     let page = PageRequest::new(PageRequest::MAX_LIMIT, None).expect("within bounds");
     let filter = AuditFilter::default();
-    let read = store.read(scope, &filter, &page).now_or_never().expect("never waits");
-    let mut rows = read.expect("in memory").items;
+    let read = store.read(scope, &filter, &page).now_or_never().expect("ready");
+    let mut rows = read.expect("in-memory store").items;
     rows.reverse();
     rows
 }
 
-pub fn conversation(of: &Caller, id: ConversationId, now: domain::time::Timestamp) -> Conversation {
+pub fn conversation(owner: &Caller, id: ConversationId, now: domain::time::Timestamp) -> Conversation {
     Conversation {
         id,
-        user_id: of.user().id,
+        user_id: owner.user().id,
         title: None,
         model: None,
         metadata: json!({}),
@@ -220,12 +221,12 @@ pub fn conversation(of: &Caller, id: ConversationId, now: domain::time::Timestam
     }
 }
 
-pub async fn present(authenticator: &Authenticator, token: &str) -> Result<Caller, GateError> {
+pub async fn authenticate(authenticator: &Authenticator, token: &str) -> Result<Caller, GateError> {
     authenticator.authenticate(Some(token), request().into()).await
 }
 
-/// `claims` with `name` set to `value`, or taken out where that is null.
-pub fn but(mut claims: Value, name: &str, value: Value) -> Value {
+/// Sets the claim `name` to `value`, or removes it if `value` is null.
+pub fn with_claim(mut claims: Value, name: &str, value: Value) -> Value {
     if value.is_null() {
         claims.as_object_mut().expect("an object").remove(name);
     } else {
@@ -238,7 +239,7 @@ pub fn request() -> RequestId {
     RequestId::parse("r-1").expect("well formed")
 }
 
-/// Use cases none of which may be called.
-pub fn forbidden() -> UseCases {
+/// Use cases that panic when they are called.
+pub fn unreachable_use_cases() -> UseCases {
     UseCases::of(MockUseCases::new())
 }

@@ -1,54 +1,55 @@
-//! An issuer's last good keys in a file, so that a restart during the issuer's outage finds them.
+//! Disk cache of an issuer's last good keys, for a restart during an outage of the issuer.
 
-use super::fetch::{KeySet, usable_keys};
+use super::fetch::{KeySet, parse_key_set};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// The file of one issuer.
+/// The cache file of one issuer.
 #[derive(Clone, Debug)]
-pub struct KeptKeys {
+pub struct DiskCache {
     issuer: String,
     path: PathBuf,
 }
 
-impl KeptKeys {
-    /// The file of `issuer` in `dir`; named by a hash, since an issuer's name is no file name.
+impl DiskCache {
+    /// Creates the cache of `issuer` in `dir`. The file name is a hash, since an issuer is a URL.
     #[must_use]
     pub fn new(dir: &Path, issuer: &str) -> Self {
         let hash = hex::encode(&Sha256::digest(issuer.as_bytes())[..16]);
         Self { issuer: issuer.to_owned(), path: dir.join(format!("{hash}.json")) }
     }
 
-    /// The kept keys, if there are any of this very issuer.
+    /// Reads the cached keys. Returns `None` if the file is missing, broken, or belongs to another issuer.
     #[must_use]
     pub fn load(&self) -> Option<KeySet> {
         let text = fs::read_to_string(&self.path).ok()?;
         let document: Value = serde_json::from_str(&text).ok()?;
-        let is_ours = document.get("issuer").and_then(Value::as_str) == Some(self.issuer.as_str());
-        usable_keys("the kept keys", &document).ok().filter(|_| is_ours)
+        let same_issuer = document.get("issuer").and_then(Value::as_str) == Some(self.issuer.as_str());
+        parse_key_set("the disk cache", &document).ok().filter(|_| same_issuer)
     }
 
-    /// Keeps `keys`: written beside, flushed, renamed. Nobody but this user reads or changes them.
+    /// Replaces the cached keys atomically. Only the user of this process can read or change the file.
     ///
     /// # Errors
-    /// Where the directory cannot be written to.
+    /// If the directory cannot be created or written.
     pub fn store(&self, keys: &KeySet) -> io::Result<()> {
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        make_dir(dir)?;
-        let beside = self.path.with_extension(format!("{}.tmp", std::process::id()));
-        let written = write(&beside, &json!({ "issuer": self.issuer, "keys": keys.public }).to_string());
-        let renamed = written.and_then(|()| fs::rename(&beside, &self.path));
+        create_private_dir(dir)?;
+        let temporary = self.path.with_extension(format!("{}.tmp", std::process::id()));
+        let written =
+            write_private_file(&temporary, &json!({ "issuer": self.issuer, "keys": keys.public_jwks }).to_string());
+        let renamed = written.and_then(|()| fs::rename(&temporary, &self.path));
         if renamed.is_err() {
-            let _ = fs::remove_file(&beside);
+            let _ = fs::remove_file(&temporary);
         }
         renamed
     }
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+fn write_private_file(path: &Path, text: &str) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -58,7 +59,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-fn make_dir(dir: &Path) -> io::Result<()> {
+fn create_private_dir(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -12,10 +12,10 @@ use domain::scope::TenantScope;
 use domain::time::Timestamp;
 use fakes::MemoryStore;
 
-pub struct NoAudit(pub MemoryStore);
+pub struct UnwritableAuditStore(pub MemoryStore);
 
 #[async_trait]
-impl Store for NoAudit {
+impl Store for UnwritableAuditStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
         Ok(Box::new(Tx(self.0.begin(scope).await?)))
     }
@@ -66,19 +66,19 @@ impl TenantTx for Tx {
     }
 }
 
-fn full() -> StoreError {
+fn disk_full() -> StoreError {
     StoreError::Unavailable { doing: "writing the audit log", source: "the disk is full".into() }
 }
 
 #[async_trait]
 impl AuditRepo for Tx {
     async fn intent(&mut self, _: AuditId, _: &AuditSubject, _: Timestamp) -> Result<AuditReceipt, StoreError> {
-        Err(full())
+        Err(disk_full())
     }
     async fn outcome(&mut self, _: AuditId, _: AuditReceipt, _: &Outcome, _: Timestamp) -> Result<(), StoreError> {
-        Err(full())
+        Err(disk_full())
     }
     async fn event(&mut self, _: AuditId, _: &Outcome, _: Timestamp) -> Result<(), StoreError> {
-        Err(full())
+        Err(disk_full())
     }
 }

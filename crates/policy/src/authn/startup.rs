@@ -1,4 +1,4 @@
-//! That a process of the platform started, in the platform's own stream of the audit log.
+//! Records the start of a process in the platform's own audit log.
 
 use super::{Authenticator, system_scope};
 use domain::audit::{EventType, ResultStatus};
@@ -7,11 +7,11 @@ use domain::ports::StoreError;
 use serde_json::Value;
 
 impl Authenticator {
-    /// Records a start with `facts`: which program, and a keyed hash of its configuration, so that a change shows from one
-    /// start to the next without showing what is configured.
+    /// Records the start of a process. `facts` names the program and a keyed hash of its configuration: a changed
+    /// configuration shows from one start to the next, its contents do not.
     ///
     /// # Errors
-    /// Where the audit log cannot be written.
+    /// If the audit log cannot be written.
     pub async fn record_start(&self, facts: Value) -> Result<(), StoreError> {
         let scope = system_scope(TenantId::PLATFORM, RequestId::from_uuid(self.ids.uuid()));
         let mut tx = self.store.begin(&scope).await?;

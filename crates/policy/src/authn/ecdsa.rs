@@ -1,17 +1,18 @@
-//! The two forms of an ECDSA signature: with `s`, the same signature holds with the order of the curve less `s`. Who may
-//! choose the form makes a second token of a first without the key, so that one of the two counts.
+//! Malleability of ECDSA signatures. If (`r`, `s`) is a valid signature, so is (`r`, `n - s`), where `n` is the order
+//! of the curve. Anyone can thus turn a token into a second valid token without the key. Accepting only the low `s`
+//! prevents it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Half of the order of P-256 (SEC 2 §2.4.2), rounded down: the highest low `s`.
+/// Half of the order of P-256 (SEC 2 §2.4.2), rounded down: the highest value of a low `s`.
 const HALF_ORDER: [u8; 32] = [
     0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xde, 0x73, 0x7d,
     0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
 ];
 
-/// Whether an ES256 signature (RFC 7518 §3.4: `r` and `s`, 32 bytes each, base64url) has the high one of its two `s`. What
-/// is no such signature has none.
+/// Whether an ES256 signature (RFC 7518 §3.4: `r` and `s`, 32 bytes each, base64url) has the higher of the two valid
+/// `s`. Returns `false` if `signature` is not an ES256 signature.
 #[must_use]
 pub fn has_high_s(signature: &str) -> bool {
     let bytes = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();

@@ -1,0 +1,173 @@
+//! Counts refusals by key. Otherwise, whoever sends requests without a token could fill the disk with audit rows.
+//!
+//! The first refusal with a key in a minute is recorded at once. The others of that minute are counted and recorded as
+//! one row when the minute has ended.
+
+use domain::ids::{AuditId, TenantId, UserId};
+use domain::time::Timestamp;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Maximum number of keys counted at a time. Beyond it, refusals are counted by reason only.
+pub const MAX_KEYS: usize = 256;
+const SECONDS_PER_MINUTE: i64 = 60;
+
+/// Refusals with the same key are counted together.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RefusalKey {
+    /// Tenant whose audit log records them.
+    pub tenant: TenantId,
+    /// The user, if the token identified one.
+    pub user: Option<UserId>,
+    /// Code of the reason.
+    pub reason: &'static str,
+    /// Address of the peer, if known.
+    pub peer: Option<IpAddr>,
+}
+
+/// Number of refusals with one key in one minute.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefusalCount {
+    /// Key of the refusals.
+    pub key: RefusalKey,
+    /// The minute, as the number of minutes since 1970-01-01 UTC.
+    pub minute: i64,
+    /// Whether there were too many keys, so that these refusals are counted by reason only.
+    pub is_overflow: bool,
+    /// All refusals.
+    pub total: u64,
+    /// Refusals that no audit row covers yet.
+    pub unrecorded: u64,
+    /// Audit row of the first refusal.
+    pub first: Option<AuditId>,
+}
+
+impl RefusalCount {
+    /// Start of the minute.
+    pub fn started_at(&self) -> Option<Timestamp> {
+        Timestamp::from_timestamp(self.minute * SECONDS_PER_MINUTE, 0)
+    }
+}
+
+/// The state of a count after a refusal was added.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Increment {
+    key: (RefusalKey, i64),
+    /// Whether this is the first refusal with its key in this minute, which must be recorded at once.
+    pub is_first: bool,
+    /// Number of refusals with this key in this minute.
+    pub total: u64,
+    /// Audit row of the first refusal, if it was recorded.
+    pub first: Option<AuditId>,
+}
+
+/// Counts of refusals per key and minute.
+#[derive(Default)]
+pub struct RefusalCounter(Mutex<HashMap<(RefusalKey, i64), RefusalCount>>);
+
+impl RefusalCounter {
+    /// Adds a refusal.
+    pub fn count(&self, key: RefusalKey, now: Timestamp) -> Increment {
+        let minute = now.timestamp().div_euclid(SECONDS_PER_MINUTE);
+        let mut counts = self.lock();
+        let key = (key, minute);
+        let is_overflow = !counts.contains_key(&key) && counts.len() >= MAX_KEYS;
+        let key = if is_overflow { (overflow_key(&key.0), minute) } else { key };
+        let count = counts.entry(key.clone()).or_insert_with(|| RefusalCount {
+            key: key.0.clone(),
+            minute,
+            is_overflow,
+            total: 0,
+            unrecorded: 0,
+            first: None,
+        });
+        count.total += 1;
+        count.unrecorded += 1;
+        Increment { key, is_first: count.total == 1, total: count.total, first: count.first }
+    }
+
+    /// Marks the first refusal with a key as recorded in `row`.
+    pub fn mark_first_recorded(&self, increment: &Increment, row: AuditId) {
+        if let Some(count) = self.lock().get_mut(&increment.key) {
+            count.first = Some(row);
+            count.unrecorded -= 1;
+        }
+    }
+
+    /// Returns the counts with unrecorded refusals of the minutes that have ended; with `include_current`, of the
+    /// current minute too.
+    pub fn due(&self, now: Timestamp, include_current: bool) -> Vec<RefusalCount> {
+        let minute = now.timestamp().div_euclid(SECONDS_PER_MINUTE);
+        let mut counts = self.lock();
+        // Drop the ended minutes whose refusals are all recorded.
+        counts.retain(|_, count| count.unrecorded > 0 || count.minute >= minute);
+        let due = |count: &&RefusalCount| count.unrecorded > 0 && (include_current || count.minute < minute);
+        counts.values().filter(due).cloned().collect()
+    }
+
+    /// Marks the refusals in `recorded` as recorded. Refusals added since it was read stay unrecorded.
+    pub fn mark_recorded(&self, recorded: &RefusalCount) {
+        let mut counts = self.lock();
+        if let Some(count) = counts.get_mut(&(recorded.key.clone(), recorded.minute)) {
+            count.unrecorded -= recorded.unrecorded.min(count.unrecorded);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(RefusalKey, i64), RefusalCount>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Key of the refusals that are counted by reason only.
+fn overflow_key(key: &RefusalKey) -> RefusalKey {
+    RefusalKey { tenant: TenantId::PLATFORM, user: None, reason: key.reason, peer: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_timestamp(second, 0).expect("valid")
+    }
+
+    fn key_of_peer(number: u32) -> RefusalKey {
+        RefusalKey {
+            tenant: TenantId::PLATFORM,
+            user: None,
+            reason: "token_missing",
+            peer: Some(IpAddr::from(number.to_be_bytes())),
+        }
+    }
+
+    #[test]
+    fn each_key_has_one_first_refusal_and_one_count_per_minute() {
+        let counter = RefusalCounter::default();
+        let first = counter.count(key_of_peer(1), at(120));
+        assert!(first.is_first);
+        counter.mark_first_recorded(&first, AuditId::from_uuid(uuid::Uuid::nil()));
+        for second in 121..180 {
+            assert!(!counter.count(key_of_peer(1), at(second)).is_first);
+        }
+        assert!(counter.count(key_of_peer(2), at(179)).is_first);
+        assert_eq!(counter.due(at(179), false), []);
+        let due: Vec<_> =
+            counter.due(at(180), false).iter().map(|count| (count.key.peer, count.unrecorded, count.total)).collect();
+        assert!(due.contains(&(key_of_peer(1).peer, 59, 60)) && due.len() == 2, "{due:?}");
+        counter.due(at(180), false).iter().for_each(|count| counter.mark_recorded(count));
+        assert_eq!(counter.due(at(240), true), []);
+        assert!(counter.lock().is_empty());
+    }
+
+    #[test]
+    fn the_number_of_counts_is_bounded() {
+        let counter = RefusalCounter::default();
+        let increments: Vec<_> = (0..10_000).map(|number| counter.count(key_of_peer(number), at(60))).collect();
+        assert_eq!(counter.lock().len(), MAX_KEYS + 1);
+        assert_eq!(increments.iter().filter(|increment| increment.is_first).count(), MAX_KEYS + 1);
+        let overflow =
+            counter.due(at(120), false).into_iter().find(|count| count.is_overflow).expect("an overflow count");
+        assert_eq!((overflow.key.peer, overflow.total), (None, 10_000 - 256));
+    }
+}
