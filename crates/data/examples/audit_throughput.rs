@@ -3,11 +3,11 @@
 //! `cargo xtask bench audit`. The database of a benchmark does not wait for the disk, so times of single commits say
 //! nothing; the ratio of the two ways to append does, and so do the rates.
 
-use domain::command::{Command as _, SearchDocuments};
 use data::audit::{AuditKeeper, AuditVerifier, SigningKey, TrustedKeys};
 use data::testing::{TestDb, TestError};
 use data::{Database, PgStore};
 use domain::audit::{AuditSubject, Outcome, ResultStatus};
+use domain::command::{Command as _, SearchDocuments};
 use domain::ids::TenantId;
 use domain::ports::Store as _;
 use domain::role::Resource;

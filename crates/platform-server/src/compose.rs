@@ -247,7 +247,7 @@ impl Platform {
     /// one.
     #[must_use]
     pub fn workers(&self, settings: &Settings) -> Vec<Worker> {
-        let mut workers = Worker::crew(settings.worker.concurrency, &self.queue, &self.ingest, pace(settings));
+        let mut workers = Worker::pool(settings.worker.concurrency, &self.queue, &self.ingest, pace(settings));
         if self.embedders.next.is_none() {
             workers = workers.into_iter().map(|worker| worker.without(JobKind::Reindex)).collect();
         }

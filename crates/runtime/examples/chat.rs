@@ -1,5 +1,5 @@
-//! One chat turn over the in-memory store, with a model and a tool gateway that follow a script: prints the events as
-//! they come and the audit rows that remain. Run it with `cargo run -p runtime --example chat`.
+//! One chat turn over the in-memory store, with a scripted model and tool gateway. Prints the events as they
+//! come and the audit rows that remain. Run it with `cargo run -p runtime --example chat`.
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use async_trait::async_trait;
@@ -33,7 +33,7 @@ use tools::error::ToolError;
 use tools::gateway::ToolGateway;
 use uuid::Uuid;
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type ExampleResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 struct Script;
 
@@ -79,7 +79,7 @@ impl ToolGateway for Script {
 }
 
 #[tokio::main]
-async fn main() -> Outcome<()> {
+async fn main() -> ExampleResult<()> {
     let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
     let store = MemoryStore::new(clock.clone());
     let (ada, command) = a_user_with_a_question(&store, &ids, &clock).await?;
@@ -112,7 +112,7 @@ async fn a_user_with_a_question(
     store: &MemoryStore,
     ids: &SequentialIds,
     clock: &ManualClock,
-) -> Outcome<(TenantScope, SendMessage)> {
+) -> ExampleResult<(TenantScope, SendMessage)> {
     let new = NewTenant { id: ids.uuid().into(), name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
     let tenant = store.create_tenant(new).await?.id;
     let now = clock.now();
@@ -151,7 +151,7 @@ async fn grant(
     clock: &ManualClock,
     by: &TenantScope,
     command: SendMessage,
-) -> Outcome<Authorized<SendMessage>> {
+) -> ExampleResult<Authorized<SendMessage>> {
     let subject = AuditSubject {
         event: SendMessage::EVENT,
         resource: Some(SendMessage::RESOURCE),

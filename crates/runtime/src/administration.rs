@@ -27,7 +27,7 @@ pub struct AdministrationService {
 }
 
 impl AdministrationService {
-    /// Over these parts; users made without an issuer get `default_issuer`.
+    /// A service over these ports. Users that are created without an issuer get `default_issuer`.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -85,13 +85,13 @@ impl UseCase<UpdateUser> for AdministrationService {
             });
         }
         let mut tx = self.store.begin(command.scope()).await?;
-        let gone = || RuntimeError::NotFound { what: "the user" };
-        // Two admins who demote each other at once wait for each other here: the second finds itself no admin.
+        let not_found = || RuntimeError::NotFound { what: "the user" };
+        // Two admins who demote each other at the same time are serialized here: the second is no longer an admin.
         let admins = tx.users().lock_admins().await?;
-        let before = tx.users().get(*id).await?.ok_or_else(gone)?;
+        let before = tx.users().get(*id).await?.ok_or_else(not_found)?;
         let (role, role_pinned, is_active) = (*role, *role_pinned, *is_active);
         let patch = UserPatch { role, role_pinned, grants: grants.clone(), is_active };
-        let after = tx.users().update(*id, patch, self.clock.now()).await?.ok_or_else(gone)?;
+        let after = tx.users().update(*id, patch, self.clock.now()).await?.ok_or_else(not_found)?;
         if admins.iter().all(|admin| admin == id) && admins.contains(id) && !after.is_active_admin() {
             return Err(RuntimeError::Conflict {
                 detail: "This is the tenant's last active admin; name another first.",
@@ -125,10 +125,10 @@ impl UseCase<UpdateTenant> for AdministrationService {
         let (permit, command) = command.into_parts();
         let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
         let by = ChangedBy::platform(&permit, UpdateTenant::EVENT, row, now);
-        let gone = || RuntimeError::NotFound { what: "the tenant" };
-        let before = self.directory.tenant(&command.id.to_string()).await?.ok_or_else(gone)?;
+        let not_found = || RuntimeError::NotFound { what: "the tenant" };
+        let before = self.directory.tenant(&command.id.to_string()).await?.ok_or_else(not_found)?;
         let patch = TenantPatch { name: command.name.map(Title::into_string), is_active: command.is_active };
-        let after = self.directory.update_tenant(command.id, patch, &by).await?.ok_or_else(gone)?;
+        let after = self.directory.update_tenant(command.id, patch, &by).await?.ok_or_else(not_found)?;
         Ok(Changed { before, after })
     }
 }

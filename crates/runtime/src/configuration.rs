@@ -1,4 +1,4 @@
-//! A tenant's settings, in versions, and what it uses of what it may.
+//! A tenant's settings with their versions, and its usage and quotas.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -20,9 +20,9 @@ use domain::tenant_change::ChangedBy;
 use domain::upload::FieldError;
 use std::sync::Arc;
 
-/// How often a change without an expected version is tried again where another came between.
-const TRIES: usize = 5;
-const GONE: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
+/// Maximum attempts of a change without an expected version, if other changes come between.
+const MAX_ATTEMPTS: usize = 5;
+const NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
 
 /// The configuration use case over store and directory.
 pub struct ConfigurationService {
@@ -33,7 +33,7 @@ pub struct ConfigurationService {
 }
 
 impl ConfigurationService {
-    /// Over these parts.
+    /// A service over these ports.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -45,7 +45,7 @@ impl ConfigurationService {
     }
 
     async fn tenant(&self, id: TenantId) -> Result<Tenant, RuntimeError> {
-        self.directory.tenant(&id.to_string()).await?.ok_or(GONE)
+        self.directory.tenant(&id.to_string()).await?.ok_or(NOT_FOUND)
     }
 
     async fn change(
@@ -54,7 +54,7 @@ impl ConfigurationService {
         change: &SettingsChange,
         by: &ChangedBy,
     ) -> Result<Changed<Tenant>, RuntimeError> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let before = self.tenant(id).await?;
             let current = before.settings_version;
             if change.expected.is_some_and(|expected| expected != current) {

@@ -27,7 +27,7 @@ pub struct DocumentService {
 }
 
 impl DocumentService {
-    /// Over these parts.
+    /// A service over these ports.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, ingest: Arc<dyn Ingest>, clock: Arc<dyn Clock>) -> Self {
         Self { store, ingest, clock }
@@ -35,22 +35,22 @@ impl DocumentService {
 
     async fn find(&self, permit: &Permit, id: DocumentId) -> Result<Document, RuntimeError> {
         let mut tx = self.store.begin(permit.scope()).await?;
-        tx.documents().get(id, permit.clearance()).await?.ok_or(GONE)
+        tx.documents().get(id, permit.clearance()).await?.ok_or(NOT_FOUND)
     }
 
-    /// Deletes the row. A worker that is ingesting the document locks job and document in the other order; who loses to it is
-    /// told so by the database, has changed nothing, and tries again.
+    /// Deletes the row. A worker that is ingesting the document locks job and document in the other order; if the
+    /// database resolves that deadlock against the deletion, nothing has changed and it is retried.
     async fn remove(&self, scope: &TenantScope, id: DocumentId) -> Result<Document, RuntimeError> {
-        let mut lost = 0;
+        let mut retries = 0;
         loop {
             let mut tx = self.store.begin(scope).await?;
             match tx.documents().delete(id).await {
                 Ok(found) => {
-                    let document = found.ok_or(GONE)?;
+                    let document = found.ok_or(NOT_FOUND)?;
                     tx.commit().await?;
                     return Ok(document);
                 }
-                Err(StoreError::Unavailable { .. }) if lost < TRIES => lost += 1,
+                Err(StoreError::Unavailable { .. }) if retries < MAX_RETRIES => retries += 1,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -58,9 +58,9 @@ impl DocumentService {
 }
 
 const DECLASSIFY: Permission = Permission::new(Resource::Documents, Operation::Declassify);
-/// How often a deletion is tried again that lost to a worker.
-const TRIES: u32 = 3;
-const GONE: RuntimeError = RuntimeError::NotFound { what: "the document" };
+/// How often a deletion is retried after a deadlock with a worker.
+const MAX_RETRIES: u32 = 3;
+const NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the document" };
 
 #[async_trait]
 impl UseCase<UploadDocument> for DocumentService {
@@ -92,13 +92,13 @@ impl UseCase<UpdateDocument> for DocumentService {
         let UpdateDocument { id, patch } = command.command();
         let permit = command.permit();
         let mut tx = self.store.begin(command.scope()).await?;
-        let before = tx.documents().lock(*id, permit.clearance()).await?.ok_or(GONE)?;
-        // Decided already, by what it was classified as then.
+        let before = tx.documents().lock(*id, permit.clearance()).await?.ok_or(NOT_FOUND)?;
+        // The gate decided by the class that the document had then.
         let lowers = patch.classification.is_some_and(|wanted| wanted < before.classification);
         if lowers && !permit.rights().allow(DECLASSIFY) {
             return Err(RuntimeError::Conflict { detail: "The document was classified higher meanwhile." });
         }
-        let after = tx.documents().update(*id, patch, self.clock.now()).await?.ok_or(GONE)?;
+        let after = tx.documents().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
         tx.commit().await?;
         Ok(Changed { before, after })
     }
@@ -117,7 +117,7 @@ impl UseCase<DownloadDocument> for DocumentService {
 #[async_trait]
 impl UseCase<ReprocessDocument> for DocumentService {
     async fn execute(&self, command: Authorized<ReprocessDocument>) -> Result<Document, RuntimeError> {
-        self.ingest.requeue(command.permit(), command.command().id).await?.ok_or(GONE)
+        self.ingest.requeue(command.permit(), command.command().id).await?.ok_or(NOT_FOUND)
     }
 }
 
@@ -125,9 +125,9 @@ impl UseCase<ReprocessDocument> for DocumentService {
 impl UseCase<DeleteDocument> for DocumentService {
     async fn execute(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError> {
         let document = self.remove(command.scope(), command.command().id).await?;
-        // The row is gone, so nobody can reach the bytes; a file that could not be removed is only lost space.
+        // Without the row nobody can reach the bytes; a file that could not be removed is only lost space.
         if let Err(error) = self.ingest.discard(command.permit(), &document).await {
-            tracing::warn!(document_id = %document.id, error = %error, "a deleted document's file could not be removed");
+            tracing::warn!(document_id = %document.id, %error, "a deleted document's file could not be removed");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What users asked to remember: written by the user's own act and by nothing else.
+//! Memories: what users asked to remember. Only the user's own request creates one.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -20,7 +20,7 @@ pub struct MemoryService {
 }
 
 impl MemoryService {
-    /// Over these parts.
+    /// A service over these ports.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>) -> Self {
         Self { store, clock, ids }

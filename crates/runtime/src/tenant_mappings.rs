@@ -1,4 +1,4 @@
-//! Which claim of which issuer stands for which tenant.
+//! Mappings of an issuer's claims to tenants.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -23,7 +23,7 @@ pub struct TenantMappingService {
 }
 
 impl TenantMappingService {
-    /// Over these parts; `issuers` are those that the platform trusts.
+    /// A service over these ports; `issuers` are those that the platform trusts.
     #[must_use]
     pub fn new(
         directory: Arc<dyn Directory>,
@@ -39,13 +39,13 @@ impl TenantMappingService {
     }
 }
 
-const NO_TENANT: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
+const TENANT_NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
 
 #[async_trait]
 impl UseCase<ListMappings> for TenantMappingService {
     async fn execute(&self, command: Authorized<ListMappings>) -> Result<Page<TenantMapping>, RuntimeError> {
         let ListMappings { tenant, page } = command.command();
-        self.directory.tenant(&tenant.to_string()).await?.ok_or(NO_TENANT)?;
+        self.directory.tenant(&tenant.to_string()).await?.ok_or(TENANT_NOT_FOUND)?;
         Ok(self.directory.list_mappings(*tenant, page).await?)
     }
 }
@@ -59,7 +59,7 @@ impl UseCase<CreateMapping> for TenantMappingService {
             return Err(FieldError { pointer: "/issuer".to_owned(), detail }.into());
         }
         if tenant == TenantId::PLATFORM {
-            return Err(NO_TENANT);
+            return Err(TENANT_NOT_FOUND);
         }
         let mapping = NewMapping {
             id: MappingId::from_uuid(self.ids.uuid()),
@@ -68,7 +68,7 @@ impl UseCase<CreateMapping> for TenantMappingService {
             claim: claim.into_string(),
         };
         let by = self.changed_by(&permit, CreateMapping::EVENT);
-        self.directory.create_mapping(mapping, &by).await?.ok_or(NO_TENANT)
+        self.directory.create_mapping(mapping, &by).await?.ok_or(TENANT_NOT_FOUND)
     }
 }
 

@@ -7,14 +7,14 @@ use domain::command::Command;
 
 /// Carries out one kind of command, once the policy gate has authorized and recorded it.
 ///
-/// The use case owns its transactions. Its output is what the caller gets; what the outcome row of the audit log says
-/// of it stands in the command's declaration.
+/// The use case owns its transactions. Its output goes to the caller; the command declares which facts of it go into
+/// the outcome row of the audit log.
 #[async_trait]
 pub trait UseCase<C: Command>: Send + Sync {
     /// Carries the command out.
     ///
     /// # Errors
-    /// Where the command is not possible in the present state, or a part that it needs fails.
+    /// If the command is not possible in the present state, or a part that it needs fails.
     async fn execute(&self, command: Authorized<C>) -> Result<C::Output, RuntimeError>;
 }
 
@@ -29,20 +29,20 @@ mod mock {
 
     type Handler<C> = Box<dyn Fn(Authorized<C>) -> Result<<C as Command>::Output, RuntimeError> + Send + Sync>;
 
-    /// Use cases that answer with what a test says; a command without an answer panics.
+    /// Use cases with a handler for each command that a test expects. Any other command panics.
     #[derive(Default)]
     pub struct MockUseCases {
         handlers: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
     }
 
     impl MockUseCases {
-        /// Use cases none of which may be called.
+        /// Use cases without handlers.
         #[must_use]
         pub fn new() -> Self {
             Self::default()
         }
 
-        /// Answers commands of type `C` with `handler`.
+        /// Handles commands of type `C`.
         pub fn on<C: Command>(
             &mut self,
             handler: impl Fn(Authorized<C>) -> Result<C::Output, RuntimeError> + Send + Sync + 'static,

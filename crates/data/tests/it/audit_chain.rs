@@ -1,7 +1,6 @@
 //! The log as evidence: what is sealed holds, whatever is done to it by somebody with every right is found, and nothing is
 //! found where nothing was done.
 
-use domain::command::{Command as _, GetDocument};
 use crate::catalog::{TENANT_A, TENANT_B, as_app, as_superuser};
 use data::audit::{
     AuditKeeper, AuditVerifier, ChainEntry, Head, RetireError, SigningKey, StreamReport, TrustedKeys, Walk, retire,
@@ -10,6 +9,7 @@ use data::testing::{TestDb, TestError};
 use data::{PgAuditReader, PgStore};
 use domain::audit::sealed::{ChainHash, Checkpoint, SealedEntry};
 use domain::audit::{AuditSubject, Outcome, ResultStatus};
+use domain::command::{Command as _, GetDocument};
 use domain::ids::TenantId;
 use domain::ports::{AuditReader as _, Store as _, StoreError};
 use domain::role::Resource;

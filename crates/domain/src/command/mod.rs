@@ -1,8 +1,8 @@
 //! Commands: what a caller asks for, parsed and bounded, one type per operation.
 //!
 //! An operation is declared once, beside the type of its command: resource, operation, audit event, output, and what
-//! the audit rows say of both. The policy gate decides and records by that declaration and passes the command to its use
-//! case; a new operation is a type here, an entry in `policy::operations`, a use case in `runtime` and a route in
+//! the audit rows say of both. The policy gate decides and records by that declaration and passes the command to its
+//! use case. A new operation is a type here, an entry in `policy::operations`, a use case in `runtime` and a route in
 //! `gateway` (`docs/adding-an-endpoint.md`).
 
 mod admin;

@@ -53,7 +53,7 @@ fn post_hello() -> Request<Body> {
 async fn errors_of_the_gate_have_openais_status_and_codes() {
     let out_of_tokens = || {
         let (limit, retry_after) = (BudgetLimit::TenantTokens, Duration::from_secs(90));
-        RuntimeError::TokensUsedUp { limit, retry_after }.into()
+        RuntimeError::BudgetExceeded { limit, retry_after }.into()
     };
     for (error, status, kind, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "invalid_request_error", "not_found"),
@@ -63,8 +63,8 @@ async fn errors_of_the_gate_have_openais_status_and_codes() {
             "permission_error",
             "policy_denied",
         ),
-        (|| RuntimeError::AboveModel.into(), 403, "permission_error", "model_classification"),
-        (|| RuntimeError::NoSuchModel.into(), 404, "invalid_request_error", "model_not_found"),
+        (|| RuntimeError::AboveModelClassification.into(), 403, "permission_error", "model_classification"),
+        (|| RuntimeError::ModelNotFound.into(), 404, "invalid_request_error", "model_not_found"),
         (|| RuntimeError::Conflict { detail: "Not possible now." }.into(), 409, "invalid_request_error", "conflict"),
         (|| RuntimeError::Busy.into(), 503, "server_error", "unavailable"),
         (out_of_tokens, 429, "insufficient_quota", "insufficient_quota"),

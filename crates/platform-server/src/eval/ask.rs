@@ -103,7 +103,7 @@ async fn compare(site: &Site, question: &Question) -> Result<(Vec<Ranked>, Vec<F
     let within = everything(site);
     let depth = SearchDocuments::MAX_TOP_K as usize;
     let ways = WAYS.map(plain);
-    let comparison = search.compare(site.caller.scope(), question.text.as_str(), (&within, depth), &ways).await?;
+    let comparison = search.compare(site.caller.scope(), question.text.as_str(), &within, depth, &ways).await?;
     let others = comparison.results.into_iter().map(|found| ranked(site, question, found)).collect();
     Ok((others, comparison.candidates))
 }

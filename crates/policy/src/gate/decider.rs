@@ -67,15 +67,12 @@ impl Decider {
     }
 
     /// What the decision is by now for a command that was authorized earlier. A refusal is recorded and logged.
-    pub(super) async fn authorize_again<C: Command>(
+    pub(super) async fn authorize_again<C: Command + Sync>(
         &self,
         scope: &TenantScope,
         credential: &Credential,
         command: &C,
-    ) -> Result<(), GateError>
-    where
-        C: Sync,
-    {
+    ) -> Result<(), GateError> {
         let Some(user) = scope.user() else { return Err(GateError::NotFound) };
         let question = Question::of(command, credential);
         let mut tx = self.store.begin(scope).await.map_err(GateError::Store)?;

@@ -1,8 +1,8 @@
 //! The audit log.
 
-use domain::command::{Command as _, GetDocument, ListDocuments, SendMessage};
 use super::{CaseResult, World, owner, scope, some};
 use domain::audit::{AuditFilter, AuditSubject, EventType, Outcome, ResultStatus};
+use domain::command::{Command as _, GetDocument, ListDocuments, SendMessage};
 use domain::ids::TenantId;
 use domain::page::PageRequest;
 use domain::ports::StoreError;

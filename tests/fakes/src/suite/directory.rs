@@ -1,8 +1,8 @@
 //! Tenants.
 
-use domain::command::{Command as _, CreateMapping, DeleteMapping, UpdateTenant, UpdateTenantSettings};
 use super::{CaseResult, World, some};
 use domain::audit::AuditFilter;
+use domain::command::{Command as _, CreateMapping, DeleteMapping, UpdateTenant, UpdateTenantSettings};
 use domain::error::{Classify, ErrorKind};
 use domain::ids::{AuditId, TenantId};
 use domain::mapping::NewMapping;
