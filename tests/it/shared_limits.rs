@@ -6,7 +6,7 @@ use crate::support::redis::Redis;
 use domain::ids::{TenantId, UserId};
 use domain::tenant::RateTier;
 use fakes::eventually;
-use gateway::{Ask, Decision, InProcessLimiter, LimiterMetrics, RateKey, RateLimiter, SharedLimiter};
+use gateway::{InProcessLimiter, LimiterMetrics, QuotaPolicy, RateLimitDecision, RateLimiter, SharedLimiter};
 use prometheus::{Registry, TextEncoder};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -35,8 +35,8 @@ impl Replica {
         eventually("the limiter uses Redis again", || async { self.shared().then_some(()) }).await;
     }
 
-    async fn ask(&self, user: u128) -> Decision {
-        self.limiter.check(&asks(user)).await
+    async fn ask(&self, user: u128) -> RateLimitDecision {
+        self.limiter.check(&policies(user)).await
     }
 
     /// How many of `n` requests pass.
@@ -49,11 +49,11 @@ impl Replica {
     }
 }
 
-fn asks(user: u128) -> Vec<Ask> {
+fn policies(user: u128) -> Vec<QuotaPolicy> {
     let tenant = TenantId::from_uuid(Uuid::from_u128(1));
     let user = UserId::from_uuid(Uuid::from_u128(user));
-    let [minute, hour] = Ask::of_user(RateKey { tenant, user }, TIER);
-    vec![minute, hour, Ask::of_tenant(tenant, 1_000)]
+    let [minute, hour] = QuotaPolicy::for_user(tenant, user, TIER);
+    vec![minute, hour, QuotaPolicy::for_tenant(tenant, 1_000)]
 }
 
 #[tokio::test]
@@ -61,9 +61,9 @@ async fn redis_counts_as_the_process_does() {
     let redis = Redis::start();
     let (shared, alone) = (Replica::of(&redis).await, InProcessLimiter::default());
     for n in 0..15 {
-        let (ours, theirs) = (alone.check(&asks(1)).await, shared.ask(1).await);
+        let (ours, theirs) = (alone.check(&policies(1)).await, shared.ask(1).await);
         assert_eq!(ours.retry_after.is_some(), theirs.retry_after.is_some(), "request {n}");
-        for (our, their) in ours.windows.iter().zip(&theirs.windows) {
+        for (our, their) in ours.quotas.iter().zip(&theirs.quotas) {
             assert_eq!((our.name, our.quota, our.remaining), (their.name, their.quota, their.remaining), "{n}");
             let apart = our.reset.abs_diff(their.reset);
             assert!(apart < Duration::from_secs(1), "request {n}: {our:?} {their:?}");
@@ -79,7 +79,7 @@ async fn two_servers_together_give_a_quota_once() {
     let all = futures::future::join_all((0..20).flat_map(|_| [one.ask(1), other.ask(1)])).await;
     assert_eq!(all.iter().filter(|decision| decision.retry_after.is_none()).count(), 10);
     let (here, there) = (one.ask(1).await, other.ask(1).await);
-    assert_eq!(here.windows[0].remaining, there.windows[0].remaining);
+    assert_eq!(here.quotas[0].remaining, there.quotas[0].remaining);
     assert!(here.retry_after.zip(there.retry_after).is_some_and(|(a, b)| a.abs_diff(b) < Duration::from_secs(1)));
     assert_eq!(one.pass(2, 12).await, 10, "another user has a quota of their own");
 }

@@ -1,4 +1,4 @@
-//! Serves the gateway on port 8080 over a gate that lets everybody in and answers everything alike.
+//! Serves the gateway on port 8080 over a mocked gate that accepts every token and returns a fixed answer.
 //!
 //! ```text
 //! cargo run -p gateway --example canned
@@ -29,7 +29,7 @@ use uuid::Uuid;
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let mut gate = MockGate::new();
-    gate.on_login(|_, origin| Ok(everybody(origin.request)));
+    gate.on_login(|_, origin| Ok(caller(origin.request)));
     gate.on::<ReadAccount>(|caller, _| Ok(account(caller)));
     gate.on::<SendMessage>(|_, _| Ok(canned_answer()));
     let ports = Ports {
@@ -44,8 +44,8 @@ async fn main() -> std::io::Result<()> {
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
-#[expect(clippy::disallowed_methods, reason = "there is no authentication here to take a scope from")]
-fn everybody(request: RequestId) -> Caller {
+#[expect(clippy::disallowed_methods, reason = "the example has no authentication that could mint a scope")]
+fn caller(request: RequestId) -> Caller {
     let tenant = Tenant {
         id: TenantId::from_uuid(Uuid::from_u128(1)),
         name: "Example plant".to_owned(),

@@ -1,4 +1,4 @@
-//! Reads JSON bodies: bounded, of one type, every field known.
+//! Extracts JSON bodies and ids in paths. A JSON body has a limited size and depth, and only known fields.
 
 use crate::error::ApiError;
 use crate::settings::GatewaySettings;
@@ -19,12 +19,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Longest explanation of a field, in characters: what serde says of a wrong value repeats the value.
+/// Longest detail of a field error, in characters. serde's messages repeat the invalid value, which can be long.
 const MAX_DETAIL: usize = 300;
-/// Largest number of client data: the largest numbers of PostgreSQL and JSON differ.
+/// Largest absolute value of a number in client data. PostgreSQL's `jsonb` returns larger ones in a form that
+/// serde_json cannot parse.
 pub(crate) const MAX_NUMBER: f64 = 1e300;
 
-/// A JSON body.
+/// Extractor of a JSON body.
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
 impl<T, S> FromRequest<S> for ApiJson<T>
@@ -40,13 +41,13 @@ where
         if !is_json(&parts.headers) {
             return Err(ApiError::new(
                 ErrorKind::UnsupportedType,
-                "This address takes a body of type application/json.",
+                "The request needs a body of type application/json.",
             ));
         }
-        let bytes = read(body, &parts.headers, Arc::<GatewaySettings>::from_ref(state).max_json_bytes).await?;
-        let value = parse(&bytes)?;
-        check_values(&value)?;
-        let Object(body) = typed(whole_numbers(value))?;
+        let bytes = read_to_limit(body, &parts.headers, Arc::<GatewaySettings>::from_ref(state).max_json_bytes).await?;
+        let value = parse_json(&bytes)?;
+        check_storable(&value)?;
+        let Object(body) = deserialize(normalize_integers(value))?;
         Ok(Self(body))
     }
 }
@@ -60,79 +61,80 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|e| e == "application/json" || (e.starts_with("application/") && e.ends_with("+json")))
 }
 
-/// The size that the request announces, if it does.
-pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
+/// The value of `Content-Length`.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Reads a body of at most `limit` bytes.
-pub(crate) async fn read(body: Body, headers: &HeaderMap, limit: u64) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn read_to_limit(body: Body, headers: &HeaderMap, limit: u64) -> Result<Vec<u8>, ApiError> {
     let too_large = || {
-        let detail = format!("The body is larger than the allowed {} KiB.", limit >> 10);
+        let detail = format!("The body is larger than {} KiB.", limit >> 10);
         ApiError::new(ErrorKind::TooLarge, detail)
     };
-    if announced(headers).is_some_and(|size| size > limit) {
+    if content_length(headers).is_some_and(|size| size > limit) {
         return Err(too_large());
     }
     let mut bytes = Vec::new();
-    let mut pieces = body.into_data_stream();
-    while let Some(piece) = pieces.next().await {
-        let piece =
-            piece.map_err(|_| ApiError::new(ErrorKind::Malformed, "The body broke off, or came too slowly."))?;
-        if (bytes.len() + piece.len()) as u64 > limit {
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let interrupted = |_| ApiError::new(ErrorKind::Malformed, "The body was interrupted or sent too slowly.");
+        let chunk = chunk.map_err(interrupted)?;
+        if (bytes.len() + chunk.len()) as u64 > limit {
             return Err(too_large());
         }
-        bytes.extend_from_slice(&piece);
+        bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
 
-/// Parses JSON that nests no deeper than allowed.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
-    if depth(bytes) > GatewaySettings::MAX_JSON_DEPTH {
+/// Parses JSON that is nested at most `MAX_JSON_DEPTH` levels deep.
+pub(crate) fn parse_json(bytes: &[u8]) -> Result<Value, ApiError> {
+    if nesting_depth(bytes) > GatewaySettings::MAX_JSON_DEPTH {
         let detail = format!("The JSON is nested deeper than {} levels.", GatewaySettings::MAX_JSON_DEPTH);
         return Err(ApiError::new(ErrorKind::Malformed, detail));
     }
     serde_json::from_slice(bytes).map_err(|error| {
-        let detail = format!("The body is no valid JSON: line {}, column {}.", error.line(), error.column());
+        let detail = format!("The body is not valid JSON: line {}, column {}.", error.line(), error.column());
         ApiError::new(ErrorKind::Malformed, detail)
     })
 }
 
-/// Deepest nesting of brackets outside of strings. What is no JSON at all gets some number.
-fn depth(bytes: &[u8]) -> usize {
-    let (mut open, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+/// Deepest nesting of brackets outside of strings. For invalid JSON the number means nothing.
+fn nesting_depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in bytes {
         match byte {
             _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => {
-                open += 1;
-                deepest = deepest.max(open);
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
             }
-            b'}' | b']' if !in_text => open = open.saturating_sub(1),
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
     deepest
 }
 
-/// `17.0` is a whole number to JSON Schema, and so it is here: but for client data, which is kept as it is.
-fn whole_numbers(value: Value) -> Value {
+/// Turns numbers such as `17.0`, which JSON Schema counts as integers, into integers. Client data (`metadata`)
+/// stays as it is.
+fn normalize_integers(value: Value) -> Value {
     match value {
         Value::Number(number) => {
             let whole = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15);
             match whole {
-                #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
+                #[expect(clippy::cast_possible_truncation, reason = "an integer below 9e15 fits exactly")]
                 Some(float) if number.is_f64() => Value::from(float as i64),
                 _ => Value::Number(number),
             }
         }
-        Value::Array(items) => items.into_iter().map(whole_numbers).collect(),
+        Value::Array(items) => items.into_iter().map(normalize_integers).collect(),
         Value::Object(fields) => {
             let field = |(name, value)| {
-                let value = if name == "metadata" { value } else { whole_numbers(value) };
+                let value = if name == "metadata" { value } else { normalize_integers(value) };
                 (name, value)
             };
             fields.into_iter().map(field).collect()
@@ -141,61 +143,59 @@ fn whole_numbers(value: Value) -> Value {
     }
 }
 
-/// Refuses what PostgreSQL cannot store: U+0000 in any text, and numbers that it would give back in so many digits that
-/// they cannot be read again.
-pub(crate) fn check_values(value: &Value) -> Result<(), FieldError> {
+/// Refuses values that PostgreSQL cannot store or return: strings with U+0000, and numbers above [`MAX_NUMBER`].
+pub(crate) fn check_storable(value: &Value) -> Result<(), FieldError> {
     match value {
         Value::Number(number) if number.as_f64().is_some_and(|float| float.abs() > MAX_NUMBER) => {
-            Err(FieldError { pointer: String::new(), detail: "must be a number within ±1e300".to_owned() })
+            Err(FieldError { pointer: String::new(), detail: "must be a number between -1e300 and 1e300".to_owned() })
         }
         Value::String(text) if text.contains('\0') => {
             Err(FieldError { pointer: String::new(), detail: "must not contain U+0000".to_owned() })
         }
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .try_for_each(|(index, item)| check_values(item).map_err(|error| below(&index.to_string(), error))),
+        Value::Array(items) => items.iter().enumerate().try_for_each(|(index, item)| {
+            check_storable(item).map_err(|error| prefix_pointer(&index.to_string(), error))
+        }),
         Value::Object(fields) => fields.iter().try_for_each(|(name, item)| {
-            check_values(&Value::String(name.clone()))?;
-            check_values(item).map_err(|error| below(name, error))
+            check_storable(&Value::String(name.clone()))?;
+            check_storable(item).map_err(|error| prefix_pointer(name, error))
         }),
         _ => Ok(()),
     }
 }
 
-/// A field error as seen from one level further up.
-pub(crate) fn below(name: &str, error: FieldError) -> FieldError {
-    FieldError { pointer: format!("/{}{}", escape(name), error.pointer), ..error }
+/// A field error as seen from the object or list that holds the field.
+pub(crate) fn prefix_pointer(name: &str, error: FieldError) -> FieldError {
+    FieldError { pointer: format!("/{}{}", escape_pointer(name), error.pointer), ..error }
 }
 
-/// A name as a part of a JSON pointer (RFC 6901).
-fn escape(name: &str) -> String {
+/// Escapes a name for a JSON pointer (RFC 6901).
+fn escape_pointer(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
+fn deserialize<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(value)
-        .map_err(|error| ApiError::field(pointer(error.path()), shorten(&error.inner().to_string())))
+        .map_err(|error| ApiError::field(json_pointer(error.path()), truncate_detail(&error.inner().to_string())))
 }
 
-/// The JSON pointer of a place that serde names.
-pub(crate) fn pointer(path: &SerdePath) -> String {
+/// The JSON pointer of a path in serde_path_to_error.
+pub(crate) fn json_pointer(path: &SerdePath) -> String {
     path.iter()
         .map(|segment| match segment {
             Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", escape(key)),
-            Segment::Enum { variant } => format!("/{}", escape(variant)),
+            Segment::Map { key } => format!("/{}", escape_pointer(key)),
+            Segment::Enum { variant } => format!("/{}", escape_pointer(variant)),
             Segment::Unknown => String::new(),
         })
         .collect()
 }
 
-/// What serde says, at most [`MAX_DETAIL`] characters of it.
-pub(crate) fn shorten(detail: &str) -> String {
+/// The first [`MAX_DETAIL`] characters of an error message.
+pub(crate) fn truncate_detail(detail: &str) -> String {
     detail.chars().take(MAX_DETAIL).collect()
 }
 
-/// A struct written as a JSON object. By itself serde takes an array for a struct, too.
+/// Deserializes a struct from a JSON object only. serde by itself accepts an array, too.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Object<T>(pub(crate) T);
@@ -219,8 +219,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// The one id in a path. Text that is no UUID names nothing: it is looked up as the highest UUID, which no object has,
-/// so that answer, time and audit row are those of an id that does not exist.
+/// Extractor of the id in a path. Text that is not a UUID becomes the highest UUID, which no object has, so that
+/// response, timing and audit row are those of an unknown id.
 pub(crate) struct Id<T>(pub(crate) T);
 
 impl<T: From<Uuid>, S: Send + Sync> FromRequestParts<S> for Id<T> {
@@ -235,7 +235,7 @@ impl<T: From<Uuid>, S: Send + Sync> FromRequestParts<S> for Id<T> {
     }
 }
 
-/// The two ids in a path; each as [`Id`] has it.
+/// Extractor of the two ids in a path; see [`Id`].
 pub(crate) struct IdPair<A, B>(pub(crate) A, pub(crate) B);
 
 impl<A: From<Uuid>, B: From<Uuid>, S: Send + Sync> FromRequestParts<S> for IdPair<A, B> {
@@ -243,11 +243,11 @@ impl<A: From<Uuid>, B: From<Uuid>, S: Send + Sync> FromRequestParts<S> for IdPai
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let id = |text: &str| Uuid::parse_str(text).unwrap_or(Uuid::max());
-        let (one, other) = match Path::<(String, String)>::from_request_parts(parts, state).await {
-            Ok(Path((one, other))) => (id(&one), id(&other)),
+        let (first, second) = match Path::<(String, String)>::from_request_parts(parts, state).await {
+            Ok(Path((first, second))) => (id(&first), id(&second)),
             Err(_) => (Uuid::max(), Uuid::max()),
         };
-        Ok(Self(A::from(one), B::from(other)))
+        Ok(Self(A::from(first), B::from(second)))
     }
 }
 
@@ -257,45 +257,48 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn depth_counts_brackets_and_not_those_in_texts() {
-        assert_eq!(depth(br#"{"a":["[[[[\"[["]}"#), 2);
-        assert!(parse("[".repeat(65).as_bytes()).is_err());
+    fn brackets_in_strings_do_not_count_as_nesting() {
+        assert_eq!(nesting_depth(br#"{"a":["[[[[\"[["]}"#), 2);
+        assert!(parse_json("[".repeat(65).as_bytes()).is_err());
         let deep = format!("{}{}", "[".repeat(64), "]".repeat(64));
-        assert!(parse(deep.as_bytes()).is_ok());
+        assert!(parse_json(deep.as_bytes()).is_ok());
     }
 
     #[test]
-    fn a_nul_is_found_in_values_and_names_and_its_place_is_told() {
-        let error = check_values(&json!({"a/b": ["x", {"y": "\0"}]})).expect_err("a NUL");
+    fn a_nul_in_a_value_or_name_is_refused_with_its_pointer() {
+        let error = check_storable(&json!({"a/b": ["x", {"y": "\0"}]})).expect_err("a NUL");
         assert_eq!(error.pointer, "/a~1b/1/y");
-        assert!(check_values(&json!({"\0": 1})).is_err());
-        assert!(check_values(&json!({"a": "\u{1}"})).is_ok());
+        assert!(check_storable(&json!({"\0": 1})).is_err());
+        assert!(check_storable(&json!({"a": "\u{1}"})).is_ok());
     }
 
     #[test]
-    fn a_number_that_could_not_be_read_again_is_refused() {
-        let error = check_values(&json!({"a": [-1.797_693_134_862_315_7e308]})).expect_err("too large");
+    fn a_number_that_postgresql_cannot_return_is_refused() {
+        let error = check_storable(&json!({"a": [-1.797_693_134_862_315_7e308]})).expect_err("too large");
         assert_eq!(error.pointer, "/a/0");
-        assert!(check_values(&json!([1e300, -1e300, 5e-324, u64::MAX, i64::MIN])).is_ok());
+        assert!(check_storable(&json!([1e300, -1e300, 5e-324, u64::MAX, i64::MIN])).is_ok());
     }
 
     #[test]
-    fn a_whole_number_may_be_written_with_a_point_but_in_client_data() {
-        let read = whole_numbers(json!({"top_k": 17.0, "a": [2.0, 0.5, 1e300], "metadata": {"x": 1.0}}));
-        assert_eq!(read.to_string(), json!({"top_k": 17, "a": [2, 0.5, 1e300], "metadata": {"x": 1.0}}).to_string());
+    fn integers_may_have_a_decimal_point_and_client_data_is_unchanged() {
+        let normalized = normalize_integers(json!({"top_k": 17.0, "a": [2.0, 0.5, 1e300], "metadata": {"x": 1.0}}));
+        assert_eq!(
+            normalized.to_string(),
+            json!({"top_k": 17, "a": [2, 0.5, 1e300], "metadata": {"x": 1.0}}).to_string()
+        );
     }
 
     #[test]
-    fn a_struct_is_no_array() {
+    fn a_struct_is_not_read_from_an_array() {
         #[derive(Deserialize, Debug)]
         struct Pair {
             #[expect(dead_code, reason = "only its presence matters")]
             a: u8,
         }
-        assert!(typed::<Pair>(json!([1])).is_ok());
-        assert!(typed::<Object<Pair>>(json!([1])).is_err());
-        assert!(typed::<Object<Pair>>(json!({"a": 1})).is_ok());
-        let error = typed::<Object<Pair>>(json!({"a": "x"})).expect_err("wrong type");
+        assert!(deserialize::<Pair>(json!([1])).is_ok());
+        assert!(deserialize::<Object<Pair>>(json!([1])).is_err());
+        assert!(deserialize::<Object<Pair>>(json!({"a": 1})).is_ok());
+        let error = deserialize::<Object<Pair>>(json!({"a": "x"})).expect_err("wrong type");
         assert_eq!(error.fields[0].pointer, "/a");
     }
 }

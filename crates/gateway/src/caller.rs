@@ -1,9 +1,9 @@
-//! Who calls: authenticates the bearer token and applies the rate limits of user and tenant.
+//! Authenticates the bearer token and applies the rate limits of user and tenant.
 
 use crate::error::ApiError;
 use crate::load::InFlightGuard;
 use crate::peer_limit;
-use crate::rate_limit::{self, Ask, RateKey, RateLimiter};
+use crate::rate_limit::{self, QuotaPolicy, RateLimiter};
 use crate::request_info::RequestInfo;
 use crate::settings::GatewaySettings;
 use crate::trace::record_tenant;
@@ -19,18 +19,16 @@ use policy::caller::{Caller, Origin};
 use policy::gate::{Execute, Gate};
 use std::sync::Arc;
 
-/// What every handler behind authentication needs: the caller, the gate, and which request this is.
+/// Extractor for handlers behind authentication: the caller, the gate and the request's id and path.
 pub(crate) struct Call {
     gate: Arc<dyn Gate>,
-    /// Who calls.
     pub(crate) caller: Caller,
-    /// Which request this is.
     pub(crate) info: RequestInfo,
     in_flight: Option<InFlightGuard>,
 }
 
 impl Call {
-    /// Executes a command on the caller's behalf: decided, recorded and carried out by the gate.
+    /// Executes a command on the caller's behalf. The gate authorizes, audits and runs it.
     pub(crate) async fn execute<C>(&self, command: C) -> Result<C::Output, ApiError>
     where
         C: Command,
@@ -39,7 +37,7 @@ impl Call {
         Ok(Execute::<C>::execute(&*self.gate, &self.caller, command).await?)
     }
 
-    /// Stops counting the request as in flight: from here on it waits for something that has a limit of its own.
+    /// Stops counting the request as in flight. For requests that then wait for work with a limit of its own.
     pub(crate) fn release_in_flight(&self) {
         if let Some(guard) = &self.in_flight {
             guard.release();
@@ -55,7 +53,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        // The layer below puts the caller there; without it the request fails closed.
+        // `authenticate` inserts the caller. A route without that layer fails closed.
         let caller =
             parts.extensions.get::<Caller>().cloned().ok_or_else(|| ApiError::of(ErrorKind::Unauthenticated))?;
         let info = RequestInfo::from_request_parts(parts, state).await?;
@@ -64,7 +62,7 @@ where
     }
 }
 
-/// The layer around every protected route: authenticates and applies the rate limits before the body is read.
+/// The layer around all protected routes: authenticates and applies the rate limits before the body is read.
 pub(crate) async fn authenticate(
     State(gate): State<Arc<dyn Gate>>,
     State(limiter): State<Arc<dyn RateLimiter>>,
@@ -73,9 +71,9 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let token = bearer(request.headers());
+    let token = bearer_token(request.headers());
     let without_token = token.is_none();
-    let peer = peer_limit::peer(&request, settings.behind_proxy).map(peer_limit::network);
+    let peer = peer_limit::peer_address(&request, settings.behind_proxy).map(peer_limit::network);
     let caller = match gate.authenticate(token, Origin { request: info.request_id, peer }).await {
         Ok(caller) => caller,
         Err(error) => {
@@ -83,32 +81,31 @@ pub(crate) async fn authenticate(
         }
     };
     record_tenant(caller.tenant().id);
-    let windows = windows(&caller);
+    let policies = quota_policies(&caller);
     request.extensions_mut().insert(caller);
     if !settings.rate_limit_enabled {
         return next.run(request).await;
     }
-    let decision = limiter.check(&windows).await;
+    let decision = limiter.check(&policies).await;
     let mut response = match decision.retry_after {
-        Some(after) => rate_limit::refusal(after).into_response(),
+        Some(retry_after) => rate_limit::rate_limited(retry_after).into_response(),
         None => next.run(request).await,
     };
     rate_limit::write_headers(&decision, response.headers_mut());
     response
 }
 
-/// The rate limit windows that a caller's request counts against.
-fn windows(caller: &Caller) -> Vec<Ask> {
+/// The quota policies that a caller's requests count against.
+fn quota_policies(caller: &Caller) -> Vec<QuotaPolicy> {
     let tenant = caller.tenant();
-    let key = RateKey { tenant: tenant.id, user: caller.user().id };
-    let mut asked = Vec::from(Ask::of_user(key, caller.rate_tier()));
-    asked.extend(tenant.settings.quotas.requests_per_day.map(|per_day| Ask::of_tenant(tenant.id, per_day)));
-    asked
+    let mut policies = Vec::from(QuotaPolicy::for_user(tenant.id, caller.user().id, caller.rate_tier()));
+    policies.extend(tenant.settings.quotas.requests_per_day.map(|per_day| QuotaPolicy::for_tenant(tenant.id, per_day)));
+    policies
 }
 
-/// The token of `Authorization: Bearer …` (RFC 6750). Two such headers are an empty token, which nothing accepts:
-/// which of them a proxy before us looked at is unknown.
-fn bearer(headers: &HeaderMap) -> Option<String> {
+/// The token of `Authorization: Bearer …` (RFC 6750). Two such headers become an empty token, which is always
+/// invalid: a proxy may have checked the other one.
+fn bearer_token(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let first = values.next()?;
     if values.next().is_some() {
@@ -123,7 +120,7 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
-    fn with(values: &[&str]) -> HeaderMap {
+    fn headers(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).expect("a header value"));
@@ -132,10 +129,10 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_read_in_any_case_and_two_tokens_are_none() {
-        assert_eq!(bearer(&with(&["bearer  abc"])), Some("abc".to_owned()));
-        assert_eq!(bearer(&with(&["Basic abc"])), None);
-        assert_eq!(bearer(&with(&[])), None);
-        assert_eq!(bearer(&with(&["Bearer a", "Bearer b"])), Some(String::new()));
+    fn the_scheme_is_case_insensitive_and_two_headers_are_an_invalid_token() {
+        assert_eq!(bearer_token(&headers(&["bearer  abc"])), Some("abc".to_owned()));
+        assert_eq!(bearer_token(&headers(&["Basic abc"])), None);
+        assert_eq!(bearer_token(&headers(&[])), None);
+        assert_eq!(bearer_token(&headers(&["Bearer a", "Bearer b"])), Some(String::new()));
     }
 }

@@ -1,4 +1,4 @@
-//! What went wrong with a request. The only place that knows which HTTP status an error kind is.
+//! The error of a request. This is the only place that maps error kinds to HTTP statuses.
 
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -11,39 +11,39 @@ use std::error::Error;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// When to come back, where the failure itself does not say.
+/// `Retry-After` of errors that have none of their own.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
 
-/// An answer other than success. Becomes a problem document (RFC 9457) on its way out, in [`crate::problem`].
+/// An error response. [`crate::problem`] writes its body, a problem document (RFC 9457).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ApiError {
-    /// Kind: status, title and type follow from it.
+    /// Determines status, title and problem type.
     pub(crate) kind: ErrorKind,
-    /// Stable code.
+    /// Stable code for programs; may be more specific than the kind.
     pub(crate) code: &'static str,
-    /// A sentence for the caller.
+    /// Sentence for the caller; without one, the kind's default.
     pub(crate) detail: Option<String>,
-    /// The fields that are not allowed.
+    /// The invalid fields.
     pub(crate) fields: Vec<FieldError>,
-    /// When trying again makes sense.
+    /// How long to wait before a retry.
     pub(crate) retry_after: Option<Duration>,
-    /// What happened, for the log only.
+    /// Cause, for the log only.
     pub(crate) cause: Option<Box<str>>,
-    /// The audit row that says why, for a refusal.
+    /// Audit row of the decision, if the gate refused the request.
     pub(crate) decision: Option<AuditId>,
-    /// No token came with the request; RFC 6750 has no error code for that.
+    /// The request had no token: the challenge then has no error code (RFC 6750, section 3.1).
     pub(crate) without_token: bool,
-    /// The caller must have signed in no longer ago than these seconds (RFC 9470).
+    /// Largest age of the sign-in, in seconds, if the caller's is too old (RFC 9470).
     pub(crate) max_age_s: Option<NonZeroU32>,
 }
 
 impl ApiError {
-    /// An error of a kind, with a sentence.
+    /// An error with a detail for the caller.
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..Self::of(kind) }
     }
 
-    /// An error that has no more to say than its kind.
+    /// An error with the default detail of its kind.
     pub(crate) fn of(kind: ErrorKind) -> Self {
         Self {
             kind,
@@ -58,31 +58,31 @@ impl ApiError {
         }
     }
 
-    /// A field that is not allowed; `pointer` is a JSON pointer (RFC 6901), or `/name` of a query parameter.
+    /// An invalid field. `pointer` is a JSON pointer (RFC 6901), or `/name` of a parameter, header or form field.
     pub(crate) fn field(pointer: impl Into<String>, detail: impl ToString) -> Self {
         FieldError { pointer: pointer.into(), detail: detail.to_string() }.into()
     }
 
-    /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         status(self.kind)
     }
 
-    /// What a 401 asks for (RFC 6750 §3, RFC 9470 §3).
+    /// The `WWW-Authenticate` challenge of a 401 (RFC 6750, section 3; RFC 9470, section 3).
     fn challenge(&self) -> HeaderValue {
         match self.max_age_s {
             None if self.without_token => HeaderValue::from_static("Bearer"),
             None => HeaderValue::from_static(r#"Bearer error="invalid_token""#),
             Some(seconds) => {
-                let text = format!(
-                    r#"Bearer error="insufficient_user_authentication", error_description="a more recent sign-in is required", max_age="{seconds}""#
+                let challenge = format!(
+                    "Bearer error=\"insufficient_user_authentication\", \
+                     error_description=\"a more recent sign-in is required\", max_age=\"{seconds}\""
                 );
-                HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
+                HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"))
             }
         }
     }
 
-    /// When to come back: always there for 429 and 503.
+    /// `Retry-After`: always set for 429 and 503.
     fn retry_after(&self) -> Option<Duration> {
         match self.kind {
             ErrorKind::RateLimited | ErrorKind::Unavailable => Some(self.retry_after.unwrap_or(RETRY_AFTER_DEFAULT)),
@@ -91,7 +91,7 @@ impl ApiError {
     }
 }
 
-/// The table: kind → status.
+/// The HTTP status of an error kind.
 pub(crate) const fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::Malformed => StatusCode::BAD_REQUEST,
@@ -123,18 +123,18 @@ impl From<Problem> for ApiError {
 impl From<GateError> for ApiError {
     fn from(error: GateError) -> Self {
         Self {
-            fields: field_in(&error).into_iter().cloned().collect(),
+            fields: find_field_error(&error).into_iter().cloned().collect(),
             retry_after: error.retry_after(),
             decision: error.decision(),
             max_age_s: error.max_age_s().and_then(NonZeroU32::new),
-            cause: Some(chain(&error).into()),
+            cause: Some(error_chain(&error).into()),
             ..Problem::of(&error).into()
         }
     }
 }
 
 impl IntoResponse for ApiError {
-    /// Status and headers; the body is written where the request's id and path are known.
+    /// Sets status and headers. The body is written where the request's id and path are known.
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
         if let Some(after) = self.retry_after() {
@@ -149,16 +149,16 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The field that an error from below is about, wherever in its chain of sources.
-fn field_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a FieldError> {
-    causes(error).find_map(|cause| cause.downcast_ref())
+/// The first field error among an error and its sources.
+fn find_field_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a FieldError> {
+    with_sources(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// An error with all its sources, in one line for the log.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// The messages of an error and its sources, in one line for the log.
+fn error_chain(error: &(dyn Error + 'static)) -> String {
+    with_sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn with_sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |cause: &&'a (dyn Error + 'static)| (*cause).source())
 }

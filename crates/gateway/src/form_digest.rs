@@ -1,48 +1,47 @@
-//! A digest of what a form holds, whatever boundary separates its parts.
+//! A digest of the names and contents of a form's parts. It does not depend on the boundary or on how chunks arrive.
 
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
 
-/// The digest. Clones know the result, once there is one.
+/// Computes the digest. A clone returns the result once the original is finished.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FormDigest {
-    whole: Sha256,
+    form: Sha256,
     part: Option<Sha256>,
     result: Arc<OnceLock<[u8; 32]>>,
 }
 
 impl FormDigest {
-    /// A part begins.
-    pub(crate) fn open(&mut self, name: &str, file_name: &str) {
-        self.close();
+    pub(crate) fn open_part(&mut self, name: &str, file_name: &str) {
+        self.close_part();
         for text in [name, file_name] {
-            self.whole.update((text.len() as u64).to_be_bytes());
-            self.whole.update(text);
+            self.form.update((text.len() as u64).to_be_bytes());
+            self.form.update(text);
         }
         self.part = Some(Sha256::new());
     }
 
-    /// Its content goes on.
-    pub(crate) fn piece(&mut self, bytes: &[u8]) {
+    /// Adds content to the open part.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         if let Some(part) = &mut self.part {
             part.update(bytes);
         }
     }
 
-    /// The form is at its end.
+    /// Ends the form and returns the result; later calls return the same.
     pub(crate) fn finish(&mut self) -> [u8; 32] {
-        self.close();
-        *self.result.get_or_init(|| std::mem::take(&mut self.whole).finalize().into())
+        self.close_part();
+        *self.result.get_or_init(|| std::mem::take(&mut self.form).finalize().into())
     }
 
-    /// The result, if the form was read to its end.
+    /// The result, if the form is finished.
     pub(crate) fn result(&self) -> Option<[u8; 32]> {
         self.result.get().copied()
     }
 
-    fn close(&mut self) {
+    fn close_part(&mut self) {
         if let Some(part) = self.part.take() {
-            self.whole.update(part.finalize());
+            self.form.update(part.finalize());
         }
     }
 }
@@ -53,19 +52,19 @@ mod tests {
 
     fn digest(parts: &[(&str, &str, &[&str])]) -> [u8; 32] {
         let mut digest = FormDigest::default();
-        let known = digest.clone();
-        for (name, file, pieces) in parts {
-            digest.open(name, file);
-            pieces.iter().for_each(|piece| digest.piece(piece.as_bytes()));
+        let clone = digest.clone();
+        for (name, file, chunks) in parts {
+            digest.open_part(name, file);
+            chunks.iter().for_each(|chunk| digest.update(chunk.as_bytes()));
         }
-        assert_eq!(known.result(), None);
+        assert_eq!(clone.result(), None);
         let result = digest.finish();
-        assert_eq!(known.result(), Some(result));
+        assert_eq!(clone.result(), Some(result));
         result
     }
 
     #[test]
-    fn a_form_is_its_names_and_contents_and_not_how_they_arrived() {
+    fn the_digest_depends_on_names_and_contents_and_not_on_chunks() {
         let form = digest(&[("file", "a.pdf", &["12", "3"]), ("tags", "", &["x"])]);
         assert_eq!(form, digest(&[("file", "a.pdf", &["1", "", "23"]), ("tags", "", &["x"])]));
         for other in [

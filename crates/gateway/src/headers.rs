@@ -1,4 +1,4 @@
-//! Headers that every answer carries, whatever it is.
+//! Security headers, set on every response.
 
 use axum::extract::Request;
 use axum::http::HeaderValue;
@@ -8,22 +8,22 @@ use axum::http::header::{
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// Nothing that an API answers may load or run anything.
+/// A browser must not load or run anything from an API response.
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-/// The documentation page runs its own scripts and asks its own server, nobody else. Swagger UI sets styles inline and
-/// has its icons in `data:` addresses.
+/// Swagger UI loads its scripts and data from this server only. It needs inline styles, and `data:` URLs for its icons.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
 
-/// Sets what the handler did not set itself.
+/// The layer. It does not replace headers that a handler has set.
 pub(crate) async fn security_headers(request: Request, next: Next) -> Response {
-    let docs = request.uri().path() == "/docs" || request.uri().path().starts_with("/docs/");
+    let is_docs_page = request.uri().path() == "/docs" || request.uri().path().starts_with("/docs/");
     let mut response = next.run(request).await;
     let defaults: [(HeaderName, &'static str); 5] = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
         (REFERRER_POLICY, "no-referrer"),
-        (CONTENT_SECURITY_POLICY, if docs { DOCS_POLICY } else { API_POLICY }),
+        (CONTENT_SECURITY_POLICY, if is_docs_page { DOCS_POLICY } else { API_POLICY }),
         (CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in defaults {

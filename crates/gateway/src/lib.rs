@@ -1,7 +1,9 @@
-//! The HTTP server: parses requests into commands, has the policy gate execute them, writes responses and event streams.
+//! The HTTP server: parses requests into commands, executes them through the policy gate, and writes responses and
+//! event streams.
 //!
-//! The gateway knows HTTP and nothing else. Its only way down is [`policy::gate::Gate`]; it never sees a database, a
-//! model or a use case. What a client sent is checked here once, completely, and travels on as a bounded command.
+//! The gateway only knows HTTP. It reaches the layers below through [`policy::gate::Gate`] alone; it never sees a
+//! database, a model or a use case. It validates the input of clients once and completely, and passes it on as a
+//! command of limited size.
 //!
 //! ```
 //! use fakes::SequentialIds;
@@ -11,18 +13,19 @@
 //! use tokio_util::task::TaskTracker;
 //!
 //! fn serve(gate: Arc<dyn Gate>) -> axum::Router {
-//!     let ports = Ports {
-//!         ids: Arc::new(SequentialIds::default()),
-//!         readiness: Arc::new(AlwaysReady),
-//!         limiter: Arc::new(InProcessLimiter::default()),
-//!         metrics: None,
-//!         tasks: TaskTracker::new(),
-//!     };
-//!     gateway::router(gate, ports, GatewaySettings::default())
+//! let ports = Ports {
+//! ids: Arc::new(SequentialIds::default()),
+//! readiness: Arc::new(AlwaysReady),
+//! limiter: Arc::new(InProcessLimiter::default()),
+//! metrics: None,
+//! tasks: TaskTracker::new(),
+//! };
+//! gateway::router(gate, ports, GatewaySettings::default())
 //! }
 //! ```
 //!
-//! Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: the limit per peer needs the peer's address.
+//! Serve the router with [`serve::serve`], or with another server that sets `ConnectInfo<SocketAddr>`: the limit
+//! per peer needs the peer's address.
 
 mod body;
 mod bounds;
@@ -63,8 +66,8 @@ mod wire;
 pub use metrics::HttpMetrics;
 pub use openapi::openapi;
 pub use rate_limit::{
-    Ask, Decision, InProcessLimiter, LimiterMetrics, RateKey, RateLimiter, SharedLimiter, SharedLimiterError, Whose,
-    Window,
+    InProcessLimiter, LimiterMetrics, PartitionKey, QuotaPolicy, RateLimitDecision, RateLimiter, RemainingQuota,
+    SharedLimiter, SharedLimiterError,
 };
 pub use readiness::{AlwaysReady, Component, Readiness};
 pub use router::{Ports, router};

@@ -1,4 +1,5 @@
-//! Reads on after a failure, so that a client that is still sending gets to see the response.
+//! Reads and discards the rest of the body after an error, so that a client that is still sending receives the
+//! response.
 //!
 //! If a server responds early and closes the connection, the client's TCP stack resets it and drops the response. nginx
 //! calls the remedy `lingering_close`: read the rest for a while and discard it.
@@ -20,12 +21,13 @@ const MAX_UNAUTHENTICATED: u64 = 16 << 20;
 /// Bytes that are discarded for an authenticated client, in multiples of the largest upload.
 const MAX_UPLOADS: u64 = 8;
 
-type Slot = Arc<Mutex<Option<Body>>>;
+/// Where a dropped body leaves what was not read of it.
+type UnreadBody = Arc<Mutex<Option<Body>>>;
 
-/// A body that puts its unread rest into `slot` when it is dropped.
+/// A body that leaves its unread rest in `unread` when it is dropped.
 struct ReclaimedBody {
     body: Option<Body>,
-    slot: Slot,
+    unread: UnreadBody,
 }
 
 impl HttpBody for ReclaimedBody {
@@ -57,7 +59,7 @@ impl HttpBody for ReclaimedBody {
 
 impl Drop for ReclaimedBody {
     fn drop(&mut self) {
-        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = self.body.take();
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = self.body.take();
     }
 }
 
@@ -70,31 +72,31 @@ pub(crate) async fn lingering_close(
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    let slot = Slot::default();
-    let rest = Arc::clone(&slot);
-    let request = request.map(|body| Body::new(ReclaimedBody { body: Some(body), slot: rest }));
+    let unread = UnreadBody::default();
+    let body_rest = Arc::clone(&unread);
+    let request = request.map(|body| Body::new(ReclaimedBody { body: Some(body), unread: body_rest }));
     let response = next.run(request).await;
-    let unread = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let refused = response.status().is_client_error() || response.status().is_server_error();
-    if let (true, Some(body)) = (refused, unread) {
+    let unread = unread.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    if let (true, Some(body)) = (is_error, unread) {
         let max_bytes = match response.status() {
             StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 MAX_UNAUTHENTICATED
             }
             _ => settings.max_upload_bytes.saturating_mul(MAX_UPLOADS),
         };
-        // Whether the rest came in time makes no difference to the response.
+        // The response is the same whether or not the rest arrives in time.
         let _ = tokio::time::timeout(settings.linger, discard(body, max_bytes)).await;
     }
     response
 }
 
 async fn discard(body: Body, max_bytes: u64) {
-    let mut pieces = body.into_data_stream();
-    let mut seen = 0_u64;
-    while let Some(Ok(piece)) = pieces.next().await {
-        seen = seen.saturating_add(piece.len() as u64);
-        if seen > max_bytes {
+    let mut chunks = body.into_data_stream();
+    let mut discarded = 0_u64;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        discarded = discarded.saturating_add(chunk.len() as u64);
+        if discarded > max_bytes {
             return;
         }
     }

@@ -1,5 +1,5 @@
-//! Load shedding: requests above a limit are refused at once, so that those below it are answered in time. A client that
-//! is slow to send its body neither counts as load while it is waited for, nor is it waited for without end.
+//! Load shedding: requests above a limit are refused at once, so that the others are answered in time. A request
+//! does not count while the server waits for its body, and a body that is sent too slowly is given up.
 
 use crate::error::ApiError;
 use crate::settings::GatewaySettings;
@@ -19,8 +19,8 @@ use tokio::time::{Instant, Sleep};
 
 /// `Retry-After` of a refused request.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Time that a body of any size may take.
-const GRACE: Duration = Duration::from_secs(30);
+/// Time in which a body may be slower than [`MIN_RATE`].
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
 /// Lowest average rate of a body after the grace period, in bytes per second.
 const MIN_RATE: u64 = 1 << 10;
 
@@ -29,13 +29,13 @@ const MIN_RATE: u64 = 1 << 10;
 pub(crate) struct LoadLimit {
     in_flight: Arc<AtomicUsize>,
     max_in_flight: usize,
-    /// Longest pause within a body.
+    /// Longest pause between two frames of a body.
     body_timeout: Duration,
 }
 
 impl LoadLimit {
     pub(crate) fn new(settings: &GatewaySettings) -> Self {
-        let (max_in_flight, body_timeout) = (settings.max_in_flight, settings.body_stall);
+        let (max_in_flight, body_timeout) = (settings.max_in_flight, settings.body_read_timeout);
         Self { in_flight: Arc::default(), max_in_flight, body_timeout }
     }
 
@@ -80,7 +80,7 @@ impl Drop for CountedRequest {
 pub(crate) struct InFlightGuard(Arc<Mutex<CountedRequest>>);
 
 impl InFlightGuard {
-    /// Stops counting the request: the handler goes on to wait for something with a limit of its own.
+    /// Stops counting the request. For handlers that then wait for work with a limit of its own.
     pub(crate) fn release(&self) {
         self.set(false);
     }
@@ -90,8 +90,8 @@ impl InFlightGuard {
     }
 }
 
-/// The layer. A request counts until its response begins; a chat turn until its run has begun, since concurrent runs have
-/// a limit of their own.
+/// The layer. A request counts until its response starts. A chat turn counts until its run starts: the number of
+/// concurrent runs has a limit of its own.
 pub(crate) async fn shed_load(State(load): State<LoadLimit>, request: Request, next: Next) -> Response {
     if load.in_flight() >= load.max_in_flight {
         let detail = "The server is processing as many requests as it can answer in time.";
@@ -99,31 +99,31 @@ pub(crate) async fn shed_load(State(load): State<LoadLimit>, request: Request, n
         return ApiError { code: "overloaded", retry_after: Some(RETRY_AFTER), ..error }.into_response();
     }
     let guard = load.enter();
-    let (in_body, timeout) = (guard.clone(), load.body_timeout);
-    let mut request = request.map(|body| Body::new(TimeoutBody::new(body, in_body, timeout)));
+    let (body_guard, timeout) = (guard.clone(), load.body_timeout);
+    let mut request = request.map(|body| Body::new(TimeoutBody::new(body, body_guard, timeout)));
     request.extensions_mut().insert(guard);
     next.run(request).await
 }
 
-/// A request's body with a time limit. While the client is waited for, the request does not count.
+/// A request body with a read timeout. While the server waits for a frame, the request does not count as in flight.
 struct TimeoutBody {
     body: Body,
     guard: InFlightGuard,
     started: Instant,
     received_bytes: u64,
-    /// Longest pause.
+    /// Longest pause between two frames.
     timeout: Duration,
-    sleep: Option<Pin<Box<Sleep>>>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl TimeoutBody {
     fn new(body: Body, guard: InFlightGuard, timeout: Duration) -> Self {
-        Self { body, guard, started: Instant::now(), received_bytes: 0, timeout, sleep: None }
+        Self { body, guard, started: Instant::now(), received_bytes: 0, timeout, timer: None }
     }
 
-    /// When the next frame is due: after the longest pause, and before the average rate is too low.
+    /// Time by which the next frame must arrive: within the longest pause, and before the average rate is too low.
     fn deadline(&self) -> Instant {
-        let allowed = GRACE + Duration::from_secs(self.received_bytes / MIN_RATE);
+        let allowed = GRACE_PERIOD + Duration::from_secs(self.received_bytes / MIN_RATE);
         (Instant::now() + self.timeout).min(self.started + allowed)
     }
 }
@@ -138,7 +138,7 @@ impl HttpBody for TimeoutBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(frame) = polled {
-            self.sleep = None;
+            self.timer = None;
             self.guard.set(true);
             if let Some(Ok(frame)) = &frame {
                 self.received_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
@@ -147,12 +147,12 @@ impl HttpBody for TimeoutBody {
         }
         self.guard.set(false);
         let deadline = self.deadline();
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.as_mut().poll(context).is_pending() {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
         self.guard.set(true);
-        Poll::Ready(Some(Err(axum::Error::new("the body was sent too slowly"))))
+        Poll::Ready(Some(Err(axum::Error::new("the body is sent too slowly"))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -169,41 +169,51 @@ mod tests {
     use super::*;
     use futures::StreamExt;
 
-    fn dribbling(pause: Duration, pieces: usize) -> Body {
-        let pieces = futures::stream::iter(0..pieces).then(move |_| async move {
+    fn slow_body(pause: Duration, frames: usize) -> Body {
+        let frames = futures::stream::iter(0..frames).then(move |_| async move {
             tokio::time::sleep(pause).await;
             Ok::<_, std::io::Error>(Bytes::from_static(b"x"))
         });
-        Body::from_stream(pieces)
+        Body::from_stream(frames)
     }
 
-    async fn read(body: Body) -> (usize, bool, Duration, usize) {
+    /// How the reading of a body ended.
+    struct ReadOutcome {
+        frames: usize,
+        complete: bool,
+        elapsed: Duration,
+        in_flight: usize,
+    }
+
+    /// Reads a body with a timeout of 20 seconds.
+    async fn read_to_end(body: Body) -> ReadOutcome {
         let load = LoadLimit::new(&GatewaySettings::default());
         let guard = load.enter();
-        let began = Instant::now();
-        let mut pieces = Body::new(TimeoutBody::new(body, guard, Duration::from_secs(20))).into_data_stream();
-        let mut read = 0;
-        loop {
-            let piece = tokio::time::timeout(Duration::from_millis(1), pieces.next()).await;
-            let Ok(piece) = piece else {
-                assert_eq!(load.in_flight(), 0, "a client that is waited for does not count");
+        let started = Instant::now();
+        let mut stream = Body::new(TimeoutBody::new(body, guard, Duration::from_secs(20))).into_data_stream();
+        let mut frames = 0;
+        let complete = loop {
+            let next = tokio::time::timeout(Duration::from_millis(1), stream.next()).await;
+            let Ok(next) = next else {
+                assert_eq!(load.in_flight(), 0, "a request does not count while the server waits for its body");
                 continue;
             };
-            match piece {
-                Some(Ok(_)) => read += 1,
-                Some(Err(_)) => return (read, false, began.elapsed(), load.in_flight()),
-                None => return (read, true, began.elapsed(), load.in_flight()),
+            match next {
+                Some(Ok(_)) => frames += 1,
+                Some(Err(_)) => break false,
+                None => break true,
             }
-        }
+        };
+        ReadOutcome { frames, complete, elapsed: started.elapsed(), in_flight: load.in_flight() }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_pauses_or_dribbles_is_given_up() {
-        let (read_, whole, took, load) = read(dribbling(Duration::from_millis(100), 100)).await;
-        assert_eq!((read_, whole, load), (100, true, 1), "{took:?}");
-        let (_, whole, took, _) = read(dribbling(Duration::from_secs(60), 1)).await;
-        assert!(!whole && took < Duration::from_secs(21), "a pause: {took:?}");
-        let (_, whole, took, _) = read(dribbling(Duration::from_secs(5), 1_000)).await;
-        assert!(!whole && took < Duration::from_secs(31), "a dribble: {took:?}");
+    async fn a_body_that_pauses_or_is_too_slow_is_given_up() {
+        let steady = read_to_end(slow_body(Duration::from_millis(100), 100)).await;
+        assert_eq!((steady.frames, steady.complete, steady.in_flight), (100, true, 1), "{:?}", steady.elapsed);
+        let paused = read_to_end(slow_body(Duration::from_secs(60), 1)).await;
+        assert!(!paused.complete && paused.elapsed < Duration::from_secs(21), "{:?}", paused.elapsed);
+        let slow = read_to_end(slow_body(Duration::from_secs(5), 1_000)).await;
+        assert!(!slow.complete && slow.elapsed < Duration::from_secs(31), "{:?}", slow.elapsed);
     }
 }

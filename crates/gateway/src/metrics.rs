@@ -1,20 +1,21 @@
-//! How many requests were answered, how, and how quickly.
+//! The request histogram.
 
 use axum::http::{Method, StatusCode};
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use std::time::Duration;
 
-/// Counts and times requests by method, route template and status. Routes that do not exist share one label.
+/// Histogram of requests by method, route template and status. Unknown paths share the route label `unmatched`.
 #[derive(Clone, Debug)]
 pub struct HttpMetrics {
     duration: HistogramVec,
 }
 
 impl HttpMetrics {
-    /// Makes the histogram `http_request_duration_seconds` and registers it. A stream counts up to its first byte.
+    /// Registers the histogram `http_request_duration_seconds`. It measures the time until the response starts,
+    /// also for a stream.
     ///
     /// # Errors
-    /// Where the registry has a metric of that name already.
+    /// If the registry has a metric of that name already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let options = HistogramOpts::new(
             "http_request_duration_seconds",
@@ -26,11 +27,11 @@ impl HttpMetrics {
         Ok(Self { duration })
     }
 
-    pub(crate) fn observe(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+    pub(crate) fn observe(&self, method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
         let method = match method.as_str() {
             known @ ("GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS") => known,
             _ => "other",
         };
-        self.duration.with_label_values(&[method, route, status.as_str()]).observe(took.as_secs_f64());
+        self.duration.with_label_values(&[method, route, status.as_str()]).observe(elapsed.as_secs_f64());
     }
 }

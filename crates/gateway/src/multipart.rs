@@ -1,6 +1,6 @@
-//! An upload as a multipart form, read piece by piece and only as far as the layer below asks for it.
+//! Reads an upload from a multipart form, chunk by chunk and only as fast as the layer below asks for it.
 
-use crate::body::{check_values, parse};
+use crate::body::{check_storable, parse_json, prefix_pointer};
 use crate::error::ApiError;
 use crate::file_name;
 use crate::form_digest::FormDigest;
@@ -25,70 +25,78 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// Largest form field beside the file, in bytes.
-const MAX_FIELD: usize = 64 << 10;
-/// Most parts of a form.
-const MAX_PARTS: usize = 64;
-/// The fields of the form beside the file.
-const KNOWN: [&str; 7] = ["tags", "doc_type", "classification", "revision", "effective_from", "supersedes", "metadata"];
+/// Largest form field other than the file, in bytes.
+const MAX_FIELD_BYTES: usize = 64 << 10;
+/// Largest number of form fields other than the file.
+const MAX_FIELDS: usize = 64;
+/// Names of the form fields other than `file`.
+const FIELD_NAMES: [&str; 7] =
+    ["tags", "doc_type", "classification", "revision", "effective_from", "supersedes", "metadata"];
 
-/// A form that has not been read yet.
-pub(crate) struct Source {
+/// A form whose body has not been read yet.
+pub(crate) struct FormReader {
     multipart: Multipart,
-    meter: Meter,
+    progress: ReadProgress,
 }
 
-/// What passes: how much was taken out of the parser, and a digest of it if somebody wants one.
-struct Meter {
-    taken: Consumed,
+/// What was read so far.
+struct ReadProgress {
+    /// Bytes that came out of the parser; limits how far it reads ahead.
+    consumed: Consumed,
     digest: Option<FormDigest>,
 }
 
-/// Opens the form of a request; `digest` gets to know what is in it once it was read to its end.
-pub(crate) async fn open(request: Request, digest: Option<FormDigest>) -> Result<Source, ApiError> {
+/// Opens the form of a request. `digest` has a result once the form was read to its end.
+pub(crate) async fn open(request: Request, digest: Option<FormDigest>) -> Result<FormReader, ApiError> {
     let (parts, body) = request.into_parts();
-    let (throttled, taken) = ThrottledBody::new(body);
+    let (throttled, consumed) = ThrottledBody::new(body);
     let request = Request::from_parts(parts, Body::from_stream(throttled));
     let multipart = Multipart::from_request(request, &()).await.map_err(|_| {
-        let detail = "This address takes a form of type multipart/form-data with the field `file`.";
+        let detail = "The request needs a form of type multipart/form-data with the field `file`.";
         ApiError::new(ErrorKind::UnsupportedType, detail)
     })?;
-    Ok(Source { multipart, meter: Meter { taken, digest } })
+    Ok(FormReader { multipart, progress: ReadProgress { consumed, digest } })
 }
 
-/// Makes an upload of a form. Nothing is read before the upload's bytes are asked for.
+/// Turns a form into an upload. The body is read only when the upload's bytes are.
 ///
-/// A field that is not allowed ends the bytes at once; the form then says what was wrong.
-pub(crate) fn upload(source: Source, max_bytes: u64) -> Upload {
-    let (send, receive) = oneshot::channel();
-    Upload { bytes: read(source, max_bytes, send), form: result(receive) }
+/// An invalid field ends the bytes; `Upload::form` then has the error.
+pub(crate) fn upload(reader: FormReader, max_bytes: u64) -> Upload {
+    let (sender, receiver) = oneshot::channel();
+    Upload { bytes: file_bytes(reader, max_bytes, sender), form: form_result(receiver) }
 }
 
-/// Reads a form to its end for its digest alone. `None`: it broke off, or is larger than an upload may be.
-pub(crate) async fn digest(source: Source, max_bytes: u64) -> Option<[u8; 32]> {
-    let Source { mut multipart, mut meter } = source;
-    let mut left = max_bytes.saturating_add((MAX_FIELD * MAX_PARTS) as u64);
+/// Reads a form for its digest only. `None` if the body is interrupted, or larger than an upload may be.
+pub(crate) async fn digest(reader: FormReader, max_bytes: u64) -> Option<[u8; 32]> {
+    let FormReader { mut multipart, mut progress } = reader;
+    let mut left = max_bytes.saturating_add((MAX_FIELD_BYTES * MAX_FIELDS) as u64);
     while let Some(mut part) = multipart.next_field().await.ok()? {
-        meter.open(&part);
-        while let Some(piece) = next(&mut part, &mut meter).await.ok()? {
-            left = left.checked_sub(piece.len() as u64)?;
+        progress.open_part(&part);
+        while let Some(chunk) = next_chunk(&mut part, &mut progress).await.ok()? {
+            left = left.checked_sub(chunk.len() as u64)?;
         }
     }
-    meter.finish()
+    progress.finish()
 }
 
 type FormSender = oneshot::Sender<Result<UploadForm, FieldError>>;
+type FormReceiver = oneshot::Receiver<Result<UploadForm, FieldError>>;
 
-fn result(
-    receive: oneshot::Receiver<Result<UploadForm, FieldError>>,
-) -> BoxFuture<'static, Result<UploadForm, FieldError>> {
-    receive.map(|form| form.unwrap_or_else(|_| Err(field("/file", "did not arrive whole")))).boxed()
+fn form_result(receiver: FormReceiver) -> BoxFuture<'static, Result<UploadForm, FieldError>> {
+    receiver.map(|form| form.unwrap_or_else(|_| Err(field_error("/file", "was not received completely")))).boxed()
 }
 
-impl Meter {
-    fn open(&mut self, part: &Field<'_>) {
+impl ReadProgress {
+    fn open_part(&mut self, part: &Field<'_>) {
         if let Some(digest) = &mut self.digest {
-            digest.open(part.name().unwrap_or_default(), part.file_name().unwrap_or_default());
+            digest.open_part(part.name().unwrap_or_default(), part.file_name().unwrap_or_default());
+        }
+    }
+
+    fn add(&mut self, chunk: &Bytes) {
+        self.consumed.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        if let Some(digest) = &mut self.digest {
+            digest.update(chunk);
         }
     }
 
@@ -97,74 +105,75 @@ impl Meter {
     }
 }
 
-fn read(source: Source, max_bytes: u64, send: FormSender) -> ByteStream {
-    let Source { mut multipart, mut meter } = source;
+/// The bytes of the file. Parses the other fields on the way and sends the form when the body has ended.
+fn file_bytes(reader: FormReader, max_bytes: u64, sender: FormSender) -> ByteStream {
+    let FormReader { mut multipart, mut progress } = reader;
     Box::pin(async_stream::stream! {
-        let mut form = Form::default();
+        let mut form = PartialForm::default();
         let mut left = max_bytes;
-        let end = loop {
+        let result = loop {
             let mut part = match multipart.next_field().await {
                 Ok(Some(part)) => part,
                 Ok(None) => {
-                    meter.finish();
-                    break form.finish().map_err(Stop::from);
+                    progress.finish();
+                    break form.finish().map_err(FormError::from);
                 }
-                Err(error) => break Err(broken_off(&error)),
+                Err(error) => break Err(interrupted(&error)),
             };
-            meter.open(&part);
+            progress.open_part(&part);
             if part.name() != Some("file") {
-                match form.take(part, &mut meter).await {
+                match form.read_field(part, &mut progress).await {
                     Ok(()) => continue,
-                    Err(stop) => break Err(stop),
+                    Err(error) => break Err(error),
                 }
             }
-            if let Err(error) = form.open_file(part.file_name()) {
+            if let Err(error) = form.set_file_name(part.file_name()) {
                 break Err(error.into());
             }
-            let whole = loop {
-                match next(&mut part, &mut meter).await {
-                    Ok(Some(piece)) if piece.len() as u64 > left => {
-                        break Err(Stop::Unreadable(BlobError::TooLarge { limit: max_bytes }));
+            let file = loop {
+                match next_chunk(&mut part, &mut progress).await {
+                    Ok(Some(chunk)) if chunk.len() as u64 > left => {
+                        break Err(FormError::Body(BlobError::TooLarge { limit: max_bytes }));
                     }
-                    Ok(Some(piece)) => {
-                        left -= piece.len() as u64;
-                        yield Ok(piece);
+                    Ok(Some(chunk)) => {
+                        left -= chunk.len() as u64;
+                        yield Ok(chunk);
                     }
                     Ok(None) => break Ok(()),
-                    Err(stop) => break Err(stop),
+                    Err(error) => break Err(error),
                 }
             };
-            if let Err(stop) = whole {
-                break Err(stop);
+            if let Err(error) = file {
+                break Err(error);
             }
         };
-        // Whoever dropped the receiver has lost interest in the form.
-        match end {
-            Ok(form) => drop(send.send(Ok(form))),
-            Err(Stop::Refused(error)) => drop(send.send(Err(error))),
-            Err(Stop::Unreadable(error)) => yield Err(error),
+        // Sending fails if the receiver was dropped; then nobody needs the form.
+        match result {
+            Ok(form) => drop(sender.send(Ok(form))),
+            Err(FormError::Field(error)) => drop(sender.send(Err(error))),
+            Err(FormError::Body(error)) => yield Err(error),
         }
     })
 }
 
-/// Why reading ends early.
-enum Stop {
-    /// A field is not allowed.
-    Refused(FieldError),
-    /// The body broke off, or is too large.
-    Unreadable(BlobError),
+/// Why a form cannot be read.
+enum FormError {
+    /// A field is invalid.
+    Field(FieldError),
+    /// The body was interrupted or is too large.
+    Body(BlobError),
 }
 
-impl From<FieldError> for Stop {
+impl From<FieldError> for FormError {
     fn from(error: FieldError) -> Self {
-        Self::Refused(error)
+        Self::Field(error)
     }
 }
 
-/// The form as far as it was read.
+/// The fields that were read so far.
 #[derive(Default)]
-struct Form {
-    parts: usize,
+struct PartialForm {
+    fields: usize,
     filename: Option<String>,
     tags: Vec<Label>,
     doc_type: Option<Label>,
@@ -175,60 +184,61 @@ struct Form {
     metadata: Option<Value>,
 }
 
-impl Form {
-    fn open_file(&mut self, name: Option<&str>) -> Result<(), FieldError> {
+impl PartialForm {
+    fn set_file_name(&mut self, name: Option<&str>) -> Result<(), FieldError> {
         if self.filename.is_some() {
-            return Err(field("/file", "must be there once: one upload is one document"));
+            return Err(field_error("/file", "must be given once: one upload is one document"));
         }
-        let name = name.ok_or_else(|| field("/file", "must be a file with a file name"))?;
-        self.filename = Some(file_name::clean(name).map_err(|detail| field("/file", detail))?);
+        let name = name.ok_or_else(|| field_error("/file", "must be a file with a file name"))?;
+        self.filename = Some(file_name::clean(name).map_err(|detail| field_error("/file", detail))?);
         Ok(())
     }
 
-    async fn take(&mut self, mut part: Field<'_>, meter: &mut Meter) -> Result<(), Stop> {
+    async fn read_field(&mut self, mut part: Field<'_>, progress: &mut ReadProgress) -> Result<(), FormError> {
         let name = part.name().unwrap_or_default().to_owned();
-        self.parts += 1;
-        if self.parts > MAX_PARTS {
-            return Err(field("", format!("must have at most {MAX_PARTS} fields")).into());
+        self.fields += 1;
+        if self.fields > MAX_FIELDS {
+            return Err(field_error("", format!("must have at most {MAX_FIELDS} fields")).into());
         }
-        if !KNOWN.contains(&name.as_str()) {
-            let pointer = format!("/{}", shorten(&name));
-            let detail = format!("is no field of this form; it has {}", KNOWN.join(", "));
-            return Err(field(&pointer, detail).into());
+        if !FIELD_NAMES.contains(&name.as_str()) {
+            let name = truncate(&name);
+            let detail = format!("unknown form field `{name}`; the form has {}", FIELD_NAMES.join(", "));
+            return Err(field_error(&format!("/{name}"), detail).into());
         }
-        let given = text(&mut part, &name, meter).await?;
-        Ok(self.set(&name, &given)?)
+        let text = read_text(&mut part, &name, progress).await?;
+        Ok(self.set_field(&name, &text)?)
     }
 
-    fn set(&mut self, name: &str, given: &str) -> Result<(), FieldError> {
+    fn set_field(&mut self, name: &str, text: &str) -> Result<(), FieldError> {
         match name {
             "tags" => {
-                let tags = tag_list(given)?;
+                let tags = parse_tags(text)?;
                 self.tags.extend(first_field(wire::tags("/tags", &tags))?);
                 if self.tags.len() > wire::MAX_TAGS {
-                    return Err(field("/tags", format!("must be at most {} tags", wire::MAX_TAGS)));
+                    return Err(field_error("/tags", format!("must be at most {} tags", wire::MAX_TAGS)));
                 }
                 Ok(())
             }
-            "doc_type" => once(&mut self.doc_type, name, first_field(wire::text("/doc_type", given))?),
+            "doc_type" => set_once(&mut self.doc_type, name, first_field(wire::text("/doc_type", text))?),
             "classification" => {
-                let word = given.trim().parse::<Classification>();
-                let word = word.map_err(|error| field("/classification", shorten(&error.to_string())))?;
-                once(&mut self.classification, name, word)
+                let parsed = text.trim().parse::<Classification>();
+                let class = parsed.map_err(|error| field_error("/classification", truncate(&error.to_string())))?;
+                set_once(&mut self.classification, name, class)
             }
-            "revision" => once(&mut self.revision, name, first_field(wire::text("/revision", given))?),
-            "effective_from" => once(&mut self.effective_from, name, day(given)?),
+            "revision" => set_once(&mut self.revision, name, first_field(wire::text("/revision", text))?),
+            "effective_from" => set_once(&mut self.effective_from, name, parse_date(text)?),
             "supersedes" => {
-                let id = given.trim().parse::<Uuid>().map_err(|_| field("/supersedes", "must be a document's id"))?;
-                once(&mut self.supersedes, name, id.into())
+                let id = text.trim().parse::<Uuid>();
+                let id = id.map_err(|_| field_error("/supersedes", "must be the id of a document"))?;
+                set_once(&mut self.supersedes, name, id.into())
             }
-            _ => once(&mut self.metadata, name, metadata(given)?),
+            _ => set_once(&mut self.metadata, name, parse_metadata(text)?),
         }
     }
 
     fn finish(self) -> Result<UploadForm, FieldError> {
         Ok(UploadForm {
-            filename: self.filename.ok_or_else(|| field("/file", "is missing"))?,
+            filename: self.filename.ok_or_else(|| field_error("/file", "is missing"))?,
             tags: self.tags,
             doc_type: self.doc_type,
             classification: self.classification,
@@ -240,80 +250,78 @@ impl Form {
     }
 }
 
-/// Reads a field as text, bounded.
-async fn text(part: &mut Field<'_>, name: &str, meter: &mut Meter) -> Result<String, Stop> {
+/// Reads a field of at most `MAX_FIELD_BYTES` as text.
+async fn read_text(part: &mut Field<'_>, name: &str, progress: &mut ReadProgress) -> Result<String, FormError> {
     let pointer = format!("/{name}");
     let mut bytes = Vec::new();
-    while let Some(piece) = next(part, meter).await? {
-        if bytes.len() + piece.len() > MAX_FIELD {
-            return Err(field(&pointer, format!("must be at most {} KiB long", MAX_FIELD >> 10)).into());
+    while let Some(chunk) = next_chunk(part, progress).await? {
+        if bytes.len() + chunk.len() > MAX_FIELD_BYTES {
+            let detail = format!("must be at most {} KiB long", MAX_FIELD_BYTES >> 10);
+            return Err(field_error(&pointer, detail).into());
         }
-        bytes.extend_from_slice(&piece);
+        bytes.extend_from_slice(&chunk);
     }
-    String::from_utf8(bytes).map_err(|_| field(&pointer, "must be UTF-8 text").into())
+    String::from_utf8(bytes).map_err(|_| field_error(&pointer, "must be UTF-8 text").into())
 }
 
-async fn next(part: &mut Field<'_>, meter: &mut Meter) -> Result<Option<Bytes>, Stop> {
-    let piece = part.chunk().await.map_err(|error| broken_off(&error))?;
-    if let Some(piece) = &piece {
-        meter.taken.fetch_add(piece.len() as u64, Ordering::Relaxed);
-        if let Some(digest) = &mut meter.digest {
-            digest.piece(piece);
-        }
+async fn next_chunk(part: &mut Field<'_>, progress: &mut ReadProgress) -> Result<Option<Bytes>, FormError> {
+    let chunk = part.chunk().await.map_err(|error| interrupted(&error))?;
+    if let Some(chunk) = &chunk {
+        progress.add(chunk);
     }
-    Ok(piece)
+    Ok(chunk)
 }
 
-/// Tags: a JSON array of texts, or texts separated by commas.
-fn tag_list(given: &str) -> Result<Vec<String>, FieldError> {
-    if given.trim_start().starts_with('[') {
-        return serde_json::from_str(given).map_err(|_| field("/tags", "is no JSON array of texts"));
+/// Parses tags: a JSON array of texts, or texts separated by commas.
+fn parse_tags(text: &str) -> Result<Vec<String>, FieldError> {
+    if text.trim_start().starts_with('[') {
+        return serde_json::from_str(text).map_err(|_| field_error("/tags", "must be a JSON array of texts"));
     }
-    let tags = given.split(',').map(str::trim).filter(|tag| !tag.is_empty());
+    let tags = text.split(',').map(str::trim).filter(|tag| !tag.is_empty());
     Ok(tags.map(str::to_owned).collect())
 }
 
-/// A day, `2026-03-01`; of a point in time (RFC 3339) its day in UTC.
-fn day(given: &str) -> Result<Date, FieldError> {
-    let given = given.trim();
-    let day = given.parse::<Date>().or_else(|_| given.parse::<Timestamp>().map(|at| at.date_naive()));
-    day.ok()
-        .filter(|day| (1900..3000).contains(&day.year()))
-        .ok_or_else(|| field("/effective_from", "must be a day such as 2026-03-01"))
+/// Parses a date, `2026-03-01`, or a timestamp (RFC 3339), of which the date in UTC counts.
+fn parse_date(text: &str) -> Result<Date, FieldError> {
+    let text = text.trim();
+    let date = text.parse::<Date>().or_else(|_| text.parse::<Timestamp>().map(|at| at.date_naive()));
+    date.ok()
+        .filter(|date| (1900..3000).contains(&date.year()))
+        .ok_or_else(|| field_error("/effective_from", "must be a date such as 2026-03-01"))
 }
 
-fn metadata(given: &str) -> Result<Value, FieldError> {
-    let Ok(Value::Object(fields)) = parse(given.as_bytes()) else {
-        return Err(field("/metadata", "must be a JSON object"));
+fn parse_metadata(text: &str) -> Result<Value, FieldError> {
+    let Ok(Value::Object(fields)) = parse_json(text.as_bytes()) else {
+        return Err(field_error("/metadata", "must be a JSON object"));
     };
     let value = first_field(wire::metadata("/metadata", fields))?;
-    check_values(&value).map_err(|error| crate::body::below("metadata", error))?;
+    check_storable(&value).map_err(|error| prefix_pointer("metadata", error))?;
     Ok(value)
 }
 
-fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), FieldError> {
-    match slot.replace(value) {
+fn set_once<T>(field: &mut Option<T>, name: &str, value: T) -> Result<(), FieldError> {
+    match field.replace(value) {
         None => Ok(()),
-        Some(_) => Err(field(&format!("/{name}"), "must be there once")),
+        Some(_) => Err(field_error(&format!("/{name}"), "must be given once")),
     }
 }
 
-/// The field error in an error of the shared parsers.
+/// The field error in an error of the parsers in [`wire`].
 fn first_field<T>(parsed: Result<T, ApiError>) -> Result<T, FieldError> {
     parsed.map_err(|error| {
         let first = error.fields.into_iter().next();
-        first.unwrap_or_else(|| field("", "is not allowed"))
+        first.unwrap_or_else(|| field_error("", "is not allowed"))
     })
 }
 
-fn field(pointer: &str, detail: impl Into<String>) -> FieldError {
+fn field_error(pointer: &str, detail: impl Into<String>) -> FieldError {
     FieldError { pointer: pointer.to_owned(), detail: detail.into() }
 }
 
-fn shorten(text: &str) -> String {
+fn truncate(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
-fn broken_off(error: &MultipartError) -> Stop {
-    Stop::Unreadable(BlobError::Interrupted { reason: error.status().to_string() })
+fn interrupted(error: &MultipartError) -> FormError {
+    FormError::Body(BlobError::Interrupted { reason: error.status().to_string() })
 }

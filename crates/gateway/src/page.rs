@@ -1,4 +1,4 @@
-//! Cursor pagination on the wire: an opaque cursor, one shape for every list.
+//! Cursor pagination: parses `limit` and `cursor`, and writes lists.
 
 use crate::error::ApiError;
 use base64::Engine;
@@ -10,11 +10,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Bytes of a cursor: microseconds since 1970, then the id.
+/// Length of a decoded cursor: microseconds since 1970 (big-endian), then the id.
 const CURSOR_BYTES: usize = 8 + 16;
 
-/// The first moment of the year 1 and the last of 9999, in microseconds since 1970: what the database can compare with.
+/// Start of the year 1, in microseconds since 1970: the earliest time that the database compares with.
 const EARLIEST: i64 = -62_135_596_800_000_000;
+/// End of the year 9999, in microseconds since 1970: the latest time that the database compares with.
 const LATEST: i64 = 253_402_300_799_999_999;
 
 /// One page of a list, newest first.
@@ -29,7 +30,7 @@ pub(crate) struct Listing<T> {
 }
 
 impl<T> Listing<T> {
-    /// Writes a page out.
+    /// Converts a page of domain objects with `item`.
     pub(crate) fn of<D>(page: Page<D>, item: impl Fn(D) -> T) -> Self {
         Self {
             has_more: page.next.is_some(),
@@ -39,11 +40,11 @@ impl<T> Listing<T> {
     }
 }
 
-/// Reads `limit` and `cursor`.
+/// Parses `limit` and `cursor`.
 pub(crate) fn parse(limit: Option<u32>, cursor: Option<&str>) -> Result<PageRequest, ApiError> {
     let after = match cursor {
         Some(text) => Some(decode(text).ok_or_else(|| {
-            ApiError::field("/cursor", "is no cursor of this server; leave it out to start at the first page")
+            ApiError::field("/cursor", "is not a valid cursor; leave it out to start at the first page")
         })?),
         None => None,
     };
@@ -62,20 +63,19 @@ fn decode(text: &str) -> Option<PageKey> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
     let bytes: [u8; CURSOR_BYTES] = bytes.try_into().ok()?;
     let (at, id) = bytes.split_first_chunk::<8>()?;
-    // A moment that no row has is a place like any other: before all rows, or after them.
+    // A time outside of the range is valid: it is before or after all rows.
     let at = i64::from_be_bytes(*at).clamp(EARLIEST, LATEST);
     Some(PageKey { at: DateTime::from_timestamp_micros(at)?, id: Uuid::from_slice(id).ok()? })
 }
 
-/// Reads a moment to filter by.
-pub(crate) fn moment(pointer: &str, given: Option<Timestamp>) -> Result<Option<Timestamp>, ApiError> {
-    match given {
-        Some(at) if !in_range(at) => Err(ApiError::field(pointer, "must lie between the years 1 and 9999")),
+/// Checks that a time in a filter is one that the database can compare with.
+pub(crate) fn check_timestamp(pointer: &str, time: Option<Timestamp>) -> Result<Option<Timestamp>, ApiError> {
+    match time {
+        Some(at) if !in_range(at) => Err(ApiError::field(pointer, "must be between the years 1 and 9999")),
         other => Ok(other),
     }
 }
 
-/// A moment that the database can compare with.
 fn in_range(at: Timestamp) -> bool {
     (1..=9999).contains(&at.year())
 }
@@ -85,23 +85,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_comes_back_as_the_key_it_was_made_of() {
+    fn a_cursor_decodes_to_its_key() {
         let key = PageKey {
-            at: DateTime::from_timestamp_micros(1_767_225_600_123_456).expect("a moment"),
+            at: DateTime::from_timestamp_micros(1_767_225_600_123_456).expect("a valid time"),
             id: Uuid::from_u128(7),
         };
         assert_eq!(decode(&encode(key)), Some(key));
     }
 
     #[test]
-    fn foreign_cursors_and_limits_are_refused_with_their_name() {
+    fn invalid_cursors_and_limits_are_refused_with_their_pointer() {
         for bad in ["", "x", "AAAA", "!!!", &"A".repeat(33), &"f".repeat(31)] {
             let error = parse(None, Some(bad)).expect_err(bad);
             assert_eq!(error.fields[0].pointer, "/cursor", "{bad}");
         }
-        for far in ["f".repeat(32), "_".repeat(32), "A".repeat(32)] {
-            let at = decode(&far).expect("a place, if no row's").at;
-            assert!(in_range(at), "{far}: {at}");
+        for out_of_range in ["f".repeat(32), "_".repeat(32), "A".repeat(32)] {
+            let at = decode(&out_of_range).expect("a valid cursor").at;
+            assert!(in_range(at), "{out_of_range}: {at}");
         }
         for bad in [0, 201, u32::MAX] {
             let error = parse(Some(bad), None).expect_err("out of range");

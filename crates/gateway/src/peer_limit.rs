@@ -1,6 +1,6 @@
-//! A coarse limit per peer address, before anything of a request is looked at.
+//! A coarse rate limit per peer address, applied before authentication.
 
-use crate::rate_limit::refusal;
+use crate::rate_limit::rate_limited;
 use crate::settings::GatewaySettings;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// After this many requests, peers that have their whole burst again are forgotten.
+/// Number of requests after which the entries of peers with a full burst are removed.
 const SWEEP_EVERY: u64 = 8192;
 
-/// Limits requests by peer address, if the settings say so.
+/// Limits requests per peer address, if the settings enable it.
 #[derive(Clone)]
 pub(crate) struct PeerLimit {
     counters: Option<Arc<Counters>>,
@@ -40,7 +40,7 @@ impl PeerLimit {
         Self { counters, behind_proxy: settings.behind_proxy }
     }
 
-    /// Counts a request; `Some` is how long its peer has to wait before it may ask again.
+    /// Counts a request. `Some` if it is refused: how long the peer has to wait.
     fn check(&self, peer: IpAddr) -> Option<Duration> {
         let Counters { limiter, clock, checks } = &**self.counters.as_ref()?;
         if checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
@@ -52,16 +52,16 @@ impl PeerLimit {
     }
 }
 
-/// The layer. Without a peer address (in tests, say) nothing is counted.
+/// The layer. A request without a peer address (in tests) is not counted.
 pub(crate) async fn limit_peers(State(limit): State<PeerLimit>, request: Request, next: Next) -> Response {
-    match peer(&request, limit.behind_proxy).and_then(|peer| limit.check(peer)) {
-        Some(after) => refusal(after).into_response(),
+    match peer_address(&request, limit.behind_proxy).and_then(|peer| limit.check(peer)) {
+        Some(retry_after) => rate_limited(retry_after).into_response(),
         None => next.run(request).await,
     }
 }
 
-/// The address that a request comes from: behind a reverse proxy, the one that the proxy saw.
-pub(crate) fn peer(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
+/// The address of the client. Behind a reverse proxy it is the last entry of `X-Forwarded-For`, which the proxy wrote.
+pub(crate) fn peer_address(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
     let forwarded = || {
         let last = request.headers().get_all("x-forwarded-for").iter().next_back()?;
         last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
@@ -73,7 +73,7 @@ pub(crate) fn peer(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
     behind_proxy.then(forwarded).flatten().or_else(connected)
 }
 
-/// An IPv6 customer has a /64 at least: it counts as one peer.
+/// The network that counts as one peer: an IPv4 address, or an IPv6 /64, the smallest network that a customer gets.
 pub(crate) fn network(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V4(_) => peer,
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_has_its_burst_and_its_network_shares_it() {
+    fn an_ipv6_network_shares_one_burst() {
         let settings = GatewaySettings { peer_per_second: 1, peer_burst: 2, ..GatewaySettings::default() };
         let limit = PeerLimit::new(&settings);
         let peer = |text: &str| text.parse::<IpAddr>().expect("an address");

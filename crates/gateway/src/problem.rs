@@ -1,9 +1,9 @@
-//! Problem documents (RFC 9457): the body of every answer that is no success.
+//! Problem documents (RFC 9457): the body of every error response.
 
 use crate::error::{ApiError, status};
 use crate::openai;
 use crate::openai::error::ErrorBody;
-use crate::problem_kind::{KINDS, sentence, slug, title};
+use crate::problem_kind::{KINDS, METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED_TITLE, default_detail, slug, title};
 use crate::request_info::RequestInfo;
 use axum::Json;
 use axum::body::Body;
@@ -15,7 +15,7 @@ use domain::error::ErrorKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Whether OpenAI's clients are to try again.
+/// Tells OpenAI's clients whether to retry.
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Why a request came to nothing.
@@ -60,13 +60,12 @@ pub(crate) struct FieldProblem {
 }
 
 impl ProblemDocument {
-    /// The document of an error at one place.
     pub(crate) fn new(error: &ApiError, info: &RequestInfo) -> Self {
         Self {
             kind: format!("/problems/{}", slug(error.kind)),
             title: title(error.kind),
             status: error.status().as_u16(),
-            detail: error.detail.clone().unwrap_or_else(|| sentence(error.kind).to_owned()),
+            detail: error.detail.clone().unwrap_or_else(|| default_detail(error.kind).to_owned()),
             instance: info.path.clone(),
             code: error.code,
             request_id: info.request_id.to_string(),
@@ -80,25 +79,24 @@ impl ProblemDocument {
     }
 }
 
-/// Gives an answer that is no success its problem document, whoever made it: a handler, or axum for an unknown path
-/// or method.
+/// Writes the problem document into an error response, whether it comes from a handler or from axum (unknown path or
+/// method). Returns the error as well, for the log.
 pub(crate) fn render(response: Response, info: &RequestInfo) -> (Response, Option<ApiError>) {
     let error = match response.extensions().get::<ApiError>() {
         Some(error) => error.clone(),
-        None if is_bare_failure(&response) => ApiError::of(kind_of(response.status())),
+        None if needs_problem_document(&response) => ApiError::of(kind_of(response.status())),
         None => return (response, None),
     };
     let (mut parts, _) = response.into_parts();
     parts.extensions.remove::<ApiError>();
-    if openai::is_beneath(&info.path) {
-        return (in_openai_shape(parts, &error), Some(error));
+    if openai::is_openai_path(&info.path) {
+        return (in_openai_format(parts, &error), Some(error));
     }
     let mut document = ProblemDocument::new(&error, info);
     if parts.status == StatusCode::METHOD_NOT_ALLOWED {
         document.kind = "/problems/method-not-allowed".to_owned();
-        document.title = "The method is not allowed";
-        document.detail =
-            "This address does not take that method; the Allow header has those that it takes.".to_owned();
+        document.title = METHOD_NOT_ALLOWED_TITLE;
+        document.detail = METHOD_NOT_ALLOWED.to_owned();
         document.code = "method_not_allowed";
     }
     document.status = parts.status.as_u16();
@@ -109,13 +107,13 @@ pub(crate) fn render(response: Response, info: &RequestInfo) -> (Response, Optio
     (Response::from_parts(parts, body.into_body()), Some(error))
 }
 
-/// The answer of the OpenAI-compatible surface. Its clients try again after a 409 unless they are told not to.
-fn in_openai_shape(mut parts: Parts, error: &ApiError) -> Response {
+/// The error in the format of the OpenAI-compatible surface. Its clients retry a 409 unless a header tells them not to.
+fn in_openai_format(mut parts: Parts, error: &ApiError) -> Response {
     let body = if parts.status == StatusCode::METHOD_NOT_ALLOWED {
-        ErrorBody::of_wrong_method()
+        ErrorBody::method_not_allowed()
     } else {
         parts.status = openai::error::status(error, parts.status);
-        ErrorBody::of(error)
+        ErrorBody::new(error)
     };
     if parts.status == StatusCode::CONFLICT && error.retry_after.is_none() {
         parts.headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
@@ -126,16 +124,16 @@ fn in_openai_shape(mut parts: Parts, error: &ApiError) -> Response {
     Response::from_parts(parts, body.into_body())
 }
 
-/// A failure that neither a handler of ours nor the readiness page wrote.
-fn is_bare_failure(response: &Response<Body>) -> bool {
-    let failed = response.status().is_client_error() || response.status().is_server_error();
-    let json =
+/// Whether an error response still needs its body. The readiness report (503) already has one.
+fn needs_problem_document(response: &Response<Body>) -> bool {
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    let is_json =
         response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    failed && !json
+    is_error && !is_json
 }
 
-fn kind_of(code: StatusCode) -> ErrorKind {
-    KINDS.iter().copied().find(|kind| status(*kind) == code).unwrap_or(if code.is_client_error() {
+fn kind_of(status_code: StatusCode) -> ErrorKind {
+    KINDS.iter().copied().find(|kind| status(*kind) == status_code).unwrap_or(if status_code.is_client_error() {
         ErrorKind::Malformed
     } else {
         ErrorKind::Internal

@@ -1,6 +1,12 @@
-//! The kinds of problems (RFC 9457): address, title and default detail of each.
+//! The problem types (RFC 9457): path, title and default detail of each error kind.
 
 use domain::error::ErrorKind;
+
+/// Title of a 405, which axum returns: it has no error kind.
+pub(crate) const METHOD_NOT_ALLOWED_TITLE: &str = "The method is not allowed";
+/// Detail of a 405.
+pub(crate) const METHOD_NOT_ALLOWED: &str =
+    "This address does not support the method; the Allow header lists the methods that it supports.";
 
 /// All kinds, for the pages under `/problems/`.
 pub(crate) const KINDS: [ErrorKind; 11] = [
@@ -17,12 +23,12 @@ pub(crate) const KINDS: [ErrorKind; 11] = [
     ErrorKind::Internal,
 ];
 
-/// The last part of a type's address.
+/// Last path segment of the problem type.
 pub(crate) fn slug(kind: ErrorKind) -> String {
     kind.code().replace('_', "-")
 }
 
-/// A type in a few words.
+/// Title of the problem type.
 pub(crate) const fn title(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Malformed => "The request cannot be understood",
@@ -30,30 +36,32 @@ pub(crate) const fn title(kind: ErrorKind) -> &'static str {
         ErrorKind::Unauthenticated => "Not signed in",
         ErrorKind::Forbidden => "Not allowed",
         ErrorKind::NotFound => "Not found",
-        ErrorKind::Conflict => "Not possible at present",
+        ErrorKind::Conflict => "Conflict with the current state",
         ErrorKind::TooLarge => "Too large",
-        ErrorKind::UnsupportedType => "The type of content is not supported",
+        ErrorKind::UnsupportedType => "The content type is not supported",
         ErrorKind::RateLimited => "Too many requests",
-        ErrorKind::Unavailable => "Not available at the moment",
-        ErrorKind::Internal => "A defect of the server",
+        ErrorKind::Unavailable => "Temporarily unavailable",
+        ErrorKind::Internal => "Internal server error",
     }
 }
 
-/// What to say of a kind where there is nothing more exact.
-pub(crate) const fn sentence(kind: ErrorKind) -> &'static str {
+/// Detail of an error that has none of its own.
+pub(crate) const fn default_detail(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Malformed => "The request cannot be read as what it claims to be.",
+        ErrorKind::Malformed => "The request could not be parsed.",
         ErrorKind::InvalidField => "A field of the request is understood and not allowed; see `errors`.",
         ErrorKind::Unauthenticated => "A valid bearer token is needed.",
         ErrorKind::Forbidden => "Your role does not allow this.",
-        ErrorKind::NotFound => "There is nothing here under that address.",
-        ErrorKind::Conflict => "The request clashes with the present state.",
+        ErrorKind::NotFound => "Nothing exists at this address.",
+        ErrorKind::Conflict => "The request conflicts with the current state.",
         ErrorKind::TooLarge => "The request is larger than allowed.",
-        ErrorKind::UnsupportedType => "The type of content is not one that this address takes.",
+        ErrorKind::UnsupportedType => "The content type is not supported at this address.",
         ErrorKind::RateLimited => {
-            "You have made more requests than your limit allows; the Retry-After header says when to come back."
+            "You have made more requests than your limit allows; the Retry-After header says when to try again."
         }
-        ErrorKind::Unavailable => "A part that this needs is down; the Retry-After header says when to try again.",
-        ErrorKind::Internal => "The server failed; its log has the reason under the request id.",
+        ErrorKind::Unavailable => {
+            "A component that the request needs is down; the Retry-After header says when to try again."
+        }
+        ErrorKind::Internal => "The server failed; its log has the cause under the request id.",
     }
 }

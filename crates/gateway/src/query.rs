@@ -1,12 +1,12 @@
-//! Reads query strings: every parameter known, each once.
+//! Extracts query strings. Unknown and repeated parameters are errors.
 
-use crate::body::{pointer, shorten};
+use crate::body::{json_pointer, truncate_detail};
 use crate::error::ApiError;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-/// A query string.
+/// Extractor of a query string.
 pub(crate) struct ApiQuery<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ApiQuery<T> {
@@ -22,6 +22,6 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ApiQuery<T> {
         let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query));
         serde_path_to_error::deserialize(deserializer)
             .map(Self)
-            .map_err(|error| ApiError::field(pointer(error.path()), shorten(&error.inner().to_string())))
+            .map_err(|error| ApiError::field(json_pointer(error.path()), truncate_detail(&error.inner().to_string())))
     }
 }

@@ -1,41 +1,41 @@
-//! Byte ranges (RFC 9110, section 14): one range of a document's bytes.
+//! Parses the `Range` header (RFC 9110, section 14.2).
 
 use domain::ports::ByteRange;
 
-/// What a `Range` header asks of a file of a known size.
+/// The part of a file that a `Range` header asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Wanted {
-    /// The whole file: there is no header, or one that need not be honoured (another unit, several ranges, garbage).
+pub(crate) enum RequestedRange {
+    /// The whole file: the header is invalid or may be ignored (another unit, several ranges).
     Whole,
-    /// A part.
+    /// One range, cut to the size of the file.
     Part(ByteRange),
-    /// A part that the file does not have.
+    /// A range behind the end of the file: 416.
     Unsatisfiable,
 }
 
-/// Reads the header's value.
-pub(crate) fn wanted(header: &str, size: u64) -> Wanted {
+/// Parses the header for a file of `size` bytes.
+pub(crate) fn parse_range(header: &str, size: u64) -> RequestedRange {
     let Some((first, last)) = header.trim().strip_prefix("bytes=").and_then(|spec| spec.split_once('-')) else {
-        return Wanted::Whole;
+        return RequestedRange::Whole;
     };
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         digits.then(|| text.parse::<u64>().unwrap_or(u64::MAX))
     };
     match (number(first.trim()), number(last.trim())) {
-        (Some(start), Some(end)) if start > end => Wanted::Whole,
+        (Some(start), Some(end)) if start > end => RequestedRange::Whole,
         (Some(start), end) if end.is_some() || last.trim().is_empty() => part(start, end.unwrap_or(u64::MAX), size),
-        (None, Some(0)) if first.trim().is_empty() => Wanted::Unsatisfiable,
+        (None, Some(0)) if first.trim().is_empty() => RequestedRange::Unsatisfiable,
         (None, Some(suffix)) if first.trim().is_empty() => part(size.saturating_sub(suffix), u64::MAX, size),
-        _ => Wanted::Whole,
+        _ => RequestedRange::Whole,
     }
 }
 
-fn part(start: u64, end: u64, size: u64) -> Wanted {
+fn part(start: u64, end: u64, size: u64) -> RequestedRange {
     if start >= size {
-        return Wanted::Unsatisfiable;
+        return RequestedRange::Unsatisfiable;
     }
-    Wanted::Part(ByteRange { start, len: end.min(size - 1) - start + 1 })
+    RequestedRange::Part(ByteRange { start, len: end.min(size - 1) - start + 1 })
 }
 
 #[cfg(test)]
@@ -43,8 +43,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_range_is_read_and_clamped_to_the_file() {
-        let part = |start, len| Wanted::Part(ByteRange { start, len });
+    fn a_range_is_cut_to_the_size_of_the_file() {
+        let part = |start, len| RequestedRange::Part(ByteRange { start, len });
         for (header, expected) in [
             ("bytes=0-0", part(0, 1)),
             ("bytes=2-4", part(2, 3)),
@@ -52,17 +52,17 @@ mod tests {
             ("bytes=-3", part(7, 3)),
             ("bytes=-99", part(0, 10)),
             ("bytes=5-99999999999999999999999", part(5, 5)),
-            ("bytes=10-", Wanted::Unsatisfiable),
-            ("bytes=-0", Wanted::Unsatisfiable),
-            ("bytes=4-2", Wanted::Whole),
-            ("bytes=0-1,3-4", Wanted::Whole),
-            ("bytes=a-", Wanted::Whole),
-            ("bytes=-", Wanted::Whole),
-            ("lines=0-1", Wanted::Whole),
-            ("", Wanted::Whole),
+            ("bytes=10-", RequestedRange::Unsatisfiable),
+            ("bytes=-0", RequestedRange::Unsatisfiable),
+            ("bytes=4-2", RequestedRange::Whole),
+            ("bytes=0-1,3-4", RequestedRange::Whole),
+            ("bytes=a-", RequestedRange::Whole),
+            ("bytes=-", RequestedRange::Whole),
+            ("lines=0-1", RequestedRange::Whole),
+            ("", RequestedRange::Whole),
         ] {
-            assert_eq!(wanted(header, 10), expected, "{header}");
+            assert_eq!(parse_range(header, 10), expected, "{header}");
         }
-        assert_eq!(wanted("bytes=0-", 0), Wanted::Unsatisfiable);
+        assert_eq!(parse_range("bytes=0-", 0), RequestedRange::Unsatisfiable);
     }
 }

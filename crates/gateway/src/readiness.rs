@@ -1,28 +1,28 @@
-//! Whether the parts that the server rests on are up, as the server tells it.
+//! The health of the components that the server depends on.
 
 use async_trait::async_trait;
 
-/// A part of the server and its state.
+/// The health of one component.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Component {
-    /// Its name: `database`, `storage`, `model:fast`, …
+    /// Name of the component: `database`, `storage`, `model:fast`, …
     pub name: String,
-    /// Whether it works.
+    /// Whether the component works.
     pub ok: bool,
-    /// Whether the server can do nothing useful without it.
+    /// Whether the server is unavailable without the component.
     pub required: bool,
-    /// A few words on its state. Anybody may read them: no addresses, no secrets.
+    /// Short description of the health. Anyone can read it: it must not contain addresses or secrets.
     pub detail: Option<String>,
 }
 
-/// Looks at the parts. Called for every `GET /ready`, without authentication: an implementation answers quickly.
+/// Checks the components. Called for each `GET /ready`, without authentication, so it must be fast.
 #[async_trait]
 pub trait Readiness: Send + Sync {
-    /// Every part with its state.
+    /// The health of all components.
     async fn check(&self) -> Vec<Component>;
 }
 
-/// Nothing to wait for: for examples and tests.
+/// A server without components, for examples and tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AlwaysReady;
 

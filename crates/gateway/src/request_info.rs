@@ -1,4 +1,4 @@
-//! Which request is being answered: its id and path, for logs, audit rows and problem documents.
+//! Id and path of the current request, for logs, audit rows and problem documents.
 
 use crate::error::ApiError;
 use axum::extract::FromRequestParts;
@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use domain::error::ErrorKind;
 use domain::ids::RequestId;
 
-/// Id and path of a request. The outermost layer inserts it; handlers and layers extract it.
+/// Id and path of a request. The trace layer inserts it; other layers and handlers extract it.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestInfo {
     /// Taken from `x-request-id` if the client sent a valid one.

@@ -1,6 +1,6 @@
-//! Puts the HTTP server together: routes, layers, shared state.
+//! Builds the router: routes, layers and their state.
 
-use crate::bounds::bound;
+use crate::bounds::limit_header_size;
 use crate::caller::authenticate;
 use crate::error::ApiError;
 use crate::headers::security_headers;
@@ -26,25 +26,25 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// What the gateway is given beside the gate.
+/// The dependencies of the gateway other than the gate.
 #[derive(Clone)]
 pub struct Ports {
     /// Source of request ids.
     pub ids: Arc<dyn IdGen>,
-    /// Tells whether the server is ready.
+    /// Health of the server's components, for `GET /ready`.
     pub readiness: Arc<dyn Readiness>,
-    /// Counts requests per user and tenant.
+    /// Rate limits per user and tenant.
     pub limiter: Arc<dyn RateLimiter>,
-    /// Measures requests; `None` measures nothing.
+    /// Request histogram; `None` if metrics are off.
     pub metrics: Option<HttpMetrics>,
-    /// Requests that go on after their client has hung up, for shutdown to wait for.
+    /// Requests that go on after their client has disconnected; shutdown waits for them.
     pub tasks: TaskTracker,
 }
 
-/// The whole gateway as one axum router.
+/// Builds the router of the gateway.
 ///
-/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that the limit per peer address works, and
-/// with a limit on how long a client may take to send a header ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
+/// Serve it with [`crate::serve::serve`]. Another server has to set `ConnectInfo<SocketAddr>`, which the limit per peer
+/// needs, and a timeout for headers ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
 pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
     let tracer = trace::Tracer { ids: ports.ids, metrics: ports.metrics };
     let state = AppState {
@@ -62,14 +62,15 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
     let (reads, _) = routes::reads().split_for_parts();
     let (pages, _) = routes::pages().split_for_parts();
     let (probes, _) = routes::probes().split_for_parts();
-    // Layers run from the last one added inwards. The fallback is inside: unknown addresses go through the layers too.
+    // The layer that is added last runs first. The fallback is inside of the layers, so they apply to unknown
+    // paths too.
     let limited = effects
         .route_layer(idempotent)
         .merge(reads)
         .route_layer(authenticate)
         .merge(pages)
         .merge(openapi::pages())
-        .fallback(unknown_address)
+        .fallback(unknown_path)
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(state.clone(), lingering_close))
         .layer(from_fn_with_state(state.clone(), shed_load))
@@ -77,28 +78,28 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
     probes
         .layer(from_fn(trace::log_at_debug))
         .merge(limited)
-        .layer(from_fn(bound))
-        .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(from_fn(limit_header_size))
+        .layer(CatchPanicLayer::custom(panic_response))
         .layer(from_fn(security_headers))
         .layer(from_fn_with_state(tracer, trace::trace))
         .with_state(state)
 }
 
-/// The router of a server that cannot serve yet: it answers liveness and readiness probes, and everything else with 503.
+/// The router of a server that is starting: it answers liveness and readiness probes, and everything else with 503.
 pub(crate) fn starting_router(readiness: Arc<dyn Readiness>, ids: Arc<dyn IdGen>) -> Router {
-    let not_yet = || async { ApiError::new(ErrorKind::Unavailable, "The server is starting; come back in a moment.") };
+    let starting = || async { ApiError::new(ErrorKind::Unavailable, "The server is starting; try again in a moment.") };
     routes::starting_probes(readiness)
         .layer(from_fn(trace::log_at_debug))
-        .fallback(not_yet)
+        .fallback(starting)
         .layer(from_fn(security_headers))
         .layer(from_fn_with_state(trace::Tracer { ids, metrics: None }, trace::trace))
 }
 
-async fn unknown_address() -> ApiError {
+async fn unknown_path() -> ApiError {
     ApiError::of(ErrorKind::NotFound)
 }
 
-/// The panic's message is not logged: it may hold content. The panic hook logs where it was.
-fn answer_panic(_: Box<dyn Any + Send>) -> Response {
+/// The panic message is not logged: it may have content of a document. The panic hook logs the location.
+fn panic_response(_: Box<dyn Any + Send>) -> Response {
     ApiError { cause: Some("a handler panicked".into()), ..ApiError::of(ErrorKind::Internal) }.into_response()
 }

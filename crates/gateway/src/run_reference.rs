@@ -1,7 +1,7 @@
-//! Where a turn can be read again: what is stored of a chat response under an idempotency key.
+//! A reference to the answer of a chat turn, stored under an idempotency key in place of the answer itself.
 
-use crate::openai::chunk::Shape;
-use crate::sse::Begun;
+use crate::openai::chunk::ReplyOptions;
+use crate::sse::RunStart;
 use axum::http::header::CONTENT_TYPE;
 use domain::conversation::{Message, MessageStatus};
 use domain::idempotency::StoredResponse;
@@ -11,27 +11,27 @@ use domain::run::{Escalation, EventStream, FinishReason, NumberedEvent, RunEvent
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
-/// Stands in the place of a content type where a reference to a run is kept. Never sent.
-const REFERENCE: &str = "application/x-run-reference";
+/// Content type that marks a stored response as a reference. Never sent to a client.
+const CONTENT_TYPE_REFERENCE: &str = "application/x-run-reference";
 
-/// Response extension of a chat turn: where its answer can be read again.
+/// Response extension of a chat turn: where its answer can be read again. The serialized field names are stored.
 #[derive(Clone, Serialize, Deserialize, Debug)]
 pub(crate) struct RunReference {
     pub(crate) conversation: ConversationId,
     pub(crate) run: RunId,
     pub(crate) message: MessageId,
-    /// The tier asked for.
+    /// Tier that the run started with.
     tier: ModelTier,
     #[serde(default)]
     escalated: Option<Escalation>,
-    /// Answered as one JSON document instead of a stream.
+    /// The response was one JSON document, not a stream.
     #[serde(default)]
     pub(crate) whole: bool,
-    /// How a turn ended that was answered whole; `None` where it failed, and for one that was streamed.
+    /// How the run ended, if the response was a document; `None` for a stream and for a run that failed.
     end: Option<RunEnd>,
-    /// Answered in OpenAI's words.
+    /// Set if the response is in OpenAI's format.
     #[serde(default)]
-    pub(crate) openai: Option<Shape>,
+    pub(crate) openai: Option<ReplyOptions>,
 }
 
 #[derive(Clone, Serialize, Deserialize, Debug)]
@@ -47,27 +47,27 @@ struct RunEnd {
 }
 
 impl RunReference {
-    /// The reference to a turn that is streamed.
-    pub(crate) fn streamed(conversation: ConversationId, begun: Begun) -> Self {
+    /// The reference of a streamed turn.
+    pub(crate) fn streamed(conversation: ConversationId, start: RunStart) -> Self {
         Self {
             conversation,
-            run: begun.run_id,
-            message: begun.message_id,
-            tier: begun.model,
-            escalated: begun.escalated,
+            run: start.run_id,
+            message: start.message_id,
+            tier: start.model,
+            escalated: start.escalated,
             whole: false,
             end: None,
             openai: None,
         }
     }
 
-    /// The same of a turn that is answered in OpenAI's words.
-    pub(crate) fn in_openai_shape(self, shape: Shape) -> Self {
-        Self { openai: Some(shape), ..self }
+    /// Changes the reference to one of a turn in OpenAI's format.
+    pub(crate) fn in_openai_format(self, options: ReplyOptions) -> Self {
+        Self { openai: Some(options), ..self }
     }
 
-    /// The same of a turn that was answered whole, with its end unless it failed.
-    pub(crate) fn whole(self, end: Option<RunSummary>) -> Self {
+    /// Changes the reference to one of a turn that was answered as one document. `end` is `None` if the run failed.
+    pub(crate) fn into_document(self, end: Option<RunSummary>) -> Self {
         let end = end.map(|end| RunEnd {
             finish_reason: end.finish_reason,
             usage: end.usage,
@@ -79,27 +79,27 @@ impl RunReference {
         Self { whole: true, end, ..self }
     }
 
-    /// The reference in the form of a response, to be stored in place of the turn's own.
-    pub(crate) fn stored(&self) -> Option<StoredResponse> {
-        let headers = vec![(CONTENT_TYPE.to_string(), REFERENCE.to_owned())];
+    /// The reference as a response, to be stored in place of the turn's response.
+    pub(crate) fn to_stored(&self) -> Option<StoredResponse> {
+        let headers = vec![(CONTENT_TYPE.to_string(), CONTENT_TYPE_REFERENCE.to_owned())];
         Some(StoredResponse { status: 200, headers, body: serde_json::to_vec(self).ok()? })
     }
 
-    /// The reference that `stored` put there, if it is one.
-    pub(crate) fn from_stored(answer: &StoredResponse) -> Option<Self> {
-        let is_reference = answer.headers.iter().any(|(_, value)| value == REFERENCE);
-        is_reference.then(|| serde_json::from_slice(&answer.body).ok()).flatten()
+    /// Reads what [`Self::to_stored`] wrote. `None` if the stored response is not a reference.
+    pub(crate) fn from_stored(stored: &StoredResponse) -> Option<Self> {
+        let is_reference = stored.headers.iter().any(|(_, value)| value == CONTENT_TYPE_REFERENCE);
+        is_reference.then(|| serde_json::from_slice(&stored.body).ok()).flatten()
     }
 
-    /// The events of a turn whose answer is stored, with the text in one piece.
+    /// The events of a turn, rebuilt from its stored message. The text is one delta.
     pub(crate) fn events_of(&self, message: Message) -> EventStream {
         let (run_id, message_id) = (self.run, message.id);
         let started = RunEvent::Started { run_id, message_id, model: self.tier, escalated: self.escalated };
         let summary = self.summary(&message);
-        let cited = message.citations.into_iter().map(RunEvent::Cited);
+        let citations = message.citations.into_iter().map(RunEvent::Cited);
         let events = std::iter::once(started)
             .chain(std::iter::once(RunEvent::Delta { text: message.content }))
-            .chain(cited)
+            .chain(citations)
             .chain(std::iter::once(RunEvent::Finished(summary)));
         let numbered = events.zip(1..).map(|(event, seq)| NumberedEvent { seq, event });
         futures::stream::iter(numbered.collect::<Vec<_>>()).boxed()

@@ -1,36 +1,36 @@
-//! What an operator may set of the edge.
+//! Settings that the operator can change.
 
 use std::time::Duration;
 
 /// Settings of the gateway.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GatewaySettings {
-    /// Limits per user and per peer address. Off for tests and measurements only.
+    /// Enables the rate limits per user, tenant and peer address. Off in tests and benchmarks only.
     pub rate_limit_enabled: bool,
-    /// Requests per second of one peer address, before authentication; 0 means no such limit.
+    /// Requests per second of one peer address, before authentication; 0 disables this limit.
     pub peer_per_second: u32,
-    /// Requests that one peer address may make at once.
+    /// Size of a burst of requests from one peer address.
     pub peer_burst: u32,
-    /// A reverse proxy stands before the server: the peer is the last entry of `X-Forwarded-For`, which it wrote.
+    /// The server is behind a reverse proxy: the peer address is the last entry of `X-Forwarded-For`.
     pub behind_proxy: bool,
     /// Largest JSON body, in bytes.
     pub max_json_bytes: u64,
     /// Largest uploaded file, in bytes.
     pub max_upload_bytes: u64,
-    /// Longest time in which a form that was sent before is read again.
-    pub upload_limit: Duration,
-    /// Requests in hand at once; more are refused until some are answered.
+    /// Longest time to read the form of a repeated upload, for its digest.
+    pub form_digest_timeout: Duration,
+    /// Requests in flight at once; more are refused with 503.
     pub max_in_flight: usize,
-    /// Longest pause within a request's body.
-    pub body_stall: Duration,
-    /// How often a silent event stream sends a comment, so that proxies keep the line open.
+    /// Longest pause between two frames of a request body.
+    pub body_read_timeout: Duration,
+    /// Time without an event after which an event stream sends a comment, so that proxies keep the connection open.
     pub keep_alive: Duration,
-    /// How long the rest of a refused request's body is read and thrown away, so that its sender gets to see why.
+    /// Longest time to read and discard the rest of a refused request's body, so that the client receives the response.
     pub linger: Duration,
 }
 
 impl GatewaySettings {
-    /// Seconds within which a client must have sent a request's header. For the accept loop: axum sets no such limit.
+    /// Time to send the header of a request. [`crate::serve`] applies it; axum has no such timeout.
     pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(15);
     /// Deepest nesting of a JSON body.
     pub const MAX_JSON_DEPTH: usize = 64;
@@ -45,9 +45,9 @@ impl Default for GatewaySettings {
             behind_proxy: false,
             max_json_bytes: 1 << 20,
             max_upload_bytes: 100 << 20,
-            upload_limit: Duration::from_secs(15 * 60),
+            form_digest_timeout: Duration::from_secs(15 * 60),
             max_in_flight: 128,
-            body_stall: Duration::from_secs(20),
+            body_read_timeout: Duration::from_secs(20),
             keep_alive: Duration::from_secs(15),
             linger: Duration::from_secs(10),
         }

@@ -1,4 +1,4 @@
-//! A run's events as server-sent events, and as one answer for clients that do not stream.
+//! Writes a run's events as server-sent events, or collects them into one answer for clients that do not stream.
 
 use crate::error::ApiError;
 use crate::problem::ProblemDocument;
@@ -43,8 +43,8 @@ fn event_name() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         "run.finished",
         "error",
     ];
-    let one = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
-    one.enum_values(Some(names)).build().into()
+    let name = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+    name.enum_values(Some(names)).build().into()
 }
 
 /// `run.started`
@@ -152,13 +152,15 @@ pub(crate) struct Answer {
     left_out: u32,
 }
 
-/// Streams a run. Dropping the response drops the run's stream, which tells the runtime that the reader is gone.
-pub(crate) fn stream(events: EventStream, info: RequestInfo, keep_alive: Duration) -> Response {
-    lines(events.map(move |event| write(event, &info)), keep_alive)
+/// The response that streams a run. When the client disconnects, the response and with it `events` is dropped; that
+/// is how the runtime learns of it.
+pub(crate) fn run_response(events: EventStream, info: RequestInfo, keep_alive: Duration) -> Response {
+    response(events.map(move |event| to_sse(event, &info)), keep_alive)
 }
 
-/// A stream of events, with comments where it is silent and headers that keep proxies from holding it back.
-pub(crate) fn lines(
+/// A response of server-sent events. It has a comment after each `keep_alive` without an event, and headers that keep
+/// proxies from buffering it.
+pub(crate) fn response(
     events: impl Stream<Item = Result<Event, axum::Error>> + Send + 'static,
     keep_alive: Duration,
 ) -> Response {
@@ -170,37 +172,38 @@ pub(crate) fn lines(
     response
 }
 
-/// A run that has begun.
+/// What the first event of a run says.
 #[derive(Clone, Debug)]
-pub(crate) struct Begun {
+pub(crate) struct RunStart {
     pub(crate) run_id: RunId,
-    /// The answer's message.
+    /// Message of the answer.
     pub(crate) message_id: MessageId,
-    /// The tier that answers.
+    /// Tier of the model that answers.
     pub(crate) model: ModelTier,
-    /// Why it is not the everyday one, where the platform chose.
+    /// Why the platform chose the heavy tier, if it did.
     pub(crate) escalated: Option<Escalation>,
 }
 
-/// Looks at the first event: a run that fails before anything was sent is answered with a status.
-pub(crate) async fn begun(mut events: EventStream) -> Result<(Begun, EventStream), ApiError> {
-    let first = events.next().await.ok_or_else(broken_off)?;
+/// Waits for the first event, so that a run that fails right away becomes an error response and not a stream. The
+/// returned stream starts with the first event.
+pub(crate) async fn wait_for_start(mut events: EventStream) -> Result<(RunStart, EventStream), ApiError> {
+    let first = events.next().await.ok_or_else(missing_last_event)?;
     match first.event.clone() {
         RunEvent::Started { run_id, message_id, model, escalated } => {
             let events = futures::stream::iter([first]).chain(events).boxed();
-            Ok((Begun { run_id, message_id, model, escalated }, events))
+            Ok((RunStart { run_id, message_id, model, escalated }, events))
         }
         RunEvent::Failed(problem) => Err(problem.into()),
-        _ => Err(broken_off()),
+        _ => Err(missing_last_event()),
     }
 }
 
-/// Reads a run to its end.
+/// Reads all events of a run and joins them into one answer.
 pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSummary), ApiError> {
-    let (mut run, mut content, mut citations) = (None, String::new(), Vec::new());
+    let (mut run_id, mut content, mut citations) = (None, String::new(), Vec::new());
     while let Some(NumberedEvent { event, .. }) = events.next().await {
         match event {
-            RunEvent::Started { run_id, .. } => run = Some(run_id),
+            RunEvent::Started { run_id: id, .. } => run_id = Some(id),
             RunEvent::Delta { text } => content.push_str(&text),
             RunEvent::Cited(citation) => citations.push(citation.into()),
             RunEvent::Reasoning { .. }
@@ -211,7 +214,7 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSumma
             RunEvent::Finished(end) => {
                 let answer = Answer {
                     message_id: end.message_id.as_uuid(),
-                    run_id: run.ok_or_else(broken_off)?.as_uuid(),
+                    run_id: run_id.ok_or_else(missing_last_event)?.as_uuid(),
                     content,
                     citations,
                     model: end.model.clone(),
@@ -225,18 +228,18 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSumma
             }
         }
     }
-    Err(broken_off())
+    Err(missing_last_event())
 }
 
-/// A run always ends with `run.finished` or `error`.
-pub(crate) fn broken_off() -> ApiError {
+/// The error of a stream that ended without `run.finished` or `error`, which the runtime never leaves out.
+pub(crate) fn missing_last_event() -> ApiError {
     ApiError {
-        cause: Some("a run ended without its last event".into()),
+        cause: Some("a run's event stream ended without its last event".into()),
         ..ApiError::of(domain::error::ErrorKind::Internal)
     }
 }
 
-fn write(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Error> {
+fn to_sse(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Error> {
     let event = Event::default().id(numbered.seq.to_string());
     match numbered.event {
         RunEvent::Started { run_id, message_id, model, escalated } => {
@@ -253,8 +256,8 @@ fn write(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Err
         RunEvent::ToolFinished { call_id, name, status } => {
             event.event("tool.finished").json_data(ToolFinished { call_id, name, status: status.as_str() })
         }
-        // Only a model alone is offered a client's tools, and its events are not read here.
-        RunEvent::ToolWanted(_) => Ok(event.comment("a tool of the client's")),
+        // Only direct requests of the OpenAI-compatible surface offer client tools, and those are not written here.
+        RunEvent::ToolWanted(_) => Ok(event.comment("call of a client tool")),
         RunEvent::Cited(citation) => event.event("citation").json_data(CitationBody::from(citation)),
         RunEvent::Finished(end) => event.event("run.finished").json_data(RunFinished {
             finish_reason: end.finish_reason.as_str(),

@@ -1,4 +1,4 @@
-//! What layers and handlers share. Each takes the part that it needs, as `State<part>`.
+//! The state that layers and handlers share. Each extracts the part that it needs, as `State<Part>`.
 
 use crate::load::LoadLimit;
 use crate::peer_limit::PeerLimit;
@@ -10,7 +10,7 @@ use policy::gate::Gate;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
-/// The state of the router.
+/// State of the router.
 #[derive(Clone, FromRef)]
 pub(crate) struct AppState {
     pub(crate) gate: Arc<dyn Gate>,
@@ -18,7 +18,7 @@ pub(crate) struct AppState {
     pub(crate) limiter: Arc<dyn RateLimiter>,
     pub(crate) peers: PeerLimit,
     pub(crate) settings: Arc<GatewaySettings>,
-    /// Requests that go on after their client has hung up, for shutdown to wait for.
+    /// Requests that go on after their client has disconnected; shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     pub(crate) load: LoadLimit,
 }

@@ -1,7 +1,8 @@
-//! A stream over a request's body that yields at most one chunk per poll of the form parser.
+//! A body stream that keeps the form parser from reading far ahead.
 //!
-//! The parser (multer) reads on for as long as its source is ready, and looks for the end of a part's header without a
-//! limit. This stream pauses after each chunk, and fails once far more bytes went into the parser than came out.
+//! The parser (multer) reads for as long as its source is ready, and searches the end of a part's header without a
+//! limit. This stream returns `Pending` after each chunk, and fails once many more bytes went into the parser than
+//! came out.
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use futures::{Stream, StreamExt};
@@ -10,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-/// Bytes that the parser may buffer.
+/// Bytes that the parser may have buffered.
 const MAX_BUFFERED: u64 = 2 << 20;
 
-/// Counts the bytes that came out of the parser. Whoever reads from the parser adds to it.
+/// Number of bytes that came out of the parser. The reader of the form adds to it.
 pub(crate) type Consumed = Arc<AtomicU64>;
 
 pub(crate) struct ThrottledBody {
@@ -45,7 +46,7 @@ impl Stream for ThrottledBody {
             self.pause = true;
             self.produced += chunk.len() as u64;
             if self.produced.saturating_sub(self.consumed.load(Ordering::Relaxed)) > MAX_BUFFERED {
-                return Poll::Ready(Some(Err(axum::Error::new("a part of the form has no end"))));
+                return Poll::Ready(Some(Err(axum::Error::new("the header of a form part is too long"))));
             }
         }
         polled

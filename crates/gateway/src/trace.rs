@@ -1,4 +1,4 @@
-//! One request id, one span and one log line for each request.
+//! The outermost layer: gives each request an id, a span and a log line.
 
 use crate::error::ApiError;
 use crate::metrics::HttpMetrics;
@@ -15,19 +15,19 @@ use std::sync::Arc;
 use std::time::Instant;
 use tracing::{Instrument, Span, field};
 
-/// The header that carries a request's id both ways.
+/// Carries the request id in requests and responses.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the outermost layer works with.
+/// State of the layer.
 #[derive(Clone)]
 pub(crate) struct Tracer {
-    /// Makes request ids.
+    /// Source of request ids.
     pub(crate) ids: Arc<dyn IdGen>,
-    /// Measures requests, if anything does.
+    /// Request histogram; `None` if metrics are off.
     pub(crate) metrics: Option<HttpMetrics>,
 }
 
-/// The outermost layer: names the request, times it, gives failures their body, logs once.
+/// The layer: assigns the request id, measures the time, writes the body of an error and logs once.
 pub(crate) async fn trace(State(tracer): State<Tracer>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let info = RequestInfo { request_id: request_id(&tracer, &request), path: request.uri().path().to_owned() };
@@ -49,21 +49,21 @@ pub(crate) async fn trace(State(tracer): State<Tracer>, mut request: Request, ne
     if let Ok(value) = HeaderValue::from_str(info.request_id.as_str()) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
-    let took = started.elapsed();
+    let elapsed = started.elapsed();
     span.record("status", response.status().as_u16());
-    span.record("latency_ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    span.record("latency_ms", u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
     if let Some(metrics) = &tracer.metrics {
-        metrics.observe(&method, &route, response.status(), took);
+        metrics.observe(&method, &route, response.status(), elapsed);
     }
     span.in_scope(|| log(is_probe, error.as_ref()));
     response
 }
 
-/// Marks a response whose request is logged at debug level: probes come every few seconds.
+/// Response extension: log the request at debug level. Set for probes, which come every few seconds.
 #[derive(Clone, Copy, Debug)]
 struct LogAtDebug;
 
-/// The layer of probes: has their requests logged at debug level.
+/// The layer around probes: their requests are logged at debug level.
 pub(crate) async fn log_at_debug(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.extensions_mut().insert(LogAtDebug);
@@ -79,7 +79,7 @@ fn request_id(tracer: &Tracer, request: &Request) -> RequestId {
         .unwrap_or_else(|| RequestId::from_uuid(tracer.ids.uuid()))
 }
 
-/// Status and latency are fields of the span.
+/// Logs the outcome. Status and latency are fields of the span.
 fn log(is_probe: bool, error: Option<&ApiError>) {
     match error {
         Some(error) => {
@@ -100,7 +100,7 @@ fn log(is_probe: bool, error: Option<&ApiError>) {
     }
 }
 
-/// Records the tenant in the span of the request.
+/// Sets the tenant in the request's span.
 pub(crate) fn record_tenant(tenant: domain::ids::TenantId) {
     Span::current().record("tenant", field::display(tenant));
 }

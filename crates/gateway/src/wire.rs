@@ -1,4 +1,4 @@
-//! What several routes write alike: fixed words as schemas, citations, parsing of common fields.
+//! Shared by several routes: schemas of closed word lists, citations, and parsing of common fields.
 
 use crate::error::ApiError;
 use domain::audit::ResultStatus;
@@ -19,18 +19,18 @@ use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema};
 use uuid::Uuid;
 
-/// Pattern of text that is neither empty nor only white space, and has no U+0000, which PostgreSQL cannot store.
+/// Pattern of text that has a character other than white space, and no U+0000, which PostgreSQL cannot store.
 pub(crate) const NOT_BLANK: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 
 /// Largest client data (`metadata`), in bytes of JSON.
-pub(crate) const MAX_METADATA: usize = 16 << 10;
-/// Most tags of one thing, or in one filter.
+pub(crate) const MAX_METADATA_BYTES: usize = 16 << 10;
+/// Largest number of tags of one object, or in one filter.
 pub(crate) const MAX_TAGS: usize = 32;
-/// Most documents that a search or a turn names.
+/// Largest number of documents in one filter.
 pub(crate) const MAX_DOCUMENT_IDS: usize = 100;
 
-/// Schemas of the domain's fixed words, from their one list; `true`: or null.
-macro_rules! word_schemas {
+/// Defines functions that return the schema of a domain enum; with `true`, null is allowed as well.
+macro_rules! enum_schemas {
     ($($name:ident => $type:ty, $nullable:literal;)*) => {$(
         pub(crate) fn $name() -> RefOr<Schema> {
             words(<$type>::ALL.iter().map(|word| word.as_str()), $nullable)
@@ -38,7 +38,7 @@ macro_rules! word_schemas {
     )*};
 }
 
-word_schemas! {
+enum_schemas! {
     model_choice_or_null => ModelChoice, true;
     retrieval_mode_or_null => RetrievalMode, true;
     message_role => MessageRole, false;
@@ -60,14 +60,14 @@ word_schemas! {
     rule_or_null => Rule, true;
 }
 
-/// The grants that an admin gives, or null.
+/// The grants that an admin of a tenant can give, or null.
 pub(crate) fn grants_or_null() -> RefOr<Schema> {
-    let given = [Grant::Auditor, Grant::Approver].iter().map(|grant| grant.as_str());
+    let grants = [Grant::Auditor, Grant::Approver].iter().map(|grant| grant.as_str());
     let types = SchemaType::from_iter([Type::Array, Type::Null]);
-    ArrayBuilder::new().schema_type(types).items(words(given, false)).build().into()
+    ArrayBuilder::new().schema_type(types).items(words(grants, false)).build().into()
 }
 
-/// A schema of fixed words, and null where that is one of them.
+/// The schema of a closed list of words; if `nullable`, null is allowed as well.
 pub(crate) fn words(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {
     let values = words.map(Value::from).chain(nullable.then_some(Value::Null));
     let types =
@@ -114,23 +114,23 @@ impl From<Citation> for CitationBody {
     }
 }
 
-/// Parses a bounded text.
+/// Parses a text; `pointer` names the field in the error.
 pub(crate) fn text<const MAX: usize>(pointer: &str, text: &str) -> Result<BoundedText<MAX>, ApiError> {
     BoundedText::parse(text).map_err(|error| ApiError::field(pointer, error))
 }
 
-/// Parses a bounded text that may be missing.
+/// Parses a text that may be missing.
 pub(crate) fn optional_text<const MAX: usize>(
     pointer: &str,
-    given: Option<&str>,
+    value: Option<&str>,
 ) -> Result<Option<BoundedText<MAX>>, ApiError> {
-    given.map(|given| text(pointer, given)).transpose()
+    value.map(|value| text(pointer, value)).transpose()
 }
 
-/// Parses tags, dropping repetitions.
-pub(crate) fn tags<'a>(pointer: &str, given: impl IntoIterator<Item = &'a String>) -> Result<Vec<Label>, ApiError> {
+/// Parses tags and drops duplicates.
+pub(crate) fn tags<'a>(pointer: &str, values: impl IntoIterator<Item = &'a String>) -> Result<Vec<Label>, ApiError> {
     let mut tags = Vec::new();
-    for (index, tag) in given.into_iter().enumerate() {
+    for (index, tag) in values.into_iter().enumerate() {
         let tag = text(&format!("{pointer}/{index}"), tag)?;
         if !tags.contains(&tag) {
             tags.push(tag);
@@ -142,20 +142,20 @@ pub(crate) fn tags<'a>(pointer: &str, given: impl IntoIterator<Item = &'a String
     Ok(tags)
 }
 
-/// Checks the number of documents that a filter names.
-pub(crate) fn document_ids(pointer: &str, given: Vec<Uuid>) -> Result<Vec<DocumentId>, ApiError> {
-    if given.len() > MAX_DOCUMENT_IDS {
+/// Checks the number of document ids in a filter.
+pub(crate) fn document_ids(pointer: &str, ids: Vec<Uuid>) -> Result<Vec<DocumentId>, ApiError> {
+    if ids.len() > MAX_DOCUMENT_IDS {
         let detail = format!("must be at most {MAX_DOCUMENT_IDS} documents");
         return Err(ApiError::field(pointer, detail));
     }
-    Ok(given.into_iter().map(DocumentId::from).collect())
+    Ok(ids.into_iter().map(DocumentId::from).collect())
 }
 
-/// Checks a client's own data: a JSON object of bounded size.
-pub(crate) fn metadata(pointer: &str, given: Map<String, Value>) -> Result<Value, ApiError> {
-    let value = Value::Object(given);
-    if value.to_string().len() > MAX_METADATA {
-        let detail = format!("must be at most {} KiB of JSON", MAX_METADATA >> 10);
+/// Checks the size of client data.
+pub(crate) fn metadata(pointer: &str, fields: Map<String, Value>) -> Result<Value, ApiError> {
+    let value = Value::Object(fields);
+    if value.to_string().len() > MAX_METADATA_BYTES {
+        let detail = format!("must be at most {} KiB of JSON", MAX_METADATA_BYTES >> 10);
         return Err(ApiError::field(pointer, detail));
     }
     Ok(value)

@@ -14,7 +14,7 @@ use data::preflight::{self, Roles};
 use data::{Database, FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStore, PoolSettings, SetupError};
 use domain::model::EmbeddingModel;
 use domain::ports::{BlobStore, Clock, Directory, Embedders, IdGen, JobKind, JobQueue, Store};
-use gateway::serve::Edge;
+use gateway::serve::Router;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::Authenticator;
 use policy::gate::{Gate, GateKeys, GateParts, PolicyGate, UseCases};
@@ -224,7 +224,7 @@ impl Platform {
     ///
     /// # Errors
     /// Where the metrics cannot be registered, or `REDIS_URL` is not valid.
-    pub async fn edge(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Edge> {
+    pub async fn edge(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Router> {
         let ports = Ports {
             ids: Arc::clone(&self.ids),
             readiness: Arc::new(self.readiness.clone()),
@@ -237,7 +237,7 @@ impl Platform {
             behind_proxy: settings.server.behind_proxy,
             max_in_flight: settings.server.max_in_flight,
             max_upload_bytes: settings.storage.max_upload_mib << 20,
-            upload_limit: settings.storage.upload_limit(),
+            form_digest_timeout: settings.storage.upload_limit(),
             ..GatewaySettings::default()
         };
         Ok(gateway::router(Arc::clone(&self.gate), ports, edge))

@@ -91,14 +91,16 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
 /// What the listener takes on.
 fn limits(server: &Server) -> Limits {
     let limits = Limits {
-        idle: Duration::from_secs(server.idle_connection_s),
-        max_age: Duration::from_secs(server.max_connection_age_s),
-        max_streams: server.max_streams,
-        ..Limits::of(server.max_connections)
+        idle_timeout: Duration::from_secs(server.idle_connection_s),
+        max_connection_age: Duration::from_secs(server.max_connection_age_s),
+        max_concurrent_streams: server.max_streams,
+        ..Limits::new(server.max_connections)
     };
-    // Behind a proxy all connections are one peer's.
-    let max_of_a_peer = if server.behind_proxy { limits.max_connections } else { limits.max_of_a_peer };
-    Limits { max_of_a_peer, ..limits }
+    // A reverse proxy is one peer: all connections come from it.
+    if server.behind_proxy {
+        return Limits { max_connections_per_peer: limits.max_connections, ..limits };
+    }
+    limits
 }
 
 /// Looks after the model backends, where there are some.

@@ -3,33 +3,32 @@
 use crate::error::ApiError;
 use axum::http::{HeaderMap, HeaderName};
 
-/// The header.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Longest key.
-const LONGEST: usize = 255;
+/// Longest key, in characters.
+const MAX_LENGTH: usize = 255;
 
-/// The key of a request: a structured field's string as the draft has it (`"8e03…"`), or the same without quotes, as most
-/// clients send it. Both mean the same key.
+/// Parses the key of a request: a string of RFC 8941 (`"8e03…"`), as the draft requires, or the same without quotes, as
+/// most clients send it. Both are the same key.
 pub(crate) fn parse(headers: &HeaderMap) -> Result<String, ApiError> {
     let refused = |detail: &str| ApiError::field("/Idempotency-Key", detail);
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(refused("must be there once"));
+        return Err(refused("must be given once"));
     };
     let text = value.to_str().map(str::trim).map_err(|_| refused("must be printable ASCII"))?;
     let key = match text.strip_prefix('"') {
-        Some(quoted) => unquote(quoted).ok_or_else(|| refused("has a quote that does not end, or ends early"))?,
+        Some(quoted) => unquote(quoted).ok_or_else(|| refused("must be a valid quoted string"))?,
         None => text.to_owned(),
     };
     match key.len() {
         0 => Err(refused("must not be empty")),
-        1..=LONGEST if key.bytes().all(|byte| matches!(byte, b' '..=b'~')) => Ok(key),
-        1..=LONGEST => Err(refused("must be printable ASCII")),
+        1..=MAX_LENGTH if key.bytes().all(|byte| matches!(byte, b' '..=b'~')) => Ok(key),
+        1..=MAX_LENGTH => Err(refused("must be printable ASCII")),
         _ => Err(refused("must be at most 255 characters long")),
     }
 }
 
-/// The rest of a quoted string, after its first quote.
+/// Decodes a quoted string; `quoted` starts after the opening quote. `None` if it is invalid.
 fn unquote(quoted: &str) -> Option<String> {
     let inner = quoted.strip_suffix('"')?;
     let (mut key, mut escaped) = (String::new(), false);
@@ -58,7 +57,7 @@ mod tests {
     fn key(values: &[&[u8]]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(value).expect("a header's value"));
+            headers.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(value).expect("a header value"));
         }
         parse(&headers).ok()
     }

@@ -1,11 +1,11 @@
-//! Returns a stored response again.
+//! Replays a stored response.
 //!
-//! Of a chat turn only a reference is stored: its events are read from the run's log while that exists, and from the
-//! conversation afterwards, through the gate either way. So nothing is shown again that has been withdrawn meanwhile.
+//! For a chat turn only a reference is stored. Its events are read from the run's log while that exists, and from the
+//! conversation afterwards. Both go through the gate, so content that the caller may no longer see is not replayed.
 
-use super::{RETRY_AFTER, conflict};
+use super::conflict::in_progress;
 use crate::error::ApiError;
-use crate::openai::reply::Answering;
+use crate::openai::reply::ChatReply;
 use crate::request_info::RequestInfo;
 use crate::run_reference::RunReference;
 use crate::sse;
@@ -24,70 +24,69 @@ use std::time::Duration;
 
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// Who asks again, and how to answer.
+/// What is needed to replay a response to a caller.
 pub(super) struct Replay<'a> {
     pub(super) gate: &'a dyn Gate,
-    pub(super) by: &'a Caller,
+    pub(super) caller: &'a Caller,
     pub(super) info: RequestInfo,
-    /// Interval of comments in a silent stream.
+    /// Time without an event after which a stream sends a comment.
     pub(super) keep_alive: Duration,
 }
 
 impl Replay<'_> {
-    /// The stored response, with the header that says so.
+    /// The stored response, with `Idempotency-Replayed: true`.
     pub(super) async fn respond(self, stored: StoredResponse) -> Result<Response, ApiError> {
         let mut response = match RunReference::from_stored(&stored) {
-            Some(reference) => self.turn(reference).await?,
-            None => rebuilt(stored),
+            Some(reference) => self.replay_turn(reference).await?,
+            None => rebuild_response(stored),
         };
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
         Ok(response)
     }
 
-    async fn turn(self, reference: RunReference) -> Result<Response, ApiError> {
+    async fn replay_turn(self, reference: RunReference) -> Result<Response, ApiError> {
         let events = self.events(&reference).await?;
-        let RunReference { conversation, whole, openai, .. } = reference;
-        let Some(shape) = openai else {
-            return Ok(if whole {
+        let RunReference { conversation, whole: as_document, openai, .. } = reference;
+        let Some(options) = openai else {
+            return Ok(if as_document {
                 let collected = sse::collect(events).await;
                 collected.map_or_else(ApiError::into_response, |(answer, _)| Json(answer).into_response())
             } else {
-                sse::stream(events, self.info, self.keep_alive)
+                sse::run_response(events, self.info, self.keep_alive)
             });
         };
-        let (begun, events) = sse::begun(events).await?;
-        let answering = Answering { events, begun, conversation: Some(conversation), shape };
-        if whole {
-            Ok(answering.whole().await.map_or_else(ApiError::into_response, |(response, _)| response))
+        let (start, events) = sse::wait_for_start(events).await?;
+        let reply = ChatReply { events, start, conversation: Some(conversation), options };
+        if as_document {
+            Ok(reply.into_document().await.map_or_else(ApiError::into_response, |(response, _)| response))
         } else {
-            answering.streamed(self.keep_alive).await
+            reply.into_stream(self.keep_alive).await
         }
     }
 
     /// The turn's events, from its run's log or from the stored message.
     async fn events(&self, reference: &RunReference) -> Result<EventStream, ApiError> {
-        match self.gate.execute(self.by, ResumeRun { run: reference.run, after: 0 }).await {
+        match self.gate.execute(self.caller, ResumeRun { run: reference.run, after: 0 }).await {
             Ok(events) => return Ok(events),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
-        let asked = GetConversation { id: reference.conversation };
-        let Transcript { messages, .. } = self.gate.execute(self.by, asked).await?;
+        let command = GetConversation { id: reference.conversation };
+        let Transcript { messages, .. } = self.gate.execute(self.caller, command).await?;
         let message = messages.into_iter().find(|message| message.id == reference.message);
         let message = message.ok_or_else(|| ApiError::of(ErrorKind::NotFound))?;
         if message.withheld {
-            let detail = "It rests on content above your clearance.";
+            let detail = "The answer is based on content above your clearance.";
             return Err(ApiError { code: "above_clearance", ..ApiError::new(ErrorKind::Forbidden, detail) });
         }
         if message.status == MessageStatus::Streaming {
-            let detail = "The answer is still being written, by another server.";
-            return Err(ApiError { retry_after: Some(RETRY_AFTER), ..conflict("idempotency_in_progress", detail) });
+            return Err(in_progress("The answer is still being written, by another server."));
         }
         Ok(reference.events_of(message))
     }
 }
 
-fn rebuilt(stored: StoredResponse) -> Response {
+fn rebuild_response(stored: StoredResponse) -> Response {
     let mut response = Response::new(Body::from(stored.body));
     *response.status_mut() = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::OK);
     for (name, value) in stored.headers {

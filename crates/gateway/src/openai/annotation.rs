@@ -1,12 +1,12 @@
-//! Citations as OpenAI's clients show them: annotations of the text, with the place of the `[n]` that stands for each.
+//! Citations in OpenAI's format: annotations of the text, each with the position of its `[n]` marker.
 
 use domain::conversation::Citation;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-/// Longest marker that is one, in bytes.
-const LONGEST_MARKER: usize = 32;
+/// Longest marker, in bytes: longer text in brackets is not taken for one.
+const MAX_MARKER: usize = 32;
 
 /// A citation.
 #[derive(Serialize, ToSchema, Clone, Debug)]
@@ -31,9 +31,9 @@ pub(crate) struct UrlCitation {
     end_index: usize,
 }
 
-/// The annotation of a citation in the text so far.
+/// The annotation of a citation. It points behind `text`, the answer so far, if the text has no marker for it.
 pub(crate) fn annotation(citation: &Citation, text: &str) -> Annotation {
-    let (start_index, end_index) = marker(text, citation.n).unwrap_or_else(|| {
+    let (start_index, end_index) = find_marker(text, citation.n).unwrap_or_else(|| {
         let end = text.chars().count();
         (end, end)
     });
@@ -41,8 +41,8 @@ pub(crate) fn annotation(citation: &Citation, text: &str) -> Annotation {
     Annotation { kind: "url_citation", url_citation }
 }
 
-/// The same as Open WebUI's source event, whose place other clients ignore.
-pub(crate) fn source(citation: &Citation) -> Value {
+/// The citation as a source event of Open WebUI. Other clients ignore the field that it is sent in.
+pub(crate) fn source_event(citation: &Citation) -> Value {
     let (url, name) = (url(citation), &citation.title);
     json!({
         "type": "source",
@@ -63,13 +63,13 @@ fn url(citation: &Citation) -> String {
     format!("/v1/documents/{}/content{page}", citation.document_id)
 }
 
-/// The first marker that names `n`, in characters: `[2]`, or `[1, 2]` as a whole.
-fn marker(text: &str, n: u32) -> Option<(usize, usize)> {
+/// Start and end, in characters, of the first marker with the number `n`: `[2]`, or all of `[1, 2]`.
+fn find_marker(text: &str, n: u32) -> Option<(usize, usize)> {
     let mut from = 0;
-    while let Some(open) = text[from..].find('[').map(|at| at + from) {
+    while let Some(open) = text[from..].find('[').map(|offset| offset + from) {
         from = open + 1;
-        let Some(close) = text[from..].find(']').map(|at| at + from) else { continue };
-        if close - open > LONGEST_MARKER {
+        let Some(close) = text[from..].find(']').map(|offset| offset + from) else { continue };
+        if close - open > MAX_MARKER {
             continue;
         }
         let mut numbers = text[from..close].split([',', ';']).map(str::trim);
@@ -87,11 +87,11 @@ mod tests {
 
     #[test]
     fn a_marker_is_found_by_its_number_and_counted_in_characters() {
-        assert_eq!(marker("Größe 5 µm [1].", 1), Some((11, 14)));
-        assert_eq!(marker("see [a] and [12], [1, 2]", 2), Some((18, 24)));
-        assert_eq!(marker("see [ 3 ]", 3), Some((4, 9)));
-        assert_eq!(marker("open [1", 1), None);
-        assert_eq!(marker("[10]", 1), None);
-        assert_eq!(marker(&format!("[{}] [1]", "x".repeat(40)), 1), Some((43, 46)));
+        assert_eq!(find_marker("Größe 5 µm [1].", 1), Some((11, 14)));
+        assert_eq!(find_marker("see [a] and [12], [1, 2]", 2), Some((18, 24)));
+        assert_eq!(find_marker("see [ 3 ]", 3), Some((4, 9)));
+        assert_eq!(find_marker("open [1", 1), None);
+        assert_eq!(find_marker("[10]", 1), None);
+        assert_eq!(find_marker(&format!("[{}] [1]", "x".repeat(40)), 1), Some((43, 46)));
     }
 }

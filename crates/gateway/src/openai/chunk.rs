@@ -1,7 +1,9 @@
-//! A run's events as OpenAI's chunks. Tools that the platform calls itself do not show: a client would try to call them.
+//! Encodes a run's events as OpenAI's chunks. Tool calls of the platform are left out: a client would take them for
+//! its own and try to run them.
 
 use super::annotation::{self, Annotation};
 use super::error::ErrorBody;
+use crate::sse::RunStart;
 use domain::ids::ConversationId;
 use domain::model::ModelToolCall;
 use domain::run::{Escalation, FinishReason, RunEvent, RunSummary, TokenUsage};
@@ -10,14 +12,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::sse::Begun;
-
-/// How a client wants its answer.
+/// How a request wants its answer written. Stored with a run reference, so the field names stay.
 #[derive(Clone, Serialize, Deserialize, Debug)]
-pub(crate) struct Shape {
-    /// The model that it named.
+pub(crate) struct ReplyOptions {
+    /// Model id of the request, repeated in the answer.
     pub(crate) model: String,
-    /// Whether it wants what the answer took at the end of a stream.
+    /// Whether a stream ends with a chunk that has the token usage (`stream_options.include_usage`).
     pub(crate) include_usage: bool,
 }
 
@@ -136,40 +136,41 @@ pub(crate) struct PlatformNote {
     cancelled: bool,
 }
 
-/// An answer's names, the same wherever they stand.
+/// The metadata of an answer, the same in all of its chunks.
 #[derive(Clone, Debug)]
-pub(crate) struct Head {
+pub(crate) struct CompletionHead {
     pub(crate) id: String,
     pub(crate) created: u64,
     pub(crate) model: String,
-    begun: Begun,
+    start: RunStart,
     conversation: Option<ConversationId>,
 }
 
-impl Head {
-    /// Of a run that has begun. The moment is the run id's own, so that an answer that is given again has the same.
-    pub(crate) fn new(begun: Begun, model: String, conversation: Option<ConversationId>) -> Self {
-        let created = begun.run_id.as_uuid().get_timestamp().map_or(0, |at| at.to_unix().0);
-        Self { id: format!("chatcmpl-{}", begun.run_id), created, model, begun, conversation }
+impl CompletionHead {
+    /// `created` is the time in the run's UUIDv7, so that a replayed answer has the same. `conversation` is
+    /// `None` for a direct request.
+    pub(crate) fn new(start: RunStart, model: String, conversation: Option<ConversationId>) -> Self {
+        let created = start.run_id.as_uuid().get_timestamp().map_or(0, |at| at.to_unix().0);
+        Self { id: format!("chatcmpl-{}", start.run_id), created, model, start, conversation }
     }
 
-    /// What the platform says of an answer that has ended.
-    pub(crate) fn note(&self, end: &RunSummary) -> PlatformNote {
+    /// The field `platform` of a finished answer.
+    pub(crate) fn platform_note(&self, end: &RunSummary) -> PlatformNote {
         PlatformNote {
-            run_id: self.begun.run_id.as_uuid(),
+            run_id: self.start.run_id.as_uuid(),
             message_id: self.conversation.map(|_| end.message_id.as_uuid()),
             conversation_id: self.conversation.map(|id| id.as_uuid()),
             degraded: end.degraded,
             fallback: end.fallback,
             left_out: end.left_out,
             served_model: end.model.clone(),
-            escalated: self.begun.escalated.map(Escalation::as_str),
+            escalated: self.start.escalated.map(Escalation::as_str),
             cancelled: end.finish_reason == FinishReason::Cancelled,
         }
     }
 }
 
-/// Why an answer ended, in OpenAI's words.
+/// The finish reason in OpenAI's words.
 pub(crate) const fn finish_reason(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Length => "length",
@@ -179,39 +180,38 @@ pub(crate) const fn finish_reason(reason: FinishReason) -> &'static str {
     }
 }
 
-/// A line of the stream.
+/// One `data:` line of the stream.
 #[derive(Debug)]
-pub(crate) enum Line {
-    /// A piece.
+pub(crate) enum StreamItem {
+    /// A part of the answer.
     Chunk(Box<ChatCompletionChunk>),
-    /// A failure; nothing follows.
+    /// The run failed; this is the last item.
     Error(ErrorBody),
-    /// The end.
+    /// `[DONE]`, the last item of a run that succeeded.
     Done,
 }
 
-/// Turns events into lines, one after the other.
-pub(crate) struct Encoder {
-    head: Head,
+/// Encodes the events of one run, in order.
+pub(crate) struct ChunkEncoder {
+    head: CompletionHead,
     include_usage: bool,
+    /// The answer so far, to find the markers of citations.
     text: String,
-    tools: u32,
+    tool_calls: u32,
 }
 
-impl Encoder {
-    /// For an answer of this head.
-    pub(crate) fn new(head: Head, include_usage: bool) -> Self {
-        Self { head, include_usage, text: String::new(), tools: 0 }
+impl ChunkEncoder {
+    pub(crate) fn new(head: CompletionHead, include_usage: bool) -> Self {
+        Self { head, include_usage, text: String::new(), tool_calls: 0 }
     }
 
-    /// The lines of the next event.
-    pub(crate) fn lines(&mut self, event: RunEvent) -> Vec<Line> {
+    pub(crate) fn encode(&mut self, event: RunEvent) -> Vec<StreamItem> {
         let delta = match event {
             RunEvent::Started { .. } => {
                 ChunkDelta { role: Some("assistant"), content: Some(String::new()), ..ChunkDelta::default() }
             }
             RunEvent::Delta { text } => {
-                // Only citations look for their place in it, and they come with an assistant's answer.
+                // Only the assistant's answers, which are stored in a conversation, have citations.
                 if self.head.conversation.is_some() {
                     self.text.push_str(&text);
                 }
@@ -219,35 +219,35 @@ impl Encoder {
             }
             RunEvent::Reasoning { text } => ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() },
             RunEvent::ToolWanted(call) => {
-                let call = ToolCallBody { index: Some(self.tools), ..call.into() };
-                self.tools += 1;
+                let call = ToolCallBody { index: Some(self.tool_calls), ..call.into() };
+                self.tool_calls += 1;
                 ChunkDelta { tool_calls: Some(vec![call]), ..ChunkDelta::default() }
             }
             RunEvent::Cited(citation) => {
                 let annotations = Some(vec![annotation::annotation(&citation, &self.text)]);
                 let mut chunk = self.chunk(ChunkDelta { annotations, ..ChunkDelta::default() }, None);
-                chunk.event = Some(annotation::source(&citation));
-                return vec![Line::Chunk(Box::new(chunk))];
+                chunk.event = Some(annotation::source_event(&citation));
+                return vec![StreamItem::Chunk(Box::new(chunk))];
             }
             RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. } => return Vec::new(),
-            RunEvent::Finished(end) => return self.end(&end),
-            RunEvent::Failed(problem) => return vec![Line::Error(ErrorBody::of(&problem.into()))],
+            RunEvent::Finished(summary) => return self.finish(&summary),
+            RunEvent::Failed(problem) => return vec![StreamItem::Error(ErrorBody::new(&problem.into()))],
         };
-        vec![Line::Chunk(Box::new(self.chunk(delta, None)))]
+        vec![StreamItem::Chunk(Box::new(self.chunk(delta, None)))]
     }
 
-    fn end(&self, end: &RunSummary) -> Vec<Line> {
-        let mut last = self.chunk(ChunkDelta::default(), Some(finish_reason(end.finish_reason)));
-        last.platform = Some(self.head.note(end));
-        let mut lines = vec![Line::Chunk(Box::new(last))];
+    fn finish(&self, summary: &RunSummary) -> Vec<StreamItem> {
+        let mut last = self.chunk(ChunkDelta::default(), Some(finish_reason(summary.finish_reason)));
+        last.platform = Some(self.head.platform_note(summary));
+        let mut items = vec![StreamItem::Chunk(Box::new(last))];
         if self.include_usage {
             let mut usage = self.chunk(ChunkDelta::default(), None);
             usage.choices.clear();
-            usage.usage = Some(end.usage.into());
-            lines.push(Line::Chunk(Box::new(usage)));
+            usage.usage = Some(summary.usage.into());
+            items.push(StreamItem::Chunk(Box::new(usage)));
         }
-        lines.push(Line::Done);
-        lines
+        items.push(StreamItem::Done);
+        items
     }
 
     fn chunk(&self, delta: ChunkDelta, finish_reason: Option<&'static str>) -> ChatCompletionChunk {

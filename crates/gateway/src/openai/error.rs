@@ -1,7 +1,7 @@
-//! Failures in OpenAI's shape. Its clients choose the exception by the status and read `code` and `param`.
+//! Errors in OpenAI's format. Its client libraries choose the exception by the status and read `code` and `param`.
 
 use crate::error::ApiError;
-use crate::problem_kind::sentence;
+use crate::problem_kind::{METHOD_NOT_ALLOWED, default_detail};
 use axum::http::StatusCode;
 use domain::error::ErrorKind;
 use serde::Serialize;
@@ -37,34 +37,33 @@ pub(crate) struct ErrorObject {
 }
 
 impl ErrorBody {
-    /// The body of an error.
-    pub(crate) fn of(error: &ApiError) -> Self {
+    pub(crate) fn new(error: &ApiError) -> Self {
         let param = error.fields.first().map(|field| param(&field.pointer));
         let message = match (error.fields.first(), &param) {
             (Some(field), Some(param)) if error.kind == ErrorKind::InvalidField => {
                 format!("Invalid '{param}': {}", field.detail)
             }
             (Some(field), _) => field.detail.clone(),
-            (None, _) => error.detail.clone().unwrap_or_else(|| sentence(error.kind).to_owned()),
+            (None, _) => error.detail.clone().unwrap_or_else(|| default_detail(error.kind).to_owned()),
         };
         let decision_id = error.decision.map(|id| id.to_string());
         Self { error: ErrorObject { message, kind: kind(error), param, code: code(error.code), decision_id } }
     }
 
-    /// The same for a method that an address does not take.
-    pub(crate) fn of_wrong_method() -> Self {
-        let message = "This address does not take that method; the Allow header has those that it takes.".to_owned();
+    /// The body of a 405.
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = METHOD_NOT_ALLOWED.to_owned();
         let kind = "invalid_request_error";
         Self { error: ErrorObject { message, kind, param: None, code: "method_not_allowed", decision_id: None } }
     }
 }
 
-/// The status that OpenAI's clients expect, where it is another than ours.
-pub(crate) fn status(error: &ApiError, ours: StatusCode) -> StatusCode {
+/// The status that OpenAI's clients expect; `default` where they expect the same as other clients.
+pub(crate) fn status(error: &ApiError, default: StatusCode) -> StatusCode {
     match error.kind {
         ErrorKind::InvalidField => StatusCode::BAD_REQUEST,
         ErrorKind::TooLarge if error.code == "context_too_long" => StatusCode::BAD_REQUEST,
-        _ => ours,
+        _ => default,
     }
 }
 
@@ -84,9 +83,9 @@ fn kind(error: &ApiError) -> &'static str {
     }
 }
 
-/// The codes that clients look for, in OpenAI's words; the others are ours.
-fn code(ours: &'static str) -> &'static str {
-    match ours {
+/// Translates the codes that clients look for into OpenAI's; the others stay as they are.
+fn code(code: &'static str) -> &'static str {
+    match code {
         "invalid_token" => "invalid_api_key",
         "rate_limited" => "rate_limit_exceeded",
         "quota_exceeded" => "insufficient_quota",
@@ -95,7 +94,7 @@ fn code(ours: &'static str) -> &'static str {
     }
 }
 
-/// A JSON pointer as OpenAI writes the place of a field: `messages[0].content`.
+/// Translates a JSON pointer into OpenAI's notation: `messages[0].content`.
 fn param(pointer: &str) -> String {
     let mut path = String::new();
     for part in pointer.split('/').skip(1) {
@@ -116,14 +115,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_written_as_openai_does() {
+    fn a_json_pointer_becomes_an_openai_param() {
         assert_eq!(param("/messages/0/content/1/type"), "messages[0].content[1].type");
         assert_eq!(param("/temperature"), "temperature");
         assert_eq!(param(""), "");
     }
 
     #[test]
-    fn a_field_that_is_not_allowed_is_a_bad_request_and_a_long_prompt_too() {
+    fn an_invalid_field_and_a_prompt_that_is_too_long_are_bad_requests() {
         let field = ApiError::field("/n", "must be 1");
         assert_eq!(status(&field, field.status()), StatusCode::BAD_REQUEST);
         let long = ApiError { code: "context_too_long", ..ApiError::of(ErrorKind::TooLarge) };

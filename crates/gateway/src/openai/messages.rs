@@ -1,5 +1,5 @@
-//! The messages of a chat in OpenAI's words: for the assistant a question, a history and wishes; for a language model alone
-//! word for word.
+//! The messages of a chat request in OpenAI's format. The assistant gets them as a question, a history and
+//! instructions; a direct request to a model gets them unchanged.
 
 use super::schema;
 use crate::error::ApiError;
@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// Longest wishes of a client's program, in characters: the prompt has to hold passages too.
+/// Longest system and developer messages together, in characters: the prompt needs room for passages too.
 const MAX_INSTRUCTIONS: usize = 16_000;
-/// How the requests begin that Open WebUI makes by itself, for titles, tags and suggestions.
-const BACKGROUND_TASK: &str = "### Task:";
+/// Start of the requests that Open WebUI sends in the background, for titles, tags and suggestions.
+const BACKGROUND_TASK_PREFIX: &str = "### Task:";
 
 /// A message.
 #[derive(Deserialize, ToSchema)]
@@ -46,46 +46,47 @@ struct EarlierFunction {
     arguments: String,
 }
 
-/// Messages that were understood, each with its place.
-pub(super) struct Spoken(Vec<(usize, PromptMessage)>);
+/// Messages whose roles and contents are valid, in the order of the request.
+pub(super) struct ParsedMessages(Vec<PromptMessage>);
 
-/// What is asked of the assistant.
+/// A request to the assistant.
 pub(super) struct Question {
     pub(super) message: MessageText,
     pub(super) history: Vec<EarlierMessage>,
     pub(super) instructions: Option<String>,
 }
 
-impl Spoken {
+impl ParsedMessages {
     pub(super) fn parse(messages: Vec<ChatMessage>) -> Result<Self, ApiError> {
         if messages.is_empty() {
             return Err(ApiError::field("/messages", "must not be empty"));
         }
-        let spoken = messages.into_iter().enumerate().map(|(at, message)| Ok((at, one(at, message)?)));
-        spoken.collect::<Result<_, ApiError>>().map(Self)
+        let parsed = messages.into_iter().enumerate().map(|(index, message)| parse_message(index, message));
+        parsed.collect::<Result<_, ApiError>>().map(Self)
     }
 
-    /// What Open WebUI asks by itself.
+    /// Whether Open WebUI sent this by itself.
     pub(super) fn is_background_task(&self) -> bool {
-        self.last_user().is_some_and(|(_, text)| text.trim_start().starts_with(BACKGROUND_TASK))
+        self.last_user_message().is_some_and(|(_, text)| text.trim_start().starts_with(BACKGROUND_TASK_PREFIX))
     }
 
-    /// Whether tools of the client's have answered since the user spoke: only the model that asked for them can go on.
-    pub(super) fn awaits_model_after_tools(&self) -> bool {
-        matches!(self.0.last(), Some((_, PromptMessage::Tool { .. })))
+    /// Whether the last message is the result of a client tool: only the model that called the tool can go on.
+    pub(super) fn ends_with_tool_result(&self) -> bool {
+        matches!(self.0.last(), Some(PromptMessage::Tool { .. }))
     }
 
-    /// Word for word.
+    /// The messages unchanged, for a direct request.
     pub(super) fn into_prompt(self) -> Result<Vec<PromptMessage>, ApiError> {
-        if self.0.iter().all(|(_, message)| matches!(message, PromptMessage::System(_))) {
-            return Err(ApiError::field("/messages", "must hold a message that is no instruction"));
+        if self.0.iter().all(|message| matches!(message, PromptMessage::System(_))) {
+            return Err(ApiError::field("/messages", "must have a message that is not an instruction"));
         }
-        Ok(self.0.into_iter().map(|(_, message)| message).collect())
+        Ok(self.0)
     }
 
-    /// The last message is the question. What tools said before it belongs to answers that are there in full.
+    /// Takes the last message as the question. Tool results are left out: the answers that used them are in the
+    /// history.
     pub(super) fn into_question(self) -> Result<Question, ApiError> {
-        let Some((at, text)) = self.last_user().filter(|(at, _)| at + 1 == self.0.len()) else {
+        let Some((index, text)) = self.last_user_message().filter(|(index, _)| index + 1 == self.0.len()) else {
             let last = self.0.len() - 1;
             return Err(ApiError::field(
                 format!("/messages/{last}/role"),
@@ -93,9 +94,9 @@ impl Spoken {
             ));
         };
         let message = MessageText::parse(text);
-        let message = message.map_err(|error| ApiError::field(format!("/messages/{at}/content"), error))?;
+        let message = message.map_err(|error| ApiError::field(format!("/messages/{index}/content"), error))?;
         let (mut history, mut instructions) = (Vec::new(), Vec::new());
-        for (_, message) in self.0.into_iter().take(at) {
+        for message in self.0.into_iter().take(index) {
             let (role, content) = match message {
                 PromptMessage::System(text) => {
                     instructions.push(text);
@@ -111,30 +112,30 @@ impl Spoken {
         }
         let instructions = instructions.join("\n\n");
         if instructions.chars().count() > MAX_INSTRUCTIONS {
-            let detail = format!("must be at most {MAX_INSTRUCTIONS} characters of instructions for the assistant");
+            let detail = format!("must have at most {MAX_INSTRUCTIONS} characters of system and developer messages");
             return Err(ApiError::field("/messages", detail));
         }
         let instructions = (!instructions.trim().is_empty()).then_some(instructions);
         Ok(Question { message, history, instructions })
     }
 
-    fn last_user(&self) -> Option<(usize, &str)> {
-        self.0.iter().rev().find_map(|(at, message)| match message {
-            PromptMessage::User(text) => Some((*at, text.as_str())),
+    fn last_user_message(&self) -> Option<(usize, &str)> {
+        self.0.iter().enumerate().rev().find_map(|(index, message)| match message {
+            PromptMessage::User(text) => Some((index, text.as_str())),
             _ => None,
         })
     }
 }
 
-fn one(at: usize, message: ChatMessage) -> Result<PromptMessage, ApiError> {
-    let field = |name: &str| format!("/messages/{at}/{name}");
-    let content = content(&message.content, &field("content"))?;
-    let said = |content: Option<String>| {
-        content.ok_or_else(|| ApiError::field(field("content"), "must be a text or a list of texts"))
+fn parse_message(index: usize, message: ChatMessage) -> Result<PromptMessage, ApiError> {
+    let pointer = |name: &str| format!("/messages/{index}/{name}");
+    let content = parse_content(&message.content, &pointer("content"))?;
+    let required = |content: Option<String>| {
+        content.ok_or_else(|| ApiError::field(pointer("content"), "must be a text or a list of texts"))
     };
     match message.role.as_str() {
-        "system" | "developer" => Ok(PromptMessage::System(said(content)?)),
-        "user" => Ok(PromptMessage::User(said(content)?)),
+        "system" | "developer" => Ok(PromptMessage::System(required(content)?)),
+        "user" => Ok(PromptMessage::User(required(content)?)),
         "assistant" => {
             let calls = message.tool_calls.unwrap_or_default().into_iter().map(|call| ModelToolCall {
                 id: call.id,
@@ -146,37 +147,34 @@ fn one(at: usize, message: ChatMessage) -> Result<PromptMessage, ApiError> {
         "tool" => {
             let call_id = message.tool_call_id.filter(|id| !id.is_empty());
             let call_id = call_id.ok_or_else(|| {
-                ApiError::field(field("tool_call_id"), "must be the id of the call that the tool answers")
+                ApiError::field(pointer("tool_call_id"), "must be the id of the tool call that this message answers")
             })?;
-            Ok(PromptMessage::Tool { call_id, content: said(content)? })
+            Ok(PromptMessage::Tool { call_id, content: required(content)? })
         }
-        _ => Err(ApiError::field(field("role"), "must be one of system, developer, user, assistant, tool")),
+        _ => Err(ApiError::field(pointer("role"), "must be one of system, developer, user, assistant, tool")),
     }
 }
 
-/// A text, the texts of parts, or nothing.
-fn content(given: &Value, pointer: &str) -> Result<Option<String>, ApiError> {
-    let parts = match given {
+/// Parses the content of a message: a string, a list of text parts that are joined, or null.
+fn parse_content(content: &Value, pointer: &str) -> Result<Option<String>, ApiError> {
+    let parts = match content {
         Value::Null => return Ok(None),
         Value::String(text) => return Ok(Some(text.clone())),
         Value::Array(parts) => parts,
         _ => return Err(ApiError::field(pointer, "must be a text or a list of texts")),
     };
-    let texts: Vec<&str> =
-        parts.iter().enumerate().map(|(at, part)| of_part(part, pointer, at)).collect::<Result<_, ApiError>>()?;
-    Ok(Some(texts.join("\n")))
+    let texts = parts.iter().enumerate().map(|(index, part)| part_text(part, &format!("{pointer}/{index}")));
+    Ok(Some(texts.collect::<Result<Vec<_>, ApiError>>()?.join("\n")))
 }
 
-fn of_part<'a>(part: &'a Value, pointer: &str, at: usize) -> Result<&'a str, ApiError> {
+fn part_text<'a>(part: &'a Value, pointer: &str) -> Result<&'a str, ApiError> {
     match (part["type"].as_str(), part["text"].as_str()) {
         (Some("text"), Some(text)) => Ok(text),
         (Some("refusal"), _) => Ok(part["refusal"].as_str().unwrap_or_default()),
-        (Some("text"), None) | (None, _) => {
-            Err(ApiError::field(format!("{pointer}/{at}"), "must be a part of type text, with a text"))
-        }
+        (Some("text"), None) | (None, _) => Err(ApiError::field(pointer, "must be a part of type text, with a text")),
         (Some(_), _) => {
-            let detail = "must be text: pictures, sounds and files are not read here";
-            let error = ApiError::field(format!("{pointer}/{at}/type"), detail);
+            let detail = "must be text: images, audio and files are not supported";
+            let error = ApiError::field(format!("{pointer}/type"), detail);
             Err(ApiError { code: "unsupported_content", ..error })
         }
     }

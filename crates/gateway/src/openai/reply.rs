@@ -1,11 +1,11 @@
-//! An answer on its way out: as a stream of chunks, or whole.
+//! Writes the answer to a chat request in OpenAI's format: as a stream of chunks, or as one document.
 
 use super::X_CONVERSATION_ID;
-use super::chunk::{Encoder, Head, Line, Shape};
-use super::whole;
+use super::chunk::{ChunkEncoder, CompletionHead, ReplyOptions, StreamItem};
+use super::completion;
 use crate::error::ApiError;
 use crate::run_reference::RunReference;
-use crate::sse::{self, Begun};
+use crate::sse::{self, RunStart};
 use axum::Json;
 use axum::http::HeaderValue;
 use axum::response::sse::Event;
@@ -15,46 +15,46 @@ use domain::run::{EventStream, RunEvent, RunSummary};
 use futures::StreamExt;
 use std::time::Duration;
 
-/// An answer that has begun.
-pub(crate) struct Answering {
+/// The answer of a run that has started.
+pub(crate) struct ChatReply {
     pub(crate) events: EventStream,
-    pub(crate) begun: Begun,
-    /// Where it is stored; `None` for a model alone.
+    pub(crate) start: RunStart,
+    /// Conversation that stores the answer; `None` for a direct request, whose answer is not stored.
     pub(crate) conversation: Option<ConversationId>,
-    pub(crate) shape: Shape,
+    pub(crate) options: ReplyOptions,
 }
 
-impl Answering {
-    /// The stream. What fails before the first word, within `patience`, is answered with a status, so that a client may
-    /// try again; what takes longer is a stream that is kept open meanwhile.
-    pub(crate) async fn streamed(self, keep_alive: Duration) -> Result<Response, ApiError> {
-        let (head, conversation, include_usage) = (self.head(), self.conversation, self.shape.include_usage);
-        let events = first_words(self.events, keep_alive).await?;
-        let mut encoder = Encoder::new(head, include_usage);
-        let lines = events.flat_map(move |numbered| futures::stream::iter(encoder.lines(numbered.event)));
-        let response = sse::lines(lines.map(written), keep_alive);
-        Ok(named(response, conversation))
+impl ChatReply {
+    /// Streams the answer. If the run fails before its first output and within `keep_alive`, the response is an error
+    /// status, which clients retry. A run that takes longer becomes a stream that is kept open.
+    pub(crate) async fn into_stream(self, keep_alive: Duration) -> Result<Response, ApiError> {
+        let (head, conversation, include_usage) = (self.head(), self.conversation, self.options.include_usage);
+        let events = wait_for_output(self.events, keep_alive).await?;
+        let mut encoder = ChunkEncoder::new(head, include_usage);
+        let items = events.flat_map(move |numbered| futures::stream::iter(encoder.encode(numbered.event)));
+        let response = sse::response(items.map(to_sse), keep_alive);
+        Ok(with_conversation_id(response, conversation))
     }
 
-    /// The whole answer, and how it ended.
-    pub(crate) async fn whole(self) -> Result<(Response, RunSummary), ApiError> {
+    /// Waits for the end of the run and returns the answer as one document, with the run's summary.
+    pub(crate) async fn into_document(self) -> Result<(Response, RunSummary), ApiError> {
         let (head, conversation) = (self.head(), self.conversation);
-        let (answer, end) = whole::collect(self.events, head).await?;
-        Ok((named(Json(answer).into_response(), conversation), end))
+        let (document, summary) = completion::collect(self.events, head).await?;
+        Ok((with_conversation_id(Json(document).into_response(), conversation), summary))
     }
 
-    /// Where it can be read again: an assistant's answer is stored.
+    /// The reference to the stored answer; `None` for a direct request.
     pub(crate) fn reference(&self) -> Option<RunReference> {
-        let reference = RunReference::streamed(self.conversation?, self.begun.clone());
-        Some(reference.in_openai_shape(self.shape.clone()))
+        let reference = RunReference::streamed(self.conversation?, self.start.clone());
+        Some(reference.in_openai_format(self.options.clone()))
     }
 
-    fn head(&self) -> Head {
-        Head::new(self.begun.clone(), self.shape.model.clone(), self.conversation)
+    fn head(&self) -> CompletionHead {
+        CompletionHead::new(self.start.clone(), self.options.model.clone(), self.conversation)
     }
 }
 
-fn named(mut response: Response, conversation: Option<ConversationId>) -> Response {
+fn with_conversation_id(mut response: Response, conversation: Option<ConversationId>) -> Response {
     if let Some(id) = conversation
         && let Ok(value) = HeaderValue::try_from(id.to_string())
     {
@@ -63,33 +63,33 @@ fn named(mut response: Response, conversation: Option<ConversationId>) -> Respon
     response
 }
 
-fn written(line: Line) -> Result<Event, axum::Error> {
-    match line {
-        Line::Chunk(chunk) => Event::default().json_data(chunk),
-        Line::Error(error) => Event::default().json_data(error),
-        Line::Done => Ok(Event::default().data("[DONE]")),
+fn to_sse(item: StreamItem) -> Result<Event, axum::Error> {
+    match item {
+        StreamItem::Chunk(chunk) => Event::default().json_data(chunk),
+        StreamItem::Error(error) => Event::default().json_data(error),
+        StreamItem::Done => Ok(Event::default().data("[DONE]")),
     }
 }
 
-/// Waits for the first event that a client gets to see.
-async fn first_words(mut events: EventStream, patience: Duration) -> Result<EventStream, ApiError> {
-    let mut seen = Vec::new();
-    let looking = async {
+/// Waits, at most for `timeout`, for the first event that the client sees. The returned stream has all events.
+async fn wait_for_output(mut events: EventStream, timeout: Duration) -> Result<EventStream, ApiError> {
+    let mut received = Vec::new();
+    let reading = async {
         while let Some(numbered) = events.next().await {
-            let shown = !matches!(
+            let is_output = !matches!(
                 numbered.event,
                 RunEvent::Started { .. } | RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. }
             );
-            seen.push(numbered);
-            if shown {
+            received.push(numbered);
+            if is_output {
                 break;
             }
         }
     };
-    // Where it takes longer, the stream begins without a word.
-    let _in_time = tokio::time::timeout(patience, looking).await.is_ok();
-    match seen.last().map(|numbered| &numbered.event) {
+    // After the timeout the stream starts without output.
+    let _ = tokio::time::timeout(timeout, reading).await;
+    match received.last().map(|numbered| &numbered.event) {
         Some(RunEvent::Failed(problem)) => Err(problem.clone().into()),
-        _ => Ok(futures::stream::iter(seen).chain(events).boxed()),
+        _ => Ok(futures::stream::iter(received).chain(events).boxed()),
     }
 }

@@ -1,7 +1,7 @@
-//! `POST /openai/v1/chat/completions`, as it is asked: unknown fields are ignored, since clients send many; known ones are
-//! checked.
+//! The request body of `POST /openai/v1/chat/completions`. Known fields are checked. Unknown ones are ignored, because
+//! clients send many.
 
-use super::messages::{self, ChatMessage, Spoken};
+use super::messages::{ChatMessage, ParsedMessages, Question};
 use super::schema;
 use crate::error::ApiError;
 use crate::wire;
@@ -18,21 +18,21 @@ use std::ops::RangeInclusive;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Most texts at which an answer stops.
-const MAX_STOPS: usize = 4;
-/// Most tools of a client's.
+/// Largest number of stop sequences.
+const MAX_STOP_SEQUENCES: usize = 4;
+/// Largest number of client tools.
 const MAX_TOOLS: usize = 128;
-/// Deepest nesting of a schema of a client's.
+/// Deepest nesting of a JSON Schema.
 const MAX_SCHEMA_DEPTH: usize = 24;
-/// Most values of it: objects, lists, texts, numbers.
+/// Largest number of values in a JSON Schema: objects, lists, strings, numbers.
 const MAX_SCHEMA_VALUES: usize = 2_000;
-/// Longest schema, in bytes.
-const MAX_SCHEMA: usize = 32 << 10;
-/// Most bytes that all tools together take of a prompt.
-const MAX_ALL_TOOLS: usize = 128 << 10;
+/// Largest JSON Schema, in bytes of JSON.
+const MAX_SCHEMA_BYTES: usize = 32 << 10;
+/// Largest descriptions and schemas of all tools together, in bytes.
+const MAX_TOOLS_BYTES: usize = 128 << 10;
 /// Longest description of a tool, in bytes.
-const MAX_DESCRIPTION: usize = 8 << 10;
-/// Longest name of a tool.
+const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
+/// Longest name of a tool, in bytes.
 const MAX_TOOL_NAME: usize = 64;
 
 /// A chat, in OpenAI's words. Fields that are not named here are ignored.
@@ -55,7 +55,7 @@ pub(crate) struct ChatCompletionRequest {
     #[schema(minimum = 0, maximum = 1)]
     top_p: Option<f32>,
     /// A text at which the answer stops, or up to four.
-    #[schema(schema_with = schema::texts)]
+    #[schema(schema_with = schema::stop)]
     #[serde(default)]
     stop: Value,
     seed: Option<i64>,
@@ -72,7 +72,7 @@ pub(crate) struct ChatCompletionRequest {
     /// One answer.
     #[schema(minimum = 1, maximum = 1)]
     n: Option<u32>,
-    #[schema(schema_with = schema::any_object)]
+    #[schema(schema_with = schema::object_or_null)]
     #[serde(default)]
     response_format: Value,
     /// Tools of the client's, which it calls itself: a language model alone answers then.
@@ -117,50 +117,55 @@ struct ClientFunction {
     name: String,
     description: Option<String>,
     /// JSON Schema.
-    #[schema(schema_with = schema::any_object)]
+    #[schema(schema_with = schema::object_or_null)]
     #[serde(default)]
     parameters: Value,
 }
 
-/// What is asked of the platform.
-pub(crate) enum Asked {
-    /// The plant's assistant.
+/// The command that a request becomes.
+pub(crate) enum ChatCommand {
+    /// To the plant's assistant, which searches and cites.
     Assistant(Box<AskAssistant>),
-    /// A language model alone.
+    /// Directly to a language model.
     Model(Box<AskModel>),
 }
 
 impl ChatCompletionRequest {
-    /// Whether the client wants to know at the end of a stream what the answer took.
+    /// Id of the model, checked against the list.
+    pub(crate) fn model_id(&self) -> Result<ModelId, ApiError> {
+        super::parse_model_id(&self.model)
+    }
+
+    /// Whether a stream ends with a chunk that has the token usage.
     pub(crate) fn include_usage(&self) -> bool {
         self.stream_options.as_ref().and_then(|options| options.include_usage) == Some(true)
     }
 
-    /// What it asks for, of which kind. A language model alone answers where the model's id says so, where the client
-    /// brings tools, and to what Open WebUI asks in the background.
-    pub(crate) fn parse(self, conversation: Option<ConversationId>) -> Result<Asked, ApiError> {
-        let id = super::model(&self.model)?;
+    /// Checks the request. It goes directly to a model if the model id says so, if the client brings tools, and
+    /// if it is a background task of Open WebUI.
+    pub(crate) fn parse(self, conversation: Option<ConversationId>) -> Result<ChatCommand, ApiError> {
+        let id = self.model_id()?;
         let choice = id.choice().ok_or_else(|| {
-            super::no_such_model("embed is no model to chat with; ask it at /openai/v1/embeddings".to_owned())
+            super::model_not_found("embed is not a chat model; use it at /openai/v1/embeddings".to_owned())
         })?;
         let options = self.options()?;
         let max_output_tokens = self.max_completion_tokens.or(self.max_tokens);
         if max_output_tokens == Some(0) {
             return Err(ApiError::field("/max_completion_tokens", "must be at least 1"));
         }
-        let tools = tools(self.tools.unwrap_or_default())?;
-        let spoken = Spoken::parse(self.messages)?;
-        let background = spoken.is_background_task();
-        if id.is_direct() || background || !tools.is_empty() || spoken.awaits_model_after_tools() {
+        let tools = parse_tools(self.tools.unwrap_or_default())?;
+        let messages = ParsedMessages::parse(self.messages)?;
+        let is_background = messages.is_background_task();
+        if id.is_direct() || is_background || !tools.is_empty() || messages.ends_with_tool_result() {
             if self.retrieval == Some(RetrievalMode::Always) {
-                let detail = "must not be always where a language model alone answers: it is asked directly, or with tools \
-                              of the client's";
+                let detail = "must not be always for a request that goes directly to a model: one that names a direct \
+                              model, or brings tools of its own";
                 return Err(ApiError::field("/retrieval", detail));
             }
-            let model = if background && !id.is_direct() { ModelChoice::Fast } else { choice };
-            let options = ChatOptions { tool_choice: tool_choice(self.tool_choice, &tools)?, ..options };
-            let messages = spoken.into_prompt()?;
-            return Ok(Asked::Model(Box::new(AskModel { messages, model, tools, options, max_output_tokens })));
+            let model = if is_background && !id.is_direct() { ModelChoice::Fast } else { choice };
+            let options = ChatOptions { tool_choice: parse_tool_choice(self.tool_choice, &tools)?, ..options };
+            let messages = messages.into_prompt()?;
+            return Ok(ChatCommand::Model(Box::new(AskModel { messages, model, tools, options, max_output_tokens })));
         }
         let tags = wire::tags("/tags", self.tags.iter().flatten())?;
         let filters = SearchFilters {
@@ -168,8 +173,8 @@ impl ChatCompletionRequest {
             tags: tags.into_iter().map(Label::into_string).collect(),
             ..SearchFilters::default()
         };
-        let messages::Question { message, history, instructions } = spoken.into_question()?;
-        Ok(Asked::Assistant(Box::new(AskAssistant {
+        let Question { message, history, instructions } = messages.into_question()?;
+        Ok(ChatCommand::Assistant(Box::new(AskAssistant {
             conversation,
             message,
             history,
@@ -177,7 +182,7 @@ impl ChatCompletionRequest {
             model: choice,
             retrieval: self.retrieval.unwrap_or(RetrievalMode::Auto),
             filters,
-            // The platform's tools are not the client's to steer.
+            // A client does not control how the platform calls its own tools.
             options: ChatOptions { parallel_tool_calls: None, ..options },
             max_output_tokens,
         })))
@@ -185,59 +190,63 @@ impl ChatCompletionRequest {
 
     fn options(&self) -> Result<ChatOptions, ApiError> {
         if self.n.is_some_and(|n| n != 1) {
-            return Err(ApiError::field("/n", "must be 1: there is one answer to a question"));
+            return Err(ApiError::field("/n", "must be 1: only one choice is generated"));
         }
         Ok(ChatOptions {
-            temperature: within("/temperature", self.temperature, 0.0..=2.0)?,
-            top_p: within("/top_p", self.top_p, 0.0..=1.0)?,
-            stop: stops(&self.stop)?,
+            temperature: in_range("/temperature", self.temperature, 0.0..=2.0)?,
+            top_p: in_range("/top_p", self.top_p, 0.0..=1.0)?,
+            stop: parse_stop(&self.stop)?,
             seed: self.seed,
-            frequency_penalty: within("/frequency_penalty", self.frequency_penalty, -2.0..=2.0)?,
-            presence_penalty: within("/presence_penalty", self.presence_penalty, -2.0..=2.0)?,
-            response_format: response_format(&self.response_format)?,
+            frequency_penalty: in_range("/frequency_penalty", self.frequency_penalty, -2.0..=2.0)?,
+            presence_penalty: in_range("/presence_penalty", self.presence_penalty, -2.0..=2.0)?,
+            response_format: parse_response_format(&self.response_format)?,
             tool_choice: None,
             parallel_tool_calls: self.parallel_tool_calls,
         })
     }
 }
 
-fn within(pointer: &str, value: Option<f32>, allowed: RangeInclusive<f32>) -> Result<Option<f32>, ApiError> {
+fn in_range(pointer: &str, value: Option<f32>, range: RangeInclusive<f32>) -> Result<Option<f32>, ApiError> {
     match value {
-        Some(value) if !allowed.contains(&value) => {
-            let detail = format!("must be between {} and {}", allowed.start(), allowed.end());
+        Some(value) if !range.contains(&value) => {
+            let detail = format!("must be between {} and {}", range.start(), range.end());
             Err(ApiError::field(pointer, detail))
         }
         value => Ok(value),
     }
 }
 
-fn stops(given: &Value) -> Result<Vec<String>, ApiError> {
-    let wrong = || ApiError::field("/stop", format!("must be a text, or up to {MAX_STOPS} texts, none of them empty"));
-    let texts: Vec<String> = match given {
+fn parse_stop(stop: &Value) -> Result<Vec<String>, ApiError> {
+    let invalid = || {
+        let detail = format!("must be a text, or a list of up to {MAX_STOP_SEQUENCES} texts that are not empty");
+        ApiError::field("/stop", detail)
+    };
+    let texts: Vec<String> = match stop {
         Value::Null => Vec::new(),
         Value::String(text) => vec![text.clone()],
-        Value::Array(texts) if texts.len() <= MAX_STOPS => {
+        Value::Array(texts) if texts.len() <= MAX_STOP_SEQUENCES => {
             let texts: Option<_> = texts.iter().map(|text| text.as_str().map(str::to_owned)).collect();
-            texts.ok_or_else(wrong)?
+            texts.ok_or_else(invalid)?
         }
-        _ => return Err(wrong()),
+        _ => return Err(invalid()),
     };
-    if texts.iter().any(String::is_empty) { Err(wrong()) } else { Ok(texts) }
+    if texts.iter().any(String::is_empty) { Err(invalid()) } else { Ok(texts) }
 }
 
-fn response_format(given: &Value) -> Result<Option<Value>, ApiError> {
-    match (given, given["type"].as_str()) {
+fn parse_response_format(format: &Value) -> Result<Option<Value>, ApiError> {
+    match (format, format["type"].as_str()) {
         (Value::Null, _) | (_, Some("text")) => Ok(None),
         (_, Some("json_object" | "json_schema")) => {
-            bounded("/response_format", given)?;
-            Ok(Some(given.clone()))
+            check_schema_size("/response_format", format)?;
+            Ok(Some(format.clone()))
         }
         _ => Err(ApiError::field("/response_format/type", "must be one of text, json_object, json_schema")),
     }
 }
 
-/// Refuses a schema that a server would compile for ever, or that fills the prompt; its size in bytes.
-fn bounded(pointer: &str, schema: &Value) -> Result<usize, ApiError> {
+/// Refuses a JSON Schema that a model server would compile for too long, or that would fill the prompt. Returns its
+/// size in bytes of JSON.
+fn check_schema_size(pointer: &str, schema: &Value) -> Result<usize, ApiError> {
     let refused = |detail: String| Err(ApiError::field(pointer, detail));
     let (mut values, mut level) = (0, vec![schema]);
     for depth in 0.. {
@@ -249,13 +258,13 @@ fn bounded(pointer: &str, schema: &Value) -> Result<usize, ApiError> {
         }
         values += level.len();
         if values > MAX_SCHEMA_VALUES {
-            return refused(format!("must hold at most {MAX_SCHEMA_VALUES} values"));
+            return refused(format!("must have at most {MAX_SCHEMA_VALUES} values"));
         }
         level = level.into_iter().flat_map(children).collect();
     }
     let bytes = schema.to_string().len();
-    if bytes > MAX_SCHEMA {
-        return refused(format!("must be at most {} KiB long", MAX_SCHEMA >> 10));
+    if bytes > MAX_SCHEMA_BYTES {
+        return refused(format!("must be at most {} KiB of JSON", MAX_SCHEMA_BYTES >> 10));
     }
     Ok(bytes)
 }
@@ -268,84 +277,88 @@ fn children(value: &Value) -> Vec<&Value> {
     }
 }
 
-fn tools(given: Vec<ClientTool>) -> Result<Vec<OfferedTool>, ApiError> {
-    if given.len() > MAX_TOOLS {
+fn parse_tools(tools: Vec<ClientTool>) -> Result<Vec<OfferedTool>, ApiError> {
+    if tools.len() > MAX_TOOLS {
         return Err(ApiError::field("/tools", format!("must be at most {MAX_TOOLS} tools")));
     }
-    let tool = |(index, tool): (usize, ClientTool)| {
-        let at = |field: &str| format!("/tools/{index}/{field}");
-        if tool.kind != "function" {
-            return Err(ApiError::field(at("type"), "must be function: there are no other tools here"));
-        }
-        let ClientFunction { name, description, parameters } = tool.function;
-        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        if name.is_empty() || name.len() > MAX_TOOL_NAME || !name.bytes().all(in_name) {
-            let detail = "must be 1 to 64 letters, digits, points, dashes or underscores";
-            return Err(ApiError::field(at("function/name"), detail));
-        }
-        let parameters = match parameters {
-            Value::Null => json!({ "type": "object", "properties": {} }),
-            Value::Object(_) => parameters,
-            _ => return Err(ApiError::field(at("function/parameters"), "must be a JSON Schema: an object")),
-        };
-        let description = description.unwrap_or_default();
-        if description.len() > MAX_DESCRIPTION {
-            let detail = format!("must be at most {} KiB long", MAX_DESCRIPTION >> 10);
-            return Err(ApiError::field(at("function/description"), detail));
-        }
-        let bytes = description.len() + bounded(&at("function/parameters"), &parameters)?;
-        Ok((OfferedTool { name, description, parameters }, bytes))
-    };
-    let tools: Vec<_> = given.into_iter().enumerate().map(tool).collect::<Result<_, _>>()?;
-    if tools.iter().map(|(_, bytes)| bytes).sum::<usize>() > MAX_ALL_TOOLS {
-        return Err(ApiError::field("/tools", format!("must be at most {} KiB long together", MAX_ALL_TOOLS >> 10)));
+    let mut total_bytes = 0;
+    let mut offered = Vec::with_capacity(tools.len());
+    for (index, tool) in tools.into_iter().enumerate() {
+        let tool = parse_tool(index, tool)?;
+        total_bytes += tool.description.len() + check_schema_size(&parameters_pointer(index), &tool.parameters)?;
+        offered.push(tool);
     }
-    Ok(tools.into_iter().map(|(tool, _)| tool).collect())
+    if total_bytes > MAX_TOOLS_BYTES {
+        let detail = format!("must be at most {} KiB of descriptions and schemas", MAX_TOOLS_BYTES >> 10);
+        return Err(ApiError::field("/tools", detail));
+    }
+    Ok(offered)
 }
 
-/// `none`, `auto`, `required`, or one of the tools.
-fn tool_choice(given: Value, tools: &[OfferedTool]) -> Result<Option<Value>, ApiError> {
-    let named = |name: &str| tools.iter().any(|tool| tool.name == name);
-    match &given {
+fn parse_tool(index: usize, tool: ClientTool) -> Result<OfferedTool, ApiError> {
+    let pointer = |field: &str| format!("/tools/{index}/{field}");
+    if tool.kind != "function" {
+        return Err(ApiError::field(pointer("type"), "must be function: no other type of tool is supported"));
+    }
+    let ClientFunction { name, description, parameters } = tool.function;
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if name.is_empty() || name.len() > MAX_TOOL_NAME || !name.bytes().all(is_allowed) {
+        let detail = "must be 1 to 64 letters, digits, periods, hyphens or underscores";
+        return Err(ApiError::field(pointer("function/name"), detail));
+    }
+    let parameters = match parameters {
+        Value::Null => json!({ "type": "object", "properties": {} }),
+        Value::Object(_) => parameters,
+        _ => return Err(ApiError::field(parameters_pointer(index), "must be a JSON Schema: an object")),
+    };
+    let description = description.unwrap_or_default();
+    if description.len() > MAX_DESCRIPTION_BYTES {
+        let detail = format!("must be at most {} KiB long", MAX_DESCRIPTION_BYTES >> 10);
+        return Err(ApiError::field(pointer("function/description"), detail));
+    }
+    Ok(OfferedTool { name, description, parameters })
+}
+
+fn parameters_pointer(index: usize) -> String {
+    format!("/tools/{index}/function/parameters")
+}
+
+/// Checks `tool_choice`: `none`, `auto`, `required`, or the name of one of the tools.
+fn parse_tool_choice(choice: Value, tools: &[OfferedTool]) -> Result<Option<Value>, ApiError> {
+    let is_offered = |name: &str| tools.iter().any(|tool| tool.name == name);
+    match &choice {
         Value::Null => Ok(None),
-        Value::String(word) if matches!(word.as_str(), "none" | "auto") => Ok((!tools.is_empty()).then_some(given)),
-        Value::String(word) if word == "required" && !tools.is_empty() => Ok(Some(given)),
-        Value::Object(choice) if choice.get("type").is_some_and(|kind| kind == "function") => {
-            match given["function"]["name"].as_str() {
-                Some(name) if named(name) => Ok(Some(given)),
+        Value::String(word) if matches!(word.as_str(), "none" | "auto") => Ok((!tools.is_empty()).then_some(choice)),
+        Value::String(word) if word == "required" && !tools.is_empty() => Ok(Some(choice)),
+        Value::Object(object) if object.get("type").is_some_and(|kind| kind == "function") => {
+            match choice["function"]["name"].as_str() {
+                Some(name) if is_offered(name) => Ok(Some(choice)),
                 _ => Err(ApiError::field("/tool_choice/function/name", "must be the name of one of the tools")),
             }
         }
-        _ => Err(ApiError::field(
-            "/tool_choice",
-            "must be none, auto, required or one of the tools, which must be there",
-        )),
+        _ => {
+            let detail = "must be none, auto, required or one of the tools; required needs at least one tool";
+            Err(ApiError::field("/tool_choice", detail))
+        }
     }
 }
 
-/// A conversation's id of the request's header.
-pub(crate) fn conversation(header: Option<&str>) -> Option<ConversationId> {
-    // Text that is no id names nothing, and is looked up as what does not exist.
+/// The conversation that the header names. An invalid id becomes the highest UUID, which no conversation has, so
+/// that it is answered like an unknown one.
+pub(crate) fn parse_conversation_id(header: Option<&str>) -> Option<ConversationId> {
     header.map(|text| ConversationId::from(Uuid::parse_str(text).unwrap_or(Uuid::max())))
 }
 
-/// A model that is known, and that this caller or this platform has not.
-pub(crate) fn explained(error: ApiError, model: &str) -> ApiError {
+/// Adds a detail to a 404 of the gate: whether the model is missing, or a conversation or document.
+pub(crate) fn explain_not_found(error: ApiError, model: &str) -> ApiError {
     match error.code {
         "model_not_found" => {
-            super::no_such_model(format!("nothing serves the model {model} here, or it is not for you to use"))
+            super::model_not_found(format!("no backend serves the model {model}, or you may not use it"))
         }
         _ if error.kind == ErrorKind::NotFound && error.detail.is_none() => {
-            let detail = "There is no such conversation or document, or it is not for you to know of.".to_owned();
+            let detail = "The conversation or document does not exist, or you may not see it.".to_owned();
             ApiError { detail: Some(detail), ..error }
         }
         _ => error,
-    }
-}
-
-impl ChatCompletionRequest {
-    /// The id of the model that is asked, for the answer.
-    pub(crate) fn model_id(&self) -> Result<ModelId, ApiError> {
-        super::model(&self.model)
     }
 }

@@ -1,4 +1,4 @@
-//! Schemas of fields that are a text or something else.
+//! OpenAPI schemas of fields that accept several types, or a closed list of words.
 
 use crate::wire;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type};
@@ -12,17 +12,17 @@ fn null() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Null)
 }
 
-/// Who speaks.
+/// Roles of a message.
 pub(super) fn roles() -> RefOr<Schema> {
     wire::words(["system", "developer", "user", "assistant", "tool"].into_iter(), false)
 }
 
-/// The one kind of tool.
+/// The only type of tool that is supported.
 pub(super) fn function() -> RefOr<Schema> {
     wire::words(["function"].into_iter(), false)
 }
 
-/// A text, parts of type text, or null.
+/// Content of a message: a string, a list of text parts, or null.
 pub(super) fn content() -> RefOr<Schema> {
     let part = ObjectBuilder::new()
         .schema_type(Type::Object)
@@ -33,44 +33,44 @@ pub(super) fn content() -> RefOr<Schema> {
     Schema::OneOf(OneOfBuilder::new().item(text()).item(ArrayBuilder::new().items(part)).item(null()).build()).into()
 }
 
-/// A text, up to four, or null.
-pub(super) fn texts() -> RefOr<Schema> {
+/// Stop sequences: a string, up to four strings, or null.
+pub(super) fn stop() -> RefOr<Schema> {
     let text = || text().min_length(Some(1));
-    let several = ArrayBuilder::new().items(text()).max_items(Some(4));
-    Schema::OneOf(OneOfBuilder::new().item(text()).item(several).item(null()).build()).into()
+    let list = ArrayBuilder::new().items(text()).max_items(Some(4));
+    Schema::OneOf(OneOfBuilder::new().item(text()).item(list).item(null()).build()).into()
 }
 
-/// Texts to be embedded.
-pub(crate) fn input() -> RefOr<Schema> {
+/// Input of an embedding request: a string or a list of strings.
+pub(crate) fn embedding_input() -> RefOr<Schema> {
     let text = || text().min_length(Some(1)).max_length(Some(32_000));
-    let several = ArrayBuilder::new().items(text()).min_items(Some(1)).max_items(Some(256));
-    Schema::OneOf(OneOfBuilder::new().item(text()).item(several).build()).into()
+    let list = ArrayBuilder::new().items(text()).min_items(Some(1)).max_items(Some(256));
+    Schema::OneOf(OneOfBuilder::new().item(text()).item(list).build()).into()
 }
 
-/// A word, an object that names a tool, or null.
+/// `none`, `auto`, `required`, an object that names a tool, or null.
 pub(super) fn tool_choice() -> RefOr<Schema> {
     let words = wire::words(["none", "auto", "required"].into_iter(), false);
-    let one = ObjectBuilder::new().schema_type(Type::Object);
-    Schema::OneOf(OneOfBuilder::new().item(words).item(one).item(null()).build()).into()
+    let named = ObjectBuilder::new().schema_type(Type::Object);
+    Schema::OneOf(OneOfBuilder::new().item(words).item(named).item(null()).build()).into()
 }
 
-/// An object as OpenAI has it, or null.
-pub(super) fn any_object() -> RefOr<Schema> {
+/// An object with any fields, or null.
+pub(super) fn object_or_null() -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Object, Type::Null])).build().into()
 }
 
-/// Floats or their bytes.
+/// Encoding of embedding vectors, or null.
 pub(crate) fn encoding_format() -> RefOr<Schema> {
     wire::words(["float", "base64"].into_iter(), true)
 }
 
-/// What an embedding is for.
+/// Purpose of an embedding, or null.
 pub(crate) fn input_type() -> RefOr<Schema> {
     wire::words(["query", "document"].into_iter(), true)
 }
 
-/// A vector: numbers, or their bytes in base64.
-pub(crate) fn vector() -> RefOr<Schema> {
+/// An embedding vector: a list of numbers, or base64.
+pub(crate) fn embedding_vector() -> RefOr<Schema> {
     let number = ObjectBuilder::new().schema_type(Type::Number);
     Schema::OneOf(OneOfBuilder::new().item(ArrayBuilder::new().items(number)).item(text()).build()).into()
 }

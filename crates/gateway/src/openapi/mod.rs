@@ -1,4 +1,4 @@
-//! The OpenAPI document, and the page that shows it.
+//! The OpenAPI document, and the documentation page.
 
 mod requests;
 
@@ -25,14 +25,14 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         title = "Plant agent platform",
         description = "Questions to plant documents, answered with citations. Every request but those under `health` \
             carries a bearer token. Failures are problem documents (RFC 9457). A POST that changes something may carry \
-            an `Idempotency-Key` (1 to 255 printable characters): sent again within 24 hours by the same user, the same \
-            request has no further effect and gets the same answer, with `Idempotency-Replayed: true`; 409 while the \
-            first is at work, 422 if the key was used with another request.",
+            an `Idempotency-Key` (1 to 255 printable characters): sent again within 24 hours by the same user, the \
+            same request has no further effect and gets the same answer, with `Idempotency-Replayed: true`; 409 while \
+            the first is at work, 422 if the key was used with another request.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(
-        ProblemDocument, FieldProblem, CitationBody, RunStarted, MessageReasoning, MessageDelta, ToolStarted, ToolFinished, RunFinished,
-        RunFailed, StreamEvent, ClientValue, ErrorBody, ErrorObject,
+        ProblemDocument, FieldProblem, CitationBody, RunStarted, MessageReasoning, MessageDelta, ToolStarted,
+        ToolFinished, RunFinished, RunFailed, StreamEvent, ClientValue, ErrorBody, ErrorObject,
     )),
     tags(
         (name = "conversations", description = "Conversations and their messages"),
@@ -49,26 +49,26 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "health", description = "Whether the server lives and can work; no token needed"),
     ),
 )]
-struct Head;
+struct DocumentHead;
 
-/// The name of the security scheme.
+/// Name of the security scheme.
 const BEARER: &str = "bearer";
 
-/// The OpenAPI 3.1 document of every route.
+/// The OpenAPI 3.1 document of all routes.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut document = Head::openapi();
+    let mut document = DocumentHead::openapi();
     let (_, open) = routes::probes().merge(routes::pages()).split_for_parts();
     let (_, mut protected) = routes::effects().merge(routes::reads()).split_for_parts();
     for (path, item) in &mut protected.paths.paths {
         for operation in operations(item) {
-            complete(operation, openai::is_beneath(path));
+            add_common_parts(operation, openai::is_openai_path(path));
         }
     }
     for operation in protected.paths.paths.values_mut().flat_map(operations) {
-        requests::parameters(operation);
+        requests::complete_parameters(operation);
         if let Some(components) = protected.components.as_mut() {
-            requests::body(operation, components);
+            requests::complete_body(operation, components);
         }
     }
     document.merge(open);
@@ -84,7 +84,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// The document at `/openapi.json` and the page at `/docs`, which loads nothing from elsewhere.
+/// The document at `/openapi.json`, and Swagger UI at `/docs`, which loads nothing from other servers.
 pub(crate) fn pages() -> Router<AppState> {
     let config = Config::default().validator_url("none").persist_authorization(true);
     SwaggerUi::new("/docs").config(config).url("/openapi.json", openapi()).into()
@@ -96,43 +96,43 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
         .filter_map(Option::as_mut)
 }
 
-/// Adds what all operations behind authentication have in common: the scheme, and the failures that follow from their
-/// shape. Those of the OpenAI-compatible surface are written in OpenAI's.
-fn complete(operation: &mut Operation, in_openai_shape: bool) {
+/// Adds what all operations behind authentication have in common: the security scheme, and the errors that follow from
+/// their parameters and body.
+fn add_common_parts(operation: &mut Operation, in_openai_format: bool) {
     operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
     let parameters = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
         RefOr::T(parameter) => Some(parameter),
         RefOr::Ref(_) => None,
     });
-    let (mut named, mut asked) = (false, false);
+    let (mut has_path_parameter, mut has_other_parameter) = (false, false);
     for parameter in parameters {
-        named |= parameter.parameter_in == ParameterIn::Path;
-        asked |= matches!(parameter.parameter_in, ParameterIn::Query | ParameterIn::Header);
+        has_path_parameter |= parameter.parameter_in == ParameterIn::Path;
+        has_other_parameter |= matches!(parameter.parameter_in, ParameterIn::Query | ParameterIn::Header);
     }
-    let with_body = operation.request_body.is_some();
-    let failures = [
-        ("400", "The body cannot be read", with_body || (asked && in_openai_shape)),
+    let has_body = operation.request_body.is_some();
+    let errors = [
+        ("400", "The body cannot be read", has_body || (has_other_parameter && in_openai_format)),
         ("401", "No valid token", true),
         ("403", "Known, and not allowed", true),
         ("404", "Absent, or not for you to know of", true),
-        ("409", "Not possible at present", with_body || named),
-        ("413", "Larger than allowed", with_body),
-        ("415", "A type of content that is not taken", with_body),
-        ("422", "A field is not allowed; `errors` names it", (with_body || asked) && !in_openai_shape),
+        ("409", "Not possible at present", has_body || has_path_parameter),
+        ("413", "Larger than allowed", has_body),
+        ("415", "A type of content that is not taken", has_body),
+        ("422", "A field is not allowed; `errors` names it", (has_body || has_other_parameter) && !in_openai_format),
         ("429", "More requests than your limit", true),
         ("503", "A part that this needs is down", true),
     ];
-    for (status, description, applies) in failures {
+    for (status, description, applies) in errors {
         if applies {
             let entry = operation.responses.responses.entry(status.to_owned());
-            entry.or_insert_with(|| failure(status, description, in_openai_shape).into());
+            entry.or_insert_with(|| error_response(status, description, in_openai_format).into());
         }
     }
 }
 
-fn failure(status: &str, description: &str, in_openai_shape: bool) -> utoipa::openapi::Response {
+fn error_response(status: &str, description: &str, in_openai_format: bool) -> utoipa::openapi::Response {
     let (schema, media_type) =
-        if in_openai_shape { ("OpenAiError", "application/json") } else { ("Problem", "application/problem+json") };
+        if in_openai_format { ("OpenAiError", "application/json") } else { ("Problem", "application/problem+json") };
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
     let mut response = ResponseBuilder::new().description(description).content(media_type, content);
     if matches!(status, "429" | "503") {

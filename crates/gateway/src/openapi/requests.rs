@@ -1,5 +1,5 @@
-//! What every request's schema says alike: texts without U+0000, client data that can be stored, parameters that are
-//! absent and never `null`.
+//! Completes the schemas of requests: strings have no U+0000, client data can be stored, and parameters are
+//! optional but never `null`.
 
 use crate::body::MAX_NUMBER;
 use crate::wire::NOT_BLANK;
@@ -11,16 +11,16 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{Ref, RefOr, Required, Schema};
 
-/// Text without U+0000, which PostgreSQL cannot store.
+/// Pattern of text without U+0000, which PostgreSQL cannot store.
 const NO_NUL: &str = r"^[^\x00]*$";
-/// A cursor: 24 bytes in base64url.
+/// Pattern of a cursor: 24 bytes in base64url.
 const CURSOR: &str = r"^[A-Za-z0-9_-]{32}$";
-/// The entity tag of a version, or any.
-const VERSION: &str = r#"^("[0-9]{1,18}"|\*)$"#;
-/// Longest tag.
-const TAG: usize = 128;
+/// Pattern of `If-Match`: the entity tag of a version, or `*`.
+const IF_MATCH: &str = r#"^("[0-9]{1,18}"|\*)$"#;
+/// Longest tag, in characters.
+const MAX_TAG: usize = 128;
 
-/// A value of client data.
+/// The schema of a value in client data.
 pub(super) struct ClientValue;
 
 impl ToSchema for ClientValue {
@@ -34,24 +34,23 @@ impl PartialSchema for ClientValue {
         let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL));
         let number =
             ObjectBuilder::new().schema_type(Type::Number).minimum(Some(-MAX_NUMBER)).maximum(Some(MAX_NUMBER));
-        let plain = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]));
+        let other = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]));
         let list = ArrayBuilder::new().items(Ref::from_schema_name("ClientValue"));
         let mut fields = ObjectBuilder::new().schema_type(Type::Object).build();
-        client_fields(&mut fields);
-        let any = AnyOfBuilder::new().item(text).item(number).item(plain).item(list).item(Schema::Object(fields));
+        set_client_fields(&mut fields);
+        let any = AnyOfBuilder::new().item(text).item(number).item(other).item(list).item(Schema::Object(fields));
         Schema::AnyOf(any.description(Some("A JSON value without U+0000")).build()).into()
     }
 }
 
-fn client_fields(object: &mut Object) {
+fn set_client_fields(object: &mut Object) {
     let value = AdditionalProperties::RefOr(Ref::from_schema_name("ClientValue").into());
     object.additional_properties = Some(Box::new(value));
     let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL)).build();
     object.property_names = Some(Box::new(Schema::Object(name)));
 }
 
-/// Completes the parameters of an operation.
-pub(super) fn parameters(operation: &mut Operation) {
+pub(super) fn complete_parameters(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
             complete_parameter(parameter);
@@ -69,7 +68,7 @@ fn complete_parameter(parameter: &mut Parameter) {
     }
     let pattern = match parameter.name.as_str() {
         "cursor" => Some(CURSOR),
-        "If-Match" => Some(VERSION),
+        "If-Match" => Some(IF_MATCH),
         _ => None,
     };
     if let Some(pattern) = pattern {
@@ -78,8 +77,8 @@ fn complete_parameter(parameter: &mut Parameter) {
     complete_text(schema);
 }
 
-/// Completes the schemas of an operation's body, and those that they refer to.
-pub(super) fn body(operation: &Operation, components: &mut Components) {
+/// Completes the schema of an operation's body, and the schemas that it refers to.
+pub(super) fn complete_body(operation: &Operation, components: &mut Components) {
     let Some(body) = &operation.request_body else { return };
     let RefOr::T(body) = body else { return };
     for (media_type, content) in &body.content {
@@ -87,13 +86,13 @@ pub(super) fn body(operation: &Operation, components: &mut Components) {
         let Some(RefOr::Ref(reference)) = &content.schema else { continue };
         complete_named(&reference.ref_location, components);
         if media_type == "multipart/form-data" {
-            close(&reference.ref_location, components);
+            forbid_unknown_fields(&reference.ref_location, components);
         }
     }
 }
 
-/// A form has no fields but its own. (What is read as JSON says so in its own schema.)
-fn close(location: &str, components: &mut Components) {
+/// Forbids unknown fields in a form. (JSON bodies do so with `deny_unknown_fields`.)
+fn forbid_unknown_fields(location: &str, components: &mut Components) {
     let schema = location.rsplit('/').next().and_then(|name| components.schemas.get_mut(name));
     if let Some(RefOr::T(Schema::Object(form))) = schema {
         form.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
@@ -103,68 +102,68 @@ fn close(location: &str, components: &mut Components) {
 fn complete_named(location: &str, components: &mut Components) {
     let Some(name) = location.rsplit('/').next() else { return };
     let Some(mut schema) = components.schemas.get(name).cloned() else { return };
-    let mut further = Vec::new();
+    let mut references = Vec::new();
     if let RefOr::T(schema) = &mut schema {
-        complete_schema("", schema, &mut further);
+        complete_schema("", schema, &mut references);
     }
     components.schemas.insert(name.to_owned(), schema);
-    for location in further {
+    for location in references {
         complete_named(&location, components);
     }
 }
 
-fn complete(name: &str, schema: &mut RefOr<Schema>, further: &mut Vec<String>) {
+fn complete(name: &str, schema: &mut RefOr<Schema>, references: &mut Vec<String>) {
     match schema {
-        RefOr::Ref(reference) => further.push(reference.ref_location.clone()),
-        RefOr::T(schema) => complete_schema(name, schema, further),
+        RefOr::Ref(reference) => references.push(reference.ref_location.clone()),
+        RefOr::T(schema) => complete_schema(name, schema, references),
     }
 }
 
-fn complete_schema(name: &str, schema: &mut Schema, further: &mut Vec<String>) {
+fn complete_schema(name: &str, schema: &mut Schema, references: &mut Vec<String>) {
     match schema {
-        Schema::Object(object) => complete_object(name, object, further),
+        Schema::Object(object) => complete_object(name, object, references),
         Schema::Array(array) => {
             if let ArrayItems::RefOrSchema(items) = &mut array.items {
                 if let RefOr::T(Schema::Object(item)) = items.as_mut()
                     && name == "tags"
                 {
                     item.min_length = Some(1);
-                    item.max_length = Some(TAG);
+                    item.max_length = Some(MAX_TAG);
                 }
-                complete("", items, further);
+                complete("", items, references);
             }
         }
-        Schema::OneOf(one) => one.items.iter_mut().for_each(|item| complete(name, item, further)),
-        Schema::AnyOf(any) => any.items.iter_mut().for_each(|item| complete(name, item, further)),
-        Schema::AllOf(all) => all.items.iter_mut().for_each(|item| complete(name, item, further)),
+        Schema::OneOf(one) => one.items.iter_mut().for_each(|item| complete(name, item, references)),
+        Schema::AnyOf(any) => any.items.iter_mut().for_each(|item| complete(name, item, references)),
+        Schema::AllOf(all) => all.items.iter_mut().for_each(|item| complete(name, item, references)),
         _ => {}
     }
 }
 
-fn complete_object(name: &str, object: &mut Object, further: &mut Vec<String>) {
-    if name == "metadata" && holds(object, &Type::Object) {
-        client_fields(object);
+fn complete_object(name: &str, object: &mut Object, references: &mut Vec<String>) {
+    if name == "metadata" && accepts(object, &Type::Object) {
+        set_client_fields(object);
         return;
     }
     complete_text(object);
     for (name, property) in &mut object.properties {
-        complete(name, property, further);
+        complete(name, property, references);
     }
 }
 
-/// A text that is neither one of some words nor of a format.
+/// Sets the pattern of a free text: a string without enum values, format or pattern.
 fn complete_text(object: &mut Object) {
-    let free = object.enum_values.is_none() && object.format.is_none() && object.pattern.is_none();
-    if free && holds(object, &Type::String) {
+    let is_free = object.enum_values.is_none() && object.format.is_none() && object.pattern.is_none();
+    if is_free && accepts(object, &Type::String) {
         let pattern = if object.min_length.unwrap_or(0) > 0 { NOT_BLANK } else { NO_NUL };
         object.pattern = Some(pattern.to_owned());
     }
 }
 
-fn holds(object: &Object, wanted: &Type) -> bool {
+fn accepts(object: &Object, kind: &Type) -> bool {
     match &object.schema_type {
-        SchemaType::Type(only) => only == wanted,
-        SchemaType::Array(types) => types.contains(wanted),
+        SchemaType::Type(only) => only == kind,
+        SchemaType::Array(types) => types.contains(kind),
         SchemaType::AnyValue => false,
     }
 }

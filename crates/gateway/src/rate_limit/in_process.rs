@@ -1,27 +1,27 @@
 //! Counts in the memory of this process.
 
-use super::{Ask, Decision, RateLimiter, Whose};
+use super::{PartitionKey, QuotaPolicy, RateLimitDecision, RateLimiter};
 use async_trait::async_trait;
 use governor::clock::{Clock, DefaultClock, Reference};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// After this many checks, counters that are full again are forgotten.
+/// Number of checks after which entries with a full quota are removed.
 const SWEEP_EVERY: u64 = 4_096;
 
-/// When a window will be full again, in microseconds of the limiter's own time.
-type Counters = HashMap<(Whose, &'static str), u64>;
+/// The theoretical arrival time (TAT) of each policy, in microseconds since the limiter was created.
+type ArrivalTimes = HashMap<(PartitionKey, &'static str), u64>;
 
 /// Counts in the memory of this process.
 pub struct InProcessLimiter<C: Clock = DefaultClock> {
     clock: C,
     start: C::Instant,
-    counted: Mutex<Counted>,
+    counters: Mutex<Counters>,
 }
 
 #[derive(Default)]
-struct Counted {
-    counters: Counters,
+struct Counters {
+    arrival_times: ArrivalTimes,
     checks: u64,
 }
 
@@ -32,43 +32,44 @@ impl Default for InProcessLimiter {
 }
 
 impl<C: Clock> InProcessLimiter<C> {
-    /// Counts by the given clock.
+    /// For tests that control the time.
     #[must_use]
     pub fn with_clock(clock: C) -> Self {
-        Self { start: clock.now(), clock, counted: Mutex::default() }
+        Self { start: clock.now(), clock, counters: Mutex::default() }
     }
 
-    /// Counts one request; what the script of the shared counters does, too.
-    pub(super) fn count(&self, asked: &[Ask]) -> Decision {
+    /// Counts one request, with the same arithmetic as `shared.lua`.
+    pub(super) fn count(&self, policies: &[QuotaPolicy]) -> RateLimitDecision {
         let now = self.clock.now().duration_since(self.start).as_u64() / 1_000;
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.sweep(now);
-        let counters = &mut counted.counters;
-        let mut backlogs: Vec<_> = asked.iter().map(|ask| backlog(counters, ask, now)).collect();
-        let refused = asked.iter().zip(&backlogs).any(|(ask, backlog)| ask.refuses(*backlog));
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.sweep(now);
+        let arrival_times = &mut counters.arrival_times;
+        let mut backlogs: Vec<_> = policies.iter().map(|policy| backlog(arrival_times, policy, now)).collect();
+        let refused = policies.iter().zip(&backlogs).any(|(policy, backlog)| policy.refuses(*backlog));
         if !refused {
-            for (ask, backlog) in asked.iter().zip(&mut backlogs) {
-                *backlog += ask.emission();
-                counters.insert((ask.whose, ask.name), now + *backlog);
+            for (policy, backlog) in policies.iter().zip(&mut backlogs) {
+                *backlog += policy.emission_interval();
+                arrival_times.insert((policy.partition, policy.name), now + *backlog);
             }
         }
-        drop(counted);
-        Decision::of(asked, &backlogs, refused)
+        drop(counters);
+        RateLimitDecision::new(policies, &backlogs, refused)
     }
 }
 
-/// Microseconds in use. Never more than the window holds: a quota that was lowered is used up, not overdrawn.
-fn backlog(counters: &Counters, ask: &Ask, now: u64) -> u64 {
-    let full_at = counters.get(&(ask.whose, ask.name)).copied().unwrap_or(0);
-    full_at.saturating_sub(now).min(ask.tolerance())
+/// TAT minus now, in microseconds. Never more than the tolerance: after a quota was lowered, the next request waits
+/// for one emission interval at most.
+fn backlog(arrival_times: &ArrivalTimes, policy: &QuotaPolicy, now: u64) -> u64 {
+    let arrival = arrival_times.get(&(policy.partition, policy.name)).copied().unwrap_or(0);
+    arrival.saturating_sub(now).min(policy.tolerance())
 }
 
-impl Counted {
+impl Counters {
     fn sweep(&mut self, now: u64) {
         self.checks += 1;
         if self.checks.is_multiple_of(SWEEP_EVERY) {
-            self.counters.retain(|_, full_at| *full_at > now);
-            self.counters.shrink_to_fit();
+            self.arrival_times.retain(|_, arrival| *arrival > now);
+            self.arrival_times.shrink_to_fit();
         }
     }
 }
@@ -79,14 +80,13 @@ where
     C: Clock + Send + Sync,
     C::Instant: Reference + Send + Sync,
 {
-    async fn check(&self, asked: &[Ask]) -> Decision {
-        self.count(asked)
+    async fn check(&self, policies: &[QuotaPolicy]) -> RateLimitDecision {
+        self.count(policies)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::RateKey;
     use super::*;
     use domain::ids::{TenantId, UserId};
     use domain::tenant::RateTier;
@@ -100,91 +100,94 @@ mod tests {
         TenantId::from_uuid(Uuid::from_u128(id))
     }
 
-    fn asks(user: u128) -> [Ask; 2] {
-        Ask::of_user(RateKey { tenant: tenant(1), user: UserId::from_uuid(Uuid::from_u128(user)) }, TIER)
+    fn user(id: u128) -> UserId {
+        UserId::from_uuid(Uuid::from_u128(id))
     }
 
-    fn allowed(limiter: &InProcessLimiter<FakeRelativeClock>, user: u128) -> bool {
-        limiter.count(&asks(user)).retry_after.is_none()
+    fn user_policies(id: u128) -> [QuotaPolicy; 2] {
+        QuotaPolicy::for_user(tenant(1), user(id), TIER)
+    }
+
+    fn allows(limiter: &InProcessLimiter<FakeRelativeClock>, user: u128) -> bool {
+        limiter.count(&user_policies(user)).retry_after.is_none()
     }
 
     #[test]
-    fn the_eleventh_quick_request_waits_and_other_users_do_not() {
+    fn the_eleventh_request_of_a_burst_is_refused_and_other_users_are_not() {
         let clock = FakeRelativeClock::default();
         let limiter = InProcessLimiter::with_clock(clock.clone());
         for left in (0..10).rev() {
-            let decision = limiter.count(&asks(1));
-            assert_eq!((decision.retry_after, decision.windows[0].remaining), (None, left));
+            let decision = limiter.count(&user_policies(1));
+            assert_eq!((decision.retry_after, decision.quotas[0].remaining), (None, left));
         }
-        let refused = limiter.count(&asks(1));
+        let refused = limiter.count(&user_policies(1));
         assert_eq!(refused.retry_after, Some(Duration::from_secs(6)));
-        assert_eq!(refused.windows[1].remaining, 40, "the hour was not charged");
-        assert!(allowed(&limiter, 2));
+        assert_eq!(refused.quotas[1].remaining, 40, "the refused request does not count against the hour");
+        assert!(allows(&limiter, 2));
         clock.advance(Duration::from_millis(5_999));
-        assert!(!allowed(&limiter, 1));
+        assert!(!allows(&limiter, 1));
         clock.advance(Duration::from_millis(1));
-        assert!(allowed(&limiter, 1));
-        assert!(!allowed(&limiter, 1));
+        assert!(allows(&limiter, 1));
+        assert!(!allows(&limiter, 1));
     }
 
     #[test]
-    fn the_hour_ends_before_the_minutes_do() {
+    fn the_quota_per_hour_limits_a_steady_client() {
         let clock = FakeRelativeClock::default();
         let limiter = InProcessLimiter::with_clock(clock.clone());
-        let mut served = 0;
+        let mut allowed = 0;
         for _ in 0..60 {
-            served += u32::from(allowed(&limiter, 1));
+            allowed += u32::from(allows(&limiter, 1));
             clock.advance(Duration::from_secs(6));
         }
-        // The hour allows 50 and gives back one in 72 s: four more within six minutes.
-        assert_eq!(served, 54);
+        // The hour allows a burst of 50 and one more every 72 s: four more within six minutes.
+        assert_eq!(allowed, 54);
     }
 
     #[test]
-    fn a_tenant_that_used_up_its_day_leaves_others_alone_and_its_users_uncharged() {
+    fn a_tenant_over_its_quota_affects_neither_other_tenants_nor_its_users_quotas() {
         let limiter = InProcessLimiter::with_clock(FakeRelativeClock::default());
-        let of = |tenant_id: u128, user: u128| {
-            let key = RateKey { tenant: tenant(tenant_id), user: UserId::from_uuid(Uuid::from_u128(user)) };
-            let [minute, hour] = Ask::of_user(key, TIER);
-            [minute, hour, Ask::of_tenant(tenant(tenant_id), 5)]
+        let policies = |tenant_id: u128, user_id: u128| {
+            let [minute, hour] = QuotaPolicy::for_user(tenant(tenant_id), user(user_id), TIER);
+            [minute, hour, QuotaPolicy::for_tenant(tenant(tenant_id), 5)]
         };
-        // Twenty times its quota, from many users.
-        let served = (0..100).filter(|n| limiter.count(&of(1, n % 50)).retry_after.is_none()).count();
-        assert_eq!(served, 5);
-        let refused = limiter.count(&of(1, 49));
-        assert_eq!((refused.windows[0].remaining, refused.windows[2].remaining), (10, 0));
+        // Fifty users send twenty times the tenant's quota.
+        let allowed = (0..100).filter(|n| limiter.count(&policies(1, n % 50)).retry_after.is_none()).count();
+        assert_eq!(allowed, 5);
+        let refused = limiter.count(&policies(1, 49));
+        assert_eq!((refused.quotas[0].remaining, refused.quotas[2].remaining), (10, 0));
         assert_eq!(refused.retry_after, Some(Duration::from_secs(86_400 / 5)));
-        assert_eq!(limiter.count(&of(2, 1)).retry_after, None);
+        assert_eq!(limiter.count(&policies(2, 1)).retry_after, None);
     }
 
     #[test]
-    fn counters_that_are_full_again_are_forgotten() {
+    fn entries_with_a_full_quota_are_removed() {
         let clock = FakeRelativeClock::default();
         let limiter = InProcessLimiter::with_clock(clock.clone());
         for user in 0..SWEEP_EVERY - 1 {
-            assert!(allowed(&limiter, u128::from(user)));
+            assert!(allows(&limiter, u128::from(user)));
         }
         clock.advance(Duration::from_secs(7_200));
-        assert!(allowed(&limiter, u128::MAX));
-        assert_eq!(limiter.counted.lock().expect("not poisoned").counters.len(), 2);
+        assert!(allows(&limiter, u128::MAX));
+        assert_eq!(limiter.counters.lock().expect("not poisoned").arrival_times.len(), 2);
     }
 
     #[test]
-    fn a_quota_of_nothing_lets_nothing_through() {
+    fn a_quota_of_zero_refuses_every_request() {
         let limiter = InProcessLimiter::with_clock(FakeRelativeClock::default());
         let none = RateTier { per_minute: 0, per_hour: 5 };
-        let key = RateKey { tenant: tenant(1), user: UserId::from_uuid(Uuid::nil()) };
-        assert_eq!(limiter.count(&Ask::of_user(key, none)).retry_after, Some(Duration::from_secs(60)));
+        let policies = QuotaPolicy::for_user(tenant(1), user(0), none);
+        assert_eq!(limiter.count(&policies).retry_after, Some(Duration::from_secs(60)));
     }
 
     #[test]
-    fn a_quota_that_was_lowered_is_used_up_and_not_overdrawn() {
+    fn after_a_quota_is_lowered_the_wait_is_one_emission_interval() {
         let limiter = InProcessLimiter::with_clock(FakeRelativeClock::default());
         for _ in 0..10 {
-            assert!(allowed(&limiter, 1));
+            assert!(allows(&limiter, 1));
         }
-        let [minute, _] = asks(1);
-        let lowered = limiter.count(&[Ask { quota: 1, length: Duration::from_secs(1), ..minute }]);
+        let [minute, _] = user_policies(1);
+        let lowered = limiter.count(&[QuotaPolicy { quota: 1, window: Duration::from_secs(1), ..minute }]);
         assert_eq!(lowered.retry_after, Some(Duration::from_secs(1)));
     }
 }

@@ -1,198 +1,207 @@
-//! Counts in Redis, so that several servers together give each quota once, by one script on Redis' own clock.
+//! Counts in Redis, so that several servers share each quota. A Lua script counts atomically, on Redis' own clock.
 //!
-//! A request waits for Redis for a moment at most and never connects itself. Where Redis fails, this process counts
-//! alone until a task in the background has reached it again: limits become looser by the number of servers, and no
-//! request fails for it.
+//! A request waits for Redis for a short time and never opens a connection itself. While Redis fails, this process
+//! counts by itself and a background task reconnects. Limits are then looser by the number of servers, and no
+//! request fails.
 
-use super::{Ask, Decision, InProcessLimiter, RateLimiter, Whose};
+use super::{InProcessLimiter, PartitionKey, QuotaPolicy, RateLimitDecision, RateLimiter};
 use async_trait::async_trait;
 use prometheus::{IntCounter, IntGauge, Registry};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, Script};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
-/// Longest wait of a request.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// Longest attempt to connect.
-const CONNECT: Duration = Duration::from_secs(1);
-/// Time between two attempts.
-const AGAIN: Duration = Duration::from_millis(500);
+/// Longest time that a request waits for Redis.
+const COMMAND_TIMEOUT: Duration = Duration::from_millis(100);
+/// Longest time that an attempt to connect takes.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause between two attempts to connect.
+const RECONNECT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The URL is not one of a Redis server.
+/// The URL is not a valid Redis URL.
 #[derive(Debug, thiserror::Error)]
-#[error("the URL is not one of a Redis server")]
+#[error("the URL is not a valid Redis URL")]
 pub struct SharedLimiterError(#[source] RedisError);
 
-/// Whether limits are shared at the moment.
+/// Tells whether requests are counted in Redis at the moment.
 #[derive(Clone, Debug)]
 pub struct LimiterMetrics {
     shared: IntGauge,
-    alone: IntCounter,
+    counted_alone: IntCounter,
 }
 
 impl LimiterMetrics {
-    /// Makes the gauge `rate_limit_shared` and the counter `rate_limit_counted_alone_total`, and registers them.
+    /// Registers the gauge `rate_limit_shared` and the counter `rate_limit_counted_alone_total`.
     ///
     /// # Errors
-    /// Where the registry has a metric of that name already.
+    /// If the registry has a metric of that name already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let shared = IntGauge::new("rate_limit_shared", "1 while limits are counted in Redis, 0 while it fails.")?;
-        let alone = IntCounter::new(
+        let counted_alone = IntCounter::new(
             "rate_limit_counted_alone_total",
             "Requests that this process counted alone because Redis failed.",
         )?;
         registry.register(Box::new(shared.clone()))?;
-        registry.register(Box::new(alone.clone()))?;
-        Ok(Self { shared, alone })
+        registry.register(Box::new(counted_alone.clone()))?;
+        Ok(Self { shared, counted_alone })
     }
 }
 
-/// Counts in Redis; in this process while Redis fails.
+/// Counts in Redis, and in this process while Redis fails.
 pub struct SharedLimiter {
-    shared: Arc<Shared>,
-    alone: InProcessLimiter,
+    redis: Arc<RedisCounter>,
+    fallback: InProcessLimiter,
 }
 
-struct Shared {
+struct RedisCounter {
     client: Client,
     script: Script,
-    link: Mutex<Link>,
+    connection: Mutex<ConnectionSlot>,
     metrics: LimiterMetrics,
-    mending: TaskTracker,
+    reconnects: TaskTracker,
 }
 
-/// The connection, while there is one that works; each has a number of its own.
+/// The current connection, if there is a working one.
 #[derive(Default)]
-struct Link {
+struct ConnectionSlot {
     connection: Option<MultiplexedConnection>,
-    number: u64,
+    /// Grows with each change, so that a late failure of an old connection does not remove a new one.
+    generation: u64,
 }
 
 impl SharedLimiter {
-    /// Counts in the Redis at `url` (`redis://` or `rediss://`). Waits a moment for it and starts without it otherwise.
+    /// Counts in the Redis at `url` (`redis://` or `rediss://`). Tries to connect once, for at most a second; if that
+    /// fails, it starts with the fallback.
     ///
     /// # Errors
-    /// Where `url` is not valid.
+    /// If `url` is not valid.
     pub async fn open(url: &str, metrics: LimiterMetrics) -> Result<Self, SharedLimiterError> {
         let client = Client::open(url).map_err(SharedLimiterError)?;
-        let shared = Arc::new(Shared {
+        let redis = Arc::new(RedisCounter {
             client,
             script: Script::new(include_str!("shared.lua")),
-            link: Mutex::default(),
+            connection: Mutex::default(),
             metrics,
-            mending: TaskTracker::new(),
+            reconnects: TaskTracker::new(),
         });
-        match shared.connect().await {
-            Ok(connection) => shared.mended(connection),
-            Err(error) => shared.broken(0, &error),
+        match redis.connect().await {
+            Ok(connection) => redis.set_connected(connection),
+            Err(error) => redis.set_disconnected(0, &error),
         }
-        Ok(Self { shared, alone: InProcessLimiter::default() })
+        Ok(Self { redis, fallback: InProcessLimiter::default() })
     }
 }
 
 #[async_trait]
 impl RateLimiter for SharedLimiter {
-    async fn check(&self, asked: &[Ask]) -> Decision {
-        if let Some((connection, number)) = self.shared.connection() {
-            match self.shared.count(connection, asked).await {
+    async fn check(&self, policies: &[QuotaPolicy]) -> RateLimitDecision {
+        if let Some((connection, generation)) = self.redis.connection() {
+            match self.redis.count(connection, policies).await {
                 Ok(decision) => return decision,
-                Err(error) => self.shared.broken(number, &error),
+                Err(error) => self.redis.set_disconnected(generation, &error),
             }
         }
-        self.shared.metrics.alone.inc();
-        self.alone.count(asked)
+        self.redis.metrics.counted_alone.inc();
+        self.fallback.count(policies)
     }
 }
 
 /// Why Redis did not count.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("no answer in time")]
-    Slow,
+enum CountError {
+    #[error("Redis did not answer in time")]
+    Timeout,
     #[error("{0}")]
     Redis(#[from] RedisError),
-    #[error("an answer that is none of the script's")]
+    #[error("the script returned an invalid response")]
     InvalidResponse,
 }
 
-impl Shared {
-    fn link(&self) -> std::sync::MutexGuard<'_, Link> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+impl RedisCounter {
+    fn slot(&self) -> MutexGuard<'_, ConnectionSlot> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The current connection and its generation.
     fn connection(&self) -> Option<(MultiplexedConnection, u64)> {
-        let link = self.link();
-        link.connection.clone().map(|connection| (connection, link.number))
+        let slot = self.slot();
+        slot.connection.clone().map(|connection| (connection, slot.generation))
     }
 
-    async fn count(&self, mut connection: MultiplexedConnection, asked: &[Ask]) -> Result<Decision, Failure> {
+    async fn count(
+        &self,
+        mut connection: MultiplexedConnection,
+        policies: &[QuotaPolicy],
+    ) -> Result<RateLimitDecision, CountError> {
         let mut call = self.script.prepare_invoke();
-        for ask in asked {
-            call.key(key(ask)).arg(ask.emission()).arg(ask.tolerance());
+        for policy in policies {
+            call.key(redis_key(policy)).arg(policy.emission_interval()).arg(policy.tolerance());
         }
-        let answer = tokio::time::timeout(PATIENCE, call.invoke_async::<Vec<u64>>(&mut connection)).await;
-        let answer = answer.map_err(|_| Failure::Slow)??;
-        match answer.split_first() {
-            Some((refused, backlogs)) if backlogs.len() == asked.len() => {
-                Ok(Decision::of(asked, backlogs, *refused == 1))
+        let response = tokio::time::timeout(COMMAND_TIMEOUT, call.invoke_async::<Vec<u64>>(&mut connection)).await;
+        let response = response.map_err(|_| CountError::Timeout)??;
+        match response.split_first() {
+            Some((refused, backlogs)) if backlogs.len() == policies.len() => {
+                Ok(RateLimitDecision::new(policies, backlogs, *refused == 1))
             }
-            _ => Err(Failure::InvalidResponse),
+            _ => Err(CountError::InvalidResponse),
         }
     }
 
-    /// A new connection, over which the script ran: a server that answers and may not be written to is of no use.
-    async fn connect(&self) -> Result<MultiplexedConnection, Failure> {
-        let settings =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(CONNECT));
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&settings);
-        let mut connection = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Failure::Slow)??;
+    /// Opens a connection and runs the script on it once: a server that is read-only or still loading is of no use.
+    async fn connect(&self) -> Result<MultiplexedConnection, CountError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(CONNECT_TIMEOUT));
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection =
+            tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| CountError::Timeout)??;
         let mut probe = self.script.prepare_invoke();
         let _: Vec<u64> = probe.key("plant-agent:rate:probe").arg(1).arg(1_000).invoke_async(&mut connection).await?;
         Ok(connection)
     }
 
-    fn mended(&self, connection: MultiplexedConnection) {
-        let mut link = self.link();
-        link.number += 1;
-        link.connection = Some(connection);
-        drop(link);
+    fn set_connected(&self, connection: MultiplexedConnection) {
+        let mut slot = self.slot();
+        slot.generation += 1;
+        slot.connection = Some(connection);
+        drop(slot);
         self.metrics.shared.set(1);
         tracing::info!("rate limits are shared through Redis");
     }
 
-    /// Takes the connection of this number out of use and sees to a new one. Of many requests that fail at once, one
-    /// gets to say so.
-    fn broken(self: &Arc<Self>, number: u64, error: &Failure) {
-        let mut link = self.link();
-        if link.number != number {
+    /// Drops the connection of this generation and starts to reconnect. Of many requests that fail at once,
+    /// only the first one does so and logs.
+    fn set_disconnected(self: &Arc<Self>, generation: u64, error: &CountError) {
+        let mut slot = self.slot();
+        if slot.generation != generation {
             return;
         }
-        link.number += 1;
-        link.connection = None;
-        drop(link);
+        slot.generation += 1;
+        slot.connection = None;
+        drop(slot);
         self.metrics.shared.set(0);
-        tracing::warn!(%error, "Redis fails; this process counts rate limits alone until it is back");
-        self.mending.spawn(mend(Arc::downgrade(self)));
+        tracing::warn!(%error, "Redis fails; this process counts rate limits alone until Redis is back");
+        self.reconnects.spawn(reconnect(Arc::downgrade(self)));
     }
 }
 
-/// Tries until Redis is back, or the limiter gone.
-async fn mend(shared: Weak<Shared>) {
+/// Tries to connect until it succeeds or the limiter is dropped.
+async fn reconnect(redis: Weak<RedisCounter>) {
     loop {
-        tokio::time::sleep(AGAIN).await;
-        let Some(shared) = shared.upgrade() else { return };
-        if let Ok(connection) = shared.connect().await {
-            return shared.mended(connection);
+        tokio::time::sleep(RECONNECT_INTERVAL).await;
+        let Some(redis) = redis.upgrade() else { return };
+        if let Ok(connection) = redis.connect().await {
+            return redis.set_connected(connection);
         }
     }
 }
 
-/// A tenant's keys share a slot of a cluster: a script may use those of one slot only.
-fn key(ask: &Ask) -> String {
-    match ask.whose {
-        Whose::User(key) => format!("plant-agent:rate:{{{}}}:{}:{}", key.tenant, key.user, ask.name),
-        Whose::Tenant(tenant) => format!("plant-agent:rate:{{{tenant}}}:{}", ask.name),
+/// The braces are a hash tag: the keys of a tenant share a slot of a Redis cluster, as a script requires.
+fn redis_key(policy: &QuotaPolicy) -> String {
+    match policy.partition {
+        PartitionKey::User { tenant, user } => format!("plant-agent:rate:{{{tenant}}}:{user}:{}", policy.name),
+        PartitionKey::Tenant(tenant) => format!("plant-agent:rate:{{{tenant}}}:{}", policy.name),
     }
 }

@@ -1,4 +1,4 @@
-//! Which claims of which issuers stand for a tenant, for those who run the platform.
+//! Routes of the claims that map to a tenant, for platform admins.
 
 use crate::body::{ApiJson, Id, IdPair};
 use crate::caller::Call;
@@ -83,8 +83,8 @@ async fn list(
     ApiQuery(query): ApiQuery<MappingQuery>,
 ) -> Result<Json<Listing<MappingBody>>, ApiError> {
     let command = ListMappings { tenant, page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.execute(command).await?;
-    Ok(Json(Listing::of(found, Into::into)))
+    let mappings = call.execute(command).await?;
+    Ok(Json(Listing::of(mappings, Into::into)))
 }
 
 /// Lets a claim stand for a tenant. A claim stands for one tenant only. Needs the grant `platform_admin`.
@@ -102,8 +102,8 @@ async fn create(
         issuer: wire::text("/issuer", &body.issuer)?,
         claim: wire::text("/claim", &body.claim)?,
     };
-    let made = call.execute(command).await?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    let created = call.execute(command).await?;
+    Ok((StatusCode::CREATED, Json(created.into())))
 }
 
 /// Lets a claim stand for a tenant no longer; its users are refused within seconds. Needs the grant `platform_admin`.

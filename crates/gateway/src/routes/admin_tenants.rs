@@ -1,4 +1,4 @@
-//! Tenants, for those who run the platform.
+//! Routes of the tenants, for platform admins.
 
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// Longest short name.
+/// Longest slug, in bytes.
 const MAX_SLUG: usize = 64;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -86,13 +86,12 @@ impl From<Tenant> for TenantBody {
     }
 }
 
-fn slug(given: String) -> Result<String, ApiError> {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let fits = (1..=MAX_SLUG).contains(&given.len()) && !given.starts_with('-') && given.bytes().all(allowed);
-    if fits {
-        return Ok(given);
+fn parse_slug(slug: String) -> Result<String, ApiError> {
+    let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if (1..=MAX_SLUG).contains(&slug.len()) && !slug.starts_with('-') && slug.bytes().all(is_allowed) {
+        return Ok(slug);
     }
-    let detail = "must be 1 to 64 of a–z, 0–9 and -, and begin with a letter or digit";
+    let detail = "must be 1 to 64 characters of a–z, 0–9 and -, and start with a letter or digit";
     Err(ApiError::field("/slug", detail))
 }
 
@@ -103,8 +102,8 @@ fn slug(given: String) -> Result<String, ApiError> {
 )]
 async fn list(call: Call, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<Json<Listing<TenantBody>>, ApiError> {
     let command = ListTenants { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.execute(command).await?;
-    Ok(Json(Listing::of(found, Into::into)))
+    let tenants = call.execute(command).await?;
+    Ok(Json(Listing::of(tenants, Into::into)))
 }
 
 /// Makes a tenant. Needs the grant `platform_admin`.
@@ -113,9 +112,9 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<Json
     responses((status = 201, body = TenantBody))
 )]
 async fn create(call: Call, ApiJson(body): ApiJson<NewTenant>) -> Result<(StatusCode, Json<TenantBody>), ApiError> {
-    let command = CreateTenant { name: wire::text("/name", &body.name)?, slug: slug(body.slug)? };
-    let made = call.execute(command).await?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    let command = CreateTenant { name: wire::text("/name", &body.name)?, slug: parse_slug(body.slug)? };
+    let created = call.execute(command).await?;
+    Ok((StatusCode::CREATED, Json(created.into())))
 }
 
 /// Renames a tenant, or switches it on or off. Needs the grant `platform_admin`.

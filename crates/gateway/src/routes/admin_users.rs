@@ -1,4 +1,4 @@
-//! A tenant's users, for its admins.
+//! Routes of a tenant's users, for its admins.
 
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
@@ -28,7 +28,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// A user to be made before the first login.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"external_id": "7c2f1d1e", "email": "k.meyer@plant.example", "name": "K. Meyer", "role": "user"}))]
+#[schema(example = json!({
+    "external_id": "7c2f1d1e", "email": "k.meyer@plant.example", "name": "K. Meyer", "role": "user"
+}))]
 struct NewUser {
     /// The issuer's stable id of the user (Entra: `oid`).
     #[schema(min_length = 1, max_length = 128)]
@@ -129,8 +131,8 @@ impl From<User> for UserBody {
 )]
 async fn list(call: Call, ApiQuery(query): ApiQuery<UserQuery>) -> Result<Json<Listing<UserBody>>, ApiError> {
     let command = ListUsers { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.execute(command).await?;
-    Ok(Json(Listing::of(found, Into::into)))
+    let users = call.execute(command).await?;
+    Ok(Json(Listing::of(users, Into::into)))
 }
 
 /// Makes a user before the first login.
@@ -147,16 +149,16 @@ async fn create(call: Call, ApiJson(body): ApiJson<NewUser>) -> Result<(StatusCo
         display_name: wire::optional_text("/name", body.name.as_deref())?,
         role: body.role.unwrap_or(Role::Viewer),
     };
-    let made = call.execute(command).await?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    let created = call.execute(command).await?;
+    Ok((StatusCode::CREATED, Json(created.into())))
 }
 
-/// The grants that a tenant's admin may give, each once.
-fn grants(given: Option<Vec<Grant>>) -> Result<Option<Vec<Grant>>, ApiError> {
-    let Some(mut grants) = given else { return Ok(None) };
-    if let Some(at) = grants.iter().position(|grant| *grant == Grant::PlatformAdmin) {
-        let detail = "is given by the platform's configuration only";
-        return Err(ApiError::field(format!("/grants/{at}"), detail));
+/// Checks that an admin of a tenant may give the grants, and removes duplicates.
+fn check_grants(grants: Option<Vec<Grant>>) -> Result<Option<Vec<Grant>>, ApiError> {
+    let Some(mut grants) = grants else { return Ok(None) };
+    if let Some(index) = grants.iter().position(|grant| *grant == Grant::PlatformAdmin) {
+        let detail = "can only be given by the platform's configuration";
+        return Err(ApiError::field(format!("/grants/{index}"), detail));
     }
     grants.sort_unstable();
     grants.dedup();
@@ -169,8 +171,8 @@ fn grants(given: Option<Vec<Grant>>) -> Result<Option<Vec<Grant>>, ApiError> {
     responses((status = 200, body = UserBody))
 )]
 async fn get(call: Call, Id(id): Id<UserId>) -> Result<Json<UserBody>, ApiError> {
-    let found = call.execute(GetUser { id }).await?;
-    Ok(Json(found.into()))
+    let user = call.execute(GetUser { id }).await?;
+    Ok(Json(user.into()))
 }
 
 /// Changes a user's role or grants, or switches the user on or off. In force within five seconds.
@@ -186,8 +188,8 @@ async fn update(
     Id(id): Id<UserId>,
     ApiJson(body): ApiJson<UserChange>,
 ) -> Result<Json<UserBody>, ApiError> {
-    let UserChange { role, role_pinned, grants: given, is_active } = body;
-    let command = UpdateUser { id, role, role_pinned, grants: grants(given)?, is_active };
+    let UserChange { role, role_pinned, grants, is_active } = body;
+    let command = UpdateUser { id, role, role_pinned, grants: check_grants(grants)?, is_active };
     let changed = call.execute(command).await?;
     Ok(Json(changed.after.into()))
 }

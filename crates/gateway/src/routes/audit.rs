@@ -1,4 +1,4 @@
-//! The audit log, to read.
+//! Routes of the audit log.
 
 use crate::caller::Call;
 use crate::error::ApiError;
@@ -132,8 +132,8 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Json<
             event_type: event_type.map(Label::into_string),
             user_id: query.user_id.map(UserId::from),
             resource_id: query.resource_id,
-            from: page::moment("/from", query.from)?,
-            to: page::moment("/to", query.to)?,
+            from: page::check_timestamp("/from", query.from)?,
+            to: page::check_timestamp("/to", query.to)?,
             result_status: query.result_status,
             session_id: query.session_id.map(Into::into),
             correlation_id: query.correlation_id,
@@ -141,8 +141,8 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Json<
         },
         page: page::parse(query.limit, query.cursor.as_deref())?,
     };
-    let found = call.execute(command).await?;
-    Ok(Json(Listing::of(found, Into::into)))
+    let rows = call.execute(command).await?;
+    Ok(Json(Listing::of(rows, Into::into)))
 }
 
 /// How an export is written.
@@ -183,10 +183,10 @@ async fn export(call: Call, ApiQuery(query): ApiQuery<ExportQuery>) -> Result<Re
     }
     let (tenant, format) = (call.caller.tenant().id.as_uuid(), query.format.unwrap_or_default());
     let pages = call.execute(ExportAudit { after }).await?;
-    let mut taken_up_after = after;
-    let written = pages.map(move |page| {
+    let mut resumed_after = after;
+    let chunks = pages.map(move |page| {
         let page = page.map_err(io::Error::other)?;
-        let text = write_page(tenant, std::mem::take(&mut taken_up_after), page, format)?;
+        let text = write_page(tenant, std::mem::take(&mut resumed_after), page, format)?;
         Ok::<_, io::Error>(Bytes::from(text))
     });
     let headers = [
@@ -194,9 +194,10 @@ async fn export(call: Call, ApiQuery(query): ApiQuery<ExportQuery>) -> Result<Re
         (CONTENT_DISPOSITION, "attachment; filename=\"audit.ndjson\""),
         (CACHE_CONTROL, "no-store"),
     ];
-    Ok((headers, Body::from_stream(written)).into_response())
+    Ok((headers, Body::from_stream(chunks)).into_response())
 }
 
+/// The lines of one page. `after` is the start of a resumed export on its first page, and 0 on the others.
 fn write_page(tenant: Uuid, after: i64, page: SealedPage, format: ExportFormat) -> io::Result<String> {
     let mut text = String::new();
     for line in Line::of_page(tenant, after, page) {

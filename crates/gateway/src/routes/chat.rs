@@ -1,4 +1,4 @@
-//! Chat turns.
+//! The route of chat turns.
 
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
@@ -92,29 +92,29 @@ async fn chat(
     headers: HeaderMap,
     ApiJson(body): ApiJson<ChatMessage>,
 ) -> Result<Response, ApiError> {
-    let streamed = body.stream != Some(false) && !wants_json(&headers);
+    let as_stream = body.stream != Some(false) && !accepts_only_json(&headers);
     let command = body.parse(conversation)?;
     let events = call.execute(command).await?;
-    // Concurrent runs have a limit of their own.
+    // The number of concurrent runs has a limit of its own.
     call.release_in_flight();
-    let (begun, events) = sse::begun(events).await?;
-    let reference = RunReference::streamed(conversation, begun);
-    let (mut response, reference) = if streamed {
-        (sse::stream(events, call.info, settings.keep_alive), reference)
+    let (start, events) = sse::wait_for_start(events).await?;
+    let reference = RunReference::streamed(conversation, start);
+    let (mut response, reference) = if as_stream {
+        (sse::run_response(events, call.info, settings.keep_alive), reference)
     } else {
-        // A turn that fails once it has begun had its effect: what was said is stored.
+        // A turn that fails after its start took effect: the message is stored.
         match sse::collect(events).await {
-            Ok((answer, end)) => (Json(answer).into_response(), reference.whole(Some(end))),
-            Err(error) => (error.into_response(), reference.whole(None)),
+            Ok((answer, end)) => (Json(answer).into_response(), reference.into_document(Some(end))),
+            Err(error) => (error.into_response(), reference.into_document(None)),
         }
     };
     response.extensions_mut().insert(reference);
     Ok(response)
 }
 
-/// `Accept: application/json`, and not `text/event-stream` as well.
-fn wants_json(headers: &HeaderMap) -> bool {
-    let names = |media_type: &str| {
+/// Whether `Accept` has `application/json` and not `text/event-stream`.
+fn accepts_only_json(headers: &HeaderMap) -> bool {
+    let accepts = |media_type: &str| {
         headers
             .get_all(ACCEPT)
             .iter()
@@ -123,5 +123,5 @@ fn wants_json(headers: &HeaderMap) -> bool {
             .filter_map(|item| item.split(';').next())
             .any(|item| item.trim().eq_ignore_ascii_case(media_type))
     };
-    names("application/json") && !names("text/event-stream")
+    accepts("application/json") && !accepts("text/event-stream")
 }

@@ -1,11 +1,11 @@
-//! A document's original bytes.
+//! The route that downloads a document's file.
 
 use crate::body::Id;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::file_name::attachment;
 use crate::problem::ProblemDocument;
-use crate::range::{Wanted, wanted};
+use crate::range::{RequestedRange, parse_range};
 use crate::state::AppState;
 use axum::body::Body;
 use axum::http::header::{
@@ -53,27 +53,27 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     )
 )]
 async fn content(call: Call, Id(id): Id<DocumentId>, headers: HeaderMap) -> Result<Response, ApiError> {
-    // The size must be known before a range can be asked for; a request without one needs no second look.
+    // A range depends on the size, so the document is read first. A request without a range does not need that.
     let range = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
         None => None,
         Some(header) => {
             let document = call.execute(GetDocument { id }).await?;
-            match applicable(header, &headers, &document) {
-                Wanted::Whole => None,
-                Wanted::Part(range) => Some(range),
-                Wanted::Unsatisfiable => return Ok(unsatisfiable(size(&document))),
+            match requested_range(header, &headers, &document) {
+                RequestedRange::Whole => None,
+                RequestedRange::Part(range) => Some(range),
+                RequestedRange::Unsatisfiable => return Ok(range_not_satisfiable(file_size(&document))),
             }
         }
     };
     let Download { document, content } = call.execute(DownloadDocument { id, range }).await?;
-    let known = headers.get_all(IF_NONE_MATCH).iter().any(|value| names(value, &etag(&document)));
-    if known && range.is_none() {
+    let is_known = headers.get_all(IF_NONE_MATCH).iter().any(|value| contains_etag(value, &etag(&document)));
+    if is_known && range.is_none() {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(&document))]).into_response());
     }
-    Ok(answer(&document, range, content))
+    Ok(file_response(&document, range, content))
 }
 
-fn size(document: &Document) -> u64 {
+fn file_size(document: &Document) -> u64 {
     u64::try_from(document.file_size_bytes).unwrap_or(0)
 }
 
@@ -81,28 +81,28 @@ fn etag(document: &Document) -> String {
     format!("\"{}\"", document.sha256)
 }
 
-/// Whether a list of entity tags has this one.
-fn names(list: &HeaderValue, etag: &str) -> bool {
+/// Whether a list of entity tags (`If-None-Match`) contains `etag`.
+fn contains_etag(list: &HeaderValue, etag: &str) -> bool {
     let list = list.to_str().unwrap_or_default();
     list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// The range, unless the client wants it only of bytes that it knows and that are others now (`If-Range`).
-fn applicable(header: &str, headers: &HeaderMap, document: &Document) -> Wanted {
-    let stale = headers.get(IF_RANGE).is_some_and(|tag| tag.as_bytes() != etag(document).as_bytes());
-    if stale {
-        return Wanted::Whole;
+/// Parses the range. The whole file if the file has changed since the client's last request (`If-Range`).
+fn requested_range(header: &str, headers: &HeaderMap, document: &Document) -> RequestedRange {
+    let has_changed = headers.get(IF_RANGE).is_some_and(|tag| tag.as_bytes() != etag(document).as_bytes());
+    if has_changed {
+        return RequestedRange::Whole;
     }
-    wanted(header, size(document))
+    parse_range(header, file_size(document))
 }
 
-fn unsatisfiable(size: u64) -> Response {
+fn range_not_satisfiable(size: u64) -> Response {
     (StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, format!("bytes */{size}"))]).into_response()
 }
 
-/// Always a download, never a page: a hostile document must not run in this origin.
-fn answer(document: &Document, range: Option<ByteRange>, bytes: ByteStream) -> Response {
-    let total = size(document);
+/// Always an attachment: a hostile document must not run in this origin.
+fn file_response(document: &Document, range: Option<ByteRange>, bytes: ByteStream) -> Response {
+    let total = file_size(document);
     let length = range.map_or(total, |range| range.len);
     let mut headers = vec![
         (CONTENT_TYPE, document.mime_type.clone()),
@@ -120,14 +120,14 @@ fn answer(document: &Document, range: Option<ByteRange>, bytes: ByteStream) -> R
     }
     let mut response = (status, Body::from_stream(bytes)).into_response();
     for (name, value) in headers {
-        if let Some((name, value)) = header(name, value) {
+        if let Some((name, value)) = valid_header(name, value) {
             response.headers_mut().insert(name, value);
         }
     }
     response
 }
 
-/// A stored value that is no valid header (a type with a line break, say) is left out.
-fn header(name: HeaderName, value: String) -> Option<(HeaderName, HeaderValue)> {
+/// `None` if a stored value is not a valid header value, such as a media type with a line break.
+fn valid_header(name: HeaderName, value: String) -> Option<(HeaderName, HeaderValue)> {
     Some((name, HeaderValue::try_from(value).ok()?))
 }

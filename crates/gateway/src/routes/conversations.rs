@@ -1,4 +1,4 @@
-//! Conversations.
+//! Routes of the conversations.
 
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
@@ -169,9 +169,9 @@ async fn create(
         model: body.model,
         metadata: wire::metadata("/metadata", body.metadata.unwrap_or_default())?,
     };
-    let made = call.execute(command).await?;
-    let location = format!("/v1/conversations/{}", made.id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(made.into())))
+    let created = call.execute(command).await?;
+    let location = format!("/v1/conversations/{}", created.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(created.into())))
 }
 
 /// Lists your conversations, the newest first.
@@ -184,8 +184,8 @@ async fn list(
     ApiQuery(query): ApiQuery<ConversationQuery>,
 ) -> Result<Json<Listing<ConversationBody>>, ApiError> {
     let command = ListConversations { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.execute(command).await?;
-    Ok(Json(Listing::of(found, Into::into)))
+    let conversations = call.execute(command).await?;
+    Ok(Json(Listing::of(conversations, Into::into)))
 }
 
 /// Reads a conversation with its messages.
@@ -212,11 +212,11 @@ async fn update(
     ApiJson(body): ApiJson<ConversationChange>,
 ) -> Result<Json<ConversationBody>, ApiError> {
     let title: Option<Title> = wire::optional_text("/title", body.title.as_deref())?;
-    let metadata = body.metadata.map(|given| wire::metadata("/metadata", given));
+    let metadata = body.metadata.map(|metadata| wire::metadata("/metadata", metadata));
     let patch =
         ConversationPatch { title: title.map(Title::into_string), model: body.model, metadata: metadata.transpose()? };
-    let changed = call.execute(UpdateConversation { id, patch }).await?;
-    Ok(Json(changed.into()))
+    let updated = call.execute(UpdateConversation { id, patch }).await?;
+    Ok(Json(updated.into()))
 }
 
 /// Deletes a conversation with its messages.

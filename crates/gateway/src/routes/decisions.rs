@@ -1,4 +1,4 @@
-//! Why something was refused, and what would be decided.
+//! Routes that explain a refusal, and that simulate a decision.
 
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
@@ -55,7 +55,7 @@ struct SimulatedBody {
     code: Option<&'static str>,
     /// What each rule says, in order, up to the one that decides.
     steps: Vec<StepBody>,
-    standing: Option<StandingBody>,
+    standing: Option<EntitlementsBody>,
 }
 
 /// What one rule says.
@@ -72,7 +72,7 @@ struct StepBody {
 /// What a user may do, at the moment of the decision.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Entitlements)]
-struct StandingBody {
+struct EntitlementsBody {
     #[schema(schema_with = wire::role)]
     role: &'static str,
     /// Powers beside the role.
@@ -103,10 +103,11 @@ struct DecisionBody {
     rule: Option<&'static str>,
     /// The ground.
     reason: Option<String>,
-    /// What each rule said, in order, up to the one that decided. Of what is not there for the user, whether it is absent
+    #[doc = "What each rule said, in order, up to the one that decided. Of what is not there for the user, \
+        whether it is absent"]
     /// or hidden is not recorded: ask `simulate`.
     steps: Vec<StepBody>,
-    standing: Option<StandingBody>,
+    standing: Option<EntitlementsBody>,
     /// The request that was refused.
     request_id: Option<String>,
 }
@@ -117,7 +118,7 @@ impl From<Step> for StepBody {
     }
 }
 
-impl From<Entitlements> for StandingBody {
+impl From<Entitlements> for EntitlementsBody {
     fn from(entitlements: Entitlements) -> Self {
         Self {
             role: entitlements.role.as_str(),
@@ -149,15 +150,15 @@ impl From<Decision> for SimulatedBody {
 impl From<AuditRecord> for DecisionBody {
     fn from(row: AuditRecord) -> Self {
         let text = |name: &str| row.metadata[name].as_str().map(str::to_owned);
-        let steps: Vec<Step> = read(&row.metadata["steps"]).unwrap_or_default();
-        let entitlements: Option<Entitlements> = read(&row.metadata["standing"]);
+        let steps: Vec<Step> = parse(&row.metadata["steps"]).unwrap_or_default();
+        let entitlements: Option<Entitlements> = parse(&row.metadata["standing"]);
         Self {
             decision_id: row.id.as_uuid(),
             decided_at: row.created_at,
             user_id: row.user_id.map(|id| id.as_uuid()),
             attempted: text("attempted"),
             operation: text("operation"),
-            rule: read::<Rule>(&row.metadata["rule"]).map(Rule::as_str),
+            rule: parse::<Rule>(&row.metadata["rule"]).map(Rule::as_str),
             reason: text("reason"),
             event_type: row.event_type,
             resource: row.resource_type,
@@ -169,12 +170,13 @@ impl From<AuditRecord> for DecisionBody {
     }
 }
 
-/// A part of a row's facts; rows of other versions may lack it.
-fn read<T: for<'a> Deserialize<'a>>(value: &Value) -> Option<T> {
+/// Parses a part of a row's metadata. `None` if it is missing, as in rows of other versions.
+fn parse<T: for<'a> Deserialize<'a>>(value: &Value) -> Option<T> {
     T::deserialize(value).ok()
 }
 
-/// Says why a request was refused: `decision_id` of the problem document that it was answered with. For admins and auditors.
+#[doc = "Says why a request was refused: `decision_id` of the problem document that it was answered with. \
+    For admins and auditors."]
 #[utoipa::path(
     get, path = "/v1/admin/decisions/{id}", tag = "admin", params(("id" = Uuid, Path)),
     responses((status = 200, body = DecisionBody))
@@ -192,7 +194,10 @@ async fn read_decision(call: Call, Id(id): Id<AuditId>) -> Result<Json<DecisionB
 async fn simulate(call: Call, ApiJson(body): ApiJson<Simulation>) -> Result<Json<SimulatedBody>, ApiError> {
     let Simulation { user_id, resource, operation, resource_id } = body;
     if resource_id.is_some_and(|id| Target::of(resource, id).is_none()) {
-        return Err(ApiError::field("/resource_id", format!("{resource} are not told apart by an id")));
+        return Err(ApiError::field(
+            "/resource_id",
+            format!("must be left out: decisions on {resource} do not depend on an id"),
+        ));
     }
     let command = SimulateDecision { user: user_id.into(), resource, operation, resource_id };
     let decision = call.execute(command).await?;

@@ -1,11 +1,11 @@
-//! Documents: list, metadata, delete.
+//! Routes of the documents and their metadata.
 
+use super::upload::Uploaded;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
-use crate::routes::upload::Uploaded;
 use crate::state::AppState;
 use crate::wire;
 use axum::Json;
@@ -105,7 +105,7 @@ impl DocumentChange {
             doc_type: doc_type.map(Label::into_string),
             tags: tags.map(|tags| tags.into_iter().map(Label::into_string).collect()),
             classification: self.classification,
-            metadata: self.metadata.map(|given| wire::metadata("/metadata", given)).transpose()?,
+            metadata: self.metadata.map(|metadata| wire::metadata("/metadata", metadata)).transpose()?,
         })
     }
 }
@@ -211,8 +211,8 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<DocumentQuery>) -> Result<Js
         },
         page: page::parse(query.limit, query.cursor.as_deref())?,
     };
-    let found = call.execute(command).await?;
-    Ok(Json(Listing::of(found, Into::into)))
+    let documents = call.execute(command).await?;
+    Ok(Json(Listing::of(documents, Into::into)))
 }
 
 /// Reads a document's metadata.
@@ -221,8 +221,8 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<DocumentQuery>) -> Result<Js
     responses((status = 200, body = DocumentBody))
 )]
 async fn get(call: Call, Id(id): Id<DocumentId>) -> Result<Json<DocumentBody>, ApiError> {
-    let found = call.execute(GetDocument { id }).await?;
-    Ok(Json(found.into()))
+    let document = call.execute(GetDocument { id }).await?;
+    Ok(Json(document.into()))
 }
 
 /// Changes what is said of a document. A new classification holds at once, in searches too; a new title is read by
@@ -251,7 +251,7 @@ async fn reprocess(
     Id(id): Id<DocumentId>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Uploaded>), ApiError> {
     let document = call.execute(ReprocessDocument { id }).await?;
-    Ok(Uploaded::answer(StatusCode::ACCEPTED, &document))
+    Ok(Uploaded::response(StatusCode::ACCEPTED, &document))
 }
 
 /// Deletes a document with its file and passages.

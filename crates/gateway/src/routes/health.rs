@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can work.
+//! Liveness and readiness probes.
 
 use crate::readiness::{Component, Readiness};
 use crate::state::AppState;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The same routes for a server that cannot serve yet.
+/// The probes of a server that is starting, as a router without state.
 pub(super) fn starting_probes(readiness: Arc<dyn Readiness>) -> Router {
     let ready = move || {
         let readiness = Arc::clone(&readiness);
@@ -81,16 +81,16 @@ async fn ready(State(readiness): State<Arc<dyn Readiness>>) -> (StatusCode, Json
 }
 
 fn report(components: Vec<Component>) -> (StatusCode, Json<ReadinessReport>) {
-    let down = components.iter().any(|part| part.required && !part.ok);
+    let is_unavailable = components.iter().any(|component| component.required && !component.ok);
     let (code, status) =
-        if down { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") } else { (StatusCode::OK, "ready") };
+        if is_unavailable { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") } else { (StatusCode::OK, "ready") };
     let components = components
         .into_iter()
-        .map(|part| ComponentReport {
-            name: part.name,
-            status: if part.ok { "up" } else { "down" },
-            required: part.required,
-            detail: part.detail,
+        .map(|component| ComponentReport {
+            name: component.name,
+            status: if component.ok { "up" } else { "down" },
+            required: component.required,
+            detail: component.detail,
         })
         .collect();
     (code, Json(ReadinessReport { status, components }))

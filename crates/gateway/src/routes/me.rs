@@ -1,4 +1,4 @@
-//! The caller's own account.
+//! The route of the caller's own account.
 
 use crate::caller::Call;
 use crate::error::ApiError;
@@ -65,8 +65,8 @@ struct Limits {
 /// Reads your own account.
 #[utoipa::path(get, path = "/v1/me", tag = "account", responses((status = 200, body = AccountBody)))]
 async fn me(call: Call, State(settings): State<Arc<GatewaySettings>>) -> Result<Json<AccountBody>, ApiError> {
-    let Account { user, entitlements, settings: of_tenant } = call.execute(ReadAccount).await?;
-    let tier = of_tenant.rate_limits.of(entitlements.role).unwrap_or(RateTier::default_of(entitlements.role));
+    let Account { user, entitlements, settings: tenant_settings } = call.execute(ReadAccount).await?;
+    let tier = tenant_settings.rate_limits.of(entitlements.role).unwrap_or(RateTier::default_of(entitlements.role));
     let tenant = call.caller.tenant();
     Ok(Json(AccountBody {
         id: user.id.as_uuid(),

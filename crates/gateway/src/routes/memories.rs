@@ -1,4 +1,4 @@
-//! What a user asked the platform to remember.
+//! Routes of the memories: what a user asked the platform to remember.
 
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// Importance of what comes without one.
+/// Importance of a memory that is created without one.
 const DEFAULT_IMPORTANCE: f64 = 0.5;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -86,8 +86,8 @@ impl From<Memory> for MemoryBody {
 )]
 async fn list(call: Call, ApiQuery(query): ApiQuery<MemoryQuery>) -> Result<Json<Listing<MemoryBody>>, ApiError> {
     let command = ListMemories { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.execute(command).await?;
-    Ok(Json(Listing::of(found, Into::into)))
+    let memories = call.execute(command).await?;
+    Ok(Json(Listing::of(memories, Into::into)))
 }
 
 /// Remembers something.
@@ -105,8 +105,8 @@ async fn create(call: Call, ApiJson(body): ApiJson<NewMemory>) -> Result<(Status
         importance,
         tags: wire::tags("/tags", body.tags.iter().flatten())?,
     };
-    let made = call.execute(command).await?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    let created = call.execute(command).await?;
+    Ok((StatusCode::CREATED, Json(created.into())))
 }
 
 /// Forgets something.

@@ -1,4 +1,4 @@
-//! The routes, one file per resource. Each file holds its wire types, its handlers and how they become commands.
+//! The routes, one file per resource, with the types of its requests and responses and its handlers.
 
 mod admin_mappings;
 mod admin_tenants;
@@ -29,7 +29,7 @@ use axum::Router;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
-/// Routes behind authentication. Responses of their POSTs are stored under the request's `Idempotency-Key`.
+/// Routes behind authentication, with idempotency keys: the response of a POST is stored under its `Idempotency-Key`.
 pub(crate) fn effects() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(conversations::routes())
@@ -51,22 +51,22 @@ pub(crate) fn effects() -> OpenApiRouter<AppState> {
         .merge(usage::routes())
 }
 
-/// Routes behind authentication whose POSTs change nothing, so that repeating them does no harm: nothing is stored.
+/// Routes behind authentication whose POST requests change nothing, so they need no idempotency keys.
 pub(crate) fn reads() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(search::routes()).merge(decisions::routes()).merge(openai_embeddings::routes())
 }
 
-/// Pages that anybody may read.
+/// Public pages.
 pub(crate) fn pages() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(problems::routes())
 }
 
-/// Liveness and readiness probes: anybody may send them, they are not limited, and they are logged at debug level.
+/// Liveness and readiness probes: public, not limited, and logged at debug level.
 pub(crate) fn probes() -> OpenApiRouter<AppState> {
     health::routes()
 }
 
-/// The probes of a server that cannot serve yet.
+/// The probes of a server that is starting.
 pub(crate) fn starting_probes(readiness: Arc<dyn Readiness>) -> Router {
     health::starting_probes(readiness)
 }

@@ -1,14 +1,14 @@
-//! Chat for clients that speak OpenAI's words.
+//! The route of OpenAI-compatible chat.
 
 use crate::body::ApiJson;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::idempotency::Repeatable;
 use crate::openai::X_CONVERSATION_ID;
-use crate::openai::chunk::{ChatCompletionChunk, Shape};
-use crate::openai::reply::Answering;
-use crate::openai::request::{Asked, ChatCompletionRequest, conversation, explained};
-use crate::openai::whole::ChatCompletion;
+use crate::openai::chunk::{ChatCompletionChunk, ReplyOptions};
+use crate::openai::completion::ChatCompletion;
+use crate::openai::reply::ChatReply;
+use crate::openai::request::{ChatCommand, ChatCompletionRequest, explain_not_found, parse_conversation_id};
 use crate::settings::GatewaySettings;
 use crate::sse;
 use crate::state::AppState;
@@ -26,7 +26,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Answers a chat in OpenAI's words, as a stream of chunks or as one document.
 ///
-/// `auto`, `fast` and `heavy` are the plant's assistant: it searches the documents, cites them as annotations, and stores
+#[doc = "`auto`, `fast` and `heavy` are the plant's assistant: it searches the documents, \
+    cites them as annotations, and stores"]
 /// question and answer in a conversation, whose id the answer's `x-conversation-id` has; sent back in a request, that
 /// conversation goes on. The history is the request's. `fast-direct` and `heavy-direct` are a language model alone, and
 /// so is every model where the client brings tools of its own.
@@ -45,35 +46,37 @@ async fn complete(
     ApiJson(body): ApiJson<ChatCompletionRequest>,
 ) -> Result<Response, ApiError> {
     let model = body.model_id()?;
-    let streamed = body.stream == Some(true);
-    let shape = Shape { model: model.as_str().to_owned(), include_usage: body.include_usage() };
-    let named = headers.get(X_CONVERSATION_ID).map(|value| value.to_str().unwrap_or_default());
-    let (conversation, events) = match body.parse(conversation(named))? {
-        Asked::Assistant(command) => {
-            let asked = call.execute(*command).await;
-            let AssistantRun { conversation, events } = asked.map_err(|error| explained(error, model.as_str()))?;
+    let as_stream = body.stream == Some(true);
+    let options = ReplyOptions { model: model.as_str().to_owned(), include_usage: body.include_usage() };
+    let conversation_id = headers.get(X_CONVERSATION_ID).map(|value| value.to_str().unwrap_or_default());
+    let (conversation, events) = match body.parse(parse_conversation_id(conversation_id))? {
+        ChatCommand::Assistant(command) => {
+            let run = call.execute(*command).await;
+            let AssistantRun { conversation, events } =
+                run.map_err(|error| explain_not_found(error, model.as_str()))?;
             (Some(conversation), events)
         }
-        Asked::Model(command) => {
-            let asked = call.execute(*command).await;
-            (None, asked.map_err(|error| explained(error, model.as_str()))?)
+        ChatCommand::Model(command) => {
+            let events = call.execute(*command).await;
+            (None, events.map_err(|error| explain_not_found(error, model.as_str()))?)
         }
     };
-    // Concurrent runs have a limit of their own.
+    // The number of concurrent runs has a limit of its own.
     call.release_in_flight();
-    let (begun, events) = sse::begun(events).await?;
-    let answering = Answering { events, begun, conversation, shape };
-    let reference = answering.reference();
-    // A turn that fails once it has begun had its effect: what was said is stored. What a model alone says is not.
-    let (mut response, reference) = if streamed {
-        match answering.streamed(settings.keep_alive).await {
+    let (start, events) = sse::wait_for_start(events).await?;
+    let reply = ChatReply { events, start, conversation, options };
+    let reference = reply.reference();
+    // A turn of the assistant that fails after its start took effect: the message is stored. A direct request is not
+    // stored, so it may run again.
+    let (mut response, reference) = if as_stream {
+        match reply.into_stream(settings.keep_alive).await {
             Ok(response) => (response, reference),
-            Err(error) => (error.into_response(), reference.map(|reference| reference.whole(None))),
+            Err(error) => (error.into_response(), reference.map(|reference| reference.into_document(None))),
         }
     } else {
-        match answering.whole().await {
-            Ok((response, end)) => (response, reference.map(|reference| reference.whole(Some(end)))),
-            Err(error) => (error.into_response(), reference.map(|reference| reference.whole(None))),
+        match reply.into_document().await {
+            Ok((response, end)) => (response, reference.map(|reference| reference.into_document(Some(end)))),
+            Err(error) => (error.into_response(), reference.map(|reference| reference.into_document(None))),
         }
     };
     match reference {

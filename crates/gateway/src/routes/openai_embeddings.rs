@@ -1,10 +1,10 @@
-//! Embeddings for clients that speak OpenAI's words.
+//! The route of OpenAI-compatible embeddings.
 
 use crate::body::ApiJson;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::openai;
-use crate::openai::request::explained;
+use crate::openai::request::explain_not_found;
 use crate::openai::schema;
 use crate::state::AppState;
 use axum::Json;
@@ -23,7 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(embed))
 }
 
-/// Most texts of a request.
+/// Largest number of texts in a request.
 const MAX_TEXTS: usize = 256;
 /// Longest text, in characters.
 const MAX_TEXT: usize = 32_000;
@@ -35,7 +35,7 @@ struct EmbeddingRequest {
     /// `embed`
     model: String,
     /// A text, or up to 256.
-    #[schema(schema_with = schema::input)]
+    #[schema(schema_with = schema::embedding_input)]
     input: Value,
     /// `float` unless said; OpenAI's own clients ask for `base64`: 32-bit floats, little-endian.
     #[schema(schema_with = schema::encoding_format)]
@@ -81,7 +81,7 @@ struct EmbeddingBody {
     /// `embedding`
     object: &'static str,
     index: usize,
-    #[schema(schema_with = schema::vector)]
+    #[schema(schema_with = schema::embedding_vector)]
     embedding: Vector,
 }
 
@@ -100,7 +100,7 @@ struct EmbeddingUsage {
 }
 
 impl Vector {
-    fn of(numbers: Vec<f32>, format: EncodingFormat) -> Self {
+    fn encode(numbers: Vec<f32>, format: EncodingFormat) -> Self {
         match format {
             EncodingFormat::Float => Self::Floats(numbers),
             EncodingFormat::Base64 => {
@@ -117,25 +117,25 @@ impl Vector {
     responses((status = 200, description = "The vectors", body = EmbeddingList))
 )]
 async fn embed(call: Call, ApiJson(body): ApiJson<EmbeddingRequest>) -> Result<Json<EmbeddingList>, ApiError> {
-    if openai::model(&body.model)? != ModelId::Embed {
-        return Err(openai::no_such_model("it is no embedding model; the one that there is, is embed".to_owned()));
+    if openai::parse_model_id(&body.model)? != ModelId::Embed {
+        return Err(openai::model_not_found("not an embedding model; the embedding model is embed".to_owned()));
     }
-    let texts = texts(body.input)?;
+    let texts = parse_input(body.input)?;
     let purpose = match body.input_type {
         Some(InputType::Document) => EmbedPurpose::Document,
         Some(InputType::Query) | None => EmbedPurpose::Query,
     };
     let format = body.encoding_format.unwrap_or(EncodingFormat::Float);
     let command = CreateEmbeddings { texts, purpose, dimensions: body.dimensions };
-    let made = call.execute(command).await;
-    let made = made.map_err(|error| explained(error, ModelId::Embed.as_str()))?;
-    let vectors = made.vectors.into_iter().enumerate();
+    let embedded = call.execute(command).await;
+    let embedded = embedded.map_err(|error| explain_not_found(error, ModelId::Embed.as_str()))?;
+    let vectors = embedded.vectors.into_iter().enumerate();
     let data = vectors.map(|(index, numbers)| EmbeddingBody {
         object: "embedding",
         index,
-        embedding: Vector::of(numbers, format),
+        embedding: Vector::encode(numbers, format),
     });
-    let prompt_tokens = made.spent.usage.input_tokens;
+    let prompt_tokens = embedded.spent.usage.input_tokens;
     Ok(Json(EmbeddingList {
         object: "list",
         data: data.collect(),
@@ -144,25 +144,25 @@ async fn embed(call: Call, ApiJson(body): ApiJson<EmbeddingRequest>) -> Result<J
     }))
 }
 
-fn texts(input: Value) -> Result<Vec<String>, ApiError> {
-    let given = match input {
-        Value::Array(given) if (1..=MAX_TEXTS).contains(&given.len()) => given,
+fn parse_input(input: Value) -> Result<Vec<String>, ApiError> {
+    let texts = match input {
+        Value::Array(texts) if (1..=MAX_TEXTS).contains(&texts.len()) => texts,
         Value::Array(_) => return Err(ApiError::field("/input", format!("must be 1 to {MAX_TEXTS} texts"))),
-        one @ Value::String(_) => return Ok(vec![text("/input", one)?]),
+        text @ Value::String(_) => return Ok(vec![parse_text("/input", text)?]),
         _ => return Err(ApiError::field("/input", "must be a text or a list of texts")),
     };
-    given.into_iter().enumerate().map(|(at, given)| text(&format!("/input/{at}"), given)).collect()
+    texts.into_iter().enumerate().map(|(index, text)| parse_text(&format!("/input/{index}"), text)).collect()
 }
 
-fn text(pointer: &str, given: Value) -> Result<String, ApiError> {
-    match given {
+fn parse_text(pointer: &str, text: Value) -> Result<String, ApiError> {
+    match text {
         Value::String(text) if text.trim().is_empty() => Err(ApiError::field(pointer, "must not be empty")),
         Value::String(text) if text.chars().count() > MAX_TEXT => {
             Err(ApiError::field(pointer, format!("must be at most {MAX_TEXT} characters long")))
         }
         Value::String(text) => Ok(text),
         Value::Number(_) | Value::Array(_) => {
-            let detail = "must be a text: tokens are another model's, and are not understood here (with LangChain, set \
+            let detail = "must be a text: the tokens of another model's tokenizer are not supported (in LangChain, set \
                           check_embedding_ctx_length to false)";
             Err(ApiError { code: "unsupported_content", ..ApiError::field(pointer, detail) })
         }
@@ -176,21 +176,21 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn tokens_are_refused_in_words_that_help() {
+    fn tokens_are_refused_with_a_hint() {
         for tokens in [json!([1, 2, 3]), json!([[1, 2], [3]])] {
-            let error = texts(tokens).expect_err("tokens");
+            let error = parse_input(tokens).expect_err("tokens");
             assert_eq!(error.code, "unsupported_content");
             assert!(error.fields[0].detail.contains("tokens"));
         }
-        assert_eq!(texts(json!(["a", "b"])), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(parse_input(json!(["a", "b"])), Ok(vec!["a".to_owned(), "b".to_owned()]));
         for bad in [json!([]), json!(""), json!(["a", " "]), json!(5), json!(null), json!([true])] {
-            assert!(texts(bad.clone()).is_err(), "{bad}");
+            assert!(parse_input(bad.clone()).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn bytes_are_the_numbers_little_endian() {
-        let Vector::Bytes(text) = Vector::of(vec![1.0, -2.5], EncodingFormat::Base64) else { panic!("bytes") };
+    fn base64_has_the_numbers_in_little_endian() {
+        let Vector::Bytes(text) = Vector::encode(vec![1.0, -2.5], EncodingFormat::Base64) else { panic!("bytes") };
         let bytes = STANDARD.decode(text).expect("base64");
         assert_eq!(bytes, [1.0_f32.to_le_bytes(), (-2.5_f32).to_le_bytes()].concat());
     }

@@ -1,9 +1,9 @@
-//! Which models a client of the OpenAI-compatible surface may ask.
+//! Routes of the models of the OpenAI-compatible surface.
 
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::openai;
-use crate::openai::request::explained;
+use crate::openai::request::explain_not_found;
 use crate::state::AppState;
 use axum::Json;
 use axum::extract::Path;
@@ -18,7 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
 }
 
-/// When the list was made as it is, in seconds since 1970. Clients want a moment; none of them means anything by it.
+/// Value of the field `created`, in seconds since 1970. Clients require the field and do not use it.
 const CREATED: u64 = 1_767_225_600;
 
 /// The models.
@@ -63,8 +63,8 @@ async fn list(call: Call) -> Result<Json<ModelList>, ApiError> {
     responses((status = 200, description = "The model", body = ModelBody))
 )]
 async fn read(call: Call, Path(model): Path<String>) -> Result<Json<ModelBody>, ApiError> {
-    let id = openai::model(&model)?;
-    let read = call.execute(GetModel { id }).await;
-    let read = read.map_err(|error| explained(error, id.as_str()))?;
-    Ok(Json(read.into()))
+    let id = openai::parse_model_id(&model)?;
+    let found = call.execute(GetModel { id }).await;
+    let found = found.map_err(|error| explain_not_found(error, id.as_str()))?;
+    Ok(Json(found.into()))
 }

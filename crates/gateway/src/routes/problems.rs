@@ -1,8 +1,8 @@
-//! What the types of problem documents point at: a page each, served from here, for networks without internet.
+//! The pages that explain the problem types. The server has them itself, because plants often have no internet access.
 
 use crate::error::{ApiError, status};
 use crate::problem::ProblemDocument;
-use crate::problem_kind::{KINDS, sentence, slug, title};
+use crate::problem_kind::{KINDS, METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED_TITLE, default_detail, slug, title};
 use crate::state::AppState;
 use axum::extract::Path;
 use domain::error::ErrorKind;
@@ -27,11 +27,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn explain(Path(name): Path<String>) -> Result<String, ApiError> {
     if name == "method-not-allowed" {
-        return Ok("405 The method is not allowed\n\nThe Allow header has the methods of the address.\n".to_owned());
+        return Ok(format!("405 {METHOD_NOT_ALLOWED_TITLE}\n\n{METHOD_NOT_ALLOWED}\n"));
     }
     KINDS
         .into_iter()
         .find(|kind| slug(*kind) == name)
-        .map(|kind| format!("{} {}\n\n{}\n", status(kind).as_u16(), title(kind), sentence(kind)))
+        .map(|kind| format!("{} {}\n\n{}\n", status(kind).as_u16(), title(kind), default_detail(kind)))
         .ok_or_else(|| ApiError::of(ErrorKind::NotFound))
 }

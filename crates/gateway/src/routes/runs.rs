@@ -1,4 +1,4 @@
-//! Runs: an answer's events once more, and an end to it.
+//! Routes that replay and cancel a run.
 
 use crate::body::Id;
 use crate::caller::Call;
@@ -59,7 +59,7 @@ async fn events(
 ) -> Result<Response, ApiError> {
     let after = last_event_id(&headers)?.or(query.after).unwrap_or(0);
     let events = call.execute(ResumeRun { run, after }).await?;
-    Ok(sse::stream(events, call.info, settings.keep_alive))
+    Ok(sse::run_response(events, call.info, settings.keep_alive))
 }
 
 /// Stops a run. What was generated is kept; the run's events end with `finish_reason: "cancelled"`.
@@ -81,5 +81,5 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     digits
         .and_then(|text| text.parse().ok())
         .map(Some)
-        .ok_or_else(|| ApiError::field("/Last-Event-ID", "must be the id of an event: a whole number"))
+        .ok_or_else(|| ApiError::field("/Last-Event-ID", "must be the id of an event: an integer"))
 }

@@ -1,4 +1,4 @@
-//! Search without a model.
+//! The route of document search.
 
 use crate::body::{ApiJson, Object};
 use crate::caller::Call;
@@ -144,12 +144,12 @@ impl From<Hit> for SearchResult {
 )]
 async fn search(call: Call, ApiJson(body): ApiJson<SearchRequest>) -> Result<Json<SearchAnswer>, ApiError> {
     let started = Instant::now();
-    let found = call.execute(body.parse()?).await?;
+    let retrieval = call.execute(body.parse()?).await?;
     Ok(Json(SearchAnswer {
-        results: found.hits.into_iter().map(Into::into).collect(),
+        results: retrieval.hits.into_iter().map(Into::into).collect(),
         took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        confidence: found.confidence,
-        answerable: found.answerable,
-        degraded: found.degraded,
+        confidence: retrieval.confidence,
+        answerable: retrieval.answerable,
+        degraded: retrieval.degraded,
     }))
 }

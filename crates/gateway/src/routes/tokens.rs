@@ -1,4 +1,4 @@
-//! Personal access tokens: what machines act with.
+//! Routes of the personal access tokens, for machine clients.
 
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
@@ -29,13 +29,15 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// A token to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"name": "historian export", "scopes": ["search:read", "documents:read"], "expires_in_days": 30}))]
+#[schema(example = json!({
+    "name": "historian export", "scopes": ["search:read", "documents:read"], "expires_in_days": 30
+}))]
 struct NewToken {
     /// What to call it.
     #[schema(min_length = 1, max_length = 128)]
     name: String,
     /// What it may be used for; never more than its user may do.
-    #[schema(schema_with = scopes)]
+    #[schema(schema_with = scopes_schema)]
     scopes: Vec<String>,
     /// Days until it ends: 90 unless said, and no more than the platform allows.
     #[schema(minimum = 1, maximum = 3650)]
@@ -50,7 +52,7 @@ struct TokenBody {
     /// As whom it acts.
     user_id: Uuid,
     name: String,
-    #[schema(schema_with = scopes)]
+    #[schema(schema_with = scopes_schema)]
     scopes: Vec<TokenScope>,
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
@@ -98,27 +100,28 @@ impl From<AccessToken> for TokenBody {
     }
 }
 
-/// The closed list, from the domain's own.
-fn scopes() -> RefOr<Schema> {
+/// Schema of a list of token scopes.
+fn scopes_schema() -> RefOr<Schema> {
     let words: Vec<_> = TokenScope::all().map(|scope| scope.to_string()).collect();
-    let one = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
-    ArrayBuilder::new().items(one).min_items(Some(1)).max_items(Some(TokenScope::all().count())).build().into()
+    let scope = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
+    ArrayBuilder::new().items(scope).min_items(Some(1)).max_items(Some(TokenScope::all().count())).build().into()
 }
 
-fn parsed(given: &[String]) -> Result<Vec<TokenScope>, ApiError> {
-    if given.is_empty() || given.len() > TokenScope::all().count() {
+fn parse_scopes(scopes: &[String]) -> Result<Vec<TokenScope>, ApiError> {
+    if scopes.is_empty() || scopes.len() > TokenScope::all().count() {
         return Err(ApiError::field("/scopes", format!("must be from 1 to {} scopes", TokenScope::all().count())));
     }
-    let parse = |(at, scope): (usize, &String)| {
-        scope.parse::<TokenScope>().map_err(|error| ApiError::field(format!("/scopes/{at}"), error))
-    };
-    let mut scopes = given.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
-    scopes.sort_unstable();
-    scopes.dedup();
-    Ok(scopes)
+    let mut parsed = Vec::with_capacity(scopes.len());
+    for (index, scope) in scopes.iter().enumerate() {
+        parsed.push(scope.parse().map_err(|error| ApiError::field(format!("/scopes/{index}"), error))?);
+    }
+    parsed.sort_unstable();
+    parsed.dedup();
+    Ok(parsed)
 }
 
-/// Lists personal access tokens, the newest first: your own, or as an admin the tenant's. Revoked and expired ones stay.
+#[doc = "Lists personal access tokens, the newest first: your own, or as an admin the tenant's. \
+    Revoked and expired ones stay."]
 #[utoipa::path(
     get, path = "/v1/tokens", tag = "tokens", params(TokenQuery),
     responses((status = 200, body = Listing<TokenBody>))
@@ -126,8 +129,8 @@ fn parsed(given: &[String]) -> Result<Vec<TokenScope>, ApiError> {
 async fn list(call: Call, ApiQuery(query): ApiQuery<TokenQuery>) -> Result<Json<Listing<TokenBody>>, ApiError> {
     let page = page::parse(query.limit, query.cursor.as_deref())?;
     let command = ListAccessTokens { user: query.user_id.map(Into::into), page };
-    let found = call.execute(command).await?;
-    Ok(Json(Listing::of(found, Into::into)))
+    let tokens = call.execute(command).await?;
+    Ok(Json(Listing::of(tokens, Into::into)))
 }
 
 /// Makes a personal access token of your own. Its secret is in this answer and nowhere else.
@@ -141,7 +144,7 @@ async fn create(
 ) -> Result<(StatusCode, Extension<ShownOnce>, Json<IssuedBody>), ApiError> {
     let command = IssueAccessToken {
         name: wire::text("/name", &body.name)?,
-        scopes: parsed(&body.scopes)?,
+        scopes: parse_scopes(&body.scopes)?,
         days: body.expires_in_days,
     };
     let IssuedAccessToken { token, secret } = call.execute(command).await?;

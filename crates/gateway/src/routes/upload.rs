@@ -1,6 +1,6 @@
-//! Uploads.
+//! The route of uploads.
 
-use crate::body::announced;
+use crate::body::content_length;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::form_digest::FormDigest;
@@ -23,8 +23,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// Bytes of a form beside its file, at most: fields and boundaries.
-const FORM_OVERHEAD: u64 = 1 << 20;
+/// Largest size of a form without its file, in bytes: fields and boundaries.
+const MAX_FORM_OVERHEAD: u64 = 1 << 20;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(upload))
@@ -33,7 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// A file and what to know of it.
 #[derive(ToSchema)]
 #[schema(as = UploadForm)]
-#[expect(dead_code, reason = "it exists for the OpenAPI document; the form itself is read piece by piece")]
+#[expect(dead_code, reason = "it exists for the OpenAPI document; the form itself is read chunk by chunk")]
 struct UploadFormBody {
     /// PDF, DOCX, plain text or Markdown, recognized from the content.
     #[schema(format = Binary, content_media_type = "application/octet-stream")]
@@ -71,8 +71,11 @@ pub(super) struct Uploaded {
 }
 
 impl Uploaded {
-    /// The answer: where the document is, and where it stands.
-    pub(super) fn answer(code: StatusCode, document: &Document) -> (StatusCode, [(HeaderName, String); 1], Json<Self>) {
+    /// The response, with the document's path in `Location`.
+    pub(super) fn response(
+        code: StatusCode,
+        document: &Document,
+    ) -> (StatusCode, [(HeaderName, String); 1], Json<Self>) {
         let status = match document.status {
             DocumentStatus::Pending => DocumentStatus::Processing,
             other => other,
@@ -98,18 +101,18 @@ async fn upload(
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Uploaded>), ApiError> {
     let limit = settings.max_upload_bytes;
-    let announced_bytes = announced(request.headers());
-    if announced_bytes.is_some_and(|size| size > limit.saturating_add(FORM_OVERHEAD)) {
-        let detail = format!("The file is larger than the allowed {} MiB.", limit >> 20);
+    let announced_bytes = content_length(request.headers());
+    if announced_bytes.is_some_and(|size| size > limit.saturating_add(MAX_FORM_OVERHEAD)) {
+        let detail = format!("The file is larger than {} MiB.", limit >> 20);
         return Err(ApiError::new(ErrorKind::TooLarge, detail));
     }
     let digest = request.extensions().get::<FormDigest>().cloned();
     let form = multipart::open(request, digest).await?;
     let command = UploadDocument { announced_bytes, upload: multipart::upload(form, limit) };
-    let accepted = call.execute(command).await?;
-    let (code, document) = match accepted {
+    let outcome = call.execute(command).await?;
+    let (code, document) = match outcome {
         UploadOutcome::Created(document) => (StatusCode::ACCEPTED, document),
         UploadOutcome::Duplicate(document) => (StatusCode::OK, document),
     };
-    Ok(Uploaded::answer(code, &document))
+    Ok(Uploaded::response(code, &document))
 }

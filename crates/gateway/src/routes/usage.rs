@@ -1,4 +1,4 @@
-//! What calls to models came to, and the budgets.
+//! The route of the usage report: calls to models, and budgets.
 
 use crate::caller::Call;
 use crate::error::ApiError;
@@ -30,10 +30,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct UsageQuery {
     /// From this moment (RFC 3339) or day (UTC) on; from the beginning of the month unless given.
-    #[param(schema_with = moment_or_day)]
+    #[param(schema_with = timestamp_or_date)]
     from: Option<String>,
     /// Before this moment, or to the end of this day; until now unless given. At most 366 days after `from`.
-    #[param(schema_with = moment_or_day)]
+    #[param(schema_with = timestamp_or_date)]
     to: Option<String>,
     /// By what they are put together; by day unless given.
     #[param(schema_with = wire::usage_group)]
@@ -154,15 +154,14 @@ impl From<GroupUsage> for GroupBody {
 
 impl From<UsageReport> for ReportBody {
     fn from(report: UsageReport) -> Self {
-        let tenant = (BudgetLimit::TenantTokens, BudgetLimit::TenantCost);
-        let user = (BudgetLimit::UserTokens, BudgetLimit::UserCost);
+        let tenant = || BudgetsOf::new(&report, BudgetLimit::TenantTokens, BudgetLimit::TenantCost);
         Self {
             from: report.from,
             to: report.to,
             group_by: report.group_by.as_str(),
             budgets: BudgetsBody {
-                tenant: report.of_tenant.then(|| BudgetsOf::of(&report, tenant)),
-                user: BudgetsOf::of(&report, user),
+                tenant: report.of_tenant.then(tenant),
+                user: BudgetsOf::new(&report, BudgetLimit::UserTokens, BudgetLimit::UserCost),
             },
             totals: report.sums.totals.into(),
             groups: report.sums.groups.into_iter().map(Into::into).collect(),
@@ -172,23 +171,23 @@ impl From<UsageReport> for ReportBody {
 }
 
 impl BudgetsOf {
-    fn of(report: &UsageReport, (tokens, cost): (BudgetLimit, BudgetLimit)) -> Self {
+    fn new(report: &UsageReport, tokens: BudgetLimit, cost: BudgetLimit) -> Self {
         let UsageReport { budgets, spending, now, .. } = report;
         let units = |micros| Money(MicroCost(micros)).units();
-        let (of_tokens, of_cost) = (spending.usage_of(tokens), spending.usage_of(cost));
+        let (used_tokens, used_cost) = (spending.usage_of(tokens), spending.usage_of(cost));
         Self {
             tokens_per_day: TokenBudget {
                 limit: budgets.limit(tokens),
-                spent: of_tokens.spent,
-                reserved: of_tokens.reserved,
+                spent: used_tokens.spent,
+                reserved: used_tokens.reserved,
                 soft_percent: budgets.soft_percent,
                 soft_exceeded: budgets.exceeds_soft_limit(tokens, spending),
                 period_ends: tokens.period_ends(*now),
             },
             cost_per_month: CostBudget {
                 limit: budgets.limit(cost).map(units),
-                spent: units(of_cost.spent),
-                reserved: units(of_cost.reserved),
+                spent: units(used_cost.spent),
+                reserved: units(used_cost.reserved),
                 soft_percent: budgets.soft_percent,
                 soft_exceeded: budgets.exceeds_soft_limit(cost, spending),
                 period_ends: cost.period_ends(*now),
@@ -197,30 +196,43 @@ impl BudgetsOf {
     }
 }
 
-fn moment_or_day() -> RefOr<Schema> {
-    let of = |format| ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
-    let either = AnyOfBuilder::new().item(of(KnownFormat::DateTime)).item(of(KnownFormat::Date)).build();
+fn timestamp_or_date() -> RefOr<Schema> {
+    let string =
+        |format| ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
+    let either = AnyOfBuilder::new().item(string(KnownFormat::DateTime)).item(string(KnownFormat::Date)).build();
     Schema::AnyOf(either).into()
 }
 
-/// Reads a moment, or a day: its beginning, or with `end` its end.
-fn moment(pointer: &str, given: Option<&str>, end: bool) -> Result<Option<Timestamp>, ApiError> {
-    let Some(text) = given else { return Ok(None) };
-    let day = |day: Date| if end { end_of_day(start_of_day(day)) } else { start_of_day(day) };
-    let read = text.parse::<Date>().map(day).or_else(|_| text.parse::<Timestamp>());
-    let at = read.map_err(|_| ApiError::field(pointer, "must be a moment as of RFC 3339, or a day like 2026-01-31"))?;
-    page::moment(pointer, Some(at))
+/// Which end of a date counts as its time.
+#[derive(Clone, Copy)]
+enum DayBoundary {
+    Start,
+    End,
 }
 
-/// Reads what calls to models came to (tokens, cost, times, failures, fallbacks), and the budgets: your tenant's if you are
+/// Parses a timestamp, or a date, of which the start or the end in UTC counts.
+fn parse_time(pointer: &str, text: Option<&str>, boundary: DayBoundary) -> Result<Option<Timestamp>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    let of_date = |date: Date| match boundary {
+        DayBoundary::Start => start_of_day(date),
+        DayBoundary::End => end_of_day(start_of_day(date)),
+    };
+    let parsed = text.parse::<Date>().map(of_date).or_else(|_| text.parse::<Timestamp>());
+    let detail = "must be a timestamp (RFC 3339), or a date such as 2026-01-31";
+    let at = parsed.map_err(|_| ApiError::field(pointer, detail))?;
+    page::check_timestamp(pointer, Some(at))
+}
+
+#[doc = "Reads what calls to models came to (tokens, cost, times, failures, fallbacks), \
+    and the budgets: your tenant's if you are"]
 /// an admin or auditor, otherwise your own.
 #[utoipa::path(
     get, path = "/v1/usage", tag = "usage", params(UsageQuery), responses((status = 200, body = ReportBody))
 )]
 async fn usage(call: Call, ApiQuery(query): ApiQuery<UsageQuery>) -> Result<Json<ReportBody>, ApiError> {
     let command = ReadCalls {
-        from: moment("/from", query.from.as_deref(), false)?,
-        to: moment("/to", query.to.as_deref(), true)?,
+        from: parse_time("/from", query.from.as_deref(), DayBoundary::Start)?,
+        to: parse_time("/to", query.to.as_deref(), DayBoundary::End)?,
         group_by: query.group_by.unwrap_or(UsageGroup::Day),
     };
     Ok(Json(call.execute(command).await?.into()))
@@ -231,14 +243,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_is_read_from_its_beginning_or_to_its_end() {
-        let read = |text: &str, end| moment("/to", Some(text), end).map(|at| at.map(|at| at.to_rfc3339()));
-        assert_eq!(read("2026-02-28", false), Ok(Some("2026-02-28T00:00:00+00:00".to_owned())));
-        assert_eq!(read("2026-02-28", true), Ok(Some("2026-03-01T00:00:00+00:00".to_owned())));
-        assert_eq!(read("2026-02-28T12:00:00+02:00", true), Ok(Some("2026-02-28T10:00:00+00:00".to_owned())));
-        for wrong in ["", "yesterday", "2026-02-30", "2026-02-28T12:00", "12345-01-01", "9999-12-31"] {
-            assert_eq!(read(wrong, true).expect_err(wrong).fields[0].pointer, "/to");
+    fn a_date_counts_from_its_start_or_to_its_end() {
+        let parse =
+            |text: &str, boundary| parse_time("/to", Some(text), boundary).map(|at| at.map(|at| at.to_rfc3339()));
+        assert_eq!(parse("2026-02-28", DayBoundary::Start), Ok(Some("2026-02-28T00:00:00+00:00".to_owned())));
+        assert_eq!(parse("2026-02-28", DayBoundary::End), Ok(Some("2026-03-01T00:00:00+00:00".to_owned())));
+        assert_eq!(
+            parse("2026-02-28T12:00:00+02:00", DayBoundary::End),
+            Ok(Some("2026-02-28T10:00:00+00:00".to_owned()))
+        );
+        for invalid in ["", "yesterday", "2026-02-30", "2026-02-28T12:00", "12345-01-01", "9999-12-31"] {
+            assert_eq!(parse(invalid, DayBoundary::End).expect_err(invalid).fields[0].pointer, "/to");
         }
-        assert_eq!(moment("/from", None, false), Ok(None));
+        assert_eq!(parse_time("/from", None, DayBoundary::Start), Ok(None));
     }
 }

@@ -1,5 +1,5 @@
-//! The requests of a connection that are not answered in full: as long as there is one, an event stream say, the connection
-//! is not idle.
+//! Counts the requests of a connection that are in flight. A request is in flight until its response body has
+//! ended, so a connection with an open event stream is not idle.
 
 use axum::Router;
 use axum::body::Body;
@@ -16,57 +16,57 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-/// How many there are.
+/// The number of requests in flight on one connection.
 #[derive(Clone, Default)]
-pub(super) struct InFlight(Arc<watch::Sender<usize>>);
+pub(super) struct InFlightRequests(Arc<watch::Sender<usize>>);
 
-/// One of them, until it is dropped.
-struct One(InFlight);
+/// Counts one request as in flight until it is dropped.
+struct RequestGuard(InFlightRequests);
 
-impl Drop for One {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.0.send_modify(|count| *count -= 1);
     }
 }
 
-impl InFlight {
-    fn one_more(&self) -> One {
+impl InFlightRequests {
+    fn enter(&self) -> RequestGuard {
         self.0.send_modify(|count| *count += 1);
-        One(self.clone())
+        RequestGuard(self.clone())
     }
 
-    /// Has the router answer; the request is in hand until the answer's body ends, or is given up.
-    pub(super) fn answer(
+    /// Calls the router. The request counts as in flight until the response body ends or is dropped.
+    pub(super) fn call(
         &self,
         router: Router,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-        let one = self.one_more();
+        let guard = self.enter();
         async move {
             let response = router.oneshot(request).await?;
-            Ok(response.map(|body| Body::new(Held { body, _one: one })))
+            Ok(response.map(|body| Body::new(GuardedBody { body, _guard: guard })))
         }
     }
 
-    /// Returns once there has been none for so long.
-    pub(super) async fn none_for(&self, how_long: Duration) {
+    /// Returns once no request has been in flight for `timeout` without a break.
+    pub(super) async fn idle_for(&self, timeout: Duration) {
         let mut count = self.0.subscribe();
         while count.wait_for(|count| *count == 0).await.is_ok() {
             tokio::select! {
-                () = tokio::time::sleep(how_long) => return,
+                () = tokio::time::sleep(timeout) => return,
                 _ = count.changed() => {}
             }
         }
     }
 }
 
-/// A body with its request's mark.
-struct Held {
+/// A response body that keeps its request in flight.
+struct GuardedBody {
     body: Body,
-    _one: One,
+    _guard: RequestGuard,
 }
 
-impl HttpBody for Held {
+impl HttpBody for GuardedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -91,17 +91,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_rest_begins_anew_with_each_request() {
-        let in_flight = InFlight::default();
-        let begun = tokio::time::Instant::now();
-        let busy = async {
+    async fn each_request_restarts_the_idle_timeout() {
+        let in_flight = InFlightRequests::default();
+        let started = tokio::time::Instant::now();
+        let requests = async {
             tokio::time::sleep(Duration::from_secs(8)).await;
-            let one = in_flight.one_more();
+            let guard = in_flight.enter();
             tokio::time::sleep(Duration::from_secs(60)).await;
-            drop(one);
-            drop(in_flight.one_more());
+            drop(guard);
+            drop(in_flight.enter());
         };
-        tokio::join!(in_flight.none_for(Duration::from_secs(10)), busy);
-        assert_eq!(begun.elapsed().as_secs(), 78);
+        tokio::join!(in_flight.idle_for(Duration::from_secs(10)), requests);
+        assert_eq!(started.elapsed().as_secs(), 78);
     }
 }

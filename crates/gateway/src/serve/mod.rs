@@ -1,118 +1,120 @@
-//! Accepts connections and serves the router on them: with a limit on connections, on how long a client may take to send
-//! a header or to take an answer (axum itself sets none), and with a graceful end.
+//! Accepts connections and serves the router on them, with limits that axum does not set: on the number of
+//! connections, on the time to send a header or to read a response, and on idle time and age. Shuts down
+//! gracefully.
 
-mod connections;
+mod connection_limit;
 mod in_flight;
-mod stalled;
+mod write_timeout;
+
+/// The router's type, for callers that do not depend on axum.
+pub use axum::Router;
 
 use crate::readiness::Readiness;
-use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use connections::{Connections, Place};
+use connection_limit::{ConnectionLimiter, ConnectionPermit};
 use domain::ports::IdGen;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
-use stalled::Stalled;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use write_timeout::WriteTimeout;
 
-/// The router, ready to be served.
-pub type Edge = Router;
-
-/// What one listener takes on.
+/// Limits of one listener and its connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Most connections at once; of more, those give way that have not sent a request, and others wait in the kernel's
-    /// queue.
+    /// Connections that are open at once. Above it, a new connection evicts one that has not sent a request
+    /// yet; if there is none, it waits in the kernel's queue.
     pub max_connections: usize,
-    /// Most connections of one peer. Behind a reverse proxy, which is one peer: as many as there are.
-    pub max_of_a_peer: usize,
-    /// Longest time to send a request's header; also, for a new connection to send its first.
-    pub header_read: Duration,
-    /// Longest time in which a peer takes nothing of what is written to it.
-    pub write_stall: Duration,
-    /// Longest rest of a connection without any request in hand; an event stream that is open is one.
-    pub idle: Duration,
-    /// From this age on a connection takes no more requests, and closes once those in hand are answered.
-    pub max_age: Duration,
-    /// Most requests at once on one HTTP/2 connection.
-    pub max_streams: u32,
+    /// Connections of one peer. A reverse proxy is one peer: behind one, set it to `max_connections`.
+    pub max_connections_per_peer: usize,
+    /// Time to send the header of a request, and for a new connection to send its first request.
+    pub header_read_timeout: Duration,
+    /// Time that a write may be pending because the peer does not read.
+    pub write_timeout: Duration,
+    /// Time that a connection may stay open with no request in flight. An open event stream is in flight.
+    pub idle_timeout: Duration,
+    /// Age from which a connection takes no new requests; it closes once those in flight are answered.
+    pub max_connection_age: Duration,
+    /// Requests in flight on one HTTP/2 connection.
+    pub max_concurrent_streams: u32,
 }
 
 impl Limits {
-    /// Those for so many connections: three quarters of them for one peer.
+    /// The default limits for this number of connections. One peer may have three quarters of them.
     #[must_use]
-    pub fn of(max_connections: usize) -> Self {
+    pub fn new(max_connections: usize) -> Self {
         Self {
             max_connections,
-            max_of_a_peer: (max_connections / 4 * 3).max(1),
-            header_read: crate::GatewaySettings::HEADER_READ_TIMEOUT,
-            write_stall: Duration::from_secs(60),
-            idle: Duration::from_secs(120),
-            max_age: Duration::from_secs(3_600),
-            max_streams: 128,
+            max_connections_per_peer: (max_connections / 4 * 3).max(1),
+            header_read_timeout: crate::GatewaySettings::HEADER_READ_TIMEOUT,
+            write_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(120),
+            max_connection_age: Duration::from_secs(3_600),
+            max_concurrent_streams: 128,
         }
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self::of(4_096)
+        Self::new(4_096)
     }
 }
 
-/// Largest header that is read at all; the router refuses smaller ones with a problem document.
-const HEADER_BUFFER: usize = 128 << 10;
-/// Most header lines that are read at all.
-const HEADER_LINES: usize = 256;
+/// Bytes of a request's header that are buffered. The router refuses smaller headers with a problem document.
+const MAX_HEADER_BUFFER: usize = 128 << 10;
+/// Header lines that are parsed.
+const MAX_HEADER_LINES: usize = 256;
+/// Pause after a failed `accept`, for instance because too many files are open.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `stop`, then takes no new connection and returns once the last request, streams
-/// included, has been answered.
+/// Serves `router` on `listener` until `stop` is cancelled. Then it accepts no more connections, and returns once all
+/// requests in flight, streams included, are answered.
 pub async fn serve(listener: Arc<TcpListener>, router: Router, limits: Limits, stop: CancellationToken) {
-    let places = Connections::new(limits.max_connections, limits.max_of_a_peer);
+    let limiter = ConnectionLimiter::new(limits.max_connections, limits.max_connections_per_peer);
     let connections = TaskTracker::new();
-    let builder = protocols(limits);
+    let builder = connection_builder(limits);
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &limiter) => accepted,
         };
-        let Some((stream, peer, place)) = accepted else { continue };
-        let place = Arc::new(place);
-        let (heard, router) = (Arc::clone(&place), router.clone());
+        let Some(Accepted { stream, peer, permit }) = accepted else { continue };
+        let permit = Arc::new(permit);
+        let (service_permit, router) = (Arc::clone(&permit), router.clone());
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            heard.hear();
+            service_permit.mark_request_received();
             request.extensions_mut().insert(ConnectInfo(peer));
-            heard.in_flight.answer(router.clone(), request)
+            service_permit.in_flight.call(router.clone(), request)
         });
-        let stream = TokioIo::new(Stalled::new(stream, limits.write_stall));
+        let stream = TokioIo::new(WriteTimeout::new(stream, limits.write_timeout));
         let connection = builder.serve_connection_with_upgrades(stream, service).into_owned();
         let stop = stop.clone();
         connections.spawn(async move {
             let mut connection = std::pin::pin!(connection);
-            // A client that breaks off is its own affair.
+            // Errors of a connection, such as a reset by the client, are not logged.
             tokio::select! {
                 _ = connection.as_mut() => return,
-                () = place.evicted.cancelled() => return,
-                () = silence(&place, limits.header_read) => return,
+                () = permit.evicted.cancelled() => return,
+                () = first_request_timeout(&permit, limits.header_read_timeout) => return,
                 () = stop.cancelled() => {}
-                () = place.in_flight.none_for(limits.idle) => {}
-                () = tokio::time::sleep(limits.max_age) => {}
+                () = permit.in_flight.idle_for(limits.idle_timeout) => {}
+                () = tokio::time::sleep(limits.max_connection_age) => {}
             }
             connection.as_mut().graceful_shutdown();
-            // What is in hand is answered; who does not close then is cut off.
+            // A client that has all of its responses and does not close the connection is cut off.
             tokio::select! {
                 _ = connection => {}
-                () = place.in_flight.none_for(limits.header_read) => {}
+                () = permit.in_flight.idle_for(limits.header_read_timeout) => {}
             }
         });
     }
@@ -121,54 +123,60 @@ pub async fn serve(listener: Arc<TcpListener>, router: Router, limits: Limits, s
     connections.wait().await;
 }
 
-fn protocols(limits: Limits) -> auto::Builder<TokioExecutor> {
+fn connection_builder(limits: Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read)
-        .max_buf_size(HEADER_BUFFER)
-        .max_headers(HEADER_LINES);
+        .header_read_timeout(limits.header_read_timeout)
+        .max_buf_size(MAX_HEADER_BUFFER)
+        .max_headers(MAX_HEADER_LINES);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20))
-        .max_header_list_size(u32::try_from(HEADER_BUFFER).unwrap_or(u32::MAX))
-        .max_concurrent_streams(limits.max_streams);
+        .max_header_list_size(u32::try_from(MAX_HEADER_BUFFER).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.max_concurrent_streams);
     builder
 }
 
-/// Returns once a connection has been open for so long without any request: whichever protocol it may have meant, and
-/// however slowly it may be saying so.
-async fn silence(place: &Place, at_most: Duration) {
-    tokio::time::sleep(at_most).await;
-    if place.was_heard() {
+/// Returns if the connection has sent no request within `timeout`, and never if it has. hyper's own timeout does
+/// not cover the time before it knows the protocol.
+async fn first_request_timeout(permit: &ConnectionPermit, timeout: Duration) {
+    tokio::time::sleep(timeout).await;
+    if permit.request_received() {
         std::future::pending::<()>().await;
     }
 }
 
-/// The next connection with its place. `None`: its peer has too many, or the kernel refused one (too many open files, say);
-/// then a moment passed.
-async fn accept(listener: &TcpListener, places: &Arc<Connections>) -> Option<(TcpStream, SocketAddr, Place)> {
-    places.room().await;
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: ConnectionPermit,
+}
+
+/// Accepts the next connection. `None` if its peer has too many connections, or if `accept` failed; in that case
+/// after a pause.
+async fn accept(listener: &TcpListener, limiter: &Arc<ConnectionLimiter>) -> Option<Accepted> {
+    limiter.ready().await;
     match listener.accept().await {
         Ok((stream, peer)) => {
             let _ = stream.set_nodelay(true);
-            Some((stream, peer, places.admit(peer.ip())?))
+            Some(Accepted { stream, peer, permit: limiter.try_acquire(peer.ip())? })
         }
         Err(error) => {
-            tracing::warn!(error = %error, "a connection could not be accepted");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tracing::warn!(error = %error, "could not accept a connection");
+            tokio::time::sleep(ACCEPT_RETRY).await;
             None
         }
     }
 }
 
-/// Serves `/metrics` in the Prometheus text format, on a port of its own, until `stop`.
+/// Serves `/metrics` in the Prometheus text format, on a port of its own, until `stop` is cancelled.
 pub async fn serve_metrics(listener: TcpListener, registry: Registry, stop: CancellationToken) {
     let router = Router::new().route("/metrics", get(metrics)).with_state(registry);
-    serve(Arc::new(listener), router, Limits::of(64), stop).await;
+    serve(Arc::new(listener), router, Limits::new(64), stop).await;
 }
 
 async fn metrics(State(registry): State<Registry>) -> Response {
@@ -178,7 +186,7 @@ async fn metrics(State(registry): State<Registry>) -> Response {
     }
 }
 
-/// Answers health checks, and nothing else, until `stop`: the server is up and cannot serve yet.
+/// Serves a starting server until `stop` is cancelled: it answers health checks, and everything else with 503.
 pub async fn serve_starting(
     listener: Arc<TcpListener>,
     readiness: Arc<dyn Readiness>,
@@ -186,5 +194,5 @@ pub async fn serve_starting(
     stop: CancellationToken,
 ) {
     let router = crate::router::starting_router(readiness, ids);
-    serve(listener, router, Limits::of(64), stop).await;
+    serve(listener, router, Limits::new(64), stop).await;
 }

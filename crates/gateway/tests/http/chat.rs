@@ -1,4 +1,4 @@
-//! Chat turns: the exact events, the whole answer, and what becomes of failures.
+//! Chat turns: the exact events, the answer as one document, and failures.
 
 use crate::support::*;
 use axum::body::Body;
@@ -15,13 +15,13 @@ use tower::ServiceExt;
 
 const CHAT: &str = "/v1/conversations/00000000-0000-0000-0000-00000000f003/chat";
 
-fn answering(events_of: fn() -> Vec<RunEvent>) -> MockGate {
+fn gate_with_run(run: fn() -> Vec<RunEvent>) -> MockGate {
     let mut gate = gate_for(Role::User);
-    gate.on::<SendMessage>(move |_, _| Ok(events(events_of())));
+    gate.on::<SendMessage>(move |_, _| Ok(events(run())));
     gate
 }
 
-fn whole() -> Vec<RunEvent> {
+fn complete_run() -> Vec<RunEvent> {
     vec![
         started(),
         RunEvent::ToolStarted { call_id: "c1".into(), name: "rag_search".into() },
@@ -33,22 +33,22 @@ fn whole() -> Vec<RunEvent> {
     ]
 }
 
-fn failure() -> RunEvent {
+fn failed() -> RunEvent {
     RunEvent::Failed(Problem {
         decision: None,
         kind: ErrorKind::Unavailable,
         code: "model_unavailable",
-        detail: Some("The language model broke off.".into()),
+        detail: Some("The language model stopped responding.".into()),
     })
 }
 
-fn ask(body: &str) -> Request<Body> {
-    with(json("POST", CHAT, body), "x-request-id", "req-1")
+fn post_chat(body: &str) -> Request<Body> {
+    with_header(json("POST", CHAT, body), "x-request-id", "req-1")
 }
 
 #[tokio::test]
-async fn the_stream_has_the_events_of_the_contract() {
-    let reply = send(&router(answering(whole), settings()), ask(r#"{"message":"How?"}"#)).await;
+async fn a_stream_has_the_documented_events() {
+    let reply = send(&router(gate_with_run(complete_run), settings()), post_chat(r#"{"message":"How?"}"#)).await;
     assert_eq!(reply.status, 200);
     for (name, value) in [
         ("content-type", "text/event-stream"),
@@ -62,21 +62,21 @@ async fn the_stream_has_the_events_of_the_contract() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_streamed_is_one_document() {
-    let router = router(answering(whole), settings());
-    let reply = send(&router, ask(r#"{"message":"How?","stream":false}"#)).await;
+async fn without_streaming_the_answer_is_one_document() {
+    let router = router(gate_with_run(complete_run), settings());
+    let reply = send(&router, post_chat(r#"{"message":"How?","stream":false}"#)).await;
     assert_eq!(reply.header("content-type"), Some("application/json"));
     insta::assert_snapshot!(reply.text);
-    let accepting = with(ask(r#"{"message":"How?"}"#), "accept", "application/json;q=1");
-    assert_eq!(send(&router, accepting).await.text, reply.text);
-    let both = with(ask(r#"{"message":"How?"}"#), "accept", "application/json, text/event-stream");
-    assert_eq!(send(&router, both).await.header("content-type"), Some("text/event-stream"));
+    let accepts_json = with_header(post_chat(r#"{"message":"How?"}"#), "accept", "application/json;q=1");
+    assert_eq!(send(&router, accepts_json).await.text, reply.text);
+    let accepts_both = with_header(post_chat(r#"{"message":"How?"}"#), "accept", "application/json, text/event-stream");
+    assert_eq!(send(&router, accepts_both).await.header("content-type"), Some("text/event-stream"));
 }
 
 #[tokio::test]
-async fn a_failure_before_the_first_event_is_a_status() {
+async fn a_failure_before_the_first_event_is_an_error_response() {
     for body in [r#"{"message":"How?"}"#, r#"{"message":"How?","stream":false}"#] {
-        let reply = send(&router(answering(|| vec![failure()]), settings()), ask(body)).await;
+        let reply = send(&router(gate_with_run(|| vec![failed()]), settings()), post_chat(body)).await;
         assert_eq!(reply.problem(), (503, "model_unavailable".into(), None));
         assert_eq!(reply.header("retry-after"), Some("5"));
     }
@@ -84,17 +84,19 @@ async fn a_failure_before_the_first_event_is_a_status() {
 
 #[tokio::test]
 async fn a_failure_after_the_first_event_is_the_last_event() {
-    let broken = || vec![started(), RunEvent::Delta { text: "Cl".into() }, failure()];
-    let reply = send(&router(answering(broken), settings()), ask(r#"{"message":"How?"}"#)).await;
+    let interrupted_run = || vec![started(), RunEvent::Delta { text: "Cl".into() }, failed()];
+    let reply = send(&router(gate_with_run(interrupted_run), settings()), post_chat(r#"{"message":"How?"}"#)).await;
     assert_eq!(reply.status, 200);
     let last = reply.text.split("\n\n").nth(2).expect("a third event").to_owned();
     insta::assert_snapshot!(last);
-    let whole = send(&router(answering(broken), settings()), ask(r#"{"message":"How?","stream":false}"#)).await;
-    assert_eq!(whole.problem().0, 503);
+    let document =
+        send(&router(gate_with_run(interrupted_run), settings()), post_chat(r#"{"message":"How?","stream":false}"#))
+            .await;
+    assert_eq!(document.problem().0, 503);
 }
 
 #[tokio::test]
-async fn what_was_asked_arrives_as_a_command() {
+async fn the_body_becomes_a_command() {
     let mut gate = gate_for(Role::User);
     gate.on::<SendMessage>(|_, command| {
         assert!({
@@ -103,15 +105,15 @@ async fn what_was_asked_arrives_as_a_command() {
                 && command.filters.tags == ["valve"]
                 && command.filters.document_ids.len() == 1
         });
-        Ok(events(whole()))
+        Ok(events(complete_run()))
     });
     let body = r#"{"message":" How? ","retrieval":"always","model":"heavy","tags":["valve","valve"],
         "document_ids":["00000000-0000-0000-0000-00000000f004"]}"#;
-    assert_eq!(send(&router(gate, settings()), ask(body)).await.status, 200);
+    assert_eq!(send(&router(gate, settings()), post_chat(body)).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_turn_that_is_not_allowed_names_its_field() {
+async fn an_invalid_turn_names_the_field() {
     let router = router(gate_for(Role::User), settings());
     for (body, pointer) in [
         (r#"{"message":"  "}"#, "/message"),
@@ -123,15 +125,15 @@ async fn a_turn_that_is_not_allowed_names_its_field() {
         (r#"{"message":"a","colour":1}"#, "/colour"),
         (r#"{"message":7}"#, "/message"),
     ] {
-        let reply = send(&router, ask(body)).await;
+        let reply = send(&router, post_chat(body)).await;
         assert_eq!(reply.problem(), (422, "validation".into(), Some(pointer.into())), "{body}");
     }
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_drops_the_stream() {
-    struct Flag(Arc<AtomicBool>);
-    impl Drop for Flag {
+async fn a_client_that_disconnects_drops_the_stream() {
+    struct DropFlag(Arc<AtomicBool>);
+    impl Drop for DropFlag {
         fn drop(&mut self) {
             self.0.store(true, Ordering::SeqCst);
         }
@@ -140,14 +142,14 @@ async fn a_reader_that_goes_away_drops_the_stream() {
     let flag = Arc::clone(&dropped);
     let mut gate = gate_for(Role::User);
     gate.on::<SendMessage>(move |_, _| {
-        let flag = Flag(Arc::clone(&flag));
+        let flag = DropFlag(Arc::clone(&flag));
         let endless: EventStream = events(vec![started()])
             .chain(futures::stream::pending())
             .inspect(move |_| assert!(!flag.0.load(Ordering::SeqCst)))
             .boxed();
         Ok(endless)
     });
-    let response = router(gate, settings()).oneshot(ask(r#"{"message":"How?"}"#)).await.expect("infallible");
+    let response = router(gate, settings()).oneshot(post_chat(r#"{"message":"How?"}"#)).await.expect("infallible");
     let mut body = response.into_body().into_data_stream();
     assert!(body.next().await.is_some());
     assert!(!dropped.load(Ordering::SeqCst));
@@ -156,7 +158,7 @@ async fn a_reader_that_goes_away_drops_the_stream() {
 }
 
 #[tokio::test]
-async fn a_run_is_read_again_from_where_the_reader_was() {
+async fn a_run_is_replayed_from_the_last_event_id() {
     const RUN: &str = "/v1/runs/00000000-0000-0000-0000-00000000f006/events";
     for (path, header, after) in
         [(RUN.to_owned(), None, 0), (format!("{RUN}?after=3"), None, 3), (format!("{RUN}?after=3"), Some("7"), 7)]
@@ -164,20 +166,20 @@ async fn a_run_is_read_again_from_where_the_reader_was() {
         let mut gate = gate_for(Role::User);
         gate.on::<ResumeRun>(move |_, command| {
             assert_eq!(command.after, after);
-            Ok(events(vec![failure()]))
+            Ok(events(vec![failed()]))
         });
         let mut request = get(&path);
         if let Some(id) = header {
-            request = with(request, "last-event-id", id);
+            request = with_header(request, "last-event-id", id);
         }
         let reply = send(&router(gate, settings()), request).await;
-        // A failure that is read again is an event: the run had begun.
+        // The run has started, so its failure is an event and not an error response.
         assert_eq!(reply.status, 200);
         assert!(reply.text.starts_with("id: 1\nevent: error\n"), "{}", reply.text);
     }
     let router = router(gate_for(Role::User), settings());
     for bad in ["-1", "x", "1.5", "99999999999999999999"] {
-        let reply = send(&router, with(get(RUN), "last-event-id", bad)).await;
+        let reply = send(&router, with_header(get(RUN), "last-event-id", bad)).await;
         assert_eq!(reply.problem().2.as_deref(), Some("/Last-Event-ID"), "{bad}");
         let reply = send(&router, get(&format!("{RUN}?after={bad}"))).await;
         assert_eq!(reply.problem(), (422, "validation".into(), Some("/after".into())), "{bad}");
@@ -185,14 +187,14 @@ async fn a_run_is_read_again_from_where_the_reader_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_stream_sends_comments() {
+async fn a_stream_without_events_sends_comments() {
     let mut gate = gate_for(Role::User);
     gate.on::<SendMessage>(|_, _| Ok(events(vec![started()]).chain(futures::stream::pending()).boxed()));
-    let response = router(gate, settings()).oneshot(ask(r#"{"message":"How?"}"#)).await.expect("infallible");
+    let response = router(gate, settings()).oneshot(post_chat(r#"{"message":"How?"}"#)).await.expect("infallible");
     let mut body = response.into_body().into_data_stream();
     body.next().await;
-    let before = tokio::time::Instant::now();
+    let started_at = tokio::time::Instant::now();
     let comment = body.next().await.expect("a comment").expect("bytes");
     assert_eq!(&comment[..], b": keep-alive\n\n");
-    assert_eq!(before.elapsed().as_secs(), 15);
+    assert_eq!(started_at.elapsed().as_secs(), 15);
 }

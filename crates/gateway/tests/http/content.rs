@@ -1,4 +1,4 @@
-//! Downloads: always an attachment, whole or one range.
+//! Downloads: always an attachment; the whole file or one range.
 
 use crate::support::*;
 use axum::body::Bytes;
@@ -24,7 +24,7 @@ fn gate() -> MockGate {
 }
 
 #[tokio::test]
-async fn a_download_cannot_run_in_this_origin() {
+async fn a_download_is_an_attachment_in_a_sandbox() {
     let reply = send(&router(gate(), settings()), get(PATH)).await;
     assert_eq!((reply.status.as_u16(), reply.text.as_str()), (200, "0123456789"));
     for (name, value) in [
@@ -41,29 +41,29 @@ async fn a_download_cannot_run_in_this_origin() {
 }
 
 #[tokio::test]
-async fn one_range_is_served_and_one_behind_the_end_is_not() {
+async fn a_range_is_served_and_one_behind_the_end_is_refused() {
     let router = router(gate(), settings());
     for (range, text, part) in [
         ("bytes=2-4", "234", "bytes 2-4/10"),
         ("bytes=-3", "789", "bytes 7-9/10"),
         ("bytes=8-99", "89", "bytes 8-9/10"),
     ] {
-        let reply = send(&router, with(get(PATH), "range", range)).await;
+        let reply = send(&router, with_header(get(PATH), "range", range)).await;
         assert_eq!((reply.status.as_u16(), reply.text.as_str()), (206, text));
         assert_eq!(reply.header("content-range"), Some(part));
         assert_eq!(reply.header("content-length"), Some(text.len().to_string().as_str()));
     }
-    let reply = send(&router, with(get(PATH), "range", "bytes=10-")).await;
+    let reply = send(&router, with_header(get(PATH), "range", "bytes=10-")).await;
     assert_eq!((reply.status.as_u16(), reply.header("content-range")), (416, Some("bytes */10")));
     assert_eq!(reply.header("content-type"), Some("application/problem+json"));
-    let changed = with(with(get(PATH), "range", "bytes=2-4"), "if-range", "\"old\"");
-    assert_eq!(send(&router, changed).await.status, 200);
+    let outdated = with_header(with_header(get(PATH), "range", "bytes=2-4"), "if-range", "\"old\"");
+    assert_eq!(send(&router, outdated).await.status, 200);
 }
 
 #[tokio::test]
-async fn bytes_that_the_client_has_are_not_sent_again() {
+async fn a_matching_etag_is_not_modified() {
     let router = router(gate(), settings());
-    let reply = send(&router, with(get(PATH), "if-none-match", "\"x\", W/\"ab12\"")).await;
+    let reply = send(&router, with_header(get(PATH), "if-none-match", "\"x\", W/\"ab12\"")).await;
     assert_eq!((reply.status.as_u16(), reply.text.as_str()), (304, ""));
-    assert_eq!(send(&router, with(get(PATH), "if-none-match", "\"x\"")).await.status, 200);
+    assert_eq!(send(&router, with_header(get(PATH), "if-none-match", "\"x\"")).await.status, 200);
 }

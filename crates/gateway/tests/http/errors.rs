@@ -1,4 +1,4 @@
-//! Every answer that is no success: its status, its problem document, its headers.
+//! Error responses: status, problem document and headers.
 
 use crate::support::*;
 use axum::body::Body;
@@ -13,16 +13,16 @@ use runtime::error::RuntimeError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-fn failing(error: fn() -> GateError) -> MockGate {
+fn gate_with_error(error: fn() -> GateError) -> MockGate {
     let mut gate = gate_for(Role::User);
     gate.on::<GetConversation>(move |_, _| Err(error()));
     gate
 }
 
-const ONE: &str = "/v1/conversations/00000000-0000-0000-0000-00000000f003";
+const CONVERSATION: &str = "/v1/conversations/00000000-0000-0000-0000-00000000f003";
 
 #[tokio::test]
-async fn a_refusal_by_the_gate_has_its_status_and_code() {
+async fn errors_of_the_gate_have_their_status_and_code() {
     for (error, status, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "not_found"),
         (|| GateError::Denied { reason: RefusalCode::Matrix, decision: None }, 403, "policy_denied"),
@@ -30,60 +30,57 @@ async fn a_refusal_by_the_gate_has_its_status_and_code() {
         (|| RuntimeError::Conflict { detail: "Busy." }.into(), 409, "conflict"),
         (|| RuntimeError::Busy.into(), 503, "unavailable"),
     ] {
-        let reply = send(&router(failing(error), settings()), get(ONE)).await;
+        let reply = send(&router(gate_with_error(error), settings()), get(CONVERSATION)).await;
         assert_eq!(reply.problem(), (status, code.into(), None));
         assert_eq!(reply.header("retry-after").is_some(), status == 503);
     }
 }
 
 #[tokio::test]
-async fn a_problem_says_what_where_and_which_request() {
-    let request = with(get(&format!("{ONE}?x=1")), "x-request-id", "abc-1");
-    let reply = send(&router(failing(|| GateError::NotFound), settings()), get(ONE)).await;
+async fn a_problem_document_has_path_and_request_id() {
+    let request = with_header(get(&format!("{CONVERSATION}?x=1")), "x-request-id", "abc-1");
+    let reply = send(&router(gate_with_error(|| GateError::NotFound), settings()), get(CONVERSATION)).await;
     assert_eq!(reply.header("x-request-id"), Some("00000000-0000-0000-0000-000000000001"));
-    let reply = send(&router(failing(|| GateError::NotFound), settings()), request).await;
+    let reply = send(&router(gate_with_error(|| GateError::NotFound), settings()), request).await;
     insta::assert_snapshot!(reply.text);
 }
 
 #[tokio::test]
-async fn an_outage_tells_nothing_of_its_inside() {
-    let down = || {
+async fn an_outage_reveals_no_internals() {
+    let database_down = || {
         GateError::Audit(StoreError::Unavailable {
             doing: "beginning",
             source: "connection to 10.0.0.7 as platform_app refused".into(),
         })
     };
-    let reply = send(&router(failing(down), settings()), get(ONE)).await;
+    let reply = send(&router(gate_with_error(database_down), settings()), get(CONVERSATION)).await;
     assert_eq!(reply.problem(), (503, "audit_unavailable".into(), None));
     assert_eq!(reply.header("retry-after"), Some("5"));
     assert!(!reply.text.contains("10.0.0.7") && !reply.text.contains("platform_app"), "{}", reply.text);
 }
 
 #[tokio::test]
-async fn a_bad_token_and_no_token_read_alike_but_for_the_challenge() {
-    let refusing = || {
-        let mut gate = MockGate::new();
-        gate.on_login(|token, _| {
-            Err(GateError::Unauthenticated { reason: if token.is_some() { "expired" } else { "none" } })
-        });
-        gate
-    };
-    let router = router(refusing(), settings());
-    let with_token = send(&router, with(get("/v1/me"), "x-request-id", "r")).await;
+async fn an_invalid_and_a_missing_token_differ_in_the_challenge_only() {
+    let mut gate = MockGate::new();
+    gate.on_login(|token, _| {
+        Err(GateError::Unauthenticated { reason: if token.is_some() { "expired" } else { "none" } })
+    });
+    let router = router(gate, settings());
+    let with_token = send(&router, with_header(get("/v1/me"), "x-request-id", "r")).await;
     assert_eq!(with_token.problem(), (401, "invalid_token".into(), None));
     assert_eq!(with_token.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#));
-    let none = Request::builder().uri("/v1/me").header("x-request-id", "r");
-    let none = send(&router, none.body(Body::empty()).expect("a request")).await;
-    assert_eq!(none.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(none.text, with_token.text);
-    assert!(!none.text.contains("expired"));
+    let without_token = Request::builder().uri("/v1/me").header("x-request-id", "r");
+    let without_token = send(&router, without_token.body(Body::empty()).expect("a request")).await;
+    assert_eq!(without_token.header("www-authenticate"), Some("Bearer"));
+    assert_eq!(without_token.text, with_token.text);
+    assert!(!without_token.text.contains("expired"));
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_read_is_refused_by_its_kind() {
+async fn invalid_bodies_and_parameters_are_refused() {
     let router = router(gate_for(Role::User), settings());
     let path = "/v1/conversations";
-    let plain = with(bare("POST", path, Body::from("{}")), "content-type", "text/plain");
+    let plain = with_header(request("POST", path, Body::from("{}")), "content-type", "text/plain");
     let large = format!(r#"{{"title":"{}"}}"#, "x".repeat(1 << 20));
     let deep = format!(r#"{{"metadata":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     for (request, status, pointer) in [
@@ -93,7 +90,7 @@ async fn a_body_that_cannot_be_read_is_refused_by_its_kind() {
         (json("POST", path, r#"{"title":"\ud800"}"#), 400, None),
         (json("POST", path, &deep), 400, None),
         (plain, 415, None),
-        (bare("POST", path, Body::from("{}")), 415, None),
+        (request("POST", path, Body::from("{}")), 415, None),
         (json("POST", path, &large), 413, None),
         (json("POST", path, "[]"), 422, Some("")),
         (json("POST", path, r#"{"titel":"x"}"#), 422, Some("/titel")),
@@ -116,18 +113,18 @@ async fn a_body_that_cannot_be_read_is_refused_by_its_kind() {
         (get("/v1/audit?from=yesterday"), 422, Some("/from")),
         (get("/v1/audit?user_id=x"), 422, Some("/user_id")),
     ] {
-        let asked = format!("{} {}", request.method(), request.uri());
+        let target = format!("{} {}", request.method(), request.uri());
         let reply = send(&router, request).await;
         let problem = reply.problem();
-        assert_eq!((problem.0, problem.2.as_deref()), (status, pointer), "{asked}: {}", reply.text);
+        assert_eq!((problem.0, problem.2.as_deref()), (status, pointer), "{target}: {}", reply.text);
     }
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_is_looked_up_like_one_that_is_not_there() {
+async fn an_invalid_id_is_looked_up_like_an_unknown_one() {
     let mut gate = gate_for(Role::User);
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&asked);
+    let lookups = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&lookups);
     gate.on::<GetDocument>(move |_, command| {
         assert_eq!(command.id.as_uuid(), uuid::Uuid::max());
         counted.fetch_add(1, Ordering::Relaxed);
@@ -137,14 +134,14 @@ async fn an_id_that_is_none_is_looked_up_like_one_that_is_not_there() {
     for path in ["/v1/documents/x", "/v1/documents/%ff"] {
         assert_eq!(send(&router, get(path)).await.problem(), (404, "not_found".into(), None));
     }
-    assert_eq!(asked.load(Ordering::Relaxed), 2, "the gate decides about an invalid id too");
+    assert_eq!(lookups.load(Ordering::Relaxed), 2, "an invalid id reaches the gate");
 }
 
 #[tokio::test]
-async fn unknown_addresses_and_methods_are_problems_too() {
+async fn unknown_paths_and_methods_are_problem_documents() {
     let router = router(gate_for(Role::User), settings());
     assert_eq!(send(&router, get("/v2/x")).await.problem(), (404, "not_found".into(), None));
-    let reply = send(&router, bare("DELETE", "/v1/search", Body::empty())).await;
+    let reply = send(&router, request("DELETE", "/v1/search", Body::empty())).await;
     assert_eq!(reply.problem(), (405, "method_not_allowed".into(), None));
     assert_eq!(reply.header("allow"), Some("POST"));
     let reply = send(&router, get("/problems/rate-limited")).await;
@@ -152,21 +149,21 @@ async fn unknown_addresses_and_methods_are_problems_too() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_500_and_the_router_lives() {
+async fn a_panic_is_a_500_and_the_router_goes_on() {
     let mut gate = gate_for(Role::User);
     gate.on::<GetConversation>(|_, _| panic!("secret"));
     let router = router(gate, settings());
-    let reply = send(&router, get(ONE)).await;
+    let reply = send(&router, get(CONVERSATION)).await;
     assert_eq!(reply.problem(), (500, "internal".into(), None));
     assert!(!reply.text.contains("secret"));
     assert_eq!(send(&router, get("/health")).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_request_id_that_could_break_a_log_line_is_replaced() {
+async fn an_unsafe_request_id_is_replaced() {
     let router = router(MockGate::new(), settings());
     for (given, echoed) in [("a.b-1", true), ("a b", false), (&*"x".repeat(65), false)] {
-        let reply = send(&router, with(get("/health"), "x-request-id", given)).await;
+        let reply = send(&router, with_header(get("/health"), "x-request-id", given)).await;
         assert_eq!(reply.header("x-request-id") == Some(given), echoed, "{given}");
         assert!(reply.header("x-request-id").is_some());
     }

@@ -1,4 +1,4 @@
-//! Limits per user and per peer, and who is not counted.
+//! Rate limits per user and per peer, and the routes that have none.
 
 use crate::support::*;
 use axum::body::Body;
@@ -19,7 +19,7 @@ fn gate(role: Role) -> MockGate {
 }
 
 #[tokio::test]
-async fn a_viewer_has_ten_quick_requests() {
+async fn a_viewer_has_a_burst_of_ten_requests() {
     let router = router(gate(Role::Viewer), GatewaySettings::default());
     for left in (0..10).rev() {
         let reply = send(&router, get("/v1/me")).await;
@@ -41,7 +41,7 @@ async fn a_viewer_has_ten_quick_requests() {
 }
 
 #[tokio::test]
-async fn refusals_count_and_carry_the_headers_too() {
+async fn error_responses_count_and_have_the_headers() {
     let router = router(gate(Role::Admin), GatewaySettings::default());
     let reply = send(&router, json("POST", "/v1/search", "{")).await;
     assert_eq!(reply.status, 400);
@@ -49,7 +49,7 @@ async fn refusals_count_and_carry_the_headers_too() {
 }
 
 #[tokio::test]
-async fn without_the_limit_nothing_is_counted() {
+async fn with_rate_limits_off_no_request_counts() {
     let router = router(gate(Role::Viewer), settings());
     for _ in 0..20 {
         let reply = send(&router, get("/v1/me")).await;
@@ -58,7 +58,7 @@ async fn without_the_limit_nothing_is_counted() {
 }
 
 #[tokio::test]
-async fn a_peer_is_cut_off_before_its_token_is_looked_at() {
+async fn a_peer_is_limited_before_authentication() {
     let mut gate = MockGate::new();
     let logins = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&logins);
@@ -69,16 +69,16 @@ async fn a_peer_is_cut_off_before_its_token_is_looked_at() {
     gate.on::<ReadAccount>(|_, _| Ok(account(Role::Admin)));
     let settings = GatewaySettings { peer_per_second: 1, peer_burst: 2, ..GatewaySettings::default() };
     let router = router(gate, settings);
-    let from = |path| -> Request<Body> {
+    let request_from_peer = |path| -> Request<Body> {
         let mut request = get(path);
         let peer: SocketAddr = "192.0.2.7:4711".parse().expect("an address");
         request.extensions_mut().insert(ConnectInfo(peer));
         request
     };
     for _ in 0..2 {
-        assert_eq!(send(&router, from("/v1/me")).await.status, 200);
+        assert_eq!(send(&router, request_from_peer("/v1/me")).await.status, 200);
     }
-    assert_eq!(send(&router, from("/v1/me")).await.problem(), (429, "rate_limited".into(), None));
+    assert_eq!(send(&router, request_from_peer("/v1/me")).await.problem(), (429, "rate_limited".into(), None));
     assert_eq!(logins.load(Ordering::Relaxed), 2);
-    assert_eq!(send(&router, from("/health")).await.status, 200);
+    assert_eq!(send(&router, request_from_peer("/health")).await.status, 200);
 }

@@ -1,4 +1,4 @@
-//! Over a real connection: a client that sends all of a refused upload gets to read why.
+//! Lingering close over a real connection: a client that sends all of a refused upload receives the response.
 
 use crate::support::*;
 use gateway::GatewaySettings;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// More than the buffers of both ends hold.
-const SIZE: usize = 12 << 20;
+/// Larger than the socket buffers of both ends.
+const UPLOAD_BYTES: usize = 12 << 20;
 
-async fn upload(settings: GatewaySettings) -> std::io::Result<String> {
+async fn refused_upload(settings: GatewaySettings) -> std::io::Result<String> {
     let mut gate = MockGate::new();
     gate.on_login(|_, _| Err(GateError::Unauthenticated { reason: "expired" }));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -20,30 +20,30 @@ async fn upload(settings: GatewaySettings) -> std::io::Result<String> {
         let mut connection = TcpStream::connect(address).await?;
         let head = format!(
             "POST /v1/documents/upload HTTP/1.1\r\nhost: x\r\nauthorization: Bearer t\r\nconnection: close\r\n\
-             content-type: multipart/form-data; boundary=B\r\ncontent-length: {SIZE}\r\n\r\n"
+             content-type: multipart/form-data; boundary=B\r\ncontent-length: {UPLOAD_BYTES}\r\n\r\n"
         );
         connection.write_all(head.as_bytes()).await?;
-        connection.write_all(&vec![b'x'; SIZE]).await?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await?;
-        Ok(answer)
+        connection.write_all(&vec![b'x'; UPLOAD_BYTES]).await?;
+        let mut response = String::new();
+        connection.read_to_string(&mut response).await?;
+        Ok(response)
     };
-    let served = axum::serve(listener, router(gate, settings)).into_future();
+    let server = axum::serve(listener, router(gate, settings)).into_future();
     tokio::select! {
-        answer = client => answer,
-        _ = served => Err(std::io::Error::other("the server ended")),
+        response = client => response,
+        _ = server => Err(std::io::Error::other("the server ended")),
     }
 }
 
 #[tokio::test]
-async fn a_refused_sender_reads_the_refusal() {
-    let answer = upload(settings()).await.expect("the connection holds");
-    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
-    assert!(answer.contains("\"code\":\"invalid_token\""), "{answer}");
+async fn the_client_receives_the_refusal() {
+    let response = refused_upload(settings()).await.expect("the connection holds");
+    assert!(response.starts_with("HTTP/1.1 401 "), "{response}");
+    assert!(response.contains("\"code\":\"invalid_token\""), "{response}");
 }
 
 #[tokio::test]
-async fn without_lingering_the_sender_is_cut_off() {
-    let abrupt = GatewaySettings { linger: Duration::ZERO, ..settings() };
-    assert!(upload(abrupt).await.is_err(), "the test above could not fail");
+async fn without_lingering_close_the_connection_is_reset() {
+    let no_linger = GatewaySettings { linger: Duration::ZERO, ..settings() };
+    assert!(refused_upload(no_linger).await.is_err(), "otherwise the test above proves nothing");
 }

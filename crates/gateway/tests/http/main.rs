@@ -1,8 +1,9 @@
-//! The whole edge over a mocked gate: what goes in and what comes out, byte for byte where people rely on it.
+//! Tests of the whole router over a mocked gate: commands that reach the gate, and responses, byte for byte where
+//! clients rely on it.
 
 #![expect(
     clippy::expect_used,
-    reason = "a test that cannot go on fails; its helpers stand outside of #[test] functions"
+    reason = "a failing helper fails its test; clippy.toml allows it in #[test] functions only"
 )]
 
 mod chat;

@@ -1,4 +1,4 @@
-//! The OpenAI-compatible surface: chunks and answers as its clients read them, and what becomes of what they ask.
+//! The OpenAI-compatible surface: the commands that requests become, and chunks and answers as clients parse them.
 
 use crate::support::*;
 use axum::body::Body;
@@ -20,16 +20,16 @@ use tower::ServiceExt;
 const CHAT: &str = "/openai/v1/chat/completions";
 
 fn post(body: &Value) -> Request<Body> {
-    with(json("POST", CHAT, &body.to_string()), "x-request-id", "req-1")
+    with_header(json("POST", CHAT, &body.to_string()), "x-request-id", "req-1")
 }
 
-fn asking(more: Value) -> Request<Body> {
+fn post_question(fields: Value) -> Request<Body> {
     let mut body = json!({ "model": "auto", "messages": [{ "role": "user", "content": "How?" }] });
-    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
     post(&body)
 }
 
-fn answer() -> Vec<RunEvent> {
+fn assistant_run() -> Vec<RunEvent> {
     let mut started = started();
     if let RunEvent::Started { escalated, .. } = &mut started {
         *escalated = Some(Escalation::Wish);
@@ -46,12 +46,12 @@ fn answer() -> Vec<RunEvent> {
     ]
 }
 
-fn call(id: &str, name: &str) -> RunEvent {
+fn tool_call(id: &str, name: &str) -> RunEvent {
     let arguments = r#"{"tag":"P-101"}"#.to_owned();
     RunEvent::ToolWanted(ModelToolCall { id: id.into(), name: name.into(), arguments })
 }
 
-fn wanting_tools() -> Vec<RunEvent> {
+fn tool_calling_run() -> Vec<RunEvent> {
     let end = RunSummary {
         fallback: false,
         finish_reason: FinishReason::ToolCalls,
@@ -61,42 +61,42 @@ fn wanting_tools() -> Vec<RunEvent> {
         left_out: 0,
         message_id: MessageId::from_uuid(uuid(6)),
     };
-    vec![started(), call("call_1", "read_tag"), call("call_2", "read_trend"), RunEvent::Finished(end)]
+    vec![started(), tool_call("call_1", "read_tag"), tool_call("call_2", "read_trend"), RunEvent::Finished(end)]
 }
 
-fn broken() -> RunEvent {
+fn failed() -> RunEvent {
     RunEvent::Failed(Problem {
         decision: None,
         kind: ErrorKind::Unavailable,
         code: "model_unavailable",
-        detail: Some("The language model broke off.".into()),
+        detail: Some("The language model stopped responding.".into()),
     })
 }
 
-fn run(of: Vec<RunEvent>) -> AssistantRun {
-    AssistantRun { conversation: ConversationId::from_uuid(uuid(3)), events: events(of) }
+fn started_run(run: Vec<RunEvent>) -> AssistantRun {
+    AssistantRun { conversation: ConversationId::from_uuid(uuid(3)), events: events(run) }
 }
 
-fn assistant(events_of: fn() -> Vec<RunEvent>) -> MockGate {
-    let mut models = gate_for(Role::User);
-    models.on::<AskAssistant>(move |_, _| Ok(run(events_of())));
-    models
+fn gate_with_assistant(run: fn() -> Vec<RunEvent>) -> MockGate {
+    let mut gate = gate_for(Role::User);
+    gate.on::<AskAssistant>(move |_, _| Ok(started_run(run())));
+    gate
 }
 
-fn alone(events_of: fn() -> Vec<RunEvent>) -> MockGate {
-    let mut models = gate_for(Role::User);
-    models.on::<AskModel>(move |_, _| Ok(events(events_of())));
-    models
+fn gate_with_model(run: fn() -> Vec<RunEvent>) -> MockGate {
+    let mut gate = gate_for(Role::User);
+    gate.on::<AskModel>(move |_, _| Ok(events(run())));
+    gate
 }
 
-async fn reply(models: MockGate, request: Request<Body>) -> Reply {
-    send(&router(models, settings()), request).await
+async fn reply(gate: MockGate, request: Request<Body>) -> Reply {
+    send(&router(gate, settings()), request).await
 }
 
 #[tokio::test]
-async fn an_assistants_stream_is_chunks_with_annotations_and_no_tools_of_ours() {
-    let request = asking(json!({ "stream": true, "stream_options": { "include_usage": true } }));
-    let reply = reply(assistant(answer), request).await;
+async fn a_stream_of_the_assistant_has_annotations_and_no_platform_tools() {
+    let request = post_question(json!({ "stream": true, "stream_options": { "include_usage": true } }));
+    let reply = reply(gate_with_assistant(assistant_run), request).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     for (name, value) in [
         ("content-type", "text/event-stream"),
@@ -112,33 +112,38 @@ async fn an_assistants_stream_is_chunks_with_annotations_and_no_tools_of_ours() 
 }
 
 #[tokio::test]
-async fn an_assistants_whole_answer_has_its_annotations_in_the_message() {
-    let reply = reply(assistant(answer), asking(json!({}))).await;
+async fn a_document_of_the_assistant_has_annotations_in_its_message() {
+    let reply = reply(gate_with_assistant(assistant_run), post_question(json!({}))).await;
     assert_eq!(reply.header("content-type"), Some("application/json"));
     assert_eq!(reply.header("x-conversation-id"), Some("00000000-0000-0000-0000-00000000f003"));
     insta::assert_snapshot!(serde_json::to_string_pretty(&reply.json()).expect("JSON"));
 }
 
 #[tokio::test]
-async fn a_model_alone_hands_its_tool_calls_to_the_client() {
+async fn a_direct_model_returns_tool_calls_to_the_client() {
     let tool = json!({ "type": "function", "function": { "name": "read_tag" } });
-    let streamed = reply(alone(wanting_tools), asking(json!({ "tools": [tool], "stream": true }))).await;
+    let streamed =
+        reply(gate_with_model(tool_calling_run), post_question(json!({ "tools": [tool], "stream": true }))).await;
     assert_eq!(streamed.header("x-conversation-id"), None);
     insta::assert_snapshot!(streamed.text);
-    let whole = reply(alone(wanting_tools), asking(json!({ "tools": [tool] }))).await.json();
-    let message = &whole["choices"][0]["message"];
-    assert_eq!((&message["content"], &whole["choices"][0]["finish_reason"]), (&Value::Null, &json!("tool_calls")));
+    let document = reply(gate_with_model(tool_calling_run), post_question(json!({ "tools": [tool] }))).await.json();
+    let message = &document["choices"][0]["message"];
+    assert_eq!((&message["content"], &document["choices"][0]["finish_reason"]), (&Value::Null, &json!("tool_calls")));
     let function = json!({ "name": "read_tag", "arguments": "{\"tag\":\"P-101\"}" });
     assert_eq!(message["tool_calls"][0], json!({ "id": "call_1", "type": "function", "function": function }));
-    assert_eq!((&whole["platform"]["message_id"], &whole["platform"]["conversation_id"]), (&json!(null), &json!(null)));
+    assert_eq!(
+        (&document["platform"]["message_id"], &document["platform"]["conversation_id"]),
+        (&json!(null), &json!(null))
+    );
 }
 
 #[tokio::test]
-async fn what_the_assistant_is_asked_arrives_as_a_command() {
-    let mut models = gate_for(Role::User);
-    models.on::<AskAssistant>(|_, command| {
+async fn a_question_to_the_assistant_becomes_a_command() {
+    let mut gate = gate_for(Role::User);
+    gate.on::<AskAssistant>(|_, command| {
         assert!({
-            let history: Vec<_> = command.history.iter().map(|said| (said.role, said.content.as_str())).collect();
+            let history: Vec<_> =
+                command.history.iter().map(|message| (message.role, message.content.as_str())).collect();
             command.message.as_str() == "And the seal?"
                 && history == [(MessageRole::User, "How?"), (MessageRole::Assistant, "So.\nOr so.")]
                 && command.instructions.as_deref() == Some("Be brief.\n\nIn German.")
@@ -150,7 +155,7 @@ async fn what_the_assistant_is_asked_arrives_as_a_command() {
                 && command.options.stop == ["END"]
                 && command.max_output_tokens == Some(64)
         });
-        Ok(run(answer()))
+        Ok(started_run(assistant_run()))
     });
     let request = post(&json!({
         "model": "heavy", "temperature": 0.5, "stop": "END", "max_tokens": 9, "max_completion_tokens": 64,
@@ -158,7 +163,9 @@ async fn what_the_assistant_is_asked_arrives_as_a_command() {
         "messages": [
             { "role": "system", "content": "Be brief." },
             { "role": "user", "content": [{ "type": "text", "text": "How?" }] },
-            { "role": "assistant", "content": [{ "type": "text", "text": "So." }, { "type": "text", "text": "Or so." }] },
+            { "role": "assistant", "content": [
+                { "type": "text", "text": "So." }, { "type": "text", "text": "Or so." }
+            ] },
             { "role": "assistant", "content": null, "tool_calls": [
                 { "id": "1", "type": "function", "function": { "name": "f", "arguments": "{}" } }
             ] },
@@ -167,12 +174,12 @@ async fn what_the_assistant_is_asked_arrives_as_a_command() {
             { "role": "user", "content": " And the seal? " },
         ],
     }));
-    let request = with(request, "x-conversation-id", "00000000-0000-0000-0000-00000000f003");
-    assert_eq!(reply(models, request).await.status, 200);
+    let request = with_header(request, "x-conversation-id", "00000000-0000-0000-0000-00000000f003");
+    assert_eq!(reply(gate, request).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_model_alone_gets_every_word_and_answers_tools_and_background_tasks() {
+async fn a_direct_model_gets_all_messages_and_answers_tool_results_and_background_tasks() {
     let direct = json!({ "model": "heavy-direct", "messages": [
         { "role": "system", "content": " You are a poet. " }, { "role": "user", "content": "Rhyme." },
     ] });
@@ -189,80 +196,80 @@ async fn a_model_alone_gets_every_word_and_answers_tools_and_background_tasks() 
         (after_tools, PromptMessage::User("Read P-101.".into()), ModelChoice::Fast),
         (task, PromptMessage::User("### Task:\nSuggest a title.".into()), ModelChoice::Fast),
     ] {
-        let mut models = gate_for(Role::User);
-        models.on::<AskModel>(move |_, command| {
+        let mut gate = gate_for(Role::User);
+        gate.on::<AskModel>(move |_, command| {
             assert!(command.messages[0] == first && command.model == model);
-            Ok(events(wanting_tools()))
+            Ok(events(tool_calling_run()))
         });
-        assert_eq!(reply(models, post(&body)).await.status, 200, "{body}");
+        assert_eq!(reply(gate, post(&body)).await.status, 200, "{body}");
     }
 }
 
 #[tokio::test]
-async fn what_fails_before_the_first_word_is_a_status_and_after_it_a_line() {
-    let at_once = || vec![started(), broken()];
+async fn a_failure_before_the_first_output_is_an_error_response_and_after_it_the_last_chunk() {
+    let fails_at_once = || vec![started(), failed()];
     for stream in [true, false] {
-        let failed = reply(assistant(at_once), asking(json!({ "stream": stream }))).await;
+        let failed = reply(gate_with_assistant(fails_at_once), post_question(json!({ "stream": stream }))).await;
         assert_eq!((failed.status.as_u16(), failed.header("retry-after")), (503, Some("5")));
         assert_eq!(failed.json()["error"]["code"], "model_unavailable");
     }
-    let later = || vec![started(), RunEvent::Delta { text: "Cl".into() }, broken()];
-    let failed = reply(assistant(later), asking(json!({ "stream": true }))).await;
+    let fails_later = || vec![started(), RunEvent::Delta { text: "Cl".into() }, failed()];
+    let failed = reply(gate_with_assistant(fails_later), post_question(json!({ "stream": true }))).await;
     assert_eq!(failed.status, 200);
     insta::assert_snapshot!(failed.text.trim_end().rsplit("\n\n").next().expect("a last line"));
-    let failed = reply(assistant(later), asking(json!({}))).await;
+    let failed = reply(gate_with_assistant(fails_later), post_question(json!({}))).await;
     assert_eq!(failed.status, 503);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_takes_its_time_is_a_stream_that_is_kept_open() {
-    let mut models = gate_for(Role::User);
-    models.on::<AskModel>(|_, _| {
-        let late = futures::stream::once(async {
+async fn a_slow_answer_is_a_stream_that_is_kept_open() {
+    let mut gate = gate_for(Role::User);
+    gate.on::<AskModel>(|_, _| {
+        let late_events = futures::stream::once(async {
             tokio::time::sleep(Duration::from_secs(40)).await;
             domain::run::NumberedEvent { seq: 2, event: RunEvent::Delta { text: "Late.".into() } }
         });
-        Ok(events(vec![started()]).chain(late).boxed())
+        Ok(events(vec![started()]).chain(late_events).boxed())
     });
-    let request = asking(json!({ "model": "fast-direct", "stream": true }));
-    let response = router(models, settings()).oneshot(request).await.expect("infallible");
+    let request = post_question(json!({ "model": "fast-direct", "stream": true }));
+    let response = router(gate, settings()).oneshot(request).await.expect("infallible");
     assert_eq!(response.status(), 200);
     let mut body = response.into_body().into_data_stream();
     let mut seen = String::new();
-    while let Some(piece) = body.next().await {
-        seen.push_str(std::str::from_utf8(&piece.expect("bytes")).expect("UTF-8"));
+    while let Some(chunk) = body.next().await {
+        seen.push_str(std::str::from_utf8(&chunk.expect("bytes")).expect("UTF-8"));
     }
     assert_eq!(seen.matches(": keep-alive").count(), 1, "{seen}");
     assert!(seen.contains(r#""role":"assistant""#) && seen.contains("Late."), "{seen}");
 }
 
 #[tokio::test]
-async fn the_models_are_a_list_and_each_can_be_read() {
-    let mut models = gate_for(Role::User);
-    models.on::<ListModels>(|_, _| Ok(vec![ModelId::Auto, ModelId::FastDirect, ModelId::Embed]));
-    models.on::<GetModel>(|_, command| {
+async fn models_are_listed_and_read() {
+    let mut gate = gate_for(Role::User);
+    gate.on::<ListModels>(|_, _| Ok(vec![ModelId::Auto, ModelId::FastDirect, ModelId::Embed]));
+    gate.on::<GetModel>(|_, command| {
         assert!(command.id == ModelId::Fast);
         Ok(command.id)
     });
-    let router = router(models, settings());
+    let router = router(gate, settings());
     insta::assert_snapshot!(send(&router, get("/openai/v1/models")).await.text);
     let one = send(&router, get("/openai/v1/models/fast")).await.json();
     assert_eq!((&one["id"], &one["object"], &one["owned_by"]), (&json!("fast"), &json!("model"), &json!("platform")));
 }
 
 #[tokio::test]
-async fn embeddings_are_floats_or_their_bytes() {
-    let embedding = |body: Value| async move {
-        let mut models = gate_for(Role::User);
-        models.on::<CreateEmbeddings>(|_, command| {
+async fn embeddings_are_floats_or_base64() {
+    let embed = |body: Value| async move {
+        let mut gate = gate_for(Role::User);
+        gate.on::<CreateEmbeddings>(|_, command| {
             let vectors = command.texts.iter().map(|_| vec![0.5_f32, -0.25]).collect();
             let usage = TokenUsage { input_tokens: 3, output_tokens: 0 };
             Ok(EmbedResponse { vectors, spent: CallUsage { usage, ..CallUsage::default() } })
         });
-        reply(models, json("POST", "/openai/v1/embeddings", &body.to_string())).await
+        reply(gate, json("POST", "/openai/v1/embeddings", &body.to_string())).await
     };
-    let floats = embedding(json!({ "model": "embed", "input": ["a", "b"], "user": "x" })).await;
+    let floats = embed(json!({ "model": "embed", "input": ["a", "b"], "user": "x" })).await;
     insta::assert_snapshot!(floats.text);
-    let bytes = embedding(json!({ "model": "embed", "input": "a", "encoding_format": "base64" })).await.json();
+    let bytes = embed(json!({ "model": "embed", "input": "a", "encoding_format": "base64" })).await.json();
     assert_eq!(bytes["data"][0]["embedding"], "AAAAPwAAgL4=");
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI document and the page that shows it.
+//! The OpenAPI document and the documentation page.
 
 use crate::support::*;
 use policy::gate::MockGate;
@@ -9,7 +9,7 @@ fn document() -> Value {
 }
 
 #[test]
-fn the_document_has_every_route() {
+fn the_document_has_all_routes() {
     let document = document();
     assert_eq!(document["openapi"].as_str().map(|v| v.starts_with("3.1")), Some(true));
     let mut routes: Vec<String> = vec![];
@@ -22,13 +22,13 @@ fn the_document_has_every_route() {
 }
 
 #[test]
-fn routes_behind_authentication_say_so_and_name_their_failures() {
+fn routes_behind_authentication_have_the_scheme_and_the_errors() {
     let document = document();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("an item") {
-            let open = ["/health", "/ready", "/v1/health", "/problems/{type}"].contains(&path.as_str());
-            assert_eq!(operation["security"].is_null(), open, "{method} {path}");
-            if !open {
+            let is_public = ["/health", "/ready", "/v1/health", "/problems/{type}"].contains(&path.as_str());
+            assert_eq!(operation["security"].is_null(), is_public, "{method} {path}");
+            if !is_public {
                 let (kind, schema) = match path.starts_with("/openai/v1/") {
                     true => ("application/json", "#/components/schemas/OpenAiError"),
                     false => ("application/problem+json", "#/components/schemas/Problem"),
@@ -43,20 +43,20 @@ fn routes_behind_authentication_say_so_and_name_their_failures() {
 }
 
 #[test]
-fn references_lead_somewhere() {
-    fn walk<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+fn references_resolve() {
+    fn collect_references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
             Value::Object(fields) => {
                 found.extend(fields.get("$ref").and_then(Value::as_str));
-                fields.values().for_each(|v| walk(v, found));
+                fields.values().for_each(|v| collect_references(v, found));
             }
-            Value::Array(items) => items.iter().for_each(|v| walk(v, found)),
+            Value::Array(items) => items.iter().for_each(|v| collect_references(v, found)),
             _ => {}
         }
     }
     let document = document();
     let mut found = vec![];
-    walk(&document, &mut found);
+    collect_references(&document, &mut found);
     assert!(found.len() > 50);
     for reference in found {
         let pointer = reference.strip_prefix('#').expect("a local reference");
@@ -65,7 +65,7 @@ fn references_lead_somewhere() {
 }
 
 #[tokio::test]
-async fn the_page_loads_from_this_server_only() {
+async fn the_page_loads_nothing_from_other_servers() {
     let router = router(MockGate::new(), settings());
     let page = send(&router, get("/docs/")).await;
     assert_eq!(page.status, 200);

@@ -1,4 +1,4 @@
-//! The plain resources: what each route answers, and what it asks of the gate.
+//! The resources: the commands that reach the gate, and the responses.
 
 use crate::support::*;
 use async_trait::async_trait;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 const ID: &str = "00000000-0000-0000-0000-00000000f003";
 
-fn only<T>(item: T) -> Page<T> {
+fn page_of<T>(item: T) -> Page<T> {
     Page { items: vec![item], next: None }
 }
 
@@ -37,7 +37,7 @@ fn unchanged<T: Clone>(value: T) -> Changed<T> {
 }
 
 #[tokio::test]
-async fn a_conversation_is_made_read_changed_listed_and_deleted() {
+async fn a_conversation_is_created_read_updated_and_deleted() {
     let mut gate = gate_for(Role::User);
     gate.on::<CreateConversation>(|_, c| {
         assert!(c.title.as_ref().is_some_and(|t| t.as_str() == "Pump") && c.metadata == value!({}));
@@ -68,20 +68,20 @@ async fn a_conversation_is_made_read_changed_listed_and_deleted() {
         Ok(Transcript { conversation: conversation(), messages: vec![message] })
     });
     let router = router(gate, settings());
-    let made = send(&router, json("POST", "/v1/conversations", r#"{"title":" Pump "}"#)).await;
-    assert_eq!(made.status, 201);
-    assert_eq!(made.header("location"), Some(&*format!("/v1/conversations/{ID}")));
-    insta::assert_snapshot!(made.text);
+    let created = send(&router, json("POST", "/v1/conversations", r#"{"title":" Pump "}"#)).await;
+    assert_eq!(created.status, 201);
+    assert_eq!(created.header("location"), Some(&*format!("/v1/conversations/{ID}")));
+    insta::assert_snapshot!(created.text);
     let read = send(&router, get(&format!("/v1/conversations/{ID}"))).await;
     insta::assert_snapshot!(read.text);
     let path = format!("/v1/conversations/{ID}");
-    assert_eq!(send(&router, json("PATCH", &path, r#"{"title":"New"}"#)).await.text, made.text);
-    let gone = send(&router, bare("DELETE", &path, Body::empty())).await;
-    assert_eq!((gone.status.as_u16(), gone.text.as_str()), (204, ""));
+    assert_eq!(send(&router, json("PATCH", &path, r#"{"title":"New"}"#)).await.text, created.text);
+    let deleted = send(&router, request("DELETE", &path, Body::empty())).await;
+    assert_eq!((deleted.status.as_u16(), deleted.text.as_str()), (204, ""));
 }
 
 #[tokio::test]
-async fn a_cursor_leads_to_the_next_page() {
+async fn a_cursor_returns_the_next_page() {
     let key = PageKey { at: at(), id: uuid(3) };
     let mut gate = gate_for(Role::User);
     gate.on::<ListConversations>(move |_, command| {
@@ -100,16 +100,13 @@ async fn a_cursor_leads_to_the_next_page() {
 }
 
 #[tokio::test]
-async fn documents_are_listed_with_what_is_known_of_them() {
+async fn documents_are_listed_with_their_metadata() {
     let mut gate = gate_for(Role::User);
     gate.on::<ListDocuments>(|_, c| {
         assert!(c.filter.status == Some(DocumentStatus::Failed) && c.filter.tag.as_deref() == Some("a b"));
-        {
-            let mut failed = document();
-            failed.failure =
-                Some(DocumentFailure { code: FailureCode::NoText, detail: "The file has no text.".into() });
-            Ok(only(failed))
-        }
+        let mut failed = document();
+        failed.failure = Some(DocumentFailure { code: FailureCode::NoText, detail: "The file has no text.".into() });
+        Ok(page_of(failed))
     });
     gate.on::<GetDocument>(|_, _| Ok(document()));
     gate.on::<DeleteDocument>(|_, _| Ok(()));
@@ -121,17 +118,17 @@ async fn documents_are_listed_with_what_is_known_of_them() {
     let router = router(gate, settings());
     let listed = send(&router, get("/v1/documents?status=failed&tag=a+b")).await;
     insta::assert_snapshot!(listed.text);
-    assert!(!listed.text.contains("secret-key"), "where the bytes lie is nobody's business");
+    assert!(!listed.text.contains("secret-key"), "the storage path is internal");
     let path = format!("/v1/documents/{ID}");
     assert_eq!(send(&router, get(&path)).await.json()["error"], value!(null));
-    assert_eq!(send(&router, bare("DELETE", &path, Body::empty())).await.status, 204);
-    let again = send(&router, bare("POST", &format!("{path}/reprocess"), Body::empty())).await;
-    assert_eq!((again.status.as_u16(), again.header("location")), (202, Some(path.as_str())));
-    assert_eq!(again.json(), value!({"document_id": ID, "status": "processing"}));
+    assert_eq!(send(&router, request("DELETE", &path, Body::empty())).await.status, 204);
+    let queued = send(&router, request("POST", &format!("{path}/reprocess"), Body::empty())).await;
+    assert_eq!((queued.status.as_u16(), queued.header("location")), (202, Some(path.as_str())));
+    assert_eq!(queued.json(), value!({"document_id": ID, "status": "processing"}));
 }
 
 #[tokio::test]
-async fn a_search_answers_with_passages() {
+async fn a_search_returns_passages() {
     let mut gate = gate_for(Role::User);
     gate.on::<SearchDocuments>(|_, c| {
         assert!(c.query.as_str() == "seal" && c.top_k == 5 && c.filters.tags == ["pump"]);
@@ -171,7 +168,7 @@ async fn a_search_answers_with_passages() {
 }
 
 #[tokio::test]
-async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
+async fn memories_audit_account_and_runs_have_the_documented_format() {
     let memory = || Memory {
         id: MemoryId::from_uuid(uuid(8)),
         content: "Night shift.".into(),
@@ -182,14 +179,14 @@ async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
     };
     let mut gate = gate_for(Role::User);
     gate.on::<CreateMemory>(move |_, _| Ok(memory()));
-    gate.on::<ListMemories>(move |_, _| Ok(only(memory())));
+    gate.on::<ListMemories>(move |_, _| Ok(page_of(memory())));
     gate.on::<DeleteMemory>(|_, _| Ok(()));
     gate.on::<CancelRun>(|_, _| Ok(()));
     gate.on::<ReadAccount>(|_, _| Ok(account(Role::User)));
     gate.on::<ListAudit>(|_, c| {
         assert!(c.filter.from == Some(at()) && c.filter.event_type.as_deref() == Some("chat.request"));
         {
-            Ok(only(AuditRecord {
+            Ok(page_of(AuditRecord {
                 id: AuditId::from_uuid(uuid(9)),
                 tenant_id: TenantId::from_uuid(uuid(1)),
                 user_id: Some(UserId::from_uuid(uuid(2))),
@@ -211,16 +208,16 @@ async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
         }
     });
     let router = router(gate, settings());
-    let made = send(&router, json("POST", "/v1/memories", r#"{"content":"Night shift."}"#)).await;
-    assert_eq!(made.status, 201);
-    insta::assert_snapshot!(made.text);
-    assert_eq!(send(&router, get("/v1/memories")).await.json()["data"][0], made.json());
-    let gone = send(&router, bare("DELETE", &format!("/v1/memories/{ID}"), Body::empty())).await;
-    assert_eq!(gone.status, 204);
+    let created = send(&router, json("POST", "/v1/memories", r#"{"content":"Night shift."}"#)).await;
+    assert_eq!(created.status, 201);
+    insta::assert_snapshot!(created.text);
+    assert_eq!(send(&router, get("/v1/memories")).await.json()["data"][0], created.json());
+    let deleted = send(&router, request("DELETE", &format!("/v1/memories/{ID}"), Body::empty())).await;
+    assert_eq!(deleted.status, 204);
     let path = "/v1/audit?event_type=chat.request&from=2026-01-01T00:00:00.123456Z";
     insta::assert_snapshot!(send(&router, get(path)).await.text);
     insta::assert_snapshot!(send(&router, get("/v1/me")).await.text);
-    let cancelled = send(&router, bare("POST", &format!("/v1/runs/{ID}/cancel"), Body::empty())).await;
+    let cancelled = send(&router, request("POST", &format!("/v1/runs/{ID}/cancel"), Body::empty())).await;
     assert_eq!(cancelled.status, 202);
     insta::assert_snapshot!(cancelled.text);
 }
@@ -228,7 +225,7 @@ async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
 #[tokio::test]
 async fn users_and_tenants_are_administered() {
     let mut gate = gate_for(Role::Admin);
-    gate.on::<ListUsers>(|_, _| Ok(only(user(Role::Viewer))));
+    gate.on::<ListUsers>(|_, _| Ok(page_of(user(Role::Viewer))));
     gate.on::<CreateUser>(|_, c| {
         assert!(c.role == Role::Viewer && c.issuer.is_none() && c.display_name.is_some());
         Ok(user(Role::Viewer))
@@ -237,7 +234,7 @@ async fn users_and_tenants_are_administered() {
         assert!(c.role == Some(Role::Admin) && c.is_active.is_none());
         Ok(unchanged(user(Role::Admin)))
     });
-    gate.on::<ListTenants>(|_, _| Ok(only(caller(Role::Admin).tenant().clone())));
+    gate.on::<ListTenants>(|_, _| Ok(page_of(caller(Role::Admin).tenant().clone())));
     gate.on::<CreateTenant>(|_, _| Ok(caller(Role::Admin).tenant().clone()));
     gate.on::<UpdateTenant>(|_, c| {
         assert!(c.is_active == Some(false) && c.name.is_none());
@@ -256,26 +253,29 @@ async fn users_and_tenants_are_administered() {
     assert_eq!(send(&router, json("PATCH", &path, r#"{"is_active":false}"#)).await.status, 200);
 }
 
-struct Parts(bool);
+/// Two components: a required one that is up or down, and an optional one that is down.
+struct TwoComponents {
+    database_up: bool,
+}
 
 #[async_trait]
-impl Readiness for Parts {
+impl Readiness for TwoComponents {
     async fn check(&self) -> Vec<Component> {
         vec![
-            Component { name: "database".into(), ok: self.0, required: true, detail: None },
+            Component { name: "database".into(), ok: self.database_up, required: true, detail: None },
             Component { name: "model:fast".into(), ok: false, required: false, detail: Some("no connection".into()) },
         ]
     }
 }
 
 #[tokio::test]
-async fn readiness_fails_with_a_required_part_and_liveness_does_not() {
-    for (up, status, word) in [(true, 200, "ready"), (false, 503, "unavailable")] {
-        let router = router_with(MockGate::new(), settings(), Arc::new(Parts(up)));
+async fn a_required_component_that_is_down_fails_readiness_and_not_liveness() {
+    for (database_up, status, word) in [(true, 200, "ready"), (false, 503, "unavailable")] {
+        let router = router_with(MockGate::new(), settings(), Arc::new(TwoComponents { database_up }));
         let ready = send(&router, get("/ready")).await;
         assert_eq!((ready.status.as_u16(), ready.header("content-type")), (status, Some("application/json")));
         assert_eq!(ready.json()["status"], word);
-        assert_eq!(ready.json()["components"][0]["status"], if up { "up" } else { "down" });
+        assert_eq!(ready.json()["components"][0]["status"], if database_up { "up" } else { "down" });
         for path in ["/health", "/v1/health"] {
             assert_eq!(send(&router, get(path)).await.json()["status"], "ok");
         }
@@ -283,7 +283,7 @@ async fn readiness_fails_with_a_required_part_and_liveness_does_not() {
 }
 
 #[tokio::test]
-async fn every_answer_has_the_security_headers() {
+async fn all_responses_have_the_security_headers() {
     let router = router(MockGate::new(), settings());
     for path in ["/health", "/nowhere", "/docs/"] {
         let reply = send(&router, get(path)).await;
@@ -295,7 +295,7 @@ async fn every_answer_has_the_security_headers() {
 }
 
 #[tokio::test]
-async fn usage_is_read_with_its_budgets() {
+async fn the_usage_report_has_budgets() {
     let sums = |calls, cost| UsageSums {
         calls,
         input_tokens: 120,
@@ -329,9 +329,9 @@ async fn usage_is_read_with_its_budgets() {
         of_tenant: true,
     };
     let mut gate = gate_for(Role::Admin);
-    let whole = report.clone();
+    let of_tenant = report.clone();
     let own = UsageReport { of_tenant: false, ..report };
-    gate.on::<ReadCalls>(move |_, command| Ok(if command.from.is_some() { whole.clone() } else { own.clone() }));
+    gate.on::<ReadCalls>(move |_, command| Ok(if command.from.is_some() { of_tenant.clone() } else { own.clone() }));
     let router = router(gate, settings());
     let path = "/v1/usage?from=2026-01-01&to=2026-01-31T12:00:00Z&group_by=backend";
     insta::assert_snapshot!(send(&router, get(path)).await.text);
@@ -346,7 +346,7 @@ async fn usage_is_read_with_its_budgets() {
 }
 
 #[tokio::test]
-async fn quotas_are_checked_before_they_are_set() {
+async fn invalid_quotas_are_refused() {
     let mut gate = gate_for(Role::Admin);
     gate.on::<UpdateTenantSettings>(|_, c| {
         assert!({
@@ -359,10 +359,10 @@ async fn quotas_are_checked_before_they_are_set() {
     });
     let router = router(gate, settings());
     let path = format!("/v1/admin/tenants/{ID}/settings");
-    let good =
+    let valid =
         r#"{"quotas":{"user_tokens_per_day":5,"cost_per_month":250.5,"user_cost_per_month":null,"soft_percent":90}}"#;
-    assert_eq!(send(&router, json("PATCH", &path, good)).await.status, 200);
-    for (field, wrong) in [
+    assert_eq!(send(&router, json("PATCH", &path, valid)).await.status, 200);
+    for (field, invalid) in [
         ("user_tokens_per_day", "9007199254740992"),
         ("user_tokens_per_day", "1.5"),
         ("cost_per_month", "-0.01"),
@@ -372,8 +372,8 @@ async fn quotas_are_checked_before_they_are_set() {
         ("soft_percent", "0"),
         ("soft_percent", "101"),
     ] {
-        let body = format!(r#"{{"quotas":{{"{field}":{wrong}}}}}"#);
+        let body = format!(r#"{{"quotas":{{"{field}":{invalid}}}}}"#);
         let refused = send(&router, json("PATCH", &path, &body)).await.problem();
-        assert_eq!((refused.0, refused.2), (422, Some(format!("/quotas/{field}"))), "{wrong}");
+        assert_eq!((refused.0, refused.2), (422, Some(format!("/quotas/{field}"))), "{invalid}");
     }
 }

@@ -1,11 +1,13 @@
-//! Clients that mean ill or are slow, over real sockets: they cost little, they go, and the others are served meanwhile.
+//! Hostile and slow clients over real sockets: they are disconnected, and others are served meanwhile. Timeouts of
+//! connections run on real time here.
 
-use crate::support::{account, caller, router, settings, started};
+use crate::support::{account, caller, events, router, settings, started};
 use axum::Router;
 use domain::command::{ListMemories, ReadAccount, SendMessage};
 use domain::page::Page;
 use domain::role::Role;
-use domain::run::{NumberedEvent, RunEvent};
+use domain::run::{EventStream, NumberedEvent, RunEvent};
+use fakes::eventually;
 use futures::StreamExt;
 use gateway::GatewaySettings;
 use gateway::serve::{Limits, serve};
@@ -18,8 +20,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+/// Timeouts of the server under test.
 pub const SHORT: Duration = Duration::from_millis(400);
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait of a client. Only a failing test waits this long.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub struct Server {
     address: SocketAddr,
@@ -27,11 +31,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start(edge: Router, limits: Limits) -> Self {
+    pub async fn start(router: Router, limits: Limits) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
-        let serving = serve(Arc::new(listener), edge, limits, stop.clone());
+        let serving = serve(Arc::new(listener), router, limits, stop.clone());
         tokio_util::task::TaskTracker::new().spawn(serving);
         Self { address, _stop: stop.drop_guard() }
     }
@@ -46,36 +50,52 @@ impl Server {
         socket.connect(self.address).await.expect("a connection")
     }
 
-    /// Sends a request on a connection of its own; the whole answer.
-    async fn ask(&self, request: &str) -> String {
-        say(self.connect().await, request).await
+    /// Sends a request on a connection of its own and returns the response.
+    async fn send(&self, request: &str) -> String {
+        send(self.connect().await, request).await
+    }
+
+    /// Opens a connection, sends these bytes and leaves it open.
+    async fn open(&self, bytes: &str) -> TcpStream {
+        let mut connection = self.connect().await;
+        connection.write_all(bytes.as_bytes()).await.expect("sent");
+        connection
+    }
+
+    /// Waits until no request is in flight, for a server that allows one at a time.
+    async fn wait_until_idle(&self) {
+        eventually("no request is in flight", || async {
+            self.send(&get("/v1/me", "")).await.starts_with("HTTP/1.1 200").then_some(())
+        })
+        .await;
     }
 }
 
-/// Sends bytes and reads to the end.
-async fn say(mut connection: TcpStream, bytes: &str) -> String {
+/// Sends bytes and reads until the server closes the connection.
+async fn send(mut connection: TcpStream, bytes: &str) -> String {
     connection.write_all(bytes.as_bytes()).await.expect("sent");
-    let mut answer = Vec::new();
-    let reading = connection.read_to_end(&mut answer);
-    let _broken_off_counts_as_the_end = tokio::time::timeout(PATIENCE, reading).await.expect("an answer in time");
-    String::from_utf8_lossy(&answer).into_owned()
+    let mut response = Vec::new();
+    let reading = connection.read_to_end(&mut response);
+    // A reset ends the response, too.
+    let _ = tokio::time::timeout(CLIENT_TIMEOUT, reading).await.expect("a response in time");
+    String::from_utf8_lossy(&response).into_owned()
 }
 
-/// How long until the server closes.
-async fn closed(mut connection: TcpStream) -> Duration {
-    let begun = Instant::now();
+/// Waits until the server closes the connection and returns how long that took.
+async fn time_until_closed(mut connection: TcpStream) -> Duration {
+    let started_at = Instant::now();
     let mut rest = Vec::new();
-    let _reset_counts_too =
-        tokio::time::timeout(PATIENCE, connection.read_to_end(&mut rest)).await.expect("closed in time");
-    begun.elapsed()
+    // A reset closes the connection, too.
+    let _ = tokio::time::timeout(CLIENT_TIMEOUT, connection.read_to_end(&mut rest)).await.expect("closed in time");
+    started_at.elapsed()
 }
 
 pub fn limits() -> Limits {
-    Limits { header_read: SHORT, ..Limits::of(8) }
+    Limits { header_read_timeout: SHORT, ..Limits::new(8) }
 }
 
-fn get(path: &str, more: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer token\r\n{more}connection: close\r\n\r\n")
+fn get(path: &str, headers: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer token\r\n{headers}connection: close\r\n\r\n")
 }
 
 pub fn gate() -> MockGate {
@@ -86,138 +106,136 @@ pub fn gate() -> MockGate {
 }
 
 #[tokio::test]
-async fn silent_connections_in_any_number_keep_nobody_out() {
+async fn silent_connections_do_not_keep_others_out() {
     let server = Server::start(router(gate(), settings()), limits()).await;
     let mut silent = Vec::new();
     for _ in 0..60 {
         silent.push(server.connect().await);
         if silent.len() % 10 == 0 {
-            let begun = Instant::now();
-            let answer = server.ask(&get("/v1/me", "")).await;
-            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-            assert!(begun.elapsed() < Duration::from_millis(300), "{:?} beside {}", begun.elapsed(), silent.len());
+            let started_at = Instant::now();
+            let response = server.send(&get("/v1/me", "")).await;
+            assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+            assert!(
+                started_at.elapsed() < Duration::from_millis(300),
+                "{:?} beside {}",
+                started_at.elapsed(),
+                silent.len()
+            );
         }
     }
     for connection in silent {
-        assert!(closed(connection).await < SHORT * 4);
+        assert!(time_until_closed(connection).await < SHORT * 4);
     }
 }
 
 #[tokio::test]
-async fn a_header_that_dribbles_is_cut_off_in_either_protocol() {
+async fn a_header_that_is_sent_too_slowly_ends_the_connection_in_both_protocols() {
     let server = Server::start(router(gate(), settings()), limits()).await;
-    for beginning in
+    for start in
         ["GET /v1/me HTTP/1.1\r\nhost: x\r\nx: ", "P", "PRI * HTTP/2.0\r\n\r\nSM", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
         let mut connection = server.connect().await;
-        let begun = Instant::now();
-        connection.write_all(beginning.as_bytes()).await.expect("sent");
-        let dribbling = async {
-            // Whatever comes first, an error of ours or the end of what the server says.
-            while begun.elapsed() < PATIENCE && connection.write_all(b"a").await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        dribbling.await;
-        assert!(begun.elapsed() < SHORT * 4, "{beginning:?}: {:?}", begun.elapsed());
+        let started_at = Instant::now();
+        connection.write_all(start.as_bytes()).await.expect("sent");
+        while started_at.elapsed() < CLIENT_TIMEOUT && connection.write_all(b"a").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(started_at.elapsed() < SHORT * 4, "{start:?}: {:?}", started_at.elapsed());
     }
 }
 
 #[tokio::test]
-async fn one_peer_does_not_take_all_places() {
+async fn one_peer_cannot_take_all_connections() {
     let mut gate = gate();
-    gate.on::<SendMessage>(|_, _| Ok(futures::stream::iter(started_once()).chain(futures::stream::pending()).boxed()));
-    let server = Server::start(router(gate, settings()), Limits { max_of_a_peer: 3, ..limits() }).await;
+    gate.on::<SendMessage>(|_, _| Ok(endless_run()));
+    let server = Server::start(router(gate, settings()), Limits { max_connections_per_peer: 3, ..limits() }).await;
     let mut streams = Vec::new();
     for _ in 0..3 {
-        let mut stream = server.connect().await;
-        stream.write_all(chat().as_bytes()).await.expect("sent");
+        let mut stream = server.open(&chat()).await;
         let mut first = [0; 64];
-        stream.read_exact(&mut first).await.expect("the stream began");
+        stream.read_exact(&mut first).await.expect("the start of the stream");
         streams.push(stream);
     }
-    assert!(closed(server.connect().await).await < SHORT, "a fourth is closed at once");
-    let answer = say(server.connect_from([127, 0, 0, 2]).await, &get("/v1/me", "")).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(time_until_closed(server.connect().await).await < SHORT, "the fourth connection is closed at once");
+    let response = send(server.connect_from([127, 0, 0, 2]).await, &get("/v1/me", "")).await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     drop(streams);
 }
 
-pub fn started_once() -> Vec<NumberedEvent> {
-    vec![NumberedEvent { seq: 1, event: started() }]
+/// A run that starts and never ends.
+pub fn endless_run() -> EventStream {
+    events(vec![started()]).chain(futures::stream::pending()).boxed()
 }
 
 fn chat() -> String {
     let body = r#"{"message":"m"}"#;
     format!(
-        "POST /v1/conversations/00000000-0000-0000-0000-000000000001/chat HTTP/1.1\r\nhost: x\r\nauthorization: Bearer t\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /v1/conversations/00000000-0000-0000-0000-000000000001/chat HTTP/1.1\r\n\
+         host: x\r\nauthorization: Bearer t\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
 }
 
-struct Gone(Arc<AtomicBool>);
+/// Sets the flag when it is dropped.
+struct DropFlag(Arc<AtomicBool>);
 
-impl Drop for Gone {
+impl Drop for DropFlag {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
     }
 }
 
 #[tokio::test]
-async fn a_reader_that_does_not_read_is_cut_and_costs_little() {
-    let (made, gone) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let (count, flag) = (Arc::clone(&made), Arc::clone(&gone));
+async fn a_client_that_does_not_read_is_disconnected_and_buffers_little() {
+    let (produced, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, flag) = (Arc::clone(&produced), Arc::clone(&dropped));
     let mut gate = gate();
     gate.on::<SendMessage>(move |_, _| {
-        let (count, guard) = (Arc::clone(&count), Gone(Arc::clone(&flag)));
+        let (count, guard) = (Arc::clone(&count), DropFlag(Arc::clone(&flag)));
         let endless = futures::stream::iter(2_u64..).map(move |seq| {
-            let _held = &guard;
+            let _owned = &guard;
             count.fetch_add(1, Ordering::SeqCst);
             NumberedEvent { seq, event: RunEvent::Delta { text: "x".repeat(10_000) } }
         });
-        Ok(futures::stream::iter(started_once()).chain(endless).boxed())
+        Ok(events(vec![started()]).chain(endless).boxed())
     });
-    let limits = Limits { write_stall: SHORT, ..limits() };
+    let limits = Limits { write_timeout: SHORT, ..limits() };
     let server = Server::start(router(gate, settings()), limits).await;
-    let mut reader = server.connect().await;
-    reader.write_all(chat().as_bytes()).await.expect("sent");
-    let begun = Instant::now();
-    while !gone.load(Ordering::SeqCst) {
-        assert!(begun.elapsed() < PATIENCE, "the reader is still there, {} events later", made.load(Ordering::SeqCst));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    // What the systems at both ends hold, and a few hundred KiB of ours.
-    let bytes = made.load(Ordering::SeqCst) * 10_000;
-    assert!(bytes < 20 << 20, "{bytes} bytes were made for nobody");
+    let _client = server.open(&chat()).await;
+    eventually("the server drops the stream", || async { dropped.load(Ordering::SeqCst).then_some(()) }).await;
+    // The socket buffers of both ends, and a few hundred KiB in the server.
+    let bytes = produced.load(Ordering::SeqCst) * 10_000;
+    assert!(bytes < 20 << 20, "{bytes} bytes were produced and not read");
 }
 
 #[tokio::test]
-async fn headers_and_addresses_have_bounds_and_a_large_token_fits() {
+async fn headers_and_targets_have_a_limited_size_and_a_large_token_fits() {
     let server = Server::start(router(gate(), settings()), limits()).await;
     let token = "t".repeat(16 << 10);
     let large = format!("GET /v1/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
-    let answer = server.ask(&large).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{}", &answer[..60.min(answer.len())]);
+    let response = server.send(&large).await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{}", &response[..60.min(response.len())]);
     let lines: String = (0..120).map(|n| format!("x-{n}: y\r\n")).collect();
     let long = get(&format!("/v1/me?{}", "q".repeat(9 << 10)), "");
     for (request, status) in
         [(get("/v1/me", &format!("x: {}\r\n", "y".repeat(70 << 10))), 431), (get("/v1/me", &lines), 431), (long, 414)]
     {
-        let answer = server.ask(&request).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        let response = server.send(&request).await;
+        assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{response}");
         assert!(
-            answer.contains("application/problem+json") && answer.contains(&format!("\"status\":{status}")),
-            "{answer}"
+            response.contains("application/problem+json") && response.contains(&format!("\"status\":{status}")),
+            "{response}"
         );
     }
 }
 
-/// A gate whose lists wait for `hold`, and whose turns wait for ever.
-fn busy_gate(hold: &Arc<Mutex<()>>) -> MockGate {
+/// A gate that counts and blocks requests for memories until `lock` is free, and whose runs never end.
+fn blocking_gate(lock: &Arc<Mutex<()>>, entered: &Arc<AtomicUsize>) -> MockGate {
     let mut gate = gate();
-    let hold = Arc::clone(hold);
+    let (lock, entered) = (Arc::clone(lock), Arc::clone(entered));
     gate.on::<ListMemories>(move |_, _| {
-        tokio::task::block_in_place(|| drop(hold.lock()));
+        entered.fetch_add(1, Ordering::SeqCst);
+        tokio::task::block_in_place(|| drop(lock.lock()));
         Ok(Page { items: Vec::new(), next: None })
     });
     gate.on::<SendMessage>(|_, _| Ok(futures::stream::pending().boxed()));
@@ -225,54 +243,58 @@ fn busy_gate(hold: &Arc<Mutex<()>>) -> MockGate {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
-async fn more_than_can_be_answered_is_refused_at_once_and_the_rest_is_answered() {
-    let hold = Arc::new(Mutex::new(()));
-    // One at a time: a mock answers its calls one after the other, and a second one would wait for the first where the
-    // runtime does not know of it, with whatever that thread had to do next.
-    let edge = router(busy_gate(&hold), GatewaySettings { max_in_flight: 1, ..settings() });
-    let server = Server::start(edge, Limits::of(64)).await;
+async fn requests_above_the_limit_are_refused_at_once_and_the_others_are_answered() {
+    let (lock, entered) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
+    // One request at a time: the mock handles its calls one after the other, and a second call would block its thread.
+    let settings = GatewaySettings { max_in_flight: 1, ..settings() };
+    let server = Server::start(router(blocking_gate(&lock, &entered), settings), Limits::new(64)).await;
     let mut turns = Vec::new();
     for _ in 0..4 {
-        let mut connection = server.connect().await;
-        connection.write_all(chat().as_bytes()).await.expect("sent");
-        turns.push(connection);
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        turns.push(server.open(&chat()).await);
+        server.wait_until_idle().await;
     }
-    let held = hold.lock();
-    let mut at_work = server.connect().await;
-    at_work.write_all(get("/v1/memories", "").as_bytes()).await.expect("sent");
-    tokio::time::sleep(SHORT).await;
+    let locked = lock.lock();
+    let in_flight = server.open(&get("/v1/memories", "")).await;
+    eventually("the request is in flight", || async { (entered.load(Ordering::SeqCst) == 1).then_some(()) }).await;
     for _ in 0..10 {
-        let begun = Instant::now();
-        let answer = server.ask(&get("/v1/me", "")).await;
-        assert!(begun.elapsed() < Duration::from_millis(50), "{:?}", begun.elapsed());
-        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-        assert!(answer.contains("retry-after: 1\r\n") && answer.contains("\"code\":\"overloaded\""), "{answer}");
-        assert!(server.ask(&get("/health", "")).await.starts_with("HTTP/1.1 200"));
+        let started_at = Instant::now();
+        let response = server.send(&get("/v1/me", "")).await;
+        assert!(started_at.elapsed() < Duration::from_millis(50), "{:?}", started_at.elapsed());
+        assert!(response.starts_with("HTTP/1.1 503"), "{response}");
+        assert!(response.contains("retry-after: 1\r\n") && response.contains("\"code\":\"overloaded\""), "{response}");
+        assert!(server.send(&get("/health", "")).await.starts_with("HTTP/1.1 200"));
     }
-    drop(held);
-    assert!(say(at_work, "").await.starts_with("HTTP/1.1 200"));
-    let answer = server.ask(&get("/v1/me", "")).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "turns that wait for a model are not in hand: {answer}");
+    drop(locked);
+    assert!(send(in_flight, "").await.starts_with("HTTP/1.1 200"));
+    let response = server.send(&get("/v1/me", "")).await;
+    assert!(response.starts_with("HTTP/1.1 200"), "turns that wait for a model do not count: {response}");
 }
 
 #[tokio::test]
-async fn bodies_that_dribble_hold_nobody_up_and_are_given_up() {
-    let edge = router(gate(), GatewaySettings { max_in_flight: 1, body_stall: SHORT * 2, ..settings() });
-    let server = Server::start(edge, Limits::of(64)).await;
+async fn bodies_that_are_sent_too_slowly_do_not_count_and_are_given_up() {
+    let logins = Arc::new(AtomicUsize::new(0));
+    let mut gate = gate();
+    let counter = Arc::clone(&logins);
+    gate.on_login(move |_, _| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Ok(caller(Role::User))
+    });
+    let settings = GatewaySettings { max_in_flight: 1, body_read_timeout: SHORT * 2, ..settings() };
+    let server = Server::start(router(gate, settings), Limits::new(64)).await;
     let head = "POST /v1/memories HTTP/1.1\r\nhost: x\r\nauthorization: Bearer t\r\ncontent-type: application/json\r\n\
                 content-length: 900\r\nconnection: close\r\n\r\n{";
     let mut slow = Vec::new();
-    for _ in 0..20 {
-        let mut connection = server.connect().await;
-        connection.write_all(head.as_bytes()).await.expect("sent");
-        slow.push(connection);
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    for n in 1..=20 {
+        slow.push(server.open(head).await);
+        eventually("the request passed authentication", || async {
+            (logins.load(Ordering::SeqCst) == n).then_some(())
+        })
+        .await;
     }
-    let answer = server.ask(&get("/v1/me", "")).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "one at a time, and those that wait do not count: {answer}");
+    let response = server.send(&get("/v1/me", "")).await;
+    assert!(response.starts_with("HTTP/1.1 200"), "requests that wait for their body do not count: {response}");
     for connection in slow {
-        let answer = say(connection, "").await;
-        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        let response = send(connection, "").await;
+        assert!(response.starts_with("HTTP/1.1 400"), "{response}");
     }
 }

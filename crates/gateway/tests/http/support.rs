@@ -1,4 +1,4 @@
-//! A router over a mocked gate, requests, replies, and the same few things again and again.
+//! A router over a mocked gate, requests, responses and sample data.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -39,7 +39,7 @@ impl Reply {
         self.headers.get(name).map(|value| value.to_str().expect("ASCII"))
     }
 
-    /// Status, code and the first field's pointer of a problem; checks what every problem has.
+    /// Status, code and the pointer of the first field error. Checks the members that every problem document has.
     pub fn problem(&self) -> (u16, String, Option<String>) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text);
         let body = self.json();
@@ -72,7 +72,7 @@ pub fn router_with(gate: MockGate, settings: GatewaySettings, readiness: Arc<dyn
     gateway::router(Arc::new(gate), ports, settings)
 }
 
-/// A gate that lets a viewer, user or admin in.
+/// A gate that authenticates every token as a user with this role.
 pub fn gate_for(role: Role) -> MockGate {
     let mut gate = MockGate::new();
     gate.on_login(move |_, _| Ok(caller(role)));
@@ -87,20 +87,20 @@ pub async fn send(router: &Router, request: Request<Body>) -> Reply {
 }
 
 pub fn get(path: &str) -> Request<Body> {
-    bare("GET", path, Body::empty())
+    request("GET", path, Body::empty())
 }
 
-pub fn bare(method: &str, path: &str, body: Body) -> Request<Body> {
+pub fn request(method: &str, path: &str, body: Body) -> Request<Body> {
     Request::builder().method(method).uri(path).header("authorization", "Bearer token").body(body).expect("a request")
 }
 
 pub fn json(method: &str, path: &str, body: &str) -> Request<Body> {
-    let mut request = bare(method, path, Body::from(body.to_owned()));
+    let mut request = request(method, path, Body::from(body.to_owned()));
     request.headers_mut().insert("content-type", "application/json".parse().expect("a value"));
     request
 }
 
-pub fn with(mut request: Request<Body>, name: &'static str, value: &str) -> Request<Body> {
+pub fn with_header(mut request: Request<Body>, name: &'static str, value: &str) -> Request<Body> {
     request.headers_mut().insert(name, value.parse().expect("a value"));
     request
 }

@@ -1,4 +1,4 @@
-//! Uploads: the form in any order, streamed, bounded, refused by field.
+//! Uploads: fields in any order, streaming, size limits, and field errors.
 
 use crate::support::*;
 use axum::body::{Body, Bytes};
@@ -32,19 +32,19 @@ fn form(parts: &[Part<'_>]) -> String {
 }
 
 fn post(body: impl Into<Body>) -> Request<Body> {
-    with(bare("POST", PATH, body.into()), "content-type", "multipart/form-data; boundary=B")
+    with_header(request("POST", PATH, body.into()), "content-type", "multipart/form-data; boundary=B")
 }
 
-/// Runs to its end what a mock, which cannot wait, has to wait for.
-fn aside<T: Send>(work: impl Future<Output = T> + Send) -> T {
+/// Runs a future to its end on another thread: the mock's handlers are synchronous.
+fn block_on<T: Send>(work: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|threads| {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         threads.spawn(move || runtime.block_on(work)).join().expect("no panic")
     })
 }
 
-/// A gate that reads the upload as the layers below do, and says what it got.
-fn reading(seen: &Arc<Mutex<String>>) -> MockGate {
+/// A gate that reads the upload like the layers below, and stores a description of it in `seen`.
+fn reading_gate(seen: &Arc<Mutex<String>>) -> MockGate {
     let seen = Arc::clone(seen);
     let mut gate = gate_for(Role::User);
     gate.on::<UploadDocument>(move |_, UploadDocument { upload, .. }| {
@@ -53,7 +53,7 @@ fn reading(seen: &Arc<Mutex<String>>) -> MockGate {
             let form = upload.form.await.map_err(IngestError::from)?;
             Ok::<_, IngestError>(format!("{:?} {form:?}", String::from_utf8_lossy(&bytes.concat())))
         };
-        match aside(read) {
+        match block_on(read) {
             Ok(text) => {
                 *seen.lock().expect("a lock") = text;
                 let mut document = document();
@@ -67,7 +67,7 @@ fn reading(seen: &Arc<Mutex<String>>) -> MockGate {
 }
 
 #[tokio::test]
-async fn fields_may_stand_before_or_behind_the_file() {
+async fn fields_may_come_before_or_after_the_file() {
     let fields = [
         ("tags", None, r#"["valve", "pump"]"#),
         ("doc_type", None, "procedure"),
@@ -77,12 +77,12 @@ async fn fields_may_stand_before_or_behind_the_file() {
         ("supersedes", None, "00000000-0000-0000-0000-00000000f005"),
         ("metadata", None, r#"{"unit":"U100"}"#),
     ];
-    let (mut before, mut behind) = (fields.to_vec(), vec![FILE]);
+    let (mut before, mut after) = (fields.to_vec(), vec![FILE]);
     before.push(FILE);
-    behind.extend(fields);
-    for parts in [before, behind] {
+    after.extend(fields);
+    for parts in [before, after] {
         let seen = Arc::default();
-        let reply = send(&router(reading(&seen), settings()), post(form(&parts))).await;
+        let reply = send(&router(reading_gate(&seen), settings()), post(form(&parts))).await;
         assert_eq!(reply.status, 202, "{}", reply.text);
         assert_eq!(reply.text, r#"{"document_id":"00000000-0000-0000-0000-00000000f004","status":"processing"}"#);
         let location = "/v1/documents/00000000-0000-0000-0000-00000000f004";
@@ -94,7 +94,7 @@ async fn fields_may_stand_before_or_behind_the_file() {
 }
 
 #[tokio::test]
-async fn a_known_document_is_a_200_with_its_own_status() {
+async fn a_duplicate_is_a_200_with_the_status_of_the_document() {
     let mut gate = gate_for(Role::User);
     gate.on::<UploadDocument>(|_, _| Ok(UploadOutcome::Duplicate(document())));
     let reply = send(&router(gate, settings()), post(form(&[FILE]))).await;
@@ -102,19 +102,19 @@ async fn a_known_document_is_a_200_with_its_own_status() {
 }
 
 #[tokio::test]
-async fn tags_are_an_array_or_separated_by_commas() {
+async fn tags_are_a_json_array_or_separated_by_commas() {
     for (given, expected) in [("a, b ,,a", r#"[BoundedText("a"), BoundedText("b")]"#), ("", "[]"), ("[]", "[]")] {
         let seen = Arc::default();
         let body = form(&[("tags", None, given), FILE]);
-        assert_eq!(send(&router(reading(&seen), settings()), post(body)).await.status, 202);
+        assert_eq!(send(&router(reading_gate(&seen), settings()), post(body)).await.status, 202);
         let seen = seen.lock().expect("a lock");
         assert!(seen.contains(&format!("tags: {expected}")), "{seen}");
     }
 }
 
 #[tokio::test]
-async fn a_form_that_is_not_allowed_names_its_field() {
-    let router = router(reading(&Arc::default()), settings());
+async fn an_invalid_form_names_the_field() {
+    let router = router(reading_gate(&Arc::default()), settings());
     let long = "x".repeat(65 << 10);
     let name = "n".repeat(256);
     for (parts, pointer) in [
@@ -145,29 +145,29 @@ async fn a_form_that_is_not_allowed_names_its_field() {
 }
 
 #[tokio::test]
-async fn what_is_no_whole_form_is_refused() {
-    let router = router(reading(&Arc::default()), settings());
-    let json = with(post("{}"), "content-type", "application/json");
+async fn a_body_that_is_not_a_complete_form_is_refused() {
+    let router = router(reading_gate(&Arc::default()), settings());
+    let json = with_header(post("{}"), "content-type", "application/json");
     assert_eq!(send(&router, json).await.problem().0, 415);
-    let cut = form(&[FILE]).replace("--B--", "");
-    assert_eq!(send(&router, post(cut)).await.problem().0, 400);
+    let truncated = form(&[FILE]).replace("--B--", "");
+    assert_eq!(send(&router, post(truncated)).await.problem().0, 400);
 }
 
 #[tokio::test]
-async fn a_file_above_the_limit_is_refused_announced_or_not() {
-    let small = GatewaySettings { max_upload_bytes: 8, ..settings() };
-    let router = router(reading(&Arc::default()), small);
+async fn a_file_above_the_limit_is_refused_with_or_without_content_length() {
+    let settings = GatewaySettings { max_upload_bytes: 8, ..settings() };
+    let router = router(reading_gate(&Arc::default()), settings);
     let fits = send(&router, post(form(&[("file", Some("a"), "12345678")]))).await;
     assert_eq!(fits.status, 202);
     let over = send(&router, post(form(&[("file", Some("a"), "123456789")]))).await;
     assert_eq!(over.problem(), (413, "payload_too_large".into(), None));
-    let announced = with(post(Body::empty()), "content-length", "2000000");
+    let announced = with_header(post(Body::empty()), "content-length", "2000000");
     assert_eq!(send(&router, announced).await.problem().0, 413);
 }
 
 #[tokio::test]
-async fn a_header_without_an_end_is_cut_off() {
-    let router = router(reading(&Arc::default()), settings());
+async fn an_endless_part_header_is_refused() {
+    let router = router(reading_gate(&Arc::default()), settings());
     let endless = futures::stream::repeat(Bytes::from(vec![b'x'; 64 << 10])).map(Ok::<_, std::io::Error>);
     let start = futures::stream::iter([Ok(Bytes::from_static(b"--B\r\nX: "))]);
     let body = Body::from_stream(start.chain(endless).take(10_000));
@@ -175,7 +175,7 @@ async fn a_header_without_an_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn nothing_of_the_body_is_read_before_the_gate_agrees_and_the_rest_is_read_after_a_refusal() {
+async fn the_body_is_read_after_authorization_and_discarded_after_a_refusal() {
     let read = Arc::new(Mutex::new(0_usize));
     let (at_decision, counter) = (Arc::clone(&read), Arc::clone(&read));
     let mut gate = gate_for(Role::Viewer);
@@ -183,12 +183,12 @@ async fn nothing_of_the_body_is_read_before_the_gate_agrees_and_the_rest_is_read
         assert_eq!(*at_decision.lock().expect("a lock"), 0);
         Err(GateError::Denied { reason: RefusalCode::Matrix, decision: None })
     });
-    let pieces = futures::stream::iter(vec![Bytes::from_static(b"--B\r\n"); 3]).map(move |piece| {
+    let chunks = futures::stream::iter(vec![Bytes::from_static(b"--B\r\n"); 3]).map(move |chunk| {
         *counter.lock().expect("a lock") += 1;
-        Ok::<_, BlobError>(piece)
+        Ok::<_, BlobError>(chunk)
     });
-    let reply = send(&router(gate, settings()), post(Body::from_stream(pieces))).await;
+    let reply = send(&router(gate, settings()), post(Body::from_stream(chunks))).await;
     assert_eq!(reply.problem(), (403, "policy_denied".into(), None));
-    // A sender that is cut off would not get to see the refusal.
+    // Otherwise the client would not receive the refusal.
     assert_eq!(*read.lock().expect("a lock"), 3);
 }

@@ -133,7 +133,7 @@ impl Authenticator {
                 let metadata = json!({ "access_token": token.id });
                 self.event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
             }
-            tx.access_tokens().used(token.id, self.clock.now()).await?;
+            tx.access_tokens().record_use(token.id, self.clock.now()).await?;
         }
         tx.commit().await?;
         Ok(Ok(membership))

@@ -75,7 +75,7 @@ impl Authenticator {
             Some(known) => known,
             None => {
                 let user = tx.users().sign_in(new_id, &token.identity, now).await?.id;
-                tx.users().keep_login(user, &token.login).await?;
+                tx.users().record_login(user, &token.login).await?;
                 user
             }
         };

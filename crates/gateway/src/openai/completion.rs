@@ -1,7 +1,7 @@
-//! A whole answer in OpenAI's words.
+//! An answer as one document, in OpenAI's format.
 
 use super::annotation::{self, Annotation};
-use super::chunk::{CompletionUsage, Head, PlatformNote, ToolCallBody, finish_reason};
+use super::chunk::{CompletionHead, CompletionUsage, PlatformNote, ToolCallBody, finish_reason};
 use crate::error::ApiError;
 use crate::sse;
 use domain::conversation::Citation;
@@ -54,45 +54,49 @@ struct AnswerMessage {
     tool_calls: Option<Vec<ToolCallBody>>,
 }
 
-/// What has come of a run.
+/// What the events of a run add up to.
 #[derive(Default)]
-struct Collected {
+struct CollectedOutput {
     text: String,
     reasoning: String,
-    calls: Vec<ToolCallBody>,
+    tool_calls: Vec<ToolCallBody>,
     citations: Vec<Citation>,
 }
 
-/// Reads a run to its end.
-pub(crate) async fn collect(mut events: EventStream, head: Head) -> Result<(ChatCompletion, RunSummary), ApiError> {
-    let mut come = Collected::default();
+/// Reads all events of a run and joins them into one document.
+pub(crate) async fn collect(
+    mut events: EventStream,
+    head: CompletionHead,
+) -> Result<(ChatCompletion, RunSummary), ApiError> {
+    let mut output = CollectedOutput::default();
     while let Some(NumberedEvent { event, .. }) = events.next().await {
         match event {
-            RunEvent::Delta { text } => come.text.push_str(&text),
-            RunEvent::Reasoning { text } => come.reasoning.push_str(&text),
-            RunEvent::ToolWanted(call) => come.calls.push(call.into()),
-            RunEvent::Cited(citation) => come.citations.push(citation),
+            RunEvent::Delta { text } => output.text.push_str(&text),
+            RunEvent::Reasoning { text } => output.reasoning.push_str(&text),
+            RunEvent::ToolWanted(call) => output.tool_calls.push(call.into()),
+            RunEvent::Cited(citation) => output.citations.push(citation),
             RunEvent::Started { .. } | RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. } => {}
             RunEvent::Failed(problem) => return Err(problem.into()),
-            RunEvent::Finished(end) => return Ok((answer(come, head, &end), end)),
+            RunEvent::Finished(summary) => return Ok((completion(output, head, &summary), summary)),
         }
     }
-    Err(sse::broken_off())
+    Err(sse::missing_last_event())
 }
 
-fn answer(come: Collected, head: Head, end: &RunSummary) -> ChatCompletion {
-    let annotations = come.citations.iter().map(|cited| annotation::annotation(cited, &come.text)).collect();
-    let silent = come.text.is_empty() && !come.calls.is_empty();
+fn completion(output: CollectedOutput, head: CompletionHead, summary: &RunSummary) -> ChatCompletion {
+    let citations = output.citations.iter();
+    let annotations = citations.map(|citation| annotation::annotation(citation, &output.text)).collect();
+    let only_tool_calls = output.text.is_empty() && !output.tool_calls.is_empty();
     let message = AnswerMessage {
         role: "assistant",
-        content: (!silent).then_some(come.text),
+        content: (!only_tool_calls).then_some(output.text),
         refusal: None,
         annotations,
-        reasoning_content: (!come.reasoning.is_empty()).then_some(come.reasoning),
-        tool_calls: (!come.calls.is_empty()).then_some(come.calls),
+        reasoning_content: (!output.reasoning.is_empty()).then_some(output.reasoning),
+        tool_calls: (!output.tool_calls.is_empty()).then_some(output.tool_calls),
     };
-    let finish_reason = finish_reason(end.finish_reason);
-    let platform = head.note(end);
+    let finish_reason = finish_reason(summary.finish_reason);
+    let platform = head.platform_note(summary);
     ChatCompletion {
         id: head.id,
         object: "chat.completion",
@@ -100,7 +104,7 @@ fn answer(come: Collected, head: Head, end: &RunSummary) -> ChatCompletion {
         model: head.model,
         system_fingerprint: None,
         choices: vec![Choice { index: 0, message, logprobs: None, finish_reason }],
-        usage: end.usage.into(),
+        usage: summary.usage.into(),
         platform,
     }
 }

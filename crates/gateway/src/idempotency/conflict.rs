@@ -1,0 +1,17 @@
+//! The 409 responses to a repeated request.
+
+use crate::error::ApiError;
+use domain::error::ErrorKind;
+use std::time::Duration;
+
+/// `Retry-After` while the first request is being processed.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+pub(super) fn conflict(code: &'static str, detail: &'static str) -> ApiError {
+    ApiError { code, ..ApiError::new(ErrorKind::Conflict, detail) }
+}
+
+/// The first request, or the run that it started, has not finished yet.
+pub(super) fn in_progress(detail: &'static str) -> ApiError {
+    ApiError { retry_after: Some(RETRY_AFTER), ..conflict("idempotency_in_progress", detail) }
+}

@@ -1,0 +1,127 @@
+//! Quota policies and the GCRA arithmetic, in whole microseconds. Both limiters use it, so that they decide alike.
+
+use domain::ids::{TenantId, UserId};
+use domain::tenant::RateTier;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Whose requests count together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PartitionKey {
+    /// The requests of one user.
+    User {
+        /// The user's tenant.
+        tenant: TenantId,
+        /// Unique within the tenant.
+        user: UserId,
+    },
+    /// The requests of all users of a tenant.
+    Tenant(TenantId),
+}
+
+/// A quota policy (draft-ietf-httpapi-ratelimit-headers): a number of requests per window of time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct QuotaPolicy {
+    /// Whose requests count against the policy.
+    pub partition: PartitionKey,
+    /// Name of the policy in the headers, such as `minute`.
+    pub name: &'static str,
+    /// Requests that the policy allows per window.
+    pub quota: u32,
+    /// Time in which a quota that is used up refills completely.
+    pub window: Duration,
+}
+
+impl QuotaPolicy {
+    /// The policies of one user: per minute and per hour.
+    #[must_use]
+    pub fn for_user(tenant: TenantId, user: UserId, tier: RateTier) -> [Self; 2] {
+        let partition = PartitionKey::User { tenant, user };
+        [
+            Self { partition, name: "minute", quota: tier.per_minute, window: MINUTE },
+            Self { partition, name: "hour", quota: tier.per_hour, window: HOUR },
+        ]
+    }
+
+    /// The policy of all users of a tenant together: per day.
+    #[must_use]
+    pub fn for_tenant(tenant: TenantId, per_day: u64) -> Self {
+        let per_day = u32::try_from(per_day).unwrap_or(u32::MAX);
+        Self { partition: PartitionKey::Tenant(tenant), name: "tenant-day", quota: per_day, window: DAY }
+    }
+
+    /// Microseconds after which one used request is available again.
+    pub(super) fn emission_interval(&self) -> u64 {
+        (micros(self.window) / u64::from(self.quota.max(1))).max(1)
+    }
+
+    /// Largest backlog that the policy allows, in microseconds: a burst of the whole quota.
+    pub(super) fn tolerance(&self) -> u64 {
+        self.emission_interval() * u64::from(self.quota)
+    }
+
+    /// Whether the policy refuses one more request. `backlog` is the theoretical arrival time (TAT) minus now, in
+    /// microseconds.
+    pub(super) fn refuses(&self, backlog: u64) -> bool {
+        backlog + self.emission_interval() > self.tolerance()
+    }
+
+    fn remaining(&self, backlog: u64) -> RemainingQuota {
+        let remaining = self.tolerance().saturating_sub(backlog) / self.emission_interval();
+        RemainingQuota {
+            name: self.name,
+            quota: self.quota,
+            window: self.window,
+            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+            reset: Duration::from_micros(backlog),
+        }
+    }
+}
+
+/// What is left of a quota after a request was checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RemainingQuota {
+    /// Name of the policy in the headers.
+    pub name: &'static str,
+    /// Requests that the policy allows per window.
+    pub quota: u32,
+    /// Window of the policy.
+    pub window: Duration,
+    /// Requests that are allowed right now.
+    pub remaining: u32,
+    /// Time until the next request is allowed if the policy refused this one, otherwise until the quota is full again.
+    pub reset: Duration,
+}
+
+/// Whether a request is allowed, and what the caller has left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RateLimitDecision {
+    /// One entry per policy, in the order of the policies.
+    pub quotas: Vec<RemainingQuota>,
+    /// `Some` if the request is refused: how long to wait before the next attempt.
+    pub retry_after: Option<Duration>,
+}
+
+impl RateLimitDecision {
+    /// `backlogs` has the backlog of each policy in microseconds, and includes this request unless it is refused.
+    pub(super) fn new(policies: &[QuotaPolicy], backlogs: &[u64], refused: bool) -> Self {
+        let mut retry_after = None;
+        let quotas = policies.iter().zip(backlogs).map(|(policy, backlog)| {
+            let mut quota = policy.remaining(*backlog);
+            if refused && policy.refuses(*backlog) {
+                quota.reset = Duration::from_micros(backlog + policy.emission_interval() - policy.tolerance());
+                retry_after = retry_after.max(Some(quota.reset));
+            }
+            quota
+        });
+        let quotas = quotas.collect();
+        Self { quotas, retry_after }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

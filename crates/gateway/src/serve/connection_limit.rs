@@ -1,0 +1,178 @@
+//! Limits how many connections are open, in total and per peer.
+//!
+//! When a limit is reached, a new connection evicts the oldest one that has not sent a request yet. Connections
+//! that have sent one are never evicted.
+
+use super::in_flight::InFlightRequests;
+use crate::peer_limit::network;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Counts the connections of one listener.
+pub(super) struct ConnectionLimiter {
+    max_connections: usize,
+    max_per_peer: usize,
+    open: Mutex<OpenConnections>,
+    released: Notify,
+}
+
+#[derive(Default)]
+struct OpenConnections {
+    total: usize,
+    next_id: u64,
+    /// Connections that have not sent a request yet. Ids grow, so the first entry is the oldest.
+    pending: BTreeMap<u64, PendingConnection>,
+    per_peer: HashMap<IpAddr, usize>,
+}
+
+struct PendingConnection {
+    peer: IpAddr,
+    evicted: CancellationToken,
+}
+
+/// Counts one connection as open until it is dropped.
+pub(super) struct ConnectionPermit {
+    limiter: Arc<ConnectionLimiter>,
+    id: u64,
+    peer: IpAddr,
+    request_received: AtomicBool,
+    pub(super) in_flight: InFlightRequests,
+    /// Cancelled when the connection has to make room for another one.
+    pub(super) evicted: CancellationToken,
+}
+
+impl ConnectionLimiter {
+    pub(super) fn new(max_connections: usize, max_per_peer: usize) -> Arc<Self> {
+        Arc::new(Self { max_connections, max_per_peer, open: Mutex::default(), released: Notify::new() })
+    }
+
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a new connection can be accepted, if need be by evicting one that has not sent a request.
+    pub(super) async fn ready(&self) {
+        loop {
+            let released = self.released.notified();
+            if self.has_capacity() {
+                return;
+            }
+            released.await;
+        }
+    }
+
+    fn has_capacity(&self) -> bool {
+        let open = self.open();
+        open.total < self.max_connections || !open.pending.is_empty()
+    }
+
+    /// Counts a new connection of `peer`, and evicts a pending one if a limit is reached. `None` if the peer is at its
+    /// limit and all of its connections have sent a request.
+    pub(super) fn try_acquire(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionPermit> {
+        let peer = network(peer);
+        let mut open = self.open();
+        if open.per_peer.get(&peer).is_some_and(|count| *count >= self.max_per_peer) {
+            open.evict_oldest(|other| other == peer).then_some(())?;
+        } else if open.total >= self.max_connections {
+            open.evict_oldest(|_| true);
+        }
+        let (id, evicted) = (open.next_id, CancellationToken::new());
+        open.next_id += 1;
+        open.total += 1;
+        *open.per_peer.entry(peer).or_default() += 1;
+        open.pending.insert(id, PendingConnection { peer, evicted: evicted.clone() });
+        drop(open);
+        Some(ConnectionPermit {
+            limiter: Arc::clone(self),
+            id,
+            peer,
+            request_received: AtomicBool::new(false),
+            in_flight: InFlightRequests::default(),
+            evicted,
+        })
+    }
+}
+
+impl OpenConnections {
+    /// Evicts the oldest pending connection whose peer matches. Returns whether there was one.
+    fn evict_oldest(&mut self, matches: impl Fn(IpAddr) -> bool) -> bool {
+        let oldest = self.pending.iter().find(|(_, pending)| matches(pending.peer)).map(|(id, _)| *id);
+        let evicted = oldest.and_then(|id| self.pending.remove(&id));
+        evicted.inspect(|pending| pending.evicted.cancel()).is_some()
+    }
+}
+
+impl ConnectionPermit {
+    /// Records that the connection sent a request: it cannot be evicted any more.
+    pub(super) fn mark_request_received(&self) {
+        if !self.request_received.swap(true, Ordering::Relaxed) {
+            self.limiter.open().pending.remove(&self.id);
+        }
+    }
+
+    pub(super) fn request_received(&self) -> bool {
+        self.request_received.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        let mut open = self.limiter.open();
+        open.total -= 1;
+        open.pending.remove(&self.id);
+        if let Some(count) = open.per_peer.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                open.per_peer.remove(&self.peer);
+            }
+        }
+        drop(open);
+        self.limiter.released.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    fn peer(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[test]
+    fn a_pending_connection_is_evicted_and_an_active_one_is_not() {
+        let limiter = ConnectionLimiter::new(2, 2);
+        let first = limiter.try_acquire(peer(1)).expect("a permit");
+        let second = limiter.try_acquire(peer(2)).expect("a permit");
+        first.mark_request_received();
+        assert!(limiter.ready().now_or_never().is_some());
+        let third = limiter.try_acquire(peer(3)).expect("the permit of the evicted connection");
+        assert!(second.evicted.is_cancelled() && !first.evicted.is_cancelled());
+        drop(second);
+        third.mark_request_received();
+        assert!(limiter.ready().now_or_never().is_none(), "two connections are active");
+        drop(first);
+        assert!(limiter.ready().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_peer_cannot_exceed_its_limit() {
+        let limiter = ConnectionLimiter::new(10, 2);
+        let first = limiter.try_acquire(peer(1)).expect("a permit");
+        let second = limiter.try_acquire(peer(1)).expect("a permit");
+        first.mark_request_received();
+        let third = limiter.try_acquire(peer(1)).expect("the permit of the peer's own pending connection");
+        assert!(second.evicted.is_cancelled());
+        drop(second);
+        third.mark_request_received();
+        assert!(limiter.try_acquire(peer(1)).is_none());
+        assert!(limiter.try_acquire(peer(2)).is_some());
+        drop(first);
+        assert!(limiter.try_acquire(peer(1)).is_some());
+    }
+}
