@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 const VERSION: &str = "1.3.0";
 
-/// OcsfClass, category and activity of an event type.
+/// Class, category and activity of an event type.
 struct OcsfClass {
     category: u32,
     class: u32,

@@ -28,7 +28,7 @@ pub struct IssuerFile {
     /// Further `iss` values of its tokens (AD FS: `access_token_issuer` of its discovery document).
     #[serde(default)]
     pub accept_iss: Vec<String>,
-    /// UploadOutcome signature algorithms, instead of the usual ones.
+    /// Accepted signature algorithms, instead of the usual ones.
     #[serde(default)]
     pub algorithms: Option<Vec<SignatureAlgorithm>>,
     /// Accept ES256 signatures with a high `s`, too: for issuers that do not normalize theirs.

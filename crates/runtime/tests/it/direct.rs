@@ -255,7 +255,7 @@ async fn models_are_listed_as_far_as_the_rights_go() {
     let plant = Plant::new().await;
     let all = access::rights(Role::Viewer, Classification::Internal);
     let only = |resource| {
-        Rights::by(Classification::Internal, move |permission| {
+        Rights::from_fn(Classification::Internal, move |permission| {
             all.reach(permission).filter(|_| permission.resource == resource)
         })
     };

@@ -218,7 +218,7 @@ pub async fn a_document_moves_through_ingestion(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// StatusChange is noted while a document is being processed, and gone when it is not.
+/// Progress is stored while a document is being processed, and gone when it is not.
 pub async fn progress_is_shown_while_a_document_is_processed(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let document = world.document(&plant.ada, 'a').await?;
