@@ -4,12 +4,14 @@ use crate::cache_salt::CacheSalts;
 use domain::model_call::Price;
 use domain::role::Classification;
 use secrecy::SecretString;
+use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
 /// What embeds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EmbedSource {
     /// The model in this process.
     Embedded,
@@ -18,7 +20,8 @@ pub enum EmbedSource {
 }
 
 /// What a server calls itself: where its dialect of OpenAI's API differs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// Any OpenAI-compatible server, OpenAI's own among them: nothing is sent that OpenAI does not document.
     #[default]
@@ -48,7 +51,8 @@ impl Dialect {
 }
 
 /// Where a backend stands, seen from the site.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Location {
     /// On the site, or in the plant's own network.
     #[default]
@@ -58,7 +62,8 @@ pub enum Location {
 }
 
 /// How a backend is told the key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KeyHeader {
     /// `Authorization: Bearer`.
     #[default]

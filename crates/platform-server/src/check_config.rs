@@ -1,7 +1,7 @@
 //! Reads the configuration and says what is wrong with it; with `--probe`, also with the model backends that it names.
 
-use crate::compose::{Databases, secret};
 use crate::config::Settings;
+use crate::databases::Databases;
 use anyhow::{Context as _, Result, bail};
 use model_client::probe::{self, Finding, Severity};
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
     let issuers = settings.issuers()?;
     Databases::new(settings)?;
-    secret(settings)?;
+    settings.secret()?;
     let models = settings.models.settings()?;
     settings.models.next_settings()?;
     let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();

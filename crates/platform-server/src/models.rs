@@ -1,6 +1,5 @@
 //! The models that the platform works with, as the settings name them.
 
-use crate::compose::secret;
 use crate::config::Settings;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
@@ -38,7 +37,7 @@ impl Models {
         let next = settings.models.next_settings()?;
         let record_content = settings.telemetry.record_content;
         let cache_salts =
-            Some(CacheSalts::new(HashKey::derive(secret(settings)?, "cache-salt").hash(b"key").as_bytes()));
+            Some(CacheSalts::new(HashKey::derive(settings.secret()?, "cache-salt").hash(b"key").as_bytes()));
         let settings = ModelSettings { record_content, cache_salts, ..settings.models.settings()? };
         let router = Router::new(&settings, ModelMetrics::register(metrics)?);
         let router = router.context("the model backends cannot be set up")?;

@@ -3,8 +3,9 @@
 //! The jobs are the queue's, so that this command can be stopped and begun again, and so that running workers with the
 //! same settings help. Until a tenant has all its documents embedded anew, it is searched as before.
 
-use crate::compose::{Databases, Platform};
+use crate::compose::Platform;
 use crate::config::Settings;
+use crate::databases::Databases;
 use crate::models::Models;
 use crate::shutdown;
 use anyhow::{Context as _, Result, bail};

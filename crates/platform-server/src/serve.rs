@@ -1,8 +1,10 @@
 //! Serves and works until told to stop, then drains: no new requests, streams finish or are stored as cancelled,
 //! jobs go back to the queue.
 
-use crate::compose::{Databases, Platform, secret};
+use crate::audit;
+use crate::compose::Platform;
 use crate::config::{Server, ServiceType, Settings};
+use crate::databases::Databases;
 use crate::models::Models;
 use crate::queue_metrics::QueueMetrics;
 use crate::readiness::Starting;
@@ -44,7 +46,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         return Ok(());
     }
     let metrics = Registry::new();
-    let mut keeper = databases.audit_keeper(&settings, &metrics)?;
+    let mut keeper = audit::keeper(&settings, &databases, &metrics)?;
     keeper.begin().await.context("the audit log cannot be kept")?;
     let models = Models::configured(&settings, &metrics).await?;
     let backends = models.router.clone();
@@ -112,7 +114,7 @@ fn watch(backends: Option<Arc<Router>>, serving: &TaskTracker, stop: &Cancellati
 /// What the audit log says of a start.
 fn start(settings: &Settings, service: ServiceType) -> Result<serde_json::Value> {
     // Secrets print as such and no more; the hash is keyed, so that what is configured cannot be guessed from it.
-    let configuration = HashKey::derive(secret(settings)?, "configuration").hash(format!("{settings:?}").as_bytes());
+    let configuration = HashKey::derive(settings.secret()?, "configuration").hash(format!("{settings:?}").as_bytes());
     let (version, service) = (env!("CARGO_PKG_VERSION"), format!("{service:?}").to_lowercase());
     Ok(json!({ "version": version, "service": service, "configuration": configuration }))
 }

@@ -1,8 +1,8 @@
 //! `audit export`: the log on standard output, in the order of its hash chain.
 
 use super::Format;
-use crate::compose::Databases;
 use crate::config::Settings;
+use crate::databases;
 use anyhow::{Context as _, Result};
 use data::audit::AuditExport;
 use domain::audit::lines::Line;
@@ -20,7 +20,7 @@ const PAGE: u32 = 1_000;
 /// # Errors
 /// Where the tenant is unknown, the database fails, or standard output is closed.
 pub(super) async fn run(settings: &Settings, tenant: Option<&str>, format: Format, after: i64) -> Result<()> {
-    let log = AuditExport::new(Databases::auditor_of(settings)?);
+    let log = AuditExport::new(databases::auditor(settings)?);
     let streams = match tenant {
         Some(id_or_slug) => vec![find(settings, id_or_slug).await?],
         None => log.streams().await.context("the audit log cannot be read")?,
@@ -49,7 +49,6 @@ async fn find(settings: &Settings, id_or_slug: &str) -> Result<Uuid> {
     if id_or_slug == "platform" {
         return Ok(Uuid::nil());
     }
-    let tenant =
-        Databases::directory_of(settings)?.tenant(id_or_slug).await.context("the tenant cannot be looked up")?;
+    let tenant = databases::directory(settings)?.tenant(id_or_slug).await.context("the tenant cannot be looked up")?;
     Ok(tenant.with_context(|| format!("there is no tenant {id_or_slug:?}"))?.id.as_uuid())
 }

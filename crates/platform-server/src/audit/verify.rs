@@ -2,8 +2,8 @@
 
 use super::outside::CheckpointFile;
 use super::report::conclude;
-use crate::compose::Databases;
 use crate::config::Settings;
+use crate::databases;
 use anyhow::{Context as _, Result};
 use data::audit::{AuditVerifier, StreamReport, TrustedKeys};
 use domain::audit::sealed::Checkpoint;
@@ -38,7 +38,7 @@ pub(super) async fn streams(
     keys: TrustedKeys,
     outside: &[Checkpoint],
 ) -> Result<Vec<StreamReport>> {
-    let verifier = AuditVerifier::new(Databases::auditor_of(settings)?, keys);
+    let verifier = AuditVerifier::new(databases::auditor(settings)?, keys);
     let tenants = verifier.streams(outside).await.context("the audit log cannot be read")?;
     let mut reports = Vec::with_capacity(tenants.len());
     for tenant in tenants {

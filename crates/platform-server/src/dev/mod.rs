@@ -6,8 +6,9 @@ pub mod issuer;
 mod seed;
 mod wait;
 
-use crate::compose::{Databases, Platform};
+use crate::compose::Platform;
 use crate::config::{Mode, Settings, required};
+use crate::databases::Databases;
 use crate::models::Models;
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;

@@ -1,8 +1,8 @@
 //! Judges a token as the server would, and says which rule refuses it. The token itself is never shown.
 
 use super::Findings;
-use crate::compose::{Databases, secret};
 use crate::config::Settings;
+use crate::databases;
 use crate::system::SystemClock;
 use anyhow::{Context as _, Result};
 use domain::decision::RefusalCode;
@@ -79,7 +79,7 @@ async fn judge_entry(verified: &Verified, settings: &Settings, found: &mut Findi
         found.problem(format!("tenant_unmapped: it has none of the claims that name a tenant: {names}"));
         return;
     };
-    let tenant = match Databases::directory_of(settings) {
+    let tenant = match databases::directory(settings) {
         Ok(directory) => tenant_named_by(verified, &directory).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
@@ -188,8 +188,8 @@ const fn advice(reason: Reason) -> &'static str {
 }
 
 async fn judge_access_token(token: &str, settings: &Settings, found: &mut Findings) -> Result<()> {
-    let hash = HashKey::derive(secret(settings)?, "token").hash(token.as_bytes());
-    let directory = Databases::directory_of(settings)?;
+    let hash = HashKey::derive(settings.secret()?, "token").hash(token.as_bytes());
+    let directory = databases::directory(settings)?;
     let known = directory.access_token(&hash).await.context("the database cannot be asked")?;
     let refused = |reason: Reason| format!("{}: {}", reason.code(), advice(reason));
     match known {

@@ -1,8 +1,9 @@
 //! Where an evaluation takes place: the platform in this process, a caller, and a tenant that holds the documents.
 
 use super::set::EvaluationSet;
-use crate::compose::{Databases, Platform};
+use crate::compose::Platform;
 use crate::config::{Mode, Settings};
+use crate::databases::Databases;
 use crate::dev::Desk;
 use crate::dev::issuer::Person;
 use crate::models::Models;

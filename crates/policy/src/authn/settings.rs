@@ -109,7 +109,8 @@ pub enum KeySource {
 
 /// How an issuer names its claims. Each is a list: the first that is there wins. A name is looked up as it stands
 /// first (Entra's `extn.PlatformTenantId` has a dot in it), then as a dotted path (Keycloak's `realm_access.roles`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ClaimNames {
     /// The stable id of the user. Entra: `oid`; its `sub` differs per application.
     pub subject: Vec<String>,
