@@ -1,6 +1,6 @@
-//! llama.cpp's server with a small model of random weights: a real model that streams, ends by itself or at its limit, and
-//! cannot read a prompt that is longer than its context. `cargo xtask llama-cpp` builds and runs it; that takes minutes, so that `cargo xtask test` leaves it
-//! out.
+//! llama.cpp's server with a small model of random weights: a real model that streams, ends by itself or at its limit,
+//! and cannot read a prompt that is longer than its context. `cargo xtask llama-cpp` builds and runs it; that takes
+//! minutes, so that `cargo xtask test` leaves it out.
 
 use crate::support::app::{A, App, free_port};
 use crate::support::caller::text;
@@ -103,8 +103,8 @@ async fn a_real_model_streams_is_counted_and_outlives_a_prompt_that_is_too_long(
     let usage = app.as_user(A).get("/v1/usage").await.expect(200);
     assert!(usage["totals"]["input_tokens"].as_u64() > Some(50), "{usage}");
 
-    // Twenty thousand letters are as many tokens to a model that knows bytes. This server has begun its answer when it finds
-    // that out, and ends it without a word; that is told as what it is.
+    // Twenty thousand letters are as many tokens to a model that knows bytes. This server has begun its answer when it
+    // finds that out, and ends it without a word; that is told as what it is.
     let (_, end) = ask(&app, &conversation, &"pressure ".repeat(2_200)).await;
     assert_eq!(end["event"], "error", "{end}");
     assert_eq!(end["data"]["problem"]["code"], "model_unavailable", "{end}");

@@ -1,4 +1,5 @@
-//! Limits that several servers share through Redis: one quota, whichever is asked, and what becomes of it without Redis.
+//! Limits that several servers share through Redis: one quota, whichever is asked, and what becomes of it without
+//! Redis.
 
 use crate::support::app::{A, App};
 use crate::support::redis::Redis;

@@ -1,5 +1,5 @@
-//! The heartbeat of this process: a lock in the database. Other processes close the operations that a process left open,
-//! and only once its lock is gone.
+//! The heartbeat of this process: a lock in the database. Other processes close the operations that a process left
+//! open, and only once its lock is gone.
 
 use data::Database;
 use data::audit::Instance;

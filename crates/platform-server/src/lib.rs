@@ -33,7 +33,7 @@ use std::io::Write as _;
 /// Prints a line to standard output: what a command was asked for.
 ///
 /// # Errors
-/// Where standard output is closed.
+/// If standard output is closed.
 pub fn print(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;

@@ -1,5 +1,5 @@
-//! No circle of imports between files of different folders of a crate: folders are the rooms of a crate, and two of which
-//! each needs the other are one. Modules of tests are left out.
+//! No circle of imports between files of different folders of a crate: folders are the rooms of a crate, and two of
+//! which each needs the other are one. Modules of tests are left out.
 //!
 //! A module `x` (`x.rs` or `x/mod.rs`) with files below `x/` is in the folder `x`. Declaring a module is no import, and
 //! neither is a re-export by itself: who imports through it imports from the file that defines the item.
@@ -82,7 +82,7 @@ struct Paths<'m, 'a> {
     modules: &'m Modules<'a>,
     module: &'m Module<'a>,
     path: &'m [String],
-    /// Absolute paths.
+    /// Paths from the crate's root.
     found: BTreeSet<Vec<String>>,
 }
 

@@ -1,5 +1,5 @@
-//! No doc comment of one or two words: it says no more than the name of its item. The rule reads lines and not syntax, so
-//! that it also sees the items inside of macros.
+//! No doc comment of one or two words: it says no more than the name of its item. The rule reads lines and not syntax,
+//! so that it also sees the items inside of macros.
 
 use super::workspace::Text;
 

@@ -50,7 +50,8 @@ pub struct Target<'a> {
 pub struct Modules<'a>(pub BTreeMap<ModulePath, Module<'a>>);
 
 impl<'a> Modules<'a> {
-    /// Reads the modules from the crate's root file (`…/src/lib.rs` or `…/src/main.rs`) on. Modules of tests are left out.
+    /// Reads the modules from the crate's root file (`…/src/lib.rs` or `…/src/main.rs`) on. Modules of tests are left
+    /// out.
     pub fn of_crate(root: &'a Source, files: &BTreeMap<&str, &'a Source>) -> Self {
         let mut modules = Self(BTreeMap::new());
         let dir = root.path.rsplit_once('/').map_or("", |(dir, _)| dir);

@@ -1,4 +1,4 @@
-//! `audit export`: the log on standard output, in the order of its hash chain.
+//! `audit export`: writes the log to standard output in the order of its hash chain.
 
 use super::Format;
 use crate::config::Settings;
@@ -12,13 +12,13 @@ use domain::ports::Directory as _;
 use std::io::{BufWriter, Write as _};
 use uuid::Uuid;
 
-/// Rows that are read at a time.
+/// Number of rows per query.
 const PAGE: u32 = 1_000;
 
-/// Writes the log of one tenant, or of all.
+/// Writes the log of one tenant, or of all tenants.
 ///
 /// # Errors
-/// Where the tenant is unknown, the database fails, or standard output is closed.
+/// If the tenant is unknown, the database fails, or standard output is closed.
 pub(super) async fn run(settings: &Settings, tenant: Option<&str>, format: Format, after: i64) -> Result<()> {
     let log = AuditExport::new(databases::auditor(settings)?);
     let streams = match tenant {

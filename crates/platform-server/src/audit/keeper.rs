@@ -1,8 +1,8 @@
-//! Maintains the audit log while the process runs: seals new rows once a second, signs a checkpoint every ten seconds, and
-//! closes operations that dead processes left open.
+//! Maintains the audit log while the process runs: seals new rows once a second, signs a checkpoint every ten seconds,
+//! and closes operations that dead processes left open.
 //!
-//! A checkpoint covers what this process sealed, not what the database says later: if the end of the chain is deleted in
-//! between, the signature still names it.
+//! A checkpoint covers what this process sealed, not what the database says later: if the end of the chain is deleted
+//! in between, the signature still names it.
 
 use super::outside::CheckpointFile;
 use data::Database;
@@ -177,7 +177,7 @@ impl Keeper {
             return Ok(());
         }
         // Blocking is fine: a few lines every ten seconds.
-        match self.parts.outside.keep(&self.unwritten) {
+        match self.parts.outside.append(&self.unwritten) {
             Ok(()) => {
                 self.unwritten.clear();
                 self.file_failure_logged = false;

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Token issuers and tokens. `oidc_…` and `entra_…` configure one issuer each; other keys without "personal access token"
-/// in their meaning apply to those two. `issuers` configures further ones.
+/// Token issuers and tokens. `oidc_…` and `entra_…` configure one issuer each; other keys without "personal access
+/// token" in their meaning apply to those two. `issuers` configures further ones.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
@@ -32,8 +32,8 @@ pub struct Auth {
     /// The Entra cloud of the directory.
     #[schemars(schema_with = "words::<EntraCloud>", extend("default" = "global"))]
     pub entra_cloud: EntraCloud,
-    /// Claim value → tenant id or slug. In development mode the tokens of these issuers count for every tenant if this is
-    /// empty.
+    /// Claim value → tenant id or slug. In development mode the tokens of these issuers count for every tenant if this
+    /// is empty.
     pub tenants: BTreeMap<String, String>,
     /// Role value, or `g:<group>` → role.
     #[schemars(schema_with = "roles", extend("x-default" = "the usual role values"))]
@@ -51,7 +51,7 @@ pub struct Auth {
     /// What happens to tokens that leave out their groups because they are too many.
     #[schemars(schema_with = "words::<GroupsOverage>", extend("default" = "refuse"))]
     pub groups_overage: GroupsOverage,
-    /// Further issuers.
+    /// Further issuers, each with its own keys.
     pub issuers: Vec<IssuerFile>,
     /// The users that may create and deactivate tenants.
     pub platform_admins: Vec<PlatformAdmin>,

@@ -55,8 +55,8 @@ pub enum ServiceType {
 
 /// Configuration of the plant agent platform
 ///
-/// The keys of the TOML file. `x-variables` lists the environment variables of a key, `x-unit` the unit of a number, and
-/// `x-default` describes a default that depends on something else.
+/// The keys of the TOML file. `x-variables` lists the environment variables of a key, `x-unit` the unit of a number,
+/// and `x-default` describes a default that depends on something else.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -84,9 +84,9 @@ pub struct Settings {
     pub auth: Auth,
     /// Models and model servers.
     pub models: Models,
-    /// Chat turns.
+    /// Limits of chat turns.
     pub chat: Chat,
-    /// Request limits.
+    /// Limits of users' requests.
     pub rate_limit: RateLimit,
     /// The audit log.
     pub audit: Audit,

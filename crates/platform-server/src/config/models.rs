@@ -62,8 +62,8 @@ pub struct Models {
     /// Number of threads of the embedded model.
     #[schemars(extend("x-default" = "number of cores, at most 8"))]
     pub threads: Option<usize>,
-    /// The server's name of a reranking model (`POST /v1/rerank` or `/rerank`, as vLLM, LiteLLM, Jina, Cohere, llama.cpp
-    /// and SGLang serve it); empty to search without reranking. Needs `base_url`.
+    /// The server's name of a reranking model (`POST /v1/rerank` or `/rerank`, as vLLM, LiteLLM, Jina, Cohere,
+    /// llama.cpp and SGLang serve it); empty to search without reranking. Needs `base_url`.
     pub rerank: String,
     /// Maximum number of passages of a search that are reranked.
     pub rerank_candidates: usize,
@@ -150,8 +150,8 @@ impl Default for Models {
 }
 
 impl Models {
-    /// Settings of the model client with the next embedding model instead of the current one; `None` if there is no next
-    /// one.
+    /// Settings of the model client with the next embedding model instead of the current one; `None` if there is no
+    /// next one.
     ///
     /// # Errors
     /// See [`Models::settings`].

@@ -79,8 +79,8 @@ pub struct Database {
     /// URL for a superuser, or for the owner of the database with CREATEROLE. Only `migrate` reads it.
     #[schemars(schema_with = "secret")]
     pub migration_url: Option<SecretString>,
-    /// Maximum number of connections as `platform_app`. The other roles have 4 each, and one more for each document that
-    /// a worker ingests at the same time.
+    /// Maximum number of connections as `platform_app`. The other roles have 4 each, and one more for each document
+    /// that a worker ingests at the same time.
     pub max_connections: u32,
 }
 
@@ -119,7 +119,7 @@ impl Default for Storage {
     }
 }
 
-/// Chat turns.
+/// Limits of chat turns.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chat {
@@ -167,7 +167,7 @@ impl From<&Chat> for ChatSettings {
     }
 }
 
-/// Request limits.
+/// Limits of users' requests.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimit {
@@ -250,8 +250,8 @@ impl Default for Audit {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Worker {
-    /// Number of documents that are ingested at the same time, each read in a process of its own of at most 512 MiB. From
-    /// 2 on, one of them is at most 2 MiB large.
+    /// Number of documents that are ingested at the same time, each read in a process of its own of at most 512 MiB.
+    /// From 2 on, one of them is at most 2 MiB large.
     pub concurrency: usize,
     /// Seconds that a claimed job stays claimed without a heartbeat.
     pub lease_s: u64,
@@ -272,7 +272,7 @@ pub struct Telemetry {
     pub log_level: Option<String>,
     /// URL of the collector that receives traces (OTLP over HTTP).
     pub otlp_endpoint: Option<String>,
-    /// Whether prompts and answers are recorded in traces. Whoever reads the traces can then read the plant's documents;
-    /// enable it only to find an error.
+    /// Whether prompts and answers are recorded in traces. Whoever reads the traces can then read the plant's
+    /// documents; enable it only to find an error.
     pub record_content: bool,
 }

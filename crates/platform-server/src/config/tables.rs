@@ -1,6 +1,6 @@
-//! The tables of keys in `docs/operations/configuration.md`, made from the schema of the settings. A table stands between
-//! `<!-- keys: PATH -->` and `<!-- end -->`; PATH is a section such as `server`, with `[]` for the entries of a list and
-//! `.NAME` for those of a table with any names.
+//! The tables of keys in `docs/operations/configuration.md`, made from the schema of the settings. A table stands
+//! between `<!-- keys: PATH -->` and `<!-- end -->`; PATH is a section such as `server`, with `[]` for the entries of a
+//! list and `.NAME` for those of a table with any names.
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
