@@ -158,7 +158,7 @@ async fn a_turn_that_is_sent_again_is_said_and_answered_once() {
     let user = other.as_user(A);
     let told = post(&user, &path, "streamed", &streamed).await;
     let text = String::from_utf8_lossy(&told.body).into_owned();
-    assert_eq!((told.status, told.header(REPLAYED)), (200, Some("true")), "{distinguishable:?}");
+    assert_eq!((told.status, told.header(REPLAYED)), (200, Some("true")), "{told:?}");
     for piece in ["event: run.started", "A second answer.", "event: run.finished"] {
         assert!(text.contains(piece), "{piece} in {text}");
     }

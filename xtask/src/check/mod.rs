@@ -9,6 +9,7 @@ mod manifest;
 mod modules;
 mod owners;
 mod roles;
+mod sql;
 mod syntax;
 mod tidy;
 mod tuples;
@@ -69,6 +70,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
         ("layers", layers::violations(&workspace.packages)),
         ("owners", owners::violations(&workspace.packages)),
         ("roles", roles::violations(&workspace.sources)),
+        ("sql", sql::violations(&workspace.sources)),
         ("tuples", tuples::violations(&parsed)),
         ("circles", circles::violations(&parsed)),
         ("lines", lines::violations(&workspace.sources)),

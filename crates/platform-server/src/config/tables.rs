@@ -143,7 +143,8 @@ mod tests {
     #[test]
     fn a_table_is_made_anew_and_a_wrong_path_is_refused() {
         let document = "before\n<!-- keys: rate_limit -->\nold\n<!-- end -->\nafter\n";
-        let expected = "before\n<!-- keys: rate_limit -->\n\n| key | default | variable | meaning |\n|---|---|---|---|\n\
+        let expected = "before\n<!-- keys: rate_limit -->\n\n| key | default | variable | meaning |\n\
+                        |---|---|---|---|\n\
                         | `enabled` | `true` |  | Whether users' requests are limited. `false` is allowed in \
                         development mode only. |\n\n<!-- end -->\nafter\n";
         assert_eq!(filled(document, &schema()).expect("valid"), expected);

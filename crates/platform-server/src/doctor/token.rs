@@ -173,8 +173,8 @@ const fn advice(reason: Reason) -> &'static str {
         Reason::AccessTokenExpired => "the personal access token has expired",
         Reason::AccessTokenRevoked => "the personal access token was revoked",
         Reason::HighS => {
-            "its signature has a high s: the issuer does not normalize signatures (set accept_high_s), or the token was \
-             changed"
+            "its signature has a high s: the issuer does not normalize signatures (set accept_high_s), or the token \
+             was changed"
         }
         Reason::AccessTokenNoLogin
         | Reason::AccessTokenLoginTooOld
