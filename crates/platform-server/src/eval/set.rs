@@ -183,7 +183,8 @@ mod tests {
             r#"{"documents": "list.json", "questions": [
                 {"id": "1", "question": "why?",
                  "expected": [{"doc": "a.pdf", "pages": [3, 4]}, {"file": "a.pdf", "page": null}]},
-                {"id": "2", "question": "what?", "answerable": false, "kind": "near miss"}], "floor": {"ndcg10": 0.5}}"#,
+                {"id": "2", "question": "what?", "answerable": false, "kind": "near miss"}],
+                "floor": {"ndcg10": 0.5}}"#,
         );
         let set = set.expect("valid");
         let pages: Vec<_> = set.questions[0].expected.iter().map(|Expected(location)| location.page).collect();
