@@ -71,7 +71,11 @@ async fn an_assistants_answer_is_stored_as_a_turn_and_found_in_the_audit_log() {
     let rows = "SELECT event_type, result_status, resource_type FROM audit_logs \
                 WHERE event_type LIKE 'chat.%' ORDER BY created_at";
     let rows = SuperuserDb::of(&app).await.rows(rows, &[]).await;
-    let row = |event: &str, status: &str| json!({ "event_type": event, "result_status": status, "resource_type": "conversations" });
+    let row = |event: &str, status: &str| {
+        json!({
+            "event_type": event, "result_status": status, "resource_type": "conversations",
+        })
+    };
     let turn = [row("chat.request", "pending"), row("chat.response", "success")];
     assert_eq!(rows, [turn.clone(), turn].concat());
 }
@@ -93,7 +97,11 @@ async fn a_model_alone_leaves_nothing_but_audit_rows_and_tokens() {
     }
     let rows = "SELECT event_type, resource_type, metadata->>'mode' AS mode, metadata->>'client_tools' AS tools, model \
                 FROM audit_logs WHERE event_type LIKE 'chat.%' ORDER BY created_at";
-    let row = |event: &str, model: Value| json!({ "event_type": event, "resource_type": "models", "mode": "direct", "tools": "1", "model": model });
+    let row = |event: &str, model: Value| {
+        json!({
+            "event_type": event, "resource_type": "models", "mode": "direct", "tools": "1", "model": model,
+        })
+    };
     let rows = db.rows(rows, &[]).await;
     assert_eq!(rows, [row("chat.request", Value::Null), row("chat.response", json!(SERVED))]);
     let words = "SELECT count(*) FROM audit_logs WHERE audit_logs::text ~ 'secret|Roses'";
