@@ -6,7 +6,8 @@
 use data::audit::{AuditKeeper, AuditVerifier, SigningKey, TrustedKeys};
 use data::testing::{TestDb, TestError};
 use data::{Database, PgStore};
-use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
+use domain::audit::{AuditSubject, Outcome, ResultStatus};
+use domain::command::{Command as _, SearchDocuments};
 use domain::ids::TenantId;
 use domain::ports::Store as _;
 use domain::role::Resource;
@@ -62,7 +63,7 @@ async fn append(database: &Database) -> Result<Duration, TestError> {
 async fn operation(store: &PgStore) -> Result<(), TestError> {
     let scope = scope(TenantId::from_uuid(Uuid::from_u128(1)), Actor::System);
     let subject = AuditSubject {
-        event: EventType::SearchQuery,
+        event: SearchDocuments::EVENT,
         resource: Some(Resource::Search),
         resource_id: None,
         session: None,

@@ -84,7 +84,7 @@ impl AuditRepo for PgTenantTx {
         let entry = Entry {
             id,
             phase: "outcome",
-            event: outcome.subject.event.outcome().as_str(),
+            event: outcome.subject.event.as_str(),
             status: outcome.status,
             model: outcome.model.as_deref(),
             tools_used: &outcome.tools_used,

@@ -120,6 +120,15 @@ pub struct KnownAccessToken {
     pub token: AccessToken,
 }
 
+/// A new personal access token with its secret, which is shown once and stored nowhere. Not `Debug`, so that it cannot
+/// reach a log.
+pub struct IssuedAccessToken {
+    /// The token.
+    pub token: AccessToken,
+    /// What its owner sends as the bearer token.
+    pub secret: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

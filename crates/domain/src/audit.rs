@@ -1,4 +1,4 @@
-//! What the audit log holds. No event carries a prompt, a title or document text.
+//! The audit log: events, intents, outcomes and rows. No row carries a prompt, a title or document text.
 
 mod canonical;
 pub mod lines;
@@ -12,250 +12,169 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-string_enum! {
-    /// What happened.
-    EventType {
-        /// A new token was verified.
-        AuthLogin = "auth.login",
-        /// A token was refused.
-        AuthDenied = "auth.denied",
-        /// The gate said no.
-        PolicyDenied = "policy.denied",
-        /// A chat turn was asked for.
-        ChatRequest = "chat.request",
-        /// A chat turn ended: the outcome of `chat.request`.
-        ChatResponse = "chat.response",
-        /// A run's events were read again.
-        ChatResume = "chat.resume",
-        /// A run was cancelled by its owner.
-        ChatCancel = "chat.cancel",
-        /// A tool was called.
-        ToolInvocation = "tool.invocation",
-        /// A conversation was made.
-        ConversationCreate = "conversation.create",
-        /// Conversations were listed.
-        ConversationList = "conversation.list",
-        /// A conversation was read.
-        ConversationRead = "conversation.read",
-        /// A conversation was changed.
-        ConversationUpdate = "conversation.update",
-        /// A conversation was deleted.
-        ConversationDelete = "conversation.delete",
-        /// A document was uploaded.
-        DocUpload = "doc.upload",
-        /// A document was ingested.
-        DocIngestion = "doc.ingestion",
-        /// A document is to be ingested again.
-        DocReprocess = "doc.reprocess",
-        /// A document's content was read.
-        DocAccess = "doc.access",
-        /// Documents were listed.
-        DocList = "doc.list",
-        /// A document's metadata was read.
-        DocRead = "doc.read",
-        /// A document's metadata was changed, its classification among them.
-        DocUpdate = "doc.update",
-        /// A document was deleted.
-        DocDelete = "doc.delete",
-        /// A search was made.
-        SearchQuery = "search.query",
-        /// The models that can be asked were listed.
-        ModelList = "model.list",
-        /// It was asked whether there is a model.
-        ModelRead = "model.read",
-        /// Texts were turned into vectors for a client.
-        ModelEmbed = "model.embed",
-        /// Memories were listed.
-        MemoryList = "memory.list",
-        /// Something is to be remembered.
-        MemoryCreate = "memory.create",
-        /// A memory was deleted.
-        MemoryDelete = "memory.delete",
-        /// The audit log was read.
-        AuditRead = "audit.read",
-        /// The audit log was taken out as a whole or in part.
-        AuditExport = "audit.export",
-        /// A personal access token was made.
-        TokenIssued = "token.issued",
-        /// A personal access token was revoked.
-        TokenRevoked = "token.revoked",
-        /// Old rows were taken out of the audit log by the operator.
-        AuditRetired = "audit.retired",
-        /// Personal access tokens were listed.
-        TokenList = "token.listed",
-        /// A user read their own account.
-        AccountRead = "account.read",
-        /// Users were listed.
-        AdminUserList = "admin.user_listed",
-        /// A user was read.
-        AdminUserRead = "admin.user_read",
-        /// A user was made.
-        AdminUserCreated = "admin.user_created",
-        /// A user's role or state was changed.
-        AdminRoleChanged = "admin.role_changed",
-        /// Tenants were listed.
-        AdminTenantList = "admin.tenant_listed",
-        /// A tenant was made.
-        AdminTenantCreated = "admin.tenant_created",
-        /// A tenant was changed.
-        AdminTenantChanged = "admin.tenant_changed",
-        /// A tenant's settings were read.
-        AdminSettingsRead = "admin.settings_read",
-        /// It was read what a tenant uses.
-        AdminUsageRead = "admin.usage_read",
-        /// It was read what calls to models came to.
-        UsageRead = "usage.read",
-        /// A tenant's settings were changed.
-        AdminSettingsChanged = "admin.settings_changed",
-        /// The mappings of claims to tenants were listed.
-        AdminMappingList = "admin.mapping_listed",
-        /// A claim was mapped to a tenant.
-        AdminMappingCreated = "admin.mapping_created",
-        /// A mapping of a claim to a tenant was deleted.
-        AdminMappingDeleted = "admin.mapping_deleted",
-        /// The reasons of a decision were read.
-        AdminDecisionRead = "admin.decision_read",
-        /// It was asked what would be decided.
-        AdminDecisionSimulated = "admin.decision_simulated",
-        /// A write to a plant system was asked for. No tool of this version asks.
-        ApprovalRequested = "approval.requested",
-        /// An approver said yes or no.
-        ApprovalDecided = "approval.decided",
-        /// Nobody decided in time.
-        ApprovalExpired = "approval.expired",
-        /// What was approved was carried out.
-        ApprovalExecuted = "approval.executed",
-        /// A process of the platform started; with a keyed hash of its configuration, so that a change shows.
-        PlatformStarted = "platform.started",
-    }
-}
+/// The name of an audited event, as it is stored: a resource and what happened to it, joined by a dot.
+///
+/// The events of commands stand beside them ([`crate::command`]); here are those that no command causes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+pub struct EventType(&'static str);
 
 impl EventType {
-    /// The event under which the outcome of this intent is recorded.
+    /// A new token was verified.
+    pub const AUTH_LOGIN: Self = Self("auth.login");
+    /// A token was refused.
+    pub const AUTH_DENIED: Self = Self("auth.denied");
+    /// The policy gate refused a command, or the tool gateway a tool call.
+    pub const POLICY_DENIED: Self = Self("policy.denied");
+    /// A chat turn or a direct completion ended: the outcome of `chat.request`.
+    pub const CHAT_RESPONSE: Self = Self("chat.response");
+    /// A tool was called.
+    pub const TOOL_INVOCATION: Self = Self("tool.invocation");
+    /// A document was ingested.
+    pub const DOC_INGESTION: Self = Self("doc.ingestion");
+    /// The operator removed old rows from the audit log.
+    pub const AUDIT_RETIRED: Self = Self("audit.retired");
+    /// A process of the platform started. Its facts hold a keyed hash of the configuration, so that a change shows.
+    pub const PLATFORM_STARTED: Self = Self("platform.started");
+
+    /// All events that no command causes.
+    pub const WITHOUT_COMMAND: &'static [Self] = &[
+        Self::AUTH_LOGIN,
+        Self::AUTH_DENIED,
+        Self::POLICY_DENIED,
+        Self::TOOL_INVOCATION,
+        Self::DOC_INGESTION,
+        Self::AUDIT_RETIRED,
+        Self::PLATFORM_STARTED,
+    ];
+
+    /// An event of a command. `name` is lower-case ASCII: words joined by `_`, parts joined by `.`.
     #[must_use]
-    pub const fn outcome(self) -> Self {
-        match self {
-            Self::ChatRequest => Self::ChatResponse,
-            other => other,
-        }
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// The stored name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.0
     }
 }
 
 string_enum! {
-    /// What a row says of its operation.
+    /// State of an operation, as a row records it.
     ResultStatus {
-        /// An intent: the operation is about to start.
+        /// Intent row: the operation is about to start.
         Pending = "pending",
-        /// It succeeded.
+        /// The operation succeeded.
         Success = "success",
-        /// It failed.
+        /// The operation failed.
         Error = "error",
-        /// It was refused.
+        /// The operation was refused.
         Denied = "denied",
-        /// It was stopped.
+        /// The operation was cancelled by its user, or because nobody read its result.
         Cancelled = "cancelled",
-        /// The process died before it could say.
+        /// The process died before it recorded an outcome.
         Unknown = "unknown",
     }
 }
 
-/// What an intent or a refusal is about.
+/// What a row records of an operation, before or after it ran.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AuditSubject {
-    /// What happens.
+    /// Event of the intent, or of the outcome.
     pub event: EventType,
-    /// To what kind of thing.
+    /// Kind of resource that the operation is about.
     pub resource: Option<Resource>,
-    /// To which one.
+    /// Id of the resource; `None` for operations on several.
     pub resource_id: Option<Uuid>,
-    /// Within which conversation.
+    /// Conversation that the operation belongs to.
     pub session: Option<ConversationId>,
     /// Keyed hash (HMAC-SHA-256, hex) of the request's content; the key is not in the database.
     pub request_hash: Option<String>,
-    /// More facts, never content.
+    /// Facts about the operation: a JSON object, never content.
     pub metadata: Value,
 }
 
-/// What an administrator changed, for the audit row's `before` and `after`.
+/// A changed resource, for `before` and `after` in the audit row.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Changed<T> {
-    /// As it was.
+    /// State before the change.
     pub before: T,
-    /// As it is now.
+    /// State after the change.
     pub after: T,
 }
 
 /// How an operation ended.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
-    /// The subject of the intent that this closes.
+    /// As in the intent row, with the event and facts of the outcome.
     pub subject: AuditSubject,
-    /// How it ended.
+    /// Final state.
     pub status: ResultStatus,
-    /// What served, for model calls.
+    /// Model that answered, if one was called.
     pub model: Option<String>,
-    /// Tools that were used.
+    /// Names of the tools that were called, in order.
     pub tools_used: Vec<String>,
 }
 
-/// A row of the log as read back.
+/// A row of the audit log as its readers get it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AuditRecord {
-    /// Id.
+    /// UUIDv7 of the row.
     pub id: AuditId,
-    /// Tenant.
+    /// Tenant whose log it is in.
     pub tenant_id: TenantId,
     /// The acting user; `None` for the worker, the system and refused tokens.
     pub user_id: Option<UserId>,
-    /// The conversation.
+    /// Conversation that the operation belongs to.
     pub session_id: Option<ConversationId>,
-    /// What happened.
+    /// Name of the event.
     pub event_type: String,
-    /// Kind of resource.
+    /// Kind of resource that the operation is about.
     pub resource_type: Option<String>,
-    /// Which one.
+    /// Id of the resource.
     pub resource_id: Option<Uuid>,
-    /// What served.
+    /// Model that answered, if one was called.
     pub model: Option<String>,
-    /// Tools used.
+    /// Names of the tools that were called, in order.
     pub tools_used: Vec<String>,
-    /// Keyed hash of the request's content.
+    /// Keyed hash (HMAC-SHA-256, hex) of the request's content.
     pub request_hash: Option<String>,
     /// `pending` for an intent, otherwise how it ended.
     pub result_status: Option<String>,
     /// Milliseconds from intent to outcome.
     pub latency_ms: Option<i32>,
-    /// Ties intent and outcome together.
+    /// Id of the intent row, in intent and outcome alike.
     pub correlation_id: Uuid,
-    /// Ties everything of one request together.
+    /// Id of the HTTP request or job that caused it.
     pub request_id: Option<RequestId>,
-    /// More facts.
+    /// Facts about the operation: a JSON object, never content.
     pub metadata: Value,
-    /// `intent`, `outcome`, or `event` where it is both.
+    /// `intent`, `outcome`, or `event` for a row that is both.
     pub phase: String,
-    /// When.
+    /// Time of the insert.
     pub created_at: Timestamp,
 }
 
-/// Which rows to read.
+/// Conditions on audit rows; all that are set must hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct AuditFilter {
-    /// Only this event.
+    /// Name of an event; a name that no event has matches nothing.
     pub event_type: Option<String>,
-    /// Only this user's.
+    /// Acting user.
     pub user_id: Option<UserId>,
-    /// Only about this resource.
+    /// Resource that the row is about.
     pub resource_id: Option<Uuid>,
-    /// From this moment on.
+    /// Earliest time, inclusive.
     pub from: Option<Timestamp>,
-    /// Before this moment.
+    /// Latest time, exclusive.
     pub to: Option<Timestamp>,
-    /// Only rows of this state.
+    /// State that the row records.
     pub result_status: Option<ResultStatus>,
-    /// Only within this conversation.
+    /// Conversation that the row belongs to.
     pub session_id: Option<ConversationId>,
-    /// Only this operation: its intent and its outcome.
+    /// One operation: matches its intent and its outcome.
     pub correlation_id: Option<Uuid>,
-    /// Only what this request caused.
+    /// HTTP request that caused the rows.
     pub request_id: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Proof that a command was decided and recorded before it runs.
+//! Proof that a command was authorized and recorded before it runs.
 
 use crate::credential::Credential;
 use crate::ids::AuditId;
@@ -8,7 +8,7 @@ use crate::scope::TenantScope;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
-/// Proof that the intent row stands in the audit log. Minted by `data::audit`, by inserting the row.
+/// Proof that the intent row is in the audit log. `data::audit` mints it by inserting the row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AuditReceipt {
     intent: AuditId,
@@ -16,7 +16,7 @@ pub struct AuditReceipt {
 }
 
 impl AuditReceipt {
-    /// Makes a receipt. Banned by clippy outside `data::audit` and the in-memory fake.
+    /// Mints a receipt. Banned by clippy outside `data::audit` and the in-memory fake.
     #[must_use]
     pub fn mint(intent: AuditId, at: Timestamp) -> Self {
         Self { intent, at }
@@ -35,16 +35,16 @@ impl AuditReceipt {
     }
 }
 
-/// The space that work acts in.
+/// Where work reads and writes within the tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Space {
     /// The user's own tenant.
     Home,
 }
 
-/// What the gate granted: for whom, with which rights and credential, in which space, under which audit record.
+/// What the gate granted: to whom, with which rights and credential, in which space, under which audit record.
 ///
-/// Use cases and tools decide by it. They ask no role: what the policy matrix says is in the rights already.
+/// Use cases and tools check it instead of roles: the rights already contain what the policy matrix says.
 #[derive(Clone, Debug)]
 pub struct Permit {
     scope: TenantScope,
@@ -56,32 +56,32 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Makes a permit. Banned by clippy outside `policy::gate` and the fakes.
+    /// Mints a permit. Banned by clippy outside `policy::gate` and the fakes.
     #[must_use]
     pub fn mint(scope: TenantScope, permission: Permission, granted: AccessGrant, receipt: AuditReceipt) -> Self {
         let AccessGrant { rights, credential, space } = granted;
         Self { scope, permission, rights, credential, space, receipt }
     }
 
-    /// The tenant and actor.
+    /// Tenant, actor and request.
     #[must_use]
     pub fn scope(&self) -> &TenantScope {
         &self.scope
     }
 
-    /// What was permitted.
+    /// The permission that was decided on.
     #[must_use]
     pub fn permission(&self) -> Permission {
         self.permission
     }
 
-    /// How far it reaches.
+    /// How far that permission reaches; `None` if the user does not have it.
     #[must_use]
     pub fn reach(&self) -> Option<Reach> {
         self.rights.reach(self.permission)
     }
 
-    /// Whether it reaches the things of everybody in the tenant, not only the user's own.
+    /// Whether that permission covers all resources of the tenant instead of only the user's own.
     #[must_use]
     pub fn reaches_tenant(&self) -> bool {
         self.rights.reach_tenant(self.permission)
@@ -99,37 +99,37 @@ impl Permit {
         self.rights.clearance()
     }
 
-    /// What the caller proved who they are with.
+    /// How the caller authenticated.
     #[must_use]
     pub fn credential(&self) -> &Credential {
         &self.credential
     }
 
-    /// The space that it is valid in.
+    /// Space in which the permit is valid.
     #[must_use]
     pub fn space(&self) -> Space {
         self.space
     }
 
-    /// The intent row under which this runs.
+    /// Proof of the intent row under which the work runs.
     #[must_use]
     pub fn receipt(&self) -> AuditReceipt {
         self.receipt
     }
 }
 
-/// The part of a permit that the decision is about.
+/// The part of a permit that the decision determines.
 #[derive(Clone, Debug)]
 pub struct AccessGrant {
-    /// What the user may do through the credential.
+    /// What the user may do with this credential.
     pub rights: Rights,
-    /// What the caller proved who they are with.
+    /// How the caller authenticated.
     pub credential: Arc<Credential>,
-    /// Where.
+    /// Space in which the permit is valid.
     pub space: Space,
 }
 
-/// A command that passed the gate. Runtime services take nothing else.
+/// A command that passed the gate. Use cases take nothing else.
 #[derive(Clone, Debug)]
 pub struct Authorized<C> {
     permit: Permit,
@@ -143,7 +143,7 @@ impl<C> Authorized<C> {
         Self { permit, command }
     }
 
-    /// The command.
+    /// The command as it was decided on.
     #[must_use]
     pub fn command(&self) -> &C {
         &self.command
@@ -155,13 +155,13 @@ impl<C> Authorized<C> {
         &self.permit
     }
 
-    /// The tenant and actor.
+    /// Tenant, actor and request.
     #[must_use]
     pub fn scope(&self) -> &TenantScope {
         &self.permit.scope
     }
 
-    /// Takes both apart.
+    /// Splits it into permit and command.
     #[must_use]
     pub fn into_parts(self) -> (Permit, C) {
         (self.permit, self.command)

@@ -91,6 +91,15 @@ pub struct Message {
     pub created_at: Timestamp,
 }
 
+/// A conversation with its messages, oldest first.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Transcript {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// The newest messages, in the order in which they were said.
+    pub messages: Vec<Message>,
+}
+
 /// A message to be appended.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewMessage {

@@ -2,7 +2,7 @@
 
 use crate::conversation::Citation;
 use crate::error::Problem;
-use crate::ids::{MessageId, RunId};
+use crate::ids::{ConversationId, MessageId, RunId};
 use crate::model::{ModelTier, ModelToolCall};
 use crate::role::string_enum;
 use futures::stream::BoxStream;
@@ -158,6 +158,14 @@ pub struct NumberedEvent {
 
 /// A reader's view of a run: what came so far, then what comes. Dropping it says that the reader is gone.
 pub type EventStream = BoxStream<'static, NumberedEvent>;
+
+/// A run of the assistant in a conversation that it continues or has begun.
+pub struct AssistantRun {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Events of the run.
+    pub events: EventStream,
+}
 
 /// A whole answer, for clients that do not stream.
 #[derive(Clone, PartialEq, Debug)]

@@ -31,3 +31,21 @@ pub enum UploadOutcome {
     /// The tenant has these bytes already.
     Duplicate(Document),
 }
+
+impl UploadOutcome {
+    /// The document that was created, or the one that the tenant has already.
+    #[must_use]
+    pub fn document(&self) -> &Document {
+        match self {
+            Self::Created(document) | Self::Duplicate(document) => document,
+        }
+    }
+}
+
+/// A document with its original bytes, or the part of them that was asked for.
+pub struct Download {
+    /// The document.
+    pub document: Document,
+    /// Its bytes, read from the blob store as they are polled.
+    pub content: ByteStream,
+}

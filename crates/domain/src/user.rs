@@ -122,6 +122,17 @@ pub struct Membership {
     pub settings: TenantSettings,
 }
 
+/// A user's own account, as the database has it at this moment.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// Role, grants and clearance.
+    pub entitlements: Entitlements,
+    /// Settings of the user's tenant.
+    pub settings: TenantSettings,
+}
+
 impl Membership {
     /// Why the user may do nothing at all: the tenant or the user is switched off.
     #[must_use]

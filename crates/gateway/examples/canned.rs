@@ -1,4 +1,4 @@
-//! Serves the edge on port 8080 over a gate that lets everybody in and answers everything alike.
+//! Serves the gateway on port 8080 over a gate that lets everybody in and answers everything alike.
 //!
 //! ```text
 //! cargo run -p gateway --example canned
@@ -8,18 +8,19 @@
 //! ```
 //! The OpenAPI page is at <http://127.0.0.1:8080/docs>.
 
+use domain::command::{ReadAccount, SendMessage};
 use domain::ids::{MessageId, RequestId, RunId, TenantId, UserId};
 use domain::model::ModelTier;
 use domain::role::{Classification, Role};
 use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, TokenUsage};
 use domain::scope::{Actor, TenantScope};
 use domain::tenant::{Tenant, TenantSettings};
-use domain::user::{Entitlements, User};
+use domain::user::{Account, Entitlements, User};
 use fakes::SequentialIds;
 use futures::StreamExt;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
 use policy::caller::Caller;
-use policy::gate::{Gates, MockAdminGate, MockGate, MockIdempotency, MockModelGate};
+use policy::gate::MockGate;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -28,9 +29,9 @@ use uuid::Uuid;
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let mut gate = MockGate::new();
-    gate.expect_authenticate().returning(|_, origin| Ok(everybody(origin.request)));
-    gate.expect_account().returning(|caller| Ok(caller.clone()));
-    gate.expect_send_message().returning(|_, _| Ok(canned_answer()));
+    gate.on_login(|_, origin| Ok(everybody(origin.request)));
+    gate.on::<ReadAccount>(|caller, _| Ok(account(caller)));
+    gate.on::<SendMessage>(|_, _| Ok(canned_answer()));
     let ports = Ports {
         ids: Arc::new(SequentialIds::default()),
         readiness: Arc::new(AlwaysReady),
@@ -38,16 +39,7 @@ async fn main() -> std::io::Result<()> {
         metrics: None,
         tasks: TaskTracker::new(),
     };
-    let router = gateway::router(
-        Gates {
-            gate: Arc::new(gate),
-            admin: Arc::new(MockAdminGate::new()),
-            models: Arc::new(MockModelGate::new()),
-            idempotency: Arc::new(MockIdempotency::new()),
-        },
-        ports,
-        GatewaySettings::default(),
-    );
+    let router = gateway::router(Arc::new(gate), ports, GatewaySettings::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
@@ -79,8 +71,13 @@ fn everybody(request: RequestId) -> Caller {
         last_login: None,
         created_at: Default::default(),
     };
-    let standing = Entitlements { role: Role::Admin, grants: Vec::new(), clearance: Classification::Restricted };
-    Caller::new(TenantScope::mint(tenant.id, Actor::User(user.id), request), tenant, user, standing)
+    let entitlements = Entitlements { role: Role::Admin, grants: Vec::new(), clearance: Classification::Restricted };
+    Caller::new(TenantScope::mint(tenant.id, Actor::User(user.id), request), tenant, user, entitlements)
+}
+
+fn account(caller: &Caller) -> Account {
+    let settings = caller.tenant().settings.clone();
+    Account { user: caller.user().clone(), entitlements: caller.entitlements().clone(), settings }
 }
 
 fn canned_answer() -> EventStream {

@@ -1,11 +1,9 @@
 //! Reads JSON bodies: bounded, of one type, every field known.
 
-use crate::app::App;
 use crate::error::ApiError;
-use crate::openapi::LARGEST_NUMBER;
 use crate::settings::GatewaySettings;
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
@@ -18,18 +16,26 @@ use serde_json::Value;
 use serde_path_to_error::{Path as SerdePath, Segment};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Longest explanation of a field, in characters: what serde says of a wrong value repeats the value.
 const MAX_DETAIL: usize = 300;
+/// Largest number of client data: the largest numbers of PostgreSQL and JSON differ.
+pub(crate) const MAX_NUMBER: f64 = 1e300;
 
 /// A JSON body.
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
+impl<T, S> FromRequest<S> for ApiJson<T>
+where
+    T: DeserializeOwned,
+    S: Sync,
+    Arc<GatewaySettings>: FromRef<S>,
+{
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         if !is_json(&parts.headers) {
             return Err(ApiError::new(
@@ -37,7 +43,7 @@ impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
                 "This address takes a body of type application/json.",
             ));
         }
-        let bytes = read(body, &parts.headers, app.settings.max_json_bytes).await?;
+        let bytes = read(body, &parts.headers, Arc::<GatewaySettings>::from_ref(state).max_json_bytes).await?;
         let value = parse(&bytes)?;
         check_values(&value)?;
         let Object(body) = typed(whole_numbers(value))?;
@@ -139,7 +145,7 @@ fn whole_numbers(value: Value) -> Value {
 /// they cannot be read again.
 pub(crate) fn check_values(value: &Value) -> Result<(), FieldError> {
     match value {
-        Value::Number(number) if number.as_f64().is_some_and(|float| float.abs() > LARGEST_NUMBER) => {
+        Value::Number(number) if number.as_f64().is_some_and(|float| float.abs() > MAX_NUMBER) => {
             Err(FieldError { pointer: String::new(), detail: "must be a number within ±1e300".to_owned() })
         }
         Value::String(text) if text.contains('\0') => {
@@ -217,11 +223,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// so that answer, time and audit row are those of an id that does not exist.
 pub(crate) struct Id<T>(pub(crate) T);
 
-impl<T: From<Uuid>> FromRequestParts<App> for Id<T> {
+impl<T: From<Uuid>, S: Send + Sync> FromRequestParts<S> for Id<T> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let id = match Path::<String>::from_request_parts(parts, app).await {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let id = match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(text)) => Uuid::parse_str(&text).unwrap_or(Uuid::max()),
             Err(_) => Uuid::max(),
         };
@@ -232,12 +238,12 @@ impl<T: From<Uuid>> FromRequestParts<App> for Id<T> {
 /// The two ids in a path; each as [`Id`] has it.
 pub(crate) struct IdPair<A, B>(pub(crate) A, pub(crate) B);
 
-impl<A: From<Uuid>, B: From<Uuid>> FromRequestParts<App> for IdPair<A, B> {
+impl<A: From<Uuid>, B: From<Uuid>, S: Send + Sync> FromRequestParts<S> for IdPair<A, B> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let id = |text: &str| Uuid::parse_str(text).unwrap_or(Uuid::max());
-        let (one, other) = match Path::<(String, String)>::from_request_parts(parts, app).await {
+        let (one, other) = match Path::<(String, String)>::from_request_parts(parts, state).await {
             Ok(Path((one, other))) => (id(&one), id(&other)),
             Err(_) => (Uuid::max(), Uuid::max()),
         };

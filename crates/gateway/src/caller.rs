@@ -1,76 +1,94 @@
-//! Who calls: the bearer token becomes a verified caller, whose requests are then counted.
+//! Who calls: authenticates the bearer token and applies the rate limits of user and tenant.
 
-use crate::app::App;
 use crate::error::ApiError;
-use crate::load::InHand;
+use crate::load::InFlightGuard;
 use crate::peer_limit;
-use crate::rate_limit::{self, Ask, RateKey};
-use crate::trace::{Here, record_tenant};
-use axum::extract::{FromRequestParts, Request, State};
+use crate::rate_limit::{self, Ask, RateKey, RateLimiter};
+use crate::request_info::RequestInfo;
+use crate::settings::GatewaySettings;
+use crate::trace::record_tenant;
+use axum::extract::{FromRef, FromRequestParts, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use domain::command::Command;
 use domain::error::ErrorKind;
 use policy::caller::{Caller, Origin};
-use policy::gate::{AdminGate, Gate, ModelGate};
+use policy::gate::{Execute, Gate};
 use std::sync::Arc;
 
-/// What every handler behind authentication needs: who calls, the way down, and which request this is.
+/// What every handler behind authentication needs: the caller, the gate, and which request this is.
 pub(crate) struct Call {
-    /// The way down.
-    pub(crate) gate: Arc<dyn Gate>,
-    /// The way down for administration.
-    pub(crate) admin: Arc<dyn AdminGate>,
-    /// The way down for clients of the OpenAI-compatible surface.
-    pub(crate) models: Arc<dyn ModelGate>,
+    gate: Arc<dyn Gate>,
     /// Who calls.
     pub(crate) caller: Caller,
     /// Which request this is.
-    pub(crate) here: Here,
-    in_hand: Option<InHand>,
+    pub(crate) info: RequestInfo,
+    in_flight: Option<InFlightGuard>,
 }
 
 impl Call {
-    /// From here on the request waits for something that has a limit of its own.
-    pub(crate) fn rest(&self) {
-        self.in_hand.iter().for_each(InHand::rest);
+    /// Executes a command on the caller's behalf: decided, recorded and carried out by the gate.
+    pub(crate) async fn execute<C>(&self, command: C) -> Result<C::Output, ApiError>
+    where
+        C: Command,
+        dyn Gate: Execute<C>,
+    {
+        Ok(Execute::<C>::execute(&*self.gate, &self.caller, command).await?)
+    }
+
+    /// Stops counting the request as in flight: from here on it waits for something that has a limit of its own.
+    pub(crate) fn release_in_flight(&self) {
+        if let Some(guard) = &self.in_flight {
+            guard.release();
+        }
     }
 }
 
-impl FromRequestParts<App> for Call {
+impl<S> FromRequestParts<S> for Call
+where
+    S: Sync,
+    Arc<dyn Gate>: FromRef<S>,
+{
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         // The layer below puts the caller there; without it the request fails closed.
         let caller =
             parts.extensions.get::<Caller>().cloned().ok_or_else(|| ApiError::of(ErrorKind::Unauthenticated))?;
-        let here = Here::from_request_parts(parts, app).await?;
-        let in_hand = parts.extensions.get::<InHand>().cloned();
-        let (gate, admin, models) = (Arc::clone(&app.gate), Arc::clone(&app.admin), Arc::clone(&app.models));
-        Ok(Self { gate, admin, models, caller, here, in_hand })
+        let info = RequestInfo::from_request_parts(parts, state).await?;
+        let in_flight = parts.extensions.get::<InFlightGuard>().cloned();
+        Ok(Self { gate: Arc::from_ref(state), caller, info, in_flight })
     }
 }
 
-/// The layer around every protected route: authenticates, then counts, before anything of the body is read.
-pub(crate) async fn authenticate(State(app): State<App>, here: Here, mut request: Request, next: Next) -> Response {
+/// The layer around every protected route: authenticates and applies the rate limits before the body is read.
+pub(crate) async fn authenticate(
+    State(gate): State<Arc<dyn Gate>>,
+    State(limiter): State<Arc<dyn RateLimiter>>,
+    State(settings): State<Arc<GatewaySettings>>,
+    info: RequestInfo,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let token = bearer(request.headers());
     let without_token = token.is_none();
-    let peer = peer_limit::peer(&request, app.settings.behind_proxy).map(peer_limit::network);
-    let caller = match app.gate.authenticate(token, Origin { request: here.request_id, peer }).await {
+    let peer = peer_limit::peer(&request, settings.behind_proxy).map(peer_limit::network);
+    let caller = match gate.authenticate(token, Origin { request: info.request_id, peer }).await {
         Ok(caller) => caller,
         Err(error) => {
             return ApiError { without_token, ..error.into() }.into_response();
         }
     };
     record_tenant(caller.tenant().id);
-    let asked = asked(&caller);
+    let windows = windows(&caller);
     request.extensions_mut().insert(caller);
-    if !app.settings.rate_limit_enabled {
+    if !settings.rate_limit_enabled {
         return next.run(request).await;
     }
-    let decision = app.limiter.check(&asked).await;
+    let decision = limiter.check(&windows).await;
     let mut response = match decision.retry_after {
         Some(after) => rate_limit::refusal(after).into_response(),
         None => next.run(request).await,
@@ -79,8 +97,8 @@ pub(crate) async fn authenticate(State(app): State<App>, here: Here, mut request
     response
 }
 
-/// The windows that a caller's request counts against.
-fn asked(caller: &Caller) -> Vec<Ask> {
+/// The rate limit windows that a caller's request counts against.
+fn windows(caller: &Caller) -> Vec<Ask> {
     let tenant = caller.tenant();
     let key = RateKey { tenant: tenant.id, user: caller.user().id };
     let mut asked = Vec::from(Ask::of_user(key, caller.rate_tier()));

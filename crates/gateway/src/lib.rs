@@ -1,16 +1,16 @@
-//! The HTTP and SSE edge: parses requests into commands, hands them to the policy gate, writes answers.
+//! The HTTP server: parses requests into commands, has the policy gate execute them, writes responses and event streams.
 //!
-//! The gateway knows HTTP and nothing else. Its only way down is [`policy::gate::Gates`]; it never sees a database, a
+//! The gateway knows HTTP and nothing else. Its only way down is [`policy::gate::Gate`]; it never sees a database, a
 //! model or a use case. What a client sent is checked here once, completely, and travels on as a bounded command.
 //!
 //! ```
 //! use fakes::SequentialIds;
 //! use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
-//! use policy::gate::Gates;
+//! use policy::gate::Gate;
 //! use std::sync::Arc;
 //! use tokio_util::task::TaskTracker;
 //!
-//! fn serve(gates: Gates) -> axum::Router {
+//! fn serve(gate: Arc<dyn Gate>) -> axum::Router {
 //!     let ports = Ports {
 //!         ids: Arc::new(SequentialIds::default()),
 //!         readiness: Arc::new(AlwaysReady),
@@ -18,44 +18,48 @@
 //!         metrics: None,
 //!         tasks: TaskTracker::new(),
 //!     };
-//!     gateway::router(gates, ports, GatewaySettings::default())
+//!     gateway::router(gate, ports, GatewaySettings::default())
 //! }
 //! ```
 //!
 //! Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: the limit per peer needs the peer's address.
 
-mod app;
 mod body;
 mod bounds;
 mod caller;
 mod error;
 mod file_name;
+mod form_digest;
 mod headers;
 mod idempotency;
-mod linger;
+mod lingering_close;
 mod load;
 mod metrics;
 mod multipart;
 mod openai;
 mod openapi;
-mod paced;
 mod page;
 mod peer_limit;
 mod problem;
+mod problem_kind;
 mod query;
 mod range;
 mod rate_limit;
 mod readiness;
+mod request_info;
+mod router;
 #[expect(unused_qualifications, reason = "utoipa's macros qualify names that need it not")]
 mod routes;
+mod run_reference;
 pub mod serve;
 mod settings;
 mod settings_change;
 mod sse;
+mod state;
+mod throttled;
 mod trace;
 mod wire;
 
-pub use app::{Ports, router};
 pub use metrics::HttpMetrics;
 pub use openapi::openapi;
 pub use rate_limit::{
@@ -63,4 +67,5 @@ pub use rate_limit::{
     Window,
 };
 pub use readiness::{AlwaysReady, Component, Readiness};
+pub use router::{Ports, router};
 pub use settings::GatewaySettings;

@@ -1,8 +1,8 @@
-//! How much is in hand: requests above a limit are refused at once, so that those below it are answered in time; and what
-//! a client is slow to send does not count as work, nor is it waited for without end.
+//! Load shedding: requests above a limit are refused at once, so that those below it are answered in time. A client that
+//! is slow to send its body neither counts as load while it is waited for, nor is it waited for without end.
 
-use crate::app::App;
 use crate::error::ApiError;
+use crate::settings::GatewaySettings;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -17,61 +17,71 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// When to come back.
+/// `Retry-After` of a refused request.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// What a body may take beside the time that its size allows.
+/// Time that a body of any size may take.
 const GRACE: Duration = Duration::from_secs(30);
-/// Least bytes per second of a body, on average, once the grace is over.
-const LEAST_RATE: u64 = 1 << 10;
+/// Lowest average rate of a body after the grace period, in bytes per second.
+const MIN_RATE: u64 = 1 << 10;
 
-/// Counts the requests in hand.
-#[derive(Clone, Default, Debug)]
-pub(crate) struct Load(Arc<AtomicUsize>);
+/// Counts requests in flight, up to a limit.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadLimit {
+    in_flight: Arc<AtomicUsize>,
+    max_in_flight: usize,
+    /// Longest pause within a body.
+    body_timeout: Duration,
+}
 
-impl Load {
-    fn now(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+impl LoadLimit {
+    pub(crate) fn new(settings: &GatewaySettings) -> Self {
+        let (max_in_flight, body_timeout) = (settings.max_in_flight, settings.body_stall);
+        Self { in_flight: Arc::default(), max_in_flight, body_timeout }
     }
 
-    /// Counts one as long as the returned value lives.
-    fn count(&self) -> Counted {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Counted { load: self.clone(), counts: true }
+    fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request as long as the returned guard lives.
+    fn enter(&self) -> InFlightGuard {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let counted = CountedRequest { in_flight: Arc::clone(&self.in_flight), counts: true };
+        InFlightGuard(Arc::new(Mutex::new(counted)))
     }
 }
 
-/// A request in hand.
-struct Counted {
-    load: Load,
+struct CountedRequest {
+    in_flight: Arc<AtomicUsize>,
     counts: bool,
 }
 
-impl Counted {
+impl CountedRequest {
     fn set(&mut self, counts: bool) {
         if self.counts != counts {
             self.counts = counts;
             if counts {
-                self.load.0.fetch_add(1, Ordering::Relaxed);
+                self.in_flight.fetch_add(1, Ordering::Relaxed);
             } else {
-                self.load.0.fetch_sub(1, Ordering::Relaxed);
+                self.in_flight.fetch_sub(1, Ordering::Relaxed);
             }
         }
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedRequest {
     fn drop(&mut self) {
         self.set(false);
     }
 }
 
-/// A request's share of the load, for a handler that goes on to wait for something with a limit of its own.
+/// Counts one request as in flight. All clones are the same count.
 #[derive(Clone)]
-pub(crate) struct InHand(Arc<Mutex<Counted>>);
+pub(crate) struct InFlightGuard(Arc<Mutex<CountedRequest>>);
 
-impl InHand {
-    /// From now on the request does not count.
-    pub(crate) fn rest(&self) {
+impl InFlightGuard {
+    /// Stops counting the request: the handler goes on to wait for something with a limit of its own.
+    pub(crate) fn release(&self) {
         self.set(false);
     }
 
@@ -80,47 +90,45 @@ impl InHand {
     }
 }
 
-/// The layer. It counts until an answer begins; a turn until its run does: how many of those are written at once has a
-/// limit of its own.
-pub(crate) async fn shed(State(app): State<App>, request: Request, next: Next) -> Response {
-    if matches!(request.uri().path(), "/health" | "/ready" | "/v1/health") {
-        return next.run(request).await;
-    }
-    if app.load.now() >= app.settings.max_in_flight {
-        let detail = "The server has as much in hand as it can answer in time.";
+/// The layer. A request counts until its response begins; a chat turn until its run has begun, since concurrent runs have
+/// a limit of their own.
+pub(crate) async fn shed_load(State(load): State<LoadLimit>, request: Request, next: Next) -> Response {
+    if load.in_flight() >= load.max_in_flight {
+        let detail = "The server is processing as many requests as it can answer in time.";
         let error = ApiError::new(ErrorKind::Unavailable, detail);
         return ApiError { code: "overloaded", retry_after: Some(RETRY_AFTER), ..error }.into_response();
     }
-    let in_hand = InHand(Arc::new(Mutex::new(app.load.count())));
-    let (in_body, stall) = (in_hand.clone(), app.settings.body_stall);
-    let mut request = request.map(|body| Body::new(Patient::new(body, in_body, stall)));
-    request.extensions_mut().insert(in_hand);
+    let guard = load.enter();
+    let (in_body, timeout) = (guard.clone(), load.body_timeout);
+    let mut request = request.map(|body| Body::new(TimeoutBody::new(body, in_body, timeout)));
+    request.extensions_mut().insert(guard);
     next.run(request).await
 }
 
-/// A request's body that is waited for with some patience. While it is, its request does not count.
-struct Patient {
+/// A request's body with a time limit. While the client is waited for, the request does not count.
+struct TimeoutBody {
     body: Body,
-    in_hand: InHand,
-    began: Instant,
-    seen: u64,
-    stall: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
+    guard: InFlightGuard,
+    started: Instant,
+    received_bytes: u64,
+    /// Longest pause.
+    timeout: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
-    fn new(body: Body, in_hand: InHand, stall: Duration) -> Self {
-        Self { body, in_hand, began: Instant::now(), seen: 0, stall, waiting: None }
+impl TimeoutBody {
+    fn new(body: Body, guard: InFlightGuard, timeout: Duration) -> Self {
+        Self { body, guard, started: Instant::now(), received_bytes: 0, timeout, sleep: None }
     }
 
-    /// The next piece must come within the patience for a pause, and before the whole has become too slow.
+    /// When the next frame is due: after the longest pause, and before the average rate is too low.
     fn deadline(&self) -> Instant {
-        let allowed = GRACE + Duration::from_secs(self.seen / LEAST_RATE);
-        (Instant::now() + self.stall).min(self.began + allowed)
+        let allowed = GRACE + Duration::from_secs(self.received_bytes / MIN_RATE);
+        (Instant::now() + self.timeout).min(self.started + allowed)
     }
 }
 
-impl HttpBody for Patient {
+impl HttpBody for TimeoutBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -130,21 +138,21 @@ impl HttpBody for Patient {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(frame) = polled {
-            self.waiting = None;
-            self.in_hand.set(true);
+            self.sleep = None;
+            self.guard.set(true);
             if let Some(Ok(frame)) = &frame {
-                self.seen += frame.data_ref().map_or(0, Bytes::len) as u64;
+                self.received_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
             }
             return Poll::Ready(frame);
         }
-        self.in_hand.set(false);
+        self.guard.set(false);
         let deadline = self.deadline();
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if waiting.as_mut().poll(context).is_pending() {
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
-        self.in_hand.set(true);
-        Poll::Ready(Some(Err(axum::Error::new("the body came too slowly"))))
+        self.guard.set(true);
+        Poll::Ready(Some(Err(axum::Error::new("the body was sent too slowly"))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -170,21 +178,21 @@ mod tests {
     }
 
     async fn read(body: Body) -> (usize, bool, Duration, usize) {
-        let load = Load::default();
-        let counted = InHand(Arc::new(Mutex::new(load.count())));
+        let load = LoadLimit::new(&GatewaySettings::default());
+        let guard = load.enter();
         let began = Instant::now();
-        let mut pieces = Body::new(Patient::new(body, counted, Duration::from_secs(20))).into_data_stream();
+        let mut pieces = Body::new(TimeoutBody::new(body, guard, Duration::from_secs(20))).into_data_stream();
         let mut read = 0;
         loop {
             let piece = tokio::time::timeout(Duration::from_millis(1), pieces.next()).await;
             let Ok(piece) = piece else {
-                assert_eq!(load.now(), 0, "who is waited for is not in hand");
+                assert_eq!(load.in_flight(), 0, "a client that is waited for does not count");
                 continue;
             };
             match piece {
                 Some(Ok(_)) => read += 1,
-                Some(Err(_)) => return (read, false, began.elapsed(), load.now()),
-                None => return (read, true, began.elapsed(), load.now()),
+                Some(Err(_)) => return (read, false, began.elapsed(), load.in_flight()),
+                None => return (read, true, began.elapsed(), load.in_flight()),
             }
         }
     }

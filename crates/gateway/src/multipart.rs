@@ -1,11 +1,10 @@
 //! An upload as a multipart form, read piece by piece and only as far as the layer below asks for it.
 
-use crate::app::App;
 use crate::body::{check_values, parse};
 use crate::error::ApiError;
 use crate::file_name;
-use crate::idempotency::FormDigest;
-use crate::paced::{Paced, Taken};
+use crate::form_digest::FormDigest;
+use crate::throttled::{Consumed, ThrottledBody};
 use crate::wire;
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
@@ -41,16 +40,16 @@ pub(crate) struct Source {
 
 /// What passes: how much was taken out of the parser, and a digest of it if somebody wants one.
 struct Meter {
-    taken: Taken,
+    taken: Consumed,
     digest: Option<FormDigest>,
 }
 
 /// Opens the form of a request; `digest` gets to know what is in it once it was read to its end.
-pub(crate) async fn open(request: Request, app: &App, digest: Option<FormDigest>) -> Result<Source, ApiError> {
+pub(crate) async fn open(request: Request, digest: Option<FormDigest>) -> Result<Source, ApiError> {
     let (parts, body) = request.into_parts();
-    let (paced, taken) = Paced::new(body);
-    let request = Request::from_parts(parts, Body::from_stream(paced));
-    let multipart = Multipart::from_request(request, app).await.map_err(|_| {
+    let (throttled, taken) = ThrottledBody::new(body);
+    let request = Request::from_parts(parts, Body::from_stream(throttled));
+    let multipart = Multipart::from_request(request, &()).await.map_err(|_| {
         let detail = "This address takes a form of type multipart/form-data with the field `file`.";
         ApiError::new(ErrorKind::UnsupportedType, detail)
     })?;

@@ -1,6 +1,5 @@
 //! A coarse limit per peer address, before anything of a request is looked at.
 
-use crate::app::App;
 use crate::rate_limit::refusal;
 use crate::settings::GatewaySettings;
 use axum::extract::{ConnectInfo, Request, State};
@@ -10,47 +9,52 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// After this many requests, peers that have their whole burst again are forgotten.
 const SWEEP_EVERY: u64 = 8192;
 
-/// Counts requests by peer address.
+/// Limits requests by peer address, if the settings say so.
+#[derive(Clone)]
 pub(crate) struct PeerLimit {
-    counters: DefaultKeyedRateLimiter<IpAddr>,
+    counters: Option<Arc<Counters>>,
+    behind_proxy: bool,
+}
+
+struct Counters {
+    limiter: DefaultKeyedRateLimiter<IpAddr>,
     clock: DefaultClock,
     checks: AtomicU64,
 }
 
 impl PeerLimit {
-    /// As set; `None` where there is no such limit.
-    pub(crate) fn of(settings: &GatewaySettings) -> Option<Self> {
-        if !settings.rate_limit_enabled {
-            return None;
-        }
-        let burst = NonZeroU32::new(settings.peer_burst)?;
-        let quota = Quota::per_second(NonZeroU32::new(settings.peer_per_second)?).allow_burst(burst);
-        Some(Self { counters: RateLimiter::keyed(quota), clock: DefaultClock::default(), checks: AtomicU64::new(0) })
+    pub(crate) fn new(settings: &GatewaySettings) -> Self {
+        let rate = NonZeroU32::new(settings.peer_per_second).filter(|_| settings.rate_limit_enabled);
+        let quota = rate.zip(NonZeroU32::new(settings.peer_burst));
+        let counters = quota.map(|(rate, burst)| {
+            let limiter = RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst));
+            Arc::new(Counters { limiter, clock: DefaultClock::default(), checks: AtomicU64::new(0) })
+        });
+        Self { counters, behind_proxy: settings.behind_proxy }
     }
 
-    /// How long to wait, where it was one request too many.
+    /// Counts a request; `Some` is how long its peer has to wait before it may ask again.
     fn check(&self, peer: IpAddr) -> Option<Duration> {
-        if self.checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
-            self.counters.retain_recent();
-            self.counters.shrink_to_fit();
+        let Counters { limiter, clock, checks } = &**self.counters.as_ref()?;
+        if checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
         }
-        let refused = self.counters.check_key(&network(peer)).err()?;
-        Some(refused.wait_time_from(self.clock.now()))
+        let refused = limiter.check_key(&network(peer)).err()?;
+        Some(refused.wait_time_from(clock.now()))
     }
 }
 
 /// The layer. Without a peer address (in tests, say) nothing is counted.
-pub(crate) async fn limit_peers(State(app): State<App>, request: Request, next: Next) -> Response {
-    let counted = !matches!(request.uri().path(), "/health" | "/ready" | "/v1/health");
-    let peer = peer(&request, app.settings.behind_proxy).filter(|_| counted);
-    let wait = app.peers.as_ref().zip(peer).and_then(|(limit, peer)| limit.check(peer));
-    match wait {
+pub(crate) async fn limit_peers(State(limit): State<PeerLimit>, request: Request, next: Next) -> Response {
+    match peer(&request, limit.behind_proxy).and_then(|peer| limit.check(peer)) {
         Some(after) => refusal(after).into_response(),
         None => next.run(request).await,
     }
@@ -86,7 +90,7 @@ mod tests {
     #[test]
     fn a_peer_has_its_burst_and_its_network_shares_it() {
         let settings = GatewaySettings { peer_per_second: 1, peer_burst: 2, ..GatewaySettings::default() };
-        let limit = PeerLimit::of(&settings).expect("a limit");
+        let limit = PeerLimit::new(&settings);
         let peer = |text: &str| text.parse::<IpAddr>().expect("an address");
         assert_eq!(limit.check(peer("2001:db8::1")), None);
         assert_eq!(limit.check(peer("2001:db8::2")), None);

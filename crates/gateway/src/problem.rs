@@ -3,7 +3,8 @@
 use crate::error::{ApiError, status};
 use crate::openai;
 use crate::openai::error::ErrorBody;
-use crate::trace::Here;
+use crate::problem_kind::{KINDS, sentence, slug, title};
+use crate::request_info::RequestInfo;
 use axum::Json;
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -60,15 +61,15 @@ pub(crate) struct FieldProblem {
 
 impl ProblemDocument {
     /// The document of an error at one place.
-    pub(crate) fn new(error: &ApiError, here: &Here) -> Self {
+    pub(crate) fn new(error: &ApiError, info: &RequestInfo) -> Self {
         Self {
             kind: format!("/problems/{}", slug(error.kind)),
             title: title(error.kind),
             status: error.status().as_u16(),
             detail: error.detail.clone().unwrap_or_else(|| sentence(error.kind).to_owned()),
-            instance: here.path.clone(),
+            instance: info.path.clone(),
             code: error.code,
-            request_id: here.request_id.to_string(),
+            request_id: info.request_id.to_string(),
             decision_id: error.decision.map(|id| id.to_string()),
             errors: error
                 .fields
@@ -81,7 +82,7 @@ impl ProblemDocument {
 
 /// Gives an answer that is no success its problem document, whoever made it: a handler, or axum for an unknown path
 /// or method.
-pub(crate) fn render(response: Response, here: &Here) -> (Response, Option<ApiError>) {
+pub(crate) fn render(response: Response, info: &RequestInfo) -> (Response, Option<ApiError>) {
     let error = match response.extensions().get::<ApiError>() {
         Some(error) => error.clone(),
         None if is_bare_failure(&response) => ApiError::of(kind_of(response.status())),
@@ -89,10 +90,10 @@ pub(crate) fn render(response: Response, here: &Here) -> (Response, Option<ApiEr
     };
     let (mut parts, _) = response.into_parts();
     parts.extensions.remove::<ApiError>();
-    if openai::is_beneath(&here.path) {
+    if openai::is_beneath(&info.path) {
         return (in_openai_shape(parts, &error), Some(error));
     }
-    let mut document = ProblemDocument::new(&error, here);
+    let mut document = ProblemDocument::new(&error, info);
     if parts.status == StatusCode::METHOD_NOT_ALLOWED {
         document.kind = "/problems/method-not-allowed".to_owned();
         document.title = "The method is not allowed";
@@ -139,60 +140,4 @@ fn kind_of(code: StatusCode) -> ErrorKind {
     } else {
         ErrorKind::Internal
     })
-}
-
-/// All kinds, for the pages under `/problems/`.
-pub(crate) const KINDS: [ErrorKind; 11] = [
-    ErrorKind::Malformed,
-    ErrorKind::InvalidField,
-    ErrorKind::Unauthenticated,
-    ErrorKind::Forbidden,
-    ErrorKind::NotFound,
-    ErrorKind::Conflict,
-    ErrorKind::TooLarge,
-    ErrorKind::UnsupportedType,
-    ErrorKind::RateLimited,
-    ErrorKind::Unavailable,
-    ErrorKind::Internal,
-];
-
-/// The last part of a type's address.
-pub(crate) fn slug(kind: ErrorKind) -> String {
-    kind.code().replace('_', "-")
-}
-
-/// A type in a few words.
-pub(crate) const fn title(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Malformed => "The request cannot be understood",
-        ErrorKind::InvalidField => "A field is not allowed",
-        ErrorKind::Unauthenticated => "Not signed in",
-        ErrorKind::Forbidden => "Not allowed",
-        ErrorKind::NotFound => "Not found",
-        ErrorKind::Conflict => "Not possible at present",
-        ErrorKind::TooLarge => "Too large",
-        ErrorKind::UnsupportedType => "The type of content is not supported",
-        ErrorKind::RateLimited => "Too many requests",
-        ErrorKind::Unavailable => "Not available at the moment",
-        ErrorKind::Internal => "A defect of the server",
-    }
-}
-
-/// What to say of a kind where there is nothing more exact.
-pub(crate) const fn sentence(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Malformed => "The request cannot be read as what it claims to be.",
-        ErrorKind::InvalidField => "A field of the request is understood and not allowed; see `errors`.",
-        ErrorKind::Unauthenticated => "A valid bearer token is needed.",
-        ErrorKind::Forbidden => "Your role does not allow this.",
-        ErrorKind::NotFound => "There is nothing here under that address.",
-        ErrorKind::Conflict => "The request clashes with the present state.",
-        ErrorKind::TooLarge => "The request is larger than allowed.",
-        ErrorKind::UnsupportedType => "The type of content is not one that this address takes.",
-        ErrorKind::RateLimited => {
-            "You have made more requests than your limit allows; the Retry-After header says when to come back."
-        }
-        ErrorKind::Unavailable => "A part that this needs is down; the Retry-After header says when to try again.",
-        ErrorKind::Internal => "The server failed; its log has the reason under the request id.",
-    }
 }

@@ -1,6 +1,5 @@
 //! Reads query strings: every parameter known, each once.
 
-use crate::app::App;
 use crate::body::{pointer, shorten};
 use crate::error::ApiError;
 use axum::extract::FromRequestParts;
@@ -10,10 +9,10 @@ use serde::de::DeserializeOwned;
 /// A query string.
 pub(crate) struct ApiQuery<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequestParts<App> for ApiQuery<T> {
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ApiQuery<T> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let query = parts.uri.query().unwrap_or_default().as_bytes();
         for (name, value) in form_urlencoded::parse(query) {
             if name.contains('\0') || value.contains('\0') {

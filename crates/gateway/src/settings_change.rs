@@ -1,7 +1,6 @@
 //! Settings on the wire: the list of settings, how each is shown, and which values a change may give it.
 
 use crate::error::ApiError;
-use crate::openapi::requests;
 use crate::wire;
 use domain::error::ErrorKind;
 use domain::model::ModelChoice;
@@ -354,7 +353,7 @@ impl Validate for RoleMappings {
 fn role_mappings() -> RefOr<Schema> {
     let name = ObjectBuilder::new()
         .schema_type(Type::String)
-        .pattern(Some(requests::NOT_BLANK))
+        .pattern(Some(wire::NOT_BLANK))
         .max_length(Some(MAX_MAPPED))
         .build();
     let mut mappings = ObjectBuilder::new()

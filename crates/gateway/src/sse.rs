@@ -2,7 +2,7 @@
 
 use crate::error::ApiError;
 use crate::problem::ProblemDocument;
-use crate::trace::Here;
+use crate::request_info::RequestInfo;
 use crate::wire::{self, CitationBody};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, HeaderValue};
@@ -153,8 +153,8 @@ pub(crate) struct Answer {
 }
 
 /// Streams a run. Dropping the response drops the run's stream, which tells the runtime that the reader is gone.
-pub(crate) fn stream(events: EventStream, here: Here, keep_alive: Duration) -> Response {
-    lines(events.map(move |event| write(event, &here)), keep_alive)
+pub(crate) fn stream(events: EventStream, info: RequestInfo, keep_alive: Duration) -> Response {
+    lines(events.map(move |event| write(event, &info)), keep_alive)
 }
 
 /// A stream of events, with comments where it is silent and headers that keep proxies from holding it back.
@@ -236,7 +236,7 @@ pub(crate) fn broken_off() -> ApiError {
     }
 }
 
-fn write(numbered: NumberedEvent, here: &Here) -> Result<Event, axum::Error> {
+fn write(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Error> {
     let event = Event::default().id(numbered.seq.to_string());
     match numbered.event {
         RunEvent::Started { run_id, message_id, model, escalated } => {
@@ -266,7 +266,7 @@ fn write(numbered: NumberedEvent, here: &Here) -> Result<Event, axum::Error> {
             message_id: end.message_id.as_uuid(),
         }),
         RunEvent::Failed(problem) => {
-            event.event("error").json_data(RunFailed { problem: ProblemDocument::new(&problem.into(), here) })
+            event.event("error").json_data(RunFailed { problem: ProblemDocument::new(&problem.into(), info) })
         }
     }
 }

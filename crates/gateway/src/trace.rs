@@ -3,8 +3,8 @@
 use crate::error::ApiError;
 use crate::metrics::HttpMetrics;
 use crate::problem;
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
-use axum::http::request::Parts;
+use crate::request_info::RequestInfo;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -18,23 +18,6 @@ use tracing::{Instrument, Span, field};
 /// The header that carries a request's id both ways.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Which request this is: what a problem document says of its place.
-#[derive(Clone, Debug)]
-pub(crate) struct Here {
-    /// The request's id.
-    pub(crate) request_id: RequestId,
-    /// Its path, without the query, which may hold what a user searched for.
-    pub(crate) path: String,
-}
-
-impl<S: Sync> FromRequestParts<S> for Here {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| ApiError::of(ErrorKind::Internal))
-    }
-}
-
 /// What the outermost layer works with.
 #[derive(Clone)]
 pub(crate) struct Tracer {
@@ -47,22 +30,23 @@ pub(crate) struct Tracer {
 /// The outermost layer: names the request, times it, gives failures their body, logs once.
 pub(crate) async fn trace(State(tracer): State<Tracer>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let here = Here { request_id: request_id(&tracer, &request), path: request.uri().path().to_owned() };
+    let info = RequestInfo { request_id: request_id(&tracer, &request), path: request.uri().path().to_owned() };
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!(
         "http",
         %method,
         route,
-        request_id = %here.request_id,
+        request_id = %info.request_id,
         tenant = field::Empty,
         status = field::Empty,
         latency_ms = field::Empty,
     );
-    request.extensions_mut().insert(here.clone());
+    request.extensions_mut().insert(info.clone());
     let response = next.run(request).instrument(span.clone()).await;
-    let (mut response, error) = problem::render(response, &here);
-    if let Ok(value) = HeaderValue::from_str(here.request_id.as_str()) {
+    let is_probe = response.extensions().get::<LogAtDebug>().is_some();
+    let (mut response, error) = problem::render(response, &info);
+    if let Ok(value) = HeaderValue::from_str(info.request_id.as_str()) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     let took = started.elapsed();
@@ -71,7 +55,18 @@ pub(crate) async fn trace(State(tracer): State<Tracer>, mut request: Request, ne
     if let Some(metrics) = &tracer.metrics {
         metrics.observe(&method, &route, response.status(), took);
     }
-    span.in_scope(|| log(&route, error.as_ref()));
+    span.in_scope(|| log(is_probe, error.as_ref()));
+    response
+}
+
+/// Marks a response whose request is logged at debug level: probes come every few seconds.
+#[derive(Clone, Copy, Debug)]
+struct LogAtDebug;
+
+/// The layer of probes: has their requests logged at debug level.
+pub(crate) async fn log_at_debug(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(LogAtDebug);
     response
 }
 
@@ -84,8 +79,8 @@ fn request_id(tracer: &Tracer, request: &Request) -> RequestId {
         .unwrap_or_else(|| RequestId::from_uuid(tracer.ids.uuid()))
 }
 
-/// Status and latency stand in the span.
-fn log(route: &str, error: Option<&ApiError>) {
+/// Status and latency are fields of the span.
+fn log(is_probe: bool, error: Option<&ApiError>) {
     match error {
         Some(error) => {
             let cause = error.cause.as_deref().unwrap_or_default();
@@ -100,12 +95,12 @@ fn log(route: &str, error: Option<&ApiError>) {
                 }
             }
         }
-        None if matches!(route, "/health" | "/ready" | "/v1/health") => tracing::debug!("request served"),
+        None if is_probe => tracing::debug!("request served"),
         None => tracing::info!("request served"),
     }
 }
 
-/// Says in the request's span for which tenant it runs.
+/// Records the tenant in the span of the request.
 pub(crate) fn record_tenant(tenant: domain::ids::TenantId) {
     Span::current().record("tenant", field::display(tenant));
 }

@@ -19,6 +19,9 @@ use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema};
 use uuid::Uuid;
 
+/// Pattern of text that is neither empty nor only white space, and has no U+0000, which PostgreSQL cannot store.
+pub(crate) const NOT_BLANK: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
+
 /// Largest client data (`metadata`), in bytes of JSON.
 pub(crate) const MAX_METADATA: usize = 16 << 10;
 /// Most tags of one thing, or in one filter.

@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ],
     };
     let settings = ModelSettings::default();
-    let chat = models::chat_model(&Router::new(&settings, ModelMetrics::unread()?)?, &settings)?;
+    let chat = models::chat_model(&Router::new(&settings, ModelMetrics::unregistered()?)?, &settings)?;
     let mut answer = chat.stream(request).await?;
     while let Some(delta) = answer.deltas.try_next().await? {
         match delta {

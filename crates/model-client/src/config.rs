@@ -1,4 +1,4 @@
-//! Which models serve, and within which limits. Plain values: the composition root reads the settings and fills them in.
+//! Settings of the model backends. Plain values: `platform-server` reads the configuration and fills them in.
 
 use crate::cache_salt::CacheSalts;
 use domain::model_call::Price;
@@ -9,21 +9,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
-/// What embeds.
+/// Where embeddings are computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EmbedSource {
-    /// The model in this process.
+    /// By the embedded model, in this process.
     Embedded,
-    /// The backends.
+    /// By the backends of the `embed` tier.
     Remote,
 }
 
-/// What a server calls itself: where its dialect of OpenAI's API differs.
+/// The server's dialect of the OpenAI API.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// Any OpenAI-compatible server, OpenAI's own among them: nothing is sent that OpenAI does not document.
+    /// Any OpenAI-compatible server, including OpenAI itself: only documented fields are sent.
     #[default]
     OpenAi,
     /// vLLM.
@@ -32,12 +32,12 @@ pub enum Dialect {
     Ollama,
     /// A LiteLLM proxy.
     LiteLlm,
-    /// Azure OpenAI: the v1 API, or with an `api_version` the older addresses by deployment.
+    /// Azure OpenAI: the v1 API or, with an `api_version`, the older URLs that contain the deployment name.
     Azure,
 }
 
 impl Dialect {
-    /// Its name in spans and metrics: the well-known value of `gen_ai.provider.name` where there is one.
+    /// The value of `gen_ai.provider.name` in spans and metrics: the well-known value where the conventions define one.
     #[must_use]
     pub fn provider(self) -> &'static str {
         match self {
@@ -50,58 +50,57 @@ impl Dialect {
     }
 }
 
-/// Where a backend stands, seen from the site.
+/// Whether a backend is on the premises.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Location {
     /// On the site, or in the plant's own network.
     #[default]
     OnPremises,
-    /// Elsewhere: it gets what the tenant lets out, and no more.
+    /// Outside of the plant's network: it gets only content up to the tenant's cloud limit.
     Cloud,
 }
 
-/// How a backend is told the key.
+/// The header that carries the API key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyHeader {
     /// `Authorization: Bearer`.
     #[default]
     Bearer,
-    /// `api-key`, as Azure has it for keys that are no tokens of Entra.
+    /// `api-key`, which Azure expects for keys (Entra tokens use `Authorization`).
     ApiKey,
 }
 
-/// A server that has models.
+/// An OpenAI-compatible server.
 #[derive(Clone, Debug)]
 pub struct BackendSettings {
-    /// Its name in logs, spans, the ledger and the audit log.
+    /// The backend's name in logs, spans, the usage ledger and the audit log.
     pub name: String,
-    /// Its dialect.
+    /// Selects the request fields and paths that differ between servers.
     pub dialect: Dialect,
-    /// Its address, with or without the trailing `/v1`.
+    /// Base URL, with or without a trailing `/v1`.
     pub base_url: Url,
-    /// Its key.
+    /// API key; none for servers without authentication.
     pub api_key: Option<SecretString>,
-    /// How it is told the key.
+    /// The header that carries `api_key`.
     pub key_header: KeyHeader,
-    /// Azure's `api-version`: with it the addresses are those by deployment.
+    /// Azure's `api-version`; when it is set, URLs contain the deployment name.
     pub api_version: Option<String>,
-    /// Where it stands.
+    /// Whether the tenant's cloud limit applies.
     pub location: Location,
-    /// Nothing classified higher is sent to it.
+    /// Highest classification that may be sent to this backend.
     pub highest_classification: Classification,
-    /// A proxy may fall back by itself, to wherever its own settings say, for content up to this class; above, it is told
-    /// not to.
+    /// Highest classification for which a proxy may use its own fallbacks; for content above, the request forbids them.
     pub own_fallbacks: Classification,
-    /// Most requests at a time.
+    /// Maximum number of concurrent requests.
     pub concurrency: usize,
-    /// Time limits.
+    /// Connect and response timeouts.
     pub timeouts: Timeouts,
 }
 
 impl BackendSettings {
-    /// A server of the site at this address, with the usual limits.
+    /// An on-premises server at `base_url` with default limits.
     #[must_use]
     pub fn at(name: &str, base_url: Url) -> Self {
         Self {
@@ -120,23 +119,23 @@ impl BackendSettings {
     }
 }
 
-/// One way to serve a tier: a model of a backend.
+/// A route: a model of a backend that serves a tier.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteSettings {
-    /// The backend's name.
+    /// Name of a backend in [`ModelSettings::backends`].
     pub backend: String,
-    /// The backend's name of the model.
+    /// The model's name at the backend.
     pub model: String,
-    /// Lower is tried first; those with the same number are equals, of which the least busy serves.
+    /// Routes with the lowest number are tried first; among routes with the same number the least busy serves.
     pub priority: u32,
-    /// Share among equals: one with 2 is given twice as many requests as one with 1.
+    /// Share among routes of the same priority: weight 2 gets twice as many requests as weight 1.
     pub weight: u32,
-    /// What it asks for its work.
+    /// Price of the model's tokens; zero if the server reports costs itself.
     pub price: Price,
 }
 
 impl RouteSettings {
-    /// The first choice.
+    /// A route of priority 1 and weight 1, without a price.
     #[must_use]
     pub fn to(backend: &str, model: &str) -> Self {
         let (backend, model) = (backend.to_owned(), model.to_owned());
@@ -144,25 +143,25 @@ impl RouteSettings {
     }
 }
 
-/// Who serves each tier; a tier without routes is not served.
+/// The routes of each tier; a tier without routes is not served.
 #[derive(Clone, Debug, Default)]
 pub struct TierSettings {
-    /// Everyday answers.
+    /// Chat model for everyday questions.
     pub fast: Vec<RouteSettings>,
-    /// Hard ones.
+    /// Chat model for hard questions.
     pub heavy: Vec<RouteSettings>,
-    /// Vectors. All of them must be the same model: vectors of different ones cannot be compared.
+    /// Embedding model. All routes must serve the same model: vectors of different models cannot be compared.
     pub embed: Vec<RouteSettings>,
-    /// The order of passages.
+    /// Reranking model.
     pub rerank: Vec<RouteSettings>,
 }
 
-/// Waiting for a place.
+/// Queueing of requests while all backends are at their concurrency limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct QueueSettings {
-    /// Most requests of one tenant that wait; the next one is refused at once.
+    /// Maximum number of queued requests of one tenant; a further request is rejected at once.
     pub per_tenant: usize,
-    /// How long a request waits before it is refused.
+    /// How long a request waits in the queue before it is rejected.
     pub wait: Duration,
 }
 
@@ -172,16 +171,16 @@ impl Default for QueueSettings {
     }
 }
 
-/// When a backend is left alone.
+/// Circuit breaker settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BreakerSettings {
-    /// Failures in a row after which it is.
+    /// Consecutive failures that open the breaker.
     pub failures: u32,
-    /// For how long, the first time; twice as long each time that the probe after it fails.
+    /// How long the breaker stays open the first time; doubles every time the half-open probe fails.
     pub pause: Duration,
-    /// Longest pause.
+    /// Upper bound of the open period.
     pub longest_pause: Duration,
-    /// Time between two looks at whether it is there.
+    /// Interval of the health checks.
     pub probe_every: Duration,
 }
 
@@ -196,29 +195,29 @@ impl Default for BreakerSettings {
     }
 }
 
-/// Which models serve. The default is the embedded ones, without any server.
+/// Settings of the model layer. The default uses the embedded models, without any server.
 #[derive(Clone, Debug, Default)]
 pub struct ModelSettings {
-    /// The servers.
+    /// All backends.
     pub backends: Vec<BackendSettings>,
-    /// Who of them serves what.
+    /// Which backend serves which tier.
     pub tiers: TierSettings,
-    /// Waiting for a place.
+    /// Queueing at busy backends.
     pub queue: QueueSettings,
-    /// When a backend is left alone.
+    /// Circuit breakers, one for each model of a backend.
     pub breaker: BreakerSettings,
-    /// What embeds.
+    /// Embedding model.
     pub embedding: EmbeddingSettings,
-    /// What reranks.
+    /// Reranking model.
     pub rerank: RerankSettings,
-    /// Prompts and answers go into the spans. They are a plant's data: off unless somebody looks for an error.
+    /// Records prompts and answers in spans. They are the plant's data: leave it off except to debug.
     pub record_content: bool,
-    /// Keep the tenants apart in the prefix caches of servers that take a salt; without them they share one.
+    /// Per-tenant salts for servers with a salted prefix cache; without them all tenants share one cache.
     pub cache_salts: Option<CacheSalts>,
 }
 
 impl ModelSettings {
-    /// One server that serves `fast`, `heavy` and `embed` under these names, as a LiteLLM proxy is usually set up.
+    /// One server that serves `fast`, `heavy` and `embed` under these model names, the usual setup of a LiteLLM proxy.
     #[must_use]
     pub fn single(backend: BackendSettings) -> Self {
         let route = |model| vec![RouteSettings::to(&backend.name, model)];
@@ -228,32 +227,31 @@ impl ModelSettings {
     }
 }
 
-/// What embeds, and how texts are put to it.
+/// Settings of the embedding model.
 #[derive(Clone, Debug)]
 pub struct EmbeddingSettings {
-    /// By default the backends where some serve embeddings, else the embedded model. A plant may have a server for chat
-    /// alone.
+    /// Defaults to the backends if the `embed` tier has routes, otherwise to the embedded model.
     pub source: Option<EmbedSource>,
-    /// The platform's name of the model, which with the dimension is stored with each vector; the first backend's name of
-    /// it where this is empty.
+    /// The model's name, stored with each vector together with the dimension; if empty, the model name of the first
+    /// route.
     pub name: String,
-    /// Numbers in the vectors; asked of a backend where not given.
+    /// Dimension of the vectors; if not set, a backend is asked.
     pub dimension: Option<usize>,
-    /// Most tokens that the model reads of one text.
+    /// Maximum number of tokens the model reads of one text.
     pub max_tokens: usize,
-    /// Texts in one request.
+    /// Number of texts in one request.
     pub batch: usize,
-    /// Put before a query (nomic-embed-text: `search_query: `).
+    /// Prepended to a query (nomic-embed-text: `search_query: `).
     pub query_prefix: String,
-    /// Put before a document's text (nomic-embed-text: `search_document: `).
+    /// Prepended to a document's text (nomic-embed-text: `search_document: `).
     pub document_prefix: String,
-    /// Holds the embedded model's `model.safetensors` and `tokenizer.json`.
+    /// Directory of the embedded model's `model.safetensors` and `tokenizer.json`.
     pub embedded_dir: PathBuf,
-    /// Threads of the embedded model for each of queries and documents.
+    /// Threads of the embedded model, each for queries and for documents.
     pub threads: usize,
-    /// To embed a query: after that the search goes on without vectors.
+    /// Timeout of embedding a query; the search then continues without vectors.
     pub query_timeout: Duration,
-    /// To embed one batch of a document.
+    /// Timeout of embedding one batch of a document.
     pub documents_timeout: Duration,
 }
 
@@ -275,12 +273,12 @@ impl Default for EmbeddingSettings {
     }
 }
 
-/// What puts the best passages of a search in order.
+/// Settings of the reranking model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RerankSettings {
-    /// Most tokens that the model reads of query and passage together.
+    /// Maximum number of tokens the model reads of query and passage together.
     pub max_tokens: usize,
-    /// The wait for a place included: after that the search goes on in the order that it has.
+    /// Timeout, including the time in the queue; the search then keeps its original order.
     pub timeout: Duration,
 }
 
@@ -290,16 +288,16 @@ impl Default for RerankSettings {
     }
 }
 
-/// Time limits of calls to a backend.
+/// Timeouts of calls to a backend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeouts {
     /// To connect.
     pub connect: Duration,
-    /// Until the first word of an answer. A model that must be loaded first takes long.
+    /// Until the first token of an answer. A server that loads the model on demand needs long.
     pub first_token: Duration,
-    /// Between two pieces of an answer.
+    /// Between two chunks of an answer.
     pub between_tokens: Duration,
-    /// For a whole answer.
+    /// For the whole answer.
     pub total: Duration,
 }
 

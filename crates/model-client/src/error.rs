@@ -1,35 +1,35 @@
-//! Why the models cannot be set up. What goes wrong later is a [`domain::model::ModelError`].
+//! Setup errors. Errors of model calls are [`domain::model::ModelError`]s.
 
 use crate::local::embed::EmbedError;
 
-/// Why the models cannot be set up.
+/// The models cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The server's address is not of use.
+    /// The URL of a backend is not `http` or `https`.
     #[error("the model server's address {address} is not an http or https address")]
     Address {
-        /// The address, without what may be secret in it.
+        /// Scheme and host of the URL, without credentials.
         address: String,
     },
-    /// The HTTP client cannot be made.
+    /// The TLS or HTTP configuration was rejected.
     #[error("the HTTP client for the model server cannot be set up")]
     Client(#[source] reqwest::Error),
-    /// The metrics cannot be made.
+    /// A metric could not be registered.
     #[error("the metrics of the model layer cannot be made")]
     Metrics(#[source] prometheus::Error),
-    /// Embeddings are to come from a backend, and none serves them.
+    /// The settings ask for remote embeddings, but no route serves the `embed` tier.
     #[error("embeddings are to come from a model server, but none serves them (models.base_url or models.tiers.embed)")]
     NoServer,
-    /// A tier names a backend that there is not.
-    #[error("no backend is called {name:?}, but a tier names it")]
+    /// A route refers to a backend that is not configured.
+    #[error("unknown backend {name:?}: a tier refers to it, but models.backends does not contain it")]
     UnknownBackend {
-        /// The name.
+        /// The unknown name.
         name: String,
     },
-    /// The embedded model cannot be loaded.
+    /// The embedded model could not be loaded.
     #[error("the embedded embedding model cannot be loaded")]
     Embedded(#[source] EmbedError),
-    /// The thread that loads the embedded model died.
+    /// The task that loads the embedded model panicked or was cancelled.
     #[error("loading the embedded embedding model was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
 }

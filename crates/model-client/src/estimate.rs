@@ -1,13 +1,13 @@
-//! How many tokens a text has, where the model's own tokenizer is not at hand.
+//! Estimates token counts without the model's tokenizer.
 
-/// An estimate on the high side, for any usual tokenizer: three letters, one digit or one sign a token, and each byte
-/// of other scripts by itself, as byte-level vocabularies do with what they do not know.
+/// An upper estimate for common tokenizers: three ASCII letters, one digit or one punctuation mark per token, and one
+/// token per byte of other scripts, as byte-level vocabularies split unknown text.
 pub(crate) fn tokens(text: &str) -> usize {
     let mut run = 0;
     text.chars().map(|c| cost(c, &mut run)).sum()
 }
 
-/// The longest beginning of `text` that [`tokens`] puts at `limit` or less.
+/// The longest prefix of `text` for which [`tokens`] is at most `limit`.
 pub(crate) fn cut(text: &str, limit: usize) -> &str {
     let (mut run, mut total) = (0, 0);
     for (at, c) in text.char_indices() {
@@ -19,7 +19,7 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     text
 }
 
-/// What `c` adds after `run` letters without a gap.
+/// Tokens that `c` adds; `run` counts the letters directly before it.
 fn cost(c: char, run: &mut usize) -> usize {
     if !c.is_ascii_alphabetic() {
         *run = 0;

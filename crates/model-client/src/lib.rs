@@ -1,14 +1,14 @@
-//! Chat and embedding models: any OpenAI-compatible server, and the embedded ones that serve without a server.
+//! Clients of chat, embedding and reranking models: OpenAI-compatible servers, and embedded models without a server.
 //!
-//! The platform knows models only by three ports of `domain`: [`ChatModel`](domain::ports::ChatModel),
-//! [`Embedder`](domain::ports::Embedder) and [`Reranker`](domain::ports::Reranker). This crate has what stands behind
-//! them, and [`models`] decides which; [`router`] chooses among several backends:
+//! The platform uses models through three ports of `domain`: [`ChatModel`](domain::ports::ChatModel),
+//! [`Embedder`](domain::ports::Embedder) and [`Reranker`](domain::ports::Reranker). This crate implements them;
+//! [`models`] selects the implementation, [`router`] selects a backend for each request:
 //!
-//! | | with backends | without |
+//! | port | with backends | without backends |
 //! |---|---|---|
-//! | answers | [`openai::OpenAiChat`] | [`local::extract::ExtractiveAnswerer`]: quotes passages, invents nothing |
-//! | vectors | [`openai::OpenAiEmbedder`], unless the settings say otherwise | [`local::embed::LocalEmbedder`] |
-//! | order of passages | [`openai::OpenAiReranker`], where some serve the tier | none |
+//! | chat | [`openai::OpenAiChat`] | [`local::extract::ExtractiveAnswerer`]: quotes passages |
+//! | embeddings | [`openai::OpenAiEmbedder`], unless configured otherwise | [`local::embed::LocalEmbedder`] |
+//! | reranking | [`openai::OpenAiReranker`], if the tier has routes | none |
 //!
 //! ```
 //! use futures::TryStreamExt;
@@ -27,8 +27,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What a server says in its errors may repeat the prompt, so that errors and spans carry its code words only.
+//! A server's error message may repeat the prompt, so errors and spans contain only its error codes.
 
+mod breaker_state;
 pub mod cache_salt;
 pub mod config;
 pub mod error;

@@ -1,23 +1,23 @@
-//! What the model layer counts. The names are those of the OpenTelemetry GenAI conventions (in development; as of
-//! November 2026), written as Prometheus has them, so that only this file changes when they do.
+//! Metrics of the model layer. Names follow the OpenTelemetry GenAI semantic conventions (in development; as of
+//! November 2026) in Prometheus spelling. Only this file changes when the conventions do.
 //!
-//! Labels are names of the configuration: what a server calls itself, tenants and users are none.
+//! Labels contain configured names only, never tenants, users or names that a server reports.
 
-use crate::router::BreakerState;
+use crate::breaker_state::BreakerState;
 use domain::model::ModelError;
 use domain::model_call::{ModelOperation, ServedBy};
 use domain::run::TokenUsage;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::time::Duration;
 
-const CALL: &[&str] = &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
-const CALL_AND_ERROR: &[&str] =
+const CALL_LABELS: &[&str] = &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
+const CALL_ERROR_LABELS: &[&str] =
     &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type"];
-const CALL_AND_TOKEN: &[&str] =
+const CALL_TOKEN_LABELS: &[&str] =
     &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_type"];
 
-/// The conventions' buckets for tokens.
-const TOKENS: &[f64] = &[
+/// Token buckets of the conventions.
+const TOKEN_BUCKETS: &[f64] = &[
     1.0,
     4.0,
     16.0,
@@ -33,21 +33,22 @@ const TOKENS: &[f64] = &[
     16_777_216.0,
     67_108_864.0,
 ];
-/// The conventions' buckets for a whole call, in seconds.
-const DURATION: &[f64] = &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
-/// For the time to the first piece.
-const FIRST: &[f64] =
+/// Duration buckets of the conventions, in seconds.
+const DURATION_BUCKETS: &[f64] =
+    &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+/// Buckets of the time to the first chunk, in seconds.
+const FIRST_CHUNK_BUCKETS: &[f64] =
     &[0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0];
-/// For the time of each further piece.
-const EACH: &[f64] = &[0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
+/// Buckets of the time per output chunk, in seconds.
+const PER_CHUNK_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
 
 /// The model layer's metrics.
 #[derive(Clone, Debug)]
 pub struct ModelMetrics {
     tokens: HistogramVec,
     duration: HistogramVec,
-    first: HistogramVec,
-    each: HistogramVec,
+    first_chunk: HistogramVec,
+    per_chunk: HistogramVec,
     served: IntCounterVec,
     failed: IntCounterVec,
     refused: IntCounterVec,
@@ -57,56 +58,61 @@ pub struct ModelMetrics {
     waiting: IntGauge,
 }
 
-/// A call that was made, as far as it is counted.
+/// Labels of a model call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Counted<'a> {
+pub(crate) struct CallLabels<'a> {
     pub(crate) operation: ModelOperation,
     pub(crate) provider: &'static str,
     pub(crate) model: &'a str,
 }
 
 impl ModelMetrics {
-    /// Makes the metrics and registers them.
+    /// Creates the metrics and registers them.
     ///
     /// # Errors
-    /// Where the registry has one of these names already.
+    /// If the registry already contains one of the names.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let histogram = |name: &str, help: &str, buckets: &[f64], labels: &[&str]| {
-            let made = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok::<_, prometheus::Error>(made)
+            let metric = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
         };
         let counter = |name: &str, help: &str, labels: &[&str]| {
-            let made = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok::<_, prometheus::Error>(made)
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
         };
         let gauge = |name: &str, help: &str| {
-            let made = IntGaugeVec::new(Opts::new(name, help), &["backend"])?;
-            registry.register(Box::new(made.clone()))?;
-            Ok::<_, prometheus::Error>(made)
+            let metric = IntGaugeVec::new(Opts::new(name, help), &["backend"])?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
         };
         let waiting = IntGauge::new("model_queue_waiting", "Requests that wait for a place at a model backend.")?;
         registry.register(Box::new(waiting.clone()))?;
         Ok(Self {
-            tokens: histogram("gen_ai_client_token_usage", "Tokens of a model call.", TOKENS, CALL_AND_TOKEN)?,
+            tokens: histogram(
+                "gen_ai_client_token_usage",
+                "Tokens of a model call.",
+                TOKEN_BUCKETS,
+                CALL_TOKEN_LABELS,
+            )?,
             duration: histogram(
                 "gen_ai_client_operation_duration_seconds",
                 "Seconds of a model call, to its end.",
-                DURATION,
-                CALL_AND_ERROR,
+                DURATION_BUCKETS,
+                CALL_ERROR_LABELS,
             )?,
-            first: histogram(
+            first_chunk: histogram(
                 "gen_ai_client_operation_time_to_first_chunk_seconds",
                 "Seconds until the first piece of an answer.",
-                FIRST,
-                CALL,
+                FIRST_CHUNK_BUCKETS,
+                CALL_LABELS,
             )?,
-            each: histogram(
+            per_chunk: histogram(
                 "gen_ai_client_operation_time_per_output_chunk_seconds",
                 "Seconds of each further piece of an answer, on the average of the answer.",
-                EACH,
-                CALL,
+                PER_CHUNK_BUCKETS,
+                CALL_LABELS,
             )?,
             served: counter(
                 "model_requests_served_total",
@@ -126,11 +132,11 @@ impl ModelMetrics {
         })
     }
 
-    /// Metrics that nobody reads.
+    /// Metrics that are not exported, for tests and probes.
     ///
     /// # Errors
     /// Never, as long as the names above are valid.
-    pub fn unread() -> Result<Self, prometheus::Error> {
+    pub fn unregistered() -> Result<Self, prometheus::Error> {
         Self::register(&Registry::new())
     }
 
@@ -161,19 +167,19 @@ impl ModelMetrics {
         self.waiting.set(gauge(requests));
     }
 
-    pub(crate) fn seen(&self, backend: &str, there: bool) {
-        self.up.with_label_values(&[backend]).set(i64::from(there));
+    pub(crate) fn health_checked(&self, backend: &str, up: bool) {
+        self.up.with_label_values(&[backend]).set(i64::from(up));
     }
 
-    /// A call ended; `error` is what it ended with, if it failed.
-    pub(crate) fn ended(&self, call: Counted<'_>, took: Duration, error: Option<&ModelError>) {
-        let Counted { operation, provider, model } = call;
+    /// Records the duration of a call; `error` is set if it failed.
+    pub(crate) fn ended(&self, call: CallLabels<'_>, took: Duration, error: Option<&ModelError>) {
+        let CallLabels { operation, provider, model } = call;
         let error = error.map_or("", ModelError::error_type);
         self.duration.with_label_values(&[operation.as_str(), provider, model, error]).observe(took.as_secs_f64());
     }
 
-    pub(crate) fn tokens(&self, call: Counted<'_>, usage: TokenUsage) {
-        let Counted { operation, provider, model } = call;
+    pub(crate) fn tokens(&self, call: CallLabels<'_>, usage: TokenUsage) {
+        let CallLabels { operation, provider, model } = call;
         for (kind, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
             if tokens > 0 {
                 let labels = [operation.as_str(), provider, model, kind];
@@ -182,16 +188,16 @@ impl ModelMetrics {
         }
     }
 
-    pub(crate) fn first_piece(&self, call: Counted<'_>, took: Duration) {
+    pub(crate) fn first_chunk(&self, call: CallLabels<'_>, took: Duration) {
         let labels = [call.operation.as_str(), call.provider, call.model];
-        self.first.with_label_values(&labels).observe(took.as_secs_f64());
+        self.first_chunk.with_label_values(&labels).observe(took.as_secs_f64());
     }
 
-    /// The pieces after the first one took so long in all.
-    pub(crate) fn further_pieces(&self, call: Counted<'_>, took: Duration, pieces: u32) {
-        if pieces > 0 {
+    /// Records the average time per chunk; `took` is the total time of the `pieces` chunks after the first.
+    pub(crate) fn further_chunks(&self, call: CallLabels<'_>, took: Duration, chunks: u32) {
+        if chunks > 0 {
             let labels = [call.operation.as_str(), call.provider, call.model];
-            self.each.with_label_values(&labels).observe(took.as_secs_f64() / f64::from(pieces));
+            self.per_chunk.with_label_values(&labels).observe(took.as_secs_f64() / f64::from(chunks));
         }
     }
 }

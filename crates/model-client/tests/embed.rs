@@ -1,4 +1,4 @@
-//! The embedded model against the reference implementation, and its behaviour with the real weights.
+//! The embedded model compared with the reference implementation, with the real weights.
 
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
 

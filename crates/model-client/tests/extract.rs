@@ -1,4 +1,4 @@
-//! The extractive answerer on passages of the demo plant, as the readers give them and a lexical search ranks them.
+//! The extractive answerer on passages of the demo plant, as produced by the readers and ranked by a lexical search.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking; clippy's own exception covers test functions only")]
 
@@ -103,7 +103,7 @@ async fn ask(demo: &Demo, case: &Case) -> String {
     answer(request(&case.question, passages)).await
 }
 
-/// The lines that an answer quotes, each with the number behind its quote.
+/// The quoted lines of an answer, each with the number of its citation.
 fn quoted(answer: &str) -> Vec<(usize, String)> {
     let mut quotes = Vec::new();
     for quote in answer.split("\n\n").filter(|part| part.starts_with("> ")) {
@@ -133,7 +133,7 @@ async fn most_questions_are_answered_by_a_quote_that_has_the_answer() {
         }
     }
     assert_eq!(asked, 35);
-    // Measured: 30. The rest ask in words of their own (stones for gravel), which words alone cannot find.
+    // Measured: 30. The others use synonyms (stones for gravel), which comparing words cannot find.
     assert!(right >= 30, "{right} of {asked}");
 }
 

@@ -15,7 +15,8 @@ use domain::ports::{BlobStore, Directory, Embedders, IdGen, JobKind, JobQueue, S
 use gateway::serve::Edge;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::Authenticator;
-use policy::gate::{GateKeys, GateParts, Gates, PolicyGate, UseCases};
+use policy::gate::{Gate, GateKeys, GateParts, PolicyGate, UseCases};
+use policy::operations::AuditTrail;
 use policy::rules::MatrixRules;
 use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
@@ -41,7 +42,7 @@ use tools::retrieval::{HybridSearch, Reranking, RetrievalParams};
 /// The composed platform.
 pub struct Platform {
     /// The policy gate, through which all requests go.
-    pub gates: Gates,
+    pub gate: Arc<dyn Gate>,
     /// Verifies tokens, and keeps the issuers' keys fresh while the API is served.
     pub authn: Arc<Authenticator>,
     /// Cross-tenant methods, for the commands that create tenants.
@@ -91,11 +92,12 @@ impl Platform {
         };
         let chat = ChatService::new(chat_parts, (&settings.chat).into());
         let models = ModelService::new(chat.clone(), Arc::clone(&embedders.current), Arc::clone(&ports.directory));
-        let services = Services { chat: chat.clone(), models, tools, ingest: Arc::clone(&ingest) };
+        let services =
+            Services { chat: chat.clone(), models, tools, ingest: Arc::clone(&ingest), authn: Arc::clone(&authn) };
         let use_cases = use_cases(settings, &ports, &databases, services)?;
-        let gates = gates(settings, &authn, use_cases, ports.gate_parts())?;
+        let gate = gate(settings, &authn, use_cases, ports.gate_parts())?;
         Ok(Self {
-            gates,
+            gate,
             authn,
             chat,
             retrieval,
@@ -131,14 +133,14 @@ impl Platform {
             upload_limit: settings.storage.upload_limit(),
             ..GatewaySettings::default()
         };
-        Ok(gateway::router(self.gates.clone(), ports, edge))
+        Ok(gateway::router(Arc::clone(&self.gate), ports, edge))
     }
 
     /// The configured number of workers. Without a next embedding model they do not claim jobs that move tenants to it.
     #[must_use]
     pub fn workers(&self, settings: &Settings) -> Vec<Worker> {
         let mut workers =
-            Worker::crew(settings.worker.concurrency, &self.queue, &self.ingest, worker_settings(settings));
+            Worker::pool(settings.worker.concurrency, &self.queue, &self.ingest, worker_settings(settings));
         if self.embedders.next.is_none() {
             workers = workers.into_iter().map(|worker| worker.without(JobKind::Reindex)).collect();
         }
@@ -192,12 +194,14 @@ struct Services {
     models: ModelService,
     tools: Arc<dyn ToolGateway>,
     ingest: Arc<dyn Ingest>,
+    authn: Arc<Authenticator>,
 }
 
 fn use_cases(settings: &Settings, ports: &SharedPorts, databases: &Databases, services: Services) -> Result<UseCases> {
     let SharedPorts { store, directory, clock, ids, .. } = ports.clone();
     let default_issuer = settings.issuers()?.first().map(|issuer| issuer.issuer.clone()).unwrap_or_default();
     let audit_reader = Arc::new(PgAuditReader::new(databases.auditor.clone()));
+    let audit_trail = Arc::new(AuditTrailService::new(audit_reader));
     let conversations = ConversationService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids));
     let documents = DocumentService::new(Arc::clone(&store), services.ingest, Arc::clone(&clock));
     let memories = MemoryService::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids));
@@ -210,10 +214,11 @@ fn use_cases(settings: &Settings, ports: &SharedPorts, databases: &Databases, se
         documents: Arc::new(documents),
         search: Arc::new(SearchService::new(services.tools)),
         memories: Arc::new(memories),
-        audit_trail: Arc::new(AuditTrailService::new(audit_reader)),
+        audit_trail: Arc::clone(&audit_trail) as Arc<dyn AuditTrail>,
+        audit_export: audit_trail,
         administration: Arc::new(AdministrationService::new(store, directory, clock, ids, default_issuer)),
         configuration: Arc::new(configuration),
-        access_tokens: identity::access_tokens(settings, ports),
+        access_tokens: identity::access_tokens(settings, ports, &services.authn),
         tenant_mappings: identity::tenant_mappings(settings, ports)?,
     })
 }
@@ -246,9 +251,14 @@ fn ingest(
     Ok(Arc::new(DocumentIngest::new(ingest_ports, ingest_settings, ports.tasks.clone())))
 }
 
-fn gates(settings: &Settings, authn: &Arc<Authenticator>, use_cases: UseCases, parts: GateParts) -> Result<Gates> {
+fn gate(
+    settings: &Settings,
+    authn: &Arc<Authenticator>,
+    use_cases: UseCases,
+    parts: GateParts,
+) -> Result<Arc<dyn Gate>> {
     let keys = GateKeys::derive(settings.secret()?);
-    Ok(Gates::of(Arc::new(PolicyGate::new(Arc::clone(authn), use_cases, keys, parts))))
+    Ok(Arc::new(PolicyGate::new(Arc::clone(authn), use_cases, keys, parts)))
 }
 
 fn tools(ports: &SharedPorts, search: HybridSearch) -> Result<Arc<dyn ToolGateway>> {

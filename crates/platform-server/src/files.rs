@@ -79,7 +79,7 @@ impl DocumentFile {
         };
         let bytes = Box::pin(futures::stream::iter([Ok(bytes.into())]));
         let upload = Upload { bytes, form: async move { Ok(form) }.boxed() };
-        let accepted = gate.upload_document(by, UploadDocument { announced_bytes }, upload).await;
+        let accepted = gate.execute(by, UploadDocument { announced_bytes, upload }).await;
         accepted.with_context(|| format!("{} was refused", self.name))
     }
 }

@@ -3,6 +3,7 @@
 use crate::config::Settings;
 use crate::ports::SharedPorts;
 use anyhow::{Context as _, Result};
+use domain::ports::TokenSecrets;
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::keyed_hash::HashKey;
 use runtime::access_tokens::AccessTokenService;
@@ -13,9 +14,14 @@ use std::sync::Arc;
 const REFUSALS_PER_MINUTE: u32 = 60;
 
 /// The service of personal access tokens.
-pub(crate) fn access_tokens(settings: &Settings, ports: &SharedPorts) -> Arc<AccessTokenService> {
+pub(crate) fn access_tokens(
+    settings: &Settings,
+    ports: &SharedPorts,
+    authn: &Arc<Authenticator>,
+) -> Arc<AccessTokenService> {
     let SharedPorts { store, clock, ids, .. } = ports.clone();
-    Arc::new(AccessTokenService::new(store, clock, ids, settings.auth.max_token_days))
+    let secrets = Arc::clone(authn) as Arc<dyn TokenSecrets>;
+    Arc::new(AccessTokenService::new(store, clock, ids, secrets, settings.auth.max_token_days))
 }
 
 /// The service of mappings from claims to tenants, for the configured issuers.

@@ -107,7 +107,7 @@ fn limits(server: &Server) -> Limits {
 fn watch_backends(backends: Option<Arc<Router>>, serving: &TaskTracker, stop: &CancellationToken) {
     if let Some(backends) = backends {
         let stop = stop.clone();
-        serving.spawn(async move { stop.run_until_cancelled(backends.keep_watch()).await });
+        serving.spawn(async move { stop.run_until_cancelled(backends.run_health_checks()).await });
     }
 }
 

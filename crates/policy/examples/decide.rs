@@ -12,12 +12,9 @@ use fakes::suite::{identity, scope};
 use fakes::{ManualClock, MemoryStore, SequentialIds};
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
-use policy::gate::{AdminGate as _, Gate as _, GateKeys, GateParts, PolicyGate, UseCases};
+use policy::gate::{Execute as _, GateKeys, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
-use runtime::services::{
-    MockAccessTokens, MockAdministration, MockAuditTrail, MockChat, MockConfiguration, MockConversations,
-    MockDocuments, MockMemories, MockModels, MockSearch, MockTenantMappings,
-};
+use runtime::use_case::MockUseCases;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -43,9 +40,9 @@ async fn main() -> Outcome<()> {
     let gate = PolicyGate::new(authn, use_cases(), GateKeys::derive(b"an example's secret"), parts);
 
     let page = PageRequest::default();
-    let allowed = gate.list_conversations(&ada, ListConversations { page }).await;
+    let allowed = gate.execute(&ada, ListConversations { page }).await;
     println!("her conversations: {:?}", allowed.map(|page| page.items.len()));
-    let refused = gate.list_users(&ada, ListUsers { page }).await;
+    let refused = gate.execute(&ada, ListUsers { page }).await;
     println!("the tenant's users: {:?}", refused.map(|page| page.items.len()));
     for row in store.read(ada.scope(), &AuditFilter::default(), &page).await?.items.iter().rev() {
         println!("audit {} {:?} {}", row.event_type, row.result_status, row.metadata);
@@ -64,21 +61,9 @@ async fn a_user(store: &MemoryStore, ids: &SequentialIds, clock: &ManualClock) -
     Ok(Caller::new(scope(tenant.id, Actor::User(user.id)), tenant, user, member.entitlements(&[])))
 }
 
-/// Use cases that are not there, but for the one that is allowed below.
+/// Use cases of which only the one that is allowed below may be called.
 fn use_cases() -> UseCases {
-    let mut conversations = MockConversations::new();
-    conversations.expect_list().returning(|_| Ok(Page { items: Vec::new(), next: None }));
-    UseCases {
-        conversations: Arc::new(conversations),
-        chat: Arc::new(MockChat::new()),
-        models: Arc::new(MockModels::new()),
-        documents: Arc::new(MockDocuments::new()),
-        search: Arc::new(MockSearch::new()),
-        memories: Arc::new(MockMemories::new()),
-        audit_trail: Arc::new(MockAuditTrail::new()),
-        administration: Arc::new(MockAdministration::new()),
-        configuration: Arc::new(MockConfiguration::new()),
-        access_tokens: Arc::new(MockAccessTokens::new()),
-        tenant_mappings: Arc::new(MockTenantMappings::new()),
-    }
+    let mut use_cases = MockUseCases::new();
+    use_cases.on::<ListConversations>(|_| Ok(Page { items: Vec::new(), next: None }));
+    UseCases::of(use_cases)
 }

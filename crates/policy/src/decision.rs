@@ -1,7 +1,7 @@
 //! The one function that decides, with its grounds. The gate admits by it, and simulations ask it.
 
 use crate::matrix;
-use crate::ownership;
+use crate::ownership::{self, AccessRequest};
 use domain::command::{Command, Target};
 use domain::credential::Credential;
 use domain::decision::{Decision, RefusalCode, Rule, Step, Verdict};
@@ -12,57 +12,52 @@ use domain::role::{Classification, Grant, Operation, Resource};
 use domain::user::{Entitlements, User};
 use serde_json::{Value, json};
 
-/// What is to be decided, whichever command asks.
-#[derive(Clone, Copy, Debug)]
+/// What is to be decided, for a command or a simulation.
+#[derive(Clone, Debug)]
 pub(crate) struct Question<'a> {
-    /// On what kind of thing.
     pub(crate) resource: Resource,
-    /// What is done to it.
     pub(crate) operation: Operation,
-    /// On which one.
     pub(crate) target: Option<Target>,
-    /// The classification that a document is to get.
+    /// New classification of the target document.
     pub(crate) reclassify: Option<Classification>,
-    /// Further documents that are named.
-    pub(crate) documents: &'a [DocumentId],
-    /// What the one who asks proved who they are with.
+    /// Further documents that the command names.
+    pub(crate) documents: Vec<DocumentId>,
     pub(crate) credential: &'a Credential,
 }
 
 impl<'a> Question<'a> {
-    /// What a command asks.
-    pub(crate) fn of<C: Command>(command: &'a C, credential: &'a Credential) -> Self {
+    pub(crate) fn of<C: Command>(command: &C, credential: &'a Credential) -> Self {
         Self {
             resource: C::RESOURCE,
             operation: C::OPERATION,
             target: command.target(),
             reclassify: command.reclassifies(),
-            documents: command.documents(),
+            documents: command.documents().to_vec(),
             credential,
         }
     }
 }
 
-/// The rules asked so far.
+/// The rules that were evaluated so far, with their results.
 #[derive(Default)]
-pub(crate) struct Trace(Vec<Step>);
+pub(crate) struct DecisionTrace(Vec<Step>);
 
-impl Trace {
-    /// Notes what a rule said, and returns it.
-    pub(crate) fn ask(&mut self, rule: Rule, passed: bool, detail: impl Into<String>) -> bool {
+impl DecisionTrace {
+    /// Notes the result of a rule, and returns it.
+    pub(crate) fn note(&mut self, rule: Rule, passed: bool, detail: impl Into<String>) -> bool {
         self.0.push(Step { rule, passed, detail: detail.into() });
         passed
     }
 
-    /// A refusal before there is anything to decide: by what the token says, or who it speaks of.
-    pub(crate) fn refused_at_the_door(code: RefusalCode) -> Decision {
+    /// A refusal during authentication: by the token's claims, or because its user or tenant is switched off.
+    pub(crate) fn refused_at_authentication(code: RefusalCode) -> Decision {
         let rule = match code {
             RefusalCode::TenantSuspended => Rule::TenantActive,
             RefusalCode::UserDisabled => Rule::UserActive,
             _ => Rule::Token,
         };
         let mut trace = Self::default();
-        trace.ask(rule, false, crate::error::refusal(code));
+        trace.note(rule, false, crate::error::refusal(code));
         trace.end(Verdict::Refused { code }, None)
     }
 
@@ -81,32 +76,33 @@ pub(crate) async fn decide(
     configured: impl FnOnce(&User) -> Vec<Grant>,
     question: &Question<'_>,
 ) -> Result<Decision, StoreError> {
-    let mut trace = Trace::default();
+    let mut trace = DecisionTrace::default();
     let Some(member) = tx.users().membership(user).await? else {
-        trace.ask(Rule::UserActive, false, "There is no such user.");
+        trace.note(Rule::UserActive, false, "There is no such user.");
         return Ok(trace.end(Verdict::Refused { code: RefusalCode::UserDisabled }, None));
     };
     let entitlements = member.entitlements(&configured(&member.user));
-    if !trace.ask(Rule::TenantActive, member.tenant_active, on_or_off("tenant", member.tenant_active)) {
+    if !trace.note(Rule::TenantActive, member.tenant_active, on_or_off("tenant", member.tenant_active)) {
         return Ok(trace.end(Verdict::Refused { code: RefusalCode::TenantSuspended }, Some(entitlements)));
     }
-    if !trace.ask(Rule::UserActive, member.user.is_active, on_or_off("user", member.user.is_active)) {
+    if !trace.note(Rule::UserActive, member.user.is_active, on_or_off("user", member.user.is_active)) {
         return Ok(trace.end(Verdict::Refused { code: RefusalCode::UserDisabled }, Some(entitlements)));
     }
     if question.credential.scopes().is_some() {
         let covered = question.credential.covers(question.resource, question.operation);
         let have = if covered { "have" } else { "lack" };
         let detail = format!("The access token's scopes {have} {}:{}.", question.resource, question.operation);
-        if !trace.ask(Rule::Token, covered, detail) {
+        if !trace.note(Rule::Token, covered, detail) {
             return Ok(trace.end(Verdict::Denied { reason: RefusalCode::TokenScope }, Some(entitlements)));
         }
     }
     let reach = matrix::allowed(&entitlements, question.resource, question.operation);
-    trace.ask(Rule::Matrix, reach.is_some(), row(&entitlements, question, reach));
+    trace.note(Rule::Matrix, reach.is_some(), row(&entitlements, question, reach));
     let Some(reach) = reach else {
         return Ok(trace.end(Verdict::Denied { reason: RefusalCode::Matrix }, Some(entitlements)));
     };
-    let verdict = ownership::about(tx, &mut trace, (user, &entitlements), (question, reach)).await?;
+    let request = AccessRequest { user, entitlements: &entitlements, question, reach };
+    let verdict = ownership::decide(tx, &mut trace, request).await?;
     Ok(trace.end(verdict, Some(entitlements)))
 }
 

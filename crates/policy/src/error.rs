@@ -53,9 +53,6 @@ pub enum GateError {
     /// The key set of the issuer cannot be had.
     #[error("the issuer's keys cannot be had")]
     KeysUnavailable,
-    /// A secret could not be made.
-    #[error("the system has no randomness")]
-    NoRandomness,
     /// The intent could not be recorded, so nothing ran.
     #[error("the audit log cannot be written")]
     Audit(#[source] StoreError),
@@ -64,7 +61,7 @@ pub enum GateError {
     Store(#[source] StoreError),
     /// The use case refused: what it went by is known only once the body was read.
     #[error("the use case refused")]
-    RefusedBelow {
+    RefusedByUseCase {
         /// The outcome row that records why.
         decision: AuditId,
         /// Why.
@@ -82,7 +79,7 @@ impl GateError {
     pub fn decision(&self) -> Option<AuditId> {
         match self {
             Self::Refused { decision, .. } | Self::Denied { decision, .. } => *decision,
-            Self::RefusedBelow { decision, .. } => Some(*decision),
+            Self::RefusedByUseCase { decision, .. } => Some(*decision),
             _ => None,
         }
     }
@@ -104,9 +101,9 @@ impl Classify for GateError {
             Self::Refused { .. } | Self::Denied { .. } => ErrorKind::Forbidden,
             Self::RefusedTooOften { .. } => ErrorKind::RateLimited,
             Self::NotFound => ErrorKind::NotFound,
-            Self::KeysUnavailable | Self::NoRandomness | Self::Audit(_) => ErrorKind::Unavailable,
+            Self::KeysUnavailable | Self::Audit(_) => ErrorKind::Unavailable,
             Self::Store(source) => source.kind(),
-            Self::Runtime(source) | Self::RefusedBelow { source, .. } => source.kind(),
+            Self::Runtime(source) | Self::RefusedByUseCase { source, .. } => source.kind(),
         }
     }
 
@@ -117,7 +114,7 @@ impl Classify for GateError {
             Self::Audit(_) => "audit_unavailable",
             Self::KeysUnavailable => "identity_unavailable",
             Self::Store(source) => source.code(),
-            Self::Runtime(source) | Self::RefusedBelow { source, .. } => source.code(),
+            Self::Runtime(source) | Self::RefusedByUseCase { source, .. } => source.code(),
             other => other.kind().code(),
         }
     }
@@ -128,14 +125,13 @@ impl Classify for GateError {
             Self::Audit(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
             Self::KeysUnavailable => Some("The identity provider's keys cannot be had at the moment.".to_owned()),
             Self::Store(source) => source.public_detail(),
-            Self::Runtime(source) | Self::RefusedBelow { source, .. } => source.public_detail(),
+            Self::Runtime(source) | Self::RefusedByUseCase { source, .. } => source.public_detail(),
             Self::StepUp { .. } => Some("The sign-in was too long ago; sign in again.".to_owned()),
             Self::Unauthenticated { .. }
             | Self::TokenMissing
             | Self::RefusedTooOften { .. }
             | Self::Denied { .. }
-            | Self::NotFound
-            | Self::NoRandomness => None,
+            | Self::NotFound => None,
         }
     }
 
@@ -144,7 +140,7 @@ impl Classify for GateError {
             Self::Audit(_) | Self::KeysUnavailable => Some(Duration::from_secs(5)),
             Self::RefusedTooOften { retry_after } => Some(*retry_after),
             Self::Store(source) => source.retry_after(),
-            Self::Runtime(source) | Self::RefusedBelow { source, .. } => source.retry_after(),
+            Self::Runtime(source) | Self::RefusedByUseCase { source, .. } => source.retry_after(),
             _ => None,
         }
     }

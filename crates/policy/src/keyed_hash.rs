@@ -1,15 +1,15 @@
-//! Keyed hashes (HMAC-SHA-256, RFC 2104) with a key that is not in the database: who reads the database cannot guess
-//! what was hashed by trying.
+//! Keyed hashes (HMAC-SHA-256, RFC 2104). The key is not in the database, so whoever reads the database cannot recover
+//! what was hashed by hashing guesses.
 
-use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
+use aws_lc_rs::digest::SHA256_OUTPUT_LEN;
+use aws_lc_rs::hmac;
 
 /// A key for one purpose, derived from the platform's secret.
 #[derive(Clone)]
 pub struct HashKey([u8; 32]);
 
 impl HashKey {
-    /// Derives the key for `purpose`; keys of two purposes tell nothing of each other.
+    /// Derives the key for `purpose`. A key reveals nothing about the keys of other purposes.
     #[must_use]
     pub fn derive(secret: &[u8], purpose: &str) -> Self {
         Self(mac(secret, purpose.as_bytes()))
@@ -28,12 +28,10 @@ impl std::fmt::Debug for HashKey {
     }
 }
 
-fn mac(key: &[u8], content: &[u8]) -> [u8; 32] {
-    // HMAC takes keys of any length (RFC 2104 §2), so the error case does not exist; a zero key would still be no
-    // panic, and the secret's length is checked where it is read.
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| Hmac::<Sha256>::new(&[0; 64].into()));
-    mac.update(content);
-    mac.finalize().into_bytes().into()
+fn mac(key: &[u8], content: &[u8]) -> [u8; SHA256_OUTPUT_LEN] {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), content);
+    // The tag has exactly this length (RFC 2104 with SHA-256, untruncated).
+    tag.as_ref().try_into().unwrap_or_default()
 }
 
 #[cfg(test)]

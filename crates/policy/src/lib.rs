@@ -7,7 +7,7 @@
 //! ```
 //! use domain::role::{Operation, Resource, Role};
 //! use domain::rights::Reach;
-//! use policy::matrix::reach;
+//! use policy::operations::reach;
 //!
 //! assert_eq!(reach(Role::User, Resource::Documents, Operation::Delete), Some(Reach::Own));
 //! assert_eq!(reach(Role::Viewer, Resource::Documents, Operation::Delete), None);
@@ -23,5 +23,6 @@ pub mod error;
 pub mod gate;
 pub mod keyed_hash;
 pub mod matrix;
+pub mod operations;
 mod ownership;
 pub mod rules;

@@ -1,61 +1,11 @@
 //! Who may do what: role × resource × operation, as one table that people read and the gate decides by.
 
+use crate::operations::{granted, reach};
 use domain::credential::Credential;
 use domain::rights::{Permission, Reach, Rights};
 use domain::role::{Grant, Operation, Resource, Role};
 use domain::user::Entitlements;
 use std::fmt::Write as _;
-
-/// How far `role` alone may do `operation` on `resource`; `None`: not at all.
-#[must_use]
-pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Reach> {
-    use Operation::{Create, Declassify, Delete, Export, List, Read, Share, Update};
-    use Resource::{
-        AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Memories, Models, Reasoning, Search,
-        TenantMappings, TenantSettings, Tenants, Usage, Users,
-    };
-
-    match (resource, operation) {
-        // A conversation is its user's; a colleague's is not an everyday right, not even an admin's.
-        (Conversations | Memories, List | Read | Create | Update | Delete) => Some(Reach::Own),
-        (Account, Read) => Some(Reach::Own),
-        // Whoever may chat may ask a model alone, and see which there are.
-        (Search, Read) | (Models, List | Read | Create) => Some(Reach::Tenant),
-        (Documents, List | Read) => Some(Reach::Tenant),
-        (Documents, Create) => (role >= Role::User).then_some(Reach::Tenant),
-        (Documents, Update | Delete) => match role {
-            Role::Viewer => None,
-            Role::User => Some(Reach::Own),
-            Role::Admin => Some(Reach::Tenant),
-        },
-        (AuditLogs, List | Read) | (Usage, Read) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
-        // How a model thinks is for those who run the tenant.
-        (Documents, Declassify) | (Reasoning, Read) => (role == Role::Admin).then_some(Reach::Tenant),
-        (Documents | AuditLogs, Export) => (role == Role::Admin).then_some(Reach::Tenant),
-        (Users, List | Read | Create | Update) => (role == Role::Admin).then_some(Reach::Tenant),
-        // Why something was refused, and what would be: reads, whoever is asked about.
-        (Decisions, Read) | (TenantSettings, List | Read | Update) => (role == Role::Admin).then_some(Reach::Tenant),
-        // One's own tokens; an admin sees and revokes the tenant's, and makes none for others.
-        (AccessTokens, Create) => Some(Reach::Own),
-        (AccessTokens, List | Delete) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
-        // No use case yet: each of these is opened together with its route.
-        (AccessTokens | TenantMappings | TenantSettings | Decisions | Models | Reasoning, _) => None,
-        (Tenants, _) | (_, Share | Export | Declassify) | (AuditLogs | Users | Account | Search | Usage, _) => None,
-    }
-}
-
-/// How far `grant` adds to any role.
-#[must_use]
-pub fn granted(grant: Grant, resource: Resource, operation: Operation) -> Option<Reach> {
-    use Operation::{Create, Delete, Export, List, Read, Update};
-    match (grant, resource, operation) {
-        (Grant::PlatformAdmin, Resource::Tenants, List | Read | Create | Update) => Some(Reach::Platform),
-        (Grant::PlatformAdmin, Resource::TenantMappings, List | Create | Delete) => Some(Reach::Platform),
-        (Grant::Auditor, Resource::AuditLogs, List | Read | Export) => Some(Reach::Tenant),
-        (Grant::Auditor, Resource::Decisions | Resource::Usage, Read) => Some(Reach::Tenant),
-        _ => None,
-    }
-}
 
 /// How far a standing reaches: the furthest of its role and its grants.
 #[must_use]

@@ -1,5 +1,5 @@
-//! One chat turn over the in-memory store, with a model and a tool gateway that follow a script: prints the events as
-//! they come and the audit rows that remain. Run it with `cargo run -p runtime --example chat`.
+//! One chat turn over the in-memory store, with a scripted model and tool gateway. Prints the events as they
+//! come and the audit rows that remain. Run it with `cargo run -p runtime --example chat`.
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ use fakes::suite::{identity, scope};
 use fakes::{ManualClock, MemoryStore, SequentialIds};
 use futures::{StreamExt as _, stream};
 use runtime::chat::{ChatParts, ChatService, ChatSettings};
-use runtime::services::Chat as _;
+use runtime::use_case::UseCase as _;
 use serde_json::json;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -33,7 +33,7 @@ use tools::error::ToolError;
 use tools::gateway::ToolGateway;
 use uuid::Uuid;
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type ExampleResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 struct Script;
 
@@ -79,7 +79,7 @@ impl ToolGateway for Script {
 }
 
 #[tokio::main]
-async fn main() -> Outcome<()> {
+async fn main() -> ExampleResult<()> {
     let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
     let store = MemoryStore::new(clock.clone());
     let (ada, command) = a_user_with_a_question(&store, &ids, &clock).await?;
@@ -98,7 +98,7 @@ async fn main() -> Outcome<()> {
         ChatSettings::default(),
     );
 
-    let mut events = chat.send(granted).await?;
+    let mut events = chat.execute(granted).await?;
     while let Some(numbered) = events.next().await {
         println!("{:>2} {:?}", numbered.seq, numbered.event);
     }
@@ -112,7 +112,7 @@ async fn a_user_with_a_question(
     store: &MemoryStore,
     ids: &SequentialIds,
     clock: &ManualClock,
-) -> Outcome<(TenantScope, SendMessage)> {
+) -> ExampleResult<(TenantScope, SendMessage)> {
     let new = NewTenant { id: ids.uuid().into(), name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
     let tenant = store.create_tenant(new).await?.id;
     let now = clock.now();
@@ -151,7 +151,7 @@ async fn grant(
     clock: &ManualClock,
     by: &TenantScope,
     command: SendMessage,
-) -> Outcome<Authorized<SendMessage>> {
+) -> ExampleResult<Authorized<SendMessage>> {
     let subject = AuditSubject {
         event: SendMessage::EVENT,
         resource: Some(SendMessage::RESOURCE),

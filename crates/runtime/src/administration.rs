@@ -1,11 +1,13 @@
 //! Users of a tenant, and tenants.
 
 use crate::error::RuntimeError;
-use crate::services::Administration;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
-use domain::audit::{Changed, EventType};
+use domain::audit::Changed;
 use domain::authorized::Authorized;
-use domain::command::{CreateTenant, CreateUser, GetUser, ListTenants, ListUsers, UpdateTenant, UpdateUser};
+use domain::command::{
+    Command as _, CreateTenant, CreateUser, GetUser, ListTenants, ListUsers, UpdateTenant, UpdateUser,
+};
 use domain::ids::{AuditId, TenantId, UserId};
 use domain::page::Page;
 use domain::ports::{Clock, Directory, IdGen, NewTenant, Store, TenantPatch};
@@ -25,7 +27,7 @@ pub struct AdministrationService {
 }
 
 impl AdministrationService {
-    /// Over these parts; users made without an issuer get `default_issuer`.
+    /// A service over these ports. Users that are created without an issuer get `default_issuer`.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -39,13 +41,16 @@ impl AdministrationService {
 }
 
 #[async_trait]
-impl Administration for AdministrationService {
-    async fn list_users(&self, command: Authorized<ListUsers>) -> Result<Page<User>, RuntimeError> {
+impl UseCase<ListUsers> for AdministrationService {
+    async fn execute(&self, command: Authorized<ListUsers>) -> Result<Page<User>, RuntimeError> {
         let mut tx = self.store.begin(command.scope()).await?;
         Ok(tx.users().list(&command.command().page).await?)
     }
+}
 
-    async fn create_user(&self, command: Authorized<CreateUser>) -> Result<User, RuntimeError> {
+#[async_trait]
+impl UseCase<CreateUser> for AdministrationService {
+    async fn execute(&self, command: Authorized<CreateUser>) -> Result<User, RuntimeError> {
         let (permit, command) = command.into_parts();
         let user = NewUser {
             id: UserId::from_uuid(self.ids.uuid()),
@@ -60,13 +65,19 @@ impl Administration for AdministrationService {
         tx.commit().await?;
         Ok(user)
     }
+}
 
-    async fn get_user(&self, command: Authorized<GetUser>) -> Result<User, RuntimeError> {
+#[async_trait]
+impl UseCase<GetUser> for AdministrationService {
+    async fn execute(&self, command: Authorized<GetUser>) -> Result<User, RuntimeError> {
         let mut tx = self.store.begin(command.scope()).await?;
         tx.users().get(command.command().id).await?.ok_or(RuntimeError::NotFound { what: "the user" })
     }
+}
 
-    async fn update_user(&self, command: Authorized<UpdateUser>) -> Result<Changed<User>, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateUser> for AdministrationService {
+    async fn execute(&self, command: Authorized<UpdateUser>) -> Result<Changed<User>, RuntimeError> {
         let UpdateUser { id, role, role_pinned, grants, is_active } = command.command();
         if command.scope().user() == Some(*id) {
             return Err(RuntimeError::Conflict {
@@ -74,13 +85,13 @@ impl Administration for AdministrationService {
             });
         }
         let mut tx = self.store.begin(command.scope()).await?;
-        let gone = || RuntimeError::NotFound { what: "the user" };
-        // Two admins who demote each other at once wait for each other here: the second finds itself no admin.
+        let not_found = || RuntimeError::NotFound { what: "the user" };
+        // Two admins who demote each other at the same time are serialized here: the second is no longer an admin.
         let admins = tx.users().lock_admins().await?;
-        let before = tx.users().get(*id).await?.ok_or_else(gone)?;
+        let before = tx.users().get(*id).await?.ok_or_else(not_found)?;
         let (role, role_pinned, is_active) = (*role, *role_pinned, *is_active);
         let patch = UserPatch { role, role_pinned, grants: grants.clone(), is_active };
-        let after = tx.users().update(*id, patch, self.clock.now()).await?.ok_or_else(gone)?;
+        let after = tx.users().update(*id, patch, self.clock.now()).await?.ok_or_else(not_found)?;
         if admins.iter().all(|admin| admin == id) && admins.contains(id) && !after.is_active_admin() {
             return Err(RuntimeError::Conflict {
                 detail: "This is the tenant's last active admin; name another first.",
@@ -89,26 +100,35 @@ impl Administration for AdministrationService {
         tx.commit().await?;
         Ok(Changed { before, after })
     }
+}
 
-    async fn list_tenants(&self, command: Authorized<ListTenants>) -> Result<Page<Tenant>, RuntimeError> {
+#[async_trait]
+impl UseCase<ListTenants> for AdministrationService {
+    async fn execute(&self, command: Authorized<ListTenants>) -> Result<Page<Tenant>, RuntimeError> {
         Ok(self.directory.list_tenants(&command.command().page).await?)
     }
+}
 
-    async fn create_tenant(&self, command: Authorized<CreateTenant>) -> Result<Tenant, RuntimeError> {
+#[async_trait]
+impl UseCase<CreateTenant> for AdministrationService {
+    async fn execute(&self, command: Authorized<CreateTenant>) -> Result<Tenant, RuntimeError> {
         let (_, command) = command.into_parts();
         let id = TenantId::from_uuid(self.ids.uuid());
         let tenant = NewTenant { id, name: command.name.into_string(), slug: command.slug };
         Ok(self.directory.create_tenant(tenant).await?)
     }
+}
 
-    async fn update_tenant(&self, command: Authorized<UpdateTenant>) -> Result<Changed<Tenant>, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateTenant> for AdministrationService {
+    async fn execute(&self, command: Authorized<UpdateTenant>) -> Result<Changed<Tenant>, RuntimeError> {
         let (permit, command) = command.into_parts();
         let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
-        let by = ChangedBy::platform(&permit, EventType::AdminTenantChanged, row, now);
-        let gone = || RuntimeError::NotFound { what: "the tenant" };
-        let before = self.directory.tenant(&command.id.to_string()).await?.ok_or_else(gone)?;
+        let by = ChangedBy::platform(&permit, UpdateTenant::EVENT, row, now);
+        let not_found = || RuntimeError::NotFound { what: "the tenant" };
+        let before = self.directory.tenant(&command.id.to_string()).await?.ok_or_else(not_found)?;
         let patch = TenantPatch { name: command.name.map(Title::into_string), is_active: command.is_active };
-        let after = self.directory.update_tenant(command.id, patch, &by).await?.ok_or_else(gone)?;
+        let after = self.directory.update_tenant(command.id, patch, &by).await?.ok_or_else(not_found)?;
         Ok(Changed { before, after })
     }
 }

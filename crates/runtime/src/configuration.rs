@@ -1,15 +1,15 @@
-//! A tenant's settings, in versions, and what it uses of what it may.
+//! A tenant's settings with their versions, and its usage and quotas.
 
 use crate::error::RuntimeError;
-use crate::services::Configuration;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::audit::{Changed, EventType};
+use domain::audit::Changed;
 use domain::authorized::Authorized;
 use domain::budget::{begin, end_of_day, first_of_month};
 use domain::command::{
-    ListSettingsVersions, ListTenantSettingsVersions, ReadCalls, ReadSettings, ReadTenantSettings, ReadUsage,
-    UpdateSettings, UpdateTenantSettings,
+    Command as _, ListSettingsVersions, ListTenantSettingsVersions, ReadCalls, ReadSettings, ReadTenantSettings,
+    ReadUsage, UpdateSettings, UpdateTenantSettings,
 };
 use domain::ids::{AuditId, TenantId};
 use domain::ledger::{UsageQuery, UsageReport};
@@ -20,9 +20,9 @@ use domain::tenant_change::ChangedBy;
 use domain::upload::FieldError;
 use std::sync::Arc;
 
-/// How often a change without an expected version is tried again where another came between.
-const TRIES: usize = 5;
-const GONE: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
+/// Maximum attempts of a change without an expected version, if other changes come between.
+const MAX_ATTEMPTS: usize = 5;
+const NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
 
 /// The configuration use case over store and directory.
 pub struct ConfigurationService {
@@ -33,7 +33,7 @@ pub struct ConfigurationService {
 }
 
 impl ConfigurationService {
-    /// Over these parts.
+    /// A service over these ports.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -45,7 +45,7 @@ impl ConfigurationService {
     }
 
     async fn tenant(&self, id: TenantId) -> Result<Tenant, RuntimeError> {
-        self.directory.tenant(&id.to_string()).await?.ok_or(GONE)
+        self.directory.tenant(&id.to_string()).await?.ok_or(NOT_FOUND)
     }
 
     async fn change(
@@ -54,7 +54,7 @@ impl ConfigurationService {
         change: &SettingsChange,
         by: &ChangedBy,
     ) -> Result<Changed<Tenant>, RuntimeError> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let before = self.tenant(id).await?;
             let current = before.settings_version;
             if change.expected.is_some_and(|expected| expected != current) {
@@ -73,36 +73,48 @@ impl ConfigurationService {
 }
 
 #[async_trait]
-impl Configuration for ConfigurationService {
-    async fn settings(&self, command: Authorized<ReadSettings>) -> Result<Tenant, RuntimeError> {
+impl UseCase<ReadSettings> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ReadSettings>) -> Result<Tenant, RuntimeError> {
         self.tenant(command.scope().tenant()).await
     }
+}
 
-    async fn change_settings(&self, command: Authorized<UpdateSettings>) -> Result<Changed<Tenant>, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateSettings> for ConfigurationService {
+    async fn execute(&self, command: Authorized<UpdateSettings>) -> Result<Changed<Tenant>, RuntimeError> {
         let scope = command.scope();
         let by = ChangedBy { user: scope.user(), row: None };
         self.change(scope.tenant(), &command.command().change, &by).await
     }
+}
 
-    async fn versions(&self, command: Authorized<ListSettingsVersions>) -> Result<Page<SettingsVersion>, RuntimeError> {
+#[async_trait]
+impl UseCase<ListSettingsVersions> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ListSettingsVersions>) -> Result<Page<SettingsVersion>, RuntimeError> {
         Ok(self.directory.settings_versions(command.scope().tenant(), &command.command().page).await?)
     }
+}
 
-    async fn tenant_settings(&self, command: Authorized<ReadTenantSettings>) -> Result<Tenant, RuntimeError> {
+#[async_trait]
+impl UseCase<ReadTenantSettings> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ReadTenantSettings>) -> Result<Tenant, RuntimeError> {
         self.tenant(command.command().id).await
     }
+}
 
-    async fn change_tenant_settings(
-        &self,
-        command: Authorized<UpdateTenantSettings>,
-    ) -> Result<Changed<Tenant>, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateTenantSettings> for ConfigurationService {
+    async fn execute(&self, command: Authorized<UpdateTenantSettings>) -> Result<Changed<Tenant>, RuntimeError> {
         let UpdateTenantSettings { id, change } = command.command();
         let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
-        let by = ChangedBy::platform(command.permit(), EventType::AdminSettingsChanged, row, now);
+        let by = ChangedBy::platform(command.permit(), UpdateTenantSettings::EVENT, row, now);
         self.change(*id, change, &by).await
     }
+}
 
-    async fn tenant_versions(
+#[async_trait]
+impl UseCase<ListTenantSettingsVersions> for ConfigurationService {
+    async fn execute(
         &self,
         command: Authorized<ListTenantSettingsVersions>,
     ) -> Result<Page<SettingsVersion>, RuntimeError> {
@@ -110,16 +122,22 @@ impl Configuration for ConfigurationService {
         self.tenant(*id).await?;
         Ok(self.directory.settings_versions(*id, page).await?)
     }
+}
 
-    async fn usage(&self, command: Authorized<ReadUsage>) -> Result<TenantUsage, RuntimeError> {
+#[async_trait]
+impl UseCase<ReadUsage> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ReadUsage>) -> Result<TenantUsage, RuntimeError> {
         let now = self.clock.now();
         let quotas = self.tenant(command.scope().tenant()).await?.settings.quotas;
         let mut tx = self.store.begin(command.scope()).await?;
         let (kept, spending) = (tx.usage().kept().await?, tx.usage().spending(now).await?);
         Ok(TenantUsage { kept, spent: spending.tenant, day_ends: end_of_day(now), quotas })
     }
+}
 
-    async fn calls(&self, command: Authorized<ReadCalls>) -> Result<UsageReport, RuntimeError> {
+#[async_trait]
+impl UseCase<ReadCalls> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ReadCalls>) -> Result<UsageReport, RuntimeError> {
         let (permit, ReadCalls { from, to, group_by }) = command.into_parts();
         let now = self.clock.now();
         let to = to.unwrap_or(now);

@@ -1,13 +1,13 @@
-//! Conversations: the caller's own, with their messages.
+//! The caller's own conversations, with their messages.
 
 use crate::error::RuntimeError;
-use crate::services::Conversations;
+use crate::use_case::UseCase;
 use crate::withheld::withhold;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::authorized::Authorized;
 use domain::command::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
-use domain::conversation::{Conversation, Message};
+use domain::conversation::{Conversation, Message, Transcript};
 use domain::ids::{ChunkId, ConversationId};
 use domain::page::Page;
 use domain::ports::{Clock, IdGen, Store, TenantTx};
@@ -16,9 +16,9 @@ use domain::text::Title;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// An answer that is still being written after this long was left behind by a process that died.
+/// Age after which an answer that is still being written counts as abandoned by a process that died.
 pub const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(15);
-/// Most messages of a conversation that are handed out at once, the newest.
+/// Maximum number of messages that are returned of a conversation; the newest ones are.
 const MAX_MESSAGES: u32 = 2_000;
 
 /// The conversations use case over the store.
@@ -29,20 +29,20 @@ pub struct ConversationService {
 }
 
 impl ConversationService {
-    /// Over these parts.
+    /// A service over these ports.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>) -> Self {
         Self { store, clock, ids }
     }
 }
 
-const GONE: RuntimeError = RuntimeError::NotFound { what: "the conversation" };
+const NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the conversation" };
 
 #[async_trait]
-impl Conversations for ConversationService {
-    async fn create(&self, command: Authorized<CreateConversation>) -> Result<Conversation, RuntimeError> {
+impl UseCase<CreateConversation> for ConversationService {
+    async fn execute(&self, command: Authorized<CreateConversation>) -> Result<Conversation, RuntimeError> {
         let (permit, command) = command.into_parts();
-        let user_id = permit.scope().user().ok_or(GONE)?;
+        let user_id = permit.scope().user().ok_or(NOT_FOUND)?;
         let now = self.clock.now();
         let conversation = Conversation {
             id: ConversationId::from_uuid(self.ids.uuid()),
@@ -59,46 +59,58 @@ impl Conversations for ConversationService {
         tx.commit().await?;
         Ok(conversation)
     }
+}
 
-    async fn list(&self, command: Authorized<ListConversations>) -> Result<Page<Conversation>, RuntimeError> {
+#[async_trait]
+impl UseCase<ListConversations> for ConversationService {
+    async fn execute(&self, command: Authorized<ListConversations>) -> Result<Page<Conversation>, RuntimeError> {
         let mut tx = self.store.begin(command.scope()).await?;
         Ok(tx.conversations().list(&command.command().page).await?)
     }
+}
 
-    async fn get(&self, command: Authorized<GetConversation>) -> Result<(Conversation, Vec<Message>), RuntimeError> {
+#[async_trait]
+impl UseCase<GetConversation> for ConversationService {
+    async fn execute(&self, command: Authorized<GetConversation>) -> Result<Transcript, RuntimeError> {
         let id = command.command().id;
         let mut tx = self.store.begin(command.scope()).await?;
-        let conversation = tx.conversations().get(id).await?.ok_or(GONE)?;
+        let conversation = tx.conversations().get(id).await?.ok_or(NOT_FOUND)?;
         tx.messages().close_abandoned(self.clock.now() - ABANDONED_AFTER).await?;
         let mut messages = tx.messages().newest(id, MAX_MESSAGES).await?;
         let clearance = command.permit().clearance();
         withhold(&mut *tx, &mut messages, clearance).await?;
-        leave_out_hidden_citations(&mut *tx, &mut messages, clearance).await?;
+        retain_visible_citations(&mut *tx, &mut messages, clearance).await?;
         tx.commit().await?;
-        Ok((conversation, messages))
+        Ok(Transcript { conversation, messages })
     }
+}
 
-    async fn update(&self, command: Authorized<UpdateConversation>) -> Result<Conversation, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateConversation> for ConversationService {
+    async fn execute(&self, command: Authorized<UpdateConversation>) -> Result<Conversation, RuntimeError> {
         let UpdateConversation { id, patch } = command.command();
         let mut tx = self.store.begin(command.scope()).await?;
-        let updated = tx.conversations().update(*id, patch, self.clock.now()).await?.ok_or(GONE)?;
+        let updated = tx.conversations().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
         tx.commit().await?;
         Ok(updated)
     }
+}
 
-    async fn delete(&self, command: Authorized<DeleteConversation>) -> Result<(), RuntimeError> {
+#[async_trait]
+impl UseCase<DeleteConversation> for ConversationService {
+    async fn execute(&self, command: Authorized<DeleteConversation>) -> Result<(), RuntimeError> {
         let mut tx = self.store.begin(command.scope()).await?;
         if !tx.conversations().delete(command.command().id).await? {
-            return Err(GONE);
+            return Err(NOT_FOUND);
         }
         tx.commit().await?;
         Ok(())
     }
 }
 
-/// A citation is shown only while its passage is there and within the reader's clearance: a role may have been
-/// lowered, a document reclassified or deleted since the answer was written.
-async fn leave_out_hidden_citations(
+/// Removes citations whose passage no longer exists or is not within the reader's clearance: since the answer was
+/// written, a role may have been lowered, or a document reclassified or deleted.
+async fn retain_visible_citations(
     tx: &mut dyn TenantTx,
     messages: &mut [Message],
     clearance: Classification,

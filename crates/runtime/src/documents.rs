@@ -1,7 +1,7 @@
 //! Documents: in, listed, read, out, deleted.
 
 use crate::error::RuntimeError;
-use crate::services::Documents;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::audit::Changed;
 use domain::authorized::{Authorized, Permit};
@@ -11,11 +11,11 @@ use domain::command::{
 use domain::document::Document;
 use domain::ids::DocumentId;
 use domain::page::Page;
-use domain::ports::{ByteRange, ByteStream, Clock, Store, StoreError};
+use domain::ports::{Clock, Store, StoreError};
 use domain::rights::Permission;
 use domain::role::{Operation, Resource};
 use domain::scope::TenantScope;
-use domain::upload::{Upload, UploadOutcome};
+use domain::upload::{Download, UploadOutcome};
 use std::sync::Arc;
 use tools::ingest::accept::Ingest;
 
@@ -27,7 +27,7 @@ pub struct DocumentService {
 }
 
 impl DocumentService {
-    /// Over these parts.
+    /// A service over these ports.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, ingest: Arc<dyn Ingest>, clock: Arc<dyn Clock>) -> Self {
         Self { store, ingest, clock }
@@ -35,22 +35,22 @@ impl DocumentService {
 
     async fn find(&self, permit: &Permit, id: DocumentId) -> Result<Document, RuntimeError> {
         let mut tx = self.store.begin(permit.scope()).await?;
-        tx.documents().get(id, permit.clearance()).await?.ok_or(GONE)
+        tx.documents().get(id, permit.clearance()).await?.ok_or(NOT_FOUND)
     }
 
-    /// Deletes the row. A worker that is ingesting the document locks job and document in the other order; who loses to it is
-    /// told so by the database, has changed nothing, and tries again.
+    /// Deletes the row. A worker that is ingesting the document locks job and document in the other order; if the
+    /// database resolves that deadlock against the deletion, nothing has changed and it is retried.
     async fn remove(&self, scope: &TenantScope, id: DocumentId) -> Result<Document, RuntimeError> {
-        let mut lost = 0;
+        let mut retries = 0;
         loop {
             let mut tx = self.store.begin(scope).await?;
             match tx.documents().delete(id).await {
                 Ok(found) => {
-                    let document = found.ok_or(GONE)?;
+                    let document = found.ok_or(NOT_FOUND)?;
                     tx.commit().await?;
                     return Ok(document);
                 }
-                Err(StoreError::Unavailable { .. }) if lost < TRIES => lost += 1,
+                Err(StoreError::Unavailable { .. }) if retries < MAX_RETRIES => retries += 1,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -58,60 +58,76 @@ impl DocumentService {
 }
 
 const DECLASSIFY: Permission = Permission::new(Resource::Documents, Operation::Declassify);
-/// How often a deletion is tried again that lost to a worker.
-const TRIES: u32 = 3;
-const GONE: RuntimeError = RuntimeError::NotFound { what: "the document" };
+/// How often a deletion is retried after a deadlock with a worker.
+const MAX_RETRIES: u32 = 3;
+const NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the document" };
 
 #[async_trait]
-impl Documents for DocumentService {
-    async fn upload(&self, command: Authorized<UploadDocument>, upload: Upload) -> Result<UploadOutcome, RuntimeError> {
-        Ok(self.ingest.accept(command.permit(), upload).await?)
+impl UseCase<UploadDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<UploadDocument>) -> Result<UploadOutcome, RuntimeError> {
+        let (permit, command) = command.into_parts();
+        Ok(self.ingest.accept(&permit, command.upload).await?)
     }
+}
 
-    async fn list(&self, command: Authorized<ListDocuments>) -> Result<Page<Document>, RuntimeError> {
+#[async_trait]
+impl UseCase<ListDocuments> for DocumentService {
+    async fn execute(&self, command: Authorized<ListDocuments>) -> Result<Page<Document>, RuntimeError> {
         let ListDocuments { filter, page } = command.command();
         let mut tx = self.store.begin(command.scope()).await?;
         Ok(tx.documents().list(filter, command.permit().clearance(), page).await?)
     }
+}
 
-    async fn get(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError> {
+#[async_trait]
+impl UseCase<GetDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError> {
         self.find(command.permit(), command.command().id).await
     }
+}
 
-    async fn update(&self, command: Authorized<UpdateDocument>) -> Result<Changed<Document>, RuntimeError> {
+#[async_trait]
+impl UseCase<UpdateDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<UpdateDocument>) -> Result<Changed<Document>, RuntimeError> {
         let UpdateDocument { id, patch } = command.command();
         let permit = command.permit();
         let mut tx = self.store.begin(command.scope()).await?;
-        let before = tx.documents().lock(*id, permit.clearance()).await?.ok_or(GONE)?;
-        // Decided already, by what it was classified as then.
+        let before = tx.documents().lock(*id, permit.clearance()).await?.ok_or(NOT_FOUND)?;
+        // The gate decided by the class that the document had then.
         let lowers = patch.classification.is_some_and(|wanted| wanted < before.classification);
         if lowers && !permit.rights().allow(DECLASSIFY) {
             return Err(RuntimeError::Conflict { detail: "The document was classified higher meanwhile." });
         }
-        let after = tx.documents().update(*id, patch, self.clock.now()).await?.ok_or(GONE)?;
+        let after = tx.documents().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
         tx.commit().await?;
         Ok(Changed { before, after })
     }
+}
 
-    async fn download(
-        &self,
-        command: Authorized<DownloadDocument>,
-        range: Option<ByteRange>,
-    ) -> Result<(Document, ByteStream), RuntimeError> {
-        let document = self.find(command.permit(), command.command().id).await?;
-        let bytes = self.ingest.open(command.permit(), &document, range).await?;
-        Ok((document, bytes))
+#[async_trait]
+impl UseCase<DownloadDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<DownloadDocument>) -> Result<Download, RuntimeError> {
+        let DownloadDocument { id, range } = *command.command();
+        let document = self.find(command.permit(), id).await?;
+        let content = self.ingest.open(command.permit(), &document, range).await?;
+        Ok(Download { document, content })
     }
+}
 
-    async fn reprocess(&self, command: Authorized<ReprocessDocument>) -> Result<Document, RuntimeError> {
-        self.ingest.requeue(command.permit(), command.command().id).await?.ok_or(GONE)
+#[async_trait]
+impl UseCase<ReprocessDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<ReprocessDocument>) -> Result<Document, RuntimeError> {
+        self.ingest.requeue(command.permit(), command.command().id).await?.ok_or(NOT_FOUND)
     }
+}
 
-    async fn delete(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError> {
+#[async_trait]
+impl UseCase<DeleteDocument> for DocumentService {
+    async fn execute(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError> {
         let document = self.remove(command.scope(), command.command().id).await?;
-        // The row is gone, so nobody can reach the bytes; a file that could not be removed is only lost space.
+        // Without the row nobody can reach the bytes; a file that could not be removed is only lost space.
         if let Err(error) = self.ingest.discard(command.permit(), &document).await {
-            tracing::warn!(document_id = %document.id, error = %error, "a deleted document's file could not be removed");
+            tracing::warn!(document_id = %document.id, %error, "a deleted document's file could not be removed");
         }
         Ok(())
     }

@@ -1,67 +1,73 @@
-//! What can go wrong in a use case.
+//! Errors of the use cases.
 
 use domain::budget::BudgetLimit;
 use domain::error::{Classify, ErrorKind};
 use domain::model::ModelError;
-use domain::ports::StoreError;
+use domain::ports::{NoRandomness, StoreError};
 use domain::upload::FieldError;
 use std::time::Duration;
 use tools::error::{IngestError, ToolError};
 
-/// Why a use case came to nothing.
+/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// What the command is about is not there, or not the caller's.
-    #[error("{what} is not there")]
+    /// The target of the command does not exist, or the caller may not know of it.
+    #[error("{what} was not found")]
     NotFound {
-        /// What.
+        /// Name of the target, with its article.
         what: &'static str,
     },
-    /// The command is impossible in the present state.
+    /// The command is not possible in the present state.
     #[error("{detail}")]
     Conflict {
-        /// Why, as a sentence for the caller.
+        /// The reason, as a sentence for the caller.
         detail: &'static str,
     },
-    /// What is to be changed was changed by somebody else since.
-    #[error("it is at another version by now")]
+    /// Somebody else changed the target since the caller read it.
+    #[error("the version is stale")]
     Stale,
-    /// Too little is left of what may be spent on models.
+    /// Too little is left of a budget for models.
     #[error("too little is left of {limit}")]
-    TokensUsedUp {
-        /// Of which limit.
+    BudgetExceeded {
+        /// The limit that is reached.
         limit: BudgetLimit,
-        /// When there is more: when the period ends, or turns under way do.
+        /// Time until the period of the limit ends, or until runs under way may release what they hold.
         retry_after: Duration,
     },
-    /// It rests on content above the caller's clearance.
-    #[error("it rests on content above the caller's clearance")]
+    /// The answer is made from content above the caller's clearance.
+    #[error("the content is classified above the caller's clearance")]
     AboveClearance,
-    /// Nothing serves the model that was asked for.
-    #[error("nothing serves the model that was asked for")]
-    NoSuchModel,
-    /// What is to be told to a model is classified above what it may see.
-    #[error("it is classified above what the model may see")]
-    AboveModel,
-    /// A field is understood and not allowed.
+    /// No backend serves the model that was asked for.
+    #[error("no backend serves the model")]
+    ModelNotFound,
+    /// The content is classified above what the model may see.
+    #[error("the content is classified above what the model may see")]
+    AboveModelClassification,
+    /// A field has a well-formed value that is not allowed.
     #[error("a field is not allowed")]
     Invalid(#[from] FieldError),
-    /// Too many answers are being written already.
-    #[error("the platform is writing as many answers as it can")]
+    /// The platform or the tenant is at its limit of concurrent runs.
+    #[error("too many runs at the same time")]
     Busy,
-    /// A defect of ours: the use case panicked.
+    /// The run took longer than its time limit.
+    #[error("the run exceeded its time limit")]
+    TimeLimit,
+    /// No secret could be generated.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The use case panicked: a bug of the platform.
     #[error("the use case panicked")]
     Panicked,
-    /// The database failed.
+    /// The database failed or is not available.
     #[error("the store failed")]
     Store(#[from] StoreError),
-    /// A tool failed.
+    /// A tool failed, or its call was refused.
     #[error("a tool failed")]
     Tool(#[from] ToolError),
-    /// A document could not be taken in or handed out.
+    /// A document could not be stored or read.
     #[error("a document could not be handled")]
     Ingest(#[from] IngestError),
-    /// The model failed.
+    /// The model failed, refused the request or is not available.
     #[error("the model failed")]
     Model(#[from] ModelError),
 }
@@ -77,11 +83,13 @@ impl RuntimeError {
             | Self::Conflict { .. }
             | Self::Invalid(_)
             | Self::Stale
-            | Self::TokensUsedUp { .. }
+            | Self::BudgetExceeded { .. }
             | Self::AboveClearance
-            | Self::NoSuchModel
-            | Self::AboveModel
+            | Self::ModelNotFound
+            | Self::AboveModelClassification
             | Self::Busy
+            | Self::TimeLimit
+            | Self::NoRandomness(_)
             | Self::Panicked => None,
         }
     }
@@ -90,12 +98,12 @@ impl RuntimeError {
 impl Classify for RuntimeError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } | Self::NoSuchModel => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::ModelNotFound => ErrorKind::NotFound,
             Self::Conflict { .. } | Self::Stale => ErrorKind::Conflict,
-            Self::TokensUsedUp { .. } => ErrorKind::RateLimited,
-            Self::AboveClearance | Self::AboveModel => ErrorKind::Forbidden,
+            Self::BudgetExceeded { .. } => ErrorKind::RateLimited,
+            Self::AboveClearance | Self::AboveModelClassification => ErrorKind::Forbidden,
             Self::Invalid(_) => ErrorKind::InvalidField,
-            Self::Busy => ErrorKind::Unavailable,
+            Self::Busy | Self::TimeLimit | Self::NoRandomness(_) => ErrorKind::Unavailable,
             other => other.inner().map_or(ErrorKind::Internal, Classify::kind),
         }
     }
@@ -103,10 +111,11 @@ impl Classify for RuntimeError {
     fn code(&self) -> &'static str {
         match self {
             Self::Stale => "stale_version",
-            Self::TokensUsedUp { .. } => "quota_exceeded",
+            Self::BudgetExceeded { .. } => "quota_exceeded",
             Self::AboveClearance => "above_clearance",
-            Self::NoSuchModel => "model_not_found",
-            Self::AboveModel => "model_classification",
+            Self::ModelNotFound => "model_not_found",
+            Self::AboveModelClassification => "model_classification",
+            Self::TimeLimit => "upstream_timeout",
             other => other.inner().map_or_else(|| other.kind().code(), Classify::code),
         }
     }
@@ -115,15 +124,18 @@ impl Classify for RuntimeError {
         match self {
             Self::Conflict { detail } => Some((*detail).to_owned()),
             Self::Stale => Some("It was changed since you read it; read it again.".to_owned()),
-            Self::TokensUsedUp { limit, .. } => Some(used_up(*limit)),
+            Self::BudgetExceeded { limit, .. } => Some(budget_detail(*limit)),
             Self::AboveClearance => Some("It rests on content above your clearance.".to_owned()),
-            Self::NoSuchModel => Some("There is no such model, or it is not for you to use.".to_owned()),
-            Self::AboveModel => Some(
+            Self::ModelNotFound => Some("There is no such model, or it is not for you to use.".to_owned()),
+            Self::AboveModelClassification => Some(
                 "What earlier answers or tools said may be classified above what this model may see; leave it out, or \
                  ask the assistant."
                     .to_owned(),
             ),
             Self::Busy => Some("The platform is writing as many answers as it can at the moment.".to_owned()),
+            Self::TimeLimit => {
+                Some("The answer took longer than a turn may; what was written so far is kept.".to_owned())
+            }
             other => other.inner().and_then(Classify::public_detail),
         }
     }
@@ -131,13 +143,13 @@ impl Classify for RuntimeError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy => Some(Duration::from_secs(2)),
-            Self::TokensUsedUp { retry_after, .. } => Some(*retry_after),
+            Self::BudgetExceeded { retry_after, .. } => Some(*retry_after),
             other => other.inner().and_then(Classify::retry_after),
         }
     }
 }
 
-fn used_up(limit: BudgetLimit) -> String {
+fn budget_detail(limit: BudgetLimit) -> String {
     let what = match limit {
         BudgetLimit::TenantTokens => "The tenant's tokens of the day are used up",
         BudgetLimit::UserTokens => "Your tokens of the day are used up",

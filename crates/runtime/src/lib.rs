@@ -1,11 +1,11 @@
 //! Use cases: conversations, chat turns, documents, search.
 //!
-//! Each takes an [`domain::authorized::Authorized`] command, so nothing here runs undecided or unrecorded, and owns its
-//! transactions: none is open while a model streams, an embedding runs or a tool calls out.
+//! Each is a [`use_case::UseCase`] of one command and takes it as [`domain::authorized::Authorized`], so it was
+//! authorized and recorded before. It owns its transactions: none is open while a model streams, an embedding runs or a
+//! tool is called.
 //!
-//! The traits of [`services`] are what the policy gate calls. [`chat::ChatService`] writes an answer as a task of its
-//! own: whatever becomes of the reader, the answer is stored with its citations and one audit outcome. The middle is
-//! pure functions that need no store:
+//! [`chat::ChatService`] runs the agent that answers as a task of its own: whatever happens to the reader, the answer
+//! is stored with its citations and one audit outcome. Decisions are pure functions that need no store:
 //!
 //! ```
 //! use domain::command::RetrievalMode;
@@ -15,7 +15,7 @@
 //! assert!(!wants_documents(RetrievalMode::Auto, "Thank you very much."));
 //! ```
 //!
-//! `cargo run -p runtime --example chat` shows a whole turn. The feature `mocks` has mockall mocks of the services.
+//! `cargo run -p runtime --example chat` shows a complete turn. The feature `mocks` adds a mock of all use cases.
 
 pub mod access_tokens;
 pub mod administration;
@@ -27,8 +27,10 @@ pub mod documents;
 pub mod error;
 pub mod memories;
 pub mod models;
+pub mod prompt;
+mod run;
 pub mod search;
-pub mod services;
 pub mod tenant_mappings;
+pub mod use_case;
 mod withheld;
 pub mod worker;

@@ -1,7 +1,7 @@
-//! What users asked to remember: written by the user's own act and by nothing else.
+//! Memories: what users asked to remember. Only the user's own request creates one.
 
 use crate::error::RuntimeError;
-use crate::services::Memories;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::command::{CreateMemory, DeleteMemory, ListMemories};
@@ -20,7 +20,7 @@ pub struct MemoryService {
 }
 
 impl MemoryService {
-    /// Over these parts.
+    /// A service over these ports.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>) -> Self {
         Self { store, clock, ids }
@@ -28,13 +28,16 @@ impl MemoryService {
 }
 
 #[async_trait]
-impl Memories for MemoryService {
-    async fn list(&self, command: Authorized<ListMemories>) -> Result<Page<Memory>, RuntimeError> {
+impl UseCase<ListMemories> for MemoryService {
+    async fn execute(&self, command: Authorized<ListMemories>) -> Result<Page<Memory>, RuntimeError> {
         let mut tx = self.store.begin(command.scope()).await?;
         Ok(tx.memories().list(&command.command().page).await?)
     }
+}
 
-    async fn create(&self, command: Authorized<CreateMemory>) -> Result<Memory, RuntimeError> {
+#[async_trait]
+impl UseCase<CreateMemory> for MemoryService {
+    async fn execute(&self, command: Authorized<CreateMemory>) -> Result<Memory, RuntimeError> {
         let (permit, command) = command.into_parts();
         let memory = Memory {
             id: MemoryId::from_uuid(self.ids.uuid()),
@@ -49,8 +52,11 @@ impl Memories for MemoryService {
         tx.commit().await?;
         Ok(memory)
     }
+}
 
-    async fn delete(&self, command: Authorized<DeleteMemory>) -> Result<(), RuntimeError> {
+#[async_trait]
+impl UseCase<DeleteMemory> for MemoryService {
+    async fn execute(&self, command: Authorized<DeleteMemory>) -> Result<(), RuntimeError> {
         let mut tx = self.store.begin(command.scope()).await?;
         if !tx.memories().delete(command.command().id).await? {
             return Err(RuntimeError::NotFound { what: "the memory" });

@@ -1,7 +1,7 @@
-//! Search without a model: the `rag_search` tool, asked for directly.
+//! Search without a model: a direct call of the `rag_search` tool.
 
 use crate::error::RuntimeError;
-use crate::services::Search;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::authorized::{Authorized, Permit};
 use domain::command::SearchDocuments;
@@ -19,7 +19,7 @@ pub struct SearchService {
 }
 
 impl SearchService {
-    /// Over the gateway.
+    /// A service over the tool gateway.
     #[must_use]
     pub fn new(tools: Arc<dyn ToolGateway>) -> Self {
         Self { tools }
@@ -27,15 +27,15 @@ impl SearchService {
 }
 
 #[async_trait]
-impl Search for SearchService {
-    async fn search(&self, command: Authorized<SearchDocuments>) -> Result<Retrieval, RuntimeError> {
+impl UseCase<SearchDocuments> for SearchService {
+    async fn execute(&self, command: Authorized<SearchDocuments>) -> Result<Retrieval, RuntimeError> {
         let SearchDocuments { query, top_k, filters } = command.command();
         let call = rag_search("search", query.as_str(), *top_k, filters);
         Ok(retrieve(&*self.tools, command.permit(), call).await?)
     }
 }
 
-/// A call of `rag_search`.
+/// Builds a call of `rag_search`.
 pub(crate) fn rag_search(call_id: &str, query: &str, top_k: u32, filters: &SearchFilters) -> ToolCall {
     let mut arguments = json!({ "query": query, "top_k": top_k });
     if !filters.document_ids.is_empty() {
@@ -54,7 +54,7 @@ pub(crate) fn rag_search(call_id: &str, query: &str, top_k: u32, filters: &Searc
     ToolCall { call_id, name, arguments, context: CallContext::default() }
 }
 
-/// Calls `rag_search` and takes its passages.
+/// Calls `rag_search` and returns its passages.
 pub(crate) async fn retrieve(tools: &dyn ToolGateway, permit: &Permit, call: ToolCall) -> Result<Retrieval, ToolError> {
     match tools.invoke(permit, call).await?.into_parts().0 {
         ToolResult::Retrieval(retrieval) => Ok(retrieval),

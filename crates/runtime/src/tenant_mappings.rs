@@ -1,11 +1,11 @@
-//! Which claim of which issuer stands for which tenant.
+//! Mappings of an issuer's claims to tenants.
 
 use crate::error::RuntimeError;
-use crate::services::TenantMappings;
+use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::audit::EventType;
 use domain::authorized::{Authorized, Permit};
-use domain::command::{CreateMapping, DeleteMapping, ListMappings};
+use domain::command::{Command as _, CreateMapping, DeleteMapping, ListMappings};
 use domain::ids::{AuditId, MappingId, TenantId};
 use domain::mapping::{NewMapping, TenantMapping};
 use domain::page::Page;
@@ -23,7 +23,7 @@ pub struct TenantMappingService {
 }
 
 impl TenantMappingService {
-    /// Over these parts; `issuers` are those that the platform trusts.
+    /// A service over these ports; `issuers` are those that the platform trusts.
     #[must_use]
     pub fn new(
         directory: Arc<dyn Directory>,
@@ -39,24 +39,27 @@ impl TenantMappingService {
     }
 }
 
-const NO_TENANT: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
+const TENANT_NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
 
 #[async_trait]
-impl TenantMappings for TenantMappingService {
-    async fn list(&self, command: Authorized<ListMappings>) -> Result<Page<TenantMapping>, RuntimeError> {
+impl UseCase<ListMappings> for TenantMappingService {
+    async fn execute(&self, command: Authorized<ListMappings>) -> Result<Page<TenantMapping>, RuntimeError> {
         let ListMappings { tenant, page } = command.command();
-        self.directory.tenant(&tenant.to_string()).await?.ok_or(NO_TENANT)?;
+        self.directory.tenant(&tenant.to_string()).await?.ok_or(TENANT_NOT_FOUND)?;
         Ok(self.directory.list_mappings(*tenant, page).await?)
     }
+}
 
-    async fn create(&self, command: Authorized<CreateMapping>) -> Result<TenantMapping, RuntimeError> {
+#[async_trait]
+impl UseCase<CreateMapping> for TenantMappingService {
+    async fn execute(&self, command: Authorized<CreateMapping>) -> Result<TenantMapping, RuntimeError> {
         let (permit, CreateMapping { tenant, issuer, claim }) = command.into_parts();
         if !self.issuers.iter().any(|known| known == issuer.as_str()) {
             let detail = "must be an issuer that the platform is configured to trust".to_owned();
             return Err(FieldError { pointer: "/issuer".to_owned(), detail }.into());
         }
         if tenant == TenantId::PLATFORM {
-            return Err(NO_TENANT);
+            return Err(TENANT_NOT_FOUND);
         }
         let mapping = NewMapping {
             id: MappingId::from_uuid(self.ids.uuid()),
@@ -64,13 +67,16 @@ impl TenantMappings for TenantMappingService {
             issuer: issuer.into_string(),
             claim: claim.into_string(),
         };
-        let by = self.changed_by(&permit, EventType::AdminMappingCreated);
-        self.directory.create_mapping(mapping, &by).await?.ok_or(NO_TENANT)
+        let by = self.changed_by(&permit, CreateMapping::EVENT);
+        self.directory.create_mapping(mapping, &by).await?.ok_or(TENANT_NOT_FOUND)
     }
+}
 
-    async fn delete(&self, command: Authorized<DeleteMapping>) -> Result<TenantMapping, RuntimeError> {
+#[async_trait]
+impl UseCase<DeleteMapping> for TenantMappingService {
+    async fn execute(&self, command: Authorized<DeleteMapping>) -> Result<TenantMapping, RuntimeError> {
         let DeleteMapping { tenant, id } = command.command();
-        let by = self.changed_by(command.permit(), EventType::AdminMappingDeleted);
+        let by = self.changed_by(command.permit(), DeleteMapping::EVENT);
         let deleted = self.directory.delete_mapping(*tenant, *id, &by).await?;
         deleted.ok_or(RuntimeError::NotFound { what: "the mapping" })
     }

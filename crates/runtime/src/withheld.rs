@@ -1,5 +1,5 @@
-//! What was written from content that its reader may not see any more: a role was lowered, or a document classified
-//! higher, since. It is left out wherever it would be read again, by the user or by a model on the user's behalf.
+//! Withholds answers that are made from content that their reader may no longer see, because a role was lowered or a
+//! document classified higher. They are withheld from the user and from models that work on the user's behalf.
 
 use domain::conversation::{Message, MessageRole};
 use domain::ids::DocumentId;
@@ -7,11 +7,11 @@ use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Brings each answer's classification up to what its sources are classified as by now, or were when they were deleted,
-/// and empties those above `clearance`. A user's own words stay.
+/// Raises the class of each answer to the class that its sources have by now, or had when they were deleted, and
+/// empties answers above `clearance`. The user's own messages stay.
 ///
 /// # Errors
-/// Where the database fails.
+/// If the database fails.
 pub(crate) async fn withhold(
     tx: &mut dyn TenantTx,
     messages: &mut [Message],
@@ -29,10 +29,10 @@ pub(crate) async fn withhold(
     Ok(())
 }
 
-/// How documents are classified at this moment, or were when they were deleted.
+/// The classes that documents have at this moment, or had when they were deleted.
 ///
 /// # Errors
-/// Where the database fails.
+/// If the database fails.
 pub(crate) async fn classes_now(
     tx: &mut dyn TenantTx,
     documents: impl Iterator<Item = DocumentId>,

@@ -1,4 +1,5 @@
-//! Works off the queue: claim, process under a heartbeat, put back what should be tried again.
+//! Works off the job queue: claims a job, processes it while a heartbeat extends the lease, and requeues what should be
+//! retried.
 
 use domain::ports::{Claim, JobKind, JobQueue, Lease, LeasedJob, Requeue, Work};
 use futures::FutureExt as _;
@@ -8,24 +9,24 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tools::ingest::accept::{Ingest, JobEnd, RetryLater};
 
-/// Largest document that the worker for small ones takes.
-const SMALL_BYTES: u64 = 2 << 20;
-/// Most doublings of the wait before a retry.
-const DOUBLINGS: u32 = 6;
-/// Longest wait before the next look whether something that was down is up again.
-const OUTAGE: Duration = Duration::from_secs(60);
-/// How long a job that was done in part lets others of its tenant go first.
-const TURN: Duration = Duration::from_secs(1);
+/// Size of the largest document that a worker for small documents takes.
+const MAX_SMALL_BYTES: u64 = 2 << 20;
+/// Maximum number of times that the delay before a retry is doubled.
+const MAX_DOUBLINGS: u32 = 6;
+/// Maximum delay of a retry that does not count as an attempt, because something that the job needs is down.
+const MAX_OUTAGE_DELAY: Duration = Duration::from_secs(60);
+/// Delay of a job that is partly done, so that other jobs of its tenant go first.
+const YIELD_DELAY: Duration = Duration::from_secs(1);
 
-/// How the worker paces itself.
+/// Timing of a worker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WorkerSettings {
-    /// How long a claim holds without a heartbeat.
+    /// How long a claim is valid without a heartbeat.
     pub lease: Duration,
-    /// How long to wait for a notification before looking anyway.
+    /// How long to wait for a notification before polling the queue.
     pub poll: Duration,
-    /// How long to wait before the first retry, give or take a quarter; doubled for each further one, up to 64 times,
-    /// or up to a minute where the attempt did not count.
+    /// Delay before the first retry, plus or minus a quarter. It doubles with each further retry, up to 64 times the
+    /// first, or up to a minute if the attempt did not count.
     pub retry: Duration,
 }
 
@@ -35,58 +36,59 @@ impl Default for WorkerSettings {
     }
 }
 
-/// One worker: one job at a time. Several may run, in one process or many.
+/// A worker, which processes one job at a time. Several may run, in one process or in many.
 pub struct Worker {
     queue: Arc<dyn JobQueue>,
     ingest: Arc<dyn Ingest>,
     settings: WorkerSettings,
-    wanted: Claim,
+    /// Which jobs it takes.
+    claim: Claim,
 }
 
 impl Worker {
-    /// Over the queue and ingestion; takes any job.
+    /// A worker that takes any job of the queue.
     #[must_use]
     pub fn new(queue: Arc<dyn JobQueue>, ingest: Arc<dyn Ingest>, settings: WorkerSettings) -> Self {
-        Self { queue, ingest, settings, wanted: Claim::anything() }
+        Self { queue, ingest, settings, claim: Claim::anything() }
     }
 
-    /// Takes only jobs of these kinds.
+    /// Limits the worker to jobs of these kinds.
     #[must_use]
     pub fn only(self, kinds: Vec<JobKind>) -> Self {
-        Self { wanted: Claim { kinds, ..self.wanted }, ..self }
+        Self { claim: Claim { kinds, ..self.claim }, ..self }
     }
 
-    /// Takes no jobs of this kind.
+    /// Excludes jobs of this kind.
     #[must_use]
     pub fn without(self, kind: JobKind) -> Self {
-        let kinds = self.wanted.kinds.iter().copied().filter(|other| *other != kind).collect();
+        let kinds = self.claim.kinds.iter().copied().filter(|other| *other != kind).collect();
         self.only(kinds)
     }
 
-    /// Takes only documents of up to 2 MiB, and no work on whole tenants.
+    /// Limits the worker to documents of up to 2 MiB; it takes no work on whole tenants.
     #[must_use]
     pub fn for_small_documents(self) -> Self {
-        Self { wanted: Claim { kinds: vec![JobKind::Ingestion], largest_bytes: Some(SMALL_BYTES) }, ..self }
+        Self { claim: Claim { kinds: vec![JobKind::Ingestion], largest_bytes: Some(MAX_SMALL_BYTES) }, ..self }
     }
 
-    /// Workers that together do `size` jobs at a time. From two on, one of them is for small documents, so that large
-    /// ones never keep all hands busy.
+    /// A pool of `size` workers. In a pool of two or more, one worker is for small documents, so that large ones never
+    /// occupy all workers.
     #[must_use]
-    pub fn crew(
+    pub fn pool(
         size: usize,
         queue: &Arc<dyn JobQueue>,
         ingest: &Arc<dyn Ingest>,
         settings: WorkerSettings,
     ) -> Vec<Self> {
-        let one = || Self::new(Arc::clone(queue), Arc::clone(ingest), settings);
-        let small = (size >= 2).then(|| one().for_small_documents());
-        small.into_iter().chain(std::iter::repeat_with(one)).take(size).collect()
+        let worker = || Self::new(Arc::clone(queue), Arc::clone(ingest), settings);
+        let small = (size >= 2).then(|| worker().for_small_documents());
+        small.into_iter().chain(std::iter::repeat_with(worker)).take(size).collect()
     }
 
-    /// Works until `shutdown`; a job in hand then goes back to the queue without using up an attempt.
+    /// Works until `shutdown` is cancelled. The current job then goes back to the queue without using up an attempt.
     pub async fn run(&self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
-            match self.queue.claim(&self.wanted, self.settings.lease).await {
+            match self.queue.claim(&self.claim, self.settings.lease).await {
                 Ok(Some(job)) => self.work(job, &shutdown).await,
                 Ok(None) => self.idle(&shutdown).await,
                 Err(error) => {
@@ -105,9 +107,9 @@ impl Worker {
         let lease = job.lease;
         let ended = tokio::select! {
             // A document that makes a reader panic uses up its attempts; it does not end the worker.
-            ended = AssertUnwindSafe(self.process(&job)).catch_unwind() => {
-                Some(ended.unwrap_or_else(|_| Err(RetryLater { reason: "ingestion panicked".to_owned(), counts: true })))
-            }
+            ended = AssertUnwindSafe(self.process(&job)).catch_unwind() => Some(ended.unwrap_or_else(|_| {
+                Err(RetryLater { reason: "ingestion panicked".to_owned(), counts: true })
+            })),
             () = self.keep_alive(lease) => None,
             () = shutdown.cancelled() => {
                 self.requeue(lease, Requeue::default()).await;
@@ -117,21 +119,25 @@ impl Worker {
         let (kind, attempt) = (job.work.kind(), job.attempt);
         let document = job.work.document().map(tracing::field::display);
         match ended {
-            Some(Ok(JobEnd::Unfinished)) => self.requeue(lease, Requeue { delay: TURN, ..Requeue::default() }).await,
+            Some(Ok(JobEnd::Unfinished)) => {
+                self.requeue(lease, Requeue { delay: YIELD_DELAY, ..Requeue::default() }).await
+            }
             Some(Ok(end)) => tracing::info!(%kind, document_id = document, attempt, ?end, "job ended"),
             Some(Err(retry)) => self.retry(&job, retry).await,
             None => {
-                tracing::warn!(%kind, document_id = document, attempt, "the lease was lost, or its tenant switched off")
+                tracing::warn!(%kind, document_id = document, attempt, "the lease was lost, or its tenant disabled")
             }
         }
     }
 
     async fn process(&self, job: &LeasedJob) -> Result<JobEnd, RetryLater> {
-        let too_often = job.attempt > job.max_attempts;
+        let exhausted = job.attempt > job.max_attempts;
         match job.work {
             Work::Ingest(_) => self.ingest.process(job).await,
-            // A tenant's work that was claimed too often: the queue gives up what comes back once more.
-            _ if too_often => Err(RetryLater { reason: "its workers ended before it did".to_owned(), counts: true }),
+            // The queue gives up a tenant's work that is requeued beyond its attempts.
+            _ if exhausted => {
+                Err(RetryLater { reason: "its workers stopped before it was done".to_owned(), counts: true })
+            }
             Work::Reindex => self.ingest.process(job).await,
             Work::BuildVectorIndex => {
                 let built = self.queue.build_vector_index(job.lease).await?;
@@ -143,28 +149,28 @@ impl Worker {
     async fn retry(&self, job: &LeasedJob, retry: RetryLater) {
         let delay = self.delay(job, retry.counts);
         tracing::warn!(
-            kind = %job.work.kind(), document_id = job.work.document().map(tracing::field::display), attempt = job.attempt,
-            delay_s = delay.as_secs(), reason = %retry.reason, "job put back"
+            kind = %job.work.kind(), document_id = job.work.document().map(tracing::field::display),
+            attempt = job.attempt, delay_s = delay.as_secs(), reason = %retry.reason, "job requeued"
         );
         self.requeue(job.lease, Requeue { delay, counts: retry.counts, reason: Some(retry.reason) }).await;
     }
 
-    /// Doubled with each failure in a row. Spread by a quarter either way, so that jobs which failed together do not
-    /// come back together.
+    /// The delay before a retry: doubled with each consecutive failure, with a jitter of a quarter, so that jobs which
+    /// failed together are not retried together.
     fn delay(&self, job: &LeasedJob, counts: bool) -> Duration {
-        let doubled = self.settings.retry * 2u32.pow(job.failures.min(DOUBLINGS));
-        let delay = if counts { doubled } else { doubled.min(OUTAGE) };
-        delay.mul_f64(0.75 + 0.5 * share(job.lease))
+        let doubled = self.settings.retry * 2u32.pow(job.failures.min(MAX_DOUBLINGS));
+        let delay = if counts { doubled } else { doubled.min(MAX_OUTAGE_DELAY) };
+        delay.mul_f64(0.75 + 0.5 * jitter(job.lease))
     }
 
-    async fn requeue(&self, lease: Lease, how: Requeue) {
-        if let Err(error) = self.queue.requeue(lease, &how).await {
-            tracing::warn!(error = %error, "a job could not be put back; its lease will expire");
+    async fn requeue(&self, lease: Lease, requeue: Requeue) {
+        if let Err(error) = self.queue.requeue(lease, &requeue).await {
+            tracing::warn!(error = %error, "a job could not be requeued; its lease will expire");
         }
     }
 
-    /// Extends the lease while the work goes on; returns when it is lost or its tenant switched off. A database that is
-    /// down for a moment loses nothing: the lease runs on.
+    /// Extends the lease with heartbeats. Returns when the lease is lost or its tenant is disabled. A database that is
+    /// unavailable for a while does not lose the lease.
     async fn keep_alive(&self, lease: Lease) {
         loop {
             tokio::time::sleep(self.settings.lease / 3).await;
@@ -175,8 +181,8 @@ impl Worker {
     }
 }
 
-/// A number from 0 to 1 that differs from job to job, and for a job from claim to claim.
-fn share(lease: Lease) -> f64 {
+/// A number from 0 to 1 that differs between jobs, and between the claims of a job.
+fn jitter(lease: Lease) -> f64 {
     let mixed = (lease.job.as_uuid().as_u64_pair().1 ^ lease.token.unsigned_abs()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     f64::from((mixed >> 48) as u16) / f64::from(u16::MAX)
 }

@@ -1,9 +1,10 @@
-//! Takes documents in, asks a question of them through the tool gateway, and prints what the audit log kept of it.
+//! Ingests documents, asks a question through the tool gateway, and prints the audit rows that this left.
 //!
 //! ```text
 //! cargo run -p tools --example ask_documents -- "When is the strainer cleaned?" FILE…
 //! ```
-//! Everything is in memory. Texts count as near each other where they share words; a real embedder is in
+//! Everything is in memory. The embedder is a stand-in that compares shared words; real embedders are in
+//! `model_client`.
 //! `model_client`.
 
 #![expect(clippy::print_stdout, reason = "a command line program")]
@@ -40,7 +41,7 @@ use tools::retrieval::{HybridSearch, RetrievalParams};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// What the platform's `compose` puts together, in memory.
+/// The in-memory counterparts of what the platform composes at startup.
 struct Parts {
     memory: MemoryStore,
     ports: IngestPorts,
@@ -92,7 +93,7 @@ async fn sign_in(parts: &Parts) -> Result<Permit, Box<dyn Error>> {
     };
     let mut tx = store.begin(&scope(Actor::System)).await?;
     let user = tx.users().sign_in(ids.uuid().into(), &identity, clock.now()).await?;
-    let member = tx.users().membership(user.id).await?.ok_or("the user is not there")?;
+    let member = tx.users().membership(user.id).await?.ok_or("the user does not exist")?;
     tx.commit().await?;
     let receipt = AuditReceipt::mint(AuditId::from_uuid(ids.uuid()), clock.now());
     let command = ListMemories { page: PageRequest::default() };
@@ -101,7 +102,7 @@ async fn sign_in(parts: &Parts) -> Result<Permit, Box<dyn Error>> {
     Ok(access::authorized(scope(Actor::User(user.id)), granted, receipt, command).into_parts().0)
 }
 
-/// Uploads a file and works its job off, as API and worker do.
+/// Uploads a file and processes its job, as API and worker do.
 async fn take_in(parts: &Parts, permit: &Permit, path: &Path) -> Outcome {
     let filename = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let bytes = Bytes::from(std::fs::read(path)?);
@@ -155,7 +156,7 @@ async fn show_audit(parts: &Parts, permit: &Permit) -> Outcome {
     Ok(())
 }
 
-/// Embeds by words: each has a place in the vector.
+/// Embeds by words: each word adds to one component of the vector.
 struct SharedWords;
 
 #[async_trait]
@@ -174,12 +175,12 @@ impl Embedder for SharedWords {
     }
 }
 
-/// A vector of unit length.
+/// Counts the words by hash and scales the vector to unit length.
 fn vector(text: &str) -> Vec<f32> {
     let mut sum = vec![0.0_f32; 256];
     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2) {
-        let place = word.to_lowercase().bytes().fold(7_usize, |hash, byte| hash.wrapping_mul(31) ^ usize::from(byte));
-        sum[place % 256] += 1.0;
+        let index = word.to_lowercase().bytes().fold(7_usize, |hash, byte| hash.wrapping_mul(31) ^ usize::from(byte));
+        sum[index % 256] += 1.0;
     }
     let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt().max(1.0);
     sum.iter().map(|x| x / length).collect()

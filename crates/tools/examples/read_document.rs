@@ -1,8 +1,10 @@
-//! Reads documents and prints what the readers make of them.
+//! Reads documents and prints the blocks that the readers find.
 //!
 //! `cargo run --release -p tools --example read_document -- [--text | --chunks | --quiet] [--ocr] FILE…`
-//! prints each file's blocks page by page (`--text`: the bare text, pages parted by form feeds; `--quiet`: one line a
-//! file; `--chunks`: the chunks, 1.4 tokens a word), with the time that reading took. `--ocr` recognizes scanned pages
+//! prints each file's blocks page by page (`--text`: plain text, pages separated by form feeds; `--quiet`: one line per
+//! file;
+//! `--chunks`: the chunks, counting 1.4 tokens per word) and the time that reading took. `--ocr` recognizes scanned
+//! pages
 //! with `tesseract` in English.
 
 #![expect(clippy::print_stdout, reason = "printing is what this example is for")]
@@ -40,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The program `parse-document`, which cargo builds two folders above the examples' own.
+/// Starts `parse-document`, which cargo builds two folders above the examples.
 fn launcher() -> Result<Launcher, Box<dyn Error>> {
     let example = std::env::current_exe()?;
     let folder = example.parent().and_then(Path::parent).ok_or("this program has no folder")?;
@@ -106,7 +108,7 @@ fn print_page(page: &Page) {
     }
 }
 
-/// A word counts as 1.4 tokens, about what it does in English manuals.
+/// Estimates 1.4 tokens per word, about right for English manuals.
 fn tokens(text: &str) -> usize {
     text.split_whitespace().count() * 7 / 5
 }

@@ -1,8 +1,8 @@
-//! Measures the PDF reader against poppler's pdftotext, on the same files, one after the other in turns.
+//! Measures the PDF reader against poppler's pdftotext on the same files, in alternating rounds.
 //!
 //! `cargo run --release -p tools --example read_throughput -- PDF PAGES VOLUME`
-//! writes to VOLUME a file of at least PAGES pages, the pages of PDF over and over, and measures both files. One JSON
-//! object a line. What a busy machine does to one reader it does to the other: the ratio is the figure to keep.
+//! writes a file of at least PAGES pages to VOLUME by repeating the pages of PDF, and measures both files. Prints one
+//! JSON object per line. A busy machine slows both readers, so compare the ratio.
 
 #![expect(clippy::print_stdout, reason = "printing is what this example is for")]
 
@@ -15,7 +15,7 @@ use lopdf::{Dictionary, Document, Object, ObjectId};
 use serde_json::json;
 use tools::ingest::readers::{Limits, read, sniff};
 
-/// How often each reads each file; the median counts.
+/// Measurements per reader and file; the median is reported.
 const ROUNDS: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -54,7 +54,7 @@ fn compare(file: &Path) -> Result<serde_json::Value, Box<dyn Error>> {
     Ok(result)
 }
 
-/// Seconds that pdftotext takes; `None` where there is none.
+/// Seconds that pdftotext takes; `None` if it is not installed.
 fn pdftotext(file: &Path) -> Result<Option<f64>, Box<dyn Error>> {
     let begun = Instant::now();
     let status = Command::new("pdftotext").arg(file).arg("-").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -75,7 +75,7 @@ fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-/// Repeats the pages of a file, each with a copy of what is drawn on it, until there are `pages` of them.
+/// Repeats the pages of a file, each with its own copy of the content streams, until the file has `pages` pages.
 fn write_volume(from: &Path, pages: usize, to: &Path) -> Result<(), Box<dyn Error>> {
     let mut pdf = Document::load(from)?;
     let originals: Vec<ObjectId> = pdf.get_pages().into_values().collect();
@@ -90,7 +90,7 @@ fn write_volume(from: &Path, pages: usize, to: &Path) -> Result<(), Box<dyn Erro
     let tree = pdf.get_dictionary_mut(root)?;
     tree.set("Kids", kids);
     tree.set("Count", count);
-    // It names pages that are not in the tree any more.
+    // The outlines point to pages that were removed from the tree.
     pdf.catalog_mut()?.remove(b"Outlines");
     pdf.prune_objects();
     pdf.save(to)?;

@@ -1,5 +1,5 @@
-//! The calls to models that a piece of work makes, noted as they end, so that whoever ends the work can put them on
-//! record: also when the work fails, is stopped in the middle, or goes on without the model.
+//! Records the model calls of a unit of work as they end, so that its owner can add them to the ledger even if the work
+//! fails, is cancelled, or continues without the model.
 
 use domain::ids::ModelCallId;
 use domain::ledger::{CallContext, LedgerEntry};
@@ -10,18 +10,18 @@ use domain::time::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
-/// The calls of one piece of work. Clones note on the same sheet.
+/// The model calls of one unit of work. Clones share the same record.
 #[derive(Clone, Debug, Default)]
-pub struct CallSheet {
+pub struct CallRecorder {
     calls: Arc<Mutex<Vec<ModelCall>>>,
 }
 
-impl CallSheet {
+impl CallRecorder {
     fn calls(&self) -> MutexGuard<'_, Vec<ModelCall>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Embeds, and notes it.
+    /// Embeds and records the call.
     ///
     /// # Errors
     /// Those of the model.
@@ -32,7 +32,7 @@ impl CallSheet {
         embedded
     }
 
-    /// Reranks, and notes it.
+    /// Reranks and records the call.
     ///
     /// # Errors
     /// Those of the model.
@@ -43,30 +43,30 @@ impl CallSheet {
         reranked
     }
 
-    fn begin(&self, operation: ModelOperation) -> UnderWay {
-        UnderWay { sheet: self.clone(), operation, began: Instant::now(), ended: false }
+    fn begin(&self, operation: ModelOperation) -> PendingCall {
+        PendingCall { recorder: self.clone(), operation, started: Instant::now(), ended: false }
     }
 
-    /// What is noted so far, for the ledger. Taken once: what is put on record twice has one id only then.
+    /// Takes the calls recorded so far as ledger entries. Each call is returned once, so that it gets only one id.
     #[must_use]
-    pub fn take(&self, ids: &dyn IdGen, (context, at): (CallContext, Timestamp)) -> Vec<LedgerEntry> {
+    pub fn take(&self, ids: &dyn IdGen, context: CallContext, at: Timestamp) -> Vec<LedgerEntry> {
         let calls = std::mem::take(&mut *self.calls());
         let entry = |call| LedgerEntry {
             id: ModelCallId::from_uuid(ids.uuid()),
             at,
             context,
             tier: None,
-            // Budgets of tokens are for what is written to people; the cost counts all the same.
+            // Token budgets apply to generated answers only; the cost counts in any case.
             metered: false,
             call,
         };
         calls.into_iter().map(entry).collect()
     }
 
-    /// All calls so far as one: for work that makes one after the other of the same kind. What served is what served
-    /// last; it failed if any did.
+    /// Sums the calls so far into one; for consecutive calls of the same kind. `served_by` is that of the last
+    /// call; the status is an error if any call failed.
     #[must_use]
-    pub fn summed(&self) -> Option<ModelCall> {
+    pub fn total(&self) -> Option<ModelCall> {
         let calls = self.calls();
         let mut sum = calls.first()?.clone();
         for call in calls.iter().skip(1) {
@@ -91,32 +91,32 @@ impl CallSheet {
     }
 }
 
-/// A call that has not ended. Dropping it notes that nobody waited for its end.
-struct UnderWay {
-    sheet: CallSheet,
+/// A call in progress. Dropping it records the call as cancelled.
+struct PendingCall {
+    recorder: CallRecorder,
     operation: ModelOperation,
-    began: Instant,
+    started: Instant,
     ended: bool,
 }
 
-impl UnderWay {
-    fn end(mut self, how: Result<&CallUsage, &ModelError>) {
+impl PendingCall {
+    fn end(mut self, result: Result<&CallUsage, &ModelError>) {
         self.ended = true;
-        let took = self.began.elapsed();
-        let call = match how {
+        let took = self.started.elapsed();
+        let call = match result {
             Ok(spent) => ModelCall::answered(self.operation, spent, took),
-            // Nobody was asked.
+            // No model was called.
             Err(ModelError::NotConfigured { .. }) => return,
             Err(error) => ModelCall::failed(self.operation, error, took),
         };
-        self.sheet.calls().push(call);
+        self.recorder.calls().push(call);
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for PendingCall {
     fn drop(&mut self) {
         if !self.ended {
-            self.sheet.calls().push(ModelCall::cancelled(self.operation, self.began.elapsed()));
+            self.recorder.calls().push(ModelCall::cancelled(self.operation, self.started.elapsed()));
         }
     }
 }
@@ -132,7 +132,7 @@ mod tests {
     use fakes::SequentialIds;
     use std::time::Duration;
 
-    /// Answers, fails or hangs, by the text.
+    /// Answers, fails or hangs, depending on the text.
     struct Model;
 
     #[async_trait::async_trait]
@@ -163,36 +163,36 @@ mod tests {
         }
     }
 
-    async fn embed(sheet: &CallSheet, text: &str) -> bool {
+    async fn embed(recorder: &CallRecorder, text: &str) -> bool {
         let caller = ModelCaller { tenant: TenantId::PLATFORM, user: None, cloud_limit: Classification::Public };
         let (purpose, classification) = (EmbedPurpose::Query, Classification::Public);
         let request = EmbedRequest { caller, purpose, texts: vec![text.to_owned()], classification };
-        sheet.embed(&Model, request).await.is_ok()
+        recorder.embed(&Model, request).await.is_ok()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_are_noted_however_they_end() {
-        let sheet = CallSheet::default();
-        assert!(embed(&sheet, "a").await);
-        assert!(!embed(&sheet, "fails").await && !embed(&sheet, "nobody").await);
-        assert!(tokio::time::timeout(Duration::from_secs(1), embed(&sheet, "hangs")).await.is_err());
+    async fn calls_are_recorded_however_they_end() {
+        let recorder = CallRecorder::default();
+        assert!(embed(&recorder, "a").await);
+        assert!(!embed(&recorder, "fails").await && !embed(&recorder, "nobody").await);
+        assert!(tokio::time::timeout(Duration::from_secs(1), embed(&recorder, "hangs")).await.is_err());
         let ids = SequentialIds::default();
-        let noted = sheet.take(&ids, (CallContext::default(), Timestamp::UNIX_EPOCH));
-        let ends: Vec<_> = noted.iter().map(|entry| (entry.call.status, entry.call.error.as_deref())).collect();
+        let recorded = recorder.take(&ids, CallContext::default(), Timestamp::UNIX_EPOCH);
+        let ends: Vec<_> = recorded.iter().map(|entry| (entry.call.status, entry.call.error.as_deref())).collect();
         assert_eq!(ends, [(CallStatus::Ok, None), (CallStatus::Error, Some("timeout")), (CallStatus::Cancelled, None)]);
-        assert_eq!(noted[0].call.took, Duration::from_millis(20));
-        assert!(noted.iter().all(|entry| !entry.metered) && noted[0].id != noted[1].id);
-        assert!(sheet.take(&ids, (CallContext::default(), Timestamp::UNIX_EPOCH)).is_empty(), "taken once");
+        assert_eq!(recorded[0].call.took, Duration::from_millis(20));
+        assert!(recorded.iter().all(|entry| !entry.metered) && recorded[0].id != recorded[1].id);
+        assert!(recorder.take(&ids, CallContext::default(), Timestamp::UNIX_EPOCH).is_empty(), "taken once");
     }
 
     #[tokio::test(start_paused = true)]
     async fn batches_are_summed() {
-        let sheet = CallSheet::default();
-        assert_eq!(sheet.summed(), None);
+        let recorder = CallRecorder::default();
+        assert_eq!(recorder.total(), None);
         for text in ["a", "a", "b", "fails"] {
-            embed(&sheet, text).await;
+            embed(&recorder, text).await;
         }
-        let sum = sheet.summed().expect("calls");
+        let sum = recorder.total().expect("calls");
         assert_eq!((sum.usage.input_tokens, sum.cost, sum.took), (9, MicroCost(6), Duration::from_millis(80)));
         assert_eq!((sum.status, sum.error.as_deref()), (CallStatus::Error, Some("timeout")));
         let tried: Vec<_> = sum.served_by.failed.iter().map(|attempt| attempt.error.as_str()).collect();

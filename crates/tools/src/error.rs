@@ -1,58 +1,66 @@
-//! What can go wrong in the tool layer.
+//! Errors of the tool layer.
 
 use domain::decision::RefusalCode;
 use domain::error::{Classify, ErrorKind};
 use domain::ports::{BlobError, StoreError};
+use domain::tool::ToolName;
 use domain::upload::FieldError;
 use std::time::Duration;
 
-/// Why a tool call came to nothing.
+/// Why a tool call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
-    /// No tool of that name is in the registry.
-    #[error("there is no tool of that name")]
+    /// The registry has no tool of this name.
+    #[error("unknown tool")]
     Unknown,
-    /// The user may not call it, user or tenant were switched off, or it writes.
-    #[error("the tool may not be called: {reason}")]
+    /// The caller may not use the tool, the user or tenant is suspended, or the tool writes.
+    #[error("the tool call was refused: {reason}")]
     Denied {
-        /// Why.
+        /// Stable code of the refusal.
         reason: RefusalCode,
     },
-    /// The arguments do not fit the tool's schema.
-    #[error("the arguments do not fit: {detail}")]
+    /// The arguments do not match the tool's schema.
+    #[error("invalid tool arguments: {detail}")]
     Arguments {
-        /// Why; may be shown to the model.
+        /// What is wrong with them; may be shown to the model.
         detail: String,
     },
-    /// The thing asked for is not there, or not for this caller.
-    #[error("nothing of that id is there")]
+    /// The requested object does not exist, or the caller may not see it.
+    #[error("not found")]
     NotFound,
-    /// The call could not be recorded in the audit log, so nothing was done, or nothing of it is handed out.
+    /// The call could not be recorded in the audit log; nothing was done, or the result is withheld.
     #[error("the tool call could not be recorded")]
     Audit(#[source] StoreError),
-    /// The tool ran longer than it may.
-    #[error("tool {tool} ran longer than it may")]
+    /// The tool exceeded its time limit.
+    #[error("tool {tool} timed out")]
     TimedOut {
-        /// Which tool.
+        /// Name of the tool.
         tool: &'static str,
     },
-    /// A defect of the tool.
+    /// The tool has a bug.
     #[error("tool {tool} panicked")]
     Panicked {
-        /// Which tool.
+        /// Name of the tool.
         tool: &'static str,
     },
-    /// Whoever called went away, or the process is shutting down.
-    #[error("the tool call was stopped")]
+    /// The caller disconnected, or the process is shutting down.
+    #[error("the tool call was cancelled")]
     Stopped,
     /// The database failed.
     #[error("tool {tool} could not use the store")]
     Store {
-        /// Which tool.
+        /// Name of the tool.
         tool: &'static str,
-        /// Why.
+        /// Error of the database.
         source: StoreError,
     },
+}
+
+impl ToolError {
+    /// Adds the name of the tool to errors of the store, for `map_err`.
+    pub(crate) fn store(tool: ToolName) -> impl Fn(StoreError) -> Self {
+        move |source| Self::Store { tool: tool.as_str(), source }
+    }
 }
 
 impl Classify for ToolError {
@@ -80,7 +88,7 @@ impl Classify for ToolError {
             Self::Store { source, .. } => source.public_detail(),
             Self::Arguments { detail } => Some(detail.clone()),
             Self::Audit(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
-            Self::TimedOut { .. } => Some("The tool took longer than it may.".to_owned()),
+            Self::TimedOut { .. } => Some("The tool exceeded its time limit.".to_owned()),
             Self::Unknown | Self::Denied { .. } | Self::NotFound | Self::Panicked { .. } | Self::Stopped => None,
         }
     }
@@ -94,43 +102,43 @@ impl Classify for ToolError {
     }
 }
 
-/// Why an upload was not taken, or a document's bytes could not be handled.
+/// Why an upload was refused, or a document's bytes could not be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// A form field is not allowed, or the file is missing or empty.
-    #[error("the upload form is not valid")]
+    /// A form field is invalid, or the file is missing or empty.
+    #[error("invalid upload form")]
     Form(#[from] FieldError),
-    /// The content is of no type that a reader handles, whatever the file is called.
-    #[error("the content is of no supported type")]
+    /// The content is of a type that no reader supports; the file name does not matter.
+    #[error("unsupported content type")]
     UnsupportedType,
-    /// The bytes could not be kept or fetched.
-    #[error("the document's bytes could not be handled")]
+    /// The blob store failed.
+    #[error("the document's bytes could not be stored or read")]
     Blob(#[from] BlobError),
     /// The database failed.
     #[error("the document could not be recorded")]
     Store(#[from] StoreError),
-    /// It took longer than an upload may.
+    /// The upload exceeded its time limit.
     #[error("the upload took longer than {} s", limit.as_secs())]
     TookTooLong {
-        /// How long it may take.
+        /// Longest allowed duration.
         limit: Duration,
     },
-    /// User or tenant were switched off since the upload began.
-    #[error("the uploader was refused: {code}")]
+    /// User or tenant were suspended since the upload began.
+    #[error("the upload was refused: {code}")]
     Refused {
-        /// The stable code that the caller reads.
+        /// Stable code of the refusal.
         code: RefusalCode,
     },
     /// The uploader lost the right to upload since the upload began.
-    #[error("the uploader may not upload any more")]
+    #[error("the user lost the right to upload")]
     NoLongerAllowed,
-    /// The tenant keeps as much as it may.
-    #[error("the tenant keeps as much as it may")]
+    /// The tenant has reached its quota of documents or bytes.
+    #[error("the tenant's storage quota is exhausted")]
     QuotaExceeded,
-    /// The document to be superseded is a colleague's.
+    /// The document to be superseded belongs to another user.
     #[error("only its uploader or an admin may supersede a document")]
     NotYours,
-    /// Only a user uploads; the worker and the system do not.
+    /// Only users can upload; the worker and the system cannot.
     #[error("an upload needs a user")]
     NoUser,
 }
@@ -161,23 +169,25 @@ impl Classify for IngestError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::UnsupportedType => Some(
-                "The content is none of PDF, DOCX, Markdown or plain text. The type is recognized from the bytes, not from the name."
+                "The content is not PDF, DOCX, Markdown or plain text. The type is detected from the bytes, not from \
+                                 the file name."
                     .to_owned(),
             ),
             Self::Blob(source) => source.public_detail(),
             Self::Store(source) => source.public_detail(),
             Self::TookTooLong { limit } => Some(format!(
-                "The upload took longer than the allowed {} s; nothing of it was kept.",
+                "The upload took longer than the allowed {} s; nothing of it was stored.",
                 limit.as_secs()
             )),
             Self::Refused { code: RefusalCode::TenantSuspended } => Some("The tenant was switched off.".to_owned()),
             Self::Refused { .. } => Some("The user was switched off.".to_owned()),
-            Self::NoLongerAllowed => Some("You may not upload documents any more.".to_owned()),
+            Self::NoLongerAllowed => Some("You are no longer allowed to upload documents.".to_owned()),
             Self::QuotaExceeded => Some(
-                "The tenant keeps as many documents or bytes as it may; delete some, or ask for a higher quota.".to_owned(),
+                "The tenant has reached its quota of documents or bytes; delete some, or ask for a higher quota."
+                    .to_owned(),
             ),
             Self::NotYours => Some("Only its uploader or an admin may supersede a document.".to_owned()),
-            // The field goes along with its own words, which are no sentence without its name.
+            // The field error is reported with its pointer, not as a detail sentence.
             Self::Form(_) | Self::NoUser => None,
         }
     }

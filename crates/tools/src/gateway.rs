@@ -1,4 +1,4 @@
-//! The single choke point: every tool call is validated, recorded, run and recorded again, here and nowhere else.
+//! The only way to call a tool: every call is validated, recorded, run and recorded again.
 
 mod admission;
 mod facts;
@@ -6,7 +6,7 @@ mod facts;
 use crate::error::ToolError;
 use crate::registry::{Registered, Registry};
 use crate::tool::{CallScope, Prepared};
-use admission::Invocation;
+use admission::{Admission, Invocation};
 use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::classified::Classified;
@@ -26,91 +26,88 @@ use tracing::Instrument;
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ToolGateway: Send + Sync {
-    /// The tools that may be called with these rights.
+    /// The tools that these rights allow.
     fn manifest(&self, rights: &Rights) -> Vec<ToolSpec>;
 
-    /// Calls one: checks that user and tenant are still switched on, that what remains of the permit's rights includes
-    /// what the tool requires, that the arguments fit; records the intent, runs, records the outcome.
+    /// Calls a tool. Checks that user and tenant are active, that the permit's remaining rights include what the tool
+    /// requires, and that the arguments match its schema; records the intent, runs the tool, records the outcome.
     ///
     /// # Errors
-    /// Where any of that says no, or the tool fails. Each leaves its outcome in the audit log.
+    /// When a check fails or the tool fails. Every error leaves its outcome in the audit log.
     async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError>;
 }
 
 /// The tool gateway of the platform: the registered tools behind checks and audit records.
 ///
-/// A refused call leaves one `policy.denied` row. Any other leaves an intent and one outcome: `success`, `error`,
-/// `denied` where the tool found nothing that the user may know of, or `cancelled` where the caller went away. A call
-/// that the process did not live to close is closed as `unknown` by another.
+/// A refused call leaves one `policy.denied` row. Any other call leaves an intent and one outcome: `success`, `error`,
+/// `denied` if the tool found nothing that the user may see, or `cancelled` if the caller disconnected. If the process
+/// dies before it records the outcome, another process records `unknown`.
 pub struct RecordedTools {
-    work: Arc<Work>,
+    inner: Arc<GatewayInner>,
     tracker: TaskTracker,
 }
 
-/// What the tool gateway works with.
+/// What the tool gateway is built from.
 pub struct ToolParts {
     /// The database.
     pub store: Arc<dyn Store>,
-    /// What remains of a permit when a call is made.
+    /// Re-checks a permit's rights at the time of the call.
     pub rules: Arc<dyn AccessRules>,
-    /// The clock.
+    /// Source of timestamps.
     pub clock: Arc<dyn Clock>,
-    /// The source of ids.
+    /// Source of ids.
     pub ids: Arc<dyn IdGen>,
-    /// Running calls, for shutdown to wait for.
+    /// Tracks running calls, so that shutdown waits for them.
     pub tracker: TaskTracker,
 }
 
-/// What a call needs, shared with the tasks that carry it out.
-struct Work {
-    store: Arc<dyn Store>,
-    rules: Arc<dyn AccessRules>,
+/// State shared with the task of each call.
+struct GatewayInner {
     registry: Registry,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdGen>,
+    admission: Arc<Admission>,
     limit: Duration,
 }
 
 impl RecordedTools {
-    /// Longest run of a tool unless told otherwise.
+    /// Default time limit of a tool.
     pub const LIMIT: Duration = Duration::from_secs(30);
 
-    /// Calls the tools of `registry`. Each call runs as a task of the tracker, which shutdown waits for, so that its
-    /// outcome is recorded also when the caller goes away.
+    /// Builds a gateway for the tools of `registry`. Each call runs as a task of the tracker, which shutdown waits for,
+    /// so that its outcome is recorded even if the caller disconnects.
     #[must_use]
     pub fn new(registry: Registry, parts: ToolParts) -> Self {
         let ToolParts { store, rules, clock, ids, tracker } = parts;
-        let work = Work { store, rules, registry, clock, ids, limit: Self::LIMIT };
-        Self { work: Arc::new(work), tracker }
+        let admission = Arc::new(Admission { store, rules, clock, ids, tracker: tracker.clone() });
+        Self { inner: Arc::new(GatewayInner { registry, admission, limit: Self::LIMIT }), tracker }
     }
 }
 
 #[async_trait]
 impl ToolGateway for RecordedTools {
     fn manifest(&self, rights: &Rights) -> Vec<ToolSpec> {
-        self.work.registry.manifest(rights)
+        self.inner.registry.manifest(rights)
     }
 
     async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
         let caller_left = CancellationToken::new();
         let _on_drop = caller_left.clone().drop_guard();
-        let (work, permit, tracker) = (Arc::clone(&self.work), permit.clone(), self.tracker.clone());
-        let task = async move { work.carry_out(&tracker, (&permit, call), &caller_left).await };
+        let (inner, permit) = (Arc::clone(&self.inner), permit.clone());
+        let task = async move { inner.execute(&permit, call, &caller_left).await };
         let task = self.tracker.spawn(task.in_current_span());
         task.await.unwrap_or(Err(ToolError::Stopped))
     }
 }
 
-impl Work {
-    async fn carry_out(
-        self: &Arc<Self>,
-        tracker: &TaskTracker,
-        (permit, call): (&Permit, ToolCall),
+impl GatewayInner {
+    async fn execute(
+        &self,
+        permit: &Permit,
+        call: ToolCall,
         caller_left: &CancellationToken,
     ) -> Result<Classified<ToolResult>, ToolError> {
-        let mut invocation = Invocation::of(permit, &call);
+        let mut invocation = Invocation::new(permit, &call);
         let Some(Registered { spec, tool }) = self.registry.find(&call.name) else {
-            self.refuse(&invocation, RefusalCode::UnknownTool).await?;
+            self.admission.record_refusal(&invocation, RefusalCode::UnknownTool).await?;
             return Err(ToolError::Unknown);
         };
         invocation.resource = Some(spec.requires.resource);
@@ -118,19 +115,19 @@ impl Work {
         if let Ok(prepared) = &prepared {
             invocation.target = prepared.target;
         }
-        let (receipt, scope) = self.admit(permit, spec, &invocation).await?;
-        let ended = match prepared {
+        let (receipt, scope) = self.admission.admit(permit, spec, &invocation).await?;
+        let result = match prepared {
             Ok(prepared) => {
                 let run = self.run(spec.name, prepared, scope);
                 caller_left.run_until_cancelled(run).await.unwrap_or(Err(ToolError::Stopped))
             }
             Err(error) => Err(error),
         };
-        self.close(tracker, (&invocation, receipt), &ended).await?;
-        ended
+        self.admission.record_outcome(&invocation, receipt, &result).await?;
+        result
     }
 
-    /// Runs the tool within its limit; a panic of it becomes an error.
+    /// Runs the tool within the time limit; a panic becomes an error.
     async fn run(
         &self,
         name: ToolName,
@@ -140,7 +137,7 @@ impl Work {
         let name = name.as_str();
         let guarded = AssertUnwindSafe(call.run(scope)).catch_unwind();
         match tokio::time::timeout(self.limit, guarded).await {
-            Ok(Ok(ended)) => ended,
+            Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(ToolError::Panicked { tool: name }),
             Err(_elapsed) => Err(ToolError::TimedOut { tool: name }),
         }

@@ -1,9 +1,9 @@
-//! Tools, retrieval and ingestion: how the platform's agents reach documents, and how documents come in.
+//! Tools, retrieval and ingestion: how agents reach documents, and how documents are added.
 //!
-//! [`gateway::RecordedTools`] is the only way to call a tool: it checks who calls, records the intent, runs the tool
-//! and records the outcome. [`registry::Registry`] says which tools there are; none of them writes.
-//! [`retrieval::HybridSearch`] finds passages by meaning and by words, and says whether they answer.
-//! [`ingest::DocumentIngest`] takes uploads and works their jobs off.
+//! [`gateway::RecordedTools`] is the only way to call a tool: it checks the caller, records the intent, runs the tool
+//! and records the outcome. [`registry::Registry`] lists the tools; none of them writes. [`retrieval::HybridSearch`]
+//! finds passages by meaning and by words, and estimates whether they answer the question. [`ingest::DocumentIngest`]
+//! accepts uploads and processes their jobs.
 //!
 //! ```
 //! use domain::authorized::Permit;
@@ -20,7 +20,7 @@
 //! }
 //! ```
 //!
-//! With the feature `mocks` there are mockall mocks of [`gateway::ToolGateway`] and [`ingest::accept::Ingest`].
+//! The feature `mocks` adds mockall mocks of [`gateway::ToolGateway`] and [`ingest::accept::Ingest`].
 
 pub mod builtin;
 pub mod calls;

@@ -1,4 +1,4 @@
-//! Which tools there are. One line per tool; a tool that is not here cannot be called.
+//! The list of tools. A tool that is not registered cannot be called.
 
 use crate::builtin::{DocumentList, DocumentRead, MemoryRead, RagSearch};
 use crate::retrieval::HybridSearch;
@@ -9,57 +9,57 @@ use domain::tool::{ToolName, ToolSpec};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Arguments that no tool may have: who calls comes from the permit.
+/// Argument names that no tool may have, because the caller's identity comes from the permit.
 const RESERVED: [&str; 7] = ["tenant", "tenant_id", "user", "user_id", "role", "clearance", "scope"];
 
-/// Why a tool cannot be registered: a mistake of whoever wired it up, found when the process starts.
+/// Why a tool cannot be registered; a programming error found at startup.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// No tool of this version writes to a plant system, whatever the role.
-    #[error("tool {name} writes, which no tool may in this version")]
+    /// Tools must be read-only in this version.
+    #[error("tool {name} writes, but tools must be read-only")]
     Writes {
-        /// The tool.
+        /// Name of the tool.
         name: ToolName,
     },
-    /// There is one of that name.
+    /// A tool of this name exists already.
     #[error("tool {name} is registered twice")]
     Twice {
-        /// The tool.
+        /// Name of the tool.
         name: ToolName,
     },
     /// The schema must describe an object and set `additionalProperties` to false.
     #[error("the parameters of tool {name} are not a closed object schema")]
     OpenSchema {
-        /// The tool.
+        /// Name of the tool.
         name: ToolName,
     },
-    /// Tenant, user and their rights are never arguments.
-    #[error("tool {name} takes {argument} as an argument, which comes from the permit")]
+    /// Tenant, user and rights must not be arguments.
+    #[error("tool {name} has the argument `{argument}`, which must come from the permit")]
     ReservedArgument {
-        /// The tool.
+        /// Name of the tool.
         name: ToolName,
-        /// The argument.
+        /// Name of the argument.
         argument: &'static str,
     },
 }
 
-/// The tools that can be called.
+/// The registered tools.
 #[derive(Default)]
 pub struct Registry {
     tools: Vec<Registered>,
 }
 
-/// A tool with its manifest entry, which is checked once.
+/// A tool with its manifest entry.
 pub(crate) struct Registered {
     pub(crate) spec: ToolSpec,
     pub(crate) tool: Box<dyn AnyTool>,
 }
 
 impl Registry {
-    /// The tools of this version.
+    /// The built-in tools.
     ///
     /// # Errors
-    /// Where one of them breaks a rule of the registry.
+    /// When one of them breaks a rule of the registry.
     pub fn builtin(store: &Arc<dyn Store>, search: HybridSearch) -> Result<Self, RegistryError> {
         let mut registry = Self::default();
         registry.register(RagSearch::new(search))?;
@@ -69,10 +69,10 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Adds a tool.
+    /// Adds a tool and checks its manifest entry.
     ///
     /// # Errors
-    /// Where it writes, its name is taken, its schema is open, or an argument names what the permit says.
+    /// When it writes, its name is taken, its schema allows unknown properties, or it has a reserved argument.
     pub fn register(&mut self, tool: impl Tool) -> Result<(), RegistryError> {
         let spec = tool.spec();
         let name = spec.name;
@@ -88,14 +88,14 @@ impl Registry {
         Ok(())
     }
 
-    /// The manifest entries of the tools that may be called with these rights.
+    /// The manifest entries of the tools that these rights allow.
     #[must_use]
     pub fn manifest(&self, rights: &Rights) -> Vec<ToolSpec> {
         let specs = self.tools.iter().map(|registered| &registered.spec);
         specs.filter(|spec| rights.allow(spec.requires)).cloned().collect()
     }
 
-    /// The tool of that name.
+    /// Finds a tool by name.
     pub(crate) fn find(&self, name: &str) -> Option<&Registered> {
         self.tools.iter().find(|registered| registered.spec.name.as_str() == name)
     }

@@ -1,6 +1,6 @@
-//! What a tool is: a manifest entry, typed arguments, and an async function that returns data.
+//! The tool interface: a manifest entry, typed arguments, and an async function that returns data.
 
-use crate::calls::CallSheet;
+use crate::calls::CallRecorder;
 use crate::error::ToolError;
 use async_trait::async_trait;
 use domain::classified::Classified;
@@ -13,64 +13,64 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// For whom a tool runs. It comes from the permit and the database, never from the call's arguments.
+/// The caller of a tool. It comes from the permit and the database, never from the call's arguments.
 #[derive(Clone, Debug)]
 pub struct CallScope {
-    /// The tenant and user.
+    /// Tenant and user.
     pub scope: TenantScope,
-    /// The highest classification that the user may see at this moment.
+    /// Highest classification that the user may see now.
     pub clearance: Classification,
-    /// The highest classification of this tenant that models may see, by its own setting.
+    /// Highest classification that models may see, by the tenant's settings.
     pub model_limit: Classification,
-    /// The highest classification of this tenant that may leave the site, by its own setting.
+    /// Highest classification that may leave the site, by the tenant's settings.
     pub cloud_limit: Classification,
-    /// When the call was admitted.
+    /// Time at which the call was admitted.
     pub now: Timestamp,
-    /// Where its calls to models are noted; the gateway puts them on record, however the tool ends.
-    pub models: CallSheet,
+    /// Records the tool's model calls; the gateway adds them to the ledger however the tool ends.
+    pub models: CallRecorder,
 }
 
-/// A tool. It is registered once and called by many users at a time, always through the tool gateway.
+/// A tool. It is registered once and called concurrently, always through the tool gateway.
 #[async_trait]
 pub trait Tool: Send + Sync + 'static {
-    /// The arguments. Refuse unknown ones with `#[serde(deny_unknown_fields)]`.
+    /// The arguments; unknown ones must be refused with `#[serde(deny_unknown_fields)]`.
     type Arguments: DeserializeOwned + Send;
 
-    /// The manifest entry.
+    /// The manifest entry of the tool.
     fn spec(&self) -> ToolSpec;
 
-    /// The one thing that this call is about, if it is about one; for the audit log.
+    /// Id of the object that the call is about, if any; for the audit log.
     fn target(&self, _arguments: &Self::Arguments) -> Option<Uuid> {
         None
     }
 
-    /// Runs. Dropping the future must stop the work.
+    /// Runs the tool. Dropping the future must stop the work.
     ///
     /// # Errors
-    /// Where the thing asked for is not there, or something that the tool needs fails.
+    /// When the requested object does not exist, or a dependency of the tool fails.
     async fn run(&self, call: CallScope, arguments: Self::Arguments) -> Result<Classified<ToolResult>, ToolError>;
 }
 
 /// A running call.
 pub(crate) type Running<'t> = BoxFuture<'t, Result<Classified<ToolResult>, ToolError>>;
 
-/// A call whose arguments fit, ready to run.
+/// A call with parsed arguments, ready to run.
 pub(crate) struct Prepared<'t> {
-    /// What it is about.
+    /// Id of the object that the call is about.
     pub(crate) target: Option<Uuid>,
     run: Box<dyn FnOnce(CallScope) -> Running<'t> + Send + 't>,
 }
 
 impl<'t> Prepared<'t> {
-    /// Runs it for `call`.
+    /// Runs the call.
     pub(crate) fn run(self, call: CallScope) -> Running<'t> {
         (self.run)(call)
     }
 }
 
-/// A tool whose type of arguments is hidden, so that a registry can hold several.
+/// A tool with its argument type erased, so that a registry can hold several.
 pub(crate) trait AnyTool: Send + Sync {
-    /// Parses the arguments; no arguments at all count as an empty object.
+    /// Parses the arguments; null counts as an empty object.
     fn prepare(&self, arguments: Value) -> Result<Prepared<'_>, ToolError>;
 }
 
@@ -79,8 +79,8 @@ impl<T: Tool> AnyTool for T {
         let arguments = match arguments {
             Value::Null => Value::Object(serde_json::Map::new()),
             object @ Value::Object(_) => object,
-            // Serde would take an array for the fields in order.
-            _ => return Err(ToolError::Arguments { detail: "the arguments are no JSON object".to_owned() }),
+            // Serde would accept an array as the fields in order.
+            _ => return Err(ToolError::Arguments { detail: "the arguments are not a JSON object".to_owned() }),
         };
         let arguments: T::Arguments =
             serde_json::from_value(arguments).map_err(|error| ToolError::Arguments { detail: error.to_string() })?;

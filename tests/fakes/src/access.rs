@@ -27,6 +27,8 @@ pub const ASKED_BELOW_POLICY: &[Permission] = &[
     Permission::new(Resource::Usage, Operation::Read),
     Permission::new(Resource::Reasoning, Operation::Read),
     Permission::new(Resource::Users, Operation::List),
+    Permission::new(Resource::Conversations, Operation::Create),
+    Permission::new(Resource::Models, Operation::Create),
 ];
 
 /// What a role may do, as far as layers below policy ask.
@@ -40,10 +42,12 @@ pub fn rights(role: Role, clearance: Classification) -> Rights {
             return None;
         }
         match (permission.resource, permission.operation) {
-            (Resource::Search, _) | (Resource::Documents, Operation::List | Operation::Read) => Some(Reach::Tenant),
+            (Resource::Search | Resource::Models, _) | (Resource::Documents, Operation::List | Operation::Read) => {
+                Some(Reach::Tenant)
+            }
             (Resource::Documents, Operation::Create) => tenant_if(role >= Role::User),
             (Resource::Documents, Operation::Update) => tenant_or_own.filter(|_| role >= Role::User),
-            (Resource::Memories, _) => Some(Reach::Own),
+            (Resource::Memories | Resource::Conversations, _) => Some(Reach::Own),
             (Resource::AuditLogs, Operation::List) | (Resource::AccessTokens | Resource::Usage, _) => tenant_or_own,
             _ => tenant_if(is_admin),
         }

@@ -8,7 +8,8 @@ use data::audit::{
 use data::testing::{TestDb, TestError};
 use data::{PgAuditReader, PgStore};
 use domain::audit::sealed::{ChainHash, Checkpoint, SealedEntry};
-use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
+use domain::audit::{AuditSubject, Outcome, ResultStatus};
+use domain::command::{Command as _, GetDocument};
 use domain::ids::TenantId;
 use domain::ports::{AuditReader as _, Store as _, StoreError};
 use domain::role::Resource;
@@ -95,7 +96,7 @@ impl Log {
 
 fn subject(facts: &Value) -> AuditSubject {
     AuditSubject {
-        event: EventType::DocRead,
+        event: GetDocument::EVENT,
         resource: Some(Resource::Documents),
         resource_id: Some(random()),
         session: None,

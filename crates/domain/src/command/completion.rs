@@ -1,53 +1,58 @@
-//! Commands of the OpenAI-compatible surface: the assistant with a history of the client's, and models alone.
+//! Commands of the OpenAI-compatible API: the assistant with a history of the client's, and direct completions.
 
-use super::{Command, RetrievalMode, Target, command};
+use super::{Command, Recorder, RetrievalMode, Target, command};
 use crate::audit::EventType;
 use crate::conversation::MessageRole;
 use crate::ids::{ConversationId, DocumentId};
-use crate::model::{ChatOptions, EmbedPurpose, ModelChoice, OfferedTool, PromptMessage};
+use crate::model::{ChatOptions, EmbedPurpose, Embedded, ModelChoice, OfferedTool, PromptMessage};
 use crate::model_id::ModelId;
 use crate::role::{Operation, Resource};
+use crate::run::{AssistantRun, EventStream};
 use crate::search::SearchFilters;
 use crate::text::MessageText;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What a client says was said before. What the platform has stored counts for nothing beside it.
+/// A message of a history that the client keeps. It takes the place of what the platform has stored.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct EarlierMessage {
-    /// Who spoke: the user, or an assistant.
+    /// User or assistant; system and tool messages are not history.
     pub role: MessageRole,
-    /// The words.
+    /// Text of the message, as the client has it.
     pub content: String,
 }
 
-/// Ask the plant's assistant, in a conversation whose history the client keeps.
+/// Ask the assistant in a conversation whose history the client keeps.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct AskAssistant {
-    /// The conversation that goes on; `None`: a new one.
+    /// The conversation to continue; `None` starts a new one.
     pub conversation: Option<ConversationId>,
-    /// The question.
+    /// The question that is answered.
     pub message: MessageText,
-    /// What was said before, oldest first.
+    /// Earlier messages, oldest first.
     pub history: Vec<EarlierMessage>,
-    /// The wishes of the client's program and its user: data, beneath the platform's rules.
+    /// Instructions of the client's program: treated as data, below the platform's rules.
     pub instructions: Option<String>,
-    /// The tier.
+    /// Tier that answers.
     pub model: ModelChoice,
-    /// Whether to look into the documents.
+    /// Whether the turn searches the documents.
     pub retrieval: RetrievalMode,
-    /// Where to look.
+    /// Which documents the search considers.
     pub filters: SearchFilters,
-    /// How to write.
+    /// Sampling options, passed on to the model server.
     pub options: ChatOptions,
-    /// Most tokens of the answer, within the platform's own limit.
+    /// Maximum tokens of the answer; the platform's own limit holds too.
     pub max_output_tokens: Option<u32>,
 }
 
 impl Command for AskAssistant {
     const RESOURCE: Resource = Resource::Conversations;
     const OPERATION: Operation = Operation::Create;
-    const EVENT: EventType = EventType::ChatRequest;
+    const EVENT: EventType = EventType::new("chat.request");
+    const OUTCOME_EVENT: EventType = EventType::CHAT_RESPONSE;
+    const SUCCESS_RECORDED_BY: Recorder = Recorder::UseCase;
+
+    type Output = AssistantRun;
 
     fn target(&self) -> Option<Target> {
         self.conversation.map(Target::Conversation)
@@ -62,63 +67,63 @@ impl Command for AskAssistant {
     }
 }
 
-/// Ask a language model alone: no documents, nothing stored. Tools are the client's, which calls them itself.
+/// Ask a language model directly: no documents are searched and nothing is stored.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct AskModel {
-    /// What is said, word for word.
+    /// The prompt, passed on word for word.
     pub messages: Vec<PromptMessage>,
-    /// The tier.
+    /// Tier that answers.
     pub model: ModelChoice,
-    /// The client's tools.
+    /// Tools of the client, which calls them itself.
     pub tools: Vec<OfferedTool>,
-    /// How to write.
+    /// Sampling options, passed on to the model server.
     pub options: ChatOptions,
-    /// Most tokens of the answer, within the platform's own limit.
+    /// Maximum tokens of the answer; the platform's own limit holds too.
     pub max_output_tokens: Option<u32>,
 }
 
-impl Command for AskModel {
-    const RESOURCE: Resource = Resource::Models;
-    const OPERATION: Operation = Operation::Create;
-    const EVENT: EventType = EventType::ChatRequest;
-
-    /// How many tools, not which: their names are the client's text.
-    fn facts(&self) -> Option<Value> {
-        Some(json!({ "mode": "direct", "client_tools": self.tools.len() }))
-    }
+// How many tools, not which: their names are the client's text.
+command! {
+    AskModel: Create Models as "chat.request" -> EventStream,
+    closed_by_use_case "chat.response",
+    facts(command => json!({ "mode": "direct", "client_tools": command.tools.len() }))
 }
 
-/// List the models that can be asked.
+/// List the models that the caller may use.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ListModels;
-command!(ListModels: List Models as ModelList);
+command!(ListModels: List Models as "model.list" -> Vec<ModelId>);
 
-/// Ask whether there is a model.
+/// Look up one model.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct GetModel {
-    /// Which.
+    /// The model that is asked for.
     pub id: ModelId,
 }
-command!(GetModel: Read Models as ModelRead);
+command!(GetModel: Read Models as "model.read" -> ModelId);
 
-/// Turn texts into vectors.
+/// Embed texts with the embedding model in use.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct CreateEmbeddings {
-    /// The texts.
+    /// Texts to embed, in the order of the vectors.
     pub texts: Vec<String>,
-    /// What for.
+    /// Query or document: some models embed them differently.
     #[serde(skip)]
     pub purpose: EmbedPurpose,
-    /// How many numbers the client wants of each vector; only what the model has is possible.
+    /// Dimension that the client wants; refused unless it is the model's.
     pub dimensions: Option<usize>,
 }
 
-impl Command for CreateEmbeddings {
-    const RESOURCE: Resource = Resource::Models;
-    const OPERATION: Operation = Operation::Create;
-    const EVENT: EventType = EventType::ModelEmbed;
+command! {
+    CreateEmbeddings: Create Models as "model.embed" -> Embedded,
+    facts(command => json!({ "texts": command.texts.len() })),
+    outcome(embedded => embedding_facts(embedded))
+}
 
-    fn facts(&self) -> Option<Value> {
-        Some(json!({ "texts": self.texts.len() }))
-    }
+fn embedding_facts(embedded: &Embedded) -> Value {
+    let spent = &embedded.spent;
+    json!({
+        "texts": embedded.vectors.len(), "backend": spent.served_by.backend, "model": spent.served_by.model,
+        "fallback": spent.served_by.fallback, "input_tokens": spent.usage.input_tokens,
+    })
 }

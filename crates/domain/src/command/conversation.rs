@@ -1,11 +1,12 @@
 //! Commands on conversations, chat turns and runs.
 
 use super::command;
-use crate::conversation::ConversationPatch;
+use crate::conversation::{Conversation, ConversationPatch, Transcript};
 use crate::ids::{ConversationId, RunId};
 use crate::model::ModelChoice;
-use crate::page::PageRequest;
+use crate::page::{Page, PageRequest};
 use crate::role::string_enum;
+use crate::run::EventStream;
 use crate::search::SearchFilters;
 use crate::text::{MessageText, Title};
 use serde::Serialize;
@@ -14,92 +15,100 @@ use serde_json::Value;
 /// Start a conversation.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CreateConversation {
-    /// Title, if it has one.
+    /// Title, if the client gives one.
     pub title: Option<Title>,
-    /// The tier its turns use unless a turn says otherwise.
+    /// Tier for turns that name none.
     pub model: Option<ModelChoice>,
-    /// The client's own data: a JSON object.
+    /// Client data: a JSON object, at most 16 KiB.
     pub metadata: Value,
 }
-command!(CreateConversation: Create Conversations as ConversationCreate);
+command! {
+    CreateConversation: Create Conversations as "conversation.create" -> Conversation,
+    id(conversation => conversation.id)
+}
 
 /// List the caller's conversations.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListConversations {
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListConversations: List Conversations as ConversationList);
+command!(ListConversations: List Conversations as "conversation.list" -> Page<Conversation>);
 
 /// Read a conversation with its messages.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct GetConversation {
-    /// Which one.
+    /// The conversation; must be the caller's own.
     pub id: ConversationId,
 }
-command!(GetConversation: Read Conversations as ConversationRead, target Conversation(id));
+command!(GetConversation: Read Conversations as "conversation.read" -> Transcript, target Conversation(id));
 
 /// Change a conversation.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct UpdateConversation {
-    /// Which one.
+    /// The conversation; must be the caller's own.
     pub id: ConversationId,
-    /// What to change.
+    /// Fields to change; the others stay.
     pub patch: ConversationPatch,
 }
-command!(UpdateConversation: Update Conversations as ConversationUpdate, target Conversation(id));
+command!(UpdateConversation: Update Conversations as "conversation.update" -> Conversation, target Conversation(id));
 
 /// Delete a conversation with its messages.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct DeleteConversation {
-    /// Which one.
+    /// The conversation; must be the caller's own.
     pub id: ConversationId,
 }
-command!(DeleteConversation: Delete Conversations as ConversationDelete, target Conversation(id));
+command!(DeleteConversation: Delete Conversations as "conversation.delete" -> (), target Conversation(id));
 
 string_enum! {
-    /// Whether a turn looks into the documents.
+    /// Whether a turn searches the documents.
     RetrievalMode {
         /// When the message looks like a question that documents can answer.
         Auto = "auto",
-        /// Always.
+        /// In every turn.
         Always = "always",
         /// Never: no embedding call is made.
         Never = "never",
     }
 }
 
-/// Say something in a conversation and get an answer.
+/// Send a message in a conversation and start the run that answers it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct SendMessage {
-    /// In which conversation.
+    /// The conversation; must be the caller's own.
     pub conversation: ConversationId,
-    /// What is said.
+    /// The user's message.
     pub message: MessageText,
-    /// The tier, if not the conversation's.
+    /// Tier of this turn; `None` takes the conversation's.
     pub model: Option<ModelChoice>,
-    /// Whether to look into the documents.
+    /// Whether the turn searches the documents.
     pub retrieval: RetrievalMode,
-    /// Where to look.
+    /// Which documents the search considers.
     pub filters: SearchFilters,
 }
-command!(SendMessage: Create Conversations as ChatRequest, target Conversation(conversation), documents filters.document_ids);
+command! {
+    SendMessage: Create Conversations as "chat.request" -> EventStream,
+    target Conversation(conversation),
+    documents filters.document_ids,
+    closed_by_use_case "chat.response"
+}
 
-/// Read a run's events again.
+/// Read the events of a run, from the beginning or after a given one.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ResumeRun {
-    /// Which run.
+    /// The run; must be the caller's own.
     pub run: RunId,
-    /// Only events after this one; 0 means all.
+    /// Sequence number of the last event that the client has; 0 returns all events.
     pub after: u64,
 }
-command!(ResumeRun: Read Conversations as ChatResume, target Run(run));
+command!(ResumeRun: Read Conversations as "chat.resume" -> EventStream, target Run(run));
 
 /// Stop a run.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CancelRun {
-    /// Which run.
+    /// The run; must be the caller's own.
     pub run: RunId,
 }
-command!(CancelRun: Update Conversations as ChatCancel, target Run(run));
+command!(CancelRun: Update Conversations as "chat.cancel" -> (), target Run(run));

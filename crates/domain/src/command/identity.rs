@@ -1,72 +1,91 @@
 //! Commands on personal access tokens and on the mappings of claims to tenants.
 
 use super::command;
-use crate::access_token::TokenScope;
+use crate::access_token::{AccessToken, IssuedAccessToken, TokenScope};
 use crate::ids::{AccessTokenId, MappingId, TenantId, UserId};
-use crate::page::PageRequest;
+use crate::mapping::TenantMapping;
+use crate::page::{Page, PageRequest};
+use crate::tenant_change;
 use crate::text::{ClaimText, Label};
 use serde::Serialize;
+use serde_json::{Value, json};
 
-/// Make a personal access token of one's own.
+/// Issue a personal access token for oneself.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct IssueAccessToken {
-    /// What to call it.
+    /// Name that its owner recognizes it by; need not be unique.
     pub name: Label,
-    /// What it may be used for; not empty.
+    /// Operations that it may be used for; not empty.
     pub scopes: Vec<TokenScope>,
-    /// Days until it ends; `None`: the platform's usual number.
+    /// Days until it expires; `None` takes the platform's default.
     pub days: Option<u32>,
 }
-command!(IssueAccessToken: Create AccessTokens as TokenIssued);
+command! {
+    IssueAccessToken: Create AccessTokens as "token.issued" -> IssuedAccessToken,
+    id(issued => issued.token.id),
+    outcome(issued => token_facts(issued))
+}
 
-/// List personal access tokens: one's own, an admin the tenant's.
+fn token_facts(issued: &IssuedAccessToken) -> Value {
+    json!({ "scopes": issued.token.scopes, "expires_at": issued.token.expires_at })
+}
+
+/// List personal access tokens: one's own, or for an admin the tenant's.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListAccessTokens {
-    /// Only this user's.
+    /// Only tokens of this user; `None` lists all that the caller may see.
     pub user: Option<UserId>,
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListAccessTokens: List AccessTokens as TokenList);
+command!(ListAccessTokens: List AccessTokens as "token.listed" -> Page<AccessToken>);
 
-/// Revoke a personal access token: one's own, an admin any of the tenant's.
+/// Revoke a personal access token.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct RevokeAccessToken {
-    /// Which one.
+    /// The token: the caller's own, or for an admin any of the tenant.
     pub id: AccessTokenId,
 }
-command!(RevokeAccessToken: Delete AccessTokens as TokenRevoked, target AccessToken(id));
+command!(RevokeAccessToken: Delete AccessTokens as "token.revoked" -> (), target AccessToken(id));
 
-/// List the claims that stand for a tenant. For `platform_admin` only.
+/// List the claim values that map to a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListMappings {
-    /// Which tenant.
+    /// The tenant that the claims map to.
     pub tenant: TenantId,
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListMappings: List TenantMappings as AdminMappingList, target Tenant(tenant));
+command!(ListMappings: List TenantMappings as "admin.mapping_listed" -> Page<TenantMapping>, target Tenant(tenant));
 
-/// Let a claim stand for a tenant. For `platform_admin` only.
+/// Map a claim value of an issuer to a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CreateMapping {
-    /// Which tenant.
+    /// The tenant that the claim is to map to.
     pub tenant: TenantId,
-    /// The issuer; one that is configured.
+    /// A configured token issuer.
     pub issuer: ClaimText,
-    /// The claim's value.
+    /// Value of the issuer's tenant claim.
     pub claim: ClaimText,
 }
-command!(CreateMapping: Create TenantMappings as AdminMappingCreated, target Tenant(tenant));
+command! {
+    CreateMapping: Create TenantMappings as "admin.mapping_created" -> TenantMapping,
+    target Tenant(tenant),
+    outcome(mapping => tenant_change::of_new_mapping(mapping))
+}
 
-/// Let a claim stand for a tenant no longer. For `platform_admin` only.
+/// Delete a mapping; tokens with that claim value are refused from then on. For `platform_admin` only.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct DeleteMapping {
-    /// Which tenant.
+    /// The tenant that the claim maps to.
     pub tenant: TenantId,
-    /// Which mapping.
+    /// Id of the mapping within the tenant.
     pub id: MappingId,
 }
-command!(DeleteMapping: Delete TenantMappings as AdminMappingDeleted, target Tenant(tenant));
+command! {
+    DeleteMapping: Delete TenantMappings as "admin.mapping_deleted" -> TenantMapping,
+    target Tenant(tenant),
+    outcome(mapping => tenant_change::of_deleted_mapping(mapping))
+}

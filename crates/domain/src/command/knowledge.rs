@@ -2,55 +2,56 @@
 
 use super::command;
 use crate::ids::MemoryId;
-use crate::page::PageRequest;
-use crate::search::SearchFilters;
+use crate::memory::Memory;
+use crate::page::{Page, PageRequest};
+use crate::search::{Retrieval, SearchFilters};
 use crate::text::{Label, MemoryText, QueryText};
 use serde::Serialize;
 
 /// Search the documents.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct SearchDocuments {
-    /// What for.
+    /// Question or keywords.
     pub query: QueryText,
-    /// Most hits, 1 to [`Self::MAX_TOP_K`].
+    /// Maximum number of hits, 1 to [`Self::MAX_TOP_K`].
     pub top_k: u32,
-    /// Where.
+    /// Which documents are considered.
     pub filters: SearchFilters,
 }
-command!(SearchDocuments: Read Search as SearchQuery, documents filters.document_ids);
+command!(SearchDocuments: Read Search as "search.query" -> Retrieval, documents filters.document_ids);
 
 impl SearchDocuments {
-    /// Hits unless the caller says otherwise.
+    /// Number of hits if the caller gives none.
     pub const DEFAULT_TOP_K: u32 = 5;
-    /// Most hits.
+    /// Maximum number of hits.
     pub const MAX_TOP_K: u32 = 50;
 }
 
 /// List the caller's memories.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListMemories {
-    /// Which page.
+    /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListMemories: List Memories as MemoryList);
+command!(ListMemories: List Memories as "memory.list" -> Page<Memory>);
 
-/// Remember something.
+/// Store a memory of the caller.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CreateMemory {
-    /// What.
+    /// Text that future prompts of this user contain.
     pub content: MemoryText,
-    /// 0 to 1.
+    /// 0 to 1; prompts contain the most important memories first.
     pub importance: f64,
-    /// Tags.
+    /// Labels for the user's own use.
     pub tags: Vec<Label>,
 }
-command!(CreateMemory: Create Memories as MemoryCreate);
+command!(CreateMemory: Create Memories as "memory.create" -> Memory, id(memory => memory.id));
 
-/// Forget something.
+/// Delete a memory of the caller.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct DeleteMemory {
-    /// Which one.
+    /// The memory; must be the caller's own.
     pub id: MemoryId,
 }
-command!(DeleteMemory: Delete Memories as MemoryDelete, target Memory(id));
+command!(DeleteMemory: Delete Memories as "memory.delete" -> (), target Memory(id));

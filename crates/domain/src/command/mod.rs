@@ -1,7 +1,9 @@
 //! Commands: what a caller asks for, parsed and bounded, one type per operation.
 //!
-//! A command names its resource, operation and audit event as constants, so the gate decides and records it without
-//! knowing the use case. A new operation is a new type here, a row in `policy::matrix`, a method on `policy::Gate`.
+//! An operation is declared once, beside the type of its command: resource, operation, audit event, output, and what
+//! the audit rows say of both. The policy gate decides and records by that declaration and passes the command to its
+//! use case. A new operation is a type here, an entry in `policy::operations`, a use case in `runtime` and a route in
+//! `gateway` (`docs/adding-an-endpoint.md`).
 
 mod admin;
 mod completion;
@@ -11,23 +13,13 @@ mod identity;
 mod knowledge;
 mod usage;
 
-pub use admin::{
-    CreateTenant, CreateUser, ExportAudit, GetUser, ListAudit, ListSettingsVersions, ListTenantSettingsVersions,
-    ListTenants, ListUsers, ReadAccount, ReadDecision, ReadSettings, ReadTenantSettings, ReadUsage, SimulateDecision,
-    UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser,
-};
-pub use completion::{AskAssistant, AskModel, CreateEmbeddings, EarlierMessage, GetModel, ListModels};
-pub use conversation::{
-    CancelRun, CreateConversation, DeleteConversation, GetConversation, ListConversations, ResumeRun, RetrievalMode,
-    SendMessage, UpdateConversation,
-};
-pub use document::{
-    DeleteDocument, DownloadDocument, GetDocument, ListDocuments, ReprocessDocument, UpdateDocument, UploadDocument,
-    UploadForm,
-};
-pub use identity::{CreateMapping, DeleteMapping, IssueAccessToken, ListAccessTokens, ListMappings, RevokeAccessToken};
-pub use knowledge::{CreateMemory, DeleteMemory, ListMemories, SearchDocuments};
-pub use usage::ReadCalls;
+pub use admin::*;
+pub use completion::*;
+pub use conversation::*;
+pub use document::*;
+pub use identity::*;
+pub use knowledge::*;
+pub use usage::*;
 
 use crate::audit::EventType;
 use crate::ids::{AccessTokenId, AuditId, ConversationId, DocumentId, MemoryId, RunId, TenantId, UserId};
@@ -36,29 +28,29 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// The one thing that a command is about. The gate looks it up before it grants.
+/// The resource that a command names. The gate looks it up before it grants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
     /// A conversation: must be the caller's own.
     Conversation(ConversationId),
-    /// A run: must be the caller's own; runs live in the runtime, which answers not-found itself.
+    /// A run: must be the caller's own. Runs live in the runtime, which returns not-found itself.
     Run(RunId),
     /// A document: must be within the caller's clearance; to delete it, the caller's own or an admin's.
     Document(DocumentId),
     /// A memory: must be the caller's own.
     Memory(MemoryId),
-    /// A user of the tenant.
+    /// A user of the caller's tenant.
     User(UserId),
-    /// A tenant.
+    /// A tenant; the directory returns not-found itself.
     Tenant(TenantId),
-    /// A refusal in the audit log, which answers not-found itself.
+    /// A refusal in the audit log, whose reader returns not-found itself.
     Decision(AuditId),
     /// A personal access token: the caller's own, or an admin's tenant's.
     AccessToken(AccessTokenId),
 }
 
 impl Target {
-    /// The bare id, for the audit row.
+    /// The id without its kind, for the audit row.
     #[must_use]
     pub fn id(self) -> Uuid {
         match self {
@@ -73,7 +65,7 @@ impl Target {
         }
     }
 
-    /// The thing of this kind with this id; `None` for kinds whose things have no id.
+    /// The resource of this kind with this id; `None` for kinds whose resources have no id.
     #[must_use]
     pub fn of(resource: Resource, id: Uuid) -> Option<Self> {
         match resource {
@@ -89,43 +81,88 @@ impl Target {
 
 /// Something a caller asks for.
 ///
-/// `Serialize` is for the keyed hash in the audit row only: the same request gives the same hash.
-pub trait Command: Serialize + Send + Sync {
-    /// What kind of thing it is about.
+/// `Serialize` is only for the keyed hash in the audit row: equal requests have equal hashes.
+pub trait Command: Serialize + Send + 'static {
+    /// Kind of resource that the command is about.
     const RESOURCE: Resource;
-    /// What is done to it.
+    /// What it does to the resource.
     const OPERATION: Operation;
-    /// Under which event it is recorded.
+    /// Event under which the intent is recorded.
     const EVENT: EventType;
+    /// Event under which the outcome is recorded.
+    const OUTCOME_EVENT: EventType = Self::EVENT;
+    /// Who records success. A failure before the use case returns is always the gate's to record.
+    const SUCCESS_RECORDED_BY: Recorder = Recorder::Gate;
 
-    /// Which one it is about.
+    /// What the use case returns.
+    type Output: Send + 'static;
+
+    /// The resource that the command names, if it names one.
     fn target(&self) -> Option<Target> {
         None
     }
 
-    /// The classification that it gives to the document that it is about.
+    /// The classification that the command gives to the document that it names.
     fn reclassifies(&self) -> Option<Classification> {
         None
     }
 
-    /// What the audit row says of it beside resource and hash, never content: a JSON object.
+    /// Further documents that the command names: each must exist and be within the caller's clearance.
+    fn documents(&self) -> &[DocumentId] {
+        &[]
+    }
+
+    /// Metadata of the intent row: a JSON object without content.
     fn facts(&self) -> Option<Value> {
         None
     }
 
-    /// Further documents that it names: each must exist and be within the caller's clearance.
-    fn documents(&self) -> &[DocumentId] {
-        &[]
+    /// Id of the resource that was created or found, for the outcome row of a command without a target.
+    fn resource_id(_output: &Self::Output) -> Option<Uuid> {
+        None
+    }
+
+    /// Metadata of the outcome row: a JSON object without content. Changes by administrators have `before` and `after`.
+    fn outcome_facts(_output: &Self::Output) -> Option<Value> {
+        None
     }
 }
 
-/// Writes out [`Command`] for a type: constants, and the target if there is one.
+/// Who records that an operation succeeded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recorder {
+    /// The gate, as soon as the use case returns.
+    Gate,
+    /// The use case, when the work that it started ends: a run, for instance.
+    UseCase,
+}
+
+/// Implements [`Command`] for a type:
+/// `command!(Type: Operation Resource as "audit.event" -> Output, clause, …)`. The clauses, in this order:
+/// `target Kind(field)`, `class field`, `documents field`, `closed_by_use_case "outcome.event"`,
+/// `facts(command => …)`, `id(output => …)`, `outcome(output => …)`.
 macro_rules! command {
-    ($type:ty: $operation:ident $resource:ident as $event:ident $(, target $target:ident($field:ident))? $(, class $($class:ident).+)? $(, documents $($docs:ident).+)?) => {
+    (
+        $type:ty: $operation:ident $resource:ident as $event:literal -> $output:ty
+        $(, target $target:ident($field:ident))?
+        $(, class $($class:ident).+)?
+        $(, documents $($docs:ident).+)?
+        $(, closed_by_use_case $outcome_event:literal)?
+        $(, facts($command:ident => $facts:expr))?
+        $(, id($made:ident => $id:expr))?
+        $(, outcome($result:ident => $outcome_facts:expr))?
+    ) => {
         impl $crate::command::Command for $type {
             const RESOURCE: $crate::role::Resource = $crate::role::Resource::$resource;
             const OPERATION: $crate::role::Operation = $crate::role::Operation::$operation;
-            const EVENT: $crate::audit::EventType = $crate::audit::EventType::$event;
+            const EVENT: $crate::audit::EventType = $crate::audit::EventType::new($event);
+            $(
+                const OUTCOME_EVENT: $crate::audit::EventType = $crate::audit::EventType::new($outcome_event);
+                const SUCCESS_RECORDED_BY: $crate::command::Recorder = $crate::command::Recorder::UseCase;
+            )?
+
+            type Output = $output;
+
             $(fn target(&self) -> Option<$crate::command::Target> {
                 Some($crate::command::Target::$target(self.$field))
             })?
@@ -134,6 +171,16 @@ macro_rules! command {
             })?
             $(fn documents(&self) -> &[$crate::ids::DocumentId] {
                 &self.$($docs).+
+            })?
+            $(fn facts(&self) -> Option<serde_json::Value> {
+                let $command = self;
+                Some($facts)
+            })?
+            $(fn resource_id($made: &Self::Output) -> Option<uuid::Uuid> {
+                Some($id.as_uuid())
+            })?
+            $(fn outcome_facts($result: &Self::Output) -> Option<serde_json::Value> {
+                Some($outcome_facts)
             })?
         }
     };

@@ -1,18 +1,18 @@
-//! Commands on what is used.
+//! The command that reads the ledger of model calls.
 
 use super::command;
-use crate::ledger::UsageGroup;
+use crate::ledger::{UsageGroup, UsageReport};
 use crate::time::Timestamp;
 use serde::Serialize;
 
-/// Read what calls to models came to: admins and auditors their tenant's, others their own.
+/// Sum up model calls: those of the tenant for admins and auditors, one's own for others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct ReadCalls {
-    /// From this moment on; from the beginning of the month of `to` unless given.
+    /// Start, inclusive; `None` takes the beginning of the month (UTC) of `to`.
     pub from: Option<Timestamp>,
-    /// Before this moment; until now unless given.
+    /// End, exclusive; `None` takes the present.
     pub to: Option<Timestamp>,
-    /// By what they are put together.
+    /// Key of the groups in the report.
     pub group_by: UsageGroup,
 }
-command!(ReadCalls: Read Usage as UsageRead);
+command!(ReadCalls: Read Usage as "usage.read" -> UsageReport);

@@ -6,7 +6,7 @@ mod model;
 mod store;
 mod system;
 
-pub use access::AccessRules;
+pub use access::{AccessRules, NoRandomness, TokenSecret, TokenSecrets};
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Embedders, Reranker};
 pub use store::{

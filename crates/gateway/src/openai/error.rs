@@ -1,7 +1,7 @@
 //! Failures in OpenAI's shape. Its clients choose the exception by the status and read `code` and `param`.
 
 use crate::error::ApiError;
-use crate::problem::sentence;
+use crate::problem_kind::sentence;
 use axum::http::StatusCode;
 use domain::error::ErrorKind;
 use serde::Serialize;

@@ -4,7 +4,7 @@ use super::X_CONVERSATION_ID;
 use super::chunk::{Encoder, Head, Line, Shape};
 use super::whole;
 use crate::error::ApiError;
-use crate::idempotency::RunReference;
+use crate::run_reference::RunReference;
 use crate::sse::{self, Begun};
 use axum::Json;
 use axum::http::HeaderValue;

@@ -1,10 +1,7 @@
 //! The OpenAPI document, and the page that shows it.
 
-pub(crate) mod requests;
+mod requests;
 
-pub(crate) use requests::LARGEST_NUMBER;
-
-use crate::app::App;
 use crate::openai;
 use crate::openai::error::{ErrorBody, ErrorObject};
 use crate::problem::{FieldProblem, ProblemDocument};
@@ -12,6 +9,7 @@ use crate::routes;
 use crate::sse::{
     MessageDelta, MessageReasoning, RunFailed, RunFinished, RunStarted, StreamEvent, ToolFinished, ToolStarted,
 };
+use crate::state::AppState;
 use crate::wire::CitationBody;
 use axum::Router;
 use requests::ClientValue;
@@ -60,8 +58,8 @@ const BEARER: &str = "bearer";
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = Head::openapi();
-    let (_, open) = routes::open().split_for_parts();
-    let (_, mut protected) = routes::protected().split_for_parts();
+    let (_, open) = routes::probes().merge(routes::pages()).split_for_parts();
+    let (_, mut protected) = routes::effects().merge(routes::reads()).split_for_parts();
     for (path, item) in &mut protected.paths.paths {
         for operation in operations(item) {
             complete(operation, openai::is_beneath(path));
@@ -87,7 +85,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// The document at `/openapi.json` and the page at `/docs`, which loads nothing from elsewhere.
-pub(crate) fn pages() -> Router<App> {
+pub(crate) fn pages() -> Router<AppState> {
     let config = Config::default().validator_url("none").persist_authorization(true);
     SwaggerUi::new("/docs").config(config).url("/openapi.json", openapi()).into()
 }

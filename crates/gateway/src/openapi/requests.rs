@@ -1,6 +1,8 @@
 //! What every request's schema says alike: texts without U+0000, client data that can be stored, parameters that are
 //! absent and never `null`.
 
+use crate::body::MAX_NUMBER;
+use crate::wire::NOT_BLANK;
 use utoipa::PartialSchema;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Operation, Parameter};
@@ -11,16 +13,12 @@ use utoipa::openapi::{Ref, RefOr, Required, Schema};
 
 /// Text without U+0000, which PostgreSQL cannot store.
 const NO_NUL: &str = r"^[^\x00]*$";
-/// The same, and not white space alone.
-pub(crate) const NOT_BLANK: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 /// A cursor: 24 bytes in base64url.
 const CURSOR: &str = r"^[A-Za-z0-9_-]{32}$";
 /// The entity tag of a version, or any.
 const VERSION: &str = r#"^("[0-9]{1,18}"|\*)$"#;
 /// Longest tag.
 const TAG: usize = 128;
-/// Largest number of client data: PostgreSQL's and JSON's largest do not meet.
-pub(crate) const LARGEST_NUMBER: f64 = 1e300;
 
 /// A value of client data.
 pub(super) struct ClientValue;
@@ -35,7 +33,7 @@ impl PartialSchema for ClientValue {
     fn schema() -> RefOr<Schema> {
         let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL));
         let number =
-            ObjectBuilder::new().schema_type(Type::Number).minimum(Some(-LARGEST_NUMBER)).maximum(Some(LARGEST_NUMBER));
+            ObjectBuilder::new().schema_type(Type::Number).minimum(Some(-MAX_NUMBER)).maximum(Some(MAX_NUMBER));
         let plain = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]));
         let list = ArrayBuilder::new().items(Ref::from_schema_name("ClientValue"));
         let mut fields = ObjectBuilder::new().schema_type(Type::Object).build();

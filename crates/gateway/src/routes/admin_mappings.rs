@@ -1,11 +1,11 @@
 //! Which claims of which issuers stand for a tenant, for those who run the platform.
 
-use crate::app::App;
 use crate::body::{ApiJson, Id, IdPair};
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use axum::http::StatusCode;
@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(delete))
 }
 
@@ -83,7 +83,7 @@ async fn list(
     ApiQuery(query): ApiQuery<MappingQuery>,
 ) -> Result<Json<Listing<MappingBody>>, ApiError> {
     let command = ListMappings { tenant, page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.admin.list_mappings(&call.caller, command).await?;
+    let found = call.execute(command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -102,7 +102,7 @@ async fn create(
         issuer: wire::text("/issuer", &body.issuer)?,
         claim: wire::text("/claim", &body.claim)?,
     };
-    let made = call.admin.create_mapping(&call.caller, command).await?;
+    let made = call.execute(command).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 
@@ -112,6 +112,6 @@ async fn create(
     params(("id" = Uuid, Path), ("mapping" = Uuid, Path)), responses((status = 204))
 )]
 async fn delete(call: Call, IdPair(tenant, id): IdPair<TenantId, MappingId>) -> Result<StatusCode, ApiError> {
-    call.admin.delete_mapping(&call.caller, DeleteMapping { tenant, id }).await?;
+    call.execute(DeleteMapping { tenant, id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

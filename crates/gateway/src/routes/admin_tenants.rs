@@ -1,11 +1,11 @@
 //! Tenants, for those who run the platform.
 
-use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use axum::http::StatusCode;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// Longest short name.
 const MAX_SLUG: usize = 64;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(update))
 }
 
@@ -103,7 +103,7 @@ fn slug(given: String) -> Result<String, ApiError> {
 )]
 async fn list(call: Call, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<Json<Listing<TenantBody>>, ApiError> {
     let command = ListTenants { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.admin.list_tenants(&call.caller, command).await?;
+    let found = call.execute(command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -114,7 +114,7 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<Json
 )]
 async fn create(call: Call, ApiJson(body): ApiJson<NewTenant>) -> Result<(StatusCode, Json<TenantBody>), ApiError> {
     let command = CreateTenant { name: wire::text("/name", &body.name)?, slug: slug(body.slug)? };
-    let made = call.admin.create_tenant(&call.caller, command).await?;
+    let made = call.execute(command).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 
@@ -130,6 +130,6 @@ async fn update(
 ) -> Result<Json<TenantBody>, ApiError> {
     let command =
         UpdateTenant { id, name: wire::optional_text("/name", body.name.as_deref())?, is_active: body.is_active };
-    let changed = call.admin.update_tenant(&call.caller, command).await?;
-    Ok(Json(changed.into()))
+    let changed = call.execute(command).await?;
+    Ok(Json(changed.after.into()))
 }

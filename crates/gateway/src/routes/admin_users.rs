@@ -1,11 +1,11 @@
 //! A tenant's users, for its admins.
 
-use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use axum::http::StatusCode;
@@ -21,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update))
 }
 
@@ -129,7 +129,7 @@ impl From<User> for UserBody {
 )]
 async fn list(call: Call, ApiQuery(query): ApiQuery<UserQuery>) -> Result<Json<Listing<UserBody>>, ApiError> {
     let command = ListUsers { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.admin.list_users(&call.caller, command).await?;
+    let found = call.execute(command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -147,7 +147,7 @@ async fn create(call: Call, ApiJson(body): ApiJson<NewUser>) -> Result<(StatusCo
         display_name: wire::optional_text("/name", body.name.as_deref())?,
         role: body.role.unwrap_or(Role::Viewer),
     };
-    let made = call.admin.create_user(&call.caller, command).await?;
+    let made = call.execute(command).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 
@@ -169,7 +169,7 @@ fn grants(given: Option<Vec<Grant>>) -> Result<Option<Vec<Grant>>, ApiError> {
     responses((status = 200, body = UserBody))
 )]
 async fn get(call: Call, Id(id): Id<UserId>) -> Result<Json<UserBody>, ApiError> {
-    let found = call.admin.get_user(&call.caller, GetUser { id }).await?;
+    let found = call.execute(GetUser { id }).await?;
     Ok(Json(found.into()))
 }
 
@@ -188,6 +188,6 @@ async fn update(
 ) -> Result<Json<UserBody>, ApiError> {
     let UserChange { role, role_pinned, grants: given, is_active } = body;
     let command = UpdateUser { id, role, role_pinned, grants: grants(given)?, is_active };
-    let changed = call.admin.update_user(&call.caller, command).await?;
-    Ok(Json(changed.into()))
+    let changed = call.execute(command).await?;
+    Ok(Json(changed.after.into()))
 }

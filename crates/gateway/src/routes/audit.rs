@@ -1,10 +1,10 @@
 //! The audit log, to read.
 
-use crate::app::App;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -27,7 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(export))
 }
 
@@ -141,7 +141,7 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Json<
         },
         page: page::parse(query.limit, query.cursor.as_deref())?,
     };
-    let found = call.admin.list_audit(&call.caller, command).await?;
+    let found = call.execute(command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -182,7 +182,7 @@ async fn export(call: Call, ApiQuery(query): ApiQuery<ExportQuery>) -> Result<Re
         return Err(ApiError::field("/after", "must not be negative"));
     }
     let (tenant, format) = (call.caller.tenant().id.as_uuid(), query.format.unwrap_or_default());
-    let pages = call.admin.export_audit(&call.caller, ExportAudit { after }).await?;
+    let pages = call.execute(ExportAudit { after }).await?;
     let mut taken_up_after = after;
     let written = pages.map(move |page| {
         let page = page.map_err(io::Error::other)?;

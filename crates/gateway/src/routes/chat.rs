@@ -1,11 +1,12 @@
 //! Chat turns.
 
-use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
-use crate::idempotency::RunReference;
+use crate::run_reference::RunReference;
+use crate::settings::GatewaySettings;
 use crate::sse::{self, Answer, StreamEvent};
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
@@ -18,12 +19,13 @@ use domain::model::ModelChoice;
 use domain::search::SearchFilters;
 use domain::text::Label;
 use serde::Deserialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(chat))
 }
 
@@ -86,19 +88,19 @@ impl ChatMessage {
 async fn chat(
     call: Call,
     Id(conversation): Id<ConversationId>,
-    State(app): State<App>,
+    State(settings): State<Arc<GatewaySettings>>,
     headers: HeaderMap,
     ApiJson(body): ApiJson<ChatMessage>,
 ) -> Result<Response, ApiError> {
     let streamed = body.stream != Some(false) && !wants_json(&headers);
     let command = body.parse(conversation)?;
-    let events = call.gate.send_message(&call.caller, command).await?;
-    // A model takes its time, and how many answers are written at once has a limit of its own.
-    call.rest();
+    let events = call.execute(command).await?;
+    // Concurrent runs have a limit of their own.
+    call.release_in_flight();
     let (begun, events) = sse::begun(events).await?;
     let reference = RunReference::streamed(conversation, begun);
     let (mut response, reference) = if streamed {
-        (sse::stream(events, call.here, app.settings.keep_alive), reference)
+        (sse::stream(events, call.info, settings.keep_alive), reference)
     } else {
         // A turn that fails once it has begun had its effect: what was said is stored.
         match sse::collect(events).await {

@@ -1,12 +1,12 @@
 //! A document's original bytes.
 
-use crate::app::App;
 use crate::body::Id;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::file_name::attachment;
 use crate::problem::ProblemDocument;
 use crate::range::{Wanted, wanted};
+use crate::state::AppState;
 use axum::body::Body;
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
@@ -18,10 +18,11 @@ use domain::command::{DownloadDocument, GetDocument};
 use domain::document::Document;
 use domain::ids::DocumentId;
 use domain::ports::{ByteRange, ByteStream};
+use domain::upload::Download;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(content))
 }
 
@@ -56,7 +57,7 @@ async fn content(call: Call, Id(id): Id<DocumentId>, headers: HeaderMap) -> Resu
     let range = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
         None => None,
         Some(header) => {
-            let document = call.gate.get_document(&call.caller, GetDocument { id }).await?;
+            let document = call.execute(GetDocument { id }).await?;
             match applicable(header, &headers, &document) {
                 Wanted::Whole => None,
                 Wanted::Part(range) => Some(range),
@@ -64,12 +65,12 @@ async fn content(call: Call, Id(id): Id<DocumentId>, headers: HeaderMap) -> Resu
             }
         }
     };
-    let (document, bytes) = call.gate.download_document(&call.caller, DownloadDocument { id }, range).await?;
+    let Download { document, content } = call.execute(DownloadDocument { id, range }).await?;
     let known = headers.get_all(IF_NONE_MATCH).iter().any(|value| names(value, &etag(&document)));
     if known && range.is_none() {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(&document))]).into_response());
     }
-    Ok(answer(&document, range, bytes))
+    Ok(answer(&document, range, content))
 }
 
 fn size(document: &Document) -> u64 {

@@ -1,18 +1,18 @@
 //! Conversations.
 
-use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
+use crate::state::AppState;
 use crate::wire::{self, CitationBody};
 use axum::Json;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
 use chrono::{DateTime, Utc};
 use domain::command::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
-use domain::conversation::{Conversation, ConversationPatch, Message};
+use domain::conversation::{Conversation, ConversationPatch, Message, Transcript};
 use domain::ids::ConversationId;
 use domain::model::ModelChoice;
 use domain::text::Title;
@@ -23,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, update, delete))
 }
 
@@ -169,7 +169,7 @@ async fn create(
         model: body.model,
         metadata: wire::metadata("/metadata", body.metadata.unwrap_or_default())?,
     };
-    let made = call.gate.create_conversation(&call.caller, command).await?;
+    let made = call.execute(command).await?;
     let location = format!("/v1/conversations/{}", made.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(made.into())))
 }
@@ -184,7 +184,7 @@ async fn list(
     ApiQuery(query): ApiQuery<ConversationQuery>,
 ) -> Result<Json<Listing<ConversationBody>>, ApiError> {
     let command = ListConversations { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.gate.list_conversations(&call.caller, command).await?;
+    let found = call.execute(command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -194,7 +194,7 @@ async fn list(
     responses((status = 200, body = ConversationWithMessages))
 )]
 async fn get(call: Call, Id(id): Id<ConversationId>) -> Result<Json<ConversationWithMessages>, ApiError> {
-    let (conversation, messages) = call.gate.get_conversation(&call.caller, GetConversation { id }).await?;
+    let Transcript { conversation, messages } = call.execute(GetConversation { id }).await?;
     Ok(Json(ConversationWithMessages {
         conversation: conversation.into(),
         messages: messages.into_iter().map(Into::into).collect(),
@@ -215,7 +215,7 @@ async fn update(
     let metadata = body.metadata.map(|given| wire::metadata("/metadata", given));
     let patch =
         ConversationPatch { title: title.map(Title::into_string), model: body.model, metadata: metadata.transpose()? };
-    let changed = call.gate.update_conversation(&call.caller, UpdateConversation { id, patch }).await?;
+    let changed = call.execute(UpdateConversation { id, patch }).await?;
     Ok(Json(changed.into()))
 }
 
@@ -225,6 +225,6 @@ async fn update(
     responses((status = 204))
 )]
 async fn delete(call: Call, Id(id): Id<ConversationId>) -> Result<StatusCode, ApiError> {
-    call.gate.delete_conversation(&call.caller, DeleteConversation { id }).await?;
+    call.execute(DeleteConversation { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

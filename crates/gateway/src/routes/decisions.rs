@@ -1,9 +1,9 @@
 //! Why something was refused, and what would be decided.
 
-use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use chrono::{DateTime, Utc};
@@ -20,7 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(read_decision)).routes(routes!(simulate))
 }
 
@@ -180,7 +180,7 @@ fn read<T: for<'a> Deserialize<'a>>(value: &Value) -> Option<T> {
     responses((status = 200, body = DecisionBody))
 )]
 async fn read_decision(call: Call, Id(id): Id<AuditId>) -> Result<Json<DecisionBody>, ApiError> {
-    let row = call.admin.read_decision(&call.caller, ReadDecision { id }).await?;
+    let row = call.execute(ReadDecision { id }).await?;
     Ok(Json(row.into()))
 }
 
@@ -195,6 +195,6 @@ async fn simulate(call: Call, ApiJson(body): ApiJson<Simulation>) -> Result<Json
         return Err(ApiError::field("/resource_id", format!("{resource} are not told apart by an id")));
     }
     let command = SimulateDecision { user: user_id.into(), resource, operation, resource_id };
-    let decision = call.admin.simulate_decision(&call.caller, command).await?;
+    let decision = call.execute(command).await?;
     Ok(Json(decision.into()))
 }

@@ -1,12 +1,12 @@
 //! Documents: list, metadata, delete.
 
-use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::routes::upload::Uploaded;
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use axum::http::{HeaderName, StatusCode};
@@ -23,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, update, delete)).routes(routes!(reprocess))
 }
 
@@ -211,7 +211,7 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<DocumentQuery>) -> Result<Js
         },
         page: page::parse(query.limit, query.cursor.as_deref())?,
     };
-    let found = call.gate.list_documents(&call.caller, command).await?;
+    let found = call.execute(command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -221,7 +221,7 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<DocumentQuery>) -> Result<Js
     responses((status = 200, body = DocumentBody))
 )]
 async fn get(call: Call, Id(id): Id<DocumentId>) -> Result<Json<DocumentBody>, ApiError> {
-    let found = call.gate.get_document(&call.caller, GetDocument { id }).await?;
+    let found = call.execute(GetDocument { id }).await?;
     Ok(Json(found.into()))
 }
 
@@ -237,8 +237,8 @@ async fn update(
     ApiJson(body): ApiJson<DocumentChange>,
 ) -> Result<Json<DocumentBody>, ApiError> {
     let command = UpdateDocument { id, patch: body.parse()? };
-    let changed = call.gate.update_document(&call.caller, command).await?;
-    Ok(Json(changed.into()))
+    let changed = call.execute(command).await?;
+    Ok(Json(changed.after.into()))
 }
 
 /// Reads, cuts and embeds a document again. What was found in it before is found until that is done.
@@ -250,7 +250,7 @@ async fn reprocess(
     call: Call,
     Id(id): Id<DocumentId>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Uploaded>), ApiError> {
-    let document = call.gate.reprocess_document(&call.caller, ReprocessDocument { id }).await?;
+    let document = call.execute(ReprocessDocument { id }).await?;
     Ok(Uploaded::answer(StatusCode::ACCEPTED, &document))
 }
 
@@ -259,6 +259,6 @@ async fn reprocess(
     delete, path = "/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)), responses((status = 204))
 )]
 async fn delete(call: Call, Id(id): Id<DocumentId>) -> Result<StatusCode, ApiError> {
-    call.gate.delete_document(&call.caller, DeleteDocument { id }).await?;
+    call.execute(DeleteDocument { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,41 +1,27 @@
 //! Whether the process lives, and whether it can work.
 
-use crate::app::App;
-use crate::error::ApiError;
-use crate::headers::security_headers;
 use crate::readiness::{Component, Readiness};
-use crate::trace::{Tracer, trace};
+use crate::state::AppState;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Json, Router};
-use domain::error::ErrorKind;
-use domain::ports::IdGen;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The edge of a server that cannot serve yet: it lives, it says what it waits for, and it asks everybody else to come
-/// back.
-pub(super) fn starting(readiness: Arc<dyn Readiness>, ids: Arc<dyn IdGen>) -> Router {
+/// The same routes for a server that cannot serve yet.
+pub(super) fn starting_probes(readiness: Arc<dyn Readiness>) -> Router {
     let ready = move || {
         let readiness = Arc::clone(&readiness);
         async move { report(readiness.check().await) }
     };
-    let not_yet = || async { ApiError::new(ErrorKind::Unavailable, "The server is starting; come back in a moment.") };
-    Router::new()
-        .route("/health", get(health))
-        .route("/v1/health", get(health))
-        .route("/ready", get(ready))
-        .fallback(not_yet)
-        .layer(from_fn(security_headers))
-        .layer(from_fn_with_state(Tracer { ids, metrics: None }, trace))
+    Router::new().route("/health", get(health)).route("/v1/health", get(health)).route("/ready", get(ready))
 }
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(health_v1)).routes(routes!(ready))
 }
 
@@ -90,8 +76,8 @@ async fn health_v1() -> Json<Health> {
         (status = 503, description = "A required part is down", body = ReadinessReport),
     )
 )]
-async fn ready(State(app): State<App>) -> (StatusCode, Json<ReadinessReport>) {
-    report(app.readiness.check().await)
+async fn ready(State(readiness): State<Arc<dyn Readiness>>) -> (StatusCode, Json<ReadinessReport>) {
+    report(readiness.check().await)
 }
 
 fn report(components: Vec<Component>) -> (StatusCode, Json<ReadinessReport>) {

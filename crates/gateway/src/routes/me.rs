@@ -1,26 +1,32 @@
 //! The caller's own account.
 
-use crate::app::App;
 use crate::caller::Call;
 use crate::error::ApiError;
+use crate::settings::GatewaySettings;
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
+use domain::command::ReadAccount;
 use domain::role::Grant;
+use domain::tenant::RateTier;
+use domain::user::Account;
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(me))
 }
 
 /// Who you are to this platform.
 #[derive(Serialize, ToSchema)]
-struct Account {
+#[schema(as = Account)]
+struct AccountBody {
     id: Uuid,
     tenant: AccountTenant,
     name: Option<String>,
@@ -57,28 +63,25 @@ struct Limits {
 }
 
 /// Reads your own account.
-#[utoipa::path(get, path = "/v1/me", tag = "account", responses((status = 200, body = Account)))]
-async fn me(call: Call, State(app): State<App>) -> Result<Json<Account>, ApiError> {
-    let caller = call.gate.account(&call.caller).await?;
-    let tier = caller.rate_tier();
-    Ok(Json(Account {
-        id: caller.user().id.as_uuid(),
-        tenant: AccountTenant {
-            id: caller.tenant().id.as_uuid(),
-            slug: caller.tenant().slug.clone(),
-            name: caller.tenant().name.clone(),
-        },
-        name: caller.user().display_name.clone(),
-        email: caller.user().email.clone(),
-        role: caller.entitlements().role.as_str(),
-        role_pinned: caller.user().role_pinned,
-        role_set_at: caller.user().role_set_at.unwrap_or(caller.user().created_at),
-        grants: caller.entitlements().grants.iter().copied().map(Grant::as_str).collect(),
-        clearance: caller.entitlements().clearance.as_str(),
+#[utoipa::path(get, path = "/v1/me", tag = "account", responses((status = 200, body = AccountBody)))]
+async fn me(call: Call, State(settings): State<Arc<GatewaySettings>>) -> Result<Json<AccountBody>, ApiError> {
+    let Account { user, entitlements, settings: of_tenant } = call.execute(ReadAccount).await?;
+    let tier = of_tenant.rate_limits.of(entitlements.role).unwrap_or(RateTier::default_of(entitlements.role));
+    let tenant = call.caller.tenant();
+    Ok(Json(AccountBody {
+        id: user.id.as_uuid(),
+        tenant: AccountTenant { id: tenant.id.as_uuid(), slug: tenant.slug.clone(), name: tenant.name.clone() },
+        name: user.display_name,
+        email: user.email,
+        role: entitlements.role.as_str(),
+        role_pinned: user.role_pinned,
+        role_set_at: user.role_set_at.unwrap_or(user.created_at),
+        grants: entitlements.grants.iter().copied().map(Grant::as_str).collect(),
+        clearance: entitlements.clearance.as_str(),
         limits: Limits {
             requests_per_minute: tier.per_minute,
             requests_per_hour: tier.per_hour,
-            max_upload_bytes: app.settings.max_upload_bytes,
+            max_upload_bytes: settings.max_upload_bytes,
         },
     }))
 }

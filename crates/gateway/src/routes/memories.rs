@@ -1,11 +1,11 @@
 //! What a user asked the platform to remember.
 
-use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use axum::http::StatusCode;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// Importance of what comes without one.
 const DEFAULT_IMPORTANCE: f64 = 0.5;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(delete))
 }
 
@@ -86,7 +86,7 @@ impl From<Memory> for MemoryBody {
 )]
 async fn list(call: Call, ApiQuery(query): ApiQuery<MemoryQuery>) -> Result<Json<Listing<MemoryBody>>, ApiError> {
     let command = ListMemories { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.gate.list_memories(&call.caller, command).await?;
+    let found = call.execute(command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -105,7 +105,7 @@ async fn create(call: Call, ApiJson(body): ApiJson<NewMemory>) -> Result<(Status
         importance,
         tags: wire::tags("/tags", body.tags.iter().flatten())?,
     };
-    let made = call.gate.create_memory(&call.caller, command).await?;
+    let made = call.execute(command).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 
@@ -114,6 +114,6 @@ async fn create(call: Call, ApiJson(body): ApiJson<NewMemory>) -> Result<(Status
     delete, path = "/v1/memories/{id}", tag = "memories", params(("id" = Uuid, Path)), responses((status = 204))
 )]
 async fn delete(call: Call, Id(id): Id<MemoryId>) -> Result<StatusCode, ApiError> {
-    call.gate.delete_memory(&call.caller, DeleteMemory { id }).await?;
+    call.execute(DeleteMemory { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

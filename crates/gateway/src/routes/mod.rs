@@ -23,14 +23,14 @@ mod tokens;
 mod upload;
 mod usage;
 
-use crate::app::App;
 use crate::readiness::Readiness;
-use domain::ports::IdGen;
+use crate::state::AppState;
+use axum::Router;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
-/// Routes behind authentication.
-pub(crate) fn protected() -> OpenApiRouter<App> {
+/// Routes behind authentication. Responses of their POSTs are stored under the request's `Idempotency-Key`.
+pub(crate) fn effects() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(conversations::routes())
         .merge(chat::routes())
@@ -38,28 +38,35 @@ pub(crate) fn protected() -> OpenApiRouter<App> {
         .merge(upload::routes())
         .merge(documents::routes())
         .merge(content::routes())
-        .merge(search::routes())
         .merge(memories::routes())
         .merge(me::routes())
         .merge(audit::routes())
         .merge(admin_users::routes())
         .merge(admin_tenants::routes())
-        .merge(decisions::routes())
         .merge(settings::routes())
         .merge(admin_mappings::routes())
         .merge(tokens::routes())
         .merge(openai_models::routes())
         .merge(openai_chat::routes())
-        .merge(openai_embeddings::routes())
         .merge(usage::routes())
 }
 
-/// Routes that anybody may ask, and that are not counted.
-/// The edge of a server that cannot serve yet.
-pub(crate) fn starting(readiness: Arc<dyn Readiness>, ids: Arc<dyn IdGen>) -> axum::Router {
-    health::starting(readiness, ids)
+/// Routes behind authentication whose POSTs change nothing, so that repeating them does no harm: nothing is stored.
+pub(crate) fn reads() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().merge(search::routes()).merge(decisions::routes()).merge(openai_embeddings::routes())
 }
 
-pub(crate) fn open() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(health::routes()).merge(problems::routes())
+/// Pages that anybody may read.
+pub(crate) fn pages() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().merge(problems::routes())
+}
+
+/// Liveness and readiness probes: anybody may send them, they are not limited, and they are logged at debug level.
+pub(crate) fn probes() -> OpenApiRouter<AppState> {
+    health::routes()
+}
+
+/// The probes of a server that cannot serve yet.
+pub(crate) fn starting_probes(readiness: Arc<dyn Readiness>) -> Router {
+    health::starting_probes(readiness)
 }

@@ -1,6 +1,5 @@
 //! Chat for clients that speak OpenAI's words.
 
-use crate::app::App;
 use crate::body::ApiJson;
 use crate::caller::Call;
 use crate::error::ApiError;
@@ -10,14 +9,18 @@ use crate::openai::chunk::{ChatCompletionChunk, Shape};
 use crate::openai::reply::Answering;
 use crate::openai::request::{Asked, ChatCompletionRequest, conversation, explained};
 use crate::openai::whole::ChatCompletion;
+use crate::settings::GatewaySettings;
 use crate::sse;
+use crate::state::AppState;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use domain::run::AssistantRun;
+use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(complete))
 }
 
@@ -37,7 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 )]
 async fn complete(
     call: Call,
-    State(app): State<App>,
+    State(settings): State<Arc<GatewaySettings>>,
     headers: HeaderMap,
     ApiJson(body): ApiJson<ChatCompletionRequest>,
 ) -> Result<Response, ApiError> {
@@ -47,23 +50,23 @@ async fn complete(
     let named = headers.get(X_CONVERSATION_ID).map(|value| value.to_str().unwrap_or_default());
     let (conversation, events) = match body.parse(conversation(named))? {
         Asked::Assistant(command) => {
-            let asked = call.models.ask_assistant(&call.caller, *command).await;
-            let (conversation, events) = asked.map_err(|error| explained(error.into(), model.as_str()))?;
+            let asked = call.execute(*command).await;
+            let AssistantRun { conversation, events } = asked.map_err(|error| explained(error, model.as_str()))?;
             (Some(conversation), events)
         }
         Asked::Model(command) => {
-            let asked = call.models.ask_model(&call.caller, *command).await;
-            (None, asked.map_err(|error| explained(error.into(), model.as_str()))?)
+            let asked = call.execute(*command).await;
+            (None, asked.map_err(|error| explained(error, model.as_str()))?)
         }
     };
-    // A model takes its time, and how many answers are written at once has a limit of its own.
-    call.rest();
+    // Concurrent runs have a limit of their own.
+    call.release_in_flight();
     let (begun, events) = sse::begun(events).await?;
     let answering = Answering { events, begun, conversation, shape };
     let reference = answering.reference();
     // A turn that fails once it has begun had its effect: what was said is stored. What a model alone says is not.
     let (mut response, reference) = if streamed {
-        match answering.streamed(app.settings.keep_alive).await {
+        match answering.streamed(settings.keep_alive).await {
             Ok(response) => (response, reference),
             Err(error) => (error.into_response(), reference.map(|reference| reference.whole(None))),
         }

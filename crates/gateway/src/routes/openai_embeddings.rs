@@ -1,12 +1,12 @@
 //! Embeddings for clients that speak OpenAI's words.
 
-use crate::app::App;
 use crate::body::ApiJson;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::openai;
 use crate::openai::request::explained;
 use crate::openai::schema;
+use crate::state::AppState;
 use axum::Json;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(embed))
 }
 
@@ -127,8 +127,8 @@ async fn embed(call: Call, ApiJson(body): ApiJson<EmbeddingRequest>) -> Result<J
     };
     let format = body.encoding_format.unwrap_or(EncodingFormat::Float);
     let command = CreateEmbeddings { texts, purpose, dimensions: body.dimensions };
-    let made = call.models.create_embeddings(&call.caller, command).await;
-    let made = made.map_err(|error| explained(error.into(), ModelId::Embed.as_str()))?;
+    let made = call.execute(command).await;
+    let made = made.map_err(|error| explained(error, ModelId::Embed.as_str()))?;
     let vectors = made.vectors.into_iter().enumerate();
     let data = vectors.map(|(index, numbers)| EmbeddingBody {
         object: "embedding",

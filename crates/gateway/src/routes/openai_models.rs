@@ -1,10 +1,10 @@
 //! Which models a client of the OpenAI-compatible surface may ask.
 
-use crate::app::App;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::openai;
 use crate::openai::request::explained;
+use crate::state::AppState;
 use axum::Json;
 use axum::extract::Path;
 use domain::command::{GetModel, ListModels};
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
 }
 
@@ -53,7 +53,7 @@ impl From<ModelId> for ModelBody {
     responses((status = 200, description = "The models", body = ModelList))
 )]
 async fn list(call: Call) -> Result<Json<ModelList>, ApiError> {
-    let models = call.models.list_models(&call.caller, ListModels).await?;
+    let models = call.execute(ListModels).await?;
     Ok(Json(ModelList { object: "list", data: models.into_iter().map(ModelBody::from).collect() }))
 }
 
@@ -64,7 +64,7 @@ async fn list(call: Call) -> Result<Json<ModelList>, ApiError> {
 )]
 async fn read(call: Call, Path(model): Path<String>) -> Result<Json<ModelBody>, ApiError> {
     let id = openai::model(&model)?;
-    let read = call.models.get_model(&call.caller, GetModel { id }).await;
-    let read = read.map_err(|error| explained(error.into(), id.as_str()))?;
+    let read = call.execute(GetModel { id }).await;
+    let read = read.map_err(|error| explained(error, id.as_str()))?;
     Ok(Json(read.into()))
 }

@@ -1,14 +1,15 @@
 //! What the types of problem documents point at: a page each, served from here, for networks without internet.
 
-use crate::app::App;
 use crate::error::{ApiError, status};
-use crate::problem::{KINDS, ProblemDocument, sentence, slug, title};
+use crate::problem::ProblemDocument;
+use crate::problem_kind::{KINDS, sentence, slug, title};
+use crate::state::AppState;
 use axum::extract::Path;
 use domain::error::ErrorKind;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(explain))
 }
 

@@ -1,11 +1,12 @@
 //! Runs: an answer's events once more, and an end to it.
 
-use crate::app::App;
 use crate::body::Id;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::query::ApiQuery;
+use crate::settings::GatewaySettings;
 use crate::sse::{self, StreamEvent};
+use crate::state::AppState;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -13,12 +14,13 @@ use axum::response::Response;
 use domain::command::{CancelRun, ResumeRun};
 use domain::ids::RunId;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(events)).routes(routes!(cancel))
 }
 
@@ -51,13 +53,13 @@ struct Cancelling {
 async fn events(
     call: Call,
     Id(run): Id<RunId>,
-    State(app): State<App>,
+    State(settings): State<Arc<GatewaySettings>>,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let after = last_event_id(&headers)?.or(query.after).unwrap_or(0);
-    let events = call.gate.resume_run(&call.caller, ResumeRun { run, after }).await?;
-    Ok(sse::stream(events, call.here, app.settings.keep_alive))
+    let events = call.execute(ResumeRun { run, after }).await?;
+    Ok(sse::stream(events, call.info, settings.keep_alive))
 }
 
 /// Stops a run. What was generated is kept; the run's events end with `finish_reason: "cancelled"`.
@@ -66,7 +68,7 @@ async fn events(
     responses((status = 202, description = "It is being stopped, or had ended already", body = Cancelling))
 )]
 async fn cancel(call: Call, Id(run): Id<RunId>) -> Result<(StatusCode, Json<Cancelling>), ApiError> {
-    call.gate.cancel_run(&call.caller, CancelRun { run }).await?;
+    call.execute(CancelRun { run }).await?;
     let body = Cancelling { run_id: run.as_uuid(), status: "cancelling" };
     Ok((StatusCode::ACCEPTED, Json(body)))
 }

@@ -1,9 +1,9 @@
 //! Search without a model.
 
-use crate::app::App;
 use crate::body::{ApiJson, Object};
 use crate::caller::Call;
 use crate::error::ApiError;
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use domain::command::SearchDocuments;
@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(search))
 }
 
@@ -144,7 +144,7 @@ impl From<Hit> for SearchResult {
 )]
 async fn search(call: Call, ApiJson(body): ApiJson<SearchRequest>) -> Result<Json<SearchAnswer>, ApiError> {
     let started = Instant::now();
-    let found = call.gate.search(&call.caller, body.parse()?).await?;
+    let found = call.execute(body.parse()?).await?;
     Ok(Json(SearchAnswer {
         results: found.hits.into_iter().map(Into::into).collect(),
         took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -1,12 +1,12 @@
 //! A tenant's settings in versions, and what it uses of what it may.
 
-use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::settings_change::{OwnSettingsChange, SettingsView, TenantSettingsChange};
+use crate::state::AppState;
 use axum::Json;
 use axum::http::header::{ETAG, IF_MATCH};
 use axum::http::{HeaderMap, HeaderName};
@@ -23,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(own, change_own))
         .routes(routes!(own_versions))
@@ -142,7 +142,7 @@ fn expected(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
 async fn own(call: Call) -> Result<Tagged, ApiError> {
-    Ok(SettingsBody::answer(call.admin.settings(&call.caller, ReadSettings).await?))
+    Ok(SettingsBody::answer(call.execute(ReadSettings).await?))
 }
 
 /// Changes your tenant's settings: a JSON merge patch (RFC 7396), in which null takes an override away. With `If-Match`
@@ -158,7 +158,7 @@ async fn change_own(
     ApiJson(body): ApiJson<OwnSettingsChange>,
 ) -> Result<Tagged, ApiError> {
     let command = UpdateSettings { change: body.parse(expected(&headers)?)? };
-    Ok(SettingsBody::answer(call.admin.change_settings(&call.caller, command).await?))
+    Ok(SettingsBody::answer(call.execute(command).await?.after))
 }
 
 /// Lists the states that your tenant's settings had, the newest first.
@@ -171,7 +171,7 @@ async fn own_versions(
     ApiQuery(query): ApiQuery<VersionQuery>,
 ) -> Result<Json<Listing<VersionBody>>, ApiError> {
     let command = ListSettingsVersions { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.admin.settings_versions(&call.caller, command).await?;
+    let found = call.execute(command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -181,7 +181,7 @@ async fn own_versions(
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
 async fn of_tenant(call: Call, Id(id): Id<TenantId>) -> Result<Tagged, ApiError> {
-    Ok(SettingsBody::answer(call.admin.tenant_settings(&call.caller, ReadTenantSettings { id }).await?))
+    Ok(SettingsBody::answer(call.execute(ReadTenantSettings { id }).await?))
 }
 
 /// Changes any tenant's settings, its request limits and quotas among them. Needs the grant `platform_admin`.
@@ -197,7 +197,7 @@ async fn change_of_tenant(
     ApiJson(body): ApiJson<TenantSettingsChange>,
 ) -> Result<Tagged, ApiError> {
     let command = UpdateTenantSettings { id, change: body.parse(expected(&headers)?)? };
-    Ok(SettingsBody::answer(call.admin.change_tenant_settings(&call.caller, command).await?))
+    Ok(SettingsBody::answer(call.execute(command).await?.after))
 }
 
 /// Lists the states that any tenant's settings had. Needs the grant `platform_admin`.
@@ -211,7 +211,7 @@ async fn versions_of_tenant(
     ApiQuery(query): ApiQuery<VersionQuery>,
 ) -> Result<Json<Listing<VersionBody>>, ApiError> {
     let command = ListTenantSettingsVersions { id, page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.admin.tenant_settings_versions(&call.caller, command).await?;
+    let found = call.execute(command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -220,5 +220,5 @@ async fn versions_of_tenant(
     get, path = "/v1/admin/usage", tag = "admin", responses((status = 200, body = UsageOfTenant))
 )]
 async fn usage(call: Call) -> Result<Json<UsageOfTenant>, ApiError> {
-    Ok(Json(call.admin.usage(&call.caller, ReadUsage).await?.into()))
+    Ok(Json(call.execute(ReadUsage).await?.into()))
 }

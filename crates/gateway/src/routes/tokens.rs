@@ -1,17 +1,17 @@
 //! Personal access tokens: what machines act with.
 
-use crate::app::App;
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::idempotency::ShownOnce;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
+use crate::state::AppState;
 use crate::wire;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
-use domain::access_token::{AccessToken, TokenScope};
+use domain::access_token::{AccessToken, IssuedAccessToken, TokenScope};
 use domain::command::{IssueAccessToken, ListAccessTokens, RevokeAccessToken};
 use domain::ids::AccessTokenId;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
 }
 
@@ -126,7 +126,7 @@ fn parsed(given: &[String]) -> Result<Vec<TokenScope>, ApiError> {
 async fn list(call: Call, ApiQuery(query): ApiQuery<TokenQuery>) -> Result<Json<Listing<TokenBody>>, ApiError> {
     let page = page::parse(query.limit, query.cursor.as_deref())?;
     let command = ListAccessTokens { user: query.user_id.map(Into::into), page };
-    let found = call.admin.list_access_tokens(&call.caller, command).await?;
+    let found = call.execute(command).await?;
     Ok(Json(Listing::of(found, Into::into)))
 }
 
@@ -144,7 +144,7 @@ async fn create(
         scopes: parsed(&body.scopes)?,
         days: body.expires_in_days,
     };
-    let (token, secret) = call.admin.issue_access_token(&call.caller, command).await?;
+    let IssuedAccessToken { token, secret } = call.execute(command).await?;
     Ok((StatusCode::CREATED, Extension(ShownOnce), Json(IssuedBody { token: token.into(), secret })))
 }
 
@@ -153,6 +153,6 @@ async fn create(
     delete, path = "/v1/tokens/{id}", tag = "tokens", params(("id" = Uuid, Path)), responses((status = 204))
 )]
 async fn revoke(call: Call, Id(id): Id<AccessTokenId>) -> Result<StatusCode, ApiError> {
-    call.admin.revoke_access_token(&call.caller, RevokeAccessToken { id }).await?;
+    call.execute(RevokeAccessToken { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,11 +1,12 @@
 //! Uploads.
 
-use crate::app::App;
 use crate::body::announced;
 use crate::caller::Call;
 use crate::error::ApiError;
-use crate::idempotency::FormDigest;
+use crate::form_digest::FormDigest;
 use crate::multipart;
+use crate::settings::GatewaySettings;
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -16,6 +17,7 @@ use domain::document::{Document, DocumentStatus};
 use domain::error::ErrorKind;
 use domain::upload::UploadOutcome;
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,7 +26,7 @@ use uuid::Uuid;
 /// Bytes of a form beside its file, at most: fields and boundaries.
 const FORM_OVERHEAD: u64 = 1 << 20;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(upload))
 }
 
@@ -92,19 +94,19 @@ impl Uploaded {
 )]
 async fn upload(
     call: Call,
-    State(app): State<App>,
+    State(settings): State<Arc<GatewaySettings>>,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Uploaded>), ApiError> {
-    let limit = app.settings.max_upload_bytes;
+    let limit = settings.max_upload_bytes;
     let announced_bytes = announced(request.headers());
     if announced_bytes.is_some_and(|size| size > limit.saturating_add(FORM_OVERHEAD)) {
         let detail = format!("The file is larger than the allowed {} MiB.", limit >> 20);
         return Err(ApiError::new(ErrorKind::TooLarge, detail));
     }
     let digest = request.extensions().get::<FormDigest>().cloned();
-    let form = multipart::open(request, &app, digest).await?;
-    let command = UploadDocument { announced_bytes };
-    let accepted = call.gate.upload_document(&call.caller, command, multipart::upload(form, limit)).await?;
+    let form = multipart::open(request, digest).await?;
+    let command = UploadDocument { announced_bytes, upload: multipart::upload(form, limit) };
+    let accepted = call.execute(command).await?;
     let (code, document) = match accepted {
         UploadOutcome::Created(document) => (StatusCode::ACCEPTED, document),
         UploadOutcome::Duplicate(document) => (StatusCode::OK, document),

@@ -1,10 +1,10 @@
 //! What calls to models came to, and the budgets.
 
-use crate::app::App;
 use crate::caller::Call;
 use crate::error::ApiError;
 use crate::page;
 use crate::query::ApiQuery;
+use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use chrono::{DateTime, Utc};
@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(usage))
 }
 
@@ -223,7 +223,7 @@ async fn usage(call: Call, ApiQuery(query): ApiQuery<UsageQuery>) -> Result<Json
         to: moment("/to", query.to.as_deref(), true)?,
         group_by: query.group_by.unwrap_or(UsageGroup::Day),
     };
-    Ok(Json(call.admin.read_calls(&call.caller, command).await?.into()))
+    Ok(Json(call.execute(command).await?.into()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who is connected: never more than allowed, never one peer alone, and never those who say nothing before those who do.
 
-use super::in_hand::InHand;
+use super::in_flight::InFlight;
 use crate::peer_limit::network;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -33,7 +33,7 @@ pub(super) struct Place {
     peer: IpAddr,
     heard: AtomicBool,
     /// Its requests that are not answered in full.
-    pub(super) in_hand: InHand,
+    pub(super) in_flight: InFlight,
     /// Cancelled when the place is needed for somebody else.
     pub(super) evicted: CancellationToken,
 }
@@ -84,7 +84,7 @@ impl Connections {
             number,
             peer,
             heard: AtomicBool::new(false),
-            in_hand: InHand::default(),
+            in_flight: InFlight::default(),
             evicted,
         })
     }

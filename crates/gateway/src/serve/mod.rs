@@ -1,8 +1,8 @@
-//! Accepts connections and serves the edge on them: with a limit on connections, on how long a client may take to send
+//! Accepts connections and serves the router on them: with a limit on connections, on how long a client may take to send
 //! a header or to take an answer (axum itself sets none), and with a graceful end.
 
 mod connections;
-mod in_hand;
+mod in_flight;
 mod stalled;
 
 use crate::readiness::Readiness;
@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The edge, ready to be served.
+/// The router, ready to be served.
 pub type Edge = Router;
 
 /// What one listener takes on.
@@ -70,14 +70,14 @@ impl Default for Limits {
     }
 }
 
-/// Largest header that is read at all; the edge refuses smaller ones with a problem document.
+/// Largest header that is read at all; the router refuses smaller ones with a problem document.
 const HEADER_BUFFER: usize = 128 << 10;
 /// Most header lines that are read at all.
 const HEADER_LINES: usize = 256;
 
-/// Serves `edge` on `listener` until `stop`, then takes no new connection and returns once the last request, streams
+/// Serves `router` on `listener` until `stop`, then takes no new connection and returns once the last request, streams
 /// included, has been answered.
-pub async fn serve(listener: Arc<TcpListener>, edge: Router, limits: Limits, stop: CancellationToken) {
+pub async fn serve(listener: Arc<TcpListener>, router: Router, limits: Limits, stop: CancellationToken) {
     let places = Connections::new(limits.max_connections, limits.max_of_a_peer);
     let connections = TaskTracker::new();
     let builder = protocols(limits);
@@ -88,11 +88,11 @@ pub async fn serve(listener: Arc<TcpListener>, edge: Router, limits: Limits, sto
         };
         let Some((stream, peer, place)) = accepted else { continue };
         let place = Arc::new(place);
-        let (heard, edge) = (Arc::clone(&place), edge.clone());
+        let (heard, router) = (Arc::clone(&place), router.clone());
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             heard.hear();
             request.extensions_mut().insert(ConnectInfo(peer));
-            heard.in_hand.answer(edge.clone(), request)
+            heard.in_flight.answer(router.clone(), request)
         });
         let stream = TokioIo::new(Stalled::new(stream, limits.write_stall));
         let connection = builder.serve_connection_with_upgrades(stream, service).into_owned();
@@ -105,14 +105,14 @@ pub async fn serve(listener: Arc<TcpListener>, edge: Router, limits: Limits, sto
                 () = place.evicted.cancelled() => return,
                 () = silence(&place, limits.header_read) => return,
                 () = stop.cancelled() => {}
-                () = place.in_hand.none_for(limits.idle) => {}
+                () = place.in_flight.none_for(limits.idle) => {}
                 () = tokio::time::sleep(limits.max_age) => {}
             }
             connection.as_mut().graceful_shutdown();
             // What is in hand is answered; who does not close then is cut off.
             tokio::select! {
                 _ = connection => {}
-                () = place.in_hand.none_for(limits.header_read) => {}
+                () = place.in_flight.none_for(limits.header_read) => {}
             }
         });
     }
@@ -167,8 +167,8 @@ async fn accept(listener: &TcpListener, places: &Arc<Connections>) -> Option<(Tc
 
 /// Serves `/metrics` in the Prometheus text format, on a port of its own, until `stop`.
 pub async fn serve_metrics(listener: TcpListener, registry: Registry, stop: CancellationToken) {
-    let edge = Router::new().route("/metrics", get(metrics)).with_state(registry);
-    serve(Arc::new(listener), edge, Limits::of(64), stop).await;
+    let router = Router::new().route("/metrics", get(metrics)).with_state(registry);
+    serve(Arc::new(listener), router, Limits::of(64), stop).await;
 }
 
 async fn metrics(State(registry): State<Registry>) -> Response {
@@ -185,6 +185,6 @@ pub async fn serve_starting(
     ids: Arc<dyn IdGen>,
     stop: CancellationToken,
 ) {
-    let edge = crate::routes::starting(readiness, ids);
-    serve(listener, edge, Limits::of(64), stop).await;
+    let router = crate::router::starting_router(readiness, ids);
+    serve(listener, router, Limits::of(64), stop).await;
 }

@@ -3,7 +3,7 @@
 use crate::support::*;
 use axum::body::Body;
 use axum::http::Request;
-use domain::command::RetrievalMode;
+use domain::command::{ResumeRun, RetrievalMode, SendMessage};
 use domain::error::{ErrorKind, Problem};
 use domain::role::Role;
 use domain::run::{EventStream, RunEvent, ToolStatus};
@@ -17,7 +17,7 @@ const CHAT: &str = "/v1/conversations/00000000-0000-0000-0000-00000000f003/chat"
 
 fn answering(events_of: fn() -> Vec<RunEvent>) -> MockGate {
     let mut gate = gate_for(Role::User);
-    gate.expect_send_message().returning(move |_, _| Ok(events(events_of())));
+    gate.on::<SendMessage>(move |_, _| Ok(events(events_of())));
     gate
 }
 
@@ -96,14 +96,15 @@ async fn a_failure_after_the_first_event_is_the_last_event() {
 #[tokio::test]
 async fn what_was_asked_arrives_as_a_command() {
     let mut gate = gate_for(Role::User);
-    gate.expect_send_message()
-        .withf(|_, command| {
+    gate.on::<SendMessage>(|_, command| {
+        assert!({
             command.message.as_str() == "How?"
                 && command.retrieval == RetrievalMode::Always
                 && command.filters.tags == ["valve"]
                 && command.filters.document_ids.len() == 1
-        })
-        .returning(|_, _| Ok(events(whole())));
+        });
+        Ok(events(whole()))
+    });
     let body = r#"{"message":" How? ","retrieval":"always","model":"heavy","tags":["valve","valve"],
         "document_ids":["00000000-0000-0000-0000-00000000f004"]}"#;
     assert_eq!(send(&router(gate, settings()), ask(body)).await.status, 200);
@@ -138,8 +139,8 @@ async fn a_reader_that_goes_away_drops_the_stream() {
     let dropped = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&dropped);
     let mut gate = gate_for(Role::User);
-    gate.expect_send_message().return_once(move |_, _| {
-        let flag = Flag(flag);
+    gate.on::<SendMessage>(move |_, _| {
+        let flag = Flag(Arc::clone(&flag));
         let endless: EventStream = events(vec![started()])
             .chain(futures::stream::pending())
             .inspect(move |_| assert!(!flag.0.load(Ordering::SeqCst)))
@@ -161,9 +162,10 @@ async fn a_run_is_read_again_from_where_the_reader_was() {
         [(RUN.to_owned(), None, 0), (format!("{RUN}?after=3"), None, 3), (format!("{RUN}?after=3"), Some("7"), 7)]
     {
         let mut gate = gate_for(Role::User);
-        gate.expect_resume_run()
-            .withf(move |_, command| command.after == after)
-            .returning(|_, _| Ok(events(vec![failure()])));
+        gate.on::<ResumeRun>(move |_, command| {
+            assert_eq!(command.after, after);
+            Ok(events(vec![failure()]))
+        });
         let mut request = get(&path);
         if let Some(id) = header {
             request = with(request, "last-event-id", id);
@@ -185,7 +187,7 @@ async fn a_run_is_read_again_from_where_the_reader_was() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_stream_sends_comments() {
     let mut gate = gate_for(Role::User);
-    gate.expect_send_message().returning(|_, _| Ok(events(vec![started()]).chain(futures::stream::pending()).boxed()));
+    gate.on::<SendMessage>(|_, _| Ok(events(vec![started()]).chain(futures::stream::pending()).boxed()));
     let response = router(gate, settings()).oneshot(ask(r#"{"message":"How?"}"#)).await.expect("infallible");
     let mut body = response.into_body().into_data_stream();
     body.next().await;

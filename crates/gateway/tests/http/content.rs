@@ -2,8 +2,10 @@
 
 use crate::support::*;
 use axum::body::Bytes;
+use domain::command::{DownloadDocument, GetDocument};
 use domain::ports::{ByteRange, ByteStream};
 use domain::role::Role;
+use domain::upload::Download;
 use futures::StreamExt;
 use policy::gate::MockGate;
 
@@ -11,12 +13,12 @@ const PATH: &str = "/v1/documents/00000000-0000-0000-0000-00000000f004/content";
 
 fn gate() -> MockGate {
     let mut gate = gate_for(Role::User);
-    gate.expect_get_document().returning(|_, _| Ok(document()));
-    gate.expect_download_document().returning(|_, _, range| {
-        let ByteRange { start, len } = range.unwrap_or(ByteRange { start: 0, len: 10 });
+    gate.on::<GetDocument>(|_, _| Ok(document()));
+    gate.on::<DownloadDocument>(|_, command| {
+        let ByteRange { start, len } = command.range.unwrap_or(ByteRange { start: 0, len: 10 });
         let bytes = b"0123456789"[start as usize..(start + len) as usize].to_vec();
         let stream: ByteStream = futures::stream::iter([Ok(Bytes::from(bytes))]).boxed();
-        Ok((document(), stream))
+        Ok(Download { document: document(), content: stream })
     });
     gate
 }

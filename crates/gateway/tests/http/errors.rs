@@ -3,16 +3,19 @@
 use crate::support::*;
 use axum::body::Body;
 use axum::http::Request;
+use domain::command::{GetConversation, GetDocument};
 use domain::decision::RefusalCode;
 use domain::ports::StoreError;
 use domain::role::Role;
 use policy::error::GateError;
 use policy::gate::MockGate;
 use runtime::error::RuntimeError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn failing(error: fn() -> GateError) -> MockGate {
     let mut gate = gate_for(Role::User);
-    gate.expect_get_conversation().returning(move |_, _| Err(error()));
+    gate.on::<GetConversation>(move |_, _| Err(error()));
     gate
 }
 
@@ -60,7 +63,7 @@ async fn an_outage_tells_nothing_of_its_inside() {
 async fn a_bad_token_and_no_token_read_alike_but_for_the_challenge() {
     let refusing = || {
         let mut gate = MockGate::new();
-        gate.expect_authenticate().returning(|token, _| {
+        gate.on_login(|token, _| {
             Err(GateError::Unauthenticated { reason: if token.is_some() { "expired" } else { "none" } })
         });
         gate
@@ -123,14 +126,18 @@ async fn a_body_that_cannot_be_read_is_refused_by_its_kind() {
 #[tokio::test]
 async fn an_id_that_is_none_is_looked_up_like_one_that_is_not_there() {
     let mut gate = gate_for(Role::User);
-    gate.expect_get_document()
-        .withf(|_, command| command.id.as_uuid() == uuid::Uuid::max())
-        .times(2)
-        .returning(|_, _| Err(GateError::NotFound));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    gate.on::<GetDocument>(move |_, command| {
+        assert_eq!(command.id.as_uuid(), uuid::Uuid::max());
+        counted.fetch_add(1, Ordering::Relaxed);
+        Err(GateError::NotFound)
+    });
     let router = router(gate, settings());
     for path in ["/v1/documents/x", "/v1/documents/%ff"] {
         assert_eq!(send(&router, get(path)).await.problem(), (404, "not_found".into(), None));
     }
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "the gate decides about an invalid id too");
 }
 
 #[tokio::test]
@@ -147,7 +154,7 @@ async fn unknown_addresses_and_methods_are_problems_too() {
 #[tokio::test]
 async fn a_panic_is_a_500_and_the_router_lives() {
     let mut gate = gate_for(Role::User);
-    gate.expect_get_conversation().returning(|_, _| panic!("secret"));
+    gate.on::<GetConversation>(|_, _| panic!("secret"));
     let router = router(gate, settings());
     let reply = send(&router, get(ONE)).await;
     assert_eq!(reply.problem(), (500, "internal".into(), None));

@@ -4,6 +4,7 @@ use crate::sockets::{SHORT, Server, gate, limits, started_once};
 use crate::support::{router, settings};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use domain::command::SendMessage;
 use futures::StreamExt as _;
 use gateway::serve::Limits;
 use http_body::Body as _;
@@ -40,8 +41,7 @@ async fn first_frame(body: &mut Incoming) -> bool {
 
 fn streaming() -> policy::gate::MockGate {
     let mut gate = gate();
-    gate.expect_send_message()
-        .returning(|_, _| Ok(futures::stream::iter(started_once()).chain(futures::stream::pending()).boxed()));
+    gate.on::<SendMessage>(|_, _| Ok(futures::stream::iter(started_once()).chain(futures::stream::pending()).boxed()));
     gate
 }
 

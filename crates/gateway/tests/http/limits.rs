@@ -4,14 +4,17 @@ use crate::support::*;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use domain::command::ReadAccount;
 use domain::role::Role;
 use gateway::GatewaySettings;
 use policy::gate::MockGate;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn gate(role: Role) -> MockGate {
     let mut gate = gate_for(role);
-    gate.expect_account().returning(move |_| Ok(caller(role)));
+    gate.on::<ReadAccount>(move |_, _| Ok(account(role)));
     gate
 }
 
@@ -57,8 +60,13 @@ async fn without_the_limit_nothing_is_counted() {
 #[tokio::test]
 async fn a_peer_is_cut_off_before_its_token_is_looked_at() {
     let mut gate = MockGate::new();
-    gate.expect_authenticate().times(2).returning(|_, _| Ok(caller(Role::Admin)));
-    gate.expect_account().returning(|_| Ok(caller(Role::Admin)));
+    let logins = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&logins);
+    gate.on_login(move |_, _| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok(caller(Role::Admin))
+    });
+    gate.on::<ReadAccount>(|_, _| Ok(account(Role::Admin)));
     let settings = GatewaySettings { peer_per_second: 1, peer_burst: 2, ..GatewaySettings::default() };
     let router = router(gate, settings);
     let from = |path| -> Request<Body> {
@@ -71,5 +79,6 @@ async fn a_peer_is_cut_off_before_its_token_is_looked_at() {
         assert_eq!(send(&router, from("/v1/me")).await.status, 200);
     }
     assert_eq!(send(&router, from("/v1/me")).await.problem(), (429, "rate_limited".into(), None));
+    assert_eq!(logins.load(Ordering::Relaxed), 2);
     assert_eq!(send(&router, from("/health")).await.status, 200);
 }

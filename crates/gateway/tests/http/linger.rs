@@ -13,7 +13,7 @@ const SIZE: usize = 12 << 20;
 
 async fn upload(settings: GatewaySettings) -> std::io::Result<String> {
     let mut gate = MockGate::new();
-    gate.expect_authenticate().returning(|_, _| Err(GateError::Unauthenticated { reason: "expired" }));
+    gate.on_login(|_, _| Err(GateError::Unauthenticated { reason: "expired" }));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let client = async {

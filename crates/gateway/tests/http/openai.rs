@@ -3,16 +3,16 @@
 use crate::support::*;
 use axum::body::Body;
 use axum::http::Request;
-use domain::command::RetrievalMode;
+use domain::command::{AskAssistant, AskModel, CreateEmbeddings, GetModel, ListModels, RetrievalMode};
 use domain::conversation::MessageRole;
 use domain::error::{ErrorKind, Problem};
 use domain::ids::{ConversationId, MessageId};
 use domain::model::{CallUsage, Embedded, ModelChoice, ModelToolCall, PromptMessage};
 use domain::model_id::ModelId;
 use domain::role::Role;
-use domain::run::{Escalation, FinishReason, RunEvent, RunSummary, TokenUsage, ToolStatus};
+use domain::run::{AssistantRun, Escalation, FinishReason, RunEvent, RunSummary, TokenUsage, ToolStatus};
 use futures::StreamExt;
-use policy::gate::MockModelGate;
+use policy::gate::MockGate;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tower::ServiceExt;
@@ -73,20 +73,24 @@ fn broken() -> RunEvent {
     })
 }
 
-fn assistant(events_of: fn() -> Vec<RunEvent>) -> MockModelGate {
-    let mut models = MockModelGate::new();
-    models.expect_ask_assistant().returning(move |_, _| Ok((ConversationId::from_uuid(uuid(3)), events(events_of()))));
+fn run(of: Vec<RunEvent>) -> AssistantRun {
+    AssistantRun { conversation: ConversationId::from_uuid(uuid(3)), events: events(of) }
+}
+
+fn assistant(events_of: fn() -> Vec<RunEvent>) -> MockGate {
+    let mut models = gate_for(Role::User);
+    models.on::<AskAssistant>(move |_, _| Ok(run(events_of())));
     models
 }
 
-fn alone(events_of: fn() -> Vec<RunEvent>) -> MockModelGate {
-    let mut models = MockModelGate::new();
-    models.expect_ask_model().returning(move |_, _| Ok(events(events_of())));
+fn alone(events_of: fn() -> Vec<RunEvent>) -> MockGate {
+    let mut models = gate_for(Role::User);
+    models.on::<AskModel>(move |_, _| Ok(events(events_of())));
     models
 }
 
-async fn reply(models: MockModelGate, request: Request<Body>) -> Reply {
-    send(&openai_router(gate_for(Role::User), models), request).await
+async fn reply(models: MockGate, request: Request<Body>) -> Reply {
+    send(&router(models, settings()), request).await
 }
 
 #[tokio::test]
@@ -131,10 +135,9 @@ async fn a_model_alone_hands_its_tool_calls_to_the_client() {
 
 #[tokio::test]
 async fn what_the_assistant_is_asked_arrives_as_a_command() {
-    let mut models = MockModelGate::new();
-    models
-        .expect_ask_assistant()
-        .withf(|_, command| {
+    let mut models = gate_for(Role::User);
+    models.on::<AskAssistant>(|_, command| {
+        assert!({
             let history: Vec<_> = command.history.iter().map(|said| (said.role, said.content.as_str())).collect();
             command.message.as_str() == "And the seal?"
                 && history == [(MessageRole::User, "How?"), (MessageRole::Assistant, "So.\nOr so.")]
@@ -146,8 +149,9 @@ async fn what_the_assistant_is_asked_arrives_as_a_command() {
                 && command.options.temperature == Some(0.5)
                 && command.options.stop == ["END"]
                 && command.max_output_tokens == Some(64)
-        })
-        .returning(|_, _| Ok((ConversationId::from_uuid(uuid(3)), events(answer()))));
+        });
+        Ok(run(answer()))
+    });
     let request = post(&json!({
         "model": "heavy", "temperature": 0.5, "stop": "END", "max_tokens": 9, "max_completion_tokens": 64,
         "retrieval": "always", "tags": ["valve"], "user": "somebody else", "logit_bias": {}, "n": 1, "tools": [],
@@ -185,11 +189,11 @@ async fn a_model_alone_gets_every_word_and_answers_tools_and_background_tasks() 
         (after_tools, PromptMessage::User("Read P-101.".into()), ModelChoice::Fast),
         (task, PromptMessage::User("### Task:\nSuggest a title.".into()), ModelChoice::Fast),
     ] {
-        let mut models = MockModelGate::new();
-        models
-            .expect_ask_model()
-            .withf(move |_, command| command.messages[0] == first && command.model == model)
-            .returning(|_, _| Ok(events(wanting_tools())));
+        let mut models = gate_for(Role::User);
+        models.on::<AskModel>(move |_, command| {
+            assert!(command.messages[0] == first && command.model == model);
+            Ok(events(wanting_tools()))
+        });
         assert_eq!(reply(models, post(&body)).await.status, 200, "{body}");
     }
 }
@@ -212,8 +216,8 @@ async fn what_fails_before_the_first_word_is_a_status_and_after_it_a_line() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_takes_its_time_is_a_stream_that_is_kept_open() {
-    let mut models = MockModelGate::new();
-    models.expect_ask_model().returning(|_, _| {
+    let mut models = gate_for(Role::User);
+    models.on::<AskModel>(|_, _| {
         let late = futures::stream::once(async {
             tokio::time::sleep(Duration::from_secs(40)).await;
             domain::run::NumberedEvent { seq: 2, event: RunEvent::Delta { text: "Late.".into() } }
@@ -221,7 +225,7 @@ async fn an_answer_that_takes_its_time_is_a_stream_that_is_kept_open() {
         Ok(events(vec![started()]).chain(late).boxed())
     });
     let request = asking(json!({ "model": "fast-direct", "stream": true }));
-    let response = openai_router(gate_for(Role::User), models).oneshot(request).await.expect("infallible");
+    let response = router(models, settings()).oneshot(request).await.expect("infallible");
     assert_eq!(response.status(), 200);
     let mut body = response.into_body().into_data_stream();
     let mut seen = String::new();
@@ -234,10 +238,13 @@ async fn an_answer_that_takes_its_time_is_a_stream_that_is_kept_open() {
 
 #[tokio::test]
 async fn the_models_are_a_list_and_each_can_be_read() {
-    let mut models = MockModelGate::new();
-    models.expect_list_models().returning(|_, _| Ok(vec![ModelId::Auto, ModelId::FastDirect, ModelId::Embed]));
-    models.expect_get_model().withf(|_, command| command.id == ModelId::Fast).returning(|_, command| Ok(command.id));
-    let router = openai_router(gate_for(Role::Viewer), models);
+    let mut models = gate_for(Role::User);
+    models.on::<ListModels>(|_, _| Ok(vec![ModelId::Auto, ModelId::FastDirect, ModelId::Embed]));
+    models.on::<GetModel>(|_, command| {
+        assert!(command.id == ModelId::Fast);
+        Ok(command.id)
+    });
+    let router = router(models, settings());
     insta::assert_snapshot!(send(&router, get("/openai/v1/models")).await.text);
     let one = send(&router, get("/openai/v1/models/fast")).await.json();
     assert_eq!((&one["id"], &one["object"], &one["owned_by"]), (&json!("fast"), &json!("model"), &json!("platform")));
@@ -246,8 +253,8 @@ async fn the_models_are_a_list_and_each_can_be_read() {
 #[tokio::test]
 async fn embeddings_are_floats_or_their_bytes() {
     let embedding = |body: Value| async move {
-        let mut models = MockModelGate::new();
-        models.expect_create_embeddings().returning(|_, command| {
+        let mut models = gate_for(Role::User);
+        models.on::<CreateEmbeddings>(|_, command| {
             let vectors = command.texts.iter().map(|_| vec![0.5_f32, -0.25]).collect();
             let usage = TokenUsage { input_tokens: 3, output_tokens: 0 };
             Ok(Embedded { vectors, spent: CallUsage { usage, ..CallUsage::default() } })

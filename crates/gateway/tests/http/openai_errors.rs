@@ -4,11 +4,12 @@ use crate::support::*;
 use axum::body::Body;
 use axum::http::Request;
 use domain::budget::BudgetLimit;
+use domain::command::{AskAssistant, AskModel, ListModels};
 use domain::decision::RefusalCode;
 use domain::role::Role;
 use gateway::GatewaySettings;
 use policy::error::GateError;
-use policy::gate::{MockGate, MockModelGate};
+use policy::gate::MockGate;
 use runtime::error::RuntimeError;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -29,9 +30,9 @@ fn failure(reply: &Reply) -> (u16, String, String, Option<String>) {
     (reply.status.as_u16(), text("type"), text("code"), error["param"].as_str().map(str::to_owned))
 }
 
-fn refusing(error: fn() -> GateError) -> MockModelGate {
-    let mut models = MockModelGate::new();
-    models.expect_ask_assistant().returning(move |_, _| Err(error()));
+fn refusing(error: fn() -> GateError) -> MockGate {
+    let mut models = gate_for(Role::User);
+    models.on::<AskAssistant>(move |_, _| Err(error()));
     models
 }
 
@@ -43,7 +44,7 @@ fn hello() -> Request<Body> {
 async fn what_the_gate_refuses_has_the_status_and_words_of_openai() {
     let in_a_while = || {
         let (limit, retry_after) = (BudgetLimit::TenantTokens, Duration::from_secs(90));
-        RuntimeError::TokensUsedUp { limit, retry_after }.into()
+        RuntimeError::BudgetExceeded { limit, retry_after }.into()
     };
     for (error, status, kind, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "invalid_request_error", "not_found"),
@@ -53,13 +54,13 @@ async fn what_the_gate_refuses_has_the_status_and_words_of_openai() {
             "permission_error",
             "policy_denied",
         ),
-        (|| RuntimeError::AboveModel.into(), 403, "permission_error", "model_classification"),
-        (|| RuntimeError::NoSuchModel.into(), 404, "invalid_request_error", "model_not_found"),
+        (|| RuntimeError::AboveModelClassification.into(), 403, "permission_error", "model_classification"),
+        (|| RuntimeError::ModelNotFound.into(), 404, "invalid_request_error", "model_not_found"),
         (|| RuntimeError::Conflict { detail: "Not possible now." }.into(), 409, "invalid_request_error", "conflict"),
         (|| RuntimeError::Busy.into(), 503, "server_error", "unavailable"),
         (in_a_while, 429, "insufficient_quota", "insufficient_quota"),
     ] {
-        let reply = send(&openai_router(gate_for(Role::User), refusing(error)), hello()).await;
+        let reply = send(&router(refusing(error), settings()), hello()).await;
         let told = failure(&reply);
         assert_eq!((told.0, told.1.as_str(), told.2.as_str()), (status, kind, code), "{}", reply.text);
         assert_eq!(reply.header("retry-after").is_some(), [429, 503].contains(&status), "{}", reply.text);
@@ -70,13 +71,13 @@ async fn what_the_gate_refuses_has_the_status_and_words_of_openai() {
 #[tokio::test]
 async fn layers_around_the_routes_answer_in_the_same_shape() {
     let mut gate = MockGate::new();
-    gate.expect_authenticate().returning(|_, _| Err(GateError::Unauthenticated { reason: "expired" }));
-    let reply = send(&openai_router(gate, MockModelGate::new()), hello()).await;
+    gate.on_login(|_, _| Err(GateError::Unauthenticated { reason: "expired" }));
+    let reply = send(&router(gate, settings()), hello()).await;
     let told = failure(&reply);
     assert_eq!((told.0, told.1.as_str(), told.2.as_str()), (401, "authentication_error", "invalid_api_key"));
     assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#));
 
-    let router = openai_router(gate_for(Role::User), MockModelGate::new());
+    let router = router(gate_for(Role::User), settings());
     let large = format!(r#"{{"model":"auto","x":"{}"}}"#, "x".repeat(1 << 20));
     let plain = with(bare("POST", CHAT, Body::from("{}")), "content-type", "text/plain");
     for (request, status, code) in [
@@ -101,9 +102,9 @@ async fn layers_around_the_routes_answer_in_the_same_shape() {
 
 #[tokio::test]
 async fn a_defect_of_ours_is_told_without_its_words() {
-    let mut models = MockModelGate::new();
-    models.expect_ask_assistant().returning(|_, _| panic!("secret words"));
-    let reply = send(&openai_router(gate_for(Role::User), models), hello()).await;
+    let mut models = gate_for(Role::User);
+    models.on::<AskAssistant>(|_, _| panic!("secret words"));
+    let reply = send(&router(models, settings()), hello()).await;
     let told = failure(&reply);
     assert_eq!((told.0, told.1.as_str()), (500, "server_error"));
     assert!(!reply.text.contains("secret"), "{}", reply.text);
@@ -111,13 +112,9 @@ async fn a_defect_of_ours_is_told_without_its_words() {
 
 #[tokio::test]
 async fn more_requests_than_the_limit_are_told_when_to_come_back() {
-    let mut models = MockModelGate::new();
-    models.expect_list_models().returning(|_, _| Ok(Vec::new()));
-    let router = openai_router_with(
-        gate_for(Role::Viewer),
-        models,
-        GatewaySettings { rate_limit_enabled: true, peer_per_second: 0, ..settings() },
-    );
+    let mut gate = gate_for(Role::Viewer);
+    gate.on::<ListModels>(|_, _| Ok(Vec::new()));
+    let router = router(gate, GatewaySettings { rate_limit_enabled: true, peer_per_second: 0, ..settings() });
     for _ in 0..10_000 {
         let reply = send(&router, get("/openai/v1/models")).await;
         if reply.status == 200 {
@@ -133,7 +130,7 @@ async fn more_requests_than_the_limit_are_told_when_to_come_back() {
 
 #[tokio::test]
 async fn a_field_that_is_not_allowed_is_named() {
-    let router = openai_router(gate_for(Role::User), MockModelGate::new());
+    let router = router(gate_for(Role::User), settings());
     let user = json!([{ "role": "user", "content": "Hi" }]);
     let chat = |more: Value| {
         let mut body = json!({ "model": "auto", "messages": user });
@@ -212,9 +209,9 @@ async fn schemas_of_a_client_are_bounded() {
     };
     let many = vec![tool(&format!(r#"{{"description":"{}"}}"#, "x".repeat(20_000))); 20].join(",");
     let talkative = tool("{}").replace(r#""d""#, &format!(r#""{}""#, "x".repeat(9_000)));
-    let mut models = MockModelGate::new();
-    models.expect_ask_model().times(2).returning(|_, _| Err(GateError::NotFound));
-    let router = openai_router(gate_for(Role::User), models);
+    let mut models = gate_for(Role::User);
+    models.on::<AskModel>(|_, _| Err(GateError::NotFound));
+    let router = router(models, settings());
     for schema in [nested(40), wide, long] {
         for request in [ask(format(&schema)), ask(format!(r#""tools":[{}]"#, tool(&schema)))] {
             let told = failure(&send(&router, request).await);

@@ -3,9 +3,15 @@
 use crate::support::*;
 use async_trait::async_trait;
 use axum::body::Body;
-use domain::audit::AuditRecord;
+use domain::audit::{AuditRecord, Changed};
 use domain::budget::{Amount, Money, PeriodSpending, Spending};
-use domain::conversation::{Message, MessageRole, MessageStatus};
+use domain::command::{
+    CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
+    DeleteMemory, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments, ListMemories, ListTenants,
+    ListUsers, ReadAccount, ReadCalls, ReprocessDocument, SearchDocuments, UpdateConversation, UpdateTenant,
+    UpdateTenantSettings, UpdateUser,
+};
+use domain::conversation::{Message, MessageRole, MessageStatus, Transcript};
 use domain::document::{DocumentFailure, DocumentStatus, FailureCode};
 use domain::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, TenantId, UserId};
 use domain::ledger::{LedgerSums, UsageGroup, UsageOfGroup, UsageReport, UsageSums};
@@ -16,7 +22,7 @@ use domain::role::{Classification, Role};
 use domain::search::{Hit, Passage, Retrieval, Surroundings};
 use domain::tenant::Quotas;
 use gateway::{Component, Readiness};
-use policy::gate::{MockAdminGate, MockGate};
+use policy::gate::MockGate;
 use serde_json::json as value;
 use std::sync::Arc;
 
@@ -26,17 +32,23 @@ fn only<T>(item: T) -> Page<T> {
     Page { items: vec![item], next: None }
 }
 
+fn unchanged<T: Clone>(value: T) -> Changed<T> {
+    Changed { before: value.clone(), after: value }
+}
+
 #[tokio::test]
 async fn a_conversation_is_made_read_changed_listed_and_deleted() {
     let mut gate = gate_for(Role::User);
-    gate.expect_create_conversation()
-        .withf(|_, c| c.title.as_ref().is_some_and(|t| t.as_str() == "Pump") && c.metadata == value!({}))
-        .returning(|_, _| Ok(conversation()));
-    gate.expect_update_conversation()
-        .withf(|_, c| c.patch.title.as_deref() == Some("New") && c.patch.metadata.is_none())
-        .returning(|_, _| Ok(conversation()));
-    gate.expect_delete_conversation().returning(|_, _| Ok(()));
-    gate.expect_get_conversation().returning(|_, _| {
+    gate.on::<CreateConversation>(|_, c| {
+        assert!(c.title.as_ref().is_some_and(|t| t.as_str() == "Pump") && c.metadata == value!({}));
+        Ok(conversation())
+    });
+    gate.on::<UpdateConversation>(|_, c| {
+        assert!(c.patch.title.as_deref() == Some("New") && c.patch.metadata.is_none());
+        Ok(conversation())
+    });
+    gate.on::<DeleteConversation>(|_, _| Ok(()));
+    gate.on::<GetConversation>(|_, _| {
         let message = Message {
             id: MessageId::from_uuid(uuid(7)),
             conversation_id: ConversationId::from_uuid(uuid(3)),
@@ -53,7 +65,7 @@ async fn a_conversation_is_made_read_changed_listed_and_deleted() {
             degraded: false,
             created_at: at(),
         };
-        Ok((conversation(), vec![message]))
+        Ok(Transcript { conversation: conversation(), messages: vec![message] })
     });
     let router = router(gate, settings());
     let made = send(&router, json("POST", "/v1/conversations", r#"{"title":" Pump "}"#)).await;
@@ -72,7 +84,7 @@ async fn a_conversation_is_made_read_changed_listed_and_deleted() {
 async fn a_cursor_leads_to_the_next_page() {
     let key = PageKey { at: at(), id: uuid(3) };
     let mut gate = gate_for(Role::User);
-    gate.expect_list_conversations().returning(move |_, command| {
+    gate.on::<ListConversations>(move |_, command| {
         let next = command.page.after.is_none().then_some(key);
         assert!(command.page.after.is_none_or(|after| after == key));
         assert_eq!(command.page.limit(), 1);
@@ -90,17 +102,18 @@ async fn a_cursor_leads_to_the_next_page() {
 #[tokio::test]
 async fn documents_are_listed_with_what_is_known_of_them() {
     let mut gate = gate_for(Role::User);
-    gate.expect_list_documents()
-        .withf(|_, c| c.filter.status == Some(DocumentStatus::Failed) && c.filter.tag.as_deref() == Some("a b"))
-        .returning(|_, _| {
+    gate.on::<ListDocuments>(|_, c| {
+        assert!(c.filter.status == Some(DocumentStatus::Failed) && c.filter.tag.as_deref() == Some("a b"));
+        {
             let mut failed = document();
             failed.failure =
                 Some(DocumentFailure { code: FailureCode::NoText, detail: "The file has no text.".into() });
             Ok(only(failed))
-        });
-    gate.expect_get_document().returning(|_, _| Ok(document()));
-    gate.expect_delete_document().returning(|_, _| Ok(()));
-    gate.expect_reprocess_document().returning(|_, command| {
+        }
+    });
+    gate.on::<GetDocument>(|_, _| Ok(document()));
+    gate.on::<DeleteDocument>(|_, _| Ok(()));
+    gate.on::<ReprocessDocument>(|_, command| {
         let mut queued = document();
         (queued.id, queued.status) = (command.id, DocumentStatus::Pending);
         Ok(queued)
@@ -120,9 +133,9 @@ async fn documents_are_listed_with_what_is_known_of_them() {
 #[tokio::test]
 async fn a_search_answers_with_passages() {
     let mut gate = gate_for(Role::User);
-    gate.expect_search()
-        .withf(|_, c| c.query.as_str() == "seal" && c.top_k == 5 && c.filters.tags == ["pump"])
-        .returning(|_, _| {
+    gate.on::<SearchDocuments>(|_, c| {
+        assert!(c.query.as_str() == "seal" && c.top_k == 5 && c.filters.tags == ["pump"]);
+        {
             let passage = Passage {
                 chunk_id: ChunkId::from_uuid(uuid(5)),
                 document_id: DocumentId::from_uuid(uuid(4)),
@@ -148,7 +161,8 @@ async fn a_search_answers_with_passages() {
                 degraded: true,
                 answerable: true,
             })
-        });
+        }
+    });
     let body = r#"{"query":"seal","filters":{"tags":["pump"]}}"#;
     let mut found = send(&router(gate, settings()), json("POST", "/v1/search", body)).await.json();
     assert!(found["took_ms"].is_u64());
@@ -167,16 +181,14 @@ async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
         created_at: at(),
     };
     let mut gate = gate_for(Role::User);
-    gate.expect_create_memory().returning(move |_, _| Ok(memory()));
-    gate.expect_list_memories().returning(move |_, _| Ok(only(memory())));
-    gate.expect_delete_memory().returning(|_, _| Ok(()));
-    gate.expect_cancel_run().returning(|_, _| Ok(()));
-    gate.expect_account().returning(|_| Ok(caller(Role::User)));
-    let mut admin = MockAdminGate::new();
-    admin
-        .expect_list_audit()
-        .withf(|_, c| c.filter.from == Some(at()) && c.filter.event_type.as_deref() == Some("chat.request"))
-        .returning(|_, _| {
+    gate.on::<CreateMemory>(move |_, _| Ok(memory()));
+    gate.on::<ListMemories>(move |_, _| Ok(only(memory())));
+    gate.on::<DeleteMemory>(|_, _| Ok(()));
+    gate.on::<CancelRun>(|_, _| Ok(()));
+    gate.on::<ReadAccount>(|_, _| Ok(account(Role::User)));
+    gate.on::<ListAudit>(|_, c| {
+        assert!(c.filter.from == Some(at()) && c.filter.event_type.as_deref() == Some("chat.request"));
+        {
             Ok(only(AuditRecord {
                 id: AuditId::from_uuid(uuid(9)),
                 tenant_id: TenantId::from_uuid(uuid(1)),
@@ -196,8 +208,9 @@ async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
                 metadata: value!({}),
                 created_at: at(),
             }))
-        });
-    let router = admin_router(gate, admin);
+        }
+    });
+    let router = router(gate, settings());
     let made = send(&router, json("POST", "/v1/memories", r#"{"content":"Night shift."}"#)).await;
     assert_eq!(made.status, 201);
     insta::assert_snapshot!(made.text);
@@ -214,23 +227,23 @@ async fn memories_audit_account_and_runs_answer_as_the_contract_says() {
 
 #[tokio::test]
 async fn users_and_tenants_are_administered() {
-    let mut admin = MockAdminGate::new();
-    admin.expect_list_users().returning(|_, _| Ok(only(user(Role::Viewer))));
-    admin
-        .expect_create_user()
-        .withf(|_, c| c.role == Role::Viewer && c.issuer.is_none() && c.display_name.is_some())
-        .returning(|_, _| Ok(user(Role::Viewer)));
-    admin
-        .expect_update_user()
-        .withf(|_, c| c.role == Some(Role::Admin) && c.is_active.is_none())
-        .returning(|_, _| Ok(user(Role::Admin)));
-    admin.expect_list_tenants().returning(|_, _| Ok(only(caller(Role::Admin).tenant().clone())));
-    admin.expect_create_tenant().returning(|_, _| Ok(caller(Role::Admin).tenant().clone()));
-    admin
-        .expect_update_tenant()
-        .withf(|_, c| c.is_active == Some(false) && c.name.is_none())
-        .returning(|_, _| Ok(caller(Role::Admin).tenant().clone()));
-    let router = admin_router(gate_for(Role::Admin), admin);
+    let mut gate = gate_for(Role::Admin);
+    gate.on::<ListUsers>(|_, _| Ok(only(user(Role::Viewer))));
+    gate.on::<CreateUser>(|_, c| {
+        assert!(c.role == Role::Viewer && c.issuer.is_none() && c.display_name.is_some());
+        Ok(user(Role::Viewer))
+    });
+    gate.on::<UpdateUser>(|_, c| {
+        assert!(c.role == Some(Role::Admin) && c.is_active.is_none());
+        Ok(unchanged(user(Role::Admin)))
+    });
+    gate.on::<ListTenants>(|_, _| Ok(only(caller(Role::Admin).tenant().clone())));
+    gate.on::<CreateTenant>(|_, _| Ok(caller(Role::Admin).tenant().clone()));
+    gate.on::<UpdateTenant>(|_, c| {
+        assert!(c.is_active == Some(false) && c.name.is_none());
+        Ok(unchanged(caller(Role::Admin).tenant().clone()))
+    });
+    let router = router(gate, settings());
     insta::assert_snapshot!(send(&router, get("/v1/admin/users")).await.text);
     let body = r#"{"external_id":"anna","email":"anna@plant-a.example","display_name":"Anna"}"#;
     assert_eq!(send(&router, json("POST", "/v1/admin/users", body)).await.status, 201);
@@ -315,12 +328,11 @@ async fn usage_is_read_with_its_budgets() {
         now: at(),
         of_tenant: true,
     };
-    let mut admin = MockAdminGate::new();
+    let mut gate = gate_for(Role::Admin);
     let whole = report.clone();
-    admin.expect_read_calls().withf(|_, c| c.from.is_some()).returning(move |_, _| Ok(whole.clone()));
     let own = UsageReport { of_tenant: false, ..report };
-    admin.expect_read_calls().withf(|_, c| c.from.is_none()).returning(move |_, _| Ok(own.clone()));
-    let router = admin_router(gate_for(Role::Admin), admin);
+    gate.on::<ReadCalls>(move |_, command| Ok(if command.from.is_some() { whole.clone() } else { own.clone() }));
+    let router = router(gate, settings());
     let path = "/v1/usage?from=2026-01-01&to=2026-01-31T12:00:00Z&group_by=backend";
     insta::assert_snapshot!(send(&router, get(path)).await.text);
     let own = send(&router, get("/v1/usage")).await.json();
@@ -335,17 +347,17 @@ async fn usage_is_read_with_its_budgets() {
 
 #[tokio::test]
 async fn quotas_are_checked_before_they_are_set() {
-    let mut admin = MockAdminGate::new();
-    admin
-        .expect_change_tenant_settings()
-        .withf(|_, c| {
+    let mut gate = gate_for(Role::Admin);
+    gate.on::<UpdateTenantSettings>(|_, c| {
+        assert!({
             c.change.patch
                 == value!({"quotas": {
                     "user_tokens_per_day": 5, "cost_per_month": 250.5, "user_cost_per_month": null, "soft_percent": 90,
                 }})
-        })
-        .returning(|_, _| Ok(caller(Role::Admin).tenant().clone()));
-    let router = admin_router(gate_for(Role::Admin), admin);
+        });
+        Ok(unchanged(caller(Role::Admin).tenant().clone()))
+    });
+    let router = router(gate, settings());
     let path = format!("/v1/admin/tenants/{ID}/settings");
     let good =
         r#"{"quotas":{"user_tokens_per_day":5,"cost_per_month":250.5,"user_cost_per_month":null,"soft_percent":90}}"#;

@@ -1,7 +1,8 @@
 //! Clients that mean ill or are slow, over real sockets: they cost little, they go, and the others are served meanwhile.
 
-use crate::support::{caller, router, settings, started};
+use crate::support::{account, caller, router, settings, started};
 use axum::Router;
+use domain::command::{ListMemories, ReadAccount, SendMessage};
 use domain::page::Page;
 use domain::role::Role;
 use domain::run::{NumberedEvent, RunEvent};
@@ -79,8 +80,8 @@ fn get(path: &str, more: &str) -> String {
 
 pub fn gate() -> MockGate {
     let mut gate = MockGate::new();
-    gate.expect_authenticate().returning(|_, _| Ok(caller(Role::User)));
-    gate.expect_account().returning(|caller| Ok(caller.clone()));
+    gate.on_login(|_, _| Ok(caller(Role::User)));
+    gate.on::<ReadAccount>(|_, _| Ok(account(Role::User)));
     gate
 }
 
@@ -125,8 +126,7 @@ async fn a_header_that_dribbles_is_cut_off_in_either_protocol() {
 #[tokio::test]
 async fn one_peer_does_not_take_all_places() {
     let mut gate = gate();
-    gate.expect_send_message()
-        .returning(|_, _| Ok(futures::stream::iter(started_once()).chain(futures::stream::pending()).boxed()));
+    gate.on::<SendMessage>(|_, _| Ok(futures::stream::iter(started_once()).chain(futures::stream::pending()).boxed()));
     let server = Server::start(router(gate, settings()), Limits { max_of_a_peer: 3, ..limits() }).await;
     let mut streams = Vec::new();
     for _ in 0..3 {
@@ -168,7 +168,7 @@ async fn a_reader_that_does_not_read_is_cut_and_costs_little() {
     let (made, gone) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let (count, flag) = (Arc::clone(&made), Arc::clone(&gone));
     let mut gate = gate();
-    gate.expect_send_message().returning(move |_, _| {
+    gate.on::<SendMessage>(move |_, _| {
         let (count, guard) = (Arc::clone(&count), Gone(Arc::clone(&flag)));
         let endless = futures::stream::iter(2_u64..).map(move |seq| {
             let _held = &guard;
@@ -216,11 +216,11 @@ async fn headers_and_addresses_have_bounds_and_a_large_token_fits() {
 fn busy_gate(hold: &Arc<Mutex<()>>) -> MockGate {
     let mut gate = gate();
     let hold = Arc::clone(hold);
-    gate.expect_list_memories().returning(move |_, _| {
+    gate.on::<ListMemories>(move |_, _| {
         tokio::task::block_in_place(|| drop(hold.lock()));
         Ok(Page { items: Vec::new(), next: None })
     });
-    gate.expect_send_message().returning(|_, _| Ok(futures::stream::pending().boxed()));
+    gate.on::<SendMessage>(|_, _| Ok(futures::stream::pending().boxed()));
     gate
 }
 

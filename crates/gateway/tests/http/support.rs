@@ -12,12 +12,12 @@ use domain::role::{Classification, Role};
 use domain::run::{EventStream, FinishReason, NumberedEvent, RunEvent, RunSummary, TokenUsage};
 use domain::scope::{Actor, TenantScope};
 use domain::tenant::{Tenant, TenantSettings};
-use domain::user::{Entitlements, User};
+use domain::user::{Account, Entitlements, User};
 use fakes::SequentialIds;
 use futures::StreamExt;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports, Readiness};
 use policy::caller::Caller;
-use policy::gate::{Gates, MockAdminGate, MockGate, MockIdempotency, MockModelGate};
+use policy::gate::MockGate;
 use serde_json::Value;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -61,35 +61,7 @@ pub fn router(gate: MockGate, settings: GatewaySettings) -> Router {
     router_with(gate, settings, Arc::new(AlwaysReady))
 }
 
-/// A router over a mocked gate with its part for OpenAI's clients.
-pub fn openai_router(gate: MockGate, models: MockModelGate) -> Router {
-    openai_router_with(gate, models, settings())
-}
-
-pub fn openai_router_with(gate: MockGate, models: MockModelGate, settings: GatewaySettings) -> Router {
-    let gates = Gates { models: Arc::new(models), ..gates(gate, MockAdminGate::new()) };
-    build(gates, settings, Arc::new(AlwaysReady))
-}
-
-/// A router over both parts of a mocked gate.
-pub fn admin_router(gate: MockGate, admin: MockAdminGate) -> Router {
-    build(gates(gate, admin), settings(), Arc::new(AlwaysReady))
-}
-
 pub fn router_with(gate: MockGate, settings: GatewaySettings, readiness: Arc<dyn Readiness>) -> Router {
-    build(gates(gate, MockAdminGate::new()), settings, readiness)
-}
-
-fn gates(gate: MockGate, admin: MockAdminGate) -> Gates {
-    Gates {
-        gate: Arc::new(gate),
-        admin: Arc::new(admin),
-        models: Arc::new(MockModelGate::new()),
-        idempotency: Arc::new(MockIdempotency::new()),
-    }
-}
-
-fn build(gates: Gates, settings: GatewaySettings, readiness: Arc<dyn Readiness>) -> Router {
     let ports = Ports {
         ids: Arc::new(SequentialIds::default()),
         readiness,
@@ -97,13 +69,13 @@ fn build(gates: Gates, settings: GatewaySettings, readiness: Arc<dyn Readiness>)
         metrics: None,
         tasks: TaskTracker::new(),
     };
-    gateway::router(gates, ports, settings)
+    gateway::router(Arc::new(gate), ports, settings)
 }
 
 /// A gate that lets a viewer, user or admin in.
 pub fn gate_for(role: Role) -> MockGate {
     let mut gate = MockGate::new();
-    gate.expect_authenticate().returning(move |_, _| Ok(caller(role)));
+    gate.on_login(move |_, _| Ok(caller(role)));
     gate
 }
 
@@ -158,6 +130,15 @@ pub fn caller(role: Role) -> Caller {
     let scope = TenantScope::mint(tenant.id, Actor::User(user.id), request);
     let entitlements = Entitlements { role, grants: vec![], clearance: Classification::Internal };
     Caller::new(scope, tenant, user, entitlements)
+}
+
+pub fn account(role: Role) -> Account {
+    let caller = caller(role);
+    Account {
+        user: caller.user().clone(),
+        entitlements: caller.entitlements().clone(),
+        settings: caller.tenant().settings.clone(),
+    }
 }
 
 pub fn user(role: Role) -> User {

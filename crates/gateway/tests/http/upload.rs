@@ -3,6 +3,7 @@
 use crate::support::*;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
+use domain::command::UploadDocument;
 use domain::decision::RefusalCode;
 use domain::document::DocumentStatus;
 use domain::ports::BlobError;
@@ -46,7 +47,7 @@ fn aside<T: Send>(work: impl Future<Output = T> + Send) -> T {
 fn reading(seen: &Arc<Mutex<String>>) -> MockGate {
     let seen = Arc::clone(seen);
     let mut gate = gate_for(Role::User);
-    gate.expect_upload_document().returning(move |_, _, upload| {
+    gate.on::<UploadDocument>(move |_, UploadDocument { upload, .. }| {
         let read = async {
             let bytes: Vec<Bytes> = upload.bytes.try_collect().await.map_err(IngestError::from)?;
             let form = upload.form.await.map_err(IngestError::from)?;
@@ -95,7 +96,7 @@ async fn fields_may_stand_before_or_behind_the_file() {
 #[tokio::test]
 async fn a_known_document_is_a_200_with_its_own_status() {
     let mut gate = gate_for(Role::User);
-    gate.expect_upload_document().returning(|_, _, _| Ok(UploadOutcome::Duplicate(document())));
+    gate.on::<UploadDocument>(|_, _| Ok(UploadOutcome::Duplicate(document())));
     let reply = send(&router(gate, settings()), post(form(&[FILE]))).await;
     assert_eq!((reply.status.as_u16(), reply.json()["status"].as_str()), (200, Some("ready")));
 }
@@ -178,7 +179,7 @@ async fn nothing_of_the_body_is_read_before_the_gate_agrees_and_the_rest_is_read
     let read = Arc::new(Mutex::new(0_usize));
     let (at_decision, counter) = (Arc::clone(&read), Arc::clone(&read));
     let mut gate = gate_for(Role::Viewer);
-    gate.expect_upload_document().returning(move |_, _, _| {
+    gate.on::<UploadDocument>(move |_, _| {
         assert_eq!(*at_decision.lock().expect("a lock"), 0);
         Err(GateError::Denied { reason: RefusalCode::Matrix, decision: None })
     });

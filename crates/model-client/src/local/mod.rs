@@ -1,6 +1,6 @@
-//! The embedded models: what the platform answers and searches with where no model server is configured.
+//! Embedded models, used when no model server is configured.
 //!
-//! They run in this process on its processors; nothing leaves the machine.
+//! They run in this process on the CPU; no data leaves the machine.
 
 pub mod embed;
 pub mod extract;

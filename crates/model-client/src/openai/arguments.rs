@@ -1,19 +1,19 @@
-//! Arguments of tool calls that are not quite JSON. Models without constrained decoding put them into a code fence, end
-//! them too early, use Python's quotes and constants, or quote the whole object once more.
+//! Repairs tool call arguments that are almost JSON. Models without constrained decoding wrap them in a code fence, end
+//! them too early, use Python's quotes and constants, or encode the whole object as a JSON string.
 //!
-//! No value is made up; a text that is left open is closed where it ends, so what a limit has cut off must not come here.
-//! It is one pass without recursion over a bounded text: what a model writes is no more to be trusted than any input, and
-//! the crates that repair JSON descend without a limit.
+//! The repair invents no values. It closes what is left open, so arguments cut off by a token limit must not be passed
+//! here. It is a single pass without recursion over a bounded text: model output is untrusted input, and the JSON
+//! repair crates recurse without a limit.
 
 use serde_json::Value;
 
-/// Longer arguments are left as they are.
-const LONGEST: usize = 64 << 10;
-/// Deeper ones too.
-const DEEPEST: usize = 64;
+/// Longer arguments (bytes) are not repaired.
+const MAX_BYTES: usize = 64 << 10;
+/// Arguments nested deeper are not repaired.
+const MAX_DEPTH: usize = 64;
 
-/// `arguments` as JSON of an object, or as they were where they cannot be put right.
-pub(super) fn repaired(arguments: String) -> String {
+/// `arguments` as a JSON object, or unchanged if they cannot be repaired.
+pub(super) fn repair(arguments: String) -> String {
     let text = arguments.trim();
     if is_object(text) {
         return arguments;
@@ -21,11 +21,11 @@ pub(super) fn repaired(arguments: String) -> String {
     if text.is_empty() {
         return "{}".to_owned();
     }
-    if text.len() > LONGEST {
+    if text.len() > MAX_BYTES {
         return arguments;
     }
     let quoted = serde_json::from_str::<String>(text).ok();
-    let text = within_braces(quoted.as_deref().unwrap_or(text));
+    let text = from_first_brace(quoted.as_deref().unwrap_or(text));
     let candidates = [text.map(str::to_owned), text.and_then(balanced)];
     candidates.into_iter().flatten().find(|candidate| is_object(candidate)).unwrap_or(arguments)
 }
@@ -34,39 +34,39 @@ fn is_object(text: &str) -> bool {
     matches!(serde_json::from_str(text), Ok(Value::Object(_)))
 }
 
-/// From the first brace to the last, or to the end where the last is missing: what is around it is a fence or talk.
-fn within_braces(text: &str) -> Option<&str> {
+/// The text from the first brace on, without a closing code fence.
+fn from_first_brace(text: &str) -> Option<&str> {
     let text = &text[text.find('{')?..];
     let text = text.trim_end().trim_end_matches('`').trim_end();
     Some(text)
 }
 
-/// With JSON's quotes and constants, without commas before a closing mark, and with the closing marks that are missing.
+/// Replaces Python's quotes and constants, drops trailing commas and adds missing closing brackets.
 fn balanced(text: &str) -> Option<String> {
     let mut repair = Repair { out: String::with_capacity(text.len() + 8), open: Vec::new(), quote: None };
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
         match repair.quote {
-            Some(quote) => repair.within_text(quote, c, &mut rest),
-            None => rest = repair.between(c, rest)?,
+            Some(quote) => repair.in_string(quote, c, &mut rest),
+            None => rest = repair.outside_string(c, rest)?,
         }
-        if repair.is_whole() {
+        if repair.is_complete() {
             break;
         }
     }
-    Some(repair.ended())
+    Some(repair.finish())
 }
 
 struct Repair {
     out: String,
-    /// The marks that will close what is open.
+    /// Closing brackets of the open objects and arrays.
     open: Vec<char>,
-    /// The quote that will end the text that has begun.
+    /// Closing quote of the current string.
     quote: Option<char>,
 }
 
 impl Repair {
-    fn within_text(&mut self, quote: char, c: char, rest: &mut std::str::Chars<'_>) {
+    fn in_string(&mut self, quote: char, c: char, rest: &mut std::str::Chars<'_>) {
         match c {
             '\\' => {
                 // Python may escape its own quote, JSON may not.
@@ -87,8 +87,8 @@ impl Repair {
         }
     }
 
-    /// `None` where it is too deep, or closes what is not open.
-    fn between<'t>(&mut self, c: char, rest: std::str::Chars<'t>) -> Option<std::str::Chars<'t>> {
+    /// `None` if the text is nested too deeply or closes a bracket that is not open.
+    fn outside_string<'t>(&mut self, c: char, rest: std::str::Chars<'t>) -> Option<std::str::Chars<'t>> {
         match c {
             '"' | '\'' => {
                 self.quote = Some(c);
@@ -97,7 +97,7 @@ impl Repair {
             '{' | '[' => {
                 self.open.push(if c == '{' { '}' } else { ']' });
                 self.out.push(c);
-                if self.open.len() > DEEPEST {
+                if self.open.len() > MAX_DEPTH {
                     return None;
                 }
             }
@@ -132,11 +132,11 @@ impl Repair {
         }
     }
 
-    fn is_whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.open.is_empty() && self.quote.is_none()
     }
 
-    fn ended(mut self) -> String {
+    fn finish(mut self) -> String {
         if self.quote.is_some() {
             self.out.push('"');
         }
@@ -157,7 +157,7 @@ mod tests {
     use serde_json::json;
 
     fn read(text: &str) -> Value {
-        serde_json::from_str(&repaired(text.to_owned())).unwrap_or(Value::Null)
+        serde_json::from_str(&repair(text.to_owned())).unwrap_or(Value::Null)
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
     fn what_cannot_be_put_right_is_left_as_it_was() {
         let deep = "[{\"a\":".repeat(5_000);
         for text in ["no object at all", "[1, 2]", r#"{"a": }"#, "{]", deep.as_str()] {
-            assert_eq!(repaired(text.to_owned()), text);
+            assert_eq!(repair(text.to_owned()), text);
         }
     }
 
@@ -201,13 +201,13 @@ mod tests {
         fn any_beginning_of_an_object_is_repaired_or_left(cut in 0_usize..200, value in "\\PC{0,40}") {
             let whole = json!({"query": value, "list": [1, {"x": value}], "flag": true}).to_string();
             let cut = &whole[..whole.floor_char_boundary(cut)];
-            let got = repaired(cut.to_owned());
+            let got = repair(cut.to_owned());
             prop_assert!(is_object(&got) || got == cut);
         }
 
         #[test]
         fn nothing_panics(text in any::<String>()) {
-            repaired(text);
+            repair(text);
         }
     }
 }

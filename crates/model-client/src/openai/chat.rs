@@ -1,13 +1,13 @@
-//! The chat models behind the backends.
+//! Chat completions through OpenAI-compatible servers.
 
-use super::http::{About, Failure, Path, Server, Told};
-use super::request::{ChatBody, LimitField, recorded};
+use super::http::{Endpoint, Failure, ProxyHeaders, RequestContext, Server};
+use super::request::{ChatBody, LimitField, recorded_prompt};
 use super::sse::{self, Events};
 use super::stream::AnswerReader;
 use crate::config::ModelSettings;
 use crate::error::SetupError;
-use crate::metrics::{Counted, ModelMetrics};
-use crate::router::{Ask, Attempt, Route, Router, Served};
+use crate::metrics::{CallLabels, ModelMetrics};
+use crate::router::{Attempt, Route, Routed, Router, RoutingRequest, Tier};
 use async_trait::async_trait;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier, PromptMessage};
 use domain::model_call::{MicroCost, ModelCaller, ModelOperation, Price};
@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, field};
 
-/// Answers through OpenAI-compatible servers.
+/// Chat model behind OpenAI-compatible servers.
 pub struct OpenAiChat {
     router: Arc<Router>,
     fast: Vec<Route>,
@@ -30,10 +30,10 @@ pub struct OpenAiChat {
 }
 
 impl OpenAiChat {
-    /// The chat models of the backends of `router`, as `settings` share them among the tiers.
+    /// Uses the routes of the `fast` and `heavy` tiers in `settings`.
     ///
     /// # Errors
-    /// Where a tier names a backend that there is not.
+    /// If a tier refers to an unknown backend.
     pub fn new(router: &Arc<Router>, settings: &ModelSettings) -> Result<Self, SetupError> {
         Ok(Self {
             fast: router.routes(&settings.tiers.fast)?,
@@ -50,16 +50,16 @@ impl OpenAiChat {
         }
     }
 
-    /// Asks one backend, and reads until its model has begun to answer.
-    async fn begin(&self, attempt: Attempt, request: &ChatRequest) -> Result<Answering, ModelError> {
+    /// Sends the request to one backend and reads until the model starts to answer.
+    async fn begin(&self, attempt: Attempt, request: &ChatRequest) -> Result<AnswerStream, ModelError> {
         let span = self.span(&attempt, request);
-        let begun = Answering::begin(attempt, request, (&self.router.metrics, &span)).instrument(span.clone()).await;
+        let begun = self.start(attempt, request, &span).instrument(span.clone()).await;
         begun.inspect_err(|error| {
             span.record("error.type", error.error_type());
         })
     }
 
-    /// Names of the OpenTelemetry GenAI conventions; what was asked and answered only where the settings say so.
+    /// Span with the attributes of the OpenTelemetry GenAI conventions; messages only if `record_content` is set.
     fn span(&self, attempt: &Attempt, request: &ChatRequest) -> Span {
         let (server, model) = (&attempt.backend.server, attempt.model.as_str());
         let span = tracing::info_span!(
@@ -80,7 +80,7 @@ impl OpenAiChat {
             error.type = field::Empty,
         );
         if self.record_content {
-            span.record("gen_ai.input.messages", recorded(request));
+            span.record("gen_ai.input.messages", recorded_prompt(request));
         }
         span
     }
@@ -89,22 +89,21 @@ impl OpenAiChat {
 #[async_trait]
 impl ChatModel for OpenAiChat {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
-        let about = About { caller: request.caller, classification: request.prompt.class() };
-        let tier = (request.tier.as_str(), self.routes(request.tier));
-        let ask = Ask { about, deadline: None };
-        let Served { value: mut answering, mut by } =
-            self.router.serve(tier, ask, |attempt| self.begin(attempt, &request)).await?;
-        answering.record_content = self.record_content;
-        let served = answering.told.model.as_ref().unwrap_or(&answering.reader.model);
+        let context = RequestContext { caller: request.caller, classification: request.prompt.class() };
+        let tier = Tier { name: request.tier.as_str(), routes: self.routes(request.tier) };
+        let routing = RoutingRequest { context, deadline: None };
+        let Routed { value: answer, mut served_by } =
+            self.router.serve(tier, routing, |attempt| self.begin(attempt, &request)).await?;
+        let served = answer.proxy.model.as_ref().unwrap_or(&answer.reader.model);
         if !served.is_empty() {
-            by.model.clone_from(served);
+            served_by.model.clone_from(served);
         }
-        by.fallback |= answering.told.fallback;
-        let deltas = stream::unfold(answering, |mut answering| async {
-            let next = answering.next().await?;
-            Some((next, answering))
+        served_by.fallback |= answer.proxy.fallback;
+        let deltas = stream::unfold(answer, |mut answer| async {
+            let next = answer.next().await?;
+            Some((next, answer))
         });
-        Ok(ChatStream { served_by: by, deltas: deltas.boxed() })
+        Ok(ChatStream { served_by, deltas: deltas.boxed() })
     }
 
     fn is_generative(&self) -> bool {
@@ -112,8 +111,8 @@ impl ChatModel for OpenAiChat {
     }
 
     fn highest_classification(&self, tier: ModelTier, caller: &ModelCaller) -> Classification {
-        // With no backend at all nothing is sent anywhere, and the request says why.
-        self.router.highest(self.routes(tier), caller).unwrap_or(Classification::Restricted)
+        // Without any backend nothing is sent; the request then fails with `NotConfigured`.
+        self.router.highest_classification(self.routes(tier), caller).unwrap_or(Classification::Restricted)
     }
 
     fn highest_price(&self, tier: ModelTier, caller: &ModelCaller) -> Option<Price> {
@@ -125,102 +124,98 @@ impl ChatModel for OpenAiChat {
     }
 }
 
-/// An answer on its way. Dropping it closes the connection, frees its place and ends its span.
-struct Answering {
+/// A streaming answer. Dropping it closes the connection, releases the concurrency permit and ends the span.
+struct AnswerStream {
     events: Events,
     reader: AnswerReader,
     attempt: Attempt,
     price: Price,
-    told: Told,
+    proxy: ProxyHeaders,
     prompt_bytes: usize,
     started: Instant,
-    /// When the first piece was there.
-    first: Instant,
-    pieces: u32,
-    /// When the whole answer must be there.
-    last: Instant,
-    state: State,
+    /// When the first chunk arrived.
+    first_chunk_at: Instant,
+    chunks: u32,
+    /// Deadline of the whole answer.
+    deadline: Instant,
+    ended: bool,
     metrics: ModelMetrics,
     record_content: bool,
     answer: String,
     span: Span,
 }
 
-/// How far an answer has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    UnderWay,
-    Ended,
-}
-
-impl Answering {
-    async fn begin(
+impl OpenAiChat {
+    async fn start(
+        &self,
         mut attempt: Attempt,
         request: &ChatRequest,
-        (metrics, span): (&ModelMetrics, &Span),
-    ) -> Result<Self, ModelError> {
-        let started = Instant::now();
-        let begun = open(&attempt, request, started).await;
-        let (events, reader, told) = begun.inspect_err(|error| {
+        span: &Span,
+    ) -> Result<AnswerStream, ModelError> {
+        let (started, metrics) = (Instant::now(), &self.router.metrics);
+        let opened = open(&attempt, request, started).await;
+        let OpenedAnswer { events, reader, proxy } = opened.inspect_err(|error| {
             attempt.failed(error);
-            metrics.ended(counted(&attempt), started.elapsed(), Some(error));
+            metrics.ended(labels(&attempt), started.elapsed(), Some(error));
         })?;
-        attempt.begun();
-        let first = Instant::now();
-        metrics.first_piece(counted(&attempt), first - started);
-        span.record("gen_ai.response.model", told.model.as_ref().unwrap_or(&reader.model).as_str());
-        span.record("gen_ai.response.time_to_first_chunk", (first - started).as_secs_f64());
-        Ok(Self {
+        attempt.started();
+        let first_chunk_at = Instant::now();
+        metrics.first_chunk(labels(&attempt), first_chunk_at - started);
+        span.record("gen_ai.response.model", proxy.model.as_ref().unwrap_or(&reader.model).as_str());
+        span.record("gen_ai.response.time_to_first_chunk", (first_chunk_at - started).as_secs_f64());
+        Ok(AnswerStream {
             events,
             reader,
             price: attempt.price(),
-            told,
-            prompt_bytes: bytes(request),
+            proxy,
+            prompt_bytes: prompt_bytes(request),
             started,
-            first,
-            pieces: 0,
-            last: started + attempt.backend.server.timeouts.total,
-            state: State::UnderWay,
+            first_chunk_at,
+            chunks: 0,
+            deadline: started + attempt.backend.server.timeouts.total,
+            ended: false,
             metrics: metrics.clone(),
-            record_content: false,
+            record_content: self.record_content,
             answer: String::new(),
             span: span.clone(),
             attempt,
         })
     }
+}
 
+impl AnswerStream {
     async fn next(&mut self) -> Option<Result<ChatDelta, ModelError>> {
         loop {
             if let Some(delta) = self.reader.next_ready() {
-                return Some(Ok(self.handed_over(delta)));
+                return Some(Ok(self.deliver(delta)));
             }
-            if self.state == State::Ended || self.reader.has_ended() {
+            if self.ended || self.reader.has_ended() {
                 return None;
             }
             let server = &self.attempt.backend.server;
             let now = Instant::now();
-            let deadline = (now + server.timeouts.between_tokens).min(self.last);
-            if let Err(error) = read_one(&mut self.events, &mut self.reader, server, (deadline, now)).await {
-                self.attempt.broke_off();
+            let wait = Wait { since: now, deadline: (now + server.timeouts.between_tokens).min(self.deadline) };
+            if let Err(error) = read_event(&mut self.events, &mut self.reader, server, wait).await {
+                self.attempt.interrupted();
                 self.end(Some(&error));
                 return Some(Err(error));
             }
-            self.pieces += 1;
+            self.chunks += 1;
         }
     }
 
-    /// A piece as the caller gets it.
-    fn handed_over(&mut self, delta: ChatDelta) -> ChatDelta {
+    /// Records usage and cost of a delta before the caller gets it.
+    fn deliver(&mut self, delta: ChatDelta) -> ChatDelta {
         match delta {
             ChatDelta::Finished { reason, usage, estimated, cost } => {
                 let usage = if estimated { self.estimated(usage) } else { usage };
                 self.span.record("gen_ai.usage.input_tokens", usage.input_tokens);
                 self.span.record("gen_ai.usage.output_tokens", usage.output_tokens);
                 self.span.record("gen_ai.response.finish_reasons", reason.as_str());
-                self.metrics.tokens(counted(&self.attempt), usage);
+                self.metrics.tokens(labels(&self.attempt), usage);
                 self.attempt.succeeded();
                 self.end(None);
-                ChatDelta::Finished { reason, usage, estimated, cost: charged(self.price, usage, cost) }
+                ChatDelta::Finished { reason, usage, estimated, cost: call_cost(self.price, usage, cost) }
             }
             ChatDelta::Text(text) => {
                 if self.record_content {
@@ -232,20 +227,20 @@ impl Answering {
         }
     }
 
-    /// Prompt tokens where the server counts none: three bytes each, as budgets count.
+    /// Estimates the prompt tokens if the server does not report them: three bytes per token, as budgets do.
     fn estimated(&self, usage: TokenUsage) -> TokenUsage {
         let input_tokens = u32::try_from(self.prompt_bytes.div_ceil(3)).unwrap_or(u32::MAX);
         TokenUsage { input_tokens, ..usage }
     }
 
     fn end(&mut self, error: Option<&ModelError>) {
-        if self.state == State::Ended {
+        if self.ended {
             return;
         }
-        self.state = State::Ended;
-        let call = counted(&self.attempt);
+        self.ended = true;
+        let call = labels(&self.attempt);
         self.metrics.ended(call, self.started.elapsed(), error);
-        self.metrics.further_pieces(call, self.first.elapsed(), self.pieces);
+        self.metrics.further_chunks(call, self.first_chunk_at.elapsed(), self.chunks);
         if let Some(error) = error {
             self.span.record("error.type", error.error_type());
         }
@@ -255,24 +250,24 @@ impl Answering {
     }
 }
 
-impl Drop for Answering {
+impl Drop for AnswerStream {
     fn drop(&mut self) {
-        // Who asked went away.
+        // The caller dropped the stream before its end.
         self.end(None);
     }
 }
 
-/// What a call costs: by the price that is configured, else what the server says.
-pub(super) fn charged(price: Price, usage: TokenUsage, told: MicroCost) -> MicroCost {
-    if price == Price::default() { told } else { price.of(usage) }
+/// Cost of a call: by the configured price, otherwise as reported by the server.
+pub(super) fn call_cost(price: Price, usage: TokenUsage, reported: MicroCost) -> MicroCost {
+    if price == Price::default() { reported } else { price.of(usage) }
 }
 
-fn counted(attempt: &Attempt) -> Counted<'_> {
-    attempt.counted(ModelOperation::Chat)
+fn labels(attempt: &Attempt) -> CallLabels<'_> {
+    attempt.labels(ModelOperation::Chat)
 }
 
-fn bytes(request: &ChatRequest) -> usize {
-    let of = |message: &PromptMessage| match message {
+fn prompt_bytes(request: &ChatRequest) -> usize {
+    let message_bytes = |message: &PromptMessage| match message {
         PromptMessage::System(text) | PromptMessage::User(text) => text.len(),
         PromptMessage::Assistant { content, tool_calls } => {
             content.len() + tool_calls.iter().map(|call| call.name.len() + call.arguments.len()).sum::<usize>()
@@ -281,57 +276,66 @@ fn bytes(request: &ChatRequest) -> usize {
     };
     let tools = request.tools.iter();
     let tools = tools.map(|tool| tool.name.len() + tool.description.len() + tool.parameters.to_string().len());
-    request.prompt.content().iter().map(of).sum::<usize>() + tools.sum::<usize>()
+    request.prompt.content().iter().map(message_bytes).sum::<usize>() + tools.sum::<usize>()
 }
 
-/// Asks, and reads until the model has begun to answer.
-async fn open(
-    attempt: &Attempt,
-    request: &ChatRequest,
-    started: Instant,
-) -> Result<(Events, AnswerReader, Told), ModelError> {
+/// A response whose model has started to answer.
+struct OpenedAnswer {
+    events: Events,
+    reader: AnswerReader,
+    proxy: ProxyHeaders,
+}
+
+/// Sends the request and reads until the model starts to answer.
+async fn open(attempt: &Attempt, request: &ChatRequest, started: Instant) -> Result<OpenedAnswer, ModelError> {
     let server = &attempt.backend.server;
     let deadline = started + server.timeouts.first_token;
-    let response = ask(server, &attempt.model, request, deadline).await?;
-    let told = Told::by(&response);
+    let response = post(server, &attempt.model, request, deadline).await?;
+    let proxy = ProxyHeaders::of(&response);
     let opened = timeout_at(deadline, sse::events(server, response)).await;
     let mut events = opened.map_err(|_| server.timed_out(started))??;
     let mut reader = AnswerReader::new(server.name());
     while !reader.has_begun() && !reader.has_ended() {
-        read_one(&mut events, &mut reader, server, (deadline, started)).await?;
+        read_event(&mut events, &mut reader, server, Wait { since: started, deadline }).await?;
     }
-    Ok((events, reader, told))
+    Ok(OpenedAnswer { events, reader, proxy })
 }
 
-async fn ask(server: &Server, model: &str, request: &ChatRequest, deadline: Instant) -> Result<Response, ModelError> {
-    let about = About { caller: request.caller, classification: request.prompt.class() };
-    let newer = server.newer_limit.load(Ordering::Relaxed);
+async fn post(server: &Server, model: &str, request: &ChatRequest, deadline: Instant) -> Result<Response, ModelError> {
+    let context = RequestContext { caller: request.caller, classification: request.prompt.class() };
+    let newer = server.wants_max_completion_tokens.load(Ordering::Relaxed);
     let field = if newer { LimitField::MaxCompletionTokens } else { LimitField::MaxTokens };
     let body = ChatBody::new(server, model, request, field);
-    match server.post((Path::Chat, model), &body, about, deadline).await {
+    match server.post(Endpoint::Chat, model, &body, context, deadline).await {
         Err(Failure { param, .. }) if !newer && param == "max_tokens" => {
-            server.newer_limit.store(true, Ordering::Relaxed);
+            server.wants_max_completion_tokens.store(true, Ordering::Relaxed);
             let body = ChatBody::new(server, model, request, LimitField::MaxCompletionTokens);
-            server.post((Path::Chat, model), &body, about, deadline).await
+            server.post(Endpoint::Chat, model, &body, context, deadline).await
         }
         other => other,
     }
     .map_err(|failure| failure.error)
 }
 
-/// Reads one event, or the end; `since` is when the wait began.
-async fn read_one(
+/// How long to wait for an event.
+struct Wait {
+    since: Instant,
+    deadline: Instant,
+}
+
+/// Reads one event, or the end of the stream.
+async fn read_event(
     events: &mut Events,
     reader: &mut AnswerReader,
     server: &Server,
-    (deadline, since): (Instant, Instant),
+    wait: Wait,
 ) -> Result<(), ModelError> {
-    match timeout_at(deadline, events.next()).await {
-        // Neither does it matter whether it ends at all.
-        Err(_) => reader.end().map_err(|_| server.timed_out(since)),
+    match timeout_at(wait.deadline, events.next()).await {
+        // A finished answer is complete even if the connection stays open.
+        Err(_) => reader.end().map_err(|_| server.timed_out(wait.since)),
         Ok(None) => reader.end(),
         Ok(Some(Ok(data))) => reader.event(&data),
-        // An answer that was finished is whole, however the connection ends.
+        // A finished answer is complete however the connection ends.
         Ok(Some(Err(error))) => reader.end().map_err(|_| error),
     }
 }

@@ -1,9 +1,9 @@
-//! The embedding model behind the backends.
+//! Embeddings through OpenAI-compatible servers.
 
-use super::http::{About, Path, Server, Told, read_limited};
-use super::once::{Once, Read};
+use super::http::{Endpoint, ProxyHeaders, RequestContext, Server, read_limited};
 use super::request::EmbedBody;
 use super::response::{Embeddings, ServerError, Vector};
+use super::unary::{ParsedResponse, UnaryCall};
 use crate::config::{EmbeddingSettings, ModelSettings};
 use crate::error::SetupError;
 use crate::estimate;
@@ -21,14 +21,14 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-/// Most bytes of one answer: 32 vectors of 4,096 numbers as text have about 3 MB.
-const MOST_BYTES: usize = 64 << 20;
-/// Batches of documents on the way at a time, so that queries find the server free.
+/// Maximum size of a response, bytes; 32 vectors of 4,096 numbers take about 3 MB as text.
+const MAX_RESPONSE_BYTES: usize = 64 << 20;
+/// Maximum number of concurrent document batches, so that queries find the server free.
 const DOCUMENT_BATCHES: usize = 4;
-/// Tokens that a model adds to each text.
+/// Special tokens that a model adds to each text.
 const SPECIAL_TOKENS: usize = 2;
 
-/// Embeds through OpenAI-compatible servers, which all have the same model.
+/// Embedding model behind OpenAI-compatible servers, which must all serve the same model.
 pub struct OpenAiEmbedder {
     router: Arc<Router>,
     routes: Vec<Route>,
@@ -38,21 +38,21 @@ pub struct OpenAiEmbedder {
 }
 
 impl OpenAiEmbedder {
-    /// The embedding model of the backends that serve the tier. Its dimension is the configured one, or that of a vector
-    /// that a backend is asked for now; where none answers, that of the first vector that one ever sends.
+    /// Uses the routes of the `embed` tier. The dimension is the configured one, or that of a vector requested from a
+    /// backend now; if none answers, that of the first vector that arrives later.
     ///
     /// # Errors
-    /// Where no backend serves embeddings, or the tier names one that there is not.
+    /// If the tier has no routes or refers to an unknown backend.
     pub async fn connect(router: &Arc<Router>, settings: &ModelSettings) -> Result<Self, SetupError> {
-        let embedder = Self::unasked(router, settings)?;
+        let embedder = Self::new(router, settings)?;
         if embedder.dimension.get().is_none() {
-            embedder.ask_for_dimension().await;
+            embedder.request_dimension().await;
         }
         Ok(embedder)
     }
 
-    /// The same, with no backend asked for anything yet.
-    pub(crate) fn unasked(router: &Arc<Router>, settings: &ModelSettings) -> Result<Self, SetupError> {
+    /// Like [`connect`](Self::connect), without asking a backend for the dimension.
+    pub(crate) fn new(router: &Arc<Router>, settings: &ModelSettings) -> Result<Self, SetupError> {
         let routes = router.routes(&settings.tiers.embed)?;
         let first = routes.first().ok_or(SetupError::NoServer)?.model.clone();
         let name = Some(settings.embedding.name.clone()).filter(|name| !name.is_empty()).unwrap_or(first);
@@ -65,8 +65,8 @@ impl OpenAiEmbedder {
         })
     }
 
-    async fn ask_for_dimension(&self) {
-        // A word of the platform's own, on nobody's behalf.
+    async fn request_dimension(&self) {
+        // Public text of the platform itself, not of a tenant.
         let (tenant, cloud_limit) = (TenantId::from_uuid(Uuid::nil()), Classification::Public);
         let request = EmbedRequest {
             caller: ModelCaller { tenant, user: None, cloud_limit },
@@ -80,7 +80,7 @@ impl OpenAiEmbedder {
         }
     }
 
-    /// `text` as the model wants it: with its prefix, and cut where the model would refuse it.
+    /// `text` as the model's input: with its prefix, truncated to the model's limit.
     fn input(&self, purpose: EmbedPurpose, text: &str) -> String {
         let prefix = match purpose {
             EmbedPurpose::Query => &self.settings.query_prefix,
@@ -93,75 +93,76 @@ impl OpenAiEmbedder {
     async fn embed_batch(
         &self,
         purpose: EmbedPurpose,
-        about: About,
+        context: RequestContext,
         inputs: &[String],
     ) -> Result<(Vec<Vec<f32>>, CallUsage), ModelError> {
-        let (_turn, limit) = match purpose {
+        let (_permit, limit) = match purpose {
             EmbedPurpose::Document => (self.documents.acquire().await.ok(), self.settings.documents_timeout),
             EmbedPurpose::Query => (None, self.settings.query_timeout),
         };
         let estimated = inputs.iter().map(|input| estimate::tokens(input)).sum::<usize>();
-        let once = Once {
+        let call = UnaryCall {
             operation: ModelOperation::Embeddings,
             tier: "embed",
-            about,
+            context,
             deadline: Instant::now() + limit,
             estimated: u32::try_from(estimated).unwrap_or(u32::MAX),
         };
-        once.serve(&self.router, &self.routes, |attempt| async move {
-            let answer = self.ask(&attempt, (about, once.deadline), inputs).await;
-            (attempt, answer)
+        call.serve(&self.router, &self.routes, |attempt| async move {
+            let response = self.request(&attempt, call, inputs).await;
+            (attempt, response)
         })
         .await
     }
 
-    async fn ask(
+    async fn request(
         &self,
         attempt: &Attempt,
-        (about, deadline): (About, Instant),
+        UnaryCall { context, deadline, .. }: UnaryCall,
         inputs: &[String],
-    ) -> Result<Read<Vec<Vec<f32>>>, ModelError> {
+    ) -> Result<ParsedResponse<Vec<Vec<f32>>>, ModelError> {
         let (server, started) = (&attempt.backend.server, Instant::now());
         let body = EmbedBody {
             model: &attempt.model,
             input: inputs,
             encoding_format: "float",
-            disable_fallbacks: server.forbids_fallbacks(about),
+            disable_fallbacks: server.forbids_fallbacks(context),
         };
-        let response = server.post((Path::Embeddings, &attempt.model), &body, about, deadline).await;
+        let response = server.post(Endpoint::Embeddings, &attempt.model, &body, context, deadline).await;
         let response = response.map_err(|failure| failure.error)?;
-        let told = Told::by(&response);
-        let body = timeout_at(deadline, read_limited(server, response, MOST_BYTES)).await;
+        let proxy = ProxyHeaders::of(&response);
+        let body = timeout_at(deadline, read_limited(server, response, MAX_RESPONSE_BYTES)).await;
         let body = body.map_err(|_| server.timed_out(started))??;
-        Ok(Read { told, ..self.read(server, &body, inputs.len())? })
+        Ok(ParsedResponse { proxy, ..self.parse(server, &body, inputs.len())? })
     }
 
-    /// The vectors in an answer: `count` of them, in the order of the texts, of the one dimension, of length 1.
-    fn read(&self, server: &Server, body: &[u8], count: usize) -> Result<Read<Vec<Vec<f32>>>, ModelError> {
-        let answer: Embeddings =
-            serde_json::from_slice(body).map_err(|_| server.garbled("the answer is not the JSON of embeddings"))?;
+    /// Parses `count` vectors, normalized to length 1, in the order of the texts. All must have the same dimension.
+    fn parse(&self, server: &Server, body: &[u8], count: usize) -> Result<ParsedResponse<Vec<Vec<f32>>>, ModelError> {
+        let answer: Embeddings = serde_json::from_slice(body)
+            .map_err(|_| server.invalid_response("the body is not an embeddings object"))?;
         if let Some(error) = answer.error.as_ref().filter(|error| !error.is_null()) {
             return Err(ServerError::from_value(error).into_model_error(server.name()));
         }
         let mut vectors = vec![Vec::new(); count];
         for (at, embedded) in answer.data.into_iter().enumerate() {
             let slot = vectors.get_mut(embedded.index.unwrap_or(at));
-            *slot.ok_or_else(|| server.garbled("there are more vectors than texts"))? = vector(server, embedded)?;
+            *slot.ok_or_else(|| server.invalid_response("there are more vectors than texts"))? =
+                vector(server, embedded)?;
         }
-        let value = self.of_one_dimension(server, vectors)?;
-        Ok(Read { value, model: answer.model, usage: answer.usage, told: Told::default() })
+        let value = self.check_dimension(server, vectors)?;
+        Ok(ParsedResponse { value, model: answer.model, usage: answer.usage, proxy: ProxyHeaders::default() })
     }
 
-    /// The vectors, if all have as many numbers as every vector before them. The first ones settle how many.
-    fn of_one_dimension(&self, server: &Server, vectors: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, ModelError> {
+    /// Fails unless all vectors have the known dimension; the first vectors determine it.
+    fn check_dimension(&self, server: &Server, vectors: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, ModelError> {
         if vectors.iter().any(Vec::is_empty) {
-            return Err(server.garbled("there are fewer vectors than texts"));
+            return Err(server.invalid_response("there are fewer vectors than texts"));
         }
         let Some(first) = vectors.first().map(Vec::len) else { return Ok(vectors) };
         let dimension = self.dimension.get().copied().unwrap_or(first);
         if let Some(other) = vectors.iter().find(|vector| vector.len() != dimension) {
             let reason = format!("a vector has {} numbers, not {dimension}", other.len());
-            return Err(server.garbled(&reason));
+            return Err(server.invalid_response(&reason));
         }
         self.dimension.get_or_init(|| dimension);
         Ok(vectors)
@@ -172,18 +173,18 @@ fn vector(server: &Server, embedded: super::response::Embedded) -> Result<Vec<f3
     let numbers = match embedded.embedding {
         Some(Vector::Numbers(numbers)) => numbers,
         Some(Vector::Base64(text)) => {
-            let bytes = STANDARD.decode(text).map_err(|_| server.garbled("a vector is not base64"))?;
+            let bytes = STANDARD.decode(text).map_err(|_| server.invalid_response("a vector is not base64"))?;
             bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
         }
-        None => return Err(server.garbled("a vector is missing")),
+        None => return Err(server.invalid_response("a vector is missing")),
     };
-    normalized(numbers).ok_or_else(|| server.garbled("a vector has no direction"))
+    normalized(numbers).ok_or_else(|| server.invalid_response("a vector has no direction"))
 }
 
 #[async_trait]
 impl Embedder for OpenAiEmbedder {
-    /// The name has the dimension, since an alias may come to mean another model. Until the first vector came the
-    /// dimension is unknown, which shows as 0.
+    /// The name includes the dimension, since a server may assign an alias to another model. The dimension is 0 until
+    /// the first vector arrives.
     fn model(&self) -> EmbeddingModel {
         let dimension = self.dimension.get().copied().unwrap_or(0);
         let name = format!("{}-{dimension}", self.settings.name);
@@ -191,12 +192,12 @@ impl Embedder for OpenAiEmbedder {
     }
 
     fn highest_classification(&self, caller: &ModelCaller) -> Classification {
-        self.router.highest(&self.routes, caller).unwrap_or(Classification::Restricted)
+        self.router.highest_classification(&self.routes, caller).unwrap_or(Classification::Restricted)
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
         let EmbedRequest { caller, purpose, texts, classification } = request;
-        let about = About { caller, classification };
+        let about = RequestContext { caller, classification };
         let inputs: Vec<String> = texts.iter().map(|text| self.input(purpose, text)).collect();
         let mut all = Embedded { vectors: Vec::with_capacity(inputs.len()), spent: CallUsage::default() };
         for batch in inputs.chunks(self.settings.batch.max(1)) {
@@ -212,7 +213,7 @@ impl Embedder for OpenAiEmbedder {
     }
 }
 
-/// What two batches took together; the later one says who served.
+/// Adds the usage of two batches; `served_by` is that of the later one.
 fn sum(earlier: CallUsage, later: CallUsage) -> CallUsage {
     let (mut usage, mut cost, mut served_by) = (later.usage, later.cost, later.served_by);
     usage += earlier.usage;
@@ -228,7 +229,7 @@ fn sum(earlier: CallUsage, later: CallUsage) -> CallUsage {
     }
 }
 
-/// `vector` at length 1; `None` where it has none, or holds what is no number.
+/// `vector` scaled to length 1; `None` for a zero vector or one with NaN or infinite components.
 fn normalized(mut vector: Vec<f32>) -> Option<Vec<f32>> {
     let length = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
     if !length.is_finite() || length == 0.0 {

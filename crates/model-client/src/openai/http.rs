@@ -1,8 +1,8 @@
-//! One call to one server: address, key, limits, and what each failure means. Whether it is tried again, and where, is
-//! the router's business.
+//! HTTP calls to one server: URL, authentication, limits, and the classification of failures. Retries and fallbacks are
+//! the router's task.
 
 use super::response::{ServerError, micros};
-use super::stream::plain;
+use super::stream::sanitized_name;
 use crate::cache_salt::CacheSalts;
 use crate::config::{BackendSettings, Dialect, KeyHeader, Timeouts};
 use crate::error::SetupError;
@@ -19,30 +19,30 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
-/// Most bytes of an error's body that are looked at.
-const MOST_ERROR_BYTES: usize = 64 << 10;
+/// Maximum number of bytes read of an error response.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// Why a server is not available that is not there at all.
+/// Reason of [`ModelError::Unavailable`] if no connection could be established.
 pub(crate) const NO_CONNECTION: &str = "no connection";
 
-/// What is asked of a server.
+/// An endpoint of an OpenAI-compatible server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Path {
-    /// An answer.
+pub(crate) enum Endpoint {
+    /// Chat completions.
     Chat,
-    /// Vectors.
+    /// Embeddings.
     Embeddings,
-    /// Passages in order.
+    /// Reranking under `/v1`.
     Rerank,
-    /// The same, where servers have it that count reranking among their own endpoints rather than OpenAI's.
+    /// Reranking without `/v1`, for servers that do not count it among OpenAI's endpoints.
     BareRerank,
-    /// Which models there are.
+    /// List of models.
     Models,
-    /// Whether the server is there.
+    /// Health check.
     Health,
 }
 
-/// One OpenAI-compatible server.
+/// Client of one OpenAI-compatible server.
 pub(crate) struct Server {
     name: String,
     dialect: Dialect,
@@ -51,66 +51,66 @@ pub(crate) struct Server {
     key: Option<SecretString>,
     key_header: KeyHeader,
     api_version: Option<String>,
-    own_fallbacks: Classification,
+    proxy_fallbacks: Classification,
     cache_salts: Option<CacheSalts>,
-    /// It refused `max_tokens` once and wants the newer name.
-    pub(crate) newer_limit: AtomicBool,
-    /// It does not know the usual path for reranking.
-    pub(crate) bare_rerank: AtomicBool,
-    /// Time limits.
+    /// The server rejected `max_tokens` once and expects `max_completion_tokens`.
+    pub(crate) wants_max_completion_tokens: AtomicBool,
+    /// The server has no `/v1/rerank`, only `/rerank`.
+    pub(crate) has_bare_rerank_only: AtomicBool,
+    /// Connect and response timeouts.
     pub(crate) timeouts: Timeouts,
 }
 
-/// For whom something is asked, as far as the server is told.
+/// What decides where a request may be sent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct About {
-    /// On whose behalf.
+pub(crate) struct RequestContext {
+    /// Tenant and user on whose behalf the request is sent.
     pub(crate) caller: ModelCaller,
-    /// How it is classified.
+    /// Classification of the content.
     pub(crate) classification: Classification,
 }
 
-/// An answer that is none.
+/// A failed call.
 pub(crate) struct Failure {
-    /// In the platform's words.
+    /// The failure as the platform reports it.
     pub(crate) error: ModelError,
-    /// The answer's status, if there was an answer.
+    /// HTTP status, if there was a response.
     pub(crate) status: Option<u16>,
-    /// The parameter that the server objects to, if it names one.
+    /// The request parameter that the server rejects; empty if it names none.
     pub(crate) param: String,
 }
 
 impl Server {
-    /// The server of `settings`.
+    /// Builds the HTTP client for `settings`.
     pub(crate) fn new(settings: &BackendSettings) -> Result<Self, SetupError> {
         let url = &settings.base_url;
         let builder = Client::builder().connect_timeout(settings.timeouts.connect).redirect(Policy::none());
-        // A proxy from the environment is for the world outside, never for this machine.
+        // A proxy from the environment applies to remote hosts, never to this machine.
         let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
         Ok(Self {
             name: settings.name.clone(),
             dialect: settings.dialect,
             client: builder.build().map_err(SetupError::Client)?,
-            base: base(url)?,
+            base: base_url(url)?,
             key: settings.api_key.clone(),
             key_header: settings.key_header,
             api_version: settings.api_version.clone().filter(|_| settings.dialect == Dialect::Azure),
-            own_fallbacks: settings.own_fallbacks,
+            proxy_fallbacks: settings.own_fallbacks,
             cache_salts: None,
-            newer_limit: AtomicBool::new(false),
-            bare_rerank: AtomicBool::new(false),
+            wants_max_completion_tokens: AtomicBool::new(false),
+            has_bare_rerank_only: AtomicBool::new(false),
             timeouts: settings.timeouts,
         })
     }
 
-    /// With salts for its prefix cache, where its dialect has a word for them.
-    pub(crate) fn salted(self, salts: Option<&CacheSalts>) -> Self {
+    /// Enables salts for the prefix cache if the dialect supports them.
+    pub(crate) fn with_cache_salts(self, salts: Option<&CacheSalts>) -> Self {
         Self { cache_salts: salts.filter(|_| self.dialect == Dialect::Vllm).cloned(), ..self }
     }
 
-    /// What keeps the caller's prompts apart from other tenants' in its prefix cache.
+    /// The salt that separates the caller's tenant from others in the server's prefix cache.
     pub(crate) fn cache_salt(&self, caller: &ModelCaller) -> Option<String> {
-        self.cache_salts.as_ref().map(|salts| salts.of(caller.tenant))
+        self.cache_salts.as_ref().map(|salts| salts.for_tenant(caller.tenant))
     }
 
     /// The backend's name.
@@ -118,39 +118,41 @@ impl Server {
         &self.name
     }
 
-    /// Its dialect.
+    /// The server's dialect.
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Whether a proxy must not fall back by itself for content so classified.
-    pub(crate) fn forbids_fallbacks(&self, about: About) -> bool {
-        self.dialect == Dialect::LiteLlm && about.classification > self.own_fallbacks.min(about.caller.cloud_limit)
+    /// Whether a proxy must not use its own fallbacks for this request.
+    pub(crate) fn forbids_fallbacks(&self, context: RequestContext) -> bool {
+        let limit = self.proxy_fallbacks.min(context.caller.cloud_limit);
+        self.dialect == Dialect::LiteLlm && context.classification > limit
     }
 
-    /// The answer to `body`, once it is one of success.
+    /// Sends `body`; returns the response if its status is a success.
     pub(crate) async fn post(
         &self,
-        (path, model): (Path, &str),
+        endpoint: Endpoint,
+        model: &str,
         body: &impl Serialize,
-        about: About,
+        context: RequestContext,
         deadline: Instant,
     ) -> Result<Response, Failure> {
         let started = Instant::now();
-        let body = serde_json::to_vec(body).map_err(|_| self.garbled("the request cannot be put as JSON"))?;
-        let mut request = self.client.post(self.address(path, model)).header(CONTENT_TYPE, "application/json");
+        let body = serde_json::to_vec(body).map_err(|_| self.invalid_response("the request cannot be serialized"))?;
+        let mut request = self.client.post(self.url(endpoint, model)).header(CONTENT_TYPE, "application/json");
         if self.dialect == Dialect::LiteLlm {
-            request = request.header("x-litellm-tags", format!("tenant:{}", about.caller.tenant));
+            request = request.header("x-litellm-tags", format!("tenant:{}", context.caller.tenant));
         }
-        let answer = timeout_at(deadline, self.send(request.body(body))).await;
-        answer.unwrap_or_else(|_| Err(self.timed_out(started).into()))
+        let response = timeout_at(deadline, self.send(request.body(body))).await;
+        response.unwrap_or_else(|_| Err(self.timed_out(started).into()))
     }
 
-    /// What `path` shows, once it is an answer of success.
-    pub(crate) async fn get(&self, path: Path, deadline: Instant) -> Result<Response, Failure> {
+    /// Gets an endpoint without a model; returns the response if its status is a success.
+    pub(crate) async fn get(&self, endpoint: Endpoint, deadline: Instant) -> Result<Response, Failure> {
         let started = Instant::now();
-        let answer = timeout_at(deadline, self.send(self.client.get(self.address(path, "")))).await;
-        answer.unwrap_or_else(|_| Err(self.timed_out(started).into()))
+        let response = timeout_at(deadline, self.send(self.client.get(self.url(endpoint, "")))).await;
+        response.unwrap_or_else(|_| Err(self.timed_out(started).into()))
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
@@ -163,28 +165,28 @@ impl Server {
             Ok(response) if response.status().is_success() => return Ok(response),
             Ok(response) => response,
             Err(error) if error.is_connect() => return Err(self.unavailable(NO_CONNECTION, None).into()),
-            Err(_) => return Err(self.unavailable("the connection was cut before an answer", None).into()),
+            Err(_) => return Err(self.unavailable("the connection was closed before a response", None).into()),
         };
-        let (status, pause) = (response.status().as_u16(), retry_after(response.headers()));
-        let body = read_limited(self, response, MOST_ERROR_BYTES).await.unwrap_or_default();
-        let said = ServerError::from_answer(status, &body, pause);
-        Err(Failure { status: Some(status), param: said.param.clone(), error: said.into_model_error(&self.name) })
+        let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+        let body = read_limited(self, response, MAX_ERROR_BYTES).await.unwrap_or_default();
+        let error = ServerError::from_response(status, &body, retry_after);
+        Err(Failure { status: Some(status), param: error.param.clone(), error: error.into_model_error(&self.name) })
     }
 
-    /// Where `path` is for `model`.
-    fn address(&self, path: Path, model: &str) -> String {
+    /// URL of `endpoint`; `model` matters only for Azure's URLs by deployment.
+    fn url(&self, endpoint: Endpoint, model: &str) -> String {
         if let Some(version) = &self.api_version {
-            return by_deployment(&self.base, path, model, version);
+            return deployment_url(&self.base, endpoint, model, version);
         }
-        let path = match (path, self.dialect) {
-            (Path::Chat, _) => "/v1/chat/completions",
-            (Path::Embeddings, _) => "/v1/embeddings",
-            (Path::Rerank, _) => "/v1/rerank",
-            (Path::BareRerank, _) => "/rerank",
-            (Path::Health, Dialect::Vllm) => "/health",
-            (Path::Health, Dialect::LiteLlm) => "/health/liveliness",
-            (Path::Health, Dialect::Ollama) => "/api/version",
-            (Path::Models | Path::Health, _) => "/v1/models",
+        let path = match (endpoint, self.dialect) {
+            (Endpoint::Chat, _) => "/v1/chat/completions",
+            (Endpoint::Embeddings, _) => "/v1/embeddings",
+            (Endpoint::Rerank, _) => "/v1/rerank",
+            (Endpoint::BareRerank, _) => "/rerank",
+            (Endpoint::Health, Dialect::Vllm) => "/health",
+            (Endpoint::Health, Dialect::LiteLlm) => "/health/liveliness",
+            (Endpoint::Health, Dialect::Ollama) => "/api/version",
+            (Endpoint::Models | Endpoint::Health, _) => "/v1/models",
         };
         format!("{}{path}", self.base)
     }
@@ -193,7 +195,7 @@ impl Server {
         ModelError::Unavailable { backend: self.name.clone(), reason: reason.to_owned(), retry_after }
     }
 
-    pub(crate) fn garbled(&self, reason: &str) -> ModelError {
+    pub(crate) fn invalid_response(&self, reason: &str) -> ModelError {
         ModelError::InvalidResponse { backend: self.name.clone(), reason: reason.to_owned() }
     }
 
@@ -208,48 +210,51 @@ impl From<ModelError> for Failure {
     }
 }
 
-/// What an answer's headers say of how it came about; LiteLLM alone says anything.
+/// LiteLLM's response headers; defaults for other servers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
-    /// What it cost, where it says so.
+pub(crate) struct ProxyHeaders {
+    /// Cost of the call; zero if not reported.
     pub(crate) cost: MicroCost,
-    /// It fell back by itself.
+    /// The proxy used a fallback of its own.
     pub(crate) fallback: bool,
-    /// The model that served; the answer itself may have the proxy's name of it.
+    /// The model that served; the body may contain the proxy's alias instead.
     pub(crate) model: Option<String>,
 }
 
-impl Told {
-    /// By the headers of `response`.
-    pub(crate) fn by(response: &Response) -> Self {
+impl ProxyHeaders {
+    pub(crate) fn of(response: &Response) -> Self {
         let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let number = |name: &str| text(name).and_then(|number| number.parse::<f64>().ok()).unwrap_or(0.0);
         Self {
             cost: micros(number("x-litellm-response-cost")),
             fallback: number("x-litellm-attempted-fallbacks") > 0.0,
-            model: text("x-litellm-model-name").map(plain).filter(|name| !name.is_empty()),
+            model: text("x-litellm-model-name").map(sanitized_name).filter(|name| !name.is_empty()),
         }
     }
 }
 
-/// The body, if it has at most `most` bytes.
-pub(crate) async fn read_limited(server: &Server, mut response: Response, most: usize) -> Result<Vec<u8>, ModelError> {
+/// Reads the body; fails if it is longer than `max_bytes`.
+pub(crate) async fn read_limited(
+    server: &Server,
+    mut response: Response,
+    max_bytes: usize,
+) -> Result<Vec<u8>, ModelError> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= most => body.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err(server.garbled("the answer is too long")),
+            Ok(Some(chunk)) if body.len() + chunk.len() <= max_bytes => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => return Err(server.invalid_response("the response is too long")),
             Ok(None) => return Ok(body),
             Err(_) => {
-                let reason = "the connection was cut".to_owned();
+                let reason = "the connection was closed early".to_owned();
                 return Err(ModelError::Interrupted { backend: server.name.clone(), reason });
             }
         }
     }
 }
 
-/// The address without its `/v1`, which each path has.
-fn base(url: &Url) -> Result<String, SetupError> {
+/// The URL without a trailing `/v1`, which every path adds.
+fn base_url(url: &Url) -> Result<String, SetupError> {
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         let address = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
         return Err(SetupError::Address { address });
@@ -261,16 +266,16 @@ fn base(url: &Url) -> Result<String, SetupError> {
     Ok(text.strip_suffix("/v1").unwrap_or(text).to_owned())
 }
 
-/// Azure's older addresses, in which the deployment is a part of the path.
-fn by_deployment(base: &str, path: Path, model: &str, version: &str) -> String {
+/// Azure's older URLs, with the deployment in the path.
+fn deployment_url(base: &str, endpoint: Endpoint, model: &str, version: &str) -> String {
     let Ok(mut url) = Url::parse(base.strip_suffix("/openai").unwrap_or(base)) else { return base.to_owned() };
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().push("openai");
-        match path {
-            Path::Models | Path::Health => segments.push("models"),
-            Path::Chat => segments.extend(["deployments", model, "chat", "completions"]),
-            Path::Embeddings => segments.extend(["deployments", model, "embeddings"]),
-            Path::Rerank | Path::BareRerank => segments.extend(["deployments", model, "rerank"]),
+        match endpoint {
+            Endpoint::Models | Endpoint::Health => segments.push("models"),
+            Endpoint::Chat => segments.extend(["deployments", model, "chat", "completions"]),
+            Endpoint::Embeddings => segments.extend(["deployments", model, "embeddings"]),
+            Endpoint::Rerank | Endpoint::BareRerank => segments.extend(["deployments", model, "rerank"]),
         };
     }
     url.query_pairs_mut().append_pair("api-version", version);
@@ -286,7 +291,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// When to come back: seconds, or Azure's milliseconds. A date is passed over; the usual pause is near enough.
+/// The delay that the server asks for: seconds, or Azure's milliseconds. HTTP dates are ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
     let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number(RETRY_AFTER.as_str()))?;
@@ -297,17 +302,17 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn address(url: &str, dialect: Dialect, api_version: Option<&str>, path: Path) -> String {
+    fn url(base: &str, dialect: Dialect, api_version: Option<&str>, endpoint: Endpoint) -> String {
         let settings = BackendSettings {
             dialect,
             api_version: api_version.map(str::to_owned),
-            ..BackendSettings::at("models", url.parse().unwrap())
+            ..BackendSettings::at("models", base.parse().unwrap())
         };
-        Server::new(&settings).unwrap().address(path, "gpt 5")
+        Server::new(&settings).unwrap().url(endpoint, "gpt 5")
     }
 
     #[test]
-    fn the_address_may_have_its_v1_or_not() {
+    fn the_base_url_may_end_with_v1() {
         for (given, wanted) in [
             ("http://litellm:4000", "http://litellm:4000"),
             ("http://litellm:4000/", "http://litellm:4000"),
@@ -315,42 +320,42 @@ mod tests {
             ("http://ollama:11434/v1/", "http://ollama:11434"),
             ("https://plant.openai.azure.com/openai/v1/", "https://plant.openai.azure.com/openai"),
         ] {
-            assert_eq!(base(&given.parse().unwrap()).unwrap(), wanted, "{given}");
+            assert_eq!(base_url(&given.parse().unwrap()).unwrap(), wanted, "{given}");
         }
     }
 
     #[test]
-    fn azure_has_addresses_by_model_name_or_by_deployment() {
+    fn azure_urls_contain_the_deployment_only_with_an_api_version() {
         let resource = "https://plant.openai.azure.com";
         assert_eq!(
-            address(&format!("{resource}/openai/v1/"), Dialect::Azure, None, Path::Chat),
+            url(&format!("{resource}/openai/v1/"), Dialect::Azure, None, Endpoint::Chat),
             format!("{resource}/openai/v1/chat/completions")
         );
         assert_eq!(
-            address(resource, Dialect::Azure, Some("2024-10-21"), Path::Chat),
+            url(resource, Dialect::Azure, Some("2024-10-21"), Endpoint::Chat),
             format!("{resource}/openai/deployments/gpt%205/chat/completions?api-version=2024-10-21")
         );
         assert_eq!(
-            address(resource, Dialect::Azure, Some("2024-10-21"), Path::Health),
+            url(resource, Dialect::Azure, Some("2024-10-21"), Endpoint::Health),
             format!("{resource}/openai/models?api-version=2024-10-21")
         );
     }
 
     #[test]
-    fn each_server_is_asked_for_its_health_where_it_has_it() {
+    fn each_dialect_has_its_health_endpoint() {
         for (dialect, wanted) in [
             (Dialect::Vllm, "/health"),
             (Dialect::LiteLlm, "/health/liveliness"),
             (Dialect::Ollama, "/api/version"),
             (Dialect::OpenAi, "/v1/models"),
         ] {
-            assert_eq!(address("http://m:1/v1", dialect, None, Path::Health), format!("http://m:1{wanted}"));
+            assert_eq!(url("http://m:1/v1", dialect, None, Endpoint::Health), format!("http://m:1{wanted}"));
         }
     }
 
     #[test]
-    fn an_address_that_is_not_http_is_refused_without_its_password() {
-        let error = base(&"ftp://user:secret@models/v1".parse().unwrap()).unwrap_err().to_string();
+    fn a_url_that_is_not_http_is_refused_without_showing_its_password() {
+        let error = base_url(&"ftp://user:secret@models/v1".parse().unwrap()).unwrap_err().to_string();
         assert!(error.contains("ftp://models") && !error.contains("secret"), "{error}");
     }
 }

@@ -1,19 +1,19 @@
-//! What is sent: the platform's request in the words of `POST /v1/chat/completions`, `/v1/embeddings` and `/v1/rerank`.
+//! Request bodies of `POST /v1/chat/completions`, `/v1/embeddings` and `/v1/rerank`.
 
-use super::http::{About, Server};
+use super::http::{RequestContext, Server};
 use crate::config::Dialect;
+use aws_lc_rs::digest::{SHA256, digest};
 use domain::model::{ChatOptions, ChatRequest, ModelToolCall, OfferedTool, PromptMessage};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
-/// The field in which a server takes the limit of output tokens.
+/// The field that limits the output tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LimitField {
-    /// What nearly every server reads.
+    /// Understood by nearly every server.
     MaxTokens,
-    /// What newer models of OpenAI and Azure insist on; they refuse the other.
+    /// Required by newer models of OpenAI and Azure, which reject `max_tokens`.
     MaxCompletionTokens,
 }
 
@@ -31,15 +31,15 @@ pub(super) struct ChatBody<'a> {
     max_completion_tokens: Option<u32>,
     #[serde(flatten)]
     options: Options<'a>,
-    /// LiteLLM's word for that it must not fall back by itself.
+    /// LiteLLM: forbids the proxy's own fallbacks.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     disable_fallbacks: bool,
-    /// vLLM's word for what keeps prompts apart in its prefix cache.
+    /// vLLM: separates tenants in the prefix cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_salt: Option<String>,
 }
 
-/// [`ChatOptions`], without what is not set: some servers refuse a null.
+/// [`ChatOptions`] without unset options: some servers reject null.
 #[derive(Serialize)]
 struct Options<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,10 +63,10 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// What is said of tools is left out where no tool is offered, which OpenAI refuses, and for Ollama, which has no
-    /// such choice.
-    fn of(options: &'a ChatOptions, dialect: Dialect, has_tools: bool) -> Self {
-        let chooses = has_tools && dialect != Dialect::Ollama;
+    /// Tool options are omitted without tools, because OpenAI rejects them, and for Ollama, which does not support
+    /// them.
+    fn new(options: &'a ChatOptions, dialect: Dialect, has_tools: bool) -> Self {
+        let sends_tool_options = has_tools && dialect != Dialect::Ollama;
         Self {
             temperature: options.temperature,
             top_p: options.top_p,
@@ -75,63 +75,63 @@ impl<'a> Options<'a> {
             frequency_penalty: options.frequency_penalty,
             presence_penalty: options.presence_penalty,
             response_format: options.response_format.as_ref(),
-            tool_choice: options.tool_choice.as_ref().filter(|_| chooses),
-            parallel_tool_calls: options.parallel_tool_calls.filter(|_| chooses),
+            tool_choice: options.tool_choice.as_ref().filter(|_| sends_tool_options),
+            parallel_tool_calls: options.parallel_tool_calls.filter(|_| sends_tool_options),
         }
     }
 }
 
 impl<'a> ChatBody<'a> {
-    /// `request` for the server's model `model`.
+    /// The body of `request` for the server's `model`.
     pub(super) fn new(server: &Server, model: &'a str, request: &'a ChatRequest, limit: LimitField) -> Self {
-        let most = |field| (limit == field).then_some(request.max_output_tokens);
-        let ids = if server.dialect() == Dialect::Vllm { Ids::Short } else { Ids::AsTheyAre };
-        let about = About { caller: request.caller, classification: request.prompt.class() };
+        let max_tokens = |field| (limit == field).then_some(request.max_output_tokens);
+        let ids = if server.dialect() == Dialect::Vllm { CallIds::Short } else { CallIds::Unchanged };
+        let context = RequestContext { caller: request.caller, classification: request.prompt.class() };
         Self {
             model,
             messages: wire_messages(request.prompt.content(), ids),
             tools: request.tools.iter().map(tool).collect(),
             stream: true,
             stream_options: json!({ "include_usage": true }),
-            max_tokens: most(LimitField::MaxTokens),
-            max_completion_tokens: most(LimitField::MaxCompletionTokens),
-            options: Options::of(&request.options, server.dialect(), !request.tools.is_empty()),
-            disable_fallbacks: server.forbids_fallbacks(about),
+            max_tokens: max_tokens(LimitField::MaxTokens),
+            max_completion_tokens: max_tokens(LimitField::MaxCompletionTokens),
+            options: Options::new(&request.options, server.dialect(), !request.tools.is_empty()),
+            disable_fallbacks: server.forbids_fallbacks(context),
             cache_salt: server.cache_salt(&request.caller),
         }
     }
 }
 
-/// The prompt as it goes into a span, where the settings say that it may.
-pub(super) fn recorded(request: &ChatRequest) -> String {
-    let messages: Vec<Value> = request.prompt.content().iter().map(|m| wire_message(m, Ids::AsTheyAre)).collect();
+/// The prompt as JSON for a span attribute.
+pub(super) fn recorded_prompt(request: &ChatRequest) -> String {
+    let messages: Vec<Value> = request.prompt.content().iter().map(|m| wire_message(m, CallIds::Unchanged)).collect();
     Value::Array(messages).to_string()
 }
 
 /// How the ids of tool calls are sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ids {
-    AsTheyAre,
-    /// As nine letters and digits: Mistral's chat templates, which vLLM applies, refuse all others, and a turn may have
-    /// begun at another server.
+enum CallIds {
+    Unchanged,
+    /// Hashed to nine letters and digits: Mistral's chat templates, which vLLM applies, reject other ids, and the
+    /// conversation may have started at another server.
     Short,
 }
 
-impl Ids {
-    fn of(self, id: &str) -> Cow<'_, str> {
+impl CallIds {
+    fn encode(self, id: &str) -> Cow<'_, str> {
         let is_short = id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if self == Self::AsTheyAre || is_short {
+        if self == Self::Unchanged || is_short {
             return Cow::Borrowed(id);
         }
-        let mut digest = hex::encode(Sha256::digest(id));
-        digest.truncate(9);
-        Cow::Owned(digest)
+        let mut short = hex::encode(digest(&SHA256, id.as_bytes()));
+        short.truncate(9);
+        Cow::Owned(short)
     }
 }
 
-/// The prompt on the wire. Two messages of the user in a row become one: the chat templates of Mistral and Gemma refuse
-/// them, and any server may serve such a model.
-fn wire_messages(prompt: &[PromptMessage], ids: Ids) -> Vec<Value> {
+/// The messages on the wire. Consecutive user messages are joined: the chat templates of Mistral and Gemma reject them,
+/// and any server may serve such a model.
+fn wire_messages(prompt: &[PromptMessage], ids: CallIds) -> Vec<Value> {
     let mut messages: Vec<Value> = Vec::with_capacity(prompt.len());
     for message in prompt {
         if let PromptMessage::User(text) = message
@@ -147,7 +147,7 @@ fn wire_messages(prompt: &[PromptMessage], ids: Ids) -> Vec<Value> {
     messages
 }
 
-fn wire_message(message: &PromptMessage, ids: Ids) -> Value {
+fn wire_message(message: &PromptMessage, ids: CallIds) -> Value {
     match message {
         PromptMessage::System(content) => json!({ "role": "system", "content": content }),
         PromptMessage::User(content) => json!({ "role": "user", "content": content }),
@@ -155,17 +155,18 @@ fn wire_message(message: &PromptMessage, ids: Ids) -> Value {
             json!({ "role": "assistant", "content": content })
         }
         PromptMessage::Assistant { content, tool_calls } => {
-            let calls: Vec<Value> = tool_calls.iter().map(|asked| call(asked, ids)).collect();
+            let calls: Vec<Value> = tool_calls.iter().map(|call| wire_call(call, ids)).collect();
             json!({ "role": "assistant", "content": content, "tool_calls": calls })
         }
         PromptMessage::Tool { call_id, content } => {
-            json!({ "role": "tool", "tool_call_id": ids.of(call_id), "content": content })
+            json!({ "role": "tool", "tool_call_id": ids.encode(call_id), "content": content })
         }
     }
 }
 
-fn call(call: &ModelToolCall, ids: Ids) -> Value {
-    json!({ "id": ids.of(&call.id), "type": "function", "function": { "name": call.name, "arguments": call.arguments } })
+fn wire_call(call: &ModelToolCall, ids: CallIds) -> Value {
+    let function = json!({ "name": call.name, "arguments": call.arguments });
+    json!({ "id": ids.encode(&call.id), "type": "function", "function": function })
 }
 
 fn tool(tool: &OfferedTool) -> Value {
@@ -175,28 +176,28 @@ fn tool(tool: &OfferedTool) -> Value {
 
 #[derive(Serialize)]
 pub(super) struct EmbedBody<'a> {
-    /// The server's model.
+    /// The model's name at the server.
     pub model: &'a str,
-    /// The texts, prefixes included.
+    /// Texts with their prefixes.
     pub input: &'a [String],
-    /// Numbers rather than base64: every server knows them.
+    /// Always `float`; base64 is not supported everywhere.
     pub encoding_format: &'static str,
-    /// LiteLLM's word for that it must not fall back by itself.
+    /// LiteLLM: forbids the proxy's own fallbacks.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disable_fallbacks: bool,
 }
 
 #[derive(Serialize)]
 pub(super) struct RerankBody<'a> {
-    /// The server's model.
+    /// The model's name at the server.
     pub model: &'a str,
-    /// The question.
+    /// Query of the search.
     pub query: &'a str,
-    /// The passages.
+    /// Passages to score.
     pub documents: Vec<&'a str>,
-    /// All of them are wanted; some servers send fewer unless told.
+    /// Number of passages; some servers return fewer by default.
     pub top_n: usize,
-    /// LiteLLM's word for that it must not fall back by itself.
+    /// LiteLLM: forbids the proxy's own fallbacks.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disable_fallbacks: bool,
 }

@@ -1,6 +1,6 @@
-//! What comes back, read tolerantly: every field may be absent or null, and what is not known is passed over.
+//! Response bodies, parsed tolerantly: every field may be absent or null, and unknown fields are ignored.
 //!
-//! Servers that call themselves compatible differ in nearly every field; `testdata/wire` has what each really sends.
+//! Compatible servers differ in nearly every field; `testdata/wire` contains recorded responses.
 
 use domain::model::ModelError;
 use domain::model_call::MicroCost;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A piece of a streamed answer, or a whole one from a server that does not stream.
+/// A chunk of a streamed answer, or the whole answer of a server that does not stream.
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 pub(super) struct Chunk {
@@ -24,7 +24,7 @@ pub(super) struct Chunk {
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 pub(super) struct Choice {
-    /// `message` is what a server that does not stream calls it.
+    /// Named `message` by servers that do not stream.
     #[serde(alias = "message", deserialize_with = "or_default")]
     pub delta: Delta,
     pub finish_reason: Option<String>,
@@ -34,9 +34,9 @@ pub(super) struct Choice {
 #[serde(default)]
 pub(super) struct Delta {
     pub content: Option<String>,
-    /// What the model thinks before it answers; vLLM and Ollama call it so.
+    /// Reasoning before the answer, as named by vLLM and Ollama.
     pub reasoning: Option<Value>,
-    /// The same, as LiteLLM and older vLLMs call it.
+    /// Reasoning, as named by LiteLLM and older versions of vLLM.
     pub reasoning_content: Option<Value>,
     #[serde(deserialize_with = "or_default")]
     pub tool_calls: Vec<CallPiece>,
@@ -55,7 +55,7 @@ pub(super) struct CallPiece {
 #[serde(default)]
 pub(super) struct FunctionPiece {
     pub name: Option<String>,
-    /// JSON text in pieces; some servers send the object itself.
+    /// JSON text in fragments; some servers send the object itself.
     pub arguments: Option<Value>,
 }
 
@@ -66,30 +66,30 @@ pub(super) struct WireUsage {
     pub prompt_tokens: u32,
     #[serde(deserialize_with = "or_default")]
     pub completion_tokens: u32,
-    /// What LiteLLM says that it cost.
+    /// Cost reported by LiteLLM.
     #[serde(deserialize_with = "or_default")]
     pub cost: f64,
 }
 
 impl WireUsage {
-    /// Tokens.
+    /// Input and output tokens.
     pub(super) fn usage(self) -> TokenUsage {
         TokenUsage { input_tokens: self.prompt_tokens, output_tokens: self.completion_tokens }
     }
 
-    /// What the server says that it cost, 0 where it says nothing of use.
+    /// Cost reported by the server; 0 if absent or invalid.
     pub(super) fn cost(self) -> MicroCost {
         micros(self.cost)
     }
 }
 
-/// An amount in millionths; what is none, or beyond all measure, counts as nothing.
+/// Converts to millionths; 0 for negative, huge or NaN amounts.
 pub(super) fn micros(amount: f64) -> MicroCost {
     let micros = (amount * 1e6).ceil();
     MicroCost(if (0.0..1e15).contains(&micros) { micros as u64 } else { 0 })
 }
 
-/// An answer of `/v1/embeddings`.
+/// Response of `/v1/embeddings`.
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 pub(super) struct Embeddings {
@@ -116,11 +116,11 @@ pub(super) enum Vector {
     Base64(String),
 }
 
-/// An answer of `/v1/rerank`: an object that holds the list, or, as SGLang sends it, the list itself.
+/// Response of `/v1/rerank`: an object with the list or, from SGLang, the list itself.
 #[derive(Deserialize, Debug)]
 #[serde(untagged)]
 pub(super) enum Rerank {
-    List(Vec<Judged>),
+    List(Vec<ScoredPassage>),
     Object(Ranking),
 }
 
@@ -129,14 +129,14 @@ pub(super) enum Rerank {
 pub(super) struct Ranking {
     #[serde(deserialize_with = "or_default")]
     model: String,
-    /// `data` is what Voyage calls it.
+    /// Named `data` by Voyage.
     #[serde(alias = "data", deserialize_with = "or_default")]
-    results: Vec<Judged>,
+    results: Vec<ScoredPassage>,
     usage: Option<RerankUsage>,
     error: Option<Value>,
 }
 
-/// What reranking took: as OpenAI would say it, or in Cohere's words.
+/// Usage in OpenAI's or Cohere's form.
 #[derive(Deserialize, Default, Clone, Copy, Debug)]
 #[serde(default)]
 struct RerankUsage {
@@ -146,19 +146,19 @@ struct RerankUsage {
     total_tokens: u32,
 }
 
-/// A passage's place and score. Numbers may come as text.
+/// Index and score of a passage. Numbers may be strings.
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
-pub(super) struct Judged {
+pub(super) struct ScoredPassage {
     index: Value,
     relevance_score: Value,
-    /// What SGLang calls it.
+    /// As named by SGLang.
     score: Value,
 }
 
 impl Rerank {
-    /// What was judged, in no order that means anything.
-    pub(super) fn judged(&self) -> &[Judged] {
+    /// The scored passages, in no particular order.
+    pub(super) fn results(&self) -> &[ScoredPassage] {
         match self {
             Self::List(list) => list,
             Self::Object(ranking) => &ranking.results,
@@ -172,7 +172,7 @@ impl Rerank {
         }
     }
 
-    /// Tokens, where the server counts them.
+    /// Tokens, if the server reports them.
     pub(super) fn usage(&self) -> Option<WireUsage> {
         let Self::Object(Ranking { usage: Some(usage), .. }) = self else { return None };
         Some(WireUsage { prompt_tokens: usage.prompt_tokens.max(usage.total_tokens), ..WireUsage::default() })
@@ -186,8 +186,8 @@ impl Rerank {
     }
 }
 
-impl Judged {
-    /// Place and score, where both are numbers.
+impl ScoredPassage {
+    /// Index and score, if both are valid.
     pub(super) fn score(&self) -> Option<(usize, f32)> {
         let index = match &self.index {
             Value::String(text) => text.trim().parse().ok()?,
@@ -202,86 +202,89 @@ impl Judged {
     }
 }
 
-/// Null as the default.
+/// Deserializes null as the default.
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Code words for what no other request to the same server would fare better with: LiteLLM's budget and database,
-/// OpenAI's account and models. LiteLLM has none for a model that it does not know, but a sentence.
-const OWN_TROUBLE: &[&str] = &["budget_exceeded", "no_db_connection", "insufficient_quota", "model_not_found"];
+/// Error codes of a backend's own problems, which every request would hit: LiteLLM's budget and database, OpenAI's
+/// quota and models. LiteLLM reports an unknown model only in its message.
+const BACKEND_PROBLEMS: &[&str] = &["budget_exceeded", "no_db_connection", "insufficient_quota", "model_not_found"];
 
-/// What a server says went wrong. Its sentences may repeat the prompt, so that only its code words leave here.
+/// An error reported by a server. Messages may repeat the prompt, so only error codes are passed on.
 #[derive(Default, Debug)]
 pub(super) struct ServerError {
     status: Option<u16>,
-    words: String,
-    /// The parameter that is at fault.
+    codes: String,
+    /// The rejected parameter; empty if none is named.
     pub param: String,
     context_too_long: bool,
     filtered: bool,
-    /// Its own trouble, which it tells as if the request were at fault: its budget, its database, its list of models.
-    own_trouble: bool,
+    /// A problem of the backend that it reports like an invalid request: its budget, its database, its list of models.
+    is_backend_problem: bool,
     retry_after: Option<Duration>,
 }
 
 impl ServerError {
-    /// From an answer's status and body, which need not be JSON.
-    pub(super) fn from_answer(status: u16, body: &[u8], retry_after: Option<Duration>) -> Self {
+    /// Parses the status and body of a response; the body need not be JSON.
+    pub(super) fn from_response(status: u16, body: &[u8], retry_after: Option<Duration>) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let error = body.get("error").unwrap_or(&body);
         Self { status: Some(status), retry_after, ..Self::from_value(error) }
     }
 
-    /// From an `error` object; its `code` may be a status.
+    /// Parses an `error` object, whose `code` may be an HTTP status.
     pub(super) fn from_value(error: &Value) -> Self {
-        let word = |name: &str| match error.get(name) {
-            Some(Value::String(text)) => code_word(text),
+        let field = |name: &str| match error.get(name) {
+            Some(Value::String(text)) => error_code(text),
             Some(Value::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        let (kind, code) = (word("type"), word("code"));
-        let sentence = error.get("message").or(Some(error)).and_then(Value::as_str).unwrap_or_default();
+        let (kind, code) = (field("type"), field("code"));
+        let message = error.get("message").or(Some(error)).and_then(Value::as_str).unwrap_or_default();
         Self {
             status: code.parse().ok().filter(|status| (400..600).contains(status)),
-            context_too_long: says_too_long(&code) || says_too_long(&kind) || says_too_long(sentence),
+            context_too_long: says_too_long(&code) || says_too_long(&kind) || says_too_long(message),
             filtered: code == "content_filter" || code == "content_policy_violation",
-            own_trouble: OWN_TROUBLE.contains(&kind.as_str())
-                || OWN_TROUBLE.contains(&code.as_str())
-                || sentence.contains("Invalid model name"),
-            param: word("param"),
-            words: [kind, code].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "),
+            is_backend_problem: BACKEND_PROBLEMS.contains(&kind.as_str())
+                || BACKEND_PROBLEMS.contains(&code.as_str())
+                || message.contains("Invalid model name"),
+            param: field("param"),
+            codes: [kind, code].into_iter().filter(|code| !code.is_empty()).collect::<Vec<_>>().join(" "),
             retry_after: None,
         }
     }
 
-    /// In the platform's words.
+    /// Classifies the error.
     pub(super) fn into_model_error(self, backend: &str) -> ModelError {
         let backend = backend.to_owned();
         let status = self.status.map(|status| format!("status {status}")).unwrap_or_default();
-        let reason = [status, self.words].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+        let reason = [status, self.codes].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
         match self.status {
             Some(400) | None if self.filtered => ModelError::Filtered { backend },
             Some(400 | 413 | 422) | None if self.context_too_long => ModelError::ContextTooLong { backend },
-            _ if self.own_trouble => ModelError::Misconfigured { backend, reason },
+            _ if self.is_backend_problem => ModelError::Misconfigured { backend, reason },
             Some(408 | 425 | 429 | 500..) => ModelError::Unavailable { backend, reason, retry_after: self.retry_after },
             Some(401 | 403) => {
                 ModelError::Misconfigured { backend, reason: format!("the key is not accepted ({reason})") }
             }
-            Some(300..400) => ModelError::Misconfigured { backend, reason: format!("it points elsewhere ({reason})") },
+            Some(300..400) => {
+                ModelError::Misconfigured { backend, reason: format!("it redirects elsewhere ({reason})") }
+            }
             Some(404) => ModelError::Misconfigured { backend, reason: format!("no such model or path ({reason})") },
             _ => ModelError::Refused { backend, reason },
         }
     }
 }
 
-/// Letters, digits, `_`, `-` and `.`, at most 48: a code word, and no room for a prompt.
-fn code_word(text: &str) -> String {
+/// `text` if it looks like an error code: at most 48 letters, digits, `_`, `-` and `.`; otherwise empty, because it
+/// could contain the prompt.
+fn error_code(text: &str) -> String {
     let is_code = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if text.len() <= 48 && text.chars().all(is_code) { text.to_owned() } else { String::new() }
 }
 
-/// As OpenAI, Azure, vLLM, llama.cpp, Ollama and LiteLLM say it.
+/// Phrases of OpenAI, Azure, vLLM, llama.cpp, Ollama and LiteLLM.
 fn says_too_long(text: &str) -> bool {
     let text = text.to_lowercase();
     [

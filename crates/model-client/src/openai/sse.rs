@@ -1,11 +1,11 @@
-//! The events of an answer: the only place that knows how server-sent events are read.
+//! Reads the server-sent events of a streamed answer.
 //!
-//! Why not reqwest-eventsource: it hides the answer's headers, where LiteLLM says that a fallback served, and it reads
-//! a line of any length into memory. Its parser, eventsource-stream, is used here behind a guard; docs/adr has the
-//! decision on reading the streams of models.
+//! reqwest-eventsource is not used: it hides the response headers, in which LiteLLM reports fallbacks, and buffers
+//! lines of any length. Its parser, eventsource-stream, is used here behind a length guard; see the ADR on reading
+//! model streams.
 
 use super::http::{Server, read_limited};
-use super::stream::MOST_ANSWER_BYTES;
+use super::stream::MAX_ANSWER_BYTES;
 use bytes::Bytes;
 use domain::model::ModelError;
 use eventsource_stream::{EventStreamError, Eventsource};
@@ -14,33 +14,33 @@ use futures::{StreamExt, TryStreamExt};
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 
-/// Longest line, bytes: one event is a few words, or at most one whole tool call. The parser reads an unfinished line
-/// again with each chunk, so that a longer one would cost more than it is worth.
-const LONGEST_LINE: usize = 256 << 10;
+/// Maximum length of a line, bytes. One event holds a few words or at most a whole tool call. The parser rescans an
+/// unfinished line with every chunk, so longer lines would be expensive.
+const MAX_LINE_BYTES: usize = 256 << 10;
 
-/// Longest event, bytes: several lines make one, and the parser keeps them until the empty line after them.
-const LONGEST_EVENT: usize = 1 << 20;
+/// Maximum length of an event, bytes. The parser buffers all lines of an event until the empty line that ends it.
+const MAX_EVENT_BYTES: usize = 1 << 20;
 
-/// The data of each event, `[DONE]` included. Dropping it ends the request.
+/// The data of each event, including `[DONE]`. Dropping the stream ends the request.
 pub(super) type Events = BoxStream<'static, Result<String, ModelError>>;
 
-/// The events of `response`. A server that does not stream sends one JSON document, which becomes one event.
+/// The events of `response`. The JSON document of a server that does not stream becomes one event.
 ///
 /// # Errors
-/// Where the answer is no answer of a model, but a page for people.
+/// If the response is an HTML page, or a JSON document that is too long or not UTF-8.
 pub(super) async fn events(server: &Server, response: Response) -> Result<Events, ModelError> {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     if kind.starts_with("text/html") {
-        return Err(server.garbled("an HTML page came instead of an answer"));
+        return Err(server.invalid_response("the response is an HTML page"));
     }
     if kind.starts_with("application/json") {
-        let body = read_limited(server, response, MOST_ANSWER_BYTES).await?;
-        let body = String::from_utf8(body).map_err(|_| server.garbled("the answer is not UTF-8"))?;
+        let body = read_limited(server, response, MAX_ANSWER_BYTES).await?;
+        let body = String::from_utf8(body).map_err(|_| server.invalid_response("the answer is not UTF-8"))?;
         return Ok(stream::iter([Ok(body), Ok("[DONE]".to_owned())]).boxed());
     }
     let backend = server.name().to_owned();
-    let mut guard = Guard::default();
-    // The last event may lack its empty line.
+    let mut guard = LengthGuard::default();
+    // The last event may lack its final empty line.
     let end = stream::iter([Ok(Bytes::from_static(b"\n\n"))]);
     let bytes = response.bytes_stream().map_err(|_| Fault::Transport).chain(end);
     let checked = bytes.map(move |chunk| chunk.and_then(|chunk| guard.check(chunk)));
@@ -50,7 +50,7 @@ pub(super) async fn events(server: &Server, response: Response) -> Result<Events
         .boxed())
 }
 
-/// What can be wrong with a stream of events.
+/// What can be wrong with an event stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fault {
     Transport,
@@ -62,7 +62,7 @@ fn fault(backend: &str, error: EventStreamError<Fault>) -> ModelError {
     let backend = backend.to_owned();
     match error {
         EventStreamError::Transport(Fault::Transport) => {
-            ModelError::Interrupted { backend, reason: "the connection was cut".to_owned() }
+            ModelError::Interrupted { backend, reason: "the connection was closed early".to_owned() }
         }
         EventStreamError::Transport(Fault::TooLong) => ModelError::InvalidResponse {
             backend,
@@ -77,22 +77,23 @@ fn fault(backend: &str, error: EventStreamError<Fault>) -> ModelError {
     }
 }
 
-/// Stops what the parser would swallow in silence: a line or an event without end, and bytes that are no UTF-8.
+/// Rejects what the parser would accept silently: overlong lines and events, and invalid UTF-8.
 #[derive(Default)]
-struct Guard {
+struct LengthGuard {
+    /// Bytes of the current line.
     line: usize,
     /// Bytes since the last empty line.
     event: usize,
-    /// The beginning of a character whose rest comes in the next chunk.
-    half: Vec<u8>,
+    /// Incomplete UTF-8 sequence at the end of the previous chunk.
+    incomplete: Vec<u8>,
 }
 
-impl Guard {
+impl LengthGuard {
     fn check(&mut self, chunk: Bytes) -> Result<Bytes, Fault> {
         for part in chunk.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             self.line += part.len();
             self.event += part.len();
-            if self.line > LONGEST_LINE || self.event > LONGEST_EVENT {
+            if self.line > MAX_LINE_BYTES || self.event > MAX_EVENT_BYTES {
                 return Err(Fault::TooLong);
             }
             if matches!(part, b"\n" | b"\r") && self.line == part.len() {
@@ -102,13 +103,13 @@ impl Guard {
                 self.line = 0;
             }
         }
-        let mut joined = std::mem::take(&mut self.half);
+        let mut joined = std::mem::take(&mut self.incomplete);
         joined.extend_from_slice(&chunk);
         if let Err(error) = std::str::from_utf8(&joined) {
             if error.error_len().is_some() {
                 return Err(Fault::NotUtf8);
             }
-            self.half = joined.split_off(error.valid_up_to());
+            self.incomplete = joined.split_off(error.valid_up_to());
         }
         Ok(chunk)
     }
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     fn check(chunks: &[&[u8]]) -> Result<(), Fault> {
-        let mut guard = Guard::default();
+        let mut guard = LengthGuard::default();
         chunks.iter().try_for_each(|chunk| guard.check(Bytes::copy_from_slice(chunk)).map(drop))
     }
 
@@ -144,8 +145,8 @@ mod tests {
 
     #[test]
     fn a_line_may_not_grow_over_chunks_without_end() {
-        let half = vec![b'a'; LONGEST_LINE / 2 + 1];
-        assert_eq!(check(&[&half, b"\n", &half, b"\r", &half]), Ok(()));
-        assert_eq!(check(&[&half, &half]), Err(Fault::TooLong));
+        let incomplete = vec![b'a'; MAX_LINE_BYTES / 2 + 1];
+        assert_eq!(check(&[&incomplete, b"\n", &incomplete, b"\r", &incomplete]), Ok(()));
+        assert_eq!(check(&[&incomplete, &incomplete]), Err(Fault::TooLong));
     }
 }

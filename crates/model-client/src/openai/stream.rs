@@ -1,25 +1,25 @@
-//! An answer as it is put together from its chunks; pure, so that recorded streams can be played through it.
+//! Assembles an answer from its chunks, without I/O, so that tests can replay recorded streams.
 
 use super::arguments;
 use super::response::{CallPiece, Chunk, Delta, ServerError, WireUsage};
-use super::think::{ThinkFilter, Told};
+use super::think::{SplitText, ThinkFilter};
 use domain::model::{ChatDelta, ModelError, ModelToolCall};
 use domain::run::{FinishReason, TokenUsage};
 use serde_json::Value;
 use std::collections::VecDeque;
 
-/// Most bytes of one answer, tool calls included.
-pub(super) const MOST_ANSWER_BYTES: usize = 4 << 20;
-/// Most tool calls of one answer.
-const MOST_CALLS: usize = 64;
-/// Longest name of a model that is kept, in characters.
-const LONGEST_NAME: usize = 200;
+/// Maximum size of an answer, bytes, including tool calls.
+pub(super) const MAX_ANSWER_BYTES: usize = 4 << 20;
+/// Maximum number of tool calls in an answer.
+const MAX_CALLS: usize = 64;
+/// Maximum length of a model name, in characters.
+const MAX_NAME_CHARS: usize = 200;
 
-/// Puts one answer together.
+/// Assembles one answer.
 #[derive(Debug, Default)]
 pub(super) struct AnswerReader {
     backend: String,
-    /// The model as the server names it; empty until it says.
+    /// The model as reported by the server; empty until it is.
     pub model: String,
     ready: VecDeque<ChatDelta>,
     calls: Vec<(u32, ModelToolCall)>,
@@ -30,8 +30,8 @@ pub(super) struct AnswerReader {
     shown_bytes: usize,
     thought_bytes: usize,
     begun: bool,
-    /// Something but white space was shown.
-    worded: bool,
+    /// Whether any text other than white space was emitted.
+    has_text: bool,
     ended: bool,
 }
 
@@ -40,25 +40,25 @@ impl AnswerReader {
         Self { backend: backend.to_owned(), ..Self::default() }
     }
 
-    /// The next piece that is ready.
+    /// Removes the next delta that is ready.
     pub(super) fn next_ready(&mut self) -> Option<ChatDelta> {
         self.ready.pop_front()
     }
 
-    /// Whether the model has begun: a word, a thought or a call has come.
+    /// Whether the model has started: text, reasoning or a tool call has arrived.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// Whether the answer is whole and handed over.
+    /// Whether the answer is complete; all its deltas are then ready.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// Reads the data of one event.
+    /// Processes the data of one event.
     ///
     /// # Errors
-    /// Where the server reports an error, or what it sends is no JSON or too much.
+    /// If the server reports an error, or the data is not a chunk in JSON, or the answer is too long.
     pub(super) fn event(&mut self, data: &str) -> Result<(), ModelError> {
         let data = data.trim();
         if data == "[DONE]" {
@@ -68,21 +68,21 @@ impl AnswerReader {
             return Ok(());
         }
         self.bytes += data.len();
-        if self.bytes > 8 * MOST_ANSWER_BYTES {
-            return Err(self.garbled("the answer does not end"));
+        if self.bytes > 8 * MAX_ANSWER_BYTES {
+            return Err(self.invalid_response("the answer does not end"));
         }
         let chunk: Chunk =
-            serde_json::from_str(data).map_err(|_| self.garbled("an event is not the JSON of a chunk"))?;
+            serde_json::from_str(data).map_err(|_| self.invalid_response("an event is not a JSON chunk"))?;
         if let Some(error) = chunk.error.as_ref().filter(|error| !error.is_null()) {
             return Err(self.server_error(error));
         }
         self.chunk(chunk)
     }
 
-    /// The end of the stream: in order if a finish reason came, even without `[DONE]`.
+    /// Ends the answer, successfully if a finish reason arrived, even without `[DONE]`.
     ///
     /// # Errors
-    /// [`ModelError::Interrupted`] where none came, or the answer is in order and holds neither a word nor a call.
+    /// [`ModelError::Interrupted`] without a finish reason, or if the answer has neither text nor tool calls.
     pub(super) fn end(&mut self) -> Result<(), ModelError> {
         if self.ended {
             return Ok(());
@@ -94,20 +94,22 @@ impl AnswerReader {
             });
         };
         let rest = self.think.finish();
-        self.tell(rest);
-        let is_whole = matches!(reason, FinishReason::Stop | FinishReason::ToolCalls);
-        if is_whole && !self.worded && self.calls.is_empty() {
+        self.push_split(rest);
+        let is_complete = matches!(reason, FinishReason::Stop | FinishReason::ToolCalls);
+        if is_complete && !self.has_text && self.calls.is_empty() {
             return Err(ModelError::Interrupted {
                 backend: self.backend.clone(),
-                reason: "the answer ended without a word".to_owned(),
+                reason: "the answer is empty".to_owned(),
             });
         }
-        // Some servers say "stop" where they ask for tools.
+        // Some servers report "stop" together with tool calls.
         if !self.calls.is_empty() && reason == FinishReason::Stop {
             reason = FinishReason::ToolCalls;
         }
-        let calls =
-            std::mem::take(&mut self.calls).into_iter().enumerate().map(|(at, (_, call))| whole(at, call, reason));
+        let calls = std::mem::take(&mut self.calls)
+            .into_iter()
+            .enumerate()
+            .map(|(at, (_, call))| finished_call(at, call, reason));
         self.ready.extend(calls.map(ChatDelta::ToolCall));
         let usage = self.usage.map_or_else(|| self.estimated(), WireUsage::usage);
         let cost = self.usage.map(WireUsage::cost).unwrap_or_default();
@@ -118,13 +120,13 @@ impl AnswerReader {
 
     fn chunk(&mut self, chunk: Chunk) -> Result<(), ModelError> {
         if !chunk.model.is_empty() {
-            self.model = plain(&chunk.model);
+            self.model = sanitized_name(&chunk.model);
         }
-        // Some servers send zeros until they know, or for ever.
+        // Some servers send zeros until the end, or always.
         if let Some(usage) = chunk.usage.filter(|usage| usage.prompt_tokens + usage.completion_tokens > 0) {
             self.usage = Some(usage);
         }
-        // One answer is asked for; a further choice is not ours.
+        // The request asks for one choice; further ones are ignored.
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(()) };
         self.delta(choice.delta)?;
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
@@ -137,47 +139,47 @@ impl AnswerReader {
         for thought in [delta.reasoning, delta.reasoning_content].into_iter().flatten() {
             self.begun |= !thought.is_null() && thought != "";
             if let Value::String(text) = thought {
-                self.think_aloud(text);
-                // A server that sends both says the same twice.
+                self.push_reasoning(text);
+                // A server that sends both fields repeats the text.
                 break;
             }
         }
         if let Some(content) = delta.content.filter(|content| !content.is_empty()) {
             self.begun |= !content.trim().is_empty();
-            let told = self.think.push(&content);
-            self.tell(told);
+            let split = self.think.push(&content);
+            self.push_split(split);
         }
         for piece in delta.tool_calls {
             self.begun = true;
             self.call_piece(piece)?;
         }
-        if self.shown_bytes > MOST_ANSWER_BYTES {
-            return Err(self.garbled("the answer is longer than 4 MiB"));
+        if self.shown_bytes > MAX_ANSWER_BYTES {
+            return Err(self.invalid_response("the answer is longer than 4 MiB"));
         }
         Ok(())
     }
 
-    fn tell(&mut self, told: Told) {
-        self.think_aloud(told.thought);
-        self.show(told.shown);
+    fn push_split(&mut self, split: SplitText) {
+        self.push_reasoning(split.reasoning);
+        self.push_text(split.answer);
     }
 
-    fn think_aloud(&mut self, text: String) {
+    fn push_reasoning(&mut self, text: String) {
         if !text.is_empty() {
             self.thought_bytes += text.len();
             self.ready.push_back(ChatDelta::Reasoning(text));
         }
     }
 
-    fn show(&mut self, text: String) {
+    fn push_text(&mut self, text: String) {
         self.shown_bytes += text.len();
-        self.worded |= !text.trim().is_empty();
+        self.has_text |= !text.trim().is_empty();
         if !text.is_empty() {
             self.ready.push_back(ChatDelta::Text(text));
         }
     }
 
-    /// Adds a piece to its call: by index, or where there is none, a new id begins a new call.
+    /// Appends a fragment to its tool call, found by index; without an index, a new id starts a new call.
     fn call_piece(&mut self, piece: CallPiece) -> Result<(), ModelError> {
         let id = piece.id.filter(|id| !id.is_empty());
         let index = piece.index.unwrap_or_else(|| match (&id, self.calls.last()) {
@@ -186,7 +188,7 @@ impl AnswerReader {
         });
         let at = match self.calls.iter().position(|(known, _)| *known == index) {
             Some(at) => at,
-            None if self.calls.len() == MOST_CALLS => return Err(self.garbled("more than 64 tool calls")),
+            None if self.calls.len() == MAX_CALLS => return Err(self.invalid_response("more than 64 tool calls")),
             None => {
                 let call = ModelToolCall { id: String::new(), name: String::new(), arguments: String::new() };
                 self.calls.push((index, call));
@@ -219,33 +221,32 @@ impl AnswerReader {
         ModelError::Interrupted { backend: self.backend.clone(), reason }
     }
 
-    fn garbled(&self, reason: &str) -> ModelError {
+    fn invalid_response(&self, reason: &str) -> ModelError {
         ModelError::InvalidResponse { backend: self.backend.clone(), reason: reason.to_owned() }
     }
 
-    /// The output's tokens where the server counts none, thoughts included: three bytes each, as budgets count.
+    /// Estimated output tokens including reasoning, if the server reports none: three bytes per token, as budgets do.
     fn estimated(&self) -> TokenUsage {
         let written = (self.shown_bytes + self.thought_bytes).div_ceil(3);
         TokenUsage { input_tokens: 0, output_tokens: u32::try_from(written).unwrap_or(u32::MAX) }
     }
 }
 
-/// A call that has an id, and arguments that are JSON if that can be; what the model's limit has cut off is left as it is:
-/// closed, it would pass for something whole. An id made up here has the nine letters and digits
-/// that Mistral's chat templates insist on.
-fn whole(at: usize, mut call: ModelToolCall, reason: FinishReason) -> ModelToolCall {
+/// Adds a missing id and repairs the arguments. Arguments cut off by the token limit are not repaired, because they
+/// would then look complete. A generated id has nine letters and digits, as Mistral's chat templates require.
+fn finished_call(at: usize, mut call: ModelToolCall, reason: FinishReason) -> ModelToolCall {
     if call.id.is_empty() {
         call.id = format!("call{at:05}");
     }
     if reason != FinishReason::Length {
-        call.arguments = arguments::repaired(call.arguments);
+        call.arguments = arguments::repair(call.arguments);
     }
     call
 }
 
-/// OpenAI's reasons, and Anthropic's as gateways pass them on.
-fn finish_reason(word: &str) -> FinishReason {
-    match word {
+/// Maps the finish reasons of OpenAI, and those of Anthropic that gateways pass on.
+fn finish_reason(reason: &str) -> FinishReason {
+    match reason {
         "length" | "max_tokens" | "model_length" => FinishReason::Length,
         "tool_calls" | "function_call" | "tool_use" => FinishReason::ToolCalls,
         "content_filter" | "refusal" | "safety" => FinishReason::ContentFilter,
@@ -254,7 +255,8 @@ fn finish_reason(word: &str) -> FinishReason {
         _ => FinishReason::Stop,
     }
 }
-/// A name as it may be stored and shown: a server may send anything under it.
-pub(super) fn plain(name: &str) -> String {
-    name.chars().filter(|character| !character.is_control()).take(LONGEST_NAME).collect()
+
+/// A model name from a response, without control characters and limited in length.
+pub(super) fn sanitized_name(name: &str) -> String {
+    name.chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARS).collect()
 }

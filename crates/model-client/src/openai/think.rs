@@ -1,85 +1,84 @@
-//! Tells apart what a model thinks aloud between `<think>` and `</think>` at the beginning of its answer.
+//! Separates reasoning between `<think>` and `</think>` at the start of an answer from the answer itself.
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
 
-/// Where in the answer it is.
+/// Position in the answer.
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Place {
-    /// Nothing but white space so far; this may become the opening mark.
+enum Position {
+    /// Only white space so far; an opening tag may follow.
     #[default]
     Start,
-    /// Between the marks.
-    Thinking,
-    /// In the answer.
+    /// Between the tags.
+    Reasoning,
+    /// After the tags, or there are none.
     Answer,
 }
 
-/// What became of a piece.
+/// A piece of text, split into reasoning and answer.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    /// What the model thinks.
-    pub(super) thought: String,
-    /// What it answers.
-    pub(super) shown: String,
+pub(super) struct SplitText {
+    pub(super) reasoning: String,
+    pub(super) answer: String,
 }
 
-impl Told {
-    fn shown(shown: String) -> Self {
-        Self { thought: String::new(), shown }
+impl SplitText {
+    fn answer(answer: String) -> Self {
+        Self { reasoning: String::new(), answer }
     }
 }
 
-/// Filters the text of one answer, piece by piece; a mark may be split over pieces.
+/// Splits the text of one answer incrementally; a tag may span several pieces.
 #[derive(Debug, Default)]
 pub(super) struct ThinkFilter {
-    place: Place,
-    held: String,
+    position: Position,
+    /// Text that may still turn out to be part of a tag.
+    buffer: String,
 }
 
 impl ThinkFilter {
-    /// What is settled now of the answer so far and `piece`.
-    pub(super) fn push(&mut self, piece: &str) -> Told {
-        if self.place == Place::Answer {
-            return Told::shown(piece.to_owned());
+    /// Adds a piece; returns the text that is decided now.
+    pub(super) fn push(&mut self, piece: &str) -> SplitText {
+        if self.position == Position::Answer {
+            return SplitText::answer(piece.to_owned());
         }
-        self.held.push_str(piece);
-        if self.place == Place::Start {
-            let begun = self.held.trim_start();
-            if OPEN.starts_with(begun) {
-                return Told::default();
+        self.buffer.push_str(piece);
+        if self.position == Position::Start {
+            let start = self.buffer.trim_start();
+            if OPEN.starts_with(start) {
+                return SplitText::default();
             }
-            let Some(thought) = begun.strip_prefix(OPEN) else {
-                self.place = Place::Answer;
-                return Told::shown(std::mem::take(&mut self.held));
+            let Some(reasoning) = start.strip_prefix(OPEN) else {
+                self.position = Position::Answer;
+                return SplitText::answer(std::mem::take(&mut self.buffer));
             };
-            self.held = thought.to_owned();
-            self.place = Place::Thinking;
+            self.buffer = reasoning.to_owned();
+            self.position = Position::Reasoning;
         }
-        self.end_thinking()
+        self.split_reasoning()
     }
 
-    /// What was held back and turned out to be the answer, or the end of a thought.
-    pub(super) fn finish(&mut self) -> Told {
-        let held = std::mem::take(&mut self.held);
-        match self.place {
-            Place::Thinking => Told { thought: held, shown: String::new() },
-            Place::Start | Place::Answer => Told::shown(held),
+    /// Ends the answer; returns the buffered text.
+    pub(super) fn finish(&mut self) -> SplitText {
+        let buffer = std::mem::take(&mut self.buffer);
+        match self.position {
+            Position::Reasoning => SplitText { reasoning: buffer, answer: String::new() },
+            Position::Start | Position::Answer => SplitText::answer(buffer),
         }
     }
 
-    fn end_thinking(&mut self) -> Told {
-        if let Some((thought, answer)) = self.held.split_once(CLOSE) {
-            let told = Told { thought: thought.to_owned(), shown: answer.trim_start().to_owned() };
-            self.held.clear();
-            // White space after the mark may come in the next piece; it does no harm there.
-            self.place = Place::Answer;
-            return told;
+    fn split_reasoning(&mut self) -> SplitText {
+        if let Some((reasoning, answer)) = self.buffer.split_once(CLOSE) {
+            let split = SplitText { reasoning: reasoning.to_owned(), answer: answer.trim_start().to_owned() };
+            self.buffer.clear();
+            // White space after the tag may arrive in the next piece; it does no harm.
+            self.position = Position::Answer;
+            return split;
         }
-        // Only as much is kept as may be the beginning of the mark.
-        let keep = self.held.len().saturating_sub(CLOSE.len() - 1);
-        let keep = (keep..=self.held.len()).find(|at| self.held.is_char_boundary(*at)).unwrap_or(0);
-        Told { thought: self.held.drain(..keep).collect(), shown: String::new() }
+        // Keep only what may be the start of the closing tag.
+        let keep = self.buffer.len().saturating_sub(CLOSE.len() - 1);
+        let keep = (keep..=self.buffer.len()).find(|at| self.buffer.is_char_boundary(*at)).unwrap_or(0);
+        SplitText { reasoning: self.buffer.drain(..keep).collect(), answer: String::new() }
     }
 }
 
@@ -87,44 +86,44 @@ impl ThinkFilter {
 mod tests {
     use super::*;
 
-    fn told(pieces: &[&str]) -> Told {
+    fn split(pieces: &[&str]) -> SplitText {
         let mut filter = ThinkFilter::default();
-        let mut all = Told::default();
-        let mut add = |told: Told| {
-            all.thought.push_str(&told.thought);
-            all.shown.push_str(&told.shown);
+        let mut all = SplitText::default();
+        let mut add = |split: SplitText| {
+            all.reasoning.push_str(&split.reasoning);
+            all.answer.push_str(&split.answer);
         };
         pieces.iter().for_each(|piece| add(filter.push(piece)));
         add(filter.finish());
         all
     }
 
-    fn filtered(pieces: &[&str]) -> String {
-        told(pieces).shown
+    fn answer(pieces: &[&str]) -> String {
+        split(pieces).answer
     }
 
     #[test]
-    fn thoughts_at_the_beginning_are_left_out_however_they_are_split() {
+    fn reasoning_at_the_start_is_removed_however_it_is_split() {
         let whole = "\n<think>Überlegen: the valve…</think>\n\nClose HV-1003.";
         let chars: Vec<String> = whole.chars().map(String::from).collect();
-        assert_eq!(filtered(&[whole]), "Close HV-1003.");
-        assert_eq!(filtered(&chars.iter().map(String::as_str).collect::<Vec<_>>()).trim_start(), "Close HV-1003.");
+        assert_eq!(answer(&[whole]), "Close HV-1003.");
+        assert_eq!(answer(&chars.iter().map(String::as_str).collect::<Vec<_>>()).trim_start(), "Close HV-1003.");
     }
 
     #[test]
-    fn thoughts_are_told_apart_and_none_is_lost() {
+    fn reasoning_is_separated_and_not_lost() {
         for pieces in
             [&["<think>a", "b</thi", "nk>c"][..], &["<think>ab</think>c"], &["<th", "ink>", "ab</think>", "c"]]
         {
-            assert_eq!(told(pieces), Told { thought: "ab".to_owned(), shown: "c".to_owned() }, "{pieces:?}");
+            assert_eq!(split(pieces), SplitText { reasoning: "ab".to_owned(), answer: "c".to_owned() }, "{pieces:?}");
         }
-        assert_eq!(told(&["<think>never", " ends"]).thought, "never ends");
+        assert_eq!(split(&["<think>never", " ends"]).reasoning, "never ends");
     }
 
     #[test]
-    fn an_answer_that_only_looks_like_a_thought_is_kept() {
-        assert_eq!(filtered(&["<", "th", "e valve"]), "<the valve");
-        assert_eq!(filtered(&["a <think> b </think>"]), "a <think> b </think>");
-        assert_eq!(filtered(&["<thi"]), "<thi");
+    fn an_answer_that_only_resembles_reasoning_is_kept() {
+        assert_eq!(answer(&["<", "th", "e valve"]), "<the valve");
+        assert_eq!(answer(&["a <think> b </think>"]), "a <think> b </think>");
+        assert_eq!(answer(&["<thi"]), "<thi");
     }
 }

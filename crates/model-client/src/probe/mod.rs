@@ -1,5 +1,5 @@
-//! Tries what the settings say: reaches each backend, lists its models, and has each model do what its tier needs. What
-//! is wrong is said in words of somebody who set it up and wants to know what to change.
+//! Probes the configured backends: reaches each one, lists its models, and has each model do what its tier needs.
+//! Findings are written for the operator who set it up.
 
 mod advice;
 
@@ -26,34 +26,34 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// How long a backend may take to list its models.
-const LIST: Duration = Duration::from_secs(10);
-/// Most names of models that are told.
-const MOST_NAMES: usize = 12;
-/// A model that thinks before it answers needs room for that.
+/// Timeout of listing a backend's models.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of model names in a finding.
+const MAX_NAMES: usize = 12;
+/// Leaves room for reasoning before the answer.
 const OUTPUT_TOKENS: u32 = 512;
-/// Vectors of the same text by the same model point the same way, whatever the server rounds.
+/// Minimum cosine similarity of two vectors of the same text by the same model.
 const SAME_MODEL: f32 = 0.98;
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
-    /// As it should be.
+    /// Works.
     Ok,
-    /// It serves, but not all of it works.
+    /// Works in part.
     Warning,
-    /// It cannot serve.
+    /// Does not work.
     Error,
 }
 
-/// What was found out about one thing.
+/// One result of the probe.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
-    /// The backend, or the tier of the backend: `gpu-1`, `fast on gpu-1`.
+    /// The subject: a backend or a tier of a backend (`gpu-1`, `fast on gpu-1`).
     pub about: String,
-    /// How bad it is.
+    /// Whether it works.
     pub severity: Severity,
-    /// What was found, and where it is bad, what to do.
+    /// What was found and, for a warning or an error, what to change.
     pub sentence: String,
 }
 
@@ -63,10 +63,10 @@ impl Finding {
     }
 }
 
-/// Tries all backends and all models of all tiers. What is asked of them are the platform's own words; a few tokens each.
+/// Probes all backends and all models of all tiers, with a few tokens of the platform's own text each.
 ///
 /// # Errors
-/// Where the settings are not of use at all.
+/// If the settings are invalid.
 pub async fn probe(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError> {
     let mut findings = Vec::new();
     for backend in &settings.backends {
@@ -78,60 +78,60 @@ pub async fn probe(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError>
 
 async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> Result<Vec<Finding>, SetupError> {
     let server = Server::new(backend)?;
-    let (mut findings, names) = match list::models(&server, Instant::now() + LIST).await {
-        Ok(names) => (vec![Finding::new(&backend.name, Severity::Ok, told(&names))], names),
+    let (mut findings, names) = match list::models(&server, Instant::now() + LIST_TIMEOUT).await {
+        Ok(names) => (vec![Finding::new(&backend.name, Severity::Ok, listing(&names))], names),
         Err(failure) if failure.status.is_none() => {
             let sentence = advice::unreachable(backend, &failure.error);
             return Ok(vec![Finding::new(&backend.name, Severity::Error, sentence)]);
         }
-        // Some servers keep the list to themselves; their models are tried all the same.
+        // Some servers do not list their models; the models are probed anyway.
         Err(failure) => {
-            let sentence = format!("it does not list its models: {}", advice::of(backend, &failure.error));
+            let sentence = format!("it does not list its models: {}", advice::for_backend(backend, &failure.error));
             (vec![Finding::new(&backend.name, Severity::Warning, sentence)], Vec::new())
         }
     };
     let tiers = &settings.tiers;
-    let embeds_here = settings.embedding.source == Some(EmbedSource::Embedded);
+    let uses_embedded_model = settings.embedding.source == Some(EmbedSource::Embedded);
     for (tier, routes) in
         [("fast", &tiers.fast), ("heavy", &tiers.heavy), ("embed", &tiers.embed), ("rerank", &tiers.rerank)]
     {
-        if tier == "embed" && embeds_here {
+        if tier == "embed" && uses_embedded_model {
             continue;
         }
         for route in routes.iter().filter(|route| route.backend == backend.name) {
             let about = format!("{tier} on {}", backend.name);
-            let only = Only { settings, backend, route, about };
-            let of_model = match tier {
-                "embed" => only.embeds().await?,
-                "rerank" => only.reranks().await?,
-                _ => only.chats().await?,
+            let probe = RouteProbe { settings, backend, route, about };
+            let route_findings = match tier {
+                "embed" => probe.embedding().await?,
+                "rerank" => probe.reranking().await?,
+                _ => probe.chat().await?,
             };
-            // Where it does not work at all, that says more.
-            let works = of_model.iter().all(|finding| finding.severity != Severity::Error);
-            findings.extend(unlisted(backend, route, &names).filter(|_| works).map(|sentence| only.warning(sentence)));
-            findings.extend(of_model);
+            // If the route does not work at all, that finding is enough.
+            let works = route_findings.iter().all(|finding| finding.severity != Severity::Error);
+            findings.extend(unlisted(backend, route, &names).filter(|_| works).map(|sentence| probe.warning(sentence)));
+            findings.extend(route_findings);
         }
     }
     Ok(findings)
 }
 
-fn told(names: &[String]) -> String {
+fn listing(names: &[String]) -> String {
     match names {
-        [] => "it answers, and lists no model".to_owned(),
-        [one] => format!("it answers, and has the model {one}"),
-        several => format!("it answers, and has {} models: {}", several.len(), some_of(several)),
+        [] => "it answers, but lists no models".to_owned(),
+        [name] => format!("it answers, and has the model {name}"),
+        several => format!("it answers, and has {} models: {}", several.len(), first_names(several)),
     }
 }
 
-fn some_of(names: &[String]) -> String {
-    let mut told = names.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > MOST_NAMES {
-        told.push_str(", …");
+fn first_names(names: &[String]) -> String {
+    let mut list = names.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > MAX_NAMES {
+        list.push_str(", …");
     }
-    told
+    list
 }
 
-/// Where a backend lists its models and this is none of them. Azure lists what could be deployed, not what is.
+/// A sentence if the backend lists models but not this one. Azure lists deployable models, not deployed ones.
 fn unlisted(backend: &BackendSettings, route: &RouteSettings, names: &[String]) -> Option<String> {
     let listed = |name: &String| {
         *name == route.model || (backend.dialect == Dialect::Ollama && *name == format!("{}:latest", route.model))
@@ -139,18 +139,18 @@ fn unlisted(backend: &BackendSettings, route: &RouteSettings, names: &[String]) 
     if names.is_empty() || names.iter().any(listed) || backend.dialect == Dialect::Azure {
         return None;
     }
-    Some(format!("it does not list {:?} among its models ({})", route.model, some_of(names)))
+    Some(format!("it does not list {:?} among its models ({})", route.model, first_names(names)))
 }
 
-/// One model of one backend, and nothing else: no fallback hides what is wrong with it.
-struct Only<'a> {
+/// Probes one model of one backend alone, so that no fallback hides its failures.
+struct RouteProbe<'a> {
     settings: &'a ModelSettings,
     backend: &'a BackendSettings,
     route: &'a RouteSettings,
     about: String,
 }
 
-impl Only<'_> {
+impl RouteProbe<'_> {
     fn settings(&self, tiers: TierSettings) -> ModelSettings {
         let backend = BackendSettings { highest_classification: Classification::Restricted, ..self.backend.clone() };
         ModelSettings { backends: vec![backend], tiers, ..self.settings.clone() }
@@ -165,19 +165,19 @@ impl Only<'_> {
     }
 
     fn failed(&self, error: &ModelError) -> Finding {
-        Finding::new(&self.about, Severity::Error, advice::of_model(self.backend, &self.route.model, error))
+        Finding::new(&self.about, Severity::Error, advice::for_model(self.backend, &self.route.model, error))
     }
 
-    async fn chats(&self) -> Result<Vec<Finding>, SetupError> {
+    async fn chat(&self) -> Result<Vec<Finding>, SetupError> {
         let tiers = TierSettings { fast: vec![self.route.clone()], ..TierSettings::default() };
         let settings = self.settings(tiers);
         let chat = OpenAiChat::new(&router(&settings)?, &settings)?;
-        let mut findings = match answer(&chat, plain()).await {
-            Ok(answer) => self.judged(&answer),
+        let mut findings = match answer(&chat, plain_request()).await {
+            Ok(answer) => self.answer_findings(&answer),
             Err(error) => return Ok(vec![self.failed(&error)]),
         };
-        findings.push(match answer(&chat, with_tool()).await {
-            Ok(answer) => self.tools(&answer),
+        findings.push(match answer(&chat, tool_request()).await {
+            Ok(answer) => self.tool_finding(&answer),
             Err(error) => self.warning(advice::no_tools(self.backend, Some(&error))),
         });
         if self.backend.dialect == Dialect::Ollama {
@@ -186,78 +186,77 @@ impl Only<'_> {
         Ok(findings)
     }
 
-    fn judged(&self, answer: &Answered) -> Vec<Finding> {
-        let first = answer.first.as_secs_f64();
-        let mut findings = vec![self.ok(format!("{} answers; the first word took {first:.1} s", answer.model))];
-        if answer.pieces < 2 {
+    fn answer_findings(&self, answer: &Answer) -> Vec<Finding> {
+        let seconds = answer.time_to_first_chunk.as_secs_f64();
+        let mut findings = vec![self.ok(format!("{} answers; the first word took {seconds:.1} s", answer.model))];
+        if answer.chunks < 2 {
             findings.push(self.warning(
-                "the answer came in one piece: the server does not stream, or something between does not pass it on",
+                "the answer came in one piece: the server does not stream, or a proxy in between buffers the response",
             ));
         }
         if answer.estimated {
             findings.push(self.warning(
-                "the server does not count tokens in a stream (stream_options.include_usage); usage and cost will be estimated",
+                "the server does not count tokens in a stream (stream_options.include_usage); usage and cost are \
+                 estimated",
             ));
         }
         if answer.text.trim().is_empty() {
             findings.push(self.warning(match answer.reason {
                 Some(FinishReason::Length) => {
-                    "it thought until its tokens ran out and gave no answer; give it more (chat.max_output_tokens)"
+                    "it used up its tokens for reasoning and gave no answer; raise the limit (chat.max_output_tokens)"
                 }
-                _ => "the answer was empty; look at the server's chat template",
+                _ => "the answer was empty; check the server's chat template",
             }));
         }
         findings
     }
 
-    fn tools(&self, answer: &Answered) -> Finding {
+    fn tool_finding(&self, answer: &Answer) -> Finding {
         match answer.calls.as_slice() {
             [] => self.warning(advice::no_tools(self.backend, None)),
             [call, ..] if serde_json::from_str::<Value>(&call.arguments).is_ok_and(|value| value.is_object()) => {
                 self.ok("it calls tools")
             }
             _ => self.warning(
-                "it calls tools, but with arguments that are no JSON; the platform asks once more where that happens",
+                "it calls tools, but with arguments that are not JSON; the platform asks once more if that happens",
             ),
         }
     }
 
-    async fn embeds(&self) -> Result<Vec<Finding>, SetupError> {
-        let Some(embedder) = self.embedder().await? else { return Ok(Vec::new()) };
-        Ok(vec![match embedder.embed(sample()).await {
+    async fn embedding(&self) -> Result<Vec<Finding>, SetupError> {
+        let Some(embedder) = self.embedder()? else { return Ok(Vec::new()) };
+        Ok(vec![match embedder.embed(embed_request()).await {
             Ok(_) => {
                 let dimension = embedder.model().dimension;
-                self.ok(format!("{} embeds, with {dimension} numbers a vector", self.route.model))
+                self.ok(format!("{} embeds, with {dimension} numbers per vector", self.route.model))
             }
             Err(ModelError::InvalidResponse { reason, .. }) if self.settings.embedding.dimension.is_some() => {
-                let hint = "models.embed_dimension must be that of the model, and so must be the tenants' passages";
+                let hint = "models.embed_dimension must match the model and the passages that tenants have stored";
                 Finding::new(&self.about, Severity::Error, format!("{reason}; {hint}"))
             }
             Err(error) => self.failed(&error),
         }])
     }
 
-    /// The embedder of this route alone; `None` where the embedded model embeds.
-    async fn embedder(&self) -> Result<Option<OpenAiEmbedder>, SetupError> {
+    /// The embedder of this route alone; `None` if the embedded model is configured.
+    fn embedder(&self) -> Result<Option<OpenAiEmbedder>, SetupError> {
         if self.settings.embedding.source == Some(EmbedSource::Embedded) {
             return Ok(None);
         }
         let tiers = TierSettings { embed: vec![self.route.clone()], ..TierSettings::default() };
-        let mut settings = self.settings(tiers);
-        // With a dimension the start asks nothing, and what goes wrong shows in what is asked here.
-        settings.embedding.dimension = self.settings.embedding.dimension;
-        Ok(Some(OpenAiEmbedder::unasked(&router(&settings)?, &settings)?))
+        let settings = self.settings(tiers);
+        Ok(Some(OpenAiEmbedder::new(&router(&settings)?, &settings)?))
     }
 
-    async fn reranks(&self) -> Result<Vec<Finding>, SetupError> {
+    async fn reranking(&self) -> Result<Vec<Finding>, SetupError> {
         let tiers = TierSettings { rerank: vec![self.route.clone()], ..TierSettings::default() };
         let mut settings = self.settings(tiers);
-        // Loading it may take longer than a search waits.
+        // Loading the model may take longer than a search waits.
         settings.rerank.timeout = self.backend.timeouts.first_token;
         let Some(reranker) = OpenAiReranker::new(&router(&settings)?, &settings)? else { return Ok(Vec::new()) };
         let passages = vec!["Bananas are yellow.".to_owned(), "The pump's seal is changed once a year.".to_owned()];
         let request = RerankRequest {
-            caller: nobody(),
+            caller: platform_caller(),
             query: "How often is the seal of the pump changed?".to_owned(),
             passages,
             classification: Classification::Public,
@@ -267,38 +266,38 @@ impl Only<'_> {
             Ok(scores) if scores[1] > scores[0] => {
                 let (took, limit) = (started.elapsed(), self.settings.rerank.timeout);
                 match took > limit {
-                    false => self.ok(format!("{} puts passages in order", self.route.model)),
+                    false => self.ok(format!("{} ranks passages", self.route.model)),
                     true => self.warning(format!(
-                        "it took {} ms, and a search waits for {} (models.rerank_timeout_ms); it may have been loading",
+                        "it took {} ms, but a search waits for {} (models.rerank_timeout_ms); it may have been loading",
                         took.as_millis(),
                         limit.as_millis()
                     )),
                 }
             }
-            Ok(_) => self.warning("it puts the wrong passage first; is it a reranking model?"),
+            Ok(_) => self.warning("it ranks the wrong passage first; is it a reranking model?"),
             Err(error) => self.failed(&error),
         }])
     }
 }
 
-/// Whether the backends of the embedding tier have the same model.
+/// Checks that all routes of the embedding tier serve the same model.
 async fn same_embeddings(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError> {
     let mut first: Option<(&str, Vec<f32>)> = None;
     let mut findings = Vec::new();
     for route in &settings.tiers.embed {
         let Some(backend) = settings.backends.iter().find(|backend| backend.name == route.backend) else { continue };
-        let only = Only { settings, backend, route, about: "embed".to_owned() };
-        let Some(embedder) = only.embedder().await? else { return Ok(findings) };
-        let Ok(embedded) = embedder.embed(sample()).await else { continue };
+        let probe = RouteProbe { settings, backend, route, about: "embed".to_owned() };
+        let Some(embedder) = probe.embedder()? else { return Ok(findings) };
+        let Ok(embedded) = embedder.embed(embed_request()).await else { continue };
         let Some(vector) = embedded.vectors.into_iter().next() else { continue };
         match &first {
             None => first = Some((&backend.name, vector)),
             Some((other, expected)) => {
-                let alike = expected.iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
-                if vector.len() != expected.len() || alike < SAME_MODEL {
+                let similarity = expected.iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
+                if vector.len() != expected.len() || similarity < SAME_MODEL {
                     let sentence = format!(
-                        "{other} and {} make different vectors of one text: they are different models, and what one has \
-                         embedded the other does not find",
+                        "{other} and {} return different vectors for the same text: they are different models, and \
+                         neither finds what the other has embedded",
                         backend.name
                     );
                     findings.push(Finding::new("embed", Severity::Error, sentence));
@@ -310,28 +309,28 @@ async fn same_embeddings(settings: &ModelSettings) -> Result<Vec<Finding>, Setup
 }
 
 fn router(settings: &ModelSettings) -> Result<Arc<Router>, SetupError> {
-    Router::new(settings, ModelMetrics::unread().map_err(SetupError::Metrics)?)
+    Router::new(settings, ModelMetrics::unregistered().map_err(SetupError::Metrics)?)
 }
 
-/// What a model answered.
-struct Answered {
+/// A model's answer and how it arrived.
+struct Answer {
     model: String,
-    first: Duration,
+    time_to_first_chunk: Duration,
     text: String,
-    pieces: usize,
+    chunks: usize,
     calls: Vec<ModelToolCall>,
     reason: Option<FinishReason>,
     estimated: bool,
 }
 
-async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answered, ModelError> {
+async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answer, ModelError> {
     let started = Instant::now();
     let mut stream = chat.stream(request).await?;
-    let mut answered = Answered {
+    let mut answer = Answer {
         model: stream.served_by.model,
-        first: started.elapsed(),
+        time_to_first_chunk: started.elapsed(),
         text: String::new(),
-        pieces: 0,
+        chunks: 0,
         calls: Vec::new(),
         reason: None,
         estimated: false,
@@ -339,40 +338,40 @@ async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answered, Mod
     while let Some(delta) = stream.deltas.next().await {
         match delta? {
             ChatDelta::Text(text) => {
-                answered.pieces += 1;
-                answered.text.push_str(&text);
+                answer.chunks += 1;
+                answer.text.push_str(&text);
             }
-            ChatDelta::Reasoning(_) => answered.pieces += 1,
-            ChatDelta::ToolCall(call) => answered.calls.push(call),
+            ChatDelta::Reasoning(_) => answer.chunks += 1,
+            ChatDelta::ToolCall(call) => answer.calls.push(call),
             ChatDelta::Finished { reason, estimated, .. } => {
-                (answered.reason, answered.estimated) = (Some(reason), estimated);
+                (answer.reason, answer.estimated) = (Some(reason), estimated);
             }
         }
     }
-    Ok(answered)
+    Ok(answer)
 }
 
-/// The platform itself: nobody's content, to be sent anywhere.
-fn nobody() -> ModelCaller {
+/// The platform itself: its text is public and may be sent anywhere.
+fn platform_caller() -> ModelCaller {
     ModelCaller { tenant: TenantId::from_uuid(Uuid::nil()), user: None, cloud_limit: Classification::Public }
 }
 
-fn plain() -> ChatRequest {
-    asking("Count from one to five in words.", Vec::new(), None)
+fn plain_request() -> ChatRequest {
+    chat_request("Count from one to five in words.", Vec::new(), None)
 }
 
-fn with_tool() -> ChatRequest {
+fn tool_request() -> ChatRequest {
     let tool = OfferedTool {
         name: "read_level".to_owned(),
         description: "Reads the level of a tank in percent.".to_owned(),
         parameters: json!({ "type": "object", "properties": { "tank": { "type": "string" } }, "required": ["tank"] }),
     };
-    asking("Read the level of tank T-1 with the tool.", vec![tool], Some(json!("auto")))
+    chat_request("Read the level of tank T-1 with the tool.", vec![tool], Some(json!("auto")))
 }
 
-fn asking(question: &str, tools: Vec<OfferedTool>, tool_choice: Option<Value>) -> ChatRequest {
+fn chat_request(question: &str, tools: Vec<OfferedTool>, tool_choice: Option<Value>) -> ChatRequest {
     ChatRequest {
-        caller: nobody(),
+        caller: platform_caller(),
         tier: ModelTier::Fast,
         prompt: Classified::new(vec![PromptMessage::User(question.to_owned())], Classification::Public),
         tools,
@@ -383,9 +382,9 @@ fn asking(question: &str, tools: Vec<OfferedTool>, tool_choice: Option<Value>) -
     }
 }
 
-fn sample() -> EmbedRequest {
+fn embed_request() -> EmbedRequest {
     EmbedRequest {
-        caller: nobody(),
+        caller: platform_caller(),
         purpose: EmbedPurpose::Document,
         texts: vec!["Close HV-1003 before the seal of pump P-101A is changed.".to_owned()],
         classification: Classification::Public,

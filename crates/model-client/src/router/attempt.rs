@@ -1,11 +1,11 @@
-//! One try at one backend: its place, and what the breaker learns from how it ends.
+//! One attempt at one backend: it holds the concurrency permit and reports its outcome to the breaker.
 
 use super::Route;
 use super::backend::Backend;
 use super::breaker::Breaker;
-use super::places::Place;
-use super::tries::Tries;
-use crate::metrics::Counted;
+use super::failures::Failures;
+use super::limiter::Permit;
+use crate::metrics::CallLabels;
 use crate::openai::http::NO_CONNECTION;
 use domain::model::ModelError;
 use domain::model_call::{ModelOperation, Price, ServedBy};
@@ -13,45 +13,54 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// One try at one backend. While it lives it has its place; it tells the breaker how it ended.
+/// One attempt at one backend. Holds the concurrency permit while it lives.
 pub(crate) struct Attempt {
     pub(crate) backend: Arc<Backend>,
     breaker: Arc<Breaker>,
     pub(crate) model: String,
     price: Price,
     fallback: bool,
-    told: bool,
-    _place: Place,
+    outcome_reported: bool,
+    _permit: Permit,
 }
 
 impl Attempt {
-    pub(super) fn new(backend: Arc<Backend>, route: &Route, fallback: bool, place: Place) -> Self {
+    pub(super) fn new(backend: Arc<Backend>, route: &Route, fallback: bool, permit: Permit) -> Self {
         let (model, price) = (route.model.clone(), route.price);
-        Self { backend, breaker: Arc::clone(&route.breaker), model, price, fallback, told: false, _place: place }
+        Self {
+            backend,
+            breaker: Arc::clone(&route.breaker),
+            model,
+            price,
+            fallback,
+            outcome_reported: false,
+            _permit: permit,
+        }
     }
 
-    /// The backend has begun to answer.
-    pub(crate) fn begun(&mut self) {
-        self.told = true;
-        self.backend.heard();
-        self.breaker.begun();
+    /// The backend has started to answer.
+    pub(crate) fn started(&mut self) {
+        self.outcome_reported = true;
+        self.backend.mark_answered();
+        self.breaker.started();
     }
 
-    /// The answer is whole.
+    /// The answer is complete.
     pub(crate) fn succeeded(&mut self) {
-        self.told = true;
-        self.backend.heard();
+        self.outcome_reported = true;
+        self.backend.mark_answered();
         self.breaker.succeeded();
     }
 
-    /// An answer that had begun broke off.
-    pub(crate) fn broke_off(&self) {
+    /// An answer was interrupted after it had started.
+    pub(crate) fn interrupted(&self) {
         self.breaker.failed(Instant::now(), false);
     }
 
-    /// The backend failed; whether that speaks against it is the error's to say.
+    /// The attempt failed before an answer started. Errors that are due to the request do not count against the
+    /// backend.
     pub(crate) fn failed(&mut self, error: &ModelError) {
-        self.told = true;
+        self.outcome_reported = true;
         let (breaker, now) = (&self.breaker, Instant::now());
         match error {
             ModelError::Unavailable { retry_after: Some(pause), .. } => {
@@ -62,28 +71,28 @@ impl Attempt {
                 breaker.failed(now, false);
             }
             ModelError::Misconfigured { .. } => breaker.failed(now, false),
-            // It answered, and what it said is about the request.
+            // The backend answered; the error is due to the request.
             _ => breaker.succeeded(),
         }
     }
 
-    /// What it asks for its work.
+    /// Price of the route.
     pub(crate) fn price(&self) -> Price {
         self.price
     }
 
-    /// How it is counted.
-    pub(crate) fn counted(&self, operation: ModelOperation) -> Counted<'_> {
-        Counted { operation, provider: self.backend.server.dialect().provider(), model: &self.model }
+    /// Metric labels of the call.
+    pub(crate) fn labels(&self, operation: ModelOperation) -> CallLabels<'_> {
+        CallLabels { operation, provider: self.backend.server.dialect().provider(), model: &self.model }
     }
 
-    pub(super) fn served_by(&self, tries: &Tries) -> ServedBy {
+    pub(super) fn served_by(&self, failures: &Failures) -> ServedBy {
         ServedBy {
             backend: self.backend.server.name().to_owned(),
             requested: self.model.clone(),
             model: self.model.clone(),
             fallback: self.fallback,
-            failed: tries.failed.clone(),
+            failed: failures.failed.clone(),
             price: self.price,
         }
     }
@@ -91,8 +100,8 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.told {
-            self.breaker.left(Instant::now());
+        if !self.outcome_reported {
+            self.breaker.abandon(Instant::now());
         }
     }
 }

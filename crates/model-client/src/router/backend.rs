@@ -1,6 +1,7 @@
-//! A backend with what is known of it.
+//! A backend with its breakers and health.
 
-use super::breaker::{Breaker, BreakerState};
+use super::breaker::Breaker;
+use crate::breaker_state::BreakerState;
 use crate::cache_salt::CacheSalts;
 use crate::config::{BackendSettings, BreakerSettings, Location};
 use crate::error::SetupError;
@@ -12,20 +13,20 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A backend.
+/// A backend and what is known of its health.
 pub(crate) struct Backend {
     pub(crate) server: Server,
-    /// One for each of its models: a proxy may well serve one and not the other.
+    /// One breaker per model: a proxy may serve one model but not another.
     breakers: Mutex<BTreeMap<String, Arc<Breaker>>>,
     breaker_settings: BreakerSettings,
     highest: Classification,
     location: Location,
-    /// It answered when it was looked at last.
-    pub(super) there: AtomicBool,
-    /// It has answered a request since it was looked at.
-    heard: AtomicBool,
-    /// Looks in a row that brought nothing.
-    missed: AtomicU32,
+    /// Result of the last health check.
+    pub(super) is_up: AtomicBool,
+    /// Whether a request succeeded since the last health check.
+    answered_request: AtomicBool,
+    /// Consecutive failed health checks.
+    failed_checks: AtomicU32,
 }
 
 impl Backend {
@@ -35,35 +36,35 @@ impl Backend {
         salts: Option<&CacheSalts>,
     ) -> Result<Self, SetupError> {
         Ok(Self {
-            server: Server::new(settings)?.salted(salts),
+            server: Server::new(settings)?.with_cache_salts(salts),
             breakers: Mutex::default(),
             breaker_settings: breaker,
             highest: settings.highest_classification,
             location: settings.location,
-            there: AtomicBool::new(true),
-            heard: AtomicBool::new(false),
-            missed: AtomicU32::new(0),
+            is_up: AtomicBool::new(true),
+            answered_request: AtomicBool::new(false),
+            failed_checks: AtomicU32::new(0),
         })
     }
 
-    /// It has answered a request.
-    pub(super) fn heard(&self) {
-        self.heard.store(true, Ordering::Relaxed);
+    /// Records that the backend answered a request.
+    pub(super) fn mark_answered(&self) {
+        self.answered_request.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it counts as there after a look that found this. One that nobody listens for is gone; one that is slow to
-    /// say so, or says 5xx, may be busy: it is gone if that happens twice, and no request was answered meanwhile.
-    pub(super) fn counts_as_there(&self, found: Result<(), &Failure>) -> bool {
-        let heard = self.heard.swap(false, Ordering::Relaxed);
-        let answered = found.is_ok() || found.is_err_and(|failure| failure.status.is_some_and(|status| status < 500));
-        if answered || heard && !is_absent(found) {
-            self.missed.store(0, Ordering::Relaxed);
+    /// Whether the backend counts as up after a health check. A refused connection means down. A timeout or a 5xx
+    /// status may mean that it is busy: it counts as down after two of them, unless a request was answered in between.
+    pub(super) fn is_up_after(&self, check: Result<(), &Failure>) -> bool {
+        let answered_request = self.answered_request.swap(false, Ordering::Relaxed);
+        let responded = check.is_ok() || check.is_err_and(|failure| failure.status.is_some_and(|status| status < 500));
+        if responded || answered_request && !is_unreachable(check) {
+            self.failed_checks.store(0, Ordering::Relaxed);
             return true;
         }
-        !is_absent(found) && self.missed.fetch_add(1, Ordering::Relaxed) == 0
+        !is_unreachable(check) && self.failed_checks.fetch_add(1, Ordering::Relaxed) == 0
     }
 
-    /// The highest classification that it may see of this caller.
+    /// The highest classification that may be sent on behalf of this caller.
     pub(super) fn limit(&self, caller: &ModelCaller) -> Classification {
         match self.location {
             Location::OnPremises => self.highest,
@@ -71,15 +72,15 @@ impl Backend {
         }
     }
 
-    /// The breaker of one of its models.
+    /// The breaker of one model.
     pub(super) fn breaker(&self, model: &str) -> Arc<Breaker> {
         let mut breakers = self.breakers();
         Arc::clone(breakers.entry(model.to_owned()).or_insert_with(|| Arc::new(Breaker::new(self.breaker_settings))))
     }
 
-    /// That of its models which is worst.
-    pub(super) fn worst(&self) -> BreakerState {
-        self.breakers().values().map(|breaker| breaker.shown()).max().unwrap_or(BreakerState::Closed)
+    /// The worst breaker state of its models.
+    pub(super) fn worst_breaker_state(&self) -> BreakerState {
+        self.breakers().values().map(|breaker| breaker.state()).max().unwrap_or(BreakerState::Closed)
     }
 
     pub(super) fn breakers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Breaker>>> {
@@ -87,9 +88,9 @@ impl Backend {
     }
 }
 
-/// Nobody listens there.
-fn is_absent(found: Result<(), &Failure>) -> bool {
-    let error = found.err().map(|failure| &failure.error);
+/// Whether the connection was refused.
+fn is_unreachable(check: Result<(), &Failure>) -> bool {
+    let error = check.err().map(|failure| &failure.error);
     matches!(error, Some(ModelError::Unavailable { reason, .. }) if reason == NO_CONNECTION)
 }
 
@@ -97,25 +98,25 @@ fn is_absent(found: Result<(), &Failure>) -> bool {
 mod tests {
     use super::*;
 
-    fn found(reason: &str, status: Option<u16>) -> Failure {
+    fn failure(reason: &str, status: Option<u16>) -> Failure {
         let (backend, reason) = ("gpu".to_owned(), reason.to_owned());
         Failure { status, ..ModelError::Unavailable { backend, reason, retry_after: None }.into() }
     }
 
     #[test]
-    fn one_that_is_slow_to_say_that_it_is_there_is_not_gone_while_it_answers_requests() {
+    fn a_slow_health_check_does_not_count_while_requests_are_answered() {
         let url = "http://gpu:8000".parse().unwrap();
         let backend = Backend::new(&BackendSettings::at("gpu", url), BreakerSettings::default(), None).unwrap();
         let late = Failure::from(ModelError::Timeout { backend: "gpu".to_owned(), waited_s: 5 });
-        assert!(backend.counts_as_there(Err(&late)), "once is no proof");
-        assert!(!backend.counts_as_there(Err(&late)));
+        assert!(backend.is_up_after(Err(&late)), "the first timeout");
+        assert!(!backend.is_up_after(Err(&late)));
         for _ in 0..3 {
-            backend.heard();
-            assert!(backend.counts_as_there(Err(&late)));
+            backend.mark_answered();
+            assert!(backend.is_up_after(Err(&late)));
         }
-        assert!(backend.counts_as_there(Err(&found("status 401", Some(401)))), "it answers, whatever it says");
-        backend.heard();
-        assert!(!backend.counts_as_there(Err(&found(NO_CONNECTION, None))), "nobody listens");
-        assert!(backend.counts_as_there(Ok(())));
+        assert!(backend.is_up_after(Err(&failure("status 401", Some(401)))), "any response below 500 means up");
+        backend.mark_answered();
+        assert!(!backend.is_up_after(Err(&failure(NO_CONNECTION, None))), "connection refused");
+        assert!(backend.is_up_after(Ok(())));
     }
 }

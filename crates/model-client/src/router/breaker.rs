@@ -1,152 +1,148 @@
-//! A circuit breaker: a backend whose model keeps failing is left alone for a while, then one request tries whether it is back.
+//! A circuit breaker: after repeated failures a model of a backend gets no requests for a while; then one request
+//! probes it.
 
+use crate::breaker_state::BreakerState;
 use crate::config::BreakerSettings;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Whether a backend may be asked.
+/// The circuit breaker of one model of one backend.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     settings: BreakerSettings,
-    state: Mutex<State>,
+    state: Mutex<CircuitState>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    /// It may; so many failures came in a row.
+enum CircuitState {
+    /// Requests pass; counts the consecutive failures.
     Closed { failures: u32 },
-    /// It may not before `until`; it is the `times`th pause in a row.
-    Open { until: Instant, times: u32, gone: bool },
-    /// One request is trying.
-    HalfOpen { times: u32, gone: bool },
-}
-
-/// What a breaker shows.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum BreakerState {
-    /// Requests go through.
-    Closed,
-    /// One request tries.
-    HalfOpen,
-    /// No request goes through.
-    Open,
+    /// No requests before `until`; `openings` counts the consecutive openings, 0 if the server asked for the pause.
+    Open { until: Instant, openings: u32, unreachable: bool },
+    /// One request probes the backend.
+    HalfOpen { openings: u32, unreachable: bool },
 }
 
 impl Breaker {
     pub(crate) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: Mutex::new(State::Closed { failures: 0 }) }
+        Self { settings, state: Mutex::new(CircuitState::Closed { failures: 0 }) }
     }
 
-    /// Whether a request could be let through now; otherwise, when the next one could.
+    /// Whether a request would be admitted now; otherwise the time when the next one would.
     pub(crate) fn ready_at(&self, now: Instant) -> Result<(), Instant> {
-        match *self.state() {
-            State::Closed { .. } => Ok(()),
-            State::Open { until, .. } if until <= now => Ok(()),
-            State::Open { until, .. } => Err(until),
-            State::HalfOpen { .. } => Err(now + self.settings.pause),
+        match *self.lock() {
+            CircuitState::Closed { .. } => Ok(()),
+            CircuitState::Open { until, .. } if until <= now => Ok(()),
+            CircuitState::Open { until, .. } => Err(until),
+            CircuitState::HalfOpen { .. } => Err(now + self.settings.pause),
         }
     }
 
-    /// Lets a request through, if one may be; the first after a pause is the probe, and nobody else passes until it ends.
-    pub(crate) fn enter(&self, now: Instant) -> bool {
-        let mut state = self.state();
+    /// Admits a request if possible. The first request after the pause is the probe; no other is admitted until it
+    /// ends.
+    pub(crate) fn admit(&self, now: Instant) -> bool {
+        let mut state = self.lock();
         match *state {
-            State::Closed { .. } => true,
-            // The pause was asked for, and is over.
-            State::Open { until, times: 0, .. } if until <= now => {
-                *state = State::Closed { failures: 0 };
+            CircuitState::Closed { .. } => true,
+            // The pause that the server asked for is over.
+            CircuitState::Open { until, openings: 0, .. } if until <= now => {
+                *state = CircuitState::Closed { failures: 0 };
                 true
             }
-            State::Open { until, times, gone } if until <= now => {
-                *state = State::HalfOpen { times, gone };
+            CircuitState::Open { until, openings, unreachable } if until <= now => {
+                *state = CircuitState::HalfOpen { openings, unreachable };
                 true
             }
-            State::Open { .. } | State::HalfOpen { .. } => false,
+            CircuitState::Open { .. } | CircuitState::HalfOpen { .. } => false,
         }
     }
 
-    /// A request that was let through has begun to be answered. That ends a pause, but no row of failures: an answer may
-    /// break off yet.
-    pub(crate) fn begun(&self) {
-        let mut state = self.state();
-        if let State::HalfOpen { .. } = *state {
-            *state = State::Closed { failures: self.settings.failures.saturating_sub(1) };
+    /// An admitted request has started to be answered. This closes the breaker but keeps the failure count, since the
+    /// answer may still be interrupted.
+    pub(crate) fn started(&self) {
+        let mut state = self.lock();
+        if let CircuitState::HalfOpen { .. } = *state {
+            *state = CircuitState::Closed { failures: self.settings.failures.saturating_sub(1) };
         }
     }
 
-    /// A request that was let through was answered.
+    /// An admitted request was answered.
     pub(crate) fn succeeded(&self) {
-        *self.state() = State::Closed { failures: 0 };
+        *self.lock() = CircuitState::Closed { failures: 0 };
     }
 
-    /// A request that was let through failed.
-    pub(crate) fn failed(&self, now: Instant, gone: bool) {
-        let mut state = self.state();
+    /// An admitted request failed; `unreachable` if the connection was refused.
+    pub(crate) fn failed(&self, now: Instant, unreachable: bool) {
+        let mut state = self.lock();
         *state = match *state {
-            State::Closed { failures } if failures + 1 < self.settings.failures => {
-                State::Closed { failures: failures + 1 }
+            CircuitState::Closed { failures } if failures + 1 < self.settings.failures => {
+                CircuitState::Closed { failures: failures + 1 }
             }
-            State::Closed { .. } => self.open(now, 1, gone),
-            State::HalfOpen { times, .. } => self.open(now, times.saturating_add(1), gone),
-            // Others were under way when it opened.
-            open @ State::Open { .. } => open,
+            CircuitState::Closed { .. } => self.open(now, 1, unreachable),
+            CircuitState::HalfOpen { openings, .. } => self.open(now, openings.saturating_add(1), unreachable),
+            // The request was admitted before the breaker opened.
+            open @ CircuitState::Open { .. } => open,
         };
     }
 
-    /// A request that was let through ended without telling how the backend is.
-    pub(crate) fn left(&self, now: Instant) {
-        let mut state = self.state();
-        if let State::HalfOpen { times, gone } = *state {
-            *state = State::Open { until: now, times, gone };
+    /// An admitted request ended without telling anything about the backend.
+    pub(crate) fn abandon(&self, now: Instant) {
+        let mut state = self.lock();
+        if let CircuitState::HalfOpen { openings, unreachable } = *state {
+            *state = CircuitState::Open { until: now, openings, unreachable };
         }
     }
 
-    /// The backend asked not to be asked before `until`.
+    /// The backend asked for a pause (`Retry-After`).
     pub(crate) fn pause_until(&self, until: Instant) {
-        let mut state = self.state();
+        let mut state = self.lock();
         match *state {
-            State::Open { until: known, .. } if known >= until => {}
-            State::Open { times, gone, .. } => *state = State::Open { until, times, gone },
-            State::Closed { .. } | State::HalfOpen { .. } => *state = State::Open { until, times: 0, gone: false },
+            CircuitState::Open { until: known, .. } if known >= until => {}
+            CircuitState::Open { openings, unreachable, .. } => {
+                *state = CircuitState::Open { until, openings, unreachable }
+            }
+            CircuitState::Closed { .. } | CircuitState::HalfOpen { .. } => {
+                *state = CircuitState::Open { until, openings: 0, unreachable: false }
+            }
         }
     }
 
-    /// A look at the backend found it gone: no request needs to find that out.
-    pub(crate) fn seen_gone(&self, now: Instant) {
-        let mut state = self.state();
-        if let State::Closed { .. } = *state {
+    /// A health check failed: opens the breaker before a request has to fail.
+    pub(crate) fn health_check_failed(&self, now: Instant) {
+        let mut state = self.lock();
+        if let CircuitState::Closed { .. } = *state {
             *state = self.open(now, 1, true);
         }
     }
 
-    /// A look at the backend found it there: where it was gone, a request may try at once.
-    pub(crate) fn seen_there(&self, now: Instant) {
-        let mut state = self.state();
-        if let State::Open { until, times, gone: true } = *state
+    /// A health check succeeded: if the backend was unreachable, the next request probes it at once.
+    pub(crate) fn health_check_succeeded(&self, now: Instant) {
+        let mut state = self.lock();
+        if let CircuitState::Open { until, openings, unreachable: true } = *state
             && until > now
         {
-            *state = State::Open { until: now, times, gone: true };
+            *state = CircuitState::Open { until: now, openings, unreachable: true };
         }
     }
 
-    pub(crate) fn shown(&self) -> BreakerState {
-        match *self.state() {
-            State::Closed { .. } => BreakerState::Closed,
-            State::HalfOpen { .. } => BreakerState::HalfOpen,
-            State::Open { .. } => BreakerState::Open,
+    pub(crate) fn state(&self) -> BreakerState {
+        match *self.lock() {
+            CircuitState::Closed { .. } => BreakerState::Closed,
+            CircuitState::HalfOpen { .. } => BreakerState::HalfOpen,
+            CircuitState::Open { .. } => BreakerState::Open,
         }
     }
 
-    fn open(&self, now: Instant, times: u32, gone: bool) -> State {
-        let doubled = 2_u32.saturating_pow(times.saturating_sub(1));
+    fn open(&self, now: Instant, openings: u32, unreachable: bool) -> CircuitState {
+        let doubled = 2_u32.saturating_pow(openings.saturating_sub(1));
         let pause = self.settings.pause.saturating_mul(doubled).min(self.settings.longest_pause);
-        // Spread out, so that several servers of the platform do not try at the same moment.
+        // Jitter, so that several instances do not probe at the same time.
         let spread = Duration::from_millis(fastrand::u64(..=u64::try_from(pause.as_millis() / 10).unwrap_or(0)));
-        State::Open { until: now + pause + spread, times, gone }
+        CircuitState::Open { until: now + pause + spread, openings, unreachable }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CircuitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -164,7 +160,7 @@ mod tests {
 
     fn open(breaker: &Breaker, now: Instant) {
         for _ in 0..3 {
-            assert!(breaker.enter(now));
+            assert!(breaker.admit(now));
             breaker.failed(now, false);
         }
     }
@@ -177,10 +173,10 @@ mod tests {
             breaker.failed(now, false);
             breaker.succeeded();
         }
-        assert!(breaker.enter(now));
+        assert!(breaker.admit(now));
         open(&breaker, now);
-        assert!(!breaker.enter(now) && breaker.ready_at(now).is_err());
-        assert_eq!(breaker.shown(), BreakerState::Open);
+        assert!(!breaker.admit(now) && breaker.ready_at(now).is_err());
+        assert_eq!(breaker.state(), BreakerState::Open);
     }
 
     #[test]
@@ -189,10 +185,10 @@ mod tests {
         open(&breaker, now);
         let later = now + 2 * SECOND;
         assert!(breaker.ready_at(later).is_ok());
-        assert!(breaker.enter(later));
-        assert!(!breaker.enter(later), "one probe at a time");
+        assert!(breaker.admit(later));
+        assert!(!breaker.admit(later), "one probe at a time");
         breaker.succeeded();
-        assert!(breaker.enter(later) && breaker.enter(later));
+        assert!(breaker.admit(later) && breaker.admit(later));
     }
 
     #[test]
@@ -201,7 +197,7 @@ mod tests {
         open(&breaker, now);
         for expected in [2, 4, 5, 5] {
             now += 10 * SECOND;
-            assert!(breaker.enter(now));
+            assert!(breaker.admit(now));
             breaker.failed(now, false);
             let until = breaker.ready_at(now).expect_err("open");
             let pause = until - now;
@@ -210,25 +206,25 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_nobody_waited_for_leaves_the_place_to_the_next() {
+    fn an_abandoned_probe_makes_room_for_the_next() {
         let (breaker, now) = breaker();
         open(&breaker, now);
         let later = now + 2 * SECOND;
-        assert!(breaker.enter(later));
-        breaker.left(later);
-        assert!(breaker.enter(later));
+        assert!(breaker.admit(later));
+        breaker.abandon(later);
+        assert!(breaker.admit(later));
     }
 
     #[test]
-    fn a_look_opens_it_for_one_that_is_gone_and_lets_a_request_try_once_it_is_there() {
+    fn health_checks_open_the_breaker_and_permit_a_probe() {
         let (breaker, now) = breaker();
-        breaker.seen_gone(now);
-        assert!(!breaker.enter(now));
-        breaker.seen_there(now);
-        assert!(breaker.enter(now), "the probe");
+        breaker.health_check_failed(now);
+        assert!(!breaker.admit(now));
+        breaker.health_check_succeeded(now);
+        assert!(breaker.admit(now), "the probe");
         breaker.failed(now, false);
-        breaker.seen_there(now);
-        assert!(!breaker.enter(now), "one that is there and fails is left alone all the same");
+        breaker.health_check_succeeded(now);
+        assert!(!breaker.admit(now), "a reachable backend that fails stays excluded");
     }
 
     #[test]
@@ -237,25 +233,25 @@ mod tests {
         breaker.pause_until(now + 3 * SECOND);
         assert_eq!(breaker.ready_at(now), Err(now + 3 * SECOND));
         breaker.pause_until(now + SECOND);
-        assert_eq!(breaker.ready_at(now), Err(now + 3 * SECOND), "a shorter one does not end it");
+        assert_eq!(breaker.ready_at(now), Err(now + 3 * SECOND), "a shorter pause does not replace it");
         let later = now + 3 * SECOND;
-        assert!(breaker.enter(later) && breaker.enter(later), "then all of those who waited may");
+        assert!(breaker.admit(later) && breaker.admit(later), "all waiting requests are admitted");
     }
 
     #[test]
-    fn answers_that_begin_and_break_off_open_it_too() {
+    fn interrupted_answers_open_it_too() {
         let (breaker, now) = breaker();
         for _ in 0..3 {
-            assert!(breaker.enter(now));
-            breaker.begun();
+            assert!(breaker.admit(now));
+            breaker.started();
             breaker.failed(now, false);
         }
-        assert!(!breaker.enter(now));
+        assert!(!breaker.admit(now));
         let later = now + 2 * SECOND;
-        assert!(breaker.enter(later));
-        breaker.begun();
-        assert!(breaker.enter(later), "the pause is over");
+        assert!(breaker.admit(later));
+        breaker.started();
+        assert!(breaker.admit(later), "the pause is over");
         breaker.failed(later, false);
-        assert!(!breaker.enter(later), "and one more that breaks off is enough");
+        assert!(!breaker.admit(later), "one more interrupted answer opens it again");
     }
 }

@@ -1,48 +1,47 @@
-//! Which backend serves: the least busy of the first choice that may see the content, and when it fails, the next.
+//! Selects the backend of a request: the least busy of the best priority that may see the content, then fallbacks.
 //!
-//! A request is tried elsewhere, or once more, only until the first piece of an answer is there. It never goes to a
-//! backend that may not see it, however many fail.
+//! Retries and fallbacks happen only before the first chunk of an answer. A request never goes to a backend that may
+//! not see its content, however many fail.
 
 mod attempt;
 mod backend;
 mod breaker;
+mod failures;
 mod health;
-mod places;
-mod tries;
+mod limiter;
 
 pub(crate) use attempt::Attempt;
-pub use breaker::BreakerState;
 
 use crate::config::{BackendSettings, ModelSettings, QueueSettings, RouteSettings};
 use crate::error::SetupError;
 use crate::metrics::ModelMetrics;
-use crate::openai::http::About;
+use crate::openai::http::RequestContext;
 use backend::Backend;
 use breaker::Breaker;
 use domain::model::ModelError;
 use domain::model_call::{ModelCaller, Price, ServedBy};
 use domain::role::Classification;
-use places::{NoPlace, Places, Wanted};
+use failures::{Failures, is_final};
+use limiter::{AcquireError, BackendChoice, ConcurrencyLimiter};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use tries::{Tries, is_final};
 
-/// How often a request that no backend served is tried once more.
-const RETRIES: u32 = 2;
-/// A backend that asks for a longer pause than this is not waited for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Maximum number of retries after all backends failed.
+const MAX_RETRIES: u32 = 2;
+/// A longer `Retry-After` than this is not waited for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The backends, with their places and breakers. One for the whole process.
+/// All backends with their concurrency limits and breakers. One per process.
 pub struct Router {
     backends: Vec<Arc<Backend>>,
-    places: Arc<Places>,
+    limiter: Arc<ConcurrencyLimiter>,
     queue: QueueSettings,
     pub(crate) metrics: ModelMetrics,
     probe_every: Duration,
 }
 
-/// A way to serve a tier.
+/// A route of a tier.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     backend: usize,
@@ -53,64 +52,72 @@ pub(crate) struct Route {
     price: Price,
 }
 
-/// What is to be served, as far as the choice of a backend depends on it.
+/// A tier's name, for metrics and errors, and its routes.
+#[derive(Clone, Copy)]
+pub(crate) struct Tier<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) routes: &'a [Route],
+}
+
+/// What routing depends on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
-    pub(crate) about: About,
-    /// Tried elsewhere or again after this no more.
+pub(crate) struct RoutingRequest {
+    pub(crate) context: RequestContext,
+    /// No retry or fallback starts after this.
     pub(crate) deadline: Option<Instant>,
 }
 
-/// What an attempt brought, and how it came to it.
-pub(crate) struct Served<T> {
+/// The result of the successful attempt, and which backend served.
+pub(crate) struct Routed<T> {
     pub(crate) value: T,
-    pub(crate) by: ServedBy,
+    pub(crate) served_by: ServedBy,
 }
 
 impl Router {
-    /// The backends of `settings`, all closed and free.
+    /// Creates the backends of `settings`, with closed breakers.
     ///
     /// # Errors
-    /// Where an address is of no use.
+    /// If a backend's URL is invalid or its HTTP client cannot be built.
     pub fn new(settings: &ModelSettings, metrics: ModelMetrics) -> Result<Arc<Self>, SetupError> {
-        let backend =
-            |of: &BackendSettings| Backend::new(of, settings.breaker, settings.cache_salts.as_ref()).map(Arc::new);
-        let places = settings.backends.iter().map(|of| of.concurrency);
+        let backend = |backend: &BackendSettings| {
+            Backend::new(backend, settings.breaker, settings.cache_salts.as_ref()).map(Arc::new)
+        };
+        let limits = settings.backends.iter().map(|backend| backend.concurrency);
         Ok(Arc::new(Self {
             backends: settings.backends.iter().map(backend).collect::<Result<_, SetupError>>()?,
-            places: Places::new(places, settings.queue.per_tenant),
+            limiter: ConcurrencyLimiter::new(limits, settings.queue.per_tenant),
             queue: settings.queue,
             metrics,
             probe_every: settings.breaker.probe_every,
         }))
     }
 
-    /// The ways to serve a tier.
+    /// Resolves the routes of a tier.
     ///
     /// # Errors
-    /// Where one names a backend that there is not.
+    /// If a route refers to an unknown backend.
     pub(crate) fn routes(&self, settings: &[RouteSettings]) -> Result<Vec<Route>, SetupError> {
-        let route = |of: &RouteSettings| {
-            let known = self.backends.iter().position(|backend| backend.server.name() == of.backend);
-            let backend = known.ok_or_else(|| SetupError::UnknownBackend { name: of.backend.clone() })?;
+        let resolve = |route: &RouteSettings| {
+            let known = self.backends.iter().position(|backend| backend.server.name() == route.backend);
+            let backend = known.ok_or_else(|| SetupError::UnknownBackend { name: route.backend.clone() })?;
             Ok(Route {
                 backend,
-                breaker: self.backends[backend].breaker(&of.model),
-                model: of.model.clone(),
-                priority: of.priority,
-                weight: of.weight,
-                price: of.price,
+                breaker: self.backends[backend].breaker(&route.model),
+                model: route.model.clone(),
+                priority: route.priority,
+                weight: route.weight,
+                price: route.price,
             })
         };
-        settings.iter().map(route).collect()
+        settings.iter().map(resolve).collect()
     }
 
-    /// The highest classification that one of `routes` may see of this caller.
-    pub(crate) fn highest(&self, routes: &[Route], caller: &ModelCaller) -> Option<Classification> {
+    /// The highest classification that any of `routes` may see of this caller; `None` without routes.
+    pub(crate) fn highest_classification(&self, routes: &[Route], caller: &ModelCaller) -> Option<Classification> {
         routes.iter().map(|route| self.backends[route.backend].limit(caller)).max()
     }
 
-    /// The highest price of input and of output of those of `routes` that this caller's content may go to.
+    /// The highest input and output prices of the routes that may see internal content; `None` if no route has a price.
     pub(crate) fn highest_price(&self, routes: &[Route], caller: &ModelCaller) -> Option<Price> {
         let may = |route: &&Route| self.backends[route.backend].limit(caller) >= Classification::Internal;
         let highest = |most: Price, route: &Route| Price {
@@ -121,140 +128,143 @@ impl Router {
         Some(highest).filter(|price| *price != Price::default())
     }
 
-    /// Serves a request by `call`, which is given one attempt after the other until one succeeds.
+    /// Serves a request: calls `call` with one attempt after the other until one succeeds.
     ///
     /// # Errors
-    /// What the last backend failed with, or that there is none, or no room.
+    /// The last backend's error, or an error that no backend is allowed or available.
     pub(crate) async fn serve<T, F>(
         &self,
-        (tier, routes): (&str, &[Route]),
-        ask: Ask,
+        tier: Tier<'_>,
+        routing: RoutingRequest,
         mut call: impl FnMut(Attempt) -> F,
-    ) -> Result<Served<T>, ModelError>
+    ) -> Result<Routed<T>, ModelError>
     where
         F: Future<Output = Result<T, ModelError>>,
     {
-        let allowed: Vec<&Route> = routes.iter().filter(|route| self.may_see(route, ask.about)).collect();
+        let allowed: Vec<&Route> = tier.routes.iter().filter(|route| self.may_see(route, routing.context)).collect();
         let Some(best) = allowed.iter().map(|route| route.priority).min() else {
-            let wanted = format!("{} content in the tier {tier}", ask.about.classification);
+            let wanted = format!("{} content in the tier {}", routing.context.classification, tier.name);
             return Err(ModelError::NotConfigured { wanted });
         };
-        let mut tries = Tries::default();
-        for round in 0..=RETRIES {
-            let (mut left, tried) = (allowed.clone(), tries.failed.len());
-            while let Some(attempt) = self.admit(&mut left, best, ask, &mut tries).await? {
-                let by = attempt.served_by(&tries);
+        let mut failures = Failures::default();
+        for round in 0..=MAX_RETRIES {
+            let (mut candidates, failed_before) = (allowed.clone(), failures.failed.len());
+            while let Some(attempt) = self.next_attempt(&mut candidates, best, routing, &failures).await? {
+                let served_by = attempt.served_by(&failures);
                 match call(attempt).await {
                     Ok(value) => {
-                        self.metrics.served(tier, &by);
-                        return Ok(Served { value, by });
+                        self.metrics.served(tier.name, &served_by);
+                        return Ok(Routed { value, served_by });
                     }
-                    Err(error) if is_final(&error) => return Err(tries.ended(error)),
+                    Err(error) if is_final(&error) => return Err(failures.into_error_with(error)),
                     Err(error) => {
-                        self.metrics.attempt_failed(&by.backend, error.error_type());
-                        tries.failed(&by.backend, error);
+                        self.metrics.attempt_failed(&served_by.backend, error.error_type());
+                        failures.push(&served_by.backend, error);
                     }
                 }
             }
-            if tries.failed.len() == tried {
+            if failures.failed.len() == failed_before {
                 break;
             }
-            let Some(pause) = tries.pause(round).filter(|pause| fits(*pause, ask.deadline)) else { break };
-            sleep(pause).await;
+            let Some(delay) = failures.retry_delay(round).filter(|delay| ends_before(*delay, routing.deadline)) else {
+                break;
+            };
+            sleep(delay).await;
         }
-        Err(tries.given_up(self.soonest(&allowed)))
+        Err(failures.into_error(self.earliest_retry(&allowed)))
     }
 
-    /// A place at the best of the backends in `left` that may be asked now; `None` where there is none left. Who was let
-    /// through is no longer among them.
-    async fn admit(
+    /// An attempt at the best candidate that is available now, which is removed from `candidates`; `None` if there is
+    /// none.
+    async fn next_attempt(
         &self,
-        left: &mut Vec<&Route>,
+        candidates: &mut Vec<&Route>,
         best: u32,
-        ask: Ask,
-        tries: &mut Tries,
+        routing: RoutingRequest,
+        failures: &Failures,
     ) -> Result<Option<Attempt>, ModelError> {
         let mut wait = self.queue.wait;
-        if let Some(deadline) = ask.deadline {
+        if let Some(deadline) = routing.deadline {
             wait = wait.min(deadline.saturating_duration_since(Instant::now()));
         }
-        let mut full = None;
-        while !left.is_empty() {
+        let mut rejected = None;
+        while !candidates.is_empty() {
             let now = Instant::now();
             let ready = |route: &&&Route| route.breaker.ready_at(now).is_ok();
-            let Some(next) = left.iter().filter(ready).map(|route| route.priority).min() else { break };
+            let Some(priority) = candidates.iter().filter(ready).map(|route| route.priority).min() else { break };
             let group: Vec<&Route> =
-                left.iter().filter(ready).filter(|route| route.priority == next).copied().collect();
-            let wanted: Vec<_> =
-                group.iter().map(|route| Wanted { backend: route.backend, weight: route.weight }).collect();
-            // Half of the wait is for the first choice, the rest for what comes after it.
-            let is_last = left.iter().filter(ready).all(|route| route.priority == next);
+                candidates.iter().filter(ready).filter(|route| route.priority == priority).copied().collect();
+            let choices: Vec<_> =
+                group.iter().map(|route| BackendChoice { backend: route.backend, weight: route.weight }).collect();
+            // Half of the wait is for the best priority, the rest for the next ones.
+            let is_last = candidates.iter().filter(ready).all(|route| route.priority == priority);
             let share = if is_last { wait } else { wait / 2 };
-            match self.places.take(ask.about.caller.tenant, &wanted, share).await {
-                Ok(place) => {
-                    let Some(route) = one_of(&group, place.backend()) else { continue };
-                    left.retain(|other| !std::ptr::eq(*other, route));
+            match self.limiter.acquire(routing.context.caller.tenant, &choices, share).await {
+                Ok(permit) => {
+                    let Some(route) = choose_route(&group, permit.backend()) else { continue };
+                    candidates.retain(|other| !std::ptr::eq(*other, route));
                     let backend = &self.backends[route.backend];
-                    if route.breaker.enter(Instant::now()) {
-                        return Ok(Some(Attempt::new(Arc::clone(backend), route, route.priority > best, place)));
+                    if route.breaker.admit(Instant::now()) {
+                        return Ok(Some(Attempt::new(Arc::clone(backend), route, route.priority > best, permit)));
                     }
                 }
-                Err(why) => {
-                    full = Some(why);
+                Err(error) => {
+                    rejected = Some(error);
                     wait = wait.saturating_sub(now.elapsed());
-                    left.retain(|other| !wanted.iter().any(|want| want.backend == other.backend));
+                    candidates.retain(|other| !choices.iter().any(|choice| choice.backend == other.backend));
                 }
             }
         }
-        match full {
-            Some(why) if tries.is_empty() => Err(self.refused(why)),
+        match rejected {
+            Some(error) if failures.is_empty() => Err(self.rejected(error)),
             _ => Ok(None),
         }
     }
 
-    fn refused(&self, why: NoPlace) -> ModelError {
-        let (word, reason) = match why {
-            NoPlace::QueueFull => ("queue_full", "too many requests of this tenant wait"),
-            NoPlace::TooLate => ("no_place", "all its places are taken"),
+    fn rejected(&self, error: AcquireError) -> ModelError {
+        let (label, reason) = match error {
+            AcquireError::QueueFull => ("queue_full", "too many requests of this tenant are waiting"),
+            AcquireError::Timeout => ("no_place", "all backends are at their concurrency limit"),
         };
-        self.metrics.refused(word);
+        self.metrics.refused(label);
         let (backend, reason) = ("any".to_owned(), reason.to_owned());
         ModelError::Unavailable { backend, reason, retry_after: Some(self.queue.wait.max(Duration::from_secs(1))) }
     }
 
-    fn may_see(&self, route: &Route, about: About) -> bool {
-        about.classification <= self.backends[route.backend].limit(&about.caller)
+    fn may_see(&self, route: &Route, context: RequestContext) -> bool {
+        context.classification <= self.backends[route.backend].limit(&context.caller)
     }
 
-    /// How long until the first of these may be asked again.
-    fn soonest(&self, routes: &[&Route]) -> Option<Duration> {
+    /// Time until the first of the breakers admits a request again.
+    fn earliest_retry(&self, routes: &[&Route]) -> Option<Duration> {
         let now = Instant::now();
-        let until = |route: &&Route| route.breaker.ready_at(now).err();
-        routes.iter().filter_map(until).min().map(|until| until.saturating_duration_since(now))
+        let opens_at = |route: &&Route| route.breaker.ready_at(now).err();
+        routes.iter().filter_map(opens_at).min().map(|at| at.saturating_duration_since(now))
     }
 
-    /// What the backends show: name, breaker, requests under way; and how many requests wait.
-    pub fn show(&self) {
+    /// Updates the gauges of the breakers, the requests in flight and the queue.
+    pub fn update_gauges(&self) {
         for (at, backend) in self.backends.iter().enumerate() {
-            self.metrics.backend(backend.server.name(), backend.worst(), self.places.taken(at));
+            let in_flight = self.limiter.in_flight(at);
+            self.metrics.backend(backend.server.name(), backend.worst_breaker_state(), in_flight);
         }
-        self.metrics.waiting(self.places.waiting());
+        self.metrics.waiting(self.limiter.waiting());
     }
 }
 
-/// A route to `backend`; of several models there, by chance and their weights.
-fn one_of<'r>(routes: &[&'r Route], backend: usize) -> Option<&'r Route> {
-    let there: Vec<&'r Route> = routes.iter().copied().filter(|route| route.backend == backend).collect();
-    let total: u32 = there.iter().map(|route| route.weight).sum();
+/// A route to `backend`; among several, a random one by weight.
+fn choose_route<'r>(routes: &[&'r Route], backend: usize) -> Option<&'r Route> {
+    let routes: Vec<&'r Route> = routes.iter().copied().filter(|route| route.backend == backend).collect();
+    let total: u32 = routes.iter().map(|route| route.weight).sum();
     let mut at = fastrand::u32(..total.max(1));
-    let chosen = there.iter().find(|route| {
-        let here = at < route.weight;
+    let chosen = routes.iter().find(|route| {
+        let is_chosen = at < route.weight;
         at = at.saturating_sub(route.weight);
-        here
+        is_chosen
     });
-    chosen.or(there.first()).copied()
+    chosen.or(routes.first()).copied()
 }
 
-fn fits(pause: Duration, deadline: Option<Instant>) -> bool {
-    deadline.is_none_or(|deadline| Instant::now() + pause < deadline)
+fn ends_before(delay: Duration, deadline: Option<Instant>) -> bool {
+    deadline.is_none_or(|deadline| Instant::now() + delay < deadline)
 }

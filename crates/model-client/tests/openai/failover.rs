@@ -1,8 +1,8 @@
-//! Several backends: who serves, who serves instead, and when none may.
+//! Several backends: routing, fallbacks, retries and refusals.
 
 use crate::support::{
-    Act, Scripted, answer, backend, caller_of, chat_of, classified, embedder_of, request, router, settings, stream_of,
-    texts,
+    Action, ScriptedServer, answer, backend, caller_of, chat_of, classified, embedder_of, request, router, settings,
+    stream_of, texts,
 };
 use domain::model::{ChatDelta, ChatRequest, EmbedPurpose, ModelError, ModelTier};
 use domain::model_call::{FailedAttempt, MicroCost, Price, ServedBy};
@@ -20,23 +20,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-const STOP: &str =
+const STOP_EVENT: &str =
     r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":100}}"#;
 
-fn word(model: &str) -> String {
+fn word_event(model: &str) -> String {
     format!(r#"{{"model":"{model}","choices":[{{"delta":{{"content":"Close "}}}}]}}"#)
 }
 
-fn says(model: &str) -> Act {
-    Act::Send(stream_of(&[&word(model), STOP, "[DONE]"]), 4096)
+fn answering(model: &str) -> Action {
+    Action::Send(stream_of(&[&word_event(model), STOP_EVENT, "[DONE]"]), 4096)
 }
 
-fn fails(head: &str) -> Act {
-    Act::Send(answer(head, "application/json", b"{}"), 4096)
+fn failing(head: &str) -> Action {
+    Action::Send(answer(head, "application/json", b"{}"), 4096)
 }
 
-/// Two backends, the second of which is the second choice.
-fn two(first: &Scripted, second: &Scripted) -> ModelSettings {
+/// Settings of two backends, the second one as fallback.
+fn two(first: &ScriptedServer, second: &ScriptedServer) -> ModelSettings {
     let mut settings = settings(first.url.clone());
     settings.backends = vec![backend("gpu", first.url.clone()), backend("cpu", second.url.clone())];
     let route = |name, priority| RouteSettings { priority, ..RouteSettings::to(name, "mistral") };
@@ -56,23 +56,24 @@ async fn served(chat: &OpenAiChat) -> Result<ServedBy, ModelError> {
 
 #[tokio::test]
 async fn the_next_backend_serves_for_every_way_in_which_the_first_one_fails_before_a_word() {
-    let endless_head = Act::SendAndHang(Vec::new());
-    let page = Act::Send(answer("200 OK", "text/html", b"<html>"), 4096);
-    let cut = Act::Send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n".to_vec(), 4096);
-    let garbage = Act::Send(stream_of(&["{no json"]), 4096);
-    let ended = Act::Send(stream_of(&[]), 4096);
-    for (act, error) in [
-        (fails("500 Internal Server Error"), "unavailable"),
-        (fails("429 Too Many Requests\nretry-after: 30"), "unavailable"),
-        (fails("401 Unauthorized"), "misconfigured"),
-        (fails("404 Not Found"), "misconfigured"),
+    let endless_head = Action::SendAndHang(Vec::new());
+    let page = Action::Send(answer("200 OK", "text/html", b"<html>"), 4096);
+    let cut = Action::Send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n".to_vec(), 4096);
+    let garbage = Action::Send(stream_of(&["{no json"]), 4096);
+    let ended = Action::Send(stream_of(&[]), 4096);
+    for (action, error) in [
+        (failing("500 Internal Server Error"), "unavailable"),
+        (failing("429 Too Many Requests\nretry-after: 30"), "unavailable"),
+        (failing("401 Unauthorized"), "misconfigured"),
+        (failing("404 Not Found"), "misconfigured"),
         (cut, "unavailable"),
         (endless_head, "timeout"),
         (page, "garbled"),
         (garbage, "garbled"),
         (ended, "broken_off"),
     ] {
-        let (first, second) = (Scripted::start(vec![act]).await, Scripted::start(vec![says("m2")]).await);
+        let (first, second) =
+            (ScriptedServer::start(vec![action]).await, ScriptedServer::start(vec![answering("m2")]).await);
         let by = served(&chat_of(&two(&first, &second))).await.expect("the second serves");
         assert_eq!((by.backend.as_str(), by.model.as_str(), by.fallback), ("cpu", "m2", true));
         assert_eq!(by.failed, [FailedAttempt { backend: "gpu".to_owned(), error: error.to_owned() }]);
@@ -82,7 +83,8 @@ async fn the_next_backend_serves_for_every_way_in_which_the_first_one_fails_befo
 
 #[tokio::test]
 async fn a_backend_that_is_gone_is_passed_over_and_no_request_is_lost() {
-    let (first, second) = (Scripted::start(vec![says("m1")]).await, Scripted::start(vec![says("m2")]).await);
+    let (first, second) =
+        (ScriptedServer::start(vec![answering("m1")]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let settings = two(&first, &second);
     let chat = Arc::new(chat_of(&settings));
     assert!(!served(&chat).await.expect("both are there").fallback);
@@ -92,7 +94,7 @@ async fn a_backend_that_is_gone_is_passed_over_and_no_request_is_lost() {
         let by = by.expect("none is lost");
         assert!(by.fallback && by.backend == "cpu");
     }
-    // The breaker is open by now: the first one is not even tried.
+    // The breaker is open by now: the first backend is not even tried.
     assert!(served(&chat).await.expect("served").failed.is_empty());
 }
 
@@ -104,8 +106,9 @@ async fn what_is_wrong_with_the_request_is_not_asked_elsewhere() {
     for (body, error) in
         [(&too_long[..], "context_too_long"), (&filtered[..], "content_filter"), (&wrong[..], "refused")]
     {
-        let act = Act::Send(answer("400 Bad Request", "application/json", body), 4096);
-        let (first, second) = (Scripted::start(vec![act]).await, Scripted::start(vec![says("m2")]).await);
+        let action = Action::Send(answer("400 Bad Request", "application/json", body), 4096);
+        let (first, second) =
+            (ScriptedServer::start(vec![action]).await, ScriptedServer::start(vec![answering("m2")]).await);
         let ended = served(&chat_of(&two(&first, &second))).await;
         assert_eq!(ended.expect_err("refused").error_type(), error);
         assert_eq!(second.count(), 0, "{error}");
@@ -114,8 +117,8 @@ async fn what_is_wrong_with_the_request_is_not_asked_elsewhere() {
 
 #[tokio::test]
 async fn after_the_first_word_nothing_is_asked_again() {
-    let cut = Act::Send(stream_of(&[&word("m1")]), 4096);
-    let (first, second) = (Scripted::start(vec![cut]).await, Scripted::start(vec![says("m2")]).await);
+    let cut = Action::Send(stream_of(&[&word_event("m1")]), 4096);
+    let (first, second) = (ScriptedServer::start(vec![cut]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let chat = chat_of(&two(&first, &second));
     let mut stream = chat.stream(request()).await.expect("it begins");
     assert_eq!(stream.deltas.next().await, Some(Ok(ChatDelta::Text("Close ".to_owned()))));
@@ -125,9 +128,10 @@ async fn after_the_first_word_nothing_is_asked_again() {
 
 #[tokio::test]
 async fn a_fallback_never_crosses_the_border_of_the_classification() {
-    let failing = fails("500 Internal Server Error");
+    let failing = failing("500 Internal Server Error");
     for (class, may) in [(Classification::Internal, true), (Classification::Confidential, false)] {
-        let (first, second) = (Scripted::start(vec![failing.clone()]).await, Scripted::start(vec![says("m2")]).await);
+        let (first, second) =
+            (ScriptedServer::start(vec![failing.clone()]).await, ScriptedServer::start(vec![answering("m2")]).await);
         let mut settings = two(&first, &second);
         settings.backends[1].location = Location::Cloud;
         let request = classified(class);
@@ -139,7 +143,8 @@ async fn a_fallback_never_crosses_the_border_of_the_classification() {
 
 #[tokio::test]
 async fn a_tenant_that_lets_nothing_out_is_served_on_the_site_alone() {
-    let (first, second) = (Scripted::start(vec![says("m1")]).await, Scripted::start(vec![says("m2")]).await);
+    let (first, second) =
+        (ScriptedServer::start(vec![answering("m1")]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let mut settings = two(&first, &second);
     settings.backends[0].location = Location::Cloud;
     let chat = chat_of(&settings);
@@ -157,8 +162,10 @@ async fn a_tenant_that_lets_nothing_out_is_served_on_the_site_alone() {
 
 #[tokio::test]
 async fn all_of_them_failing_says_who_was_tried_and_what_the_last_one_said() {
-    let (first, second) =
-        (Scripted::start(vec![fails("401 Unauthorized")]).await, Scripted::start(vec![Act::SendAndHang(vec![])]).await);
+    let (first, second) = (
+        ScriptedServer::start(vec![failing("401 Unauthorized")]).await,
+        ScriptedServer::start(vec![Action::SendAndHang(vec![])]).await,
+    );
     let error = served(&chat_of(&two(&first, &second))).await.expect_err("none serves");
     let ModelError::Exhausted { tried, last } = &error else { panic!("{error:?}") };
     assert_eq!(tried.iter().map(|one| one.backend.as_str()).collect::<Vec<_>>(), ["gpu", "cpu"]);
@@ -168,8 +175,9 @@ async fn all_of_them_failing_says_who_was_tried_and_what_the_last_one_said() {
 
 #[tokio::test]
 async fn equals_share_the_requests_by_their_weight_and_that_is_no_fallback() {
-    let hanging = |model: &str| Act::SendAndHang(stream_of(&[&word(model)]));
-    let (first, second) = (Scripted::start(vec![hanging("m1")]).await, Scripted::start(vec![hanging("m2")]).await);
+    let hanging = |model: &str| Action::SendAndHang(stream_of(&[&word_event(model)]));
+    let (first, second) =
+        (ScriptedServer::start(vec![hanging("m1")]).await, ScriptedServer::start(vec![hanging("m2")]).await);
     let mut settings = two(&first, &second);
     settings.tiers.fast[1].priority = 1;
     settings.tiers.fast[1].weight = 3;
@@ -187,8 +195,9 @@ async fn equals_share_the_requests_by_their_weight_and_that_is_no_fallback() {
 
 #[tokio::test]
 async fn a_full_first_choice_is_waited_for_and_then_passed_over() {
-    let hanging = Act::SendAndHang(stream_of(&[&word("m1")]));
-    let (first, second) = (Scripted::start(vec![hanging]).await, Scripted::start(vec![says("m2")]).await);
+    let hanging = Action::SendAndHang(stream_of(&[&word_event("m1")]));
+    let (first, second) =
+        (ScriptedServer::start(vec![hanging]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let mut settings = two(&first, &second);
     settings.backends[0].concurrency = 1;
     let chat = chat_of(&settings);
@@ -200,18 +209,18 @@ async fn a_full_first_choice_is_waited_for_and_then_passed_over() {
 
 #[tokio::test]
 async fn a_queue_that_is_full_refuses_at_once_and_leaves_the_other_tenants_theirs() {
-    let hanging = Act::SendAndHang(stream_of(&[&word("m1")]));
-    let server = Scripted::start(vec![hanging]).await;
+    let hanging = Action::SendAndHang(stream_of(&[&word_event("m1")]));
+    let server = ScriptedServer::start(vec![hanging]).await;
     let mut settings = server.settings();
     settings.backends[0].concurrency = 1;
     settings.queue.per_tenant = 2;
     settings.queue.wait = Duration::from_secs(30);
     let chat = Arc::new(chat_of(&settings));
-    let of = |tenant| ChatRequest { caller: caller_of(tenant), ..request() };
-    let held = chat.stream(of(1)).await.expect("a place is free");
+    let from_tenant = |tenant| ChatRequest { caller: caller_of(tenant), ..request() };
+    let held = chat.stream(from_tenant(1)).await.expect("a permit is free");
     let mut waiting: Vec<_> = [1, 1, 2]
         .map(|tenant| {
-            let (chat, request) = (Arc::clone(&chat), of(tenant));
+            let (chat, request) = (Arc::clone(&chat), from_tenant(tenant));
             Box::pin(async move { chat.stream(request).await })
         })
         .into();
@@ -219,7 +228,7 @@ async fn a_queue_that_is_full_refuses_at_once_and_leaves_the_other_tenants_their
         assert!(futures::poll!(wait).is_pending());
     }
     let started = Instant::now();
-    let refused = chat.stream(of(1)).await.err();
+    let refused = chat.stream(from_tenant(1)).await.err();
     assert!(matches!(refused, Some(ModelError::Unavailable { retry_after: Some(_), .. })), "{refused:?}");
     assert!(started.elapsed() < Duration::from_secs(5), "it did not wait for the 30 s");
     drop(held);
@@ -229,7 +238,7 @@ async fn a_queue_that_is_full_refuses_at_once_and_leaves_the_other_tenants_their
 
 #[tokio::test]
 async fn an_open_breaker_refuses_at_once_and_says_when_to_come_back() {
-    let server = Scripted::start(vec![fails("500 Internal Server Error")]).await;
+    let server = ScriptedServer::start(vec![failing("500 Internal Server Error")]).await;
     let chat = chat_of(&server.settings());
     for _ in 0..2 {
         assert!(chat.stream(request()).await.is_err());
@@ -243,7 +252,8 @@ async fn an_open_breaker_refuses_at_once_and_says_when_to_come_back() {
 
 #[tokio::test]
 async fn a_look_finds_a_backend_that_is_gone_and_one_that_is_back() {
-    let (first, second) = (Scripted::start(vec![says("m1")]).await, Scripted::start(vec![says("m2")]).await);
+    let (first, second) =
+        (ScriptedServer::start(vec![answering("m1")]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let mut settings = two(&first, &second);
     settings.breaker.probe_every = Duration::from_millis(20);
     settings.breaker.pause = Duration::from_secs(600);
@@ -252,7 +262,7 @@ async fn a_look_finds_a_backend_that_is_gone_and_one_that_is_back() {
     drop(first);
     let router = router(&settings);
     let mut watch = JoinSet::new();
-    watch.spawn(Arc::clone(&router).keep_watch());
+    watch.spawn(Arc::clone(&router).run_health_checks());
     let chat = OpenAiChat::new(&router, &settings).expect("settings of use");
     let mut by = served(&chat).await.expect("served");
     while !by.failed.is_empty() {
@@ -260,7 +270,7 @@ async fn a_look_finds_a_backend_that_is_gone_and_one_that_is_back() {
         by = served(&chat).await.expect("served");
     }
     assert!(by.fallback, "no request had to find out");
-    let _back = Scripted::start_at(&address, vec![says("m1")]).await;
+    let _back = ScriptedServer::start_at(&address, vec![answering("m1")]).await;
     while by.fallback {
         tokio::time::sleep(Duration::from_millis(20)).await;
         by = served(&chat).await.expect("served");
@@ -269,7 +279,7 @@ async fn a_look_finds_a_backend_that_is_gone_and_one_that_is_back() {
 
 #[tokio::test]
 async fn a_call_costs_what_the_route_s_price_says_else_what_the_server_says() {
-    let server = Scripted::start(vec![says("m1")]).await;
+    let server = ScriptedServer::start(vec![answering("m1")]).await;
     let mut settings = server.settings();
     let price = Price { input: MicroCost(150_000), output: MicroCost(600_000) };
     settings.tiers.fast[0].price = price;
@@ -281,7 +291,7 @@ async fn a_call_costs_what_the_route_s_price_says_else_what_the_server_says() {
 
 #[tokio::test]
 async fn litellm_is_told_the_tenant_and_when_not_to_fall_back() {
-    let server = Scripted::start(vec![says("m1")]).await;
+    let server = ScriptedServer::start(vec![answering("m1")]).await;
     let mut settings = server.settings();
     settings.backends[0].dialect = Dialect::LiteLlm;
     let chat = chat_of(&settings);
@@ -295,11 +305,11 @@ async fn litellm_is_told_the_tenant_and_when_not_to_fall_back() {
 
 #[tokio::test]
 async fn embeddings_fall_back_too_and_a_backend_with_another_model_is_found_out() {
-    let vectors = |body: &str| Act::Send(answer("200 OK", "application/json", body.as_bytes()), 4096);
+    let vectors = |body: &str| Action::Send(answer("200 OK", "application/json", body.as_bytes()), 4096);
     let two_numbers = r#"{"model":"nomic","data":[{"index":0,"embedding":[3.0,4.0]}],"usage":{"prompt_tokens":7}}"#;
     let three_numbers = r#"{"data":[{"index":0,"embedding":[1.0,0.0,0.0]}]}"#;
-    let first = Scripted::start(vec![vectors(two_numbers), fails("500 Internal Server Error")]).await;
-    let second = Scripted::start(vec![vectors(two_numbers), vectors(three_numbers)]).await;
+    let first = ScriptedServer::start(vec![vectors(two_numbers), failing("500 Internal Server Error")]).await;
+    let second = ScriptedServer::start(vec![vectors(two_numbers), vectors(three_numbers)]).await;
     let embedder = embedder_of(&two(&first, &second)).await;
     assert_eq!(embedder.model().name, "mistral-2");
     let embedded = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.expect("the second serves");
@@ -312,9 +322,9 @@ async fn embeddings_fall_back_too_and_a_backend_with_another_model_is_found_out(
 
 #[tokio::test]
 async fn a_model_that_fails_takes_no_other_model_of_its_backend_with_it() {
-    let mut acts = vec![fails("500 Internal Server Error"); 5];
-    acts.push(says("m1"));
-    let server = Scripted::start(acts).await;
+    let mut actions = vec![failing("500 Internal Server Error"); 5];
+    actions.push(answering("m1"));
+    let server = ScriptedServer::start(actions).await;
     let chat = chat_of(&server.settings());
     let heavy = || ChatRequest { tier: ModelTier::Heavy, ..request() };
     for _ in 0..3 {
@@ -326,7 +336,7 @@ async fn a_model_that_fails_takes_no_other_model_of_its_backend_with_it() {
 
 #[tokio::test]
 async fn a_second_model_of_the_same_backend_is_a_next_choice_too() {
-    let server = Scripted::start(vec![fails("500 Internal Server Error"), says("m2")]).await;
+    let server = ScriptedServer::start(vec![failing("500 Internal Server Error"), answering("m2")]).await;
     let mut settings = server.settings();
     let second = RouteSettings { priority: 2, ..RouteSettings::to("model-server", "spare-model") };
     settings.tiers.fast.push(second);
@@ -336,9 +346,9 @@ async fn a_second_model_of_the_same_backend_is_a_next_choice_too() {
 
 #[tokio::test]
 async fn those_who_wait_out_a_pause_that_the_server_asked_for_are_all_served() {
-    let mut acts = vec![fails("429 Too Many Requests\nretry-after: 1"); 8];
-    acts.push(says("m1"));
-    let server = Scripted::start(acts).await;
+    let mut actions = vec![failing("429 Too Many Requests\nretry-after: 1"); 8];
+    actions.push(answering("m1"));
+    let server = ScriptedServer::start(actions).await;
     let chat = chat_of(&server.settings());
     let all = futures::future::join_all((0..8).map(|_| served(&chat))).await;
     assert!(all.iter().all(Result::is_ok), "{all:?}");
@@ -346,14 +356,15 @@ async fn those_who_wait_out_a_pause_that_the_server_asked_for_are_all_served() {
 
 #[tokio::test]
 async fn calls_tokens_fallbacks_and_failed_attempts_are_counted() {
-    let failing = fails("500 Internal Server Error");
-    let (first, second) = (Scripted::start(vec![failing]).await, Scripted::start(vec![says("m2")]).await);
+    let failing = failing("500 Internal Server Error");
+    let (first, second) =
+        (ScriptedServer::start(vec![failing]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let (settings, registry) = (two(&first, &second), Registry::new());
     let metrics = ModelMetrics::register(&registry).expect("new names");
     let router = Router::new(&settings, metrics).expect("settings of use");
     let chat = OpenAiChat::new(&router, &settings).expect("settings of use");
     served(&chat).await.expect("the second serves");
-    router.show();
+    router.update_gauges();
     let text = TextEncoder::new().encode_to_string(&registry.gather()).expect("metrics");
     let call = r#"gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="mistral""#;
     for wanted in [
@@ -378,29 +389,34 @@ async fn an_answer_without_a_word_is_an_error_once_the_others_were_asked() {
     for events in [vec![stop("{}")], vec![blank.to_owned(), stop("{}")], vec![stop(r#"{"content":""}"#)]] {
         let mut events: Vec<&str> = events.iter().map(String::as_str).collect();
         events.push("[DONE]");
-        let empty = || Act::Send(stream_of(&events), 4096);
-        let (first, second) = (Scripted::start(vec![empty()]).await, Scripted::start(vec![says("m2")]).await);
+        let empty = || Action::Send(stream_of(&events), 4096);
+        let (first, second) =
+            (ScriptedServer::start(vec![empty()]).await, ScriptedServer::start(vec![answering("m2")]).await);
         let by = served(&chat_of(&two(&first, &second))).await.expect("the second serves");
         assert_eq!((by.backend.as_str(), by.fallback), ("cpu", true), "{events:?}");
         assert_eq!(by.failed, [FailedAttempt { backend: "gpu".to_owned(), error: "broken_off".to_owned() }]);
-        let (first, second) = (Scripted::start(vec![empty(); 3]).await, Scripted::start(vec![empty(); 3]).await);
+        let (first, second) =
+            (ScriptedServer::start(vec![empty(); 3]).await, ScriptedServer::start(vec![empty(); 3]).await);
         let error = served(&chat_of(&two(&first, &second))).await.expect_err("nobody says a word");
         let ModelError::Exhausted { last, .. } = error else { panic!("{error:?}") };
         assert!(matches!(*last, ModelError::Interrupted { .. }), "{last:?}");
     }
-    // Thoughts are no words either, but have been passed on: no other backend is asked.
+    // Reasoning is no text either, but it has been passed on: no other backend is asked.
     let thought = r#"{"choices":[{"delta":{"reasoning_content":"Hm."}}]}"#;
-    let thoughtful = Act::Send(stream_of(&[thought, &stop("{}"), "[DONE]"]), 4096);
-    let (first, second) = (Scripted::start(vec![thoughtful]).await, Scripted::start(vec![says("m2")]).await);
+    let thoughtful = Action::Send(stream_of(&[thought, &stop("{}"), "[DONE]"]), 4096);
+    let (first, second) =
+        (ScriptedServer::start(vec![thoughtful]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let error = served(&chat_of(&two(&first, &second))).await.expect_err("no word");
     assert!(matches!(error, ModelError::Interrupted { .. }), "{error:?}");
-    // An answer that was cut by its limit, or is a call, is what it is.
+    // An answer that was cut by its token limit, or that is a tool call, is valid without text.
     let cut = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
     let call =
         r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}"#;
     for events in [vec![cut, "[DONE]"], vec![call, &stop("{}"), "[DONE]"]] {
-        let (first, second) =
-            (Scripted::start(vec![Act::Send(stream_of(&events), 4096)]).await, Scripted::start(Vec::new()).await);
+        let (first, second) = (
+            ScriptedServer::start(vec![Action::Send(stream_of(&events), 4096)]).await,
+            ScriptedServer::start(Vec::new()).await,
+        );
         assert_eq!(served(&chat_of(&two(&first, &second))).await.expect("served").backend, "gpu");
     }
 }
@@ -408,7 +424,7 @@ async fn an_answer_without_a_word_is_an_error_once_the_others_were_asked() {
 #[tokio::test]
 async fn tenants_do_not_share_a_prefix_cache_where_the_server_has_a_salt() {
     let salt_of = |tenant: u128, dialect: Dialect| async move {
-        let server = Scripted::start(vec![says("m")]).await;
+        let server = ScriptedServer::start(vec![answering("m")]).await;
         let mut settings = server.settings();
         settings.cache_salts = Some(CacheSalts::new(b"a key of the platform"));
         settings.backends[0].dialect = dialect;

@@ -1,7 +1,7 @@
-//! What becomes of a request when the server, or the line to it, fails.
+//! What becomes of a request when the server or the connection fails.
 
 use crate::support::{
-    Act, Scripted, answer, chat_of, classified, embedder_of, request, router, settings, stream_of, texts,
+    Action, ScriptedServer, answer, chat_of, classified, embedder_of, request, router, settings, stream_of, texts,
 };
 use domain::model::{ChatDelta, ChatRequest, EmbedPurpose, ModelError, ModelTier};
 use domain::ports::{ChatModel, Embedder};
@@ -17,24 +17,24 @@ const WORD: &str = r#"{"model":"m1","choices":[{"delta":{"content":"Close "}}]}"
 const STOP: &str = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
 const VECTOR: &str = r#"{"data":[{"index":0,"embedding":[3.0,4.0]}]}"#;
 
-fn whole() -> Act {
-    Act::Send(stream_of(&[WORD, STOP, "[DONE]"]), 4096)
+fn whole() -> Action {
+    Action::Send(stream_of(&[WORD, STOP, "[DONE]"]), 4096)
 }
 
-fn failing(head: &str) -> Act {
-    Act::Send(answer(head, "application/json", b"{}"), 4096)
+fn failing(head: &str) -> Action {
+    Action::Send(answer(head, "application/json", b"{}"), 4096)
 }
 
-fn vectors(body: &str) -> Act {
-    Act::Send(answer("200 OK", "application/json", body.as_bytes()), 4096)
+fn vectors(body: &str) -> Action {
+    Action::Send(answer("200 OK", "application/json", body.as_bytes()), 4096)
 }
 
-fn chat(server: &Scripted) -> OpenAiChat {
+fn chat(server: &ScriptedServer) -> OpenAiChat {
     chat_of(&server.settings())
 }
 
-/// The words that came, and how it ended.
-async fn run(server: &Scripted) -> (String, Result<(), ModelError>) {
+/// The text that arrived, and how the stream ended.
+async fn run(server: &ScriptedServer) -> (String, Result<(), ModelError>) {
     let mut words = String::new();
     let mut stream = match chat(server).stream(request()).await {
         Ok(stream) => stream,
@@ -52,7 +52,7 @@ async fn run(server: &Scripted) -> (String, Result<(), ModelError>) {
 
 #[tokio::test]
 async fn a_refused_connection_is_unavailable() {
-    let server = Scripted::start(vec![whole()]).await;
+    let server = ScriptedServer::start(vec![whole()]).await;
     let nobody = settings(server.url.clone());
     drop(server);
     let error = chat_of(&nobody).stream(request()).await.err();
@@ -62,9 +62,9 @@ async fn a_refused_connection_is_unavailable() {
 #[tokio::test]
 async fn a_server_that_is_broken_or_at_its_limit_is_tried_twice_more() {
     for head in ["500 Internal Server Error", "503 Service Unavailable", "429 Too Many Requests\nretry-after: 0"] {
-        let server = Scripted::start(vec![failing(head), whole()]).await;
+        let server = ScriptedServer::start(vec![failing(head), whole()]).await;
         assert_eq!(run(&server).await, ("Close ".to_owned(), Ok(())), "{head}");
-        let server = Scripted::start(vec![failing(head)]).await;
+        let server = ScriptedServer::start(vec![failing(head)]).await;
         assert!(matches!(run(&server).await.1, Err(ModelError::Unavailable { .. })), "{head}");
         assert_eq!(server.count(), 3, "twice more and not oftener: {head}");
     }
@@ -72,7 +72,7 @@ async fn a_server_that_is_broken_or_at_its_limit_is_tried_twice_more() {
 
 #[tokio::test]
 async fn a_server_that_asks_for_a_long_pause_is_not_tried_again() {
-    let server = Scripted::start(vec![failing("429 Too Many Requests\nretry-after: 20"), whole()]).await;
+    let server = ScriptedServer::start(vec![failing("429 Too Many Requests\nretry-after: 20"), whole()]).await;
     let (_, ended) = run(&server).await;
     let pause = Some(Duration::from_secs(20));
     assert!(matches!(&ended, Err(ModelError::Unavailable { retry_after, .. }) if *retry_after == pause), "{ended:?}");
@@ -82,7 +82,8 @@ async fn a_server_that_asks_for_a_long_pause_is_not_tried_again() {
 #[tokio::test]
 async fn a_refused_request_is_not_tried_again_and_its_sentence_stays_here() {
     let body = br#"{"error":{"message":"bad prompt: the code of the safe is 4711","type":"invalid_request_error"}}"#;
-    let server = Scripted::start(vec![Act::Send(answer("400 Bad Request", "application/json", body), 4096)]).await;
+    let server =
+        ScriptedServer::start(vec![Action::Send(answer("400 Bad Request", "application/json", body), 4096)]).await;
     let (_, ended) = run(&server).await;
     let error = ended.unwrap_err();
     assert!(matches!(error, ModelError::Refused { .. }));
@@ -93,11 +94,11 @@ async fn a_refused_request_is_not_tried_again_and_its_sentence_stays_here() {
 
 #[tokio::test]
 async fn a_server_that_sends_nothing_times_out_before_the_first_word() {
-    let silent = Act::SendAndHang(Vec::new());
-    let only_headers = Act::SendAndHang(answer("200 OK", "text/event-stream", b""));
-    let only_a_role = Act::SendAndHang(stream_of(&[r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#]));
-    for act in [silent, only_headers, only_a_role] {
-        let server = Scripted::start(vec![act]).await;
+    let silent = Action::SendAndHang(Vec::new());
+    let only_headers = Action::SendAndHang(answer("200 OK", "text/event-stream", b""));
+    let only_a_role = Action::SendAndHang(stream_of(&[r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#]));
+    for action in [silent, only_headers, only_a_role] {
+        let server = ScriptedServer::start(vec![action]).await;
         let started = Instant::now();
         let error = chat(&server).stream(request()).await.err();
         assert!(matches!(error, Some(ModelError::Timeout { .. })), "{error:?}");
@@ -108,7 +109,7 @@ async fn a_server_that_sends_nothing_times_out_before_the_first_word() {
 
 #[tokio::test]
 async fn a_server_that_falls_silent_times_out_between_words() {
-    let server = Scripted::start(vec![Act::SendAndHang(stream_of(&[WORD]))]).await;
+    let server = ScriptedServer::start(vec![Action::SendAndHang(stream_of(&[WORD]))]).await;
     let (words, ended) = run(&server).await;
     assert_eq!(words, "Close ");
     assert!(matches!(ended, Err(ModelError::Timeout { .. })), "{ended:?}");
@@ -116,12 +117,11 @@ async fn a_server_that_falls_silent_times_out_between_words() {
 
 #[tokio::test]
 async fn an_answer_that_is_cut_keeps_its_words_and_is_not_asked_for_again() {
-    let chunked = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\ndata: {WORD}\n\n\r\n40\r\ndata: {{\"cho",
-        WORD.len() + 8
-    );
-    for act in [Act::Send(chunked.into_bytes(), 4096), Act::Send(stream_of(&[WORD]), 4096)] {
-        let server = Scripted::start(vec![act, whole()]).await;
+    let (length, end) = (WORD.len() + 8, "\r\n40\r\ndata: {\"cho");
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let chunked = format!("{head}{length:x}\r\ndata: {WORD}\n\n{end}");
+    for action in [Action::Send(chunked.into_bytes(), 4096), Action::Send(stream_of(&[WORD]), 4096)] {
+        let server = ScriptedServer::start(vec![action, whole()]).await;
         let (words, ended) = run(&server).await;
         assert_eq!(words, "Close ");
         assert!(matches!(ended, Err(ModelError::Interrupted { .. })), "{ended:?}");
@@ -130,12 +130,12 @@ async fn an_answer_that_is_cut_keeps_its_words_and_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn garbage_is_garbled() {
+async fn invalid_responses_are_reported_as_such() {
     let not_json = stream_of(&["{model: m1}"]);
     let not_utf8 = answer("200 OK", "text/event-stream", b"data: \xff\xfe\n\n");
     let a_page = answer("200 OK", "text/html", b"<html>Sign in</html>");
     for bytes in [not_json, not_utf8, a_page] {
-        let server = Scripted::start(vec![Act::Send(bytes, 4096)]).await;
+        let server = ScriptedServer::start(vec![Action::Send(bytes, 4096)]).await;
         let (words, ended) = run(&server).await;
         assert_eq!(words, "");
         assert!(matches!(ended, Err(ModelError::InvalidResponse { .. })), "{ended:?}");
@@ -145,17 +145,17 @@ async fn garbage_is_garbled() {
 #[tokio::test]
 async fn characters_split_over_packets_come_out_whole() {
     let event = r#"{"choices":[{"delta":{"content":"95 °C – Überdruck 🔥"},"finish_reason":"stop"}]}"#;
-    let server = Scripted::start(vec![Act::Send(stream_of(&[event]), 1)]).await;
+    let server = ScriptedServer::start(vec![Action::Send(stream_of(&[event]), 1)]).await;
     assert_eq!(run(&server).await, ("95 °C – Überdruck 🔥".to_owned(), Ok(())));
 }
 
 #[tokio::test]
 async fn a_server_that_never_ends_is_cut_off() {
     let head = answer("200 OK", "text/event-stream", b"");
-    let endless_line = Act::Repeat([head.clone(), b"data: ".to_vec()].concat(), vec![b'a'; 1 << 16]);
+    let endless_line = Action::Repeat([head.clone(), b"data: ".to_vec()].concat(), vec![b'a'; 1 << 16]);
     let long = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", "a".repeat(1 << 16));
-    for act in [endless_line, Act::Repeat(head, long.into_bytes())] {
-        let server = Scripted::start(vec![act]).await;
+    for action in [endless_line, Action::Repeat(head, long.into_bytes())] {
+        let server = ScriptedServer::start(vec![action]).await;
         let (words, ended) = run(&server).await;
         assert!(words.len() <= 5 << 20, "{}", words.len());
         assert!(matches!(ended, Err(ModelError::InvalidResponse { .. })), "{ended:?}");
@@ -163,21 +163,21 @@ async fn a_server_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test]
-async fn more_requests_than_places_are_refused_soon_and_a_dropped_answer_frees_its_place() {
-    let server = Scripted::start(vec![Act::SendAndHang(stream_of(&[WORD]))]).await;
+async fn more_requests_than_permits_are_refused_soon_and_a_dropped_answer_releases_its_permit() {
+    let server = ScriptedServer::start(vec![Action::SendAndHang(stream_of(&[WORD]))]).await;
     let mut settings = server.settings();
     settings.backends[0].concurrency = 1;
     let chat = chat_of(&settings);
-    let first = chat.stream(request()).await.expect("a place is free");
+    let first = chat.stream(request()).await.expect("a permit is free");
     let second = chat.stream(request()).await.err();
     assert!(matches!(second, Some(ModelError::Unavailable { retry_after: Some(_), .. })), "{second:?}");
     drop(first);
-    assert!(chat.stream(request()).await.is_ok(), "the place is free again");
+    assert!(chat.stream(request()).await.is_ok(), "the permit is free again");
 }
 
 #[tokio::test]
 async fn the_request_has_the_alias_of_its_tier_the_key_and_the_limit() {
-    let server = Scripted::start(vec![whole()]).await;
+    let server = ScriptedServer::start(vec![whole()]).await;
     let mut settings = server.settings();
     settings.backends[0].api_key = Some(SecretString::from("sk-plant"));
     settings.tiers.heavy[0].model = "qwen-72b".to_owned();
@@ -198,8 +198,8 @@ async fn the_request_has_the_alias_of_its_tier_the_key_and_the_limit() {
 async fn a_server_that_wants_the_newer_limit_gets_it_now_and_from_then_on() {
     let refusal =
         br#"{"error":{"message":"Unsupported parameter","param":"max_tokens","code":"unsupported_parameter"}}"#;
-    let refusing = Act::Send(answer("400 Bad Request", "application/json", refusal), 4096);
-    let server = Scripted::start(vec![refusing, whole()]).await;
+    let refusing = Action::Send(answer("400 Bad Request", "application/json", refusal), 4096);
+    let server = ScriptedServer::start(vec![refusing, whole()]).await;
     let chat = chat(&server);
     for _ in 0..2 {
         assert!(chat.stream(request()).await.is_ok());
@@ -213,7 +213,7 @@ async fn a_server_that_wants_the_newer_limit_gets_it_now_and_from_then_on() {
 
 #[tokio::test]
 async fn content_above_the_server_s_classification_never_leaves() {
-    let server = Scripted::start(vec![whole()]).await;
+    let server = ScriptedServer::start(vec![whole()]).await;
     let mut settings = server.settings();
     settings.backends[0].highest_classification = Classification::Internal;
     let secret = classified(Classification::Confidential);
@@ -224,7 +224,7 @@ async fn content_above_the_server_s_classification_never_leaves() {
 
 #[tokio::test]
 async fn a_server_without_embeddings_at_the_start_is_asked_again_with_the_first_text() {
-    let server = Scripted::start(vec![failing("404 Not Found"), vectors(VECTOR)]).await;
+    let server = ScriptedServer::start(vec![failing("404 Not Found"), vectors(VECTOR)]).await;
     let embedder = {
         let settings = server.settings();
         models::embedder(&router(&settings), &settings).await
@@ -237,9 +237,9 @@ async fn a_server_without_embeddings_at_the_start_is_asked_again_with_the_first_
 }
 
 #[tokio::test]
-async fn vectors_of_another_dimension_than_configured_or_first_seen_are_garbled() {
+async fn vectors_of_another_dimension_than_configured_or_first_seen_are_invalid() {
     let three = r#"{"data":[{"index":0,"embedding":[1.0,0.0,0.0]}]}"#;
-    let server = Scripted::start(vec![vectors(VECTOR), vectors(three)]).await;
+    let server = ScriptedServer::start(vec![vectors(VECTOR), vectors(three)]).await;
     let embedder = embedder_of(&server.settings()).await;
     let error = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.unwrap_err();
     assert!(matches!(error, ModelError::InvalidResponse { .. }), "{error}");
@@ -252,7 +252,7 @@ async fn vectors_of_another_dimension_than_configured_or_first_seen_are_garbled(
 
 #[tokio::test]
 async fn texts_go_out_in_batches_with_the_prefix_of_their_purpose_and_cut_at_the_limit() {
-    let server = Scripted::start(vec![vectors(VECTOR)]).await;
+    let server = ScriptedServer::start(vec![vectors(VECTOR)]).await;
     let mut settings = server.settings();
     settings.embedding.dimension = Some(2);
     settings.embedding.batch = 1;

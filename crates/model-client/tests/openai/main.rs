@@ -1,4 +1,4 @@
-//! The client of OpenAI-compatible servers, against a server that sends what a script says.
+//! The client of OpenAI-compatible servers, tested against a scripted server.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking; clippy's own exception covers test functions only")]
 

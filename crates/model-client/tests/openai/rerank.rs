@@ -1,6 +1,6 @@
-//! The reranker: what is sent, and what becomes of it when the server, or the line to it, fails.
+//! The reranker: its requests, and how failures of the server or the connection end.
 
-use crate::support::{Act, Scripted, answer, caller, reranker_of, router, settings};
+use crate::support::{Action, ScriptedServer, answer, caller, reranker_of, router, settings};
 use domain::model::{ModelError, RerankRequest};
 use domain::ports::Reranker;
 use domain::role::Classification;
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 const SCORES: &str = r#"{"results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":0.2}]}"#;
 
-fn sends(head: &str, body: &str) -> Act {
-    Act::Send(answer(head, "application/json", body.as_bytes()), 4096)
+fn sends(head: &str, body: &str) -> Action {
+    Action::Send(answer(head, "application/json", body.as_bytes()), 4096)
 }
 
-fn reranker(server: &Scripted) -> OpenAiReranker {
+fn reranker(server: &ScriptedServer) -> OpenAiReranker {
     reranker_of(&server.settings())
 }
 
@@ -24,13 +24,13 @@ fn request(classification: Classification) -> RerankRequest {
     RerankRequest { caller: caller(), query: "Which valve?".to_owned(), passages, classification }
 }
 
-async fn run(server: &Scripted) -> Result<Vec<f32>, ModelError> {
+async fn run(server: &ScriptedServer) -> Result<Vec<f32>, ModelError> {
     reranker(server).rerank(request(Classification::Internal)).await.map(|reranked| reranked.scores)
 }
 
 #[tokio::test]
 async fn the_request_has_the_alias_the_query_and_all_passages_and_the_scores_come_in_their_order() {
-    let server = Scripted::start(vec![sends("200 OK", SCORES)]).await;
+    let server = ScriptedServer::start(vec![sends("200 OK", SCORES)]).await;
     assert_eq!(run(&server).await, Ok(vec![0.2, 0.9]));
     let sent = server.requests.lock().unwrap()[0].clone();
     let (head, body) = sent.split_once("\r\n\r\n").unwrap();
@@ -44,7 +44,7 @@ async fn the_request_has_the_alias_the_query_and_all_passages_and_the_scores_com
 
 #[tokio::test]
 async fn a_server_that_knows_only_the_bare_path_is_asked_there_from_then_on() {
-    let server = Scripted::start(vec![sends("404 Not Found", "{}"), sends("200 OK", SCORES)]).await;
+    let server = ScriptedServer::start(vec![sends("404 Not Found", "{}"), sends("200 OK", SCORES)]).await;
     let reranker = reranker(&server);
     for _ in 0..2 {
         assert!(reranker.rerank(request(Classification::Internal)).await.is_ok());
@@ -55,35 +55,35 @@ async fn a_server_that_knows_only_the_bare_path_is_asked_there_from_then_on() {
 
 #[tokio::test]
 async fn an_unknown_model_is_refused_by_both_paths() {
-    let server = Scripted::start(vec![sends("404 Not Found", r#"{"error":{"type":"not_found_error"}}"#)]).await;
+    let server = ScriptedServer::start(vec![sends("404 Not Found", r#"{"error":{"type":"not_found_error"}}"#)]).await;
     let error = run(&server).await.unwrap_err();
     assert!(matches!(&error, ModelError::Misconfigured { reason, .. } if reason.contains("404")), "{error}");
     assert_eq!(server.count(), 2);
 }
 
 #[tokio::test]
-async fn no_server_a_broken_one_and_one_that_refuses_are_errors_and_their_sentences_stay_here() {
-    let server = Scripted::start(vec![sends("200 OK", SCORES)]).await;
+async fn failures_are_classified_and_messages_of_the_server_are_not_passed_on() {
+    let server = ScriptedServer::start(vec![sends("200 OK", SCORES)]).await;
     let nobody = settings(server.url.clone());
     drop(server);
     let refused = reranker_of(&nobody).rerank(request(Classification::Internal)).await;
     assert!(matches!(refused, Err(ModelError::Unavailable { .. })), "{refused:?}");
 
-    let broken = Scripted::start(vec![sends("500 Internal Server Error", "{}")]).await;
+    let broken = ScriptedServer::start(vec![sends("500 Internal Server Error", "{}")]).await;
     let ended = run(&broken).await;
     assert!(matches!(ended, Err(ModelError::Unavailable { .. })), "{ended:?}");
 
     let body = r#"{"error":{"message":"the code of the safe is 4711","type":"invalid_request_error"}}"#;
-    let strict = Scripted::start(vec![sends("400 Bad Request", body)]).await;
+    let strict = ScriptedServer::start(vec![sends("400 Bad Request", body)]).await;
     let error = run(&strict).await.unwrap_err();
     assert!(matches!(error, ModelError::Refused { .. }) && !error.to_string().contains("4711"), "{error}");
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_left_at_the_time_limit_also_with_half_an_answer_out() {
+async fn a_hanging_server_times_out_also_in_the_middle_of_a_response() {
     let half = answer("200 OK", "application/json", &SCORES.as_bytes()[..20]);
-    for act in [Act::SendAndHang(Vec::new()), Act::SendAndHang(half)] {
-        let server = Scripted::start(vec![act]).await;
+    for action in [Action::SendAndHang(Vec::new()), Action::SendAndHang(half)] {
+        let server = ScriptedServer::start(vec![action]).await;
         let started = Instant::now();
         let ended = run(&server).await;
         assert!(matches!(ended, Err(ModelError::Timeout { .. })), "{ended:?}");
@@ -92,21 +92,21 @@ async fn a_server_that_hangs_is_left_at_the_time_limit_also_with_half_an_answer_
 }
 
 #[tokio::test]
-async fn garbage_and_answers_without_most_of_the_scores_are_garbled() {
+async fn invalid_responses_and_missing_scores_are_errors() {
     for body in ["<html>Sign in</html>", "null", "[]", "[0.1, 0.2]", "{}", r#"{"results": 7}"#, r#"{"results":[{}]}"#] {
-        let server = Scripted::start(vec![sends("200 OK", body)]).await;
+        let server = ScriptedServer::start(vec![sends("200 OK", body)]).await;
         let ended = run(&server).await;
         assert!(matches!(ended, Err(ModelError::InvalidResponse { .. })), "{body}: {ended:?}");
     }
-    let endless = Act::Repeat(answer("200 OK", "application/json", b"["), vec![b' '; 1 << 16]);
-    let server = Scripted::start(vec![endless]).await;
+    let endless = Action::Repeat(answer("200 OK", "application/json", b"["), vec![b' '; 1 << 16]);
+    let server = ScriptedServer::start(vec![endless]).await;
     let ended = run(&server).await;
     assert!(matches!(ended, Err(ModelError::InvalidResponse { .. } | ModelError::Timeout { .. })), "{ended:?}");
 }
 
 #[tokio::test]
 async fn content_above_the_server_s_classification_never_leaves() {
-    let server = Scripted::start(vec![sends("200 OK", SCORES)]).await;
+    let server = ScriptedServer::start(vec![sends("200 OK", SCORES)]).await;
     let mut settings = server.settings();
     settings.backends[0].highest_classification = Classification::Internal;
     let ended = reranker_of(&settings).rerank(request(Classification::Restricted)).await;
@@ -116,7 +116,7 @@ async fn content_above_the_server_s_classification_never_leaves() {
 
 #[tokio::test]
 async fn long_texts_are_cut_to_what_the_model_reads_and_passages_keep_most_of_the_room() {
-    let server = Scripted::start(vec![sends("200 OK", SCORES)]).await;
+    let server = ScriptedServer::start(vec![sends("200 OK", SCORES)]).await;
     let mut settings = server.settings();
     settings.rerank.max_tokens = 60;
     let passages = vec!["seal ".repeat(200), "valve ".repeat(200)];

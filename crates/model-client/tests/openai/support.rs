@@ -1,4 +1,4 @@
-//! A server that sends what a script says, byte by byte if it must.
+//! A scripted HTTP server, and requests and settings for it.
 
 use domain::classified::Classified;
 use domain::ids::TenantId;
@@ -19,37 +19,37 @@ use uuid::Uuid;
 
 /// What the server does with one request.
 #[derive(Clone)]
-pub enum Act {
+pub enum Action {
     /// Sends the bytes in pieces of the given size, then closes the connection.
     Send(Vec<u8>, usize),
     /// Sends the bytes, then nothing more, and keeps the connection.
     SendAndHang(Vec<u8>),
-    /// Sends the bytes for ever.
+    /// Sends the first bytes once, then the second for ever.
     Repeat(Vec<u8>, Vec<u8>),
 }
 
-/// A server on a port of its own; it ends with the value.
-pub struct Scripted {
+/// A scripted server on a port of its own; it stops when dropped.
+pub struct ScriptedServer {
     /// Its address.
     pub url: Url,
-    /// The bodies of the requests so far, with their heads.
+    /// The requests so far, with head and body.
     pub requests: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
-impl Scripted {
-    /// Answers the nth request with the nth act, and every later one with the last.
-    pub async fn start(acts: Vec<Act>) -> Self {
-        Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a port"), acts)
+impl ScriptedServer {
+    /// Answers the nth request with the nth action, and later ones with the last.
+    pub async fn start(actions: Vec<Action>) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a port"), actions)
     }
 
-    /// The same at the address of one that has ended.
-    pub async fn start_at(url: &Url, acts: Vec<Act>) -> Self {
+    /// Like [`start`](Self::start), at the address of a server that has stopped.
+    pub async fn start_at(url: &Url, actions: Vec<Action>) -> Self {
         let port = url.port().expect("a port");
-        Self::on(TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free again"), acts)
+        Self::on(TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free again"), actions)
     }
 
-    fn on(listener: TcpListener, acts: Vec<Act>) -> Self {
+    fn on(listener: TcpListener, actions: Vec<Action>) -> Self {
         let url = format!("http://{}", listener.local_addr().expect("an address")).parse().expect("a URL");
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&requests);
@@ -63,25 +63,25 @@ impl Scripted {
                     seen.push(request);
                     seen.len()
                 };
-                let act = acts[(number - 1).min(acts.len() - 1)].clone();
-                open.spawn(play(socket, act));
+                let action = actions[(number - 1).min(actions.len() - 1)].clone();
+                open.spawn(play(socket, action));
             }
         });
         Self { url, requests, _tasks: tasks }
     }
 
-    /// How many requests came.
+    /// Number of requests so far.
     pub fn count(&self) -> usize {
         self.requests.lock().expect("no panic").len()
     }
 
-    /// Settings for it, with short limits.
+    /// Settings for this server, with short timeouts.
     pub fn settings(&self) -> ModelSettings {
         settings(self.url.clone())
     }
 }
 
-/// Settings for a server at `url`, with short limits.
+/// Settings for a server at `url`, with short timeouts.
 pub fn settings(url: Url) -> ModelSettings {
     let mut settings = ModelSettings::single(backend("model-server", url));
     settings.queue.wait = Duration::from_millis(50);
@@ -91,7 +91,7 @@ pub fn settings(url: Url) -> ModelSettings {
     settings
 }
 
-/// A backend at `url`, with short limits.
+/// A backend at `url`, with short timeouts.
 pub fn backend(name: &str, url: Url) -> BackendSettings {
     let timeouts = Timeouts {
         first_token: Duration::from_millis(900),
@@ -103,36 +103,36 @@ pub fn backend(name: &str, url: Url) -> BackendSettings {
 
 /// The router of these settings.
 pub fn router(settings: &ModelSettings) -> Arc<Router> {
-    Router::new(settings, ModelMetrics::unread().expect("names of use")).expect("settings of use")
+    Router::new(settings, ModelMetrics::unregistered().expect("valid names")).expect("valid settings")
 }
 
 /// The chat model of these settings.
 pub fn chat_of(settings: &ModelSettings) -> OpenAiChat {
-    OpenAiChat::new(&router(settings), settings).expect("settings of use")
+    OpenAiChat::new(&router(settings), settings).expect("valid settings")
 }
 
 /// The embedder of these settings.
 pub async fn embedder_of(settings: &ModelSettings) -> OpenAiEmbedder {
-    OpenAiEmbedder::connect(&router(settings), settings).await.expect("settings of use")
+    OpenAiEmbedder::connect(&router(settings), settings).await.expect("valid settings")
 }
 
 /// The reranker of these settings.
 pub fn reranker_of(settings: &ModelSettings) -> OpenAiReranker {
-    OpenAiReranker::new(&router(settings), settings).expect("settings of use").expect("the tier is served")
+    OpenAiReranker::new(&router(settings), settings).expect("valid settings").expect("the tier has routes")
 }
 
-/// Somebody who asks.
+/// A caller of tenant 1.
 pub fn caller() -> ModelCaller {
     caller_of(1)
 }
 
-/// Somebody of this tenant who asks.
+/// A caller of the given tenant.
 pub fn caller_of(tenant: u128) -> ModelCaller {
     let tenant = TenantId::from_uuid(Uuid::from_u128(tenant));
     ModelCaller { tenant, user: None, cloud_limit: Classification::Internal }
 }
 
-/// What is asked of an embedder.
+/// A request to embed `texts`.
 pub fn texts(purpose: EmbedPurpose, texts: &[&str]) -> EmbedRequest {
     let texts = texts.iter().map(|text| (*text).to_owned()).collect();
     EmbedRequest { caller: caller(), purpose, texts, classification: Classification::Internal }
@@ -156,10 +156,10 @@ async fn read_request(socket: &mut TcpStream) -> String {
     }
 }
 
-async fn play(mut socket: TcpStream, act: Act) {
+async fn play(mut socket: TcpStream, action: Action) {
     let _ = socket.set_nodelay(true);
-    match act {
-        Act::Send(bytes, size) => {
+    match action {
+        Action::Send(bytes, size) => {
             for piece in bytes.chunks(size) {
                 if socket.write_all(piece).await.is_err() {
                     return;
@@ -167,11 +167,11 @@ async fn play(mut socket: TcpStream, act: Act) {
                 tokio::task::yield_now().await;
             }
         }
-        Act::SendAndHang(bytes) => {
+        Action::SendAndHang(bytes) => {
             let _ = socket.write_all(&bytes).await;
             std::future::pending::<()>().await;
         }
-        Act::Repeat(head, bytes) => {
+        Action::Repeat(head, bytes) => {
             let mut result = socket.write_all(&head).await;
             while result.is_ok() {
                 result = socket.write_all(&bytes).await;
@@ -180,7 +180,7 @@ async fn play(mut socket: TcpStream, act: Act) {
     }
 }
 
-/// An answer of the given status line, header lines and body, to the end of the connection.
+/// A response with the given status line and headers, ended by closing the connection.
 pub fn answer(head: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     let mut lines = head.lines();
     let status = lines.next().unwrap_or("200 OK");
@@ -189,20 +189,20 @@ pub fn answer(head: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// A stream of the given events' data.
+/// A response that streams one event per item.
 pub fn stream_of(events: &[&str]) -> Vec<u8> {
     let body: String = events.iter().map(|data| format!("data: {data}\n\n")).collect();
     answer("200 OK", "text/event-stream; charset=utf-8", body.as_bytes())
 }
 
-/// A small request.
-/// The same question, of this class.
+/// [`request`] with this classification.
 pub fn classified(class: Classification) -> ChatRequest {
     let request = request();
     let (messages, _) = request.prompt.into_parts();
     ChatRequest { prompt: Classified::new(messages, class), ..request }
 }
 
+/// A small chat request.
 pub fn request() -> ChatRequest {
     ChatRequest {
         caller: caller(),

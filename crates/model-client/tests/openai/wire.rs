@@ -1,6 +1,6 @@
 //! Plays what each server really sends, as `testdata/wire` has it, and looks at what comes of it.
 
-use crate::support::{Act, Scripted, answer, caller, chat_of, embedder_of, request, reranker_of, texts};
+use crate::support::{Action, ScriptedServer, answer, caller, chat_of, embedder_of, request, reranker_of, texts};
 use domain::model::{ChatDelta, EmbedPurpose, ModelError, RerankRequest};
 use domain::ports::{ChatModel, Embedder, Reranker};
 use domain::role::Classification;
@@ -31,10 +31,10 @@ fn documents(kind: &str) -> Vec<PathBuf> {
     found
 }
 
-async fn server_for(case: &Path, kind: &str) -> Scripted {
+async fn server_for(case: &Path, kind: &str) -> ScriptedServer {
     let body = std::fs::read(case).expect("the case");
     let head = std::fs::read_to_string(case.with_extension("head")).unwrap_or_else(|_| "200 OK".to_owned());
-    Scripted::start(vec![Act::Send(answer(&head, kind, &body), PIECE)]).await
+    ScriptedServer::start(vec![Action::Send(answer(&head, kind, &body), PIECE)]).await
 }
 
 fn want(case: &Path) -> Value {
@@ -50,7 +50,7 @@ fn note_error(got: &mut Value, error: &ModelError) {
 }
 
 /// What comes of a chat, in the form of a `.want.json`.
-async fn chat(server: &Scripted) -> Value {
+async fn chat(server: &ScriptedServer) -> Value {
     let chat = chat_of(&server.settings());
     let mut got = json!({ "text": "", "tool_calls": [] });
     let mut stream = match chat.stream(request()).await {

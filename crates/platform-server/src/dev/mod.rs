@@ -207,7 +207,7 @@ impl DevelopmentPlatform {
     /// If the token is refused.
     pub async fn sign_in(&self, token: &str) -> Result<Caller> {
         let request = RequestId::from_uuid(TimeOrderedIds.uuid());
-        let caller = self.platform.gates.gate.authenticate(Some(token.to_owned()), request.into()).await;
+        let caller = self.platform.gate.authenticate(Some(token.to_owned()), request.into()).await;
         caller.map_err(|error| anyhow::anyhow!("the development token was refused: {error}"))
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn run(development: &DevelopmentPlatform, dir: &Path, slug: Opt
     let admin = admin.context("the plant has no admin to upload its documents")?;
     let mut added = 0;
     for document in &plant.documents {
-        let accepted = document.in_dir(dir)?.upload(&*development.platform.gates.gate, &admin).await?;
+        let accepted = document.in_dir(dir)?.upload(&*development.platform.gate, &admin).await?;
         added += usize::from(matches!(accepted, UploadOutcome::Created(_)));
     }
     let (users, documents) = (plant.users.len(), plant.documents.len());

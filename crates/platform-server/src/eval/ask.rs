@@ -86,7 +86,7 @@ pub async fn ask<'s>(session: &Session, question: &'s Question, options: AskOpti
         filters: SearchFilters::default(),
     };
     let started = Instant::now();
-    let found = session.platform.gates.gate.search(&session.caller, command).await;
+    let found = session.platform.gate.execute(&session.caller, command).await;
     let took = started.elapsed();
     let found = found.with_context(|| format!("the question {} cannot be searched for", question.id))?;
     let configured = ranked(session, question, found);
@@ -104,7 +104,7 @@ async fn compare(session: &Session, question: &Question) -> Result<(Vec<Ranking>
     let within = everything(session);
     let depth = SearchDocuments::MAX_TOP_K as usize;
     let ways = ALTERNATIVES.map(plain);
-    let comparison = search.compare(session.caller.scope(), question.text.as_str(), (&within, depth), &ways).await?;
+    let comparison = search.compare(session.caller.scope(), question.text.as_str(), &within, depth, &ways).await?;
     let others = comparison.results.into_iter().map(|found| ranked(session, question, found)).collect();
     Ok((others, comparison.candidates))
 }
@@ -137,9 +137,9 @@ fn name(session: &Session, document: DocumentId, name: &str) -> String {
 
 /// Asks the question in a conversation of its own and leaves it to the platform whether to search.
 async fn answer(session: &Session, question: &Question) -> Result<Answer> {
-    let gate = &session.platform.gates.gate;
+    let gate = &session.platform.gate;
     let command = CreateConversation { title: None, model: None, metadata: json!({}) };
-    let conversation = gate.create_conversation(&session.caller, command).await?;
+    let conversation = gate.execute(&session.caller, command).await?;
     let command = SendMessage {
         conversation: conversation.id,
         message: MessageText::parse(question.text.as_str())?,
@@ -147,7 +147,7 @@ async fn answer(session: &Session, question: &Question) -> Result<Answer> {
         retrieval: RetrievalMode::Auto,
         filters: SearchFilters::default(),
     };
-    let mut events = gate.send_message(&session.caller, command).await?;
+    let mut events = gate.execute(&session.caller, command).await?;
     let (mut text, mut cited) = (String::new(), Vec::new());
     while let Some(event) = events.next().await {
         match event.event {
@@ -166,7 +166,7 @@ async fn answer(session: &Session, question: &Question) -> Result<Answer> {
             | RunEvent::Finished(_) => {}
         }
     }
-    gate.delete_conversation(&session.caller, DeleteConversation { id: conversation.id }).await?;
+    gate.execute(&session.caller, DeleteConversation { id: conversation.id }).await?;
     let is_right = cited.iter().any(|location| question.expected.iter().any(|expected| expected.is_at(location)));
     Ok(Answer { text, cited, is_right })
 }

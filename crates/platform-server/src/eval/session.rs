@@ -94,7 +94,7 @@ impl Session {
             Identity::Bearer(token) => {
                 let platform = Platform::new(&settings, Databases::new(&settings)?, models).await?;
                 let request = RequestId::from_uuid(TimeOrderedIds.uuid());
-                let caller = platform.gates.gate.authenticate(Some(token), request.into()).await;
+                let caller = platform.gate.authenticate(Some(token), request.into()).await;
                 (platform, caller.context("the token was refused")?)
             }
         };
@@ -123,7 +123,7 @@ impl Session {
             self.delete(self.documents().await?.iter().map(|document| document.id)).await?;
         }
         for document in &set.documents {
-            let id = match document.upload(&*self.platform.gates.gate, &self.caller).await? {
+            let id = match document.upload(&*self.platform.gate, &self.caller).await? {
                 UploadOutcome::Created(document) => {
                     self.added.push(document.id);
                     document.id
@@ -200,7 +200,7 @@ impl Session {
 
     async fn delete(&self, documents: impl Iterator<Item = DocumentId>) -> Result<()> {
         for id in documents {
-            self.platform.gates.gate.delete_document(&self.caller, DeleteDocument { id }).await?;
+            self.platform.gate.execute(&self.caller, DeleteDocument { id }).await?;
         }
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Session {
         loop {
             let page = PageRequest::new(PageRequest::MAX_LIMIT, after).context("the page size is not valid")?;
             let command = ListDocuments { filter: DocumentFilter::default(), page };
-            let page = self.platform.gates.gate.list_documents(&self.caller, command).await?;
+            let page = self.platform.gate.execute(&self.caller, command).await?;
             all.extend(page.items);
             match page.next {
                 Some(next) => after = Some(next),

@@ -15,7 +15,7 @@ use domain::audit::{EventType, ResultStatus};
 use domain::credential::{Credential, CredentialKind};
 use domain::decision::RefusalCode;
 use domain::login::Login;
-use domain::ports::StoreError;
+use domain::ports::{NoRandomness, StoreError, TokenSecret, TokenSecrets};
 use domain::role::Role;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
@@ -31,13 +31,18 @@ const RANDOM: usize = 32;
 /// Hex digits of the checksum at its end: a mistyped secret, or none, is told without asking the database.
 const CHECKSUM: usize = 8;
 
-/// The secret of a new token; it is shown once and kept nowhere.
-///
-/// # Errors
-/// Where the system has no randomness.
-pub fn new_secret() -> Result<String, GateError> {
+impl TokenSecrets for Authenticator {
+    fn generate(&self) -> Result<TokenSecret, NoRandomness> {
+        let secret = new_secret()?;
+        let hash = self.hash(&secret);
+        Ok(TokenSecret { secret, hash })
+    }
+}
+
+/// Prefix, random hex digits, and a checksum of those.
+fn new_secret() -> Result<String, NoRandomness> {
     let mut random = [0; RANDOM];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| GateError::NoRandomness)?;
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| NoRandomness)?;
     let body = hex::encode(random);
     Ok(format!("{PREFIX}{body}{}", checksum(&body)))
 }
@@ -124,7 +129,7 @@ impl Authenticator {
             }
             if tx.users().first_use_of_token(user, hash, token.expires_at).await? {
                 let metadata = json!({ "access_token": token.id });
-                self.event(&mut *tx, EventType::AuthLogin, ResultStatus::Success, metadata).await?;
+                self.event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
             }
             tx.access_tokens().used(token.id, self.clock.now()).await?;
         }

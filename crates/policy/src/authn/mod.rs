@@ -34,7 +34,7 @@ use domain::role::Grant;
 use domain::scope::{Actor, TenantScope};
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
-use domain::user::Membership;
+use domain::user::{Membership, User};
 use futures::future::join_all;
 use jwks::kept::KeptKeys;
 use jwks::pace::Pace;
@@ -182,13 +182,18 @@ impl Authenticator {
         self.hash(signed)
     }
 
+    /// The grants that the configuration gives a user.
+    pub(crate) fn grants_of(&self, user: &User) -> Vec<Grant> {
+        self.configured_grants(&user.issuer, &user.external_id)
+    }
+
     /// The keyed hash of a whole bearer token: by it a verified token's session is found, and a personal access token.
     pub(crate) fn hash(&self, token: &str) -> String {
         self.token_key.hash(token.as_bytes())
     }
 
     fn keep(&self, hash: &str, kept: Kept, member: Membership) -> Session {
-        let entitlements = member.entitlements(&self.configured_grants(&member.user.issuer, &member.user.external_id));
+        let entitlements = member.entitlements(&self.grants_of(&member.user));
         let Kept { tenant, belongs, credential, expires_at, renewals } = kept;
         let (user, read_at) = (member.user, Instant::now());
         let session = Session { tenant, user, entitlements, belongs, credential, expires_at, read_at, renewals };

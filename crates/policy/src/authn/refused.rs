@@ -4,7 +4,7 @@ use super::reason::{Reason, Refusal};
 use super::tally::{Counted, Kind};
 use super::{Authenticator, system_scope, user_scope};
 use crate::caller::Origin;
-use crate::decision::{self, Trace};
+use crate::decision::{self, DecisionTrace};
 use crate::error::GateError;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::decision::RefusalCode;
@@ -43,7 +43,7 @@ impl Authenticator {
         code: RefusalCode,
         origin: &Origin,
     ) -> GateError {
-        let grounds = decision::recorded(&Trace::refused_at_the_door(code));
+        let grounds = decision::recorded(&DecisionTrace::refused_at_authentication(code));
         let kind = Kind { tenant, user, reason: code.as_str(), peer: user.map_or(origin.peer, |_| None) };
         let Refused { decision, total } = self.count_refusal(kind, grounds, origin).await;
         let decision_id = decision.map(tracing::field::display);
@@ -79,7 +79,7 @@ impl Authenticator {
 
     async fn record_refusals(&self, scope: &TenantScope, metadata: Value) -> Result<AuditId, StoreError> {
         let mut tx = self.store.begin(scope).await?;
-        let id = self.event(&mut *tx, EventType::AuthDenied, ResultStatus::Denied, metadata).await?;
+        let id = self.event(&mut *tx, EventType::AUTH_DENIED, ResultStatus::Denied, metadata).await?;
         tx.commit().await.map(|()| id)
     }
 

@@ -86,7 +86,7 @@ impl Authenticator {
                 "issuer": token.identity.issuer, "token_id": token.verified.token_id, "client": token.verified.client(),
                 "role": member.user.role, "role_ignored": ignored.map(RoleIgnored::code),
             });
-            self.event(&mut *tx, EventType::AuthLogin, ResultStatus::Success, metadata).await?;
+            self.event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
         }
         tx.commit().await?;
         Ok(membership)

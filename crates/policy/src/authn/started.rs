@@ -15,7 +15,7 @@ impl Authenticator {
     pub async fn record_start(&self, facts: Value) -> Result<(), StoreError> {
         let scope = system_scope(TenantId::PLATFORM, RequestId::from_uuid(self.ids.uuid()));
         let mut tx = self.store.begin(&scope).await?;
-        self.event(&mut *tx, EventType::PlatformStarted, ResultStatus::Success, facts).await?;
+        self.event(&mut *tx, EventType::PLATFORM_STARTED, ResultStatus::Success, facts).await?;
         tx.commit().await
     }
 }

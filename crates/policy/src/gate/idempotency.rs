@@ -1,7 +1,7 @@
-//! Repeated requests: who came first with a key, and what became of that.
+//! Repeated requests: which request was the first with a key, and its outcome.
 //!
 //! This is bookkeeping beside the gate's operations, not one of them: the first request passes the gate like any other,
-//! and a repeated one does nothing but see its own answer again.
+//! and a repeated one only gets the stored response again.
 
 use super::PolicyGate;
 use crate::caller::Caller;
@@ -15,10 +15,10 @@ use domain::ports::StoreError;
 use domain::user::Entitlements;
 use serde_json::json;
 
-/// How long an answer can be had again.
-const KEPT_FOR: TimeDelta = TimeDelta::hours(24);
-/// A request still unanswered after this died in the middle: nothing takes that long.
-const LONGEST_REQUEST: TimeDelta = TimeDelta::minutes(30);
+/// How long a stored response is returned.
+const RETENTION: TimeDelta = TimeDelta::hours(24);
+/// A request without an outcome after this long died with its process; no request takes as long.
+const MAX_REQUEST_DURATION: TimeDelta = TimeDelta::minutes(30);
 
 /// A request with an `Idempotency-Key`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,60 +33,60 @@ pub struct KeyedRequest {
     pub content: Option<[u8; 32]>,
 }
 
-/// What a key stands for at present.
+/// What is known of a key and the request that came with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Claim {
-    /// Nothing: this request is the first, and must be settled or released.
-    First,
-    /// A request that is at work.
-    Running,
-    /// A request that never ended: whether it had an effect is not known.
-    Unknown,
-    /// Another request than this.
-    Other,
-    /// A request that ended well. Whether it is this one cannot be told before the body was read: ask again with it.
-    Unread,
-    /// This request, which ended well.
-    Done(StoredOutcome),
+pub enum KeyStatus {
+    /// The key was not used before. It is claimed for this request, which must be settled or released.
+    New,
+    /// The first request with the key is being processed.
+    InProgress,
+    /// The first request never ended: whether it had an effect is not known.
+    OutcomeUnknown,
+    /// The key was used with another request.
+    OtherRequest,
+    /// A request with the key succeeded. Whether it is this one depends on the body: read it and claim again.
+    BodyNeeded,
+    /// This request succeeded before.
+    Completed(StoredOutcome),
 }
 
-/// Keeps what came of requests with an `Idempotency-Key`, for their user alone.
-#[cfg_attr(feature = "mocks", mockall::automock)]
+/// Stores the outcomes of requests with an `Idempotency-Key`. A key belongs to one user.
 #[async_trait]
 pub trait Idempotency: Send + Sync {
-    /// Claims the key, or says what it stands for.
-    async fn claim(&self, by: &Caller, request: &KeyedRequest) -> Result<Claim, GateError>;
-    /// Keeps what came of the first request, whose body was read by now.
+    /// Claims a new key, or says what is known of a used one.
+    async fn claim(&self, by: &Caller, request: &KeyedRequest) -> Result<KeyStatus, GateError>;
+    /// Stores the outcome of the first request. Its body must have been read.
     async fn settle(&self, by: &Caller, request: &KeyedRequest, kept: StoredOutcome) -> Result<(), GateError>;
-    /// Gives the key up: the first request had no effect.
+    /// Frees the key: the first request had no effect.
     async fn release(&self, by: &Caller, request: &KeyedRequest) -> Result<(), GateError>;
 }
 
 #[async_trait]
 impl Idempotency for PolicyGate {
-    async fn claim(&self, by: &Caller, request: &KeyedRequest) -> Result<Claim, GateError> {
-        let now = self.clock.now();
-        let (key, print) = (key_of(&self.repeat_key, by, request), fingerprint(&self.repeat_key, request));
+    async fn claim(&self, by: &Caller, request: &KeyedRequest) -> Result<KeyStatus, GateError> {
+        let now = self.decider.clock.now();
+        let (key, print) =
+            (stored_key(&self.idempotency_key, by, request), fingerprint(&self.idempotency_key, request));
         let claimed = async {
-            let mut tx = self.store.begin(by.scope()).await?;
-            let earlier = tx.idempotency().claim(&key, print.as_deref(), now, now + KEPT_FOR).await?;
+            let mut tx = self.decider.store.begin(by.scope()).await?;
+            let earlier = tx.idempotency().claim(&key, print.as_deref(), now, now + RETENTION).await?;
             tx.commit().await?;
             Ok(earlier)
         };
         let earlier = claimed.await.map_err(GateError::Store)?;
-        Ok(earlier.map_or(Claim::First, |earlier| stands_for(earlier, print, |since| now - since > LONGEST_REQUEST)))
+        Ok(earlier.map_or(KeyStatus::New, |earlier| status(earlier, print, |since| now - since > MAX_REQUEST_DURATION)))
     }
 
     async fn settle(&self, by: &Caller, request: &KeyedRequest, kept: StoredOutcome) -> Result<(), GateError> {
-        let Some(print) = fingerprint(&self.repeat_key, request) else {
+        let Some(print) = fingerprint(&self.idempotency_key, request) else {
             return Err(GateError::Store(StoreError::Failed {
                 doing: "keeping an answer",
                 source: "the request's body was not read".into(),
             }));
         };
         let settled = async {
-            let mut tx = self.store.begin(by.scope()).await?;
-            tx.idempotency().settle(&key_of(&self.repeat_key, by, request), &print, &kept).await?;
+            let mut tx = self.decider.store.begin(by.scope()).await?;
+            tx.idempotency().settle(&stored_key(&self.idempotency_key, by, request), &print, &kept).await?;
             tx.commit().await
         };
         settled.await.map_err(GateError::Store)
@@ -94,39 +94,38 @@ impl Idempotency for PolicyGate {
 
     async fn release(&self, by: &Caller, request: &KeyedRequest) -> Result<(), GateError> {
         let released = async {
-            let mut tx = self.store.begin(by.scope()).await?;
-            tx.idempotency().release(&key_of(&self.repeat_key, by, request)).await?;
+            let mut tx = self.decider.store.begin(by.scope()).await?;
+            tx.idempotency().release(&stored_key(&self.idempotency_key, by, request)).await?;
             tx.commit().await
         };
         released.await.map_err(GateError::Store)
     }
 }
 
-fn stands_for(
+fn status(
     earlier: IdempotencyRecord,
     print: Option<String>,
     too_old: impl FnOnce(domain::time::Timestamp) -> bool,
-) -> Claim {
+) -> KeyStatus {
     let IdempotencyRecord { fingerprint, kept, since } = earlier;
     match (fingerprint, print, kept) {
-        (Some(theirs), Some(ours), _) if theirs != ours => Claim::Other,
-        (_, _, None) if too_old(since) => Claim::Unknown,
-        (_, _, None) => Claim::Running,
-        (_, None, Some(_)) => Claim::Unread,
-        (_, Some(_), Some(kept)) => Claim::Done(kept),
+        (Some(theirs), Some(ours), _) if theirs != ours => KeyStatus::OtherRequest,
+        (_, _, None) if too_old(since) => KeyStatus::OutcomeUnknown,
+        (_, _, None) => KeyStatus::InProgress,
+        (_, None, Some(_)) => KeyStatus::BodyNeeded,
+        (_, Some(_), Some(kept)) => KeyStatus::Completed(kept),
     }
 }
 
-/// The key as it is kept. It belongs to what its user may do: after a demotion, or with another token's scopes, the same
-/// key is a new one, and the request is decided like any other instead of being answered with what came of it before.
+/// Hash under which a key is stored. It covers what the user may do: after a demotion, or with another token's scopes,
+/// the same key counts as new, and the request is decided again instead of being answered with the stored response.
 fn key_hash(hash: &HashKey, entitlements: &Entitlements, credential: &Credential, request: &KeyedRequest) -> String {
     let scopes = credential.scopes().map(|scopes| scopes.iter().map(ToString::to_string).collect::<Vec<_>>());
     let content = json!([request.key, entitlements.role, entitlements.grants, entitlements.clearance, scopes]);
     hash.hash(format!("key {content}").as_bytes())
 }
 
-/// The key as this caller uses it.
-fn key_of(hash: &HashKey, by: &Caller, request: &KeyedRequest) -> String {
+fn stored_key(hash: &HashKey, by: &Caller, request: &KeyedRequest) -> String {
     key_hash(hash, by.entitlements(), by.credential(), request)
 }
 
@@ -152,21 +151,21 @@ mod tests {
     fn a_key_stands_for_what_it_was_first_used_for() {
         let ours = || Some("a".to_owned());
         for (use_before, print, stale, expected) in [
-            (earlier(Some("a"), None), ours(), false, Claim::Running),
-            (earlier(Some("a"), None), ours(), true, Claim::Unknown),
-            (earlier(Some("b"), None), ours(), false, Claim::Other),
-            (earlier(Some("b"), Some(StoredOutcome::SecretShown)), ours(), false, Claim::Other),
+            (earlier(Some("a"), None), ours(), false, KeyStatus::InProgress),
+            (earlier(Some("a"), None), ours(), true, KeyStatus::OutcomeUnknown),
+            (earlier(Some("b"), None), ours(), false, KeyStatus::OtherRequest),
+            (earlier(Some("b"), Some(StoredOutcome::SecretShown)), ours(), false, KeyStatus::OtherRequest),
             (
                 earlier(Some("a"), Some(StoredOutcome::SecretShown)),
                 ours(),
                 true,
-                Claim::Done(StoredOutcome::SecretShown),
+                KeyStatus::Completed(StoredOutcome::SecretShown),
             ),
-            (earlier(Some("a"), Some(StoredOutcome::SecretShown)), None, false, Claim::Unread),
-            (earlier(None, None), None, false, Claim::Running),
-            (earlier(None, None), ours(), false, Claim::Running),
+            (earlier(Some("a"), Some(StoredOutcome::SecretShown)), None, false, KeyStatus::BodyNeeded),
+            (earlier(None, None), None, false, KeyStatus::InProgress),
+            (earlier(None, None), ours(), false, KeyStatus::InProgress),
         ] {
-            assert_eq!(stands_for(use_before.clone(), print, |_| stale), expected, "{use_before:?}");
+            assert_eq!(status(use_before.clone(), print, |_| stale), expected, "{use_before:?}");
         }
     }
 

@@ -7,25 +7,23 @@ use domain::access_token::{NewAccessToken, TokenScope};
 use domain::error::Classify as _;
 use domain::ids::TenantId;
 use domain::mapping::NewMapping;
-use domain::ports::{Clock as _, Directory as _, IdGen as _, NewTenant, Store as _};
+use domain::ports::{Clock as _, Directory as _, IdGen as _, NewTenant, Store as _, TokenSecret, TokenSecrets as _};
 use domain::role::Role;
 use domain::tenant::TenantSettings;
 use domain::user::UserPatch;
-use policy::authn::access_token::new_secret;
 use policy::authn::settings::{IssuerSettings, TenantTrust};
 use policy::caller::Caller;
 use policy::error::GateError;
-use policy::keyed_hash::HashKey;
 use serde_json::{Value, json};
 
 /// An access token of the caller's, good for a year.
 async fn issue(world: &World, user: &Caller) -> String {
-    let secret = new_secret().expect("randomness");
+    let TokenSecret { secret, hash } = world.authenticator().generate().expect("randomness");
     let token = NewAccessToken {
         id: world.ids.uuid().into(),
         user_id: user.user().id,
         name: "export".to_owned(),
-        hash: HashKey::derive(b"secret", "token").hash(secret.as_bytes()),
+        hash,
         scopes: TokenScope::all().collect(),
         expires_at: world.clock.now() + TimeDelta::days(365),
     };

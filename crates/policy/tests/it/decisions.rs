@@ -7,27 +7,21 @@ use domain::page::PageRequest;
 use domain::role::{Classification, Grant, Operation, Resource, Role};
 use policy::caller::Caller;
 use policy::error::GateError;
-use policy::gate::{AdminGate as _, Gate as _, PolicyGate, UseCases};
-use runtime::services::{MockAdministration, MockConversations, MockDocuments};
+use policy::gate::{Execute as _, PolicyGate, UseCases};
+use runtime::error::RuntimeError;
+use runtime::use_case::MockUseCases;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use uuid::Uuid;
 
-/// Use cases that do what they are asked; what counts here is whether they are.
-fn willing() -> UseCases {
-    let (mut documents, mut conversations) = (MockDocuments::new(), MockConversations::new());
-    let mut administration = MockAdministration::new();
-    let done = || runtime::error::RuntimeError::Conflict { detail: "reached" };
-    documents.expect_get().returning(move |_| Err(done()));
-    documents.expect_delete().returning(move |_| Err(done()));
-    conversations.expect_get().returning(move |_| Err(done()));
-    administration.expect_list_users().returning(move |_| Err(done()));
-    UseCases {
-        documents: Arc::new(documents),
-        conversations: Arc::new(conversations),
-        administration: Arc::new(administration),
-        ..forbidden()
-    }
+/// Use cases that only report that they were reached, as a conflict.
+fn reached() -> UseCases {
+    let conflict = || RuntimeError::Conflict { detail: "reached" };
+    let mut use_cases = MockUseCases::new();
+    use_cases.on::<GetDocument>(move |_| Err(conflict()));
+    use_cases.on::<DeleteDocument>(move |_| Err(conflict()));
+    use_cases.on::<GetConversation>(move |_| Err(conflict()));
+    use_cases.on::<ListUsers>(move |_| Err(conflict()));
+    UseCases::of(use_cases)
 }
 
 /// What the gate did, in a simulation's words.
@@ -43,10 +37,10 @@ fn did(result: Result<(), GateError>) -> Result<(), RefusalCode> {
 
 async fn attempt(gate: &PolicyGate, by: &Caller, resource: Resource, operation: Operation, id: Uuid) -> GateError {
     let result = match (resource, operation) {
-        (Resource::Documents, Operation::Read) => gate.get_document(by, GetDocument { id: id.into() }).await.map(drop),
-        (Resource::Documents, _) => gate.delete_document(by, DeleteDocument { id: id.into() }).await,
-        (Resource::Conversations, _) => gate.get_conversation(by, GetConversation { id: id.into() }).await.map(drop),
-        _ => gate.list_users(by, ListUsers { page: PageRequest::default() }).await.map(drop),
+        (Resource::Documents, Operation::Read) => gate.execute(by, GetDocument { id: id.into() }).await.map(drop),
+        (Resource::Documents, _) => gate.execute(by, DeleteDocument { id: id.into() }).await,
+        (Resource::Conversations, _) => gate.execute(by, GetConversation { id: id.into() }).await.map(drop),
+        _ => gate.execute(by, ListUsers { page: PageRequest::default() }).await.map(drop),
     };
     result.expect_err("refused, or the use case's word that it was reached")
 }
@@ -65,7 +59,7 @@ async fn a_simulation_says_what_the_gate_then_does_and_changes_nothing() {
     let closed = world.document(&admin, Classification::Confidential).await.id.as_uuid();
     let talk = world.conversation(&user).await.as_uuid();
     let absent = Uuid::from_u128(404);
-    let gate = world.gate(willing());
+    let gate = world.gate(reached());
     let (mut yes, mut no) = (0, 0);
     for who in [&viewer, &user, &admin, &off] {
         for (resource, operation, id) in [
@@ -81,7 +75,7 @@ async fn a_simulation_says_what_the_gate_then_does_and_changes_nothing() {
             let resource_id = (id != Uuid::nil()).then_some(id);
             let command = SimulateDecision { user: who.user().id, resource, operation, resource_id };
             let before = world.audit().len();
-            let told = gate.simulate_decision(&admin, command).await.expect("an admin may ask");
+            let told = gate.execute(&admin, command).await.expect("an admin may ask");
             assert_eq!(world.audit().len(), before + 2, "intent and outcome of the asking, nothing of what was asked");
             let simulated = told.verdict.reason().map_or(Ok(()), Err);
             assert_eq!(simulated.is_err(), told.rule().is_some());
@@ -105,14 +99,14 @@ async fn a_simulation_tells_hidden_from_absent_and_only_those_who_may_ask() {
         operation: Operation::Read,
         resource_id: Some(id),
     };
-    let told = gate.simulate_decision(&admin, asked(hidden)).await.expect("told");
+    let told = gate.execute(&admin, asked(hidden)).await.expect("told");
     assert_eq!((told.verdict, told.rule()), (Verdict::NotFound, Some(Rule::Clearance)));
-    let told = gate.simulate_decision(&admin, asked(Uuid::from_u128(404))).await.expect("told");
+    let told = gate.execute(&admin, asked(Uuid::from_u128(404))).await.expect("told");
     assert_eq!((told.verdict, told.rule()), (Verdict::NotFound, Some(Rule::Target)));
-    let refused = gate.simulate_decision(&viewer, asked(hidden)).await.expect_err("a viewer may not");
+    let refused = gate.execute(&viewer, asked(hidden)).await.expect_err("a viewer may not");
     assert!(refused.decision().is_some(), "{refused:?}");
     let nobody = SimulateDecision { user: Uuid::from_u128(404).into(), ..asked(hidden) };
-    assert!(matches!(gate.simulate_decision(&admin, nobody).await, Err(GateError::NotFound)));
+    assert!(matches!(gate.execute(&admin, nobody).await, Err(GateError::NotFound)));
 }
 
 #[tokio::test]
@@ -120,7 +114,7 @@ async fn a_refusal_is_recorded_with_rule_steps_and_standing_under_the_id_that_is
     let world = World::new().await;
     let (ada, bob) = (world.user("ada", Role::User).await, world.user("bob", Role::User).await);
     let id = world.document(&bob, Classification::Internal).await.id;
-    let error = world.gate(forbidden()).delete_document(&ada, DeleteDocument { id }).await.expect_err("not hers");
+    let error = world.gate(forbidden()).execute(&ada, DeleteDocument { id }).await.expect_err("not hers");
     let row = world.audit().pop().expect("a row");
     assert_eq!(error.decision(), Some(row.id));
     assert_eq!(row.metadata["rule"], "ownership");
@@ -141,7 +135,7 @@ async fn what_is_not_there_is_recorded_alike_whatever_hides_it() {
         let (ada, bob) = (world.user("ada", Role::Viewer).await, world.user("bob", Role::User).await);
         let there = world.document(&bob, Classification::Confidential).await.id;
         let id = if hidden { there } else { Uuid::from_u128(404).into() };
-        let error = world.gate(forbidden()).get_document(&ada, GetDocument { id }).await.expect_err("hidden");
+        let error = world.gate(forbidden()).execute(&ada, GetDocument { id }).await.expect_err("hidden");
         assert_eq!(error.decision(), None, "what is absent has no decision to ask about");
         rows.push(world.audit().pop().expect("a row").metadata);
     }
@@ -154,10 +148,10 @@ async fn a_refusal_by_the_use_case_is_asked_about_by_its_outcome() {
     let world = World::new().await;
     let ada = world.user("ada", Role::User).await;
     let id = world.document(&ada, Classification::Internal).await.id;
-    let mut documents = MockDocuments::new();
-    documents.expect_delete().returning(|_| Err(tools::error::IngestError::NotYours.into()));
-    let gate = world.gate(UseCases { documents: Arc::new(documents), ..forbidden() });
-    let error = gate.delete_document(&ada, DeleteDocument { id }).await.expect_err("refused");
+    let mut use_cases = MockUseCases::new();
+    use_cases.on::<DeleteDocument>(|_| Err(tools::error::IngestError::NotYours.into()));
+    let gate = world.gate(UseCases::of(use_cases));
+    let error = gate.execute(&ada, DeleteDocument { id }).await.expect_err("refused");
     let row = world.audit().pop().expect("a row");
     assert_eq!((error.decision(), row.result_status.as_deref()), (Some(row.id), Some("denied")));
 }
@@ -173,7 +167,7 @@ async fn grants_show_in_the_grounds() {
         operation: Operation::List,
         resource_id: None,
     };
-    let told = world.gate(forbidden()).simulate_decision(&ada, asked).await.expect("an auditor may ask");
+    let told = world.gate(forbidden()).execute(&ada, asked).await.expect("an auditor may ask");
     assert_eq!(told.verdict, Verdict::Allowed);
     assert!(told.steps.iter().any(|step| step.detail.contains("with auditor on audit_logs.list: tenant")), "{told:?}");
 }

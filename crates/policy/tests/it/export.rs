@@ -1,15 +1,14 @@
 //! An export that is under way, whose reader may not go on.
 
-use crate::support::{World, forbidden};
+use crate::support::World;
 use domain::audit::sealed::{ChainHash, SealedPage};
 use domain::command::ExportAudit;
 use domain::role::Role;
 use domain::user::UserPatch;
 use futures::{StreamExt as _, stream};
 use policy::caller::Caller;
-use policy::gate::{AdminGate as _, PolicyGate, UseCases};
-use runtime::services::MockAuditTrail;
-use std::sync::Arc;
+use policy::gate::{Execute as _, PolicyGate, UseCases};
+use runtime::use_case::MockUseCases;
 use uuid::Uuid;
 
 fn page() -> SealedPage {
@@ -18,16 +17,16 @@ fn page() -> SealedPage {
 }
 
 fn gate(world: &World) -> PolicyGate {
-    let mut audit_trail = MockAuditTrail::new();
-    audit_trail.expect_export().returning(|_| Ok(stream::repeat_with(|| Ok(page())).take(4).boxed()));
-    world.gate(UseCases { audit_trail: Arc::new(audit_trail), ..forbidden() })
+    let mut use_cases = MockUseCases::new();
+    use_cases.on::<ExportAudit>(|_| Ok(stream::repeat_with(|| Ok(page())).take(4).boxed()));
+    world.gate(UseCases::of(use_cases))
 }
 
 /// How many pages come, and whether the export ends well, if the admin is changed after two of them.
 async fn pages_until(patch: UserPatch) -> (usize, bool, World) {
     let world = World::new().await;
     let admin: Caller = world.user("ada", Role::Admin).await;
-    let mut pages = gate(&world).export_audit(&admin, ExportAudit { after: 0 }).await.expect("an export");
+    let mut pages = gate(&world).execute(&admin, ExportAudit { after: 0 }).await.expect("an export");
     let mut come = 0;
     let mut ends_well = true;
     while let Some(page) = pages.next().await {

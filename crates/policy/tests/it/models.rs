@@ -1,19 +1,19 @@
 //! The gate's part for OpenAI's clients: who sees and asks which model, and what the rows say of it.
 
-use crate::support::{World, forbidden};
+use crate::support::World;
 use domain::access_token::TokenScope;
-use domain::command::{AskAssistant, AskModel, GetModel, ListModels, RetrievalMode};
+use domain::command::{AskAssistant, AskModel, RetrievalMode};
 use domain::credential::{Credential, CredentialKind};
 use domain::error::{Classify as _, ErrorKind};
 use domain::model::{ChatOptions, ModelChoice, OfferedTool, PromptMessage};
-use domain::model_id::ModelId;
 use domain::role::Role;
+use domain::run::AssistantRun;
 use domain::search::SearchFilters;
 use domain::text::MessageText;
 use futures::StreamExt as _;
 use policy::caller::Caller;
-use policy::gate::{ModelGate as _, UseCases};
-use runtime::services::{MockChat, MockModels};
+use policy::gate::{Execute as _, UseCases};
+use runtime::use_case::MockUseCases;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -24,11 +24,9 @@ fn within(caller: &Caller, scopes: &[&str]) -> Caller {
 }
 
 fn serving() -> UseCases {
-    let mut models = MockModels::new();
-    models.expect_list().returning(|_| Ok(ModelId::ALL.to_vec()));
-    models.expect_get().returning(|granted| Ok(granted.command().id));
-    models.expect_ask().returning(|_| Ok(futures::stream::empty().boxed()));
-    UseCases { models: Arc::new(models), ..forbidden() }
+    let mut use_cases = MockUseCases::new();
+    use_cases.on::<AskModel>(|_| Ok(futures::stream::empty().boxed()));
+    UseCases::of(use_cases)
 }
 
 fn hello() -> AskModel {
@@ -43,22 +41,11 @@ fn hello() -> AskModel {
 }
 
 #[tokio::test]
-async fn the_list_has_what_the_token_may_be_used_for() {
+async fn a_token_asks_what_its_scopes_name() {
     let world = World::new().await;
     let vera = world.user("vera", Role::Viewer).await;
-    let gate = world.gate(serving());
-    assert_eq!(gate.list_models(&vera, ListModels).await.expect("a list"), ModelId::ALL);
     let chats = within(&vera, &["models:list", "models:read", "conversations:create"]);
-    assert_eq!(
-        gate.list_models(&chats, ListModels).await.expect("a list"),
-        [ModelId::Auto, ModelId::Fast, ModelId::Heavy]
-    );
-    assert!(gate.get_model(&chats, GetModel { id: ModelId::Fast }).await.is_ok());
-    let hidden = gate.get_model(&chats, GetModel { id: ModelId::Embed }).await.expect_err("not for it");
-    assert_eq!((hidden.kind(), hidden.code()), (ErrorKind::NotFound, "model_not_found"));
-    let lists = within(&vera, &["models:list"]);
-    assert_eq!(gate.list_models(&lists, ListModels).await.expect("a list"), []);
-    let refused = gate.ask_model(&chats, hello()).await.map(drop).expect_err("not for it");
+    let refused = world.gate(serving()).execute(&chats, hello()).await.map(drop).expect_err("not for it");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Forbidden, "policy_denied"));
 }
 
@@ -66,7 +53,7 @@ async fn the_list_has_what_the_token_may_be_used_for() {
 async fn a_model_asked_alone_closes_itself_and_its_row_counts_tools_without_naming_them() {
     let world = World::new().await;
     let ada = world.user("ada", Role::User).await;
-    assert!(world.gate(serving()).ask_model(&ada, hello()).await.is_ok());
+    assert!(world.gate(serving()).execute(&ada, hello()).await.is_ok());
     let rows = world.audit();
     assert_eq!(rows.len(), 1, "the outcome is the use case's: {rows:?}");
     assert_eq!((rows[0].event_type.as_str(), rows[0].resource_type.as_deref()), ("chat.request", Some("models")));
@@ -79,9 +66,11 @@ async fn the_assistant_goes_on_in_the_callers_own_conversations_only() {
     let world = World::new().await;
     let (ada, bob) = (world.user("ada", Role::User).await, world.user("bob", Role::User).await);
     let theirs = world.conversation(&bob).await;
-    let mut chat = MockChat::new();
-    chat.expect_ask().returning(move |_| Ok((theirs, futures::stream::empty().boxed())));
-    let gate = world.gate(UseCases { chat: Arc::new(chat), ..forbidden() });
+    let mut use_cases = MockUseCases::new();
+    use_cases.on::<AskAssistant>(move |_| {
+        Ok(AssistantRun { conversation: theirs, events: futures::stream::empty().boxed() })
+    });
+    let gate = world.gate(UseCases::of(use_cases));
     let asks = |conversation| AskAssistant {
         conversation,
         message: MessageText::parse("Hi").expect("a message"),
@@ -93,12 +82,9 @@ async fn the_assistant_goes_on_in_the_callers_own_conversations_only() {
         options: ChatOptions::default(),
         max_output_tokens: None,
     };
-    let refused = gate.ask_assistant(&ada, asks(Some(theirs))).await.map(drop).expect_err("bob's");
+    let refused = gate.execute(&ada, asks(Some(theirs))).await.map(drop).expect_err("bob's");
     assert_eq!(refused.kind(), ErrorKind::NotFound);
-    assert!(
-        gate.ask_assistant(&bob, asks(Some(theirs))).await.is_ok()
-            && gate.ask_assistant(&ada, asks(None)).await.is_ok()
-    );
+    assert!(gate.execute(&bob, asks(Some(theirs))).await.is_ok() && gate.execute(&ada, asks(None)).await.is_ok());
     let events: Vec<_> = world.audit().into_iter().map(|row| row.event_type).collect();
     assert_eq!(events, ["policy.denied", "chat.request", "chat.request"]);
 }

@@ -1,9 +1,10 @@
-//! Whether a message is worth a look into the documents, and what to look for. Cheap rules; the search itself is
-//! gated by score.
+//! Decides by cheap rules whether a message needs a search in the documents, and with which query. The search itself
+//! drops hits with a low score.
 
 use domain::command::RetrievalMode;
 use domain::conversation::{Message, MessageRole};
 
+/// A message of only these words needs no documents.
 const SMALL_TALK: &[&str] = &[
     "hi",
     "hello",
@@ -44,7 +45,7 @@ const SMALL_TALK: &[&str] = &[
     "do",
 ];
 
-/// Whether to look into the documents.
+/// Whether to search the documents for this message.
 #[must_use]
 pub fn wants_documents(mode: RetrievalMode, message: &str) -> bool {
     match mode {
@@ -57,18 +58,18 @@ pub fn wants_documents(mode: RetrievalMode, message: &str) -> bool {
     }
 }
 
-/// What to look for: the message, led by the question before it where the message only continues that one.
+/// The query: the message, after the previous question if the message only continues that one.
 #[must_use]
 pub fn query(message: &str, history: &[Message]) -> String {
     let earlier = history.iter().rev().find(|m| m.role == MessageRole::User);
     match earlier {
-        Some(earlier) if continues(message) => format!("{}\n{message}", earlier.content),
+        Some(earlier) if is_follow_up(message) => format!("{}\n{message}", earlier.content),
         _ => message.to_owned(),
     }
 }
 
-/// A short message that points back: "and for pump B?", "why is that?".
-fn continues(message: &str) -> bool {
+/// Whether it is a short message that refers to the previous one: "and for pump B?", "why is that?".
+fn is_follow_up(message: &str) -> bool {
     const POINTERS: &[&str] =
         &["and", "it", "its", "that", "this", "those", "these", "they", "them", "there", "why", "also", "else"];
     let words: Vec<_> = words(message).collect();
@@ -96,9 +97,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_short_message_that_points_back_is_led_by_the_one_before() {
-        assert!(continues("And for pump P-101B?"));
-        assert!(continues("Why is that?"));
-        assert!(!continues("What is the trip limit of PIT-1001?"));
+    fn only_a_short_follow_up_is_combined_with_the_previous_question() {
+        assert!(is_follow_up("And for pump P-101B?"));
+        assert!(is_follow_up("Why is that?"));
+        assert!(!is_follow_up("What is the trip limit of PIT-1001?"));
     }
 }

@@ -1,196 +1,207 @@
-//! The start of a turn, in one transaction: what was said is stored before the model is called.
+//! Prepares a chat turn in one transaction: the user's message is stored before the model is called.
 
-use super::ChatService;
-use super::allowance::Allowance;
-use super::ask::{self, Ask};
-use super::prompt::Mark;
-use super::tier::{self, Chosen};
-use super::tool_calls::offer;
+use super::intent;
+use super::request::{TurnRequest, new_conversation};
+use super::settings::ChatSettings;
 use crate::conversations::ABANDONED_AFTER;
 use crate::error::RuntimeError;
+use crate::prompt::nonce::TagNonce;
+use crate::run::agent::{Agent, Toolbox};
+use crate::run::answer::AnswerFormat;
+use crate::run::definition::Run;
+use crate::run::material::{DocumentSearch, Material, QuestionMaterial};
+use crate::run::model_access;
+use crate::run::ports::RunPorts;
+use crate::run::reserve::{BudgetRequest, BudgetReserver};
+use crate::run::tier::{self, ChosenTier, TierCriteria};
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
-use domain::command::RetrievalMode;
 use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, NewMessage};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::memory::Memory;
-use domain::model::{ChatOptions, ModelChoice, ModelTier};
-use domain::model_call::ModelCaller;
-use domain::ports::{StoreError, TenantTx};
+use domain::model::{ModelChoice, ModelTier};
+use domain::ports::{Directory, StoreError, TenantTx};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
-use domain::scope::TenantScope;
-use domain::search::SearchFilters;
-use domain::tenant::{Tenant, TenantSettings};
+use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
-use std::time::Duration;
+use std::sync::Arc;
 
-/// Most earlier messages that are looked at; the token budget decides which go into the prompt.
-const HISTORY: u32 = 100;
-/// Most memories that go into a prompt.
-const MEMORIES: u32 = 10;
+/// Maximum number of earlier messages that are read; the token budget decides which go into the prompt.
+const MAX_HISTORY: u32 = 100;
+/// Maximum number of memories in a prompt.
+const MAX_MEMORIES: u32 = 10;
+/// Maximum characters of the query of the platform's own search.
+const MAX_QUERY_CHARS: usize = 2_000;
 
-/// A turn that is ready to be answered.
-pub(super) struct Turn {
-    pub permit: Permit,
-    pub run_id: RunId,
+/// Prepares the runs of chat turns.
+#[derive(Clone)]
+pub(super) struct TurnPreparer {
+    pub ports: RunPorts,
+    pub budgets: BudgetReserver,
+    pub directory: Arc<dyn Directory>,
+    pub settings: ChatSettings,
+}
+
+/// A turn that is ready to run.
+pub(super) struct PreparedTurn {
+    pub run: Run,
     pub conversation: ConversationId,
-    pub answer_id: MessageId,
-    pub tenant_name: String,
-    pub chosen: Chosen,
-    /// On whose behalf models are called.
-    pub caller: ModelCaller,
-    /// The mark of the tags in its prompts.
-    pub mark: Mark,
-    pub question: String,
-    pub retrieval: RetrievalMode,
-    pub filters: SearchFilters,
-    pub history: Vec<Message>,
-    pub memories: Vec<Memory>,
-    /// The highest that a model may see of this tenant.
-    pub model_limit: Classification,
-    /// Earlier answers that the model may not see.
-    pub left_out: u32,
-    /// The wishes of the client's program, as data.
-    pub instructions: Option<String>,
-    /// How the model is to write.
-    pub options: ChatOptions,
-    /// Most tokens of the answer.
-    pub max_output_tokens: u32,
-    /// How long the answer goes on when nobody reads it.
-    pub grace: Duration,
-    /// What was set aside for it.
-    pub allowance: Allowance,
 }
 
-impl Turn {
-    /// What the user says, of the class of a user's own words.
-    pub(super) fn question(&self) -> Classified<&str> {
-        Classified::new(&self.question, self.permit.rights().class_of_own_words())
-    }
-
-    /// What its calls to models are part of.
-    pub(super) fn context(&self) -> CallContext {
-        CallContext { conversation: Some(self.conversation), run: Some(self.run_id) }
-    }
+/// Earlier messages and memories that the model may see.
+struct Context {
+    history: Vec<Message>,
+    memories: Vec<Memory>,
+    /// Number of those that it may not see.
+    left_out: u32,
 }
 
-impl ChatService {
-    /// The highest classification that goes into a prompt: what the tier's models may see, or less where the tenant says
-    /// so.
-    pub(super) fn model_limit(&self, tenant: Option<&Tenant>, tier: ModelTier, caller: &ModelCaller) -> Classification {
-        let highest = self.parts.model.highest_classification(tier, caller);
-        tenant.and_then(|tenant| tenant.settings.model_classification).map_or(highest, |limit| limit.min(highest))
-    }
+impl TurnPreparer {
+    /// Loads history and memories, reserves budget, and stores the user's message and an empty answer.
+    ///
+    /// # Errors
+    /// If there is no such conversation, the model may not see the user's own words, too little budget is left, or the
+    /// store fails.
+    pub async fn prepare(&self, permit: Permit, mut request: TurnRequest) -> Result<PreparedTurn, RuntimeError> {
+        let not_found = || RuntimeError::NotFound { what: "the conversation" };
+        let tenant = self.directory.tenant(&permit.scope().tenant().to_string()).await?;
+        let now = self.ports.clock.now();
+        let answer_id = MessageId::from_uuid(self.ports.ids.uuid());
 
-    /// Loads history and memories, stores the user's message and the place of the answer.
-    pub(super) async fn prepare(&self, permit: Permit, command: Ask) -> Result<Turn, RuntimeError> {
-        let gone = || RuntimeError::NotFound { what: "the conversation" };
-        let tenant = self.parts.directory.tenant(&permit.scope().tenant().to_string()).await?;
-        let now = self.parts.clock.now();
-        let answer_id = MessageId::from_uuid(self.parts.ids.uuid());
-        let question = command.message.as_str().to_owned();
-
-        let mut tx = self.parts.store.begin(permit.scope()).await?;
-        let conversation = self.conversation(&mut *tx, (&permit, &command), now).await?.ok_or_else(gone)?;
+        let mut tx = self.ports.store.begin(permit.scope()).await?;
+        let conversation = self.conversation(&mut *tx, &permit, &request, now).await?.ok_or_else(not_found)?;
         tx.messages().close_abandoned(now - ABANDONED_AFTER).await?;
-        let mut history = history(&mut *tx, (&permit, &command), (&conversation, now)).await?;
+        let mut history = load_history(&mut *tx, &permit, &request, &conversation, now).await?;
         withhold(&mut *tx, &mut history, permit.clearance()).await?;
-        let mut memories = self.memories(&mut *tx, &permit, now).await?;
-        let settings = tenant.as_ref().map(|tenant| tenant.settings.clone()).unwrap_or_default();
-        let wish = command.model.or(conversation.model).or(settings.default_model).unwrap_or(ModelChoice::Auto);
-        let has_heavy = self.parts.model.has(ModelTier::Heavy);
-        let chosen = tier::choose(wish, (&question, command.filters.document_ids.len(), 0), has_heavy);
-        let caller = caller(permit.scope(), &settings);
-        let model_limit = self.model_limit(tenant.as_ref(), chosen.tier, &caller);
+        let memories = load_memories(&mut *tx, &permit, now).await?;
+        let (tenant_name, settings) = tenant.map(|tenant| (tenant.name, tenant.settings)).unwrap_or_default();
+        let tier = self.choose_tier(&request, &conversation, &settings);
+        let caller = model_access::caller(permit.scope(), &settings);
+        let model = &*self.ports.model;
+        let model_limit = model_access::classification_limit(model, tier.tier, &caller, &settings);
         let own_words = permit.rights().class_of_own_words();
         if own_words > model_limit {
-            return Err(RuntimeError::AboveModel);
+            return Err(RuntimeError::AboveModelClassification);
         }
-        let left_out = keep_what_a_model_may_see(&mut history, &mut memories, model_limit);
-        let tools = offer(&self.tools_of(&permit));
-        let price = self.parts.model.highest_price(chosen.tier, &caller);
-        let asked = self.estimate((&question, command.retrieval), &history, &memories, (&tools, price));
-        let allowance = self.reserve(&mut *tx, permit.scope(), settings.quotas.budgets(), asked).await?;
-        let question_id = MessageId::from_uuid(self.parts.ids.uuid());
-        let said = [said(question_id, &question, own_words), yet_to_come(answer_id)];
-        tx.messages().append(conversation.id, &said, now).await?.ok_or_else(gone)?;
+        let context = Context::visible(history, memories, model_limit);
+        let agent = self.agent(&permit, &mut request, tier);
+        let question = request.message.as_str().to_owned();
+        let material = self.material(tenant_name, Classified::new(question, own_words), request, context);
+        let price = model.highest_price(tier.tier, &caller);
+        let estimate = material.token_estimate(&agent);
+        let needed = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
+        let budget = self.budgets.reserve(&mut *tx, permit.scope(), needed).await?;
+        let question_id = MessageId::from_uuid(self.ports.ids.uuid());
+        let messages = [user_message(question_id, material.question(), own_words), empty_answer(answer_id)];
+        tx.messages().append(conversation.id, &messages, now).await?.ok_or_else(not_found)?;
         tx.commit().await?;
 
-        Ok(Turn {
-            permit,
-            run_id: RunId::from_uuid(self.parts.ids.uuid()),
-            conversation: conversation.id,
-            answer_id,
-            tenant_name: tenant.map(|tenant| tenant.name).unwrap_or_default(),
-            chosen,
-            caller,
-            mark: Mark::new(self.parts.ids.uuid()),
-            question,
-            retrieval: command.retrieval,
-            filters: command.filters,
-            history,
-            memories,
-            model_limit,
-            left_out,
-            instructions: command.instructions,
-            options: command.options,
-            max_output_tokens: command.max_output_tokens.unwrap_or(u32::MAX).min(self.settings.max_output_tokens),
-            grace: command.grace,
-            allowance,
-        })
+        let (conversation, id) = (conversation.id, RunId::from_uuid(self.ports.ids.uuid()));
+        let context = CallContext { conversation: Some(conversation), run: Some(id) };
+        let nonce = TagNonce::new(self.ports.ids.uuid());
+        let run = Run { id, permit, caller, context, answer_id, agent, material, model_limit, nonce, budget };
+        Ok(PreparedTurn { run, conversation })
     }
 
-    /// What the user asked to remember, where the credential may be used to read it.
-    async fn memories(
-        &self,
-        tx: &mut dyn TenantTx,
-        permit: &Permit,
-        now: Timestamp,
-    ) -> Result<Vec<Memory>, StoreError> {
-        if !permit.rights().allow(Permission::new(Resource::Memories, Operation::List)) {
-            return Ok(Vec::new());
-        }
-        tx.memories().most_important(now, permit.clearance(), MEMORIES).await
-    }
-
-    /// The conversation that goes on, or a new one.
+    /// The conversation to continue, or a new one.
     async fn conversation(
         &self,
         tx: &mut dyn TenantTx,
-        (permit, command): (&Permit, &Ask),
+        permit: &Permit,
+        request: &TurnRequest,
         now: Timestamp,
     ) -> Result<Option<Conversation>, RuntimeError> {
-        if let Some(id) = command.conversation {
+        if let Some(id) = request.conversation {
             return Ok(tx.conversations().get(id).await?);
         }
-        let id = ConversationId::from_uuid(self.parts.ids.uuid());
-        let Some(conversation) = ask::conversation(permit, id, now) else { return Ok(None) };
+        let id = ConversationId::from_uuid(self.ports.ids.uuid());
+        let Some(conversation) = new_conversation(permit, id, now) else { return Ok(None) };
         tx.conversations().insert(&conversation).await?;
         Ok(Some(conversation))
     }
-}
 
-/// What was said before: as it is stored, or as the client says.
-async fn history(
-    tx: &mut dyn TenantTx,
-    (permit, command): (&Permit, &Ask),
-    (conversation, now): (&Conversation, Timestamp),
-) -> Result<Vec<Message>, StoreError> {
-    match &command.history {
-        None => tx.messages().newest(conversation.id, HISTORY).await,
-        Some(said) => {
-            let class = command.class_of_history(permit, conversation);
-            let classes = (class, permit.rights().class_of_own_words());
-            Ok(ask::messages(said, classes, (conversation.id, now)))
+    /// The tier that the turn, the conversation or the tenant asks for, in this order.
+    fn choose_tier(&self, request: &TurnRequest, conversation: &Conversation, settings: &TenantSettings) -> ChosenTier {
+        let choice = request.model.or(conversation.model).or(settings.default_model).unwrap_or(ModelChoice::Auto);
+        let criteria = TierCriteria {
+            question: request.message.as_str(),
+            documents: request.filters.document_ids.len(),
+            client_tools: 0,
+            has_heavy: self.ports.model.has(ModelTier::Heavy),
+        };
+        tier::choose(choice, criteria)
+    }
+
+    /// The agent of a turn, with the tools that the permit allows. The extractive answerer calls none.
+    fn agent(&self, permit: &Permit, request: &mut TurnRequest, tier: ChosenTier) -> Agent {
+        let generative = self.ports.model.is_generative();
+        let specs = if generative { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
+        Agent {
+            instructions: request.instructions.take(),
+            tools: Toolbox::Platform(specs),
+            tier,
+            options: std::mem::take(&mut request.options),
+            format: AnswerFormat::Cited,
+            limits: self.settings.limits(request.max_output_tokens, request.grace),
         }
+    }
+
+    fn material(
+        &self,
+        tenant_name: String,
+        question: Classified<String>,
+        request: TurnRequest,
+        context: Context,
+    ) -> Material {
+        let Context { history, memories, left_out } = context;
+        let message = question.content();
+        let search = intent::wants_documents(request.retrieval, message).then(|| DocumentSearch {
+            query: truncated(&intent::query(message, &history)),
+            filters: request.filters,
+            top_k: self.settings.passages,
+        });
+        Material::Question(QuestionMaterial { tenant_name, question, history, memories, search, left_out })
     }
 }
 
-/// The question, as it is stored.
-fn said(id: MessageId, question: &str, classification: Classification) -> NewMessage {
+impl Context {
+    /// Leaves out answers that are withheld from the user, and what the model may not see; counts the latter.
+    fn visible(mut history: Vec<Message>, mut memories: Vec<Memory>, limit: Classification) -> Self {
+        history.retain(|message| !message.withheld);
+        let before = history.len() + memories.len();
+        history.retain(|message| message.classification <= limit);
+        memories.retain(|memory| memory.classification <= limit);
+        let left_out = u32::try_from(before - history.len() - memories.len()).unwrap_or(u32::MAX);
+        Self { history, memories, left_out }
+    }
+}
+
+/// The earlier messages: the stored ones, or those that the client keeps.
+async fn load_history(
+    tx: &mut dyn TenantTx,
+    permit: &Permit,
+    request: &TurnRequest,
+    conversation: &Conversation,
+    now: Timestamp,
+) -> Result<Vec<Message>, StoreError> {
+    match &request.history {
+        None => tx.messages().newest(conversation.id, MAX_HISTORY).await,
+        Some(history) => Ok(request.client_history(history, permit, conversation, now)),
+    }
+}
+
+/// What the user asked to remember, if the credential includes reading it.
+async fn load_memories(tx: &mut dyn TenantTx, permit: &Permit, now: Timestamp) -> Result<Vec<Memory>, StoreError> {
+    if !permit.rights().allow(Permission::new(Resource::Memories, Operation::List)) {
+        return Ok(Vec::new());
+    }
+    tx.memories().most_important(now, permit.clearance(), MAX_MEMORIES).await
+}
+
+fn user_message(id: MessageId, question: &str, classification: Classification) -> NewMessage {
     NewMessage {
         id,
         role: MessageRole::User,
@@ -201,8 +212,8 @@ fn said(id: MessageId, question: &str, classification: Classification) -> NewMes
     }
 }
 
-/// The place of its answer.
-fn yet_to_come(id: MessageId) -> NewMessage {
+/// The message that the answer will fill.
+fn empty_answer(id: MessageId) -> NewMessage {
     NewMessage {
         id,
         role: MessageRole::Assistant,
@@ -213,16 +224,7 @@ fn yet_to_come(id: MessageId) -> NewMessage {
     }
 }
 
-pub(super) fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCaller {
-    ModelCaller { tenant: scope.tenant(), user: scope.user(), cloud_limit: settings.cloud_limit() }
-}
-
-/// Drops answers that were withheld from the user, and messages and memories that a model may not see; returns how many of
-/// the latter.
-fn keep_what_a_model_may_see(history: &mut Vec<Message>, memories: &mut Vec<Memory>, limit: Classification) -> u32 {
-    history.retain(|message| !message.withheld);
-    let before = history.len() + memories.len();
-    history.retain(|message| message.classification <= limit);
-    memories.retain(|memory| memory.classification <= limit);
-    u32::try_from(before - history.len() - memories.len()).unwrap_or(u32::MAX)
+/// The beginning of a query, up to the maximum that a search accepts.
+fn truncated(query: &str) -> String {
+    query.chars().take(MAX_QUERY_CHARS).collect()
 }

@@ -1,11 +1,11 @@
-//! Users, as an admin changes them.
+//! Administration of users.
 
 use crate::support::Plant;
 use domain::command::UpdateUser;
 use domain::error::{Classify as _, ErrorKind};
 use domain::role::Role;
 use runtime::administration::AdministrationService;
-use runtime::services::Administration as _;
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 
 #[tokio::test]
@@ -14,15 +14,15 @@ async fn an_admin_changes_others_and_not_themselves() {
     let store = Arc::new(plant.store.clone());
     let issuer = "https://issuer.test".to_owned();
     let service = AdministrationService::new(store.clone(), store, plant.clock.clone(), plant.ids.clone(), issuer);
-    let change = |of: Option<domain::ids::UserId>| UpdateUser {
-        id: of.expect("a user's scope"),
+    let demote = |user: Option<domain::ids::UserId>| UpdateUser {
+        id: user.expect("a user's scope"),
         role: Some(Role::Viewer),
         role_pinned: None,
         grants: None,
         is_active: None,
     };
-    let others = plant.authorized(&plant.ada, Role::Admin, change(plant.bob.user())).await;
-    assert_eq!(service.update_user(others).await.map(|changed| changed.after.role).ok(), Some(Role::Viewer));
-    let own = plant.authorized(&plant.ada, Role::Admin, change(plant.ada.user())).await;
-    assert_eq!(service.update_user(own).await.err().map(|error| error.kind()), Some(ErrorKind::Conflict));
+    let others = plant.authorized(&plant.ada, Role::Admin, demote(plant.bob.user())).await;
+    assert_eq!(service.execute(others).await.map(|changed| changed.after.role).ok(), Some(Role::Viewer));
+    let own = plant.authorized(&plant.ada, Role::Admin, demote(plant.ada.user())).await;
+    assert_eq!(service.execute(own).await.err().map(|error| error.kind()), Some(ErrorKind::Conflict));
 }

@@ -1,4 +1,4 @@
-//! Who reads how much of the audit log.
+//! Which rows of the audit log a user reads.
 
 use crate::support::{Plant, auditor, rights};
 use domain::audit::AuditFilter;
@@ -9,12 +9,12 @@ use domain::rights::Rights;
 use domain::role::Role;
 use fakes::access;
 use runtime::audit_trail::AuditTrailService;
-use runtime::services::AuditTrail as _;
+use runtime::use_case::UseCase as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Whose rows ada reads with these rights; one row each of hers and bob's is in the log.
-async fn reads(rights: Rights, filter: AuditFilter) -> (BTreeSet<Option<UserId>>, [Option<UserId>; 2]) {
+/// The users whose rows ada reads with these rights, then ada and bob. The log has one row of each.
+async fn read_rows(rights: Rights, filter: AuditFilter) -> (BTreeSet<Option<UserId>>, [Option<UserId>; 2]) {
     let plant = Plant::new().await;
     let (ada, bob) = (plant.ada.user(), plant.bob.user());
     let filter = AuditFilter { user_id: filter.user_id.and(bob), ..filter };
@@ -23,7 +23,7 @@ async fn reads(rights: Rights, filter: AuditFilter) -> (BTreeSet<Option<UserId>>
     let granted = plant.authorized(&plant.ada, Role::User, command.clone()).await;
     let receipt = granted.permit().receipt();
     let granted = access::authorized(plant.ada.clone(), access::granted(rights), receipt, command);
-    let page = AuditTrailService::new(Arc::new(plant.store.clone())).list(granted).await.expect("in memory");
+    let page = AuditTrailService::new(Arc::new(plant.store.clone())).execute(granted).await.expect("in memory");
     (page.items.iter().map(|row| row.user_id).collect(), [ada, bob])
 }
 
@@ -32,16 +32,16 @@ async fn admins_and_auditors_read_the_tenants_log_and_others_their_own_rows() {
     for (rights, all) in
         [(rights(Role::Admin), true), (auditor(), true), (rights(Role::User), false), (rights(Role::Viewer), false)]
     {
-        let (seen, [ada, bob]) = reads(rights, AuditFilter::default()).await;
+        let (seen, [ada, bob]) = read_rows(rights, AuditFilter::default()).await;
         assert_eq!(seen, if all { BTreeSet::from([ada, bob]) } else { BTreeSet::from([ada]) });
     }
 }
 
 #[tokio::test]
-async fn asking_for_a_colleagues_rows_finds_none_without_the_right() {
+async fn filtering_by_a_colleague_finds_nothing_without_the_right_to_the_tenants_log() {
     let a_colleagues = AuditFilter { user_id: Some(uuid::Uuid::nil().into()), ..AuditFilter::default() };
-    let (seen, _) = reads(rights(Role::User), a_colleagues.clone()).await;
+    let (seen, _) = read_rows(rights(Role::User), a_colleagues.clone()).await;
     assert!(seen.is_empty(), "{seen:?}");
-    let (seen, [_, bob]) = reads(rights(Role::Admin), a_colleagues).await;
+    let (seen, [_, bob]) = read_rows(rights(Role::Admin), a_colleagues).await;
     assert_eq!(seen, BTreeSet::from([bob]));
 }

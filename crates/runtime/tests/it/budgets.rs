@@ -1,6 +1,6 @@
-//! What a turn may spend, and what it leaves in the ledger.
+//! Budgets of turns, and the ledger of their model calls.
 
-use crate::support::model::Step::{self, BreakOff, Call, Finish, Hang, Refuse, Text};
+use crate::support::model::Step::{self, Call, Finish, Hang, Interrupt, Refuse, Text};
 use crate::support::tools::{ScriptedTools, found};
 use crate::support::{Plant, shape};
 use domain::budget::{Amount, Money};
@@ -18,25 +18,25 @@ use futures::future::join_all;
 use runtime::chat::ChatSettings;
 use runtime::configuration::ConfigurationService;
 use runtime::error::RuntimeError;
-use runtime::services::{Chat as _, Configuration as _};
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-const READS: Step = Call { id: "1", name: "document_read", arguments: "{}" };
+const READ: Step = Call { id: "1", name: "document_read", arguments: "{}" };
 
-fn nothing_found() -> Arc<ScriptedTools> {
+fn no_hits() -> Arc<ScriptedTools> {
     ScriptedTools::new(|_| Ok(found(Vec::new())))
 }
 
-fn tokens(most: u64) -> Quotas {
-    Quotas { tokens_per_day: Some(most), ..Quotas::default() }
+fn tokens(limit: u64) -> Quotas {
+    Quotas { tokens_per_day: Some(limit), ..Quotas::default() }
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_reply_of_a_turn_is_a_call_in_the_ledger() {
     let plant = Plant::new().await;
-    let model = plant.model([vec![READS, Finish], vec![Text("Shut."), Finish]]);
-    plant.ask(&plant.chat(&model, &nothing_found()), "Which valve?", RetrievalMode::Never).await;
+    let model = plant.model([vec![READ, Finish], vec![Text("Shut."), Finish]]);
+    plant.ask(&plant.chat(&model, &no_hits()), "Which valve?", RetrievalMode::Never).await;
     let rows = plant.store.ledger(plant.ada.tenant());
     assert_eq!(rows.len(), 2);
     for (user, entry) in &rows {
@@ -52,33 +52,33 @@ async fn each_reply_of_a_turn_is_a_call_in_the_ledger() {
     assert_eq!((spent.tokens, spent.cost, spent.reserved), (214, MicroCost(18), Amount::default()));
 }
 
-/// The one call of a turn that goes wrong.
-async fn gone_wrong(script: Vec<Step>) -> domain::model_call::ModelCall {
+/// The one model call of a turn that fails.
+async fn failed_call(script: Vec<Step>) -> domain::model_call::ModelCall {
     let plant = Plant::new().await;
     plant.limit(tokens(100_000)).await;
-    let chat = plant.chat(&plant.model([script]), &nothing_found());
+    let chat = plant.chat(&plant.model([script]), &no_hits());
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
-    assert_eq!(plant.spending().await.tenant.reserved, Amount::default(), "what was set aside is given back");
+    assert_eq!(plant.spending().await.tenant.reserved, Amount::default(), "the reservation is released");
     let mut ledger = plant.ledger();
     assert_eq!(ledger.len(), 1);
     ledger.remove(0).call
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_breaks_off_is_on_record_with_what_it_had_come_to() {
-    let call = gone_wrong(vec![Text("123456789"), BreakOff]).await;
+async fn an_interrupted_call_is_recorded_with_an_estimate_of_its_usage() {
+    let call = failed_call(vec![Text("123456789"), Interrupt]).await;
     assert_eq!((call.status, call.error.as_deref(), call.estimated), (CallStatus::Error, Some("broken_off"), true));
     assert_eq!(call.usage.output_tokens, 3);
     assert!(call.usage.input_tokens > 100, "its prompt: {call:?}");
 
-    let call = gone_wrong(vec![Text("Shut"), Hang]).await;
+    let call = failed_call(vec![Text("Shut"), Hang]).await;
     assert_eq!((call.status, call.error.as_deref()), (CallStatus::Error, Some("upstream_timeout")));
     assert_eq!(call.took, ChatSettings::default().turn_limit);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_no_backend_took_is_on_record_with_those_that_were_tried() {
-    let call = gone_wrong(vec![Refuse]).await;
+async fn a_call_that_no_backend_served_is_recorded_with_the_backends_that_were_tried() {
+    let call = failed_call(vec![Refuse]).await;
     assert_eq!(
         (call.status, call.error.as_deref(), call.usage),
         (CallStatus::Error, Some("timeout"), TokenUsage::default())
@@ -93,14 +93,14 @@ async fn a_cancelled_call_counts_with_what_was_written() {
     let price = Price { input: MicroCost(1_000_000), output: MicroCost(2_000_000) };
     let model = plant.model([vec![Text("123456789"), Hang]]);
     *model.price.lock().expect("no panic under the lock") = Some(price);
-    let chat = plant.chat(&model, &nothing_found());
+    let chat = plant.chat(&model, &no_hits());
     let mut events = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.expect("a run");
     let Some(RunEvent::Started { run_id: run, .. }) = events.next().await.map(|event| event.event) else {
         panic!("no start")
     };
     events.next().await.expect("a piece");
     let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run }).await;
-    chat.cancel(cancel).await.expect("her own run");
+    chat.execute(cancel).await.expect("her own run");
     plant.drained().await;
     let call = plant.ledger().remove(0).call;
     assert_eq!((call.status, call.error.as_deref(), call.usage.output_tokens), (CallStatus::Cancelled, None, 3));
@@ -110,14 +110,14 @@ async fn a_cancelled_call_counts_with_what_was_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn turns_at_the_same_moment_set_aside_no_more_than_there_is() {
+async fn concurrent_turns_together_reserve_no_more_than_the_budget() {
     let plant = Plant::new().await;
     plant.limit(tokens(8_000)).await;
     let model = plant.model((0..20).map(|_| vec![Text("Shut."), Hang]));
-    let chat = plant.chat(&model, &nothing_found());
+    let chat = plant.chat(&model, &no_hits());
     let turns = join_all((0..20).map(|_| plant.send(&chat, "Which valve?", RetrievalMode::Never))).await;
-    let begun = turns.iter().filter(|turn| turn.is_ok()).count();
-    assert!((3..=8).contains(&begun), "{begun}");
+    let started = turns.iter().filter(|turn| turn.is_ok()).count();
+    assert!((3..=8).contains(&started), "{started}");
     for refused in turns.iter().filter_map(|turn| turn.as_ref().err()) {
         assert_eq!((refused.code(), refused.retry_after().map(|after| after.as_secs())), ("quota_exceeded", Some(10)));
         assert!(refused.public_detail().is_some_and(|detail| detail.contains("tokens_per_day")));
@@ -131,62 +131,62 @@ async fn turns_at_the_same_moment_set_aside_no_more_than_there_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_gets_what_is_left_and_is_refused_when_that_is_too_little() {
+async fn a_turn_gets_the_rest_of_the_budget_and_is_refused_if_that_is_too_little() {
     let plant = Plant::new().await;
     plant.limit(tokens(800)).await;
     let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Finish]]);
-    let chat = plant.chat(&model, &nothing_found());
+    let chat = plant.chat(&model, &no_hits());
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     for request in model.requests() {
-        assert!(request.tools.is_empty(), "what a tool returns would not fit");
-        let prompt = runtime::chat::budget::cost(request.prompt.content());
+        assert!(request.tools.is_empty(), "the result of a tool would not fit");
+        let prompt = runtime::prompt::tokens::prompt_tokens(request.prompt.content());
         assert!(request.max_output_tokens >= 64 && prompt + (request.max_output_tokens as usize) <= 800, "{prompt}");
     }
     // 214 of 800 are spent; the third turn needs about 570.
     plant.limit(tokens(700)).await;
-    let Err(refused) = plant.send(&chat, "Which valve?", RetrievalMode::Never).await else { panic!("none is left") };
-    assert!(matches!(refused, RuntimeError::TokensUsedUp { .. }), "{refused:?}");
+    let Err(refused) = plant.send(&chat, "Which valve?", RetrievalMode::Never).await else { panic!("nothing is left") };
+    assert!(matches!(refused, RuntimeError::BudgetExceeded { .. }), "{refused:?}");
     let until_tomorrow =
         domain::budget::end_of_day(domain::ports::Clock::now(&*plant.clock)) - domain::ports::Clock::now(&*plant.clock);
-    assert_eq!(refused.retry_after(), until_tomorrow.to_std().ok(), "nobody else holds it");
+    assert_eq!(refused.retry_after(), until_tomorrow.to_std().ok(), "no other turn holds a reservation");
 }
 
-/// A turn whose tool makes the next prompt longer than what was set aside, with so many tokens a day.
-async fn with_a_tool(most: u64) -> (Vec<RunEvent>, Vec<ChatRequest>, Plant) {
+/// A turn whose tool makes the next prompt longer than was reserved, with a budget of `limit` tokens a day.
+async fn turn_with_a_tool(limit: u64) -> (Vec<RunEvent>, Vec<ChatRequest>, Plant) {
     let plant = Plant::new().await;
-    plant.limit(tokens(most)).await;
+    plant.limit(tokens(limit)).await;
     let hit = plant.document(Classification::Internal, &"Close FV-2003 first. ".repeat(150)).await.1;
-    let reads = Call { id: "1", name: "rag_search", arguments: "{\"query\": \"valve\"}" };
-    let model = plant.model([vec![Text("Let me see."), reads, Finish], vec![Text(" Shut."), Finish]]);
+    let search = Call { id: "1", name: "rag_search", arguments: "{\"query\": \"valve\"}" };
+    let model = plant.model([vec![Text("Let me see."), search, Finish], vec![Text(" Shut."), Finish]]);
     let chat = plant.chat(&model, &ScriptedTools::finding(vec![hit]));
     let events = plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     let spent = plant.spending().await.tenant;
-    assert!(spent.tokens <= most && spent.reserved == Amount::default(), "{spent:?}");
+    assert!(spent.tokens <= limit && spent.reserved == Amount::default(), "{spent:?}");
     (events, model.requests(), plant)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_with_tools_asks_for_more() {
-    let (events, requests, plant) = with_a_tool(20_000).await;
+async fn a_turn_with_tools_reserves_more() {
+    let (events, requests, plant) = turn_with_a_tool(20_000).await;
     assert_eq!(shape(&events).last(), Some(&"finished"), "{events:?}");
     assert!(requests.iter().all(|asked| asked.max_output_tokens == 1_024 && !asked.tools.is_empty()));
     assert_eq!(plant.answer().await.content, "Let me see. Shut.");
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_there_is_not_enough_the_last_reply_is_shorter_and_without_tools() {
-    let (events, requests, _plant) = with_a_tool(2_400).await;
+async fn if_the_budget_runs_out_the_last_reply_is_shorter_and_without_tools() {
+    let (events, requests, _plant) = turn_with_a_tool(2_400).await;
     assert_eq!(shape(&events).last(), Some(&"finished"), "{events:?}");
     let last = requests.last().expect("two requests");
     assert!(last.tools.is_empty());
-    let all = runtime::chat::budget::cost(last.prompt.content()) + last.max_output_tokens as usize;
+    let all = runtime::prompt::tokens::prompt_tokens(last.prompt.content()) + last.max_output_tokens as usize;
     assert!((64..1_024).contains(&last.max_output_tokens) && all <= 2_400 - 107, "{all}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_that_gets_no_more_ends_in_order_and_keeps_what_was_written() {
-    let (events, requests, plant) = with_a_tool(1_400).await;
+async fn a_turn_that_can_reserve_no_more_fails_and_keeps_what_was_written() {
+    let (events, requests, plant) = turn_with_a_tool(1_400).await;
     let Some(RunEvent::Failed(problem)) = events.last() else { panic!("no failure: {events:?}") };
     assert_eq!((problem.code, requests.len()), ("quota_exceeded", 1));
     assert_eq!(plant.answer().await.content, "Let me see.");
@@ -194,30 +194,30 @@ async fn a_turn_that_gets_no_more_ends_in_order_and_keeps_what_was_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cost_is_set_aside_by_the_highest_price_and_limits_the_answer() {
+async fn cost_is_reserved_by_the_highest_price_and_limits_the_reply() {
     let plant = Plant::new().await;
-    // A thousand tokens of an answer are one unit; the prompt is free.
+    // A thousand output tokens cost one unit; input is free.
     let price = Price { input: MicroCost(0), output: MicroCost(1_000_000_000) };
     plant.limit(Quotas { user_cost_per_month: Money::of_units(0.5), ..Quotas::default() }).await;
     let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Hang]]);
     *model.price.lock().expect("no panic under the lock") = Some(price);
-    let chat = plant.chat(&model, &nothing_found());
+    let chat = plant.chat(&model, &no_hits());
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     assert_eq!(model.requests()[0].max_output_tokens, 500);
     let events = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.expect("a run");
-    let refused = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.err().expect("all is set aside");
+    let refused = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.err().expect("all is reserved");
     assert!(refused.public_detail().is_some_and(|detail| detail.contains("user_cost_per_month")), "{refused:?}");
     drop(events);
     plant.drained().await;
 }
 
-/// Without a price known beforehand nothing of it can be set aside; a budget that is used up ends nevertheless.
+/// Without a known price no cost can be reserved, but a budget that is used up still refuses turns.
 #[tokio::test(start_paused = true)]
-async fn a_budget_of_cost_that_is_used_up_ends_without_a_price_too() {
+async fn a_cost_budget_that_is_used_up_refuses_turns_without_a_known_price() {
     let plant = Plant::new().await;
     plant.limit(Quotas { cost_per_month: Money::of_units(0.000_010), ..Quotas::default() }).await;
     let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Finish]]);
-    let chat = plant.chat(&model, &nothing_found());
+    let chat = plant.chat(&model, &no_hits());
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     assert_eq!(plant.spending().await.tenant.cost, MicroCost(18));
@@ -225,13 +225,13 @@ async fn a_budget_of_cost_that_is_used_up_ends_without_a_price_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn quoting_costs_nothing_and_sets_nothing_aside() {
+async fn the_extractive_answerer_costs_nothing_and_reserves_nothing() {
     let plant = Plant::new().await;
     plant.limit(tokens(0)).await;
     let model = plant.model([vec![Text("\"Shut.\""), Finish]]);
     model.generative.store(false, Ordering::Relaxed);
-    plant.ask(&plant.chat(&model, &nothing_found()), "Which valve?", RetrievalMode::Never).await;
-    assert!(plant.ledger().iter().all(|entry| !entry.metered), "on record, and not counted");
+    plant.ask(&plant.chat(&model, &no_hits()), "Which valve?", RetrievalMode::Never).await;
+    assert!(plant.ledger().iter().all(|entry| !entry.metered), "recorded, and not metered");
     assert_eq!(plant.ledger().len(), 1);
     assert_eq!(plant.spending().await.tenant.tokens, 0);
 }
@@ -241,7 +241,7 @@ async fn the_ledger_is_read_for_the_tenant_or_for_oneself() {
     let plant = Plant::new().await;
     plant.limit(tokens(1_000)).await;
     let model = plant.model((0..2).map(|_| vec![Text("Shut."), Finish]));
-    plant.ask(&plant.chat(&model, &nothing_found()), "Which valve?", RetrievalMode::Never).await;
+    plant.ask(&plant.chat(&model, &no_hits()), "Which valve?", RetrievalMode::Never).await;
     plant.clock.advance(chrono::TimeDelta::seconds(1));
     let store = Arc::new(plant.store.clone());
     let service = ConfigurationService::new(store.clone(), store, plant.clock.clone(), plant.ids.clone());
@@ -250,7 +250,7 @@ async fn the_ledger_is_read_for_the_tenant_or_for_oneself() {
     for (by, role, calls, of_tenant) in
         [(&plant.ada, Role::Viewer, 1, false), (&plant.bob, Role::User, 0, false), (&plant.bob, Role::Admin, 1, true)]
     {
-        let report = service.calls(plant.authorized(by, role, read).await).await.expect("a report");
+        let report = service.execute(plant.authorized(by, role, read).await).await.expect("a report");
         assert_eq!((report.sums.totals.calls, report.of_tenant), (calls, of_tenant), "{role}");
         assert_eq!(report.sums.groups.first().and_then(|group| group.key.clone()), owner.clone().filter(|_| calls > 0));
         assert_eq!(report.spending.tenant.tokens, 107);
@@ -258,12 +258,12 @@ async fn the_ledger_is_read_for_the_tenant_or_for_oneself() {
     let auditor = access::granted(crate::support::auditor());
     let granted = plant.authorized(&plant.bob, Role::Viewer, read).await;
     let (scope, receipt) = (granted.scope().clone(), granted.permit().receipt());
-    let report = service.calls(access::authorized(scope, auditor, receipt, read)).await.expect("a report");
+    let report = service.execute(access::authorized(scope, auditor, receipt, read)).await.expect("a report");
     assert_eq!((report.sums.totals.calls, report.of_tenant), (1, true));
     let now = domain::ports::Clock::now(&*plant.clock);
     for (from, to) in [(now, now), (now - chrono::TimeDelta::days(367), now)] {
         let read = ReadCalls { from: Some(from), to: Some(to), ..read };
-        let refused = service.calls(plant.authorized(&plant.bob, Role::Admin, read).await).await;
+        let refused = service.execute(plant.authorized(&plant.bob, Role::Admin, read).await).await;
         assert!(matches!(refused, Err(RuntimeError::Invalid(field)) if field.pointer == "/from"));
     }
 }

@@ -1,4 +1,4 @@
-//! A chat turn: what is told, what is stored, what is looked for, who may read it again.
+//! Chat turns: their events, what they store and search, and who may read them again.
 
 use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{Finish, Hang, Text};
@@ -15,8 +15,8 @@ use domain::search::{Hit, Retrieval};
 use domain::tool::ToolResult;
 use futures::StreamExt as _;
 use runtime::chat::ChatSettings;
-use runtime::chat::budget::cost;
-use runtime::services::Chat as _;
+use runtime::prompt::tokens::prompt_tokens;
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tools::error::ToolError;
@@ -35,7 +35,7 @@ async fn run_id(events: &mut EventStream) -> RunId {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_tells_its_events_in_order_and_stores_answer_citations_and_one_outcome() {
+async fn a_turn_emits_its_events_in_order_and_stores_answer_citations_and_one_outcome() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Close FV-2003 first "), Text("[1]."), Finish]]);
     let tools = ScriptedTools::finding(vec![hit(&plant).await]);
@@ -43,7 +43,7 @@ async fn a_turn_tells_its_events_in_order_and_stores_answer_citations_and_one_ou
 
     assert_eq!(shape(&events), ["started", "tool started", "tool finished", "delta", "delta", "cited", "finished"]);
     let stored = model.stored();
-    assert_eq!(stored.len(), 2, "the question and the answer's place are stored before the model is called");
+    assert_eq!(stored.len(), 2, "the question and an empty answer are stored before the model is called");
     assert_eq!((stored[0].role, stored[0].content.as_str()), (MessageRole::User, QUESTION));
     assert_eq!(stored[1].status, MessageStatus::Streaming);
 
@@ -71,12 +71,12 @@ async fn without_retrieval_no_tool_is_called() {
     assert!(plant.outcome().await.tools_used.is_empty());
 }
 
-/// A search that finds these passages, and nothing good enough to answer from.
-fn weakly(hits: Vec<Hit>) -> Arc<ScriptedTools> {
+/// A search that finds these passages, none of them good enough to answer from.
+fn weak_hits(hits: Vec<Hit>) -> Arc<ScriptedTools> {
     ScriptedTools::new(move |_| Ok(ToolResult::Retrieval(Retrieval { hits: hits.clone(), ..Retrieval::default() })))
 }
 
-/// What the first prompt says of memories and passages: the message before the question.
+/// The message with memories and passages in the first prompt: the one before the question.
 fn data(model: &ScriptedModel) -> String {
     let mut messages = model.requests().remove(0).prompt.into_parts().0;
     messages.pop();
@@ -87,33 +87,33 @@ fn data(model: &ScriptedModel) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_writes_gets_the_nearest_passages_with_a_warning() {
+async fn a_language_model_gets_weak_passages_with_a_warning() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("The documents do not say; near it is [1]."), Finish]]);
-    plant.ask(&plant.chat(&model, &weakly(vec![hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
+    plant.ask(&plant.chat(&model, &weak_hits(vec![hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
     let data = data(&model);
     assert!(data.contains("FV-2003") && data.contains("none of the passages above matches"), "{data}");
     assert_eq!(plant.answer().await.citations.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_only_quotes_gets_nothing_that_is_too_weak_to_answer_from() {
+async fn the_extractive_answerer_gets_no_weak_passages() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Nothing found."), Finish]]);
     model.generative.store(false, Ordering::Relaxed);
-    plant.ask(&plant.chat(&model, &weakly(vec![hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
+    plant.ask(&plant.chat(&model, &weak_hits(vec![hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
     assert!(model.requests()[0].passages.is_empty());
     let data = data(&model);
     assert!(!data.contains("FV-2003") && data.contains("hold nothing that answers"), "{data}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_weak_match_that_the_model_may_not_see_does_not_cost_the_answer() {
+async fn a_weak_passage_that_the_model_may_not_see_is_left_out() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("The documents do not say."), Finish]]);
     *model.highest.lock().expect("no panic under the lock") = Classification::Internal;
     let secret = plant.document(Classification::Restricted, "The bypass code is 7.").await.1;
-    plant.ask(&plant.chat(&model, &weakly(vec![secret, hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
+    plant.ask(&plant.chat(&model, &weak_hits(vec![secret, hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
     let request = model.requests().remove(0);
     assert_eq!(request.prompt.class(), Classification::Internal);
     let shown: Vec<_> = request.passages.iter().map(|p| p.passage.content.as_str()).collect();
@@ -121,7 +121,7 @@ async fn a_weak_match_that_the_model_may_not_see_does_not_cost_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stands_around_a_passage_is_asked_for_and_shown_and_not_cited() {
+async fn surroundings_of_passages_are_requested_and_shown_but_not_cited() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Close FV-2003 first [1]."), Finish]]);
     let mut hit = hit(&plant).await;
@@ -135,7 +135,7 @@ async fn what_stands_around_a_passage_is_asked_for_and_shown_and_not_cited() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn passages_take_half_of_what_the_question_leaves_at_most() {
+async fn passages_take_at_most_half_of_what_the_question_leaves() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("x"), Finish]]);
     let mut hits = Vec::new();
@@ -146,13 +146,13 @@ async fn passages_take_half_of_what_the_question_leaves_at_most() {
     let chat = plant.chat_with(&model, &ScriptedTools::finding(hits), settings);
     plant.ask(&chat, QUESTION, RetrievalMode::Auto).await;
     let request = model.requests().remove(0);
-    assert!(cost(request.prompt.content()) <= 2_500, "{}", cost(request.prompt.content()));
+    assert!(prompt_tokens(request.prompt.content()) <= 2_500, "{}", prompt_tokens(request.prompt.content()));
     let shown: Vec<_> = request.passages.iter().map(|p| &p.passage.content[..6]).collect();
     assert_eq!(shown, ["Step 0", "Step 1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_whose_retrieval_fails_is_answered_and_says_so() {
+async fn a_turn_whose_retrieval_fails_is_answered_as_degraded() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Without documents: no idea."), Finish]]);
     let tools = ScriptedTools::new(|_| Err(ToolError::TimedOut { tool: "rag_search" }));
@@ -164,7 +164,7 @@ async fn a_turn_whose_retrieval_fails_is_answered_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_is_read_again_and_stopped_by_its_owner_only() {
+async fn only_its_owner_resumes_and_cancels_a_run() {
     let plant = Plant::new().await;
     let (model, tools) = (plant.model([vec![Text("a"), Hang]]), ScriptedTools::finding(Vec::new()));
     let chat = plant.chat(&model, &tools);
@@ -173,20 +173,20 @@ async fn a_run_is_read_again_and_stopped_by_its_owner_only() {
 
     let resume = ResumeRun { run, after: 0 };
     let by_bob = plant.authorized(&plant.bob, Role::Admin, resume.clone()).await;
-    assert_eq!(chat.resume(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
+    assert_eq!(chat.execute(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
     let by_bob = plant.authorized(&plant.bob, Role::Admin, CancelRun { run }).await;
-    assert_eq!(chat.cancel(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
+    assert_eq!(chat.execute(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
     assert_eq!(events.next().await.map(|event| event.seq), Some(2), "it goes on");
 
     let by_ada = plant.authorized(&plant.ada, Role::User, CancelRun { run }).await;
-    chat.cancel(by_ada).await.expect("her own");
+    chat.execute(by_ada).await.expect("her own");
     let by_ada = plant.authorized(&plant.ada, Role::User, resume).await;
-    let again: Vec<_> = chat.resume(by_ada).await.expect("her own").map(|event| event.event).collect().await;
+    let again: Vec<_> = chat.execute(by_ada).await.expect("her own").map(|event| event.event).collect().await;
     assert_eq!(shape(&again), ["started", "delta", "finished"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_answers_than_allowed_at_once_are_turned_away_and_the_slot_comes_back() {
+async fn runs_above_the_concurrency_limit_are_refused_until_one_ends() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Hang], vec![Text("x"), Finish]]);
     let tools = ScriptedTools::finding(Vec::new());
@@ -201,7 +201,7 @@ async fn more_answers_than_allowed_at_once_are_turned_away_and_the_slot_comes_ba
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_nul_from_the_model_is_dropped_because_the_database_could_not_store_it() {
+async fn a_nul_character_from_the_model_is_dropped_because_the_database_cannot_store_it() {
     let plant = Plant::new().await;
     let (model, tools) = (plant.model([vec![Text("a\0b"), Finish]]), ScriptedTools::finding(Vec::new()));
     plant.ask(&plant.chat(&model, &tools), "hi", RetrievalMode::Never).await;

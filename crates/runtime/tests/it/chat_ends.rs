@@ -1,6 +1,6 @@
-//! However a turn ends, what was written is kept, one outcome is recorded, and the reader is told.
+//! However a turn ends: what was written is stored, one outcome is recorded, and the reader gets a last event.
 
-use crate::support::model::Step::{self, BreakOff, Hang, Panic, Text};
+use crate::support::model::Step::{self, Hang, Interrupt, Panic, Text};
 use crate::support::tools::ScriptedTools;
 use crate::support::{Plant, shape};
 use async_trait::async_trait;
@@ -14,14 +14,14 @@ use fakes::MemoryStore;
 use fakes::access::FakeAccessRules;
 use futures::StreamExt as _;
 use runtime::chat::{ChatParts, ChatService, ChatSettings};
-use runtime::services::Chat as _;
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-const SO_FAR: &str = "Close FV-2003 first [1]. Then";
+const WRITTEN: &str = "Close FV-2003 first [1]. Then";
 
-/// A plant whose model writes a sentence with its citation, begins another, and then does `end`.
-async fn mid_sentence(end: &[Step]) -> (Plant, ChatService) {
+/// A plant whose model writes a sentence with a citation, begins another one, and then follows `end`.
+async fn model_that_ends_with(end: &[Step]) -> (Plant, ChatService) {
     let plant = Plant::new().await;
     let hit = plant.document(Classification::Internal, "Close FV-2003 first.").await.1;
     let mut script = vec![Text("Close FV-2003 first [1]"), Text(". Then")];
@@ -30,11 +30,11 @@ async fn mid_sentence(end: &[Step]) -> (Plant, ChatService) {
     (plant, chat)
 }
 
-/// The stored answer has all that was written, with its citation, and the log has one outcome that says how it ended.
-async fn assert_kept(plant: &Plant, status: MessageStatus, recorded: &str) {
+/// The stored answer has all that was written, with its citation; the audit log has one outcome with status `recorded`.
+async fn assert_stored(plant: &Plant, status: MessageStatus, recorded: &str) {
     plant.drained().await;
     let answer = plant.answer().await;
-    assert_eq!((answer.status, answer.content.as_str()), (status, SO_FAR));
+    assert_eq!((answer.status, answer.content.as_str()), (status, WRITTEN));
     assert_eq!(answer.citations.len(), 1);
     let outcome = plant.outcome().await;
     assert_eq!(outcome.result_status.as_deref(), Some(recorded));
@@ -45,91 +45,92 @@ async fn assert_kept(plant: &Plant, status: MessageStatus, recorded: &str) {
 }
 
 async fn failure_of(end: &[Step]) -> (&'static str, Plant) {
-    let (plant, chat) = mid_sentence(end).await;
+    let (plant, chat) = model_that_ends_with(end).await;
     let events = plant.ask(&chat, "Which valve?", RetrievalMode::Always).await;
     let Some(RunEvent::Failed(problem)) = events.last() else { panic!("no failure: {events:?}") };
     (problem.code, plant)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_answer_keeps_what_was_written() {
-    let (plant, chat) = mid_sentence(&[Hang]).await;
+async fn a_cancelled_answer_is_stored_as_far_as_written() {
+    let (plant, chat) = model_that_ends_with(&[Hang]).await;
     let mut events = plant.send(&chat, "Which valve?", RetrievalMode::Always).await.expect("a run");
-    let mut told = Vec::new();
-    while shape(&told).iter().filter(|name| **name == "delta").count() < 2 {
-        told.push(events.next().await.expect("the run goes on").event);
+    let mut seen = Vec::new();
+    while shape(&seen).iter().filter(|name| **name == "delta").count() < 2 {
+        seen.push(events.next().await.expect("the run goes on").event);
     }
-    let Some(RunEvent::Started { run_id: run, .. }) = told.first() else { panic!("no start: {told:?}") };
+    let Some(RunEvent::Started { run_id: run, .. }) = seen.first() else { panic!("no start: {seen:?}") };
     let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: *run }).await;
-    chat.cancel(cancel).await.expect("her own run");
-    told.extend(events.map(|event| event.event).collect::<Vec<_>>().await);
-    let Some(RunEvent::Finished(summary)) = told.last() else { panic!("no end: {told:?}") };
+    chat.execute(cancel).await.expect("her own run");
+    seen.extend(events.map(|event| event.event).collect::<Vec<_>>().await);
+    let Some(RunEvent::Finished(summary)) = seen.last() else { panic!("no end: {seen:?}") };
     assert_eq!(summary.finish_reason, FinishReason::Cancelled);
-    assert_kept(&plant, MessageStatus::Cancelled, "cancelled").await;
+    assert_stored(&plant, MessageStatus::Cancelled, "cancelled").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_keeps_what_was_written() {
-    let (plant, chat) = mid_sentence(&[Hang]).await;
+async fn a_shutdown_stores_what_was_written() {
+    let (plant, chat) = model_that_ends_with(&[Hang]).await;
     let mut events = plant.send(&chat, "Which valve?", RetrievalMode::Always).await.expect("a run");
     for _ in 0..6 {
         events.next().await.expect("the run goes on");
     }
     chat.cancel_all();
-    assert_kept(&plant, MessageStatus::Cancelled, "cancelled").await;
+    assert_stored(&plant, MessageStatus::Cancelled, "cancelled").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_nobody_reads_for_the_grace_period_is_stopped_and_kept() {
-    let (plant, chat) = mid_sentence(&[Hang]).await;
-    let began = tokio::time::Instant::now();
+async fn an_answer_without_a_reader_for_the_grace_period_is_cancelled_and_stored() {
+    let (plant, chat) = model_that_ends_with(&[Hang]).await;
+    let started = tokio::time::Instant::now();
     drop(plant.send(&chat, "Which valve?", RetrievalMode::Always).await.expect("a run"));
     plant.drained().await;
-    assert_eq!(began.elapsed().as_secs(), ChatSettings::default().grace.as_secs());
-    assert_kept(&plant, MessageStatus::Cancelled, "cancelled").await;
+    assert_eq!(started.elapsed().as_secs(), ChatSettings::default().grace.as_secs());
+    assert_stored(&plant, MessageStatus::Cancelled, "cancelled").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_ends_at_its_limit_also_while_somebody_reads() {
-    let began = tokio::time::Instant::now();
+async fn a_turn_ends_at_its_time_limit_even_with_a_reader() {
+    let started = tokio::time::Instant::now();
     let (code, plant) = failure_of(&[Hang]).await;
-    assert_eq!(began.elapsed().as_secs(), ChatSettings::default().turn_limit.as_secs());
+    assert_eq!(started.elapsed().as_secs(), ChatSettings::default().turn_limit.as_secs());
     assert_eq!(code, "upstream_timeout");
-    assert_kept(&plant, MessageStatus::Error, "error").await;
+    assert_stored(&plant, MessageStatus::Error, "error").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_breaks_off_leaves_what_it_wrote() {
-    let (code, plant) = failure_of(&[BreakOff]).await;
+async fn what_an_interrupted_model_wrote_is_stored() {
+    let (code, plant) = failure_of(&[Interrupt]).await;
     assert_eq!(code, "model_unavailable");
-    assert_kept(&plant, MessageStatus::Error, "error").await;
+    assert_stored(&plant, MessageStatus::Error, "error").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_just_ends_is_no_whole_answer() {
+async fn a_stream_without_a_final_message_is_a_failure() {
     let (code, plant) = failure_of(&[]).await;
     assert_eq!(code, "model_unavailable");
-    assert_kept(&plant, MessageStatus::Error, "error").await;
+    assert_stored(&plant, MessageStatus::Error, "error").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_ends_the_run_and_is_told_as_our_defect() {
+async fn a_panic_ends_the_run_with_an_internal_error() {
     let (code, plant) = failure_of(&[Panic]).await;
     assert_eq!(code, "internal");
-    assert_kept(&plant, MessageStatus::Error, "error").await;
+    assert_stored(&plant, MessageStatus::Error, "error").await;
 }
 
-/// A store that is down for the next few transactions.
-struct Restarting {
+/// A store that is unavailable for the next few transactions.
+struct RestartingStore {
     store: MemoryStore,
-    down_for: AtomicI32,
+    /// Number of transactions that still fail.
+    failures_left: AtomicI32,
 }
 
 #[async_trait]
-impl Store for Restarting {
+impl Store for RestartingStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
-        if self.down_for.fetch_sub(1, Ordering::SeqCst) > 0 {
-            return Err(StoreError::Unavailable { doing: "beginning", source: "it restarts".into() });
+        if self.failures_left.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Err(StoreError::Unavailable { doing: "beginning", source: "restarting".into() });
         }
         self.store.begin(scope).await
     }
@@ -138,11 +139,11 @@ impl Store for Restarting {
     }
 }
 
-/// Says `hi` to a model that writes and then hangs; the database goes down for `down_for` transactions, and the turn
-/// is cancelled. Returns the plant and the last event.
-async fn ended_while_the_database_restarts(down_for: i32) -> (Plant, Option<RunEvent>) {
+/// Cancels a turn whose model has written and then hangs, while the database is unavailable for `failures`
+/// transactions. Returns the plant and the last event.
+async fn ended_while_the_database_restarts(failures: i32) -> (Plant, Option<RunEvent>) {
     let plant = Plant::new().await;
-    let store = Arc::new(Restarting { store: plant.store.clone(), down_for: AtomicI32::new(0) });
+    let store = Arc::new(RestartingStore { store: plant.store.clone(), failures_left: AtomicI32::new(0) });
     let parts = ChatParts {
         store: store.clone(),
         directory: Arc::new(plant.store.clone()),
@@ -158,7 +159,7 @@ async fn ended_while_the_database_restarts(down_for: i32) -> (Plant, Option<RunE
     for _ in 0..2 {
         events.next().await.expect("the run goes on");
     }
-    store.down_for.store(down_for, Ordering::SeqCst);
+    store.failures_left.store(failures, Ordering::SeqCst);
     chat.cancel_all();
     let last = events.next().await.map(|event| event.event);
     plant.drained().await;
@@ -166,7 +167,7 @@ async fn ended_while_the_database_restarts(down_for: i32) -> (Plant, Option<RunE
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_outlasts_a_restart_of_the_database() {
+async fn an_answer_is_stored_after_a_restart_of_the_database() {
     let (plant, last) = ended_while_the_database_restarts(5).await;
     assert!(matches!(last, Some(RunEvent::Finished(_))), "{last:?}");
     assert_eq!(plant.answer().await.content, "written");
@@ -174,8 +175,8 @@ async fn an_answer_outlasts_a_restart_of_the_database() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_database_that_stays_away_ends_the_run_with_a_failure_and_not_with_silence() {
+async fn a_database_that_stays_unavailable_ends_the_run_with_a_failure() {
     let (plant, last) = ended_while_the_database_restarts(1_000).await;
     assert!(matches!(last, Some(RunEvent::Failed(_))), "{last:?}");
-    assert_eq!(plant.answer().await.status, MessageStatus::Streaming, "left for whoever closes abandoned answers");
+    assert_eq!(plant.answer().await.status, MessageStatus::Streaming, "a later turn closes abandoned answers");
 }

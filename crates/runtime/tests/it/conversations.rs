@@ -1,4 +1,4 @@
-//! Conversations read back.
+//! Reading conversations.
 
 use crate::support::Plant;
 use crate::support::model::Step::{Finish, Text};
@@ -6,7 +6,7 @@ use crate::support::tools::ScriptedTools;
 use domain::command::{GetConversation, RetrievalMode};
 use domain::role::{Classification, Role};
 use runtime::conversations::ConversationService;
-use runtime::services::Conversations as _;
+use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 
 #[tokio::test(start_paused = true)]
@@ -22,7 +22,7 @@ async fn citations_above_a_clearance_that_was_lowered_since_are_left_out() {
     let mut cited = Vec::new();
     for role in [Role::User, Role::Viewer] {
         let command = plant.authorized(&plant.ada, role, GetConversation { id: plant.conversation }).await;
-        let (_, messages) = service.get(command).await.expect("her own");
+        let messages = service.execute(command).await.expect("her own").messages;
         cited.push(messages[1].citations.iter().map(|citation| citation.chunk_id).collect::<Vec<_>>());
     }
     assert_eq!(cited, [vec![open.passage.chunk_id, secret.passage.chunk_id], vec![]], "the whole answer is withheld");

@@ -1,26 +1,29 @@
-//! A language model alone: what it is told, what it may not be told, and every way in which its answer ends.
+//! A language model without the assistant: what it is sent, what it may not see, and every way its answer ends.
 
 use crate::support::model::ScriptedModel;
-use crate::support::model::Step::{BreakOff, Call, Finish, Hang, Panic, Text};
+use crate::support::model::Step::{Call, Finish, Hang, Interrupt, Panic, Text};
 use crate::support::tools::ScriptedTools;
 use crate::support::{Plant, shape};
 use domain::audit::AuditRecord;
 use domain::budget::{Amount, Money};
-use domain::command::{AskModel, CancelRun, CreateEmbeddings, ResumeRun};
+use domain::command::{AskModel, CancelRun, CreateEmbeddings, ListModels, ResumeRun};
 use domain::error::{Classify as _, ErrorKind};
 use domain::model::{
     CallUsage, ChatOptions, EmbedPurpose, Embedded, EmbeddingModel, ModelChoice, ModelToolCall, OfferedTool,
     PromptMessage,
 };
 use domain::model_call::{MicroCost, ModelOperation};
-use domain::role::{Classification, Role};
+use domain::model_id::ModelId;
+use domain::rights::Rights;
+use domain::role::{Classification, Resource, Role};
 use domain::run::{EventStream, FinishReason, RunEvent, TokenUsage};
 use domain::tenant::Quotas;
+use fakes::access;
 use futures::StreamExt as _;
 use runtime::chat::{ChatService, ChatSettings};
 use runtime::error::RuntimeError;
 use runtime::models::ModelService;
-use runtime::services::{Chat as _, Models as _};
+use runtime::use_case::UseCase as _;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,7 +38,7 @@ fn service(plant: &Plant, chat: &ChatService) -> ModelService {
     ModelService::new(chat.clone(), embedder, Arc::new(plant.store.clone()))
 }
 
-fn asks(messages: Vec<PromptMessage>) -> AskModel {
+fn command(messages: Vec<PromptMessage>) -> AskModel {
     AskModel {
         messages,
         model: ModelChoice::Auto,
@@ -46,17 +49,17 @@ fn asks(messages: Vec<PromptMessage>) -> AskModel {
 }
 
 fn hello() -> AskModel {
-    asks(vec![PromptMessage::User("Hello".to_owned())])
+    command(vec![PromptMessage::User("Hello".to_owned())])
 }
 
-fn with_an_answer() -> AskModel {
-    let said = PromptMessage::Assistant { content: "A price.".to_owned(), tool_calls: Vec::new() };
-    asks(vec![PromptMessage::User("What?".to_owned()), said, PromptMessage::User("Sure?".to_owned())])
+fn with_quoted_answer() -> AskModel {
+    let quoted = PromptMessage::Assistant { content: "A price.".to_owned(), tool_calls: Vec::new() };
+    command(vec![PromptMessage::User("What?".to_owned()), quoted, PromptMessage::User("Sure?".to_owned())])
 }
 
 async fn start(plant: &Plant, chat: &ChatService, command: AskModel) -> Result<EventStream, RuntimeError> {
     let command = plant.authorized(&plant.ada, Role::User, command).await;
-    service(plant, chat).ask(command).await
+    service(plant, chat).execute(command).await
 }
 
 async fn ask(plant: &Plant, chat: &ChatService, command: AskModel) -> Vec<RunEvent> {
@@ -70,7 +73,7 @@ fn status(outcome: &AuditRecord) -> &str {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_model_gets_every_word_and_option_and_the_client_its_tool_calls() {
+async fn messages_and_options_reach_the_model_and_tool_calls_reach_the_client() {
     let plant = Plant::new().await;
     let call = Call { id: "c1", name: "read_tag", arguments: "{\"tag\":1}" };
     let model = plant.model([vec![Text("Well: "), call, Finish]]);
@@ -88,7 +91,7 @@ async fn the_model_gets_every_word_and_option_and_the_client_its_tool_calls() {
         tools: vec![tool.clone()],
         options: options.clone(),
         max_output_tokens: Some(99_999),
-        ..asks(messages.clone())
+        ..command(messages.clone())
     };
     let events = ask(&plant, &chat, command).await;
     assert_eq!(shape(&events), ["started", "delta", "tool wanted", "finished"]);
@@ -111,9 +114,9 @@ async fn the_model_gets_every_word_and_option_and_the_client_its_tool_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn however_it_ends_there_is_one_outcome_and_what_it_took() {
+async fn however_it_ends_one_outcome_and_the_usage_are_recorded() {
     for (steps, expected, last) in [
-        (vec![Text("Half"), BreakOff], "error", "failed"),
+        (vec![Text("Half"), Interrupt], "error", "failed"),
         (vec![Text("Half"), Panic], "error", "failed"),
         (vec![Text("Half"), Hang], "error", "failed"),
         (vec![Text("Half")], "error", "failed"),
@@ -124,12 +127,12 @@ async fn however_it_ends_there_is_one_outcome_and_what_it_took() {
         let events = ask(&plant, &chat(&plant, &model), hello()).await;
         assert_eq!(shape(&events).last(), Some(&last), "{steps:?}");
         assert_eq!(status(&plant.outcome().await), expected, "{steps:?}");
-        assert!(plant.spending().await.user.tokens > 0, "what was read is counted: {steps:?}");
+        assert!(plant.spending().await.user.tokens > 0, "the prompt is counted: {steps:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_as_soon_as_nobody_reads_or_its_user_says_so() {
+async fn it_ends_when_its_reader_leaves_or_its_user_cancels() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Half"), Hang]]);
     let chat = chat(&plant, &model);
@@ -145,38 +148,41 @@ async fn it_ends_as_soon_as_nobody_reads_or_its_user_says_so() {
         panic!("not started")
     };
     let resume = plant.authorized(&plant.ada, Role::User, ResumeRun { run: run_id, after: 0 }).await;
-    assert!(chat.resume(resume).await.is_err_and(|error| error.kind() == ErrorKind::NotFound), "it is read once");
+    assert!(
+        chat.execute(resume).await.is_err_and(|error| error.kind() == ErrorKind::NotFound),
+        "it cannot be replayed"
+    );
     let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: run_id }).await;
-    chat.cancel(cancel).await.expect("her own");
+    chat.execute(cancel).await.expect("her own");
     let Some(RunEvent::Finished(end)) = events.map(|event| event.event).collect::<Vec<_>>().await.pop() else {
         panic!("not finished")
     };
     assert_eq!(end.finish_reason, FinishReason::Cancelled);
     plant.drained().await;
     let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: run_id }).await;
-    assert!(chat.cancel(cancel).await.is_err(), "nothing of it is kept");
+    assert!(chat.execute(cancel).await.is_err(), "the log is dropped");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_said_counts_as_the_users_clearance_and_is_kept_from_a_model_that_may_not_see_it() {
+async fn quoted_answers_have_the_class_of_the_clearance_and_are_refused_above_the_models_limit() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Finish], vec![Finish]]);
     let chat = chat(&plant, &model);
-    ask(&plant, &chat, with_an_answer()).await;
+    ask(&plant, &chat, with_quoted_answer()).await;
     assert_eq!(model.requests()[0].prompt.class(), Classification::Restricted);
 
-    *model.highest.lock().expect("free") = Classification::Internal;
-    let refused = start(&plant, &chat, with_an_answer()).await.map(drop).expect_err("above the model");
+    *model.highest.lock().expect("no panic under the lock") = Classification::Internal;
+    let refused = start(&plant, &chat, with_quoted_answer()).await.map(drop).expect_err("above the model");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Forbidden, "model_classification"));
-    assert!(start(&plant, &chat, hello()).await.is_ok(), "the user's own words are the tenant's");
-    *model.highest.lock().expect("free") = Classification::Public;
+    assert!(start(&plant, &chat, hello()).await.is_ok(), "the user's own words are internal");
+    *model.highest.lock().expect("no panic under the lock") = Classification::Public;
     assert!(start(&plant, &chat, hello()).await.is_err());
     assert_eq!(model.requests().len(), 1, "the second run has not begun yet, and no other was asked for");
     plant.drained().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_tokens_or_a_language_model_nothing_is_asked() {
+async fn without_budget_or_a_language_model_nothing_is_sent() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Finish]]);
     let chat = chat(&plant, &model);
@@ -191,23 +197,23 @@ async fn without_tokens_or_a_language_model_nothing_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_writes_no_more_than_is_left_and_gives_back_what_it_had_set_aside() {
+async fn the_reply_is_limited_to_what_is_left_and_the_reservation_is_released() {
     let plant = Plant::new().await;
     plant.limit(Quotas { tokens_per_day: Some(200), ..Quotas::default() }).await;
-    let model = plant.model([vec![Text("Half"), BreakOff], vec![Finish]]);
+    let model = plant.model([vec![Text("Half"), Interrupt], vec![Finish]]);
     let chat = chat(&plant, &model);
     ask(&plant, &chat, hello()).await;
     let most = model.requests()[0].max_output_tokens;
     assert!((64..200).contains(&most), "as much as is left: {most}");
     let spending = plant.spending().await;
-    assert_eq!(spending.tenant.reserved, Amount::default(), "given back");
+    assert_eq!(spending.tenant.reserved, Amount::default(), "released");
     assert!(spending.user.tokens > 0 && plant.ledger().len() == 1);
-    let refused = start(&plant, &chat, asks(vec![PromptMessage::User("long ".repeat(400))])).await.map(drop);
+    let refused = start(&plant, &chat, command(vec![PromptMessage::User("long ".repeat(400))])).await.map(drop);
     assert_eq!(refused.expect_err("too long").code(), "quota_exceeded");
 }
 
 #[tokio::test(start_paused = true)]
-async fn embeddings_are_in_the_ledger_and_end_with_the_budget_of_cost() {
+async fn embeddings_are_in_the_ledger_and_are_refused_once_the_cost_budget_is_used_up() {
     let plant = Plant::new().await;
     let model = plant.model([]);
     let mut embedder = domain::ports::MockEmbedder::new();
@@ -219,20 +225,43 @@ async fn embeddings_are_in_the_ledger_and_end_with_the_budget_of_cost() {
         Ok(Embedded { vectors: request.texts.iter().map(|_| vec![1.0]).collect(), spent })
     });
     let service = ModelService::new(chat(&plant, &model), Arc::new(embedder), Arc::new(plant.store.clone()));
-    let embeds = |texts: usize| CreateEmbeddings {
+    let embed = |texts: usize| CreateEmbeddings {
         texts: vec!["x".to_owned(); texts],
         purpose: EmbedPurpose::Query,
         dimensions: None,
     };
     plant.limit(Quotas { cost_per_month: Money::of_units(2.0), ..Quotas::default() }).await;
-    let made = service.embed(plant.authorized(&plant.ada, Role::User, embeds(40)).await).await.expect("vectors");
+    let made = service.execute(plant.authorized(&plant.ada, Role::User, embed(40)).await).await.expect("vectors");
     assert_eq!((made.vectors.len(), made.spent.usage.input_tokens), (40, 10), "in two batches");
     let ledger = plant.ledger();
     assert!(ledger.len() == 2 && ledger.iter().all(|entry| entry.call.operation == ModelOperation::Embeddings));
     assert_eq!(plant.spending().await.tenant.reserved, Amount::default());
-    let refused = service.embed(plant.authorized(&plant.ada, Role::User, embeds(1)).await).await.expect_err("used up");
+    let refused = service.execute(plant.authorized(&plant.ada, Role::User, embed(1)).await).await.expect_err("used up");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::RateLimited, "quota_exceeded"));
-    let wrong = CreateEmbeddings { dimensions: Some(3), ..embeds(1) };
-    let wrong = service.embed(plant.authorized(&plant.ada, Role::User, wrong).await).await.expect_err("one number");
+    let wrong = CreateEmbeddings { dimensions: Some(3), ..embed(1) };
+    let wrong = service.execute(plant.authorized(&plant.ada, Role::User, wrong).await).await.expect_err("one number");
     assert_eq!(wrong.kind(), ErrorKind::InvalidField);
+}
+
+/// What a caller with `rights` sees of the models.
+async fn listed(plant: &Plant, rights: Rights) -> Result<Vec<ModelId>, RuntimeError> {
+    let model = plant.model([]);
+    let command = plant.authorized_with(&plant.ada, rights, ListModels).await;
+    service(plant, &chat(plant, &model)).execute(command).await
+}
+
+#[tokio::test]
+async fn models_are_listed_as_far_as_the_rights_go() {
+    let plant = Plant::new().await;
+    let all = access::rights(Role::Viewer, Classification::Internal);
+    let only = |resource| {
+        Rights::by(Classification::Internal, move |permission| {
+            all.reach(permission).filter(|_| permission.resource == resource)
+        })
+    };
+    let chats = listed(&plant, only(Resource::Conversations)).await.expect("a list");
+    assert!(!chats.is_empty() && chats.iter().all(|id| !id.is_direct() && *id != ModelId::Embed), "{chats:?}");
+    let direct = listed(&plant, only(Resource::Models)).await.expect("a list");
+    assert!(direct.contains(&ModelId::Embed) && !direct.contains(&ModelId::Auto), "{direct:?}");
+    assert_eq!(listed(&plant, only(Resource::Search)).await.expect("a list"), []);
 }

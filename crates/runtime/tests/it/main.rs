@@ -1,4 +1,4 @@
-//! The use cases over the in-memory store, with a model that says what a script tells it.
+//! The use cases over the in-memory store, with a scripted model and scripted tools.
 
 #[cfg(test)]
 mod administration;

@@ -1,4 +1,4 @@
-//! The worker and its queue: what is put back, when, and whether an attempt is used up.
+//! The worker and its queue: what is requeued, when, and whether an attempt is used up.
 
 use async_trait::async_trait;
 use domain::authorized::Permit;
@@ -26,22 +26,22 @@ use uuid::Uuid;
 
 type Processing = BoxFuture<'static, Result<JobEnd, RetryLater>>;
 
-/// Ingestion that does with a job what a test tells it.
-struct Scripted(Box<dyn Fn() -> Processing + Send + Sync>);
+/// Ingestion that processes every job with the closure of a test.
+struct ScriptedIngest(Box<dyn Fn() -> Processing + Send + Sync>);
 
 #[async_trait]
-impl Ingest for Scripted {
+impl Ingest for ScriptedIngest {
     async fn accept(&self, _: &Permit, _: Upload) -> Result<UploadOutcome, IngestError> {
-        unreachable!("a worker takes nothing in")
+        unreachable!("a worker accepts no uploads")
     }
     async fn open(&self, _: &Permit, _: &Document, _: Option<ByteRange>) -> Result<ByteStream, IngestError> {
-        unreachable!("a worker hands nothing out")
+        unreachable!("a worker opens no documents")
     }
     async fn requeue(&self, _: &Permit, _: DocumentId) -> Result<Option<Document>, IngestError> {
-        unreachable!("a worker queues nothing")
+        unreachable!("a worker requeues no documents")
     }
     async fn discard(&self, _: &Permit, _: &Document) -> Result<(), IngestError> {
-        unreachable!("a worker removes nothing")
+        unreachable!("a worker discards no documents")
     }
     async fn process(&self, _: &LeasedJob) -> Result<JobEnd, RetryLater> {
         (self.0)().await
@@ -50,9 +50,9 @@ impl Ingest for Scripted {
 
 const LEASE: Lease = Lease { job: domain::ids::JobId::from_uuid(Uuid::from_u128(1)), token: 3 };
 
-/// Works off one job that failed so often before, and returns what was put back. `heartbeat` answers each heartbeat;
-/// once the job is dealt with, the worker shuts down.
-async fn work_off(
+/// Runs a worker on one job, and returns what it requeued. The job has failed `failures` times before. `heartbeat`
+/// answers each heartbeat. Once the queue is empty, the worker shuts down.
+async fn run_one_job(
     failures: u32,
     shutdown: CancellationToken,
     heartbeat: impl FnMut() -> Result<bool, StoreError> + Send + 'static,
@@ -66,7 +66,7 @@ async fn work_off(
         max_attempts: 5,
         failures,
     };
-    let requeue: Arc<Mutex<Vec<(Lease, Requeue)>>> = Arc::default();
+    let requeued: Arc<Mutex<Vec<(Lease, Requeue)>>> = Arc::default();
     let mut queue = MockJobQueue::new();
     let (mut jobs, stop) = (vec![job], shutdown.clone());
     queue.expect_claim().returning(move |_, _| {
@@ -79,32 +79,32 @@ async fn work_off(
     queue.expect_wait().returning(|_| ());
     let mut heartbeat = heartbeat;
     queue.expect_heartbeat().returning(move |_, _| heartbeat());
-    let seen = Arc::clone(&requeue);
-    queue.expect_requeue().returning(move |lease, how| {
-        seen.lock().expect("no panic under the lock").push((lease, how.clone()));
+    let recorded = Arc::clone(&requeued);
+    queue.expect_requeue().returning(move |lease, requeue| {
+        recorded.lock().expect("no panic under the lock").push((lease, requeue.clone()));
         Ok(())
     });
-    let worker = Worker::new(Arc::new(queue), Arc::new(Scripted(Box::new(process))), WorkerSettings::default());
+    let worker = Worker::new(Arc::new(queue), Arc::new(ScriptedIngest(Box::new(process))), WorkerSettings::default());
     worker.run(shutdown).await;
-    requeue.lock().expect("no panic under the lock").clone()
+    requeued.lock().expect("no panic under the lock").clone()
 }
 
-fn held() -> Result<bool, StoreError> {
+fn lease_held() -> Result<bool, StoreError> {
     Ok(true)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_ended_is_not_put_back() {
-    let requeue = work_off(0, CancellationToken::new(), held, || Box::pin(async { Ok(JobEnd::Ready) })).await;
+async fn a_finished_job_is_not_requeued() {
+    let requeue = run_one_job(0, CancellationToken::new(), lease_held, || Box::pin(async { Ok(JobEnd::Ready) })).await;
     assert_eq!(requeue, []);
 }
 
-/// What was put back of a job that is to be tried again, which failed so often before.
-async fn retried(failures: u32, counts: bool) -> Requeue {
+/// The requeue of a job that is to be retried and has failed `failures` times before.
+async fn requeue_of_retry(failures: u32, counts: bool) -> Requeue {
     let later = move || -> Processing {
         Box::pin(async move { Err(RetryLater { reason: "the model is down".into(), counts }) })
     };
-    let mut requeue = work_off(failures, CancellationToken::new(), held, later).await;
+    let mut requeue = run_one_job(failures, CancellationToken::new(), lease_held, later).await;
     assert_eq!(requeue.len(), 1);
     let (lease, how) = requeue.remove(0);
     assert_eq!((lease, how.counts, how.reason.as_deref()), (LEASE, counts, Some("the model is down")));
@@ -112,10 +112,10 @@ async fn retried(failures: u32, counts: bool) -> Requeue {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_to_be_tried_again_waits_twice_as_long_each_time_up_to_a_limit() {
-    for (failures, seconds, of_an_outage) in [(0, 5, 5), (1, 10, 10), (2, 20, 20), (6, 320, 60), (40, 320, 60)] {
-        for (counts, seconds) in [(true, seconds), (false, of_an_outage)] {
-            let delay = retried(failures, counts).await.delay.as_secs_f64();
+async fn the_retry_delay_doubles_with_each_failure_up_to_a_limit() {
+    for (failures, seconds, outage_seconds) in [(0, 5, 5), (1, 10, 10), (2, 20, 20), (6, 320, 60), (40, 320, 60)] {
+        for (counts, seconds) in [(true, seconds), (false, outage_seconds)] {
+            let delay = requeue_of_retry(failures, counts).await.delay.as_secs_f64();
             let spread = f64::from(seconds) * 0.75..=f64::from(seconds) * 1.25;
             assert!(spread.contains(&delay), "{failures} failures, counts {counts}: {delay} s");
         }
@@ -124,28 +124,30 @@ async fn a_job_to_be_tried_again_waits_twice_as_long_each_time_up_to_a_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_uses_up_the_attempt_and_does_not_end_the_worker() {
-    let requeue = work_off(0, CancellationToken::new(), held, || Box::pin(async { panic!("a reader's defect") })).await;
+    let requeue =
+        run_one_job(0, CancellationToken::new(), lease_held, || Box::pin(async { panic!("a bug in a reader") })).await;
     assert_eq!(requeue.len(), 1);
     assert!(requeue[0].1.counts && requeue[0].1.reason.as_deref() == Some("ingestion panicked"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_done_in_part_goes_back_without_using_an_attempt() {
-    let requeue = work_off(0, CancellationToken::new(), held, || Box::pin(async { Ok(JobEnd::Unfinished) })).await;
+async fn partly_done_work_is_requeued_without_using_up_an_attempt() {
+    let requeue =
+        run_one_job(0, CancellationToken::new(), lease_held, || Box::pin(async { Ok(JobEnd::Unfinished) })).await;
     assert_eq!(requeue, [(LEASE, Requeue { delay: Duration::from_secs(1), counts: false, reason: None })]);
 }
 
-/// Work that never ends, and says when it is cut off.
-fn endless(cut_off: &Arc<AtomicBool>) -> impl Fn() -> Processing + Send + Sync + 'static {
+/// Work that never ends. Sets the flag when it is dropped.
+fn endless(dropped: &Arc<AtomicBool>) -> impl Fn() -> Processing + Send + Sync + 'static {
     struct OnDrop(Arc<AtomicBool>);
     impl Drop for OnDrop {
         fn drop(&mut self) {
             self.0.store(true, Ordering::SeqCst);
         }
     }
-    let cut_off = Arc::clone(cut_off);
+    let dropped = Arc::clone(dropped);
     move || {
-        let guard = OnDrop(Arc::clone(&cut_off));
+        let guard = OnDrop(Arc::clone(&dropped));
         Box::pin(async move {
             let _guard = guard;
             std::future::pending().await
@@ -154,38 +156,38 @@ fn endless(cut_off: &Arc<AtomicBool>) -> impl Fn() -> Processing + Send + Sync +
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_stops_when_the_lease_is_lost_and_nothing_is_put_back() {
-    let cut_off = Arc::new(AtomicBool::new(false));
-    let began = tokio::time::Instant::now();
+async fn work_stops_and_is_not_requeued_when_the_lease_is_lost() {
+    let dropped = Arc::new(AtomicBool::new(false));
+    let started = tokio::time::Instant::now();
     let mut beats = [Ok(true), Err(StoreError::Conflict { what: "a moment without database" }), Ok(false)].into_iter();
     let requeue =
-        work_off(0, CancellationToken::new(), move || beats.next().unwrap_or(Ok(false)), endless(&cut_off)).await;
+        run_one_job(0, CancellationToken::new(), move || beats.next().unwrap_or(Ok(false)), endless(&dropped)).await;
     assert_eq!(requeue, []);
-    assert!(cut_off.load(Ordering::SeqCst));
+    assert!(dropped.load(Ordering::SeqCst));
     assert_eq!(
-        began.elapsed().as_secs(),
+        started.elapsed().as_secs(),
         60,
-        "three heartbeats of a third of the lease: an outage alone loses nothing"
+        "three heartbeats of a third of the lease: an outage alone does not lose the lease"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_puts_the_job_back_at_once_without_using_an_attempt() {
-    let (cut_off, shutdown) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+async fn a_shutdown_requeues_the_job_at_once_without_using_up_an_attempt() {
+    let (dropped, shutdown) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
     let stop = shutdown.clone();
     let stopping = async move {
         tokio::time::sleep(Duration::from_secs(1)).await;
         stop.cancel();
     };
-    let (requeue, ()) = tokio::join!(work_off(0, shutdown, held, endless(&cut_off)), stopping);
+    let (requeue, ()) = tokio::join!(run_one_job(0, shutdown, lease_held, endless(&dropped)), stopping);
     assert_eq!(requeue, [(LEASE, Requeue::default())]);
-    assert!(cut_off.load(Ordering::SeqCst));
+    assert!(dropped.load(Ordering::SeqCst));
 }
 
 const SMALL: i64 = 1 << 20;
 const LARGE: i64 = 90 << 20;
 
-/// A queue in memory with documents of these sizes.
+/// An in-memory queue with ingestion jobs of documents of these sizes.
 async fn queue_of(sizes: &[i64]) -> Arc<MemoryStore> {
     let clock = Arc::new(ManualClock::default());
     let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
@@ -217,49 +219,49 @@ async fn queue_of(sizes: &[i64]) -> Arc<MemoryStore> {
     store
 }
 
+/// Numbers of due and of leased jobs.
 async fn depth(queue: &MemoryStore) -> (u64, u64) {
     let QueueDepth { due, leased, .. } = queue.depth().await.expect("a depth");
     (due, leased)
 }
 
-/// A crew of this size, whose every job takes for ever, after it has taken what it can.
-async fn at_work(size: usize, queue: &Arc<MemoryStore>) -> (CancellationToken, tokio::task::JoinHandle<()>) {
+/// Starts a pool of workers whose jobs never end, and waits until each has a job or finds none.
+async fn start_pool(size: usize, queue: &Arc<MemoryStore>) -> (CancellationToken, tokio::task::JoinHandle<()>) {
     let stop = CancellationToken::new();
-    let ingest: Arc<dyn Ingest> = Arc::new(Scripted(Box::new(|| Box::pin(std::future::pending()))));
-    let of: Arc<dyn JobQueue> = Arc::clone(queue) as _;
-    let crew = Worker::crew(size, &of, &ingest, WorkerSettings::default());
-    assert_eq!(crew.len(), size);
+    let ingest: Arc<dyn Ingest> = Arc::new(ScriptedIngest(Box::new(|| Box::pin(std::future::pending()))));
+    let jobs: Arc<dyn JobQueue> = Arc::clone(queue) as _;
+    let pool = Worker::pool(size, &jobs, &ingest, WorkerSettings::default());
+    assert_eq!(pool.len(), size);
     let token = stop.clone();
     let running = async move {
-        futures::future::join_all(crew.iter().map(|worker| worker.run(token.clone()))).await;
+        futures::future::join_all(pool.iter().map(|worker| worker.run(token.clone()))).await;
     };
     let running = tokio_util::task::TaskTracker::new().spawn(running);
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
+    // The paused clock advances only once all workers wait.
+    tokio::time::sleep(Duration::from_millis(1)).await;
     (stop, running)
 }
 
 #[tokio::test(start_paused = true)]
-async fn large_documents_leave_a_hand_free_for_small_ones() {
+async fn large_documents_leave_a_worker_free_for_small_ones() {
     let queue = queue_of(&[LARGE, LARGE, LARGE]).await;
-    let (stop, running) = at_work(2, &queue).await;
-    assert_eq!(depth(&queue).await, (2, 1), "the hand for small documents stays free");
+    let (stop, running) = start_pool(2, &queue).await;
+    assert_eq!(depth(&queue).await, (2, 1), "the worker for small documents stays free");
     stop.cancel();
     running.await.expect("no panic");
     let queue = queue_of(&[LARGE, LARGE, SMALL, SMALL, SMALL]).await;
-    let (stop, running) = at_work(3, &queue).await;
+    let (stop, running) = start_pool(3, &queue).await;
     assert_eq!(depth(&queue).await, (2, 3));
     stop.cancel();
     running.await.expect("no panic");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_alone_takes_large_documents_too() {
+async fn a_single_worker_takes_large_documents_too() {
     let queue = queue_of(&[LARGE]).await;
-    let (stop, running) = at_work(1, &queue).await;
+    let (stop, running) = start_pool(1, &queue).await;
     assert_eq!(depth(&queue).await, (0, 1));
     stop.cancel();
     running.await.expect("no panic");
-    assert_eq!(depth(&queue).await, (1, 0), "and gives it back at once when it is told to stop");
+    assert_eq!(depth(&queue).await, (1, 0), "and requeues it at once when it is stopped");
 }

@@ -1,7 +1,7 @@
-//! A parser that does on purpose what a crafted file can make a parser do. For tests only: no other program uses it.
+//! A parser that deliberately does what a crafted file can make a parser do. Used by tests only.
 //!
-//! Its first argument says what it does; the last are those of every parser. It confines itself as every parser does;
-//! what has to happen before that is in `main`.
+//! The first argument selects the misbehaviour; the others are the arguments of every parser. The process confines
+//! itself as every parser does; misbehaviour that must happen before confinement is in `main`.
 
 use rustix::process::{Signal, getpid, kill_process};
 use std::fs::File;
@@ -17,33 +17,34 @@ use tools::ingest::readers::{Block, BlockKind, Page, ReadDocument, ReadError, Wa
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
-    let deed = args.next().unwrap_or_default().to_string_lossy().into_owned();
-    let unconfined = (deed == "probe-unconfined").then(probe);
-    let _held = (deed == "hold").then(|| connect(&args.next().unwrap_or_default().to_string_lossy()));
-    if deed == "be-killed" {
+    let behaviour = args.next().unwrap_or_default().to_string_lossy().into_owned();
+    let unconfined = (behaviour == "probe-unconfined").then(probe);
+    let _held = (behaviour == "hold").then(|| connect(&args.next().unwrap_or_default().to_string_lossy()));
+    if behaviour == "be-killed" {
         let _ = kill_process(getpid(), Signal::KILL);
     }
-    run_with(args, move |request, bytes, _| misbehave(&deed, unconfined, (request, bytes)))
+    run_with(args, move |request, bytes, _| misbehave(&behaviour, unconfined, request, bytes))
 }
 
 fn misbehave(
-    deed: &str,
+    behaviour: &str,
     unconfined: Option<Vec<String>>,
-    (request, bytes): (&Request, &[u8]),
+    request: &Request,
+    bytes: &[u8],
 ) -> Result<ReadDocument, ReadError> {
-    match deed {
-        "overflow-the-stack" => Ok(document(vec![black_box(deeper(1)).to_string()])),
+    match behaviour {
+        "overflow-the-stack" => Ok(document(vec![black_box(recurse(1)).to_string()])),
         "loop" => loop {
             black_box(request);
         },
         "sleep" | "hold" => loop {
             thread::sleep(Duration::from_secs(1));
         },
-        "take-all-memory" => Ok(document(vec![hoard()])),
+        "take-all-memory" => Ok(document(vec![exhaust_memory()])),
         "ask-for-too-much" => Ok(document(vec![black_box(Vec::<u8>::with_capacity(1 << 40)).capacity().to_string()])),
         "panic" => Ok(document(vec![[""; 0][black_box(bytes.len())].to_owned()])),
         "environment" => Ok(document(vec![format!("{} variables", std::env::vars_os().count())])),
-        "write-garbage" => Ok(garbage(b"no frame at all, but long enough to be taken for one")),
+        "write-garbage" => Ok(garbage(b"not a frame, but long enough to be taken for one")),
         "announce-too-much" => Ok(garbage(&u32::MAX.to_le_bytes())),
         "close-in-the-middle" => Ok(garbage(&1000_u32.to_le_bytes())),
         "send-too-many-pages" => Ok(pages_of("page", request.limits.max_pages as usize + 1)),
@@ -54,7 +55,7 @@ fn misbehave(
             Ok(ReadDocument { warnings, ..pages_of("page", 1) })
         }
         "send-a-nul" => Ok(pages_of("a\0b", 1)),
-        "complain-without-end" => Ok(complain()),
+        "complain-without-end" => Ok(write_endlessly()),
         _ => Ok(document(unconfined.unwrap_or_else(probe))),
     }
 }
@@ -64,7 +65,7 @@ fn pages_of(text: &str, count: usize) -> ReadDocument {
     ReadDocument { pages: vec![page; count], ..ReadDocument::default() }
 }
 
-/// Pages of nothing but blocks: many bytes, no text.
+/// Pages of empty blocks: much JSON, no text.
 fn without_text(pages: usize, blocks: usize) -> ReadDocument {
     let page = Page { blocks: vec![Block::new(BlockKind::Paragraph, ""); blocks], ..Page::default() };
     ReadDocument { pages: vec![page; pages], ..ReadDocument::default() }
@@ -75,38 +76,38 @@ fn document(texts: Vec<String>) -> ReadDocument {
     ReadDocument { pages: vec![Page { blocks, ..Page::default() }], ..ReadDocument::default() }
 }
 
-fn deeper(depth: u64) -> u64 {
-    let room = black_box([depth; 64]);
-    room[0] + if depth == u64::MAX { 0 } else { deeper(black_box(depth + 1)) }
+fn recurse(depth: u64) -> u64 {
+    let array = black_box([depth; 64]);
+    array[0] + if depth == u64::MAX { 0 } else { recurse(black_box(depth + 1)) }
 }
 
-fn hoard() -> String {
+fn exhaust_memory() -> String {
     let mut text = String::new();
     loop {
         text.push_str(black_box("more and more and more"));
     }
 }
 
-/// Writes to standard output past the frames, and ends there.
+/// Writes bytes to standard output that are not a frame, and exits.
 fn garbage(bytes: &[u8]) -> ReadDocument {
-    // The child holds the lock of standard output, so this thread may write and no other.
+    // The frame writer's thread holds the lock of standard output; this runs on that thread.
     let mut output = io::stdout().lock();
     let _ = output.write_all(bytes).and_then(|()| output.flush());
     std::process::exit(0)
 }
 
-fn complain() -> ReadDocument {
+fn write_endlessly() -> ReadDocument {
     let mut errors = io::stderr();
     while errors.write_all(&[b'!'; 4096]).is_ok() {}
     ReadDocument::default()
 }
 
-/// A connection that ends when this process does.
+/// Opens a connection that closes when this process ends.
 fn connect(port: &str) -> io::Result<TcpStream> {
     TcpStream::connect(("127.0.0.1", port.parse().map_err(io::Error::other)?))
 }
 
-/// What this process may still do: a line for each attempt.
+/// Tries what a confined process must not be able to do; one line for each attempt.
 fn probe() -> Vec<String> {
     let temporary = std::env::temp_dir().join(format!("misbehaving-parser-{}", std::process::id()));
     let attempts: [(&str, io::Result<()>); 8] = [
@@ -120,5 +121,8 @@ fn probe() -> Vec<String> {
         ("start a thread", thread::Builder::new().spawn(|| ()).map(|thread| drop(thread.join()))),
     ];
     let _ = std::fs::remove_file(&temporary);
-    attempts.into_iter().map(|(what, done)| format!("{what}: {}", if done.is_ok() { "yes" } else { "no" })).collect()
+    attempts
+        .into_iter()
+        .map(|(name, result)| format!("{name}: {}", if result.is_ok() { "yes" } else { "no" }))
+        .collect()
 }

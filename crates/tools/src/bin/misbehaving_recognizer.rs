@@ -1,7 +1,6 @@
-//! Stands in the place of text recognition and tries what a crafted picture could make it try. For tests only: no other
-//! program uses it.
+//! Replaces the text recognition program in tests and tries what a crafted picture could make it try.
 //!
-//! It is called as `tesseract` is; the language says what it does. Each line of what it finds is a paragraph.
+//! It takes the arguments of `tesseract`; the language selects what it does. It reports each line as a paragraph.
 
 use rustix::process::{Signal, kill_process};
 use std::ffi::OsString;
@@ -16,13 +15,13 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-/// More than any limit of a test.
-const MUCH: usize = 512 << 20;
+/// Exceeds the memory limit of every test.
+const LARGE_ALLOCATION: usize = 512 << 20;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let deed = args.iter().skip_while(|arg| *arg != "-l").nth(1).map(String::as_str).unwrap_or_default();
-    match deed {
+    let behaviour = args.iter().skip_while(|arg| *arg != "-l").nth(1).map(String::as_str).unwrap_or_default();
+    match behaviour {
         "loop" => loop {
             black_box(&args);
         },
@@ -30,21 +29,24 @@ fn main() {
             thread::sleep(Duration::from_secs(1));
         },
         "chatter" => loop {
-            tell(&["more and more".to_owned()]);
+            print_lines(&["more and more".to_owned()]);
         },
-        "copy" => tell(&[picture()]),
-        "environment" => tell(&environment()),
-        "memory" => tell(&[format!("{MUCH} bytes: {}", yes_or_no(Vec::<u8>::new().try_reserve_exact(MUCH).is_ok()))]),
+        "copy" => print_lines(&[picture()]),
+        "environment" => print_lines(&environment()),
+        "memory" => print_lines(&[format!(
+            "{LARGE_ALLOCATION} bytes: {}",
+            yes_or_no(Vec::<u8>::new().try_reserve_exact(LARGE_ALLOCATION).is_ok())
+        )]),
         _ => {
-            tell(&probe());
-            // Only where it is refused does this process go on.
-            tell(&[format!("become another program: {}", yes_or_no(become_another()))]);
+            print_lines(&probe());
+            // This line only runs if the exec was refused.
+            print_lines(&[format!("become another program: {}", yes_or_no(become_another()))]);
         }
     }
 }
 
-/// The table that `tesseract` writes.
-fn tell(lines: &[String]) {
+/// Writes the lines in the TSV format of `tesseract`.
+fn print_lines(lines: &[String]) {
     let mut output = io::stdout();
     for (at, line) in lines.iter().enumerate() {
         let _ = writeln!(output, "5\t1\t1\t{at}\t1\t1\t0\t0\t1\t1\t99\t{line}");
@@ -53,8 +55,8 @@ fn tell(lines: &[String]) {
 }
 
 fn environment() -> Vec<String> {
-    let said = |(name, value): (OsString, OsString)| format!("{} is {}", name.display(), value.display());
-    std::env::vars_os().map(said).collect()
+    let line = |(name, value): (OsString, OsString)| format!("{} is {}", name.display(), value.display());
+    std::env::vars_os().map(line).collect()
 }
 
 fn picture() -> String {
@@ -67,7 +69,7 @@ fn yes_or_no(done: bool) -> &'static str {
     if done { "yes" } else { "no" }
 }
 
-/// What this process may do: a line for each attempt.
+/// Tries what a confined process must not be able to do; one line for each attempt.
 fn probe() -> Vec<String> {
     let temporary = std::env::temp_dir().join(format!("misbehaving-recognizer-{}", std::process::id()));
     let parent = rustix::process::getppid();
@@ -92,18 +94,18 @@ fn probe() -> Vec<String> {
     attempts.into_iter().map(|(what, done)| format!("{what}: {}", yes_or_no(done))).collect()
 }
 
-/// The file of this program.
+/// Path of this program's executable.
 fn own_file() -> PathBuf {
     std::env::args_os().next().map(PathBuf::from).unwrap_or_default()
 }
 
-/// A connection to this process itself.
+/// Connects to a listener of this process.
 fn connect() -> io::Result<TcpStream> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     TcpStream::connect(listener.local_addr()?)
 }
 
-/// Becomes a shell that says so in the place of this process, where that is allowed.
+/// Replaces this process with a shell that reports success; returns only if that is refused.
 fn become_another() -> bool {
     let line = "5\\t1\\t2\\t1\\t1\\t1\\t0\\t0\\t1\\t1\\t99\\tbecome another program: yes\\n";
     let _not_replaced = Command::new("/bin/sh").args(["-c", &format!("printf '{line}'")]).exec();

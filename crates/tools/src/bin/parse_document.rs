@@ -1,7 +1,7 @@
-//! Reads one document in a process of its own, or becomes the program that recognizes the text of a picture: for programs
-//! that embed ingestion and have no such commands themselves.
+//! Reads one document in its own process, or replaces itself with the program that recognizes text in pictures. For
+//! programs that embed ingestion and do not offer these commands themselves.
 //!
-//! It is started by `tools::ingest`, not by hand: file and picture come in on standard input.
+//! Started by `tools::ingest`, not by hand; the file or picture arrives on standard input.
 
 use std::process::ExitCode;
 use tools::ingest::isolate::{child, launch};

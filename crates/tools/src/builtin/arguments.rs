@@ -1,20 +1,20 @@
-//! Arguments as a model writes them: bounded while they are parsed, described by closed schemas.
+//! Arguments as a model writes them: size limits apply during parsing, schemas allow no unknown properties.
 
 use domain::text::BoundedText;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Value, json};
 
-/// The schema of an object with these properties and no others.
+/// JSON schema of an object that allows exactly these properties.
 pub(super) fn schema(properties: &Value, required: &[&str]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-/// Parses a text of 1 to `MAX` characters.
+/// Parses a string of 1 to `MAX` characters.
 pub(super) fn text<'de, D: Deserializer<'de>, const MAX: usize>(from: D) -> Result<BoundedText<MAX>, D::Error> {
     BoundedText::parse(&String::deserialize(from)?).map_err(Error::custom)
 }
 
-/// Parses a text of 1 to `MAX` characters that may be missing or null.
+/// Parses a string of 1 to `MAX` characters that may be missing or null.
 pub(super) fn optional_text<'de, D: Deserializer<'de>, const MAX: usize>(
     from: D,
 ) -> Result<Option<BoundedText<MAX>>, D::Error> {
@@ -28,19 +28,19 @@ pub(super) fn optional_number<'de, D: Deserializer<'de>, const LOW: u32, const H
 ) -> Result<Option<u32>, D::Error> {
     match Option::<u32>::deserialize(from)? {
         Some(number) if !(LOW..=HIGH).contains(&number) => {
-            Err(Error::custom(format_args!("{number} is not from {LOW} to {HIGH}")))
+            Err(Error::custom(format_args!("{number} is not between {LOW} and {HIGH}")))
         }
         given => Ok(given),
     }
 }
 
-/// Parses a list of at most `MOST` items that may be missing or null.
-pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: usize>(
+/// Parses a list of at most `MAX` items that may be missing or null.
+pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MAX: usize>(
     from: D,
 ) -> Result<Vec<T>, D::Error> {
     let items = Option::<Vec<T>>::deserialize(from)?.unwrap_or_default();
-    if items.len() > MOST {
-        return Err(Error::custom(format_args!("more than {MOST} items")));
+    if items.len() > MAX {
+        return Err(Error::custom(format_args!("more than {MAX} items")));
     }
     Ok(items)
 }

@@ -1,6 +1,6 @@
 //! `document_list`: the documents that the user may see.
 
-use super::{arguments, failed};
+use super::arguments;
 use crate::error::ToolError;
 use crate::tool::{CallScope, Tool};
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 const MAX_LIMIT: u32 = PageRequest::MAX_LIMIT;
 
-/// The tool.
+/// Lists document metadata; returns no content.
 pub struct DocumentList {
     store: Arc<dyn Store>,
 }
@@ -31,7 +31,7 @@ impl DocumentList {
     }
 }
 
-/// Its arguments.
+/// Filters and page size, as the model writes them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
@@ -64,7 +64,7 @@ impl Tool for DocumentList {
     }
 
     async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let failed = failed(ToolName::DocumentList);
+        let failed = ToolError::store(ToolName::DocumentList);
         let filter = DocumentFilter {
             status: None,
             tag: arguments.tag.map(Label::into_string),

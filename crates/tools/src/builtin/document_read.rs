@@ -1,6 +1,6 @@
 //! `document_read`: the text of one document, passage by passage.
 
-use super::{arguments, failed};
+use super::arguments;
 use crate::error::ToolError;
 use crate::tool::{CallScope, Tool};
 use async_trait::async_trait;
@@ -15,11 +15,11 @@ use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Passages of one call: at most about 4,500 tokens.
+/// Passages per call: at most about 4,500 tokens.
 const PASSAGES: u32 = 20;
 const LAST_INDEX: u32 = i32::MAX as u32;
 
-/// The tool.
+/// Returns the passages of one document in order, page by page.
 pub struct DocumentRead {
     store: Arc<dyn Store>,
 }
@@ -32,7 +32,7 @@ impl DocumentRead {
     }
 }
 
-/// Its arguments.
+/// The document and where to continue.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
@@ -65,7 +65,7 @@ impl Tool for DocumentRead {
     }
 
     async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let failed = failed(ToolName::DocumentRead);
+        let failed = ToolError::store(ToolName::DocumentRead);
         let id = arguments.document_id;
         let from = i32::try_from(arguments.from.unwrap_or_default()).unwrap_or(i32::MAX);
         let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;

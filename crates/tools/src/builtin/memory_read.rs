@@ -1,6 +1,6 @@
 //! `memory_read`: what the user asked the platform to remember.
 
-use super::{arguments, failed};
+use super::arguments;
 use crate::error::ToolError;
 use crate::tool::{CallScope, Tool};
 use async_trait::async_trait;
@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Most memories of one call.
+/// Memories per call.
 const MEMORIES: u32 = 50;
 
-/// The tool.
+/// Returns the caller's memories, most important first.
 pub struct MemoryRead {
     store: Arc<dyn Store>,
 }
@@ -29,7 +29,7 @@ impl MemoryRead {
     }
 }
 
-/// It takes none.
+/// The tool takes no arguments; unknown ones are refused.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {}
@@ -49,7 +49,7 @@ impl Tool for MemoryRead {
     }
 
     async fn run(&self, call: CallScope, _: Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let failed = failed(ToolName::MemoryRead);
+        let failed = ToolError::store(ToolName::MemoryRead);
         let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
         let memories = tx.memories().most_important(call.now, call.clearance, MEMORIES).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)?;

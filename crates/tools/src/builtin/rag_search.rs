@@ -1,7 +1,6 @@
-//! `rag_search`: the passages of ingested documents that bear on a question.
+//! `rag_search`: finds the passages of ingested documents that answer a question.
 
 use super::arguments;
-use super::failed;
 use crate::error::ToolError;
 use crate::retrieval::{HybridSearch, ModelLimits};
 use crate::tool::{CallScope, Tool};
@@ -17,12 +16,12 @@ use domain::tool::{ToolName, ToolResult, ToolSpec};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Most documents that one search can be narrowed to.
+/// Largest number of documents that a search can be restricted to.
 const MAX_DOCUMENTS: usize = 100;
 const MAX_TAGS: usize = UploadDocument::MAX_TAGS;
 const MAX_TOP_K: u32 = SearchDocuments::MAX_TOP_K;
 
-/// The tool.
+/// Searches by meaning and by words.
 pub struct RagSearch {
     search: HybridSearch,
 }
@@ -35,7 +34,7 @@ impl RagSearch {
     }
 }
 
-/// Its arguments.
+/// Query and filters, as the model writes them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
@@ -95,9 +94,9 @@ impl Tool for RagSearch {
             clearance: call.clearance,
         };
         let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
-        let failed = failed(ToolName::RagSearch);
+        let failed = ToolError::store(ToolName::RagSearch);
         let limits = ModelLimits { any: call.model_limit, cloud: call.cloud_limit };
-        let search = self.search.clone().showing_models(limits).noting(call.models);
+        let search = self.search.clone().with_model_limits(limits).recording_calls(call.models);
         let found = search.search(&call.scope, arguments.query.as_str(), &within, top_k).await;
         let mut found = found.map_err(&failed)?;
         if arguments.surroundings {

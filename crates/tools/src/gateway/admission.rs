@@ -1,7 +1,7 @@
-//! What a call leaves in the audit log, and who may make it.
+//! Decides who may call a tool, and writes a call's rows of the audit log.
 
-use super::{Work, facts};
-use crate::calls::CallSheet;
+use super::facts;
+use crate::calls::CallRecorder;
 use crate::error::ToolError;
 use crate::tool::CallScope;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
@@ -11,7 +11,7 @@ use domain::decision::RefusalCode;
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::AuditId;
 use domain::ledger::{CallContext, LedgerEntry};
-use domain::ports::StoreError;
+use domain::ports::{AccessRules, Clock, IdGen, Store, StoreError};
 use domain::retry;
 use domain::rights::Rights;
 use domain::role::{Classification, Resource};
@@ -23,10 +23,10 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// Longest name or call id that is recorded, in characters.
+/// Longest recorded tool name or call id, in characters.
 const MAX_LABEL: usize = 64;
 
-/// One call, as the audit log names it.
+/// One call, with the fields of its audit rows.
 pub(super) struct Invocation {
     scope: TenantScope,
     parent: AuditId,
@@ -35,11 +35,11 @@ pub(super) struct Invocation {
     pub(super) resource: Option<Resource>,
     pub(super) target: Option<Uuid>,
     context: CallContext,
-    models: CallSheet,
+    models: CallRecorder,
 }
 
 impl Invocation {
-    pub(super) fn of(permit: &Permit, call: &ToolCall) -> Self {
+    pub(super) fn new(permit: &Permit, call: &ToolCall) -> Self {
         Self {
             scope: permit.scope().clone(),
             parent: permit.receipt().intent(),
@@ -48,7 +48,7 @@ impl Invocation {
             resource: None,
             target: None,
             context: call.context,
-            models: CallSheet::default(),
+            models: CallRecorder::default(),
         }
     }
 
@@ -69,7 +69,7 @@ impl Invocation {
     }
 }
 
-/// A model writes names and call ids, and could write anything: what is recorded is short and of plain characters.
+/// Shortens a name or call id and replaces unusual characters, because models write them and could write anything.
 fn label(text: &str) -> String {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }
@@ -77,10 +77,19 @@ fn label(text: &str) -> String {
     text.chars().take(MAX_LABEL).map(plain).collect()
 }
 
-impl Work {
-    /// What remains of the permit at this moment, where that lets the user call the tool; otherwise why not. A right that
-    /// was lost since the permit counts; one that was gained does not yet.
-    fn may_call(
+/// Checks and records calls.
+pub(super) struct Admission {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) rules: Arc<dyn AccessRules>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn IdGen>,
+    pub(super) tracker: TaskTracker,
+}
+
+impl Admission {
+    /// The permit's remaining rights if they allow the call, or why they do not. Rights lost since the permit was
+    /// issued no longer count; rights gained since then do not count yet.
+    fn check_rights(
         &self,
         permit: &Permit,
         membership: Option<&Membership>,
@@ -99,7 +108,7 @@ impl Work {
         }
     }
 
-    /// Checks that the caller may call the tool at this moment, and records the intent. Nothing runs without it.
+    /// Checks that the caller may call the tool now, and records the intent. A tool runs only after this.
     pub(super) async fn admit(
         &self,
         permit: &Permit,
@@ -111,7 +120,7 @@ impl Work {
         };
         let mut tx = self.store.begin(&invocation.scope).await.map_err(ToolError::Audit)?;
         let membership = tx.users().membership(user).await.map_err(ToolError::Audit)?;
-        let rights = match self.may_call(permit, membership.as_ref(), tool) {
+        let rights = match self.check_rights(permit, membership.as_ref(), tool) {
             Ok(rights) => rights,
             Err(reason) => {
                 drop(tx);
@@ -120,7 +129,7 @@ impl Work {
         };
         let settings = membership.map(|member| member.settings).unwrap_or_default();
         let now = self.clock.now();
-        let subject = invocation.subject(EventType::ToolInvocation, Map::new());
+        let subject = invocation.subject(EventType::TOOL_INVOCATION, Map::new());
         let receipt = tx.audit().intent(self.audit_id(), &subject, now).await;
         let receipt = receipt.map_err(ToolError::Audit)?;
         tx.commit().await.map_err(ToolError::Audit)?;
@@ -136,15 +145,15 @@ impl Work {
     }
 
     async fn deny<T>(&self, invocation: &Invocation, reason: RefusalCode) -> Result<T, ToolError> {
-        self.refuse(invocation, reason).await?;
+        self.record_refusal(invocation, reason).await?;
         Err(ToolError::Denied { reason })
     }
 
-    /// Records a refusal.
-    pub(super) async fn refuse(&self, invocation: &Invocation, reason: RefusalCode) -> Result<(), ToolError> {
+    /// Records that the call was refused.
+    pub(super) async fn record_refusal(&self, invocation: &Invocation, reason: RefusalCode) -> Result<(), ToolError> {
         let facts = Map::from_iter([("reason".to_owned(), Value::from(reason.as_str()))]);
         let outcome = Outcome {
-            subject: invocation.subject(EventType::PolicyDenied, facts),
+            subject: invocation.subject(EventType::POLICY_DENIED, facts),
             status: ResultStatus::Denied,
             model: None,
             tools_used: Vec::new(),
@@ -155,28 +164,29 @@ impl Work {
         tx.commit().await.map_err(ToolError::Audit)
     }
 
-    /// Records how a call ended, and its calls to models. Where that cannot be recorded the caller gets nothing of the result; a task goes on
-    /// trying to record it.
-    pub(super) async fn close(
+    /// Records how a call ended, and its model calls. If that fails, the caller does not get the result, and a
+    /// background task keeps trying to record it.
+    pub(super) async fn record_outcome(
         self: &Arc<Self>,
-        tracker: &TaskTracker,
-        (invocation, receipt): (&Invocation, AuditReceipt),
-        ended: &Result<Classified<ToolResult>, ToolError>,
+        invocation: &Invocation,
+        receipt: AuditReceipt,
+        result: &Result<Classified<ToolResult>, ToolError>,
     ) -> Result<(), ToolError> {
-        let (status, facts) = facts::of(ended);
+        let (status, facts) = facts::outcome(result);
         let outcome = Outcome {
-            subject: invocation.subject(EventType::ToolInvocation.outcome(), facts),
+            subject: invocation.subject(EventType::TOOL_INVOCATION, facts),
             status,
             model: None,
             tools_used: vec![invocation.tool.clone()],
         };
-        let calls = invocation.models.take(&*self.ids, (invocation.context, self.clock.now()));
-        let (id, scope) = (self.audit_id(), invocation.scope.clone());
-        let Err(error) = self.record(&scope, (id, receipt), &outcome, &calls).await else { return Ok(()) };
+        let calls = invocation.models.take(&*self.ids, invocation.context, self.clock.now());
+        let record = OutcomeRecord { id: self.audit_id(), receipt, outcome, calls };
+        let scope = invocation.scope.clone();
+        let Err(error) = self.try_record(&scope, &record).await else { return Ok(()) };
         if error.kind() == ErrorKind::Unavailable {
-            let work = Arc::clone(self);
-            tracker.spawn(async move {
-                let attempt = || work.record(&scope, (id, receipt), &outcome, &calls);
+            let admission = Arc::clone(self);
+            self.tracker.spawn(async move {
+                let attempt = || admission.try_record(&scope, &record);
                 if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
                     tracing::error!(correlation_id = %receipt.intent(), %error, "a tool call's outcome is lost");
                 }
@@ -185,20 +195,23 @@ impl Work {
         Err(ToolError::Audit(error))
     }
 
-    async fn record(
-        &self,
-        scope: &TenantScope,
-        (id, receipt): (AuditId, AuditReceipt),
-        outcome: &Outcome,
-        calls: &[LedgerEntry],
-    ) -> Result<(), StoreError> {
+    async fn try_record(&self, scope: &TenantScope, record: &OutcomeRecord) -> Result<(), StoreError> {
+        let OutcomeRecord { id, receipt, outcome, calls } = record;
         let mut tx = self.store.begin(scope).await?;
         tx.usage().record(calls).await?;
-        tx.audit().outcome(id, receipt, outcome, self.clock.now()).await?;
+        tx.audit().outcome(*id, *receipt, outcome, self.clock.now()).await?;
         tx.commit().await
     }
 
     fn audit_id(&self) -> AuditId {
         AuditId::from_uuid(self.ids.uuid())
     }
+}
+
+/// The rows that one ended call leaves.
+struct OutcomeRecord {
+    id: AuditId,
+    receipt: AuditReceipt,
+    outcome: Outcome,
+    calls: Vec<LedgerEntry>,
 }

@@ -1,4 +1,4 @@
-//! What the audit log learns of a call's end: which documents, how many, why not; never content.
+//! What the audit log records about a call's result: document ids, counts and error codes; never content.
 
 use crate::error::ToolError;
 use domain::audit::ResultStatus;
@@ -9,10 +9,10 @@ use domain::tool::ToolResult;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Status and facts of an outcome.
-pub(super) fn of(ended: &Result<Classified<ToolResult>, ToolError>) -> (ResultStatus, Map<String, Value>) {
-    let (status, facts) = match ended {
-        Ok(result) => (ResultStatus::Success, of_result(result)),
+/// Audit status and metadata of a call's result.
+pub(super) fn outcome(result: &Result<Classified<ToolResult>, ToolError>) -> (ResultStatus, Map<String, Value>) {
+    let (status, facts) = match result {
+        Ok(result) => (ResultStatus::Success, success_facts(result)),
         Err(error) => (status(error), json!({"reason": reason(error)})),
     };
     match facts {
@@ -21,13 +21,13 @@ pub(super) fn of(ended: &Result<Classified<ToolResult>, ToolError>) -> (ResultSt
     }
 }
 
-fn of_result(result: &Classified<ToolResult>) -> Value {
-    let mut facts = what_came(result.content());
+fn success_facts(result: &Classified<ToolResult>) -> Value {
+    let mut facts = result_facts(result.content());
     facts["classification"] = result.class().as_str().into();
     facts
 }
 
-fn what_came(result: &ToolResult) -> Value {
+fn result_facts(result: &ToolResult) -> Value {
     match result {
         ToolResult::Retrieval(found) => json!({
             "documents": distinct(found.hits.iter().map(|hit| hit.passage.document_id)),
@@ -59,7 +59,7 @@ fn status(error: &ToolError) -> ResultStatus {
     }
 }
 
-/// One code per way to fail. An error's own text stays out: it may hold what a model wrote.
+/// The code of an error. Its message is not recorded, because it may quote what a model wrote.
 fn reason(error: &ToolError) -> &'static str {
     match error {
         ToolError::Denied { reason } => reason.as_str(),

@@ -1,4 +1,4 @@
-//! Documents in: what the runtime and the worker ask of ingestion.
+//! The interface of ingestion for the runtime and the worker.
 
 use crate::error::IngestError;
 use async_trait::async_trait;
@@ -8,20 +8,20 @@ use domain::ids::DocumentId;
 use domain::ports::{ByteRange, ByteStream, LeasedJob};
 use domain::upload::{Upload, UploadOutcome};
 
-/// Takes documents in and hands their bytes out.
+/// Ingests documents and serves their original bytes.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Ingest: Send + Sync {
-    /// Stores the bytes, then records document and job in one transaction. Nothing is kept of an upload that fails.
+    /// Stores the bytes, then records document and job in one transaction. A failed upload leaves nothing behind.
     ///
     /// # Errors
-    /// An invalid form, an unsupported type, too many bytes, a broken-off upload, storage or database down.
+    /// An invalid form, an unsupported type, too many bytes, an interrupted upload, or storage or database down.
     async fn accept(&self, permit: &Permit, upload: Upload) -> Result<UploadOutcome, IngestError>;
 
-    /// The original bytes of a document, or a part of them.
+    /// Opens the original bytes of a document, or a range of them.
     ///
     /// # Errors
-    /// Where the storage fails.
+    /// When the blob store fails.
     async fn open(
         &self,
         permit: &Permit,
@@ -29,24 +29,23 @@ pub trait Ingest: Send + Sync {
         range: Option<ByteRange>,
     ) -> Result<ByteStream, IngestError>;
 
-    /// Queues a document to be read, cut and embedded again; `None` where it is not there. One that waits or is being
-    /// processed stays as it is. Until it is done, what was found in it before is found.
+    /// Queues a document to be read, chunked and embedded again; `None` if it does not exist. A document that is
+    /// queued or being processed stays as it is. Its current chunks remain searchable until the new ones are ready.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// When the database fails.
     async fn requeue(&self, permit: &Permit, document: DocumentId) -> Result<Option<Document>, IngestError>;
 
-    /// Removes the bytes of a document whose row is gone.
+    /// Deletes the bytes of a document whose row was deleted.
     ///
     /// # Errors
-    /// Where the storage fails.
+    /// When the blob store fails.
     async fn discard(&self, permit: &Permit, document: &Document) -> Result<(), IngestError>;
 
-    /// Works off one claimed job. Whatever happens to the document is recorded on it; the error is for what should
-    /// be tried again (database, storage or embedding model down).
+    /// Processes one claimed job. A failure of the document is recorded on it and is no error here.
     ///
     /// # Errors
-    /// What should be tried again later.
+    /// When the database, the blob store or the embedding model is down and the job should be retried.
     async fn process(&self, job: &LeasedJob) -> Result<JobEnd, RetryLater>;
 }
 
@@ -55,24 +54,24 @@ pub trait Ingest: Send + Sync {
 pub enum JobEnd {
     /// The document is searchable.
     Ready,
-    /// The document failed for good; its reason stands on it.
+    /// The document failed permanently; the reason is recorded on it.
     Failed,
-    /// Given up after the last attempt: the document failed, and the job stays in the queue for a person to look at.
+    /// The last attempt failed: the document is marked as failed, and the job stays in the queue for inspection.
     Dead,
-    /// Work on the whole tenant is done.
+    /// A job for the whole tenant is complete.
     Done,
-    /// A part of the work on the whole tenant is done; the job goes back to the queue for the rest.
+    /// A part of a job for the whole tenant is complete; it goes back to the queue for the rest.
     Unfinished,
-    /// The document is gone, or another worker holds the lease by now: nothing was changed.
+    /// The document was deleted, or another worker holds the lease; nothing was changed.
     Superseded,
 }
 
-/// Why a job should be tried again.
+/// Why a job should be retried.
 #[derive(Debug, thiserror::Error)]
 #[error("ingestion cannot go on: {reason}")]
 pub struct RetryLater {
-    /// What was down; no content.
+    /// What failed; contains no document content.
     pub reason: String,
-    /// Whether the attempt is used up: an outage of a dependency does not use one.
+    /// Whether the attempt counts against the limit; an outage of a dependency does not.
     pub counts: bool,
 }

@@ -1,9 +1,9 @@
-//! Whether an upload may still go on: the rights of whoever sends it, the tenant's room, the time.
+//! Decides whether an upload may continue: the user's rights, the tenant's quota, the time limit.
 //!
-//! The gate decides before the first byte, and a body may take minutes. So the rules are asked again while it comes and in
-//! the transaction that records it, and it has an end.
+//! The policy gate decides before the first byte, but an upload may take minutes. So the rights are checked again while
+//! the body arrives and in the transaction that records it.
 
-use super::service::IngestWork;
+use super::inner::IngestInner;
 use crate::error::IngestError;
 use domain::authorized::Permit;
 use domain::ids::{DocumentId, UserId};
@@ -13,17 +13,17 @@ use domain::role::{Operation, Resource};
 use domain::upload::FieldError;
 use std::time::Duration;
 
-/// How often it is looked whether a running upload may go on.
-const EVERY: Duration = Duration::from_secs(5);
-/// What recording may take beyond the time of an upload.
-const TO_RECORD: Duration = Duration::from_secs(60);
+/// Interval between two checks of a running upload.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Time allowed for recording, in addition to the time limit of the upload.
+const RECORDING_TIME: Duration = Duration::from_secs(60);
 
 const UPLOAD: Permission = Permission::new(Resource::Documents, Operation::Create);
 const UPDATE: Permission = Permission::new(Resource::Documents, Operation::Update);
 
-impl IngestWork {
-    /// Waits for what a caller sends: not past the time of an upload, and not past its right to be sent.
-    pub(super) async fn while_allowed<T>(
+impl IngestInner {
+    /// Receives an upload until its time limit is reached or the user loses the right to send it.
+    pub(super) async fn receive_while_allowed<T>(
         &self,
         permit: &Permit,
         receiving: impl Future<Output = Result<T, IngestError>>,
@@ -36,27 +36,28 @@ impl IngestWork {
         }
     }
 
-    /// Returns once the upload may not go on, and why. A database that is down for a moment ends no upload: the next look
-    /// tells.
+    /// Returns why the upload must stop, once that is so. Database errors do not end the upload; the next check
+    /// decides.
     async fn refused(&self, permit: &Permit) -> IngestError {
         loop {
-            tokio::time::sleep(EVERY).await;
-            let looked = async {
+            tokio::time::sleep(CHECK_INTERVAL).await;
+            let checked = async {
                 let mut tx = self.ports.store.begin(permit.scope()).await?;
-                self.still_allowed(&mut *tx, permit).await
+                self.current_rights(&mut *tx, permit).await
             };
-            match looked.await {
+            match checked.await {
                 Ok(_) => {}
                 Err(IngestError::Store(error)) => {
-                    tracing::warn!(request_id = %permit.scope().request(), %error, "an upload's user cannot be read");
+                    let request_id = permit.scope().request();
+                    tracing::warn!(%request_id, %error, "an upload's user could not be loaded");
                 }
                 Err(refused) => return refused,
             }
         }
     }
 
-    /// What remains of the uploader's rights as `tx` reads them, where they still allow uploads.
-    pub(super) async fn still_allowed(&self, tx: &mut dyn TenantTx, permit: &Permit) -> Result<Rights, IngestError> {
+    /// The uploader's current rights as `tx` sees them; an error if they no longer include uploads.
+    pub(super) async fn current_rights(&self, tx: &mut dyn TenantTx, permit: &Permit) -> Result<Rights, IngestError> {
         let user = permit.scope().user().ok_or(IngestError::NoUser)?;
         let membership = tx.users().membership(user).await?;
         let rights = self.ports.rules.remaining(permit, membership.as_ref());
@@ -64,39 +65,40 @@ impl IngestWork {
         if rights.allow(UPLOAD) { Ok(rights) } else { Err(IngestError::NoLongerAllowed) }
     }
 
-    /// Whether there is time left to record an upload, by the clock: a process that slept has no other way to know.
-    pub(super) fn in_time(&self, permit: &Permit) -> Result<(), IngestError> {
+    /// Checks by the wall clock that the upload may still be recorded, in case the process was suspended.
+    pub(super) fn check_deadline(&self, permit: &Permit) -> Result<(), IngestError> {
         let limit = self.settings.upload_limit;
         let taken = (self.ports.clock.now() - permit.receipt().at()).to_std().unwrap_or_default();
-        if taken > limit + TO_RECORD { Err(IngestError::TookTooLong { limit }) } else { Ok(()) }
+        if taken > limit + RECORDING_TIME { Err(IngestError::TookTooLong { limit }) } else { Ok(()) }
     }
 
-    /// How many bytes the tenant has room for; none where it keeps as many documents as it may.
-    pub(super) async fn room(&self, permit: &Permit, user: UserId) -> Result<u64, IngestError> {
+    /// Bytes that the tenant may still store; 0 if its quota of documents is reached.
+    pub(super) async fn remaining_quota(&self, permit: &Permit, user: UserId) -> Result<u64, IngestError> {
         let mut tx = self.ports.store.begin(permit.scope()).await?;
         let member = tx.users().membership(user).await?;
         let quotas = member.map(|member| member.settings.quotas).unwrap_or_default();
         Ok(quotas.room(tx.usage().kept().await?))
     }
 
-    /// Whether the caller may put a new document in the place of `old`: that changes what everybody finds, so it takes
-    /// what changing `old` itself would take.
-    pub(super) async fn may_supersede(
+    /// Checks that the caller may supersede `old`. That changes what everybody finds, so it requires the same
+    /// rights as changing `old` itself.
+    pub(super) async fn check_supersede(
         &self,
         tx: &mut dyn TenantTx,
-        (permit, rights): (&Permit, &Rights),
+        permit: &Permit,
+        rights: &Rights,
         old: DocumentId,
     ) -> Result<(), IngestError> {
         let refused = |detail: &str| FieldError { pointer: "/supersedes".to_owned(), detail: detail.to_owned() };
         let Some(old) = tx.documents().get(old, rights.clearance()).await? else {
-            return Err(refused("is no document that you can see").into());
+            return Err(refused("is not a document that you can see").into());
         };
         let is_own = permit.scope().user() == Some(old.uploaded_by);
         if rights.reach(UPDATE) < Some(if is_own { Reach::Own } else { Reach::Tenant }) {
             return Err(IngestError::NotYours);
         }
         if old.superseded_by.is_some() {
-            return Err(refused("is superseded already; name the revision that took its place").into());
+            return Err(refused("is superseded already; name the revision that replaced it").into());
         }
         Ok(())
     }

@@ -1,37 +1,22 @@
-//! Chunks: what retrieval searches and citations quote.
+//! Chunks: the passages that retrieval searches and citations quote.
 //!
-//! A chunk never crosses a page, so that the page it cites is right, and begins anew at headings down to level three.
-//! It is packed with whole sentences, rows and lines up to what the embedding model reads; rows of a table carry their
-//! header along. What is embedded is prefixed with the title and the heading path, what is cited is not.
+//! A chunk never spans two pages, so that its citation names the right page, and a new chunk starts at each heading of
+//! level 1 to 3. It is filled with whole sentences, rows and lines up to the limit of the embedding model; table rows
+//! repeat their header. The embedded text is prefixed with title and heading path; the cited text is not.
 
 mod pack;
+mod params;
 mod sentences;
 mod units;
 
 use super::readers::ReadDocument;
 
-/// How large chunks become, in tokens as the given counter counts them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChunkParams {
-    /// Most tokens of a chunk's content. Leave room for the prefix of [`Chunk::embedded_text`] below what the model
-    /// reads: 220 for a model of 256.
-    pub max_tokens: usize,
-    /// Most tokens of whole sentences that a chunk repeats from the one before it; about a tenth of the content.
-    pub overlap_tokens: usize,
-    /// A chunk below this is merged with its neighbour on the same page where both fit together.
-    pub min_tokens: usize,
-}
+pub use params::ChunkParams;
 
-impl Default for ChunkParams {
-    fn default() -> Self {
-        Self { max_tokens: 220, overlap_tokens: 24, min_tokens: 40 }
-    }
-}
-
-/// A piece of a document's text.
+/// A passage of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// 0-based position in the document.
+    /// Position in the document, from 0.
     pub index: u32,
     /// The 1-based page in the file; `None` for formats without pages.
     pub page: Option<u32>,
@@ -44,7 +29,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// The text to embed: a line that says where the content comes from, and the content.
+    /// The text to embed: a line with title and heading path, then the content.
     pub fn embedded_text(&self, title: &str) -> String {
         match self.section.as_deref() {
             Some(section) if section != title => format!("{title} | {section}\n{}", self.content),
@@ -53,9 +38,9 @@ impl Chunk {
     }
 }
 
-/// Cuts a document into chunks. Pure: the same input always gives the same chunks.
+/// Splits a document into chunks. Deterministic.
 ///
-/// No chunk has more than `params.max_tokens` tokens, except where a single character counts for more.
+/// No chunk has more than `params.max_tokens` tokens, unless a single character does.
 pub fn chunk(document: &ReadDocument, params: &ChunkParams, count_tokens: &dyn Fn(&str) -> usize) -> Vec<Chunk> {
     let mut path = units::HeadingPath::default();
     let mut chunks = Vec::new();

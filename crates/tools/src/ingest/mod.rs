@@ -1,9 +1,12 @@
-//! Ingestion: from the bytes of an uploaded file to the chunks that retrieval searches.
+//! Ingestion: turns the bytes of an uploaded file into the chunks that retrieval searches.
 
 pub mod accept;
 mod admission;
 pub mod chunk;
+mod chunk_params;
 mod embed;
+mod failure;
+mod inner;
 pub mod isolate;
 pub mod ocr;
 mod pipeline;
@@ -13,7 +16,9 @@ pub mod readers;
 mod record;
 mod reindex;
 mod service;
+mod settings;
 mod upload;
 
-pub use embed::{Chunking, chunk_params};
-pub use service::{DocumentIngest, IngestPorts, IngestSettings};
+pub use chunk_params::{Chunking, chunk_params};
+pub use service::DocumentIngest;
+pub use settings::{IngestPorts, IngestSettings};

@@ -1,8 +1,8 @@
-//! Text recognition: the pictures of scanned pages go through `tesseract`, one confined process for each
-//! ([`super::isolate::launch`]), and come back as the text of their pages.
+//! Text recognition (OCR): the pictures of scanned pages go through `tesseract`, one confined process per picture
+//! ([`super::isolate::launch`]), and the text becomes that of the page.
 //!
-//! The readers cannot start programs where they run; they hand the pictures out ([`Limits::scans`]) and this module
-//! does the rest. It never makes a document worse: a page that cannot be recognized stays named as one that needs it.
+//! The confined readers cannot start programs, so they return the pictures ([`Limits::scans`]) and this module
+//! recognizes them. A page whose recognition fails remains in [`Warning::NeedsOcr`].
 //!
 //! [`Limits::scans`]: super::readers::Limits::scans
 
@@ -15,32 +15,32 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Most bytes of output read from one page.
+/// Bytes of output read per picture.
 const MAX_OUTPUT: u64 = 8 << 20;
-/// Words of which the program is less sure than this, in percent, are noise more often than not.
-const LEAST_SURE: f32 = 20.0;
-/// Where a program is looked for that is only a name.
+/// Words with a lower confidence, in percent, are more often noise than text.
+const MIN_CONFIDENCE: f32 = 20.0;
+/// Folders in which the program is searched if only its name is given.
 const FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
 /// How to recognize text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcrSettings {
-    /// What confines itself and becomes the program.
+    /// Starts the program in a confined process.
     pub launcher: Launcher,
-    /// The program, looked up in the usual system folders where it is only a name.
+    /// The program; searched in the usual system folders if it is only a name.
     pub program: PathBuf,
-    /// Languages by the names of their training data, joined by `+`: `eng+deu`.
+    /// Names of the training data, joined by `+`: `eng+deu`.
     pub languages: String,
-    /// The folder of the training data, where it is not the program's own.
+    /// Folder of the training data, if not the program's own.
     pub training_data: Option<PathBuf>,
-    /// Most time for one picture.
+    /// Time limit per picture.
     pub time: Duration,
-    /// Most memory and processor time for one picture.
+    /// Memory and processor time per picture.
     pub limits: ChildLimits,
 }
 
 impl OcrSettings {
-    /// English, by `tesseract` from its usual place, started through `launcher`: 60 s and 1 GiB for a picture.
+    /// English with `tesseract` from its usual place, 60 s and 1 GiB per picture.
     #[must_use]
     pub fn new(launcher: Launcher) -> Self {
         let time = Duration::from_secs(60);
@@ -54,22 +54,22 @@ impl OcrSettings {
         }
     }
 
-    /// The program's path.
+    /// Finds the program.
     fn path(&self) -> io::Result<PathBuf> {
         if self.program.components().count() > 1 {
             return Ok(self.program.clone());
         }
-        let places = FOLDERS.iter().map(|folder| Path::new(folder).join(&self.program));
-        places.into_iter().find(|path| path.is_file()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let candidates = FOLDERS.iter().map(|folder| Path::new(folder).join(&self.program));
+        candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
-/// Recognizes the text of all pages that bring pictures, and takes the pictures out of the document.
+/// Recognizes the text of all pages that have pictures, and removes the pictures from the document.
 ///
-/// [`Warning::Recognized`] names the pages whose text this is; pages that failed stay in [`Warning::NeedsOcr`].
+/// [`Warning::Recognized`] lists the recognized pages; pages that failed stay in [`Warning::NeedsOcr`].
 ///
 /// # Errors
-/// [`ReadError::NoText`] where the document holds no text then either.
+/// [`ReadError::NoText`] if the document still has no text.
 pub async fn recognize(mut document: ReadDocument, settings: &OcrSettings) -> Result<ReadDocument, ReadError> {
     let mut recognized = Vec::new();
     for page in &mut document.pages {
@@ -80,11 +80,11 @@ pub async fn recognize(mut document: ReadDocument, settings: &OcrSettings) -> Re
         }
     }
     document.pages.retain(|page: &Page| !page.blocks.is_empty());
-    note(&mut document.warnings, recognized);
+    update_warnings(&mut document.warnings, recognized);
     if document.is_empty() { Err(ReadError::NoText) } else { Ok(document) }
 }
 
-/// The text of a page's pictures; `None` where there is none.
+/// The text of a page's pictures; `None` if none was found.
 async fn recognize_page(scans: &[Scan], settings: &OcrSettings) -> Option<Vec<Block>> {
     let mut blocks = Vec::new();
     for scan in scans {
@@ -96,8 +96,8 @@ async fn recognize_page(scans: &[Scan], settings: &OcrSettings) -> Option<Vec<Bl
     (!blocks.is_empty()).then_some(blocks)
 }
 
-/// Moves pages from those that need recognition to those that had it.
-fn note(warnings: &mut Vec<Warning>, recognized: Vec<u32>) {
+/// Moves pages from [`Warning::NeedsOcr`] to [`Warning::Recognized`].
+fn update_warnings(warnings: &mut Vec<Warning>, recognized: Vec<u32>) {
     if recognized.is_empty() {
         return;
     }
@@ -110,7 +110,7 @@ fn note(warnings: &mut Vec<Warning>, recognized: Vec<u32>) {
     warnings.push(Warning::Recognized { pages: recognized });
 }
 
-/// Runs the program on one picture; its table of words (TSV). The picture goes in on standard input: there is no file.
+/// Runs the program on one picture and returns its TSV table of words. The picture is passed on standard input.
 async fn tesseract(scan: &Scan, settings: &OcrSettings) -> io::Result<String> {
     tokio::time::timeout(settings.time, run(&scan.bytes, settings)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
 }
@@ -128,13 +128,13 @@ async fn run(picture: &[u8], settings: &OcrSettings) -> io::Result<String> {
     let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::Error::other("the program has no pipes"));
     };
-    let fed = async move {
-        // One that has stopped reading says why by how it ends.
+    let send = async move {
+        // If the program stops reading, its exit status tells why.
         let _ = input.write_all(picture).await;
     };
     let mut table = Vec::new();
     let mut output = output.take(MAX_OUTPUT);
-    let (read, ()) = tokio::join!(output.read_to_end(&mut table), fed);
+    let (read, ()) = tokio::join!(output.read_to_end(&mut table), send);
     read?;
     if table.len() as u64 == MAX_OUTPUT {
         child.start_kill()?;
@@ -146,22 +146,28 @@ async fn run(picture: &[u8], settings: &OcrSettings) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&table).into_owned())
 }
 
-/// One recognized word and the paragraph and line that it belongs to.
+/// A recognized word with the paragraph and line that it belongs to.
 struct Word<'a> {
     paragraph: (&'a str, &'a str, &'a str),
     line: &'a str,
     text: &'a str,
 }
 
-/// A row of the table: level, page, block, paragraph, line, word, left, top, width, height, confidence, text.
+/// Parses a row: level, page, block, paragraph, line, word, left, top, width, height, confidence, text.
 fn word(row: &str) -> Option<Word<'_>> {
     let columns: Vec<&str> = row.splitn(12, '\t').collect();
-    let &["5", page, block, paragraph, line, _, _, _, _, _, sure, text] = columns.as_slice() else { return None };
-    let sure: f32 = sure.parse().ok()?;
-    (sure >= LEAST_SURE && !text.trim().is_empty()).then_some(Word { paragraph: (page, block, paragraph), line, text })
+    let &["5", page, block, paragraph, line, _, _, _, _, _, confidence, text] = columns.as_slice() else {
+        return None;
+    };
+    let confidence: f32 = confidence.parse().ok()?;
+    (confidence >= MIN_CONFIDENCE && !text.trim().is_empty()).then_some(Word {
+        paragraph: (page, block, paragraph),
+        line,
+        text,
+    })
 }
 
-/// Paragraphs of the table, lines joined as those of any running text.
+/// Paragraphs of the table, with lines joined as in running text.
 fn blocks_of(table: &str) -> Vec<Block> {
     let words: Vec<Word<'_>> = table.lines().filter_map(word).collect();
     words
@@ -210,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_the_program_pages_stay_named() {
+    async fn without_the_program_pages_still_need_ocr() {
         let launcher = Launcher { program: "/no/such/launcher".into(), args: Vec::new() };
         let settings = OcrSettings::new(launcher);
         let read = recognize(document(b"P5\n1 1\n255\n0"), &settings).await.unwrap();

@@ -1,20 +1,22 @@
-//! Working off one job: read, chunk and embed with no transaction open, then everything at once.
+//! Processes one job: reads, chunks and embeds without an open transaction, then writes everything in one.
 //!
-//! Running it again is harmless: passages are swapped whole, and a worker that has lost its lease changes nothing.
+//! Safe to repeat: all chunks of a document are replaced at once, and a worker that lost its lease changes nothing.
 
 use super::accept::{JobEnd, RetryLater};
-use super::embed::{Embedding, chunk_params};
-use super::isolate::{ParseError, SourceFile};
+use super::chunk_params::chunk_params;
+use super::embed::Embedding;
+use super::failure::{CurrentClassification, ProcessError, attempts_exhausted, blob_error, worker_stopped};
+use super::inner::IngestInner;
+use super::isolate::SourceFile;
 use super::progress::Reporter;
 use super::read::Reading;
-use super::record::Record;
-use super::service::IngestWork;
-use crate::calls::CallSheet;
+use super::record::AttemptRecord;
+use crate::calls::CallRecorder;
 use domain::audit::ResultStatus;
 use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, Progress};
 use domain::ids::{DocumentId, TenantId};
 use domain::model_call::ModelCaller;
-use domain::ports::{BlobError, Embedder, LeasedJob};
+use domain::ports::{Embedder, LeasedJob};
 use domain::role::Classification;
 use domain::tenant::TenantSettings;
 use serde_json::json;
@@ -22,106 +24,57 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// A document read and embedded, ready to be published.
-pub(super) struct Made {
+/// A document that was read and embedded and can be published.
+pub(super) struct ProcessedDocument {
     title: Option<String>,
     page_count: Option<i32>,
-    /// The model that embedded them.
+    /// Name of the model that embedded the chunks.
     pub(super) model: String,
     pub(super) chunks: Vec<NewChunk>,
     warnings: Vec<String>,
 }
 
-/// A document being processed, the open record of it, and what it is embedded with.
-type TakenUp = (Document, Record, EmbedWith);
+/// A document that this worker has started to process.
+struct ClaimedDocument {
+    document: Document,
+    record: AttemptRecord,
+    context: EmbedContext,
+}
 
-/// What a document is embedded with.
-pub(super) struct EmbedWith {
-    /// The model.
+/// The embedding model and who calls it.
+pub(super) struct EmbedContext {
+    /// The embedding model of the tenant.
     pub(super) embedder: Arc<dyn Embedder>,
-    /// On whose behalf it is called.
+    /// The caller whom the model calls are attributed to.
     pub(super) caller: ModelCaller,
-    /// Where the calls are noted.
-    pub(super) models: CallSheet,
+    /// Records the model calls.
+    pub(super) models: CallRecorder,
 }
 
-/// Reads how a document is classified at this moment.
-#[derive(Clone, Copy)]
-pub(super) struct ClassNow<'a> {
-    work: &'a IngestWork,
-    job: &'a LeasedJob,
-    document: DocumentId,
-}
-
-impl ClassNow<'_> {
-    /// The class, where `embedder` may see it. A document that is gone fails at being published.
-    pub(super) async fn for_model(
-        &self,
-        embedder: &dyn Embedder,
-        caller: &ModelCaller,
-    ) -> Result<Classification, Trouble> {
-        let mut tx = self.work.ports.store.begin(&self.job.scope).await.map_err(RetryLater::from)?;
-        let classes = tx.documents().classes(&[self.document]).await.map_err(RetryLater::from)?;
-        let class = classes.first().map_or(Classification::Restricted, |(_, class)| *class);
-        if class > embedder.highest_classification(caller) { Err(above_the_model(class).into()) } else { Ok(class) }
-    }
-}
-
-/// Why a document was not made.
-pub(super) enum Trouble {
-    /// It never will be.
-    Document(DocumentFailure),
-    /// Something else failed.
-    Later(RetryLater),
-    /// The worker went away.
-    Stopped,
-}
-
-impl From<RetryLater> for Trouble {
-    fn from(later: RetryLater) -> Self {
-        Self::Later(later)
-    }
-}
-
-impl From<DocumentFailure> for Trouble {
-    fn from(failure: DocumentFailure) -> Self {
-        Self::Document(failure)
-    }
-}
-
-impl From<ParseError> for Trouble {
-    fn from(error: ParseError) -> Self {
-        match error {
-            ParseError::Document(failure) => Self::Document(failure),
-            ParseError::Bytes(error) => lost(&error),
-            ParseError::Unavailable { reason, counts } => Self::Later(RetryLater { reason, counts }),
-        }
-    }
-}
-
-impl IngestWork {
-    /// Ingests a document. See [`super::accept::Ingest::process`].
+impl IngestInner {
+    /// Ingests a document; see [`super::accept::Ingest::process`].
     pub(super) async fn ingest(
         self: &Arc<Self>,
         job: &LeasedJob,
         document: DocumentId,
         worker_left: &CancellationToken,
     ) -> Result<JobEnd, RetryLater> {
-        let Some((document, record, with)) = self.take_up(job, document).await? else {
+        let Some(claimed) = self.start_processing(job, document).await? else {
             return Ok(JobEnd::Superseded);
         };
+        let ClaimedDocument { document, record, context } = claimed;
         if job.attempt > job.max_attempts {
             return self.dead_letter(job, &record, None).await;
         }
-        let making = self.make(job, &document, &with);
-        let made = worker_left.run_until_cancelled(making).await.unwrap_or(Err(Trouble::Stopped));
-        let (ended, status, reason) = match made {
-            Ok(made) => (self.publish(job, &record, made).await, ResultStatus::Error, "store"),
-            Err(Trouble::Document(failure)) => {
-                (self.give_up(job, &record, failure).await, ResultStatus::Error, "store")
+        let processing = self.process_document(job, &document, &context);
+        let processed = worker_left.run_until_cancelled(processing).await.unwrap_or(Err(ProcessError::Stopped));
+        let (ended, status, reason) = match processed {
+            Ok(processed) => (self.publish(job, &record, processed).await, ResultStatus::Error, "store"),
+            Err(ProcessError::Document(failure)) => {
+                (self.fail_document(job, &record, failure).await, ResultStatus::Error, "store")
             }
-            Err(Trouble::Later(later)) => (Err(later), ResultStatus::Error, "dependency_down"),
-            Err(Trouble::Stopped) => (Err(stopped()), ResultStatus::Cancelled, "worker_left"),
+            Err(ProcessError::Later(later)) => (Err(later), ResultStatus::Error, "dependency_down"),
+            Err(ProcessError::Stopped) => (Err(worker_stopped()), ResultStatus::Cancelled, "worker_left"),
         };
         match &ended {
             Ok(JobEnd::Superseded) => self.close(&record, ResultStatus::Cancelled, "superseded").await,
@@ -134,8 +87,8 @@ impl IngestWork {
         ended
     }
 
-    /// Marks the document as being processed and records the intent; `None` where the lease is lost or the document gone.
-    async fn take_up(&self, job: &LeasedJob, id: DocumentId) -> Result<Option<TakenUp>, RetryLater> {
+    /// Marks the document as processing and records the intent; `None` if the lease is lost or the document deleted.
+    async fn start_processing(&self, job: &LeasedJob, id: DocumentId) -> Result<Option<ClaimedDocument>, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().holds(job.lease).await? {
@@ -147,20 +100,26 @@ impl IngestWork {
         if !tx.documents().advance(document.id, &Progress::Processing, now).await? {
             return Ok(None);
         }
-        let record = Record::open(&mut *tx, job, id, (self.audit_id(), now)).await?;
+        let record = AttemptRecord::open(&mut *tx, job, id, self.audit_id(), now).await?;
         let in_use = tx.chunks().model_in_use().await?;
         let settings = tx.users().settings().await?;
         tx.commit().await?;
         let embedder = Arc::clone(self.ports.embedders.for_tenant(in_use.as_deref()));
-        let with = EmbedWith { embedder, caller: caller(job, &settings), models: record.models.clone() };
-        Ok(Some((document, record, with)))
+        let context = EmbedContext { embedder, caller: caller(job, &settings), models: record.models.clone() };
+        Ok(Some(ClaimedDocument { document, record, context }))
     }
 
-    /// Reads, cuts and embeds a document.
-    pub(super) async fn make(&self, job: &LeasedJob, document: &Document, with: &EmbedWith) -> Result<Made, Trouble> {
-        let EmbedWith { embedder, caller, models } = with;
-        let class = ClassNow { work: self, job, document: document.id };
-        class.for_model(&**embedder, caller).await?;
+    /// Reads, chunks and embeds a document.
+    pub(super) async fn process_document(
+        &self,
+        job: &LeasedJob,
+        document: &Document,
+        context: &EmbedContext,
+    ) -> Result<ProcessedDocument, ProcessError> {
+        let EmbedContext { embedder, caller, models } = context;
+        let classification =
+            CurrentClassification { store: &*self.ports.store, scope: &job.scope, document: document.id };
+        classification.for_model(&**embedder, caller).await?;
         let mut reporter = Reporter::new(self, job, document.id);
         let file = self.file(job.scope.tenant(), document).await?;
         let reading = Reading {
@@ -170,20 +129,20 @@ impl IngestWork {
             chunks: chunk_params(&embedder.model(), self.settings.chunking),
             embedder: Arc::clone(embedder),
         };
-        let (pages, seen) = watch::channel(0);
-        let (read, chunks) = reporter.while_reading(seen, reading.run(file, &pages)).await?;
+        let (pages, pages_read) = watch::channel(0);
+        let (read, chunks) = reporter.while_reading(pages_read, reading.run(file, &pages)).await?;
         reporter.read(read.page_count, chunks.len()).await;
         let embedding = Embedding {
             embedder: &**embedder,
             models,
             caller: *caller,
-            class,
+            classification,
             ids: &*self.ports.ids,
             title: read.title.as_deref().unwrap_or(&document.title),
             batch: self.settings.embed_batch,
         };
         let chunks = embedding.run(chunks, &mut reporter).await?;
-        Ok(Made {
+        Ok(ProcessedDocument {
             warnings: read.warnings.iter().map(ToString::to_string).collect(),
             page_count: read.page_count.map(|count| i32::try_from(count).unwrap_or(i32::MAX)),
             title: read.title,
@@ -192,52 +151,57 @@ impl IngestWork {
         })
     }
 
-    /// The document's file, its bytes still in the storage.
-    async fn file(&self, tenant: TenantId, document: &Document) -> Result<SourceFile, Trouble> {
-        let most = self.settings.max_upload_bytes;
+    /// Opens the document's file in the blob store.
+    async fn file(&self, tenant: TenantId, document: &Document) -> Result<SourceFile, ProcessError> {
+        let max_bytes = self.settings.max_upload_bytes;
         let size = u64::try_from(document.file_size_bytes).unwrap_or_default();
-        if size > most {
-            return Err(Trouble::Document(DocumentFailure {
+        if size > max_bytes {
+            return Err(ProcessError::Document(DocumentFailure {
                 code: FailureCode::TooLarge,
-                detail: format!("The file is larger than the {} MiB that are allowed by now.", most >> 20),
+                detail: format!("The file is larger than the current limit of {} MiB.", max_bytes >> 20),
             }));
         }
         let opened = self.ports.blobs.open(tenant, &document.storage_path, None).await;
-        let bytes = opened.map_err(|error| lost(&error))?;
+        let bytes = opened.map_err(|error| blob_error(&error))?;
         Ok(SourceFile { name: document.filename.clone(), size, bytes })
     }
 
-    /// Passages, state, job and outcome in one transaction; nothing where the lease is lost or the document gone.
-    async fn publish(self: &Arc<Self>, job: &LeasedJob, record: &Record, made: Made) -> Result<JobEnd, RetryLater> {
+    /// Writes chunks, state, job and outcome in one transaction; nothing if the lease is lost or the document deleted.
+    async fn publish(
+        self: &Arc<Self>,
+        job: &LeasedJob,
+        record: &AttemptRecord,
+        processed: ProcessedDocument,
+    ) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
-        let count = i32::try_from(made.chunks.len()).unwrap_or(i32::MAX);
-        let facts = json!({"pages": made.page_count, "chunks": count, "warnings": made.warnings});
+        let count = i32::try_from(processed.chunks.len()).unwrap_or(i32::MAX);
+        let facts = json!({"pages": processed.page_count, "chunks": count, "warnings": processed.warnings});
         let ready = Progress::Ready {
-            title: made.title,
-            page_count: made.page_count,
+            title: processed.title,
+            page_count: processed.page_count,
             chunk_count: count,
-            warnings: made.warnings,
+            warnings: processed.warnings,
         };
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &ready, now).await? {
             return Ok(JobEnd::Superseded);
         }
         let in_use = tx.chunks().hold_model_in_use().await?;
-        if self.ports.embedders.for_tenant(in_use.as_deref()).model().name != made.model {
-            let reason = "the tenant changed over to the next embedding model meanwhile".to_owned();
+        if self.ports.embedders.for_tenant(in_use.as_deref()).model().name != processed.model {
+            let reason = "the tenant switched to the next embedding model meanwhile".to_owned();
             return Err(RetryLater { reason, counts: false });
         }
-        tx.chunks().replace(record.document, &made.model, &made.chunks, now).await?;
-        record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Success, facts)).await?;
+        tx.chunks().replace(record.document, &processed.model, &processed.chunks, now).await?;
+        record.outcome(&mut *tx, self.audit_id(), now, ResultStatus::Success, facts).await?;
         tx.commit().await?;
         Ok(JobEnd::Ready)
     }
 
-    /// Failure, job and outcome in one transaction; nothing where the lease is lost or the document gone.
-    async fn give_up(
+    /// Writes failure, job and outcome in one transaction; nothing if the lease is lost or the document deleted.
+    async fn fail_document(
         self: &Arc<Self>,
         job: &LeasedJob,
-        record: &Record,
+        record: &AttemptRecord,
         failure: DocumentFailure,
     ) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
@@ -247,20 +211,20 @@ impl IngestWork {
         if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &failed, now).await? {
             return Ok(JobEnd::Superseded);
         }
-        record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Error, facts)).await?;
+        record.outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, facts).await?;
         tx.commit().await?;
         Ok(JobEnd::Failed)
     }
 
-    /// Failure, dead job and outcome in one transaction; nothing where the lease is lost or the document gone.
+    /// Writes failure, dead job and outcome in one transaction; nothing if the lease is lost or the document deleted.
     async fn dead_letter(
         self: &Arc<Self>,
         job: &LeasedJob,
-        record: &Record,
+        record: &AttemptRecord,
         reason: Option<&str>,
     ) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
-        let failed = Progress::Failed(too_often(job));
+        let failed = Progress::Failed(attempts_exhausted(job));
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().dead_letter(job.lease, reason, now).await?
             || !tx.documents().advance(record.document, &failed, now).await?
@@ -270,51 +234,13 @@ impl IngestWork {
             return Ok(JobEnd::Superseded);
         }
         let facts = json!({"code": FailureCode::Timeout, "dead": true});
-        record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Error, facts)).await?;
+        record.outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, facts).await?;
         tx.commit().await?;
         Ok(JobEnd::Dead)
     }
 }
 
-/// On whose behalf a job's models are called.
+/// The caller whom the model calls of a job are attributed to.
 pub(super) fn caller(job: &LeasedJob, settings: &TenantSettings) -> ModelCaller {
     ModelCaller { tenant: job.scope.tenant(), user: job.scope.user(), cloud_limit: settings.cloud_limit() }
-}
-
-/// The failure of a document that no configured embedding model may see.
-fn above_the_model(classification: Classification) -> DocumentFailure {
-    DocumentFailure {
-        code: FailureCode::Unsupported,
-        detail: format!(
-            "The document is {classification}, which is above what the embedding model may see. Have it embedded on the \
-             platform's own premises, or classify it lower if that is right, and process it again."
-        ),
-    }
-}
-
-/// The failure of a document whose job was given up: it was tried as often as is allowed, and each time its worker died,
-/// ran out of time or met a defect.
-fn too_often(job: &LeasedJob) -> DocumentFailure {
-    DocumentFailure {
-        code: FailureCode::Timeout,
-        detail: format!(
-            "The file could not be processed in {} attempts. Split it, or save it anew, and upload it again.",
-            job.max_attempts
-        ),
-    }
-}
-
-pub(super) fn stopped() -> RetryLater {
-    RetryLater { reason: "the worker went away".to_owned(), counts: false }
-}
-
-/// A file that is not there never will be; storage that fails may come back.
-fn lost(error: &BlobError) -> Trouble {
-    match error {
-        BlobError::Missing { .. } => Trouble::Document(DocumentFailure {
-            code: FailureCode::Corrupt,
-            detail: "The stored file is gone. Delete the document and upload it again.".to_owned(),
-        }),
-        other => Trouble::Later(RetryLater { reason: other.to_string(), counts: false }),
-    }
 }

@@ -1,9 +1,9 @@
-//! Tells who looks at a document how far its ingestion has come.
+//! Reports how far the ingestion of a document has come.
 //!
-//! At most once a second, and at the end of each stage; each time in a transaction of its own that writes nothing where
-//! the lease is no longer this worker's. That it cannot be told never stops the work.
+//! At most once a second, and at the end of each stage. Each report has its own transaction, which writes nothing if
+//! the lease is lost. A failed report never stops the ingestion.
 
-use super::service::IngestWork;
+use super::inner::IngestInner;
 use domain::document::IngestionProgress;
 use domain::ids::DocumentId;
 use domain::ports::{LeasedJob, StoreError};
@@ -11,38 +11,38 @@ use domain::time::Timestamp;
 use std::pin::pin;
 use tokio::sync::watch;
 
-/// Shortest time between two reports within a stage, in milliseconds.
+/// Shortest interval between two reports within a stage, in milliseconds.
 const INTERVAL_MS: i64 = 1000;
 
 /// Reports the progress of one document.
 pub(super) struct Reporter<'a> {
-    work: &'a IngestWork,
+    work: &'a IngestInner,
     job: &'a LeasedJob,
     document: DocumentId,
     progress: IngestionProgress,
-    told_at: Option<Timestamp>,
+    reported_at: Option<Timestamp>,
 }
 
 impl<'a> Reporter<'a> {
-    /// Nothing is done yet, and nothing said.
-    pub(super) fn new(work: &'a IngestWork, job: &'a LeasedJob, document: DocumentId) -> Self {
-        Self { work, job, document, progress: IngestionProgress::default(), told_at: None }
+    /// Starts at zero; reports nothing yet.
+    pub(super) fn new(work: &'a IngestInner, job: &'a LeasedJob, document: DocumentId) -> Self {
+        Self { work, job, document, progress: IngestionProgress::default(), reported_at: None }
     }
 
-    /// Reports the pages that `seen` counts while `reading` goes on.
+    /// Waits for `reading` and meanwhile reports the page counts of `pages_read`.
     pub(super) async fn while_reading<T>(
         &mut self,
-        mut seen: watch::Receiver<u32>,
+        mut pages_read: watch::Receiver<u32>,
         reading: impl Future<Output = T>,
     ) -> T {
         let mut reading = pin!(reading);
         loop {
             let next = async {
-                if seen.changed().await.is_err() {
+                if pages_read.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
-                self.progress.pages_read = *seen.borrow_and_update();
-                self.tell(false).await;
+                self.progress.pages_read = *pages_read.borrow_and_update();
+                self.report(false).await;
             };
             tokio::select! {
                 biased;
@@ -52,32 +52,32 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// All pages are read and cut into `chunks`.
+    /// Reports that all pages are read and split into `chunks` chunks.
     pub(super) async fn read(&mut self, pages: Option<u32>, chunks: usize) {
         self.progress.page_count = pages;
         self.progress.pages_read = pages.unwrap_or(self.progress.pages_read);
         self.progress.chunk_count = Some(to_u32(chunks));
-        self.tell(true).await;
+        self.report(true).await;
     }
 
-    /// So many of all chunks are embedded.
-    pub(super) async fn embedded(&mut self, chunks: usize, of: usize) {
+    /// Reports that `chunks` of `total` chunks are embedded.
+    pub(super) async fn embedded(&mut self, chunks: usize, total: usize) {
         self.progress.chunks_embedded = to_u32(chunks);
-        self.tell(chunks == of).await;
+        self.report(chunks == total).await;
     }
 
-    async fn tell(&mut self, stage_ends: bool) {
+    async fn report(&mut self, stage_ends: bool) {
         let now = self.work.ports.clock.now();
-        if !stage_ends && self.told_at.is_some_and(|told_at| (now - told_at).num_milliseconds() < INTERVAL_MS) {
+        if !stage_ends && self.reported_at.is_some_and(|at| (now - at).num_milliseconds() < INTERVAL_MS) {
             return;
         }
-        self.told_at = Some(now);
-        if let Err(error) = self.try_tell().await {
+        self.reported_at = Some(now);
+        if let Err(error) = self.try_report().await {
             tracing::debug!(%error, document_id = %self.document, "progress could not be reported");
         }
     }
 
-    async fn try_tell(&self) -> Result<(), StoreError> {
+    async fn try_report(&self) -> Result<(), StoreError> {
         let mut tx = self.work.ports.store.begin(&self.job.scope).await?;
         if tx.jobs().holds(self.job.lease).await? && tx.documents().report(self.document, self.progress).await? {
             tx.commit().await?;

@@ -1,4 +1,4 @@
-//! Reading and chunking one document, both within a time limit.
+//! Reads and chunks one document, each step within a time limit.
 
 use super::chunk::{Chunk, ChunkParams, chunk};
 use super::isolate::{PagesRead, ParseError, Parser, SourceFile};
@@ -8,24 +8,23 @@ use domain::ports::Embedder;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How to read a document.
+/// Reader and chunker of one document.
 pub(super) struct Reading {
     pub(super) parser: Arc<dyn Parser>,
-    /// Longest time that chunking may take; a parser has a limit of its own.
+    /// Time limit of chunking; the parser has its own limit.
     pub(super) chunk_time: Duration,
-    /// How text is recognized on pages that are pictures, if it is.
+    /// Settings of text recognition; `None` if it is disabled.
     pub(super) ocr: Option<OcrSettings>,
     pub(super) chunks: ChunkParams,
-    /// Counts tokens.
+    /// Counts the tokens of a text.
     pub(super) embedder: Arc<dyn Embedder>,
 }
 
 impl Reading {
-    /// Reads and chunks a file; what was read comes back without its pages, whose text is in the chunks.
+    /// Reads and chunks a file. The returned document has no pages; their text is in the chunks.
     ///
     /// # Errors
-    /// Where the file cannot be read or holds no text: why, and what its uploader can do. Where it could not be tried:
-    /// what was missing.
+    /// When the file cannot be read or has no text, or when no parser was available.
     pub(super) async fn run(
         self,
         file: SourceFile,
@@ -44,7 +43,7 @@ impl Reading {
         match tokio::time::timeout(time, work).await {
             Ok(Ok((_, chunks))) if chunks.is_empty() => Err(ReadError::NoText.into()),
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(_panicked)) => Err(ReadError::corrupt("its text cannot be divided").into()),
+            Ok(Err(_panicked)) => Err(ReadError::corrupt("its text cannot be split").into()),
             Err(_elapsed) => Err(ParseError::timeout(time)),
         }
     }

@@ -1,8 +1,8 @@
-//! What a job leaves in the audit log: an intent when it is taken up, one outcome when it ends.
+//! The audit rows of an ingestion attempt: an intent when it starts, one outcome when it ends.
 
 use super::accept::RetryLater;
-use super::service::IngestWork;
-use crate::calls::CallSheet;
+use super::inner::IngestInner;
+use crate::calls::CallRecorder;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
 use domain::error::{Classify, ErrorKind};
@@ -17,38 +17,40 @@ use domain::time::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// An open record.
+/// An attempt whose intent is recorded and whose outcome is open.
 #[derive(Clone)]
-pub(super) struct Record {
+pub(super) struct AttemptRecord {
     scope: TenantScope,
     pub(super) document: DocumentId,
     attempt: u32,
     receipt: AuditReceipt,
-    /// What the attempt asks of models.
-    pub(super) models: CallSheet,
+    /// Records the model calls of the attempt.
+    pub(super) models: CallRecorder,
 }
 
-impl Record {
+impl AttemptRecord {
     /// Records the intent.
     pub(super) async fn open(
         tx: &mut dyn TenantTx,
         job: &LeasedJob,
         document: DocumentId,
-        (id, now): (AuditId, Timestamp),
+        id: AuditId,
+        now: Timestamp,
     ) -> Result<Self, StoreError> {
         let subject = subject(document, json!({"attempt": job.attempt}));
         let receipt = tx.audit().intent(id, &subject, now).await?;
-        let models = CallSheet::default();
+        let models = CallRecorder::default();
         Ok(Self { scope: job.scope.clone(), document, attempt: job.attempt, receipt, models })
     }
 
-    /// Records the outcome in the transaction that brings it about, and what was asked of models until then.
+    /// Records outcome and model calls in the caller's transaction, together with the changes of the attempt.
     pub(super) async fn outcome(
         &self,
         tx: &mut dyn TenantTx,
         id: AuditId,
         now: Timestamp,
-        (status, mut facts): (ResultStatus, Value),
+        status: ResultStatus,
+        mut facts: Value,
     ) -> Result<(), StoreError> {
         tx.usage().record(self.ledger(now).as_slice()).await?;
         facts["attempt"] = self.attempt.into();
@@ -56,7 +58,7 @@ impl Record {
         tx.audit().outcome(id, self.receipt, &outcome, now).await
     }
 
-    /// The attempt's row of the ledger, if it came to ask a model: its batches together, under the id of its intent.
+    /// The ledger entry of the attempt's model calls as one, under the id of the intent; `None` if there were none.
     fn ledger(&self, now: Timestamp) -> Option<LedgerEntry> {
         Some(LedgerEntry {
             id: ModelCallId::from_uuid(self.receipt.intent().as_uuid()),
@@ -64,21 +66,21 @@ impl Record {
             context: CallContext::default(),
             tier: None,
             metered: false,
-            call: self.models.summed()?,
+            call: self.models.total()?,
         })
     }
 }
 
-impl IngestWork {
-    /// Records the outcome of an attempt that changed nothing. Where the database is down a task goes on trying.
-    pub(super) async fn close(self: &Arc<Self>, record: &Record, status: ResultStatus, reason: &'static str) {
+impl IngestInner {
+    /// Records the outcome of an attempt that changed nothing. If the database is down, a background task keeps trying.
+    pub(super) async fn close(self: &Arc<Self>, record: &AttemptRecord, status: ResultStatus, reason: &'static str) {
         let id = self.audit_id();
-        let Err(error) = self.try_close(record, id, (status, reason)).await else { return };
+        let Err(error) = self.try_close(record, id, status, reason).await else { return };
         tracing::warn!(%error, "the outcome of an ingestion attempt could not be recorded");
         if error.kind() == ErrorKind::Unavailable {
             let (work, record) = (Arc::clone(self), record.clone());
             self.tracker.spawn(async move {
-                let attempt = || work.try_close(&record, id, (status, reason));
+                let attempt = || work.try_close(&record, id, status, reason);
                 if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
                     tracing::error!(%error, "the outcome of an ingestion attempt is lost");
                 }
@@ -88,13 +90,14 @@ impl IngestWork {
 
     async fn try_close(
         &self,
-        record: &Record,
+        record: &AttemptRecord,
         id: AuditId,
-        (status, reason): (ResultStatus, &'static str),
+        status: ResultStatus,
+        reason: &'static str,
     ) -> Result<(), StoreError> {
         let mut tx = self.ports.store.begin(&record.scope).await?;
         let now = self.ports.clock.now();
-        record.outcome(&mut *tx, id, now, (status, json!({"reason": reason}))).await?;
+        record.outcome(&mut *tx, id, now, status, json!({"reason": reason})).await?;
         tx.commit().await
     }
 
@@ -105,7 +108,7 @@ impl IngestWork {
 
 fn subject(document: DocumentId, metadata: Value) -> AuditSubject {
     AuditSubject {
-        event: EventType::DocIngestion,
+        event: EventType::DOC_INGESTION,
         resource: Some(Resource::Documents),
         resource_id: Some(document.as_uuid()),
         session: None,
@@ -114,15 +117,15 @@ fn subject(document: DocumentId, metadata: Value) -> AuditSubject {
     }
 }
 
-/// A database that is down does not use the attempt up; one that refuses a statement does, or a defect would be tried
-/// for ever.
+/// An outage of the database does not count against the attempts. A refused statement does, so that a bug is not
+/// retried forever.
 impl From<StoreError> for RetryLater {
     fn from(error: StoreError) -> Self {
         Self { counts: error.kind() != ErrorKind::Unavailable, reason: error.to_string() }
     }
 }
 
-/// The same for the embedding model.
+/// An outage of the embedding model does not count against the attempts; a bad or refused answer does.
 impl From<ModelError> for RetryLater {
     fn from(error: ModelError) -> Self {
         let answered = matches!(

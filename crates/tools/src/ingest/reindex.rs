@@ -1,15 +1,16 @@
-//! From one embedding model to the next: a tenant's documents are read and embedded anew beside what is searched, and
-//! when none is missing, searches change over at once.
+//! Reindexing: the tenant's documents are embedded with the next model while searches still use the current one; once
+//! no document is missing, searches switch over.
 //!
-//! A document that cannot be read any more holds the change back: what its old passages answer today must not vanish
-//! because a file did. The job is then given up, with how many there are; the audit log names each. Once they are deleted
-//! or ingested again (a document that fails at that leaves the search by itself), the job is queued again and goes on
-//! where it ended.
+//! A document that can no longer be read blocks the switch, because its current chunks would vanish from the results.
+//! The job is then dead-lettered with the number of such documents; the audit log lists them. Once they are deleted or
+//! ingested again (a document that fails at that leaves the search), the job can be queued again and continues where it
+//! stopped.
 
 use super::accept::{JobEnd, RetryLater};
-use super::pipeline::{EmbedWith, Made, Trouble, caller, stopped};
-use super::record::Record;
-use super::service::IngestWork;
+use super::failure::{ProcessError, worker_stopped};
+use super::inner::IngestInner;
+use super::pipeline::{EmbedContext, ProcessedDocument, caller};
+use super::record::AttemptRecord;
 use domain::audit::ResultStatus;
 use domain::ids::DocumentId;
 use domain::ports::{Embedder, LeasedJob, StoreError};
@@ -18,23 +19,23 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// After so many seconds the rest is left to a later claim, so that other work of the tenant has its turn.
+/// Seconds after which the job goes back to the queue, so that other jobs of the tenant get their turn.
 const TURN_S: i64 = 60;
 
-/// What became of one document.
-enum Anew {
-    /// It has passages by the next model.
+/// Result of reindexing one document.
+enum ReindexResult {
+    /// The document has chunks for the next model.
     Staged,
-    /// It was deleted.
-    Gone,
-    /// It cannot be read any more.
+    /// The document was deleted.
+    Deleted,
+    /// The document can no longer be read.
     Unreadable,
-    /// The lease is lost.
+    /// This worker lost the lease.
     Superseded,
 }
 
-impl IngestWork {
-    /// Embeds a tenant's documents with the next model, one after the other. See [`super::accept::Ingest::process`].
+impl IngestInner {
+    /// Embeds a tenant's documents with the next model, one by one; see [`super::accept::Ingest::process`].
     pub(super) async fn reindex(
         self: &Arc<Self>,
         job: &LeasedJob,
@@ -44,23 +45,23 @@ impl IngestWork {
             return self.finish(job, None, 0).await;
         };
         let model = next.model().name;
-        let began = self.ports.clock.now();
+        let started = self.ports.clock.now();
         let mut unreadable: Vec<DocumentId> = Vec::new();
         while let Some(id) = self.next_unstaged(job, &model, &unreadable).await? {
-            match self.anew(job, id, &next, worker_left).await? {
-                Anew::Superseded => return Ok(JobEnd::Superseded),
-                Anew::Unreadable => unreadable.push(id),
-                // Only after a success: those that cannot be read come first at each claim.
-                Anew::Staged if (self.ports.clock.now() - began).num_seconds() >= TURN_S => {
+            match self.reindex_document(job, id, &next, worker_left).await? {
+                ReindexResult::Superseded => return Ok(JobEnd::Superseded),
+                ReindexResult::Unreadable => unreadable.push(id),
+                // Only after a success: the unreadable documents come first on each claim.
+                ReindexResult::Staged if (self.ports.clock.now() - started).num_seconds() >= TURN_S => {
                     return Ok(JobEnd::Unfinished);
                 }
-                Anew::Staged | Anew::Gone => {}
+                ReindexResult::Staged | ReindexResult::Deleted => {}
             }
         }
         self.finish(job, Some(&model), unreadable.len()).await
     }
 
-    /// The oldest document without passages of `model`, those in `except` left aside.
+    /// The oldest document without chunks of `model`, except those in `except`.
     async fn next_unstaged(
         &self,
         job: &LeasedJob,
@@ -73,61 +74,66 @@ impl IngestWork {
         Ok(unstaged.into_iter().find(|id| !except.contains(id)))
     }
 
-    /// Reads and embeds one document anew, between an intent and an outcome of its own.
-    async fn anew(
+    /// Reads and embeds one document, with its own intent and outcome.
+    async fn reindex_document(
         self: &Arc<Self>,
         job: &LeasedJob,
         id: DocumentId,
         next: &Arc<dyn Embedder>,
         worker_left: &CancellationToken,
-    ) -> Result<Anew, RetryLater> {
+    ) -> Result<ReindexResult, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().holds(job.lease).await? {
-            return Ok(Anew::Superseded);
+            return Ok(ReindexResult::Superseded);
         }
         let Some(document) = tx.documents().get(id, Classification::Restricted).await? else {
-            return Ok(Anew::Gone);
+            return Ok(ReindexResult::Deleted);
         };
-        let record = Record::open(&mut *tx, job, id, (self.audit_id(), now)).await?;
+        let record = AttemptRecord::open(&mut *tx, job, id, self.audit_id(), now).await?;
         let settings = tx.users().settings().await?;
         tx.commit().await?;
         let (embedder, models) = (Arc::clone(next), record.models.clone());
-        let with = EmbedWith { embedder, caller: caller(job, &settings), models };
-        let made = worker_left.run_until_cancelled(self.make(job, &document, &with)).await;
-        let staged = match made.unwrap_or(Err(Trouble::Stopped)) {
-            Ok(made) => self.stage(job, &record, made).await.map_err(Trouble::Later),
-            Err(trouble) => Err(trouble),
+        let context = EmbedContext { embedder, caller: caller(job, &settings), models };
+        let processed = worker_left.run_until_cancelled(self.process_document(job, &document, &context)).await;
+        let staged = match processed.unwrap_or(Err(ProcessError::Stopped)) {
+            Ok(processed) => self.stage(job, &record, processed).await.map_err(ProcessError::Later),
+            Err(error) => Err(error),
         };
         let (ended, status, reason) = match staged {
-            Ok(Anew::Staged) => return Ok(Anew::Staged),
+            Ok(ReindexResult::Staged) => return Ok(ReindexResult::Staged),
             Ok(ended) => (Ok(ended), ResultStatus::Cancelled, "superseded"),
-            Err(Trouble::Document(_)) => (Ok(Anew::Unreadable), ResultStatus::Error, "unreadable"),
-            Err(Trouble::Later(later)) => (Err(later), ResultStatus::Error, "dependency_down"),
-            Err(Trouble::Stopped) => (Err(stopped()), ResultStatus::Cancelled, "worker_left"),
+            Err(ProcessError::Document(_)) => (Ok(ReindexResult::Unreadable), ResultStatus::Error, "unreadable"),
+            Err(ProcessError::Later(later)) => (Err(later), ResultStatus::Error, "dependency_down"),
+            Err(ProcessError::Stopped) => (Err(worker_stopped()), ResultStatus::Cancelled, "worker_left"),
         };
         self.close(&record, status, reason).await;
         ended
     }
 
-    /// Passages and outcome in one transaction; nothing where the lease is lost or the document gone.
-    async fn stage(&self, job: &LeasedJob, record: &Record, made: Made) -> Result<Anew, RetryLater> {
+    /// Writes chunks and outcome in one transaction; nothing if the lease is lost or the document deleted.
+    async fn stage(
+        &self,
+        job: &LeasedJob,
+        record: &AttemptRecord,
+        processed: ProcessedDocument,
+    ) -> Result<ReindexResult, RetryLater> {
         let now = self.ports.clock.now();
-        let facts = json!({"model": made.model, "chunks": made.chunks.len()});
+        let facts = json!({"model": processed.model, "chunks": processed.chunks.len()});
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().holds(job.lease).await? {
-            return Ok(Anew::Superseded);
+            return Ok(ReindexResult::Superseded);
         }
-        match tx.chunks().stage(record.document, &made.model, &made.chunks, now).await {
-            Err(StoreError::Conflict { .. }) => return Ok(Anew::Gone),
+        match tx.chunks().stage(record.document, &processed.model, &processed.chunks, now).await {
+            Err(StoreError::Conflict { .. }) => return Ok(ReindexResult::Deleted),
             staged => staged?,
         }
-        record.outcome(&mut *tx, self.audit_id(), now, (ResultStatus::Success, facts)).await?;
+        record.outcome(&mut *tx, self.audit_id(), now, ResultStatus::Success, facts).await?;
         tx.commit().await?;
-        Ok(Anew::Staged)
+        Ok(ReindexResult::Staged)
     }
 
-    /// Changes the tenant's searches over to `model` and ends the job, in one transaction.
+    /// Switches the tenant's searches to `model` and ends the job, in one transaction.
     async fn finish(&self, job: &LeasedJob, model: Option<&str>, unreadable: usize) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
@@ -137,11 +143,11 @@ impl IngestWork {
             None => 0,
         };
         if missing > unreadable {
-            // Published in the meantime.
+            // Documents were published in the meantime.
             return Ok(JobEnd::Unfinished);
         }
         let reason =
-            format!("{missing} documents cannot be read any more; delete or reprocess them, then queue this again");
+            format!("{missing} documents can no longer be read; delete or reprocess them, then queue this job again");
         let ended = match missing {
             0 => tx.jobs().complete(job.lease).await?.then_some(JobEnd::Done),
             _ => tx.jobs().dead_letter(job.lease, Some(&reason), now).await?.then_some(JobEnd::Dead),

@@ -1,8 +1,8 @@
-//! Taking an upload: the type is told from the first bytes, the bytes are stored, then document and job are recorded
-//! together. A row never stands without its file; a file without a row is removed.
+//! Accepts an upload: detects the type from the first bytes, stores the bytes, then records document and job together.
+//! A row never exists without its file; a file without a row is deleted.
 
+use super::inner::IngestInner;
 use super::readers::{Format, sniff};
-use super::service::IngestWork;
 use crate::error::IngestError;
 use bytes::{Bytes, BytesMut};
 use domain::authorized::Permit;
@@ -20,27 +20,27 @@ use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
-/// Bytes looked at before anything is stored: enough to find the parts of a word processing document.
+/// Bytes inspected before anything is stored: enough to find the parts of a word processing document.
 const HEAD: usize = 64 << 10;
 
-impl IngestWork {
-    /// See [`super::accept::Ingest::accept`].
+impl IngestInner {
+    /// Implements [`super::accept::Ingest::accept`].
     pub(super) async fn accept(&self, permit: &Permit, upload: Upload) -> Result<UploadOutcome, IngestError> {
         let user = permit.scope().user().ok_or(IngestError::NoUser)?;
-        let room = self.room(permit, user).await?;
-        let received = self.while_allowed(permit, self.receive(permit, upload, room)).await?;
-        let Received { kept, form, format } = received;
-        let document = self.describe(user, &kept.blob, form, format);
-        self.record(permit, document, kept).await
+        let quota = self.remaining_quota(permit, user).await?;
+        let received = self.receive_while_allowed(permit, self.receive(permit, upload, quota)).await?;
+        let Received { stored, form, format } = received;
+        let document = self.describe(user, &stored.blob, form, format);
+        self.record(permit, document, stored).await
     }
 
-    /// Reads the whole body and stores the file, as far as the tenant has room. Where there is none, it is only known
-    /// afterwards which bytes they were: those that the tenant has already need no room.
-    async fn receive(&self, permit: &Permit, upload: Upload, room: u64) -> Result<Received, IngestError> {
+    /// Reads the whole body and stores the file within the remaining quota. If the quota is exhausted, the file is only
+    /// hashed, because a duplicate of a stored file is still accepted.
+    async fn receive(&self, permit: &Permit, upload: Upload, quota: u64) -> Result<Received, IngestError> {
         let Upload { mut bytes, form } = upload;
         let head = read_head(&mut bytes).await?;
         if head.is_empty() {
-            // The form knows better whether the file is empty or missing.
+            // The form knows whether the file is empty or missing.
             form.await?;
             return Err(IngestError::Form(FieldError {
                 pointer: "/file".to_owned(),
@@ -51,16 +51,16 @@ impl IngestWork {
             return Err(IngestError::UnsupportedType);
         }
         let whole = stream::once(future::ready(Ok(head.clone()))).chain(bytes).boxed();
-        let kept = match room {
-            0 => self.kept(permit.scope().tenant(), digest(whole, self.settings.max_upload_bytes).await?),
-            room => self.keep(permit.scope().tenant(), whole, room).await?,
+        let stored = match quota {
+            0 => self.stored(permit.scope().tenant(), digest(whole, self.settings.max_upload_bytes).await?),
+            quota => self.store_blob(permit.scope().tenant(), whole, quota).await?,
         };
         let form = form.await?;
         let format = sniff(&head, &form.filename).ok_or(IngestError::UnsupportedType)?;
-        Ok(Received { kept, form, format })
+        Ok(Received { stored, form, format })
     }
 
-    /// See [`super::accept::Ingest::requeue`].
+    /// Implements [`super::accept::Ingest::requeue`].
     pub(super) async fn requeue(&self, permit: &Permit, id: DocumentId) -> Result<Option<Document>, IngestError> {
         let (now, clearance) = (self.ports.clock.now(), permit.clearance());
         let mut tx = self.ports.store.begin(permit.scope()).await?;
@@ -75,17 +75,17 @@ impl IngestWork {
         Ok(queued)
     }
 
-    async fn keep(&self, tenant: TenantId, whole: ByteStream, room: u64) -> Result<Kept, IngestError> {
-        let most = self.settings.max_upload_bytes;
-        match self.ports.blobs.put(tenant, whole, most.min(room)).await {
-            Ok(blob) => Ok(self.kept(tenant, blob)),
-            Err(BlobError::TooLarge { limit }) if limit < most => Err(IngestError::QuotaExceeded),
+    async fn store_blob(&self, tenant: TenantId, bytes: ByteStream, quota: u64) -> Result<StoredUpload, IngestError> {
+        let max_bytes = self.settings.max_upload_bytes;
+        match self.ports.blobs.put(tenant, bytes, max_bytes.min(quota)).await {
+            Ok(blob) => Ok(self.stored(tenant, blob)),
+            Err(BlobError::TooLarge { limit }) if limit < max_bytes => Err(IngestError::QuotaExceeded),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn kept(&self, tenant: TenantId, blob: StoredBlob) -> Kept {
-        Kept { blob, tenant, blobs: Arc::clone(&self.ports.blobs), tracker: self.tracker.clone(), needed: false }
+    fn stored(&self, tenant: TenantId, blob: StoredBlob) -> StoredUpload {
+        StoredUpload { blob, tenant, blobs: Arc::clone(&self.ports.blobs), tracker: self.tracker.clone(), keep: false }
     }
 
     fn describe(&self, user: UserId, blob: &StoredBlob, form: UploadForm, format: Format) -> NewDocument {
@@ -110,109 +110,109 @@ impl IngestWork {
         }
     }
 
-    /// Records document and job, by the rights that the uploader has at this moment.
+    /// Records document and job, with the rights that the uploader has now.
     async fn record(
         &self,
         permit: &Permit,
         document: NewDocument,
-        mut kept: Kept,
+        mut stored: StoredUpload,
     ) -> Result<UploadOutcome, IngestError> {
-        self.in_time(permit)?;
+        self.check_deadline(permit)?;
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(permit.scope()).await?;
-        let rights = self.still_allowed(&mut *tx, permit).await?;
+        let rights = self.current_rights(&mut *tx, permit).await?;
         let clearance = rights.clearance();
         if document.classification > clearance {
             let detail = format!("is {}, which is above your clearance", document.classification);
             return Err(FieldError { pointer: "/classification".to_owned(), detail }.into());
         }
         if let Some(old) = document.revision.supersedes {
-            self.may_supersede(&mut *tx, (permit, &rights), old).await?;
+            self.check_supersede(&mut *tx, permit, &rights, old).await?;
         }
         let accepted = match tx.documents().insert(&document, clearance, now).await? {
             InsertedDocument::New(new) => {
-                if kept.is_missing() {
+                if stored.is_missing() {
                     return Err(IngestError::QuotaExceeded);
                 }
-                within_quota(&mut *tx, new.uploaded_by).await?;
+                check_quota(&mut *tx, new.uploaded_by).await?;
                 UploadOutcome::Created(new)
             }
             InsertedDocument::Duplicate(known) => UploadOutcome::Duplicate(known),
         };
-        if let Some(id) = to_be_queued(&accepted) {
+        if let Some(id) = needs_ingestion(&accepted) {
             let job = JobId::from_uuid(self.ports.ids.uuid());
             tx.jobs().enqueue_ingestion(job, id, now).await?;
             tx.documents().advance(id, &Progress::Queued, now).await?;
         }
-        kept.needed = matches!(accepted, UploadOutcome::Created(_));
+        stored.keep = matches!(accepted, UploadOutcome::Created(_));
         if let Err(error) = tx.commit().await {
-            if kept.needed {
-                self.find_out(permit, document, kept);
+            if stored.keep {
+                self.resolve_unconfirmed_commit(permit, document, stored);
             }
             return Err(error.into());
         }
         Ok(accepted)
     }
 
-    /// Removes a file unless its document was recorded: the database may have made lasting what it did not confirm.
-    fn find_out(&self, permit: &Permit, document: NewDocument, kept: Kept) {
+    /// Deletes a file unless its document was recorded: a commit may succeed although its confirmation was lost.
+    fn resolve_unconfirmed_commit(&self, permit: &Permit, document: NewDocument, stored: StoredUpload) {
         let (ports, scope) = (self.ports.clone(), permit.scope().clone());
         self.tracker.spawn(async move {
             let attempt = || async {
                 let mut tx = ports.store.begin(&scope).await?;
-                // Waits for the transaction that was not confirmed, if it has not ended; never committed itself.
+                // The insert waits for the unconfirmed transaction, if it is still open; it is never committed itself.
                 let found = tx.documents().insert(&document, Classification::Restricted, ports.clock.now()).await;
                 match found {
                     Ok(InsertedDocument::New(_)) => {
                         drop(tx);
-                        kept.remove().await;
+                        stored.remove().await;
                         Ok(())
                     }
-                    // Its own row, or one that leaves open whether there is one: a file too many is only lost space.
+                    // The row exists, or it is unknown whether it does; an orphaned file only costs space.
                     Ok(InsertedDocument::Duplicate(_)) | Err(StoreError::Conflict { .. }) => Ok(()),
                     Err(error) => Err(error),
                 }
             };
             if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
-                tracing::warn!(%error, "whether an upload was recorded cannot be found out; its file is kept");
+                tracing::warn!(%error, "it is unknown whether an upload was recorded; its file is kept");
             }
         });
     }
 }
 
-/// Whether the tenant still keeps no more than it may, the new document included; otherwise nothing is committed.
-async fn within_quota(tx: &mut dyn TenantTx, user: UserId) -> Result<(), IngestError> {
+/// Checks the quota with the new document included; on error nothing is committed.
+async fn check_quota(tx: &mut dyn TenantTx, user: UserId) -> Result<(), IngestError> {
     let member = tx.users().membership(user).await?;
     let quotas = member.map(|member| member.settings.quotas).unwrap_or_default();
     if quotas.exceeded_by(tx.usage().kept().await?) { Err(IngestError::QuotaExceeded) } else { Ok(()) }
 }
 
-/// What is new is queued; so is, once more, what failed before.
-fn to_be_queued(accepted: &UploadOutcome) -> Option<DocumentId> {
+/// The document to be queued: a new one, or a duplicate whose ingestion failed.
+fn needs_ingestion(accepted: &UploadOutcome) -> Option<DocumentId> {
     match accepted {
         UploadOutcome::Created(document) => Some(document.id),
         UploadOutcome::Duplicate(Document { id, status, .. }) => (*status == DocumentStatus::Failed).then_some(*id),
     }
 }
 
-/// An upload that came in whole.
+/// A completely received upload.
 struct Received {
-    kept: Kept,
+    stored: StoredUpload,
     form: UploadForm,
     format: Format,
 }
 
-/// A stored blob that is removed again unless it turns out to be needed, whatever way the upload ends.
-struct Kept {
+/// A stored blob that is deleted on drop unless `keep` is set.
+struct StoredUpload {
     blob: StoredBlob,
     tenant: TenantId,
     blobs: Arc<dyn BlobStore>,
     tracker: TaskTracker,
-    needed: bool,
+    keep: bool,
 }
 
-impl Kept {
-    /// Whether the bytes were only read, for want of room.
+impl StoredUpload {
+    /// Whether the bytes were only hashed, because the quota is exhausted.
     fn is_missing(&self) -> bool {
         self.blob.key.is_empty()
     }
@@ -222,9 +222,9 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for StoredUpload {
     fn drop(&mut self) {
-        if self.needed || self.is_missing() {
+        if self.keep || self.is_missing() {
             return;
         }
         let (blobs, tenant, key) = (Arc::clone(&self.blobs), self.tenant, std::mem::take(&mut self.blob.key));
@@ -234,25 +234,25 @@ impl Drop for Kept {
 
 async fn remove(blobs: &dyn BlobStore, tenant: TenantId, key: &str) {
     if let Err(error) = blobs.delete(tenant, key).await {
-        tracing::warn!(%error, "the file of an upload that came to nothing could not be removed");
+        tracing::warn!(%error, "the file of a failed upload could not be deleted");
     }
 }
 
-/// Size and digest of bytes that are not stored.
-async fn digest(mut bytes: ByteStream, most: u64) -> Result<StoredBlob, BlobError> {
+/// Size and digest of bytes, which are not stored.
+async fn digest(mut bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError> {
     let (mut size, mut digest) = (0_u64, Sha256::new());
     while let Some(piece) = bytes.next().await {
         let piece = piece?;
         size += piece.len() as u64;
-        if size > most {
-            return Err(BlobError::TooLarge { limit: most });
+        if size > max_bytes {
+            return Err(BlobError::TooLarge { limit: max_bytes });
         }
         digest.update(&piece);
     }
     Ok(StoredBlob { key: String::new(), size, sha256: format!("{:x}", digest.finalize()) })
 }
 
-/// Reads up to [`HEAD`] bytes, or the whole of a shorter file.
+/// Reads up to [`HEAD`] bytes, or the whole file if it is shorter.
 async fn read_head(bytes: &mut ByteStream) -> Result<Bytes, BlobError> {
     let mut head = BytesMut::new();
     while head.len() < HEAD {
@@ -264,7 +264,7 @@ async fn read_head(bytes: &mut ByteStream) -> Result<Bytes, BlobError> {
     Ok(head.freeze())
 }
 
-/// A title until the file's own is known: its name without the extension, underscores as spaces.
+/// Initial title of a document: the file name without extension, with spaces for underscores.
 fn title_of(filename: &str) -> String {
     let stem = filename.rsplit_once('.').map_or(filename, |(stem, _)| stem);
     let title = stem.replace('_', " ");
@@ -272,8 +272,7 @@ fn title_of(filename: &str) -> String {
     if title.is_empty() { filename } else { title }.to_owned()
 }
 
-/// The classification that the tags ask for, where one of them is a classification's word; the highest, where several
-/// are. Otherwise `internal`.
+/// The highest classification that is named by a tag, or `internal`.
 fn classification_of(tags: &[Label]) -> Classification {
     let named = tags.iter().filter_map(|tag| tag.as_str().to_lowercase().parse().ok());
     named.max().unwrap_or(Classification::Internal)

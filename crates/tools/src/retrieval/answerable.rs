@@ -1,51 +1,52 @@
-//! Whether hits are good enough to answer from, so that the platform says "not in your documents" rather than guesses.
+//! Estimates whether the hits are good enough to answer from, so that the platform can say "not in your documents"
+//! instead of guessing.
 //!
-//! Two values tell most of it: how well the best hit matches, by meaning and by words, and how much of what the question
-//! names stands nowhere at all; a word counts by how rare it is among the candidates. Plant tags are stricter: a question
-//! about a tag that no hit names is not answered by its neighbour.
+//! The estimate uses two values: how well the best hit matches by meaning and by words, and the share of the question's
+//! words that occur in no candidate, weighted by their rarity. Plant tags are stricter: a question about a tag that no
+//! hit names is not answered by hits for other tags.
 
-use super::RetrievalParams;
-use super::fuse::Fused;
+use super::fused::Fused;
+use super::params::RetrievalParams;
 use super::words;
 use domain::ids::DocumentId;
 use domain::search::Passage;
 use std::collections::{HashMap, HashSet};
 
-/// What is left of the confidence where no hit names a tag of the question.
-const WITHOUT_THE_TAG: f32 = 0.3;
+/// Factor for the confidence if no hit names a tag of the question.
+const MISSING_TAG_FACTOR: f32 = 0.3;
 
-/// What hits are worth for a query.
+/// Rating of the hits for a query.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Evidence {
-    /// The chance that the hits answer, 0 to 1.
+    /// Probability that the hits answer the query, 0 to 1.
     pub confidence: f32,
-    /// Every plant tag of the query stands in some hit.
+    /// Whether every plant tag of the query occurs in some hit.
     pub tags_found: bool,
-    /// Good enough to answer from.
+    /// Whether the hits are good enough to answer from.
     pub answerable: bool,
 }
 
-/// What a query names: its plant tags, and its words with their weight.
+/// Plant tags and weighted words of a query.
 #[derive(Clone, PartialEq, Debug)]
 pub struct QueryTerms {
     tags: HashSet<String>,
-    /// Share of the words, by weight, that stand in no candidate, 0 to 1.
+    /// Weighted share of the words that occur in no candidate, 0 to 1.
     missing: f32,
 }
 
 impl QueryTerms {
-    /// Takes a query apart. `candidates` are the passages that the search looked at: the fewer of them hold a word,
-    /// the more it weighs (IDF as in BM25). A word that none of them holds weighs most.
+    /// Analyses a query. `candidates` are the passages that the search considered: the fewer of them contain a word,
+    /// the higher its weight (IDF as in BM25); a word that none contains has the highest weight.
     #[must_use]
-    pub fn of<'p>(query: &str, candidates: impl Iterator<Item = &'p Passage>) -> Self {
+    pub fn new<'p>(query: &str, candidates: impl Iterator<Item = &'p Passage>) -> Self {
         let mut words: Vec<String> = words::content_stems(query).into_iter().collect();
         words.sort();
         let mut counts = vec![0.0_f32; words.len()];
         let mut total = 0.0_f32;
         for passage in candidates {
             total += 1.0;
-            for (count, held) in counts.iter_mut().zip(held(passage, &words)) {
-                *count += f32::from(u8::from(held));
+            for (count, contained) in counts.iter_mut().zip(contained(passage, &words)) {
+                *count += f32::from(u8::from(contained));
             }
         }
         let weigh = |count: f32| (1.0 + (total - count + 0.5) / (count + 0.5)).ln();
@@ -54,8 +55,8 @@ impl QueryTerms {
         Self { tags: words::tags(query), missing: if all > 0.0 { nowhere / all } else { 0.0 } }
     }
 
-    /// The hits that are about what the query names: those of documents which, in some hit, name all of its tags. Where
-    /// no one document does, but all of them together do, these are all hits; where a tag stands nowhere, none.
+    /// The hits about the query's tags: those of documents whose hits name all tags. If no single document does but all
+    /// hits together do, all hits; if a tag occurs nowhere, none.
     fn on_topic<'h>(&self, hits: &'h [Fused]) -> Vec<&'h Fused> {
         let mut named: HashMap<DocumentId, HashSet<String>> = HashMap::new();
         for Fused { passage, .. } in hits {
@@ -72,7 +73,7 @@ impl QueryTerms {
     }
 }
 
-/// Weighs `hits`, best first. Where no hit has a similarity (the vector side was down) the words alone decide.
+/// Rates `hits`, best first. If no hit has a similarity (the vector side was down), the lexical scores alone decide.
 #[must_use]
 pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Evidence {
     if hits.is_empty() {
@@ -80,31 +81,31 @@ pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Ev
     }
     let on_topic = terms.on_topic(hits);
     let tags_found = !on_topic.is_empty() || terms.tags.is_empty();
-    // Without the tag, the rest still says how well the search went; it just does not answer.
-    let bearing = if on_topic.is_empty() { hits.iter().collect() } else { on_topic };
-    let best = &bearing[..bearing.len().min(params.evidence_hits)];
-    let by_words = best.iter().all(|hit| hit.similarity.is_none());
-    let (sureness, lexical_weight) =
-        if by_words { (params.sureness_of_words, 1.0) } else { (params.sureness, params.lexical_weight) };
+    // If a tag is missing, the confidence still shows how well the rest matches; the hits are just not answerable.
+    let relevant = if on_topic.is_empty() { hits.iter().collect() } else { on_topic };
+    let best = &relevant[..relevant.len().min(params.evidence_hits)];
+    let lexical_only = best.iter().all(|hit| hit.similarity.is_none());
+    let (model, lexical_weight) =
+        if lexical_only { (params.lexical_confidence, 1.0) } else { (params.confidence, params.lexical_weight) };
     let strength = best.iter().map(|hit| strength(hit, lexical_weight)).fold(0.0, f32::max);
-    let sure = sureness.of(strength, terms.missing);
-    let confidence = if tags_found { sure } else { sure * WITHOUT_THE_TAG };
+    let probability = model.probability(strength, terms.missing);
+    let confidence = if tags_found { probability } else { probability * MISSING_TAG_FACTOR };
     Evidence { confidence, tags_found, answerable: tags_found && confidence >= params.answer_from }
 }
 
-/// How well a hit matches, as both sides see it: what they are fused by, without what its page adds or a reranker says.
+/// Weighted sum of the hit's similarity and BM25 share, without the page bonus and the reranker's score.
 fn strength(hit: &Fused, lexical_weight: f32) -> f32 {
     let similarity = hit.similarity.unwrap_or_default().clamp(0.0, 1.0);
     (1.0 - lexical_weight) * similarity + lexical_weight * hit.bm25_share.unwrap_or_default()
 }
 
-/// Which of the stems stand in the passage.
-fn held(passage: &Passage, stems: &[String]) -> Vec<bool> {
+/// Which of the stems occur in the passage.
+fn contained(passage: &Passage, stems: &[String]) -> Vec<bool> {
     let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
-    words::held(&whole_text(passage), &stems)
+    words::contained(&whole_text(passage), &stems)
 }
 
-/// All that a reader of the citation sees.
+/// All text that a citation shows.
 fn whole_text(passage: &Passage) -> String {
     let section = passage.section.as_deref().unwrap_or_default();
     format!("{}\n{}\n{section}\n{}", passage.doc, passage.title, passage.content)
@@ -124,22 +125,22 @@ mod tests {
         Fused { passage, score: 1.0, similarity: similarity.into(), bm25: Some(20.0 * words), bm25_share: Some(words) }
     }
 
-    fn judge(query: &str, hits: &[Fused]) -> Evidence {
-        let terms = QueryTerms::of(query, hits.iter().map(|hit| &hit.passage));
+    fn evidence(query: &str, hits: &[Fused]) -> Evidence {
+        let terms = QueryTerms::new(query, hits.iter().map(|hit| &hit.passage));
         weigh(&terms, hits, &RetrievalParams::default())
     }
 
     #[test]
-    fn a_passage_with_the_questions_words_and_a_near_vector_answers() {
+    fn a_passage_with_the_questions_words_and_a_similar_vector_answers() {
         let hits = [hit(1, BOLTS, 0.62, 0.4), hit(2, STRAINER, 0.4, 0.1)];
-        assert!(judge("What torque do the casing tie bolts of P-101A get?", &hits).answerable);
+        assert!(evidence("What torque do the casing tie bolts of P-101A get?", &hits).answerable);
     }
 
     #[test]
     fn a_tag_that_no_hit_names_is_never_answerable_however_well_the_rest_fits() {
         let hits = [hit(1, BOLTS, 0.9, 0.6), hit(2, STRAINER, 0.9, 0.2)];
-        let known = judge("To what torque are the casing tie bolts of P-101A tightened?", &hits);
-        let unknown = judge("To what torque are the casing tie bolts of P-999Z tightened?", &hits);
+        let known = evidence("To what torque are the casing tie bolts of P-101A tightened?", &hits);
+        let unknown = evidence("To what torque are the casing tie bolts of P-999Z tightened?", &hits);
         assert!(known.answerable && known.tags_found);
         assert!(!unknown.answerable && !unknown.tags_found && unknown.confidence < 0.5, "{unknown:?}");
     }
@@ -148,37 +149,37 @@ mod tests {
     fn a_tag_in_the_documents_name_counts_as_named() {
         let mut one = hit(1, "Isolate the drive before any work on the casing.", 0.7, 0.4);
         one.passage.doc = "MAN-P101-feedwater-pump.pdf".into();
-        assert!(judge("How do I isolate the drive of P-101?", &[one]).tags_found);
+        assert!(evidence("How do I isolate the drive of P-101?", &[one]).tags_found);
     }
 
     #[test]
     fn a_paraphrase_answers_although_it_shares_few_words() {
         let hits = [hit(1, BOLTS, 0.65, 0.1), hit(2, STRAINER, 0.3, 0.05)];
-        assert!(judge("Are the bolts pulled up in passes?", &hits).answerable);
+        assert!(evidence("Are the bolts pulled up in passes?", &hits).answerable);
     }
 
     #[test]
     fn an_unrelated_passage_does_not_answer() {
         let hits = [hit(1, STRAINER, 0.2, 0.0)];
-        assert!(!judge("How many days of paid leave does a shift operator get?", &hits).answerable);
-        let nothing = judge("How many days of paid leave?", &[]);
+        assert!(!evidence("How many days of paid leave does a shift operator get?", &hits).answerable);
+        let nothing = evidence("How many days of paid leave?", &[]);
         assert!(!nothing.answerable && nothing.confidence == 0.0);
     }
 
     #[test]
-    fn words_that_stand_nowhere_speak_against_an_answer() {
+    fn words_that_occur_nowhere_count_against_an_answer() {
         let hits = [hit(1, STRAINER, 0.45, 0.2), hit(2, BOLTS, 0.3, 0.0)];
-        let named = judge("When do I clean the suction strainer?", &hits);
-        let near_miss = judge("Who paints the canteen's suction strainer?", &hits);
+        let named = evidence("When do I clean the suction strainer?", &hits);
+        let near_miss = evidence("Who paints the canteen's suction strainer?", &hits);
         assert!(named.answerable && !near_miss.answerable, "{named:?} {near_miss:?}");
     }
 
     #[test]
     fn without_vectors_the_words_decide() {
         let hits = [hit(1, STRAINER, None, 0.5), hit(2, BOLTS, None, 0.1)];
-        assert!(judge("When do I clean the suction strainer?", &hits).answerable);
+        assert!(evidence("When do I clean the suction strainer?", &hits).answerable);
         let hits = [hit(1, STRAINER, None, 0.1)];
-        assert!(!judge("Who supplies natural gas to the site?", &hits).answerable);
+        assert!(!evidence("Who supplies natural gas to the site?", &hits).answerable);
     }
 
     proptest! {
@@ -187,9 +188,10 @@ mod tests {
             query in ".{0,80}",
             texts in proptest::collection::vec((".{0,80}", proptest::option::of(-1.0_f32..=1.0)), 0..6),
         ) {
+            let hits = texts.iter().enumerate();
             let hits: Vec<Fused> =
-                texts.iter().enumerate().map(|(n, (text, similarity))| hit(n as u128, text, *similarity, 0.3)).collect();
-            let evidence = judge(&query, &hits);
+                hits.map(|(n, (text, similarity))| hit(n as u128, text, *similarity, 0.3)).collect();
+            let evidence = evidence(&query, &hits);
             prop_assert!((0.0..=1.0).contains(&evidence.confidence), "{evidence:?}");
             prop_assert!(!hits.is_empty() || !evidence.answerable);
         }

@@ -1,32 +1,18 @@
-//! Fusion: two ranked lists become one, by what each side's score is worth.
+//! Fusion of the two ranked lists by their scores.
 //!
-//! Both scores mean the same from query to query: the cosine similarity as it is, BM25 as a share of the most that the
-//! query's words could give. So the side that has found something speaks louder, and no weight has to depend on the
-//! query. Ranks throw that away, and so does stretching each list to 0 to 1: the best of a bad list then weighs as much
-//! as the best of a good one.
+//! Both scores are comparable between queries: cosine similarity as it is, BM25 as a share of the maximum for the
+//! query's words. So a side that has a strong match counts more, and the weights need not depend on the query. Ranks
+//! lose that information, and so does normalizing each list to 0 to 1, where the best of a bad list weighs as much as
+//! the best of a good one.
 
-use super::RetrievalParams;
-use super::fusion::{Fusion, reciprocal_rank};
+use super::fused::{Fused, entry, sorted};
+use super::params::{Fusion, RetrievalParams};
+use super::reciprocal_rank::reciprocal_rank;
 use domain::ids::ChunkId;
-use domain::search::{Passage, RankedPassage};
+use domain::search::RankedPassage;
 use std::collections::HashMap;
 
-/// A passage with what both sides say of it.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Fused {
-    /// The passage.
-    pub passage: Passage,
-    /// Weighted sum of the shares, 0 to 1.
-    pub score: f32,
-    /// Cosine similarity, if the vector side found it.
-    pub similarity: Option<f32>,
-    /// BM25, if the lexical side found it.
-    pub bm25: Option<f32>,
-    /// BM25 as a share of the highest that the query allows, if the lexical side found it.
-    pub bm25_share: Option<f32>,
-}
-
-/// Fuses both sides as [`RetrievalParams::fusion`] says. Best first; ties in order of the passages' ids.
+/// Fuses both lists as [`RetrievalParams::fusion`] says. Best first; ties are ordered by passage id.
 #[must_use]
 pub fn fuse(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
     match params.fusion {
@@ -37,8 +23,8 @@ pub fn fuse(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &Re
     }
 }
 
-/// Each side's shares, weighted and added; a passage that a side did not find has 0 there. Where one side is empty the
-/// other has the whole weight.
+/// Adds the weighted shares; a passage that one side did not find has 0 there. If one list is empty, the other gets the
+/// whole weight.
 fn shares(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
     let lexical_weight = match (vector.is_empty(), lexical.is_empty()) {
         (true, _) => 1.0,
@@ -60,25 +46,9 @@ fn shares(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &Retr
     sorted(fused)
 }
 
-/// A share as it is; 0 where it is no number.
+/// Clamps a share to 0 to 1; 0 if it is not finite.
 fn finite(share: f32) -> f32 {
     if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
-}
-
-/// Best first; ties in order of the passages' ids.
-pub(super) fn sorted(fused: HashMap<ChunkId, Fused>) -> Vec<Fused> {
-    let mut fused: Vec<Fused> = fused.into_values().collect();
-    for one in &mut fused {
-        one.score = one.score.clamp(0.0, 1.0);
-    }
-    fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.chunk_id.cmp(&b.passage.chunk_id)));
-    fused
-}
-
-/// The passage's entry, made where the other side has not found it.
-pub(super) fn entry(fused: &mut HashMap<ChunkId, Fused>, passage: Passage) -> &mut Fused {
-    let new = Fused { passage, score: 0.0, similarity: None, bm25: None, bm25_share: None };
-    fused.entry(new.passage.chunk_id).or_insert(new)
 }
 
 #[cfg(test)]
@@ -118,13 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn the_side_that_found_something_speaks_louder() {
-        // Each list's first has the best score of its own; what counts is what that is worth.
-        let sure_of_words = fuse(list(&[(1, 0.3), (2, 0.2)]), list(&[(2, 0.8), (1, 0.1)]), &RetrievalParams::default());
-        assert_eq!(order(&sure_of_words), [2, 1]);
-        let sure_of_meaning =
+    fn the_side_with_the_stronger_match_decides() {
+        // Both lists have a first hit; the higher share counts more.
+        let strong_words = fuse(list(&[(1, 0.3), (2, 0.2)]), list(&[(2, 0.8), (1, 0.1)]), &RetrievalParams::default());
+        assert_eq!(order(&strong_words), [2, 1]);
+        let strong_meaning =
             fuse(list(&[(1, 0.8), (2, 0.3)]), list(&[(2, 0.2), (1, 0.1)]), &RetrievalParams::default());
-        assert_eq!(order(&sure_of_meaning), [1, 2]);
+        assert_eq!(order(&strong_meaning), [1, 2]);
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! Retrieval: the passages that bear on a question, found by meaning and by words, and whether they answer it.
+//! Retrieval: finds passages for a question by meaning and by words, and estimates whether they answer it.
 //!
-//! Vectors find paraphrases, BM25 finds part numbers and tags; each misses what the other finds. Both sides look only
-//! at what the caller's filters and clearance allow, in the database, before anything is ranked.
+//! Vectors find paraphrases, BM25 finds part numbers and tags. Both sides filter by the caller's clearance and filters
+//! in the database, before anything is ranked.
 
 mod answerable;
 mod compare;
 mod fuse;
-mod fusion;
+mod fused;
 mod neighbours;
 mod params;
 mod rank;
+mod reciprocal_rank;
 mod rerank;
 #[cfg(test)]
 mod testing;
@@ -17,13 +18,13 @@ mod words;
 
 pub use answerable::{Evidence, QueryTerms, weigh};
 pub use compare::Comparison;
-pub use fuse::{Fused, fuse};
-pub use fusion::Fusion;
-pub use params::{Confidence, RetrievalParams};
+pub use fuse::fuse;
+pub use fused::Fused;
+pub use params::{Confidence, Fusion, RetrievalParams};
 pub use rank::{page_aggregate, select};
 pub use rerank::Reranking;
 
-use crate::calls::CallSheet;
+use crate::calls::CallRecorder;
 use domain::model::{EmbedPurpose, EmbedRequest, ModelError};
 use domain::model_call::ModelCaller;
 use domain::ports::{Embedder, Embedders, Store, StoreError};
@@ -32,7 +33,7 @@ use domain::scope::TenantScope;
 use domain::search::{Hit, RankedPassage, Retrieval, SearchScope, Surroundings};
 use std::sync::Arc;
 
-/// The hybrid search.
+/// Hybrid search by vectors and BM25.
 #[derive(Clone)]
 pub struct HybridSearch {
     store: Arc<dyn Store>,
@@ -40,16 +41,16 @@ pub struct HybridSearch {
     params: RetrievalParams,
     reranking: Option<Reranking>,
     limits: ModelLimits,
-    /// Where calls to models are noted.
-    models: CallSheet,
+    /// Records the model calls.
+    models: CallRecorder,
 }
 
-/// What models may see of a tenant.
+/// Classification limits for models, by the tenant's settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModelLimits {
-    /// The highest classification for any model.
+    /// Highest classification that any model may see.
     pub any: Classification,
-    /// The highest for a model outside the site.
+    /// Highest classification that a model outside the site may see.
     pub cloud: Classification,
 }
 
@@ -60,27 +61,34 @@ impl Default for ModelLimits {
 }
 
 impl HybridSearch {
-    /// Searches `store` with vectors of `embedders`.
+    /// Searches `store` with vectors from `embedders`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, embedders: Embedders, params: RetrievalParams) -> Self {
-        Self { store, embedders, params, reranking: None, limits: ModelLimits::default(), models: CallSheet::default() }
+        Self {
+            store,
+            embedders,
+            params,
+            reranking: None,
+            limits: ModelLimits::default(),
+            models: CallRecorder::default(),
+        }
     }
 
-    /// The same search, with the best candidates put in order by a reranker.
+    /// Lets a reranker order the best candidates.
     #[must_use]
     pub fn with_reranking(self, reranking: Option<Reranking>) -> Self {
         Self { reranking, ..self }
     }
 
-    /// The same search, in which models see nothing above `limits`.
+    /// Restricts what models may see.
     #[must_use]
-    pub fn showing_models(self, limits: ModelLimits) -> Self {
+    pub fn with_model_limits(self, limits: ModelLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// The same search, which notes its calls to models on `models`.
+    /// Records model calls with `models`.
     #[must_use]
-    pub fn noting(self, models: CallSheet) -> Self {
+    pub fn recording_calls(self, models: CallRecorder) -> Self {
         Self { models, ..self }
     }
 
@@ -88,11 +96,11 @@ impl HybridSearch {
         ModelCaller { tenant: scope.tenant(), user: scope.user(), cloud_limit: self.limits.cloud }
     }
 
-    /// The `top_k` passages that bear most on `query`. Where the embedder fails the words alone decide, and the result
-    /// says that it is degraded.
+    /// The `top_k` best passages for `query`. If the embedder fails, only the lexical side is searched, and the result
+    /// is marked as degraded.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// When the database fails.
     pub async fn search(
         &self,
         scope: &TenantScope,
@@ -100,34 +108,33 @@ impl HybridSearch {
         within: &SearchScope,
         top_k: usize,
     ) -> Result<Retrieval, StoreError> {
-        // Before the transaction: none is open while a model works.
+        // Before the transaction: no transaction is open during a model call.
         let vector = self.embed(scope, query).await?;
         if let Err(error) = &vector {
-            tracing::warn!(%error, "query embedding failed, searching by words alone");
+            tracing::warn!(%error, "query embedding failed; searching by words only");
         }
         let degraded = vector.is_err();
         let (near, lexical) = self.candidates(scope, query, vector.ok(), within).await?;
         let mut fused = fuse(near, lexical, &self.params);
         // After the transaction, for the same reason.
-        let verdict = match &self.reranking {
+        let ranking = match &self.reranking {
             Some(reranking) => {
-                let caller = (self.limits.any, self.caller(scope));
-                reranking.apply(query, &mut fused, caller, &self.models).await
+                let (limit, caller) = (self.limits.any, self.caller(scope));
+                reranking.apply(query, &mut fused, limit, caller, &self.models).await
             }
             None => None,
         };
         let mut found = Retrieval { degraded, ..self.rank(query, fused, top_k) };
-        if let Some(verdict) = verdict {
-            verdict.note(&mut found);
+        if let Some(ranking) = ranking {
+            ranking.annotate(&mut found);
         }
         Ok(found)
     }
 
-    /// Gives the hits of a search what stands around them in their documents, as far as `clearance` allows. Citations
-    /// stay those of the hits.
+    /// Adds the neighbouring passages to the hits of a search, as far as `clearance` allows. Citations do not change.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// When the database fails.
     pub async fn surround(
         &self,
         scope: &TenantScope,
@@ -137,31 +144,31 @@ impl HybridSearch {
         neighbours::surround(&*self.store, scope, &mut found.hits, clearance).await
     }
 
-    /// The query as a vector of the model that the tenant's passages are embedded with.
+    /// Embeds the query with the model of the tenant's passages.
     async fn embed(&self, scope: &TenantScope, query: &str) -> Result<Result<QueryVector, ModelError>, StoreError> {
         let embedder = self.embedder(scope).await?;
         let model = embedder.model().name;
-        // A question is the tenant's own at least.
+        // A question counts as internal at least.
         let caller = self.caller(scope);
         if embedder.highest_classification(&caller) < Classification::Internal {
             return Ok(Err(ModelError::NotConfigured { wanted: "internal content".to_owned() }));
         }
-        let garbled = |reason: &str| ModelError::InvalidResponse { backend: model.clone(), reason: reason.to_owned() };
+        let invalid = |reason: &str| ModelError::InvalidResponse { backend: model.clone(), reason: reason.to_owned() };
         let (texts, classification) = (vec![query.to_owned()], Classification::Internal);
         let request = EmbedRequest { caller, purpose: EmbedPurpose::Query, texts, classification };
         let embedded = self.models.embed(&*embedder, request).await;
         Ok(embedded.and_then(|embedded| {
-            let numbers = embedded.vectors.into_iter().next().ok_or_else(|| garbled("no vector"))?;
+            let numbers = embedded.vectors.into_iter().next().ok_or_else(|| invalid("no vector"))?;
             if numbers.iter().all(|number| number.is_finite()) {
-                // Its name may have been settled by this very call: it has the dimension, which a server tells.
+                // Ask for the name again: the first call may determine the dimension, which is part of it.
                 Ok(QueryVector { numbers, model: embedder.model().name })
             } else {
-                Err(garbled("a vector with a number that is none"))
+                Err(invalid("a vector component is not finite"))
             }
         }))
     }
 
-    /// The embedder of the tenant's passages. Only while tenants move from one model to the next is there a question.
+    /// The embedder of the tenant's passages; only asks the database while a reindex to another model is going on.
     async fn embedder(&self, scope: &TenantScope) -> Result<Arc<dyn Embedder>, StoreError> {
         if self.embedders.next.is_none() {
             return Ok(Arc::clone(&self.embedders.current));
@@ -190,9 +197,9 @@ impl HybridSearch {
         Ok((near, lexical))
     }
 
-    /// The best of what was found, and whether it answers.
+    /// Selects the best passages and rates them.
     fn rank(&self, query: &str, fused: Vec<Fused>, top_k: usize) -> Retrieval {
-        let terms = QueryTerms::of(query, fused.iter().map(|one| &one.passage));
+        let terms = QueryTerms::new(query, fused.iter().map(|one| &one.passage));
         let chosen = select(page_aggregate(fused, &self.params), top_k, &self.params);
         let Evidence { confidence, answerable, .. } = weigh(&terms, &chosen, &self.params);
         let hits = chosen.into_iter().map(|one| hit(one, confidence)).collect();
@@ -200,14 +207,14 @@ impl HybridSearch {
     }
 }
 
-/// A query as a vector, with the name of the model that made it.
+/// A query vector and the name of the model that computed it.
 struct QueryVector {
     numbers: Vec<f32>,
     model: String,
 }
 
-/// A hit as returned. Its score is scaled by the confidence in the whole: what a search found that has no answer must not
-/// look as good as what answers.
+/// Converts to the returned form. The score is scaled by the overall confidence, so that hits of an unanswerable query
+/// score low.
 fn hit(one: Fused, confidence: f32) -> Hit {
     Hit {
         passage: one.passage,

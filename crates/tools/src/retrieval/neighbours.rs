@@ -1,4 +1,4 @@
-//! What stands around a hit in its document: half a procedure misleads, and a chunk may end in its middle.
+//! Adds the neighbouring passages to hits, because a chunk may end in the middle of a procedure.
 
 use domain::ids::DocumentId;
 use domain::ports::{Store, StoreError};
@@ -8,69 +8,71 @@ use domain::search::{Hit, Passage};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-/// A place in a document: which, and the passage's index.
-type Place = (DocumentId, i32);
+/// Document and index of a passage.
+type Position = (DocumentId, i32);
 
-/// Fewer bytes than this in common are chance, not an overlap of passages.
-const LEAST_OVERLAP: usize = 16;
+/// Shorter overlaps, in bytes, are treated as coincidence.
+const MIN_OVERLAP: usize = 16;
 
-/// Reads what stands around `hits` and gives it to them, in one short transaction.
+/// Loads the neighbours of `hits` and adds them, in one short transaction.
 pub(super) async fn surround(
     store: &dyn Store,
     scope: &TenantScope,
     hits: &mut [Hit],
     clearance: Classification,
 ) -> Result<(), StoreError> {
-    let places = wanted(hits);
-    if places.is_empty() {
+    let positions = positions_around(hits);
+    if positions.is_empty() {
         return Ok(());
     }
     let mut tx = store.begin(scope).await?;
-    let found = tx.chunks().at(&places, clearance).await?;
+    let found = tx.chunks().at(&positions, clearance).await?;
     tx.commit().await?;
     attach(hits, found);
     Ok(())
 }
 
-/// The places of the hits, and those before and after each.
-fn wanted(hits: &[Hit]) -> Vec<Place> {
+/// The positions of the hits and of their direct neighbours.
+fn positions_around(hits: &[Hit]) -> Vec<Position> {
     let around = |hit: &Hit| {
         let Passage { document_id, chunk_index, .. } = hit.passage;
         [-1, 0, 1].map(|step| (document_id, chunk_index.saturating_add(step)))
     };
-    let mut places: Vec<Place> = hits.iter().flat_map(around).filter(|(_, index)| *index >= 0).collect();
-    places.sort_unstable();
-    places.dedup();
-    places
+    let mut positions: Vec<Position> = hits.iter().flat_map(around).filter(|(_, index)| *index >= 0).collect();
+    positions.sort_unstable();
+    positions.dedup();
+    positions
 }
 
-/// Gives each hit, best first, its neighbours. A passage is given once, and never where it is a hit itself. A hit
-/// that is no longer at its place, since its document was read anew, gets none.
+/// Adds neighbours to the hits, best hit first. Each passage is added once, and not if it is a hit itself. A hit whose
+/// document was reindexed meanwhile gets none.
 fn attach(hits: &mut [Hit], found: Vec<Passage>) {
-    let mut by_place: HashMap<Place, Passage> = found.into_iter().map(|passage| (place(&passage), passage)).collect();
-    let taken: HashSet<Place> = hits.iter().map(|hit| place(&hit.passage)).collect();
-    let moved = |hit: &Hit| by_place.get(&place(&hit.passage)).is_none_or(|now| now.chunk_id != hit.passage.chunk_id);
-    let moved: HashSet<Place> = hits.iter().filter(|hit| moved(hit)).map(|hit| place(&hit.passage)).collect();
-    by_place.retain(|place, _| !taken.contains(place));
-    for hit in hits.iter_mut().filter(|hit| !moved.contains(&place(&hit.passage))) {
-        let (document, index) = place(&hit.passage);
-        let mut take = |index: i32| match by_place.entry((document, index)) {
-            Entry::Occupied(near) if belongs(near.get(), &hit.passage) => Some(near.remove()),
+    let mut neighbours: HashMap<Position, Passage> =
+        found.into_iter().map(|passage| (position(&passage), passage)).collect();
+    let taken: HashSet<Position> = hits.iter().map(|hit| position(&hit.passage)).collect();
+    let moved =
+        |hit: &Hit| neighbours.get(&position(&hit.passage)).is_none_or(|now| now.chunk_id != hit.passage.chunk_id);
+    let moved: HashSet<Position> = hits.iter().filter(|hit| moved(hit)).map(|hit| position(&hit.passage)).collect();
+    neighbours.retain(|position, _| !taken.contains(position));
+    for hit in hits.iter_mut().filter(|hit| !moved.contains(&position(&hit.passage))) {
+        let (document, index) = position(&hit.passage);
+        let mut take = |index: i32| match neighbours.entry((document, index)) {
+            Entry::Occupied(near) if may_accompany(near.get(), &hit.passage) => Some(near.remove()),
             _ => None,
         };
         let (before, after) = (take(index.saturating_sub(1)), take(index.saturating_add(1)));
         let content = hit.passage.content.as_str();
-        hit.surroundings.before = before.and_then(|near| text(ahead_of(&near.content, content)));
-        hit.surroundings.after = after.and_then(|near| text(behind(content, &near.content)));
+        hit.surroundings.before = before.and_then(|near| text(without_end(&near.content, content)));
+        hit.surroundings.after = after.and_then(|near| text(without_start(content, &near.content)));
     }
 }
 
-fn place(passage: &Passage) -> Place {
+fn position(passage: &Passage) -> Position {
     (passage.document_id, passage.chunk_index)
 }
 
-/// Whether `near` may stand beside `hit`: on the same page or the next one, and no more secret.
-fn belongs(near: &Passage, hit: &Passage) -> bool {
+/// Whether `near` may be shown with `hit`: on the same or an adjacent page, and classified no higher.
+fn may_accompany(near: &Passage, hit: &Passage) -> bool {
     let close = match (near.page, hit.page) {
         (Some(one), Some(other)) => one.abs_diff(other) <= 1,
         (None, None) => true,
@@ -84,20 +86,20 @@ fn text(part: &str) -> Option<String> {
 }
 
 /// `before` without the end that `content` repeats.
-fn ahead_of<'t>(before: &'t str, content: &str) -> &'t str {
-    &before[..before.len() - shared(before, content)]
+fn without_end<'t>(before: &'t str, content: &str) -> &'t str {
+    &before[..before.len() - overlap(before, content)]
 }
 
-/// `after` without the beginning that it repeats of `content`.
-fn behind<'t>(content: &str, after: &'t str) -> &'t str {
-    &after[shared(content, after)..]
+/// `after` without the start that repeats the end of `content`.
+fn without_start<'t>(content: &str, after: &'t str) -> &'t str {
+    &after[overlap(content, after)..]
 }
 
-/// Bytes of the longest end of `first` that `second` begins with; 0 where it is too short to be more than chance.
-fn shared(first: &str, second: &str) -> usize {
+/// Bytes of the longest suffix of `first` that is a prefix of `second`; 0 if shorter than [`MIN_OVERLAP`].
+fn overlap(first: &str, second: &str) -> usize {
     let starts = first.char_indices().map(|(at, _)| at).filter(|at| first.len() - at <= second.len());
     let longest = starts.map(|at| &first[at..]).find(|end| second.starts_with(end)).map_or(0, str::len);
-    if longest < LEAST_OVERLAP { 0 } else { longest }
+    if longest < MIN_OVERLAP { 0 } else { longest }
 }
 
 #[cfg(test)]
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hit_gets_the_passages_beside_it_and_one_that_is_a_hit_itself_is_not_repeated() {
+    fn a_hit_gets_its_neighbours_except_those_that_are_hits_themselves() {
         let all: Vec<Passage> = (0..6).map(|n| at(n, Some(1), &format!("step {n}"))).collect();
         let mut hits = [hit(all[1].clone()), hit(all[2].clone()), hit(all[4].clone())];
         attach(&mut hits, all);
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_further_away_and_more_secret_passages_are_left_out() {
+    fn distant_pages_and_higher_classified_passages_are_left_out() {
         let secret = Passage { classification: Classification::Restricted, ..at(2, Some(7), "secret") };
         let mut hits = [hit(at(1, Some(7), "step 1"))];
         attach(&mut hits, vec![at(0, Some(5), "far away"), at(1, Some(7), "step 1"), secret]);
@@ -140,15 +142,15 @@ mod tests {
     }
 
     #[test]
-    fn a_hit_whose_document_was_read_anew_meanwhile_gets_nothing_of_the_new_text() {
+    fn a_hit_whose_document_was_reindexed_meanwhile_gets_no_neighbours() {
         let mut hits = [hit(at(1, None, "old step 1"))];
-        let anew = |index| Passage { chunk_id: at(99, None, "").chunk_id, ..at(index, None, "new") };
-        attach(&mut hits, vec![anew(0), anew(1), anew(2)]);
+        let reindexed = |index| Passage { chunk_id: at(99, None, "").chunk_id, ..at(index, None, "new") };
+        attach(&mut hits, vec![reindexed(0), reindexed(1), reindexed(2)]);
         assert_eq!(around(&hits), [(None, None)]);
     }
 
     #[test]
-    fn what_passages_share_is_shown_once() {
+    fn overlapping_text_is_shown_once() {
         let mut hits = [hit(at(1, None, "Wait for ten minutes. Open the drain slowly."))];
         let before = at(0, None, "Stop the pump. Wait for ten minutes.");
         let after = at(2, None, "Open the drain slowly. Close it.");
@@ -159,13 +161,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_left_of_a_neighbour_together_with_the_hit_holds_all_of_both(
+        fn a_hit_and_the_rest_of_its_neighbour_contain_all_text_of_both(
             one in "[ab é]{0,40}",
             other in "[ab é]{0,40}",
         ) {
-            let joined = format!("{}{other}", ahead_of(&one, &other));
+            let joined = format!("{}{other}", without_end(&one, &other));
             prop_assert!(joined.starts_with(&one) && joined.ends_with(&other));
-            prop_assert_eq!(joined, format!("{one}{}", behind(&one, &other)));
+            prop_assert_eq!(joined, format!("{one}{}", without_start(&one, &other)));
         }
     }
 }

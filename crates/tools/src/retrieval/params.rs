@@ -1,50 +1,61 @@
-//! The numbers of the search. Each default was measured or calibrated; the places say how.
+//! Parameters of the search. Each default was measured or calibrated; the comments say how.
 
-use super::Fusion;
+/// How the two ranked lists are fused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Fusion {
+    /// Weighted sum of the scores, each as a share of its maximum.
+    #[default]
+    Shares,
+    /// Reciprocal ranks with equal weights: 1 / (60 + rank), added.
+    ReciprocalRank,
+    /// Vectors only.
+    Dense,
+    /// Words only.
+    Lexical,
+}
 
-/// How passages are gathered, fused, ranked and judged.
+/// How candidates are gathered, fused, ranked and rated.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct RetrievalParams {
-    /// Most passages taken from each side, the vectors' and the words'.
+    /// Largest number of passages taken from each side (vectors and words).
     pub candidates: u32,
-    /// How the two sides become one list.
+    /// How the two lists are fused.
     pub fusion: Fusion,
-    /// Share of the lexical side in the fused score, 0 to 1; the rest is the vectors'.
+    /// Weight of the lexical side in the fused score, 0 to 1; the rest is that of the vectors.
     pub lexical_weight: f32,
-    /// How much of a page's second best passage is added to its best one.
+    /// Share of the second best passage's score on a page that is added to the best one.
     pub second_on_page: f32,
-    /// Most passages of one page, as long as other pages have any.
+    /// Largest number of hits of one page, as long as other pages have candidates.
     pub per_page: usize,
-    /// Two passages that share at least this part of their word triples, and all of their numbers and tags, count as
-    /// one, 0 to 1.
+    /// Passages that share at least this part of their word triples, and all numbers and tags, are duplicates; 0 to 1.
     pub duplicate_overlap: f32,
-    /// What hits say of an answer where both sides looked for them.
-    pub sureness: Confidence,
-    /// The same where the vector side is down and the words alone decide.
-    pub sureness_of_words: Confidence,
-    /// Confidence from which the hits are good enough to answer from, 0 to 1.
+    /// Confidence model for a search by vectors and words.
+    pub confidence: Confidence,
+    /// Confidence model for a search by words only, if the vector side is down.
+    pub lexical_confidence: Confidence,
+    /// Confidence from which hits count as answerable, 0 to 1.
     pub answer_from: f32,
-    /// How many of the best hits have to bear the answer.
+    /// Number of best hits that are rated.
     pub evidence_hits: usize,
 }
 
-/// How sure the hits make of an answer: a logistic regression over two values, calibrated on questions with and without
-/// an answer (ADR 11).
+/// Confidence model: a logistic regression over two values, calibrated on questions with and without an answer (ADR
+/// 11).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Confidence {
-    /// The log odds of an answer before anything is known.
+    /// Log odds of an answer without further information.
     pub bias: f32,
-    /// What the score of the best hit adds, at 1.
+    /// Coefficient of the best hit's score.
     pub strength: f32,
-    /// What it takes away if all of the query's words stand nowhere.
+    /// Coefficient of the share of missing words; it is subtracted.
     pub missing: f32,
 }
 
 impl Confidence {
-    /// The chance that the hits answer, 0 to 1, from the score of the best and the share of the query's words that stand
-    /// in no passage.
+    /// Probability that the hits answer, 0 to 1, from the best hit's score and the weighted share of the query's words
+    /// that occur in no passage.
     #[must_use]
-    pub fn of(&self, strength: f32, missing: f32) -> f32 {
+    pub fn probability(&self, strength: f32, missing: f32) -> f32 {
         let log_odds = self.bias + self.strength * strength - self.missing * missing;
         1.0 / (1.0 + (-log_odds).exp())
     }
@@ -59,8 +70,8 @@ impl Default for RetrievalParams {
             second_on_page: 0.15,
             per_page: 2,
             duplicate_overlap: 0.9,
-            sureness: Confidence { bias: -1.7, strength: 10.3, missing: 4.1 },
-            sureness_of_words: Confidence { bias: 0.1, strength: 7.0, missing: 3.8 },
+            confidence: Confidence { bias: -1.7, strength: 10.3, missing: 4.1 },
+            lexical_confidence: Confidence { bias: 0.1, strength: 7.0, missing: 3.8 },
             answer_from: 0.56,
             evidence_hits: 5,
         }

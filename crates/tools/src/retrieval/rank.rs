@@ -1,23 +1,23 @@
-//! From fused passages to the hits: pages are weighed, repetitions dropped, one page is kept from crowding out others.
+//! Turns fused passages into hits: rewards pages with several matches, drops duplicates, limits the hits per page.
 
-use super::RetrievalParams;
-use super::fuse::Fused;
+use super::fused::Fused;
+use super::params::RetrievalParams;
 use super::words;
 use domain::ids::DocumentId;
 use domain::search::Passage;
 use std::collections::{HashMap, HashSet};
 
-/// Passages that count as one page where a format knows neither pages nor headings: about a printed page of them.
+/// Passages that count as one page in formats without pages and headings: about one printed page.
 const PASSAGES_PER_UNPAGED_PAGE: i32 = 4;
 
-/// Adds to the best passage of each page a share of its page's second best: two passages that match say more of a page
-/// than one. Scaled back, so that scores stay from 0 to 1. Takes and returns passages best first.
+/// Adds a share of a page's second best score to its best passage, because two matches make a page more relevant.
+/// Scores are rescaled to 0 to 1. Takes and returns passages best first.
 #[must_use]
 pub fn page_aggregate(mut fused: Vec<Fused>, params: &RetrievalParams) -> Vec<Fused> {
     let mut pages: HashMap<PageKey, (usize, Option<f32>)> = HashMap::new();
     for (index, one) in fused.iter().enumerate() {
         pages
-            .entry(PageKey::of(&one.passage))
+            .entry(PageKey::new(&one.passage))
             .and_modify(|(_, second)| {
                 second.get_or_insert(one.score);
             })
@@ -33,8 +33,8 @@ pub fn page_aggregate(mut fused: Vec<Fused>, params: &RetrievalParams) -> Vec<Fu
     fused
 }
 
-/// The `top_k` passages to return, best first: at most [`RetrievalParams::per_page`] of a page while other pages have
-/// any left, and none that repeats a better one.
+/// The `top_k` passages to return, best first: at most [`RetrievalParams::per_page`] per page while other pages have
+/// candidates, and no duplicates.
 #[must_use]
 pub fn select(ranked: Vec<Fused>, top_k: usize, params: &RetrievalParams) -> Vec<Fused> {
     let mut chosen: Vec<(Fused, Fingerprint)> = Vec::with_capacity(top_k);
@@ -44,11 +44,11 @@ pub fn select(ranked: Vec<Fused>, top_k: usize, params: &RetrievalParams) -> Vec
         if chosen.len() == top_k {
             break;
         }
-        let print = Fingerprint::of(&one.passage.content);
+        let print = Fingerprint::new(&one.passage.content);
         if chosen.iter().any(|(_, other)| print.repeats(other, params.duplicate_overlap)) {
             continue;
         }
-        let count = on_page.entry(PageKey::of(&one.passage)).or_default();
+        let count = on_page.entry(PageKey::new(&one.passage)).or_default();
         if *count < params.per_page {
             *count += 1;
             chosen.push((one, print));
@@ -67,7 +67,7 @@ fn sort(fused: &mut [Fused]) {
     fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.chunk_id.cmp(&b.passage.chunk_id)));
 }
 
-/// What counts as one page: the page; in a format without pages what stands under one heading; else a run of passages.
+/// What counts as a page: the page; in formats without pages the text under one heading; else a run of passages.
 #[derive(PartialEq, Eq, Hash)]
 enum PageKey {
     Page(DocumentId, u32),
@@ -76,7 +76,7 @@ enum PageKey {
 }
 
 impl PageKey {
-    fn of(passage: &Passage) -> Self {
+    fn new(passage: &Passage) -> Self {
         let document = passage.document_id;
         match (passage.page, &passage.section) {
             (Some(page), _) => Self::Page(document, page),
@@ -86,15 +86,15 @@ impl PageKey {
     }
 }
 
-/// What of a passage tells whether it repeats another: its word triples, and whatever has a digit in it. Rows that
-/// differ in nothing but a value or a tag are different passages.
+/// Detects duplicates by word triples and by words that contain digits. Rows that differ only in a value or a tag are
+/// different passages.
 struct Fingerprint {
     triples: HashSet<[String; 3]>,
     figures: HashSet<String>,
 }
 
 impl Fingerprint {
-    fn of(content: &str) -> Self {
+    fn new(content: &str) -> Self {
         let words: Vec<String> = words::tokens(content).collect();
         let has_digit = |word: &&String| word.chars().any(|c| c.is_ascii_digit());
         let triple = |at: usize| std::array::from_fn(|offset| words.get(at + offset).cloned().unwrap_or_default());
@@ -177,10 +177,10 @@ mod tests {
             one.section = section.map(str::to_owned);
             one
         };
-        assert!(PageKey::of(&at(0, Some("a"))) == PageKey::of(&at(9, Some("a"))));
-        assert!(PageKey::of(&at(0, Some("a"))) != PageKey::of(&at(1, Some("b"))));
-        assert!(PageKey::of(&at(0, None)) == PageKey::of(&at(3, None)));
-        assert!(PageKey::of(&at(3, None)) != PageKey::of(&at(4, None)));
+        assert!(PageKey::new(&at(0, Some("a"))) == PageKey::new(&at(9, Some("a"))));
+        assert!(PageKey::new(&at(0, Some("a"))) != PageKey::new(&at(1, Some("b"))));
+        assert!(PageKey::new(&at(0, None)) == PageKey::new(&at(3, None)));
+        assert!(PageKey::new(&at(3, None)) != PageKey::new(&at(4, None)));
     }
 
     proptest! {

@@ -1,10 +1,9 @@
-//! Reranking: a model that reads question and passage together puts the best candidates in a better order.
+//! Reranking: a model that reads question and passage together reorders the best candidates.
 //!
-//! It is slow and may be down, so that it sees few candidates and its answer is optional: whatever goes wrong, the
-//! fused order stands.
+//! It is slow and may be down, so it gets few candidates, and on any failure the fused order is kept.
 
-use super::Fused;
-use crate::calls::CallSheet;
+use super::fused::Fused;
+use crate::calls::CallRecorder;
 use domain::ids::ChunkId;
 use domain::model::{ModelError, RerankRequest, Reranked};
 use domain::model_call::ModelCaller;
@@ -14,28 +13,28 @@ use domain::search::{Passage, Retrieval};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Share of the reranker in the score of the candidates that it ranked; the rest is the fused score, which knows exact
-/// part numbers and tags. Not measured: no reranker ships with the platform.
+/// Weight of the reranker's score; the rest is the fused score, which matches exact part numbers and tags. Not
+/// measured, because no reranker ships with the platform.
 const RERANKER_WEIGHT: f32 = 0.7;
 
-/// A reranker, and how many candidates it gets.
+/// A reranker and the number of candidates that it gets.
 #[derive(Clone)]
 pub struct Reranking {
-    /// The model.
+    /// The reranking model.
     pub model: Arc<dyn Reranker>,
-    /// Most candidates, best first.
+    /// Number of best candidates that are reranked.
     pub candidates: usize,
 }
 
-/// What the reranker said.
-pub(super) struct Verdict {
+/// The scores of the reranker.
+pub(super) struct RerankScores {
     model: String,
     scores: HashMap<ChunkId, f32>,
 }
 
-impl Verdict {
-    /// Notes the scores at the hits, and whose they are.
-    pub(super) fn note(self, found: &mut Retrieval) {
+impl RerankScores {
+    /// Adds the scores and the name of the model to the result.
+    pub(super) fn annotate(self, found: &mut Retrieval) {
         for hit in &mut found.hits {
             hit.rerank = self.scores.get(&hit.passage.chunk_id).copied();
         }
@@ -44,17 +43,18 @@ impl Verdict {
 }
 
 impl Reranking {
-    /// Has the best of `fused` ranked anew, and leaves them best first. `None` where the fused order stands: something
-    /// is above what models may see of this tenant, or the reranker failed, which is no error of the search.
+    /// Reranks the best of `fused` and sorts the list. Returns `None` and keeps the order if a passage is classified
+    /// above `limit` or the reranker failed, which is not an error of the search.
     pub(super) async fn apply(
         &self,
         query: &str,
         fused: &mut [Fused],
-        (limit, caller): (Classification, ModelCaller),
-        models: &CallSheet,
-    ) -> Option<Verdict> {
+        limit: Classification,
+        caller: ModelCaller,
+        models: &CallRecorder,
+    ) -> Option<RerankScores> {
         let ranked = fused.len().min(self.candidates);
-        // One passage is in order already.
+        // A single passage needs no reranking.
         if ranked < 2 {
             return None;
         }
@@ -69,38 +69,41 @@ impl Reranking {
             return None;
         }
         let ids: Vec<ChunkId> = passages().map(|passage| passage.chunk_id).collect();
-        let scores = self.ask(request, models).await?;
+        let scores = self.scores(request, models).await?;
         blend(fused, &scores);
-        Some(Verdict { model: self.model.name(), scores: ids.into_iter().zip(scores).collect() })
+        Some(RerankScores { model: self.model.name(), scores: ids.into_iter().zip(scores).collect() })
     }
 
-    /// A score for each of the passages, or none at all.
-    async fn ask(&self, request: RerankRequest, models: &CallSheet) -> Option<Vec<f32>> {
+    /// One score per passage, or `None` if the reranker failed.
+    async fn scores(&self, request: RerankRequest, models: &CallRecorder) -> Option<Vec<f32>> {
         let count = request.passages.len();
         match models.rerank(&*self.model, request).await {
             Ok(Reranked { scores, .. }) if scores.len() == count && scores.iter().all(|score| score.is_finite()) => {
                 Some(scores)
             }
             Ok(_) => {
-                tracing::warn!(model = self.model.name(), "the reranker's scores do not fit, the fused order stands");
+                tracing::warn!(
+                    model = self.model.name(),
+                    "the reranker returned invalid scores; keeping the fused order"
+                );
                 None
             }
             Err(error @ ModelError::NotConfigured { .. }) => {
-                tracing::debug!(%error, "the reranker may not see these passages, the fused order stands");
+                tracing::debug!(%error, "the reranker may not see these passages; keeping the fused order");
                 None
             }
             Err(error) => {
-                tracing::warn!(%error, "reranking failed, the fused order stands");
+                tracing::warn!(%error, "reranking failed; keeping the fused order");
                 None
             }
         }
     }
 }
 
-/// Mixes the reranker's `scores` of the first passages into the fused ones, and sorts anew.
+/// Mixes the reranker's scores of the first passages into the fused scores, and sorts the list.
 ///
-/// The scores are scaled to 0 to 1 among themselves: rerankers differ in what their numbers mean, not in their order. A passage that was not ranked keeps the fused part alone, so that it never
-/// overtakes one that was. Scores stay from 0 to 1.
+/// The scores are normalized to 0 to 1 among themselves, because their scale differs between rerankers. A passage that
+/// was not reranked keeps only the fused part, so that it never overtakes a reranked one. Scores stay within 0 to 1.
 fn blend(fused: &mut [Fused], scores: &[f32]) {
     let low = scores.iter().copied().fold(f32::INFINITY, f32::min);
     let span = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
@@ -112,7 +115,7 @@ fn blend(fused: &mut [Fused], scores: &[f32]) {
     fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.chunk_id.cmp(&b.passage.chunk_id)));
 }
 
-/// A passage as the reranker reads it: under its title and headings, as it is embedded.
+/// The text of a passage for the reranker: with title and headings, as it is embedded.
 fn text(passage: &Passage) -> String {
     let Passage { title, section, content, .. } = passage;
     match section.as_deref() {
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reranker_without_an_opinion_leaves_the_fused_order() {
+    fn equal_reranker_scores_keep_the_fused_order() {
         let mut list = fused(&[0.9, 0.8, 0.7]);
         blend(&mut list, &[0.4, 0.4, 0.4]);
         assert_eq!(order(&list), [0, 1, 2]);

@@ -1,4 +1,4 @@
-//! Passages for the unit tests of this module.
+//! Test passages.
 
 use domain::ids::{ChunkId, DocumentId};
 use domain::role::Classification;

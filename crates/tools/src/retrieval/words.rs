@@ -1,12 +1,12 @@
-//! Words and plant tags of a text, folded so that `P-101A`, `P101A` and `P 101 A` are one and the same.
+//! Words and plant tags of a text, normalized so that `P-101A`, `P101A` and `P 101 A` are equal.
 //!
-//! A plant tag names one piece of equipment, instrument, procedure or standard: letters, a number, and at times a
-//! letter behind it (ISA-5.1 loop numbers, KKS-like codes, `SOP-017`). It is matched whole; words are matched by
+//! A plant tag identifies a piece of equipment, an instrument, a procedure or a standard: letters, a number, and
+//! optionally a suffix letter (ISA-5.1 loop numbers, KKS-like codes, `SOP-017`). Tags are matched as a whole, words by
 //! stem.
 
 use std::collections::HashSet;
 
-/// Words that carry no content of their own in a question.
+/// Words that carry no content in a question.
 const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "again", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "before",
     "being", "but", "by", "can", "could", "did", "do", "does", "done", "for", "from", "get", "give", "had", "has",
@@ -17,12 +17,12 @@ const STOP_WORDS: &[&str] = &[
     "what", "when", "where", "which", "who", "whom", "why", "will", "with", "you", "your",
 ];
 
-/// The words of a text, lower case and in order, without punctuation.
+/// The words of a text in order, in lower case and without punctuation.
 pub(super) fn tokens(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// The stems of a text's words that carry content.
+/// Stems of a text's words, without stop words.
 pub(super) fn content_stems(text: &str) -> HashSet<String> {
     tokens(text)
         .filter(|word| word.chars().count() > 1 && !STOP_WORDS.contains(&word.as_str()))
@@ -30,32 +30,32 @@ pub(super) fn content_stems(text: &str) -> HashSet<String> {
         .collect()
 }
 
-/// Which of `wanted`, which are stems, stand in a text.
-pub(super) fn held(text: &str, wanted: &[&str]) -> Vec<bool> {
-    let mut held = vec![false; wanted.len()];
+/// Which of the `wanted` stems occur in a text.
+pub(super) fn contained(text: &str, wanted: &[&str]) -> Vec<bool> {
+    let mut found = vec![false; wanted.len()];
     for word in text.split(|c: char| !c.is_alphanumeric()) {
-        // A stem begins like its word: most words are passed over without a copy.
-        let begins_alike = |stem: &&str| {
+        // A stem starts like its word, so most words are skipped without an allocation.
+        let starts_alike = |stem: &&str| {
             let (word, stem) = (word.as_bytes(), stem.as_bytes());
             !word.is_ascii() || word.len() > 1 && stem.len() > 1 && word[..2].eq_ignore_ascii_case(&stem[..2])
         };
-        if wanted.iter().any(begins_alike) {
+        if wanted.iter().any(starts_alike) {
             let stemmed = stem(&word.to_lowercase());
-            for (held, wanted) in held.iter_mut().zip(wanted) {
-                *held |= stemmed == *wanted;
+            for (found, wanted) in found.iter_mut().zip(wanted) {
+                *found |= stemmed == *wanted;
             }
         }
     }
-    held
+    found
 }
 
-/// Cuts the commonest English endings off, alike for query and passage. Crude on purpose: it only has to make
-/// `valves`, `valve` and `closing`, `closed` meet.
+/// Removes the most common English suffixes. Deliberately simple: it only has to match `valves` with `valve` and
+/// `closing` with `closed`.
 fn stem(word: &str) -> String {
     if word.len() < 4 || !word.is_ascii() || word.bytes().any(|b| b.is_ascii_digit()) {
         return word.to_owned();
     }
-    let cut = |ending: &str, least: usize| word.strip_suffix(ending).filter(|rest| rest.len() >= least);
+    let cut = |ending: &str, min: usize| word.strip_suffix(ending).filter(|rest| rest.len() >= min);
     let root = cut("ingly", 4)
         .or_else(|| cut("ing", 3))
         .or_else(|| cut("edly", 4))
@@ -74,7 +74,7 @@ fn stem(word: &str) -> String {
     }
 }
 
-/// The plant tags of a text, folded to capital letters and digits without separators. `P-101A/B` gives both pumps.
+/// The plant tags of a text, normalized to capitals and digits without separators. `P-101A/B` yields both pumps.
 pub(super) fn tags(text: &str) -> HashSet<String> {
     let chars: Vec<char> = text.chars().collect();
     let mut found = HashSet::new();
@@ -92,8 +92,8 @@ pub(super) fn tags(text: &str) -> HashSet<String> {
     found
 }
 
-/// Whether `wanted`, a folded tag, is among `present`: itself, or, where it ends in its number, with a letter behind
-/// (`P101` is there where `P101A` is).
+/// Whether the normalized tag `wanted` is in `present`, either itself or, if it ends in a digit, with a suffix letter
+/// (`P101A` contains `P101`).
 pub(super) fn names_tag(present: &HashSet<String>, wanted: &str) -> bool {
     present.contains(wanted)
         || (wanted.ends_with(|c: char| c.is_ascii_digit())
@@ -102,7 +102,7 @@ pub(super) fn names_tag(present: &HashSet<String>, wanted: &str) -> bool {
                 .any(|tag| tag.strip_prefix(wanted).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_alphabetic()))))
 }
 
-/// A tag as it stands in a text.
+/// A tag found in a text.
 struct Tag {
     letters: String,
     number: String,
@@ -111,7 +111,7 @@ struct Tag {
 }
 
 impl Tag {
-    /// Reads `letters separator? digits (separator? letter (/ letter)*)?` from `at`.
+    /// Parses `letters separator? digits (separator? letter (/ letter)*)?` at `at`.
     fn scan(chars: &[char], at: usize) -> Option<Self> {
         let run = |from: usize, is: fn(&char) -> bool| chars[from..].iter().take_while(|c| is(c)).count();
         let letters = run(at, char::is_ascii_alphabetic);
@@ -132,19 +132,19 @@ impl Tag {
         ends.then_some(tag)
     }
 
-    /// Tells `P-101`, `FT101`, `ISO 9001` from `step 3`, `H2O` and `24 V`.
+    /// Distinguishes `P-101`, `FT101`, `ISO 9001` from `step 3`, `H2O` and `24 V`.
     fn is_plausible(&self, separator: Option<char>) -> bool {
         let capitals = self.letters.bytes().all(|b| b.is_ascii_uppercase());
-        let least_digits = match separator {
+        let min_digits = match separator {
             Some(' ') if !capitals => return false,
             Some(' ') | None => 2,
             Some(_) => 1,
         };
-        let most_letters = if capitals { 6 } else { 3 };
-        (1..=most_letters).contains(&self.letters.len()) && (least_digits..=6).contains(&self.number.len())
+        let max_letters = if capitals { 6 } else { 3 };
+        (1..=max_letters).contains(&self.letters.len()) && (min_digits..=6).contains(&self.number.len())
     }
 
-    /// Reads the letter behind the number, and the further ones of `A/B`.
+    /// Parses the suffix letter after the number, and further ones as in `A/B`.
     fn read_suffixes(&mut self, chars: &[char]) {
         let letter_at = |at: usize| {
             let letter = chars.get(at).filter(|c| c.is_ascii_alphabetic())?;
@@ -153,7 +153,7 @@ impl Tag {
         let apart = matches!(chars.get(self.end), Some('-' | ' '))
             && chars.get(self.end + 1).is_some_and(char::is_ascii_uppercase);
         let first = self.end + usize::from(apart);
-        // `P-101 I …` or `P-101 A pump`: a lone `A` or `I` behind a space is a word as often as a suffix.
+        // `P-101 I …`: a single `I` after a space is more often a word than a suffix.
         if apart && chars[self.end] == ' ' && matches!(chars[first], 'I') {
             return;
         }
@@ -167,7 +167,7 @@ impl Tag {
         }
     }
 
-    /// The folded names.
+    /// The normalized names.
     fn names(&self) -> Vec<String> {
         let stem = format!("{}{}", self.letters.to_ascii_uppercase(), self.number);
         if self.suffixes.is_empty() {
@@ -197,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn numbers_with_units_steps_and_formulas_are_no_tags() {
+    fn numbers_with_units_steps_and_formulas_are_not_tags() {
         for text in ["step 3", "24 V", "H2O", "CO2", "3.5MPa", "page 12", "co-operate", "in 2024", "x1"] {
             assert_eq!(sorted(text), Vec::<String>::new(), "{text}");
         }
     }
 
     #[test]
-    fn a_number_without_letter_names_all_its_letters_and_not_the_other_way_round() {
+    fn a_tag_without_suffix_matches_all_its_suffixes_but_not_the_other_way_round() {
         let present = tags("P-101A/B, P-1012");
         assert!(names_tag(&present, "P101"));
         assert!(names_tag(&present, "P101B"));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn inflected_words_meet_and_stop_words_go() {
+    fn inflected_words_share_a_stem_and_stop_words_are_dropped() {
         for (one, other) in [
             ("valves", "valve"),
             ("closing", "closed"),
@@ -231,11 +231,11 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_text_holds_each_of_its_own_stems(text in "[a-zA-Z0-9äÖ ,.-]{0,80}") {
+        fn a_text_contains_each_of_its_own_stems(text in "[a-zA-Z0-9äÖ ,.-]{0,80}") {
             let stems = content_stems(&text);
             let wanted: Vec<&str> = stems.iter().map(String::as_str).collect();
-            proptest::prop_assert!(held(&text, &wanted).into_iter().all(|held| held), "{:?}", wanted);
-            proptest::prop_assert_eq!(held(&text, &["notinthere"]), [false]);
+            proptest::prop_assert!(contained(&text, &wanted).into_iter().all(|found| found), "{:?}", wanted);
+            proptest::prop_assert_eq!(contained(&text, &["notinthere"]), [false]);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The tool gateway: who may call what, and what each call leaves in the audit log.
+//! The tool gateway: who may call which tool, and the audit rows of each call.
 
 use super::support::Plant;
 use async_trait::async_trait;
@@ -44,7 +44,7 @@ fn call(name: &str, arguments: Value) -> ToolCall {
     ToolCall { call_id: "call-1".into(), name: name.into(), arguments, context: CallContext::default() }
 }
 
-/// Intent and outcome of the only call there was.
+/// Intent and outcome of the only call.
 async fn pair(plant: &Plant) -> (AuditRecord, AuditRecord) {
     let rows = plant.audit().await;
     let [intent, outcome] = rows.as_slice() else { panic!("{} rows: {rows:?}", rows.len()) };
@@ -64,9 +64,9 @@ async fn refusal(plant: &Plant) -> AuditRecord {
     refusal.clone()
 }
 
-/// What a probe does when it is called.
+/// Behaviour of a probe.
 #[derive(Clone, Copy)]
-enum Does {
+enum Behaviour {
     Answer,
     Fail,
     Panic,
@@ -76,17 +76,17 @@ enum Does {
 const READ_MEMORIES: Permission = Permission::new(Resource::Memories, Operation::List);
 const LIST_USERS: Permission = Permission::new(Resource::Users, Operation::List);
 
-/// A tool that shows whether it ran and whether it was dropped.
+/// A tool that shows whether it ran and when it started.
 struct Probe {
-    does: Does,
+    behaviour: Behaviour,
     requires: Permission,
     ran: Arc<AtomicBool>,
     started: Arc<Notify>,
 }
 
 impl Probe {
-    fn new(does: Does) -> Self {
-        Self { does, requires: READ_MEMORIES, ran: Arc::default(), started: Arc::default() }
+    fn new(behaviour: Behaviour) -> Self {
+        Self { behaviour, requires: READ_MEMORIES, ran: Arc::default(), started: Arc::default() }
     }
 }
 
@@ -111,17 +111,17 @@ impl Tool for Probe {
     async fn run(&self, _: CallScope, _: Nothing) -> Result<Classified<ToolResult>, ToolError> {
         self.ran.store(true, Ordering::Relaxed);
         self.started.notify_one();
-        match self.does {
-            Does::Answer => Ok(Classified::of(ToolResult::Memories(vec![]))),
-            Does::Fail => Err(ToolError::NotFound),
-            Does::Panic => panic!("a defect"),
-            Does::Hang => pending().await,
+        match self.behaviour {
+            Behaviour::Answer => Ok(Classified::of(ToolResult::Memories(vec![]))),
+            Behaviour::Fail => Err(ToolError::NotFound),
+            Behaviour::Panic => panic!("a bug"),
+            Behaviour::Hang => pending().await,
         }
     }
 }
 
 #[tokio::test]
-async fn a_search_leaves_intent_and_outcome_that_name_documents_and_hold_no_text() {
+async fn a_search_records_intent_and_outcome_with_document_ids_and_without_text() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::Viewer).await;
     let document =
@@ -148,7 +148,7 @@ async fn a_search_leaves_intent_and_outcome_that_name_documents_and_hold_no_text
 }
 
 #[tokio::test]
-async fn reading_a_document_names_it_in_the_log_and_continues_where_it_stopped() {
+async fn reading_a_document_is_recorded_and_can_be_continued() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::Viewer).await;
     let texts: Vec<String> = (0..25).map(|n| format!("passage {n}")).collect();
@@ -168,25 +168,24 @@ async fn reading_a_document_names_it_in_the_log_and_continues_where_it_stopped()
 }
 
 #[tokio::test]
-async fn a_document_above_the_clearance_is_not_there_for_any_tool() {
+async fn a_document_above_the_clearance_does_not_exist_for_any_tool() {
     let plant = Plant::new().await;
     let admin = plant.permit(Role::Admin).await;
     let viewer = plant.permit(Role::Viewer).await;
     let document = plant.document(&admin, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
     let tools = builtin(&plant);
     let read = || call("document_read", json!({"document_id": document.id}));
-    assert!(tools.invoke(&admin, read()).await.is_ok(), "it is there for those who may see it");
+    assert!(tools.invoke(&admin, read()).await.is_ok(), "an admin may see it");
     assert!(matches!(tools.invoke(&viewer, read()).await, Err(ToolError::NotFound)));
     let listed = tools.invoke(&viewer, call("document_list", json!({}))).await;
     assert_eq!(listed.expect("a list").into_parts().0, ToolResult::Documents(vec![]));
     let found = tools.invoke(&viewer, call("rag_search", json!({"query": "bypass key"}))).await;
-    assert!(
-        matches!(found.map(|found| found.into_parts().0), Ok(ToolResult::Retrieval(found)) if found.hits.is_empty() && !found.answerable)
-    );
+    let found = found.map(|found| found.into_parts().0);
+    assert!(matches!(found, Ok(ToolResult::Retrieval(found)) if found.hits.is_empty() && !found.answerable));
 }
 
 #[tokio::test]
-async fn a_role_lowered_since_the_permit_lowers_what_the_tools_show() {
+async fn a_role_lowered_after_the_permit_lowers_what_the_tools_show() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::Admin).await;
     let document = plant.document(&permit, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
@@ -204,11 +203,11 @@ async fn change(plant: &Plant, permit: &Permit, patch: UserPatch) {
 }
 
 #[tokio::test]
-async fn a_user_switched_off_since_the_permit_calls_nothing() {
+async fn a_user_suspended_after_the_permit_cannot_call_tools() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::Admin).await;
     change(&plant, &permit, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
-    let probe = Probe::new(Does::Answer);
+    let probe = Probe::new(Behaviour::Answer);
     let ran = Arc::clone(&probe.ran);
     let refused = with(&plant, probe).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::UserDisabled })));
@@ -217,7 +216,7 @@ async fn a_user_switched_off_since_the_permit_calls_nothing() {
 }
 
 #[tokio::test]
-async fn a_tenant_switched_off_since_the_permit_calls_nothing() {
+async fn a_tenant_suspended_after_the_permit_cannot_call_tools() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::Admin).await;
     let off = TenantPatch { name: None, is_active: Some(false) };
@@ -228,10 +227,10 @@ async fn a_tenant_switched_off_since_the_permit_calls_nothing() {
 }
 
 #[tokio::test]
-async fn a_role_below_the_manifests_is_not_offered_the_tool_and_may_not_call_it() {
+async fn a_role_without_the_required_right_is_not_offered_the_tool_and_cannot_call_it() {
     let plant = Plant::new().await;
     let (viewer, admin) = (plant.permit(Role::Viewer).await, plant.permit(Role::Admin).await);
-    let probe = Probe { requires: LIST_USERS, ..Probe::new(Does::Answer) };
+    let probe = Probe { requires: LIST_USERS, ..Probe::new(Behaviour::Answer) };
     let ran = Arc::clone(&probe.ran);
     let tools = with(&plant, probe);
     assert_eq!(tools.manifest(viewer.rights()), vec![]);
@@ -254,7 +253,7 @@ async fn an_unknown_tool_is_refused_and_its_name_cannot_break_the_log() {
 }
 
 #[tokio::test]
-async fn tenant_and_user_are_refused_as_arguments_and_so_is_any_other_unknown_one() {
+async fn tenant_and_user_and_unknown_arguments_are_refused() {
     for argument in ["tenant_id", "user_id", "clearance", "anything"] {
         for (tool, mut arguments) in [
             ("rag_search", json!({"query": "pump"})),
@@ -294,15 +293,17 @@ async fn arguments_out_of_bounds_are_refused() {
         let refused = tools.invoke(&permit, call(tool, arguments)).await;
         assert!(matches!(refused, Err(ToolError::Arguments { .. })), "{tool} {shown:.60}");
     }
-    assert!(tools.invoke(&permit, call("memory_read", Value::Null)).await.is_ok(), "no arguments are none");
+    assert!(tools.invoke(&permit, call("memory_read", Value::Null)).await.is_ok(), "null means no arguments");
 }
 
 #[tokio::test]
 async fn a_tool_that_fails_or_panics_leaves_one_outcome() {
-    for (does, status, reason) in [(Does::Fail, "denied", "not_found"), (Does::Panic, "error", "panicked")] {
+    for (behaviour, status, reason) in
+        [(Behaviour::Fail, "denied", "not_found"), (Behaviour::Panic, "error", "panicked")]
+    {
         let plant = Plant::new().await;
         let permit = plant.permit(Role::User).await;
-        let failed = with(&plant, Probe::new(does)).invoke(&permit, call("memory_read", json!({}))).await;
+        let failed = with(&plant, Probe::new(behaviour)).invoke(&permit, call("memory_read", json!({}))).await;
         assert!(failed.is_err());
         let (_, outcome) = pair(&plant).await;
         assert_eq!(outcome.result_status.as_deref(), Some(status));
@@ -311,19 +312,19 @@ async fn a_tool_that_fails_or_panics_leaves_one_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tool_that_hangs_is_stopped_at_its_limit() {
+async fn a_tool_that_hangs_is_stopped_at_its_time_limit() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
-    let failed = with(&plant, Probe::new(Does::Hang)).invoke(&permit, call("memory_read", json!({}))).await;
+    let failed = with(&plant, Probe::new(Behaviour::Hang)).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(failed, Err(ToolError::TimedOut { .. })));
     assert_eq!(pair(&plant).await.1.metadata["reason"], "timeout");
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_stops_the_tool_and_the_outcome_says_so() {
+async fn a_caller_who_disconnects_stops_the_tool_and_the_outcome_is_cancelled() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
-    let probe = Probe::new(Does::Hang);
+    let probe = Probe::new(Behaviour::Hang);
     let started = Arc::clone(&probe.started);
     let tools = with(&plant, probe);
     {
@@ -339,7 +340,7 @@ async fn a_caller_who_leaves_stops_the_tool_and_the_outcome_says_so() {
 }
 
 #[tokio::test]
-async fn a_permit_without_a_user_calls_nothing() {
+async fn a_permit_without_a_user_cannot_call_tools() {
     let plant = Plant::new().await;
     let user = plant.permit(Role::Admin).await;
     let mut tx = plant.store.begin(user.scope()).await.expect("a transaction");
@@ -351,12 +352,12 @@ async fn a_permit_without_a_user_calls_nothing() {
 }
 
 #[tokio::test]
-async fn where_the_intent_cannot_be_recorded_nothing_runs() {
+async fn no_tool_runs_if_the_intent_cannot_be_recorded() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::Admin).await;
     let mut store = MockStore::new();
     store.expect_begin().returning(|_| Err(StoreError::Unavailable { doing: "connecting", source: "refused".into() }));
-    let probe = Probe::new(Does::Answer);
+    let probe = Probe::new(Behaviour::Answer);
     let ran = Arc::clone(&probe.ran);
     let mut registry = Registry::default();
     registry.register(probe).expect("a tool");

@@ -1,4 +1,4 @@
-//! Uploads and ingestion jobs, from the first byte to searchable passages.
+//! Uploads and ingestion jobs, from the first byte to searchable chunks.
 
 use super::support::{Plant, down, form, upload, with_form};
 use bytes::Bytes;
@@ -27,7 +27,7 @@ async fn accepted(plant: &Plant, name: &str, bytes: &[u8]) -> Document {
     let ingest = plant.ingest(IngestSettings::default());
     match ingest.accept(&permit, upload(name, bytes)).await.expect("accepted") {
         UploadOutcome::Created(document) => document,
-        UploadOutcome::Duplicate(_) => panic!("it is new"),
+        UploadOutcome::Duplicate(_) => panic!("the document exists already"),
     }
 }
 
@@ -35,12 +35,12 @@ async fn refused(plant: &Plant, upload: Upload) -> IngestError {
     let permit = plant.permit(Role::User).await;
     let refused = plant.ingest(IngestSettings::default()).accept(&permit, upload).await.expect_err("refused");
     plant.settle().await;
-    assert_eq!(plant.blobs.count(), 0, "nothing is kept");
+    assert_eq!(plant.blobs.count(), 0, "no file is stored");
     assert_eq!(plant.try_claim().await, None, "nothing is queued");
     refused
 }
 
-/// Status and metadata of the job's outcomes; checks that each intent has one.
+/// The outcomes of the job; checks that each intent has one.
 async fn outcomes(plant: &Plant) -> Vec<AuditRecord> {
     let rows = plant.audit().await;
     let (intents, outcomes): (Vec<_>, Vec<_>) =
@@ -63,7 +63,7 @@ async fn an_upload_is_stored_queued_and_pending() {
 }
 
 #[tokio::test]
-async fn a_job_makes_the_document_searchable_and_leaves_intent_and_outcome() {
+async fn a_job_makes_the_document_searchable_and_records_intent_and_outcome() {
     let plant = Plant::new().await;
     let document = accepted(&plant, "suction_strainer.md", NOTES).await;
     let job = plant.claim().await;
@@ -85,7 +85,7 @@ async fn a_job_makes_the_document_searchable_and_leaves_intent_and_outcome() {
 }
 
 #[tokio::test]
-async fn content_of_no_known_type_is_refused_before_it_is_read_or_stored() {
+async fn content_of_an_unknown_type_is_refused_before_it_is_stored() {
     let plant = Plant::new().await;
     let polled = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&polled);
@@ -101,7 +101,7 @@ async fn content_of_no_known_type_is_refused_before_it_is_read_or_stored() {
 }
 
 #[tokio::test]
-async fn an_empty_file_is_pointed_at_and_a_missing_one_is_what_the_form_says() {
+async fn an_empty_file_is_reported_as_such_and_a_missing_one_by_the_form() {
     let plant = Plant::new().await;
     let error = refused(&plant, upload("empty.pdf", b"")).await;
     assert!(matches!(error, IngestError::Form(field) if field.pointer == "/file" && field.detail.contains("empty")));
@@ -111,7 +111,7 @@ async fn an_empty_file_is_pointed_at_and_a_missing_one_is_what_the_form_says() {
 }
 
 #[tokio::test]
-async fn a_form_that_is_not_valid_leaves_nothing_of_the_file() {
+async fn an_invalid_form_leaves_no_file_behind() {
     let plant = Plant::new().await;
     let wrong = FieldError { pointer: "/tags/0".into(), detail: "must not be empty".into() };
     let error = refused(&plant, with_form(NOTES, Err(wrong.clone()))).await;
@@ -119,7 +119,7 @@ async fn a_form_that_is_not_valid_leaves_nothing_of_the_file() {
 }
 
 #[tokio::test]
-async fn a_caller_who_hangs_up_before_the_form_leaves_nothing_of_the_file() {
+async fn a_caller_who_disconnects_before_the_form_leaves_no_file_behind() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
@@ -131,7 +131,7 @@ async fn a_caller_who_hangs_up_before_the_form_leaves_nothing_of_the_file() {
 }
 
 #[tokio::test]
-async fn a_file_above_the_limit_or_broken_off_leaves_nothing() {
+async fn a_file_above_the_limit_or_an_interrupted_upload_leaves_no_file_behind() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings { max_upload_bytes: 80_000, ..IngestSettings::default() });
@@ -139,7 +139,7 @@ async fn a_file_above_the_limit_or_broken_off_leaves_nothing() {
     assert!(matches!(error, IngestError::Blob(BlobError::TooLarge { limit: 80_000 })));
     let broken = stream::iter([Ok(Bytes::from_static(NOTES)), Err(BlobError::Interrupted { reason: "reset".into() })]);
     let upload = Upload { bytes: broken.boxed(), form: async { Ok(form("notes.md")) }.boxed() };
-    let error = ingest.accept(&permit, upload).await.expect_err("broken off");
+    let error = ingest.accept(&permit, upload).await.expect_err("interrupted");
     assert!(matches!(error, IngestError::Blob(BlobError::Interrupted { .. })));
     assert_eq!(plant.blobs.count(), 0);
 }
@@ -157,17 +157,19 @@ async fn the_same_bytes_again_are_the_same_document_and_one_blob() {
 }
 
 #[tokio::test]
-async fn the_same_bytes_above_the_callers_clearance_are_a_document_of_their_own() {
+async fn the_same_bytes_above_the_callers_clearance_are_a_separate_document() {
     let plant = Plant::new().await;
     plant.clear_users_for(Classification::Internal).await;
     let (admin, user) = (plant.permit(Role::Admin).await, plant.permit(Role::User).await);
     let ingest = plant.ingest(IngestSettings::default());
     let mut secret = form("notes.md");
     secret.tags = vec![Label::parse("Restricted").expect("a tag")];
-    let kept = ingest.accept(&admin, with_form(NOTES, Ok(secret))).await.expect("accepted");
-    assert!(matches!(kept, UploadOutcome::Created(document) if document.classification == Classification::Restricted));
+    let stored = ingest.accept(&admin, with_form(NOTES, Ok(secret))).await.expect("accepted");
+    assert!(
+        matches!(stored, UploadOutcome::Created(document) if document.classification == Classification::Restricted)
+    );
     let seen = ingest.accept(&user, upload("notes.md", NOTES)).await;
-    let Ok(UploadOutcome::Created(seen)) = seen else { panic!("the hidden document shows: {seen:?}") };
+    let Ok(UploadOutcome::Created(seen)) = seen else { panic!("the hidden document is revealed: {seen:?}") };
     assert_eq!(seen.classification, Classification::Internal);
     let again = ingest.accept(&user, upload("notes.md", NOTES)).await;
     assert!(matches!(&again, Ok(UploadOutcome::Duplicate(known)) if known.id == seen.id), "{again:?}");
@@ -176,7 +178,7 @@ async fn the_same_bytes_above_the_callers_clearance_are_a_document_of_their_own(
 }
 
 #[tokio::test]
-async fn a_file_that_no_reader_can_read_fails_with_a_reason_and_can_be_uploaded_again() {
+async fn an_unreadable_file_fails_with_a_reason_and_can_be_uploaded_again() {
     let plant = Plant::new().await;
     let broken = b"%PDF-1.7\nthis is not a PDF at all\n";
     let document = accepted(&plant, "broken.pdf", broken).await;
@@ -190,7 +192,7 @@ async fn a_file_that_no_reader_can_read_fails_with_a_reason_and_can_be_uploaded_
     let outcomes = outcomes(&plant).await;
     assert_eq!(outcomes[0].result_status.as_deref(), Some("error"));
     assert_eq!(outcomes[0].metadata["code"], "corrupt");
-    assert_eq!(plant.try_claim().await, None, "it is not tried again by itself");
+    assert_eq!(plant.try_claim().await, None, "the job is not retried");
     let permit = plant.permit(Role::User).await;
     let again = ingest.accept(&permit, upload("broken.pdf", broken)).await.expect("accepted");
     assert!(matches!(again, UploadOutcome::Duplicate(known) if known.id == document.id));
@@ -198,7 +200,7 @@ async fn a_file_that_no_reader_can_read_fails_with_a_reason_and_can_be_uploaded_
 }
 
 #[tokio::test]
-async fn an_embedding_outage_is_waited_out_without_using_an_attempt_up() {
+async fn an_embedding_outage_does_not_count_as_an_attempt() {
     let plant = Plant::new().await;
     let document = accepted(&plant, "notes.md", NOTES).await;
     let ingest = plant.ingest(IngestSettings::default());
@@ -251,7 +253,7 @@ async fn failure_of(plant: &Plant, job: &LeasedJob, settings: IngestSettings, en
 }
 
 #[tokio::test]
-async fn a_claim_past_the_last_attempt_fails_without_another_try_and_is_kept() {
+async fn a_claim_past_the_last_attempt_is_dead_lettered_without_another_attempt() {
     let plant = Plant::new().await;
     let document = accepted(&plant, "notes.md", NOTES).await;
     let claimed = plant.claim().await;
@@ -266,11 +268,11 @@ async fn a_claim_past_the_last_attempt_fails_without_another_try_and_is_kept() {
 }
 
 #[tokio::test]
-async fn a_defect_at_the_last_attempt_ends_the_job_for_good() {
+async fn an_error_at_the_last_attempt_dead_letters_the_job() {
     let plant = Plant::new().await;
     accepted(&plant, "notes.md", NOTES).await;
-    let garbled = || ModelError::InvalidResponse { backend: "words".into(), reason: "no vectors".into() };
-    plant.embedder.before_batch(move |_| async move { Err(garbled()) }.boxed());
+    let invalid = || ModelError::InvalidResponse { backend: "words".into(), reason: "no vectors".into() };
+    plant.embedder.before_batch(move |_| async move { Err(invalid()) }.boxed());
     let claimed = plant.claim().await;
     let ingest = plant.ingest(IngestSettings::default());
     assert!(ingest.process(&claimed).await.expect_err("later").counts, "there are attempts left");
@@ -280,14 +282,14 @@ async fn a_defect_at_the_last_attempt_ends_the_job_for_good() {
 }
 
 #[tokio::test]
-async fn progress_is_told_after_reading_and_after_batches_and_ends_with_the_job() {
+async fn progress_is_reported_after_reading_and_after_batches_and_removed_with_the_job() {
     let plant = Plant::new().await;
     let text = "# Pump\n\nCheck the oil level of the pump before each start and note it in the log.\n\n".repeat(60);
     let document = accepted(&plant, "notes.md", text.as_bytes()).await;
     let job = plant.claim().await;
     let settings = IngestSettings { embed_batch: 1, ..IngestSettings::default() };
     let ingest = plant.ingest(settings);
-    // The embedder breaks down at the third batch: what was told before stays on the document.
+    // The embedder fails at the third batch: the progress reported before stays on the document.
     let clock = Arc::clone(&plant.clock);
     plant.embedder.before_batch(move |batch| {
         clock.advance(TimeDelta::seconds(2));
@@ -303,7 +305,7 @@ async fn progress_is_told_after_reading_and_after_batches_and_ends_with_the_job(
 }
 
 #[tokio::test]
-async fn progress_of_a_worker_that_lost_its_lease_is_not_noted() {
+async fn progress_of_a_worker_that_lost_its_lease_is_not_recorded() {
     let plant = Plant::new().await;
     let document = accepted(&plant, "notes.md", NOTES).await;
     let slept = plant.claim().await;
@@ -321,7 +323,7 @@ async fn progress_of_a_worker_that_lost_its_lease_is_not_noted() {
         .boxed()
     });
     assert_eq!(ingest.process(&slept).await.expect("processed"), JobEnd::Superseded);
-    let progress = plant.read(document.id).await.expect("the document").progress.expect("what was told before");
+    let progress = plant.read(document.id).await.expect("the document").progress.expect("the earlier progress");
     assert_eq!(progress.chunks_embedded, 0);
 }
 
@@ -345,7 +347,7 @@ async fn a_document_whose_file_is_gone_fails() {
 }
 
 #[tokio::test]
-async fn nobody_uploads_above_their_own_clearance() {
+async fn an_upload_above_the_own_clearance_is_refused() {
     let plant = Plant::new().await;
     plant.clear_users_for(Classification::Internal).await;
     let permit = plant.permit(Role::User).await;
@@ -355,11 +357,11 @@ async fn nobody_uploads_above_their_own_clearance() {
     let refused = ingest.accept(&permit, with_form(NOTES, Ok(above))).await;
     assert!(matches!(&refused, Err(IngestError::Form(field)) if field.pointer == "/classification"), "{refused:?}");
     plant.settle().await;
-    assert_eq!(plant.blobs.count(), 0, "nothing is kept");
+    assert_eq!(plant.blobs.count(), 0, "no file is stored");
 }
 
 #[tokio::test]
-async fn a_document_above_the_embedding_models_class_is_not_shown_to_it() {
+async fn a_document_above_the_embedding_models_classification_is_not_sent_to_it() {
     let plant = Plant::new().await;
     plant.embedder.internal_only.store(true, Ordering::Relaxed);
     let asked = Arc::new(AtomicBool::new(false));
@@ -382,7 +384,7 @@ async fn a_document_above_the_embedding_models_class_is_not_shown_to_it() {
 }
 
 #[tokio::test]
-async fn a_class_that_is_raised_meanwhile_stops_embedding_at_a_model_below_it() {
+async fn a_classification_raised_meanwhile_stops_the_embedding() {
     let plant = Plant::new().await;
     plant.embedder.internal_only.store(true, Ordering::Relaxed);
     let text = "# Pump\n\nCheck the oil level of the pump before each start and note it in the log.\n\n".repeat(60);
@@ -407,7 +409,7 @@ async fn a_class_that_is_raised_meanwhile_stops_embedding_at_a_model_below_it() 
     });
     let settings = IngestSettings { embed_batch: 1, ..IngestSettings::default() };
     assert_eq!(failure_of(&plant, &job, settings, JobEnd::Failed).await, FailureCode::Unsupported);
-    assert_eq!(batches.load(Ordering::Relaxed), 2, "no batch after the one during which it was raised");
+    assert_eq!(batches.load(Ordering::Relaxed), 2, "no batch follows the one during which it was raised");
     let failed = plant.read(document.id).await.expect("the document");
-    assert_eq!(failed.chunk_count, 0, "nothing of it is searchable");
+    assert_eq!(failed.chunk_count, 0, "no chunk is searchable");
 }

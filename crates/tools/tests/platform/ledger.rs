@@ -1,4 +1,4 @@
-//! Calls to embedding and reranking models, as they go on record with the work that they are part of.
+//! The ledger entries of calls to embedding and reranking models.
 
 use super::support::{Plant, down, upload};
 use async_trait::async_trait;
@@ -42,8 +42,8 @@ fn gateway(plant: &Plant, registry: Registry) -> RecordedTools {
     RecordedTools::new(registry, plant.tool_parts(store))
 }
 
-/// A document of several batches of passages.
-fn long() -> Vec<u8> {
+/// A document with several batches of chunks.
+fn long_document() -> Vec<u8> {
     let section =
         |n| format!("# Section {n}\n\n{}\n\n", format!("The strainer number {n} is cleaned weekly. ").repeat(40));
     (0..8).map(section).collect::<String>().into_bytes()
@@ -52,11 +52,11 @@ fn long() -> Vec<u8> {
 async fn accepted(plant: &Plant) {
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
-    ingest.accept(&permit, upload("long.md", &long())).await.expect("accepted");
+    ingest.accept(&permit, upload("long.md", &long_document())).await.expect("accepted");
 }
 
 #[tokio::test]
-async fn a_documents_batches_are_one_row_and_a_failed_attempt_has_its_own() {
+async fn a_documents_batches_are_one_entry_and_a_failed_attempt_has_its_own() {
     let plant = Plant::new().await;
     accepted(&plant).await;
     let ingest = plant.ingest(IngestSettings { embed_batch: 2, ..IngestSettings::default() });
@@ -81,7 +81,7 @@ async fn a_documents_batches_are_one_row_and_a_failed_attempt_has_its_own() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_asks_no_model_leaves_no_row() {
+async fn an_attempt_without_model_calls_leaves_no_entry() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
@@ -91,7 +91,7 @@ async fn an_attempt_that_asks_no_model_leaves_no_row() {
 }
 
 #[tokio::test]
-async fn ingestion_keeps_to_the_tenants_own_limit_of_what_may_leave_the_site() {
+async fn ingestion_passes_on_the_tenants_cloud_limit() {
     for (set, limit) in [(None, Classification::Internal), (Some(Classification::Public), Classification::Public)] {
         let plant = Plant::new().await;
         let settings = TenantSettings { cloud_classification: set, ..TenantSettings::default() };
@@ -109,7 +109,7 @@ async fn ingestion_keeps_to_the_tenants_own_limit_of_what_may_leave_the_site() {
 }
 
 #[tokio::test]
-async fn a_search_is_on_record_also_where_its_model_fails() {
+async fn a_search_is_recorded_even_if_its_model_fails() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Internal, &["The strainer is cleaned weekly."]).await;
@@ -132,27 +132,27 @@ async fn a_search_is_on_record_also_where_its_model_fails() {
     assert_eq!((spent.tokens, spent.cost), (0, MicroCost(1)), "cost counts, tokens do not");
 }
 
-/// Embeds something, and then does as it is told.
-struct Asking {
+/// Calls a model and then ends in the given way.
+struct ModelTool {
     embedder: Arc<dyn Embedder>,
-    then: Then,
+    end: End,
 }
 
 #[derive(Clone, Copy)]
-enum Then {
+enum End {
     Fail,
     Panic,
     Hang,
 }
 
 #[async_trait]
-impl Tool for Asking {
+impl Tool for ModelTool {
     type Arguments = serde_json::Map<String, Value>;
 
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: ToolName::MemoryRead,
-            description: "Asks a model.",
+            description: "Calls a model.",
             requires: Permission::new(Resource::Search, Operation::Read),
             writes: false,
             parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
@@ -163,22 +163,22 @@ impl Tool for Asking {
         let caller = ModelCaller { tenant: call.scope.tenant(), user: None, cloud_limit: call.cloud_limit };
         let (purpose, texts, classification) = (EmbedPurpose::Query, vec!["a".to_owned()], Classification::Public);
         let request = EmbedRequest { caller, purpose, texts, classification };
-        call.models.embed(&*self.embedder, request).await.expect("it answers");
-        match self.then {
-            Then::Fail => Err(ToolError::NotFound),
-            Then::Panic => panic!("a defect"),
-            Then::Hang => pending().await,
+        call.models.embed(&*self.embedder, request).await.expect("an answer");
+        match self.end {
+            End::Fail => Err(ToolError::NotFound),
+            End::Panic => panic!("a bug"),
+            End::Hang => pending().await,
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_tool_asked_of_models_is_on_record_however_the_tool_ends() {
-    for then in [Then::Fail, Then::Panic, Then::Hang] {
+async fn model_calls_of_a_tool_are_recorded_however_the_tool_ends() {
+    for end in [End::Fail, End::Panic, End::Hang] {
         let plant = Plant::new().await;
         let permit: Permit = plant.permit(Role::User).await;
         let mut registry = Registry::default();
-        registry.register(Asking { embedder: plant.embedder.clone(), then }).expect("a tool");
+        registry.register(ModelTool { embedder: plant.embedder.clone(), end }).expect("a tool");
         let tools = gateway(&plant, registry);
         assert!(tools.invoke(&permit, call("memory_read", json!({}))).await.is_err());
         let rows = ledger(&plant);

@@ -1,4 +1,4 @@
-//! The registry: which tools it takes.
+//! The rules of the registry.
 
 use async_trait::async_trait;
 use domain::classified::Classified;
@@ -16,14 +16,14 @@ use tools::tool::{CallScope, Tool};
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// A tool as somebody might add it, with one thing wrong.
-struct Wrong {
+/// A tool that may break a rule.
+struct Candidate {
     writes: bool,
     parameters: Value,
 }
 
 #[async_trait]
-impl Tool for Wrong {
+impl Tool for Candidate {
     type Arguments = Nothing;
 
     fn spec(&self) -> ToolSpec {
@@ -42,21 +42,22 @@ impl Tool for Wrong {
 }
 
 #[test]
-fn a_fifth_tool_is_one_more_registration_unless_it_breaks_a_rule() {
+fn a_tool_is_registered_unless_it_breaks_a_rule() {
     let name = ToolName::MemoryRead;
     let closed = json!({"type": "object", "properties": {}, "additionalProperties": false});
     let mut registry = Registry::default();
-    let refused = registry.register(Wrong { writes: true, parameters: closed.clone() });
+    let refused = registry.register(Candidate { writes: true, parameters: closed.clone() });
     assert_eq!(refused, Err(RegistryError::Writes { name }));
-    let refused = registry.register(Wrong { writes: false, parameters: json!({"type": "object", "properties": {}}) });
+    let open = json!({"type": "object", "properties": {}});
+    let refused = registry.register(Candidate { writes: false, parameters: open });
     assert_eq!(refused, Err(RegistryError::OpenSchema { name }));
     let mut with_tenant = closed.clone();
     with_tenant["properties"]["tenant_id"] = json!({"type": "string"});
-    let refused = registry.register(Wrong { writes: false, parameters: with_tenant });
+    let refused = registry.register(Candidate { writes: false, parameters: with_tenant });
     assert_eq!(refused, Err(RegistryError::ReservedArgument { name, argument: "tenant_id" }));
     assert_eq!(registry.manifest(&rights(Role::Admin, Classification::Restricted)), vec![]);
-    assert_eq!(registry.register(Wrong { writes: false, parameters: closed.clone() }), Ok(()));
+    assert_eq!(registry.register(Candidate { writes: false, parameters: closed.clone() }), Ok(()));
     assert_eq!(registry.manifest(&rights(Role::Viewer, Classification::Internal)).len(), 1);
-    let refused = registry.register(Wrong { writes: false, parameters: closed });
+    let refused = registry.register(Candidate { writes: false, parameters: closed });
     assert_eq!(refused, Err(RegistryError::Twice { name }));
 }

@@ -1,4 +1,4 @@
-//! Moving a tenant from one embedding model to the next.
+//! Reindexing a tenant with the next embedding model.
 
 use super::support::{Plant, WordEmbedder, upload};
 use chrono::TimeDelta;
@@ -16,15 +16,15 @@ use tools::ingest::accept::{Ingest, JobEnd};
 
 const NEXT: &str = "next";
 
-/// A plant that moves from the model `words` to another one, and that other one.
-async fn moving() -> (Plant, Arc<WordEmbedder>) {
+/// A plant that switches from the model `words` to another one, and the other model.
+async fn switching() -> (Plant, Arc<WordEmbedder>) {
     let mut plant = Plant::new().await;
     let next = Arc::new(WordEmbedder::named(NEXT));
     plant.embedders = Some(Embedders { current: Arc::clone(&plant.embedder) as _, next: Some(Arc::clone(&next) as _) });
     (plant, next)
 }
 
-/// A document ingested with whatever model is the tenant's.
+/// Ingests a document with the tenant's current model.
 async fn ingested(plant: &Plant, name: &str) -> Document {
     let permit = plant.permit(Role::Admin).await;
     let ingest = plant.ingest(IngestSettings::default());
@@ -32,7 +32,7 @@ async fn ingested(plant: &Plant, name: &str) -> Document {
     let UploadOutcome::Created(document) =
         ingest.accept(&permit, upload(name, text.as_bytes())).await.expect("accepted")
     else {
-        panic!("it is new");
+        panic!("the document exists already");
     };
     assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobEnd::Ready);
     document
@@ -46,14 +46,14 @@ async fn reindex(plant: &Plant) -> (LeasedJob, JobEnd) {
     (job, end)
 }
 
-/// The tenant's model, and which documents the next one has no passages of.
+/// The tenant's model, and the documents without chunks of the next model.
 async fn models(plant: &Plant) -> (Option<String>, Vec<DocumentId>) {
     let mut tx = plant.store.begin(&plant.scope(Actor::Worker)).await.expect("a transaction");
     let in_use = tx.chunks().model_in_use().await.expect("a model");
     (in_use, tx.chunks().unstaged(NEXT, 9).await.expect("documents"))
 }
 
-/// Whether the vector side of a search finds a document.
+/// Whether the vector side of the search finds a document.
 async fn is_found_by_meaning(plant: &Plant, name: &str) -> bool {
     let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
     let scope = plant.permit(Role::Admin).await.scope().clone();
@@ -61,7 +61,7 @@ async fn is_found_by_meaning(plant: &Plant, name: &str) -> bool {
     found.hits.iter().any(|hit| hit.passage.doc == name && hit.similarity.is_some())
 }
 
-/// Each attempt at a document has its intent and one outcome.
+/// Checks that each intent has one outcome.
 async fn assert_recorded(plant: &Plant) {
     let rows = plant.audit().await;
     let (intents, outcomes): (Vec<_>, Vec<_>) =
@@ -70,29 +70,29 @@ async fn assert_recorded(plant: &Plant) {
 }
 
 #[tokio::test]
-async fn a_tenant_is_moved_to_the_next_model_and_stays_with_it() {
-    let (plant, _next) = moving().await;
+async fn a_tenant_is_switched_to_the_next_model_and_stays_with_it() {
+    let (plant, _next) = switching().await;
     let first = ingested(&plant, "first.md").await;
     let second = ingested(&plant, "second.md").await;
     assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![first.id, second.id]));
     assert!(is_found_by_meaning(&plant, "first.md").await);
     assert_eq!(reindex(&plant).await.1, JobEnd::Done);
     assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
-    assert!(is_found_by_meaning(&plant, "first.md").await, "the query is embedded with the model of the passages");
+    assert!(is_found_by_meaning(&plant, "first.md").await, "the query is embedded with the model of the chunks");
     ingested(&plant, "third.md").await;
     assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]), "new documents are embedded with it");
     assert_recorded(&plant).await;
 }
 
 #[tokio::test]
-async fn a_document_that_cannot_be_read_any_more_holds_the_change_back() {
-    let (plant, _next) = moving().await;
+async fn an_unreadable_document_blocks_the_switch() {
+    let (plant, _next) = switching().await;
     let gone = ingested(&plant, "gone.md").await;
     ingested(&plant, "kept.md").await;
     let permit = plant.permit(Role::Admin).await;
     plant.ingest(IngestSettings::default()).discard(&permit, &gone).await.expect("discarded");
     assert_eq!(reindex(&plant).await.1, JobEnd::Dead);
-    assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![gone.id]), "the other one is embedded anew");
+    assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![gone.id]), "the other one is embedded");
     assert_recorded(&plant).await;
     let mut tx = plant.store.begin(permit.scope()).await.expect("a transaction");
     tx.documents().delete(gone.id).await.expect("deleted");
@@ -102,8 +102,8 @@ async fn a_document_that_cannot_be_read_any_more_holds_the_change_back() {
 }
 
 #[tokio::test]
-async fn a_large_tenant_is_moved_in_turns() {
-    let (plant, next) = moving().await;
+async fn a_large_tenant_is_reindexed_in_turns() {
+    let (plant, next) = switching().await;
     let first = ingested(&plant, "first.md").await;
     let second = ingested(&plant, "second.md").await;
     let clock = Arc::clone(&plant.clock);
@@ -121,8 +121,8 @@ async fn a_large_tenant_is_moved_in_turns() {
 }
 
 #[tokio::test]
-async fn a_document_that_was_embedded_while_its_tenant_changed_over_is_embedded_again() {
-    let (plant, _next) = moving().await;
+async fn a_document_embedded_during_the_switch_is_embedded_again() {
+    let (plant, _next) = switching().await;
     let permit = plant.permit(Role::Admin).await;
     let ingest = plant.ingest(IngestSettings::default());
     ingest.accept(&permit, upload("slow.md", b"# Slow\n\nOpen the valve slowly.\n")).await.expect("accepted");
@@ -138,16 +138,16 @@ async fn a_document_that_was_embedded_while_its_tenant_changed_over_is_embedded_
         .boxed()
     });
     let job = plant.claim().await;
-    assert!(!ingest.process(&job).await.expect_err("to be done again").counts);
-    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]), "the tenant stays where it is");
+    assert!(!ingest.process(&job).await.expect_err("to be retried").counts);
+    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]), "the tenant keeps its model");
     assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Ready);
     assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
     assert_recorded(&plant).await;
 }
 
 #[tokio::test]
-async fn an_outage_of_the_next_model_is_waited_out() {
-    let (plant, next) = moving().await;
+async fn an_outage_of_the_next_model_does_not_count_as_an_attempt() {
+    let (plant, next) = switching().await;
     let document = ingested(&plant, "first.md").await;
     next.down.store(true, std::sync::atomic::Ordering::Relaxed);
     plant.store.enqueue_reindex().await.expect("queued");

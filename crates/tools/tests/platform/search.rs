@@ -1,4 +1,4 @@
-//! The hybrid search against a store.
+//! Hybrid search with an in-memory store.
 
 use super::support::Plant;
 use async_trait::async_trait;
@@ -40,7 +40,7 @@ async fn the_passage_that_answers_comes_first_with_its_page_and_both_scores() {
 }
 
 #[tokio::test]
-async fn a_tag_that_stands_nowhere_is_not_answerable() {
+async fn a_query_about_an_unknown_tag_is_not_answerable() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS]).await;
@@ -50,7 +50,7 @@ async fn a_tag_that_stands_nowhere_is_not_answerable() {
 }
 
 #[tokio::test]
-async fn with_the_embedder_down_the_words_answer_and_the_result_says_so() {
+async fn with_the_embedder_down_the_words_decide_and_the_result_is_degraded() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS]).await;
@@ -63,7 +63,7 @@ async fn with_the_embedder_down_the_words_answer_and_the_result_says_so() {
 }
 
 #[tokio::test]
-async fn filters_and_clearance_bound_what_is_found() {
+async fn filters_and_clearance_restrict_the_results() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::Admin).await;
     let open = plant.document(&permit, "open.pdf", Classification::Internal, &[STRAINER]).await;
@@ -85,45 +85,45 @@ async fn filters_and_clearance_bound_what_is_found() {
     }
 }
 
-/// What a judge makes of its own scores.
-type Answer = fn(Vec<f32>) -> Result<Vec<f32>, ModelError>;
+/// Changes the scores of a test reranker.
+type Transform = fn(Vec<f32>) -> Result<Vec<f32>, ModelError>;
 
-/// Prefers passages that hold a word, unless it is to fail; remembers what it was asked.
-struct Judge {
+/// Prefers passages that contain a word, and records its requests.
+struct WordReranker {
     word: &'static str,
-    answer: Answer,
-    asked: Mutex<Vec<RerankRequest>>,
+    transform: Transform,
+    requests: Mutex<Vec<RerankRequest>>,
 }
 
-impl Judge {
+impl WordReranker {
     fn preferring(word: &'static str) -> Arc<Self> {
-        Self::answering(word, Ok)
+        Self::with_transform(word, Ok)
     }
 
-    fn answering(word: &'static str, answer: Answer) -> Arc<Self> {
-        Arc::new(Self { word, answer, asked: Mutex::default() })
+    fn with_transform(word: &'static str, transform: Transform) -> Arc<Self> {
+        Arc::new(Self { word, transform, requests: Mutex::default() })
     }
 
-    fn asked(&self) -> Vec<RerankRequest> {
-        self.asked.lock().expect("no panic under the lock").clone()
+    fn requests(&self) -> Vec<RerankRequest> {
+        self.requests.lock().expect("no panic under the lock").clone()
     }
 }
 
 #[async_trait]
-impl Reranker for Judge {
+impl Reranker for WordReranker {
     fn name(&self) -> String {
         "judge-1".to_owned()
     }
 
     async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError> {
         let scores = request.passages.iter().map(|text| if text.contains(self.word) { 0.9 } else { 0.1 }).collect();
-        self.asked.lock().expect("no panic under the lock").push(request);
-        (self.answer)(scores).map(|scores| Reranked { scores, spent: CallUsage::default() })
+        self.requests.lock().expect("no panic under the lock").push(request);
+        (self.transform)(scores).map(|scores| Reranked { scores, spent: CallUsage::default() })
     }
 }
 
-fn reranked(plant: &Plant, judge: &Arc<Judge>, candidates: usize) -> HybridSearch {
-    let model = Arc::clone(judge) as Arc<dyn Reranker>;
+fn reranked(plant: &Plant, reranker: &Arc<WordReranker>, candidates: usize) -> HybridSearch {
+    let model = Arc::clone(reranker) as Arc<dyn Reranker>;
     plant.search().with_reranking(Some(Reranking { model, candidates }))
 }
 
@@ -140,25 +140,25 @@ async fn a_reranker_orders_the_best_candidates_and_its_scores_are_shown() {
     plant
         .document(&permit, "manual.pdf", Classification::Confidential, &[BOLTS, STRAINER, "P-101A has a casing."])
         .await;
-    let judge = Judge::preferring("has a casing");
-    let search = reranked(&plant, &judge, 2);
+    let reranker = WordReranker::preferring("has a casing");
+    let search = reranked(&plant, &reranker, 2);
     let found = search.search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
     assert_eq!(contents(&found), ["P-101A has a casing.", BOLTS, STRAINER]);
     let scores: Vec<_> = found.hits.iter().map(|hit| hit.rerank).collect();
-    assert_eq!(scores, [Some(0.9), Some(0.1), None], "only the two candidates are ranked");
+    assert_eq!(scores, [Some(0.9), Some(0.1), None], "only the two candidates are reranked");
     assert_eq!(found.reranked_by.as_deref(), Some("judge-1"));
-    let asked = judge.asked().remove(0);
-    assert_eq!((asked.query.as_str(), asked.classification), (TORQUE, Classification::Confidential));
-    assert!(asked.passages[0].starts_with("manual.pdf\n"), "under its title: {:?}", asked.passages);
+    let request = reranker.requests().remove(0);
+    assert_eq!((request.query.as_str(), request.classification), (TORQUE, Classification::Confidential));
+    assert!(request.passages[0].starts_with("manual.pdf\n"), "with its title: {:?}", request.passages);
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_the_reranker_the_fused_order_stands() {
+async fn whatever_goes_wrong_with_the_reranker_the_fused_order_is_kept() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS]).await;
     let plain = plant.search().search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
-    let failures: [Answer; 5] = [
+    let failures: [Transform; 5] = [
         |_| Err(ModelError::Timeout { backend: "judge".into(), waited_s: 0 }),
         |_| Err(ModelError::NotConfigured { wanted: "restricted content".into() }),
         |_| Ok(Vec::new()),
@@ -166,31 +166,32 @@ async fn whatever_goes_wrong_with_the_reranker_the_fused_order_stands() {
         |scores| Ok(scores.into_iter().map(|_| f32::NAN).collect()),
     ];
     for failure in failures {
-        let judge = Judge::answering("helmet", failure);
-        let found = reranked(&plant, &judge, 30).search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
-        assert_eq!(judge.asked().len(), 1);
+        let reranker = WordReranker::with_transform("helmet", failure);
+        let search = reranked(&plant, &reranker, 30);
+        let found = search.search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
+        assert_eq!(reranker.requests().len(), 1);
         assert_eq!(found, plain);
     }
 }
 
 #[tokio::test]
-async fn a_reranker_is_not_asked_about_one_passage_or_none() {
+async fn a_reranker_is_not_called_for_a_single_passage() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
-    let judge = Judge::preferring("x");
-    let search = reranked(&plant, &judge, 30);
+    let reranker = WordReranker::preferring("x");
+    let search = reranked(&plant, &reranker, 30);
     assert_eq!(search.search(permit.scope(), TORQUE, &everything(), 3).await.expect("no hits").hits, []);
     plant.document(&permit, "one.pdf", Classification::Internal, &[BOLTS]).await;
     assert_eq!(search.search(permit.scope(), TORQUE, &everything(), 3).await.expect("a hit").hits.len(), 1);
-    assert!(judge.asked().is_empty());
+    assert!(reranker.requests().is_empty());
 }
 
 #[tokio::test]
-async fn a_search_through_the_gateway_gives_what_stands_around_a_hit_only_when_asked_and_records_the_reranker() {
+async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_the_reranker() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, BOLTS, STRAINER]).await;
-    let search = reranked(&plant, &Judge::preferring("480 Nm"), 30);
+    let search = reranked(&plant, &WordReranker::preferring("480 Nm"), 30);
     let store: Arc<dyn domain::ports::Store> = Arc::new(plant.store.clone());
     let registry = Registry::builtin(&store, search).expect("a registry");
     let tools = RecordedTools::new(registry, plant.tool_parts(store));
@@ -217,15 +218,17 @@ async fn a_search_through_the_gateway_gives_what_stands_around_a_hit_only_when_a
 }
 
 #[tokio::test]
-async fn a_reranker_sees_nothing_above_what_the_tenant_shows_its_models() {
+async fn a_reranker_sees_nothing_above_the_tenants_limit_for_models() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Confidential, &[LEAVE, STRAINER, BOLTS]).await;
-    let judge = Judge::preferring("helmet");
-    let limited = |any| reranked(&plant, &judge, 30).showing_models(ModelLimits { any, ..ModelLimits::default() });
+    let reranker = WordReranker::preferring("helmet");
+    let limited =
+        |any| reranked(&plant, &reranker, 30).with_model_limits(ModelLimits { any, ..ModelLimits::default() });
     let plain = plant.search().search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
     let found = limited(Classification::Internal).search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
-    assert_eq!((found, judge.asked().len()), (plain, 0));
-    let shown = limited(Classification::Confidential).search(permit.scope(), TORQUE, &everything(), 3).await;
-    assert_eq!((shown.expect("hits").reranked_by.as_deref(), judge.asked().len()), (Some("judge-1"), 1), "control");
+    assert_eq!((found, reranker.requests().len()), (plain, 0));
+    let found = limited(Classification::Confidential).search(permit.scope(), TORQUE, &everything(), 3).await;
+    let found = found.expect("hits");
+    assert_eq!((found.reranked_by.as_deref(), reranker.requests().len()), (Some("judge-1"), 1), "control");
 }

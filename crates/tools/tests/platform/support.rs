@@ -1,4 +1,4 @@
-//! A plant in memory, and the parts that a test controls: the embedder, uploads, permits.
+//! An in-memory plant, and the parts that tests control: embedder, uploads, permits.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -36,14 +36,14 @@ use tools::gateway::ToolParts;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::retrieval::{HybridSearch, RetrievalParams};
 
-/// One tenant and what serves it.
+/// A tenant with the services that it uses.
 pub struct Plant {
     pub store: MemoryStore,
     pub blobs: Arc<MemoryBlobStore>,
     pub clock: Arc<ManualClock>,
     pub ids: Arc<SequentialIds>,
     pub embedder: Arc<WordEmbedder>,
-    /// What ingestion embeds with; `embedder` alone where nothing is said.
+    /// The embedders of ingestion; `embedder` alone by default.
     pub embedders: Option<Embedders>,
     pub tracker: TaskTracker,
     pub tenant: TenantId,
@@ -69,7 +69,7 @@ impl Plant {
         }
     }
 
-    /// A user of this role who signed in, with what the gate would grant.
+    /// Signs in a user with this role and grants what the policy gate would grant.
     pub async fn permit(&self, role: Role) -> Permit {
         let mut tx = self.store.begin(&self.scope(Actor::System)).await.expect("a transaction");
         let identity = Identity {
@@ -87,7 +87,7 @@ impl Plant {
         self.grant(Actor::User(user.id), &membership)
     }
 
-    /// The tenant clears its users for no more than this.
+    /// Limits the clearance of the tenant's users.
     pub async fn clear_users_for(&self, class: Classification) {
         let clearance = ClearanceLimits { user: Some(class), ..ClearanceLimits::default() };
         let settings = TenantSettings { clearance, ..TenantSettings::default() };
@@ -122,7 +122,7 @@ impl Plant {
         rows
     }
 
-    /// What the tool gateway works with here, over this store.
+    /// The parts of a tool gateway with this store.
     pub fn tool_parts(&self, store: Arc<dyn Store>) -> ToolParts {
         ToolParts {
             store,
@@ -146,7 +146,7 @@ impl Plant {
         DocumentIngest::new(ports, settings, self.tracker.clone())
     }
 
-    /// With another store and other storage.
+    /// An ingestion service with another store and blob store.
     pub fn ingest_into(&self, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> DocumentIngest {
         DocumentIngest::new(self.ports(store, blobs), IngestSettings::default(), self.tracker.clone())
     }
@@ -162,7 +162,7 @@ impl Plant {
         }
     }
 
-    /// A searchable document with these passages, each on a page of its own.
+    /// Adds a searchable document with these passages, one per page.
     pub async fn document(&self, by: &Permit, name: &str, class: Classification, passages: &[&str]) -> Document {
         let new = NewDocument {
             id: self.ids.uuid().into(),
@@ -220,7 +220,7 @@ impl Plant {
         tx.documents().get(id, Classification::Restricted).await.expect("a document")
     }
 
-    /// Waits for what callers left behind.
+    /// Waits for background tasks.
     pub async fn settle(&self) {
         self.tracker.close();
         self.tracker.wait().await;
@@ -228,36 +228,36 @@ impl Plant {
     }
 }
 
-/// Embeds by the words of a text: texts that share words are near each other.
+/// Embeds by words: texts that share words have similar vectors.
 #[derive(Default)]
 pub struct WordEmbedder {
-    /// Its name, `words` where nothing is said.
+    /// Name of the model; `words` by default.
     name: Option<&'static str>,
     pub down: AtomicBool,
-    /// Whether it may see internal texts only.
+    /// Whether it may only see internal texts.
     pub internal_only: AtomicBool,
     callers: Mutex<Vec<ModelCaller>>,
     batches: AtomicUsize,
     before_batch: Mutex<Option<BeforeBatch>>,
 }
 
-/// What happens before a batch of passages is embedded, given how many batches were asked for before.
+/// Called before each batch of chunks with the number of earlier batches.
 type BeforeBatch = Box<dyn Fn(usize) -> BoxFuture<'static, Result<(), ModelError>> + Send>;
 
 impl WordEmbedder {
     const DIMENSION: usize = 256;
 
-    /// A model of another name.
+    /// An embedder with another name.
     pub fn named(name: &'static str) -> Self {
         Self { name: Some(name), ..Self::default() }
     }
 
-    /// On whose behalf it was asked, in order.
+    /// The callers in the order of the calls.
     pub fn callers(&self) -> Vec<ModelCaller> {
         self.callers.lock().expect("no panic under the lock").clone()
     }
 
-    /// From now on, this happens before each batch of passages.
+    /// Sets a hook that runs before each batch of chunks.
     pub fn before_batch(&self, hook: impl Fn(usize) -> BoxFuture<'static, Result<(), ModelError>> + Send + 'static) {
         self.batches.store(0, Ordering::Relaxed);
         *self.before_batch.lock().expect("no panic under the lock") = Some(Box::new(hook));
@@ -279,8 +279,8 @@ impl WordEmbedder {
 fn vector(text: &str) -> Vec<f32> {
     let mut sum = vec![0.0_f32; WordEmbedder::DIMENSION];
     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2) {
-        let place = word.to_lowercase().bytes().fold(7_usize, |hash, byte| hash.wrapping_mul(31) ^ usize::from(byte));
-        sum[place % WordEmbedder::DIMENSION] += 1.0;
+        let index = word.to_lowercase().bytes().fold(7_usize, |hash, byte| hash.wrapping_mul(31) ^ usize::from(byte));
+        sum[index % WordEmbedder::DIMENSION] += 1.0;
     }
     let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt().max(1.0);
     sum.iter().map(|x| x / length).collect()
@@ -305,7 +305,7 @@ impl Embedder for WordEmbedder {
             self.hook().await?;
         }
         let vectors = self.vectors(request.texts.into_iter());
-        // A token and a millionth for each text.
+        // One token and one millionth per text.
         let texts = u32::try_from(vectors.len()).expect("few");
         let spent = CallUsage {
             served_by: ServedBy::embedded("words", "words"),
@@ -321,7 +321,7 @@ impl Embedder for WordEmbedder {
     }
 }
 
-/// What a model says that does not answer.
+/// The error of a model that does not answer.
 pub fn down() -> ModelError {
     ModelError::Timeout { backend: "words".into(), waited_s: 1 }
 }
@@ -337,7 +337,7 @@ pub fn with_form(bytes: &[u8], form: Result<UploadForm, FieldError>) -> Upload {
     Upload { bytes: stream::iter(pieces).boxed(), form: async { form }.boxed() }
 }
 
-/// A form that says nothing but the name.
+/// A form with only a file name.
 pub fn form(filename: &str) -> UploadForm {
     UploadForm {
         filename: filename.into(),

@@ -1,4 +1,4 @@
-//! What an upload may still do when its body has arrived, and what becomes of its file.
+//! What is checked again when an upload's body has arrived, and what happens to its file.
 
 use super::support::{Plant, form, upload, with_form};
 use async_trait::async_trait;
@@ -32,14 +32,14 @@ use tools::ingest::accept::Ingest as _;
 
 const NOTES: &[u8] = b"# Strainer\n\nClean the suction strainer when its differential pressure exceeds 0.25 bar.\n";
 
-/// An upload in whose middle something happens.
-fn interrupted(mut given: Upload, happens: BoxFuture<'static, ()>) -> Upload {
-    let rest = stream::once(happens.map(|()| Ok(Bytes::from_static(b"\nAnd log it.\n"))));
+/// An upload during which something happens.
+fn with_event(mut given: Upload, event: BoxFuture<'static, ()>) -> Upload {
+    let rest = stream::once(event.map(|()| Ok(Bytes::from_static(b"\nAnd log it.\n"))));
     given.bytes = given.bytes.chain(rest).boxed();
     given
 }
 
-/// A body that goes on for ever, a few bytes a second.
+/// An endless upload of a few bytes per second.
 fn trickling() -> Upload {
     let pieces = stream::repeat(()).then(|()| async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -48,7 +48,7 @@ fn trickling() -> Upload {
     Upload { bytes: pieces.boxed(), form: futures::future::pending().boxed() }
 }
 
-/// Changes to user and tenant, from outside.
+/// Changes user and tenant during an upload.
 #[derive(Clone)]
 struct Administrator {
     store: MemoryStore,
@@ -57,7 +57,7 @@ struct Administrator {
 }
 
 impl Administrator {
-    fn over(plant: &Plant, permit: &Permit) -> Self {
+    fn of(plant: &Plant, permit: &Permit) -> Self {
         let (scope, user) = (permit.scope().clone(), permit.scope().user().expect("a user"));
         Self { store: plant.store.clone(), scope, user }
     }
@@ -72,7 +72,7 @@ impl Administrator {
         tx.commit().await.expect("a commit");
     }
 
-    async fn switch_tenant_off(self) {
+    async fn suspend_tenant(self) {
         let off = TenantPatch { is_active: Some(false), ..TenantPatch::default() };
         self.store.update_tenant(self.scope.tenant(), off, &ChangedBy::default()).await.expect("changed");
     }
@@ -88,7 +88,7 @@ impl Administrator {
     }
 }
 
-fn off() -> UserPatch {
+fn suspended() -> UserPatch {
     UserPatch { is_active: Some(false), ..UserPatch::default() }
 }
 
@@ -103,23 +103,23 @@ async fn documents(plant: &Plant, permit: &Permit) -> Vec<Document> {
     listed.expect("a list").items
 }
 
-async fn nothing_is_left(plant: &Plant, permit: &Permit) {
+async fn assert_no_traces(plant: &Plant, permit: &Permit) {
     plant.settle().await;
-    assert_eq!(plant.blobs.count(), 0, "no file is kept");
-    assert!(documents(plant, permit).await.is_empty(), "nothing is recorded");
+    assert_eq!(plant.blobs.count(), 0, "no file is stored");
+    assert!(documents(plant, permit).await.is_empty(), "no document is recorded");
     assert_eq!(plant.try_claim().await, None, "nothing is queued");
 }
 
 #[tokio::test]
-async fn user_tenant_role_and_clearance_are_read_again_when_the_document_is_recorded() {
+async fn user_tenant_role_and_clearance_are_checked_again_when_the_document_is_recorded() {
     type Change = fn(Administrator) -> BoxFuture<'static, ()>;
     let lowered = |admin: Administrator| {
         let clearance = ClearanceLimits { user: Some(Classification::Internal), ..ClearanceLimits::default() };
         admin.configure(TenantSettings { clearance, ..TenantSettings::default() }).boxed()
     };
     let cases: [(Change, &str); 4] = [
-        (|admin| admin.patch(off()).boxed(), "user_disabled"),
-        (|admin| admin.switch_tenant_off().boxed(), "tenant_suspended"),
+        (|admin| admin.patch(suspended()).boxed(), "user_disabled"),
+        (|admin| admin.suspend_tenant().boxed(), "tenant_suspended"),
         (|admin| admin.patch(role(Role::Viewer)).boxed(), "policy_denied"),
         (lowered, "validation"),
     ];
@@ -128,93 +128,93 @@ async fn user_tenant_role_and_clearance_are_read_again_when_the_document_is_reco
         let permit = plant.permit(Role::User).await;
         let mut described = form("notes.md");
         described.classification = Some(Classification::Confidential);
-        let change = change(Administrator::over(&plant, &permit));
-        let given = interrupted(with_form(NOTES, Ok(described)), change);
+        let change = change(Administrator::of(&plant, &permit));
+        let given = with_event(with_form(NOTES, Ok(described)), change);
         let refused = plant.ingest(IngestSettings::default()).accept(&permit, given).await.expect_err(code);
         assert_eq!(refused.code(), code, "{refused:?}");
-        nothing_is_left(&plant, &permit).await;
+        assert_no_traces(&plant, &permit).await;
     }
 }
 
 #[tokio::test]
-async fn rights_over_what_is_superseded_are_read_again() {
+async fn the_right_to_supersede_is_checked_again() {
     let plant = Plant::new().await;
     let (owner, admin) = (plant.permit(Role::User).await, plant.permit(Role::Admin).await);
     let old = plant.document(&owner, "old.pdf", Classification::Internal, &["one"]).await;
     let ingest = plant.ingest(IngestSettings::default());
     let mut described = form("notes.md");
     described.supersedes = Some(old.id);
-    let demoted = Administrator::over(&plant, &admin).patch(role(Role::User)).boxed();
-    let refused = ingest.accept(&admin, interrupted(with_form(NOTES, Ok(described.clone())), demoted)).await;
+    let demoted = Administrator::of(&plant, &admin).patch(role(Role::User)).boxed();
+    let refused = ingest.accept(&admin, with_event(with_form(NOTES, Ok(described.clone())), demoted)).await;
     assert!(matches!(refused, Err(IngestError::NotYours)), "{refused:?}");
     let accepted = ingest.accept(&owner, with_form(NOTES, Ok(described))).await;
     assert!(matches!(accepted, Ok(UploadOutcome::Created(_))), "{accepted:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_ends_when_its_time_is_over() {
+async fn an_upload_ends_at_its_time_limit() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     let settings = IngestSettings { upload_limit: Duration::from_secs(90), ..IngestSettings::default() };
-    let began = Instant::now();
+    let started = Instant::now();
     let ingest = plant.ingest(settings);
     let ended = tokio::time::timeout(Duration::from_secs(600), ingest.accept(&permit, trickling()));
     let refused = ended.await.expect("in time").expect_err("too slow");
-    assert_eq!(began.elapsed().as_secs(), 90);
+    assert_eq!(started.elapsed().as_secs(), 90);
     assert_eq!(refused.code(), "upload_timeout");
     assert!(refused.public_detail().is_some_and(|detail| detail.contains("90 s")), "{refused:?}");
-    nothing_is_left(&plant, &permit).await;
+    assert_no_traces(&plant, &permit).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_stops_when_its_user_or_tenant_is_switched_off() {
+async fn an_upload_stops_when_its_user_or_tenant_is_suspended() {
     type Change = fn(Administrator) -> BoxFuture<'static, ()>;
     let cases: [(Change, &str); 2] = [
-        (|admin| admin.patch(off()).boxed(), "user_disabled"),
-        (|admin| admin.switch_tenant_off().boxed(), "tenant_suspended"),
+        (|admin| admin.patch(suspended()).boxed(), "user_disabled"),
+        (|admin| admin.suspend_tenant().boxed(), "tenant_suspended"),
     ];
     for (change, code) in cases {
         let plant = Plant::new().await;
         let permit = plant.permit(Role::User).await;
-        let change = change(Administrator::over(&plant, &permit));
+        let change = change(Administrator::of(&plant, &permit));
         let later = async {
             tokio::time::sleep(Duration::from_secs(60)).await;
             change.await;
         };
-        let began = Instant::now();
+        let started = Instant::now();
         let ingest = plant.ingest(IngestSettings::default());
         let ended = tokio::time::timeout(Duration::from_secs(600), ingest.accept(&permit, trickling()));
         let (ended, ()) = tokio::join!(ended, later);
         let refused = ended.expect("in time").expect_err(code);
         assert_eq!(refused.code(), code);
-        assert!((60..=65).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
-        nothing_is_left(&plant, &permit).await;
+        assert!((60..=65).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+        assert_no_traces(&plant, &permit).await;
     }
 }
 
-/// The intent of an upload is closed as `unknown` after a day: what is recorded has its outcome before.
+/// An open intent is closed as `unknown` after a day, so an upload must be recorded before that.
 #[tokio::test]
-async fn an_upload_that_was_held_up_has_no_effect() {
+async fn an_upload_that_was_delayed_by_a_day_has_no_effect() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     let clock = Arc::clone(&plant.clock);
-    let held_up = async move {
+    let delay = async move {
         clock.advance(TimeDelta::hours(25));
     };
-    let given = interrupted(upload("notes.md", NOTES), held_up.boxed());
+    let given = with_event(upload("notes.md", NOTES), delay.boxed());
     let refused = plant.ingest(IngestSettings::default()).accept(&permit, given).await.expect_err("too late");
     assert_eq!(refused.code(), "upload_timeout");
-    nothing_is_left(&plant, &permit).await;
+    assert_no_traces(&plant, &permit).await;
 }
 
 #[tokio::test]
-async fn a_full_tenant_stores_no_byte_and_knows_what_it_has() {
+async fn with_an_exhausted_quota_only_duplicates_are_accepted() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     let known = plant.ingest(IngestSettings::default()).accept(&permit, upload("notes.md", NOTES)).await;
     let Ok(UploadOutcome::Created(known)) = known else { panic!("{known:?}") };
     let quotas = Quotas { documents: Some(1), ..Quotas::default() };
-    Administrator::over(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
+    Administrator::of(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
     let mut blobs = MockBlobStore::new();
     blobs.expect_put().never();
     let ingest = plant.ingest_into(Arc::new(plant.store.clone()), Arc::new(blobs));
@@ -225,11 +225,11 @@ async fn a_full_tenant_stores_no_byte_and_knows_what_it_has() {
 }
 
 #[tokio::test]
-async fn no_more_is_stored_than_the_tenants_bytes_allow() {
+async fn no_more_is_stored_than_the_quota_of_bytes_allows() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     let quotas = Quotas { bytes: Some(100_000), ..Quotas::default() };
-    Administrator::over(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
+    Administrator::of(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
     let read_on = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&read_on);
     let mut given = upload("long.txt", &b"word ".repeat(30_000));
@@ -241,32 +241,33 @@ async fn no_more_is_stored_than_the_tenants_bytes_allow() {
     let refused = plant.ingest(IngestSettings::default()).accept(&permit, given).await;
     assert!(matches!(refused, Err(IngestError::QuotaExceeded)), "{refused:?}");
     assert!(!read_on.load(Ordering::Relaxed), "it was read past the quota");
-    nothing_is_left(&plant, &permit).await;
+    assert_no_traces(&plant, &permit).await;
 }
 
-/// The connection breaks while the commit is confirmed: whether it is lasting is found out.
+/// The connection breaks before the commit is confirmed, so the service has to find out whether it took effect.
 #[tokio::test]
-async fn a_file_whose_record_fails_is_removed_and_one_that_is_recorded_is_kept() {
-    for lasting in [false, true] {
+async fn a_file_is_deleted_if_its_record_failed_and_kept_if_it_was_recorded() {
+    for committed in [false, true] {
         let plant = Plant::new().await;
         let permit = plant.permit(Role::User).await;
-        let store = Unconfirmed { inner: plant.store.clone(), lasting, once: Arc::new(AtomicBool::new(true)) };
+        let store = Unconfirmed { inner: plant.store.clone(), committed, first: Arc::new(AtomicBool::new(true)) };
         let ingest = plant.ingest_into(Arc::new(store), Arc::clone(&plant.blobs) as Arc<dyn BlobStore>);
         let failed = ingest.accept(&permit, upload("notes.md", NOTES)).await;
         assert!(matches!(failed, Err(IngestError::Store(StoreError::Unavailable { .. }))), "{failed:?}");
         plant.settle().await;
-        let kept = documents(&plant, &permit).await.len();
-        assert_eq!((kept, plant.blobs.count()), (usize::from(lasting), usize::from(lasting)), "lasting: {lasting}");
+        let count = documents(&plant, &permit).await.len();
+        let expected = usize::from(committed);
+        assert_eq!((count, plant.blobs.count()), (expected, expected), "committed: {committed}");
     }
 }
 
-/// A store whose first commit is not confirmed.
+/// A store whose first commit fails without confirmation.
 #[derive(Clone)]
 struct Unconfirmed {
     inner: MemoryStore,
-    /// Whether what was committed is there all the same.
-    lasting: bool,
-    once: Arc<AtomicBool>,
+    /// Whether the first commit takes effect.
+    committed: bool,
+    first: Arc<AtomicBool>,
 }
 
 struct UnconfirmedTx {
@@ -303,10 +304,10 @@ impl TenantTx for UnconfirmedTx {
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         let Self { inner, store } = *self;
-        if !store.once.swap(false, Ordering::Relaxed) {
+        if !store.first.swap(false, Ordering::Relaxed) {
             return inner.commit().await;
         }
-        if store.lasting {
+        if store.committed {
             inner.commit().await?;
         }
         Err(StoreError::Unavailable { doing: "committing", source: "the connection broke".into() })

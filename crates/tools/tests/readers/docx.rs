@@ -38,11 +38,11 @@ fn a_document_reads_as_word_shows_it() {
         ]
     );
     assert_eq!(document.title.as_deref(), Some("Seal replacement"));
-    assert_eq!(document.warnings, [Warning::HiddenText { pages: vec![] }], "hidden and white text was left out");
+    assert_eq!(document.warnings, [Warning::HiddenText { pages: vec![] }], "hidden and white text is omitted");
 }
 
 #[test]
-fn a_page_break_begins_a_page_without_a_number() {
+fn a_page_break_starts_a_page_without_a_number() {
     let pages = document("features.docx").pages;
     assert_eq!(pages.len(), 2);
     assert_eq!(pages[1].number, None);
@@ -89,7 +89,7 @@ fn only_the_result_of_a_field_in_a_field_is_shown() {
 }
 
 #[test]
-fn text_that_word_does_not_show_is_left_out_and_white_text_on_colour_stays() {
+fn hidden_text_is_omitted_and_white_text_on_a_coloured_background_is_kept() {
     let styles = "<w:style w:styleId='Off'><w:name w:val='off'/><w:rPr><w:vanish/></w:rPr></w:style>\
         <w:style w:styleId='Bar'><w:name w:val='bar'/><w:pPr><w:shd w:fill='000080'/></w:pPr></w:style>";
     let white = "<w:color w:val='FFFFFF'/>";
@@ -106,7 +106,7 @@ fn text_that_word_does_not_show_is_left_out_and_white_text_on_colour_stays() {
 }
 
 #[test]
-fn symbols_and_fractions_are_characters() {
+fn symbols_and_fractions_are_converted_to_characters() {
     let symbol = |font: &str, code: &str| format!("<w:r><w:sym w:font='{font}' w:char='{code}'/></w:r>");
     let fraction =
         "<m:oMath><m:f><m:num><m:r><m:t>V</m:t></m:r></m:num><m:den><m:r><m:t>t</m:t></m:r></m:den></m:f></m:oMath>";
@@ -120,9 +120,9 @@ fn symbols_and_fractions_are_characters() {
     assert_eq!(lines_of(&body, ""), ["p: 5 °Ω☑V/t"]);
 }
 
-/// Its name is a habit of Word's: what is said of the parts decides.
+/// Only Word uses a fixed name for the main part; the content type decides.
 #[test]
-fn the_main_part_is_found_whatever_it_is_called() {
+fn the_main_part_is_found_under_any_name() {
     const MAIN: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml";
     let kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument";
     let types = format!(
@@ -145,7 +145,7 @@ fn the_main_part_is_found_whatever_it_is_called() {
             part("_rels/.rels", related);
         }
         part("text/main.xml", text);
-        // What comes behind is not within the first bytes that an upload is judged by.
+        // This part is beyond the first bytes that an upload is judged by.
         let noise: String =
             (0..60_000_u32).map(|n| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26)).collect();
         part("other/noise.txt", &noise.repeat(3));

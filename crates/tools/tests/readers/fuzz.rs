@@ -1,7 +1,7 @@
-//! Fuzzing: valid files of each format, changed, read in a child process.
+//! Fuzzing: changed files of each format, read in a child process.
 //!
-//! A child may refuse what it gets. It may not crash, run out of memory or time, or panic. `PROPTEST_CASES=20000 cargo
-//! test -p tools --test readers fuzz` looks for longer than the 256 files for each property that it is by default.
+//! A child may refuse a file. It must not crash, panic, or run out of memory or time. `PROPTEST_CASES=20000 cargo test
+//! -p tools --test readers fuzz` runs more than the default of 256 files per property.
 
 use std::sync::LazyLock;
 
@@ -12,9 +12,9 @@ use tools::ingest::isolate::ParseError;
 use tools::ingest::readers::Limits;
 
 use crate::mutate::{Change, apply, changes, unpacked_pdf, unzipped, zipped};
-use crate::support::{bytes, read_apart};
+use crate::support::{bytes, read_isolated};
 
-/// PDF fixtures: each shows something else that the reader knows.
+/// PDF fixtures, each with another feature.
 const PDFS: [&str; 14] = [
     "base.pdf",
     "broken_xref.pdf",
@@ -31,7 +31,7 @@ const PDFS: [&str; 14] = [
     "tables.pdf",
     "two_columns.pdf",
 ];
-/// Those that are not encrypted, which would be saved without their key.
+/// Fixtures that are not encrypted; an encrypted one would be saved without its key.
 const OPEN_PDFS: [&str; 8] = [
     "cjk.pdf",
     "headers.pdf",
@@ -42,36 +42,42 @@ const OPEN_PDFS: [&str; 8] = [
     "tables.pdf",
     "rotated.pdf",
 ];
-const MARKDOWN: &str = "---\ntitle: Pump\n---\n# Start\n\n1. Open *valve* `V-1`\n   - [ ] slowly[^1]\n\n| Tag | Range |\n|---|--:|\n\
-    | PIT-1 | 0-25 |\n\n```text\ncode\n```\n> quote <b>html</b>\n\n[^1]: A note with [a link](x \"t\").\n\nEnd &amp; out\n===\n";
-const STYLES: &str = "<?xml version='1.0'?><w:styles xmlns:w='http://schemas.openxmlformats.org/wordprocessingml/2006/main'>\
+const MARKDOWN: &str = "---\ntitle: Pump\n---\n# Start\n\n1. Open *valve* `V-1`\n   - [ ] slowly[^1]\n\n\
+    | Tag | Range |\n|---|--:|\n\
+    | PIT-1 | 0-25 |\n\n```text\ncode\n```\n> quote <b>html</b>\n\n[^1]: A note with [a link](x \"t\").\n\n\
+    End &amp; out\n===\n";
+const STYLES: &str = "<?xml version='1.0'?>\
+    <w:styles xmlns:w='http://schemas.openxmlformats.org/wordprocessingml/2006/main'>\
     <w:style w:type='paragraph' w:default='1' w:styleId='Normal'><w:name w:val='Normal'/></w:style>\
-    <w:style w:type='paragraph' w:styleId='Heading1'><w:name w:val='heading 1'/><w:basedOn w:val='Normal'/><w:pPr>\
+    <w:style w:type='paragraph' w:styleId='Heading1'><w:name w:val='heading 1'/><w:basedOn w:val='Normal'/>\
+        <w:pPr>\
     <w:numPr><w:ilvl w:val='0'/><w:numId w:val='1'/></w:numPr><w:outlineLvl w:val='0'/></w:pPr></w:style>\
-    <w:style w:type='paragraph' w:styleId='ListBullet'><w:name w:val='List Bullet'/><w:basedOn w:val='Heading1'/><w:pPr>\
+    <w:style w:type='paragraph' w:styleId='ListBullet'><w:name w:val='List Bullet'/>\
+        <w:basedOn w:val='Heading1'/><w:pPr>\
     <w:outlineLvl w:val='9'/></w:pPr><w:rPr><w:vanish/></w:rPr></w:style></w:styles>";
-const TEXT: &str = "1. SCOPE\n\nThis sheet holds for pump P-101A.\n\nTag     Service     Range\nPIT-1   discharge   0-25 bar\nTIT-2   \
+const TEXT: &str = "1. SCOPE\n\nThis sheet holds for pump P-101A.\n\nTag     Service     Range\n\
+    PIT-1   discharge   0-25 bar\nTIT-2   \
     bearing     0-150 \u{b0}C\n\n2.1 Start\n  - open the valve\n  - wait\n\u{c}Page 2\n\n\tIndented text\n";
 
 static UNPACKED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| OPEN_PDFS.into_iter().map(unpacked_pdf).collect());
-/// Parts larger than this are left out: there a change hardly ever meets what matters.
-const LARGEST_PART: usize = 20_000;
+/// Larger parts are skipped, because a change rarely hits anything relevant in them.
+const MAX_PART: usize = 20_000;
 
 static PARTS: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
     let mut parts = unzipped("features.docx");
-    parts.retain(|(name, part)| part.len() < LARGEST_PART && name.ends_with(['s', 'l']));
+    parts.retain(|(name, part)| part.len() < MAX_PART && name.ends_with(['s', 'l']));
     parts.push(("word/styles.xml".into(), STYLES.into()));
     parts
 });
 
-/// Reads in a child; whatever the file is, the child must come to an end of its own.
+/// Reads in a child, which must finish by itself.
 fn read(bytes: &[u8], name: &str) -> Result<(), TestCaseError> {
-    match read_apart(bytes, name, &Limits::default()) {
+    match read_isolated(bytes, name, &Limits::default()) {
         Ok(document) => prop_assert!(!document.is_empty()),
         Err(ParseError::Document(failure)) => {
-            prop_assert!(failure.code != FailureCode::Timeout, "it takes too long");
-            prop_assert!(!failure.detail.contains("gave up"), "it panics or crashes");
-            prop_assert!(!failure.detail.contains("memory"), "it takes too much memory");
+            prop_assert!(failure.code != FailureCode::Timeout, "it took too long");
+            prop_assert!(!failure.detail.contains("crashed"), "it panicked or crashed");
+            prop_assert!(!failure.detail.contains("memory"), "it took too much memory");
         }
         Err(other) => prop_assert!(false, "{other:?}"),
     }
@@ -91,7 +97,10 @@ proptest! {
 
     #[test]
     fn parts_of_two_pdfs_are_read_or_refused(
-        one in select(OPEN_PDFS.to_vec()), other in select(OPEN_PDFS.to_vec()), cut in any::<Index>(), changes in changes(),
+        one in select(OPEN_PDFS.to_vec()),
+        other in select(OPEN_PDFS.to_vec()),
+        cut in any::<Index>(),
+        changes in changes(),
     ) {
         let (one, other) = (bytes(one), bytes(other));
         let joined = [&one[..cut.index(one.len())], &other[cut.index(other.len())..]].concat();

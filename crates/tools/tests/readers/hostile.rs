@@ -1,5 +1,5 @@
-//! Damaged and crafted files: a result or a reason, never a panic, never without end. Each is read in this process and
-//! in a child, which must agree.
+//! Damaged and crafted files must give a result or a reason, without panics or endless loops. Each is read in this
+//! process and in a child, with the same result.
 
 use std::io::{Cursor, Write};
 
@@ -11,12 +11,12 @@ use zip::write::SimpleFileOptions;
 
 use crate::support::{bytes, read_both};
 
-/// Reads with the default limits, here and in a child.
+/// Reads with the default limits, in this process and in a child.
 fn read_bytes(bytes: &[u8], name: &str) -> Result<ReadDocument, ReadError> {
     read_both(bytes, name, &Limits::default())
 }
 
-/// A PDF of one page with this content stream and these further objects from number 5 on.
+/// A PDF with one page with this content stream, and further objects numbered from 5.
 fn pdf(content: &[u8], resources: &str, objects: &[String]) -> Vec<u8> {
     let mut parts = vec![
         b"<</Type/Catalog/Pages 2 0 R>>".to_vec(),
@@ -42,7 +42,7 @@ fn form(calls: &str, resources: &str) -> String {
 }
 
 #[test]
-fn what_is_no_document_is_refused_by_its_content() {
+fn other_formats_are_refused_by_their_content() {
     let elf = [b"\x7fELF\x02\x01\x01\0".as_slice(), &[0; 200]].concat();
     assert_eq!(read_bytes(&elf, "manual.pdf"), Err(ReadError::Unsupported));
     assert_eq!(read_bytes(b"", "empty.pdf"), Err(ReadError::Unsupported));
@@ -50,7 +50,7 @@ fn what_is_no_document_is_refused_by_its_content() {
 }
 
 #[test]
-fn a_truncated_file_ends_with_its_text_or_a_reason() {
+fn a_truncated_file_gives_text_or_a_reason() {
     for name in ["base.pdf", "tables.pdf", "features.docx"] {
         let whole = bytes(name);
         for keep in (0..whole.len()).step_by(whole.len() / 23) {
@@ -62,7 +62,7 @@ fn a_truncated_file_ends_with_its_text_or_a_reason() {
 }
 
 #[test]
-fn a_damaged_file_without_text_is_no_scan() {
+fn a_damaged_file_without_text_is_not_a_scan() {
     let whole = bytes("base.pdf");
     let streams: Vec<usize> =
         whole.windows(7).enumerate().filter(|(_, w)| *w == b"stream\n").map(|(at, _)| at).collect();
@@ -72,7 +72,7 @@ fn a_damaged_file_without_text_is_no_scan() {
 }
 
 #[test]
-fn forms_that_call_each_other_come_to_an_end() {
+fn recursive_forms_terminate() {
     let objects: Vec<String> = (5..13)
         .map(|n| form(&"/X Do ".repeat(40), &format!("/XObject<</X {} 0 R>>", if n == 12 { 5 } else { n + 1 })))
         .collect();
@@ -83,7 +83,7 @@ fn forms_that_call_each_other_come_to_an_end() {
 }
 
 #[test]
-fn a_page_that_inflates_without_end_is_too_large() {
+fn a_page_that_decompresses_without_end_is_too_large() {
     let mut page = Stream::new(Dictionary::new(), vec![b' '; 65 << 20]);
     page.compress().unwrap();
     let mut file = Document::load_mem(&bytes("base.pdf")).unwrap();
@@ -111,7 +111,7 @@ fn content_over_the_limit_is_too_large() {
 }
 
 #[test]
-fn absurd_numbers_in_content_do_no_harm() {
+fn excessive_numbers_in_content_are_harmless() {
     let content = b"q 1e9 0 0 99999999999999999999 0 0 cm BT /F1 99999999 Tf 1 0 0 1 -99999999999 0 Tm (x) Tj ET Q \
         BT /F1 12 Tf 50 700 Td (kept) Tj 0 Tz (zero) Tj -100 Tz (back) Tj ET Q Q Q";
     let bytes = pdf(content, "/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>", &[]);
@@ -132,7 +132,7 @@ fn docx(body: &str) -> Vec<u8> {
 }
 
 #[test]
-fn tables_in_tables_without_end_are_cut_off() {
+fn deeply_nested_tables_are_cut_off() {
     let nested = |depth: usize| {
         let (open, close) = ("<w:tbl><w:tr><w:tc>", "</w:tc></w:tr></w:tbl>");
         docx(&format!("<w:p><w:r><w:t>kept</w:t></w:r></w:p>{}{}", open.repeat(depth), close.repeat(depth)))
@@ -167,7 +167,10 @@ proptest! {
 
     #[test]
     fn damaged_files_never_panic(
-        name in prop::sample::select(vec!["tables.pdf", "headers.pdf", "object_streams.pdf", "old_type1.pdf", "empty_password_rc4.pdf", "cjk.pdf", "features.docx"]),
+        name in prop::sample::select(vec![
+            "tables.pdf", "headers.pdf", "object_streams.pdf", "old_type1.pdf", "empty_password_rc4.pdf", "cjk.pdf",
+            "features.docx",
+        ]),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<u8>()), 1..12),
     ) {
         if let Ok(document) = read_bytes(&damage(bytes(name), &changes), name) {
@@ -179,8 +182,9 @@ proptest! {
     #[test]
     fn arbitrary_markup_never_panics(
         tags in prop::collection::vec((prop::sample::select(vec![
-            "p", "r", "t", "tbl", "tr", "tc", "pPr", "rPr", "tcPr", "trPr", "tblPr", "numPr", "sdt", "sdtContent", "ins",
-            "del", "txbxContent", "AlternateContent", "Fallback", "hyperlink", "vanish", "sectPr", "br", "tab", "sym",
+            "p", "r", "t", "tbl", "tr", "tc", "pPr", "rPr", "tcPr", "trPr", "tblPr", "numPr", "sdt", "sdtContent",
+            "ins", "del",
+            "txbxContent", "AlternateContent", "Fallback", "hyperlink", "vanish", "sectPr", "br", "tab", "sym",
         ]), any::<bool>()), 0..80),
     ) {
         let mut body = String::new();
@@ -221,8 +225,9 @@ proptest! {
     fn arbitrary_operators_never_panic(
         operations in prop::collection::vec(
             (prop::collection::vec(-1000_i32..1000, 0..7), prop::sample::select(vec![
-                "q", "Q", "cm", "BT", "ET", "Td", "Tm", "Tj", "TJ", "T*", "'", "\"", "Tf", "re", "m", "l", "c", "h", "S",
-                "f", "W", "n", "g", "rg", "k", "Tr", "Ts", "Tz", "Tc", "Tw", "BI", "ID", "EI", "Do", "sh", "BDC", "EMC",
+                "q", "Q", "cm", "BT", "ET", "Td", "Tm", "Tj", "TJ", "T*", "'", "\"", "Tf", "re", "m", "l", "c", "h",
+                "S", "f",
+                "W", "n", "g", "rg", "k", "Tr", "Ts", "Tz", "Tc", "Tw", "BI", "ID", "EI", "Do", "sh", "BDC", "EMC",
             ])),
             0..60,
         ),

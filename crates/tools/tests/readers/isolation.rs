@@ -1,4 +1,4 @@
-//! One child process per document: what it can do, what it cannot, and what becomes of it.
+//! One child process per document: what it can and cannot do, and how failures are reported.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use tools::ingest::readers::{Limits, ReadDocument, Warning};
 use crate::support::{bytes, program, read_both, source};
 
 const TIME: Duration = Duration::from_secs(45);
-/// Small, so that what is used up without end is used up soon.
+/// Small limits, so that they are reached quickly.
 const SMALL: ChildLimits = ChildLimits { memory_bytes: 128 << 20, cpu: Duration::from_secs(3) };
 
-/// The parser that does `deed`.
-fn misbehaving(deed: &str) -> ParserProgram {
+/// The misbehaving parser with this behaviour.
+fn misbehaving(behaviour: &str) -> ParserProgram {
     let program = env!("CARGO_BIN_EXE_misbehaving-parser").into();
-    ParserProgram { program, args: vec![deed.into()], limits: SMALL }
+    ParserProgram { program, args: vec![behaviour.into()], limits: SMALL }
 }
 
 async fn parse(program: ParserProgram, time: Duration, limits: Limits) -> Result<ReadDocument, ParseError> {
@@ -28,20 +28,20 @@ async fn parse(program: ParserProgram, time: Duration, limits: Limits) -> Result
     parser.parse(source(b"some text", "notes.txt"), &PagesRead::default()).await
 }
 
-/// Why the document failed that a misbehaving parser read.
-async fn failure(deed: &str) -> FailureCode {
+/// The failure of a document read by a misbehaving parser.
+async fn failure(behaviour: &str) -> FailureCode {
     let limits = Limits { max_pages: 3, max_text_bytes: 1000, ..Limits::default() };
-    match parse(misbehaving(deed), TIME, limits).await {
+    match parse(misbehaving(behaviour), TIME, limits).await {
         Err(ParseError::Document(failure)) => {
             assert!(failure.detail.ends_with('.'), "{}", failure.detail);
             failure.code
         }
-        other => panic!("{deed}: {other:?}"),
+        other => panic!("{behaviour}: {other:?}"),
     }
 }
 
 #[test]
-fn a_child_reads_what_a_thread_reads() {
+fn a_child_reads_the_same_as_a_thread() {
     for name in ["headers.pdf", "tables.pdf", "cjk.pdf", "hidden.pdf", "two_columns.pdf", "features.docx", "README.md"]
     {
         let document = read_both(&bytes(name), name, &Limits::default()).unwrap();
@@ -53,8 +53,8 @@ fn a_child_reads_what_a_thread_reads() {
 }
 
 #[tokio::test]
-async fn what_a_file_makes_a_parser_do_fails_the_document_and_nothing_else() {
-    for (deed, code) in [
+async fn a_misbehaving_parser_fails_only_its_document() {
+    for (behaviour, code) in [
         ("overflow-the-stack", FailureCode::Corrupt),
         ("panic", FailureCode::Corrupt),
         ("write-garbage", FailureCode::Corrupt),
@@ -68,12 +68,12 @@ async fn what_a_file_makes_a_parser_do_fails_the_document_and_nothing_else() {
         ("send-too-many-blocks", FailureCode::TooLarge),
         ("send-too-much-text", FailureCode::TooLarge),
     ] {
-        assert_eq!(failure(deed).await, code, "{deed}");
+        assert_eq!(failure(behaviour).await, code, "{behaviour}");
     }
 }
 
 #[tokio::test]
-async fn warnings_of_a_parser_are_few_and_name_pages_that_there_can_be() {
+async fn warnings_of_a_parser_are_limited_and_their_pages_checked() {
     let limits = Limits { max_pages: 3, ..Limits::default() };
     let document = parse(misbehaving("send-too-many-warnings"), TIME, limits).await.expect("a document");
     assert!((1..=16).contains(&document.warnings.len()), "{}", document.warnings.len());
@@ -83,10 +83,10 @@ async fn warnings_of_a_parser_are_few_and_name_pages_that_there_can_be() {
 }
 
 #[tokio::test]
-async fn a_parser_that_waits_is_ended_by_the_wall_clock() {
-    for deed in ["sleep", "complain-without-end"] {
+async fn a_parser_that_waits_is_killed_at_the_wall_clock_limit() {
+    for behaviour in ["sleep", "complain-without-end"] {
         let limits = ChildLimits { cpu: Duration::from_secs(30), ..SMALL };
-        let program = ParserProgram { limits, ..misbehaving(deed) };
+        let program = ParserProgram { limits, ..misbehaving(behaviour) };
         let parsed = parse(program, Duration::from_millis(300), Limits::default()).await;
         assert!(
             matches!(&parsed, Err(ParseError::Document(failure)) if failure.code == FailureCode::Timeout),
@@ -96,20 +96,20 @@ async fn a_parser_that_waits_is_ended_by_the_wall_clock() {
 }
 
 #[tokio::test]
-async fn a_parser_killed_from_outside_is_tried_again_and_not_without_end() {
+async fn a_parser_killed_from_outside_is_retried_a_limited_number_of_times() {
     let parsed = parse(misbehaving("be-killed"), TIME, Limits::default()).await;
     assert!(matches!(parsed, Err(ParseError::Unavailable { counts: true, .. })), "{parsed:?}");
 }
 
 #[tokio::test]
-async fn a_parser_that_is_not_there_is_waited_for() {
+async fn a_missing_parser_does_not_count_as_an_attempt() {
     let missing = ParserProgram { program: "/nowhere/parser".into(), ..program() };
     let parsed = parse(missing, TIME, Limits::default()).await;
     assert!(matches!(parsed, Err(ParseError::Unavailable { counts: false, .. })), "{parsed:?}");
 }
 
 #[tokio::test]
-async fn a_storage_that_fails_is_not_the_documents_fault() {
+async fn a_failing_blob_store_is_not_the_documents_fault() {
     let failing = stream::iter([Err(BlobError::Missing { key: "k".into() })]).boxed();
     let file = SourceFile { name: "notes.txt".into(), size: 9, bytes: failing };
     let parser = ChildParser::new(program(), TIME, Limits::default());
@@ -118,17 +118,17 @@ async fn a_storage_that_fails_is_not_the_documents_fault() {
 }
 
 #[tokio::test]
-async fn dropping_the_reading_ends_the_child() {
+async fn dropping_the_future_kills_the_child() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("its number").port().to_string();
     let program = ParserProgram { args: vec!["hold".into(), port], ..misbehaving("") };
     let reading = parse(program, TIME, Limits::default());
-    let mut held = tokio::select! {
+    let mut connection = tokio::select! {
         parsed = reading => panic!("{parsed:?}"),
         accepted = listener.accept() => accepted.expect("the child connects").0,
     };
     let mut nothing = [0];
-    let end = held.read(&mut nothing).await;
+    let end = connection.read(&mut nothing).await;
     assert!(matches!(end, Ok(0) | Err(_)), "the connection ends with the child");
 }
 

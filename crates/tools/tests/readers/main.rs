@@ -1,4 +1,4 @@
-//! The readers on real files: what comes out of each fixture, and that no damage makes them do worse than refuse.
+//! The readers on real files: the text of each fixture, and robustness against damaged and crafted files.
 
 #[cfg(test)]
 mod attacks;

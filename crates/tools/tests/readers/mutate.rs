@@ -1,4 +1,4 @@
-//! Changes to valid files, blind ones and ones that know the format, as proptest strategies.
+//! Changes to valid files, random ones and ones that know the format, as proptest strategies.
 
 use std::io::{Cursor, Read as _, Write as _};
 use std::ops::Range;
@@ -11,31 +11,31 @@ use zip::{ZipArchive, ZipWriter};
 
 use crate::support::bytes;
 
-/// A change of bytes, wherever it lands.
+/// A change of bytes at any position.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// Flips one bit.
     Flip(Index, u8),
-    /// Cuts the rest off.
+    /// Cuts off the rest.
     Truncate(Index),
-    /// Drops a block.
+    /// Removes a block.
     Drop(Index, Index),
-    /// Repeats a block some times.
+    /// Repeats a block.
     Repeat(Index, Index, u8),
-    /// Puts a block of the same file elsewhere, over what stands there.
+    /// Overwrites another position with a copy of a block.
     Splice(Index, Index, Index),
-    /// Puts something else in the place of a token.
+    /// Replaces a token by a fixed one.
     Token(Index, &'static str),
-    /// Puts one token of the file in the place of another.
+    /// Replaces a token by another token of the file.
     Swap(Index, Index),
 }
 
-/// Largest block that is moved or repeated.
+/// Largest block that is copied or repeated.
 const BLOCK: usize = 600;
-/// Largest file that changes may make.
-const MOST: usize = 4 << 20;
+/// Files above this size are not changed further.
+const MAX_FILE: usize = 4 << 20;
 
-/// Tokens that number and name parsers dislike, for PDF and for XML.
+/// Tokens that number and name parsers may handle badly, for PDF and XML.
 const TOKENS: [&str; 30] = [
     "0",
     "-1",
@@ -69,7 +69,7 @@ const TOKENS: [&str; 30] = [
     "<",
 ];
 
-/// One to eight changes, blind ones and ones of tokens.
+/// One to eight random changes.
 pub fn changes() -> impl Strategy<Value = Vec<Change>> {
     let at = any::<Index>;
     let change = prop_oneof![
@@ -84,10 +84,10 @@ pub fn changes() -> impl Strategy<Value = Vec<Change>> {
     prop::collection::vec(change, 1..9)
 }
 
-/// The file after all changes.
+/// Applies all changes to a file.
 pub fn apply(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
     for change in changes {
-        if bytes.is_empty() || bytes.len() > MOST {
+        if bytes.is_empty() || bytes.len() > MAX_FILE {
             break;
         }
         change.apply(&mut bytes);
@@ -120,19 +120,19 @@ impl Change {
                 bytes.splice(to..end, part);
             }
             Self::Token(at, token) => {
-                let place = token_at(bytes, at.index(bytes.len()));
-                bytes.splice(place, token.bytes());
+                let range = token_at(bytes, at.index(bytes.len()));
+                bytes.splice(range, token.bytes());
             }
             Self::Swap(from, to) => {
                 let token = bytes[token_at(bytes, from.index(bytes.len()))].to_vec();
-                let place = token_at(bytes, to.index(bytes.len()));
-                bytes.splice(place, token);
+                let range = token_at(bytes, to.index(bytes.len()));
+                bytes.splice(range, token);
             }
         }
     }
 }
 
-/// The word at or after a place: digits, letters, and what stands in numbers and names.
+/// The word at or after a position: letters, digits, and characters of numbers and names.
 fn token_at(bytes: &[u8], at: usize) -> Range<usize> {
     let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"/.:+-_".contains(byte);
     let start = bytes[at..].iter().position(in_word).map_or(at, |skip| at + skip);
@@ -141,7 +141,7 @@ fn token_at(bytes: &[u8], at: usize) -> Range<usize> {
     start - before..start + after
 }
 
-/// A PDF whose streams are not compressed, so that changes reach what is in them.
+/// A PDF with uncompressed streams, so that changes hit their content.
 pub fn unpacked_pdf(name: &str) -> Vec<u8> {
     let mut document = Document::load_mem(&bytes(name)).unwrap();
     document.decompress();
@@ -163,7 +163,7 @@ pub fn unzipped(name: &str) -> Vec<(String, Vec<u8>)> {
     (0..count).map(read).collect()
 }
 
-/// An archive of these parts.
+/// A ZIP archive with these parts.
 pub fn zipped(parts: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, part) in parts {

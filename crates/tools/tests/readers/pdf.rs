@@ -16,7 +16,7 @@ fn columns_are_read_one_after_the_other() {
 }
 
 #[test]
-fn turned_pages_and_upward_text_come_row_by_row() {
+fn rotated_pages_and_upward_text_are_read_row_by_row() {
     let document = document("rotated.pdf");
     let pages: Vec<String> = document.pages.iter().map(|page| page.blocks[0].text.clone()).collect();
     assert!(pages[0].starts_with("Row 0 of the landscape page shown turned by the viewer Row 1 of"), "{}", pages[0]);
@@ -44,7 +44,7 @@ fn tables_keep_rows_together_with_and_without_rules() {
 }
 
 #[test]
-fn running_lines_are_kept_once_and_labels_stand_beside_page_numbers() {
+fn running_lines_are_kept_once_and_page_labels_are_read() {
     let document = document("headers.pdf");
     let text = text(&document);
     assert_eq!(text.matches("TM-0345").count(), 1);
@@ -57,13 +57,13 @@ fn running_lines_are_kept_once_and_labels_stand_beside_page_numbers() {
 }
 
 #[test]
-fn ligatures_come_as_letters_even_from_fonts_that_only_name_them() {
+fn ligatures_become_letters_even_in_fonts_that_only_name_them() {
     assert_eq!(lines(&document("ligatures.pdf")), ["p: The first efficient office has a staff floor."]);
     assert_eq!(lines(&document("old_type1.pdf")), ["p: first file flet"]);
 }
 
 #[test]
-fn words_come_from_positions() {
+fn words_are_built_from_glyph_positions() {
     assert_eq!(lines(&document("letter_by_letter.pdf")), ["p: Each letter is placed by itself"]);
 }
 
@@ -74,14 +74,14 @@ fn predefined_asian_encodings_are_read() {
 }
 
 #[test]
-fn hidden_text_is_left_out_and_reported() {
+fn hidden_text_is_omitted_and_reported() {
     let document = document("hidden.pdf");
     assert_eq!(lines(&document), ["p: Visible words stay in the text.", "p: headerwords stand white on blue"]);
     assert_eq!(document.warnings, [Warning::HiddenText { pages: vec![1] }]);
 }
 
 #[test]
-fn scans_are_told_apart() {
+fn scans_are_distinguished_from_text() {
     assert_eq!(read_bytes(&bytes("scanned.pdf"), "s.pdf"), Err(ReadError::NoText));
     let layered = document("scanned_with_layer.pdf");
     assert_eq!(lines(&layered), ["p: Recognized words of the scanned log sheet"]);

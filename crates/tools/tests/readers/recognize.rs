@@ -1,5 +1,4 @@
-//! Pictures of scanned pages: handed out when asked for, recognized where `tesseract` is installed, and by a program that
-//! can do nothing else.
+//! Pictures of scanned pages: returned on request, and recognized by a confined program if `tesseract` is installed.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use tools::ingest::readers::{
     Format, Limits, Page, ReadDocument, ReadError, Scan, ScanFormat, ScanLimits, Warning, read,
 };
 
-/// Letters of five by seven dots.
+/// Glyphs of five by seven dots.
 const FONT: [(char, [u8; 7]); 8] = [
     ('P', [30, 17, 17, 30, 16, 16, 16]),
     ('U', [17, 17, 17, 17, 17, 17, 14]),
@@ -25,7 +24,7 @@ const FONT: [(char, [u8; 7]); 8] = [
     ('O', [14, 17, 17, 17, 17, 17, 14]),
 ];
 
-/// A page of 850 by 1100 grey dots with `text` in large letters.
+/// A grey page of 850 by 1100 dots with `text` in large letters.
 fn picture(text: &str) -> Vec<u8> {
     const DOT: usize = 6;
     let mut dots = vec![255; 850 * 1100];
@@ -43,7 +42,7 @@ fn picture(text: &str) -> Vec<u8> {
     dots
 }
 
-/// A file with `count` pages that show one picture each, with `stamp` printed over it.
+/// A file with `count` pages, each with a picture and with `stamp` printed over it.
 fn scanned(count: usize, text: &str, stamp: &str) -> Vec<u8> {
     let mut file = Document::with_version("1.7");
     let pages = file.new_object_id();
@@ -92,12 +91,12 @@ fn scanned(count: usize, text: &str, stamp: &str) -> Vec<u8> {
     bytes
 }
 
-fn asking(max_pages: u32, max_bytes: u64) -> Limits {
+fn with_scans(max_pages: u32, max_bytes: u64) -> Limits {
     Limits { scans: Some(ScanLimits { max_pages, max_bytes }), ..Limits::default() }
 }
 
 #[test]
-fn pictures_are_handed_out_only_when_asked_for_and_within_bounds() {
+fn pictures_are_returned_only_on_request_and_within_limits() {
     let file = scanned(3, "PUMP", "");
     let read = |limits: &Limits| read(Format::Pdf, &file, "s.pdf", limits);
     assert_eq!(read(&Limits::default()), Err(ReadError::NoText));
@@ -107,9 +106,9 @@ fn pictures_are_handed_out_only_when_asked_for_and_within_bounds() {
         assert_eq!(document.warnings, [Warning::NeedsOcr { pages: vec![1, 2, 3] }]);
         document.pages.iter().map(|page| (page.number, page.scans.len())).collect::<Vec<_>>()
     };
-    assert_eq!(scans(&asking(2, 64 << 20)), [(Some(1), 1), (Some(2), 1)]);
-    assert_eq!(scans(&asking(9, one)), [(Some(1), 1)]);
-    let scan = read(&asking(1, one)).unwrap().pages[0].scans[0].clone();
+    assert_eq!(scans(&with_scans(2, 64 << 20)), [(Some(1), 1), (Some(2), 1)]);
+    assert_eq!(scans(&with_scans(9, one)), [(Some(1), 1)]);
+    let scan = read(&with_scans(1, one)).unwrap().pages[0].scans[0].clone();
     assert!(scan.format == ScanFormat::Pnm && scan.bytes.starts_with(b"P5\n850 1100\n255\n"));
 }
 
@@ -121,12 +120,12 @@ fn a_stamp_on_a_scan_is_not_its_text() {
 }
 
 #[tokio::test]
-async fn a_scan_is_recognized_where_the_program_is_installed() {
+async fn a_scan_is_recognized_if_the_program_is_installed() {
     if Command::new("tesseract").arg("--version").output().is_err() {
         eprintln!("skipped: tesseract is not installed");
         return;
     }
-    let document = read(Format::Pdf, &scanned(1, "PUMP", ""), "s.pdf", &asking(1, 64 << 20)).unwrap();
+    let document = read(Format::Pdf, &scanned(1, "PUMP", ""), "s.pdf", &with_scans(1, 64 << 20)).unwrap();
     let read = recognize(document, &OcrSettings::new(launcher())).await.unwrap();
     assert_eq!(read.pages[0].blocks[0].text, "PUMP");
     assert_eq!(read.warnings, [Warning::Recognized { pages: vec![1] }]);
@@ -139,14 +138,14 @@ fn launcher() -> Launcher {
 
 const MISBEHAVING: &str = env!("CARGO_BIN_EXE_misbehaving-recognizer");
 
-/// A program in the place of tesseract that does `deed`.
-fn misbehaving(deed: &str) -> OcrSettings {
+/// Settings that replace tesseract by a program with this behaviour.
+fn misbehaving(behaviour: &str) -> OcrSettings {
     let limits = ChildLimits { memory_bytes: 256 << 20, cpu: Duration::from_secs(1) };
-    let usual = OcrSettings::new(launcher());
-    OcrSettings { program: MISBEHAVING.into(), languages: deed.to_owned(), limits, ..usual }
+    let default = OcrSettings::new(launcher());
+    OcrSettings { program: MISBEHAVING.into(), languages: behaviour.to_owned(), limits, ..default }
 }
 
-/// A page that is nothing but a picture.
+/// A page with a picture and no text.
 fn page_of(picture: &[u8]) -> ReadDocument {
     let scan = Scan { format: ScanFormat::Pnm, bytes: picture.to_vec() };
     let page = Page { number: Some(1), scans: vec![scan], ..Page::default() };
@@ -154,54 +153,54 @@ fn page_of(picture: &[u8]) -> ReadDocument {
     ReadDocument { pages: vec![page], page_count: Some(1), warnings, ..ReadDocument::default() }
 }
 
-/// What the program found, confined.
+/// The lines that the confined program reports.
 async fn found(settings: &OcrSettings) -> Result<Vec<String>, ReadError> {
     let read = recognize(page_of(b"P5 1 1 255 0"), settings).await?;
     Ok(read.pages.into_iter().flat_map(|page| page.blocks).map(|block| block.text).collect())
 }
 
-/// What the same program finds when nothing confines it.
-fn found_unconfined(deed: &str) -> Vec<String> {
+/// The lines that the same program reports without confinement.
+fn found_unconfined(behaviour: &str) -> Vec<String> {
     let mut command = Command::new(MISBEHAVING);
-    command.args(["stdin", "stdout", "-l", deed, "--psm", "1", "tsv"]).stdin(std::process::Stdio::null());
+    command.args(["stdin", "stdout", "-l", behaviour, "--psm", "1", "tsv"]).stdin(std::process::Stdio::null());
     let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
     table.lines().filter_map(|row| row.split('\t').nth(11)).map(str::to_owned).collect()
 }
 
 #[tokio::test]
-async fn a_recognizer_reads_no_file_opens_no_socket_and_starts_nothing() {
-    let free = found_unconfined("probe");
-    for line in &free {
-        // The system itself refuses to write to the file of a program that runs.
+async fn a_recognizer_cannot_access_files_sockets_or_programs() {
+    let unconfined = found_unconfined("probe");
+    for line in &unconfined {
+        // The system does not allow writing to the file of a running program.
         assert!(
             line.ends_with(": yes") || line.starts_with("write to its own file"),
-            "without confinement it can: {line}"
+            "possible without confinement: {line}"
         );
     }
     let confined = found(&misbehaving("probe")).await.unwrap();
-    assert_eq!((free.len(), confined.len()), (15, 15), "{confined:?}");
+    assert_eq!((unconfined.len(), confined.len()), (15, 15), "{confined:?}");
     for line in confined {
-        assert!(line.ends_with(": no"), "confined it cannot: {line}");
+        assert!(line.ends_with(": no"), "impossible with confinement: {line}");
     }
 }
 
 #[tokio::test]
-async fn a_recognizer_gets_the_picture_and_no_environment() {
+async fn a_recognizer_gets_the_picture_and_a_minimal_environment() {
     assert_eq!(found(&misbehaving("copy")).await.unwrap(), ["P5 1 1 255 0"]);
-    assert!(found_unconfined("environment").len() > 1, "this process has one");
+    assert!(found_unconfined("environment").len() > 1, "this process has an environment");
     assert_eq!(found(&misbehaving("environment")).await.unwrap(), ["OMP_THREAD_LIMIT is 1"]);
     let trained = OcrSettings { training_data: Some("/srv/tessdata".into()), ..misbehaving("environment") };
     assert_eq!(found(&trained).await.unwrap(), ["OMP_THREAD_LIMIT is 1", "TESSDATA_PREFIX is /srv/tessdata"]);
 }
 
 #[tokio::test]
-async fn a_recognizer_has_only_so_much_memory_time_and_output() {
+async fn memory_time_and_output_of_a_recognizer_are_limited() {
     assert_eq!(found_unconfined("memory"), ["536870912 bytes: yes"]);
     assert_eq!(found(&misbehaving("memory")).await.unwrap(), ["536870912 bytes: no"]);
-    let begun = Instant::now();
-    assert_eq!(found(&misbehaving("loop")).await, Err(ReadError::NoText), "its processor time is over");
-    assert!(begun.elapsed() < Duration::from_secs(30), "long before the wall clock: {:?}", begun.elapsed());
+    let started = Instant::now();
+    assert_eq!(found(&misbehaving("loop")).await, Err(ReadError::NoText), "the limit of processor time");
+    assert!(started.elapsed() < Duration::from_secs(30), "before the wall clock limit: {:?}", started.elapsed());
     let hurried = OcrSettings { time: Duration::from_millis(300), ..misbehaving("sleep") };
-    assert_eq!(found(&hurried).await, Err(ReadError::NoText), "the wall clock ends it");
-    assert_eq!(found(&misbehaving("chatter")).await, Err(ReadError::NoText), "it says too much");
+    assert_eq!(found(&hurried).await, Err(ReadError::NoText), "the wall clock limit");
+    assert_eq!(found(&misbehaving("chatter")).await, Err(ReadError::NoText), "the limit of output");
 }

@@ -1,11 +1,10 @@
-//! What a page shows, by small files made here: text that stands for glyphs, values of forms, fonts that say little,
-//! text that nobody sees.
+//! Small generated PDFs: `ActualText`, form field values, fonts without Unicode maps, hidden text.
 
 use tools::ingest::readers::{Format, Limits, ReadDocument, Warning, read};
 
 use crate::support::lines;
 
-/// A file of one page: its content, its resources besides the font `F1`, further page entries, objects from number 6.
+/// A PDF with one page: content, resources besides the font `F1`, page entries, and objects numbered from 6.
 fn page(content: &str, resources: &str, entries: &str, objects: &[Vec<u8>]) -> Vec<u8> {
     let stream =
         |data: &[u8]| [format!("<</Length {}>>stream\n", data.len()).as_bytes(), data, b"\nendstream"].concat();
@@ -22,16 +21,16 @@ fn page(content: &str, resources: &str, entries: &str, objects: &[Vec<u8>]) -> V
     ];
     all.extend_from_slice(objects);
     let mut out = b"%PDF-1.7\n".to_vec();
-    let mut places = Vec::new();
+    let mut offsets = Vec::new();
     for (at, object) in all.iter().enumerate() {
-        places.push(out.len());
+        offsets.push(out.len());
         out.extend(format!("{} 0 obj\n", at + 1).bytes());
         out.extend(object);
         out.extend(b"\nendobj\n");
     }
     let start = out.len();
     out.extend(format!("xref\n0 {}\n0000000000 65535 f \n", all.len() + 1).bytes());
-    places.iter().for_each(|place| out.extend(format!("{place:010} 00000 n \n").bytes()));
+    offsets.iter().for_each(|offset| out.extend(format!("{offset:010} 00000 n \n").bytes()));
     let size = all.len() + 1;
     out.extend(format!("trailer<</Size {size}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n").bytes());
     out
@@ -43,7 +42,7 @@ fn shown(content: &str, resources: &str, entries: &str, objects: &[&str]) -> Rea
 }
 
 #[test]
-fn actual_text_stands_for_the_glyphs() {
+fn actual_text_replaces_the_glyphs() {
     let content = "BT /F1 12 Tf 60 700 Td (The ) Tj /Span <</ActualText (first)>> BDC (xyzzy) Tj EMC \
                    ( pump of the ) Tj /Span /M BDC (qq) Tj EMC ( hall) Tj ET";
     let document = shown(content, "/Properties<</M<</ActualText<FEFF00DC0062>>>>>", "", &[]);
@@ -56,7 +55,7 @@ fn actual_text_stands_for_the_glyphs() {
 }
 
 #[test]
-fn fields_without_an_appearance_show_their_value() {
+fn fields_without_an_appearance_are_read_by_their_value() {
     let entries = "/Annots[<</Subtype/Widget/FT/Tx/V(PIT-4711)/Rect[200 695 400 715]>>\
         <</Subtype/Widget/Parent<</FT/Tx/V(inherited)>>/Rect[200 655 400 675]>>\
         <</Subtype/Widget/FT/Tx/V(secret)/Ff 8192/Rect[200 600 400 620]>>\
@@ -82,8 +81,8 @@ fn symbol_fonts_and_missing_fonts_are_read() {
 }
 
 #[test]
-fn a_font_without_a_unicode_map_is_read_by_its_own() {
-    // The font's character map has the segment `A` to `Z` at the glyphs 10 to 35.
+fn a_font_without_a_unicode_map_is_read_by_its_cmap() {
+    // The font's cmap maps `A` to `Z` to the glyphs 10 to 35.
     let map = [4, 0, 0, 4, 0, 0, 0, 0x5A, 0xFFFF, 0, 0x41, 0xFFFF, 10_u16.wrapping_sub(0x41), 1, 0, 0];
     let mut font = b"\0\x01\0\0\0\x01\0\0\0\0\0\0cmap\0\0\0\0\0\0\0\x1C\0\0\0\x40".to_vec();
     [0_u16, 1, 3, 1, 0, 12].iter().chain(&map).for_each(|unit| font.extend(unit.to_be_bytes()));
@@ -100,7 +99,7 @@ fn a_font_without_a_unicode_map_is_read_by_its_own() {
 }
 
 #[test]
-fn text_that_no_viewer_shows_is_left_out() {
+fn text_that_no_viewer_shows_is_omitted() {
     let content = "BT /F1 12 Tf 60 750 Td (kept) Tj ET \
         q /Clear gs BT /F1 12 Tf 60 700 Td (clear) Tj ET Q \
         q /Paper cs 1 sc BT /F1 12 Tf 60 680 Td (calibrated) Tj ET Q \

@@ -1,4 +1,4 @@
-//! Fixtures and short forms of what was read.
+//! Fixtures, and summaries of read documents.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt as _};
 use tools::ingest::isolate::{ChildLimits, ChildParser, PagesRead, ParseError, Parser as _, ParserProgram, SourceFile};
 use tools::ingest::readers::{BlockKind, Limits, ReadDocument, ReadError, read, sniff};
 
-/// Wall clock for a child, as in production.
+/// Time limit of a child, as in production.
 const TIME: Duration = Duration::from_secs(45);
 
 /// The bytes of a fixture.
@@ -17,7 +17,7 @@ pub fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Sniffs and reads bytes with the default limits.
+/// Detects the format of bytes and reads them with the default limits.
 pub fn read_bytes(bytes: &[u8], name: &str) -> Result<ReadDocument, ReadError> {
     let format = sniff(bytes, name).ok_or(ReadError::Unsupported)?;
     read(format, bytes, name, &Limits::default())
@@ -29,29 +29,29 @@ pub fn program() -> ParserProgram {
     ParserProgram { program, args: Vec::new(), limits: ChildLimits::default() }
 }
 
-/// A file as the storage hands it out, in pieces.
+/// A file as the blob store returns it, in pieces.
 pub fn source(bytes: &[u8], name: &str) -> SourceFile {
     let pieces: Vec<_> = bytes.chunks(50_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     SourceFile { name: name.into(), size: bytes.len() as u64, bytes: stream::iter(pieces).boxed() }
 }
 
 /// Reads bytes in a child process.
-pub fn read_apart(bytes: &[u8], name: &str, limits: &Limits) -> Result<ReadDocument, ParseError> {
+pub fn read_isolated(bytes: &[u8], name: &str, limits: &Limits) -> Result<ReadDocument, ParseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let parser = ChildParser::new(program(), TIME, limits.clone());
     runtime.block_on(parser.parse(source(bytes, name), &PagesRead::default()))
 }
 
-/// Reads bytes in this process and in a child, which must come to the same.
+/// Reads bytes in this process and in a child; both must give the same result.
 pub fn read_both(bytes: &[u8], name: &str, limits: &Limits) -> Result<ReadDocument, ReadError> {
     let here = sniff(bytes, name).ok_or(ReadError::Unsupported).and_then(|format| read(format, bytes, name, limits));
-    let apart = read_apart(bytes, name, limits);
-    match (&here, apart) {
-        (Ok(here), Ok(apart)) => assert!(*here == apart, "{name}: the child read something else"),
-        (Err(here), Err(ParseError::Document(apart))) => {
-            assert_eq!((here.code(), here.to_string()), (apart.code.as_str(), apart.detail), "{name}");
+    let isolated = read_isolated(bytes, name, limits);
+    match (&here, isolated) {
+        (Ok(here), Ok(isolated)) => assert!(*here == isolated, "{name}: the child read something else"),
+        (Err(here), Err(ParseError::Document(isolated))) => {
+            assert_eq!((here.code(), here.to_string()), (isolated.code.as_str(), isolated.detail), "{name}");
         }
-        (here, apart) => panic!("{name}: {here:?} here, {apart:?} in the child"),
+        (here, isolated) => panic!("{name}: {here:?} here, {isolated:?} in the child"),
     }
     here
 }
@@ -79,7 +79,7 @@ pub fn lines(document: &ReadDocument) -> Vec<String> {
         .collect()
 }
 
-/// All text, for tests that only ask what is in it.
+/// All text, for tests that search in it.
 pub fn text(document: &ReadDocument) -> String {
     lines(document).join("\n")
 }

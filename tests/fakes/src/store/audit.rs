@@ -36,7 +36,7 @@ impl AuditRepo for MemoryTx {
         let elapsed = (now - receipt.at()).num_milliseconds();
         let row = AuditRecord {
             phase: "outcome".to_owned(),
-            event_type: outcome.subject.event.outcome().to_string(),
+            event_type: outcome.subject.event.as_str().to_owned(),
             correlation_id: receipt.intent().as_uuid(),
             latency_ms: Some(i32::try_from(elapsed).unwrap_or(i32::MAX)),
             ..ended(&self.scope, id, outcome, now)
@@ -156,7 +156,7 @@ fn record(scope: &TenantScope, id: AuditId, subject: &AuditSubject, now: Timesta
         tenant_id: scope.tenant(),
         user_id: scope.user(),
         session_id: subject.session,
-        event_type: subject.event.to_string(),
+        event_type: subject.event.as_str().to_owned(),
         resource_type: subject.resource.map(|resource| resource.to_string()),
         resource_id: subject.resource_id,
         model: None,

@@ -2,6 +2,7 @@
 
 use super::{CaseResult, World, owner, scope, some};
 use domain::audit::{AuditFilter, AuditSubject, EventType, Outcome, ResultStatus};
+use domain::command::{Command as _, GetDocument, ListDocuments, SendMessage};
 use domain::ids::TenantId;
 use domain::page::PageRequest;
 use domain::ports::StoreError;
@@ -28,12 +29,13 @@ fn outcome(subject: AuditSubject, status: ResultStatus) -> Outcome {
 /// And the time that passed between the two.
 pub async fn an_outcome_carries_the_id_of_its_intent(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
-    let what = subject(EventType::ChatRequest, None);
+    let what = subject(SendMessage::EVENT, None);
     let mut tx = world.begin(&plant.ada).await?;
     let receipt = tx.audit().intent(world.id(), &what, world.now()).await?;
     tx.commit().await?;
     let mut tx = world.begin(&plant.ada).await?;
-    tx.audit().outcome(world.id(), receipt, &outcome(what, ResultStatus::Success), world.later()).await?;
+    let ended = subject(SendMessage::OUTCOME_EVENT, None);
+    tx.audit().outcome(world.id(), receipt, &outcome(ended, ResultStatus::Success), world.later()).await?;
     tx.commit().await?;
     let rows = world.audit.read(&plant.ada, &AuditFilter::default(), &PageRequest::default()).await?.items;
     assert_eq!(rows.len(), 2);
@@ -58,10 +60,10 @@ pub async fn the_audit_log_is_filtered_and_paged(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let document: Uuid = world.id();
     for (who, event, id) in [
-        (&here.ada, EventType::DocRead, Some(document)),
-        (&here.bob, EventType::DocRead, None),
-        (&here.ada, EventType::DocList, None),
-        (&there.ada, EventType::DocRead, Some(document)),
+        (&here.ada, GetDocument::EVENT, Some(document)),
+        (&here.bob, GetDocument::EVENT, None),
+        (&here.ada, ListDocuments::EVENT, None),
+        (&there.ada, GetDocument::EVENT, Some(document)),
     ] {
         let mut tx = world.begin(who).await?;
         tx.audit().event(world.id(), &outcome(subject(event, id), ResultStatus::Success), world.later()).await?;
@@ -106,7 +108,7 @@ pub async fn the_platforms_own_events_belong_to_no_tenant(world: &World) -> Case
     let plant = world.plant("a").await?;
     let platform = scope(TenantId::PLATFORM, Actor::System);
     let mut tx = world.begin(&platform).await?;
-    let refused = outcome(subject(EventType::AuthDenied, None), ResultStatus::Denied);
+    let refused = outcome(subject(EventType::AUTH_DENIED, None), ResultStatus::Denied);
     tx.audit().event(world.id(), &refused, world.now()).await?;
     tx.commit().await?;
     let page = PageRequest::default();
@@ -122,7 +124,7 @@ pub async fn the_platforms_own_events_belong_to_no_tenant(world: &World) -> Case
 /// Two would leave open which of them is true; what the second came with is undone.
 pub async fn an_operation_has_one_outcome(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
-    let what = subject(EventType::DocRead, None);
+    let what = subject(GetDocument::EVENT, None);
     let mut tx = world.begin(&plant.ada).await?;
     let receipt = tx.audit().intent(world.id(), &what, world.now()).await?;
     tx.commit().await?;

@@ -1,7 +1,8 @@
 //! Tenants.
 
 use super::{CaseResult, World, some};
-use domain::audit::{AuditFilter, EventType};
+use domain::audit::AuditFilter;
+use domain::command::{Command as _, CreateMapping, DeleteMapping, UpdateTenant, UpdateTenantSettings};
 use domain::error::{Classify, ErrorKind};
 use domain::ids::{AuditId, TenantId};
 use domain::mapping::NewMapping;
@@ -132,18 +133,18 @@ pub async fn a_change_from_outside_is_in_the_tenants_own_log(world: &World) -> C
         ChangedBy { user, row: Some(row) }
     };
     let off = TenantPatch { name: Some("Plant z".to_owned()), is_active: Some(false) };
-    let by_tenant = by(EventType::AdminTenantChanged);
+    let by_tenant = by(UpdateTenant::EVENT);
     some(world.directory.update_tenant(plant.tenant, off, &by_tenant).await?)?;
     let german = TenantSettings { language: Some("german".to_owned()), ..TenantSettings::default() };
-    some(world.directory.configure(plant.tenant, &german, 1, &by(EventType::AdminSettingsChanged)).await?)?;
+    some(world.directory.configure(plant.tenant, &german, 1, &by(UpdateTenantSettings::EVENT)).await?)?;
     let mapping = |claim: &str| NewMapping {
         id: world.id(),
         tenant: plant.tenant,
         issuer: "i".to_owned(),
         claim: claim.to_owned(),
     };
-    let made = some(world.directory.create_mapping(mapping("c"), &by(EventType::AdminMappingCreated)).await?)?;
-    some(world.directory.delete_mapping(plant.tenant, made.id, &by(EventType::AdminMappingDeleted)).await?)?;
+    let made = some(world.directory.create_mapping(mapping("c"), &by(CreateMapping::EVENT)).await?)?;
+    some(world.directory.delete_mapping(plant.tenant, made.id, &by(DeleteMapping::EVENT)).await?)?;
     let rows = world.audit.read(&plant.ada, &AuditFilter::default(), &PageRequest::default()).await?.items;
     assert_eq!(rows.iter().rev().map(|row| row.id).collect::<Vec<_>>(), ids);
     assert!(rows.iter().all(|row| row.correlation_id == correlation.as_uuid() && row.user_id == user));

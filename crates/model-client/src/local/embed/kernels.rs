@@ -1,8 +1,8 @@
-//! The element-wise arithmetic between the matrix products, written so that the compiler vectorizes it.
+//! Element-wise arithmetic between the matrix products, written so that the compiler vectorizes it.
 //!
-//! [`pulp`] picks the instruction set at run time (AVX2 with FMA on x86-64, NEON on Arm), without `unsafe` here.
-//! A matrix is row-major `[features, tokens]`; one that is empty is left alone.
-//! Sums along a row run in [`LANES`] independent partial sums, since a compiler may not reorder a floating-point sum by itself.
+//! [`pulp`] picks the instruction set at run time (AVX2 with FMA on x86-64, NEON on Arm), without `unsafe` here. A
+//! matrix is row-major `[features, tokens]`; empty matrices are left unchanged. Sums along a row use [`LANES`]
+//! independent partial sums, because the compiler may not reorder a floating-point sum.
 
 use pulp::Arch;
 
@@ -12,14 +12,14 @@ const LANES: usize = 16;
 /// The epsilon of BERT's layer normalization (`layer_norm_eps` of the model's configuration).
 const NORM_EPSILON: f32 = 1e-12;
 
-/// A layer normalization and the bias that is added before it; a number for each feature.
+/// A layer normalization and the bias added before it; one value per feature.
 pub(super) struct Norm {
     pub(super) bias: Vec<f32>,
     pub(super) scale: Vec<f32>,
     pub(super) shift: Vec<f32>,
 }
 
-/// Adds to each row of `matrix` its number of `bias`.
+/// Adds `bias[i]` to row `i` of `matrix`.
 pub(super) fn add_bias(matrix: &mut [f32], bias: &[f32]) {
     let tokens = matrix.len() / bias.len();
     Arch::new().dispatch(|| {
@@ -31,7 +31,7 @@ pub(super) fn add_bias(matrix: &mut [f32], bias: &[f32]) {
     });
 }
 
-/// Adds to each row of `matrix` its number of `bias`, then applies GELU in its exact form, `x Φ(x)`.
+/// Adds `bias[i]` to row `i` of `matrix`, then applies GELU in its exact form, `x Φ(x)`.
 pub(super) fn add_bias_gelu(matrix: &mut [f32], bias: &[f32]) {
     let tokens = matrix.len() / bias.len();
     Arch::new().dispatch(|| {

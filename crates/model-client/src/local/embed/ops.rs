@@ -1,6 +1,6 @@
-//! The [`kernels`] as operations on candle's tensors, in place.
+//! The [`kernels`] as in-place operations on candle tensors.
 //!
-//! Each works on contiguous `f32` on the CPU, which is all that the forward pass makes; anything else is refused.
+//! They work on contiguous `f32` tensors on the CPU, the only kind the forward pass produces, and fail on others.
 
 use std::ops::Range;
 
@@ -8,10 +8,10 @@ use candle_core::{CpuStorage, Error, InplaceOp1, InplaceOp2, Layout, Result};
 
 use super::kernels::{self, Norm};
 
-/// Adds to each row its bias.
+/// Adds a bias to each row.
 pub(super) struct AddBias(pub(super) Vec<f32>);
 
-/// Adds to each row its bias, then GELU.
+/// Adds a bias to each row, then applies GELU.
 pub(super) struct AddBiasGelu(pub(super) Vec<f32>);
 
 /// Softmax over the last dimension.

@@ -1,4 +1,4 @@
-//! The embedded model as the platform's [`Embedder`].
+//! Implements the [`Embedder`] port for the embedded model.
 
 use async_trait::async_trait;
 use domain::{
@@ -10,7 +10,7 @@ use domain::{
 
 use super::{LocalEmbedder, MODEL_NAME};
 
-/// The backend's name in the ledger.
+/// Backend name in the usage ledger.
 const BACKEND_NAME: &str = "embedded";
 
 #[async_trait]
@@ -21,13 +21,13 @@ impl Embedder for LocalEmbedder {
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embedded, ModelError> {
         let EmbedRequest { purpose, texts, .. } = request;
-        // What is cut off is not read; a document's chunks are within the limit.
+        // Truncated tokens are not read; a document's chunks are within the limit.
         let most = self.max_tokens();
         let read = texts.iter().map(|text| Self::count_tokens(self, text).min(most)).sum::<usize>();
         let usage = TokenUsage { input_tokens: u32::try_from(read).unwrap_or(u32::MAX), output_tokens: 0 };
         let spent =
             CallUsage { served_by: ServedBy::embedded(BACKEND_NAME, MODEL_NAME), usage, ..CallUsage::default() };
-        // After loading, whatever fails is a defect and none of the text's doing.
+        // After loading, every failure is a defect; none depends on the text.
         let vectors = Self::embed(self, purpose, texts).await.map_err(|error| ModelError::Unavailable {
             backend: BACKEND_NAME.to_owned(),
             reason: error.to_string(),

@@ -1,7 +1,7 @@
-//! The answerer without a language model: it quotes, word for word, what the passages say to the question.
+//! An answerer without a language model: it quotes the sentences of the passages that match the question.
 //!
-//! It writes nothing of its own but the frame around the quotes, so that it cannot invent, and it cites only what it
-//! quotes. Words are compared by stem and weighed by rarity; plant identifiers are compared as wholes; see [`score`].
+//! It adds only a frame around the quotes, so it cannot invent anything, and it cites only what it quotes. Words are
+//! compared by stem and weighted by rarity; plant identifiers are compared as a whole; see [`score`].
 
 mod score;
 mod terms;
@@ -19,28 +19,28 @@ use futures::{StreamExt, stream};
 use score::{Candidate, candidates};
 use std::ops::Range;
 
-/// The name under which it is recorded as having served.
+/// Model name in the usage ledger.
 pub const MODEL_NAME: &str = "extractive";
-/// The backend's name.
+/// Backend name in the usage ledger.
 pub const BACKEND_NAME: &str = "embedded";
 
-/// Most pieces that are quoted.
-const MOST_QUOTES: usize = 3;
-/// A piece that scores less than this share of the best is not quoted beside it.
-const BESIDE_THE_BEST: f32 = 0.6;
-/// A quoted sentence is followed by the next of its paragraph while both together have at most so many bytes.
-const WITH_NEXT: usize = 280;
-/// Words in one piece of the stream.
-const WORDS_AT_ONCE: usize = 3;
+/// Maximum number of quoted units.
+const MAX_QUOTES: usize = 3;
+/// Minimum score of a quoted unit, relative to the best one.
+const MIN_RELATIVE_SCORE: f32 = 0.6;
+/// A quoted sentence is extended by the next one if both together have at most this many bytes.
+const MAX_EXTENDED_BYTES: usize = 280;
+/// Words per chunk of the stream.
+const WORDS_PER_CHUNK: usize = 3;
 
 const NOTHING_FOUND: &str = "The documents hold no answer to this question.\n\nNo language model is configured; the \
                              platform only quotes passages that answer by their own words.";
 const AFTER_QUOTES: &str =
     "No language model is configured; these are the passages that answer best, quoted word for word.";
 
-/// Answers a question with quotes from the passages of the request; the assembled prompt is not looked at.
+/// Answers a question with quotes from the passages of the request; ignores the assembled prompt.
 ///
-/// It is at hand at once, needs no server and never fails.
+/// It is available immediately, needs no server and never fails.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExtractiveAnswerer;
 
@@ -63,7 +63,7 @@ impl ChatModel for ExtractiveAnswerer {
     }
 }
 
-/// The whole answer: quotes with their markers `[n]`, or that there is none.
+/// The whole answer: quotes with their markers `[n]`, or a sentence that there is no answer.
 fn answer(question: &str, passages: &[NumberedPassage]) -> String {
     let quotes = quotes(&candidates(question, passages), passages);
     if quotes.is_empty() {
@@ -73,46 +73,47 @@ fn answer(question: &str, passages: &[NumberedPassage]) -> String {
     for quote in quotes {
         let numbered = &passages[quote.passage];
         let lines: Vec<String> =
-            quote.spans.iter().map(|span| one_line(&numbered.passage.content[span.clone()])).collect();
+            quote.spans.iter().map(|span| single_line(&numbered.passage.content[span.clone()])).collect();
         text.push_str(&format!("> \"{}\" [{}]\n\n", lines.join("\n> "), numbered.n));
     }
     text + AFTER_QUOTES
 }
 
-/// What is quoted of one passage, in the order in which it stands there.
+/// The quoted byte ranges of one passage, in document order.
 struct Quote {
     passage: usize,
     spans: Vec<Range<usize>>,
 }
 
-/// The best pieces, those of one passage together, with their lead-ins.
+/// The best units with their lead-ins, grouped by passage.
 fn quotes(found: &[Candidate], passages: &[NumberedPassage]) -> Vec<Quote> {
     let Some(best) = found.first() else { return Vec::new() };
     let mut quotes: Vec<Quote> = Vec::new();
-    for candidate in found.iter().filter(|candidate| candidate.score >= BESIDE_THE_BEST * best.score).take(MOST_QUOTES)
+    for candidate in
+        found.iter().filter(|candidate| candidate.score >= MIN_RELATIVE_SCORE * best.score).take(MAX_QUOTES)
     {
         let text = &passages[candidate.passage].passage.content;
-        let spans = candidate.unit.lead.iter().cloned().chain([with_next(text, &candidate.unit.span)]);
+        let spans = candidate.unit.lead.iter().cloned().chain([extended(text, &candidate.unit.span)]);
         match quotes.iter_mut().find(|quote| quote.passage == candidate.passage) {
             Some(quote) => quote.spans.extend(spans),
             None => quotes.push(Quote { passage: candidate.passage, spans: spans.collect() }),
         }
     }
     for quote in &mut quotes {
-        quote.spans = merged(std::mem::take(&mut quote.spans));
+        quote.spans = merge(std::mem::take(&mut quote.spans));
     }
     quotes
 }
 
-/// The piece at `span` and, where both are short, the sentence after it in the same paragraph: it often says what follows.
-fn with_next(text: &str, span: &Range<usize>) -> Range<usize> {
+/// The unit at `span`, extended by the next sentence of the same paragraph if both are short.
+fn extended(text: &str, span: &Range<usize>) -> Range<usize> {
     let units = units::units(text);
     let next = units.iter().find(|unit| unit.kind == units::Kind::Sentence && unit.span.start >= span.end);
     let is_sentence = units.iter().any(|unit| unit.span == *span && unit.kind == units::Kind::Sentence);
     match next {
         Some(next)
             if is_sentence
-                && next.span.end - span.start <= WITH_NEXT
+                && next.span.end - span.start <= MAX_EXTENDED_BYTES
                 && !text[span.end..next.span.start].contains('\n') =>
         {
             span.start..next.span.end
@@ -121,8 +122,8 @@ fn with_next(text: &str, span: &Range<usize>) -> Range<usize> {
     }
 }
 
-/// The spans in order, each place once.
-fn merged(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+/// Sorts the spans and merges overlapping ones.
+fn merge(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
     spans.sort_by_key(|span| (span.start, span.end));
     let mut kept: Vec<Range<usize>> = Vec::new();
     for span in spans {
@@ -134,9 +135,9 @@ fn merged(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
     kept
 }
 
-/// `text` with its wrapped lines joined. A number in square brackets, a reference of the document's own, would be taken
-/// for a citation: it is put in round ones.
-fn one_line(text: &str) -> String {
+/// `text` as one line. Numbers in square brackets are the document's own references and would look like citations, so
+/// they get round brackets.
+fn single_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for part in text.split_whitespace().collect::<Vec<_>>().join(" ").split_inclusive(']') {
         match part.strip_suffix(']').and_then(|part| part.rsplit_once('[')) {
@@ -149,9 +150,9 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// `answer` in pieces of a few words, with their spaces.
+/// `answer` in chunks of a few words, including their spaces.
 fn pieces(answer: &str) -> Vec<String> {
-    answer.split_inclusive(' ').collect::<Vec<_>>().chunks(WORDS_AT_ONCE).map(<[&str]>::concat).collect()
+    answer.split_inclusive(' ').collect::<Vec<_>>().chunks(WORDS_PER_CHUNK).map(<[&str]>::concat).collect()
 }
 
 fn usage(request: &ChatRequest, answer: &str) -> TokenUsage {

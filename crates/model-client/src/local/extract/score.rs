@@ -1,31 +1,31 @@
-//! Which pieces of the passages answer a question.
+//! Scores the quotable units of the passages against a question.
 
-use super::terms::{Reader, Terms, squeeze};
+use super::terms::{TermExtractor, Terms, normalize_tag};
 use super::units::{Kind, Unit, units};
 use domain::model::NumberedPassage;
 use std::collections::HashMap;
 
-/// What a word counts where it stands: in the piece itself, its lead-in, its section or beside it, the document.
+// Weight of a term by where it occurs, relative to the unit itself: lead-in, section, rest of the passage, title.
 const IN_LEAD: f32 = 0.6;
 const IN_SECTION: f32 = 0.6;
 const IN_PASSAGE: f32 = 0.25;
 const IN_TITLE: f32 = 0.2;
-/// An identifier counts this many times a word that is as rare.
+/// Weight of an identifier relative to a word of the same rarity.
 const TAG_WEIGHT: f32 = 2.0;
-/// What a piece gains by a number, where the question asks for one.
+/// Factor for a unit with a number if the question asks for one.
 const NUMBER_GAIN: f32 = 1.2;
-/// What a piece gains where the question asks for a reason and the piece, or its section, gives one.
+/// Factor for a unit that gives a reason (itself or its section) if the question asks for one.
 const REASON_GAIN: f32 = 1.5;
-/// Where a piece covers less than this share of the question, it answers something else.
-const LEAST_COVERAGE: f32 = 0.36;
-/// The same in the passages that the search found best: it knows meaning, so that fewer words have to agree.
-const LEAST_IN_BEST: f32 = 0.12;
-/// A passage whose score is this share of the best one's is among the best.
-const AMONG_BEST: f32 = 0.95;
-/// How much of a piece's score hangs on how well its passage was found: the search knows meaning, which words do not.
+/// Minimum share of the question that a unit must cover.
+const MIN_COVERAGE: f32 = 0.36;
+/// The same for the best passages of the search: the search compares meaning, so fewer words have to match.
+const MIN_COVERAGE_IN_BEST: f32 = 0.12;
+/// Minimum score of the best passages, relative to the top one.
+const BEST_SHARE: f32 = 0.95;
+/// Influence of the passage's search score on the score of its units.
 const SEARCH_SHARE: f32 = 0.6;
 
-/// Words that ask for a number.
+/// Phrases that ask for a number.
 const NUMBER_QUESTIONS: &[&str] = &[
     "how much",
     "how many",
@@ -61,40 +61,42 @@ const NUMBER_QUESTIONS: &[&str] = &[
     "when",
 ];
 
-/// Stems of words that announce a reason.
+/// Stems of words that introduce a reason.
 const REASONS: &[&str] = &["becaus", "caus", "reason", "sinc", "therefor", "due"];
 
-/// A piece that answers.
+/// A unit that answers the question.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
-    /// The passage's place in the request.
+    /// Index of the passage in the request.
     pub passage: usize,
-    /// The piece.
+    /// The quotable unit.
     pub unit: Unit,
-    /// How well it answers; comparable within one request only.
+    /// Relevance; comparable within one request only.
     pub score: f32,
 }
 
-/// The pieces of `passages` that answer `question`, best first; empty where nothing does.
+/// The units of `passages` that answer `question`, best first; empty if none does.
 pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Candidate> {
-    let reader = Reader::new();
-    let asked = reader.read(question);
-    let read: Vec<ReadPassage> = passages.iter().map(|passage| ReadPassage::new(&reader, passage)).collect();
-    let Some(question) = Question::weigh(asked, question, &read) else { return Vec::new() };
+    let extractor = TermExtractor::new();
+    let asked = extractor.extract(question);
+    let read_passages: Vec<AnalysedPassage> =
+        passages.iter().map(|passage| AnalysedPassage::new(&extractor, passage)).collect();
+    let Some(question) = Question::weigh(asked, question, &read_passages) else { return Vec::new() };
     let best_score = passages.iter().map(|passage| passage.score).fold(f32::MIN_POSITIVE, f32::max);
     let mut found: Vec<Candidate> = Vec::new();
-    for (at, passage) in read.iter().enumerate() {
-        let tags = question.tags_in(passage);
+    for (at, passage) in read_passages.iter().enumerate() {
+        let tags = question.tag_match(passage);
         if tags == 0.0 {
             continue;
         }
-        let least = if passages[at].score >= AMONG_BEST * best_score { LEAST_IN_BEST } else { LEAST_COVERAGE };
-        let found_by_search = 1.0 - SEARCH_SHARE + SEARCH_SHARE * passages[at].score / best_score;
-        for piece in &passage.pieces {
-            let coverage = question.coverage(piece, passage);
-            if coverage >= least {
-                let score = coverage * found_by_search * tags * question.form(piece, passage);
-                found.push(Candidate { passage: at, unit: piece.unit.clone(), score });
+        let min_coverage =
+            if passages[at].score >= BEST_SHARE * best_score { MIN_COVERAGE_IN_BEST } else { MIN_COVERAGE };
+        let search_factor = 1.0 - SEARCH_SHARE + SEARCH_SHARE * passages[at].score / best_score;
+        for unit in &passage.units {
+            let coverage = question.coverage(unit, passage);
+            if coverage >= min_coverage {
+                let score = coverage * search_factor * tags * question.form(unit, passage);
+                found.push(Candidate { passage: at, unit: unit.unit.clone(), score });
             }
         }
     }
@@ -102,39 +104,39 @@ pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Ca
     found
 }
 
-/// A passage taken apart.
-struct ReadPassage {
-    pieces: Vec<Piece>,
+/// A passage with its terms and units.
+struct AnalysedPassage {
+    units: Vec<AnalysedUnit>,
     whole: Terms,
     section: Terms,
     title: Terms,
-    /// The file's name without separators: `SOP-MNT-014-….pdf` is asked for as `SOP-MNT-014`.
+    /// File name without separators, so that `SOP-MNT-014` matches `SOP-MNT-014-….pdf`.
     name: String,
 }
 
-struct Piece {
+struct AnalysedUnit {
     unit: Unit,
     own: Terms,
     lead: Terms,
     words: usize,
 }
 
-impl ReadPassage {
-    fn new(reader: &Reader, numbered: &NumberedPassage) -> Self {
+impl AnalysedPassage {
+    fn new(extractor: &TermExtractor, numbered: &NumberedPassage) -> Self {
         let passage = &numbered.passage;
         let text = passage.content.as_str();
-        let piece = |unit: Unit| Piece {
-            own: reader.read(&text[unit.span.clone()]),
-            lead: unit.lead.clone().map(|lead| reader.read(&text[lead])).unwrap_or_default(),
+        let unit = |unit: Unit| AnalysedUnit {
+            own: extractor.extract(&text[unit.span.clone()]),
+            lead: unit.lead.clone().map(|lead| extractor.extract(&text[lead])).unwrap_or_default(),
             words: text[unit.span.clone()].split_whitespace().count(),
             unit,
         };
         Self {
-            pieces: units(text).into_iter().map(piece).collect(),
-            whole: reader.read(text),
-            section: reader.read(passage.section.as_deref().unwrap_or_default()),
-            title: reader.read(&passage.title),
-            name: squeeze(&passage.doc),
+            units: units(text).into_iter().map(unit).collect(),
+            whole: extractor.extract(text),
+            section: extractor.extract(passage.section.as_deref().unwrap_or_default()),
+            title: extractor.extract(&passage.title),
+            name: normalize_tag(&passage.doc),
         }
     }
 
@@ -143,7 +145,7 @@ impl ReadPassage {
     }
 }
 
-/// A question, its terms weighed by how rare they are in what was found.
+/// The question's terms, weighted by how rare they are in the passages.
 struct Question {
     words: Vec<(String, f32)>,
     tags: Vec<(String, f32)>,
@@ -153,18 +155,18 @@ struct Question {
 }
 
 impl Question {
-    /// `None` where the question has no words to go by.
-    fn weigh(asked: Terms, text: &str, passages: &[ReadPassage]) -> Option<Self> {
-        let pieces: Vec<&Piece> = passages.iter().flat_map(|passage| &passage.pieces).collect();
+    /// `None` if the question has no terms.
+    fn weigh(asked: Terms, text: &str, passages: &[AnalysedPassage]) -> Option<Self> {
+        let units: Vec<&AnalysedUnit> = passages.iter().flat_map(|passage| &passage.units).collect();
         let mut seen: HashMap<&str, usize> = HashMap::new();
-        for word in pieces.iter().flat_map(|piece| &piece.own.words) {
+        for word in units.iter().flat_map(|unit| &unit.own.words) {
             *seen.entry(word).or_default() += 1;
         }
-        let rarity = |count: usize| (1.0 + pieces.len() as f32 / (count as f32 + 0.5)).ln();
+        let rarity = |count: usize| (1.0 + units.len() as f32 / (count as f32 + 0.5)).ln();
         let weight = |word: &str| match seen.get(word) {
             Some(count) => rarity(*count),
             None if passages.iter().any(|passage| passage.has_word(word)) => rarity(1),
-            // A word that stands nowhere may just be the asker's own for something that does.
+            // A word that occurs nowhere may be a synonym of one that does.
             None => 0.8 * rarity(1),
         };
         let words: Vec<(String, f32)> = asked.words.into_iter().map(|word| (word.clone(), weight(&word))).collect();
@@ -176,9 +178,9 @@ impl Question {
         (total > 0.0).then_some(Self { words, tags, total, wants_number, wants_reason })
     }
 
-    /// How far the passage is about what the question names: 1 where the question names nothing, 0 where the passage
-    /// has nothing of it. What is asked of P-801 must not be answered from a page on P-101A.
-    fn tags_in(&self, passage: &ReadPassage) -> f32 {
+    /// How well the passage matches the identifiers of the question: 1 if the question has none, 0 if one is missing. A
+    /// question about P-801 must not be answered from a page about P-101A.
+    fn tag_match(&self, passage: &AnalysedPassage) -> f32 {
         let best = |tag: &str| {
             if tag.len() > 3 && passage.name.contains(tag) {
                 return 1.0;
@@ -189,18 +191,18 @@ impl Question {
         self.tags.iter().map(|(tag, _)| best(tag)).fold(1.0, f32::min)
     }
 
-    /// The share of the question, by weight, that the piece speaks of.
-    fn coverage(&self, piece: &Piece, passage: &ReadPassage) -> f32 {
+    /// The share of the question, by weight, that the unit covers.
+    fn coverage(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
         let places = [
-            (&piece.own, 1.0),
-            (&piece.lead, IN_LEAD),
+            (&unit.own, 1.0),
+            (&unit.lead, IN_LEAD),
             (&passage.section, IN_SECTION),
             (&passage.whole, IN_PASSAGE),
             (&passage.title, IN_TITLE),
         ];
         let word = |word: &str| places.iter().map(|(terms, worth)| terms.has(word) * worth).fold(0.0, f32::max);
         let tag = |tag: &str| places.iter().map(|(terms, worth)| terms.has_tag(tag) * worth).fold(0.0, f32::max);
-        let own = piece.own.words.len() + piece.own.tags.len();
+        let own = unit.own.words.len() + unit.own.tags.len();
         if own == 0 {
             return 0.0;
         }
@@ -209,18 +211,18 @@ impl Question {
         sum / self.total
     }
 
-    /// What the piece's form is worth: a heading says little, and a number is wanted or not.
-    fn form(&self, piece: &Piece, passage: &ReadPassage) -> f32 {
-        let number = if self.wants_number && piece.own.has_number { NUMBER_GAIN } else { 1.0 };
+    /// Factor for the form of the unit: a heading says little, and numbers or reasons may be asked for.
+    fn form(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
+        let number = if self.wants_number && unit.own.has_number { NUMBER_GAIN } else { 1.0 };
         let gives_reason =
-            REASONS.iter().any(|word| piece.own.words.contains(*word) || passage.section.words.contains(*word));
+            REASONS.iter().any(|word| unit.own.words.contains(*word) || passage.section.words.contains(*word));
         let reason = if self.wants_reason && gives_reason { REASON_GAIN } else { 1.0 };
-        let kind = match piece.unit.kind {
-            Kind::Title if !piece.own.has_number => 0.6,
+        let kind = match unit.unit.kind {
+            Kind::Title if !unit.own.has_number => 0.6,
             Kind::HeaderRow => 0.7,
             _ => 1.0,
         };
-        let length = if piece.words < 4 && piece.unit.kind == Kind::Sentence { 0.8 } else { 1.0 };
+        let length = if unit.words < 4 && unit.unit.kind == Kind::Sentence { 0.8 } else { 1.0 };
         number * reason * kind * length
     }
 }

@@ -1,9 +1,9 @@
-//! Text as what is compared: stems of words, numbers, and plant identifiers as wholes.
+//! Extracts the terms that are compared: word stems, numbers, and plant identifiers.
 
 use rust_stemmers::{Algorithm, Stemmer};
 use std::collections::HashSet;
 
-/// Words that say nothing about the subject, and the words in which questions are put.
+/// Words without a subject, and words that only phrase a question.
 const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but",
     "by", "can", "could", "did", "do", "does", "either", "for", "from", "get", "gets", "give", "given", "go", "goes",
@@ -15,53 +15,53 @@ const STOP_WORDS: &[&str] = &[
     "whose", "why", "will", "with", "would", "you", "your",
 ];
 
-/// Numbers as words.
+/// Numerals.
 const NUMBER_WORDS: &[&str] = &[
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "once", "twice",
 ];
 
-/// What a text is about.
+/// The terms of a text.
 #[derive(Debug, Default)]
 pub(super) struct Terms {
-    /// Stems of its words, and its numbers.
+    /// Word stems and numbers.
     pub words: HashSet<String>,
-    /// Its plant identifiers without separators, in capitals: `P101A`.
+    /// Plant identifiers in upper case without separators: `P101A`.
     pub tags: HashSet<String>,
-    /// Whether it has a number that is no identifier.
+    /// Whether it contains a number outside of identifiers.
     pub has_number: bool,
 }
 
 impl Terms {
-    /// How far the text speaks of `word`: 1 if it has it, 0.7 if a word that only goes on (`NPSH`, `NPSHR`), else 0.
+    /// Match of `word`: 1 if the text contains it, 0.7 if it contains a slightly longer word (`NPSH`, `NPSHR`), else 0.
     pub(super) fn has(&self, word: &str) -> f32 {
-        let goes_on = |other: &String| other.strip_prefix(word).is_some_and(|rest| rest.len() <= 2);
+        let continues = |other: &String| other.strip_prefix(word).is_some_and(|rest| rest.len() <= 2);
         if self.words.contains(word) {
             1.0
-        } else if word.len() >= 4 && self.words.iter().any(goes_on) {
+        } else if word.len() >= 4 && self.words.iter().any(continues) {
             0.7
         } else {
             0.0
         }
     }
 
-    /// How far the text speaks of the identifier `tag`, 0 to 1.
+    /// Match of the identifier `tag`, 0 to 1.
     pub(super) fn has_tag(&self, tag: &str) -> f32 {
-        self.tags.iter().map(|other| tag_likeness(tag, other)).fold(0.0, f32::max)
+        self.tags.iter().map(|other| tag_similarity(tag, other)).fold(0.0, f32::max)
     }
 }
 
-/// Takes texts apart.
-pub(super) struct Reader {
+/// Extracts terms from texts.
+pub(super) struct TermExtractor {
     stemmer: Stemmer,
 }
 
-impl Reader {
+impl TermExtractor {
     pub(super) fn new() -> Self {
         Self { stemmer: Stemmer::create(Algorithm::English) }
     }
 
     /// The terms of `text`.
-    pub(super) fn read(&self, text: &str) -> Terms {
+    pub(super) fn extract(&self, text: &str) -> Terms {
         let mut terms = Terms::default();
         for token in text.split(|c: char| c.is_whitespace() || "|()[]{}\"“”„‘’'?!;:<>=…".contains(c)) {
             let token = token.trim_matches(|c: char| !c.is_alphanumeric() && c != '%');
@@ -72,12 +72,12 @@ impl Reader {
                 terms.tags.extend(expand(token));
                 continue;
             }
-            self.read_words(token, &mut terms);
+            self.extract_words(token, &mut terms);
         }
         terms
     }
 
-    fn read_words(&self, token: &str, terms: &mut Terms) {
+    fn extract_words(&self, token: &str, terms: &mut Terms) {
         if token.starts_with(|c: char| c.is_ascii_digit()) {
             terms.has_number = true;
             terms.words.insert(token.to_lowercase());
@@ -93,18 +93,18 @@ impl Reader {
     }
 }
 
-/// Whether `token` looks like an identifier: letters first, then a number, as in `P-101A`, `LAH-2005`, `SOP-MNT-014`.
+/// Whether `token` looks like an identifier: starts with a letter and contains a digit (`P-101A`, `SOP-MNT-014`).
 fn is_tag(token: &str) -> bool {
     token.starts_with(|c: char| c.is_ascii_alphabetic())
         && token.chars().any(|c| c.is_ascii_digit())
         && token.chars().all(|c| c.is_ascii_alphanumeric() || "-/._".contains(c))
 }
 
-/// The identifiers that `token` stands for: `P-101A/B` is both `P101A` and `P101B`.
+/// The identifiers in `token`: `P-101A/B` means both `P101A` and `P101B`.
 fn expand(token: &str) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
     for part in token.split('/') {
-        let part = squeeze(part);
+        let part = normalize_tag(part);
         match tags.last() {
             Some(first) if part.len() == 1 && first.ends_with(|c: char| c.is_ascii_alphabetic()) => {
                 let base = &first[..first.len() - 1];
@@ -117,13 +117,13 @@ fn expand(token: &str) -> Vec<String> {
     tags
 }
 
-/// Letters and digits alone, in capitals.
-pub(super) fn squeeze(text: &str) -> String {
+/// ASCII letters and digits of `text`, in upper case.
+pub(super) fn normalize_tag(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
 }
 
-/// How far two identifiers mean the same thing: 1 the same, 0.6 a unit and its group (`P101A`, `P101`), else 0.
-pub(super) fn tag_likeness(a: &str, b: &str) -> f32 {
+/// Similarity of two identifiers: 1 if equal, 0.6 for a unit and its group (`P101A`, `P101`), else 0.
+pub(super) fn tag_similarity(a: &str, b: &str) -> f32 {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     match long.strip_prefix(short) {
         Some("") => 1.0,
@@ -138,28 +138,28 @@ mod tests {
 
     #[test]
     fn an_identifier_is_one_term_however_it_is_written() {
-        let reader = Reader::new();
+        let extractor = TermExtractor::new();
         for text in ["P-101A", "the P101A.", "p-101a", "(P-101A/B)", "P-101A/P-101B"] {
-            assert!(reader.read(text).tags.contains("P101A"), "{text}");
+            assert!(extractor.extract(text).tags.contains("P101A"), "{text}");
         }
-        assert!(reader.read("P-101A/B").tags.contains("P101B"));
-        assert!(!reader.read("P-1010A").tags.contains("P101A"));
+        assert!(extractor.extract("P-101A/B").tags.contains("P101B"));
+        assert!(!extractor.extract("P-1010A").tags.contains("P101A"));
     }
 
     #[test]
     fn a_unit_is_like_its_group_but_not_like_its_sister() {
-        assert!(tag_likeness("P101A", "P101A") > tag_likeness("P101A", "P101"));
-        assert!(tag_likeness("P101A", "P101") > 0.0);
-        assert!(tag_likeness("P101C", "P101A") == 0.0);
-        assert!(tag_likeness("P101", "P1011") == 0.0, "another number is another thing");
+        assert!(tag_similarity("P101A", "P101A") > tag_similarity("P101A", "P101"));
+        assert!(tag_similarity("P101A", "P101") > 0.0);
+        assert!(tag_similarity("P101C", "P101A") == 0.0);
+        assert!(tag_similarity("P101", "P1011") == 0.0, "another number is another thing");
     }
 
     #[test]
     fn words_are_compared_by_stem_and_question_words_do_not_count() {
-        let reader = Reader::new();
-        let terms = reader.read("How often are the bearings changed?");
-        assert_eq!(terms.words, reader.read("bearing change").words);
-        assert!(reader.read("0.14 mm").has_number);
-        assert!(!reader.read("P-101A").has_number, "an identifier is no measurement");
+        let extractor = TermExtractor::new();
+        let terms = extractor.extract("How often are the bearings changed?");
+        assert_eq!(terms.words, extractor.extract("bearing change").words);
+        assert!(extractor.extract("0.14 mm").has_number);
+        assert!(!extractor.extract("P-101A").has_number, "an identifier is no measurement");
     }
 }

@@ -1,23 +1,23 @@
-//! What can be quoted of a passage: its sentences, table rows and list items, each with the line that makes it readable.
+//! Splits a passage into quotable units: sentences, table rows and list items, each with its lead-in line.
 
 use std::ops::Range;
 
-/// Abbreviations that end with a full stop in the middle of a sentence.
+/// Abbreviations whose full stop does not end a sentence.
 const ABBREVIATIONS: &[&str] = &[
     "no", "nos", "mr", "ms", "mrs", "dr", "fig", "approx", "max", "min", "resp", "ca", "rev", "e.g", "i.e", "cf", "vs",
     "sec", "ch", "tab", "incl", "excl", "dept", "temp", "st",
 ];
-/// A line shorter than this (bytes) was ended on purpose; a longer one may have been wrapped.
+/// A line shorter than this (bytes) ended deliberately; a longer one may have been wrapped.
 const WRAPPED_FROM: usize = 60;
-/// A list item or row longer than this (bytes) is quoted by its sentences.
+/// A list item or row longer than this (bytes) is split into sentences.
 const LONG_ITEM: usize = 420;
 
-/// What a quotable piece is.
+/// Kind of a quotable unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     /// A sentence of running text.
     Sentence,
-    /// A short line that stands by itself, like a heading.
+    /// A short line of its own, such as a heading.
     Title,
     /// A row of a table.
     Row,
@@ -27,18 +27,18 @@ pub(super) enum Kind {
     Item,
 }
 
-/// A quotable piece of a passage, as byte ranges of its text.
+/// A quotable unit of a passage, as byte ranges of its text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Unit {
-    /// What it is.
+    /// Decides how the unit is scored and extended.
     pub kind: Kind,
-    /// The piece.
+    /// Byte range of the unit.
     pub span: Range<usize>,
-    /// The line that makes it readable: a table's header row, a list's lead-in, a heading.
+    /// Byte range of the line that introduces it: a table header, a list's lead-in, a heading.
     pub lead: Option<Range<usize>>,
 }
 
-/// Takes a passage apart.
+/// Splits a passage into its units.
 pub(super) fn units(text: &str) -> Vec<Unit> {
     let mut splitter = Splitter { text, units: Vec::new(), paragraph: None, lead: None, header: None };
     for line in lines(text) {
@@ -51,11 +51,11 @@ pub(super) fn units(text: &str) -> Vec<Unit> {
 struct Splitter<'t> {
     text: &'t str,
     units: Vec<Unit>,
-    /// Running text not yet taken apart.
+    /// Running text that is not split yet.
     paragraph: Option<Range<usize>>,
     /// The last heading or lead-in.
     lead: Option<Range<usize>>,
-    /// The first row of the table at hand.
+    /// The header row of the current table.
     header: Option<Range<usize>>,
 }
 
@@ -73,7 +73,7 @@ impl Splitter<'_> {
         } else if is_item(text) {
             self.end_paragraph();
             self.item(line);
-        } else if self.paragraph.as_ref().is_some_and(|open| self.goes_on(open, text)) {
+        } else if self.paragraph.as_ref().is_some_and(|open| self.continues(open, text)) {
             if let Some(open) = &mut self.paragraph {
                 open.end = line.end;
             }
@@ -100,8 +100,8 @@ impl Splitter<'_> {
         }
     }
 
-    /// Whether `next` goes on the paragraph `open`: the line before was wrapped, not ended.
-    fn goes_on(&self, open: &Range<usize>, next: &str) -> bool {
+    /// Whether `next` continues the paragraph `open`: its last line was wrapped.
+    fn continues(&self, open: &Range<usize>, next: &str) -> bool {
         let so_far = &self.text[open.clone()];
         let last = so_far.rsplit('\n').next().unwrap_or(so_far);
         let starts_anew = next.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());

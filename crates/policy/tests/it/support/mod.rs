@@ -24,10 +24,7 @@ use policy::caller::Caller;
 use policy::error::GateError;
 use policy::gate::{GateKeys, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
-use runtime::services::{
-    MockAccessTokens, MockAdministration, MockAuditTrail, MockChat, MockConfiguration, MockConversations,
-    MockDocuments, MockMemories, MockModels, MockSearch, MockTenantMappings,
-};
+use runtime::use_case::MockUseCases;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -243,17 +240,5 @@ pub fn request() -> RequestId {
 
 /// Use cases none of which may be called.
 pub fn forbidden() -> UseCases {
-    UseCases {
-        conversations: Arc::new(MockConversations::new()),
-        chat: Arc::new(MockChat::new()),
-        models: Arc::new(MockModels::new()),
-        documents: Arc::new(MockDocuments::new()),
-        search: Arc::new(MockSearch::new()),
-        memories: Arc::new(MockMemories::new()),
-        audit_trail: Arc::new(MockAuditTrail::new()),
-        administration: Arc::new(MockAdministration::new()),
-        configuration: Arc::new(MockConfiguration::new()),
-        access_tokens: Arc::new(MockAccessTokens::new()),
-        tenant_mappings: Arc::new(MockTenantMappings::new()),
-    }
+    UseCases::of(MockUseCases::new())
 }

@@ -31,7 +31,7 @@ use fakes::{ManualClock, MemoryStore, SequentialIds};
 use futures::StreamExt as _;
 use runtime::chat::{ChatParts, ChatService, ChatSettings};
 use runtime::error::RuntimeError;
-use runtime::services::Chat as _;
+use runtime::use_case::UseCase as _;
 use serde_json::json;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -98,8 +98,12 @@ impl Plant {
         ScriptedModel::new(self.store.clone(), self.ada.clone(), self.conversation, replies)
     }
 
-    /// A command that passed a gate: its intent row is written.
+    /// A command as the policy gate hands it on: its intent row is stored.
     pub async fn authorized<C: Command>(&self, by: &TenantScope, role: Role, command: C) -> Authorized<C> {
+        self.authorized_with(by, rights(role), command).await
+    }
+
+    pub async fn authorized_with<C: Command>(&self, by: &TenantScope, rights: Rights, command: C) -> Authorized<C> {
         let subject = AuditSubject {
             event: C::EVENT,
             resource: Some(C::RESOURCE),
@@ -111,10 +115,10 @@ impl Plant {
         let mut tx = self.store.begin(by).await.expect("in memory");
         let receipt = tx.audit().intent(self.ids.uuid().into(), &subject, self.clock.now()).await.expect("in memory");
         tx.commit().await.expect("in memory");
-        access::authorized(by.clone(), access::granted(rights(role)), receipt, command)
+        access::authorized(by.clone(), access::granted(rights), receipt, command)
     }
 
-    pub fn says(&self, message: &str, retrieval: RetrievalMode) -> SendMessage {
+    pub fn message(&self, message: &str, retrieval: RetrievalMode) -> SendMessage {
         SendMessage {
             conversation: self.conversation,
             message: MessageText::parse(message).expect("a message"),
@@ -124,18 +128,18 @@ impl Plant {
         }
     }
 
-    /// Ada says something.
+    /// Ada sends a message.
     pub async fn send(
         &self,
         chat: &ChatService,
         message: &str,
         mode: RetrievalMode,
     ) -> Result<EventStream, RuntimeError> {
-        let command = self.authorized(&self.ada, Role::User, self.says(message, mode)).await;
-        chat.send(command).await
+        let command = self.authorized(&self.ada, Role::User, self.message(message, mode)).await;
+        chat.execute(command).await
     }
 
-    /// Ada asks and reads to the end.
+    /// Ada sends a message and reads the events to the end.
     pub async fn ask(&self, chat: &ChatService, message: &str, mode: RetrievalMode) -> Vec<RunEvent> {
         let events: Vec<NumberedEvent> = self.send(chat, message, mode).await.expect("a run").collect().await;
         assert!(events.iter().zip(1..).all(|(event, n)| event.seq == n), "numbered from 1 without gaps: {events:?}");
@@ -143,7 +147,7 @@ impl Plant {
         events.into_iter().map(|numbered| numbered.event).collect()
     }
 
-    /// Limits what may be spent.
+    /// Sets the quotas of the tenant.
     pub async fn limit(&self, quotas: Quotas) {
         let settings = TenantSettings { quotas, ..TenantSettings::default() };
         let tenant = self.store.tenant(&self.ada.tenant().to_string()).await.expect("in memory").expect("the plant");
@@ -154,7 +158,7 @@ impl Plant {
         assert!(configured.expect("in memory").is_some());
     }
 
-    /// What the tenant and Ada have spent and set aside.
+    /// What the tenant and Ada have spent and reserved.
     pub async fn spending(&self) -> Spending {
         let mut tx = self.store.begin(&self.ada).await.expect("in memory");
         tx.usage().spending(self.clock.now()).await.expect("in memory")
@@ -165,7 +169,7 @@ impl Plant {
         self.store.ledger(self.ada.tenant()).into_iter().map(|(_, entry)| entry).collect()
     }
 
-    /// Waits until no answer is being written.
+    /// Waits until no run is under way.
     pub async fn drained(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -189,7 +193,7 @@ impl Plant {
         rows
     }
 
-    /// The one outcome of the one turn: fails where there are none or two.
+    /// The outcome of the only turn. Panics unless there is exactly one.
     pub async fn outcome(&self) -> AuditRecord {
         let rows = self.audit().await;
         let intent = rows.iter().find(|row| row.event_type == "chat.request").expect("an intent").clone();
@@ -220,7 +224,7 @@ impl Plant {
         let mut tx = self.store.begin(&self.ada).await.expect("in memory");
         let inserted =
             tx.documents().insert(&new, Classification::Restricted, self.clock.now()).await.expect("in memory");
-        let InsertedDocument::New(document) = inserted else { panic!("the document is there already") };
+        let InsertedDocument::New(document) = inserted else { panic!("the document exists already") };
         let chunk = NewChunk {
             id: self.ids.uuid().into(),
             chunk_index: 0,
@@ -259,7 +263,7 @@ pub fn rights(role: Role) -> Rights {
     access::rights(role, clearance)
 }
 
-/// Those of a viewer who is an auditor too.
+/// The rights of a viewer who is also an auditor.
 pub fn auditor() -> Rights {
     let viewer = rights(Role::Viewer);
     Rights::by(viewer.clearance(), |permission| match permission.resource {
@@ -277,7 +281,7 @@ async fn user(store: &MemoryStore, ids: &SequentialIds, tenant: TenantId, name: 
     scope(tenant, Actor::User(user.id))
 }
 
-/// The events without what they carry, to compare their order.
+/// The names of the events, to compare their order.
 pub fn shape(events: &[RunEvent]) -> Vec<&'static str> {
     let name = |event: &RunEvent| match event {
         RunEvent::Started { .. } => "started",

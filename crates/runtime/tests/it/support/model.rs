@@ -1,4 +1,4 @@
-//! A model that says what a script tells it, and remembers what it was asked.
+//! A model that follows a script and records the requests that it gets.
 
 use async_trait::async_trait;
 use domain::conversation::Message;
@@ -15,10 +15,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// One thing that the model does.
+/// One step of a script.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// No backend begins to answer: stands by itself.
+    /// No backend answers. The only step of its script.
     Refuse,
     Text(&'static str),
     Call {
@@ -27,7 +27,7 @@ pub enum Step {
         arguments: &'static str,
     },
     Finish,
-    BreakOff,
+    Interrupt,
     Hang,
     Panic,
 }
@@ -39,13 +39,13 @@ pub struct ScriptedModel {
     replies: Mutex<VecDeque<Vec<Step>>>,
     requests: Mutex<Vec<ChatRequest>>,
     stored: Mutex<Vec<Message>>,
-    /// Whether it writes, rather than quotes; it does unless told.
+    /// Whether it is a language model, rather than the extractive answerer. `true` at first.
     pub generative: AtomicBool,
-    /// Whether there is one for hard questions; there is unless told.
+    /// Whether the heavy tier is served. `true` at first.
     pub heavy: AtomicBool,
-    /// What it asks, if that is known beforehand.
+    /// Its price, if it is known beforehand.
     pub price: Mutex<Option<Price>>,
-    /// What it may see; everything unless told.
+    /// The highest class that it may see. `restricted` at first.
     pub highest: Mutex<Classification>,
 }
 
@@ -63,12 +63,12 @@ impl ScriptedModel {
         Arc::new(Self { store, scope, conversation, replies, requests, stored, generative, heavy, price, highest })
     }
 
-    /// What it was asked, in order.
+    /// The requests so far, in order.
     pub fn requests(&self) -> Vec<ChatRequest> {
         self.requests.lock().expect("no panic under the lock").clone()
     }
 
-    /// The conversation as stored when it was called last.
+    /// The messages of the conversation that were stored at the last request.
     pub fn stored(&self) -> Vec<Message> {
         self.stored.lock().expect("no panic under the lock").clone()
     }
@@ -84,15 +84,15 @@ impl ChatModel for ScriptedModel {
         let steps = self.replies.lock().expect("no panic under the lock").pop_front().expect("a reply in the script");
         if matches!(steps.as_slice(), [Step::Refuse]) {
             let last = Box::new(ModelError::Timeout { backend: "second".to_owned(), waited_s: 9 });
-            let tried = |backend: &str, error: &str| FailedAttempt { backend: backend.into(), error: error.into() };
+            let failed = |backend: &str, error: &str| FailedAttempt { backend: backend.into(), error: error.into() };
             return Err(ModelError::Exhausted {
-                tried: vec![tried("first", "refused"), tried("second", "timeout")],
+                tried: vec![failed("first", "refused"), failed("second", "timeout")],
                 last,
             });
         }
         let price = self.price.lock().expect("no panic under the lock").unwrap_or_default();
         let served_by = ServedBy { price, ..ServedBy::embedded("scripted", "script-1") };
-        Ok(ChatStream { served_by, deltas: stream::iter(steps).then(carry_out).boxed() })
+        Ok(ChatStream { served_by, deltas: stream::iter(steps).then(delta).boxed() })
     }
 
     fn is_generative(&self) -> bool {
@@ -112,7 +112,7 @@ impl ChatModel for ScriptedModel {
     }
 }
 
-async fn carry_out(step: Step) -> Result<ChatDelta, ModelError> {
+async fn delta(step: Step) -> Result<ChatDelta, ModelError> {
     match step {
         Step::Text(text) => Ok(ChatDelta::Text(text.to_owned())),
         Step::Call { id, name, arguments } => {
@@ -123,11 +123,11 @@ async fn carry_out(step: Step) -> Result<ChatDelta, ModelError> {
             let usage = TokenUsage { input_tokens: 100, output_tokens: 7 };
             Ok(ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: false, cost: MicroCost(9) })
         }
-        Step::BreakOff => {
+        Step::Interrupt => {
             Err(ModelError::Interrupted { backend: "scripted".to_owned(), reason: "as the script says".to_owned() })
         }
         Step::Hang => std::future::pending().await,
-        Step::Refuse => unreachable!("it stands by itself"),
+        Step::Refuse => unreachable!("it is the only step of its script"),
         Step::Panic => panic!("as the script says"),
     }
 }

@@ -1,4 +1,4 @@
-//! A tool gateway that answers every call as a test tells it, and remembers the calls.
+//! A tool gateway that answers every call with the closure of a test, and records the calls.
 
 use async_trait::async_trait;
 use domain::authorized::Permit;
@@ -24,12 +24,12 @@ impl ScriptedTools {
         Arc::new(Self { answer: Box::new(answer), calls: Mutex::default() })
     }
 
-    /// Every call finds these passages.
+    /// Answers every call with these passages.
     pub fn finding(hits: Vec<Hit>) -> Arc<Self> {
         Self::new(move |_| Ok(found(hits.clone())))
     }
 
-    /// The calls, in order.
+    /// The calls so far, in order.
     pub fn calls(&self) -> Vec<ToolCall> {
         self.calls.lock().expect("no panic under the lock").clone()
     }

@@ -1,11 +1,11 @@
-//! Packs units into chunks: as full as allowed, overlapping by sentences, tables with their header, no crumbs.
+//! Packs units into chunks: as full as allowed, overlapping by sentences, tables with their header, no tiny chunks.
 
 use std::collections::HashMap;
 
-use super::ChunkParams;
+use super::params::ChunkParams;
 use super::units::{Unit, UnitKind};
 
-/// A chunk before it has its number.
+/// A chunk without its index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Draft {
     pub section: Option<String>,
@@ -25,7 +25,7 @@ impl Packer<'_> {
         self.merge_small(drafts)
     }
 
-    /// Sections too small for a chunk go with the one that follows them.
+    /// Joins sections that are too small for a chunk with the section that follows.
     fn joined(&self, sections: Vec<Vec<Unit>>) -> Vec<Vec<Unit>> {
         let mut out: Vec<Vec<Unit>> = Vec::new();
         for units in sections {
@@ -62,15 +62,16 @@ impl Packer<'_> {
         drafts
     }
 
-    /// What a chunk repeats before its own units, if that leaves room for something new: the header of a table that it
-    /// goes on with, or the last sentences of the chunk before it.
+    /// The units that a chunk repeats before its own: the header of a continued table, or the last sentences of the
+    /// previous chunk. Empty if that would leave no room for new content.
     fn lead<'u>(&self, lead: &'u [Unit], first: &Unit) -> &'u [Unit] {
         let tokens: usize = lead.iter().map(|unit| unit.tokens).sum();
         let fits = self.count(lead, std::slice::from_ref(first)) <= self.params.max_tokens;
         if fits && tokens * 2 <= self.params.max_tokens { lead } else { &[] }
     }
 
-    /// How far units fit after the lead, at least one. Sums of tokens decide, and one count of the whole confirms.
+    /// End of the units that fit after the lead; at least one does. Sums of tokens decide, and one count of the
+    /// whole text confirms.
     fn fill(&self, lead: &[Unit], units: &[Unit], start: usize) -> usize {
         let max = self.params.max_tokens;
         let mut tokens: usize = lead.iter().map(|unit| unit.tokens).sum();
@@ -82,12 +83,12 @@ impl Packer<'_> {
         while end > start + 1 && self.count(lead, &units[start..end]) > max {
             end -= 1;
         }
-        // The rest must not be a crumb: this chunk gives some of its last units away.
-        let least = self.params.min_tokens.min(max / 3);
-        while end > start + 1 && is_crumb(&units[end..], least) {
+        // Avoid a tiny last chunk: move units from this chunk to the next.
+        let min = self.params.min_tokens.min(max / 3);
+        while end > start + 1 && is_too_small(&units[end..], min) {
             end -= 1;
         }
-        // A heading belongs with what it heads.
+        // Keep a heading together with the text below it.
         let mut kept = end;
         while end < units.len() && kept > start + 1 && units[kept - 1].kind == UnitKind::Heading {
             kept -= 1;
@@ -95,7 +96,8 @@ impl Packer<'_> {
         if units[start..kept].iter().all(|unit| unit.kind == UnitKind::Heading) { end } else { kept }
     }
 
-    /// How many of a chunk's last units the next one repeats: whole sentences within the limit, never all of them.
+    /// How many of a chunk's last units the next chunk repeats: whole sentences within the limit, never all of
+    /// them.
     fn overlap(&self, units: &[Unit]) -> usize {
         let mut tokens = 0;
         let last = units.iter().rev().take(units.len().saturating_sub(1));
@@ -116,7 +118,7 @@ impl Packer<'_> {
         Draft { section: section_of(units), content, tokens }
     }
 
-    /// Joins what is still small with its neighbour where both fit.
+    /// Merges small chunks with a neighbour if both fit into one.
     fn merge_small(&self, drafts: Vec<Draft>) -> Vec<Draft> {
         let mut out: Vec<Draft> = Vec::new();
         for draft in drafts {
@@ -132,7 +134,7 @@ impl Packer<'_> {
         out
     }
 
-    /// Two chunks as one, under the path of the larger; `None` when they do not fit.
+    /// Merges two chunks under the heading path of the larger one; `None` if they do not fit.
     fn merged(&self, first: &Draft, second: &Draft) -> Option<Draft> {
         let content = format!("{}\n{}", first.content, second.content);
         let tokens = (self.count_tokens)(&content);
@@ -141,17 +143,17 @@ impl Packer<'_> {
     }
 }
 
-/// Whether units are few: some, with fewer tokens than `least` in all.
-fn is_crumb(units: &[Unit], least: usize) -> bool {
+/// Whether there are units and their sum is below `min` tokens.
+fn is_too_small(units: &[Unit], min: usize) -> bool {
     let mut tokens = 0;
     !units.is_empty()
         && units.iter().all(|unit| {
             tokens += unit.tokens;
-            tokens < least
+            tokens < min
         })
 }
 
-/// The heading path that most of the units stand under, or the part of it that all have in common.
+/// The heading path of at least 60 % of the tokens, else the common prefix of all paths, else the most frequent path.
 fn section_of(units: &[Unit]) -> Option<String> {
     let mut shares: Vec<(Option<&str>, usize)> = Vec::new();
     for unit in units {

@@ -1,6 +1,6 @@
 //! Sentence boundaries, for packing and for overlap.
 
-/// Splits a line of running text after its sentences. Every part keeps its closing mark and loses the space after it.
+/// Splits running text into sentences. Each keeps its closing mark and loses the space after it.
 pub(super) fn split(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;
@@ -34,7 +34,8 @@ fn push<'a>(parts: &mut Vec<&'a str>, part: &'a str) {
     }
 }
 
-/// A sentence begins with a capital, a figure, a bracket or a quotation mark, or in a script without capitals.
+/// Whether `rest` starts a sentence: with a capital, a digit, a bracket, a quotation mark, or in a script without
+/// capitals.
 fn begins_sentence(rest: &str) -> bool {
     rest.trim_start().chars().next().is_some_and(|c| !c.is_lowercase())
 }

@@ -80,7 +80,7 @@ fn a_caption_goes_with_its_table_into_every_chunk() {
 }
 
 #[test]
-fn crumbs_are_merged_and_a_heading_stays_with_its_text() {
+fn small_chunks_are_merged_and_a_heading_stays_with_its_text() {
     let document = document(vec![vec![
         heading(2, "Note"),
         paragraph("Short."),
@@ -123,7 +123,7 @@ fn block() -> impl Strategy<Value = Block> {
     (kind, text).prop_map(|(kind, text)| Block::new(kind, text))
 }
 
-/// How often each word occurs in some texts.
+/// Counts the occurrences of each word.
 fn occurrences<'a>(texts: impl Iterator<Item = &'a str>) -> std::collections::BTreeMap<&'a str, usize> {
     let mut counts = std::collections::BTreeMap::new();
     texts.flat_map(str::split_whitespace).for_each(|word| *counts.entry(word).or_default() += 1);

@@ -1,4 +1,4 @@
-//! Blocks to units: the smallest pieces that a chunk is packed from, grouped into sections.
+//! Splits blocks into units, the smallest pieces that chunks are packed from, grouped into sections.
 
 use text_splitter::{ChunkConfig, ChunkSizer, TextSplitter};
 
@@ -7,17 +7,17 @@ use super::sentences;
 
 /// Headings down to this level begin a section.
 const SECTION_LEVEL: u8 = 3;
-/// Longer headings are cut in the path; the content has them whole.
-const LONGEST_IN_PATH: usize = 120;
+/// Longer headings are cut in the heading path; the content keeps them whole.
+const MAX_HEADING_CHARS: usize = 120;
 
-/// What a unit is to the packer.
+/// How the packer treats a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UnitKind {
-    /// Belongs with what follows it.
+    /// Stays together with what follows it.
     Heading,
     /// May be repeated as overlap.
     Sentence,
-    /// A table's row, or its caption, which counts as header; tables are numbered within the page.
+    /// A table row, or the caption of a table, which counts as its header. Tables are numbered within the page.
     Row {
         table: usize,
         header: bool,
@@ -31,20 +31,20 @@ pub(super) struct Unit {
     pub kind: UnitKind,
     pub text: String,
     pub tokens: usize,
-    /// Stands between the unit before it in the same chunk and this one.
+    /// Separates this unit from the previous one in the same chunk.
     pub separator: &'static str,
     /// The heading path at this unit.
     pub section: Option<String>,
 }
 
-/// The headings above the current place in the document.
+/// The headings above the current position in the document.
 #[derive(Debug, Default)]
 pub(super) struct HeadingPath(Vec<(u8, String)>);
 
 impl HeadingPath {
     fn enter(&mut self, level: u8, text: &str) {
         self.0.retain(|(above, _)| *above < level);
-        self.0.push((level, text.chars().take(LONGEST_IN_PATH).collect()));
+        self.0.push((level, text.chars().take(MAX_HEADING_CHARS).collect()));
     }
 
     fn joined(&self) -> Option<String> {
@@ -61,8 +61,8 @@ impl ChunkSizer for Sizer<'_> {
     }
 }
 
-/// The units of a page, one list for each section. Blocks larger than a chunk are cut by sentences, and sentences that
-/// are too large by text-splitter.
+/// The units of a page, one list per section. Blocks larger than a chunk are cut into sentences, and sentences that are
+/// too large are cut by text-splitter.
 pub(super) fn sections(
     page: &Page,
     path: &mut HeadingPath,
@@ -81,7 +81,7 @@ pub(super) fn sections(
                 sections.push(Vec::new());
             }
         }
-        // A table ends where something else begins; its caption, or another header row, begins the next one.
+        // A table ends where another kind of block starts; a caption or another header row starts a new table.
         let caption = page.blocks.get(at + 1).is_some_and(is_row) && !is_row(block) && is_caption(&block.text);
         match block.kind {
             BlockKind::TableRow { header: true } if in_header => {}
@@ -124,7 +124,7 @@ fn pieces(block: &Block, table: usize) -> Vec<(UnitKind, &str)> {
     }
 }
 
-/// A piece with its tokens, in parts where it is too large.
+/// A piece of text with its token count, cut into parts if it is too large.
 fn cut(
     text: &str,
     max_tokens: usize,

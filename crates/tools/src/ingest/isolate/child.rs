@@ -1,10 +1,10 @@
-//! The child: confines itself, reads one document from its standard input, answers on its standard output, and ends.
+//! The child process: confines itself, reads one document from standard input, answers on standard output, and exits.
 //!
-//! A program that has no tokio, no telemetry and no settings started yet hands its arguments to [`run`].
+//! The program must call [`run`] before it starts tokio, telemetry or settings.
 
 use super::confine::confine;
-use super::failure;
 use super::frame::{self, ChildLimits, Frame};
+use super::parser::failure;
 use crate::ingest::readers::{self, PageCounter, ReadDocument, ReadError};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -12,26 +12,26 @@ use std::process::ExitCode;
 
 pub use super::frame::Request;
 
-/// The status with which a child ends that could not confine itself. It has read nothing then.
+/// Exit status of a child that could not confine itself. It has read no input then.
 pub(super) const UNCONFINED: u8 = 71;
-/// The status of a child whose arguments are wrong, or whose parent is gone.
+/// Exit status of a child with wrong arguments, or whose parent disappeared.
 pub(super) const MISUSED: u8 = 72;
-/// Pages between two reports.
+/// Pages between two progress frames.
 const REPORT_EVERY: u32 = 8;
 
-/// Reads the document on standard input with the platform's readers. `args` are what [`super::ChildParser`] put
-/// behind the program's own arguments.
+/// Reads the document on standard input with the platform's readers. `args` are the arguments that
+/// [`super::ChildParser`] appends to the program's own.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     run_with(args, read)
 }
 
-/// As [`run`], with another reader: it gets the request, the file's bytes, and whom to tell of pages.
+/// Like [`run`] with a custom reader; it gets the request, the file's bytes and the page counter.
 pub fn run_with(
     args: impl IntoIterator<Item = OsString>,
     read: impl FnOnce(&Request, &[u8], PageCounter<'_>) -> Result<ReadDocument, ReadError>,
 ) -> ExitCode {
     let Some(limits) = ChildLimits::from_args(args) else { return ExitCode::from(MISUSED) };
-    // A panic's message can hold text of the document.
+    // Panic messages can quote text of the document.
     std::panic::set_hook(Box::new(|_| {}));
     if confine(&limits).is_err() {
         return ExitCode::from(UNCONFINED);

@@ -1,26 +1,26 @@
-//! Puts a document together from what a child sends. Nothing that comes from there is believed: a crafted file may
-//! have taken the child over.
+//! Assembles a document from the frames of a child. Nothing in them is trusted: a crafted file may have taken over the
+//! child.
 
-use super::frame::{self, Frame, NoFrame};
-use super::{PagesRead, ParseError};
+use super::frame::{self, Frame, FrameError};
+use super::parser::{PagesRead, ParseError};
 use crate::ingest::readers::{Limits, Page, ReadDocument, ReadError, Warning};
 use domain::document::DocumentFailure;
 use tokio::io::AsyncRead;
 
-/// Most warnings; the readers have fewer kinds of them.
+/// Largest number of warnings; there are fewer kinds of them.
 const MAX_WARNINGS: usize = 16;
-/// Longest title, in bytes.
+/// Largest title in bytes.
 const MAX_TITLE: usize = 1_000;
-/// Longest sentence about a failure, in bytes; the readers' own are shorter.
+/// Largest failure detail in characters; those of the readers are shorter.
 const MAX_DETAIL: usize = 300;
-/// Bytes of JSON for each byte of text: positions and kinds stand beside short blocks.
+/// Bytes of JSON allowed per byte of text: positions and kinds accompany short blocks.
 const JSON_PER_TEXT: u64 = 4;
-/// The same for pictures of pages, which travel as Base64.
+/// Bytes of JSON allowed per byte of a page's picture, which is sent as Base64.
 const JSON_PER_PICTURE: u64 = 2;
-/// Bytes of JSON that even a document without text may take: reports, warnings.
+/// Bytes of JSON allowed in addition, for progress frames and warnings.
 const JSON_BASE: u64 = 16 << 20;
 
-/// A document as it comes.
+/// A document under assembly.
 pub(super) struct Collector<'a> {
     limits: &'a Limits,
     pages_read: &'a PagesRead,
@@ -33,26 +33,26 @@ impl<'a> Collector<'a> {
         Self { limits, pages_read, pages: Vec::new(), text_bytes: 0 }
     }
 
-    /// The document, or why it cannot be read; `None` where the child ended without saying either.
+    /// The document, or why it cannot be read; `None` if the child closed its output without either.
     pub(super) async fn collect(
         mut self,
         output: &mut (impl AsyncRead + Unpin),
     ) -> Option<Result<ReadDocument, ParseError>> {
         let text = (self.limits.max_text_bytes as u64).saturating_mul(JSON_PER_TEXT);
         let pictures = self.limits.scans.as_ref().map_or(0, |scans| scans.max_bytes.saturating_mul(JSON_PER_PICTURE));
-        let most = text.saturating_add(pictures).saturating_add(JSON_BASE);
-        let mut left = most;
+        let max_bytes = text.saturating_add(pictures).saturating_add(JSON_BASE);
+        let mut left = max_bytes;
         loop {
             let taken = match frame::next(output, &mut left).await {
                 Ok(Frame::PagesRead(pages)) => self.report(pages),
                 Ok(Frame::Page(page)) => self.add(page),
                 Ok(Frame::End { title, page_count, warnings }) => return Some(self.end(title, page_count, warnings)),
                 Ok(Frame::Failed(failure)) => return Some(Err(ParseError::Document(shortened(failure)))),
-                Err(NoFrame::Closed) => return None,
-                Err(NoFrame::TooLong(length)) if length <= most => {
-                    Err(ReadError::TooLarge { what: "bytes came out of it", limit: most }.into())
+                Err(FrameError::Closed) => return None,
+                Err(FrameError::TooLong(length)) if length <= max_bytes => {
+                    Err(ReadError::TooLarge { what: "bytes of extracted data", limit: max_bytes }.into())
                 }
-                Err(NoFrame::TooLong(_) | NoFrame::Garbage) => Err(ParseError::gave_up()),
+                Err(FrameError::TooLong(_) | FrameError::Invalid) => Err(ParseError::parser_crashed()),
             };
             if let Err(error) = taken {
                 return Some(Err(error));
@@ -69,17 +69,17 @@ impl<'a> Collector<'a> {
         let limit = self.limits;
         if self.pages.len() >= limit.max_pages as usize {
             let limit = u64::from(limit.max_pages);
-            return Err(ReadError::TooLarge { what: "pages were counted", limit }.into());
+            return Err(ReadError::TooLarge { what: "pages", limit }.into());
         }
         let label = page.label.as_deref().unwrap_or_default();
         let texts = || page.blocks.iter().map(|block| block.text.as_str()).chain([label]);
         self.text_bytes += texts().map(str::len).sum::<usize>();
         if self.text_bytes > limit.max_text_bytes {
             let limit = limit.max_text_bytes as u64;
-            return Err(ReadError::TooLarge { what: "bytes of text were counted", limit }.into());
+            return Err(ReadError::TooLarge { what: "bytes of text", limit }.into());
         }
         if texts().any(|text| text.contains('\0')) {
-            return Err(ParseError::gave_up());
+            return Err(ParseError::parser_crashed());
         }
         self.pages.push(page);
         Ok(())
@@ -102,7 +102,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// As many warnings as the readers have, about pages that there can be, each once and in order.
+/// Limits the number of warnings and removes impossible and duplicate page numbers.
 fn bounded(mut warnings: Vec<Warning>, max_pages: u32) -> Vec<Warning> {
     warnings.truncate(MAX_WARNINGS);
     for pages in warnings.iter_mut().filter_map(Warning::pages_mut) {

@@ -1,53 +1,54 @@
-//! What a child gives up before it reads the first byte.
+//! Confines a child before it reads its first byte.
 //!
-//! A child that becomes another program keeps what that one needs: reading its own file, libraries and data, and the
-//! system calls for it.
+//! A child that executes another program keeps what that program needs: reading its own file, libraries and data, and
+//! the system calls for that.
 //!
-//! Everywhere: address space, processor time, core dumps, files of its own, further processes. On Linux also: gaining
-//! privileges, every path and port (Landlock, from kernel 5.13 on), and every system call that reading a document does
-//! not need (seccomp). What a kernel does not know is left out; what it knows and refuses is an error.
+//! On all systems it limits address space, processor time, core dumps, writing files and creating processes. On Linux
+//! it also forbids gaining privileges, accessing paths and ports (Landlock, since kernel 5.13), and all system calls
+//! that reading a document does not need (seccomp). Features that the kernel lacks are skipped; a feature that it has
+//! and refuses is an error.
 
 use super::frame::ChildLimits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::path::PathBuf;
 
-/// Bytes of stack, whatever the parent was given: deep recursion must end.
+/// Stack size in bytes, whatever the parent's limit is; ends deep recursion.
 const STACK: u64 = 8 << 20;
 
-/// Confines this process for good.
+/// Confines this process permanently.
 ///
 /// # Errors
-/// Where the system refuses a limit that it knows.
+/// When the system refuses a limit that it supports.
 pub(super) fn confine(limits: &ChildLimits) -> io::Result<()> {
-    // Landlock needs a descriptor for a moment, so it comes before there may be none.
+    // Landlock needs a file descriptor, so it must run before the limit of open files.
     #[cfg(target_os = "linux")]
-    linux::forget_paths(&Allowed::default())?;
+    linux::restrict_paths(&AllowedPaths::default())?;
     limit(limits, 0)?;
     #[cfg(target_os = "linux")]
     super::syscalls::filter()?;
     Ok(())
 }
 
-/// The paths that are left; those that do not exist are passed over.
+/// Paths that stay accessible; those that do not exist are skipped.
 #[derive(Default)]
-pub(super) struct Allowed {
-    /// Files that may be run.
+pub(super) struct AllowedPaths {
+    /// Files that may be executed.
     pub(super) run: Vec<PathBuf>,
-    /// Files that may be read, and folders beneath which all may.
+    /// Files, and folders with everything below them, that may be read.
     pub(super) read: Vec<PathBuf>,
 }
 
-/// Files open at a time in a program that loads its libraries.
+/// Open files allowed to a program that loads its libraries.
 const PROGRAM_FILES: u64 = 64;
 
-/// Confines this process for good, but for becoming one of the programs in `allowed`.
+/// Confines this process permanently, except that it may execute the programs in `allowed`.
 ///
 /// # Errors
-/// Where the system refuses a limit that it knows.
-pub(super) fn confine_program(limits: &ChildLimits, allowed: &Allowed) -> io::Result<()> {
+/// When the system refuses a limit that it supports.
+pub(super) fn confine_program(limits: &ChildLimits, allowed: &AllowedPaths) -> io::Result<()> {
     #[cfg(target_os = "linux")]
-    linux::forget_paths(allowed)?;
+    linux::restrict_paths(allowed)?;
     limit(limits, PROGRAM_FILES)?;
     #[cfg(target_os = "linux")]
     super::syscalls::filter_program()?;
@@ -56,9 +57,9 @@ pub(super) fn confine_program(limits: &ChildLimits, allowed: &Allowed) -> io::Re
 
 fn limit(limits: &ChildLimits, files: u64) -> io::Result<()> {
     let cpu = limits.cpu.as_secs();
-    // One second between SIGXCPU, which says why, and SIGKILL, which nothing outlives.
+    // SIGXCPU tells the parent why the child died; SIGKILL follows one second later in case it is ignored.
     lower(Resource::Cpu, cpu, cpu + 1)?;
-    for (resource, most) in [
+    for (resource, max) in [
         (Resource::Core, 0),
         (Resource::Fsize, 0),
         (Resource::Nofile, files),
@@ -66,19 +67,19 @@ fn limit(limits: &ChildLimits, files: u64) -> io::Result<()> {
         (Resource::Stack, STACK),
         (Resource::As, limits.memory_bytes),
     ] {
-        lower(resource, most, most)?;
+        lower(resource, max, max)?;
     }
     Ok(())
 }
 
-/// Sets a limit, or leaves one that is lower already.
+/// Sets a limit unless the current one is lower.
 fn lower(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     let now = getrlimit(resource);
     let at_most = |wanted: u64, now: Option<u64>| Some(now.map_or(wanted, |now| now.min(wanted)));
     let maximum = at_most(hard, now.maximum);
     let current = at_most(soft, now.current.or(now.maximum)).min(maximum);
     match setrlimit(resource, Rlimit { current, maximum }) {
-        // macOS has a name for the address space and no limit to it.
+        // macOS knows the name of this limit but does not support it.
         Err(_) if cfg!(not(target_os = "linux")) && resource == Resource::As => Ok(()),
         other => Ok(other?),
     }
@@ -86,20 +87,21 @@ fn lower(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::Allowed;
+    use super::AllowedPaths;
     use landlock::{
         ABI, Access as _, AccessFs, AccessNet, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, Scope,
         path_beneath_rules,
     };
     use std::io;
 
-    /// No path but those that are allowed, no port, no process outside. Also sets `no_new_privs`.
-    pub(super) fn forget_paths(allowed: &Allowed) -> io::Result<()> {
+    /// Forbids all paths except the allowed ones, all ports, and signals to other processes. Also sets
+    /// `no_new_privs`.
+    pub(super) fn restrict_paths(allowed: &AllowedPaths) -> io::Result<()> {
         rustix::thread::set_no_new_privs(true)?;
         ruleset(allowed).map_err(io::Error::other)
     }
 
-    fn ruleset(allowed: &Allowed) -> Result<(), RulesetError> {
+    fn ruleset(allowed: &AllowedPaths) -> Result<(), RulesetError> {
         const KNOWN: ABI = ABI::V6;
         Ruleset::default()
             .handle_access(AccessFs::from_all(KNOWN))?

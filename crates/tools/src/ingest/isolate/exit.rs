@@ -1,58 +1,57 @@
-//! What a child's end says about the document.
+//! Derives the reason from how a child exited without an answer.
 
-use super::ParseError;
 use super::child::{MISUSED, UNCONFINED};
+use super::parser::ParseError;
 use crate::ingest::readers::ReadError;
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// How Rust announces an allocation that failed, on standard error, before it aborts.
+/// What Rust writes to standard error before it aborts after a failed allocation.
 const OUT_OF_MEMORY: &[u8] = b"memory allocation of ";
-/// The status of a Rust program that ended in a panic.
+/// Exit status of a Rust program that panicked.
 const PANICKED: i32 = 101;
 
-/// How a child ended that has not answered.
-pub(super) struct End<'a> {
+/// How a child exited without an answer.
+pub(super) struct ChildExit<'a> {
     pub(super) status: ExitStatus,
-    /// The beginning of what it wrote to standard error.
+    /// The beginning of its standard error.
     pub(super) stderr: &'a [u8],
-    /// The processor time that it had.
+    /// Its limit of processor time.
     pub(super) cpu: Duration,
-    /// The memory that it had, in bytes.
+    /// Its memory limit in bytes.
     pub(super) memory: u64,
 }
 
-impl End<'_> {
-    /// Why there is no answer.
-    pub(super) fn reason(&self) -> ParseError {
+impl ChildExit<'_> {
+    /// The error for this exit.
+    pub(super) fn error(&self) -> ParseError {
         match (self.status.signal(), self.status.code()) {
-            (Some(signal), _) => self.of_signal(signal),
-            (None, Some(0 | PANICKED)) => ParseError::gave_up(),
+            (Some(signal), _) => self.signal_error(signal),
+            (None, Some(0 | PANICKED)) => ParseError::parser_crashed(),
             (None, Some(code)) if code == i32::from(UNCONFINED) => {
                 unavailable("the parser could not confine itself".to_owned(), false)
             }
             (None, Some(code)) if code == i32::from(MISUSED) => {
-                unavailable("the parser did not understand what it was asked".to_owned(), true)
+                unavailable("the parser was started with invalid arguments".to_owned(), true)
             }
-            (None, code) => unavailable(format!("the parser ended with status {}", code.unwrap_or(-1)), true),
+            (None, code) => unavailable(format!("the parser exited with status {}", code.unwrap_or(-1)), true),
         }
     }
 
-    fn of_signal(&self, signal: i32) -> ParseError {
+    fn signal_error(&self, signal: i32) -> ParseError {
         if signal == Signal::XCPU.as_raw() {
             return ParseError::timeout(self.cpu);
         }
         if signal == Signal::ABORT.as_raw() && contains(self.stderr, OUT_OF_MEMORY) {
-            return ReadError::TooLarge { what: "bytes of memory were not enough to read it", limit: self.memory }
-                .into();
+            return ReadError::TooLarge { what: "bytes of memory needed to read it", limit: self.memory }.into();
         }
         let crashes = [Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::ILL, Signal::FPE, Signal::SYS, Signal::TRAP];
         if crashes.iter().any(|crash| crash.as_raw() == signal) {
-            return ParseError::gave_up();
+            return ParseError::parser_crashed();
         }
-        unavailable(format!("the parser was ended from outside by signal {signal}"), true)
+        unavailable(format!("the parser was killed by signal {signal}"), true)
     }
 }
 
@@ -71,7 +70,7 @@ mod tests {
 
     fn reason(raw: i32, stderr: &[u8]) -> ParseError {
         let status = ExitStatus::from_raw(raw);
-        End { status, stderr, cpu: Duration::from_secs(30), memory: 512 << 20 }.reason()
+        ChildExit { status, stderr, cpu: Duration::from_secs(30), memory: 512 << 20 }.error()
     }
 
     fn code(raw: i32, stderr: &[u8]) -> Option<FailureCode> {
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_file_did_is_told_from_what_others_did() {
+    fn failures_caused_by_the_file_differ_from_failures_of_the_platform() {
         assert_eq!(code(Signal::XCPU.as_raw(), b""), Some(FailureCode::Timeout));
         assert_eq!(code(Signal::ABORT.as_raw(), b"memory allocation of 7 bytes failed"), Some(FailureCode::TooLarge));
         assert_eq!(code(Signal::ABORT.as_raw(), b"has overflowed its stack"), Some(FailureCode::Corrupt));

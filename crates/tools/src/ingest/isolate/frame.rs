@@ -1,4 +1,4 @@
-//! What parent and child say to each other: JSON behind its length.
+//! The messages between parent and child: JSON with a length prefix.
 //!
 //! To the child: a [`Request`], then the file's bytes. From the child: any number of [`Frame`]s, the last of which is
 //! [`Frame::End`] or [`Frame::Failed`]. Lengths are 32 bits, little endian.
@@ -14,15 +14,15 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// Largest request; a file name is far shorter.
 const MAX_REQUEST: u32 = 1 << 20;
-/// A payload above this is decoded on a thread where it holds nobody up.
-const DECODE_APART: usize = 256 << 10;
+/// Larger payloads are decoded on a blocking thread.
+const DECODE_BLOCKING_FROM: usize = 256 << 10;
 
-/// What a child may use. It takes the rest of its limits from the request.
+/// Limits that the child sets on itself. The remaining limits are part of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChildLimits {
-    /// Most bytes of address space, the program itself included.
+    /// Address space in bytes, including the program itself.
     pub memory_bytes: u64,
-    /// Most processor time, in whole seconds.
+    /// Processor time, in whole seconds.
     pub cpu: Duration,
 }
 
@@ -33,12 +33,12 @@ impl Default for ChildLimits {
 }
 
 impl ChildLimits {
-    /// As arguments, so that the child can confine itself before it reads anything: bytes, seconds.
+    /// As command line arguments (bytes, seconds), so that the child can confine itself before it reads anything.
     pub(super) fn to_args(self) -> [String; 2] {
         [self.memory_bytes.to_string(), self.cpu.as_secs().max(1).to_string()]
     }
 
-    /// From the arguments of [`ChildLimits::to_args`]; `None` for any others.
+    /// Parses the arguments of [`ChildLimits::to_args`]; `None` for anything else.
     pub(super) fn from_args(args: impl IntoIterator<Item = OsString>) -> Option<Self> {
         let mut numbers = args.into_iter().map(|argument| argument.to_str()?.parse::<u64>().ok());
         let (memory_bytes, cpu) = (numbers.next()??, numbers.next()??);
@@ -46,38 +46,38 @@ impl ChildLimits {
     }
 }
 
-/// What the child is told before the file's bytes.
+/// The message to the child before the file's bytes.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// The file's name.
+    /// Name of the file.
     pub name: String,
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     pub size: u64,
-    /// What may be taken out of it.
+    /// Limits of the extracted text.
     pub limits: Limits,
 }
 
-/// What the child answers.
+/// A message from the child.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Frame {
-    /// This many pages are read so far.
+    /// Number of pages read so far.
     PagesRead(u32),
-    /// The next page that holds text.
+    /// The next page that has content.
     Page(Page),
     /// The document is complete.
     End {
         /// See [`crate::ingest::readers::ReadDocument`].
         title: Option<String>,
-        /// Pages of the file.
+        /// Number of pages in the file.
         page_count: Option<u32>,
-        /// What a person should know.
+        /// Problems that the user should know of.
         warnings: Vec<Warning>,
     },
-    /// It cannot be read.
+    /// The document cannot be read.
     Failed(DocumentFailure),
 }
 
-/// A message as bytes: length and JSON.
+/// Encodes a message: length and JSON.
 pub(super) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; size_of::<u32>()];
     serde_json::to_writer(&mut bytes, message)?;
@@ -92,7 +92,7 @@ pub(super) fn write(output: &mut impl Write, message: &impl Serialize) -> io::Re
     output.flush()
 }
 
-/// Reads a request.
+/// Reads the request.
 pub(super) fn read_request(input: &mut impl Read) -> io::Result<Request> {
     let mut length = [0; size_of::<u32>()];
     input.read_exact(&mut length)?;
@@ -102,35 +102,35 @@ pub(super) fn read_request(input: &mut impl Read) -> io::Result<Request> {
     Ok(serde_json::from_slice(&payload)?)
 }
 
-/// Why no frame came.
+/// Why no frame could be read.
 #[derive(Debug)]
-pub(super) enum NoFrame {
-    /// The child has closed its output, perhaps in the middle of a frame.
+pub(super) enum FrameError {
+    /// The child closed its output, perhaps within a frame.
     Closed,
-    /// What came is no frame.
-    Garbage,
-    /// The frame has this many bytes, more than are left.
+    /// The bytes are not a frame.
+    Invalid,
+    /// The frame has this many bytes, more than the remaining limit.
     TooLong(u64),
 }
 
-/// Reads the next frame, of at most `left` bytes, and takes its bytes off them.
-pub(super) async fn next(input: &mut (impl AsyncRead + Unpin), left: &mut u64) -> Result<Frame, NoFrame> {
-    let length = u64::from(input.read_u32_le().await.map_err(|_| NoFrame::Closed)?);
-    *left = left.checked_sub(length).ok_or(NoFrame::TooLong(length))?;
-    // Memory grows with what comes, not with what was announced.
+/// Reads the next frame of at most `left` bytes, and subtracts its size from `left`.
+pub(super) async fn next(input: &mut (impl AsyncRead + Unpin), left: &mut u64) -> Result<Frame, FrameError> {
+    let length = u64::from(input.read_u32_le().await.map_err(|_| FrameError::Closed)?);
+    *left = left.checked_sub(length).ok_or(FrameError::TooLong(length))?;
+    // Allocate for the bytes that arrive, not for the announced length.
     let mut payload = Vec::new();
-    let came = input.take(length).read_to_end(&mut payload).await.map_err(|_| NoFrame::Closed)?;
-    if (came as u64) < length {
-        return Err(NoFrame::Closed);
+    let received = input.take(length).read_to_end(&mut payload).await.map_err(|_| FrameError::Closed)?;
+    if (received as u64) < length {
+        return Err(FrameError::Closed);
     }
-    if payload.len() < DECODE_APART {
+    if payload.len() < DECODE_BLOCKING_FROM {
         return decode(&payload);
     }
-    tokio::task::spawn_blocking(move || decode(&payload)).await.unwrap_or(Err(NoFrame::Garbage))
+    tokio::task::spawn_blocking(move || decode(&payload)).await.unwrap_or(Err(FrameError::Invalid))
 }
 
-fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, NoFrame> {
-    serde_json::from_slice(payload).map_err(|_| NoFrame::Garbage)
+fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, FrameError> {
+    serde_json::from_slice(payload).map_err(|_| FrameError::Invalid)
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_frame_is_read_as_it_was_written_and_charged() {
+    async fn a_frame_is_read_as_written_and_its_size_is_subtracted() {
         let written =
             Frame::Failed(DocumentFailure { code: domain::document::FailureCode::NoText, detail: "No text.".into() });
         let bytes = encode(&written).unwrap();
@@ -146,13 +146,13 @@ mod tests {
         assert_eq!(next(&mut bytes.as_slice(), &mut left).await.unwrap(), written);
         assert_eq!(left, 1000 - (bytes.len() as u64 - 4));
         let mut short = bytes.len() as u64 - 5;
-        assert!(matches!(next(&mut bytes.as_slice(), &mut short).await, Err(NoFrame::TooLong(_))));
-        assert!(matches!(next(&mut &bytes[..9], &mut left).await, Err(NoFrame::Closed)));
-        assert!(matches!(next(&mut b"\x02\0\0\0no".as_slice(), &mut left).await, Err(NoFrame::Garbage)));
+        assert!(matches!(next(&mut bytes.as_slice(), &mut short).await, Err(FrameError::TooLong(_))));
+        assert!(matches!(next(&mut &bytes[..9], &mut left).await, Err(FrameError::Closed)));
+        assert!(matches!(next(&mut b"\x02\0\0\0no".as_slice(), &mut left).await, Err(FrameError::Invalid)));
     }
 
     #[test]
-    fn limits_survive_the_command_line_and_nothing_else_passes_for_them() {
+    fn limits_survive_the_command_line_and_other_arguments_are_refused() {
         let limits = ChildLimits { memory_bytes: 7 << 20, cpu: Duration::from_secs(2) };
         let args = |args: &[&str]| ChildLimits::from_args(args.iter().map(OsString::from).collect::<Vec<_>>());
         assert_eq!(ChildLimits::from_args(limits.to_args().map(OsString::from)), Some(limits));

@@ -1,61 +1,61 @@
-//! The child that becomes another program: it confines itself as far as that program lets it, and is replaced by it.
+//! A child that confines itself as far as another program permits, and then replaces itself with that program.
 //!
-//! Text recognition is a program of somebody else's, written in C++, that gets pictures out of crafted files. It starts
-//! with no environment but what it needs, and may read its own file, libraries and training data; nothing else.
+//! Text recognition is an external C++ program that gets pictures out of crafted files. It starts with a minimal
+//! environment, and may read only its own file, libraries and training data.
 //!
-//! A program that has no tokio, no telemetry and no settings started yet hands its arguments to [`run`].
+//! The program must call [`run`] before it starts tokio, telemetry or settings.
 
-use super::confine::{Allowed, confine_program};
+use super::confine::{AllowedPaths, confine_program};
 use super::frame::ChildLimits;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// The status with which a child ends that could not confine itself.
+/// Exit status of a child that could not confine itself.
 const UNCONFINED: u8 = 71;
-/// The status of a child whose arguments are wrong.
+/// Exit status of a child with wrong arguments.
 const MISUSED: u8 = 72;
-/// The status of a child that could not become the program.
+/// Exit status of a child that could not execute the program.
 const NOT_STARTED: u8 = 73;
-/// Stands for a folder that is not given.
+/// Argument for a folder that is not set.
 const NO_FOLDER: &str = "-";
 
-/// Where libraries are, whatever the program's own place.
+/// Library folders, wherever the program is installed.
 const LIBRARIES: [&str; 6] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"];
-/// What the kernel starts a linked program with.
+/// Dynamic loaders, which the kernel starts for a linked program.
 const LOADERS: [&str; 4] = [
     "/lib64/ld-linux-x86-64.so.2",
     "/lib/ld-linux-aarch64.so.1",
     "/lib/ld-musl-x86_64.so.1",
     "/lib/ld-musl-aarch64.so.1",
 ];
-/// Training data, beneath the folder that holds the program's `bin`.
+/// Folders of training data, relative to the parent of the program's `bin`.
 const TRAINING_DATA: [&str; 3] = ["share/tesseract-ocr", "share/tessdata", "share/tesseract"];
 
-/// The program that confines itself and becomes another: one whose `main` hands the arguments after `args` to [`run`].
+/// The program that confines itself and executes another; its `main` passes the arguments after `args` to [`run`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launcher {
-    /// Its path.
+    /// Path of the program.
     pub program: PathBuf,
-    /// Its first arguments.
+    /// Arguments that select the subcommand.
     pub args: Vec<String>,
 }
 
-/// What a launcher becomes.
+/// One start of the launched program.
 pub(crate) struct Launch<'a> {
-    /// What it may use.
+    /// Limits of the process.
     pub(crate) limits: ChildLimits,
-    /// The program, by its path.
+    /// Path of the program to execute.
     pub(crate) program: &'a Path,
-    /// The folder of its training data, where that is not in its usual place.
+    /// Folder of its training data, if not in the default place.
     pub(crate) training_data: Option<&'a Path>,
-    /// Its arguments.
+    /// Arguments of the program.
     pub(crate) args: &'a [&'a str],
 }
 
 impl Launcher {
-    /// The command that starts it. No environment, the root as its folder.
+    /// The command, with an empty environment and `/` as the working directory.
     pub(crate) fn command(&self, launch: &Launch<'_>) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(&self.program);
         command.args(&self.args).args(launch.limits.to_args()).arg(launch.program);
@@ -65,7 +65,7 @@ impl Launcher {
     }
 }
 
-/// Confines this process and becomes the program that the arguments name, as [`Launcher`] puts them.
+/// Confines this process and executes the program named by the arguments, in the order of [`Launcher::command`].
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter();
     let Some(limits) = ChildLimits::from_args(args.by_ref().take(2)) else { return ExitCode::from(MISUSED) };
@@ -73,22 +73,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Ok(program) = PathBuf::from(program).canonicalize() else { return ExitCode::from(NOT_STARTED) };
     let training_data = (folder != NO_FOLDER).then(|| PathBuf::from(folder));
     let mut command = Command::new(&program);
-    // One page is one thread's work: the worker decides what runs at a time.
+    // One thread per page: the worker limits how many pages are recognized at a time.
     command.args(args).env_clear().env("OMP_THREAD_LIMIT", "1");
     if let Some(folder) = &training_data {
         command.env("TESSDATA_PREFIX", folder);
     }
-    if confine_program(&limits, &allowed(&program, training_data)).is_err() {
+    if confine_program(&limits, &allowed_paths(&program, training_data)).is_err() {
         return ExitCode::from(UNCONFINED);
     }
     let _not_replaced = command.exec();
     ExitCode::from(NOT_STARTED)
 }
 
-fn allowed(program: &Path, training_data: Option<PathBuf>) -> Allowed {
+fn allowed_paths(program: &Path, training_data: Option<PathBuf>) -> AllowedPaths {
     let run = LOADERS.iter().map(PathBuf::from).chain([program.to_owned()]).collect();
     let home = program.parent().and_then(Path::parent);
     let own = home.into_iter().flat_map(|home| TRAINING_DATA.iter().chain(&["lib"]).map(move |name| home.join(name)));
     let read = LIBRARIES.iter().map(PathBuf::from).chain(own).chain(training_data).collect();
-    Allowed { run, read }
+    AllowedPaths { run, read }
 }

@@ -1,9 +1,9 @@
-//! The parent: one child process for each document, watched from the first byte to its end.
+//! The parent side: one child process per document.
 
 use super::collect::Collector;
-use super::exit::End;
+use super::exit::ChildExit;
 use super::frame::{self, ChildLimits, Request};
-use super::{PagesRead, ParseError, Parser, SourceFile};
+use super::parser::{PagesRead, ParseError, Parser, SourceFile};
 use crate::ingest::readers::{Limits, ReadDocument};
 use async_trait::async_trait;
 use domain::ports::ByteStream;
@@ -14,24 +14,25 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 
-/// Bytes of a child's standard error that are looked at, for the reason of an abort; none is ever logged.
-const STDERR: u64 = 4 << 10;
+/// Bytes of a child's standard error that are checked for the reason of an abort; none is logged.
+const MAX_STDERR: u64 = 4 << 10;
 
-/// The program that reads a document: one whose `main` hands the arguments after `args` to [`super::child::run`].
+/// The program that reads a document; its `main` passes the arguments after `args` to [`super::child::run`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParserProgram {
-    /// Its path.
+    /// Path of the program.
     pub program: PathBuf,
-    /// Its first arguments.
+    /// Arguments that select the subcommand.
     pub args: Vec<String>,
-    /// What it may use.
+    /// Limits that the child sets on itself.
     pub limits: ChildLimits,
 }
 
-/// Reads each document in a child process of its own.
+/// Reads each document in its own child process.
 ///
-/// The child gets no environment, the root as its directory, and the file's bytes as they come from the storage: this
-/// process never holds the whole file. The child is killed when the time is up and when the reading is dropped.
+/// The child gets an empty environment, `/` as its working directory, and the file's bytes as they arrive from the blob
+/// store: this process never holds the whole file. The child is killed at the time limit and when the future is
+/// dropped.
 pub struct ChildParser {
     program: ParserProgram,
     time: Duration,
@@ -39,8 +40,7 @@ pub struct ChildParser {
 }
 
 impl ChildParser {
-    /// Reads with `program`, each document within `time` (wall clock, from the start of the child to its end) and
-    /// `limits`.
+    /// Reads with `program`, each document within `time` (wall clock, from start to exit of the child) and `limits`.
     #[must_use]
     pub fn new(program: ParserProgram, time: Duration, limits: Limits) -> Self {
         Self { program, time, limits }
@@ -57,28 +57,30 @@ impl ChildParser {
     }
 
     async fn watch(&self, child: &mut Child, file: SourceFile, pages: &PagesRead) -> Result<ReadDocument, ParseError> {
-        let (Some(input), Some(mut output), Some(errors)) =
+        let (Some(input), Some(mut output), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(ParseError::Unavailable { reason: "the parser has no pipes".to_owned(), counts: true });
         };
         let request = Request { name: file.name, size: file.size, limits: self.limits.clone() };
         let collector = Collector::new(&self.limits, pages);
-        // An answer ends the wait for everything else, a refusal and a document alike.
+        // `Err` ends the join as soon as there is an answer, be it a document or an error.
         let read = async { collector.collect(&mut output).await.map_or(Ok(()), Err) };
-        let fed = async { feed(input, &request, file.bytes).await.map_err(Err) };
-        match tokio::try_join!(read, fed, beginning(errors)) {
+        let send = async { send(input, &request, file.bytes).await.map_err(Err) };
+        match tokio::try_join!(read, send, read_stderr(stderr)) {
             Err(answer) => answer,
-            Ok(((), (), stderr)) => Err(self.end(child, &stderr).await),
+            Ok(((), (), stderr)) => Err(self.exit_error(child, &stderr).await),
         }
     }
 
-    /// Why a child that has closed its output has not answered.
-    async fn end(&self, child: &mut Child, stderr: &[u8]) -> ParseError {
+    /// Why a child closed its output without an answer.
+    async fn exit_error(&self, child: &mut Child, stderr: &[u8]) -> ParseError {
         let ChildLimits { memory_bytes: memory, cpu } = self.program.limits;
         match child.wait().await {
-            Ok(status) => End { status, stderr, cpu, memory }.reason(),
-            Err(error) => ParseError::Unavailable { reason: format!("the parser was lost: {error}"), counts: true },
+            Ok(status) => ChildExit { status, stderr, cpu, memory }.error(),
+            Err(error) => {
+                ParseError::Unavailable { reason: format!("the parser's exit is unknown: {error}"), counts: true }
+            }
         }
     }
 }
@@ -87,15 +89,15 @@ impl ChildParser {
 impl Parser for ChildParser {
     async fn parse(&self, file: SourceFile, pages: &PagesRead) -> Result<ReadDocument, ParseError> {
         let mut child = self.start()?;
-        let watched = tokio::time::timeout(self.time, self.watch(&mut child, file, pages)).await;
-        // Whatever it still does is of no use; this also removes it from the process table.
+        let result = tokio::time::timeout(self.time, self.watch(&mut child, file, pages)).await;
+        // The result is final; `kill` also reaps the process.
         let _ = child.kill().await;
-        watched.unwrap_or_else(|_elapsed| Err(ParseError::timeout(self.time)))
+        result.unwrap_or_else(|_elapsed| Err(ParseError::timeout(self.time)))
     }
 }
 
-/// Hands the file to the child. A child that has stopped reading says why in another way.
-async fn feed(mut input: ChildStdin, request: &Request, mut bytes: ByteStream) -> Result<(), ParseError> {
+/// Sends the file to the child. A failed write is no error: the child's exit status tells why it stopped reading.
+async fn send(mut input: ChildStdin, request: &Request, mut bytes: ByteStream) -> Result<(), ParseError> {
     let Ok(request) = frame::encode(request) else { return Ok(()) };
     if input.write_all(&request).await.is_err() {
         return Ok(());
@@ -108,10 +110,10 @@ async fn feed(mut input: ChildStdin, request: &Request, mut bytes: ByteStream) -
     Ok(())
 }
 
-/// The beginning of what the child complains about; the rest is thrown away.
-async fn beginning<E>(mut errors: ChildStderr) -> Result<Vec<u8>, E> {
+/// Reads the beginning of standard error and discards the rest.
+async fn read_stderr<E>(mut stderr: ChildStderr) -> Result<Vec<u8>, E> {
     let mut kept = Vec::new();
-    let _ = (&mut errors).take(STDERR).read_to_end(&mut kept).await;
-    let _ = tokio::io::copy(&mut errors, &mut tokio::io::sink()).await;
+    let _ = (&mut stderr).take(MAX_STDERR).read_to_end(&mut kept).await;
+    let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
     Ok(kept)
 }

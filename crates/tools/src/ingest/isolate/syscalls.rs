@@ -1,7 +1,6 @@
-//! The system calls that reading a document needs (Linux): memory, time, randomness, ending, and its three pipes.
+//! The system calls that a document reader needs on Linux: memory, time, randomness, exit, and its three pipes.
 //!
-//! Everything else answers that there is no such call: no socket, no file, no program, no thread, no signal to others,
-//! no executable memory.
+//! All others fail with ENOSYS: no sockets, files, programs, threads, signals to others or executable memory.
 
 use seccompiler::SeccompCmpArgLen::{Dword, Qword};
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
@@ -11,8 +10,8 @@ use std::io;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Allowed whatever their arguments.
-const FREE: [i64; 23] = [
+/// Allowed with any arguments.
+const UNCONDITIONAL: [i64; 23] = [
     libc::SYS_brk,
     libc::SYS_munmap,
     libc::SYS_mremap,
@@ -38,7 +37,7 @@ const FREE: [i64; 23] = [
     libc::SYS_exit_group,
 ];
 
-/// What a program needs beside: starting, loading libraries, looking at files and at itself.
+/// Allowed in addition for an executed program: starting, loading libraries, inspecting files and itself.
 const PROGRAM: [i64; 25] = [
     libc::SYS_execve,
     libc::SYS_read,
@@ -67,26 +66,26 @@ const PROGRAM: [i64; 25] = [
     libc::SYS_fadvise64,
 ];
 
-/// The same on x86-64 alone.
+/// Allowed in addition on x86-64.
 #[cfg(target_arch = "x86_64")]
-const PROGRAM_HERE: [i64; 6] =
+const PROGRAM_ARCH: [i64; 6] =
     [libc::SYS_arch_prctl, libc::SYS_access, libc::SYS_stat, libc::SYS_lstat, libc::SYS_readlink, libc::SYS_poll];
 #[cfg(not(target_arch = "x86_64"))]
-const PROGRAM_HERE: [i64; 0] = [];
+const PROGRAM_ARCH: [i64; 0] = [];
 
-/// Installs the filter for this process, which must have one thread. A kernel without seccomp is left as it is.
+/// Installs the filter for this process, which must be single-threaded. Does nothing if the kernel lacks seccomp.
 ///
 /// # Errors
-/// Where the kernel refuses it for another reason.
+/// When the kernel refuses the filter for another reason.
 pub(super) fn filter() -> io::Result<()> {
     install(rules())
 }
 
-/// Installs the filter for this process, which must have one thread, and for the program that it becomes: that may
-/// also open files to read, map libraries, and be started.
+/// Installs the filter for this process, which must be single-threaded, and for the program that it executes. That may
+/// also open files for reading, map libraries, and be executed.
 ///
 /// # Errors
-/// As [`filter`].
+/// Same as [`filter`].
 pub(super) fn filter_program() -> io::Result<()> {
     install(program_rules())
 }
@@ -102,7 +101,7 @@ fn install(rules: Result<Rules, BackendError>) -> io::Result<()> {
 }
 
 fn program(rules: Rules) -> Result<BpfProgram, BackendError> {
-    // "No such call" and not "not permitted": the C library then falls back to what is allowed.
+    // ENOSYS instead of EPERM, so that the C library falls back to allowed calls.
     let refused = SeccompAction::Errno(libc::ENOSYS as u32);
     SeccompFilter::new(rules, refused, SeccompAction::Allow, std::env::consts::ARCH.try_into()?)?.try_into()
 }
@@ -114,14 +113,14 @@ fn rules() -> Result<Rules, BackendError> {
     let outputs =
         || Ok::<_, BackendError>(vec![SeccompRule::new(vec![is(0, 1)?])?, SeccompRule::new(vec![is(0, 2)?])?]);
     let (anonymous, executable) = (libc::MAP_ANONYMOUS, libc::PROT_EXEC);
-    let mut rules: Rules = FREE.into_iter().map(|number| (number, Vec::new())).collect();
+    let mut rules: Rules = UNCONDITIONAL.into_iter().map(|number| (number, Vec::new())).collect();
     rules.insert(libc::SYS_read, vec![SeccompRule::new(vec![is(0, 0)?])?]);
     rules.insert(libc::SYS_write, outputs()?);
     rules.insert(libc::SYS_writev, outputs()?);
     let mapping = vec![has(2, executable, 0)?, has(3, anonymous, anonymous)?];
     rules.insert(libc::SYS_mmap, vec![SeccompRule::new(mapping)?]);
     rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![has(2, executable, 0)?])?]);
-    // An abort is a signal that the process sends itself.
+    // `abort` sends a signal to the own process.
     rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![is(0, std::process::id() as i32)?])?]);
     Ok(rules)
 }
@@ -130,19 +129,19 @@ fn program_rules() -> Result<Rules, BackendError> {
     let is = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64);
     let none_of = |argument, bits: i32| SeccompCondition::new(argument, Dword, MaskedEq(bits as u64), 0);
     let mut rules = rules()?;
-    rules.extend(PROGRAM.into_iter().chain(PROGRAM_HERE).map(|number| (number, Vec::new())));
-    // To read, never to write or make.
+    rules.extend(PROGRAM.into_iter().chain(PROGRAM_ARCH).map(|number| (number, Vec::new())));
+    // Open for reading only.
     let writing = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
     rules.insert(libc::SYS_openat, vec![SeccompRule::new(vec![none_of(2, writing)?])?]);
-    // Memory that is not executable, or is a file's and not writable.
+    // Memory that is not executable, or that maps a file and is not writable.
     let plain = SeccompRule::new(vec![none_of(2, libc::PROT_EXEC)?])?;
     let library = SeccompRule::new(vec![none_of(2, libc::PROT_WRITE)?, none_of(3, libc::MAP_ANONYMOUS)?])?;
     rules.insert(libc::SYS_mmap, vec![plain, library]);
-    // Limits are read, its own.
+    // Read the own limits only.
     let own_limits = vec![is(0, 0)?, SeccompCondition::new(2, Qword, Eq, 0)?];
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(own_limits)?]);
-    let looks = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL].into_iter();
-    let looks = looks.map(|command| SeccompRule::new(vec![is(1, command)?])).collect::<Result<_, BackendError>>()?;
-    rules.insert(libc::SYS_fcntl, looks);
+    let commands = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL].into_iter();
+    let rules_of_fcntl = commands.map(|command| SeccompRule::new(vec![is(1, command)?]));
+    rules.insert(libc::SYS_fcntl, rules_of_fcntl.collect::<Result<_, BackendError>>()?);
     Ok(rules)
 }

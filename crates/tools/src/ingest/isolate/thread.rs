@@ -1,9 +1,9 @@
-//! Reading in this process, on a thread where it holds nobody up.
+//! Reads in this process, on a blocking thread.
 //!
-//! Bounded in time and in what is taken out of a file, but not in memory or stack: for files that are trusted. A thread
-//! cannot be stopped: after a timeout it ends when the readers' own limits make it end.
+//! Time and extracted text are limited, memory and stack are not; so use it for trusted files only. A thread cannot be
+//! stopped: after a timeout it runs until the readers' own limits end it.
 
-use super::{PagesRead, ParseError, Parser, SourceFile};
+use super::parser::{PagesRead, ParseError, Parser, SourceFile};
 use crate::ingest::readers::{self, Limits, ReadDocument, ReadError};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -35,7 +35,7 @@ impl Parser for ThreadParser {
         let work = move || read(&bytes.freeze(), &file.name, &limits, &pages);
         match tokio::time::timeout(self.time, tokio::task::spawn_blocking(work)).await {
             Ok(Ok(read)) => Ok(read?),
-            Ok(Err(_panicked)) => Err(ParseError::gave_up()),
+            Ok(Err(_panicked)) => Err(ParseError::parser_crashed()),
             Err(_elapsed) => Err(ParseError::timeout(self.time)),
         }
     }

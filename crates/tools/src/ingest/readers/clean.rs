@@ -1,12 +1,12 @@
-//! The characters that leave a reader. Everything that would break the database (NUL), search (ligatures, odd spaces)
-//! or a person's trust (zero-width and direction-changing characters that hide text) is mapped or dropped here.
+//! Cleans the characters that readers return. Maps or drops what would break the database (NUL), search (ligatures,
+//! unusual spaces) or mislead a person (zero-width and bidirectional control characters that hide text).
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Appends `c` to `out` in its clean form, which may be several characters or none.
+/// Appends the clean form of `c` to `out`, which may be several characters or none.
 pub fn push_char(out: &mut String, c: char) {
     match c {
-        // The common case first: printable ASCII.
+        // Printable ASCII first, as it is the common case.
         ' '..='~' | '\n' | '\t' => out.push(c),
         '\u{FB00}' => out.push_str("ff"),
         '\u{FB01}' => out.push_str("fi"),
@@ -17,23 +17,23 @@ pub fn push_char(out: &mut String, c: char) {
         '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => out.push(' '),
         '\u{2028}' | '\u{2029}' | '\u{85}' => out.push('\n'),
         '\u{2010}' | '\u{2011}' => out.push('-'),
-        // The shapes of Arabic and Hebrew letters.
+        // Presentation forms of Arabic and Hebrew letters.
         '\u{FB1D}'..='\u{FDFB}' | '\u{FE70}'..='\u{FEFC}' => out.extend(std::iter::once(c).nfkc()),
-        // Symbol fonts put bullets at these private code points.
+        // Symbol fonts use these private code points for bullets.
         '\u{F0B7}' | '\u{F0A7}' | '\u{F076}' | '\u{F0D8}' | '\u{F0FC}' => out.push('•'),
         _ if is_dropped(c) => {}
         _ => out.push(c),
     }
 }
 
-/// `text` with every character clean; see [`push_char`].
+/// Returns `text` with clean characters; see [`push_char`].
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     text.chars().for_each(|c| push_char(&mut out, c));
     out
 }
 
-/// `text` clean, on one line, single-spaced and trimmed.
+/// Returns `text` with clean characters on one line, single-spaced and trimmed.
 pub fn clean_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in clean(text).split_whitespace() {
@@ -45,8 +45,8 @@ pub fn clean_line(text: &str) -> String {
     out
 }
 
-/// Control characters, private use, and the invisible characters that can carry or reorder text unseen: soft hyphen,
-/// zero-width space and joiners' kin, direction marks and overrides, byte order mark, interlinear and tag characters.
+/// Control characters, private use, and invisible characters that can hide or reorder text: soft hyphen, zero-width
+/// space and similar, direction marks and overrides, byte order mark, interlinear and tag characters.
 /// The zero-width joiner and non-joiner stay: Indic and Persian words need them.
 fn is_dropped(c: char) -> bool {
     c.is_control()
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn ligatures_become_letters_and_odd_spaces_become_spaces() {
         assert_eq!(clean("e\u{FB03}cient\u{A0}\u{FB01}rst"), "efficient first");
-        assert_eq!(clean("\u{FEE3}\u{FEFB}"), "\u{645}\u{644}\u{627}", "shapes of letters are letters");
+        assert_eq!(clean("\u{FEE3}\u{FEFB}"), "\u{645}\u{644}\u{627}", "presentation forms become letters");
     }
 
     #[test]

@@ -1,28 +1,28 @@
-//! What every reader hands back: a document as pages of blocks in reading order, whatever the file format was.
+//! The result of every reader: a document as pages of blocks in reading order.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use super::Scan;
 
-/// A document as it was read: text by page, in the order in which a person reads it.
+/// A document as pages of text in reading order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadDocument {
-    /// The title that the file itself gives (metadata, or its first top heading); `None` when it gives none worth
-    /// showing, so that the caller can fall back to the file's name.
+    /// Title from the metadata or the first top-level heading; `None` if the file has none worth showing, so that the
+    /// caller can use the file name.
     pub title: Option<String>,
-    /// The pages that hold text, in file order. Formats without pages give one page without a number (DOCX: one for
-    /// each part between hard page breaks).
+    /// Pages with text, in file order. Formats without pages yield one page without a number (DOCX: one for each part
+    /// between hard page breaks).
     pub pages: Vec<Page>,
-    /// How many pages the file has, those without text included; `None` for formats without pages.
+    /// Number of pages in the file, including those without text; `None` for formats without pages.
     pub page_count: Option<u32>,
-    /// What a person should know about the result; never a reason to refuse it.
+    /// Problems that the user should know of; they never lead to a refusal.
     pub warnings: Vec<Warning>,
 }
 
 impl ReadDocument {
-    /// Takes away bounds that are no numbers, as a crafted file can give them.
-    pub(super) fn forget_absurd_bounds(&mut self) {
+    /// Removes bounds with infinite or NaN coordinates, which a crafted file can cause.
+    pub(super) fn remove_invalid_bounds(&mut self) {
         for block in self.pages.iter_mut().flat_map(|page| &mut page.blocks) {
             block.bounds.take_if(|bounds| {
                 ![bounds.left, bounds.top, bounds.right, bounds.bottom].into_iter().all(f32::is_finite)
@@ -30,12 +30,12 @@ impl ReadDocument {
         }
     }
 
-    /// True when a page brings a picture of itself, to be recognized.
+    /// Whether a page has pictures for text recognition.
     pub fn has_scans(&self) -> bool {
         self.pages.iter().any(|page| !page.scans.is_empty())
     }
 
-    /// True when no block holds a letter or a digit.
+    /// Whether no block contains a letter or digit.
     pub fn is_empty(&self) -> bool {
         !self.pages.iter().flat_map(|page| &page.blocks).any(|block| block.text.chars().any(char::is_alphanumeric))
     }
@@ -44,56 +44,56 @@ impl ReadDocument {
 /// One page and its blocks in reading order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Page {
-    /// 1-based index of the page in the file: what a viewer opens. `None` for formats without pages.
+    /// Position of the page in the file, from 1; `None` for formats without pages.
     pub number: Option<u32>,
-    /// The label printed on the page (`iv`, `A-3`), when the file declares one that differs from the number.
+    /// Page label (`iv`, `A-3`), if the file declares one that differs from the number.
     pub label: Option<String>,
-    /// The text, block by block.
+    /// The text in reading order.
     pub blocks: Vec<Block>,
-    /// Pictures of a page that needs text recognition, where the limits ask for them.
+    /// Pictures for text recognition, if the limits request them.
     pub scans: Vec<Scan>,
 }
 
-/// What a block is to its reader.
+/// Role of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BlockKind {
     /// A heading; level 1 is the outermost, 6 the innermost.
     Heading {
-        /// 1 to 6.
+        /// Level from 1 to 6.
         level: u8,
     },
     /// Running text.
     Paragraph,
-    /// One item of a list, its bullet or number included.
+    /// An item of a list, including its bullet or number.
     ListItem,
-    /// One row of a table, its cells joined with ` | `.
+    /// A row of a table; the cells are joined with ` | `.
     TableRow {
-        /// True for a row that names the columns.
+        /// Whether the row names the columns.
         header: bool,
     },
-    /// Text whose line breaks and spaces matter.
+    /// Text with significant line breaks and spaces.
     Code,
 }
 
-/// A piece of text of one kind.
+/// A piece of text with one role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Block {
-    /// What the text is.
+    /// Role of the text.
     pub kind: BlockKind,
-    /// The text: no NUL, no control characters but `\n` and `\t`, ligatures as letters.
+    /// The text without control characters except `\n` and `\t`, and with ligatures replaced by letters.
     pub text: String,
-    /// Where the block stands on its page; `None` for formats without positions.
+    /// Position on the page; `None` for formats without positions.
     pub bounds: Option<Bounds>,
 }
 
 impl Block {
-    /// A block without a position.
+    /// Creates a block without a position.
     pub fn new(kind: BlockKind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into(), bounds: None }
     }
 }
 
-/// A rectangle on a page as it is displayed, in points (1/72 inch) from the page's left and top edge.
+/// A rectangle on the displayed page, in points (1/72 inch) from its left and top edge.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Left edge.
@@ -106,42 +106,42 @@ pub struct Bounds {
     pub bottom: f32,
 }
 
-/// Something a person should know about a document that was read.
+/// A problem of a document that the user should know of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Warning {
-    /// These pages show an image and hold no text, or next to none: they need optical character recognition.
+    /// These pages show an image and have little or no text: they need text recognition.
     NeedsOcr {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
-    /// The text of these pages is the invisible layer that a scanner's recognition put under the image.
+    /// The text of these pages is the invisible layer that a scanner's text recognition added.
     OcrLayer {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
-    /// The text of these pages was recognized from their pictures; it may hold errors.
+    /// The text of these pages was recognized from pictures and may contain errors.
     Recognized {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
-    /// These pages hold text that nobody sees (invisible, in the background's colour, off the page); it was left out.
+    /// Text that is not visible on these pages (invisible, in the background colour, off the page) was omitted.
     HiddenText {
         /// 1-based page numbers; empty for formats without pages.
         pages: Vec<u32>,
     },
-    /// These pages could not be read in full.
+    /// These pages could not be read completely.
     DamagedPages {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
-    /// Control characters, or separators of lines that few programs know, were replaced.
+    /// Control characters or rare line separators were replaced.
     Cleaned,
-    /// The file was damaged and had to be repaired before it could be read; pages may be missing.
+    /// The file was damaged and repaired; pages may be missing.
     Repaired,
 }
 
 impl Warning {
-    /// The pages that it is about.
+    /// The page numbers of the warning, if it has any.
     pub(crate) fn pages_mut(&mut self) -> Option<&mut Vec<u32>> {
         match self {
             Self::NeedsOcr { pages }
@@ -173,10 +173,10 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Most runs of pages that a sentence names.
-const MOST_RANGES: usize = 40;
+/// Largest number of page ranges in a message.
+const MAX_RANGES: usize = 40;
 
-/// Page numbers as a person writes them: `page 3`, `pages 1-4, 9`.
+/// Formats page numbers as `page 3` or `pages 1-4, 9`.
 struct Pages<'a>(&'a [u32]);
 
 impl fmt::Display for Pages<'_> {
@@ -184,7 +184,7 @@ impl fmt::Display for Pages<'_> {
         f.write_str(if self.0.len() == 1 { "page" } else { "pages" })?;
         let mut rest = self.0;
         let mut separator = " ";
-        for _ in 0..MOST_RANGES {
+        for _ in 0..MAX_RANGES {
             let [first, ..] = *rest else { return Ok(()) };
             let length = rest.iter().zip(first..).take_while(|(number, expected)| *number == expected).count();
             write!(f, "{separator}{first}")?;
@@ -211,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn only_bounds_of_numbers_are_kept() {
+    fn only_finite_bounds_are_kept() {
         let within = |left, right| Some(Bounds { left, top: 0.0, right, bottom: 9.0 });
         let blocks = [(0.0, 1.0), (f32::NAN, 1.0), (0.0, f32::INFINITY)]
             .map(|(left, right)| Block { bounds: within(left, right), ..Block::new(BlockKind::Paragraph, "text") });
         let page = Page { blocks: blocks.to_vec(), ..Page::default() };
         let mut document = ReadDocument { pages: vec![page], ..ReadDocument::default() };
-        document.forget_absurd_bounds();
+        document.remove_invalid_bounds();
         let kept: Vec<_> = document.pages[0].blocks.iter().map(|block| block.bounds).collect();
         assert_eq!(kept, [within(0.0, 1.0), None, None]);
     }

@@ -1,31 +1,31 @@
-//! Why a file could not be read: a closed set that becomes the document's error code, with a sentence for its uploader.
+//! Errors of the readers: each has a code for machines and a sentence for the uploader.
 
 use thiserror::Error;
 
-/// Why a file could not be read. `Display` is a sentence for a person; [`ReadError::code`] is for machines.
+/// Why a file could not be read. `Display` is a sentence for the uploader; [`ReadError::code`] is for machines.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReadError {
-    /// The file opens only with a password.
+    /// The file needs a password.
     #[error("The file is protected with a password. Upload a copy without it.")]
     Encrypted,
     /// The file is damaged beyond what the reader can repair.
     #[error("The file is damaged: {detail}.")]
     Corrupt {
-        /// What was wrong, without any of the file's content.
+        /// What is wrong; contains none of the file's content.
         detail: String,
     },
     /// The file exceeds a limit.
-    #[error("The file is too large: {what}, and the limit is {limit}.")]
+    #[error("The file is too large: more than {limit} {what}.")]
     TooLarge {
-        /// What was counted.
+        /// Unit of the limit: `pages`, `bytes of text`.
         what: &'static str,
-        /// The limit that it exceeds, in the unit that `what` names.
+        /// The exceeded limit.
         limit: u64,
     },
-    /// The file is sound but holds no text.
+    /// The file is valid but has no text.
     #[error("No text was found in the file. If it is a scan, run text recognition on it first.")]
     NoText,
-    /// The file's format is not one that can be read.
+    /// The file format is not supported.
     #[error("This kind of file is not supported. Upload PDF, DOCX, Markdown or plain text.")]
     Unsupported,
 }

@@ -1,25 +1,24 @@
-//! How much a reader may take out of one file.
+//! Limits of what readers extract from a file.
 
 use super::ScanLimits;
 use serde::{Deserialize, Serialize};
 
-/// Bounds on one file. The defaults are generous for manuals and tight against decompression bombs.
+/// Limits per file. The defaults are generous for manuals and strict against decompression bombs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Most pages.
+    /// Number of pages.
     pub max_pages: u32,
-    /// Most bytes of text (UTF-8) over all pages.
+    /// Bytes of text (UTF-8) in the whole file.
     pub max_text_bytes: usize,
-    /// Most bytes that compressed parts may inflate to, over the whole file.
+    /// Bytes that the compressed parts may decompress to, in the whole file.
     pub max_inflated_bytes: u64,
-    /// Most entries of a ZIP archive.
+    /// Number of entries in a ZIP archive.
     pub max_entries: usize,
-    /// Largest ratio of inflated to compressed bytes of one ZIP entry, counted once it exceeds
-    /// [`Limits::ratio_free_bytes`].
+    /// Ratio of decompressed to compressed bytes of a ZIP entry, checked above [`Limits::ratio_free_bytes`].
     pub max_ratio: u64,
-    /// Inflated bytes up to which the ratio of a ZIP entry does not matter.
+    /// Decompressed bytes of a ZIP entry up to which its ratio is not checked.
     pub ratio_free_bytes: u64,
-    /// Pictures of pages that need text recognition; `None` for none.
+    /// Limits of pictures for text recognition; `None` to return no pictures.
     pub scans: Option<ScanLimits>,
 }
 

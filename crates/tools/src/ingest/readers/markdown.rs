@@ -1,12 +1,13 @@
-//! Markdown: CommonMark with tables, footnotes and front matter, as blocks of plain text.
+//! Markdown: CommonMark with tables, footnotes and front matter, converted to blocks of plain text.
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, MetadataBlockKind, Options, Parser, Tag, TagEnd};
 
 use super::clean::{clean, clean_line};
+use super::reader::Reader;
 use super::text::Decoded;
-use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Reader, text};
+use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, text};
 
-/// Reads Markdown; marks are resolved, so that text comes out as a person sees it rendered.
+/// Reads Markdown; markup is resolved, so that the text is as rendered.
 pub(super) struct MarkdownReader;
 
 impl Reader for MarkdownReader {
@@ -33,19 +34,19 @@ impl Reader for MarkdownReader {
     }
 }
 
-/// The text of the first heading of level 1.
+/// Text of the first heading of level 1.
 fn first_title(blocks: &[Block]) -> Option<String> {
     blocks.iter().find(|block| block.kind == BlockKind::Heading { level: 1 }).map(|block| block.text.clone())
 }
 
-/// Blocks as they grow from the parser's events.
+/// Builds blocks from the parser's events.
 #[derive(Default)]
 struct Builder {
     blocks: Vec<Block>,
     title: Option<String>,
     text: String,
     cells: Vec<String>,
-    /// One entry for each open list: the next number of an ordered one.
+    /// The next number of each open list; `None` for unordered lists.
     lists: Vec<Option<u64>>,
     in_code: bool,
     in_metadata: bool,
@@ -74,7 +75,7 @@ impl Builder {
             Tag::CodeBlock(kind) => {
                 self.flush(BlockKind::Paragraph);
                 self.in_code = true;
-                // An info string such as `sql` says what the code is; searching for it should find the code.
+                // An info string such as `sql` names the language; keep it so that searches for it find the code.
                 if let CodeBlockKind::Fenced(info) = kind
                     && !info.is_empty()
                 {
@@ -145,7 +146,7 @@ impl Builder {
         }
     }
 
-    /// Front matter is data about the document: only its title is used.
+    /// Uses the title of the front matter; the rest is ignored.
     fn end_metadata(&mut self, kind: MetadataBlockKind) {
         let separator = if kind == MetadataBlockKind::PlusesStyle { '=' } else { ':' };
         let metadata = std::mem::take(&mut self.text);
@@ -172,7 +173,7 @@ impl Builder {
     }
 }
 
-/// One line, single-spaced, with its indentation kept: nested list items show it.
+/// Cleans a line but keeps its indentation, which shows the nesting of list items.
 fn clean_indented(line: &str) -> String {
     let indent = line.len() - line.trim_start_matches(' ').len();
     format!("{}{}", &line[..indent], clean_line(line))
@@ -182,7 +183,7 @@ fn level_number(level: HeadingLevel) -> u8 {
     level as u8
 }
 
-/// The text of an HTML block: tags, comments, scripts and styles left out.
+/// The text of an HTML block without tags, comments, scripts and styles.
 fn strip_tags(html: &str) -> String {
     let mut out = String::new();
     let mut rest = html;
@@ -203,7 +204,7 @@ fn strip_tags(html: &str) -> String {
     out
 }
 
-/// The references that HTML needs for its own marks, and the space that most hand-written HTML has.
+/// Resolves the most common HTML character references.
 fn unescape(text: &str) -> String {
     const NAMED: [(&str, &str); 5] = [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")];
     NAMED.iter().fold(text.to_owned(), |text, (name, character)| text.replace(name, character))
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn code_keeps_its_lines_and_marks_are_resolved() {
+    fn code_keeps_its_lines_and_markup_is_resolved() {
         assert_eq!(
             blocks("Press **start** on [the panel](http://x).\n\n```st\nIF a THEN\n  b := 1;\n```\n"),
             [

@@ -1,8 +1,8 @@
-//! Document readers: bytes in, text by page out.
+//! Document readers: extract the text of each page from the bytes of a file.
 //!
-//! A file's format is recognized by its content, never by its name or the caller's claim. Each format has one module
-//! behind the [`Reader`] trait. Readers are pure and never panic outwards, but a crafted file can still exhaust the
-//! stack or the memory of its process: run them in a process of their own, with limits.
+//! The format is detected from the content, not from the name or the declared type. Each format has one module that
+//! implements [`Reader`]. Readers do no I/O and do not panic outwards, but a crafted file can exhaust the stack or the
+//! memory of the process, so run them in a separate process with limits.
 
 pub mod clean;
 pub mod document;
@@ -12,6 +12,7 @@ mod limits;
 mod markdown;
 mod numerals;
 mod pdf;
+mod reader;
 mod scan;
 mod sniff;
 mod symbols;
@@ -25,33 +26,13 @@ pub use document::{Block, BlockKind, Bounds, Page, ReadDocument, Warning};
 pub use error::ReadError;
 pub use limits::Limits;
 pub(in crate::ingest) use pdf::join_lines;
+pub use reader::{PageCounter, Reader};
 pub use scan::{Scan, ScanFormat, ScanLimits};
 pub use sniff::{Format, sniff};
 pub(in crate::ingest) use text::is_caption;
 use title::is_title_worth_showing;
 
-/// Is told how many pages are read so far.
-pub type PageCounter<'a> = &'a mut dyn FnMut(u32);
-
-/// One file format's reader.
-pub trait Reader {
-    /// Reads `bytes` into pages of blocks.
-    ///
-    /// # Errors
-    /// [`ReadError`] says why the file cannot be used, in a form that the uploader can act on.
-    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError>;
-
-    /// As [`Reader::read`]; tells `pages` of each page, where the format has pages.
-    ///
-    /// # Errors
-    /// As [`Reader::read`].
-    fn read_counting(&self, bytes: &[u8], limits: &Limits, pages: PageCounter<'_>) -> Result<ReadDocument, ReadError> {
-        let _has_no_pages = pages;
-        self.read(bytes, limits)
-    }
-}
-
-/// The reader of a format.
+/// The reader for a format.
 pub fn reader_for(format: Format) -> &'static dyn Reader {
     match format {
         Format::Pdf => &pdf::PdfReader,
@@ -61,22 +42,21 @@ pub fn reader_for(format: Format) -> &'static dyn Reader {
     }
 }
 
-/// Reads a file of a known format.
+/// Reads a file of a format that [`sniff`] detected.
 ///
-/// `file_name` only improves what a person reads about the file; the format is the caller's, from [`sniff`].
+/// A title that equals `file_name` is dropped.
 ///
 /// # Errors
-/// [`ReadError::NoText`] when the file is sound but nothing can be read from it, not even by recognition from pictures
-/// that `limits` asked for; otherwise what its reader says. A
-/// panic inside a third-party parser is reported as [`ReadError::Corrupt`].
+/// [`ReadError::NoText`] if the file is valid but has no text and no pictures for text recognition; otherwise the
+/// reader's error. A panic of a third-party parser becomes [`ReadError::Corrupt`].
 pub fn read(format: Format, bytes: &[u8], file_name: &str, limits: &Limits) -> Result<ReadDocument, ReadError> {
     read_counting(format, bytes, file_name, limits, &mut |_| {})
 }
 
-/// As [`read`]; tells `pages` of each page, where the format has pages.
+/// Same as [`read`]; reports each page to `pages`, if the format has pages.
 ///
 /// # Errors
-/// As [`read`].
+/// Same as [`read`].
 pub fn read_counting(
     format: Format,
     bytes: &[u8],
@@ -86,22 +66,18 @@ pub fn read_counting(
 ) -> Result<ReadDocument, ReadError> {
     let reader = reader_for(format);
     let mut document = catch_unwind(AssertUnwindSafe(|| reader.read_counting(bytes, limits, pages)))
-        .unwrap_or_else(|_| Err(ReadError::Corrupt { detail: "the parser gave up on it".into() }))?;
+        .unwrap_or_else(|_| Err(ReadError::Corrupt { detail: "the parser crashed".into() }))?;
     document.title = document.title.filter(|title| title != file_name);
-    document.forget_absurd_bounds();
+    document.remove_invalid_bounds();
     if document.is_empty() && !document.has_scans() {
-        return Err(why_empty(&document.warnings));
+        return Err(empty_error(&document.warnings));
     }
     Ok(document)
 }
 
-/// A scan wants text recognition, even one that had to be repaired; any other damaged file wants a whole copy.
-fn why_empty(warnings: &[Warning]) -> ReadError {
+/// A scan needs text recognition, even if the file was repaired; any other damaged file needs a complete copy.
+fn empty_error(warnings: &[Warning]) -> ReadError {
     let scanned = warnings.iter().any(|warning| matches!(warning, Warning::NeedsOcr { .. }));
     let damaged = warnings.iter().any(|warning| matches!(warning, Warning::Repaired | Warning::DamagedPages { .. }));
-    if damaged && !scanned {
-        ReadError::corrupt("no text could be saved from what is left of it")
-    } else {
-        ReadError::NoText
-    }
+    if damaged && !scanned { ReadError::corrupt("no text could be recovered") } else { ReadError::NoText }
 }

@@ -1,6 +1,6 @@
-//! Numbers as documents print them.
+//! Roman and alphabetic numerals.
 
-/// Roman digits in small letters; numbers from 5000 on as 4999.
+/// Lower-case Roman numeral, capped at 4999.
 pub(super) fn roman(number: usize) -> String {
     const DIGITS: [(usize, &str); 13] = [
         (1000, "m"),
@@ -28,7 +28,7 @@ pub(super) fn roman(number: usize) -> String {
     out
 }
 
-/// a to z, then aa to zz, as PDF labels and Word lists both count; `number` begins at 1.
+/// a to z, then aa to zz, as in PDF page labels and Word lists; `number` starts at 1.
 pub(super) fn letters(number: usize) -> String {
     let index = number.max(1) - 1;
     let letter = char::from(b'a' + (index % 26) as u8);
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_count_in_roman_digits_and_letters() {
+    fn numbers_are_formatted_as_roman_numerals_and_letters() {
         assert_eq!(roman(14), "xiv");
         assert_eq!(letters(1), "a");
         assert_eq!(letters(28), "bb");

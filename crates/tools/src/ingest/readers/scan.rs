@@ -1,15 +1,15 @@
-//! Pictures of pages that need text recognition, in formats that recognizers open.
+//! Pictures of pages that need text recognition, in formats that OCR programs open.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How many pictures of pages a reader hands out.
+/// Limits of the pictures that a reader returns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanLimits {
-    /// Most pages; the rest is only named in [`super::Warning::NeedsOcr`].
+    /// Largest number of pages with pictures; further pages are only listed in [`super::Warning::NeedsOcr`].
     pub max_pages: u32,
-    /// Most bytes of pictures over all pages.
+    /// Largest total size of all pictures, in bytes.
     pub max_bytes: u64,
 }
 
@@ -19,21 +19,21 @@ impl Default for ScanLimits {
     }
 }
 
-/// How a picture is encoded.
+/// Encoding of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ScanFormat {
-    /// JPEG, as it stands in the file.
+    /// JPEG, copied from the file.
     Jpeg,
-    /// JPEG 2000, as it stands in the file.
+    /// JPEG 2000, copied from the file.
     Jpeg2000,
-    /// TIFF around the fax data of the file.
+    /// TIFF header around the file's fax data.
     Tiff,
-    /// A grey portable anymap.
+    /// Grey-scale portable anymap.
     Pnm,
 }
 
 impl ScanFormat {
-    /// The usual ending of a file's name.
+    /// The usual file name extension.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Jpeg => "jpg",
@@ -44,12 +44,12 @@ impl ScanFormat {
     }
 }
 
-/// The picture of a page, or of a part of it.
+/// The picture of a page or of a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scan {
-    /// How `bytes` are encoded.
+    /// Encoding of `bytes`.
     pub format: ScanFormat,
-    /// The picture.
+    /// The encoded picture; Base64 in JSON.
     #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
     pub bytes: Vec<u8>,
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_survives_the_way_between_processes() {
+    fn a_picture_survives_serialization() {
         let scan = Scan { format: ScanFormat::Tiff, bytes: vec![0, 255, 7] };
         let json = serde_json::to_string(&scan).unwrap();
         assert_eq!(json, r#"{"format":"Tiff","bytes":"AP8H"}"#);

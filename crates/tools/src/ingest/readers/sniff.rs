@@ -1,4 +1,4 @@
-//! What kind of file the bytes are. The name decides nothing but whether text is Markdown.
+//! Detects the format of a file from its bytes. The name only distinguishes Markdown from plain text.
 
 use std::io::{Cursor, Read};
 
@@ -7,21 +7,21 @@ use zip::read::read_zipfile_from_stream;
 
 use super::text;
 
-/// A format that can be read.
+/// A supported document format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Portable Document Format.
     Pdf,
     /// Office Open XML word processing document.
     Docx,
-    /// Text with Markdown marks.
+    /// Text with Markdown markup.
     Markdown,
     /// Plain text.
     Text,
 }
 
 impl Format {
-    /// The media type under which a file of this format is stored and served.
+    /// The media type under which files of this format are stored and served.
     pub fn mime_type(self) -> &'static str {
         match self {
             Self::Pdf => "application/pdf",
@@ -32,17 +32,17 @@ impl Format {
     }
 }
 
-/// How far into a file a PDF header may stand: what other readers accept too.
+/// A PDF header may start within this many bytes, as in other readers.
 const PDF_HEADER_WITHIN: usize = 1024;
 
-/// Beginnings of formats that are text, or look like it, and are not documents that can be read here.
+/// Prefixes of text formats that are not supported.
 const FOREIGN_TEXT: [&str; 7] = ["<!doctype", "<html", "<?xml", "<svg", "{\\rtf", "%!ps", "%pdf"];
 
-/// Recognizes a file by its content. `head` is its beginning, at least 8 KiB of it where there is as much; a ZIP
-/// archive is looked into when `head` is the whole file, and otherwise judged by its first entries.
+/// Detects the format of a file from its content. `head` is the beginning of the file, at least 8 KiB if it has that
+/// many; a ZIP archive is inspected by its directory if `head` is the whole file, else by its first entries.
 ///
-/// `None` means that the file cannot be read: another format, or nothing at all. An OLE container with an encrypted
-/// package counts as [`Format::Docx`], so that its reader can say why it stays closed.
+/// Returns `None` for empty files and unsupported formats. An OLE container with an encrypted package counts as
+/// [`Format::Docx`], so that its reader can report that it is encrypted.
 pub fn sniff(head: &[u8], file_name: &str) -> Option<Format> {
     if is_pdf(head) {
         return Some(Format::Pdf);
@@ -65,7 +65,7 @@ pub fn sniff(head: &[u8], file_name: &str) -> Option<Format> {
     })
 }
 
-/// A PDF begins with its header, or has it on a line of its own near the beginning.
+/// A PDF starts with its header, or has it on its own line near the beginning.
 fn is_pdf(head: &[u8]) -> bool {
     const HEADER: &[u8] = b"%PDF-";
     let window = &head[..head.len().min(PDF_HEADER_WITHIN + HEADER.len())];
@@ -77,42 +77,42 @@ fn is_pdf(head: &[u8]) -> bool {
     alone && version && (at == 0 || !foreign.iter().any(|magic| head.starts_with(magic)))
 }
 
-/// Where an archive says of which type its parts are.
+/// Archive entry that lists the content types of the parts.
 const CONTENT_TYPES: &str = "[Content_Types].xml";
-/// What it says of a word processing document's main part, whatever that is called; templates and macros included.
+/// Content types of the main part of a word processing document, including templates and macros.
 const WORD_TYPES: [&str; 4] = [
     "wordprocessingml.document.main+xml",
     "wordprocessingml.template.main+xml",
     "ms-word.document.macroenabled.main+xml",
     "ms-word.template.macroenabledtemplate.main+xml",
 ];
-/// Most bytes of it that are looked at.
-const MOST_TYPES: u64 = 256 << 10;
-/// Most entries that are passed over before it; programs write it first.
-const MOST_ENTRIES: usize = 32;
+/// Largest part of the list that is searched, in bytes.
+const MAX_TYPES_BYTES: u64 = 256 << 10;
+/// Number of entries that are searched for the list; writers usually put it first.
+const MAX_ENTRIES: usize = 32;
 
-/// A ZIP archive with a word processing document in it: by the type of a part, or by the name that Word gives it.
+/// Whether a ZIP archive is a word processing document, by the content type of a part or the part names that Word uses.
 fn is_docx(bytes: &[u8]) -> bool {
     match ZipArchive::new(Cursor::new(bytes)) {
         Ok(mut archive) => {
-            let types = archive.by_name(CONTENT_TYPES).ok().map(names_a_word_document);
-            let named =
+            let types = archive.by_name(CONTENT_TYPES).ok().map(has_word_type);
+            let has_word_part =
                 || archive.file_names().flatten().any(|name| name.starts_with("word/") && name.ends_with(".xml"));
-            types.is_some_and(|names_it| names_it || named())
+            types.is_some_and(|is_word| is_word || has_word_part())
         }
         Err(_) => {
             let entry = b"word/";
-            bytes.windows(entry.len()).any(|window| window == entry) || begins_as_docx(bytes)
+            bytes.windows(entry.len()).any(|window| window == entry) || starts_as_docx(bytes)
         }
     }
 }
 
-/// Whether the first entries of an archive whose end is missing are those of a word processing document.
-fn begins_as_docx(mut bytes: &[u8]) -> bool {
-    for _ in 0..MOST_ENTRIES {
+/// Whether the first entries of a truncated archive are those of a word processing document.
+fn starts_as_docx(mut bytes: &[u8]) -> bool {
+    for _ in 0..MAX_ENTRIES {
         match read_zipfile_from_stream(&mut bytes) {
             Ok(Some(entry)) if entry.name().is_ok_and(|name| name == CONTENT_TYPES) => {
-                return names_a_word_document(entry);
+                return has_word_type(entry);
             }
             Ok(Some(_)) => {}
             _ => return false,
@@ -121,15 +121,15 @@ fn begins_as_docx(mut bytes: &[u8]) -> bool {
     false
 }
 
-fn names_a_word_document(types: impl Read) -> bool {
+fn has_word_type(types: impl Read) -> bool {
     let mut text = Vec::new();
-    // What is cut off may have named it already.
-    let _ = types.take(MOST_TYPES).read_to_end(&mut text);
+    // Ignore the error of a truncated entry: the part read so far may contain the type.
+    let _ = types.take(MAX_TYPES_BYTES).read_to_end(&mut text);
     let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
     WORD_TYPES.iter().any(|kind| text.contains(kind))
 }
 
-/// Office writes a password-protected document as an OLE container that holds a stream named `EncryptedPackage`.
+/// Office stores a password-protected document in an OLE container with a stream named `EncryptedPackage`.
 fn is_encrypted_office(bytes: &[u8]) -> bool {
     let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
     bytes.starts_with(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") && bytes.windows(name.len()).any(|window| window == name)
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_decides_and_the_name_only_tells_markdown_from_text() {
+    fn content_decides_and_the_name_only_distinguishes_markdown_from_text() {
         assert_eq!(sniff(b"%PDF-1.7\n...", "notes.txt"), Some(Format::Pdf));
         assert_eq!(sniff(b"# Pump\n", "pump.MD"), Some(Format::Markdown));
         assert_eq!(sniff(b"# Pump\n", "pump.pdf"), Some(Format::Text));

@@ -1,14 +1,14 @@
-//! What the codes of symbol fonts show: `Symbol` and `ZapfDingbats`, which PDF takes for known, and the few characters
-//! of `Wingdings` that carry meaning in Word documents.
+//! Encodings of symbol fonts: `Symbol` and `ZapfDingbats`, which are standard fonts of PDF, and the characters of
+//! `Wingdings` that carry meaning in Word documents.
 
-/// The codes 0x20 to 0x7E of the font `Symbol` (ISO 32000-1, Annex D.5).
+/// Codes 0x20 to 0x7E of the font `Symbol` (ISO 32000-1, Annex D.5).
 const SYMBOL_LOW: &str =
     " !∀#∃%&∋()∗+,−./0123456789:;<=>?≅ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_‾αβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}∼";
-/// Its codes from 0xA0 on.
+/// Codes 0xA0 to 0xFE of the font `Symbol`.
 const SYMBOL_HIGH: &str =
     "€ϒ′≤⁄∞ƒ♣♦♥♠↔←↑→↓°±″≥×∝∂•÷≠≡≈…⏐⎯↵ℵℑℜ℘⊗⊕∅∩∪⊃⊇⊄⊂⊆∈∉∠∇®©™∏√⋅¬∧∨⇔⇐⇑⇒⇓◊〈®©™∑⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪ 〉∫⌠⎮⌡⎞⎟⎠⎤⎥⎦⎫⎬⎭";
 
-/// The character at a code of the font `Symbol`.
+/// Decodes a code of the font `Symbol`.
 pub(super) fn symbol(code: u8) -> Option<char> {
     match code {
         0x20..=0x7E => SYMBOL_LOW.chars().nth(usize::from(code - 0x20)),
@@ -17,7 +17,7 @@ pub(super) fn symbol(code: u8) -> Option<char> {
     }
 }
 
-/// The character at a code of the font `ZapfDingbats` (Annex D.6): mostly the dingbats of Unicode in their order.
+/// Decodes a code of the font `ZapfDingbats` (Annex D.6): mostly the Unicode dingbats in the same order.
 pub(super) fn dingbat(code: u8) -> Option<char> {
     let shifted = |base: u32, first: u8| char::from_u32(base + u32::from(code - first));
     match code {
@@ -46,7 +46,7 @@ pub(super) fn dingbat(code: u8) -> Option<char> {
     }
 }
 
-/// The character at a code of `Wingdings` or `Wingdings 2`: boxes, ticks and arrows; a bullet for its ornaments.
+/// Decodes a code of `Wingdings` or `Wingdings 2`: boxes, ticks and arrows, and a bullet for all others.
 pub(super) fn wingding(code: u8) -> char {
     match code {
         0x20 => ' ',
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn symbol_fonts_show_their_characters() {
+    fn codes_of_symbol_fonts_are_decoded() {
         let shown: String = [b'W', b'a', 0xB0, 0xB1, 0xA3, 0xFE].into_iter().filter_map(symbol).collect();
         assert_eq!(shown, "Ωα°±≤⎭");
         let shown: String = [b'4', b'n', 0xAC, 0xB6, 0xD4, 0xEF].into_iter().filter_map(dingbat).collect();

@@ -1,9 +1,10 @@
-//! Plain text: its encoding, its paragraphs, and the few headings that are safe to recognize.
+//! Plain text: encoding, paragraphs, and the few kinds of headings that can be recognized safely.
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::clean::clean;
-use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Reader, Warning};
+use super::reader::Reader;
+use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Warning};
 
 /// Reads plain text in UTF-8, UTF-16 or Windows-1252.
 pub(super) struct TextReader;
@@ -16,66 +17,66 @@ impl Reader for TextReader {
     }
 }
 
-/// Text with one kind of line end.
+/// Decoded text with `\n` as the only line ending.
 pub(super) struct Decoded {
     pub(super) text: String,
-    /// What a person should know of it.
+    /// Problems that the user should know of.
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Decodes text for a reader, within the limits. Whatever ends a line or a page becomes a line feed.
+/// Decodes text within the limits. All line endings and form feeds become line feeds.
 ///
 /// # Errors
-/// [`ReadError::TooLarge`] over the limit, [`ReadError::Unsupported`] for bytes that are no text.
+/// [`ReadError::TooLarge`] above the limit, [`ReadError::Unsupported`] for bytes that are not text.
 pub(super) fn decode_within(bytes: &[u8], limits: &Limits) -> Result<Decoded, ReadError> {
     let text = decode_text(bytes).ok_or(ReadError::Unsupported)?;
     if text.len() > limits.max_text_bytes {
         let limit = limits.max_text_bytes as u64;
-        return Err(ReadError::TooLarge { what: "bytes of text were counted", limit });
+        return Err(ReadError::TooLarge { what: "bytes of text", limit });
     }
-    let odd =
+    let unusual =
         |c: char| LINE_ENDS.contains(&c) || c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1a}');
-    let warnings = if text.contains(odd) { vec![Warning::Cleaned] } else { Vec::new() };
+    let warnings = if text.contains(unusual) { vec![Warning::Cleaned] } else { Vec::new() };
     let ends_a_line = |c: char| matches!(c, '\r' | '\u{c}') || LINE_ENDS.contains(&c);
     let mut text = text.replace("\r\n", "\n").replace(ends_a_line, "\n");
-    // The Markdown parser takes these as they are.
+    // The Markdown parser would keep control characters.
     text.retain(|c| !c.is_control() || matches!(c, '\n' | '\t'));
     Ok(Decoded { text, warnings })
 }
 
-/// Ends of lines that few programs know: vertical tab, next line, line and paragraph separator.
+/// Rare line endings: vertical tab, next line, line and paragraph separator.
 const LINE_ENDS: [char; 4] = ['\u{b}', '\u{85}', '\u{2028}', '\u{2029}'];
 
-/// Decodes text of unknown encoding: by its byte order mark, by the zero bytes of UTF-16, as UTF-8 when it is valid
-/// (a character cut off at the end is), and otherwise as Windows-1252. `None` for bytes that are no text.
+/// Decodes text of unknown encoding: by its byte order mark, by the zero bytes of UTF-16, as UTF-8 if it is valid
+/// (except for a truncated character at the end), otherwise as Windows-1252. `None` for bytes that are not text.
 pub(super) fn decode_text(bytes: &[u8]) -> Option<String> {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
-        return printable(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned(), Sure::Yes);
+        return printable(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned(), Certainty::Detected);
     }
     if let Some(encoding) = utf16_without_mark(bytes) {
-        return printable(encoding.decode_without_bom_handling(bytes).0.into_owned(), Sure::Yes);
+        return printable(encoding.decode_without_bom_handling(bytes).0.into_owned(), Certainty::Detected);
     }
     let text = match std::str::from_utf8(bytes) {
-        Ok(text) => return printable(text.to_owned(), Sure::Yes),
+        Ok(text) => return printable(text.to_owned(), Certainty::Detected),
         Err(error) if error.error_len().is_none() => {
             let whole = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
-            return printable(whole, Sure::Yes);
+            return printable(whole, Certainty::Detected);
         }
-        // A few damaged bytes do not make another encoding of what is otherwise UTF-8.
+        // A few damaged bytes in UTF-8 text do not mean another encoding.
         Err(_) if is_mostly_utf8(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
     };
-    printable(text, Sure::No)
+    printable(text, Certainty::Assumed)
 }
 
-/// Whether the bytes are text of the encoding that they were decoded by: hardly any others are valid in it.
+/// Whether the encoding was detected or is only assumed, in which case almost any bytes would have been accepted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sure {
-    Yes,
-    No,
+enum Certainty {
+    Detected,
+    Assumed,
 }
 
-/// Whether ten times as many characters of several bytes are whole as are not: Windows-1252 hardly ever has any.
+/// Whether valid multi-byte characters outnumber invalid sequences ten to one, which is rare in Windows-1252.
 fn is_mostly_utf8(bytes: &[u8]) -> bool {
     let (mut whole, mut broken) = (0_usize, 0_usize);
     for chunk in bytes.utf8_chunks() {
@@ -85,7 +86,7 @@ fn is_mostly_utf8(bytes: &[u8]) -> bool {
     whole >= 10 * broken
 }
 
-/// UTF-16 of Western text has a zero in every other byte, always on the same side.
+/// Detects UTF-16 without a byte order mark: Western text has a zero in every other byte, always on the same side.
 fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     let sample = &bytes[..bytes.len().min(4096) & !1];
     let pairs = sample.len() / 2;
@@ -99,9 +100,9 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// The text when at most one character in fifty is NUL or a replacement character, and not too many are other control
-/// characters: half where the encoding is sure, one in fifty where any bytes would have passed.
-fn printable(text: String, sure: Sure) -> Option<String> {
+/// Returns the text if at most 2 % of its characters are NUL or replacement characters, and not too many are other
+/// control characters: 50 % if the encoding was detected, 2 % and no NUL if it is assumed.
+fn printable(text: String, certainty: Certainty) -> Option<String> {
     let is_usual = |c: char| matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}') || LINE_ENDS.contains(&c);
     let (mut total, mut broken, mut controls) = (0_usize, 0_usize, 0_usize);
     for c in text.chars() {
@@ -109,8 +110,8 @@ fn printable(text: String, sure: Sure) -> Option<String> {
         broken += usize::from(matches!(c, '\0' | '\u{FFFD}'));
         controls += usize::from(c.is_control() && !is_usual(c));
     }
-    let allowed = if sure == Sure::Yes { total / 2 } else { total / 50 };
-    let nul_is_allowed = sure == Sure::Yes || !text.contains('\0');
+    let allowed = if certainty == Certainty::Detected { total / 2 } else { total / 50 };
+    let nul_is_allowed = certainty == Certainty::Detected || !text.contains('\0');
     (broken * 50 <= total && controls <= allowed && nul_is_allowed).then_some(text)
 }
 
@@ -144,7 +145,7 @@ fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
-/// Ends a paragraph. Its line breaks stay: in plain text they may carry a table or a log.
+/// Ends a paragraph. Line breaks are kept, because in plain text they may be those of a table or a log.
 fn flush(paragraph: &mut Vec<&str>, blocks: &mut Vec<Block>) {
     if let Some(first) = paragraph.first() {
         let kind = if is_list_item(first) { BlockKind::ListItem } else { BlockKind::Paragraph };
@@ -153,20 +154,20 @@ fn flush(paragraph: &mut Vec<&str>, blocks: &mut Vec<Block>) {
     }
 }
 
-/// `====` makes the line above it a heading of level 1, `----` of level 2.
+/// Level of the heading above an underline: 1 for `====`, 2 for `----`.
 fn underline_level(line: Option<&str>) -> Option<u8> {
     let line = line?.trim();
-    let made_of = |c: char| line.len() >= 3 && line.chars().all(|other| other == c);
-    if made_of('=') { Some(1) } else { made_of('-').then_some(2) }
+    let consists_of = |c: char| line.len() >= 3 && line.chars().all(|other| other == c);
+    if consists_of('=') { Some(1) } else { consists_of('-').then_some(2) }
 }
 
-/// A line short enough for a title, with letters in it.
+/// Whether a line has letters and is short enough for a title.
 fn is_title(line: &str) -> bool {
     let line = line.trim();
     !line.is_empty() && line.chars().count() <= 100 && line.chars().any(char::is_alphabetic)
 }
 
-/// A line by itself is a heading when it is numbered (`3.2 Start-up`) or all capitals, and does not end as a sentence.
+/// Level of a heading: a line of its own that is numbered (`3.2 Start-up`) or all capitals, without a sentence's end.
 fn heading_level(line: &str) -> Option<u8> {
     let line = line.trim();
     if !is_title(line) || line.ends_with(['.', ',', ';', ':', '!', '?']) {
@@ -180,7 +181,7 @@ fn heading_level(line: &str) -> Option<u8> {
     (capital && letters * 2 > line.len()).then_some(1)
 }
 
-/// The depth of a section number in front of a title: 2 for `3.2 Start-up`.
+/// Depth of the section number before a title: 2 for `3.2 Start-up`.
 pub(super) fn numbered_level(line: &str) -> Option<u8> {
     let (number, rest) = line.split_once(char::is_whitespace)?;
     let number = number.trim_end_matches('.');
@@ -191,7 +192,7 @@ pub(super) fn numbered_level(line: &str) -> Option<u8> {
     (numeric && title && parts.len() <= 6).then_some(parts.len() as u8)
 }
 
-/// A short line that names a table or a figure: `Table 3-1 Name-plate data`, `Fig. 4: Coupling`.
+/// Whether a line is the caption of a table or figure: `Table 3-1 Name-plate data`, `Fig. 4: Coupling`.
 pub(in crate::ingest) fn is_caption(line: &str) -> bool {
     const KINDS: [&str; 11] =
         ["table", "tabelle", "tab.", "tableau", "tabla", "figure", "fig.", "figura", "abbildung", "abb.", "bild"];
@@ -201,18 +202,18 @@ pub(in crate::ingest) fn is_caption(line: &str) -> bool {
     kind && number && line.len() <= 160
 }
 
-/// A line that begins with a bullet, or with a number and a bracket.
+/// Whether a line starts with a bullet, or with a number or letter and a bracket or full stop.
 pub(super) fn is_list_item(line: &str) -> bool {
     let line = line.trim_start();
     let Some((mark, rest)) = line.split_once(char::is_whitespace) else { return false };
     let bullet = matches!(mark, "-" | "*" | "+" | "•" | "◦" | "▪" | "●" | "–" | "■" | "○" | "‣");
     let stem = mark.strip_suffix([')', '.']).map(|stem| stem.trim_start_matches('('));
-    let counted = stem.is_some_and(|stem| {
+    let enumerated = stem.is_some_and(|stem| {
         let digits = stem.len() <= 2 && stem.bytes().all(|b| b.is_ascii_digit());
         let letter = stem.len() == 1 && stem.bytes().all(|b| b.is_ascii_lowercase());
         !stem.is_empty() && (digits || letter)
     });
-    (bullet || counted) && !rest.trim().is_empty()
+    (bullet || enumerated) && !rest.trim().is_empty()
 }
 
 #[cfg(test)]
@@ -245,13 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_byte_does_not_spoil_the_rest() {
+    fn a_damaged_byte_does_not_change_the_encoding_of_the_rest() {
         let text = [b"\xC3\x84".repeat(60).as_slice(), b"\xFF end"].concat();
         assert_eq!(read(&text)[0].text, format!("{} end", "Ä".repeat(60)));
     }
 
     #[test]
-    fn blank_lines_part_paragraphs_and_numbers_make_headings() {
+    fn blank_lines_separate_paragraphs_and_numbers_make_headings() {
         let blocks = read(b"OVERVIEW\n\nFirst line\nsecond line.\n\n3.2 Start-up\n\n- open V-12\n- close V-13\n");
         let kinds: Vec<_> = blocks.iter().map(|block| block.kind).collect();
         assert_eq!(
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn text_with_controls_and_all_kinds_of_line_ends_is_text_and_says_so() {
+    fn control_characters_and_all_line_endings_are_cleaned_with_a_warning() {
         let controls: String = (1..32).chain(127..160).filter_map(char::from_u32).collect();
         let ends = "one\rtwo\nthree\u{b}four\u{c}five\u{85}six\u{2028}seven\u{2029}eight\r\nnine";
         let words = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine";
@@ -298,11 +299,11 @@ mod tests {
             assert_eq!(document.warnings, [Warning::Cleaned]);
             assert_eq!(read("Plain text,\r\nwith a tab\tand a form feed\u{c}in it.").warnings, []);
         }
-        assert_eq!(sniff(controls.repeat(3).as_bytes(), "controls.txt"), None, "nothing but controls is no text");
+        assert_eq!(sniff(controls.repeat(3).as_bytes(), "controls.txt"), None, "control characters alone are not text");
     }
 
     #[test]
-    fn binary_is_no_text() {
+    fn binary_data_is_not_text() {
         assert_eq!(decode_text(&[0, 1, 2, 3, 0, 255, 254, 7, 0, 0, 9, 1]), None);
     }
 }

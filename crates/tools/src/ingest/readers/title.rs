@@ -1,6 +1,6 @@
-//! Which metadata titles name a document.
+//! Decides which metadata titles are worth showing.
 
-/// Titles that applications write unasked name no document.
+/// False for placeholder titles and file names that applications write by default.
 pub(super) fn is_title_worth_showing(title: &str) -> bool {
     let lower = title.to_lowercase();
     let junk = [

@@ -1,8 +1,9 @@
-//! DOCX: the text of a Word document as it is shown, with revisions accepted and comments left out.
+//! DOCX: the visible text of a Word document, with revisions accepted and comments omitted.
 
 mod numbering;
 mod package;
 mod paragraph;
+mod shading;
 mod styles;
 mod table;
 mod walk;
@@ -11,33 +12,34 @@ mod xml;
 use std::collections::{BTreeMap, HashMap};
 
 use numbering::Lists;
-use package::Package;
+use package::{Package, Relationship};
 use styles::Styles;
 use walk::{Item, Walker, flat_text};
 use xml::{Token, Xml};
 
 use super::clean::clean_line;
-use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Reader, Warning};
+use super::reader::Reader;
+use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Warning};
 
 /// Reads DOCX files.
 pub(super) struct DocxReader;
 
 impl Reader for DocxReader {
     fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
-        // Office wraps a document with a password into an OLE container.
+        // Office stores a password-protected document in an OLE container.
         if bytes.starts_with(b"\xD0\xCF\x11\xE0") {
             return Err(ReadError::Encrypted);
         }
         let mut package = Package::open(bytes, limits)?;
         let parts = package.relationships("")?;
-        let of_kind = |kind: &str| parts.values().find(|(other, _)| other == kind).map(|(_, path)| path.clone());
-        let main = match of_kind("officeDocument") {
+        let by_type = |kind: &str| parts.values().find(|part| part.kind == kind).map(|part| part.path.clone());
+        let main = match by_type("officeDocument") {
             Some(main) => main,
-            None => package.main_by_type()?.unwrap_or_else(|| "word/document.xml".to_owned()),
+            None => package.main_by_content_type()?.unwrap_or_else(|| "word/document.xml".to_owned()),
         };
         let text = package.part(&main)?.ok_or_else(|| ReadError::corrupt("its document part is missing"))?;
         let related = package.relationships(&main)?;
-        let core = of_kind("core-properties").unwrap_or_else(|| "docProps/core.xml".to_owned());
+        let core = by_type("core-properties").unwrap_or_else(|| "docProps/core.xml".to_owned());
         let metadata = package.part(&core)?.map(|text| core_title(&text)).transpose()?.flatten();
         let mut related = Related { package: &mut package, by_kind: by_kind(related) };
 
@@ -54,11 +56,11 @@ impl Reader for DocxReader {
         let headers = margin_blocks(&mut walker, related.all("header")?, "hdr")?;
         items.splice(0..0, headers);
         items.extend(margin_blocks(&mut walker, related.all("footer")?, "ftr")?);
-        document(items, metadata.or(walker.title), walker.hid_text, limits)
+        document(items, metadata.or(walker.title), walker.has_hidden_text, limits)
     }
 }
 
-/// The parts that the main part refers to.
+/// The parts that the main part references.
 struct Related<'a, 'b> {
     package: &'a mut Package<'b>,
     by_kind: HashMap<String, Vec<String>>,
@@ -76,9 +78,10 @@ impl Related<'_, '_> {
     }
 }
 
-/// Paths by kind of relationship, in the order of their names.
-fn by_kind(related: HashMap<String, (String, String)>) -> HashMap<String, Vec<String>> {
-    let sorted: BTreeMap<String, String> = related.into_values().map(|(kind, path)| (path, kind)).collect();
+/// Paths by relationship type, sorted.
+fn by_kind(related: HashMap<String, Relationship>) -> HashMap<String, Vec<String>> {
+    let sorted: BTreeMap<String, String> =
+        related.into_values().map(|Relationship { kind, path }| (path, kind)).collect();
     let mut by_kind: HashMap<String, Vec<String>> = HashMap::new();
     for (path, kind) in sorted {
         by_kind.entry(kind).or_default().push(path);
@@ -86,7 +89,7 @@ fn by_kind(related: HashMap<String, (String, String)>) -> HashMap<String, Vec<St
     by_kind
 }
 
-/// Headers or footers, each text once; those without a word (page numbers) are left out.
+/// Headers or footers without duplicates; those without words (page numbers) are omitted.
 fn margin_blocks(walker: &mut Walker<'_>, parts: Vec<String>, root: &str) -> Result<Vec<Item>, ReadError> {
     let mut texts: Vec<String> = Vec::new();
     for part in parts {
@@ -99,7 +102,7 @@ fn margin_blocks(walker: &mut Walker<'_>, parts: Vec<String>, root: &str) -> Res
     Ok(texts.into_iter().map(|text| Item::Block(Block::new(BlockKind::Paragraph, text))).collect())
 }
 
-/// The title among the core properties.
+/// The title in the core properties.
 fn core_title(text: &str) -> Result<Option<String>, ReadError> {
     let mut xml = Xml::new(text);
     let mut title: Option<String> = None;
@@ -117,11 +120,11 @@ fn core_title(text: &str) -> Result<Option<String>, ReadError> {
     }
 }
 
-/// Parts the items into pages at the hard breaks.
+/// Splits the items into pages at hard page breaks.
 fn document(
     items: Vec<Item>,
     title: Option<String>,
-    hid_text: bool,
+    has_hidden_text: bool,
     limits: &Limits,
 ) -> Result<ReadDocument, ReadError> {
     let mut pages = vec![Page::default()];
@@ -138,7 +141,7 @@ fn document(
         }
     }
     if text_bytes > limits.max_text_bytes {
-        return Err(ReadError::TooLarge { what: "bytes of text were counted", limit: limits.max_text_bytes as u64 });
+        return Err(ReadError::TooLarge { what: "bytes of text", limit: limits.max_text_bytes as u64 });
     }
     pages.retain(|page| !page.blocks.is_empty());
     let first_heading = || {
@@ -146,6 +149,6 @@ fn document(
         blocks.filter(|block| block.kind == BlockKind::Heading { level: 1 }).map(|block| block.text.clone()).next()
     };
     let title = title.or_else(first_heading);
-    let warnings = if hid_text { vec![Warning::HiddenText { pages: Vec::new() }] } else { Vec::new() };
+    let warnings = if has_hidden_text { vec![Warning::HiddenText { pages: Vec::new() }] } else { Vec::new() };
     Ok(ReadDocument { title, pages, page_count: None, warnings })
 }

@@ -1,4 +1,4 @@
-//! List numbers and bullets as Word shows them: they are not in the text, but counted from the numbering part.
+//! List numbers and bullets as Word displays them; the file only stores the numbering definitions.
 
 use std::collections::HashMap;
 
@@ -6,32 +6,32 @@ use super::super::ReadError;
 use super::super::numerals::{letters, roman};
 use super::xml::{Element, Token, Xml};
 
-/// One level of a list.
+/// A level of a list definition.
 #[derive(Debug, Clone, Default)]
 struct Level {
     format: String,
-    /// The pattern, with `%1` for the number of the first level.
+    /// The pattern; `%1` stands for the number of the first level.
     text: String,
     start: u32,
 }
 
-/// Lists and how far they have been counted.
+/// List definitions and their counters.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     definitions: HashMap<u32, Vec<Level>>,
-    /// List to its definition, with starts that it overrides by level.
+    /// The definition of each list, and its start overrides by level.
     lists: HashMap<u32, (u32, HashMap<usize, u32>)>,
     counts: HashMap<u32, Vec<u32>>,
-    /// Definitions by the list style that they belong to, and the styles that others take theirs from.
-    of_style: HashMap<String, u32>,
+    /// Definitions by the list style that they belong to, and list styles that definitions refer to.
+    by_style: HashMap<String, u32>,
     linked: HashMap<u32, String>,
 }
 
 const MAX_LEVELS: usize = 9;
 
-/// Where the parser stands.
+/// The elements that enclose the parser's position.
 #[derive(Default)]
-struct Place {
+struct ParserState {
     definition: Option<u32>,
     list: Option<u32>,
     level: usize,
@@ -43,13 +43,13 @@ impl Lists {
     pub fn parse(text: &str) -> Result<Self, ReadError> {
         let mut all = Self::default();
         let mut xml = Xml::new(text);
-        let mut place = Place::default();
+        let mut state = ParserState::default();
         loop {
             match xml.next()? {
-                Token::Open(element) => all.open(&element, &mut place),
+                Token::Open(element) => all.open(&element, &mut state),
                 Token::Close(name) => match name.as_str() {
-                    "abstractNum" => place.definition = None,
-                    "num" => place.list = None,
+                    "abstractNum" => state.definition = None,
+                    "num" => state.list = None,
                     _ => {}
                 },
                 Token::End => return Ok(all),
@@ -58,43 +58,43 @@ impl Lists {
         }
     }
 
-    fn open(&mut self, element: &Element<'_>, place: &mut Place) {
+    fn open(&mut self, element: &Element<'_>, state: &mut ParserState) {
         let number = |name: &str| element.attribute(name).and_then(|value| value.parse::<u32>().ok());
         match element.name() {
-            "abstractNum" => place.definition = number("abstractNumId"),
-            "num" => place.list = number("numId"),
+            "abstractNum" => state.definition = number("abstractNumId"),
+            "num" => state.list = number("numId"),
             "abstractNumId" => {
-                if let (Some(list), Some(definition)) = (place.list, number("val")) {
+                if let (Some(list), Some(definition)) = (state.list, number("val")) {
                     self.lists.entry(list).or_default().0 = definition;
                 }
             }
             "styleLink" | "numStyleLink" => {
-                if let (Some(definition), Some(style)) = (place.definition, element.value()) {
+                if let (Some(definition), Some(style)) = (state.definition, element.value()) {
                     if element.name() == "styleLink" {
-                        self.of_style.insert(style, definition);
+                        self.by_style.insert(style, definition);
                     } else {
                         self.linked.insert(definition, style);
                     }
                 }
             }
-            "lvl" | "lvlOverride" => place.level = (number("ilvl").unwrap_or(0) as usize).min(MAX_LEVELS - 1),
+            "lvl" | "lvlOverride" => state.level = (number("ilvl").unwrap_or(0) as usize).min(MAX_LEVELS - 1),
             "startOverride" => {
-                if let (Some(list), Some(start)) = (place.list, number("val")) {
-                    self.lists.entry(list).or_default().1.insert(place.level, start);
+                if let (Some(list), Some(start)) = (state.list, number("val")) {
+                    self.lists.entry(list).or_default().1.insert(state.level, start);
                 }
             }
-            "start" | "numFmt" | "lvlText" => self.level_property(element, place),
+            "start" | "numFmt" | "lvlText" => self.level_property(element, state),
             _ => {}
         }
     }
 
-    fn level_property(&mut self, element: &Element<'_>, place: &Place) {
-        let Some(definition) = place.definition else { return };
+    fn level_property(&mut self, element: &Element<'_>, state: &ParserState) {
+        let Some(definition) = state.definition else { return };
         let levels = self
             .definitions
             .entry(definition)
             .or_insert_with(|| vec![Level { start: 1, ..Level::default() }; MAX_LEVELS]);
-        let level = &mut levels[place.level];
+        let level = &mut levels[state.level];
         let value = element.value().unwrap_or_default();
         match element.name() {
             "start" => level.start = value.parse().unwrap_or(1),
@@ -103,13 +103,13 @@ impl Lists {
         }
     }
 
-    /// The mark in front of the next paragraph of a list: `•`, `3.`, `b)`; empty when the level shows none.
-    pub fn next_mark(&mut self, list: u32, level: usize) -> String {
+    /// The label of the list's next paragraph: `•`, `3.`, `b)`; empty if the level shows none.
+    pub fn next_label(&mut self, list: u32, level: usize) -> String {
         let level = level.min(MAX_LEVELS - 1);
         let Some((definition, overrides)) = self.lists.get(&list) else { return "•".to_owned() };
-        let definition = self.linked.get(definition).and_then(|style| self.of_style.get(style)).unwrap_or(definition);
+        let definition = self.linked.get(definition).and_then(|style| self.by_style.get(style)).unwrap_or(definition);
         let Some(levels) = self.definitions.get(definition) else { return "•".to_owned() };
-        // Lists of one definition count on together unless a list says where it starts.
+        // Lists with the same definition share a counter unless a list overrides its start.
         let counter = if overrides.is_empty() { *definition } else { u32::MAX - list };
         let start = |level: usize| overrides.get(&level).copied().unwrap_or(levels[level].start);
         let counts = self.counts.entry(counter).or_default();
@@ -130,16 +130,16 @@ impl Lists {
     }
 }
 
-/// Fills the numbers into `%1.%2`.
+/// Replaces `%1`, `%2`, … in a pattern by the numbers of the levels.
 fn pattern(text: &str, counts: &[u32], levels: &[Level]) -> String {
     let mut out = String::new();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        let place = (c == '%').then(|| chars.peek().and_then(|digit| digit.to_digit(10))).flatten();
-        match place {
-            Some(place @ 1..) => {
+        let level = (c == '%').then(|| chars.peek().and_then(|digit| digit.to_digit(10))).flatten();
+        match level {
+            Some(level @ 1..) => {
                 chars.next();
-                let index = place as usize - 1;
+                let index = level as usize - 1;
                 if let Some(count) = counts.get(index) {
                     out.push_str(&numeral(*count, &levels[index].format));
                 }
@@ -175,17 +175,18 @@ mod tests {
         <w:lvl w:ilvl="0"><w:numFmt w:val="upperRoman"/><w:lvlText w:val="%1."/></w:lvl></w:abstractNum>
         <w:num w:numId="6"><w:abstractNumId w:val="6"/></w:num>
         <w:num w:numId="1"><w:abstractNumId w:val="4"/></w:num><w:num w:numId="2"><w:abstractNumId w:val="5"/></w:num>
-        <w:num w:numId="3"><w:abstractNumId w:val="4"/><w:lvlOverride w:ilvl="0"><w:startOverride w:val="7"/></w:lvlOverride></w:num>
+        <w:num w:numId="3"><w:abstractNumId w:val="4"/>
+        <w:lvlOverride w:ilvl="0"><w:startOverride w:val="7"/></w:lvlOverride></w:num>
         </w:numbering>"#;
 
     #[test]
-    fn lists_count_by_level() {
+    fn lists_are_numbered_by_level() {
         let mut lists = Lists::parse(SAMPLE).unwrap();
-        let marks: Vec<String> = [0, 1, 1, 0, 1].into_iter().map(|level| lists.next_mark(1, level)).collect();
-        assert_eq!(marks, ["1.", "1.a)", "1.b)", "2.", "2.a)"]);
-        assert_eq!(lists.next_mark(2, 0), "•");
-        assert_eq!(lists.next_mark(3, 0), "7.");
-        assert_eq!(lists.next_mark(6, 0), "I.", "the levels are those of its style");
-        assert_eq!(lists.next_mark(99, 0), "•");
+        let labels: Vec<String> = [0, 1, 1, 0, 1].into_iter().map(|level| lists.next_label(1, level)).collect();
+        assert_eq!(labels, ["1.", "1.a)", "1.b)", "2.", "2.a)"]);
+        assert_eq!(lists.next_label(2, 0), "•");
+        assert_eq!(lists.next_label(3, 0), "7.");
+        assert_eq!(lists.next_label(6, 0), "I.", "the levels are those of the list style");
+        assert_eq!(lists.next_label(99, 0), "•");
     }
 }

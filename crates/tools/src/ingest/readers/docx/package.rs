@@ -1,4 +1,4 @@
-//! The ZIP archive around a document: parts by name, relationships, and the bounds that stop a decompression bomb.
+//! The ZIP package of a document: parts by name, relationships, and limits against decompression bombs.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
@@ -9,11 +9,19 @@ use zip::ZipArchive;
 use super::super::{Limits, ReadError};
 use super::xml::{Token, Xml};
 
-/// An opened archive.
+/// A reference to another part of the package.
+pub(super) struct Relationship {
+    /// Last segment of the relationship type.
+    pub(super) kind: String,
+    /// Path of the part within the package.
+    pub(super) path: String,
+}
+
+/// An opened package.
 pub(super) struct Package<'a> {
     archive: ZipArchive<Cursor<&'a [u8]>>,
     limits: &'a Limits,
-    /// Bytes that may still be inflated.
+    /// Bytes that may still be decompressed.
     budget: u64,
 }
 
@@ -24,19 +32,16 @@ impl<'a> Package<'a> {
         let archive =
             ZipArchive::new(Cursor::new(bytes)).map_err(|_| ReadError::corrupt("it is not a complete DOCX archive"))?;
         if archive.len() > limits.max_entries {
-            return Err(ReadError::TooLarge {
-                what: "entries in the archive were counted",
-                limit: limits.max_entries as u64,
-            });
+            return Err(ReadError::TooLarge { what: "archive entries", limit: limits.max_entries as u64 });
         }
         Ok(Self { archive, limits, budget: limits.max_inflated_bytes })
     }
 
-    /// A part as text; `None` when the archive lacks it.
+    /// Reads a part as text; `None` if it does not exist.
     ///
     /// # Errors
-    /// `TooLarge` when it inflates beyond the limits, counted on the bytes that come out, `Corrupt` when it does not
-    /// inflate, `Encrypted` when it needs a password.
+    /// `TooLarge` if the decompressed bytes exceed the limits, `Corrupt` if the part cannot be decompressed,
+    /// `Encrypted` if it needs a password.
     pub fn part(&mut self, name: &str) -> Result<Option<String>, ReadError> {
         let name = name.trim_start_matches('/');
         let Some(index) = self.archive.index_for_name(name) else { return Ok(None) };
@@ -45,25 +50,25 @@ impl<'a> Package<'a> {
             _ => ReadError::corrupt("a part of the archive cannot be opened"),
         })?;
         let by_ratio = entry.compressed_size().saturating_mul(self.limits.max_ratio).max(self.limits.ratio_free_bytes);
-        let most = self.budget.min(by_ratio);
+        let max_bytes = self.budget.min(by_ratio);
         let mut bytes = Vec::new();
         entry
-            .take(most + 1)
+            .take(max_bytes + 1)
             .read_to_end(&mut bytes)
             .map_err(|_| ReadError::corrupt("a part of the archive cannot be unpacked"))?;
-        if bytes.len() as u64 > most {
-            return Err(ReadError::TooLarge { what: "bytes were unpacked", limit: most });
+        if bytes.len() as u64 > max_bytes {
+            return Err(ReadError::TooLarge { what: "bytes after unpacking", limit: max_bytes });
         }
         self.budget -= bytes.len() as u64;
         let (encoding, mark) = Encoding::for_bom(&bytes).unwrap_or((UTF_8, 0));
         Ok(Some(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned()))
     }
 
-    /// The relationships of a part: identifier to (kind, path within the archive). Links out of it are left out.
+    /// The relationships of a part by id. External targets are omitted.
     ///
     /// # Errors
-    /// As [`Package::part`], and `Corrupt` for malformed XML.
-    pub fn relationships(&mut self, part: &str) -> Result<HashMap<String, (String, String)>, ReadError> {
+    /// Same as [`Package::part`], and `Corrupt` for malformed XML.
+    pub fn relationships(&mut self, part: &str) -> Result<HashMap<String, Relationship>, ReadError> {
         let (folder, file) = part.rsplit_once('/').unwrap_or(("", part));
         let path = if folder.is_empty() { format!("_rels/{file}.rels") } else { format!("{folder}/_rels/{file}.rels") };
         let mut found = HashMap::new();
@@ -77,7 +82,7 @@ impl<'a> Package<'a> {
                         (element.attribute("Id"), element.attribute("Type"), element.attribute("Target"));
                     if let (Some(id), Some(kind), Some(target), false) = (id, kind, target, external) {
                         let kind = kind.rsplit('/').next().unwrap_or_default().to_owned();
-                        found.insert(id, (kind, resolve(folder, &target)));
+                        found.insert(id, Relationship { kind, path: resolve(folder, &target) });
                     }
                 }
                 Token::End => return Ok(found),
@@ -86,11 +91,11 @@ impl<'a> Package<'a> {
         }
     }
 
-    /// The main part by its type, for an archive that has lost the relationship to it.
+    /// Finds the main part by content type, for a package without the relationship to it.
     ///
     /// # Errors
-    /// As [`Package::relationships`].
-    pub fn main_by_type(&mut self) -> Result<Option<String>, ReadError> {
+    /// Same as [`Package::relationships`].
+    pub fn main_by_content_type(&mut self) -> Result<Option<String>, ReadError> {
         let Some(text) = self.part("[Content_Types].xml")? else { return Ok(None) };
         let mut xml = Xml::new(&text);
         loop {
@@ -109,7 +114,7 @@ impl<'a> Package<'a> {
     }
 }
 
-/// A relative path within the archive.
+/// Resolves a target against the folder of its part.
 fn resolve(folder: &str, target: &str) -> String {
     if let Some(absolute) = target.strip_prefix('/') {
         return absolute.to_owned();

@@ -1,63 +1,64 @@
-//! One paragraph: its runs as a person sees them, and the properties that make it a heading or a list item.
+//! Paragraphs: visible runs, and the properties that make a paragraph a heading or a list item.
 
 use super::super::ReadError;
 use super::super::clean::push_char;
 use super::super::symbols;
+use super::shading::is_background;
 use super::styles::Numbering;
 use super::walk::{Item, Walker};
 use super::xml::{Element, Token, Xml};
 
-/// A paragraph as it grows.
+/// A paragraph under construction.
 #[derive(Default)]
 pub(super) struct Paragraph {
     pub style: Option<String>,
     pub numbering: Option<Numbering>,
-    /// A direct outline level, 0 for the outermost.
+    /// Direct outline level, 0 for the outermost.
     pub outline: Option<u8>,
     pub text: String,
-    /// Text boxes anchored in it; they come after it.
+    /// Content of text boxes anchored in the paragraph; it follows the paragraph.
     pub boxes: Vec<Item>,
     shaded: bool,
     hidden_run: bool,
     in_text: bool,
 }
 
-/// What a run's properties say about whether its text can be seen.
+/// Run properties that decide whether the text is visible.
 #[derive(Default)]
-struct RunLook {
+struct RunVisibility {
     vanish: Option<bool>,
-    /// True where a character style hides the run.
+    /// Whether a character style hides the run.
     hidden_style: bool,
     white: bool,
     tiny: bool,
     shaded: bool,
 }
 
-/// Where finished blocks go, and how deep in tables and boxes that is.
-struct Place<'a> {
-    out: &'a mut Vec<Item>,
+/// Destination of finished blocks, and the nesting depth of tables and text boxes.
+struct Output<'a> {
+    items: &'a mut Vec<Item>,
     depth: usize,
 }
 
 impl Walker<'_> {
-    /// Reads the paragraph that was just opened, and adds what it holds to `out`.
+    /// Reads the paragraph that was just opened and adds its blocks to `out`.
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
     pub fn paragraph(&mut self, xml: &mut Xml<'_>, out: &mut Vec<Item>, depth: usize) -> Result<(), ReadError> {
         let mut paragraph = Paragraph::default();
-        let mut place = Place { out, depth };
+        let mut output = Output { items: out, depth };
         loop {
             match xml.next()? {
-                Token::Open(element) => self.inline(xml, &element, &mut paragraph, &mut place)?,
+                Token::Open(element) => self.inline(xml, &element, &mut paragraph, &mut output)?,
                 Token::Text(text) if paragraph.in_text && self.fields.contains(&true) => drop(text),
                 Token::Text(text) if paragraph.in_text && !paragraph.hidden_run => {
                     text.chars().for_each(|c| push_char(&mut paragraph.text, if c == '\n' { ' ' } else { c }));
                 }
-                Token::Text(text) => self.hid_text |= paragraph.in_text && !text.trim().is_empty(),
+                Token::Text(text) => self.has_hidden_text |= paragraph.in_text && !text.trim().is_empty(),
                 Token::Close(name) => match name.as_str() {
                     "t" => paragraph.in_text = false,
-                    // A fraction.
+                    // Separates numerator and denominator of a fraction.
                     "num" => paragraph.text.push('/'),
                     "p" => break,
                     _ => {}
@@ -65,17 +66,17 @@ impl Walker<'_> {
                 Token::End => break,
             }
         }
-        // A field's code ends with its paragraph: a file that lacks the mark for it must not lose its text.
+        // A field's code ends with the paragraph at the latest, so that a missing end mark does not swallow text.
         self.fields.fill(false);
-        self.emit(paragraph, place.out);
+        self.emit(paragraph, output.items);
         Ok(())
     }
 
-    /// The marks around a complex field: what stands between the first two, its code, is not shown.
+    /// Tracks the marks of a complex field; the code between the first two is not shown.
     fn field(&mut self, mark: &Element<'_>) {
-        const DEEPEST: usize = 32;
+        const MAX_NESTING: usize = 32;
         match mark.attribute("fldCharType").as_deref() {
-            Some("begin") if self.fields.len() < DEEPEST => self.fields.push(true),
+            Some("begin") if self.fields.len() < MAX_NESTING => self.fields.push(true),
             Some("separate") => {
                 if let Some(in_code) = self.fields.last_mut() {
                     *in_code = false;
@@ -91,13 +92,13 @@ impl Walker<'_> {
         xml: &mut Xml<'_>,
         element: &Element<'_>,
         paragraph: &mut Paragraph,
-        place: &mut Place<'_>,
+        output: &mut Output<'_>,
     ) -> Result<(), ReadError> {
         match element.name() {
             "pPr" => {
                 self.paragraph_properties(xml, paragraph)?;
                 if std::mem::take(&mut self.breaks_before) {
-                    self.page_break(place.out, place.depth);
+                    self.page_break(output.items, output.depth);
                 }
             }
             "r" => paragraph.hidden_run = self.styles.is_hidden(paragraph.style.as_deref()),
@@ -108,8 +109,8 @@ impl Walker<'_> {
             "br" if element.attribute("type").is_some_and(|kind| kind == "page") => {
                 let before = Paragraph { style: paragraph.style.clone(), ..Paragraph::default() };
                 let before = std::mem::replace(paragraph, before);
-                self.emit(before, place.out);
-                self.page_break(place.out, place.depth);
+                self.emit(before, output.items);
+                self.page_break(output.items, output.depth);
             }
             "br" => paragraph.text.push('\n'),
             "noBreakHyphen" => paragraph.text.push('-'),
@@ -120,12 +121,12 @@ impl Walker<'_> {
                 paragraph.text.push_str(&mark);
             }
             "txbxContent" => {
-                // A box may have a ground of any colour, which is not followed.
-                let ground = std::mem::replace(&mut self.on_ground, true);
-                self.blocks(xml, "txbxContent", &mut paragraph.boxes, place.depth + 1)?;
-                self.on_ground = ground;
+                // A text box may have a background of any colour, which is not tracked.
+                let has_background = std::mem::replace(&mut self.has_background, true);
+                self.blocks(xml, "txbxContent", &mut paragraph.boxes, output.depth + 1)?;
+                self.has_background = has_background;
             }
-            // Deleted and moved-away text, field codes, the second copy of a text box, phonetic guides.
+            // Deleted and moved text, field codes, the fallback copy of a text box, phonetic guides.
             "del" | "moveFrom" | "Fallback" | "instrText" | "delText" | "delInstrText" | "sdtPr" | "rt" => {
                 xml.skip()?
             }
@@ -147,52 +148,44 @@ impl Walker<'_> {
                 paragraph.numbering.get_or_insert_default().level =
                     element.value().and_then(|level| level.parse().ok());
             }
-            "shd" => paragraph.shaded |= is_ground(element),
+            "shd" => paragraph.shaded |= is_background(element),
             "pageBreakBefore" => breaks_before = element.is_on(),
             "sectPr" => section_breaks = true,
             "type" if section_breaks => section_breaks = element.value().is_none_or(|kind| kind != "continuous"),
             _ => {}
         })?;
         self.breaks_before = breaks_before;
-        // A section's properties stand in its last paragraph: the break comes after it.
+        // A section's properties are in its last paragraph; the break follows it.
         self.breaks_after = section_breaks;
         Ok(())
     }
 
     fn run_properties(&mut self, xml: &mut Xml<'_>, paragraph: &mut Paragraph) -> Result<(), ReadError> {
-        let mut look = RunLook::default();
+        let mut run = RunVisibility::default();
         xml.inside(|element| match element.name() {
-            "vanish" | "webHidden" => look.vanish = Some(element.is_on()),
-            "rStyle" => look.hidden_style |= self.styles.is_hidden_run(element.value().as_deref()),
-            "color" => look.white = element.value().is_some_and(|color| is_white(&color)),
-            // In half points: smaller than a point is not meant to be read.
-            "sz" => {
-                look.tiny = element.value().and_then(|size| size.parse::<f32>().ok()).is_some_and(|size| size < 2.0)
-            }
-            "shd" => look.shaded |= is_ground(element),
-            "highlight" => look.shaded = true,
+            "vanish" | "webHidden" => run.vanish = Some(element.is_on()),
+            "rStyle" => run.hidden_style |= self.styles.is_hidden_run(element.value().as_deref()),
+            "color" => run.white = element.value().is_some_and(|color| is_white(&color)),
+            // In half points; text below one point is not meant to be read.
+            "sz" => run.tiny = element.value().and_then(|size| size.parse::<f32>().ok()).is_some_and(|size| size < 2.0),
+            "shd" => run.shaded |= is_background(element),
+            "highlight" => run.shaded = true,
             _ => {}
         })?;
-        let shaded = look.shaded || paragraph.shaded || self.styles.is_shaded(paragraph.style.as_deref());
-        let unseen = look.tiny || (look.white && !shaded && !self.on_ground);
-        paragraph.hidden_run = look.vanish.unwrap_or(paragraph.hidden_run || look.hidden_style) || unseen;
+        let shaded = run.shaded || paragraph.shaded || self.styles.is_shaded(paragraph.style.as_deref());
+        let unseen = run.tiny || (run.white && !shaded && !self.has_background);
+        paragraph.hidden_run = run.vanish.unwrap_or(paragraph.hidden_run || run.hidden_style) || unseen;
         Ok(())
     }
 }
 
-/// Whether shading gives text a coloured ground.
-pub(super) fn is_ground(shading: &Element<'_>) -> bool {
-    shading.attribute("fill").is_some_and(|fill| !matches!(fill.to_ascii_lowercase().as_str(), "auto" | "ffffff"))
-        || shading.attribute("themeFill").is_some()
-}
-
-/// White, or so near to it that nobody sees it on paper.
+/// White, or so close to it that it is invisible on paper.
 fn is_white(color: &str) -> bool {
     let channel = |at: usize| color.get(at..at + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
     color.len() == 6 && [0, 2, 4].into_iter().all(|at| channel(at).is_some_and(|level| level >= 0xF7))
 }
 
-/// A character of a symbol font, by its code.
+/// Appends a character of a symbol font.
 fn symbol(element: &Element<'_>, text: &mut String) {
     let code = element.attribute("char").and_then(|code| u32::from_str_radix(&code, 16).ok());
     let Some(code) = code else { return };

@@ -1,39 +1,39 @@
-//! Paragraph styles: which of them are headings, lists, code or hidden, whatever the language of their names.
+//! Paragraph styles: headings, lists, code and hidden text, independent of the language of the style names.
 
 use std::collections::HashMap;
 
 use super::super::ReadError;
-use super::paragraph::is_ground;
+use super::shading::is_background;
 use super::xml::{Token, Xml};
 
-/// A style as declared.
+/// A style definition.
 #[derive(Debug, Default, Clone)]
 struct Style {
     name: String,
     based_on: Option<String>,
-    /// 0 for the outermost; 9 for running text.
+    /// Outline level: 0 for the outermost, 9 for body text.
     outline: Option<u8>,
     numbering: Option<Numbering>,
     vanish: Option<bool>,
     shaded: bool,
 }
 
-/// A reference to a list: its number, and the level in it.
+/// A reference to a list and a level in it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Numbering {
-    /// `None` keeps the list of the style; `0` takes it away.
+    /// `None` keeps the list of the style; `0` removes the paragraph from any list.
     pub list: Option<u32>,
     pub level: Option<usize>,
 }
 
-/// All styles by identifier.
+/// All styles by id.
 #[derive(Debug, Default)]
 pub(super) struct Styles {
     styles: HashMap<String, Style>,
     default: Option<String>,
 }
 
-/// How far styles may be based on each other.
+/// Longest chain of styles that are based on each other.
 const MAX_CHAIN: usize = 20;
 
 impl Styles {
@@ -60,7 +60,7 @@ impl Styles {
                     ("outlineLvl", Some((_, style))) => {
                         style.outline = element.value().and_then(|level| level.parse().ok())
                     }
-                    ("shd", Some((_, style))) => style.shaded |= is_ground(&element),
+                    ("shd", Some((_, style))) => style.shaded |= is_background(&element),
                     ("vanish", Some((_, style))) => style.vanish = Some(element.is_on()),
                     ("numId", Some((_, style))) => {
                         style.numbering.get_or_insert_default().list = element.value().and_then(|id| id.parse().ok());
@@ -82,8 +82,8 @@ impl Styles {
         }
     }
 
-    /// The heading level of a style, 1 to 6, by its outline level or by the name that every language version of Word
-    /// writes (`heading 2`, while the identifier may be `berschrift2`).
+    /// The heading level of a style, 1 to 6, from its outline level or its English name, which every language version
+    /// of Word writes (`heading 2`, although the id may be `berschrift2`).
     pub fn heading_level(&self, id: Option<&str>) -> Option<u8> {
         let level = self.chain(id).find_map(|style| {
             let named = style.name.strip_prefix("heading ").and_then(|level| level.parse::<u8>().ok());
@@ -92,39 +92,39 @@ impl Styles {
         level.filter(|level| *level < 9).map(|level| (level + 1).min(6)).or_else(|| self.is_title(id).then_some(1))
     }
 
-    /// Whether a style is that of the document's title.
+    /// Whether a style is the document title's.
     pub fn is_title(&self, id: Option<&str>) -> bool {
         self.chain(id).any(|style| style.name == "title")
     }
 
-    /// Whether a style is meant for program text.
+    /// Whether a style is for source code.
     pub fn is_code(&self, id: Option<&str>) -> bool {
         self.chain(id).any(|style| {
             matches!(style.name.as_str(), "html preformatted" | "macro text" | "plain text" | "source code" | "code")
         })
     }
 
-    /// Whether a style hides its text.
+    /// Whether a paragraph style hides its text.
     pub fn is_hidden(&self, id: Option<&str>) -> bool {
         self.chain(id).find_map(|style| style.vanish).unwrap_or(false)
     }
 
-    /// The list that a style puts its paragraphs into.
+    /// The list that a style assigns to its paragraphs.
     pub fn numbering(&self, id: Option<&str>) -> Option<Numbering> {
         self.chain(id).find_map(|style| style.numbering.clone().filter(|numbering| numbering.list.is_some()))
     }
 
-    /// A style and those that it is based on; without an identifier, the default paragraph style.
-    /// Whether the style of a run hides it; without one, nothing does.
+    /// Whether a run's style hides it; no style does not.
     pub fn is_hidden_run(&self, id: Option<&str>) -> bool {
         id.is_some() && self.is_hidden(id)
     }
 
-    /// Whether paragraphs of this style stand on a ground of their own.
+    /// Whether paragraphs of this style have a coloured background.
     pub fn is_shaded(&self, id: Option<&str>) -> bool {
         self.chain(id).any(|style| style.shaded)
     }
 
+    /// A style and those that it is based on; without an id, the default paragraph style.
     fn chain<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a Style> {
         let first = id.or(self.default.as_deref()).and_then(|id| self.styles.get(id));
         std::iter::successors(first, |style| self.styles.get(style.based_on.as_deref()?)).take(MAX_CHAIN)
@@ -145,7 +145,7 @@ mod tests {
         <w:style w:styleId="Loop"><w:name w:val="loop"/><w:basedOn w:val="Loop"/></w:style></w:styles>"#;
 
     #[test]
-    fn headings_are_known_by_outline_level_or_inherited_name() {
+    fn headings_are_found_by_outline_level_or_inherited_name() {
         let styles = Styles::parse(SAMPLE).unwrap();
         let level = |id| styles.heading_level(Some(id));
         assert_eq!(level("berschrift2"), Some(2));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_style_can_bring_its_list() {
+    fn a_style_can_assign_a_list() {
         let styles = Styles::parse(SAMPLE).unwrap();
         assert_eq!(styles.numbering(Some("Kapitel")), Some(Numbering { list: Some(7), level: Some(1) }));
     }

@@ -1,27 +1,27 @@
-//! Tables, row by row.
+//! Tables, one block per row.
 
 use super::super::{Block, BlockKind, ReadError};
-use super::paragraph::is_ground;
+use super::shading::is_background;
 use super::walk::{Item, Walker, flat_text};
 use super::xml::{Token, Xml};
 
-/// A row as read.
+/// A table row under construction.
 #[derive(Default)]
 struct Row {
     cells: Vec<Vec<Item>>,
-    /// Declared to repeat on every page, as a header does.
+    /// Marked to repeat on every page, as header rows are.
     header: bool,
     deleted: bool,
 }
 
 impl Walker<'_> {
-    /// Reads the table that was just opened and adds its rows to `out`. A table of one column is a frame around its
-    /// content rather than a table.
+    /// Reads the table that was just opened and adds its rows to `out`. A table with one column is treated as a frame
+    /// around its content.
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
     pub fn table(&mut self, xml: &mut Xml<'_>, out: &mut Vec<Item>, depth: usize) -> Result<(), ReadError> {
-        let ground = self.on_ground;
+        let has_background = self.has_background;
         let mut rows = Vec::new();
         let mut styled_first_row = false;
         loop {
@@ -32,12 +32,12 @@ impl Walker<'_> {
                         xml.inside(|element| match element.name() {
                             "tblStyle" => styled = true,
                             "tblLook" => {
-                                styled_first_row = looks_at_first_row(element.attribute("firstRow"), element.value())
+                                styled_first_row = has_first_row_style(element.attribute("firstRow"), element.value())
                             }
                             _ => {}
                         })?;
-                        // A table style may colour the ground of any cell.
-                        self.on_ground |= styled;
+                        // A table style may colour the background of any cell.
+                        self.has_background |= styled;
                     }
                     "tr" => rows.push(self.row(xml, depth)?),
                     "tblGrid" | "del" | "moveFrom" => xml.skip()?,
@@ -48,7 +48,7 @@ impl Walker<'_> {
                 _ => {}
             }
         }
-        self.on_ground = ground;
+        self.has_background = has_background;
         rows.retain(|row| !row.deleted);
         if rows.iter().all(|row| row.cells.len() <= 1) {
             out.extend(rows.into_iter().flat_map(|row| row.cells).flatten());
@@ -87,18 +87,18 @@ impl Walker<'_> {
     }
 
     fn cell(&mut self, xml: &mut Xml<'_>, depth: usize) -> Result<Vec<Item>, ReadError> {
-        let ground = self.on_ground;
+        let has_background = self.has_background;
         let mut items = Vec::new();
         loop {
             match xml.next()? {
                 Token::Open(element) => match element.name() {
                     "tcPr" => {
                         let mut shaded = false;
-                        xml.inside(|element| shaded |= element.name() == "shd" && is_ground(element))?;
-                        self.on_ground |= shaded;
+                        xml.inside(|element| shaded |= element.name() == "shd" && is_background(element))?;
+                        self.has_background |= shaded;
                     }
                     "p" => self.paragraph(xml, &mut items, depth)?,
-                    // Deeper than any real table: dropped rather than followed.
+                    // Skip tables that are nested deeper than in any real document.
                     "tbl" if depth > 20 => xml.skip()?,
                     "tbl" => self.table(xml, &mut items, depth + 1)?,
                     "sdtPr" | "del" | "moveFrom" | "Fallback" => xml.skip()?,
@@ -109,20 +109,20 @@ impl Walker<'_> {
                 _ => {}
             }
         }
-        self.on_ground = ground;
+        self.has_background = has_background;
         Ok(items)
     }
 }
 
-/// `tblLook` says that the first row is set apart, as an attribute of its own or as bit 5 of a hexadecimal number.
-fn looks_at_first_row(first_row: Option<String>, bits: Option<String>) -> bool {
+/// Whether `tblLook` formats the first row separately: by an attribute, or by bit 5 of a hexadecimal number.
+fn has_first_row_style(first_row: Option<String>, bits: Option<String>) -> bool {
     match first_row {
         Some(value) => value == "1" || value == "true",
         None => bits.and_then(|bits| u32::from_str_radix(&bits, 16).ok()).is_some_and(|bits| bits & 0x20 != 0),
     }
 }
 
-/// Every cell has a word, and none begins with a figure.
+/// Whether every cell contains a word and none starts with a digit.
 fn names_columns(cells: &[String]) -> bool {
     cells.iter().all(|cell| cell.chars().any(char::is_alphabetic) && !cell.starts_with(|c: char| c.is_ascii_digit()))
 }

@@ -1,4 +1,4 @@
-//! Walks the body of a document, and of its headers and notes, and collects blocks in reading order.
+//! Walks the body, headers, footers and notes of a document, and collects blocks in reading order.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use super::paragraph::Paragraph;
 use super::styles::{Numbering, Styles};
 use super::xml::{Token, Xml};
 
-/// How deep tables and text boxes may nest; what is deeper is dropped.
+/// Deepest nesting of tables and text boxes; deeper content is dropped.
 const MAX_DEPTH: usize = 24;
 
-/// What a walk yields.
+/// A collected item.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Item {
     Block(Block),
@@ -27,7 +27,7 @@ pub(super) struct Notes {
     pub footnotes: HashMap<String, String>,
     pub endnotes: HashMap<String, String>,
     shown: [usize; 2],
-    /// Notes that the current page refers to and that have not been put under it.
+    /// Notes referenced on the current page that are not yet added at its end.
     pending: Vec<String>,
 }
 
@@ -36,15 +36,15 @@ pub(super) struct Walker<'a> {
     pub styles: &'a Styles,
     pub lists: Lists,
     pub notes: Notes,
-    /// The text of the first paragraph in the title style.
+    /// Text of the first paragraph in the title style.
     pub title: Option<String>,
-    /// True when text was left out that nobody can see.
-    pub hid_text: bool,
-    /// True while a coloured ground may make white text visible.
-    pub on_ground: bool,
+    /// Whether invisible text was omitted.
+    pub has_hidden_text: bool,
+    /// Whether a coloured background may make white text visible.
+    pub has_background: bool,
     pub breaks_before: bool,
     pub breaks_after: bool,
-    /// For each complex field that is open, whether its code is being read.
+    /// For each open complex field, whether the parser is inside its code.
     pub fields: Vec<bool>,
 }
 
@@ -55,15 +55,15 @@ impl<'a> Walker<'a> {
             lists,
             notes: Notes::default(),
             title: None,
-            hid_text: false,
-            on_ground: false,
+            has_hidden_text: false,
+            has_background: false,
             breaks_before: false,
             breaks_after: false,
             fields: Vec::new(),
         }
     }
 
-    /// Everything inside the first `root` element of a part.
+    /// Collects everything inside the first `root` element of a part.
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
@@ -74,7 +74,7 @@ impl<'a> Walker<'a> {
             match xml.next()? {
                 Token::Open(element) if element.name() == root => {
                     self.blocks(&mut xml, root, &mut out, 0)?;
-                    self.put_notes(&mut out);
+                    self.append_notes(&mut out);
                     return Ok(out);
                 }
                 Token::End => return Ok(out),
@@ -83,7 +83,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// The notes of a part, by identifier; `element` is `footnote` or `endnote`.
+    /// The notes of a part by id; `element` is `footnote` or `endnote`.
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
@@ -93,7 +93,7 @@ impl<'a> Walker<'a> {
         loop {
             match xml.next()? {
                 Token::Open(note) if note.name() == element => {
-                    // Separators are notes with a type.
+                    // Notes with another type are separators.
                     let id =
                         note.attribute("id").filter(|_| note.attribute("type").is_none_or(|kind| kind == "normal"));
                     let mut items = Vec::new();
@@ -108,7 +108,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Blocks up to the end of the element `end`, which was just opened.
+    /// Collects blocks up to the end of the element `end`, which was just opened.
     pub fn blocks(&mut self, xml: &mut Xml<'_>, end: &str, out: &mut Vec<Item>, depth: usize) -> Result<(), ReadError> {
         if depth > MAX_DEPTH {
             return xml.skip();
@@ -133,20 +133,20 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Ends a page, its notes at its foot. Breaks inside tables and boxes do not part the document.
+    /// Ends a page and appends its notes. Breaks inside tables and text boxes are ignored.
     pub fn page_break(&mut self, out: &mut Vec<Item>, depth: usize) {
         if depth == 0 {
-            self.put_notes(out);
+            self.append_notes(out);
             out.push(Item::PageBreak);
         }
     }
 
-    fn put_notes(&mut self, out: &mut Vec<Item>) {
+    fn append_notes(&mut self, out: &mut Vec<Item>) {
         let notes = std::mem::take(&mut self.notes.pending);
         out.extend(notes.into_iter().map(|note| Item::Block(Block::new(BlockKind::Paragraph, note))));
     }
 
-    /// The mark of a reference to a note, which is put at the end of the page.
+    /// The label of a note reference; the note itself is added at the end of the page.
     pub fn note_mark(&mut self, reference: &str, id: Option<String>) -> String {
         let is_endnote = reference == "endnoteReference";
         let notes = if is_endnote { &self.notes.endnotes } else { &self.notes.footnotes };
@@ -158,7 +158,7 @@ impl<'a> Walker<'a> {
         mark
     }
 
-    /// Adds a finished paragraph, with its mark where it belongs to a list, and its text boxes after it.
+    /// Adds a finished paragraph, with its list label, and then its text boxes.
     pub fn emit(&mut self, paragraph: Paragraph, out: &mut Vec<Item>) {
         let style = paragraph.style.as_deref();
         let level = match paragraph.outline {
@@ -166,9 +166,9 @@ impl<'a> Walker<'a> {
             None => self.styles.heading_level(style),
         };
         let numbering = self.numbering(&paragraph);
-        let mark = numbering
+        let label = numbering
             .as_ref()
-            .and_then(|numbering| Some(self.lists.next_mark(numbering.list?, numbering.level.unwrap_or(0))));
+            .and_then(|numbering| Some(self.lists.next_label(numbering.list?, numbering.level.unwrap_or(0))));
         if paragraph.text.trim().is_empty() {
             out.extend(paragraph.boxes);
             return;
@@ -183,15 +183,15 @@ impl<'a> Walker<'a> {
         if self.title.is_none() && self.styles.is_title(style) {
             self.title = Some(lines.join(" "));
         }
-        let mark = mark.filter(|mark| !mark.is_empty());
-        let block = match (level, mark) {
-            (Some(level), Some(mark)) if mark != "•" => {
-                Block::new(BlockKind::Heading { level }, format!("{mark} {}", lines.join(" ")))
+        let label = label.filter(|label| !label.is_empty());
+        let block = match (level, label) {
+            (Some(level), Some(label)) if label != "•" => {
+                Block::new(BlockKind::Heading { level }, format!("{label} {}", lines.join(" ")))
             }
             (Some(level), _) => Block::new(BlockKind::Heading { level }, lines.join(" ")),
-            (None, Some(mark)) => {
+            (None, Some(label)) => {
                 let indent = "  ".repeat(numbering.and_then(|numbering| numbering.level).unwrap_or(0).min(8));
-                Block::new(BlockKind::ListItem, format!("{indent}{mark} {text}"))
+                Block::new(BlockKind::ListItem, format!("{indent}{label} {text}"))
             }
             (None, None) if is_list_item(&text) => Block::new(BlockKind::ListItem, text),
             (None, None) => Block::new(BlockKind::Paragraph, text),
@@ -200,21 +200,21 @@ impl<'a> Walker<'a> {
         out.extend(paragraph.boxes);
     }
 
-    /// The list of a paragraph: its own or its style's; list 0 takes it out of any.
+    /// The list of a paragraph: its own or its style's; list 0 means none.
     fn numbering(&self, paragraph: &Paragraph) -> Option<Numbering> {
-        let of_style = self.styles.numbering(paragraph.style.as_deref());
-        let numbering = match (&paragraph.numbering, of_style) {
-            (Some(own), of_style) if own.list.is_none() => {
-                of_style.map(|of_style| Numbering { level: own.level.or(of_style.level), ..of_style })
+        let from_style = self.styles.numbering(paragraph.style.as_deref());
+        let numbering = match (&paragraph.numbering, from_style) {
+            (Some(own), from_style) if own.list.is_none() => {
+                from_style.map(|from_style| Numbering { level: own.level.or(from_style.level), ..from_style })
             }
             (Some(own), _) => Some(own.clone()),
-            (None, of_style) => of_style,
+            (None, from_style) => from_style,
         };
         numbering.filter(|numbering| numbering.list.is_some_and(|list| list != 0))
     }
 }
 
-/// Lines of program text are paragraphs of their own in Word; here they are one block.
+/// Appends a line of code; Word stores each line as a paragraph, which are merged into one block.
 fn push_code(out: &mut Vec<Item>, text: &str) {
     if let Some(Item::Block(Block { kind: BlockKind::Code, text: code, .. })) = out.last_mut() {
         code.push('\n');
@@ -224,7 +224,7 @@ fn push_code(out: &mut Vec<Item>, text: &str) {
     }
 }
 
-/// The text of items on one line, as it stands in a table's cell or a note.
+/// The text of items on one line, for a table cell or a note.
 pub(super) fn flat_text(items: &[Item]) -> String {
     let mut out = String::new();
     for item in items {

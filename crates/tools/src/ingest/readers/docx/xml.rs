@@ -1,4 +1,4 @@
-//! XML as a sequence of tokens, by local names. No document types, no entities of a file's own, no deep nesting.
+//! XML as tokens with local names. Document types, custom entities and deep nesting are refused.
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
@@ -6,16 +6,16 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::super::ReadError;
 
-/// Deeper nesting than this is an attack; Word itself stays below a hundred.
+/// Deepest nesting; Word itself stays below a hundred.
 const MAX_DEPTH: usize = 512;
 
-/// One step through a document.
+/// A token of the document.
 pub(super) enum Token<'a> {
-    /// A start tag; an empty element is followed by its close.
+    /// A start tag; an empty element is followed by its end tag.
     Open(Element<'a>),
-    /// An end tag's local name.
+    /// Local name of an end tag.
     Close(String),
-    /// Text with its references resolved.
+    /// Text with resolved references.
     Text(String),
     End,
 }
@@ -24,12 +24,12 @@ pub(super) enum Token<'a> {
 pub(super) struct Element<'a>(BytesStart<'a>);
 
 impl Element<'_> {
-    /// The name without its namespace prefix.
+    /// The local name.
     pub fn name(&self) -> &str {
         self.0.local_name().into_inner()
     }
 
-    /// An attribute's value by its local name.
+    /// The value of an attribute by its local name.
     pub fn attribute(&self, name: &str) -> Option<String> {
         let attribute =
             self.0.attributes().with_checks(false).flatten().find(|a| a.key.local_name().as_ref() == name)?;
@@ -41,7 +41,7 @@ impl Element<'_> {
         self.attribute("val")
     }
 
-    /// A property that is on unless its value says otherwise.
+    /// Whether a toggle property is on, which is the default without a value.
     pub fn is_on(&self) -> bool {
         !matches!(self.value().as_deref(), Some("0" | "false" | "off" | "none"))
     }
@@ -61,7 +61,7 @@ impl<'a> Xml<'a> {
     }
 
     /// # Errors
-    /// `Corrupt` for malformed XML, a document type declaration, or absurd nesting.
+    /// `Corrupt` for malformed XML, a document type declaration, or too deep nesting.
     pub fn next(&mut self) -> Result<Token<'a>, ReadError> {
         loop {
             let event =
@@ -91,10 +91,10 @@ impl<'a> Xml<'a> {
         }
     }
 
-    /// Reads up to the end of the element that was just opened, and drops what is in it.
+    /// Skips the element that was just opened.
     ///
     /// # Errors
-    /// As [`Xml::next`].
+    /// Same as [`Xml::next`].
     pub fn skip(&mut self) -> Result<(), ReadError> {
         let outside = self.depth.saturating_sub(1);
         while self.depth > outside {
@@ -103,10 +103,10 @@ impl<'a> Xml<'a> {
         Ok(())
     }
 
-    /// Calls `each` for every element inside the one that was just opened, and reads up to its end.
+    /// Calls `each` for every element inside the one that was just opened, up to its end.
     ///
     /// # Errors
-    /// As [`Xml::next`].
+    /// Same as [`Xml::next`].
     pub fn inside(&mut self, mut each: impl FnMut(&Element<'a>)) -> Result<(), ReadError> {
         let outside = self.depth.saturating_sub(1);
         while self.depth > outside {
@@ -118,7 +118,7 @@ impl<'a> Xml<'a> {
     }
 }
 
-/// A character reference, or one of the five names that XML itself defines.
+/// Resolves a character reference or one of the five predefined entities.
 fn resolve(name: &str, character: Option<char>) -> String {
     let named = match name {
         "lt" => Some('<'),

@@ -1,46 +1,47 @@
-//! Accents that are painted by themselves, as old TeX fonts need them: `¨` over an `o` is an `ö`.
+//! Accents that are painted as separate glyphs, as in old TeX fonts: `¨` above an `o` becomes `ö`.
 
-use super::words::Placement;
+use super::placement::Placement;
 use unicode_normalization::char::compose;
 
-/// An accent that waits for its letter.
+/// Composes accents and letters; holds an accent until its letter follows.
 #[derive(Default)]
 pub(super) struct Accents {
-    waiting: Option<(char, Placement)>,
-    /// The place of the last letter.
+    pending: Option<(char, Placement)>,
+    /// Left and right edge of the last letter.
     last: Option<(f32, f32)>,
 }
 
-/// What became of a glyph.
-pub(super) enum Meeting {
-    /// It is what it is.
-    Nothing,
-    /// It waits, or went to the letter before it.
-    Taken,
-    /// It is this letter now.
-    Letter(char),
-    /// An accent that waited has no letter; it goes first, and the glyph is to be asked about again.
-    Alone(char, Placement),
+/// Result of adding a glyph.
+pub(super) enum Composition {
+    /// The glyph is unchanged.
+    Unchanged,
+    /// The glyph was consumed: it is pending, or was added to the previous letter.
+    Consumed,
+    /// The glyph and the pending accent are this letter.
+    Composed(char),
+    /// The pending accent has no letter: add it as it is, then the glyph again.
+    Unmatched(char, Placement),
 }
 
 impl Accents {
-    /// Brings a glyph together with an accent before it, or an accent with the letter that ends `word`.
-    pub fn meet(&mut self, text: &str, at: &Placement, word: Option<&mut String>) -> Meeting {
+    /// Combines a glyph with the pending accent, or an accent with the last letter of `word`.
+    pub fn add(&mut self, text: &str, at: &Placement, word: Option<&mut String>) -> Composition {
         let mut chars = text.chars();
         let (Some(c), None) = (chars.next(), chars.next()) else {
             self.last = None;
-            return self.waiting.take().map_or(Meeting::Nothing, |(accent, place)| Meeting::Alone(accent, place));
+            let pending = self.pending.take();
+            return pending.map_or(Composition::Unchanged, |(accent, at)| Composition::Unmatched(accent, at));
         };
-        if let Some((accent, place)) = self.waiting.take() {
-            let letter = combining(accent).filter(|_| is_over(&place, at.left, at.right) && near(&place, at));
+        if let Some((accent, accent_at)) = self.pending.take() {
+            let letter = combining(accent).filter(|_| is_over(&accent_at, at.left, at.right) && near(&accent_at, at));
             return match letter.and_then(|mark| compose(dotted(c), mark)) {
-                Some(letter) => Meeting::Letter(letter),
-                None => Meeting::Alone(accent, place),
+                Some(letter) => Composition::Composed(letter),
+                None => Composition::Unmatched(accent, accent_at),
             };
         }
         let Some(mark) = combining(c) else {
             self.last = Some((at.left, at.right));
-            return Meeting::Nothing;
+            return Composition::Unchanged;
         };
         if let (Some(word), Some((left, right))) = (word, self.last)
             && is_over(at, left, right)
@@ -48,29 +49,29 @@ impl Accents {
         {
             word.pop();
             word.push(letter);
-            return Meeting::Taken;
+            return Composition::Consumed;
         }
-        self.waiting = Some((c, *at));
-        Meeting::Taken
+        self.pending = Some((c, *at));
+        Composition::Consumed
     }
 
-    /// The accent that still waits.
+    /// The pending accent at the end of the text.
     pub fn end(&mut self) -> Option<(char, Placement)> {
-        self.waiting.take()
+        self.pending.take()
     }
 }
 
-/// Whether the middle of an accent stands over a letter.
+/// Whether the centre of an accent is above a letter.
 fn is_over(accent: &Placement, left: f32, right: f32) -> bool {
     (left..right).contains(&((accent.left + accent.right) / 2.0))
 }
 
-/// Over a capital letter an accent is raised.
+/// Whether accent and letter are on the same line; accents of capital letters are raised.
 fn near(accent: &Placement, letter: &Placement) -> bool {
     accent.direction == letter.direction && (accent.base - letter.base).abs() < 0.5 * letter.size
 }
 
-/// Letters lose their dot under an accent.
+/// The letter with its dot, because letters lose it under an accent.
 fn dotted(c: char) -> char {
     match c {
         'ı' => 'i',
@@ -102,7 +103,8 @@ fn combining(accent: char) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::{Direction, WordBuilder};
+    use super::super::placement::Direction;
+    use super::super::words::WordBuilder;
     use super::*;
 
     fn words(glyphs: &[(&str, f32, f32)]) -> Vec<String> {

@@ -1,19 +1,19 @@
-//! Tables without lines: rows whose cells stand above each other.
+//! Tables without ruling lines: rows whose cells are vertically aligned.
 
-use super::blocks::join_lines;
 use super::geometry::Rect;
+use super::join_lines::join_lines;
 use super::lines::{Cell, Line};
 use super::ruled::{Table, TableRow};
 
-/// Rows of a table without lines are at most this far apart, in shares of the font size.
-const ROW_DISTANCE: f32 = 2.6;
-/// Columns are parted by at least this share of the font size.
-const COLUMN_GAP: f32 = 0.6;
+/// Largest distance of rows, relative to the font size.
+const MAX_ROW_DISTANCE: f32 = 2.6;
+/// Smallest gap between columns, relative to the font size.
+const MIN_COLUMN_GAP: f32 = 0.6;
 
-/// A column's extent.
+/// Left and right edge of a column.
 type Span = (f32, f32);
 
-/// The table that begins with `lines[0]`, and how many lines it takes; `None` when none does.
+/// The table that starts with `lines[0]` and the number of its lines; `None` if there is none.
 pub(super) fn starting_at(lines: &[&Line]) -> Option<(Table, usize)> {
     if lines.first()?.cells.len() < 2 {
         return None;
@@ -31,7 +31,7 @@ pub(super) fn starting_at(lines: &[&Line]) -> Option<(Table, usize)> {
             }
         } else {
             let merged = merge(&columns, line);
-            // A row that closes a gap between columns is running text or another table.
+            // A row that spans a gap between columns is running text or belongs to another table.
             if merged.len() < 2
                 || (full > 0 && merged.len() < columns.len().min(line.cells.len()))
                 || collapses(&columns, &merged)
@@ -43,7 +43,7 @@ pub(super) fn starting_at(lines: &[&Line]) -> Option<(Table, usize)> {
         }
         taken = at + 1;
     }
-    // Lines at the end that only continue nothing are left to the text.
+    // Leave single cells at the end that continue no row to the text.
     while taken > 0 && lines[taken - 1].cells.len() < 2 && lines[taken - 1].cells[0].left < columns.get(1)?.0 - 1.0 {
         taken -= 1;
     }
@@ -52,11 +52,11 @@ pub(super) fn starting_at(lines: &[&Line]) -> Option<(Table, usize)> {
 }
 
 fn is_near(above: &Line, below: &Line) -> bool {
-    below.base - above.base <= ROW_DISTANCE * above.size.max(below.size) && !above.fixed
+    below.base - above.base <= MAX_ROW_DISTANCE * above.size.max(below.size) && !above.fixed
 }
 
-/// Whether a line of one cell continues a row: it stands within one column, and not in the first unless another row
-/// follows it.
+/// Whether a line with one cell continues a row: the cell fits into a column other than the first, or into the first if
+/// another row follows.
 fn fits_alone(columns: &[Span], cell: &Cell, followed: bool) -> bool {
     let within = |span: &Span| cell.left >= span.0 - 2.0 && cell.right <= span.1 + 30.0;
     match columns.iter().position(within) {
@@ -66,7 +66,7 @@ fn fits_alone(columns: &[Span], cell: &Cell, followed: bool) -> bool {
     }
 }
 
-/// The columns with one more row laid over them.
+/// Merges the cells of a row into the columns.
 fn merge(columns: &[Span], line: &Line) -> Vec<Span> {
     let mut spans: Vec<Span> = columns.to_vec();
     spans.extend(line.cells.iter().map(|cell| (cell.left, cell.right)));
@@ -74,14 +74,14 @@ fn merge(columns: &[Span], line: &Line) -> Vec<Span> {
     let mut out: Vec<Span> = Vec::new();
     for span in spans {
         match out.last_mut() {
-            Some(last) if span.0 < last.1 + COLUMN_GAP * line.size => last.1 = last.1.max(span.1),
+            Some(last) if span.0 < last.1 + MIN_COLUMN_GAP * line.size => last.1 = last.1.max(span.1),
             _ => out.push(span),
         }
     }
     out
 }
 
-/// Whether a row made fewer columns of what were more.
+/// Whether a row reduced the number of columns.
 fn collapses(columns: &[Span], merged: &[Span]) -> bool {
     !columns.is_empty() && merged.len() < columns.len()
 }

@@ -1,37 +1,37 @@
-//! What annotations show on a page: form fields, text boxes and stamps, by their appearance or, where a file leaves
-//! that to its viewer, by their value. Notes that pop up are comments, and left out.
+//! Visible annotations: form fields, text boxes and stamps, from their appearance stream or, if the file leaves it to
+//! the viewer, from their value. Pop-up notes are comments and are omitted.
 
 use lopdf::{Dictionary, Object, ObjectId, Stream, decode_text_string};
 
+use super::dictionary::{dictionary, number};
 use super::file::File;
-use super::font::{dictionary, number};
 use super::geometry::{Matrix, Rect};
 use super::interpret::{Interpreter, array_matrix};
 
-/// Most annotations of a page.
-const MOST: usize = 2_000;
-/// Steps up from a field's widget to the field that holds its value.
+/// Largest number of annotations per page.
+const MAX_ANNOTATIONS: usize = 2_000;
+/// Largest number of parents of a form field.
 const MAX_PARENTS: usize = 8;
-/// Hidden (bit 2) and no-view (bit 6) annotations are not shown.
-const UNSEEN: u32 = 0b10_0010;
-/// The field flag of a password (bit 14).
+/// Flags Hidden (bit 2) and NoView (bit 6).
+const INVISIBLE: u32 = 0b10_0010;
+/// Flag Password of a text field (bit 14).
 const PASSWORD: u32 = 1 << 13;
 
-/// Runs the annotations of a page.
+/// Interprets the annotations of a page.
 pub(super) fn show(file: &File, page: ObjectId, interpreter: &mut Interpreter<'_>) {
     let document = &file.document;
     let list =
         document.get_dictionary(page).and_then(|page| page.get_deref(b"Annots", document)).and_then(Object::as_array);
-    for annotation in list.into_iter().flatten().take(MOST) {
+    for annotation in list.into_iter().flatten().take(MAX_ANNOTATIONS) {
         let Ok((_, Object::Dictionary(annotation))) = document.dereference(annotation) else { continue };
         let kind = annotation.get_deref(b"Subtype", document).and_then(Object::as_name).unwrap_or_default();
         let flags = number(document, annotation, b"F").unwrap_or(0.0) as u32;
-        if !matches!(kind, b"Widget" | b"FreeText" | b"Stamp") || flags & UNSEEN != 0 {
+        if !matches!(kind, b"Widget" | b"FreeText" | b"Stamp") || flags & INVISIBLE != 0 {
             continue;
         }
         if let Some(form) = appearance(file, annotation) {
-            if let Some(place) = appearance_place(file, annotation, &form.dict) {
-                interpreter.form_at(form, place);
+            if let Some(matrix) = appearance_matrix(file, annotation, &form.dict) {
+                interpreter.form_at(form, matrix);
             }
         } else if let (Some(text), Some(area)) = (value(file, annotation, kind), corners(file, annotation, b"Rect")) {
             interpreter.caption(&text, &area);
@@ -39,7 +39,7 @@ pub(super) fn show(file: &File, page: ObjectId, interpreter: &mut Interpreter<'_
     }
 }
 
-/// The normal appearance; of one that depends on a state (a check box), that of the state.
+/// The normal appearance stream; for an annotation with states (a check box), that of the current state.
 fn appearance<'a>(file: &'a File, annotation: &'a Dictionary) -> Option<&'a Stream> {
     let document = &file.document;
     match dictionary(document, annotation, b"AP")?.get_deref(b"N", document).ok()? {
@@ -52,7 +52,7 @@ fn appearance<'a>(file: &'a File, annotation: &'a Dictionary) -> Option<&'a Stre
     }
 }
 
-/// The text of an annotation without an appearance: a text field's or a choice's value, or a text box's content.
+/// The text of an annotation without appearance: the value of a text or choice field, or the content of a text box.
 fn value(file: &File, annotation: &Dictionary, kind: &[u8]) -> Option<String> {
     if kind == b"FreeText" {
         return text(file, annotation.get_deref(b"Contents", &file.document).ok()?);
@@ -65,7 +65,7 @@ fn value(file: &File, annotation: &Dictionary, kind: &[u8]) -> Option<String> {
     text(file, inherited(file, annotation, b"V")?)
 }
 
-/// A text, or several of a choice, as lines.
+/// A text string, or several of a choice field, one per line.
 fn text(file: &File, value: &Object) -> Option<String> {
     match value {
         Object::Array(items) => {
@@ -77,23 +77,23 @@ fn text(file: &File, value: &Object) -> Option<String> {
     }
 }
 
-/// An entry of a field, from the widget itself or from the fields above it.
+/// An entry of a form field, from the widget itself or inherited from its parents.
 fn inherited<'a>(file: &'a File, field: &'a Dictionary, key: &[u8]) -> Option<&'a Object> {
     let up = |field: &&'a Dictionary| dictionary(&file.document, field, b"Parent");
     std::iter::successors(Some(field), up).take(MAX_PARENTS).find_map(|field| field.get_deref(key, &file.document).ok())
 }
 
-/// Maps an appearance's box onto the annotation's rectangle (ISO 32000-1, 12.5.5).
-fn appearance_place(file: &File, annotation: &Dictionary, form: &Dictionary) -> Option<Matrix> {
-    let place = corners(file, annotation, b"Rect")?;
+/// Maps the appearance's bounding box to the annotation's rectangle (ISO 32000-1, 12.5.5).
+fn appearance_matrix(file: &File, annotation: &Dictionary, form: &Dictionary) -> Option<Matrix> {
+    let rect = corners(file, annotation, b"Rect")?;
     let matrix = array_matrix(&file.document, form).unwrap_or(Matrix::IDENTITY);
-    let own = matrix.apply_rect(&corners(file, form, b"BBox")?);
+    let bbox = matrix.apply_rect(&corners(file, form, b"BBox")?);
     let scale = |to: f32, from: f32| if from > 0.0 { to / from } else { 1.0 };
-    let (a, d) = (scale(place.width(), own.width()), scale(place.height(), own.height()));
-    Some(Matrix { a, b: 0.0, c: 0.0, d, e: place.x0 - own.x0 * a, f: place.y0 - own.y0 * d })
+    let (a, d) = (scale(rect.width(), bbox.width()), scale(rect.height(), bbox.height()));
+    Some(Matrix { a, b: 0.0, c: 0.0, d, e: rect.x0 - bbox.x0 * a, f: rect.y0 - bbox.y0 * d })
 }
 
-/// A rectangle given by two opposite corners.
+/// A rectangle from two opposite corners.
 fn corners(file: &File, dictionary: &Dictionary, key: &[u8]) -> Option<Rect> {
     let array = dictionary.get_deref(key, &file.document).and_then(Object::as_array).ok()?;
     let numbers: Vec<f32> = array.iter().filter_map(|item| item.as_float().ok()).collect();

@@ -1,40 +1,39 @@
-//! Text that runs from right to left. Glyphs are collected from left to right, as they stand; here a line gets the
-//! order in which it is read.
+//! Bidirectional text. Glyphs are collected from left to right; this module converts a line to reading order.
 
-/// Hebrew, Arabic and their kin.
+/// Hebrew, Arabic and related scripts.
 fn is_rtl(c: char) -> bool {
     matches!(c, '\u{590}'..='\u{8FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}')
 }
 
-/// Digits and letters of scripts that run to the right.
+/// Digits, and letters of left-to-right scripts.
 fn is_ltr(c: char) -> bool {
     c.is_alphanumeric() && (!is_rtl(c) || c.is_numeric())
 }
 
-/// Whether the text of one glyph reads from right to left.
-pub(super) fn is_leftward(text: &str) -> bool {
-    // Nearly all text is none of these scripts, whose letters begin with the byte 0xD6 or a higher one.
+/// Whether the text of one glyph is read from right to left.
+pub(super) fn is_rtl_ligature(text: &str) -> bool {
+    // Fast path: the UTF-8 encoding of these scripts starts with byte 0xD6 or higher.
     text.bytes().any(|byte| byte >= 0xD6) && text.chars().any(is_rtl) && text.chars().nth(1).is_some()
 }
 
-/// A line in the order in which it is read, from the order in which it stands.
+/// Converts a line from visual to logical order.
 pub(super) fn logical(line: &str) -> String {
     if !line.bytes().any(|byte| byte >= 0xD6) || !line.chars().any(is_rtl) {
         return line.to_owned();
     }
     let chars: Vec<char> = line.chars().collect();
-    let leftward = chars.iter().filter(|c| is_rtl(**c) && !c.is_numeric()).count();
-    let rightward = chars.iter().filter(|c| is_ltr(**c)).count();
-    if leftward >= rightward {
-        let turned: Vec<char> = chars.iter().rev().map(|c| mirrored(*c)).collect();
-        turn_runs(&turned, is_ltr, is_rtl)
+    let rtl = chars.iter().filter(|c| is_rtl(**c) && !c.is_numeric()).count();
+    let ltr = chars.iter().filter(|c| is_ltr(**c)).count();
+    if rtl >= ltr {
+        let reversed: Vec<char> = chars.iter().rev().map(|c| mirrored(*c)).collect();
+        reverse_runs(&reversed, is_ltr, is_rtl)
     } else {
-        turn_runs(&chars, |c| is_rtl(c) && !c.is_numeric(), is_ltr)
+        reverse_runs(&chars, |c| is_rtl(c) && !c.is_numeric(), is_ltr)
     }
 }
 
-/// Turns the runs of characters that are `inside` around, with what stands between two of them and is not `outside`.
-fn turn_runs(chars: &[char], inside: impl Fn(char) -> bool, outside: impl Fn(char) -> bool) -> String {
+/// Reverses the runs of `inside` characters, including neutral characters between them that are not `outside`.
+fn reverse_runs(chars: &[char], inside: impl Fn(char) -> bool, outside: impl Fn(char) -> bool) -> String {
     let mut out = String::new();
     let mut at = 0;
     while at < chars.len() {
@@ -51,7 +50,7 @@ fn turn_runs(chars: &[char], inside: impl Fn(char) -> bool, outside: impl Fn(cha
     out
 }
 
-/// A bracket as it looks from the other side.
+/// The mirror image of a bracket.
 fn mirrored(c: char) -> char {
     match c {
         '(' => ')',
@@ -73,14 +72,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_read_from_the_right_and_its_numbers_from_the_left() {
-        let read = "הצג P-101A עכשיו (12.5 bar) סוף";
-        let stands = "ףוס (12.5 bar) וישכע P-101A גצה";
-        assert_eq!(logical(stands), read);
+    fn a_right_to_left_line_is_reversed_except_for_its_numbers() {
+        let logical_order = "הצג P-101A עכשיו (12.5 bar) סוף";
+        let visual_order = "ףוס (12.5 bar) וישכע P-101A גצה";
+        assert_eq!(logical(visual_order), logical_order);
     }
 
     #[test]
-    fn a_word_in_a_line_of_another_script_is_turned_alone() {
+    fn right_to_left_words_in_a_left_to_right_line_are_reversed() {
         assert_eq!(logical("the sign גצה ףוס means show and end"), "the sign סוף הצג means show and end");
         assert_eq!(logical("plain"), "plain");
     }

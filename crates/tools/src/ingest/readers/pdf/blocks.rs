@@ -1,20 +1,22 @@
-//! Lines to blocks: paragraphs, list items, headings, code and table rows.
+//! Builds blocks from lines: paragraphs, list items, headings, code and table rows.
 
 use super::super::clean::clean_line;
 use super::super::text::is_list_item;
 use super::super::{Block, BlockKind, Bounds};
 use super::aligned;
-use super::layout::{Flow, Stratum};
+use super::contents_entry::is_contents_entry;
+use super::join_lines::join_lines;
+use super::layout::{DirectionFlow, Flow};
 use super::lines::Line;
+use super::placement::Direction;
 use super::ruled::Table;
 use super::style::Style;
-use super::words::Direction;
 
-/// The blocks of one direction of text on a page.
-pub(super) fn build(stratum: &Stratum, style: &Style) -> Vec<Block> {
+/// Builds the blocks of one text direction on a page.
+pub(super) fn build(flow: &DirectionFlow, style: &Style) -> Vec<Block> {
     let mut builder =
-        Builder { style, direction: stratum.direction, blocks: Vec::new(), open: Vec::new(), goes_on: false };
-    for part in stratum.flow.split(|item| matches!(item, Flow::Break)) {
+        Builder { style, direction: flow.direction, blocks: Vec::new(), open: Vec::new(), may_continue: false };
+    for part in flow.items.split(|item| matches!(item, Flow::Break)) {
         for run in part.chunk_by(|a, b| matches!((a, b), (Flow::Line(_), Flow::Line(_)))) {
             match run {
                 [Flow::Table(table)] => builder.table(table),
@@ -36,13 +38,13 @@ struct Builder<'a> {
     direction: Direction,
     blocks: Vec<Block>,
     open: Vec<Line>,
-    /// True at the top of a column when the sentence at the foot of the last one may go on here.
-    goes_on: bool,
+    /// Whether the sentence at the end of the previous column may continue in this one.
+    may_continue: bool,
 }
 
 impl Builder<'_> {
     fn lines(&mut self, lines: &[&Line]) {
-        let measure = Measure::of(lines);
+        let spacing = Spacing::new(lines);
         let mut at = 0;
         while at < lines.len() {
             let line = lines[at];
@@ -51,9 +53,10 @@ impl Builder<'_> {
                 at += taken;
                 continue;
             }
-            let goes_on = std::mem::take(&mut self.goes_on);
-            let breaks =
-                |above: &Line| if goes_on { !continues(above, line) } else { self.breaks(above, line, &measure) };
+            let may_continue = std::mem::take(&mut self.may_continue);
+            let breaks = |above: &Line| {
+                if may_continue { !continues(above, line) } else { self.breaks(above, line, &spacing) }
+            };
             if self.open.last().is_some_and(breaks) {
                 self.flush();
             }
@@ -67,39 +70,39 @@ impl Builder<'_> {
     }
 
     /// Whether a paragraph ends between two lines.
-    fn breaks(&self, above: &Line, line: &Line, measure: &Measure) -> bool {
+    fn breaks(&self, above: &Line, line: &Line, spacing: &Spacing) -> bool {
         let size = above.size.max(line.size);
         let step = line.base - above.base;
         let code = self.is_code(line);
         if code || self.is_code(above) {
             return code != self.is_code(above) || step > 3.5 * size || step < 0.0;
         }
-        let farther = step > 1.25 * measure.step * size && step > 1.2 * size;
+        let farther = step > 1.25 * spacing.step * size && step > 1.2 * size;
         let other_type = (above.size - line.size).abs() > 0.06 * size || above.bold != line.bold;
-        step < 0.0 || step > 2.0 * size || farther || other_type || self.begins_anew(above, line, measure)
+        step < 0.0 || step > 2.0 * size || farther || other_type || self.starts_block(above, line, spacing)
     }
 
-    /// A list item, an indentation, or a line after one that ended early with a full stop.
-    fn begins_anew(&self, above: &Line, line: &Line, measure: &Measure) -> bool {
+    /// Whether a line starts a list item or an indented paragraph, or follows a line that ended early with a full stop.
+    fn starts_block(&self, above: &Line, line: &Line, spacing: &Spacing) -> bool {
         let indent = line.left - above.left;
-        let grown = self.open.len() > 1;
+        let has_several_lines = self.open.len() > 1;
         let ended =
-            above.text().ends_with(['.', ':', '!', '?']) && above.right < measure.right - 0.25 * measure.width();
+            above.text().ends_with(['.', ':', '!', '?']) && above.right < spacing.right - 0.25 * spacing.width();
         is_list_item(&line.text())
             || ended
             || is_contents_entry(&above.text())
-            || (grown && indent.abs() > 0.9 * line.size)
+            || (has_several_lines && indent.abs() > 0.9 * line.size)
     }
 
-    /// At the end of a column a sentence may go on in the next one; anything else ends.
+    /// Ends the open block unless its sentence may continue in the next column.
     fn end_column(&mut self) {
-        self.goes_on = self.open.last().is_some_and(|line| {
+        self.may_continue = self.open.last().is_some_and(|line| {
             let text = line.text();
             !self.is_code(line)
                 && text.len() > 20
                 && text.ends_with(|c: char| c.is_lowercase() || matches!(c, '-' | ','))
         });
-        if !self.goes_on {
+        if !self.may_continue {
             self.flush();
         }
     }
@@ -154,27 +157,27 @@ impl Builder<'_> {
     }
 }
 
-/// Whether a line at the top of a column goes on with the sentence at the foot of the one before.
+/// Whether a line at the top of a column continues the sentence at the end of the previous one.
 fn continues(above: &Line, line: &Line) -> bool {
     let small = line.text().starts_with(|c: char| c.is_lowercase());
     small && above.bold == line.bold && (above.size - line.size).abs() <= 0.06 * above.size
 }
 
-/// The usual distance of baselines and the edges of some lines.
-struct Measure {
-    /// In shares of the font size.
+/// The usual line spacing and the edges of some lines.
+struct Spacing {
+    /// Distance of baselines relative to the font size.
     step: f32,
     left: f32,
     right: f32,
 }
 
-impl Measure {
-    fn of(lines: &[&Line]) -> Self {
+impl Spacing {
+    fn new(lines: &[&Line]) -> Self {
         let step = |pair: &[&Line]| (pair[1].base - pair[0].base) / pair[1].size.max(pair[0].size).max(1.0);
         let mut steps: Vec<f32> = lines.windows(2).map(step).filter(|step| *step > 0.0).collect();
         steps.sort_by(f32::total_cmp);
         Self {
-            // The lower third rather than the middle: short paragraphs have as many large steps as small ones.
+            // The lower third rather than the median, because short paragraphs have as many large steps as small ones.
             step: steps.get(steps.len() / 3).copied().unwrap_or(0.0),
             left: lines.iter().map(|line| line.left).fold(f32::MAX, f32::min),
             right: lines.iter().map(|line| line.right).fold(f32::MIN, f32::max),
@@ -186,7 +189,7 @@ impl Measure {
     }
 }
 
-/// The first row names the columns when it alone is bold, or when it has words in every column and no figures.
+/// Whether the first row is a header: it alone is bold, or it has words and no leading digits in every column.
 fn has_header(table: &Table) -> bool {
     let [first, rest @ ..] = table.rows.as_slice() else { return false };
     let named = first
@@ -196,38 +199,7 @@ fn has_header(table: &Table) -> bool {
     !rest.is_empty() && ((first.bold && !rest.iter().all(|row| row.bold)) || (named && first.cells.len() > 1))
 }
 
-/// A line of a table of contents: title, leader, page.
-pub(super) fn is_contents_entry(text: &str) -> bool {
-    text.rsplit_once(" … ").is_some_and(|(_, page)| page.len() <= 8 && !page.contains(' '))
-}
-
-/// Joins the lines of running text. A hyphen at a line's end goes when it parts a word in small letters, and stays,
-/// without a space, in `P-` / `101A`. Chinese and Japanese lines join without a space.
-pub(in crate::ingest) fn join_lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let mut out = String::new();
-    for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
-        let next = line.chars().next().unwrap_or(' ');
-        let mut last = out.chars().rev();
-        match (last.next(), last.next()) {
-            (None, _) => {}
-            (Some('-'), Some(before)) if before.is_lowercase() && next.is_lowercase() => {
-                out.pop();
-            }
-            (Some('-'), Some(before)) if before.is_alphanumeric() && next.is_alphanumeric() => {}
-            (Some(end), _) if is_unspaced(end) && is_unspaced(next) => {}
-            _ => out.push(' '),
-        }
-        out.push_str(line);
-    }
-    out
-}
-
-/// Han characters, kana, and their punctuation.
-fn is_unspaced(c: char) -> bool {
-    matches!(c, '\u{2E80}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{FF00}'..='\u{FFEF}' | '\u{20000}'..='\u{3FFFF}')
-}
-
-/// Lines of a fixed-pitch font with their indentation, from where they stand.
+/// Joins lines of a fixed-pitch font and restores indentation and gaps from their positions.
 fn code(lines: &[Line]) -> String {
     let left = lines.iter().map(|line| line.left).fold(f32::MAX, f32::min);
     let mut out = String::new();
@@ -267,8 +239,8 @@ mod tests {
     fn blocks(lines: Vec<Line>) -> Vec<(BlockKind, String)> {
         let flow: Vec<Flow> = lines.into_iter().map(Flow::Line).collect();
         let style = Style::learn(flow.iter(), Vec::new());
-        let stratum = Stratum { direction: Direction::Right, flow };
-        build(&stratum, &style).into_iter().map(|block| (block.kind, block.text)).collect()
+        let flow = DirectionFlow { direction: Direction::Right, items: flow };
+        build(&flow, &style).into_iter().map(|block| (block.kind, block.text)).collect()
     }
 
     #[test]
@@ -290,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_goes_on_in_the_next_column() {
+    fn a_sentence_continues_in_the_next_column() {
         let flow = vec![
             Flow::Line(line("The last line of the left column has not", 700.0)),
             Flow::Break,
@@ -299,17 +271,8 @@ mod tests {
             Flow::Line(line("Another column.", 100.0)),
         ];
         let style = Style::learn(flow.iter(), Vec::new());
-        let blocks = build(&Stratum { direction: Direction::Right, flow }, &style);
+        let blocks = build(&DirectionFlow { direction: Direction::Right, items: flow }, &style);
         let texts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
         assert_eq!(texts, ["The last line of the left column has not ended before this one.", "Another column."]);
-    }
-
-    #[test]
-    fn hyphens_part_words_or_belong_to_identifiers() {
-        let join = |lines: &[&str]| join_lines(lines.iter().copied());
-        assert_eq!(join(&["intro-", "duction"]), "introduction");
-        assert_eq!(join(&["valve P-", "101A"]), "valve P-101A");
-        assert_eq!(join(&["from 1 -", "2"]), "from 1 - 2");
-        assert_eq!(join(&["压力", "变送器"]), "压力变送器");
     }
 }

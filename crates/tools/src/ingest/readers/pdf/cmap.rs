@@ -1,20 +1,20 @@
-//! Character maps: which bytes make one code, and what a code means as text (`ToUnicode`) or as glyph (CID).
+//! CMaps: split strings into codes and map codes to text (`ToUnicode`) or to glyphs (CID).
 
 use std::collections::HashMap;
 
 use super::lexer::{Lexer, Operand};
 
-/// A parsed character map. Ranges stay ranges: a crafted one costs no more than its bytes.
+/// A parsed CMap. Ranges are not expanded, so that a crafted one costs no more than its bytes.
 #[derive(Debug, Default)]
 pub(super) struct CMap {
-    /// (bytes per code, first, last), as the file declares them.
+    /// Codespace ranges as declared: bytes per code, first, last.
     codespaces: Vec<(usize, u32, u32)>,
     texts: HashMap<u32, String>,
-    /// (first code, last code, text of the first), sorted by code once parsed.
+    /// First code, last code and text of the first code, sorted by code once parsed.
     text_ranges: Vec<(u32, u32, Vec<u16>)>,
     cids: HashMap<u32, u32>,
     cid_ranges: Vec<(u32, u32, u32)>,
-    /// True for vertical writing.
+    /// Whether the writing mode is vertical.
     pub vertical: bool,
 }
 
@@ -43,12 +43,12 @@ impl CMap {
         cmap
     }
 
-    /// True when the map says nothing about text.
+    /// Whether the CMap maps no code to text.
     pub fn has_no_text(&self) -> bool {
         self.texts.is_empty() && self.text_ranges.is_empty()
     }
 
-    /// The text of a code, as the file declares it.
+    /// The text of a code.
     pub fn text(&self, code: u32) -> Option<String> {
         if let Some(text) = self.texts.get(&code) {
             return Some(text.clone());
@@ -64,7 +64,7 @@ impl CMap {
         Some(utf16(&units))
     }
 
-    /// The glyph of a code; `None` for a map that is about text only.
+    /// The CID of a code; `None` if it is not mapped.
     pub fn cid(&self, code: u32) -> Option<u32> {
         if let Some(cid) = self.cids.get(&code) {
             return Some(*cid);
@@ -74,8 +74,8 @@ impl CMap {
         (code <= last).then(|| cid.wrapping_add(code - first))
     }
 
-    /// How many bytes the code at the beginning of `bytes` takes: the shortest declared codespace that it falls into,
-    /// or `otherwise` where the map declares none that fits.
+    /// Length of the code at the start of `bytes`: that of the shortest matching codespace range, or `otherwise` if
+    /// none matches.
     pub fn code_length(&self, bytes: &[u8], otherwise: usize) -> usize {
         let fits = |length: usize| {
             let code = big_endian(&bytes[..length]);
@@ -142,13 +142,13 @@ impl CMap {
     }
 }
 
-/// The operands without a leading count, which some producers leave behind.
+/// The operands without a leading count, which some producers leave in place.
 fn strings_only(operands: &[Operand]) -> &[Operand] {
     let start = operands.iter().position(|operand| operand.number().is_none()).unwrap_or(operands.len());
     &operands[start..]
 }
 
-/// At most four bytes as a number, the first the most significant.
+/// Big-endian number of up to four bytes.
 pub(super) fn big_endian(bytes: &[u8]) -> u32 {
     bytes.iter().take(4).fold(0, |value, byte| (value << 8) | u32::from(*byte))
 }
@@ -160,7 +160,7 @@ fn units(bytes: &[u8]) -> Vec<u16> {
     }
 }
 
-/// UTF-16 as text; what cannot be decoded is left out.
+/// Decodes UTF-16; invalid units and NUL are omitted.
 fn utf16(units: &[u16]) -> String {
     char::decode_utf16(units.iter().copied()).filter_map(Result::ok).filter(|c| *c != '\0').collect()
 }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_enormous_range_costs_nothing() {
+    fn an_enormous_range_is_not_expanded() {
         let cmap = CMap::parse(b"1 beginbfrange <00000000> <FFFFFFFF> <0041> endbfrange");
         assert_eq!(cmap.text(1).as_deref(), Some("B"));
     }

@@ -1,8 +1,8 @@
-//! Reading order: finds the gutters between columns of running text, below and above what spans them.
+//! Reading order: finds the gutters between columns of running text, and treats text that spans columns separately.
 
-use super::lines::same_line;
+use super::baseline::same_line;
 
-/// Something with a place: a word, or a table taken as a whole.
+/// A word, or a table as a whole.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
     pub left: f32,
@@ -11,26 +11,27 @@ pub(super) struct Piece {
     pub size: f32,
 }
 
-/// A gutter is at least as wide as this share of the font size.
-const GUTTER: f32 = 0.9;
-/// How often columns may be split again.
+/// Smallest width of a gutter, relative to the font size.
+const MIN_GUTTER: f32 = 0.9;
+/// Deepest nesting of columns.
 const MAX_DEPTH: usize = 3;
-/// Fewer pieces than this make no columns.
-const FEWEST: usize = 12;
-/// More than this are no page that a person reads; they are left in plain order.
-const MOST: usize = 20_000;
-/// Lines that a column needs at least.
-const FEWEST_LINES: usize = 3;
+/// Smallest number of pieces that is split into columns.
+const MIN_PIECES: usize = 12;
+/// Larger numbers of pieces are no page to read and are left in plain order.
+const MAX_PIECES: usize = 20_000;
+/// Smallest number of lines in a column.
+const MIN_LINES: usize = 3;
 
-/// Pieces on one baseline, from left to right.
+/// Pieces on one baseline, from left to right, by index.
 struct Row {
     pieces: Vec<usize>,
 }
 
-/// The indices of `pieces` as groups in reading order. Within a group, plain order (down, then right) is right.
+/// Groups the indices of `pieces` in reading order. Within a group, the order is from top to bottom, then left to
+/// right.
 pub(super) fn order(pieces: &[Piece]) -> Vec<Vec<usize>> {
     let all: Vec<usize> = (0..pieces.len()).collect();
-    if pieces.len() > MOST {
+    if pieces.len() > MAX_PIECES {
         return vec![all];
     }
     let mut groups = Vec::new();
@@ -40,14 +41,14 @@ pub(super) fn order(pieces: &[Piece]) -> Vec<Vec<usize>> {
 
 fn split(pieces: &[Piece], members: Vec<usize>, depth: usize, groups: &mut Vec<Vec<usize>>) {
     let rows = rows(pieces, &members);
-    let gutter = if depth < MAX_DEPTH && members.len() >= FEWEST { best_gutter(pieces, &rows) } else { None };
+    let gutter = if depth < MAX_DEPTH && members.len() >= MIN_PIECES { best_gutter(pieces, &rows) } else { None };
     let Some(gutter) = gutter else {
         groups.push(members);
         return;
     };
     let mut plain = Vec::new();
     for band in bands(pieces, &rows, gutter) {
-        if !band.parted || !is_columns(pieces, band.rows, gutter, 0) {
+        if !band.is_split || !is_columns(pieces, band.rows, gutter, 0) {
             plain.extend(band.rows.iter().flat_map(|row| &row.pieces).copied());
             continue;
         }
@@ -84,7 +85,7 @@ fn rows(pieces: &[Piece], members: &[usize]) -> Vec<Row> {
     rows
 }
 
-/// The place of the gutter that parts the most lines into columns of running text.
+/// Position of the gutter that splits the most lines into columns of running text.
 fn best_gutter(pieces: &[Piece], rows: &[Row]) -> Option<f32> {
     const STEP: f32 = 3.0;
     let members = || rows.iter().flat_map(|row| &row.pieces).map(|index| &pieces[*index]);
@@ -94,8 +95,8 @@ fn best_gutter(pieces: &[Piece], rows: &[Row]) -> Option<f32> {
     let candidates = (steps / 8..=steps * 7 / 8).map(|step| left + step as f32 * STEP);
     let mut scored: Vec<(usize, f32)> = candidates
         .filter_map(|x| {
-            let score: usize = bands(pieces, rows, x).iter().filter(|band| band.parted).map(|band| band.weight).sum();
-            (score > FEWEST_LINES).then_some((score, x))
+            let score: usize = bands(pieces, rows, x).iter().filter(|band| band.is_split).map(|band| band.weight).sum();
+            (score > MIN_LINES).then_some((score, x))
         })
         .collect();
     scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
@@ -103,15 +104,15 @@ fn best_gutter(pieces: &[Piece], rows: &[Row]) -> Option<f32> {
         .into_iter()
         .take(12)
         .map(|(_, x)| x)
-        .find(|x| bands(pieces, rows, *x).iter().any(|band| band.parted && is_columns(pieces, band.rows, *x, 0)))
+        .find(|x| bands(pieces, rows, *x).iter().any(|band| band.is_split && is_columns(pieces, band.rows, *x, 0)))
 }
 
-/// Rows that follow each other and either all keep clear of a gutter, or all do not.
+/// Consecutive rows that all cross a gutter, or all do not.
 struct Band<'a> {
     rows: &'a [Row],
-    /// True for rows that keep clear, with enough lines on both sides.
-    parted: bool,
-    /// Lines on the side that has fewer.
+    /// Whether the rows do not cross the gutter and there are enough lines on both sides.
+    is_split: bool,
+    /// Number of lines on the side with fewer lines.
     weight: usize,
 }
 
@@ -123,13 +124,13 @@ fn bands<'a>(pieces: &[Piece], rows: &'a [Row], gutter: f32) -> Vec<Band<'a>> {
             };
             let lefts = count(|piece, gutter| piece.right <= gutter);
             let weight = lefts.min(count(|piece, gutter| piece.left >= gutter));
-            let parted = weight >= FEWEST_LINES && rows.first().is_some_and(|row| !crosses(pieces, row, gutter));
-            Band { rows, parted, weight }
+            let is_split = weight >= MIN_LINES && rows.first().is_some_and(|row| !crosses(pieces, row, gutter));
+            Band { rows, is_split, weight }
         })
         .collect()
 }
 
-/// Whether a row has text across the gutter, or closer to it on both sides than a gutter is wide.
+/// Whether a row has text across the gutter, or a gap narrower than a gutter there.
 fn crosses(pieces: &[Piece], row: &Row, gutter: f32) -> bool {
     let after = row.pieces.iter().position(|index| pieces[*index].right > gutter);
     let Some(after) = after else { return false };
@@ -138,10 +139,10 @@ fn crosses(pieces: &[Piece], row: &Row, gutter: f32) -> bool {
         return true;
     }
     let before = row.pieces[..after].last().map(|index| &pieces[*index]);
-    before.is_some_and(|before| next.left - before.right < GUTTER * next.size)
+    before.is_some_and(|before| next.left - before.right < MIN_GUTTER * next.size)
 }
 
-/// The pieces left and right of a gutter.
+/// The pieces to the left and right of a gutter.
 fn sides(pieces: &[Piece], rows: &[Row], gutter: f32) -> [Vec<usize>; 2] {
     let (left, right) = rows.iter().flat_map(|row| &row.pieces).partition(|index| pieces[**index].middle() < gutter);
     [left, right]
@@ -153,24 +154,24 @@ impl Piece {
     }
 }
 
-/// Whether both sides of a gutter hold running text rather than the cells of a table.
+/// Whether both sides of a gutter are running text rather than cells of a table.
 fn is_columns(pieces: &[Piece], band: &[Row], gutter: f32, depth: usize) -> bool {
     sides(pieces, band, gutter).into_iter().all(|side| {
         let rows = rows(pieces, &side);
-        is_prose(pieces, &rows) || (depth < MAX_DEPTH && best_inner(pieces, &rows, depth))
+        is_prose(pieces, &rows) || (depth < MAX_DEPTH && has_inner_columns(pieces, &rows, depth))
     })
 }
 
-/// A side that is no running text by itself may be columns again.
-fn best_inner(pieces: &[Piece], rows: &[Row], depth: usize) -> bool {
+/// Whether a side that is not running text itself consists of columns.
+fn has_inner_columns(pieces: &[Piece], rows: &[Row], depth: usize) -> bool {
     let gaps: Vec<f32> = rows.iter().flat_map(|row| wide_gaps(pieces, row)).collect();
     let Some(middle) = gaps.get(gaps.len() / 2).copied() else { return false };
-    let parted: Vec<_> = bands(pieces, rows, middle).into_iter().filter(|band| band.parted).collect();
-    let covered: usize = parted.iter().map(|band| band.rows.len()).sum();
-    covered * 2 > rows.len() && parted.iter().all(|band| is_columns(pieces, band.rows, middle, depth + 1))
+    let split: Vec<_> = bands(pieces, rows, middle).into_iter().filter(|band| band.is_split).collect();
+    let covered: usize = split.iter().map(|band| band.rows.len()).sum();
+    covered * 2 > rows.len() && split.iter().all(|band| is_columns(pieces, band.rows, middle, depth + 1))
 }
 
-/// Lines of running text mostly fill their column, are some words long, and have no wide gaps.
+/// Whether rows are running text: most of them fill the column, are several words long, and have no wide gaps.
 fn is_prose(pieces: &[Piece], rows: &[Row]) -> bool {
     let extents: Vec<(f32, f32)> = rows
         .iter()
@@ -185,10 +186,10 @@ fn is_prose(pieces: &[Piece], rows: &[Row]) -> bool {
     let mean: f32 = extents.iter().map(|(left, right)| right - left).sum::<f32>() / count;
     let size: f32 = rows.iter().map(|row| pieces[row.pieces[0]].size).sum::<f32>() / count;
     let gapped = rows.iter().filter(|row| !wide_gaps(pieces, row).is_empty()).count();
-    rows.len() >= FEWEST_LINES && mean >= 10.0 * size && mean >= 0.6 * (right - left) && gapped * 4 <= rows.len()
+    rows.len() >= MIN_LINES && mean >= 10.0 * size && mean >= 0.6 * (right - left) && gapped * 4 <= rows.len()
 }
 
-/// The middles of the gaps in a row that are too wide for the space between words.
+/// The centres of the gaps in a row that are wider than a space between words.
 fn wide_gaps(pieces: &[Piece], row: &Row) -> Vec<f32> {
     let pairs = row.pieces.windows(2).map(|pair| (&pieces[pair[0]], &pieces[pair[1]]));
     pairs.filter(|(a, b)| b.left - a.right > 1.2 * b.size).map(|(a, b)| (a.right + b.left) / 2.0).collect()
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn two_columns_under_a_title_read_one_after_the_other() {
+    fn two_columns_below_a_title_are_read_one_after_the_other() {
         let mut pieces = line(50.0, 480.0, 60.0);
         let title = pieces.len();
         for n in 0..8 {

@@ -1,4 +1,4 @@
-//! Composite fonts: codes of several bytes, as Asian and most embedded TrueType fonts have them.
+//! Composite (Type 0) fonts, whose codes have several bytes.
 
 use std::collections::HashMap;
 
@@ -6,27 +6,28 @@ use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, SHIFT_JIS};
 use lopdf::{Dictionary, Document, Object};
 
 use super::cmap::{CMap, big_endian};
-use super::font::{Glyph, dictionary, inflate, name_of, number, stream};
-use super::true_type::GlyphTexts;
+use super::dictionary::{dictionary, inflate, name_of, number, stream};
+use super::glyph::Glyph;
+use super::sfnt::GlyphTexts;
 
-/// A font whose codes may take several bytes.
+/// A composite font.
 pub(super) struct Composite {
-    map: Map,
+    map: CodeMap,
     to_unicode: Option<CMap>,
-    /// Text by glyph from the embedded font, for fonts without `ToUnicode`.
-    embedded: Option<(GlyphTexts, GlyphIds)>,
-    /// Widths by glyph, in units of the font size.
+    /// Text of each glyph from the embedded font program, for fonts without `ToUnicode`.
+    embedded: Option<(GlyphTexts, CidToGid)>,
+    /// Advance widths by CID, relative to the font size.
     widths: HashMap<u32, f32>,
     default_width: f32,
     vertical: bool,
 }
 
-/// How bytes become codes, and codes text where `ToUnicode` says nothing.
-enum Map {
-    /// Two bytes are the glyph.
+/// The encoding: splits strings into codes, and maps codes to text if `ToUnicode` does not.
+enum CodeMap {
+    /// Two-byte codes are CIDs.
     Identity,
     Embedded(CMap),
-    /// UTF-8, or UTF-16 or UTF-32 with the most significant byte first.
+    /// UTF-8; the next two are UTF-16 and UTF-32, big-endian.
     Utf8,
     Utf16,
     Utf32,
@@ -42,9 +43,9 @@ impl Composite {
         let descendant = descendant.and_then(|fonts| document.dereference(fonts.first()?).ok()?.1.as_dict().ok());
         let name = name_of(document, font, b"Encoding").unwrap_or_default();
         let map = match font.get_deref(b"Encoding", document) {
-            Ok(Object::Stream(stream)) => Map::Embedded(CMap::parse(&inflate(stream).unwrap_or_default())),
+            Ok(Object::Stream(stream)) => CodeMap::Embedded(CMap::parse(&inflate(stream).unwrap_or_default())),
             Ok(Object::Name(name)) => predefined(&String::from_utf8_lossy(name)),
-            _ => Map::Identity,
+            _ => CodeMap::Identity,
         };
         let (widths, default_width) = descendant.map_or((HashMap::new(), 1.0), |descendant| {
             let default = number(document, descendant, b"DW").unwrap_or(1000.0) / 1000.0;
@@ -52,13 +53,13 @@ impl Composite {
         });
         let embedded = descendant.filter(|_| to_unicode.is_none()).and_then(|font| embedded(document, font));
         let vertical = match &map {
-            Map::Embedded(cmap) => cmap.vertical,
+            CodeMap::Embedded(cmap) => cmap.vertical,
             _ => name == "V" || name.ends_with("-V"),
         };
         Self { map, to_unicode, embedded, widths, default_width, vertical }
     }
 
-    /// Whether text runs downwards.
+    /// Whether the writing mode is vertical.
     pub fn is_vertical(&self) -> bool {
         self.vertical
     }
@@ -71,13 +72,13 @@ impl Composite {
             rest = tail;
             let code = big_endian(code_bytes);
             let cid = match &self.map {
-                Map::Embedded(cmap) => cmap.cid(code).unwrap_or(code),
+                CodeMap::Embedded(cmap) => cmap.cid(code).unwrap_or(code),
                 _ => code,
             };
             let text = self.to_unicode.as_ref().and_then(|cmap| cmap.text(code));
             let text = text.or_else(|| self.map.text(code_bytes)).or_else(|| self.embedded_text(cid));
             let width = self.widths.get(&cid).copied().unwrap_or(match &self.map {
-                Map::Legacy(_) if length == 1 => 0.5,
+                CodeMap::Legacy(_) if length == 1 => 0.5,
                 _ => self.default_width,
             });
             let is_space_code = length == 1 && code == 32;
@@ -85,7 +86,7 @@ impl Composite {
         }
     }
 
-    /// The text that the embedded font gives a glyph.
+    /// The text of a glyph from the embedded font program.
     fn embedded_text(&self, cid: u32) -> Option<String> {
         let (texts, glyphs) = self.embedded.as_ref()?;
         texts.text(glyphs.glyph(cid)).map(str::to_owned)
@@ -93,23 +94,23 @@ impl Composite {
 
     fn code_length(&self, bytes: &[u8]) -> usize {
         match &self.map {
-            Map::Identity | Map::Jis => 2,
-            Map::Utf8 => match bytes[0] {
+            CodeMap::Identity | CodeMap::Jis => 2,
+            CodeMap::Utf8 => match bytes[0] {
                 0..=0xBF => 1,
                 0xC0..=0xDF => 2,
                 0xE0..=0xEF => 3,
                 _ => 4,
             },
-            Map::Utf32 => 4,
-            Map::Embedded(cmap) => cmap.code_length(bytes, 2),
-            Map::Utf16 => {
+            CodeMap::Utf32 => 4,
+            CodeMap::Embedded(cmap) => cmap.code_length(bytes, 2),
+            CodeMap::Utf16 => {
                 if matches!(bytes[0], 0xD8..=0xDB) {
                     4
                 } else {
                     2
                 }
             }
-            Map::Legacy(_) => {
+            CodeMap::Legacy(_) => {
                 if bytes[0] < 0x81 || (0xA0..=0xDF).contains(&bytes[0]) && self.is_shift_jis() {
                     1
                 } else {
@@ -120,11 +121,11 @@ impl Composite {
     }
 
     fn is_shift_jis(&self) -> bool {
-        matches!(self.map, Map::Legacy(encoding) if encoding == SHIFT_JIS)
+        matches!(self.map, CodeMap::Legacy(encoding) if encoding == SHIFT_JIS)
     }
 }
 
-impl Map {
+impl CodeMap {
     fn text(&self, code: &[u8]) -> Option<String> {
         match self {
             Self::Identity | Self::Embedded(_) => None,
@@ -140,59 +141,59 @@ impl Map {
     }
 }
 
-/// The predefined maps of Asian fonts, by the family of their name.
-fn predefined(name: &str) -> Map {
+/// The predefined CMap of an Asian font, by parts of its name.
+fn predefined(name: &str) -> CodeMap {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     if has(&["UTF8"]) {
-        Map::Utf8
+        CodeMap::Utf8
     } else if has(&["UTF32"]) {
-        Map::Utf32
+        CodeMap::Utf32
     } else if matches!(name, "H" | "V") {
-        Map::Jis
+        CodeMap::Jis
     } else if has(&["UCS2", "UTF16"]) {
-        Map::Utf16
+        CodeMap::Utf16
     } else if has(&["RKSJ"]) {
-        Map::Legacy(SHIFT_JIS)
+        CodeMap::Legacy(SHIFT_JIS)
     } else if has(&["GB-EUC", "GBK", "GBpc"]) {
-        Map::Legacy(GB18030)
+        CodeMap::Legacy(GB18030)
     } else if has(&["B5", "HKscs"]) {
-        Map::Legacy(BIG5)
+        CodeMap::Legacy(BIG5)
     } else if has(&["KSC"]) {
-        Map::Legacy(EUC_KR)
+        CodeMap::Legacy(EUC_KR)
     } else if name == "EUC-H" || name == "EUC-V" {
-        Map::Legacy(EUC_JP)
+        CodeMap::Legacy(EUC_JP)
     } else {
-        Map::Identity
+        CodeMap::Identity
     }
 }
 
-/// How the character ids of a font become the glyphs of its embedded program.
-enum GlyphIds {
-    Same,
-    /// Two bytes for each character id.
-    Listed(Vec<u8>),
+/// The `CIDToGIDMap` of a font.
+enum CidToGid {
+    Identity,
+    /// Two bytes per CID.
+    Table(Vec<u8>),
 }
 
-impl GlyphIds {
+impl CidToGid {
     fn glyph(&self, cid: u32) -> u32 {
         match self {
-            Self::Same => cid,
-            Self::Listed(ids) => ids.get(2 * cid as usize..).and_then(|rest| rest.get(..2)).map_or(0, big_endian),
+            Self::Identity => cid,
+            Self::Table(ids) => ids.get(2 * cid as usize..).and_then(|rest| rest.get(..2)).map_or(0, big_endian),
         }
     }
 }
 
-fn embedded(document: &Document, font: &Dictionary) -> Option<(GlyphTexts, GlyphIds)> {
+fn embedded(document: &Document, font: &Dictionary) -> Option<(GlyphTexts, CidToGid)> {
     let descriptor = dictionary(document, font, b"FontDescriptor")?;
     let program = [b"FontFile2".as_slice(), b"FontFile3"].into_iter().find_map(|key| stream(document, descriptor, key));
     let texts = GlyphTexts::parse(&inflate(program?)?)?;
     let ids = stream(document, font, b"CIDToGIDMap").and_then(inflate);
-    Some((texts, ids.map_or(GlyphIds::Same, GlyphIds::Listed)))
+    Some((texts, ids.map_or(CidToGid::Identity, CidToGid::Table)))
 }
 
 /// The `W` array: `first [w w w]` or `first last w`.
 fn cid_widths(document: &Document, font: &Dictionary) -> HashMap<u32, f32> {
-    const MOST: usize = 1 << 17;
+    const MAX_WIDTHS: usize = 1 << 17;
     let mut widths = HashMap::new();
     let Ok(array) = font.get_deref(b"W", document).and_then(Object::as_array) else { return widths };
     let item = |at: usize| array.get(at).and_then(|item| document.dereference(item).ok()).map(|(_, item)| item);
@@ -200,14 +201,14 @@ fn cid_widths(document: &Document, font: &Dictionary) -> HashMap<u32, f32> {
     while let (Some(Ok(first)), Some(second)) = (item(at).map(Object::as_float), item(at + 1)) {
         let first = (first as u32).min(1 << 20);
         if let Ok(list) = second.as_array() {
-            for (cid, width) in (first..).zip(list).take(MOST) {
+            for (cid, width) in (first..).zip(list).take(MAX_WIDTHS) {
                 widths.insert(cid, width.as_float().unwrap_or(1000.0) / 1000.0);
             }
             at += 2;
         } else {
             let last = second.as_float().unwrap_or(0.0) as u32;
             let width = item(at + 2).and_then(|width| width.as_float().ok()).unwrap_or(1000.0) / 1000.0;
-            for cid in (first..=last).take(MOST.saturating_sub(widths.len())) {
+            for cid in (first..=last).take(MAX_WIDTHS.saturating_sub(widths.len())) {
                 widths.insert(cid, width);
             }
             at += 3;

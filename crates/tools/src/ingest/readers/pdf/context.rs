@@ -1,4 +1,4 @@
-//! What all pages of a file share while it is read: fonts, and how much may still be unpacked.
+//! State shared by all pages of a file: loaded fonts and the remaining decompression budget.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -7,12 +7,12 @@ use lopdf::{Document, ObjectId};
 
 use super::font::Font;
 
-/// Most bytes one content stream may inflate to.
+/// Largest decompressed size of one content stream, in bytes.
 pub(super) const MAX_STREAM: usize = 64 << 20;
-/// What even an empty stream costs: forms that call each other must come to an end.
-pub(super) const LEAST_COST: u64 = 512;
+/// Smallest cost of a stream, so that recursive forms exhaust the budget.
+pub(super) const MIN_COST: u64 = 512;
 
-/// What is common to all pages of a file.
+/// State that the pages of a file share.
 pub(super) struct Context<'a> {
     pub document: &'a Document,
     pub fonts: &'a mut Fonts,
@@ -20,16 +20,16 @@ pub(super) struct Context<'a> {
     pub hidden_layers: &'a [ObjectId],
 }
 
-/// Fonts by the address of their dictionary, which the document keeps in place; shared by all pages.
+/// Fonts by the address of their dictionary, which is stable while the document is borrowed.
 pub(super) type Fonts = HashMap<usize, Rc<Font>>;
 
-/// Most fonts kept at a time; no real file uses as many on neighbouring pages.
+/// Largest number of cached fonts; real files use fewer on neighbouring pages.
 pub(super) const MAX_FONTS: usize = 512;
 
-/// Bytes of content that may still be inflated, over the whole file.
+/// Bytes of content that may still be decompressed in the whole file.
 pub(super) struct Budget {
     left: u64,
-    /// True once a stream was too large.
+    /// Whether a stream exceeded the budget.
     pub exceeded: bool,
 }
 
@@ -38,17 +38,17 @@ impl Budget {
         Self { left: bytes, exceeded: false }
     }
 
-    /// True once the file has used up what it may.
+    /// Whether the budget is used up.
     pub fn is_spent(&self) -> bool {
         self.left == 0
     }
 
-    /// What one stream may inflate to.
+    /// Largest size that the next stream may decompress to.
     pub fn left(&self) -> usize {
         usize::try_from(self.left).unwrap_or(usize::MAX)
     }
 
-    /// A stream would inflate beyond what one may, or, for the `file`, beyond all that is left.
+    /// Records that a stream exceeded its limit or, with `file`, the remaining budget of the file.
     pub fn exceed(&mut self, file: bool) {
         self.exceeded = true;
         if file {

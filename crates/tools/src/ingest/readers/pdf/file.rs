@@ -1,4 +1,4 @@
-//! Opens a PDF: decryption with the empty password, repair, pages, and what the catalog says about them.
+//! Opens a PDF: decryption with the empty password, repair, pages, and data of the document catalog.
 
 use std::collections::HashSet;
 
@@ -8,24 +8,25 @@ use super::super::clean::clean_line;
 use super::super::numerals::{letters, roman};
 use super::super::{Limits, ReadError, is_title_worth_showing};
 use super::context::MAX_STREAM;
-use super::font::dictionary;
+use super::dictionary::dictionary;
 
-/// Steps up a page tree, or along other chains that a crafted file may close to a circle.
+/// Longest chain of parents in a page tree or similar structure; a crafted file may contain a cycle.
 const MAX_CHAIN: usize = 64;
-/// Most entries read from an outline or a number tree.
+/// Largest number of entries read from an outline or a number tree.
 const MAX_ENTRIES: usize = 50_000;
 
-/// An opened file.
+/// An opened PDF.
 pub(super) struct File {
     pub document: Document,
     pub pages: Vec<ObjectId>,
-    /// True when the cross-reference table had to be rebuilt.
+    /// Whether the cross-reference table was rebuilt.
     pub repaired: bool,
 }
 
 impl File {
     /// # Errors
-    /// `Encrypted` when the empty password does not open it, `TooLarge` over the page limit, `Corrupt` without pages.
+    /// `Encrypted` if the empty password does not open the file, `TooLarge` above the page limit, `Corrupt` without
+    /// pages.
     pub fn open(bytes: &[u8], limits: &Limits) -> Result<Self, ReadError> {
         let options = LoadOptions {
             password: Some(String::new()),
@@ -37,11 +38,11 @@ impl File {
                 ReadError::Encrypted
             }
             Error::Decompress(lopdf::DecompressError::MemoryLimitExceeded { limit }) => {
-                ReadError::TooLarge { what: "bytes of one part were counted", limit: limit as u64 }
+                ReadError::TooLarge { what: "bytes in one stream", limit: limit as u64 }
             }
             _ => ReadError::corrupt("it is not a readable PDF"),
         })?;
-        // With a wrong password lopdf gives a document without objects instead of an error.
+        // With a wrong password, lopdf returns a document without objects instead of an error.
         if document.trailer.has(b"Encrypt") && !document.was_encrypted() {
             return Err(ReadError::Encrypted);
         }
@@ -49,10 +50,10 @@ impl File {
         let mut pages: Vec<ObjectId> = document.page_iter().take(limits.max_pages as usize + 1).collect();
         if pages.is_empty() {
             repaired = true;
-            pages = loose_pages(&document);
+            pages = orphan_pages(&document);
         }
         if pages.len() > limits.max_pages as usize {
-            return Err(ReadError::TooLarge { what: "pages were counted", limit: u64::from(limits.max_pages) });
+            return Err(ReadError::TooLarge { what: "pages", limit: u64::from(limits.max_pages) });
         }
         if pages.is_empty() {
             return Err(ReadError::corrupt("it has no pages"));
@@ -60,7 +61,7 @@ impl File {
         Ok(Self { document, pages, repaired })
     }
 
-    /// An entry of a page, inherited from its ancestors where the page itself lacks it.
+    /// An entry of a page object, inherited from its ancestors if the page lacks it.
     pub fn inherited(&self, page: ObjectId, key: &[u8]) -> Option<&Object> {
         let mut node = self.document.get_dictionary(page).ok()?;
         for _ in 0..MAX_CHAIN {
@@ -72,7 +73,7 @@ impl File {
         None
     }
 
-    /// The metadata title, unless it is what an application writes when nobody gave one.
+    /// The metadata title, unless it is a placeholder.
     pub fn title(&self) -> Option<String> {
         let info = dictionary(&self.document, &self.document.trailer, b"Info")?;
         let title = decode_text_string(info.get_deref(b"Title", &self.document).ok()?).ok()?;
@@ -80,7 +81,7 @@ impl File {
         is_title_worth_showing(&title).then_some(title)
     }
 
-    /// Titles and levels of the outline, in order; level 1 is the outermost.
+    /// Titles and levels of the outline in order; level 1 is the outermost.
     pub fn outline(&self) -> Vec<(String, u8)> {
         let mut entries = Vec::new();
         let root = self.document.catalog().ok().and_then(|catalog| dictionary(&self.document, catalog, b"Outlines"));
@@ -102,7 +103,7 @@ impl File {
         entries
     }
 
-    /// Layers (optional content groups) that are switched off when the file opens.
+    /// Optional content groups (layers) that are off by default.
     pub fn hidden_layers(&self) -> Vec<ObjectId> {
         let document = &self.document;
         let properties = document.catalog().ok().and_then(|catalog| dictionary(document, catalog, b"OCProperties"));
@@ -120,7 +121,7 @@ impl File {
         hidden
     }
 
-    /// The printed label of each page, where the file declares labels.
+    /// The page labels that the file declares.
     pub fn labels(&self) -> Vec<Option<String>> {
         let mut labels = vec![None; self.pages.len()];
         let tree = self.document.catalog().ok().and_then(|catalog| dictionary(&self.document, catalog, b"PageLabels"));
@@ -178,8 +179,8 @@ impl File {
     }
 }
 
-/// Page objects that no page tree leads to, in file order.
-fn loose_pages(document: &Document) -> Vec<ObjectId> {
+/// Page objects that are not in the page tree, in file order.
+fn orphan_pages(document: &Document) -> Vec<ObjectId> {
     let pages = document
         .objects
         .iter()

@@ -1,21 +1,26 @@
-//! Encodings that live inside embedded fonts. Old TeX and cairo files declare none in the PDF, and without these their
-//! ligatures are lost ("first" becomes "rst").
+//! Built-in encodings of embedded Type 1 and CFF fonts. Old TeX and cairo files declare no encoding in the PDF, and
+//! without the built-in one their ligatures are lost ("first" becomes "rst").
+//!
+//! The encoding of a Type 1 program is read here from its clear-text part: read-fonts also wants the encrypted part
+//! with all charstrings intact, which programs in PDF files often are not.
 
-use super::cff_strings::STANDARD_STRINGS;
+use read_fonts::ps::PredefinedEncoding;
+use read_fonts::ps::cff::CffFontRef;
+
 use super::glyphs;
 
-/// Text for each code, as the embedded font itself defines it; `None` where it says nothing.
-pub(super) type BuiltIn = Vec<Option<String>>;
+/// Text of each of the 256 codes, as the embedded font defines it; `None` for codes without a known glyph.
+pub(super) type BuiltInEncoding = Vec<Option<String>>;
 
-/// The encoding of a Type 1 font program: `dup 12 /ffi put` lines in its clear-text part.
-pub(super) fn type1(program: &[u8]) -> Option<BuiltIn> {
+/// The encoding of a Type 1 program: the `dup 12 /ffi put` lines in its clear-text part.
+pub(super) fn type1(program: &[u8]) -> Option<BuiltInEncoding> {
     let end = find(program, b"eexec").unwrap_or(program.len());
     let clear = &program[..end];
     let start = find(clear, b"/Encoding")? + b"/Encoding".len();
     let words: Vec<&[u8]> =
         clear[start..].split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty()).take(20_000).collect();
     if words.first() == Some(&b"StandardEncoding".as_slice()) {
-        return Some(glyphs::standard().iter().map(|c| c.map(String::from)).collect());
+        return Some(standard());
     }
     let mut table = vec![None; 256];
     let mut at = 0;
@@ -29,8 +34,8 @@ pub(super) fn type1(program: &[u8]) -> Option<BuiltIn> {
     Some(table)
 }
 
-/// Reads `12 /ffi put` (or `12/ffi put`) after a `dup`; returns how many words were read.
-fn put(words: &[&[u8]], table: &mut BuiltIn) -> usize {
+/// Reads `12 /ffi put` (or `12/ffi put`) after a `dup`; returns the number of words consumed.
+fn put(words: &[&[u8]], table: &mut BuiltInEncoding) -> usize {
     let joined: Vec<u8> = words.iter().take(2).copied().collect::<Vec<_>>().join(&b' ');
     let Some(slash) = joined.iter().position(|byte| *byte == b'/') else { return 1 };
     let name: &[u8] = joined[slash + 1..].split(|byte| *byte == b' ').next().unwrap_or_default();
@@ -56,151 +61,21 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 
-/// The encoding of a Compact Font Format program (`FontFile3`), by its encoding, character set and strings.
-pub(super) fn cff(program: &[u8]) -> Option<BuiltIn> {
-    let header = usize::from(*program.get(2)?);
-    let (_, at) = index(program, header)?;
-    let (dictionaries, at) = index(program, at)?;
-    let (strings, _) = index(program, at)?;
-    let top = Top::parse(dictionaries.first()?)?;
-    let glyph_count = usize::from(u16_at(program, top.char_strings)?);
-    let names = charset(program, top.charset, glyph_count)?;
-    let text = |glyph: usize| -> Option<String> {
-        let id = usize::from(*names.get(glyph)?);
-        match STANDARD_STRINGS.get(id) {
-            Some(name) => glyphs::text(name.as_bytes()),
-            None => glyphs::text(strings.get(id - STANDARD_STRINGS.len())?),
-        }
-    };
-    if top.encoding <= 1 {
-        return Some(glyphs::standard().iter().map(|c| c.map(String::from)).collect());
+/// The encoding of a bare CFF program (`FontFile3`). `None` for CID-keyed fonts, whose glyphs have no names.
+pub(super) fn cff(program: &[u8]) -> Option<BuiltInEncoding> {
+    let font = CffFontRef::new_cff(program, 0, None).ok().filter(|font| !font.is_cid())?;
+    let encoding = font.encoding()?;
+    match encoding.predefined() {
+        Some(PredefinedEncoding::Standard) => return Some(standard()),
+        Some(expert) => return Some((0..=255).map(|code| glyphs::text(expert.name(code).as_bytes())).collect()),
+        None => {}
     }
-    let mut table = vec![None; 256];
-    for (code, glyph) in encoding(program, top.encoding)? {
-        table[usize::from(code)] = text(glyph);
-    }
-    Some(table)
+    let name = |code: u8| font.string(encoding.charset().string_id(encoding.map(code)?)?);
+    Some((0..=255).map(|code| name(code).and_then(glyphs::text)).collect())
 }
 
-/// The offsets that the top dictionary gives.
-#[derive(Default)]
-struct Top {
-    charset: usize,
-    encoding: usize,
-    char_strings: usize,
-}
-
-impl Top {
-    /// `None` for fonts keyed by character id: they have no names.
-    fn parse(data: &[u8]) -> Option<Self> {
-        let mut top = Self::default();
-        let mut operand = 0_i32;
-        let mut at = 0;
-        while let Some(&byte) = data.get(at) {
-            at += 1;
-            match byte {
-                12 => {
-                    if data.get(at) == Some(&30) {
-                        return None;
-                    }
-                    at += 1;
-                }
-                15 => top.charset = usize::try_from(operand).ok()?,
-                16 => top.encoding = usize::try_from(operand).ok()?,
-                17 => top.char_strings = usize::try_from(operand).ok()?,
-                28 => {
-                    operand = i32::from(u16_at(data, at)? as i16);
-                    at += 2;
-                }
-                29 => {
-                    operand = i32::from_be_bytes(data.get(at..at + 4)?.try_into().ok()?);
-                    at += 4;
-                }
-                30 => {
-                    while data.get(at).is_some_and(|byte| byte & 0xF != 0xF && byte >> 4 != 0xF) {
-                        at += 1;
-                    }
-                    at += 1;
-                }
-                32..=246 => operand = i32::from(byte) - 139,
-                247..=250 => {
-                    operand = (i32::from(byte) - 247) * 256 + i32::from(*data.get(at)?) + 108;
-                    at += 1;
-                }
-                251..=254 => {
-                    operand = -(i32::from(byte) - 251) * 256 - i32::from(*data.get(at)?) - 108;
-                    at += 1;
-                }
-                _ => {}
-            }
-        }
-        Some(top)
-    }
-}
-
-/// The items of an INDEX structure, and where it ends.
-fn index(data: &[u8], at: usize) -> Option<(Vec<&[u8]>, usize)> {
-    let count = usize::from(u16_at(data, at)?);
-    if count == 0 {
-        return Some((Vec::new(), at + 2));
-    }
-    let size = usize::from(*data.get(at + 2)?);
-    let offsets = at + 3;
-    let base = offsets + (count + 1) * size - 1;
-    let offset = |n: usize| -> Option<usize> {
-        let bytes = data.get(offsets + n * size..offsets + (n + 1) * size)?;
-        Some(bytes.iter().fold(0, |value, byte| (value << 8) | usize::from(*byte)))
-    };
-    let items = (0..count)
-        .map(|n| data.get(base.checked_add(offset(n)?)?..base.checked_add(offset(n + 1)?)?))
-        .collect::<Option<Vec<_>>>()?;
-    Some((items, base + offset(count)?))
-}
-
-/// The string identifier of each glyph.
-fn charset(data: &[u8], at: usize, glyph_count: usize) -> Option<Vec<u16>> {
-    if at <= 2 {
-        return Some((0..229).collect());
-    }
-    let format = *data.get(at)?;
-    let mut names = vec![0];
-    let mut at = at + 1;
-    while names.len() < glyph_count {
-        let first = u16_at(data, at)?;
-        let more = match format {
-            0 => 0,
-            1 => u16::from(*data.get(at + 2)?),
-            _ => u16_at(data, at + 2)?,
-        };
-        names.extend((0..=more).map(|n| first.wrapping_add(n)).take(glyph_count - names.len()));
-        at += [2, 3, 4][usize::from(format.min(2))];
-    }
-    Some(names)
-}
-
-/// Pairs of code and glyph.
-fn encoding(data: &[u8], at: usize) -> Option<Vec<(u8, usize)>> {
-    let count = usize::from(*data.get(at + 1)?);
-    let mut pairs = Vec::new();
-    if data.get(at)? & 0x7F == 0 {
-        for n in 0..count {
-            pairs.push((*data.get(at + 2 + n)?, n + 1));
-        }
-        return Some(pairs);
-    }
-    let mut glyph = 1;
-    for n in 0..count {
-        let first = *data.get(at + 2 + 2 * n)?;
-        for step in 0..=*data.get(at + 3 + 2 * n)? {
-            pairs.push((first.wrapping_add(step), glyph));
-            glyph += 1;
-        }
-    }
-    Some(pairs)
-}
-
-fn u16_at(data: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(data.get(at..at.checked_add(2)?)?.try_into().ok()?))
+fn standard() -> BuiltInEncoding {
+    glyphs::standard().iter().map(|c| c.map(String::from)).collect()
 }
 
 #[cfg(test)]
@@ -219,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_no_font() {
+    fn other_bytes_are_not_a_font() {
         assert_eq!(type1(b"nothing here"), None);
         assert_eq!(cff(b"\x01\0\x04\xFF\xFF\xFF\xFF\xFF\xFF\xFF"), None);
         assert_eq!(cff(b""), None);

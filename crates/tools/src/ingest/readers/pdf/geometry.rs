@@ -1,6 +1,6 @@
-//! The little plane geometry that placing text needs. Lengths are points (1/72 inch).
+//! Plane geometry for placing text. Lengths are in points (1/72 inch).
 
-/// An affine map: `x' = a*x + c*y + e`, `y' = b*x + d*y + f`.
+/// An affine transformation: `x' = a*x + c*y + e`, `y' = b*x + d*y + f`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Matrix {
     pub a: f32,
@@ -14,8 +14,8 @@ pub(super) struct Matrix {
 impl Matrix {
     pub const IDENTITY: Self = Self { a: 1.0, b: 0.0, c: 0.0, d: 1.0, e: 0.0, f: 0.0 };
 
-    /// From six numbers in the order of the PDF operators `cm` and `Tm`; `None` for fewer or for numbers too large to
-    /// place anything with.
+    /// From the six operands of `cm` or `Tm`; `None` for another count, or for numbers that are not finite or too
+    /// large.
     pub fn from_slice(numbers: &[f32]) -> Option<Self> {
         match *numbers {
             [a, b, c, d, e, f] if numbers.iter().all(|n| n.is_finite() && n.abs() < 1e9) => {
@@ -29,7 +29,7 @@ impl Matrix {
         Self { e, f, ..Self::IDENTITY }
     }
 
-    /// The map that applies `self` first and `next` after it.
+    /// The transformation that applies `self` first and `next` second.
     pub fn then(&self, next: &Self) -> Self {
         Self {
             a: self.a * next.a + self.b * next.c,
@@ -45,7 +45,7 @@ impl Matrix {
         (self.a * x + self.c * y + self.e, self.b * x + self.d * y + self.f)
     }
 
-    /// The upright rectangle around the image of `rect`.
+    /// The bounding box of the transformed `rect`.
     pub fn apply_rect(&self, rect: &Rect) -> Rect {
         let mut out = Rect::EMPTY;
         for (x, y) in [(rect.x0, rect.y0), (rect.x1, rect.y0), (rect.x0, rect.y1), (rect.x1, rect.y1)] {
@@ -56,7 +56,7 @@ impl Matrix {
     }
 }
 
-/// An upright rectangle.
+/// An axis-aligned rectangle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rect {
     pub x0: f32,
@@ -66,7 +66,7 @@ pub(super) struct Rect {
 }
 
 impl Rect {
-    /// Contains nothing; including a point makes it that point.
+    /// The empty rectangle; after including a point it consists of that point.
     pub const EMPTY: Self = Self { x0: f32::MAX, y0: f32::MAX, x1: f32::MIN, y1: f32::MIN };
 
     pub fn include(&mut self, x: f32, y: f32) {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_numbers_make_no_matrix() {
+    fn invalid_numbers_make_no_matrix() {
         assert_eq!(Matrix::from_slice(&[1.0, 0.0, 0.0, f32::NAN, 0.0, 0.0]), None);
         assert_eq!(Matrix::from_slice(&[1.0]), None);
     }

@@ -1,19 +1,19 @@
-//! Text of glyph names and of the one-byte encodings that PDF predefines.
+//! Text of glyph names and of the predefined one-byte encodings.
 //!
-//! The Adobe glyph list and the encodings are those of lopdf, which keeps them private; a font dictionary made for the
-//! question is the way to ask.
+//! The Adobe Glyph List and the encodings come from lopdf, which keeps them private, so they are queried through a
+//! synthetic font dictionary.
 
 use std::sync::LazyLock;
 
 use lopdf::{Dictionary, Document, Object};
 
-/// Text for each of the 256 codes of a one-byte encoding.
+/// A one-byte encoding: the character of each code.
 pub(super) type Table = [Option<char>; 256];
 
 static STANDARD: LazyLock<Table> = LazyLock::new(|| table(b"StandardEncoding"));
 static WIN_ANSI: LazyLock<Table> = LazyLock::new(|| {
     let mut table = table(b"WinAnsiEncoding");
-    // Unused codes show a bullet; the two doubles are named in the specification (Annex D.2, note 3 to 6).
+    // Two codes are duplicates of other characters (ISO 32000-1, Annex D.2, notes 3 to 6).
     table[0xA0] = Some(' ');
     table[0xAD] = Some('-');
     table
@@ -21,7 +21,7 @@ static WIN_ANSI: LazyLock<Table> = LazyLock::new(|| {
 static MAC_ROMAN: LazyLock<Table> = LazyLock::new(|| table(b"MacRomanEncoding"));
 static MAC_EXPERT: LazyLock<Table> = LazyLock::new(|| table(b"MacExpertEncoding"));
 
-/// A predefined encoding by its PDF name.
+/// A predefined encoding by name.
 pub(super) fn encoding(name: &[u8]) -> Option<&'static Table> {
     match name {
         b"StandardEncoding" => Some(&STANDARD),
@@ -37,8 +37,8 @@ pub(super) fn standard() -> &'static Table {
     &STANDARD
 }
 
-/// The text of a glyph name: by the Adobe glyph list, the `uniXXXX` and `uXXXXX` forms, parts joined by `_`, and
-/// without a suffix such as `.sc`. `None` for names that mean nothing (`g23`, `.notdef`).
+/// The text of a glyph name: by the Adobe Glyph List, the forms `uniXXXX` and `uXXXXX`, components joined by `_`,
+/// without a suffix such as `.sc`. `None` for names without meaning (`g23`, `.notdef`).
 pub(super) fn text(name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok()?;
     let stem = name.split('.').next().filter(|stem| !stem.is_empty())?;
@@ -64,7 +64,7 @@ fn part(name: &str) -> Option<String> {
     {
         return char::from_u32(u32::from_str_radix(hex, 16).ok()?).map(String::from);
     }
-    // Names of TeX fonts that the list lacks.
+    // Names in TeX fonts that are not in the list.
     let text = match name {
         "dotlessj" => "ȷ",
         "visiblespace" => " ",
@@ -98,7 +98,7 @@ fn decode(encoding: Object, code: u8) -> Option<char> {
     let font = font(encoding);
     let document = Document::new();
     let encoding = font.get_font_encoding(&document).ok()?;
-    // An unknown name makes lopdf fall back to the standard encoding, which has nothing at this code.
+    // For an unknown name, lopdf falls back to the standard encoding, which has no character at this code.
     encoding.bytes_to_string(&[code]).ok()?.chars().next()
 }
 
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_have_text() {
+    fn glyph_names_have_text() {
         assert_eq!(text(b"ffi").as_deref(), Some("\u{FB03}"));
         assert_eq!(text(b"f_f_i").as_deref(), Some("ffi"));
         assert_eq!(text(b"Adieresis").as_deref(), Some("Ä"));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn encodings_have_their_characters() {
+    fn predefined_encodings_have_their_characters() {
         assert_eq!(encoding(b"WinAnsiEncoding").unwrap()[0xE4], Some('ä'));
         assert_eq!(encoding(b"MacRomanEncoding").unwrap()[0x8A], Some('ä'));
         assert_eq!(standard()[0xAE], Some('\u{FB01}'));

@@ -1,37 +1,39 @@
-//! Walks a page's content streams and collects its words, with what is painted around them.
+//! Interprets a page's content streams and collects its words and what is painted around them.
 
 use lopdf::{DecompressError, Dictionary, Document, Error, Object, ObjectId, Stream};
 
-use super::context::{Budget, Context, Fonts, LEAST_COST, MAX_STREAM};
-use super::font::{Font, dictionary};
+use super::context::{Budget, Context, Fonts, MAX_STREAM, MIN_COST};
+use super::dictionary::dictionary;
+use super::font::Font;
 use super::geometry::{Matrix, Rect};
 use super::lexer::{Lexer, Operand};
-use super::marked::Marked;
+use super::marked::MarkedContent;
 use super::paint::{Canvas, Path};
-use super::state::State;
-use super::words::{Direction, Placement, Word, WordBuilder};
+use super::placement::{Direction, Placement};
+use super::state::GraphicsState;
+use super::words::{Word, WordBuilder};
 
-/// How deep forms may nest: real files stay below five.
+/// Deepest nesting of form XObjects; real files stay below five.
 const MAX_FORM_DEPTH: usize = 12;
-/// Most saved graphics states; a crafted file may save without end.
+/// Largest number of saved graphics states.
 const MAX_SAVED: usize = 256;
-/// Smaller text is not meant to be read.
-const SMALLEST: f32 = 0.8;
+/// Smaller text, in points, is treated as hidden.
+const MIN_TEXT_SIZE: f32 = 0.8;
 
-/// What a page shows.
+/// The content of a page.
 #[derive(Default)]
-pub(super) struct Shown {
+pub(super) struct PageContent {
     pub words: Vec<Word>,
-    /// Words in render mode 3: the text layer of a scan, or hidden text.
+    /// Words in text rendering mode 3 or 7: the text layer of a scan, or hidden text.
     pub invisible: Vec<Word>,
-    /// True when text was left out that nobody can see.
-    pub hid_text: bool,
+    /// Whether invisible text was omitted.
+    pub has_hidden_text: bool,
     pub canvas: Canvas,
-    /// True when a stream could not be decoded.
+    /// Whether a stream could not be decoded.
     pub damaged: bool,
 }
 
-/// Interprets content in the frame of one page.
+/// Interprets content streams in the coordinate system of one page.
 pub(super) struct Interpreter<'a> {
     pub(super) document: &'a Document,
     pub(super) fonts: &'a mut Fonts,
@@ -39,18 +41,18 @@ pub(super) struct Interpreter<'a> {
     pub(super) hidden_layers: &'a [ObjectId],
     page: Rect,
     frame: Matrix,
-    pub(super) state: State,
-    saved: Vec<State>,
+    pub(super) state: GraphicsState,
+    saved: Vec<GraphicsState>,
     path: Path,
     clip_pending: bool,
     pub(super) visible: WordBuilder,
     pub(super) invisible: WordBuilder,
-    pub(super) shown: Shown,
-    pub(super) marked: Marked,
+    pub(super) content: PageContent,
+    pub(super) marked: MarkedContent,
 }
 
 impl<'a> Interpreter<'a> {
-    /// `page` is the visible area and `frame` maps default user space to it as displayed, y downwards.
+    /// `page` is the visible area; `frame` maps default user space to it as displayed, with y downwards.
     pub fn new(context: Context<'a>, page: Rect, frame: Matrix) -> Self {
         let Context { document, fonts, budget, hidden_layers } = context;
         Self {
@@ -60,45 +62,45 @@ impl<'a> Interpreter<'a> {
             hidden_layers,
             page,
             frame,
-            state: State::new(frame),
+            state: GraphicsState::new(frame),
             saved: Vec::new(),
             path: Path::default(),
             clip_pending: false,
             visible: WordBuilder::default(),
             invisible: WordBuilder::default(),
-            shown: Shown::default(),
-            marked: Marked::default(),
+            content: PageContent::default(),
+            marked: MarkedContent::default(),
         }
     }
 
-    /// Everything that was shown.
-    pub fn finish(mut self) -> Shown {
+    /// Returns everything that was collected.
+    pub fn finish(mut self) -> PageContent {
         let open = self.marked.end();
-        self.put(open);
-        self.shown.words = self.visible.finish();
-        self.shown.invisible = self.invisible.finish();
-        self.shown
+        self.emit_replacement(open);
+        self.content.words = self.visible.finish();
+        self.content.invisible = self.invisible.finish();
+        self.content
     }
 
-    /// Decodes a stream within the budget, which it uses up; what cannot be decoded counts as damage.
+    /// Decodes a stream and charges it to the budget; a stream that cannot be decoded marks the page as damaged.
     pub fn inflate(&mut self, stream: &Stream) -> Vec<u8> {
         let left = self.budget.left();
         match stream.get_plain_content_with_limit(MAX_STREAM.min(left)) {
             Ok(data) => {
-                self.budget.spend((data.len() as u64).max(LEAST_COST));
+                self.budget.spend((data.len() as u64).max(MIN_COST));
                 data
             }
             Err(error) => {
                 if matches!(error, Error::Decompress(DecompressError::MemoryLimitExceeded { .. })) {
                     self.budget.exceed(left <= MAX_STREAM);
                 }
-                self.shown.damaged = true;
+                self.content.damaged = true;
                 Vec::new()
             }
         }
     }
 
-    /// Runs the operators of a content stream. `depth` counts the forms around it.
+    /// Executes the operators of a content stream. `depth` is the number of enclosing form XObjects.
     pub fn run(&mut self, content: &[u8], resources: Option<&Dictionary>, depth: usize) {
         let mut lexer = Lexer::new(content);
         let mut operands = Vec::new();
@@ -106,14 +108,14 @@ impl<'a> Interpreter<'a> {
             match operator {
                 b"Do" => self.draw(&operands, resources, depth),
                 b"Tf" => self.set_font(&operands, resources),
-                b"BI" => self.shown.canvas.image(None, &self.state.ctm, &self.page),
-                b"BDC" | b"BMC" => self.begin_marked(&operands, resources),
+                b"BI" => self.content.canvas.image(None, &self.state.ctm, &self.page),
+                b"BDC" | b"BMC" => self.begin_marked_content(&operands, resources),
                 b"EMC" => {
                     let closed = self.marked.close();
-                    self.put(closed);
+                    self.emit_replacement(closed);
                 }
                 b"gs" => self.extended_state(&operands, resources),
-                b"cs" => self.state.set_fill_space(self.space(&operands, resources)),
+                b"cs" => self.state.set_fill_space(self.color_space(&operands, resources)),
                 b"q" | b"Q" | b"cm" => self.graphics_state(operator, &operands),
                 b"Tj" | b"TJ" | b"'" | b"\"" => self.show_operator(operator, &operands),
                 _ if self.state.text_operator(operator, &operands) => {}
@@ -136,7 +138,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// `Do`: an image covers an area, a form is content of its own.
+    /// `Do`: paints an image or executes a form XObject.
     fn draw(&mut self, operands: &[Operand], resources: Option<&Dictionary>, depth: usize) {
         let Some(name) = operands.first().and_then(Operand::name) else { return };
         let objects = resources.and_then(|resources| dictionary(self.document, resources, b"XObject"));
@@ -146,13 +148,13 @@ impl<'a> Interpreter<'a> {
             return;
         };
         match stream.dict.get_deref(b"Subtype", self.document).and_then(Object::as_name) {
-            Ok(b"Image") => self.shown.canvas.image(id, &self.state.ctm, &self.page),
+            Ok(b"Image") => self.content.canvas.image(id, &self.state.ctm, &self.page),
             Ok(b"Form") => self.form(stream, resources, depth),
             _ => {}
         }
     }
 
-    /// Runs a form XObject in its own coordinates and resources.
+    /// Executes a form XObject with its own matrix and resources.
     pub fn form(&mut self, stream: &Stream, resources: Option<&Dictionary>, depth: usize) {
         if depth >= MAX_FORM_DEPTH || self.budget.is_spent() || self.is_hidden_layer(&stream.dict) {
             return;
@@ -171,22 +173,22 @@ impl<'a> Interpreter<'a> {
         self.marked = marked;
     }
 
-    /// Runs an annotation's appearance, placed on the page by `place`.
-    pub fn form_at(&mut self, stream: &Stream, place: Matrix) {
+    /// Executes an annotation's appearance stream, placed on the page by `matrix`.
+    pub fn form_at(&mut self, stream: &Stream, matrix: Matrix) {
         let frame = self.frame;
-        self.state = State::new(place.then(&frame));
+        self.state = GraphicsState::new(matrix.then(&frame));
         self.saved.clear();
         let open = self.marked.end();
-        self.put(open);
+        self.emit_replacement(open);
         self.form(stream, None, 0);
     }
 
-    /// Puts lines of text into a rectangle of user space, where a viewer would choose font and size itself.
+    /// Adds lines of text in a rectangle of user space, for annotations whose font the viewer chooses.
     pub fn caption(&mut self, text: &str, area: &Rect) {
         const WIDTH: f32 = 0.5;
         let lines: Vec<&str> = text.lines().collect();
         let size = (0.7 * area.height() / lines.len().max(1) as f32).clamp(4.0, 12.0);
-        let direction = Direction::of(self.frame.a, self.frame.b);
+        let direction = Direction::from_vector(self.frame.a, self.frame.b);
         for (n, line) in lines.iter().enumerate() {
             let y = area.y1 - size * (1.0 + 1.2 * n as f32);
             for (at, c) in line.chars().enumerate() {
@@ -195,8 +197,8 @@ impl<'a> Interpreter<'a> {
                     direction.upright(x, y)
                 };
                 let ((left, base), (right, _)) = (point(at), point(at + 1));
-                let place = Placement { left, right, base, size, bold: false, fixed: false, direction };
-                self.visible.push(c.encode_utf8(&mut [0; 4]), place);
+                let placement = Placement { left, right, base, size, bold: false, fixed: false, direction };
+                self.visible.push(c.encode_utf8(&mut [0; 4]), placement);
             }
             self.visible.close();
         }
@@ -219,7 +221,7 @@ impl<'a> Interpreter<'a> {
                 for item in items {
                     match item {
                         Operand::String(bytes) => self.show(bytes),
-                        Operand::Number(back) => self.state.text.kern(*back),
+                        Operand::Number(amount) => self.state.text.adjust(*amount),
                         _ => {}
                     }
                 }
@@ -228,25 +230,25 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// Shows one string: places each glyph and moves on.
+    /// Shows a string: places each glyph and advances the text matrix.
     fn show(&mut self, bytes: &[u8]) {
         let Some(font) = self.state.text.font.clone() else { return };
         let text = &mut self.state.text;
         let placed = Matrix::translation(0.0, text.rise).then(&text.matrix).then(&self.state.ctm);
         let size = placed.c.hypot(placed.d) * text.size.abs();
-        if !size.is_finite() || size < SMALLEST {
-            self.shown.hid_text |= !bytes.is_empty();
+        if !size.is_finite() || size < MIN_TEXT_SIZE {
+            self.content.has_hidden_text |= !bytes.is_empty();
             return;
         }
         let along = if font.vertical { (-placed.c, -placed.d) } else { (placed.a, placed.b) };
         let forwards = if text.size * text.scale < 0.0 { -1.0 } else { 1.0 };
-        let direction = Direction::of(along.0 * forwards, along.1 * forwards);
+        let direction = Direction::from_vector(along.0 * forwards, along.1 * forwards);
         let (x, y) = placed.apply(0.0, 0.0);
         let in_layer = self.marked.is_hidden();
         let invisible = matches!(text.mode, 3 | 7);
         let hidden = in_layer
-            || self.is_out_of_sight(&font, bytes, &placed, size)
-            || (!invisible && self.is_unseen(x, y - 0.3 * size));
+            || self.is_outside(&font, bytes, &placed, size)
+            || (!invisible && self.is_imperceptible(x, y - 0.3 * size));
         let out = if invisible { &mut self.invisible } else { &mut self.visible };
         let text = &mut self.state.text;
         let mut moved = 0.0_f32;
@@ -261,19 +263,19 @@ impl<'a> Interpreter<'a> {
                 let (left, base) = direction.upright(start.0, start.1);
                 let (right, _) = direction.upright(end.0, end.1);
                 let (left, right) = (left.min(right), right.max(left));
-                let place = Placement { left, right, base, size, bold: font.bold, fixed: font.fixed, direction };
-                if !self.marked.take(glyph.text, place, invisible) {
-                    out.push(glyph.text, place);
+                let placement = Placement { left, right, base, size, bold: font.bold, fixed: font.fixed, direction };
+                if !self.marked.replace_glyph(glyph.text, placement, invisible) {
+                    out.push(glyph.text, placement);
                 }
             }
             moved += advance;
         });
         text.advance(moved, font.vertical);
-        self.shown.hid_text |= hidden && !in_layer;
+        self.content.has_hidden_text |= hidden && !in_layer;
     }
 
-    /// Whether a string begins off the page, or stands wholly outside what the clipping path leaves.
-    fn is_out_of_sight(&self, font: &Font, bytes: &[u8], placed: &Matrix, size: f32) -> bool {
+    /// Whether a string starts off the page or is completely outside the clipping path.
+    fn is_outside(&self, font: &Font, bytes: &[u8], placed: &Matrix, size: f32) -> bool {
         let (x, y) = placed.apply(0.0, 0.0);
         if !self.page.contains(x, y) {
             return true;
@@ -290,14 +292,14 @@ impl<'a> Interpreter<'a> {
         !clip.intersects(&line)
     }
 
-    /// Whether filled text at a point has the colour of its ground, or none at all.
-    fn is_unseen(&self, x: f32, y: f32) -> bool {
+    /// Whether filled text at a point is transparent or has the colour of its background.
+    fn is_imperceptible(&self, x: f32, y: f32) -> bool {
         const CLEAR: f32 = 0.02;
         let fills = text_fills(self.state.text.mode);
-        (fills && self.state.opacity <= CLEAR) || !self.shown.canvas.shows(self.state.fill_if(fills), x, y)
+        (fills && self.state.opacity <= CLEAR) || !self.content.canvas.shows(self.state.fill_if(fills), x, y)
     }
 
-    /// Path construction and painting; true when the operator was one of them.
+    /// Executes path construction and painting operators; false for other operators.
     fn path_operator(&mut self, operator: &[u8], operands: &[Operand]) -> bool {
         let number = |at: usize| operands.get(at).and_then(Operand::number).unwrap_or(0.0);
         let point = |at: usize| self.state.ctm.apply(number(at), number(at + 1));
@@ -318,19 +320,19 @@ impl<'a> Interpreter<'a> {
             b"f" | b"F" | b"f*" => self.paint(true, false),
             b"B" | b"B*" | b"b" | b"b*" => self.paint(true, true),
             b"n" => self.paint(false, false),
-            b"sh" => self.shown.canvas.cover(self.state.clip.unwrap_or(self.page)),
+            b"sh" => self.content.canvas.cover(self.state.clip.unwrap_or(self.page)),
             _ => return false,
         }
         true
     }
 
     fn paint(&mut self, fill: bool, stroke: bool) {
-        self.path.end_part();
+        self.path.end_subpath();
         if fill {
-            self.shown.canvas.fill(&self.path, self.state.fill_if(true));
+            self.content.canvas.fill(&self.path, self.state.fill_if(true));
         }
         if stroke {
-            self.shown.canvas.stroke(&self.path);
+            self.content.canvas.stroke(&self.path);
         }
         if std::mem::take(&mut self.clip_pending)
             && let Some(bounds) = self.path.bounds()
@@ -341,7 +343,7 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// Whether a text render mode fills glyphs; outlined text shows in the stroke's colour, which is not followed.
+/// Whether a text rendering mode fills glyphs. Stroked text has the stroke colour, which is not tracked.
 fn text_fills(mode: u8) -> bool {
     matches!(mode, 0 | 4)
 }
@@ -364,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_filled_text_is_judged_by_the_fill_colour() {
+    fn only_filled_text_is_compared_with_the_background() {
         assert!(text_fills(0) && !text_fills(1));
     }
 }

@@ -1,45 +1,46 @@
-//! One page's words as lines and tables in reading order.
+//! Arranges the words of a page as lines and tables in reading order.
 
 use super::columns::{self, Piece};
 use super::geometry::Rect;
 use super::lines::{self, Line};
 use super::paint::Rule;
+use super::placement::Direction;
 use super::ruled::{self, Table};
-use super::words::{Direction, Word};
+use super::words::Word;
 
-/// What a page holds, in reading order.
+/// An item of a page in reading order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Flow {
     Line(Line),
     Table(Table),
-    /// The end of a column, or of text that belongs together.
+    /// End of a column or another group of lines.
     Break,
 }
 
 /// The text of one direction on a page.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Stratum {
+pub(super) struct DirectionFlow {
     pub direction: Direction,
-    pub flow: Vec<Flow>,
+    pub items: Vec<Flow>,
 }
 
-/// Lays out words; the direction with the most text comes first.
-pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<Stratum> {
-    let mut strata: Vec<(Direction, Vec<Word>, usize)> = vec![(Direction::Right, Vec::new(), 0)];
+/// Arranges words; the direction with the most text comes first.
+pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
+    let mut groups: Vec<(Direction, Vec<Word>, usize)> = vec![(Direction::Right, Vec::new(), 0)];
     for word in words {
         let length = word.text.len();
-        match strata.iter_mut().find(|(direction, ..)| *direction == word.direction) {
-            Some((_, of_direction, all)) => {
+        match groups.iter_mut().find(|(direction, ..)| *direction == word.direction) {
+            Some((_, words, all)) => {
                 *all += length;
-                of_direction.push(word);
+                words.push(word);
             }
-            None => strata.push((word.direction, vec![word], length)),
+            None => groups.push((word.direction, vec![word], length)),
         }
     }
-    strata.retain(|(_, words, _)| !words.is_empty());
-    strata.sort_by_key(|(_, _, length)| std::cmp::Reverse(*length));
+    groups.retain(|(_, words, _)| !words.is_empty());
+    groups.sort_by_key(|(_, _, length)| std::cmp::Reverse(*length));
     let mut first = true;
-    strata
+    groups
         .into_iter()
         .map(|(direction, words, _)| {
             let rules = if std::mem::take(&mut first) { upright(rules, direction) } else { Vec::new() };
@@ -47,12 +48,12 @@ pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<Stratum> {
                 Direction::Slanted(_) => lines::build(words).into_iter().map(Flow::Line).collect(),
                 _ => flow(words, &rules),
             };
-            Stratum { direction, flow }
+            DirectionFlow { direction, items: flow }
         })
         .collect()
 }
 
-/// The rules in the frame of a direction.
+/// Transforms ruling lines to the coordinate system of a direction.
 fn upright(rules: &[Rule], direction: Direction) -> Vec<Rule> {
     rules
         .iter()
@@ -92,7 +93,7 @@ fn flow(mut words: Vec<Word>, rules: &[Rule]) -> Vec<Flow> {
     flow
 }
 
-/// Puts tables where they stand between the lines.
+/// Inserts tables between the lines by their vertical position.
 fn interleave(lines: Vec<Line>, mut tables: Vec<Table>, flow: &mut Vec<Flow>) {
     tables.sort_by(|a, b| b.bounds.y0.total_cmp(&a.bounds.y0));
     for line in lines {

@@ -1,17 +1,17 @@
-//! Splits content streams and character maps into operators with their operands.
+//! Splits content streams and CMaps into operators with their operands.
 //!
-//! The reader has its own lexer because page content is where almost all of the time goes: this one allocates only for
-//! strings, never recurses, and carries on after garbage as viewers do.
+//! The reader has its own lexer because most of the time is spent in page content: it allocates only for strings, does
+//! not recurse, and continues after garbage as viewers do.
 
-/// One operand of an operator.
+/// An operand.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Operand {
     Number(f32),
     Name(Vec<u8>),
     String(Vec<u8>),
-    /// A flat array; arrays within it are spliced into it.
+    /// An array; nested arrays are flattened.
     Array(Vec<Operand>),
-    /// The raw bytes of a dictionary, without its brackets.
+    /// The raw bytes of a dictionary without `<<` and `>>`.
     Dictionary(Vec<u8>),
 }
 
@@ -29,10 +29,10 @@ impl Operand {
     }
 }
 
-/// Most operands kept for one operator; no operator of a content stream takes as many, a crafted one may.
+/// Largest number of operands kept per operator; no real operator has as many.
 const MAX_OPERANDS: usize = 1 << 17;
 
-/// Reads operators from a stream's bytes.
+/// Reads operators from a byte stream.
 pub(super) struct Lexer<'a> {
     data: &'a [u8],
     at: usize,
@@ -43,8 +43,8 @@ impl<'a> Lexer<'a> {
         Self { data, at: 0 }
     }
 
-    /// The next operator, its operands left in `operands`; `None` at the end. Inline images are skipped: they come as
-    /// the operator `BI` without operands.
+    /// Reads the next operator and its operands; `None` at the end. Inline images are skipped and returned as the
+    /// operator `BI` without operands.
     pub fn next(&mut self, operands: &mut Vec<Operand>) -> Option<&'a [u8]> {
         operands.clear();
         loop {
@@ -89,7 +89,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Anything but an array; a bare word that is no number is an operator.
+    /// Reads an object other than an array; a word that is not a number is returned as the operator.
     fn simple(&mut self, first: u8) -> Result<Operand, &'a [u8]> {
         match first {
             b'/' => Ok(Operand::Name(self.name())),
@@ -128,7 +128,7 @@ impl<'a> Lexer<'a> {
                     }
                 }
                 b')' | b'{' | b'}' | b'>' => self.at += 1,
-                // A word inside an array (true, null, garbage) is no operand that anything here uses.
+                // Ignore words inside an array (true, null, garbage); no caller uses them.
                 _ => match self.simple(byte) {
                     Ok(item) if items.len() < MAX_OPERANDS => items.push(item),
                     Ok(_) | Err(_) => {}
@@ -225,7 +225,7 @@ impl<'a> Lexer<'a> {
         out
     }
 
-    /// Skips to the bracket that closes the dictionary, over nested ones and over strings.
+    /// Skips a dictionary, including nested dictionaries and strings.
     fn dictionary(&mut self) -> Vec<u8> {
         self.at += 2;
         let start = self.at;
@@ -253,8 +253,8 @@ impl<'a> Lexer<'a> {
         self.data[start.min(self.data.len())..].to_vec()
     }
 
-    /// From `BI` to its `EI`: the image's data may hold any bytes, so `EI` counts only between white space and where
-    /// what follows looks like content again.
+    /// Skips from `BI` to `EI`. The image data may contain any bytes, so `EI` counts only between white space and if
+    /// printable bytes follow.
     fn skip_inline_image(&mut self) {
         let rest = &self.data[self.at..];
         let Some(data) = rest.windows(2).position(|pair| pair == b"ID") else {
@@ -280,7 +280,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Bytes that continue a name or a word.
+/// Whether a byte is a regular character (ISO 32000-1, 7.2.2).
 fn is_regular(byte: u8) -> bool {
     !matches!(
         byte,
@@ -292,7 +292,7 @@ fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
-/// A PDF number: sign, digits, one point; no exponent. Doubled signs and stray signs inside are forgiven.
+/// Parses a number: sign, digits, one point, no exponent. Repeated signs and signs inside are tolerated.
 fn number(word: &[u8]) -> Option<f32> {
     let unsigned = word.iter().position(|byte| !matches!(byte, b'+' | b'-'))?;
     let negative = unsigned > 0 && word[0] == b'-';
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_come_with_their_operands() {
+    fn operators_are_returned_with_their_operands() {
         let operations = all(b"BT /F1 12 Tf 1 0 0 -1 .5 -3. Tm [(A\\)b) -120 <4142>] TJ ET");
         assert_eq!(operations[1], ("Tf".into(), vec![Operand::Name(b"F1".to_vec()), Operand::Number(12.0)]));
         assert_eq!(operations[2].1[4..], [Operand::Number(0.5), Operand::Number(-3.0)]);
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_ends() {
+    fn lexing_garbage_terminates() {
         for data in [b"((((((".as_slice(), b"[[[[[[", b"<<<<<<", b"<41", b"/", b")]}>", b"BI ID", b"\\", b"1 2 3"] {
             all(data);
         }

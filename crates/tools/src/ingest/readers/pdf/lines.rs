@@ -1,13 +1,14 @@
-//! Words to lines: what stands on one baseline, in order, with wide gaps kept as cell borders.
+//! Builds lines from words on the same baseline; wide gaps separate cells.
 
 use super::super::text::is_list_item;
+use super::baseline::same_line;
 use super::bidi;
 use super::words::{WORD_GAP, Word};
 
-/// A gap of this share of the font size may part the cells of a table.
+/// Smallest gap between cells, relative to the font size.
 const CELL_GAP: f32 = 0.8;
 
-/// A piece of a line without a wide gap in it.
+/// A part of a line without wide gaps.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Cell {
     pub text: String,
@@ -21,17 +22,18 @@ pub(super) struct Line {
     pub cells: Vec<Cell>,
     pub left: f32,
     pub right: f32,
-    /// The baseline of its text.
+    /// Baseline of the text.
     pub base: f32,
-    /// The font size of most of it.
+    /// Font size of most characters.
     pub size: f32,
-    /// True when all of it is bold, or in a fixed-pitch font.
+    /// Whether all of it is bold.
     pub bold: bool,
+    /// Whether all of it is in a fixed-pitch font.
     pub fixed: bool,
 }
 
 impl Line {
-    /// The whole line, cells joined by a space.
+    /// The text of the line; cells are joined by a space.
     pub fn text(&self) -> String {
         let texts: Vec<&str> = self.cells.iter().map(|cell| cell.text.as_str()).collect();
         texts.join(" ")
@@ -46,7 +48,7 @@ impl Line {
     }
 }
 
-/// Groups words into lines, from the top down.
+/// Groups words into lines, from top to bottom.
 pub(super) fn build(mut words: Vec<Word>) -> Vec<Line> {
     words.sort_by(|a, b| a.base.total_cmp(&b.base));
     let mut lines = Vec::new();
@@ -57,7 +59,7 @@ pub(super) fn build(mut words: Vec<Word>) -> Vec<Line> {
             lines.push(assemble(std::mem::take(&mut open)));
             size = 0.0;
         }
-        // The largest text so far sets the line; raised and lowered small text follows it.
+        // The largest text so far defines the baseline; superscripts and subscripts follow it.
         if word.size >= size {
             (base, size) = (word.base, word.size);
         }
@@ -69,15 +71,7 @@ pub(super) fn build(mut words: Vec<Word>) -> Vec<Line> {
     lines
 }
 
-/// Whether two baselines belong to one line: text strays by up to two fifths of the size, raised and lowered smaller
-/// text by somewhat more.
-pub(super) fn same_line(base: f32, size: f32, other_base: f32, other_size: f32) -> bool {
-    let (large, small) = (size.max(other_size), size.min(other_size));
-    let stray = if small <= 0.92 * large { 0.55 } else { 0.4 };
-    (base - other_base).abs() <= stray * large
-}
-
-/// Puts the words of one line in order and joins them.
+/// Sorts and joins the words of a line.
 fn assemble(mut words: Vec<Word>) -> Line {
     words.sort_by(|a, b| a.left.total_cmp(&b.left));
     let main = main_size(&words);
@@ -87,7 +81,7 @@ fn assemble(mut words: Vec<Word>) -> Line {
     let mut cells: Vec<Cell> = Vec::new();
     let mut previous: Option<&Word> = None;
     for word in &words {
-        if previous.is_some_and(|previous| is_double(previous, word)) {
+        if previous.is_some_and(|previous| is_duplicate(previous, word)) {
             continue;
         }
         match cells.last_mut() {
@@ -106,20 +100,20 @@ fn assemble(mut words: Vec<Word>) -> Line {
     for cell in &mut cells {
         cell.text = shorten_leaders(&bidi::logical(&cell.text));
     }
-    attach_mark(&mut cells);
+    attach_label(&mut cells);
     let left = cells.first().map_or(0.0, |cell| cell.left);
     let right = cells.iter().map(|cell| cell.right).fold(left, f32::max);
     Line { cells, left, right, base, size: main, bold, fixed }
 }
 
-/// Text painted twice to look bold.
-fn is_double(previous: &Word, word: &Word) -> bool {
+/// Whether a word repeats the previous one at almost the same position, which imitates bold.
+fn is_duplicate(previous: &Word, word: &Word) -> bool {
     previous.text == word.text
         && (previous.left - word.left).abs() < 0.2 * word.size
         && (previous.base - word.base).abs() < 0.2 * word.size
 }
 
-/// The size that most characters of a line have.
+/// The font size of most characters in a line.
 fn main_size(words: &[Word]) -> f32 {
     let mut sizes: Vec<(f32, usize)> = Vec::new();
     for word in words {
@@ -131,7 +125,7 @@ fn main_size(words: &[Word]) -> f32 {
     sizes.into_iter().max_by_key(|(_, count)| *count).map_or(0.0, |(size, _)| size)
 }
 
-/// The dots that lead from a title to its page number, as one ellipsis.
+/// Replaces the dot leader between a title and its page number by an ellipsis.
 fn shorten_leaders(text: &str) -> String {
     if !text.contains("...") && !text.contains(". .") {
         return text.to_owned();
@@ -157,8 +151,8 @@ fn shorten_leaders(text: &str) -> String {
     out.trim_end_matches(' ').to_owned()
 }
 
-/// A bullet or a number in front of one more cell belongs to that cell: it is a list item or a heading, not a table.
-fn attach_mark(cells: &mut Vec<Cell>) {
+/// Joins a bullet or number with the only cell that follows: the line is a list item or heading, not a table row.
+fn attach_label(cells: &mut Vec<Cell>) {
     if let [mark, _] = cells.as_slice()
         && (is_list_item(&format!("{} x", mark.text)) || is_section_number(&mark.text))
     {
@@ -169,7 +163,7 @@ fn attach_mark(cells: &mut Vec<Cell>) {
     }
 }
 
-/// `3.2` or `A.1.`: digits and at most one letter, parted by points.
+/// Whether text is a section number such as `3.2` or `A.1.`.
 fn is_section_number(text: &str) -> bool {
     let parts: Vec<&str> = text.trim_end_matches('.').split('.').collect();
     let part = |part: &&str| !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit());
@@ -179,7 +173,7 @@ fn is_section_number(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::Direction;
+    use super::super::placement::Direction;
     use super::*;
 
     pub(crate) fn word(text: &str, left: f32, right: f32, base: f32, size: f32) -> Word {
@@ -192,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn words_come_by_line_and_from_left_to_right_whatever_their_order_in_the_file() {
+    fn words_are_sorted_by_line_and_from_left_to_right() {
         let words = vec![
             word("below", 10.0, 35.0, 112.0, 10.0),
             word("bar", 32.0, 48.0, 100.0, 10.0),
@@ -202,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn raised_text_stays_in_its_line() {
+    fn superscripts_and_subscripts_stay_in_their_line() {
         let words = vec![word("m", 10.0, 18.0, 100.0, 10.0), word("3", 18.0, 21.5, 96.5, 7.0)];
         assert_eq!(texts(words), [["m3"]]);
         let words = vec![word("H", 10.0, 18.0, 100.0, 11.0), word("2", 18.0, 22.0, 105.5, 8.0)];
@@ -210,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn wide_gaps_part_cells_but_not_a_mark_from_its_text() {
+    fn wide_gaps_separate_cells_but_not_a_label_from_its_text() {
         let words = vec![word("Tag", 10.0, 30.0, 100.0, 10.0), word("Range", 90.0, 120.0, 100.0, 10.0)];
         assert_eq!(texts(words), [["Tag", "Range"]]);
         let words = vec![word("3.2", 10.0, 25.0, 100.0, 10.0), word("Start-up", 45.0, 90.0, 100.0, 10.0)];
@@ -218,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn leaders_shrink_to_an_ellipsis() {
+    fn dot_leaders_become_an_ellipsis() {
         assert_eq!(shorten_leaders("Seals . . . . . . . 12"), "Seals … 12");
         assert_eq!(shorten_leaders("Seals......12"), "Seals … 12");
         assert_eq!(shorten_leaders("wait... then"), "wait... then");

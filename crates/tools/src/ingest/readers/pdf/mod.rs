@@ -1,44 +1,52 @@
-//! PDF: text by page from the positions of its glyphs.
+//! PDF: extracts the text of each page from the positions of its glyphs.
 //!
-//! lopdf parses, decrypts and repairs the file. What it lacks is done here: fonts without Unicode maps, words and lines
-//! from positions, reading order over columns, tables, headings, and the removal of what nobody sees.
+//! lopdf parses, decrypts and repairs the file, and read-fonts parses font programs. This module does the rest: fonts
+//! without Unicode maps, words and lines from positions, reading order across columns, tables, headings, and the
+//! removal of invisible text.
 
 mod accents;
 mod aligned;
 mod annotations;
 mod base14;
+mod baseline;
 mod bidi;
 mod blocks;
-mod cff_strings;
 mod cmap;
 mod columns;
 mod composite;
+mod contents_entry;
 mod context;
+mod dictionary;
 mod file;
 mod font;
 mod font_program;
 mod geometry;
+mod glyph;
 mod glyphs;
 mod interpret;
+mod join_lines;
 mod layout;
 mod lexer;
 mod lines;
 mod marked;
+mod page_text;
 mod paint;
 mod picture;
+mod placement;
 mod read;
 mod resources;
 mod ruled;
 mod running;
 mod sections;
+mod sfnt;
 mod state;
 mod style;
-mod true_type;
 mod words;
 
-pub(in crate::ingest) use blocks::join_lines;
+pub(in crate::ingest) use join_lines::join_lines;
 
-use super::{Limits, PageCounter, ReadDocument, ReadError, Reader};
+use super::reader::{PageCounter, Reader};
+use super::{Limits, ReadDocument, ReadError};
 
 /// Reads PDF files.
 pub(super) struct PdfReader;

@@ -1,5 +1,5 @@
-//! What a page paints besides text: filled areas tell hidden text from text on a coloured ground, ruled lines tell
-//! tables, images tell scans.
+//! What a page paints besides text: filled areas distinguish hidden text from text on a coloured background, ruling
+//! lines reveal tables, images reveal scans.
 
 use lopdf::ObjectId;
 
@@ -8,56 +8,57 @@ use super::geometry::{Matrix, Rect};
 /// Red, green and blue, 0 to 1.
 pub(super) type Color = [f32; 3];
 
-/// A filled area of the page; its colour is unknown for images, patterns and shadings.
+/// A filled area of the page; the colour of images, patterns and shadings is unknown.
 #[derive(Debug, Clone, Copy)]
 struct Fill {
     area: Rect,
     color: Option<Color>,
 }
 
-/// A drawn line along an axis.
+/// A ruling line: a horizontal or vertical line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rule {
     pub area: Rect,
     pub horizontal: bool,
 }
 
-/// Most fills and rules kept of one page; drawings have more, and neither tables nor hidden text in them.
-const MOST: usize = 4_000;
-/// Thinner than this, a filled rectangle is a line.
-const THIN: f32 = 3.0;
-/// Shorter lines are parts of drawings or of letters.
-const SHORTEST_RULE: f32 = 8.0;
+/// Largest number of fills and rules kept per page; drawings have more, but no tables or hidden text.
+const MAX_ITEMS: usize = 4_000;
+/// Filled rectangles thinner than this, in points, are lines.
+const MAX_RULE_THICKNESS: f32 = 3.0;
+/// Shorter lines, in points, are parts of drawings or letters.
+const MIN_RULE_LENGTH: f32 = 8.0;
 
-/// An image that covers this share of the page may hold text, and so may the first few such images of a page.
-const PICTURE: f32 = 0.1;
-const MOST_PICTURES: usize = 4;
+/// Images that cover at least this share of the page may contain text.
+const MIN_PICTURE_SHARE: f32 = 0.1;
+/// Largest number of such images kept per page.
+const MAX_PICTURES: usize = 4;
 
-/// What has been painted so far.
+/// What has been painted on a page.
 #[derive(Default)]
 pub(super) struct Canvas {
     fills: Vec<Fill>,
     pub rules: Vec<Rule>,
-    /// The area that images cover, counted with overlaps, in square points.
+    /// Sum of the areas of all images, in square points; overlaps count twice.
     pub image_area: f32,
-    /// The larger ones of them.
+    /// Images that may contain text.
     pub pictures: Vec<ObjectId>,
 }
 
 impl Canvas {
-    /// True when text of this colour at this point can be told from what is beneath it.
+    /// Whether text of this colour at this point contrasts with its background.
     pub fn shows(&self, color: Option<Color>, x: f32, y: f32) -> bool {
         let Some(color) = color else { return true };
-        let ground = self.fills.iter().rev().find(|fill| fill.area.contains(x, y));
-        let ground = ground.map_or(Some([1.0; 3]), |fill| fill.color);
-        ground.is_none_or(|ground| color.iter().zip(ground).any(|(c, g)| (c - g).abs() > 0.05))
+        let background = self.fills.iter().rev().find(|fill| fill.area.contains(x, y));
+        let background = background.map_or(Some([1.0; 3]), |fill| fill.color);
+        background.is_none_or(|background| color.iter().zip(background).any(|(c, b)| (c - b).abs() > 0.05))
     }
 
     pub fn fill(&mut self, path: &Path, color: Option<Color>) {
         for area in &path.areas {
-            if area.width() < THIN || area.height() < THIN {
+            if area.width() < MAX_RULE_THICKNESS || area.height() < MAX_RULE_THICKNESS {
                 self.rule(*area);
-            } else if self.fills.len() < MOST {
+            } else if self.fills.len() < MAX_ITEMS {
                 self.fills.push(Fill { area: *area, color });
             }
         }
@@ -69,21 +70,21 @@ impl Canvas {
         }
     }
 
-    /// An image, which is an object of the file unless it stands in the content itself.
+    /// Adds an image; `object` is `None` for inline images.
     pub fn image(&mut self, object: Option<ObjectId>, placed: &Matrix, page: &Rect) {
         let area = placed.apply_rect(&Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 });
         let covered = area.intersection(page).area();
         self.image_area += covered;
-        if let Some(object) = object.filter(|_| covered >= PICTURE * page.area() && self.pictures.len() < MOST_PICTURES)
-        {
+        let may_have_text = covered >= MIN_PICTURE_SHARE * page.area() && self.pictures.len() < MAX_PICTURES;
+        if let Some(object) = object.filter(|_| may_have_text) {
             self.pictures.push(object);
         }
         self.cover(area);
     }
 
-    /// An area of unknown colour.
+    /// Adds an area of unknown colour.
     pub fn cover(&mut self, area: Rect) {
-        if self.fills.len() < MOST {
+        if self.fills.len() < MAX_ITEMS {
             self.fills.push(Fill { area, color: None });
         }
     }
@@ -92,27 +93,27 @@ impl Canvas {
         let horizontal = area.width() >= area.height();
         let (length, thickness) =
             if horizontal { (area.width(), area.height()) } else { (area.height(), area.width()) };
-        if length >= SHORTEST_RULE && thickness < THIN && self.rules.len() < MOST {
+        if length >= MIN_RULE_LENGTH && thickness < MAX_RULE_THICKNESS && self.rules.len() < MAX_ITEMS {
             self.rules.push(Rule { area, horizontal });
         }
     }
 }
 
-/// The path under construction, on the page as displayed.
+/// The current path, in coordinates of the displayed page.
 #[derive(Default)]
 pub(super) struct Path {
-    /// One upright rectangle around each closed part.
+    /// Bounding boxes of the closed subpaths.
     areas: Vec<Rect>,
-    /// Straight parts along an axis.
+    /// Horizontal and vertical line segments.
     lines: Vec<Rect>,
     current: Option<(f32, f32)>,
     start: Option<(f32, f32)>,
-    part: Option<Rect>,
+    subpath: Option<Rect>,
 }
 
 impl Path {
     pub fn move_to(&mut self, point: (f32, f32)) {
-        self.end_part();
+        self.end_subpath();
         self.current = Some(point);
         self.start = Some(point);
     }
@@ -122,21 +123,21 @@ impl Path {
             let mut line = Rect::EMPTY;
             line.include(from.0, from.1);
             line.include(point.0, point.1);
-            if (line.width() < 1.0 || line.height() < 1.0) && self.lines.len() < MOST {
+            if (line.width() < 1.0 || line.height() < 1.0) && self.lines.len() < MAX_ITEMS {
                 self.lines.push(line);
             }
-            self.part = Some(self.part.map_or(line, |part| part.union(&line)));
+            self.subpath = Some(self.subpath.map_or(line, |subpath| subpath.union(&line)));
         }
         self.current = Some(point);
     }
 
     pub fn curve_to(&mut self, point: (f32, f32)) {
-        let mut part = self.part.unwrap_or(Rect::EMPTY);
+        let mut subpath = self.subpath.unwrap_or(Rect::EMPTY);
         if let Some((x, y)) = self.current {
-            part.include(x, y);
+            subpath.include(x, y);
         }
-        part.include(point.0, point.1);
-        self.part = Some(part);
+        subpath.include(point.0, point.1);
+        self.subpath = Some(subpath);
         self.current = Some(point);
     }
 
@@ -144,12 +145,12 @@ impl Path {
         if let Some(start) = self.start {
             self.line_to(start);
         }
-        self.end_part();
+        self.end_subpath();
     }
 
     pub fn rectangle(&mut self, area: Rect) {
-        self.end_part();
-        if self.areas.len() < MOST {
+        self.end_subpath();
+        if self.areas.len() < MAX_ITEMS {
             self.areas.push(area);
             let Rect { x0, y0, x1, y1 } = area;
             self.lines.extend([
@@ -161,17 +162,17 @@ impl Path {
         }
     }
 
-    pub fn end_part(&mut self) {
-        if let Some(part) = self.part.take()
-            && self.areas.len() < MOST
+    pub fn end_subpath(&mut self) {
+        if let Some(subpath) = self.subpath.take()
+            && self.areas.len() < MAX_ITEMS
         {
-            self.areas.push(part);
+            self.areas.push(subpath);
         }
     }
 
-    /// The rectangle around everything; `None` for an empty path, and for one too long to be kept whole.
+    /// The bounding box; `None` for an empty path and for one that was too long to be kept completely.
     pub fn bounds(&self) -> Option<Rect> {
-        if self.areas.len() >= MOST {
+        if self.areas.len() >= MAX_ITEMS {
             return None;
         }
         self.areas.iter().copied().reduce(|all, area| all.union(&area))
@@ -182,7 +183,7 @@ impl Path {
         self.lines.clear();
         self.current = None;
         self.start = None;
-        self.part = None;
+        self.subpath = None;
     }
 }
 
@@ -193,7 +194,7 @@ mod tests {
     const BOX: Rect = Rect { x0: 10.0, y0: 10.0, x1: 50.0, y1: 30.0 };
 
     #[test]
-    fn text_in_the_colour_of_its_ground_is_not_shown() {
+    fn text_in_the_colour_of_its_background_is_not_shown() {
         let mut canvas = Canvas::default();
         let white = Some([1.0; 3]);
         assert!(!canvas.shows(white, 20.0, 20.0));
@@ -201,7 +202,7 @@ mod tests {
         let mut path = Path::default();
         path.rectangle(BOX);
         canvas.fill(&path, Some([0.0, 0.0, 0.4]));
-        assert!(canvas.shows(white, 20.0, 20.0), "white on blue is a table's header");
+        assert!(canvas.shows(white, 20.0, 20.0), "white on blue, as in a table header");
         assert!(!canvas.shows(white, 60.0, 20.0));
     }
 

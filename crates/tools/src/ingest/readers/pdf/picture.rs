@@ -1,20 +1,19 @@
-//! The pictures of scanned pages, turned into files that a recognizer opens: JPEG and fax data as they stand, the
-//! rest as grey levels.
+//! Pictures of scanned pages in formats for text recognition: JPEG and fax data are copied, all others are converted to
+//! grey.
 
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream};
 
 use super::super::{Scan, ScanFormat};
 use super::context::MAX_STREAM;
-use super::font::number;
+use super::dictionary::number;
 
-/// Most pixels of a side: A0 at 600 dots per inch has fewer.
+/// Longest side in pixels: A0 at 600 dpi has fewer.
 const MAX_SIDE: f32 = 30_000.0;
-/// Most pixels: A4 at 600 dots per inch has 35 million.
+/// Largest number of pixels: A4 at 600 dpi has 35 million.
 const MAX_PIXELS: f32 = 64e6;
 
-/// The picture of an image object; `None` for encodings that cannot be passed on (JBIG2), and for more than `most`
-/// bytes.
-pub(super) fn scan(document: &Document, image: ObjectId, most: u64) -> Option<Scan> {
+/// Converts an image object; `None` for unsupported encodings (JBIG2) and above `max_bytes`.
+pub(super) fn scan(document: &Document, image: ObjectId, max_bytes: u64) -> Option<Scan> {
     let stream = document.get_object(image).ok()?.as_stream().ok()?;
     let scan = match filters(document, &stream.dict).as_slice() {
         [b"DCTDecode"] => Scan { format: ScanFormat::Jpeg, bytes: stream.content.clone() },
@@ -25,7 +24,7 @@ pub(super) fn scan(document: &Document, image: ObjectId, most: u64) -> Option<Sc
         }
         _ => return None,
     };
-    (scan.bytes.len() as u64 <= most).then_some(scan)
+    (scan.bytes.len() as u64 <= max_bytes).then_some(scan)
 }
 
 fn filters<'a>(document: &'a Document, image: &'a Dictionary) -> Vec<&'a [u8]> {
@@ -45,13 +44,13 @@ fn sides(document: &Document, image: &Dictionary) -> Option<(u32, u32)> {
     (width * height <= MAX_PIXELS).then_some((width as u32, height as u32))
 }
 
-/// True where the `Decode` array turns black and white around.
+/// Whether the `Decode` array inverts the image.
 fn is_inverted(document: &Document, image: &Dictionary) -> bool {
     let decode = image.get_deref(b"Decode", document).and_then(Object::as_array);
     decode.is_ok_and(|decode| decode.first().and_then(|first| first.as_float().ok()).is_some_and(|first| first > 0.5))
 }
 
-/// Fax data in a TIFF file of one strip (TIFF 6.0, sections 10 and 11).
+/// Wraps fax data in a TIFF file with one strip (TIFF 6.0, sections 10 and 11).
 fn fax(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
     let (width, height) = sides(document, &stream.dict)?;
     let parameters = match stream.dict.get_deref(b"DecodeParms", document) {
@@ -100,15 +99,15 @@ fn fax(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// How samples become grey.
+/// How samples are converted to grey.
 enum Samples {
-    /// One, three or four of them: grey, RGB, CMYK.
+    /// Number of components per pixel: 1 (grey), 3 (RGB) or 4 (CMYK).
     Device(usize),
-    /// The grey of each entry of a palette.
+    /// The grey level of each palette entry.
     Palette(Vec<u8>),
 }
 
-/// Samples as a grey portable anymap.
+/// Converts samples to a grey portable anymap.
 fn grey(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
     let image = &stream.dict;
     let (width, height) = sides(document, image)?;
@@ -116,36 +115,36 @@ fn grey(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
     let bits = if mask { 1 } else { number(document, image, b"BitsPerComponent").unwrap_or(8.0) as usize };
     let space = image.get_deref(b"ColorSpace", document).ok();
     let samples = if mask { Samples::Device(1) } else { samples(document, space?)? };
-    let parts = if let Samples::Device(parts) = samples { parts } else { 1 };
+    let components = if let Samples::Device(components) = samples { components } else { 1 };
     if !matches!(bits, 1 | 2 | 4 | 8 | 16) {
         return None;
     }
-    let row_bytes = (width as usize * parts * bits).div_ceil(8);
+    let row_bytes = (width as usize * components * bits).div_ceil(8);
     let data = stream.get_plain_content_with_limit(MAX_STREAM).ok()?;
     let inverted = is_inverted(document, image);
     let mut out = format!("P5\n{width} {height}\n255\n").into_bytes();
-    let whole = out.len() + width as usize * height as usize;
-    out.reserve(whole);
+    let size = out.len() + width as usize * height as usize;
+    out.reserve(size);
     for row in data.chunks_exact(row_bytes).take(height as usize) {
         for x in 0..width as usize {
             let level = level(row, x, bits, &samples);
             out.push(if inverted { 255 - level } else { level });
         }
     }
-    // A picture that ends early goes on in white.
-    out.resize(whole, 255);
+    // Fill missing rows with white.
+    out.resize(size, 255);
     Some(out)
 }
 
-/// The grey of one pixel.
+/// The grey level of one pixel.
 fn level(row: &[u8], x: usize, bits: usize, samples: &Samples) -> u8 {
     let sample = |n: usize| -> usize {
         let at = n * bits;
         let byte = usize::from(row.get(at / 8).copied().unwrap_or(0));
         if bits >= 8 { byte } else { (byte >> (8 - bits - at % 8)) & ((1 << bits) - 1) }
     };
-    let most = if bits >= 8 { 255 } else { (1 << bits) - 1 };
-    let full = |n: usize| sample(n) * 255 / most;
+    let max = if bits >= 8 { 255 } else { (1 << bits) - 1 };
+    let full = |n: usize| sample(n) * 255 / max;
     let level = match samples {
         Samples::Palette(levels) => return levels.get(sample(x)).copied().unwrap_or(255),
         Samples::Device(3) => luminance(full(3 * x), full(3 * x + 1), full(3 * x + 2)),
@@ -162,16 +161,16 @@ fn luminance(red: usize, green: usize, blue: usize) -> usize {
     (299 * red + 587 * green + 114 * blue) / 1000
 }
 
-/// `None` for colour spaces whose samples say nothing about grey.
+/// How to convert samples of a colour space; `None` for unsupported spaces.
 fn samples(document: &Document, space: &Object) -> Option<Samples> {
-    let of_name = |name: &[u8]| match name {
+    let device = |name: &[u8]| match name {
         b"DeviceGray" | b"CalGray" | b"G" => Some(1),
         b"DeviceRGB" | b"CalRGB" | b"RGB" => Some(3),
         b"DeviceCMYK" | b"CMYK" => Some(4),
         _ => None,
     };
     let parts = match space {
-        Object::Name(name) => return of_name(name).map(Samples::Device),
+        Object::Name(name) => return device(name).map(Samples::Device),
         Object::Array(parts) => parts,
         _ => return None,
     };
@@ -183,7 +182,7 @@ fn samples(document: &Document, space: &Object) -> Option<Samples> {
             matches!(parts, 1 | 3 | 4).then_some(Samples::Device(parts))
         }
         b"Indexed" | b"I" => {
-            // A palette of palettes does not exist; a crafted one might never end.
+            // The base of an indexed space must not be indexed; a crafted file could recurse forever.
             let base = part(1).filter(|base| !is_palette(document, base))?;
             let Samples::Device(parts) = samples(document, base)? else { return None };
             let table = match part(3)? {
@@ -194,7 +193,7 @@ fn samples(document: &Document, space: &Object) -> Option<Samples> {
             let device = Samples::Device(parts);
             Some(Samples::Palette(table.chunks_exact(parts).map(|entry| level(entry, 0, 8, &device)).collect()))
         }
-        name => of_name(name).map(Samples::Device),
+        name => device(name).map(Samples::Device),
     }
 }
 
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_sizes_are_refused() {
+    fn excessive_sizes_are_refused() {
         let image = dictionary! { "Width" => 1_000_000, "Height" => 1_000_000, "ColorSpace" => "DeviceGray" };
         assert_eq!(picture(image, b""), None);
         let palette: Object = vec!["Indexed".into(), vec![Object::from("Indexed")].into(), 1.into(), "x".into()].into();

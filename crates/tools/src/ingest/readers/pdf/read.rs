@@ -1,37 +1,32 @@
-//! Reads the pages of an opened file, one after the other, and makes a document of them.
+//! Reads the pages of an opened file and assembles the document.
 
 use std::collections::HashMap;
 
 use lopdf::{Object, ObjectId};
 
-use super::super::{Block, BlockKind, Limits, Page, PageCounter, ReadDocument, ReadError, Scan, ScanLimits, Warning};
+use super::super::reader::PageCounter;
+use super::super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Scan, ScanLimits, Warning};
 use super::annotations;
 use super::blocks;
 use super::context::{Budget, Context, Fonts, MAX_STREAM};
 use super::file::File;
 use super::geometry::{Matrix, Rect};
-use super::interpret::{Interpreter, Shown};
-use super::layout::{self, Stratum};
+use super::interpret::{Interpreter, PageContent};
+use super::layout;
+use super::page_text::PageText;
+use super::paint::Rule;
 use super::picture;
 use super::running;
 use super::style::Style;
+use super::words::Word;
 
-/// A page whose images cover this share of it and that has no text is a scan.
-const SCAN_COVER: f32 = 0.4;
+/// A page whose images cover at least this share of it may be a scan.
+const MIN_SCAN_SHARE: f32 = 0.4;
 
-/// A page that is all image wants more letters than this to count as one with text.
-const FEWEST_LETTERS: usize = 20;
+/// A page that is almost all image and has fewer letters needs text recognition.
+const MIN_LETTERS: usize = 20;
 
-/// The laid-out text of a page.
-pub(super) struct PageText {
-    pub number: u32,
-    /// Height as displayed.
-    pub height: f32,
-    pub strata: Vec<Stratum>,
-    pub scans: Vec<Scan>,
-}
-
-/// Page numbers that the warnings will name.
+/// Page numbers for the warnings.
 #[derive(Default)]
 struct Findings {
     needs_ocr: Vec<u32>,
@@ -40,12 +35,12 @@ struct Findings {
     damaged: Vec<u32>,
 }
 
-/// Reads all pages.
+/// Reads all pages of a file.
 pub(super) fn read(file: &File, limits: &Limits, counter: PageCounter<'_>) -> Result<ReadDocument, ReadError> {
     let mut findings = Findings::default();
     let mut pages = page_texts(file, limits, &mut findings, counter)?;
     running::drop_repeated(&mut pages);
-    let all_flow = pages.iter().flat_map(|page| &page.strata).flat_map(|stratum| &stratum.flow);
+    let all_flow = pages.iter().flat_map(|page| &page.flows).flat_map(|flow| &flow.items);
     let style = Style::learn(all_flow, file.outline());
     let labels = file.labels();
     let pages: Vec<Page> = pages
@@ -53,7 +48,7 @@ pub(super) fn read(file: &File, limits: &Limits, counter: PageCounter<'_>) -> Re
         .map(|page| Page {
             number: Some(page.number),
             label: labels.get(page.number as usize - 1).cloned().flatten(),
-            blocks: page.strata.iter().flat_map(|stratum| blocks::build(stratum, &style)).collect(),
+            blocks: page.flows.iter().flat_map(|flow| blocks::build(flow, &style)).collect(),
             scans: page.scans,
         })
         .filter(|page| !page.blocks.is_empty() || !page.scans.is_empty())
@@ -82,35 +77,32 @@ fn page_texts(
         let context =
             Context { document: &file.document, fonts: &mut fonts, budget: &mut budget, hidden_layers: &hidden_layers };
         let (area, frame) = frame(file, *id);
-        let shown = show(file, *id, Interpreter::new(context, area, frame));
+        let content = interpret(file, *id, Interpreter::new(context, area, frame));
         if budget.is_spent() {
-            return Err(ReadError::TooLarge { what: "bytes were unpacked", limit: limits.max_inflated_bytes });
+            return Err(ReadError::TooLarge { what: "bytes after unpacking", limit: limits.max_inflated_bytes });
         }
-        let pictures = shown.canvas.pictures.clone();
-        let words = findings.judge(number, shown, &area);
+        let pictures = content.canvas.pictures.clone();
+        let (words, rules) = findings.assess(number, content, &area);
         let is_scan = findings.needs_ocr.last() == Some(&number);
         let scans = if is_scan { scans(file, &pictures, &mut scans_left) } else { Vec::new() };
-        text_bytes += words.0.iter().map(|word| word.text.len() + 1).sum::<usize>();
+        text_bytes += words.iter().map(|word| word.text.len() + 1).sum::<usize>();
         if text_bytes > limits.max_text_bytes {
-            return Err(ReadError::TooLarge {
-                what: "bytes of text were counted",
-                limit: limits.max_text_bytes as u64,
-            });
+            return Err(ReadError::TooLarge { what: "bytes of text", limit: limits.max_text_bytes as u64 });
         }
-        pages.push(PageText { number, height: area.height(), strata: layout::lay_out(words.0, &words.1), scans });
+        pages.push(PageText { number, height: area.height(), flows: layout::lay_out(words, &rules), scans });
         counter(number);
     }
-    let nothing = text_bytes == 0;
-    if nothing && budget.exceeded {
-        return Err(ReadError::TooLarge { what: "bytes of one part were counted", limit: MAX_STREAM as u64 });
+    let is_empty = text_bytes == 0;
+    if is_empty && budget.exceeded {
+        return Err(ReadError::TooLarge { what: "bytes in one stream", limit: MAX_STREAM as u64 });
     }
-    if nothing && !findings.damaged.is_empty() {
+    if is_empty && !findings.damaged.is_empty() {
         return Err(ReadError::corrupt("its pages cannot be decoded"));
     }
     Ok(pages)
 }
 
-/// The pictures of a page, within what is left of the limits.
+/// The pictures of a page, within the remaining limits.
 fn scans(file: &File, pictures: &[ObjectId], left: &mut ScanLimits) -> Vec<Scan> {
     if left.max_pages == 0 {
         return Vec::new();
@@ -126,7 +118,7 @@ fn scans(file: &File, pictures: &[ObjectId], left: &mut ScanLimits) -> Vec<Scan>
     scans
 }
 
-/// The visible area of a page as displayed, its corner at the origin, and the map from user space to it.
+/// The visible area of a page as displayed, with its corner at the origin, and the matrix from user space to it.
 fn frame(file: &File, page: ObjectId) -> (Rect, Matrix) {
     const LETTER: Rect = Rect { x0: 0.0, y0: 0.0, x1: 612.0, y1: 792.0 };
     let read_box = |key: &[u8]| -> Option<Rect> {
@@ -155,8 +147,8 @@ fn frame(file: &File, page: ObjectId) -> (Rect, Matrix) {
     (shown.grown(2.0), frame)
 }
 
-/// Runs a page's content and the appearances of its annotations.
-fn show(file: &File, page: ObjectId, mut interpreter: Interpreter<'_>) -> Shown {
+/// Interprets a page's content streams and the appearances of its annotations.
+fn interpret(file: &File, page: ObjectId, mut interpreter: Interpreter<'_>) -> PageContent {
     let resources = file.inherited(page, b"Resources").and_then(|resources| resources.as_dict().ok());
     let mut content = Vec::new();
     let contents = file.document.get_dictionary(page).and_then(|page| page.get_deref(b"Contents", &file.document));
@@ -176,29 +168,27 @@ fn show(file: &File, page: ObjectId, mut interpreter: Interpreter<'_>) -> Shown 
     interpreter.finish()
 }
 
-type WordsAndRules = (Vec<super::words::Word>, Vec<super::paint::Rule>);
-
 impl Findings {
-    /// Decides which words of a page count, and notes what a person should know about it.
-    fn judge(&mut self, page: u32, shown: Shown, area: &Rect) -> WordsAndRules {
-        let letters = |words: &[super::words::Word]| words.iter().map(|word| word.text.len()).sum::<usize>();
-        let scanned = shown.canvas.image_area >= SCAN_COVER * area.area();
-        if shown.damaged {
+    /// Selects the words of a page that count, and records its warnings.
+    fn assess(&mut self, page: u32, content: PageContent, area: &Rect) -> (Vec<Word>, Vec<Rule>) {
+        let letters = |words: &[Word]| words.iter().map(|word| word.text.len()).sum::<usize>();
+        let scanned = content.canvas.image_area >= MIN_SCAN_SHARE * area.area();
+        if content.damaged {
             self.damaged.push(page);
         }
-        let is_layer = scanned && letters(&shown.invisible) > 10 * letters(&shown.words);
+        let is_layer = scanned && letters(&content.invisible) > 10 * letters(&content.words);
         if is_layer {
             self.ocr_layer.push(page);
-        } else if shown.hid_text || !shown.invisible.is_empty() {
+        } else if content.has_hidden_text || !content.invisible.is_empty() {
             self.hidden.push(page);
         }
-        let words = if is_layer { [shown.words, shown.invisible].concat() } else { shown.words };
-        // A stamp or a page number on a scan is not its text.
-        let all_image = shown.canvas.image_area >= 0.8 * area.area() && !is_layer && letters(&words) < FEWEST_LETTERS;
-        if all_image || (words.is_empty() && shown.canvas.image_area > 0.1 * area.area()) {
+        let words = if is_layer { [content.words, content.invisible].concat() } else { content.words };
+        // A few letters on a scan are a stamp or a page number, not its text.
+        let all_image = content.canvas.image_area >= 0.8 * area.area() && !is_layer && letters(&words) < MIN_LETTERS;
+        if all_image || (words.is_empty() && content.canvas.image_area > 0.1 * area.area()) {
             self.needs_ocr.push(page);
         }
-        (words, shown.canvas.rules)
+        (words, content.canvas.rules)
     }
 
     fn warnings(self, repaired: bool) -> Vec<Warning> {
@@ -219,7 +209,7 @@ impl Findings {
     }
 }
 
-/// A heading of level 1 among the first blocks of the first page.
+/// A level 1 heading among the first blocks of the first page.
 fn cover_title(pages: &[Page]) -> Option<String> {
     let first = pages.first().filter(|page| page.number == Some(1))?;
     let is_title = |block: &&Block| block.kind == BlockKind::Heading { level: 1 } && block.text.len() <= 120;

@@ -1,17 +1,18 @@
-//! What the operators of a content stream name: fonts, graphics state parameters and colour spaces.
+//! Resolves the resources that operators name: fonts, graphics state parameters and colour spaces.
 
 use std::rc::Rc;
 
 use lopdf::{Dictionary, Object};
 
 use super::context::MAX_FONTS;
-use super::font::{Font, dictionary, number};
+use super::dictionary::{dictionary, number};
+use super::font::Font;
 use super::interpret::Interpreter;
 use super::lexer::Operand;
-use super::state::Space;
+use super::state::ColorSpace;
 
 impl<'a> Interpreter<'a> {
-    /// `Tf`: a font and its size.
+    /// `Tf`: selects a font and its size.
     pub(super) fn set_font(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
         let [Operand::Name(name), Operand::Number(size), ..] = operands else { return };
         self.state.text.size = *size;
@@ -20,7 +21,7 @@ impl<'a> Interpreter<'a> {
         self.state.text.font = Some(font.unwrap_or_else(|| self.substitute()));
     }
 
-    /// `gs`: of the graphics state parameters, the font and how opaque fills are matter.
+    /// `gs`: applies the font and the fill opacity of a graphics state parameter dictionary.
     pub(super) fn extended_state(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
         let Some(parameters) = self.resource(operands, resources, b"ExtGState").and_then(|p| p.as_dict().ok()) else {
             return;
@@ -36,24 +37,26 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// The colour space that `cs` names.
-    pub(super) fn space(&self, operands: &[Operand], resources: Option<&Dictionary>) -> Space {
+    /// The colour space named by `cs`.
+    pub(super) fn color_space(&self, operands: &[Operand], resources: Option<&Dictionary>) -> ColorSpace {
         let name = operands.first().and_then(Operand::name).unwrap_or_default();
         if matches!(name, b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK" | b"G" | b"RGB" | b"CMYK") {
-            return Space::Device;
+            return ColorSpace::Device;
         }
         let family = self.resource(operands, resources, b"ColorSpace").and_then(|space| match space {
             Object::Array(parts) => self.document.dereference(parts.first()?).ok()?.1.as_name().ok(),
             single => single.as_name().ok(),
         });
         match family {
-            Some(b"ICCBased" | b"CalGray" | b"CalRGB" | b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK") => Space::Device,
-            Some(b"Separation" | b"DeviceN") => Space::Tints,
-            _ => Space::Other,
+            Some(b"ICCBased" | b"CalGray" | b"CalRGB" | b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK") => {
+                ColorSpace::Device
+            }
+            Some(b"Separation" | b"DeviceN") => ColorSpace::Tints,
+            _ => ColorSpace::Other,
         }
     }
 
-    /// What an operator names in a category of the resources.
+    /// The resource of a category that the first operand names.
     fn resource<'r>(
         &self,
         operands: &[Operand],
@@ -68,7 +71,7 @@ impl<'a> Interpreter<'a> {
     }
 
     fn substitute(&mut self) -> Rc<Font> {
-        // No dictionary has the address zero.
+        // 0 is never the address of a dictionary.
         Rc::clone(self.fonts.entry(0).or_insert_with(|| Rc::new(Font::substitute())))
     }
 

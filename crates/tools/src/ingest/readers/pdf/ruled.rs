@@ -1,47 +1,50 @@
-//! Tables drawn with lines: the lines say exactly which words share a cell.
+//! Tables with ruling lines, which delimit the cells.
 
+use super::baseline::same_line;
 use super::geometry::Rect;
-use super::lines::{self, same_line};
+use super::join_lines::join_lines;
+use super::lines;
 use super::paint::Rule;
 use super::words::Word;
 
-/// A table: its place, and its rows of cells.
+/// A table with its position.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Table {
     pub bounds: Rect,
     pub rows: Vec<TableRow>,
 }
 
-/// One row of a table.
+/// A row of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TableRow {
     pub cells: Vec<String>,
     pub top: f32,
     pub bottom: f32,
-    /// True when all of its text is bold.
+    /// Whether all of its text is bold.
     pub bold: bool,
 }
 
 impl TableRow {
-    /// The cells joined as a reader of the block sees them.
+    /// The cells, joined by ` | `.
     pub fn text(&self) -> String {
         self.cells.join(" | ").trim().to_owned()
     }
 }
 
-/// Lines closer than this are one.
-const NEAR: f32 = 3.0;
-/// More lines than this are a drawing.
-const MOST_RULES: usize = 1_500;
+/// Ruling lines closer than this, in points, are the same line.
+const MAX_RULE_OFFSET: f32 = 3.0;
+/// A page with more ruling lines is a drawing.
+const MAX_RULES: usize = 1_500;
 
-/// Finds the tables among the rules (in the words' frame) and takes their words out of `words`.
+/// Finds the tables among the ruling lines (in the coordinate system of the words) and removes their words from
+/// `words`.
 pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
-    if rules.len() < 3 || rules.len() > MOST_RULES {
+    if rules.len() < 3 || rules.len() > MAX_RULES {
         return Vec::new();
     }
     let mut tables = Vec::new();
     let mut grids = grids(rules);
-    // Smaller first: a table inside a frame is found before the frame.
+    // Smaller grids first, so that a table inside a frame is found before the frame.
     grids.sort_by(|a, b| a.bounds().area().total_cmp(&b.bounds().area()));
     for grid in grids {
         let area = grid.bounds().grown(1.0);
@@ -55,13 +58,13 @@ pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
     tables
 }
 
-/// Where the lines of a table stand.
+/// Positions of the column and row borders of a table.
 struct Grid {
     columns: Vec<f32>,
     rows: Vec<f32>,
 }
 
-/// Rules that touch each other make a grid; rules without uprights that are equally long and above each other do too.
+/// Grids of connected ruling lines, and of parallel horizontal lines of the same length.
 fn grids(rules: &[Rule]) -> Vec<Grid> {
     let mut grids = Vec::new();
     let mut flat: Vec<Rect> = Vec::new();
@@ -74,7 +77,7 @@ fn grids(rules: &[Rule]) -> Vec<Grid> {
             continue;
         }
         let width = columns[columns.len() - 1] - columns[0];
-        // A row border need not cross the whole table: cells may span rows.
+        // Row borders need not cross the whole table, as cells may span rows.
         let rows =
             distinct(level.iter().filter(|rule| rule.area.width() > 0.2 * width).map(|rule| rule.area.y0).collect());
         if rows.len() >= 2 && columns.len() + rows.len() >= 5 {
@@ -85,14 +88,16 @@ fn grids(rules: &[Rule]) -> Vec<Grid> {
     grids
 }
 
-/// Tables with horizontal lines only.
+/// Grids of horizontal lines only.
 fn open_grids(mut flat: Vec<Rect>) -> Vec<Grid> {
     flat.sort_by(|a, b| a.y0.total_cmp(&b.y0));
     let mut stacks: Vec<Vec<Rect>> = Vec::new();
-    for rule in flat.into_iter().filter(|rule| rule.height() < NEAR) {
+    for rule in flat.into_iter().filter(|rule| rule.height() < MAX_RULE_OFFSET) {
         let fits = |stack: &&mut Vec<Rect>| {
             stack.last().is_some_and(|last| {
-                (last.x0 - rule.x0).abs() < NEAR && (last.x1 - rule.x1).abs() < NEAR && rule.y0 - last.y0 < 250.0
+                (last.x0 - rule.x0).abs() < MAX_RULE_OFFSET
+                    && (last.x1 - rule.x1).abs() < MAX_RULE_OFFSET
+                    && rule.y0 - last.y0 < 250.0
             })
         };
         match stacks.iter_mut().find(fits) {
@@ -107,7 +112,7 @@ fn open_grids(mut flat: Vec<Rect>) -> Vec<Grid> {
     stacks.into_iter().filter_map(grid).collect()
 }
 
-/// Groups rules that touch, directly or through others.
+/// Groups rules that touch directly or through others.
 fn touching(rules: &[Rule]) -> Vec<Vec<&Rule>> {
     let mut group: Vec<usize> = (0..rules.len()).collect();
     fn root(group: &mut [usize], mut at: usize) -> usize {
@@ -118,9 +123,9 @@ fn touching(rules: &[Rule]) -> Vec<Vec<&Rule>> {
         at
     }
     for a in 0..rules.len() {
-        let area = rules[a].area.grown(NEAR / 2.0);
+        let area = rules[a].area.grown(MAX_RULE_OFFSET / 2.0);
         for (b, other) in rules[..a].iter().enumerate() {
-            if area.intersects(&other.area.grown(NEAR / 2.0)) {
+            if area.intersects(&other.area.grown(MAX_RULE_OFFSET / 2.0)) {
                 let (x, y) = (root(&mut group, a), root(&mut group, b));
                 group[x] = y;
             }
@@ -135,12 +140,12 @@ fn touching(rules: &[Rule]) -> Vec<Vec<&Rule>> {
     groups
 }
 
-/// Sorted positions, those close together as one.
+/// Sorts positions and merges those that are close together.
 fn distinct(mut positions: Vec<f32>) -> Vec<f32> {
     positions.sort_by(f32::total_cmp);
     let mut out: Vec<f32> = Vec::new();
     for position in positions {
-        if out.last().is_none_or(|last| position - last > NEAR) {
+        if out.last().is_none_or(|last| position - last > MAX_RULE_OFFSET) {
             out.push(position);
         }
     }
@@ -153,7 +158,7 @@ impl Grid {
         Rect { x0: columns[0], y0: rows[0], x1: columns[columns.len() - 1], y1: rows[rows.len() - 1] }
     }
 
-    /// Sorts words into cells; `None` when the result is no table but, say, a framed paragraph.
+    /// Sorts words into cells; `None` if the result is not plausible as a table, such as a framed paragraph.
     fn fill(mut self, words: &[&Word]) -> Option<Table> {
         let closed = self.columns.len() > 2;
         if !closed {
@@ -174,7 +179,7 @@ impl Grid {
                 .copied()
                 .collect();
             let lines = line_count(&inside);
-            // Few bands with many lines: only the head and the foot are ruled off, rows are lines.
+            // Few bands with many lines: only header and footer are ruled, and each line is a row.
             if bands <= 3 && lines >= 3 && self.lines_are_rows(&inside) {
                 rows.extend(self.rows_by_line(inside));
             } else {
@@ -185,7 +190,7 @@ impl Grid {
         table.is_plausible(words.len()).then_some(table)
     }
 
-    /// Borders between columns where no upright line shows them: the gaps that all rows with several cells share.
+    /// Determines column borders without vertical rules: the gaps that all rows with several cells share.
     fn find_columns(&mut self, words: &[&Word]) {
         let lines = lines::build(words.iter().map(|word| (*word).clone()).collect());
         let mut covered: Vec<(f32, f32)> = Vec::new();
@@ -202,7 +207,7 @@ impl Grid {
                 _ => covered.push((left, right)),
             }
         }
-        // Running text between rules has gaps too, but not on most lines.
+        // Running text between rules has gaps too, but not in most lines.
         let full = lines.iter().filter(|line| line.cells.len() > 1).count();
         if full * 2 <= lines.len() {
             return;
@@ -214,12 +219,12 @@ impl Grid {
 
     fn column_of(&self, word: &Word) -> usize {
         let inner = &self.columns[1..self.columns.len() - 1];
-        // A word across a border belongs where it begins.
+        // A word across a border belongs to the column in which it starts.
         let at = if word.right - word.left > 40.0 { word.left + 2.0 } else { word.middle() };
         inner.partition_point(|border| *border <= at)
     }
 
-    /// One row from all words between two borders; `None` when there are none.
+    /// Builds a row from the words between two borders; `None` if there are none.
     fn row(&self, words: &[&Word]) -> Option<TableRow> {
         let first = words.first()?;
         let mut cells: Vec<Vec<Word>> = vec![Vec::new(); self.columns.len() - 1];
@@ -234,7 +239,7 @@ impl Grid {
         Some(TableRow { cells, top, bottom, bold })
     }
 
-    /// True when most lines have something in the first column and in another one.
+    /// Whether most lines have words in the first and in another column.
     fn lines_are_rows(&self, words: &[&Word]) -> bool {
         let lines = by_line(words);
         let full = lines.iter().filter(|line| {
@@ -244,7 +249,7 @@ impl Grid {
         full.count() * 2 > lines.len()
     }
 
-    /// A row for each line; a line that leaves the first column empty goes on with the row above.
+    /// One row per line; a line with an empty first column continues the row above.
     fn rows_by_line(&self, words: Vec<&Word>) -> Vec<TableRow> {
         let mut groups: Vec<Vec<&Word>> = Vec::new();
         for line in by_line(&words) {
@@ -259,7 +264,7 @@ impl Grid {
 }
 
 impl Table {
-    /// A table has at least two filled cells side by side, and text that its cells share out.
+    /// Whether some rows have two or more filled cells and no cell holds most of the text.
     fn is_plausible(&self, words: usize) -> bool {
         let filled = |row: &TableRow| row.cells.iter().filter(|cell| !cell.is_empty()).count();
         let largest =
@@ -269,10 +274,10 @@ impl Table {
     }
 }
 
-/// The text of a cell, its lines joined by spaces.
+/// The text of a cell; its lines are joined.
 fn join(words: Vec<Word>) -> String {
     let lines: Vec<String> = lines::build(words).iter().map(lines::Line::text).collect();
-    super::blocks::join_lines(lines.iter().map(String::as_str))
+    join_lines(lines.iter().map(String::as_str))
 }
 
 fn by_line<'a>(words: &[&'a Word]) -> Vec<Vec<&'a Word>> {
@@ -294,7 +299,7 @@ fn line_count(words: &[&Word]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::Direction;
+    use super::super::placement::Direction;
     use super::*;
 
     fn word(text: &str, left: f32, base: f32) -> Word {

@@ -1,41 +1,42 @@
-//! Headers and footers: lines that stand at the same place on page after page.
+//! Removes running headers and footers: lines at the same position on many pages.
 
 use std::collections::{HashMap, HashSet};
 
-use super::layout::Flow;
-use super::read::PageText;
+use super::layout::{DirectionFlow, Flow};
+use super::page_text::PageText;
+use super::placement::Direction;
 use super::ruled::TableRow;
-use super::words::Direction;
 
-/// The share of a page's height, at the top and at the bottom, in which they may stand.
+/// Height of the top and bottom margin in which they may be, relative to the page.
 const MARGIN: f32 = 0.14;
-/// How many lines from the top, and from the bottom, may be running lines.
+/// Number of lines at the top and at the bottom that may be running lines.
 const DEPTH: usize = 3;
-/// How far apart, in points, they may be from page to page.
-const STRAY: f32 = 4.0;
-/// A page keeps everything when it would otherwise keep fewer letters and digits than this.
-const FEWEST_LEFT: usize = 30;
+/// Largest vertical offset between pages, in points.
+const MAX_OFFSET: f32 = 4.0;
+/// A page keeps everything if fewer letters and digits than this would remain.
+const MIN_REMAINING: usize = 30;
 
-/// A line or table that may be running.
+/// A line or table that may be a running header or footer.
 struct Candidate {
     page: usize,
-    /// Its place in the page's flow, and how far down it stands.
+    /// Index in the page's flow.
     item: usize,
+    /// Vertical position.
     top: f32,
-    /// True for the first and the last item of its page.
+    /// Whether it is the first or last item of its page.
     outermost: bool,
-    /// True when nothing but lines close to each other stand between it and the edge.
+    /// Whether only lines without a large gap are between it and the edge of the text.
     attached: bool,
     text: String,
-    /// Its text with page numbers as `#`.
+    /// The text with page numbers replaced by `#`.
     key: String,
 }
 
-/// Drops repeated headers and footers from all pages but the first that has them: a document number printed only
-/// there stays findable. Bare page numbers go everywhere, and so do lines that join the page's number with the name of
-/// a chapter, which its heading says too.
+/// Removes repeated headers and footers from all pages but the first that has them, so that a document number that is
+/// only printed there stays searchable. Bare page numbers are removed everywhere, and so are lines with the page number
+/// and a chapter title, which is also in the heading.
 pub(super) fn drop_repeated(pages: &mut [PageText]) {
-    // In a short document two of two pages are enough, in a longer one three.
+    // Two pages are enough in a short document, three in a longer one.
     let enough = pages.len().clamp(2, 3);
     let body = body_size(pages);
     let mut candidates: Vec<Candidate> =
@@ -45,7 +46,7 @@ pub(super) fn drop_repeated(pages: &mut [PageText]) {
         candidate.key = alike(&candidate.text, i64::from(pages[candidate.page].number), &offsets);
     }
     let numbered = numbered_tops(&candidates, (pages.len() * 3 / 10).max(enough));
-    // A revision may be the same number as one of the pages, so texts count as they are, too.
+    // Compare the plain texts too, because a revision number may equal a page number.
     let same_text = groups(&candidates, |candidate| &candidate.text);
     let same_key = groups(&candidates, |candidate| &candidate.key);
     let mut dropped: Vec<Vec<usize>> = vec![Vec::new(); pages.len()];
@@ -53,28 +54,29 @@ pub(super) fn drop_repeated(pages: &mut [PageText]) {
         let first = |group: &[&Candidate]| {
             let near: Vec<usize> = group
                 .iter()
-                .filter(|other| (other.top - candidate.top).abs() <= STRAY)
+                .filter(|other| (other.top - candidate.top).abs() <= MAX_OFFSET)
                 .map(|other| other.page)
                 .collect();
-            // Away from the edge only what most pages have there is running: a heading may begin some pages.
+            // Away from the edge, require most pages to have the line, because some pages may start with the same
+            // heading.
             let needed = if candidate.attached { enough } else { enough.max(pages.len().div_ceil(2)) };
             near.first().copied().filter(|_| near.len() >= needed)
         };
         let alike = [first(&same_text[candidate.text.as_str()]), first(&same_key[candidate.key.as_str()])];
         let first = alike.into_iter().flatten().min();
         let at_number = candidate.key.contains('#') && numbered.contains(&rounded(candidate.top));
-        let goes = match first {
+        let is_dropped = match first {
             Some(first) => first != candidate.page || is_page_number(&candidate.key),
             None => at_number && candidate.outermost && is_short(&candidate.text),
         };
-        if goes {
+        if is_dropped {
             dropped[candidate.page].push(candidate.item);
         }
     }
     pages.iter_mut().zip(dropped).for_each(|(page, dropped)| drop_items(page, &dropped));
 }
 
-/// Candidates by one of their texts; within a group, in page order.
+/// Groups candidates by one of their texts, each group in page order.
 fn groups<'a>(
     candidates: &'a [Candidate],
     text: impl Fn(&'a Candidate) -> &'a str,
@@ -84,7 +86,7 @@ fn groups<'a>(
     groups
 }
 
-/// The size of most text.
+/// The font size of most text.
 fn body_size(pages: &[PageText]) -> f32 {
     let mut letters: HashMap<i32, usize> = HashMap::new();
     for item in pages.iter().flat_map(upright_flow) {
@@ -96,7 +98,7 @@ fn body_size(pages: &[PageText]) -> f32 {
     letters.into_iter().max_by_key(|(size, count)| (*count, *size)).map_or(f32::MAX, |(size, _)| size as f32 / 4.0)
 }
 
-/// The outermost items of a page that stand in its margins and are not set larger than `body`, as headings are.
+/// The outermost items of a page in its margins, except text larger than `body`, which is a heading.
 fn margin_items(at: usize, page: &PageText, body: f32) -> Vec<Candidate> {
     let mut items: Vec<(usize, f32, f32, String)> = upright_flow(page)
         .iter()
@@ -128,7 +130,7 @@ fn margin_items(at: usize, page: &PageText, body: f32) -> Vec<Candidate> {
     outermost.map(candidate).collect()
 }
 
-/// The differences between printed and counted page numbers that many pages share: front matter shifts the count.
+/// Differences between printed page numbers and positions that many pages share; front matter causes an offset.
 fn page_number_offsets(pages: &[PageText], candidates: &[Candidate]) -> Vec<i64> {
     let mut counts: HashMap<i64, usize> = HashMap::new();
     for candidate in candidates {
@@ -140,7 +142,7 @@ fn page_number_offsets(pages: &[PageText], candidates: &[Candidate]) -> Vec<i64>
     counts.into_iter().filter(|(_, count)| *count >= enough).map(|(offset, _)| offset).collect()
 }
 
-/// The heights at which many pages have a line with their number in it.
+/// Vertical positions at which many pages have a line with the page number.
 fn numbered_tops(candidates: &[Candidate], enough: usize) -> HashSet<i32> {
     let mut counts: HashMap<i32, usize> = HashMap::new();
     for candidate in candidates.iter().filter(|candidate| candidate.key.contains('#')) {
@@ -156,22 +158,22 @@ fn rounded(top: f32) -> i32 {
 fn drop_items(page: &mut PageText, dropped: &[usize]) {
     let kept = upright_flow(page).iter().enumerate().filter(|(item, _)| !dropped.contains(item));
     let left: usize = kept.map(|(_, item)| letters(item)).sum();
-    if dropped.is_empty() || left < FEWEST_LEFT {
+    if dropped.is_empty() || left < MIN_REMAINING {
         return;
     }
-    if let Some(stratum) = page.strata.first_mut() {
+    if let Some(first) = page.flows.first_mut() {
         let mut item = 0;
-        stratum.flow.retain(|_| {
+        first.items.retain(|_| {
             item += 1;
             !dropped.contains(&(item - 1))
         });
     }
 }
 
-/// The text of a page that runs to the right, when that is most of it.
+/// The left-to-right text of a page, if that is the main direction.
 fn upright_flow(page: &PageText) -> &[Flow] {
-    let stratum = page.strata.first().filter(|stratum| stratum.direction == Direction::Right);
-    stratum.map_or(&[], |stratum| &stratum.flow)
+    let main = page.flows.first().filter(|flow| flow.direction == Direction::Right);
+    main.map_or(&[], |flow: &DirectionFlow| &flow.items)
 }
 
 fn letters(item: &Flow) -> usize {
@@ -186,7 +188,7 @@ fn text(item: &Flow) -> Option<String> {
     }
 }
 
-/// Text with page numbers as `#`. Other numbers stay: lines that differ in them say different things.
+/// Replaces page numbers by `#`. Other numbers stay, because lines that differ in them are different.
 fn alike(text: &str, page: i64, offsets: &[i64]) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut out = String::with_capacity(text.len());
@@ -208,17 +210,17 @@ fn alike(text: &str, page: i64, offsets: &[i64]) -> String {
     out
 }
 
-/// A running head is a phrase, not a sentence.
+/// Whether text is a phrase rather than a sentence.
 fn is_short(text: &str) -> bool {
     text.chars().count() <= 80 && !text.ends_with('.')
 }
 
-/// A word without the punctuation around it.
+/// A word without surrounding punctuation.
 fn bare(word: &str) -> &str {
     word.trim_matches(|c: char| !c.is_alphanumeric())
 }
 
-/// `#`, `- # -`, `Page # of #`, `Seite #/#`.
+/// Whether the key is only a page number: `#`, `- # -`, `Page # of #`, `Seite #/#`.
 fn is_page_number(key: &str) -> bool {
     let letters: String = key.chars().filter(|c| c.is_alphabetic()).collect();
     key.contains('#') && matches!(letters.as_str(), "" | "page" | "pageof" | "seite" | "seitevon" | "of" | "von")
@@ -226,7 +228,7 @@ fn is_page_number(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::Stratum;
+    use super::super::layout::DirectionFlow;
     use super::super::lines::{Cell, Line};
     use super::*;
 
@@ -239,7 +241,7 @@ mod tests {
         let page = |number| PageText {
             number,
             height: 800.0,
-            strata: vec![Stratum { direction: Direction::Right, flow: texts(number) }],
+            flows: vec![DirectionFlow { direction: Direction::Right, items: texts(number) }],
             scans: Vec::new(),
         };
         let mut pages: Vec<PageText> = (1..=count).map(page).collect();
@@ -250,7 +252,7 @@ mod tests {
     const BODY: &str = "Enough running text for a page of its own to be kept";
 
     #[test]
-    fn a_header_stays_once_and_page_numbers_go() {
+    fn a_header_stays_once_and_page_numbers_are_removed() {
         let pages =
             after(|n| vec![line("TM-0345 Rev. 3", 40.0), line(BODY, 400.0), line(&format!("Page {n} of 4"), 780.0)], 4);
         assert_eq!(pages[0], ["TM-0345 Rev. 3", BODY]);
@@ -264,19 +266,19 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_page_number_and_chapter_go_even_when_chapters_are_short() {
+    fn lines_with_page_number_and_chapter_are_removed_even_if_chapters_are_short() {
         let pages = after(|n| vec![line(&format!("Chapter {} {}", n / 2, n + 12), 40.0), line(BODY, 400.0)], 9);
         assert!(pages[1..].iter().all(|page| page == &[BODY]), "{pages:?}");
     }
 
     #[test]
-    fn sentences_with_the_page_number_in_them_stay() {
+    fn sentences_with_the_page_number_stay() {
         let pages = after(|n| vec![line(&format!("Sheet {n} has words w{n} of its own"), 40.0), line(BODY, 400.0)], 5);
         assert_eq!(pages[3], ["Sheet 4 has words w4 of its own", BODY]);
     }
 
     #[test]
-    fn a_page_with_nothing_else_keeps_its_line() {
+    fn a_page_without_other_text_keeps_its_line() {
         let pages = after(|n| vec![line(&format!("Page {n}"), 40.0)], 4);
         assert_eq!(pages[2], ["Page 3"]);
     }

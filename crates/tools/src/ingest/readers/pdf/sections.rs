@@ -1,15 +1,15 @@
-//! The beginning and end of marked content, and the layers that it and forms belong to.
+//! Marked-content operators, and optional content (layers).
 
 use lopdf::{Dictionary, Object, decode_text_string};
 
-use super::font::dictionary;
+use super::dictionary::dictionary;
 use super::interpret::Interpreter;
 use super::lexer::Operand;
-use super::marked::{self, Replaced};
+use super::marked::{self, Replacement};
 
 impl Interpreter<'_> {
-    /// `BMC` and `BDC`: a section, of a layer or with a text of its own.
-    pub(super) fn begin_marked(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
+    /// `BMC` and `BDC`: begins a marked-content sequence of a layer or with `ActualText`.
+    pub(super) fn begin_marked_content(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
         let (hidden, text) = match operands {
             [Operand::Name(tag), Operand::Name(name), ..] => {
                 let properties = resources.and_then(|resources| dictionary(self.document, resources, b"Properties"));
@@ -25,11 +25,11 @@ impl Interpreter<'_> {
         self.marked.open(hidden, text);
     }
 
-    /// Puts the text of a marked section that has ended.
-    pub(super) fn put(&mut self, section: Option<Replaced>) {
-        if let Some(section) = section {
-            let out = if section.is_invisible() { &mut self.invisible } else { &mut self.visible };
-            self.shown.hid_text |= !section.put(out);
+    /// Emits the `ActualText` of a sequence that has ended.
+    pub(super) fn emit_replacement(&mut self, replacement: Option<Replacement>) {
+        if let Some(replacement) = replacement {
+            let out = if replacement.is_invisible() { &mut self.invisible } else { &mut self.visible };
+            self.content.has_hidden_text |= !replacement.emit(out);
         }
     }
 
@@ -37,7 +37,7 @@ impl Interpreter<'_> {
         form.get(b"OC").is_ok_and(|layer| self.is_hidden(layer))
     }
 
-    /// Whether a layer is switched off; of a membership, its first group decides.
+    /// Whether a layer is off; for a membership dictionary, the first group decides.
     fn is_hidden(&self, layer: &Object) -> bool {
         let Ok(id) = layer.as_reference() else { return false };
         let group = self.document.get_dictionary(id).ok().and_then(|layer| layer.get(b"OCGs").ok());

@@ -1,4 +1,4 @@
-//! The graphics state: what the operators that paint nothing leave behind for those that do.
+//! The graphics state.
 
 use std::rc::Rc;
 
@@ -7,50 +7,50 @@ use super::geometry::{Matrix, Rect};
 use super::lexer::Operand;
 use super::paint::Color;
 
-/// Everything that `q` saves and `Q` restores.
+/// The state that `q` saves and `Q` restores.
 #[derive(Clone)]
-pub(super) struct State {
-    /// From user space to the page as displayed.
+pub(super) struct GraphicsState {
+    /// Current transformation matrix, from user space to the displayed page.
     pub ctm: Matrix,
-    pub text: Text,
+    pub text: TextState,
     pub clip: Option<Rect>,
     fill: Option<Color>,
-    fill_space: Space,
-    /// How opaque fills are, 0 to 1.
+    fill_space: ColorSpace,
+    /// Opacity of fills, 0 to 1.
     pub opacity: f32,
 }
 
-/// What the numbers of a colour mean.
+/// Kind of the current fill colour space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Space {
+pub(super) enum ColorSpace {
     /// Grey, RGB or CMYK, calibrated or not.
     Device,
-    /// Amounts of inks, none of which is the ground itself.
+    /// Tints of inks (Separation, DeviceN); tint 0 leaves the paper visible.
     Tints,
     /// Patterns, palettes and others.
     Other,
 }
 
-/// The text state; lengths in unscaled text space.
+/// The text state; lengths are in unscaled text space.
 #[derive(Clone)]
-pub(super) struct Text {
+pub(super) struct TextState {
     pub font: Option<Rc<Font>>,
     pub size: f32,
     pub char_space: f32,
     pub word_space: f32,
-    /// Horizontal scaling, 1 for none.
+    /// Horizontal scaling; 1 is unscaled.
     pub scale: f32,
     pub leading: f32,
     pub rise: f32,
-    /// The render mode, 0 to 7.
+    /// Text rendering mode, 0 to 7.
     pub mode: u8,
     pub matrix: Matrix,
     line: Matrix,
 }
 
-impl State {
+impl GraphicsState {
     pub fn new(ctm: Matrix) -> Self {
-        let text = Text {
+        let text = TextState {
             font: None,
             size: 0.0,
             char_space: 0.0,
@@ -62,15 +62,15 @@ impl State {
             matrix: Matrix::IDENTITY,
             line: Matrix::IDENTITY,
         };
-        Self { ctm, text, clip: None, fill: Some([0.0; 3]), fill_space: Space::Device, opacity: 1.0 }
+        Self { ctm, text, clip: None, fill: Some([0.0; 3]), fill_space: ColorSpace::Device, opacity: 1.0 }
     }
 
-    /// The fill colour where it is known and `applies`.
+    /// The fill colour, if it is known and `applies`.
     pub fn fill_if(&self, applies: bool) -> Option<Color> {
         self.fill.filter(|_| applies)
     }
 
-    /// Text operators that show nothing; true when the operator was one of them.
+    /// Executes text operators that show nothing; false for other operators.
     pub fn text_operator(&mut self, operator: &[u8], operands: &[Operand]) -> bool {
         let text = &mut self.text;
         let number = |at: usize| operands.get(at).and_then(Operand::number).unwrap_or(0.0);
@@ -104,25 +104,25 @@ impl State {
         true
     }
 
-    /// `cs`: the first colour of a space is black where it is known.
-    pub fn set_fill_space(&mut self, space: Space) {
+    /// `cs`: selects a colour space; its initial colour is black in device spaces and unknown in others.
+    pub fn set_fill_space(&mut self, space: ColorSpace) {
         self.fill_space = space;
-        self.fill = (space == Space::Device).then_some([0.0; 3]);
+        self.fill = (space == ColorSpace::Device).then_some([0.0; 3]);
     }
 
-    /// Operators that set the fill colour; others are ignored.
+    /// Executes operators that set the fill colour; others are ignored.
     pub fn color_operator(&mut self, operator: &[u8], operands: &[Operand]) {
         match operator {
             b"g" | b"rg" | b"k" => {
-                self.fill_space = Space::Device;
+                self.fill_space = ColorSpace::Device;
                 self.fill = color(operands);
             }
             b"sc" | b"scn" => {
                 self.fill = match self.fill_space {
-                    Space::Device => color(operands),
-                    Space::Tints => is_no_ink(operands).then_some([1.0; 3]),
-                    // Three numbers are nearly always some RGB; one is of unknown colour.
-                    Space::Other => color(operands).filter(|_| operands.len() >= 3),
+                    ColorSpace::Device => color(operands),
+                    ColorSpace::Tints => is_no_ink(operands).then_some([1.0; 3]),
+                    // Three numbers are almost always RGB; a single one has an unknown meaning.
+                    ColorSpace::Other => color(operands).filter(|_| operands.len() >= 3),
                 }
             }
             _ => {}
@@ -130,12 +130,12 @@ impl State {
     }
 }
 
-/// Paper shows through where no ink is put on it.
+/// Whether all tints are 0, so that the paper is visible.
 fn is_no_ink(tints: &[Operand]) -> bool {
     !tints.is_empty() && tints.iter().all(|tint| tint.number() == Some(0.0))
 }
 
-impl Text {
+impl TextState {
     pub fn next_line(&mut self) {
         self.move_line(0.0, -self.leading);
     }
@@ -145,17 +145,17 @@ impl Text {
         self.matrix = self.line;
     }
 
-    /// Moves on by a distance in text space.
+    /// Advances the text matrix by a distance in text space.
     pub fn advance(&mut self, by: f32, vertical: bool) {
         let step = if vertical { Matrix::translation(0.0, -by) } else { Matrix::translation(by, 0.0) };
         self.matrix = step.then(&self.matrix);
     }
 
-    /// Moves back by thousandths of the font size, as numbers in a `TJ` array do.
-    pub fn kern(&mut self, back: f32) {
+    /// Applies a number of a `TJ` array: moves back by thousandths of the font size.
+    pub fn adjust(&mut self, amount: f32) {
         let vertical = self.font.as_ref().is_some_and(|font| font.vertical);
         let scale = if vertical { 1.0 } else { self.scale };
-        self.advance(-back / 1000.0 * self.size * scale, vertical);
+        self.advance(-amount / 1000.0 * self.size * scale, vertical);
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_of_all_device_spaces_compare() {
+    fn colours_of_all_device_spaces_are_comparable() {
         let numbers = |values: &[f32]| values.iter().map(|v| Operand::Number(*v)).collect::<Vec<_>>();
         assert_eq!(color(&numbers(&[1.0])), Some([1.0; 3]));
         assert_eq!(color(&numbers(&[0.0, 0.0, 0.0, 0.0])), Some([1.0; 3]));
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn td_moves_from_the_line_start() {
-        let mut state = State::new(Matrix::IDENTITY);
+        let mut state = GraphicsState::new(Matrix::IDENTITY);
         let numbers = [Operand::Number(10.0), Operand::Number(-12.0)];
         state.text_operator(b"Td", &numbers);
         state.text.advance(50.0, false);

@@ -1,31 +1,31 @@
-//! How a document sets its text: the size of running text, and which sizes and titles make headings.
+//! Typographic style of a document: the size of body text, and which sizes and titles are headings.
 
 use std::collections::{HashMap, HashSet};
 
 use super::super::text::is_caption;
-use super::blocks::is_contents_entry;
+use super::contents_entry::is_contents_entry;
 use super::layout::Flow;
 use super::lines::Line;
 
-/// Text larger than running text by this factor is a heading.
-const LARGER: f32 = 1.15;
-/// Longer text is no heading, whatever its size.
-const LONGEST_HEADING: usize = 200;
+/// Text larger than body text by this factor is a heading.
+const HEADING_FACTOR: f32 = 1.15;
+/// Longest heading in bytes.
+const MAX_HEADING: usize = 200;
 
-/// What the whole document tells about its parts.
+/// Style of the whole document.
 #[derive(Debug, Default)]
 pub(super) struct Style {
     body_size: f32,
-    /// True when running text itself is in a fixed-pitch font, which then means nothing.
+    /// Whether body text is in a fixed-pitch font, which then does not indicate code.
     pub body_is_fixed: bool,
-    /// Sizes of headings, largest first.
+    /// Font sizes of headings, largest first.
     sizes: Vec<f32>,
-    /// Level of each title of the outline, by its letters and digits.
+    /// Levels of the outline's titles, by their letters and digits.
     outline: HashMap<String, u8>,
 }
 
 impl Style {
-    /// Learns from all lines of a document, and from its outline (title and level, 1 the outermost).
+    /// Derives the style from all lines of a document and its outline (title and level; level 1 is the outermost).
     pub fn learn<'a>(flow: impl Iterator<Item = &'a Flow>, outline: Vec<(String, u8)>) -> Self {
         let mut chars: HashMap<i32, usize> = HashMap::new();
         let (mut fixed, mut all) = (0, 0);
@@ -43,17 +43,20 @@ impl Style {
         }
         let body = chars.into_iter().max_by_key(|(size, length)| (*length, -*size)).map_or(0, |(size, _)| size);
         let body_size = body as f32 / 2.0;
-        let mut sizes: Vec<f32> =
-            large.into_iter().map(|size| size as f32 / 2.0).filter(|size| *size >= LARGER * body_size).collect();
+        let mut sizes: Vec<f32> = large
+            .into_iter()
+            .map(|size| size as f32 / 2.0)
+            .filter(|size| *size >= HEADING_FACTOR * body_size)
+            .collect();
         sizes.sort_by(|a, b| b.total_cmp(a));
         sizes.dedup_by(|smaller, larger| *larger - *smaller <= 0.5);
         Self { body_size, body_is_fixed: fixed * 2 > all, sizes, outline: by_title(outline) }
     }
 
-    /// The level of a paragraph that is a heading.
+    /// The level of a paragraph, if it is a heading.
     pub fn heading_level(&self, text: &str, lines: &[Line]) -> Option<u8> {
         let first = lines.first()?;
-        if text.len() > LONGEST_HEADING
+        if text.len() > MAX_HEADING
             || lines.len() > 4
             || !text.chars().any(char::is_alphabetic)
             || is_contents_entry(text)
@@ -65,7 +68,7 @@ impl Style {
             return Some(level);
         }
         let numbered = super::super::text::numbered_level(text).filter(|level| *level > 1 || !text.ends_with('.'));
-        if first.size >= LARGER * self.body_size && !is_list_like(text) {
+        if first.size >= HEADING_FACTOR * self.body_size && !is_list_like(text) {
             let rank = self.sizes.iter().position(|size| first.size >= size - 0.5).unwrap_or(self.sizes.len());
             return Some(numbered.unwrap_or(rank as u8 + 1).clamp(1, 6));
         }
@@ -74,7 +77,7 @@ impl Style {
         if short && first.bold && first.size >= 0.9 * self.body_size && !is_list_like(text) {
             return Some(numbered.unwrap_or_else(below).clamp(1, 6));
         }
-        // A plain line counts only with a number of several parts, as in `4.2 Start-up`.
+        // A line in body text is a heading only with a section number of several parts, as in `4.2 Start-up`.
         numbered.filter(|level| short && *level > 1 && lines.len() == 1 && text.len() <= 80 && first.cells.len() == 1)
     }
 
@@ -84,7 +87,7 @@ impl Style {
     }
 }
 
-/// Levels by title, with and without a number in front. The first occurrence of a title counts: later ones are deeper.
+/// Levels by title, with and without section number. If a title occurs several times, the first one counts.
 fn by_title(outline: Vec<(String, u8)>) -> HashMap<String, u8> {
     let mut levels = HashMap::new();
     for (title, level) in outline {
@@ -98,23 +101,23 @@ fn by_title(outline: Vec<(String, u8)>) -> HashMap<String, u8> {
     levels
 }
 
-/// A title without the section number in front of it.
+/// A title without its section number.
 fn without_number(title: &str) -> Option<&str> {
     let (number, rest) = title.split_once(' ')?;
     number.ends_with(|c: char| c.is_ascii_digit() || c == '.').then_some(rest)
 }
 
-/// Sizes to half a point.
+/// A font size in half points.
 fn key(size: f32) -> i32 {
     (size * 2.0).round() as i32
 }
 
-/// Bulleted text, and large figures or formulas without a word.
+/// Whether text has a bullet, or is a large figure or formula without words.
 fn is_list_like(text: &str) -> bool {
     text.starts_with(['•', '▪', '–', '●', '◦']) || text.chars().filter(|c| c.is_alphabetic()).count() < 3
 }
 
-/// The letters and digits of a title in lower case: what survives differences of spacing and punctuation.
+/// Letters and digits of a title in lower case, so that spacing and punctuation do not matter.
 fn letters(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
@@ -140,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn larger_text_is_a_heading_by_rank() {
+    fn larger_text_is_a_heading_with_a_level_by_size() {
         assert_eq!(level("Pump manual", 24.0, true), Some(1));
         assert_eq!(level("Shut-down", 14.0, false), Some(2));
         assert_eq!(level("Plain words", 10.0, false), None);
     }
 
     #[test]
-    fn numbers_and_the_outline_know_better() {
+    fn section_numbers_and_the_outline_override_the_size() {
         assert_eq!(level("2.1.4 Priming", 14.0, false), Some(3));
         assert_eq!(level("Seals & gaskets", 10.0, false), Some(2));
         assert_eq!(level("2.1 Priming the pump", 10.0, false), Some(2));

@@ -1,0 +1,213 @@
+//! A pool of threads that embed texts one by one.
+//!
+//! The threads share one queue; a free thread takes the next text. Texts whose caller is gone are skipped.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use tokio::sync::oneshot;
+
+use super::EmbedError;
+
+/// Embeds one text; runs on a pool thread.
+pub(super) type Work = dyn Fn(&str) -> Result<Vec<f32>, EmbedError> + Send + Sync;
+
+/// Scheduling priority of a pool's threads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Niceness {
+    /// Default priority.
+    Normal,
+    /// Lower priority than the other threads of the process, on Linux; elsewhere default priority.
+    Background,
+}
+
+/// Nice value of `Background` threads: weight 110 instead of 1024, so a busy core gives them a tenth of its time.
+#[cfg(target_os = "linux")]
+const BACKGROUND_NICE: i32 = 10;
+
+struct Job {
+    text: String,
+    reply: oneshot::Sender<Result<Vec<f32>, EmbedError>>,
+}
+
+/// The threads and their queue. Dropping the pool ends the threads.
+pub(super) struct WorkerPool {
+    /// `None` only while dropping.
+    jobs: Option<mpsc::Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl WorkerPool {
+    /// Starts `threads` threads called `name`.
+    pub(super) fn start(name: &str, threads: usize, niceness: Niceness, work: Arc<Work>) -> Result<Self, EmbedError> {
+        let (jobs, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let mut pool = Self { jobs: Some(jobs), threads: Vec::with_capacity(threads) };
+        for _ in 0..threads {
+            let (queue, work) = (Arc::clone(&queue), Arc::clone(&work));
+            let thread = thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || serve(&queue, niceness, &*work))
+                .map_err(EmbedError::Thread)?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// Embeds all texts; the vectors are in the order of the texts.
+    pub(super) async fn run(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let jobs = self.jobs.as_ref().ok_or(EmbedError::Ended)?;
+        let mut replies = Vec::with_capacity(texts.len());
+        for text in texts {
+            let (reply, receiver) = oneshot::channel();
+            jobs.send(Job { text, reply }).map_err(|_| EmbedError::Ended)?;
+            replies.push(receiver);
+        }
+        let mut vectors = Vec::with_capacity(replies.len());
+        for reply in replies {
+            vectors.push(reply.await.map_err(|_| EmbedError::Ended)??);
+        }
+        Ok(vectors)
+    }
+}
+
+impl Drop for WorkerPool {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked outside of `work` has ended too.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Loop of one thread; returns when the pool is dropped.
+fn serve(queue: &Mutex<mpsc::Receiver<Job>>, niceness: Niceness, work: &Work) {
+    if niceness == Niceness::Background {
+        lower_priority();
+    }
+    // candle splits a matrix product over the rayon pool that calls it; with a pool of only this thread it does not
+    // compete with other threads. If rayon refuses the pool, the result is the same, only slower.
+    let _pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+    while let Some(Job { text, reply }) = next(queue) {
+        if reply.is_closed() {
+            continue;
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| work(&text))).unwrap_or(Err(EmbedError::Panicked));
+        // The caller may have gone; then nobody needs the vector.
+        let _ = reply.send(result);
+    }
+}
+
+/// Waits for a job; `None` when the pool is being dropped.
+fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+#[cfg(target_os = "linux")]
+fn lower_priority() {
+    // Linux keeps the nice value per thread, so only the calling thread is affected. Raising the value needs no
+    // privilege; if it fails, the thread runs at default priority.
+    let _ = rustix::process::nice(BACKGROUND_NICE);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lower_priority() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        future::Future,
+        pin::pin,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Context, Poll, Waker},
+    };
+
+    fn texts(of: &[&str]) -> Vec<String> {
+        of.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn pool(threads: usize, work: Arc<Work>) -> WorkerPool {
+        WorkerPool::start("test", threads, Niceness::Background, work).unwrap()
+    }
+
+    #[tokio::test]
+    async fn results_come_in_the_order_of_the_texts_whichever_thread_is_faster() {
+        let gate = Arc::new(std::sync::Barrier::new(2));
+        let work_gate = Arc::clone(&gate);
+        // The first text cannot finish before the second has begun.
+        let pool = pool(
+            2,
+            Arc::new(move |text: &str| {
+                if text.len() < 3 {
+                    work_gate.wait();
+                }
+                Ok(vec![text.len() as f32])
+            }),
+        );
+        let vectors = pool.run(texts(&["a", "bb", "ccc", "dddd"])).await.unwrap();
+        assert_eq!(vectors, [[1.0], [2.0], [3.0], [4.0]]);
+    }
+
+    #[tokio::test]
+    async fn texts_that_no_thread_has_begun_are_skipped_once_the_caller_has_gone() {
+        let done = Arc::new(AtomicUsize::new(0));
+        let (begun, has_begun) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let (released, work_done) = (Mutex::new(released), Arc::clone(&done));
+        let pool = pool(
+            1,
+            Arc::new(move |text: &str| {
+                if text == "first" {
+                    begun.send(()).unwrap();
+                    released.lock().unwrap().recv().unwrap();
+                }
+                work_done.fetch_add(1, Ordering::SeqCst);
+                Ok(vec![])
+            }),
+        );
+        {
+            let mut future = pin!(pool.run(texts(&["first", "second", "third"])));
+            let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(polled, Poll::Pending));
+            has_begun.recv().unwrap();
+        }
+        release.send(()).unwrap();
+        pool.run(texts(&["after"])).await.unwrap();
+        assert_eq!(done.load(Ordering::SeqCst), 2, "only the first and the one after");
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_own_text_and_the_thread_goes_on() {
+        let pool = pool(1, Arc::new(|text: &str| if text == "bad" { panic!("as intended") } else { Ok(vec![1.0]) }));
+        assert!(matches!(pool.run(texts(&["bad"])).await, Err(EmbedError::Panicked)));
+        assert_eq!(pool.run(texts(&["good"])).await.unwrap(), [[1.0]]);
+    }
+
+    #[test]
+    fn threads_have_ended_when_the_lane_is_dropped() {
+        let work: Arc<Work> = Arc::new(|_: &str| Ok(vec![]));
+        let pool = pool(3, Arc::clone(&work));
+        drop(pool);
+        assert_eq!(Arc::strong_count(&work), 1, "no thread holds the work any more");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn only_background_threads_are_nicer_than_the_rest() {
+        let nice = |niceness| {
+            let work: Arc<Work> =
+                Arc::new(|_: &str| Ok(vec![rustix::process::getpriority_process(None).unwrap() as f32]));
+            WorkerPool::start("test", 1, niceness, work).unwrap()
+        };
+        let own = rustix::process::getpriority_process(None).unwrap() as f32;
+        let normal = nice(Niceness::Normal).run(texts(&["x"])).await.unwrap();
+        let background = nice(Niceness::Background).run(texts(&["x"])).await.unwrap();
+        assert_eq!(normal, [[own]]);
+        assert_eq!(background, [[(own + BACKGROUND_NICE as f32).min(19.0)]]);
+    }
+}

@@ -1,0 +1,105 @@
+//! Unary model calls, without a stream: embeddings and reranking.
+
+use super::chat::call_cost;
+use super::http::{ProxyHeaders, RequestContext};
+use super::response::WireUsage;
+use crate::router::{Attempt, Route, Routed, Router, RoutingRequest, Tier};
+use domain::model::{CallUsage, ModelError};
+use domain::model_call::ModelOperation;
+use domain::run::TokenUsage;
+use tokio::time::Instant;
+use tracing::{Instrument, Span, field};
+
+/// A parsed response.
+pub(super) struct ParsedResponse<T> {
+    pub(super) value: T,
+    /// The model as reported in the body; empty if not reported.
+    pub(super) model: String,
+    pub(super) usage: Option<WireUsage>,
+    /// LiteLLM's response headers.
+    pub(super) proxy: ProxyHeaders,
+}
+
+/// A call with its routing information and deadline.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnaryCall {
+    pub(super) operation: ModelOperation,
+    pub(super) tier: &'static str,
+    pub(super) context: RequestContext,
+    pub(super) deadline: Instant,
+    /// Estimated input tokens, used if the server reports none.
+    pub(super) estimated: u32,
+}
+
+impl UnaryCall {
+    /// Sends the request to one of `routes` with `request`; returns the value and its usage.
+    pub(super) async fn serve<T, F>(
+        self,
+        router: &Router,
+        routes: &[Route],
+        request: impl Fn(Attempt) -> F,
+    ) -> Result<(T, CallUsage), ModelError>
+    where
+        F: Future<Output = (Attempt, Result<ParsedResponse<T>, ModelError>)>,
+    {
+        let call = |attempt: Attempt| {
+            let span = self.span(&attempt);
+            let (started, response) = (Instant::now(), request(attempt));
+            async move {
+                let (mut attempt, response) = response.instrument(span.clone()).await;
+                let labels = attempt.labels(self.operation);
+                router.metrics.ended(labels, started.elapsed(), response.as_ref().err());
+                match &response {
+                    Ok(parsed) => {
+                        let (usage, _) = self.usage(parsed.usage);
+                        router.metrics.tokens(labels, usage);
+                        span.record("gen_ai.response.model", parsed.model.as_str());
+                        span.record("gen_ai.usage.input_tokens", usage.input_tokens);
+                        attempt.succeeded();
+                    }
+                    Err(error) => {
+                        span.record("error.type", error.error_type());
+                        attempt.failed(error);
+                    }
+                }
+                response
+            }
+        };
+        let routing = RoutingRequest { context: self.context, deadline: Some(self.deadline) };
+        let Routed { value: parsed, mut served_by } =
+            router.serve(Tier { name: self.tier, routes }, routing, call).await?;
+        let model = parsed.proxy.model.unwrap_or_else(|| super::stream::sanitized_name(&parsed.model));
+        if !model.is_empty() {
+            served_by.model = model;
+        }
+        served_by.fallback |= parsed.proxy.fallback;
+        let (usage, estimated) = self.usage(parsed.usage);
+        let reported = parsed.usage.map_or(parsed.proxy.cost, |usage| usage.cost().max(parsed.proxy.cost));
+        let cost = call_cost(served_by.price, usage, reported);
+        Ok((parsed.value, CallUsage { served_by, usage, estimated, cost }))
+    }
+
+    /// The token counts, and whether they are estimated.
+    fn usage(self, reported: Option<WireUsage>) -> (TokenUsage, bool) {
+        match reported {
+            Some(reported) => (TokenUsage { output_tokens: 0, ..reported.usage() }, false),
+            None => (TokenUsage { input_tokens: self.estimated, output_tokens: 0 }, true),
+        }
+    }
+
+    fn span(self, attempt: &Attempt) -> Span {
+        let (server, model) = (&attempt.backend.server, attempt.model.as_str());
+        tracing::info_span!(
+            "model call",
+            otel.name = format!("{} {model}", self.operation),
+            otel.kind = "client",
+            gen_ai.operation.name = self.operation.as_str(),
+            gen_ai.provider.name = server.dialect().provider(),
+            gen_ai.request.model = model,
+            gen_ai.response.model = field::Empty,
+            gen_ai.usage.input_tokens = field::Empty,
+            backend = server.name(),
+            error.type = field::Empty,
+        )
+    }
+}

@@ -1,0 +1,71 @@
+//! The failed attempts of one request: whether to retry, and which error to return in the end.
+
+use super::{MAX_RETRIES, MAX_RETRY_AFTER};
+use domain::model::ModelError;
+use domain::model_call::FailedAttempt;
+use std::time::Duration;
+
+/// The failed attempts of one request.
+#[derive(Default)]
+pub(super) struct Failures {
+    pub(super) failed: Vec<FailedAttempt>,
+    /// Error of the last attempt.
+    last: Option<ModelError>,
+}
+
+impl Failures {
+    pub(super) fn is_empty(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    pub(super) fn push(&mut self, backend: &str, error: ModelError) {
+        self.failed.push(FailedAttempt { backend: backend.to_owned(), error: error.error_type().to_owned() });
+        self.last = Some(error);
+    }
+
+    /// Delay before the next round of attempts; `None` if a retry makes no sense.
+    pub(super) fn retry_delay(&self, round: u32) -> Option<Duration> {
+        let Some(ModelError::Unavailable { retry_after, .. }) = &self.last else { return None };
+        if round == MAX_RETRIES || retry_after.is_some_and(|delay| delay > MAX_RETRY_AFTER) {
+            return None;
+        }
+        // Jitter, so that requests that failed together do not retry together.
+        let jitter = Duration::from_millis(fastrand::u64(50..300)) * 2_u32.pow(round);
+        Some(retry_after.unwrap_or_default() + jitter)
+    }
+
+    /// The error after an attempt that ended with `error`, which no other backend would avoid.
+    pub(super) fn into_error_with(mut self, error: ModelError) -> ModelError {
+        let backend = error.backend().to_owned();
+        if self.is_empty() {
+            return error;
+        }
+        self.push(&backend, error);
+        self.into_error(None)
+    }
+
+    /// The error of the request; `earliest_retry` is reported if no backend was attempted.
+    pub(super) fn into_error(self, earliest_retry: Option<Duration>) -> ModelError {
+        match self.last {
+            // All attempts were at one backend.
+            Some(last) if self.failed.iter().all(|attempt| attempt.backend == self.failed[0].backend) => last,
+            Some(last) => ModelError::Exhausted { tried: self.failed, last: Box::new(last) },
+            None => ModelError::Unavailable {
+                backend: "any".to_owned(),
+                reason: "no backend is available at the moment".to_owned(),
+                retry_after: earliest_retry,
+            },
+        }
+    }
+}
+
+/// Whether the request itself is at fault, so that another backend would fail as well.
+pub(super) fn is_final(error: &ModelError) -> bool {
+    matches!(
+        error,
+        ModelError::ContextTooLong { .. }
+            | ModelError::Filtered { .. }
+            | ModelError::Refused { .. }
+            | ModelError::NotConfigured { .. }
+    )
+}

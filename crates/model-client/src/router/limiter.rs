@@ -1,0 +1,318 @@
+//! Limits the concurrent requests of each backend. Excess requests wait in a queue per tenant, and the tenants take
+//! turns, so that a tenant with many requests delays only itself.
+
+use domain::ids::TenantId;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// Concurrency limits of all backends with a shared, fair queue.
+pub(crate) struct ConcurrencyLimiter {
+    max_waiting_per_tenant: usize,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    backends: Vec<BackendLoad>,
+    waiting: HashMap<TenantId, VecDeque<Waiter>>,
+    /// Tenants with waiting requests; the first one is next.
+    turns: VecDeque<TenantId>,
+    last_waiter_id: u64,
+}
+
+#[derive(Clone, Copy)]
+struct BackendLoad {
+    limit: usize,
+    in_flight: usize,
+}
+
+struct Waiter {
+    id: u64,
+    /// Any of these backends will do.
+    backends: Vec<usize>,
+    permit: oneshot::Sender<Permit>,
+}
+
+/// Permission for one request at a backend. Dropping it passes it to the next waiter.
+pub(crate) struct Permit {
+    limiter: Arc<ConcurrencyLimiter>,
+    backend: usize,
+    /// False for a permit whose receiver is gone: its slot has been passed on.
+    release_on_drop: bool,
+}
+
+/// An acceptable backend, and its share among those of the same request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BackendChoice {
+    pub(crate) backend: usize,
+    pub(crate) weight: u32,
+}
+
+/// Why no permit was granted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum AcquireError {
+    /// The tenant's queue is full.
+    QueueFull,
+    /// No permit became free in time.
+    Timeout,
+}
+
+impl ConcurrencyLimiter {
+    /// `limits` are the concurrency limits by backend; each tenant may have `max_waiting_per_tenant` waiting requests.
+    pub(crate) fn new(limits: impl IntoIterator<Item = usize>, max_waiting_per_tenant: usize) -> Arc<Self> {
+        let backends = limits.into_iter().map(|limit| BackendLoad { limit: limit.max(1), in_flight: 0 }).collect();
+        Arc::new(Self { max_waiting_per_tenant, queue: Mutex::new(Queue { backends, ..Queue::default() }) })
+    }
+
+    /// Acquires a permit of the least busy of `choices`; waits at most `wait` for it.
+    pub(crate) async fn acquire(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        choices: &[BackendChoice],
+        wait: Duration,
+    ) -> Result<Permit, AcquireError> {
+        let (waiter_id, permit) = {
+            let mut queue = self.lock();
+            // A free permit goes to a waiter as soon as it is released, so this overtakes nobody.
+            if let Some(backend) = queue.least_busy(choices) {
+                queue.backends[backend].in_flight += 1;
+                return Ok(Permit { limiter: Arc::clone(self), backend, release_on_drop: true });
+            }
+            queue.enqueue(tenant, choices, self.max_waiting_per_tenant)?
+        };
+        let dequeue = DequeueOnDrop { limiter: self, tenant, waiter_id };
+        let permit = timeout(wait, permit).await;
+        drop(dequeue);
+        match permit {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(AcquireError::Timeout),
+        }
+    }
+
+    /// Number of permits in use at a backend.
+    pub(crate) fn in_flight(&self, backend: usize) -> usize {
+        self.lock().backends.get(backend).map_or(0, |load| load.in_flight)
+    }
+
+    /// Number of waiting requests of all tenants.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().waiting.values().map(VecDeque::len).sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// The backend with a free permit and the fewest requests in relation to its weight; random among equals.
+    fn least_busy(&self, choices: &[BackendChoice]) -> Option<usize> {
+        let is_free =
+            |choice: &&BackendChoice| self.backends.get(choice.backend).is_some_and(|load| load.in_flight < load.limit);
+        // Integer arithmetic: equal fractions must compare equal.
+        let load =
+            |choice: &BackendChoice| self.backends[choice.backend].in_flight * 1_000 / choice.weight.max(1) as usize;
+        let least = choices.iter().filter(is_free).map(load).min()?;
+        let equals: Vec<_> = choices.iter().filter(is_free).filter(|choice| load(choice) == least).collect();
+        equals.get(fastrand::usize(..equals.len())).map(|choice| choice.backend)
+    }
+
+    fn enqueue(
+        &mut self,
+        tenant: TenantId,
+        choices: &[BackendChoice],
+        max_waiting: usize,
+    ) -> Result<(u64, oneshot::Receiver<Permit>), AcquireError> {
+        let waiters = self.waiting.entry(tenant).or_default();
+        if waiters.len() >= max_waiting {
+            return Err(AcquireError::QueueFull);
+        }
+        if waiters.is_empty() {
+            self.turns.push_back(tenant);
+        }
+        self.last_waiter_id += 1;
+        let (sender, receiver) = oneshot::channel();
+        let backends = choices.iter().map(|choice| choice.backend).collect();
+        waiters.push_back(Waiter { id: self.last_waiter_id, backends, permit: sender });
+        Ok((self.last_waiter_id, receiver))
+    }
+
+    /// Removes the next waiter for `backend`: the first one that accepts it, of the tenant whose turn it is.
+    fn next(&mut self, backend: usize) -> Option<Waiter> {
+        for turn in 0..self.turns.len() {
+            let tenant = self.turns[turn];
+            let Some(waiters) = self.waiting.get_mut(&tenant) else { continue };
+            let Some(at) = waiters.iter().position(|waiter| waiter.backends.contains(&backend)) else { continue };
+            let waiter = waiters.remove(at);
+            let has_more = !waiters.is_empty();
+            self.turns.remove(turn);
+            if has_more {
+                self.turns.push_back(tenant);
+            } else {
+                self.waiting.remove(&tenant);
+            }
+            return waiter;
+        }
+        None
+    }
+
+    /// Removes the next waiter for `backend`, or frees the permit if there is none.
+    fn next_or_release(&mut self, backend: usize) -> Option<Waiter> {
+        let next = self.next(backend);
+        if next.is_none()
+            && let Some(load) = self.backends.get_mut(backend)
+        {
+            load.in_flight -= 1;
+        }
+        next
+    }
+
+    fn remove(&mut self, tenant: TenantId, waiter_id: u64) {
+        let Some(waiters) = self.waiting.get_mut(&tenant) else { return };
+        waiters.retain(|waiter| waiter.id != waiter_id);
+        if waiters.is_empty() {
+            self.waiting.remove(&tenant);
+            self.turns.retain(|waiting| *waiting != tenant);
+        }
+    }
+}
+
+/// Removes a waiter from the queue, also if its future is dropped.
+struct DequeueOnDrop<'a> {
+    limiter: &'a ConcurrencyLimiter,
+    tenant: TenantId,
+    waiter_id: u64,
+}
+
+impl Drop for DequeueOnDrop<'_> {
+    fn drop(&mut self) {
+        self.limiter.lock().remove(self.tenant, self.waiter_id);
+    }
+}
+
+impl Permit {
+    /// Index of the backend.
+    pub(crate) fn backend(&self) -> usize {
+        self.backend
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.release_on_drop {
+            return;
+        }
+        loop {
+            // Finding the next waiter and freeing the permit happen under one lock; otherwise a request could start to
+            // wait in between although a permit is free.
+            let next = self.limiter.lock().next_or_release(self.backend);
+            let Some(waiter) = next else { return };
+            let permit = Self { limiter: Arc::clone(&self.limiter), backend: self.backend, release_on_drop: true };
+            let Err(mut returned) = waiter.permit.send(permit) else { return };
+            // The receiver was dropped at this moment; try the next waiter.
+            returned.release_on_drop = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+    use std::pin::Pin;
+    use uuid::Uuid;
+
+    type PendingPermit = Pin<Box<dyn Future<Output = Result<Permit, AcquireError>> + Send>>;
+
+    fn tenant(number: u128) -> TenantId {
+        TenantId::from_uuid(Uuid::from_u128(number))
+    }
+
+    fn choices(backends: &[usize]) -> Vec<BackendChoice> {
+        backends.iter().map(|backend| BackendChoice { backend: *backend, weight: 1 }).collect()
+    }
+
+    /// Enqueues a request of the tenant.
+    fn wait(limiter: &Arc<ConcurrencyLimiter>, number: u128, backends: &[usize]) -> PendingPermit {
+        let (limiter, choices) = (Arc::clone(limiter), choices(backends));
+        let mut pending: PendingPermit =
+            async move { limiter.acquire(tenant(number), &choices, Duration::from_secs(60)).await }.boxed();
+        assert!((&mut pending).now_or_never().is_none(), "it waits");
+        pending
+    }
+
+    fn ready(pending: &mut PendingPermit) -> Option<Permit> {
+        pending.now_or_never().map(|permit| permit.expect("a permit"))
+    }
+
+    async fn acquire(limiter: &Arc<ConcurrencyLimiter>, backends: &[usize]) -> Permit {
+        limiter.acquire(tenant(1), &choices(backends), Duration::ZERO).await.expect("a permit")
+    }
+
+    #[tokio::test]
+    async fn the_least_busy_for_its_weight_serves() {
+        let limiter = ConcurrencyLimiter::new([10, 10], 1);
+        let choices = [BackendChoice { backend: 0, weight: 1 }, BackendChoice { backend: 1, weight: 3 }];
+        let mut permits = Vec::new();
+        for _ in 0..8 {
+            permits.push(limiter.acquire(tenant(1), &choices, Duration::ZERO).await.expect("a permit"));
+        }
+        assert_eq!((limiter.in_flight(0), limiter.in_flight(1)), (2, 6));
+        drop(permits);
+        assert_eq!((limiter.in_flight(0), limiter.in_flight(1)), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn tenants_take_turns_however_much_one_of_them_asks() {
+        let limiter = ConcurrencyLimiter::new([1], 8);
+        let permit = acquire(&limiter, &[0]).await;
+        let mut greedy: Vec<_> = (0..5).map(|_| wait(&limiter, 1, &[0])).collect();
+        let mut modest = wait(&limiter, 2, &[0]);
+        drop(permit);
+        let first = ready(&mut greedy[0]).expect("it came first");
+        assert!(ready(&mut modest).is_none());
+        drop(first);
+        assert!(ready(&mut greedy[1]).is_none(), "it is the other tenant's turn");
+        drop(ready(&mut modest).expect("second, before four others"));
+        assert!(ready(&mut greedy[1]).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_permit_goes_to_a_waiter_that_accepts_its_backend() {
+        let limiter = ConcurrencyLimiter::new([1, 1], 8);
+        let (_permit_0, permit_1) = (acquire(&limiter, &[0]).await, acquire(&limiter, &[1]).await);
+        let (mut for_0, mut for_1) = (wait(&limiter, 1, &[0]), wait(&limiter, 2, &[1]));
+        drop(permit_1);
+        assert!(ready(&mut for_0).is_none());
+        assert_eq!(ready(&mut for_1).map(|permit| permit.backend()), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_rejects_at_once_and_a_waiter_times_out() {
+        let limiter = ConcurrencyLimiter::new([1], 1);
+        let permit = acquire(&limiter, &[0]).await;
+        let waiting = wait(&limiter, 1, &[0]);
+        let rejected = limiter.acquire(tenant(1), &choices(&[0]), Duration::from_secs(60)).await;
+        assert_eq!(rejected.err(), Some(AcquireError::QueueFull));
+        let late = limiter.acquire(tenant(2), &choices(&[0]), Duration::from_secs(60)).await;
+        assert_eq!(late.err(), Some(AcquireError::Timeout));
+        drop(waiting);
+        assert_eq!(limiter.waiting(), 0, "a dropped waiter leaves the queue");
+        drop(permit);
+        assert_eq!(limiter.in_flight(0), 0);
+    }
+
+    #[tokio::test]
+    async fn a_permit_sent_to_a_dropped_waiter_goes_to_the_next() {
+        let limiter = ConcurrencyLimiter::new([1], 8);
+        let permit = acquire(&limiter, &[0]).await;
+        let (dropped, mut next) = (wait(&limiter, 1, &[0]), wait(&limiter, 2, &[0]));
+        drop(permit);
+        // It was sent the permit and never polls again.
+        drop(dropped);
+        assert!(ready(&mut next).is_some());
+    }
+}

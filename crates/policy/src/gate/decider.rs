@@ -1,0 +1,142 @@
+//! The decision about a command, in one transaction with the row that records it.
+
+use crate::authn::Authenticator;
+use crate::caller::Caller;
+use crate::decision::{self, Question};
+use crate::error::GateError;
+use crate::keyed_hash::HashKey;
+use crate::matrix;
+use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
+use domain::authorized::{AccessGrant, AuditReceipt, Authorized, Permit, Space};
+use domain::command::{Command, Target};
+use domain::credential::Credential;
+use domain::decision::{Decision, RefusalCode, Verdict};
+use domain::ids::AuditId;
+use domain::ports::{Clock, IdGen, Store};
+use domain::rights::Permission;
+use domain::scope::TenantScope;
+use serde_json::Value;
+use std::sync::Arc;
+
+pub(super) struct Decider {
+    pub(super) authn: Arc<Authenticator>,
+    pub(super) store: Arc<dyn Store>,
+    /// Key for the hash of a request in its audit rows.
+    pub(super) request_key: HashKey,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn IdGen>,
+}
+
+/// What a refusal's audit row says of the command that was attempted.
+pub(super) struct Attempt {
+    pub(super) subject: AuditSubject,
+    pub(super) operation: &'static str,
+}
+
+impl Decider {
+    /// Decides, records the intent, and binds the command to both. A refusal is recorded instead of the intent.
+    pub(super) async fn authorize<C: Command>(
+        &self,
+        by: &Caller,
+        command: C,
+        subject: AuditSubject,
+    ) -> Result<Authorized<C>, GateError> {
+        let question = Question::of(&command, by.credential());
+        let mut tx = self.store.begin(by.scope()).await.map_err(GateError::Store)?;
+        let grants = |user: &_| self.authn.grants_of(user);
+        let decision = decision::decide(&mut *tx, by.user().id, grants, &question).await.map_err(GateError::Store)?;
+        let id = AuditId::from_uuid(self.ids.uuid());
+        let Decision { verdict: Verdict::Allowed, entitlements: Some(entitlements), .. } = decision else {
+            let attempt = Attempt { subject, operation: C::OPERATION.as_str() };
+            let refusal = refusal(attempt, &decision);
+            tx.audit().event(id, &refusal, self.clock.now()).await.map_err(GateError::Audit)?;
+            tx.commit().await.map_err(GateError::Audit)?;
+            let reason = decision.verdict.reason().map(RefusalCode::as_str);
+            let request_id = by.scope().request();
+            tracing::info!(%request_id, decision_id = %id, event = C::EVENT.as_str(), reason, "denied");
+            return Err(error_of(decision.verdict, id));
+        };
+        let receipt = tx.audit().intent(id, &subject, self.clock.now()).await.map_err(GateError::Audit)?;
+        tx.commit().await.map_err(GateError::Audit)?;
+        let granted = AccessGrant {
+            rights: matrix::rights(&entitlements, by.credential()),
+            credential: Arc::clone(by.shared_credential()),
+            space: Space::Home,
+        };
+        Ok(authorized(by.scope(), granted, receipt, command))
+    }
+
+    /// What the decision is by now for a command that was authorized earlier. A refusal is recorded and logged.
+    pub(super) async fn authorize_again<C: Command + Sync>(
+        &self,
+        scope: &TenantScope,
+        credential: &Credential,
+        command: &C,
+    ) -> Result<(), GateError> {
+        let Some(user) = scope.user() else { return Err(GateError::NotFound) };
+        let question = Question::of(command, credential);
+        let mut tx = self.store.begin(scope).await.map_err(GateError::Store)?;
+        let grants = |user: &_| self.authn.grants_of(user);
+        let decision = decision::decide(&mut *tx, user, grants, &question).await.map_err(GateError::Store)?;
+        if decision.verdict == Verdict::Allowed {
+            return Ok(());
+        }
+        let id = AuditId::from_uuid(self.ids.uuid());
+        let attempt = Attempt { subject: self.subject(command), operation: C::OPERATION.as_str() };
+        let refusal = refusal(attempt, &decision);
+        tx.audit().event(id, &refusal, self.clock.now()).await.map_err(GateError::Audit)?;
+        tx.commit().await.map_err(GateError::Audit)?;
+        let event = C::EVENT.as_str();
+        tracing::info!(request_id = %scope.request(), decision_id = %id, event, "denied while under way");
+        Err(error_of(decision.verdict, id))
+    }
+
+    /// What the rows of this command say. The request's content goes in as a keyed hash only.
+    pub(super) fn subject<C: Command>(&self, command: &C) -> AuditSubject {
+        let target = command.target();
+        let content = serde_json::to_vec(command).unwrap_or_default();
+        AuditSubject {
+            event: C::EVENT,
+            resource: Some(C::RESOURCE),
+            resource_id: target.map(Target::id),
+            session: match target {
+                Some(Target::Conversation(id)) => Some(id),
+                _ => None,
+            },
+            request_hash: Some(self.request_key.hash(&content)),
+            metadata: command.facts().unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+        }
+    }
+}
+
+/// The row of a refusal: what was attempted, and the grounds.
+fn refusal(attempt: Attempt, decision: &Decision) -> Outcome {
+    let Attempt { mut subject, operation } = attempt;
+    subject.metadata = decision::recorded(decision);
+    subject.metadata["attempted"] = subject.event.as_str().into();
+    subject.metadata["operation"] = operation.into();
+    subject.event = EventType::POLICY_DENIED;
+    Outcome { subject, status: ResultStatus::Denied, model: None, tools_used: Vec::new() }
+}
+
+/// A refusal as the caller sees it. A missing resource comes without a decision id: foreign and absent look alike.
+fn error_of(verdict: Verdict, id: AuditId) -> GateError {
+    match verdict {
+        Verdict::Refused { code } => GateError::Refused { code, decision: Some(id) },
+        Verdict::Denied { reason } => GateError::Denied { reason, decision: Some(id) },
+        Verdict::NotFound => GateError::NotFound,
+        // Allowed, but without entitlements: `decide` never returns this.
+        Verdict::Allowed => GateError::Denied { reason: RefusalCode::Matrix, decision: Some(id) },
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one site: the decision was made and its intent row committed")]
+fn authorized<C: Command>(
+    scope: &TenantScope,
+    granted: AccessGrant,
+    receipt: AuditReceipt,
+    command: C,
+) -> Authorized<C> {
+    let permission = Permission::new(C::RESOURCE, C::OPERATION);
+    Authorized::mint(Permit::mint(scope.clone(), permission, granted, receipt), command)
+}

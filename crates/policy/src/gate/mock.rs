@@ -1,0 +1,81 @@
+//! A gate for tests of what stands above it: lets one caller in, answers commands with what the test says.
+
+use super::{Authenticate, Execute, Idempotency, KeyStatus, KeyedRequest};
+use crate::caller::{Caller, Origin};
+use crate::error::GateError;
+use async_trait::async_trait;
+use domain::command::Command;
+use domain::idempotency::StoredOutcome;
+use std::any::{Any, TypeId, type_name};
+use std::collections::HashMap;
+
+type Handler<C> = Box<dyn Fn(&Caller, C) -> Result<<C as Command>::Output, GateError> + Send + Sync>;
+type Login = Box<dyn Fn(Option<String>, Origin) -> Result<Caller, GateError> + Send + Sync>;
+
+/// A gate that answers with what a test says; a command without an answer panics. Every idempotency key is new to it.
+#[derive(Default)]
+pub struct MockGate {
+    login: Option<Login>,
+    handlers: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+}
+
+impl MockGate {
+    /// A gate that expects nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Authenticates with `login`.
+    pub fn on_login(
+        &mut self,
+        login: impl Fn(Option<String>, Origin) -> Result<Caller, GateError> + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.login = Some(Box::new(login));
+        self
+    }
+
+    /// Answers commands of type `C` with `handler`, in place of an earlier one.
+    pub fn on<C: Command>(
+        &mut self,
+        handler: impl Fn(&Caller, C) -> Result<C::Output, GateError> + Send + Sync + 'static,
+    ) -> &mut Self {
+        let handler: Handler<C> = Box::new(handler);
+        self.handlers.insert(TypeId::of::<C>(), Box::new(handler));
+        self
+    }
+}
+
+#[async_trait]
+impl Authenticate for MockGate {
+    #[expect(clippy::panic, reason = "a test that did not expect a login fails here")]
+    async fn authenticate(&self, bearer: Option<String>, origin: Origin) -> Result<Caller, GateError> {
+        let Some(login) = &self.login else { panic!("unexpected login") };
+        login(bearer, origin)
+    }
+}
+
+#[async_trait]
+impl<C: Command> Execute<C> for MockGate {
+    #[expect(clippy::panic, reason = "a test that did not expect this command fails here")]
+    async fn execute(&self, by: &Caller, command: C) -> Result<C::Output, GateError> {
+        let handler = self.handlers.get(&TypeId::of::<C>()).and_then(|handler| handler.downcast_ref::<Handler<C>>());
+        let Some(handler) = handler else { panic!("unexpected command: {}", type_name::<C>()) };
+        handler(by, command)
+    }
+}
+
+#[async_trait]
+impl Idempotency for MockGate {
+    async fn claim(&self, _: &Caller, _: &KeyedRequest) -> Result<KeyStatus, GateError> {
+        Ok(KeyStatus::New)
+    }
+
+    async fn settle(&self, _: &Caller, _: &KeyedRequest, _: StoredOutcome) -> Result<(), GateError> {
+        Ok(())
+    }
+
+    async fn release(&self, _: &Caller, _: &KeyedRequest) -> Result<(), GateError> {
+        Ok(())
+    }
+}

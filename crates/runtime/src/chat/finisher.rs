@@ -1,0 +1,79 @@
+//! Completes the run of a chat turn: stores the answer in its conversation.
+
+use crate::run::RunEnd;
+use crate::run::definition::Run;
+use crate::run::finish::{FinishedRun, Finisher};
+use async_trait::async_trait;
+use domain::audit::{AuditSubject, EventType};
+use domain::conversation::FinishedAnswer;
+use domain::error::Classify as _;
+use domain::ids::ConversationId;
+use domain::ports::{StoreError, TenantTx};
+use domain::role::Resource;
+use serde_json::{Value, json};
+
+/// Stores the answer with its citations and its class.
+pub(super) struct ConversationFinisher {
+    pub conversation: ConversationId,
+}
+
+#[async_trait]
+impl Finisher for ConversationFinisher {
+    type Record = FinishedAnswer;
+
+    fn audit_subject(&self, finished: &FinishedRun<'_>) -> AuditSubject {
+        let FinishedRun { run, progress, summary, .. } = finished;
+        let mut cited: Vec<_> = progress.answer.citations().iter().map(|citation| citation.document_id).collect();
+        cited.sort_unstable();
+        cited.dedup();
+        let tier = run.agent.tier;
+        let mut metadata = json!({
+            "run_id": run.id, "message_id": run.answer_id, "tier": tier.tier, "escalated": tier.escalated,
+            "backend": progress.model.served_by.as_ref().map(|served| &served.backend),
+            "fallback": summary.fallback,
+            "finish_reason": summary.finish_reason, "degraded": summary.degraded,
+            "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
+            "cited_documents": cited, "classification": progress.origin.class, "left_out": summary.left_out,
+        });
+        if let RunEnd::Revoked(problem) = &finished.end {
+            metadata["reason"] = problem.code.into();
+        }
+        AuditSubject {
+            event: EventType::CHAT_RESPONSE,
+            resource: Some(Resource::Conversations),
+            resource_id: Some(self.conversation.as_uuid()),
+            session: Some(self.conversation),
+            request_hash: None,
+            metadata,
+        }
+    }
+
+    fn record(&self, finished: FinishedRun<'_>) -> FinishedAnswer {
+        let FinishedRun { run, progress, end, summary, .. } = finished;
+        let (content, citations) = progress.answer.into_parts();
+        let tier = run.agent.tier;
+        FinishedAnswer {
+            content,
+            status: end.message_status(),
+            token_count: i32::try_from(summary.usage.output_tokens).ok().filter(|tokens| *tokens > 0),
+            citations,
+            model: progress.model.served_by.map(|served| served.model),
+            classification: progress.origin.class,
+            sources: progress.origin.sources,
+            metadata: json!({
+                "run_id": run.id, "finish_reason": summary.finish_reason, "degraded": summary.degraded,
+                "tier": tier.tier, "escalated": tier.escalated, "fallback": summary.fallback,
+                "left_out": summary.left_out, "usage": summary.usage,
+            }),
+        }
+    }
+
+    async fn store(&self, tx: &mut dyn TenantTx, run: &Run, answer: &FinishedAnswer) -> Result<(), StoreError> {
+        tx.messages().finish(run.answer_id, answer).await?;
+        Ok(())
+    }
+
+    fn unstored_metadata(&self, run: &Run, error: &StoreError) -> Option<Value> {
+        Some(json!({ "run_id": run.id, "error": error.code() }))
+    }
+}

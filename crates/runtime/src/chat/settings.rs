@@ -1,0 +1,59 @@
+//! Limits of chat turns and of answers of a model alone.
+
+use crate::run::agent::Limits;
+use crate::run::runner::ConcurrencyLimits;
+use std::time::Duration;
+
+/// Limits of chat turns and of answers of a model alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChatSettings {
+    /// Tokens of a prompt and its reply together.
+    pub context_tokens: usize,
+    /// Maximum tokens of a reply.
+    pub max_output_tokens: u32,
+    /// Maximum number of passages that the platform's own search returns.
+    pub passages: u32,
+    /// Maximum number of tool calls in a turn.
+    pub max_tool_calls: u32,
+    /// Maximum duration of a turn.
+    pub turn_limit: Duration,
+    /// How long a run goes on without a reader.
+    pub grace: Duration,
+    /// Maximum number of runs at the same time.
+    pub concurrent_runs: usize,
+    /// Maximum number of runs of one tenant at the same time.
+    pub concurrent_runs_per_tenant: usize,
+}
+
+impl Default for ChatSettings {
+    fn default() -> Self {
+        Self {
+            context_tokens: 8_192,
+            max_output_tokens: 1_024,
+            passages: 8,
+            max_tool_calls: 8,
+            turn_limit: Duration::from_secs(300),
+            grace: Duration::from_secs(30),
+            concurrent_runs: 1_024,
+            concurrent_runs_per_tenant: 512,
+        }
+    }
+}
+
+impl ChatSettings {
+    /// Limits of a run that goes on for `grace` without a reader. The client may ask for a shorter reply.
+    pub(crate) fn limits(&self, max_output_tokens: Option<u32>, grace: Duration) -> Limits {
+        Limits {
+            context_tokens: self.context_tokens,
+            reply_tokens: self.max_output_tokens,
+            max_output_tokens: max_output_tokens.unwrap_or(u32::MAX).min(self.max_output_tokens),
+            max_tool_calls: self.max_tool_calls,
+            time_limit: self.turn_limit,
+            grace,
+        }
+    }
+
+    pub(crate) fn concurrency(&self) -> ConcurrencyLimits {
+        ConcurrencyLimits { total: self.concurrent_runs, per_tenant: self.concurrent_runs_per_tenant }
+    }
+}

@@ -1,0 +1,123 @@
+//! Texts as vectors, for clients that search on their own.
+
+use crate::error::RuntimeError;
+use crate::run::budget::{exceeded, until_period_end};
+use crate::run::model_access;
+use crate::run::ports::RunPorts;
+use chrono::TimeDelta;
+use domain::authorized::Permit;
+use domain::budget::{Amount, Budgets, Reservation, ReserveOutcome};
+use domain::command::CreateEmbeddings;
+use domain::ids::ReservationId;
+use domain::ledger::CallContext;
+use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, Embedded, ModelError};
+use domain::model_call::{MicroCost, ModelCaller};
+use domain::ports::{Directory, Embedder, StoreError};
+use domain::retry;
+use domain::role::Classification;
+use domain::scope::TenantScope;
+use domain::upload::FieldError;
+use std::sync::Arc;
+use tools::calls::CallRecorder;
+
+/// Number of texts handed to the embedding model at once, so that searches get their turn in between.
+const BATCH_SIZE: usize = 32;
+/// What a user writes is internal to the tenant.
+const CLASSIFICATION: Classification = Classification::Internal;
+/// Lifetime of a reservation whose process died.
+const RESERVATION_LIFETIME: TimeDelta = TimeDelta::minutes(15);
+
+/// Creates embeddings within the budget of cost.
+pub(super) struct Embeddings {
+    pub ports: RunPorts,
+    pub embedder: Arc<dyn Embedder>,
+    pub directory: Arc<dyn Directory>,
+}
+
+impl Embeddings {
+    /// One vector per text, in order.
+    ///
+    /// # Errors
+    /// If the model has another dimension, may not see what users write, or fails; if the budget of cost is used up; or
+    /// if the store fails.
+    pub async fn create(&self, permit: &Permit, command: CreateEmbeddings) -> Result<Embedded, RuntimeError> {
+        let CreateEmbeddings { texts, purpose, dimensions } = command;
+        let dimension = self.embedder.model().dimension;
+        if dimensions.is_some_and(|wanted| wanted != dimension) {
+            let detail = format!("must be {dimension}, which is what the model has");
+            return Err(FieldError { pointer: "/dimensions".to_owned(), detail }.into());
+        }
+        let scope = permit.scope();
+        let tenant = self.directory.tenant(&scope.tenant().to_string()).await?;
+        let settings = tenant.map(|tenant| tenant.settings).unwrap_or_default();
+        let caller = model_access::caller(scope, &settings);
+        if self.embedder.highest_classification(&caller) < CLASSIFICATION {
+            return Err(RuntimeError::AboveModelClassification);
+        }
+        let reservation = self.reserve(scope, settings.quotas.budgets()).await?;
+        let calls = CallRecorder::default();
+        let embedded = self.embed(&calls, caller, purpose, &texts).await;
+        self.settle(scope, &calls, reservation).await?;
+        Ok(embedded?)
+    }
+
+    /// Embeds batch by batch, and sums up what the batches used.
+    async fn embed(
+        &self,
+        calls: &CallRecorder,
+        caller: ModelCaller,
+        purpose: EmbedPurpose,
+        texts: &[String],
+    ) -> Result<Embedded, ModelError> {
+        let (mut vectors, mut spent) = (Vec::with_capacity(texts.len()), CallUsage::default());
+        for batch in texts.chunks(BATCH_SIZE) {
+            let request = EmbedRequest { caller, purpose, texts: batch.to_vec(), classification: CLASSIFICATION };
+            let part = calls.embed(&*self.embedder, request).await?;
+            vectors.extend(part.vectors);
+            spent.served_by = part.spent.served_by;
+            spent.usage += part.spent.usage;
+            spent.cost += part.spent.cost;
+            spent.estimated |= part.spent.estimated;
+        }
+        Ok(Embedded { vectors, spent })
+    }
+
+    /// Reserves the smallest amount of cost, because the actual cost is not known beforehand: nothing is embedded once
+    /// the budget is used up. Tokens of embeddings count towards no budget.
+    async fn reserve(&self, scope: &TenantScope, budgets: Budgets) -> Result<Option<ReservationId>, RuntimeError> {
+        if !budgets.limits_cost() {
+            return Ok(None);
+        }
+        let min = Amount { tokens: 0, cost: MicroCost(1) };
+        let (id, now) = (ReservationId::from_uuid(self.ports.ids.uuid()), self.ports.clock.now());
+        let asked = Reservation { id, least: min, wanted: min, expires_at: now + RESERVATION_LIFETIME };
+        let mut tx = self.ports.store.begin(scope).await?;
+        match tx.usage().reserve(&asked, &budgets, now).await? {
+            ReserveOutcome::Reserved { .. } => {
+                tx.commit().await?;
+                Ok(Some(id))
+            }
+            ReserveOutcome::Refused { limit, .. } => Err(exceeded(limit, until_period_end(limit, now))),
+        }
+    }
+
+    /// Stores the calls, failed ones included, and releases the reservation.
+    async fn settle(
+        &self,
+        scope: &TenantScope,
+        calls: &CallRecorder,
+        reservation: Option<ReservationId>,
+    ) -> Result<(), StoreError> {
+        // Made once: storing the calls again must not make new entries.
+        let entries = calls.take(&*self.ports.ids, CallContext::default(), self.ports.clock.now());
+        let attempt = || async {
+            let mut tx = self.ports.store.begin(scope).await?;
+            tx.usage().record(&entries).await?;
+            if let Some(id) = reservation {
+                tx.usage().release(id).await?;
+            }
+            tx.commit().await
+        };
+        retry::with_backoff(attempt, tokio::time::sleep).await
+    }
+}

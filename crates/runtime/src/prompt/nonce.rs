@@ -1,0 +1,24 @@
+//! The nonce in the names of a prompt's tags.
+
+use std::fmt;
+use uuid::Uuid;
+
+/// Eight hexadecimal digits at the end of each tag name of one run's prompts. Documents and people cannot know them
+/// beforehand, so nothing that they wrote can close a tag.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TagNonce(String);
+
+impl TagNonce {
+    /// Takes the digits from the random part of a UUIDv7 (RFC 9562 §5.7).
+    #[must_use]
+    pub fn new(id: Uuid) -> Self {
+        let mut digits = id.simple().to_string();
+        Self(digits.split_off(24))
+    }
+}
+
+impl fmt::Display for TagNonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

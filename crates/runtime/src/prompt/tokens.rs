@@ -1,0 +1,130 @@
+//! Token estimates, and how much of a conversation fits into a prompt.
+
+use domain::conversation::{Message, MessageRole, MessageStatus};
+use domain::model::{OfferedTool, PromptMessage};
+
+/// Estimated tokens of the system prompt's rules. Passages get a share of what these and the question leave.
+pub const INSTRUCTION_TOKENS: usize = 500;
+
+/// A number of tokens, estimated.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct TokenBudget(pub usize);
+
+/// An upper estimate of the tokens of `text` for any of the usual tokenizers: one token for every three bytes, because
+/// plant text with its tags and numbers needs more than prose, and four for the frame of the message.
+#[must_use]
+pub fn estimate(text: &str) -> usize {
+    text.len().div_ceil(3) + 4
+}
+
+/// The longest beginning of `text` whose estimate is within `budget`. It ends on a character boundary.
+#[must_use]
+pub fn truncate(text: &str, budget: TokenBudget) -> &str {
+    let max_bytes = budget.0.saturating_sub(4).saturating_mul(3);
+    &text[..text.floor_char_boundary(max_bytes)]
+}
+
+/// Estimated tokens of these messages, tool calls included.
+#[must_use]
+pub fn prompt_tokens(messages: &[PromptMessage]) -> usize {
+    let tokens = |message: &PromptMessage| match message {
+        PromptMessage::System(text) | PromptMessage::User(text) => estimate(text),
+        PromptMessage::Assistant { content, tool_calls } => {
+            let calls = tool_calls.iter().map(|call| estimate(&call.name) + estimate(&call.arguments));
+            estimate(content) + calls.sum::<usize>()
+        }
+        PromptMessage::Tool { content, .. } => estimate(content),
+    };
+    messages.iter().map(tokens).sum()
+}
+
+/// Estimated tokens of tool definitions: the model server adds them to the prompt.
+#[must_use]
+pub fn tool_tokens(tools: &[OfferedTool]) -> usize {
+    let tokens = |tool: &OfferedTool| {
+        estimate(&tool.name) + estimate(&tool.description) + estimate(&tool.parameters.to_string())
+    };
+    tools.iter().map(tokens).sum()
+}
+
+/// The newest messages that fit, oldest first. Messages that do not enter a prompt cost nothing.
+#[must_use]
+pub fn newest_within(history: &[Message], budget: TokenBudget) -> &[Message] {
+    let mut left = budget.0;
+    let mut start = history.len();
+    for (index, message) in history.iter().enumerate().rev() {
+        if enters_prompt(message) {
+            let tokens = estimate(&message.content);
+            if tokens > left {
+                break;
+            }
+            left -= tokens;
+        }
+        start = index;
+    }
+    &history[start..]
+}
+
+/// Whether a message goes into a prompt: empty answers and answers that are still being written do not.
+#[must_use]
+pub fn enters_prompt(message: &Message) -> bool {
+    matches!(message.role, MessageRole::User | MessageRole::Assistant)
+        && message.status != MessageStatus::Streaming
+        && !message.content.trim().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ids::{ConversationId, MessageId};
+    use uuid::Uuid;
+
+    fn message(seq: i64, content: &str, status: MessageStatus) -> Message {
+        Message {
+            id: MessageId::from_uuid(Uuid::from_u128(seq.unsigned_abs().into())),
+            conversation_id: ConversationId::from_uuid(Uuid::nil()),
+            seq,
+            role: if seq % 2 == 1 { MessageRole::User } else { MessageRole::Assistant },
+            content: content.to_owned(),
+            status,
+            token_count: None,
+            citations: Vec::new(),
+            model: None,
+            classification: domain::role::Classification::Public,
+            sources: domain::conversation::Sources::default(),
+            withheld: false,
+            degraded: false,
+            created_at: domain::time::Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn the_newest_messages_are_kept_in_order() {
+        let history: Vec<_> = (1..=4).map(|seq| message(seq, &"x".repeat(30), MessageStatus::Complete)).collect();
+        let kept = newest_within(&history, TokenBudget(2 * estimate(&"x".repeat(30))));
+        assert_eq!(kept.iter().map(|m| m.seq).collect::<Vec<_>>(), [3, 4]);
+        assert!(newest_within(&history, TokenBudget(0)).is_empty());
+        assert_eq!(newest_within(&history, TokenBudget(10_000)).len(), 4);
+    }
+
+    #[test]
+    fn text_is_truncated_within_the_budget_on_a_character_boundary() {
+        let text = "Überdruck – 95 °C".repeat(9);
+        for budget in 0..70 {
+            let kept = truncate(&text, TokenBudget(budget));
+            assert!(text.starts_with(kept) && (kept.is_empty() || estimate(kept) <= budget), "{budget}: {kept}");
+        }
+        assert_eq!(truncate(&text, TokenBudget(1_000)), text);
+    }
+
+    #[test]
+    fn unfinished_and_empty_answers_cost_nothing() {
+        let history = [
+            message(1, "a question", MessageStatus::Complete),
+            message(2, "", MessageStatus::Streaming),
+            message(4, "  ", MessageStatus::Error),
+        ];
+        assert_eq!(newest_within(&history, TokenBudget(estimate("a question"))).len(), 3);
+        assert_eq!(history.iter().filter(|m| enters_prompt(m)).count(), 1);
+    }
+}

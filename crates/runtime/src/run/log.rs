@@ -1,0 +1,287 @@
+//! The events of a run, kept while the run goes on and for a while after, so that a client that reconnects misses
+//! nothing.
+//!
+//! The writer never waits for readers: a slow reader costs the memory of one answer, which the output limit bounds, and
+//! not the model's time.
+
+use super::origin::Origin;
+use domain::ids::{RunId, TenantId, UserId};
+use domain::run::{EventStream, NumberedEvent, RunEvent};
+use domain::scope::TenantScope;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long a log is kept after it was opened, unless its run still goes on.
+const RETENTION: Duration = Duration::from_secs(15 * 60);
+/// Maximum number of logs; beyond it, the oldest log of a finished run goes.
+const MAX_LOGS: usize = 4_096;
+
+/// The user whose run it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RunOwner {
+    pub tenant: TenantId,
+    pub user: UserId,
+}
+
+impl RunOwner {
+    /// `None` if nobody in particular acts, such as the system.
+    pub fn of(scope: &TenantScope) -> Option<Self> {
+        scope.user().map(|user| Self { tenant: scope.tenant(), user })
+    }
+}
+
+/// Whether the events of a run can be read again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replay {
+    /// For a while, by the run's owner.
+    Allowed,
+    /// Never: they are read once, by whoever started the run.
+    Never,
+}
+
+/// The events of one run.
+pub struct RunLog {
+    owner: RunOwner,
+    replay: Replay,
+    events: Mutex<Vec<RunEvent>>,
+    /// Number of events, for readers to wait on.
+    written: watch::Sender<usize>,
+    /// Number of readers, for the run to end without one.
+    readers: watch::Sender<usize>,
+    /// What the run's answer is made from so far.
+    origin: Mutex<Origin>,
+    /// Cancelling it ends the run; what it has so far is stored.
+    pub cancel: CancellationToken,
+}
+
+impl RunLog {
+    fn new(owner: RunOwner, replay: Replay) -> Self {
+        Self {
+            owner,
+            replay,
+            events: Mutex::default(),
+            written: watch::Sender::new(0),
+            readers: watch::Sender::new(0),
+            origin: Mutex::default(),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    /// Records what the answer is made from by now. Its class never gets lower.
+    pub fn extend_origin(&self, origin: &Origin) {
+        lock(&self.origin).extend(origin);
+    }
+
+    /// What the answer is made from so far.
+    pub fn origin(&self) -> Origin {
+        lock(&self.origin).clone()
+    }
+
+    pub fn can_be_replayed(&self) -> bool {
+        self.replay == Replay::Allowed
+    }
+
+    /// Appends an event and wakes the readers.
+    pub fn push(&self, event: RunEvent) {
+        let mut events = lock(&self.events);
+        events.push(event);
+        let written = events.len();
+        drop(events);
+        self.written.send_replace(written);
+    }
+
+    /// The events after number `after` (0: from the beginning), then those to come until the run ends.
+    pub fn read(self: &Arc<Self>, after: u64) -> EventStream {
+        let reader = Reader::new(Arc::clone(self), usize::try_from(after).unwrap_or(usize::MAX));
+        Box::pin(futures::stream::unfold(reader, |mut reader| async move {
+            let event = reader.next().await?;
+            Some((event, reader))
+        }))
+    }
+
+    /// Returns once there has been no reader for `grace`.
+    pub async fn abandoned(&self, grace: Duration) {
+        let mut readers = self.readers.subscribe();
+        loop {
+            if readers.wait_for(|count| *count == 0).await.is_err() {
+                return;
+            }
+            let came_back = readers.wait_for(|count| *count > 0);
+            if tokio::time::timeout(grace, came_back).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        lock(&self.events).last().is_some_and(RunEvent::is_last)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A reader's position in a log. It counts as a reader until it is dropped.
+struct Reader {
+    log: Arc<RunLog>,
+    /// Index of the next event.
+    next: usize,
+    written: watch::Receiver<usize>,
+    ended: bool,
+}
+
+impl Reader {
+    fn new(log: Arc<RunLog>, next: usize) -> Self {
+        log.readers.send_modify(|count| *count += 1);
+        let written = log.written.subscribe();
+        Self { log, next, written, ended: false }
+    }
+
+    async fn next(&mut self) -> Option<NumberedEvent> {
+        if self.ended {
+            return None;
+        }
+        loop {
+            // Marked as seen before the check, so that an event pushed in between wakes the reader.
+            self.written.borrow_and_update();
+            let event = {
+                let events = lock(&self.log.events);
+                let past_the_end = self.next >= events.len();
+                if past_the_end && events.last().is_some_and(RunEvent::is_last) {
+                    return None;
+                }
+                events.get(self.next).cloned()
+            };
+            if let Some(event) = event {
+                self.next += 1;
+                self.ended = event.is_last();
+                return Some(NumberedEvent { seq: self.next as u64, event });
+            }
+            self.written.changed().await.ok()?;
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.log.readers.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// The run logs of this process.
+#[derive(Default)]
+pub struct RunLogs(Mutex<HashMap<RunId, OpenedLog>>);
+
+struct OpenedLog {
+    opened_at: Instant,
+    log: Arc<RunLog>,
+}
+
+impl RunLogs {
+    /// Opens the log of a new run.
+    pub fn open(&self, id: RunId, owner: RunOwner, replay: Replay) -> Arc<RunLog> {
+        let log = Arc::new(RunLog::new(owner, replay));
+        let mut logs = lock(&self.0);
+        logs.retain(|_, opened| opened.opened_at.elapsed() < RETENTION || !opened.log.is_finished());
+        if logs.len() >= MAX_LOGS {
+            let finished = logs.iter().filter(|(_, opened)| opened.log.is_finished());
+            if let Some(oldest) = finished.min_by_key(|(_, opened)| opened.opened_at).map(|(id, _)| *id) {
+                logs.remove(&oldest);
+            }
+        }
+        logs.insert(id, OpenedLog { opened_at: Instant::now(), log: Arc::clone(&log) });
+        log
+    }
+
+    /// Drops the log of a finished run that cannot be replayed.
+    pub fn close(&self, id: RunId) {
+        let mut logs = lock(&self.0);
+        if logs.get(&id).is_some_and(|opened| !opened.log.can_be_replayed()) {
+            logs.remove(&id);
+        }
+    }
+
+    /// The log of a run, for its owner only.
+    pub fn get(&self, id: RunId, owner: RunOwner) -> Option<Arc<RunLog>> {
+        lock(&self.0).get(&id).map(|opened| Arc::clone(&opened.log)).filter(|log| log.owner == owner)
+    }
+
+    /// Cancels all runs: the end of a shutdown's grace period.
+    pub fn cancel_all(&self) {
+        lock(&self.0).values().for_each(|opened| opened.log.cancel.cancel());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::error::{ErrorKind, Problem};
+    use futures::StreamExt as _;
+    use uuid::Uuid;
+
+    const OWNER: RunOwner = RunOwner { tenant: TenantId::PLATFORM, user: UserId::from_uuid(Uuid::from_u128(7)) };
+
+    fn delta(text: &str) -> RunEvent {
+        RunEvent::Delta { text: text.to_owned() }
+    }
+
+    fn last() -> RunEvent {
+        RunEvent::Failed(Problem { kind: ErrorKind::Internal, code: "internal", detail: None, decision: None })
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_comes_back_gets_missed_events_and_then_new_ones() {
+        let log = Arc::new(RunLog::new(OWNER, Replay::Allowed));
+        log.push(delta("a"));
+        log.push(delta("b"));
+        let mut reader = log.read(1);
+        assert_eq!(reader.next().await, Some(NumberedEvent { seq: 2, event: delta("b") }));
+        log.push(last());
+        assert_eq!(reader.next().await.map(|event| event.seq), Some(3));
+        assert_eq!(reader.next().await, None);
+        assert_eq!(log.read(3).next().await, None, "nothing after the last event");
+        assert_eq!(log.read(99).next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_past_the_last_event_ends_with_the_run() {
+        let log = Arc::new(RunLog::new(OWNER, Replay::Allowed));
+        log.push(delta("a"));
+        let mut reader = log.read(99);
+        assert!(tokio::time::timeout(Duration::from_secs(1), reader.next()).await.is_err(), "the run goes on");
+        log.push(last());
+        assert_eq!(tokio::time::timeout(Duration::from_secs(1), reader.next()).await, Ok(None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_is_abandoned_only_after_the_grace_period_without_a_reader() {
+        let log = Arc::new(RunLog::new(OWNER, Replay::Allowed));
+        let grace = Duration::from_secs(30);
+        let reader = log.read(0);
+        let mut abandoned = std::pin::pin!(log.abandoned(grace));
+        assert!(tokio::time::timeout(grace * 2, &mut abandoned).await.is_err(), "somebody reads");
+        drop(reader);
+        assert!(tokio::time::timeout(grace / 2, &mut abandoned).await.is_err(), "the grace period runs");
+        let came_back = log.read(0);
+        assert!(tokio::time::timeout(grace * 2, &mut abandoned).await.is_err(), "the reader came back");
+        drop(came_back);
+        assert!(tokio::time::timeout(grace * 2, &mut abandoned).await.is_ok());
+    }
+
+    #[test]
+    fn only_the_owner_finds_a_run() {
+        let logs = RunLogs::default();
+        let id = RunId::from_uuid(Uuid::from_u128(1));
+        logs.open(id, OWNER, Replay::Allowed);
+        assert!(logs.get(id, OWNER).is_some());
+        let colleague = RunOwner { user: UserId::from_uuid(Uuid::from_u128(8)), ..OWNER };
+        assert!(logs.get(id, colleague).is_none());
+        let stranger = RunOwner { tenant: TenantId::from_uuid(Uuid::from_u128(9)), ..OWNER };
+        assert!(logs.get(id, stranger).is_none());
+    }
+}

@@ -1,0 +1,168 @@
+//! What a run is made from, all of it classified: the class of a prompt is the highest class of what went in.
+
+use super::agent::Agent;
+use super::budget::TokenEstimate;
+use crate::prompt::assemble::{self, AssembledPrompt, PromptInput, Retrieved};
+use crate::prompt::nonce::TagNonce;
+use crate::prompt::passages::passage_budget;
+use crate::prompt::tokens::{INSTRUCTION_TOKENS, TokenBudget, estimate, newest_within, prompt_tokens, tool_tokens};
+use domain::classified::{Classified, HasClass as _};
+use domain::conversation::{Message, Sources};
+use domain::memory::Memory;
+use domain::model::PromptMessage;
+use domain::role::Classification;
+use domain::search::SearchFilters;
+
+/// What a run is made from.
+pub enum Material {
+    /// A question; the platform assembles the prompt around it.
+    Question(QuestionMaterial),
+    /// A client's own messages; they are sent as they are.
+    Messages(Classified<Vec<PromptMessage>>),
+}
+
+/// A question with its context.
+pub struct QuestionMaterial {
+    /// Name of the tenant, for the system message.
+    pub tenant_name: String,
+    /// The user's message, with the class of the user's own words.
+    pub question: Classified<String>,
+    /// Earlier messages that the model may see, oldest first.
+    pub history: Vec<Message>,
+    /// Memories that the model may see, most important first.
+    pub memories: Vec<Memory>,
+    /// The platform's own search, before the model is called; `None` if the question needs no documents.
+    pub search: Option<DocumentSearch>,
+    /// Number of earlier messages and memories that were left out because the model may not see them.
+    pub left_out: u32,
+}
+
+/// A search in the documents.
+pub struct DocumentSearch {
+    pub query: String,
+    pub filters: SearchFilters,
+    /// Maximum number of passages.
+    pub top_k: u32,
+}
+
+impl Material {
+    /// The question by itself; empty for a client's own messages.
+    pub fn question(&self) -> &str {
+        match self {
+            Self::Question(material) => material.question.content(),
+            Self::Messages(_) => "",
+        }
+    }
+
+    /// The platform's own search.
+    pub fn search(&self) -> Option<&DocumentSearch> {
+        match self {
+            Self::Question(material) => material.search.as_ref(),
+            Self::Messages(_) => None,
+        }
+    }
+
+    /// The highest class of what the material holds.
+    pub fn class(&self) -> Classification {
+        match self {
+            Self::Question(material) => {
+                let history = material.history.iter().map(|message| message.classification);
+                history.fold(material.question.class().max(material.memories.class()), Classification::max)
+            }
+            Self::Messages(messages) => messages.class(),
+        }
+    }
+
+    /// Number of parts that were left out because the model may not see them.
+    pub fn left_out(&self) -> u32 {
+        match self {
+            Self::Question(material) => material.left_out,
+            Self::Messages(_) => 0,
+        }
+    }
+
+    /// What a run with this material may need, without the results of later tool calls.
+    pub fn token_estimate(&self, agent: &Agent) -> TokenEstimate {
+        let output = agent.limits.reply_tokens;
+        let tools = tool_tokens(&agent.tools.offered(u32::MAX));
+        match self {
+            Self::Question(material) => {
+                let (min_prompt, prompt) = material.prompt_estimate(agent.limits.prompt_tokens());
+                TokenEstimate { min_prompt, prompt: prompt + tools, output }
+            }
+            Self::Messages(messages) => {
+                let prompt = prompt_tokens(messages.content()) + tools;
+                TokenEstimate { min_prompt: prompt, prompt, output }
+            }
+        }
+    }
+
+    /// The prompt of the run's replies. `passages` are those that the platform's own search found.
+    pub fn prompt<'a>(
+        &'a self,
+        agent: &'a Agent,
+        nonce: &'a TagNonce,
+        retrieved: Retrieved<'a>,
+        left_out: bool,
+    ) -> Prompt<'a> {
+        match self {
+            Self::Question(material) => Prompt::Assembled(PromptInput {
+                tenant: &material.tenant_name,
+                nonce,
+                tools: agent.tools.specs(),
+                memories: &material.memories,
+                instructions: agent.instructions.as_deref(),
+                retrieved,
+                left_out,
+                history: &material.history,
+                question: Classified::new(material.question.content(), material.question.class()),
+            }),
+            Self::Messages(messages) => Prompt::Verbatim(messages),
+        }
+    }
+}
+
+impl QuestionMaterial {
+    /// Tokens of the shortest prompt, and of the longest within `max_tokens`.
+    fn prompt_estimate(&self, max_tokens: usize) -> (usize, usize) {
+        let question = self.question.content();
+        let memories: usize = self.memories.iter().map(|memory| estimate(&memory.content)).sum();
+        let min = INSTRUCTION_TOKENS + estimate(question) + memories;
+        let history = newest_within(&self.history, TokenBudget(max_tokens.saturating_sub(min)));
+        let history: usize = history.iter().map(|message| estimate(&message.content)).sum();
+        let passages = if self.search.is_some() { passage_budget(question, max_tokens).0 } else { 0 };
+        let wanted = min.saturating_add(history).saturating_add(passages);
+        (min, max_tokens.min(wanted).max(min))
+    }
+}
+
+/// A prompt whose length is not decided yet.
+pub enum Prompt<'a> {
+    /// Assembled for a token budget.
+    Assembled(PromptInput<'a>),
+    /// Sent as it is, whatever the budget.
+    Verbatim(&'a Classified<Vec<PromptMessage>>),
+}
+
+impl Prompt<'_> {
+    /// Whether a smaller budget makes it shorter.
+    pub fn can_shrink(&self) -> bool {
+        matches!(self, Self::Assembled(_))
+    }
+
+    /// Tokens of the shortest prompt.
+    pub fn min_tokens(&self) -> usize {
+        match self {
+            Self::Assembled(input) => assemble::min_tokens(input),
+            Self::Verbatim(messages) => prompt_tokens(messages.content()),
+        }
+    }
+
+    /// The prompt within a budget.
+    pub fn within(&self, budget: TokenBudget) -> AssembledPrompt {
+        match self {
+            Self::Assembled(input) => assemble::assemble(input, budget),
+            Self::Verbatim(messages) => AssembledPrompt { prompt: (*messages).clone(), sources: Sources::default() },
+        }
+    }
+}

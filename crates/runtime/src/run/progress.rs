@@ -1,0 +1,98 @@
+//! What a run has produced so far. It outlives the loop, however the loop ends.
+
+use super::answer::AnswerText;
+use super::budget::BudgetReservation;
+use super::call_recorder::CallRecorder;
+use super::definition::Run;
+use super::origin::Origin;
+use crate::prompt::passages;
+use crate::prompt::tokens::TokenBudget;
+use domain::classified::HasClass;
+use domain::model::NumberedPassage;
+use domain::model_call::ServedBy;
+use domain::role::Classification;
+use domain::run::TokenUsage;
+use domain::search::Hit;
+use std::ops::Range;
+
+/// What a run has produced so far.
+pub struct Progress {
+    pub answer: AnswerText,
+    /// Passages that the model was shown, numbered from 1.
+    pub passages: Vec<NumberedPassage>,
+    pub origin: Origin,
+    pub visibility: Visibility,
+    pub model: ModelUse,
+    /// Names of the platform's tools that were called, in order.
+    pub tools_used: Vec<String>,
+    /// Whether a fallback served a reply, or a part such as retrieval was down.
+    pub degraded: bool,
+    /// What is reserved for the run; it grows with [`super::reserve::BudgetReserver::extend`].
+    pub budget: BudgetReservation,
+}
+
+/// What the model may see, and how much was left out for that reason.
+#[derive(Clone, Copy, Debug)]
+pub struct Visibility {
+    /// The highest class that the model may see.
+    pub limit: Classification,
+    /// Number of passages, documents, memories and earlier messages that were left out.
+    pub left_out: u32,
+}
+
+/// The model calls, and what served them.
+#[derive(Debug, Default)]
+pub struct ModelUse {
+    pub calls: CallRecorder,
+    /// Tokens of all complete replies.
+    pub usage: TokenUsage,
+    /// What served the last reply.
+    pub served_by: Option<ServedBy>,
+    /// Whether a fallback served one of the replies.
+    pub fallback: bool,
+}
+
+impl Visibility {
+    /// Removes what the model may not see, and counts it.
+    pub fn retain_visible<T: HasClass>(&mut self, items: &mut Vec<T>) {
+        let before = items.len();
+        items.retain(|item| item.class() <= self.limit);
+        let removed = u32::try_from(before - items.len()).unwrap_or(u32::MAX);
+        self.left_out = self.left_out.saturating_add(removed);
+    }
+}
+
+impl Progress {
+    pub fn new(run: &Run) -> Self {
+        Self {
+            answer: AnswerText::new(run.agent.format),
+            passages: Vec::new(),
+            origin: Origin::default(),
+            visibility: Visibility { limit: run.model_limit, left_out: run.material.left_out() },
+            model: ModelUse::default(),
+            tools_used: Vec::new(),
+            degraded: false,
+            budget: run.budget.clone(),
+        }
+    }
+
+    /// Adds as many new passages as fit into `budget`, under the next numbers. A passage that is there already keeps
+    /// its number. Returns the indexes of the new ones.
+    pub fn add_passages(&mut self, hits: Vec<Hit>, budget: TokenBudget) -> Range<usize> {
+        let first = self.passages.len();
+        for hit in hits {
+            if self.passages.iter().any(|known| known.passage.chunk_id == hit.passage.chunk_id) {
+                continue;
+            }
+            let n = u32::try_from(self.passages.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let Hit { passage, score, surroundings, .. } = hit;
+            self.passages.push(NumberedPassage { n, passage, score, surroundings });
+        }
+        let kept = passages::fitting(&self.passages[first..], budget);
+        self.passages.truncate(first + kept);
+        for NumberedPassage { passage, .. } in &self.passages[first..] {
+            self.origin.sources.add(passage.document_id, passage.classification);
+        }
+        first..self.passages.len()
+    }
+}

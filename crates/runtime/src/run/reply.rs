@@ -1,0 +1,174 @@
+//! One reply of the model: its prompt fitted to the budget, its text streamed to the readers.
+
+use super::agent::Toolbox;
+use super::budget::{AmountRange, MIN_OUTPUT_TOKENS, TokenEstimate};
+use super::call_recorder::ReportedUsage;
+use super::context::RunContext;
+use super::material::Prompt;
+use super::origin::Origin;
+use super::progress::Progress;
+use crate::error::RuntimeError;
+use crate::prompt::assemble::AssembledPrompt;
+use crate::prompt::tokens::{TokenBudget, prompt_tokens, tool_tokens};
+use domain::classified::Classified;
+use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelToolCall, OfferedTool, PromptMessage};
+use domain::rights::Permission;
+use domain::role::{Operation, Resource};
+use domain::run::{FinishReason, RunEvent};
+use futures::StreamExt as _;
+
+/// The right to see how a model reasons before it answers.
+const READ_REASONING: Permission = Permission::new(Resource::Reasoning, Operation::Read);
+
+/// What a reply should be made from.
+pub struct ReplyRequest<'a> {
+    pub prompt: &'a Prompt<'a>,
+    /// What the model and its tools said earlier in this run; history gives way to it.
+    pub transcript: &'a Classified<Vec<PromptMessage>>,
+    pub tools: Vec<OfferedTool>,
+}
+
+/// A reply that fits the context and the budget.
+pub struct FittedReply {
+    assembled: AssembledPrompt,
+    tools: Vec<OfferedTool>,
+    max_output_tokens: u32,
+}
+
+/// A complete reply of the model; its text is in the progress.
+pub struct Reply {
+    pub reason: FinishReason,
+    /// The calls of platform tools that the model asks for.
+    pub tool_calls: Vec<ModelToolCall>,
+}
+
+/// Fits the next reply to what the run may spend; reserves more if that is needed and possible. If it is not, the
+/// prompt and the reply get shorter and no tools are offered, so that this reply is the last one. A verbatim prompt and
+/// its tools stay as they are: only the reply gets shorter.
+///
+/// # Errors
+/// If too little is left for a reply, or the store fails.
+pub async fn fit(
+    ctx: RunContext<'_>,
+    progress: &mut Progress,
+    request: ReplyRequest<'_>,
+) -> Result<FittedReply, RuntimeError> {
+    let ReplyRequest { prompt, transcript, tools } = request;
+    let limits = &ctx.run.agent.limits;
+    let (max_prompt, max_output) = (limits.prompt_tokens(), limits.reply_tokens);
+    let transcript_tokens = prompt_tokens(transcript.content());
+    let within = |max_tokens: usize| {
+        let mut assembled = prompt.within(TokenBudget(max_tokens.saturating_sub(transcript_tokens)));
+        assembled.prompt.append(transcript.clone());
+        assembled
+    };
+    let first = within(max_prompt);
+    let spent = progress.model.calls.spent();
+    let Some(granted) = progress.budget.granted_mut() else {
+        return Ok(FittedReply { assembled: first, tools, max_output_tokens: max_output });
+    };
+    let first_tokens = prompt_tokens(first.prompt.content());
+    let estimate = TokenEstimate {
+        min_prompt: prompt.min_tokens() + transcript_tokens,
+        prompt: first_tokens + tool_tokens(&tools),
+        output: max_output,
+    };
+    let needed = AmountRange::of(estimate, granted.price);
+    ctx.budgets.extend(ctx.run.permit.scope(), granted, spent, needed).await?;
+    let remaining = granted.remaining(spent);
+    let output = remaining.output_tokens_after(estimate.prompt);
+    if output >= max_output {
+        return Ok(FittedReply { assembled: first, tools, max_output_tokens: max_output });
+    }
+    if !prompt.can_shrink() {
+        let max_output_tokens = output.clamp(1, max_output.max(1));
+        return Ok(FittedReply { assembled: first, tools, max_output_tokens });
+    }
+    let fits_without_tools = remaining.output_tokens_after(first_tokens) >= MIN_OUTPUT_TOKENS;
+    let max_prompt = remaining.prompt_tokens_before(MIN_OUTPUT_TOKENS);
+    let assembled = if fits_without_tools { first } else { within(max_prompt) };
+    let output = remaining.output_tokens_after(prompt_tokens(assembled.prompt.content())).min(max_output);
+    if output < MIN_OUTPUT_TOKENS {
+        return Err(granted.exceeded(ctx.ports.clock.now()));
+    }
+    Ok(FittedReply { assembled, tools: Vec::new(), max_output_tokens: output })
+}
+
+/// Asks the model for the reply. Its text goes to the readers as it comes, and into the progress. Records the call.
+///
+/// # Errors
+/// If the model fails or its stream is interrupted.
+pub async fn stream(ctx: RunContext<'_>, progress: &mut Progress, fitted: FittedReply) -> Result<Reply, RuntimeError> {
+    let request = model_request(ctx, progress, fitted);
+    let reply = read(ctx, progress, request).await;
+    if let Err(error) = &reply {
+        progress.model.calls.failed(error);
+    }
+    Ok(reply?)
+}
+
+/// The request to the model. From here on the answer counts as made from the prompt.
+fn model_request(ctx: RunContext<'_>, progress: &mut Progress, fitted: FittedReply) -> ChatRequest {
+    let FittedReply { assembled: AssembledPrompt { prompt, sources }, tools, max_output_tokens } = fitted;
+    progress.origin.extend(&Origin { class: prompt.class(), sources });
+    ctx.log.extend_origin(&progress.origin);
+    let agent = &ctx.run.agent;
+    ChatRequest {
+        caller: ctx.run.caller,
+        tier: agent.tier.tier,
+        prompt,
+        tools,
+        max_output_tokens: max_output_tokens.min(agent.limits.max_output_tokens),
+        question: ctx.run.material.question().to_owned(),
+        passages: progress.passages.clone(),
+        options: agent.options.clone(),
+    }
+}
+
+async fn read(ctx: RunContext<'_>, progress: &mut Progress, request: ChatRequest) -> Result<Reply, ModelError> {
+    let Progress { answer, passages, model, degraded, .. } = progress;
+    model.calls.start(prompt_tokens(request.prompt.content()) + tool_tokens(&request.tools));
+    let shows_reasoning = ctx.run.permit.rights().allow(READ_REASONING);
+    let client_calls_tools = matches!(ctx.run.agent.tools, Toolbox::Client(_));
+    let ChatStream { served_by, mut deltas } = ctx.ports.model.stream(request).await?;
+    model.calls.served(&served_by);
+    *degraded |= served_by.fallback;
+    model.fallback |= served_by.fallback;
+    let backend = served_by.backend.clone();
+    model.served_by = Some(served_by);
+    let mut tool_calls = Vec::new();
+    while let Some(delta) = deltas.next().await {
+        let delta = delta?;
+        model.calls.wrote(written_bytes(&delta));
+        match delta {
+            ChatDelta::Text(text) => push_all(ctx, answer.push(text, passages)),
+            ChatDelta::ToolCall(call) if client_calls_tools => ctx.log.push(RunEvent::ToolWanted(call)),
+            ChatDelta::ToolCall(call) => tool_calls.push(call),
+            // Reasoning is shown to those who run the tenant; it is not part of the answer and is not stored.
+            ChatDelta::Reasoning(text) if shows_reasoning => ctx.log.push(RunEvent::Reasoning { text }),
+            ChatDelta::Reasoning(_) => {}
+            ChatDelta::Finished { reason, usage, estimated, cost } => {
+                push_all(ctx, answer.end_reply(passages));
+                model.usage += usage;
+                model.calls.finished(reason, ReportedUsage { usage, estimated, cost });
+                return Ok(Reply { reason, tool_calls });
+            }
+        }
+    }
+    Err(ModelError::Interrupted { backend, reason: "the stream ended before the reply was finished".to_owned() })
+}
+
+fn push_all(ctx: RunContext<'_>, events: Vec<RunEvent>) {
+    for event in events {
+        ctx.log.push(event);
+    }
+}
+
+/// Bytes that the model wrote for this delta.
+fn written_bytes(delta: &ChatDelta) -> usize {
+    match delta {
+        ChatDelta::Text(text) | ChatDelta::Reasoning(text) => text.len(),
+        ChatDelta::ToolCall(call) => call.name.len() + call.arguments.len(),
+        ChatDelta::Finished { .. } => 0,
+    }
+}

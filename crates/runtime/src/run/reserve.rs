@@ -1,0 +1,113 @@
+//! Reserves budget for runs: before a model is called, so that concurrent runs do not exceed a limit together, and
+//! again when tools make a run longer than estimated.
+
+use super::budget::{self, AmountRange, BudgetReservation, Granted, TokenEstimate, limit_reached, until_period_end};
+use super::ports::RunPorts;
+use super::soft_limits::SoftLimits;
+use crate::error::RuntimeError;
+use chrono::TimeDelta;
+use domain::budget::{Amount, Budgets, Reservation, ReserveOutcome};
+use domain::ids::ReservationId;
+use domain::model_call::Price;
+use domain::ports::TenantTx;
+use domain::scope::TenantScope;
+use domain::time::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the end of a run may take after its time limit: storing is retried for ten minutes.
+const SETTLE_TIME: Duration = Duration::from_secs(720);
+/// When to retry if other runs hold what is missing: they release it when they end.
+const RETRY_AFTER_HELD: Duration = Duration::from_secs(10);
+
+/// Reserves budget in the database.
+#[derive(Clone)]
+pub struct BudgetReserver {
+    ports: RunPorts,
+    /// Time limit of a run: a reservation outlives it.
+    time_limit: Duration,
+    soft_limits: Arc<SoftLimits>,
+}
+
+/// Which budgets a run counts towards, and what it needs of them.
+#[derive(Clone, Copy, Debug)]
+pub struct BudgetRequest {
+    pub budgets: Budgets,
+    pub estimate: TokenEstimate,
+    /// The highest price that may apply; `None` if it is not known beforehand.
+    pub price: Option<Price>,
+}
+
+impl BudgetReserver {
+    pub fn new(ports: RunPorts, time_limit: Duration) -> Self {
+        Self { ports, time_limit, soft_limits: Arc::default() }
+    }
+
+    /// Reserves what a run needs, or what is left of it, in the caller's transaction. Call it as late as possible: the
+    /// tenant's other runs wait until the transaction ends.
+    ///
+    /// # Errors
+    /// If too little is left for a reply, or the store fails.
+    pub async fn reserve(
+        &self,
+        tx: &mut dyn TenantTx,
+        scope: &TenantScope,
+        request: BudgetRequest,
+    ) -> Result<BudgetReservation, RuntimeError> {
+        let BudgetRequest { budgets, estimate, price } = request;
+        if budgets.is_unlimited() || !self.ports.model.is_generative() {
+            return Ok(BudgetReservation::default());
+        }
+        let now = self.ports.clock.now();
+        let AmountRange { min, wanted } = AmountRange::of(estimate, price);
+        let id = ReservationId::from_uuid(self.ports.ids.uuid());
+        let asked = Reservation { id, least: min, wanted, expires_at: self.expiry(now) };
+        match tx.usage().reserve(&asked, &budgets, now).await? {
+            ReserveOutcome::Reserved { amount, spending } => {
+                self.soft_limits.check(scope, &budgets, &spending, now);
+                let exhausted = limit_reached(&budgets, amount, wanted);
+                Ok(BudgetReservation::limited(Granted { id, budgets, price, amount, exhausted }))
+            }
+            ReserveOutcome::Refused { limit, held } => {
+                let retry_after = if held { RETRY_AFTER_HELD } else { until_period_end(limit, now) };
+                Err(budget::exceeded(limit, retry_after))
+            }
+        }
+    }
+
+    /// Reserves more if less than `needed.wanted` is left after `spent`: as much as there is, unless that is less than
+    /// `needed.min`.
+    ///
+    /// # Errors
+    /// If the store fails. A refusal is no error: it is noted in `granted`.
+    pub async fn extend(
+        &self,
+        scope: &TenantScope,
+        granted: &mut Granted,
+        spent: Amount,
+        needed: AmountRange,
+    ) -> Result<(), RuntimeError> {
+        let (min, wanted) = (granted.missing(needed.min, spent), granted.missing(needed.wanted, spent));
+        let covered = limit_reached(&granted.budgets, Amount::default(), wanted).is_none();
+        if covered || granted.exhausted.is_some() {
+            return Ok(());
+        }
+        let now = self.ports.clock.now();
+        let asked = Reservation { id: granted.id, least: min, wanted, expires_at: self.expiry(now) };
+        let mut tx = self.ports.store.begin(scope).await?;
+        match tx.usage().reserve(&asked, &granted.budgets, now).await? {
+            ReserveOutcome::Reserved { amount, .. } => {
+                tx.commit().await?;
+                granted.exhausted = limit_reached(&granted.budgets, amount, wanted);
+                granted.amount += amount;
+            }
+            ReserveOutcome::Refused { limit, .. } => granted.exhausted = Some(limit),
+        }
+        Ok(())
+    }
+
+    fn expiry(&self, now: Timestamp) -> Timestamp {
+        let lifetime = TimeDelta::from_std(self.time_limit + SETTLE_TIME).unwrap_or(TimeDelta::hours(1));
+        now.checked_add_signed(lifetime).unwrap_or(now)
+    }
+}

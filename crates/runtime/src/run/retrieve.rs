@@ -1,0 +1,91 @@
+//! The platform's own search, before the model is called.
+
+use super::context::RunContext;
+use super::material::DocumentSearch;
+use super::progress::Progress;
+use super::tool_calls::{include_surroundings, status_of};
+use crate::prompt::passages::passage_budget;
+use crate::prompt::tokens::{TokenBudget, estimate};
+use crate::search::{rag_search, retrieve};
+use domain::run::RunEvent;
+use domain::search::{Hit, Retrieval};
+use domain::tool::ToolName;
+use tools::error::ToolError;
+
+/// Maximum number of passages from a search that found none good enough to answer from.
+const MAX_WEAK_PASSAGES: usize = 4;
+/// Call id of the search in the events.
+const CALL_ID: &str = "retrieval";
+
+/// Outcome of the search. The passages are in the progress.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SearchOutcome {
+    /// No search was needed, or it failed.
+    NotSearched,
+    Searched {
+        /// Whether no passage matches the question well.
+        weak: bool,
+    },
+}
+
+/// Searches the documents if the run's material asks for it, and adds the passages that fit to the progress. A failed
+/// search does not end the run: the answer is degraded.
+pub async fn search_documents(ctx: RunContext<'_>, progress: &mut Progress) -> SearchOutcome {
+    let Some(search) = ctx.run.material.search() else { return SearchOutcome::NotSearched };
+    match call_search(ctx, progress, search).await {
+        Ok(found) => {
+            progress.degraded |= found.degraded;
+            let weak = !found.answerable;
+            add_passages(ctx, progress, found);
+            SearchOutcome::Searched { weak }
+        }
+        // The credential does not include searching, or a role was lowered: nothing is broken, and the audit log has
+        // the refusal.
+        Err(ToolError::Denied { .. }) => SearchOutcome::NotSearched,
+        Err(error) => {
+            tracing::warn!(request_id = %ctx.run.permit.scope().request(), error = %error, "retrieval failed");
+            progress.degraded = true;
+            SearchOutcome::NotSearched
+        }
+    }
+}
+
+async fn call_search(
+    ctx: RunContext<'_>,
+    progress: &mut Progress,
+    search: &DocumentSearch,
+) -> Result<Retrieval, ToolError> {
+    let mut call = rag_search(CALL_ID, &search.query, search.top_k, &search.filters);
+    include_surroundings(&mut call.arguments);
+    call.context = ctx.run.context;
+    let (call_id, name) = (CALL_ID.to_owned(), ToolName::RagSearch.as_str().to_owned());
+    ctx.log.push(RunEvent::ToolStarted { call_id: call_id.clone(), name: name.clone() });
+    let found = retrieve(&*ctx.ports.tools, &ctx.run.permit, call).await;
+    ctx.log.push(RunEvent::ToolFinished { call_id, name: name.clone(), status: status_of(&found) });
+    progress.tools_used.push(name);
+    found
+}
+
+/// Adds the passages that the model may see and that fit. The extractive answerer reads no prompt, so all fit.
+fn add_passages(ctx: RunContext<'_>, progress: &mut Progress, found: Retrieval) {
+    let generative = ctx.ports.model.is_generative();
+    let mut hits = if found.answerable { found.hits } else { weak_hits(found.hits, generative) };
+    progress.visibility.retain_visible(&mut hits);
+    let budget = if generative {
+        let agent = &ctx.run.agent;
+        let spent = progress.model.calls.spent();
+        let prompt_tokens = progress.budget.prompt_tokens(agent.limits.prompt_tokens(), spent);
+        let instructions = agent.instructions.as_deref().map_or(0, estimate);
+        passage_budget(ctx.run.material.question(), prompt_tokens.saturating_sub(instructions))
+    } else {
+        TokenBudget(usize::MAX)
+    };
+    progress.add_passages(hits, budget);
+}
+
+/// What a model gets of hits that are not good enough to answer from. A language model can say what is there and what
+/// is not; the extractive answerer would only quote text beside the point.
+fn weak_hits(mut hits: Vec<Hit>, generative: bool) -> Vec<Hit> {
+    hits.truncate(if generative { MAX_WEAK_PASSAGES } else { 0 });
+    hits
+}

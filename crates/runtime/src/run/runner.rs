@@ -1,0 +1,352 @@
+//! Starts runs, and finds those under way.
+
+use super::concurrency::{RunLimiter, RunPermit};
+use super::context::RunContext;
+use super::definition::Run;
+use super::execute::execute;
+use super::finish::{Finisher, finish};
+use super::log::{Replay, RunLog, RunLogs, RunOwner};
+use super::ports::RunPorts;
+use super::progress::Progress;
+use super::reserve::BudgetReserver;
+use super::supervise::{current_class, supervise};
+use crate::error::RuntimeError;
+use domain::authorized::Permit;
+use domain::ids::RunId;
+use domain::run::{EventStream, RunEvent};
+use domain::scope::TenantScope;
+use std::sync::Arc;
+use tracing::Instrument as _;
+
+/// Starts runs, and finds those under way. Clones share them.
+#[derive(Clone)]
+pub struct Runner {
+    ports: RunPorts,
+    budgets: BudgetReserver,
+    logs: Arc<RunLogs>,
+    limiter: Arc<RunLimiter>,
+}
+
+/// Maximum numbers of runs under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConcurrencyLimits {
+    pub total: usize,
+    pub per_tenant: usize,
+}
+
+/// Admission of one run: it counts towards the concurrency limits until it is dropped.
+pub struct Admission {
+    permit: RunPermit,
+    owner: RunOwner,
+}
+
+impl Runner {
+    pub fn new(ports: RunPorts, budgets: BudgetReserver, limits: ConcurrencyLimits) -> Self {
+        let limiter = RunLimiter::new(limits.total, limits.per_tenant);
+        Self { ports, budgets, logs: Arc::default(), limiter }
+    }
+
+    pub fn ports(&self) -> &RunPorts {
+        &self.ports
+    }
+
+    pub fn budgets(&self) -> &BudgetReserver {
+        &self.budgets
+    }
+
+    /// Admits a run of the user in this scope. Do it before the run is prepared.
+    ///
+    /// # Errors
+    /// `Busy` if the platform or the tenant is at its concurrency limit; `NotFound` if no user acts.
+    pub fn admit(&self, scope: &TenantScope) -> Result<Admission, RuntimeError> {
+        let permit = self.limiter.try_acquire(scope.tenant()).ok_or(RuntimeError::Busy)?;
+        let owner = RunOwner::of(scope).ok_or(RuntimeError::NotFound { what: "the user" })?;
+        Ok(Admission { permit, owner })
+    }
+
+    /// Starts a run as a task of its own, which stores its end whatever becomes of the reader. Returns its events.
+    pub fn start<F: Finisher>(&self, admission: Admission, run: Run, finisher: F, replay: Replay) -> EventStream {
+        let Admission { permit, owner } = admission;
+        let log = self.logs.open(run.id, owner, replay);
+        let events = log.read(0);
+        let runner = self.clone();
+        let task = async move {
+            runner.run_to_end(&run, &log, &finisher).await;
+            runner.logs.close(run.id);
+            drop(permit);
+        };
+        self.ports.tasks.spawn(task.in_current_span());
+        events
+    }
+
+    async fn run_to_end<F: Finisher>(&self, run: &Run, log: &RunLog, finisher: &F) {
+        let tier = run.agent.tier;
+        log.push(RunEvent::Started {
+            run_id: run.id,
+            message_id: run.answer_id,
+            model: tier.tier,
+            escalated: tier.escalated,
+        });
+        let ctx = RunContext { run, log, ports: &self.ports, budgets: &self.budgets };
+        let mut progress = Progress::new(run);
+        // The progress survives however the execution ends: done, dropped or panicked.
+        let end = supervise(ctx, execute(ctx, &mut progress)).await;
+        let last = finish(&self.ports, run, progress, end, finisher).await;
+        log.push(last);
+    }
+
+    /// The events after number `after` of a run that the caller owns.
+    ///
+    /// # Errors
+    /// `NotFound` unless the caller has such a run that can be read again; `AboveClearance` if its answer is made from
+    /// content above the caller's clearance by now; or if the store fails.
+    pub async fn resume(&self, permit: &Permit, run: RunId, after: u64) -> Result<EventStream, RuntimeError> {
+        let log = self.find(permit.scope(), run)?;
+        if !log.can_be_replayed() {
+            return Err(RuntimeError::NotFound { what: "the run" });
+        }
+        let mut tx = self.ports.store.begin(permit.scope()).await?;
+        let class = current_class(&mut *tx, &log.origin()).await?;
+        drop(tx);
+        if class > permit.clearance() {
+            return Err(RuntimeError::AboveClearance);
+        }
+        Ok(log.read(after))
+    }
+
+    /// Cancels a run that the caller owns. It is no error if the run has ended.
+    ///
+    /// # Errors
+    /// `NotFound` unless the caller has such a run.
+    pub fn cancel(&self, scope: &TenantScope, run: RunId) -> Result<(), RuntimeError> {
+        self.find(scope, run)?.cancel.cancel();
+        Ok(())
+    }
+
+    /// Cancels all runs; what they have so far is stored.
+    pub fn cancel_all(&self) {
+        self.logs.cancel_all();
+    }
+
+    fn find(&self, scope: &TenantScope, run: RunId) -> Result<Arc<RunLog>, RuntimeError> {
+        let log = RunOwner::of(scope).and_then(|owner| self.logs.get(run, owner));
+        log.ok_or(RuntimeError::NotFound { what: "the run" })
+    }
+}
+
+/// A run needs neither a conversation nor a client's prompt: these runs have a finisher of their own.
+#[cfg(test)]
+mod tests {
+    use crate::prompt::nonce::TagNonce;
+    use crate::run::Replay;
+    use crate::run::agent::{Agent, Limits, Toolbox};
+    use crate::run::answer::AnswerFormat;
+    use crate::run::budget::BudgetReservation;
+    use crate::run::definition::Run;
+    use crate::run::finish::{FinishedRun, Finisher};
+    use crate::run::material::{Material, QuestionMaterial};
+    use crate::run::model_access;
+    use crate::run::ports::RunPorts;
+    use crate::run::reserve::BudgetReserver;
+    use crate::run::runner::{ConcurrencyLimits, Runner};
+    use crate::run::tier::ChosenTier;
+    use async_trait::async_trait;
+    use domain::audit::{AuditFilter, AuditSubject, EventType};
+    use domain::authorized::Permit;
+    use domain::classified::Classified;
+    use domain::command::{Command as _, ReadUsage};
+    use domain::conversation::MessageStatus;
+    use domain::ids::{RunId, TenantId};
+    use domain::ledger::CallContext;
+    use domain::model::{ChatDelta, ChatOptions, ChatStream, ModelTier};
+    use domain::model_call::{MicroCost, ServedBy};
+    use domain::page::PageRequest;
+    use domain::ports::{
+        AuditReader as _, Clock as _, Directory as _, IdGen as _, MockChatModel, NewTenant, Store as _, StoreError,
+        TenantTx,
+    };
+    use domain::role::{Classification, Role};
+    use domain::run::{FinishReason, RunEvent, TokenUsage};
+    use domain::scope::Actor;
+    use domain::tenant::TenantSettings;
+    use fakes::access::{self, FakeAccessRules};
+    use fakes::suite::{identity, scope};
+    use fakes::{ManualClock, MemoryStore, SequentialIds};
+    use futures::{StreamExt as _, stream};
+    use serde_json::{Value, json};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+    use tokio_util::task::TaskTracker;
+    use tools::gateway::MockToolGateway;
+
+    /// What a finisher was given to store.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    struct Stored {
+        status: MessageStatus,
+        text: String,
+    }
+
+    /// Keeps the records in memory.
+    #[derive(Clone, Default)]
+    struct RecordingFinisher(Arc<Mutex<Vec<Stored>>>);
+
+    #[async_trait]
+    impl Finisher for RecordingFinisher {
+        type Record = Stored;
+
+        fn audit_subject(&self, finished: &FinishedRun<'_>) -> AuditSubject {
+            AuditSubject {
+                event: EventType::CHAT_RESPONSE,
+                resource: None,
+                resource_id: None,
+                session: None,
+                request_hash: None,
+                metadata: json!({ "run_id": finished.run.id }),
+            }
+        }
+
+        fn record(&self, finished: FinishedRun<'_>) -> Stored {
+            Stored { status: finished.end.message_status(), text: finished.progress.answer.into_parts().0 }
+        }
+
+        async fn store(&self, _: &mut dyn TenantTx, _: &Run, record: &Stored) -> Result<(), StoreError> {
+            self.0.lock().expect("no panic under the lock").push(record.clone());
+            Ok(())
+        }
+
+        fn unstored_metadata(&self, _: &Run, _: &StoreError) -> Option<Value> {
+            None
+        }
+    }
+
+    struct Fixture {
+        store: MemoryStore,
+        ports: RunPorts,
+        permit: Permit,
+    }
+
+    /// A tenant with a user, and a model that writes these deltas.
+    async fn fixture(deltas: Vec<ChatDelta>) -> Fixture {
+        let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
+        let store = MemoryStore::new(clock.clone());
+        let tenant = TenantId::from_uuid(ids.uuid());
+        let new = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
+        store.create_tenant(new).await.expect("a new tenant");
+        let mut tx = store.begin(&scope(tenant, Actor::System)).await.expect("in memory");
+        let user = tx.users().sign_in(ids.uuid().into(), &identity("ada", Some(Role::User)), clock.now()).await;
+        tx.commit().await.expect("in memory");
+        let ada = scope(tenant, Actor::User(user.expect("in memory").id));
+        let subject = AuditSubject {
+            event: ReadUsage::EVENT,
+            resource: None,
+            resource_id: None,
+            session: None,
+            request_hash: None,
+            metadata: json!({}),
+        };
+        let mut tx = store.begin(&ada).await.expect("in memory");
+        let receipt = tx.audit().intent(ids.uuid().into(), &subject, clock.now()).await.expect("in memory");
+        tx.commit().await.expect("in memory");
+        let granted = access::granted(access::rights(Role::User, Classification::Restricted));
+        let permit = access::authorized(ada, granted, receipt, ReadUsage).into_parts().0;
+
+        let mut model = MockChatModel::new();
+        model.expect_is_generative().return_const(true);
+        model.expect_stream().returning(move |_| {
+            let served_by = ServedBy::embedded("scripted", "script-1");
+            let deltas = stream::iter(deltas.clone()).map(Ok).chain(stream::pending());
+            Ok(ChatStream { served_by, deltas: deltas.boxed() })
+        });
+        let ports = RunPorts {
+            store: Arc::new(store.clone()),
+            tools: Arc::new(MockToolGateway::new()),
+            model: Arc::new(model),
+            rules: Arc::new(FakeAccessRules),
+            clock,
+            ids,
+            tasks: TaskTracker::new(),
+        };
+        Fixture { store, ports, permit }
+    }
+
+    /// An agent with one question, no tools and no conversation.
+    fn one_step(fixture: &Fixture) -> Run {
+        let id = RunId::from_uuid(fixture.ports.ids.uuid());
+        let limits = Limits {
+            context_tokens: 8_192,
+            reply_tokens: 1_024,
+            max_output_tokens: 1_024,
+            max_tool_calls: 8,
+            time_limit: Duration::from_secs(60),
+            grace: Duration::from_secs(30),
+        };
+        let question = Classified::new("Which valve closes first?".to_owned(), Classification::Internal);
+        Run {
+            id,
+            permit: fixture.permit.clone(),
+            caller: model_access::caller(fixture.permit.scope(), &TenantSettings::default()),
+            context: CallContext { conversation: None, run: Some(id) },
+            answer_id: fixture.ports.ids.uuid().into(),
+            agent: Agent {
+                instructions: None,
+                tools: Toolbox::Platform(Vec::new()),
+                tier: ChosenTier { tier: ModelTier::Fast, escalated: None },
+                options: ChatOptions::default(),
+                format: AnswerFormat::Cited,
+                limits,
+            },
+            material: Material::Question(QuestionMaterial {
+                tenant_name: "Plant A".to_owned(),
+                question,
+                history: Vec::new(),
+                memories: Vec::new(),
+                search: None,
+                left_out: 0,
+            }),
+            model_limit: Classification::Restricted,
+            nonce: TagNonce::new(id.as_uuid()),
+            budget: BudgetReservation::default(),
+        }
+    }
+
+    /// Runs to the end. Returns the last event and what was stored.
+    async fn run_to_end(fixture: &Fixture) -> (RunEvent, Vec<Stored>) {
+        let budgets = BudgetReserver::new(fixture.ports.clone(), Duration::from_secs(60));
+        let runner = Runner::new(fixture.ports.clone(), budgets, ConcurrencyLimits { total: 1, per_tenant: 1 });
+        let finisher = RecordingFinisher::default();
+        let admission = runner.admit(fixture.permit.scope()).expect("the first run");
+        let events = runner.start(admission, one_step(fixture), finisher.clone(), Replay::Never);
+        let last = events.map(|numbered| numbered.event).collect::<Vec<_>>().await.pop().expect("a last event");
+        let stored = finisher.0.lock().expect("no panic under the lock").clone();
+        (last, stored)
+    }
+
+    fn finished() -> ChatDelta {
+        let usage = TokenUsage { input_tokens: 100, output_tokens: 7 };
+        ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: false, cost: MicroCost(9) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_without_a_conversation_stores_what_its_finisher_records() {
+        let fixture = fixture(vec![ChatDelta::Text("FV-2003.".to_owned()), finished()]).await;
+        let (last, stored) = run_to_end(&fixture).await;
+        assert!(matches!(last, RunEvent::Finished(_)), "{last:?}");
+        assert_eq!(stored, [Stored { status: MessageStatus::Complete, text: "FV-2003.".to_owned() }]);
+        let ledger = fixture.store.ledger(fixture.permit.scope().tenant());
+        assert_eq!(ledger.len(), 1);
+        assert_eq!(ledger[0].1.context.conversation, None);
+        let page = PageRequest::default();
+        let rows = fixture.store.read(fixture.permit.scope(), &AuditFilter::default(), &page).await.expect("in memory");
+        let outcome = rows.items.iter().find(|row| row.event_type == "chat.response").expect("an outcome");
+        assert_eq!(outcome.correlation_id, fixture.permit.receipt().intent().as_uuid());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_over_its_time_limit_stores_what_was_written() {
+        let fixture = fixture(vec![ChatDelta::Text("FV-".to_owned())]).await;
+        let (last, stored) = run_to_end(&fixture).await;
+        let RunEvent::Failed(problem) = last else { panic!("not failed: {last:?}") };
+        assert_eq!(problem.code, "upstream_timeout");
+        assert_eq!(stored, [Stored { status: MessageStatus::Error, text: "FV-".to_owned() }]);
+    }
+}

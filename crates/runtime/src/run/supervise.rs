@@ -1,0 +1,79 @@
+//! Ends a run that may not go on: cancelled, abandoned by its readers, over its time limit, or no longer allowed for
+//! its user (user or tenant disabled, clearance lowered beneath what the answer is made from).
+
+use super::context::RunContext;
+use super::end::RunEnd;
+use super::origin::Origin;
+use crate::error::RuntimeError;
+use crate::withheld::classes_now;
+use domain::decision::RefusalCode;
+use domain::error::{ErrorKind, Problem};
+use domain::ports::{StoreError, TenantTx};
+use domain::role::Classification;
+use domain::run::FinishReason;
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+/// Interval between two checks of a run's user.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Polls `work` until it is done, panics, or something else ends the run.
+pub async fn supervise(ctx: RunContext<'_>, work: impl Future<Output = Result<FinishReason, RuntimeError>>) -> RunEnd {
+    let limits = &ctx.run.agent.limits;
+    tokio::select! {
+        ended = AssertUnwindSafe(work).catch_unwind() => match ended {
+            Ok(Ok(reason)) => RunEnd::Completed(reason),
+            Ok(Err(error)) => RunEnd::Failed(error),
+            Err(_panic) => RunEnd::Failed(RuntimeError::Panicked),
+        },
+        () = ctx.log.cancel.cancelled() => RunEnd::Cancelled,
+        problem = revoked(ctx) => RunEnd::Revoked(problem),
+        () = ctx.log.abandoned(limits.grace) => RunEnd::Cancelled,
+        () = tokio::time::sleep(limits.time_limit) => RunEnd::Failed(RuntimeError::TimeLimit),
+    }
+}
+
+/// Returns once the user may no longer have the answer, with the reason. A database that is unavailable for a while
+/// ends no run: the next check decides.
+async fn revoked(ctx: RunContext<'_>) -> Problem {
+    loop {
+        tokio::time::sleep(CHECK_INTERVAL).await;
+        match revocation(ctx).await {
+            Ok(None) => {}
+            Ok(Some(problem)) => return problem,
+            Err(error) => {
+                let request_id = ctx.run.permit.scope().request();
+                tracing::warn!(%request_id, %error, "the user of a run could not be checked");
+            }
+        }
+    }
+}
+
+async fn revocation(ctx: RunContext<'_>) -> Result<Option<Problem>, StoreError> {
+    let permit = &ctx.run.permit;
+    let Some(user) = permit.scope().user() else { return Ok(None) };
+    let mut tx = ctx.ports.store.begin(permit.scope()).await?;
+    let member = tx.users().membership(user).await?;
+    let class = current_class(&mut *tx, &ctx.log.origin()).await?;
+    drop(tx);
+    let above = "The answer rests on content above your clearance.";
+    Ok(match ctx.ports.rules.remaining(permit, member.as_ref()) {
+        Ok(rights) => (class > rights.clearance()).then(|| forbidden(RefusalCode::AboveClearance, above)),
+        Err(code @ RefusalCode::TenantSuspended) => Some(forbidden(code, "The tenant was switched off.")),
+        Err(code) => Some(forbidden(code, "The user was switched off.")),
+    })
+}
+
+/// The class of what an answer is made from, with its documents as they are classified at this moment.
+///
+/// # Errors
+/// If the store fails.
+pub async fn current_class(tx: &mut dyn TenantTx, origin: &Origin) -> Result<Classification, StoreError> {
+    let now = classes_now(tx, origin.sources.documents()).await?;
+    Ok(origin.class.max(origin.sources.class_by(&now)))
+}
+
+fn forbidden(code: RefusalCode, detail: &str) -> Problem {
+    Problem { kind: ErrorKind::Forbidden, code: code.as_str(), detail: Some(detail.to_owned()), decision: None }
+}

@@ -1,0 +1,153 @@
+//! Chooses the model tier: the one that was asked for, or by cheap rules the one that fits the question.
+
+use domain::model::{ModelChoice, ModelTier};
+use domain::run::Escalation;
+
+/// Questions with more characters than this go to the heavy tier.
+const MAX_FAST_CHARS: usize = 1_200;
+/// From this number of named documents on, the question compares them.
+const MANY_DOCUMENTS: usize = 3;
+/// From this number of client tools on, choosing among them is hard for a small model.
+const MANY_TOOLS: usize = 4;
+
+/// Phrases with which a user asks for the heavy model.
+const WISH_PHRASES: &[&str] = &[
+    "think carefully",
+    "think hard",
+    "think deeply",
+    "think step by step",
+    "use the heavy model",
+    "use the best model",
+    "denke gründlich",
+    "denk gründlich nach",
+    "nimm das große modell",
+];
+
+/// Phrases that ask for more than a lookup. They match whole words, so that "planned" does not match "plan".
+const REASONING_PHRASES: &[&str] = &[
+    "analyse",
+    "analyze",
+    "compare",
+    "contrast",
+    "root cause",
+    "root-cause",
+    "trade-off",
+    "trade-offs",
+    "tradeoffs",
+    "derive",
+    "prove",
+    "draft a plan",
+    "work out",
+    "step-by-step plan",
+    "what if",
+    "pros and cons",
+    "vergleiche",
+    "analysiere",
+    "leite her",
+    "ursachenanalyse",
+];
+
+/// The tier that answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChosenTier {
+    pub tier: ModelTier,
+    /// Why the platform chose the heavy tier; `None` if it did not.
+    pub escalated: Option<Escalation>,
+}
+
+/// What the platform chooses a tier by.
+#[derive(Clone, Copy, Debug)]
+pub struct TierCriteria<'a> {
+    pub question: &'a str,
+    /// Number of documents that the question is limited to.
+    pub documents: usize,
+    /// Number of tools that the client offers.
+    pub client_tools: usize,
+    /// Whether a backend serves the heavy tier. If none does, the platform never chooses it.
+    pub has_heavy: bool,
+}
+
+/// Chooses a tier. An explicit choice is kept even if no backend serves that tier.
+#[must_use]
+pub fn choose(choice: ModelChoice, criteria: TierCriteria<'_>) -> ChosenTier {
+    let only = |tier| ChosenTier { tier, escalated: None };
+    match choice {
+        ModelChoice::Fast => only(ModelTier::Fast),
+        ModelChoice::Heavy => only(ModelTier::Heavy),
+        ModelChoice::Auto => match escalation(criteria).filter(|_| criteria.has_heavy) {
+            Some(reason) => ChosenTier { tier: ModelTier::Heavy, escalated: Some(reason) },
+            None => only(ModelTier::Fast),
+        },
+    }
+}
+
+fn escalation(criteria: TierCriteria<'_>) -> Option<Escalation> {
+    let words = format!(" {} ", normalized(criteria.question));
+    let contains = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(&format!(" {} ", normalized(phrase))));
+    if contains(WISH_PHRASES) {
+        Some(Escalation::Wish)
+    } else if criteria.question.chars().count() > MAX_FAST_CHARS {
+        Some(Escalation::Length)
+    } else if criteria.documents >= MANY_DOCUMENTS {
+        Some(Escalation::Documents)
+    } else if criteria.client_tools >= MANY_TOOLS {
+        Some(Escalation::Tools)
+    } else {
+        contains(REASONING_PHRASES).then_some(Escalation::Reasoning)
+    }
+}
+
+/// The words in lower case, separated by one space.
+fn normalized(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn criteria(question: &str, documents: usize, client_tools: usize, has_heavy: bool) -> TierCriteria<'_> {
+        TierCriteria { question, documents, client_tools, has_heavy }
+    }
+
+    fn auto(question: &str, documents: usize) -> Option<Escalation> {
+        with_tools(question, documents, 0)
+    }
+
+    fn with_tools(question: &str, documents: usize, tools: usize) -> Option<Escalation> {
+        let chosen = choose(ModelChoice::Auto, criteria(question, documents, tools, true));
+        assert_eq!(chosen.tier == ModelTier::Heavy, chosen.escalated.is_some());
+        chosen.escalated
+    }
+
+    #[test]
+    fn everyday_questions_go_to_the_fast_tier() {
+        for question in
+            ["What torque do the casing bolts of P-101 get?", "Was the outage planned?", "Who compared them?", ""]
+        {
+            assert_eq!(auto(question, 1), None, "{question}");
+        }
+    }
+
+    #[test]
+    fn hard_questions_are_recognized_by_wish_length_documents_tools_and_phrases() {
+        assert_eq!(auto("Think carefully: which valve first?", 0), Some(Escalation::Wish));
+        assert_eq!(auto(&"why ".repeat(400), 0), Some(Escalation::Length));
+        assert_eq!(auto("Which limits differ?", 3), Some(Escalation::Documents));
+        assert_eq!((with_tools("Go on.", 0, 3), with_tools("Go on.", 0, 4)), (None, Some(Escalation::Tools)));
+        assert_eq!(auto("Compare the seals of P-101A and P-101B.", 0), Some(Escalation::Reasoning));
+        assert_eq!(auto("What is the ROOT-CAUSE of the trip?", 0), Some(Escalation::Reasoning));
+        assert_eq!(auto("Vergleiche die Dichtungen.", 0), Some(Escalation::Reasoning));
+    }
+
+    #[test]
+    fn an_explicit_choice_is_kept_and_a_tier_without_a_backend_is_never_chosen() {
+        let hard = "Compare everything.";
+        let fast = ChosenTier { tier: ModelTier::Fast, escalated: None };
+        let heavy = ChosenTier { tier: ModelTier::Heavy, escalated: None };
+        assert_eq!(choose(ModelChoice::Fast, criteria(hard, 9, 9, true)), fast);
+        assert_eq!(choose(ModelChoice::Heavy, criteria("hi", 0, 0, false)), heavy);
+        assert_eq!(choose(ModelChoice::Auto, criteria(hard, 9, 9, false)), fast);
+    }
+}

@@ -1,0 +1,60 @@
+//! Chunk sizes for an embedding model.
+
+use super::chunk::ChunkParams;
+use domain::model::EmbeddingModel;
+
+/// Tokens that the model adds to each text: start and end.
+const SPECIAL_TOKENS: usize = 2;
+/// Largest content of a chunk in tokens, even if the model reads more: passages are cited, and a long one shows less
+/// precisely where the answer is.
+const MAX_CONTENT: usize = 450;
+
+/// Chunk sizes wanted by the operator; unset values are derived from the embedding model.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Chunking {
+    /// Largest content of a chunk in tokens.
+    pub max_tokens: Option<usize>,
+    /// Largest amount of whole sentences, in tokens, that a chunk repeats from the previous one.
+    pub overlap_tokens: Option<usize>,
+}
+
+/// Chunk sizes for a model. Content, title and heading path together must fit into its input, or the end of each
+/// passage would silently not be embedded: 222 tokens of content for a model that reads 256, 446 for 512. Wanted sizes
+/// are capped by what the model reads, and the overlap by half of a chunk.
+#[must_use]
+pub fn chunk_params(model: &EmbeddingModel, wanted: Chunking) -> ChunkParams {
+    let header = (model.max_tokens / 8).clamp(16, 64);
+    let readable = model.max_tokens.saturating_sub(SPECIAL_TOKENS + header).max(16);
+    let max_tokens = wanted.max_tokens.unwrap_or(MAX_CONTENT).clamp(16, readable);
+    let overlap_tokens = wanted.overlap_tokens.unwrap_or(max_tokens / 10).min(max_tokens / 2);
+    ChunkParams { max_tokens, overlap_tokens, min_tokens: 40.min(max_tokens / 2) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(max_tokens: usize) -> EmbeddingModel {
+        EmbeddingModel { name: "m".into(), dimension: 2, max_tokens }
+    }
+
+    #[test]
+    fn content_and_header_fit_what_the_model_reads() {
+        for (reads, content) in [(256, 222), (512, 446), (8192, 450)] {
+            let params = chunk_params(&model(reads), Chunking::default());
+            assert_eq!(params.max_tokens, content);
+            assert!(params.overlap_tokens < params.min_tokens + 6 && params.min_tokens < params.max_tokens);
+        }
+    }
+
+    #[test]
+    fn wanted_sizes_are_capped_by_what_the_model_reads() {
+        let cut = |max_tokens, overlap_tokens| {
+            let params = chunk_params(&model(256), Chunking { max_tokens, overlap_tokens });
+            (params.max_tokens, params.overlap_tokens)
+        };
+        assert_eq!(cut(Some(120), None), (120, 12));
+        assert_eq!(cut(Some(5_000), Some(0)), (222, 0));
+        assert_eq!(cut(None, Some(5_000)), (222, 111));
+    }
+}

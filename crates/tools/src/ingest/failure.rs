@@ -1,0 +1,105 @@
+//! Why a document could not be processed, and the texts for its owner.
+
+use super::accept::RetryLater;
+use super::isolate::ParseError;
+use domain::document::{DocumentFailure, FailureCode};
+use domain::ids::DocumentId;
+use domain::model_call::ModelCaller;
+use domain::ports::{BlobError, Embedder, LeasedJob, Store};
+use domain::role::Classification;
+use domain::scope::TenantScope;
+
+/// Why a document could not be processed.
+pub(super) enum ProcessError {
+    /// The document can never be processed.
+    Document(DocumentFailure),
+    /// A dependency failed; the job should be retried.
+    Later(RetryLater),
+    /// The worker is shutting down.
+    Stopped,
+}
+
+impl From<RetryLater> for ProcessError {
+    fn from(later: RetryLater) -> Self {
+        Self::Later(later)
+    }
+}
+
+impl From<DocumentFailure> for ProcessError {
+    fn from(failure: DocumentFailure) -> Self {
+        Self::Document(failure)
+    }
+}
+
+impl From<ParseError> for ProcessError {
+    fn from(error: ParseError) -> Self {
+        match error {
+            ParseError::Document(failure) => Self::Document(failure),
+            ParseError::Bytes(error) => blob_error(&error),
+            ParseError::Unavailable { reason, counts } => Self::Later(RetryLater { reason, counts }),
+        }
+    }
+}
+
+/// Reads a document's current classification from the database.
+#[derive(Clone, Copy)]
+pub(super) struct CurrentClassification<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) scope: &'a TenantScope,
+    pub(super) document: DocumentId,
+}
+
+impl CurrentClassification<'_> {
+    /// The classification, if `embedder` may see it. A deleted document counts as restricted; it fails at publishing.
+    pub(super) async fn for_model(
+        &self,
+        embedder: &dyn Embedder,
+        caller: &ModelCaller,
+    ) -> Result<Classification, ProcessError> {
+        let mut tx = self.store.begin(self.scope).await.map_err(RetryLater::from)?;
+        let classes = tx.documents().classes(&[self.document]).await.map_err(RetryLater::from)?;
+        let class = classes.first().map_or(Classification::Restricted, |(_, class)| *class);
+        if class > embedder.highest_classification(caller) {
+            return Err(classification_too_high(class).into());
+        }
+        Ok(class)
+    }
+}
+
+/// The failure of a document that no configured embedding model may see.
+fn classification_too_high(classification: Classification) -> DocumentFailure {
+    DocumentFailure {
+        code: FailureCode::Unsupported,
+        detail: format!(
+            "The document is {classification}, which is above what the embedding model may see. Have it embedded on \
+             the platform's own premises, or classify it lower if that is right, and process it again."
+        ),
+    }
+}
+
+/// The failure of a document whose job used up its attempts: each time the worker died, timed out or hit a bug.
+pub(super) fn attempts_exhausted(job: &LeasedJob) -> DocumentFailure {
+    DocumentFailure {
+        code: FailureCode::Timeout,
+        detail: format!(
+            "The file could not be processed in {} attempts. Split it, or save it again, and upload it again.",
+            job.max_attempts
+        ),
+    }
+}
+
+/// The worker is shutting down; the attempt does not count.
+pub(super) fn worker_stopped() -> RetryLater {
+    RetryLater { reason: "the worker is shutting down".to_owned(), counts: false }
+}
+
+/// A missing file is permanent; any other failure of the blob store may be temporary.
+pub(super) fn blob_error(error: &BlobError) -> ProcessError {
+    match error {
+        BlobError::Missing { .. } => ProcessError::Document(DocumentFailure {
+            code: FailureCode::Corrupt,
+            detail: "The stored file is gone. Delete the document and upload it again.".to_owned(),
+        }),
+        other => ProcessError::Later(RetryLater { reason: other.to_string(), counts: false }),
+    }
+}

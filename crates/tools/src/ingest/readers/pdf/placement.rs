@@ -1,0 +1,94 @@
+//! Direction and position of text on a page.
+
+/// Direction of text on the displayed page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Direction {
+    Right,
+    Down,
+    Left,
+    Up,
+    /// Any other angle, in tenths of a degree: watermarks, labels of drawings.
+    Slanted(i16),
+}
+
+impl Direction {
+    /// From the vector along which the text advances (x to the right, y downwards).
+    pub fn from_vector(dx: f32, dy: f32) -> Self {
+        // Within six degrees of an axis.
+        const TILT: f32 = 0.1;
+        match (dx, dy) {
+            _ if dy.abs() <= TILT * dx.abs() => {
+                if dx > 0.0 {
+                    Self::Right
+                } else {
+                    Self::Left
+                }
+            }
+            _ if dx.abs() <= TILT * dy.abs() => {
+                if dy > 0.0 {
+                    Self::Down
+                } else {
+                    Self::Up
+                }
+            }
+            _ => Self::Slanted((dy.atan2(dx).to_degrees() * 10.0).round() as i16),
+        }
+    }
+
+    /// Converts a point to the upright coordinate system, in which this text runs to the right and its lines go down.
+    pub fn upright(self, x: f32, y: f32) -> (f32, f32) {
+        match self {
+            Self::Right => (x, y),
+            Self::Slanted(angle) => rotate(x, y, -angle),
+            Self::Down => (y, -x),
+            Self::Left => (-x, -y),
+            Self::Up => (-y, x),
+        }
+    }
+
+    /// The inverse of [`Direction::upright`].
+    pub fn on_page(self, s: f32, t: f32) -> (f32, f32) {
+        match self {
+            Self::Right => (s, t),
+            Self::Slanted(angle) => rotate(s, t, angle),
+            Self::Down => (-t, s),
+            Self::Left => (-s, -t),
+            Self::Up => (t, -s),
+        }
+    }
+}
+
+/// Rotates a point around the origin by tenths of a degree.
+fn rotate(x: f32, y: f32, angle: i16) -> (f32, f32) {
+    let (sin, cos) = (f32::from(angle) / 10.0).to_radians().sin_cos();
+    (x * cos - y * sin, x * sin + y * cos)
+}
+
+/// Position and style of one glyph, in the upright coordinate system of its direction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placement {
+    pub left: f32,
+    pub right: f32,
+    pub base: f32,
+    pub size: f32,
+    pub bold: bool,
+    pub fixed: bool,
+    pub direction: Direction,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directions_convert_to_upright_coordinates_and_back() {
+        for direction in [Direction::Right, Direction::Down, Direction::Left, Direction::Up] {
+            let (s, t) = direction.upright(3.0, 7.0);
+            assert_eq!(direction.on_page(s, t), (3.0, 7.0));
+        }
+        assert_eq!(Direction::from_vector(0.0, -1.0), Direction::Up);
+        assert_eq!(Direction::from_vector(1.0, 1.0), Direction::Slanted(450));
+        let (s, t) = Direction::Slanted(450).upright(3.0, 3.0);
+        assert!((s - 18_f32.sqrt()).abs() < 1e-4 && t.abs() < 1e-4, "{s} {t}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Reciprocal rank fusion, which the platform's fusion is measured against.
+
+use super::fused::{Fused, entry, sorted};
+use domain::search::RankedPassage;
+use std::collections::HashMap;
+
+/// Damping of reciprocal rank fusion, as in Cormack, Clarke and Büttcher, SIGIR 2009.
+const RRF_DAMPING: f32 = 60.0;
+
+/// Reciprocal rank fusion of two lists, best first. Scores are scaled to 0 to 1; 1 means first on both sides.
+pub(super) fn reciprocal_rank(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>) -> Vec<Fused> {
+    let mut fused = HashMap::with_capacity(vector.len() + lexical.len());
+    for (rank, RankedPassage { passage, score, share: _ }) in vector.into_iter().enumerate() {
+        let one = entry(&mut fused, passage);
+        one.score += rank_score(rank);
+        one.similarity = Some(score);
+    }
+    for (rank, RankedPassage { passage, score, share }) in lexical.into_iter().enumerate() {
+        let one = entry(&mut fused, passage);
+        one.score += rank_score(rank);
+        one.bm25 = Some(score);
+        one.bm25_share = Some(share);
+    }
+    sorted(fused)
+}
+
+/// Score of a rank in one list; `rank` starts at 0.
+fn rank_score(rank: usize) -> f32 {
+    0.5 * (RRF_DAMPING + 1.0) / (RRF_DAMPING + 1.0 + rank as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::passage;
+    use super::super::{Fusion, RetrievalParams, fuse};
+    use super::*;
+
+    fn list(scores: &[(u128, f32)]) -> Vec<RankedPassage> {
+        let ranked = |(id, score): &(u128, f32)| {
+            let passage = passage(*id, 1, None, "text");
+            RankedPassage { passage, score: *score, share: *score / 30.0 }
+        };
+        scores.iter().map(ranked).collect()
+    }
+
+    fn order(fusion: Fusion) -> Vec<u128> {
+        let (near, lexical) = (list(&[(1, 0.9), (2, 0.8), (3, 0.1)]), list(&[(3, 30.0), (2, 2.0), (4, 1.0)]));
+        let fused = fuse(near, lexical, &RetrievalParams { fusion, ..RetrievalParams::default() });
+        fused.iter().map(|one| one.passage.chunk_id.as_uuid().as_u128()).collect()
+    }
+
+    #[test]
+    fn reciprocal_ranks_prefer_what_both_sides_find() {
+        // 1/62 + 1/62 for the second passage, 1/63 + 1/61 for the third, 1/61 and 1/63 for the others.
+        assert_eq!(order(Fusion::ReciprocalRank), [3, 2, 1, 4]);
+        let first = reciprocal_rank(list(&[(1, 0.2)]), list(&[(1, 7.0)]));
+        assert!((first[0].score - 1.0).abs() < 1e-6);
+        assert_eq!((first[0].similarity, first[0].bm25), (Some(0.2), Some(7.0)));
+    }
+
+    #[test]
+    fn one_side_alone_keeps_its_own_order() {
+        assert_eq!(order(Fusion::Dense), [1, 2, 3]);
+        assert_eq!(order(Fusion::Lexical), [3, 2, 4]);
+    }
+}
