@@ -15,7 +15,7 @@ use data::testing::TestDb;
 use domain::role::Role;
 use futures::StreamExt as _;
 use platform_server::config::{Environment, ServiceType, Settings};
-use platform_server::dev::Desk;
+use platform_server::dev::DevelopmentPlatform;
 use platform_server::dev::issuer::{DevelopmentIssuer, Person};
 use platform_server::serve;
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// The message of every request.
+const QUESTION: &str = "Which valve is closed before the seal of pump P-101A is changed?";
 const CLIENTS: usize = 8;
 const REQUESTS: usize = 800;
 const ROUNDS: usize = 5;
@@ -158,15 +160,15 @@ async fn measure() -> Result<()> {
     let (platform, token) = platform(&db, dir.path(), &upstream.url).await?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     for part in [&proxy, &platform] {
-        until_there(&client, part, &token).await?;
+        wait_until_ready(&client, part, &token).await?;
     }
     let mut figures = Vec::new();
     for (what, stream, tokens) in [("json", false, 16), ("stream_1", true, 1), ("stream_257", true, LONG)] {
         let (mut bare, mut ours) = (Vec::new(), Vec::new());
         // In turn, so that a busy machine is as busy for both.
         for _ in 0..ROUNDS {
-            bare.push(load(&client, &proxy, &token, (stream, tokens)).await?);
-            ours.push(load(&client, &platform, &token, (stream, tokens)).await?);
+            bare.push(load(&client, &proxy, &token, Shape { stream, tokens }).await?);
+            ours.push(load(&client, &platform, &token, Shape { stream, tokens }).await?);
         }
         figures.push((what, median(bare), median(ours)));
     }
@@ -213,7 +215,7 @@ async fn platform(db: &TestDb, dir: &Path, upstream: &str) -> Result<(Part, Stri
     let settings = Settings::load(None, &Environment::of(&variables))?;
     let issuer = DevelopmentIssuer::load_or_create(&issuer)?;
     let (ttl, person) = (Duration::from_secs(3_600), Person::named("uma", Role::User));
-    let desk = Desk::open(settings).await?;
+    let desk = DevelopmentPlatform::open(settings).await?;
     desk.token("plant", &Person::named("founder", Role::Admin), ttl).await?;
     let now = domain::ports::Clock::now(&platform_server::system::SystemClock);
     let token = issuer.token("plant", &person, now, ttl)?;
@@ -225,22 +227,29 @@ fn model_dir() -> String {
     std::env::var("PLATFORM_TEST_MODEL_DIR").unwrap_or_default()
 }
 
-async fn until_there(client: &reqwest::Client, part: &Part, token: &str) -> Result<()> {
+/// Form and length of an answer.
+#[derive(Clone, Copy)]
+struct Shape {
+    stream: bool,
+    tokens: usize,
+}
+
+async fn wait_until_ready(client: &reqwest::Client, part: &Part, token: &str) -> Result<()> {
     for _ in 0..300 {
-        if ask(client, part, token, (true, 1)).await.is_ok() {
+        if ask(client, part, token, Shape { stream: true, tokens: 1 }).await.is_ok() {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    bail!("{} does not answer", part.url)
+    bail!("{} does not respond", part.url)
 }
 
 /// CPU seconds of the part for each of many requests, by several clients at once.
-async fn load(client: &reqwest::Client, part: &Part, token: &str, kind: (bool, usize)) -> Result<f64> {
+async fn load(client: &reqwest::Client, part: &Part, token: &str, shape: Shape) -> Result<f64> {
     let before = part.cpu()?;
     let one = || async {
         for _ in 0..REQUESTS / CLIENTS {
-            ask(client, part, token, kind).await?;
+            ask(client, part, token, shape).await?;
         }
         Ok::<_, anyhow::Error>(())
     };
@@ -248,14 +257,14 @@ async fn load(client: &reqwest::Client, part: &Part, token: &str, kind: (bool, u
     Ok((part.cpu()? - before) / REQUESTS as f64)
 }
 
-async fn ask(client: &reqwest::Client, part: &Part, token: &str, (stream, tokens): (bool, usize)) -> Result<()> {
-    let body = json!({ "model": "fast-direct", "stream": stream, "max_tokens": tokens,
-        "messages": [{ "role": "user", "content": "Which valve is closed before the seal of pump P-101A is changed?" }] });
+async fn ask(client: &reqwest::Client, part: &Part, token: &str, shape: Shape) -> Result<()> {
+    let body = json!({ "model": "fast-direct", "stream": shape.stream, "max_tokens": shape.tokens,
+        "messages": [{ "role": "user", "content": QUESTION }] });
     let request = client.post(format!("{}/openai/v1/chat/completions", part.url)).bearer_auth(token).json(&body);
     let answer = request.send().await?.error_for_status()?;
     let text = answer.text().await?;
-    if text.matches("word ").count() < tokens {
-        bail!("an answer of {} bytes instead of {tokens} words", text.len());
+    if text.matches("word ").count() < shape.tokens {
+        bail!("an answer of {} bytes instead of {} words", text.len(), shape.tokens);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::{Answer, Caller};
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
 use domain::role::Role;
@@ -88,10 +88,10 @@ async fn settings_change_by_merge_patch_and_version_and_hold_at_once() {
     let app = App::shared().await;
     app.make_tenant("settled").await;
     let (admin, user) = (app.as_admin("settled"), app.as_user("settled"));
-    let mut sight = Sight::of(app).await;
+    let mut db = SuperuserDb::of(app).await;
     let kept =
         "UPDATE tenants SET config = config || '{\"pii_sanitization\": {\"mode\": \"block\"}}' WHERE slug = 'settled'";
-    sight.execute(kept, &[]).await;
+    db.execute(kept, &[]).await;
     let path = "/v1/admin/settings";
     let before = admin.get(path).await;
     assert_eq!(before.header("etag"), Some("\"2\""), "a change by hand counts too");
@@ -110,7 +110,7 @@ async fn settings_change_by_merge_patch_and_version_and_hold_at_once() {
     assert_eq!(admin.patch(path, &back).await.expect(200)["settings"]["clearance"]["user"], Value::Null);
     assert_eq!(user.get(&document).await.status, 200);
 
-    let stored = sight.rows("SELECT config FROM tenants WHERE slug = 'settled'", &[]).await;
+    let stored = db.rows("SELECT config FROM tenants WHERE slug = 'settled'", &[]).await;
     assert_eq!(
         stored[0]["config"],
         json!({
@@ -150,8 +150,8 @@ async fn the_platforms_admin_sets_limits_and_quotas_of_a_tenant_and_reads_nothin
     let tenant = text(&user.get("/v1/me").await.expect(200)["tenant"]["id"]).to_owned();
     let path = format!("/v1/admin/tenants/{tenant}/settings");
     let patch = json!({
-        "quotas": { "documents": 2, "bytes": 1_000_000 }, "rate_limits": { "user": { "per_minute": 7,
-            "per_hour": 70 } },
+        "quotas": { "documents": 2, "bytes": 1_000_000 },
+        "rate_limits": { "user": { "per_minute": 7, "per_hour": 70 } },
     });
     assert_eq!(root.patch(&path, &patch).await.expect(200)["settings"]["quotas"]["documents"], 2);
     until(&user, "/v1/me", |me| me["limits"].to_string().contains('7')).await;
@@ -185,7 +185,7 @@ async fn the_platforms_admin_sets_limits_and_quotas_of_a_tenant_and_reads_nothin
 
 #[tokio::test]
 async fn tokens_of_a_day_are_counted_and_end() {
-    let model = ModelServer::start([Reply::Says(vec!["Every 14 days."])]).await;
+    let model = ModelServer::start([Reply::Text(vec!["Every 14 days."])]).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (root, user) = (app.as_platform_admin(), app.as_user(A));
     let tenant = text(&user.get("/v1/me").await.expect(200)["tenant"]["id"]).to_owned();
@@ -231,16 +231,16 @@ async fn grants_are_given_and_the_last_admin_stays() {
     app.make_tenant("duel").await;
     let (one, other) = (app.caller("duel", "one", Role::Admin), app.caller("duel", "other", Role::Admin));
     let (of_one, of_other) = (id_of(&one).await, id_of(&other).await);
-    let mut sight = Sight::of(app).await;
+    let mut db = SuperuserDb::of(app).await;
     let only_two = "UPDATE users SET is_active = false WHERE external_id NOT IN ('one', 'other')
                     AND tenant_id = (SELECT id FROM tenants WHERE slug = 'duel')";
-    sight.execute(only_two, &[]).await;
+    db.execute(only_two, &[]).await;
     let off = json!({ "is_active": false });
     let (first, second) = (format!("/v1/admin/users/{of_other}"), format!("/v1/admin/users/{of_one}"));
     let ends = tokio::join!(one.patch(&first, &off), other.patch(&second, &off));
     let left = "SELECT count(*) FROM users WHERE role = 'admin' AND is_active
                 AND tenant_id = (SELECT id FROM tenants WHERE slug = 'duel')";
-    assert_eq!(sight.count(left, &[]).await, 1, "{ends:?}");
+    assert_eq!(db.count(left, &[]).await, 1, "{ends:?}");
 }
 
 #[tokio::test]
@@ -277,7 +277,7 @@ async fn a_new_classification_holds_at_once_in_search_lists_and_downloads() {
 
 #[tokio::test]
 async fn a_running_stream_ends_when_its_tenant_is_switched_off() {
-    let model = ModelServer::start([Reply::Waits("Every ", "14 days."), Reply::Waits("Every ", "14 days.")]).await;
+    let model = ModelServer::start([Reply::Pause("Every ", "14 days."), Reply::Pause("Every ", "14 days.")]).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (user, root) = (app.as_user(B), app.as_platform_admin());
     let conversation = user.conversation().await;
@@ -292,7 +292,7 @@ async fn a_running_stream_ends_when_its_tenant_is_switched_off() {
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     let refused = user.get("/v1/me").await;
     assert!(refused.status == 403, "{refused:?}");
-    let mut sight = Sight::of(&app).await;
-    let stored = sight.rows("SELECT status, content FROM messages WHERE role = 'assistant'", &[]).await;
+    let mut db = SuperuserDb::of(&app).await;
+    let stored = db.rows("SELECT status, content FROM messages WHERE role = 'assistant'", &[]).await;
     assert_eq!(stored, [json!({ "status": "cancelled", "content": "Every " })]);
 }

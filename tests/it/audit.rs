@@ -1,7 +1,7 @@
 //! The audit log: every operation leaves its intent and one outcome, every refusal a row, and no row any content.
 
 use crate::support::app::{A, App};
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use crate::support::files;
 use domain::role::Role;
 use reqwest::Method;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// The rows that requests of one user left, in order.
-async fn rows_of(sight: &mut Sight, user: &str) -> Vec<Value> {
-    sight.rows("SELECT * FROM audit_logs WHERE user_id = $1::uuid ORDER BY created_at, id", &[user]).await
+async fn rows_of(db: &mut SuperuserDb, user: &str) -> Vec<Value> {
+    db.rows("SELECT * FROM audit_logs WHERE user_id = $1::uuid ORDER BY created_at, id", &[user]).await
 }
 
 /// Asserts that there is exactly one intent of this event and exactly one outcome under the same correlation id.
@@ -34,7 +34,7 @@ async fn id_of(caller: &crate::support::caller::Caller<'_>) -> String {
 #[tokio::test]
 async fn chat_upload_and_search_leave_intent_and_outcome_and_no_content() {
     let app = App::shared().await;
-    let mut sight = Sight::of(app).await;
+    let mut db = SuperuserDb::of(app).await;
     let user = app.caller(A, "audited", Role::User);
     let id = id_of(&user).await;
     let document = user.ingest("zanzibar-file.md", &files::note("zanzibar-title"), &[("tags", "zanzibar-tag")]).await;
@@ -44,7 +44,7 @@ async fn chat_upload_and_search_leave_intent_and_outcome_and_no_content() {
     user.chat(conversation, "How often is the strainer of zanzibar-title cleaned?").await;
     user.post("/v1/memories", &json!({ "content": "zanzibar-memory" })).await.expect(201);
 
-    let rows = rows_of(&mut sight, &id).await;
+    let rows = rows_of(&mut db, &id).await;
     for event in ["doc.upload", "search.query", "conversation.create", "memory.create"] {
         assert_pair(&rows, event, event);
     }
@@ -57,16 +57,16 @@ async fn chat_upload_and_search_leave_intent_and_outcome_and_no_content() {
 
     let document_id = document["id"].as_str().expect("an id");
     let worker = "SELECT * FROM audit_logs WHERE event_type = 'doc.ingestion' AND resource_id = $1::uuid";
-    let ingestion = sight.rows(worker, &[document_id]).await;
+    let ingestion = db.rows(worker, &[document_id]).await;
     assert_pair(&ingestion, "doc.ingestion", "doc.ingestion");
     assert!(ingestion.iter().all(|row| row["user_id"].is_null()), "{ingestion:#?}");
 
     let everything = "SELECT count(*) FROM audit_logs WHERE audit_logs::text ILIKE '%zanzibar%'";
-    assert_eq!(sight.count(everything, &[]).await, 0, "the audit log holds content");
+    assert_eq!(db.count(everything, &[]).await, 0, "the audit log holds content");
     let hashed =
         "SELECT count(*) FROM audit_logs WHERE user_id = $1::uuid AND phase = 'intent' AND request_hash IS NULL
                   AND event_type <> 'tool.invocation'";
-    assert_eq!(sight.count(hashed, &[&id]).await, 0);
+    assert_eq!(db.count(hashed, &[&id]).await, 0);
 }
 
 #[tokio::test]
@@ -92,20 +92,19 @@ async fn an_admin_reads_what_a_user_did_and_the_user_their_own() {
 #[tokio::test]
 async fn refusals_are_recorded_with_their_reason() {
     let app = App::shared().await;
-    let mut sight = Sight::of(app).await;
+    let mut db = SuperuserDb::of(app).await;
     let viewer = app.caller(A, "refused", Role::Viewer);
     let id = id_of(&viewer).await;
     viewer.get("/v1/admin/users").await.problem(403, "policy_denied");
     viewer.get(&format!("/v1/conversations/{}", Uuid::from_u128(7))).await.problem(404, "not_found");
     let denied = "SELECT result_status, resource_type, metadata - 'steps' AS metadata FROM audit_logs
                   WHERE event_type = 'policy.denied' AND user_id = $1::uuid ORDER BY created_at, id";
-    let rows = sight.rows(denied, &[&id]).await;
+    let rows = db.rows(denied, &[&id]).await;
     let standing = json!({ "role": "viewer", "grants": [], "clearance": "internal" });
     let expected = [
         json!({ "result_status": "denied", "resource_type": "users",
                 "metadata": { "reason": "matrix", "rule": "matrix", "attempted": "admin.user_listed",
-                    "operation": "list",
-                              "standing": standing } }),
+                              "operation": "list", "standing": standing } }),
         json!({ "result_status": "denied", "resource_type": "conversations",
                 "metadata": { "reason": "not_found", "rule": "target", "attempted": "conversation.read",
                               "operation": "read", "standing": standing } }),
@@ -116,22 +115,22 @@ async fn refusals_are_recorded_with_their_reason() {
     let request = refused.problem(401, "invalid_token")["request_id"].as_str().expect("an id").to_owned();
     let auth = "SELECT event_type, result_status, metadata->>'reason' AS reason FROM audit_logs WHERE request_id = $1";
     let row = json!({ "event_type": "auth.denied", "result_status": "denied", "reason": "token_malformed" });
-    assert_eq!(sight.rows(auth, &[&request]).await, [row]);
+    assert_eq!(db.rows(auth, &[&request]).await, [row]);
 }
 
 #[tokio::test]
 async fn a_token_is_one_login_however_often_it_is_used() {
     let app = App::shared().await;
-    let mut sight = Sight::of(app).await;
+    let mut db = SuperuserDb::of(app).await;
     let user = app.caller(A, "frequent", Role::User);
     let id = id_of(&user).await;
     for _ in 0..2 {
         user.get("/v1/me").await.expect(200);
     }
     let logins = "SELECT count(*) FROM audit_logs WHERE event_type = 'auth.login' AND user_id = $1::uuid";
-    assert_eq!(sight.count(logins, &[&id]).await, 1);
+    assert_eq!(db.count(logins, &[&id]).await, 1);
     id_of(&app.caller(A, "frequent", Role::User)).await;
-    assert_eq!(sight.count(logins, &[&id]).await, 2, "another token is another login");
+    assert_eq!(db.count(logins, &[&id]).await, 2, "another token is another login");
 }
 
 #[tokio::test]
@@ -141,6 +140,6 @@ async fn an_answer_names_the_request_that_its_rows_carry() {
     let answer = crate::support::caller::Answer::of(user.request(Method::GET, "/v1/conversations")).await;
     let request = answer.header("x-request-id").expect("a request id");
     let rows = "SELECT phase FROM audit_logs WHERE request_id = $1 AND event_type = 'conversation.list' ORDER BY phase";
-    let found = Sight::of(app).await.rows(rows, &[request]).await;
+    let found = SuperuserDb::of(app).await.rows(rows, &[request]).await;
     assert_eq!(found, [json!({ "phase": "intent" }), json!({ "phase": "outcome" })]);
 }

@@ -2,7 +2,7 @@
 //! with.
 
 use crate::support::app::{A, App};
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use domain::role::Role;
 use fakes::eventually;
 use platform_server::audit::{self, AuditCommand};
@@ -19,17 +19,19 @@ async fn verify_file(app: &App, file: PathBuf) -> Result<(), String> {
     audit::run(command, &app.settings).await.map_err(|error| format!("{error:#}"))
 }
 
-/// Waits until every row is in its chain and every chain has a checkpoint at its head.
-async fn until_proven(sight: &mut Sight) {
+/// Until every row has its place and every chain a checkpoint at its end.
+async fn until_proven(db: &mut SuperuserDb) {
     let open = "SELECT (SELECT count(*) FROM audit_unsealed)
                        + (SELECT count(*) FROM (SELECT tenant_id, max(seq) AS seq FROM audit_chain GROUP BY 1) AS head
                           WHERE NOT EXISTS (SELECT FROM audit_checkpoints c
-                                            WHERE c.tenant_id = head.tenant_id AND c.seq = head.seq))";
-    let sight = tokio::sync::Mutex::new(sight);
-    eventually("the log is sealed and signed", || async {
-        (sight.lock().await.count(open, &[]).await == 0).then_some(())
-    })
-    .await;
+                                             WHERE c.tenant_id = head.tenant_id AND c.seq = head.seq))";
+    for _ in 0..300 {
+        if db.count(open, &[]).await == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the log was not sealed and signed within 15 s");
 }
 
 async fn app() -> App {
@@ -39,14 +41,14 @@ async fn app() -> App {
 #[tokio::test]
 async fn the_log_holds_and_a_changed_row_does_not() {
     let app = app().await;
-    let mut sight = Sight::of(&app).await;
+    let mut db = SuperuserDb::of(&app).await;
     let user = app.as_user(A);
     user.post("/v1/conversations", &json!({ "title": "C-410" })).await.expect(201);
     app.as_nobody().get("/v1/me").await.problem(401, "invalid_token");
-    until_proven(&mut sight).await;
-    let started = "SELECT count(*) FROM audit_logs WHERE event_type = 'platform.started'
-        AND length(metadata->>'configuration') = 64";
-    assert_eq!(sight.count(started, &[]).await, 1);
+    until_proven(&mut db).await;
+    let started = "SELECT count(*) FROM audit_logs
+                   WHERE event_type = 'platform.started' AND length(metadata->>'configuration') = 64";
+    assert_eq!(db.count(started, &[]).await, 1);
     assert_eq!(verify(&app).await, Ok(()));
     assert!(
         app.storage.with_file_name("audit").join("checkpoints.ndjson").is_file(),
@@ -55,23 +57,22 @@ async fn the_log_holds_and_a_changed_row_does_not() {
 
     let forged =
         "UPDATE audit_logs SET event_type = 'doc.list' WHERE event_type = 'conversation.create' AND phase = 'intent'";
-    assert_eq!(sight.execute(forged, &[]).await, 1);
-    let told = verify(&app).await.expect_err("a row was changed");
-    assert!(told.contains("the audit log does not hold: 1 of"), "{told}");
+    assert_eq!(db.execute(forged, &[]).await, 1);
+    let error = verify(&app).await.expect_err("a row was changed");
+    assert!(error.contains("the audit log was changed: 1 of"), "{error}");
     let undone =
         "UPDATE audit_logs SET event_type = 'conversation.create' WHERE event_type = 'doc.list' AND phase = 'intent'";
-    sight.execute(undone, &[]).await;
+    db.execute(undone, &[]).await;
     assert_eq!(verify(&app).await, Ok(()));
 
     // The end of the log goes, with everything in the database that tells of it.
     for table in ["audit_checkpoints", "audit_chain", "audit_logs"] {
         assert!(
-            sight
-                .execute(
-                    &format!("DELETE FROM {table} WHERE tenant_id = (SELECT id FROM tenants WHERE slug = $1)"),
-                    &[A]
-                )
-                .await
+            db.execute(
+                &format!("DELETE FROM {table} WHERE tenant_id = (SELECT id FROM tenants WHERE slug = $1)"),
+                &[A]
+            )
+            .await
                 > 0
         );
     }
@@ -81,12 +82,12 @@ async fn the_log_holds_and_a_changed_row_does_not() {
 #[tokio::test]
 async fn an_export_is_verified_offline_and_only_whole() {
     let app = app().await;
-    let mut sight = Sight::of(&app).await;
+    let mut db = SuperuserDb::of(&app).await;
     let admin = app.as_admin(A);
     for title in ["one", "two", "three"] {
         admin.post("/v1/conversations", &json!({ "title": title })).await.expect(201);
     }
-    until_proven(&mut sight).await;
+    until_proven(&mut db).await;
     let answer = admin.get("/v1/audit/export").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/x-ndjson")), "{answer:?}");
     let text = answer.text();
@@ -126,7 +127,7 @@ async fn an_export_is_verified_offline_and_only_whole() {
     app.as_user(A).get("/v1/audit/export").await.problem(403, "policy_denied");
     admin.get("/v1/audit/export?after=-1").await.problem(422, "validation");
     let recorded = "SELECT count(*) FROM audit_logs WHERE event_type = 'audit.export' AND result_status = 'success'";
-    assert_eq!(sight.count(recorded, &[]).await, 3);
+    assert_eq!(db.count(recorded, &[]).await, 3);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::{Answer, BOUNDARY, Caller, form_head, form_type};
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use crate::support::files;
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -15,7 +15,8 @@ const MIB: usize = 1 << 20;
 
 /// Every file has its row and every row its file; there are no half-written ones.
 async fn assert_nothing_half_written(app: &App) {
-    let rows = Sight::of(app).await.rows("SELECT tenant_id || '/' || storage_path AS file FROM documents", &[]).await;
+    let rows =
+        SuperuserDb::of(app).await.rows("SELECT tenant_id || '/' || storage_path AS file FROM documents", &[]).await;
     let known: BTreeSet<String> = rows.iter().filter_map(|row| row["file"].as_str()).map(str::to_owned).collect();
     let mut stored = BTreeSet::new();
     for tenant in std::fs::read_dir(&app.storage).expect("the storage directory").flatten() {
@@ -25,7 +26,7 @@ async fn assert_nothing_half_written(app: &App) {
     }
     assert_eq!(stored, known);
     let strays = "SELECT count(*) FROM jobs j WHERE NOT EXISTS (SELECT FROM documents d WHERE d.id = j.document_id)";
-    assert_eq!(Sight::of(app).await.count(strays, &[]).await, 0, "jobs without a document");
+    assert_eq!(SuperuserDb::of(app).await.count(strays, &[]).await, 0, "jobs without a document");
 }
 
 async fn failed(user: &Caller<'_>, name: &str, bytes: &[u8], code: &str) {

@@ -2,7 +2,7 @@
 
 use crate::support::app::{A, App};
 use crate::support::caller::{Answer, Event, text};
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply, SERVED};
 use reqwest::Method;
@@ -119,7 +119,7 @@ async fn an_empty_message_is_refused_and_stores_nothing() {
 #[tokio::test]
 async fn a_models_words_markers_and_name_are_passed_on_and_recorded() {
     let model =
-        ModelServer::start([Reply::Says(vec!["Every 14", " days ", "[", "1].", " It says [99] elsewhere."])]).await;
+        ModelServer::start([Reply::Text(vec!["Every 14", " days ", "[", "1].", " It says [99] elsewhere."])]).await;
     let app = app_with(&model).await;
     let user = app.as_user(A);
     user.ingest("x-9001.md", &files::note("X-9001"), &[]).await;
@@ -137,7 +137,7 @@ async fn a_models_words_markers_and_name_are_passed_on_and_recorded() {
     assert_eq!((&stored["messages"][1]["model"], &stored["messages"][1]["token_count"]), (&json!(SERVED), &json!(7)));
     let outcome =
         "SELECT model, tools_used FROM audit_logs WHERE event_type = 'chat.response' AND session_id = $1::uuid";
-    let rows = Sight::of(&app).await.rows(outcome, &[&conversation]).await;
+    let rows = SuperuserDb::of(&app).await.rows(outcome, &[&conversation]).await;
     assert_eq!(rows, [json!({ "model": SERVED, "tools_used": ["rag_search"] })]);
     let asked = model.asked();
     assert!(
@@ -148,7 +148,7 @@ async fn a_models_words_markers_and_name_are_passed_on_and_recorded() {
 
 #[tokio::test]
 async fn a_cancelled_answer_ends_as_cancelled_and_keeps_its_words() {
-    let model = ModelServer::start([Reply::Waits("First open ", "never said")]).await;
+    let model = ModelServer::start([Reply::Pause("First open ", "never said")]).await;
     let app = app_with(&model).await;
     let user = app.as_user(A);
     let conversation = user.conversation().await;
@@ -168,7 +168,7 @@ async fn a_cancelled_answer_ends_as_cancelled_and_keeps_its_words() {
 
 #[tokio::test]
 async fn a_model_that_refuses_or_breaks_off_ends_with_an_error_and_is_stored() {
-    let replies = [Reply::BreaksOff("Half an "), Reply::Refuses(400), Reply::Says(vec!["All well."])];
+    let replies = [Reply::Interrupt("Half an "), Reply::Fail(400), Reply::Text(vec!["All well."])];
     let model = ModelServer::start(replies).await;
     let app = app_with(&model).await;
     let user = app.as_user(A);
@@ -192,7 +192,7 @@ async fn a_model_that_refuses_or_breaks_off_ends_with_an_error_and_is_stored() {
 
 #[tokio::test]
 async fn a_reader_who_comes_back_gets_the_rest_and_nobody_else_does() {
-    let model = ModelServer::start([Reply::Waits("Before the line broke, ", "and after it.")]).await;
+    let model = ModelServer::start([Reply::Pause("Before the line broke, ", "and after it.")]).await;
     let app = app_with(&model).await;
     let user = app.as_user(A);
     let conversation = user.conversation().await;
@@ -206,7 +206,7 @@ async fn a_reader_who_comes_back_gets_the_rest_and_nobody_else_does() {
     app.caller(A, "colin", domain::role::Role::User).get(&path).await.problem(404, "not_found");
     app.as_admin(A).get(&path).await.problem(404, "not_found");
     let again = user.resume(&run, last).await;
-    model.go_on();
+    model.resume_replies();
     let rest = again.rest().await;
     assert_eq!((rest[0].id, text(&rest).as_str()), (last + 1, "and after it."));
     assert_eq!(named(&rest, "run.finished")["finish_reason"], "stop");
@@ -216,7 +216,7 @@ async fn a_reader_who_comes_back_gets_the_rest_and_nobody_else_does() {
 
 #[tokio::test]
 async fn the_newest_history_reaches_the_model_and_the_users_words_unchanged() {
-    let replies = ["One.", "Two.", "Three."].map(|said| Reply::Says(vec![said]));
+    let replies = ["One.", "Two.", "Three."].map(|said| Reply::Text(vec![said]));
     let model = ModelServer::start(replies).await;
     let context = ("PLATFORM__CHAT__CONTEXT_TOKENS", "4000");
     let output = ("PLATFORM__CHAT__MAX_OUTPUT_TOKENS", "500");

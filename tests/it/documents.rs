@@ -2,7 +2,7 @@
 
 use crate::support::app::{A, App};
 use crate::support::caller::{Answer, Caller};
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use crate::support::files;
 use domain::role::Role;
 use reqwest::Method;
@@ -40,7 +40,7 @@ async fn every_format_is_read_and_known_by_its_content() {
         assert!(document["chunk_count"].as_i64() > Some(0) && document["error"].is_null(), "{document}");
         assert_eq!(document["page_count"].is_number(), mime == "application/pdf", "{document}");
         let chunks = "SELECT count(*) FROM document_chunks WHERE document_id = $1::uuid AND embedding IS NOT NULL";
-        assert_eq!(json!(Sight::of(app).await.count(chunks, &[id(&document)]).await), document["chunk_count"]);
+        assert_eq!(json!(SuperuserDb::of(app).await.count(chunks, &[id(&document)]).await), document["chunk_count"]);
     }
     assert_eq!(names(&user, "tag=format&doc_type=sample&status=ready").await.len(), 4);
 }
@@ -112,9 +112,9 @@ async fn a_deleted_document_leaves_no_rows_passages_or_file() {
     let app = App::shared().await;
     let user = app.as_user(A);
     let document = user.ingest("gone.md", &files::note("G-4711"), &[]).await;
-    let mut sight = Sight::of(app).await;
+    let mut db = SuperuserDb::of(app).await;
     let file = "SELECT tenant_id || '/' || storage_path AS file FROM documents WHERE id = $1::uuid";
-    let file = sight.rows(file, &[id(&document)]).await[0]["file"].as_str().map(|file| app.storage.join(file));
+    let file = db.rows(file, &[id(&document)]).await[0]["file"].as_str().map(|file| app.storage.join(file));
     let file = file.expect("a file");
     let search = json!({ "query": "strainer of G-4711", "top_k": 50 });
     assert!(file.exists() && user.post("/v1/search", &search).await.expect(200).to_string().contains("gone.md"));
@@ -128,7 +128,7 @@ async fn a_deleted_document_leaves_no_rows_passages_or_file() {
     assert!(!user.post("/v1/search", &search).await.expect(200).to_string().contains("gone.md"));
     for table in ["document_chunks", "document_terms"] {
         let left = format!("SELECT count(*) FROM {table} WHERE document_id = $1::uuid");
-        assert_eq!(sight.count(&left, &[id(&document)]).await, 0, "{table}");
+        assert_eq!(db.count(&left, &[id(&document)]).await, 0, "{table}");
     }
     assert!(!file.exists(), "the file is still there");
     assert_eq!(user.ingest("back.md", &files::note("G-4711"), &[]).await["status"], "ready");
@@ -183,16 +183,16 @@ async fn a_document_can_be_ingested_again_and_is_found_meanwhile() {
     let user = app.as_user(A);
     let document = user.ingest("again.md", &files::note("N-812"), &[]).await;
     let again = format!("/v1/documents/{}/reprocess", id(&document));
-    let mut sight = Sight::of(app).await;
+    let mut db = SuperuserDb::of(app).await;
     let chunks = "SELECT array_agg(id::text) AS ids FROM document_chunks WHERE document_id = $1::uuid";
-    let before = sight.rows(chunks, &[id(&document)]).await;
+    let before = db.rows(chunks, &[id(&document)]).await;
     let answer = user.post(&again, &json!({})).await;
     assert_eq!(answer.header("location"), Some(format!("/v1/documents/{}", id(&document)).as_str()));
     assert_eq!(answer.expect(202)["status"], "processing");
     let ready = user.until_ingested(id(&document)).await;
     assert_eq!((&ready["status"], &ready["chunk_count"]), (&json!("ready"), &document["chunk_count"]), "{ready}");
     assert!(ready["progress"].is_null(), "{ready}");
-    assert_ne!(sight.rows(chunks, &[id(&document)]).await, before, "the passages are the old ones");
+    assert_ne!(db.rows(chunks, &[id(&document)]).await, before, "the passages are the old ones");
 
     let failed = user.ingest("locked.pdf", &files::fixture("password.pdf"), &[]).await;
     user.post(&format!("/v1/documents/{}/reprocess", id(&failed)), &json!({})).await.expect(202);

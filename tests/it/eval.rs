@@ -99,7 +99,7 @@ async fn a_figure_below_its_floor_fails_with_a_sentence() {
     wrong["questions"][0]["expected"][0]["doc"] = json!("P-11.md");
     std::fs::write(&set, wrong.to_string()).expect("written");
     let error = run(app, &[text(&set), "--floor", "hit1=1"]).await.expect_err("below");
-    assert_eq!(error, "the floor is missed: hit1 is 0.000, below 1.000");
+    assert_eq!(error, "below the floor: hit1 is 0.000, below 1.000");
 }
 
 #[tokio::test]

@@ -45,8 +45,8 @@ fn last(events: &[Event]) -> &Event {
 
 #[tokio::test]
 async fn a_fallback_shows_in_stream_message_and_audit_log() {
-    let first = ModelServer::always(Reply::Refuses(500)).await;
-    let second = ModelServer::always(Reply::Says(vec!["All ", "well."])).await;
+    let first = ModelServer::always(Reply::Fail(500)).await;
+    let second = ModelServer::always(Reply::Text(vec!["All ", "well."])).await;
     let app = app(&two(&first.url, &second.url)).await;
     let user = app.as_user(A);
     let conversation = user.conversation().await;
@@ -69,8 +69,8 @@ async fn a_fallback_shows_in_stream_message_and_audit_log() {
 #[tokio::test]
 async fn switching_a_backend_off_in_the_middle_of_load_loses_no_request_that_had_not_begun_to_stream() {
     let pieces = vec!["First ", "close ", "HV-1003, ", "then ", "wait."];
-    let first = ModelServer::always(Reply::Slowly(Duration::from_millis(60), pieces.clone())).await;
-    let second = ModelServer::always(Reply::Says(pieces)).await;
+    let first = ModelServer::always(Reply::Delayed(Duration::from_millis(60), pieces.clone())).await;
+    let second = ModelServer::always(Reply::Text(pieces)).await;
     let app = app(&two(&first.url, &second.url)).await;
     let user = app.as_user(A);
     let ask = async |at: u64| {
@@ -105,17 +105,17 @@ async fn switching_a_backend_off_in_the_middle_of_load_loses_no_request_that_had
 
 #[tokio::test]
 async fn each_fault_has_its_answer_and_the_platform_serves_on() {
-    let first = ModelServer::always(Reply::Refuses(503)).await;
-    let second = ModelServer::always(Reply::Says(vec!["All well."])).await;
+    let first = ModelServer::always(Reply::Fail(503)).await;
+    let second = ModelServer::always(Reply::Text(vec!["All well."])).await;
     let app = app(&two(&first.url, &second.url)).await;
     let user = app.as_user(A);
     let conversation = user.conversation().await;
     // Both fail: the reader is told, in the platform's words.
-    second.next([Reply::Refuses(500), Reply::Refuses(429), Reply::Refuses(500)]);
+    second.next([Reply::Fail(500), Reply::Fail(429), Reply::Fail(500)]);
     let events = user.stream(&conversation, QUESTION).await;
     let problem = &last(&events).data["problem"];
     assert_eq!((&problem["status"], &problem["code"]), (&json!(503), &json!("model_unavailable")), "{problem}");
-    second.next([Reply::BreaksOff("Half an ")]);
+    second.next([Reply::Interrupt("Half an ")]);
     let events = user.stream(&conversation, QUESTION).await;
     assert_eq!((text(&events).as_str(), last(&events).name.as_str()), ("Half an ", "error"));
     assert_eq!(text(&user.stream(&conversation, QUESTION).await), "All well.");
@@ -126,7 +126,7 @@ async fn each_fault_has_its_answer_and_the_platform_serves_on() {
 
 #[tokio::test]
 async fn a_hard_question_goes_to_the_model_for_hard_ones_and_the_run_says_why() {
-    let model = ModelServer::always(Reply::Says(vec!["All well."])).await;
+    let model = ModelServer::always(Reply::Text(vec!["All well."])).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let user = app.as_user(A);
     let conversation = user.conversation().await;

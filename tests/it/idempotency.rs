@@ -2,7 +2,7 @@
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::{Answer, BOUNDARY, Caller};
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
 use fakes::eventually;
@@ -129,7 +129,7 @@ async fn an_upload_is_the_same_whatever_its_boundary() {
 
 #[tokio::test]
 async fn a_turn_that_is_sent_again_is_said_and_answered_once() {
-    let replies = [Reply::Says(vec!["The valve ", "is closed."]), Reply::Says(vec!["A second answer."])];
+    let replies = [Reply::Text(vec!["The valve ", "is closed."]), Reply::Text(vec!["A second answer."])];
     let model = ModelServer::start(replies).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let user = app.as_user(A);
@@ -171,7 +171,7 @@ async fn a_turn_that_is_sent_again_is_said_and_answered_once() {
 /// What was said is stored, however the turn ended: sent again, it is not said twice.
 #[tokio::test]
 async fn a_turn_that_failed_once_it_had_begun_is_not_said_again() {
-    let model = ModelServer::start([Reply::BreaksOff("Half of "), Reply::Says(vec!["A second answer."])]).await;
+    let model = ModelServer::start([Reply::Interrupt("Half of "), Reply::Text(vec!["A second answer."])]).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let user = app.as_user(A);
     let conversation = user.conversation().await;
@@ -188,7 +188,7 @@ async fn a_turn_that_failed_once_it_had_begun_is_not_said_again() {
 
 #[tokio::test]
 async fn a_client_that_hung_up_asks_again_and_gets_the_answer() {
-    let model = ModelServer::start([Reply::Waits("Slowly ", "said.")]).await;
+    let model = ModelServer::start([Reply::Pause("Slowly ", "said.")]).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let user = app.as_user(A);
     let conversation = user.conversation().await;
@@ -198,11 +198,15 @@ async fn a_client_that_hung_up_asks_again_and_gets_the_answer() {
     assert!(hurried.send().await.is_err(), "the client gives up");
     let early = post(&user, &path, "k", &body).await;
     early.problem(409, "idempotency_in_progress");
-    model.go_on();
-    let answer = eventually("the first request's answer is replayed", || async {
-        Some(post(&user, &path, "k", &body).await).filter(|answer| answer.status == 200)
-    })
-    .await;
+    model.resume_replies();
+    let mut answer = early;
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        answer = post(&user, &path, "k", &body).await;
+        if answer.status == 200 {
+            break;
+        }
+    }
     assert_eq!((answer.status, answer.header(REPLAYED)), (200, Some("true")), "{answer:?}");
     assert_eq!(answer.json()["content"], "Slowly said.");
     assert_eq!(model.asked().len(), 1);
@@ -213,21 +217,20 @@ async fn what_is_kept_holds_no_key_no_prompt_and_expires() {
     let app = App::start(&[]).await;
     let user = app.as_user(A);
     post(&user, "/v1/conversations", "a-key-of-my-own", &json!({ "title": "t" })).await;
-    let mut sight = Sight::of(&app).await;
+    let mut db = SuperuserDb::of(&app).await;
     let held =
         "SELECT count(*) FROM idempotency_keys WHERE key_hash ~ '^[0-9a-f]{64}$' AND fingerprint ~ '^[0-9a-f]{64}$'
                 AND expires_at BETWEEN now() + interval '23 hours' AND now() + interval '25 hours'";
-    assert_eq!(sight.count(held, &[]).await, 1);
-    sight.execute("UPDATE idempotency_keys SET expires_at = now() - interval '1 minute'", &[]).await;
+    assert_eq!(db.count(held, &[]).await, 1);
+    db.execute("UPDATE idempotency_keys SET expires_at = now() - interval '1 minute'", &[]).await;
     let anew = post(&user, "/v1/conversations", "a-key-of-my-own", &json!({ "title": "t" })).await;
     assert_eq!((anew.status, anew.header(REPLAYED)), (201, None));
     // As if the server had died in the middle of it.
-    sight
-        .execute(
-            "UPDATE idempotency_keys SET state = 'running', body = NULL, created_at = now() - interval '1 hour'",
-            &[],
-        )
-        .await;
+    db.execute(
+        "UPDATE idempotency_keys SET state = 'running', body = NULL, created_at = now() - interval '1 hour'",
+        &[],
+    )
+    .await;
     post(&user, "/v1/conversations", "a-key-of-my-own", &json!({ "title": "t" }))
         .await
         .problem(409, "idempotency_outcome_unknown");

@@ -2,7 +2,7 @@
 
 use crate::support::app::{A, App};
 use crate::support::caller::Caller;
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use crate::support::oidc::{AUDIENCE, Issuer};
 use domain::role::Role;
 use fakes::eventually_within;
@@ -30,9 +30,9 @@ async fn until_status(caller: &Caller<'_>, path: &str, status: u16) -> Value {
 async fn a_token_for_an_unknown_tenant_is_403_and_makes_nothing() {
     let app = App::shared().await;
     app.caller("no-such-plant", "stranger", Role::Admin).get("/v1/me").await.problem(403, "tenant_unmapped");
-    let mut sight = Sight::of(app).await;
-    assert_eq!(sight.count("SELECT count(*) FROM users WHERE external_id = 'stranger'", &[]).await, 0);
-    assert_eq!(sight.count("SELECT count(*) FROM tenants WHERE slug = 'no-such-plant'", &[]).await, 0);
+    let mut db = SuperuserDb::of(app).await;
+    assert_eq!(db.count("SELECT count(*) FROM users WHERE external_id = 'stranger'", &[]).await, 0);
+    assert_eq!(db.count("SELECT count(*) FROM tenants WHERE slug = 'no-such-plant'", &[]).await, 0);
 }
 
 #[tokio::test]
@@ -40,16 +40,16 @@ async fn a_user_or_tenant_that_is_switched_off_is_refused_at_once() {
     let app = App::shared().await;
     app.make_tenant("switched").await;
     let (user, colleague) = (app.as_user("switched"), app.as_viewer("switched"));
-    let mut sight = Sight::of(app).await;
+    let mut db = SuperuserDb::of(app).await;
     let id = id_of(&user).await;
-    assert_eq!(sight.execute("UPDATE users SET is_active = false WHERE id = $1::uuid", &[&id]).await, 1);
+    assert_eq!(db.execute("UPDATE users SET is_active = false WHERE id = $1::uuid", &[&id]).await, 1);
     assert_eq!(until_status(&user, "/v1/conversations", 403).await["code"], "user_disabled");
     assert_eq!(colleague.get("/v1/me").await.status, 200, "nobody else is");
     app.as_user("switched").get("/v1/me").await.problem(403, "user_disabled");
-    sight.execute("UPDATE users SET is_active = true WHERE id = $1::uuid", &[&id]).await;
+    db.execute("UPDATE users SET is_active = true WHERE id = $1::uuid", &[&id]).await;
     until_status(&user, "/v1/conversations", 200).await;
 
-    sight.execute("UPDATE tenants SET is_active = false WHERE slug = $1", &["switched"]).await;
+    db.execute("UPDATE tenants SET is_active = false WHERE slug = $1", &["switched"]).await;
     assert_eq!(until_status(&colleague, "/v1/conversations", 403).await["code"], "tenant_suspended");
     assert_eq!(app.as_user(A).get("/v1/me").await.status, 200, "no other tenant is");
 }
@@ -78,7 +78,10 @@ async fn fifty_first_requests_at_once_make_one_user() {
     let mut ids: Vec<_> = answers.iter().map(|answer| answer.expect(200)["id"].to_string()).collect();
     ids.dedup();
     assert_eq!(ids.len(), 1);
-    assert_eq!(Sight::of(app).await.count("SELECT count(*) FROM users WHERE external_id = 'crowd'", &[]).await, 1);
+    assert_eq!(
+        SuperuserDb::of(app).await.count("SELECT count(*) FROM users WHERE external_id = 'crowd'", &[]).await,
+        1
+    );
 }
 
 #[tokio::test]
@@ -87,8 +90,9 @@ async fn an_admin_makes_a_user_before_the_first_login() {
     app.make_tenant("invited").await;
     let admin = app.as_admin("invited");
     let issuer = platform_server::config::DEVELOPMENT_ISSUER;
-    let user = json!({ "external_id": "nadia", "email": "nadia@plant.example", "name": "Nadia", "role": "user",
-    "issuer": issuer });
+    let user = json!({
+        "external_id": "nadia", "email": "nadia@plant.example", "name": "Nadia", "role": "user", "issuer": issuer,
+    });
     let made = admin.post("/v1/admin/users", &user).await.expect(201);
     admin.post("/v1/admin/users", &user).await.problem(409, "conflict");
     let me = app.caller("invited", "nadia", Role::User).get("/v1/me").await.expect(200);
@@ -128,13 +132,13 @@ async fn another_issuers_tokens_count_and_what_is_wrong_with_one_is_never_told()
         ("an ID token", good(json!({ "nonce": "n-0S6_WzA2Mj" }))),
         ("no subject", good(json!({ "sub": null }))),
     ];
-    let mut told = Vec::new();
+    let mut distinguishable = Vec::new();
     for (what, token) in &wrong {
         let answer = app.with_token(token).get("/v1/me").await;
         assert_eq!(answer.status, 401, "{what}: {answer:?}");
-        told.push((answer.told(), answer.header("www-authenticate").map(str::to_owned)));
+        distinguishable.push((answer.distinguishable(), answer.header("www-authenticate").map(str::to_owned)));
     }
-    told.dedup();
-    assert_eq!(told.len(), 1, "the answers differ: {told:?}");
+    distinguishable.dedup();
+    assert_eq!(distinguishable.len(), 1, "the answers differ: {distinguishable:?}");
     assert!(issuer.fetches() <= 2, "an unknown key is looked for once: {}", issuer.fetches());
 }

@@ -1,7 +1,7 @@
 //! The end of a platform: what runs is finished or kept, and nothing takes longer than it must.
 
 use crate::support::app::{A, App};
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
 use fakes::eventually;
@@ -20,7 +20,7 @@ async fn an_idle_platform_stops_at_once() {
 
 #[tokio::test]
 async fn an_answer_that_the_end_cuts_off_is_stored_as_cancelled_with_its_words() {
-    let model = ModelServer::start([Reply::Waits("As far as ", "it never got")]).await;
+    let model = ModelServer::start([Reply::Pause("As far as ", "it never got")]).await;
     let mut app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let user = app.as_user(A);
     let conversation = user.conversation().await;
@@ -28,11 +28,11 @@ async fn an_answer_that_the_end_cuts_off_is_stored_as_cancelled_with_its_words()
     stream.until("message.delta").await;
     app.stop();
     let answer = "SELECT content, status FROM messages WHERE role = 'assistant'";
-    let stored = Sight::of(&app).await.rows(answer, &[]).await;
+    let stored = SuperuserDb::of(&app).await.rows(answer, &[]).await;
     assert_eq!(stored, [json!({ "content": "As far as ", "status": "cancelled" })]);
     let open = "SELECT count(*) FROM audit_logs i WHERE phase = 'intent' AND NOT EXISTS
                 (SELECT FROM audit_logs o WHERE o.phase = 'outcome' AND o.correlation_id = i.correlation_id)";
-    assert_eq!(Sight::of(&app).await.count(open, &[]).await, 0, "an intent without an outcome");
+    assert_eq!(SuperuserDb::of(&app).await.count(open, &[]).await, 0, "an intent without an outcome");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,14 +79,14 @@ async fn what_was_answered_before_the_end_is_there_after_it() {
         made.extend(worker.await.expect("a worker"));
     }
     assert!(made.len() > 16, "there was a load: {}", made.len());
-    let mut sight = Sight::of(&app).await;
-    let stored = sight.rows("SELECT id::text AS id FROM memories", &[]).await;
+    let mut db = SuperuserDb::of(&app).await;
+    let stored = db.rows("SELECT id::text AS id FROM memories", &[]).await;
     let stored: std::collections::HashSet<_> = stored.iter().filter_map(|row| row["id"].as_str()).collect();
     let lost: Vec<_> = made.iter().filter(|id| !stored.contains(id.as_str())).collect();
     assert!(lost.is_empty(), "answered 201 and not there: {lost:?}");
     let open = "SELECT count(*) FROM audit_logs i WHERE phase = 'intent' AND NOT EXISTS
                 (SELECT FROM audit_logs o WHERE o.phase = 'outcome' AND o.correlation_id = i.correlation_id)";
-    assert_eq!(sight.count(open, &[]).await, 0, "an intent without an outcome");
+    assert_eq!(db.count(open, &[]).await, 0, "an intent without an outcome");
     let running = "SELECT count(*) FROM idempotency_keys WHERE state = 'running'";
-    assert_eq!(sight.count(running, &[]).await, 0, "a key whose request was cut off");
+    assert_eq!(db.count(running, &[]).await, 0, "a key whose request was cut off");
 }

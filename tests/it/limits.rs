@@ -1,7 +1,7 @@
 //! The limits of what one user may ask for.
 
 use crate::support::app::{A, App, B};
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use domain::role::Role;
 use futures::StreamExt as _;
 use serde_json::json;
@@ -44,7 +44,7 @@ async fn health_never_counts() {
 async fn a_tenant_at_twenty_times_its_quota_leaves_the_other_alone() {
     let app = App::start(&[("PLATFORM__RATE_LIMIT__ENABLED", "true")]).await;
     let config = r#"UPDATE tenants SET config = '{"quotas": {"requests_per_day": 12}}' WHERE slug = 'plant-a'"#;
-    assert_eq!(Sight::of(&app).await.execute(config, &[]).await, 1);
+    assert_eq!(SuperuserDb::of(&app).await.execute(config, &[]).await, 1);
     let users: Vec<_> = (0..8).map(|n| app.caller(A, &format!("busy-{n}"), Role::User)).collect();
     let requests = (0..240).map(|n| users[n % users.len()].get("/v1/me"));
     // Many at once, and fewer than the server takes in hand: it is the quota that says no here.

@@ -98,10 +98,10 @@ fn last(events: &[Event]) -> &Value {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs LiteLLM: cargo xtask litellm"]
 async fn a_litellm_proxy_serves_falls_back_is_forbidden_to_and_is_done_without() {
-    let fast = ModelServer::always(Reply::Says(vec!["All ", "well."])).await;
-    let heavy = ModelServer::always(Reply::Refuses(500)).await;
-    let spare = ModelServer::always(Reply::Says(vec!["By the spare one."])).await;
-    let direct = ModelServer::always(Reply::Says(vec!["Without the proxy."])).await;
+    let fast = ModelServer::always(Reply::Text(vec!["All ", "well."])).await;
+    let heavy = ModelServer::always(Reply::Fail(500)).await;
+    let spare = ModelServer::always(Reply::Text(vec!["By the spare one."])).await;
+    let direct = ModelServer::always(Reply::Text(vec!["Without the proxy."])).await;
     let mut proxy = Proxy::start(&fast, &heavy, &spare).await;
     let file = tempfile::NamedTempFile::with_suffix_in(".toml", env!("CARGO_TARGET_TMPDIR")).expect("a file");
     std::fs::write(file.path(), settings(&proxy, &direct)).expect("write");
@@ -183,8 +183,8 @@ async fn names_its_own_trouble(app: &App, heavy: &ModelServer, spare: &ModelServ
     let user = app.as_user(A);
     let conversation = user.conversation().await;
     for status in [429, 400, 503] {
-        heavy.next([Reply::Refuses(status)]);
-        spare.next([Reply::Refuses(status)]);
+        heavy.next([Reply::Fail(status)]);
+        spare.next([Reply::Fail(status)]);
         let ask = json!({ "message": "Hello there.", "model": "heavy" });
         let events = user.begin_stream(&conversation, &ask).await.rest().await;
         let name = events.last().map(|event| event.name.as_str());

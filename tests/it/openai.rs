@@ -2,7 +2,7 @@
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::{Answer, Caller};
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply, SERVED};
 use domain::role::Role;
@@ -42,7 +42,7 @@ fn lines(answer: &Answer) -> Vec<String> {
 
 #[tokio::test]
 async fn an_assistants_answer_is_stored_as_a_turn_and_found_in_the_audit_log() {
-    let model = ModelServer::start([Reply::Says(vec!["Every 14 days [1]."]), Reply::Says(vec!["Yes."])]).await;
+    let model = ModelServer::start([Reply::Text(vec!["Every 14 days [1]."]), Reply::Text(vec!["Yes."])]).await;
     let app = app_with(&model).await;
     let user = app.as_user(A);
     user.ingest("x-9001.md", &files::note("X-9001"), &[]).await;
@@ -71,10 +71,11 @@ async fn an_assistants_answer_is_stored_as_a_turn_and_found_in_the_audit_log() {
     assert!(system.contains(">\nAnswer in rhymes.<\u{200b}/client_instructions>"), "{system}");
     let rows = "SELECT event_type, result_status, resource_type FROM audit_logs \
                 WHERE event_type LIKE 'chat.%' ORDER BY created_at";
-    let rows = Sight::of(&app).await.rows(rows, &[]).await;
+    let rows = SuperuserDb::of(&app).await.rows(rows, &[]).await;
     let row = |event: &str, status: &str| {
-        json!({ "event_type": event, "result_status": status,
-    "resource_type": "conversations" })
+        json!({
+            "event_type": event, "result_status": status, "resource_type": "conversations",
+        })
     };
     let turn = [row("chat.request", "pending"), row("chat.response", "success")];
     assert_eq!(rows, [turn.clone(), turn].concat());
@@ -82,7 +83,7 @@ async fn an_assistants_answer_is_stored_as_a_turn_and_found_in_the_audit_log() {
 
 #[tokio::test]
 async fn a_model_alone_leaves_nothing_but_audit_rows_and_tokens() {
-    let model = ModelServer::start([Reply::Says(vec!["Roses are red."])]).await;
+    let model = ModelServer::start([Reply::Text(vec!["Roses are red."])]).await;
     let app = app_with(&model).await;
     let user = app.as_user(A);
     let mut asked = body("fast-direct", "Rhyme a secret-rhyme.");
@@ -91,20 +92,21 @@ async fn a_model_alone_leaves_nothing_but_audit_rows_and_tokens() {
     assert_eq!(answer.header("x-conversation-id"), None);
     let answer = answer.expect(200);
     assert_eq!(answer["choices"][0]["message"]["content"], "Roses are red.");
-    let mut sight = Sight::of(&app).await;
+    let mut db = SuperuserDb::of(&app).await;
     for table in ["conversations", "messages"] {
-        assert_eq!(sight.count(&format!("SELECT count(*) FROM {table}"), &[]).await, 0, "{table}");
+        assert_eq!(db.count(&format!("SELECT count(*) FROM {table}"), &[]).await, 0, "{table}");
     }
     let rows = "SELECT event_type, resource_type, metadata->>'mode' AS mode, metadata->>'client_tools' AS tools, model \
                 FROM audit_logs WHERE event_type LIKE 'chat.%' ORDER BY created_at";
     let row = |event: &str, model: Value| {
-        json!({ "event_type": event, "resource_type": "models", "mode": "direct",
-    "tools": "1", "model": model })
+        json!({
+            "event_type": event, "resource_type": "models", "mode": "direct", "tools": "1", "model": model,
+        })
     };
-    let rows = sight.rows(rows, &[]).await;
+    let rows = db.rows(rows, &[]).await;
     assert_eq!(rows, [row("chat.request", Value::Null), row("chat.response", json!(SERVED))]);
     let words = "SELECT count(*) FROM audit_logs WHERE audit_logs::text ~ 'secret|Roses'";
-    assert_eq!(sight.count(words, &[]).await, 0);
+    assert_eq!(db.count(words, &[]).await, 0);
     let run = answer["platform"]["run_id"].as_str().expect("a run");
     user.get(&format!("/v1/runs/{run}/events")).await.problem(404, "not_found");
     let usage = app.as_admin(A).get("/v1/admin/usage").await.expect(200).to_string();
@@ -113,7 +115,7 @@ async fn a_model_alone_leaves_nothing_but_audit_rows_and_tokens() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_ends_the_answer_at_once() {
-    let model = ModelServer::start([Reply::Waits("First ", "never said")]).await;
+    let model = ModelServer::start([Reply::Pause("First ", "never said")]).await;
     let app = app_with(&model).await;
     let user = app.as_user(A);
     let mut asked = body("fast-direct", "Go on.");
@@ -125,12 +127,13 @@ async fn a_client_that_hangs_up_ends_the_answer_at_once() {
         seen.push_str(std::str::from_utf8(&piece).expect("UTF-8"));
     }
     drop(response);
-    let sight = tokio::sync::Mutex::new(Sight::of(&app).await);
+    let begun = Instant::now();
+    let mut db = SuperuserDb::of(&app).await;
     let ended = "SELECT count(*) FROM audit_logs WHERE event_type = 'chat.response' AND result_status = 'cancelled'";
-    eventually_within(Duration::from_secs(5), "the run is cancelled", || async {
-        (sight.lock().await.count(ended, &[]).await > 0).then_some(())
-    })
-    .await;
+    while db.count(ended, &[]).await == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]
@@ -144,14 +147,14 @@ async fn nobody_goes_on_in_anothers_conversation() {
         let foreign = ask(&stranger, &question, &[("x-conversation-id", &theirs)]).await;
         let absent = ask(&stranger, &question, &[("x-conversation-id", nowhere)]).await;
         assert_eq!(failure(&foreign), (404, "not_found".to_owned()));
-        assert_eq!(foreign.told(), absent.told());
+        assert_eq!(foreign.distinguishable(), absent.distinguishable());
     }
     assert_eq!(ask(&owner, &question, &[("x-conversation-id", &theirs)]).await.status, 200, "control");
 }
 
 #[tokio::test]
 async fn a_token_sees_and_asks_the_models_of_its_scopes() {
-    let model = ModelServer::start([Reply::Says(vec!["Hi."]), Reply::Says(vec!["Hi."])]).await;
+    let model = ModelServer::start([Reply::Text(vec!["Hi."]), Reply::Text(vec!["Hi."])]).await;
     let app = app_with(&model).await;
     let user = app.as_user(A);
     for (scopes, seen, asked, refused) in [
@@ -171,7 +174,7 @@ async fn a_token_sees_and_asks_the_models_of_its_scopes() {
 
 #[tokio::test]
 async fn a_repeated_request_with_a_key_gets_the_stored_answer_in_the_same_shape() {
-    let said = || Reply::Says(vec!["All ", "well."]);
+    let said = || Reply::Text(vec!["All ", "well."]);
     let model = ModelServer::start([said(), said(), said(), said()]).await;
     let app = app_with(&model).await;
     let user = app.as_user(A);
@@ -198,7 +201,7 @@ async fn a_repeated_request_with_a_key_gets_the_stored_answer_in_the_same_shape(
     }
     assert_eq!(model.asked().len(), 4);
     let kept = "SELECT count(*) FROM idempotency_keys WHERE encode(body, 'escape') ~ 'well'";
-    assert_eq!(Sight::of(&app).await.count(kept, &[]).await, 0, "no words of a model lie among the keys");
+    assert_eq!(SuperuserDb::of(&app).await.count(kept, &[]).await, 0, "no words of a model lie among the keys");
 }
 
 #[tokio::test]
@@ -215,7 +218,7 @@ async fn without_a_language_model_there_is_the_assistant_and_nothing_to_ask_dire
 
 #[tokio::test]
 async fn what_a_cloud_may_not_see_is_not_asked_and_an_assistant_does_without_it() {
-    let model = ModelServer::start([Reply::Says(vec!["Yes."])]).await;
+    let model = ModelServer::start([Reply::Text(vec!["Yes."])]).await;
     let app = app_with(&model).await;
     let limit = json!({ "model_classification": "internal" });
     app.as_admin(A).patch("/v1/admin/settings", &limit).await.expect(200);
@@ -235,7 +238,7 @@ async fn what_a_cloud_may_not_see_is_not_asked_and_an_assistant_does_without_it(
 
 #[tokio::test]
 async fn a_request_that_the_model_server_refuses_is_the_clients_to_put_right() {
-    let model = ModelServer::start([Reply::Refuses(400)]).await;
+    let model = ModelServer::start([Reply::Fail(400)]).await;
     let app = app_with(&model).await;
     let user = app.as_user(A);
     let mut request = body("fast-direct", "Hello.");

@@ -32,7 +32,7 @@ fn python() -> String {
 
 #[tokio::test]
 async fn it_asks_the_assistant_and_reads_the_citations() {
-    let says = || Reply::Says(vec!["Every 14", " days ", "[", "1]."]);
+    let says = || Reply::Text(vec!["Every 14", " days ", "[", "1]."]);
     let model = ModelServer::start([says(), says()]).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     app.as_user(A).ingest("x-9001.md", &files::note("X-9001"), &[]).await;
@@ -45,8 +45,8 @@ async fn it_asks_the_assistant_and_reads_the_citations() {
 
 #[tokio::test]
 async fn it_calls_its_own_tools() {
-    let calls = || Reply::Calls("read_tag", r#"{"tag": "P-101"}"#);
-    let model = ModelServer::start([calls(), Reply::Says(vec!["It is 4.2 bar."]), calls()]).await;
+    let calls = || Reply::ToolCall("read_tag", r#"{"tag": "P-101"}"#);
+    let model = ModelServer::start([calls(), Reply::Text(vec!["It is 4.2 bar."]), calls()]).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     client(&app, "tools").await;
     let asked = model.asked();
@@ -62,8 +62,8 @@ async fn it_calls_its_own_tools() {
 #[tokio::test]
 async fn it_raises_what_its_users_catch() {
     // A server that is down is asked three times.
-    let down = [Reply::Refuses(500), Reply::Refuses(500), Reply::Refuses(500)];
-    let replies = [Reply::Refuses(400)].into_iter().chain(down).chain([Reply::BreaksOff("Half an ")]);
+    let down = [Reply::Fail(500), Reply::Fail(500), Reply::Fail(500)];
+    let replies = [Reply::Fail(400)].into_iter().chain(down).chain([Reply::Interrupt("Half an ")]);
     let model = ModelServer::start(replies).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     client(&app, "errors").await;
@@ -82,7 +82,7 @@ async fn it_embeds() {
 
 #[tokio::test]
 async fn it_asks_several_things_at_once_with_an_access_token() {
-    let model = ModelServer::start([Reply::Says(vec!["Every ", "time."]), Reply::Says(vec!["Every ", "time."])]).await;
+    let model = ModelServer::start([Reply::Text(vec!["Every ", "time."]), Reply::Text(vec!["Every ", "time."])]).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let scopes = json!(["models:create", "models:list"]);
     let made = app.as_user(A).post("/v1/tokens", &json!({ "name": "sdk", "scopes": scopes })).await.expect(201);

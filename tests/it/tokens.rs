@@ -2,7 +2,7 @@
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::Caller;
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use crate::support::oidc::{AUDIENCE, Issuer};
 use domain::role::Role;
 use fakes::eventually_within;
@@ -47,13 +47,13 @@ async fn a_machine_does_what_its_token_and_its_user_may_and_makes_no_tokens() {
 
     let listed = user.get("/v1/tokens").await.expect(200);
     assert!(!listed.to_string().contains(&secret) && listed["data"][0]["last_used_at"].is_string(), "{listed}");
-    let mut sight = Sight::of(app).await;
+    let mut db = SuperuserDb::of(app).await;
     let stored = "SELECT count(*) FROM access_tokens WHERE access_tokens::text LIKE '%' || $1 || '%'";
-    assert_eq!(sight.count(stored, &[&secret]).await, 0, "the secret is nowhere");
-    assert_eq!(sight.count(stored, &[&id]).await, 1, "control");
+    assert_eq!(db.count(stored, &[&secret]).await, 0, "the secret is nowhere");
+    assert_eq!(db.count(stored, &[&id]).await, 1, "control");
     let logged = "SELECT count(*) FROM audit_logs WHERE audit_logs::text LIKE '%' || $1 || '%'";
-    assert_eq!(sight.count(logged, &[&secret]).await, 0);
-    assert!(sight.count(&format!("{logged} AND event_type = 'token.issued'"), &[&id]).await >= 1);
+    assert_eq!(db.count(logged, &[&secret]).await, 0);
+    assert!(db.count(&format!("{logged} AND event_type = 'token.issued'"), &[&id]).await >= 1);
 }
 
 /// What a machine may not do itself, the assistant does not do on its behalf.
@@ -81,12 +81,12 @@ async fn a_machine_that_may_only_chat_reads_no_document_and_no_memory_through_a_
     let answer = ask(&app.with_token(&secret)).await;
     assert!(answer["content"].as_str().expect("text").contains("4711"), "control: {answer}");
 
-    let mut sight = Sight::of(app).await;
+    let mut db = SuperuserDb::of(app).await;
     let denied = "SELECT count(*) FROM audit_logs WHERE event_type = 'policy.denied'
                   AND metadata ->> 'tool' = 'rag_search' AND metadata ->> 'reason' = 'token_scope'
                   AND user_id::text = $1";
     let me = user.get("/v1/me").await.expect(200)["id"].as_str().expect("an id").to_owned();
-    assert_eq!(sight.count(denied, &[&me]).await, 1, "the refusal is on record");
+    assert_eq!(db.count(denied, &[&me]).await, 1, "the refusal is on record");
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_token_that_is_revoked_expired_or_its_users_no_more_is_refused_within_
     let app = App::shared().await;
     app.make_tenant("machines").await;
     let (user, admin) = (app.as_user("machines"), app.as_admin("machines"));
-    let mut sight = Sight::of(app).await;
+    let mut db = SuperuserDb::of(app).await;
     let scopes = ["account:read", "documents:create"];
     let (revoked, secret) = issued(&user, &scopes).await;
     let machine = app.with_token(&secret);
@@ -106,7 +106,7 @@ async fn a_token_that_is_revoked_expired_or_its_users_no_more_is_refused_within_
     let (expired, secret) = issued(&user, &scopes).await;
     let machine = app.with_token(&secret);
     machine.get("/v1/me").await.expect(200);
-    sight.execute("UPDATE access_tokens SET expires_at = now() WHERE id = $1::uuid", &[&expired]).await;
+    db.execute("UPDATE access_tokens SET expires_at = now() WHERE id = $1::uuid", &[&expired]).await;
     until_status(&machine, "/v1/me", 401).await;
 
     let (_, secret) = issued(&user, &scopes).await;
@@ -181,8 +181,8 @@ async fn a_mapping_that_the_platforms_admin_makes_lets_in_and_its_deletion_keeps
     assert_eq!(root.delete(&path).await.status, 204);
     until_status(&olga, "/v1/me", 403).await;
     let changes = "SELECT count(*) FROM audit_logs WHERE event_type LIKE 'admin.mapping_%' AND metadata ? 'before'";
-    let mut sight = Sight::of(&app).await;
-    assert_eq!(sight.count(changes, &[]).await, 4, "where it was done, and where it counts");
+    let mut db = SuperuserDb::of(&app).await;
+    assert_eq!(db.count(changes, &[]).await, 4, "where it was done, and where it counts");
     let own = format!("{changes} AND tenant_id = (SELECT id FROM tenants WHERE slug = $1)");
-    assert_eq!(sight.count(&own, &[B]).await, 2, "in the tenant's own log");
+    assert_eq!(db.count(&own, &[B]).await, 2, "in the tenant's own log");
 }

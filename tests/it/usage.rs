@@ -2,7 +2,7 @@
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::Caller;
-use crate::support::db::Sight;
+use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply, SERVED};
 use domain::role::Role;
@@ -27,12 +27,12 @@ fn question() -> Value {
 }
 
 /// What a tenant has spent of its tokens, and has set aside.
-async fn tokens(sight: &mut Sight, tenant: &str) -> (i64, i64) {
+async fn tokens(db: &mut SuperuserDb, tenant: &str) -> (i64, i64) {
     let spent = "SELECT coalesce(sum(input_tokens + output_tokens), 0)::bigint FROM model_calls
                  WHERE metered AND tenant_id = (SELECT id FROM tenants WHERE slug = $1)";
     let held = "SELECT coalesce(sum(tokens), 0)::bigint FROM budget_reservations
                 WHERE tenant_id = (SELECT id FROM tenants WHERE slug = $1)";
-    (sight.count(spent, &[tenant]).await, sight.count(held, &[tenant]).await)
+    (db.count(spent, &[tenant]).await, db.count(held, &[tenant]).await)
 }
 
 /// Twenty turns of four users at once, with tokens for about five; the model takes all that each is allowed.
@@ -40,7 +40,7 @@ async fn tokens(sight: &mut Sight, tenant: &str) -> (i64, i64) {
 async fn parallel_turns_never_spend_more_than_the_budget() {
     const TURNS: usize = 20;
     const BUDGET: i64 = 13_000;
-    let model = ModelServer::start((0..TURNS).map(|_| Reply::TakesAll("Every 14 days."))).await;
+    let model = ModelServer::start((0..TURNS).map(|_| Reply::UseWholeBudget("Every 14 days."))).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     limit(&app, A, &json!({ "tokens_per_day": BUDGET })).await;
     let users: Vec<_> = (0..4).map(|n| app.caller(A, &format!("parallel-{n}"), Role::User)).collect();
@@ -53,7 +53,7 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
             async move { user.post(&format!("/v1/conversations/{id}/chat"), &question()).await }
         })
         .collect();
-    let mut sight = Sight::of(&app).await;
+    let mut db = SuperuserDb::of(&app).await;
     let mut answers = Vec::new();
     // Refused turns are answered at once; the others wait for the model. The pause is a poll of its request count.
     while answers.len() + model.asked().len() < TURNS {
@@ -65,19 +65,19 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
     assert!(answers.iter().all(|answer| answer.status == 429), "nobody was answered yet: {answers:?}");
     let begun = model.asked().len();
     assert!((4..=8).contains(&begun), "{begun} began");
-    let (spent, held) = tokens(&mut sight, A).await;
+    let (spent, held) = tokens(&mut db, A).await;
     assert!(spent == 0 && held <= BUDGET && held > BUDGET - 1_000, "{held} of {BUDGET} are set aside");
     let usage = app.as_admin(A).get("/v1/usage").await.expect(200);
     assert_eq!(usage["budgets"]["tenant"]["tokens_per_day"]["reserved"], json!(held));
 
     while answers.len() < TURNS {
-        model.go_on();
+        model.resume_replies();
         tokio::select! {
             answer = turns.next() => answers.extend(answer),
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }
     }
-    let (spent, held) = tokens(&mut sight, A).await;
+    let (spent, held) = tokens(&mut db, A).await;
     assert!(spent <= BUDGET && held == 0, "{spent} of {BUDGET} are spent, {held} set aside");
     assert!(spent > BUDGET / 2, "the budget was there to be spent: {spent}");
     let (served, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
@@ -95,7 +95,7 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
 
 #[tokio::test]
 async fn each_users_budget_is_their_own_and_what_a_dead_process_held_ends() {
-    let model = ModelServer::start((0..3).map(|_| Reply::Says(vec!["Every 14 days."]))).await;
+    let model = ModelServer::start((0..3).map(|_| Reply::Text(vec!["Every 14 days."]))).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     limit(&app, A, &json!({ "user_tokens_per_day": 590, "soft_percent": 4 })).await;
     let (one, other) = (app.as_user(A), app.caller(A, "other", Role::User));
@@ -112,27 +112,27 @@ async fn each_users_budget_is_their_own_and_what_a_dead_process_held_ends() {
         (&json!(28), &json!(590), &json!(true))
     );
 
-    let mut sight = Sight::of(&app).await;
+    let mut db = SuperuserDb::of(&app).await;
     let held =
         "INSERT INTO budget_reservations SELECT gen_random_uuid(), tenant_id, id, 500, 0, now(), now() + interval '1 h'
                 FROM users WHERE id = $1::uuid";
-    assert_eq!(sight.execute(held, &[&id_of(&other).await]).await, 1, "its process died");
+    assert_eq!(db.execute(held, &[&id_of(&other).await]).await, 1, "its process died");
     let path = format!("/v1/conversations/{of_other}/chat");
     assert_eq!(other.post(&path, &question()).await.header("retry-after"), Some("10"));
-    sight.execute("UPDATE budget_reservations SET expires_at = now()", &[]).await;
+    db.execute("UPDATE budget_reservations SET expires_at = now()", &[]).await;
     other.post(&path, &question()).await.expect(200);
-    assert_eq!(sight.count("SELECT count(*) FROM budget_reservations", &[]).await, 0, "swept and settled");
+    assert_eq!(db.count("SELECT count(*) FROM budget_reservations", &[]).await, 0, "swept and settled");
 }
 
 #[tokio::test]
 async fn chat_search_and_ingestion_are_on_record_with_their_provenance() {
-    let model = ModelServer::start([Reply::Says(vec!["Every 14 days."]), Reply::BreaksOff("Every")]).await;
+    let model = ModelServer::start([Reply::Text(vec!["Every 14 days."]), Reply::Interrupt("Every")]).await;
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (user, colleague) = (app.as_user(A), app.caller(A, "colleague", Role::User));
     user.ingest("ledger.md", &files::note("pump P-15"), &[]).await;
-    let mut sight = Sight::of(&app).await;
+    let mut db = SuperuserDb::of(&app).await;
     let all = "SELECT *, (SELECT slug FROM tenants t WHERE t.id = tenant_id) AS tenant FROM model_calls ORDER BY id";
-    let rows = sight.rows(all, &[]).await;
+    let rows = db.rows(all, &[]).await;
     assert_eq!(rows.len(), 1, "{rows:?}");
     let row = &rows[0];
     assert_eq!((&row["operation"], &row["status"], &row["tenant"]), (&json!("embeddings"), &json!("ok"), &json!(A)));
@@ -141,7 +141,7 @@ async fn chat_search_and_ingestion_are_on_record_with_their_provenance() {
 
     let found = user.post("/v1/search", &json!({ "query": "strainer of P-15" })).await;
     found.expect(200);
-    let row = sight.rows(all, &[]).await.pop().expect("a row");
+    let row = db.rows(all, &[]).await.pop().expect("a row");
     let me = id_of(&user).await;
     assert_eq!((&row["operation"], &row["user_id"]), (&json!("embeddings"), &json!(me)));
     assert_eq!(row["request_id"].as_str(), found.header("x-request-id"), "as the audit log has it");
@@ -151,7 +151,7 @@ async fn chat_search_and_ingestion_are_on_record_with_their_provenance() {
     let body =
         json!({ "message": "How often is the strainer of P-15 cleaned?", "stream": false, "retrieval": "always" });
     let answer = user.post(&path, &body).await.expect(200);
-    let rows = sight.rows(all, &[]).await;
+    let rows = db.rows(all, &[]).await;
     let of_turn: Vec<_> = rows.iter().filter(|row| row["conversation_id"] == json!(conversation)).collect();
     let operations: Vec<_> = of_turn.iter().map(|row| row["operation"].as_str().unwrap_or_default()).collect();
     assert_eq!(operations, ["embeddings", "chat"], "its search and its answer");
@@ -167,7 +167,7 @@ async fn chat_search_and_ingestion_are_on_record_with_their_provenance() {
 
     let body = json!({ "message": "And now?", "stream": false, "retrieval": "never" });
     assert_eq!(user.post(&path, &body).await.status, 503);
-    let row = sight.rows(all, &[]).await.pop().expect("a row");
+    let row = db.rows(all, &[]).await.pop().expect("a row");
     assert_eq!((&row["status"], &row["operation"], &row["estimated"]), (&json!("error"), &json!("chat"), &json!(true)));
     assert!(row["error"].is_string() && row["input_tokens"].as_i64() > Some(100), "{row}");
 
@@ -194,8 +194,8 @@ async fn chat_search_and_ingestion_are_on_record_with_their_provenance() {
 /// ends.
 #[tokio::test]
 async fn a_fallback_and_its_cost_are_on_record_and_a_budget_of_cost_ends() {
-    let first = ModelServer::start((0..8).map(|_| Reply::Refuses(503))).await;
-    let second = ModelServer::start((0..2).map(|_| Reply::Says(vec!["Every 14 days."]))).await;
+    let first = ModelServer::start((0..8).map(|_| Reply::Fail(503))).await;
+    let second = ModelServer::start((0..2).map(|_| Reply::Text(vec!["Every 14 days."]))).await;
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
     let config = format!(
         "[models.backends.first]\nbase_url = \"{}\"\n[models.backends.second]\nbase_url = \"{}\"\n
@@ -211,7 +211,7 @@ async fn a_fallback_and_its_cost_are_on_record_and_a_budget_of_cost_ends() {
     let path = format!("/v1/conversations/{conversation}/chat");
     let answer = user.post(&path, &question()).await.expect(200);
     assert_eq!(answer["fallback"], true, "{answer}");
-    let row = Sight::of(&app).await.rows("SELECT * FROM model_calls", &[]).await.pop().expect("a row");
+    let row = SuperuserDb::of(&app).await.rows("SELECT * FROM model_calls", &[]).await.pop().expect("a row");
     assert_eq!(
         (&row["backend"], &row["requested_model"], &row["fallback"]),
         (&json!("second"), &json!("large"), &json!(true))

@@ -21,7 +21,7 @@ pub struct Args {
 /// Runs the command and passes on its exit code; it works while `up` runs.
 ///
 /// # Errors
-/// When the platform cannot be reached.
+/// If the platform cannot be reached.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let platform = Platform::borrow(&args.which, "server", interrupt)?;
     let words: Vec<_> = args.command.iter().map(String::as_str).collect();

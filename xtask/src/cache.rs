@@ -17,7 +17,7 @@ const SHARED: &str = "/var/cache/plant-agent-platform";
 /// The cache directory, created where it is missing. With a `reader` it is one that this user can walk to.
 ///
 /// # Errors
-/// When no directory can be determined or created.
+/// If no directory can be determined or created.
 pub fn dir(reader: Option<&RunAs>) -> Result<PathBuf> {
     let mut dir = choose(setting).context("cannot tell where to keep downloads: set PLATFORM_CACHE_DIR or HOME")?;
     if reader.is_some_and(|user| !user.reaches(&dir)) {
@@ -37,7 +37,7 @@ fn choose(setting: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
 /// Holds off other processes that provision the same thing, until the file is dropped.
 ///
 /// # Errors
-/// When the lock file cannot be opened or locked.
+/// If the lock file cannot be opened or locked.
 pub fn lock(dir: &Path, name: &str) -> Result<File> {
     let path = dir.join(format!("{name}.lock"));
     let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;

@@ -31,7 +31,7 @@ impl DataDir {
     /// Opens the directory, creating it where it is missing; the default is `.data` in the checkout.
     ///
     /// # Errors
-    /// When it cannot be created.
+    /// If it cannot be created.
     pub fn open(path: Option<&Path>) -> Result<Self> {
         let path = match path {
             Some(path) => path.to_path_buf(),
@@ -56,7 +56,7 @@ impl DataDir {
     /// Claims the directory for an `up`. Commands that only borrow it are waited for.
     ///
     /// # Errors
-    /// When another `up` runs in it.
+    /// If another `up` runs in it.
     pub fn claim_for_up(&self, interrupt: &Interrupt) -> Result<Claim> {
         loop {
             if let Some(claim) = self.try_claim("up")? {
@@ -77,7 +77,7 @@ impl DataDir {
     /// Claims the directory if nobody has it; `holder` says in the lock file who does now.
     ///
     /// # Errors
-    /// When the lock file cannot be used.
+    /// If the lock file cannot be used.
     pub fn try_claim(&self, holder: &str) -> Result<Option<Claim>> {
         let path = self.lock_path();
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
@@ -94,7 +94,7 @@ impl DataDir {
     /// directory that it can reach.
     ///
     /// # Errors
-    /// When the link or its directory cannot be created.
+    /// If the link or its directory cannot be created.
     pub fn pgdata(&self, user: Option<&RunAs>) -> Result<PathBuf> {
         let own = self.path.join("pg");
         if let Ok(target) = fs::read_link(&own) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::data_dir::{Claim, DataDir};
-use crate::pg::{Cluster, Place, Postmaster, Programs, Purpose};
+use crate::pg::{Cluster, ClusterPaths, Postmaster, Programs, Purpose};
 use crate::proc::Interrupt;
 use crate::progress::say;
 use crate::project;
@@ -33,7 +33,7 @@ impl Urls {
     /// The user's own database; `None` when `DATABASE_URL` is unset.
     ///
     /// # Errors
-    /// When `DATABASE_URL` is set but a companion that it needs is not.
+    /// If `DATABASE_URL` is set but a companion that it needs is not.
     pub fn given() -> Result<Option<Self>> {
         Self::choose(project::secret)
     }
@@ -65,7 +65,7 @@ impl Urls {
     }
 
     /// # Errors
-    /// When there is no URL to migrate with.
+    /// If there is no URL to migrate with.
     pub fn require_migration(&self) -> Result<()> {
         if self.migration.is_none() {
             bail!(
@@ -119,12 +119,12 @@ impl Database {
     /// Starts the embedded server in a data directory that the caller has claimed.
     ///
     /// # Errors
-    /// When it cannot be provisioned or started.
+    /// If it cannot be provisioned or started.
     pub fn start(data: &DataDir, state: &mut State, interrupt: &Interrupt) -> Result<Self> {
         let programs = Programs::provision(interrupt)?;
         let pgdata = data.pgdata(programs.run_as())?;
         let log = data.join("logs").join("postgres.log");
-        let place = Place { pgdata: &pgdata, log: &log, password: &state.superuser_password };
+        let place = ClusterPaths { pgdata: &pgdata, log: &log, password: &state.superuser_password };
         let cluster = Cluster::start(&programs, place, Purpose::Lasting, state.database_port, interrupt)?;
         cluster.ensure_database(NAME)?;
         state.database_port = Some(cluster.port());
@@ -136,9 +136,9 @@ impl Database {
     /// The embedded server as it runs, or started for the length of this command (`who`).
     ///
     /// # Errors
-    /// When it cannot be provisioned or started.
+    /// If it cannot be provisioned or started.
     pub fn borrow(data: &DataDir, who: &str, interrupt: &Interrupt) -> Result<Self> {
-        let mut told = false;
+        let mut logged = false;
         loop {
             if let Some(visit) = Self::visit(data)? {
                 return Ok(visit);
@@ -149,9 +149,9 @@ impl Database {
                 database._claim = Some(claim);
                 return Ok(database);
             }
-            if !told {
+            if !logged {
                 say("waiting for the platform in this data directory to start …");
-                told = true;
+                logged = true;
             }
             interrupt.pause(Duration::from_millis(100))?;
         }
@@ -160,7 +160,7 @@ impl Database {
     /// The embedded server if it runs and is migrated, which `platform.env` tells.
     ///
     /// # Errors
-    /// When the data directory cannot be read.
+    /// If the data directory cannot be read.
     pub fn visit(data: &DataDir) -> Result<Option<Self>> {
         let running = || {
             let pgdata = fs::canonicalize(data.join("pg")).ok()?;

@@ -16,7 +16,7 @@ const QUESTION: &str = "What torque do the casing tie bolts of P-101A get?";
 /// A model that does not answer is reported, and does not take the platform down with it.
 ///
 /// # Errors
-/// When the server refuses the plant, its documents or the token.
+/// If the server refuses the plant, its documents or the token.
 pub fn present(server: &Server, address: &str, interrupt: &Interrupt) -> Result<()> {
     proc::run_ok(&mut seed::command(server, None)?, interrupt, "seeding the sample plant")?;
     ingest(server, interrupt)?;

@@ -70,7 +70,7 @@ impl Args {
 /// Runs an evaluation and passes on whether it reached its floor.
 ///
 /// # Errors
-/// When something that it needs cannot be provisioned.
+/// If something that it needs cannot be provisioned.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let mut which = args.which.clone();
     let _throw_away = throw_away(&mut which, interrupt)?;

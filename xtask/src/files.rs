@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 /// Writes a file that only its owner may read, and never leaves half of one behind.
 ///
 /// # Errors
-/// When the file system refuses.
+/// If the file system refuses.
 pub fn write_private(path: &Path, content: &str) -> Result<()> {
     let part = path.with_extension("part");
     let _absent = fs::remove_file(&part);
@@ -26,7 +26,7 @@ pub fn write_private(path: &Path, content: &str) -> Result<()> {
 /// Creates a directory (and those above it) with exactly this mode, whatever the umask; an existing one keeps its own.
 ///
 /// # Errors
-/// When the file system refuses.
+/// If the file system refuses.
 pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -46,7 +46,7 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
 /// A random secret of 32 bytes, in hexadecimal digits.
 ///
 /// # Errors
-/// When the machine has no source of randomness.
+/// If the machine has no source of randomness.
 pub fn random_secret() -> Result<String> {
     let mut bytes = [0; 32];
     File::open("/dev/urandom")
@@ -79,7 +79,7 @@ impl Log {
     /// Opens a log for appending, for this run.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn open(path: &Path) -> Result<(Self, File)> {
         let file = OpenOptions::new().append(true).create(true).open(path);
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;

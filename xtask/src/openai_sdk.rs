@@ -13,11 +13,11 @@ use crate::venv::{self, Packages};
 /// A Python that has the client.
 const PYTHON: &str = "PLATFORM_TEST_OPENAI_PYTHON";
 
-/// Gives a command what the tests of OpenAI's client need. Where that cannot be had it says so and goes on: those tests then
-/// fail with the name of the variable, and all others run.
+/// Gives a command what the tests of OpenAI's client need. Where that cannot be had it says so and goes on: those tests
+/// then fail with the name of the variable, and all others run.
 ///
 /// # Errors
-/// When it was interrupted.
+/// If it was interrupted.
 pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
     if project::setting(PYTHON).is_some() {
         return Ok(());
@@ -36,7 +36,8 @@ fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
     let home = venv::provision(
         "openai-sdk",
         &requirements()?,
-        ("PLATFORM_TEST_OPENAI_PYTHON to a Python that has openai", Packages::Built),
+        Packages::Built,
+        "PLATFORM_TEST_OPENAI_PYTHON to a Python that has openai",
         interrupt,
     )?;
     Ok(home.join("bin").join("python"))

@@ -41,9 +41,9 @@ impl Which {
 
 /// An open platform: whatever it runs on stops when it is dropped.
 pub struct Platform {
-    /// Its server.
+    /// URL and process of its server.
     pub server: Server,
-    /// Its database.
+    /// URLs of its database.
     pub database: Database,
 }
 
@@ -51,7 +51,7 @@ impl Platform {
     /// Opens the platform for a short command (`who`), whether or not an `up` runs in its data directory.
     ///
     /// # Errors
-    /// When something that it needs is missing or does not start.
+    /// If something that it needs is missing or does not start.
     pub fn borrow(which: &Which, who: &str, interrupt: &Interrupt) -> Result<Self> {
         let data = DataDir::open(which.data_dir.as_deref())?;
         let state = State::load_or_create(data.path())?;
@@ -77,7 +77,7 @@ impl Platform {
     /// Applies the migrations and sets the roles' passwords.
     ///
     /// # Errors
-    /// When there is no URL to migrate with, or a migration fails.
+    /// If there is no URL to migrate with, or a migration fails.
     pub fn migrate(&self, interrupt: &Interrupt) -> Result<()> {
         self.database.urls.require_migration()?;
         proc::run_ok(&mut self.server.command(&["migrate"]), interrupt, "the migration")
@@ -87,7 +87,7 @@ impl Platform {
 /// The server of a data directory, on this port if it is going to listen.
 ///
 /// # Errors
-/// When no free port is left for the metrics.
+/// If no free port is left for the metrics.
 pub fn server_for(
     program: PathBuf,
     data: &DataDir,
@@ -125,7 +125,7 @@ impl Listen {
     /// A server on this port; the embedded model is provisioned unless the user has named a model server.
     ///
     /// # Errors
-    /// When the model cannot be provisioned, or no free port is left for the metrics.
+    /// If the model cannot be provisioned, or no free port is left for the metrics.
     pub fn on(port: u16, interrupt: &Interrupt) -> Result<Self> {
         let model_dir = embedded_model(interrupt)?;
         Ok(Self { port: port.to_string(), metrics_port: pg::free_port()?.to_string(), model_dir })
@@ -135,7 +135,7 @@ impl Listen {
 /// The directory of the embedded model; `None` where the user has said where embeddings come from.
 ///
 /// # Errors
-/// When the model cannot be provisioned.
+/// If the model cannot be provisioned.
 pub fn embedded_model(interrupt: &Interrupt) -> Result<Option<String>> {
     if embeds_elsewhere(project::setting) { Ok(None) } else { Ok(Some(text(&model::provision(interrupt)?)?)) }
 }
@@ -150,7 +150,7 @@ fn embeds_elsewhere(setting: impl Fn(&str) -> Option<String>) -> bool {
 /// Writes `platform.env`: where the platform is, for people, scripts and the other commands.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub fn write_env_file(data: &DataDir, address: &str, urls: &Urls) -> Result<()> {
     let pairs = std::iter::once(("PLATFORM_URL", address)).chain(urls.settings());
     files::write_private(&data.join("platform.env"), &files::env_lines(pairs))
@@ -159,7 +159,7 @@ pub fn write_env_file(data: &DataDir, address: &str, urls: &Urls) -> Result<()> 
 /// Removes `platform.env` while a platform starts: other commands take it for a sign that the database is migrated.
 ///
 /// # Errors
-/// When the file is there and cannot be removed.
+/// If the file is there and cannot be removed.
 pub fn remove_env_file(data: &DataDir) -> Result<()> {
     let path = data.join("platform.env");
     match fs::remove_file(&path) {
@@ -211,7 +211,8 @@ mod tests {
         let urls = Urls { app: "a".into(), worker: "w".into(), audit: "l".into(), migration: Some("m".into()) };
         write_env_file(&data, "http://127.0.0.1:8000", &urls).unwrap();
         let text = fs::read_to_string(data.join("platform.env")).unwrap();
-        let expected = "PLATFORM_URL=http://127.0.0.1:8000\nDATABASE_URL=a\nDATABASE_WORKER_URL=w\nDATABASE_AUDIT_URL=l\nDATABASE_MIGRATION_URL=m\n";
+        let expected = "PLATFORM_URL=http://127.0.0.1:8000\nDATABASE_URL=a\nDATABASE_WORKER_URL=w\n\
+                        DATABASE_AUDIT_URL=l\nDATABASE_MIGRATION_URL=m\n";
         assert_eq!(text, expected);
         remove_env_file(&data).unwrap();
         remove_env_file(&data).unwrap();

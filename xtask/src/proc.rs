@@ -37,7 +37,7 @@ impl Interrupt {
     /// Takes over SIGINT, SIGTERM and SIGHUP.
     ///
     /// # Errors
-    /// When the handlers cannot be installed.
+    /// If the handlers cannot be installed.
     pub fn install() -> Result<Self> {
         let interrupt = Self::default();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot install signal handlers")?;
@@ -75,7 +75,7 @@ impl Interrupt {
 /// Runs a command to its end on our own standard streams.
 ///
 /// # Errors
-/// When it cannot be started, or [`Interrupted`], after it was stopped.
+/// If it cannot be started, or [`Interrupted`], after it was stopped.
 pub fn run(command: &mut Command, interrupt: &Interrupt) -> Result<ExitStatus> {
     interrupt.check()?;
     let mut child = spawn(command)?;
@@ -140,7 +140,7 @@ pub fn capture(command: &mut Command, interrupt: &Interrupt, what: &str) -> Resu
 /// Runs a short command that must succeed and keeps it quiet; its complaint becomes the error.
 ///
 /// # Errors
-/// When it cannot be started, or fails.
+/// If it cannot be started, or fails.
 pub fn quiet(command: &mut Command, what: &str) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
@@ -156,7 +156,7 @@ pub fn quiet(command: &mut Command, what: &str) -> Result<String> {
 /// Starts a command, naming the program when that fails.
 ///
 /// # Errors
-/// When it cannot be started.
+/// If it cannot be started.
 pub fn spawn(command: &mut Command) -> Result<Child> {
     command.spawn().with_context(|| format!("cannot start {}", command.get_program().display()))
 }
@@ -180,7 +180,7 @@ fn wait(child: &mut Child, interrupt: &Interrupt) -> Result<ExitStatus> {
 /// Asks a child to stop, waits for it, and kills it when it does not stop in time.
 ///
 /// # Errors
-/// When the child cannot be waited for.
+/// If the child cannot be waited for.
 pub fn stop(child: &mut Child, signal: Signal, grace: Duration) -> Result<ExitStatus> {
     signal_process(child.id(), signal);
     let deadline = Instant::now() + grace;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 /// The root of the checkout: the directory above this package.
 ///
 /// # Errors
-/// When the package's directory has no parent, which cannot happen in a checkout.
+/// If the package's directory has no parent, which cannot happen in a checkout.
 pub fn root() -> Result<PathBuf> {
     let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     package.parent().map(Path::to_path_buf).context("xtask is not inside a checkout")
@@ -44,7 +44,7 @@ pub fn setting(name: &str) -> Option<String> {
 /// A secret of the user's environment, given as `NAME` or as the path of a file in `NAME_FILE`.
 ///
 /// # Errors
-/// When `NAME_FILE` names a file that cannot be read or is empty.
+/// If `NAME_FILE` names a file that cannot be read or is empty.
 pub fn secret(name: &str) -> Result<Option<String>> {
     if let Some(value) = setting(name) {
         return Ok(Some(value));

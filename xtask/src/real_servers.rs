@@ -1,5 +1,5 @@
-//! `cargo xtask litellm` and `cargo xtask llama-cpp`: tests against real model servers whose installation is too large for
-//! `cargo xtask test`.
+//! `cargo xtask litellm` and `cargo xtask llama-cpp`: tests against real model servers whose installation is too large
+//! for `cargo xtask test`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,7 +43,7 @@ const LLAMA_CPP: RealServer = RealServer {
 /// Runs the platform against a LiteLLM proxy.
 ///
 /// # Errors
-/// When it cannot be installed, or the test cannot be started.
+/// If it cannot be installed, or the test cannot be started.
 pub fn litellm(interrupt: &Interrupt) -> Result<ExitCode> {
     LITELLM.run(interrupt)
 }
@@ -51,7 +51,7 @@ pub fn litellm(interrupt: &Interrupt) -> Result<ExitCode> {
 /// Runs the platform against llama.cpp's server with a small model of random weights.
 ///
 /// # Errors
-/// When it cannot be installed, or the test cannot be started.
+/// If it cannot be installed, or the test cannot be started.
 pub fn llama_cpp(interrupt: &Interrupt) -> Result<ExitCode> {
     LLAMA_CPP.run(interrupt)
 }
@@ -62,7 +62,7 @@ impl RealServer {
             Some(own) => PathBuf::from(own),
             None => {
                 let own = format!("{} to the program", self.variable);
-                let home = venv::provision(self.name, &self.requirements()?, (&own, self.packages), interrupt)?;
+                let home = venv::provision(self.name, &self.requirements()?, self.packages, &own, interrupt)?;
                 home.join("bin").join(self.program)
             }
         };

@@ -32,7 +32,7 @@ const MACOS_ARM64: Wheel = Wheel {
 /// The program, fetched where it is not there yet; on other machines the one on the path.
 ///
 /// # Errors
-/// When there is none, or it cannot be fetched or started.
+/// If there is none, or it cannot be fetched or started.
 pub fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
     let program = match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", "x86_64") => fetch(&LINUX_X86_64, interrupt)?,

@@ -20,7 +20,7 @@ impl RunAs {
     /// Who runs the database: `None` means ourselves; for root it is `postgres`, else `nobody`.
     ///
     /// # Errors
-    /// When we are root and the machine has neither user.
+    /// If we are root and the machine has neither user.
     pub fn for_database() -> Result<Option<Self>> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
@@ -55,7 +55,7 @@ impl RunAs {
     /// Gives a file or directory to this user.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// If the file system refuses.
     pub fn own(&self, path: &Path) -> Result<()> {
         chown(path, Some(self.uid), Some(self.gid))
             .with_context(|| format!("cannot give {} to the user {}", path.display(), self.name))

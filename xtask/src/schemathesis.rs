@@ -1,5 +1,5 @@
-//! `cargo xtask schemathesis`: asks a platform of its own everything that its OpenAPI document says can be asked, and much
-//! that cannot, as each role; any answer that the document does not have is a failure.
+//! `cargo xtask schemathesis`: asks a platform of its own everything that its OpenAPI document says can be asked, and
+//! much that cannot, as each role; any answer that the document does not have is a failure.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -36,7 +36,7 @@ pub struct Args {
 /// Runs schemathesis as viewer, user and admin, and fails where one of them found something.
 ///
 /// # Errors
-/// When something that it needs cannot be provisioned, or the server stops.
+/// If something that it needs cannot be provisioned, or the server stops.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let schemathesis = provision(interrupt)?;
     let dir = pg::throw_away_dir(&Programs::provision(interrupt)?)?;
@@ -93,7 +93,7 @@ fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
         return Ok(PathBuf::from(own));
     }
     let home =
-        venv::provision("schemathesis", &requirements(), ("SCHEMATHESIS to the program", Packages::Built), interrupt)?;
+        venv::provision("schemathesis", &requirements(), Packages::Built, "SCHEMATHESIS to the program", interrupt)?;
     Ok(home.join("bin").join("schemathesis"))
 }
 

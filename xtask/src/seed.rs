@@ -24,7 +24,7 @@ pub struct Args {
 /// Creates the tenant where it is not there yet, and queues its documents for ingestion.
 ///
 /// # Errors
-/// When the database cannot be reached or the tenant cannot be created.
+/// If the database cannot be reached or the tenant cannot be created.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let platform = Platform::borrow(&args.which, "seed", interrupt)?;
     proc::run_ok(&mut command(&platform.server, args.tenant.as_deref())?, interrupt, "seeding the tenant")?;
@@ -34,7 +34,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
 /// The server's command that seeds the sample plant.
 ///
 /// # Errors
-/// When the sample plant is not where it belongs in the checkout.
+/// If the sample plant is not where it belongs in the checkout.
 pub fn command(server: &Server, tenant: Option<&str>) -> Result<Command> {
     let plant = plant()?;
     let mut arguments =
@@ -48,7 +48,7 @@ pub fn command(server: &Server, tenant: Option<&str>) -> Result<Command> {
 /// The directory of the sample plant.
 ///
 /// # Errors
-/// When this is no checkout.
+/// If this is no checkout.
 pub fn plant() -> Result<PathBuf> {
     Ok(project::root()?.join("xtask").join("demo"))
 }

@@ -20,7 +20,7 @@ const READY_LIMIT: Duration = Duration::from_secs(180);
 /// Which build of the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
-    /// Optimized.
+    /// Optimized, as it is deployed.
     Release,
     /// Quick to build.
     Dev,
@@ -29,7 +29,7 @@ pub enum Build {
 /// Builds the server where it is not fresh, showing cargo's own progress, and returns the program's path.
 ///
 /// # Errors
-/// When the build fails.
+/// If the build fails.
 pub fn build(build: Build, interrupt: &Interrupt) -> Result<PathBuf> {
     let mut cargo = project::cargo()?;
     cargo.args(["build", "--package", "platform-server", "--message-format", "json-render-diagnostics"]);
@@ -88,7 +88,7 @@ impl Server {
     /// Starts API and worker, logging to `log`; `pid_file` remembers the process for the next run.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn start(&self, log: &Path, pid_file: &Path) -> Result<Running> {
         let (log, file) = Log::open(log)?;
         let mut command = self.command(&["all"]);
@@ -102,7 +102,7 @@ impl Server {
     /// Waits until the server answers that it is ready.
     ///
     /// # Errors
-    /// When it stops instead, or takes too long.
+    /// If it stops instead, or takes too long.
     pub fn wait_until_ready(&self, running: &mut Running, interrupt: &Interrupt) -> Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < READY_LIMIT {
@@ -126,7 +126,7 @@ pub struct Running {
 
 impl Running {
     /// # Errors
-    /// When the server has stopped by itself; the message ends with what it last logged.
+    /// If the server has stopped by itself; the message ends with what it last logged.
     pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -139,7 +139,7 @@ impl Running {
     /// Stops the server: SIGTERM, so that it drains; a further interrupt of the user's cuts that short.
     ///
     /// # Errors
-    /// When the process cannot be waited for.
+    /// If the process cannot be waited for.
     pub fn stop(&mut self, interrupt: &Interrupt) -> Result<ExitStatus> {
         let asked = interrupt.count();
         proc::signal_process(self.child.id(), Signal::TERM);
@@ -167,7 +167,7 @@ impl Drop for Running {
 /// Stops the server that a killed `up` left behind, if it is still there.
 ///
 /// # Errors
-/// When it does not stop.
+/// If it does not stop.
 pub fn stop_leftover(pid_file: &Path) -> Result<()> {
     let Some(pid) = fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse().ok()) else {
         return Ok(());
@@ -191,7 +191,10 @@ mod tests {
 
     #[test]
     fn cargos_messages_name_the_program() {
-        let ours = r#"{"reason":"compiler-artifact","target":{"name":"platform-server"},"executable":"/t/release/platform-server"}"#;
+        let ours = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"platform-server"},"#,
+            r#""executable":"/t/release/platform-server"}"#
+        );
         let library = r#"{"reason":"compiler-artifact","target":{"name":"platform-server"},"executable":null}"#;
         let other = r#"{"reason":"compiler-artifact","target":{"name":"xtask"},"executable":"/t/debug/xtask"}"#;
         assert_eq!(executable(ours).unwrap(), Path::new("/t/release/platform-server"));

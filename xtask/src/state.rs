@@ -36,7 +36,7 @@ impl State {
     /// Reads the state of a data directory, or makes a new one with fresh secrets and saves it.
     ///
     /// # Errors
-    /// When the file cannot be read, understood or written.
+    /// If the file cannot be read, understood or written.
     pub fn load_or_create(data_dir: &Path) -> Result<Self> {
         let path = data_dir.join(FILE);
         match fs::read_to_string(&path) {
@@ -55,7 +55,7 @@ impl State {
     /// Saves the state.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn save(&self, data_dir: &Path) -> Result<()> {
         files::write_private(&data_dir.join(FILE), &serde_json::to_string_pretty(self)?)
     }

@@ -28,7 +28,7 @@ pub struct Args {
 /// Runs the tests and passes on their exit code.
 ///
 /// # Errors
-/// When the database or the model cannot be provisioned.
+/// If the database or the model cannot be provisioned.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     run_with(&args.cargo_test, &[], interrupt)
 }
@@ -36,7 +36,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
 /// Runs tests with these further variables, and passes on their exit code.
 ///
 /// # Errors
-/// When the database or the model cannot be provisioned.
+/// If the database or the model cannot be provisioned.
 pub fn run_with(cargo_test: &[String], variables: &[(&str, PathBuf)], interrupt: &Interrupt) -> Result<ExitCode> {
     let mut cargo = project::cargo()?;
     cargo.args(cargo_arguments(cargo_test)).envs(variables.iter().map(|(name, value)| (name, value)));
@@ -55,7 +55,7 @@ pub fn run_with(cargo_test: &[String], variables: &[(&str, PathBuf)], interrupt:
 /// Gives a command what tests and benchmarks need; the database runs until the returned value is dropped.
 ///
 /// # Errors
-/// When the database or the model cannot be provisioned.
+/// If the database or the model cannot be provisioned.
 pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<Option<ThrowAway>> {
     if project::setting(MODEL).is_none() {
         command.env(MODEL, model::provision(interrupt)?);

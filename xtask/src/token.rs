@@ -35,7 +35,7 @@ pub enum Role {
     Admin,
     /// Works with it.
     User,
-    /// Reads.
+    /// Reads and asks, but uploads nothing.
     Viewer,
 }
 
@@ -66,7 +66,7 @@ pub struct Bearer<'a> {
 /// Prints a token.
 ///
 /// # Errors
-/// When the database cannot be reached, or the server refuses the tenant, the user or the time.
+/// If the database cannot be reached, or the server refuses the tenant, the user or the time.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let platform = Platform::borrow(&args.which, "token", interrupt)?;
     let bearer = Bearer { tenant: &args.tenant, user: &args.user, role: args.role, ttl: &args.ttl };
@@ -77,7 +77,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
 /// Has the server issue a token.
 ///
 /// # Errors
-/// When the server refuses.
+/// If the server refuses.
 pub fn issue(server: &Server, bearer: Bearer<'_>, interrupt: &Interrupt) -> Result<String> {
     let arguments = [
         "dev",

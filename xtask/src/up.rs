@@ -32,7 +32,7 @@ pub struct Args {
 /// Brings the platform up and serves until the user stops it.
 ///
 /// # Errors
-/// When something that it needs is missing, in use, or does not start, and when the server stops by itself.
+/// If something that it needs is missing, in use, or does not start, and when the server stops by itself.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let data = DataDir::open(args.which.data_dir.as_deref())?;
     let _claim = data.claim_for_up(interrupt)?;

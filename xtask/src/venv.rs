@@ -13,20 +13,22 @@ use crate::{cache, wheel};
 /// How packages are installed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Packages {
-    /// As they were built for this machine.
+    /// Prebuilt wheels only.
     Built,
-    /// Built here, where there is nothing built.
+    /// Built here if there is no prebuilt wheel.
     BuiltHere,
 }
 
-/// The environment that has what `requirements` pins, made where it is not there yet. `own` names what may be set instead.
+/// The environment that has what `requirements` pins, made where it is not there yet. `variable` is the variable that
+/// can be set instead.
 ///
 /// # Errors
-/// When Python or pip is missing, or the packages cannot be installed.
+/// If Python or pip is missing, or the packages cannot be installed.
 pub fn provision(
     title: &str,
     requirements: &Path,
-    (own, packages): (&str, Packages),
+    packages: Packages,
+    variable: &str,
     interrupt: &Interrupt,
 ) -> Result<PathBuf> {
     let cache = cache::dir(None)?;
@@ -38,7 +40,7 @@ pub fn provision(
         return Ok(home);
     }
     say(&format!("installing {title} …"));
-    let remedy = format!("install Python 3.11 or newer with venv and pip, or set {own}");
+    let remedy = format!("install Python 3.11 or newer with venv and pip, or set {variable}");
     let _left = fs::remove_dir_all(&home);
     let mut venv = Command::new("python3");
     proc::run_ok(venv.args(["-m", "venv"]).arg(&home), interrupt, "python3 -m venv").context(remedy.clone())?;

@@ -46,7 +46,7 @@ impl Wheel {
     /// Safe when several processes do it at once.
     ///
     /// # Errors
-    /// When it cannot be fetched, is not the pinned one, or cannot be unpacked.
+    /// If it cannot be fetched, is not the pinned one, or cannot be unpacked.
     pub fn provision(&self, cache: &Path, interrupt: &Interrupt) -> Result<PathBuf> {
         let name = format!("{}-{}-{}", self.package, self.version, self.sha256.get(..8).unwrap_or_default());
         let home = cache.join(&name);
@@ -160,7 +160,7 @@ fn find_pip() -> Option<Command> {
 /// The SHA-256 of a file, in hexadecimal digits.
 ///
 /// # Errors
-/// When it cannot be read.
+/// If it cannot be read.
 pub fn sha256(path: &Path) -> Result<String> {
     let mut digest = Sha256::new();
     let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -1,4 +1,4 @@
-//! Tenants and their settings.
+//! Tenants, their settings, and what they use of their quotas.
 
 use crate::budget::{Budgets, Money, PeriodSpending};
 use crate::ids::{TenantId, UserId};
@@ -12,94 +12,91 @@ use std::collections::BTreeMap;
 /// A tenant.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Tenant {
-    /// Id.
+    /// UUIDv7 of the row.
     pub id: TenantId,
-    /// Full name, unique.
+    /// Display name; unique.
     pub name: String,
-    /// Short name for addresses and tokens, unique.
+    /// Short name used in URLs and tokens; unique.
     pub slug: String,
-    /// Settings.
+    /// The settings in force.
     pub settings: TenantSettings,
-    /// Counts the changes of the settings, from 1.
+    /// Version of the settings: 1 at first, plus one for each change.
     pub settings_version: i64,
-    /// A tenant that is switched off is refused at every request.
+    /// Whether the tenant is active; every request of an inactive tenant is refused.
     pub is_active: bool,
-    /// When it was made.
+    /// When the tenant was created.
     pub created_at: Timestamp,
-    /// When it was changed last.
+    /// When the row was last updated.
     pub updated_at: Timestamp,
 }
 
-/// What a tenant may set for itself, in `tenants.config`. Unknown keys are kept in the database and not read.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TenantSettings {
-    /// Request limits that differ from the platform's.
-    #[serde(skip_serializing_if = "is_unset")]
-    pub rate_limits: RoleLimits,
-    /// The highest classification each role may see, where it is less than the platform's.
-    #[serde(skip_serializing_if = "is_unset")]
-    pub clearance: ClearanceLimits,
-    /// The highest classification that models may see, where it is less than the platform's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model_classification: Option<Classification>,
-    /// The highest classification that may go to a model outside the site; `internal` unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cloud_classification: Option<Classification>,
-    /// Which tier answers where neither the turn nor the conversation says; `auto` unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_model: Option<ModelChoice>,
-    /// PostgreSQL's text search configuration for the words of documents; English unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub language: Option<String>,
-    /// What the tenant may use.
-    #[serde(skip_serializing_if = "is_unset")]
-    pub quotas: Quotas,
-    /// Which roles values of the tokens' role claim stand for, and with `g:` before them groups.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub role_mappings: BTreeMap<String, Role>,
-    /// The longest life of a personal access token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub access_token_max_days: Option<u32>,
+/// Declares the settings and their keys from one list of fields. A setting that is unset is not written, so that the
+/// platform's default applies.
+macro_rules! settings {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $key:ident: $type:ty,)+ }) => {
+        $(#[$meta])*
+        pub struct $name {
+            $($(#[$field_meta])*
+            #[serde(skip_serializing_if = "is_unset")]
+            pub $key: $type,)+
+        }
+
+        impl $name {
+            /// The keys of `tenants.config` that are settings; the platform leaves all other keys alone.
+            pub const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
+        }
+    };
 }
 
-/// A setting that says nothing is not written: the platform's own holds.
+settings! {
+    /// Settings of a tenant, stored in `tenants.config`. Unknown keys stay in the database and are not read.
+    #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct TenantSettings {
+        /// Request limits that replace the platform's.
+        pub rate_limits: RoleLimits,
+        /// Highest classification that each role may see, where it is lower than the platform's.
+        pub clearance: ClearanceLimits,
+        /// Highest classification that models may see, where it is lower than the platform's.
+        pub model_classification: Option<Classification>,
+        /// Highest classification that may be sent to a model outside the site; `internal` by default.
+        pub cloud_classification: Option<Classification>,
+        /// Model tier for turns where neither the turn nor the conversation chooses one; `auto` by default.
+        pub default_model: Option<ModelChoice>,
+        /// PostgreSQL text search configuration for the tenant's documents; `english` by default.
+        pub language: Option<String>,
+        /// Limits on what the tenant may store and spend.
+        pub quotas: Quotas,
+        /// Role for each value of the tokens' role claim. A key that starts with `g:` names a group instead.
+        pub role_mappings: BTreeMap<String, Role>,
+        /// Maximum lifetime of a personal access token, in days.
+        pub access_token_max_days: Option<u32>,
+    }
+}
+
 fn is_unset<T: Default + PartialEq>(setting: &T) -> bool {
     *setting == T::default()
 }
 
 impl TenantSettings {
-    /// The keys of `tenants.config` that are settings; all others are kept as they are.
-    pub const KEYS: &'static [&'static str] = &[
-        "rate_limits",
-        "clearance",
-        "model_classification",
-        "cloud_classification",
-        "default_model",
-        "language",
-        "quotas",
-        "role_mappings",
-        "access_token_max_days",
-    ];
-
-    /// The settings with a JSON merge patch (RFC 7396) applied: null takes an override away.
+    /// Applies a JSON merge patch (RFC 7396): `null` removes an override.
     ///
     /// # Errors
-    /// Where the result is no settings.
+    /// If the result does not deserialize as settings.
     pub fn merged(&self, patch: &Value) -> Result<Self, serde_json::Error> {
         let mut merged = serde_json::to_value(self)?;
         merge(&mut merged, patch);
         serde_json::from_value(merged)
     }
 
-    /// The highest classification that may go to a model outside the site.
+    /// Highest classification that may be sent to a model outside the site.
     #[must_use]
     pub fn cloud_limit(&self) -> Classification {
         self.cloud_classification.unwrap_or(Classification::Internal)
     }
 
-    /// The highest classification that `role` may see: viewers up to `internal`, users up to `restricted` unless the
-    /// tenant says less, admins everything.
+    /// Highest classification that `role` may see. Viewers see at most `internal`, users at most `restricted` unless
+    /// the tenant sets less, and admins everything.
     #[must_use]
     pub fn clearance(&self, role: Role) -> Classification {
         match role {
@@ -110,7 +107,7 @@ impl TenantSettings {
     }
 }
 
-/// RFC 7396, section 2.
+/// The MergePatch algorithm of RFC 7396, section 2.
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -130,50 +127,50 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// What a tenant may use; what is not set is not limited.
+/// Quotas of a tenant; an unset quota is unlimited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Quotas {
-    /// Documents kept at once.
+    /// Number of stored documents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents: Option<u64>,
-    /// Bytes of their files.
+    /// Total size of the documents' files, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Requests in a day, of all users together: so many at once, and given back evenly over the day.
+    /// Requests of all users per day: a token bucket of this size that refills evenly over a day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_day: Option<u64>,
-    /// Tokens of chat turns a day (UTC), read and written together.
+    /// Input and output tokens of all chat turns per day (UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_day: Option<u64>,
-    /// The same for each user.
+    /// Input and output tokens of one user's chat turns per day (UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_tokens_per_day: Option<u64>,
-    /// What all calls to models may cost in a month (UTC), embedding and reranking among them.
+    /// Cost of all model calls per month (UTC), embedding and reranking included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_per_month: Option<Money>,
-    /// The same for each user.
+    /// Cost of one user's model calls per month (UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_cost_per_month: Option<Money>,
-    /// From how many percent of a limit of tokens or cost on it is said to be nearly used up; 80 unless given.
+    /// Percentage of a token or cost quota above which users are warned; 80 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soft_percent: Option<u8>,
 }
 
-/// What a tenant keeps at this moment.
+/// What a tenant stores at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StorageUsage {
-    /// Documents.
+    /// Number of documents.
     pub documents: u64,
-    /// Bytes of their files.
+    /// Total size of their files, in bytes.
     pub bytes: u64,
 }
 
 impl Quotas {
-    /// Where a limit is nearly used up unless the tenant's settings say otherwise, in percent.
+    /// Default of `soft_percent`.
     pub const SOFT_PERCENT: u8 = 80;
 
-    /// The limits of what is spent on models.
+    /// The quotas on tokens and cost of models.
     #[must_use]
     pub fn budgets(&self) -> Budgets {
         Budgets {
@@ -185,54 +182,54 @@ impl Quotas {
         }
     }
 
-    /// How many bytes may come to `kept` in one more document; none where it may not be one document more.
+    /// Maximum size in bytes of one more document beside `kept`; 0 if no further document is allowed.
     #[must_use]
     pub fn room(&self, kept: StorageUsage) -> u64 {
-        if self.documents.is_some_and(|most| kept.documents >= most) {
+        if self.documents.is_some_and(|max| kept.documents >= max) {
             return 0;
         }
-        self.bytes.map_or(u64::MAX, |most| most.saturating_sub(kept.bytes))
+        self.bytes.map_or(u64::MAX, |max| max.saturating_sub(kept.bytes))
     }
 
-    /// Whether `kept` is more than allowed.
+    /// Whether `kept` exceeds a quota.
     #[must_use]
     pub fn exceeded_by(&self, kept: StorageUsage) -> bool {
-        self.documents.is_some_and(|most| kept.documents > most) || self.bytes.is_some_and(|most| kept.bytes > most)
+        self.documents.is_some_and(|max| kept.documents > max) || self.bytes.is_some_and(|max| kept.bytes > max)
     }
 }
 
-/// What a tenant uses, beside what it may.
+/// What a tenant uses, and its quotas.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TenantUsage {
-    /// Documents and bytes.
+    /// Stored documents and bytes.
     pub kept: StorageUsage,
-    /// Tokens since the day began, cost since the month did.
+    /// Tokens since the start of the day and cost since the start of the month (UTC).
     pub spent: PeriodSpending,
-    /// When the next day begins.
+    /// When the daily counts start again at zero.
     pub day_ends: Timestamp,
-    /// What is allowed.
+    /// The tenant's quotas.
     pub quotas: Quotas,
 }
 
 /// A change of a tenant's settings.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct SettingsChange {
-    /// A JSON merge patch of the settings, already known to fit.
+    /// A validated JSON merge patch (RFC 7396) of the settings.
     pub patch: Value,
-    /// The version that it is a change of; `None`: whichever there is.
+    /// Version that the change applies to (`If-Match`); `None` for any version.
     pub expected: Option<i64>,
 }
 
-/// The settings as they once were.
+/// An earlier state of the settings.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SettingsVersion {
-    /// Which one, from 1.
+    /// Version number; the first is 1.
     pub version: i64,
-    /// The settings.
+    /// The settings of this version.
     pub settings: TenantSettings,
-    /// Who made it; `None` where it came with the tenant, or from the database.
+    /// Who made the change; `None` for the tenant's initial settings and for changes made by SQL.
     pub changed_by: Option<UserId>,
-    /// When.
+    /// When the change was made.
     pub changed_at: Timestamp,
 }
 
@@ -240,16 +237,16 @@ pub struct SettingsVersion {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RoleLimits {
-    /// For viewers.
+    /// Limit of each viewer.
     pub viewer: Option<RateTier>,
-    /// For users.
+    /// Limit of each user.
     pub user: Option<RateTier>,
-    /// For admins.
+    /// Limit of each admin.
     pub admin: Option<RateTier>,
 }
 
 impl RoleLimits {
-    /// The limit of `role`, if there is one.
+    /// The limit of `role`; `None` if the platform's default applies.
     #[must_use]
     pub fn of(&self, role: Role) -> Option<RateTier> {
         match role {
@@ -260,17 +257,17 @@ impl RoleLimits {
     }
 }
 
-/// How many requests one user may make.
+/// Request limit of one user.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct RateTier {
-    /// Requests per minute.
+    /// Maximum requests per minute.
     pub per_minute: u32,
-    /// Requests per hour.
+    /// Maximum requests per hour.
     pub per_hour: u32,
 }
 
 impl RateTier {
-    /// The platform's limit of a role.
+    /// The platform's default for `role`.
     #[must_use]
     pub const fn default_of(role: Role) -> Self {
         match role {
@@ -285,9 +282,9 @@ impl RateTier {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClearanceLimits {
-    /// For viewers: at most `internal`.
+    /// Clearance of viewers; values above `internal` count as `internal`.
     pub viewer: Option<Classification>,
-    /// For users.
+    /// Clearance of users.
     pub user: Option<Classification>,
 }
 
@@ -296,12 +293,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_merge_patch_changes_what_it_names_and_null_takes_an_override_away() {
+    fn a_merge_patch_changes_the_given_keys_and_null_removes_an_override() {
         let before: TenantSettings = serde_json::from_value(serde_json::json!({
             "language": "german", "quotas": {"documents": 5, "bytes": 9}, "role_mappings": {"g:ops": "user"},
             "rate_limits": {"user": {"per_minute": 1, "per_hour": 2}}, "pii_sanitization": {"mode": "block"},
         }))
-        .expect("settings, and a key that is none");
+        .expect("settings with an unknown key");
         let patch = serde_json::json!({
             "language": null, "quotas": {"documents": 7}, "role_mappings": {"g:ops": null, "g:eng": "admin"},
             "rate_limits": {"user": {"per_minute": 3}},
@@ -315,23 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_that_is_written_is_named() {
-        let all = serde_json::json!({
-            "rate_limits": {"user": {"per_minute": 1, "per_hour": 2}}, "clearance": {"user": "internal"},
-            "model_classification": "internal", "cloud_classification": "public", "default_model": "fast", "language": "german", "quotas": {"documents": 1},
-            "role_mappings": {"a": "user"}, "access_token_max_days": 1,
-        });
-        let settings: TenantSettings = serde_json::from_value(all).expect("settings");
-        let written = serde_json::to_value(settings).expect("JSON");
-        let mut keys: Vec<_> = written.as_object().expect("an object").keys().map(String::as_str).collect();
-        let mut named = TenantSettings::KEYS.to_vec();
-        keys.sort_unstable();
-        named.sort_unstable();
-        assert_eq!(keys, named);
-    }
-
-    #[test]
-    fn a_tenant_can_lower_a_clearance_and_not_raise_a_viewers() {
+    fn a_tenant_can_lower_clearances_but_not_raise_that_of_viewers() {
         let mut settings = TenantSettings::default();
         assert_eq!(settings.clearance(Role::Viewer), Classification::Internal);
         assert_eq!(settings.clearance(Role::User), Classification::Restricted);

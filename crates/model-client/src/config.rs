@@ -4,12 +4,14 @@ use crate::cache_salt::CacheSalts;
 use domain::model_call::Price;
 use domain::role::Classification;
 use secrecy::SecretString;
+use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
 /// Where embeddings are computed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EmbedSource {
     /// By the embedded model, in this process.
     Embedded,
@@ -18,7 +20,8 @@ pub enum EmbedSource {
 }
 
 /// The server's dialect of the OpenAI API.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// Any OpenAI-compatible server, including OpenAI itself: only documented fields are sent.
     #[default]
@@ -48,7 +51,8 @@ impl Dialect {
 }
 
 /// Whether a backend is on the premises.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Location {
     /// On the site, or in the plant's own network.
     #[default]
@@ -58,7 +62,8 @@ pub enum Location {
 }
 
 /// The header that carries the API key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KeyHeader {
     /// `Authorization: Bearer`.
     #[default]

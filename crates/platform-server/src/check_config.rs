@@ -1,19 +1,19 @@
-//! Reads the configuration and says what is wrong with it; with `--probe`, also with the model backends that it names.
+//! Validates the configuration; with `--probe` also tests the model backends that it names.
 
-use crate::compose::{Databases, secret};
 use crate::config::Settings;
+use crate::databases::Databases;
 use anyhow::{Context as _, Result, bail};
 use model_client::probe::{self, Finding, Severity};
 use std::fmt::Write as _;
 
-/// Checks the settings; `with_probe` tries the model backends too.
+/// Validates the settings; `with_probe` also tests the model backends.
 ///
 /// # Errors
-/// One sentence that names what is wrong; with a probe, how many findings are errors, after all are printed.
+/// A sentence that names what is wrong; with a probe, the number of errors, after all findings are printed.
 pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
     let issuers = settings.issuers()?;
     Databases::new(settings)?;
-    secret(settings)?;
+    settings.secret()?;
     let models = settings.models.settings()?;
     settings.models.next_settings()?;
     let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();
@@ -24,16 +24,16 @@ pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
     if models.backends.is_empty() {
         return crate::print("no model backend is configured; the embedded models serve").context("cannot print");
     }
-    let findings = probe::probe(&models).await.context("the model backends cannot be tried")?;
+    let findings = probe::probe(&models).await.context("the model backends cannot be tested")?;
     crate::print(report(&findings).trim_end()).context("cannot print")?;
     match findings.iter().filter(|finding| finding.severity == Severity::Error).count() {
         0 => Ok(()),
-        1 => bail!("one thing must be put right before the models can serve"),
-        errors => bail!("{errors} things must be put right before the models can serve"),
+        1 => bail!("found 1 error in the model backends"),
+        errors => bail!("found {errors} errors in the model backends"),
     }
 }
 
-/// A line each: how bad it is, what it is about, what was found.
+/// One line for each finding: severity, subject, sentence.
 fn report(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.about.chars().count()).max().unwrap_or(0);
     let mut report = String::new();

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
-    /// The configuration file (TOML); also `PLATFORM_CONFIG`.
+    /// The configuration file (TOML); also `PLATFORM_CONFIG`
     #[arg(long, global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -28,31 +28,31 @@ pub struct Cli {
 enum Command {
     /// Serve the API.
     Serve,
-    /// Work off the ingestion queue.
+    /// Run the jobs of the ingestion queue.
     Worker,
-    /// Serve the API and work off the queue.
+    /// Serve the API and run jobs.
     All,
     /// Apply the migrations and set the roles' passwords from the database URLs.
     Migrate,
-    /// Read the configuration, say what is wrong with it, and stop.
+    /// Validate the configuration and stop.
     CheckConfig {
-        /// Reach each model backend, list its models, and have each model do what it is configured for.
+        /// Connect to each model backend, list its models, and test each configured model.
         #[arg(long)]
         probe: bool,
     },
-    /// Ask the running server whether it is ready; exit 0 if so. For containers.
+    /// Exit with 0 if the running server is ready; for containers.
     Healthcheck,
-    /// Verify, export or shorten the audit log.
+    /// Verify, export or retire the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Say what is wrong, and what to do about it.
+    /// Find misconfigurations and explain how to fix them.
     #[command(subcommand)]
     Doctor(DoctorCommand),
-    /// Measure how well a set of questions finds its pages.
+    /// Measure how well the platform finds and cites the answers to a set of questions.
     Eval(EvalArgs),
-    /// Embed every tenant's documents with `models.next_embed`, and search with it from then on.
+    /// Embed all documents again with `models.next_embed`, and then search with it.
     Reindex,
-    /// For a desk: seed a demo, print a token, ask a question.
+    /// Commands for development: seed a demo, print a token, ask a question.
     #[command(subcommand)]
     Dev(DevCommand),
 }
@@ -60,7 +60,7 @@ enum Command {
 /// Runs the command line.
 ///
 /// # Errors
-/// One sentence, with its causes.
+/// The failure of the command.
 pub async fn run(cli: Cli) -> Result<()> {
     let environment = Environment::of_process();
     if let Some(Command::Dev(DevCommand::Generate { check })) = cli.command {
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_read_from_a_url_as_it_was_meant() {
+    fn a_password_in_a_url_is_percent_decoded() {
         let password = |url: &str| password(&SecretString::from(url)).map(|p| p.expose_secret().to_owned());
         assert_eq!(password("postgres://app:p%40ss%2Fword@h:5432/db"), Some("p@ss/word".to_owned()));
         assert_eq!(password("postgres://app@h/db"), None);

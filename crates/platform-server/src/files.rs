@@ -1,5 +1,4 @@
-//! Document files with what is said of them, as the sample plant and the sets of evaluations list them, and their way
-//! through the gate.
+//! Document files with their metadata, as the sample plant and sets for evaluations list them, and their upload.
 
 use anyhow::{Context as _, Result, ensure};
 use domain::command::{UploadDocument, UploadForm};
@@ -13,10 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// A document as a JSON file lists it.
+/// A document in a JSON list.
 #[derive(Clone, Debug, Deserialize)]
 pub struct FileEntry {
-    /// Where it lies, from the listing file's directory.
+    /// Path from the directory of the list.
     path: PathBuf,
     #[serde(default)]
     tags: Vec<String>,
@@ -27,9 +26,9 @@ pub struct FileEntry {
 /// A document to upload.
 #[derive(Clone, Debug)]
 pub struct DocumentFile {
-    /// Where it lies.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its file name.
+    /// File name of the document.
     pub name: String,
     tags: Vec<Label>,
     doc_type: Option<Label>,
@@ -37,19 +36,22 @@ pub struct DocumentFile {
 }
 
 impl FileEntry {
-    /// The document, in the directory `base`.
+    /// The document with its path from `base`.
     ///
     /// # Errors
     /// A sentence that names the document.
     pub fn in_dir(&self, base: &Path) -> Result<DocumentFile> {
         let path = base.join(&self.path);
-        let of = || format!("the document {}", self.path.display());
-        let name = path.file_name().and_then(|name| name.to_str()).with_context(|| format!("{} has no name", of()))?;
-        ensure!(self.tags.len() <= UploadDocument::MAX_TAGS, "{} has too many tags", of());
+        let subject = || format!("the document {}", self.path.display());
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .with_context(|| format!("{} has no file name", subject()))?;
+        ensure!(self.tags.len() <= UploadDocument::MAX_TAGS, "{} has too many tags", subject());
         Ok(DocumentFile {
             name: name.to_owned(),
-            tags: self.tags.iter().map(|tag| Label::parse(tag)).collect::<Result<_, _>>().with_context(of)?,
-            doc_type: self.doc_type.as_deref().map(Label::parse).transpose().with_context(of)?,
+            tags: self.tags.iter().map(|tag| Label::parse(tag)).collect::<Result<_, _>>().with_context(subject)?,
+            doc_type: self.doc_type.as_deref().map(Label::parse).transpose().with_context(subject)?,
             classification: self.classification,
             path,
         })
@@ -60,7 +62,7 @@ impl DocumentFile {
     /// Uploads it as a client would.
     ///
     /// # Errors
-    /// Where the file cannot be read or the gate refuses it.
+    /// If the file cannot be read, or the gate refuses it.
     pub async fn upload(&self, gate: &dyn Gate, by: &Caller) -> Result<UploadOutcome> {
         let bytes = tokio::fs::read(&self.path).await;
         let bytes = bytes.with_context(|| format!("{} cannot be read", self.path.display()))?;
@@ -78,6 +80,6 @@ impl DocumentFile {
         let bytes = Box::pin(futures::stream::iter([Ok(bytes.into())]));
         let upload = Upload { bytes, form: async move { Ok(form) }.boxed() };
         let accepted = gate.execute(by, UploadDocument { announced_bytes, upload }).await;
-        accepted.with_context(|| format!("{} was not accepted", self.name))
+        accepted.with_context(|| format!("{} was refused", self.name))
     }
 }

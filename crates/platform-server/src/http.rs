@@ -1,4 +1,4 @@
-//! A small HTTP client for the commands that talk to a running server: health checks and the demo's question.
+//! A small HTTP client for commands that call a running server: the health check and the demo's question.
 
 use crate::config::Settings;
 use anyhow::{Context as _, Result, bail};
@@ -11,7 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The server that these settings describe, as seen from this machine.
+/// URL of the server with these settings, as seen from this machine.
 #[must_use]
 pub fn base_url(settings: &Settings) -> String {
     let host = match settings.server.host {
@@ -26,7 +26,7 @@ pub fn base_url(settings: &Settings) -> String {
 /// Sends a request with an optional token and JSON body.
 ///
 /// # Errors
-/// Where the server cannot be reached.
+/// If the server cannot be reached.
 pub async fn send(
     method: Method,
     url: &str,
@@ -46,28 +46,28 @@ pub async fn send(
     client.request(request).await.with_context(|| format!("{url} cannot be reached"))
 }
 
-/// The JSON body of a successful answer.
+/// The JSON body of a successful response.
 ///
 /// # Errors
-/// Where the status is no success or the body no JSON; the error holds the problem's detail.
+/// If the status is not 2xx or the body is not JSON; the error holds the problem's detail.
 pub async fn json(response: Response<Incoming>) -> Result<serde_json::Value> {
     let status = response.status();
-    let bytes = response.into_body().collect().await.context("the answer broke off")?.to_bytes();
-    let body: serde_json::Value = serde_json::from_slice(&bytes).context("the answer is no JSON")?;
+    let bytes = response.into_body().collect().await.context("the response was interrupted")?.to_bytes();
+    let body: serde_json::Value = serde_json::from_slice(&bytes).context("the response is not JSON")?;
     if !status.is_success() {
-        let said = body.get("detail").or_else(|| body.get("title")).and_then(|text| text.as_str()).unwrap_or("");
-        bail!("the server answered {status}: {said}");
+        let detail = body.get("detail").or_else(|| body.get("title")).and_then(|text| text.as_str()).unwrap_or("");
+        bail!("the server responded {status}: {detail}");
     }
     Ok(body)
 }
 
-/// Succeeds where the running server is ready.
+/// Checks that the running server is ready.
 ///
 /// # Errors
-/// Where it is not, or does not answer within five seconds.
+/// If it is not, or does not respond within five seconds.
 pub async fn expect_ready(settings: &Settings) -> Result<()> {
     let url = format!("{}/ready", base_url(settings));
     let asked = tokio::time::timeout(Duration::from_secs(5), send(Method::GET, &url, None, None));
-    let status = asked.await.context("the server does not answer")??.status();
+    let status = asked.await.context("the server does not respond")??.status();
     if status.is_success() { Ok(()) } else { bail!("the server is not ready: {status}") }
 }

@@ -1,66 +1,54 @@
-//! Who verifies tokens, and what is administered of identities, put together.
+//! Verification and administration of identities, composed.
 
-use crate::compose::secret;
 use crate::config::Settings;
+use crate::ports::SharedPorts;
 use anyhow::{Context as _, Result};
-use domain::ports::{Clock, Directory, IdGen, Store, TokenSecrets};
+use domain::ports::TokenSecrets;
 use policy::authn::{Authenticator, AuthnSettings};
-use policy::gate::GateParts;
 use policy::keyed_hash::HashKey;
 use runtime::access_tokens::AccessTokenService;
 use runtime::tenant_mappings::TenantMappingService;
 use std::sync::Arc;
 
-/// So often within a minute a user who is switched off learns that.
+/// Maximum number of refusals per minute that tell a deactivated user the reason.
 const REFUSALS_PER_MINUTE: u32 = 60;
 
-/// Personal access tokens.
+/// The service of personal access tokens.
 pub(crate) fn access_tokens(
     settings: &Settings,
-    store: &Arc<dyn Store>,
-    clock: &Arc<dyn Clock>,
-    ids: &Arc<dyn IdGen>,
+    ports: &SharedPorts,
     authn: &Arc<Authenticator>,
 ) -> Arc<AccessTokenService> {
-    let days = settings.auth.max_token_days();
+    let SharedPorts { store, clock, ids, .. } = ports.clone();
     let secrets = Arc::clone(authn) as Arc<dyn TokenSecrets>;
-    Arc::new(AccessTokenService::new(Arc::clone(store), Arc::clone(clock), Arc::clone(ids), secrets, days))
+    Arc::new(AccessTokenService::new(store, clock, ids, secrets, settings.auth.max_token_days))
 }
 
-/// Mappings of claims to tenants, for the issuers of the settings.
+/// The service of mappings from claims to tenants, for the configured issuers.
 ///
 /// # Errors
-/// Where an issuer is incomplete.
-pub(crate) fn tenant_mappings(
-    settings: &Settings,
-    directory: &Arc<dyn Directory>,
-    clock: &Arc<dyn Clock>,
-    ids: &Arc<dyn IdGen>,
-) -> Result<Arc<TenantMappingService>> {
+/// If an issuer is incomplete.
+pub(crate) fn tenant_mappings(settings: &Settings, ports: &SharedPorts) -> Result<Arc<TenantMappingService>> {
     let issuers = settings.issuers()?.into_iter().map(|issuer| issuer.issuer).collect();
-    let (directory, clock, ids) = (Arc::clone(directory), Arc::clone(clock), Arc::clone(ids));
+    let SharedPorts { directory, clock, ids, .. } = ports.clone();
     Ok(Arc::new(TenantMappingService::new(directory, clock, ids, issuers)))
 }
 
-/// Who verifies tokens.
+/// The verifier of tokens.
 ///
 /// # Errors
-/// Where an issuer or the secret is not valid.
-pub(crate) fn authenticator(
-    settings: &Settings,
-    directory: &Arc<dyn Directory>,
-    parts: &GateParts,
-) -> Result<Authenticator> {
+/// If an issuer or the secret is not valid.
+pub(crate) fn authenticator(settings: &Settings, ports: &SharedPorts) -> Result<Authenticator> {
     let admins = settings.auth.platform_admins.iter();
     let authn = AuthnSettings {
         issuers: settings.issuers()?,
         platform_admins: admins.map(|admin| (admin.issuer.clone(), admin.subject.clone())).collect(),
-        token_key: HashKey::derive(secret(settings)?, "token"),
+        token_key: HashKey::derive(settings.secret()?, "token"),
         key_cache_dir: Some(settings.key_cache_dir()),
-        login_max_age_days: settings.auth.login_max_age_days(),
+        login_max_age_days: settings.auth.access_token_login_max_age_days,
         refusals_per_minute: if settings.rate_limit.enabled { REFUSALS_PER_MINUTE } else { u32::MAX },
     };
-    let (store, clock, ids) = (Arc::clone(&parts.store), Arc::clone(&parts.clock), Arc::clone(&parts.ids));
-    Authenticator::new(authn, store, Arc::clone(directory), clock, ids)
-        .context("no HTTP client for the issuers' keys can be made")
+    let SharedPorts { store, directory, clock, ids, .. } = ports.clone();
+    Authenticator::new(authn, store, directory, clock, ids)
+        .context("the HTTP client for the issuers' keys cannot be built")
 }

@@ -2,20 +2,22 @@
 //!
 //! The library exists for the end-to-end tests; the program is `platform-server`.
 
-pub mod alive;
 pub mod audit;
 mod check_config;
 pub mod cli;
 pub mod compose;
 pub mod config;
+pub mod databases;
 pub mod dev;
 pub mod doctor;
 pub mod eval;
 pub mod files;
 pub mod http;
 pub mod identity;
+pub mod instance_heartbeat;
 pub mod models;
 pub mod parser;
+mod ports;
 pub mod queue_metrics;
 pub mod readiness;
 pub mod reindex;
@@ -31,7 +33,7 @@ use std::io::Write as _;
 /// Prints a line to standard output: what a command was asked for.
 ///
 /// # Errors
-/// Where standard output is closed.
+/// If standard output is closed.
 pub fn print(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;

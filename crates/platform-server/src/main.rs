@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Before there is a runtime: a thread that runs already would not be confined.
-    parser::asked_for().unwrap_or_else(run)
+    parser::run_child().unwrap_or_else(run)
 }
 
 #[tokio::main]

@@ -1,6 +1,5 @@
-//! The models that the platform works with, as the settings name them.
+//! The configured models.
 
-use crate::compose::secret;
 use crate::config::Settings;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
@@ -16,29 +15,29 @@ use prometheus::Registry;
 use std::sync::Arc;
 use tools::retrieval::Reranking;
 
-/// The models.
+/// The models that the platform uses.
 pub struct Models {
-    /// Answers.
+    /// Model for answers.
     pub chat: Arc<dyn ChatModel>,
-    /// Make vectors.
+    /// Current and next embedding model.
     pub embedders: Embedders,
-    /// Orders what a search found, if anything does.
+    /// Reranking of search results, if configured.
     pub reranking: Option<Reranking>,
-    /// The backends behind them, for who watches them.
+    /// The router to the model backends.
     pub router: Option<Arc<Router>>,
 }
 
 impl Models {
-    /// Those of the settings.
+    /// Sets up the configured models.
     ///
     /// # Errors
-    /// Where a setting is not valid or the embedded model cannot be loaded.
+    /// If a setting is not valid, or the embedded model cannot be loaded.
     pub async fn configured(settings: &Settings, metrics: &Registry) -> Result<Self> {
         let candidates = settings.models.rerank_candidates;
         let next = settings.models.next_settings()?;
         let record_content = settings.telemetry.record_content;
         let cache_salts =
-            Some(CacheSalts::new(HashKey::derive(secret(settings)?, "cache-salt").hash(b"key").as_bytes()));
+            Some(CacheSalts::new(HashKey::derive(settings.secret()?, "cache-salt").hash(b"key").as_bytes()));
         let settings = ModelSettings { record_content, cache_salts, ..settings.models.settings()? };
         let router = Router::new(&settings, ModelMetrics::register(metrics)?);
         let router = router.context("the model backends cannot be set up")?;
@@ -61,7 +60,7 @@ impl Models {
         })
     }
 
-    /// None: for commands that neither ask nor embed.
+    /// Models that fail every call, for commands that neither ask nor embed.
     #[must_use]
     pub fn none() -> Self {
         Self { chat: Arc::new(NoModel), embedders: Embedders::only(Arc::new(NoModel)), reranking: None, router: None }

@@ -1,5 +1,5 @@
-//! The commands that nobody types: this program as the parser of one document, and as what becomes the program that
-//! recognizes text (`tools::ingest::isolate`).
+//! Internal commands of child processes: this program as the parser of one document, and as the launcher of the text
+//! recognition program (`tools::ingest::isolate`).
 
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,9 @@ use tools::ingest::isolate::{ChildLimits, ParserProgram, child};
 const PARSE: &str = "parse-document";
 const RECOGNIZE: &str = "recognize-text";
 
-/// Reads the document on standard input, or becomes the program that recognizes text, where the command line asks for
-/// that, and says how it ended; `None` for any other command line.
+/// Runs the internal command of the command line and returns its exit code; `None` for any other command line.
 #[must_use]
-pub fn asked_for() -> Option<ExitCode> {
+pub fn run_child() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     match args.next()?.to_str()? {
         PARSE => Some(child::run(args)),
@@ -22,27 +21,27 @@ pub fn asked_for() -> Option<ExitCode> {
     }
 }
 
-/// This program as the worker's parser.
+/// This program as the parser of documents.
 ///
 /// # Errors
-/// Where the system cannot say which program this is.
+/// If the system does not tell the path of this program.
 pub fn this_program() -> Result<ParserProgram> {
     Ok(ParserProgram { program: path()?, args: vec![PARSE.to_owned()], limits: ChildLimits::default() })
 }
 
-/// This program as what starts text recognition.
+/// This program as the launcher of text recognition.
 ///
 /// # Errors
-/// Where the system cannot say which program this is.
+/// If the system does not tell the path of this program.
 pub fn launcher() -> Result<Launcher> {
     Ok(Launcher { program: path()?, args: vec![RECOGNIZE.to_owned()] })
 }
 
 fn path() -> Result<PathBuf> {
-    // This name still works, and still means this version, when an update has replaced the file.
+    // This path still leads to the running version after an update has replaced the file.
     const SELF: &str = "/proc/self/exe";
     if cfg!(target_os = "linux") && Path::new(SELF).exists() {
         return Ok(PathBuf::from(SELF));
     }
-    std::env::current_exe().context("the path of this program is not known")
+    std::env::current_exe().context("the path of this program is unknown")
 }

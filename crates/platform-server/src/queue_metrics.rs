@@ -1,4 +1,4 @@
-//! How much is queued, for whoever watches the platform.
+//! Metrics of the job queue.
 
 use domain::ports::{JobQueue, QueueDepth};
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Time between two counts.
+/// Interval of counting.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// The queue's gauges: of all tenants together, so the same whichever process is asked.
+/// Gauges of the whole queue, which have the same values in every process.
 #[derive(Clone, Debug)]
 pub struct QueueMetrics {
     jobs: IntGaugeVec,
@@ -17,10 +17,10 @@ pub struct QueueMetrics {
 }
 
 impl QueueMetrics {
-    /// Makes the gauges `jobs` (by `state`: `due`, `leased`, `dead`) and `jobs_oldest_due_seconds`, and registers them.
+    /// Registers the gauges `jobs` (by `state`: `due`, `leased`, `dead`) and `jobs_oldest_due_seconds`.
     ///
     /// # Errors
-    /// Where the registry has a metric of that name already.
+    /// If the registry already has a metric of that name.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let jobs = Opts::new("jobs", "Jobs that a worker could take, that one has in hand, and that were given up.");
         let jobs = IntGaugeVec::new(jobs, &["state"])?;
@@ -31,7 +31,7 @@ impl QueueMetrics {
         Ok(Self { jobs, oldest_due_s })
     }
 
-    /// Counts again and again, until `stop`. While the database is down the last count stands.
+    /// Counts at each interval until `stop`. While the database is unavailable the last count remains.
     pub async fn keep(self, queue: Arc<dyn JobQueue>, stop: CancellationToken) {
         loop {
             match queue.depth().await {

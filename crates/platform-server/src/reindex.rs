@@ -1,10 +1,11 @@
-//! `reindex`: moves every tenant from the embedding model in use to the next one.
+//! `reindex`: moves every tenant from the current embedding model to the next one.
 //!
-//! The jobs are the queue's, so that this command can be stopped and begun again, and so that running workers with the
-//! same settings help. Until a tenant has all its documents embedded anew, it is searched as before.
+//! The work is done by jobs of the queue, so this command can be stopped and started again, and running workers with
+//! the same settings help. A tenant is searched with the current model until all of its documents are embedded again.
 
-use crate::compose::{Databases, Platform};
+use crate::compose::Platform;
 use crate::config::Settings;
+use crate::databases::Databases;
 use crate::models::Models;
 use crate::shutdown;
 use anyhow::{Context as _, Result, bail};
@@ -14,13 +15,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Wait between two looks at the queue.
-const POLL: Duration = Duration::from_secs(1);
+/// Interval of checking the queue.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Queues the work and does it, until it is done or a signal comes.
+/// Queues the jobs and runs them until they are done or a signal arrives.
 ///
 /// # Errors
-/// Where there is no next model, the database fails, or a tenant keeps the old model.
+/// If there is no next model, the database fails, or a tenant keeps the current model.
 pub async fn run(settings: Settings) -> Result<()> {
     if settings.models.next_embed.is_none() {
         bail!("models.next_embed is not set; it names the embedding model to change to");
@@ -30,7 +31,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let platform = Platform::new(&settings, databases, Models::configured(&settings, &Registry::new()).await?).await?;
     let (worker, model) = platform.reindexer(&settings).context("models.next_embed is not set")?;
     if model.dimension == 0 {
-        bail!("the next embedding model does not answer, so its dimension is not known");
+        bail!("the next embedding model does not respond, so its dimension is unknown");
     }
     let queued = platform.queue.enqueue_reindex().await.context("the tenants cannot be queued")?;
     crate::print(&format!("{queued} tenants queued to be embedded with {}", model.name))?;
@@ -47,16 +48,16 @@ pub async fn run(settings: Settings) -> Result<()> {
     report(left?, &model.name)
 }
 
-/// Waits until nothing is left to do, or a signal came.
+/// Waits until no job is left or a signal arrives.
 async fn wait(platform: &Platform, stop: &CancellationToken) -> Result<JobCounts> {
-    let mut told = None;
+    let mut printed = None;
     loop {
-        let left = platform.queue.job_counts(JobKind::Reindex).await.context("the queue cannot be counted")?;
-        if told != Some(left.pending) {
-            crate::print(&format!("{} tenants to go", left.pending))?;
-            told = Some(left.pending);
+        let left = platform.queue.left(JobKind::Reindex).await.context("the queue cannot be counted")?;
+        if printed != Some(left.pending) {
+            crate::print(&format!("{} tenants left", left.pending))?;
+            printed = Some(left.pending);
         }
-        if left.pending == 0 || stop.run_until_cancelled(tokio::time::sleep(POLL)).await.is_none() {
+        if left.pending == 0 || stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_none() {
             return Ok(left);
         }
     }
@@ -64,17 +65,17 @@ async fn wait(platform: &Platform, stop: &CancellationToken) -> Result<JobCounts
 
 fn report(left: JobCounts, model: &str) -> Result<()> {
     if left.pending > 0 {
-        bail!("stopped with {} tenants to go; the same command goes on where this one ended", left.pending);
+        bail!("stopped with {} tenants left; run the command again to continue", left.pending);
     }
     if left.dead > 0 {
         bail!(
-            "{} tenants keep the old model, since they have documents that cannot be read any more (events doc.ingestion \
-             with result error in their audit log name them); delete those and run this command again",
+            "{} tenants keep the current model because they have documents that cannot be read any more (see events \
+             doc.ingestion with result error in their audit logs); delete these and run the command again",
             left.dead
         );
     }
     crate::print(&format!(
-        "every tenant is searched with {model} now; make models.next_embed the model of models.embed and restart"
+        "all tenants are searched with {model} now; move models.next_embed to models.embed and restart"
     ))
     .context("cannot print")
 }

@@ -1,12 +1,14 @@
-//! Serves and works until told to stop, then drains: no new requests, streams finish or are stored as cancelled,
-//! jobs go back to the queue.
+//! Serves requests and runs jobs until a signal, then drains: no new requests, streams finish or are stored as
+//! cancelled, and jobs return to the queue.
 
-use crate::compose::{Databases, Platform, secret};
+use crate::audit;
+use crate::compose::Platform;
 use crate::config::{Server, ServiceType, Settings};
+use crate::databases::Databases;
 use crate::models::Models;
 use crate::queue_metrics::QueueMetrics;
 use crate::readiness::Starting;
-use crate::sweep::keep_sweeping;
+use crate::sweep::sweep_periodically;
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result};
 use gateway::serve::{Limits, serve, serve_metrics, serve_starting};
@@ -21,15 +23,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Wait between two attempts to reach the database at the start.
+/// Interval of attempts to reach the database at startup.
 const RETRY: Duration = Duration::from_millis(500);
-/// What streams get after the grace period to store what they have.
-const LAST_CALL: Duration = Duration::from_secs(5);
+/// Time after the grace period in which streams store what they have.
+const FINAL_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the parts that `service` names until `stop`.
 ///
 /// # Errors
-/// Where a port is taken, a setting is not valid, or the database is not fit for use.
+/// If a port is in use, a setting is not valid, or the database fails the preflight.
 pub async fn run(settings: Settings, service: ServiceType, stop: CancellationToken) -> Result<()> {
     let databases = Databases::new(&settings)?;
     let listeners = match service {
@@ -44,18 +46,18 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         return Ok(());
     }
     let metrics = Registry::new();
-    let mut keeper = databases.audit_keeper(&settings, &metrics)?;
-    keeper.begin().await.context("the audit log cannot be kept")?;
+    let mut keeper = audit::keeper(&settings, &databases, &metrics)?;
+    keeper.begin().await.context("the audit log cannot be maintained")?;
     let models = Models::configured(&settings, &metrics).await?;
     let backends = models.router.clone();
     let platform = Platform::new(&settings, databases, models).await?;
-    platform.authn.record_start(start(&settings, service)?).await.context("the audit log cannot be written")?;
+    platform.authn.record_start(start_record(&settings, service)?).await.context("the audit log cannot be written")?;
     let edge = platform.edge(&settings, &metrics).await?;
     let queue_metrics = QueueMetrics::register(&metrics)?;
     let serving = TaskTracker::new();
     let (keeping, keep_until) = (TaskTracker::new(), CancellationToken::new());
     keeping.spawn(keeper.run(keep_until.clone()));
-    watch(backends, &serving, &stop);
+    watch_backends(backends, &serving, &stop);
     keeping.close();
     if let Some(listener) = metrics_listener {
         serving.spawn(serve_metrics(listener, metrics, stop.clone()));
@@ -71,7 +73,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
         platform.adopt_documents_of_other_models().await;
-        serving.spawn(keep_sweeping(Arc::clone(&platform.queue), stop.clone()));
+        serving.spawn(sweep_periodically(Arc::clone(&platform.queue), stop.clone()));
         serving.spawn(queue_metrics.keep(Arc::clone(&platform.queue), stop.clone()));
         for worker in platform.workers(&settings) {
             let stop = stop.clone();
@@ -88,7 +90,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     Ok(())
 }
 
-/// What the listener takes on.
+/// Limits of the listener.
 fn limits(server: &Server) -> Limits {
     let limits = Limits {
         idle_timeout: Duration::from_secs(server.idle_connection_s),
@@ -96,43 +98,41 @@ fn limits(server: &Server) -> Limits {
         max_concurrent_streams: server.max_streams,
         ..Limits::new(server.max_connections)
     };
-    // A reverse proxy is one peer: all connections come from it.
-    if server.behind_proxy {
-        return Limits { max_connections_per_peer: limits.max_connections, ..limits };
-    }
-    limits
+    // Behind a proxy all connections come from the same peer.
+    let max_of_a_peer = if server.behind_proxy { limits.max_connections } else { limits.max_of_a_peer };
+    Limits { max_of_a_peer, ..limits }
 }
 
-/// Looks after the model backends, where there are some.
-fn watch(backends: Option<Arc<Router>>, serving: &TaskTracker, stop: &CancellationToken) {
+/// Watches the health of the model backends, if there are any.
+fn watch_backends(backends: Option<Arc<Router>>, serving: &TaskTracker, stop: &CancellationToken) {
     if let Some(backends) = backends {
         let stop = stop.clone();
         serving.spawn(async move { stop.run_until_cancelled(backends.run_health_checks()).await });
     }
 }
 
-/// What the audit log says of a start.
-fn start(settings: &Settings, service: ServiceType) -> Result<serde_json::Value> {
-    // Secrets print as such and no more; the hash is keyed, so that what is configured cannot be guessed from it.
-    let configuration = HashKey::derive(secret(settings)?, "configuration").hash(format!("{settings:?}").as_bytes());
+/// The audit log's record of a start.
+fn start_record(settings: &Settings, service: ServiceType) -> Result<serde_json::Value> {
+    // Debug output redacts secrets. The hash is keyed, so that settings cannot be guessed from it.
+    let configuration = HashKey::derive(settings.secret()?, "configuration").hash(format!("{settings:?}").as_bytes());
     let (version, service) = (env!("CARGO_PKG_VERSION"), format!("{service:?}").to_lowercase());
     Ok(json!({ "version": version, "service": service, "configuration": configuration }))
 }
 
-/// `last_seal` comes when nothing is recorded any more and before the connections go.
+/// Runs `last_seal` after the last record and before the connections close.
 async fn drain(platform: Platform, serving: &TaskTracker, grace: Duration, last_seal: impl Future<Output = ()>) {
     tracing::info!(grace_s = grace.as_secs(), "draining");
     platform.readiness.drain();
     if tokio::time::timeout(grace, serving.wait()).await.is_err() {
         platform.chat.cancel_all();
-        let _ = tokio::time::timeout(LAST_CALL, serving.wait()).await;
+        let _ = tokio::time::timeout(FINAL_GRACE, serving.wait()).await;
     }
     platform.chat.cancel_all();
-    if tokio::time::timeout(LAST_CALL, platform.authn.record_counted_refusals(true)).await.is_err() {
-        tracing::warn!("refusals that were counted could not be recorded in time");
+    if tokio::time::timeout(FINAL_GRACE, platform.authn.record_counted_refusals(true)).await.is_err() {
+        tracing::warn!("counted refusals could not be recorded in time");
     }
-    if tokio::time::timeout(LAST_CALL, platform.close_after(last_seal)).await.is_err() {
-        tracing::warn!("some work did not end in time");
+    if tokio::time::timeout(FINAL_GRACE, platform.close_after(last_seal)).await.is_err() {
+        tracing::warn!("some tasks did not finish in time");
     }
     tracing::info!("stopped");
 }
@@ -142,8 +142,8 @@ async fn listen(settings: &Settings, port: u16) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; is the port in use?"))
 }
 
-/// Waits for the database and checks that it is fit for use; `/ready` says meanwhile what is missing. `false`: told to
-/// stop before that.
+/// Waits until the database passes the preflight; `/ready` reports what is missing meanwhile. Returns `false` if the
+/// process is stopped before that.
 async fn wait_for_database(
     databases: &Databases,
     listener: Option<&Arc<TcpListener>>,
@@ -157,7 +157,7 @@ async fn wait_for_database(
         }
     };
     let waiting = async {
-        let result = stop.run_until_cancelled(reach(databases)).await.unwrap_or(Ok(false));
+        let result = stop.run_until_cancelled(wait_until_reachable(databases)).await.unwrap_or(Ok(false));
         found.cancel();
         result
     };
@@ -165,21 +165,21 @@ async fn wait_for_database(
     result
 }
 
-async fn reach(databases: &Databases) -> Result<bool> {
-    let mut told = false;
+async fn wait_until_reachable(databases: &Databases) -> Result<bool> {
+    let mut logged = false;
     loop {
         if let Some(result) = preflight(databases).await {
             return result;
         }
-        if !told {
-            tracing::warn!("the database does not answer; waiting for it");
-            told = true;
+        if !logged {
+            tracing::warn!("the database does not respond; waiting for it");
+            logged = true;
         }
         tokio::time::sleep(RETRY).await;
     }
 }
 
-/// `None`: the database cannot be reached yet.
+/// `None` if the database cannot be reached yet.
 async fn preflight(databases: &Databases) -> Option<Result<bool>> {
     match databases.preflight().await {
         Ok(()) => Some(Ok(true)),

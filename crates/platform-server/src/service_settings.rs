@@ -1,15 +1,17 @@
-//! The configuration in the words of the services that it is for.
+//! Settings of the ingestion, from several sections of the configuration.
 
 use crate::config::Settings;
 use anyhow::{Context as _, Result};
-use runtime::chat::ChatSettings;
-use std::time::Duration;
 use tools::ingest::IngestSettings;
 
+/// Settings of the ingestion.
+///
+/// # Errors
+/// If text recognition is enabled and this program cannot confine it.
 pub fn ingestion(settings: &Settings) -> Result<IngestSettings> {
     let ocr = settings.ingest.ocr.then(|| {
         let launcher = settings.launcher.clone();
-        launcher.context("ingest.ocr is on, and this program cannot confine what recognizes text")
+        launcher.context("ingest.ocr is true, but this program cannot confine the text recognition")
     });
     let ocr = ocr.transpose()?.map(|launcher| settings.ingest.recognition(launcher));
     Ok(IngestSettings {
@@ -20,16 +22,4 @@ pub fn ingestion(settings: &Settings) -> Result<IngestSettings> {
         chunking: settings.ingest.chunking(),
         ..Default::default()
     })
-}
-
-pub fn chat(settings: &Settings) -> ChatSettings {
-    ChatSettings {
-        context_tokens: settings.chat.context_tokens,
-        max_output_tokens: settings.chat.max_output_tokens,
-        grace: Duration::from_secs(settings.chat.grace_s),
-        turn_limit: Duration::from_secs(settings.chat.turn_limit_s),
-        concurrent_runs: settings.chat.concurrent_runs,
-        concurrent_runs_per_tenant: settings.chat.per_tenant(),
-        ..ChatSettings::default()
-    }
 }

@@ -9,16 +9,16 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// Keeps the trace exporter; `stop` sends what it still holds.
+/// Holds the trace exporter; `stop` sends the remaining spans.
 pub struct TelemetryGuard(Option<SdkTracerProvider>);
 
 /// Starts logs and traces.
 ///
 /// # Errors
-/// Where the filter or the collector's address is not valid.
+/// If the filter or the collector's URL is not valid.
 pub fn start(settings: &Telemetry) -> Result<TelemetryGuard> {
     let filter = settings.log_level.as_deref().unwrap_or("info");
-    let filter = EnvFilter::try_new(filter).context("LOG_LEVEL is no valid filter")?;
+    let filter = EnvFilter::try_new(filter).context("LOG_LEVEL is not a valid filter")?;
     let provider = settings.otlp_endpoint.as_deref().map(exporter).transpose()?;
     let traces = provider.as_ref().map(|p| tracing_opentelemetry::layer().with_tracer(p.tracer("platform-server")));
     tracing_subscriber::registry()

@@ -11,7 +11,7 @@ use domain::role::Role;
 use futures::future::join_all;
 use platform_server::audit::{self, AuditCommand};
 use platform_server::config::{Environment, Settings};
-use platform_server::dev::Desk;
+use platform_server::dev::DevelopmentPlatform;
 use platform_server::dev::issuer::Person;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -142,10 +142,10 @@ fn moment(round: u64) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_killed_at_any_moment_leaves_no_operation_open_and_loses_nothing() {
     let world = World::new().await;
-    let desk = Desk::open(world.settings.clone()).await.expect("a desk");
+    let development = DevelopmentPlatform::open(world.settings.clone()).await.expect("a desk");
     let ttl = Duration::from_secs(3_600);
-    let token = desk.token("plant-a", &Person::named("uma", Role::User), ttl).await.expect("a token");
-    desk.into_platform().close().await;
+    let token = development.token("plant-a", &Person::named("uma", Role::User), ttl).await.expect("a token");
+    development.into_platform().close().await;
     let mut all = Vec::new();
     for round in 0..ROUNDS {
         let mut server = world.start().await;

@@ -1,5 +1,5 @@
-//! What the program sends to a collector of traces: the call to the model hangs beneath the request that made it, under the
-//! names of the GenAI conventions, and nothing of what was asked or answered is in it unless the settings say so.
+//! What the program sends to a collector of traces: the call to the model hangs beneath the request that made it, under
+//! the names of the GenAI conventions, and nothing of what was asked or answered is in it unless the settings say so.
 
 #![expect(
     clippy::expect_used,
@@ -11,7 +11,7 @@ use domain::role::Role;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use platform_server::config::{Environment, Settings};
-use platform_server::dev::Desk;
+use platform_server::dev::DevelopmentPlatform;
 use platform_server::dev::issuer::Person;
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -79,9 +79,9 @@ async fn spans(more: &[(&str, &str)]) -> Vec<Span> {
     ];
     variables.extend_from_slice(more);
     let settings = Settings::load(None, &Environment::of(&variables)).expect("valid settings");
-    let desk = Desk::open(settings).await.expect("a desk");
+    let development = DevelopmentPlatform::open(settings).await.expect("a desk");
     let token =
-        desk.token("plant", &Person::named("uma", Role::User), Duration::from_secs(600)).await.expect("a token");
+        development.token("plant", &Person::named("uma", Role::User), Duration::from_secs(600)).await.expect("a token");
     let mut program = Command::new(PROGRAM);
     program.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let _server = Server(program.envs(variables).spawn().expect("the program starts"));

@@ -7,7 +7,7 @@ use domain::ports::Clock as _;
 use domain::role::Role;
 use fakes::eventually_within;
 use platform_server::config::{Environment, PlatformAdmin, ServiceType, Settings};
-use platform_server::dev::Desk;
+use platform_server::dev::DevelopmentPlatform;
 use platform_server::dev::issuer::{DevelopmentIssuer, Person};
 use platform_server::system::SystemClock;
 use std::net::TcpListener;
@@ -34,13 +34,13 @@ static SHARED: OnceCell<App> = OnceCell::const_new();
 
 /// A running platform. Dropping it stops the server and removes database and files.
 pub struct App {
-    /// `http://127.0.0.1:port`
+    /// URL of the server, such as `http://127.0.0.1:8000`.
     pub base: String,
     /// The client; it keeps no connections, since each test has a runtime of its own.
     pub http: reqwest::Client,
     /// The settings that it runs with.
     pub settings: Settings,
-    /// Its database.
+    /// Database of this app alone.
     pub db: Arc<TestDb>,
     /// Where the documents' bytes lie.
     pub storage: PathBuf,
@@ -91,10 +91,10 @@ impl App {
         app
     }
 
-    /// Makes a tenant as the desk's commands do.
+    /// Makes a tenant as the development's commands do.
     pub async fn make_tenant(&self, slug: &str) {
-        let desk = Desk::open(self.settings.clone()).await.expect("a desk");
-        desk.token(slug, &Person::named("founder", Role::Admin), TTL).await.expect("a tenant");
+        let development = DevelopmentPlatform::open(self.settings.clone()).await.expect("the platform");
+        development.token(slug, &Person::named("founder", Role::Admin), TTL).await.expect("a tenant");
     }
 
     /// The user of this name and role in a tenant; provisioned at the first request.

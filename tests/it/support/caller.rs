@@ -167,8 +167,8 @@ impl Answer {
         problem
     }
 
-    /// What a caller can tell answers apart by: status and body, but for what names the request.
-    pub fn told(&self) -> (u16, Value) {
+    /// Status and body without the ids of the request, for comparing what callers can distinguish.
+    pub fn distinguishable(&self) -> (u16, Value) {
         let mut body = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
         if let Some(fields) = body.as_object_mut() {
             fields.remove("request_id");

@@ -4,11 +4,11 @@ use super::app::App;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-/// A connection as the superuser. Each test has its own: a connection belongs to the runtime that made it.
-pub struct Sight(PgConnection);
+/// A connection as the superuser. Each test opens its own, because a connection belongs to the runtime that opened it.
+pub struct SuperuserDb(PgConnection);
 
-impl Sight {
-    /// Of an app's database.
+impl SuperuserDb {
+    /// Connects to the database of an app.
     pub async fn of(app: &App) -> Self {
         Self(PgConnection::connect(&app.db.superuser_url()).await.expect("the test database"))
     }

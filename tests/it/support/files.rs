@@ -17,7 +17,7 @@ pub fn fixture(name: &str) -> Vec<u8> {
     read(&root().join("crates/tools/testdata").join(name))
 }
 
-/// The checkout.
+/// Root of the repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout")
 }

@@ -19,29 +19,29 @@ use tokio::task::JoinSet;
 /// The name that the server gives its model.
 pub const SERVED: &str = "scripted-7b";
 
-/// What the server does with one request.
+/// How the server answers one request.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// Streams these pieces and ends.
-    Says(Vec<&'static str>),
-    /// Streams the first piece, waits for [`ModelServer::go_on`], streams the second and ends.
-    Waits(&'static str, &'static str),
-    /// Waits for [`ModelServer::go_on`], streams this piece and ends; says that it took the whole prompt and all that
-    /// it was allowed to write.
-    TakesAll(&'static str),
-    /// Streams this piece and breaks off.
-    BreaksOff(&'static str),
+    Text(Vec<&'static str>),
+    /// Streams the first piece, waits for [`ModelServer::resume_replies`], streams the second and ends.
+    Pause(&'static str, &'static str),
+    /// Pause for [`ModelServer::resume_replies`], streams this piece and ends; its usage is the whole prompt and all
+    /// tokens that it may write.
+    UseWholeBudget(&'static str),
+    /// Streams this piece and closes the connection.
+    Interrupt(&'static str),
     /// Wants this tool called, with these arguments.
-    Calls(&'static str, &'static str),
-    /// Answers with this status.
-    Refuses(u16),
-    /// Waits so long before each of the pieces, then ends.
-    Slowly(Duration, Vec<&'static str>),
+    ToolCall(&'static str, &'static str),
+    /// Responds with this status.
+    Fail(u16),
+    /// Pause so long before each of the pieces, then ends.
+    Delayed(Duration, Vec<&'static str>),
 }
 
-/// The server; it ends when it is dropped.
+/// The server, which stops when it is dropped.
 pub struct ModelServer {
-    /// For `LITELLM_BASE_URL`.
+    /// Value for `LITELLM_BASE_URL`.
     pub url: String,
     script: Arc<Script>,
     _tasks: JoinSet<()>,
@@ -53,7 +53,7 @@ struct Script {
     /// What comes once there are no more of those.
     always: Option<Reply>,
     asked: Mutex<Vec<Value>>,
-    go_on: Notify,
+    resume_replies: Notify,
 }
 
 impl ModelServer {
@@ -86,8 +86,8 @@ impl ModelServer {
     }
 
     /// Lets a waiting reply go on.
-    pub fn go_on(&self) {
-        self.script.go_on.notify_one();
+    pub fn resume_replies(&self) {
+        self.script.resume_replies.notify_one();
     }
 
     /// The bodies of the requests so far.
@@ -102,15 +102,15 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
     let reply = script.replies.lock().expect("not poisoned").pop_front().or_else(|| script.always.clone());
     let (mut each, usual) = (Duration::ZERO, Usage { prompt_tokens: 21, completion_tokens: 7 });
     let (pieces, pause, end) = match reply.expect("a reply for each request") {
-        Reply::Says(pieces) => (pieces, false, end(usual)),
-        Reply::Waits(first, second) => (vec![first, second], true, end(usual)),
-        Reply::TakesAll(piece) => (vec![piece], true, end(spent)),
-        Reply::BreaksOff(piece) => (vec![piece], false, Vec::new()),
-        Reply::Calls(name, arguments) => return call(name, arguments),
-        Reply::Refuses(status) => return refusal(status),
-        Reply::Slowly(wait, pieces) => {
+        Reply::Text(pieces) => (pieces, false, end(usual.0, usual.1)),
+        Reply::Pause(first, second) => (vec![first, second], true, end(usual.0, usual.1)),
+        Reply::UseWholeBudget(piece) => (vec![piece], true, end(spent.0, spent.1)),
+        Reply::Interrupt(piece) => (vec![piece], false, Vec::new()),
+        Reply::ToolCall(name, arguments) => return call(name, arguments),
+        Reply::Fail(status) => return refusal(status),
+        Reply::Delayed(wait, pieces) => {
             each = wait;
-            (pieces, false, end(usual))
+            (pieces, false, end(usual.0, usual.1))
         }
     };
     let last = pieces.len().saturating_sub(1);
@@ -118,7 +118,7 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
         let script = Arc::clone(&script);
         async move {
             if pause && at == last {
-                script.go_on.notified().await;
+                script.resume_replies.notified().await;
             }
             // A slow model is part of the script.
             tokio::time::sleep(each).await;
@@ -173,8 +173,9 @@ fn max_usage(request: &Value) -> Usage {
     Usage { prompt_tokens: bytes as u64 / 4, completion_tokens: most.unwrap_or_default() }
 }
 
-fn end(usage: Usage) -> Vec<String> {
+fn end(prompt: u64, answer: u64) -> Vec<String> {
     let stop = json!({ "id": "c", "model": SERVED, "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
+    let usage = json!({ "prompt_tokens": prompt, "completion_tokens": answer });
     let usage = json!({ "id": "c", "model": SERVED, "choices": [], "usage": usage });
     vec![line(&stop), line(&usage), "data: [DONE]\n\n".to_owned()]
 }

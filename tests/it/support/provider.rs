@@ -54,7 +54,7 @@ impl Provider {
         assert_eq!(answer.expect("it serves").status(), 200);
     }
 
-    /// Kills it.
+    /// Kills the provider's process.
     pub async fn kill(&mut self) {
         self.child.kill().await.expect("it ran");
     }

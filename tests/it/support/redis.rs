@@ -12,13 +12,13 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts one.
+    /// Starts a server of its own for the test.
     pub fn start() -> Self {
         let port = free_port();
         Self { port, server: run(port) }
     }
 
-    /// Its URL.
+    /// Value for `REDIS_URL`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
@@ -67,7 +67,7 @@ fn run(port: u16) -> Child {
         std::thread::sleep(Duration::from_millis(25));
         TcpStream::connect(("127.0.0.1", port)).is_ok()
     };
-    assert!((0..400).any(|_| answers()), "redis-server does not answer");
+    assert!((0..400).any(|_| answers()), "redis-server does not respond");
     server
 }
 

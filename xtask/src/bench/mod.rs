@@ -50,7 +50,7 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "audit",
-        measures: "appends to the audit log with and without its chain, sealing, and the verification of a million events",
+        measures: "appends to the audit log with and without its chain, sealing, and verifying a million events",
         steps: &[Step::Cargo(&[
             "run",
             "--release",
@@ -103,7 +103,7 @@ pub struct Args {
 /// Runs one benchmark, or all.
 ///
 /// # Errors
-/// When there is none of that name, or one fails.
+/// If there is none of that name, or one fails.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let chosen = choose(BENCHES, args.name.as_deref())?;
     let results = project::target_dir()?.join("bench");

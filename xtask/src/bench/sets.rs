@@ -19,7 +19,7 @@ const ASKED: usize = 75;
 /// The large file that the readers' comparison has written, and one question.
 ///
 /// # Errors
-/// When the set cannot be written.
+/// If the set cannot be written.
 pub fn volume(work: &Path) -> Result<()> {
     let questions = json!([{
         "id": "torque", "question": "What torque do the casing tie bolts of P-101A get?",
@@ -31,7 +31,7 @@ pub fn volume(work: &Path) -> Result<()> {
 /// Fifteen log books with a thousand entries each, and two hundred questions.
 ///
 /// # Errors
-/// When the files cannot be written.
+/// If the files cannot be written.
 pub fn logbooks(work: &Path) -> Result<()> {
     let (mut documents, mut questions) = (Vec::new(), Vec::new());
     for book in 0..LOGBOOKS {
@@ -142,8 +142,8 @@ impl Entry {
         let Self { number } = self;
         let (machine, part, finding) = (self.pick(&MACHINES), self.pick(&PARTS), self.pick(&FINDINGS));
         format!(
-            "On the round of shift {} the {part} of the {machine} {} {finding}. {} Discharge pressure stood at {}.{} bar \
-             and the motor drew {} A; the operator noted {} operating hours since the last overhaul.",
+            "On the round of shift {} the {part} of the {machine} {} {finding}. {} Discharge pressure stood at {}.{} \
+             bar and the motor drew {} A; the operator noted {} operating hours since the last overhaul.",
             number % 5,
             self.tag(),
             self.pick(&DEEDS),

@@ -1,11 +1,18 @@
-//! `cargo xtask check`: the guards that keep the house as it was built. Each guard that is ours is a pure function
-//! over what it reads, with a test that shows it failing.
+//! `cargo xtask check`: the rules of the repository. Each rule of our own is a pure function over what it reads, with
+//! tests that show it finding a violation.
 
+mod circles;
+mod docs;
 mod layers;
+mod lines;
 mod manifest;
+mod modules;
 mod owners;
 mod roles;
+mod sql;
+mod syntax;
 mod tidy;
+mod tuples;
 mod workspace;
 
 use std::process::ExitCode;
@@ -16,54 +23,74 @@ use crate::proc::{self, Interrupt};
 use crate::project;
 use workspace::Workspace;
 
-/// A cargo command whose success is a guard.
-struct CargoGuard {
+/// A check that passes if a cargo command succeeds.
+struct CargoCheck {
     name: &'static str,
     arguments: &'static [&'static str],
     remedy: &'static str,
 }
 
-const CARGO_GUARDS: &[CargoGuard] = &[
-    CargoGuard { name: "format", arguments: &["fmt", "--all", "--check"], remedy: "run cargo fmt --all" },
-    CargoGuard {
+// A check that the metadata of prepared queries is fresh belongs here: `sqlx prepare --check`, against a database.
+const CARGO_CHECKS: &[CargoCheck] = &[
+    CargoCheck { name: "format", arguments: &["fmt", "--all", "--check"], remedy: "run cargo fmt --all" },
+    CargoCheck {
         name: "clippy",
         arguments: &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
-        remedy: "mend what clippy says",
+        remedy: "fix what clippy reports",
     },
-    CargoGuard {
-        name: "generated files",
+    CargoCheck {
+        name: "generated",
         arguments: &["run", "--quiet", "--package", "platform-server", "--", "dev", "generate", "--check"],
         remedy: "run cargo run -p platform-server -- dev generate, and commit docs/generated",
     },
 ];
 
-/// Runs every guard, and fails if any of them does.
+/// Arguments of `cargo xtask check`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Names of the checks to run, such as `circles`; all of them by default.
+    names: Vec<String>,
+}
+
+impl Args {
+    fn selects(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|given| given == name)
+    }
+}
+
+/// Runs the checks, and fails if any of them does.
 ///
 /// # Errors
-/// When the workspace cannot be read or cargo not be started.
-pub fn run(interrupt: &Interrupt) -> Result<ExitCode> {
+/// If the workspace cannot be read or cargo cannot be started.
+pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let mut failed = Vec::new();
     let workspace = Workspace::load(interrupt)?;
+    let parsed = syntax::parse(&workspace.sources)?;
     let own = [
         ("layers", layers::violations(&workspace.packages)),
         ("owners", owners::violations(&workspace.packages)),
         ("roles", roles::violations(&workspace.sources)),
+        ("sql", sql::violations(&workspace.sources)),
+        ("tuples", tuples::violations(&parsed)),
+        ("circles", circles::violations(&parsed)),
+        ("lines", lines::violations(&workspace.sources)),
+        ("docs", docs::violations(&workspace.sources)),
         ("tidy", tidy::violations(&workspace.sources, &workspace.manifests)),
     ];
-    for (name, violations) in own {
-        for violation in &violations {
+    for (name, violations) in own.iter().filter(|(name, _)| args.selects(name)) {
+        for violation in violations {
             println!("{name}: {violation}");
         }
         report(name, violations.is_empty(), &mut failed);
     }
     println!("sizes: {}", tidy::sizes(&workspace.sources));
-    for guard in CARGO_GUARDS {
+    for check in CARGO_CHECKS.iter().filter(|check| args.selects(check.name)) {
         let mut cargo = project::cargo()?;
-        let passed = proc::run(cargo.args(guard.arguments), interrupt)?.success();
+        let passed = proc::run(cargo.args(check.arguments), interrupt)?.success();
         if !passed {
-            println!("{}: {}", guard.name, guard.remedy);
+            println!("{}: {}", check.name, check.remedy);
         }
-        report(guard.name, passed, &mut failed);
+        report(check.name, passed, &mut failed);
     }
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);

@@ -4,8 +4,8 @@
 use super::manifest;
 use super::workspace::Text;
 
-/// The longest a file may be without its tests, in lines.
-const LONGEST: usize = 400;
+/// Maximum number of lines of a file without its tests.
+const MAX_LINES: usize = 400;
 
 /// What is untidy, one sentence each.
 pub fn violations(sources: &[Text], manifests: &[Text]) -> Vec<String> {
@@ -24,8 +24,8 @@ pub fn sizes(sources: &[Text]) -> String {
 
 fn too_long(source: &Text) -> Option<String> {
     let length = length(&source.content);
-    (!is_test(source) && length > LONGEST)
-        .then(|| format!("{} has {length} lines without its tests: split it, {LONGEST} is the limit", source.path))
+    (!is_test(source) && length > MAX_LINES)
+        .then(|| format!("{} has {length} lines without its tests: split it, {MAX_LINES} is the limit", source.path))
 }
 
 fn undocumented(source: &Text) -> Option<String> {

@@ -12,11 +12,11 @@ use crate::project;
 /// A package of the workspace.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Package {
-    /// Its name.
+    /// Name in its Cargo.toml.
     pub name: String,
     /// What it depends on, directly.
     pub dependencies: Vec<Dependency>,
-    /// Its Cargo.toml.
+    /// Path of its Cargo.toml.
     pub manifest_path: PathBuf,
 }
 
@@ -47,7 +47,7 @@ pub struct Text {
 
 /// Everything that the guards look at.
 pub struct Workspace {
-    /// The packages.
+    /// The packages with their dependencies.
     pub packages: Vec<Package>,
     /// Their Cargo.toml files.
     pub manifests: Vec<Text>,
@@ -64,7 +64,7 @@ impl Workspace {
     /// Reads the workspace of this checkout.
     ///
     /// # Errors
-    /// When cargo or the file system refuses.
+    /// If cargo or the file system refuses.
     pub fn load(interrupt: &Interrupt) -> Result<Self> {
         let root = project::root()?;
         let mut cargo = project::cargo()?;

@@ -30,7 +30,7 @@ pub enum Purpose {
 
 /// Where a cluster lies, and its superuser's password.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct ClusterPaths<'a> {
     /// The cluster's directory.
     pub pgdata: &'a Path,
     /// The file that the server's messages are appended to.
@@ -53,10 +53,10 @@ impl Cluster {
     /// another one.
     ///
     /// # Errors
-    /// When it cannot be created or started; the message ends with what the server said.
+    /// If it cannot be created or started; the message ends with what the server said.
     pub fn start(
         programs: &Programs,
-        place: Place<'_>,
+        place: ClusterPaths<'_>,
         purpose: Purpose,
         port: Option<u16>,
         interrupt: &Interrupt,
@@ -117,7 +117,7 @@ impl Cluster {
     /// Runs one SQL statement in a database and returns its bare output.
     ///
     /// # Errors
-    /// When the statement fails; the message is psql's.
+    /// If the statement fails; the message is psql's.
     pub fn sql(&self, database: &str, statement: &str) -> Result<String> {
         let mut psql = self.programs.command("psql");
         psql.env("PGPASSWORD", &self.password);
@@ -180,7 +180,7 @@ fn configure(postgres: &mut Command, settings: &[&str]) {
 /// A port of 127.0.0.1 that nobody listens on right now.
 ///
 /// # Errors
-/// When the machine has none.
+/// If the machine has none.
 pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("there is no free port on 127.0.0.1")?;
     Ok(listener.local_addr()?.port())

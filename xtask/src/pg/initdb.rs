@@ -11,7 +11,7 @@ use crate::{files, proc};
 /// Creates the cluster in `pgdata`, with the superuser `postgres` and this password, unless there is one.
 ///
 /// # Errors
-/// When the directory cannot be written, or `initdb` fails.
+/// If the directory cannot be written, or `initdb` fails.
 pub fn init(programs: &Programs, pgdata: &Path, password: &str) -> Result<()> {
     if pgdata.join("PG_VERSION").is_file() {
         return Ok(());

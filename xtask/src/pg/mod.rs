@@ -6,7 +6,7 @@ mod postmaster;
 mod programs;
 mod throw_away;
 
-pub use cluster::{Cluster, Place, Purpose, free_port, is_free};
+pub use cluster::{Cluster, ClusterPaths, Purpose, free_port, is_free};
 use initdb::init;
 pub use postmaster::Postmaster;
 pub use programs::Programs;
@@ -41,7 +41,7 @@ mod tests {
         }
 
         fn start(&self, port: Option<u16>) -> anyhow::Result<Cluster> {
-            let place = Place { pgdata: &self.pgdata, log: &self.log, password: "s3cret" };
+            let place = ClusterPaths { pgdata: &self.pgdata, log: &self.log, password: "s3cret" };
             Cluster::start(&self.programs, place, Purpose::ThrowAway, port, &Interrupt::default())
         }
     }

@@ -44,7 +44,7 @@ impl Postmaster {
 /// a lock file that names a stranger's process is removed. (PostgreSQL itself sees through a dead process.)
 ///
 /// # Errors
-/// When a left-over server does not stop.
+/// If a left-over server does not stop.
 pub fn clear_leftovers(pgdata: &Path) -> Result<()> {
     if let Some(left) = Postmaster::find(pgdata) {
         say(&format!("stopping the database of an earlier run (process {})", left.pid));

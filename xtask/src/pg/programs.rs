@@ -61,7 +61,7 @@ impl Programs {
     /// Fetches the programs where they are not there yet.
     ///
     /// # Errors
-    /// When there are none for this machine, or they cannot be fetched or started.
+    /// If there are none for this machine, or they cannot be fetched or started.
     pub fn provision(interrupt: &Interrupt) -> Result<Self> {
         let run_as = RunAs::for_database()?;
         let wheel = wheel_for(std::env::consts::OS, std::env::consts::ARCH)?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Cluster, Place, Postmaster, Programs, Purpose};
+use super::{Cluster, ClusterPaths, Postmaster, Programs, Purpose};
 use crate::proc::{self, Interrupt};
 use crate::{files, run_as};
 
@@ -26,12 +26,12 @@ impl ThrowAway {
     /// Starts one in the machine's temporary directory, and clears away those of runs that were killed.
     ///
     /// # Errors
-    /// When the cluster cannot be created or started.
+    /// If the cluster cannot be created or started.
     pub fn start(programs: &Programs, interrupt: &Interrupt) -> Result<Self> {
         let dir = throw_away_dir(programs)?;
         let lock = claim(dir.path())?;
         let (pgdata, log, password) = (dir.path().join("pg"), dir.path().join("log"), files::random_secret()?);
-        let place = Place { pgdata: &pgdata, log: &log, password: &password };
+        let place = ClusterPaths { pgdata: &pgdata, log: &log, password: &password };
         let cluster = Cluster::start(programs, place, Purpose::ThrowAway, None, interrupt)?;
         Ok(Self { cluster, _lock: lock, _dir: dir })
     }
@@ -46,7 +46,7 @@ impl ThrowAway {
 /// killed are cleared away. A run says that it lives by holding the lock on the file `lock` in its directory.
 ///
 /// # Errors
-/// When it cannot be made.
+/// If it cannot be made.
 pub fn throw_away_dir(programs: &Programs) -> Result<TempDir> {
     let parent = temporary_parent(programs.run_as());
     sweep(&parent);

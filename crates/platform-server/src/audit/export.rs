@@ -1,8 +1,8 @@
-//! `audit export`: the log on standard output, in the order of its hash chain.
+//! `audit export`: writes the log to standard output in the order of its hash chain.
 
 use super::Format;
-use crate::compose::Databases;
 use crate::config::Settings;
+use crate::databases;
 use anyhow::{Context as _, Result};
 use data::audit::AuditExport;
 use domain::audit::lines::Line;
@@ -12,15 +12,15 @@ use domain::ports::Directory as _;
 use std::io::{BufWriter, Write as _};
 use uuid::Uuid;
 
-/// Rows that are read at a time.
+/// Number of rows per query.
 const PAGE: u32 = 1_000;
 
-/// Writes the log of one tenant, or of all.
+/// Writes the log of one tenant, or of all tenants.
 ///
 /// # Errors
-/// Where the tenant is unknown, the database fails, or standard output is closed.
+/// If the tenant is unknown, the database fails, or standard output is closed.
 pub(super) async fn run(settings: &Settings, tenant: Option<&str>, format: Format, after: i64) -> Result<()> {
-    let log = AuditExport::new(Databases::auditor_of(settings)?);
+    let log = AuditExport::new(databases::auditor(settings)?);
     let streams = match tenant {
         Some(id_or_slug) => vec![find(settings, id_or_slug).await?],
         None => log.streams().await.context("the audit log cannot be read")?,
@@ -49,7 +49,6 @@ async fn find(settings: &Settings, id_or_slug: &str) -> Result<Uuid> {
     if id_or_slug == "platform" {
         return Ok(Uuid::nil());
     }
-    let tenant =
-        Databases::directory_of(settings)?.tenant(id_or_slug).await.context("the tenant cannot be looked up")?;
+    let tenant = databases::directory(settings)?.tenant(id_or_slug).await.context("the tenant cannot be looked up")?;
     Ok(tenant.with_context(|| format!("there is no tenant {id_or_slug:?}"))?.id.as_uuid())
 }

@@ -1,7 +1,8 @@
-//! Keeps the log while the process runs: seals once a second, signs every ten, closes what dead processes left open.
+//! Maintains the audit log while the process runs: seals new rows once a second, signs a checkpoint every ten seconds,
+//! and closes operations that dead processes left open.
 //!
-//! A checkpoint is about what this process sealed itself, not about what the database says later: if the end of the chain
-//! goes missing in between, the signature still names it.
+//! A checkpoint covers what this process sealed, not what the database says later: if the end of the chain is deleted
+//! in between, the signature still names it.
 
 use super::outside::CheckpointFile;
 use data::Database;
@@ -18,16 +19,16 @@ use uuid::Uuid;
 
 /// Rows sealed in one transaction.
 const BATCH: i32 = 5_000;
-/// Most checkpoints that wait for the file; the newest prove all that came before.
-const MOST_UNKEPT: usize = 10_000;
-/// Time between two looks for new rows.
+/// Maximum number of checkpoints that wait for the file. The newest ones prove all rows before them.
+const MAX_UNWRITTEN: usize = 10_000;
+/// Interval of sealing.
 const TICK: Duration = Duration::from_secs(1);
-/// How long a process must be without its lock before it counts as dead: a database that restarts takes all locks.
+/// How long a process must be without its lock before it counts as dead. A restart of the database releases all locks.
 const DEAD_AFTER: Duration = Duration::from_secs(5);
-/// Time between two looks for intents that no process is known for, and for next month's partition.
-const SELDOM: Duration = Duration::from_secs(600);
+/// Interval of the maintenance: intents of unknown processes, and next month's partition.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(600);
 
-/// The keeper's numbers for whoever watches the platform.
+/// Metrics of the keeper.
 #[derive(Clone, Debug)]
 pub struct AuditMetrics {
     checkpoints: IntCounter,
@@ -36,10 +37,10 @@ pub struct AuditMetrics {
 }
 
 impl AuditMetrics {
-    /// Makes `audit_checkpoints_total`, `audit_recovered_total` and `audit_keeping_failed`, and registers them.
+    /// Registers `audit_checkpoints_total`, `audit_recovered_total` and `audit_keeping_failed`.
     ///
     /// # Errors
-    /// Where the registry has a metric of that name already.
+    /// If the registry already has a metric of that name.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             checkpoints: IntCounter::new("audit_checkpoints_total", "Checkpoints that this process signed.")?,
@@ -56,38 +57,40 @@ impl AuditMetrics {
     }
 }
 
-/// What the keeper works with.
+/// What a [`Keeper`] is made of.
 pub struct KeeperParts {
     /// Connections of the application's role.
     pub database: Database,
-    /// Which process this is: it never closes what it has open itself.
+    /// Id of this process, whose open operations it never closes.
     pub instance: Uuid,
-    /// Signs checkpoints.
+    /// Key that signs checkpoints.
     pub key: SigningKey,
-    /// Keeps them outside the database too.
+    /// File of the checkpoints outside the database.
     pub outside: CheckpointFile,
-    /// The time.
+    /// Source of the time in checkpoints.
     pub clock: Arc<dyn Clock>,
-    /// Time between two checkpoints.
-    pub every: Duration,
+    /// Interval of checkpoints.
+    pub checkpoint_interval: Duration,
 }
 
-/// Keeps the log.
+/// Maintains the audit log.
 pub struct Keeper {
     parts: KeeperParts,
     log: AuditKeeper,
     metrics: AuditMetrics,
     /// Ends of chains that this process sealed and has not signed yet.
     unsigned: BTreeMap<Uuid, (i64, ChainHash)>,
-    /// Signed, and not on the disk yet.
-    unkept: Vec<Checkpoint>,
+    /// Checkpoints that are signed and not in the file yet.
+    unwritten: Vec<Checkpoint>,
     absent: HashMap<Uuid, Instant>,
-    told: bool,
-    told_outside: bool,
+    /// Whether the current failure to seal has been logged.
+    failure_logged: bool,
+    /// Whether the current failure to write the file has been logged.
+    file_failure_logged: bool,
 }
 
 impl Keeper {
-    /// Prepares it; nothing runs yet.
+    /// Creates the keeper; nothing runs yet.
     #[must_use]
     pub fn new(parts: KeeperParts, metrics: AuditMetrics) -> Self {
         let log = AuditKeeper::new(parts.database.clone());
@@ -96,17 +99,17 @@ impl Keeper {
             log,
             metrics,
             unsigned: BTreeMap::new(),
-            unkept: Vec::new(),
+            unwritten: Vec::new(),
             absent: HashMap::new(),
-            told: false,
-            told_outside: false,
+            failure_logged: false,
+            file_failure_logged: false,
         }
     }
 
-    /// Makes this month's partition and signs what the process before left unsigned.
+    /// Creates this month's partition and signs what the previous process left unsigned.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// If the database fails.
     pub async fn begin(&mut self) -> Result<(), StoreError> {
         self.log.prepare_partitions().await?;
         let heads = self.log.unproven_heads().await?;
@@ -114,34 +117,34 @@ impl Keeper {
         self.sign().await
     }
 
-    /// Keeps the log until `stop`, then seals and signs what is there.
+    /// Maintains the log until `stop`, then seals and signs once more.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // What the first look seals is signed at once: a log from before the chain spans months.
-        let (mut signed, mut looked) = (None::<Instant>, Instant::now());
+        // What the first run seals is signed at once: a log that is older than the chain spans months.
+        let (mut signed, mut maintained) = (None::<Instant>, Instant::now());
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            let due = signed.is_none_or(|at| at.elapsed() >= self.parts.every);
-            let seldom = looked.elapsed() >= SELDOM;
-            let kept = self.keep(due, seldom).await;
-            signed = if due { Some(Instant::now()) } else { signed };
-            looked = if seldom { Instant::now() } else { looked };
-            self.tell(kept);
+            let sign_due = signed.is_none_or(|at| at.elapsed() >= self.parts.checkpoint_interval);
+            let maintenance_due = maintained.elapsed() >= MAINTENANCE_INTERVAL;
+            let kept = self.keep(sign_due, maintenance_due).await;
+            signed = if sign_due { Some(Instant::now()) } else { signed };
+            maintained = if maintenance_due { Instant::now() } else { maintained };
+            self.report(kept);
         }
         let kept = self.keep(true, false).await;
-        self.tell(kept);
+        self.report(kept);
     }
 
-    /// Each part by itself: that one fails keeps no other from its work. The first failure is told.
-    async fn keep(&mut self, sign: bool, seldom: bool) -> Result<(), StoreError> {
+    /// Runs all parts even if one of them fails, and returns the first failure.
+    async fn keep(&mut self, sign: bool, maintain: bool) -> Result<(), StoreError> {
         let sealed = self.seal().await;
         let signed = if sign { self.sign().await } else { Ok(()) };
         let recovered = self.recover().await;
-        let looked = if seldom { self.look_seldom().await } else { Ok(()) };
-        sealed.and(signed).and(recovered).and(looked)
+        let maintained = if maintain { self.maintain().await } else { Ok(()) };
+        sealed.and(signed).and(recovered).and(maintained)
     }
 
-    async fn look_seldom(&mut self) -> Result<(), StoreError> {
+    async fn maintain(&mut self) -> Result<(), StoreError> {
         let prepared = self.log.prepare_partitions().await;
         let recovered = self.log.recover(None).await?;
         self.metrics.recovered.inc_by(u64::try_from(recovered).unwrap_or_default());
@@ -167,30 +170,30 @@ impl Keeper {
             let signed = self.parts.key.checkpoint(tenant, seq, chain_hash, self.parts.clock.now());
             self.log.keep_checkpoint(&signed).await?;
             self.unsigned.remove(&tenant);
-            self.unkept.push(signed);
+            self.unwritten.push(signed);
             self.metrics.checkpoints.inc();
         }
-        if self.unkept.is_empty() {
+        if self.unwritten.is_empty() {
             return Ok(());
         }
-        // A handful of lines every ten seconds; the disk's answer is waited for here.
-        match self.parts.outside.keep(&self.unkept) {
+        // Blocking is fine: a few lines every ten seconds.
+        match self.parts.outside.append(&self.unwritten) {
             Ok(()) => {
-                self.unkept.clear();
-                self.told_outside = false;
+                self.unwritten.clear();
+                self.file_failure_logged = false;
             }
-            Err(error) if !std::mem::replace(&mut self.told_outside, true) => {
-                tracing::error!(error = format!("{error:#}"), "checkpoints cannot be kept outside the database");
+            Err(error) if !std::mem::replace(&mut self.file_failure_logged, true) => {
+                tracing::error!(error = format!("{error:#}"), "checkpoints cannot be written outside the database");
             }
             Err(_) => {
-                let surplus = self.unkept.len().saturating_sub(MOST_UNKEPT);
-                self.unkept.drain(..surplus);
+                let surplus = self.unwritten.len().saturating_sub(MAX_UNWRITTEN);
+                self.unwritten.drain(..surplus);
             }
         }
         Ok(())
     }
 
-    /// Closes what processes left open that have been without their lock for a while.
+    /// Closes the open operations of processes that have been without their lock for `DEAD_AFTER`.
     async fn recover(&mut self) -> Result<(), StoreError> {
         let now = self.log.absent_instances().await?;
         self.absent.retain(|instance, _| now.contains(instance));
@@ -201,26 +204,26 @@ impl Keeper {
             }
             let recovered = self.log.recover(Some(instance)).await?;
             if recovered > 0 {
-                tracing::warn!(%instance, operations = recovered, "closed what a dead process left open");
+                tracing::warn!(%instance, operations = recovered, "closed operations that a dead process left open");
                 self.metrics.recovered.inc_by(u64::try_from(recovered).unwrap_or_default());
             }
         }
         Ok(())
     }
 
-    /// Says once that keeping fails, and once that it works again.
-    fn tell(&mut self, kept: Result<(), StoreError>) {
+    /// Logs a failure once, and once that it is over.
+    fn report(&mut self, kept: Result<(), StoreError>) {
         match kept {
-            Ok(()) if self.told => {
+            Ok(()) if self.failure_logged => {
                 tracing::info!("the audit log is sealed again");
-                self.told = false;
+                self.failure_logged = false;
             }
-            Err(error) if !self.told => {
-                tracing::error!(%error, "the audit log cannot be sealed; it goes on being written");
-                self.told = true;
+            Err(error) if !self.failure_logged => {
+                tracing::error!(%error, "the audit log cannot be sealed; rows are still written");
+                self.failure_logged = true;
             }
             _ => {}
         }
-        self.metrics.failing.set(i64::from(self.told || !self.unkept.is_empty()));
+        self.metrics.failing.set(i64::from(self.failure_logged || !self.unwritten.is_empty()));
     }
 }

@@ -1,4 +1,4 @@
-//! The audit log's commands, and what keeps it while the server runs.
+//! The commands of the audit log, and its maintenance while the server runs.
 
 mod export;
 pub mod keeper;
@@ -9,44 +9,50 @@ mod retire;
 mod verify;
 
 use crate::config::Settings;
+use crate::databases::Databases;
+use crate::system::SystemClock;
 use anyhow::{Context as _, Result};
 use clap::{Subcommand, ValueEnum};
 use data::audit::{SigningKey, TrustedKeys};
+use keeper::{AuditMetrics, Keeper, KeeperParts};
 use outside::CheckpointFile;
 use policy::keyed_hash::HashKey;
+use prometheus::Registry;
 use secrecy::ExposeSecret as _;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// What to do with the audit log.
+/// Commands of the audit log.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Check every row, the hash chain and its signatures; exit 1 where something does not hold.
+    /// Check every row, the hash chain and its signatures; exit with 1 if one of them is wrong.
     Verify {
         /// Check this export instead of the database; needs no configuration but `--public-key` or `SECRET_KEY`.
         #[arg(long, value_name = "FILE")]
         export: Option<PathBuf>,
-        /// Checkpoints that were kept elsewhere, instead of the configured file.
+        /// File of checkpoints to use instead of the configured one.
         #[arg(long, value_name = "FILE")]
         checkpoints: Option<PathBuf>,
-        /// A public key (64 hexadecimal digits) whose signatures count, beside the configured ones.
+        /// A public key (64 hexadecimal digits) to trust besides the configured ones.
         #[arg(long, value_name = "HEX")]
         public_key: Vec<String>,
     },
-    /// Write the log to standard output, one JSON object a line, in the order of the hash chain.
+    /// Write the log to standard output, one JSON object per line, in the order of the hash chain.
     Export {
-        /// Only this tenant, by id or slug; all of them, the platform's own stream included, unless given.
+        /// Id or slug of the tenant to export; by default all tenants and the platform's own stream.
         #[arg(long)]
         tenant: Option<String>,
-        /// How it is written.
+        /// Format of the output.
         #[arg(long, value_enum, default_value_t = Format::Ndjson)]
         format: Format,
-        /// Only after this place of the tenant's chain: where the last export ended.
+        /// Export rows after this position in the tenant's chain: where the last export ended.
         #[arg(long, value_name = "SEQ", default_value_t = 0, requires = "tenant")]
         after: i64,
     },
-    /// Take rows before a month out of the log for good, and sign what was taken out. Needs DATABASE_MIGRATION_URL.
+    /// Delete the rows before a month, and sign a record of what was deleted. Needs DATABASE_MIGRATION_URL.
     Retire {
-        /// The first month that stays, as YYYY-MM.
+        /// The first month to keep, as YYYY-MM.
         #[arg(long, value_name = "MONTH")]
         before: String,
     },
@@ -54,19 +60,35 @@ pub enum AuditCommand {
     PublicKey,
 }
 
-/// How an export is written.
+/// Format of an export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Format {
-    /// Rows with their place, hashes and checkpoints: `audit verify --export` checks it.
+    /// Rows with their position, hashes and checkpoints, which `audit verify --export` checks.
     Ndjson,
-    /// Events of the Open Cybersecurity Schema Framework, for a SIEM.
+    /// Events of the Open Cybersecurity Schema Framework (OCSF), for a SIEM.
     Ocsf,
+}
+
+/// Creates the keeper of the audit log.
+///
+/// # Errors
+/// If the signing key is not valid, or the metrics cannot be registered.
+pub fn keeper(settings: &Settings, databases: &Databases, metrics: &Registry) -> Result<Keeper> {
+    let parts = KeeperParts {
+        database: databases.app.clone(),
+        instance: databases.instance,
+        key: signing_key(settings)?,
+        outside: checkpoint_file(settings),
+        clock: Arc::new(SystemClock),
+        checkpoint_interval: Duration::from_secs(settings.audit.checkpoint_s),
+    };
+    Ok(Keeper::new(parts, AuditMetrics::register(metrics)?))
 }
 
 /// Runs a command.
 ///
 /// # Errors
-/// One sentence, with its causes; for `verify`, that the log does not hold.
+/// If the command fails, or `verify` finds that the log was changed.
 pub async fn run(command: AuditCommand, settings: &Settings) -> Result<()> {
     match command {
         AuditCommand::Verify { export: Some(file), checkpoints, public_key } => {
@@ -87,22 +109,22 @@ pub async fn run(command: AuditCommand, settings: &Settings) -> Result<()> {
 /// The key that checkpoints are signed with: the configured seed, or one derived from `SECRET_KEY`.
 ///
 /// # Errors
-/// Where neither is there, or the seed is none.
+/// If neither is configured, or the seed is not valid.
 pub fn signing_key(settings: &Settings) -> Result<SigningKey> {
     let seed = match &settings.audit.signing_key {
         Some(seed) => seed.expose_secret().trim().to_owned(),
-        None => HashKey::derive(crate::compose::secret(settings)?, "audit-signing").hash(b"ed25519 seed"),
+        None => HashKey::derive(settings.secret()?, "audit-signing").hash(b"ed25519 seed"),
     };
     let bytes = domain::audit::sealed::decode_hex(&seed).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let bytes = bytes.context("audit.signing_key must be 64 hexadecimal digits")?;
     Ok(SigningKey::from_seed(&bytes)?)
 }
 
-/// The keys whose signatures count: one's own, those configured, those given.
+/// The trusted keys: the own one, the configured ones and those of the command line.
 fn trusted(settings: &Settings, given: &[String]) -> Result<TrustedKeys> {
     let own = match signing_key(settings) {
         Ok(key) => Some(key.public_key()),
-        // An auditor elsewhere has no secret, only public keys.
+        // An auditor on another machine has public keys only.
         Err(_) if !given.is_empty() => None,
         Err(error) => return Err(error),
     };
@@ -110,7 +132,7 @@ fn trusted(settings: &Settings, given: &[String]) -> Result<TrustedKeys> {
     TrustedKeys::new(all.map(String::as_str)).context("a public key cannot be used")
 }
 
-/// Where checkpoints are kept outside the database.
+/// The file of checkpoints outside the database.
 #[must_use]
 pub fn checkpoint_file(settings: &Settings) -> CheckpointFile {
     let beside_documents = || settings.storage.dir.with_file_name("audit").join("checkpoints.ndjson");

@@ -1,4 +1,4 @@
-//! `audit verify --export`: an export and public keys are enough, no database and no secret.
+//! `audit verify --export`: verifies an export with public keys, without database and secret.
 
 use super::report::conclude;
 use anyhow::{Context as _, Result};
@@ -11,7 +11,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use uuid::Uuid;
 
-/// What proves a tenant's chain.
+/// The signed records that prove a tenant's chain.
 #[derive(Default)]
 struct Proofs {
     checkpoints: Vec<Checkpoint>,
@@ -21,14 +21,14 @@ struct Proofs {
 /// Verifies an export, and `outside` checkpoints of the tenants that it holds.
 ///
 /// # Errors
-/// Where something does not hold, or the file is no export.
+/// If the log was changed, or the file is not an export.
 pub(super) fn verify(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<()> {
-    let (reports, taken_up) = reports(file, outside, keys)?;
-    let note = "the export starts in the middle: what is before it was not checked".to_owned();
-    conclude(&reports, if taken_up { std::slice::from_ref(&note) } else { &[] })
+    let (reports, resumed) = reports(file, outside, keys)?;
+    let note = "the export does not start at the beginning; earlier rows were not checked".to_owned();
+    conclude(&reports, if resumed { std::slice::from_ref(&note) } else { &[] })
 }
 
-/// Two passes: what proves comes after what it proves.
+/// Reads the file twice, because proofs come after the rows that they prove.
 fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(Vec<StreamReport>, bool)> {
     let mut proofs: BTreeMap<Uuid, Proofs> = BTreeMap::new();
     each_line(file, |line| match line {
@@ -38,21 +38,21 @@ fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(V
         Line::Checkpoint(signed) => proofs.entry(signed.tenant_id).or_default().checkpoints.push(signed),
         Line::Retirement(signed) => proofs.entry(signed.tenant_id).or_default().retirements.push(signed),
     })?;
-    for kept in outside {
-        if let Some(tenant) = proofs.get_mut(&kept.tenant_id) {
-            tenant.checkpoints.push(kept.clone());
+    for checkpoint in outside {
+        if let Some(tenant) = proofs.get_mut(&checkpoint.tenant_id) {
+            tenant.checkpoints.push(checkpoint.clone());
         }
     }
     let walk = |(tenant, of): (&Uuid, &Proofs)| (*tenant, Walk::new(*tenant, &of.checkpoints, &of.retirements, keys));
     let mut walks: BTreeMap<Uuid, Walk> = proofs.iter().map(walk).collect();
-    let mut taken_up = false;
+    let mut resumed = false;
     let mut begun = std::collections::BTreeSet::new();
     each_line(file, |line| {
         let (tenant, entry) = match &line {
-            // Of an export that broke off and was taken up again, both halves in one file, the second start says nothing new.
+            // If an interrupted export was resumed into the same file, the second start adds nothing.
             Line::Start(start) => {
                 if begun.insert(start.tenant_id) {
-                    taken_up = true;
+                    resumed = true;
                     if let Some(walk) = walks.get_mut(&start.tenant_id) {
                         walk.resume_after(start.seq, start.chain_hash);
                     }
@@ -68,7 +68,7 @@ fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(V
             walk.entry(&entry);
         }
     })?;
-    Ok((walks.into_values().map(Walk::finish).collect(), taken_up))
+    Ok((walks.into_values().map(Walk::finish).collect(), resumed))
 }
 
 fn each_line(file: &Path, mut take: impl FnMut(Line)) -> Result<()> {

@@ -1,7 +1,7 @@
-//! Checkpoints kept outside the database: a file that is only appended to, one signed checkpoint a line.
+//! Checkpoints outside the database: an append-only file with one signed checkpoint per line.
 //!
-//! Who can delete rows can delete the database's checkpoints too; this file, best on another machine or a medium that is
-//! written once, is what shows it. Ship it by whatever ships logs.
+//! Whoever can delete rows can also delete the checkpoints in the database; this file shows it. Ship it to another
+//! machine or to write-once storage, like logs.
 
 use anyhow::{Context as _, Result};
 use domain::audit::lines::Line;
@@ -10,54 +10,54 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-/// The file.
+/// A file of checkpoints.
 #[derive(Clone, Debug)]
 pub struct CheckpointFile {
     path: PathBuf,
 }
 
-/// What a file of checkpoints holds.
+/// Content of a file of checkpoints.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Kept {
-    /// The checkpoints.
+pub struct CheckpointFileContent {
+    /// The readable checkpoints in the order of the file.
     pub checkpoints: Vec<Checkpoint>,
-    /// Lines that are none: a crash cut them off, or somebody wrote into the file.
+    /// Number of other lines: truncated by a crash, or written by somebody else.
     pub unreadable: usize,
 }
 
 impl CheckpointFile {
-    /// At this path; it is made when the first checkpoint is kept.
+    /// A file at this path; it is created with the first checkpoint.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self { path }
     }
 
-    /// Where it is.
+    /// Path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends checkpoints and waits until they are on the disk.
+    /// Appends checkpoints and syncs the file.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub fn keep(&self, signed: &[Checkpoint]) -> Result<()> {
+    /// If the file cannot be written.
+    pub fn append(&self, signed: &[Checkpoint]) -> Result<()> {
         let mut lines = String::new();
         for checkpoint in signed {
             lines.push_str(&Line::Checkpoint(checkpoint.clone()).to_json()?);
             lines.push('\n');
         }
         let mut file = self.open().with_context(|| format!("cannot write {}", self.path.display()))?;
-        if self.is_cut_off() {
+        if self.is_truncated() {
             lines.insert(0, '\n');
         }
         file.write_all(lines.as_bytes()).and_then(|()| file.sync_data())?;
         Ok(())
     }
 
-    /// Whether the file ends in the middle of a line: a crash cut it off.
-    fn is_cut_off(&self) -> bool {
+    /// Whether the last line has no end, because a crash truncated it.
+    fn is_truncated(&self) -> bool {
         let mut last = [0];
         let read = File::open(&self.path).and_then(|mut file| {
             file.seek(SeekFrom::End(-1))?;
@@ -77,17 +77,17 @@ impl CheckpointFile {
         options.open(&self.path)
     }
 
-    /// All that were kept; `None` where there is no such file. Lines that a crash cut off are counted and left out.
+    /// Reads the file; `None` if it does not exist.
     ///
     /// # Errors
-    /// Where the file cannot be read.
-    pub fn read(&self) -> Result<Option<Kept>> {
+    /// If the file cannot be read.
+    pub fn read(&self) -> Result<Option<CheckpointFileContent>> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", self.path.display())),
         };
-        let mut kept = Kept::default();
+        let mut kept = CheckpointFileContent::default();
         for line in BufReader::new(file).split(b'\n') {
             let line = line.with_context(|| format!("cannot read {}", self.path.display()))?;
             match std::str::from_utf8(&line).map(Line::parse) {
@@ -108,24 +108,27 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn what_is_kept_is_read_and_a_line_cut_off_at_the_end_is_not_missed() -> Result<()> {
+    fn checkpoints_are_read_and_a_truncated_line_is_counted() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let file = CheckpointFile::new(dir.path().join("audit/checkpoints.ndjson"));
         assert!(file.read()?.is_none());
         let key = SigningKey::from_seed(&[1; 32])?;
         let at = Timestamp::from_timestamp(1_000, 0).context("a moment")?;
         let signed = |seq| key.checkpoint(Uuid::from_u128(1), seq, ChainHash::of(b"x"), at);
-        file.keep(&[signed(1), signed(2)])?;
-        file.keep(&[signed(3)])?;
+        file.append(&[signed(1), signed(2)])?;
+        file.append(&[signed(3)])?;
         let kept = |checkpoints: &[i64], unreadable| {
-            Some(Kept { checkpoints: checkpoints.iter().map(|seq| signed(*seq)).collect(), unreadable })
+            Some(CheckpointFileContent {
+                checkpoints: checkpoints.iter().map(|seq| signed(*seq)).collect(),
+                unreadable,
+            })
         };
         assert_eq!(file.read()?, kept(&[1, 2, 3], 0));
         let whole = fs::read_to_string(file.path())?;
         fs::write(file.path(), &whole[..whole.len() - 20])?;
         assert_eq!(file.read()?, kept(&[1, 2], 1));
-        file.keep(&[signed(4)])?;
-        assert_eq!(file.read()?, kept(&[1, 2, 4], 1), "what comes after a line that was cut off is read");
+        file.append(&[signed(4)])?;
+        assert_eq!(file.read()?, kept(&[1, 2, 4], 1), "lines after a truncated one are read");
         Ok(())
     }
 }

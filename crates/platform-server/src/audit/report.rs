@@ -1,14 +1,14 @@
-//! What a verification found, for a person: a line for each tenant, and what does not hold beneath it.
+//! The printed result of a verification: a line for each stream, and its findings below.
 
 use anyhow::{Context as _, Result, bail};
 use data::audit::StreamReport;
 use std::fmt::Write as _;
 use uuid::Uuid;
 
-/// Prints the reports and fails where something does not hold.
+/// Prints the reports.
 ///
 /// # Errors
-/// Where something does not hold, or standard output is closed.
+/// If a log was changed, or standard output is closed.
 pub(super) fn conclude(reports: &[StreamReport], remarks: &[String]) -> Result<()> {
     let mut text = String::new();
     for report in reports {
@@ -20,11 +20,11 @@ pub(super) fn conclude(reports: &[StreamReport], remarks: &[String]) -> Result<(
     let broken = reports.iter().filter(|report| !report.holds()).count();
     let events: u64 = reports.iter().map(|report| report.entries).sum();
     if broken == 0 {
-        let _ = write!(text, "the audit log holds: {events} events in {} streams", reports.len());
+        let _ = write!(text, "the audit log is intact: {events} events in {} streams", reports.len());
     }
     crate::print(text.trim_end()).context("cannot print")?;
     if broken > 0 {
-        bail!("the audit log does not hold: {broken} of {} streams are broken", reports.len());
+        bail!("the audit log was changed: {broken} of {} streams are broken", reports.len());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `audit retire`: what is older than the log must be kept, taken out with a signed record.
+//! `audit retire`: deletes rows after their retention period and leaves a signed record of the deletion.
 
 use super::verify;
 use crate::config::{Settings, required};
@@ -10,14 +10,14 @@ use domain::ports::Clock as _;
 use domain::time::Timestamp;
 use secrecy::ExposeSecret as _;
 
-/// Takes out every month before `month`. The log must hold: a record of something broken would make it whole.
+/// Deletes all months before `month`. The log must be intact, because the record would hide an earlier change.
 ///
 /// # Errors
-/// Where the month is none or not over, the log does not hold, or the database fails.
+/// If the month is not valid or in the future, the log was changed, or the database fails.
 pub(super) async fn run(settings: &Settings, month: &str) -> Result<()> {
-    let before = first_moment(month).context("--before is a month, as YYYY-MM")?;
+    let before = first_moment(month).context("--before must be a month in the form YYYY-MM")?;
     let now = SystemClock.now();
-    ensure!(before <= first_of(now), "--before must not be after the present month");
+    ensure!(before <= first_of(now), "--before must not be after the current month");
     let url = required(settings.database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?;
     let key = super::signing_key(settings)?;
     let keys: Vec<String> =
@@ -26,11 +26,11 @@ pub(super) async fn run(settings: &Settings, month: &str) -> Result<()> {
     let outside = super::checkpoint_file(settings);
     let reports = verify::streams(settings, keys, &outside.read()?.unwrap_or_default().checkpoints).await?;
     if reports.iter().any(|report| !report.holds()) {
-        return super::report::conclude(&reports, &[]).context("nothing was taken out");
+        return super::report::conclude(&reports, &[]).context("nothing was retired");
     }
-    let records = retire(url.expose_secret(), before, &key, now).await.context("nothing was taken out")?;
+    let records = retire(url.expose_secret(), before, &key, now).await.context("nothing was retired")?;
     let rows: i64 = records.iter().map(|record| record.rows).sum();
-    crate::print(&format!("{rows} rows before {month} of {} streams were taken out", records.len()))
+    crate::print(&format!("{rows} rows before {month} of {} streams were retired", records.len()))
         .context("cannot print")
 }
 
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_month_is_its_first_moment() {
+    fn a_month_starts_at_its_first_moment() {
         assert_eq!(first_moment("2026-02").map(|at| at.to_rfc3339()), Some("2026-02-01T00:00:00+00:00".to_owned()));
         for wrong in ["2026", "2026-13", "2026-02-01", "February"] {
             assert_eq!(first_moment(wrong), None, "{wrong}");

@@ -2,28 +2,28 @@
 
 use super::outside::CheckpointFile;
 use super::report::conclude;
-use crate::compose::Databases;
 use crate::config::Settings;
+use crate::databases;
 use anyhow::{Context as _, Result};
 use data::audit::{AuditVerifier, StreamReport, TrustedKeys};
 use domain::audit::sealed::Checkpoint;
 
-/// Verifies every tenant's log, as the auditor's role.
+/// Verifies the logs of all tenants, as the auditor's role.
 ///
 /// # Errors
-/// Where something does not hold, or cannot be read.
+/// If a log was changed, or cannot be read.
 pub(super) async fn run(settings: &Settings, outside: &CheckpointFile, keys: TrustedKeys) -> Result<()> {
     let kept = outside.read()?;
     let mut remarks = Vec::new();
     if kept.is_none() {
         remarks.push(format!(
-            "no checkpoints at {}: that the end of the log was removed together with its checkpoints would not show",
+            "no checkpoints at {}: a deletion of the end of the log together with its checkpoints would go unnoticed",
             outside.path().display()
         ));
     }
     let kept = kept.unwrap_or_default();
     if kept.unreadable > 0 {
-        remarks.push(format!("{} lines of {} are no checkpoints", kept.unreadable, outside.path().display()));
+        remarks.push(format!("{} lines of {} are not checkpoints", kept.unreadable, outside.path().display()));
     }
     let reports = streams(settings, keys, &kept.checkpoints).await?;
     conclude(&reports, &remarks)
@@ -32,13 +32,13 @@ pub(super) async fn run(settings: &Settings, outside: &CheckpointFile, keys: Tru
 /// The report of each stream.
 ///
 /// # Errors
-/// Where the database fails.
+/// If the database fails.
 pub(super) async fn streams(
     settings: &Settings,
     keys: TrustedKeys,
     outside: &[Checkpoint],
 ) -> Result<Vec<StreamReport>> {
-    let verifier = AuditVerifier::new(Databases::auditor_of(settings)?, keys);
+    let verifier = AuditVerifier::new(databases::auditor(settings)?, keys);
     let tenants = verifier.streams(outside).await.context("the audit log cannot be read")?;
     let mut reports = Vec::with_capacity(tenants.len());
     for tenant in tenants {

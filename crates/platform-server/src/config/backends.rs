@@ -1,10 +1,14 @@
-//! `models.backends` and `models.tiers`: several model servers, and which of their models serve what.
+//! `models.backends`, `models.tiers`, `models.queue` and `models.breaker`: several model servers, and which of their
+//! models serve what.
 
-use super::models::is_known_cloud;
+use super::schema::{secret, words};
 use anyhow::{Context as _, Result, bail};
 use domain::model_call::{MicroCost, Price};
 use domain::role::Classification;
-use model_client::config::{BackendSettings, Dialect, KeyHeader, Location, RouteSettings, Timeouts};
+use model_client::config::{
+    BackendSettings, BreakerSettings, Dialect, KeyHeader, Location, QueueSettings, RouteSettings, Timeouts,
+};
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -12,143 +16,125 @@ use std::time::Duration;
 use url::Url;
 
 /// A model server.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backend {
-    /// Which server it is: `openai` (any compatible one), `vllm`, `ollama`, `litellm` or `azure`.
+    /// Which server it is; `openai` is any OpenAI-compatible one.
     #[serde(default)]
-    pub dialect: ServerDialect,
-    /// Its address, with or without the trailing `/v1`.
+    #[schemars(schema_with = "words::<Dialect>", extend("default" = "openai"))]
+    pub dialect: Dialect,
+    /// Its URL, with or without the trailing `/v1`.
     pub base_url: String,
-    /// Its key.
+    /// Its API key.
+    #[serde(default)]
+    #[schemars(schema_with = "secret")]
     pub api_key: Option<SecretString>,
-    /// A file that holds the key.
+    /// A file that holds the API key.
     pub api_key_file: Option<PathBuf>,
-    /// How it is told the key: `bearer`, or `api-key`, which is Azure's way unless said otherwise.
-    pub key_header: Option<HeaderName>,
-    /// Azure's `api-version`: with it the addresses are those by deployment.
+    /// The header that carries the API key.
+    #[serde(default)]
+    #[schemars(schema_with = "words::<KeyHeader>", extend("x-default" = "`bearer`; Azure `api-key`"))]
+    pub key_header: Option<KeyHeader>,
+    /// Azure's `api-version`: selects its older URLs by deployment.
     pub api_version: Option<String>,
-    /// Where it stands: `on-premises`, or `cloud`, which Azure and OpenAI are unless said otherwise.
-    pub location: Option<Place>,
-    /// Nothing classified higher is sent to it; `restricted` on premises and `internal` elsewhere unless given.
+    /// Where it runs. What is sent to the cloud is limited by the tenant's settings.
+    #[serde(default)]
+    #[schemars(schema_with = "words::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
+    pub location: Option<Location>,
+    /// Highest classification that is sent to it.
+    #[serde(default)]
+    #[schemars(schema_with = "words::<Classification>", extend("x-default" = "`restricted`; in the cloud `internal`"))]
     pub highest_classification: Option<Classification>,
-    /// A LiteLLM proxy may fall back by itself for content up to this class.
+    /// Highest classification for which a LiteLLM proxy may use its own fallbacks.
     #[serde(default = "internal")]
+    #[schemars(schema_with = "words::<Classification>", extend("default" = "internal"))]
     pub own_fallbacks: Classification,
-    /// Most requests at a time.
-    #[serde(default = "places")]
+    /// Maximum number of concurrent requests; others wait.
+    #[serde(default = "concurrency")]
+    #[schemars(range(min = 1))]
     pub concurrency: usize,
     /// Milliseconds to connect.
+    #[schemars(extend("x-default" = "`3000`"))]
     pub connect_timeout_ms: Option<u64>,
-    /// Seconds until the first word of an answer must be there.
+    /// Seconds until the first token of an answer.
+    #[schemars(extend("x-default" = "`60`"))]
     pub first_token_timeout_s: Option<u64>,
     /// Seconds between two pieces of an answer.
+    #[schemars(extend("x-default" = "`30`"))]
     pub between_tokens_timeout_s: Option<u64>,
     /// Seconds for a whole answer.
+    #[schemars(extend("x-default" = "`600`"))]
     pub total_timeout_s: Option<u64>,
 }
 
-/// A model of a backend, among those that serve a tier.
-#[derive(Clone, Debug, Deserialize)]
+/// A model that serves a tier.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// The backend's name.
+    /// Name of the backend.
     pub backend: String,
     /// The backend's name of the model.
     pub model: String,
-    /// Lower is tried first, equals share the requests; the place in the list unless given.
+    /// Lower priorities are tried first; routes of the same priority share the requests.
+    #[schemars(extend("x-default" = "position in the list"))]
     pub priority: Option<u32>,
-    /// Share among equals.
+    /// Share of the requests among routes of the same priority.
     #[serde(default = "one")]
+    #[schemars(range(min = 1))]
     pub weight: u32,
-    /// Price of a million tokens read, in whichever currency all prices are in.
+    /// Price of a million input tokens, in the currency of all prices.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub input_price: f64,
-    /// Price of a million tokens written.
+    /// Price of a million output tokens.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub output_price: f64,
 }
 
-/// Who serves each tier, first choice first.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// The routes of each tier.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tiers {
-    /// Everyday answers.
+    /// Routes for everyday answers.
     pub fast: Vec<Route>,
-    /// Hard ones.
+    /// Routes for difficult questions.
     pub heavy: Vec<Route>,
-    /// Vectors: all of them the same model.
+    /// Routes for embeddings; all of them must be the same model.
     pub embed: Vec<Route>,
-    /// The order of passages.
+    /// Routes for reranking.
     pub rerank: Vec<Route>,
 }
 
-/// Waiting for a place.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Requests that wait for a model server.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Queue {
-    /// Most requests of one tenant that wait; the next one is refused at once.
+    /// Maximum number of waiting requests of one tenant; further ones are refused at once.
     pub per_tenant: usize,
     /// Milliseconds that a request waits before it is refused.
     pub wait_ms: u64,
 }
 
-/// When a backend is left alone.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Circuit breaker of each model server.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Breaker {
-    /// Failures in a row after which it is.
+    /// Number of consecutive failures that open the breaker.
     pub failures: u32,
-    /// Seconds for which, the first time; twice as long each time that the probe after it fails.
+    /// Seconds that it stays open the first time; doubled each time that the probe afterwards fails.
     pub pause_s: u64,
-    /// Longest pause, seconds.
+    /// Maximum number of seconds that it stays open.
     pub longest_pause_s: u64,
-    /// Seconds between two looks at whether it is there.
+    /// Seconds between two health probes.
     pub probe_every_s: u64,
-}
-
-/// Which server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ServerDialect {
-    /// Any compatible one.
-    #[default]
-    OpenAi,
-    /// vLLM.
-    Vllm,
-    /// Ollama.
-    Ollama,
-    /// LiteLLM.
-    LiteLlm,
-    /// Azure OpenAI.
-    Azure,
-}
-
-/// Where a server stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Place {
-    /// On the site.
-    OnPremises,
-    /// Elsewhere.
-    Cloud,
-}
-
-/// How a server is told its key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HeaderName {
-    /// `Authorization: Bearer`.
-    Bearer,
-    /// `api-key`.
-    ApiKey,
 }
 
 fn internal() -> Classification {
     Classification::Internal
 }
 
-fn places() -> usize {
+fn concurrency() -> usize {
     64
 }
 
@@ -158,58 +144,64 @@ fn one() -> u32 {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { per_tenant: 32, wait_ms: 5_000 }
+        let QueueSettings { per_tenant, wait } = QueueSettings::default();
+        Self { per_tenant, wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
+    }
+}
+
+impl From<Queue> for QueueSettings {
+    fn from(queue: Queue) -> Self {
+        Self { per_tenant: queue.per_tenant, wait: Duration::from_millis(queue.wait_ms) }
     }
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { failures: 5, pause_s: 5, longest_pause_s: 60, probe_every_s: 10 }
+        let breaker = BreakerSettings::default();
+        Self {
+            failures: breaker.failures,
+            pause_s: breaker.pause.as_secs(),
+            longest_pause_s: breaker.longest_pause.as_secs(),
+            probe_every_s: breaker.probe_every.as_secs(),
+        }
     }
 }
 
-impl ServerDialect {
-    pub(super) fn settings(self) -> Dialect {
-        match self {
-            Self::OpenAi => Dialect::OpenAi,
-            Self::Vllm => Dialect::Vllm,
-            Self::Ollama => Dialect::Ollama,
-            Self::LiteLlm => Dialect::LiteLlm,
-            Self::Azure => Dialect::Azure,
+impl From<Breaker> for BreakerSettings {
+    fn from(breaker: Breaker) -> Self {
+        Self {
+            failures: breaker.failures.max(1),
+            pause: Duration::from_secs(breaker.pause_s),
+            longest_pause: Duration::from_secs(breaker.longest_pause_s),
+            probe_every: Duration::from_secs(breaker.probe_every_s.max(1)),
         }
     }
 }
 
 impl Backend {
-    /// For the model layer.
+    /// Settings of the model client for this backend. `section` is where the backend is configured, for errors.
     ///
     /// # Errors
     /// A sentence that names the setting that is wrong.
-    pub(super) fn settings(&self, name: &str) -> Result<BackendSettings> {
-        let of = |what: &str| format!("models.backends.{name}.{what}");
-        let url: Url = self.base_url.parse().with_context(|| format!("{} is no valid address", of("base_url")))?;
+    pub(super) fn settings(&self, name: &str, section: &str) -> Result<BackendSettings> {
+        let url: Url = self.base_url.parse().with_context(|| format!("{section}.base_url is not a valid URL"))?;
         if self.concurrency == 0 {
-            bail!("{} must be at least 1", of("concurrency"));
+            bail!("{section}.concurrency must be at least 1");
         }
-        let is_azure = self.dialect == ServerDialect::Azure;
-        let location = match (self.location, is_azure || is_known_cloud(&url)) {
-            (Some(Place::Cloud), _) | (None, true) => Location::Cloud,
-            _ => Location::OnPremises,
-        };
-        let usual = match location {
+        let is_azure = self.dialect == Dialect::Azure;
+        let is_cloud = is_azure || is_known_cloud(&url);
+        let location = self.location.unwrap_or(if is_cloud { Location::Cloud } else { Location::OnPremises });
+        let classification = self.highest_classification.unwrap_or(match location {
             Location::OnPremises => Classification::Restricted,
             Location::Cloud => Classification::Internal,
-        };
+        });
         Ok(BackendSettings {
-            dialect: self.dialect.settings(),
-            api_key: self.key().with_context(|| format!("{} cannot be read", of("api_key_file")))?,
-            key_header: match (self.key_header, is_azure) {
-                (Some(HeaderName::ApiKey), _) | (None, true) => KeyHeader::ApiKey,
-                _ => KeyHeader::Bearer,
-            },
+            dialect: self.dialect,
+            api_key: self.key().with_context(|| format!("{section}.api_key_file cannot be read"))?,
+            key_header: self.key_header.unwrap_or(if is_azure { KeyHeader::ApiKey } else { KeyHeader::Bearer }),
             api_version: self.api_version.clone(),
             location,
-            highest_classification: self.highest_classification.unwrap_or(usual),
+            highest_classification: classification,
             own_fallbacks: self.own_fallbacks,
             concurrency: self.concurrency,
             timeouts: self.timeouts(),
@@ -225,44 +217,38 @@ impl Backend {
     }
 
     fn timeouts(&self) -> Timeouts {
-        let usual = Timeouts::default();
-        let seconds = |given: Option<u64>, usual| given.map_or(usual, Duration::from_secs);
+        let default = Timeouts::default();
+        let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
         Timeouts {
-            connect: self.connect_timeout_ms.map_or(usual.connect, Duration::from_millis),
-            first_token: seconds(self.first_token_timeout_s, usual.first_token),
-            between_tokens: seconds(self.between_tokens_timeout_s, usual.between_tokens),
-            total: seconds(self.total_timeout_s, usual.total),
+            connect: self.connect_timeout_ms.map_or(default.connect, Duration::from_millis),
+            first_token: seconds(self.first_token_timeout_s, default.first_token),
+            between_tokens: seconds(self.between_tokens_timeout_s, default.between_tokens),
+            total: seconds(self.total_timeout_s, default.total),
         }
     }
 }
 
-/// The routes of a tier, for the model layer.
-///
-/// # Errors
-/// A sentence that names the setting that is wrong.
-pub(super) fn routes(tier: &str, routes: &[Route]) -> Result<Vec<RouteSettings>> {
-    let route = |(at, route): (usize, &Route)| {
-        let wrong = |what: &str| format!("models.tiers.{tier}: {what} of entry {} (backend {})", at + 1, route.backend);
-        if route.weight == 0 {
-            bail!("{} must be at least 1", wrong("weight"));
-        }
-        let price = |name: &str, price: f64| {
-            micros(price).with_context(|| format!("{} must be from 0 to 1000000", wrong(name)))
-        };
-        Ok(RouteSettings {
-            backend: route.backend.clone(),
-            model: route.model.clone(),
-            priority: route.priority.unwrap_or(u32::try_from(at + 1).unwrap_or(u32::MAX)),
-            weight: route.weight,
-            price: Price {
-                input: price("input_price", route.input_price)?,
-                output: price("output_price", route.output_price)?,
-            },
-        })
+/// Whether the host belongs to a model service that no plant runs on its own site.
+fn is_known_cloud(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    ["openai.com", "azure.com", "azure.us", "azure.cn"]
+        .iter()
+        .any(|domain| host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.')))
+}
+
+/// The routes of a tier, as the model client takes them.
+pub(super) fn routes(routes: &[Route]) -> Vec<RouteSettings> {
+    let route = |(index, route): (usize, &Route)| RouteSettings {
+        backend: route.backend.clone(),
+        model: route.model.clone(),
+        priority: route.priority.unwrap_or(u32::try_from(index + 1).unwrap_or(u32::MAX)),
+        weight: route.weight,
+        price: Price { input: micros(route.input_price), output: micros(route.output_price) },
     };
     routes.iter().enumerate().map(route).collect()
 }
 
-fn micros(price: f64) -> Option<MicroCost> {
-    (0.0..=1e6).contains(&price).then(|| MicroCost((price * 1e6).round() as u64))
+/// The schema limits prices to a million, which is exact in both types.
+fn micros(price: f64) -> MicroCost {
+    MicroCost((price * 1e6).round() as u64)
 }

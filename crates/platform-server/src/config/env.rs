@@ -1,11 +1,11 @@
-//! The process environment, read once: everything else takes what this found.
+//! The environment variables of the process. They are read once, here.
 
 use anyhow::{Context as _, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-/// The design's own variables and the settings that they override.
-const DESIGN_VARIABLES: &[(&str, &str)] = &[
+/// Variables with names of their own, and the keys that they set.
+pub(super) const NAMED_VARIABLES: &[(&str, &str)] = &[
     ("DATABASE_URL", "database.url"),
     ("DATABASE_WORKER_URL", "database.worker_url"),
     ("DATABASE_AUDIT_URL", "database.audit_url"),
@@ -25,48 +25,53 @@ const DESIGN_VARIABLES: &[(&str, &str)] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
 ];
 
-/// The variables of a process.
+/// The name of the variable for any key, such as `PLATFORM__SERVER__PORT`.
+pub(super) fn variable(key: &str) -> String {
+    format!("PLATFORM__{}", key.replace('.', "__").to_uppercase())
+}
+
+/// The environment variables of a process.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(HashMap<String, String>);
 
 impl Environment {
-    /// This process's.
+    /// The variables of this process.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one site: settings are read here and handed down")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
     pub fn of_process() -> Self {
         Self(std::env::vars().collect())
     }
 
-    /// These, for tests.
+    /// The given variables, for tests.
     #[must_use]
     pub fn of(variables: &[(&str, &str)]) -> Self {
         Self(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
-    /// The file that `PLATFORM_CONFIG` names.
+    /// Path in `PLATFORM_CONFIG`.
     #[must_use]
     pub fn config_file(&self) -> Option<PathBuf> {
         self.get("PLATFORM_CONFIG").map(PathBuf::from)
     }
 
-    /// `PLATFORM__SECTION__KEY` as settings. A value that looks like a number or a boolean is one.
+    /// The variables of the form `PLATFORM__SECTION__KEY`. A value that looks like a number or a boolean becomes one.
     pub fn overrides(&self) -> config::Environment {
-        let ours = self.0.iter().filter(|(name, value)| name.starts_with("PLATFORM__") && !value.is_empty());
+        let prefixed = self.0.iter().filter(|(name, value)| name.starts_with("PLATFORM__") && !value.is_empty());
         config::Environment::with_prefix("PLATFORM")
             .prefix_separator("__")
             .separator("__")
             .try_parsing(true)
-            .source(Some(ours.map(|(name, value)| (name.clone(), value.clone())).collect()))
+            .source(Some(prefixed.map(|(name, value)| (name.clone(), value.clone())).collect()))
     }
 
-    /// The design's variables that are set, each with the setting that it overrides. `NAME_FILE` names a file that
-    /// holds the value of `NAME`. An empty variable counts as not set: Compose passes those on.
+    /// The keys that named variables set, with their values. `NAME_FILE` is the path of a file that holds the value of
+    /// `NAME`. An empty variable counts as not set, because Compose passes unset variables on as empty ones.
     ///
     /// # Errors
-    /// Where a named file cannot be read.
-    pub fn design_variables(&self) -> Result<Vec<(&'static str, String)>> {
+    /// If a file cannot be read.
+    pub fn named_variables(&self) -> Result<Vec<(&'static str, String)>> {
         let mut found = Vec::new();
-        for (name, key) in DESIGN_VARIABLES {
+        for (name, key) in NAMED_VARIABLES {
             if let Some(value) = self.value(name)? {
                 let value = if *name == "SERVICE_TYPE" { value.to_lowercase() } else { value };
                 found.push((*key, value));
@@ -102,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_designs_variables_win_over_the_platforms_which_win_over_the_file() {
+    fn named_variables_override_platform_variables_which_override_the_file() {
         let dir = tempfile::tempdir().expect("temp dir");
         let file = dir.path().join("platform.toml");
         std::fs::write(&file, "[server]\nport = 1\nmetrics_port = 2\n[database]\nurl = \"postgres://file\"\n")
@@ -133,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_may_stand_in_a_file_and_is_never_printed() {
+    fn a_secret_can_be_in_a_file_and_is_never_printed() {
         let dir = tempfile::tempdir().expect("temp dir");
         let file = dir.path().join("secret");
         std::fs::write(&file, "0123456789abcdef-from-file\n").expect("write");
@@ -147,11 +152,11 @@ mod tests {
     }
 
     #[test]
-    fn production_refuses_what_only_a_desk_may_have() {
+    fn production_refuses_what_only_development_mode_allows() {
         assert_eq!(Settings::default().mode, Mode::Production);
         assert!(load(&[("PLATFORM__AUTH__DEV_ISSUER_DIR", "/x")]).is_err());
         assert!(load(&[("PLATFORM__RATE_LIMIT__ENABLED", "false")]).is_err());
-        let desk = [("PLATFORM__MODE", "development"), ("PLATFORM__RATE_LIMIT__ENABLED", "false")];
-        assert!(!load(&desk).expect("valid").rate_limit.enabled);
+        let development = [("PLATFORM__MODE", "development"), ("PLATFORM__RATE_LIMIT__ENABLED", "false")];
+        assert!(!load(&development).expect("valid").rate_limit.enabled);
     }
 }

@@ -1,80 +1,20 @@
-//! Issuers from the settings: the file's, the variables', and the development issuer.
+//! The trusted token issuers that follow from the `auth` section.
 
-use super::{Auth, Mode};
+use super::Mode;
+use super::auth::{Auth, EntraCloud, IssuerFile};
 use anyhow::{Context as _, Result, bail};
-use domain::role::Role;
 use policy::authn::jwks::fetch::is_allowed_url;
 use policy::authn::settings::{
     ClaimNames, GroupsOverage, IssuerSettings, KeySource, SignatureAlgorithm, TenantTrust, default_roles,
     entra_directory,
 };
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The development issuer's name.
+/// `iss` of the development issuer.
 pub const DEVELOPMENT_ISSUER: &str = "urn:plant-agent-platform:development";
-/// The audience of its tokens.
+/// `aud` of the development issuer's tokens.
 pub const DEVELOPMENT_AUDIENCE: &str = "plant-agent-platform";
-
-/// An issuer in the configuration file.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IssuerFile {
-    /// The exact `iss`.
-    pub issuer: String,
-    /// UploadOutcome `aud` values.
-    pub audiences: Vec<String>,
-    /// Further `iss` values of its tokens (AD FS: `access_token_issuer` of its discovery document).
-    #[serde(default)]
-    pub accept_iss: Vec<String>,
-    /// Accepted signature algorithms, instead of the usual ones.
-    #[serde(default)]
-    pub algorithms: Option<Vec<SignatureAlgorithm>>,
-    /// Accept ES256 signatures with a high `s`, too: for issuers that do not normalize theirs.
-    #[serde(default)]
-    pub accept_high_s: bool,
-    /// Where the keys are; discovered if absent.
-    #[serde(default)]
-    pub jwks_url: Option<String>,
-    /// Claim value → tenant id or slug.
-    #[serde(default)]
-    pub tenants: BTreeMap<String, String>,
-    /// Role value, or group as `g:<group>` → role, instead of the usual ones.
-    #[serde(default)]
-    pub roles: Option<BTreeMap<String, Role>>,
-    /// Claim names, instead of the usual ones.
-    #[serde(default)]
-    pub claims: Claims,
-    /// A scope that tokens must carry, or else `required_role`.
-    #[serde(default)]
-    pub required_scope: Option<String>,
-    /// A role value that tokens must carry, or else `required_scope`.
-    #[serde(default)]
-    pub required_role: Option<String>,
-    /// Longest time since the user proved who they are, in seconds.
-    #[serde(default)]
-    pub max_age_s: Option<u32>,
-    /// Home directories whose guests get in; `*` for any.
-    #[serde(default)]
-    pub guests: Vec<String>,
-    /// What becomes of tokens that leave out their groups.
-    #[serde(default)]
-    pub groups_overage: GroupsOverage,
-}
-
-/// A cloud of Entra ID's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EntraCloud {
-    /// The public one.
-    #[default]
-    Global,
-    /// For the government of the United States.
-    UsGov,
-    /// In China.
-    China,
-}
 
 impl EntraCloud {
     const fn login(self) -> &'static str {
@@ -86,51 +26,8 @@ impl EntraCloud {
     }
 }
 
-/// Claim names; each is a list, the first that is there wins.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Claims {
-    /// The stable id of the user.
-    pub subject: Option<Vec<String>>,
-    /// What the tenant is looked up by.
-    pub tenant: Option<Vec<String>>,
-    /// Role values.
-    pub roles: Option<Vec<String>>,
-    /// E-mail.
-    pub email: Option<Vec<String>>,
-    /// Name.
-    pub name: Option<Vec<String>>,
-    /// Scopes.
-    pub scopes: Option<Vec<String>>,
-    /// Groups.
-    pub groups: Option<Vec<String>>,
-    /// The client that asked for the token.
-    pub client: Option<Vec<String>>,
-    /// The token's own id.
-    pub token_id: Option<Vec<String>>,
-    /// When the user proved who they are.
-    pub auth_time: Option<Vec<String>>,
-}
-
-impl Claims {
-    fn names(self) -> ClaimNames {
-        let usual = ClaimNames::default();
-        ClaimNames {
-            subject: self.subject.unwrap_or(usual.subject),
-            tenant: self.tenant.unwrap_or(usual.tenant),
-            roles: self.roles.unwrap_or(usual.roles),
-            email: self.email.unwrap_or(usual.email),
-            name: self.name.unwrap_or(usual.name),
-            scopes: self.scopes.unwrap_or(usual.scopes),
-            groups: self.groups.unwrap_or(usual.groups),
-            client: self.client.unwrap_or(usual.client),
-            token_id: self.token_id.unwrap_or(usual.token_id),
-            auth_time: self.auth_time.unwrap_or(usual.auth_time),
-        }
-    }
-}
-
-/// All issuers, the environment's first: an admin who makes a user without an issuer means that one.
+/// All issuers. Those of the `oidc_…` and `entra_…` keys come first: a user that an admin creates without an issuer
+/// belongs to the first one.
 pub(super) fn collect(auth: &Auth, mode: Mode) -> Result<Vec<IssuerSettings>> {
     let mut issuers = Vec::new();
     issuers.extend(oidc(auth, mode)?);
@@ -158,7 +55,7 @@ pub(super) fn collect(auth: &Auth, mode: Mode) -> Result<Vec<IssuerSettings>> {
 fn check(issuer: &IssuerSettings) -> Result<()> {
     let name = &issuer.issuer;
     if issuer.audiences.is_empty() {
-        bail!("the issuer {name} has no audiences: without one, tokens that were made for other services would do");
+        bail!("the issuer {name} has no audiences; without one, tokens for other services would be accepted");
     }
     if issuer.algorithms.is_empty() {
         bail!("the issuer {name} has no algorithms");
@@ -169,7 +66,8 @@ fn check(issuer: &IssuerSettings) -> Result<()> {
     Ok(())
 }
 
-/// In development mode the variables' issuer is trusted for every tenant; otherwise for those that are mapped.
+/// In development mode without mapped tenants, the issuers of the `oidc_…` and `entra_…` keys are trusted for every
+/// tenant.
 fn trust(auth: &Auth, mode: Mode) -> TenantTrust {
     match mode {
         Mode::Development if auth.tenants.is_empty() => TenantTrust::Any,
@@ -183,7 +81,7 @@ fn oidc(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
     Ok(Some(IssuerSettings {
         keys: keys(issuer, auth.oidc_jwks_url.as_deref())?,
         tenants: trust(auth, mode),
-        ..of_variables(auth, issuer, audience)
+        ..with_defaults_of_section(auth, issuer, audience)
     }))
 }
 
@@ -197,12 +95,12 @@ fn entra(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
         keys: KeySource::Url(format!("{authority}/discovery/v2.0/keys")),
         tenants: trust(auth, mode),
         required_claim: Some(("tid".to_owned(), directory.clone())),
-        ..of_variables(auth, &issuer, client)
+        ..with_defaults_of_section(auth, &issuer, client)
     }))
 }
 
-/// What `[auth]` says of the issuers of the variables.
-fn of_variables(auth: &Auth, issuer: &str, audience: String) -> IssuerSettings {
+/// The settings that `auth` has for the issuers of the `oidc_…` and `entra_…` keys.
+fn with_defaults_of_section(auth: &Auth, issuer: &str, audience: String) -> IssuerSettings {
     IssuerSettings {
         roles: auth.roles.clone().unwrap_or_else(default_roles),
         accept_high_s: auth.accept_high_s,
@@ -211,26 +109,26 @@ fn of_variables(auth: &Auth, issuer: &str, audience: String) -> IssuerSettings {
         max_age_s: auth.max_age_s,
         guests: auth.guests.clone(),
         groups_overage: auth.groups_overage,
-        ..usual(issuer, vec![audience])
+        ..default_issuer(issuer, vec![audience])
     }
 }
 
 fn from_file(file: IssuerFile) -> Result<IssuerSettings> {
-    let usual = usual(&file.issuer, file.audiences);
+    let default = default_issuer(&file.issuer, file.audiences);
     Ok(IssuerSettings {
         keys: keys(&file.issuer, file.jwks_url.as_deref())?,
         tenants: TenantTrust::Mapped(file.tenants),
         roles: file.roles.unwrap_or_else(default_roles),
-        claims: file.claims.names(),
+        claims: file.claims,
         accept_iss: file.accept_iss,
         accept_high_s: file.accept_high_s,
-        algorithms: file.algorithms.unwrap_or(usual.algorithms),
+        algorithms: file.algorithms.unwrap_or(default.algorithms),
         required_scope: file.required_scope,
         required_role: file.required_role,
         max_age_s: file.max_age_s,
         guests: file.guests,
         groups_overage: file.groups_overage,
-        ..usual
+        ..default
     })
 }
 
@@ -239,12 +137,13 @@ fn development(dir: &Path) -> IssuerSettings {
         algorithms: vec![SignatureAlgorithm::Es256],
         keys: KeySource::File(dir.join("jwks.json")),
         tenants: TenantTrust::Any,
-        ..usual(DEVELOPMENT_ISSUER, vec![DEVELOPMENT_AUDIENCE.to_owned()])
+        ..default_issuer(DEVELOPMENT_ISSUER, vec![DEVELOPMENT_AUDIENCE.to_owned()])
     }
 }
 
-/// An issuer whose name has the shape of Entra's speaks for one directory, wherever it is configured.
-fn usual(issuer: &str, audiences: Vec<String>) -> IssuerSettings {
+/// Settings of an issuer that has only a name and audiences. One whose name has the form of Entra's is trusted for that
+/// directory only, wherever it is configured.
+fn default_issuer(issuer: &str, audiences: Vec<String>) -> IssuerSettings {
     IssuerSettings {
         issuer: issuer.to_owned(),
         accept_iss: Vec::new(),
@@ -272,7 +171,7 @@ fn usual(issuer: &str, audiences: Vec<String>) -> IssuerSettings {
 fn keys(issuer: &str, jwks_url: Option<&str>) -> Result<KeySource> {
     let address = jwks_url.unwrap_or(issuer);
     if !is_allowed_url(address) {
-        bail!("the issuer's address {address} must be https, or http on the loopback interface");
+        bail!("the issuer URL {address} must be https, or http on the loopback interface");
     }
     Ok(jwks_url.map_or(KeySource::Discovery, |url| KeySource::Url(url.to_owned())))
 }
@@ -290,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variables_issuer_speaks_for_every_tenant_in_development_only() {
+    fn the_oidc_issuer_is_trusted_for_every_tenant_in_development_mode_only() {
         let issuers = collect(&auth(), Mode::Development).expect("valid");
         assert_eq!(issuers[0].tenants, TenantTrust::Any);
         let issuers = collect(&auth(), Mode::Production).expect("valid");
@@ -298,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incomplete_issuer_is_refused_with_the_variable_that_is_missing() {
+    fn an_incomplete_issuer_is_refused_with_the_name_of_the_missing_variable() {
         let error = collect(&Auth { oidc_audience: None, ..auth() }, Mode::Development).expect_err("incomplete");
         assert!(error.to_string().contains("OIDC_AUDIENCE"));
         let far = Auth { oidc_issuer: Some("http://idp.example".to_owned()), ..auth() };
@@ -307,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn entra_tokens_must_come_from_the_directory_that_is_named() {
+    fn entra_tokens_must_come_from_the_configured_directory() {
         let auth =
             Auth { entra_tenant_id: Some("T".to_owned()), entra_client_id: Some("C".to_owned()), ..Auth::default() };
         let issuers = collect(&auth, Mode::Production).expect("valid");
@@ -316,20 +215,20 @@ mod tests {
     }
 
     #[test]
-    fn each_entra_cloud_has_its_own_authority_and_the_shape_of_the_name_binds_the_directory() {
+    fn each_entra_cloud_has_its_own_authority_and_the_issuer_name_binds_the_directory() {
         let directory = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
         for (cloud, host) in [
             (EntraCloud::Global, "login.microsoftonline.com"),
             (EntraCloud::UsGov, "login.microsoftonline.us"),
             (EntraCloud::China, "login.partner.microsoftonline.cn"),
         ] {
-            let of_variables = Auth {
+            let by_directory = Auth {
                 entra_tenant_id: Some(directory.to_owned()),
                 entra_client_id: Some("C".to_owned()),
                 entra_cloud: cloud,
                 ..Auth::default()
             };
-            let issuer = &collect(&of_variables, Mode::Production).expect("valid")[0];
+            let issuer = &collect(&by_directory, Mode::Production).expect("valid")[0];
             assert_eq!(issuer.issuer, format!("https://{host}/{directory}/v2.0"));
             assert_eq!(issuer.keys, KeySource::Url(format!("https://{host}/{directory}/discovery/v2.0/keys")));
             let generic = Auth { oidc_issuer: Some(issuer.issuer.clone()), ..auth() };
@@ -344,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_may_say_everything_of_an_issuer() {
+    fn an_issuer_in_the_file_can_set_every_key() {
         let file = r#"
             issuer = "https://adfs.acme.example/adfs"
             accept_iss = ["http://adfs.acme.example/adfs/services/trust"]

@@ -1,35 +1,43 @@
-//! Settings: a TOML file, overridden by `PLATFORM__SECTION__KEY`, overridden by the design's own variables. Read once.
+//! Settings: a TOML file, overridden by `PLATFORM__SECTION__KEY`, overridden by named variables. They are read once.
 
+mod auth;
 mod backends;
 mod env;
 mod issuers;
 mod models;
+pub mod schema;
 mod sections;
+pub mod tables;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use config::{Config, File, FileFormat};
 use policy::authn::settings::IssuerSettings;
-use secrecy::SecretString;
+use schemars::JsonSchema;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tools::ingest::isolate::ParserProgram;
 use tools::ingest::isolate::launch::Launcher;
 
-pub use backends::{Backend, Breaker, HeaderName, Place, Queue, Route, ServerDialect, Tiers};
+pub use auth::{Auth, EntraCloud, IssuerFile, PlatformAdmin};
+pub use backends::{Backend, Breaker, Queue, Route, Tiers};
 pub use env::Environment;
-pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, EntraCloud, IssuerFile};
-pub use models::{Embeds, Models, NextEmbed};
-pub use sections::{Audit, Auth, Chat, Database, Ingest, PlatformAdmin, RateLimit, Server, Storage, Telemetry, Worker};
+pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER};
+pub use models::{Models, NextEmbed};
+pub use sections::{Audit, Chat, Database, Ingest, RateLimit, Server, Storage, Telemetry, Worker};
 
-/// Whether this is a plant's platform or somebody's desk.
+/// Minimum length of `secret_key`, in bytes.
+const MIN_SECRET: usize = 16;
+
+/// Whether the platform serves a plant or a developer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// A plant's platform: no development issuer, limits always on.
+    /// The development issuer is refused, and request limits are always on.
     #[default]
     Production,
-    /// Somebody's desk: the development issuer's tokens count.
+    /// Tokens of the development issuer are accepted.
     Development,
 }
 
@@ -37,53 +45,62 @@ pub enum Mode {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceType {
-    /// Serves HTTP.
+    /// Serves the HTTP API.
     Api,
-    /// Works off the queue.
+    /// Runs the jobs of the queue.
     Worker,
-    /// Both.
+    /// Serves the API and runs jobs.
     All,
 }
 
-/// All settings.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Configuration of the plant agent platform
+///
+/// The keys of the TOML file. `x-variables` lists the environment variables of a key, `x-unit` the unit of a number,
+/// and `x-default` describes a default that depends on something else.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Production or development.
+    /// `development` allows the development issuer, disabling request limits, and an issuer that is trusted for every
+    /// tenant.
+    #[schemars(schema_with = "schema::words::<Mode>", extend("default" = "production"))]
     pub mode: Mode,
-    /// What the process does when no subcommand says so.
+    /// What the process does if it is started without a subcommand.
+    #[schemars(schema_with = "schema::words::<ServiceType>", extend("x-default" = "`all`"))]
     pub service_type: Option<ServiceType>,
-    /// Key for keyed hashes: at least 16 bytes, the same on every replica.
+    /// Key of the hashes of tokens and in the audit log: at least 16 bytes, the same on every replica.
+    #[schemars(schema_with = "schema::secret", extend("x-default" = "none, required"))]
     pub secret_key: Option<SecretString>,
-    /// Where limits are counted if several servers share them (`REDIS_URL`); without it each counts in its memory.
+    /// `redis://` or `rediss://` URL of the server that counts requests, so that several servers share each quota.
+    /// Without it, each server counts in its memory.
+    #[schemars(schema_with = "schema::secret")]
     pub redis_url: Option<SecretString>,
-    /// Listening.
+    /// Listening and connections.
     pub server: Server,
-    /// PostgreSQL.
+    /// PostgreSQL: one URL per database role.
     pub database: Database,
-    /// The documents' bytes.
+    /// The files of documents.
     pub storage: Storage,
-    /// Who may sign in.
+    /// Token issuers and tokens.
     pub auth: Auth,
-    /// Models.
+    /// Models and model servers.
     pub models: Models,
-    /// Chat turns.
+    /// Limits of chat turns.
     pub chat: Chat,
-    /// Request limits.
+    /// Limits of users' requests.
     pub rate_limit: RateLimit,
     /// The audit log.
     pub audit: Audit,
-    /// How documents are cut.
+    /// How documents are split into passages.
     pub ingest: Ingest,
     /// The ingestion worker.
     pub worker: Worker,
     /// Logs and traces.
     pub telemetry: Telemetry,
-    /// Reads the documents, each in a process of its own. No setting: the program names itself. Without it they are
+    /// Program that reads each document in a process of its own. The server sets it to itself; without it documents are
     /// read in this process, which is for tests.
     #[serde(skip)]
     pub parser: Option<ParserProgram>,
-    /// What confines itself and becomes the program that recognizes text; set by the program itself.
+    /// Program that confines itself and then becomes the text recognition program. The server sets it to itself.
     #[serde(skip)]
     pub launcher: Option<Launcher>,
 }
@@ -92,7 +109,7 @@ impl Settings {
     /// Reads the settings.
     ///
     /// # Errors
-    /// One sentence that names the key or variable that is wrong. Never holds a value.
+    /// A sentence that names the key or variable that is wrong. Never holds a value.
     pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self> {
         let file = file.map(Path::to_path_buf).or_else(|| environment.config_file());
         let mut builder = Config::builder();
@@ -102,47 +119,37 @@ impl Settings {
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
         builder = builder.add_source(environment.overrides());
-        for (key, value) in environment.design_variables()? {
+        for (key, value) in environment.named_variables()? {
             builder = builder.set_override(key, value).with_context(|| format!("the setting {key} is not valid"))?;
         }
-        let settings: Self =
-            builder.build().and_then(Config::try_deserialize).context("the configuration is not valid")?;
+        let config = builder.build().context("the configuration is not valid")?;
+        let settings: Self = config.clone().try_deserialize().context("the configuration is not valid")?;
+        schema::check_ranges(&config.try_deserialize().context("the configuration is not valid")?)?;
         settings.check()?;
         Ok(settings)
     }
 
     fn check(&self) -> Result<()> {
         if self.mode == Mode::Production && self.auth.dev_issuer_dir.is_some() {
-            bail!("auth.dev_issuer_dir is set, but the development issuer counts in development mode only");
+            bail!("auth.dev_issuer_dir is set, but the development issuer is allowed in development mode only");
         }
         if self.mode == Mode::Production && !self.rate_limit.enabled {
-            bail!("rate_limit.enabled can be switched off in development mode only");
-        }
-        let server = &self.server;
-        if server.idle_connection_s == 0 || server.max_connection_age_s == 0 || server.max_streams == 0 {
-            bail!("server.idle_connection_s, server.max_connection_age_s and server.max_streams must be at least 1");
-        }
-        if !(1..=3_650).contains(&self.auth.max_token_days()) {
-            bail!("auth.max_token_days must be from 1 to 3650");
-        }
-        if !(1..=3_650).contains(&self.auth.login_max_age_days()) {
-            bail!("auth.access_token_login_max_age_days must be from 1 to 3650");
-        }
-        if !(1..=60).contains(&self.audit.checkpoint_s) {
-            // A chain without a checkpoint for ten minutes counts as one that lost them.
-            bail!("audit.checkpoint_s must be from 1 to 60");
-        }
-        if !(1..=21_600).contains(&self.storage.upload_limit_s) {
-            // An intent without an outcome is closed as unknown after a day.
-            bail!("storage.upload_limit_s must be from 1 to 21600");
-        }
-        if self.ingest.chunk_tokens.is_some_and(|tokens| !(32..=2_000).contains(&tokens)) {
-            bail!("ingest.chunk_tokens must be from 32 to 2000");
+            bail!("rate_limit.enabled can be false in development mode only");
         }
         Ok(())
     }
 
-    /// Where the issuers' keys are kept.
+    /// The bytes of `secret_key`.
+    ///
+    /// # Errors
+    /// If it is missing or too short.
+    pub fn secret(&self) -> Result<&[u8]> {
+        let secret = required(self.secret_key.as_ref(), "SECRET_KEY")?.expose_secret().as_bytes();
+        anyhow::ensure!(secret.len() >= MIN_SECRET, "SECRET_KEY must be at least {MIN_SECRET} bytes long");
+        Ok(secret)
+    }
+
+    /// Directory in which the issuers' keys are kept for a restart.
     #[must_use]
     pub fn key_cache_dir(&self) -> PathBuf {
         self.auth.key_cache_dir.clone().unwrap_or_else(|| self.storage.dir.with_file_name("key-cache"))
@@ -151,13 +158,13 @@ impl Settings {
     /// The trusted issuers.
     ///
     /// # Errors
-    /// Where one is incomplete.
+    /// If there is none, or one is not complete.
     pub fn issuers(&self) -> Result<Vec<IssuerSettings>> {
         issuers::collect(&self.auth, self.mode)
     }
 }
 
-/// A setting that a command cannot do without.
+/// The value of a setting that a command needs.
 ///
 /// # Errors
 /// A sentence that names the variable to set.

@@ -1,120 +1,126 @@
-//! The `models` section, and what the model layer takes from it.
+//! The `models` section, and the settings of the model client that follow from it.
 
-use super::backends::{self, Backend, Breaker, Place, Queue, Route, ServerDialect, Tiers};
-use anyhow::{Context as _, Result, bail};
+use super::backends::{self, Backend, Breaker, Queue, Route, Tiers};
+use super::schema::{secret, words};
+use anyhow::{Result, bail};
 use domain::role::Classification;
 use model_client::config::{
-    BackendSettings, BreakerSettings, EmbedSource, EmbeddingSettings, KeyHeader, Location, ModelSettings,
-    QueueSettings, RerankSettings, RouteSettings, TierSettings, Timeouts,
+    BackendSettings, Dialect, EmbedSource, EmbeddingSettings, Location, ModelSettings, RerankSettings, RouteSettings,
+    TierSettings, Timeouts,
 };
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-use url::Url;
 
-/// The name of the backend that `base_url` makes.
+/// Name of the backend at `models.base_url`.
 const SINGLE: &str = "model-server";
 
-/// Models.
-#[derive(Clone, Debug, Deserialize)]
+/// Models and model servers. Keys that say "the server" are about the one at `base_url`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Models {
-    /// `LITELLM_BASE_URL`: an OpenAI-compatible server, which serves every tier that `tiers` leaves out; without one, and
-    /// without tiers, the embedded models serve.
+    /// URL of an OpenAI-compatible server, with or without the trailing `/v1`. It serves every tier that `tiers` leaves
+    /// out; without it and without `tiers`, the embedded models serve.
     pub base_url: Option<String>,
-    /// Which server is at `base_url`.
-    pub dialect: ServerDialect,
-    /// Where it stands; Azure and OpenAI are known to be elsewhere, all others count as on the site unless this says so.
-    pub location: Option<Place>,
-    /// `LITELLM_MASTER_KEY`: its bearer token.
+    /// Which server it is; `openai` is any OpenAI-compatible one.
+    #[schemars(schema_with = "words::<Dialect>", extend("default" = "litellm"))]
+    pub dialect: Dialect,
+    /// Where the server runs. What is sent to the cloud is limited by the tenant's settings.
+    #[schemars(schema_with = "words::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
+    pub location: Option<Location>,
+    /// API key of the server.
+    #[schemars(schema_with = "secret")]
     pub api_key: Option<SecretString>,
-    /// Its name of the everyday model.
+    /// The server's name of the model for everyday answers.
     pub fast: String,
-    /// Its name of the model for hard questions.
+    /// The server's name of the model for difficult questions.
     pub heavy: String,
-    /// Its name of the embedding model; with `tiers.embed`, the platform's name of the model that those have in common.
+    /// The server's name of the embedding model. With `tiers.embed` it is the platform's name of the model that those
+    /// routes have in common.
+    #[schemars(extend("x-default" = "`embed`"))]
     pub embed: Option<String>,
-    /// What embeds: `embedded` or `remote`; by default the server where there is one.
-    pub embed_source: Option<Embeds>,
-    /// Numbers in the server's vectors; asked of the server where not given.
+    /// Whether the embedded model or the model servers embed.
+    #[schemars(schema_with = "words::<EmbedSource>", extend("x-default" = "`remote` with a server, else `embedded`"))]
+    pub embed_source: Option<EmbedSource>,
+    /// Dimension of the server's vectors.
+    #[schemars(extend("x-default" = "asked of the server"))]
     pub embed_dimension: Option<usize>,
-    /// Most tokens that the server's embedding model reads of one text.
+    /// Maximum number of tokens that the embedding model reads of one text.
     pub embed_max_tokens: usize,
-    /// Put before a query (nomic-embed-text: `search_query: `).
+    /// Text that is put before a query to embed (nomic-embed-text: `search_query: `).
     pub query_prefix: String,
-    /// Put before a document's text (nomic-embed-text: `search_document: `).
+    /// Text that is put before a passage to embed (nomic-embed-text: `search_document: `).
     pub document_prefix: String,
-    /// The embedding model that `reindex` moves the tenants to; those that it has moved are searched with it.
+    /// The embedding model that `reindex` changes to.
     pub next_embed: Option<NextEmbed>,
-    /// Holds the embedded model's `model.safetensors` and `tokenizer.json`.
+    /// Directory of `model.safetensors` and `tokenizer.json` of all-MiniLM-L6-v2, the embedded model.
+    #[schemars(extend("x-default" = "none, required for the embedded model"))]
     pub embedded_dir: Option<PathBuf>,
-    /// Threads of the embedded model.
-    pub threads: usize,
-    /// Its name of the reranking model; empty: none.
+    /// Number of threads of the embedded model.
+    #[schemars(extend("x-default" = "number of cores, at most 8"))]
+    pub threads: Option<usize>,
+    /// The server's name of a reranking model (`POST /v1/rerank` or `/rerank`, as vLLM, LiteLLM, Jina, Cohere,
+    /// llama.cpp and SGLang serve it); empty to search without reranking. Needs `base_url`.
     pub rerank: String,
-    /// Most passages of a search that are reranked.
+    /// Maximum number of passages of a search that are reranked.
     pub rerank_candidates: usize,
-    /// Most tokens that the reranking model reads of query and passage together.
+    /// Maximum number of tokens of query and passage together that the reranking model reads.
     pub rerank_max_tokens: usize,
-    /// Milliseconds after which a search goes on without reranking.
+    /// Milliseconds after which a search continues without reranking, as it does after any failure.
     pub rerank_timeout_ms: u64,
-    /// Most requests to the server at a time.
+    /// Maximum number of concurrent requests to the server; others wait.
     pub concurrency: usize,
-    /// Nothing classified higher is sent to the server.
+    /// Highest classification that is sent to the server.
+    #[schemars(schema_with = "words::<Classification>", extend("default" = "restricted"))]
     pub highest_classification: Classification,
-    /// Seconds until the first word of an answer must be there.
+    /// Seconds until the first token of an answer of the server.
     pub first_token_timeout_s: u64,
-    /// Seconds between two pieces of an answer.
+    /// Seconds between two pieces of an answer of the server.
     pub between_tokens_timeout_s: u64,
     /// Further servers, by name.
     pub backends: BTreeMap<String, Backend>,
-    /// Which of them serve what.
+    /// Which models serve each tier, first choice first.
     pub tiers: Tiers,
-    /// Waiting for a place at a server.
+    /// Requests that wait for a model server.
     pub queue: Queue,
-    /// When a server is left alone.
+    /// Circuit breaker of each model server.
     pub breaker: Breaker,
 }
 
-/// The embedding model to change to; the fields mean what those of [`Models`] mean.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// The embedding model that `reindex` changes to.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NextEmbed {
-    /// The server's name of it.
+    /// Name of the embedding model.
+    #[schemars(extend("x-default" = "`models.embed`"))]
     pub embed: Option<String>,
-    /// What embeds.
-    pub embed_source: Option<Embeds>,
-    /// Numbers in its vectors.
+    /// Whether the embedded model or the model servers embed.
+    #[schemars(schema_with = "words::<EmbedSource>", extend("x-default" = "`models.embed_source`"))]
+    pub embed_source: Option<EmbedSource>,
+    /// Dimension of the vectors.
+    #[schemars(extend("x-default" = "asked of the server"))]
     pub embed_dimension: Option<usize>,
-    /// Most tokens that it reads of one text.
+    /// Maximum number of tokens that the embedding model reads of one text.
+    #[schemars(extend("x-default" = "`models.embed_max_tokens`"))]
     pub embed_max_tokens: Option<usize>,
-    /// Put before a query.
+    /// Text that is put before a query to embed.
     pub query_prefix: String,
-    /// Put before a document's text.
+    /// Text that is put before a passage to embed.
     pub document_prefix: String,
-}
-
-/// What embeds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Embeds {
-    /// The model in this process.
-    Embedded,
-    /// The model server.
-    Remote,
 }
 
 impl Default for Models {
     fn default() -> Self {
         let (embedding, reranking) = (EmbeddingSettings::default(), RerankSettings::default());
-        let limits = Timeouts::default();
+        let timeouts = Timeouts::default();
         Self {
             base_url: None,
             api_key: None,
-            // As the variable's name says; what is sent to it alone, other servers pass over.
-            dialect: ServerDialect::LiteLlm,
+            // The variable is named LITELLM_BASE_URL; other servers ignore what is sent for LiteLLM alone.
+            dialect: Dialect::LiteLlm,
             location: None,
             fast: "fast".to_owned(),
             heavy: "heavy".to_owned(),
@@ -126,15 +132,15 @@ impl Default for Models {
             document_prefix: String::new(),
             next_embed: None,
             embedded_dir: None,
-            threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8),
+            threads: None,
             rerank: String::new(),
             rerank_candidates: 30,
             rerank_max_tokens: reranking.max_tokens,
             rerank_timeout_ms: u64::try_from(reranking.timeout.as_millis()).unwrap_or(u64::MAX),
             concurrency: 64,
             highest_classification: Classification::Restricted,
-            first_token_timeout_s: limits.first_token.as_secs(),
-            between_tokens_timeout_s: limits.between_tokens.as_secs(),
+            first_token_timeout_s: timeouts.first_token.as_secs(),
+            between_tokens_timeout_s: timeouts.between_tokens.as_secs(),
             backends: BTreeMap::new(),
             tiers: Tiers::default(),
             queue: Queue::default(),
@@ -144,10 +150,11 @@ impl Default for Models {
 }
 
 impl Models {
-    /// For the model layer: the same servers, with the next embedding model in the place of the one in use.
+    /// Settings of the model client with the next embedding model instead of the current one; `None` if there is no
+    /// next one.
     ///
     /// # Errors
-    /// Where the address is none.
+    /// See [`Models::settings`].
     pub fn next_settings(&self) -> Result<Option<ModelSettings>> {
         let Some(next) = &self.next_embed else { return Ok(None) };
         let with_next = Self {
@@ -163,7 +170,7 @@ impl Models {
         with_next.settings().map(Some)
     }
 
-    /// The same backends with their next model.
+    /// The routes of embeddings to the same backends with the next model.
     fn next_routes(&self, next: &NextEmbed) -> Vec<Route> {
         let with_next = |route: &Route| match &next.embed {
             Some(model) => Route { model: model.clone(), ..route.clone() },
@@ -172,34 +179,29 @@ impl Models {
         self.tiers.embed.iter().map(with_next).collect()
     }
 
-    /// For the model layer.
+    /// Settings of the model client.
     ///
     /// # Errors
     /// A sentence that names the setting that is wrong.
     pub fn settings(&self) -> Result<ModelSettings> {
-        let mut backends =
-            self.backends.iter().map(|(name, backend)| backend.settings(name)).collect::<Result<Vec<_>>>()?;
-        if backends.iter().any(|backend| backend.name == SINGLE) && self.base_url.is_some() {
-            bail!("models.backends.{SINGLE}: that name is taken by the server at models.base_url");
+        let backend = |(name, backend): (&String, &Backend)| backend.settings(name, &format!("models.backends.{name}"));
+        let mut backends = self.backends.iter().map(backend).collect::<Result<Vec<_>>>()?;
+        if self.base_url.is_some() && self.backends.contains_key(SINGLE) {
+            bail!("models.backends.{SINGLE}: this name is reserved for the server at models.base_url");
         }
         backends.extend(self.single()?);
         let tiers = self.tiers()?;
         for route in [&tiers.fast, &tiers.heavy, &tiers.embed, &tiers.rerank].into_iter().flatten() {
             if !backends.iter().any(|backend| backend.name == route.backend) {
-                bail!("models.tiers names the backend {:?}, but models.backends has none of that name", route.backend);
+                bail!("models.tiers names the backend {:?}, but models.backends has no such backend", route.backend);
             }
         }
         Ok(ModelSettings {
             embedding: self.embedding(tiers.embed.first()),
             backends,
             tiers,
-            queue: QueueSettings { per_tenant: self.queue.per_tenant, wait: Duration::from_millis(self.queue.wait_ms) },
-            breaker: BreakerSettings {
-                failures: self.breaker.failures.max(1),
-                pause: Duration::from_secs(self.breaker.pause_s),
-                longest_pause: Duration::from_secs(self.breaker.longest_pause_s),
-                probe_every: Duration::from_secs(self.breaker.probe_every_s.max(1)),
-            },
+            queue: self.queue.into(),
+            breaker: self.breaker.into(),
             rerank: RerankSettings {
                 max_tokens: self.rerank_max_tokens,
                 timeout: Duration::from_millis(self.rerank_timeout_ms),
@@ -211,30 +213,27 @@ impl Models {
 
     /// The server at `base_url`.
     fn single(&self) -> Result<Option<BackendSettings>> {
-        let Some(url) = self.base_url.as_deref() else { return Ok(None) };
-        let url: Url = url.parse().context("LITELLM_BASE_URL is no valid address")?;
-        let known = self.dialect == ServerDialect::Azure || is_known_cloud(&url);
-        Ok(Some(BackendSettings {
-            dialect: self.dialect.settings(),
+        let Some(base_url) = self.base_url.clone() else { return Ok(None) };
+        let backend = Backend {
+            dialect: self.dialect,
+            base_url,
             api_key: self.api_key.clone(),
-            key_header: if self.dialect == ServerDialect::Azure { KeyHeader::ApiKey } else { KeyHeader::Bearer },
-            location: match self.location {
-                Some(Place::Cloud) => Location::Cloud,
-                None if known => Location::Cloud,
-                _ => Location::OnPremises,
-            },
-            highest_classification: self.highest_classification,
+            api_key_file: None,
+            key_header: None,
+            api_version: None,
+            location: self.location,
+            highest_classification: Some(self.highest_classification),
+            own_fallbacks: Classification::Internal,
             concurrency: self.concurrency.max(1),
-            timeouts: Timeouts {
-                first_token: Duration::from_secs(self.first_token_timeout_s),
-                between_tokens: Duration::from_secs(self.between_tokens_timeout_s),
-                ..Timeouts::default()
-            },
-            ..BackendSettings::at(SINGLE, url)
-        }))
+            connect_timeout_ms: None,
+            first_token_timeout_s: Some(self.first_token_timeout_s),
+            between_tokens_timeout_s: Some(self.between_tokens_timeout_s),
+            total_timeout_s: None,
+        };
+        backend.settings(SINGLE, "models").map(Some)
     }
 
-    /// Who serves what: as `tiers` say, and the server at `base_url` what they leave out.
+    /// The routes of `tiers`, and those to the server at `base_url` for the tiers that are left out.
     fn tiers(&self) -> Result<TierSettings> {
         let rerank = self.rerank.trim();
         if !rerank.is_empty() && self.base_url.is_none() {
@@ -242,53 +241,42 @@ impl Models {
                 "models.rerank is set, but models.base_url is not; models.tiers.rerank names models of models.backends"
             );
         }
-        let tier = |name: &str, given: &[Route], model: &str| {
+        let tier = |given: &[Route], model: &str| {
             if given.is_empty() && self.base_url.is_some() && !model.is_empty() {
-                return Ok(vec![RouteSettings::to(SINGLE, model)]);
+                return vec![RouteSettings::to(SINGLE, model)];
             }
-            backends::routes(name, given)
+            backends::routes(given)
         };
         Ok(TierSettings {
-            fast: tier("fast", &self.tiers.fast, &self.fast)?,
-            heavy: tier("heavy", &self.tiers.heavy, &self.heavy)?,
-            embed: tier("embed", &self.tiers.embed, self.embed.as_deref().unwrap_or("embed"))?,
-            rerank: tier("rerank", &self.tiers.rerank, rerank)?,
+            fast: tier(&self.tiers.fast, &self.fast),
+            heavy: tier(&self.tiers.heavy, &self.heavy),
+            embed: tier(&self.tiers.embed, self.embed.as_deref().unwrap_or("embed")),
+            rerank: tier(&self.tiers.rerank, rerank),
         })
     }
 
     fn embedding(&self, first: Option<&RouteSettings>) -> EmbeddingSettings {
-        let source = self.embed_source.map(|source| match source {
-            Embeds::Embedded => EmbedSource::Embedded,
-            Embeds::Remote => EmbedSource::Remote,
-        });
         let name = self.embed.clone().or_else(|| first.map(|route| route.model.clone()));
+        let cores = || std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8);
         EmbeddingSettings {
-            source,
+            source: self.embed_source,
             name: name.unwrap_or_default(),
             dimension: self.embed_dimension,
             max_tokens: self.embed_max_tokens,
             query_prefix: self.query_prefix.clone(),
             document_prefix: self.document_prefix.clone(),
             embedded_dir: self.embedded_dir.clone().unwrap_or_default(),
-            threads: self.threads,
+            threads: self.threads.unwrap_or_else(cores),
             ..EmbeddingSettings::default()
         }
     }
-}
-
-/// Services that are on no plant's site.
-pub(super) fn is_known_cloud(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    ["openai.com", "azure.com", "azure.us", "azure.cn"]
-        .iter()
-        .any(|domain| host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.')))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Environment, Settings};
-    use model_client::config::Dialect;
+    use model_client::config::KeyHeader;
     use secrecy::ExposeSecret as _;
 
     fn load(file: &str, variables: &[(&str, &str)]) -> Result<ModelSettings> {
@@ -325,18 +313,14 @@ mod tests {
         let order: Vec<_> = settings.tiers.fast.iter().map(|route| (route.backend.as_str(), route.priority)).collect();
         assert_eq!(order, [("gpu_1", 1), ("azure", 2)]);
         assert_eq!(settings.tiers.fast[1].price.output.0, 600_000);
-        assert!(settings.tiers.heavy.is_empty(), "nobody serves it");
+        assert!(settings.tiers.heavy.is_empty(), "no model serves it");
         assert_eq!(settings.embedding.name, "nomic");
         let azure = settings.backends.iter().find(|backend| backend.name == "azure").expect("azure");
         assert_eq!(
             (azure.dialect, azure.location, azure.key_header),
             (Dialect::Azure, Location::Cloud, KeyHeader::ApiKey)
         );
-        assert_eq!(
-            azure.highest_classification,
-            Classification::Internal,
-            "what is outside gets no more unless told so"
-        );
+        assert_eq!(azure.highest_classification, Classification::Internal, "the default of a server in the cloud");
         assert_eq!(azure.api_key.as_ref().map(|key| key.expose_secret()), Some("sk-azure"));
         assert!(!format!("{settings:?}").contains("sk-azure"));
         let gpu = settings.backends.iter().find(|backend| backend.name == "gpu_1").expect("gpu");
@@ -363,16 +347,20 @@ mod tests {
     }
 
     #[test]
-    fn a_named_backend_at_openai_or_azure_is_outside_whatever_its_dialect() {
+    fn a_named_backend_at_openai_or_azure_is_in_the_cloud_with_any_dialect() {
         let file = "[models.backends.far]\nbase_url = \"https://api.openai.com/v1\"\n";
         let far = &load(file, &[]).expect("valid").backends[0];
         assert_eq!((far.location, far.highest_classification), (Location::Cloud, Classification::Internal));
-        let said = load(&format!("{file}location = \"on-premises\"\n"), &[]).expect("valid");
-        assert_eq!(said.backends[0].location, Location::OnPremises, "a name that resolves to a gateway of the site");
+        let overridden = load(&format!("{file}location = \"on-premises\"\n"), &[]).expect("valid");
+        assert_eq!(
+            overridden.backends[0].location,
+            Location::OnPremises,
+            "a host name that resolves to a proxy on the site"
+        );
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn an_error_names_the_setting_that_is_wrong() {
         let route = "[[models.tiers.fast]]\nbackend = \"gpu\"\nmodel = \"m\"\n";
         let backend = "[models.backends.gpu]\nbase_url = \"http://gpu\"\n";
         for (file, named) in [
@@ -380,8 +368,8 @@ mod tests {
             ("[models.backends.gpu]\nbase_url = \"no address\"\n".to_owned(), "models.backends.gpu.base_url"),
             (format!("{backend}concurrency = 0\n"), "models.backends.gpu.concurrency"),
             (format!("{backend}speed = 9\n"), "speed"),
-            (format!("{backend}{route}weight = 0\n"), "weight of entry 1"),
-            (format!("{backend}{route}input_price = -1.0\n"), "input_price of entry 1"),
+            (format!("{backend}{route}weight = 0\n"), "models.tiers.fast[0].weight"),
+            (format!("{backend}{route}input_price = -1.0\n"), "models.tiers.fast[0].input_price"),
             (format!("{backend}api_key_file = \"/nonexistent\"\n"), "models.backends.gpu.api_key_file"),
         ] {
             let error = load(&file, &[]).expect_err(&file);

@@ -1,11 +1,11 @@
-//! The sections of the settings, one struct each, with what holds where nothing is said.
+//! The sections of the settings except `auth` and `models`. The doc comments of the fields are the descriptions in
+//! `docs/generated/config.schema.json` and in the tables of `docs/operations/configuration.md`.
 
-use super::issuers::{EntraCloud, IssuerFile};
-use domain::role::Role;
-use policy::authn::settings::GroupsOverage;
+use super::schema::secret;
+use runtime::chat::ChatSettings;
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,29 +13,36 @@ use tools::ingest::Chunking;
 use tools::ingest::isolate::launch::Launcher;
 use tools::ingest::ocr::OcrSettings;
 
-/// Listening.
-#[derive(Clone, Debug, Deserialize)]
+/// Listening and connections.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// Address to listen on.
     pub host: IpAddr,
     /// Port of the API.
     pub port: u16,
-    /// Port of `/metrics`; 0 switches it off.
+    /// Port of `/metrics`, for workers too; 0 disables it.
     pub metrics_port: u16,
     /// Seconds that running streams get to finish after SIGTERM.
     pub shutdown_grace_s: u64,
-    /// Most connections at once.
+    /// Maximum number of connections, three quarters of them for one client address. The process needs as many open
+    /// files.
     pub max_connections: usize,
-    /// Seconds that a connection may rest without a request in hand.
+    /// Seconds after which a connection without a request in flight is closed. An open event stream is a request in
+    /// flight.
+    #[schemars(range(min = 1))]
     pub idle_connection_s: u64,
-    /// Seconds after which a connection takes no more requests.
+    /// Seconds after which a connection accepts no more requests; it closes once those in flight are answered.
+    #[schemars(range(min = 1))]
     pub max_connection_age_s: u64,
-    /// Most requests at once on one HTTP/2 connection.
+    /// Maximum number of concurrent requests on one HTTP/2 connection.
+    #[schemars(range(min = 1))]
     pub max_streams: u32,
-    /// Most requests in hand at once.
+    /// Maximum number of requests in flight; further ones get 503 `overloaded`. A few times `database.max_connections`;
+    /// a higher value only makes requests wait longer.
     pub max_in_flight: usize,
-    /// A reverse proxy stands before the server and writes `X-Forwarded-For`.
+    /// Whether a reverse proxy is in front of the server. The client's address is then the last entry of its
+    /// `X-Forwarded-For`.
     pub behind_proxy: bool,
 }
 
@@ -56,19 +63,24 @@ impl Default for Server {
     }
 }
 
-/// PostgreSQL, one URL per role.
-#[derive(Clone, Debug, Deserialize)]
+/// PostgreSQL: one URL per database role.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
-    /// As the application role (`DATABASE_URL`).
+    /// URL for the role `platform_app`.
+    #[schemars(schema_with = "secret", extend("x-default" = "none, required"))]
     pub url: Option<SecretString>,
-    /// As the worker role (`DATABASE_WORKER_URL`).
+    /// URL for the role `platform_worker`.
+    #[schemars(schema_with = "secret", extend("x-default" = "none, required"))]
     pub worker_url: Option<SecretString>,
-    /// As the auditor role (`DATABASE_AUDIT_URL`).
+    /// URL for the role `platform_auditor`.
+    #[schemars(schema_with = "secret", extend("x-default" = "none, required"))]
     pub audit_url: Option<SecretString>,
-    /// As the owner; for migrations only (`DATABASE_MIGRATION_URL`).
+    /// URL for a superuser, or for the owner of the database with CREATEROLE. Only `migrate` reads it.
+    #[schemars(schema_with = "secret")]
     pub migration_url: Option<SecretString>,
-    /// Most connections of the application role.
+    /// Maximum number of connections as `platform_app`. The other roles have 4 each, and one more for each document
+    /// that a worker ingests at the same time.
     pub max_connections: u32,
 }
 
@@ -78,20 +90,23 @@ impl Default for Database {
     }
 }
 
-/// The documents' bytes.
-#[derive(Clone, Debug, Deserialize)]
+/// The files of documents.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Storage {
-    /// Directory of the files.
+    /// Directory of the files. All API and worker processes share it.
     pub dir: PathBuf,
-    /// Largest upload, in MiB.
+    /// Maximum size of an uploaded file, in MiB.
     pub max_upload_mib: u64,
-    /// Seconds that an upload may take.
+    // An intent without an outcome is closed as unknown after a day; an upload must end well before that.
+    /// Seconds that an upload may take. An upload that takes longer, or whose user or tenant is deactivated meanwhile,
+    /// fails and leaves nothing behind.
+    #[schemars(range(min = 1, max = 21_600))]
     pub upload_limit_s: u64,
 }
 
 impl Storage {
-    /// How long an upload may take.
+    /// Time limit of an upload.
     #[must_use]
     pub fn upload_limit(&self) -> Duration {
         Duration::from_secs(self.upload_limit_s)
@@ -104,110 +119,28 @@ impl Default for Storage {
     }
 }
 
-/// Who may sign in.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// Directory of the development issuer; development mode only.
-    pub dev_issuer_dir: Option<PathBuf>,
-    /// `OIDC_ISSUER`: one more issuer.
-    pub oidc_issuer: Option<String>,
-    /// `OIDC_AUDIENCE`: the `aud` its tokens must have.
-    pub oidc_audience: Option<String>,
-    /// `OIDC_JWKS_URL`: where its keys are; discovered if absent.
-    pub oidc_jwks_url: Option<String>,
-    /// `ENTRA_TENANT_ID`: the directory.
-    pub entra_tenant_id: Option<String>,
-    /// `ENTRA_CLIENT_ID`: the API's application id.
-    pub entra_client_id: Option<String>,
-    /// Which of Entra's clouds the directory is in.
-    pub entra_cloud: EntraCloud,
-    /// Claim value → tenant id or slug, for the issuers of the variables above.
-    pub tenants: BTreeMap<String, String>,
-    /// Role value, or group as `g:<group>` → role, for the same issuers, instead of the usual ones.
-    pub roles: Option<BTreeMap<String, Role>>,
-    /// Accept ES256 signatures of theirs with a high `s`, too.
-    pub accept_high_s: bool,
-    /// A scope that their tokens must carry, or else `required_role`.
-    pub required_scope: Option<String>,
-    /// A role value that their tokens must carry, or else `required_scope`.
-    pub required_role: Option<String>,
-    /// Longest time since their users proved who they are, in seconds.
-    pub max_age_s: Option<u32>,
-    /// Home directories whose guests get in, for the same issuers; `*` for any.
-    pub guests: Vec<String>,
-    /// What becomes of their tokens that leave out their groups.
-    pub groups_overage: GroupsOverage,
-    /// Further issuers.
-    pub issuers: Vec<IssuerFile>,
-    /// Who may make and switch off tenants.
-    pub platform_admins: Vec<PlatformAdmin>,
-    /// Where the issuers' last good keys are kept for a restart; beside `storage.dir` if absent.
-    pub key_cache_dir: Option<PathBuf>,
-    /// Longest life of a personal access token, in days; 365 if absent.
-    pub max_token_days: Option<u32>,
-    /// After so many days without an interactive login, a user's personal access tokens are refused; 30 if absent.
-    pub access_token_login_max_age_days: Option<u32>,
-}
-
-/// Longest life of a personal access token, in days, unless the settings say another.
-const MAX_TOKEN_DAYS: u32 = 365;
-/// Days without an interactive login after which personal access tokens are refused, unless the settings say others.
-const LOGIN_MAX_AGE_DAYS: u32 = 30;
-
-impl Auth {
-    /// Longest life of a personal access token, in days.
-    #[must_use]
-    pub fn max_token_days(&self) -> u32 {
-        self.max_token_days.unwrap_or(MAX_TOKEN_DAYS)
-    }
-
-    /// Days without an interactive login after which personal access tokens are refused.
-    #[must_use]
-    pub fn login_max_age_days(&self) -> u32 {
-        self.access_token_login_max_age_days.unwrap_or(LOGIN_MAX_AGE_DAYS)
-    }
-}
-
-/// A named platform administrator.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PlatformAdmin {
-    /// Issuer.
-    pub issuer: String,
-    /// The issuer's id of the user.
-    pub subject: String,
-}
-
-/// Chat turns.
-#[derive(Clone, Debug, Deserialize)]
+/// Limits of chat turns.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chat {
-    /// Tokens of a whole prompt.
+    /// Maximum number of tokens of a prompt, the answer included.
     pub context_tokens: usize,
-    /// Most tokens of an answer.
+    /// Maximum number of tokens of an answer.
     pub max_output_tokens: u32,
-    /// Seconds a run goes on when nobody reads it.
+    /// Seconds that a run continues while no client reads it.
     pub grace_s: u64,
-    /// Seconds of the longest turn.
+    /// Seconds that a turn may take.
     pub turn_limit_s: u64,
-    /// Most answers being written at once.
+    /// Maximum number of concurrent runs.
     pub concurrent_runs: usize,
-    /// Most of them that are one tenant's; half of them unless given.
+    /// Maximum number of concurrent runs of one tenant.
+    #[schemars(extend("x-default" = "half of `concurrent_runs`"))]
     pub concurrent_runs_per_tenant: Option<usize>,
-}
-
-impl Chat {
-    /// Most answers being written at once for one tenant.
-    #[must_use]
-    pub fn per_tenant(&self) -> usize {
-        self.concurrent_runs_per_tenant.unwrap_or(self.concurrent_runs / 2).max(1)
-    }
 }
 
 impl Default for Chat {
     fn default() -> Self {
-        let chat = runtime::chat::ChatSettings::default();
+        let chat = ChatSettings::default();
         Self {
             context_tokens: chat.context_tokens,
             max_output_tokens: chat.max_output_tokens,
@@ -219,11 +152,26 @@ impl Default for Chat {
     }
 }
 
-/// Request limits.
-#[derive(Clone, Copy, Debug, Deserialize)]
+impl From<&Chat> for ChatSettings {
+    fn from(chat: &Chat) -> Self {
+        let per_tenant = chat.concurrent_runs_per_tenant.unwrap_or(chat.concurrent_runs / 2);
+        Self {
+            context_tokens: chat.context_tokens,
+            max_output_tokens: chat.max_output_tokens,
+            grace: Duration::from_secs(chat.grace_s),
+            turn_limit: Duration::from_secs(chat.turn_limit_s),
+            concurrent_runs: chat.concurrent_runs,
+            concurrent_runs_per_tenant: per_tenant.max(1),
+            ..Self::default()
+        }
+    }
+}
+
+/// Limits of users' requests.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimit {
-    /// Off in development mode only, for tests and measurements.
+    /// Whether users' requests are limited. `false` is allowed in development mode only.
     pub enabled: bool,
 }
 
@@ -233,53 +181,62 @@ impl Default for RateLimit {
     }
 }
 
-/// How documents are cut. A change takes effect on what is ingested from then on.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// How documents are split into passages. A change applies to documents that are ingested afterwards.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ingest {
-    /// Most tokens of a passage; as much as the embedding model reads, up to 450, unless given.
+    /// Maximum number of tokens of a passage; never more than the embedding model reads.
+    #[schemars(range(min = 32, max = 2_000), extend("x-default" = "what the embedding model reads, up to 450"))]
     pub chunk_tokens: Option<usize>,
-    /// Most tokens of whole sentences that a passage repeats from the one before; a tenth of a passage unless given.
+    /// Maximum number of tokens of whole sentences that a passage repeats from the previous one.
+    #[schemars(extend("x-default" = "a tenth of a passage"))]
     pub chunk_overlap_tokens: Option<usize>,
-    /// Recognize the text of scanned pages with `tesseract`, which must be installed.
+    /// Whether the text of scanned pages is recognized with `tesseract`, which must be installed: up to 100 pages of a
+    /// document, 60 s for each. Otherwise such pages are listed in the document's `warnings`, and a document of nothing
+    /// else fails with `no_text`.
     pub ocr: bool,
-    /// The program, if it is not `tesseract` in a usual place.
+    /// Path of the recognition program, or its name if it is in a usual system directory.
+    #[schemars(extend("x-default" = "`tesseract`"))]
     pub ocr_program: Option<PathBuf>,
-    /// Languages by the names of their training data, joined by `+`.
+    /// Languages of the scanned pages: the names of tesseract's training data, joined by `+` as in `eng+deu`.
+    #[schemars(extend("x-default" = "`eng`"))]
     pub ocr_languages: Option<String>,
 }
 
 impl Ingest {
-    /// For the tool layer.
+    /// The limits of passages.
     #[must_use]
     pub fn chunking(&self) -> Chunking {
         Chunking { max_tokens: self.chunk_tokens, overlap_tokens: self.chunk_overlap_tokens }
     }
 
-    /// How text is recognized, for the tool layer.
+    /// The settings of text recognition in a process that `launcher` confines.
     #[must_use]
     pub fn recognition(&self, launcher: Launcher) -> OcrSettings {
-        let usual = OcrSettings::new(launcher);
+        let default = OcrSettings::new(launcher);
         OcrSettings {
-            program: self.ocr_program.clone().unwrap_or(usual.program),
-            languages: self.ocr_languages.clone().unwrap_or(usual.languages),
-            ..usual
+            program: self.ocr_program.clone().unwrap_or(default.program),
+            languages: self.ocr_languages.clone().unwrap_or(default.languages),
+            ..default
         }
     }
 }
 
 /// The audit log.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Audit {
-    /// Seed of the Ed25519 key that signs checkpoints, 64 hexadecimal digits (`AUDIT_SIGNING_KEY`); derived from
-    /// `SECRET_KEY` unless given.
+    /// Seed of the Ed25519 key that signs checkpoints: 64 hexadecimal digits.
+    #[schemars(schema_with = "secret", extend("x-default" = "derived from `secret_key`"))]
     pub signing_key: Option<SecretString>,
-    /// Public keys of former signing keys, whose signatures still count.
+    /// Public keys of former signing keys, whose signatures remain valid.
     pub trusted_keys: Vec<String>,
-    /// Where checkpoints are kept outside the database; `audit/checkpoints.ndjson` beside `storage.dir` unless given.
+    /// File of the checkpoints outside the database. Ship it to another machine.
+    #[schemars(extend("x-default" = "`audit/checkpoints.ndjson` beside `storage.dir`"))]
     pub checkpoint_file: Option<PathBuf>,
+    // A chain without a checkpoint for ten minutes counts as one that lost its checkpoints.
     /// Seconds between two checkpoints.
+    #[schemars(range(min = 1, max = 60))]
     pub checkpoint_s: u64,
 }
 
@@ -290,12 +247,13 @@ impl Default for Audit {
 }
 
 /// The ingestion worker.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Worker {
-    /// Documents ingested at once.
+    /// Number of documents that are ingested at the same time, each read in a process of its own of at most 512 MiB.
+    /// From 2 on, one of them is at most 2 MiB large.
     pub concurrency: usize,
-    /// Seconds a claim holds without a heartbeat.
+    /// Seconds that a claimed job stays claimed without a heartbeat.
     pub lease_s: u64,
 }
 
@@ -306,14 +264,15 @@ impl Default for Worker {
 }
 
 /// Logs and traces.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
-    /// `LOG_LEVEL`: a level or a filter such as `info,sqlx=warn`.
+    /// A level, or a filter such as `info,sqlx=warn`.
+    #[schemars(extend("x-default" = "`info`"))]
     pub log_level: Option<String>,
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where traces go, if anywhere.
+    /// URL of the collector that receives traces (OTLP over HTTP).
     pub otlp_endpoint: Option<String>,
-    /// Prompts and answers go into the traces. They are a plant's data, and whoever reads traces reads them: off unless
-    /// somebody looks for an error.
+    /// Whether prompts and answers are recorded in traces. Whoever reads the traces can then read the plant's
+    /// documents; enable it only to find an error.
     pub record_content: bool,
 }

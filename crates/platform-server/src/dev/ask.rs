@@ -1,6 +1,6 @@
 //! One question over HTTP, as a client would ask it, with the answer printed as it streams in.
 
-use super::Desk;
+use super::DevelopmentPlatform;
 use crate::dev::issuer::Person;
 use crate::http;
 use anyhow::{Context as _, Result, bail};
@@ -12,14 +12,15 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::time::Duration;
 
-/// Asks, prints, and fails where the answer has no citation.
-pub(super) async fn run(desk: &Desk, tenant: &str, user: &str, question: &str) -> Result<()> {
-    let token = desk.token(tenant, &Person::named(user, Role::User), Duration::from_secs(600)).await?;
-    let base = http::base_url(&desk.settings);
+/// Asks and prints; fails if the answer has no citation.
+pub(super) async fn run(development: &DevelopmentPlatform, tenant: &str, user: &str, question: &str) -> Result<()> {
+    let token = development.token(tenant, &Person::named(user, Role::User), Duration::from_secs(600)).await?;
+    let base = http::base_url(&development.settings);
     let conversation = json!({ "title": "First question" });
-    let made = http::send(Method::POST, &format!("{base}/v1/conversations"), Some(&token), Some(&conversation)).await?;
-    let made = http::json(made).await.context("no conversation could be started")?;
-    let id = made.get("id").and_then(Value::as_str).context("the conversation has no id")?;
+    let created =
+        http::send(Method::POST, &format!("{base}/v1/conversations"), Some(&token), Some(&conversation)).await?;
+    let created = http::json(created).await.context("the conversation could not be created")?;
+    let id = created.get("id").and_then(Value::as_str).context("the conversation has no id")?;
     let message = json!({ "message": question });
     let url = format!("{base}/v1/conversations/{id}/chat");
     let answer = http::send(Method::POST, &url, Some(&token), Some(&message)).await?;
@@ -38,12 +39,12 @@ pub(super) async fn run(desk: &Desk, tenant: &str, user: &str, question: &str) -
     Ok(())
 }
 
-/// Prints the answer's text as it comes and returns its citations.
+/// Prints the answer's text while it streams, and returns its citations.
 async fn print_stream(mut body: Incoming) -> Result<Vec<Value>> {
     let mut buffer = Vec::new();
     let mut citations = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.context("the answer broke off")?.into_data() else { continue };
+        let Ok(data) = frame.context("the answer was interrupted")?.into_data() else { continue };
         buffer.extend_from_slice(&data);
         while let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
             let block: Vec<u8> = buffer.drain(..end + 2).collect();
@@ -51,7 +52,7 @@ async fn print_stream(mut body: Incoming) -> Result<Vec<Value>> {
             match event.as_str() {
                 "message.delta" => print_piece(data.get("text").and_then(Value::as_str).unwrap_or(""))?,
                 "citation" => citations.push(data),
-                "error" => bail!("the answer broke off: {}", data.get("detail").unwrap_or(&Value::Null)),
+                "error" => bail!("the answer was interrupted: {}", data.get("detail").unwrap_or(&Value::Null)),
                 _ => {}
             }
         }
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_block_is_taken_apart() {
+    fn an_event_block_is_parsed() {
         let (event, data) = parse("id: 3\nevent: message.delta\ndata: {\"text\":\"hi\"}\n\n");
         assert_eq!((event.as_str(), data["text"].as_str()), ("message.delta", Some("hi")));
     }

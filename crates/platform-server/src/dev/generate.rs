@@ -1,28 +1,40 @@
-//! Files that are generated from the code and checked in, so that a change of them is seen.
+//! Files that are generated from the code and checked in, so that reviewers see what changes.
 
+use crate::config::{schema, tables};
 use anyhow::{Context as _, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Writes the files below the current directory, or compares them.
+/// The document whose tables of keys are generated.
+const CONFIGURATION: &str = "docs/operations/configuration.md";
+
+/// Writes the generated files below the current directory, or with `check` compares them.
 ///
 /// # Errors
-/// Where a file cannot be written, or is not fresh.
+/// If a file cannot be written, or is not up to date.
 pub fn run(check: bool) -> Result<()> {
     let mut stale = Vec::new();
-    for (name, content) in files()? {
-        let path = Path::new("docs/generated").join(name);
+    for (path, content) in files()? {
         if !check {
-            std::fs::create_dir_all("docs/generated")?;
+            let directory = path.parent().unwrap_or(Path::new("."));
+            std::fs::create_dir_all(directory)?;
             std::fs::write(&path, &content).with_context(|| format!("{} cannot be written", path.display()))?;
         } else if std::fs::read_to_string(&path).ok().as_deref() != Some(&content) {
             stale.push(path.display().to_string());
         }
     }
-    if stale.is_empty() { Ok(()) } else { bail!("not fresh: {}", stale.join(", ")) }
+    if stale.is_empty() { Ok(()) } else { bail!("not up to date: {}", stale.join(", ")) }
 }
 
-fn files() -> Result<[(&'static str, String); 2]> {
-    let mut openapi = serde_json::to_string_pretty(&gateway::openapi()).context("the OpenAPI document is no JSON")?;
-    openapi.push('\n');
-    Ok([("openapi.json", openapi), ("authz-matrix.txt", policy::matrix::render())])
+fn files() -> Result<Vec<(PathBuf, String)>> {
+    let generated = Path::new("docs/generated");
+    let json = |document: serde_json::Result<String>| document.map(|text| text + "\n").context("cannot write JSON");
+    let schema = schema::schema();
+    let configuration = std::fs::read_to_string(CONFIGURATION)
+        .with_context(|| format!("{CONFIGURATION} cannot be read; run this in the root of the repository"))?;
+    Ok(vec![
+        (generated.join("openapi.json"), json(serde_json::to_string_pretty(&gateway::openapi()))?),
+        (generated.join("config.schema.json"), json(serde_json::to_string_pretty(&schema))?),
+        (generated.join("authz-matrix.txt"), policy::matrix::render()),
+        (CONFIGURATION.into(), tables::filled(&configuration, &schema)?),
+    ])
 }

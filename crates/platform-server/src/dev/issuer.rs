@@ -1,4 +1,4 @@
-//! The development issuer: a key of this data directory, whose tokens count in development mode only.
+//! The development issuer: a key in a directory. Its tokens are accepted in development mode only.
 
 use crate::config::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER};
 use crate::system::TimeOrderedIds;
@@ -19,42 +19,42 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-/// How often signing is tried: none of a hundred and twenty-eight with a low `s` does not happen.
+/// Maximum number of signatures to try for one with a low `s`; each has an even chance.
 const SIGNING_TRIES: usize = 128;
-/// The id of its one key.
+/// `kid` of the issuer's only key.
 const KEY_ID: &str = "development";
 
-/// Somebody to make a token for.
+/// A user to sign a token for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Person {
     /// The issuer's id of the user.
     pub subject: String,
-    /// Role.
+    /// Role in the token.
     pub role: Role,
-    /// Name and e-mail, for display, where they are known.
-    pub shown: Option<Shown>,
+    /// Name and e-mail for display, if known.
+    pub shown: Option<DisplayInfo>,
 }
 
-/// How somebody is shown.
+/// Name and e-mail of a user for display.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Shown {
-    /// Name.
+pub struct DisplayInfo {
+    /// Display name of the user.
     pub name: String,
-    /// E-mail.
+    /// E-mail address of the user.
     pub email: String,
 }
 
 impl Person {
-    /// Somebody of whom only the id is known.
+    /// A user without name and e-mail.
     #[must_use]
     pub fn named(subject: &str, role: Role) -> Self {
         Self { subject: subject.to_owned(), role, shown: None }
     }
 
-    /// The same, shown by the id.
+    /// The same user with name and e-mail made from the id.
     #[must_use]
-    pub fn shown_by_id(self) -> Self {
-        let shown = Shown { name: self.subject.clone(), email: format!("{}@plant.example", self.subject) };
+    pub fn displayed_by_id(self) -> Self {
+        let shown = DisplayInfo { name: self.subject.clone(), email: format!("{}@plant.example", self.subject) };
         Self { shown: Some(shown), ..self }
     }
 }
@@ -65,23 +65,23 @@ pub struct DevelopmentIssuer {
 }
 
 impl DevelopmentIssuer {
-    /// The issuer of this directory; made with a new key if it is not there.
+    /// Reads the issuer of a directory, or creates it with a new key.
     ///
     /// # Errors
-    /// Where the key cannot be made, written or read.
+    /// If the key cannot be created, written or read.
     pub fn load_or_create(dir: &Path) -> Result<Self> {
         let private = dir.join("key.pk8");
         if !private.exists() {
-            create(dir).with_context(|| format!("the development issuer cannot be made in {}", dir.display()))?;
+            create(dir).with_context(|| format!("the development issuer cannot be created in {}", dir.display()))?;
         }
         let der = fs::read(&private).with_context(|| format!("{} cannot be read", private.display()))?;
         Ok(Self { key: EncodingKey::from_ec_der(&der) })
     }
 
-    /// A token for a person of a tenant.
+    /// Signs a token for a user of a tenant.
     ///
     /// # Errors
-    /// Where the key is damaged.
+    /// If the key is damaged.
     pub fn token(&self, tenant: &str, person: &Person, now: Timestamp, ttl: Duration) -> Result<String> {
         let role = match person.role {
             Role::Admin => "PlatformAdmin",
@@ -105,7 +105,7 @@ impl DevelopmentIssuer {
             claims["email"] = json!(shown.email);
         }
         let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
-        // Each signature is as likely to have a high `s`, which the platform refuses, as a low one.
+        // Half of all signatures have a high `s`, which the platform refuses.
         let signed = || jsonwebtoken::encode(&header, &claims, &self.key).context("the token cannot be signed");
         let has_low_s = |token: &Result<String>| {
             token.as_ref().map_or(true, |token| token.rsplit('.').next().is_some_and(|s| !has_high_s(s)))
@@ -115,12 +115,12 @@ impl DevelopmentIssuer {
     }
 }
 
-/// Makes a key pair: the private key for this user alone, the public one as a JWKS (RFC 7517). The public file comes
-/// first and the private one last, by rename: whoever finds the private key finds both.
+/// Creates a key pair: the private key readable by this system user only, the public one as a JWKS (RFC 7517). The
+/// private file is renamed into place last, so a directory with a private key is complete.
 fn create(dir: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-        .map_err(|_| anyhow::anyhow!("no key can be generated"))?;
+        .map_err(|_| anyhow::anyhow!("the key cannot be generated"))?;
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref())
         .map_err(|_| anyhow::anyhow!("the generated key is not usable"))?;
     // An uncompressed point (SEC 1 §2.3.3): 0x04, x, y.
@@ -148,7 +148,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn the_key_is_made_once_and_is_this_users_alone() {
+    fn the_key_is_created_once_and_readable_by_its_owner_only() {
         let dir = tempfile::tempdir().expect("temp dir");
         let dir = dir.path().join("dev issuer");
         let first = DevelopmentIssuer::load_or_create(&dir).expect("made");

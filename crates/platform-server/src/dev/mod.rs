@@ -1,4 +1,4 @@
-//! Commands for a desk: the development issuer's tokens, the demo plant, one question over HTTP, generated files.
+//! Commands for development: tokens of the development issuer, the demo plant, a question over HTTP, generated files.
 
 mod ask;
 pub mod generate;
@@ -6,8 +6,9 @@ pub mod issuer;
 mod seed;
 mod wait;
 
-use crate::compose::{Databases, Platform};
+use crate::compose::Platform;
 use crate::config::{Mode, Settings, required};
+use crate::databases::Databases;
 use crate::models::Models;
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
@@ -21,30 +22,30 @@ use std::time::Duration;
 
 use crate::system::{SystemClock, TimeOrderedIds};
 
-/// A command for a desk.
+/// Commands for development.
 #[derive(Debug, Subcommand)]
 pub enum DevCommand {
-    /// Make a tenant with sample users and documents.
+    /// Create a tenant with sample users and documents.
     Seed {
         /// Directory with `plant.json` and `documents/`.
         #[arg(long)]
         plant: PathBuf,
-        /// Slug of the tenant, if not the plant's own.
+        /// Slug of the tenant; by default that of the plant.
         #[arg(long)]
         tenant: Option<String>,
     },
     /// Print a token of the development issuer.
     Token {
-        /// Slug of the tenant; made if it is not there.
+        /// Slug of the tenant, which is created if it does not exist.
         #[arg(long)]
         tenant: String,
-        /// Name of the user; made if it is not there.
+        /// Name of the user, which is created if it does not exist.
         #[arg(long)]
         user: String,
-        /// The role that the token carries.
+        /// Role in the token.
         #[arg(long, value_parser = parse_role)]
         role: Role,
-        /// How long it is valid: a number with `s`, `m`, `h` or `d`.
+        /// Lifetime of the token: a number with `s`, `m`, `h` or `d`.
         #[arg(long, default_value = "1h", value_parser = parse_duration)]
         ttl: Duration,
     },
@@ -56,7 +57,7 @@ pub enum DevCommand {
     },
     /// Ask one question over HTTP and print the streamed answer with its citations.
     Ask {
-        /// The question.
+        /// Text of the question.
         #[arg(long)]
         question: String,
         /// Slug of the tenant.
@@ -66,9 +67,10 @@ pub enum DevCommand {
         #[arg(long, default_value = DEMO_USER)]
         user: String,
     },
-    /// Write the generated files under `docs/generated`, or check that they are fresh.
+    /// Write the generated files under `docs/generated`, and the tables in the documentation, or check that they are up
+    /// to date.
     Generate {
-        /// Only compare.
+        /// Compare the files without writing them.
         #[arg(long)]
         check: bool,
     },
@@ -76,9 +78,9 @@ pub enum DevCommand {
 
 /// Slug of the demo tenant.
 pub const DEMO_TENANT: &str = "demo-plant";
-/// A user of it who works with documents.
+/// A user of the demo tenant with the role `user`.
 pub const DEMO_USER: &str = "tunde";
-/// Its administrator.
+/// The admin of the demo tenant.
 pub const DEMO_ADMIN: &str = "ana";
 
 fn parse_role(text: &str) -> Result<Role, String> {
@@ -86,7 +88,7 @@ fn parse_role(text: &str) -> Result<Role, String> {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let error = || format!("{text:?} is no duration; write 90s, 30m, 4h or 7d");
+    let error = || format!("{text:?} is not a duration; write 90s, 30m, 4h or 7d");
     let unit_at = text.char_indices().last().map_or(0, |(at, _)| at);
     let (number, unit) = text.split_at(unit_at);
     let number: u64 = number.parse().map_err(|_| error())?;
@@ -104,46 +106,48 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 /// Runs a command.
 ///
 /// # Errors
-/// Where the server is not in development mode, or what the command needs is missing.
+/// If the settings are not in development mode, or something that the command needs is missing.
 pub async fn run(command: DevCommand, settings: Settings) -> Result<()> {
     if settings.mode != Mode::Development {
         bail!("the development commands work in development mode only (PLATFORM__MODE=development)");
     }
     match command {
-        DevCommand::Seed { plant, tenant } => seed::run(&Desk::open(settings).await?, &plant, tenant).await,
+        DevCommand::Seed { plant, tenant } => {
+            seed::run(&DevelopmentPlatform::open(settings).await?, &plant, tenant).await
+        }
         DevCommand::Token { tenant, user, role, ttl } => {
-            let desk = Desk::open(settings).await?;
-            let token = desk.token(&tenant, &Person::named(&user, role), ttl).await?;
+            let development = DevelopmentPlatform::open(settings).await?;
+            let token = development.token(&tenant, &Person::named(&user, role), ttl).await?;
             crate::print(&token).context("the token cannot be printed")
         }
-        DevCommand::Wait { tenant } => wait::run(&Desk::open(settings).await?, &tenant).await,
+        DevCommand::Wait { tenant } => wait::run(&DevelopmentPlatform::open(settings).await?, &tenant).await,
         DevCommand::Ask { question, tenant, user } => {
-            ask::run(&Desk::open(settings).await?, &tenant, &user, &question).await
+            ask::run(&DevelopmentPlatform::open(settings).await?, &tenant, &user, &question).await
         }
         DevCommand::Generate { check } => generate::run(check),
     }
 }
 
-/// A platform without a server, with the development issuer's key in hand. Everything still goes through the gate.
-pub struct Desk {
+/// A platform without a server, and the development issuer. Every request still goes through the gate.
+pub struct DevelopmentPlatform {
     settings: Settings,
     platform: Platform,
     issuer: DevelopmentIssuer,
 }
 
-impl Desk {
+impl DevelopmentPlatform {
     /// Opens the platform of these settings.
     ///
     /// # Errors
-    /// Where the database cannot be reached or the issuer's key neither read nor made.
+    /// If the database cannot be reached, or the issuer's key can neither be read nor created.
     pub async fn open(settings: Settings) -> Result<Self> {
         Self::with_models(settings, Models::none()).await
     }
 
-    /// The same, with models to ask and to embed with.
+    /// Like [`Self::open`], with models.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// See [`Self::open`].
     pub async fn with_models(settings: Settings, models: Models) -> Result<Self> {
         let dir = required(settings.auth.dev_issuer_dir.as_ref(), "PLATFORM__AUTH__DEV_ISSUER_DIR")?;
         let issuer = DevelopmentIssuer::load_or_create(dir)?;
@@ -151,55 +155,56 @@ impl Desk {
         Ok(Self { settings, platform, issuer })
     }
 
-    /// The platform alone.
+    /// Returns the platform.
     #[must_use]
     pub fn into_platform(self) -> Platform {
         self.platform
     }
 
-    /// A token for a person of a tenant; both are made if they are not there.
+    /// A token for a user of a tenant; both are created if they do not exist.
     ///
     /// # Errors
-    /// Where the database fails or the slug is not valid.
+    /// If the database fails or the slug is not valid.
     pub async fn token(&self, tenant: &str, person: &Person, ttl: Duration) -> Result<String> {
         self.tenant(tenant, tenant).await?;
         let token = self.issuer.token(tenant, person, SystemClock.now(), ttl)?;
         if self.sign_in(&token).await?.user().display_name.is_some() {
             return Ok(token);
         }
-        // New to the platform, and nobody said how to show them. A known user keeps name and e-mail.
-        let person = person.clone().shown_by_id();
+        // The user is new and has no display name yet. A known user keeps name and e-mail.
+        let person = person.clone().displayed_by_id();
         let token = self.issuer.token(tenant, &person, SystemClock.now(), ttl)?;
         self.sign_in(&token).await?;
         Ok(token)
     }
 
-    /// The tenant of this slug, made under `name` if it is not there.
+    /// The tenant with this slug; created with `name` if it does not exist.
     async fn tenant(&self, slug: &str, name: &str) -> Result<TenantId> {
         if let Some(tenant) = self.platform.directory.tenant(slug).await? {
             return Ok(tenant.id);
         }
-        let fits = slug.len() <= 64 && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !fits || slug.is_empty() || slug.starts_with('-') {
-            bail!("{slug:?} is no slug of a tenant: 1 to 64 of a-z, 0-9 and -, not beginning with -");
+        let is_valid =
+            slug.len() <= 64 && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !is_valid || slug.is_empty() || slug.starts_with('-') {
+            bail!("{slug:?} is not a valid slug: 1 to 64 of a-z, 0-9 and -, and not - at the start");
         }
         let id = TenantId::from_uuid(TimeOrderedIds.uuid());
         let tenant = NewTenant { id, name: name.to_owned(), slug: slug.to_owned() };
         match self.platform.directory.create_tenant(tenant).await {
             Ok(tenant) => Ok(tenant.id),
-            // Somebody else was quicker.
+            // Another process created it at the same time.
             Err(domain::ports::StoreError::Conflict { .. }) => {
                 let tenant = self.platform.directory.tenant(slug).await?;
-                Ok(tenant.with_context(|| format!("the tenant {slug} cannot be made"))?.id)
+                Ok(tenant.with_context(|| format!("the tenant {slug} cannot be created"))?.id)
             }
-            Err(error) => Err(error).with_context(|| format!("the tenant {slug} cannot be made")),
+            Err(error) => Err(error).with_context(|| format!("the tenant {slug} cannot be created")),
         }
     }
 
-    /// Signs in as a person, as a request would: this provisions the user.
+    /// Signs in with a token as a request does, which provisions the user.
     ///
     /// # Errors
-    /// Where the token is refused.
+    /// If the token is refused.
     pub async fn sign_in(&self, token: &str) -> Result<Caller> {
         let request = RequestId::from_uuid(TimeOrderedIds.uuid());
         let caller = self.platform.gate.authenticate(Some(token.to_owned()), request.into()).await;

@@ -1,7 +1,7 @@
-//! The sample plant: a tenant, its users, its documents, each through the gate as its user.
+//! The sample plant: a tenant, its users, and its documents, which are uploaded through the gate.
 
-use super::Desk;
-use super::issuer::{Person, Shown};
+use super::DevelopmentPlatform;
+use super::issuer::{DisplayInfo, Person};
 use crate::files::FileEntry;
 use anyhow::{Context as _, Result};
 use domain::role::Role;
@@ -32,8 +32,8 @@ struct PlantUser {
     role: Role,
 }
 
-/// Seeds the plant of a directory, into the tenant of `slug` if that is given.
-pub(super) async fn run(desk: &Desk, dir: &Path, slug: Option<String>) -> Result<()> {
+/// Seeds the plant of a directory, into the tenant `slug` if given.
+pub(super) async fn run(development: &DevelopmentPlatform, dir: &Path, slug: Option<String>) -> Result<()> {
     let description = dir.join("plant.json");
     let text = tokio::fs::read_to_string(&description).await;
     let text = text.with_context(|| format!("{} cannot be read", description.display()))?;
@@ -43,10 +43,10 @@ pub(super) async fn run(desk: &Desk, dir: &Path, slug: Option<String>) -> Result
         Some(slug) if slug != plant.tenant.slug => (slug.clone(), format!("{} ({slug})", plant.tenant.name)),
         _ => (plant.tenant.slug.clone(), plant.tenant.name.clone()),
     };
-    desk.tenant(&slug, &name).await?;
+    development.tenant(&slug, &name).await?;
     let mut admin = None;
     for user in &plant.users {
-        let caller = sign_in(desk, &slug, user).await?;
+        let caller = sign_in(development, &slug, user).await?;
         if user.role == Role::Admin {
             admin = Some(caller);
         }
@@ -54,7 +54,7 @@ pub(super) async fn run(desk: &Desk, dir: &Path, slug: Option<String>) -> Result
     let admin = admin.context("the plant has no admin to upload its documents")?;
     let mut added = 0;
     for document in &plant.documents {
-        let accepted = document.in_dir(dir)?.upload(&*desk.platform.gate, &admin).await?;
+        let accepted = document.in_dir(dir)?.upload(&*development.platform.gate, &admin).await?;
         added += usize::from(matches!(accepted, UploadOutcome::Created(_)));
     }
     let (users, documents) = (plant.users.len(), plant.documents.len());
@@ -62,12 +62,12 @@ pub(super) async fn run(desk: &Desk, dir: &Path, slug: Option<String>) -> Result
     Ok(())
 }
 
-async fn sign_in(desk: &Desk, slug: &str, user: &PlantUser) -> Result<Caller> {
+async fn sign_in(development: &DevelopmentPlatform, slug: &str, user: &PlantUser) -> Result<Caller> {
     let person = Person {
         subject: user.name.clone(),
         role: user.role,
-        shown: Some(Shown { name: user.display_name.clone(), email: user.email.clone() }),
+        shown: Some(DisplayInfo { name: user.display_name.clone(), email: user.email.clone() }),
     };
-    let token = desk.token(slug, &person, Duration::from_secs(600)).await?;
-    desk.sign_in(&token).await
+    let token = development.token(slug, &person, Duration::from_secs(600)).await?;
+    development.sign_in(&token).await
 }

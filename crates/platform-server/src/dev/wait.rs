@@ -1,6 +1,6 @@
-//! Waits until a tenant's documents are ingested, and says how far they are.
+//! Waits until a tenant's documents are ingested, and prints the progress.
 
-use super::{DEMO_ADMIN, Desk};
+use super::{DEMO_ADMIN, DevelopmentPlatform};
 use crate::dev::issuer::Person;
 use anyhow::{Context as _, Result};
 use domain::command::ListDocuments;
@@ -9,27 +9,27 @@ use domain::page::PageRequest;
 use domain::role::Role;
 use std::time::Duration;
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(700);
+/// Interval of checking the documents.
+const POLL_INTERVAL: Duration = Duration::from_millis(700);
 
-/// Prints `ingested 7/12` whenever the number changes, and at the end what failed.
-pub(super) async fn run(desk: &Desk, tenant: &str) -> Result<()> {
-    let token = desk.token(tenant, &Person::named(DEMO_ADMIN, Role::Admin), Duration::from_secs(3_600)).await?;
-    let caller = desk.sign_in(&token).await?;
-    let mut told = None;
+/// Prints `ingested 7/12` when the number changes, and finally the documents that failed.
+pub(super) async fn run(development: &DevelopmentPlatform, tenant: &str) -> Result<()> {
+    let token = development.token(tenant, &Person::named(DEMO_ADMIN, Role::Admin), Duration::from_secs(3_600)).await?;
+    let caller = development.sign_in(&token).await?;
+    let mut printed = None;
     loop {
         let page = PageRequest::new(PageRequest::MAX_LIMIT, None).context("the page size is not valid")?;
         let command = ListDocuments { filter: DocumentFilter::default(), page };
-        let documents = desk.platform.gate.execute(&caller, command).await?.items;
+        let documents = development.platform.gate.execute(&caller, command).await?.items;
         let done = documents.iter().filter(|document| is_done(document)).count();
-        if told != Some(done) {
+        if printed != Some(done) {
             crate::print(&format!("ingested {done}/{}", documents.len()))?;
-            told = Some(done);
+            printed = Some(done);
         }
         if done == documents.len() {
             return report(&documents);
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

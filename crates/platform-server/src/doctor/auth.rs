@@ -1,4 +1,4 @@
-//! Looks at issuers: discovery document, keys, clock; then judges a token as the server would.
+//! Checks issuers (discovery document, keys, clock), and then a token as the server would.
 
 use super::{AuthArgs, Findings, token};
 use crate::config::Settings;
@@ -10,35 +10,35 @@ use policy::authn::inspect::{self, IssuerView, KeyView};
 use policy::authn::jwks::fetch;
 use policy::authn::settings::{IssuerSettings, TenantTrust};
 
-/// Clocks that differ by more make tokens of the future or the past, in seconds.
+/// Maximum clock difference in seconds; beyond it tokens seem expired or not yet valid.
 const SKEW: i64 = 60;
 
-/// Looks at the issuers of the settings, or at one, and at a token if there is one.
+/// Checks the configured issuers, or one of them, and a token if given.
 ///
 /// # Errors
-/// Where the settings are not valid, or no issuer has the given name.
-pub async fn look(args: &AuthArgs, pasted: Option<&str>, settings: &Settings) -> Result<Findings> {
+/// If the settings are not valid, or no issuer has the given name.
+pub async fn check_auth(args: &AuthArgs, given_token: Option<&str>, settings: &Settings) -> Result<Findings> {
     let mut issuers = settings.issuers()?;
     if let Some(name) = &args.issuer {
         issuers.retain(|issuer| issuer.issuer == *name);
         if issuers.is_empty() {
-            bail!("no issuer of the name {name} is configured; names are compared letter by letter, also the last /");
+            bail!("no issuer named {name} is configured; names must match exactly, including a trailing /");
         }
     }
-    let http = fetch::http_client().context("no HTTP client can be made")?;
+    let http = fetch::http_client().context("the HTTP client cannot be built")?;
     let mut found = Findings::default();
     for issuer in &issuers {
         found.heading(format!("issuer {}", issuer.issuer));
-        judge(issuer, &inspect::issuer(&http, issuer).await, &mut found);
+        check(issuer, &inspect::issuer(&http, issuer).await, &mut found);
     }
-    if let Some(pasted) = pasted {
+    if let Some(given_token) = given_token {
         found.heading("token");
-        token::judge(pasted, issuers, settings, &mut found).await?;
+        token::check(given_token, issuers, settings, &mut found).await?;
     }
     Ok(found)
 }
 
-fn judge(issuer: &IssuerSettings, seen: &IssuerView, found: &mut Findings) {
+fn check(issuer: &IssuerSettings, seen: &IssuerView, found: &mut Findings) {
     for problem in &seen.problems {
         found.problem(problem);
     }
@@ -48,7 +48,7 @@ fn judge(issuer: &IssuerSettings, seen: &IssuerView, found: &mut Findings) {
         let mut ids: Vec<_> = seen.keys.iter().map(|key| &key.id).collect();
         ids.sort_unstable();
         if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-            found.note(format!("two keys have the id {:?}; either will do", twice[0]));
+            found.note(format!("two keys have the id {:?}; both are tried", twice[0]));
         }
     }
     match seen.server_date.as_deref().map(DateTime::parse_from_rfc2822) {
@@ -58,18 +58,18 @@ fn judge(issuer: &IssuerSettings, seen: &IssuerView, found: &mut Findings) {
             }
             skew => found.good(format!("the clocks differ by {skew} s")),
         },
-        Some(Err(_)) | None => found.note("the issuer's clock is not known"),
+        Some(Err(_)) | None => found.note("the issuer's clock is unknown"),
     }
     if let Some(said) = seen.access_token_issuer.as_ref()
         && *said != issuer.issuer
         && !issuer.accept_iss.contains(said)
     {
-        found.problem(format!("its tokens say iss {said:?}: add that to accept_iss"));
+        found.problem(format!("its tokens have iss {said:?}: add it to accept_iss"));
     }
     match &issuer.tenants {
-        TenantTrust::Any => found.note("development: it may speak for every tenant"),
+        TenantTrust::Any => found.note("development mode: it is trusted for every tenant"),
         TenantTrust::Mapped(map) if map.is_empty() => {
-            found.note("no tenant is mapped in the configuration; mappings in the database count all the same");
+            found.note("no tenant is mapped in the configuration; mappings in the database still apply");
         }
         TenantTrust::Mapped(map) => found.good(format!("{} claim values are mapped to tenants", map.len())),
     }

@@ -1,4 +1,4 @@
-//! `platform-server doctor`: looks for faults and says them in sentences that somebody can act on.
+//! `platform-server doctor`: finds misconfigurations and explains how to fix them.
 
 mod auth;
 mod token;
@@ -8,25 +8,25 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// What to look at.
+/// What to check.
 #[derive(Debug, Subcommand)]
 pub enum DoctorCommand {
-    /// The issuers of tokens, and why a token would be refused.
+    /// Check the token issuers, and why a token is refused.
     Auth(AuthArgs),
 }
 
-/// Which issuers, and which token.
+/// The issuers and the token to check.
 #[derive(Debug, Default, Args)]
 pub struct AuthArgs {
-    /// Only this issuer, by its exact name.
+    /// Exact name of the only issuer to check.
     #[arg(long)]
     pub issuer: Option<String>,
-    /// A file with a token to judge; without it, a token is read from standard input if one comes. It is never shown.
+    /// File with a token to check; otherwise a token is read from standard input if there is one. It is never printed.
     #[arg(long)]
     pub token_file: Option<PathBuf>,
 }
 
-/// What was found.
+/// The results of the checks.
 #[derive(Debug, Default)]
 pub struct Findings {
     lines: Vec<String>,
@@ -51,33 +51,33 @@ impl Findings {
         self.lines.push(line.into());
     }
 
-    /// The report.
+    /// The results as text, one per line.
     #[must_use]
     pub fn text(&self) -> String {
         self.lines.join("\n")
     }
 
-    /// How many problems there are.
+    /// Number of problems.
     #[must_use]
     pub fn problems(&self) -> usize {
         self.problems
     }
 }
 
-/// Looks, prints what was found, and fails where there is a problem.
+/// Runs the checks and prints the results.
 ///
 /// # Errors
-/// Where there is one, or the look itself was not possible.
+/// If there is a problem, or a check could not run.
 pub async fn run(command: DoctorCommand, settings: &Settings) -> Result<()> {
     let DoctorCommand::Auth(args) = command;
-    let pasted = token::pasted(args.token_file.as_deref())?;
-    let found = look(&args, pasted.as_deref(), settings).await?;
+    let given_token = token::given_token(args.token_file.as_deref())?;
+    let found = check_auth(&args, given_token.as_deref(), settings).await?;
     crate::print(&found.text())?;
     match found.problems() {
         0 => Ok(()),
-        1 => bail!("there is a problem"),
-        many => bail!("there are {many} problems"),
+        1 => bail!("found 1 problem"),
+        many => bail!("found {many} problems"),
     }
 }
 
-pub use auth::look;
+pub use auth::check_auth;

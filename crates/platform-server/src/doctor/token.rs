@@ -1,8 +1,8 @@
-//! Judges a token as the server would, and says which rule refuses it. The token itself is never shown.
+//! Checks a token as the server would, and explains which rule refuses it. The token itself is never printed.
 
 use super::Findings;
-use crate::compose::{Databases, secret};
 use crate::config::Settings;
+use crate::databases;
 use crate::system::SystemClock;
 use anyhow::{Context as _, Result};
 use domain::decision::RefusalCode;
@@ -18,16 +18,16 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long standard input is waited for: it may be open and say nothing.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// More is no token.
-const MOST_BYTES: u64 = 1 << 20;
+/// Timeout of reading standard input, which may be open without sending anything.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum number of bytes to read from standard input.
+const MAX_TOKEN_BYTES: u64 = 1 << 20;
 
-/// The token that was given, if one was.
+/// The token from the file or from standard input.
 ///
 /// # Errors
-/// Where its file cannot be read.
-pub fn pasted(file: Option<&Path>) -> Result<Option<String>> {
+/// If the file cannot be read.
+pub fn given_token(file: Option<&Path>) -> Result<Option<String>> {
     let text = match file {
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?,
         None if std::io::stdin().is_terminal() => return Ok(None),
@@ -37,75 +37,77 @@ pub fn pasted(file: Option<&Path>) -> Result<Option<String>> {
     Ok((!token.is_empty()).then(|| token.to_owned()))
 }
 
-/// On a thread that ends with the process, since a read that nobody answers cannot be given up.
+/// Reads on a thread that ends with the process, because a blocked read cannot be cancelled.
 fn from_standard_input() -> String {
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
         let mut text = String::new();
-        let _ = std::io::stdin().take(MOST_BYTES).read_to_string(&mut text);
+        let _ = std::io::stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut text);
         let _ = send.send(text);
     });
-    receive.recv_timeout(PATIENCE).unwrap_or_default()
+    receive.recv_timeout(TIMEOUT).unwrap_or_default()
 }
 
-/// Judges it.
+/// Checks a token.
 ///
 /// # Errors
-/// Where the settings are not valid.
-pub async fn judge(token: &str, issuers: Vec<IssuerSettings>, settings: &Settings, found: &mut Findings) -> Result<()> {
+/// If the settings are not valid.
+pub async fn check(token: &str, issuers: Vec<IssuerSettings>, settings: &Settings, found: &mut Findings) -> Result<()> {
     if token.starts_with(access_token::PREFIX) {
-        return judge_access_token(token, settings, found).await;
+        return check_access_token(token, settings, found).await;
     }
     if let Ok(view) = inspect::token(token) {
         let claims: Vec<_> = view.claims.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        found.note(format!("it says: alg {}, kid {:?}, {}", view.algorithm, view.key_id, claims.join(", ")));
-        found.note(format!("its claims: {}", view.names.join(", ")));
+        found.note(format!("contents: alg {}, kid {:?}, {}", view.algorithm, view.key_id, claims.join(", ")));
+        found.note(format!("claims: {}", view.names.join(", ")));
     }
     let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
-    let issuers = build_issuers(issuers, None).context("no HTTP client can be made")?;
+    let issuers = with_keys(issuers, None).context("the HTTP client cannot be built")?;
     match verify(token, &issuers, SystemClock.now()).await {
         Err(refusal) => found.problem(explain(&refusal, &names)),
         Ok(verified) => {
-            found.good(format!("it is a valid access token of {}", verified.identity.issuer));
-            judge_entry(&verified, settings, found).await;
+            found.good(format!("valid access token of {}", verified.identity.issuer));
+            check_tenant_claim(&verified, settings, found).await;
         }
     }
     Ok(())
 }
 
-async fn judge_entry(verified: &VerifiedToken, settings: &Settings, found: &mut Findings) {
+async fn check_tenant_claim(verified: &Verified, settings: &Settings, found: &mut Findings) {
     let Some(claim) = verified.login.tenant_claim.clone() else {
         let names = verified.issuer.claims.tenant.join(", ");
-        found.problem(format!("tenant_unmapped: it has none of the claims that name a tenant: {names}"));
+        found.problem(format!("tenant_unmapped: none of the claims that name a tenant is present: {names}"));
         return;
     };
-    let tenant = match Databases::directory_of(settings) {
-        Ok(directory) => resolve_tenant(verified, &directory).await.map_err(|error| error.to_string()),
+    let tenant = match databases::directory(settings) {
+        Ok(directory) => tenant_named_by(verified, &directory).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match tenant {
-        Err(error) => found.note(format!("the tenant claim is {claim:?}; its tenant is not known: {error}")),
-        Ok(None) => found.problem(format!("tenant_unmapped: nothing maps the tenant claim {claim:?} of this issuer")),
-        Ok(Some((tenant, belongs))) => judge_in(&tenant, &belongs, verified, found),
+        Err(error) => found.note(format!("the tenant claim is {claim:?}; the tenant cannot be looked up: {error}")),
+        Ok(None) => found.problem(format!("tenant_unmapped: the tenant claim {claim:?} of this issuer is not mapped")),
+        Ok(Some((tenant, belongs))) => check_tenant(&tenant, &belongs, verified, found),
     }
 }
 
-fn judge_in(tenant: &Tenant, belongs: &TenantSource, verified: &VerifiedToken, found: &mut Findings) {
+fn check_tenant(tenant: &Tenant, belongs: &Belongs, verified: &Verified, found: &mut Findings) {
     let by = match belongs {
         TenantSource::Mapping { .. } => "a mapping in the database",
         TenantSource::Configuration | TenantSource::AccessToken => "the configuration",
     };
-    found.good(format!("its tenant is {} ({}), by {by}", tenant.slug, tenant.id));
+    found.good(format!("tenant {} ({}), from {by}", tenant.slug, tenant.id));
     if !tenant.is_active {
-        found.problem("tenant_suspended: that tenant is switched off");
+        found.problem("tenant_suspended: the tenant is deactivated");
     }
     let of_tenant = &tenant.settings.role_mappings;
     if let Some(code) = verified.admission_refusal(of_tenant) {
         found.problem(format!("{code}: {}", entry_advice(code)));
     }
     match verified.role(of_tenant) {
-        Some(role) => found.good(format!("its role there is {role}")),
-        None => found.note("it says nothing of roles: a new user is a viewer, another keeps the role an admin gave"),
+        Some(role) => found.good(format!("role {role}")),
+        None => found.note(
+            "no role in the token: a new user becomes a viewer, an existing one keeps the role that an admin set",
+        ),
     }
 }
 
@@ -120,15 +122,18 @@ fn entry_advice(code: RefusalCode) -> &'static str {
         RefusalCode::InsufficientScope => {
             "it lacks the required scope or role; a program (idtyp app) needs a role that is mapped"
         }
-        _ => "it is not let in",
+        _ => "the token is refused",
     }
 }
 
-/// What the refusal means, and what to do.
-fn explain(refusal: &RefusedToken, issuers: &[String]) -> String {
-    let advice = match refusal.error {
-        TokenError::UnknownIssuer => {
-            format!("no such issuer is configured (letter by letter, also the last /): {}", issuers.join(", "))
+/// Explains a refusal and its remedy.
+fn explain(refusal: &Refusal, issuers: &[String]) -> String {
+    let advice = match refusal.reason {
+        Reason::Issuer => {
+            format!(
+                "this issuer is not configured; names must match exactly, including a trailing /: {}",
+                issuers.join(", ")
+            )
         }
         other => advice(other).to_owned(),
     };
@@ -137,63 +142,61 @@ fn explain(refusal: &RefusedToken, issuers: &[String]) -> String {
 
 const fn advice(reason: TokenError) -> &'static str {
     match reason {
-        TokenError::TooLarge => "longer than 16 KiB; ask the issuer for fewer claims",
-        TokenError::Malformed => {
-            "not three parts of base64url with JSON objects without repeated names; was all of it pasted?"
+        Reason::TooLarge => "longer than 16 KiB; ask the issuer for fewer claims",
+        Reason::Malformed => {
+            "not three base64url parts with JSON objects without repeated names; is the token complete?"
         }
-        TokenError::CriticalHeader | TokenError::KeyInHeader => {
-            "its header asks for an extension, or brings a key of its own: never honoured"
+        Reason::Crit | Reason::HeaderKey => {
+            "its header requires an extension or contains a key, which is never accepted"
         }
-        TokenError::HeaderType => "its typ is none of an access token",
-        TokenError::AlgorithmNotAllowed => "its alg is none of the issuer's algorithms",
-        TokenError::MissingKeyId => "it has no kid",
-        TokenError::UnknownKey => {
-            "the issuer publishes no key of that kid: another environment's token, or keys that were rotated"
+        Reason::Type => "its typ is not that of an access token",
+        Reason::Algorithm => "its alg is not one of the issuer's algorithms",
+        Reason::KeyId => "it has no kid",
+        Reason::UnknownKey => {
+            "the issuer publishes no key with this kid: a token of another environment, or the keys were rotated"
         }
-        TokenError::KeyTypeMismatch => "the key of that kid is of another type than its alg",
-        TokenError::KeysUnavailable => "the issuer's keys cannot be had (see above)",
-        TokenError::InvalidSignature => "the signature is wrong: it was changed, or signed by somebody else",
-        TokenError::InvalidExpiry => "it has no usable exp",
-        TokenError::Expired => "it is over; get a new one, and compare the clocks",
-        TokenError::NotYetValid | TokenError::IssuedInFuture => "it is of the future: compare the clocks",
-        TokenError::AudienceMismatch => "its aud is none of the issuer's audiences: it was made for another service",
-        TokenError::RequiredClaimMismatch => "its tid is another directory than the issuer's",
-        TokenError::UnsupportedVersion => {
-            "a token of version 1: set requestedAccessTokenVersion to 2 in the API's manifest"
+        Reason::KeyType => "the key with this kid has another type than its alg",
+        Reason::NoKeys => "the issuer's keys cannot be fetched (see above)",
+        Reason::Signature => "the signature is wrong: the token was changed, or signed with another key",
+        Reason::Expiry => "it has no usable exp",
+        Reason::Expired => "it has expired; get a new one, and compare the clocks",
+        Reason::NotYet | Reason::IssuedInFuture => "it is not valid yet: compare the clocks",
+        Reason::Audience => "its aud is not one of the issuer's audiences: it is for another service",
+        Reason::RequiredClaim => "its tid is not the issuer's directory",
+        Reason::Version => "a token of version 1: set requestedAccessTokenVersion to 2 in the API's manifest",
+        Reason::Kind => "an ID, refresh or logout token: send the access token",
+        Reason::Subject => "its subject claim is missing, not a string, or longer than 255 characters",
+        Reason::TooLongAgo { .. } => "the sign-in was too long ago, or the optional claim auth_time is missing",
+        Reason::AccessTokenUnknown => {
+            "unknown personal access token: mistyped, of another installation, or SECRET_KEY has changed"
         }
-        TokenError::NotAnAccessToken => "an ID, refresh or logout token: send the access token",
-        TokenError::InvalidSubject => "its subject claim is missing, no text, or longer than 255 characters",
-        TokenError::AuthenticationTooOld { .. } => {
-            "the sign-in was too long ago, or it has no auth_time: an optional claim to be asked for"
+        Reason::AccessTokenExpired => "the personal access token has expired",
+        Reason::AccessTokenRevoked => "the personal access token was revoked",
+        Reason::HighS => {
+            "its signature has a high s: the issuer does not normalize signatures (set accept_high_s), or the token \
+             was changed"
         }
-        TokenError::AccessTokenUnknown => {
-            "no such personal access token: mistyped, of another installation, or SECRET_KEY changed"
+        Reason::AccessTokenNoLogin
+        | Reason::AccessTokenLoginTooOld
+        | Reason::AccessTokenIssuer
+        | Reason::AccessTokenRequiredClaim
+        | Reason::AccessTokenTooLongAgo
+        | Reason::AccessTokenUnmapped
+        | Reason::AccessTokenGroups
+        | Reason::AccessTokenGuest
+        | Reason::AccessTokenScope
+        | Reason::AccessTokenRole => {
+            "the last interactive login of its user no longer satisfies the rules of the issuer"
         }
-        TokenError::AccessTokenExpired => "that personal access token has expired",
-        TokenError::AccessTokenRevoked => "that personal access token was revoked",
-        TokenError::HighSSignature => {
-            "of the two signatures that hold for it, it has the one with the high s: the issuer does not normalize (set \
-             accept_high_s), or somebody changed it"
-        }
-        TokenError::AccessTokenWithoutLogin
-        | TokenError::AccessTokenLoginTooOld
-        | TokenError::AccessTokenUnknownIssuer
-        | TokenError::AccessTokenRequiredClaimMismatch
-        | TokenError::AccessTokenAuthenticationTooOld
-        | TokenError::AccessTokenTenantUnmapped
-        | TokenError::AccessTokenGroupsOverage
-        | TokenError::AccessTokenGuestRefused
-        | TokenError::AccessTokenInsufficientScope
-        | TokenError::AccessTokenRoleLowered => "the last interactive login of its user does not carry it any more",
-        TokenError::Missing | TokenError::UnknownIssuer => "no token, or no issuer that is trusted",
+        Reason::Missing | Reason::Issuer => "no token, or the issuer is not trusted",
     }
 }
 
-async fn judge_access_token(token: &str, settings: &Settings, found: &mut Findings) -> Result<()> {
-    let hash = HashKey::derive(secret(settings)?, "token").hash(token.as_bytes());
-    let directory = Databases::directory_of(settings)?;
-    let known = directory.access_token(&hash).await.context("the database cannot be asked")?;
-    let refused = |reason: TokenError| format!("{}: {}", reason.code(), advice(reason));
+async fn check_access_token(token: &str, settings: &Settings, found: &mut Findings) -> Result<()> {
+    let hash = HashKey::derive(settings.secret()?, "token").hash(token.as_bytes());
+    let directory = databases::directory(settings)?;
+    let known = directory.access_token(&hash).await.context("the database cannot be queried")?;
+    let refused = |reason: Reason| format!("{}: {}", reason.code(), advice(reason));
     match known {
         None => found.problem(refused(TokenError::AccessTokenUnknown)),
         Some(known) if known.token.revoked_at.is_some() => found.problem(refused(TokenError::AccessTokenRevoked)),
@@ -202,7 +205,7 @@ async fn judge_access_token(token: &str, settings: &Settings, found: &mut Findin
         }
         Some(known) => {
             let scopes: Vec<_> = known.token.scopes.iter().map(ToString::to_string).collect();
-            found.good(format!("a personal access token of tenant {} for {}", known.tenant, scopes.join(", ")));
+            found.good(format!("personal access token of tenant {} for {}", known.tenant, scopes.join(", ")));
         }
     }
     Ok(())

@@ -1,8 +1,8 @@
-//! Asks a question of the platform as a user would, through the gate, and weighs what comes back.
+//! Asks the platform a question as a user would, through the gate, and scores the results.
 
-use super::places::{Hits, Place, distinct, weigh};
+use super::locations::{Hits, Location, distinct, score_ranking};
+use super::session::Session;
 use super::set::Question;
-use super::site::Site;
 use anyhow::{Context as _, Result, bail};
 use domain::command::{CreateConversation, DeleteConversation, RetrievalMode, SearchDocuments, SendMessage};
 use domain::ids::DocumentId;
@@ -14,61 +14,61 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 use tools::retrieval::{Fused, Fusion, RetrievalParams};
 
-/// Ways to rank that the configured one is compared with.
-pub const WAYS: [(&str, Fusion); 3] =
+/// Rankings that the configured one is compared with, with their names.
+pub const ALTERNATIVES: [(&str, Fusion); 3] =
     [("dense", Fusion::Dense), ("bm25", Fusion::Lexical), ("rrf", Fusion::ReciprocalRank)];
 
-/// What is asked beside the search.
+/// What to do besides the search.
 #[derive(Clone, Copy, Debug)]
-pub struct Extent {
+pub struct AskOptions {
     /// Whether to have the question answered too.
     pub answers: bool,
-    /// Whether to rank in the other ways too.
+    /// Whether to compare with the other rankings.
     pub compare: bool,
     /// Whether to check the vector index against comparing all passages.
     pub check_index: bool,
 }
 
-/// A question with what came back.
-pub struct Asked<'s> {
-    /// The question.
+/// The results of a question.
+pub struct QuestionResult<'s> {
+    /// The question of the set.
     pub question: &'s Question,
-    /// As the platform is configured.
-    pub configured: Ranked,
-    /// In the order of [`WAYS`]; empty where nothing is compared.
-    pub others: Vec<Ranked>,
-    /// Everything that either side found; empty where nothing is compared.
+    /// The ranking that the platform is configured for.
+    pub configured: Ranking,
+    /// The other rankings in the order of [`ALTERNATIVES`]; empty without a comparison.
+    pub others: Vec<Ranking>,
+    /// All candidates of the vector and the lexical search; empty without a comparison.
     pub candidates: Vec<Fused>,
-    /// The answer, where one was asked for.
-    pub answer: Option<Answered>,
+    /// The answer, if [`AskOptions::answers`] is set.
+    pub answer: Option<Answer>,
     /// How long the search took.
     pub took: Duration,
-    /// Share of the nearest passages that the vector index finds, where that was checked.
+    /// Share of the nearest passages that the vector index finds, if that was checked.
     pub index_recall: Option<f32>,
 }
 
-/// What one way to rank made of a question.
-pub struct Ranked {
-    /// As the search returned it.
+/// One ranking of the passages for a question.
+pub struct Ranking {
+    /// What the search returned.
     pub retrieval: Retrieval,
-    /// The places of the hits, best first.
-    pub places: Vec<Place>,
-    /// How well they hit; `None` for a question without expected places.
+    /// The distinct locations of the hits, best first.
+    pub locations: Vec<Location>,
+    /// The scores; `None` for a question that the documents do not answer.
     pub hits: Option<Hits>,
 }
 
-/// An answer.
-pub struct Answered {
-    /// Its text.
+/// The platform's answer to a question.
+pub struct Answer {
+    /// The answer's whole text.
     pub text: String,
-    /// The places that it cites.
-    pub cited: Vec<Place>,
+    /// The locations that it cites.
+    pub cited: Vec<Location>,
     /// Whether one of them is expected.
     pub is_right: bool,
 }
 
-impl Answered {
-    /// Whether it says that the documents hold no answer: it rests on none of them.
+impl Answer {
+    /// Whether the answer cites nothing, which counts as saying that the documents hold no answer.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.cited.is_empty()
@@ -78,67 +78,68 @@ impl Answered {
 /// Asks one question.
 ///
 /// # Errors
-/// Where the platform refuses, or the database fails.
-pub async fn ask<'s>(site: &Site, question: &'s Question, extent: Extent) -> Result<Asked<'s>> {
+/// If the gate refuses, or the database fails.
+pub async fn ask<'s>(session: &Session, question: &'s Question, options: AskOptions) -> Result<QuestionResult<'s>> {
     let command = SearchDocuments {
         query: question.text.clone(),
         top_k: SearchDocuments::MAX_TOP_K,
         filters: SearchFilters::default(),
     };
-    let begun = Instant::now();
-    let found = site.platform.gate.execute(&site.caller, command).await;
-    let took = begun.elapsed();
+    let started = Instant::now();
+    let found = session.platform.gate.execute(&session.caller, command).await;
+    let took = started.elapsed();
     let found = found.with_context(|| format!("the question {} cannot be searched for", question.id))?;
-    let configured = ranked(site, question, found);
-    let (others, candidates) = if extent.compare { compare(site, question).await? } else { (Vec::new(), Vec::new()) };
-    let answer = if extent.answers { Some(answer(site, question).await?) } else { None };
-    let index_recall = if extent.check_index { check_index(site, question).await? } else { None };
-    Ok(Asked { question, configured, others, candidates, answer, took, index_recall })
+    let configured = ranked(session, question, found);
+    let (others, candidates) =
+        if options.compare { compare(session, question).await? } else { (Vec::new(), Vec::new()) };
+    let answer = if options.answers { Some(answer(session, question).await?) } else { None };
+    let index_recall = if options.check_index { check_index(session, question).await? } else { None };
+    Ok(QuestionResult { question, configured, others, candidates, answer, took, index_recall })
 }
 
-/// The same question in the other ways: plain lists, as somebody would build them who starts from them.
-async fn compare(site: &Site, question: &Question) -> Result<(Vec<Ranked>, Vec<Fused>)> {
-    let search = &site.platform.retrieval;
+/// The question in the other rankings, without the adjustments of the configured one.
+async fn compare(session: &Session, question: &Question) -> Result<(Vec<Ranking>, Vec<Fused>)> {
+    let search = &session.platform.retrieval;
     let plain = |(_, fusion)| RetrievalParams { fusion, second_on_page: 0.0, ..search.params() };
-    let within = everything(site);
+    let within = everything(session);
     let depth = SearchDocuments::MAX_TOP_K as usize;
-    let ways = WAYS.map(plain);
-    let comparison = search.compare(site.caller.scope(), question.text.as_str(), &within, depth, &ways).await?;
-    let others = comparison.results.into_iter().map(|found| ranked(site, question, found)).collect();
+    let ways = ALTERNATIVES.map(plain);
+    let comparison = search.compare(session.caller.scope(), question.text.as_str(), &within, depth, &ways).await?;
+    let others = comparison.results.into_iter().map(|found| ranked(session, question, found)).collect();
     Ok((others, comparison.candidates))
 }
 
-async fn check_index(site: &Site, question: &Question) -> Result<Option<f32>> {
-    let (search, scope) = (&site.platform.retrieval, site.caller.scope());
-    let documents: Vec<DocumentId> = site.names.keys().copied().collect();
-    Ok(search.index_recall(scope, question.text.as_str(), &everything(site), &documents).await?)
+async fn check_index(session: &Session, question: &Question) -> Result<Option<f32>> {
+    let (search, scope) = (&session.platform.retrieval, session.caller.scope());
+    let documents: Vec<DocumentId> = session.names.keys().copied().collect();
+    Ok(search.index_recall(scope, question.text.as_str(), &everything(session), &documents).await?)
 }
 
-/// All that the caller may see.
-fn everything(site: &Site) -> SearchScope {
-    SearchScope { filters: SearchFilters::default(), clearance: site.caller.entitlements().clearance }
+/// The scope of everything that the caller may see.
+fn everything(session: &Session) -> SearchScope {
+    SearchScope { filters: SearchFilters::default(), clearance: session.caller.entitlements().clearance }
 }
 
-fn ranked(site: &Site, question: &Question, retrieval: Retrieval) -> Ranked {
-    let places = distinct(retrieval.hits.iter().map(|hit| place(site, &hit.passage)));
-    let hits = question.answerable.then(|| weigh(&places, &question.expected));
-    Ranked { retrieval, places, hits }
+fn ranked(session: &Session, question: &Question, retrieval: Retrieval) -> Ranking {
+    let locations = distinct(retrieval.hits.iter().map(|hit| location(session, &hit.passage)));
+    let hits = question.answerable.then(|| score_ranking(&locations, &question.expected));
+    Ranking { retrieval, locations, hits }
 }
 
-/// The place of a passage, by the name that the set gives its document.
-pub fn place(site: &Site, passage: &Passage) -> Place {
-    Place::of(&name(site, passage.document_id, &passage.doc), passage.page, passage.section.as_deref())
+/// The location of a passage, with the name that the set gives its document.
+pub fn location(session: &Session, passage: &Passage) -> Location {
+    Location::of(&name(session, passage.document_id, &passage.doc), passage.page, passage.section.as_deref())
 }
 
-fn name(site: &Site, document: DocumentId, name: &str) -> String {
-    site.names.get(&document).cloned().unwrap_or_else(|| format!("{name} (not of the set)"))
+fn name(session: &Session, document: DocumentId, name: &str) -> String {
+    session.names.get(&document).cloned().unwrap_or_else(|| format!("{name} (not in the set)"))
 }
 
-/// Has the question answered in a conversation of its own, as a client does that leaves retrieval to the platform.
-async fn answer(site: &Site, question: &Question) -> Result<Answered> {
-    let gate = &site.platform.gate;
+/// Asks the question in a conversation of its own and leaves it to the platform whether to search.
+async fn answer(session: &Session, question: &Question) -> Result<Answer> {
+    let gate = &session.platform.gate;
     let command = CreateConversation { title: None, model: None, metadata: json!({}) };
-    let conversation = gate.execute(&site.caller, command).await?;
+    let conversation = gate.execute(&session.caller, command).await?;
     let command = SendMessage {
         conversation: conversation.id,
         message: MessageText::parse(question.text.as_str())?,
@@ -146,13 +147,13 @@ async fn answer(site: &Site, question: &Question) -> Result<Answered> {
         retrieval: RetrievalMode::Auto,
         filters: SearchFilters::default(),
     };
-    let mut events = gate.execute(&site.caller, command).await?;
+    let mut events = gate.execute(&session.caller, command).await?;
     let (mut text, mut cited) = (String::new(), Vec::new());
     while let Some(event) = events.next().await {
         match event.event {
             RunEvent::Delta { text: piece } => text.push_str(&piece),
             RunEvent::Cited(of) => {
-                cited.push(Place::of(&name(site, of.document_id, &of.doc), of.page, of.section.as_deref()));
+                cited.push(Location::of(&name(session, of.document_id, &of.doc), of.page, of.section.as_deref()));
             }
             RunEvent::Failed(problem) => {
                 bail!("the question {} was not answered ({})", question.id, problem.code)
@@ -165,7 +166,7 @@ async fn answer(site: &Site, question: &Question) -> Result<Answered> {
             | RunEvent::Finished(_) => {}
         }
     }
-    gate.execute(&site.caller, DeleteConversation { id: conversation.id }).await?;
-    let is_right = cited.iter().any(|place| question.expected.iter().any(|expected| expected.is_at(place)));
-    Ok(Answered { text, cited, is_right })
+    gate.execute(&session.caller, DeleteConversation { id: conversation.id }).await?;
+    let is_right = cited.iter().any(|location| question.expected.iter().any(|expected| expected.is_at(location)));
+    Ok(Answer { text, cited, is_right })
 }

@@ -1,11 +1,11 @@
-//! The figures of an evaluation, their names, and the floor that they have to reach. Pure functions.
+//! The metrics of an evaluation, their names, and the floor that their values must reach. Pure functions.
 
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// A figure, from 0 to 1.
+/// A metric with values from 0 to 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -15,21 +15,21 @@ pub enum Metric {
     Recall5,
     /// Mean reciprocal rank of the first expected page.
     Mrr,
-    /// Answerable questions whose first page is expected.
+    /// Share of the answerable questions whose first page is expected.
     Hit1,
-    /// Answerable questions with an expected page among the first five.
+    /// Share of the answerable questions with an expected page among the first five.
     Hit5,
     /// Mean share of the expected documents among those of the first five pages.
     DocumentRecall5,
-    /// Unanswerable questions of which the search says so.
+    /// Share of the unanswerable questions that the search reports as such.
     Refused,
-    /// Answerable questions of which the search says that they are not.
+    /// Share of the answerable questions that the search reports as unanswerable.
     WronglyRefused,
-    /// Answers to answerable questions that cite an expected page, of those that cite anything.
+    /// Share of the answers with citations to answerable questions that cite an expected page.
     Cited,
-    /// Unanswerable questions whose answer cites nothing.
+    /// Share of the unanswerable questions whose answer cites nothing.
     AnswersRefused,
-    /// Answerable questions whose answer cites nothing.
+    /// Share of the answerable questions whose answer cites nothing.
     AnswersWronglyRefused,
     /// Mean share of the five nearest passages that the vector index finds.
     IndexRecall5,
@@ -71,7 +71,7 @@ impl Metric {
         }
     }
 
-    /// What it is, for people.
+    /// Its name in the printed table.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -90,15 +90,15 @@ impl Metric {
         }
     }
 
-    /// Whether it takes answers to know it.
+    /// Whether it can only be measured on answers.
     #[must_use]
-    pub fn is_of_answers(self) -> bool {
+    pub fn needs_answers(self) -> bool {
         matches!(self, Self::Cited | Self::AnswersRefused | Self::AnswersWronglyRefused)
     }
 
-    /// Whether less of it is better: a floor is then the most that it may be.
+    /// Whether lower values are better, so that a floor is a maximum.
     #[must_use]
-    pub fn is_cost(self) -> bool {
+    pub fn is_lower_better(self) -> bool {
         matches!(self, Self::WronglyRefused | Self::AnswersWronglyRefused)
     }
 }
@@ -109,12 +109,12 @@ impl FromStr for Metric {
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|metric| metric.name() == name).with_context(|| {
             let known: Vec<_> = Self::ALL.into_iter().map(Self::name).collect();
-            format!("{name:?} is no figure; there are {}", known.join(", "))
+            format!("unknown metric {name:?}; the metrics are {}", known.join(", "))
         })
     }
 }
 
-/// What was measured. A figure without questions to measure it on is not there.
+/// Measured values. A metric without questions to measure it on is missing.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Figures(BTreeMap<Metric, f64>);
 
@@ -127,12 +127,12 @@ impl Figures {
         }
     }
 
-    /// Adds the share of these that are so, if there are any.
+    /// Adds the share of `true` among these values, if there are any.
     pub fn share(&mut self, metric: Metric, values: impl IntoIterator<Item = bool>) {
         self.mean(metric, values.into_iter().map(|is_so| f64::from(u8::from(is_so))));
     }
 
-    /// A figure, where it was measured.
+    /// The value of a metric, if it was measured.
     #[must_use]
     pub fn get(&self, metric: Metric) -> Option<f64> {
         self.0.get(&metric).copied()
@@ -145,50 +145,53 @@ impl Serialize for Figures {
     }
 }
 
-/// What figures have to reach.
+/// Values that metrics must reach.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Floor(BTreeMap<Metric, f64>);
 
 impl Floor {
-    /// This floor with another's values in place of its own where both have one.
+    /// This floor with the values of another one, which win where both have a value.
     #[must_use]
     pub fn overridden_by(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
-    /// Whether it takes answers to tell if it is reached.
+    /// Whether one of its metrics can only be measured on answers.
     #[must_use]
-    pub fn asks_for_answers(&self) -> bool {
-        self.0.keys().any(|metric| metric.is_of_answers())
+    pub fn needs_answers(&self) -> bool {
+        self.0.keys().any(|metric| metric.needs_answers())
     }
 
-    /// What these figures miss: nothing where they reach it.
+    /// One sentence for each metric that misses its value.
     #[must_use]
     pub fn missed_by(&self, figures: &Figures) -> Vec<String> {
-        let complaint = |(metric, bound): (&Metric, &f64)| {
+        let violation = |(metric, bound): (&Metric, &f64)| {
             let Some(value) = figures.get(*metric) else {
                 return Some(format!("{} was not measured", metric.name()));
             };
-            // What was written down after rounding still counts as reached.
-            let (missed, word) =
-                if metric.is_cost() { (value > bound + 5e-4, "above") } else { (value < bound - 5e-4, "below") };
+            // A floor that was written down as a rounded value still counts as reached.
+            let (missed, word) = if metric.is_lower_better() {
+                (value > bound + 5e-4, "above")
+            } else {
+                (value < bound - 5e-4, "below")
+            };
             missed.then(|| format!("{} is {value:.3}, {word} {bound:.3}", metric.name()))
         };
-        self.0.iter().filter_map(complaint).collect()
+        self.0.iter().filter_map(violation).collect()
     }
 }
 
-/// As in `ndcg10=0.8,recall5=0.9`.
+/// Parses the form `ndcg10=0.8,recall5=0.9`.
 impl FromStr for Floor {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
         let part = |part: &str| {
             let (name, value) = part.split_once('=').with_context(|| format!("{part:?} is not NAME=VALUE"))?;
-            let value: f64 = value.trim().parse().with_context(|| format!("{part:?} holds no number"))?;
-            ensure!((0.0..=1.0).contains(&value), "{part:?}: figures are from 0 to 1");
+            let value: f64 = value.trim().parse().with_context(|| format!("{part:?} is not a number"))?;
+            ensure!((0.0..=1.0).contains(&value), "{part:?}: values are from 0 to 1");
             Ok((name.trim().parse()?, value))
         };
         text.split(',').map(part).collect::<Result<_>>().map(Self)
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_same_wherever_a_figure_is_named() {
+    fn a_metric_has_the_same_name_in_json_and_in_floors() {
         for metric in Metric::ALL {
             assert_eq!(metric.name().parse::<Metric>().expect("known"), metric);
             assert_eq!(serde_json::to_value(metric).expect("a name"), metric.name());
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn means_are_over_what_is_there() {
+    fn a_mean_of_no_values_is_left_out() {
         let mut all = Figures::default();
         all.mean(Metric::Mrr, [1.0, 0.5, 0.0]);
         all.share(Metric::Hit1, [true, false, false, false]);
@@ -221,24 +224,27 @@ mod tests {
     }
 
     #[test]
-    fn a_floor_is_missed_from_below_and_a_cost_from_above() {
+    fn a_floor_is_a_minimum_or_for_lower_is_better_a_maximum() {
         let floor: Floor = "ndcg10=0.8, wrongly_refused=0.1,hit1=0.667".parse().expect("valid");
         let good = figures(&[(Metric::Ndcg10, 0.8), (Metric::WronglyRefused, 0.05), (Metric::Hit1, 2.0 / 3.0)]);
         assert_eq!(floor.missed_by(&good), Vec::<String>::new());
         let bad = figures(&[(Metric::Ndcg10, 0.79), (Metric::WronglyRefused, 0.2)]);
-        let complaints =
+        let violations =
             ["ndcg10 is 0.790, below 0.800", "hit1 was not measured", "wrongly_refused is 0.200, above 0.100"];
-        assert_eq!(floor.missed_by(&bad), complaints);
+        assert_eq!(floor.missed_by(&bad), violations);
     }
 
     #[test]
-    fn a_floor_that_cannot_be_meant_is_refused() {
-        for (text, why) in
-            [("ndcg=0.8", "no figure"), ("ndcg10", "NAME=VALUE"), ("ndcg10=80", "from 0 to 1"), ("mrr=x", "no number")]
-        {
+    fn an_invalid_floor_is_refused() {
+        for (text, why) in [
+            ("ndcg=0.8", "unknown metric"),
+            ("ndcg10", "NAME=VALUE"),
+            ("ndcg10=80", "from 0 to 1"),
+            ("mrr=x", "not a number"),
+        ] {
             let error = format!("{:#}", text.parse::<Floor>().expect_err("refused"));
             assert!(error.contains(why), "{error}");
         }
-        assert!("cited=0.9".parse::<Floor>().expect("valid").asks_for_answers());
+        assert!("cited=0.9".parse::<Floor>().expect("valid").needs_answers());
     }
 }

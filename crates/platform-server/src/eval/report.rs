@@ -1,32 +1,41 @@
-//! What an evaluation says: a table for people, and everything else as JSON for programs.
+//! Reports of an evaluation: a table to read, and JSON with the results of each question.
 
-use super::ask::{Asked, Ranked, WAYS, place};
+use super::ask::{ALTERNATIVES, QuestionResult, Ranking, location};
 use super::figures::{Figures, Metric};
-use super::site::{Ingested, Site};
+use super::session::{Ingested, Session};
 use domain::search::{Hit, Passage};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use tools::retrieval::Fused;
 
-/// Name of the column of the configured way.
+/// Name of the configured ranking in tables and JSON.
 const CONFIGURED: &str = "configured";
 
-/// The figures of each way to rank, the configured one first, under its name.
+/// The name and values of each ranking, the configured one first.
 #[must_use]
-pub fn figures(asked: &[Asked<'_>]) -> Vec<(&'static str, Figures)> {
-    let mut configured = of_way(asked, |one| Some(&one.configured));
+pub fn figures(asked: &[QuestionResult<'_>]) -> Vec<(&'static str, Figures)> {
+    let mut configured = ranking_figures(asked, |result| Some(&result.configured));
     add_answers(asked, &mut configured);
-    configured.mean(Metric::IndexRecall5, asked.iter().filter_map(|one| one.index_recall).map(f64::from));
+    configured.mean(Metric::IndexRecall5, asked.iter().filter_map(|result| result.index_recall).map(f64::from));
     let mut all = vec![(CONFIGURED, configured)];
-    if asked.iter().any(|one| !one.others.is_empty()) {
-        all.extend(WAYS.iter().enumerate().map(|(at, (name, _))| (*name, of_way(asked, |one| one.others.get(at)))));
+    if asked.iter().any(|result| !result.others.is_empty()) {
+        all.extend(
+            ALTERNATIVES
+                .iter()
+                .enumerate()
+                .map(|(at, (name, _))| (*name, ranking_figures(asked, |result| result.others.get(at)))),
+        );
     }
     all
 }
 
-fn of_way<'a>(asked: &'a [Asked<'_>], way: impl Fn(&'a Asked<'_>) -> Option<&'a Ranked>) -> Figures {
-    let ranked: Vec<_> = asked.iter().filter_map(|one| Some((one.question.answerable, way(one)?))).collect();
+fn ranking_figures<'a>(
+    asked: &'a [QuestionResult<'_>],
+    ranking: impl Fn(&'a QuestionResult<'_>) -> Option<&'a Ranking>,
+) -> Figures {
+    let ranked: Vec<_> =
+        asked.iter().filter_map(|result| Some((result.question.answerable, ranking(result)?))).collect();
     let hits = || ranked.iter().filter_map(|(_, ranked)| ranked.hits);
     let mut figures = Figures::default();
     figures.mean(Metric::Ndcg10, hits().map(|hits| hits.ndcg10));
@@ -43,9 +52,12 @@ fn of_way<'a>(asked: &'a [Asked<'_>], way: impl Fn(&'a Asked<'_>) -> Option<&'a 
     figures
 }
 
-fn add_answers(asked: &[Asked<'_>], figures: &mut Figures) {
+fn add_answers(asked: &[QuestionResult<'_>], figures: &mut Figures) {
     let answers = |answerable: bool| {
-        asked.iter().filter(move |one| one.question.answerable == answerable).filter_map(|one| one.answer.as_ref())
+        asked
+            .iter()
+            .filter(move |result| result.question.answerable == answerable)
+            .filter_map(|result| result.answer.as_ref())
     };
     let given = answers(true).filter(|answer| !answer.is_refusal());
     figures.share(Metric::Cited, given.map(|answer| answer.is_right));
@@ -53,11 +65,11 @@ fn add_answers(asked: &[Asked<'_>], figures: &mut Figures) {
     figures.share(Metric::AnswersWronglyRefused, answers(true).map(|answer| answer.is_refusal()));
 }
 
-/// How long things took, and what they needed, in sentences.
+/// Sentences about durations and memory.
 #[must_use]
-pub fn costs(site: &Site, asked: &[Asked<'_>]) -> String {
+pub fn costs(session: &Session, asked: &[QuestionResult<'_>]) -> String {
     let mut text = String::new();
-    if let Some(Ingested { documents, pages, passages, seconds }) = site.ingested {
+    if let Some(Ingested { documents, pages, passages, seconds }) = session.ingested {
         let (rate, passage_rate) = (pages as f64 / seconds, passages as f64 / seconds);
         let _ = write!(text, "Ingested {documents} documents: {pages} pages, {passages} passages in {seconds:.1} s");
         let _ = writeln!(text, " ({rate:.1} pages/s, {passage_rate:.1} passages/s).");
@@ -70,7 +82,7 @@ pub fn costs(site: &Site, asked: &[Asked<'_>]) -> String {
     text
 }
 
-/// How long the searches took.
+/// Durations of the searches.
 #[derive(Serialize)]
 struct SearchTimes {
     median_ms: f64,
@@ -78,23 +90,23 @@ struct SearchTimes {
 }
 
 impl SearchTimes {
-    fn of(asked: &[Asked<'_>]) -> Self {
-        let mut times: Vec<f64> = asked.iter().map(|one| one.took.as_secs_f64() * 1_000.0).collect();
+    fn of(asked: &[QuestionResult<'_>]) -> Self {
+        let mut times: Vec<f64> = asked.iter().map(|result| result.took.as_secs_f64() * 1_000.0).collect();
         times.sort_by(f64::total_cmp);
-        // The nearest rank: the smallest time that this share of the searches did not exceed.
+        // The nearest-rank percentile.
         let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).copied();
         Self { median_ms: at(50).unwrap_or_default(), p95_ms: at(95).unwrap_or_default() }
     }
 }
 
-/// The most memory that this process had in use so far, in bytes, where the system tells (Linux, `VmHWM` of proc(5)).
+/// Peak memory of this process in bytes; Linux only (`VmHWM` of proc(5)).
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
     kib.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// A table: a line for each figure, a column for each way, with the difference to the first one.
+/// A table with a line for each metric and a column for each ranking, with differences to the first column.
 #[must_use]
 pub fn table(columns: &[(&str, Figures)]) -> String {
     let mut text = format!("{:32}", "");
@@ -114,82 +126,82 @@ pub fn table(columns: &[(&str, Figures)]) -> String {
     text
 }
 
-/// Everything, question by question.
+/// The results of each question.
 #[must_use]
-pub fn json(site: &Site, set: &str, asked: &[Asked<'_>], columns: &[(&str, Figures)]) -> Value {
+pub fn json(session: &Session, set: &str, asked: &[QuestionResult<'_>], columns: &[(&str, Figures)]) -> Value {
     let figures: serde_json::Map<_, _> = columns.iter().map(|(name, of)| ((*name).to_owned(), json!(of))).collect();
     json!({
         "set": set,
-        "tenant": site.tenant(),
-        "documents": site.names.len(),
-        "failed": site.failed,
-        "ingested": site.ingested,
+        "tenant": session.tenant(),
+        "documents": session.names.len(),
+        "failed": session.failed,
+        "ingested": session.ingested,
         "search": SearchTimes::of(asked),
         "peak_memory_bytes": peak_memory(),
         "figures": figures,
-        "questions": asked.iter().map(|one| question(site, one)).collect::<Vec<_>>(),
+        "questions": asked.iter().map(|result| question(session, result)).collect::<Vec<_>>(),
     })
 }
 
-fn question(site: &Site, one: &Asked<'_>) -> Value {
-    let asked = one.question;
+fn question(session: &Session, result: &QuestionResult<'_>) -> Value {
+    let asked = result.question;
     let mut value = json!({
         "id": asked.id,
         "question": asked.text,
         "kind": asked.kind,
         "answerable": asked.answerable,
-        "took_ms": one.took.as_secs_f64() * 1_000.0,
-        "index_recall5": one.index_recall,
+        "took_ms": result.took.as_secs_f64() * 1_000.0,
+        "index_recall5": result.index_recall,
         "expected": asked.expected,
-        CONFIGURED: ranked(site, one, &one.configured),
+        CONFIGURED: ranked(session, result, &result.configured),
     });
-    for ((name, _), way) in WAYS.iter().zip(&one.others) {
-        value[*name] = ranked(site, one, way);
+    for ((name, _), ranking) in ALTERNATIVES.iter().zip(&result.others) {
+        value[*name] = ranked(session, result, ranking);
     }
-    if !one.candidates.is_empty() {
+    if !result.candidates.is_empty() {
         let candidate = |fused: &Fused| {
-            let mut value = located(site, one, &fused.passage);
+            let mut value = located(session, result, &fused.passage);
             value["score"] = json!(fused.score);
             value["similarity"] = json!(fused.similarity);
             value["bm25"] = json!(fused.bm25);
             value
         };
-        value["candidates"] = one.candidates.iter().map(candidate).collect();
+        value["candidates"] = result.candidates.iter().map(candidate).collect();
     }
-    if let Some(answer) = &one.answer {
+    if let Some(answer) = &result.answer {
         value["answer"] = json!({ "text": answer.text, "cited": answer.cited, "is_right": answer.is_right });
     }
     value
 }
 
-fn ranked(site: &Site, one: &Asked<'_>, way: &Ranked) -> Value {
+fn ranked(session: &Session, result: &QuestionResult<'_>, ranking: &Ranking) -> Value {
     let hit = |hit: &Hit| {
-        let mut value = located(site, one, &hit.passage);
+        let mut value = located(session, result, &hit.passage);
         value["score"] = json!(hit.score);
         value["similarity"] = json!(hit.similarity);
         value["bm25"] = json!(hit.bm25);
         value["rerank"] = json!(hit.rerank);
         value
     };
-    let found = &way.retrieval;
+    let found = &ranking.retrieval;
     json!({
         "answerable": found.answerable,
         "confidence": found.confidence,
         "degraded": found.degraded,
-        "hits": way.hits,
-        "places": way.places.len(),
+        "hits": ranking.hits,
+        "places": ranking.locations.len(),
         "ranked": found.hits.iter().map(hit).collect::<Vec<_>>(),
     })
 }
 
-fn located(site: &Site, one: &Asked<'_>, passage: &Passage) -> Value {
-    let place = place(site, passage);
+fn located(session: &Session, result: &QuestionResult<'_>, passage: &Passage) -> Value {
+    let location = location(session, passage);
     json!({
-        "doc": place.doc,
-        "page": place.page,
+        "doc": location.doc,
+        "page": location.page,
         "section": passage.section,
         "chunk": passage.chunk_index,
-        "expected": one.question.expected.iter().any(|expected| expected.is_at(&place)),
+        "expected": result.question.expected.iter().any(|expected| expected.is_at(&location)),
     })
 }
 
@@ -207,6 +219,6 @@ mod tests {
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[1], "nDCG@10                               0.900   0.750 (-0.150)");
         assert_eq!(lines[2].trim_end(), "answers: cited page right             1.000");
-        assert_eq!(lines.len(), 3, "what was not measured is left out:\n{table}");
+        assert_eq!(lines.len(), 3, "metrics that were not measured are left out:\n{table}");
     }
 }

@@ -1,8 +1,8 @@
-//! What an evaluation is made of: documents, questions, and the places where their answers stand, read from a JSON file
-//! (`docs/operations/evaluation.md` describes it).
+//! A set for an evaluation: documents, questions, and the locations of their answers, read from a JSON file
+//! (`docs/operations/evaluation.md` describes the format).
 
 use super::figures::Floor;
-use super::places::{Expected, Place};
+use super::locations::{Expected, Location};
 use crate::files::{DocumentFile, FileEntry};
 use anyhow::{Context as _, Result, bail, ensure};
 use domain::text::QueryText;
@@ -12,31 +12,31 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// A set, checked: what it names is there, and what it expects can be found.
+/// A validated set: its files exist, and expected documents are part of it.
 #[derive(Debug)]
 pub struct EvaluationSet {
-    /// The name of the file, without its ending.
+    /// File name without its extension.
     pub name: String,
-    /// The documents.
+    /// Documents to upload.
     pub documents: Vec<DocumentFile>,
-    /// The questions.
+    /// Questions to ask.
     pub questions: Vec<Question>,
-    /// What the figures have to reach, if the set says so.
+    /// Values that metrics must reach.
     pub floor: Floor,
 }
 
-/// A question with where its answer stands.
+/// A question with the locations of its answer.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Its name in reports.
+    /// Id of the question in reports.
     pub id: String,
-    /// What is asked.
+    /// Text of the question.
     pub text: QueryText,
-    /// What kind of question it is, for whoever reads the results.
+    /// Kind of question; only copied to the results.
     pub kind: Option<String>,
     /// Whether the documents answer it.
     pub answerable: bool,
-    /// Every place that is right.
+    /// All right locations.
     pub expected: Vec<Expected>,
 }
 
@@ -60,7 +60,7 @@ struct QuestionEntry {
     answerable: Option<bool>,
 }
 
-/// `page` is another way to say `pages` where there is one.
+/// `page` is short for `pages` with one element.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ExpectedEntry {
@@ -104,12 +104,12 @@ impl EvaluationSet {
         let mut ids = HashSet::new();
         for question in &self.questions {
             ensure!(ids.insert(question.id.as_str()), "two questions have the id {}", question.id);
-            for Expected(place) in &question.expected {
+            for Expected(location) in &question.expected {
                 ensure!(
-                    names.contains(place.doc.as_str()),
+                    names.contains(location.doc.as_str()),
                     "the question {} expects {}, which is not among the documents",
                     question.id,
-                    place.doc
+                    location.doc
                 );
             }
         }
@@ -142,19 +142,21 @@ fn question(entry: QuestionEntry) -> Result<Question> {
     let QuestionEntry { id, question, kind, expected, answerable } = entry;
     let text = QueryText::parse(&question).with_context(|| format!("the question {id}"))?;
     let answerable = answerable.unwrap_or(true);
-    let expected: Vec<_> = expected.into_iter().flat_map(places).map(Expected).collect();
+    let expected: Vec<_> = expected.into_iter().flat_map(locations).map(Expected).collect();
     match (answerable, expected.is_empty()) {
-        (true, true) => bail!("the question {id} expects no place; where there is none, say \"answerable\": false"),
-        (false, false) => bail!("the question {id} is not answerable, and yet expects a place"),
+        (true, true) => bail!(
+            "the question {id} has no expected locations; if the documents do not answer it, set \"answerable\": false"
+        ),
+        (false, false) => bail!("the question {id} is not answerable, but has expected locations"),
         _ => Ok(Question { id, text, kind, answerable, expected }),
     }
 }
 
-fn places(entry: ExpectedEntry) -> Vec<Place> {
+fn locations(entry: ExpectedEntry) -> Vec<Location> {
     let ExpectedEntry { doc, mut pages, page, section } = entry;
     pages.extend(page);
-    let place = |page| Place { doc: doc.clone(), page, section: section.clone() };
-    if pages.is_empty() { vec![place(None)] } else { pages.into_iter().map(|page| place(Some(page))).collect() }
+    let location = |page| Location { doc: doc.clone(), page, section: section.clone() };
+    if pages.is_empty() { vec![location(None)] } else { pages.into_iter().map(|page| location(Some(page))).collect() }
 }
 
 #[cfg(test)]
@@ -171,37 +173,39 @@ mod tests {
         EvaluationSet::read(&path)
     }
 
-    fn complaint(text: &str) -> String {
+    fn violation(text: &str) -> String {
         format!("{:#}", read(text).expect_err("not valid"))
     }
 
     #[test]
-    fn a_page_a_list_of_pages_and_no_page_say_where_answers_stand() {
+    fn expected_locations_have_a_page_a_list_of_pages_or_none() {
         let set = read(
             r#"{"documents": "list.json", "questions": [
-                {"id": "1", "question": "why?", "expected": [{"doc": "a.pdf", "pages": [3, 4]}, {"file": "a.pdf", "page": null}]},
-                {"id": "2", "question": "what?", "answerable": false, "kind": "near miss"}], "floor": {"ndcg10": 0.5}}"#,
+                {"id": "1", "question": "why?",
+                 "expected": [{"doc": "a.pdf", "pages": [3, 4]}, {"file": "a.pdf", "page": null}]},
+                {"id": "2", "question": "what?", "answerable": false, "kind": "near miss"}],
+                "floor": {"ndcg10": 0.5}}"#,
         );
         let set = set.expect("valid");
-        let pages: Vec<_> = set.questions[0].expected.iter().map(|Expected(place)| place.page).collect();
+        let pages: Vec<_> = set.questions[0].expected.iter().map(|Expected(location)| location.page).collect();
         assert_eq!(pages, [Some(3), Some(4), None]);
         assert!(set.questions[0].answerable && !set.questions[1].answerable);
         assert_eq!((set.name.as_str(), set.documents[0].name.as_str()), ("my set", "a.pdf"));
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn an_error_names_what_is_wrong() {
         let with = |question: &str| format!(r#"{{"documents": [{{"path": "a.pdf"}}], "questions": [{question}]}}"#);
-        let no_place = complaint(&with(r#"{"id": "q7", "question": "why?"}"#));
-        assert!(no_place.contains("q7 expects no place"), "{no_place}");
-        let unknown = complaint(&with(r#"{"id": "q7", "question": "why?", "expected": [{"doc": "b.pdf"}]}"#));
+        let no_place = violation(&with(r#"{"id": "q7", "question": "why?"}"#));
+        assert!(no_place.contains("q7 has no expected locations"), "{no_place}");
+        let unknown = violation(&with(r#"{"id": "q7", "question": "why?", "expected": [{"doc": "b.pdf"}]}"#));
         assert!(unknown.contains("q7 expects b.pdf, which is not among the documents"), "{unknown}");
-        let typo = complaint(&with(r#"{"id": "q7", "question": "why?", "expected": [{"doc": "a.pdf", "pags": [1]}]}"#));
+        let typo = violation(&with(r#"{"id": "q7", "question": "why?", "expected": [{"doc": "a.pdf", "pags": [1]}]}"#));
         assert!(typo.contains("number 1 of questions: unknown field `pags`"), "{typo}");
-        let missing = complaint(
+        let missing = violation(
             r#"{"documents": [{"path": "c.pdf"}], "questions": [{"id": "1", "question": "?", "answerable": false}]}"#,
         );
         assert!(missing.contains("there is no file") && missing.contains("c.pdf"), "{missing}");
-        assert!(complaint(r#"{"documents": []}"#).contains("questions"), "a list that is not there is named");
+        assert!(violation(r#"{"documents": []}"#).contains("questions"), "names the missing list");
     }
 }

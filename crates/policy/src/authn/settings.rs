@@ -111,9 +111,10 @@ pub enum KeySource {
     File(PathBuf),
 }
 
-/// Names of an issuer's claims. Each field lists the names to try, in order. A name is first looked up literally
-/// (Entra's `extn.PlatformTenantId` contains a dot), then as a dotted path (Keycloak's `realm_access.roles`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// How an issuer names its claims. Each is a list: the first that is there wins. A name is looked up as it stands
+/// first (Entra's `extn.PlatformTenantId` has a dot in it), then as a dotted path (Keycloak's `realm_access.roles`).
+#[derive(Clone, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ClaimNames {
     /// Stable identifier of the user. Entra: `oid`, since its `sub` differs per application.
     pub subject: Vec<String>,

@@ -1,9 +1,10 @@
-//! Where an evaluation takes place: the platform in this process, a caller, and a tenant that holds the documents.
+//! What an evaluation runs against: the platform in this process, a caller, and a tenant with the documents.
 
 use super::set::EvaluationSet;
-use crate::compose::{Databases, Platform};
+use crate::compose::Platform;
 use crate::config::{Mode, Settings};
-use crate::dev::Desk;
+use crate::databases::Databases;
+use crate::dev::DevelopmentPlatform;
 use crate::dev::issuer::Person;
 use crate::models::Models;
 use crate::system::TimeOrderedIds;
@@ -23,72 +24,72 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Tenants whose slug begins so hold nothing but the documents of evaluations.
-const OWN: &str = "eval-";
-/// The user of such a tenant.
+/// Start of the slugs of tenants that hold only documents of evaluations.
+const TENANT_PREFIX: &str = "eval-";
+/// Subject of the user of such a tenant.
 const USER: &str = "evaluation";
-/// How long its token counts.
-const TTL: Duration = Duration::from_secs(24 * 3_600);
-/// Between two looks at the ingestion.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Lifetime of that user's token.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
+/// Interval of checking the ingestion.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Who evaluates.
+/// Who runs the evaluation.
 pub enum Identity<'a> {
     /// A user of the development issuer, in the tenant of this slug.
     Developer(&'a str),
-    /// Whoever this bearer token is of, in the token's tenant.
+    /// The user of this bearer token, in the token's tenant.
     Bearer(String),
 }
 
 /// The platform with its caller and the set's documents.
-pub struct Site {
-    /// The platform.
+pub struct Session {
+    /// The platform in this process.
     pub platform: Platform,
-    /// Who asks.
+    /// The user who uploads and asks.
     pub caller: Caller,
-    /// The names that the set gives its documents.
+    /// Names of the documents in the set.
     pub names: HashMap<DocumentId, String>,
     /// Documents that could not be ingested, with the reason.
     pub failed: Vec<String>,
-    /// What was ingested for this evaluation; nothing where all of it was there.
+    /// What was ingested for this evaluation; `None` if everything was already there.
     pub ingested: Option<Ingested>,
     settings: Settings,
-    /// Those that were not there before.
+    /// Documents that this evaluation uploaded.
     added: Vec<DocumentId>,
 }
 
-/// What an ingestion came to.
+/// Amount and duration of an ingestion.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ingested {
-    /// Documents, those that failed among them.
+    /// Number of documents, failed ones included.
     pub documents: usize,
-    /// Pages of those that have pages.
+    /// Number of pages, of formats that have pages.
     pub pages: i64,
-    /// Passages indexed.
+    /// Number of indexed passages.
     pub passages: i64,
     /// How long it took.
     pub seconds: f64,
 }
 
-impl Site {
+impl Session {
     /// Opens the platform. Nothing is uploaded yet.
     ///
     /// # Errors
-    /// Where the platform cannot be put together or the caller is refused.
+    /// If the platform cannot be composed, or the caller is refused.
     pub async fn open(settings: Settings, identity: Identity<'_>) -> Result<Self> {
         let models = Models::configured(&settings, &Registry::new()).await?;
         let (platform, caller) = match identity {
             Identity::Developer(slug) => {
                 if settings.mode != Mode::Development {
                     bail!(
-                        "only in development mode (PLATFORM__MODE=development) can an evaluation make a tenant of its \
-                         own; elsewhere give it a token of a tenant made for this, with --token-file"
+                        "an evaluation can create its tenant in development mode only (PLATFORM__MODE=development); \
+                         otherwise pass a token of a tenant for evaluations with --token-file"
                     );
                 }
-                let desk = Desk::with_models(settings.clone(), models).await?;
-                let token = desk.token(slug, &Person::named(USER, Role::Admin), TTL).await?;
-                let caller = desk.sign_in(&token).await?;
-                (desk.into_platform(), caller)
+                let development = DevelopmentPlatform::with_models(settings.clone(), models).await?;
+                let token = development.token(slug, &Person::named(USER, Role::Admin), TOKEN_LIFETIME).await?;
+                let caller = development.sign_in(&token).await?;
+                (development.into_platform(), caller)
             }
             Identity::Bearer(token) => {
                 let platform = Platform::new(&settings, Databases::new(&settings)?, models).await?;
@@ -107,18 +108,18 @@ impl Site {
         &self.caller.tenant().slug
     }
 
-    /// Whether the tenant is there for evaluations alone, so that its documents may be thrown away.
-    fn owns_tenant(&self) -> bool {
-        self.tenant().starts_with(OWN)
+    /// Whether the tenant holds only documents of evaluations, so that they may be deleted.
+    fn is_evaluation_tenant(&self) -> bool {
+        self.tenant().starts_with(TENANT_PREFIX)
     }
 
-    /// Sees to it that the tenant holds the set's documents, all of them ingested; a tenant of our own holds no others
-    /// then. `fresh`: what is there already is ingested anew.
+    /// Uploads and ingests the set's documents. Other documents are deleted from a tenant for evaluations; with `fresh`
+    /// all of its documents are deleted first.
     ///
     /// # Errors
-    /// Where a file is refused or the database fails. A document that cannot be ingested is no error.
-    pub async fn bring(&mut self, set: &EvaluationSet, fresh: bool) -> Result<()> {
-        if fresh && self.owns_tenant() {
+    /// If a file is refused or the database fails. A document that cannot be ingested is not an error.
+    pub async fn upload_documents(&mut self, set: &EvaluationSet, fresh: bool) -> Result<()> {
+        if fresh && self.is_evaluation_tenant() {
             self.delete(self.documents().await?.iter().map(|document| document.id)).await?;
         }
         for document in &set.documents {
@@ -130,18 +131,18 @@ impl Site {
                 UploadOutcome::Duplicate(document) => document.id,
             };
             if let Some(other) = self.names.insert(id, document.name.clone()) {
-                bail!("{} and {other} have the same content, which the platform keeps once", document.name);
+                bail!("{} and {other} have the same content, which the platform stores only once", document.name);
             }
         }
-        if self.owns_tenant() {
-            let strangers = self.documents().await?;
-            let strangers = strangers.iter().map(|document| document.id).filter(|id| !self.names.contains_key(id));
-            self.delete(strangers).await?;
+        if self.is_evaluation_tenant() {
+            let unknown = self.documents().await?;
+            let unknown = unknown.iter().map(|document| document.id).filter(|id| !self.names.contains_key(id));
+            self.delete(unknown).await?;
         }
         self.ingest().await
     }
 
-    /// Works off the queue until the set's documents are done.
+    /// Runs workers until the set's documents are ingested.
     async fn ingest(&mut self) -> Result<()> {
         let (workers, stop) = (TaskTracker::new(), CancellationToken::new());
         for worker in self.platform.workers(&self.settings) {
@@ -149,9 +150,9 @@ impl Site {
             workers.spawn(async move { worker.run(stop).await });
         }
         workers.close();
-        let begun = Instant::now();
+        let started = Instant::now();
         let ended = self.wait().await;
-        let seconds = begun.elapsed().as_secs_f64();
+        let seconds = started.elapsed().as_secs_f64();
         stop.cancel();
         workers.wait().await;
         let documents = ended?;
@@ -165,31 +166,36 @@ impl Site {
         Ok(())
     }
 
-    /// Waits until the set's documents are done, and returns them.
+    /// Waits until the set's documents are ingested or failed, and returns them.
     async fn wait(&self) -> Result<Vec<Document>> {
-        let mut told = None;
+        let mut printed = None;
         loop {
             let mut documents = self.documents().await?;
             documents.retain(|document| self.names.contains_key(&document.id));
             let done = documents.iter().filter(|document| is_done(document)).count();
-            if told != Some(done) {
+            if printed != Some(done) {
                 crate::print(&format!("ingested {done}/{}", documents.len()))?;
-                told = Some(done);
+                printed = Some(done);
             }
+<<<<<<< HEAD:crates/platform-server/src/eval/site.rs
             // A tenant that has grown past the limit is searched through an index, once that is built.
             if done == documents.len() && self.platform.queue.job_counts(JobKind::VectorIndex).await?.pending == 0 {
+=======
+            // A large tenant is searched through a vector index, so the index must be built too.
+            if done == documents.len() && self.platform.queue.left(JobKind::VectorIndex).await?.pending == 0 {
+>>>>>>> r2-server:crates/platform-server/src/eval/session.rs
                 return Ok(documents);
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Removes what the evaluation brought: everything of a tenant of our own, else what was added.
+    /// Deletes all documents of a tenant for evaluations, or else those that this evaluation uploaded.
     ///
     /// # Errors
-    /// Where the database fails.
-    pub async fn tidy(&self) -> Result<()> {
-        if self.owns_tenant() {
+    /// If the database fails.
+    pub async fn clean_up(&self) -> Result<()> {
+        if self.is_evaluation_tenant() {
             let documents = self.documents().await?;
             self.delete(documents.iter().map(|document| document.id)).await
         } else {
@@ -220,12 +226,12 @@ impl Site {
     }
 }
 
-/// The slug of the tenant that a set has to itself: `eval-` and its name, as far as a slug may hold it.
+/// Slug of the tenant for a set: `eval-` and the set's name, reduced to the characters and length of a slug.
 #[must_use]
-pub fn own_slug(name: &str) -> String {
+pub fn tenant_slug(name: &str) -> String {
     let kept: String = name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let words: Vec<&str> = kept.split('-').filter(|word| !word.is_empty()).collect();
-    let slug = format!("{OWN}{}", words.join("-"));
+    let slug = format!("{TENANT_PREFIX}{}", words.join("-"));
     slug.get(..64).unwrap_or(&slug).to_owned()
 }
 
@@ -243,9 +249,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sets_tenant_is_named_after_it() {
-        assert_eq!(own_slug("Pump manuals, v2"), "eval-pump-manuals-v2");
-        assert_eq!(own_slug("--"), "eval-");
-        assert_eq!(own_slug(&"x".repeat(100)).len(), 64);
+    fn the_tenant_of_a_set_is_named_after_it() {
+        assert_eq!(tenant_slug("Pump manuals, v2"), "eval-pump-manuals-v2");
+        assert_eq!(tenant_slug("--"), "eval-");
+        assert_eq!(tenant_slug(&"x".repeat(100)).len(), 64);
     }
 }

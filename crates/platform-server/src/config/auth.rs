@@ -1,0 +1,188 @@
+//! The `auth` section: who may sign in.
+
+use super::schema::{fields, words};
+use domain::role::Role;
+use policy::authn::settings::{ClaimNames, GroupsOverage, SignatureAlgorithm};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Token issuers and tokens. `oidc_…` and `entra_…` configure one issuer each; other keys without "personal access
+/// token" in their meaning apply to those two. `issuers` configures further ones.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// Directory of the development issuer; development mode only.
+    pub dev_issuer_dir: Option<PathBuf>,
+    /// Issuer of tokens: the exact `iss`.
+    pub oidc_issuer: Option<String>,
+    /// The `aud` that tokens of `oidc_issuer` must have.
+    #[schemars(extend("x-default" = "none, required with `oidc_issuer`"))]
+    pub oidc_audience: Option<String>,
+    /// URL of the keys of `oidc_issuer`.
+    #[schemars(extend("x-default" = "discovered"))]
+    pub oidc_jwks_url: Option<String>,
+    /// Directory (tenant) id at Entra ID.
+    pub entra_tenant_id: Option<String>,
+    /// The API's application id at Entra ID.
+    #[schemars(extend("x-default" = "none, required with `entra_tenant_id`"))]
+    pub entra_client_id: Option<String>,
+    /// The Entra cloud of the directory.
+    #[schemars(schema_with = "words::<EntraCloud>", extend("default" = "global"))]
+    pub entra_cloud: EntraCloud,
+    /// Claim value → tenant id or slug. In development mode the tokens of these issuers count for every tenant if this
+    /// is empty.
+    pub tenants: BTreeMap<String, String>,
+    /// Role value, or `g:<group>` → role.
+    #[schemars(schema_with = "roles", extend("x-default" = "the usual role values"))]
+    pub roles: Option<BTreeMap<String, Role>>,
+    /// Whether ES256 signatures with a high `s` are accepted.
+    pub accept_high_s: bool,
+    /// A scope that tokens must carry, unless they carry `required_role`.
+    pub required_scope: Option<String>,
+    /// A role value that tokens must carry, unless they carry `required_scope`.
+    pub required_role: Option<String>,
+    /// Maximum number of seconds since the user signed in (`auth_time`).
+    pub max_age_s: Option<u32>,
+    /// Home directories (`idp`) whose guests are admitted; `*` for any.
+    pub guests: Vec<String>,
+    /// What happens to tokens that leave out their groups because they are too many.
+    #[schemars(schema_with = "words::<GroupsOverage>", extend("default" = "refuse"))]
+    pub groups_overage: GroupsOverage,
+    /// Further issuers, each with its own keys.
+    pub issuers: Vec<IssuerFile>,
+    /// The users that may create and deactivate tenants.
+    pub platform_admins: Vec<PlatformAdmin>,
+    /// Directory in which the issuers' last valid keys are kept for a restart.
+    #[schemars(extend("x-default" = "`key-cache` beside `storage.dir`"))]
+    pub key_cache_dir: Option<PathBuf>,
+    /// Maximum lifetime of a personal access token, in days. A tenant may set less.
+    #[schemars(range(min = 1, max = 3_650))]
+    pub max_token_days: u32,
+    /// Days without an interactive login after which a user's personal access tokens are refused.
+    #[schemars(range(min = 1, max = 3_650))]
+    pub access_token_login_max_age_days: u32,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            dev_issuer_dir: None,
+            oidc_issuer: None,
+            oidc_audience: None,
+            oidc_jwks_url: None,
+            entra_tenant_id: None,
+            entra_client_id: None,
+            entra_cloud: EntraCloud::Global,
+            tenants: BTreeMap::new(),
+            roles: None,
+            accept_high_s: false,
+            required_scope: None,
+            required_role: None,
+            max_age_s: None,
+            guests: Vec::new(),
+            groups_overage: GroupsOverage::Refuse,
+            issuers: Vec::new(),
+            platform_admins: Vec::new(),
+            key_cache_dir: None,
+            max_token_days: 365,
+            access_token_login_max_age_days: 30,
+        }
+    }
+}
+
+/// A platform administrator.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformAdmin {
+    /// Name of the user's issuer.
+    pub issuer: String,
+    /// The issuer's id of the user.
+    pub subject: String,
+}
+
+/// A cloud of Entra ID.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntraCloud {
+    /// The public cloud.
+    #[default]
+    Global,
+    /// The cloud for the government of the United States.
+    UsGov,
+    /// The cloud in China, operated by 21Vianet.
+    China,
+}
+
+/// A token issuer.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerFile {
+    /// The exact `iss`.
+    pub issuer: String,
+    /// Accepted `aud` values.
+    pub audiences: Vec<String>,
+    /// Further `iss` values of its tokens (AD FS: `access_token_issuer` of its discovery document).
+    #[serde(default)]
+    pub accept_iss: Vec<String>,
+    /// Accepted signature algorithms.
+    #[serde(default)]
+    #[schemars(schema_with = "algorithms", extend("x-default" = "all"))]
+    pub algorithms: Option<Vec<SignatureAlgorithm>>,
+    /// Whether ES256 signatures with a high `s` are accepted, for issuers that do not normalize theirs.
+    #[serde(default)]
+    pub accept_high_s: bool,
+    /// URL of the keys.
+    #[serde(default)]
+    #[schemars(extend("x-default" = "discovered"))]
+    pub jwks_url: Option<String>,
+    /// Claim value → tenant id or slug.
+    #[serde(default)]
+    pub tenants: BTreeMap<String, String>,
+    /// Role value, or `g:<group>` → role.
+    #[serde(default)]
+    #[schemars(schema_with = "roles", extend("x-default" = "the usual role values"))]
+    pub roles: Option<BTreeMap<String, Role>>,
+    /// Names of the claims; each is a list of which the first present claim counts.
+    #[serde(default)]
+    #[schemars(schema_with = "claims", extend("x-default" = "the usual claim names"))]
+    pub claims: ClaimNames,
+    /// A scope that tokens must carry, unless they carry `required_role`.
+    #[serde(default)]
+    pub required_scope: Option<String>,
+    /// A role value that tokens must carry, unless they carry `required_scope`.
+    #[serde(default)]
+    pub required_role: Option<String>,
+    /// Maximum number of seconds since the user signed in (`auth_time`).
+    #[serde(default)]
+    pub max_age_s: Option<u32>,
+    /// Home directories (`idp`) whose guests are admitted; `*` for any.
+    #[serde(default)]
+    pub guests: Vec<String>,
+    /// What happens to tokens that leave out their groups because they are too many.
+    #[serde(default)]
+    #[schemars(schema_with = "words::<GroupsOverage>", extend("default" = "refuse"))]
+    pub groups_overage: GroupsOverage,
+}
+
+fn roles(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "additionalProperties": words::<Role>(generator)})
+}
+
+fn algorithms(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "items": words::<SignatureAlgorithm>(generator)})
+}
+
+fn claims(_: &mut SchemaGenerator) -> Schema {
+    let names = |field: &str| {
+        let description = format!("Claims that may hold the {}.", field.replace('_', " "));
+        json!({
+            "type": "array", "items": {"type": "string"}, "description": description, "x-default": "the usual claims",
+        })
+    };
+    let properties: Map<String, Value> =
+        fields::<ClaimNames>().iter().map(|field| ((*field).to_owned(), names(field))).collect();
+    json_schema!({"type": "object", "properties": properties, "additionalProperties": false})
+}

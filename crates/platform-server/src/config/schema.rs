@@ -1,0 +1,224 @@
+//! The JSON Schema of the settings, made from their types: `docs/generated/config.schema.json`. The ranges in it are
+//! enforced when the settings are read, and `tables.rs` makes the tables of the documentation from it.
+
+use super::Settings;
+use super::env::{self, NAMED_VARIABLES};
+use anyhow::{Result, bail};
+use schemars::generate::SchemaSettings;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::value::Error as AnyError;
+use serde::de::{Deserializer, Error as _, Visitor};
+use serde_json::{Map, Value, json};
+use std::cell::Cell;
+
+/// Units by the ending of a key.
+const UNITS: &[(&str, &str)] =
+    &[("_ms", "milliseconds"), ("_s", "seconds"), ("_days", "days"), ("_mib", "MiB"), ("_tokens", "tokens")];
+
+/// The schema (draft 2020-12), with `x-unit` for the unit of a number, `x-variables` for the environment variables of a
+/// key, and `x-default` for the description of a default that depends on something else.
+#[must_use]
+pub fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<Settings>().to_value();
+    complete(&mut schema, Some(""));
+    schema
+}
+
+/// Completes a schema at a dotted path; `None` within lists and tables of any name, which variables do not reach.
+fn complete(schema: &mut Value, path: Option<&str>) {
+    let Value::Object(object) = schema else { return };
+    remove_null(object);
+    for key in ["items", "additionalProperties"] {
+        if let Some(inner) = object.get_mut(key) {
+            complete(inner, None);
+        }
+    }
+    let Some(Value::Object(properties)) = object.get_mut("properties") else { return };
+    for (name, property) in properties {
+        let path = path.map(|path| if path.is_empty() { name.clone() } else { format!("{path}.{name}") });
+        complete(property, path.as_deref());
+        let Value::Object(property) = property else { continue };
+        if let Some((_, unit)) = UNITS.iter().find(|(ending, _)| is_number(property) && name.ends_with(ending)) {
+            property.insert("x-unit".to_owned(), json!(unit));
+        }
+        let is_scalar = !property.contains_key("properties") && !property.contains_key("items");
+        if let Some(path) = path.filter(|_| is_scalar && !property.contains_key("additionalProperties")) {
+            let named = NAMED_VARIABLES.iter().filter(|(_, key)| *key == path).map(|(name, _)| (*name).to_owned());
+            let variables: Vec<_> = named.chain([env::variable(&path)]).collect();
+            property.insert("x-variables".to_owned(), json!(variables));
+        }
+    }
+}
+
+fn is_number(property: &Map<String, Value>) -> bool {
+    matches!(property.get("type").and_then(Value::as_str), Some("integer" | "number"))
+}
+
+/// TOML and environment variables have no null: a key that is not set is left out.
+fn remove_null(object: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            object.insert("type".to_owned(), only);
+        }
+    }
+    if object.get("default").is_some_and(Value::is_null) {
+        object.remove("default");
+    }
+    if let Some(Value::Array(choices)) = object.get("anyOf")
+        && let [Value::Object(choice), Value::Object(null)] = choices.as_slice()
+        && null.get("type").is_some_and(|name| name == "null")
+    {
+        let choice = choice.clone();
+        object.remove("anyOf");
+        for (key, value) in choice {
+            object.entry(key).or_insert(value);
+        }
+    }
+}
+
+/// Refuses numbers outside of the ranges in the schema.
+///
+/// # Errors
+/// A sentence that names the key and its range. Never holds the value.
+pub(super) fn check_ranges(settings: &Value) -> Result<()> {
+    check(settings, &schema(), "")
+}
+
+fn check(value: &Value, schema: &Value, path: &str) -> Result<()> {
+    match value {
+        Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            let schema = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+            check(value, schema, &path)
+        }),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, item)| check(item, &schema["items"], &format!("{path}[{index}]"))),
+        Value::Number(number) => {
+            let number = number.as_f64().unwrap_or(f64::NAN);
+            let bound = |name: &str| schema[name].as_f64();
+            match (bound("minimum"), bound("maximum")) {
+                (Some(min), Some(max)) if !(min..=max).contains(&number) => bail!("{path} must be from {min} to {max}"),
+                (Some(min), None) if number < min => bail!("{path} must be at least {min}"),
+                _ => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The schema of a secret: a string that tools do not show.
+pub(super) fn secret(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "writeOnly": true})
+}
+
+/// The schema of an enum of strings. The words come from its `Deserialize`, so that the crates that define such enums
+/// need not know about schemas.
+pub(super) fn words<'de, T: Deserialize<'de>>(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": names::<T>()})
+}
+
+/// The names of a struct's fields, from its `Deserialize`.
+pub(super) fn fields<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    names::<T>()
+}
+
+fn names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    let names = Cell::new(&[] as &[&str]);
+    let _ = T::deserialize(Recorder(&names));
+    names.get()
+}
+
+/// Records the names of variants or fields that a type asks for, and then fails.
+struct Recorder<'a>(&'a Cell<&'static [&'static str]>);
+
+impl<'de> Deserializer<'de> for Recorder<'_> {
+    type Error = AnyError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, AnyError> {
+        Err(AnyError::custom("not an enum or a struct"))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, AnyError> {
+        self.0.set(variants);
+        Err(AnyError::custom("recorded"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, AnyError> {
+        self.0.set(fields);
+        Err(AnyError::custom("recorded"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct newtype_struct
+        seq tuple tuple_struct map identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::role::Classification;
+    use model_client::config::Location;
+
+    #[test]
+    fn the_words_of_an_enum_are_those_that_it_deserializes_from() {
+        assert_eq!(names::<Classification>(), ["public", "internal", "confidential", "restricted"]);
+        assert_eq!(names::<Location>(), ["on-premises", "cloud"]);
+    }
+
+    #[test]
+    fn a_key_has_its_description_default_unit_and_variables() {
+        let schema = schema();
+        let timeout = &schema["properties"]["models"]["properties"]["rerank_timeout_ms"];
+        assert_eq!((&timeout["default"], &timeout["x-unit"]), (&json!(400), &json!("milliseconds")));
+        assert_eq!(timeout["x-variables"], json!(["PLATFORM__MODELS__RERANK_TIMEOUT_MS"]));
+        assert!(timeout["description"].as_str().expect("a description").starts_with("Milliseconds after which"));
+        let url = &schema["properties"]["database"]["properties"]["url"];
+        assert_eq!(url["x-variables"], json!(["DATABASE_URL", "PLATFORM__DATABASE__URL"]));
+        assert_eq!((&url["type"], &url["writeOnly"]), (&json!("string"), &json!(true)));
+    }
+
+    #[test]
+    fn every_key_has_a_description() {
+        fn walk(schema: &Value, path: &str, found: &mut Vec<String>) {
+            for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+                let path = format!("{path}.{name}");
+                if property["description"].as_str().is_none() {
+                    found.push(path.clone());
+                }
+                [property, &property["items"], &property["additionalProperties"]]
+                    .iter()
+                    .for_each(|inner| walk(inner, &path, found));
+            }
+        }
+        let mut found = Vec::new();
+        walk(&schema(), "", &mut found);
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_number_outside_of_its_range_is_refused_with_its_path() {
+        let refused = |settings: Value| check_ranges(&settings).expect_err("out of range").to_string();
+        assert_eq!(refused(json!({"audit": {"checkpoint_s": 61}})), "audit.checkpoint_s must be from 1 to 60");
+        assert_eq!(refused(json!({"server": {"max_streams": 0}})), "server.max_streams must be at least 1");
+        let route = json!({"models": {"tiers": {"fast": [{"input_price": -1.0}]}}});
+        assert_eq!(refused(route), "models.tiers.fast[0].input_price must be from 0 to 1000000");
+        assert!(check_ranges(&json!({"audit": {"checkpoint_s": 60}, "unknown": 5})).is_ok());
+    }
+}

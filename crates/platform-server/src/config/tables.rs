@@ -1,0 +1,154 @@
+//! The tables of keys in `docs/operations/configuration.md`, made from the schema of the settings. A table stands
+//! between `<!-- keys: PATH -->` and `<!-- end -->`; PATH is a section such as `server`, with `[]` for the entries of a
+//! list and `.NAME` for those of a table with any names.
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+const START: &str = "<!-- keys:";
+const END: &str = "<!-- end -->";
+
+/// The document with its tables made anew.
+///
+/// # Errors
+/// If a table has no end, or its path is not in the schema.
+pub fn filled(document: &str, schema: &Value) -> Result<String> {
+    let mut filled = String::new();
+    let mut rest = document;
+    while let Some(start) = rest.find(START) {
+        let (before, from) = rest.split_at(start);
+        let (marker, after) = from.split_once('\n').context("a marker of a table ends the document")?;
+        let path = marker.trim_start_matches(START).trim_end_matches("-->").trim();
+        let node = node(schema, path).with_context(|| format!("there are no settings {path:?}"))?;
+        let (_, after) = after.split_once(END).with_context(|| format!("the table {path:?} has no end"))?;
+        filled += before;
+        filled += &format!("{marker}\n\n{}\n{END}", table(node));
+        rest = after;
+    }
+    Ok(filled + rest)
+}
+
+/// The schema of a section.
+fn node<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
+    let mut node = schema;
+    for part in path.split('.').filter(|part| !part.is_empty() && *part != "top") {
+        let name = part.trim_end_matches("[]");
+        node = match name {
+            "NAME" => node.get("additionalProperties")?,
+            name => node.get("properties")?.get(name)?,
+        };
+        if part.ends_with("[]") {
+            node = node.get("items")?;
+        }
+    }
+    node.get("properties")?;
+    Some(node)
+}
+
+fn table(node: &Value) -> String {
+    let mut table = "| key | default | variable | meaning |\n|---|---|---|---|\n".to_owned();
+    add_rows(node, "", &mut table);
+    table
+}
+
+/// The keys of a section and those of its inner sections, except for sections at the top, which have their own tables.
+fn add_rows(node: &Value, prefix: &str, table: &mut String) {
+    let required: Vec<_> = node["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let is_top = node.get("$schema").is_some();
+    for (name, property) in node["properties"].as_object().into_iter().flatten() {
+        let key = format!("{prefix}{name}");
+        match property.get("properties") {
+            Some(_) if is_top => {}
+            Some(_) => add_rows(property, &format!("{key}."), table),
+            None => {
+                let default =
+                    if required.contains(&name.as_str()) { "none, required".to_owned() } else { default(property) };
+                let (variable, meaning) = (variable(property), meaning(property));
+                *table += &format!("| `{key}` | {default} | {variable} | {meaning} |\n");
+            }
+        }
+    }
+}
+
+fn default(property: &Value) -> String {
+    if let Some(described) = property["x-default"].as_str() {
+        return described.to_owned();
+    }
+    match &property["default"] {
+        Value::Null => "none".to_owned(),
+        Value::String(text) if text.is_empty() => "empty".to_owned(),
+        Value::Array(items) if items.is_empty() => "empty".to_owned(),
+        Value::Object(fields) if fields.is_empty() => "empty".to_owned(),
+        Value::String(text) => format!("`{text}`"),
+        other => format!("`{other}`"),
+    }
+}
+
+/// The variable with a name of its own; every key has the form `PLATFORM__SECTION__KEY` too.
+fn variable(property: &Value) -> String {
+    let variables = property["x-variables"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let named = variables.filter(|name| !name.starts_with("PLATFORM__"));
+    named.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn meaning(property: &Value) -> String {
+    let mut text = property["description"].as_str().unwrap_or_default().replace('\n', " ").replace('|', "\\|");
+    if let Some(words) = property["enum"].as_array() {
+        let words: Vec<_> = words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+        text += &format!(" One of {}.", words.join(", "));
+    }
+    let is_signed_or_bounded = |bound: &f64| *bound != 0.0;
+    match (property["minimum"].as_f64().filter(is_signed_or_bounded), property["maximum"].as_f64()) {
+        (Some(min), Some(max)) if max < 65_535.0 => text += &format!(" From {min} to {max}."),
+        (Some(min), None) => text += &format!(" At least {min}."),
+        _ => {}
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::schema;
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../../../docs/operations/configuration.md");
+
+    #[test]
+    fn the_documentation_names_every_key_with_its_default_and_no_other() {
+        assert!(filled(DOCUMENT, &schema()).expect("valid markers") == DOCUMENT, "not up to date: run `dev generate`");
+        let paths = DOCUMENT.lines().filter_map(|line| line.strip_prefix(START)?.strip_suffix("-->"));
+        let schema = schema();
+        let documented: Vec<_> = paths.filter_map(|path| node(&schema, path.trim())).collect();
+        let mut missing = Vec::new();
+        undocumented(&schema, "", &documented, &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    /// Sections without a table: those at the top, and the entries of lists and tables.
+    fn undocumented(node: &Value, path: &str, documented: &[&Value], missing: &mut Vec<String>) {
+        for (name, property) in node["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            let entries = [&property["items"], &property["additionalProperties"]];
+            let own = entries.into_iter().chain(node.get("$schema").map(|_| property));
+            for section in own.filter(|section| section.get("properties").is_some()) {
+                if !documented.contains(&section) {
+                    missing.push(path.clone());
+                }
+            }
+            entries.iter().for_each(|inner| undocumented(inner, &path, documented, missing));
+            undocumented(property, &path, documented, missing);
+        }
+    }
+
+    #[test]
+    fn a_table_is_made_anew_and_a_wrong_path_is_refused() {
+        let document = "before\n<!-- keys: rate_limit -->\nold\n<!-- end -->\nafter\n";
+        let expected = "before\n<!-- keys: rate_limit -->\n\n| key | default | variable | meaning |\n\
+                        |---|---|---|---|\n\
+                        | `enabled` | `true` |  | Whether users' requests are limited. `false` is allowed in \
+                        development mode only. |\n\n<!-- end -->\nafter\n";
+        assert_eq!(filled(document, &schema()).expect("valid"), expected);
+        assert!(filled("<!-- keys: nothing -->\n<!-- end -->\n", &schema()).is_err());
+        assert!(filled("<!-- keys: server -->\n", &schema()).is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! A connection pool for each database role.
+
+use crate::config::{Settings, required};
+use crate::system::TimeOrderedIds;
+use anyhow::{Context as _, Result};
+use data::preflight::{self, Roles};
+use data::{Database, PgDirectory, PoolSettings, SetupError};
+use domain::ports::IdGen as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+/// Connections of the auditor's role while the server runs.
+const AUDITOR_CONNECTIONS: u32 = 4;
+/// Connections of a command that only reads.
+const COMMAND_CONNECTIONS: u32 = 2;
+
+/// The pools of a process that serves or works.
+#[derive(Clone)]
+pub struct Databases {
+    /// As the application's role.
+    pub app: Database,
+    /// As the worker's role.
+    pub worker: Database,
+    /// As the auditor's role.
+    pub auditor: Database,
+    /// Id of this process. The audit log's open intents carry it.
+    pub instance: Uuid,
+}
+
+impl Databases {
+    /// Prepares the pools; nothing connects yet.
+    ///
+    /// # Errors
+    /// If a URL is missing or not valid.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let urls = &settings.database;
+        let instance = TimeOrderedIds.uuid();
+        let pool = |url, variable, max_connections| {
+            pool(url, variable, PoolSettings { max_connections, instance: Some(instance), ..PoolSettings::default() })
+        };
+        Ok(Self {
+            app: pool(urls.url.as_ref(), "DATABASE_URL", urls.max_connections)?,
+            worker: pool(urls.worker_url.as_ref(), "DATABASE_WORKER_URL", worker_connections(settings))?,
+            auditor: pool(urls.audit_url.as_ref(), "DATABASE_AUDIT_URL", AUDITOR_CONNECTIONS)?,
+            instance,
+        })
+    }
+
+    /// Refuses a database whose roles could bypass row security.
+    ///
+    /// # Errors
+    /// See [`preflight::check`].
+    pub async fn preflight(&self) -> Result<(), SetupError> {
+        preflight::check(Roles { app: &self.app, worker: &self.worker, auditor: &self.auditor }).await
+    }
+
+    /// Closes all pools; waits for connections in use.
+    pub async fn close(&self) {
+        self.app.close().await;
+        self.worker.close().await;
+        self.auditor.close().await;
+    }
+}
+
+/// A small pool of the auditor's role alone, for commands that read the audit log.
+///
+/// # Errors
+/// If the URL is missing or not valid.
+pub fn auditor(settings: &Settings) -> Result<Database> {
+    pool(settings.database.audit_url.as_ref(), "DATABASE_AUDIT_URL", command_pool())
+}
+
+/// The directory over a small pool, for commands that look tenants or users up.
+///
+/// # Errors
+/// If the URL is missing or not valid.
+pub fn directory(settings: &Settings) -> Result<PgDirectory> {
+    Ok(PgDirectory::new(pool(settings.database.url.as_ref(), "DATABASE_URL", command_pool())?))
+}
+
+fn command_pool() -> PoolSettings {
+    PoolSettings { max_connections: COMMAND_CONNECTIONS, ..PoolSettings::default() }
+}
+
+fn pool(url: Option<&SecretString>, variable: &str, pool: PoolSettings) -> Result<Database> {
+    let url = required(url, variable)?;
+    Database::new(url.expose_secret(), &pool).with_context(|| format!("{variable} cannot be used"))
+}
+
+/// One for each worker, which may build an index for minutes, one that listens, and three for claims and heartbeats.
+fn worker_connections(settings: &Settings) -> u32 {
+    u32::try_from(settings.worker.concurrency).unwrap_or(u32::MAX).saturating_add(4)
+}

@@ -1,0 +1,183 @@
+//! Locations of passages, and scores of a ranked list of locations. Pure functions.
+//!
+//! Locations are ranked and not passages: a page of which three passages are found counts once, at the rank of the
+//! first. In formats without pages the location is the section.
+
+use serde::Serialize;
+
+/// Number of locations that nDCG covers.
+const NDCG_DEPTH: usize = 10;
+/// Number of locations that recall covers.
+const RECALL_DEPTH: usize = 5;
+
+/// A page of a document, or a section if the format has no pages.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
+pub struct Location {
+    /// File name of the document.
+    pub doc: String,
+    /// Page in the file, from 1.
+    pub page: Option<u32>,
+    /// Heading path of the section.
+    pub section: Option<String>,
+}
+
+impl Location {
+    /// The location of a passage.
+    #[must_use]
+    pub fn of(doc: &str, page: Option<u32>, section: Option<&str>) -> Self {
+        let section = if page.is_some() { None } else { section.map(str::to_owned) };
+        Self { doc: doc.to_owned(), page, section }
+    }
+}
+
+/// A location of an answer. Without a page, any location in the document is right whose heading path contains the
+/// section.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Expected(pub Location);
+
+impl Expected {
+    /// Whether a location is this one.
+    #[must_use]
+    pub fn is_at(&self, location: &Location) -> bool {
+        let Self(wanted) = self;
+        let page_fits = wanted.page.is_none_or(|page| location.page == Some(page));
+        // Sections are compared only in formats without pages.
+        let section_fits = wanted.page.is_some()
+            || wanted.section.as_deref().is_none_or(|section| {
+                location.page.is_some() || location.section.as_deref().is_some_and(|path| path.contains(section))
+            });
+        wanted.doc == location.doc && page_fits && section_fits
+    }
+}
+
+/// Scores of a ranked list, each from 0 to 1.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Hits {
+    /// Normalized discounted cumulative gain of the first ten locations, with gains of 0 and 1 (Järvelin and
+    /// Kekäläinen, ACM TOIS 2002).
+    pub ndcg10: f64,
+    /// Share of the expected locations among the first five.
+    pub recall5: f64,
+    /// 1 / rank of the first expected location; 0 if none was found.
+    pub reciprocal_rank: f64,
+    /// 1 if the first location is expected, else 0.
+    pub hit1: f64,
+    /// 1 if any of the first five locations is expected, else 0.
+    pub hit5: f64,
+    /// Share of the expected documents among those of the first five locations.
+    pub document_recall5: f64,
+}
+
+/// Each location once, at its first rank.
+#[must_use]
+pub fn distinct(locations: impl IntoIterator<Item = Location>) -> Vec<Location> {
+    let mut seen = std::collections::HashSet::new();
+    locations.into_iter().filter(|location| seen.insert(location.clone())).collect()
+}
+
+/// Scores distinct locations, best first, against at least one expected location.
+#[must_use]
+pub fn score_ranking(ranked: &[Location], expected: &[Expected]) -> Hits {
+    let gains = gains(ranked, expected);
+    let in_first = |depth: usize| gains.iter().take(depth).filter(|gain| **gain).count() as f64;
+    let rank = gains.iter().position(|gain| *gain);
+    Hits {
+        ndcg10: discounted(&gains) / discounted(&vec![true; expected.len().min(NDCG_DEPTH)]),
+        recall5: in_first(RECALL_DEPTH) / expected.len() as f64,
+        reciprocal_rank: rank.map_or(0.0, |rank| 1.0 / (rank + 1) as f64),
+        hit1: in_first(1),
+        hit5: in_first(RECALL_DEPTH).min(1.0),
+        document_recall5: document_recall(ranked, expected),
+    }
+}
+
+/// For each location whether it is an expected one that no earlier location is.
+fn gains(ranked: &[Location], expected: &[Expected]) -> Vec<bool> {
+    let mut open: Vec<&Expected> = expected.iter().collect();
+    let mut hit = |location: &Location| {
+        let found = open.iter().position(|expected| expected.is_at(location));
+        found.map(|at| open.swap_remove(at)).is_some()
+    };
+    ranked.iter().map(&mut hit).collect()
+}
+
+fn discounted(gains: &[bool]) -> f64 {
+    let gain = |(rank, gain): (usize, &bool)| f64::from(u8::from(*gain)) / (rank as f64 + 2.0).log2();
+    gains.iter().take(NDCG_DEPTH).enumerate().map(gain).sum()
+}
+
+fn document_recall(ranked: &[Location], expected: &[Expected]) -> f64 {
+    let wanted: std::collections::HashSet<&str> =
+        expected.iter().map(|Expected(location)| location.doc.as_str()).collect();
+    let found = wanted.iter().filter(|doc| ranked.iter().take(RECALL_DEPTH).any(|location| location.doc == **doc));
+    found.count() as f64 / wanted.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(doc: &str, page: u32) -> Location {
+        Location::of(doc, Some(page), None)
+    }
+
+    fn expect(locations: &[Location]) -> Vec<Expected> {
+        locations.iter().cloned().map(Expected).collect()
+    }
+
+    fn close(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-9, "{a} is not {b}");
+    }
+
+    #[test]
+    fn ndcg_and_recall_are_as_computed_by_hand() {
+        let ranked = [page("a", 9), page("a", 1), page("b", 1), page("a", 2)];
+        let hits = score_ranking(&ranked, &expect(&[page("a", 1), page("a", 2), page("c", 7)]));
+        // Gains at ranks 2 and 4: 1/log2(3) + 1/log2(5); ideal 1/log2(2) + 1/log2(3) + 1/log2(4).
+        close(hits.ndcg10, (0.630_929_753_571 + 0.430_676_558_073) / (1.0 + 0.630_929_753_571 + 0.5));
+        close(hits.recall5, 2.0 / 3.0);
+        close(hits.reciprocal_rank, 0.5);
+        assert_eq!((hits.hit1, hits.hit5, hits.document_recall5), (0.0, 1.0, 0.5));
+    }
+
+    #[test]
+    fn ranks_below_the_depths_do_not_count() {
+        let ranked: Vec<Location> = (1..=12).map(|number| page("a", number)).collect();
+        let sixth = score_ranking(&ranked, &expect(&[page("a", 6)]));
+        close(sixth.ndcg10, 1.0 / 7.0_f64.log2());
+        assert_eq!((sixth.recall5, sixth.hit5), (0.0, 0.0));
+        close(sixth.reciprocal_rank, 1.0 / 6.0);
+        let eleventh = score_ranking(&ranked, &expect(&[page("a", 11)]));
+        assert_eq!(eleventh.ndcg10, 0.0);
+        close(eleventh.reciprocal_rank, 1.0 / 11.0);
+        let none = score_ranking(&[], &expect(&[page("a", 1)]));
+        assert_eq!((none.ndcg10, none.reciprocal_rank, none.document_recall5), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn a_perfect_list_of_more_than_ten_locations_scores_1() {
+        let ranked: Vec<Location> = (1..=12).map(|number| page("a", number)).collect();
+        close(score_ranking(&ranked, &expect(&ranked)).ndcg10, 1.0);
+    }
+
+    #[test]
+    fn a_location_counts_once_with_several_passages() {
+        let list = distinct([page("a", 1), page("a", 1), page("b", 1), page("a", 1)]);
+        assert_eq!(list, [page("a", 1), page("b", 1)]);
+        let anywhere = [Expected(Location::of("a", None, None))];
+        let sections = [Location::of("a", None, Some("1")), Location::of("a", None, Some("2"))];
+        close(score_ranking(&sections, &anywhere).ndcg10, 1.0);
+    }
+
+    #[test]
+    fn a_section_is_found_by_its_heading_path() {
+        let expected = Expected(Location::of("a", None, Some("5 Locking out")));
+        assert!(expected.is_at(&Location::of("a", None, Some("Procedure > 5 Locking out in eight steps"))));
+        assert!(!expected.is_at(&Location::of("a", None, Some("6 Removal"))));
+        assert!(!expected.is_at(&Location::of("a", None, None)));
+        assert!(!expected.is_at(&Location::of("b", None, Some("5 Locking out"))));
+        // In formats with pages the section is ignored.
+        let of_page = Expected(Location { doc: "a".into(), page: Some(2), section: Some("Oil".into()) });
+        assert!(of_page.is_at(&page("a", 2)) && !of_page.is_at(&page("a", 3)));
+    }
+}

@@ -1,0 +1,37 @@
+//! The ports that most services need, as one value.
+
+use crate::databases::Databases;
+use crate::system::{SystemClock, TimeOrderedIds};
+use data::{PgDirectory, PgStore};
+use domain::ports::{Clock, Directory, IdGen, Store};
+use policy::gate::GateParts;
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
+
+/// Store, directory, clock, ids and background tasks of the process.
+#[derive(Clone)]
+pub(crate) struct SharedPorts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdGen>,
+    /// Tracks work that shutdown waits for.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl SharedPorts {
+    pub(crate) fn new(databases: &Databases) -> Self {
+        Self {
+            store: Arc::new(PgStore::new(databases.app.clone())),
+            directory: Arc::new(PgDirectory::new(databases.app.clone())),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(TimeOrderedIds),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    pub(crate) fn gate_parts(&self) -> GateParts {
+        let Self { store, clock, ids, tasks, .. } = self.clone();
+        GateParts { store, clock, ids, tasks }
+    }
+}

@@ -1,0 +1,256 @@
+//! No circle of imports between files of different folders of a crate: folders are the rooms of a crate, and two of
+//! which each needs the other are one. Modules of tests are left out.
+//!
+//! A module `x` (`x.rs` or `x/mod.rs`) with files below `x/` is in the folder `x`. Declaring a module is no import, and
+//! neither is a re-export by itself: who imports through it imports from the file that defines the item.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens as _;
+
+use super::modules::{Module, Modules};
+use super::syntax::Source;
+
+/// For each file the files that it imports from, and the names.
+type Imports<'a> = BTreeMap<&'a str, BTreeMap<&'a str, BTreeSet<String>>>;
+
+/// A sentence for each circle, with the imports that tie its folders together.
+pub fn violations(sources: &[Source]) -> Vec<String> {
+    let by_path: BTreeMap<_, _> = sources.iter().map(|source| (source.path.as_str(), source)).collect();
+    let is_root = |source: &&Source| source.path.ends_with("src/lib.rs") || source.path.ends_with("src/main.rs");
+    let circles = |root: &Source| {
+        let modules = Modules::of_crate(root, &by_path);
+        let folders: BTreeSet<_> = modules.0.values().filter_map(|module| parent(module.file)).collect();
+        let imports = imports(&modules);
+        let circles = circles(&imports).into_iter().filter_map(|circle| sentence(&circle, &imports, &folders));
+        circles.collect::<Vec<_>>()
+    };
+    sources.iter().filter(is_root).flat_map(circles).collect()
+}
+
+fn sentence(circle: &BTreeSet<&str>, imports: &Imports<'_>, folders: &BTreeSet<&str>) -> Option<String> {
+    let folder_of = |file| folder(file, folders);
+    let inside: BTreeSet<_> = circle.iter().copied().map(folder_of).collect();
+    if inside.len() < 2 {
+        return None;
+    }
+    let mut text = format!("{} files of {} folders import each other:", circle.len(), inside.len());
+    for from in circle {
+        let to = imports.get(from).into_iter().flatten().filter(|(to, _)| circle.contains(*to));
+        for (to, names) in to.filter(|(to, _)| folder_of(from) != folder_of(to)) {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            text += &format!("\n  {from} -> {to} ({})", names.join(", "));
+        }
+    }
+    Some(text)
+}
+
+fn parent(file: &str) -> Option<&str> {
+    file.rsplit_once('/').map(|(dir, _)| dir)
+}
+
+/// The folder of a file: its directory, or for `x.rs` beside a directory `x` that one.
+fn folder<'a>(file: &'a str, folders: &BTreeSet<&str>) -> &'a str {
+    match file.strip_suffix(".rs") {
+        Some(stem) if folders.contains(stem) => stem,
+        _ => parent(file).unwrap_or_default(),
+    }
+}
+
+fn imports<'a>(modules: &Modules<'a>) -> Imports<'a> {
+    let mut all = Imports::new();
+    for (path, module) in &modules.0 {
+        let of_file = all.entry(module.file).or_default();
+        let mut add = |segments: &[String]| {
+            let Some(target) = modules.resolve(segments).filter(|target| target.file != module.file) else { return };
+            let name = target.name.or_else(|| segments.last().cloned()).unwrap_or_default();
+            of_file.entry(target.file).or_default().insert(name);
+        };
+        let mut paths = Paths { modules, module, path, found: BTreeSet::new() };
+        module.items.iter().for_each(|item| paths.search(item.to_token_stream()));
+        let private = module.imports.values().chain(&module.globs).filter(|import| !import.is_reexport);
+        // The import of a module stands for the paths that begin with it, where there are any.
+        private.filter(|import| !paths.begins_with(&import.target)).for_each(|import| add(&import.target));
+        paths.found.iter().for_each(|segments| add(segments));
+    }
+    all
+}
+
+/// The paths in the code of a module, macros and attributes included.
+struct Paths<'m, 'a> {
+    modules: &'m Modules<'a>,
+    module: &'m Module<'a>,
+    path: &'m [String],
+    /// Paths from the crate's root.
+    found: BTreeSet<Vec<String>>,
+}
+
+impl Paths<'_, '_> {
+    fn search(&mut self, tokens: TokenStream) {
+        let tokens: Vec<_> = tokens.into_iter().collect();
+        let mut at = 0;
+        while let Some(token) = tokens.get(at) {
+            at += 1;
+            match token {
+                TokenTree::Group(group) => self.search(group.stream()),
+                TokenTree::Ident(first) => {
+                    let mut segments = vec![first.to_string()];
+                    while let Some(next) = segment(&tokens[at..]) {
+                        segments.push(next);
+                        at += 3;
+                    }
+                    self.add(&segments);
+                }
+                // After a single dot comes the name of a field or method, which is no path.
+                TokenTree::Punct(dot) if dot.as_char() == '.' => {
+                    let is_range = at > 1 && is_dot(&tokens[at - 2]);
+                    at += usize::from(!is_range && matches!(tokens.get(at), Some(TokenTree::Ident(_))));
+                }
+                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+            }
+        }
+    }
+
+    /// Keeps a path of this crate. A lone name counts if it is imported; if that is a module, the name is a variable's.
+    fn add(&mut self, segments: &[String]) {
+        let is_path = match segments {
+            [first] => self.module.imports.contains_key(first),
+            _ => true,
+        };
+        if is_path && let Some(path) = self.modules.absolute(self.path, segments) {
+            let is_variable = segments.len() == 1 && self.modules.0.contains_key(&path);
+            if !is_variable {
+                self.found.insert(path);
+            }
+        }
+    }
+
+    fn begins_with(&self, module: &[String]) -> bool {
+        self.modules.0.contains_key(module)
+            && self.found.iter().any(|path| path.len() > module.len() && path.starts_with(module))
+    }
+}
+
+fn is_dot(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == '.')
+}
+
+/// The identifier after `::`, if the tokens begin so.
+fn segment(tokens: &[TokenTree]) -> Option<String> {
+    match tokens {
+        [TokenTree::Punct(first), TokenTree::Punct(second), TokenTree::Ident(next), ..]
+            if first.as_char() == ':' && second.as_char() == ':' =>
+        {
+            Some(next.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// The sets of files that reach each other by their imports.
+fn circles<'a>(imports: &Imports<'a>) -> Vec<BTreeSet<&'a str>> {
+    let reached: BTreeMap<_, _> = imports.keys().map(|file| (*file, reached_from(file, imports))).collect();
+    let mut circles: Vec<BTreeSet<_>> = Vec::new();
+    for (file, to) in &reached {
+        if to.contains(file) && !circles.iter().any(|circle| circle.contains(file)) {
+            circles.push(to.iter().copied().filter(|other| reached[other].contains(file)).collect());
+        }
+    }
+    circles
+}
+
+fn reached_from<'a>(file: &str, imports: &Imports<'a>) -> BTreeSet<&'a str> {
+    let mut reached = BTreeSet::new();
+    let mut next = vec![file];
+    while let Some(file) = next.pop() {
+        for to in imports.get(file).into_iter().flat_map(BTreeMap::keys) {
+            if reached.insert(*to) {
+                next.push(to);
+            }
+        }
+    }
+    reached
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::syntax::samples::source;
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> Vec<String> {
+        let sources: Vec<_> = files.iter().map(|(path, content)| source(path, content)).collect();
+        violations(&sources)
+    }
+
+    #[test]
+    fn a_circle_of_two_folders_is_found_with_the_names_that_tie_it() {
+        let files = [
+            ("c/src/lib.rs", "mod a; mod b;"),
+            ("c/src/a/mod.rs", "mod x; pub use x::X;"),
+            ("c/src/a/x.rs", "use crate::b::{Y, self}; pub struct X(Y); fn f() { b::g(); }"),
+            ("c/src/b/mod.rs", "pub mod y; pub use y::*; pub fn g() {}"),
+            ("c/src/b/y.rs", "use crate::a::X; pub struct Y; fn f(_: X) {}"),
+        ];
+        let expected = "2 files of 2 folders import each other:\n  c/src/a/x.rs -> c/src/b/y.rs (Y)\n  c/src/b/y.rs -> \
+                        c/src/a/x.rs (X)";
+        assert_eq!(found(&files), [expected]);
+    }
+
+    #[test]
+    fn a_circle_through_paths_in_code_and_macros_is_found() {
+        let y = |body: &str| {
+            let body = format!("pub fn g() {{ {body} }}");
+            let files = [
+                ("c/src/lib.rs", "mod a; mod b;"),
+                ("c/src/a/mod.rs", "pub fn f() { crate::b::g(); }"),
+                ("c/src/b/mod.rs", body.as_str()),
+            ];
+            found(&files).len()
+        };
+        assert_eq!(y("crate::a::f();"), 1);
+        assert_eq!(y("println!(\"{:?}\", super::a::f());"), 1);
+        assert_eq!(y("#[x(with = crate::a::f)] struct S;"), 1);
+        assert_eq!(y("let _ = S { ..crate::a::f() };"), 1);
+        assert_eq!(y("self.a.f(); a.f(); let s = \"crate::a::f\"; // crate::a::f\n"), 0);
+    }
+
+    #[test]
+    fn a_file_beside_its_folder_is_in_that_folder() {
+        let files = [
+            ("c/src/lib.rs", "mod a; mod root;"),
+            ("c/src/a.rs", "mod x; pub struct A; use x::X;"),
+            ("c/src/a/x.rs", "use super::A; pub struct X;"),
+            ("c/src/root.rs", ""),
+        ];
+        assert_eq!(found(&files), Vec::<String>::new());
+        let files = [
+            ("c/src/main.rs", "mod a; mod root;"),
+            ("c/src/a.rs", "mod x; use crate::root::R; pub struct A;"),
+            ("c/src/a/x.rs", ""),
+            ("c/src/root.rs", "use crate::a::A; pub struct R;"),
+        ];
+        assert_eq!(found(&files).len(), 1);
+    }
+
+    #[test]
+    fn declarations_re_exports_tests_and_circles_within_a_folder_are_not() {
+        let files = [
+            ("c/src/lib.rs", "mod a; pub use a::inner::Inner; pub struct Root;"),
+            ("c/src/a/mod.rs", "pub mod inner; pub use inner::Inner; pub struct A; mod x; mod y;"),
+            ("c/src/a/inner/mod.rs", "use super::A; use crate::Root; pub struct Inner;"),
+            ("c/src/a/x.rs", "use super::y::Y; pub struct X;"),
+            ("c/src/a/y.rs", "use super::x::X; pub struct Y; #[cfg(test)] mod tests { use crate::Root; }"),
+        ];
+        assert_eq!(found(&files), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_re_export_that_the_module_itself_uses_is_an_import() {
+        let files = [
+            ("c/src/lib.rs", "mod a; pub use a::Inner; pub struct Root(Inner);"),
+            ("c/src/a/mod.rs", "use crate::Root; pub struct Inner;"),
+        ];
+        assert_eq!(found(&files).len(), 1);
+    }
+}

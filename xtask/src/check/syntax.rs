@@ -1,0 +1,58 @@
+//! The sources as syntax trees, for the checks that must not be fooled by comments and strings.
+
+use anyhow::{Context as _, Result};
+use syn::{Attribute, Meta};
+
+use super::workspace::Text;
+
+/// A parsed source.
+pub struct Source {
+    /// Its path from the root of the checkout.
+    pub path: String,
+    /// Its syntax tree.
+    pub file: syn::File,
+}
+
+/// Parses all sources.
+///
+/// # Errors
+/// If a source is not valid Rust.
+pub fn parse(sources: &[Text]) -> Result<Vec<Source>> {
+    let parse = |source: &Text| {
+        let file = syn::parse_file(&source.content).with_context(|| format!("cannot parse {}", source.path))?;
+        Ok(Source { path: source.path.clone(), file })
+    };
+    sources.iter().map(parse).collect()
+}
+
+/// Whether the attributes hold exactly `#[cfg(test)]`.
+pub fn is_cfg_test(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| match &attribute.meta {
+        Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+pub mod samples {
+    use super::*;
+
+    /// A source with this content.
+    pub fn source(path: &str, content: &str) -> Source {
+        Source { path: path.to_owned(), file: syn::parse_file(content).expect("valid Rust") }
+    }
+
+    #[test]
+    fn only_exactly_cfg_test_marks_a_test() {
+        let attributes = |text: &str| {
+            let file = syn::parse_file(&format!("{text} mod x {{}}")).expect("valid Rust");
+            match &file.items[0] {
+                syn::Item::Mod(module) => is_cfg_test(&module.attrs),
+                _ => false,
+            }
+        };
+        assert!(attributes("#[cfg(test)]"));
+        assert!(!attributes("#[cfg(any(test, feature = \"testing\"))]"));
+        assert!(!attributes("#[derive(Debug)]"));
+    }
+}
