@@ -117,7 +117,7 @@ pub(crate) struct RunFailed {
 
 /// Tokens read and written.
 #[derive(Serialize, ToSchema, Clone, Copy, Debug)]
-#[schema(as = TokenUsage)]
+#[schema(as = Usage)]
 pub(crate) struct UsageBody {
     input_tokens: u32,
     output_tokens: u32,

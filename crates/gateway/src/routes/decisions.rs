@@ -71,7 +71,7 @@ struct StepBody {
 
 /// What a user may do, at the moment of the decision.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Entitlements)]
+#[schema(as = Standing)]
 struct EntitlementsBody {
     #[schema(schema_with = wire::role)]
     role: &'static str,
@@ -103,7 +103,7 @@ struct DecisionBody {
     rule: Option<&'static str>,
     /// The ground.
     reason: Option<String>,
-    #[doc = "What each rule said, in order, up to the one that decided. Of what is not there for the user, \
+    #[doc = " What each rule said, in order, up to the one that decided. Of what is not there for the user, \
         whether it is absent"]
     /// or hidden is not recorded: ask `simulate`.
     steps: Vec<StepBody>,
@@ -175,7 +175,7 @@ fn parse<T: for<'a> Deserialize<'a>>(value: &Value) -> Option<T> {
     T::deserialize(value).ok()
 }
 
-#[doc = "Says why a request was refused: `decision_id` of the problem document that it was answered with. \
+#[doc = " Says why a request was refused: `decision_id` of the problem document that it was answered with. \
     For admins and auditors."]
 #[utoipa::path(
     get, path = "/v1/admin/decisions/{id}", tag = "admin", params(("id" = Uuid, Path)),

@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Answers a chat in OpenAI's words, as a stream of chunks or as one document.
 ///
-#[doc = "`auto`, `fast` and `heavy` are the plant's assistant: it searches the documents, \
+#[doc = " `auto`, `fast` and `heavy` are the plant's assistant: it searches the documents, \
     cites them as annotations, and stores"]
 /// question and answer in a conversation, whose id the answer's `x-conversation-id` has; sent back in a request, that
 /// conversation goes on. The history is the request's. `fast-direct` and `heavy-direct` are a language model alone, and

@@ -120,7 +120,7 @@ fn parse_scopes(scopes: &[String]) -> Result<Vec<TokenScope>, ApiError> {
     Ok(parsed)
 }
 
-#[doc = "Lists personal access tokens, the newest first: your own, or as an admin the tenant's. \
+#[doc = " Lists personal access tokens, the newest first: your own, or as an admin the tenant's. \
     Revoked and expired ones stay."]
 #[utoipa::path(
     get, path = "/v1/tokens", tag = "tokens", params(TokenQuery),

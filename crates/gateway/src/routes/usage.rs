@@ -223,7 +223,7 @@ fn parse_time(pointer: &str, text: Option<&str>, boundary: DayBoundary) -> Resul
     page::check_timestamp(pointer, Some(at))
 }
 
-#[doc = "Reads what calls to models came to (tokens, cost, times, failures, fallbacks), \
+#[doc = " Reads what calls to models came to (tokens, cost, times, failures, fallbacks), \
     and the budgets: your tenant's if you are"]
 /// an admin or auditor, otherwise your own.
 #[utoipa::path(
