@@ -19,19 +19,17 @@ async fn verify_file(app: &App, file: PathBuf) -> Result<(), String> {
     audit::run(command, &app.settings).await.map_err(|error| format!("{error:#}"))
 }
 
-/// Until every row has its place and every chain a checkpoint at its end.
+/// Waits until every row is in its chain and every chain has a checkpoint at its head.
 async fn until_proven(db: &mut SuperuserDb) {
     let open = "SELECT (SELECT count(*) FROM audit_unsealed)
                        + (SELECT count(*) FROM (SELECT tenant_id, max(seq) AS seq FROM audit_chain GROUP BY 1) AS head
                           WHERE NOT EXISTS (SELECT FROM audit_checkpoints c
                                              WHERE c.tenant_id = head.tenant_id AND c.seq = head.seq))";
-    for _ in 0..300 {
-        if db.count(open, &[]).await == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the log was not sealed and signed within 15 s");
+    let db = tokio::sync::Mutex::new(db);
+    eventually("the log is sealed and signed", || async {
+        (db.lock().await.count(open, &[]).await == 0).then_some(())
+    })
+    .await;
 }
 
 async fn app() -> App {

@@ -199,14 +199,10 @@ async fn a_client_that_hung_up_asks_again_and_gets_the_answer() {
     let early = post(&user, &path, "k", &body).await;
     early.problem(409, "idempotency_in_progress");
     model.resume_replies();
-    let mut answer = early;
-    for _ in 0..40 {
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        answer = post(&user, &path, "k", &body).await;
-        if answer.status == 200 {
-            break;
-        }
-    }
+    let answer = eventually("the first request's answer is replayed", || async {
+        Some(post(&user, &path, "k", &body).await).filter(|answer| answer.status == 200)
+    })
+    .await;
     assert_eq!((answer.status, answer.header(REPLAYED)), (200, Some("true")), "{answer:?}");
     assert_eq!(answer.json()["content"], "Slowly said.");
     assert_eq!(model.asked().len(), 1);

@@ -67,9 +67,9 @@ async fn what_was_answered_before_the_end_is_there_after_it() {
         })
     });
     let workers: Vec<_> = workers.collect();
-    let sight = tokio::sync::Mutex::new(Sight::of(&app).await);
+    let db = tokio::sync::Mutex::new(SuperuserDb::of(&app).await);
     eventually("the server is under load", || async {
-        (sight.lock().await.count("SELECT count(*) FROM memories", &[]).await > 32).then_some(())
+        (db.lock().await.count("SELECT count(*) FROM memories", &[]).await > 32).then_some(())
     })
     .await;
     let took = tokio::task::block_in_place(|| app.stop());

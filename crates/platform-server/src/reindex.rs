@@ -52,7 +52,7 @@ pub async fn run(settings: Settings) -> Result<()> {
 async fn wait(platform: &Platform, stop: &CancellationToken) -> Result<JobCounts> {
     let mut printed = None;
     loop {
-        let left = platform.queue.left(JobKind::Reindex).await.context("the queue cannot be counted")?;
+        let left = platform.queue.job_counts(JobKind::Reindex).await.context("the queue cannot be counted")?;
         if printed != Some(left.pending) {
             crate::print(&format!("{} tenants left", left.pending))?;
             printed = Some(left.pending);

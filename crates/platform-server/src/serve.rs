@@ -99,8 +99,9 @@ fn limits(server: &Server) -> Limits {
         ..Limits::new(server.max_connections)
     };
     // Behind a proxy all connections come from the same peer.
-    let max_of_a_peer = if server.behind_proxy { limits.max_connections } else { limits.max_of_a_peer };
-    Limits { max_of_a_peer, ..limits }
+    let max_connections_per_peer =
+        if server.behind_proxy { limits.max_connections } else { limits.max_connections_per_peer };
+    Limits { max_connections_per_peer, ..limits }
 }
 
 /// Watches the health of the model backends, if there are any.

@@ -102,15 +102,15 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
     let reply = script.replies.lock().expect("not poisoned").pop_front().or_else(|| script.always.clone());
     let (mut each, usual) = (Duration::ZERO, Usage { prompt_tokens: 21, completion_tokens: 7 });
     let (pieces, pause, end) = match reply.expect("a reply for each request") {
-        Reply::Text(pieces) => (pieces, false, end(usual.0, usual.1)),
-        Reply::Pause(first, second) => (vec![first, second], true, end(usual.0, usual.1)),
-        Reply::UseWholeBudget(piece) => (vec![piece], true, end(spent.0, spent.1)),
+        Reply::Text(pieces) => (pieces, false, end(usual)),
+        Reply::Pause(first, second) => (vec![first, second], true, end(usual)),
+        Reply::UseWholeBudget(piece) => (vec![piece], true, end(spent)),
         Reply::Interrupt(piece) => (vec![piece], false, Vec::new()),
         Reply::ToolCall(name, arguments) => return call(name, arguments),
         Reply::Fail(status) => return refusal(status),
         Reply::Delayed(wait, pieces) => {
             each = wait;
-            (pieces, false, end(usual.0, usual.1))
+            (pieces, false, end(usual))
         }
     };
     let last = pieces.len().saturating_sub(1);
@@ -173,9 +173,8 @@ fn max_usage(request: &Value) -> Usage {
     Usage { prompt_tokens: bytes as u64 / 4, completion_tokens: most.unwrap_or_default() }
 }
 
-fn end(prompt: u64, answer: u64) -> Vec<String> {
+fn end(usage: Usage) -> Vec<String> {
     let stop = json!({ "id": "c", "model": SERVED, "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
-    let usage = json!({ "prompt_tokens": prompt, "completion_tokens": answer });
     let usage = json!({ "id": "c", "model": SERVED, "choices": [], "usage": usage });
     vec![line(&stop), line(&usage), "data: [DONE]\n\n".to_owned()]
 }

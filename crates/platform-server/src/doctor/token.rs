@@ -62,9 +62,9 @@ pub async fn check(token: &str, issuers: Vec<IssuerSettings>, settings: &Setting
         found.note(format!("claims: {}", view.names.join(", ")));
     }
     let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
-    let issuers = with_keys(issuers, None).context("the HTTP client cannot be built")?;
+    let issuers = build_issuers(issuers, None).context("the HTTP client cannot be built")?;
     match verify(token, &issuers, SystemClock.now()).await {
-        Err(refusal) => found.problem(explain(&refusal, &names)),
+        Err(refused) => found.problem(explain(&refused, &names)),
         Ok(verified) => {
             found.good(format!("valid access token of {}", verified.identity.issuer));
             check_tenant_claim(&verified, settings, found).await;
@@ -73,25 +73,25 @@ pub async fn check(token: &str, issuers: Vec<IssuerSettings>, settings: &Setting
     Ok(())
 }
 
-async fn check_tenant_claim(verified: &Verified, settings: &Settings, found: &mut Findings) {
+async fn check_tenant_claim(verified: &VerifiedToken, settings: &Settings, found: &mut Findings) {
     let Some(claim) = verified.login.tenant_claim.clone() else {
         let names = verified.issuer.claims.tenant.join(", ");
         found.problem(format!("tenant_unmapped: none of the claims that name a tenant is present: {names}"));
         return;
     };
     let tenant = match databases::directory(settings) {
-        Ok(directory) => tenant_named_by(verified, &directory).await.map_err(|error| error.to_string()),
+        Ok(directory) => resolve_tenant(verified, &directory).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match tenant {
         Err(error) => found.note(format!("the tenant claim is {claim:?}; the tenant cannot be looked up: {error}")),
         Ok(None) => found.problem(format!("tenant_unmapped: the tenant claim {claim:?} of this issuer is not mapped")),
-        Ok(Some((tenant, belongs))) => check_tenant(&tenant, &belongs, verified, found),
+        Ok(Some((tenant, source))) => check_tenant(&tenant, &source, verified, found),
     }
 }
 
-fn check_tenant(tenant: &Tenant, belongs: &Belongs, verified: &Verified, found: &mut Findings) {
-    let by = match belongs {
+fn check_tenant(tenant: &Tenant, source: &TenantSource, verified: &VerifiedToken, found: &mut Findings) {
+    let by = match source {
         TenantSource::Mapping { .. } => "a mapping in the database",
         TenantSource::Configuration | TenantSource::AccessToken => "the configuration",
     };
@@ -127,9 +127,9 @@ fn entry_advice(code: RefusalCode) -> &'static str {
 }
 
 /// Explains a refusal and its remedy.
-fn explain(refusal: &Refusal, issuers: &[String]) -> String {
-    let advice = match refusal.reason {
-        Reason::Issuer => {
+fn explain(refused: &RefusedToken, issuers: &[String]) -> String {
+    let advice = match refused.error {
+        TokenError::UnknownIssuer => {
             format!(
                 "this issuer is not configured; names must match exactly, including a trailing /: {}",
                 issuers.join(", ")
@@ -137,58 +137,62 @@ fn explain(refusal: &Refusal, issuers: &[String]) -> String {
         }
         other => advice(other).to_owned(),
     };
-    format!("{}: {advice}", refusal.error.code())
+    format!("{}: {advice}", refused.error.code())
 }
 
-const fn advice(reason: TokenError) -> &'static str {
-    match reason {
-        Reason::TooLarge => "longer than 16 KiB; ask the issuer for fewer claims",
-        Reason::Malformed => {
+const fn advice(error: TokenError) -> &'static str {
+    match error {
+        TokenError::TooLarge => "longer than 16 KiB; ask the issuer for fewer claims",
+        TokenError::Malformed => {
             "not three base64url parts with JSON objects without repeated names; is the token complete?"
         }
-        Reason::Crit | Reason::HeaderKey => {
+        TokenError::CriticalHeader | TokenError::KeyInHeader => {
             "its header requires an extension or contains a key, which is never accepted"
         }
-        Reason::Type => "its typ is not that of an access token",
-        Reason::Algorithm => "its alg is not one of the issuer's algorithms",
-        Reason::KeyId => "it has no kid",
-        Reason::UnknownKey => {
+        TokenError::HeaderType => "its typ is not that of an access token",
+        TokenError::AlgorithmNotAllowed => "its alg is not one of the issuer's algorithms",
+        TokenError::MissingKeyId => "it has no kid",
+        TokenError::UnknownKey => {
             "the issuer publishes no key with this kid: a token of another environment, or the keys were rotated"
         }
-        Reason::KeyType => "the key with this kid has another type than its alg",
-        Reason::NoKeys => "the issuer's keys cannot be fetched (see above)",
-        Reason::Signature => "the signature is wrong: the token was changed, or signed with another key",
-        Reason::Expiry => "it has no usable exp",
-        Reason::Expired => "it has expired; get a new one, and compare the clocks",
-        Reason::NotYet | Reason::IssuedInFuture => "it is not valid yet: compare the clocks",
-        Reason::Audience => "its aud is not one of the issuer's audiences: it is for another service",
-        Reason::RequiredClaim => "its tid is not the issuer's directory",
-        Reason::Version => "a token of version 1: set requestedAccessTokenVersion to 2 in the API's manifest",
-        Reason::Kind => "an ID, refresh or logout token: send the access token",
-        Reason::Subject => "its subject claim is missing, not a string, or longer than 255 characters",
-        Reason::TooLongAgo { .. } => "the sign-in was too long ago, or the optional claim auth_time is missing",
-        Reason::AccessTokenUnknown => {
+        TokenError::KeyTypeMismatch => "the key with this kid has another type than its alg",
+        TokenError::KeysUnavailable => "the issuer's keys cannot be fetched (see above)",
+        TokenError::InvalidSignature => "the signature is wrong: the token was changed, or signed with another key",
+        TokenError::InvalidExpiry => "it has no usable exp",
+        TokenError::Expired => "it has expired; get a new one, and compare the clocks",
+        TokenError::NotYetValid | TokenError::IssuedInFuture => "it is not valid yet: compare the clocks",
+        TokenError::AudienceMismatch => "its aud is not one of the issuer's audiences: it is for another service",
+        TokenError::RequiredClaimMismatch => "its tid is not the issuer's directory",
+        TokenError::UnsupportedVersion => {
+            "a token of version 1: set requestedAccessTokenVersion to 2 in the API's manifest"
+        }
+        TokenError::NotAnAccessToken => "an ID, refresh or logout token: send the access token",
+        TokenError::InvalidSubject => "its subject claim is missing, not a string, or longer than 255 characters",
+        TokenError::AuthenticationTooOld { .. } => {
+            "the sign-in was too long ago, or the optional claim auth_time is missing"
+        }
+        TokenError::AccessTokenUnknown => {
             "unknown personal access token: mistyped, of another installation, or SECRET_KEY has changed"
         }
-        Reason::AccessTokenExpired => "the personal access token has expired",
-        Reason::AccessTokenRevoked => "the personal access token was revoked",
-        Reason::HighS => {
+        TokenError::AccessTokenExpired => "the personal access token has expired",
+        TokenError::AccessTokenRevoked => "the personal access token was revoked",
+        TokenError::HighSSignature => {
             "its signature has a high s: the issuer does not normalize signatures (set accept_high_s), or the token \
              was changed"
         }
-        Reason::AccessTokenNoLogin
-        | Reason::AccessTokenLoginTooOld
-        | Reason::AccessTokenIssuer
-        | Reason::AccessTokenRequiredClaim
-        | Reason::AccessTokenTooLongAgo
-        | Reason::AccessTokenUnmapped
-        | Reason::AccessTokenGroups
-        | Reason::AccessTokenGuest
-        | Reason::AccessTokenScope
-        | Reason::AccessTokenRole => {
+        TokenError::AccessTokenWithoutLogin
+        | TokenError::AccessTokenLoginTooOld
+        | TokenError::AccessTokenUnknownIssuer
+        | TokenError::AccessTokenRequiredClaimMismatch
+        | TokenError::AccessTokenAuthenticationTooOld
+        | TokenError::AccessTokenTenantUnmapped
+        | TokenError::AccessTokenGroupsOverage
+        | TokenError::AccessTokenGuestRefused
+        | TokenError::AccessTokenInsufficientScope
+        | TokenError::AccessTokenRoleLowered => {
             "the last interactive login of its user no longer satisfies the rules of the issuer"
         }
-        Reason::Missing | Reason::Issuer => "no token, or the issuer is not trusted",
+        TokenError::Missing | TokenError::UnknownIssuer => "no token, or the issuer is not trusted",
     }
 }
 
@@ -196,7 +200,7 @@ async fn check_access_token(token: &str, settings: &Settings, found: &mut Findin
     let hash = HashKey::derive(settings.secret()?, "token").hash(token.as_bytes());
     let directory = databases::directory(settings)?;
     let known = directory.access_token(&hash).await.context("the database cannot be queried")?;
-    let refused = |reason: Reason| format!("{}: {}", reason.code(), advice(reason));
+    let refused = |error: TokenError| format!("{}: {}", error.code(), advice(error));
     match known {
         None => found.problem(refused(TokenError::AccessTokenUnknown)),
         Some(known) if known.token.revoked_at.is_some() => found.problem(refused(TokenError::AccessTokenRevoked)),

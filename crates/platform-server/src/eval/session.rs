@@ -177,13 +177,8 @@ impl Session {
                 crate::print(&format!("ingested {done}/{}", documents.len()))?;
                 printed = Some(done);
             }
-<<<<<<< HEAD:crates/platform-server/src/eval/site.rs
-            // A tenant that has grown past the limit is searched through an index, once that is built.
-            if done == documents.len() && self.platform.queue.job_counts(JobKind::VectorIndex).await?.pending == 0 {
-=======
             // A large tenant is searched through a vector index, so the index must be built too.
-            if done == documents.len() && self.platform.queue.left(JobKind::VectorIndex).await?.pending == 0 {
->>>>>>> r2-server:crates/platform-server/src/eval/session.rs
+            if done == documents.len() && self.platform.queue.job_counts(JobKind::VectorIndex).await?.pending == 0 {
                 return Ok(documents);
             }
             tokio::time::sleep(POLL_INTERVAL).await;
