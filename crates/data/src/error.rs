@@ -13,7 +13,7 @@ pub enum SetupError {
     Database {
         /// What was being done, as a participle clause.
         doing: &'static str,
-        /// Cause.
+        /// What went wrong; never content.
         #[source]
         source: sqlx::Error,
     },

@@ -10,7 +10,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 /// A role that logs in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LoginRole {
-    /// The application.
+    /// Role of the API's connections.
     App,
     /// The ingestion worker.
     Worker,
@@ -19,7 +19,7 @@ pub enum LoginRole {
 }
 
 impl LoginRole {
-    /// All roles.
+    /// All roles that log in.
     pub const ALL: [Self; 3] = [Self::App, Self::Worker, Self::Auditor];
 
     /// Name of the role in the database.

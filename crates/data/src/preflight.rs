@@ -15,11 +15,11 @@ const AUDITOR_TABLES: [&str; 5] =
 /// The connections of each role.
 #[derive(Clone, Copy, Debug)]
 pub struct Roles<'a> {
-    /// The application's.
+    /// Connections of the application's role.
     pub app: &'a Database,
-    /// The worker's.
+    /// Connections of the worker's role.
     pub worker: &'a Database,
-    /// The auditor's.
+    /// Connections of the auditor's role.
     pub auditor: &'a Database,
 }
 

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, Span, field};
 /// Which login runs a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Login {
-    /// The application.
+    /// Role of the API's connections.
     App,
     /// The ingestion worker.
     Worker,
@@ -152,7 +152,7 @@ impl<R> Statement<R> {
         Query { statement: self, inner: sqlx::query(sql) }
     }
 
-    /// The text.
+    /// The SQL text, with `$n` parameters.
     pub(crate) const fn sql(self) -> &'static str {
         self.sql
     }
@@ -178,7 +178,7 @@ impl<R> Statement<R> {
 #[cfg(feature = "testing")]
 #[derive(Clone, Copy)]
 pub struct StatementInfo {
-    /// The text.
+    /// The SQL text, with `$n` parameters.
     pub sql: &'static str,
     /// What it does, as error texts say it.
     pub doing: &'static str,
@@ -214,7 +214,7 @@ impl<'q, R> Query<'q, R> {
         done.map(|done| done.rows_affected()).map_err(failed(self.statement.doing))
     }
 
-    /// All rows.
+    /// Fetches all rows of the result.
     pub(crate) async fn fetch_all<T>(self, connection: &mut PgConnection) -> Result<Vec<T>, StoreError>
     where
         R: Record,

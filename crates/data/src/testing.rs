@@ -163,7 +163,7 @@ struct Server {
     scheme: String,
     /// `user` or `user:password` of the superuser.
     login: String,
-    /// `host:port`.
+    /// `host:port` of the PostgreSQL server.
     address: String,
 }
 

@@ -84,7 +84,7 @@ pub struct AccessToken {
     pub name: String,
     /// Operations that the token allows.
     pub scopes: Vec<TokenScope>,
-    /// Creation time.
+    /// When the row was inserted.
     pub created_at: Timestamp,
     /// Time of expiry.
     pub expires_at: Timestamp,
@@ -116,14 +116,14 @@ pub struct NewAccessToken {
 pub struct TenantAccessToken {
     /// Tenant of the token.
     pub tenant: TenantId,
-    /// The token.
+    /// The token's row, without its secret.
     pub token: AccessToken,
 }
 
 /// A new personal access token with its secret, which is shown once and stored nowhere. Not `Debug`, so that it cannot
 /// reach a log.
 pub struct IssuedAccessToken {
-    /// The token.
+    /// The token's row, without its secret.
     pub token: AccessToken,
     /// What its owner sends as the bearer token.
     pub secret: String,

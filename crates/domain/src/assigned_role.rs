@@ -7,7 +7,7 @@ use chrono::SubsecRound as _;
 /// A user's role, with what decides whether a token may change it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AssignedRole {
-    /// The role.
+    /// The role as stored.
     pub role: Role,
     /// A token gave it: a later token that names no role takes it away.
     pub from_token: bool,
@@ -23,7 +23,7 @@ pub struct AssignedRole {
 pub struct RoleClaim {
     /// The role that its claims map to; `None` where it has no role claim at all.
     pub role: Option<Role>,
-    /// Its `iat`.
+    /// The token's `iat` claim, if it has one.
     pub issued_at: Option<Timestamp>,
 }
 

@@ -109,7 +109,7 @@ pub struct Changed<T> {
 pub struct Outcome {
     /// As in the intent row, with the event and facts of the outcome.
     pub subject: AuditSubject,
-    /// Final state.
+    /// State in which the operation ended.
     pub status: ResultStatus,
     /// Model that answered, if one was called.
     pub model: Option<String>,
@@ -161,7 +161,7 @@ pub struct AuditRecord {
 pub struct AuditFilter {
     /// Name of an event; a name that no event has matches nothing.
     pub event_type: Option<String>,
-    /// Acting user.
+    /// User who acted in the row.
     pub user_id: Option<UserId>,
     /// Resource that the row is about.
     pub resource_id: Option<Uuid>,

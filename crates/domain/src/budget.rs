@@ -125,7 +125,7 @@ impl<'de> Deserialize<'de> for Money {
 pub struct Amount {
     /// Tokens read and written.
     pub tokens: u64,
-    /// Total cost.
+    /// Sum of the costs of all calls.
     pub cost: MicroCost,
 }
 
@@ -189,7 +189,7 @@ pub struct Reservation {
 pub enum ReserveOutcome {
     /// Reserved: as much as was requested, or what is left.
     Reserved {
-        /// Reserved amount.
+        /// Amount that the run may use.
         amount: Amount,
         /// Spending before this reservation.
         spending: Spending,
@@ -268,7 +268,7 @@ impl Budgets {
 pub struct LimitUsage {
     /// Spent in the period, in tokens or millionths.
     pub spent: u64,
-    /// Set aside.
+    /// Reserved by runs under way, in tokens or millionths.
     pub reserved: u64,
 }
 
@@ -301,14 +301,13 @@ mod tests {
         soft_percent: 80,
     };
 
-    fn asked(least: (u64, u64), wanted: (u64, u64)) -> Reservation {
-        let amount = |(tokens, cost)| Amount { tokens, cost: MicroCost(cost) };
-        Reservation {
-            id: ReservationId::from_uuid(Uuid::nil()),
-            least: amount(least),
-            wanted: amount(wanted),
-            expires_at: Timestamp::UNIX_EPOCH,
-        }
+    fn amount(tokens: u64, cost: u64) -> Amount {
+        Amount { tokens, cost: MicroCost(cost) }
+    }
+
+    fn reservation(least: Amount, wanted: Amount) -> Reservation {
+        let id = ReservationId::from_uuid(Uuid::nil());
+        Reservation { id, least, wanted, expires_at: Timestamp::UNIX_EPOCH }
     }
 
     fn spent(tokens: u64, cost: u64, reserved: u64) -> PeriodSpending {
@@ -318,7 +317,9 @@ mod tests {
     #[test]
     fn what_is_wanted_is_cut_to_what_each_limit_leaves() {
         let spending = Spending { tenant: spent(500, 450, 200), user: spent(100, 0, 50) };
-        let ReserveOutcome::Reserved { amount, .. } = LIMITED.grant(&asked((10, 1), (600, 90)), spending) else {
+        let ReserveOutcome::Reserved { amount, .. } =
+            LIMITED.grant(&reservation(amount(10, 1), amount(600, 90)), spending)
+        else {
             panic!("something is left")
         };
         assert_eq!(amount, Amount { tokens: 250, cost: MicroCost(50) });
@@ -327,14 +328,17 @@ mod tests {
     #[test]
     fn a_refusal_names_the_limit_and_whether_others_hold_what_is_missing() {
         let spending = Spending { tenant: spent(500, 0, 0), user: spent(100, 0, 250) };
-        let refused = |least, wanted| LIMITED.grant(&asked(least, wanted), spending);
-        assert_eq!(refused((51, 0), (51, 0)), ReserveOutcome::Refused { limit: BudgetLimit::UserTokens, held: true });
+        let refused = |least, wanted| LIMITED.grant(&reservation(least, wanted), spending);
         assert_eq!(
-            refused((301, 0), (400, 0)),
+            refused(amount(51, 0), amount(51, 0)),
+            ReserveOutcome::Refused { limit: BudgetLimit::UserTokens, held: true }
+        );
+        assert_eq!(
+            refused(amount(301, 0), amount(400, 0)),
             ReserveOutcome::Refused { limit: BudgetLimit::UserTokens, held: false }
         );
         assert_eq!(
-            refused((0, 501), (0, 501)),
+            refused(amount(0, 501), amount(0, 501)),
             ReserveOutcome::Refused { limit: BudgetLimit::TenantCost, held: false }
         );
     }

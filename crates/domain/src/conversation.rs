@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub struct Conversation {
     /// UUIDv7, chosen by the application.
     pub id: ConversationId,
-    /// The owner.
+    /// The only user who may read it.
     pub user_id: UserId,
     /// Title, if it has one.
     pub title: Option<String>,
@@ -23,7 +23,7 @@ pub struct Conversation {
     pub metadata: Value,
     /// The highest classification that its answers have touched.
     pub classification: Classification,
-    /// Creation time.
+    /// When the row was inserted.
     pub created_at: Timestamp,
     /// When it was changed or spoken in last.
     pub updated_at: Timestamp,
@@ -36,7 +36,7 @@ string_enum! {
         System = "system",
         /// User of that tenant.
         User = "user",
-        /// The model.
+        /// The language model wrote it.
         Assistant = "assistant",
         /// A tool's result.
         Tool = "tool",
@@ -68,7 +68,7 @@ pub struct Message {
     pub seq: i64,
     /// Author of the message.
     pub role: MessageRole,
-    /// Text.
+    /// Text of the message; Markdown in answers.
     pub content: String,
     /// How far the message got.
     pub status: MessageStatus,
@@ -87,14 +87,14 @@ pub struct Message {
     pub withheld: bool,
     /// A fallback wrote the answer, or it lacks something; `degraded` in the metadata of [`FinishedAnswer`].
     pub degraded: bool,
-    /// Creation time.
+    /// When the row was inserted.
     pub created_at: Timestamp,
 }
 
 /// A conversation with its messages, oldest first.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Transcript {
-    /// The conversation.
+    /// Conversation that it belongs to.
     pub conversation: Conversation,
     /// The newest messages, in the order in which they were said.
     pub messages: Vec<Message>,
@@ -122,7 +122,7 @@ pub struct NewMessage {
 pub struct FinishedAnswer {
     /// The text, as far as it came.
     pub content: String,
-    /// Outcome.
+    /// How it ended.
     pub status: MessageStatus,
     /// Output tokens, where known.
     pub token_count: Option<i32>,
@@ -157,7 +157,7 @@ impl Sources {
         }
     }
 
-    /// The documents.
+    /// Ids of the documents, each once.
     pub fn documents(&self) -> impl Iterator<Item = DocumentId> {
         self.0.keys().copied()
     }
@@ -179,11 +179,11 @@ impl Sources {
 /// What a client may change of a conversation. A field that is `None` stays as it is.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct ConversationPatch {
-    /// New title.
+    /// New title; the inner `None` removes it.
     pub title: Option<String>,
     /// New default tier.
     pub model: Option<ModelChoice>,
-    /// New metadata.
+    /// New client data, in place of the old.
     pub metadata: Option<Value>,
 }
 
@@ -192,7 +192,7 @@ pub struct ConversationPatch {
 pub struct Citation {
     /// The number in the text, from 1.
     pub n: u32,
-    /// The document.
+    /// Document that it belongs to.
     pub document_id: DocumentId,
     /// File name of the document.
     pub doc: String,

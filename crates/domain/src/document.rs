@@ -14,7 +14,7 @@ string_enum! {
         Pending = "pending",
         /// Being read, chunked and embedded.
         Processing = "processing",
-        /// Searchable.
+        /// Ingested, and found by searches.
         Ready = "ready",
         /// Not searchable; the reason stands beside it.
         Failed = "failed",
@@ -110,7 +110,7 @@ pub struct Document {
     pub superseded_by: Option<DocumentId>,
     /// Pages, for formats that have them.
     pub page_count: Option<i32>,
-    /// Passages indexed.
+    /// Number of passages that a search finds.
     pub chunk_count: i32,
     /// The client's own data: a JSON object.
     pub metadata: Value,
@@ -158,7 +158,7 @@ pub struct NewDocument {
 pub struct DocumentPatch {
     /// New title; it stays when the document is ingested again.
     pub title: Option<String>,
-    /// New kind.
+    /// New kind of document; the inner `None` removes it.
     pub doc_type: Option<String>,
     /// New tags, in place of all before.
     pub tags: Option<Vec<String>>,
@@ -181,7 +181,7 @@ pub enum StatusChange {
         title: Option<String>,
         /// Pages, for formats that have them.
         page_count: Option<i32>,
-        /// Passages indexed.
+        /// Number of passages that a search finds.
         chunk_count: i32,
         /// What a person should know of how it was read.
         warnings: Vec<String>,

@@ -9,14 +9,14 @@ pub struct StoredResponse {
     pub status: u16,
     /// The headers that matter.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// Body, byte for byte.
     pub body: Vec<u8>,
 }
 
 /// What is kept of a request that succeeded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StoredOutcome {
-    /// Its answer.
+    /// The response that is sent again.
     Response(StoredResponse),
     /// That it succeeded. Its answer showed a secret, which is kept nowhere.
     SecretShown,

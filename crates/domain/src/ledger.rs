@@ -38,7 +38,7 @@ string_enum! {
     UsageGroup {
         /// The day (UTC).
         Day = "day",
-        /// Who asked.
+        /// Grouped by the user who asked.
         User = "user",
         /// Backend and model that served the call.
         Backend = "backend",
@@ -48,7 +48,7 @@ string_enum! {
         Operation = "operation",
         /// The tier that was asked for.
         Tier = "tier",
-        /// The conversation.
+        /// Conversation that it belongs to.
         Conversation = "conversation",
     }
 }
@@ -78,11 +78,11 @@ impl UsageQuery {
 pub struct UsageSums {
     /// Number of calls.
     pub calls: u64,
-    /// Tokens read.
+    /// Tokens of the prompts.
     pub input_tokens: u64,
-    /// Tokens written.
+    /// Tokens of the answers.
     pub output_tokens: u64,
-    /// Total cost.
+    /// Sum of the costs of all calls.
     pub cost: MicroCost,
     /// Calls that failed.
     pub errors: u64,

@@ -14,7 +14,7 @@ pub struct Login {
     pub groups_left_out: bool,
     /// It was a program's token, not a person's.
     pub is_application: bool,
-    /// Its scopes.
+    /// Values of the token's `scp` or `scope` claim.
     pub scopes: Vec<String>,
     /// Its role values; `None` where it has no such claim.
     pub roles: Option<Vec<String>>,

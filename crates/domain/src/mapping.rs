@@ -14,7 +14,7 @@ pub struct TenantMapping {
     pub issuer: String,
     /// Value of the tenant claim.
     pub claim: String,
-    /// Creation time.
+    /// When the row was inserted.
     pub created_at: Timestamp,
 }
 

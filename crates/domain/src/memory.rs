@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 pub struct Memory {
     /// UUIDv7, chosen by the application.
     pub id: MemoryId,
-    /// The fact.
+    /// Text that goes into prompts.
     pub content: String,
     /// 0 to 1; the most important ones go into the prompt first.
     pub importance: f64,
@@ -18,7 +18,7 @@ pub struct Memory {
     pub tags: Vec<String>,
     /// Class of the content; decides who may see it and which backends may serve it.
     pub classification: Classification,
-    /// Creation time.
+    /// When the row was inserted.
     pub created_at: Timestamp,
 }
 

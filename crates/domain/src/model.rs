@@ -18,15 +18,15 @@ use std::time::Duration;
 /// One message of a prompt.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum PromptMessage {
-    /// Instructions.
+    /// Instructions of the platform or the client.
     System(String),
     /// The user's words.
     User(String),
     /// The model's earlier words, with the tools it asked for.
     Assistant {
-        /// Text.
+        /// Text that the model wrote before its tool calls.
         content: String,
-        /// Tool calls.
+        /// Tools that it called, in order.
         tool_calls: Vec<ModelToolCall>,
     },
     /// A tool's result: data, never instructions.
@@ -111,7 +111,7 @@ pub enum ChatDelta {
     ToolCall(ModelToolCall),
     /// The end; nothing follows.
     Finished {
-        /// Cause.
+        /// What went wrong; never content.
         reason: FinishReason,
         /// Tokens, as reported or estimated.
         usage: TokenUsage,
@@ -212,7 +212,7 @@ pub enum ModelError {
     Timeout {
         /// Name of the backend in the configuration.
         backend: String,
-        /// Seconds waited.
+        /// Seconds until the call was given up.
         waited_s: u64,
     },
     /// The stream ended before the answer was complete.

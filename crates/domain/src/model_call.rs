@@ -12,7 +12,7 @@ string_enum! {
     /// What was asked of a model, in the words of the OpenTelemetry GenAI conventions (`gen_ai.operation.name`), which
     /// have none for reranking.
     ModelOperation {
-        /// To answer.
+        /// A chat completion.
         Chat = "chat",
         /// To turn texts into vectors.
         Embeddings = "embeddings",
@@ -40,7 +40,7 @@ pub struct ModelCall {
     pub operation: ModelOperation,
     /// What served, or was tried last.
     pub served_by: ServedBy,
-    /// Outcome.
+    /// How it ended.
     pub status: CallStatus,
     /// `error.type`, one of a closed set of codes.
     pub error: Option<String>,

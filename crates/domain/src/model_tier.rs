@@ -5,9 +5,9 @@ use crate::role::string_enum;
 string_enum! {
     /// Which class of model answers.
     ModelTier {
-        /// Everyday answers.
+        /// The model for everyday questions.
         Fast = "fast",
-        /// Hard ones.
+        /// The model for hard questions.
         Heavy = "heavy",
     }
 }

@@ -45,7 +45,7 @@ impl Default for PageRequest {
     }
 }
 
-/// One page.
+/// One page of a list, in its order.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Page<T> {
     /// Items, newest first.

@@ -35,7 +35,7 @@ impl fmt::Display for Reach {
 /// One cell of the policy matrix: an operation on a kind of resource.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Permission {
-    /// On what.
+    /// Kind of resource that it is about.
     pub resource: Resource,
     /// What is done to it.
     pub operation: Operation,

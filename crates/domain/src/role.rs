@@ -4,7 +4,7 @@
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{value:?} must be one of {expected}")]
 pub struct UnknownValue {
-    /// The text.
+    /// Text that is not among the values.
     pub value: String,
     /// The allowed values, separated by `|`.
     pub expected: &'static str,
@@ -95,7 +95,7 @@ string_enum! {
         AuditLogs = "audit_logs",
         /// The tenant's users.
         Users = "users",
-        /// Tenants themselves.
+        /// Tenants of the platform.
         Tenants = "tenants",
         /// The caller's own account.
         Account = "account",
@@ -121,13 +121,13 @@ string_enum! {
     Operation {
         /// See which there are.
         List = "list",
-        /// Read one.
+        /// Read one resource.
         Read = "read",
-        /// Make one.
+        /// Create a resource.
         Create = "create",
-        /// Change one.
+        /// Change a resource.
         Update = "update",
-        /// Remove one.
+        /// Delete a resource.
         Delete = "delete",
         /// Let somebody else see one.
         Share = "share",
@@ -141,7 +141,7 @@ string_enum! {
 string_enum! {
     /// How far a document may travel, lowest first.
     Classification {
-        /// For everybody.
+        /// May leave the plant.
         Public = "public",
         /// For everybody of the tenant. The default.
         Internal = "internal",

@@ -33,7 +33,7 @@ string_enum! {
         Success = "success",
         /// With a failure.
         Error = "error",
-        /// Not allowed.
+        /// The user may not call this tool.
         Denied = "denied",
     }
 }
@@ -99,7 +99,7 @@ impl RunEvent {
 /// How a run ended.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RunSummary {
-    /// Cause.
+    /// What went wrong; never content.
     pub finish_reason: FinishReason,
     /// Tokens read and written.
     pub usage: TokenUsage,
@@ -129,7 +129,7 @@ pub type EventStream = BoxStream<'static, NumberedEvent>;
 
 /// A run of the assistant in a conversation that it continues or has begun.
 pub struct AssistantRun {
-    /// The conversation.
+    /// Conversation that it belongs to.
     pub conversation: ConversationId,
     /// Events of the run.
     pub events: EventStream,
@@ -140,10 +140,10 @@ pub struct AssistantRun {
 pub struct Answer {
     /// Run that this belongs to.
     pub run_id: RunId,
-    /// Text.
+    /// The next piece of text.
     pub content: String,
     /// Passages that the answer cites.
     pub citations: Vec<Citation>,
-    /// Outcome.
+    /// How it ended.
     pub summary: RunSummary,
 }

@@ -37,7 +37,7 @@ impl TenantScope {
         self.tenant
     }
 
-    /// Who acts.
+    /// User, worker or system that acts.
     #[must_use]
     pub fn actor(&self) -> Actor {
         self.actor

@@ -45,7 +45,7 @@ pub struct Passage {
     pub page: Option<u32>,
     /// Headings above the passage, outermost first.
     pub section: Option<String>,
-    /// Text.
+    /// Text of the passage.
     pub content: String,
     /// Class of the content; decides who may see it and which backends may serve it.
     pub classification: Classification,
@@ -93,7 +93,7 @@ pub struct Surroundings {
 /// What a search found.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Retrieval {
-    /// Best first.
+    /// Hits, the best first.
     pub hits: Vec<Hit>,
     /// How well the best hits match the query as a whole, 0 to 1.
     pub confidence: f32,

@@ -11,7 +11,7 @@ pub enum StoreError {
     Unavailable {
         /// What was being done, as a participle clause.
         doing: &'static str,
-        /// Cause.
+        /// What went wrong; never content.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -26,7 +26,7 @@ pub enum StoreError {
     Failed {
         /// What was being done, as a participle clause.
         doing: &'static str,
-        /// Cause.
+        /// What went wrong; never content.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },

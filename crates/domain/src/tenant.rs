@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// A tenant.
+/// A tenant: one plant or company.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Tenant {
     /// UUIDv7 of the row.

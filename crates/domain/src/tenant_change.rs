@@ -26,9 +26,9 @@ pub struct ChangeRow {
     pub id: AuditId,
     /// The intent in the log of who makes the change: the correlation of both.
     pub correlation: AuditId,
-    /// The request.
+    /// Request that made the change.
     pub request: RequestId,
-    /// What happens.
+    /// Event that the row records.
     pub event: EventType,
     /// Time of the event.
     pub at: Timestamp,

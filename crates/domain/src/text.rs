@@ -11,9 +11,9 @@ pub enum TextError {
     /// Longer than allowed.
     #[error("must be at most {max} characters long, and is {len}")]
     TooLong {
-        /// Most characters.
+        /// Maximum number of characters.
         max: usize,
-        /// Characters given.
+        /// Number of characters in the text.
         len: usize,
     },
     /// U+0000, which PostgreSQL cannot store.
@@ -46,7 +46,7 @@ impl<const MAX: usize> BoundedText<MAX> {
         Ok(Self(trimmed.to_owned()))
     }
 
-    /// Text.
+    /// The text, trimmed and within bounds.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -26,7 +26,7 @@ string_enum! {
 /// A tool as the manifest names it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ToolSpec {
-    /// Its name.
+    /// Name that the model calls it by.
     pub name: ToolName,
     /// What it does, for the model.
     pub description: &'static str,
@@ -54,13 +54,13 @@ pub struct ToolCall {
 /// What a tool returned.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ToolResult {
-    /// Passages found.
+    /// Passages that a search found.
     Retrieval(Retrieval),
     /// Passages of one document, in order.
     Text {
-        /// The document.
+        /// Document that it belongs to.
         document: Box<Document>,
-        /// Its passages.
+        /// Passages of the document, in order.
         passages: Vec<Passage>,
         /// There is more than was returned.
         truncated: bool,

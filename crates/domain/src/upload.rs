@@ -1,9 +1,13 @@
 //! An upload as it arrives: the file's bytes first, what the form says of it once the whole body was read.
 
-use crate::command::UploadForm;
 use crate::document::Document;
+use crate::ids::DocumentId;
 use crate::ports::ByteStream;
+use crate::role::Classification;
+use crate::text::{Label, RevisionLabel};
+use crate::time::Date;
 use futures::future::BoxFuture;
+use serde_json::Value;
 
 /// A field that is well-formed but whose value is not allowed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -13,6 +17,27 @@ pub struct FieldError {
     pub pointer: String,
     /// Why, as a sentence for the caller.
     pub detail: String,
+}
+
+/// The form fields beside an uploaded file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct UploadForm {
+    /// Last component of the given file name: a label, never a path.
+    pub filename: String,
+    /// At most [`crate::command::UploadDocument::MAX_TAGS`], without duplicates.
+    pub tags: Vec<Label>,
+    /// Kind of document, in the plant's own terms: `procedure`, `datasheet`, …
+    pub doc_type: Option<Label>,
+    /// Who may read it; `None` takes the platform's default.
+    pub classification: Option<Classification>,
+    /// Revision label, as the plant counts.
+    pub revision: Option<RevisionLabel>,
+    /// First day (UTC) on which it is in force; `None` from its ingestion on.
+    pub effective_from: Option<Date>,
+    /// The document that it replaces from then on.
+    pub supersedes: Option<DocumentId>,
+    /// Client data: a JSON object, at most 16 KiB.
+    pub metadata: Value,
 }
 
 /// An upload in flight.
@@ -44,7 +69,7 @@ impl UploadOutcome {
 
 /// A document with its original bytes, or the part of them that was asked for.
 pub struct Download {
-    /// The document.
+    /// Document that it belongs to.
     pub document: Document,
     /// Its bytes, read from the blob store as they are polled.
     pub content: ByteStream,

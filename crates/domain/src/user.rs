@@ -35,7 +35,7 @@ pub struct User {
     pub is_active: bool,
     /// When a new token was first seen.
     pub last_login: Option<Timestamp>,
-    /// Creation time.
+    /// When the row was inserted.
     pub created_at: Timestamp,
 }
 
@@ -125,7 +125,7 @@ pub struct Membership {
 /// A user's own account, as the database has it at this moment.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Account {
-    /// The user.
+    /// The user's row.
     pub user: User,
     /// Role, grants and clearance.
     pub entitlements: Entitlements,

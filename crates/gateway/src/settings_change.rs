@@ -260,7 +260,8 @@ patch! {
         tokens_per_day: u64 [0 to 9007199254740991_u64],
         /// The same for each user.
         user_tokens_per_day: u64 [0 to 9007199254740991_u64],
-        /// What all calls to models may cost in a month (UTC): a decimal number of units of the currency that the prices
+        #[doc = " What all calls to models may cost in a month (UTC): a decimal number of units of the currency that \
+            the prices"]
         /// are in.
         cost_per_month: f64 [0.0 to 1_000_000_000.0],
         /// The same for each user.

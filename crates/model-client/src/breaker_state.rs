@@ -3,7 +3,7 @@
 /// State of a circuit breaker, from best to worst.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum BreakerState {
-    /// Requests pass.
+    /// All requests pass.
     Closed,
     /// One request probes the backend.
     HalfOpen,

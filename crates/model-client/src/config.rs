@@ -26,9 +26,9 @@ pub enum Dialect {
     /// Any OpenAI-compatible server, including OpenAI itself: only documented fields are sent.
     #[default]
     OpenAi,
-    /// vLLM.
+    /// The vLLM server.
     Vllm,
-    /// Ollama's `/v1`.
+    /// Ollama's OpenAI-compatible `/v1`.
     Ollama,
     /// A LiteLLM proxy.
     LiteLlm,
@@ -65,7 +65,7 @@ pub enum Location {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyHeader {
-    /// `Authorization: Bearer`.
+    /// In the header `Authorization: Bearer`.
     #[default]
     Bearer,
     /// `api-key`, which Azure expects for keys (Entra tokens use `Authorization`).
@@ -152,7 +152,7 @@ pub struct TierSettings {
     pub heavy: Vec<RouteSettings>,
     /// Embedding model. All routes must serve the same model: vectors of different models cannot be compared.
     pub embed: Vec<RouteSettings>,
-    /// Reranking model.
+    /// Name of the reranking model.
     pub rerank: Vec<RouteSettings>,
 }
 
@@ -198,7 +198,7 @@ impl Default for BreakerSettings {
 /// Settings of the model layer. The default uses the embedded models, without any server.
 #[derive(Clone, Debug, Default)]
 pub struct ModelSettings {
-    /// All backends.
+    /// Backends of all tiers.
     pub backends: Vec<BackendSettings>,
     /// Which backend serves which tier.
     pub tiers: TierSettings,
@@ -206,9 +206,9 @@ pub struct ModelSettings {
     pub queue: QueueSettings,
     /// Circuit breakers, one for each model of a backend.
     pub breaker: BreakerSettings,
-    /// Embedding model.
+    /// Settings of the embedding model.
     pub embedding: EmbeddingSettings,
-    /// Reranking model.
+    /// Name of the reranking model.
     pub rerank: RerankSettings,
     /// Records prompts and answers in spans. They are the plant's data: leave it off except to debug.
     pub record_content: bool,
@@ -291,7 +291,7 @@ impl Default for RerankSettings {
 /// Timeouts of calls to a backend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeouts {
-    /// To connect.
+    /// Time to establish a connection.
     pub connect: Duration,
     /// Until the first token of an answer. A server that loads the model on demand needs long.
     pub first_token: Duration,

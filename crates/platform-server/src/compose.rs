@@ -15,7 +15,7 @@ use domain::ports::{BlobStore, Directory, Embedders, IdGen, JobKind, JobQueue, S
 use gateway::serve::Router;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::Authenticator;
-use policy::gate::{Gate, GateKeys, GateParts, PolicyGate, UseCases};
+use policy::gate::{AccessQueries, Gate, GateKeys, GateParts, PolicyGate, UseCases};
 use policy::operations::AuditTrail;
 use policy::rules::MatrixRules;
 use prometheus::Registry as MetricsRegistry;
@@ -218,6 +218,7 @@ fn use_cases(settings: &Settings, ports: &SharedPorts, databases: &Databases, se
         audit_export: audit_trail,
         administration: Arc::new(AdministrationService::new(store, directory, clock, ids, default_issuer)),
         configuration: Arc::new(configuration),
+        access: Arc::new(AccessQueries::new(Arc::clone(&services.authn), Arc::clone(&ports.store))),
         access_tokens: identity::access_tokens(settings, ports, &services.authn),
         tenant_mappings: identity::tenant_mappings(settings, ports)?,
     })

@@ -1,10 +1,10 @@
 //! Document files with their metadata, as the sample plant and sets for evaluations list them, and their upload.
 
 use anyhow::{Context as _, Result, ensure};
-use domain::command::{UploadDocument, UploadForm};
+use domain::command::UploadDocument;
 use domain::role::Classification;
 use domain::text::Label;
-use domain::upload::{Upload, UploadOutcome};
+use domain::upload::{Upload, UploadForm, UploadOutcome};
 use futures::FutureExt as _;
 use policy::caller::Caller;
 use policy::gate::Gate;

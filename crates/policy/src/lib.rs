@@ -19,8 +19,10 @@
 pub mod authn;
 pub mod caller;
 mod decision;
+mod dispatch;
 pub mod error;
 pub mod gate;
+mod idempotency;
 pub mod keyed_hash;
 pub mod matrix;
 pub mod operations;

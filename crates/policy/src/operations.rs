@@ -1,7 +1,7 @@
 //! All operations and who may execute them. A new endpoint touches no other file of this crate.
 
-use crate::gate::dispatch::{Provides, operations};
-use crate::gate::{Authenticate, Execute, Idempotency, PolicyGate};
+use crate::dispatch::{Authenticate, Execute, Provides, operations};
+use crate::idempotency::Idempotency;
 use domain::audit::EventType;
 use domain::command::{
     AskAssistant, AskModel, CancelRun, Command, CreateConversation, CreateEmbeddings, CreateMapping, CreateMemory,
@@ -19,7 +19,6 @@ use runtime::use_case::UseCase;
 use std::sync::Arc;
 
 operations! {
-    policy { ReadAccount, SimulateDecision }
     /// Conversations and their messages.
     conversations: Conversations {
         CreateConversation, ListConversations, GetConversation, UpdateConversation, DeleteConversation
@@ -28,7 +27,7 @@ operations! {
     chat: Chat { SendMessage, AskAssistant, ResumeRun, CancelRun }
     /// Direct calls of models, without the assistant.
     models: Models { ListModels, GetModel, AskModel, CreateEmbeddings }
-    /// Documents.
+    /// Documents and their bytes.
     documents: Documents {
         UploadDocument, ListDocuments, GetDocument, UpdateDocument, DownloadDocument, ReprocessDocument, DeleteDocument
     }
@@ -53,6 +52,8 @@ operations! {
     access_tokens: AccessTokens { IssueAccessToken, ListAccessTokens, RevokeAccessToken }
     /// Mappings from an issuer's tenant claim to a tenant.
     tenant_mappings: TenantMappings { ListMappings, CreateMapping, DeleteMapping }
+    /// What policy knows itself: accounts and decisions.
+    access: Access { ReadAccount, SimulateDecision }
 }
 
 /// Returns how far `role` may execute `operation` on `resource`, without grants; `None` if it may not.

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::audit::AuditFilter;
 use domain::authorized::{AuditReceipt, Permit};
-use domain::command::{ListMemories, UploadForm};
+use domain::command::ListMemories;
 use domain::ids::{AuditId, RequestId, TenantId};
 use domain::ledger::CallContext;
 use domain::model::{CallUsage, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError};
@@ -22,7 +22,7 @@ use domain::ports::{AuditReader, Clock, Directory, Embedder, Embedders, IdGen, J
 use domain::role::Role;
 use domain::scope::{Actor, TenantScope};
 use domain::tool::{ToolCall, ToolResult};
-use domain::upload::Upload;
+use domain::upload::{Upload, UploadForm};
 use domain::user::Identity;
 use fakes::access::{self, FakeAccessRules};
 use fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};

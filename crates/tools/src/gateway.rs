@@ -49,7 +49,7 @@ pub struct RecordedTools {
 
 /// What the tool gateway is built from.
 pub struct ToolParts {
-    /// The database.
+    /// Transactions of one tenant.
     pub store: Arc<dyn Store>,
     /// Re-checks a permit's rights at the time of the call.
     pub rules: Arc<dyn AccessRules>,

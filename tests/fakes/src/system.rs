@@ -26,7 +26,7 @@ impl ManualClock {
 }
 
 impl Default for ManualClock {
-    /// Shows 2026-01-01T00:00:00Z.
+    /// Starts at 2026-01-01T00:00:00Z.
     fn default() -> Self {
         Self::at(DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default())
     }

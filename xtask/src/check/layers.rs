@@ -15,6 +15,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("gateway", &["domain", "policy"]),
 ];
 
+/// Packages beside the layers that only tests and examples depend on.
+const SUPPORT: &[(&str, &[&str])] = &[("fakes", &["domain"])];
+
 /// Packages that put the layers together.
 const COMPOSERS: &[&str] = &["platform-server", "tests"];
 
@@ -28,7 +31,8 @@ fn of_package(package: &Package) -> Vec<String> {
     if COMPOSERS.contains(&name) {
         return Vec::new();
     }
-    let allowed = LAYERS.iter().find(|(layer, _)| *layer == name).map_or(&[][..], |(_, allowed)| allowed);
+    let allowed =
+        LAYERS.iter().chain(SUPPORT).find(|(layer, _)| *layer == name).map_or(&[][..], |(_, allowed)| allowed);
     let inner =
         |dependency: &&str| *dependency == "platform-server" || LAYERS.iter().any(|(layer, _)| layer == dependency);
     let complain = |dependency: &str| match allowed {

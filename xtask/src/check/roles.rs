@@ -9,7 +9,7 @@ const BELOW: &[&str] = &["crates/data/src/", "crates/model-client/src/", "crates
 /// Reads and writes the columns of users.
 const EXCEPTIONS: &[&str] = &["crates/data/src/users.rs"];
 /// The types that say who somebody is, not what the permit lets them do.
-const WORDS: &[&str] = &["Role", "Grant", "Standing"];
+const WORDS: &[&str] = &["Role", "Grant", "Entitlements"];
 
 /// Where a layer below policy names a role, one sentence each. Tests may.
 pub fn violations(sources: &[Text]) -> Vec<String> {
@@ -46,7 +46,7 @@ mod tests {
         let asks = "//! Why.\n\nfn f(user: &User) -> bool {\n    user.role == Role::Admin\n}\n";
         let found = violations(&[source("crates/runtime/src/documents.rs", asks)]);
         assert_eq!(found, ["crates/runtime/src/documents.rs:4 names Role: ask the permit's rights"]);
-        let imports = "//! Why.\nuse domain::user::Standing;\n";
+        let imports = "//! Why.\nuse domain::user::Entitlements;\n";
         assert_eq!(violations(&[source("crates/tools/src/gateway.rs", imports)]).len(), 1);
     }
 

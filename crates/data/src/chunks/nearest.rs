@@ -42,7 +42,7 @@ row! {
 }
 
 row! {
-    /// Cosine similarity.
+    /// Cosine similarity, -1 to 1.
     struct ScoreRow {
         score: f32,
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 /// A tenant of the SQL tests.
 pub(crate) const TENANT_A: Uuid = Uuid::from_u128(0xa);
-/// Another one.
+/// A second connection string for the same database.
 pub(crate) const TENANT_B: Uuid = Uuid::from_u128(0xb);
 
 /// As the application's role, which is asserted first: as a superuser these tests would prove nothing.

@@ -102,11 +102,11 @@ pub struct SealedEvent {
     pub event_type: String,
     /// `intent`, `outcome`, or `event` where it is both.
     pub phase: String,
-    /// Outcome.
+    /// State that the row records.
     pub result_status: Option<String>,
     /// The acting user.
     pub user_id: Option<Uuid>,
-    /// The conversation.
+    /// Conversation that it belongs to.
     pub session_id: Option<Uuid>,
     /// Kind of resource.
     pub resource_type: Option<String>,
@@ -114,7 +114,7 @@ pub struct SealedEvent {
     pub resource_id: Option<Uuid>,
     /// Backend and model that served the call.
     pub model: Option<String>,
-    /// Tools used.
+    /// Names of the tools that were called, in order.
     pub tools_used: Vec<String>,
     /// Keyed hash of the request's content.
     pub request_hash: Option<String>,

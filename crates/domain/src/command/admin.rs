@@ -65,7 +65,7 @@ pub struct CreateUser {
     pub external_id: Label,
     /// For display; it never authorizes.
     pub email: Label,
-    /// For display.
+    /// For display; the user's tokens may change it.
     pub display_name: Option<Label>,
     /// Role within the tenant.
     pub role: Role,

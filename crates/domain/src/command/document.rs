@@ -6,9 +6,6 @@ use crate::document::{Document, DocumentFilter, DocumentPatch};
 use crate::ids::DocumentId;
 use crate::page::{Page, PageRequest};
 use crate::ports::ByteRange;
-use crate::role::Classification;
-use crate::text::{Label, RevisionLabel};
-use crate::time::Date;
 use crate::upload::{Download, Upload, UploadOutcome};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -29,27 +26,6 @@ impl UploadDocument {
     pub const MAX_FILENAME: usize = 255;
     /// Maximum number of tags of one document.
     pub const MAX_TAGS: usize = 32;
-}
-
-/// The form fields beside an uploaded file.
-#[derive(Clone, PartialEq, Debug)]
-pub struct UploadForm {
-    /// Last component of the given file name: a label, never a path.
-    pub filename: String,
-    /// At most [`UploadDocument::MAX_TAGS`], without duplicates.
-    pub tags: Vec<Label>,
-    /// Kind of document, in the plant's own terms: `procedure`, `datasheet`, …
-    pub doc_type: Option<Label>,
-    /// Who may read it; `None` takes the platform's default.
-    pub classification: Option<Classification>,
-    /// Revision label, as the plant counts.
-    pub revision: Option<RevisionLabel>,
-    /// First day (UTC) on which it is in force; `None` from its ingestion on.
-    pub effective_from: Option<Date>,
-    /// The document that it replaces from then on.
-    pub supersedes: Option<DocumentId>,
-    /// Client data: a JSON object, at most 16 KiB.
-    pub metadata: Value,
 }
 
 /// List documents within the caller's clearance.

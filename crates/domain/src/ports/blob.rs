@@ -55,7 +55,7 @@ pub enum BlobError {
     Storage {
         /// What was being done, as a participle clause.
         doing: &'static str,
-        /// Cause.
+        /// What went wrong; never content.
         source: std::io::Error,
     },
 }

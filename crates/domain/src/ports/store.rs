@@ -23,7 +23,7 @@ use crate::tenant::{SettingsVersion, Tenant, TenantSettings};
 use crate::tenant_change::ChangedBy;
 use async_trait::async_trait;
 
-/// Opens transactions.
+/// Opens transactions, each for one tenant.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -107,16 +107,16 @@ pub trait AuditReader: Send + Sync {
 pub struct NewTenant {
     /// UUIDv7, chosen by the application.
     pub id: TenantId,
-    /// Full name.
+    /// Full name; unique on the platform.
     pub name: String,
-    /// Short name.
+    /// Short name for addresses and tokens; unique.
     pub slug: String,
 }
 
 /// What may change of a tenant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TenantPatch {
-    /// New name.
+    /// New full name; unique on the platform.
     pub name: Option<String>,
     /// Activate or deactivate.
     pub is_active: Option<bool>,

@@ -10,7 +10,7 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// Generates ids.
+/// Generates ids that sort by time (UUIDv7).
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait IdGen: Send + Sync {
     /// A new UUIDv7 (RFC 9562): ordered by time of making.

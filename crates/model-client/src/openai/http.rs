@@ -28,9 +28,9 @@ pub(crate) const NO_CONNECTION: &str = "no connection";
 /// An endpoint of an OpenAI-compatible server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Endpoint {
-    /// Chat completions.
+    /// `POST /chat/completions`: chat completions.
     Chat,
-    /// Embeddings.
+    /// `POST /embeddings`: text embeddings.
     Embeddings,
     /// Reranking under `/v1`.
     Rerank,
@@ -38,7 +38,7 @@ pub(crate) enum Endpoint {
     BareRerank,
     /// List of models.
     Models,
-    /// Health check.
+    /// `GET /models`: the health check.
     Health,
 }
 

@@ -38,7 +38,7 @@ const SAME_MODEL: f32 = 0.98;
 /// Severity of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
-    /// Works.
+    /// The feature works.
     Ok,
     /// Works in part.
     Warning,

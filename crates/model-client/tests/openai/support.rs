@@ -30,7 +30,7 @@ pub enum Action {
 
 /// A scripted server on a port of its own; it stops when dropped.
 pub struct ScriptedServer {
-    /// Its address.
+    /// Base URL of the server.
     pub url: Url,
     /// The requests so far, with head and body.
     pub requests: Arc<Mutex<Vec<String>>>,

@@ -48,7 +48,7 @@ use std::time::Instant;
 /// Settings of the [`Authenticator`].
 #[derive(Clone, Debug)]
 pub struct AuthnSettings {
-    /// Trusted issuers.
+    /// Issuers whose tokens are accepted.
     pub issuers: Vec<IssuerSettings>,
     /// Issuer and subject of each user with the grant `platform_admin`.
     pub platform_admins: Vec<(String, String)>,

@@ -35,7 +35,7 @@ pub struct RefusalCount {
     pub minute: i64,
     /// Whether there were too many keys, so that these refusals are counted by reason only.
     pub is_overflow: bool,
-    /// All refusals.
+    /// Refusals of the minute, by key.
     pub total: u64,
     /// Refusals that no audit row covers yet.
     pub unrecorded: u64,

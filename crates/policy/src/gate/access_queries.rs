@@ -13,13 +13,16 @@ use runtime::error::RuntimeError;
 use runtime::use_case::UseCase;
 use std::sync::Arc;
 
-pub(super) struct AccessQueries {
+/// Use cases of the group `access`.
+pub struct AccessQueries {
     authn: Arc<Authenticator>,
     store: Arc<dyn Store>,
 }
 
 impl AccessQueries {
-    pub(super) fn new(authn: Arc<Authenticator>, store: Arc<dyn Store>) -> Self {
+    /// Reads accounts and decides over `store`, with the grants that the configuration of `authn` gives.
+    #[must_use]
+    pub fn new(authn: Arc<Authenticator>, store: Arc<dyn Store>) -> Self {
         Self { authn, store }
     }
 }

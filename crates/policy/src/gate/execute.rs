@@ -1,8 +1,8 @@
 //! Executes a command: authorizes it, runs the use case and records the outcome, even if the client disconnects.
 
-use super::dispatch::Provides;
-use super::{Decider, Execute, PolicyGate};
+use super::{Decider, Execute, PolicyGate, UseCases};
 use crate::caller::Caller;
+use crate::dispatch::Provides;
 use crate::error::GateError;
 use async_trait::async_trait;
 use domain::audit::{AuditSubject, Outcome, ResultStatus};
@@ -25,10 +25,10 @@ use tracing::Instrument as _;
 #[async_trait]
 impl<C: Command> Execute<C> for PolicyGate
 where
-    Self: Provides<C>,
+    UseCases: Provides<C>,
 {
     async fn execute(&self, caller: &Caller, command: C) -> Result<C::Output, GateError> {
-        let (use_case, caller) = (self.use_case(), caller.clone());
+        let (use_case, caller) = (self.use_cases.use_case(), caller.clone());
         let recorder = OutcomeRecorder { decider: Arc::clone(&self.decider), tasks: self.tasks.clone() };
         let execution = async move { recorder.run(&caller, command, &*use_case).await };
         self.tasks.spawn(execution.in_current_span()).await.unwrap_or(Err(GateError::Runtime(RuntimeError::Panicked)))

@@ -6,6 +6,7 @@
 use super::PolicyGate;
 use crate::caller::Caller;
 use crate::error::GateError;
+use crate::idempotency::{Idempotency, KeyStatus, KeyedRequest};
 use crate::keyed_hash::HashKey;
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -19,47 +20,6 @@ use serde_json::json;
 const RETENTION: TimeDelta = TimeDelta::hours(24);
 /// Maximum duration of a request. If a request has no outcome after this time, its process has died.
 const MAX_REQUEST_DURATION: TimeDelta = TimeDelta::minutes(30);
-
-/// A request with an `Idempotency-Key`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KeyedRequest {
-    /// Value of the `Idempotency-Key` header.
-    pub key: String,
-    /// HTTP method.
-    pub method: String,
-    /// Path and query.
-    pub target: String,
-    /// SHA-256 digest of the body; `None` while the body was not read.
-    pub content: Option<[u8; 32]>,
-}
-
-/// State of a key, as seen by a request.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum KeyStatus {
-    /// The key was not used before. This request has claimed it and must settle or release it.
-    New,
-    /// The first request with the key is in progress.
-    InProgress,
-    /// The first request never ended; it is unknown whether it had an effect.
-    OutcomeUnknown,
-    /// The key was used for a different request.
-    OtherRequest,
-    /// A request with the key succeeded. Read the body and claim again to find out whether it was the same request.
-    BodyNeeded,
-    /// The same request succeeded before.
-    Completed(StoredOutcome),
-}
-
-/// Stores the outcomes of requests with an `Idempotency-Key`. Keys of different users are independent.
-#[async_trait]
-pub trait Idempotency: Send + Sync {
-    /// Claims a key, or returns the state of a used one.
-    async fn claim(&self, caller: &Caller, request: &KeyedRequest) -> Result<KeyStatus, GateError>;
-    /// Stores the outcome of the request that claimed the key. Its body must have been read.
-    async fn settle(&self, caller: &Caller, request: &KeyedRequest, outcome: StoredOutcome) -> Result<(), GateError>;
-    /// Releases the key after the request that claimed it had no effect.
-    async fn release(&self, caller: &Caller, request: &KeyedRequest) -> Result<(), GateError>;
-}
 
 #[async_trait]
 impl Idempotency for PolicyGate {

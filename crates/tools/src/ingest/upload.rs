@@ -6,14 +6,13 @@ use super::readers::{Format, sniff};
 use crate::error::IngestError;
 use bytes::{Bytes, BytesMut};
 use domain::authorized::Permit;
-use domain::command::UploadForm;
 use domain::document::{Document, DocumentStatus, NewDocument, Revision, StatusChange};
 use domain::ids::{DocumentId, JobId, TenantId, UserId};
 use domain::ports::{BlobError, BlobStore, ByteStream, InsertedDocument, StoreError, StoredBlob, TenantTx};
 use domain::retry;
 use domain::role::Classification;
 use domain::text::{Label, RevisionLabel};
-use domain::upload::{FieldError, Upload, UploadOutcome};
+use domain::upload::{FieldError, Upload, UploadForm, UploadOutcome};
 use futures::future;
 use futures::stream::{self, StreamExt};
 use sha2::{Digest as _, Sha256};
@@ -24,7 +23,7 @@ use tokio_util::task::TaskTracker;
 const HEAD: usize = 64 << 10;
 
 impl IngestInner {
-    /// Implements [`super::accept::Ingest::accept`].
+    /// The implementation of [`super::accept::Ingest::accept`].
     pub(super) async fn accept(&self, permit: &Permit, upload: Upload) -> Result<UploadOutcome, IngestError> {
         let user = permit.scope().user().ok_or(IngestError::NoUser)?;
         let quota = self.remaining_quota(permit, user).await?;
@@ -60,7 +59,7 @@ impl IngestInner {
         Ok(Received { stored, form, format })
     }
 
-    /// Implements [`super::accept::Ingest::requeue`].
+    /// The implementation of [`super::accept::Ingest::requeue`].
     pub(super) async fn requeue(&self, permit: &Permit, id: DocumentId) -> Result<Option<Document>, IngestError> {
         let (now, clearance) = (self.ports.clock.now(), permit.clearance());
         let mut tx = self.ports.store.begin(permit.scope()).await?;

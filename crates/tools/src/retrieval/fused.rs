@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// A passage with its scores.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Fused {
-    /// The passage.
+    /// Passage that one or both sides found.
     pub passage: Passage,
     /// Fused score, 0 to 1.
     pub score: f32,

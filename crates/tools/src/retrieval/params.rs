@@ -8,9 +8,9 @@ pub enum Fusion {
     Shares,
     /// Reciprocal ranks with equal weights: 1 / (60 + rank), added.
     ReciprocalRank,
-    /// Vectors only.
+    /// The vector side alone.
     Dense,
-    /// Words only.
+    /// The lexical side alone.
     Lexical,
 }
 

@@ -84,7 +84,7 @@ fn pdf_structures() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Excessive numbers.
+/// Numbers far outside of any page.
 fn pdf_numbers() -> Vec<(&'static str, Vec<u8>)> {
     let text = "BT /F1 12 Tf 50 700 Td (kept) Tj ET";
     let font = "/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>";

@@ -86,7 +86,7 @@ impl Directory for MemoryStore {
         tenant.updated_at = now;
         let after = tenant.clone();
         let facts = tenant_change::of_tenant(&Changed { before, after: after.clone() });
-        record(&mut state, by, id, (Resource::Tenants, id.as_uuid()), facts);
+        record(&mut state, by, id, Resource::Tenants, id.as_uuid(), facts);
         Ok(Some(after))
     }
 
@@ -114,7 +114,7 @@ impl Directory for MemoryStore {
             state.versions.push((id, version_of(&after, by.user, now)));
         }
         let facts = tenant_change::of_tenant(&Changed { before, after: after.clone() });
-        record(&mut state, by, id, (Resource::TenantSettings, id.as_uuid()), facts);
+        record(&mut state, by, id, Resource::TenantSettings, id.as_uuid(), facts);
         Ok(Some(after))
     }
 
@@ -151,8 +151,8 @@ impl Directory for MemoryStore {
         }
         let made = TenantMapping { id, tenant, issuer, claim, created_at };
         state.mappings.push(made.clone());
-        let about = (Resource::TenantMappings, id.as_uuid());
-        record(&mut state, by, tenant, about, tenant_change::of_new_mapping(&made));
+        let mapping_id = id.as_uuid();
+        record(&mut state, by, tenant, Resource::TenantMappings, mapping_id, tenant_change::of_new_mapping(&made));
         Ok(Some(made))
     }
 
@@ -168,8 +168,15 @@ impl Directory for MemoryStore {
         let at = state.mappings.iter().position(|m| m.tenant == tenant && m.id == id);
         let deleted = at.map(|at| state.mappings.remove(at));
         if let Some(deleted) = &deleted {
-            let about = (Resource::TenantMappings, id.as_uuid());
-            record(&mut state, by, tenant, about, tenant_change::of_deleted_mapping(deleted));
+            let mapping_id = id.as_uuid();
+            record(
+                &mut state,
+                by,
+                tenant,
+                Resource::TenantMappings,
+                mapping_id,
+                tenant_change::of_deleted_mapping(deleted),
+            );
         }
         Ok(deleted)
     }
@@ -195,7 +202,7 @@ fn recordable(state: &State, by: &ChangedBy) -> Result<(), StoreError> {
     if by.row.as_ref().is_some_and(is_taken) { Err(StoreError::Conflict { what: "the audit row" }) } else { Ok(()) }
 }
 
-fn record(state: &mut State, by: &ChangedBy, tenant: TenantId, about: (Resource, Uuid), facts: Value) {
+fn record(state: &mut State, by: &ChangedBy, tenant: TenantId, resource: Resource, id: Uuid, facts: Value) {
     let Some(row) = &by.row else { return };
     state.audit.push(AuditRecord {
         id: row.id,
@@ -203,8 +210,8 @@ fn record(state: &mut State, by: &ChangedBy, tenant: TenantId, about: (Resource,
         user_id: by.user,
         session_id: None,
         event_type: row.event.as_str().to_owned(),
-        resource_type: Some(about.0.to_string()),
-        resource_id: Some(about.1),
+        resource_type: Some(resource.to_string()),
+        resource_id: Some(id),
         model: None,
         tools_used: Vec::new(),
         request_hash: None,

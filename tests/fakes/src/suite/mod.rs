@@ -52,15 +52,15 @@ pub type CaseResult = Result<(), CaseError>;
 
 /// A store with everything that belongs to it, empty at first.
 pub struct World {
-    /// Transactions.
+    /// Opens transactions of one tenant.
     pub store: Arc<dyn Store>,
-    /// Tenants.
+    /// Finds and changes tenants.
     pub directory: Arc<dyn Directory>,
     /// The worker's side of the queue.
     pub queue: Arc<dyn JobQueue>,
     /// The auditor's side of the log.
     pub audit: Arc<dyn AuditReader>,
-    /// Blobs.
+    /// Stores documents' bytes.
     pub blobs: Arc<dyn BlobStore>,
     /// The time that the cases give to repositories.
     pub clock: Arc<ManualClock>,

@@ -22,7 +22,7 @@ const UNLIMITED: Budgets = Budgets {
 };
 
 impl World {
-    fn call(&self, operation: ModelOperation, tokens: (u32, u32), cost: u64) -> LedgerEntry {
+    fn call(&self, operation: ModelOperation, input_tokens: u32, output_tokens: u32, cost: u64) -> LedgerEntry {
         let spent = CallUsage {
             served_by: ServedBy {
                 backend: "cloud".to_owned(),
@@ -30,7 +30,7 @@ impl World {
                 model: "m-1".to_owned(),
                 ..ServedBy::default()
             },
-            usage: TokenUsage { input_tokens: tokens.0, output_tokens: tokens.1 },
+            usage: TokenUsage { input_tokens, output_tokens },
             estimated: false,
             cost: MicroCost(cost),
         };
@@ -94,16 +94,16 @@ pub async fn calls_are_on_record_once_and_counted(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let now = world.now();
     let of_ada = [
-        world.call(ModelOperation::Chat, (100, 7), 50),
-        world.call(ModelOperation::Chat, (1, 1), 0),
-        world.call(ModelOperation::Embeddings, (1_000, 0), 5),
-        LedgerEntry { metered: false, ..world.call(ModelOperation::Chat, (9, 9), 0) },
+        world.call(ModelOperation::Chat, 100, 7, 50),
+        world.call(ModelOperation::Chat, 1, 1, 0),
+        world.call(ModelOperation::Embeddings, 1_000, 0, 5),
+        LedgerEntry { metered: false, ..world.call(ModelOperation::Chat, 9, 9, 0) },
     ];
     world.record(&here.ada, &of_ada).await?;
     world.record(&here.ada, &of_ada).await?;
-    world.record(&here.bob, &[world.call(ModelOperation::Chat, (10, 0), 1)]).await?;
+    world.record(&here.bob, &[world.call(ModelOperation::Chat, 10, 0, 1)]).await?;
     let worker = super::scope(here.tenant, domain::scope::Actor::Worker);
-    world.record(&worker, &[world.call(ModelOperation::Embeddings, (500, 0), 2)]).await?;
+    world.record(&worker, &[world.call(ModelOperation::Embeddings, 500, 0, 2)]).await?;
 
     let spent = |tokens, cost| PeriodSpending { tokens, cost: MicroCost(cost), ..PeriodSpending::default() };
     assert_eq!(world.spending(&here.ada, now).await?, Spending { tenant: spent(119, 58), user: spent(109, 55) });
@@ -123,7 +123,7 @@ pub async fn what_is_spent_counts_for_its_day_and_month(world: &World) -> CaseRe
         ("2026-03-30T23:59:59Z", 100, 100),
         ("2026-03-31T12:00:00Z", 1_000, 1_000),
     ] {
-        let call = LedgerEntry { at: at(moment)?, ..world.call(ModelOperation::Chat, (tokens, 0), cost) };
+        let call = LedgerEntry { at: at(moment)?, ..world.call(ModelOperation::Chat, tokens, 0, cost) };
         world.record(&here.ada, &[call]).await?;
     }
     for (now, tokens, cost) in [("2026-03-31T23:00:00Z", 1_000, 1_110), ("2026-04-01T00:00:00Z", 0, 0)] {
@@ -136,7 +136,7 @@ pub async fn what_is_spent_counts_for_its_day_and_month(world: &World) -> CaseRe
 /// However many begin at once: spent and set aside together stay within the limit.
 pub async fn parallel_reservations_never_pass_a_limit(world: &World) -> CaseResult {
     let here = world.plant("a").await?;
-    world.record(&here.bob, &[world.call(ModelOperation::Chat, (100, 0), 0)]).await?;
+    world.record(&here.bob, &[world.call(ModelOperation::Chat, 100, 0, 0)]).await?;
     let budgets = Budgets { tokens_per_day: Some(1_000), ..UNLIMITED };
     let turns = (0..12).map(|n| {
         let by = if n % 2 == 0 { &here.ada } else { &here.bob };
@@ -171,7 +171,7 @@ pub async fn a_reservation_grows_and_is_settled(world: &World) -> CaseResult {
     );
 
     let mut tx = world.begin(&here.ada).await?;
-    tx.usage().record(&[world.call(ModelOperation::Chat, (150, 10), 0)]).await?;
+    tx.usage().record(&[world.call(ModelOperation::Chat, 150, 10, 0)]).await?;
     tx.usage().release(turn.id).await?;
     tx.usage().release(turn.id).await?;
     tx.commit().await?;
@@ -198,7 +198,7 @@ pub async fn an_expired_reservation_counts_no_longer(world: &World) -> CaseResul
 pub async fn calls_are_summed_by_group(world: &World) -> CaseResult {
     let here = world.plant("a").await?;
     let conversation: ConversationId = world.id();
-    let mut fallback = world.call(ModelOperation::Chat, (20, 4), 300);
+    let mut fallback = world.call(ModelOperation::Chat, 20, 4, 300);
     fallback.context.conversation = Some(conversation);
     fallback.tier = Some(ModelTier::Heavy);
     fallback.call.served_by.fallback = true;
@@ -209,9 +209,9 @@ pub async fn calls_are_summed_by_group(world: &World) -> CaseResult {
     let failed = ModelError::Timeout { backend: "site".to_owned(), waited_s: 9 };
     let failed = LedgerEntry {
         call: ModelCall::failed(ModelOperation::Rerank, &failed, Duration::from_secs(9)),
-        ..world.call(ModelOperation::Rerank, (0, 0), 0)
+        ..world.call(ModelOperation::Rerank, 0, 0, 0)
     };
-    world.record(&here.ada, &[world.call(ModelOperation::Chat, (1, 2), 5), fallback, failed]).await?;
+    world.record(&here.ada, &[world.call(ModelOperation::Chat, 1, 2, 5), fallback, failed]).await?;
 
     let sums = world.sums(&here.bob, world.around_now(UsageGroup::Operation)).await?;
     let totals = &sums.totals;
@@ -240,7 +240,7 @@ pub async fn calls_are_summed_by_group(world: &World) -> CaseResult {
 /// Another tenant's calls are nobody's here, a colleague's are told apart, and the time is kept to.
 pub async fn nobody_else_sees_a_tenants_calls(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
-    world.record(&here.ada, &[world.call(ModelOperation::Chat, (1, 1), 1)]).await?;
+    world.record(&here.ada, &[world.call(ModelOperation::Chat, 1, 1, 1)]).await?;
     let budgets = Budgets { tokens_per_day: Some(100), ..UNLIMITED };
     let held = world.asking(100, 100);
     world.reserve(&there.ada, held, budgets).await?;

@@ -56,7 +56,7 @@ impl Work {
 /// lease can no longer finish the job (fencing).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lease {
-    /// The job.
+    /// Id of the claimed job.
     pub job: JobId,
     /// Counts the claims of this job.
     pub token: i64,

@@ -26,9 +26,9 @@ const HEAD_DIMENSION: usize = DIMENSION / HEADS;
 
 /// The loaded model.
 pub(super) struct Bert {
-    /// `[vocabulary, DIMENSION]`.
+    /// Shape `[vocabulary, DIMENSION]`.
     words: Tensor,
-    /// `[512, DIMENSION]`.
+    /// Shape `[512, DIMENSION]`.
     positions: Tensor,
     embedding_norm: AddNorm,
     layers: Vec<Layer>,

@@ -11,7 +11,7 @@ use super::EmbedError;
 pub(super) struct PinnedFile {
     /// File name in the model directory.
     pub(super) name: &'static str,
-    /// Lower-case hexadecimal.
+    /// SHA-256, lower-case hexadecimal.
     pub(super) sha256: &'static str,
 }
 

@@ -18,7 +18,7 @@ pub(super) type Work = dyn Fn(&str) -> Result<Vec<f32>, EmbedError> + Send + Syn
 /// Scheduling priority of a pool's threads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Niceness {
-    /// Default priority.
+    /// The scheduler's default priority.
     Normal,
     /// Lower priority than the other threads of the process, on Linux; elsewhere default priority.
     Background,

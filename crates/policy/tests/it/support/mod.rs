@@ -22,7 +22,7 @@ use policy::authn::settings::{
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
 use policy::error::GateError;
-use policy::gate::{GateKeys, GateParts, PolicyGate, UseCases};
+use policy::gate::{AccessQueries, GateKeys, GateParts, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::use_case::MockUseCases;
 use serde_json::{Value, json};
@@ -118,9 +118,11 @@ impl Fixture {
         self.gate_with_store(Arc::new(self.store.clone()), use_cases)
     }
 
-    pub fn gate_with_store(&self, store: Arc<dyn Store>, use_cases: UseCases) -> PolicyGate {
+    pub fn gate_with_store(&self, store: Arc<dyn Store>, mut use_cases: UseCases) -> PolicyGate {
+        let authn = Arc::new(self.authenticator());
+        use_cases.access = Arc::new(AccessQueries::new(Arc::clone(&authn), Arc::clone(&store)));
         let parts = GateParts { store, clock: self.clock.clone(), ids: self.ids.clone(), tasks: self.tasks.clone() };
-        PolicyGate::new(self.authenticator(), use_cases, GateKeys::derive(b"secret"), parts)
+        PolicyGate::new(authn, use_cases, GateKeys::derive(b"secret"), parts)
     }
 
     /// Waits until no command is in flight.

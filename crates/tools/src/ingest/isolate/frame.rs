@@ -66,7 +66,7 @@ pub(super) enum Frame {
     Page(Page),
     /// The document is complete.
     End {
-        /// See [`crate::ingest::readers::ReadDocument`].
+        /// As [`crate::ingest::readers::ReadDocument`] has it.
         title: Option<String>,
         /// Number of pages in the file.
         page_count: Option<u32>,

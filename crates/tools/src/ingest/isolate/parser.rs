@@ -21,7 +21,7 @@ pub struct SourceFile {
 /// Publishes how many pages of a document were read so far.
 pub type PagesRead = watch::Sender<u32>;
 
-/// Reads documents.
+/// Reads documents in a confined child process.
 #[async_trait]
 pub trait Parser: Send + Sync {
     /// Reads a file of any supported format and reports pages as they are read. Dropping the future stops the reading.

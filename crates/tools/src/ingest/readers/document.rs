@@ -62,7 +62,7 @@ pub enum BlockKind {
         /// Level from 1 to 6.
         level: u8,
     },
-    /// Running text.
+    /// Running text of the document.
     Paragraph,
     /// An item of a list, including its bullet or number.
     ListItem,
@@ -96,13 +96,13 @@ impl Block {
 /// A rectangle on the displayed page, in points (1/72 inch) from its left and top edge.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
-    /// Left edge.
+    /// Left edge, in points.
     pub left: f32,
-    /// Upper edge.
+    /// Upper edge, in points.
     pub top: f32,
-    /// Right edge.
+    /// Right edge, in points.
     pub right: f32,
-    /// Lower edge.
+    /// Lower edge, in points.
     pub bottom: f32,
 }
 

@@ -16,7 +16,7 @@ pub enum Format {
     Docx,
     /// Text with Markdown markup.
     Markdown,
-    /// Plain text.
+    /// Plain text in some encoding.
     Text,
 }
 

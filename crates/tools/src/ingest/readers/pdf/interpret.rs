@@ -8,7 +8,7 @@ use super::font::Font;
 use super::geometry::{Matrix, Rect};
 use super::lexer::{Lexer, Operand};
 use super::marked::MarkedContent;
-use super::paint::{Canvas, Path};
+use super::paint::{Canvas, Path, Point};
 use super::placement::{Direction, Placement};
 use super::state::GraphicsState;
 use super::words::{Word, WordBuilder};
@@ -302,7 +302,10 @@ impl<'a> Interpreter<'a> {
     /// Executes path construction and painting operators; false for other operators.
     fn path_operator(&mut self, operator: &[u8], operands: &[Operand]) -> bool {
         let number = |at: usize| operands.get(at).and_then(Operand::number).unwrap_or(0.0);
-        let point = |at: usize| self.state.ctm.apply(number(at), number(at + 1));
+        let point = |at: usize| {
+            let (x, y) = self.state.ctm.apply(number(at), number(at + 1));
+            Point { x, y }
+        };
         match operator {
             b"m" => self.path.move_to(point(0)),
             b"l" => self.path.line_to(point(0)),

@@ -3,7 +3,7 @@
 //! The reader has its own lexer because most of the time is spent in page content: it allocates only for strings, does
 //! not recurse, and continues after garbage as viewers do.
 
-/// An operand.
+/// An operand of a content stream operator.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Operand {
     Number(f32),

@@ -99,6 +99,13 @@ impl Canvas {
     }
 }
 
+/// A point of the page, in points.
+#[derive(Clone, Copy, Debug)]
+pub struct Point {
+    pub x: f32,
+    pub y: f32,
+}
+
 /// The current path, in coordinates of the displayed page.
 #[derive(Default)]
 pub(super) struct Path {
@@ -106,23 +113,23 @@ pub(super) struct Path {
     areas: Vec<Rect>,
     /// Horizontal and vertical line segments.
     lines: Vec<Rect>,
-    current: Option<(f32, f32)>,
-    start: Option<(f32, f32)>,
+    current: Option<Point>,
+    start: Option<Point>,
     subpath: Option<Rect>,
 }
 
 impl Path {
-    pub fn move_to(&mut self, point: (f32, f32)) {
+    pub fn move_to(&mut self, point: Point) {
         self.end_subpath();
         self.current = Some(point);
         self.start = Some(point);
     }
 
-    pub fn line_to(&mut self, point: (f32, f32)) {
+    pub fn line_to(&mut self, point: Point) {
         if let Some(from) = self.current {
             let mut line = Rect::EMPTY;
-            line.include(from.0, from.1);
-            line.include(point.0, point.1);
+            line.include(from.x, from.y);
+            line.include(point.x, point.y);
             if (line.width() < 1.0 || line.height() < 1.0) && self.lines.len() < MAX_ITEMS {
                 self.lines.push(line);
             }
@@ -131,12 +138,12 @@ impl Path {
         self.current = Some(point);
     }
 
-    pub fn curve_to(&mut self, point: (f32, f32)) {
+    pub fn curve_to(&mut self, point: Point) {
         let mut subpath = self.subpath.unwrap_or(Rect::EMPTY);
-        if let Some((x, y)) = self.current {
+        if let Some(Point { x, y }) = self.current {
             subpath.include(x, y);
         }
-        subpath.include(point.0, point.1);
+        subpath.include(point.x, point.y);
         self.subpath = Some(subpath);
         self.current = Some(point);
     }

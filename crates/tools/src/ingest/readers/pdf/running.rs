@@ -21,7 +21,7 @@ struct Candidate {
     page: usize,
     /// Index in the page's flow.
     item: usize,
-    /// Vertical position.
+    /// Vertical position on the page, in points.
     top: f32,
     /// Whether it is the first or last item of its page.
     outermost: bool,

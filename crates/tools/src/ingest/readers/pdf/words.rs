@@ -14,7 +14,7 @@ pub(super) struct Word {
     pub right: f32,
     /// Baseline; larger values are further down.
     pub base: f32,
-    /// Font size.
+    /// Font size, in points.
     pub size: f32,
     pub bold: bool,
     pub fixed: bool,
