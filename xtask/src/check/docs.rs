@@ -1,6 +1,6 @@
 //! No doc comment of one or two words: it says no more than the name of its item. The rule reads lines and not syntax,
-//! so that it also sees the items inside of macros. Exempt are a single code span, which is a value on the wire, and the
-//! gateway's wire types, whose comments are descriptions in the OpenAPI document.
+//! so that it also sees the items inside of macros. Exempt are a single code span, which is a value on the wire, and
+//! the gateway's wire types, whose comments are descriptions in the OpenAPI document.
 
 use super::workspace::Text;
 

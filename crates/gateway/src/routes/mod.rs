@@ -56,7 +56,7 @@ pub(crate) fn reads() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(search::routes()).merge(decisions::routes()).merge(openai_embeddings::routes())
 }
 
-/// Public pages.
+/// Pages that need no authentication.
 pub(crate) fn pages() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(problems::routes())
 }
