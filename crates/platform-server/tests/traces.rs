@@ -1,5 +1,6 @@
-//! What the program sends to a collector of traces: the call to the model hangs beneath the request that made it, under
-//! the names of the GenAI conventions, and nothing of what was asked or answered is in it unless the settings say so.
+//! What the program sends to a collector of traces, and what it logs: the span of the model call is a child of the
+//! request's, under the names of the GenAI conventions, and neither traces nor logs hold content or secrets, unless the
+//! settings say so for traces.
 
 #![expect(
     clippy::expect_used,
@@ -24,6 +25,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_platform-server");
 const QUESTION: &str = "Is the secret-question valve open?";
 const ANSWER: &str = "The secret-answer valve is closed.";
+const SECRET_KEY: &str = "a secret of the tests of traces";
 
 struct Server(Child);
 
@@ -52,8 +54,16 @@ async fn around() -> MockServer {
     server
 }
 
-/// The spans of a chat turn over HTTP, with these further settings.
-async fn spans(more: &[(&str, &str)]) -> Vec<Span> {
+/// What a chat turn over HTTP left behind.
+struct Observed {
+    spans: Vec<Span>,
+    /// Everything that the program wrote to stdout and stderr.
+    log: String,
+    token: String,
+}
+
+/// Runs a chat turn over HTTP, with these further settings.
+async fn observe(more: &[(&str, &str)]) -> Observed {
     platform_server::install_tls();
     let (db, around) = (TestDb::create().await.expect("a database"), around().await);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
@@ -66,7 +76,7 @@ async fn spans(more: &[(&str, &str)]) -> Vec<Span> {
         ("DATABASE_URL", app.as_str()),
         ("DATABASE_WORKER_URL", &worker),
         ("DATABASE_AUDIT_URL", &auditor),
-        ("SECRET_KEY", "a secret of the tests of traces"),
+        ("SECRET_KEY", SECRET_KEY),
         ("LITELLM_BASE_URL", &url),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &url),
         ("PLATFORM__MODE", "development"),
@@ -83,10 +93,14 @@ async fn spans(more: &[(&str, &str)]) -> Vec<Span> {
     let token =
         development.token("plant", &Person::named("uma", Role::User), Duration::from_secs(600)).await.expect("a token");
     let mut program = Command::new(PROGRAM);
-    program.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let log_path = dir.path().join("log");
+    let log = std::fs::File::create(&log_path).expect("a file");
+    program.arg("serve").stdin(Stdio::null()).stdout(log.try_clone().expect("a handle")).stderr(log);
     let _server = Server(program.envs(variables).spawn().expect("the program starts"));
     chat(&format!("http://127.0.0.1:{port}"), &token).await;
-    received(&around).await
+    let spans = received(&around).await;
+    let log = std::fs::read_to_string(&log_path).expect("a readable log");
+    Observed { spans, log, token }
 }
 
 async fn chat(base: &str, token: &str) {
@@ -131,7 +145,7 @@ fn attribute(span: &Span, key: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_call_to_the_model_hangs_beneath_its_request_and_holds_no_content() {
-    let spans = spans(&[]).await;
+    let Observed { spans, .. } = observe(&[]).await;
     let call = spans.iter().find(|span| span.name == "chat fast").expect("it is there");
     let parent = spans.iter().find(|span| span.span_id == call.parent_span_id);
     let request = parent.expect("its parent has ended before it, or is no span");
@@ -154,8 +168,19 @@ async fn the_call_to_the_model_hangs_beneath_its_request_and_holds_no_content() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn content_is_in_the_traces_where_the_settings_say_so() {
-    let spans = spans(&[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]).await;
+    let Observed { spans, .. } = observe(&[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]).await;
     let call = spans.iter().find(|span| span.name == "chat fast").expect("it is there");
     assert!(attribute(call, "gen_ai.input.messages").contains("secret-question"), "{call:?}");
     assert!(attribute(call, "gen_ai.output.messages").contains("secret-answer"), "{call:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_holds_requests_and_neither_content_nor_secrets() {
+    for more in [&[][..], &[("RUST_LOG", "debug")], &[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]] {
+        let Observed { log, token, .. } = observe(more).await;
+        assert!(log.contains("request served") && log.contains("/v1/conversations/{id}/chat"), "control: {log}");
+        for hidden in ["secret-question", "secret-answer", SECRET_KEY, token.as_str()] {
+            assert!(!log.contains(hidden), "{hidden} is in the log with {more:?}");
+        }
+    }
 }

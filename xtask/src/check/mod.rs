@@ -1,6 +1,7 @@
 //! `cargo xtask check`: the rules of the repository. Each rule of our own is a pure function over what it reads, with
 //! tests that show it finding a violation.
 
+mod architecture;
 mod circles;
 mod docs;
 mod layers;
@@ -30,7 +31,6 @@ struct CargoCheck {
     remedy: &'static str,
 }
 
-// A check that the metadata of prepared queries is fresh belongs here: `sqlx prepare --check`, against a database.
 const CARGO_CHECKS: &[CargoCheck] = &[
     CargoCheck { name: "format", arguments: &["fmt", "--all", "--check"], remedy: "run cargo fmt --all" },
     CargoCheck {
@@ -66,7 +66,9 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let mut failed = Vec::new();
     let workspace = Workspace::load(interrupt)?;
     let parsed = syntax::parse(&workspace.sources)?;
+    let page = std::fs::read_to_string(project::root()?.join("docs/ARCHITECTURE.md"))?;
     let own = [
+        ("architecture", architecture::violations(&page, &workspace.sources)),
         ("layers", layers::violations(&workspace.packages)),
         ("owners", owners::violations(&workspace.packages)),
         ("roles", roles::violations(&workspace.sources)),

@@ -1,7 +1,7 @@
 //! Chat turns: their events, what they store and search, and who may read them again.
 
 use crate::support::model::ScriptedModel;
-use crate::support::model::Step::{Finish, Hang, Text};
+use crate::support::model::Step::{Call, Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
 use crate::support::{Plant, shape};
 use domain::command::{CancelRun, ResumeRun, RetrievalMode};
@@ -58,6 +58,17 @@ async fn a_turn_emits_its_events_in_order_and_stores_answer_citations_and_one_ou
     assert_eq!(outcome.model.as_deref(), Some("script-1"));
     assert_eq!(outcome.tools_used, ["rag_search"]);
     assert!(!outcome.metadata.to_string().contains("FV-2003"), "no content in the log: {}", outcome.metadata);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_transaction_is_open_while_a_model_streams() {
+    let plant = Plant::new().await;
+    let call = Call { id: "c1", name: "rag_search", arguments: r#"{"query":"valve"}"# };
+    let model = plant.model([vec![Text("Let me see. "), call, Finish], vec![Text("It is FV-2003."), Finish]]);
+    let tools = ScriptedTools::finding(vec![hit(&plant).await]);
+    plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Auto).await;
+    // Two requests and five deltas.
+    assert_eq!(model.open_transactions(), [0; 7]);
 }
 
 #[tokio::test(start_paused = true)]

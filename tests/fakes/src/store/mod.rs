@@ -37,6 +37,7 @@ use domain::tenant::{SettingsVersion, Tenant};
 use domain::user::User;
 use jobs::Job;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
@@ -94,13 +95,20 @@ pub struct MemoryStore {
     writer: Arc<AsyncMutex<()>>,
     queued: Arc<Notify>,
     clock: Arc<dyn Clock>,
+    open: Arc<AtomicUsize>,
 }
 
 impl MemoryStore {
     /// An empty store; `clock` times leases and tenants.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { committed: Arc::default(), writer: Arc::default(), queued: Arc::default(), clock }
+        Self { committed: Arc::default(), writer: Arc::default(), queued: Arc::default(), clock, open: Arc::default() }
+    }
+
+    /// Number of transactions that are open: begun, and neither committed nor dropped.
+    #[must_use]
+    pub fn open_transactions(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 
     fn committed(&self) -> MutexGuard<'_, State> {
@@ -117,7 +125,12 @@ impl MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
-        Ok(Box::new(MemoryTx { store: self.clone(), scope: scope.clone(), work: None }))
+        Ok(Box::new(MemoryTx {
+            store: self.clone(),
+            scope: scope.clone(),
+            work: None,
+            _open: OpenTransaction::new(&self.open),
+        }))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -135,6 +148,23 @@ struct MemoryTx {
     store: MemoryStore,
     scope: TenantScope,
     work: Option<Work>,
+    _open: OpenTransaction,
+}
+
+/// Counts a transaction as open until it is dropped.
+struct OpenTransaction(Arc<AtomicUsize>);
+
+impl OpenTransaction {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for OpenTransaction {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl MemoryTx {

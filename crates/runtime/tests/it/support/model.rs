@@ -39,6 +39,7 @@ pub struct ScriptedModel {
     replies: Mutex<VecDeque<Vec<Step>>>,
     requests: Mutex<Vec<ChatRequest>>,
     stored: Mutex<Vec<Message>>,
+    open_transactions: Arc<Mutex<Vec<usize>>>,
     /// Whether it is a language model, rather than the extractive answerer. `true` at first.
     pub generative: AtomicBool,
     /// Whether the heavy tier is served. `true` at first.
@@ -57,10 +58,22 @@ impl ScriptedModel {
         replies: impl IntoIterator<Item = Vec<Step>>,
     ) -> Arc<Self> {
         let replies = Mutex::new(replies.into_iter().collect());
-        let (requests, stored) = (Mutex::default(), Mutex::default());
+        let (requests, stored, open_transactions) = (Mutex::default(), Mutex::default(), Arc::default());
         let (generative, heavy) = (AtomicBool::new(true), AtomicBool::new(true));
         let (price, highest) = (Mutex::default(), Mutex::new(Classification::Restricted));
-        Arc::new(Self { store, scope, conversation, replies, requests, stored, generative, heavy, price, highest })
+        Arc::new(Self {
+            store,
+            scope,
+            conversation,
+            replies,
+            requests,
+            stored,
+            open_transactions,
+            generative,
+            heavy,
+            price,
+            highest,
+        })
     }
 
     /// The requests so far, in order.
@@ -72,13 +85,22 @@ impl ScriptedModel {
     pub fn stored(&self) -> Vec<Message> {
         self.stored.lock().expect("no panic under the lock").clone()
     }
+
+    /// The numbers of transactions that were open at each request and at each delta.
+    pub fn open_transactions(&self) -> Vec<usize> {
+        self.open_transactions.lock().expect("no panic under the lock").clone()
+    }
 }
 
 #[async_trait]
 impl ChatModel for ScriptedModel {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
+        let (store, counts) = (self.store.clone(), Arc::clone(&self.open_transactions));
+        let count = move || counts.lock().expect("no panic under the lock").push(store.open_transactions());
+        count();
         let mut tx = self.store.begin(&self.scope).await.expect("in memory");
         let stored = tx.messages().newest(self.conversation, 100).await.expect("in memory");
+        drop(tx);
         *self.stored.lock().expect("no panic under the lock") = stored;
         self.requests.lock().expect("no panic under the lock").push(request);
         let steps = self.replies.lock().expect("no panic under the lock").pop_front().expect("a reply in the script");
@@ -92,7 +114,7 @@ impl ChatModel for ScriptedModel {
         }
         let price = self.price.lock().expect("no panic under the lock").unwrap_or_default();
         let served_by = ServedBy { price, ..ServedBy::embedded("scripted", "script-1") };
-        Ok(ChatStream { served_by, deltas: stream::iter(steps).then(delta).boxed() })
+        Ok(ChatStream { served_by, deltas: stream::iter(steps).inspect(move |_| count()).then(delta).boxed() })
     }
 
     fn is_generative(&self) -> bool {

@@ -1,0 +1,86 @@
+//! The table of invariants in docs/ARCHITECTURE.md is true as far as names go: the files exist, and so do the tests.
+
+use super::workspace::Text;
+use std::collections::HashSet;
+
+/// The heading above the table.
+const TABLE: &str = "## What never happens";
+/// Words that stand for a check without a file.
+const OTHER_CHECKS: &[&str] = &["clippy", "visibility", "cargo xtask", "the store suite", "preflight", "a trigger"];
+/// A code span with as many underscores is the name of a test.
+const TEST_UNDERSCORES: usize = 3;
+
+/// One sentence for each name of the page that does not exist, and for each line of the table without a check.
+pub fn violations(page: &str, sources: &[Text]) -> Vec<String> {
+    let functions: HashSet<&str> = sources.iter().flat_map(|source| functions(&source.content)).collect();
+    let mut found: Vec<String> = code_spans(page).filter_map(|span| unknown(span, sources, &functions)).collect();
+    found.extend(rows(page).filter_map(unchecked));
+    found
+}
+
+fn unknown(span: &str, sources: &[Text], functions: &HashSet<&str>) -> Option<String> {
+    let is_file = span.contains('/') && span.ends_with(".rs");
+    if is_file {
+        let exists = sources.iter().any(|source| source.path == span || source.path.ends_with(&format!("/{span}")));
+        return (!exists).then(|| format!("docs/ARCHITECTURE.md names {span}, which does not exist"));
+    }
+    let is_name = span.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let is_test = is_name && span.matches('_').count() >= TEST_UNDERSCORES;
+    let exists = !is_test || functions.contains(span) || functions.iter().any(|name| name.starts_with(span));
+    (!exists).then(|| format!("docs/ARCHITECTURE.md names the test {span}, which does not exist"))
+}
+
+/// The rows of the table, without its head.
+fn rows(page: &str) -> impl Iterator<Item = &str> {
+    let table = page.split_once(TABLE).map_or("", |(_, table)| table);
+    let section = table.split("\n## ").next().unwrap_or_default();
+    section.lines().filter(|line| line.starts_with("| ")).skip(1)
+}
+
+fn unchecked(row: &str) -> Option<String> {
+    let check = row.trim_end_matches('|').rsplit(" | ").next().unwrap_or_default();
+    let is_named = check.contains(".rs`") || OTHER_CHECKS.iter().any(|word| check.contains(word));
+    let is_denied = check.contains("not yet");
+    (!is_named || is_denied).then(|| format!("docs/ARCHITECTURE.md: no check is named for {row:?}"))
+}
+
+fn code_spans(page: &str) -> impl Iterator<Item = &str> {
+    page.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+fn functions(content: &str) -> impl Iterator<Item = &str> {
+    content.split("fn ").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(row: &str) -> Vec<String> {
+        let head = "Text.\n\n## What never happens\n\n| invariant | held up by |\n|---|---|";
+        let page = format!("{head}\n{row}\n\n## Next\n| a | b |\n");
+        let source = Text { path: "tests/it/a.rs".into(), content: "async fn it_is_so_in_the_end() {}".into() };
+        violations(&page, &[source])
+    }
+
+    #[test]
+    fn a_row_whose_file_and_test_exist_passes() {
+        assert!(found("| No x | `tests/it/a.rs`, `it_is_so_in_the_end` |").is_empty());
+        assert!(found("| No x | clippy `disallowed-methods` |").is_empty());
+    }
+
+    #[test]
+    fn a_file_or_test_that_does_not_exist_is_found() {
+        assert_eq!(
+            found("| No x | `tests/it/b.rs` |"),
+            ["docs/ARCHITECTURE.md names tests/it/b.rs, which does not exist"]
+        );
+        assert_eq!(found("| No x | `tests/it/a.rs`, `it_was_so_in_the_end` |").len(), 1);
+    }
+
+    #[test]
+    fn a_row_without_a_check_is_found() {
+        assert_eq!(found("| No x | read in review |").len(), 1);
+        assert_eq!(found("| No x | `tests/it/a.rs`; logs: not yet checked |").len(), 1);
+    }
+}
