@@ -9,11 +9,7 @@ mod system;
 pub use access::{AccessRules, NoRandomness, TokenSecret, TokenSecrets};
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Embedders, Reranker};
-pub use store::{
-    AccessTokenRepo, AuditReader, AuditRepo, ChunkRepo, ConversationRepo, Directory, DocumentRepo, IdempotencyRepo,
-    InsertedDocument, JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, MemoryRepo, MessageRepo,
-    NewTenant, QueueDepth, Requeue, Store, TenantPatch, TenantTx, UsageRepo, UserRepo, Work,
-};
+pub use store::*;
 pub use system::{Clock, IdGen};
 
 pub use crate::store_error::StoreError;
@@ -22,6 +18,5 @@ pub use crate::store_error::StoreError;
 pub use {
     blob::MockBlobStore,
     model::{MockChatModel, MockEmbedder, MockReranker},
-    store::{MockAuditReader, MockDirectory, MockJobQueue, MockStore},
     system::{MockClock, MockIdGen},
 };

@@ -3,13 +3,8 @@
 mod jobs;
 mod repos;
 
-#[cfg(feature = "mocks")]
-pub use jobs::MockJobQueue;
-pub use jobs::{JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, Work};
-pub use repos::{
-    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, InsertedDocument,
-    MemoryRepo, MessageRepo, UsageRepo, UserRepo,
-};
+pub use jobs::*;
+pub use repos::*;
 
 use crate::access_token::TenantAccessToken;
 use crate::audit::sealed::SealedPage;
