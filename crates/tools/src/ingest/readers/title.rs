@@ -1,6 +1,7 @@
-//! Decides which metadata titles are worth showing.
+//! Filters out meaningless metadata titles.
 
-/// False for placeholder titles and file names that applications write by default.
+/// Whether a metadata title is meaningful. False for placeholder titles and file names, which applications write by
+/// default, and for URLs.
 pub(super) fn is_title_worth_showing(title: &str) -> bool {
     let lower = title.to_lowercase();
     let junk = [

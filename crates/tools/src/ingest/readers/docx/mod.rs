@@ -1,4 +1,4 @@
-//! DOCX: the visible text of a Word document, with revisions accepted and comments omitted.
+//! Reads DOCX: the visible text of a Word document, with tracked changes accepted and comments omitted.
 
 mod numbering;
 mod package;
@@ -26,7 +26,7 @@ pub(super) struct DocxReader;
 
 impl Reader for DocxReader {
     fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
-        // Office stores a password-protected document in an OLE container.
+        // Office stores a password-protected document in an OLE container instead of a ZIP archive.
         if bytes.starts_with(b"\xD0\xCF\x11\xE0") {
             return Err(ReadError::Encrypted);
         }
@@ -60,7 +60,7 @@ impl Reader for DocxReader {
     }
 }
 
-/// The parts that the main part references.
+/// The parts that the document's main part refers to.
 struct Related<'a, 'b> {
     package: &'a mut Package<'b>,
     by_kind: HashMap<String, Vec<String>>,
@@ -78,7 +78,7 @@ impl Related<'_, '_> {
     }
 }
 
-/// Paths by relationship type, sorted.
+/// Groups the paths of parts by relationship type; the paths of each type are sorted.
 fn by_kind(related: HashMap<String, Relationship>) -> HashMap<String, Vec<String>> {
     let sorted: BTreeMap<String, String> =
         related.into_values().map(|Relationship { kind, path }| (path, kind)).collect();
@@ -89,7 +89,8 @@ fn by_kind(related: HashMap<String, Relationship>) -> HashMap<String, Vec<String
     by_kind
 }
 
-/// Headers or footers without duplicates; those without words (page numbers) are omitted.
+/// The text of all headers or all footers, one block each and without duplicates. Those without words, such as bare
+/// page numbers, are omitted.
 fn margin_blocks(walker: &mut Walker<'_>, parts: Vec<String>, root: &str) -> Result<Vec<Item>, ReadError> {
     let mut texts: Vec<String> = Vec::new();
     for part in parts {
@@ -102,7 +103,7 @@ fn margin_blocks(walker: &mut Walker<'_>, parts: Vec<String>, root: &str) -> Res
     Ok(texts.into_iter().map(|text| Item::Block(Block::new(BlockKind::Paragraph, text))).collect())
 }
 
-/// The title in the core properties.
+/// Reads the title from the core properties part; `None` if it is missing or meaningless.
 fn core_title(text: &str) -> Result<Option<String>, ReadError> {
     let mut xml = Xml::new(text);
     let mut title: Option<String> = None;
@@ -120,7 +121,7 @@ fn core_title(text: &str) -> Result<Option<String>, ReadError> {
     }
 }
 
-/// Splits the items into pages at hard page breaks.
+/// Splits the items into pages at hard page breaks and assembles the document.
 fn document(
     items: Vec<Item>,
     title: Option<String>,

@@ -1,9 +1,10 @@
-//! Accents that are painted as separate glyphs, as in old TeX fonts: `¨` above an `o` becomes `ö`.
+//! Combines accents with letters if a PDF paints them as separate glyphs, as old TeX fonts do: `¨` above `o` becomes
+//! `ö`.
 
 use super::placement::Placement;
 use unicode_normalization::char::compose;
 
-/// Composes accents and letters; holds an accent until its letter follows.
+/// Combines accents and letters; holds back an accent until its letter follows.
 #[derive(Default)]
 pub(super) struct Accents {
     pending: Option<(char, Placement)>,
@@ -11,20 +12,20 @@ pub(super) struct Accents {
     last: Option<(f32, f32)>,
 }
 
-/// Result of adding a glyph.
+/// What to do with a glyph that was passed to [`Accents::add`].
 pub(super) enum Composition {
-    /// The glyph is unchanged.
+    /// Add the glyph as it is.
     Unchanged,
-    /// The glyph was consumed: it is pending, or was added to the previous letter.
+    /// Nothing to add: the glyph is held back, or was merged into the previous letter.
     Consumed,
-    /// The glyph and the pending accent are this letter.
+    /// The glyph and the held-back accent combine to this letter; add it instead of the glyph.
     Composed(char),
-    /// The pending accent has no letter: add it as it is, then the glyph again.
+    /// The held-back accent does not fit the glyph: add the accent as it is, then pass the glyph again.
     Unmatched(char, Placement),
 }
 
 impl Accents {
-    /// Combines a glyph with the pending accent, or an accent with the last letter of `word`.
+    /// Combines a glyph with the held-back accent, or an accent with the last letter of `word`.
     pub fn add(&mut self, text: &str, at: &Placement, word: Option<&mut String>) -> Composition {
         let mut chars = text.chars();
         let (Some(c), None) = (chars.next(), chars.next()) else {
@@ -55,23 +56,23 @@ impl Accents {
         Composition::Consumed
     }
 
-    /// The pending accent at the end of the text.
+    /// Takes the accent that is still held back at the end of a word.
     pub fn end(&mut self) -> Option<(char, Placement)> {
         self.pending.take()
     }
 }
 
-/// Whether the centre of an accent is above a letter.
+/// Whether the centre of an accent is between the left and right edge of a letter.
 fn is_over(accent: &Placement, left: f32, right: f32) -> bool {
     (left..right).contains(&((accent.left + accent.right) / 2.0))
 }
 
-/// Whether accent and letter are on the same line; accents of capital letters are raised.
+/// Whether an accent and a letter are on the same line; accents are raised above capital letters.
 fn near(accent: &Placement, letter: &Placement) -> bool {
     accent.direction == letter.direction && (accent.base - letter.base).abs() < 0.5 * letter.size
 }
 
-/// The letter with its dot, because letters lose it under an accent.
+/// Replaces a dotless i or j by the letter with its dot, from which accented letters are composed.
 fn dotted(c: char) -> char {
     match c {
         'ı' => 'i',
@@ -80,7 +81,7 @@ fn dotted(c: char) -> char {
     }
 }
 
-/// The combining form of an accent.
+/// The combining character of an accent; `None` if it is not an accent.
 fn combining(accent: char) -> Option<char> {
     Some(match accent {
         '`' => '\u{300}',

@@ -1,19 +1,19 @@
-//! Tables without ruling lines: rows whose cells are vertically aligned.
+//! Detects tables without ruling lines: consecutive lines whose cells are vertically aligned.
 
 use super::geometry::Rect;
 use super::join_lines::join_lines;
 use super::lines::{Cell, Line};
 use super::ruled::{Table, TableRow};
 
-/// Largest distance of rows, relative to the font size.
+/// Maximum distance between the baselines of rows, as a multiple of the font size.
 const MAX_ROW_DISTANCE: f32 = 2.6;
-/// Smallest gap between columns, relative to the font size.
+/// Minimum gap between columns, as a fraction of the font size.
 const MIN_COLUMN_GAP: f32 = 0.6;
 
-/// Left and right edge of a column.
+/// Left and right edge of a column, in points.
 type Span = (f32, f32);
 
-/// The table that starts with `lines[0]` and the number of its lines; `None` if there is none.
+/// Detects a table that starts with `lines[0]`; returns it with the number of lines it consists of.
 pub(super) fn starting_at(lines: &[&Line]) -> Option<(Table, usize)> {
     if lines.first()?.cells.len() < 2 {
         return None;
@@ -31,7 +31,7 @@ pub(super) fn starting_at(lines: &[&Line]) -> Option<(Table, usize)> {
             }
         } else {
             let merged = merge(&columns, line);
-            // A row that spans a gap between columns is running text or belongs to another table.
+            // A row with a cell across two columns is running text or belongs to another table.
             if merged.len() < 2
                 || (full > 0 && merged.len() < columns.len().min(line.cells.len()))
                 || collapses(&columns, &merged)
@@ -43,7 +43,7 @@ pub(super) fn starting_at(lines: &[&Line]) -> Option<(Table, usize)> {
         }
         taken = at + 1;
     }
-    // Leave single cells at the end that continue no row to the text.
+    // Trailing lines with a single cell in the first column belong to the text after the table.
     while taken > 0 && lines[taken - 1].cells.len() < 2 && lines[taken - 1].cells[0].left < columns.get(1)?.0 - 1.0 {
         taken -= 1;
     }
@@ -55,8 +55,8 @@ fn is_near(above: &Line, below: &Line) -> bool {
     below.base - above.base <= MAX_ROW_DISTANCE * above.size.max(below.size) && !above.fixed
 }
 
-/// Whether a line with one cell continues a row: the cell fits into a column other than the first, or into the first if
-/// another row follows.
+/// Whether a line with a single cell continues the row above: the cell fits into a column other than the first, or into
+/// the first if another row follows.
 fn fits_alone(columns: &[Span], cell: &Cell, followed: bool) -> bool {
     let within = |span: &Span| cell.left >= span.0 - 2.0 && cell.right <= span.1 + 30.0;
     match columns.iter().position(within) {
@@ -66,7 +66,7 @@ fn fits_alone(columns: &[Span], cell: &Cell, followed: bool) -> bool {
     }
 }
 
-/// Merges the cells of a row into the columns.
+/// Extends the columns by the cells of a line; overlapping spans become one column.
 fn merge(columns: &[Span], line: &Line) -> Vec<Span> {
     let mut spans: Vec<Span> = columns.to_vec();
     spans.extend(line.cells.iter().map(|cell| (cell.left, cell.right)));
@@ -81,7 +81,7 @@ fn merge(columns: &[Span], line: &Line) -> Vec<Span> {
     out
 }
 
-/// Whether a row reduced the number of columns.
+/// Whether merging a row reduced the number of columns.
 fn collapses(columns: &[Span], merged: &[Span]) -> bool {
     !columns.is_empty() && merged.len() < columns.len()
 }

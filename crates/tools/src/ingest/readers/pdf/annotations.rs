@@ -1,5 +1,5 @@
-//! Visible annotations: form fields, text boxes and stamps, from their appearance stream or, if the file leaves it to
-//! the viewer, from their value. Pop-up notes are comments and are omitted.
+//! Reads visible annotations: form fields, text boxes and stamps. Their text comes from the appearance stream, or from
+//! the value if the file leaves the appearance to the viewer. Pop-up notes are comments and are omitted.
 
 use lopdf::{Dictionary, Object, ObjectId, Stream, decode_text_string};
 
@@ -8,16 +8,16 @@ use super::file::File;
 use super::geometry::{Matrix, Rect};
 use super::interpret::{Interpreter, array_matrix};
 
-/// Largest number of annotations per page.
+/// Maximum number of annotations processed per page; the rest are ignored.
 const MAX_ANNOTATIONS: usize = 2_000;
-/// Largest number of parents of a form field.
+/// Maximum number of ancestors of a form field that are searched for an inherited entry, including the field itself.
 const MAX_PARENTS: usize = 8;
-/// Flags Hidden (bit 2) and NoView (bit 6).
+/// Annotation flags Hidden (bit 2) and NoView (bit 6).
 const INVISIBLE: u32 = 0b10_0010;
-/// Flag Password of a text field (bit 14).
+/// Field flag Password of a text field (bit 14).
 const PASSWORD: u32 = 1 << 13;
 
-/// Interprets the annotations of a page.
+/// Interprets the visible annotations of a page.
 pub(super) fn show(file: &File, page: ObjectId, interpreter: &mut Interpreter<'_>) {
     let document = &file.document;
     let list =
@@ -39,7 +39,8 @@ pub(super) fn show(file: &File, page: ObjectId, interpreter: &mut Interpreter<'_
     }
 }
 
-/// The normal appearance stream; for an annotation with states (a check box), that of the current state.
+/// The normal appearance stream of an annotation. If it has one per state, as a check box does, that of the current
+/// state.
 fn appearance<'a>(file: &'a File, annotation: &'a Dictionary) -> Option<&'a Stream> {
     let document = &file.document;
     match dictionary(document, annotation, b"AP")?.get_deref(b"N", document).ok()? {
@@ -52,7 +53,8 @@ fn appearance<'a>(file: &'a File, annotation: &'a Dictionary) -> Option<&'a Stre
     }
 }
 
-/// The text of an annotation without appearance: the value of a text or choice field, or the content of a text box.
+/// The text of an annotation without an appearance stream: the value of a text or choice field, or the content of a
+/// text box. `None` for password fields.
 fn value(file: &File, annotation: &Dictionary, kind: &[u8]) -> Option<String> {
     if kind == b"FreeText" {
         return text(file, annotation.get_deref(b"Contents", &file.document).ok()?);
@@ -65,7 +67,7 @@ fn value(file: &File, annotation: &Dictionary, kind: &[u8]) -> Option<String> {
     text(file, inherited(file, annotation, b"V")?)
 }
 
-/// A text string, or several of a choice field, one per line.
+/// Decodes a text string, or the selected strings of a choice field, one per line.
 fn text(file: &File, value: &Object) -> Option<String> {
     match value {
         Object::Array(items) => {
@@ -77,13 +79,13 @@ fn text(file: &File, value: &Object) -> Option<String> {
     }
 }
 
-/// An entry of a form field, from the widget itself or inherited from its parents.
+/// An entry of a form field, from the field itself or inherited from an ancestor.
 fn inherited<'a>(file: &'a File, field: &'a Dictionary, key: &[u8]) -> Option<&'a Object> {
     let up = |field: &&'a Dictionary| dictionary(&file.document, field, b"Parent");
     std::iter::successors(Some(field), up).take(MAX_PARENTS).find_map(|field| field.get_deref(key, &file.document).ok())
 }
 
-/// Maps the appearance's bounding box to the annotation's rectangle (ISO 32000-1, 12.5.5).
+/// The matrix that maps the appearance's bounding box to the annotation's rectangle (ISO 32000-1, 12.5.5).
 fn appearance_matrix(file: &File, annotation: &Dictionary, form: &Dictionary) -> Option<Matrix> {
     let rect = corners(file, annotation, b"Rect")?;
     let matrix = array_matrix(&file.document, form).unwrap_or(Matrix::IDENTITY);
@@ -93,7 +95,7 @@ fn appearance_matrix(file: &File, annotation: &Dictionary, form: &Dictionary) ->
     Some(Matrix { a, b: 0.0, c: 0.0, d, e: rect.x0 - bbox.x0 * a, f: rect.y0 - bbox.y0 * d })
 }
 
-/// A rectangle from two opposite corners.
+/// Reads an entry that gives a rectangle by two opposite corners.
 fn corners(file: &File, dictionary: &Dictionary, key: &[u8]) -> Option<Rect> {
     let array = dictionary.get_deref(key, &file.document).and_then(Object::as_array).ok()?;
     let numbers: Vec<f32> = array.iter().filter_map(|item| item.as_float().ok()).collect();

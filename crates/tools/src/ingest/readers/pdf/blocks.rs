@@ -1,4 +1,4 @@
-//! Builds blocks from lines: paragraphs, list items, headings, code and table rows.
+//! Groups lines into blocks: paragraphs, list items, headings, code and table rows.
 
 use super::super::clean::clean_line;
 use super::super::text::is_list_item;
@@ -12,7 +12,7 @@ use super::placement::Direction;
 use super::ruled::Table;
 use super::style::Style;
 
-/// Builds the blocks of one text direction on a page.
+/// Builds the blocks of all text of one direction on a page.
 pub(super) fn build(flow: &DirectionFlow, style: &Style) -> Vec<Block> {
     let mut builder =
         Builder { style, direction: flow.direction, blocks: Vec::new(), open: Vec::new(), may_continue: false };
@@ -38,7 +38,7 @@ struct Builder<'a> {
     direction: Direction,
     blocks: Vec<Block>,
     open: Vec<Line>,
-    /// Whether the sentence at the end of the previous column may continue in this one.
+    /// Whether the paragraph at the end of the previous column may continue in this one.
     may_continue: bool,
 }
 
@@ -69,7 +69,7 @@ impl Builder<'_> {
         line.fixed && !self.style.body_is_fixed
     }
 
-    /// Whether a paragraph ends between two lines.
+    /// Whether a new block starts at `line`, which follows `above`.
     fn breaks(&self, above: &Line, line: &Line, spacing: &Spacing) -> bool {
         let size = above.size.max(line.size);
         let step = line.base - above.base;
@@ -82,7 +82,8 @@ impl Builder<'_> {
         step < 0.0 || step > 2.0 * size || farther || other_type || self.starts_block(above, line, spacing)
     }
 
-    /// Whether a line starts a list item or an indented paragraph, or follows a line that ended early with a full stop.
+    /// Whether `line` starts a list item or an indented paragraph, or follows a line that ends a sentence before the
+    /// right margin.
     fn starts_block(&self, above: &Line, line: &Line, spacing: &Spacing) -> bool {
         let indent = line.left - above.left;
         let has_several_lines = self.open.len() > 1;
@@ -94,7 +95,7 @@ impl Builder<'_> {
             || (has_several_lines && indent.abs() > 0.9 * line.size)
     }
 
-    /// Ends the open block unless its sentence may continue in the next column.
+    /// Ends the open block at the end of a column, unless its sentence may continue in the next column.
     fn end_column(&mut self) {
         self.may_continue = self.open.last().is_some_and(|line| {
             let text = line.text();
@@ -157,15 +158,15 @@ impl Builder<'_> {
     }
 }
 
-/// Whether a line at the top of a column continues the sentence at the end of the previous one.
+/// Whether the first line of a column continues the sentence at the end of the previous column.
 fn continues(above: &Line, line: &Line) -> bool {
     let small = line.text().starts_with(|c: char| c.is_lowercase());
     small && above.bold == line.bold && (above.size - line.size).abs() <= 0.06 * above.size
 }
 
-/// The usual line spacing and the edges of some lines.
+/// The usual line spacing of a group of lines, and its left and right edge.
 struct Spacing {
-    /// Distance of baselines relative to the font size.
+    /// Distance between baselines, as a multiple of the font size.
     step: f32,
     left: f32,
     right: f32,
@@ -177,7 +178,7 @@ impl Spacing {
         let mut steps: Vec<f32> = lines.windows(2).map(step).filter(|step| *step > 0.0).collect();
         steps.sort_by(f32::total_cmp);
         Self {
-            // The lower third rather than the median, because short paragraphs have as many large steps as small ones.
+            // Use the lower third rather than the median: short paragraphs have as many large steps as small ones.
             step: steps.get(steps.len() / 3).copied().unwrap_or(0.0),
             left: lines.iter().map(|line| line.left).fold(f32::MAX, f32::min),
             right: lines.iter().map(|line| line.right).fold(f32::MIN, f32::max),
@@ -189,7 +190,8 @@ impl Spacing {
     }
 }
 
-/// Whether the first row is a header: it alone is bold, or it has words and no leading digits in every column.
+/// Whether the first row is a header: only it is bold, or every one of its cells has a word and does not start with a
+/// digit.
 fn has_header(table: &Table) -> bool {
     let [first, rest @ ..] = table.rows.as_slice() else { return false };
     let named = first
@@ -199,7 +201,7 @@ fn has_header(table: &Table) -> bool {
     !rest.is_empty() && ((first.bold && !rest.iter().all(|row| row.bold)) || (named && first.cells.len() > 1))
 }
 
-/// Joins lines of a fixed-pitch font and restores indentation and gaps from their positions.
+/// Joins lines of a fixed-pitch font, restoring indentation and gaps from the positions of the cells.
 fn code(lines: &[Line]) -> String {
     let left = lines.iter().map(|line| line.left).fold(f32::MAX, f32::min);
     let mut out = String::new();

@@ -1,16 +1,16 @@
-//! CMaps: split strings into codes and map codes to text (`ToUnicode`) or to glyphs (CID).
+//! CMaps: split strings into character codes, and map codes to text (`ToUnicode`) or to glyphs (CIDs).
 
 use std::collections::HashMap;
 
 use super::lexer::{Lexer, Operand};
 
-/// A parsed CMap. Ranges are not expanded, so that a crafted one costs no more than its bytes.
+/// A parsed CMap. Ranges are not expanded, so that a crafted range takes no more memory than its bytes in the file.
 #[derive(Debug, Default)]
 pub(super) struct CMap {
-    /// Codespace ranges as declared: bytes per code, first, last.
+    /// Codespace ranges in file order: number of bytes per code, first code, last code.
     codespaces: Vec<(usize, u32, u32)>,
     texts: HashMap<u32, String>,
-    /// First code, last code and text of the first code, sorted by code once parsed.
+    /// First code, last code and the UTF-16 text of the first code; sorted by first code after parsing.
     text_ranges: Vec<(u32, u32, Vec<u16>)>,
     cids: HashMap<u32, u32>,
     cid_ranges: Vec<(u32, u32, u32)>,
@@ -48,7 +48,7 @@ impl CMap {
         self.texts.is_empty() && self.text_ranges.is_empty()
     }
 
-    /// The text of a code.
+    /// The text of a code; `None` if it is not mapped.
     pub fn text(&self, code: u32) -> Option<String> {
         if let Some(text) = self.texts.get(&code) {
             return Some(text.clone());
@@ -74,8 +74,8 @@ impl CMap {
         (code <= last).then(|| cid.wrapping_add(code - first))
     }
 
-    /// Length of the code at the start of `bytes`: that of the shortest matching codespace range, or `otherwise` if
-    /// none matches.
+    /// The length in bytes of the code at the start of `bytes`: that of the shortest matching codespace range, or
+    /// `otherwise` if none matches. At least 1, and at most the length of `bytes`.
     pub fn code_length(&self, bytes: &[u8], otherwise: usize) -> usize {
         let fits = |length: usize| {
             let code = big_endian(&bytes[..length]);
@@ -142,13 +142,14 @@ impl CMap {
     }
 }
 
-/// The operands without a leading count, which some producers leave in place.
+/// The operands from the first one that is not a number: some programs leave the count of the preceding operator in
+/// place.
 fn strings_only(operands: &[Operand]) -> &[Operand] {
     let start = operands.iter().position(|operand| operand.number().is_none()).unwrap_or(operands.len());
     &operands[start..]
 }
 
-/// Big-endian number of up to four bytes.
+/// Reads a big-endian number from at most the first four bytes.
 pub(super) fn big_endian(bytes: &[u8]) -> u32 {
     bytes.iter().take(4).fold(0, |value, byte| (value << 8) | u32::from(*byte))
 }
@@ -160,7 +161,7 @@ fn units(bytes: &[u8]) -> Vec<u16> {
     }
 }
 
-/// Decodes UTF-16; invalid units and NUL are omitted.
+/// Decodes UTF-16; invalid code units and NUL are dropped.
 fn utf16(units: &[u16]) -> String {
     char::decode_utf16(units.iter().copied()).filter_map(Result::ok).filter(|c| *c != '\0').collect()
 }

@@ -1,8 +1,9 @@
-//! Reading order: finds the gutters between columns of running text, and treats text that spans columns separately.
+//! Determines the reading order: finds the gutters between columns of running text, and keeps text that spans several
+//! columns separate.
 
 use super::baseline::same_line;
 
-/// A word, or a table as a whole.
+/// A word or an entire table, as an indivisible unit of the layout.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
     pub left: f32,
@@ -11,24 +12,25 @@ pub(super) struct Piece {
     pub size: f32,
 }
 
-/// Smallest width of a gutter, relative to the font size.
+/// Minimum width of a gutter, as a fraction of the font size.
 const MIN_GUTTER: f32 = 0.9;
-/// Deepest nesting of columns.
+/// Maximum nesting depth of columns.
 const MAX_DEPTH: usize = 3;
-/// Smallest number of pieces that is split into columns.
+/// Minimum number of pieces for a split into columns.
 const MIN_PIECES: usize = 12;
-/// Larger numbers of pieces are no page to read and are left in plain order.
+/// Maximum number of pieces that are analysed. A page with more is not a page of text; its pieces stay in the given
+/// order.
 const MAX_PIECES: usize = 20_000;
-/// Smallest number of lines in a column.
+/// Minimum number of lines in a column.
 const MIN_LINES: usize = 3;
 
-/// Pieces on one baseline, from left to right, by index.
+/// The indices of pieces on one baseline, from left to right.
 struct Row {
     pieces: Vec<usize>,
 }
 
-/// Groups the indices of `pieces` in reading order. Within a group, the order is from top to bottom, then left to
-/// right.
+/// Groups the indices of `pieces`, with the groups in reading order. Within a group, the caller sorts from top to
+/// bottom and from left to right.
 pub(super) fn order(pieces: &[Piece]) -> Vec<Vec<usize>> {
     let all: Vec<usize> = (0..pieces.len()).collect();
     if pieces.len() > MAX_PIECES {
@@ -85,7 +87,7 @@ fn rows(pieces: &[Piece], members: &[usize]) -> Vec<Row> {
     rows
 }
 
-/// Position of the gutter that splits the most lines into columns of running text.
+/// The horizontal position of the gutter that splits the most lines into columns of running text.
 fn best_gutter(pieces: &[Piece], rows: &[Row]) -> Option<f32> {
     const STEP: f32 = 3.0;
     let members = || rows.iter().flat_map(|row| &row.pieces).map(|index| &pieces[*index]);
@@ -107,12 +109,12 @@ fn best_gutter(pieces: &[Piece], rows: &[Row]) -> Option<f32> {
         .find(|x| bands(pieces, rows, *x).iter().any(|band| band.is_split && is_columns(pieces, band.rows, *x, 0)))
 }
 
-/// Consecutive rows that all cross a gutter, or all do not.
+/// Consecutive rows of which all, or none, cross a gutter.
 struct Band<'a> {
     rows: &'a [Row],
-    /// Whether the rows do not cross the gutter and there are enough lines on both sides.
+    /// Whether the rows do not cross the gutter and both sides have enough lines.
     is_split: bool,
-    /// Number of lines on the side with fewer lines.
+    /// Number of lines on the side that has fewer.
     weight: usize,
 }
 
@@ -130,7 +132,7 @@ fn bands<'a>(pieces: &[Piece], rows: &'a [Row], gutter: f32) -> Vec<Band<'a>> {
         .collect()
 }
 
-/// Whether a row has text across the gutter, or a gap narrower than a gutter there.
+/// Whether a row has text across the gutter, or a gap there that is too narrow for a gutter.
 fn crosses(pieces: &[Piece], row: &Row, gutter: f32) -> bool {
     let after = row.pieces.iter().position(|index| pieces[*index].right > gutter);
     let Some(after) = after else { return false };
@@ -142,7 +144,7 @@ fn crosses(pieces: &[Piece], row: &Row, gutter: f32) -> bool {
     before.is_some_and(|before| next.left - before.right < MIN_GUTTER * next.size)
 }
 
-/// The pieces to the left and right of a gutter.
+/// The indices of the pieces to the left and to the right of a gutter.
 fn sides(pieces: &[Piece], rows: &[Row], gutter: f32) -> [Vec<usize>; 2] {
     let (left, right) = rows.iter().flat_map(|row| &row.pieces).partition(|index| pieces[**index].middle() < gutter);
     [left, right]
@@ -154,7 +156,7 @@ impl Piece {
     }
 }
 
-/// Whether both sides of a gutter are running text rather than cells of a table.
+/// Whether both sides of a gutter are running text, not cells of a table.
 fn is_columns(pieces: &[Piece], band: &[Row], gutter: f32, depth: usize) -> bool {
     sides(pieces, band, gutter).into_iter().all(|side| {
         let rows = rows(pieces, &side);
@@ -162,7 +164,7 @@ fn is_columns(pieces: &[Piece], band: &[Row], gutter: f32, depth: usize) -> bool
     })
 }
 
-/// Whether a side that is not running text itself consists of columns.
+/// Whether one side of a gutter, which is not running text, consists of columns itself.
 fn has_inner_columns(pieces: &[Piece], rows: &[Row], depth: usize) -> bool {
     let gaps: Vec<f32> = rows.iter().flat_map(|row| wide_gaps(pieces, row)).collect();
     let Some(middle) = gaps.get(gaps.len() / 2).copied() else { return false };
@@ -171,7 +173,7 @@ fn has_inner_columns(pieces: &[Piece], rows: &[Row], depth: usize) -> bool {
     covered * 2 > rows.len() && split.iter().all(|band| is_columns(pieces, band.rows, middle, depth + 1))
 }
 
-/// Whether rows are running text: most of them fill the column, are several words long, and have no wide gaps.
+/// Whether rows are running text: on average they fill the column and are several words long, and few have wide gaps.
 fn is_prose(pieces: &[Piece], rows: &[Row]) -> bool {
     let extents: Vec<(f32, f32)> = rows
         .iter()

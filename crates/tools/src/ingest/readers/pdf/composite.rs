@@ -1,4 +1,4 @@
-//! Composite (Type 0) fonts, whose codes have several bytes.
+//! Composite (Type 0) fonts, in which a character code has one or more bytes.
 
 use std::collections::HashMap;
 
@@ -10,30 +10,31 @@ use super::dictionary::{dictionary, inflate, name_of, number, stream};
 use super::glyph::Glyph;
 use super::sfnt::GlyphTexts;
 
-/// A composite font.
+/// A composite font: its encoding, texts and advance widths.
 pub(super) struct Composite {
     map: CodeMap,
     to_unicode: Option<CMap>,
-    /// Text of each glyph from the embedded font program, for fonts without `ToUnicode`.
+    /// Text of each glyph from the embedded font program; only loaded if there is no `ToUnicode` CMap.
     embedded: Option<(GlyphTexts, CidToGid)>,
-    /// Advance widths by CID, relative to the font size.
+    /// Advance widths by CID, as a fraction of the font size.
     widths: HashMap<u32, f32>,
     default_width: f32,
     vertical: bool,
 }
 
-/// The encoding: splits strings into codes, and maps codes to text if `ToUnicode` does not.
+/// The font's encoding: splits strings into codes, and gives the text of a code that `ToUnicode` does not map.
 enum CodeMap {
-    /// Two-byte codes are CIDs.
+    /// Each code has two bytes and is a CID.
     Identity,
+    /// A CMap embedded in the file.
     Embedded(CMap),
-    /// UTF-8; the next two are UTF-16 and UTF-32, big-endian.
+    /// The codes are UTF-8; those of the next two variants are big-endian UTF-16 and UTF-32.
     Utf8,
     Utf16,
     Utf32,
-    /// JIS X 0208 as two bytes: EUC-JP without the high bits.
+    /// JIS X 0208 in two bytes: EUC-JP without the high bits.
     Jis,
-    /// A predefined Asian encoding.
+    /// A predefined CMap with a legacy East Asian encoding.
     Legacy(&'static Encoding),
 }
 
@@ -86,7 +87,7 @@ impl Composite {
         }
     }
 
-    /// The text of a glyph from the embedded font program.
+    /// The text of a glyph, from the embedded font program.
     fn embedded_text(&self, cid: u32) -> Option<String> {
         let (texts, glyphs) = self.embedded.as_ref()?;
         texts.text(glyphs.glyph(cid)).map(str::to_owned)
@@ -141,7 +142,7 @@ impl CodeMap {
     }
 }
 
-/// The predefined CMap of an Asian font, by parts of its name.
+/// The encoding of a predefined CMap, recognized by parts of its name.
 fn predefined(name: &str) -> CodeMap {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     if has(&["UTF8"]) {
@@ -167,10 +168,10 @@ fn predefined(name: &str) -> CodeMap {
     }
 }
 
-/// The `CIDToGIDMap` of a font.
+/// The font's `CIDToGIDMap` entry, which maps CIDs to glyph indices.
 enum CidToGid {
     Identity,
-    /// Two bytes per CID.
+    /// Big-endian glyph indices, two bytes per CID.
     Table(Vec<u8>),
 }
 
@@ -191,7 +192,7 @@ fn embedded(document: &Document, font: &Dictionary) -> Option<(GlyphTexts, CidTo
     Some((texts, ids.map_or(CidToGid::Identity, CidToGid::Table)))
 }
 
-/// The `W` array: `first [w w w]` or `first last w`.
+/// Reads the widths in the `W` array, whose entries have the form `first [w w w]` or `first last w`.
 fn cid_widths(document: &Document, font: &Dictionary) -> HashMap<u32, f32> {
     const MAX_WIDTHS: usize = 1 << 17;
     let mut widths = HashMap::new();

@@ -1,4 +1,4 @@
-//! Interprets a page's content streams and collects its words and what is painted around them.
+//! Interprets the content streams of a page, and collects its words and what is painted around them.
 
 use lopdf::{DecompressError, Dictionary, Document, Error, Object, ObjectId, Stream};
 
@@ -13,23 +13,23 @@ use super::placement::{Direction, Placement};
 use super::state::GraphicsState;
 use super::words::{Word, WordBuilder};
 
-/// Deepest nesting of form XObjects; real files stay below five.
+/// Maximum nesting depth of form XObjects; real files stay below five.
 const MAX_FORM_DEPTH: usize = 12;
-/// Largest number of saved graphics states.
+/// Maximum number of graphics states saved by `q`.
 const MAX_SAVED: usize = 256;
-/// Smaller text, in points, is treated as hidden.
+/// Minimum font size of visible text, in points; smaller text is treated as hidden.
 const MIN_TEXT_SIZE: f32 = 0.8;
 
-/// The content of a page.
+/// The content of a page, before layout.
 #[derive(Default)]
 pub(super) struct PageContent {
     pub words: Vec<Word>,
-    /// Words in text rendering mode 3 or 7: the text layer of a scan, or hidden text.
+    /// Words in text rendering mode 3 or 7: either the text layer of a scan, or hidden text.
     pub invisible: Vec<Word>,
     /// Whether invisible text was omitted.
     pub has_hidden_text: bool,
     pub canvas: Canvas,
-    /// Whether a stream could not be decoded.
+    /// Whether a stream of the page could not be decoded.
     pub damaged: bool,
 }
 
@@ -52,7 +52,8 @@ pub(super) struct Interpreter<'a> {
 }
 
 impl<'a> Interpreter<'a> {
-    /// `page` is the visible area; `frame` maps default user space to it as displayed, with y downwards.
+    /// `page` is the visible area of the page as displayed. `frame` maps default user space to the displayed page,
+    /// where y points down.
     pub fn new(context: Context<'a>, page: Rect, frame: Matrix) -> Self {
         let Context { document, fonts, budget, hidden_layers } = context;
         Self {
@@ -73,7 +74,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// Returns everything that was collected.
+    /// Closes all open words and sequences and returns everything that was collected.
     pub fn finish(mut self) -> PageContent {
         let open = self.marked.end();
         self.emit_replacement(open);
@@ -82,7 +83,8 @@ impl<'a> Interpreter<'a> {
         self.content
     }
 
-    /// Decodes a stream and charges it to the budget; a stream that cannot be decoded marks the page as damaged.
+    /// Decompresses a stream and charges it to the budget. If that fails, returns no bytes and marks the page as
+    /// damaged.
     pub fn inflate(&mut self, stream: &Stream) -> Vec<u8> {
         let left = self.budget.left();
         match stream.get_plain_content_with_limit(MAX_STREAM.min(left)) {
@@ -138,7 +140,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// `Do`: paints an image or executes a form XObject.
+    /// Operator `Do`: paints an image or executes a form XObject.
     fn draw(&mut self, operands: &[Operand], resources: Option<&Dictionary>, depth: usize) {
         let Some(name) = operands.first().and_then(Operand::name) else { return };
         let objects = resources.and_then(|resources| dictionary(self.document, resources, b"XObject"));
@@ -154,7 +156,8 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// Executes a form XObject with its own matrix and resources.
+    /// Executes a form XObject with its own matrix and resources. Forms that are nested too deeply or on a hidden layer
+    /// are skipped.
     pub fn form(&mut self, stream: &Stream, resources: Option<&Dictionary>, depth: usize) {
         if depth >= MAX_FORM_DEPTH || self.budget.is_spent() || self.is_hidden_layer(&stream.dict) {
             return;
@@ -173,7 +176,7 @@ impl<'a> Interpreter<'a> {
         self.marked = marked;
     }
 
-    /// Executes an annotation's appearance stream, placed on the page by `matrix`.
+    /// Executes an annotation's appearance stream, which `matrix` maps to the user space of the page.
     pub fn form_at(&mut self, stream: &Stream, matrix: Matrix) {
         let frame = self.frame;
         self.state = GraphicsState::new(matrix.then(&frame));
@@ -183,7 +186,7 @@ impl<'a> Interpreter<'a> {
         self.form(stream, None, 0);
     }
 
-    /// Adds lines of text in a rectangle of user space, for annotations whose font the viewer chooses.
+    /// Adds lines of text in a rectangle of user space, for annotations whose font and layout are up to the viewer.
     pub fn caption(&mut self, text: &str, area: &Rect) {
         const WIDTH: f32 = 0.5;
         let lines: Vec<&str> = text.lines().collect();
@@ -230,7 +233,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// Shows a string: places each glyph and advances the text matrix.
+    /// Shows a string: places each of its glyphs and advances the text matrix.
     fn show(&mut self, bytes: &[u8]) {
         let Some(font) = self.state.text.font.clone() else { return };
         let text = &mut self.state.text;
@@ -292,14 +295,14 @@ impl<'a> Interpreter<'a> {
         !clip.intersects(&line)
     }
 
-    /// Whether filled text at a point is transparent or has the colour of its background.
+    /// Whether text at a point is invisible: it is transparent, or has the colour of its background.
     fn is_imperceptible(&self, x: f32, y: f32) -> bool {
         const CLEAR: f32 = 0.02;
         let fills = text_fills(self.state.text.mode);
         (fills && self.state.opacity <= CLEAR) || !self.content.canvas.shows(self.state.fill_if(fills), x, y)
     }
 
-    /// Executes path construction and painting operators; false for other operators.
+    /// Executes operators that build or paint a path; returns false for other operators.
     fn path_operator(&mut self, operator: &[u8], operands: &[Operand]) -> bool {
         let number = |at: usize| operands.get(at).and_then(Operand::number).unwrap_or(0.0);
         let point = |at: usize| {
@@ -346,7 +349,7 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// Whether a text rendering mode fills glyphs. Stroked text has the stroke colour, which is not tracked.
+/// Whether a text rendering mode only fills glyphs. In other modes the stroke colour matters, which is not tracked.
 fn text_fills(mode: u8) -> bool {
     matches!(mode, 0 | 4)
 }
@@ -356,7 +359,7 @@ fn matrix(operands: &[Operand]) -> Option<Matrix> {
     Matrix::from_slice(&numbers)
 }
 
-/// The `Matrix` entry of a form.
+/// The `Matrix` entry of a form XObject; `None` if it is missing or invalid.
 pub(super) fn array_matrix(document: &Document, form: &Dictionary) -> Option<Matrix> {
     let array = form.get_deref(b"Matrix", document).and_then(Object::as_array).ok()?;
     let numbers: Vec<f32> =

@@ -1,4 +1,4 @@
-//! Arranges the words of a page as lines and tables in reading order.
+//! Arranges the words of a page into lines and tables in reading order.
 
 use super::columns::{self, Piece};
 use super::geometry::Rect;
@@ -8,23 +8,24 @@ use super::placement::Direction;
 use super::ruled::{self, Table};
 use super::words::Word;
 
-/// An item of a page in reading order.
+/// One item of a page's text in reading order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Flow {
     Line(Line),
     Table(Table),
-    /// End of a column or another group of lines.
+    /// The end of a column or of another group of lines.
     Break,
 }
 
-/// The text of one direction on a page.
+/// All text of one direction on a page.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DirectionFlow {
     pub direction: Direction,
     pub items: Vec<Flow>,
 }
 
-/// Arranges words; the direction with the most text comes first.
+/// Arranges the words of a page by direction; the direction with the most text comes first. Ruling lines are only used
+/// for that direction.
 pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
     let mut groups: Vec<(Direction, Vec<Word>, usize)> = vec![(Direction::Right, Vec::new(), 0)];
     for word in words {
@@ -53,7 +54,7 @@ pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
         .collect()
 }
 
-/// Transforms ruling lines to the coordinate system of a direction.
+/// Converts ruling lines to the upright coordinate system of a direction.
 fn upright(rules: &[Rule], direction: Direction) -> Vec<Rule> {
     rules
         .iter()
@@ -93,7 +94,7 @@ fn flow(mut words: Vec<Word>, rules: &[Rule]) -> Vec<Flow> {
     flow
 }
 
-/// Inserts tables between the lines by their vertical position.
+/// Inserts tables between lines according to their vertical position.
 fn interleave(lines: Vec<Line>, mut tables: Vec<Table>, flow: &mut Vec<Flow>) {
     tables.sort_by(|a, b| b.bounds.y0.total_cmp(&a.bounds.y0));
     for line in lines {

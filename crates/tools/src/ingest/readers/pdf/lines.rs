@@ -1,14 +1,14 @@
-//! Builds lines from words on the same baseline; wide gaps separate cells.
+//! Groups words on the same baseline into lines; wide gaps split a line into cells.
 
 use super::super::text::is_list_item;
 use super::baseline::same_line;
 use super::bidi;
 use super::words::{WORD_GAP, Word};
 
-/// Smallest gap between cells, relative to the font size.
+/// Minimum gap between cells, as a fraction of the font size.
 const CELL_GAP: f32 = 0.8;
 
-/// A part of a line without wide gaps.
+/// A part of a line that contains no wide gap.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Cell {
     pub text: String,
@@ -16,24 +16,24 @@ pub(super) struct Cell {
     pub right: f32,
 }
 
-/// A line of text.
+/// A line of text, in the upright coordinate system of its direction.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Line {
     pub cells: Vec<Cell>,
     pub left: f32,
     pub right: f32,
-    /// Baseline of the text.
+    /// Vertical position of the baseline, in points.
     pub base: f32,
-    /// Font size of most characters.
+    /// Font size of most of its characters, in points.
     pub size: f32,
-    /// Whether all of it is bold.
+    /// Whether all words are bold.
     pub bold: bool,
-    /// Whether all of it is in a fixed-pitch font.
+    /// Whether all words are in a fixed-pitch font.
     pub fixed: bool,
 }
 
 impl Line {
-    /// The text of the line; cells are joined by a space.
+    /// The text of the line, with its cells joined by spaces.
     pub fn text(&self) -> String {
         let texts: Vec<&str> = self.cells.iter().map(|cell| cell.text.as_str()).collect();
         texts.join(" ")
@@ -59,7 +59,7 @@ pub(super) fn build(mut words: Vec<Word>) -> Vec<Line> {
             lines.push(assemble(std::mem::take(&mut open)));
             size = 0.0;
         }
-        // The largest text so far defines the baseline; superscripts and subscripts follow it.
+        // The largest text so far defines the baseline, so that superscripts and subscripts join its line.
         if word.size >= size {
             (base, size) = (word.base, word.size);
         }
@@ -71,7 +71,7 @@ pub(super) fn build(mut words: Vec<Word>) -> Vec<Line> {
     lines
 }
 
-/// Sorts and joins the words of a line.
+/// Builds a line from its words, in any order.
 fn assemble(mut words: Vec<Word>) -> Line {
     words.sort_by(|a, b| a.left.total_cmp(&b.left));
     let main = main_size(&words);
@@ -106,14 +106,14 @@ fn assemble(mut words: Vec<Word>) -> Line {
     Line { cells, left, right, base, size: main, bold, fixed }
 }
 
-/// Whether a word repeats the previous one at almost the same position, which imitates bold.
+/// Whether a word repeats the previous one at almost the same position, which some programs do to imitate bold.
 fn is_duplicate(previous: &Word, word: &Word) -> bool {
     previous.text == word.text
         && (previous.left - word.left).abs() < 0.2 * word.size
         && (previous.base - word.base).abs() < 0.2 * word.size
 }
 
-/// The font size of most characters in a line.
+/// The font size of most characters in a line, in points.
 fn main_size(words: &[Word]) -> f32 {
     let mut sizes: Vec<(f32, usize)> = Vec::new();
     for word in words {
@@ -125,7 +125,7 @@ fn main_size(words: &[Word]) -> f32 {
     sizes.into_iter().max_by_key(|(_, count)| *count).map_or(0.0, |(size, _)| size)
 }
 
-/// Replaces the dot leader between a title and its page number by an ellipsis.
+/// Replaces the dot leader between a title and its page number with an ellipsis.
 fn shorten_leaders(text: &str) -> String {
     if !text.contains("...") && !text.contains(". .") {
         return text.to_owned();
@@ -151,7 +151,8 @@ fn shorten_leaders(text: &str) -> String {
     out.trim_end_matches(' ').to_owned()
 }
 
-/// Joins a bullet or number with the only cell that follows: the line is a list item or heading, not a table row.
+/// Joins a bullet or number with the cell that follows, if there is only one: the line is a list item or heading, not a
+/// table row.
 fn attach_label(cells: &mut Vec<Cell>) {
     if let [mark, _] = cells.as_slice()
         && (is_list_item(&format!("{} x", mark.text)) || is_section_number(&mark.text))

@@ -1,52 +1,53 @@
-//! What a page paints besides text: filled areas distinguish hidden text from text on a coloured background, ruling
-//! lines reveal tables, images reveal scans.
+//! Tracks what a page paints besides text. Filled areas tell hidden text from text on a coloured background, ruling
+//! lines reveal tables, and images reveal scans.
 
 use lopdf::ObjectId;
 
 use super::geometry::{Matrix, Rect};
 
-/// Red, green and blue, 0 to 1.
+/// Red, green and blue, each from 0 to 1.
 pub(super) type Color = [f32; 3];
 
-/// A filled area of the page; the colour of images, patterns and shadings is unknown.
+/// A filled area of the page. The colour is `None` (unknown) for images, patterns and shadings.
 #[derive(Debug, Clone, Copy)]
 struct Fill {
     area: Rect,
     color: Option<Color>,
 }
 
-/// A ruling line: a horizontal or vertical line.
+/// A ruling line: a thin horizontal or vertical line, as between table cells.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rule {
     pub area: Rect,
     pub horizontal: bool,
 }
 
-/// Largest number of fills and rules kept per page; drawings have more, but no tables or hidden text.
+/// Maximum number of fills, and of ruling lines, kept per page. Only drawings have more, and they contain neither
+/// tables nor hidden text.
 const MAX_ITEMS: usize = 4_000;
-/// Filled rectangles thinner than this, in points, are lines.
+/// Filled rectangles thinner than this, in points, are ruling lines.
 const MAX_RULE_THICKNESS: f32 = 3.0;
-/// Shorter lines, in points, are parts of drawings or letters.
+/// Minimum length of a ruling line, in points; shorter lines are parts of drawings or letters.
 const MIN_RULE_LENGTH: f32 = 8.0;
 
-/// Images that cover at least this share of the page may contain text.
+/// Minimum share of the page that an image must cover to be kept for OCR.
 const MIN_PICTURE_SHARE: f32 = 0.1;
-/// Largest number of such images kept per page.
+/// Maximum number of images kept for OCR per page.
 const MAX_PICTURES: usize = 4;
 
-/// What has been painted on a page.
+/// What has been painted on a page so far.
 #[derive(Default)]
 pub(super) struct Canvas {
     fills: Vec<Fill>,
     pub rules: Vec<Rule>,
-    /// Sum of the areas of all images, in square points; overlaps count twice.
+    /// Sum of the areas of all images, in square points; overlapping parts count twice.
     pub image_area: f32,
-    /// Images that may contain text.
+    /// Images that may contain text, as candidates for OCR.
     pub pictures: Vec<ObjectId>,
 }
 
 impl Canvas {
-    /// Whether text of this colour at this point contrasts with its background.
+    /// Whether text of this colour, at this point, contrasts with its background. True if either colour is unknown.
     pub fn shows(&self, color: Option<Color>, x: f32, y: f32) -> bool {
         let Some(color) = color else { return true };
         let background = self.fills.iter().rev().find(|fill| fill.area.contains(x, y));
@@ -70,7 +71,7 @@ impl Canvas {
         }
     }
 
-    /// Adds an image; `object` is `None` for inline images.
+    /// Records an image; `object` is `None` for an inline image.
     pub fn image(&mut self, object: Option<ObjectId>, placed: &Matrix, page: &Rect) {
         let area = placed.apply_rect(&Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 });
         let covered = area.intersection(page).area();
@@ -82,7 +83,7 @@ impl Canvas {
         self.cover(area);
     }
 
-    /// Adds an area of unknown colour.
+    /// Records an area of unknown colour.
     pub fn cover(&mut self, area: Rect) {
         if self.fills.len() < MAX_ITEMS {
             self.fills.push(Fill { area, color: None });
@@ -99,7 +100,7 @@ impl Canvas {
     }
 }
 
-/// A point of the page, in points.
+/// A point on the displayed page, in points (1/72 inch).
 #[derive(Clone, Copy, Debug)]
 pub struct Point {
     pub x: f32,
@@ -109,7 +110,7 @@ pub struct Point {
 /// The current path, in coordinates of the displayed page.
 #[derive(Default)]
 pub(super) struct Path {
-    /// Bounding boxes of the closed subpaths.
+    /// Bounding boxes of the finished subpaths.
     areas: Vec<Rect>,
     /// Horizontal and vertical line segments.
     lines: Vec<Rect>,
@@ -177,7 +178,7 @@ impl Path {
         }
     }
 
-    /// The bounding box; `None` for an empty path and for one that was too long to be kept completely.
+    /// The bounding box of the path. `None` for an empty path, and for one that was too long to be kept completely.
     pub fn bounds(&self) -> Option<Rect> {
         if self.areas.len() >= MAX_ITEMS {
             return None;

@@ -1,4 +1,4 @@
-//! Reads the pages of an opened file and assembles the document.
+//! Reads the pages of an open file and assembles the document.
 
 use std::collections::HashMap;
 
@@ -20,13 +20,13 @@ use super::running;
 use super::style::Style;
 use super::words::Word;
 
-/// A page whose images cover at least this share of it may be a scan.
+/// Minimum share of the page that images must cover for its invisible text to count as the text layer of a scan.
 const MIN_SCAN_SHARE: f32 = 0.4;
 
-/// A page that is almost all image and has fewer letters needs text recognition.
+/// A page that is almost entirely images and has less text than this, in bytes, needs OCR.
 const MIN_LETTERS: usize = 20;
 
-/// Page numbers for the warnings.
+/// The page numbers for each kind of warning.
 #[derive(Default)]
 struct Findings {
     needs_ocr: Vec<u32>,
@@ -102,7 +102,7 @@ fn page_texts(
     Ok(pages)
 }
 
-/// The pictures of a page, within the remaining limits.
+/// Converts the images of a page for OCR, within the remaining limits, and reduces these.
 fn scans(file: &File, pictures: &[ObjectId], left: &mut ScanLimits) -> Vec<Scan> {
     if left.max_pages == 0 {
         return Vec::new();
@@ -118,7 +118,8 @@ fn scans(file: &File, pictures: &[ObjectId], left: &mut ScanLimits) -> Vec<Scan>
     scans
 }
 
-/// The visible area of a page as displayed, with its corner at the origin, and the matrix from user space to it.
+/// Returns the visible area of a page as displayed, with its top left corner at the origin, and the matrix from user
+/// space to the displayed page.
 fn frame(file: &File, page: ObjectId) -> (Rect, Matrix) {
     const LETTER: Rect = Rect { x0: 0.0, y0: 0.0, x1: 612.0, y1: 792.0 };
     let read_box = |key: &[u8]| -> Option<Rect> {
@@ -147,7 +148,7 @@ fn frame(file: &File, page: ObjectId) -> (Rect, Matrix) {
     (shown.grown(2.0), frame)
 }
 
-/// Interprets a page's content streams and the appearances of its annotations.
+/// Interprets the content streams of a page and the appearances of its annotations.
 fn interpret(file: &File, page: ObjectId, mut interpreter: Interpreter<'_>) -> PageContent {
     let resources = file.inherited(page, b"Resources").and_then(|resources| resources.as_dict().ok());
     let mut content = Vec::new();
@@ -169,7 +170,7 @@ fn interpret(file: &File, page: ObjectId, mut interpreter: Interpreter<'_>) -> P
 }
 
 impl Findings {
-    /// Selects the words of a page that count, and records its warnings.
+    /// Selects the words that count as the text of a page, and records the warnings about it.
     fn assess(&mut self, page: u32, content: PageContent, area: &Rect) -> (Vec<Word>, Vec<Rule>) {
         let letters = |words: &[Word]| words.iter().map(|word| word.text.len()).sum::<usize>();
         let scanned = content.canvas.image_area >= MIN_SCAN_SHARE * area.area();
@@ -183,7 +184,7 @@ impl Findings {
             self.hidden.push(page);
         }
         let words = if is_layer { [content.words, content.invisible].concat() } else { content.words };
-        // A few letters on a scan are a stamp or a page number, not its text.
+        // A few letters on a scan are a stamp or a page number, not the text of the page.
         let all_image = content.canvas.image_area >= 0.8 * area.area() && !is_layer && letters(&words) < MIN_LETTERS;
         if all_image || (words.is_empty() && content.canvas.image_area > 0.1 * area.area()) {
             self.needs_ocr.push(page);
@@ -209,7 +210,7 @@ impl Findings {
     }
 }
 
-/// A level 1 heading among the first blocks of the first page.
+/// The first level-1 heading among the first blocks of page 1.
 fn cover_title(pages: &[Page]) -> Option<String> {
     let first = pages.first().filter(|page| page.number == Some(1))?;
     let is_title = |block: &&Block| block.kind == BlockKind::Heading { level: 1 } && block.text.len() <= 120;

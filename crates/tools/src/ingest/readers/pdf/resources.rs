@@ -1,4 +1,4 @@
-//! Resolves the resources that operators name: fonts, graphics state parameters and colour spaces.
+//! Resolves resources that operators refer to by name: fonts, graphics state parameters and colour spaces.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use super::lexer::Operand;
 use super::state::ColorSpace;
 
 impl<'a> Interpreter<'a> {
-    /// `Tf`: selects a font and its size.
+    /// Operator `Tf`: selects a font and its size.
     pub(super) fn set_font(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
         let [Operand::Name(name), Operand::Number(size), ..] = operands else { return };
         self.state.text.size = *size;
@@ -21,7 +21,7 @@ impl<'a> Interpreter<'a> {
         self.state.text.font = Some(font.unwrap_or_else(|| self.substitute()));
     }
 
-    /// `gs`: applies the font and the fill opacity of a graphics state parameter dictionary.
+    /// Operator `gs`: applies the font and the fill opacity of a graphics state parameter dictionary.
     pub(super) fn extended_state(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
         let Some(parameters) = self.resource(operands, resources, b"ExtGState").and_then(|p| p.as_dict().ok()) else {
             return;
@@ -37,7 +37,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// The colour space named by `cs`.
+    /// The kind of the colour space that the operand of `cs` names.
     pub(super) fn color_space(&self, operands: &[Operand], resources: Option<&Dictionary>) -> ColorSpace {
         let name = operands.first().and_then(Operand::name).unwrap_or_default();
         if matches!(name, b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK" | b"G" | b"RGB" | b"CMYK") {
@@ -56,7 +56,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// The resource of a category that the first operand names.
+    /// The resource in this category that the first operand names.
     fn resource<'r>(
         &self,
         operands: &[Operand],

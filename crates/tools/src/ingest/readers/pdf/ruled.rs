@@ -1,4 +1,4 @@
-//! Tables with ruling lines, which delimit the cells.
+//! Detects tables whose cells are separated by ruling lines.
 
 use super::baseline::same_line;
 use super::geometry::Rect;
@@ -7,36 +7,36 @@ use super::lines;
 use super::paint::Rule;
 use super::words::Word;
 
-/// A table with its position.
+/// A table, with its position on the page.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Table {
     pub bounds: Rect,
     pub rows: Vec<TableRow>,
 }
 
-/// A row of a table.
+/// A row of a table, with its vertical position.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TableRow {
     pub cells: Vec<String>,
     pub top: f32,
     pub bottom: f32,
-    /// Whether all of its text is bold.
+    /// Whether all words of the row are bold.
     pub bold: bool,
 }
 
 impl TableRow {
-    /// The cells, joined by ` | `.
+    /// The text of the row: its cells joined with ` | `.
     pub fn text(&self) -> String {
         self.cells.join(" | ").trim().to_owned()
     }
 }
 
-/// Ruling lines closer than this, in points, are the same line.
+/// Ruling lines closer than this, in points, count as one line.
 const MAX_RULE_OFFSET: f32 = 3.0;
-/// A page with more ruling lines is a drawing.
+/// Maximum number of ruling lines; a page with more is a drawing and is not searched for tables.
 const MAX_RULES: usize = 1_500;
 
-/// Finds the tables among the ruling lines (in the coordinate system of the words) and removes their words from
+/// Detects tables from ruling lines (in the coordinate system of the words), and removes the words in them from
 /// `words`.
 pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
     if rules.len() < 3 || rules.len() > MAX_RULES {
@@ -44,7 +44,7 @@ pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
     }
     let mut tables = Vec::new();
     let mut grids = grids(rules);
-    // Smaller grids first, so that a table inside a frame is found before the frame.
+    // Start with the smallest grid, so that a table inside a frame is found before the frame.
     grids.sort_by(|a, b| a.bounds().area().total_cmp(&b.bounds().area()));
     for grid in grids {
         let area = grid.bounds().grown(1.0);
@@ -58,13 +58,13 @@ pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
     tables
 }
 
-/// Positions of the column and row borders of a table.
+/// Positions of the column borders and row borders of a table, in ascending order.
 struct Grid {
     columns: Vec<f32>,
     rows: Vec<f32>,
 }
 
-/// Grids of connected ruling lines, and of parallel horizontal lines of the same length.
+/// Finds grids of connected ruling lines, and of parallel horizontal lines of the same length.
 fn grids(rules: &[Rule]) -> Vec<Grid> {
     let mut grids = Vec::new();
     let mut flat: Vec<Rect> = Vec::new();
@@ -77,7 +77,7 @@ fn grids(rules: &[Rule]) -> Vec<Grid> {
             continue;
         }
         let width = columns[columns.len() - 1] - columns[0];
-        // Row borders need not cross the whole table, as cells may span rows.
+        // A row border need not cross the whole table, because cells may span rows.
         let rows =
             distinct(level.iter().filter(|rule| rule.area.width() > 0.2 * width).map(|rule| rule.area.y0).collect());
         if rows.len() >= 2 && columns.len() + rows.len() >= 5 {
@@ -88,7 +88,7 @@ fn grids(rules: &[Rule]) -> Vec<Grid> {
     grids
 }
 
-/// Grids of horizontal lines only.
+/// Finds grids that have only horizontal lines.
 fn open_grids(mut flat: Vec<Rect>) -> Vec<Grid> {
     flat.sort_by(|a, b| a.y0.total_cmp(&b.y0));
     let mut stacks: Vec<Vec<Rect>> = Vec::new();
@@ -112,7 +112,7 @@ fn open_grids(mut flat: Vec<Rect>) -> Vec<Grid> {
     stacks.into_iter().filter_map(grid).collect()
 }
 
-/// Groups rules that touch directly or through others.
+/// Groups ruling lines that touch, directly or through others.
 fn touching(rules: &[Rule]) -> Vec<Vec<&Rule>> {
     let mut group: Vec<usize> = (0..rules.len()).collect();
     fn root(group: &mut [usize], mut at: usize) -> usize {
@@ -158,7 +158,7 @@ impl Grid {
         Rect { x0: columns[0], y0: rows[0], x1: columns[columns.len() - 1], y1: rows[rows.len() - 1] }
     }
 
-    /// Sorts words into cells; `None` if the result is not plausible as a table, such as a framed paragraph.
+    /// Distributes words to cells. `None` if the result is not plausible as a table, such as a framed paragraph.
     fn fill(mut self, words: &[&Word]) -> Option<Table> {
         let closed = self.columns.len() > 2;
         if !closed {
@@ -179,7 +179,7 @@ impl Grid {
                 .copied()
                 .collect();
             let lines = line_count(&inside);
-            // Few bands with many lines: only header and footer are ruled, and each line is a row.
+            // Few bands with many lines: only header and footer have ruling lines, and each line of text is a row.
             if bands <= 3 && lines >= 3 && self.lines_are_rows(&inside) {
                 rows.extend(self.rows_by_line(inside));
             } else {
@@ -190,7 +190,7 @@ impl Grid {
         table.is_plausible(words.len()).then_some(table)
     }
 
-    /// Determines column borders without vertical rules: the gaps that all rows with several cells share.
+    /// Finds the column borders of a grid without vertical lines: the gaps shared by all lines that have several cells.
     fn find_columns(&mut self, words: &[&Word]) {
         let lines = lines::build(words.iter().map(|word| (*word).clone()).collect());
         let mut covered: Vec<(f32, f32)> = Vec::new();
@@ -207,7 +207,7 @@ impl Grid {
                 _ => covered.push((left, right)),
             }
         }
-        // Running text between rules has gaps too, but not in most lines.
+        // Running text between ruling lines has gaps too, but not in most of its lines.
         let full = lines.iter().filter(|line| line.cells.len() > 1).count();
         if full * 2 <= lines.len() {
             return;
@@ -219,12 +219,12 @@ impl Grid {
 
     fn column_of(&self, word: &Word) -> usize {
         let inner = &self.columns[1..self.columns.len() - 1];
-        // A word across a border belongs to the column in which it starts.
+        // A wide word that crosses a border belongs to the column in which it starts.
         let at = if word.right - word.left > 40.0 { word.left + 2.0 } else { word.middle() };
         inner.partition_point(|border| *border <= at)
     }
 
-    /// Builds a row from the words between two borders; `None` if there are none.
+    /// Builds a row from the words between two row borders; `None` if there are no words.
     fn row(&self, words: &[&Word]) -> Option<TableRow> {
         let first = words.first()?;
         let mut cells: Vec<Vec<Word>> = vec![Vec::new(); self.columns.len() - 1];
@@ -239,7 +239,7 @@ impl Grid {
         Some(TableRow { cells, top, bottom, bold })
     }
 
-    /// Whether most lines have words in the first and in another column.
+    /// Whether most lines have words both in the first column and in another one.
     fn lines_are_rows(&self, words: &[&Word]) -> bool {
         let lines = by_line(words);
         let full = lines.iter().filter(|line| {
@@ -249,7 +249,7 @@ impl Grid {
         full.count() * 2 > lines.len()
     }
 
-    /// One row per line; a line with an empty first column continues the row above.
+    /// Builds one row per line of text; a line with an empty first column continues the row above.
     fn rows_by_line(&self, words: Vec<&Word>) -> Vec<TableRow> {
         let mut groups: Vec<Vec<&Word>> = Vec::new();
         for line in by_line(&words) {
@@ -264,7 +264,7 @@ impl Grid {
 }
 
 impl Table {
-    /// Whether some rows have two or more filled cells and no cell holds most of the text.
+    /// Whether at least a third of the rows have two or more filled cells, and no single cell holds most of the text.
     fn is_plausible(&self, words: usize) -> bool {
         let filled = |row: &TableRow| row.cells.iter().filter(|cell| !cell.is_empty()).count();
         let largest =
@@ -274,7 +274,7 @@ impl Table {
     }
 }
 
-/// The text of a cell; its lines are joined.
+/// The text of a cell, with its lines joined.
 fn join(words: Vec<Word>) -> String {
     let lines: Vec<String> = lines::build(words).iter().map(lines::Line::text).collect();
     join_lines(lines.iter().map(String::as_str))

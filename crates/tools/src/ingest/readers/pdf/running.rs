@@ -1,4 +1,4 @@
-//! Removes running headers and footers: lines at the same position on many pages.
+//! Removes running headers and footers: lines that repeat at the same position on many pages.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,36 +7,36 @@ use super::page_text::PageText;
 use super::placement::Direction;
 use super::ruled::TableRow;
 
-/// Height of the top and bottom margin in which they may be, relative to the page.
+/// Height of the top and bottom margin in which running lines may be, as a fraction of the page height.
 const MARGIN: f32 = 0.14;
-/// Number of lines at the top and at the bottom that may be running lines.
+/// Maximum number of lines, at the top and at the bottom of a page, that may be running lines.
 const DEPTH: usize = 3;
-/// Largest vertical offset between pages, in points.
+/// Maximum vertical distance, in points, between occurrences of the same running line on different pages.
 const MAX_OFFSET: f32 = 4.0;
-/// A page keeps everything if fewer letters and digits than this would remain.
+/// Minimum number of letters and digits that must remain on a page; otherwise nothing is removed from it.
 const MIN_REMAINING: usize = 30;
 
 /// A line or table that may be a running header or footer.
 struct Candidate {
     page: usize,
-    /// Index in the page's flow.
+    /// Index of the item in the page's flow.
     item: usize,
-    /// Vertical position on the page, in points.
+    /// Vertical position of its upper edge on the page, in points.
     top: f32,
     /// Whether it is the first or last item of its page.
     outermost: bool,
-    /// Whether only lines without a large gap are between it and the edge of the text.
+    /// Whether no large gap separates it from the first or last item of the page.
     attached: bool,
     text: String,
     /// The text with page numbers replaced by `#`.
     key: String,
 }
 
-/// Removes repeated headers and footers from all pages but the first that has them, so that a document number that is
-/// only printed there stays searchable. Bare page numbers are removed everywhere, and so are lines with the page number
-/// and a chapter title, which is also in the heading.
+/// Removes a repeated header or footer from all pages except the first that has it, so that a document number that is
+/// printed only there remains searchable. Bare page numbers are removed from all pages, as are lines that combine the
+/// page number with a chapter title, which is also in the chapter's heading.
 pub(super) fn drop_repeated(pages: &mut [PageText]) {
-    // Two pages are enough in a short document, three in a longer one.
+    // A line must repeat on two pages in a document of two pages, on three in a longer one.
     let enough = pages.len().clamp(2, 3);
     let body = body_size(pages);
     let mut candidates: Vec<Candidate> =
@@ -46,7 +46,7 @@ pub(super) fn drop_repeated(pages: &mut [PageText]) {
         candidate.key = alike(&candidate.text, i64::from(pages[candidate.page].number), &offsets);
     }
     let numbered = numbered_tops(&candidates, (pages.len() * 3 / 10).max(enough));
-    // Compare the plain texts too, because a revision number may equal a page number.
+    // Compare the unchanged text too, because a revision number may happen to equal a page number.
     let same_text = groups(&candidates, |candidate| &candidate.text);
     let same_key = groups(&candidates, |candidate| &candidate.key);
     let mut dropped: Vec<Vec<usize>> = vec![Vec::new(); pages.len()];
@@ -57,8 +57,8 @@ pub(super) fn drop_repeated(pages: &mut [PageText]) {
                 .filter(|other| (other.top - candidate.top).abs() <= MAX_OFFSET)
                 .map(|other| other.page)
                 .collect();
-            // Away from the edge, require most pages to have the line, because some pages may start with the same
-            // heading.
+            // A line that a gap separates from the edge must be on most pages, because several pages may start with the
+            // same heading.
             let needed = if candidate.attached { enough } else { enough.max(pages.len().div_ceil(2)) };
             near.first().copied().filter(|_| near.len() >= needed)
         };
@@ -76,7 +76,7 @@ pub(super) fn drop_repeated(pages: &mut [PageText]) {
     pages.iter_mut().zip(dropped).for_each(|(page, dropped)| drop_items(page, &dropped));
 }
 
-/// Groups candidates by one of their texts, each group in page order.
+/// Groups candidates by one of their texts; each group is in page order.
 fn groups<'a>(
     candidates: &'a [Candidate],
     text: impl Fn(&'a Candidate) -> &'a str,
@@ -86,7 +86,7 @@ fn groups<'a>(
     groups
 }
 
-/// The font size of most text.
+/// The font size of most text in the document, in points.
 fn body_size(pages: &[PageText]) -> f32 {
     let mut letters: HashMap<i32, usize> = HashMap::new();
     for item in pages.iter().flat_map(upright_flow) {
@@ -98,7 +98,8 @@ fn body_size(pages: &[PageText]) -> f32 {
     letters.into_iter().max_by_key(|(size, count)| (*count, *size)).map_or(f32::MAX, |(size, _)| size as f32 / 4.0)
 }
 
-/// The outermost items of a page in its margins, except text larger than `body`, which is a heading.
+/// The outermost items of a page that lie in its margins, except text larger than `body` (the body font size), which is
+/// a heading.
 fn margin_items(at: usize, page: &PageText, body: f32) -> Vec<Candidate> {
     let mut items: Vec<(usize, f32, f32, String)> = upright_flow(page)
         .iter()
@@ -130,7 +131,8 @@ fn margin_items(at: usize, page: &PageText, body: f32) -> Vec<Candidate> {
     outermost.map(candidate).collect()
 }
 
-/// Differences between printed page numbers and positions that many pages share; front matter causes an offset.
+/// Differences between printed page numbers and page positions that most pages share; unnumbered front matter causes
+/// them.
 fn page_number_offsets(pages: &[PageText], candidates: &[Candidate]) -> Vec<i64> {
     let mut counts: HashMap<i64, usize> = HashMap::new();
     for candidate in candidates {
@@ -142,7 +144,7 @@ fn page_number_offsets(pages: &[PageText], candidates: &[Candidate]) -> Vec<i64>
     counts.into_iter().filter(|(_, count)| *count >= enough).map(|(offset, _)| offset).collect()
 }
 
-/// Vertical positions at which many pages have a line with the page number.
+/// Vertical positions, rounded by [`rounded`], at which many pages have a line with the page number.
 fn numbered_tops(candidates: &[Candidate], enough: usize) -> HashSet<i32> {
     let mut counts: HashMap<i32, usize> = HashMap::new();
     for candidate in candidates.iter().filter(|candidate| candidate.key.contains('#')) {
@@ -170,7 +172,7 @@ fn drop_items(page: &mut PageText, dropped: &[usize]) {
     }
 }
 
-/// The left-to-right text of a page, if that is the main direction.
+/// The left-to-right text of a page if that is its main direction, otherwise nothing.
 fn upright_flow(page: &PageText) -> &[Flow] {
     let main = page.flows.first().filter(|flow| flow.direction == Direction::Right);
     main.map_or(&[], |flow: &DirectionFlow| &flow.items)
@@ -188,7 +190,7 @@ fn text(item: &Flow) -> Option<String> {
     }
 }
 
-/// Replaces page numbers by `#`. Other numbers stay, because lines that differ in them are different.
+/// Replaces page numbers with `#`. Other numbers stay, because lines that differ in them are different lines.
 fn alike(text: &str, page: i64, offsets: &[i64]) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut out = String::with_capacity(text.len());
@@ -210,17 +212,17 @@ fn alike(text: &str, page: i64, offsets: &[i64]) -> String {
     out
 }
 
-/// Whether text is a phrase rather than a sentence.
+/// Whether text is short and not a sentence.
 fn is_short(text: &str) -> bool {
     text.chars().count() <= 80 && !text.ends_with('.')
 }
 
-/// A word without surrounding punctuation.
+/// The word without surrounding punctuation.
 fn bare(word: &str) -> &str {
     word.trim_matches(|c: char| !c.is_alphanumeric())
 }
 
-/// Whether the key is only a page number: `#`, `- # -`, `Page # of #`, `Seite #/#`.
+/// Whether a key is only a page number: `#`, `- # -`, `Page # of #`, `Seite #/#`.
 fn is_page_number(key: &str) -> bool {
     let letters: String = key.chars().filter(|c| c.is_alphabetic()).collect();
     key.contains('#') && matches!(letters.as_str(), "" | "page" | "pageof" | "seite" | "seitevon" | "of" | "von")

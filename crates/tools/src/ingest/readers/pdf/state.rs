@@ -1,4 +1,4 @@
-//! The graphics state.
+//! The graphics state, and the operators that change it.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use super::geometry::{Matrix, Rect};
 use super::lexer::Operand;
 use super::paint::Color;
 
-/// The state that `q` saves and `Q` restores.
+/// The part of the graphics state that matters for text; saved by `q` and restored by `Q`.
 #[derive(Clone)]
 pub(super) struct GraphicsState {
     /// Current transformation matrix, from user space to the displayed page.
@@ -16,29 +16,29 @@ pub(super) struct GraphicsState {
     pub clip: Option<Rect>,
     fill: Option<Color>,
     fill_space: ColorSpace,
-    /// Opacity of fills, 0 to 1.
+    /// Opacity of fills, from 0 (transparent) to 1.
     pub opacity: f32,
 }
 
-/// Kind of the current fill colour space.
+/// The kind of a colour space for fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ColorSpace {
     /// Grey, RGB or CMYK, calibrated or not.
     Device,
-    /// Tints of inks (Separation, DeviceN); tint 0 leaves the paper visible.
+    /// Amounts of ink (Separation, DeviceN); with amount 0, the paper stays visible.
     Tints,
-    /// Patterns, palettes and others.
+    /// Patterns, palettes and all other colour spaces.
     Other,
 }
 
-/// The text state; lengths are in unscaled text space.
+/// The text state; lengths are in unscaled text space units.
 #[derive(Clone)]
 pub(super) struct TextState {
     pub font: Option<Rc<Font>>,
     pub size: f32,
     pub char_space: f32,
     pub word_space: f32,
-    /// Horizontal scaling; 1 is unscaled.
+    /// Horizontal scaling as a factor; 1 is unscaled.
     pub scale: f32,
     pub leading: f32,
     pub rise: f32,
@@ -65,12 +65,12 @@ impl GraphicsState {
         Self { ctm, text, clip: None, fill: Some([0.0; 3]), fill_space: ColorSpace::Device, opacity: 1.0 }
     }
 
-    /// The fill colour, if it is known and `applies`.
+    /// The fill colour if it is known and `applies` is true, otherwise `None`.
     pub fn fill_if(&self, applies: bool) -> Option<Color> {
         self.fill.filter(|_| applies)
     }
 
-    /// Executes text operators that show nothing; false for other operators.
+    /// Executes text operators that do not show text; returns false for other operators.
     pub fn text_operator(&mut self, operator: &[u8], operands: &[Operand]) -> bool {
         let text = &mut self.text;
         let number = |at: usize| operands.get(at).and_then(Operand::number).unwrap_or(0.0);
@@ -104,13 +104,14 @@ impl GraphicsState {
         true
     }
 
-    /// `cs`: selects a colour space; its initial colour is black in device spaces and unknown in others.
+    /// Operator `cs`: selects the colour space of fills. The initial colour is black in device colour spaces, and
+    /// unknown in others.
     pub fn set_fill_space(&mut self, space: ColorSpace) {
         self.fill_space = space;
         self.fill = (space == ColorSpace::Device).then_some([0.0; 3]);
     }
 
-    /// Executes operators that set the fill colour; others are ignored.
+    /// Executes operators that set the fill colour; other operators are ignored.
     pub fn color_operator(&mut self, operator: &[u8], operands: &[Operand]) {
         match operator {
             b"g" | b"rg" | b"k" => {
@@ -121,7 +122,7 @@ impl GraphicsState {
                 self.fill = match self.fill_space {
                     ColorSpace::Device => color(operands),
                     ColorSpace::Tints => is_no_ink(operands).then_some([1.0; 3]),
-                    // Three numbers are almost always RGB; a single one has an unknown meaning.
+                    // Three numbers are almost always RGB; the meaning of a single number is unknown.
                     ColorSpace::Other => color(operands).filter(|_| operands.len() >= 3),
                 }
             }
@@ -130,7 +131,7 @@ impl GraphicsState {
     }
 }
 
-/// Whether all tints are 0, so that the paper is visible.
+/// Whether all amounts of ink are 0, so that the paper stays visible.
 fn is_no_ink(tints: &[Operand]) -> bool {
     !tints.is_empty() && tints.iter().all(|tint| tint.number() == Some(0.0))
 }
@@ -145,13 +146,13 @@ impl TextState {
         self.matrix = self.line;
     }
 
-    /// Advances the text matrix by a distance in text space.
+    /// Moves the text position by a distance in text space.
     pub fn advance(&mut self, by: f32, vertical: bool) {
         let step = if vertical { Matrix::translation(0.0, -by) } else { Matrix::translation(by, 0.0) };
         self.matrix = step.then(&self.matrix);
     }
 
-    /// Applies a number of a `TJ` array: moves back by thousandths of the font size.
+    /// Applies a number in a `TJ` array: moves the text position back by thousandths of the font size.
     pub fn adjust(&mut self, amount: f32) {
         let vertical = self.font.as_ref().is_some_and(|font| font.vertical);
         let scale = if vertical { 1.0 } else { self.scale };
@@ -159,7 +160,7 @@ impl TextState {
     }
 }
 
-/// One, three or four numbers as grey, RGB or CMYK.
+/// Converts one, three or four numbers from grey, RGB or CMYK to a colour.
 pub(super) fn color(operands: &[Operand]) -> Option<Color> {
     let numbers: Vec<f32> = operands.iter().filter_map(Operand::number).collect();
     match *numbers.as_slice() {

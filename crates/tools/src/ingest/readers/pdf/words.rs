@@ -1,25 +1,26 @@
-//! Builds words from glyphs: text without gaps, with its position on the page.
+//! Groups glyphs into words: text without gaps, with its position on the page.
 
 use super::super::clean::push_char;
 use super::accents::{Accents, Composition};
 use super::bidi;
 use super::placement::{Direction, Placement};
 
-/// A word in the upright coordinate system of its direction.
+/// A word, in the upright coordinate system of its direction; lengths in points.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Word {
     pub text: String,
-    /// Start and end along the line.
+    /// Start of the word along the line.
     pub left: f32,
+    /// End of the word along the line.
     pub right: f32,
-    /// Baseline; larger values are further down.
+    /// Vertical position of the baseline; larger values are further down.
     pub base: f32,
     /// Font size, in points.
     pub size: f32,
     pub bold: bool,
     pub fixed: bool,
     pub direction: Direction,
-    /// Whether the file has a space before the word.
+    /// Whether a space character precedes the word.
     pub spaced: bool,
 }
 
@@ -37,11 +38,11 @@ impl Word {
     }
 }
 
-/// Larger gaps, relative to the font size, separate words. Kerning stays below, spaces are two to three times as wide;
-/// poppler uses the same value.
+/// Minimum gap between words, as a fraction of the font size. Kerning stays below it, and a space is two to three times
+/// as wide; poppler uses the same value.
 pub(super) const WORD_GAP: f32 = 0.1;
 
-/// Builds words from glyphs.
+/// Groups glyphs into words.
 #[derive(Default)]
 pub(super) struct WordBuilder {
     pub words: Vec<Word>,
@@ -51,7 +52,7 @@ pub(super) struct WordBuilder {
 }
 
 impl WordBuilder {
-    /// Adds a glyph. White space ends a word; an accent is held until its letter follows.
+    /// Adds a glyph. White space ends the current word; an accent is held back until its letter follows.
     pub fn push(&mut self, text: &str, at: Placement) {
         let last = self.open.as_mut().map(|word| &mut word.text);
         match self.accents.add(text, &at, last) {
@@ -92,7 +93,7 @@ impl WordBuilder {
         self.spaced = false;
     }
 
-    /// Ends the current word.
+    /// Ends the current word, if one is open.
     pub fn close(&mut self) {
         if let Some((accent, at)) = self.accents.end() {
             self.push_glyph(accent.encode_utf8(&mut [0; 4]), at);
@@ -104,13 +105,13 @@ impl WordBuilder {
         }
     }
 
-    /// All words in the order of the file.
+    /// Ends the last word and returns all words, in the order in which the file paints them.
     pub fn finish(mut self) -> Vec<Word> {
         self.close();
         self.words
     }
 
-    /// Ends the word if a glyph added text that ends in a space.
+    /// Ends the current word if the last glyph's text ends with a space.
     fn split_inner_spaces(&mut self) {
         if self.open.as_ref().is_some_and(|word| word.text.ends_with(char::is_whitespace)) {
             if let Some(word) = &mut self.open {
@@ -122,13 +123,13 @@ impl WordBuilder {
     }
 }
 
-/// Appends clean text. A soft hyphen with a width is a visible hyphen.
+/// Appends the normalized text of a glyph. A soft hyphen that has a width is painted and becomes a hyphen.
 fn push_text(out: &mut String, text: &str, at: &Placement) {
     let painted = at.right - at.left > 0.05 * at.size;
     let start = out.len();
     text.chars().for_each(|c| push_char(out, if c == '\u{AD}' && painted { '-' } else { c }));
     if bidi::is_rtl_ligature(&out[start..]) {
-        // Words keep glyphs in visual order until their line is complete.
+        // A word keeps its glyphs in visual order until its line is complete.
         let turned: String = out[start..].chars().rev().collect();
         out.replace_range(start.., &turned);
     }
@@ -144,7 +145,7 @@ fn continues(word: &Word, at: &Placement) -> bool {
         && gap >= -0.5 * at.size
 }
 
-/// Whether a glyph repeats the last one at almost the same position, which imitates bold.
+/// Whether a glyph repeats the last one at almost the same position, which some programs do to imitate bold.
 fn is_duplicate(word: &Word, text: &str, at: &Placement) -> bool {
     let near = (word.right - at.right).abs() < 0.15 * at.size && at.right - at.left > 0.2 * at.size;
     near && word.text.ends_with(text)
