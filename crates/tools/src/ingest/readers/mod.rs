@@ -30,7 +30,7 @@ pub use reader::{PageCounter, Reader};
 pub use scan::{Scan, ScanFormat, ScanLimits};
 pub use sniff::{Format, sniff};
 pub(in crate::ingest) use text::is_caption;
-use title::is_title_worth_showing;
+use title::is_meaningful_title;
 
 /// Returns the reader for a format.
 pub fn reader_for(format: Format) -> &'static dyn Reader {

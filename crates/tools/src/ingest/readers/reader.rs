@@ -21,7 +21,7 @@ pub trait Reader {
     /// # Errors
     /// Same as [`Reader::read`].
     fn read_counting(&self, bytes: &[u8], limits: &Limits, pages: PageCounter<'_>) -> Result<ReadDocument, ReadError> {
-        let _has_no_pages = pages;
+        let _ = pages;
         self.read(bytes, limits)
     }
 }

@@ -33,10 +33,10 @@ impl Format {
 }
 
 /// Maximum offset of the PDF header, in bytes. Viewers accept junk before the header up to this offset.
-const PDF_HEADER_WITHIN: usize = 1024;
+const MAX_PDF_HEADER_OFFSET: usize = 1024;
 
 /// Lower-case prefixes of text-based formats that are not supported.
-const FOREIGN_TEXT: [&str; 7] = ["<!doctype", "<html", "<?xml", "<svg", "{\\rtf", "%!ps", "%pdf"];
+const UNSUPPORTED_TEXT_PREFIXES: [&str; 7] = ["<!doctype", "<html", "<?xml", "<svg", "{\\rtf", "%!ps", "%pdf"];
 
 /// Detects the format of a file from its content. `head` is the beginning of the file: at least 8 KiB, or the whole
 /// file if it is shorter. If `head` is a complete ZIP archive, its central directory is checked, otherwise its first
@@ -56,7 +56,7 @@ pub fn sniff(head: &[u8], file_name: &str) -> Option<Format> {
     }
     let text = text::decode_text(head)?;
     let start = text.trim_start().get(..9).unwrap_or(text.trim_start()).to_ascii_lowercase();
-    if text.trim().is_empty() || FOREIGN_TEXT.iter().any(|foreign| start.starts_with(foreign)) {
+    if text.trim().is_empty() || UNSUPPORTED_TEXT_PREFIXES.iter().any(|foreign| start.starts_with(foreign)) {
         return None;
     }
     let extension = file_name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
@@ -70,13 +70,13 @@ pub fn sniff(head: &[u8], file_name: &str) -> Option<Format> {
 /// that is not of another known format.
 fn is_pdf(head: &[u8]) -> bool {
     const HEADER: &[u8] = b"%PDF-";
-    let window = &head[..head.len().min(PDF_HEADER_WITHIN + HEADER.len())];
+    let window = &head[..head.len().min(MAX_PDF_HEADER_OFFSET + HEADER.len())];
     let Some(at) = window.windows(HEADER.len()).position(|bytes| bytes == HEADER) else { return false };
     let foreign = [b"PK\x03\x04".as_slice(), b"\x7fELF", b"MZ", b"\x89PNG", b"\xD0\xCF\x11\xE0", b"GIF8", b"\xFF\xD8"];
-    let alone = at == 0 || matches!(head[at - 1], b'\n' | b'\r' | 0xBF | 0);
-    let version =
+    let at_line_start = at == 0 || matches!(head[at - 1], b'\n' | b'\r' | 0xBF | 0);
+    let has_version =
         head.get(at + HEADER.len()..at + HEADER.len() + 2).is_none_or(|v| v[0].is_ascii_digit() && v[1] == b'.');
-    alone && version && (at == 0 || !foreign.iter().any(|magic| head.starts_with(magic)))
+    at_line_start && has_version && (at == 0 || !foreign.iter().any(|magic| head.starts_with(magic)))
 }
 
 /// ZIP entry that lists the content types of the parts.

@@ -35,10 +35,11 @@ pub(super) fn decode_within(bytes: &[u8], limits: &Limits) -> Result<Decoded, Re
         let limit = limits.max_text_bytes as u64;
         return Err(ReadError::TooLarge { what: "bytes of text", limit });
     }
-    let unusual =
-        |c: char| LINE_ENDS.contains(&c) || c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1a}');
+    let unusual = |c: char| {
+        RARE_LINE_ENDS.contains(&c) || c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1a}')
+    };
     let warnings = if text.contains(unusual) { vec![Warning::Cleaned] } else { Vec::new() };
-    let ends_a_line = |c: char| matches!(c, '\r' | '\u{c}') || LINE_ENDS.contains(&c);
+    let ends_a_line = |c: char| matches!(c, '\r' | '\u{c}') || RARE_LINE_ENDS.contains(&c);
     let mut text = text.replace("\r\n", "\n").replace(ends_a_line, "\n");
     // Remove control characters here, because the Markdown parser would keep them.
     text.retain(|c| !c.is_control() || matches!(c, '\n' | '\t'));
@@ -46,28 +47,28 @@ pub(super) fn decode_within(bytes: &[u8], limits: &Limits) -> Result<Decoded, Re
 }
 
 /// Unusual line endings: vertical tab, next line, line separator and paragraph separator.
-const LINE_ENDS: [char; 4] = ['\u{b}', '\u{85}', '\u{2028}', '\u{2029}'];
+const RARE_LINE_ENDS: [char; 4] = ['\u{b}', '\u{85}', '\u{2028}', '\u{2029}'];
 
 /// Decodes text of unknown encoding. Tries, in this order: the byte order mark, UTF-16 by its zero bytes, UTF-8 (the
 /// last character may be truncated), Windows-1252. Returns `None` if the bytes are not text.
 pub(super) fn decode_text(bytes: &[u8]) -> Option<String> {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
-        return printable(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned(), Certainty::Detected);
+        return if_printable(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned(), Certainty::Detected);
     }
     if let Some(encoding) = utf16_without_mark(bytes) {
-        return printable(encoding.decode_without_bom_handling(bytes).0.into_owned(), Certainty::Detected);
+        return if_printable(encoding.decode_without_bom_handling(bytes).0.into_owned(), Certainty::Detected);
     }
     let text = match std::str::from_utf8(bytes) {
-        Ok(text) => return printable(text.to_owned(), Certainty::Detected),
+        Ok(text) => return if_printable(text.to_owned(), Certainty::Detected),
         Err(error) if error.error_len().is_none() => {
-            let whole = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
-            return printable(whole, Certainty::Detected);
+            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
+            return if_printable(valid, Certainty::Detected);
         }
         // A few invalid bytes in UTF-8 text are damage, not a different encoding.
         Err(_) if is_mostly_utf8(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
     };
-    printable(text, Certainty::Assumed)
+    if_printable(text, Certainty::Assumed)
 }
 
 /// How reliable the encoding is. An assumed encoding accepts almost any bytes, so its text is checked more strictly.
@@ -80,12 +81,12 @@ enum Certainty {
 /// Whether valid multi-byte characters outnumber invalid sequences by at least ten to one, which almost never happens
 /// in Windows-1252.
 fn is_mostly_utf8(bytes: &[u8]) -> bool {
-    let (mut whole, mut broken) = (0_usize, 0_usize);
+    let (mut valid, mut invalid) = (0_usize, 0_usize);
     for chunk in bytes.utf8_chunks() {
-        whole += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
-        broken += usize::from(!chunk.invalid().is_empty());
+        valid += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        invalid += usize::from(!chunk.invalid().is_empty());
     }
-    whole >= 10 * broken
+    valid >= 10 * invalid
 }
 
 /// Detects UTF-16 without a byte order mark: in Western text, every other byte is zero, always the high one.
@@ -104,17 +105,18 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
 
 /// Returns the text if it is plausible: at most 2 % of its characters are NUL or replacement characters, and other
 /// control characters are at most 50 % if the encoding was detected, or 2 % without any NUL if it was assumed.
-fn printable(text: String, certainty: Certainty) -> Option<String> {
-    let is_usual = |c: char| matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}') || LINE_ENDS.contains(&c);
-    let (mut total, mut broken, mut controls) = (0_usize, 0_usize, 0_usize);
+fn if_printable(text: String, certainty: Certainty) -> Option<String> {
+    let is_usual =
+        |c: char| matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}') || RARE_LINE_ENDS.contains(&c);
+    let (mut total, mut invalid, mut controls) = (0_usize, 0_usize, 0_usize);
     for c in text.chars() {
         total += 1;
-        broken += usize::from(matches!(c, '\0' | '\u{FFFD}'));
+        invalid += usize::from(matches!(c, '\0' | '\u{FFFD}'));
         controls += usize::from(c.is_control() && !is_usual(c));
     }
     let allowed = if certainty == Certainty::Detected { total / 2 } else { total / 50 };
     let nul_is_allowed = certainty == Certainty::Detected || !text.contains('\0');
-    (broken * 50 <= total && controls <= allowed && nul_is_allowed).then_some(text)
+    (invalid * 50 <= total && controls <= allowed && nul_is_allowed).then_some(text)
 }
 
 /// Splits text into blocks at blank lines, and recognizes headings and list items.

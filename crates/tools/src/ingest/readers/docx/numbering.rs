@@ -129,13 +129,13 @@ impl Lists {
         match own.format.as_str() {
             "bullet" => "•".to_owned(),
             "none" => String::new(),
-            _ => pattern(&own.text, counts, levels),
+            _ => fill_pattern(&own.text, counts, levels),
         }
     }
 }
 
 /// Replaces `%1`, `%2`, … in a label pattern with the current numbers of the levels.
-fn pattern(text: &str, counts: &[u32], levels: &[Level]) -> String {
+fn fill_pattern(text: &str, counts: &[u32], levels: &[Level]) -> String {
     let mut out = String::new();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -145,7 +145,7 @@ fn pattern(text: &str, counts: &[u32], levels: &[Level]) -> String {
                 chars.next();
                 let index = level as usize - 1;
                 if let Some(count) = counts.get(index) {
-                    out.push_str(&numeral(*count, &levels[index].format));
+                    out.push_str(&format_number(*count, &levels[index].format));
                 }
             }
             _ => out.push(c),
@@ -154,7 +154,7 @@ fn pattern(text: &str, counts: &[u32], levels: &[Level]) -> String {
     out.trim().to_owned()
 }
 
-fn numeral(number: u32, format: &str) -> String {
+fn format_number(number: u32, format: &str) -> String {
     match format {
         "lowerLetter" => letters(number as usize),
         "upperLetter" => letters(number as usize).to_uppercase(),

@@ -17,7 +17,7 @@ pub(super) struct Paragraph {
     pub outline: Option<u8>,
     pub text: String,
     /// Content of the text boxes anchored in this paragraph; it is emitted after the paragraph.
-    pub boxes: Vec<Item>,
+    pub text_boxes: Vec<Item>,
     shaded: bool,
     hidden_run: bool,
     in_text: bool,
@@ -118,13 +118,13 @@ impl Walker<'_> {
             "sym" if !paragraph.hidden_run => symbol(element, &mut paragraph.text),
             "fldChar" => self.field(element),
             "footnoteReference" | "endnoteReference" => {
-                let mark = self.note_mark(element.name(), element.attribute("id"));
+                let mark = self.reference_note(element.name(), element.attribute("id"));
                 paragraph.text.push_str(&mark);
             }
             "txbxContent" => {
                 // A text box may have a background of any colour; its fill is not read.
                 let has_background = std::mem::replace(&mut self.has_background, true);
-                self.blocks(xml, "txbxContent", &mut paragraph.boxes, output.depth + 1)?;
+                self.blocks(xml, "txbxContent", &mut paragraph.text_boxes, output.depth + 1)?;
                 self.has_background = has_background;
             }
             // Deleted and moved-away text, field codes, the fallback copy of a text box, phonetic guides.
@@ -139,7 +139,7 @@ impl Walker<'_> {
     fn paragraph_properties(&mut self, xml: &mut Xml<'_>, paragraph: &mut Paragraph) -> Result<(), ReadError> {
         let mut section_breaks = false;
         let mut breaks_before = false;
-        xml.inside(|element| match element.name() {
+        xml.for_each_inside(|element| match element.name() {
             "pStyle" => paragraph.style = element.value(),
             "outlineLvl" => paragraph.outline = element.value().and_then(|level| level.parse().ok()),
             "numId" => {
@@ -163,7 +163,7 @@ impl Walker<'_> {
 
     fn run_properties(&mut self, xml: &mut Xml<'_>, paragraph: &mut Paragraph) -> Result<(), ReadError> {
         let mut run = RunVisibility::default();
-        xml.inside(|element| match element.name() {
+        xml.for_each_inside(|element| match element.name() {
             "vanish" | "webHidden" => run.vanish = Some(element.is_on()),
             "rStyle" => run.hidden_style |= self.styles.is_hidden_run(element.value().as_deref()),
             "color" => run.white = element.value().is_some_and(|color| is_white(&color)),
@@ -174,8 +174,8 @@ impl Walker<'_> {
             _ => {}
         })?;
         let shaded = run.shaded || paragraph.shaded || self.styles.is_shaded(paragraph.style.as_deref());
-        let unseen = run.tiny || (run.white && !shaded && !self.has_background);
-        paragraph.hidden_run = run.vanish.unwrap_or(paragraph.hidden_run || run.hidden_style) || unseen;
+        let imperceptible = run.tiny || (run.white && !shaded && !self.has_background);
+        paragraph.hidden_run = run.vanish.unwrap_or(paragraph.hidden_run || run.hidden_style) || imperceptible;
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ impl Walker<'_> {
                 Token::Open(element) => match element.name() {
                     "tblPr" => {
                         let mut styled = false;
-                        xml.inside(|element| match element.name() {
+                        xml.for_each_inside(|element| match element.name() {
                             "tblStyle" => styled = true,
                             "tblLook" => {
                                 styled_first_row = has_first_row_style(element.attribute("firstRow"), element.value())
@@ -57,7 +57,7 @@ impl Walker<'_> {
         let more = rows.len() > 1;
         for (at, row) in rows.into_iter().enumerate() {
             let cells: Vec<String> = row.cells.iter().map(|cell| flat_text(cell)).collect();
-            let header = row.header || (at == 0 && more && styled_first_row && names_columns(&cells));
+            let header = row.header || (at == 0 && more && styled_first_row && looks_like_header(&cells));
             if cells.iter().any(|cell| !cell.is_empty()) {
                 out.push(Item::Block(Block::new(BlockKind::TableRow { header }, cells.join(" | "))));
             }
@@ -70,7 +70,7 @@ impl Walker<'_> {
         loop {
             match xml.next()? {
                 Token::Open(element) => match element.name() {
-                    "trPr" => xml.inside(|element| match element.name() {
+                    "trPr" => xml.for_each_inside(|element| match element.name() {
                         "tblHeader" => row.header = element.is_on(),
                         "del" => row.deleted = true,
                         _ => {}
@@ -94,7 +94,7 @@ impl Walker<'_> {
                 Token::Open(element) => match element.name() {
                     "tcPr" => {
                         let mut shaded = false;
-                        xml.inside(|element| shaded |= element.name() == "shd" && is_background(element))?;
+                        xml.for_each_inside(|element| shaded |= element.name() == "shd" && is_background(element))?;
                         self.has_background |= shaded;
                     }
                     "p" => self.paragraph(xml, &mut items, depth)?,
@@ -124,6 +124,6 @@ fn has_first_row_style(first_row: Option<String>, bits: Option<String>) -> bool 
 }
 
 /// Whether a row looks like a header: every cell contains a letter and none starts with a digit.
-fn names_columns(cells: &[String]) -> bool {
+fn looks_like_header(cells: &[String]) -> bool {
     cells.iter().all(|cell| cell.chars().any(char::is_alphabetic) && !cell.starts_with(|c: char| c.is_ascii_digit()))
 }

@@ -26,7 +26,7 @@ pub(super) enum Item {
 pub(super) struct Notes {
     pub footnotes: HashMap<String, String>,
     pub endnotes: HashMap<String, String>,
-    shown: [usize; 2],
+    reference_counts: [usize; 2],
     /// Notes that are referenced on the current page and still have to be added at its end.
     pending: Vec<String>,
 }
@@ -67,7 +67,7 @@ impl<'a> Walker<'a> {
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
-    pub fn part(&mut self, text: &str, root: &str) -> Result<Vec<Item>, ReadError> {
+    pub fn collect_part(&mut self, text: &str, root: &str) -> Result<Vec<Item>, ReadError> {
         let mut xml = Xml::new(text);
         let mut out = Vec::new();
         loop {
@@ -87,7 +87,7 @@ impl<'a> Walker<'a> {
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
-    pub fn notes(&mut self, text: &str, element: &str) -> Result<HashMap<String, String>, ReadError> {
+    pub fn parse_notes(&mut self, text: &str, element: &str) -> Result<HashMap<String, String>, ReadError> {
         let mut xml = Xml::new(text);
         let mut notes = HashMap::new();
         loop {
@@ -147,13 +147,13 @@ impl<'a> Walker<'a> {
     }
 
     /// Returns the label of a note reference and schedules the note's text for the end of the page.
-    pub fn note_mark(&mut self, reference: &str, id: Option<String>) -> String {
+    pub fn reference_note(&mut self, reference: &str, id: Option<String>) -> String {
         let is_endnote = reference == "endnoteReference";
         let notes = if is_endnote { &self.notes.endnotes } else { &self.notes.footnotes };
         let Some(text) = id.and_then(|id| notes.get(&id)) else { return String::new() };
-        let shown = &mut self.notes.shown[usize::from(is_endnote)];
-        *shown += 1;
-        let mark = if is_endnote { format!("[{}]", roman(*shown)) } else { format!("[{shown}]") };
+        let count = &mut self.notes.reference_counts[usize::from(is_endnote)];
+        *count += 1;
+        let mark = if is_endnote { format!("[{}]", roman(*count)) } else { format!("[{count}]") };
         self.notes.pending.push(format!("{mark} {text}"));
         mark
     }
@@ -170,12 +170,12 @@ impl<'a> Walker<'a> {
             .as_ref()
             .and_then(|numbering| Some(self.lists.next_label(numbering.list?, numbering.level.unwrap_or(0))));
         if paragraph.text.trim().is_empty() {
-            out.extend(paragraph.boxes);
+            out.extend(paragraph.text_boxes);
             return;
         }
         if self.styles.is_code(style) {
             push_code(out, paragraph.text.trim_end());
-            out.extend(paragraph.boxes);
+            out.extend(paragraph.text_boxes);
             return;
         }
         let lines: Vec<String> = paragraph.text.lines().map(clean_line).filter(|line| !line.is_empty()).collect();
@@ -197,7 +197,7 @@ impl<'a> Walker<'a> {
             (None, None) => Block::new(BlockKind::Paragraph, text),
         };
         out.push(Item::Block(block));
-        out.extend(paragraph.boxes);
+        out.extend(paragraph.text_boxes);
     }
 
     /// The list of a paragraph, from the paragraph itself or its style. List id 0 means no list.

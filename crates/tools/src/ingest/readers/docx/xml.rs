@@ -108,7 +108,7 @@ impl<'a> Xml<'a> {
     ///
     /// # Errors
     /// Same as [`Xml::next`].
-    pub fn inside(&mut self, mut each: impl FnMut(&Element<'a>)) -> Result<(), ReadError> {
+    pub fn for_each_inside(&mut self, mut each: impl FnMut(&Element<'a>)) -> Result<(), ReadError> {
         let outside = self.depth.saturating_sub(1);
         while self.depth > outside {
             if let Token::Open(element) = self.next()? {

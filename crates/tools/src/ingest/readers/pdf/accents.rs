@@ -34,19 +34,20 @@ impl Accents {
             return pending.map_or(Composition::Unchanged, |(accent, at)| Composition::Unmatched(accent, at));
         };
         if let Some((accent, accent_at)) = self.pending.take() {
-            let letter = combining(accent).filter(|_| is_over(&accent_at, at.left, at.right) && near(&accent_at, at));
-            return match letter.and_then(|mark| compose(dotted(c), mark)) {
+            let letter = combining_mark(accent)
+                .filter(|_| is_over(&accent_at, at.left, at.right) && is_same_line(&accent_at, at));
+            return match letter.and_then(|mark| compose(with_dot(c), mark)) {
                 Some(letter) => Composition::Composed(letter),
                 None => Composition::Unmatched(accent, accent_at),
             };
         }
-        let Some(mark) = combining(c) else {
+        let Some(mark) = combining_mark(c) else {
             self.last = Some((at.left, at.right));
             return Composition::Unchanged;
         };
         if let (Some(word), Some((left, right))) = (word, self.last)
             && is_over(at, left, right)
-            && let Some(letter) = word.chars().next_back().and_then(|last| compose(dotted(last), mark))
+            && let Some(letter) = word.chars().next_back().and_then(|last| compose(with_dot(last), mark))
         {
             word.pop();
             word.push(letter);
@@ -68,12 +69,12 @@ fn is_over(accent: &Placement, left: f32, right: f32) -> bool {
 }
 
 /// Whether an accent and a letter are on the same line; accents are raised above capital letters.
-fn near(accent: &Placement, letter: &Placement) -> bool {
-    accent.direction == letter.direction && (accent.base - letter.base).abs() < 0.5 * letter.size
+fn is_same_line(accent: &Placement, letter: &Placement) -> bool {
+    accent.direction == letter.direction && (accent.baseline - letter.baseline).abs() < 0.5 * letter.size
 }
 
 /// Replaces a dotless i or j by the letter with its dot, from which accented letters are composed.
-fn dotted(c: char) -> char {
+fn with_dot(c: char) -> char {
     match c {
         'ı' => 'i',
         'ȷ' => 'j',
@@ -82,7 +83,7 @@ fn dotted(c: char) -> char {
 }
 
 /// The combining character of an accent; `None` if it is not an accent.
-fn combining(accent: char) -> Option<char> {
+fn combining_mark(accent: char) -> Option<char> {
     Some(match accent {
         '`' => '\u{300}',
         '´' => '\u{301}',
@@ -110,15 +111,15 @@ mod tests {
 
     fn words(glyphs: &[(&str, f32, f32)]) -> Vec<String> {
         let mut builder = WordBuilder::default();
-        for (text, left, base) in glyphs {
+        for (text, left, baseline) in glyphs {
             let direction = Direction::Right;
             let at = Placement {
                 left: *left,
                 right: left + 5.0,
-                base: *base,
+                baseline: *baseline,
                 size: 10.0,
                 bold: false,
-                fixed: false,
+                fixed_pitch: false,
                 direction,
             };
             builder.push(text, at);

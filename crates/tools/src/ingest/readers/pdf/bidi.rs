@@ -17,7 +17,7 @@ pub(super) fn is_rtl_ligature(text: &str) -> bool {
 }
 
 /// Converts a line from visual to logical order.
-pub(super) fn logical(line: &str) -> String {
+pub(super) fn to_logical_order(line: &str) -> String {
     if !line.bytes().any(|byte| byte >= 0xD6) || !line.chars().any(is_rtl) {
         return line.to_owned();
     }
@@ -76,12 +76,12 @@ mod tests {
     fn a_right_to_left_line_is_reversed_except_for_its_numbers() {
         let logical_order = "הצג P-101A עכשיו (12.5 bar) סוף";
         let visual_order = "ףוס (12.5 bar) וישכע P-101A גצה";
-        assert_eq!(logical(visual_order), logical_order);
+        assert_eq!(to_logical_order(visual_order), logical_order);
     }
 
     #[test]
     fn right_to_left_words_in_a_left_to_right_line_are_reversed() {
-        assert_eq!(logical("the sign גצה ףוס means show and end"), "the sign סוף הצג means show and end");
-        assert_eq!(logical("plain"), "plain");
+        assert_eq!(to_logical_order("the sign גצה ףוס means show and end"), "the sign סוף הצג means show and end");
+        assert_eq!(to_logical_order("plain"), "plain");
     }
 }

@@ -8,7 +8,7 @@ use super::baseline::same_line;
 pub(super) struct Piece {
     pub left: f32,
     pub right: f32,
-    pub base: f32,
+    pub baseline: f32,
     pub size: f32,
 }
 
@@ -48,36 +48,36 @@ fn split(pieces: &[Piece], members: Vec<usize>, depth: usize, groups: &mut Vec<V
         groups.push(members);
         return;
     };
-    let mut plain = Vec::new();
+    let mut unsplit = Vec::new();
     for band in bands(pieces, &rows, gutter) {
         if !band.is_split || !is_columns(pieces, band.rows, gutter, 0) {
-            plain.extend(band.rows.iter().flat_map(|row| &row.pieces).copied());
+            unsplit.extend(band.rows.iter().flat_map(|row| &row.pieces).copied());
             continue;
         }
-        if !plain.is_empty() {
-            groups.push(std::mem::take(&mut plain));
+        if !unsplit.is_empty() {
+            groups.push(std::mem::take(&mut unsplit));
         }
         for side in sides(pieces, band.rows, gutter) {
             split(pieces, side, depth + 1, groups);
         }
     }
-    if !plain.is_empty() {
-        groups.push(plain);
+    if !unsplit.is_empty() {
+        groups.push(unsplit);
     }
 }
 
 fn rows(pieces: &[Piece], members: &[usize]) -> Vec<Row> {
     let mut sorted = members.to_vec();
-    sorted.sort_by(|a, b| pieces[*a].base.total_cmp(&pieces[*b].base));
+    sorted.sort_by(|a, b| pieces[*a].baseline.total_cmp(&pieces[*b].baseline));
     let mut rows: Vec<Row> = Vec::new();
-    let (mut base, mut size) = (f32::MIN, 0.0);
+    let (mut baseline, mut size) = (f32::MIN, 0.0);
     for index in sorted {
         let piece = &pieces[index];
         match rows.last_mut() {
-            Some(row) if same_line(base, size, piece.base, piece.size) => row.pieces.push(index),
+            Some(row) if same_line(baseline, size, piece.baseline, piece.size) => row.pieces.push(index),
             _ => {
                 rows.push(Row { pieces: vec![index] });
-                (base, size) = (piece.base, piece.size);
+                (baseline, size) = (piece.baseline, piece.size);
             }
         }
     }
@@ -201,12 +201,12 @@ fn wide_gaps(pieces: &[Piece], row: &Row) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    fn line(left: f32, width: f32, base: f32) -> Vec<Piece> {
+    fn line(left: f32, width: f32, baseline: f32) -> Vec<Piece> {
         let words = (width / 30.0) as usize;
         (0..words)
             .map(|n| {
                 let left = left + n as f32 * 30.0;
-                Piece { left, right: left + 27.0, base, size: 10.0 }
+                Piece { left, right: left + 27.0, baseline, size: 10.0 }
             })
             .collect()
     }

@@ -45,7 +45,7 @@ impl Composite {
         let name = name_of(document, font, b"Encoding").unwrap_or_default();
         let map = match font.get_deref(b"Encoding", document) {
             Ok(Object::Stream(stream)) => CodeMap::Embedded(CMap::parse(&inflate(stream).unwrap_or_default())),
-            Ok(Object::Name(name)) => predefined(&String::from_utf8_lossy(name)),
+            Ok(Object::Name(name)) => predefined_encoding(&String::from_utf8_lossy(name)),
             _ => CodeMap::Identity,
         };
         let (widths, default_width) = descendant.map_or((HashMap::new(), 1.0), |descendant| {
@@ -65,7 +65,7 @@ impl Composite {
         self.vertical
     }
 
-    pub fn show(&self, bytes: &[u8], mut each: impl FnMut(Glyph<'_>)) {
+    pub fn for_each_glyph(&self, bytes: &[u8], mut each: impl FnMut(Glyph<'_>)) {
         let mut rest = bytes;
         while !rest.is_empty() {
             let length = self.code_length(rest).clamp(1, rest.len());
@@ -143,7 +143,7 @@ impl CodeMap {
 }
 
 /// The encoding of a predefined CMap, recognized by parts of its name.
-fn predefined(name: &str) -> CodeMap {
+fn predefined_encoding(name: &str) -> CodeMap {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     if has(&["UTF8"]) {
         CodeMap::Utf8

@@ -8,9 +8,9 @@ use lopdf::{Document, ObjectId};
 use super::font::Font;
 
 /// Maximum decompressed size of one content stream, in bytes.
-pub(super) const MAX_STREAM: usize = 64 << 20;
+pub(super) const MAX_STREAM_BYTES: usize = 64 << 20;
 /// Minimum number of bytes charged for a stream, so that even tiny forms that invoke each other exhaust the budget.
-pub(super) const MIN_COST: u64 = 512;
+pub(super) const MIN_STREAM_COST: u64 = 512;
 
 /// The state that all pages of a file share.
 pub(super) struct Context<'a> {
@@ -28,24 +28,24 @@ pub(super) const MAX_FONTS: usize = 512;
 
 /// The number of bytes that may still be decompressed from the whole file.
 pub(super) struct Budget {
-    left: u64,
+    remaining: u64,
     /// Whether any stream exceeded its limit or the budget.
     pub exceeded: bool,
 }
 
 impl Budget {
     pub fn new(bytes: u64) -> Self {
-        Self { left: bytes, exceeded: false }
+        Self { remaining: bytes, exceeded: false }
     }
 
     /// Whether the budget is used up.
     pub fn is_spent(&self) -> bool {
-        self.left == 0
+        self.remaining == 0
     }
 
     /// Maximum decompressed size of the next stream, in bytes.
-    pub fn left(&self) -> usize {
-        usize::try_from(self.left).unwrap_or(usize::MAX)
+    pub fn remaining(&self) -> usize {
+        usize::try_from(self.remaining).unwrap_or(usize::MAX)
     }
 
     /// Records that a stream exceeded its own limit or, if `file` is true, the remaining budget of the file, which is
@@ -53,12 +53,12 @@ impl Budget {
     pub fn exceed(&mut self, file: bool) {
         self.exceeded = true;
         if file {
-            self.left = 0;
+            self.remaining = 0;
         }
     }
 
     /// Subtracts decompressed bytes from the budget.
     pub fn spend(&mut self, bytes: u64) {
-        self.left = self.left.saturating_sub(bytes);
+        self.remaining = self.remaining.saturating_sub(bytes);
     }
 }

@@ -3,7 +3,7 @@
 use lopdf::{Dictionary, Document, Object, Stream};
 
 /// Maximum decompressed size of a font stream, in bytes.
-const MAX_FONT_STREAM: usize = 32 << 20;
+const MAX_FONT_STREAM_BYTES: usize = 32 << 20;
 
 /// The value of an entry that is a name.
 pub(super) fn name_of(document: &Document, dictionary: &Dictionary, key: &[u8]) -> Option<String> {
@@ -32,5 +32,5 @@ pub(super) fn stream<'a>(document: &'a Document, parent: &'a Dictionary, key: &[
 
 /// Decompresses a stream of a font; `None` if it cannot be decoded or is too large.
 pub(super) fn inflate(stream: &Stream) -> Option<Vec<u8>> {
-    stream.get_plain_content_with_limit(MAX_FONT_STREAM).ok()
+    stream.get_plain_content_with_limit(MAX_FONT_STREAM_BYTES).ok()
 }

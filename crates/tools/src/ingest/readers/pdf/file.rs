@@ -6,8 +6,8 @@ use lopdf::{Dictionary, Document, Error, LoadOptions, Object, ObjectId, decode_t
 
 use super::super::clean::clean_line;
 use super::super::numerals::{letters, roman};
-use super::super::{Limits, ReadError, is_title_worth_showing};
-use super::context::MAX_STREAM;
+use super::super::{Limits, ReadError, is_meaningful_title};
+use super::context::MAX_STREAM_BYTES;
 use super::dictionary::dictionary;
 
 /// Maximum number of ancestors followed in a page tree; a crafted file may contain a cycle.
@@ -30,7 +30,7 @@ impl File {
     pub fn open(bytes: &[u8], limits: &Limits) -> Result<Self, ReadError> {
         let options = LoadOptions {
             password: Some(String::new()),
-            max_decompressed_size: Some(MAX_STREAM),
+            max_decompressed_size: Some(MAX_STREAM_BYTES),
             ..LoadOptions::default()
         };
         let document = Document::load_mem_with_options(bytes, options).map_err(|error| match error {
@@ -78,7 +78,7 @@ impl File {
         let info = dictionary(&self.document, &self.document.trailer, b"Info")?;
         let title = decode_text_string(info.get_deref(b"Title", &self.document).ok()?).ok()?;
         let title = clean_line(&title);
-        is_title_worth_showing(&title).then_some(title)
+        is_meaningful_title(&title).then_some(title)
     }
 
     /// Titles and levels of the outline (bookmarks), in order; level 1 is the outermost.

@@ -16,7 +16,7 @@ pub(super) struct Font {
     codes: Codes,
     pub bold: bool,
     /// Whether all glyphs have the same width.
-    pub fixed: bool,
+    pub fixed_pitch: bool,
     /// Whether the writing mode is vertical.
     pub vertical: bool,
 }
@@ -33,17 +33,17 @@ impl Font {
         let name = name_of(document, font, b"BaseFont").unwrap_or_default();
         let descriptor = dictionary(document, font, b"FontDescriptor");
         let bold = is_bold(document, &name, descriptor);
-        let fixed = is_fixed(document, &name, descriptor);
+        let fixed_pitch = is_fixed_pitch(document, &name, descriptor);
         let to_unicode = stream(document, font, b"ToUnicode").and_then(inflate).map(|data| CMap::parse(&data));
         let to_unicode = to_unicode.filter(|cmap| !cmap.has_no_text());
         let kind = font.get_deref(b"Subtype", document).and_then(Object::as_name).unwrap_or_default();
         if kind == b"Type0" {
             let composite = Composite::load(document, font, to_unicode);
             let vertical = composite.is_vertical();
-            return Self { codes: Codes::Composite(Box::new(composite)), bold, fixed, vertical };
+            return Self { codes: Codes::Composite(Box::new(composite)), bold, fixed_pitch, vertical };
         }
-        let simple = Simple { document, font, name: &name, descriptor, is_type3: kind == b"Type3" };
-        Self { codes: Codes::Simple(simple.table(to_unicode.as_ref())), bold, fixed, vertical: false }
+        let simple = SimpleFont { document, font, name: &name, descriptor, is_type3: kind == b"Type3" };
+        Self { codes: Codes::Simple(simple.table(to_unicode.as_ref())), bold, fixed_pitch, vertical: false }
     }
 
     /// The font that viewers use in place of a missing one.
@@ -55,7 +55,7 @@ impl Font {
     }
 
     /// Calls `each` for every glyph of a string, in order.
-    pub fn show(&self, bytes: &[u8], mut each: impl FnMut(Glyph<'_>)) {
+    pub fn for_each_glyph(&self, bytes: &[u8], mut each: impl FnMut(Glyph<'_>)) {
         match &self.codes {
             Codes::Simple(table) => {
                 for &byte in bytes {
@@ -63,13 +63,13 @@ impl Font {
                     each(Glyph { text, width: *width, is_space_code: byte == 32 });
                 }
             }
-            Codes::Composite(composite) => composite.show(bytes, each),
+            Codes::Composite(composite) => composite.for_each_glyph(bytes, each),
         }
     }
 }
 
 /// Builds the table of a simple font from its dictionary.
-struct Simple<'a> {
+struct SimpleFont<'a> {
     document: &'a Document,
     font: &'a Dictionary,
     name: &'a str,
@@ -77,7 +77,7 @@ struct Simple<'a> {
     is_type3: bool,
 }
 
-impl Simple<'_> {
+impl SimpleFont<'_> {
     fn table(&self, to_unicode: Option<&CMap>) -> Vec<(String, f32)> {
         let texts = self.texts();
         let widths = self.widths(&texts);
@@ -123,7 +123,7 @@ impl Simple<'_> {
                     if let Some(slot) = texts.get_mut(code) {
                         // If the name is only a number, keep the character of the base encoding. For any other unknown
                         // name, that character would be wrong.
-                        *slot = glyphs::text(name).or_else(|| slot.take().filter(|_| is_numbered(name)));
+                        *slot = glyphs::text(name).or_else(|| slot.take().filter(|_| is_numbered_name(name)));
                     }
                     code = code.saturating_add(1);
                 }
@@ -206,7 +206,7 @@ impl Simple<'_> {
 }
 
 /// Whether a glyph name is only a number with a short prefix: `g12`, `cid34`, `C0045`.
-fn is_numbered(name: &[u8]) -> bool {
+fn is_numbered_name(name: &[u8]) -> bool {
     let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     digits > 0 && name.len() - digits <= 5
 }
@@ -222,7 +222,7 @@ fn is_bold(document: &Document, name: &str, descriptor: Option<&Dictionary>) -> 
     named || tex || forced || weight >= 600.0
 }
 
-fn is_fixed(document: &Document, name: &str, descriptor: Option<&Dictionary>) -> bool {
+fn is_fixed_pitch(document: &Document, name: &str, descriptor: Option<&Dictionary>) -> bool {
     let lower = name.to_ascii_lowercase();
     let named =
         ["courier", "mono", "consol", "typewriter", "cmtt", "sftt", "ectt"].iter().any(|part| lower.contains(part));

@@ -27,7 +27,7 @@ pub(super) fn type1(program: &[u8]) -> Option<BuiltInEncoding> {
     let mut at = 0;
     while at + 1 < words.len() {
         match words[at] {
-            b"dup" => at += put(&words[at + 1..], &mut table),
+            b"dup" => at += read_encoding_entry(&words[at + 1..], &mut table),
             b"readonly" | b"def" => break,
             _ => at += 1,
         }
@@ -36,18 +36,18 @@ pub(super) fn type1(program: &[u8]) -> Option<BuiltInEncoding> {
 }
 
 /// Reads `12 /ffi put` (or `12/ffi put`) after a `dup`; returns the number of words to skip.
-fn put(words: &[&[u8]], table: &mut BuiltInEncoding) -> usize {
+fn read_encoding_entry(words: &[&[u8]], table: &mut BuiltInEncoding) -> usize {
     let joined: Vec<u8> = words.iter().take(2).copied().collect::<Vec<_>>().join(&b' ');
     let Some(slash) = joined.iter().position(|byte| *byte == b'/') else { return 1 };
     let name: &[u8] = joined[slash + 1..].split(|byte| *byte == b' ').next().unwrap_or_default();
-    if let Some(slot) = code(joined[..slash].trim_ascii()).and_then(|code| table.get_mut(code)) {
+    if let Some(slot) = postscript_integer(joined[..slash].trim_ascii()).and_then(|code| table.get_mut(code)) {
         *slot = glyphs::text(name);
     }
     2
 }
 
 /// Parses a PostScript integer, which may have a radix (`8#101`).
-fn code(word: &[u8]) -> Option<usize> {
+fn postscript_integer(word: &[u8]) -> Option<usize> {
     let word = std::str::from_utf8(word).ok()?;
     match word.split_once('#') {
         Some((radix, digits)) => {

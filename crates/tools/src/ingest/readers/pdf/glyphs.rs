@@ -42,12 +42,12 @@ pub(super) fn standard() -> &'static Table {
 pub(super) fn text(name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok()?;
     let stem = name.split('.').next().filter(|stem| !stem.is_empty())?;
-    let text: String = stem.split('_').map(part).collect::<Option<String>>()?;
+    let text: String = stem.split('_').map(component_text).collect::<Option<String>>()?;
     (!text.is_empty()).then_some(text)
 }
 
-fn part(name: &str) -> Option<String> {
-    if let Some(c) = listed(name.as_bytes()) {
+fn component_text(name: &str) -> Option<String> {
+    if let Some(c) = listed_glyph(name.as_bytes()) {
         return Some(c.to_string());
     }
     if let Some(hex) = name.strip_prefix("uni")
@@ -76,7 +76,7 @@ fn part(name: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn listed(name: &[u8]) -> Option<char> {
+fn listed_glyph(name: &[u8]) -> Option<char> {
     let differences = vec![Object::Integer(1), Object::Name(name.to_vec())];
     let encoding = Dictionary::from_iter([("Differences", Object::Array(differences))]);
     decode(Object::Dictionary(encoding), 1)

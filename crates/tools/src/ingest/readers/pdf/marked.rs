@@ -91,7 +91,8 @@ impl Replacement {
             return fits || same;
         }
         let Some(&(_, first)) = self.glyphs.first() else { return true };
-        let on_line = self.glyphs.iter().map(|(_, at)| at).filter(|at| (at.base - first.base).abs() < first.size);
+        let on_line =
+            self.glyphs.iter().map(|(_, at)| at).filter(|at| (at.baseline - first.baseline).abs() < first.size);
         let (left, right) = on_line.fold((first.left, first.right), |(l, r), at| (l.min(at.left), r.max(at.right)));
         out.push(&self.text, Placement { left, right, ..first });
         true
@@ -123,8 +124,15 @@ mod tests {
         for (n, c) in glyphs.chars().enumerate() {
             let left = 6.0 * n as f32;
             let direction = Direction::Right;
-            let at =
-                Placement { left, right: left + 6.0, base: 10.0, size: 10.0, bold: false, fixed: false, direction };
+            let at = Placement {
+                left,
+                right: left + 6.0,
+                baseline: 10.0,
+                size: 10.0,
+                bold: false,
+                fixed_pitch: false,
+                direction,
+            };
             assert!(marked.replace_glyph(&c.to_string(), at, false));
         }
         let mut out = WordBuilder::default();

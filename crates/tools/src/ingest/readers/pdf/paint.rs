@@ -48,7 +48,7 @@ pub(super) struct Canvas {
 
 impl Canvas {
     /// Whether text of this colour, at this point, contrasts with its background. True if either colour is unknown.
-    pub fn shows(&self, color: Option<Color>, x: f32, y: f32) -> bool {
+    pub fn contrasts(&self, color: Option<Color>, x: f32, y: f32) -> bool {
         let Some(color) = color else { return true };
         let background = self.fills.iter().rev().find(|fill| fill.area.contains(x, y));
         let background = background.map_or(Some([1.0; 3]), |fill| fill.color);
@@ -58,7 +58,7 @@ impl Canvas {
     pub fn fill(&mut self, path: &Path, color: Option<Color>) {
         for area in &path.areas {
             if area.width() < MAX_RULE_THICKNESS || area.height() < MAX_RULE_THICKNESS {
-                self.rule(*area);
+                self.add_rule(*area);
             } else if self.fills.len() < MAX_ITEMS {
                 self.fills.push(Fill { area: *area, color });
             }
@@ -67,30 +67,30 @@ impl Canvas {
 
     pub fn stroke(&mut self, path: &Path) {
         for line in &path.lines {
-            self.rule(*line);
+            self.add_rule(*line);
         }
     }
 
     /// Records an image; `object` is `None` for an inline image.
-    pub fn image(&mut self, object: Option<ObjectId>, placed: &Matrix, page: &Rect) {
-        let area = placed.apply_rect(&Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 });
+    pub fn add_image(&mut self, object: Option<ObjectId>, image_matrix: &Matrix, page: &Rect) {
+        let area = image_matrix.apply_rect(&Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 });
         let covered = area.intersection(page).area();
         self.image_area += covered;
         let may_have_text = covered >= MIN_PICTURE_SHARE * page.area() && self.pictures.len() < MAX_PICTURES;
         if let Some(object) = object.filter(|_| may_have_text) {
             self.pictures.push(object);
         }
-        self.cover(area);
+        self.add_unknown_fill(area);
     }
 
     /// Records an area of unknown colour.
-    pub fn cover(&mut self, area: Rect) {
+    pub fn add_unknown_fill(&mut self, area: Rect) {
         if self.fills.len() < MAX_ITEMS {
             self.fills.push(Fill { area, color: None });
         }
     }
 
-    fn rule(&mut self, area: Rect) {
+    fn add_rule(&mut self, area: Rect) {
         let horizontal = area.width() >= area.height();
         let (length, thickness) =
             if horizontal { (area.width(), area.height()) } else { (area.height(), area.width()) };
@@ -205,13 +205,13 @@ mod tests {
     fn text_in_the_colour_of_its_background_is_not_shown() {
         let mut canvas = Canvas::default();
         let white = Some([1.0; 3]);
-        assert!(!canvas.shows(white, 20.0, 20.0));
-        assert!(canvas.shows(Some([0.0; 3]), 20.0, 20.0));
+        assert!(!canvas.contrasts(white, 20.0, 20.0));
+        assert!(canvas.contrasts(Some([0.0; 3]), 20.0, 20.0));
         let mut path = Path::default();
         path.rectangle(BOX);
         canvas.fill(&path, Some([0.0, 0.0, 0.4]));
-        assert!(canvas.shows(white, 20.0, 20.0), "white on blue, as in a table header");
-        assert!(!canvas.shows(white, 60.0, 20.0));
+        assert!(canvas.contrasts(white, 20.0, 20.0), "white on blue, as in a table header");
+        assert!(!canvas.contrasts(white, 60.0, 20.0));
     }
 
     #[test]

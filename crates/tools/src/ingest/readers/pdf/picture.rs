@@ -4,7 +4,7 @@
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream};
 
 use super::super::{Scan, ScanFormat};
-use super::context::MAX_STREAM;
+use super::context::MAX_STREAM_BYTES;
 use super::dictionary::number;
 
 /// Maximum width and height in pixels; A0 at 600 dpi stays below it.
@@ -18,9 +18,9 @@ pub(super) fn scan(document: &Document, image: ObjectId, max_bytes: u64) -> Opti
     let scan = match filters(document, &stream.dict).as_slice() {
         [b"DCTDecode"] => Scan { format: ScanFormat::Jpeg, bytes: stream.content.clone() },
         [b"JPXDecode"] => Scan { format: ScanFormat::Jpeg2000, bytes: stream.content.clone() },
-        [b"CCITTFaxDecode"] => Scan { format: ScanFormat::Tiff, bytes: fax(document, stream)? },
+        [b"CCITTFaxDecode"] => Scan { format: ScanFormat::Tiff, bytes: fax_to_tiff(document, stream)? },
         [] | [b"FlateDecode" | b"LZWDecode" | b"RunLengthDecode"] => {
-            Scan { format: ScanFormat::Pnm, bytes: grey(document, stream)? }
+            Scan { format: ScanFormat::Pnm, bytes: samples_to_pgm(document, stream)? }
         }
         _ => return None,
     };
@@ -38,7 +38,7 @@ fn filters<'a>(document: &'a Document, image: &'a Dictionary) -> Vec<&'a [u8]> {
 }
 
 /// Width and height in pixels; `None` if either is invalid or the image is too large.
-fn sides(document: &Document, image: &Dictionary) -> Option<(u32, u32)> {
+fn dimensions(document: &Document, image: &Dictionary) -> Option<(u32, u32)> {
     let side = |key: &[u8]| number(document, image, key).filter(|side| (1.0..=MAX_SIDE).contains(side));
     let (width, height) = (side(b"Width")?, side(b"Height")?);
     (width * height <= MAX_PIXELS).then_some((width as u32, height as u32))
@@ -51,8 +51,8 @@ fn is_inverted(document: &Document, image: &Dictionary) -> bool {
 }
 
 /// Wraps fax data in a TIFF file with a single strip (TIFF 6.0, sections 10 and 11).
-fn fax(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
-    let (width, height) = sides(document, &stream.dict)?;
+fn fax_to_tiff(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
+    let (width, height) = dimensions(document, &stream.dict)?;
     let parameters = match stream.dict.get_deref(b"DecodeParms", document) {
         Ok(Object::Array(list)) => list.first().and_then(|first| document.dereference(first).ok()?.1.as_dict().ok()),
         Ok(Object::Dictionary(parameters)) => Some(parameters),
@@ -108,9 +108,9 @@ enum Samples {
 }
 
 /// Converts raw samples to a binary PGM file.
-fn grey(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
+fn samples_to_pgm(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
     let image = &stream.dict;
-    let (width, height) = sides(document, image)?;
+    let (width, height) = dimensions(document, image)?;
     let mask = image.get_deref(b"ImageMask", document).and_then(Object::as_bool).unwrap_or(false);
     let bits = if mask { 1 } else { number(document, image, b"BitsPerComponent").unwrap_or(8.0) as usize };
     let space = image.get_deref(b"ColorSpace", document).ok();
@@ -120,14 +120,14 @@ fn grey(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
         return None;
     }
     let row_bytes = (width as usize * components * bits).div_ceil(8);
-    let data = stream.get_plain_content_with_limit(MAX_STREAM).ok()?;
+    let data = stream.get_plain_content_with_limit(MAX_STREAM_BYTES).ok()?;
     let inverted = is_inverted(document, image);
     let mut out = format!("P5\n{width} {height}\n255\n").into_bytes();
     let size = out.len() + width as usize * height as usize;
     out.reserve(size);
     for row in data.chunks_exact(row_bytes).take(height as usize) {
         for x in 0..width as usize {
-            let level = level(row, x, bits, &samples);
+            let level = grey_level(row, x, bits, &samples);
             out.push(if inverted { 255 - level } else { level });
         }
     }
@@ -137,7 +137,7 @@ fn grey(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
 }
 
 /// The grey level of one pixel of a row, from 0 (black) to 255 (white).
-fn level(row: &[u8], x: usize, bits: usize, samples: &Samples) -> u8 {
+fn grey_level(row: &[u8], x: usize, bits: usize, samples: &Samples) -> u8 {
     let sample = |n: usize| -> usize {
         let at = n * bits;
         let byte = usize::from(row.get(at / 8).copied().unwrap_or(0));
@@ -192,7 +192,7 @@ fn samples(document: &Document, space: &Object) -> Option<Samples> {
                 _ => return None,
             };
             let device = Samples::Device(parts);
-            Some(Samples::Palette(table.chunks_exact(parts).map(|entry| level(entry, 0, 8, &device)).collect()))
+            Some(Samples::Palette(table.chunks_exact(parts).map(|entry| grey_level(entry, 0, 8, &device)).collect()))
         }
         name => device(name).map(Samples::Device),
     }

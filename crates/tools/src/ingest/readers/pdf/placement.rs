@@ -15,16 +15,16 @@ impl Direction {
     /// The direction of text that advances along this vector (x to the right, y down).
     pub fn from_vector(dx: f32, dy: f32) -> Self {
         // Vectors within six degrees of an axis count as parallel to it (tangent of the angle).
-        const TILT: f32 = 0.1;
+        const MAX_TILT: f32 = 0.1;
         match (dx, dy) {
-            _ if dy.abs() <= TILT * dx.abs() => {
+            _ if dy.abs() <= MAX_TILT * dx.abs() => {
                 if dx > 0.0 {
                     Self::Right
                 } else {
                     Self::Left
                 }
             }
-            _ if dx.abs() <= TILT * dy.abs() => {
+            _ if dx.abs() <= MAX_TILT * dy.abs() => {
                 if dy > 0.0 {
                     Self::Down
                 } else {
@@ -70,10 +70,10 @@ fn rotate(x: f32, y: f32, angle: i16) -> (f32, f32) {
 pub(super) struct Placement {
     pub left: f32,
     pub right: f32,
-    pub base: f32,
+    pub baseline: f32,
     pub size: f32,
     pub bold: bool,
-    pub fixed: bool,
+    pub fixed_pitch: bool,
     pub direction: Direction,
 }
 

@@ -8,7 +8,7 @@ use super::super::reader::PageCounter;
 use super::super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Scan, ScanLimits, Warning};
 use super::annotations;
 use super::blocks;
-use super::context::{Budget, Context, Fonts, MAX_STREAM};
+use super::context::{Budget, Context, Fonts, MAX_STREAM_BYTES};
 use super::file::File;
 use super::geometry::{Matrix, Rect};
 use super::interpret::{Interpreter, PageContent};
@@ -76,8 +76,8 @@ fn page_texts(
     for (number, id) in (1..).zip(&file.pages) {
         let context =
             Context { document: &file.document, fonts: &mut fonts, budget: &mut budget, hidden_layers: &hidden_layers };
-        let (area, frame) = frame(file, *id);
-        let content = interpret(file, *id, Interpreter::new(context, area, frame));
+        let (area, page_matrix) = page_area_and_matrix(file, *id);
+        let content = interpret(file, *id, Interpreter::new(context, area, page_matrix));
         if budget.is_spent() {
             return Err(ReadError::TooLarge { what: "bytes after unpacking", limit: limits.max_inflated_bytes });
         }
@@ -94,7 +94,7 @@ fn page_texts(
     }
     let is_empty = text_bytes == 0;
     if is_empty && budget.exceeded {
-        return Err(ReadError::TooLarge { what: "bytes in one stream", limit: MAX_STREAM as u64 });
+        return Err(ReadError::TooLarge { what: "bytes in one stream", limit: MAX_STREAM_BYTES as u64 });
     }
     if is_empty && !findings.damaged.is_empty() {
         return Err(ReadError::corrupt("its pages cannot be decoded"));
@@ -120,7 +120,7 @@ fn scans(file: &File, pictures: &[ObjectId], left: &mut ScanLimits) -> Vec<Scan>
 
 /// Returns the visible area of a page as displayed, with its top left corner at the origin, and the matrix from user
 /// space to the displayed page.
-fn frame(file: &File, page: ObjectId) -> (Rect, Matrix) {
+fn page_area_and_matrix(file: &File, page: ObjectId) -> (Rect, Matrix) {
     const LETTER: Rect = Rect { x0: 0.0, y0: 0.0, x1: 612.0, y1: 792.0 };
     let read_box = |key: &[u8]| -> Option<Rect> {
         let array = file.inherited(page, key)?.as_array().ok()?;
@@ -138,14 +138,14 @@ fn frame(file: &File, page: ObjectId) -> (Rect, Matrix) {
         .filter(|crop| crop.width() > 1.0 && crop.height() > 1.0);
     let Rect { x0, y0, x1, y1 } = crop.unwrap_or(media);
     let turn = file.inherited(page, b"Rotate").and_then(|turn| turn.as_float().ok()).unwrap_or(0.0);
-    let frame = match (turn as i64).rem_euclid(360) {
+    let page_matrix = match (turn as i64).rem_euclid(360) {
         90 => Matrix { a: 0.0, b: 1.0, c: 1.0, d: 0.0, e: -y0, f: -x0 },
         180 => Matrix { a: -1.0, b: 0.0, c: 0.0, d: 1.0, e: x1, f: -y0 },
         270 => Matrix { a: 0.0, b: -1.0, c: -1.0, d: 0.0, e: y1, f: x1 },
         _ => Matrix { a: 1.0, b: 0.0, c: 0.0, d: -1.0, e: -x0, f: y1 },
     };
-    let shown = frame.apply_rect(&Rect { x0, y0, x1, y1 });
-    (shown.grown(2.0), frame)
+    let shown = page_matrix.apply_rect(&Rect { x0, y0, x1, y1 });
+    (shown.grown(2.0), page_matrix)
 }
 
 /// Interprets the content streams of a page and the appearances of its annotations.
@@ -165,7 +165,7 @@ fn interpret(file: &File, page: ObjectId, mut interpreter: Interpreter<'_>) -> P
         content.push(b'\n');
     }
     interpreter.run(&content, resources, 0);
-    annotations::show(file, page, &mut interpreter);
+    annotations::interpret_annotations(file, page, &mut interpreter);
     interpreter.finish()
 }
 

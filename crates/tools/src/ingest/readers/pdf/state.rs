@@ -43,7 +43,7 @@ pub(super) struct TextState {
     pub leading: f32,
     pub rise: f32,
     /// Text rendering mode, 0 to 7.
-    pub mode: u8,
+    pub render_mode: u8,
     pub matrix: Matrix,
     line: Matrix,
 }
@@ -58,7 +58,7 @@ impl GraphicsState {
             scale: 1.0,
             leading: 0.0,
             rise: 0.0,
-            mode: 0,
+            render_mode: 0,
             matrix: Matrix::IDENTITY,
             line: Matrix::IDENTITY,
         };
@@ -98,7 +98,7 @@ impl GraphicsState {
             b"Tz" => text.scale = number(0) / 100.0,
             b"TL" => text.leading = number(0),
             b"Ts" => text.rise = number(0),
-            b"Tr" => text.mode = number(0) as u8,
+            b"Tr" => text.render_mode = number(0) as u8,
             _ => return false,
         }
         true
@@ -121,7 +121,7 @@ impl GraphicsState {
             b"sc" | b"scn" => {
                 self.fill = match self.fill_space {
                     ColorSpace::Device => color(operands),
-                    ColorSpace::Tints => is_no_ink(operands).then_some([1.0; 3]),
+                    ColorSpace::Tints => has_no_ink(operands).then_some([1.0; 3]),
                     // Three numbers are almost always RGB; the meaning of a single number is unknown.
                     ColorSpace::Other => color(operands).filter(|_| operands.len() >= 3),
                 }
@@ -132,7 +132,7 @@ impl GraphicsState {
 }
 
 /// Whether all amounts of ink are 0, so that the paper stays visible.
-fn is_no_ink(tints: &[Operand]) -> bool {
+fn has_no_ink(tints: &[Operand]) -> bool {
     !tints.is_empty() && tints.iter().all(|tint| tint.number() == Some(0.0))
 }
 

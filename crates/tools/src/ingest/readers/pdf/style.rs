@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::text::is_caption;
 use super::contents_entry::is_contents_entry;
-use super::layout::Flow;
+use super::layout::FlowItem;
 use super::lines::Line;
 
 /// Minimum size of a heading, as a multiple of the size of body text.
@@ -17,7 +17,7 @@ const MAX_HEADING: usize = 200;
 pub(super) struct Style {
     body_size: f32,
     /// Whether body text is in a fixed-pitch font; such a font then does not indicate code.
-    pub body_is_fixed: bool,
+    pub body_is_fixed_pitch: bool,
     /// Font sizes of headings in points, largest first.
     sizes: Vec<f32>,
     /// Level of each title in the outline, keyed by the letters and digits of the title.
@@ -26,19 +26,19 @@ pub(super) struct Style {
 
 impl Style {
     /// Derives the style from all lines of a document and from its outline (title and level; level 1 is the outermost).
-    pub fn learn<'a>(flow: impl Iterator<Item = &'a Flow>, outline: Vec<(String, u8)>) -> Self {
+    pub fn learn<'a>(flow: impl Iterator<Item = &'a FlowItem>, outline: Vec<(String, u8)>) -> Self {
         let mut chars: HashMap<i32, usize> = HashMap::new();
-        let (mut fixed, mut all) = (0, 0);
-        let mut add = |size: f32, length: usize| *chars.entry(key(size)).or_default() += length;
+        let (mut fixed_pitch, mut all) = (0, 0);
+        let mut add = |size: f32, length: usize| *chars.entry(half_points(size)).or_default() += length;
         let mut large: HashSet<i32> = HashSet::new();
         for item in flow {
-            let Flow::Line(line) = item else { continue };
+            let FlowItem::Line(line) = item else { continue };
             let length: usize = line.cells.iter().map(|cell| cell.text.len()).sum();
             add(line.size, length);
             all += length;
-            fixed += if line.fixed { length } else { 0 };
+            fixed_pitch += if line.fixed_pitch { length } else { 0 };
             if line.cells.iter().flat_map(|cell| cell.text.chars()).filter(|c| c.is_alphabetic()).count() >= 3 {
-                large.insert(key(line.size));
+                large.insert(half_points(line.size));
             }
         }
         let body = chars.into_iter().max_by_key(|(size, length)| (*length, -*size)).map_or(0, |(size, _)| size);
@@ -50,7 +50,7 @@ impl Style {
             .collect();
         sizes.sort_by(|a, b| b.total_cmp(a));
         sizes.dedup_by(|smaller, larger| *larger - *smaller <= 0.5);
-        Self { body_size, body_is_fixed: fixed * 2 > all, sizes, outline: by_title(outline) }
+        Self { body_size, body_is_fixed_pitch: fixed_pitch * 2 > all, sizes, outline: by_title(outline) }
     }
 
     /// The heading level of a paragraph, 1 to 6; `None` if it is not a heading.
@@ -94,9 +94,9 @@ fn by_title(outline: Vec<(String, u8)>) -> HashMap<String, u8> {
     let mut levels = HashMap::new();
     for (title, level) in outline {
         for form in [Some(title.as_str()), without_number(&title)].into_iter().flatten() {
-            let key = letters(form);
-            if key.chars().any(char::is_alphabetic) {
-                levels.entry(key).or_insert(level);
+            let title_key = letters(form);
+            if title_key.chars().any(char::is_alphabetic) {
+                levels.entry(title_key).or_insert(level);
             }
         }
     }
@@ -110,7 +110,7 @@ fn without_number(title: &str) -> Option<&str> {
 }
 
 /// A font size in half points, rounded, as a key for grouping.
-fn key(size: f32) -> i32 {
+fn half_points(size: f32) -> i32 {
     (size * 2.0).round() as i32
 }
 
@@ -131,12 +131,12 @@ mod tests {
 
     fn line(text: &str, size: f32, bold: bool) -> Line {
         let cells = vec![Cell { text: text.into(), left: 0.0, right: 100.0 }];
-        Line { cells, left: 0.0, right: 100.0, base: 0.0, size, bold, fixed: false }
+        Line { cells, left: 0.0, right: 100.0, baseline: 0.0, size, bold, fixed_pitch: false }
     }
 
     fn style() -> Style {
         let body = line("Running text that is by far the most of the document, as it always is.", 10.0, false);
-        let flow = [body, line("Pump manual", 24.0, true), line("Start-up", 14.0, true)].map(Flow::Line);
+        let flow = [body, line("Pump manual", 24.0, true), line("Start-up", 14.0, true)].map(FlowItem::Line);
         Style::learn(flow.iter(), vec![("3 Seals & gaskets".into(), 2)])
     }
 

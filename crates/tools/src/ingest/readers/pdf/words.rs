@@ -14,23 +14,23 @@ pub(super) struct Word {
     /// End of the word along the line.
     pub right: f32,
     /// Vertical position of the baseline; larger values are further down.
-    pub base: f32,
+    pub baseline: f32,
     /// Font size, in points.
     pub size: f32,
     pub bold: bool,
-    pub fixed: bool,
+    pub fixed_pitch: bool,
     pub direction: Direction,
     /// Whether a space character precedes the word.
-    pub spaced: bool,
+    pub space_before: bool,
 }
 
 impl Word {
     pub fn top(&self) -> f32 {
-        self.base - 0.8 * self.size
+        self.baseline - 0.8 * self.size
     }
 
     pub fn bottom(&self) -> f32 {
-        self.base + 0.2 * self.size
+        self.baseline + 0.2 * self.size
     }
 
     pub fn middle(&self) -> f32 {
@@ -40,14 +40,14 @@ impl Word {
 
 /// Minimum gap between words, as a fraction of the font size. Kerning stays below it, and a space is two to three times
 /// as wide; poppler uses the same value.
-pub(super) const WORD_GAP: f32 = 0.1;
+pub(super) const MIN_WORD_GAP: f32 = 0.1;
 
 /// Groups glyphs into words.
 #[derive(Default)]
 pub(super) struct WordBuilder {
     pub words: Vec<Word>,
     open: Option<Word>,
-    spaced: bool,
+    space_before: bool,
     accents: Accents,
 }
 
@@ -70,12 +70,12 @@ impl WordBuilder {
         if text.chars().all(char::is_whitespace) {
             if !text.is_empty() {
                 self.close();
-                self.spaced = true;
+                self.space_before = true;
             }
             return;
         }
         if let Some(word) = &mut self.open
-            && continues(word, &at)
+            && continues_word(word, &at)
         {
             if is_duplicate(word, text, &at) {
                 return;
@@ -88,9 +88,19 @@ impl WordBuilder {
         self.close();
         let mut clean = String::with_capacity(16);
         push_text(&mut clean, text, &at);
-        let Placement { left, right, base, size, bold, fixed, direction } = at;
-        self.open = Some(Word { text: clean, left, right, base, size, bold, fixed, direction, spaced: self.spaced });
-        self.spaced = false;
+        let Placement { left, right, baseline, size, bold, fixed_pitch, direction } = at;
+        self.open = Some(Word {
+            text: clean,
+            left,
+            right,
+            baseline,
+            size,
+            bold,
+            fixed_pitch,
+            direction,
+            space_before: self.space_before,
+        });
+        self.space_before = false;
     }
 
     /// Ends the current word, if one is open.
@@ -118,16 +128,16 @@ impl WordBuilder {
                 word.text.truncate(word.text.trim_end().len());
             }
             self.close();
-            self.spaced = true;
+            self.space_before = true;
         }
     }
 }
 
 /// Appends the normalized text of a glyph. A soft hyphen that has a width is painted and becomes a hyphen.
 fn push_text(out: &mut String, text: &str, at: &Placement) {
-    let painted = at.right - at.left > 0.05 * at.size;
+    let has_width = at.right - at.left > 0.05 * at.size;
     let start = out.len();
-    text.chars().for_each(|c| push_char(out, if c == '\u{AD}' && painted { '-' } else { c }));
+    text.chars().for_each(|c| push_char(out, if c == '\u{AD}' && has_width { '-' } else { c }));
     if bidi::is_rtl_ligature(&out[start..]) {
         // A word keeps its glyphs in visual order until its line is complete.
         let turned: String = out[start..].chars().rev().collect();
@@ -135,13 +145,13 @@ fn push_text(out: &mut String, text: &str, at: &Placement) {
     }
 }
 
-fn continues(word: &Word, at: &Placement) -> bool {
+fn continues_word(word: &Word, at: &Placement) -> bool {
     let gap = at.left - word.right;
     word.direction == at.direction
         && word.bold == at.bold
         && (word.size - at.size).abs() <= 0.02 * word.size
-        && (word.base - at.base).abs() <= 0.1 * at.size
-        && gap <= WORD_GAP * at.size
+        && (word.baseline - at.baseline).abs() <= 0.1 * at.size
+        && gap <= MIN_WORD_GAP * at.size
         && gap >= -0.5 * at.size
 }
 
@@ -156,7 +166,15 @@ mod tests {
     use super::*;
 
     fn at(left: f32, right: f32) -> Placement {
-        Placement { left, right, base: 100.0, size: 10.0, bold: false, fixed: false, direction: Direction::Right }
+        Placement {
+            left,
+            right,
+            baseline: 100.0,
+            size: 10.0,
+            bold: false,
+            fixed_pitch: false,
+            direction: Direction::Right,
+        }
     }
 
     fn texts(glyphs: &[(&str, f32, f32)]) -> Vec<String> {
