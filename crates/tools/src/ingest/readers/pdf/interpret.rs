@@ -52,8 +52,8 @@ pub(super) struct Interpreter<'a> {
 }
 
 impl<'a> Interpreter<'a> {
-    /// `page` is the visible area of the page as displayed. `page_matrix` maps default user space to the displayed page,
-    /// where y points down.
+    /// `page` is the visible area of the page as displayed. `page_matrix` maps default user space to the displayed
+    /// page, where y points down.
     pub fn new(context: Context<'a>, page: Rect, page_matrix: Matrix) -> Self {
         let Context { document, fonts, budget, hidden_layers } = context;
         Self {

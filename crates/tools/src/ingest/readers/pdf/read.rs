@@ -118,8 +118,8 @@ fn scans(file: &File, pictures: &[ObjectId], left: &mut ScanLimits) -> Vec<Scan>
     scans
 }
 
-/// Returns the visible area of a page as displayed, with its top left corner at the origin, and the matrix from user
-/// space to the displayed page.
+/// Returns the visible area of a page as displayed, with its top left corner at the origin and a margin of 2 points,
+/// and the matrix from user space to the displayed page.
 fn page_area_and_matrix(file: &File, page: ObjectId) -> (Rect, Matrix) {
     const LETTER: Rect = Rect { x0: 0.0, y0: 0.0, x1: 612.0, y1: 792.0 };
     let read_box = |key: &[u8]| -> Option<Rect> {
