@@ -159,6 +159,7 @@ impl Builder {
         });
     }
 
+    /// Ends the current block, which becomes a list item inside a list. Does nothing in code and front matter.
     fn flush(&mut self, kind: BlockKind) {
         let kind = if kind == BlockKind::Paragraph && !self.lists.is_empty() { BlockKind::ListItem } else { kind };
         if !self.in_code && !self.in_metadata {
@@ -166,8 +167,9 @@ impl Builder {
         }
     }
 
-    fn push(&mut self, kind: BlockKind, finish: impl Fn(&str) -> String) {
-        let text = finish(&std::mem::take(&mut self.text));
+    /// Adds the collected text as a block, unless nothing remains of it after `clean_text`.
+    fn push(&mut self, kind: BlockKind, clean_text: impl Fn(&str) -> String) {
+        let text = clean_text(&std::mem::take(&mut self.text));
         if !text.trim().is_empty() && text.trim() != "-" {
             self.blocks.push(Block::new(kind, text));
         }

@@ -41,6 +41,8 @@ struct ParserState {
 }
 
 impl Lists {
+    /// Parses the numbering part (`numbering.xml`).
+    ///
     /// # Errors
     /// `Corrupt` for malformed XML.
     pub fn parse(text: &str) -> Result<Self, ReadError> {

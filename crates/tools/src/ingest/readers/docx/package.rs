@@ -26,6 +26,8 @@ pub(super) struct Package<'a> {
 }
 
 impl<'a> Package<'a> {
+    /// Opens a ZIP package and checks its number of entries.
+    ///
     /// # Errors
     /// `Corrupt` for a damaged archive, `TooLarge` for one with too many entries.
     pub fn open(bytes: &'a [u8], limits: &'a Limits) -> Result<Self, ReadError> {

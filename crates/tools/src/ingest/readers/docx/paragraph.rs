@@ -11,6 +11,7 @@ use super::xml::{Element, Token, Xml};
 /// The paragraph that is being read.
 #[derive(Default)]
 pub(super) struct Paragraph {
+    /// Id of the paragraph style; `None` for the default style.
     pub style: Option<String>,
     pub numbering: Option<Numbering>,
     /// Outline level set on the paragraph itself, 0 for the outermost.
@@ -19,13 +20,16 @@ pub(super) struct Paragraph {
     /// Content of the text boxes anchored in this paragraph; it is emitted after the paragraph.
     pub text_boxes: Vec<Item>,
     shaded: bool,
+    /// Whether the current run is hidden.
     hidden_run: bool,
+    /// Whether the parser is inside a `w:t` element.
     in_text: bool,
 }
 
 /// The run properties that determine whether the text is visible.
 #[derive(Default)]
 struct RunVisibility {
+    /// Whether the run is explicitly hidden or shown; overrides the style.
     vanish: Option<bool>,
     /// Whether the run's character style hides it.
     hidden_style: bool,
@@ -88,6 +92,7 @@ impl Walker<'_> {
         }
     }
 
+    /// Handles a start tag inside a paragraph.
     fn inline(
         &mut self,
         xml: &mut Xml<'_>,

@@ -37,6 +37,8 @@ pub(super) struct Styles {
 const MAX_CHAIN: usize = 20;
 
 impl Styles {
+    /// Parses the styles part (`styles.xml`).
+    ///
     /// # Errors
     /// `Corrupt` for malformed XML.
     pub fn parse(text: &str) -> Result<Self, ReadError> {

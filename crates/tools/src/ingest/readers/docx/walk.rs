@@ -17,7 +17,9 @@ const MAX_DEPTH: usize = 24;
 /// An element of the collected text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Item {
+    /// A block of text.
     Block(Block),
+    /// A hard page break or the end of a section.
     PageBreak,
 }
 
@@ -26,6 +28,7 @@ pub(super) enum Item {
 pub(super) struct Notes {
     pub footnotes: HashMap<String, String>,
     pub endnotes: HashMap<String, String>,
+    /// Number of footnote references and of endnote references seen so far.
     reference_counts: [usize; 2],
     /// Notes that are referenced on the current page and still have to be added at its end.
     pending: Vec<String>,
@@ -42,7 +45,9 @@ pub(super) struct Walker<'a> {
     pub has_hidden_text: bool,
     /// Whether the current text may have a coloured background, which would make white text visible.
     pub has_background: bool,
+    /// Whether a page break precedes the current paragraph.
     pub breaks_before: bool,
+    /// Whether a page break follows the current paragraph, because it ends a section.
     pub breaks_after: bool,
     /// For each open complex field, outermost first, whether the parser is inside its field code.
     pub fields: Vec<bool>,

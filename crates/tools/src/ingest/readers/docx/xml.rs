@@ -18,6 +18,7 @@ pub(super) enum Token<'a> {
     Close(String),
     /// Text; character references and predefined entities are resolved.
     Text(String),
+    /// The end of the document.
     End,
 }
 
@@ -51,6 +52,7 @@ impl Element<'_> {
 /// Reads tokens from XML text.
 pub(super) struct Xml<'a> {
     reader: Reader<&'a [u8]>,
+    /// Number of elements that are open at the current position.
     depth: usize,
 }
 
@@ -61,6 +63,8 @@ impl<'a> Xml<'a> {
         Self { reader, depth: 0 }
     }
 
+    /// Reads the next token; processing instructions and XML comments are skipped.
+    ///
     /// # Errors
     /// `Corrupt` for malformed XML, for a document type declaration, and for too deep nesting.
     pub fn next(&mut self) -> Result<Token<'a>, ReadError> {

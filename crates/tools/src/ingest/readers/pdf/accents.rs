@@ -58,7 +58,7 @@ impl Accents {
     }
 
     /// Takes the accent that is still held back at the end of a word.
-    pub fn end(&mut self) -> Option<(char, Placement)> {
+    pub fn take_pending(&mut self) -> Option<(char, Placement)> {
         self.pending.take()
     }
 }

@@ -54,6 +54,7 @@ pub(super) fn detect(lines: &[&Line]) -> Option<(Table, usize)> {
     (enough && columns.len() >= 2).then(|| (build(&lines[..line_count], &columns), line_count))
 }
 
+/// Whether the line below is close enough to be the next row; never true below a line of code.
 fn is_near(above: &Line, below: &Line) -> bool {
     below.baseline - above.baseline <= MAX_ROW_DISTANCE * above.size.max(below.size) && !above.fixed_pitch
 }
@@ -89,6 +90,7 @@ fn loses_columns(columns: &[Span], merged: &[Span]) -> bool {
     !columns.is_empty() && merged.len() < columns.len()
 }
 
+/// Builds the table from its lines and columns; lines that continue a row are merged into it.
 fn build(lines: &[&Line], columns: &[Span]) -> Table {
     let mut rows: Vec<(Vec<Vec<&str>>, &Line, f32)> = Vec::new();
     for line in lines {

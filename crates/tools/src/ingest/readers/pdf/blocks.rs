@@ -54,10 +54,14 @@ impl Builder<'_> {
                 continue;
             }
             let may_continue = std::mem::take(&mut self.may_continue);
-            let breaks = |above: &Line| {
-                if may_continue { !continues(above, line) } else { self.breaks(above, line, &spacing) }
+            let starts_new_block = |above: &Line| {
+                if may_continue {
+                    !continues_sentence(above, line)
+                } else {
+                    self.is_block_boundary(above, line, &spacing)
+                }
             };
-            if self.open_lines.last().is_some_and(breaks) {
+            if self.open_lines.last().is_some_and(starts_new_block) {
                 self.flush();
             }
             self.open_lines.push(line.clone());
@@ -65,12 +69,13 @@ impl Builder<'_> {
         }
     }
 
+    /// Whether a line is source code: its font is fixed-pitch, and that of body text is not.
     fn is_code(&self, line: &Line) -> bool {
         line.fixed_pitch && !self.style.body_is_fixed_pitch
     }
 
     /// Whether a new block starts at `line`, which follows `above`.
-    fn breaks(&self, above: &Line, line: &Line, spacing: &Spacing) -> bool {
+    fn is_block_boundary(&self, above: &Line, line: &Line, spacing: &Spacing) -> bool {
         let size = above.size.max(line.size);
         let step = line.baseline - above.baseline;
         let code = self.is_code(line);
@@ -159,7 +164,7 @@ impl Builder<'_> {
 }
 
 /// Whether the first line of a column continues the sentence at the end of the previous column.
-fn continues(above: &Line, line: &Line) -> bool {
+fn continues_sentence(above: &Line, line: &Line) -> bool {
     let starts_lower_case = line.text().starts_with(|c: char| c.is_lowercase());
     starts_lower_case && above.bold == line.bold && (above.size - line.size).abs() <= 0.06 * above.size
 }

@@ -41,6 +41,7 @@ pub(super) fn order(pieces: &[Piece]) -> Vec<Vec<usize>> {
     groups
 }
 
+/// Splits pieces into columns recursively and appends the resulting groups in reading order.
 fn split(pieces: &[Piece], members: Vec<usize>, depth: usize, groups: &mut Vec<Vec<usize>>) {
     let rows = rows(pieces, &members);
     let gutter = if depth < MAX_DEPTH && members.len() >= MIN_PIECES { best_gutter(pieces, &rows) } else { None };
@@ -118,6 +119,7 @@ struct Band<'a> {
     weight: usize,
 }
 
+/// Splits rows into bands at a possible gutter.
 fn bands<'a>(pieces: &[Piece], rows: &'a [Row], gutter: f32) -> Vec<Band<'a>> {
     rows.chunk_by(|a, b| crosses(pieces, a, gutter) == crosses(pieces, b, gutter))
         .map(|rows| {

@@ -19,6 +19,7 @@ pub(super) struct Composite {
     /// Advance widths by CID, as a fraction of the font size.
     widths: HashMap<u32, f32>,
     default_width: f32,
+    /// Whether the writing mode is vertical.
     vertical: bool,
 }
 
@@ -65,6 +66,7 @@ impl Composite {
         self.vertical
     }
 
+    /// Calls `each` for every glyph of a string, in order.
     pub fn for_each_glyph(&self, bytes: &[u8], mut each: impl FnMut(Glyph<'_>)) {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -184,6 +186,7 @@ impl CidToGid {
     }
 }
 
+/// Loads the texts of the embedded font program, with the map from CIDs to its glyphs; `None` without such texts.
 fn embedded(document: &Document, font: &Dictionary) -> Option<(GlyphTexts, CidToGid)> {
     let descriptor = dictionary(document, font, b"FontDescriptor")?;
     let program = [b"FontFile2".as_slice(), b"FontFile3"].into_iter().find_map(|key| stream(document, descriptor, key));

@@ -24,6 +24,8 @@ pub(super) struct File {
 }
 
 impl File {
+    /// Opens a PDF and collects its pages, repairing it if necessary.
+    ///
     /// # Errors
     /// `Encrypted` if the empty password does not open the file, `TooLarge` if it has too many pages or a stream that
     /// is too large, `Corrupt` if it cannot be parsed or has no pages.

@@ -92,7 +92,8 @@ impl Rect {
         x >= self.x0 && x <= self.x1 && y >= self.y0 && y <= self.y1
     }
 
-    pub fn grown(&self, by: f32) -> Self {
+    /// The rectangle with each edge moved outwards by `by`.
+    pub fn expanded(&self, by: f32) -> Self {
         Self { x0: self.x0 - by, y0: self.y0 - by, x1: self.x1 + by, y1: self.y1 + by }
     }
 

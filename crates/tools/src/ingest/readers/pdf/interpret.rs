@@ -39,12 +39,16 @@ pub(super) struct Interpreter<'a> {
     pub(super) fonts: &'a mut Fonts,
     budget: &'a mut Budget,
     pub(super) hidden_layers: &'a [ObjectId],
+    /// Visible area of the displayed page.
     page: Rect,
+    /// Maps default user space to the displayed page.
     page_matrix: Matrix,
     pub(super) state: GraphicsState,
     saved: Vec<GraphicsState>,
     path: Path,
+    /// Whether the next painting operator also adds the path to the clipping path.
     clip_pending: bool,
+    /// Collects visible words; `invisible` collects those of text rendering modes 3 and 7.
     pub(super) visible: WordBuilder,
     pub(super) invisible: WordBuilder,
     pub(super) content: PageContent,
@@ -76,7 +80,7 @@ impl<'a> Interpreter<'a> {
 
     /// Closes all open words and sequences and returns everything that was collected.
     pub fn finish(mut self) -> PageContent {
-        let open = self.marked.end();
+        let open = self.marked.close_all();
         self.emit_replacement(open);
         self.content.words = self.visible.finish();
         self.content.invisible = self.invisible.finish();
@@ -108,7 +112,7 @@ impl<'a> Interpreter<'a> {
         let mut operands = Vec::new();
         while let Some(operator) = lexer.next(&mut operands) {
             match operator {
-                b"Do" => self.draw(&operands, resources, depth),
+                b"Do" => self.invoke_xobject(&operands, resources, depth),
                 b"Tf" => self.set_font(&operands, resources),
                 b"BI" => self.content.canvas.add_image(None, &self.state.ctm, &self.page),
                 b"BDC" | b"BMC" => self.begin_marked_content(&operands, resources),
@@ -141,7 +145,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Operator `Do`: paints an image or executes a form XObject.
-    fn draw(&mut self, operands: &[Operand], resources: Option<&Dictionary>, depth: usize) {
+    fn invoke_xobject(&mut self, operands: &[Operand], resources: Option<&Dictionary>, depth: usize) {
         let Some(name) = operands.first().and_then(Operand::name) else { return };
         let objects = resources.and_then(|resources| dictionary(self.document, resources, b"XObject"));
         let Some((id, Object::Stream(stream))) =
@@ -151,14 +155,14 @@ impl<'a> Interpreter<'a> {
         };
         match stream.dict.get_deref(b"Subtype", self.document).and_then(Object::as_name) {
             Ok(b"Image") => self.content.canvas.add_image(id, &self.state.ctm, &self.page),
-            Ok(b"Form") => self.form(stream, resources, depth),
+            Ok(b"Form") => self.run_form(stream, resources, depth),
             _ => {}
         }
     }
 
     /// Executes a form XObject with its own matrix and resources. Forms that are nested too deeply or on a hidden layer
     /// are skipped.
-    pub fn form(&mut self, stream: &Stream, resources: Option<&Dictionary>, depth: usize) {
+    pub fn run_form(&mut self, stream: &Stream, resources: Option<&Dictionary>, depth: usize) {
         if depth >= MAX_FORM_DEPTH || self.budget.is_spent() || self.is_hidden_layer(&stream.dict) {
             return;
         }
@@ -181,9 +185,9 @@ impl<'a> Interpreter<'a> {
         let page_matrix = self.page_matrix;
         self.state = GraphicsState::new(matrix.then(&page_matrix));
         self.saved.clear();
-        let open = self.marked.end();
+        let open = self.marked.close_all();
         self.emit_replacement(open);
-        self.form(stream, None, 0);
+        self.run_form(stream, None, 0);
     }
 
     /// Adds lines of text in a rectangle of user space, for annotations whose font and layout are up to the viewer.
@@ -293,7 +297,7 @@ impl<'a> Interpreter<'a> {
         if !self.page.contains(x, y) {
             return true;
         }
-        let Some(clip) = self.state.clip.map(|clip| clip.grown(size)).filter(|clip| !clip.contains(x, y)) else {
+        let Some(clip) = self.state.clip.map(|clip| clip.expanded(size)).filter(|clip| !clip.contains(x, y)) else {
             return false;
         };
         let mut width = 0.0;

@@ -35,6 +35,7 @@ const MAX_OPERANDS: usize = 1 << 17;
 /// Reads operators and their operands from bytes.
 pub(super) struct Lexer<'a> {
     data: &'a [u8],
+    /// Current offset in `data`.
     at: usize,
 }
 

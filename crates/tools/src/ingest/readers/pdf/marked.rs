@@ -49,7 +49,7 @@ impl MarkedContent {
     }
 
     /// Closes all sequences at the end of the content and returns the pending replacement.
-    pub fn end(&mut self) -> Option<Replacement> {
+    pub fn close_all(&mut self) -> Option<Replacement> {
         self.open.clear();
         self.replacement.take()
     }

@@ -55,6 +55,7 @@ impl Canvas {
         background.is_none_or(|background| color.iter().zip(background).any(|(c, b)| (c - b).abs() > 0.05))
     }
 
+    /// Paints the path's areas in this colour; thin ones are recorded as ruling lines.
     pub fn fill(&mut self, path: &Path, color: Option<Color>) {
         for area in &path.areas {
             if area.width() < MAX_RULE_THICKNESS || area.height() < MAX_RULE_THICKNESS {
@@ -65,6 +66,7 @@ impl Canvas {
         }
     }
 
+    /// Records the path's line segments as ruling lines.
     pub fn stroke(&mut self, path: &Path) {
         for line in &path.lines {
             self.add_rule(*line);
@@ -116,6 +118,7 @@ pub(super) struct Path {
     lines: Vec<Rect>,
     current: Option<Point>,
     start: Option<Point>,
+    /// Bounding box of the unfinished subpath.
     subpath: Option<Rect>,
 }
 

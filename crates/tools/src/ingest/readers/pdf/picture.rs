@@ -27,6 +27,7 @@ pub(super) fn scan(document: &Document, image: ObjectId, max_bytes: u64) -> Opti
     (scan.bytes.len() as u64 <= max_bytes).then_some(scan)
 }
 
+/// The names of the filters that encode the image, in decoding order.
 fn filters<'a>(document: &'a Document, image: &'a Dictionary) -> Vec<&'a [u8]> {
     match image.get_deref(b"Filter", document) {
         Ok(Object::Name(name)) => vec![name],

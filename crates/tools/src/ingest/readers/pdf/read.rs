@@ -145,7 +145,7 @@ fn page_area_and_matrix(file: &File, page: ObjectId) -> (Rect, Matrix) {
         _ => Matrix { a: 1.0, b: 0.0, c: 0.0, d: -1.0, e: -x0, f: y1 },
     };
     let shown = page_matrix.apply_rect(&Rect { x0, y0, x1, y1 });
-    (shown.grown(2.0), page_matrix)
+    (shown.expanded(2.0), page_matrix)
 }
 
 /// Interprets the content streams of a page and the appearances of its annotations.

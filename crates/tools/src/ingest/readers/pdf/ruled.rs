@@ -47,7 +47,7 @@ pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
     // Start with the smallest grid, so that a table inside a frame is found before the frame.
     grids.sort_by(|a, b| a.bounds().area().total_cmp(&b.bounds().area()));
     for grid in grids {
-        let area = grid.bounds().grown(1.0);
+        let area = grid.bounds().expanded(1.0);
         let inside: Vec<&Word> =
             words.iter().filter(|word| area.contains(word.middle(), word.baseline - 0.3 * word.size)).collect();
         if let Some(table) = grid.into_table(&inside) {
@@ -85,12 +85,12 @@ fn grids(rules: &[Rule]) -> Vec<Grid> {
             grids.push(Grid { columns, rows });
         }
     }
-    grids.extend(open_grids(horizontal_only));
+    grids.extend(grids_without_verticals(horizontal_only));
     grids
 }
 
 /// Finds grids that have only horizontal lines.
-fn open_grids(mut horizontal_only: Vec<Rect>) -> Vec<Grid> {
+fn grids_without_verticals(mut horizontal_only: Vec<Rect>) -> Vec<Grid> {
     horizontal_only.sort_by(|a, b| a.y0.total_cmp(&b.y0));
     let mut stacks: Vec<Vec<Rect>> = Vec::new();
     for rule in horizontal_only.into_iter().filter(|rule| rule.height() < MAX_RULE_OFFSET) {
@@ -124,9 +124,9 @@ fn connected_groups(rules: &[Rule]) -> Vec<Vec<&Rule>> {
         at
     }
     for a in 0..rules.len() {
-        let area = rules[a].area.grown(MAX_RULE_OFFSET / 2.0);
+        let area = rules[a].area.expanded(MAX_RULE_OFFSET / 2.0);
         for (b, other) in rules[..a].iter().enumerate() {
-            if area.intersects(&other.area.grown(MAX_RULE_OFFSET / 2.0)) {
+            if area.intersects(&other.area.expanded(MAX_RULE_OFFSET / 2.0)) {
                 let (x, y) = (root(&mut group, a), root(&mut group, b));
                 group[x] = y;
             }

@@ -153,10 +153,12 @@ fn numbered_tops(candidates: &[Candidate], min_pages: usize) -> HashSet<i32> {
     counts.into_iter().filter(|(_, count)| *count >= min_pages).map(|(top, _)| top).collect()
 }
 
+/// A vertical position in steps of two points, as a key for grouping.
 fn position_key(top: f32) -> i32 {
     (top / 2.0).round() as i32
 }
 
+/// Removes items from a page's flow, unless too little text would remain.
 fn drop_items(page: &mut PageText, dropped: &[usize]) {
     let kept = upright_flow(page).iter().enumerate().filter(|(item, _)| !dropped.contains(item));
     let left: usize = kept.map(|(_, item)| letters(item)).sum();

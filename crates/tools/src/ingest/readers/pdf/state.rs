@@ -45,6 +45,7 @@ pub(super) struct TextState {
     /// Text rendering mode, 0 to 7.
     pub render_mode: u8,
     pub matrix: Matrix,
+    /// Text line matrix: the start of the current line.
     line: Matrix,
 }
 

@@ -105,7 +105,7 @@ impl WordBuilder {
 
     /// Ends the current word, if one is open.
     pub fn close(&mut self) {
-        if let Some((accent, at)) = self.accents.end() {
+        if let Some((accent, at)) = self.accents.take_pending() {
             self.push_glyph(accent.encode_utf8(&mut [0; 4]), at);
         }
         if let Some(word) = self.open.take()
@@ -145,6 +145,7 @@ fn push_text(out: &mut String, text: &str, at: &Placement) {
     }
 }
 
+/// Whether a glyph belongs to the word: same direction and style, on the same baseline, and without a gap.
 fn continues_word(word: &Word, at: &Placement) -> bool {
     let gap = at.left - word.right;
     word.direction == at.direction
