@@ -1,4 +1,4 @@
-//! Attacks that are known from other parsers: a child must read or refuse each file quickly.
+//! Attacks known from other parsers: a child process must either read or reject each file quickly.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use tools::ingest::readers::Limits;
 use crate::mutate::zipped;
 use crate::support::read_isolated;
 
-/// Nesting that breaks unbounded recursion.
-const DEEP: usize = 100_000;
+/// Nesting depth that overflows the stack of a parser with unbounded recursion.
+const NESTING_DEPTH: usize = 100_000;
 
-/// A PDF with these objects, numbered from 1, and this trailer.
+/// Builds a PDF with these objects, numbered from 1, and these trailer entries.
 fn pdf(objects: &[String], trailer: &str) -> Vec<u8> {
     let mut out = String::from("%PDF-1.7\n");
     let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
@@ -25,7 +25,7 @@ fn pdf(objects: &[String], trailer: &str) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// A PDF with one page with this content, and further objects numbered from 5.
+/// Builds a PDF with one page with this content and these page entries, and further objects numbered from 5.
 fn page(content: &str, entries: &str, more: &[String]) -> Vec<u8> {
     let mut objects = vec![
         "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
@@ -38,10 +38,10 @@ fn page(content: &str, entries: &str, more: &[String]) -> Vec<u8> {
 }
 
 fn nested(open: &str, close: &str) -> String {
-    format!("{}{}", open.repeat(DEEP), close.repeat(DEEP))
+    format!("{}{}", open.repeat(NESTING_DEPTH), close.repeat(NESTING_DEPTH))
 }
 
-/// Recursive and endless structures.
+/// PDFs with deeply nested, unterminated or self-referencing structures.
 fn pdf_structures() -> Vec<(&'static str, Vec<u8>)> {
     let text = "BT /F1 12 Tf 50 700 Td (kept) Tj ET";
     let font = "/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>";
@@ -54,18 +54,18 @@ fn pdf_structures() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("nested arrays", page(text, font, &[nested("[", "]")])),
         ("nested dictionaries", page(text, font, &[nested("<</A ", ">>")])),
-        ("arrays never closed", page(text, font, &["[".repeat(DEEP)])),
-        ("strings never closed", page(text, font, &["(".repeat(DEEP)])),
+        ("unclosed arrays", page(text, font, &["[".repeat(NESTING_DEPTH)])),
+        ("unclosed strings", page(text, font, &["(".repeat(NESTING_DEPTH)])),
         ("nested arrays in content", page(&format!("{} TJ {text}", nested("[", "]")), font, &[])),
         ("nested dictionaries in content", page(&format!("/A {} BDC {text}", nested("<</B ", ">>")), font, &[])),
-        ("saved states", page(&format!("{} {text}", "q ".repeat(DEEP)), font, &[])),
-        ("marked content", page(&format!("{} {text}", "/A BMC ".repeat(DEEP)), font, &[])),
-        ("a page tree like a chain", pdf(&chain(DEEP / 5), "/Root 1 0 R")),
+        ("saved graphics states without a restore", page(&format!("{} {text}", "q ".repeat(NESTING_DEPTH)), font, &[])),
+        ("unclosed marked content", page(&format!("{} {text}", "/A BMC ".repeat(NESTING_DEPTH)), font, &[])),
+        ("a page tree that is one long chain", pdf(&chain(NESTING_DEPTH / 5), "/Root 1 0 R")),
         ("a page tree that is its own child", {
             let kids = "<</Type/Pages/Kids[2 0 R 2 0 R 2 0 R]/Count 9/Parent 2 0 R>>";
             pdf(&[catalog.clone(), kids.into()], "/Root 1 0 R")
         }),
-        ("an outline and labels that are their own children", {
+        ("an outline and page labels that contain themselves", {
             let mut objects = vec![
                 catalog.clone(),
                 "<</Type/Pages/Kids[3 0 R]/Count 1>>".into(),
@@ -76,15 +76,15 @@ fn pdf_structures() -> Vec<(&'static str, Vec<u8>)> {
             objects.push("<</Kids[6 0 R 6 0 R 6 0 R]>>".into());
             pdf(&objects, "/Root 1 0 R")
         }),
-        ("references in a circle", {
+        ("circular references", {
             let objects = ["5 0 R", "6 0 R", "5 0 R"].map(String::from);
             page(text, "/Resources 5 0 R/Rotate 6 0 R/CropBox 7 0 R", &objects)
         }),
-        ("a file that comes before itself", pdf(&chain(4), "/Root 1 0 R/Prev 9")),
+        ("a previous cross-reference table at a wrong offset", pdf(&chain(4), "/Root 1 0 R/Prev 9")),
     ]
 }
 
-/// Numbers far outside of any page.
+/// PDFs with numbers far outside any reasonable range.
 fn pdf_numbers() -> Vec<(&'static str, Vec<u8>)> {
     let text = "BT /F1 12 Tf 50 700 Td (kept) Tj ET";
     let font = "/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>";
@@ -95,39 +95,45 @@ fn pdf_numbers() -> Vec<(&'static str, Vec<u8>)> {
         page("BT /F1 12 Tf 50 700 Td <00410042> Tj ET", font, &[stream("", map)])
     };
     vec![
-        ("a table of more objects than bytes", pdf(&[], "/Root 1 0 R/Size 99999999999")),
+        ("a cross-reference table with more objects than the file has bytes", pdf(&[], "/Root 1 0 R/Size 99999999999")),
         ("a stream longer than the file", page(text, font, &["<</Length 999999999999>>stream\nx\nendstream".into()])),
-        ("an object stream of more objects than bytes", {
+        ("an object stream with more objects than it has bytes", {
             page(text, font, &[stream("/Type/ObjStm/N 999999999/First 99999999", "1 0 2 0 3 0")])
         }),
-        ("a table as a stream with wide fields", {
+        ("a cross-reference stream with wide fields", {
             let table = stream("/Type/XRef/W[8 8 8]/Index[0 99999999999]/Size 99999999999/Root 1 0 R", "abc");
             format!("%PDF-1.7\n1 0 obj\n{table}\nendobj\nstartxref\n9\n%%EOF\n").into_bytes()
         }),
-        ("a predictor of endless rows", {
+        ("a predictor with huge rows", {
             let filters = "/Filter[/ASCIIHexDecode/FlateDecode]";
             let rows = "/DecodeParms[null <</Predictor 15/Columns 2147483647/Colors 2147483647>>]";
             let data = stream(&format!("{filters}{rows}"), "789ccb48cdc9c90700062c0215>");
             page("", &format!("{font}/Contents 5 0 R"), &[data])
         }),
-        ("filters upon filters", {
-            let filters = "/ASCIIHexDecode".repeat(DEEP);
+        ("a long chain of filters", {
+            let filters = "/ASCIIHexDecode".repeat(NESTING_DEPTH);
             page("", &format!("{font}/Contents 5 0 R"), &[stream(&format!("/Filter[{filters}]"), "41>")])
         }),
+        ("a character range of four billion codes", with_map("1 beginbfrange <00000000> <ffffffff> <0041> endbfrange")),
         (
-            "a map of four thousand million characters",
-            with_map("1 beginbfrange <00000000> <ffffffff> <0041> endbfrange"),
+            "thousands of overlapping CID ranges",
+            with_map(&"1 begincidrange <0000> <ffff> 0 endcidrange\n".repeat(2_000)),
         ),
-        ("a map of maps", with_map(&"1 begincidrange <0000> <ffff> 0 endcidrange\n".repeat(2_000))),
-        ("numbers without end", page(&format!("{} 0 Td {text}", "9".repeat(DEEP)), font, &[])),
-        ("a page as wide as the world", {
+        (
+            "a number with many thousands of digits",
+            page(&format!("{} 0 Td {text}", "9".repeat(NESTING_DEPTH)), font, &[]),
+        ),
+        ("a page of extreme size", {
             page(text, &format!("{font}/CropBox[-1e38 -1e38 1e38 1e38]/UserUnit 1e38/Rotate 1e30"), &[])
         }),
-        ("text beyond all numbers", page(&text.replace("/F1 12", "1e38 0 0 1e38 1e38 1e38 Tm /F1 1e38"), font, &[])),
+        (
+            "text with extreme coordinates",
+            page(&text.replace("/F1 12", "1e38 0 0 1e38 1e38 1e38 Tm /F1 1e38"), font, &[]),
+        ),
     ]
 }
 
-/// A DOCX with this body.
+/// Builds a DOCX with this body.
 fn docx(body: &str) -> Vec<u8> {
     let document = format!("<w:document xmlns:w='w'><w:body>{body}</w:body></w:document>");
     let parts = [("[Content_Types].xml", "<Types/>".to_owned()), ("word/document.xml", document)];
@@ -142,34 +148,42 @@ fn other_formats() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("nested insertions", docx(&format!("{paragraph}{}", nested("<w:ins>", "</w:ins>"))), "a.docx"),
         ("nested content controls", docx(&nested("<w:sdt><w:sdtContent>", "</w:sdtContent></w:sdt>")), "a.docx"),
         (
-            "one element of many attributes",
+            "one element with many attributes",
             {
-                let attributes: String = (0..DEEP).map(|number| format!(" a{number}='1'")).collect();
+                let attributes: String = (0..NESTING_DEPTH).map(|number| format!(" a{number}='1'")).collect();
                 docx(&format!("<w:p{attributes}/>{paragraph}"))
             },
             "a.docx",
         ),
         (
-            "cells over many columns",
+            "cells that span huge numbers of columns",
             {
                 let cell = "<w:tc><w:tcPr><w:gridSpan w:val='2147483647'/></w:tcPr><w:p/></w:tc>";
                 docx(&format!("{paragraph}<w:tbl><w:tr>{}</w:tr></w:tbl>", cell.repeat(100)))
             },
             "a.docx",
         ),
-        ("a document type", docx("<!DOCTYPE x [<!ENTITY a 'b'>]>"), "a.docx"),
-        ("nested quotes", text(">".repeat(DEEP)), "a.md"),
-        ("nested brackets", text("[".repeat(DEEP)), "a.md"),
-        ("brackets never matched", text("[a](".repeat(DEEP / 4)), "a.md"),
-        ("emphasis never closed", text("*a **a _a ".repeat(DEEP / 4)), "a.md"),
+        ("a document type declaration", docx("<!DOCTYPE x [<!ENTITY a 'b'>]>"), "a.docx"),
+        ("nested block quotes", text(">".repeat(NESTING_DEPTH)), "a.md"),
+        ("nested brackets", text("[".repeat(NESTING_DEPTH)), "a.md"),
+        ("unmatched brackets", text("[a](".repeat(NESTING_DEPTH / 4)), "a.md"),
+        ("unclosed emphasis", text("*a **a _a ".repeat(NESTING_DEPTH / 4)), "a.md"),
         ("nested lists", text((0..2_000).map(|depth| format!("{}- a\n", " ".repeat(depth))).collect()), "a.md"),
         ("backticks of all lengths", text((1..2_000).map(|count| format!("{} ", "`".repeat(count))).collect()), "a.md"),
-        ("tables of many columns", text(format!("{}\n{}\n", "|a".repeat(DEEP), "|-".repeat(DEEP)).repeat(2)), "a.md"),
-        ("references upon references", text("[a]: b\n".repeat(DEEP / 4) + &"[a]".repeat(DEEP / 4)), "a.md"),
-        ("front matter never closed", text(format!("---\n{}", "a: b\n".repeat(DEEP))), "a.md"),
+        (
+            "tables with many columns",
+            text(format!("{}\n{}\n", "|a".repeat(NESTING_DEPTH), "|-".repeat(NESTING_DEPTH)).repeat(2)),
+            "a.md",
+        ),
+        (
+            "many link references and definitions",
+            text("[a]: b\n".repeat(NESTING_DEPTH / 4) + &"[a]".repeat(NESTING_DEPTH / 4)),
+            "a.md",
+        ),
+        ("unclosed front matter", text(format!("---\n{}", "a: b\n".repeat(NESTING_DEPTH))), "a.md"),
         ("one line without a space", text("a".repeat(1 << 20)), "a.txt"),
-        ("nothing but line breaks", text("a\n".to_owned() + &"\n \t\n".repeat(1 << 18)), "a.txt"),
-        ("one mark upon one letter", text("a".to_owned() + &"\u{301}".repeat(1 << 18)), "a.txt"),
+        ("almost only blank lines", text("a\n".to_owned() + &"\n \t\n".repeat(1 << 18)), "a.txt"),
+        ("a letter with many combining marks", text("a".to_owned() + &"\u{301}".repeat(1 << 18)), "a.txt"),
     ]
 }
 

@@ -1,7 +1,7 @@
-//! Fuzzing: changed files of each format, read in a child process.
+//! Fuzzing: mutated files of each format, read in a child process.
 //!
-//! A child may refuse a file. It must not crash, panic, or run out of memory or time. `PROPTEST_CASES=20000 cargo test
-//! -p tools --test readers fuzz` runs more than the default of 256 files per property.
+//! A child may reject a file, but it must not crash, panic, or run out of memory or time. `PROPTEST_CASES=20000 cargo
+//! test -p tools --test readers fuzz` runs more than the default of 256 files per property.
 
 use std::sync::LazyLock;
 
@@ -11,10 +11,10 @@ use proptest::sample::{Index, select};
 use tools::ingest::isolate::ParseError;
 use tools::ingest::readers::Limits;
 
-use crate::mutate::{Change, apply, changes, unpacked_pdf, unzipped, zipped};
+use crate::mutate::{Mutation, apply, mutations, unpacked_pdf, unzipped, zipped};
 use crate::support::{bytes, read_isolated};
 
-/// PDF fixtures, each with another feature.
+/// PDF fixtures; each has a different feature.
 const PDFS: [&str; 14] = [
     "base.pdf",
     "broken_xref.pdf",
@@ -31,7 +31,7 @@ const PDFS: [&str; 14] = [
     "tables.pdf",
     "two_columns.pdf",
 ];
-/// Fixtures that are not encrypted; an encrypted one would be saved without its key.
+/// Fixtures that are not encrypted; lopdf would save an encrypted one without its key.
 const OPEN_PDFS: [&str; 8] = [
     "cjk.pdf",
     "headers.pdf",
@@ -59,25 +59,25 @@ const TEXT: &str = "1. SCOPE\n\nThis sheet holds for pump P-101A.\n\nTag     Ser
     PIT-1   discharge   0-25 bar\nTIT-2   \
     bearing     0-150 \u{b0}C\n\n2.1 Start\n  - open the valve\n  - wait\n\u{c}Page 2\n\n\tIndented text\n";
 
-static UNPACKED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| OPEN_PDFS.into_iter().map(unpacked_pdf).collect());
-/// Larger parts are skipped, because a change rarely hits anything relevant in them.
-const MAX_PART: usize = 20_000;
+static UNPACKED_PDFS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| OPEN_PDFS.into_iter().map(unpacked_pdf).collect());
+/// Larger parts, in bytes, are left out, because a mutation rarely hits anything relevant in them.
+const MAX_PART_BYTES: usize = 20_000;
 
-static PARTS: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
+static DOCX_PARTS: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
     let mut parts = unzipped("features.docx");
-    parts.retain(|(name, part)| part.len() < MAX_PART && name.ends_with(['s', 'l']));
+    parts.retain(|(name, part)| part.len() < MAX_PART_BYTES && name.ends_with(['s', 'l']));
     parts.push(("word/styles.xml".into(), STYLES.into()));
     parts
 });
 
-/// Reads in a child, which must finish by itself.
+/// Reads a file in a child process, which must neither crash nor hit a time or memory limit.
 fn read(bytes: &[u8], name: &str) -> Result<(), TestCaseError> {
     match read_isolated(bytes, name, &Limits::default()) {
         Ok(document) => prop_assert!(!document.is_empty()),
         Err(ParseError::Document(failure)) => {
-            prop_assert!(failure.code != FailureCode::Timeout, "it took too long");
-            prop_assert!(!failure.detail.contains("crashed"), "it panicked or crashed");
-            prop_assert!(!failure.detail.contains("memory"), "it took too much memory");
+            prop_assert!(failure.code != FailureCode::Timeout, "the child hit the time limit");
+            prop_assert!(!failure.detail.contains("crashed"), "the child panicked or crashed");
+            prop_assert!(!failure.detail.contains("memory"), "the child hit the memory limit");
         }
         Err(other) => prop_assert!(false, "{other:?}"),
     }
@@ -86,13 +86,13 @@ fn read(bytes: &[u8], name: &str) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn a_changed_pdf_is_read_or_refused(name in select(PDFS.to_vec()), changes in changes()) {
-        read(&apply(bytes(name), &changes), name)?;
+    fn a_changed_pdf_is_read_or_refused(name in select(PDFS.to_vec()), mutations in mutations()) {
+        read(&apply(bytes(name), &mutations), name)?;
     }
 
     #[test]
-    fn a_pdf_changed_inside_its_streams_is_read_or_refused(which in any::<Index>(), changes in changes()) {
-        read(&apply(UNPACKED[which.index(UNPACKED.len())].clone(), &changes), "unpacked.pdf")?;
+    fn a_pdf_changed_inside_its_streams_is_read_or_refused(selection in any::<Index>(), mutations in mutations()) {
+        read(&apply(UNPACKED_PDFS[selection.index(UNPACKED_PDFS.len())].clone(), &mutations), "unpacked.pdf")?;
     }
 
     #[test]
@@ -100,36 +100,36 @@ proptest! {
         one in select(OPEN_PDFS.to_vec()),
         other in select(OPEN_PDFS.to_vec()),
         cut in any::<Index>(),
-        changes in changes(),
+        mutations in mutations(),
     ) {
         let (one, other) = (bytes(one), bytes(other));
         let joined = [&one[..cut.index(one.len())], &other[cut.index(other.len())..]].concat();
-        read(&apply(joined, &changes), "joined.pdf")?;
+        read(&apply(joined, &mutations), "joined.pdf")?;
     }
 
     #[test]
     fn a_docx_with_changed_parts_is_read_or_refused(
-        changed in prop::collection::vec((any::<Index>(), changes()), 1..4),
+        changed in prop::collection::vec((any::<Index>(), mutations()), 1..4),
     ) {
-        let mut parts = PARTS.clone();
-        for (which, changes) in &changed {
-            let which = which.index(parts.len());
-            parts[which].1 = apply(std::mem::take(&mut parts[which].1), changes);
+        let mut parts = DOCX_PARTS.clone();
+        for (selection, mutations) in &changed {
+            let index = selection.index(parts.len());
+            parts[index].1 = apply(std::mem::take(&mut parts[index].1), mutations);
         }
         read(&zipped(&parts), "changed.docx")?;
     }
 
     #[test]
-    fn a_changed_docx_archive_is_read_or_refused(changes in changes()) {
-        read(&apply(bytes("features.docx"), &changes), "changed.docx")?;
+    fn a_changed_docx_archive_is_read_or_refused(mutations in mutations()) {
+        read(&apply(bytes("features.docx"), &mutations), "changed.docx")?;
     }
 
     #[test]
-    fn changed_text_is_read_or_refused(changes in prop::collection::vec(changes(), 1..4), wide in any::<bool>()) {
-        let changes: Vec<Change> = changes.concat();
+    fn changed_text_is_read_or_refused(mutations in prop::collection::vec(mutations(), 1..4), wide in any::<bool>()) {
+        let mutations: Vec<Mutation> = mutations.concat();
         for (text, name) in [(MARKDOWN, "changed.md"), (TEXT, "changed.txt")] {
             let bytes = if wide { text.encode_utf16().flat_map(u16::to_le_bytes).collect() } else { text.into() };
-            read(&apply(bytes, &changes), name)?;
+            read(&apply(bytes, &mutations), name)?;
         }
     }
 }

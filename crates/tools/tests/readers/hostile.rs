@@ -1,5 +1,5 @@
-//! Damaged and crafted files must give a result or a reason, without panics or endless loops. Each is read in this
-//! process and in a child, with the same result.
+//! Damaged and crafted files: each must be read or rejected with a reason, without panics or endless loops. Each is
+//! read both in this process and in a child process, which must give the same result.
 
 use std::io::{Cursor, Write};
 
@@ -11,12 +11,12 @@ use zip::write::SimpleFileOptions;
 
 use crate::support::{bytes, read_both};
 
-/// Reads with the default limits, in this process and in a child.
+/// Reads with the default limits, in this process and in a child process.
 fn read_bytes(bytes: &[u8], name: &str) -> Result<ReadDocument, ReadError> {
     read_both(bytes, name, &Limits::default())
 }
 
-/// A PDF with one page with this content stream, and further objects numbered from 5.
+/// Builds a PDF with one page with this content stream, and further objects numbered from 5.
 fn pdf(content: &[u8], resources: &str, objects: &[String]) -> Vec<u8> {
     let mut parts = vec![
         b"<</Type/Catalog/Pages 2 0 R>>".to_vec(),
@@ -119,7 +119,7 @@ fn excessive_numbers_in_content_are_harmless() {
     assert!(document.pages[0].blocks.iter().any(|block| block.text.contains("kept")));
 }
 
-/// A DOCX with this body.
+/// Builds a DOCX with this body.
 fn docx(body: &str) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let mut part = |name: &str, text: &str| {
@@ -142,7 +142,7 @@ fn deeply_nested_tables_are_cut_off() {
     assert!(matches!(read_bytes(&nested(1_000), "x.docx"), Err(ReadError::Corrupt { .. })));
 }
 
-/// Overwrites, cuts or repeats parts of a file.
+/// Damages a file: each change overwrites a byte, or removes or repeats a range of bytes.
 fn damage(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
     for (place, kind, value) in changes {
         if bytes.is_empty() {

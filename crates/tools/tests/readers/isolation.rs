@@ -1,4 +1,4 @@
-//! One child process per document: what it can and cannot do, and how failures are reported.
+//! The child process per document: what it can and cannot do, and how its failures are reported.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use tools::ingest::readers::{Limits, ReadDocument, Warning};
 
 use crate::support::{bytes, program, read_both, source};
 
-const TIME: Duration = Duration::from_secs(45);
-/// Small limits, so that they are reached quickly.
-const SMALL: ChildLimits = ChildLimits { memory_bytes: 128 << 20, cpu: Duration::from_secs(3) };
+const TIME_LIMIT: Duration = Duration::from_secs(45);
+/// Small limits, so that tests reach them quickly.
+const SMALL_LIMITS: ChildLimits = ChildLimits { memory_bytes: 128 << 20, cpu: Duration::from_secs(3) };
 
-/// The misbehaving parser with this behaviour.
+/// The test program that misbehaves in this way instead of parsing.
 fn misbehaving(behaviour: &str) -> ParserProgram {
     let program = env!("CARGO_BIN_EXE_misbehaving-parser").into();
-    ParserProgram { program, args: vec![behaviour.into()], limits: SMALL }
+    ParserProgram { program, args: vec![behaviour.into()], limits: SMALL_LIMITS }
 }
 
 async fn parse(program: ParserProgram, time: Duration, limits: Limits) -> Result<ReadDocument, ParseError> {
@@ -28,10 +28,10 @@ async fn parse(program: ParserProgram, time: Duration, limits: Limits) -> Result
     parser.parse(source(b"some text", "notes.txt"), &PagesRead::default()).await
 }
 
-/// The failure of a document read by a misbehaving parser.
+/// The failure code of a document whose parser misbehaves in this way.
 async fn failure(behaviour: &str) -> FailureCode {
     let limits = Limits { max_pages: 3, max_text_bytes: 1000, ..Limits::default() };
-    match parse(misbehaving(behaviour), TIME, limits).await {
+    match parse(misbehaving(behaviour), TIME_LIMIT, limits).await {
         Err(ParseError::Document(failure)) => {
             assert!(failure.detail.ends_with('.'), "{}", failure.detail);
             failure.code
@@ -75,7 +75,7 @@ async fn a_misbehaving_parser_fails_only_its_document() {
 #[tokio::test]
 async fn warnings_of_a_parser_are_limited_and_their_pages_checked() {
     let limits = Limits { max_pages: 3, ..Limits::default() };
-    let document = parse(misbehaving("send-too-many-warnings"), TIME, limits).await.expect("a document");
+    let document = parse(misbehaving("send-too-many-warnings"), TIME_LIMIT, limits).await.expect("a document");
     assert!((1..=16).contains(&document.warnings.len()), "{}", document.warnings.len());
     for warning in document.warnings {
         assert_eq!(warning, Warning::DamagedPages { pages: vec![1, 2, 3] });
@@ -85,7 +85,7 @@ async fn warnings_of_a_parser_are_limited_and_their_pages_checked() {
 #[tokio::test]
 async fn a_parser_that_waits_is_killed_at_the_wall_clock_limit() {
     for behaviour in ["sleep", "complain-without-end"] {
-        let limits = ChildLimits { cpu: Duration::from_secs(30), ..SMALL };
+        let limits = ChildLimits { cpu: Duration::from_secs(30), ..SMALL_LIMITS };
         let program = ParserProgram { limits, ..misbehaving(behaviour) };
         let parsed = parse(program, Duration::from_millis(300), Limits::default()).await;
         assert!(
@@ -97,14 +97,14 @@ async fn a_parser_that_waits_is_killed_at_the_wall_clock_limit() {
 
 #[tokio::test]
 async fn a_parser_killed_from_outside_is_retried_a_limited_number_of_times() {
-    let parsed = parse(misbehaving("be-killed"), TIME, Limits::default()).await;
+    let parsed = parse(misbehaving("be-killed"), TIME_LIMIT, Limits::default()).await;
     assert!(matches!(parsed, Err(ParseError::Unavailable { counts: true, .. })), "{parsed:?}");
 }
 
 #[tokio::test]
 async fn a_missing_parser_does_not_count_as_an_attempt() {
     let missing = ParserProgram { program: "/nowhere/parser".into(), ..program() };
-    let parsed = parse(missing, TIME, Limits::default()).await;
+    let parsed = parse(missing, TIME_LIMIT, Limits::default()).await;
     assert!(matches!(parsed, Err(ParseError::Unavailable { counts: false, .. })), "{parsed:?}");
 }
 
@@ -112,7 +112,7 @@ async fn a_missing_parser_does_not_count_as_an_attempt() {
 async fn a_failing_blob_store_is_not_the_documents_fault() {
     let failing = stream::iter([Err(BlobError::Missing { key: "k".into() })]).boxed();
     let file = SourceFile { name: "notes.txt".into(), size: 9, bytes: failing };
-    let parser = ChildParser::new(program(), TIME, Limits::default());
+    let parser = ChildParser::new(program(), TIME_LIMIT, Limits::default());
     let parsed = parser.parse(file, &PagesRead::default()).await;
     assert!(matches!(parsed, Err(ParseError::Bytes(BlobError::Missing { .. }))), "{parsed:?}");
 }
@@ -120,23 +120,24 @@ async fn a_failing_blob_store_is_not_the_documents_fault() {
 #[tokio::test]
 async fn dropping_the_future_kills_the_child() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("its number").port().to_string();
+    let port = listener.local_addr().expect("the local address").port().to_string();
     let program = ParserProgram { args: vec!["hold".into(), port], ..misbehaving("") };
-    let reading = parse(program, TIME, Limits::default());
+    let reading = parse(program, TIME_LIMIT, Limits::default());
     let mut connection = tokio::select! {
         parsed = reading => panic!("{parsed:?}"),
         accepted = listener.accept() => accepted.expect("the child connects").0,
     };
     let mut nothing = [0];
     let end = connection.read(&mut nothing).await;
-    assert!(matches!(end, Ok(0) | Err(_)), "the connection ends with the child");
+    assert!(matches!(end, Ok(0) | Err(_)), "the connection must close when the child is killed");
 }
 
 #[tokio::test]
 async fn pages_are_counted_while_they_are_read() {
     let (pages, seen) = watch::channel(0);
-    let parser = ChildParser::new(program(), TIME, Limits::default());
-    let document = parser.parse(source(&bytes("headers.pdf"), "headers.pdf"), &pages).await.expect("it is read");
+    let parser = ChildParser::new(program(), TIME_LIMIT, Limits::default());
+    let document =
+        parser.parse(source(&bytes("headers.pdf"), "headers.pdf"), &pages).await.expect("the file is readable");
     assert_eq!((document.page_count, *seen.borrow()), (Some(5), 5));
 }
 
@@ -146,20 +147,20 @@ fn lines(document: ReadDocument) -> Vec<String> {
 
 #[tokio::test]
 async fn a_child_opens_no_file_no_socket_and_no_program() {
-    let unconfined = parse(misbehaving("probe-unconfined"), TIME, Limits::default()).await.expect("a report");
+    let unconfined = parse(misbehaving("probe-unconfined"), TIME_LIMIT, Limits::default()).await.expect("a report");
     for line in lines(unconfined) {
-        assert!(line.ends_with(": yes"), "without confinement it can: {line}");
+        assert!(line.ends_with(": yes"), "must be possible without confinement: {line}");
     }
-    let confined = lines(parse(misbehaving("probe"), TIME, Limits::default()).await.expect("a report"));
+    let confined = lines(parse(misbehaving("probe"), TIME_LIMIT, Limits::default()).await.expect("a report"));
     assert_eq!(confined.len(), 8);
     for line in confined {
-        assert!(line.ends_with(": no"), "confined it cannot: {line}");
+        assert!(line.ends_with(": no"), "must be impossible with confinement: {line}");
     }
 }
 
 #[tokio::test]
 async fn a_child_gets_no_environment() {
-    assert!(std::env::vars_os().next().is_some(), "this process has one");
-    let document = parse(misbehaving("environment"), TIME, Limits::default()).await.expect("a report");
+    assert!(std::env::vars_os().next().is_some(), "this process has an environment");
+    let document = parse(misbehaving("environment"), TIME_LIMIT, Limits::default()).await.expect("a report");
     assert_eq!(lines(document), ["0 variables"]);
 }

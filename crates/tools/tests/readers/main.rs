@@ -1,4 +1,4 @@
-//! The readers on real files: the text of each fixture, and robustness against damaged and crafted files.
+//! Tests of the readers on real files: the text of each fixture, and robustness against damaged and crafted files.
 
 #[cfg(test)]
 mod attacks;
@@ -6,6 +6,8 @@ mod attacks;
 mod docx;
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod generated_pdfs;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
@@ -16,7 +18,5 @@ mod mutate;
 mod pdf;
 #[cfg(test)]
 mod recognize;
-#[cfg(test)]
-mod shown;
 #[cfg(test)]
 mod support;

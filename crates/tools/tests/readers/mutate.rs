@@ -1,4 +1,5 @@
-//! Changes to valid files, random ones and ones that know the format, as proptest strategies.
+//! Mutations of valid files, as proptest strategies: random changes of bytes, and changes of tokens that the format
+//! knows.
 
 use std::io::{Cursor, Read as _, Write as _};
 use std::ops::Range;
@@ -11,31 +12,31 @@ use zip::{ZipArchive, ZipWriter};
 
 use crate::support::bytes;
 
-/// A change of bytes at any position.
+/// A mutation of a file. An [`Index`] selects a position or a length.
 #[derive(Debug, Clone)]
-pub enum Change {
-    /// Flips one bit.
+pub enum Mutation {
+    /// Flips one bit of the byte at a position.
     Flip(Index, u8),
-    /// Cuts off the rest.
+    /// Removes everything from a position on.
     Truncate(Index),
-    /// Removes a block.
+    /// Removes a block: position, length.
     Drop(Index, Index),
-    /// Repeats a block.
+    /// Repeats a block: position, length, number of extra copies.
     Repeat(Index, Index, u8),
-    /// Overwrites another position with a copy of a block.
+    /// Overwrites another position with a copy of a block: source position, length, target position.
     Splice(Index, Index, Index),
-    /// Replaces a token by a fixed one.
-    Token(Index, &'static str),
-    /// Replaces a token by another token of the file.
-    Swap(Index, Index),
+    /// Replaces the token at a position with a fixed one.
+    ReplaceToken(Index, &'static str),
+    /// Replaces the token at the second position with a copy of the token at the first.
+    CopyToken(Index, Index),
 }
 
-/// Largest block that is copied or repeated.
-const BLOCK: usize = 600;
-/// Files above this size are not changed further.
-const MAX_FILE: usize = 4 << 20;
+/// Maximum number of bytes that are removed, copied or repeated.
+const MAX_BLOCK_BYTES: usize = 600;
+/// Files larger than this, in bytes, are not mutated further.
+const MAX_FILE_BYTES: usize = 4 << 20;
 
-/// Tokens that number and name parsers may handle badly, for PDF and XML.
+/// Tokens that parsers of numbers and names may handle badly, for PDF and XML.
 const TOKENS: [&str; 30] = [
     "0",
     "-1",
@@ -69,37 +70,37 @@ const TOKENS: [&str; 30] = [
     "<",
 ];
 
-/// One to eight random changes.
-pub fn changes() -> impl Strategy<Value = Vec<Change>> {
+/// A strategy for one to eight random mutations.
+pub fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
     let at = any::<Index>;
-    let change = prop_oneof![
-        3 => (at(), 0..8_u8).prop_map(|(at, bit)| Change::Flip(at, bit)),
-        1 => at().prop_map(Change::Truncate),
-        1 => (at(), at()).prop_map(|(at, length)| Change::Drop(at, length)),
-        2 => (at(), at(), any::<u8>()).prop_map(|(at, length, times)| Change::Repeat(at, length, times)),
-        2 => (at(), at(), at()).prop_map(|(from, length, to)| Change::Splice(from, length, to)),
-        6 => (at(), select(TOKENS.to_vec())).prop_map(|(at, token)| Change::Token(at, token)),
-        4 => (at(), at()).prop_map(|(from, to)| Change::Swap(from, to)),
+    let mutation = prop_oneof![
+        3 => (at(), 0..8_u8).prop_map(|(at, bit)| Mutation::Flip(at, bit)),
+        1 => at().prop_map(Mutation::Truncate),
+        1 => (at(), at()).prop_map(|(at, length)| Mutation::Drop(at, length)),
+        2 => (at(), at(), any::<u8>()).prop_map(|(at, length, times)| Mutation::Repeat(at, length, times)),
+        2 => (at(), at(), at()).prop_map(|(from, length, to)| Mutation::Splice(from, length, to)),
+        6 => (at(), select(TOKENS.to_vec())).prop_map(|(at, token)| Mutation::ReplaceToken(at, token)),
+        4 => (at(), at()).prop_map(|(from, to)| Mutation::CopyToken(from, to)),
     ];
-    prop::collection::vec(change, 1..9)
+    prop::collection::vec(mutation, 1..9)
 }
 
-/// Applies all changes to a file.
-pub fn apply(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
-    for change in changes {
-        if bytes.is_empty() || bytes.len() > MAX_FILE {
+/// Applies mutations to a file, in order.
+pub fn apply(mut bytes: Vec<u8>, mutations: &[Mutation]) -> Vec<u8> {
+    for mutation in mutations {
+        if bytes.is_empty() || bytes.len() > MAX_FILE_BYTES {
             break;
         }
-        change.apply(&mut bytes);
+        mutation.apply(&mut bytes);
     }
     bytes
 }
 
-impl Change {
+impl Mutation {
     fn apply(&self, bytes: &mut Vec<u8>) {
         let block = |at: &Index, length: &Index| -> Range<usize> {
             let start = at.index(bytes.len());
-            start..(start + 1 + length.index(BLOCK)).min(bytes.len())
+            start..(start + 1 + length.index(MAX_BLOCK_BYTES)).min(bytes.len())
         };
         match self {
             Self::Flip(at, bit) => {
@@ -119,11 +120,11 @@ impl Change {
                 let end = (to + part.len()).min(bytes.len());
                 bytes.splice(to..end, part);
             }
-            Self::Token(at, token) => {
+            Self::ReplaceToken(at, token) => {
                 let range = token_at(bytes, at.index(bytes.len()));
                 bytes.splice(range, token.bytes());
             }
-            Self::Swap(from, to) => {
+            Self::CopyToken(from, to) => {
                 let token = bytes[token_at(bytes, from.index(bytes.len()))].to_vec();
                 let range = token_at(bytes, to.index(bytes.len()));
                 bytes.splice(range, token);
@@ -132,7 +133,7 @@ impl Change {
     }
 }
 
-/// The word at or after a position: letters, digits, and characters of numbers and names.
+/// The range of the token at or after a position: letters, digits, and the other characters of numbers and names.
 fn token_at(bytes: &[u8], at: usize) -> Range<usize> {
     let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"/.:+-_".contains(byte);
     let start = bytes[at..].iter().position(in_word).map_or(at, |skip| at + skip);
@@ -141,7 +142,7 @@ fn token_at(bytes: &[u8], at: usize) -> Range<usize> {
     start - before..start + after
 }
 
-/// A PDF with uncompressed streams, so that changes hit their content.
+/// A PDF fixture with uncompressed streams, so that mutations hit their content.
 pub fn unpacked_pdf(name: &str) -> Vec<u8> {
     let mut document = Document::load_mem(&bytes(name)).unwrap();
     document.decompress();
@@ -150,7 +151,7 @@ pub fn unpacked_pdf(name: &str) -> Vec<u8> {
     out
 }
 
-/// The parts of a ZIP archive.
+/// The names and contents of all parts of a DOCX fixture.
 pub fn unzipped(name: &str) -> Vec<(String, Vec<u8>)> {
     let mut archive = ZipArchive::new(Cursor::new(bytes(name))).unwrap();
     let count = archive.len();
@@ -163,7 +164,7 @@ pub fn unzipped(name: &str) -> Vec<(String, Vec<u8>)> {
     (0..count).map(read).collect()
 }
 
-/// A ZIP archive with these parts.
+/// Builds a ZIP archive with these parts.
 pub fn zipped(parts: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, part) in parts {

@@ -1,4 +1,4 @@
-//! PDF fixtures.
+//! Reads the PDF fixtures.
 
 use tools::ingest::readers::{ReadError, Warning};
 

@@ -1,4 +1,5 @@
-//! Pictures of scanned pages: returned on request, and recognized by a confined program if `tesseract` is installed.
+//! OCR of scanned pages: pictures are returned on request, and recognized by a confined program. One test needs
+//! `tesseract` and is skipped if it is not installed.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use tools::ingest::readers::{
     Format, Limits, Page, ReadDocument, ReadError, Scan, ScanFormat, ScanLimits, Warning, read,
 };
 
-/// Glyphs of five by seven dots.
+/// Letters of 5 by 7 dots; each number is a row, whose bits are its dots from left to right.
 const FONT: [(char, [u8; 7]); 8] = [
     ('P', [30, 17, 17, 30, 16, 16, 16]),
     ('U', [17, 17, 17, 17, 17, 17, 14]),
@@ -24,7 +25,7 @@ const FONT: [(char, [u8; 7]); 8] = [
     ('O', [14, 17, 17, 17, 17, 17, 14]),
 ];
 
-/// A grey page of 850 by 1100 dots with `text` in large letters.
+/// Draws a greyscale page of 850 by 1100 pixels with `text` in large letters.
 fn picture(text: &str) -> Vec<u8> {
     const DOT: usize = 6;
     let mut dots = vec![255; 850 * 1100];
@@ -42,7 +43,7 @@ fn picture(text: &str) -> Vec<u8> {
     dots
 }
 
-/// A file with `count` pages, each with a picture and with `stamp` printed over it.
+/// Builds a PDF with `count` pages, each of them a picture of `text` with `stamp` printed over it.
 fn scanned(count: usize, text: &str, stamp: &str) -> Vec<u8> {
     let mut file = Document::with_version("1.7");
     let pages = file.new_object_id();
@@ -136,16 +137,16 @@ fn launcher() -> Launcher {
     Launcher { program: env!("CARGO_BIN_EXE_parse-document").into(), args: vec!["become".to_owned()] }
 }
 
-const MISBEHAVING: &str = env!("CARGO_BIN_EXE_misbehaving-recognizer");
+const MISBEHAVING_RECOGNIZER: &str = env!("CARGO_BIN_EXE_misbehaving-recognizer");
 
-/// Settings that replace tesseract by a program with this behaviour.
+/// Settings that run a program that misbehaves in this way instead of tesseract.
 fn misbehaving(behaviour: &str) -> OcrSettings {
     let limits = ChildLimits { memory_bytes: 256 << 20, cpu: Duration::from_secs(1) };
     let default = OcrSettings::new(launcher());
-    OcrSettings { program: MISBEHAVING.into(), languages: behaviour.to_owned(), limits, ..default }
+    OcrSettings { program: MISBEHAVING_RECOGNIZER.into(), languages: behaviour.to_owned(), limits, ..default }
 }
 
-/// A page with a picture and no text.
+/// A document of one page with this picture and no text.
 fn page_of(picture: &[u8]) -> ReadDocument {
     let scan = Scan { format: ScanFormat::Pnm, bytes: picture.to_vec() };
     let page = Page { number: Some(1), scans: vec![scan], ..Page::default() };
@@ -153,15 +154,15 @@ fn page_of(picture: &[u8]) -> ReadDocument {
     ReadDocument { pages: vec![page], page_count: Some(1), warnings, ..ReadDocument::default() }
 }
 
-/// The lines that the confined program reports.
-async fn found(settings: &OcrSettings) -> Result<Vec<String>, ReadError> {
+/// The lines that the confined program outputs as recognized text.
+async fn recognized_lines(settings: &OcrSettings) -> Result<Vec<String>, ReadError> {
     let read = recognize(page_of(b"P5 1 1 255 0"), settings).await?;
     Ok(read.pages.into_iter().flat_map(|page| page.blocks).map(|block| block.text).collect())
 }
 
-/// The lines that the same program reports without confinement.
-fn found_unconfined(behaviour: &str) -> Vec<String> {
-    let mut command = Command::new(MISBEHAVING);
+/// The lines that the same program outputs without confinement.
+fn unconfined_lines(behaviour: &str) -> Vec<String> {
+    let mut command = Command::new(MISBEHAVING_RECOGNIZER);
     command.args(["stdin", "stdout", "-l", behaviour, "--psm", "1", "tsv"]).stdin(std::process::Stdio::null());
     let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
     table.lines().filter_map(|row| row.split('\t').nth(11)).map(str::to_owned).collect()
@@ -169,38 +170,41 @@ fn found_unconfined(behaviour: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_recognizer_cannot_access_files_sockets_or_programs() {
-    let unconfined = found_unconfined("probe");
+    let unconfined = unconfined_lines("probe");
     for line in &unconfined {
-        // The system does not allow writing to the file of a running program.
+        // The kernel never allows writing to the file of a running program.
         assert!(
             line.ends_with(": yes") || line.starts_with("write to its own file"),
-            "possible without confinement: {line}"
+            "must be possible without confinement: {line}"
         );
     }
-    let confined = found(&misbehaving("probe")).await.unwrap();
+    let confined = recognized_lines(&misbehaving("probe")).await.unwrap();
     assert_eq!((unconfined.len(), confined.len()), (15, 15), "{confined:?}");
     for line in confined {
-        assert!(line.ends_with(": no"), "impossible with confinement: {line}");
+        assert!(line.ends_with(": no"), "must be impossible with confinement: {line}");
     }
 }
 
 #[tokio::test]
 async fn a_recognizer_gets_the_picture_and_a_minimal_environment() {
-    assert_eq!(found(&misbehaving("copy")).await.unwrap(), ["P5 1 1 255 0"]);
-    assert!(found_unconfined("environment").len() > 1, "this process has an environment");
-    assert_eq!(found(&misbehaving("environment")).await.unwrap(), ["OMP_THREAD_LIMIT is 1"]);
+    assert_eq!(recognized_lines(&misbehaving("copy")).await.unwrap(), ["P5 1 1 255 0"]);
+    assert!(unconfined_lines("environment").len() > 1, "this process has an environment");
+    assert_eq!(recognized_lines(&misbehaving("environment")).await.unwrap(), ["OMP_THREAD_LIMIT is 1"]);
     let trained = OcrSettings { training_data: Some("/srv/tessdata".into()), ..misbehaving("environment") };
-    assert_eq!(found(&trained).await.unwrap(), ["OMP_THREAD_LIMIT is 1", "TESSDATA_PREFIX is /srv/tessdata"]);
+    assert_eq!(
+        recognized_lines(&trained).await.unwrap(),
+        ["OMP_THREAD_LIMIT is 1", "TESSDATA_PREFIX is /srv/tessdata"]
+    );
 }
 
 #[tokio::test]
 async fn memory_time_and_output_of_a_recognizer_are_limited() {
-    assert_eq!(found_unconfined("memory"), ["536870912 bytes: yes"]);
-    assert_eq!(found(&misbehaving("memory")).await.unwrap(), ["536870912 bytes: no"]);
+    assert_eq!(unconfined_lines("memory"), ["536870912 bytes: yes"]);
+    assert_eq!(recognized_lines(&misbehaving("memory")).await.unwrap(), ["536870912 bytes: no"]);
     let started = Instant::now();
-    assert_eq!(found(&misbehaving("loop")).await, Err(ReadError::NoText), "the limit of processor time");
+    assert_eq!(recognized_lines(&misbehaving("loop")).await, Err(ReadError::NoText), "the limit of processor time");
     assert!(started.elapsed() < Duration::from_secs(30), "before the wall clock limit: {:?}", started.elapsed());
     let hurried = OcrSettings { time: Duration::from_millis(300), ..misbehaving("sleep") };
-    assert_eq!(found(&hurried).await, Err(ReadError::NoText), "the wall clock limit");
-    assert_eq!(found(&misbehaving("chatter")).await, Err(ReadError::NoText), "the limit of output");
+    assert_eq!(recognized_lines(&hurried).await, Err(ReadError::NoText), "the wall clock limit");
+    assert_eq!(recognized_lines(&misbehaving("chatter")).await, Err(ReadError::NoText), "the limit of output");
 }

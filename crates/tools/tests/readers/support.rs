@@ -1,4 +1,4 @@
-//! Fixtures, and summaries of read documents.
+//! Helpers to load fixtures, to read them in this process or in a child process, and to summarize documents.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,46 +8,46 @@ use futures::stream::{self, StreamExt as _};
 use tools::ingest::isolate::{ChildLimits, ChildParser, PagesRead, ParseError, Parser as _, ParserProgram, SourceFile};
 use tools::ingest::readers::{BlockKind, Limits, ReadDocument, ReadError, read, sniff};
 
-/// Time limit of a child, as in production.
-const TIME: Duration = Duration::from_secs(45);
+/// Time limit of a child process, as in production.
+const TIME_LIMIT: Duration = Duration::from_secs(45);
 
-/// The bytes of a fixture.
+/// The content of a fixture in `testdata`.
 pub fn bytes(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Detects the format of bytes and reads them with the default limits.
+/// Detects the format of a file and reads it with the default limits.
 pub fn read_bytes(bytes: &[u8], name: &str) -> Result<ReadDocument, ReadError> {
     let format = sniff(bytes, name).ok_or(ReadError::Unsupported)?;
     read(format, bytes, name, &Limits::default())
 }
 
-/// The program that reads one document.
+/// The program that reads one document, with the default resource limits.
 pub fn program() -> ParserProgram {
     let program = env!("CARGO_BIN_EXE_parse-document").into();
     ParserProgram { program, args: Vec::new(), limits: ChildLimits::default() }
 }
 
-/// A file as the blob store returns it, in pieces.
+/// A source file whose bytes arrive in pieces, as from the blob store.
 pub fn source(bytes: &[u8], name: &str) -> SourceFile {
     let pieces: Vec<_> = bytes.chunks(50_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     SourceFile { name: name.into(), size: bytes.len() as u64, bytes: stream::iter(pieces).boxed() }
 }
 
-/// Reads bytes in a child process.
+/// Reads a file in a child process.
 pub fn read_isolated(bytes: &[u8], name: &str, limits: &Limits) -> Result<ReadDocument, ParseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let parser = ChildParser::new(program(), TIME, limits.clone());
+    let parser = ChildParser::new(program(), TIME_LIMIT, limits.clone());
     runtime.block_on(parser.parse(source(bytes, name), &PagesRead::default()))
 }
 
-/// Reads bytes in this process and in a child; both must give the same result.
+/// Reads a file in this process and in a child process, and asserts that both give the same result.
 pub fn read_both(bytes: &[u8], name: &str, limits: &Limits) -> Result<ReadDocument, ReadError> {
     let here = sniff(bytes, name).ok_or(ReadError::Unsupported).and_then(|format| read(format, bytes, name, limits));
     let isolated = read_isolated(bytes, name, limits);
     match (&here, isolated) {
-        (Ok(here), Ok(isolated)) => assert!(*here == isolated, "{name}: the child read something else"),
+        (Ok(here), Ok(isolated)) => assert!(*here == isolated, "{name}: the child read a different document"),
         (Err(here), Err(ParseError::Document(isolated))) => {
             assert_eq!((here.code(), here.to_string()), (isolated.code.as_str(), isolated.detail), "{name}");
         }
@@ -56,12 +56,12 @@ pub fn read_both(bytes: &[u8], name: &str, limits: &Limits) -> Result<ReadDocume
     here
 }
 
-/// Reads a fixture that must be readable.
+/// Reads a fixture, which must be readable.
 pub fn document(name: &str) -> ReadDocument {
     read_bytes(&bytes(name), name).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The blocks of all pages as `kind: text`.
+/// The blocks of all pages, each as `kind: text`.
 pub fn lines(document: &ReadDocument) -> Vec<String> {
     let blocks = document.pages.iter().flat_map(|page| &page.blocks);
     blocks
@@ -79,7 +79,7 @@ pub fn lines(document: &ReadDocument) -> Vec<String> {
         .collect()
 }
 
-/// All text, for tests that search in it.
+/// The text of all pages, for tests that search in it.
 pub fn text(document: &ReadDocument) -> String {
     lines(document).join("\n")
 }

@@ -1,12 +1,13 @@
-//! Cleans the characters that readers return. Maps or drops what would break the database (NUL), search (ligatures,
-//! unusual spaces) or mislead a person (zero-width and bidirectional control characters that hide text).
+//! Normalizes the characters of extracted text: replaces or drops those that the database rejects (NUL), that break
+//! search (ligatures, unusual spaces), or that mislead people (zero-width and bidirectional control characters, which
+//! hide text).
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Appends the clean form of `c` to `out`, which may be several characters or none.
+/// Appends the normalized form of `c` to `out`: no character, one, or several.
 pub fn push_char(out: &mut String, c: char) {
     match c {
-        // Printable ASCII first, as it is the common case.
+        // Printable ASCII comes first because it is the common case.
         ' '..='~' | '\n' | '\t' => out.push(c),
         '\u{FB00}' => out.push_str("ff"),
         '\u{FB01}' => out.push_str("fi"),
@@ -19,21 +20,22 @@ pub fn push_char(out: &mut String, c: char) {
         '\u{2010}' | '\u{2011}' => out.push('-'),
         // Presentation forms of Arabic and Hebrew letters.
         '\u{FB1D}'..='\u{FDFB}' | '\u{FE70}'..='\u{FEFC}' => out.extend(std::iter::once(c).nfkc()),
-        // Symbol fonts use these private code points for bullets.
+        // Private-use code points that Word writes for bullets of symbol fonts.
         '\u{F0B7}' | '\u{F0A7}' | '\u{F076}' | '\u{F0D8}' | '\u{F0FC}' => out.push('•'),
         _ if is_dropped(c) => {}
         _ => out.push(c),
     }
 }
 
-/// Returns `text` with clean characters; see [`push_char`].
+/// Returns `text` with every character normalized; see [`push_char`].
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     text.chars().for_each(|c| push_char(&mut out, c));
     out
 }
 
-/// Returns `text` with clean characters on one line, single-spaced and trimmed.
+/// Returns `text` normalized and on a single line: each run of white space becomes one space, and both ends are
+/// trimmed.
 pub fn clean_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in clean(text).split_whitespace() {
@@ -45,9 +47,9 @@ pub fn clean_line(text: &str) -> String {
     out
 }
 
-/// Control characters, private use, and invisible characters that can hide or reorder text: soft hyphen, zero-width
-/// space and similar, direction marks and overrides, byte order mark, interlinear and tag characters.
-/// The zero-width joiner and non-joiner stay: Indic and Persian words need them.
+/// Whether a character is dropped: control and private-use characters, and invisible characters that can hide or
+/// reorder text (soft hyphen, zero-width space and similar, direction marks and overrides, byte order mark, interlinear
+/// and tag characters). The zero-width joiner and non-joiner are kept because Indic and Persian words need them.
 fn is_dropped(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -1,27 +1,27 @@
-//! The result of every reader: a document as pages of blocks in reading order.
+//! The output of all readers: a document as pages of blocks in reading order.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use super::Scan;
 
-/// A document as pages of text in reading order.
+/// The text of a document, as pages in file order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadDocument {
-    /// Title from the metadata or the first top-level heading; `None` if the file has none worth showing, so that the
-    /// caller can use the file name.
+    /// Title from the metadata or from the first level-1 heading. `None` if the file has no meaningful title; callers
+    /// then fall back to the file name.
     pub title: Option<String>,
-    /// Pages with text, in file order. Formats without pages yield one page without a number (DOCX: one for each part
-    /// between hard page breaks).
+    /// Pages that have text or pictures, in file order. Formats without pages yield pages without a number: one for the
+    /// whole file, or for DOCX one per section between hard page breaks.
     pub pages: Vec<Page>,
     /// Number of pages in the file, including those without text; `None` for formats without pages.
     pub page_count: Option<u32>,
-    /// Problems that the user should know of; they never lead to a refusal.
+    /// Problems to show to the user; none of them rejects the file.
     pub warnings: Vec<Warning>,
 }
 
 impl ReadDocument {
-    /// Removes bounds with infinite or NaN coordinates, which a crafted file can cause.
+    /// Removes bounds with infinite or NaN coordinates, which a crafted file can produce.
     pub(super) fn remove_invalid_bounds(&mut self) {
         for block in self.pages.iter_mut().flat_map(|page| &mut page.blocks) {
             block.bounds.take_if(|bounds| {
@@ -30,7 +30,7 @@ impl ReadDocument {
         }
     }
 
-    /// Whether a page has pictures for text recognition.
+    /// Whether any page has pictures for OCR.
     pub fn has_scans(&self) -> bool {
         self.pages.iter().any(|page| !page.scans.is_empty())
     }
@@ -41,46 +41,47 @@ impl ReadDocument {
     }
 }
 
-/// One page and its blocks in reading order.
+/// One page, with its blocks in reading order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Page {
     /// Position of the page in the file, from 1; `None` for formats without pages.
     pub number: Option<u32>,
     /// Page label (`iv`, `A-3`), if the file declares one that differs from the number.
     pub label: Option<String>,
-    /// The text in reading order.
+    /// The page's text, in reading order.
     pub blocks: Vec<Block>,
-    /// Pictures for text recognition, if the limits request them.
+    /// Pictures for OCR; always empty unless [`super::Limits::scans`] is set.
     pub scans: Vec<Scan>,
 }
 
-/// Role of a block.
+/// The role of a block in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BlockKind {
     /// A heading; level 1 is the outermost, 6 the innermost.
     Heading {
-        /// Level from 1 to 6.
+        /// Heading level, from 1 to 6.
         level: u8,
     },
-    /// Running text of the document.
+    /// A paragraph of running text.
     Paragraph,
-    /// An item of a list, including its bullet or number.
+    /// A list item; its text includes the bullet or number.
     ListItem,
-    /// A row of a table; the cells are joined with ` | `.
+    /// A table row; the text is its cells joined with ` | `.
     TableRow {
-        /// Whether the row names the columns.
+        /// Whether this is the header row.
         header: bool,
     },
-    /// Text with significant line breaks and spaces.
+    /// Preformatted text, in which line breaks and spaces are significant.
     Code,
 }
 
 /// A piece of text with one role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Block {
-    /// Role of the text.
+    /// The role of the text.
     pub kind: BlockKind,
-    /// The text without control characters except `\n` and `\t`, and with ligatures replaced by letters.
+    /// The text: no control characters except `
+    /// ` and `\t`, and ligatures are expanded to letters.
     pub text: String,
     /// Position on the page; `None` for formats without positions.
     pub bounds: Option<Bounds>,
@@ -93,7 +94,7 @@ impl Block {
     }
 }
 
-/// A rectangle on the displayed page, in points (1/72 inch) from its left and top edge.
+/// A rectangle on the page as displayed, in points (1/72 inch) from the top left corner.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Left edge, in points.
@@ -106,42 +107,42 @@ pub struct Bounds {
     pub bottom: f32,
 }
 
-/// A problem of a document that the user should know of.
+/// A problem with a document that is shown to the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Warning {
-    /// These pages show an image and have little or no text: they need text recognition.
+    /// These pages consist of images and have little or no text: they need OCR.
     NeedsOcr {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
-    /// The text of these pages is the invisible layer that a scanner's text recognition added.
+    /// The text of these pages comes from the invisible text layer that scanner software adds after OCR.
     OcrLayer {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
-    /// The text of these pages was recognized from pictures and may contain errors.
+    /// The text of these pages was produced by OCR and may contain errors.
     Recognized {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
-    /// Text that is not visible on these pages (invisible, in the background colour, off the page) was omitted.
+    /// Invisible text on these pages (transparent, in the background colour, or off the page) was omitted.
     HiddenText {
         /// 1-based page numbers; empty for formats without pages.
         pages: Vec<u32>,
     },
-    /// These pages could not be read completely.
+    /// These pages could only be read in part.
     DamagedPages {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
-    /// Control characters or rare line separators were replaced.
+    /// Control characters were removed, or unusual line separators were replaced.
     Cleaned,
     /// The file was damaged and repaired; pages may be missing.
     Repaired,
 }
 
 impl Warning {
-    /// The page numbers of the warning, if it has any.
+    /// The page numbers of the warning; `None` for warnings about the whole file.
     pub(crate) fn pages_mut(&mut self) -> Option<&mut Vec<u32>> {
         match self {
             Self::NeedsOcr { pages }
@@ -173,7 +174,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Largest number of page ranges in a message.
+/// Maximum number of page ranges listed in a message.
 const MAX_RANGES: usize = 40;
 
 /// Formats page numbers as `page 3` or `pages 1-4, 9`.

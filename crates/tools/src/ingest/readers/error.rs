@@ -1,25 +1,26 @@
-//! Errors of the readers: each has a code for machines and a sentence for the uploader.
+//! Reader errors. Each has a machine-readable code and a message for the person who uploaded the file.
 
 use thiserror::Error;
 
-/// Why a file could not be read. `Display` is a sentence for the uploader; [`ReadError::code`] is for machines.
+/// Why a file could not be read. `Display` is the message for the uploader; [`ReadError::code`] is the machine-readable
+/// code.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReadError {
     /// The file needs a password.
     #[error("The file is protected with a password. Upload a copy without it.")]
     Encrypted,
-    /// The file is damaged beyond what the reader can repair.
+    /// The file is damaged and could not be repaired.
     #[error("The file is damaged: {detail}.")]
     Corrupt {
-        /// What is wrong; contains none of the file's content.
+        /// What is wrong; never contains file content.
         detail: String,
     },
     /// The file exceeds a limit.
     #[error("The file is too large: more than {limit} {what}.")]
     TooLarge {
-        /// Unit of the limit: `pages`, `bytes of text`.
+        /// What the limit counts, such as `pages` or `bytes of text`.
         what: &'static str,
-        /// The exceeded limit.
+        /// The limit that was exceeded.
         limit: u64,
     },
     /// The file is valid but has no text.
@@ -31,7 +32,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// The machine-readable reason.
+    /// The machine-readable error code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Encrypted => "encrypted",
@@ -42,7 +43,7 @@ impl ReadError {
         }
     }
 
-    /// [`ReadError::Corrupt`] with `detail`.
+    /// Creates a [`ReadError::Corrupt`] with this detail, which completes the sentence "The file is damaged: …".
     pub(crate) fn corrupt(detail: impl Into<String>) -> Self {
         Self::Corrupt { detail: detail.into() }
     }

@@ -1,24 +1,25 @@
-//! Limits of what readers extract from a file.
+//! Limits on what readers extract from a file.
 
 use super::ScanLimits;
 use serde::{Deserialize, Serialize};
 
-/// Limits per file. The defaults are generous for manuals and strict against decompression bombs.
+/// Limits for reading one file. The defaults are generous for manuals and strict against decompression bombs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Number of pages.
+    /// Maximum number of pages.
     pub max_pages: u32,
-    /// Bytes of text (UTF-8) in the whole file.
+    /// Maximum size of the text of the whole file, in bytes of UTF-8.
     pub max_text_bytes: usize,
-    /// Bytes that the compressed parts may decompress to, in the whole file.
+    /// Maximum total size of the decompressed parts of the whole file, in bytes.
     pub max_inflated_bytes: u64,
-    /// Number of entries in a ZIP archive.
+    /// Maximum number of entries in a ZIP archive.
     pub max_entries: usize,
-    /// Ratio of decompressed to compressed bytes of a ZIP entry, checked above [`Limits::ratio_free_bytes`].
+    /// Maximum ratio of decompressed to compressed bytes of a ZIP entry; only checked above
+    /// [`Limits::ratio_free_bytes`].
     pub max_ratio: u64,
-    /// Decompressed bytes of a ZIP entry up to which its ratio is not checked.
+    /// Decompressed size of a ZIP entry, in bytes, up to which the ratio is not checked.
     pub ratio_free_bytes: u64,
-    /// Limits of pictures for text recognition; `None` to return no pictures.
+    /// Limits on pictures for OCR; `None` to extract no pictures.
     pub scans: Option<ScanLimits>,
 }
 

@@ -1,4 +1,4 @@
-//! Markdown: CommonMark with tables, footnotes and front matter, converted to blocks of plain text.
+//! Reads Markdown (CommonMark with tables, footnotes and front matter) into blocks of plain text.
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, MetadataBlockKind, Options, Parser, Tag, TagEnd};
 
@@ -7,7 +7,7 @@ use super::reader::Reader;
 use super::text::Decoded;
 use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, text};
 
-/// Reads Markdown; markup is resolved, so that the text is as rendered.
+/// Reads Markdown. Markup is removed, so the text is what a renderer would show.
 pub(super) struct MarkdownReader;
 
 impl Reader for MarkdownReader {
@@ -34,19 +34,19 @@ impl Reader for MarkdownReader {
     }
 }
 
-/// Text of the first heading of level 1.
+/// The text of the first level-1 heading.
 fn first_title(blocks: &[Block]) -> Option<String> {
     blocks.iter().find(|block| block.kind == BlockKind::Heading { level: 1 }).map(|block| block.text.clone())
 }
 
-/// Builds blocks from the parser's events.
+/// Builds blocks from parser events.
 #[derive(Default)]
 struct Builder {
     blocks: Vec<Block>,
     title: Option<String>,
     text: String,
     cells: Vec<String>,
-    /// The next number of each open list; `None` for unordered lists.
+    /// The next number of each open list, outermost list first; `None` for unordered lists.
     lists: Vec<Option<u64>>,
     in_code: bool,
     in_metadata: bool,
@@ -75,7 +75,8 @@ impl Builder {
             Tag::CodeBlock(kind) => {
                 self.flush(BlockKind::Paragraph);
                 self.in_code = true;
-                // An info string such as `sql` names the language; keep it so that searches for it find the code.
+                // The info string of a code fence, such as `sql`, names the language. Keep it so that a search for the
+                // language finds the code.
                 if let CodeBlockKind::Fenced(info) = kind
                     && !info.is_empty()
                 {
@@ -146,7 +147,7 @@ impl Builder {
         }
     }
 
-    /// Uses the title of the front matter; the rest is ignored.
+    /// Takes the title from the front matter and ignores everything else in it.
     fn end_metadata(&mut self, kind: MetadataBlockKind) {
         let separator = if kind == MetadataBlockKind::PlusesStyle { '=' } else { ':' };
         let metadata = std::mem::take(&mut self.text);
@@ -158,6 +159,7 @@ impl Builder {
         });
     }
 
+    /// Ends the current block, which becomes a list item inside a list. Does nothing in code and front matter.
     fn flush(&mut self, kind: BlockKind) {
         let kind = if kind == BlockKind::Paragraph && !self.lists.is_empty() { BlockKind::ListItem } else { kind };
         if !self.in_code && !self.in_metadata {
@@ -165,15 +167,16 @@ impl Builder {
         }
     }
 
-    fn push(&mut self, kind: BlockKind, finish: impl Fn(&str) -> String) {
-        let text = finish(&std::mem::take(&mut self.text));
+    /// Adds the collected text as a block, unless nothing remains of it after `clean_text`.
+    fn push(&mut self, kind: BlockKind, clean_text: impl Fn(&str) -> String) {
+        let text = clean_text(&std::mem::take(&mut self.text));
         if !text.trim().is_empty() && text.trim() != "-" {
             self.blocks.push(Block::new(kind, text));
         }
     }
 }
 
-/// Cleans a line but keeps its indentation, which shows the nesting of list items.
+/// Normalizes a line but keeps its indentation, which shows the nesting of list items.
 fn clean_indented(line: &str) -> String {
     let indent = line.len() - line.trim_start_matches(' ').len();
     format!("{}{}", &line[..indent], clean_line(line))
@@ -183,7 +186,7 @@ fn level_number(level: HeadingLevel) -> u8 {
     level as u8
 }
 
-/// The text of an HTML block without tags, comments, scripts and styles.
+/// Returns the text of an HTML block, without tags, comments, scripts and styles.
 fn strip_tags(html: &str) -> String {
     let mut out = String::new();
     let mut rest = html;
@@ -204,7 +207,7 @@ fn strip_tags(html: &str) -> String {
     out
 }
 
-/// Resolves the most common HTML character references.
+/// Replaces the most common HTML character references.
 fn unescape(text: &str) -> String {
     const NAMED: [(&str, &str); 5] = [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")];
     NAMED.iter().fold(text.to_owned(), |text, (name, character)| text.replace(name, character))

@@ -1,8 +1,8 @@
 //! Document readers: extract the text of each page from the bytes of a file.
 //!
-//! The format is detected from the content, not from the name or the declared type. Each format has one module that
-//! implements [`Reader`]. Readers do no I/O and do not panic outwards, but a crafted file can exhaust the stack or the
-//! memory of the process, so run them in a separate process with limits.
+//! The format is detected from the content, not from the file name or the declared media type. Each format has a module
+//! that implements [`Reader`]. Readers do no I/O, and [`read`] turns their panics into errors. A crafted file can still
+//! exhaust the stack or the memory of the process, so run readers in a separate process with resource limits.
 
 pub mod clean;
 pub mod document;
@@ -30,9 +30,9 @@ pub use reader::{PageCounter, Reader};
 pub use scan::{Scan, ScanFormat, ScanLimits};
 pub use sniff::{Format, sniff};
 pub(in crate::ingest) use text::is_caption;
-use title::is_title_worth_showing;
+use title::is_meaningful_title;
 
-/// The reader for a format.
+/// Returns the reader for a format.
 pub fn reader_for(format: Format) -> &'static dyn Reader {
     match format {
         Format::Pdf => &pdf::PdfReader,
@@ -42,18 +42,18 @@ pub fn reader_for(format: Format) -> &'static dyn Reader {
     }
 }
 
-/// Reads a file of a format that [`sniff`] detected.
+/// Reads a file whose format [`sniff`] has detected.
 ///
 /// A title that equals `file_name` is dropped.
 ///
 /// # Errors
-/// [`ReadError::NoText`] if the file is valid but has no text and no pictures for text recognition; otherwise the
-/// reader's error. A panic of a third-party parser becomes [`ReadError::Corrupt`].
+/// [`ReadError::NoText`] if the file is valid but has neither text nor pictures for OCR; otherwise the reader's error.
+/// A panic in a third-party parser becomes [`ReadError::Corrupt`].
 pub fn read(format: Format, bytes: &[u8], file_name: &str, limits: &Limits) -> Result<ReadDocument, ReadError> {
     read_counting(format, bytes, file_name, limits, &mut |_| {})
 }
 
-/// Same as [`read`]; reports each page to `pages`, if the format has pages.
+/// Same as [`read`], but calls `pages` after each page; formats without pages never call it.
 ///
 /// # Errors
 /// Same as [`read`].
@@ -75,7 +75,8 @@ pub fn read_counting(
     Ok(document)
 }
 
-/// A scan needs text recognition, even if the file was repaired; any other damaged file needs a complete copy.
+/// The error for a file without text. A scan needs OCR, even if the file was repaired; any other damaged file must be
+/// uploaded again in a complete copy.
 fn empty_error(warnings: &[Warning]) -> ReadError {
     let scanned = warnings.iter().any(|warning| matches!(warning, Warning::NeedsOcr { .. }));
     let damaged = warnings.iter().any(|warning| matches!(warning, Warning::Repaired | Warning::DamagedPages { .. }));

@@ -1,6 +1,6 @@
-//! Roman and alphabetic numerals.
+//! Formats numbers as Roman and alphabetic numerals.
 
-/// Lower-case Roman numeral, capped at 4999.
+/// Formats a number as a lower-case Roman numeral; numbers above 4999 are formatted as 4999.
 pub(super) fn roman(number: usize) -> String {
     const DIGITS: [(usize, &str); 13] = [
         (1000, "m"),
@@ -28,7 +28,7 @@ pub(super) fn roman(number: usize) -> String {
     out
 }
 
-/// a to z, then aa to zz, as in PDF page labels and Word lists; `number` starts at 1.
+/// Formats a number, from 1, with letters as PDF page labels and Word lists do: a to z, then aa, bb to zz, and so on.
 pub(super) fn letters(number: usize) -> String {
     let index = number.max(1) - 1;
     let letter = char::from(b'a' + (index % 26) as u8);

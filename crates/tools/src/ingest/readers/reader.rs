@@ -1,10 +1,10 @@
-//! The interface of format readers.
+//! The trait that each format's reader implements.
 
 use super::document::ReadDocument;
 use super::error::ReadError;
 use super::limits::Limits;
 
-/// Called with the number of pages read so far.
+/// A callback that receives the number of pages read so far.
 pub type PageCounter<'a> = &'a mut dyn FnMut(u32);
 
 /// Reads files of one format.
@@ -12,15 +12,16 @@ pub trait Reader {
     /// Reads `bytes` into pages of blocks.
     ///
     /// # Errors
-    /// [`ReadError`] says why the file cannot be used, in a form that the uploader can act on.
+    /// A [`ReadError`] whose message tells the uploader what to do.
     fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError>;
 
-    /// Same as [`Reader::read`]; reports each page to `pages`, if the format has pages.
+    /// Same as [`Reader::read`], but calls `pages` after each page. The default implementation is for formats without
+    /// pages and never calls it.
     ///
     /// # Errors
     /// Same as [`Reader::read`].
     fn read_counting(&self, bytes: &[u8], limits: &Limits, pages: PageCounter<'_>) -> Result<ReadDocument, ReadError> {
-        let _has_no_pages = pages;
+        let _ = pages;
         self.read(bytes, limits)
     }
 }

@@ -1,15 +1,15 @@
-//! Pictures of pages that need text recognition, in formats that OCR programs open.
+//! Pictures of pages that need OCR, in file formats that OCR programs can open.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Limits of the pictures that a reader returns.
+/// Limits on the pictures that a reader returns for one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanLimits {
-    /// Largest number of pages with pictures; further pages are only listed in [`super::Warning::NeedsOcr`].
+    /// Maximum number of pages with pictures; further pages are only listed in [`super::Warning::NeedsOcr`].
     pub max_pages: u32,
-    /// Largest total size of all pictures, in bytes.
+    /// Maximum total size of all pictures, in bytes.
     pub max_bytes: u64,
 }
 
@@ -19,21 +19,21 @@ impl Default for ScanLimits {
     }
 }
 
-/// Encoding of a picture.
+/// The image format of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ScanFormat {
-    /// JPEG, copied from the file.
+    /// JPEG, copied unchanged from the PDF.
     Jpeg,
-    /// JPEG 2000, copied from the file.
+    /// JPEG 2000, copied unchanged from the PDF.
     Jpeg2000,
-    /// TIFF header around the file's fax data.
+    /// CCITT fax data from the PDF, wrapped in a TIFF file.
     Tiff,
-    /// Grey-scale portable anymap.
+    /// Greyscale PGM (binary portable graymap), converted from raw samples.
     Pnm,
 }
 
 impl ScanFormat {
-    /// The usual file name extension.
+    /// The usual file name extension, without a dot.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Jpeg => "jpg",
@@ -44,10 +44,10 @@ impl ScanFormat {
     }
 }
 
-/// The picture of a page or of a part of it.
+/// A picture of a page, or of part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scan {
-    /// Encoding of `bytes`.
+    /// The image format of `bytes`.
     pub format: ScanFormat,
     /// The encoded picture; Base64 in JSON.
     #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]

@@ -1,4 +1,4 @@
-//! Detects the format of a file from its bytes. The name only distinguishes Markdown from plain text.
+//! Detects the format of a file from its content. The file name only distinguishes Markdown from plain text.
 
 use std::io::{Cursor, Read};
 
@@ -10,18 +10,18 @@ use super::text;
 /// A supported document format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// Portable Document Format.
+    /// A PDF file.
     Pdf,
-    /// Office Open XML word processing document.
+    /// A Word document (Office Open XML, `.docx`).
     Docx,
     /// Text with Markdown markup.
     Markdown,
-    /// Plain text in some encoding.
+    /// Plain text in any supported encoding.
     Text,
 }
 
 impl Format {
-    /// The media type under which files of this format are stored and served.
+    /// The media type with which files of this format are stored and served.
     pub fn mime_type(self) -> &'static str {
         match self {
             Self::Pdf => "application/pdf",
@@ -32,17 +32,18 @@ impl Format {
     }
 }
 
-/// A PDF header may start within this many bytes, as in other readers.
-const PDF_HEADER_WITHIN: usize = 1024;
+/// Maximum offset of the PDF header, in bytes. Viewers accept junk before the header up to this offset.
+const MAX_PDF_HEADER_OFFSET: usize = 1024;
 
-/// Prefixes of text formats that are not supported.
-const FOREIGN_TEXT: [&str; 7] = ["<!doctype", "<html", "<?xml", "<svg", "{\\rtf", "%!ps", "%pdf"];
+/// Lower-case prefixes of text-based formats that are not supported.
+const UNSUPPORTED_TEXT_PREFIXES: [&str; 7] = ["<!doctype", "<html", "<?xml", "<svg", "{\\rtf", "%!ps", "%pdf"];
 
-/// Detects the format of a file from its content. `head` is the beginning of the file, at least 8 KiB if it has that
-/// many; a ZIP archive is inspected by its directory if `head` is the whole file, else by its first entries.
+/// Detects the format of a file from its content. `head` is the beginning of the file: at least 8 KiB, or the whole
+/// file if it is shorter. If `head` is a complete ZIP archive, its central directory is checked, otherwise its first
+/// entries.
 ///
-/// Returns `None` for empty files and unsupported formats. An OLE container with an encrypted package counts as
-/// [`Format::Docx`], so that its reader can report that it is encrypted.
+/// Returns `None` for empty files and for unsupported formats. An OLE container with an encrypted package is detected
+/// as [`Format::Docx`], so that the DOCX reader can report [`super::ReadError::Encrypted`].
 pub fn sniff(head: &[u8], file_name: &str) -> Option<Format> {
     if is_pdf(head) {
         return Some(Format::Pdf);
@@ -55,7 +56,7 @@ pub fn sniff(head: &[u8], file_name: &str) -> Option<Format> {
     }
     let text = text::decode_text(head)?;
     let start = text.trim_start().get(..9).unwrap_or(text.trim_start()).to_ascii_lowercase();
-    if text.trim().is_empty() || FOREIGN_TEXT.iter().any(|foreign| start.starts_with(foreign)) {
+    if text.trim().is_empty() || UNSUPPORTED_TEXT_PREFIXES.iter().any(|foreign| start.starts_with(foreign)) {
         return None;
     }
     let extension = file_name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
@@ -65,33 +66,34 @@ pub fn sniff(head: &[u8], file_name: &str) -> Option<Format> {
     })
 }
 
-/// A PDF starts with its header, or has it on its own line near the beginning.
+/// Whether the content is a PDF: the header is at the start, or at the start of a line near the beginning of a file
+/// that is not of another known format.
 fn is_pdf(head: &[u8]) -> bool {
     const HEADER: &[u8] = b"%PDF-";
-    let window = &head[..head.len().min(PDF_HEADER_WITHIN + HEADER.len())];
+    let window = &head[..head.len().min(MAX_PDF_HEADER_OFFSET + HEADER.len())];
     let Some(at) = window.windows(HEADER.len()).position(|bytes| bytes == HEADER) else { return false };
     let foreign = [b"PK\x03\x04".as_slice(), b"\x7fELF", b"MZ", b"\x89PNG", b"\xD0\xCF\x11\xE0", b"GIF8", b"\xFF\xD8"];
-    let alone = at == 0 || matches!(head[at - 1], b'\n' | b'\r' | 0xBF | 0);
-    let version =
+    let at_line_start = at == 0 || matches!(head[at - 1], b'\n' | b'\r' | 0xBF | 0);
+    let has_version =
         head.get(at + HEADER.len()..at + HEADER.len() + 2).is_none_or(|v| v[0].is_ascii_digit() && v[1] == b'.');
-    alone && version && (at == 0 || !foreign.iter().any(|magic| head.starts_with(magic)))
+    at_line_start && has_version && (at == 0 || !foreign.iter().any(|magic| head.starts_with(magic)))
 }
 
-/// Archive entry that lists the content types of the parts.
+/// ZIP entry that lists the content types of the parts.
 const CONTENT_TYPES: &str = "[Content_Types].xml";
-/// Content types of the main part of a word processing document, including templates and macros.
+/// Suffixes of the content types of a Word document's main part, including templates and macro-enabled files.
 const WORD_TYPES: [&str; 4] = [
     "wordprocessingml.document.main+xml",
     "wordprocessingml.template.main+xml",
     "ms-word.document.macroenabled.main+xml",
     "ms-word.template.macroenabledtemplate.main+xml",
 ];
-/// Largest part of the list that is searched, in bytes.
+/// Maximum number of decompressed bytes of the content type list that are searched.
 const MAX_TYPES_BYTES: u64 = 256 << 10;
-/// Number of entries that are searched for the list; writers usually put it first.
+/// Maximum number of ZIP entries searched for the content type list; most programs write it first.
 const MAX_ENTRIES: usize = 32;
 
-/// Whether a ZIP archive is a word processing document, by the content type of a part or the part names that Word uses.
+/// Whether a ZIP archive is a Word document, judged by the content type of a part or by the part names that Word uses.
 fn is_docx(bytes: &[u8]) -> bool {
     match ZipArchive::new(Cursor::new(bytes)) {
         Ok(mut archive) => {
@@ -107,7 +109,7 @@ fn is_docx(bytes: &[u8]) -> bool {
     }
 }
 
-/// Whether the first entries of a truncated archive are those of a word processing document.
+/// Whether a truncated archive begins with the entries of a Word document.
 fn starts_as_docx(mut bytes: &[u8]) -> bool {
     for _ in 0..MAX_ENTRIES {
         match read_zipfile_from_stream(&mut bytes) {
@@ -123,13 +125,13 @@ fn starts_as_docx(mut bytes: &[u8]) -> bool {
 
 fn has_word_type(types: impl Read) -> bool {
     let mut text = Vec::new();
-    // Ignore the error of a truncated entry: the part read so far may contain the type.
+    // Ignore the error of a truncated entry: the part that was read may already contain the content type.
     let _ = types.take(MAX_TYPES_BYTES).read_to_end(&mut text);
     let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
     WORD_TYPES.iter().any(|kind| text.contains(kind))
 }
 
-/// Office stores a password-protected document in an OLE container with a stream named `EncryptedPackage`.
+/// Whether the file is a password-protected Office document: an OLE container with a stream named `EncryptedPackage`.
 fn is_encrypted_office(bytes: &[u8]) -> bool {
     let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
     bytes.starts_with(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") && bytes.windows(name.len()).any(|window| window == name)

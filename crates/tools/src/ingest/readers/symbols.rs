@@ -1,14 +1,14 @@
-//! Encodings of symbol fonts: `Symbol` and `ZapfDingbats`, which are standard fonts of PDF, and the characters of
-//! `Wingdings` that carry meaning in Word documents.
+//! Character encodings of symbol fonts: `Symbol` and `ZapfDingbats`, which are standard fonts of PDF, and the
+//! characters of `Wingdings` that carry meaning in Word documents.
 
-/// Codes 0x20 to 0x7E of the font `Symbol` (ISO 32000-1, Annex D.5).
+/// Characters of the codes 0x20 to 0x7E in the font `Symbol` (ISO 32000-1, Annex D.5).
 const SYMBOL_LOW: &str =
     " !∀#∃%&∋()∗+,−./0123456789:;<=>?≅ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_‾αβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}∼";
-/// Codes 0xA0 to 0xFE of the font `Symbol`.
+/// Characters of the codes 0xA0 to 0xFE in the font `Symbol`.
 const SYMBOL_HIGH: &str =
     "€ϒ′≤⁄∞ƒ♣♦♥♠↔←↑→↓°±″≥×∝∂•÷≠≡≈…⏐⎯↵ℵℑℜ℘⊗⊕∅∩∪⊃⊇⊄⊂⊆∈∉∠∇®©™∏√⋅¬∧∨⇔⇐⇑⇒⇓◊〈®©™∑⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪ 〉∫⌠⎮⌡⎞⎟⎠⎤⎥⎦⎫⎬⎭";
 
-/// Decodes a code of the font `Symbol`.
+/// Returns the character of a code in the font `Symbol`; `None` for an unassigned code.
 pub(super) fn symbol(code: u8) -> Option<char> {
     match code {
         0x20..=0x7E => SYMBOL_LOW.chars().nth(usize::from(code - 0x20)),
@@ -17,7 +17,8 @@ pub(super) fn symbol(code: u8) -> Option<char> {
     }
 }
 
-/// Decodes a code of the font `ZapfDingbats` (Annex D.6): mostly the Unicode dingbats in the same order.
+/// Returns the character of a code in the font `ZapfDingbats` (ISO 32000-1, Annex D.6), mostly the Unicode dingbats in
+/// the same order; `None` for an unassigned code.
 pub(super) fn dingbat(code: u8) -> Option<char> {
     let shifted = |base: u32, first: u8| char::from_u32(base + u32::from(code - first));
     match code {
@@ -46,7 +47,8 @@ pub(super) fn dingbat(code: u8) -> Option<char> {
     }
 }
 
-/// Decodes a code of `Wingdings` or `Wingdings 2`: boxes, ticks and arrows, and a bullet for all others.
+/// Returns the character of a code in `Wingdings` or `Wingdings 2`: check boxes, ticks, crosses and arrows. All other
+/// codes become a bullet.
 pub(super) fn wingding(code: u8) -> char {
     match code {
         0x20 => ' ',

@@ -1,4 +1,5 @@
-//! Plain text: encoding, paragraphs, and the few kinds of headings that can be recognized safely.
+//! Reads plain text: detects the encoding, splits it into paragraphs, and recognizes the few kinds of headings that are
+//! unambiguous.
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
@@ -20,73 +21,75 @@ impl Reader for TextReader {
 /// Decoded text with `\n` as the only line ending.
 pub(super) struct Decoded {
     pub(super) text: String,
-    /// Problems that the user should know of.
+    /// Problems to show to the user.
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Decodes text within the limits. All line endings and form feeds become line feeds.
+/// Decodes text and replaces all line endings and form feeds with line feeds.
 ///
 /// # Errors
-/// [`ReadError::TooLarge`] above the limit, [`ReadError::Unsupported`] for bytes that are not text.
+/// [`ReadError::TooLarge`] if the text exceeds the limit, [`ReadError::Unsupported`] if the bytes are not text.
 pub(super) fn decode_within(bytes: &[u8], limits: &Limits) -> Result<Decoded, ReadError> {
     let text = decode_text(bytes).ok_or(ReadError::Unsupported)?;
     if text.len() > limits.max_text_bytes {
         let limit = limits.max_text_bytes as u64;
         return Err(ReadError::TooLarge { what: "bytes of text", limit });
     }
-    let unusual =
-        |c: char| LINE_ENDS.contains(&c) || c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1a}');
+    let unusual = |c: char| {
+        RARE_LINE_ENDS.contains(&c) || c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1a}')
+    };
     let warnings = if text.contains(unusual) { vec![Warning::Cleaned] } else { Vec::new() };
-    let ends_a_line = |c: char| matches!(c, '\r' | '\u{c}') || LINE_ENDS.contains(&c);
+    let ends_a_line = |c: char| matches!(c, '\r' | '\u{c}') || RARE_LINE_ENDS.contains(&c);
     let mut text = text.replace("\r\n", "\n").replace(ends_a_line, "\n");
-    // The Markdown parser would keep control characters.
+    // Remove control characters here, because the Markdown parser would keep them.
     text.retain(|c| !c.is_control() || matches!(c, '\n' | '\t'));
     Ok(Decoded { text, warnings })
 }
 
-/// Rare line endings: vertical tab, next line, line and paragraph separator.
-const LINE_ENDS: [char; 4] = ['\u{b}', '\u{85}', '\u{2028}', '\u{2029}'];
+/// Unusual line endings: vertical tab, next line, line separator and paragraph separator.
+const RARE_LINE_ENDS: [char; 4] = ['\u{b}', '\u{85}', '\u{2028}', '\u{2029}'];
 
-/// Decodes text of unknown encoding: by its byte order mark, by the zero bytes of UTF-16, as UTF-8 if it is valid
-/// (except for a truncated character at the end), otherwise as Windows-1252. `None` for bytes that are not text.
+/// Decodes text of unknown encoding. Tries, in this order: the byte order mark, UTF-16 by its zero bytes, UTF-8 (the
+/// last character may be truncated), Windows-1252. Returns `None` if the bytes are not text.
 pub(super) fn decode_text(bytes: &[u8]) -> Option<String> {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
-        return printable(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned(), Certainty::Detected);
+        return if_printable(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned(), Certainty::Detected);
     }
     if let Some(encoding) = utf16_without_mark(bytes) {
-        return printable(encoding.decode_without_bom_handling(bytes).0.into_owned(), Certainty::Detected);
+        return if_printable(encoding.decode_without_bom_handling(bytes).0.into_owned(), Certainty::Detected);
     }
     let text = match std::str::from_utf8(bytes) {
-        Ok(text) => return printable(text.to_owned(), Certainty::Detected),
+        Ok(text) => return if_printable(text.to_owned(), Certainty::Detected),
         Err(error) if error.error_len().is_none() => {
-            let whole = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
-            return printable(whole, Certainty::Detected);
+            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
+            return if_printable(valid, Certainty::Detected);
         }
-        // A few damaged bytes in UTF-8 text do not mean another encoding.
+        // A few invalid bytes in UTF-8 text are damage, not a different encoding.
         Err(_) if is_mostly_utf8(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
     };
-    printable(text, Certainty::Assumed)
+    if_printable(text, Certainty::Assumed)
 }
 
-/// Whether the encoding was detected or is only assumed, in which case almost any bytes would have been accepted.
+/// How reliable the encoding is. An assumed encoding accepts almost any bytes, so its text is checked more strictly.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Certainty {
     Detected,
     Assumed,
 }
 
-/// Whether valid multi-byte characters outnumber invalid sequences ten to one, which is rare in Windows-1252.
+/// Whether valid multi-byte characters outnumber invalid sequences by at least ten to one, which almost never happens
+/// in Windows-1252.
 fn is_mostly_utf8(bytes: &[u8]) -> bool {
-    let (mut whole, mut broken) = (0_usize, 0_usize);
+    let (mut valid, mut invalid) = (0_usize, 0_usize);
     for chunk in bytes.utf8_chunks() {
-        whole += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
-        broken += usize::from(!chunk.invalid().is_empty());
+        valid += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        invalid += usize::from(!chunk.invalid().is_empty());
     }
-    whole >= 10 * broken
+    valid >= 10 * invalid
 }
 
-/// Detects UTF-16 without a byte order mark: Western text has a zero in every other byte, always on the same side.
+/// Detects UTF-16 without a byte order mark: in Western text, every other byte is zero, always the high one.
 fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     let sample = &bytes[..bytes.len().min(4096) & !1];
     let pairs = sample.len() / 2;
@@ -100,19 +103,20 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Returns the text if at most 2 % of its characters are NUL or replacement characters, and not too many are other
-/// control characters: 50 % if the encoding was detected, 2 % and no NUL if it is assumed.
-fn printable(text: String, certainty: Certainty) -> Option<String> {
-    let is_usual = |c: char| matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}') || LINE_ENDS.contains(&c);
-    let (mut total, mut broken, mut controls) = (0_usize, 0_usize, 0_usize);
+/// Returns the text if it is plausible: at most 2 % of its characters are NUL or replacement characters, and other
+/// control characters are at most 50 % if the encoding was detected, or 2 % without any NUL if it was assumed.
+fn if_printable(text: String, certainty: Certainty) -> Option<String> {
+    let is_usual =
+        |c: char| matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}') || RARE_LINE_ENDS.contains(&c);
+    let (mut total, mut invalid, mut controls) = (0_usize, 0_usize, 0_usize);
     for c in text.chars() {
         total += 1;
-        broken += usize::from(matches!(c, '\0' | '\u{FFFD}'));
+        invalid += usize::from(matches!(c, '\0' | '\u{FFFD}'));
         controls += usize::from(c.is_control() && !is_usual(c));
     }
     let allowed = if certainty == Certainty::Detected { total / 2 } else { total / 50 };
     let nul_is_allowed = certainty == Certainty::Detected || !text.contains('\0');
-    (broken * 50 <= total && controls <= allowed && nul_is_allowed).then_some(text)
+    (invalid * 50 <= total && controls <= allowed && nul_is_allowed).then_some(text)
 }
 
 /// Splits text into blocks at blank lines, and recognizes headings and list items.
@@ -145,7 +149,7 @@ fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
-/// Ends a paragraph. Line breaks are kept, because in plain text they may be those of a table or a log.
+/// Ends the current paragraph. Line breaks are kept, because in plain text they may belong to a table or a log.
 fn flush(paragraph: &mut Vec<&str>, blocks: &mut Vec<Block>) {
     if let Some(first) = paragraph.first() {
         let kind = if is_list_item(first) { BlockKind::ListItem } else { BlockKind::Paragraph };
@@ -154,20 +158,21 @@ fn flush(paragraph: &mut Vec<&str>, blocks: &mut Vec<Block>) {
     }
 }
 
-/// Level of the heading above an underline: 1 for `====`, 2 for `----`.
+/// The level of a heading by the underline below it: 1 for `====`, 2 for `----`.
 fn underline_level(line: Option<&str>) -> Option<u8> {
     let line = line?.trim();
     let consists_of = |c: char| line.len() >= 3 && line.chars().all(|other| other == c);
     if consists_of('=') { Some(1) } else { consists_of('-').then_some(2) }
 }
 
-/// Whether a line has letters and is short enough for a title.
+/// Whether a line contains a letter and is short enough to be a title.
 fn is_title(line: &str) -> bool {
     let line = line.trim();
     !line.is_empty() && line.chars().count() <= 100 && line.chars().any(char::is_alphabetic)
 }
 
-/// Level of a heading: a line of its own that is numbered (`3.2 Start-up`) or all capitals, without a sentence's end.
+/// The level of a line as a heading: it must be numbered (`3.2 Start-up`) or all capitals, and must not end like a
+/// sentence.
 fn heading_level(line: &str) -> Option<u8> {
     let line = line.trim();
     if !is_title(line) || line.ends_with(['.', ',', ';', ':', '!', '?']) {
@@ -181,7 +186,7 @@ fn heading_level(line: &str) -> Option<u8> {
     (capital && letters * 2 > line.len()).then_some(1)
 }
 
-/// Depth of the section number before a title: 2 for `3.2 Start-up`.
+/// The depth of the section number before a title: 2 for `3.2 Start-up`.
 pub(super) fn numbered_level(line: &str) -> Option<u8> {
     let (number, rest) = line.split_once(char::is_whitespace)?;
     let number = number.trim_end_matches('.');
@@ -202,7 +207,7 @@ pub(in crate::ingest) fn is_caption(line: &str) -> bool {
     kind && number && line.len() <= 160
 }
 
-/// Whether a line starts with a bullet, or with a number or letter and a bracket or full stop.
+/// Whether a line starts with a bullet, or with a number or lower-case letter followed by `)` or `.`.
 pub(super) fn is_list_item(line: &str) -> bool {
     let line = line.trim_start();
     let Some((mark, rest)) = line.split_once(char::is_whitespace) else { return false };

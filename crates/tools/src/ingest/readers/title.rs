@@ -1,7 +1,8 @@
-//! Decides which metadata titles are worth showing.
+//! Filters out meaningless metadata titles.
 
-/// False for placeholder titles and file names that applications write by default.
-pub(super) fn is_title_worth_showing(title: &str) -> bool {
+/// Whether a metadata title is meaningful. False for placeholder titles and file names, which applications write by
+/// default, and for URLs.
+pub(super) fn is_meaningful_title(title: &str) -> bool {
     let lower = title.to_lowercase();
     let junk = [
         "untitled",
@@ -38,8 +39,8 @@ mod tests {
     #[test]
     fn junk_titles_are_not_shown() {
         for junk in ["untitled", "Microsoft Word - Manual v3.doc", "Untitled-1", "manual.indd", "", "12", "Document1"] {
-            assert!(!is_title_worth_showing(junk), "{junk}");
+            assert!(!is_meaningful_title(junk), "{junk}");
         }
-        assert!(is_title_worth_showing("Pump P-101 Operating Manual"));
+        assert!(is_meaningful_title("Pump P-101 Operating Manual"));
     }
 }

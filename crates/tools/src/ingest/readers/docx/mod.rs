@@ -1,4 +1,4 @@
-//! DOCX: the visible text of a Word document, with revisions accepted and comments omitted.
+//! Reads DOCX: the visible text of a Word document, with tracked changes accepted and comments omitted.
 
 mod numbering;
 mod package;
@@ -26,7 +26,7 @@ pub(super) struct DocxReader;
 
 impl Reader for DocxReader {
     fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
-        // Office stores a password-protected document in an OLE container.
+        // Office stores a password-protected document in an OLE container instead of a ZIP archive.
         if bytes.starts_with(b"\xD0\xCF\x11\xE0") {
             return Err(ReadError::Encrypted);
         }
@@ -41,32 +41,32 @@ impl Reader for DocxReader {
         let related = package.relationships(&main)?;
         let core = by_type("core-properties").unwrap_or_else(|| "docProps/core.xml".to_owned());
         let metadata = package.part(&core)?.map(|text| core_title(&text)).transpose()?.flatten();
-        let mut related = Related { package: &mut package, by_kind: by_kind(related) };
+        let mut related = RelatedParts { package: &mut package, by_kind: by_kind(related) };
 
         let styles = related.first("styles")?.map(|text| Styles::parse(&text)).transpose()?.unwrap_or_default();
         let lists = related.first("numbering")?.map(|text| Lists::parse(&text)).transpose()?.unwrap_or_default();
         let mut walker = Walker::new(&styles, lists);
         if let Some(text) = related.first("footnotes")? {
-            walker.notes.footnotes = walker.notes(&text, "footnote")?;
+            walker.notes.footnotes = walker.parse_notes(&text, "footnote")?;
         }
         if let Some(text) = related.first("endnotes")? {
-            walker.notes.endnotes = walker.notes(&text, "endnote")?;
+            walker.notes.endnotes = walker.parse_notes(&text, "endnote")?;
         }
-        let mut items = walker.part(&text, "body")?;
-        let headers = margin_blocks(&mut walker, related.all("header")?, "hdr")?;
+        let mut items = walker.collect_part(&text, "body")?;
+        let headers = header_footer_blocks(&mut walker, related.all("header")?, "hdr")?;
         items.splice(0..0, headers);
-        items.extend(margin_blocks(&mut walker, related.all("footer")?, "ftr")?);
-        document(items, metadata.or(walker.title), walker.has_hidden_text, limits)
+        items.extend(header_footer_blocks(&mut walker, related.all("footer")?, "ftr")?);
+        assemble_document(items, metadata.or(walker.title), walker.has_hidden_text, limits)
     }
 }
 
-/// The parts that the main part references.
-struct Related<'a, 'b> {
+/// The parts that the document's main part refers to.
+struct RelatedParts<'a, 'b> {
     package: &'a mut Package<'b>,
     by_kind: HashMap<String, Vec<String>>,
 }
 
-impl Related<'_, '_> {
+impl RelatedParts<'_, '_> {
     fn first(&mut self, kind: &str) -> Result<Option<String>, ReadError> {
         let path = self.by_kind.get(kind).and_then(|paths| paths.first());
         path.map_or(Ok(None), |path| self.package.part(path))
@@ -78,7 +78,7 @@ impl Related<'_, '_> {
     }
 }
 
-/// Paths by relationship type, sorted.
+/// Groups the paths of parts by relationship type; the paths of each type are sorted.
 fn by_kind(related: HashMap<String, Relationship>) -> HashMap<String, Vec<String>> {
     let sorted: BTreeMap<String, String> =
         related.into_values().map(|Relationship { kind, path }| (path, kind)).collect();
@@ -89,11 +89,12 @@ fn by_kind(related: HashMap<String, Relationship>) -> HashMap<String, Vec<String
     by_kind
 }
 
-/// Headers or footers without duplicates; those without words (page numbers) are omitted.
-fn margin_blocks(walker: &mut Walker<'_>, parts: Vec<String>, root: &str) -> Result<Vec<Item>, ReadError> {
+/// The text of all headers or all footers, one block each and without duplicates. Those without words, such as bare
+/// page numbers, are omitted.
+fn header_footer_blocks(walker: &mut Walker<'_>, parts: Vec<String>, root: &str) -> Result<Vec<Item>, ReadError> {
     let mut texts: Vec<String> = Vec::new();
     for part in parts {
-        let text = flat_text(&walker.part(&part, root)?);
+        let text = flat_text(&walker.collect_part(&part, root)?);
         let words = text.chars().filter(|c| c.is_alphabetic()).count();
         if words >= 3 && !texts.contains(&text) {
             texts.push(text);
@@ -102,7 +103,7 @@ fn margin_blocks(walker: &mut Walker<'_>, parts: Vec<String>, root: &str) -> Res
     Ok(texts.into_iter().map(|text| Item::Block(Block::new(BlockKind::Paragraph, text))).collect())
 }
 
-/// The title in the core properties.
+/// Reads the title from the core properties part; `None` if it is missing or meaningless.
 fn core_title(text: &str) -> Result<Option<String>, ReadError> {
     let mut xml = Xml::new(text);
     let mut title: Option<String> = None;
@@ -114,14 +115,14 @@ fn core_title(text: &str) -> Result<Option<String>, ReadError> {
             Token::Close(_) => inside = false,
             Token::Text(_) => {}
             Token::End => {
-                return Ok(title.map(|title| clean_line(&title)).filter(|title| super::is_title_worth_showing(title)));
+                return Ok(title.map(|title| clean_line(&title)).filter(|title| super::is_meaningful_title(title)));
             }
         }
     }
 }
 
-/// Splits the items into pages at hard page breaks.
-fn document(
+/// Splits the items into pages at hard page breaks and assembles the document.
+fn assemble_document(
     items: Vec<Item>,
     title: Option<String>,
     has_hidden_text: bool,

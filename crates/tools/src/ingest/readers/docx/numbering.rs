@@ -1,4 +1,4 @@
-//! List numbers and bullets as Word displays them; the file only stores the numbering definitions.
+//! Computes list numbers and bullets as Word displays them; the file stores only the numbering definitions.
 
 use std::collections::HashMap;
 
@@ -6,30 +6,33 @@ use super::super::ReadError;
 use super::super::numerals::{letters, roman};
 use super::xml::{Element, Token, Xml};
 
-/// A level of a list definition.
+/// One level of a list definition (`w:lvl`).
 #[derive(Debug, Clone, Default)]
 struct Level {
     format: String,
-    /// The pattern; `%1` stands for the number of the first level.
+    /// The label pattern; `%1` stands for the number of the first level.
     text: String,
     start: u32,
 }
 
-/// List definitions and their counters.
+/// The list definitions of a document, and the current count of each list.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     definitions: HashMap<u32, Vec<Level>>,
-    /// The definition of each list, and its start overrides by level.
+    /// For each list id, the id of its definition and its overridden start numbers by level.
     lists: HashMap<u32, (u32, HashMap<usize, u32>)>,
+    /// The current number of each level, by counter; lists with the same definition may share a counter.
     counts: HashMap<u32, Vec<u32>>,
-    /// Definitions by the list style that they belong to, and list styles that definitions refer to.
+    /// The id of the definition that belongs to a list style (`w:styleLink`).
     by_style: HashMap<String, u32>,
+    /// The list style that a definition takes its levels from (`w:numStyleLink`).
     linked: HashMap<u32, String>,
 }
 
+/// Number of list levels that Word supports.
 const MAX_LEVELS: usize = 9;
 
-/// The elements that enclose the parser's position.
+/// The elements that enclose the parser's current position.
 #[derive(Default)]
 struct ParserState {
     definition: Option<u32>,
@@ -38,6 +41,8 @@ struct ParserState {
 }
 
 impl Lists {
+    /// Parses the numbering part (`numbering.xml`).
+    ///
     /// # Errors
     /// `Corrupt` for malformed XML.
     pub fn parse(text: &str) -> Result<Self, ReadError> {
@@ -103,13 +108,14 @@ impl Lists {
         }
     }
 
-    /// The label of the list's next paragraph: `•`, `3.`, `b)`; empty if the level shows none.
+    /// Returns the label of the list's next paragraph (`•`, `3.`, `b)`) and advances the count. Empty if the level
+    /// shows no label.
     pub fn next_label(&mut self, list: u32, level: usize) -> String {
         let level = level.min(MAX_LEVELS - 1);
         let Some((definition, overrides)) = self.lists.get(&list) else { return "•".to_owned() };
         let definition = self.linked.get(definition).and_then(|style| self.by_style.get(style)).unwrap_or(definition);
         let Some(levels) = self.definitions.get(definition) else { return "•".to_owned() };
-        // Lists with the same definition share a counter unless a list overrides its start.
+        // Lists with the same definition share a counter, unless the list overrides a start number.
         let counter = if overrides.is_empty() { *definition } else { u32::MAX - list };
         let start = |level: usize| overrides.get(&level).copied().unwrap_or(levels[level].start);
         let counts = self.counts.entry(counter).or_default();
@@ -125,13 +131,13 @@ impl Lists {
         match own.format.as_str() {
             "bullet" => "•".to_owned(),
             "none" => String::new(),
-            _ => pattern(&own.text, counts, levels),
+            _ => fill_pattern(&own.text, counts, levels),
         }
     }
 }
 
-/// Replaces `%1`, `%2`, … in a pattern by the numbers of the levels.
-fn pattern(text: &str, counts: &[u32], levels: &[Level]) -> String {
+/// Replaces `%1`, `%2`, … in a label pattern with the current numbers of the levels.
+fn fill_pattern(text: &str, counts: &[u32], levels: &[Level]) -> String {
     let mut out = String::new();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -141,7 +147,7 @@ fn pattern(text: &str, counts: &[u32], levels: &[Level]) -> String {
                 chars.next();
                 let index = level as usize - 1;
                 if let Some(count) = counts.get(index) {
-                    out.push_str(&numeral(*count, &levels[index].format));
+                    out.push_str(&format_number(*count, &levels[index].format));
                 }
             }
             _ => out.push(c),
@@ -150,7 +156,7 @@ fn pattern(text: &str, counts: &[u32], levels: &[Level]) -> String {
     out.trim().to_owned()
 }
 
-fn numeral(number: u32, format: &str) -> String {
+fn format_number(number: u32, format: &str) -> String {
     match format {
         "lowerLetter" => letters(number as usize),
         "upperLetter" => letters(number as usize).to_uppercase(),

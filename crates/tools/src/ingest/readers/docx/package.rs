@@ -1,4 +1,4 @@
-//! The ZIP package of a document: parts by name, relationships, and limits against decompression bombs.
+//! The ZIP package of a document: access to its parts and relationships, with limits against decompression bombs.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
@@ -9,23 +9,25 @@ use zip::ZipArchive;
 use super::super::{Limits, ReadError};
 use super::xml::{Token, Xml};
 
-/// A reference to another part of the package.
+/// A reference from one part of the package to another.
 pub(super) struct Relationship {
-    /// Last segment of the relationship type.
+    /// Last segment of the relationship type's URI, such as `styles`.
     pub(super) kind: String,
-    /// Path of the part within the package.
+    /// Path of the target part within the package.
     pub(super) path: String,
 }
 
-/// An opened package.
+/// An open package.
 pub(super) struct Package<'a> {
     archive: ZipArchive<Cursor<&'a [u8]>>,
     limits: &'a Limits,
-    /// Bytes that may still be decompressed.
+    /// Number of bytes that may still be decompressed from this file.
     budget: u64,
 }
 
 impl<'a> Package<'a> {
+    /// Opens a ZIP package and checks its number of entries.
+    ///
     /// # Errors
     /// `Corrupt` for a damaged archive, `TooLarge` for one with too many entries.
     pub fn open(bytes: &'a [u8], limits: &'a Limits) -> Result<Self, ReadError> {
@@ -37,11 +39,11 @@ impl<'a> Package<'a> {
         Ok(Self { archive, limits, budget: limits.max_inflated_bytes })
     }
 
-    /// Reads a part as text; `None` if it does not exist.
+    /// Decompresses a part and decodes it as text; `None` if it does not exist.
     ///
     /// # Errors
-    /// `TooLarge` if the decompressed bytes exceed the limits, `Corrupt` if the part cannot be decompressed,
-    /// `Encrypted` if it needs a password.
+    /// `TooLarge` if the decompressed size exceeds a limit, `Corrupt` if the part cannot be decompressed, `Encrypted`
+    /// if it is encrypted.
     pub fn part(&mut self, name: &str) -> Result<Option<String>, ReadError> {
         let name = name.trim_start_matches('/');
         let Some(index) = self.archive.index_for_name(name) else { return Ok(None) };
@@ -64,10 +66,10 @@ impl<'a> Package<'a> {
         Ok(Some(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned()))
     }
 
-    /// The relationships of a part by id. External targets are omitted.
+    /// Returns the relationships of a part, by id; relationships with external targets are omitted.
     ///
     /// # Errors
-    /// Same as [`Package::part`], and `Corrupt` for malformed XML.
+    /// Same as [`Package::part`]; also `Corrupt` for malformed XML.
     pub fn relationships(&mut self, part: &str) -> Result<HashMap<String, Relationship>, ReadError> {
         let (folder, file) = part.rsplit_once('/').unwrap_or(("", part));
         let path = if folder.is_empty() { format!("_rels/{file}.rels") } else { format!("{folder}/_rels/{file}.rels") };
@@ -91,7 +93,7 @@ impl<'a> Package<'a> {
         }
     }
 
-    /// Finds the main part by content type, for a package without the relationship to it.
+    /// Finds the path of the main part by its content type, for packages that lack the relationship to it.
     ///
     /// # Errors
     /// Same as [`Package::relationships`].
@@ -114,7 +116,7 @@ impl<'a> Package<'a> {
     }
 }
 
-/// Resolves a target against the folder of its part.
+/// Resolves a relationship's target against the folder of the part that declares it.
 fn resolve(folder: &str, target: &str) -> String {
     if let Some(absolute) = target.strip_prefix('/') {
         return absolute.to_owned();

@@ -1,4 +1,4 @@
-//! Paragraphs: visible runs, and the properties that make a paragraph a heading or a list item.
+//! Reads paragraphs: their visible runs, and the properties that make them headings or list items.
 
 use super::super::ReadError;
 use super::super::clean::push_char;
@@ -8,40 +8,44 @@ use super::styles::Numbering;
 use super::walk::{Item, Walker};
 use super::xml::{Element, Token, Xml};
 
-/// A paragraph under construction.
+/// The paragraph that is being read.
 #[derive(Default)]
 pub(super) struct Paragraph {
+    /// Id of the paragraph style; `None` for the default style.
     pub style: Option<String>,
     pub numbering: Option<Numbering>,
-    /// Direct outline level, 0 for the outermost.
+    /// Outline level set on the paragraph itself, 0 for the outermost.
     pub outline: Option<u8>,
     pub text: String,
-    /// Content of text boxes anchored in the paragraph; it follows the paragraph.
-    pub boxes: Vec<Item>,
+    /// Content of the text boxes anchored in this paragraph; it is emitted after the paragraph.
+    pub text_boxes: Vec<Item>,
     shaded: bool,
+    /// Whether the current run is hidden.
     hidden_run: bool,
+    /// Whether the parser is inside a `w:t` element.
     in_text: bool,
 }
 
-/// Run properties that decide whether the text is visible.
+/// The run properties that determine whether the text is visible.
 #[derive(Default)]
 struct RunVisibility {
+    /// Whether the run is explicitly hidden or shown; overrides the style.
     vanish: Option<bool>,
-    /// Whether a character style hides the run.
+    /// Whether the run's character style hides it.
     hidden_style: bool,
     white: bool,
     tiny: bool,
     shaded: bool,
 }
 
-/// Destination of finished blocks, and the nesting depth of tables and text boxes.
+/// Where finished blocks go, and how deeply the paragraph is nested in tables and text boxes.
 struct Output<'a> {
     items: &'a mut Vec<Item>,
     depth: usize,
 }
 
 impl Walker<'_> {
-    /// Reads the paragraph that was just opened and adds its blocks to `out`.
+    /// Reads the paragraph whose start tag was just read, and adds its blocks to `out`.
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
@@ -58,7 +62,7 @@ impl Walker<'_> {
                 Token::Text(text) => self.has_hidden_text |= paragraph.in_text && !text.trim().is_empty(),
                 Token::Close(name) => match name.as_str() {
                     "t" => paragraph.in_text = false,
-                    // Separates numerator and denominator of a fraction.
+                    // The end of a fraction's numerator.
                     "num" => paragraph.text.push('/'),
                     "p" => break,
                     _ => {}
@@ -66,13 +70,14 @@ impl Walker<'_> {
                 Token::End => break,
             }
         }
-        // A field's code ends with the paragraph at the latest, so that a missing end mark does not swallow text.
+        // Treat field codes as ended at the end of the paragraph, so that a missing end mark does not hide the text
+        // that follows.
         self.fields.fill(false);
         self.emit(paragraph, output.items);
         Ok(())
     }
 
-    /// Tracks the marks of a complex field; the code between the first two is not shown.
+    /// Tracks the marks of a complex field; the field code between `begin` and `separate` is not shown.
     fn field(&mut self, mark: &Element<'_>) {
         const MAX_NESTING: usize = 32;
         match mark.attribute("fldCharType").as_deref() {
@@ -87,6 +92,7 @@ impl Walker<'_> {
         }
     }
 
+    /// Handles a start tag inside a paragraph.
     fn inline(
         &mut self,
         xml: &mut Xml<'_>,
@@ -117,16 +123,16 @@ impl Walker<'_> {
             "sym" if !paragraph.hidden_run => symbol(element, &mut paragraph.text),
             "fldChar" => self.field(element),
             "footnoteReference" | "endnoteReference" => {
-                let mark = self.note_mark(element.name(), element.attribute("id"));
+                let mark = self.reference_note(element.name(), element.attribute("id"));
                 paragraph.text.push_str(&mark);
             }
             "txbxContent" => {
-                // A text box may have a background of any colour, which is not tracked.
+                // A text box may have a background of any colour; its fill is not read.
                 let has_background = std::mem::replace(&mut self.has_background, true);
-                self.blocks(xml, "txbxContent", &mut paragraph.boxes, output.depth + 1)?;
+                self.blocks(xml, "txbxContent", &mut paragraph.text_boxes, output.depth + 1)?;
                 self.has_background = has_background;
             }
-            // Deleted and moved text, field codes, the fallback copy of a text box, phonetic guides.
+            // Deleted and moved-away text, field codes, the fallback copy of a text box, phonetic guides.
             "del" | "moveFrom" | "Fallback" | "instrText" | "delText" | "delInstrText" | "sdtPr" | "rt" => {
                 xml.skip()?
             }
@@ -138,7 +144,7 @@ impl Walker<'_> {
     fn paragraph_properties(&mut self, xml: &mut Xml<'_>, paragraph: &mut Paragraph) -> Result<(), ReadError> {
         let mut section_breaks = false;
         let mut breaks_before = false;
-        xml.inside(|element| match element.name() {
+        xml.for_each_inside(|element| match element.name() {
             "pStyle" => paragraph.style = element.value(),
             "outlineLvl" => paragraph.outline = element.value().and_then(|level| level.parse().ok()),
             "numId" => {
@@ -155,37 +161,37 @@ impl Walker<'_> {
             _ => {}
         })?;
         self.breaks_before = breaks_before;
-        // A section's properties are in its last paragraph; the break follows it.
+        // A section's properties are stored in its last paragraph; the page break comes after it.
         self.breaks_after = section_breaks;
         Ok(())
     }
 
     fn run_properties(&mut self, xml: &mut Xml<'_>, paragraph: &mut Paragraph) -> Result<(), ReadError> {
         let mut run = RunVisibility::default();
-        xml.inside(|element| match element.name() {
+        xml.for_each_inside(|element| match element.name() {
             "vanish" | "webHidden" => run.vanish = Some(element.is_on()),
             "rStyle" => run.hidden_style |= self.styles.is_hidden_run(element.value().as_deref()),
             "color" => run.white = element.value().is_some_and(|color| is_white(&color)),
-            // In half points; text below one point is not meant to be read.
+            // The size is in half points; text below one point is meant to be invisible.
             "sz" => run.tiny = element.value().and_then(|size| size.parse::<f32>().ok()).is_some_and(|size| size < 2.0),
             "shd" => run.shaded |= is_background(element),
             "highlight" => run.shaded = true,
             _ => {}
         })?;
         let shaded = run.shaded || paragraph.shaded || self.styles.is_shaded(paragraph.style.as_deref());
-        let unseen = run.tiny || (run.white && !shaded && !self.has_background);
-        paragraph.hidden_run = run.vanish.unwrap_or(paragraph.hidden_run || run.hidden_style) || unseen;
+        let imperceptible = run.tiny || (run.white && !shaded && !self.has_background);
+        paragraph.hidden_run = run.vanish.unwrap_or(paragraph.hidden_run || run.hidden_style) || imperceptible;
         Ok(())
     }
 }
 
-/// White, or so close to it that it is invisible on paper.
+/// Whether a colour (`RRGGBB`) is white or too close to white to be visible on paper.
 fn is_white(color: &str) -> bool {
     let channel = |at: usize| color.get(at..at + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
     color.len() == 6 && [0, 2, 4].into_iter().all(|at| channel(at).is_some_and(|level| level >= 0xF7))
 }
 
-/// Appends a character of a symbol font.
+/// Appends the Unicode character of a `w:sym` element.
 fn symbol(element: &Element<'_>, text: &mut String) {
     let code = element.attribute("char").and_then(|code| u32::from_str_radix(&code, 16).ok());
     let Some(code) = code else { return };

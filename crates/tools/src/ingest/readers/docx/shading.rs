@@ -1,8 +1,8 @@
-//! Paragraph, run and cell shading.
+//! Shading (`w:shd`) of paragraphs, runs and table cells.
 
 use super::xml::Element;
 
-/// Whether shading gives text a coloured background.
+/// Whether the shading gives text a background that is not white.
 pub(super) fn is_background(shading: &Element<'_>) -> bool {
     shading.attribute("fill").is_some_and(|fill| !matches!(fill.to_ascii_lowercase().as_str(), "auto" | "ffffff"))
         || shading.attribute("themeFill").is_some()

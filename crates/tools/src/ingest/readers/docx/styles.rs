@@ -1,4 +1,4 @@
-//! Paragraph styles: headings, lists, code and hidden text, independent of the language of the style names.
+//! Styles that make a paragraph a heading, list item, code or hidden text. Works in any language version of Word.
 
 use std::collections::HashMap;
 
@@ -6,37 +6,39 @@ use super::super::ReadError;
 use super::shading::is_background;
 use super::xml::{Token, Xml};
 
-/// A style definition.
+/// One style definition (`w:style`).
 #[derive(Debug, Default, Clone)]
 struct Style {
     name: String,
     based_on: Option<String>,
-    /// Outline level: 0 for the outermost, 9 for body text.
+    /// Outline level: 0 for the outermost heading, 9 for body text.
     outline: Option<u8>,
     numbering: Option<Numbering>,
     vanish: Option<bool>,
     shaded: bool,
 }
 
-/// A reference to a list and a level in it.
+/// A reference to a list and to one of its levels.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Numbering {
-    /// `None` keeps the list of the style; `0` removes the paragraph from any list.
+    /// Id of the list. `None` keeps the list of the style; `0` takes the paragraph out of any list.
     pub list: Option<u32>,
     pub level: Option<usize>,
 }
 
-/// All styles by id.
+/// The styles of a document, by id.
 #[derive(Debug, Default)]
 pub(super) struct Styles {
     styles: HashMap<String, Style>,
     default: Option<String>,
 }
 
-/// Longest chain of styles that are based on each other.
+/// Maximum length of a chain of styles that are based on each other; a crafted file may contain a cycle.
 const MAX_CHAIN: usize = 20;
 
 impl Styles {
+    /// Parses the styles part (`styles.xml`).
+    ///
     /// # Errors
     /// `Corrupt` for malformed XML.
     pub fn parse(text: &str) -> Result<Self, ReadError> {
@@ -82,8 +84,8 @@ impl Styles {
         }
     }
 
-    /// The heading level of a style, 1 to 6, from its outline level or its English name, which every language version
-    /// of Word writes (`heading 2`, although the id may be `berschrift2`).
+    /// Returns the heading level of a style, 1 to 6. It comes from the outline level or from the English style name,
+    /// which Word writes in every language version (`heading 2`, even if the id is `berschrift2`).
     pub fn heading_level(&self, id: Option<&str>) -> Option<u8> {
         let level = self.chain(id).find_map(|style| {
             let named = style.name.strip_prefix("heading ").and_then(|level| level.parse::<u8>().ok());
@@ -92,39 +94,39 @@ impl Styles {
         level.filter(|level| *level < 9).map(|level| (level + 1).min(6)).or_else(|| self.is_title(id).then_some(1))
     }
 
-    /// Whether a style is the document title's.
+    /// Whether this is the style of the document title.
     pub fn is_title(&self, id: Option<&str>) -> bool {
         self.chain(id).any(|style| style.name == "title")
     }
 
-    /// Whether a style is for source code.
+    /// Whether this is a style for source code.
     pub fn is_code(&self, id: Option<&str>) -> bool {
         self.chain(id).any(|style| {
             matches!(style.name.as_str(), "html preformatted" | "macro text" | "plain text" | "source code" | "code")
         })
     }
 
-    /// Whether a paragraph style hides its text.
+    /// Whether a style hides its text.
     pub fn is_hidden(&self, id: Option<&str>) -> bool {
         self.chain(id).find_map(|style| style.vanish).unwrap_or(false)
     }
 
-    /// The list that a style assigns to its paragraphs.
+    /// The list that a style assigns to its paragraphs, if any.
     pub fn numbering(&self, id: Option<&str>) -> Option<Numbering> {
         self.chain(id).find_map(|style| style.numbering.clone().filter(|numbering| numbering.list.is_some()))
     }
 
-    /// Whether a run's style hides it; no style does not.
+    /// Whether a run's character style hides it; false for a run without a style.
     pub fn is_hidden_run(&self, id: Option<&str>) -> bool {
         id.is_some() && self.is_hidden(id)
     }
 
-    /// Whether paragraphs of this style have a coloured background.
+    /// Whether paragraphs of this style have a background that is not white.
     pub fn is_shaded(&self, id: Option<&str>) -> bool {
         self.chain(id).any(|style| style.shaded)
     }
 
-    /// A style and those that it is based on; without an id, the default paragraph style.
+    /// The style and its ancestors, nearest first; without an id, starts at the default paragraph style.
     fn chain<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a Style> {
         let first = id.or(self.default.as_deref()).and_then(|id| self.styles.get(id));
         std::iter::successors(first, |style| self.styles.get(style.based_on.as_deref()?)).take(MAX_CHAIN)

@@ -1,22 +1,22 @@
-//! Tables, one block per row.
+//! Reads tables, one block per row.
 
 use super::super::{Block, BlockKind, ReadError};
 use super::shading::is_background;
 use super::walk::{Item, Walker, flat_text};
 use super::xml::{Token, Xml};
 
-/// A table row under construction.
+/// The table row that is being read.
 #[derive(Default)]
 struct Row {
     cells: Vec<Vec<Item>>,
-    /// Marked to repeat on every page, as header rows are.
+    /// Whether the row is marked to repeat at the top of every page, as header rows are.
     header: bool,
     deleted: bool,
 }
 
 impl Walker<'_> {
-    /// Reads the table that was just opened and adds its rows to `out`. A table with one column is treated as a frame
-    /// around its content.
+    /// Reads the table whose start tag was just read, and adds its rows to `out`. A table with a single column is
+    /// treated as a frame: its content is added without the table.
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
@@ -29,14 +29,14 @@ impl Walker<'_> {
                 Token::Open(element) => match element.name() {
                     "tblPr" => {
                         let mut styled = false;
-                        xml.inside(|element| match element.name() {
+                        xml.for_each_inside(|element| match element.name() {
                             "tblStyle" => styled = true,
                             "tblLook" => {
                                 styled_first_row = has_first_row_style(element.attribute("firstRow"), element.value())
                             }
                             _ => {}
                         })?;
-                        // A table style may colour the background of any cell.
+                        // A table style may give any cell a coloured background.
                         self.has_background |= styled;
                     }
                     "tr" => rows.push(self.row(xml, depth)?),
@@ -57,7 +57,7 @@ impl Walker<'_> {
         let more = rows.len() > 1;
         for (at, row) in rows.into_iter().enumerate() {
             let cells: Vec<String> = row.cells.iter().map(|cell| flat_text(cell)).collect();
-            let header = row.header || (at == 0 && more && styled_first_row && names_columns(&cells));
+            let header = row.header || (at == 0 && more && styled_first_row && looks_like_header(&cells));
             if cells.iter().any(|cell| !cell.is_empty()) {
                 out.push(Item::Block(Block::new(BlockKind::TableRow { header }, cells.join(" | "))));
             }
@@ -70,7 +70,7 @@ impl Walker<'_> {
         loop {
             match xml.next()? {
                 Token::Open(element) => match element.name() {
-                    "trPr" => xml.inside(|element| match element.name() {
+                    "trPr" => xml.for_each_inside(|element| match element.name() {
                         "tblHeader" => row.header = element.is_on(),
                         "del" => row.deleted = true,
                         _ => {}
@@ -94,7 +94,7 @@ impl Walker<'_> {
                 Token::Open(element) => match element.name() {
                     "tcPr" => {
                         let mut shaded = false;
-                        xml.inside(|element| shaded |= element.name() == "shd" && is_background(element))?;
+                        xml.for_each_inside(|element| shaded |= element.name() == "shd" && is_background(element))?;
                         self.has_background |= shaded;
                     }
                     "p" => self.paragraph(xml, &mut items, depth)?,
@@ -114,7 +114,8 @@ impl Walker<'_> {
     }
 }
 
-/// Whether `tblLook` formats the first row separately: by an attribute, or by bit 5 of a hexadecimal number.
+/// Whether `tblLook` gives the first row its own format: by the `firstRow` attribute, or by bit 0x20 of the older
+/// hexadecimal value.
 fn has_first_row_style(first_row: Option<String>, bits: Option<String>) -> bool {
     match first_row {
         Some(value) => value == "1" || value == "true",
@@ -122,7 +123,7 @@ fn has_first_row_style(first_row: Option<String>, bits: Option<String>) -> bool 
     }
 }
 
-/// Whether every cell contains a word and none starts with a digit.
-fn names_columns(cells: &[String]) -> bool {
+/// Whether a row looks like a header: every cell contains a letter and none starts with a digit.
+fn looks_like_header(cells: &[String]) -> bool {
     cells.iter().all(|cell| cell.chars().any(char::is_alphabetic) && !cell.starts_with(|c: char| c.is_ascii_digit()))
 }

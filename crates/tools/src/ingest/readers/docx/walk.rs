@@ -1,4 +1,4 @@
-//! Walks the body, headers, footers and notes of a document, and collects blocks in reading order.
+//! Walks the body, headers, footers and notes of a document and collects their blocks in reading order.
 
 use std::collections::HashMap;
 
@@ -11,40 +11,45 @@ use super::paragraph::Paragraph;
 use super::styles::{Numbering, Styles};
 use super::xml::{Token, Xml};
 
-/// Deepest nesting of tables and text boxes; deeper content is dropped.
+/// Maximum nesting depth of tables and text boxes; deeper content is dropped.
 const MAX_DEPTH: usize = 24;
 
-/// A collected item.
+/// An element of the collected text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Item {
+    /// A block of text.
     Block(Block),
+    /// A hard page break or the end of a section.
     PageBreak,
 }
 
-/// Footnotes and endnotes.
+/// The footnotes and endnotes of a document, by id.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     pub footnotes: HashMap<String, String>,
     pub endnotes: HashMap<String, String>,
-    shown: [usize; 2],
-    /// Notes referenced on the current page that are not yet added at its end.
+    /// Number of footnote references and of endnote references seen so far.
+    reference_counts: [usize; 2],
+    /// Notes that are referenced on the current page and still have to be added at its end.
     pending: Vec<String>,
 }
 
-/// Walks the parts of one document.
+/// Walks the parts of one document; holds the state that they share.
 pub(super) struct Walker<'a> {
     pub styles: &'a Styles,
     pub lists: Lists,
     pub notes: Notes,
-    /// Text of the first paragraph in the title style.
+    /// The text of the first paragraph in the title style.
     pub title: Option<String>,
     /// Whether invisible text was omitted.
     pub has_hidden_text: bool,
-    /// Whether a coloured background may make white text visible.
+    /// Whether the current text may have a coloured background, which would make white text visible.
     pub has_background: bool,
+    /// Whether a page break precedes the current paragraph.
     pub breaks_before: bool,
+    /// Whether a page break follows the current paragraph, because it ends a section.
     pub breaks_after: bool,
-    /// For each open complex field, whether the parser is inside its code.
+    /// For each open complex field, outermost first, whether the parser is inside its field code.
     pub fields: Vec<bool>,
 }
 
@@ -63,11 +68,11 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Collects everything inside the first `root` element of a part.
+    /// Collects the content of the first `root` element in the XML of a part.
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
-    pub fn part(&mut self, text: &str, root: &str) -> Result<Vec<Item>, ReadError> {
+    pub fn collect_part(&mut self, text: &str, root: &str) -> Result<Vec<Item>, ReadError> {
         let mut xml = Xml::new(text);
         let mut out = Vec::new();
         loop {
@@ -83,17 +88,17 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// The notes of a part by id; `element` is `footnote` or `endnote`.
+    /// Reads the notes of a part, by id; `element` is `footnote` or `endnote`.
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
-    pub fn notes(&mut self, text: &str, element: &str) -> Result<HashMap<String, String>, ReadError> {
+    pub fn parse_notes(&mut self, text: &str, element: &str) -> Result<HashMap<String, String>, ReadError> {
         let mut xml = Xml::new(text);
         let mut notes = HashMap::new();
         loop {
             match xml.next()? {
                 Token::Open(note) if note.name() == element => {
-                    // Notes with another type are separators.
+                    // Notes of any other type are separators between text and notes.
                     let id =
                         note.attribute("id").filter(|_| note.attribute("type").is_none_or(|kind| kind == "normal"));
                     let mut items = Vec::new();
@@ -108,7 +113,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Collects blocks up to the end of the element `end`, which was just opened.
+    /// Collects blocks up to the end of the element `end`, whose start tag was just read.
     pub fn blocks(&mut self, xml: &mut Xml<'_>, end: &str, out: &mut Vec<Item>, depth: usize) -> Result<(), ReadError> {
         if depth > MAX_DEPTH {
             return xml.skip();
@@ -133,7 +138,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Ends a page and appends its notes. Breaks inside tables and text boxes are ignored.
+    /// Ends the current page, after adding its notes. Breaks inside tables and text boxes are ignored.
     pub fn page_break(&mut self, out: &mut Vec<Item>, depth: usize) {
         if depth == 0 {
             self.append_notes(out);
@@ -146,19 +151,19 @@ impl<'a> Walker<'a> {
         out.extend(notes.into_iter().map(|note| Item::Block(Block::new(BlockKind::Paragraph, note))));
     }
 
-    /// The label of a note reference; the note itself is added at the end of the page.
-    pub fn note_mark(&mut self, reference: &str, id: Option<String>) -> String {
+    /// Returns the label of a note reference and schedules the note's text for the end of the page.
+    pub fn reference_note(&mut self, reference: &str, id: Option<String>) -> String {
         let is_endnote = reference == "endnoteReference";
         let notes = if is_endnote { &self.notes.endnotes } else { &self.notes.footnotes };
         let Some(text) = id.and_then(|id| notes.get(&id)) else { return String::new() };
-        let shown = &mut self.notes.shown[usize::from(is_endnote)];
-        *shown += 1;
-        let mark = if is_endnote { format!("[{}]", roman(*shown)) } else { format!("[{shown}]") };
+        let count = &mut self.notes.reference_counts[usize::from(is_endnote)];
+        *count += 1;
+        let mark = if is_endnote { format!("[{}]", roman(*count)) } else { format!("[{count}]") };
         self.notes.pending.push(format!("{mark} {text}"));
         mark
     }
 
-    /// Adds a finished paragraph, with its list label, and then its text boxes.
+    /// Adds a finished paragraph with its list label, followed by its text boxes.
     pub fn emit(&mut self, paragraph: Paragraph, out: &mut Vec<Item>) {
         let style = paragraph.style.as_deref();
         let level = match paragraph.outline {
@@ -170,12 +175,12 @@ impl<'a> Walker<'a> {
             .as_ref()
             .and_then(|numbering| Some(self.lists.next_label(numbering.list?, numbering.level.unwrap_or(0))));
         if paragraph.text.trim().is_empty() {
-            out.extend(paragraph.boxes);
+            out.extend(paragraph.text_boxes);
             return;
         }
         if self.styles.is_code(style) {
             push_code(out, paragraph.text.trim_end());
-            out.extend(paragraph.boxes);
+            out.extend(paragraph.text_boxes);
             return;
         }
         let lines: Vec<String> = paragraph.text.lines().map(clean_line).filter(|line| !line.is_empty()).collect();
@@ -197,10 +202,10 @@ impl<'a> Walker<'a> {
             (None, None) => Block::new(BlockKind::Paragraph, text),
         };
         out.push(Item::Block(block));
-        out.extend(paragraph.boxes);
+        out.extend(paragraph.text_boxes);
     }
 
-    /// The list of a paragraph: its own or its style's; list 0 means none.
+    /// The list of a paragraph, from the paragraph itself or its style. List id 0 means no list.
     fn numbering(&self, paragraph: &Paragraph) -> Option<Numbering> {
         let from_style = self.styles.numbering(paragraph.style.as_deref());
         let numbering = match (&paragraph.numbering, from_style) {
@@ -214,7 +219,7 @@ impl<'a> Walker<'a> {
     }
 }
 
-/// Appends a line of code; Word stores each line as a paragraph, which are merged into one block.
+/// Appends a line of code. Word stores each line as its own paragraph; consecutive lines are merged into one block.
 fn push_code(out: &mut Vec<Item>, text: &str) {
     if let Some(Item::Block(Block { kind: BlockKind::Code, text: code, .. })) = out.last_mut() {
         code.push('\n');
@@ -224,7 +229,7 @@ fn push_code(out: &mut Vec<Item>, text: &str) {
     }
 }
 
-/// The text of items on one line, for a table cell or a note.
+/// The text of the items on a single line, for a table cell or a note.
 pub(super) fn flat_text(items: &[Item]) -> String {
     let mut out = String::new();
     for item in items {

@@ -1,4 +1,5 @@
-//! XML as tokens with local names. Document types, custom entities and deep nesting are refused.
+//! Reads XML as tokens with local names. Rejects document type declarations and deep nesting, and ignores custom
+//! entities.
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
@@ -6,42 +7,43 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::super::ReadError;
 
-/// Deepest nesting; Word itself stays below a hundred.
+/// Maximum nesting depth of elements; Word itself stays below a hundred.
 const MAX_DEPTH: usize = 512;
 
-/// A token of the document.
+/// One token of an XML document.
 pub(super) enum Token<'a> {
-    /// A start tag; an empty element is followed by its end tag.
+    /// A start tag. An empty element is returned as a start tag followed by an end tag.
     Open(Element<'a>),
-    /// Local name of an end tag.
+    /// An end tag, with its local name.
     Close(String),
-    /// Text with resolved references.
+    /// Text; character references and predefined entities are resolved.
     Text(String),
+    /// The end of the document.
     End,
 }
 
-/// A start tag.
+/// A start tag with its attributes.
 pub(super) struct Element<'a>(BytesStart<'a>);
 
 impl Element<'_> {
-    /// The local name.
+    /// The element's name without its namespace prefix.
     pub fn name(&self) -> &str {
         self.0.local_name().into_inner()
     }
 
-    /// The value of an attribute by its local name.
+    /// The value of the attribute with this local name.
     pub fn attribute(&self, name: &str) -> Option<String> {
         let attribute =
             self.0.attributes().with_checks(false).flatten().find(|a| a.key.local_name().as_ref() == name)?;
         attribute.normalized_value(XmlVersion::Implicit1_0).ok().map(|value| value.into_owned())
     }
 
-    /// The `val` attribute.
+    /// The value of the `val` attribute, which holds the value of most properties.
     pub fn value(&self) -> Option<String> {
         self.attribute("val")
     }
 
-    /// Whether a toggle property is on, which is the default without a value.
+    /// Whether a toggle property is on; without a `val` attribute, it is.
     pub fn is_on(&self) -> bool {
         !matches!(self.value().as_deref(), Some("0" | "false" | "off" | "none"))
     }
@@ -50,6 +52,7 @@ impl Element<'_> {
 /// Reads tokens from XML text.
 pub(super) struct Xml<'a> {
     reader: Reader<&'a [u8]>,
+    /// Number of elements that are open at the current position.
     depth: usize,
 }
 
@@ -60,8 +63,10 @@ impl<'a> Xml<'a> {
         Self { reader, depth: 0 }
     }
 
+    /// Reads the next token; processing instructions and XML comments are skipped.
+    ///
     /// # Errors
-    /// `Corrupt` for malformed XML, a document type declaration, or too deep nesting.
+    /// `Corrupt` for malformed XML, for a document type declaration, and for too deep nesting.
     pub fn next(&mut self) -> Result<Token<'a>, ReadError> {
         loop {
             let event =
@@ -91,7 +96,7 @@ impl<'a> Xml<'a> {
         }
     }
 
-    /// Skips the element that was just opened.
+    /// Skips the rest of the element whose start tag was just read.
     ///
     /// # Errors
     /// Same as [`Xml::next`].
@@ -103,11 +108,11 @@ impl<'a> Xml<'a> {
         Ok(())
     }
 
-    /// Calls `each` for every element inside the one that was just opened, up to its end.
+    /// Calls `each` for every start tag inside the element that was just opened, at any depth, and reads up to its end.
     ///
     /// # Errors
     /// Same as [`Xml::next`].
-    pub fn inside(&mut self, mut each: impl FnMut(&Element<'a>)) -> Result<(), ReadError> {
+    pub fn for_each_inside(&mut self, mut each: impl FnMut(&Element<'a>)) -> Result<(), ReadError> {
         let outside = self.depth.saturating_sub(1);
         while self.depth > outside {
             if let Token::Open(element) = self.next()? {
@@ -118,7 +123,7 @@ impl<'a> Xml<'a> {
     }
 }
 
-/// Resolves a character reference or one of the five predefined entities.
+/// Returns the text of a character reference or of one of the five predefined entities; empty for any other entity.
 fn resolve(name: &str, character: Option<char>) -> String {
     let named = match name {
         "lt" => Some('<'),

@@ -1,9 +1,10 @@
-//! Accents that are painted as separate glyphs, as in old TeX fonts: `¨` above an `o` becomes `ö`.
+//! Combines accents with letters if a PDF paints them as separate glyphs, as old TeX fonts do: `¨` above `o` becomes
+//! `ö`.
 
 use super::placement::Placement;
 use unicode_normalization::char::compose;
 
-/// Composes accents and letters; holds an accent until its letter follows.
+/// Combines accents and letters; holds back an accent until its letter follows.
 #[derive(Default)]
 pub(super) struct Accents {
     pending: Option<(char, Placement)>,
@@ -11,20 +12,20 @@ pub(super) struct Accents {
     last: Option<(f32, f32)>,
 }
 
-/// Result of adding a glyph.
+/// What to do with a glyph that was passed to [`Accents::add`].
 pub(super) enum Composition {
-    /// The glyph is unchanged.
+    /// Add the glyph as it is.
     Unchanged,
-    /// The glyph was consumed: it is pending, or was added to the previous letter.
+    /// Nothing to add: the glyph is held back, or was merged into the previous letter.
     Consumed,
-    /// The glyph and the pending accent are this letter.
+    /// The glyph and the held-back accent combine to this letter; add it instead of the glyph.
     Composed(char),
-    /// The pending accent has no letter: add it as it is, then the glyph again.
+    /// The held-back accent does not fit the glyph: add the accent as it is, then pass the glyph again.
     Unmatched(char, Placement),
 }
 
 impl Accents {
-    /// Combines a glyph with the pending accent, or an accent with the last letter of `word`.
+    /// Combines a glyph with the held-back accent, or an accent with the last letter of `word`.
     pub fn add(&mut self, text: &str, at: &Placement, word: Option<&mut String>) -> Composition {
         let mut chars = text.chars();
         let (Some(c), None) = (chars.next(), chars.next()) else {
@@ -33,19 +34,20 @@ impl Accents {
             return pending.map_or(Composition::Unchanged, |(accent, at)| Composition::Unmatched(accent, at));
         };
         if let Some((accent, accent_at)) = self.pending.take() {
-            let letter = combining(accent).filter(|_| is_over(&accent_at, at.left, at.right) && near(&accent_at, at));
-            return match letter.and_then(|mark| compose(dotted(c), mark)) {
+            let letter = combining_mark(accent)
+                .filter(|_| is_over(&accent_at, at.left, at.right) && is_same_line(&accent_at, at));
+            return match letter.and_then(|mark| compose(with_dot(c), mark)) {
                 Some(letter) => Composition::Composed(letter),
                 None => Composition::Unmatched(accent, accent_at),
             };
         }
-        let Some(mark) = combining(c) else {
+        let Some(mark) = combining_mark(c) else {
             self.last = Some((at.left, at.right));
             return Composition::Unchanged;
         };
         if let (Some(word), Some((left, right))) = (word, self.last)
             && is_over(at, left, right)
-            && let Some(letter) = word.chars().next_back().and_then(|last| compose(dotted(last), mark))
+            && let Some(letter) = word.chars().next_back().and_then(|last| compose(with_dot(last), mark))
         {
             word.pop();
             word.push(letter);
@@ -55,24 +57,24 @@ impl Accents {
         Composition::Consumed
     }
 
-    /// The pending accent at the end of the text.
-    pub fn end(&mut self) -> Option<(char, Placement)> {
+    /// Takes the accent that is still held back at the end of a word.
+    pub fn take_pending(&mut self) -> Option<(char, Placement)> {
         self.pending.take()
     }
 }
 
-/// Whether the centre of an accent is above a letter.
+/// Whether the centre of an accent is between the left and right edge of a letter.
 fn is_over(accent: &Placement, left: f32, right: f32) -> bool {
     (left..right).contains(&((accent.left + accent.right) / 2.0))
 }
 
-/// Whether accent and letter are on the same line; accents of capital letters are raised.
-fn near(accent: &Placement, letter: &Placement) -> bool {
-    accent.direction == letter.direction && (accent.base - letter.base).abs() < 0.5 * letter.size
+/// Whether an accent and a letter are on the same line; accents are raised above capital letters.
+fn is_same_line(accent: &Placement, letter: &Placement) -> bool {
+    accent.direction == letter.direction && (accent.baseline - letter.baseline).abs() < 0.5 * letter.size
 }
 
-/// The letter with its dot, because letters lose it under an accent.
-fn dotted(c: char) -> char {
+/// Replaces a dotless i or j by the letter with its dot, from which accented letters are composed.
+fn with_dot(c: char) -> char {
     match c {
         'ı' => 'i',
         'ȷ' => 'j',
@@ -80,8 +82,8 @@ fn dotted(c: char) -> char {
     }
 }
 
-/// The combining form of an accent.
-fn combining(accent: char) -> Option<char> {
+/// The combining character of an accent; `None` if it is not an accent.
+fn combining_mark(accent: char) -> Option<char> {
     Some(match accent {
         '`' => '\u{300}',
         '´' => '\u{301}',
@@ -109,15 +111,15 @@ mod tests {
 
     fn words(glyphs: &[(&str, f32, f32)]) -> Vec<String> {
         let mut builder = WordBuilder::default();
-        for (text, left, base) in glyphs {
+        for (text, left, baseline) in glyphs {
             let direction = Direction::Right;
             let at = Placement {
                 left: *left,
                 right: left + 5.0,
-                base: *base,
+                baseline: *baseline,
                 size: 10.0,
                 bold: false,
-                fixed: false,
+                fixed_pitch: false,
                 direction,
             };
             builder.push(text, at);

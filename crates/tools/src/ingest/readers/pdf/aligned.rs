@@ -1,72 +1,76 @@
-//! Tables without ruling lines: rows whose cells are vertically aligned.
+//! Detects tables without ruling lines: consecutive lines whose cells are vertically aligned.
 
 use super::geometry::Rect;
 use super::join_lines::join_lines;
 use super::lines::{Cell, Line};
 use super::ruled::{Table, TableRow};
 
-/// Largest distance of rows, relative to the font size.
+/// Maximum distance between the baselines of rows, as a multiple of the font size.
 const MAX_ROW_DISTANCE: f32 = 2.6;
-/// Smallest gap between columns, relative to the font size.
+/// Minimum gap between columns, as a fraction of the font size.
 const MIN_COLUMN_GAP: f32 = 0.6;
 
-/// Left and right edge of a column.
+/// Left and right edge of a column, in points.
 type Span = (f32, f32);
 
-/// The table that starts with `lines[0]` and the number of its lines; `None` if there is none.
-pub(super) fn starting_at(lines: &[&Line]) -> Option<(Table, usize)> {
+/// Detects a table that starts with `lines[0]`; returns it with the number of lines it consists of.
+pub(super) fn detect(lines: &[&Line]) -> Option<(Table, usize)> {
     if lines.first()?.cells.len() < 2 {
         return None;
     }
     let mut columns: Vec<Span> = Vec::new();
-    let (mut taken, mut full) = (0, 0);
+    let (mut line_count, mut full_rows) = (0, 0);
     for (at, line) in lines.iter().enumerate() {
         if at > 0 && !is_near(lines[at - 1], line) {
             break;
         }
         if line.cells.len() < 2 {
-            let followed = lines.get(at + 1).is_some_and(|next| next.cells.len() > 1 && is_near(line, next));
-            if !fits_alone(&columns, &line.cells[0], followed) {
+            let row_follows = lines.get(at + 1).is_some_and(|next| next.cells.len() > 1 && is_near(line, next));
+            if !continues_row(&columns, &line.cells[0], row_follows) {
                 break;
             }
         } else {
             let merged = merge(&columns, line);
-            // A row that spans a gap between columns is running text or belongs to another table.
+            // A row with a cell across two columns is running text or belongs to another table.
             if merged.len() < 2
-                || (full > 0 && merged.len() < columns.len().min(line.cells.len()))
-                || collapses(&columns, &merged)
+                || (full_rows > 0 && merged.len() < columns.len().min(line.cells.len()))
+                || loses_columns(&columns, &merged)
             {
                 break;
             }
             columns = merged;
-            full += 1;
+            full_rows += 1;
         }
-        taken = at + 1;
+        line_count = at + 1;
     }
-    // Leave single cells at the end that continue no row to the text.
-    while taken > 0 && lines[taken - 1].cells.len() < 2 && lines[taken - 1].cells[0].left < columns.get(1)?.0 - 1.0 {
-        taken -= 1;
+    // Trailing lines with a single cell in the first column belong to the text after the table.
+    while line_count > 0
+        && lines[line_count - 1].cells.len() < 2
+        && lines[line_count - 1].cells[0].left < columns.get(1)?.0 - 1.0
+    {
+        line_count -= 1;
     }
-    let enough = full >= 3 || (full >= 2 && columns.len() >= 3);
-    (enough && columns.len() >= 2).then(|| (build(&lines[..taken], &columns), taken))
+    let enough = full_rows >= 3 || (full_rows >= 2 && columns.len() >= 3);
+    (enough && columns.len() >= 2).then(|| (build(&lines[..line_count], &columns), line_count))
 }
 
+/// Whether the line below is close enough to be the next row; never true below a line of code.
 fn is_near(above: &Line, below: &Line) -> bool {
-    below.base - above.base <= MAX_ROW_DISTANCE * above.size.max(below.size) && !above.fixed
+    below.baseline - above.baseline <= MAX_ROW_DISTANCE * above.size.max(below.size) && !above.fixed_pitch
 }
 
-/// Whether a line with one cell continues a row: the cell fits into a column other than the first, or into the first if
-/// another row follows.
-fn fits_alone(columns: &[Span], cell: &Cell, followed: bool) -> bool {
+/// Whether a line with a single cell continues the row above: the cell fits into a column other than the first, or into
+/// the first if another row follows.
+fn continues_row(columns: &[Span], cell: &Cell, row_follows: bool) -> bool {
     let within = |span: &Span| cell.left >= span.0 - 2.0 && cell.right <= span.1 + 30.0;
     match columns.iter().position(within) {
-        Some(0) => followed && columns.get(1).is_some_and(|second| cell.right < second.0),
+        Some(0) => row_follows && columns.get(1).is_some_and(|second| cell.right < second.0),
         Some(_) => true,
         None => false,
     }
 }
 
-/// Merges the cells of a row into the columns.
+/// Extends the columns by the cells of a line; overlapping spans become one column.
 fn merge(columns: &[Span], line: &Line) -> Vec<Span> {
     let mut spans: Vec<Span> = columns.to_vec();
     spans.extend(line.cells.iter().map(|cell| (cell.left, cell.right)));
@@ -81,11 +85,12 @@ fn merge(columns: &[Span], line: &Line) -> Vec<Span> {
     out
 }
 
-/// Whether a row reduced the number of columns.
-fn collapses(columns: &[Span], merged: &[Span]) -> bool {
+/// Whether merging a row reduced the number of columns.
+fn loses_columns(columns: &[Span], merged: &[Span]) -> bool {
     !columns.is_empty() && merged.len() < columns.len()
 }
 
+/// Builds the table from its lines and columns; lines that continue a row are merged into it.
 fn build(lines: &[&Line], columns: &[Span]) -> Table {
     let mut rows: Vec<(Vec<Vec<&str>>, &Line, f32)> = Vec::new();
     for line in lines {
@@ -123,18 +128,18 @@ fn build(lines: &[&Line], columns: &[Span]) -> Table {
 mod tests {
     use super::*;
 
-    fn line(base: f32, cells: &[(&str, f32)]) -> Line {
+    fn line(baseline: f32, cells: &[(&str, f32)]) -> Line {
         let cells: Vec<Cell> = cells
             .iter()
             .map(|(text, left)| Cell { text: (*text).into(), left: *left, right: left + 5.0 * text.len() as f32 })
             .collect();
         let (left, right) = (cells[0].left, cells[cells.len() - 1].right);
-        Line { cells, left, right, base, size: 10.0, bold: false, fixed: false }
+        Line { cells, left, right, baseline, size: 10.0, bold: false, fixed_pitch: false }
     }
 
     fn rows(lines: &[Line]) -> Option<(Vec<String>, usize)> {
         let lines: Vec<&Line> = lines.iter().collect();
-        starting_at(&lines).map(|(table, taken)| (table.rows.iter().map(TableRow::text).collect(), taken))
+        detect(&lines).map(|(table, line_count)| (table.rows.iter().map(TableRow::text).collect(), line_count))
     }
 
     #[test]
@@ -146,12 +151,12 @@ mod tests {
             line(140.0, &[("TIT-2", 50.0), ("seal", 150.0), ("0-90", 300.0)]),
             line(170.0, &[("Afterwards plain text follows that is long.", 50.0)]),
         ];
-        let (rows, taken) = rows(&lines).unwrap();
+        let (rows, line_count) = rows(&lines).unwrap();
         assert_eq!(
             rows,
             ["Tag | Service | Range", "PIT-1 | discharge pressure of the pump | 0-10", "TIT-2 | seal | 0-90"]
         );
-        assert_eq!(taken, 4);
+        assert_eq!(line_count, 4);
     }
 
     #[test]

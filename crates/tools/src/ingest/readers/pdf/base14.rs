@@ -1,7 +1,7 @@
-//! Character widths of the 14 standard fonts, which a file may use without embedding or describing them. From Adobe's
-//! published font metrics, in thousandths of the font size.
+//! Character widths of the standard 14 fonts, which a file may use without embedding them or listing their widths. From
+//! Adobe's published font metrics, in thousandths of the font size.
 
-/// Widths of the characters from space to `~`.
+/// Widths of the characters from space to `~`, in thousandths of the font size.
 type Widths = [u16; 95];
 
 #[rustfmt::skip]
@@ -49,8 +49,8 @@ const TIMES_ITALIC: Widths = [
     275, 400, 541,
 ];
 
-/// The width of a character in the named font, relative to the font size. Other fonts are mapped to the most similar
-/// standard font, which is exact enough to detect spaces between words.
+/// The width of a character in the named font, as a fraction of the font size. Other fonts are mapped to the most
+/// similar standard font, which is accurate enough to detect spaces between words.
 pub(super) fn width(font_name: &str, c: char) -> f32 {
     let lower = font_name.to_ascii_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
@@ -82,7 +82,7 @@ pub(super) fn width(font_name: &str, c: char) -> f32 {
     }
 }
 
-/// A Latin-1 letter without its accent; both have the same width.
+/// A Latin-1 letter without its accent; the accent does not change the width.
 fn base_letter(c: char) -> char {
     const UPPER_HALF: &[u8; 64] = b"AAAAAAMCEEEEIIIIDNOOOOO+OUUUUYPbaaaaaamceeeeiiiidnooooo+ouuuuypy";
     match c {

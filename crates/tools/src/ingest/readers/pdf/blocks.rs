@@ -1,4 +1,4 @@
-//! Builds blocks from lines: paragraphs, list items, headings, code and table rows.
+//! Groups lines into blocks: paragraphs, list items, headings, code and table rows.
 
 use super::super::clean::clean_line;
 use super::super::text::is_list_item;
@@ -6,23 +6,23 @@ use super::super::{Block, BlockKind, Bounds};
 use super::aligned;
 use super::contents_entry::is_contents_entry;
 use super::join_lines::join_lines;
-use super::layout::{DirectionFlow, Flow};
+use super::layout::{DirectionFlow, FlowItem};
 use super::lines::Line;
 use super::placement::Direction;
 use super::ruled::Table;
 use super::style::Style;
 
-/// Builds the blocks of one text direction on a page.
+/// Builds the blocks of all text of one direction on a page.
 pub(super) fn build(flow: &DirectionFlow, style: &Style) -> Vec<Block> {
     let mut builder =
-        Builder { style, direction: flow.direction, blocks: Vec::new(), open: Vec::new(), may_continue: false };
-    for part in flow.items.split(|item| matches!(item, Flow::Break)) {
-        for run in part.chunk_by(|a, b| matches!((a, b), (Flow::Line(_), Flow::Line(_)))) {
+        Builder { style, direction: flow.direction, blocks: Vec::new(), open_lines: Vec::new(), may_continue: false };
+    for part in flow.items.split(|item| matches!(item, FlowItem::Break)) {
+        for run in part.chunk_by(|a, b| matches!((a, b), (FlowItem::Line(_), FlowItem::Line(_)))) {
             match run {
-                [Flow::Table(table)] => builder.table(table),
+                [FlowItem::Table(table)] => builder.table(table),
                 _ => {
                     let lines =
-                        run.iter().filter_map(|item| if let Flow::Line(line) = item { Some(line) } else { None });
+                        run.iter().filter_map(|item| if let FlowItem::Line(line) = item { Some(line) } else { None });
                     builder.lines(&lines.collect::<Vec<_>>());
                 }
             }
@@ -37,8 +37,8 @@ struct Builder<'a> {
     style: &'a Style,
     direction: Direction,
     blocks: Vec<Block>,
-    open: Vec<Line>,
-    /// Whether the sentence at the end of the previous column may continue in this one.
+    open_lines: Vec<Line>,
+    /// Whether the paragraph at the end of the previous column may continue in this one.
     may_continue: bool,
 }
 
@@ -48,44 +48,50 @@ impl Builder<'_> {
         let mut at = 0;
         while at < lines.len() {
             let line = lines[at];
-            if let Some((table, taken)) = aligned::starting_at(&lines[at..]).filter(|_| !self.is_code(line)) {
+            if let Some((table, line_count)) = aligned::detect(&lines[at..]).filter(|_| !self.is_code(line)) {
                 self.table(&table);
-                at += taken;
+                at += line_count;
                 continue;
             }
             let may_continue = std::mem::take(&mut self.may_continue);
-            let breaks = |above: &Line| {
-                if may_continue { !continues(above, line) } else { self.breaks(above, line, &spacing) }
+            let starts_new_block = |above: &Line| {
+                if may_continue {
+                    !continues_sentence(above, line)
+                } else {
+                    self.is_block_boundary(above, line, &spacing)
+                }
             };
-            if self.open.last().is_some_and(breaks) {
+            if self.open_lines.last().is_some_and(starts_new_block) {
                 self.flush();
             }
-            self.open.push(line.clone());
+            self.open_lines.push(line.clone());
             at += 1;
         }
     }
 
+    /// Whether a line is source code: its font is fixed-pitch, and that of body text is not.
     fn is_code(&self, line: &Line) -> bool {
-        line.fixed && !self.style.body_is_fixed
+        line.fixed_pitch && !self.style.body_is_fixed_pitch
     }
 
-    /// Whether a paragraph ends between two lines.
-    fn breaks(&self, above: &Line, line: &Line, spacing: &Spacing) -> bool {
+    /// Whether a new block starts at `line`, which follows `above`.
+    fn is_block_boundary(&self, above: &Line, line: &Line, spacing: &Spacing) -> bool {
         let size = above.size.max(line.size);
-        let step = line.base - above.base;
+        let step = line.baseline - above.baseline;
         let code = self.is_code(line);
         if code || self.is_code(above) {
             return code != self.is_code(above) || step > 3.5 * size || step < 0.0;
         }
-        let farther = step > 1.25 * spacing.step * size && step > 1.2 * size;
-        let other_type = (above.size - line.size).abs() > 0.06 * size || above.bold != line.bold;
-        step < 0.0 || step > 2.0 * size || farther || other_type || self.starts_block(above, line, spacing)
+        let larger_gap = step > 1.25 * spacing.step * size && step > 1.2 * size;
+        let style_changes = (above.size - line.size).abs() > 0.06 * size || above.bold != line.bold;
+        step < 0.0 || step > 2.0 * size || larger_gap || style_changes || self.starts_block(above, line, spacing)
     }
 
-    /// Whether a line starts a list item or an indented paragraph, or follows a line that ended early with a full stop.
+    /// Whether `line` starts a list item or an indented paragraph, or follows a line that ends a sentence before the
+    /// right margin.
     fn starts_block(&self, above: &Line, line: &Line, spacing: &Spacing) -> bool {
         let indent = line.left - above.left;
-        let has_several_lines = self.open.len() > 1;
+        let has_several_lines = self.open_lines.len() > 1;
         let ended =
             above.text().ends_with(['.', ':', '!', '?']) && above.right < spacing.right - 0.25 * spacing.width();
         is_list_item(&line.text())
@@ -94,9 +100,9 @@ impl Builder<'_> {
             || (has_several_lines && indent.abs() > 0.9 * line.size)
     }
 
-    /// Ends the open block unless its sentence may continue in the next column.
+    /// Ends the open block at the end of a column, unless its sentence may continue in the next column.
     fn end_column(&mut self) {
-        self.may_continue = self.open.last().is_some_and(|line| {
+        self.may_continue = self.open_lines.last().is_some_and(|line| {
             let text = line.text();
             !self.is_code(line)
                 && text.len() > 20
@@ -108,7 +114,7 @@ impl Builder<'_> {
     }
 
     fn flush(&mut self) {
-        let lines = std::mem::take(&mut self.open);
+        let lines = std::mem::take(&mut self.open_lines);
         let Some(first) = lines.first() else { return };
         let bounds = self.bounds(&lines);
         if self.is_code(first) {
@@ -157,15 +163,15 @@ impl Builder<'_> {
     }
 }
 
-/// Whether a line at the top of a column continues the sentence at the end of the previous one.
-fn continues(above: &Line, line: &Line) -> bool {
-    let small = line.text().starts_with(|c: char| c.is_lowercase());
-    small && above.bold == line.bold && (above.size - line.size).abs() <= 0.06 * above.size
+/// Whether the first line of a column continues the sentence at the end of the previous column.
+fn continues_sentence(above: &Line, line: &Line) -> bool {
+    let starts_lower_case = line.text().starts_with(|c: char| c.is_lowercase());
+    starts_lower_case && above.bold == line.bold && (above.size - line.size).abs() <= 0.06 * above.size
 }
 
-/// The usual line spacing and the edges of some lines.
+/// The usual line spacing of a group of lines, and its left and right edge.
 struct Spacing {
-    /// Distance of baselines relative to the font size.
+    /// Distance between baselines, as a multiple of the font size.
     step: f32,
     left: f32,
     right: f32,
@@ -173,11 +179,11 @@ struct Spacing {
 
 impl Spacing {
     fn new(lines: &[&Line]) -> Self {
-        let step = |pair: &[&Line]| (pair[1].base - pair[0].base) / pair[1].size.max(pair[0].size).max(1.0);
+        let step = |pair: &[&Line]| (pair[1].baseline - pair[0].baseline) / pair[1].size.max(pair[0].size).max(1.0);
         let mut steps: Vec<f32> = lines.windows(2).map(step).filter(|step| *step > 0.0).collect();
         steps.sort_by(f32::total_cmp);
         Self {
-            // The lower third rather than the median, because short paragraphs have as many large steps as small ones.
+            // Use the lower third rather than the median: short paragraphs have as many large steps as small ones.
             step: steps.get(steps.len() / 3).copied().unwrap_or(0.0),
             left: lines.iter().map(|line| line.left).fold(f32::MAX, f32::min),
             right: lines.iter().map(|line| line.right).fold(f32::MIN, f32::max),
@@ -189,7 +195,8 @@ impl Spacing {
     }
 }
 
-/// Whether the first row is a header: it alone is bold, or it has words and no leading digits in every column.
+/// Whether the first row is a header: only it is bold, or every one of its cells has a word and does not start with a
+/// digit.
 fn has_header(table: &Table) -> bool {
     let [first, rest @ ..] = table.rows.as_slice() else { return false };
     let named = first
@@ -199,7 +206,7 @@ fn has_header(table: &Table) -> bool {
     !rest.is_empty() && ((first.bold && !rest.iter().all(|row| row.bold)) || (named && first.cells.len() > 1))
 }
 
-/// Joins lines of a fixed-pitch font and restores indentation and gaps from their positions.
+/// Joins lines of a fixed-pitch font, restoring indentation and gaps from the positions of the cells.
 fn code(lines: &[Line]) -> String {
     let left = lines.iter().map(|line| line.left).fold(f32::MAX, f32::min);
     let mut out = String::new();
@@ -223,21 +230,21 @@ mod tests {
     use super::super::lines::Cell;
     use super::*;
 
-    fn line(text: &str, base: f32) -> Line {
+    fn line(text: &str, baseline: f32) -> Line {
         let right = 50.0 + 5.0 * text.len() as f32;
         Line {
             cells: vec![Cell { text: text.into(), left: 50.0, right }],
             left: 50.0,
             right,
-            base,
+            baseline,
             size: 10.0,
             bold: false,
-            fixed: false,
+            fixed_pitch: false,
         }
     }
 
     fn blocks(lines: Vec<Line>) -> Vec<(BlockKind, String)> {
-        let flow: Vec<Flow> = lines.into_iter().map(Flow::Line).collect();
+        let flow: Vec<FlowItem> = lines.into_iter().map(FlowItem::Line).collect();
         let style = Style::learn(flow.iter(), Vec::new());
         let flow = DirectionFlow { direction: Direction::Right, items: flow };
         build(&flow, &style).into_iter().map(|block| (block.kind, block.text)).collect()
@@ -264,11 +271,11 @@ mod tests {
     #[test]
     fn a_sentence_continues_in_the_next_column() {
         let flow = vec![
-            Flow::Line(line("The last line of the left column has not", 700.0)),
-            Flow::Break,
-            Flow::Line(line("ended before this one.", 100.0)),
-            Flow::Break,
-            Flow::Line(line("Another column.", 100.0)),
+            FlowItem::Line(line("The last line of the left column has not", 700.0)),
+            FlowItem::Break,
+            FlowItem::Line(line("ended before this one.", 100.0)),
+            FlowItem::Break,
+            FlowItem::Line(line("Another column.", 100.0)),
         ];
         let style = Style::learn(flow.iter(), Vec::new());
         let blocks = build(&DirectionFlow { direction: Direction::Right, items: flow }, &style);

@@ -1,16 +1,16 @@
-//! CMaps: split strings into codes and map codes to text (`ToUnicode`) or to glyphs (CID).
+//! CMaps: split strings into character codes, and map codes to text (`ToUnicode`) or to glyphs (CIDs).
 
 use std::collections::HashMap;
 
 use super::lexer::{Lexer, Operand};
 
-/// A parsed CMap. Ranges are not expanded, so that a crafted one costs no more than its bytes.
+/// A parsed CMap. Ranges are not expanded, so that a crafted range takes no more memory than its bytes in the file.
 #[derive(Debug, Default)]
 pub(super) struct CMap {
-    /// Codespace ranges as declared: bytes per code, first, last.
+    /// Codespace ranges in file order: number of bytes per code, first code, last code.
     codespaces: Vec<(usize, u32, u32)>,
     texts: HashMap<u32, String>,
-    /// First code, last code and text of the first code, sorted by code once parsed.
+    /// First code, last code and the UTF-16 text of the first code; sorted by first code after parsing.
     text_ranges: Vec<(u32, u32, Vec<u16>)>,
     cids: HashMap<u32, u32>,
     cid_ranges: Vec<(u32, u32, u32)>,
@@ -48,20 +48,20 @@ impl CMap {
         self.texts.is_empty() && self.text_ranges.is_empty()
     }
 
-    /// The text of a code.
+    /// The text of a code; `None` if it is not mapped.
     pub fn text(&self, code: u32) -> Option<String> {
         if let Some(text) = self.texts.get(&code) {
             return Some(text.clone());
         }
         let at = self.text_ranges.partition_point(|range| range.0 <= code).checked_sub(1)?;
-        let (first, last, units) = &self.text_ranges[at];
+        let (first, last, utf16_units) = &self.text_ranges[at];
         if code > *last {
             return None;
         }
-        let mut units = units.clone();
-        let end = units.last_mut()?;
+        let mut utf16_units = utf16_units.clone();
+        let end = utf16_units.last_mut()?;
         *end = end.wrapping_add((code - first) as u16);
-        Some(utf16(&units))
+        Some(utf16(&utf16_units))
     }
 
     /// The CID of a code; `None` if it is not mapped.
@@ -74,9 +74,9 @@ impl CMap {
         (code <= last).then(|| cid.wrapping_add(code - first))
     }
 
-    /// Length of the code at the start of `bytes`: that of the shortest matching codespace range, or `otherwise` if
-    /// none matches.
-    pub fn code_length(&self, bytes: &[u8], otherwise: usize) -> usize {
+    /// The length in bytes of the code at the start of `bytes`: that of the shortest matching codespace range, or
+    /// `default_length` if none matches. At least 1, and at most the length of `bytes`.
+    pub fn code_length(&self, bytes: &[u8], default_length: usize) -> usize {
         let fits = |length: usize| {
             let code = big_endian(&bytes[..length]);
             self.codespaces.iter().any(|&(size, first, last)| {
@@ -87,7 +87,7 @@ impl CMap {
                     })
             })
         };
-        (1..=bytes.len().min(4)).find(|length| fits(*length)).unwrap_or(otherwise).clamp(1, bytes.len().max(1))
+        (1..=bytes.len().min(4)).find(|length| fits(*length)).unwrap_or(default_length).clamp(1, bytes.len().max(1))
     }
 
     fn add_codespaces(&mut self, operands: &[Operand]) {
@@ -102,22 +102,22 @@ impl CMap {
     }
 
     fn add_chars(&mut self, operands: &[Operand]) {
-        for pair in strings_only(operands).chunks_exact(2) {
+        for pair in without_count(operands).chunks_exact(2) {
             if let (Some(code), Some(text)) = (pair[0].string(), pair[1].string()) {
-                self.texts.insert(big_endian(code), utf16(&units(text)));
+                self.texts.insert(big_endian(code), utf16(&utf16_units(text)));
             }
         }
     }
 
     fn add_ranges(&mut self, operands: &[Operand]) {
-        for triple in strings_only(operands).chunks_exact(3) {
+        for triple in without_count(operands).chunks_exact(3) {
             let (Some(first), Some(last)) = (triple[0].string(), triple[1].string()) else { continue };
             let (first, last) = (big_endian(first), big_endian(last));
             match &triple[2] {
-                Operand::String(text) if first <= last => self.text_ranges.push((first, last, units(text))),
+                Operand::String(text) if first <= last => self.text_ranges.push((first, last, utf16_units(text))),
                 Operand::Array(texts) => {
                     for (code, text) in (first..=last).zip(texts) {
-                        self.texts.insert(code, utf16(&units(text.string().unwrap_or_default())));
+                        self.texts.insert(code, utf16(&utf16_units(text.string().unwrap_or_default())));
                     }
                 }
                 _ => {}
@@ -142,27 +142,28 @@ impl CMap {
     }
 }
 
-/// The operands without a leading count, which some producers leave in place.
-fn strings_only(operands: &[Operand]) -> &[Operand] {
+/// The operands from the first one that is not a number: some programs leave the count of the preceding operator in
+/// place.
+fn without_count(operands: &[Operand]) -> &[Operand] {
     let start = operands.iter().position(|operand| operand.number().is_none()).unwrap_or(operands.len());
     &operands[start..]
 }
 
-/// Big-endian number of up to four bytes.
+/// Reads a big-endian number from at most the first four bytes.
 pub(super) fn big_endian(bytes: &[u8]) -> u32 {
     bytes.iter().take(4).fold(0, |value, byte| (value << 8) | u32::from(*byte))
 }
 
-fn units(bytes: &[u8]) -> Vec<u16> {
+fn utf16_units(bytes: &[u8]) -> Vec<u16> {
     match bytes {
         [byte] => vec![u16::from(*byte)],
         _ => bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect(),
     }
 }
 
-/// Decodes UTF-16; invalid units and NUL are omitted.
-fn utf16(units: &[u16]) -> String {
-    char::decode_utf16(units.iter().copied()).filter_map(Result::ok).filter(|c| *c != '\0').collect()
+/// Decodes UTF-16; invalid code units and NUL are dropped.
+fn utf16(utf16_units: &[u16]) -> String {
+    char::decode_utf16(utf16_units.iter().copied()).filter_map(Result::ok).filter(|c| *c != '\0').collect()
 }
 
 #[cfg(test)]

@@ -1,34 +1,36 @@
-//! Reading order: finds the gutters between columns of running text, and treats text that spans columns separately.
+//! Determines the reading order: finds the gutters between columns of running text, and keeps text that spans several
+//! columns separate.
 
 use super::baseline::same_line;
 
-/// A word, or a table as a whole.
+/// A word or an entire table, as an indivisible unit of the layout.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
     pub left: f32,
     pub right: f32,
-    pub base: f32,
+    pub baseline: f32,
     pub size: f32,
 }
 
-/// Smallest width of a gutter, relative to the font size.
+/// Minimum width of a gutter, as a fraction of the font size.
 const MIN_GUTTER: f32 = 0.9;
-/// Deepest nesting of columns.
+/// Maximum nesting depth of columns.
 const MAX_DEPTH: usize = 3;
-/// Smallest number of pieces that is split into columns.
+/// Minimum number of pieces for a split into columns.
 const MIN_PIECES: usize = 12;
-/// Larger numbers of pieces are no page to read and are left in plain order.
+/// Maximum number of pieces that are analysed. A page with more is not a page of text; its pieces stay in the given
+/// order.
 const MAX_PIECES: usize = 20_000;
-/// Smallest number of lines in a column.
+/// Minimum number of lines in a column.
 const MIN_LINES: usize = 3;
 
-/// Pieces on one baseline, from left to right, by index.
+/// The indices of pieces on one baseline, from left to right.
 struct Row {
     pieces: Vec<usize>,
 }
 
-/// Groups the indices of `pieces` in reading order. Within a group, the order is from top to bottom, then left to
-/// right.
+/// Groups the indices of `pieces`, with the groups in reading order. Within a group, the caller sorts from top to
+/// bottom and from left to right.
 pub(super) fn order(pieces: &[Piece]) -> Vec<Vec<usize>> {
     let all: Vec<usize> = (0..pieces.len()).collect();
     if pieces.len() > MAX_PIECES {
@@ -39,6 +41,7 @@ pub(super) fn order(pieces: &[Piece]) -> Vec<Vec<usize>> {
     groups
 }
 
+/// Splits pieces into columns recursively and appends the resulting groups in reading order.
 fn split(pieces: &[Piece], members: Vec<usize>, depth: usize, groups: &mut Vec<Vec<usize>>) {
     let rows = rows(pieces, &members);
     let gutter = if depth < MAX_DEPTH && members.len() >= MIN_PIECES { best_gutter(pieces, &rows) } else { None };
@@ -46,36 +49,36 @@ fn split(pieces: &[Piece], members: Vec<usize>, depth: usize, groups: &mut Vec<V
         groups.push(members);
         return;
     };
-    let mut plain = Vec::new();
+    let mut unsplit = Vec::new();
     for band in bands(pieces, &rows, gutter) {
         if !band.is_split || !is_columns(pieces, band.rows, gutter, 0) {
-            plain.extend(band.rows.iter().flat_map(|row| &row.pieces).copied());
+            unsplit.extend(band.rows.iter().flat_map(|row| &row.pieces).copied());
             continue;
         }
-        if !plain.is_empty() {
-            groups.push(std::mem::take(&mut plain));
+        if !unsplit.is_empty() {
+            groups.push(std::mem::take(&mut unsplit));
         }
         for side in sides(pieces, band.rows, gutter) {
             split(pieces, side, depth + 1, groups);
         }
     }
-    if !plain.is_empty() {
-        groups.push(plain);
+    if !unsplit.is_empty() {
+        groups.push(unsplit);
     }
 }
 
 fn rows(pieces: &[Piece], members: &[usize]) -> Vec<Row> {
     let mut sorted = members.to_vec();
-    sorted.sort_by(|a, b| pieces[*a].base.total_cmp(&pieces[*b].base));
+    sorted.sort_by(|a, b| pieces[*a].baseline.total_cmp(&pieces[*b].baseline));
     let mut rows: Vec<Row> = Vec::new();
-    let (mut base, mut size) = (f32::MIN, 0.0);
+    let (mut baseline, mut size) = (f32::MIN, 0.0);
     for index in sorted {
         let piece = &pieces[index];
         match rows.last_mut() {
-            Some(row) if same_line(base, size, piece.base, piece.size) => row.pieces.push(index),
+            Some(row) if same_line(baseline, size, piece.baseline, piece.size) => row.pieces.push(index),
             _ => {
                 rows.push(Row { pieces: vec![index] });
-                (base, size) = (piece.base, piece.size);
+                (baseline, size) = (piece.baseline, piece.size);
             }
         }
     }
@@ -85,7 +88,7 @@ fn rows(pieces: &[Piece], members: &[usize]) -> Vec<Row> {
     rows
 }
 
-/// Position of the gutter that splits the most lines into columns of running text.
+/// The horizontal position of the gutter that splits the most lines into columns of running text.
 fn best_gutter(pieces: &[Piece], rows: &[Row]) -> Option<f32> {
     const STEP: f32 = 3.0;
     let members = || rows.iter().flat_map(|row| &row.pieces).map(|index| &pieces[*index]);
@@ -107,15 +110,16 @@ fn best_gutter(pieces: &[Piece], rows: &[Row]) -> Option<f32> {
         .find(|x| bands(pieces, rows, *x).iter().any(|band| band.is_split && is_columns(pieces, band.rows, *x, 0)))
 }
 
-/// Consecutive rows that all cross a gutter, or all do not.
+/// Consecutive rows of which all, or none, cross a gutter.
 struct Band<'a> {
     rows: &'a [Row],
-    /// Whether the rows do not cross the gutter and there are enough lines on both sides.
+    /// Whether the rows do not cross the gutter and both sides have enough lines.
     is_split: bool,
-    /// Number of lines on the side with fewer lines.
+    /// Number of lines on the side that has fewer.
     weight: usize,
 }
 
+/// Splits rows into bands at a possible gutter.
 fn bands<'a>(pieces: &[Piece], rows: &'a [Row], gutter: f32) -> Vec<Band<'a>> {
     rows.chunk_by(|a, b| crosses(pieces, a, gutter) == crosses(pieces, b, gutter))
         .map(|rows| {
@@ -130,7 +134,7 @@ fn bands<'a>(pieces: &[Piece], rows: &'a [Row], gutter: f32) -> Vec<Band<'a>> {
         .collect()
 }
 
-/// Whether a row has text across the gutter, or a gap narrower than a gutter there.
+/// Whether a row has text across the gutter, or a gap there that is too narrow for a gutter.
 fn crosses(pieces: &[Piece], row: &Row, gutter: f32) -> bool {
     let after = row.pieces.iter().position(|index| pieces[*index].right > gutter);
     let Some(after) = after else { return false };
@@ -142,7 +146,7 @@ fn crosses(pieces: &[Piece], row: &Row, gutter: f32) -> bool {
     before.is_some_and(|before| next.left - before.right < MIN_GUTTER * next.size)
 }
 
-/// The pieces to the left and right of a gutter.
+/// The indices of the pieces to the left and to the right of a gutter.
 fn sides(pieces: &[Piece], rows: &[Row], gutter: f32) -> [Vec<usize>; 2] {
     let (left, right) = rows.iter().flat_map(|row| &row.pieces).partition(|index| pieces[**index].middle() < gutter);
     [left, right]
@@ -154,7 +158,7 @@ impl Piece {
     }
 }
 
-/// Whether both sides of a gutter are running text rather than cells of a table.
+/// Whether both sides of a gutter are running text, not cells of a table.
 fn is_columns(pieces: &[Piece], band: &[Row], gutter: f32, depth: usize) -> bool {
     sides(pieces, band, gutter).into_iter().all(|side| {
         let rows = rows(pieces, &side);
@@ -162,7 +166,7 @@ fn is_columns(pieces: &[Piece], band: &[Row], gutter: f32, depth: usize) -> bool
     })
 }
 
-/// Whether a side that is not running text itself consists of columns.
+/// Whether one side of a gutter, which is not running text, consists of columns itself.
 fn has_inner_columns(pieces: &[Piece], rows: &[Row], depth: usize) -> bool {
     let gaps: Vec<f32> = rows.iter().flat_map(|row| wide_gaps(pieces, row)).collect();
     let Some(middle) = gaps.get(gaps.len() / 2).copied() else { return false };
@@ -171,7 +175,7 @@ fn has_inner_columns(pieces: &[Piece], rows: &[Row], depth: usize) -> bool {
     covered * 2 > rows.len() && split.iter().all(|band| is_columns(pieces, band.rows, middle, depth + 1))
 }
 
-/// Whether rows are running text: most of them fill the column, are several words long, and have no wide gaps.
+/// Whether rows are running text: on average they fill the column and are several words long, and few have wide gaps.
 fn is_prose(pieces: &[Piece], rows: &[Row]) -> bool {
     let extents: Vec<(f32, f32)> = rows
         .iter()
@@ -199,12 +203,12 @@ fn wide_gaps(pieces: &[Piece], row: &Row) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    fn line(left: f32, width: f32, base: f32) -> Vec<Piece> {
+    fn line(left: f32, width: f32, baseline: f32) -> Vec<Piece> {
         let words = (width / 30.0) as usize;
         (0..words)
             .map(|n| {
                 let left = left + n as f32 * 30.0;
-                Piece { left, right: left + 27.0, base, size: 10.0 }
+                Piece { left, right: left + 27.0, baseline, size: 10.0 }
             })
             .collect()
     }

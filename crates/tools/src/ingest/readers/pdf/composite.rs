@@ -1,4 +1,4 @@
-//! Composite (Type 0) fonts, whose codes have several bytes.
+//! Composite (Type 0) fonts, in which a character code has one or more bytes.
 
 use std::collections::HashMap;
 
@@ -10,30 +10,32 @@ use super::dictionary::{dictionary, inflate, name_of, number, stream};
 use super::glyph::Glyph;
 use super::sfnt::GlyphTexts;
 
-/// A composite font.
+/// A composite font: its encoding, texts and advance widths.
 pub(super) struct Composite {
     map: CodeMap,
     to_unicode: Option<CMap>,
-    /// Text of each glyph from the embedded font program, for fonts without `ToUnicode`.
+    /// Text of each glyph from the embedded font program; only loaded if there is no `ToUnicode` CMap.
     embedded: Option<(GlyphTexts, CidToGid)>,
-    /// Advance widths by CID, relative to the font size.
+    /// Advance widths by CID, as a fraction of the font size.
     widths: HashMap<u32, f32>,
     default_width: f32,
+    /// Whether the writing mode is vertical.
     vertical: bool,
 }
 
-/// The encoding: splits strings into codes, and maps codes to text if `ToUnicode` does not.
+/// The font's encoding: splits strings into codes, and gives the text of a code that `ToUnicode` does not map.
 enum CodeMap {
-    /// Two-byte codes are CIDs.
+    /// Each code has two bytes and is a CID.
     Identity,
+    /// A CMap embedded in the file.
     Embedded(CMap),
-    /// UTF-8; the next two are UTF-16 and UTF-32, big-endian.
+    /// The codes are UTF-8; those of the next two variants are big-endian UTF-16 and UTF-32.
     Utf8,
     Utf16,
     Utf32,
-    /// JIS X 0208 as two bytes: EUC-JP without the high bits.
+    /// JIS X 0208 in two bytes: EUC-JP without the high bits.
     Jis,
-    /// A predefined Asian encoding.
+    /// A predefined CMap with a legacy East Asian encoding.
     Legacy(&'static Encoding),
 }
 
@@ -44,7 +46,7 @@ impl Composite {
         let name = name_of(document, font, b"Encoding").unwrap_or_default();
         let map = match font.get_deref(b"Encoding", document) {
             Ok(Object::Stream(stream)) => CodeMap::Embedded(CMap::parse(&inflate(stream).unwrap_or_default())),
-            Ok(Object::Name(name)) => predefined(&String::from_utf8_lossy(name)),
+            Ok(Object::Name(name)) => predefined_encoding(&String::from_utf8_lossy(name)),
             _ => CodeMap::Identity,
         };
         let (widths, default_width) = descendant.map_or((HashMap::new(), 1.0), |descendant| {
@@ -64,7 +66,8 @@ impl Composite {
         self.vertical
     }
 
-    pub fn show(&self, bytes: &[u8], mut each: impl FnMut(Glyph<'_>)) {
+    /// Calls `each` for every glyph of a string, in order.
+    pub fn for_each_glyph(&self, bytes: &[u8], mut each: impl FnMut(Glyph<'_>)) {
         let mut rest = bytes;
         while !rest.is_empty() {
             let length = self.code_length(rest).clamp(1, rest.len());
@@ -86,7 +89,7 @@ impl Composite {
         }
     }
 
-    /// The text of a glyph from the embedded font program.
+    /// The text of a glyph, from the embedded font program.
     fn embedded_text(&self, cid: u32) -> Option<String> {
         let (texts, glyphs) = self.embedded.as_ref()?;
         texts.text(glyphs.glyph(cid)).map(str::to_owned)
@@ -141,8 +144,8 @@ impl CodeMap {
     }
 }
 
-/// The predefined CMap of an Asian font, by parts of its name.
-fn predefined(name: &str) -> CodeMap {
+/// The encoding of a predefined CMap, recognized by parts of its name.
+fn predefined_encoding(name: &str) -> CodeMap {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     if has(&["UTF8"]) {
         CodeMap::Utf8
@@ -167,10 +170,10 @@ fn predefined(name: &str) -> CodeMap {
     }
 }
 
-/// The `CIDToGIDMap` of a font.
+/// The font's `CIDToGIDMap` entry, which maps CIDs to glyph indices.
 enum CidToGid {
     Identity,
-    /// Two bytes per CID.
+    /// Big-endian glyph indices, two bytes per CID.
     Table(Vec<u8>),
 }
 
@@ -183,6 +186,7 @@ impl CidToGid {
     }
 }
 
+/// Loads the texts of the embedded font program, with the map from CIDs to its glyphs; `None` without such texts.
 fn embedded(document: &Document, font: &Dictionary) -> Option<(GlyphTexts, CidToGid)> {
     let descriptor = dictionary(document, font, b"FontDescriptor")?;
     let program = [b"FontFile2".as_slice(), b"FontFile3"].into_iter().find_map(|key| stream(document, descriptor, key));
@@ -191,7 +195,7 @@ fn embedded(document: &Document, font: &Dictionary) -> Option<(GlyphTexts, CidTo
     Some((texts, ids.map_or(CidToGid::Identity, CidToGid::Table)))
 }
 
-/// The `W` array: `first [w w w]` or `first last w`.
+/// Reads the widths in the `W` array, whose entries have the form `first [w w w]` or `first last w`.
 fn cid_widths(document: &Document, font: &Dictionary) -> HashMap<u32, f32> {
     const MAX_WIDTHS: usize = 1 << 17;
     let mut widths = HashMap::new();

@@ -7,12 +7,12 @@ use lopdf::{Document, ObjectId};
 
 use super::font::Font;
 
-/// Largest decompressed size of one content stream, in bytes.
-pub(super) const MAX_STREAM: usize = 64 << 20;
-/// Smallest cost of a stream, so that recursive forms exhaust the budget.
-pub(super) const MIN_COST: u64 = 512;
+/// Maximum decompressed size of one content stream, in bytes.
+pub(super) const MAX_STREAM_BYTES: usize = 64 << 20;
+/// Minimum number of bytes charged for a stream, so that even tiny forms that invoke each other exhaust the budget.
+pub(super) const MIN_STREAM_COST: u64 = 512;
 
-/// State that the pages of a file share.
+/// The state that all pages of a file share.
 pub(super) struct Context<'a> {
     pub document: &'a Document,
     pub fonts: &'a mut Fonts,
@@ -20,43 +20,45 @@ pub(super) struct Context<'a> {
     pub hidden_layers: &'a [ObjectId],
 }
 
-/// Fonts by the address of their dictionary, which is stable while the document is borrowed.
+/// Loaded fonts by the address of their dictionary, which does not change while the document is borrowed.
 pub(super) type Fonts = HashMap<usize, Rc<Font>>;
 
-/// Largest number of cached fonts; real files use fewer on neighbouring pages.
+/// Maximum number of cached fonts; the pages near each other in a real file use fewer.
 pub(super) const MAX_FONTS: usize = 512;
 
-/// Bytes of content that may still be decompressed in the whole file.
+/// The number of bytes that may still be decompressed from the whole file.
 pub(super) struct Budget {
-    left: u64,
-    /// Whether a stream exceeded the budget.
+    remaining: u64,
+    /// Whether any stream exceeded its limit or the budget.
     pub exceeded: bool,
 }
 
 impl Budget {
     pub fn new(bytes: u64) -> Self {
-        Self { left: bytes, exceeded: false }
+        Self { remaining: bytes, exceeded: false }
     }
 
     /// Whether the budget is used up.
     pub fn is_spent(&self) -> bool {
-        self.left == 0
+        self.remaining == 0
     }
 
-    /// Largest size that the next stream may decompress to.
-    pub fn left(&self) -> usize {
-        usize::try_from(self.left).unwrap_or(usize::MAX)
+    /// Maximum decompressed size of the next stream, in bytes.
+    pub fn remaining(&self) -> usize {
+        usize::try_from(self.remaining).unwrap_or(usize::MAX)
     }
 
-    /// Records that a stream exceeded its limit or, with `file`, the remaining budget of the file.
+    /// Records that a stream exceeded its own limit or, if `file` is true, the remaining budget of the file, which is
+    /// then used up.
     pub fn exceed(&mut self, file: bool) {
         self.exceeded = true;
         if file {
-            self.left = 0;
+            self.remaining = 0;
         }
     }
 
+    /// Subtracts decompressed bytes from the budget.
     pub fn spend(&mut self, bytes: u64) {
-        self.left = self.left.saturating_sub(bytes);
+        self.remaining = self.remaining.saturating_sub(bytes);
     }
 }

@@ -1,4 +1,4 @@
-//! Opens a PDF: decryption with the empty password, repair, pages, and data of the document catalog.
+//! Opens a PDF: decrypts it with the empty password, repairs it, finds its pages, and reads the document catalog.
 
 use std::collections::HashSet;
 
@@ -6,16 +6,16 @@ use lopdf::{Dictionary, Document, Error, LoadOptions, Object, ObjectId, decode_t
 
 use super::super::clean::clean_line;
 use super::super::numerals::{letters, roman};
-use super::super::{Limits, ReadError, is_title_worth_showing};
-use super::context::MAX_STREAM;
+use super::super::{Limits, ReadError, is_meaningful_title};
+use super::context::MAX_STREAM_BYTES;
 use super::dictionary::dictionary;
 
-/// Longest chain of parents in a page tree or similar structure; a crafted file may contain a cycle.
+/// Maximum number of ancestors followed in a page tree; a crafted file may contain a cycle.
 const MAX_CHAIN: usize = 64;
-/// Largest number of entries read from an outline or a number tree.
+/// Maximum number of entries read from the outline or from a number tree.
 const MAX_ENTRIES: usize = 50_000;
 
-/// An opened PDF.
+/// An open PDF and its page objects, in page order.
 pub(super) struct File {
     pub document: Document,
     pub pages: Vec<ObjectId>,
@@ -24,13 +24,15 @@ pub(super) struct File {
 }
 
 impl File {
+    /// Opens a PDF and collects its pages, repairing it if necessary.
+    ///
     /// # Errors
-    /// `Encrypted` if the empty password does not open the file, `TooLarge` above the page limit, `Corrupt` without
-    /// pages.
+    /// `Encrypted` if the empty password does not open the file, `TooLarge` if it has too many pages or a stream that
+    /// is too large, `Corrupt` if it cannot be parsed or has no pages.
     pub fn open(bytes: &[u8], limits: &Limits) -> Result<Self, ReadError> {
         let options = LoadOptions {
             password: Some(String::new()),
-            max_decompressed_size: Some(MAX_STREAM),
+            max_decompressed_size: Some(MAX_STREAM_BYTES),
             ..LoadOptions::default()
         };
         let document = Document::load_mem_with_options(bytes, options).map_err(|error| match error {
@@ -73,15 +75,15 @@ impl File {
         None
     }
 
-    /// The metadata title, unless it is a placeholder.
+    /// The title in the metadata, unless it is meaningless.
     pub fn title(&self) -> Option<String> {
         let info = dictionary(&self.document, &self.document.trailer, b"Info")?;
         let title = decode_text_string(info.get_deref(b"Title", &self.document).ok()?).ok()?;
         let title = clean_line(&title);
-        is_title_worth_showing(&title).then_some(title)
+        is_meaningful_title(&title).then_some(title)
     }
 
-    /// Titles and levels of the outline in order; level 1 is the outermost.
+    /// Titles and levels of the outline (bookmarks), in order; level 1 is the outermost.
     pub fn outline(&self) -> Vec<(String, u8)> {
         let mut entries = Vec::new();
         let root = self.document.catalog().ok().and_then(|catalog| dictionary(&self.document, catalog, b"Outlines"));
@@ -121,7 +123,7 @@ impl File {
         hidden
     }
 
-    /// The page labels that the file declares.
+    /// The label of each page; `None` if the file declares none or it equals the page number.
     pub fn labels(&self) -> Vec<Option<String>> {
         let mut labels = vec![None; self.pages.len()];
         let tree = self.document.catalog().ok().and_then(|catalog| dictionary(&self.document, catalog, b"PageLabels"));
@@ -179,7 +181,7 @@ impl File {
     }
 }
 
-/// Page objects that are not in the page tree, in file order.
+/// All page objects of the file, for files whose page tree is damaged; in the order of their object numbers.
 fn orphan_pages(document: &Document) -> Vec<ObjectId> {
     let pages = document
         .objects

@@ -1,4 +1,4 @@
-//! Fonts: decode the bytes of a string to text and advance widths.
+//! Fonts: convert the bytes of a string to text and advance widths.
 
 use lopdf::{Dictionary, Document, Object};
 
@@ -11,42 +11,42 @@ use super::glyph::Glyph;
 use super::sfnt::GlyphTexts;
 use super::{base14, glyphs};
 
-/// A font, with what text extraction needs.
+/// A font, reduced to what text extraction needs.
 pub(super) struct Font {
     codes: Codes,
     pub bold: bool,
     /// Whether all glyphs have the same width.
-    pub fixed: bool,
+    pub fixed_pitch: bool,
     /// Whether the writing mode is vertical.
     pub vertical: bool,
 }
 
 enum Codes {
-    /// One byte per glyph: text and advance width, relative to the font size, of each code.
+    /// One byte per code. For each of the 256 codes: its text, and its advance width as a fraction of the font size.
     Simple(Vec<(String, f32)>),
     Composite(Box<Composite>),
 }
 
 impl Font {
-    /// Loads a font from its dictionary. Missing or invalid entries get the defaults of viewers.
+    /// Loads a font from its dictionary. Missing or invalid entries get the defaults that viewers use.
     pub fn load(document: &Document, font: &Dictionary) -> Self {
         let name = name_of(document, font, b"BaseFont").unwrap_or_default();
         let descriptor = dictionary(document, font, b"FontDescriptor");
         let bold = is_bold(document, &name, descriptor);
-        let fixed = is_fixed(document, &name, descriptor);
+        let fixed_pitch = is_fixed_pitch(document, &name, descriptor);
         let to_unicode = stream(document, font, b"ToUnicode").and_then(inflate).map(|data| CMap::parse(&data));
         let to_unicode = to_unicode.filter(|cmap| !cmap.has_no_text());
         let kind = font.get_deref(b"Subtype", document).and_then(Object::as_name).unwrap_or_default();
         if kind == b"Type0" {
             let composite = Composite::load(document, font, to_unicode);
             let vertical = composite.is_vertical();
-            return Self { codes: Codes::Composite(Box::new(composite)), bold, fixed, vertical };
+            return Self { codes: Codes::Composite(Box::new(composite)), bold, fixed_pitch, vertical };
         }
-        let simple = Simple { document, font, name: &name, descriptor, is_type3: kind == b"Type3" };
-        Self { codes: Codes::Simple(simple.table(to_unicode.as_ref())), bold, fixed, vertical: false }
+        let simple = SimpleFont { document, font, name: &name, descriptor, is_type3: kind == b"Type3" };
+        Self { codes: Codes::Simple(simple.table(to_unicode.as_ref())), bold, fixed_pitch, vertical: false }
     }
 
-    /// The font that viewers substitute for a missing one.
+    /// The font that viewers use in place of a missing one.
     pub fn substitute() -> Self {
         let name = |name: &[u8]| Object::Name(name.to_vec());
         let entries =
@@ -55,7 +55,7 @@ impl Font {
     }
 
     /// Calls `each` for every glyph of a string, in order.
-    pub fn show(&self, bytes: &[u8], mut each: impl FnMut(Glyph<'_>)) {
+    pub fn for_each_glyph(&self, bytes: &[u8], mut each: impl FnMut(Glyph<'_>)) {
         match &self.codes {
             Codes::Simple(table) => {
                 for &byte in bytes {
@@ -63,13 +63,13 @@ impl Font {
                     each(Glyph { text, width: *width, is_space_code: byte == 32 });
                 }
             }
-            Codes::Composite(composite) => composite.show(bytes, each),
+            Codes::Composite(composite) => composite.for_each_glyph(bytes, each),
         }
     }
 }
 
-/// Builds the table of a simple font.
-struct Simple<'a> {
+/// Builds the table of a simple font from its dictionary.
+struct SimpleFont<'a> {
     document: &'a Document,
     font: &'a Dictionary,
     name: &'a str,
@@ -77,19 +77,19 @@ struct Simple<'a> {
     is_type3: bool,
 }
 
-impl Simple<'_> {
+impl SimpleFont<'_> {
     fn table(&self, to_unicode: Option<&CMap>) -> Vec<(String, f32)> {
         let texts = self.texts();
         let widths = self.widths(&texts);
         let text = |code: usize, own: Option<String>| -> String {
             let mapped = to_unicode.and_then(|cmap| cmap.text(code as u32));
-            // Ignore mappings to nothing or to control characters; the glyph's name is more reliable.
+            // Ignore mappings to nothing or to control characters; the text by encoding or glyph name is more reliable.
             mapped.filter(|text| text.chars().any(|c| !c.is_control() && c != '\u{FFFD}')).or(own).unwrap_or_default()
         };
         texts.into_iter().zip(widths).enumerate().map(|(code, (own, width))| (text(code, own), width)).collect()
     }
 
-    /// Text of each code: the base encoding with the differences that the file declares.
+    /// Text of each code: the base encoding, changed by the `Differences` array.
     fn texts(&self) -> BuiltInEncoding {
         let encoding = self.font.get_deref(b"Encoding", self.document).ok();
         let from_table = |table: &glyphs::Table| table.iter().map(|c| c.map(String::from)).collect::<BuiltInEncoding>();
@@ -121,9 +121,9 @@ impl Simple<'_> {
                 Object::Integer(number) => code = usize::try_from(*number).unwrap_or(256),
                 Object::Name(name) => {
                     if let Some(slot) = texts.get_mut(code) {
-                        // Keep the character of the base encoding only if the name is a number; for other unknown names
-                        // it would be the wrong letter.
-                        *slot = glyphs::text(name).or_else(|| slot.take().filter(|_| is_numbered(name)));
+                        // If the name is only a number, keep the character of the base encoding. For any other unknown
+                        // name, that character would be wrong.
+                        *slot = glyphs::text(name).or_else(|| slot.take().filter(|_| is_numbered_name(name)));
                     }
                     code = code.saturating_add(1);
                 }
@@ -132,7 +132,7 @@ impl Simple<'_> {
         }
     }
 
-    /// The encoding of the embedded font program, or the default for a font without one.
+    /// The encoding of the embedded font program, or the default encoding of a font without one.
     fn built_in(&self) -> BuiltInEncoding {
         if let Some(descriptor) = self.descriptor {
             if let Some(table) =
@@ -156,7 +156,7 @@ impl Simple<'_> {
         texts
     }
 
-    /// The built-in encodings of `Symbol` and `ZapfDingbats`.
+    /// The built-in encoding of `Symbol` or `ZapfDingbats`; `None` for other fonts.
     fn symbols(&self) -> Option<BuiltInEncoding> {
         let family = self.name.rsplit('+').next().unwrap_or_default();
         let of_code = match family {
@@ -167,7 +167,7 @@ impl Simple<'_> {
         Some((0..=255).map(|code| of_code(code).map(String::from)).collect())
     }
 
-    /// Adds the texts that a symbolic TrueType font defines by its own cmap and glyph names.
+    /// Adds the texts that a symbolic TrueType font defines in its own `cmap` and `post` tables.
     fn overlay_true_type(&self, texts: &mut BuiltInEncoding) {
         let program = self.descriptor.and_then(|descriptor| stream(self.document, descriptor, b"FontFile2"));
         let Some(font) = program.and_then(inflate).and_then(|program| GlyphTexts::parse(&program)) else { return };
@@ -197,7 +197,7 @@ impl Simple<'_> {
             .collect()
     }
 
-    /// Scale of Type 3 widths, which are in glyph space, from the font matrix.
+    /// Scale factor from the widths of a Type 3 font, which are in glyph space, to text space; from the font matrix.
     fn type3_scale(&self) -> f32 {
         let matrix = self.font.get_deref(b"FontMatrix", self.document).and_then(Object::as_array).ok();
         let scale = matrix.and_then(|matrix| matrix.first()?.as_float().ok()).unwrap_or(0.001);
@@ -205,8 +205,8 @@ impl Simple<'_> {
     }
 }
 
-/// Whether a glyph name is only a number: `g12`, `cid34`, `C0045`.
-fn is_numbered(name: &[u8]) -> bool {
+/// Whether a glyph name is only a number with a short prefix: `g12`, `cid34`, `C0045`.
+fn is_numbered_name(name: &[u8]) -> bool {
     let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     digits > 0 && name.len() - digits <= 5
 }
@@ -214,7 +214,7 @@ fn is_numbered(name: &[u8]) -> bool {
 fn is_bold(document: &Document, name: &str, descriptor: Option<&Dictionary>) -> bool {
     let lower = name.to_ascii_lowercase();
     let named = ["bold", "black", "heavy", "demi"].iter().any(|part| lower.contains(part));
-    // Bold fonts of TeX: cmbx12, cmssbx10, ecbx, sfbx.
+    // Bold TeX fonts: cmbx12, cmssbx10, ecbx, sfbx.
     let tex = lower.rsplit('+').next().is_some_and(|n| n.contains("bx") && n.ends_with(|c: char| c.is_ascii_digit()));
     let weight = descriptor.and_then(|d| number(document, d, b"FontWeight")).unwrap_or(400.0);
     let forced =
@@ -222,7 +222,7 @@ fn is_bold(document: &Document, name: &str, descriptor: Option<&Dictionary>) -> 
     named || tex || forced || weight >= 600.0
 }
 
-fn is_fixed(document: &Document, name: &str, descriptor: Option<&Dictionary>) -> bool {
+fn is_fixed_pitch(document: &Document, name: &str, descriptor: Option<&Dictionary>) -> bool {
     let lower = name.to_ascii_lowercase();
     let named =
         ["courier", "mono", "consol", "typewriter", "cmtt", "sftt", "ectt"].iter().any(|part| lower.contains(part));

@@ -1,18 +1,19 @@
-//! Built-in encodings of embedded Type 1 and CFF fonts. Old TeX and cairo files declare no encoding in the PDF, and
-//! without the built-in one their ligatures are lost ("first" becomes "rst").
+//! Built-in encodings of embedded Type 1 and CFF fonts. PDFs by old TeX and cairo declare no encoding; without the
+//! built-in one, their ligatures are lost ("first" becomes "rst").
 //!
-//! The encoding of a Type 1 program is read here from its clear-text part: read-fonts also wants the encrypted part
-//! with all charstrings intact, which programs in PDF files often are not.
+//! This module reads the encoding of a Type 1 program from its clear-text part. read-fonts also requires an intact
+//! encrypted part with all charstrings, which programs embedded in PDFs often lack.
 
 use read_fonts::ps::PredefinedEncoding;
 use read_fonts::ps::cff::CffFontRef;
 
 use super::glyphs;
 
-/// Text of each of the 256 codes, as the embedded font defines it; `None` for codes without a known glyph.
+/// Text of each of the 256 codes as the embedded font defines it; `None` for codes without a known glyph.
 pub(super) type BuiltInEncoding = Vec<Option<String>>;
 
-/// The encoding of a Type 1 program: the `dup 12 /ffi put` lines in its clear-text part.
+/// Reads the encoding of a Type 1 program from the `dup 12 /ffi put` lines of its clear-text part; `None` if it has
+/// none.
 pub(super) fn type1(program: &[u8]) -> Option<BuiltInEncoding> {
     let end = find(program, b"eexec").unwrap_or(program.len());
     let clear = &program[..end];
@@ -26,7 +27,7 @@ pub(super) fn type1(program: &[u8]) -> Option<BuiltInEncoding> {
     let mut at = 0;
     while at + 1 < words.len() {
         match words[at] {
-            b"dup" => at += put(&words[at + 1..], &mut table),
+            b"dup" => at += read_encoding_entry(&words[at + 1..], &mut table),
             b"readonly" | b"def" => break,
             _ => at += 1,
         }
@@ -34,19 +35,19 @@ pub(super) fn type1(program: &[u8]) -> Option<BuiltInEncoding> {
     Some(table)
 }
 
-/// Reads `12 /ffi put` (or `12/ffi put`) after a `dup`; returns the number of words consumed.
-fn put(words: &[&[u8]], table: &mut BuiltInEncoding) -> usize {
+/// Reads `12 /ffi put` (or `12/ffi put`) after a `dup`; returns the number of words to skip.
+fn read_encoding_entry(words: &[&[u8]], table: &mut BuiltInEncoding) -> usize {
     let joined: Vec<u8> = words.iter().take(2).copied().collect::<Vec<_>>().join(&b' ');
     let Some(slash) = joined.iter().position(|byte| *byte == b'/') else { return 1 };
     let name: &[u8] = joined[slash + 1..].split(|byte| *byte == b' ').next().unwrap_or_default();
-    if let Some(slot) = code(joined[..slash].trim_ascii()).and_then(|code| table.get_mut(code)) {
+    if let Some(slot) = postscript_integer(joined[..slash].trim_ascii()).and_then(|code| table.get_mut(code)) {
         *slot = glyphs::text(name);
     }
     2
 }
 
-/// A PostScript integer, possibly with a radix (`8#101`).
-fn code(word: &[u8]) -> Option<usize> {
+/// Parses a PostScript integer, which may have a radix (`8#101`).
+fn postscript_integer(word: &[u8]) -> Option<usize> {
     let word = std::str::from_utf8(word).ok()?;
     match word.split_once('#') {
         Some((radix, digits)) => {
@@ -61,7 +62,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 
-/// The encoding of a bare CFF program (`FontFile3`). `None` for CID-keyed fonts, whose glyphs have no names.
+/// Reads the encoding of a bare CFF program (`FontFile3`). `None` for CID-keyed fonts, whose glyphs have no names.
 pub(super) fn cff(program: &[u8]) -> Option<BuiltInEncoding> {
     let font = CffFontRef::new_cff(program, 0, None).ok().filter(|font| !font.is_cid())?;
     let encoding = font.encoding()?;

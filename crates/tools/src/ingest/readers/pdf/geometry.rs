@@ -14,8 +14,8 @@ pub(super) struct Matrix {
 impl Matrix {
     pub const IDENTITY: Self = Self { a: 1.0, b: 0.0, c: 0.0, d: 1.0, e: 0.0, f: 0.0 };
 
-    /// From the six operands of `cm` or `Tm`; `None` for another count, or for numbers that are not finite or too
-    /// large.
+    /// Creates a matrix from the six operands of `cm` or `Tm`. `None` for any other count, and for numbers that are not
+    /// finite or whose magnitude is 1e9 or more.
     pub fn from_slice(numbers: &[f32]) -> Option<Self> {
         match *numbers {
             [a, b, c, d, e, f] if numbers.iter().all(|n| n.is_finite() && n.abs() < 1e9) => {
@@ -45,7 +45,7 @@ impl Matrix {
         (self.a * x + self.c * y + self.e, self.b * x + self.d * y + self.f)
     }
 
-    /// The bounding box of the transformed `rect`.
+    /// The axis-aligned bounding box of the transformed `rect`.
     pub fn apply_rect(&self, rect: &Rect) -> Rect {
         let mut out = Rect::EMPTY;
         for (x, y) in [(rect.x0, rect.y0), (rect.x1, rect.y0), (rect.x0, rect.y1), (rect.x1, rect.y1)] {
@@ -56,7 +56,7 @@ impl Matrix {
     }
 }
 
-/// An axis-aligned rectangle.
+/// An axis-aligned rectangle between the corners (x0, y0) and (x1, y1).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rect {
     pub x0: f32,
@@ -66,7 +66,7 @@ pub(super) struct Rect {
 }
 
 impl Rect {
-    /// The empty rectangle; after including a point it consists of that point.
+    /// The empty rectangle. Including a point in it gives a rectangle that consists of that point.
     pub const EMPTY: Self = Self { x0: f32::MAX, y0: f32::MAX, x1: f32::MIN, y1: f32::MIN };
 
     pub fn include(&mut self, x: f32, y: f32) {
@@ -92,7 +92,8 @@ impl Rect {
         x >= self.x0 && x <= self.x1 && y >= self.y0 && y <= self.y1
     }
 
-    pub fn grown(&self, by: f32) -> Self {
+    /// The rectangle with each edge moved outwards by `by`.
+    pub fn expanded(&self, by: f32) -> Self {
         Self { x0: self.x0 - by, y0: self.y0 - by, x1: self.x1 + by, y1: self.y1 + by }
     }
 

@@ -1,19 +1,19 @@
-//! Text of glyph names and of the predefined one-byte encodings.
+//! Maps glyph names, and the codes of the predefined one-byte encodings, to text.
 //!
-//! The Adobe Glyph List and the encodings come from lopdf, which keeps them private, so they are queried through a
-//! synthetic font dictionary.
+//! The Adobe Glyph List and the encodings are in lopdf, but private; they are queried through a synthetic font
+//! dictionary.
 
 use std::sync::LazyLock;
 
 use lopdf::{Dictionary, Document, Object};
 
-/// A one-byte encoding: the character of each code.
+/// A one-byte encoding: the character of each code, `None` for unassigned codes.
 pub(super) type Table = [Option<char>; 256];
 
 static STANDARD: LazyLock<Table> = LazyLock::new(|| table(b"StandardEncoding"));
 static WIN_ANSI: LazyLock<Table> = LazyLock::new(|| {
     let mut table = table(b"WinAnsiEncoding");
-    // Two codes are duplicates of other characters (ISO 32000-1, Annex D.2, notes 3 to 6).
+    // These two codes are second codes of other characters (ISO 32000-1, Annex D.2, notes 3 to 6).
     table[0xA0] = Some(' ');
     table[0xAD] = Some('-');
     table
@@ -21,7 +21,7 @@ static WIN_ANSI: LazyLock<Table> = LazyLock::new(|| {
 static MAC_ROMAN: LazyLock<Table> = LazyLock::new(|| table(b"MacRomanEncoding"));
 static MAC_EXPERT: LazyLock<Table> = LazyLock::new(|| table(b"MacExpertEncoding"));
 
-/// A predefined encoding by name.
+/// Looks up a predefined encoding by its PDF name.
 pub(super) fn encoding(name: &[u8]) -> Option<&'static Table> {
     match name {
         b"StandardEncoding" => Some(&STANDARD),
@@ -32,22 +32,22 @@ pub(super) fn encoding(name: &[u8]) -> Option<&'static Table> {
     }
 }
 
-/// The encoding of fonts that declare none.
+/// `StandardEncoding`, the default for fonts that declare no encoding.
 pub(super) fn standard() -> &'static Table {
     &STANDARD
 }
 
-/// The text of a glyph name: by the Adobe Glyph List, the forms `uniXXXX` and `uXXXXX`, components joined by `_`,
-/// without a suffix such as `.sc`. `None` for names without meaning (`g23`, `.notdef`).
+/// Returns the text of a glyph name. It may be in the Adobe Glyph List, have the form `uniXXXX` or `uXXXXX`, or join
+/// components with `_`; a suffix such as `.sc` is ignored. `None` for names without a meaning (`g23`, `.notdef`).
 pub(super) fn text(name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok()?;
     let stem = name.split('.').next().filter(|stem| !stem.is_empty())?;
-    let text: String = stem.split('_').map(part).collect::<Option<String>>()?;
+    let text: String = stem.split('_').map(component_text).collect::<Option<String>>()?;
     (!text.is_empty()).then_some(text)
 }
 
-fn part(name: &str) -> Option<String> {
-    if let Some(c) = listed(name.as_bytes()) {
+fn component_text(name: &str) -> Option<String> {
+    if let Some(c) = listed_glyph(name.as_bytes()) {
         return Some(c.to_string());
     }
     if let Some(hex) = name.strip_prefix("uni")
@@ -64,7 +64,7 @@ fn part(name: &str) -> Option<String> {
     {
         return char::from_u32(u32::from_str_radix(hex, 16).ok()?).map(String::from);
     }
-    // Names in TeX fonts that are not in the list.
+    // Glyph names of TeX fonts that are missing from the Adobe Glyph List.
     let text = match name {
         "dotlessj" => "ȷ",
         "visiblespace" => " ",
@@ -76,7 +76,7 @@ fn part(name: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn listed(name: &[u8]) -> Option<char> {
+fn listed_glyph(name: &[u8]) -> Option<char> {
     let differences = vec![Object::Integer(1), Object::Name(name.to_vec())];
     let encoding = Dictionary::from_iter([("Differences", Object::Array(differences))]);
     decode(Object::Dictionary(encoding), 1)
@@ -98,7 +98,7 @@ fn decode(encoding: Object, code: u8) -> Option<char> {
     let font = font(encoding);
     let document = Document::new();
     let encoding = font.get_font_encoding(&document).ok()?;
-    // For an unknown name, lopdf falls back to the standard encoding, which has no character at this code.
+    // For an unknown name, lopdf falls back to the standard encoding, which has no character at code 1.
     encoding.bytes_to_string(&[code]).ok()?.chars().next()
 }
 

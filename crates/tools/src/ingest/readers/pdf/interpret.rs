@@ -1,8 +1,8 @@
-//! Interprets a page's content streams and collects its words and what is painted around them.
+//! Interprets the content streams of a page, and collects its words and what is painted around them.
 
 use lopdf::{DecompressError, Dictionary, Document, Error, Object, ObjectId, Stream};
 
-use super::context::{Budget, Context, Fonts, MAX_STREAM, MIN_COST};
+use super::context::{Budget, Context, Fonts, MAX_STREAM_BYTES, MIN_STREAM_COST};
 use super::dictionary::dictionary;
 use super::font::Font;
 use super::geometry::{Matrix, Rect};
@@ -13,23 +13,23 @@ use super::placement::{Direction, Placement};
 use super::state::GraphicsState;
 use super::words::{Word, WordBuilder};
 
-/// Deepest nesting of form XObjects; real files stay below five.
+/// Maximum nesting depth of form XObjects; real files stay below five.
 const MAX_FORM_DEPTH: usize = 12;
-/// Largest number of saved graphics states.
+/// Maximum number of graphics states saved by `q`.
 const MAX_SAVED: usize = 256;
-/// Smaller text, in points, is treated as hidden.
+/// Minimum font size of visible text, in points; smaller text is treated as hidden.
 const MIN_TEXT_SIZE: f32 = 0.8;
 
-/// The content of a page.
+/// The content of a page, before layout.
 #[derive(Default)]
 pub(super) struct PageContent {
     pub words: Vec<Word>,
-    /// Words in text rendering mode 3 or 7: the text layer of a scan, or hidden text.
+    /// Words in text rendering mode 3 or 7: either the text layer of a scan, or hidden text.
     pub invisible: Vec<Word>,
     /// Whether invisible text was omitted.
     pub has_hidden_text: bool,
     pub canvas: Canvas,
-    /// Whether a stream could not be decoded.
+    /// Whether a stream of the page could not be decoded.
     pub damaged: bool,
 }
 
@@ -39,12 +39,16 @@ pub(super) struct Interpreter<'a> {
     pub(super) fonts: &'a mut Fonts,
     budget: &'a mut Budget,
     pub(super) hidden_layers: &'a [ObjectId],
+    /// Visible area of the displayed page.
     page: Rect,
-    frame: Matrix,
+    /// Maps default user space to the displayed page.
+    page_matrix: Matrix,
     pub(super) state: GraphicsState,
     saved: Vec<GraphicsState>,
     path: Path,
+    /// Whether the next painting operator also adds the path to the clipping path.
     clip_pending: bool,
+    /// Collects visible words; `invisible` collects those of text rendering modes 3 and 7.
     pub(super) visible: WordBuilder,
     pub(super) invisible: WordBuilder,
     pub(super) content: PageContent,
@@ -52,8 +56,9 @@ pub(super) struct Interpreter<'a> {
 }
 
 impl<'a> Interpreter<'a> {
-    /// `page` is the visible area; `frame` maps default user space to it as displayed, with y downwards.
-    pub fn new(context: Context<'a>, page: Rect, frame: Matrix) -> Self {
+    /// `page` is the visible area of the page as displayed. `page_matrix` maps default user space to the displayed
+    /// page, where y points down.
+    pub fn new(context: Context<'a>, page: Rect, page_matrix: Matrix) -> Self {
         let Context { document, fonts, budget, hidden_layers } = context;
         Self {
             document,
@@ -61,8 +66,8 @@ impl<'a> Interpreter<'a> {
             budget,
             hidden_layers,
             page,
-            frame,
-            state: GraphicsState::new(frame),
+            page_matrix,
+            state: GraphicsState::new(page_matrix),
             saved: Vec::new(),
             path: Path::default(),
             clip_pending: false,
@@ -73,26 +78,27 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// Returns everything that was collected.
+    /// Closes all open words and sequences and returns everything that was collected.
     pub fn finish(mut self) -> PageContent {
-        let open = self.marked.end();
+        let open = self.marked.close_all();
         self.emit_replacement(open);
         self.content.words = self.visible.finish();
         self.content.invisible = self.invisible.finish();
         self.content
     }
 
-    /// Decodes a stream and charges it to the budget; a stream that cannot be decoded marks the page as damaged.
+    /// Decompresses a stream and charges it to the budget. If that fails, returns no bytes and marks the page as
+    /// damaged.
     pub fn inflate(&mut self, stream: &Stream) -> Vec<u8> {
-        let left = self.budget.left();
-        match stream.get_plain_content_with_limit(MAX_STREAM.min(left)) {
+        let remaining = self.budget.remaining();
+        match stream.get_plain_content_with_limit(MAX_STREAM_BYTES.min(remaining)) {
             Ok(data) => {
-                self.budget.spend((data.len() as u64).max(MIN_COST));
+                self.budget.spend((data.len() as u64).max(MIN_STREAM_COST));
                 data
             }
             Err(error) => {
                 if matches!(error, Error::Decompress(DecompressError::MemoryLimitExceeded { .. })) {
-                    self.budget.exceed(left <= MAX_STREAM);
+                    self.budget.exceed(remaining <= MAX_STREAM_BYTES);
                 }
                 self.content.damaged = true;
                 Vec::new()
@@ -106,15 +112,15 @@ impl<'a> Interpreter<'a> {
         let mut operands = Vec::new();
         while let Some(operator) = lexer.next(&mut operands) {
             match operator {
-                b"Do" => self.draw(&operands, resources, depth),
+                b"Do" => self.invoke_xobject(&operands, resources, depth),
                 b"Tf" => self.set_font(&operands, resources),
-                b"BI" => self.content.canvas.image(None, &self.state.ctm, &self.page),
+                b"BI" => self.content.canvas.add_image(None, &self.state.ctm, &self.page),
                 b"BDC" | b"BMC" => self.begin_marked_content(&operands, resources),
                 b"EMC" => {
                     let closed = self.marked.close();
                     self.emit_replacement(closed);
                 }
-                b"gs" => self.extended_state(&operands, resources),
+                b"gs" => self.apply_graphics_parameters(&operands, resources),
                 b"cs" => self.state.set_fill_space(self.color_space(&operands, resources)),
                 b"q" | b"Q" | b"cm" => self.graphics_state(operator, &operands),
                 b"Tj" | b"TJ" | b"'" | b"\"" => self.show_operator(operator, &operands),
@@ -130,7 +136,7 @@ impl<'a> Interpreter<'a> {
             b"q" if self.saved.len() < MAX_SAVED => self.saved.push(self.state.clone()),
             b"Q" => self.state = self.saved.pop().unwrap_or_else(|| self.state.clone()),
             b"cm" => {
-                if let Some(matrix) = matrix(operands) {
+                if let Some(matrix) = matrix_operand(operands) {
                     self.state.ctm = matrix.then(&self.state.ctm);
                 }
             }
@@ -138,8 +144,8 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// `Do`: paints an image or executes a form XObject.
-    fn draw(&mut self, operands: &[Operand], resources: Option<&Dictionary>, depth: usize) {
+    /// Operator `Do`: paints an image or executes a form XObject.
+    fn invoke_xobject(&mut self, operands: &[Operand], resources: Option<&Dictionary>, depth: usize) {
         let Some(name) = operands.first().and_then(Operand::name) else { return };
         let objects = resources.and_then(|resources| dictionary(self.document, resources, b"XObject"));
         let Some((id, Object::Stream(stream))) =
@@ -148,14 +154,15 @@ impl<'a> Interpreter<'a> {
             return;
         };
         match stream.dict.get_deref(b"Subtype", self.document).and_then(Object::as_name) {
-            Ok(b"Image") => self.content.canvas.image(id, &self.state.ctm, &self.page),
-            Ok(b"Form") => self.form(stream, resources, depth),
+            Ok(b"Image") => self.content.canvas.add_image(id, &self.state.ctm, &self.page),
+            Ok(b"Form") => self.run_form(stream, resources, depth),
             _ => {}
         }
     }
 
-    /// Executes a form XObject with its own matrix and resources.
-    pub fn form(&mut self, stream: &Stream, resources: Option<&Dictionary>, depth: usize) {
+    /// Executes a form XObject with its own matrix and resources. Forms that are nested too deeply or on a hidden layer
+    /// are skipped.
+    pub fn run_form(&mut self, stream: &Stream, resources: Option<&Dictionary>, depth: usize) {
         if depth >= MAX_FORM_DEPTH || self.budget.is_spent() || self.is_hidden_layer(&stream.dict) {
             return;
         }
@@ -163,7 +170,7 @@ impl<'a> Interpreter<'a> {
         let outer = self.state.clone();
         let saved = std::mem::take(&mut self.saved);
         let marked = std::mem::take(&mut self.marked);
-        if let Some(matrix) = array_matrix(self.document, &stream.dict) {
+        if let Some(matrix) = form_matrix(self.document, &stream.dict) {
             self.state.ctm = matrix.then(&self.state.ctm);
         }
         let own = dictionary(self.document, &stream.dict, b"Resources");
@@ -173,31 +180,31 @@ impl<'a> Interpreter<'a> {
         self.marked = marked;
     }
 
-    /// Executes an annotation's appearance stream, placed on the page by `matrix`.
-    pub fn form_at(&mut self, stream: &Stream, matrix: Matrix) {
-        let frame = self.frame;
-        self.state = GraphicsState::new(matrix.then(&frame));
+    /// Executes an annotation's appearance stream, which `matrix` maps to the user space of the page.
+    pub fn draw_form(&mut self, stream: &Stream, matrix: Matrix) {
+        let page_matrix = self.page_matrix;
+        self.state = GraphicsState::new(matrix.then(&page_matrix));
         self.saved.clear();
-        let open = self.marked.end();
+        let open = self.marked.close_all();
         self.emit_replacement(open);
-        self.form(stream, None, 0);
+        self.run_form(stream, None, 0);
     }
 
-    /// Adds lines of text in a rectangle of user space, for annotations whose font the viewer chooses.
-    pub fn caption(&mut self, text: &str, area: &Rect) {
+    /// Adds lines of text in a rectangle of user space, for annotations whose font and layout are up to the viewer.
+    pub fn draw_text_in(&mut self, text: &str, area: &Rect) {
         const WIDTH: f32 = 0.5;
         let lines: Vec<&str> = text.lines().collect();
         let size = (0.7 * area.height() / lines.len().max(1) as f32).clamp(4.0, 12.0);
-        let direction = Direction::from_vector(self.frame.a, self.frame.b);
+        let direction = Direction::from_vector(self.page_matrix.a, self.page_matrix.b);
         for (n, line) in lines.iter().enumerate() {
             let y = area.y1 - size * (1.0 + 1.2 * n as f32);
             for (at, c) in line.chars().enumerate() {
                 let point = |at: usize| {
-                    let (x, y) = self.frame.apply(area.x0 + WIDTH * size * at as f32, y);
+                    let (x, y) = self.page_matrix.apply(area.x0 + WIDTH * size * at as f32, y);
                     direction.upright(x, y)
                 };
-                let ((left, base), (right, _)) = (point(at), point(at + 1));
-                let placement = Placement { left, right, base, size, bold: false, fixed: false, direction };
+                let ((left, baseline), (right, _)) = (point(at), point(at + 1));
+                let placement = Placement { left, right, baseline, size, bold: false, fixed_pitch: false, direction };
                 self.visible.push(c.encode_utf8(&mut [0; 4]), placement);
             }
             self.visible.close();
@@ -216,11 +223,11 @@ impl<'a> Interpreter<'a> {
             _ => {}
         }
         match operands.last() {
-            Some(Operand::String(bytes)) => self.show(bytes),
+            Some(Operand::String(bytes)) => self.show_string(bytes),
             Some(Operand::Array(items)) => {
                 for item in items {
                     match item {
-                        Operand::String(bytes) => self.show(bytes),
+                        Operand::String(bytes) => self.show_string(bytes),
                         Operand::Number(amount) => self.state.text.adjust(*amount),
                         _ => {}
                     }
@@ -230,76 +237,86 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// Shows a string: places each glyph and advances the text matrix.
-    fn show(&mut self, bytes: &[u8]) {
+    /// Shows a string: places each of its glyphs and advances the text matrix.
+    fn show_string(&mut self, bytes: &[u8]) {
         let Some(font) = self.state.text.font.clone() else { return };
         let text = &mut self.state.text;
-        let placed = Matrix::translation(0.0, text.rise).then(&text.matrix).then(&self.state.ctm);
-        let size = placed.c.hypot(placed.d) * text.size.abs();
+        let glyph_matrix = Matrix::translation(0.0, text.rise).then(&text.matrix).then(&self.state.ctm);
+        let size = glyph_matrix.c.hypot(glyph_matrix.d) * text.size.abs();
         if !size.is_finite() || size < MIN_TEXT_SIZE {
             self.content.has_hidden_text |= !bytes.is_empty();
             return;
         }
-        let along = if font.vertical { (-placed.c, -placed.d) } else { (placed.a, placed.b) };
-        let forwards = if text.size * text.scale < 0.0 { -1.0 } else { 1.0 };
-        let direction = Direction::from_vector(along.0 * forwards, along.1 * forwards);
-        let (x, y) = placed.apply(0.0, 0.0);
-        let in_layer = self.marked.is_hidden();
-        let invisible = matches!(text.mode, 3 | 7);
-        let hidden = in_layer
-            || self.is_outside(&font, bytes, &placed, size)
+        let writing_vector =
+            if font.vertical { (-glyph_matrix.c, -glyph_matrix.d) } else { (glyph_matrix.a, glyph_matrix.b) };
+        let sign = if text.size * text.scale < 0.0 { -1.0 } else { 1.0 };
+        let direction = Direction::from_vector(writing_vector.0 * sign, writing_vector.1 * sign);
+        let (x, y) = glyph_matrix.apply(0.0, 0.0);
+        let in_hidden_layer = self.marked.is_hidden();
+        let invisible = matches!(text.render_mode, 3 | 7);
+        let hidden = in_hidden_layer
+            || self.is_outside(&font, bytes, &glyph_matrix, size)
             || (!invisible && self.is_imperceptible(x, y - 0.3 * size));
         let out = if invisible { &mut self.invisible } else { &mut self.visible };
         let text = &mut self.state.text;
-        let mut moved = 0.0_f32;
-        font.show(bytes, |glyph| {
+        let mut advanced = 0.0_f32;
+        font.for_each_glyph(bytes, |glyph| {
             let space = text.char_space + if glyph.is_space_code { text.word_space } else { 0.0 };
             let advance =
                 if font.vertical { text.size + space } else { (glyph.width * text.size + space) * text.scale };
             if !hidden {
                 let glyph_end = advance - space * if font.vertical { 1.0 } else { text.scale };
-                let point = |d: f32| if font.vertical { placed.apply(0.0, -d) } else { placed.apply(d, 0.0) };
-                let (start, end) = (point(moved), point(moved + glyph_end));
-                let (left, base) = direction.upright(start.0, start.1);
+                let point =
+                    |d: f32| if font.vertical { glyph_matrix.apply(0.0, -d) } else { glyph_matrix.apply(d, 0.0) };
+                let (start, end) = (point(advanced), point(advanced + glyph_end));
+                let (left, baseline) = direction.upright(start.0, start.1);
                 let (right, _) = direction.upright(end.0, end.1);
                 let (left, right) = (left.min(right), right.max(left));
-                let placement = Placement { left, right, base, size, bold: font.bold, fixed: font.fixed, direction };
+                let placement = Placement {
+                    left,
+                    right,
+                    baseline,
+                    size,
+                    bold: font.bold,
+                    fixed_pitch: font.fixed_pitch,
+                    direction,
+                };
                 if !self.marked.replace_glyph(glyph.text, placement, invisible) {
                     out.push(glyph.text, placement);
                 }
             }
-            moved += advance;
+            advanced += advance;
         });
-        text.advance(moved, font.vertical);
-        self.content.has_hidden_text |= hidden && !in_layer;
+        text.advance(advanced, font.vertical);
+        self.content.has_hidden_text |= hidden && !in_hidden_layer;
     }
 
     /// Whether a string starts off the page or is completely outside the clipping path.
-    fn is_outside(&self, font: &Font, bytes: &[u8], placed: &Matrix, size: f32) -> bool {
-        let (x, y) = placed.apply(0.0, 0.0);
+    fn is_outside(&self, font: &Font, bytes: &[u8], glyph_matrix: &Matrix, size: f32) -> bool {
+        let (x, y) = glyph_matrix.apply(0.0, 0.0);
         if !self.page.contains(x, y) {
             return true;
         }
-        let Some(clip) = self.state.clip.map(|clip| clip.grown(size)).filter(|clip| !clip.contains(x, y)) else {
+        let Some(clip) = self.state.clip.map(|clip| clip.expanded(size)).filter(|clip| !clip.contains(x, y)) else {
             return false;
         };
         let mut width = 0.0;
-        font.show(bytes, |glyph| width += glyph.width * self.state.text.size * self.state.text.scale);
-        let end = if font.vertical { placed.apply(0.0, -width) } else { placed.apply(width, 0.0) };
+        font.for_each_glyph(bytes, |glyph| width += glyph.width * self.state.text.size * self.state.text.scale);
+        let end = if font.vertical { glyph_matrix.apply(0.0, -width) } else { glyph_matrix.apply(width, 0.0) };
         let mut line = Rect::EMPTY;
         line.include(x, y);
         line.include(end.0, end.1);
         !clip.intersects(&line)
     }
 
-    /// Whether filled text at a point is transparent or has the colour of its background.
+    /// Whether text at a point is invisible: it is transparent, or has the colour of its background.
     fn is_imperceptible(&self, x: f32, y: f32) -> bool {
         const CLEAR: f32 = 0.02;
-        let fills = text_fills(self.state.text.mode);
-        (fills && self.state.opacity <= CLEAR) || !self.content.canvas.shows(self.state.fill_if(fills), x, y)
+        let fills = text_fills(self.state.text.render_mode);
+        (fills && self.state.opacity <= CLEAR) || !self.content.canvas.contrasts(self.state.fill_if(fills), x, y)
     }
 
-    /// Executes path construction and painting operators; false for other operators.
+    /// Executes operators that build or paint a path; returns false for other operators.
     fn path_operator(&mut self, operator: &[u8], operands: &[Operand]) -> bool {
         let number = |at: usize| operands.get(at).and_then(Operand::number).unwrap_or(0.0);
         let point = |at: usize| {
@@ -323,7 +340,7 @@ impl<'a> Interpreter<'a> {
             b"f" | b"F" | b"f*" => self.paint(true, false),
             b"B" | b"B*" | b"b" | b"b*" => self.paint(true, true),
             b"n" => self.paint(false, false),
-            b"sh" => self.content.canvas.cover(self.state.clip.unwrap_or(self.page)),
+            b"sh" => self.content.canvas.add_unknown_fill(self.state.clip.unwrap_or(self.page)),
             _ => return false,
         }
         true
@@ -346,18 +363,18 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// Whether a text rendering mode fills glyphs. Stroked text has the stroke colour, which is not tracked.
+/// Whether a text rendering mode only fills glyphs. In other modes the stroke colour matters, which is not tracked.
 fn text_fills(mode: u8) -> bool {
     matches!(mode, 0 | 4)
 }
 
-fn matrix(operands: &[Operand]) -> Option<Matrix> {
+fn matrix_operand(operands: &[Operand]) -> Option<Matrix> {
     let numbers: Vec<f32> = operands.iter().filter_map(Operand::number).collect();
     Matrix::from_slice(&numbers)
 }
 
-/// The `Matrix` entry of a form.
-pub(super) fn array_matrix(document: &Document, form: &Dictionary) -> Option<Matrix> {
+/// The `Matrix` entry of a form XObject; `None` if it is missing or invalid.
+pub(super) fn form_matrix(document: &Document, form: &Dictionary) -> Option<Matrix> {
     let array = form.get_deref(b"Matrix", document).and_then(Object::as_array).ok()?;
     let numbers: Vec<f32> =
         array.iter().filter_map(|item| document.dereference(item).ok()?.1.as_float().ok()).collect();

@@ -1,7 +1,8 @@
 //! Joins lines of running text.
 
-/// Joins lines of running text. A hyphen at the end of a line is dropped between lower-case letters, and kept without a
-/// space in identifiers such as `P-` / `101A`. Chinese and Japanese lines are joined without a space.
+/// Joins lines of running text with spaces. A hyphen at the end of a line is dropped between lower-case letters. In
+/// identifiers such as `P-` / `101A` it is kept, and no space is added. Lines of Chinese or Japanese are joined without
+/// a space.
 pub(in crate::ingest) fn join_lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let mut out = String::new();
     for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
@@ -21,7 +22,7 @@ pub(in crate::ingest) fn join_lines<'a>(lines: impl Iterator<Item = &'a str>) ->
     out
 }
 
-/// Han characters, kana, and their punctuation.
+/// Whether a character belongs to a script written without spaces: Han characters, kana, and their punctuation.
 fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{2E80}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{FF00}'..='\u{FFEF}' | '\u{20000}'..='\u{3FFFF}')
 }

@@ -1,4 +1,4 @@
-//! Arranges the words of a page as lines and tables in reading order.
+//! Arranges the words of a page into lines and tables in reading order.
 
 use super::columns::{self, Piece};
 use super::geometry::Rect;
@@ -8,23 +8,24 @@ use super::placement::Direction;
 use super::ruled::{self, Table};
 use super::words::Word;
 
-/// An item of a page in reading order.
+/// One item of a page's text in reading order.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Flow {
+pub(super) enum FlowItem {
     Line(Line),
     Table(Table),
-    /// End of a column or another group of lines.
+    /// The end of a column or of another group of lines.
     Break,
 }
 
-/// The text of one direction on a page.
+/// All text of one direction on a page.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DirectionFlow {
     pub direction: Direction,
-    pub items: Vec<Flow>,
+    pub items: Vec<FlowItem>,
 }
 
-/// Arranges words; the direction with the most text comes first.
+/// Arranges the words of a page by direction; the direction with the most text comes first. Ruling lines are only used
+/// for that direction.
 pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
     let mut groups: Vec<(Direction, Vec<Word>, usize)> = vec![(Direction::Right, Vec::new(), 0)];
     for word in words {
@@ -45,7 +46,7 @@ pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
         .map(|(direction, words, _)| {
             let rules = if std::mem::take(&mut first) { upright(rules, direction) } else { Vec::new() };
             let flow = match direction {
-                Direction::Slanted(_) => lines::build(words).into_iter().map(Flow::Line).collect(),
+                Direction::Slanted(_) => lines::build(words).into_iter().map(FlowItem::Line).collect(),
                 _ => flow(words, &rules),
             };
             DirectionFlow { direction, items: flow }
@@ -53,7 +54,7 @@ pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
         .collect()
 }
 
-/// Transforms ruling lines to the coordinate system of a direction.
+/// Converts ruling lines to the upright coordinate system of a direction.
 fn upright(rules: &[Rule], direction: Direction) -> Vec<Rule> {
     rules
         .iter()
@@ -68,12 +69,12 @@ fn upright(rules: &[Rule], direction: Direction) -> Vec<Rule> {
         .collect()
 }
 
-fn flow(mut words: Vec<Word>, rules: &[Rule]) -> Vec<Flow> {
+fn flow(mut words: Vec<Word>, rules: &[Rule]) -> Vec<FlowItem> {
     let mut tables: Vec<Option<Table>> = ruled::extract(&mut words, rules).into_iter().map(Some).collect();
-    let of_word = |word: &Word| Piece { left: word.left, right: word.right, base: word.base, size: word.size };
+    let of_word = |word: &Word| Piece { left: word.left, right: word.right, baseline: word.baseline, size: word.size };
     let of_table = |table: &Option<Table>| {
         let bounds = table.as_ref().map_or(Rect::EMPTY, |table| table.bounds);
-        Piece { left: bounds.x0, right: bounds.x1, base: bounds.y0 + 8.0, size: 10.0 }
+        Piece { left: bounds.x0, right: bounds.x1, baseline: bounds.y0 + 8.0, size: 10.0 }
     };
     let pieces: Vec<Piece> = words.iter().map(of_word).chain(tables.iter().map(of_table)).collect();
     let mut words: Vec<Option<Word>> = words.into_iter().map(Some).collect();
@@ -88,19 +89,19 @@ fn flow(mut words: Vec<Word>, rules: &[Rule]) -> Vec<Flow> {
             }
         }
         interleave(lines::build(group_words), group_tables, &mut flow);
-        flow.push(Flow::Break);
+        flow.push(FlowItem::Break);
     }
     flow
 }
 
-/// Inserts tables between the lines by their vertical position.
-fn interleave(lines: Vec<Line>, mut tables: Vec<Table>, flow: &mut Vec<Flow>) {
+/// Inserts tables between lines according to their vertical position.
+fn interleave(lines: Vec<Line>, mut tables: Vec<Table>, flow: &mut Vec<FlowItem>) {
     tables.sort_by(|a, b| b.bounds.y0.total_cmp(&a.bounds.y0));
     for line in lines {
-        while let Some(table) = tables.pop_if(|table| table.bounds.y0 < line.base) {
-            flow.push(Flow::Table(table));
+        while let Some(table) = tables.pop_if(|table| table.bounds.y0 < line.baseline) {
+            flow.push(FlowItem::Table(table));
         }
-        flow.push(Flow::Line(line));
+        flow.push(FlowItem::Line(line));
     }
-    flow.extend(tables.into_iter().rev().map(Flow::Table));
+    flow.extend(tables.into_iter().rev().map(FlowItem::Table));
 }

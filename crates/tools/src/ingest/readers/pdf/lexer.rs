@@ -1,9 +1,9 @@
 //! Splits content streams and CMaps into operators with their operands.
 //!
-//! The reader has its own lexer because most of the time is spent in page content: it allocates only for strings, does
-//! not recurse, and continues after garbage as viewers do.
+//! This is not lopdf's lexer, because most of the time is spent on page content: it allocates only for strings, names,
+//! arrays and dictionaries, does not recurse, and, like viewers, continues after garbage.
 
-/// An operand of a content stream operator.
+/// An operand of an operator.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Operand {
     Number(f32),
@@ -11,7 +11,7 @@ pub(super) enum Operand {
     String(Vec<u8>),
     /// An array; nested arrays are flattened.
     Array(Vec<Operand>),
-    /// The raw bytes of a dictionary without `<<` and `>>`.
+    /// The raw bytes of a dictionary between `<<` and `>>`.
     Dictionary(Vec<u8>),
 }
 
@@ -29,12 +29,13 @@ impl Operand {
     }
 }
 
-/// Largest number of operands kept per operator; no real operator has as many.
+/// Maximum number of operands kept per operator, and of items per array; no real operator has as many.
 const MAX_OPERANDS: usize = 1 << 17;
 
-/// Reads operators from a byte stream.
+/// Reads operators and their operands from bytes.
 pub(super) struct Lexer<'a> {
     data: &'a [u8],
+    /// Current offset in `data`.
     at: usize,
 }
 
@@ -43,8 +44,8 @@ impl<'a> Lexer<'a> {
         Self { data, at: 0 }
     }
 
-    /// Reads the next operator and its operands; `None` at the end. Inline images are skipped and returned as the
-    /// operator `BI` without operands.
+    /// Reads the next operator, and its operands into `operands`; `None` at the end. An inline image is skipped and
+    /// returned as the operator `BI` without operands.
     pub fn next(&mut self, operands: &mut Vec<Operand>) -> Option<&'a [u8]> {
         operands.clear();
         loop {
@@ -89,7 +90,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads an object other than an array; a word that is not a number is returned as the operator.
+    /// Reads any object except an array. A word that is not a number is an operator and is returned as the error.
     fn simple(&mut self, first: u8) -> Result<Operand, &'a [u8]> {
         match first {
             b'/' => Ok(Operand::Name(self.name())),
@@ -128,7 +129,7 @@ impl<'a> Lexer<'a> {
                     }
                 }
                 b')' | b'{' | b'}' | b'>' => self.at += 1,
-                // Ignore words inside an array (true, null, garbage); no caller uses them.
+                // Ignore words inside an array (`true`, `null`, garbage); no caller uses them.
                 _ => match self.simple(byte) {
                     Ok(item) if items.len() < MAX_OPERANDS => items.push(item),
                     Ok(_) | Err(_) => {}
@@ -225,7 +226,7 @@ impl<'a> Lexer<'a> {
         out
     }
 
-    /// Skips a dictionary, including nested dictionaries and strings.
+    /// Reads over a dictionary, including nested dictionaries and strings, and returns its raw bytes.
     fn dictionary(&mut self) -> Vec<u8> {
         self.at += 2;
         let start = self.at;
@@ -253,8 +254,8 @@ impl<'a> Lexer<'a> {
         self.data[start.min(self.data.len())..].to_vec()
     }
 
-    /// Skips from `BI` to `EI`. The image data may contain any bytes, so `EI` counts only between white space and if
-    /// printable bytes follow.
+    /// Skips an inline image, from after `BI` to after `EI`. Its data may contain any bytes, so `EI` only counts if it
+    /// is between white space and followed by printable bytes.
     fn skip_inline_image(&mut self) {
         let rest = &self.data[self.at..];
         let Some(data) = rest.windows(2).position(|pair| pair == b"ID") else {
@@ -280,7 +281,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Whether a byte is a regular character (ISO 32000-1, 7.2.2).
+/// Whether a byte is a regular character, neither white space nor a delimiter (ISO 32000-1, 7.2.2).
 fn is_regular(byte: u8) -> bool {
     !matches!(
         byte,
@@ -292,7 +293,8 @@ fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
-/// Parses a number: sign, digits, one point, no exponent. Repeated signs and signs inside are tolerated.
+/// Parses a number: sign, digits and at most one decimal point, no exponent. Repeated signs are accepted, and a minus
+/// sign after digits ends the number.
 fn number(word: &[u8]) -> Option<f32> {
     let unsigned = word.iter().position(|byte| !matches!(byte, b'+' | b'-'))?;
     let negative = unsigned > 0 && word[0] == b'-';

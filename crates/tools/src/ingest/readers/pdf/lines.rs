@@ -1,14 +1,14 @@
-//! Builds lines from words on the same baseline; wide gaps separate cells.
+//! Groups words on the same baseline into lines; wide gaps split a line into cells.
 
 use super::super::text::is_list_item;
 use super::baseline::same_line;
 use super::bidi;
-use super::words::{WORD_GAP, Word};
+use super::words::{MIN_WORD_GAP, Word};
 
-/// Smallest gap between cells, relative to the font size.
-const CELL_GAP: f32 = 0.8;
+/// Minimum gap between cells, as a fraction of the font size.
+const MIN_CELL_GAP: f32 = 0.8;
 
-/// A part of a line without wide gaps.
+/// A part of a line that contains no wide gap.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Cell {
     pub text: String,
@@ -16,68 +16,68 @@ pub(super) struct Cell {
     pub right: f32,
 }
 
-/// A line of text.
+/// A line of text, in the upright coordinate system of its direction.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Line {
     pub cells: Vec<Cell>,
     pub left: f32,
     pub right: f32,
-    /// Baseline of the text.
-    pub base: f32,
-    /// Font size of most characters.
+    /// Vertical position of the baseline, in points.
+    pub baseline: f32,
+    /// Font size of most of its characters, in points.
     pub size: f32,
-    /// Whether all of it is bold.
+    /// Whether all words are bold.
     pub bold: bool,
-    /// Whether all of it is in a fixed-pitch font.
-    pub fixed: bool,
+    /// Whether all words are in a fixed-pitch font.
+    pub fixed_pitch: bool,
 }
 
 impl Line {
-    /// The text of the line; cells are joined by a space.
+    /// The text of the line, with its cells joined by spaces.
     pub fn text(&self) -> String {
         let texts: Vec<&str> = self.cells.iter().map(|cell| cell.text.as_str()).collect();
         texts.join(" ")
     }
 
     pub fn top(&self) -> f32 {
-        self.base - 0.8 * self.size
+        self.baseline - 0.8 * self.size
     }
 
     pub fn bottom(&self) -> f32 {
-        self.base + 0.2 * self.size
+        self.baseline + 0.2 * self.size
     }
 }
 
 /// Groups words into lines, from top to bottom.
 pub(super) fn build(mut words: Vec<Word>) -> Vec<Line> {
-    words.sort_by(|a, b| a.base.total_cmp(&b.base));
+    words.sort_by(|a, b| a.baseline.total_cmp(&b.baseline));
     let mut lines = Vec::new();
     let mut open: Vec<Word> = Vec::new();
-    let (mut base, mut size) = (0.0, 0.0);
+    let (mut baseline, mut size) = (0.0, 0.0);
     for word in words {
-        if !open.is_empty() && !same_line(base, size, word.base, word.size) {
-            lines.push(assemble(std::mem::take(&mut open)));
+        if !open.is_empty() && !same_line(baseline, size, word.baseline, word.size) {
+            lines.push(build_line(std::mem::take(&mut open)));
             size = 0.0;
         }
-        // The largest text so far defines the baseline; superscripts and subscripts follow it.
+        // The largest text so far defines the baseline, so that superscripts and subscripts join its line.
         if word.size >= size {
-            (base, size) = (word.base, word.size);
+            (baseline, size) = (word.baseline, word.size);
         }
         open.push(word);
     }
     if !open.is_empty() {
-        lines.push(assemble(open));
+        lines.push(build_line(open));
     }
     lines
 }
 
-/// Sorts and joins the words of a line.
-fn assemble(mut words: Vec<Word>) -> Line {
+/// Builds a line from its words, in any order.
+fn build_line(mut words: Vec<Word>) -> Line {
     words.sort_by(|a, b| a.left.total_cmp(&b.left));
     let main = main_size(&words);
-    let base = words.iter().find(|word| word.size == main).map_or(0.0, |word| word.base);
+    let baseline = words.iter().find(|word| word.size == main).map_or(0.0, |word| word.baseline);
     let bold = words.iter().all(|word| word.bold);
-    let fixed = words.iter().all(|word| word.fixed);
+    let fixed_pitch = words.iter().all(|word| word.fixed_pitch);
     let mut cells: Vec<Cell> = Vec::new();
     let mut previous: Option<&Word> = None;
     for word in &words {
@@ -85,9 +85,9 @@ fn assemble(mut words: Vec<Word>) -> Line {
             continue;
         }
         match cells.last_mut() {
-            Some(cell) if word.left - cell.right < CELL_GAP * main.max(word.size) => {
+            Some(cell) if word.left - cell.right < MIN_CELL_GAP * main.max(word.size) => {
                 let gap = word.left - cell.right;
-                if gap > WORD_GAP * word.size || (word.spaced && gap > 0.0) {
+                if gap > MIN_WORD_GAP * word.size || (word.space_before && gap > 0.0) {
                     cell.text.push(' ');
                 }
                 cell.text.push_str(&word.text);
@@ -98,22 +98,22 @@ fn assemble(mut words: Vec<Word>) -> Line {
         previous = Some(word);
     }
     for cell in &mut cells {
-        cell.text = shorten_leaders(&bidi::logical(&cell.text));
+        cell.text = shorten_leaders(&bidi::to_logical_order(&cell.text));
     }
     attach_label(&mut cells);
     let left = cells.first().map_or(0.0, |cell| cell.left);
     let right = cells.iter().map(|cell| cell.right).fold(left, f32::max);
-    Line { cells, left, right, base, size: main, bold, fixed }
+    Line { cells, left, right, baseline, size: main, bold, fixed_pitch }
 }
 
-/// Whether a word repeats the previous one at almost the same position, which imitates bold.
+/// Whether a word repeats the previous one at almost the same position, which some programs do to imitate bold.
 fn is_duplicate(previous: &Word, word: &Word) -> bool {
     previous.text == word.text
         && (previous.left - word.left).abs() < 0.2 * word.size
-        && (previous.base - word.base).abs() < 0.2 * word.size
+        && (previous.baseline - word.baseline).abs() < 0.2 * word.size
 }
 
-/// The font size of most characters in a line.
+/// The font size of most characters in a line, in points.
 fn main_size(words: &[Word]) -> f32 {
     let mut sizes: Vec<(f32, usize)> = Vec::new();
     for word in words {
@@ -125,7 +125,7 @@ fn main_size(words: &[Word]) -> f32 {
     sizes.into_iter().max_by_key(|(_, count)| *count).map_or(0.0, |(size, _)| size)
 }
 
-/// Replaces the dot leader between a title and its page number by an ellipsis.
+/// Replaces the dot leader between a title and its page number with an ellipsis.
 fn shorten_leaders(text: &str) -> String {
     if !text.contains("...") && !text.contains(". .") {
         return text.to_owned();
@@ -151,7 +151,8 @@ fn shorten_leaders(text: &str) -> String {
     out.trim_end_matches(' ').to_owned()
 }
 
-/// Joins a bullet or number with the only cell that follows: the line is a list item or heading, not a table row.
+/// Joins a bullet or number with the cell that follows, if there is only one: the line is a list item or heading, not a
+/// table row.
 fn attach_label(cells: &mut Vec<Cell>) {
     if let [mark, _] = cells.as_slice()
         && (is_list_item(&format!("{} x", mark.text)) || is_section_number(&mark.text))
@@ -176,9 +177,19 @@ mod tests {
     use super::super::placement::Direction;
     use super::*;
 
-    pub(crate) fn word(text: &str, left: f32, right: f32, base: f32, size: f32) -> Word {
+    pub(crate) fn word(text: &str, left: f32, right: f32, baseline: f32, size: f32) -> Word {
         let direction = Direction::Right;
-        Word { text: text.into(), left, right, base, size, bold: false, fixed: false, direction, spaced: false }
+        Word {
+            text: text.into(),
+            left,
+            right,
+            baseline,
+            size,
+            bold: false,
+            fixed_pitch: false,
+            direction,
+            space_before: false,
+        }
     }
 
     fn texts(words: Vec<Word>) -> Vec<Vec<String>> {

@@ -1,5 +1,5 @@
-//! Marked content (ISO 32000-1, 14.6): hidden layers, and `ActualText`, which replaces glyphs that would be read
-//! wrongly (drop caps, hyphens at line ends, ligatures drawn as pictures).
+//! Marked content (ISO 32000-1, 14.6): hidden layers, and `ActualText`, which gives the text of glyphs that would be
+//! extracted incorrectly (drop caps, hyphens at line ends, ligatures drawn as pictures).
 
 use lopdf::{Object, StringFormat, decode_text_string};
 
@@ -7,31 +7,31 @@ use super::lexer::{Lexer, Operand};
 use super::placement::Placement;
 use super::words::WordBuilder;
 
-/// Largest number of open marked-content sequences.
+/// Maximum number of open marked-content sequences.
 const MAX_OPEN: usize = 256;
-/// Largest number of glyphs kept of one sequence with `ActualText`.
+/// Maximum number of glyphs kept for a sequence with `ActualText`.
 const MAX_GLYPHS: usize = 20_000;
 
-/// The open marked-content sequences.
+/// The marked-content sequences that are open at the current operator.
 #[derive(Default)]
 pub(super) struct MarkedContent {
-    /// Whether each open sequence belongs to a hidden layer.
+    /// For each open sequence, outermost first, whether it belongs to a hidden layer.
     open: Vec<bool>,
     replacement: Option<Replacement>,
 }
 
-/// A marked-content sequence with `ActualText`.
+/// The replacement text of a marked-content sequence with `ActualText`, and the glyphs that it replaces.
 pub(super) struct Replacement {
-    /// Number of enclosing sequences.
+    /// Number of sequences that enclose this one.
     depth: usize,
     text: String,
     glyphs: Vec<(String, Placement)>,
-    /// Whether the glyphs are in an invisible text rendering mode.
+    /// Whether the last glyph is in an invisible text rendering mode.
     invisible: bool,
 }
 
 impl MarkedContent {
-    /// Opens a sequence. Of nested `ActualText` entries, the outermost applies.
+    /// Opens a sequence. If sequences with `ActualText` are nested, only the outermost counts.
     pub fn open(&mut self, hidden: bool, text: Option<String>) {
         if self.open.len() >= MAX_OPEN {
             return;
@@ -48,8 +48,8 @@ impl MarkedContent {
         self.replacement.take_if(|replacement| replacement.depth >= self.open.len())
     }
 
-    /// Closes all sequences at the end of the content.
-    pub fn end(&mut self) -> Option<Replacement> {
+    /// Closes all sequences at the end of the content and returns the pending replacement.
+    pub fn close_all(&mut self) -> Option<Replacement> {
         self.open.clear();
         self.replacement.take()
     }
@@ -58,7 +58,8 @@ impl MarkedContent {
         self.open.contains(&true)
     }
 
-    /// Consumes a glyph of a sequence with `ActualText`; false if there is none and the glyph is shown as it is.
+    /// Takes a glyph if it belongs to a sequence with `ActualText`. Returns false otherwise; the caller then shows the
+    /// glyph.
     pub fn replace_glyph(&mut self, text: &str, at: Placement, invisible: bool) -> bool {
         let replacement = self.replacement.as_mut().filter(|replacement| replacement.glyphs.len() < MAX_GLYPHS);
         let Some(replacement) = replacement else {
@@ -71,13 +72,14 @@ impl MarkedContent {
 }
 
 impl Replacement {
-    /// Whether its glyphs are invisible.
+    /// Whether the glyphs are in an invisible text rendering mode.
     pub fn is_invisible(&self) -> bool {
         self.invisible
     }
 
-    /// Emits the `ActualText` in place of the glyphs, or the glyphs if both say the same. Text that is much longer than
-    /// the glyphs would add words that nobody sees in the document: it is ignored and the result is false.
+    /// Adds the `ActualText` in place of the glyphs, or the glyphs themselves if both have the same letters.
+    /// `ActualText` that is much longer than its glyphs is ignored, because it would add words that are not visible in
+    /// the document; the result is then false.
     pub fn emit(self, out: &mut WordBuilder) -> bool {
         let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
         let shown: String = self.glyphs.iter().map(|(text, _)| text.as_str()).collect();
@@ -89,21 +91,22 @@ impl Replacement {
             return fits || same;
         }
         let Some(&(_, first)) = self.glyphs.first() else { return true };
-        let on_line = self.glyphs.iter().map(|(_, at)| at).filter(|at| (at.base - first.base).abs() < first.size);
+        let on_line =
+            self.glyphs.iter().map(|(_, at)| at).filter(|at| (at.baseline - first.baseline).abs() < first.size);
         let (left, right) = on_line.fold((first.left, first.right), |(l, r), at| (l.min(at.left), r.max(at.right)));
         out.push(&self.text, Placement { left, right, ..first });
         true
     }
 }
 
-/// The `ActualText` of an inline property list.
+/// Reads `ActualText` from an inline property list.
 pub(super) fn inline_text(raw: &[u8]) -> Option<String> {
     const KEY: &[u8] = b"ActualText";
     if !raw.windows(KEY.len()).any(|part| part == KEY) {
         return None;
     }
     let mut entries = Vec::new();
-    // A property list has no operator, so the lexer reads all of it into `entries`.
+    // A property list contains no operator, so the lexer reads all of it into `entries`.
     Lexer::new(raw).next(&mut entries);
     let at = entries.iter().position(|entry| entry.name() == Some(KEY))?;
     let text = entries.get(at + 1).and_then(Operand::string)?;
@@ -121,8 +124,15 @@ mod tests {
         for (n, c) in glyphs.chars().enumerate() {
             let left = 6.0 * n as f32;
             let direction = Direction::Right;
-            let at =
-                Placement { left, right: left + 6.0, base: 10.0, size: 10.0, bold: false, fixed: false, direction };
+            let at = Placement {
+                left,
+                right: left + 6.0,
+                baseline: 10.0,
+                size: 10.0,
+                bold: false,
+                fixed_pitch: false,
+                direction,
+            };
             assert!(marked.replace_glyph(&c.to_string(), at, false));
         }
         let mut out = WordBuilder::default();

@@ -1,8 +1,8 @@
-//! PDF: extracts the text of each page from the positions of its glyphs.
+//! Reads PDF: extracts the text of each page from the positions of its glyphs.
 //!
-//! lopdf parses, decrypts and repairs the file, and read-fonts parses font programs. This module does the rest: fonts
-//! without Unicode maps, words and lines from positions, reading order across columns, tables, headings, and the
-//! removal of invisible text.
+//! lopdf parses, decrypts and repairs the file, and read-fonts parses font programs. This module does everything else:
+//! fonts without Unicode maps, words and lines from glyph positions, reading order across columns, tables, headings,
+//! and the removal of invisible text.
 
 mod accents;
 mod aligned;
@@ -29,6 +29,7 @@ mod layout;
 mod lexer;
 mod lines;
 mod marked;
+mod marked_operators;
 mod page_text;
 mod paint;
 mod picture;
@@ -37,7 +38,6 @@ mod read;
 mod resources;
 mod ruled;
 mod running;
-mod sections;
 mod sfnt;
 mod state;
 mod style;

@@ -3,14 +3,14 @@
 use super::super::Scan;
 use super::layout::DirectionFlow;
 
-/// The laid-out text of a page.
+/// The text of a page after layout, and its pictures for OCR.
 pub(super) struct PageText {
     /// Position of the page in the file, from 1.
     pub number: u32,
-    /// Height of the displayed page.
+    /// Height of the page as displayed, in points.
     pub height: f32,
     /// The text by direction; the direction with the most text comes first.
     pub flows: Vec<DirectionFlow>,
-    /// Pictures for text recognition.
+    /// Pictures for OCR; empty unless the page needs OCR and the limits allow it.
     pub scans: Vec<Scan>,
 }

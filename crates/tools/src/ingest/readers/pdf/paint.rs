@@ -1,95 +1,98 @@
-//! What a page paints besides text: filled areas distinguish hidden text from text on a coloured background, ruling
-//! lines reveal tables, images reveal scans.
+//! Tracks what a page paints besides text. Filled areas tell hidden text from text on a coloured background, ruling
+//! lines reveal tables, and images reveal scans.
 
 use lopdf::ObjectId;
 
 use super::geometry::{Matrix, Rect};
 
-/// Red, green and blue, 0 to 1.
+/// Red, green and blue, each from 0 to 1.
 pub(super) type Color = [f32; 3];
 
-/// A filled area of the page; the colour of images, patterns and shadings is unknown.
+/// A filled area of the page. The colour is `None` (unknown) for images, patterns and shadings.
 #[derive(Debug, Clone, Copy)]
 struct Fill {
     area: Rect,
     color: Option<Color>,
 }
 
-/// A ruling line: a horizontal or vertical line.
+/// A ruling line: a thin horizontal or vertical line, as between table cells.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rule {
     pub area: Rect,
     pub horizontal: bool,
 }
 
-/// Largest number of fills and rules kept per page; drawings have more, but no tables or hidden text.
+/// Maximum number of fills, and of ruling lines, kept per page. Only drawings have more, and they contain neither
+/// tables nor hidden text.
 const MAX_ITEMS: usize = 4_000;
-/// Filled rectangles thinner than this, in points, are lines.
+/// Filled rectangles thinner than this, in points, are ruling lines.
 const MAX_RULE_THICKNESS: f32 = 3.0;
-/// Shorter lines, in points, are parts of drawings or letters.
+/// Minimum length of a ruling line, in points; shorter lines are parts of drawings or letters.
 const MIN_RULE_LENGTH: f32 = 8.0;
 
-/// Images that cover at least this share of the page may contain text.
+/// Minimum share of the page that an image must cover to be kept for OCR.
 const MIN_PICTURE_SHARE: f32 = 0.1;
-/// Largest number of such images kept per page.
+/// Maximum number of images kept for OCR per page.
 const MAX_PICTURES: usize = 4;
 
-/// What has been painted on a page.
+/// What has been painted on a page so far.
 #[derive(Default)]
 pub(super) struct Canvas {
     fills: Vec<Fill>,
     pub rules: Vec<Rule>,
-    /// Sum of the areas of all images, in square points; overlaps count twice.
+    /// Sum of the areas of all images, in square points; overlapping parts count twice.
     pub image_area: f32,
-    /// Images that may contain text.
+    /// Images that may contain text, as candidates for OCR.
     pub pictures: Vec<ObjectId>,
 }
 
 impl Canvas {
-    /// Whether text of this colour at this point contrasts with its background.
-    pub fn shows(&self, color: Option<Color>, x: f32, y: f32) -> bool {
+    /// Whether text of this colour, at this point, contrasts with its background. True if either colour is unknown.
+    pub fn contrasts(&self, color: Option<Color>, x: f32, y: f32) -> bool {
         let Some(color) = color else { return true };
         let background = self.fills.iter().rev().find(|fill| fill.area.contains(x, y));
         let background = background.map_or(Some([1.0; 3]), |fill| fill.color);
         background.is_none_or(|background| color.iter().zip(background).any(|(c, b)| (c - b).abs() > 0.05))
     }
 
+    /// Paints the path's areas in this colour; thin ones are recorded as ruling lines.
     pub fn fill(&mut self, path: &Path, color: Option<Color>) {
         for area in &path.areas {
             if area.width() < MAX_RULE_THICKNESS || area.height() < MAX_RULE_THICKNESS {
-                self.rule(*area);
+                self.add_rule(*area);
             } else if self.fills.len() < MAX_ITEMS {
                 self.fills.push(Fill { area: *area, color });
             }
         }
     }
 
+    /// Records the path's line segments as ruling lines.
     pub fn stroke(&mut self, path: &Path) {
         for line in &path.lines {
-            self.rule(*line);
+            self.add_rule(*line);
         }
     }
 
-    /// Adds an image; `object` is `None` for inline images.
-    pub fn image(&mut self, object: Option<ObjectId>, placed: &Matrix, page: &Rect) {
-        let area = placed.apply_rect(&Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 });
+    /// Records an image; `object` is `None` for an inline image.
+    pub fn add_image(&mut self, object: Option<ObjectId>, image_matrix: &Matrix, page: &Rect) {
+        let area = image_matrix.apply_rect(&Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 });
         let covered = area.intersection(page).area();
         self.image_area += covered;
         let may_have_text = covered >= MIN_PICTURE_SHARE * page.area() && self.pictures.len() < MAX_PICTURES;
         if let Some(object) = object.filter(|_| may_have_text) {
             self.pictures.push(object);
         }
-        self.cover(area);
+        self.add_unknown_fill(area);
     }
 
-    /// Adds an area of unknown colour.
-    pub fn cover(&mut self, area: Rect) {
+    /// Records an area of unknown colour.
+    pub fn add_unknown_fill(&mut self, area: Rect) {
         if self.fills.len() < MAX_ITEMS {
             self.fills.push(Fill { area, color: None });
         }
     }
 
-    fn rule(&mut self, area: Rect) {
+    fn add_rule(&mut self, area: Rect) {
         let horizontal = area.width() >= area.height();
         let (length, thickness) =
             if horizontal { (area.width(), area.height()) } else { (area.height(), area.width()) };
@@ -99,7 +102,7 @@ impl Canvas {
     }
 }
 
-/// A point of the page, in points.
+/// A point on the displayed page, in points (1/72 inch).
 #[derive(Clone, Copy, Debug)]
 pub struct Point {
     pub x: f32,
@@ -109,12 +112,13 @@ pub struct Point {
 /// The current path, in coordinates of the displayed page.
 #[derive(Default)]
 pub(super) struct Path {
-    /// Bounding boxes of the closed subpaths.
+    /// Bounding boxes of the finished subpaths.
     areas: Vec<Rect>,
     /// Horizontal and vertical line segments.
     lines: Vec<Rect>,
     current: Option<Point>,
     start: Option<Point>,
+    /// Bounding box of the unfinished subpath.
     subpath: Option<Rect>,
 }
 
@@ -177,7 +181,7 @@ impl Path {
         }
     }
 
-    /// The bounding box; `None` for an empty path and for one that was too long to be kept completely.
+    /// The bounding box of the path. `None` for an empty path, and for one that was too long to be kept completely.
     pub fn bounds(&self) -> Option<Rect> {
         if self.areas.len() >= MAX_ITEMS {
             return None;
@@ -204,13 +208,13 @@ mod tests {
     fn text_in_the_colour_of_its_background_is_not_shown() {
         let mut canvas = Canvas::default();
         let white = Some([1.0; 3]);
-        assert!(!canvas.shows(white, 20.0, 20.0));
-        assert!(canvas.shows(Some([0.0; 3]), 20.0, 20.0));
+        assert!(!canvas.contrasts(white, 20.0, 20.0));
+        assert!(canvas.contrasts(Some([0.0; 3]), 20.0, 20.0));
         let mut path = Path::default();
         path.rectangle(BOX);
         canvas.fill(&path, Some([0.0, 0.0, 0.4]));
-        assert!(canvas.shows(white, 20.0, 20.0), "white on blue, as in a table header");
-        assert!(!canvas.shows(white, 60.0, 20.0));
+        assert!(canvas.contrasts(white, 20.0, 20.0), "white on blue, as in a table header");
+        assert!(!canvas.contrasts(white, 60.0, 20.0));
     }
 
     #[test]

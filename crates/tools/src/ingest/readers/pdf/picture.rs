@@ -1,32 +1,33 @@
-//! Pictures of scanned pages in formats for text recognition: JPEG and fax data are copied, all others are converted to
-//! grey.
+//! Converts the images of scanned pages to files for OCR. JPEG, JPEG 2000 and fax data are copied; everything else is
+//! converted to greyscale.
 
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream};
 
 use super::super::{Scan, ScanFormat};
-use super::context::MAX_STREAM;
+use super::context::MAX_STREAM_BYTES;
 use super::dictionary::number;
 
-/// Longest side in pixels: A0 at 600 dpi has fewer.
+/// Maximum width and height in pixels; A0 at 600 dpi stays below it.
 const MAX_SIDE: f32 = 30_000.0;
-/// Largest number of pixels: A4 at 600 dpi has 35 million.
+/// Maximum number of pixels; A4 at 600 dpi has 35 million.
 const MAX_PIXELS: f32 = 64e6;
 
-/// Converts an image object; `None` for unsupported encodings (JBIG2) and above `max_bytes`.
+/// Converts an image object. `None` for unsupported encodings (such as JBIG2), and if the result exceeds `max_bytes`.
 pub(super) fn scan(document: &Document, image: ObjectId, max_bytes: u64) -> Option<Scan> {
     let stream = document.get_object(image).ok()?.as_stream().ok()?;
     let scan = match filters(document, &stream.dict).as_slice() {
         [b"DCTDecode"] => Scan { format: ScanFormat::Jpeg, bytes: stream.content.clone() },
         [b"JPXDecode"] => Scan { format: ScanFormat::Jpeg2000, bytes: stream.content.clone() },
-        [b"CCITTFaxDecode"] => Scan { format: ScanFormat::Tiff, bytes: fax(document, stream)? },
+        [b"CCITTFaxDecode"] => Scan { format: ScanFormat::Tiff, bytes: fax_to_tiff(document, stream)? },
         [] | [b"FlateDecode" | b"LZWDecode" | b"RunLengthDecode"] => {
-            Scan { format: ScanFormat::Pnm, bytes: grey(document, stream)? }
+            Scan { format: ScanFormat::Pnm, bytes: samples_to_pgm(document, stream)? }
         }
         _ => return None,
     };
     (scan.bytes.len() as u64 <= max_bytes).then_some(scan)
 }
 
+/// The names of the filters that encode the image, in decoding order.
 fn filters<'a>(document: &'a Document, image: &'a Dictionary) -> Vec<&'a [u8]> {
     match image.get_deref(b"Filter", document) {
         Ok(Object::Name(name)) => vec![name],
@@ -37,22 +38,22 @@ fn filters<'a>(document: &'a Document, image: &'a Dictionary) -> Vec<&'a [u8]> {
     }
 }
 
-/// Width and height in pixels.
-fn sides(document: &Document, image: &Dictionary) -> Option<(u32, u32)> {
+/// Width and height in pixels; `None` if either is invalid or the image is too large.
+fn dimensions(document: &Document, image: &Dictionary) -> Option<(u32, u32)> {
     let side = |key: &[u8]| number(document, image, key).filter(|side| (1.0..=MAX_SIDE).contains(side));
     let (width, height) = (side(b"Width")?, side(b"Height")?);
     (width * height <= MAX_PIXELS).then_some((width as u32, height as u32))
 }
 
-/// Whether the `Decode` array inverts the image.
+/// Whether the `Decode` array inverts the samples.
 fn is_inverted(document: &Document, image: &Dictionary) -> bool {
     let decode = image.get_deref(b"Decode", document).and_then(Object::as_array);
     decode.is_ok_and(|decode| decode.first().and_then(|first| first.as_float().ok()).is_some_and(|first| first > 0.5))
 }
 
-/// Wraps fax data in a TIFF file with one strip (TIFF 6.0, sections 10 and 11).
-fn fax(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
-    let (width, height) = sides(document, &stream.dict)?;
+/// Wraps fax data in a TIFF file with a single strip (TIFF 6.0, sections 10 and 11).
+fn fax_to_tiff(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
+    let (width, height) = dimensions(document, &stream.dict)?;
     let parameters = match stream.dict.get_deref(b"DecodeParms", document) {
         Ok(Object::Array(list)) => list.first().and_then(|first| document.dereference(first).ok()?.1.as_dict().ok()),
         Ok(Object::Dictionary(parameters)) => Some(parameters),
@@ -99,7 +100,7 @@ fn fax(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// How samples are converted to grey.
+/// How to convert samples to grey.
 enum Samples {
     /// Number of components per pixel: 1 (grey), 3 (RGB) or 4 (CMYK).
     Device(usize),
@@ -107,10 +108,10 @@ enum Samples {
     Palette(Vec<u8>),
 }
 
-/// Converts samples to a grey portable anymap.
-fn grey(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
+/// Converts raw samples to a binary PGM file.
+fn samples_to_pgm(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
     let image = &stream.dict;
-    let (width, height) = sides(document, image)?;
+    let (width, height) = dimensions(document, image)?;
     let mask = image.get_deref(b"ImageMask", document).and_then(Object::as_bool).unwrap_or(false);
     let bits = if mask { 1 } else { number(document, image, b"BitsPerComponent").unwrap_or(8.0) as usize };
     let space = image.get_deref(b"ColorSpace", document).ok();
@@ -120,24 +121,24 @@ fn grey(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
         return None;
     }
     let row_bytes = (width as usize * components * bits).div_ceil(8);
-    let data = stream.get_plain_content_with_limit(MAX_STREAM).ok()?;
+    let data = stream.get_plain_content_with_limit(MAX_STREAM_BYTES).ok()?;
     let inverted = is_inverted(document, image);
     let mut out = format!("P5\n{width} {height}\n255\n").into_bytes();
     let size = out.len() + width as usize * height as usize;
     out.reserve(size);
     for row in data.chunks_exact(row_bytes).take(height as usize) {
         for x in 0..width as usize {
-            let level = level(row, x, bits, &samples);
+            let level = grey_level(row, x, bits, &samples);
             out.push(if inverted { 255 - level } else { level });
         }
     }
-    // Fill missing rows with white.
+    // Missing rows become white.
     out.resize(size, 255);
     Some(out)
 }
 
-/// The grey level of one pixel.
-fn level(row: &[u8], x: usize, bits: usize, samples: &Samples) -> u8 {
+/// The grey level of one pixel of a row, from 0 (black) to 255 (white).
+fn grey_level(row: &[u8], x: usize, bits: usize, samples: &Samples) -> u8 {
     let sample = |n: usize| -> usize {
         let at = n * bits;
         let byte = usize::from(row.get(at / 8).copied().unwrap_or(0));
@@ -161,7 +162,7 @@ fn luminance(red: usize, green: usize, blue: usize) -> usize {
     (299 * red + 587 * green + 114 * blue) / 1000
 }
 
-/// How to convert samples of a colour space; `None` for unsupported spaces.
+/// How to convert samples of a colour space to grey; `None` for unsupported colour spaces.
 fn samples(document: &Document, space: &Object) -> Option<Samples> {
     let device = |name: &[u8]| match name {
         b"DeviceGray" | b"CalGray" | b"G" => Some(1),
@@ -182,7 +183,8 @@ fn samples(document: &Document, space: &Object) -> Option<Samples> {
             matches!(parts, 1 | 3 | 4).then_some(Samples::Device(parts))
         }
         b"Indexed" | b"I" => {
-            // The base of an indexed space must not be indexed; a crafted file could recurse forever.
+            // The base of an indexed colour space must not itself be indexed; otherwise a crafted file could recurse
+            // forever.
             let base = part(1).filter(|base| !is_palette(document, base))?;
             let Samples::Device(parts) = samples(document, base)? else { return None };
             let table = match part(3)? {
@@ -191,7 +193,7 @@ fn samples(document: &Document, space: &Object) -> Option<Samples> {
                 _ => return None,
             };
             let device = Samples::Device(parts);
-            Some(Samples::Palette(table.chunks_exact(parts).map(|entry| level(entry, 0, 8, &device)).collect()))
+            Some(Samples::Palette(table.chunks_exact(parts).map(|entry| grey_level(entry, 0, 8, &device)).collect()))
         }
         name => device(name).map(Samples::Device),
     }

@@ -1,30 +1,30 @@
 //! Direction and position of text on a page.
 
-/// Direction of text on the displayed page.
+/// The direction in which text runs on the displayed page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Direction {
     Right,
     Down,
     Left,
     Up,
-    /// Any other angle, in tenths of a degree: watermarks, labels of drawings.
+    /// Any other angle, in tenths of a degree clockwise from the right: watermarks, labels in drawings.
     Slanted(i16),
 }
 
 impl Direction {
-    /// From the vector along which the text advances (x to the right, y downwards).
+    /// The direction of text that advances along this vector (x to the right, y down).
     pub fn from_vector(dx: f32, dy: f32) -> Self {
-        // Within six degrees of an axis.
-        const TILT: f32 = 0.1;
+        // Vectors within six degrees of an axis count as parallel to it (tangent of the angle).
+        const MAX_TILT: f32 = 0.1;
         match (dx, dy) {
-            _ if dy.abs() <= TILT * dx.abs() => {
+            _ if dy.abs() <= MAX_TILT * dx.abs() => {
                 if dx > 0.0 {
                     Self::Right
                 } else {
                     Self::Left
                 }
             }
-            _ if dx.abs() <= TILT * dy.abs() => {
+            _ if dx.abs() <= MAX_TILT * dy.abs() => {
                 if dy > 0.0 {
                     Self::Down
                 } else {
@@ -35,7 +35,8 @@ impl Direction {
         }
     }
 
-    /// Converts a point to the upright coordinate system, in which this text runs to the right and its lines go down.
+    /// Converts a point of the page to the upright coordinate system of this direction, in which the text runs to the
+    /// right and its lines follow downwards.
     pub fn upright(self, x: f32, y: f32) -> (f32, f32) {
         match self {
             Self::Right => (x, y),
@@ -46,7 +47,7 @@ impl Direction {
         }
     }
 
-    /// The inverse of [`Direction::upright`].
+    /// Converts a point back to the page; the inverse of [`Direction::upright`].
     pub fn on_page(self, s: f32, t: f32) -> (f32, f32) {
         match self {
             Self::Right => (s, t),
@@ -58,21 +59,21 @@ impl Direction {
     }
 }
 
-/// Rotates a point around the origin by tenths of a degree.
+/// Rotates a point around the origin by an angle in tenths of a degree.
 fn rotate(x: f32, y: f32, angle: i16) -> (f32, f32) {
     let (sin, cos) = (f32::from(angle) / 10.0).to_radians().sin_cos();
     (x * cos - y * sin, x * sin + y * cos)
 }
 
-/// Position and style of one glyph, in the upright coordinate system of its direction.
+/// Position and style of one glyph, in the upright coordinate system of its direction; lengths in points.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placement {
     pub left: f32,
     pub right: f32,
-    pub base: f32,
+    pub baseline: f32,
     pub size: f32,
     pub bold: bool,
-    pub fixed: bool,
+    pub fixed_pitch: bool,
     pub direction: Direction,
 }
 

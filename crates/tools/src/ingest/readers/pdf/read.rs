@@ -1,4 +1,4 @@
-//! Reads the pages of an opened file and assembles the document.
+//! Reads the pages of an open file and assembles the document.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::super::reader::PageCounter;
 use super::super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Scan, ScanLimits, Warning};
 use super::annotations;
 use super::blocks;
-use super::context::{Budget, Context, Fonts, MAX_STREAM};
+use super::context::{Budget, Context, Fonts, MAX_STREAM_BYTES};
 use super::file::File;
 use super::geometry::{Matrix, Rect};
 use super::interpret::{Interpreter, PageContent};
@@ -20,13 +20,13 @@ use super::running;
 use super::style::Style;
 use super::words::Word;
 
-/// A page whose images cover at least this share of it may be a scan.
+/// Minimum share of the page that images must cover for its invisible text to count as the text layer of a scan.
 const MIN_SCAN_SHARE: f32 = 0.4;
 
-/// A page that is almost all image and has fewer letters needs text recognition.
+/// A page that is almost entirely images and has less text than this, in bytes, needs OCR.
 const MIN_LETTERS: usize = 20;
 
-/// Page numbers for the warnings.
+/// The page numbers for each kind of warning.
 #[derive(Default)]
 struct Findings {
     needs_ocr: Vec<u32>,
@@ -76,8 +76,8 @@ fn page_texts(
     for (number, id) in (1..).zip(&file.pages) {
         let context =
             Context { document: &file.document, fonts: &mut fonts, budget: &mut budget, hidden_layers: &hidden_layers };
-        let (area, frame) = frame(file, *id);
-        let content = interpret(file, *id, Interpreter::new(context, area, frame));
+        let (area, page_matrix) = page_area_and_matrix(file, *id);
+        let content = interpret(file, *id, Interpreter::new(context, area, page_matrix));
         if budget.is_spent() {
             return Err(ReadError::TooLarge { what: "bytes after unpacking", limit: limits.max_inflated_bytes });
         }
@@ -94,7 +94,7 @@ fn page_texts(
     }
     let is_empty = text_bytes == 0;
     if is_empty && budget.exceeded {
-        return Err(ReadError::TooLarge { what: "bytes in one stream", limit: MAX_STREAM as u64 });
+        return Err(ReadError::TooLarge { what: "bytes in one stream", limit: MAX_STREAM_BYTES as u64 });
     }
     if is_empty && !findings.damaged.is_empty() {
         return Err(ReadError::corrupt("its pages cannot be decoded"));
@@ -102,7 +102,7 @@ fn page_texts(
     Ok(pages)
 }
 
-/// The pictures of a page, within the remaining limits.
+/// Converts the images of a page for OCR, within the remaining limits, and reduces these.
 fn scans(file: &File, pictures: &[ObjectId], left: &mut ScanLimits) -> Vec<Scan> {
     if left.max_pages == 0 {
         return Vec::new();
@@ -118,8 +118,9 @@ fn scans(file: &File, pictures: &[ObjectId], left: &mut ScanLimits) -> Vec<Scan>
     scans
 }
 
-/// The visible area of a page as displayed, with its corner at the origin, and the matrix from user space to it.
-fn frame(file: &File, page: ObjectId) -> (Rect, Matrix) {
+/// Returns the visible area of a page as displayed, with its top left corner at the origin and a margin of 2 points,
+/// and the matrix from user space to the displayed page.
+fn page_area_and_matrix(file: &File, page: ObjectId) -> (Rect, Matrix) {
     const LETTER: Rect = Rect { x0: 0.0, y0: 0.0, x1: 612.0, y1: 792.0 };
     let read_box = |key: &[u8]| -> Option<Rect> {
         let array = file.inherited(page, key)?.as_array().ok()?;
@@ -137,17 +138,17 @@ fn frame(file: &File, page: ObjectId) -> (Rect, Matrix) {
         .filter(|crop| crop.width() > 1.0 && crop.height() > 1.0);
     let Rect { x0, y0, x1, y1 } = crop.unwrap_or(media);
     let turn = file.inherited(page, b"Rotate").and_then(|turn| turn.as_float().ok()).unwrap_or(0.0);
-    let frame = match (turn as i64).rem_euclid(360) {
+    let page_matrix = match (turn as i64).rem_euclid(360) {
         90 => Matrix { a: 0.0, b: 1.0, c: 1.0, d: 0.0, e: -y0, f: -x0 },
         180 => Matrix { a: -1.0, b: 0.0, c: 0.0, d: 1.0, e: x1, f: -y0 },
         270 => Matrix { a: 0.0, b: -1.0, c: -1.0, d: 0.0, e: y1, f: x1 },
         _ => Matrix { a: 1.0, b: 0.0, c: 0.0, d: -1.0, e: -x0, f: y1 },
     };
-    let shown = frame.apply_rect(&Rect { x0, y0, x1, y1 });
-    (shown.grown(2.0), frame)
+    let shown = page_matrix.apply_rect(&Rect { x0, y0, x1, y1 });
+    (shown.expanded(2.0), page_matrix)
 }
 
-/// Interprets a page's content streams and the appearances of its annotations.
+/// Interprets the content streams of a page and the appearances of its annotations.
 fn interpret(file: &File, page: ObjectId, mut interpreter: Interpreter<'_>) -> PageContent {
     let resources = file.inherited(page, b"Resources").and_then(|resources| resources.as_dict().ok());
     let mut content = Vec::new();
@@ -164,12 +165,12 @@ fn interpret(file: &File, page: ObjectId, mut interpreter: Interpreter<'_>) -> P
         content.push(b'\n');
     }
     interpreter.run(&content, resources, 0);
-    annotations::show(file, page, &mut interpreter);
+    annotations::interpret_annotations(file, page, &mut interpreter);
     interpreter.finish()
 }
 
 impl Findings {
-    /// Selects the words of a page that count, and records its warnings.
+    /// Selects the words that count as the text of a page, and records the warnings about it.
     fn assess(&mut self, page: u32, content: PageContent, area: &Rect) -> (Vec<Word>, Vec<Rule>) {
         let letters = |words: &[Word]| words.iter().map(|word| word.text.len()).sum::<usize>();
         let scanned = content.canvas.image_area >= MIN_SCAN_SHARE * area.area();
@@ -183,7 +184,7 @@ impl Findings {
             self.hidden.push(page);
         }
         let words = if is_layer { [content.words, content.invisible].concat() } else { content.words };
-        // A few letters on a scan are a stamp or a page number, not its text.
+        // A few letters on a scan are a stamp or a page number, not the text of the page.
         let all_image = content.canvas.image_area >= 0.8 * area.area() && !is_layer && letters(&words) < MIN_LETTERS;
         if all_image || (words.is_empty() && content.canvas.image_area > 0.1 * area.area()) {
             self.needs_ocr.push(page);
@@ -209,7 +210,7 @@ impl Findings {
     }
 }
 
-/// A level 1 heading among the first blocks of the first page.
+/// The first level-1 heading among the first blocks of page 1.
 fn cover_title(pages: &[Page]) -> Option<String> {
     let first = pages.first().filter(|page| page.number == Some(1))?;
     let is_title = |block: &&Block| block.kind == BlockKind::Heading { level: 1 } && block.text.len() <= 120;

@@ -1,4 +1,4 @@
-//! Resolves the resources that operators name: fonts, graphics state parameters and colour spaces.
+//! Resolves resources that operators refer to by name: fonts, graphics state parameters and colour spaces.
 
 use std::rc::Rc;
 
@@ -12,17 +12,17 @@ use super::lexer::Operand;
 use super::state::ColorSpace;
 
 impl<'a> Interpreter<'a> {
-    /// `Tf`: selects a font and its size.
+    /// Operator `Tf`: selects a font and its size.
     pub(super) fn set_font(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
         let [Operand::Name(name), Operand::Number(size), ..] = operands else { return };
         self.state.text.size = *size;
         let fonts = resources.and_then(|resources| dictionary(self.document, resources, b"Font"));
-        let font = fonts.and_then(|fonts| fonts.get(name).ok()).and_then(|font| self.font(font));
-        self.state.text.font = Some(font.unwrap_or_else(|| self.substitute()));
+        let font = fonts.and_then(|fonts| fonts.get(name).ok()).and_then(|font| self.cached_font(font));
+        self.state.text.font = Some(font.unwrap_or_else(|| self.substitute_font()));
     }
 
-    /// `gs`: applies the font and the fill opacity of a graphics state parameter dictionary.
-    pub(super) fn extended_state(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
+    /// Operator `gs`: applies the font and the fill opacity of a graphics state parameter dictionary.
+    pub(super) fn apply_graphics_parameters(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
         let Some(parameters) = self.resource(operands, resources, b"ExtGState").and_then(|p| p.as_dict().ok()) else {
             return;
         };
@@ -32,12 +32,12 @@ impl<'a> Interpreter<'a> {
         if let Ok([font, size]) =
             parameters.get_deref(b"Font", self.document).and_then(Object::as_array).map(Vec::as_slice)
         {
-            self.state.text.font = self.font(font);
+            self.state.text.font = self.cached_font(font);
             self.state.text.size = size.as_float().unwrap_or(0.0);
         }
     }
 
-    /// The colour space named by `cs`.
+    /// The kind of the colour space that the operand of `cs` names.
     pub(super) fn color_space(&self, operands: &[Operand], resources: Option<&Dictionary>) -> ColorSpace {
         let name = operands.first().and_then(Operand::name).unwrap_or_default();
         if matches!(name, b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK" | b"G" | b"RGB" | b"CMYK") {
@@ -56,7 +56,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// The resource of a category that the first operand names.
+    /// The resource in this category that the first operand names.
     fn resource<'r>(
         &self,
         operands: &[Operand],
@@ -70,12 +70,12 @@ impl<'a> Interpreter<'a> {
         dictionary(self.document, resources?, category)?.get_deref(name, self.document).ok()
     }
 
-    fn substitute(&mut self) -> Rc<Font> {
+    fn substitute_font(&mut self) -> Rc<Font> {
         // 0 is never the address of a dictionary.
         Rc::clone(self.fonts.entry(0).or_insert_with(|| Rc::new(Font::substitute())))
     }
 
-    fn font(&mut self, font: &Object) -> Option<Rc<Font>> {
+    fn cached_font(&mut self, font: &Object) -> Option<Rc<Font>> {
         let dictionary = self.document.dereference(font).ok()?.1.as_dict().ok()?;
         let key = std::ptr::from_ref(dictionary) as usize;
         if let Some(known) = self.fonts.get(&key) {

@@ -1,4 +1,4 @@
-//! Tables with ruling lines, which delimit the cells.
+//! Detects tables whose cells are separated by ruling lines.
 
 use super::baseline::same_line;
 use super::geometry::Rect;
@@ -7,36 +7,36 @@ use super::lines;
 use super::paint::Rule;
 use super::words::Word;
 
-/// A table with its position.
+/// A table, with its position on the page.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Table {
     pub bounds: Rect,
     pub rows: Vec<TableRow>,
 }
 
-/// A row of a table.
+/// A row of a table, with its vertical position.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TableRow {
     pub cells: Vec<String>,
     pub top: f32,
     pub bottom: f32,
-    /// Whether all of its text is bold.
+    /// Whether all words of the row are bold.
     pub bold: bool,
 }
 
 impl TableRow {
-    /// The cells, joined by ` | `.
+    /// The text of the row: its cells joined with ` | `.
     pub fn text(&self) -> String {
         self.cells.join(" | ").trim().to_owned()
     }
 }
 
-/// Ruling lines closer than this, in points, are the same line.
+/// Ruling lines closer than this, in points, count as one line.
 const MAX_RULE_OFFSET: f32 = 3.0;
-/// A page with more ruling lines is a drawing.
+/// Maximum number of ruling lines; a page with more is a drawing and is not searched for tables.
 const MAX_RULES: usize = 1_500;
 
-/// Finds the tables among the ruling lines (in the coordinate system of the words) and removes their words from
+/// Detects tables from ruling lines (in the coordinate system of the words), and removes the words in them from
 /// `words`.
 pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
     if rules.len() < 3 || rules.len() > MAX_RULES {
@@ -44,55 +44,56 @@ pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
     }
     let mut tables = Vec::new();
     let mut grids = grids(rules);
-    // Smaller grids first, so that a table inside a frame is found before the frame.
+    // Start with the smallest grid, so that a table inside a frame is found before the frame.
     grids.sort_by(|a, b| a.bounds().area().total_cmp(&b.bounds().area()));
     for grid in grids {
-        let area = grid.bounds().grown(1.0);
+        let area = grid.bounds().expanded(1.0);
         let inside: Vec<&Word> =
-            words.iter().filter(|word| area.contains(word.middle(), word.base - 0.3 * word.size)).collect();
-        if let Some(table) = grid.fill(&inside) {
-            words.retain(|word| !area.contains(word.middle(), word.base - 0.3 * word.size));
+            words.iter().filter(|word| area.contains(word.middle(), word.baseline - 0.3 * word.size)).collect();
+        if let Some(table) = grid.into_table(&inside) {
+            words.retain(|word| !area.contains(word.middle(), word.baseline - 0.3 * word.size));
             tables.push(table);
         }
     }
     tables
 }
 
-/// Positions of the column and row borders of a table.
+/// Positions of the column borders and row borders of a table, in ascending order.
 struct Grid {
     columns: Vec<f32>,
     rows: Vec<f32>,
 }
 
-/// Grids of connected ruling lines, and of parallel horizontal lines of the same length.
+/// Finds grids of connected ruling lines, and of parallel horizontal lines of the same length.
 fn grids(rules: &[Rule]) -> Vec<Grid> {
     let mut grids = Vec::new();
-    let mut flat: Vec<Rect> = Vec::new();
-    for group in touching(rules) {
-        let uprights: Vec<f32> = group.iter().filter(|rule| !rule.horizontal).map(|rule| rule.area.x0).collect();
-        let level: Vec<&Rule> = group.iter().filter(|rule| rule.horizontal).copied().collect();
-        let columns = distinct(uprights);
+    let mut horizontal_only: Vec<Rect> = Vec::new();
+    for group in connected_groups(rules) {
+        let verticals: Vec<f32> = group.iter().filter(|rule| !rule.horizontal).map(|rule| rule.area.x0).collect();
+        let horizontals: Vec<&Rule> = group.iter().filter(|rule| rule.horizontal).copied().collect();
+        let columns = merge_close(verticals);
         if columns.len() < 2 {
-            flat.extend(level.iter().map(|rule| rule.area).reduce(|all, area| all.union(&area)));
+            horizontal_only.extend(horizontals.iter().map(|rule| rule.area).reduce(|all, area| all.union(&area)));
             continue;
         }
         let width = columns[columns.len() - 1] - columns[0];
-        // Row borders need not cross the whole table, as cells may span rows.
-        let rows =
-            distinct(level.iter().filter(|rule| rule.area.width() > 0.2 * width).map(|rule| rule.area.y0).collect());
+        // A row border need not cross the whole table, because cells may span rows.
+        let rows = merge_close(
+            horizontals.iter().filter(|rule| rule.area.width() > 0.2 * width).map(|rule| rule.area.y0).collect(),
+        );
         if rows.len() >= 2 && columns.len() + rows.len() >= 5 {
             grids.push(Grid { columns, rows });
         }
     }
-    grids.extend(open_grids(flat));
+    grids.extend(grids_without_verticals(horizontal_only));
     grids
 }
 
-/// Grids of horizontal lines only.
-fn open_grids(mut flat: Vec<Rect>) -> Vec<Grid> {
-    flat.sort_by(|a, b| a.y0.total_cmp(&b.y0));
+/// Finds grids that have only horizontal lines.
+fn grids_without_verticals(mut horizontal_only: Vec<Rect>) -> Vec<Grid> {
+    horizontal_only.sort_by(|a, b| a.y0.total_cmp(&b.y0));
     let mut stacks: Vec<Vec<Rect>> = Vec::new();
-    for rule in flat.into_iter().filter(|rule| rule.height() < MAX_RULE_OFFSET) {
+    for rule in horizontal_only.into_iter().filter(|rule| rule.height() < MAX_RULE_OFFSET) {
         let fits = |stack: &&mut Vec<Rect>| {
             stack.last().is_some_and(|last| {
                 (last.x0 - rule.x0).abs() < MAX_RULE_OFFSET
@@ -106,14 +107,14 @@ fn open_grids(mut flat: Vec<Rect>) -> Vec<Grid> {
         }
     }
     let grid = |stack: Vec<Rect>| {
-        let rows = distinct(stack.iter().map(|rule| rule.y0).collect());
+        let rows = merge_close(stack.iter().map(|rule| rule.y0).collect());
         (rows.len() >= 3).then(|| Grid { columns: vec![stack[0].x0, stack[0].x1], rows })
     };
     stacks.into_iter().filter_map(grid).collect()
 }
 
-/// Groups rules that touch directly or through others.
-fn touching(rules: &[Rule]) -> Vec<Vec<&Rule>> {
+/// Groups ruling lines that touch, directly or through others.
+fn connected_groups(rules: &[Rule]) -> Vec<Vec<&Rule>> {
     let mut group: Vec<usize> = (0..rules.len()).collect();
     fn root(group: &mut [usize], mut at: usize) -> usize {
         while group[at] != at {
@@ -123,9 +124,9 @@ fn touching(rules: &[Rule]) -> Vec<Vec<&Rule>> {
         at
     }
     for a in 0..rules.len() {
-        let area = rules[a].area.grown(MAX_RULE_OFFSET / 2.0);
+        let area = rules[a].area.expanded(MAX_RULE_OFFSET / 2.0);
         for (b, other) in rules[..a].iter().enumerate() {
-            if area.intersects(&other.area.grown(MAX_RULE_OFFSET / 2.0)) {
+            if area.intersects(&other.area.expanded(MAX_RULE_OFFSET / 2.0)) {
                 let (x, y) = (root(&mut group, a), root(&mut group, b));
                 group[x] = y;
             }
@@ -141,7 +142,7 @@ fn touching(rules: &[Rule]) -> Vec<Vec<&Rule>> {
 }
 
 /// Sorts positions and merges those that are close together.
-fn distinct(mut positions: Vec<f32>) -> Vec<f32> {
+fn merge_close(mut positions: Vec<f32>) -> Vec<f32> {
     positions.sort_by(f32::total_cmp);
     let mut out: Vec<f32> = Vec::new();
     for position in positions {
@@ -158,11 +159,11 @@ impl Grid {
         Rect { x0: columns[0], y0: rows[0], x1: columns[columns.len() - 1], y1: rows[rows.len() - 1] }
     }
 
-    /// Sorts words into cells; `None` if the result is not plausible as a table, such as a framed paragraph.
-    fn fill(mut self, words: &[&Word]) -> Option<Table> {
+    /// Distributes words to cells. `None` if the result is not plausible as a table, such as a framed paragraph.
+    fn into_table(mut self, words: &[&Word]) -> Option<Table> {
         let closed = self.columns.len() > 2;
         if !closed {
-            self.find_columns(words);
+            self.detect_columns(words);
         }
         if self.columns.len() < 3 {
             return None;
@@ -173,13 +174,13 @@ impl Grid {
             let inside: Vec<&Word> = words
                 .iter()
                 .filter(|word| {
-                    let middle = word.base - 0.3 * word.size;
+                    let middle = word.baseline - 0.3 * word.size;
                     middle >= band[0] && middle < band[1]
                 })
                 .copied()
                 .collect();
             let lines = line_count(&inside);
-            // Few bands with many lines: only header and footer are ruled, and each line is a row.
+            // Few bands with many lines: only header and footer have ruling lines, and each line of text is a row.
             if bands <= 3 && lines >= 3 && self.lines_are_rows(&inside) {
                 rows.extend(self.rows_by_line(inside));
             } else {
@@ -190,8 +191,8 @@ impl Grid {
         table.is_plausible(words.len()).then_some(table)
     }
 
-    /// Determines column borders without vertical rules: the gaps that all rows with several cells share.
-    fn find_columns(&mut self, words: &[&Word]) {
+    /// Finds the column borders of a grid without vertical lines: the gaps shared by all lines that have several cells.
+    fn detect_columns(&mut self, words: &[&Word]) {
         let lines = lines::build(words.iter().map(|word| (*word).clone()).collect());
         let mut covered: Vec<(f32, f32)> = Vec::new();
         let mut spans: Vec<(f32, f32)> = lines
@@ -207,7 +208,7 @@ impl Grid {
                 _ => covered.push((left, right)),
             }
         }
-        // Running text between rules has gaps too, but not in most lines.
+        // Running text between ruling lines has gaps too, but not in most of its lines.
         let full = lines.iter().filter(|line| line.cells.len() > 1).count();
         if full * 2 <= lines.len() {
             return;
@@ -219,12 +220,12 @@ impl Grid {
 
     fn column_of(&self, word: &Word) -> usize {
         let inner = &self.columns[1..self.columns.len() - 1];
-        // A word across a border belongs to the column in which it starts.
+        // A wide word that crosses a border belongs to the column in which it starts.
         let at = if word.right - word.left > 40.0 { word.left + 2.0 } else { word.middle() };
         inner.partition_point(|border| *border <= at)
     }
 
-    /// Builds a row from the words between two borders; `None` if there are none.
+    /// Builds a row from the words between two row borders; `None` if there are no words.
     fn row(&self, words: &[&Word]) -> Option<TableRow> {
         let first = words.first()?;
         let mut cells: Vec<Vec<Word>> = vec![Vec::new(); self.columns.len() - 1];
@@ -235,13 +236,13 @@ impl Grid {
             bold &= word.bold;
             cells[self.column_of(word)].push((*word).clone());
         }
-        let cells = cells.into_iter().map(join).collect();
+        let cells = cells.into_iter().map(cell_text).collect();
         Some(TableRow { cells, top, bottom, bold })
     }
 
-    /// Whether most lines have words in the first and in another column.
+    /// Whether most lines have words both in the first column and in another one.
     fn lines_are_rows(&self, words: &[&Word]) -> bool {
-        let lines = by_line(words);
+        let lines = group_by_line(words);
         let full = lines.iter().filter(|line| {
             let columns: Vec<usize> = line.iter().map(|word| self.column_of(word)).collect();
             columns.contains(&0) && columns.iter().any(|column| *column > 0)
@@ -249,10 +250,10 @@ impl Grid {
         full.count() * 2 > lines.len()
     }
 
-    /// One row per line; a line with an empty first column continues the row above.
+    /// Builds one row per line of text; a line with an empty first column continues the row above.
     fn rows_by_line(&self, words: Vec<&Word>) -> Vec<TableRow> {
         let mut groups: Vec<Vec<&Word>> = Vec::new();
-        for line in by_line(&words) {
+        for line in group_by_line(&words) {
             let continues = line.iter().all(|word| self.column_of(word) > 0);
             match groups.last_mut() {
                 Some(group) if continues => group.extend(line),
@@ -264,7 +265,7 @@ impl Grid {
 }
 
 impl Table {
-    /// Whether some rows have two or more filled cells and no cell holds most of the text.
+    /// Whether at least a third of the rows have two or more filled cells, and no single cell holds most of the text.
     fn is_plausible(&self, words: usize) -> bool {
         let filled = |row: &TableRow| row.cells.iter().filter(|cell| !cell.is_empty()).count();
         let largest =
@@ -274,19 +275,19 @@ impl Table {
     }
 }
 
-/// The text of a cell; its lines are joined.
-fn join(words: Vec<Word>) -> String {
+/// The text of a cell, with its lines joined.
+fn cell_text(words: Vec<Word>) -> String {
     let lines: Vec<String> = lines::build(words).iter().map(lines::Line::text).collect();
     join_lines(lines.iter().map(String::as_str))
 }
 
-fn by_line<'a>(words: &[&'a Word]) -> Vec<Vec<&'a Word>> {
+fn group_by_line<'a>(words: &[&'a Word]) -> Vec<Vec<&'a Word>> {
     let mut sorted = words.to_vec();
-    sorted.sort_by(|a, b| a.base.total_cmp(&b.base));
+    sorted.sort_by(|a, b| a.baseline.total_cmp(&b.baseline));
     let mut out: Vec<Vec<&Word>> = Vec::new();
     for word in sorted {
         match out.last_mut() {
-            Some(line) if same_line(line[0].base, line[0].size, word.base, word.size) => line.push(word),
+            Some(line) if same_line(line[0].baseline, line[0].size, word.baseline, word.size) => line.push(word),
             _ => out.push(vec![word]),
         }
     }
@@ -294,7 +295,7 @@ fn by_line<'a>(words: &[&'a Word]) -> Vec<Vec<&'a Word>> {
 }
 
 fn line_count(words: &[&Word]) -> usize {
-    by_line(words).len()
+    group_by_line(words).len()
 }
 
 #[cfg(test)]
@@ -302,10 +303,20 @@ mod tests {
     use super::super::placement::Direction;
     use super::*;
 
-    fn word(text: &str, left: f32, base: f32) -> Word {
+    fn word(text: &str, left: f32, baseline: f32) -> Word {
         let direction = Direction::Right;
         let right = left + 5.0 * text.len() as f32;
-        Word { text: text.into(), left, right, base, size: 10.0, bold: false, fixed: false, direction, spaced: false }
+        Word {
+            text: text.into(),
+            left,
+            right,
+            baseline,
+            size: 10.0,
+            bold: false,
+            fixed_pitch: false,
+            direction,
+            space_before: false,
+        }
     }
 
     fn rule(x0: f32, y0: f32, x1: f32, y1: f32) -> Rule {

@@ -1,52 +1,52 @@
-//! Removes running headers and footers: lines at the same position on many pages.
+//! Removes running headers and footers: lines that repeat at the same position on many pages.
 
 use std::collections::{HashMap, HashSet};
 
-use super::layout::{DirectionFlow, Flow};
+use super::layout::{DirectionFlow, FlowItem};
 use super::page_text::PageText;
 use super::placement::Direction;
 use super::ruled::TableRow;
 
-/// Height of the top and bottom margin in which they may be, relative to the page.
+/// Height of the top and bottom margin in which running lines may be, as a fraction of the page height.
 const MARGIN: f32 = 0.14;
-/// Number of lines at the top and at the bottom that may be running lines.
-const DEPTH: usize = 3;
-/// Largest vertical offset between pages, in points.
+/// Maximum number of lines, at the top and at the bottom of a page, that may be running lines.
+const MAX_RUNNING_LINES: usize = 3;
+/// Maximum vertical distance, in points, between occurrences of the same running line on different pages.
 const MAX_OFFSET: f32 = 4.0;
-/// A page keeps everything if fewer letters and digits than this would remain.
+/// Minimum number of letters and digits that must remain on a page; otherwise nothing is removed from it.
 const MIN_REMAINING: usize = 30;
 
 /// A line or table that may be a running header or footer.
 struct Candidate {
     page: usize,
-    /// Index in the page's flow.
+    /// Index of the item in the page's flow.
     item: usize,
-    /// Vertical position on the page, in points.
+    /// Vertical position of its upper edge on the page, in points.
     top: f32,
     /// Whether it is the first or last item of its page.
     outermost: bool,
-    /// Whether only lines without a large gap are between it and the edge of the text.
+    /// Whether no large gap separates it from the first or last item of the page.
     attached: bool,
     text: String,
     /// The text with page numbers replaced by `#`.
     key: String,
 }
 
-/// Removes repeated headers and footers from all pages but the first that has them, so that a document number that is
-/// only printed there stays searchable. Bare page numbers are removed everywhere, and so are lines with the page number
-/// and a chapter title, which is also in the heading.
+/// Removes a repeated header or footer from all pages except the first that has it, so that a document number that is
+/// printed only there remains searchable. Bare page numbers are removed from all pages, as are lines that combine the
+/// page number with a chapter title, which is also in the chapter's heading.
 pub(super) fn drop_repeated(pages: &mut [PageText]) {
-    // Two pages are enough in a short document, three in a longer one.
-    let enough = pages.len().clamp(2, 3);
+    // A line must repeat on two pages in a document of two pages, on three in a longer one.
+    let min_pages = pages.len().clamp(2, 3);
     let body = body_size(pages);
     let mut candidates: Vec<Candidate> =
         pages.iter().enumerate().flat_map(|(at, page)| margin_items(at, page, body)).collect();
     let offsets = page_number_offsets(pages, &candidates);
     for candidate in &mut candidates {
-        candidate.key = alike(&candidate.text, i64::from(pages[candidate.page].number), &offsets);
+        candidate.key = with_page_placeholder(&candidate.text, i64::from(pages[candidate.page].number), &offsets);
     }
-    let numbered = numbered_tops(&candidates, (pages.len() * 3 / 10).max(enough));
-    // Compare the plain texts too, because a revision number may equal a page number.
+    let numbered = numbered_tops(&candidates, (pages.len() * 3 / 10).max(min_pages));
+    // Compare the unchanged text too, because a revision number may happen to equal a page number.
     let same_text = groups(&candidates, |candidate| &candidate.text);
     let same_key = groups(&candidates, |candidate| &candidate.key);
     let mut dropped: Vec<Vec<usize>> = vec![Vec::new(); pages.len()];
@@ -57,14 +57,14 @@ pub(super) fn drop_repeated(pages: &mut [PageText]) {
                 .filter(|other| (other.top - candidate.top).abs() <= MAX_OFFSET)
                 .map(|other| other.page)
                 .collect();
-            // Away from the edge, require most pages to have the line, because some pages may start with the same
-            // heading.
-            let needed = if candidate.attached { enough } else { enough.max(pages.len().div_ceil(2)) };
+            // A line that a gap separates from the edge must be on most pages, because several pages may start with the
+            // same heading.
+            let needed = if candidate.attached { min_pages } else { min_pages.max(pages.len().div_ceil(2)) };
             near.first().copied().filter(|_| near.len() >= needed)
         };
-        let alike = [first(&same_text[candidate.text.as_str()]), first(&same_key[candidate.key.as_str()])];
-        let first = alike.into_iter().flatten().min();
-        let at_number = candidate.key.contains('#') && numbered.contains(&rounded(candidate.top));
+        let first_pages = [first(&same_text[candidate.text.as_str()]), first(&same_key[candidate.key.as_str()])];
+        let first = first_pages.into_iter().flatten().min();
+        let at_number = candidate.key.contains('#') && numbered.contains(&position_key(candidate.top));
         let is_dropped = match first {
             Some(first) => first != candidate.page || is_page_number(&candidate.key),
             None => at_number && candidate.outermost && is_short(&candidate.text),
@@ -76,7 +76,7 @@ pub(super) fn drop_repeated(pages: &mut [PageText]) {
     pages.iter_mut().zip(dropped).for_each(|(page, dropped)| drop_items(page, &dropped));
 }
 
-/// Groups candidates by one of their texts, each group in page order.
+/// Groups candidates by one of their texts; each group is in page order.
 fn groups<'a>(
     candidates: &'a [Candidate],
     text: impl Fn(&'a Candidate) -> &'a str,
@@ -86,11 +86,11 @@ fn groups<'a>(
     groups
 }
 
-/// The font size of most text.
+/// The font size of most text in the document, in points.
 fn body_size(pages: &[PageText]) -> f32 {
     let mut letters: HashMap<i32, usize> = HashMap::new();
     for item in pages.iter().flat_map(upright_flow) {
-        if let Flow::Line(line) = item {
+        if let FlowItem::Line(line) = item {
             let length: usize = line.cells.iter().map(|cell| cell.text.len()).sum();
             *letters.entry((line.size * 4.0).round() as i32).or_default() += length;
         }
@@ -98,17 +98,18 @@ fn body_size(pages: &[PageText]) -> f32 {
     letters.into_iter().max_by_key(|(size, count)| (*count, *size)).map_or(f32::MAX, |(size, _)| size as f32 / 4.0)
 }
 
-/// The outermost items of a page in its margins, except text larger than `body`, which is a heading.
+/// The outermost items of a page that lie in its margins, except text larger than `body` (the body font size), which is
+/// a heading.
 fn margin_items(at: usize, page: &PageText, body: f32) -> Vec<Candidate> {
     let mut items: Vec<(usize, f32, f32, String)> = upright_flow(page)
         .iter()
         .enumerate()
         .filter_map(|(index, item)| {
             let (top, bottom) = match item {
-                Flow::Line(line) if line.size > 1.15 * body => return None,
-                Flow::Line(line) => (line.top(), line.bottom()),
-                Flow::Table(table) => (table.bounds.y0, table.bounds.y1),
-                Flow::Break => return None,
+                FlowItem::Line(line) if line.size > 1.15 * body => return None,
+                FlowItem::Line(line) => (line.top(), line.bottom()),
+                FlowItem::Table(table) => (table.bounds.y0, table.bounds.y1),
+                FlowItem::Break => return None,
             };
             Some((index, top, bottom, text(item)?))
         })
@@ -119,8 +120,8 @@ fn margin_items(at: usize, page: &PageText, body: f32) -> Vec<Candidate> {
     let foot = items.windows(2).rev().take_while(|pair| close(pair)).count();
     let count = items.len();
     let outermost = items.into_iter().enumerate().filter(|(rank, (_, top, bottom, _))| {
-        let above = *rank < DEPTH && *bottom <= MARGIN * page.height;
-        above || (rank + DEPTH >= count && *top >= (1.0 - MARGIN) * page.height)
+        let above = *rank < MAX_RUNNING_LINES && *bottom <= MARGIN * page.height;
+        above || (rank + MAX_RUNNING_LINES >= count && *top >= (1.0 - MARGIN) * page.height)
     });
     let candidate = |(rank, (item, top, _, text)): (usize, (usize, f32, f32, String))| {
         let outermost = rank == 0 || rank + 1 == count;
@@ -130,31 +131,34 @@ fn margin_items(at: usize, page: &PageText, body: f32) -> Vec<Candidate> {
     outermost.map(candidate).collect()
 }
 
-/// Differences between printed page numbers and positions that many pages share; front matter causes an offset.
+/// Differences between printed page numbers and page positions that most pages share; unnumbered front matter causes
+/// them.
 fn page_number_offsets(pages: &[PageText], candidates: &[Candidate]) -> Vec<i64> {
     let mut counts: HashMap<i64, usize> = HashMap::new();
     for candidate in candidates {
         let page = i64::from(pages[candidate.page].number);
-        let numbers = candidate.text.split_whitespace().filter_map(|word| bare(word).parse::<u32>().ok());
+        let numbers = candidate.text.split_whitespace().filter_map(|word| trim_punctuation(word).parse::<u32>().ok());
         numbers.for_each(|number| *counts.entry(i64::from(number) - page).or_default() += 1);
     }
-    let enough = (pages.len() * 3).div_ceil(5).max(2);
-    counts.into_iter().filter(|(_, count)| *count >= enough).map(|(offset, _)| offset).collect()
+    let min_pages = (pages.len() * 3).div_ceil(5).max(2);
+    counts.into_iter().filter(|(_, count)| *count >= min_pages).map(|(offset, _)| offset).collect()
 }
 
-/// Vertical positions at which many pages have a line with the page number.
-fn numbered_tops(candidates: &[Candidate], enough: usize) -> HashSet<i32> {
+/// Vertical positions, rounded by [`position_key`], at which many pages have a line with the page number.
+fn numbered_tops(candidates: &[Candidate], min_pages: usize) -> HashSet<i32> {
     let mut counts: HashMap<i32, usize> = HashMap::new();
     for candidate in candidates.iter().filter(|candidate| candidate.key.contains('#')) {
-        *counts.entry(rounded(candidate.top)).or_default() += 1;
+        *counts.entry(position_key(candidate.top)).or_default() += 1;
     }
-    counts.into_iter().filter(|(_, count)| *count >= enough).map(|(top, _)| top).collect()
+    counts.into_iter().filter(|(_, count)| *count >= min_pages).map(|(top, _)| top).collect()
 }
 
-fn rounded(top: f32) -> i32 {
+/// A vertical position in steps of two points, as a key for grouping.
+fn position_key(top: f32) -> i32 {
     (top / 2.0).round() as i32
 }
 
+/// Removes items from a page's flow, unless too little text would remain.
 fn drop_items(page: &mut PageText, dropped: &[usize]) {
     let kept = upright_flow(page).iter().enumerate().filter(|(item, _)| !dropped.contains(item));
     let left: usize = kept.map(|(_, item)| letters(item)).sum();
@@ -170,38 +174,38 @@ fn drop_items(page: &mut PageText, dropped: &[usize]) {
     }
 }
 
-/// The left-to-right text of a page, if that is the main direction.
-fn upright_flow(page: &PageText) -> &[Flow] {
+/// The left-to-right text of a page if that is its main direction, otherwise nothing.
+fn upright_flow(page: &PageText) -> &[FlowItem] {
     let main = page.flows.first().filter(|flow| flow.direction == Direction::Right);
     main.map_or(&[], |flow: &DirectionFlow| &flow.items)
 }
 
-fn letters(item: &Flow) -> usize {
+fn letters(item: &FlowItem) -> usize {
     text(item).map_or(0, |text| text.chars().filter(|c| c.is_alphanumeric()).count())
 }
 
-fn text(item: &Flow) -> Option<String> {
+fn text(item: &FlowItem) -> Option<String> {
     match item {
-        Flow::Line(line) => Some(line.text()),
-        Flow::Table(table) => Some(table.rows.iter().map(TableRow::text).collect::<Vec<_>>().join("\n")),
-        Flow::Break => None,
+        FlowItem::Line(line) => Some(line.text()),
+        FlowItem::Table(table) => Some(table.rows.iter().map(TableRow::text).collect::<Vec<_>>().join("\n")),
+        FlowItem::Break => None,
     }
 }
 
-/// Replaces page numbers by `#`. Other numbers stay, because lines that differ in them are different.
-fn alike(text: &str, page: i64, offsets: &[i64]) -> String {
+/// Replaces page numbers with `#`. Other numbers stay, because lines that differ in them are different lines.
+fn with_page_placeholder(text: &str, page: i64, offsets: &[i64]) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut out = String::with_capacity(text.len());
     for (at, word) in words.iter().enumerate() {
         let lower = word.to_lowercase();
-        let bare = bare(&lower);
-        let outer = at == 0 || at + 1 == words.len();
-        let counted =
+        let trimmed = trim_punctuation(&lower);
+        let at_edge = at == 0 || at + 1 == words.len();
+        let after_label =
             at > 0 && matches!(words[at - 1].to_lowercase().as_str(), "page" | "seite" | "p." | "pg." | "of" | "von");
-        let roman = !bare.is_empty() && bare.bytes().all(|b| b"ivxlc".contains(&b));
-        let number = bare.parse::<u32>().ok().map(|number| i64::from(number) - page);
-        let own = number.is_some_and(|offset| offsets.contains(&offset));
-        if ((outer || counted) && (own || roman)) || (words.len() == 1 && number.is_some()) {
+        let is_roman = !trimmed.is_empty() && trimmed.bytes().all(|b| b"ivxlc".contains(&b));
+        let number = trimmed.parse::<u32>().ok().map(|number| i64::from(number) - page);
+        let is_this_page = number.is_some_and(|offset| offsets.contains(&offset));
+        if ((at_edge || after_label) && (is_this_page || is_roman)) || (words.len() == 1 && number.is_some()) {
             out.push('#');
         } else {
             out.push_str(&lower);
@@ -210,17 +214,17 @@ fn alike(text: &str, page: i64, offsets: &[i64]) -> String {
     out
 }
 
-/// Whether text is a phrase rather than a sentence.
+/// Whether text is short and not a sentence.
 fn is_short(text: &str) -> bool {
     text.chars().count() <= 80 && !text.ends_with('.')
 }
 
-/// A word without surrounding punctuation.
-fn bare(word: &str) -> &str {
+/// The word without surrounding punctuation.
+fn trim_punctuation(word: &str) -> &str {
     word.trim_matches(|c: char| !c.is_alphanumeric())
 }
 
-/// Whether the key is only a page number: `#`, `- # -`, `Page # of #`, `Seite #/#`.
+/// Whether a key is only a page number: `#`, `- # -`, `Page # of #`, `Seite #/#`.
 fn is_page_number(key: &str) -> bool {
     let letters: String = key.chars().filter(|c| c.is_alphabetic()).collect();
     key.contains('#') && matches!(letters.as_str(), "" | "page" | "pageof" | "seite" | "seitevon" | "of" | "von")
@@ -232,12 +236,12 @@ mod tests {
     use super::super::lines::{Cell, Line};
     use super::*;
 
-    fn line(text: &str, base: f32) -> Flow {
+    fn line(text: &str, baseline: f32) -> FlowItem {
         let cells = vec![Cell { text: text.into(), left: 50.0, right: 300.0 }];
-        Flow::Line(Line { cells, left: 50.0, right: 300.0, base, size: 10.0, bold: false, fixed: false })
+        FlowItem::Line(Line { cells, left: 50.0, right: 300.0, baseline, size: 10.0, bold: false, fixed_pitch: false })
     }
 
-    fn after(texts: impl Fn(u32) -> Vec<Flow>, count: u32) -> Vec<Vec<String>> {
+    fn after(texts: impl Fn(u32) -> Vec<FlowItem>, count: u32) -> Vec<Vec<String>> {
         let page = |number| PageText {
             number,
             height: 800.0,

@@ -1,5 +1,5 @@
-//! The text of glyphs as an embedded TrueType or OpenType font defines it: its `cmap` table read backwards, and the
-//! glyph names of its `post` table. A font without `ToUnicode` has no other source of text.
+//! Reads the text of glyphs from an embedded TrueType or OpenType font: from its `cmap` table, inverted, and from the
+//! glyph names in its `post` table. This is the only source of text for a font without `ToUnicode`.
 
 use std::collections::HashMap;
 
@@ -15,16 +15,16 @@ const MAX_ENTRIES: usize = 1 << 17;
 /// Maximum number of `cmap` subtables that are read.
 const MAX_SUBTABLES: usize = 32;
 
-/// Text of the glyphs of an embedded font.
+/// The text of the glyphs of an embedded font.
 #[derive(Debug, Default)]
 pub(super) struct GlyphTexts {
     texts: HashMap<u32, String>,
-    /// Glyphs of the one-byte codes of a symbolic font.
+    /// Glyph of each one-byte code of a symbolic font.
     codes: HashMap<u8, u32>,
 }
 
 impl GlyphTexts {
-    /// `None` if the bytes are not a font or the font has no text for any glyph.
+    /// Parses a font program. `None` if the bytes are not a font, or if the font defines no text for any glyph.
     pub fn parse(program: &[u8]) -> Option<Self> {
         let font = FontRef::new(program).ok()?;
         let mut all = Self::default();
@@ -37,7 +37,7 @@ impl GlyphTexts {
         (!all.texts.is_empty()).then_some(all)
     }
 
-    /// The text of a glyph.
+    /// The text of a glyph; `None` if the font defines none.
     pub fn text(&self, glyph: u32) -> Option<&str> {
         self.texts.get(&glyph).map(String::as_str)
     }
@@ -74,7 +74,7 @@ impl GlyphTexts {
         }
     }
 
-    /// If several characters share a glyph, the lowest code point wins: a space rather than a no-break space.
+    /// If several characters share a glyph, the lowest code point is kept: a space rather than a no-break space.
     fn add_unicode(&mut self, entries: &[(u32, GlyphId)]) {
         for (code, glyph) in entries.iter().rev() {
             if let Some(c) = char::from_u32(*code).filter(|c| !c.is_control()) {
@@ -93,15 +93,15 @@ impl GlyphTexts {
     }
 }
 
-/// A table of the font from its offset to the end of the file: the lengths in the directory of a subset are often
-/// wrong.
+/// A table of the font, from its offset to the end of the file. The lengths in the table directory of a subset font are
+/// often wrong.
 fn table<'a>(font: &FontRef<'a>, program: &'a [u8], tag: &[u8; 4]) -> Option<FontData<'a>> {
     let records = font.table_directory().table_records();
     let record = records.iter().find(|record| record.tag() == Tag::new(tag))?;
     program.get(record.offset() as usize..).map(FontData::new)
 }
 
-/// The entries of a subtable of format 0, 4, 6 or 12, without those that map to `.notdef`.
+/// The entries of a `cmap` subtable of format 0, 4, 6 or 12, without those that map to `.notdef`.
 fn entries(subtable: &CmapSubtable<'_>) -> Vec<(u32, GlyphId)> {
     match subtable {
         CmapSubtable::Format0(_) | CmapSubtable::Format4(_) | CmapSubtable::Format6(_) | CmapSubtable::Format12(_) => {

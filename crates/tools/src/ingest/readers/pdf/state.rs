@@ -1,4 +1,4 @@
-//! The graphics state.
+//! The graphics state, and the operators that change it.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use super::geometry::{Matrix, Rect};
 use super::lexer::Operand;
 use super::paint::Color;
 
-/// The state that `q` saves and `Q` restores.
+/// The part of the graphics state that matters for text; saved by `q` and restored by `Q`.
 #[derive(Clone)]
 pub(super) struct GraphicsState {
     /// Current transformation matrix, from user space to the displayed page.
@@ -16,35 +16,36 @@ pub(super) struct GraphicsState {
     pub clip: Option<Rect>,
     fill: Option<Color>,
     fill_space: ColorSpace,
-    /// Opacity of fills, 0 to 1.
+    /// Opacity of fills, from 0 (transparent) to 1.
     pub opacity: f32,
 }
 
-/// Kind of the current fill colour space.
+/// The kind of a colour space for fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ColorSpace {
     /// Grey, RGB or CMYK, calibrated or not.
     Device,
-    /// Tints of inks (Separation, DeviceN); tint 0 leaves the paper visible.
+    /// Amounts of ink (Separation, DeviceN); with amount 0, the paper stays visible.
     Tints,
-    /// Patterns, palettes and others.
+    /// Patterns, palettes and all other colour spaces.
     Other,
 }
 
-/// The text state; lengths are in unscaled text space.
+/// The text state; lengths are in unscaled text space units.
 #[derive(Clone)]
 pub(super) struct TextState {
     pub font: Option<Rc<Font>>,
     pub size: f32,
     pub char_space: f32,
     pub word_space: f32,
-    /// Horizontal scaling; 1 is unscaled.
+    /// Horizontal scaling as a factor; 1 is unscaled.
     pub scale: f32,
     pub leading: f32,
     pub rise: f32,
     /// Text rendering mode, 0 to 7.
-    pub mode: u8,
+    pub render_mode: u8,
     pub matrix: Matrix,
+    /// Text line matrix: the start of the current line.
     line: Matrix,
 }
 
@@ -58,19 +59,19 @@ impl GraphicsState {
             scale: 1.0,
             leading: 0.0,
             rise: 0.0,
-            mode: 0,
+            render_mode: 0,
             matrix: Matrix::IDENTITY,
             line: Matrix::IDENTITY,
         };
         Self { ctm, text, clip: None, fill: Some([0.0; 3]), fill_space: ColorSpace::Device, opacity: 1.0 }
     }
 
-    /// The fill colour, if it is known and `applies`.
+    /// The fill colour if it is known and `applies` is true, otherwise `None`.
     pub fn fill_if(&self, applies: bool) -> Option<Color> {
         self.fill.filter(|_| applies)
     }
 
-    /// Executes text operators that show nothing; false for other operators.
+    /// Executes text operators that do not show text; returns false for other operators.
     pub fn text_operator(&mut self, operator: &[u8], operands: &[Operand]) -> bool {
         let text = &mut self.text;
         let number = |at: usize| operands.get(at).and_then(Operand::number).unwrap_or(0.0);
@@ -98,19 +99,20 @@ impl GraphicsState {
             b"Tz" => text.scale = number(0) / 100.0,
             b"TL" => text.leading = number(0),
             b"Ts" => text.rise = number(0),
-            b"Tr" => text.mode = number(0) as u8,
+            b"Tr" => text.render_mode = number(0) as u8,
             _ => return false,
         }
         true
     }
 
-    /// `cs`: selects a colour space; its initial colour is black in device spaces and unknown in others.
+    /// Operator `cs`: selects the colour space of fills. The initial colour is black in device colour spaces, and
+    /// unknown in others.
     pub fn set_fill_space(&mut self, space: ColorSpace) {
         self.fill_space = space;
         self.fill = (space == ColorSpace::Device).then_some([0.0; 3]);
     }
 
-    /// Executes operators that set the fill colour; others are ignored.
+    /// Executes operators that set the fill colour; other operators are ignored.
     pub fn color_operator(&mut self, operator: &[u8], operands: &[Operand]) {
         match operator {
             b"g" | b"rg" | b"k" => {
@@ -120,8 +122,8 @@ impl GraphicsState {
             b"sc" | b"scn" => {
                 self.fill = match self.fill_space {
                     ColorSpace::Device => color(operands),
-                    ColorSpace::Tints => is_no_ink(operands).then_some([1.0; 3]),
-                    // Three numbers are almost always RGB; a single one has an unknown meaning.
+                    ColorSpace::Tints => has_no_ink(operands).then_some([1.0; 3]),
+                    // Three numbers are almost always RGB; the meaning of a single number is unknown.
                     ColorSpace::Other => color(operands).filter(|_| operands.len() >= 3),
                 }
             }
@@ -130,8 +132,8 @@ impl GraphicsState {
     }
 }
 
-/// Whether all tints are 0, so that the paper is visible.
-fn is_no_ink(tints: &[Operand]) -> bool {
+/// Whether all amounts of ink are 0, so that the paper stays visible.
+fn has_no_ink(tints: &[Operand]) -> bool {
     !tints.is_empty() && tints.iter().all(|tint| tint.number() == Some(0.0))
 }
 
@@ -145,13 +147,13 @@ impl TextState {
         self.matrix = self.line;
     }
 
-    /// Advances the text matrix by a distance in text space.
+    /// Moves the text position by a distance in text space.
     pub fn advance(&mut self, by: f32, vertical: bool) {
         let step = if vertical { Matrix::translation(0.0, -by) } else { Matrix::translation(by, 0.0) };
         self.matrix = step.then(&self.matrix);
     }
 
-    /// Applies a number of a `TJ` array: moves back by thousandths of the font size.
+    /// Applies a number in a `TJ` array: moves the text position back by thousandths of the font size.
     pub fn adjust(&mut self, amount: f32) {
         let vertical = self.font.as_ref().is_some_and(|font| font.vertical);
         let scale = if vertical { 1.0 } else { self.scale };
@@ -159,7 +161,7 @@ impl TextState {
     }
 }
 
-/// One, three or four numbers as grey, RGB or CMYK.
+/// Converts one, three or four numbers from grey, RGB or CMYK to a colour.
 pub(super) fn color(operands: &[Operand]) -> Option<Color> {
     let numbers: Vec<f32> = operands.iter().filter_map(Operand::number).collect();
     match *numbers.as_slice() {

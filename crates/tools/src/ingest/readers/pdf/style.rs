@@ -1,44 +1,44 @@
-//! Typographic style of a document: the size of body text, and which sizes and titles are headings.
+//! The typographic style of a document: the size of its body text, and which font sizes and titles are headings.
 
 use std::collections::{HashMap, HashSet};
 
 use super::super::text::is_caption;
 use super::contents_entry::is_contents_entry;
-use super::layout::Flow;
+use super::layout::FlowItem;
 use super::lines::Line;
 
-/// Text larger than body text by this factor is a heading.
+/// Minimum size of a heading, as a multiple of the size of body text.
 const HEADING_FACTOR: f32 = 1.15;
-/// Longest heading in bytes.
+/// Maximum length of a heading, in bytes.
 const MAX_HEADING: usize = 200;
 
-/// Style of the whole document.
+/// The typographic style of a whole document.
 #[derive(Debug, Default)]
 pub(super) struct Style {
     body_size: f32,
-    /// Whether body text is in a fixed-pitch font, which then does not indicate code.
-    pub body_is_fixed: bool,
-    /// Font sizes of headings, largest first.
+    /// Whether body text is in a fixed-pitch font; such a font then does not indicate code.
+    pub body_is_fixed_pitch: bool,
+    /// Font sizes of headings in points, largest first.
     sizes: Vec<f32>,
-    /// Levels of the outline's titles, by their letters and digits.
+    /// Level of each title in the outline, keyed by the letters and digits of the title.
     outline: HashMap<String, u8>,
 }
 
 impl Style {
-    /// Derives the style from all lines of a document and its outline (title and level; level 1 is the outermost).
-    pub fn learn<'a>(flow: impl Iterator<Item = &'a Flow>, outline: Vec<(String, u8)>) -> Self {
+    /// Derives the style from all lines of a document and from its outline (title and level; level 1 is the outermost).
+    pub fn learn<'a>(flow: impl Iterator<Item = &'a FlowItem>, outline: Vec<(String, u8)>) -> Self {
         let mut chars: HashMap<i32, usize> = HashMap::new();
-        let (mut fixed, mut all) = (0, 0);
-        let mut add = |size: f32, length: usize| *chars.entry(key(size)).or_default() += length;
+        let (mut fixed_pitch, mut all) = (0, 0);
+        let mut add = |size: f32, length: usize| *chars.entry(half_points(size)).or_default() += length;
         let mut large: HashSet<i32> = HashSet::new();
         for item in flow {
-            let Flow::Line(line) = item else { continue };
+            let FlowItem::Line(line) = item else { continue };
             let length: usize = line.cells.iter().map(|cell| cell.text.len()).sum();
             add(line.size, length);
             all += length;
-            fixed += if line.fixed { length } else { 0 };
+            fixed_pitch += if line.fixed_pitch { length } else { 0 };
             if line.cells.iter().flat_map(|cell| cell.text.chars()).filter(|c| c.is_alphabetic()).count() >= 3 {
-                large.insert(key(line.size));
+                large.insert(half_points(line.size));
             }
         }
         let body = chars.into_iter().max_by_key(|(size, length)| (*length, -*size)).map_or(0, |(size, _)| size);
@@ -50,10 +50,10 @@ impl Style {
             .collect();
         sizes.sort_by(|a, b| b.total_cmp(a));
         sizes.dedup_by(|smaller, larger| *larger - *smaller <= 0.5);
-        Self { body_size, body_is_fixed: fixed * 2 > all, sizes, outline: by_title(outline) }
+        Self { body_size, body_is_fixed_pitch: fixed_pitch * 2 > all, sizes, outline: by_title(outline) }
     }
 
-    /// The level of a paragraph, if it is a heading.
+    /// The heading level of a paragraph, 1 to 6; `None` if it is not a heading.
     pub fn heading_level(&self, text: &str, lines: &[Line]) -> Option<u8> {
         let first = lines.first()?;
         if text.len() > MAX_HEADING
@@ -77,7 +77,8 @@ impl Style {
         if short && first.bold && first.size >= 0.9 * self.body_size && !is_list_like(text) {
             return Some(numbered.unwrap_or_else(below).clamp(1, 6));
         }
-        // A line in body text is a heading only with a section number of several parts, as in `4.2 Start-up`.
+        // A line in the size of body text is a heading only if its section number has several parts, as in `4.2
+        // Start-up`.
         numbered.filter(|level| short && *level > 1 && lines.len() == 1 && text.len() <= 80 && first.cells.len() == 1)
     }
 
@@ -87,37 +88,38 @@ impl Style {
     }
 }
 
-/// Levels by title, with and without section number. If a title occurs several times, the first one counts.
+/// Maps each title of the outline, with and without its section number, to its level. If a title occurs several times,
+/// its first level is used.
 fn by_title(outline: Vec<(String, u8)>) -> HashMap<String, u8> {
     let mut levels = HashMap::new();
     for (title, level) in outline {
         for form in [Some(title.as_str()), without_number(&title)].into_iter().flatten() {
-            let key = letters(form);
-            if key.chars().any(char::is_alphabetic) {
-                levels.entry(key).or_insert(level);
+            let title_key = letters(form);
+            if title_key.chars().any(char::is_alphabetic) {
+                levels.entry(title_key).or_insert(level);
             }
         }
     }
     levels
 }
 
-/// A title without its section number.
+/// The title without its section number; `None` if it has no section number.
 fn without_number(title: &str) -> Option<&str> {
     let (number, rest) = title.split_once(' ')?;
     number.ends_with(|c: char| c.is_ascii_digit() || c == '.').then_some(rest)
 }
 
-/// A font size in half points.
-fn key(size: f32) -> i32 {
+/// A font size in half points, rounded, as a key for grouping.
+fn half_points(size: f32) -> i32 {
     (size * 2.0).round() as i32
 }
 
-/// Whether text has a bullet, or is a large figure or formula without words.
+/// Whether text starts with a bullet, or has fewer than three letters, as a large figure or formula has.
 fn is_list_like(text: &str) -> bool {
     text.starts_with(['•', '▪', '–', '●', '◦']) || text.chars().filter(|c| c.is_alphabetic()).count() < 3
 }
 
-/// Letters and digits of a title in lower case, so that spacing and punctuation do not matter.
+/// The letters and digits of a title in lower case, so that titles compare equal regardless of spacing and punctuation.
 fn letters(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
@@ -129,12 +131,12 @@ mod tests {
 
     fn line(text: &str, size: f32, bold: bool) -> Line {
         let cells = vec![Cell { text: text.into(), left: 0.0, right: 100.0 }];
-        Line { cells, left: 0.0, right: 100.0, base: 0.0, size, bold, fixed: false }
+        Line { cells, left: 0.0, right: 100.0, baseline: 0.0, size, bold, fixed_pitch: false }
     }
 
     fn style() -> Style {
         let body = line("Running text that is by far the most of the document, as it always is.", 10.0, false);
-        let flow = [body, line("Pump manual", 24.0, true), line("Start-up", 14.0, true)].map(Flow::Line);
+        let flow = [body, line("Pump manual", 24.0, true), line("Start-up", 14.0, true)].map(FlowItem::Line);
         Style::learn(flow.iter(), vec![("3 Seals & gaskets".into(), 2)])
     }
 

@@ -1,35 +1,36 @@
-//! Builds words from glyphs: text without gaps, with its position on the page.
+//! Groups glyphs into words: text without gaps, with its position on the page.
 
 use super::super::clean::push_char;
 use super::accents::{Accents, Composition};
 use super::bidi;
 use super::placement::{Direction, Placement};
 
-/// A word in the upright coordinate system of its direction.
+/// A word, in the upright coordinate system of its direction; lengths in points.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Word {
     pub text: String,
-    /// Start and end along the line.
+    /// Start of the word along the line.
     pub left: f32,
+    /// End of the word along the line.
     pub right: f32,
-    /// Baseline; larger values are further down.
-    pub base: f32,
+    /// Vertical position of the baseline; larger values are further down.
+    pub baseline: f32,
     /// Font size, in points.
     pub size: f32,
     pub bold: bool,
-    pub fixed: bool,
+    pub fixed_pitch: bool,
     pub direction: Direction,
-    /// Whether the file has a space before the word.
-    pub spaced: bool,
+    /// Whether a space character precedes the word.
+    pub space_before: bool,
 }
 
 impl Word {
     pub fn top(&self) -> f32 {
-        self.base - 0.8 * self.size
+        self.baseline - 0.8 * self.size
     }
 
     pub fn bottom(&self) -> f32 {
-        self.base + 0.2 * self.size
+        self.baseline + 0.2 * self.size
     }
 
     pub fn middle(&self) -> f32 {
@@ -37,21 +38,21 @@ impl Word {
     }
 }
 
-/// Larger gaps, relative to the font size, separate words. Kerning stays below, spaces are two to three times as wide;
-/// poppler uses the same value.
-pub(super) const WORD_GAP: f32 = 0.1;
+/// Minimum gap between words, as a fraction of the font size. Kerning stays below it, and a space is two to three times
+/// as wide; poppler uses the same value.
+pub(super) const MIN_WORD_GAP: f32 = 0.1;
 
-/// Builds words from glyphs.
+/// Groups glyphs into words.
 #[derive(Default)]
 pub(super) struct WordBuilder {
     pub words: Vec<Word>,
     open: Option<Word>,
-    spaced: bool,
+    space_before: bool,
     accents: Accents,
 }
 
 impl WordBuilder {
-    /// Adds a glyph. White space ends a word; an accent is held until its letter follows.
+    /// Adds a glyph. White space ends the current word; an accent is held back until its letter follows.
     pub fn push(&mut self, text: &str, at: Placement) {
         let last = self.open.as_mut().map(|word| &mut word.text);
         match self.accents.add(text, &at, last) {
@@ -69,12 +70,12 @@ impl WordBuilder {
         if text.chars().all(char::is_whitespace) {
             if !text.is_empty() {
                 self.close();
-                self.spaced = true;
+                self.space_before = true;
             }
             return;
         }
         if let Some(word) = &mut self.open
-            && continues(word, &at)
+            && continues_word(word, &at)
         {
             if is_duplicate(word, text, &at) {
                 return;
@@ -87,14 +88,24 @@ impl WordBuilder {
         self.close();
         let mut clean = String::with_capacity(16);
         push_text(&mut clean, text, &at);
-        let Placement { left, right, base, size, bold, fixed, direction } = at;
-        self.open = Some(Word { text: clean, left, right, base, size, bold, fixed, direction, spaced: self.spaced });
-        self.spaced = false;
+        let Placement { left, right, baseline, size, bold, fixed_pitch, direction } = at;
+        self.open = Some(Word {
+            text: clean,
+            left,
+            right,
+            baseline,
+            size,
+            bold,
+            fixed_pitch,
+            direction,
+            space_before: self.space_before,
+        });
+        self.space_before = false;
     }
 
-    /// Ends the current word.
+    /// Ends the current word, if one is open.
     pub fn close(&mut self) {
-        if let Some((accent, at)) = self.accents.end() {
+        if let Some((accent, at)) = self.accents.take_pending() {
             self.push_glyph(accent.encode_utf8(&mut [0; 4]), at);
         }
         if let Some(word) = self.open.take()
@@ -104,47 +115,48 @@ impl WordBuilder {
         }
     }
 
-    /// All words in the order of the file.
+    /// Ends the last word and returns all words, in the order in which the file paints them.
     pub fn finish(mut self) -> Vec<Word> {
         self.close();
         self.words
     }
 
-    /// Ends the word if a glyph added text that ends in a space.
+    /// Ends the current word if the last glyph's text ends with a space.
     fn split_inner_spaces(&mut self) {
         if self.open.as_ref().is_some_and(|word| word.text.ends_with(char::is_whitespace)) {
             if let Some(word) = &mut self.open {
                 word.text.truncate(word.text.trim_end().len());
             }
             self.close();
-            self.spaced = true;
+            self.space_before = true;
         }
     }
 }
 
-/// Appends clean text. A soft hyphen with a width is a visible hyphen.
+/// Appends the normalized text of a glyph. A soft hyphen that has a width is painted and becomes a hyphen.
 fn push_text(out: &mut String, text: &str, at: &Placement) {
-    let painted = at.right - at.left > 0.05 * at.size;
+    let has_width = at.right - at.left > 0.05 * at.size;
     let start = out.len();
-    text.chars().for_each(|c| push_char(out, if c == '\u{AD}' && painted { '-' } else { c }));
+    text.chars().for_each(|c| push_char(out, if c == '\u{AD}' && has_width { '-' } else { c }));
     if bidi::is_rtl_ligature(&out[start..]) {
-        // Words keep glyphs in visual order until their line is complete.
+        // A word keeps its glyphs in visual order until its line is complete.
         let turned: String = out[start..].chars().rev().collect();
         out.replace_range(start.., &turned);
     }
 }
 
-fn continues(word: &Word, at: &Placement) -> bool {
+/// Whether a glyph belongs to the word: same direction and style, on the same baseline, and without a gap.
+fn continues_word(word: &Word, at: &Placement) -> bool {
     let gap = at.left - word.right;
     word.direction == at.direction
         && word.bold == at.bold
         && (word.size - at.size).abs() <= 0.02 * word.size
-        && (word.base - at.base).abs() <= 0.1 * at.size
-        && gap <= WORD_GAP * at.size
+        && (word.baseline - at.baseline).abs() <= 0.1 * at.size
+        && gap <= MIN_WORD_GAP * at.size
         && gap >= -0.5 * at.size
 }
 
-/// Whether a glyph repeats the last one at almost the same position, which imitates bold.
+/// Whether a glyph repeats the last one at almost the same position, which some programs do to imitate bold.
 fn is_duplicate(word: &Word, text: &str, at: &Placement) -> bool {
     let near = (word.right - at.right).abs() < 0.15 * at.size && at.right - at.left > 0.2 * at.size;
     near && word.text.ends_with(text)
@@ -155,7 +167,15 @@ mod tests {
     use super::*;
 
     fn at(left: f32, right: f32) -> Placement {
-        Placement { left, right, base: 100.0, size: 10.0, bold: false, fixed: false, direction: Direction::Right }
+        Placement {
+            left,
+            right,
+            baseline: 100.0,
+            size: 10.0,
+            bold: false,
+            fixed_pitch: false,
+            direction: Direction::Right,
+        }
     }
 
     fn texts(glyphs: &[(&str, f32, f32)]) -> Vec<String> {

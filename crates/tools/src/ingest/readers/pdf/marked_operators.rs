@@ -1,4 +1,4 @@
-//! Marked-content operators, and optional content (layers).
+//! Executes marked-content operators, and looks up optional content groups (layers).
 
 use lopdf::{Dictionary, Object, decode_text_string};
 
@@ -8,7 +8,7 @@ use super::lexer::Operand;
 use super::marked::{self, Replacement};
 
 impl Interpreter<'_> {
-    /// `BMC` and `BDC`: begins a marked-content sequence of a layer or with `ActualText`.
+    /// Operators `BMC` and `BDC`: open a marked-content sequence, which may belong to a layer or have an `ActualText`.
     pub(super) fn begin_marked_content(&mut self, operands: &[Operand], resources: Option<&Dictionary>) {
         let (hidden, text) = match operands {
             [Operand::Name(tag), Operand::Name(name), ..] => {
@@ -25,7 +25,7 @@ impl Interpreter<'_> {
         self.marked.open(hidden, text);
     }
 
-    /// Emits the `ActualText` of a sequence that has ended.
+    /// Adds the `ActualText` of a sequence that has ended; does nothing without one.
     pub(super) fn emit_replacement(&mut self, replacement: Option<Replacement>) {
         if let Some(replacement) = replacement {
             let out = if replacement.is_invisible() { &mut self.invisible } else { &mut self.visible };
@@ -37,7 +37,7 @@ impl Interpreter<'_> {
         form.get(b"OC").is_ok_and(|layer| self.is_hidden(layer))
     }
 
-    /// Whether a layer is off; for a membership dictionary, the first group decides.
+    /// Whether a layer is off. A membership dictionary is judged by its first group.
     fn is_hidden(&self, layer: &Object) -> bool {
         let Ok(id) = layer.as_reference() else { return false };
         let group = self.document.get_dictionary(id).ok().and_then(|layer| layer.get(b"OCGs").ok());
