@@ -1,7 +1,7 @@
-//! Documents' bytes in the file system: `<root>/<tenant>/<random id>`, never under a name that a user chose.
+//! Stores the content of documents as files: `<root>/<tenant>/<random id>`, never under a name chosen by a user.
 //!
-//! A blob is written to `<id>.part`, synced and renamed, so a file under its final name is always complete. A crash can
-//! leave a `.part` behind, which nothing refers to.
+//! A blob is written to `<id>.part`, synced and then renamed, so a file under its final name is always complete. A
+//! crash can leave a `.part` file behind; no row refers to it.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,17 +17,17 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
-/// Bytes per read.
+/// Buffer size for reading a blob, in bytes.
 const READ_SIZE: usize = 64 * 1024;
 
-/// Blobs in a directory.
+/// The [`BlobStore`] implementation on a local directory.
 pub struct FsBlobStore {
     root: PathBuf,
     ids: Arc<dyn IdGen>,
 }
 
 impl FsBlobStore {
-    /// Stores blobs below `root`, which is created on the first write.
+    /// Creates a store that keeps blobs under `root`. The directory is created on the first write or check.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, ids: Arc<dyn IdGen>) -> Self {
         Self { root: root.into(), ids }
@@ -37,7 +37,8 @@ impl FsBlobStore {
         self.root.join(tenant.to_string())
     }
 
-    /// The path of a blob. A key that is not a UUID was not made here and counts as missing.
+    /// The path of a blob. Keys are UUIDs generated here; any other key is reported as a missing blob, which also rules
+    /// out path traversal.
     fn file(&self, tenant: TenantId, key: &str) -> Result<PathBuf, BlobError> {
         let id = Uuid::try_parse(key).map_err(|_| BlobError::Missing { key: key.to_owned() })?;
         Ok(self.folder(tenant).join(id.to_string()))
@@ -90,12 +91,12 @@ impl BlobStore for FsBlobStore {
     }
 }
 
-/// An incomplete file: removed when dropped, unless it was renamed.
+/// The path of an incomplete file. Dropping it removes the file, unless it has been renamed.
 struct PartFile(PathBuf);
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        // The file is gone already if the blob was completed.
+        // Fails if the blob was completed, because the file has been renamed; that is fine.
         let _removed = std::fs::remove_file(&self.0);
     }
 }
@@ -122,7 +123,7 @@ async fn create(path: &Path) -> Result<File, BlobError> {
     options.open(path).await.map_err(storage("creating a blob"))
 }
 
-/// Creates a folder with mode 0700, and syncs its parent so that the entry survives a crash.
+/// Creates a folder with mode 0700 unless it exists, and syncs its parent so that the new entry survives a crash.
 async fn create_folder(folder: &Path) -> Result<(), BlobError> {
     if tokio::fs::try_exists(folder).await.map_err(storage("looking for a folder"))? {
         return Ok(());

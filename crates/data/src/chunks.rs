@@ -1,8 +1,9 @@
-//! Passages: read by document, by position or by id here; stored and searched in the files below.
+//! Passages (chunks of documents): this file has the lexical search and reads passages by document, position or id;
+//! the submodules store passages, search them by vector, and switch the embedding model.
 //!
-//! Each tenant's passages are in a partition of their own. Every statement names the tenant as a value, so that the
-//! planner opens this tenant's partition alone instead of a thousand. Row security decides what is visible either way.
-//! The reasons are in `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
+//! Each tenant has its own partition of passages. Every statement binds the tenant id, so that the planner can prune
+//! all other partitions. That is for speed only: row-level security decides what is visible. The reasons are in
+//! `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
 
 pub(crate) mod generations;
 pub(crate) mod nearest;
@@ -24,7 +25,7 @@ use sql::{columns, published, searched_generation};
 use uuid::Uuid;
 
 row! {
-    /// A passage with its document's names: the `columns!` of [`sql`].
+    /// A passage with the file name and title of its document. The columns are those of `columns!` in [`sql`].
     pub(crate) struct PassageRow {
         id: Uuid,
         document_id: Uuid,
@@ -39,7 +40,7 @@ row! {
 }
 
 row! {
-    /// BM25, and the score that no passage can exceed.
+    /// The BM25 score of a passage, and an upper bound for the scores of the query.
     struct LexicalScoreRow {
         score: f32,
         highest: f32,
@@ -210,7 +211,7 @@ impl ChunkRepo for PgTenantTx {
 }
 
 impl PgTenantTx {
-    /// The tenant, to be bound where a statement names `document_chunks` or `document_terms`.
+    /// The tenant id, which every statement on `document_chunks` or `document_terms` must bind (partition pruning).
     fn tenant(&self) -> Uuid {
         self.scope().tenant().as_uuid()
     }

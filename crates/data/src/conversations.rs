@@ -1,4 +1,4 @@
-//! Conversations of the transaction's user.
+//! Conversations of the current user. Row-level security hides those of other users.
 
 use crate::rows::{Start, Word};
 use crate::statement::{Statement, row, statements};

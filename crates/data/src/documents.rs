@@ -1,4 +1,4 @@
-//! Documents of the transaction's tenant.
+//! Documents of the current tenant: metadata, status and revisions. Every read is limited by the caller's clearance.
 
 mod row;
 
@@ -23,7 +23,8 @@ row! {
     }
 }
 
-/// A statement that stores a document; `$17` says whether it is a copy.
+/// The SQL that stores a document. `$17` is whether it is a copy: a document with the same content as an earlier one
+/// that the uploader is not cleared to see.
 macro_rules! insert {
     ($on_conflict:literal) => {
         concat!(
@@ -95,7 +96,7 @@ statements! {
         "changing a document's status",
         "UPDATE documents SET status = $3, failure = NULL, progress = NULL, updated_at = $2 WHERE id = $1",
     );
-    /// One statement, so that the earlier revision leaves the search when this one enters it.
+    /// A single statement, so that the old revision drops out of search at the moment the new one appears.
     SET_READY: () = Statement::update(
         "documents",
         "changing a document's status",
@@ -138,7 +139,8 @@ statements! {
             " FROM deleted"
         ),
     );
-    /// If there are several copies: the one that was stored first.
+    /// If several visible documents have this content, returns the original before its copies, and older before newer
+    /// ones.
     FIND_BY_BYTES: DocumentRow = Statement::select(
         "documents",
         "finding a document by its bytes",
@@ -149,7 +151,7 @@ statements! {
              ORDER BY copy, created_at, id LIMIT 1"
         ),
     );
-    /// Until the transaction ends, nobody else of the tenant stores a copy of these bytes.
+    /// Keeps other transactions of this tenant from storing a copy of the same content until this one ends.
     LOCK_BYTES: () = Statement::call(
         "pg_advisory_xact_lock",
         "locking a document's bytes",
@@ -178,8 +180,9 @@ impl DocumentRepo for PgTenantTx {
         if let Some(first) = first {
             return Ok(InsertedDocument::New(first));
         }
-        // Another transaction has stored these bytes meanwhile, or they are above the clearance. Copies are stored one
-        // at a time, so that all who cannot see the first document share one copy.
+        // The content already exists: either another transaction has just stored it, or the existing document is above
+        // the caller's clearance. Copies are stored under a lock, so that all callers who cannot see the original share
+        // one copy.
         LOCK_BYTES.query().bind(&document.sha256).execute(self.connection()).await?;
         if let Some(known) = find_by_bytes(self, &document.sha256, clearance).await? {
             return Ok(InsertedDocument::Duplicate(known));
@@ -267,7 +270,7 @@ impl DocumentRepo for PgTenantTx {
     }
 }
 
-/// The document with these bytes, if the clearance allows to see it.
+/// Finds a document by the SHA-256 of its content in hex, among those that the clearance allows the caller to see.
 async fn find_by_bytes(
     tx: &mut PgTenantTx,
     sha256: &str,
@@ -277,7 +280,7 @@ async fn find_by_bytes(
     query.fetch_optional(tx.connection()).await
 }
 
-/// Binds `$1` to `$16` of an `insert!` statement.
+/// Binds `$1` to `$16` of an `insert!` statement; the caller binds `$17`.
 fn bind_insert(statement: Statement<DocumentRow>, document: &NewDocument, now: Timestamp) -> Query<'_, DocumentRow> {
     statement
         .query()

@@ -1,25 +1,28 @@
-//! Plant identifiers in running text, folded so that `P-101A`, `P101A` and `P 101 A` are one word.
+//! Finds plant identifiers in text and normalizes them, so that `P-101A`, `P101A` and `P 101 A` become the same search
+//! term.
 //!
-//! An identifier is one to six letters, then one to eight digits, then up to two letters, each joined directly, by a
-//! hyphen of any kind, an underscore or a slash, or by one space; `P-101A/B` and `P-101/102` name two. Codes that
-//! begin with digits (`10LAB20AA001`) are in [`plant_code`], part numbers (`4711-0815`) in [`part_number`]. The lexical
-//! index holds the folded word beside the words that PostgreSQL's parser finds, which takes `PIT-1001` apart into `pit`
-//! and the number `-1001`.
+//! An identifier consists of one to six letters, one to eight digits, and up to two more letters. The parts follow each
+//! other directly or are separated by one space, hyphen (of any kind), underscore or slash. `P-101A/B` and `P-101/102`
+//! each name two identifiers. Codes that start with digits (`10LAB20AA001`) are handled in [`plant_code`], part numbers
+//! (`4711-0815`) in [`part_number`]. The lexical index contains the normalized identifiers in addition to the words
+//! found by PostgreSQL's parser, which would split `PIT-1001` into `pit` and the number `-1001`.
 
 mod plant_code;
 
 use plant_code::plant_code;
 
-/// Where a text comes from.
+/// The kind of a text, which decides how strictly identifiers are recognized and which terms they yield.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Source {
-    /// A passage. `P-101A` is found under `P-101` too; parts separated by spaces count only in capitals.
+    /// A passage to be indexed. `P-101A` is indexed under `P-101`, too. Parts separated by spaces are only recognized
+    /// in capitals.
     Passage,
-    /// A query, in whatever case it was typed.
+    /// A search query, recognized in upper and lower case.
     Query,
 }
 
-/// The identifiers in `text`, folded, separated by spaces; repeated as often as they occur.
+/// Returns the identifiers in `text` in normalized form (lower case, no separators), separated by spaces, once per
+/// occurrence.
 pub(crate) fn fold(text: &str, source: Source) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut folded = Vec::new();
@@ -37,7 +40,7 @@ pub(crate) fn fold(text: &str, source: Source) -> String {
     folded.join(" ")
 }
 
-/// The words of the identifier that begins at `start`, and its end.
+/// Returns the search terms of the identifier that begins at `start`, and the index after it.
 fn word_at(chars: &[char], start: usize, source: Source) -> Option<(Vec<String>, usize)> {
     if let Some(found) = plant_code(chars, start, source) {
         return Some(found);
@@ -47,7 +50,7 @@ fn word_at(chars: &[char], start: usize, source: Source) -> Option<(Vec<String>,
     }
     let first = identifier(chars, start, source)?;
     let (mut words, mut end) = (first.words(source), first.end);
-    // `P-101A/B`, `P-101/102`: the text after a slash replaces the last part.
+    // In `P-101A/B` and `P-101/102`, the text after the slash replaces the last part of the first identifier.
     while let Some((next, next_end)) = first.sibling(chars, end) {
         words.push(next);
         end = next_end;
@@ -55,7 +58,8 @@ fn word_at(chars: &[char], start: usize, source: Source) -> Option<(Vec<String>,
     Some((words, end))
 }
 
-/// Groups of at least three digits joined by hyphens, as one number.
+/// Parses a part number, that is, two or more groups of 3 to 12 digits joined by hyphens. Returns its digits as one
+/// term, and the index after it.
 fn part_number(chars: &[char], start: usize) -> Option<(Vec<String>, usize)> {
     let group = |at| run(chars, at, 12, |c| c.is_ascii_digit()).filter(|end| end - at >= 3);
     let mut end = group(start)?;
@@ -69,7 +73,7 @@ fn part_number(chars: &[char], start: usize) -> Option<(Vec<String>, usize)> {
     (!single && !goes_on).then(|| (vec![number], end))
 }
 
-/// An identifier in its parts.
+/// A parsed identifier; texts are in lower case. For `P-101A`, `letters` is `p`, `base` is `p101` and `suffix` is `a`.
 struct Identifier {
     letters: String,
     base: String,
@@ -85,7 +89,8 @@ impl Identifier {
         if self.suffix.is_empty() || !base_too { vec![whole] } else { vec![whole, self.base.clone()] }
     }
 
-    /// The next identifier of a list, from the slash at `at` on.
+    /// Parses the next identifier of a list such as `P-101A/B`, if there is a slash at `at`. Returns its term and the
+    /// index after it.
     fn sibling(&self, chars: &[char], at: usize) -> Option<(String, usize)> {
         let start = chars.get(at).filter(|c| **c == '/').map(|_| at + 1)?;
         let (stem, end) = if self.suffix.is_empty() {
@@ -117,7 +122,7 @@ fn identifier(chars: &[char], start: usize, source: Source) -> Option<Identifier
     let suffix_end = run(chars, suffix_start, longest, |c| c.is_ascii_alphabetic())
         .filter(|end| !chars.get(*end).is_some_and(|c| c.is_alphanumeric()))
         .filter(|_| !suffix_apart || source == Source::Query || chars[suffix_start].is_ascii_uppercase());
-    // In `is P-101 a pump`, the `a` may be the pump's side or a word of its own.
+    // In `is P-101 a pump`, the `a` may be the suffix or an ordinary word.
     let is_ambiguous = suffix_apart && chars.get(suffix_start).is_some_and(char::is_ascii_lowercase);
     match suffix_end {
         Some(end) => Some(Identifier { suffix: lower(&chars[suffix_start..end]), is_ambiguous, end, ..plain }),
@@ -126,13 +131,14 @@ fn identifier(chars: &[char], start: usize, source: Source) -> Option<Identifier
     }
 }
 
-/// The end of a run of one to `longest` characters of a kind; `None` if the run is longer or empty.
+/// Scans characters that match `is`, from `start`. Returns the index after them, or `None` if there are none or more
+/// than `longest`.
 fn run(chars: &[char], start: usize, longest: usize, is: impl Fn(&char) -> bool) -> Option<usize> {
     let length = chars.get(start..)?.iter().take_while(|c| is(c)).count();
     (1..=longest).contains(&length).then_some(start + length)
 }
 
-/// The index after one joining character, if there is one.
+/// Skips one separator (space, hyphen, underscore or slash) at `at`, if there is one. Returns the next index.
 fn past_joint(chars: &[char], at: usize) -> usize {
     let joins = |c: &char| matches!(c, ' ' | '-' | '_' | '/' | '\u{2010}'..='\u{2014}' | '\u{2212}');
     at + usize::from(chars.get(at).is_some_and(joins))

@@ -1,4 +1,4 @@
-//! Memories of the transaction's user.
+//! Memories of the current user: facts that the assistant has stored to recall them in later conversations.
 
 use crate::rows::{Start, Word, visible_classifications};
 use crate::statement::{Statement, row, statements};

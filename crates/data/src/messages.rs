@@ -1,4 +1,4 @@
-//! Messages of the transaction's user.
+//! Messages in the conversations of the current user.
 
 use crate::rows::Word;
 use crate::statement::{Scalar, Statement, row, statements};
@@ -31,7 +31,8 @@ row! {
 }
 
 statements! {
-    /// Locks the conversation until the transaction ends: the next turn's numbers come after these.
+    /// Reserves `$2` sequence numbers and returns the first one. The row lock on the conversation is held until the
+    /// transaction ends, so concurrent turns get later numbers.
     TAKE_NUMBERS: Scalar<i64> = Statement::update(
         "conversations",
         "numbering messages",

@@ -1,18 +1,19 @@
-//! Checks that the database is fit for use: a server whose roles could bypass row security does not start.
+//! Checks the database before the server starts: server version, migrations, row-level security and the rights of each
+//! role. A server whose roles could bypass row-level security must not start.
 
 use crate::error::SetupError;
 use crate::migrate;
 use crate::pool::Database;
 use sqlx::PgConnection;
 
-/// Oldest server version that the migrations support.
+/// Oldest supported PostgreSQL version, in the format of `server_version_num`.
 const MIN_SERVER_VERSION: i32 = 160_000;
 
-/// Tables that the auditor reads.
+/// Tables on which the auditor's role may have SELECT.
 const AUDITOR_TABLES: [&str; 5] =
     ["audit_logs", "audit_chain", "audit_checkpoints", "audit_retirements", "audit_unsealed"];
 
-/// The connections of each role.
+/// The connection pools to check, one per role.
 #[derive(Clone, Copy, Debug)]
 pub struct Roles<'a> {
     /// Connections of the application's role.
@@ -23,10 +24,10 @@ pub struct Roles<'a> {
     pub auditor: &'a Database,
 }
 
-/// Checks server, migrations and roles.
+/// Checks the server, the migrations and the rights of all roles.
 ///
 /// # Errors
-/// [`SetupError::Unfit`] with every problem found, one sentence each; [`SetupError::Database`] if it cannot be queried.
+/// [`SetupError::Unfit`] with all problems found, each as a full sentence; [`SetupError::Database`] if a query fails.
 pub async fn check(roles: Roles<'_>) -> Result<(), SetupError> {
     let mut problems = Vec::new();
     for (database, part) in [(roles.app, Part::App), (roles.worker, Part::Worker), (roles.auditor, Part::Auditor)] {
@@ -43,7 +44,7 @@ pub async fn check(roles: Roles<'_>) -> Result<(), SetupError> {
     if problems.is_empty() { Ok(()) } else { Err(SetupError::Unfit { problems }) }
 }
 
-/// What a connection is for.
+/// The part of the platform that uses a connection pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Part {
     App,
@@ -68,8 +69,8 @@ impl Part {
         }
     }
 
-    /// Whether a role for this part may have this right. Row security limits the application's rights on tenant tables;
-    /// it may only append to the audit log, and may truncate no table.
+    /// Whether the role of this part may have `right` on `table`. The application may have every right that row-level
+    /// security limits, so not TRUNCATE; on the audit log, it may only insert.
     fn may(self, table: &str, right: &str) -> bool {
         match self {
             Self::App if right == "TRUNCATE" => false,
@@ -111,7 +112,7 @@ async fn row_security(connection: &mut PgConnection) -> Result<Vec<String>, sqlx
     Ok(open.into_iter().map(|table| format!("Row security is not forced on table \"{table}\".")).collect())
 }
 
-/// Ways to bypass row security that the connected role has, directly or through a role that it is a member of.
+/// Finds the ways in which the connected role could bypass row-level security, itself or as a member of another role.
 async fn bypasses(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let found: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, r.rolname::text, power.name
@@ -144,7 +145,7 @@ async fn bypasses(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Er
     Ok(found.into_iter().map(sentence).collect())
 }
 
-/// Rights on tenant tables that the part must not have, and missing rights that it needs.
+/// Finds the table rights that the connected role must not have, and reports if it lacks those that it needs.
 async fn rights(connection: &mut PgConnection, part: Part) -> Result<Vec<String>, sqlx::Error> {
     let held: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, c.relname::text, wanted.name
@@ -166,7 +167,7 @@ async fn rights(connection: &mut PgConnection, part: Part) -> Result<Vec<String>
         Part::App => has("audit_logs", "INSERT") && has("conversations", "SELECT"),
         Part::Auditor => has("audit_logs", "SELECT"),
         Part::Worker => {
-            // to_regprocedure: null, not an error, in a database that was never migrated.
+            // to_regprocedure returns NULL where the function does not exist (a database that was never migrated).
             let claims: Option<bool> = sqlx::query_scalar(
                 "SELECT has_function_privilege(to_regprocedure('claim_job(interval, text[], bigint)'), 'EXECUTE')",
             )

@@ -1,4 +1,4 @@
-//! Users of the transaction's tenant.
+//! Users of the current tenant: sign-in, roles and grants, and the tokens that they signed in with.
 
 use crate::rows::{Start, Word};
 use crate::statement::{Joined, Scalar, Statement, row, statements};
@@ -36,7 +36,7 @@ row! {
 }
 
 row! {
-    /// What a decision needs of the tenant's row.
+    /// The columns of the tenant's row that authorization needs.
     struct TenantStateRow {
         tenant_active: bool,
         settings: Json<TenantSettings>,
@@ -70,7 +70,7 @@ statements! {
         "INSERT INTO sign_in_tokens (tenant_id, token_hash, user_id, expires_at)
          VALUES (app_tenant(), $1, $2, $3) ON CONFLICT (tenant_id, token_hash) DO NOTHING",
     );
-    /// Tokens are kept for an hour past their end, for clocks that disagree.
+    /// Tokens are kept for an hour after they expire, to allow for clock skew.
     DELETE_EXPIRED_TOKENS: () = Statement::delete(
         "sign_in_tokens",
         "recording a token",
@@ -138,7 +138,8 @@ statements! {
         "locking the admins",
         "SELECT id FROM users WHERE role = 'admin' AND is_active ORDER BY id FOR UPDATE",
     );
-    /// E-mail and name come from the token and are for display only: they are cut to what the table holds.
+    /// E-mail address and name come from the token and are for display only, so they may be truncated to the length of
+    /// their columns.
     PROVISION: UserRow = Statement::insert(
         "users",
         "provisioning a user",
@@ -267,7 +268,7 @@ impl UserRepo for PgTenantTx {
     }
 }
 
-/// Creates the user that a token names; `None` if the user exists.
+/// Creates the user that a token identifies. Returns `None` if the user already exists.
 async fn provision(
     tx: &mut PgTenantTx,
     id: UserId,
@@ -307,7 +308,7 @@ async fn update_from_token(tx: &mut PgTenantTx, identity: &Identity, now: Timest
         .await
 }
 
-/// The stored facts of a login; `None` if this version cannot read them.
+/// Decodes the stored data of a login; `None` if it was stored in a form that this version cannot read.
 fn login_of(Json(facts): Json<Value>) -> Option<Login> {
     serde_json::from_value(facts).ok()
 }
@@ -324,7 +325,7 @@ impl From<UserRow> for User {
             role_from_token: row.role_from_token,
             role_pinned: row.role_pinned,
             role_set_at: row.role_set_at,
-            // The table allows known words only; one that this version does not know grants nothing.
+            // A constraint limits the column to known grants. One that this version does not know is dropped.
             grants: row.grants.iter().filter_map(|grant| grant.parse::<Grant>().ok()).collect(),
             is_active: row.is_active,
             last_login: row.last_login,

@@ -1,4 +1,4 @@
-//! Reads the log in the order of its chain, as the auditor's role.
+//! Reads the audit log in chain order, with the auditor's role.
 
 use super::sealed_rows::{CheckpointRow, RetirementRow, SealedEntryRow, checkpoint_columns, retirement_columns};
 use super::verify::lift_limits;
@@ -54,21 +54,21 @@ statements! {
     .run_by(Login::Auditor);
 }
 
-/// Exports the log, tenant by tenant, for the operator's command. Requests go through the gate to
-/// [`super::PgAuditReader`].
+/// Exports the log, tenant by tenant, for the operator's command line. API requests use [`super::PgAuditReader`]
+/// instead, behind the authorization gate.
 #[derive(Clone, Debug)]
 pub struct AuditExport {
     database: Database,
 }
 
 impl AuditExport {
-    /// An export over connections of the auditor's role.
+    /// Creates an export from a connection pool of the auditor's role.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// The tenants with rows in the log, the platform's own stream (nil) among them.
+    /// Lists the tenants that have rows in the log, in ascending order; the nil id is the platform's own stream.
     ///
     /// # Errors
     /// If the database fails.
@@ -78,7 +78,7 @@ impl AuditExport {
         STREAMS.query().scalars(&mut transaction).await
     }
 
-    /// Up to `limit` entries of a tenant's chain after `after`.
+    /// Reads up to `limit` entries of a tenant's chain whose `seq` is greater than `after`.
     ///
     /// # Errors
     /// If the database fails.
@@ -87,7 +87,7 @@ impl AuditExport {
     }
 }
 
-/// Up to `limit` entries of a tenant's chain after `after`, in one snapshot.
+/// Reads up to `limit` entries of a tenant's chain whose `seq` is greater than `after`, in a single snapshot.
 pub(super) async fn page(database: &Database, tenant: Uuid, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
     let mut transaction = database.begin_snapshot(tenant.to_string()).await?;
     let before = HASH_BEFORE.query().bind(tenant).bind(after).optional_scalar(&mut transaction).await?;
@@ -95,7 +95,8 @@ pub(super) async fn page(database: &Database, tenant: Uuid, after: i64, limit: u
     let mut entries: Vec<SealedEntry> = query.fetch_all(&mut transaction).await?;
     let more = entries.len() > limit as usize;
     entries.truncate(limit as usize);
-    // Checkpoints of this page's entries, and on the last page those beyond.
+    // The checkpoints of this page's entries. The last page also gets those beyond the end of the chain, which prove
+    // that entries are missing.
     let last = if more { entries.last().map(SealedEntry::seq) } else { None };
     let query = CHECKPOINTS.query().bind(tenant).bind(after).bind(last.unwrap_or(i64::MAX));
     let checkpoints = query.fetch_all(&mut transaction).await?;

@@ -1,7 +1,7 @@
-//! Removes rows from the log at the end of their retention: whole months, with a signed record of where the chain goes
-//! on.
+//! Deletes audit rows past their retention period, a whole month at a time, and stores a signed record of where the
+//! remaining hash chain starts.
 //!
-//! Runs as the migrating login, never as a role that the platform runs with.
+//! Runs with the migration login. The roles that the server connects with cannot delete audit rows.
 
 use super::signature::SigningKey;
 use crate::error::{SetupError, failed};
@@ -16,8 +16,13 @@ use uuid::Uuid;
 
 const DOING: &str = "retiring audit rows";
 
+/// The lock key, `x'61756469'` ("audi" in ASCII), is the one that `audit_seal` takes, so the chains cannot grow until
+/// the transaction ends.
+const BECOME_OWNER_AND_LOCK_SEALING: &str =
+    "SET LOCAL ROLE platform_owner; SELECT pg_advisory_xact_lock(x'61756469'::integer, 0)";
+
 row! {
-    /// A tenant with rows to retire, and how many.
+    /// A tenant with rows to delete, and their number.
     struct TenantRow {
         tenant_id: Uuid,
         rows: i64,
@@ -25,7 +30,7 @@ row! {
 }
 
 row! {
-    /// The last entry before the first row that stays.
+    /// The last chain entry that precedes the first retained row.
     struct CutRow {
         seq: i64,
         chain_hash: Hash,
@@ -61,7 +66,7 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .run_by(Login::Owner);
-    /// The entry of the cut itself stays: the next hash is computed from it.
+    /// Keeps the boundary entry itself, because the hash of the next entry is computed from it.
     DELETE_ENTRIES: () = Statement::delete(
         "audit_chain",
         DOING,
@@ -75,7 +80,7 @@ statements! {
          VALUES ($1, 'audit.retired', 'audit_logs', 'success', $2)",
     )
     .run_by(Login::Owner);
-    /// DO takes no parameters; the moment travels as a setting of this transaction.
+    /// `DO` takes no parameters, so the timestamp is passed as a transaction-local setting.
     SET_BEFORE: () = Statement::call(
         "set_config",
         DOING,
@@ -108,25 +113,25 @@ statements! {
     .run_by(Login::Owner);
 }
 
-/// Why no rows were retired.
+/// Error of [`retire`]; nothing was deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum RetireError {
     /// The database cannot be reached.
     #[error(transparent)]
     Connect(#[from] SetupError),
-    /// The database refused a statement.
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] StoreError),
-    /// Rows from before that moment are not in the chain yet.
+    /// This many rows from before the given time are not in the chain yet.
     #[error("{0} rows of that time are not sealed yet; let the platform run for a moment")]
     Unsealed(i64),
 }
 
-/// Removes all rows before `before`, the first moment of a month, in one transaction, and leaves for each tenant a
-/// signed record and an event. Returns the records.
+/// Deletes all rows created before `before`, which must be the start of a month (UTC), in one transaction. Stores a
+/// signed record and an audit event for each tenant that had such rows, and returns the records.
 ///
 /// # Errors
-/// If the database fails or a row from before that moment is not sealed; nothing is changed then.
+/// If the database fails, or if a row created before `before` is not sealed yet. Nothing is changed in that case.
 pub async fn retire(
     migration_url: &str,
     before: Timestamp,
@@ -136,11 +141,7 @@ pub async fn retire(
     let refused = |source| SetupError::Database { doing: DOING, source };
     let mut connection = PgConnection::connect(migration_url).await.map_err(refused)?;
     let mut transaction = connection.begin().await.map_err(failed(DOING))?;
-    // The sealer takes the same lock, so the chain does not grow meanwhile.
-    sqlx::raw_sql("SET LOCAL ROLE platform_owner; SELECT pg_advisory_xact_lock(x'61756469'::integer, 0)")
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed(DOING))?;
+    sqlx::raw_sql(BECOME_OWNER_AND_LOCK_SEALING).execute(&mut *transaction).await.map_err(failed(DOING))?;
     let unsealed = COUNT_UNSEALED.query().bind(before).scalar(&mut transaction).await?;
     if unsealed > 0 {
         return Err(RetireError::Unsealed(unsealed));
@@ -165,7 +166,7 @@ pub async fn retire(
     Ok(records)
 }
 
-/// Stores the record, removes the entries before the cut from the chain, and leaves an event.
+/// Stores the signed record, deletes the chain entries before the boundary entry, and appends an audit event.
 async fn store(connection: &mut PgConnection, record: &Retirement) -> Result<(), StoreError> {
     INSERT_RETIREMENT
         .query()

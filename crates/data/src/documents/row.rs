@@ -1,4 +1,4 @@
-//! A row of `documents`.
+//! The row type of the table `documents` and its conversion to [`Document`].
 
 use crate::rows::Word;
 use crate::statement::row;

@@ -1,9 +1,11 @@
-//! Codes of unit, system, equipment and component (KKS, RDS-PP): `10LAB20AA001`, `10 LAB20 AA001`, `LAB20 AA001`.
+//! Plant codes of unit, system, equipment and component, as in the designation systems KKS and RDS-PP: `10LAB20AA001`,
+//! `10 LAB20 AA001`, `LAB20 AA001`.
 
 use super::{Source, lower, past_joint, run};
 
-/// The words of the code that begins at `start`, and its end. A passage is found under the code with and without the
-/// unit, without the component, and under the system alone; a query asks for the code, with and without the unit.
+/// Returns the search terms of the plant code that begins at `start`, and the index after it. A passage is indexed
+/// under the code with and without the unit, without the component, and under the system alone. A query searches for
+/// the code with and without the unit.
 pub(super) fn plant_code(chars: &[char], start: usize, source: Source) -> Option<(Vec<String>, usize)> {
     let unit_end = run(chars, start, 2, |c| c.is_ascii_digit()).unwrap_or(start);
     let (unit, from) =
@@ -17,7 +19,7 @@ pub(super) fn plant_code(chars: &[char], start: usize, source: Source) -> Option
     let component = if equipment.is_empty() { None } else { part(chars, past_joint(chars, equipment_end), 2, 2) };
     let (component, end) = component.unwrap_or((String::new(), equipment_end));
     let text = &chars[start..end];
-    // Parts separated by spaces are a code only in capitals: `10 min 20` is prose.
+    // In passages, parts separated by spaces are only a code in capitals: `10 min 20` is prose.
     let prose = text.contains(&' ') && text.iter().any(char::is_ascii_lowercase);
     if chars.get(end).is_some_and(|c| c.is_alphanumeric()) || (prose && source == Source::Passage) {
         return None;
@@ -31,8 +33,9 @@ pub(super) fn plant_code(chars: &[char], start: usize, source: Source) -> Option
     Some((words, end))
 }
 
-/// Exactly `letters` letters, then exactly `digits` digits, joined or not; returns them folded, with their end. If a
-/// space separates them, the letters must be capitals: `AA001 in 20 bar` names no component.
+/// Parses exactly `letters` letters and exactly `digits` digits, with or without a separator; returns them in lower
+/// case, with the end index. If a space separates them, the letters must be capitals: `AA001 in 20 bar` contains no
+/// component.
 fn part(chars: &[char], start: usize, letters: usize, digits: usize) -> Option<(String, usize)> {
     let letters_end = run(chars, start, letters, |c| c.is_ascii_alphabetic()).filter(|end| end - start == letters)?;
     let digits_start = past_joint(chars, letters_end);
