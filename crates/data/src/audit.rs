@@ -23,7 +23,7 @@ pub use walk::{ChainEntry, Finding, StreamReport, Walk};
 
 use crate::error::failed;
 use crate::pool::Database;
-use crate::rows::Start;
+use crate::rows::KeysetStart;
 use crate::statement::{Login, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -223,7 +223,7 @@ impl AuditReader for PgAuditReader {
     ) -> Result<Page<AuditRecord>, StoreError> {
         let user = scope.user().map(|id| id.to_string()).unwrap_or_default();
         let mut transaction = self.database.begin(scope.tenant().to_string(), user).await?;
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let rows = LIST
             .query()
             .bind(start.at)

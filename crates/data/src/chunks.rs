@@ -10,8 +10,8 @@ pub(crate) mod nearest;
 pub(crate) mod publish;
 mod sql;
 
-use crate::identifiers::{Source, fold};
-use crate::rows::{Word, visible_classifications};
+use crate::identifiers::{TextKind, fold};
+use crate::rows::{TextEnum, visible_classifications};
 use crate::statement::{Joined, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -35,7 +35,7 @@ row! {
         page: Option<i32>,
         section: Option<String>,
         content: String,
-        classification: Word<Classification>,
+        classification: TextEnum<Classification>,
     }
 }
 
@@ -160,7 +160,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(&scope.filters.tags)
             .bind(&scope.filters.doc_type)
             .bind(scope.filters.include_superseded)
-            .bind(fold(query, Source::Query))
+            .bind(fold(query, TextKind::Query))
             .bind(i64::from(limit))
             .fetch_all(self.connection())
             .await

@@ -4,7 +4,7 @@
 use crate::access_tokens::{AccessTokenRow, access_token_columns};
 use crate::error::failed;
 use crate::pool::Database;
-use crate::rows::Start;
+use crate::rows::KeysetStart;
 use crate::statement::{Statement, row, statements};
 use async_trait::async_trait;
 use domain::access_token::TenantAccessToken;
@@ -143,7 +143,7 @@ impl Directory for PgDirectory {
     }
 
     async fn list_tenants(&self, page: &PageRequest) -> Result<Page<Tenant>, StoreError> {
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let mut connection = self.database.acquire("listing tenants").await?;
         let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
         let rows = query.fetch_all(&mut connection).await?;
@@ -201,13 +201,13 @@ impl Directory for PgDirectory {
     async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError> {
         let older_than = page.after.map(|key| i64::try_from(key.id.as_u128()).unwrap_or(i64::MAX));
         let mut connection = self.database.acquire("reading a tenant's earlier settings").await?;
-        let query = SETTINGS_VERSIONS.query().bind(id.as_uuid()).bind(older_than).bind(Start::of(page).fetch);
+        let query = SETTINGS_VERSIONS.query().bind(id.as_uuid()).bind(older_than).bind(KeysetStart::of(page).fetch);
         let rows = query.fetch_all(&mut connection).await?;
         Ok(Page::from_rows(rows, page, key_of_version))
     }
 
     async fn list_mappings(&self, tenant: TenantId, page: &PageRequest) -> Result<Page<TenantMapping>, StoreError> {
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let mut connection = self.database.acquire("listing mappings").await?;
         let query = LIST_MAPPINGS.query().bind(tenant.as_uuid()).bind(start.at).bind(start.id).bind(start.fetch);
         let rows = query.fetch_all(&mut connection).await?;

@@ -2,7 +2,7 @@
 
 use crate::error::failed;
 use crate::pool::Database;
-use crate::rows::{Word, count};
+use crate::rows::{TextEnum, count};
 use crate::statement::{Login, Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -27,7 +27,7 @@ row! {
     struct LeasedJobRow, columns = leased_job_columns {
         job_id: Uuid,
         tenant_id: Uuid,
-        kind: Word<JobKind>,
+        kind: TextEnum<JobKind>,
         document_id: Option<Uuid>,
         lease_token: i64,
         attempt: i32,

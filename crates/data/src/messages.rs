@@ -1,6 +1,6 @@
 //! Messages in the conversations of the current user.
 
-use crate::rows::Word;
+use crate::rows::TextEnum;
 use crate::statement::{Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -17,13 +17,13 @@ row! {
         id: Uuid,
         conversation_id: Uuid,
         seq: i64,
-        role: Word<MessageRole>,
+        role: TextEnum<MessageRole>,
         content: String,
-        status: Word<MessageStatus>,
+        status: TextEnum<MessageStatus>,
         token_count: Option<i32>,
         citations: Json<Vec<Citation>>,
         model: Option<String>,
-        classification: Word<Classification>,
+        classification: TextEnum<Classification>,
         sources: Json<Sources>,
         degraded: bool,
         created_at: Timestamp,

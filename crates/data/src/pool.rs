@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// A pooled connection that has been idle for longer than this is pinged before use.
-const MAX_UNTESTED_IDLE: Duration = Duration::from_secs(1);
+const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
 
 statements! {
     SET_SCOPE: () = Statement::call(
@@ -51,7 +51,8 @@ impl Default for PoolSettings {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: PgPool,
-    opening: TaskTracker,
+    /// The tasks that begin transactions; see [`Self::begin`].
+    open_tasks: TaskTracker,
 }
 
 impl Database {
@@ -82,20 +83,20 @@ impl Database {
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
                 Box::pin(async move {
-                    if meta.idle_for > MAX_UNTESTED_IDLE {
+                    if meta.idle_for > PING_AFTER_IDLE {
                         connection.ping().await?;
                     }
                     Ok(true)
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool, opening: TaskTracker::new() })
+        Ok(Self { pool, open_tasks: TaskTracker::new() })
     }
 
     /// Waits until running transactions have ended, then closes all connections.
     pub async fn close(&self) {
-        self.opening.close();
-        self.opening.wait().await;
+        self.open_tasks.close();
+        self.open_tasks.wait().await;
         self.pool.close().await;
     }
 
@@ -137,19 +138,19 @@ impl Database {
     ) -> Result<Transaction<'static, Postgres>, StoreError> {
         let doing = "opening a transaction";
         let connection = self.pool.acquire().await.map_err(failed(doing))?;
-        let opening = self.opening.spawn(async move {
+        let task = self.open_tasks.spawn(async move {
             let mut transaction = Transaction::begin(connection, begin).await.map_err(failed(doing))?;
             SET_SCOPE.query().bind(tenant).bind(user).execute(&mut transaction).await?;
             Ok(transaction)
         });
-        match opening.await {
+        match task.await {
             Ok(opened) => opened,
             Err(error) => Err(StoreError::Unavailable { doing, source: Box::new(error) }),
         }
     }
 
     /// Takes a connection out of the pool for good, for as long as the caller keeps it.
-    pub(crate) async fn detached(&self, doing: &'static str) -> Result<PgConnection, StoreError> {
+    pub(crate) async fn detached_connection(&self, doing: &'static str) -> Result<PgConnection, StoreError> {
         Ok(self.acquire(doing).await?.detach())
     }
 

@@ -13,9 +13,9 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 /// A text column that stores an enum by name; decoded with the enum's [`FromStr`].
-pub(crate) struct Word<T>(pub(crate) T);
+pub(crate) struct TextEnum<T>(pub(crate) T);
 
-impl<T> Type<Postgres> for Word<T> {
+impl<T> Type<Postgres> for TextEnum<T> {
     fn type_info() -> PgTypeInfo {
         <str as Type<Postgres>>::type_info()
     }
@@ -25,7 +25,7 @@ impl<T> Type<Postgres> for Word<T> {
     }
 }
 
-impl<T> Decode<'_, Postgres> for Word<T>
+impl<T> Decode<'_, Postgres> for TextEnum<T>
 where
     T: FromStr<Err: Error + Send + Sync + 'static>,
 {
@@ -71,7 +71,7 @@ impl Decode<'_, Postgres> for JsonText {
 }
 
 /// The bind parameters of a statement that lists one page, newest rows first (keyset pagination).
-pub(crate) struct Start {
+pub(crate) struct KeysetStart {
     /// Creation time of the last row of the previous page; `None` for the first page.
     pub(crate) at: Option<Timestamp>,
     /// Id of that row, which orders rows of the same creation time.
@@ -80,7 +80,7 @@ pub(crate) struct Start {
     pub(crate) fetch: i64,
 }
 
-impl Start {
+impl KeysetStart {
     pub(crate) fn of(page: &PageRequest) -> Self {
         let after: Option<PageKey> = page.after;
         Self { at: after.map(|key| key.at), id: after.map(|key| key.id), fetch: i64::from(page.limit()) + 1 }

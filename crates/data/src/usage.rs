@@ -98,17 +98,17 @@ impl PgTenantTx {
 
     async fn insert_reservation(
         &mut self,
-        asked: &Reservation,
+        requested: &Reservation,
         amount: Amount,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         RESERVE
             .query()
-            .bind(asked.id.as_uuid())
+            .bind(requested.id.as_uuid())
             .bind(column_value(amount.tokens))
             .bind(column_value(amount.cost.0))
             .bind(now)
-            .bind(asked.expires_at)
+            .bind(requested.expires_at)
             .execute(self.connection())
             .await
     }
@@ -134,7 +134,7 @@ impl UsageRepo for PgTenantTx {
 
     async fn reserve(
         &mut self,
-        asked: &Reservation,
+        requested: &Reservation,
         budgets: &Budgets,
         now: Timestamp,
     ) -> Result<ReserveOutcome, StoreError> {
@@ -143,9 +143,9 @@ impl UsageRepo for PgTenantTx {
         // Cost budgets are per month, token budgets per day: sum the whole month only if there is a cost budget.
         let since = if budgets.limits_cost() { first_of_month(day) } else { day };
         // Must be a separate statement, so that it sees what was committed while this transaction waited for the lock.
-        let outcome = budgets.grant(asked, self.spent_since(since, now).await?);
+        let outcome = budgets.grant(requested, self.spent_since(since, now).await?);
         if let ReserveOutcome::Reserved { amount, .. } = outcome {
-            self.insert_reservation(asked, amount, now).await?;
+            self.insert_reservation(requested, amount, now).await?;
         }
         Ok(outcome)
     }

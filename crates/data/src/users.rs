@@ -1,6 +1,6 @@
 //! Users of the current tenant: sign-in, roles and grants, and the tokens that they signed in with.
 
-use crate::rows::{Start, Word};
+use crate::rows::{KeysetStart, TextEnum};
 use crate::statement::{Joined, Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -24,7 +24,7 @@ row! {
         external_id: String,
         email: String,
         display_name: Option<String>,
-        role: Word<Role>,
+        role: TextEnum<Role>,
         role_from_token: bool,
         role_pinned: bool,
         role_set_at: Option<Timestamp>,
@@ -180,7 +180,7 @@ impl UserRepo for PgTenantTx {
 
     async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
         let known = LOCK_LOGIN.query().bind(user.as_uuid()).optional_scalar(self.connection()).await?;
-        if known.flatten().and_then(login_of).is_some_and(|known| login.is_older_than(&known)) {
+        if known.flatten().and_then(decode_login).is_some_and(|known| login.is_older_than(&known)) {
             return Ok(());
         }
         RECORD_LOGIN.query().bind(user.as_uuid()).bind(Json(login)).execute(self.connection()).await
@@ -188,7 +188,7 @@ impl UserRepo for PgTenantTx {
 
     async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError> {
         let facts = GET_LOGIN.query().bind(user.as_uuid()).optional_scalar(self.connection()).await?;
-        Ok(facts.flatten().and_then(login_of))
+        Ok(facts.flatten().and_then(decode_login))
     }
 
     async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
@@ -225,7 +225,7 @@ impl UserRepo for PgTenantTx {
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError> {
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
         let rows = query.fetch_all(self.connection()).await?;
         Ok(Page::from_rows(rows, page, |row: &User| PageKey { at: row.created_at, id: row.id.as_uuid() }))
@@ -309,7 +309,7 @@ async fn update_from_token(tx: &mut PgTenantTx, identity: &Identity, now: Timest
 }
 
 /// Decodes the stored data of a login; `None` if it was stored in a form that this version cannot read.
-fn login_of(Json(facts): Json<Value>) -> Option<Login> {
+fn decode_login(Json(facts): Json<Value>) -> Option<Login> {
     serde_json::from_value(facts).ok()
 }
 

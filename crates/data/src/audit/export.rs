@@ -9,20 +9,20 @@ use domain::audit::sealed::{ChainHash, SealedEntry, SealedPage};
 use domain::ports::StoreError;
 use uuid::Uuid;
 
-const DOING: &str = "reading the sealed audit log";
+const ACTIVITY: &str = "reading the sealed audit log";
 
 statements! {
-    STREAMS: Scalar<Uuid> = Statement::call("audit_streams", DOING, "SELECT * FROM audit_streams() ORDER BY 1")
+    STREAMS: Scalar<Uuid> = Statement::call("audit_streams", ACTIVITY, "SELECT * FROM audit_streams() ORDER BY 1")
         .run_by(Login::Auditor);
     HASH_BEFORE: Scalar<Hash> = Statement::select(
         "audit_chain",
-        DOING,
+        ACTIVITY,
         "SELECT chain_hash FROM audit_chain WHERE tenant_id = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1",
     )
     .run_by(Login::Auditor);
     ENTRIES: SealedEntryRow = Statement::select(
         "audit_chain",
-        DOING,
+        ACTIVITY,
         "SELECT c.tenant_id, c.seq, c.audit_id AS id, c.at AS created_at, c.row_hash, c.chain_hash,
                 l.event_type, l.phase, l.result_status, l.user_id, l.session_id, l.resource_type, l.resource_id,
                 l.model, l.tools_used, l.request_hash, l.latency_ms, l.correlation_id, l.request_id,
@@ -34,7 +34,7 @@ statements! {
     .run_by(Login::Auditor);
     CHECKPOINTS: CheckpointRow = Statement::select(
         "audit_checkpoints",
-        DOING,
+        ACTIVITY,
         concat!(
             "SELECT ",
             checkpoint_columns!(),
@@ -44,7 +44,7 @@ statements! {
     .run_by(Login::Auditor);
     RETIREMENTS: RetirementRow = Statement::select(
         "audit_retirements",
-        DOING,
+        ACTIVITY,
         concat!(
             "SELECT ",
             retirement_columns!(),

@@ -50,7 +50,7 @@ impl Instance {
             }
             self.connection = None;
         }
-        let mut connection = database.detached("taking the instance's lock").await?;
+        let mut connection = database.detached_connection("taking the instance's lock").await?;
         LOCK.query().bind(self.id).execute(&mut connection).await?;
         self.connection = Some(connection);
         Ok(())

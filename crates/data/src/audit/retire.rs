@@ -14,7 +14,7 @@ use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-const DOING: &str = "retiring audit rows";
+const ACTIVITY: &str = "retiring audit rows";
 
 /// The lock key, `x'61756469'` ("audi" in ASCII), is the one that `audit_seal` takes, so the chains cannot grow until
 /// the transaction ends.
@@ -31,7 +31,7 @@ row! {
 
 row! {
     /// The last chain entry that precedes the first retained row.
-    struct CutRow {
+    struct BoundaryEntry {
         seq: i64,
         chain_hash: Hash,
     }
@@ -40,19 +40,19 @@ row! {
 statements! {
     COUNT_UNSEALED: Scalar<i64> = Statement::select(
         "audit_unsealed",
-        DOING,
+        ACTIVITY,
         "SELECT count(*) FROM audit_unsealed WHERE at < $1",
     )
     .run_by(Login::Owner);
     TENANTS: TenantRow = Statement::select(
         "audit_logs",
-        DOING,
+        ACTIVITY,
         "SELECT tenant_id, count(*) AS rows FROM audit_logs WHERE created_at < $1 GROUP BY 1 ORDER BY 1",
     )
     .run_by(Login::Owner);
-    CUT: CutRow = Statement::select(
+    BOUNDARY_ENTRY: BoundaryEntry = Statement::select(
         "audit_chain",
-        DOING,
+        ACTIVITY,
         "SELECT seq, chain_hash FROM audit_chain
          WHERE tenant_id = $1
            AND seq < coalesce((SELECT min(seq) FROM audit_chain WHERE tenant_id = $1 AND at >= $2), 9223372036854775807)
@@ -61,7 +61,7 @@ statements! {
     .run_by(Login::Owner);
     INSERT_RETIREMENT: () = Statement::insert(
         "audit_retirements",
-        DOING,
+        ACTIVITY,
         "INSERT INTO audit_retirements (tenant_id, through_seq, chain_hash, before, rows, at, key_id, signature)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
@@ -69,13 +69,13 @@ statements! {
     /// Keeps the boundary entry itself, because the hash of the next entry is computed from it.
     DELETE_ENTRIES: () = Statement::delete(
         "audit_chain",
-        DOING,
+        ACTIVITY,
         "DELETE FROM audit_chain WHERE tenant_id = $1 AND seq < $2",
     )
     .run_by(Login::Owner);
     INSERT_EVENT: () = Statement::insert(
         "audit_logs",
-        DOING,
+        ACTIVITY,
         "INSERT INTO audit_logs (tenant_id, event_type, resource_type, result_status, metadata)
          VALUES ($1, 'audit.retired', 'audit_logs', 'success', $2)",
     )
@@ -83,13 +83,13 @@ statements! {
     /// `DO` takes no parameters, so the timestamp is passed as a transaction-local setting.
     SET_BEFORE: () = Statement::call(
         "set_config",
-        DOING,
+        ACTIVITY,
         "SELECT set_config('platform.retire_before', $1, true)",
     )
     .run_by(Login::Owner);
     DROP_PARTITIONS: () = Statement::delete(
         "audit_logs",
-        DOING,
+        ACTIVITY,
         "DO $$
          DECLARE
              month text;
@@ -107,7 +107,7 @@ statements! {
     .run_by(Login::Owner);
     DELETE_OTHER_ROWS: () = Statement::delete(
         "audit_logs_other",
-        DOING,
+        ACTIVITY,
         "DELETE FROM audit_logs_other WHERE created_at < $1",
     )
     .run_by(Login::Owner);
@@ -138,10 +138,10 @@ pub async fn retire(
     key: &SigningKey,
     now: Timestamp,
 ) -> Result<Vec<Retirement>, RetireError> {
-    let refused = |source| SetupError::Database { doing: DOING, source };
-    let mut connection = PgConnection::connect(migration_url).await.map_err(refused)?;
-    let mut transaction = connection.begin().await.map_err(failed(DOING))?;
-    sqlx::raw_sql(BECOME_OWNER_AND_LOCK_SEALING).execute(&mut *transaction).await.map_err(failed(DOING))?;
+    let database_error = |source| SetupError::Database { doing: ACTIVITY, source };
+    let mut connection = PgConnection::connect(migration_url).await.map_err(database_error)?;
+    let mut transaction = connection.begin().await.map_err(failed(ACTIVITY))?;
+    sqlx::raw_sql(BECOME_OWNER_AND_LOCK_SEALING).execute(&mut *transaction).await.map_err(failed(ACTIVITY))?;
     let unsealed = COUNT_UNSEALED.query().bind(before).scalar(&mut transaction).await?;
     if unsealed > 0 {
         return Err(RetireError::Unsealed(unsealed));
@@ -149,9 +149,10 @@ pub async fn retire(
     let mut records = Vec::new();
     let tenants: Vec<TenantRow> = TENANTS.query().bind(before).fetch_all(&mut transaction).await?;
     for TenantRow { tenant_id, rows } in tenants {
-        let cut: Option<CutRow> = CUT.query().bind(tenant_id).bind(before).fetch_optional(&mut transaction).await?;
-        let (through_seq, chain_hash) =
-            cut.map_or_else(|| (0, ChainHash::genesis(tenant_id)), |cut| (cut.seq, cut.chain_hash.0));
+        let boundary: Option<BoundaryEntry> =
+            BOUNDARY_ENTRY.query().bind(tenant_id).bind(before).fetch_optional(&mut transaction).await?;
+        let (through_seq, chain_hash) = boundary
+            .map_or_else(|| (0, ChainHash::genesis(tenant_id)), |boundary| (boundary.seq, boundary.chain_hash.0));
         let (key_id, signature) = (String::new(), String::new());
         let unsigned = Retirement { tenant_id, through_seq, chain_hash, before, rows, at: now, key_id, signature };
         records.push(key.retirement(unsigned));
@@ -162,7 +163,7 @@ pub async fn retire(
     SET_BEFORE.query().bind(before.to_rfc3339()).execute(&mut transaction).await?;
     DROP_PARTITIONS.query().execute(&mut transaction).await?;
     DELETE_OTHER_ROWS.query().bind(before).execute(&mut transaction).await?;
-    transaction.commit().await.map_err(failed(DOING))?;
+    transaction.commit().await.map_err(failed(ACTIVITY))?;
     Ok(records)
 }
 

@@ -17,7 +17,7 @@ use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-const DOING: &str = "verifying the audit log";
+const ACTIVITY: &str = "verifying the audit log";
 
 /// The expression of the function `audit_canonical` (migration 11), repeated here so that the verification does not
 /// depend on a function that could have been replaced. Alias `l` is `audit_logs`.
@@ -43,30 +43,30 @@ row! {
 
 row! {
     /// An audit row that neither the chain nor the queue for sealing accounts for, and the reason.
-    struct StrayRow {
+    struct UnaccountedRow {
         id: Uuid,
         what: String,
     }
 }
 
 statements! {
-    STREAMS: Scalar<Uuid> = Statement::call("audit_streams", DOING, "SELECT * FROM audit_streams()")
+    STREAMS: Scalar<Uuid> = Statement::call("audit_streams", ACTIVITY, "SELECT * FROM audit_streams()")
         .run_by(Login::Auditor);
     CHECKPOINTS: CheckpointRow = Statement::select(
         "audit_checkpoints",
-        DOING,
+        ACTIVITY,
         concat!("SELECT ", checkpoint_columns!(), " FROM audit_checkpoints WHERE tenant_id = $1 ORDER BY seq"),
     )
     .run_by(Login::Auditor);
     RETIREMENTS: RetirementRow = Statement::select(
         "audit_retirements",
-        DOING,
+        ACTIVITY,
         concat!("SELECT ", retirement_columns!(), " FROM audit_retirements WHERE tenant_id = $1"),
     )
     .run_by(Login::Auditor);
     ENTRIES: EntryRow = Statement::select(
         "audit_chain",
-        DOING,
+        ACTIVITY,
         concat!(
             "SELECT c.seq, c.audit_id, (extract(epoch FROM c.at) * 1000000)::bigint AS at_micros, c.row_hash,
                 c.chain_hash,
@@ -83,9 +83,9 @@ statements! {
     .run_by(Login::Auditor);
     /// Finds rows that are neither in the chain nor queued for sealing, and queued rows that have been changed or
     /// deleted since they were written. At most 100.
-    STRAYS: StrayRow = Statement::select(
+    UNACCOUNTED_ROWS: UnaccountedRow = Statement::select(
         "audit_logs",
-        DOING,
+        ACTIVITY,
         concat!(
             "SELECT l.id, 'the row came in past the chain' AS what
             FROM audit_logs l
@@ -108,13 +108,13 @@ statements! {
     .run_by(Login::Auditor);
     COUNT_UNSEALED: Scalar<i64> = Statement::select(
         "audit_unsealed",
-        DOING,
+        ACTIVITY,
         "SELECT count(*) FROM audit_unsealed WHERE tenant_id = $1",
     )
     .run_by(Login::Auditor);
     LIFT_LIMITS: () = Statement::call(
         "set_config",
-        DOING,
+        ACTIVITY,
         "SELECT set_config('statement_timeout', '0', true), set_config('work_mem', '128MB', true)",
     )
     .run_by(Login::Auditor);
@@ -170,10 +170,10 @@ impl AuditVerifier {
         let entries = ENTRIES.query().bind(tenant);
         entries.for_each(&mut transaction, |row| walk.entry(&row.into())).await?;
         let mut report = walk.finish();
-        for gone in &removed {
-            report.add(Some(gone.seq), None, "a checkpoint that was kept elsewhere is not in the database");
+        for missing in &removed {
+            report.add(Some(missing.seq), None, "a checkpoint that was kept elsewhere is not in the database");
         }
-        add_strays(&mut transaction, tenant, &mut report).await?;
+        add_unaccounted_rows(&mut transaction, tenant, &mut report).await?;
         Ok(report)
     }
 }
@@ -192,9 +192,13 @@ impl From<EntryRow> for ChainEntry {
 }
 
 /// Adds the unaccounted rows to the report, and the number of rows that are not sealed yet.
-async fn add_strays(connection: &mut PgConnection, tenant: Uuid, report: &mut StreamReport) -> Result<(), StoreError> {
-    let strays: Vec<StrayRow> = STRAYS.query().bind(tenant).fetch_all(connection).await?;
-    for StrayRow { id, what } in strays {
+async fn add_unaccounted_rows(
+    connection: &mut PgConnection,
+    tenant: Uuid,
+    report: &mut StreamReport,
+) -> Result<(), StoreError> {
+    let unaccounted: Vec<UnaccountedRow> = UNACCOUNTED_ROWS.query().bind(tenant).fetch_all(connection).await?;
+    for UnaccountedRow { id, what } in unaccounted {
         report.add(None, Some(id), what);
     }
     report.unsealed = COUNT_UNSEALED.query().bind(tenant).scalar(connection).await.map(count)?;

@@ -14,7 +14,7 @@ const MAX_FINDINGS: usize = 20;
 
 /// Ten minutes, in microseconds. Checkpoints are made every few seconds, so if a longer chain has none at all, they
 /// were removed.
-const UNPROVEN_MICROS: i64 = 600_000_000;
+const MAX_UNSIGNED_SPAN_MICROS: i64 = 600_000_000;
 
 /// Evidence of tampering or of damage.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -153,11 +153,11 @@ impl Walk {
             retired_before: retirement.map(|retired| retired.before.timestamp_micros()),
             report,
         };
-        walk.trust(checkpoints, keys);
+        walk.verify_checkpoints(checkpoints, keys);
         walk
     }
 
-    fn trust(&mut self, checkpoints: &[Checkpoint], keys: &TrustedKeys) {
+    fn verify_checkpoints(&mut self, checkpoints: &[Checkpoint], keys: &TrustedKeys) {
         let mut untrusted = 0_u64;
         for checkpoint in checkpoints {
             match keys.checkpoint(checkpoint) {
@@ -199,7 +199,7 @@ impl Walk {
             if chain_hash != self.head {
                 self.report.add(Some(seq), id, "the chain does not continue from the entry that the retirement names");
             }
-            self.compare(seq, chain_hash);
+            self.compare_with_signatures(seq, chain_hash);
             return;
         }
         self.report.entries += 1;
@@ -226,10 +226,10 @@ impl Walk {
         (self.seq, self.head) = (seq, chain_hash);
         self.first_at.get_or_insert(at_micros);
         self.last_at = at_micros;
-        self.compare(seq, chain_hash);
+        self.compare_with_signatures(seq, chain_hash);
     }
 
-    fn compare(&mut self, seq: i64, chain_hash: ChainHash) {
+    fn compare_with_signatures(&mut self, seq: i64, chain_hash: ChainHash) {
         for (signed, at) in self.signed.remove(&seq).unwrap_or_default() {
             if signed == chain_hash {
                 self.report.checkpoints += 1;
@@ -246,7 +246,11 @@ impl Walk {
         let end = self.seq;
         self.report.last_seq = end;
         let span = self.first_at.map_or(0, |first| self.last_at.saturating_sub(first));
-        if span > UNPROVEN_MICROS && self.report.checkpoints == 0 && self.signed.is_empty() && self.report.holds() {
+        if span > MAX_UNSIGNED_SPAN_MICROS
+            && self.report.checkpoints == 0
+            && self.signed.is_empty()
+            && self.report.holds()
+        {
             let what = "nothing is signed: checkpoints come every few seconds, so they were removed";
             self.report.add(None, None, what);
         }

@@ -156,8 +156,8 @@ pub(super) async fn nearest(
     let vector = Vector::from(embedding.to_vec());
     let search = Search { tenant: tx.tenant(), model, scope, vector, limit: i64::from(limit) };
     let counts: CountsRow = search.bind_scope(COUNT.query()).fetch_one(tx.connection()).await?;
-    if counts.favour_index() {
-        let found = by_index(tx, &search, embedding.len(), limit).await?;
+    if counts.prefers_index() {
+        let found = search_index(tx, &search, embedding.len(), limit).await?;
         if i64::try_from(found.len()).is_ok_and(|count| count >= counts.allowed.min(search.limit)) {
             return Ok(found);
         }
@@ -167,12 +167,12 @@ pub(super) async fn nearest(
 }
 
 impl CountsRow {
-    fn favour_index(&self) -> bool {
+    fn prefers_index(&self) -> bool {
         i128::from(self.allowed).pow(2) > i128::from(self.threshold) * i128::from(self.all_passages)
     }
 }
 
-async fn by_index(
+async fn search_index(
     tx: &mut PgTenantTx,
     search: &Search<'_>,
     dimensions: usize,

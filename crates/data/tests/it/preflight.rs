@@ -86,9 +86,9 @@ async fn each_weakness_is_one_sentence() -> Result<(), TestError> {
         ),
         (
             "UPDATE _sqlx_migrations SET checksum = '' WHERE version = 2",
-            "Migration 2 was applied with another content.",
+            "Migration 2 was applied with different content.",
         ),
-        ("UPDATE _sqlx_migrations SET success = false WHERE version = 3", "Migration 3 broke off half-way."),
+        ("UPDATE _sqlx_migrations SET success = false WHERE version = 3", "Migration 3 was interrupted."),
     ] {
         let db = TestDb::create().await?;
         let mut superuser = as_superuser(&db).await?;
