@@ -1,7 +1,8 @@
-//! What the audit log costs: an append with and without the chain's trigger, sealing, and verifying a million events.
+//! Benchmark of the audit log: appending with and without the hash chain's trigger, sealing, and verifying a million
+//! events.
 //!
-//! `cargo xtask bench audit`. The database of a benchmark does not wait for the disk, so times of single commits say
-//! nothing; the ratio of the two ways to append does, and so do the rates.
+//! Run it with `cargo xtask bench audit`. The benchmark's database does not wait for the disk on commit, so absolute
+//! commit times are meaningless. The ratio of the two append times and the rates are not.
 
 use data::audit::{AuditKeeper, AuditVerifier, SigningKey, TrustedKeys};
 use data::testing::{TestDb, TestError};
@@ -46,7 +47,8 @@ async fn main() -> Result<(), TestError> {
     million(&db, &mut superuser).await
 }
 
-/// Intent and outcome of each operation, in a transaction each, by several clients at once.
+/// Appends the intent and the outcome of each operation, in one transaction each, with several concurrent clients.
+/// Returns the elapsed time.
 async fn append(database: &Database) -> Result<Duration, TestError> {
     let store = PgStore::new(database.clone());
     let begun = Instant::now();
@@ -79,7 +81,7 @@ async fn operation(store: &PgStore) -> Result<(), TestError> {
     Ok(tx.commit().await?)
 }
 
-/// Seals and verifies a million events of one tenant.
+/// Seals and verifies a million events of one tenant, and prints the rates.
 async fn million(db: &TestDb, superuser: &mut PgConnection) -> Result<(), TestError> {
     let tenant = Uuid::from_u128(2);
     sqlx::query(

@@ -1,5 +1,5 @@
-//! The log as evidence: what is sealed holds, whatever is done to it by somebody with every right is found, and nothing
-//! is found where nothing was done.
+//! The audit log as evidence: an untouched log verifies, every manipulation by a superuser is detected, and harmless
+//! changes raise no false alarm.
 
 use crate::catalog::{TENANT_A, TENANT_B, as_app, as_superuser};
 use data::audit::{
@@ -23,14 +23,14 @@ use uuid::Uuid;
 
 const SEED: [u8; 32] = [7; 32];
 
-/// A database with a log of two tenants and what keeps it.
+/// A database with the audit log of two tenants, and everything needed to write, seal, sign and verify it.
 struct Log {
     db: TestDb,
     store: PgStore,
     keeper: AuditKeeper,
     key: SigningKey,
     verifier: AuditVerifier,
-    /// The checkpoints that were kept elsewhere.
+    /// The checkpoints that were kept outside the database.
     outside: Vec<Checkpoint>,
 }
 
@@ -44,7 +44,7 @@ impl Log {
         Ok(Self { store, keeper, key, verifier, outside: Vec::new(), db })
     }
 
-    /// Ten operations of each tenant, sealed and signed.
+    /// Creates a log with ten operations per tenant (20 rows each), sealed and signed.
     async fn with_history() -> Result<Self, TestError> {
         let mut log = Self::new().await?;
         for number in 0..10 {
@@ -86,7 +86,7 @@ impl Log {
         self.verifier.verify(tenant, &self.outside).await
     }
 
-    /// As somebody who can do everything and switches the triggers off.
+    /// Runs `sql` as a superuser with all triggers disabled.
     async fn tamper(&self, sql: &str) -> Result<(), TestError> {
         let mut superuser = as_superuser(&self.db).await?;
         let script = format!("SET session_replication_role = replica; {sql}");
@@ -111,7 +111,7 @@ fn random() -> Uuid {
     Uuid::now_v7()
 }
 
-/// As precise as the database keeps it.
+/// The current time in microseconds, which is the precision of the database.
 #[expect(clippy::disallowed_methods, reason = "the rows' partition is this month's")]
 fn now() -> Timestamp {
     let now = chrono::Utc::now();
@@ -134,7 +134,8 @@ async fn an_untouched_log_holds() -> Result<(), TestError> {
     Ok(())
 }
 
-/// What somebody could do to tenant A's log, and what of it is found.
+/// Manipulations of tenant A's log, each with the beginning of the finding that it must cause. `ROW5` and `ROW6` stand
+/// for the ids of the audit rows 5 and 6, `A` and `B` for the tenants.
 const TAMPERING: &[(&str, &str)] = &[
     ("UPDATE audit_logs SET event_type = 'doc.list' WHERE id = ROW5", "the row was changed after it was written"),
     ("UPDATE audit_logs SET metadata = '{}' WHERE id = ROW5", "the row was changed after it was written"),
@@ -228,7 +229,8 @@ async fn lookup(log: &Log, sql: &str) -> Result<Uuid, TestError> {
     Ok(sqlx::query_scalar(AssertSqlSafe(format!("SELECT {sql}"))).fetch_one(&mut superuser).await?)
 }
 
-/// The log is edited and the whole chain computed again as the database would have: only the signature tells.
+/// The log is edited and the whole chain recomputed with the database's own functions, so that it is consistent. Only
+/// the signature reveals the change.
 #[tokio::test]
 async fn a_chain_that_was_written_anew_is_found() -> Result<(), TestError> {
     let log = Log::with_history().await?;
@@ -263,7 +265,8 @@ async fn an_end_that_went_missing_before_it_was_sealed_is_found() -> Result<(), 
     Ok(())
 }
 
-/// Between sealing and signing: the process signs what it remembers, and the copy outside the database tells.
+/// Rows are deleted between sealing and signing. The process still signs the head that it got when sealing, and the
+/// copy of the checkpoint outside the database reveals the deletion.
 #[tokio::test]
 async fn an_end_that_went_missing_before_it_was_signed_is_found() -> Result<(), TestError> {
     let mut log = Log::with_history().await?;
@@ -288,8 +291,8 @@ async fn an_end_that_went_missing_before_it_was_signed_is_found() -> Result<(), 
     Ok(())
 }
 
-/// The partitioned key holds the moment, so by itself it would take an id twice; that row would find no place, and all
-/// tenants' sealing would stand still.
+/// The key of the partitioned table includes the creation time, so the key alone would allow the same id twice. The
+/// second row could not be sealed, and would block sealing for all tenants.
 #[tokio::test]
 async fn an_id_that_is_sealed_is_not_taken_again() -> Result<(), TestError> {
     let mut log = Log::with_history().await?;
@@ -309,7 +312,7 @@ async fn an_id_that_is_sealed_is_not_taken_again() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Neither places nor hashes of one's own: a checkpoint of what the chain does not have is not kept.
+/// A checkpoint is only stored if the chain has that entry with that hash, so nobody can plant checkpoints.
 #[tokio::test]
 async fn a_checkpoint_of_a_place_that_is_not_there_is_not_kept() -> Result<(), TestError> {
     let log = Log::with_history().await?;
@@ -332,7 +335,7 @@ async fn a_chain_whose_signatures_are_all_a_strangers_does_not_hold() -> Result<
     Ok(())
 }
 
-/// Key order and white space of jsonb, the session's time zone, and what a client makes of an export.
+/// The order of JSON keys and the time zone of the session do not affect the hashes.
 #[tokio::test]
 async fn what_changes_nothing_raises_no_alarm() -> Result<(), TestError> {
     let log = Log::with_history().await?;
@@ -351,7 +354,8 @@ async fn what_changes_nothing_raises_no_alarm() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Two processes start at once and sign the same end; the database keeps the first signature, a file has the second.
+/// Two processes that start at the same time sign the same head. The database keeps the first signature, a file outside
+/// has the second.
 #[tokio::test]
 async fn an_end_that_was_signed_twice_raises_no_alarm() -> Result<(), TestError> {
     let mut log = Log::with_history().await?;
@@ -370,7 +374,8 @@ async fn database_name(log: &Log) -> Result<String, TestError> {
     Ok(sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut superuser).await?)
 }
 
-/// Strings that break lines, terminals, JSON and naive encodings: each is one row, hashed here as in the database.
+/// Rows with control characters, escapes, non-ASCII text, numbers and long strings hash to the same value in Rust as in
+/// the database.
 #[tokio::test]
 async fn the_database_and_this_program_hash_the_same_text() -> Result<(), TestError> {
     let mut log = Log::new().await?;
@@ -393,7 +398,7 @@ async fn the_database_and_this_program_hash_the_same_text() -> Result<(), TestEr
     let mut walk = Walk::new(TENANT_A, &page.checkpoints, &page.retirements, &keys);
     for entry in page.entries {
         let SealedEntry::Event(event) = entry else { return Err("a row is missing".into()) };
-        // As another program would pass it on.
+        // Serialize as another JSON program would: keys may be reordered and the white space differs.
         let passed_on: Value = serde_json::from_str(&serde_json::to_string(&event)?)?;
         let event: domain::audit::sealed::SealedEvent =
             serde_json::from_str(&serde_json::to_string_pretty(&passed_on)?)?;
@@ -404,7 +409,7 @@ async fn the_database_and_this_program_hash_the_same_text() -> Result<(), TestEr
     Ok(())
 }
 
-/// The application, the worker and the auditor can write neither places nor hashes, nor switch a trigger off.
+/// The roles of the application, the worker and the auditor cannot write to the chain or disable its trigger.
 #[tokio::test]
 async fn nobody_who_logs_in_writes_the_chain() -> Result<(), TestError> {
     let log = Log::with_history().await?;
@@ -460,7 +465,7 @@ async fn what_a_dead_process_left_open_is_closed_as_unknown_once() -> Result<(),
     assert_eq!(log.keeper.absent_instances().await?, Vec::<Uuid>::new(), "it holds its lock");
     assert_eq!(log.keeper.recover(Some(dead)).await?, 0);
     alive.close().await?;
-    // The server notices in its own time that the connection is gone.
+    // It takes a moment until the server notices the closed connection and releases the lock.
     let absent = eventually("the process counts as absent", || async {
         log.keeper.absent_instances().await.ok().filter(|absent| !absent.is_empty())
     });
@@ -480,7 +485,8 @@ async fn what_a_dead_process_left_open_is_closed_as_unknown_once() -> Result<(),
     Ok(())
 }
 
-/// Rows of two months ago, partly in a partition and partly where rows without one go, and of today.
+/// Creates a log with rows from 2 months ago (in a partition of their month), from 14 months ago (in the default
+/// partition), and from today.
 async fn old_and_new() -> Result<Log, TestError> {
     let mut log = Log::new().await?;
     let mut superuser = as_superuser(&log.db).await?;
@@ -534,7 +540,7 @@ async fn what_is_retired_is_proven_and_the_rest_still_holds() -> Result<(), Test
     log.seal_and_sign().await?;
     assert!(log.verify(TENANT_A).await?.holds());
 
-    // A deletion cannot hide behind the retirement, nor can the retirement be stretched.
+    // A retirement cannot be extended to cover up deletions, because its signature covers the date.
     log.tamper(&format!(
         "UPDATE audit_retirements SET before = now() + interval '1 day' WHERE tenant_id = '{TENANT_A}'"
     ))

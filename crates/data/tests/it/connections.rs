@@ -1,4 +1,4 @@
-//! No connection goes back to the pool inside a transaction, or with a tenant set, however its user went away.
+//! A connection never returns to the pool inside a transaction or with a tenant set, even if its user was cancelled.
 
 use crate::catalog::as_superuser;
 use data::testing::{TestDb, TestError};
@@ -15,7 +15,7 @@ use std::task::Poll;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A pool with one connection, so that whatever one user leaves behind, the next one gets.
+/// Creates a pool with a single connection, so that each user gets the connection that the previous one left behind.
 fn one_connection(db: &TestDb) -> Result<Database, TestError> {
     let settings =
         PoolSettings { max_connections: 1, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
@@ -27,8 +27,7 @@ fn new_tenant(number: u128) -> NewTenant {
     NewTenant { id, name: format!("Plant {number}"), slug: format!("plant-{number}") }
 }
 
-/// Gives a future up after it was polled `polls` times, in the middle of whatever it waits for; true where it had
-/// ended.
+/// Polls a future up to `polls` times and then drops it, wherever it is waiting. Returns whether it had completed.
 async fn give_up_after<F: Future>(polls: usize, future: F) -> bool {
     let (mut future, mut left) = (pin!(future), polls);
     poll_fn(|context| {
@@ -63,7 +62,8 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
         } else {
             gave_up += 1
         }
-        // The next user of the connection: its work outside a transaction must last without a commit, …
+        // The next user of the connection runs a statement outside a transaction, which must take effect without a
+        // commit, …
         let number = 100 + round as u128;
         directory.create_tenant(new_tenant(number)).await?;
         let mut elsewhere = as_superuser(&db).await?;
@@ -72,7 +72,7 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
             .fetch_one(&mut elsewhere)
             .await?;
         assert!(kept, "round {round}: the statement ran inside somebody's open transaction");
-        // … and nobody's transaction is open.
+        // … and no transaction may be open.
         let open: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'",
         )
@@ -109,7 +109,7 @@ async fn the_next_transaction_never_works_for_the_tenant_before() -> Result<(), 
         let seen: Vec<_> =
             tx.users().list(&PageRequest::default()).await?.items.iter().map(|u| u.id.as_uuid()).collect();
         assert_eq!(seen, [after.as_uuid()], "round {round}");
-        // Dropped without a commit: the next round gets the connection back clean.
+        // The transaction is dropped without a commit; the next round must get a clean connection.
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ async fn the_next_transaction_never_works_for_the_tenant_before() -> Result<(), 
 async fn a_database_that_is_down_is_unavailable_and_soon() -> Result<(), TestError> {
     use domain::error::{Classify, ErrorKind};
     let settings = PoolSettings { acquire_timeout: Duration::from_millis(300), ..PoolSettings::default() };
-    // Port 1 of this machine: nobody listens there.
+    // Nothing listens on port 1 of this machine.
     let store = PgStore::new(Database::new("postgres://platform_app@127.0.0.1:1/none", &settings)?);
     let down = store.ping().await.map_err(|error| error.kind());
     assert_eq!(down, Err(ErrorKind::Unavailable));

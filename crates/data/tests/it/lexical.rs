@@ -1,4 +1,4 @@
-//! Word search where PostgreSQL matters: stems, identifiers, weights.
+//! Lexical search, as far as it depends on PostgreSQL: stemming, plant identifiers, BM25 scores and query plans.
 
 use crate::catalog::{as_app, as_superuser};
 use crate::store::world;
@@ -22,7 +22,7 @@ async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
     Ok(scope(tenant, Actor::User(user.id)))
 }
 
-/// One ready document with these passages, which all have the same context.
+/// Stores and publishes a document with these passages, which all have the same context (title and headings).
 async fn ingest(
     world: &World,
     scope: &TenantScope,
@@ -138,7 +138,8 @@ async fn words_match_by_their_stems_and_rare_ones_weigh_more() -> Result<(), Tes
     Ok(())
 }
 
-/// The formula, by hand: five passages, all of three lexemes (with the context); `pump` once, in one of them.
+/// Computes the BM25 formula by hand for five passages of three lexemes each (including the context), one of which
+/// contains `pump` once.
 #[tokio::test]
 async fn the_score_is_bm25() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
@@ -147,13 +148,13 @@ async fn the_score_is_bm25() -> Result<(), TestError> {
         .await?;
     let hits = search(&world, &ada, "pump").await?;
     let weight = (1.0_f32 + (5.0 - 1.0 + 0.5) / (1.0 + 0.5)).ln();
-    // Frequency 1 in a passage of mean length: 2.2 / (1 + 1.2) is 1.
+    // For frequency 1 in a passage of mean length, the term factor is 2.2 / (1 + 1.2) = 1.
     assert_eq!(hits.len(), 1);
     assert!((hits[0].1 - weight).abs() < 1e-5, "{hits:?} {weight}");
     Ok(())
 }
 
-/// What makes scores of different queries comparable.
+/// The share of the highest possible score makes the results of different queries comparable.
 #[tokio::test]
 async fn a_word_that_stands_nowhere_lowers_the_share_and_not_the_score() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
@@ -164,7 +165,7 @@ async fn a_word_that_stands_nowhere_lowers_the_share_and_not_the_score() -> Resu
     let scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
     let found = tx.chunks().lexical("pump", &scope, 5).await?;
     let with_a_stranger = tx.chunks().lexical("pump turbine", &scope, 5).await?;
-    // Once in a passage of mean length: 2.2 / (1 + 1.2) of the weight, of at most 2.2 times the weight.
+    // A single occurrence in a passage of mean length scores 1 times the weight; the upper bound is 2.2 times.
     assert!((found[0].share - 1.0 / 2.2).abs() < 1e-5, "{found:?}");
     assert_eq!(found[0].score, with_a_stranger[0].score);
     assert!(with_a_stranger[0].share < 0.5 * found[0].share, "{with_a_stranger:?}");
@@ -193,8 +194,8 @@ async fn one_tenants_words_do_not_weigh_in_anothers() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Otherwise a viewer could count hidden passages with a word: by the score of a visible one that holds it, by the
-/// word's being left out as a common one, or by the share.
+/// Otherwise a viewer could infer how many hidden passages contain a word: from the score of a visible passage with
+/// that word, from the word being ignored as too common, or from the share.
 #[tokio::test]
 async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
@@ -223,7 +224,8 @@ async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), Test
     Ok(())
 }
 
-/// The reason for a table of postings: an operator that is not leakproof could not be an index condition here.
+/// The reason for a table of postings: under row-level security, PostgreSQL uses only leakproof operators as index
+/// conditions before the policy is checked.
 #[tokio::test]
 async fn beneath_row_security_the_lexemes_are_an_index_condition() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
@@ -276,7 +278,7 @@ async fn a_code_with_its_unit_is_found_in_any_spelling_and_without_the_unit() ->
     Ok(())
 }
 
-/// The language of the tenant's settings, of those that PostgreSQL knows.
+/// The language comes from the tenant's settings. Unknown languages fall back to English.
 #[tokio::test]
 async fn words_are_stemmed_in_the_tenants_language() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;

@@ -1,4 +1,4 @@
-//! A program does not start on a database that could show one tenant another's rows.
+//! The preflight checks reject a database that could show a tenant the rows of another one.
 
 use crate::catalog::as_superuser;
 use data::migrate::{self, LoginRole};
@@ -52,7 +52,7 @@ async fn the_superuser_is_refused_in_every_place() -> Result<(), TestError> {
 async fn roles_in_each_others_place_are_refused() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let problems = check(&db.worker_url(), &db.app_url(), &db.app_url()).await.map_err(|error| error.to_string());
-    // The worker's role may not even read which migrations are applied.
+    // The query fails because the worker's role must not read the table of migrations.
     assert_eq!(problems, Err("the database failed while checking the application's role".to_owned()));
     let problems = check(&db.app_url(), &db.app_url(), &db.app_url()).await?;
     holds(&problems, "The worker role \"platform_app\" has SELECT on \"documents\".");
@@ -62,7 +62,7 @@ async fn roles_in_each_others_place_are_refused() -> Result<(), TestError> {
     Ok(())
 }
 
-/// What somebody may have done to the database since it was migrated.
+/// Changes to the database since its migration, each with the problem that the check must report.
 #[tokio::test]
 async fn each_weakness_is_one_sentence() -> Result<(), TestError> {
     for (weakness, sentence) in [
@@ -92,7 +92,7 @@ async fn each_weakness_is_one_sentence() -> Result<(), TestError> {
     ] {
         let db = TestDb::create().await?;
         let mut superuser = as_superuser(&db).await?;
-        // A statement of this test.
+        // Safe from injection: the statement is one of the literals above.
         sqlx::raw_sql(AssertSqlSafe(weakness)).execute(&mut superuser).await?;
         holds(&check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?, sentence);
     }
@@ -101,7 +101,7 @@ async fn each_weakness_is_one_sentence() -> Result<(), TestError> {
 
 #[tokio::test]
 async fn an_unmigrated_database_says_what_to_run() -> Result<(), TestError> {
-    // Another test's template has made the roles; here nothing is migrated.
+    // The roles exist, because creating a test database creates the template; this database is not migrated.
     drop(TestDb::create().await?);
     let db = TestDb::create_empty().await?;
     let problems = check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?;

@@ -1,5 +1,5 @@
-//! The queue in PostgreSQL: what the suite cannot ask of every store, since it needs time to pass or the database's own
-//! numbers.
+//! Tests of the job queue that the shared store suite cannot contain, because they change timestamps in the database or
+//! read its statistics.
 
 use crate::catalog::{TENANT_A, TENANT_B, as_superuser};
 use data::PgJobQueue;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// A tenant with so many documents, of sizes from 1 byte to 50 MB, all queued.
+/// Creates a tenant with this many queued documents of 1 byte to 50 MB.
 async fn fill(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Result<(), TestError> {
     let script = "
         INSERT INTO tenants (id, name, slug) VALUES ($1, $1::text, 'tenant-' || right($1::text, 1));
@@ -29,14 +29,14 @@ async fn fill(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Res
     Ok(())
 }
 
-/// As if all that is queued had come so much earlier.
+/// Moves the queue position of the jobs that match the condition `which` back in time by the interval `by`.
 async fn age(superuser: &mut PgConnection, which: &str, by: &str) -> Result<(), TestError> {
     let script = format!("UPDATE jobs SET turn_at = turn_at - interval '{by}' WHERE {which}");
     sqlx::raw_sql(AssertSqlSafe(script)).execute(superuser).await?;
     Ok(())
 }
 
-/// A document of this size, queued now.
+/// Creates and queues a document of `size` bytes; returns its id.
 async fn queue(superuser: &mut PgConnection, tenant: Uuid, size: i64) -> Result<Uuid, TestError> {
     Ok(sqlx::query_scalar(
         "WITH document AS (
@@ -74,8 +74,7 @@ async fn a_large_document_gives_way_to_small_ones_for_ten_minutes_at_most() -> R
     Ok(())
 }
 
-/// Rows of `jobs` that a claim reads, of ten thousand queued by three tenants. Of the smaller of two counts, since the
-/// first claim of a connection plans.
+/// Measures how many rows of `jobs` a claim reads when three tenants have queued 10,000 jobs.
 #[tokio::test]
 async fn a_claim_among_ten_thousand_jobs_reads_a_few_of_them() -> Result<(), TestError> {
     let db = TestDb::create().await?;
@@ -98,7 +97,7 @@ async fn a_claim_among_ten_thousand_jobs_reads_a_few_of_them() -> Result<(), Tes
     Ok(())
 }
 
-/// During an upgrade the program of before still claims, beats and puts back.
+/// During an upgrade, the previous version of the program still claims jobs, extends leases and requeues jobs.
 #[tokio::test]
 async fn a_program_from_before_goes_on_with_ingestion_alone() -> Result<(), TestError> {
     let db = TestDb::create().await?;
@@ -124,7 +123,8 @@ async fn a_program_from_before_goes_on_with_ingestion_alone() -> Result<(), Test
     Ok(())
 }
 
-/// The transaction that publishes a document holds its job's row; a heartbeat then neither waits nor says it is lost.
+/// The transaction that publishes a document locks the row of its job. A heartbeat must then neither block nor report
+/// the lease as lost.
 #[tokio::test]
 async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -> Result<(), TestError> {
     let db = TestDb::create().await?;
@@ -141,7 +141,7 @@ async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -
     Ok(())
 }
 
-/// What a person looks at.
+/// Operators find the reason of a failure in `last_error`, which is limited to 500 characters.
 #[tokio::test]
 async fn the_last_error_stays_with_the_job() -> Result<(), TestError> {
     let db = TestDb::create().await?;

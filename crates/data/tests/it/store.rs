@@ -1,4 +1,4 @@
-//! The store suite, in PostgreSQL.
+//! Runs the shared store test suite of the crate `fakes` against PostgreSQL.
 
 use data::testing::TestDb;
 use data::{FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStore};
@@ -6,7 +6,7 @@ use fakes::suite::{CaseError, World};
 use fakes::{ManualClock, SequentialIds};
 use std::sync::Arc;
 
-/// What lives as long as the world: dropping it removes database and files.
+/// Owns the database and the files of a [`World`]; dropping it removes both.
 pub(crate) type Alive = (TestDb, tempfile::TempDir);
 
 pub(crate) async fn world() -> Result<(World, Alive), CaseError> {

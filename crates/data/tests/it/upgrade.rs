@@ -1,4 +1,4 @@
-//! What a database of the version before holds is there after the migrations, and searched.
+//! Tests migrations on existing data: rows that an earlier version has stored are still there afterwards.
 
 use crate::catalog::{TENANT_A, TENANT_B, as_superuser, leaks};
 use data::testing::{TestDb, TestError};
@@ -10,7 +10,7 @@ macro_rules! migration {
     };
 }
 
-/// Up to the last one before passages were partitioned.
+/// The migrations before the one that partitions the passages.
 const BEFORE: [&str; 8] = [
     migration!("0001_roles"),
     migration!("0002_tenants_and_users"),
@@ -68,7 +68,8 @@ async fn passages_and_words_move_into_their_tenants_partitions() -> Result<(), T
     Ok(())
 }
 
-/// Rows from before the chain keep what they say, get their place, and an intent whose process is long gone is closed.
+/// Audit rows from before the hash chain keep their content and are sealed, and an intent that its process left open is
+/// closed.
 #[tokio::test]
 async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;
@@ -101,7 +102,7 @@ async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), 
     Ok(())
 }
 
-/// What was counted before there was a ledger counts on.
+/// Tokens that were counted before the ledger existed are carried over.
 #[tokio::test]
 async fn tokens_counted_so_far_stay() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;
@@ -135,7 +136,8 @@ async fn tokens_counted_so_far_stay() -> Result<(), TestError> {
     Ok(())
 }
 
-/// A server of the version before, which drains while the new one serves, counts with each answer that it stores.
+/// A server of the previous version, which still runs during an upgrade, counts tokens in the old table with each
+/// answer. The new sums must include them.
 async fn old_server_counts(db: &TestDb, superuser: &mut PgConnection) -> Result<(), TestError> {
     let mut old = PgConnection::connect(&db.app_url()).await?;
     let mut counting = old.begin().await?;

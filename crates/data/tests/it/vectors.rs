@@ -1,5 +1,5 @@
-//! The vector side beyond a handful of passages: the tenant's own index, its recall beneath filters, its comings and
-//! goings, and that one tenant's volume is nothing to another.
+//! Vector search on larger numbers of passages: the tenant's own index, its recall with filters, when it is created and
+//! dropped, and that one tenant's passages do not affect the results of another.
 
 use crate::catalog::as_superuser;
 use crate::store::world;
@@ -20,10 +20,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const MODEL: &str = "test-12d";
-/// Passages of each document.
+/// Number of passages per document.
 const PER_DOCUMENT: i32 = 25;
 
-/// Numbers that look random and are the same each time (a linear congruential generator).
+/// Pseudo-random numbers that are the same in each run (a linear congruential generator).
 struct Numbers(u64);
 
 impl Numbers {
@@ -32,7 +32,7 @@ impl Numbers {
         (self.0 >> 40) as f32 / (1u64 << 24) as f32 - 0.5
     }
 
-    /// A unit vector, near `to` if there is one.
+    /// Returns a random unit vector; near `to`, if given.
     fn vector(&mut self, to: Option<&[f32]>) -> Vec<f32> {
         let raw: Vec<f32> = (0..12).map(|at| self.next() + to.map_or(0.0, |to| 1.5 * to[at])).collect();
         let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -40,7 +40,8 @@ impl Numbers {
     }
 }
 
-/// A database in which an index is used above this many passages.
+/// Sets the number of passages above which a tenant gets a vector index, for connections opened from now on. Returns a
+/// superuser connection.
 async fn indexed_above(db: &TestDb, limit: u32) -> Result<PgConnection, TestError> {
     let mut superuser = as_superuser(db).await?;
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut superuser).await?;
@@ -74,7 +75,7 @@ fn chunks(world: &World, numbers: &mut Numbers) -> Vec<NewChunk> {
     (0..PER_DOCUMENT).map(passage).collect()
 }
 
-/// Publishes documents; of ten, the first is public, the next four are internal, the others restricted.
+/// Publishes documents. Of every ten, the first is public, the next four are internal and the other five restricted.
 async fn publish(
     world: &World,
     scope: &TenantScope,
@@ -115,7 +116,7 @@ async fn publish(
     Ok(ids)
 }
 
-/// Does the jobs that build indexes; returns how many.
+/// Runs all queued jobs, which must be index builds; returns their number.
 async fn build_indexes(world: &World) -> Result<usize, TestError> {
     let mut built = 0;
     while let Some(job) = world.queue.claim(&JobFilter::any(), Duration::from_secs(600)).await? {
@@ -151,7 +152,8 @@ fn ids(hits: &[RankedPassage]) -> BTreeSet<Uuid> {
     hits.iter().map(|hit| hit.passage.chunk_id.as_uuid()).collect()
 }
 
-/// How often an index was read; known once the connections that read it are gone.
+/// Returns how often an index was scanned. PostgreSQL flushes the statistics of a connection at its end, so this waits
+/// until all connections of the application are closed.
 async fn index_scans(superuser: &mut PgConnection, index: &str) -> Result<i64, TestError> {
     for _ in 0..10_000 {
         let open: i64 = sqlx::query_scalar(
@@ -167,13 +169,14 @@ async fn index_scans(superuser: &mut PgConnection, index: &str) -> Result<i64, T
     Err("connections that were closed are still there".into())
 }
 
-/// For one who may see everything and one who may see half, through the index; for one who may see a tenth, whom the
-/// index would fail, without it. All that there is, however much is asked for.
+/// A reader who may see all or half of the passages is served from the index; one who may see only a tenth, for whom
+/// the index would have poor recall, by an exact scan. A limit above the number of visible passages returns all of
+/// them.
 #[tokio::test]
 async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
     let mut superuser = indexed_above(&db, 200).await?;
-    // Connections that know the limit, and can be closed.
+    // New connections, which use the threshold that was just set, and which this test can close.
     let app: Database = db.app()?;
     let world = World {
         store: Arc::new(PgStore::new(app.clone())),
@@ -209,12 +212,12 @@ async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
         assert_eq!(nearest(&*world.store, &ada, &queries[0], clearance, 2000).await?.len(), all);
     }
     app.close().await;
-    // Twenty searches with half of the passages, twenty with all, one for more than there are; none with a tenth.
+    // 20 searches over half of the passages, 20 over all, and the one with a limit of 2000; none over a tenth.
     assert_eq!(index_scans(&mut superuser, &index[0]).await?, 41);
     Ok(())
 }
 
-/// Neither its passages nor its index: ranks and scores of the other's searches stay the same to the last digit.
+/// Neither the passages nor the index of one tenant change the ranks and scores of another tenant's searches at all.
 #[tokio::test]
 async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
@@ -239,8 +242,8 @@ async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), Tes
     Ok(())
 }
 
-/// With the next model comes the next index, while there are still few of its passages; with the switch the old one
-/// goes.
+/// The index of the next model is created while its passages are being staged. The switch drops the index of the old
+/// model.
 #[tokio::test]
 async fn an_index_comes_with_a_model_and_goes_with_it() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
@@ -265,7 +268,7 @@ async fn an_index_comes_with_a_model_and_goes_with_it() -> Result<(), TestError>
     Ok(())
 }
 
-/// Tenants made at the same time get a partition each; a deleted document takes its passages along.
+/// Tenants that are created concurrently each get a partition. Deleting a document deletes its passages.
 #[tokio::test]
 async fn each_tenant_has_a_partition_of_its_own() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
@@ -293,7 +296,7 @@ async fn each_tenant_has_a_partition_of_its_own() -> Result<(), TestError> {
     assert!(tx.documents().delete(documents[0]).await?.is_some());
     tx.commit().await?;
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut superuser).await?, 25);
-    // The classification of passages follows their document's.
+    // Changing the classification of a document changes that of its passages.
     sqlx::query("UPDATE documents SET classification = 'restricted'").execute(&mut superuser).await?;
     let moved: i64 = sqlx::query_scalar("SELECT count(*) FROM document_chunks WHERE classification = 'restricted'")
         .fetch_one(&mut superuser)
