@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_for_one_side_does_not_ask_for_the_other() {
+    fn a_query_for_one_suffix_does_not_match_another() {
         assert_eq!(fold("P-101A", TextKind::Query), "p101a");
         assert_eq!(fold("P 101 B", TextKind::Query), "p101b");
         assert_eq!(fold("is P-101 a pump", TextKind::Query), "p101a p101");

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_server_reports_is_cut_to_what_the_table_holds() {
+    fn reported_values_are_truncated_to_the_limits_of_the_table() {
         assert_eq!(truncate("a\0b\u{e4}c", 3), "ab\u{e4}");
         let attempt = FailedAttempt { backend: "\u{1f600}".repeat(500), error: "e".repeat(500) };
         let stored = serde_json::to_string(&attempts(&vec![attempt; 40])).expect("JSON");

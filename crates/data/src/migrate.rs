@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_but_the_first_works_as_the_owner_and_leaves_it_at_the_end() {
+    fn every_migration_switches_to_the_owner_role_and_back() {
         for migration in MIGRATIONS.iter() {
             let sql = migration.sql.as_str().trim();
             assert!(sql.contains("SET LOCAL ROLE platform_owner;"), "{}", migration.version);

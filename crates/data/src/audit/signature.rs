@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checkpoint_counts_as_signed_and_no_other_way() {
+    fn changing_any_signed_field_invalidates_the_signature() {
         let key = SigningKey::from_seed(&[7; 32]).expect("a seed");
         let trusted = TrustedKeys::new([key.public_key().as_str()]).expect("a key");
         let at = Timestamp::from_timestamp(1_000, 0).expect("a moment");

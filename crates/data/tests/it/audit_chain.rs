@@ -119,7 +119,7 @@ fn now() -> Timestamp {
 }
 
 #[tokio::test]
-async fn an_untouched_log_holds() -> Result<(), TestError> {
+async fn an_untouched_log_verifies() -> Result<(), TestError> {
     let mut log = Log::with_history().await?;
     log.operation(TENANT_A, &json!({})).await?;
     let report = log.verify(TENANT_A).await?;
@@ -204,7 +204,7 @@ const TAMPERING: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn whatever_is_done_to_it_is_found() -> Result<(), TestError> {
+async fn every_manipulation_is_detected() -> Result<(), TestError> {
     for (sql, expected) in TAMPERING {
         let log = Log::with_history().await?;
         assert!(log.verify(TENANT_A).await?.holds(), "control");
@@ -218,8 +218,8 @@ async fn whatever_is_done_to_it_is_found() -> Result<(), TestError> {
             .replace("tenant_id = B", &format!("tenant_id = '{TENANT_B}'"));
         log.tamper(&sql).await?;
         let report = log.verify(TENANT_A).await?;
-        let told: Vec<_> = report.findings.iter().map(|finding| finding.what.as_str()).collect();
-        assert!(told.iter().any(|what| what.starts_with(expected)), "{sql}: {told:?}");
+        let findings: Vec<_> = report.findings.iter().map(|finding| finding.what.as_str()).collect();
+        assert!(findings.iter().any(|what| what.starts_with(expected)), "{sql}: {findings:?}");
     }
     Ok(())
 }
@@ -232,7 +232,7 @@ async fn lookup(log: &Log, sql: &str) -> Result<Uuid, TestError> {
 /// The log is edited and the whole chain recomputed with the database's own functions, so that it is consistent. Only
 /// the signature reveals the change.
 #[tokio::test]
-async fn a_chain_that_was_written_anew_is_found() -> Result<(), TestError> {
+async fn a_recomputed_chain_is_detected() -> Result<(), TestError> {
     let log = Log::with_history().await?;
     let rewrite = format!(
         "UPDATE audit_logs SET event_type = 'doc.list' WHERE tenant_id = '{TENANT_A}';
@@ -244,12 +244,12 @@ async fn a_chain_that_was_written_anew_is_found() -> Result<(), TestError> {
     log.tamper(&rewrite).await?;
     let report = log.verify(TENANT_A).await?;
     assert_eq!(report.findings[0].what, "the chain is not the one that was signed: it was rewritten", "{report:?}");
-    assert!(log.verify(TENANT_B).await?.holds(), "another tenant's log is not blamed");
+    assert!(log.verify(TENANT_B).await?.holds(), "the other tenant's log is not affected");
     Ok(())
 }
 
 #[tokio::test]
-async fn an_end_that_went_missing_before_it_was_sealed_is_found() -> Result<(), TestError> {
+async fn rows_deleted_before_sealing_are_detected() -> Result<(), TestError> {
     let log = Log::with_history().await?;
     log.operation(TENANT_A, &json!({})).await?;
     log.tamper(&format!(
@@ -268,7 +268,7 @@ async fn an_end_that_went_missing_before_it_was_sealed_is_found() -> Result<(), 
 /// Rows are deleted between sealing and signing. The process still signs the head that it got when sealing, and the
 /// copy of the checkpoint outside the database reveals the deletion.
 #[tokio::test]
-async fn an_end_that_went_missing_before_it_was_signed_is_found() -> Result<(), TestError> {
+async fn rows_deleted_before_signing_are_detected() -> Result<(), TestError> {
     let mut log = Log::with_history().await?;
     log.operation(TENANT_A, &json!({})).await?;
     let heads = log.keeper.seal(100).await?;
@@ -294,7 +294,7 @@ async fn an_end_that_went_missing_before_it_was_signed_is_found() -> Result<(), 
 /// The key of the partitioned table includes the creation time, so the key alone would allow the same id twice. The
 /// second row could not be sealed, and would block sealing for all tenants.
 #[tokio::test]
-async fn an_id_that_is_sealed_is_not_taken_again() -> Result<(), TestError> {
+async fn the_id_of_a_sealed_row_cannot_be_reused() -> Result<(), TestError> {
     let mut log = Log::with_history().await?;
     let id =
         lookup(&log, &format!("(SELECT audit_id FROM audit_chain WHERE tenant_id = '{TENANT_A}' AND seq = 5)")).await?;
@@ -314,16 +314,16 @@ async fn an_id_that_is_sealed_is_not_taken_again() -> Result<(), TestError> {
 
 /// A checkpoint is only stored if the chain has that entry with that hash, so nobody can plant checkpoints.
 #[tokio::test]
-async fn a_checkpoint_of_a_place_that_is_not_there_is_not_kept() -> Result<(), TestError> {
+async fn a_checkpoint_of_an_unknown_entry_is_not_stored() -> Result<(), TestError> {
     let log = Log::with_history().await?;
-    let made_up = log.key.checkpoint(TENANT_A, i64::MAX, ChainHash::of(b"x"), now());
-    log.keeper.keep_checkpoint(&made_up).await?;
+    let forged = log.key.checkpoint(TENANT_A, i64::MAX, ChainHash::of(b"x"), now());
+    log.keeper.keep_checkpoint(&forged).await?;
     assert!(log.verify(TENANT_A).await?.holds());
     Ok(())
 }
 
 #[tokio::test]
-async fn a_chain_whose_signatures_are_all_a_strangers_does_not_hold() -> Result<(), TestError> {
+async fn a_chain_signed_only_with_unknown_keys_does_not_verify() -> Result<(), TestError> {
     let log = Log::with_history().await?;
     let other = SigningKey::from_seed(&[9; 32])?;
     let verifier = AuditVerifier::new(log.db.auditor()?, TrustedKeys::new([other.public_key().as_str()])?);
@@ -337,7 +337,7 @@ async fn a_chain_whose_signatures_are_all_a_strangers_does_not_hold() -> Result<
 
 /// The order of JSON keys and the time zone of the session do not affect the hashes.
 #[tokio::test]
-async fn what_changes_nothing_raises_no_alarm() -> Result<(), TestError> {
+async fn changes_without_effect_raise_no_alarm() -> Result<(), TestError> {
     let log = Log::with_history().await?;
     log.tamper(&format!(
         "SET timezone = 'Asia/Kathmandu';
@@ -357,7 +357,7 @@ async fn what_changes_nothing_raises_no_alarm() -> Result<(), TestError> {
 /// Two processes that start at the same time sign the same head. The database keeps the first signature, a file outside
 /// has the second.
 #[tokio::test]
-async fn an_end_that_was_signed_twice_raises_no_alarm() -> Result<(), TestError> {
+async fn a_head_signed_twice_raises_no_alarm() -> Result<(), TestError> {
     let mut log = Log::with_history().await?;
     let first = log.outside.iter().find(|signed| signed.tenant_id == TENANT_A).cloned().ok_or("a checkpoint")?;
     let later = first.at + chrono::TimeDelta::seconds(1);
@@ -377,7 +377,7 @@ async fn database_name(log: &Log) -> Result<String, TestError> {
 /// Rows with control characters, escapes, non-ASCII text, numbers and long strings hash to the same value in Rust as in
 /// the database.
 #[tokio::test]
-async fn the_database_and_this_program_hash_the_same_text() -> Result<(), TestError> {
+async fn the_database_and_the_verifier_compute_the_same_hashes() -> Result<(), TestError> {
     let mut log = Log::new().await?;
     let hostile = [
         json!({"text": "a\nb\r\t\u{1b}[31m\"}\\{ \u{7f} é 中 \u{1f600} \u{8}\u{c}\u{1}"}),
@@ -399,9 +399,9 @@ async fn the_database_and_this_program_hash_the_same_text() -> Result<(), TestEr
     for entry in page.entries {
         let SealedEntry::Event(event) = entry else { return Err("a row is missing".into()) };
         // Serialize as another JSON program would: keys may be reordered and the white space differs.
-        let passed_on: Value = serde_json::from_str(&serde_json::to_string(&event)?)?;
+        let reserialized: Value = serde_json::from_str(&serde_json::to_string(&event)?)?;
         let event: domain::audit::sealed::SealedEvent =
-            serde_json::from_str(&serde_json::to_string_pretty(&passed_on)?)?;
+            serde_json::from_str(&serde_json::to_string_pretty(&reserialized)?)?;
         walk.entry(&ChainEntry::of(&event));
     }
     let report = walk.finish();
@@ -411,16 +411,16 @@ async fn the_database_and_this_program_hash_the_same_text() -> Result<(), TestEr
 
 /// The roles of the application, the worker and the auditor cannot write to the chain or disable its trigger.
 #[tokio::test]
-async fn nobody_who_logs_in_writes_the_chain() -> Result<(), TestError> {
+async fn no_login_role_can_write_to_the_chain() -> Result<(), TestError> {
     let log = Log::with_history().await?;
     let urls = [log.db.app_url(), log.db.worker_url(), log.db.auditor_url()];
     for url in urls {
         let mut role = PgConnection::connect(&url).await?;
-        let powers: (bool, bool) =
+        let role_attributes: (bool, bool) =
             sqlx::query_as("SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
                 .fetch_one(&mut role)
                 .await?;
-        assert_eq!(powers, (false, false));
+        assert_eq!(role_attributes, (false, false));
         for sql in [
             "UPDATE audit_logs SET event_type = ''",
             "DELETE FROM audit_logs",
@@ -449,7 +449,7 @@ async fn nobody_who_logs_in_writes_the_chain() -> Result<(), TestError> {
 }
 
 #[tokio::test]
-async fn what_a_dead_process_left_open_is_closed_as_unknown_once() -> Result<(), TestError> {
+async fn operations_of_a_dead_process_are_closed_as_unknown_once() -> Result<(), TestError> {
     let log = Log::new().await?;
     let mut app = as_app(&log.db).await?;
     let (dead, intent) = (random(), random());
@@ -470,7 +470,11 @@ async fn what_a_dead_process_left_open_is_closed_as_unknown_once() -> Result<(),
         log.keeper.absent_instances().await.ok().filter(|absent| !absent.is_empty())
     });
     assert_eq!(absent.await, [dead]);
-    assert_eq!(log.keeper.recover(None).await?, 0, "what belongs to a process is not old for all that");
+    assert_eq!(
+        log.keeper.recover(None).await?,
+        0,
+        "operations of a known process are not closed by age after such a short time"
+    );
     assert_eq!(log.keeper.recover(Some(dead)).await?, 1);
     assert_eq!(log.keeper.recover(Some(dead)).await?, 0);
     let mut superuser = as_superuser(&log.db).await?;
@@ -487,7 +491,7 @@ async fn what_a_dead_process_left_open_is_closed_as_unknown_once() -> Result<(),
 
 /// Creates a log with rows from 2 months ago (in a partition of their month), from 14 months ago (in the default
 /// partition), and from today.
-async fn old_and_new() -> Result<Log, TestError> {
+async fn log_with_old_and_new_rows() -> Result<Log, TestError> {
     let mut log = Log::new().await?;
     let mut superuser = as_superuser(&log.db).await?;
     let months = "SELECT make_audit_partition((date_trunc('month', now()) - interval '2 months')::date)";
@@ -517,8 +521,8 @@ fn this_month() -> Timestamp {
 }
 
 #[tokio::test]
-async fn what_is_retired_is_proven_and_the_rest_still_holds() -> Result<(), TestError> {
-    let mut log = old_and_new().await?;
+async fn retired_rows_are_accounted_for_and_the_rest_verifies() -> Result<(), TestError> {
+    let mut log = log_with_old_and_new_rows().await?;
     assert!(log.verify(TENANT_A).await?.holds(), "control");
     let records = retire(&log.db.superuser_url(), this_month(), &log.key, now()).await?;
     assert_eq!(records.iter().map(|record| (record.tenant_id, record.rows)).collect::<Vec<_>>(), [(TENANT_A, 4)]);
@@ -535,7 +539,7 @@ async fn what_is_retired_is_proven_and_the_rest_still_holds() -> Result<(), Test
     .bind(this_month())
     .fetch_one(&mut superuser)
     .await?;
-    assert_eq!(left, (0, 7, 0), "six of today and the record of the retirement; the old partition is gone");
+    assert_eq!(left, (0, 7, 0), "six rows of today and the event of the retirement; the old partition is dropped");
     log.operation(TENANT_A, &json!({})).await?;
     log.seal_and_sign().await?;
     assert!(log.verify(TENANT_A).await?.holds());
@@ -545,13 +549,13 @@ async fn what_is_retired_is_proven_and_the_rest_still_holds() -> Result<(), Test
         "UPDATE audit_retirements SET before = now() + interval '1 day' WHERE tenant_id = '{TENANT_A}'"
     ))
     .await?;
-    let told = log.verify(TENANT_A).await?;
-    assert_eq!(told.findings[0].what, "a retirement's signature is invalid", "{told:?}");
+    let report = log.verify(TENANT_A).await?;
+    assert_eq!(report.findings[0].what, "a retirement's signature is invalid", "{report:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn nothing_is_retired_that_has_no_place_yet() -> Result<(), TestError> {
+async fn unsealed_rows_are_not_retired() -> Result<(), TestError> {
     let log = Log::new().await?;
     let mut superuser = as_superuser(&log.db).await?;
     let old = format!(

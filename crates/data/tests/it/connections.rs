@@ -28,7 +28,7 @@ fn new_tenant(number: u128) -> NewTenant {
 }
 
 /// Polls a future up to `polls` times and then drops it, wherever it is waiting. Returns whether it had completed.
-async fn give_up_after<F: Future>(polls: usize, future: F) -> bool {
+async fn poll_and_drop<F: Future>(polls: usize, future: F) -> bool {
     let (mut future, mut left) = (pin!(future), polls);
     poll_fn(|context| {
         if left == 0 {
@@ -57,7 +57,7 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
             tx.users().list(&PageRequest::default()).await?;
             tx.commit().await
         };
-        if give_up_after(round % 10, work).await {
+        if poll_and_drop(round % 10, work).await {
             ended += 1
         } else {
             gave_up += 1
@@ -85,7 +85,7 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
 }
 
 #[tokio::test]
-async fn the_next_transaction_never_works_for_the_tenant_before() -> Result<(), TestError> {
+async fn the_next_transaction_never_sees_the_previous_tenant() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let database = one_connection(&db)?;
     let (store, directory) = (Arc::new(PgStore::new(database.clone())), PgDirectory::new(database));
@@ -104,7 +104,7 @@ async fn the_next_transaction_never_works_for_the_tenant_before() -> Result<(), 
             let mut tx = store.begin(&given_up).await?;
             tx.users().list(&PageRequest::default()).await
         };
-        give_up_after(round % 8, work).await;
+        poll_and_drop(round % 8, work).await;
         let mut tx = store.begin(&next).await?;
         let seen: Vec<_> =
             tx.users().list(&PageRequest::default()).await?.items.iter().map(|u| u.id.as_uuid()).collect();
@@ -115,7 +115,7 @@ async fn the_next_transaction_never_works_for_the_tenant_before() -> Result<(), 
 }
 
 #[tokio::test]
-async fn a_database_that_is_down_is_unavailable_and_soon() -> Result<(), TestError> {
+async fn an_unreachable_database_is_reported_as_unavailable_without_delay() -> Result<(), TestError> {
     use domain::error::{Classify, ErrorKind};
     let settings = PoolSettings { acquire_timeout: Duration::from_millis(300), ..PoolSettings::default() };
     // Nothing listens on port 1 of this machine.

@@ -12,7 +12,7 @@ use domain::search::{SearchFilters, SearchScope};
 use fakes::suite::{World, identity, scope};
 use sqlx::{AssertSqlSafe, Row};
 
-async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
+async fn create_tenant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
     let tenant = NewTenant { id: world.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
     let tenant: TenantId = world.directory.create_tenant(tenant).await?.id;
     let mut tx = world.store.begin(&scope(tenant, Actor::System)).await?;
@@ -91,7 +91,7 @@ async fn search(world: &World, scope: &TenantScope, query: &str) -> Result<Vec<(
 #[tokio::test]
 async fn an_identifier_is_found_in_any_spelling_and_not_its_neighbour() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     let passages = [
         "Isolate P-101A before work.",
         "Isolate P101B before work.",
@@ -120,7 +120,7 @@ async fn an_identifier_is_found_in_any_spelling_and_not_its_neighbour() -> Resul
 #[tokio::test]
 async fn words_match_by_their_stems_and_rare_ones_weigh_more() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     let passages = [
         "Lubricating the bearings.",
         "The pump runs.",
@@ -143,7 +143,7 @@ async fn words_match_by_their_stems_and_rare_ones_weigh_more() -> Result<(), Tes
 #[tokio::test]
 async fn the_score_is_bm25() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     ingest(&world, &ada, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
         .await?;
     let hits = search(&world, &ada, "pump").await?;
@@ -156,26 +156,26 @@ async fn the_score_is_bm25() -> Result<(), TestError> {
 
 /// The share of the highest possible score makes the results of different queries comparable.
 #[tokio::test]
-async fn a_word_that_stands_nowhere_lowers_the_share_and_not_the_score() -> Result<(), TestError> {
+async fn an_unknown_word_lowers_the_share_and_not_the_score() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     ingest(&world, &ada, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
         .await?;
     let mut tx = world.store.begin(&ada).await?;
     let scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
     let found = tx.chunks().lexical("pump", &scope, 5).await?;
-    let with_a_stranger = tx.chunks().lexical("pump turbine", &scope, 5).await?;
+    let with_unknown_word = tx.chunks().lexical("pump turbine", &scope, 5).await?;
     // A single occurrence in a passage of mean length scores 1 times the weight; the upper bound is 2.2 times.
     assert!((found[0].share - 1.0 / 2.2).abs() < 1e-5, "{found:?}");
-    assert_eq!(found[0].score, with_a_stranger[0].score);
-    assert!(with_a_stranger[0].share < 0.5 * found[0].share, "{with_a_stranger:?}");
+    assert_eq!(found[0].score, with_unknown_word[0].score);
+    assert!(with_unknown_word[0].share < 0.5 * found[0].share, "{with_unknown_word:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn common_words_are_left_out_where_three_rarer_ones_remain() -> Result<(), TestError> {
+async fn common_words_are_ignored_if_three_rarer_ones_remain() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     let passages = ["valve alpha", "valve beta", "valve gamma", "valve delta", "valve epsilon", "valve zeta"];
     ingest(&world, &ada, 'a', "Notes", &passages).await?;
     assert_eq!(search(&world, &ada, "valve alpha beta").await?.len(), 6, "two rarer words: the common one counts");
@@ -184,9 +184,9 @@ async fn common_words_are_left_out_where_three_rarer_ones_remain() -> Result<(),
 }
 
 #[tokio::test]
-async fn one_tenants_words_do_not_weigh_in_anothers() -> Result<(), TestError> {
+async fn one_tenants_words_do_not_affect_the_scores_of_another() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let (here, there) = (plant(&world, "a").await?, plant(&world, "b").await?);
+    let (here, there) = (create_tenant(&world, "a").await?, create_tenant(&world, "b").await?);
     ingest(&world, &here, 'a', "Notes", &["pump seal", "gauge", "rotor"]).await?;
     let alone = search(&world, &here, "pump").await?;
     ingest(&world, &there, 'a', "Notes", &["pump", "pump pump", "pump motor", "pump again"]).await?;
@@ -199,7 +199,7 @@ async fn one_tenants_words_do_not_weigh_in_anothers() -> Result<(), TestError> {
 #[tokio::test]
 async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     let seen = ["pump seal", "pump gauge", "rotor", "valve alpha", "valve beta", "motor gamma", "motor delta"];
     ingest(&world, &ada, 'a', "Notes", &seen).await?;
     let queries = ["pump", "pump rotor", "valve alpha beta rotor", "turbine pump", "notes"];
@@ -216,10 +216,10 @@ async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), Test
         let mut tx = world.store.begin(&ada).await?;
         let after = tx.chunks().lexical(query, &within(Classification::Internal), 10).await?;
         assert!(!after.is_empty(), "{query}");
-        assert_eq!(after, before, "{query}: what is hidden changed the answer");
+        assert_eq!(after, before, "{query}: hidden passages changed the result");
         let cleared = tx.chunks().lexical(query, &within(Classification::Restricted), 20).await?;
-        assert!(cleared.len() > before.len(), "{query}: who may see it finds it");
-        assert_ne!(cleared[0].score, before[0].score, "{query}: and it weighs in there");
+        assert!(cleared.len() > before.len(), "{query}: a reader with clearance finds more");
+        assert_ne!(cleared[0].score, before[0].score, "{query}: and the scores include those passages");
     }
     Ok(())
 }
@@ -227,9 +227,9 @@ async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), Test
 /// The reason for a table of postings: under row-level security, PostgreSQL uses only leakproof operators as index
 /// conditions before the policy is checked.
 #[tokio::test]
-async fn beneath_row_security_the_lexemes_are_an_index_condition() -> Result<(), TestError> {
+async fn lexemes_are_an_index_condition_under_row_security() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
-    let (here, there) = (plant(&world, "a").await?, plant(&world, "b").await?);
+    let (here, there) = (create_tenant(&world, "a").await?, create_tenant(&world, "b").await?);
     let mut app = as_app(&db).await?;
     let prepare = concat!(
         "SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan;
@@ -256,9 +256,9 @@ async fn beneath_row_security_the_lexemes_are_an_index_condition() -> Result<(),
 }
 
 #[tokio::test]
-async fn a_code_with_its_unit_is_found_in_any_spelling_and_without_the_unit() -> Result<(), TestError> {
+async fn a_plant_code_is_found_in_any_spelling_and_without_the_unit() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     let passages = [
         "Isolate 10LAB20AA001 before work.",
         "Isolate 10 LAB20 AA002 before work.",
@@ -274,7 +274,7 @@ async fn a_code_with_its_unit_is_found_in_any_spelling_and_without_the_unit() ->
         assert_eq!(hits.first().map(|hit| hit.0.as_str()), Some(passages[at]), "{query}: {hits:?}");
         assert!(hits.len() == 1 || hits[0].1 > 1.5 * hits[1].1, "{query}: {hits:?}");
     }
-    assert_eq!(search(&world, &ada, "LAB20").await?.len(), 2, "the system is found by its own code");
+    assert_eq!(search(&world, &ada, "LAB20").await?.len(), 2, "both are found by the code of their system");
     Ok(())
 }
 
@@ -285,7 +285,7 @@ async fn words_are_stemmed_in_the_tenants_language() -> Result<(), TestError> {
     for (slug, language, recorded, stems) in
         [("de", "German", "german", true), ("en", "english", "english", false), ("no", "public.x", "english", false)]
     {
-        let ada = plant(&world, slug).await?;
+        let ada = create_tenant(&world, slug).await?;
         let mut superuser = as_superuser(&db).await?;
         sqlx::query("UPDATE tenants SET config = jsonb_build_object('language', $1::text) WHERE slug = $2")
             .bind(language)

@@ -51,7 +51,7 @@ impl Policy {
 }
 
 /// Inserts rows of both tenants into the tables that `two_tenants` leaves empty.
-async fn evidence(superuser: &mut PgConnection) -> Result<(), TestError> {
+async fn insert_audit_rows(superuser: &mut PgConnection) -> Result<(), TestError> {
     run(superuser, "SELECT * FROM audit_seal(100)").await?;
     for tenant in [TENANT_A, TENANT_B] {
         run(
@@ -107,7 +107,7 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
         }
     }
     if inserts {
-        found.extend(planted(role, table, &here, &foreign).await?);
+        found.extend(insert_violations(role, table, &here, &foreign).await?);
     }
     if table == "tenants" {
         // Assigns a constant, because an update that reads a column is also limited by the SELECT policies.
@@ -121,7 +121,12 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
 
 /// Checks that rows can be inserted for the current tenant, but not for another tenant or user; returns each violation
 /// as text.
-async fn planted(role: &mut PgConnection, table: &str, here: &str, foreign: &str) -> Result<Vec<String>, TestError> {
+async fn insert_violations(
+    role: &mut PgConnection,
+    table: &str,
+    here: &str,
+    foreign: &str,
+) -> Result<Vec<String>, TestError> {
     let mut found = Vec::new();
     let Some((_, sql)) = INSERTS.iter().find(|(known, _)| *known == table) else {
         return Ok(vec![format!("{table}: no insert is known to try")]);
@@ -160,9 +165,9 @@ async fn connect(db: &TestDb, policy: &Policy) -> Result<PgConnection, TestError
 async fn the_loss_of_any_policy_is_noticed() -> Result<(), TestError> {
     let (db, _app) = two_tenants().await?;
     let mut superuser = as_superuser(&db).await?;
-    evidence(&mut superuser).await?;
+    insert_audit_rows(&mut superuser).await?;
     let policies: Vec<Policy> = sqlx::query_as(POLICIES).fetch_all(&mut superuser).await?;
-    assert!(policies.len() >= 20, "the catalog was read: {policies:?}");
+    assert!(policies.len() >= 20, "too few policies in the catalog: {policies:?}");
     let mut mutations = 0;
     for policy in &policies {
         let mut role = connect(&db, policy).await?;

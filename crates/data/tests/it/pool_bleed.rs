@@ -30,7 +30,7 @@ struct Tally {
 }
 
 /// A pseudo-random number that is the same in each run (a hash of client and request).
-fn chance(client: u64, request: u64) -> u64 {
+fn pseudo_random(client: u64, request: u64) -> u64 {
     let mixed = (client << 32 | request).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
 }
@@ -63,7 +63,7 @@ async fn request(store: &PgStore, tenant: TenantId, fails: bool) -> Result<Vec<U
 
 async fn client(store: Arc<PgStore>, tenants: [TenantId; 2], number: u64, tally: Arc<Tally>) {
     for turn in 0..REQUESTS / CLIENTS {
-        let dice = chance(number, turn);
+        let dice = pseudo_random(number, turn);
         let tenant = if dice.is_multiple_of(2) { tenants[0] } else { tenants[1] };
         let asked = pin!(request(&store, tenant, dice % 20 == 7));
         let cut_off = dice % 10 == 3;
@@ -86,7 +86,7 @@ async fn client(store: Arc<PgStore>, tenants: [TenantId; 2], number: u64, tally:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_sees_another_tenants_rows_however_the_ones_before_went_away() -> Result<(), TestError> {
+async fn no_client_sees_another_tenants_rows_after_cancellations_and_errors() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let settings =
         PoolSettings { max_connections: 4, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };

@@ -12,7 +12,7 @@ use uuid::Uuid;
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Creates a tenant with this many queued documents of 1 byte to 50 MB.
-async fn fill(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Result<(), TestError> {
+async fn create_tenant_with_jobs(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Result<(), TestError> {
     let script = "
         INSERT INTO tenants (id, name, slug) VALUES ($1, $1::text, 'tenant-' || right($1::text, 1));
         INSERT INTO users (id, tenant_id, issuer, external_id) VALUES ($1, $1, 'issuer', 'subject');
@@ -30,7 +30,7 @@ async fn fill(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Res
 }
 
 /// Moves the queue position of the jobs that match the condition `which` back in time by the interval `by`.
-async fn age(superuser: &mut PgConnection, which: &str, by: &str) -> Result<(), TestError> {
+async fn backdate(superuser: &mut PgConnection, which: &str, by: &str) -> Result<(), TestError> {
     let script = format!("UPDATE jobs SET turn_at = turn_at - interval '{by}' WHERE {which}");
     sqlx::raw_sql(AssertSqlSafe(script)).execute(superuser).await?;
     Ok(())
@@ -53,24 +53,24 @@ async fn queue(superuser: &mut PgConnection, tenant: Uuid, size: i64) -> Result<
     .await?)
 }
 
-async fn claimed(queue: &PgJobQueue) -> Result<Option<Uuid>, TestError> {
+async fn claim_document(queue: &PgJobQueue) -> Result<Option<Uuid>, TestError> {
     let job = queue.claim(&JobFilter::any(), LONG).await?;
     Ok(job.and_then(|job| job.work.document()).map(|document| document.as_uuid()))
 }
 
 #[tokio::test]
-async fn a_large_document_gives_way_to_small_ones_for_ten_minutes_at_most() -> Result<(), TestError> {
+async fn a_large_document_yields_to_small_ones_for_ten_minutes_at_most() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
-    fill(&mut superuser, TENANT_A, 0).await?;
+    create_tenant_with_jobs(&mut superuser, TENANT_A, 0).await?;
     let jobs = PgJobQueue::new(db.worker()?);
     let large = queue(&mut superuser, TENANT_A, 90 << 20).await?;
-    age(&mut superuser, "true", "9 minutes").await?;
+    backdate(&mut superuser, "true", "9 minutes").await?;
     let small = queue(&mut superuser, TENANT_A, 1).await?;
-    assert_eq!(claimed(&jobs).await?, Some(small), "it came nine minutes after the large one");
-    age(&mut superuser, "NOT leased", "2 minutes").await?;
+    assert_eq!(claim_document(&jobs).await?, Some(small), "queued nine minutes after the large one");
+    backdate(&mut superuser, "NOT leased", "2 minutes").await?;
     queue(&mut superuser, TENANT_A, 1).await?;
-    assert_eq!(claimed(&jobs).await?, Some(large), "this one came eleven minutes after it");
+    assert_eq!(claim_document(&jobs).await?, Some(large), "the second small one was queued eleven minutes after it");
     Ok(())
 }
 
@@ -80,11 +80,11 @@ async fn a_claim_among_ten_thousand_jobs_reads_a_few_of_them() -> Result<(), Tes
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
     for (tenant, documents) in [(TENANT_A, 5000), (TENANT_B, 4000), (Uuid::from_u128(0xc), 1000)] {
-        fill(&mut superuser, tenant, documents).await?;
+        create_tenant_with_jobs(&mut superuser, tenant, documents).await?;
     }
     let jobs = PgJobQueue::new(db.worker()?);
     for _ in 0..30 {
-        assert!(claimed(&jobs).await?.is_some());
+        assert!(claim_document(&jobs).await?.is_some());
     }
     let mut transaction = superuser.begin().await?;
     let counted = "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint
@@ -99,17 +99,17 @@ async fn a_claim_among_ten_thousand_jobs_reads_a_few_of_them() -> Result<(), Tes
 
 /// During an upgrade, the previous version of the program still claims jobs, extends leases and requeues jobs.
 #[tokio::test]
-async fn a_program_from_before_goes_on_with_ingestion_alone() -> Result<(), TestError> {
+async fn the_previous_version_still_processes_ingestion_jobs() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
-    fill(&mut superuser, TENANT_A, 1).await?;
+    create_tenant_with_jobs(&mut superuser, TENANT_A, 1).await?;
     let jobs = PgJobQueue::new(db.worker()?);
     assert_eq!(jobs.enqueue_reindex().await?, 1);
     let mut worker = PgConnection::connect(&db.worker_url()).await?;
     let claim = "SELECT job_id, lease_token FROM claim_job('1 hour')";
     let (job, token): (Uuid, i64) = sqlx::query_as(claim).fetch_one(&mut worker).await?;
     let none: Option<(Uuid, i64)> = sqlx::query_as(claim).fetch_optional(&mut worker).await?;
-    assert_eq!(none, None, "it knows no reindexing");
+    assert_eq!(none, None, "the previous version does not know reindexing jobs");
     for (sql, expected) in [
         ("SELECT heartbeat_job($1, $2, '1 hour')", true),
         ("SELECT put_back_job($1, $2, '0 s', true)", true),
@@ -129,7 +129,7 @@ async fn a_program_from_before_goes_on_with_ingestion_alone() -> Result<(), Test
 async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
-    fill(&mut superuser, TENANT_A, 1).await?;
+    create_tenant_with_jobs(&mut superuser, TENANT_A, 1).await?;
     let jobs = PgJobQueue::new(db.worker()?);
     let job = jobs.claim(&JobFilter::any(), LONG).await?.ok_or("a job")?;
     let mut finishing = superuser.begin().await?;
@@ -146,7 +146,7 @@ async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -
 async fn the_last_error_stays_with_the_job() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
-    fill(&mut superuser, TENANT_A, 0).await?;
+    create_tenant_with_jobs(&mut superuser, TENANT_A, 0).await?;
     let jobs = PgJobQueue::new(db.worker()?);
     jobs.enqueue_reindex().await?;
     for attempt in 1..=5 {

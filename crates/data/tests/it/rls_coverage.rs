@@ -5,7 +5,7 @@ use data::testing::{TestDb, TestError};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 #[tokio::test]
-async fn every_tenant_table_is_closed() -> Result<(), TestError> {
+async fn every_tenant_table_is_isolated() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut connection = as_superuser(&db).await?;
     add_tenant(&mut connection).await?;
@@ -13,7 +13,7 @@ async fn every_tenant_table_is_closed() -> Result<(), TestError> {
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_policies WHERE 'platform_app' = ANY(roles)")
         .fetch_one(&mut connection)
         .await?;
-    assert!(tables >= 13, "the rules looked at something");
+    assert!(tables >= 13, "too few policies in the catalog");
     Ok(())
 }
 

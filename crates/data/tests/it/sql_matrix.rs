@@ -233,7 +233,7 @@ pub(crate) fn fill(sql: &str, tenant: &str, parent: &str) -> String {
 }
 
 #[tokio::test]
-async fn no_row_is_planted_in_another_tenant_or_under_its_parents() -> Result<(), TestError> {
+async fn no_row_is_inserted_for_another_tenant_or_under_its_parents() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
     let (here, foreign, absent) = (TENANT_A.to_string(), TENANT_B.to_string(), Uuid::from_u128(0xc).to_string());
     let refused = Err("42501".to_owned());
@@ -359,7 +359,7 @@ async fn a_partition_is_reached_through_its_parent_only() -> Result<(), TestErro
 
 /// In the tenant's row, the application may change the embedding model of the current tenant, but nothing else.
 #[tokio::test]
-async fn a_tenant_changes_nothing_of_itself_but_its_models() -> Result<(), TestError> {
+async fn the_application_changes_only_the_models_of_a_tenant() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
     let here = TENANT_A.to_string();
     assert_eq!(attempt(&mut app, Some(&here), "UPDATE tenants SET embedding_model = 'm'").await?, Ok(1), "control");

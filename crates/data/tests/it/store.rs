@@ -7,9 +7,9 @@ use fakes::{ManualClock, SequentialIds};
 use std::sync::Arc;
 
 /// Owns the database and the files of a [`World`]; dropping it removes both.
-pub(crate) type Alive = (TestDb, tempfile::TempDir);
+pub(crate) type WorldGuard = (TestDb, tempfile::TempDir);
 
-pub(crate) async fn world() -> Result<(World, Alive), CaseError> {
+pub(crate) async fn world() -> Result<(World, WorldGuard), CaseError> {
     let db = TestDb::create().await?;
     let files = tempfile::tempdir()?;
     let (app, ids) = (db.app()?, Arc::new(SequentialIds::default()));

@@ -24,9 +24,9 @@ const MODEL: &str = "test-12d";
 const PER_DOCUMENT: i32 = 25;
 
 /// Pseudo-random numbers that are the same in each run (a linear congruential generator).
-struct Numbers(u64);
+struct PseudoRandom(u64);
 
-impl Numbers {
+impl PseudoRandom {
     fn next(&mut self) -> f32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 40) as f32 / (1u64 << 24) as f32 - 0.5
@@ -42,7 +42,7 @@ impl Numbers {
 
 /// Sets the number of passages above which a tenant gets a vector index, for connections opened from now on. Returns a
 /// superuser connection.
-async fn indexed_above(db: &TestDb, limit: u32) -> Result<PgConnection, TestError> {
+async fn set_index_threshold(db: &TestDb, limit: u32) -> Result<PgConnection, TestError> {
     let mut superuser = as_superuser(db).await?;
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut superuser).await?;
     let statement = format!("ALTER DATABASE {name} SET platform.vector_index_above = '{limit}'");
@@ -50,7 +50,7 @@ async fn indexed_above(db: &TestDb, limit: u32) -> Result<PgConnection, TestErro
     Ok(superuser)
 }
 
-async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
+async fn create_tenant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
     let tenant = NewTenant { id: world.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
     let tenant: TenantId = world.directory.create_tenant(tenant).await?.id;
     let mut tx = world.store.begin(&scope(tenant, Actor::System)).await?;
@@ -60,7 +60,7 @@ async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
     Ok(scope(tenant, Actor::User(user.id)))
 }
 
-fn chunks(world: &World, numbers: &mut Numbers) -> Vec<NewChunk> {
+fn chunks(world: &World, numbers: &mut PseudoRandom) -> Vec<NewChunk> {
     let centre = numbers.vector(None);
     let passage = |chunk_index| NewChunk {
         id: world.ids.uuid().into(),
@@ -80,7 +80,7 @@ async fn publish(
     world: &World,
     scope: &TenantScope,
     documents: u64,
-    numbers: &mut Numbers,
+    numbers: &mut PseudoRandom,
 ) -> Result<Vec<DocumentId>, TestError> {
     let mut ids = Vec::new();
     for number in 0..documents {
@@ -175,7 +175,7 @@ async fn index_scans(superuser: &mut PgConnection, index: &str) -> Result<i64, T
 #[tokio::test]
 async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
-    let mut superuser = indexed_above(&db, 200).await?;
+    let mut superuser = set_index_threshold(&db, 200).await?;
     // New connections, which use the threshold that was just set, and which this test can close.
     let app: Database = db.app()?;
     let world = World {
@@ -183,7 +183,7 @@ async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
         directory: Arc::new(PgDirectory::new(app.clone())),
         ..world
     };
-    let (ada, mut numbers) = (plant(&world, "a").await?, Numbers(7));
+    let (ada, mut numbers) = (create_tenant(&world, "a").await?, PseudoRandom(7));
     publish(&world, &ada, 40, &mut numbers).await?;
     let queries: Vec<Vec<f32>> = (0..20).map(|_| numbers.vector(None)).collect();
     let mut exact = Vec::new();
@@ -202,7 +202,7 @@ async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
         assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score), "best first");
         assert!(hits.iter().all(|hit| hit.passage.classification <= *clearance));
         if *clearance == Classification::Public {
-            assert_eq!(ids(&hits), ids(exact), "a tenth is compared one by one");
+            assert_eq!(ids(&hits), ids(exact), "a search over a tenth is an exact scan");
         }
         found += ids(&hits).intersection(&ids(exact)).count();
         wanted += exact.len();
@@ -221,8 +221,9 @@ async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
 #[tokio::test]
 async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
-    let mut superuser = indexed_above(&db, 60).await?;
-    let (small, large, mut numbers) = (plant(&world, "a").await?, plant(&world, "b").await?, Numbers(3));
+    let mut superuser = set_index_threshold(&db, 60).await?;
+    let (small, large, mut numbers) =
+        (create_tenant(&world, "a").await?, create_tenant(&world, "b").await?, PseudoRandom(3));
     publish(&world, &small, 2, &mut numbers).await?;
     let query = numbers.vector(None);
     let results = async || -> Result<_, TestError> {
@@ -233,7 +234,7 @@ async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), Tes
     };
     let before = results().await?;
     assert_eq!((before.0.len(), before.1.len()), (50, 50));
-    assert_eq!(build_indexes(&world).await?, 0, "the small one has not grown past the limit");
+    assert_eq!(build_indexes(&world).await?, 0, "the small tenant is below the threshold");
     publish(&world, &large, 12, &mut numbers).await?;
     assert_eq!(build_indexes(&world).await?, 1);
     assert_eq!(indexes(&mut superuser, small.tenant()).await?, Vec::<String>::new());
@@ -245,10 +246,10 @@ async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), Tes
 /// The index of the next model is created while its passages are being staged. The switch drops the index of the old
 /// model.
 #[tokio::test]
-async fn an_index_comes_with_a_model_and_goes_with_it() -> Result<(), TestError> {
+async fn an_index_is_created_and_dropped_with_its_model() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
-    let mut superuser = indexed_above(&db, 60).await?;
-    let (ada, mut numbers) = (plant(&world, "a").await?, Numbers(5));
+    let mut superuser = set_index_threshold(&db, 60).await?;
+    let (ada, mut numbers) = (create_tenant(&world, "a").await?, PseudoRandom(5));
     let documents = publish(&world, &ada, 3, &mut numbers).await?;
     assert_eq!(build_indexes(&world).await?, 1);
     let old = indexes(&mut superuser, ada.tenant()).await?;
@@ -275,7 +276,7 @@ async fn each_tenant_has_a_partition_of_its_own() -> Result<(), TestError> {
     let tenants: Vec<TenantScope> = try_join_all((0..24).map(|number| {
         let slug = format!("plant-{number}");
         let world = &world;
-        async move { plant(world, &slug).await }
+        async move { create_tenant(world, &slug).await }
     }))
     .await?;
     let mut superuser = as_superuser(&db).await?;
@@ -290,7 +291,7 @@ async fn each_tenant_has_a_partition_of_its_own() -> Result<(), TestError> {
         assert!(attached);
     }
     let count = "SELECT count(*) FROM document_chunks";
-    let documents = publish(&world, &tenants[3], 2, &mut Numbers(1)).await?;
+    let documents = publish(&world, &tenants[3], 2, &mut PseudoRandom(1)).await?;
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut superuser).await?, 50);
     let mut tx = world.store.begin(&tenants[3]).await?;
     assert!(tx.documents().delete(documents[0]).await?.is_some());
