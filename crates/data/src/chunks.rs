@@ -10,7 +10,7 @@ pub(crate) mod nearest;
 pub(crate) mod publish;
 mod sql;
 
-use crate::identifiers::{TextKind, fold};
+use crate::identifiers::{TextKind, normalize_identifiers};
 use crate::rows::{TextEnum, visible_classifications};
 use crate::statement::{Joined, Statement, row, statements};
 use crate::tx::PgTenantTx;
@@ -21,11 +21,11 @@ use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
 use domain::search::{Passage, RankedPassage, SearchScope};
 use domain::time::Timestamp;
-use sql::{columns, published, searched_generation};
+use sql::{passage_columns, published, searched_generation};
 use uuid::Uuid;
 
 row! {
-    /// A passage with the file name and title of its document. The columns are those of `columns!` in [`sql`].
+    /// A passage with the file name and title of its document. The columns are those of `passage_columns!` in [`sql`].
     pub(crate) struct PassageRow {
         id: Uuid,
         document_id: Uuid,
@@ -58,7 +58,7 @@ statements! {
         "reading a document's passages",
         concat!(
             "SELECT ",
-            columns!(),
+            passage_columns!(),
             " FROM document_chunks c
              JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
              WHERE c.tenant_id = $1 AND c.document_id = $2 AND c.classification = ANY($3) AND c.chunk_index >= $4
@@ -72,7 +72,7 @@ statements! {
         "reading passages by their positions",
         concat!(
             "SELECT ",
-            columns!(),
+            passage_columns!(),
             " FROM unnest($2::uuid[], $3::integer[]) AS place (document_id, chunk_index)
              JOIN document_chunks c USING (document_id, chunk_index)
              JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
@@ -87,7 +87,7 @@ statements! {
         "reading passages",
         concat!(
             "SELECT ",
-            columns!(),
+            passage_columns!(),
             " FROM document_chunks c
              JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
              WHERE c.tenant_id = $1 AND c.id = ANY($2) AND c.classification = ANY($3) AND ",
@@ -160,7 +160,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(&scope.filters.tags)
             .bind(&scope.filters.doc_type)
             .bind(scope.filters.include_superseded)
-            .bind(fold(query, TextKind::Query))
+            .bind(normalize_identifiers(query, TextKind::Query))
             .bind(i64::from(limit))
             .fetch_all(self.connection())
             .await

@@ -43,7 +43,7 @@ pub(crate) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError 
         if is_unavailable(&error) {
             return StoreError::Unavailable { doing, source: Box::new(error) };
         }
-        match conflict(&error) {
+        match conflicting_object(&error) {
             Some(what) => StoreError::Conflict { what },
             None => StoreError::Failed { doing, source: Box::new(error) },
         }
@@ -69,7 +69,7 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
 }
 
 /// The thing that a violated constraint protects, as a noun phrase for the caller; `None` for other errors.
-fn conflict(error: &sqlx::Error) -> Option<&'static str> {
+fn conflicting_object(error: &sqlx::Error) -> Option<&'static str> {
     let error = error.as_database_error()?;
     if error.is_foreign_key_violation() {
         return Some("a reference to something that does not exist");

@@ -23,39 +23,39 @@ pub(crate) enum TextKind {
 
 /// Returns the identifiers in `text` in normalized form (lower case, no separators), separated by spaces, once per
 /// occurrence.
-pub(crate) fn fold(text: &str, kind: TextKind) -> String {
+pub(crate) fn normalize_identifiers(text: &str, kind: TextKind) -> String {
     let chars: Vec<char> = text.chars().collect();
-    let mut folded = Vec::new();
+    let mut normalized = Vec::new();
     let mut at = 0;
     while at < chars.len() {
-        let begins = chars[at].is_ascii_alphanumeric() && (at == 0 || !chars[at - 1].is_alphanumeric());
-        let found = if begins { word_at(&chars, at, kind) } else { None };
-        if let Some((words, end)) = found {
+        let is_start = chars[at].is_ascii_alphanumeric() && (at == 0 || !chars[at - 1].is_alphanumeric());
+        let parsed = if is_start { terms_at(&chars, at, kind) } else { None };
+        if let Some((terms, end)) = parsed {
             at = end;
-            folded.extend(words);
+            normalized.extend(terms);
         } else {
             at += 1;
         }
     }
-    folded.join(" ")
+    normalized.join(" ")
 }
 
 /// Returns the search terms of the identifier that begins at `start`, and the index after it.
-fn word_at(chars: &[char], start: usize, kind: TextKind) -> Option<(Vec<String>, usize)> {
-    if let Some(found) = plant_code(chars, start, kind) {
-        return Some(found);
+fn terms_at(chars: &[char], start: usize, kind: TextKind) -> Option<(Vec<String>, usize)> {
+    if let Some(parsed) = plant_code(chars, start, kind) {
+        return Some(parsed);
     }
     if chars[start].is_ascii_digit() {
         return part_number(chars, start);
     }
     let first = identifier(chars, start, kind)?;
-    let (mut words, mut end) = (first.words(kind), first.end);
+    let (mut terms, mut end) = (first.terms(kind), first.end);
     // In `P-101A/B` and `P-101/102`, the text after the slash replaces the last part of the first identifier.
     while let Some((next, next_end)) = first.sibling(chars, end) {
-        words.push(next);
+        terms.push(next);
         end = next_end;
     }
-    Some((words, end))
+    Some((terms, end))
 }
 
 /// Parses a part number, that is, two or more groups of 3 to 12 digits joined by hyphens. Returns its digits as one
@@ -69,8 +69,8 @@ fn part_number(chars: &[char], start: usize) -> Option<(Vec<String>, usize)> {
         end = next;
     }
     let single = number.len() == end - start;
-    let goes_on = chars.get(end).is_some_and(|c| c.is_alphanumeric());
-    (!single && !goes_on).then(|| (vec![number], end))
+    let continues = chars.get(end).is_some_and(|c| c.is_alphanumeric());
+    (!single && !continues).then(|| (vec![number], end))
 }
 
 /// A parsed identifier; texts are in lower case. For `P-101A`, `letters` is `p`, `base` is `p101` and `suffix` is `a`.
@@ -83,7 +83,7 @@ struct Identifier {
 }
 
 impl Identifier {
-    fn words(&self, kind: TextKind) -> Vec<String> {
+    fn terms(&self, kind: TextKind) -> Vec<String> {
         let whole = format!("{}{}", self.base, self.suffix);
         let also_base = kind == TextKind::Passage || self.is_ambiguous;
         if self.suffix.is_empty() || !also_base { vec![whole] } else { vec![whole, self.base.clone()] }
@@ -118,8 +118,8 @@ fn identifier(chars: &[char], start: usize, kind: TextKind) -> Option<Identifier
     let plain = Identifier { letters, base, suffix: String::new(), is_ambiguous: false, end: digits_end };
     let suffix_start = skip_separator(chars, digits_end);
     let suffix_is_separated = chars.get(digits_end) == Some(&' ');
-    let longest = if suffix_is_separated { 1 } else { 2 };
-    let suffix_end = scan_while(chars, suffix_start, longest, |c| c.is_ascii_alphabetic())
+    let max_length = if suffix_is_separated { 1 } else { 2 };
+    let suffix_end = scan_while(chars, suffix_start, max_length, |c| c.is_ascii_alphabetic())
         .filter(|end| !chars.get(*end).is_some_and(|c| c.is_alphanumeric()))
         .filter(|_| !suffix_is_separated || kind == TextKind::Query || chars[suffix_start].is_ascii_uppercase());
     // In `is P-101 a pump`, the `a` may be the suffix or an ordinary word.
@@ -132,10 +132,10 @@ fn identifier(chars: &[char], start: usize, kind: TextKind) -> Option<Identifier
 }
 
 /// Scans characters that satisfy `matches`, from `start`. Returns the index after them, or `None` if there are none or
-/// more than `longest`.
-fn scan_while(chars: &[char], start: usize, longest: usize, matches: impl Fn(&char) -> bool) -> Option<usize> {
+/// more than `max_length`.
+fn scan_while(chars: &[char], start: usize, max_length: usize, matches: impl Fn(&char) -> bool) -> Option<usize> {
     let length = chars.get(start..)?.iter().take_while(|c| matches(c)).count();
-    (1..=longest).contains(&length).then_some(start + length)
+    (1..=max_length).contains(&length).then_some(start + length)
 }
 
 /// Skips one separator (space, hyphen, underscore or slash) at `at`, if there is one. Returns the next index.
@@ -156,77 +156,80 @@ mod tests {
     #[test]
     fn spellings_of_one_identifier_are_one_word() {
         for spelling in ["P-101A", "P101A", "P 101 A", "P 101A", "P-101-A", "P\u{2011}101A", "20-P-101A"] {
-            assert_eq!(fold(spelling, TextKind::Query).split(' ').next(), Some("p101a"), "{spelling}");
-            assert_eq!(fold(spelling, TextKind::Passage), "p101a p101", "{spelling}");
+            assert_eq!(normalize_identifiers(spelling, TextKind::Query).split(' ').next(), Some("p101a"), "{spelling}");
+            assert_eq!(normalize_identifiers(spelling, TextKind::Passage), "p101a p101", "{spelling}");
         }
         for spelling in ["ERR-88", "ERR 88", "ERR88", "err-88", "err88"] {
-            assert_eq!(fold(spelling, TextKind::Query), "err88", "{spelling}");
-            assert_eq!(fold(spelling, TextKind::Passage), "err88", "{spelling}");
+            assert_eq!(normalize_identifiers(spelling, TextKind::Query), "err88", "{spelling}");
+            assert_eq!(normalize_identifiers(spelling, TextKind::Passage), "err88", "{spelling}");
         }
-        assert_eq!(fold("err 88", TextKind::Query), "err88");
-        assert_eq!(fold("(PIT-1001)", TextKind::Passage), "pit1001");
+        assert_eq!(normalize_identifiers("err 88", TextKind::Query), "err88");
+        assert_eq!(normalize_identifiers("(PIT-1001)", TextKind::Passage), "pit1001");
     }
 
     #[test]
     fn a_code_with_its_unit_is_one_word_in_any_spelling() {
         let spellings = ["10LAB20AA001", "10 LAB20 AA001", "10-LAB-20-AA-001", "10LAB20 AA001", "10lab20-aa001"];
         for spelling in spellings {
-            assert_eq!(fold(spelling, TextKind::Query), "10lab20aa001 lab20aa001", "{spelling}");
+            assert_eq!(normalize_identifiers(spelling, TextKind::Query), "10lab20aa001 lab20aa001", "{spelling}");
         }
         for spelling in &spellings[..4] {
-            let folded = fold(&format!("({spelling}) open"), TextKind::Passage);
-            assert_eq!(folded, "10lab20aa001 lab20aa001 lab20", "{spelling}");
+            let normalized = normalize_identifiers(&format!("({spelling}) open"), TextKind::Passage);
+            assert_eq!(normalized, "10lab20aa001 lab20aa001 lab20", "{spelling}");
         }
-        assert_eq!(fold("LAB20AA001", TextKind::Query), "lab20aa001");
-        assert_eq!(fold("LAB20", TextKind::Query), "lab20");
-        assert_eq!(fold("10LAB20", TextKind::Passage), "10lab20 lab20");
+        assert_eq!(normalize_identifiers("LAB20AA001", TextKind::Query), "lab20aa001");
+        assert_eq!(normalize_identifiers("LAB20", TextKind::Query), "lab20");
+        assert_eq!(normalize_identifiers("10LAB20", TextKind::Passage), "10lab20 lab20");
         assert_eq!(
-            fold("=10LAB20AA001KP01 stops", TextKind::Passage),
+            normalize_identifiers("=10LAB20AA001KP01 stops", TextKind::Passage),
             "10lab20aa001kp01 lab20aa001kp01 lab20aa001 lab20"
         );
     }
 
     #[test]
     fn a_list_names_each_of_its_identifiers() {
-        assert_eq!(fold("P-101A/B", TextKind::Query), "p101a p101b");
-        assert_eq!(fold("pumps P-101A/B/C.", TextKind::Passage), "p101a p101 p101b p101c");
-        assert_eq!(fold("P-101/102", TextKind::Query), "p101 p102");
-        assert_eq!(fold("P-101A/Be", TextKind::Query), "p101a");
-        assert_eq!(fold("P-101/7", TextKind::Query), "p101");
+        assert_eq!(normalize_identifiers("P-101A/B", TextKind::Query), "p101a p101b");
+        assert_eq!(normalize_identifiers("pumps P-101A/B/C.", TextKind::Passage), "p101a p101 p101b p101c");
+        assert_eq!(normalize_identifiers("P-101/102", TextKind::Query), "p101 p102");
+        assert_eq!(normalize_identifiers("P-101A/Be", TextKind::Query), "p101a");
+        assert_eq!(normalize_identifiers("P-101/7", TextKind::Query), "p101");
     }
 
     #[test]
     fn part_numbers_and_materials_are_one_word() {
-        assert_eq!(fold("seal 4711-0815, spare", TextKind::Passage), "47110815");
-        assert_eq!(fold("4711-0815", TextKind::Query), "47110815");
-        assert_eq!(fold("HNBR-70", TextKind::Query), fold("HNBR 70", TextKind::Passage));
+        assert_eq!(normalize_identifiers("seal 4711-0815, spare", TextKind::Passage), "47110815");
+        assert_eq!(normalize_identifiers("4711-0815", TextKind::Query), "47110815");
+        assert_eq!(
+            normalize_identifiers("HNBR-70", TextKind::Query),
+            normalize_identifiers("HNBR 70", TextKind::Passage)
+        );
         for text in ["100 200", "10-20", "2026-11-22", "12-345", "1234", "123-456a", "M12x1.75"] {
-            assert_eq!(fold(text, TextKind::Passage), "", "{text}");
+            assert_eq!(normalize_identifiers(text, TextKind::Passage), "", "{text}");
         }
     }
 
     #[test]
     fn running_text_makes_no_identifiers() {
         for text in ["close the 4 valves", "see section 12", "valve", "1001", "10th", "a1b2c3d4", "straße12", ""] {
-            assert_eq!(fold(text, TextKind::Passage), "", "{text}");
+            assert_eq!(normalize_identifiers(text, TextKind::Passage), "", "{text}");
         }
     }
 
     #[test]
     fn a_query_for_one_suffix_does_not_match_another() {
-        assert_eq!(fold("P-101A", TextKind::Query), "p101a");
-        assert_eq!(fold("P 101 B", TextKind::Query), "p101b");
-        assert_eq!(fold("is P-101 a pump", TextKind::Query), "p101a p101");
-        assert_eq!(fold("what is P-101 ", TextKind::Query), "p101");
-        assert_eq!(fold("P-101 tripped", TextKind::Passage), "p101");
+        assert_eq!(normalize_identifiers("P-101A", TextKind::Query), "p101a");
+        assert_eq!(normalize_identifiers("P 101 B", TextKind::Query), "p101b");
+        assert_eq!(normalize_identifiers("is P-101 a pump", TextKind::Query), "p101a p101");
+        assert_eq!(normalize_identifiers("what is P-101 ", TextKind::Query), "p101");
+        assert_eq!(normalize_identifiers("P-101 tripped", TextKind::Passage), "p101");
     }
 
     const TEXTS: &str = "(.{0,20}|[A-Za-z]{0,7}[- /]?[0-9]{0,9}[- ]?[A-Za-z]{0,3}[- ]?){0,4}";
 
     proptest! {
         #[test]
-        fn any_text_folds_to_words_of_letters_and_digits(text in TEXTS) {
-            for word in fold(&text, TextKind::Query).split_whitespace() {
+        fn any_text_yields_terms_of_letters_and_digits_only(text in TEXTS) {
+            for word in normalize_identifiers(&text, TextKind::Query).split_whitespace() {
                 prop_assert!(word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
             }
         }

@@ -14,7 +14,7 @@ use domain::time::Timestamp;
 use uuid::Uuid;
 
 /// FROM and WHERE clauses for the published documents that have no passages of model `$2`. `$1` is the tenant.
-macro_rules! missing {
+macro_rules! from_unstaged_documents {
     () => {
         concat!(
             " FROM documents d
@@ -35,12 +35,12 @@ statements! {
     UNSTAGED: Scalar<Uuid> = Statement::select(
         "documents",
         "looking for documents to embed with the next model",
-        concat!("SELECT d.id", missing!(), " ORDER BY d.created_at, d.id LIMIT $3"),
+        concat!("SELECT d.id", from_unstaged_documents!(), " ORDER BY d.created_at, d.id LIMIT $3"),
     );
     COUNT_UNSTAGED: Scalar<i64> = Statement::select(
         "documents",
         "counting documents to embed with the next model",
-        concat!("SELECT count(*)", missing!()),
+        concat!("SELECT count(*)", from_unstaged_documents!()),
     );
     LOCK_DOCUMENTS: () = Statement::select(
         "documents",
@@ -115,9 +115,9 @@ pub(super) async fn switch_to(tx: &mut PgTenantTx, model: &str, now: Timestamp) 
     // the same as in `publish`, so there can be no deadlock.
     LOCK_DOCUMENTS.query().execute(tx.connection()).await?;
     LOCK_GENERATIONS.query().execute(tx.connection()).await?;
-    let missing = COUNT_UNSTAGED.query().bind(tx.tenant()).bind(model).scalar(tx.connection()).await?;
-    if missing > 0 {
-        return Ok(usize::try_from(missing).unwrap_or(usize::MAX));
+    let unstaged = COUNT_UNSTAGED.query().bind(tx.tenant()).bind(model).scalar(tx.connection()).await?;
+    if unstaged > 0 {
+        return Ok(usize::try_from(unstaged).unwrap_or(usize::MAX));
     }
     SWITCH.query().bind(tx.tenant()).bind(model).bind(now).execute(tx.connection()).await?;
     for statement in [DELETE_OLD_PASSAGES, DELETE_OLD_TERMS, SET_MODEL] {

@@ -10,7 +10,7 @@
 //! all passages of the tenant. The index is therefore faster if `allowed / threshold > all / allowed`; without filters,
 //! that is `all > threshold`. The threshold was measured (ADR 18).
 
-use super::sql::{columns, in_scope};
+use super::sql::{in_scope, passage_columns};
 use super::{PassageRow, document_ids};
 use crate::rows::visible_classifications;
 use crate::statement::{Joined, Query, Statement, row, statements};
@@ -76,7 +76,7 @@ statements! {
             in_scope!(),
             " ORDER BY distance, c.id LIMIT $9)
              SELECT ",
-            columns!(),
+            passage_columns!(),
             ", (1 - near.distance)::real AS score
              FROM near
              JOIN document_chunks c ON c.tenant_id = $1 AND c.id = near.id
@@ -101,7 +101,7 @@ statements! {
                  ORDER BY c.embedding::vector(384) <=> $8
                  LIMIT $9)
              SELECT ",
-            columns!(),
+            passage_columns!(),
             ", (1 - near.distance)::real AS score
              FROM near
              JOIN document_chunks c ON c.tenant_id = $1 AND c.id = near.id

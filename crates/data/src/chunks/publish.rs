@@ -4,7 +4,7 @@
 //! Lock order: first the document's row, then the advisory lock of the tenant's generations. It is taken in shared mode
 //! here and in exclusive mode by [`super::generations`].
 
-use crate::identifiers::{TextKind, fold};
+use crate::identifiers::{TextKind, normalize_identifiers};
 use crate::jobs::enqueue;
 use crate::statement::{Scalar, Statement, statements};
 use crate::tx::PgTenantTx;
@@ -205,7 +205,7 @@ async fn insert_terms(
         .bind(model)
         .bind(chunks.iter().map(|c| c.chunk_index).collect::<Vec<_>>())
         .bind(&texts)
-        .bind(texts.iter().map(|text| fold(text, TextKind::Passage)).collect::<Vec<_>>())
+        .bind(texts.iter().map(|text| normalize_identifiers(text, TextKind::Passage)).collect::<Vec<_>>())
         .scalar(tx.connection())
         .await
 }

@@ -2,7 +2,7 @@
 //! `c` for `document_chunks`.
 
 /// The columns of [`super::PassageRow`].
-macro_rules! columns {
+macro_rules! passage_columns {
     () => {
         "c.id, c.document_id, c.chunk_index, d.filename, d.title, c.page, c.section, c.content, c.classification"
     };
@@ -41,4 +41,4 @@ macro_rules! in_scope {
     };
 }
 
-pub(super) use {columns, in_scope, published, searched_generation};
+pub(super) use {in_scope, passage_columns, published, searched_generation};

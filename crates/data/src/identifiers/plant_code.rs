@@ -10,33 +10,34 @@ pub(super) fn plant_code(chars: &[char], start: usize, kind: TextKind) -> Option
     let unit_end = scan_while(chars, start, 2, |c| c.is_ascii_digit()).unwrap_or(start);
     let (unit, from) =
         (lower(&chars[start..unit_end]), if unit_end > start { skip_separator(chars, unit_end) } else { start });
-    let (system, system_end) = part(chars, from, 3, 2)?;
-    let equipment = part(chars, skip_separator(chars, system_end), 2, 3);
+    let (system, system_end) = letters_and_digits(chars, from, 3, 2)?;
+    let equipment = letters_and_digits(chars, skip_separator(chars, system_end), 2, 3);
     if unit.is_empty() && equipment.is_none() {
         return None;
     }
     let (equipment, equipment_end) = equipment.unwrap_or((String::new(), system_end));
-    let component = if equipment.is_empty() { None } else { part(chars, skip_separator(chars, equipment_end), 2, 2) };
+    let component =
+        if equipment.is_empty() { None } else { letters_and_digits(chars, skip_separator(chars, equipment_end), 2, 2) };
     let (component, end) = component.unwrap_or((String::new(), equipment_end));
     let text = &chars[start..end];
     // In passages, parts separated by spaces are only a code in capitals: `10 min 20` is prose.
-    let prose = text.contains(&' ') && text.iter().any(char::is_ascii_lowercase);
-    if chars.get(end).is_some_and(|c| c.is_alphanumeric()) || (prose && kind == TextKind::Passage) {
+    let is_prose = text.contains(&' ') && text.iter().any(char::is_ascii_lowercase);
+    if chars.get(end).is_some_and(|c| c.is_alphanumeric()) || (is_prose && kind == TextKind::Passage) {
         return None;
     }
     let without_unit = format!("{system}{equipment}{component}");
-    let mut words = vec![format!("{unit}{without_unit}"), without_unit];
+    let mut terms = vec![format!("{unit}{without_unit}"), without_unit];
     if kind == TextKind::Passage {
-        words.extend([format!("{system}{equipment}"), system]);
+        terms.extend([format!("{system}{equipment}"), system]);
     }
-    words.dedup();
-    Some((words, end))
+    terms.dedup();
+    Some((terms, end))
 }
 
 /// Parses exactly `letters` letters and exactly `digits` digits, with or without a separator; returns them in lower
 /// case, with the end index. If a space separates them, the letters must be capitals: `AA001 in 20 bar` contains no
 /// component.
-fn part(chars: &[char], start: usize, letters: usize, digits: usize) -> Option<(String, usize)> {
+fn letters_and_digits(chars: &[char], start: usize, letters: usize, digits: usize) -> Option<(String, usize)> {
     let letters_end =
         scan_while(chars, start, letters, |c| c.is_ascii_alphabetic()).filter(|end| end - start == letters)?;
     let digits_start = skip_separator(chars, letters_end);
