@@ -1,4 +1,4 @@
-//! Memories of the current user: facts that the assistant has stored to recall them in later conversations.
+//! Memories of the current user: facts that the user asked the platform to remember, which go into later prompts.
 
 use crate::rows::{KeysetStart, TextEnum, visible_classifications};
 use crate::statement::{Statement, row, statements};

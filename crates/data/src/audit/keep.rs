@@ -93,7 +93,8 @@ impl AuditKeeper {
         UNPROVEN_HEADS.query().fetch_all(&mut connection).await
     }
 
-    /// Stores a signed checkpoint. If one exists for that entry, it is kept and nothing is stored.
+    /// Stores a signed checkpoint. Does nothing if there already is one for that entry, or if the chain has no such
+    /// entry with that hash.
     ///
     /// # Errors
     /// If the database fails.
