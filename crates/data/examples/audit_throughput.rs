@@ -1,7 +1,8 @@
-//! What the audit log costs: an append with and without the chain's trigger, sealing, and verifying a million events.
+//! Benchmark of the audit log: appending with and without the hash chain's trigger, sealing, and verifying a million
+//! events.
 //!
-//! `cargo xtask bench audit`. The database of a benchmark does not wait for the disk, so times of single commits say
-//! nothing; the ratio of the two ways to append does, and so do the rates.
+//! Run it with `cargo xtask bench audit`. The benchmark's database does not wait for the disk on commit, so absolute
+//! commit times are meaningless. The ratio of the two append times and the rates are not.
 
 use data::audit::{AuditKeeper, AuditVerifier, SigningKey, TrustedKeys};
 use data::testing::{TestDb, TestError};
@@ -29,27 +30,28 @@ const EVENTS: i32 = 1_000_000;
 async fn main() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = PgConnection::connect(&db.superuser_url()).await?;
-    let (mut with, mut without) = (Vec::new(), Vec::new());
+    let (mut with_trigger, mut without_trigger) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         sqlx::raw_sql("ALTER TABLE audit_logs DISABLE TRIGGER appended").execute(&mut superuser).await?;
-        without.push(append(&db.app()?).await?);
+        without_trigger.push(append(&db.app()?).await?);
         sqlx::raw_sql("ALTER TABLE audit_logs ENABLE TRIGGER appended").execute(&mut superuser).await?;
-        with.push(append(&db.app()?).await?);
+        with_trigger.push(append(&db.app()?).await?);
     }
     let per_second = |time: Duration| 2.0 * (CLIENTS * OPERATIONS) as f64 / time.as_secs_f64();
-    let (with, without) = (median(with), median(without));
-    say(&json!({
-        "appends_per_second_in_one_tenant": per_second(with).round(),
-        "time_with_trigger_over_without": round(with.as_secs_f64() / without.as_secs_f64()),
+    let (with_trigger, without_trigger) = (median(with_trigger), median(without_trigger));
+    print_json(&json!({
+        "appends_per_second_in_one_tenant": per_second(with_trigger).round(),
+        "time_with_trigger_over_without": round(with_trigger.as_secs_f64() / without_trigger.as_secs_f64()),
         "clients": CLIENTS,
     }))?;
-    million(&db, &mut superuser).await
+    seal_and_verify(&db, &mut superuser).await
 }
 
-/// Intent and outcome of each operation, in a transaction each, by several clients at once.
+/// Appends the intent and the outcome of each operation, in one transaction each, with several concurrent clients.
+/// Returns the elapsed time.
 async fn append(database: &Database) -> Result<Duration, TestError> {
     let store = PgStore::new(database.clone());
-    let begun = Instant::now();
+    let started = Instant::now();
     let client = || async {
         for _ in 0..OPERATIONS {
             operation(&store).await?;
@@ -57,7 +59,7 @@ async fn append(database: &Database) -> Result<Duration, TestError> {
         Ok::<_, TestError>(())
     };
     try_join_all((0..CLIENTS).map(|_| client())).await?;
-    Ok(begun.elapsed())
+    Ok(started.elapsed())
 }
 
 async fn operation(store: &PgStore) -> Result<(), TestError> {
@@ -79,8 +81,8 @@ async fn operation(store: &PgStore) -> Result<(), TestError> {
     Ok(tx.commit().await?)
 }
 
-/// Seals and verifies a million events of one tenant.
-async fn million(db: &TestDb, superuser: &mut PgConnection) -> Result<(), TestError> {
+/// Seals and verifies a million events of one tenant, and prints the rates.
+async fn seal_and_verify(db: &TestDb, superuser: &mut PgConnection) -> Result<(), TestError> {
     let tenant = Uuid::from_u128(2);
     sqlx::query(
         "INSERT INTO audit_logs (tenant_id, event_type, resource_type, resource_id, result_status, request_hash,
@@ -95,7 +97,7 @@ async fn million(db: &TestDb, superuser: &mut PgConnection) -> Result<(), TestEr
     .execute(&mut *superuser)
     .await?;
     let (keeper, key) = (AuditKeeper::new(db.app()?), SigningKey::from_seed(&[1; 32])?);
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         let heads = keeper.seal(5_000).await?;
         if heads.is_empty() {
@@ -105,14 +107,14 @@ async fn million(db: &TestDb, superuser: &mut PgConnection) -> Result<(), TestEr
             keeper.keep_checkpoint(&key.checkpoint(head.tenant, head.seq, head.chain_hash, now())).await?;
         }
     }
-    let sealed = begun.elapsed();
+    let sealed = started.elapsed();
     sqlx::raw_sql("ANALYZE audit_logs; ANALYZE audit_chain").execute(superuser).await?;
     let verifier = AuditVerifier::new(db.auditor()?, TrustedKeys::new([key.public_key().as_str()])?);
-    let begun = Instant::now();
+    let started = Instant::now();
     let report = verifier.verify(tenant, &[]).await?;
-    let verified = begun.elapsed();
+    let verified = started.elapsed();
     assert!(report.holds() && report.entries == u64::from(EVENTS.unsigned_abs()), "{report:?}");
-    say(&json!({
+    print_json(&json!({
         "events": EVENTS,
         "sealed_per_second": (f64::from(EVENTS) / sealed.as_secs_f64()).round(),
         "verify_seconds": round(verified.as_secs_f64()),
@@ -128,7 +130,7 @@ fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-fn say(figures: &serde_json::Value) -> Result<(), TestError> {
+fn print_json(figures: &serde_json::Value) -> Result<(), TestError> {
     Ok(writeln!(std::io::stdout(), "{figures}")?)
 }
 

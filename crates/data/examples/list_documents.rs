@@ -4,7 +4,7 @@
 //! DATABASE_URL=postgres://platform_app:…@127.0.0.1:5432/platform cargo run -p data --example list_documents -- demo
 //! ```
 //! (`cargo xtask up` writes the URL to `platform.env` in its data directory.)
-#![expect(clippy::print_stdout, reason = "an example talks on its standard output")]
+#![expect(clippy::print_stdout, reason = "an example prints to standard output")]
 #![expect(
     clippy::disallowed_methods,
     reason = "an example reads its own environment and plays the part of authentication"

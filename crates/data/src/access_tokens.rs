@@ -1,6 +1,6 @@
-//! Personal access tokens of the transaction's tenant.
+//! Personal access tokens of the current tenant: credentials that let a program act as a user, limited to scopes.
 
-use crate::rows::{Start, count};
+use crate::rows::{KeysetStart, count};
 use crate::statement::{Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -98,7 +98,7 @@ impl AccessTokenRepo for PgTenantTx {
     }
 
     async fn list(&mut self, user: Option<UserId>, page: &PageRequest) -> Result<Page<AccessToken>, StoreError> {
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let rows = LIST
             .query()
             .bind(user.map(|user| user.as_uuid()))
@@ -129,7 +129,7 @@ impl From<AccessTokenRow> for AccessToken {
             id: row.id.into(),
             user_id: row.user_id.into(),
             name: row.name,
-            // A scope that this version does not know allows nothing.
+            // A scope that this version does not know is dropped: it grants nothing.
             scopes: row.scopes.iter().filter_map(|scope| scope.parse::<TokenScope>().ok()).collect(),
             created_at: row.created_at,
             expires_at: row.expires_at,

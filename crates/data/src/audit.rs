@@ -1,6 +1,8 @@
 //! The audit log: the application's role appends rows, the auditor's role reads them.
 //!
-//! Beside it: [`keep`] adds rows to a hash chain, [`verify`] and [`walk`] check the chain, [`signature`] signs it.
+//! The submodules protect the log against tampering: [`keep`] adds rows to a hash chain per tenant, [`signature`] signs
+//! checkpoints of the chain, [`verify`] and [`walk`] check it, [`export`] exports it, and [`mod@retire`] deletes rows
+//! past their retention period.
 
 pub(crate) mod export;
 pub(crate) mod instance;
@@ -21,7 +23,7 @@ pub use walk::{ChainEntry, Finding, StreamReport, Walk};
 
 use crate::error::failed;
 use crate::pool::Database;
-use crate::rows::Start;
+use crate::rows::KeysetStart;
 use crate::statement::{Login, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -97,7 +99,7 @@ statements! {
     .run_by(Login::Auditor);
 }
 
-/// The columns of an inserted row that do not come from its subject.
+/// The columns of a new row that are not taken from the [`AuditSubject`].
 struct Entry<'a> {
     id: AuditId,
     phase: &'static str,
@@ -197,14 +199,14 @@ async fn append(tx: &mut PgTenantTx, entry: &Entry<'_>, subject: &AuditSubject) 
         .await
 }
 
-/// Reads the audit log as the auditor's role, which can do nothing else.
+/// Reads the audit log with the auditor's role, which has no other rights.
 #[derive(Clone, Debug)]
 pub struct PgAuditReader {
     database: Database,
 }
 
 impl PgAuditReader {
-    /// A reader over connections of the auditor's role.
+    /// Creates a reader from a connection pool of the auditor's role.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
@@ -221,7 +223,7 @@ impl AuditReader for PgAuditReader {
     ) -> Result<Page<AuditRecord>, StoreError> {
         let user = scope.user().map(|id| id.to_string()).unwrap_or_default();
         let mut transaction = self.database.begin(scope.tenant().to_string(), user).await?;
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let rows = LIST
             .query()
             .bind(start.at)

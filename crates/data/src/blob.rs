@@ -1,7 +1,7 @@
-//! Documents' bytes in the file system: `<root>/<tenant>/<random id>`, never under a name that a user chose.
+//! Stores the content of documents as files: `<root>/<tenant>/<random id>`, never under a name chosen by a user.
 //!
-//! A blob is written to `<id>.part`, synced and renamed, so a file under its final name is always complete. A crash can
-//! leave a `.part` behind, which nothing refers to.
+//! A blob is written to `<id>.part`, synced and then renamed, so a file under its final name is always complete. A
+//! crash can leave a `.part` file behind; no row refers to it.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,17 +17,17 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
-/// Bytes per read.
+/// Buffer size for reading a blob, in bytes.
 const READ_SIZE: usize = 64 * 1024;
 
-/// Blobs in a directory.
+/// The [`BlobStore`] implementation on a local directory.
 pub struct FsBlobStore {
     root: PathBuf,
     ids: Arc<dyn IdGen>,
 }
 
 impl FsBlobStore {
-    /// Stores blobs below `root`, which is created on the first write.
+    /// Creates a store that keeps blobs under `root`. The directory is created on the first write or check.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, ids: Arc<dyn IdGen>) -> Self {
         Self { root: root.into(), ids }
@@ -37,7 +37,8 @@ impl FsBlobStore {
         self.root.join(tenant.to_string())
     }
 
-    /// The path of a blob. A key that is not a UUID was not made here and counts as missing.
+    /// The path of a blob. Keys are UUIDs generated here; any other key is reported as a missing blob, which also rules
+    /// out path traversal.
     fn file(&self, tenant: TenantId, key: &str) -> Result<PathBuf, BlobError> {
         let id = Uuid::try_parse(key).map_err(|_| BlobError::Missing { key: key.to_owned() })?;
         Ok(self.folder(tenant).join(id.to_string()))
@@ -51,11 +52,11 @@ impl BlobStore for FsBlobStore {
         create_folder(&self.root).await?;
         create_folder(&folder).await?;
         let key = self.ids.uuid().to_string();
-        let part = PartFile(folder.join(format!("{key}.part")));
+        let part = PartialFile(folder.join(format!("{key}.part")));
         let mut file = create(&part.0).await?;
         let (size, sha256) = receive(&mut file, bytes, max_bytes).await?;
-        file.sync_all().await.map_err(storage("syncing a blob"))?;
-        tokio::fs::rename(&part.0, folder.join(&key)).await.map_err(storage("naming a blob"))?;
+        file.sync_all().await.map_err(storage_error("syncing a blob"))?;
+        tokio::fs::rename(&part.0, folder.join(&key)).await.map_err(storage_error("naming a blob"))?;
         sync_folder(&folder).await?;
         Ok(StoredBlob { key, size, sha256 })
     }
@@ -64,38 +65,38 @@ impl BlobStore for FsBlobStore {
         let path = self.file(tenant, key)?;
         let mut file = File::open(path).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => BlobError::Missing { key: key.to_owned() },
-            _ => storage("opening a blob")(error),
+            _ => storage_error("opening a blob")(error),
         })?;
         let mut len = u64::MAX;
         if let Some(range) = range {
-            file.seek(SeekFrom::Start(range.start)).await.map_err(storage("seeking in a blob"))?;
+            file.seek(SeekFrom::Start(range.start)).await.map_err(storage_error("seeking in a blob"))?;
             len = range.len;
         }
         let pieces = ReaderStream::with_capacity(file.take(len), READ_SIZE);
-        Ok(pieces.map_err(storage("reading a blob")).boxed())
+        Ok(pieces.map_err(storage_error("reading a blob")).boxed())
     }
 
     async fn delete(&self, tenant: TenantId, key: &str) -> Result<(), BlobError> {
         let Ok(path) = self.file(tenant, key) else { return Ok(()) };
         match tokio::fs::remove_file(path).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(storage("deleting a blob")(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(storage_error("deleting a blob")(error)),
             _ => Ok(()),
         }
     }
 
     async fn check(&self) -> Result<(), BlobError> {
         create_folder(&self.root).await?;
-        let probe = PartFile(self.root.join(format!("{}.part", self.ids.uuid())));
+        let probe = PartialFile(self.root.join(format!("{}.part", self.ids.uuid())));
         create(&probe.0).await.map(drop)
     }
 }
 
-/// An incomplete file: removed when dropped, unless it was renamed.
-struct PartFile(PathBuf);
+/// The path of an incomplete file. Dropping it removes the file, unless it has been renamed.
+struct PartialFile(PathBuf);
 
-impl Drop for PartFile {
+impl Drop for PartialFile {
     fn drop(&mut self) {
-        // The file is gone already if the blob was completed.
+        // Fails if the blob was completed, because the file has been renamed; that is fine.
         let _removed = std::fs::remove_file(&self.0);
     }
 }
@@ -110,26 +111,26 @@ async fn receive(file: &mut File, mut bytes: ByteStream, max_bytes: u64) -> Resu
             return Err(BlobError::TooLarge { limit: max_bytes });
         }
         hash.update(&piece);
-        file.write_all(&piece).await.map_err(storage("writing a blob"))?;
+        file.write_all(&piece).await.map_err(storage_error("writing a blob"))?;
     }
-    file.flush().await.map_err(storage("writing a blob"))?;
+    file.flush().await.map_err(storage_error("writing a blob"))?;
     Ok((size, hex::encode(hash.finalize())))
 }
 
 async fn create(path: &Path) -> Result<File, BlobError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
-    options.open(path).await.map_err(storage("creating a blob"))
+    options.open(path).await.map_err(storage_error("creating a blob"))
 }
 
-/// Creates a folder with mode 0700, and syncs its parent so that the entry survives a crash.
+/// Creates a folder with mode 0700 unless it exists, and syncs its parent so that the new entry survives a crash.
 async fn create_folder(folder: &Path) -> Result<(), BlobError> {
-    if tokio::fs::try_exists(folder).await.map_err(storage("looking for a folder"))? {
+    if tokio::fs::try_exists(folder).await.map_err(storage_error("looking for a folder"))? {
         return Ok(());
     }
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
-    builder.create(folder).await.map_err(storage("creating a folder"))?;
+    builder.create(folder).await.map_err(storage_error("creating a folder"))?;
     match folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => sync_folder(parent).await,
         None => Ok(()),
@@ -137,10 +138,10 @@ async fn create_folder(folder: &Path) -> Result<(), BlobError> {
 }
 
 async fn sync_folder(folder: &Path) -> Result<(), BlobError> {
-    let handle = File::open(folder).await.map_err(storage("opening a folder"))?;
-    handle.sync_all().await.map_err(storage("syncing a folder"))
+    let handle = File::open(folder).await.map_err(storage_error("opening a folder"))?;
+    handle.sync_all().await.map_err(storage_error("syncing a folder"))
 }
 
-fn storage(doing: &'static str) -> impl Fn(io::Error) -> BlobError {
+fn storage_error(doing: &'static str) -> impl Fn(io::Error) -> BlobError {
     move |source| BlobError::Storage { doing, source }
 }

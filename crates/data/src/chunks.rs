@@ -1,16 +1,17 @@
-//! Passages: read by document, by position or by id here; stored and searched in the files below.
+//! Passages (chunks of documents): this file has the lexical search and reads passages by document, position or id;
+//! the submodules store passages, search them by vector, and switch the embedding model.
 //!
-//! Each tenant's passages are in a partition of their own. Every statement names the tenant as a value, so that the
-//! planner opens this tenant's partition alone instead of a thousand. Row security decides what is visible either way.
-//! The reasons are in `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
+//! Each tenant has its own partition of passages. Every statement binds the tenant id, so that the planner can prune
+//! all other partitions. That is for speed only: row-level security decides what is visible. The reasons are in
+//! `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
 
 pub(crate) mod generations;
 pub(crate) mod nearest;
 pub(crate) mod publish;
 mod sql;
 
-use crate::identifiers::{Source, fold};
-use crate::rows::{Word, visible_classifications};
+use crate::identifiers::{TextKind, normalize_identifiers};
+use crate::rows::{TextEnum, visible_classifications};
 use crate::statement::{Joined, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -20,11 +21,11 @@ use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
 use domain::search::{Passage, RankedPassage, SearchScope};
 use domain::time::Timestamp;
-use sql::{columns, published, searched_generation};
+use sql::{passage_columns, published, searched_generation};
 use uuid::Uuid;
 
 row! {
-    /// A passage with its document's names: the `columns!` of [`sql`].
+    /// A passage with the file name and title of its document. The columns are those of `passage_columns!` in [`sql`].
     pub(crate) struct PassageRow {
         id: Uuid,
         document_id: Uuid,
@@ -34,12 +35,12 @@ row! {
         page: Option<i32>,
         section: Option<String>,
         content: String,
-        classification: Word<Classification>,
+        classification: TextEnum<Classification>,
     }
 }
 
 row! {
-    /// BM25, and the score that no passage can exceed.
+    /// The BM25 score of a passage, and an upper bound for the scores of the query.
     struct LexicalScoreRow {
         score: f32,
         highest: f32,
@@ -57,7 +58,7 @@ statements! {
         "reading a document's passages",
         concat!(
             "SELECT ",
-            columns!(),
+            passage_columns!(),
             " FROM document_chunks c
              JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
              WHERE c.tenant_id = $1 AND c.document_id = $2 AND c.classification = ANY($3) AND c.chunk_index >= $4
@@ -71,7 +72,7 @@ statements! {
         "reading passages by their positions",
         concat!(
             "SELECT ",
-            columns!(),
+            passage_columns!(),
             " FROM unnest($2::uuid[], $3::integer[]) AS place (document_id, chunk_index)
              JOIN document_chunks c USING (document_id, chunk_index)
              JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
@@ -86,7 +87,7 @@ statements! {
         "reading passages",
         concat!(
             "SELECT ",
-            columns!(),
+            passage_columns!(),
             " FROM document_chunks c
              JOIN documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id
              WHERE c.tenant_id = $1 AND c.id = ANY($2) AND c.classification = ANY($3) AND ",
@@ -159,7 +160,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(&scope.filters.tags)
             .bind(&scope.filters.doc_type)
             .bind(scope.filters.include_superseded)
-            .bind(fold(query, Source::Query))
+            .bind(normalize_identifiers(query, TextKind::Query))
             .bind(i64::from(limit))
             .fetch_all(self.connection())
             .await
@@ -210,7 +211,7 @@ impl ChunkRepo for PgTenantTx {
 }
 
 impl PgTenantTx {
-    /// The tenant, to be bound where a statement names `document_chunks` or `document_terms`.
+    /// The tenant id, which every statement on `document_chunks` or `document_terms` must bind (partition pruning).
     fn tenant(&self) -> Uuid {
         self.scope().tenant().as_uuid()
     }

@@ -1,6 +1,6 @@
-//! Conversations of the transaction's user.
+//! Conversations of the current user. Row-level security hides those of other users.
 
-use crate::rows::{Start, Word};
+use crate::rows::{KeysetStart, TextEnum};
 use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -19,9 +19,9 @@ row! {
         id: Uuid,
         user_id: Uuid,
         title: Option<String>,
-        model: Option<Word<ModelChoice>>,
+        model: Option<TextEnum<ModelChoice>>,
         metadata: Value,
-        classification: Word<Classification>,
+        classification: TextEnum<Classification>,
         created_at: Timestamp,
         updated_at: Timestamp,
     }
@@ -91,7 +91,7 @@ impl ConversationRepo for PgTenantTx {
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError> {
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
         let rows = query.fetch_all(self.connection()).await?;
         Ok(Page::from_rows(rows, page, |row: &Conversation| PageKey { at: row.created_at, id: row.id.as_uuid() }))
@@ -125,7 +125,7 @@ impl From<ConversationRow> for Conversation {
             id: row.id.into(),
             user_id: row.user_id.into(),
             title: row.title,
-            model: row.model.map(|Word(model)| model),
+            model: row.model.map(|TextEnum(model)| model),
             metadata: row.metadata,
             classification: row.classification.0,
             created_at: row.created_at,

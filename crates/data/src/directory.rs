@@ -1,9 +1,10 @@
-//! The few cross-tenant operations of the application's role, each a database function of its own.
+//! The tenant directory: the few cross-tenant operations that the application's role may perform. Each one is a
+//! database function.
 
 use crate::access_tokens::{AccessTokenRow, access_token_columns};
 use crate::error::failed;
 use crate::pool::Database;
-use crate::rows::Start;
+use crate::rows::KeysetStart;
 use crate::statement::{Statement, row, statements};
 use async_trait::async_trait;
 use domain::access_token::TenantAccessToken;
@@ -117,14 +118,14 @@ statements! {
     );
 }
 
-/// The directory in PostgreSQL.
+/// The [`Directory`] implementation for PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PgDirectory {
     database: Database,
 }
 
 impl PgDirectory {
-    /// A directory over connections of the application's role.
+    /// Creates a directory from a connection pool of the application's role.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
@@ -142,7 +143,7 @@ impl Directory for PgDirectory {
     }
 
     async fn list_tenants(&self, page: &PageRequest) -> Result<Page<Tenant>, StoreError> {
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let mut connection = self.database.acquire("listing tenants").await?;
         let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
         let rows = query.fetch_all(&mut connection).await?;
@@ -200,13 +201,13 @@ impl Directory for PgDirectory {
     async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError> {
         let older_than = page.after.map(|key| i64::try_from(key.id.as_u128()).unwrap_or(i64::MAX));
         let mut connection = self.database.acquire("reading a tenant's earlier settings").await?;
-        let query = SETTINGS_VERSIONS.query().bind(id.as_uuid()).bind(older_than).bind(Start::of(page).fetch);
+        let query = SETTINGS_VERSIONS.query().bind(id.as_uuid()).bind(older_than).bind(KeysetStart::of(page).fetch);
         let rows = query.fetch_all(&mut connection).await?;
         Ok(Page::from_rows(rows, page, key_of_version))
     }
 
     async fn list_mappings(&self, tenant: TenantId, page: &PageRequest) -> Result<Page<TenantMapping>, StoreError> {
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let mut connection = self.database.acquire("listing mappings").await?;
         let query = LIST_MAPPINGS.query().bind(tenant.as_uuid()).bind(start.at).bind(start.id).bind(start.fetch);
         let rows = query.fetch_all(&mut connection).await?;
@@ -249,7 +250,8 @@ async fn find(connection: &mut PgConnection, id: TenantId) -> Result<Option<Tena
     TENANT.query().bind(id.to_string()).fetch_optional(connection).await
 }
 
-/// Commits a change of a tenant together with its row in the tenant's own audit log.
+/// Appends a change of a tenant to that tenant's audit log and commits both. `states` is the tenant before and after;
+/// `None`, if there is no such tenant, rolls back.
 async fn commit_tenant_change(
     mut tx: Transaction<'static, Postgres>,
     by: &ChangedBy,
@@ -263,7 +265,8 @@ async fn commit_tenant_change(
     Ok(Some(after))
 }
 
-/// Commits a change of a mapping together with its row in the tenant's own audit log.
+/// Appends a change of a mapping to the tenant's audit log and commits both. `None`, if nothing was changed, rolls
+/// back.
 async fn commit_mapping_change(
     mut tx: Transaction<'static, Postgres>,
     by: &ChangedBy,
@@ -277,13 +280,13 @@ async fn commit_mapping_change(
     Ok(Some(mapping))
 }
 
-/// What a change is about.
+/// The resource that a change applies to.
 struct Target {
     resource: Resource,
     id: Uuid,
 }
 
-/// Records a change by somebody outside the tenant in the log of the transaction's tenant.
+/// Appends a change made by someone outside the tenant to the audit log of the transaction's tenant.
 async fn record_change(
     connection: &mut PgConnection,
     by: &ChangedBy,
@@ -307,7 +310,7 @@ async fn record_change(
         .await
 }
 
-/// The page key of a version. Versions are numbered, so the number takes the place of the id.
+/// The page key of a settings version. Versions have a number and no id, so the number is stored in the id's place.
 fn key_of_version(version: &SettingsVersion) -> PageKey {
     PageKey { at: version.changed_at, id: Uuid::from_u128(version.version.unsigned_abs().into()) }
 }

@@ -1,8 +1,8 @@
-//! Documents of the transaction's tenant.
+//! Documents of the current tenant: metadata, status and revisions. Every read is limited by the caller's clearance.
 
 mod row;
 
-use crate::rows::{Start, Word, visible_classifications};
+use crate::rows::{KeysetStart, TextEnum, visible_classifications};
 use crate::statement::{Query, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -19,11 +19,12 @@ use uuid::Uuid;
 row! {
     struct ClassificationRow {
         id: Uuid,
-        classification: Word<Classification>,
+        classification: TextEnum<Classification>,
     }
 }
 
-/// A statement that stores a document; `$17` says whether it is a copy.
+/// The SQL that stores a document. `$17` is whether it is a copy: a document with the same content as an earlier one
+/// that the uploader is not cleared to see.
 macro_rules! insert {
     ($on_conflict:literal) => {
         concat!(
@@ -95,7 +96,7 @@ statements! {
         "changing a document's status",
         "UPDATE documents SET status = $3, failure = NULL, progress = NULL, updated_at = $2 WHERE id = $1",
     );
-    /// One statement, so that the earlier revision leaves the search when this one enters it.
+    /// A single statement, so that the old revision drops out of search at the moment the new one appears.
     SET_READY: () = Statement::update(
         "documents",
         "changing a document's status",
@@ -138,8 +139,9 @@ statements! {
             " FROM deleted"
         ),
     );
-    /// If there are several copies: the one that was stored first.
-    FIND_BY_BYTES: DocumentRow = Statement::select(
+    /// If several visible documents have this content, returns the original before its copies, and older before newer
+    /// ones.
+    FIND_BY_SHA256: DocumentRow = Statement::select(
         "documents",
         "finding a document by its bytes",
         concat!(
@@ -149,8 +151,8 @@ statements! {
              ORDER BY copy, created_at, id LIMIT 1"
         ),
     );
-    /// Until the transaction ends, nobody else of the tenant stores a copy of these bytes.
-    LOCK_BYTES: () = Statement::call(
+    /// Keeps other transactions of this tenant from storing a copy of the same content until this one ends.
+    LOCK_SHA256: () = Statement::call(
         "pg_advisory_xact_lock",
         "locking a document's bytes",
         "SELECT pg_advisory_xact_lock(hashtextextended('copy ' || app_tenant()::text || $1, 0))",
@@ -171,17 +173,18 @@ impl DocumentRepo for PgTenantTx {
         clearance: Classification,
         now: Timestamp,
     ) -> Result<InsertedDocument, StoreError> {
-        if let Some(known) = find_by_bytes(self, &document.sha256, clearance).await? {
+        if let Some(known) = find_by_sha256(self, &document.sha256, clearance).await? {
             return Ok(InsertedDocument::Duplicate(known));
         }
         let first = bind_insert(INSERT_FIRST, document, now).bind(false).fetch_optional(self.connection()).await?;
         if let Some(first) = first {
             return Ok(InsertedDocument::New(first));
         }
-        // Another transaction has stored these bytes meanwhile, or they are above the clearance. Copies are stored one
-        // at a time, so that all who cannot see the first document share one copy.
-        LOCK_BYTES.query().bind(&document.sha256).execute(self.connection()).await?;
-        if let Some(known) = find_by_bytes(self, &document.sha256, clearance).await? {
+        // The content already exists: either another transaction has just stored it, or the existing document is above
+        // the caller's clearance. Copies are stored under a lock, so that all callers who cannot see the original share
+        // one copy.
+        LOCK_SHA256.query().bind(&document.sha256).execute(self.connection()).await?;
+        if let Some(known) = find_by_sha256(self, &document.sha256, clearance).await? {
             return Ok(InsertedDocument::Duplicate(known));
         }
         let copy = bind_insert(INSERT_COPY, document, now).bind(true);
@@ -199,7 +202,7 @@ impl DocumentRepo for PgTenantTx {
         clearance: Classification,
         page: &PageRequest,
     ) -> Result<Page<Document>, StoreError> {
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let rows = LIST
             .query()
             .bind(start.at)
@@ -245,14 +248,14 @@ impl DocumentRepo for PgTenantTx {
     }
 
     async fn advance(&mut self, id: DocumentId, change: &StatusChange, now: Timestamp) -> Result<bool, StoreError> {
-        let at = |statement: Statement<()>| statement.query().bind(id.as_uuid()).bind(now);
+        let bind_id_and_time = |statement: Statement<()>| statement.query().bind(id.as_uuid()).bind(now);
         let update = match change {
-            StatusChange::Queued => at(SET_PENDING_OR_PROCESSING).bind("pending"),
-            StatusChange::Processing => at(SET_PENDING_OR_PROCESSING).bind("processing"),
+            StatusChange::Queued => bind_id_and_time(SET_PENDING_OR_PROCESSING).bind("pending"),
+            StatusChange::Processing => bind_id_and_time(SET_PENDING_OR_PROCESSING).bind("processing"),
             StatusChange::Ready { title, page_count, chunk_count, warnings } => {
-                at(SET_READY).bind(title).bind(page_count).bind(chunk_count).bind(Json(warnings))
+                bind_id_and_time(SET_READY).bind(title).bind(page_count).bind(chunk_count).bind(Json(warnings))
             }
-            StatusChange::Failed(failure) => at(SET_FAILED).bind(Json(failure)),
+            StatusChange::Failed(failure) => bind_id_and_time(SET_FAILED).bind(Json(failure)),
         };
         Ok(update.rows_affected(self.connection()).await? > 0)
     }
@@ -267,17 +270,17 @@ impl DocumentRepo for PgTenantTx {
     }
 }
 
-/// The document with these bytes, if the clearance allows to see it.
-async fn find_by_bytes(
+/// Finds a document by the SHA-256 of its content in hex, among those that the clearance allows the caller to see.
+async fn find_by_sha256(
     tx: &mut PgTenantTx,
     sha256: &str,
     clearance: Classification,
 ) -> Result<Option<Document>, StoreError> {
-    let query = FIND_BY_BYTES.query().bind(sha256).bind(visible_classifications(clearance));
+    let query = FIND_BY_SHA256.query().bind(sha256).bind(visible_classifications(clearance));
     query.fetch_optional(tx.connection()).await
 }
 
-/// Binds `$1` to `$16` of an `insert!` statement.
+/// Binds `$1` to `$16` of an `insert!` statement; the caller binds `$17`.
 fn bind_insert(statement: Statement<DocumentRow>, document: &NewDocument, now: Timestamp) -> Query<'_, DocumentRow> {
     statement
         .query()

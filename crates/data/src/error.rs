@@ -1,55 +1,57 @@
-//! Errors of PostgreSQL as errors of the store.
+//! Setup errors, and the mapping from `sqlx` errors to [`StoreError`].
 
 use domain::ports::StoreError;
 
-/// Why the database could not be set up for use.
+/// Error while connecting to, migrating or checking the database.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The connection URL is not valid.
     #[error("the database URL is not valid")]
     Url(#[source] sqlx::Error),
-    /// No connection, or the statement failed.
+    /// The connection or a statement failed.
     #[error("the database failed while {doing}")]
     Database {
-        /// What was being done, as a participle clause.
+        /// The activity that failed; completes "the database failed while …".
         doing: &'static str,
-        /// What went wrong; never content.
+        /// The error of the driver. It contains no tenant data.
         #[source]
         source: sqlx::Error,
     },
-    /// A migration failed, or the database has one that this program does not know.
+    /// A migration failed, or the database contains a migration that this program does not know.
     #[error("the migrations cannot be applied")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// A role or its rights are not as required.
+    /// The server, the schema or the rights of a role do not meet the requirements.
     #[error("the database is not fit for use: {}", problems.join(" "))]
     Unfit {
-        /// The problems, one sentence each.
+        /// The problems found, each as a full sentence.
         problems: Vec<String>,
     },
 }
 
 impl SetupError {
-    /// Whether the database could not be reached, so that a retry makes sense.
+    /// Whether the database could not be reached, in which case the caller may retry.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Database { source, .. } if is_unavailable(source))
     }
 }
 
-/// Names what failed: `.map_err(failed("reading a document"))`.
+/// Converts a `sqlx` error into a [`StoreError`] that names the activity:
+/// `.map_err(failed("reading a document"))`.
 pub(crate) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| {
         if is_unavailable(&error) {
             return StoreError::Unavailable { doing, source: Box::new(error) };
         }
-        match conflict(&error) {
+        match conflicting_object(&error) {
             Some(what) => StoreError::Conflict { what },
             None => StoreError::Failed { doing, source: Box::new(error) },
         }
     }
 }
 
-/// No connection, a server that is starting, stopping or out of resources, or a transaction that lost to another.
+/// Whether the error is transient: no connection, a server that is starting, stopping or out of resources, or a
+/// transaction that was rolled back because of another one (deadlock, serialization failure).
 fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -58,21 +60,21 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            // Classes: connection, authorization to connect, no such database, transaction rollback, resources,
-            // operator intervention (shutdown, statement timeout), system error.
+            // SQLSTATE classes: connection exception, invalid authorization, invalid catalog name, transaction
+            // rollback, insufficient resources, operator intervention (shutdown, statement timeout), system error.
             ["08", "28", "3D", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class))
         }),
         _ => false,
     }
 }
 
-/// What a violated constraint is about, as a noun for a caller; `None` for other errors.
-fn conflict(error: &sqlx::Error) -> Option<&'static str> {
+/// The thing that a violated constraint protects, as a noun phrase for the caller; `None` for other errors.
+fn conflicting_object(error: &sqlx::Error) -> Option<&'static str> {
     let error = error.as_database_error()?;
     if error.is_foreign_key_violation() {
         return Some("a reference to something that does not exist");
     }
-    // An exclusion is the unique key of `tenant_mappings`.
+    // 23P01 is exclusion_violation: `tenant_mappings` has an exclusion constraint in place of a unique key.
     let is_taken = error.is_unique_violation() || error.code().is_some_and(|code| code == "23P01");
     is_taken.then(|| match error.constraint() {
         Some("users_identity") => "a user of this issuer and external id",

@@ -20,7 +20,8 @@ row! {
 }
 
 statements! {
-    /// A second claim of the same key waits for the first one's transaction.
+    /// Inserts the key, or takes over an expired one. Affects no row if the key is in use. A concurrent claim of the
+    /// same key blocks until the first transaction ends.
     CLAIM: () = Statement::insert(
         "idempotency_keys",
         "claiming an idempotency key",
@@ -64,7 +65,7 @@ impl IdempotencyRepo for PgTenantTx {
             return Ok(None);
         }
         let earlier = GET.query().bind(key_hash).fetch_optional(self.connection()).await?;
-        // The key was released between the two statements. The caller sees the other request as still running.
+        // No row means that the key was released between the two statements. Report the other request as still running.
         Ok(Some(earlier.unwrap_or(IdempotencyRecord { fingerprint: None, kept: None, since: now })))
     }
 

@@ -1,63 +1,67 @@
-//! Plant identifiers in running text, folded so that `P-101A`, `P101A` and `P 101 A` are one word.
+//! Finds plant identifiers in text and normalizes them, so that `P-101A`, `P101A` and `P 101 A` become the same search
+//! term.
 //!
-//! An identifier is one to six letters, then one to eight digits, then up to two letters, each joined directly, by a
-//! hyphen of any kind, an underscore or a slash, or by one space; `P-101A/B` and `P-101/102` name two. Codes that
-//! begin with digits (`10LAB20AA001`) are in [`plant_code`], part numbers (`4711-0815`) in [`part_number`]. The lexical
-//! index holds the folded word beside the words that PostgreSQL's parser finds, which takes `PIT-1001` apart into `pit`
-//! and the number `-1001`.
+//! An identifier consists of one to six letters, one to eight digits, and up to two more letters. The parts follow each
+//! other directly or are separated by one space, hyphen (of any kind), underscore or slash. `P-101A/B` and `P-101/102`
+//! each name two identifiers. Codes that start with digits (`10LAB20AA001`) are handled in [`plant_code`], part numbers
+//! (`4711-0815`) in [`part_number`]. The lexical index contains the normalized identifiers in addition to the words
+//! found by PostgreSQL's parser, which would split `PIT-1001` into `pit` and the number `-1001`.
 
 mod plant_code;
 
 use plant_code::plant_code;
 
-/// Where a text comes from.
+/// The kind of a text, which decides how strictly identifiers are recognized and which terms they yield.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Source {
-    /// A passage. `P-101A` is found under `P-101` too; parts separated by spaces count only in capitals.
+pub(crate) enum TextKind {
+    /// A passage to be indexed. `P-101A` is indexed under `P-101`, too. Parts separated by spaces are only recognized
+    /// in capitals.
     Passage,
-    /// A query, in whatever case it was typed.
+    /// A search query, recognized in upper and lower case.
     Query,
 }
 
-/// The identifiers in `text`, folded, separated by spaces; repeated as often as they occur.
-pub(crate) fn fold(text: &str, source: Source) -> String {
+/// Returns the identifiers in `text` in normalized form (lower case, no separators), separated by spaces, once per
+/// occurrence.
+pub(crate) fn normalize_identifiers(text: &str, kind: TextKind) -> String {
     let chars: Vec<char> = text.chars().collect();
-    let mut folded = Vec::new();
+    let mut normalized = Vec::new();
     let mut at = 0;
     while at < chars.len() {
-        let begins = chars[at].is_ascii_alphanumeric() && (at == 0 || !chars[at - 1].is_alphanumeric());
-        let found = if begins { word_at(&chars, at, source) } else { None };
-        if let Some((words, end)) = found {
+        let is_start = chars[at].is_ascii_alphanumeric() && (at == 0 || !chars[at - 1].is_alphanumeric());
+        let parsed = if is_start { terms_at(&chars, at, kind) } else { None };
+        if let Some((terms, end)) = parsed {
             at = end;
-            folded.extend(words);
+            normalized.extend(terms);
         } else {
             at += 1;
         }
     }
-    folded.join(" ")
+    normalized.join(" ")
 }
 
-/// The words of the identifier that begins at `start`, and its end.
-fn word_at(chars: &[char], start: usize, source: Source) -> Option<(Vec<String>, usize)> {
-    if let Some(found) = plant_code(chars, start, source) {
-        return Some(found);
+/// Returns the search terms of the identifier that begins at `start`, and the index after it.
+fn terms_at(chars: &[char], start: usize, kind: TextKind) -> Option<(Vec<String>, usize)> {
+    if let Some(parsed) = plant_code(chars, start, kind) {
+        return Some(parsed);
     }
     if chars[start].is_ascii_digit() {
         return part_number(chars, start);
     }
-    let first = identifier(chars, start, source)?;
-    let (mut words, mut end) = (first.words(source), first.end);
-    // `P-101A/B`, `P-101/102`: the text after a slash replaces the last part.
+    let first = identifier(chars, start, kind)?;
+    let (mut terms, mut end) = (first.terms(kind), first.end);
+    // In `P-101A/B` and `P-101/102`, the text after the slash replaces the last part of the first identifier.
     while let Some((next, next_end)) = first.sibling(chars, end) {
-        words.push(next);
+        terms.push(next);
         end = next_end;
     }
-    Some((words, end))
+    Some((terms, end))
 }
 
-/// Groups of at least three digits joined by hyphens, as one number.
+/// Parses a part number, that is, two or more groups of 3 to 12 digits joined by hyphens. Returns its digits as one
+/// term, and the index after it.
 fn part_number(chars: &[char], start: usize) -> Option<(Vec<String>, usize)> {
-    let group = |at| run(chars, at, 12, |c| c.is_ascii_digit()).filter(|end| end - at >= 3);
+    let group = |at| scan_while(chars, at, 12, |c| c.is_ascii_digit()).filter(|end| end - at >= 3);
     let mut end = group(start)?;
     let mut number = lower(&chars[start..end]);
     while let Some(next) = chars.get(end).filter(|c| **c == '-').and_then(|_| group(end + 1)) {
@@ -65,11 +69,11 @@ fn part_number(chars: &[char], start: usize) -> Option<(Vec<String>, usize)> {
         end = next;
     }
     let single = number.len() == end - start;
-    let goes_on = chars.get(end).is_some_and(|c| c.is_alphanumeric());
-    (!single && !goes_on).then(|| (vec![number], end))
+    let continues = chars.get(end).is_some_and(|c| c.is_alphanumeric());
+    (!single && !continues).then(|| (vec![number], end))
 }
 
-/// An identifier in its parts.
+/// A parsed identifier; texts are in lower case. For `P-101A`, `letters` is `p`, `base` is `p101` and `suffix` is `a`.
 struct Identifier {
     letters: String,
     base: String,
@@ -79,46 +83,47 @@ struct Identifier {
 }
 
 impl Identifier {
-    fn words(&self, source: Source) -> Vec<String> {
+    fn terms(&self, kind: TextKind) -> Vec<String> {
         let whole = format!("{}{}", self.base, self.suffix);
-        let base_too = source == Source::Passage || self.is_ambiguous;
-        if self.suffix.is_empty() || !base_too { vec![whole] } else { vec![whole, self.base.clone()] }
+        let also_base = kind == TextKind::Passage || self.is_ambiguous;
+        if self.suffix.is_empty() || !also_base { vec![whole] } else { vec![whole, self.base.clone()] }
     }
 
-    /// The next identifier of a list, from the slash at `at` on.
+    /// Parses the next identifier of a list such as `P-101A/B`, if there is a slash at `at`. Returns its term and the
+    /// index after it.
     fn sibling(&self, chars: &[char], at: usize) -> Option<(String, usize)> {
         let start = chars.get(at).filter(|c| **c == '/').map(|_| at + 1)?;
         let (stem, end) = if self.suffix.is_empty() {
             let digits = self.base.len() - self.letters.len();
-            let end = run(chars, start, digits, |c| c.is_ascii_digit()).filter(|end| end - start == digits)?;
+            let end = scan_while(chars, start, digits, |c| c.is_ascii_digit()).filter(|end| end - start == digits)?;
             (&self.letters, end)
         } else {
-            (&self.base, run(chars, start, 1, |c| c.is_ascii_alphabetic())?)
+            (&self.base, scan_while(chars, start, 1, |c| c.is_ascii_alphabetic())?)
         };
         let ends = !chars.get(end).is_some_and(|c| c.is_alphanumeric());
         ends.then(|| (format!("{stem}{}", lower(&chars[start..end])), end))
     }
 }
 
-fn identifier(chars: &[char], start: usize, source: Source) -> Option<Identifier> {
-    let letters_end = run(chars, start, 6, |c| c.is_ascii_alphabetic())?;
-    let digits_start = past_joint(chars, letters_end);
-    let digits_end = run(chars, digits_start, 8, |c| c.is_ascii_digit())?;
-    let apart = chars.get(letters_end) == Some(&' ');
-    if apart && source == Source::Passage && chars[start..letters_end].iter().any(char::is_ascii_lowercase) {
+fn identifier(chars: &[char], start: usize, kind: TextKind) -> Option<Identifier> {
+    let letters_end = scan_while(chars, start, 6, |c| c.is_ascii_alphabetic())?;
+    let digits_start = skip_separator(chars, letters_end);
+    let digits_end = scan_while(chars, digits_start, 8, |c| c.is_ascii_digit())?;
+    let is_separated = chars.get(letters_end) == Some(&' ');
+    if is_separated && kind == TextKind::Passage && chars[start..letters_end].iter().any(char::is_ascii_lowercase) {
         return None;
     }
     let letters = lower(&chars[start..letters_end]);
     let base = format!("{letters}{}", lower(&chars[digits_start..digits_end]));
     let plain = Identifier { letters, base, suffix: String::new(), is_ambiguous: false, end: digits_end };
-    let suffix_start = past_joint(chars, digits_end);
-    let suffix_apart = chars.get(digits_end) == Some(&' ');
-    let longest = if suffix_apart { 1 } else { 2 };
-    let suffix_end = run(chars, suffix_start, longest, |c| c.is_ascii_alphabetic())
+    let suffix_start = skip_separator(chars, digits_end);
+    let suffix_is_separated = chars.get(digits_end) == Some(&' ');
+    let max_length = if suffix_is_separated { 1 } else { 2 };
+    let suffix_end = scan_while(chars, suffix_start, max_length, |c| c.is_ascii_alphabetic())
         .filter(|end| !chars.get(*end).is_some_and(|c| c.is_alphanumeric()))
-        .filter(|_| !suffix_apart || source == Source::Query || chars[suffix_start].is_ascii_uppercase());
-    // In `is P-101 a pump`, the `a` may be the pump's side or a word of its own.
-    let is_ambiguous = suffix_apart && chars.get(suffix_start).is_some_and(char::is_ascii_lowercase);
+        .filter(|_| !suffix_is_separated || kind == TextKind::Query || chars[suffix_start].is_ascii_uppercase());
+    // In `is P-101 a pump`, the `a` may be the suffix or an ordinary word.
+    let is_ambiguous = suffix_is_separated && chars.get(suffix_start).is_some_and(char::is_ascii_lowercase);
     match suffix_end {
         Some(end) => Some(Identifier { suffix: lower(&chars[suffix_start..end]), is_ambiguous, end, ..plain }),
         None if chars.get(digits_end).is_some_and(|c| c.is_alphanumeric()) => None,
@@ -126,16 +131,17 @@ fn identifier(chars: &[char], start: usize, source: Source) -> Option<Identifier
     }
 }
 
-/// The end of a run of one to `longest` characters of a kind; `None` if the run is longer or empty.
-fn run(chars: &[char], start: usize, longest: usize, is: impl Fn(&char) -> bool) -> Option<usize> {
-    let length = chars.get(start..)?.iter().take_while(|c| is(c)).count();
-    (1..=longest).contains(&length).then_some(start + length)
+/// Scans characters that satisfy `matches`, from `start`. Returns the index after them, or `None` if there are none or
+/// more than `max_length`.
+fn scan_while(chars: &[char], start: usize, max_length: usize, matches: impl Fn(&char) -> bool) -> Option<usize> {
+    let length = chars.get(start..)?.iter().take_while(|c| matches(c)).count();
+    (1..=max_length).contains(&length).then_some(start + length)
 }
 
-/// The index after one joining character, if there is one.
-fn past_joint(chars: &[char], at: usize) -> usize {
-    let joins = |c: &char| matches!(c, ' ' | '-' | '_' | '/' | '\u{2010}'..='\u{2014}' | '\u{2212}');
-    at + usize::from(chars.get(at).is_some_and(joins))
+/// Skips one separator (space, hyphen, underscore or slash) at `at`, if there is one. Returns the next index.
+fn skip_separator(chars: &[char], at: usize) -> usize {
+    let is_separator = |c: &char| matches!(c, ' ' | '-' | '_' | '/' | '\u{2010}'..='\u{2014}' | '\u{2212}');
+    at + usize::from(chars.get(at).is_some_and(is_separator))
 }
 
 fn lower(chars: &[char]) -> String {
@@ -150,77 +156,80 @@ mod tests {
     #[test]
     fn spellings_of_one_identifier_are_one_word() {
         for spelling in ["P-101A", "P101A", "P 101 A", "P 101A", "P-101-A", "P\u{2011}101A", "20-P-101A"] {
-            assert_eq!(fold(spelling, Source::Query).split(' ').next(), Some("p101a"), "{spelling}");
-            assert_eq!(fold(spelling, Source::Passage), "p101a p101", "{spelling}");
+            assert_eq!(normalize_identifiers(spelling, TextKind::Query).split(' ').next(), Some("p101a"), "{spelling}");
+            assert_eq!(normalize_identifiers(spelling, TextKind::Passage), "p101a p101", "{spelling}");
         }
         for spelling in ["ERR-88", "ERR 88", "ERR88", "err-88", "err88"] {
-            assert_eq!(fold(spelling, Source::Query), "err88", "{spelling}");
-            assert_eq!(fold(spelling, Source::Passage), "err88", "{spelling}");
+            assert_eq!(normalize_identifiers(spelling, TextKind::Query), "err88", "{spelling}");
+            assert_eq!(normalize_identifiers(spelling, TextKind::Passage), "err88", "{spelling}");
         }
-        assert_eq!(fold("err 88", Source::Query), "err88");
-        assert_eq!(fold("(PIT-1001)", Source::Passage), "pit1001");
+        assert_eq!(normalize_identifiers("err 88", TextKind::Query), "err88");
+        assert_eq!(normalize_identifiers("(PIT-1001)", TextKind::Passage), "pit1001");
     }
 
     #[test]
     fn a_code_with_its_unit_is_one_word_in_any_spelling() {
         let spellings = ["10LAB20AA001", "10 LAB20 AA001", "10-LAB-20-AA-001", "10LAB20 AA001", "10lab20-aa001"];
         for spelling in spellings {
-            assert_eq!(fold(spelling, Source::Query), "10lab20aa001 lab20aa001", "{spelling}");
+            assert_eq!(normalize_identifiers(spelling, TextKind::Query), "10lab20aa001 lab20aa001", "{spelling}");
         }
         for spelling in &spellings[..4] {
-            let folded = fold(&format!("({spelling}) open"), Source::Passage);
-            assert_eq!(folded, "10lab20aa001 lab20aa001 lab20", "{spelling}");
+            let normalized = normalize_identifiers(&format!("({spelling}) open"), TextKind::Passage);
+            assert_eq!(normalized, "10lab20aa001 lab20aa001 lab20", "{spelling}");
         }
-        assert_eq!(fold("LAB20AA001", Source::Query), "lab20aa001");
-        assert_eq!(fold("LAB20", Source::Query), "lab20");
-        assert_eq!(fold("10LAB20", Source::Passage), "10lab20 lab20");
+        assert_eq!(normalize_identifiers("LAB20AA001", TextKind::Query), "lab20aa001");
+        assert_eq!(normalize_identifiers("LAB20", TextKind::Query), "lab20");
+        assert_eq!(normalize_identifiers("10LAB20", TextKind::Passage), "10lab20 lab20");
         assert_eq!(
-            fold("=10LAB20AA001KP01 stops", Source::Passage),
+            normalize_identifiers("=10LAB20AA001KP01 stops", TextKind::Passage),
             "10lab20aa001kp01 lab20aa001kp01 lab20aa001 lab20"
         );
     }
 
     #[test]
     fn a_list_names_each_of_its_identifiers() {
-        assert_eq!(fold("P-101A/B", Source::Query), "p101a p101b");
-        assert_eq!(fold("pumps P-101A/B/C.", Source::Passage), "p101a p101 p101b p101c");
-        assert_eq!(fold("P-101/102", Source::Query), "p101 p102");
-        assert_eq!(fold("P-101A/Be", Source::Query), "p101a");
-        assert_eq!(fold("P-101/7", Source::Query), "p101");
+        assert_eq!(normalize_identifiers("P-101A/B", TextKind::Query), "p101a p101b");
+        assert_eq!(normalize_identifiers("pumps P-101A/B/C.", TextKind::Passage), "p101a p101 p101b p101c");
+        assert_eq!(normalize_identifiers("P-101/102", TextKind::Query), "p101 p102");
+        assert_eq!(normalize_identifiers("P-101A/Be", TextKind::Query), "p101a");
+        assert_eq!(normalize_identifiers("P-101/7", TextKind::Query), "p101");
     }
 
     #[test]
     fn part_numbers_and_materials_are_one_word() {
-        assert_eq!(fold("seal 4711-0815, spare", Source::Passage), "47110815");
-        assert_eq!(fold("4711-0815", Source::Query), "47110815");
-        assert_eq!(fold("HNBR-70", Source::Query), fold("HNBR 70", Source::Passage));
+        assert_eq!(normalize_identifiers("seal 4711-0815, spare", TextKind::Passage), "47110815");
+        assert_eq!(normalize_identifiers("4711-0815", TextKind::Query), "47110815");
+        assert_eq!(
+            normalize_identifiers("HNBR-70", TextKind::Query),
+            normalize_identifiers("HNBR 70", TextKind::Passage)
+        );
         for text in ["100 200", "10-20", "2026-11-22", "12-345", "1234", "123-456a", "M12x1.75"] {
-            assert_eq!(fold(text, Source::Passage), "", "{text}");
+            assert_eq!(normalize_identifiers(text, TextKind::Passage), "", "{text}");
         }
     }
 
     #[test]
     fn running_text_makes_no_identifiers() {
         for text in ["close the 4 valves", "see section 12", "valve", "1001", "10th", "a1b2c3d4", "straße12", ""] {
-            assert_eq!(fold(text, Source::Passage), "", "{text}");
+            assert_eq!(normalize_identifiers(text, TextKind::Passage), "", "{text}");
         }
     }
 
     #[test]
-    fn a_query_for_one_side_does_not_ask_for_the_other() {
-        assert_eq!(fold("P-101A", Source::Query), "p101a");
-        assert_eq!(fold("P 101 B", Source::Query), "p101b");
-        assert_eq!(fold("is P-101 a pump", Source::Query), "p101a p101");
-        assert_eq!(fold("what is P-101 ", Source::Query), "p101");
-        assert_eq!(fold("P-101 tripped", Source::Passage), "p101");
+    fn a_query_for_one_suffix_does_not_match_another() {
+        assert_eq!(normalize_identifiers("P-101A", TextKind::Query), "p101a");
+        assert_eq!(normalize_identifiers("P 101 B", TextKind::Query), "p101b");
+        assert_eq!(normalize_identifiers("is P-101 a pump", TextKind::Query), "p101a p101");
+        assert_eq!(normalize_identifiers("what is P-101 ", TextKind::Query), "p101");
+        assert_eq!(normalize_identifiers("P-101 tripped", TextKind::Passage), "p101");
     }
 
     const TEXTS: &str = "(.{0,20}|[A-Za-z]{0,7}[- /]?[0-9]{0,9}[- ]?[A-Za-z]{0,3}[- ]?){0,4}";
 
     proptest! {
         #[test]
-        fn any_text_folds_to_words_of_letters_and_digits(text in TEXTS) {
-            for word in fold(&text, Source::Query).split_whitespace() {
+        fn any_text_yields_terms_of_letters_and_digits_only(text in TEXTS) {
+            for word in normalize_identifiers(&text, TextKind::Query).split_whitespace() {
                 prop_assert!(word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
             }
         }

@@ -1,8 +1,8 @@
-//! The job queue: jobs are enqueued in a tenant's transaction and claimed across tenants by the worker's role.
+//! The job queue. Jobs are enqueued in a tenant's transaction, and claimed across all tenants with the worker's role.
 
 use crate::error::failed;
 use crate::pool::Database;
-use crate::rows::{Word, count};
+use crate::rows::{TextEnum, count};
 use crate::statement::{Login, Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -19,14 +19,15 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
-/// The channel on which `enqueue` and `put_back_job` notify that a job is due. The statements spell it, too.
+/// The NOTIFY channel on which [`enqueue`] and the function `put_back_job` announce due jobs. The name is repeated in
+/// the SQL texts.
 const CHANNEL: &str = "platform_jobs";
 
 row! {
     struct LeasedJobRow, columns = leased_job_columns {
         job_id: Uuid,
         tenant_id: Uuid,
-        kind: Word<JobKind>,
+        kind: TextEnum<JobKind>,
         document_id: Option<Uuid>,
         lease_token: i64,
         attempt: i32,
@@ -52,7 +53,7 @@ row! {
 }
 
 statements! {
-    /// The lock makes a claim skip the job until this transaction ends.
+    /// The row lock makes `claim_job` skip the job until this transaction ends.
     LOCK_LEASE: Scalar<i32> = Statement::select(
         "jobs",
         "checking a lease",
@@ -71,8 +72,8 @@ statements! {
              leased = false, lease_token = lease_token + 1
          WHERE id = $1 AND lease_token = $2",
     );
-    /// Enqueueing again changes nothing while the job is queued or leased, and revives a dead job. The notification is
-    /// sent on commit.
+    /// Does nothing if the job is already queued or leased; resets and queues it again if it is dead. PostgreSQL sends
+    /// the notification on commit.
     ENQUEUE: () = Statement::insert(
         "jobs",
         "queueing a job",
@@ -171,7 +172,7 @@ impl JobRepo for PgTenantTx {
     }
 }
 
-/// Enqueues work under the rules of [`JobRepo::enqueue_ingestion`]. Without an id, the database generates one.
+/// Enqueues a job; see [`JobRepo::enqueue_ingestion`] for repeated calls. Without an id, the database generates one.
 pub(crate) async fn enqueue(
     tx: &mut PgTenantTx,
     id: Option<JobId>,
@@ -188,7 +189,8 @@ pub(crate) async fn enqueue(
         .await
 }
 
-/// The queue in PostgreSQL. The worker's role may call its functions and sees no table.
+/// The [`JobQueue`] implementation for PostgreSQL. Connects as the worker's role, which may call the queue's functions
+/// but access no table.
 #[derive(Clone)]
 pub struct PgJobQueue {
     database: Database,
@@ -197,24 +199,26 @@ pub struct PgJobQueue {
 }
 
 impl PgJobQueue {
-    /// A queue over connections of the worker's role; one of them listens for new jobs.
+    /// Creates a queue from a connection pool of the worker's role. One more connection listens for new jobs.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database, listener: Arc::default(), notified: Arc::default() }
     }
 
-    /// Waits for one notification. Returns at once when it has just begun to listen: a job may have come before.
+    /// Waits for a notification. The first call starts listening and returns at once, because a job may have been
+    /// enqueued before that.
     async fn next_notification(&self) -> Result<(), sqlx::Error> {
         let mut listener = self.listener.lock().await;
         match listener.as_mut() {
             None => *listener = Some(self.database.listen(CHANNEL).await?),
-            // `None`: the connection was lost, and notifications with it.
+            // `try_recv` returns `None` after a lost connection. Notifications may have been lost, too, so return.
             Some(connected) => drop(connected.try_recv().await?),
         }
         Ok(())
     }
 
-    /// Waits for a notification until `end`, and wakes all waiters: they may want other kinds of jobs than this one.
+    /// Waits for a notification until `end`, and then wakes all other waiters, which may want another kind of job. If
+    /// listening fails, sleeps until `end`, so that the caller polls.
     async fn listen_until(&self, end: Instant) {
         match timeout_at(end, self.next_notification()).await {
             Ok(Ok(())) => self.notified.notify_waiters(),
@@ -263,9 +267,9 @@ impl JobQueue for PgJobQueue {
 
     async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError> {
         let failed = failed("building a vector index");
-        // Without a tenant: the function takes it from the job.
+        // No tenant is set, because the function reads it from the job.
         let mut transaction = self.database.begin(String::new(), String::new()).await?;
-        // No time limit, but the server stops if this process is gone.
+        // No statement timeout, but the server cancels the statement if this process disconnects.
         sqlx::raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL client_connection_check_interval = '5s'")
             .execute(&mut *transaction)
             .await

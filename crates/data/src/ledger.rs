@@ -1,4 +1,4 @@
-//! The ledger of model calls: rows that are inserted and never changed, and their sums.
+//! The ledger of model calls: an insert-only table with one row per call, and the sums for usage reports.
 
 use crate::rows::count;
 use crate::statement::{Statement, row, statements};
@@ -11,13 +11,15 @@ use domain::run::FinishReason;
 use sqlx::types::Json;
 use std::time::Duration;
 
-/// Longest name that is stored, in characters. A server may name its model as it likes.
+/// Maximum stored length of a backend or model name, in characters. Model names are reported by the inference server,
+/// so they can be of any length.
 const MAX_NAME: usize = 128;
-/// Most failed attempts that are stored with a call.
+/// Maximum number of failed attempts stored per call.
 const MAX_ATTEMPTS: usize = 16;
-/// Longest error code that is stored, in characters.
+/// Maximum stored length of an error code, in characters.
 const MAX_ERROR: usize = 64;
-/// Highest cost of one call that is stored, in millionths. A server may report what it likes.
+/// Maximum stored cost of one call, in millionths of the currency unit. The inference server may report the cost, so it
+/// can be any number.
 const MAX_COST: u64 = 1_000_000_000_000;
 
 row! {
@@ -46,7 +48,7 @@ statements! {
              $18, $19, $20, $21, $22)
          ON CONFLICT (tenant_id, id) DO NOTHING",
     );
-    /// The first row is the total. The groups follow, those with the most calls first.
+    /// The first row is the total over all groups. The groups follow in descending order of their number of calls.
     SUMS: SumsRow = Statement::select(
         "model_calls",
         "summing model calls",
@@ -108,7 +110,7 @@ impl PgTenantTx {
     }
 
     pub(crate) async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
-        // One row for the total, and one that shows whether there are more groups.
+        // Two extra rows: the total, and one group more than allowed to detect that groups were cut off.
         let limit = i64::try_from(UsageQuery::MAX_GROUPS + 2).unwrap_or(i64::MAX);
         let rows: Vec<GroupUsage> = SUMS
             .query()
@@ -141,7 +143,7 @@ impl From<SumsRow> for GroupUsage {
     }
 }
 
-/// The first `max` characters, without U+0000, which PostgreSQL cannot store.
+/// Truncates to `max` characters and removes U+0000, which PostgreSQL cannot store.
 fn truncate(text: &str, max: usize) -> String {
     text.chars().filter(|c| *c != '\0').take(max).collect()
 }
@@ -163,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_server_reports_is_cut_to_what_the_table_holds() {
+    fn reported_values_are_truncated_to_the_limits_of_the_table() {
         assert_eq!(truncate("a\0b\u{e4}c", 3), "ab\u{e4}");
         let attempt = FailedAttempt { backend: "\u{1f600}".repeat(500), error: "e".repeat(500) };
         let stored = serde_json::to_string(&attempts(&vec![attempt; 40])).expect("JSON");

@@ -1,16 +1,19 @@
--- BM25 over the postings in document_terms; any word of the query may match.
--- $1 tenant, $2 query, $3 visible classifications, $4 documents, $5 tags, $6 kind, $7 also what is not in force (days
--- are UTC), $8 the query's folded identifiers, $9 limit.
+-- Lexical search: ranks passages by BM25 over the postings in document_terms. A passage needs to contain only one of
+-- the query's words.
+-- $1 tenant, $2 query, $3 visible classifications, $4 document ids (empty: all), $5 tags (empty: any), $6 document type
+-- (null: any), $7 whether to include documents that are not in force today (in UTC), $8 the query's normalized plant
+-- identifiers, $9 limit.
 --
--- Statistics are over the tenant's published documents that the caller may see: what is hidden shows in no score
--- (ADR 38). A lexeme in more than 40 % of the passages is left out where at least three rarer ones remain. `highest` is
--- what no passage can reach: every word of the query over and over, also those that stand nowhere.
+-- Corpus statistics cover only published documents that the caller may see, so that hidden documents have no influence
+-- on scores (ADR 38). A lexeme that occurs in more than 40 % of the passages is ignored if at least three rarer lexemes
+-- of the query remain. `highest` is an upper bound of the score: each lexeme of the query repeated without limit in one
+-- passage, including lexemes that no document contains.
 --
--- Plan as platform_app: tenant and lexemes are conditions of the index on (tenant_id, lexeme, document_id, …), whose
--- operators are leakproof; the passages are fetched one by one from the tenant's partition, for the best $9 only.
--- MATERIALIZED and OFFSET 0 hold the planner to that, also on tables that were just filled and not yet analyzed.
+-- Plan as platform_app: the tenant and the lexemes are conditions of the index on (tenant_id, lexeme, document_id, …),
+-- which row-level security allows because their operators are leakproof. Only the best $9 passages are fetched, one by
+-- one, from the tenant's partition. MATERIALIZED and OFFSET 0 force this plan, also before the tables are analyzed.
 WITH constant AS (
-    -- How soon repetition stops counting, and how far long passages are held back.
+    -- BM25 parameters: k1 limits the effect of repeated terms, b is the strength of the length normalization.
     SELECT 1.2::float8 AS k1, 0.75::float8 AS b
 ), corpus AS MATERIALIZED (
     SELECT sum(chunk_count)::float8 AS passages, sum(term_count)::float8 / nullif(sum(chunk_count), 0) AS mean_length

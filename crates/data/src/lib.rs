@@ -1,8 +1,8 @@
-//! PostgreSQL: tenant transactions, repositories, the job queue, the audit log; and the file store for documents.
+//! Persistence: repositories, job queue and audit log in PostgreSQL, and the file store for uploaded documents.
 //!
-//! A [`PgStore`] opens a transaction for a [`domain::scope::TenantScope`]; repositories come only from the transaction.
-//! Row security in the database decides what they see. Pools and connections are private to this crate: whoever needs
-//! SQL adds a repository method here.
+//! A [`PgStore`] opens a transaction for a [`domain::scope::TenantScope`]. Repositories are only available from such a
+//! transaction, and row-level security in the database limits them to the rows of its tenant and user. Pools and
+//! connections are private to this crate: code that needs SQL gets a new repository method here.
 //!
 //! ```no_run
 //! use data::{Database, PgStore, PoolSettings};
@@ -21,7 +21,7 @@
 //! # }
 //! ```
 //!
-//! The feature `testing` adds [`testing::TestDb`]: a migrated database for each test.
+//! The feature `testing` adds [`testing::TestDb`], which gives each test its own migrated database.
 
 mod access_tokens;
 pub mod audit;

@@ -1,6 +1,6 @@
-//! Memories of the transaction's user.
+//! Memories of the current user: facts that the user asked the platform to remember, which go into later prompts.
 
-use crate::rows::{Start, Word, visible_classifications};
+use crate::rows::{KeysetStart, TextEnum, visible_classifications};
 use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ row! {
         content: String,
         importance: f64,
         tags: Vec<String>,
-        classification: Word<Classification>,
+        classification: TextEnum<Classification>,
         created_at: Timestamp,
     }
 }
@@ -82,7 +82,7 @@ impl MemoryRepo for PgTenantTx {
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError> {
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
         let rows = query.fetch_all(self.connection()).await?;
         Ok(Page::from_rows(rows, page, |row: &Memory| PageKey { at: row.created_at, id: row.id.as_uuid() }))

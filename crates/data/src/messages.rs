@@ -1,6 +1,6 @@
-//! Messages of the transaction's user.
+//! Messages in the conversations of the current user.
 
-use crate::rows::Word;
+use crate::rows::TextEnum;
 use crate::statement::{Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -17,13 +17,13 @@ row! {
         id: Uuid,
         conversation_id: Uuid,
         seq: i64,
-        role: Word<MessageRole>,
+        role: TextEnum<MessageRole>,
         content: String,
-        status: Word<MessageStatus>,
+        status: TextEnum<MessageStatus>,
         token_count: Option<i32>,
         citations: Json<Vec<Citation>>,
         model: Option<String>,
-        classification: Word<Classification>,
+        classification: TextEnum<Classification>,
         sources: Json<Sources>,
         degraded: bool,
         created_at: Timestamp,
@@ -31,7 +31,8 @@ row! {
 }
 
 statements! {
-    /// Locks the conversation until the transaction ends: the next turn's numbers come after these.
+    /// Reserves `$2` sequence numbers and returns the first one. The row lock on the conversation is held until the
+    /// transaction ends, so concurrent turns get later numbers.
     TAKE_NUMBERS: Scalar<i64> = Statement::update(
         "conversations",
         "numbering messages",

@@ -1,4 +1,4 @@
-//! Migrations, embedded in the program, and the passwords of the roles that log in.
+//! Applies the migrations, which are embedded in the program, and sets the passwords of the login roles.
 
 use crate::error::SetupError;
 use sqlx::migrate::Migrator;
@@ -7,19 +7,19 @@ use std::collections::BTreeMap;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
-/// A role that logs in.
+/// A database role that the platform logs in as.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LoginRole {
-    /// Role of the API's connections.
+    /// Used by the API server; sees only rows of the current tenant.
     App,
-    /// The ingestion worker.
+    /// Used by the background worker; may call functions such as `claim_job`, but access no table.
     Worker,
-    /// The reader of the audit log.
+    /// Used to read the audit log; has no other rights.
     Auditor,
 }
 
 impl LoginRole {
-    /// All roles that log in.
+    /// All login roles of the platform.
     pub const ALL: [Self; 3] = [Self::App, Self::Worker, Self::Auditor];
 
     /// Name of the role in the database.
@@ -33,34 +33,35 @@ impl LoginRole {
     }
 }
 
-/// Applies the missing migrations as the login in `url` (a superuser, or the database's owner with CREATEROLE). If two
-/// programs do so at once, each migration is applied once: sqlx takes an advisory lock.
+/// Applies all pending migrations, with the login in `url` (a superuser, or the database's owner with CREATEROLE). An
+/// advisory lock taken by sqlx makes concurrent runs safe: each migration is applied once.
 ///
 /// # Errors
-/// If the database is not reachable, a migration fails, or the database has one that this program does not know or that
-/// differs.
+/// If the database is not reachable, if a migration fails, or if the database contains a migration that this program
+/// does not know or knows with different content.
 pub async fn run(url: &str) -> Result<(), SetupError> {
     let mut connection = connect(url).await?;
     MIGRATIONS.run(&mut connection).await?;
     close(connection).await
 }
 
-/// Sets the password of a role, as the login in `url`.
+/// Sets the password of `role`, with the login in `url`, and allows the role to log in.
 ///
 /// # Errors
-/// If the database is not reachable or refuses.
+/// If the database is not reachable or rejects the change.
 pub async fn set_login(url: &str, role: LoginRole, password: &str) -> Result<(), SetupError> {
     let refused = |source| SetupError::Database { doing: "setting a password", source };
     let mut connection = connect(url).await?;
     let mut transaction = connection.begin().await.map_err(refused)?;
-    // ALTER ROLE takes no parameters, so the values are settings of this transaction, which the block quotes.
+    // ALTER ROLE takes no parameters, so the values are passed as transaction-local settings and quoted by format().
     sqlx::query("SELECT set_config('platform.role', $1, true), set_config('platform.password', $2, true)")
         .bind(role.name())
         .bind(password)
         .execute(&mut *transaction)
         .await
         .map_err(refused)?;
-    // Roles belong to the whole cluster; without the lock, concurrent changes fail with "tuple concurrently updated".
+    // Roles are shared by all databases of the cluster: without the lock, concurrent changes (parallel tests) fail
+    // with "tuple concurrently updated".
     sqlx::raw_sql(
         "DO $$ BEGIN
              IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
@@ -77,7 +78,7 @@ pub async fn set_login(url: &str, role: LoginRole, password: &str) -> Result<(),
     close(connection).await
 }
 
-/// Identifies a set of migrations: the first bytes of a hash of their checksums, in hex.
+/// Identifies the set of migrations: the first 8 bytes of the SHA-256 over all checksums, in hex.
 #[cfg(feature = "testing")]
 pub(crate) fn fingerprint() -> String {
     use sha2::{Digest, Sha256};
@@ -86,7 +87,7 @@ pub(crate) fn fingerprint() -> String {
     hex::encode(&hash.finalize()[..8])
 }
 
-/// What differs from the migrations that this program expects, one sentence each.
+/// Compares the applied migrations with those of this program; returns each difference as a full sentence.
 pub(crate) async fn check(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let recorded: Option<bool> = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut *connection)
@@ -110,7 +111,7 @@ pub(crate) async fn check(connection: &mut PgConnection) -> Result<Vec<String>, 
             Some(_) => {}
         }
     }
-    // A newer program may have migrated already while this one still runs: that is how an update goes.
+    // Unknown migrations in `applied` are no problem: during an update, a newer program may already have migrated.
     Ok(problems)
 }
 
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_but_the_first_works_as_the_owner_and_leaves_it_at_the_end() {
+    fn every_migration_switches_to_the_owner_role_and_back() {
         for migration in MIGRATIONS.iter() {
             let sql = migration.sql.as_str().trim();
             assert!(sql.contains("SET LOCAL ROLE platform_owner;"), "{}", migration.version);

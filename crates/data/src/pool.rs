@@ -1,4 +1,4 @@
-//! Connections: the only file that sees a pool. Whoever needs SQL adds a repository method.
+//! Connection pools. No other file uses a pool directly: code that needs SQL gets a new repository method.
 
 use crate::error::{SetupError, failed};
 use crate::statement::{Statement, statements};
@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// A connection that was idle for longer is pinged before it is used.
-const MAX_UNTESTED_IDLE: Duration = Duration::from_secs(1);
+/// A pooled connection that has been idle for longer than this is pinged before use.
+const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
 
 statements! {
     SET_SCOPE: () = Statement::call(
@@ -25,18 +25,18 @@ statements! {
 /// Settings of a connection pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PoolSettings {
-    /// Most connections that are open at once.
+    /// Maximum number of open connections.
     pub max_connections: u32,
-    /// How long to wait for a free connection.
+    /// Maximum time to wait for a free connection.
     pub acquire_timeout: Duration,
-    /// The server cancels a statement that runs for longer.
+    /// The server cancels a statement that runs for longer than this.
     pub statement_timeout: Duration,
-    /// Id of this process, which the audit rows that it writes carry; see [`crate::audit::Instance`].
+    /// Id of this process; stored with each audit row that it writes. See [`crate::audit::Instance`].
     pub instance: Option<Uuid>,
 }
 
 impl Default for PoolSettings {
-    /// 16 connections, 5 s for a free one, 30 s for a statement.
+    /// 16 connections, 5 s acquire timeout, 30 s statement timeout, no instance id.
     fn default() -> Self {
         Self {
             max_connections: 16,
@@ -47,72 +47,75 @@ impl Default for PoolSettings {
     }
 }
 
-/// Connections of one database role. Cheap to clone.
+/// A connection pool for one database role. Clones share the pool.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: PgPool,
-    opening: TaskTracker,
+    /// The tasks that begin transactions; see [`Self::begin`].
+    open_tasks: TaskTracker,
 }
 
 impl Database {
-    /// Prepares connections as the role that `url` names. The first one is opened when it is needed, so a database that
-    /// is down shows in [`crate::preflight`] or in the first transaction.
+    /// Creates a pool that connects as the role named in `url`. Connections are opened on demand, so this succeeds
+    /// even if the database is down; [`crate::preflight`] or the first transaction then reports that.
     ///
     /// # Errors
-    /// Where the URL is not valid.
+    /// If the URL is not valid.
     pub fn new(url: &str, settings: &PoolSettings) -> Result<Self, SetupError> {
         let timeout = format!("{}ms", settings.statement_timeout.as_millis());
         let instance = settings.instance.map(|id| id.to_string()).unwrap_or_default();
         let options = PgConnectOptions::from_str(url).map_err(SetupError::Url)?.application_name("platform").options([
             ("statement_timeout", timeout.as_str()),
-            // Compiling a query takes longer than any of our queries runs.
+            // JIT compilation takes longer than any query of this crate runs.
             ("jit", "off"),
-            // Plan with the bound values: only then does the planner open one partition of a thousand, and use an
-            // index that exists for one model. This applies to the plans of foreign key checks, too.
+            // Plan with the bound values: only then can the planner prune all partitions but the tenant's, and use a
+            // partial index of one embedding model. This also applies to the plans of foreign key checks.
             ("plan_cache_mode", "force_custom_plan"),
-            // A word search over a large tenant aggregates in memory.
+            // Lets the lexical search of a large tenant aggregate in memory.
             ("work_mem", "16MB"),
             ("app.instance", instance.as_str()),
         ]);
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
-            // Pinging a connection costs a round trip per transaction, so one that was in use a moment ago is not
-            // pinged. One that was idle for longer may have been cut off.
+            // A ping costs a round trip per transaction, so recently used connections are not pinged. A connection
+            // that has been idle for longer may have been closed by the server or the network.
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
                 Box::pin(async move {
-                    if meta.idle_for > MAX_UNTESTED_IDLE {
+                    if meta.idle_for > PING_AFTER_IDLE {
                         connection.ping().await?;
                     }
                     Ok(true)
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool, opening: TaskTracker::new() })
+        Ok(Self { pool, open_tasks: TaskTracker::new() })
     }
 
-    /// Closes all connections, once running transactions have ended.
+    /// Waits until running transactions have ended, then closes all connections.
     pub async fn close(&self) {
-        self.opening.close();
-        self.opening.wait().await;
+        self.open_tasks.close();
+        self.open_tasks.wait().await;
         self.pool.close().await;
     }
 
-    /// A connection for a single statement. `doing` completes "the database is not available while …".
+    /// Acquires a connection for a single statement outside a transaction. `doing` completes "the database is not
+    /// available while …".
     pub(crate) async fn acquire(&self, doing: &'static str) -> Result<PoolConnection<Postgres>, StoreError> {
         self.pool.acquire().await.map_err(failed(doing))
     }
 
-    /// A connection for the checks before the start.
+    /// Acquires a connection for the preflight checks, which report errors as [`SetupError`].
     pub(crate) async fn acquire_for_setup(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         self.pool.acquire().await
     }
 
-    /// A transaction of this tenant and user (`""`: no user).
+    /// Begins a transaction for a tenant and a user (`""` for none).
     ///
-    /// The opening runs in a task of its own: if the caller were dropped between BEGIN and its response, the pool would
-    /// get back a connection inside a transaction that sqlx does not know of, and the next user would work in it.
+    /// `BEGIN` runs in a spawned task. If the caller's future were dropped between `BEGIN` and its response, the pool
+    /// would get back a connection with an open transaction that sqlx does not know about, and the next user of that
+    /// connection would run inside it.
     pub(crate) async fn begin(
         &self,
         tenant: String,
@@ -121,7 +124,7 @@ impl Database {
         self.open(None, tenant, user).await
     }
 
-    /// A read-only transaction of this tenant and no user that sees one snapshot of the database.
+    /// Begins a read-only transaction (REPEATABLE READ, so a single snapshot) for a tenant, without a user.
     pub(crate) async fn begin_snapshot(&self, tenant: String) -> Result<Transaction<'static, Postgres>, StoreError> {
         let snapshot = SqlStr::from_static("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
         self.open(Some(snapshot), tenant, String::new()).await
@@ -135,23 +138,23 @@ impl Database {
     ) -> Result<Transaction<'static, Postgres>, StoreError> {
         let doing = "opening a transaction";
         let connection = self.pool.acquire().await.map_err(failed(doing))?;
-        let opening = self.opening.spawn(async move {
+        let task = self.open_tasks.spawn(async move {
             let mut transaction = Transaction::begin(connection, begin).await.map_err(failed(doing))?;
             SET_SCOPE.query().bind(tenant).bind(user).execute(&mut transaction).await?;
             Ok(transaction)
         });
-        match opening.await {
+        match task.await {
             Ok(opened) => opened,
             Err(error) => Err(StoreError::Unavailable { doing, source: Box::new(error) }),
         }
     }
 
-    /// A connection that does not go back to the pool.
-    pub(crate) async fn detached(&self, doing: &'static str) -> Result<PgConnection, StoreError> {
+    /// Takes a connection out of the pool for good, for as long as the caller keeps it.
+    pub(crate) async fn detached_connection(&self, doing: &'static str) -> Result<PgConnection, StoreError> {
         Ok(self.acquire(doing).await?.detach())
     }
 
-    /// A connection that listens on a channel and reconnects by itself.
+    /// Opens a connection that listens for notifications on `channel`. It reconnects automatically.
     pub(crate) async fn listen(&self, channel: &str) -> Result<PgListener, sqlx::Error> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
         listener.listen(channel).await?;

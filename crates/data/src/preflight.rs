@@ -1,18 +1,19 @@
-//! Checks that the database is fit for use: a server whose roles could bypass row security does not start.
+//! Checks the database before the server starts: server version, migrations, row-level security and the rights of each
+//! role. A server whose roles could bypass row-level security must not start.
 
 use crate::error::SetupError;
 use crate::migrate;
 use crate::pool::Database;
 use sqlx::PgConnection;
 
-/// Oldest server version that the migrations support.
+/// Oldest supported PostgreSQL version, in the format of `server_version_num`.
 const MIN_SERVER_VERSION: i32 = 160_000;
 
-/// Tables that the auditor reads.
+/// Tables on which the auditor's role may have SELECT.
 const AUDITOR_TABLES: [&str; 5] =
     ["audit_logs", "audit_chain", "audit_checkpoints", "audit_retirements", "audit_unsealed"];
 
-/// The connections of each role.
+/// The connection pools to check, one per role.
 #[derive(Clone, Copy, Debug)]
 pub struct Roles<'a> {
     /// Connections of the application's role.
@@ -23,35 +24,37 @@ pub struct Roles<'a> {
     pub auditor: &'a Database,
 }
 
-/// Checks server, migrations and roles.
+/// Checks the server, the migrations and the rights of all roles.
 ///
 /// # Errors
-/// [`SetupError::Unfit`] with every problem found, one sentence each; [`SetupError::Database`] if it cannot be queried.
+/// [`SetupError::Unfit`] with all problems found, each as a full sentence; [`SetupError::Database`] if a query fails.
 pub async fn check(roles: Roles<'_>) -> Result<(), SetupError> {
     let mut problems = Vec::new();
-    for (database, part) in [(roles.app, Part::App), (roles.worker, Part::Worker), (roles.auditor, Part::Auditor)] {
+    for (database, part) in
+        [(roles.app, PoolUser::App), (roles.worker, PoolUser::Worker), (roles.auditor, PoolUser::Auditor)]
+    {
         let failed = |source| SetupError::Database { doing: part.doing(), source };
         let mut connection = database.acquire_for_setup().await.map_err(failed)?;
-        if part == Part::App {
-            problems.extend(server(&mut connection).await.map_err(failed)?);
+        if part == PoolUser::App {
+            problems.extend(server_problems(&mut connection).await.map_err(failed)?);
             problems.extend(migrate::check(&mut connection).await.map_err(failed)?);
-            problems.extend(row_security(&mut connection).await.map_err(failed)?);
+            problems.extend(unprotected_tables(&mut connection).await.map_err(failed)?);
         }
-        problems.extend(bypasses(&mut connection).await.map_err(failed)?);
-        problems.extend(rights(&mut connection, part).await.map_err(failed)?);
+        problems.extend(row_security_bypasses(&mut connection).await.map_err(failed)?);
+        problems.extend(rights_problems(&mut connection, part).await.map_err(failed)?);
     }
     if problems.is_empty() { Ok(()) } else { Err(SetupError::Unfit { problems }) }
 }
 
-/// What a connection is for.
+/// The part of the platform that uses a connection pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Part {
+enum PoolUser {
     App,
     Worker,
     Auditor,
 }
 
-impl Part {
+impl PoolUser {
     const fn doing(self) -> &'static str {
         match self {
             Self::App => "checking the application's role",
@@ -68,9 +71,9 @@ impl Part {
         }
     }
 
-    /// Whether a role for this part may have this right. Row security limits the application's rights on tenant tables;
-    /// it may only append to the audit log, and may truncate no table.
-    fn may(self, table: &str, right: &str) -> bool {
+    /// Whether the role of this part may have `right` on `table`. The application may have every right that row-level
+    /// security limits, so not TRUNCATE; on the audit log, it may only insert.
+    fn is_allowed(self, table: &str, right: &str) -> bool {
         match self {
             Self::App if right == "TRUNCATE" => false,
             Self::App => table != "audit_logs" || right == "INSERT",
@@ -80,7 +83,7 @@ impl Part {
     }
 }
 
-async fn server(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+async fn server_problems(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let (version, vector): (i32, bool) = sqlx::query_as(
         "SELECT current_setting('server_version_num')::integer,
                 EXISTS (SELECT FROM pg_extension WHERE extname = 'vector')",
@@ -97,8 +100,8 @@ async fn server(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Erro
     Ok(problems)
 }
 
-async fn row_security(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    let open: Vec<String> = sqlx::query_scalar(
+async fn unprotected_tables(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let unprotected: Vec<String> = sqlx::query_scalar(
         "SELECT c.relname::text FROM pg_class c
          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
            AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
@@ -108,11 +111,11 @@ async fn row_security(connection: &mut PgConnection) -> Result<Vec<String>, sqlx
     )
     .fetch_all(connection)
     .await?;
-    Ok(open.into_iter().map(|table| format!("Row security is not forced on table \"{table}\".")).collect())
+    Ok(unprotected.into_iter().map(|table| format!("Row security is not forced on table \"{table}\".")).collect())
 }
 
-/// Ways to bypass row security that the connected role has, directly or through a role that it is a member of.
-async fn bypasses(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+/// Finds the ways in which the connected role could bypass row-level security, itself or as a member of another role.
+async fn row_security_bypasses(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let found: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, r.rolname::text, power.name
          FROM pg_roles r
@@ -144,8 +147,8 @@ async fn bypasses(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Er
     Ok(found.into_iter().map(sentence).collect())
 }
 
-/// Rights on tenant tables that the part must not have, and missing rights that it needs.
-async fn rights(connection: &mut PgConnection, part: Part) -> Result<Vec<String>, sqlx::Error> {
+/// Finds the table rights that the connected role must not have, and reports if it lacks those that it needs.
+async fn rights_problems(connection: &mut PgConnection, part: PoolUser) -> Result<Vec<String>, sqlx::Error> {
     let held: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, c.relname::text, wanted.name
          FROM pg_class c
@@ -157,16 +160,16 @@ async fn rights(connection: &mut PgConnection, part: Part) -> Result<Vec<String>
     )
     .fetch_all(&mut *connection)
     .await?;
-    let surplus = held.iter().filter(|(_, table, right)| !part.may(table, right));
-    let mut problems: Vec<String> = surplus
+    let excess = held.iter().filter(|(_, table, right)| !part.is_allowed(table, right));
+    let mut problems: Vec<String> = excess
         .map(|(user, table, right)| format!("The {} role \"{user}\" has {right} on \"{table}\".", part.name()))
         .collect();
     let has = |table: &str, right: &str| held.iter().any(|(_, t, r)| t == table && r == right);
-    let able = match part {
-        Part::App => has("audit_logs", "INSERT") && has("conversations", "SELECT"),
-        Part::Auditor => has("audit_logs", "SELECT"),
-        Part::Worker => {
-            // to_regprocedure: null, not an error, in a database that was never migrated.
+    let has_required_rights = match part {
+        PoolUser::App => has("audit_logs", "INSERT") && has("conversations", "SELECT"),
+        PoolUser::Auditor => has("audit_logs", "SELECT"),
+        PoolUser::Worker => {
+            // to_regprocedure returns NULL where the function does not exist (a database that was never migrated).
             let claims: Option<bool> = sqlx::query_scalar(
                 "SELECT has_function_privilege(to_regprocedure('claim_job(interval, text[], bigint)'), 'EXECUTE')",
             )
@@ -175,7 +178,7 @@ async fn rights(connection: &mut PgConnection, part: Part) -> Result<Vec<String>
             claims == Some(true)
         }
     };
-    if !able {
+    if !has_required_rights {
         problems.push(format!("The {} connection's role lacks its rights.", part.name()));
     }
     Ok(problems)

@@ -1,4 +1,4 @@
-//! Column types of the domain's values, and where pages start.
+//! Column types for domain values, and the bind parameters of keyset pagination.
 
 use domain::audit::sealed::ChainHash;
 use domain::page::{PageKey, PageRequest};
@@ -12,10 +12,10 @@ use std::error::Error;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// A text column that holds one of a closed set of words.
-pub(crate) struct Word<T>(pub(crate) T);
+/// A text column that stores an enum by name; decoded with the enum's [`FromStr`].
+pub(crate) struct TextEnum<T>(pub(crate) T);
 
-impl<T> Type<Postgres> for Word<T> {
+impl<T> Type<Postgres> for TextEnum<T> {
     fn type_info() -> PgTypeInfo {
         <str as Type<Postgres>>::type_info()
     }
@@ -25,7 +25,7 @@ impl<T> Type<Postgres> for Word<T> {
     }
 }
 
-impl<T> Decode<'_, Postgres> for Word<T>
+impl<T> Decode<'_, Postgres> for TextEnum<T>
 where
     T: FromStr<Err: Error + Send + Sync + 'static>,
 {
@@ -34,7 +34,7 @@ where
     }
 }
 
-/// A `bytea` column that holds a SHA-256.
+/// A `bytea` column that holds a SHA-256 digest (32 bytes).
 pub(crate) struct Hash(pub(crate) ChainHash);
 
 impl Type<Postgres> for Hash {
@@ -50,7 +50,7 @@ impl Decode<'_, Postgres> for Hash {
     }
 }
 
-/// A text column that holds JSON, kept as the database wrote it.
+/// A text column that holds JSON. The text is kept exactly as the database returned it, because it is hashed.
 pub(crate) struct JsonText(pub(crate) Box<RawValue>);
 
 impl Type<Postgres> for JsonText {
@@ -70,30 +70,30 @@ impl Decode<'_, Postgres> for JsonText {
     }
 }
 
-/// The values that a page's statement binds.
-pub(crate) struct Start {
-    /// Creation time of the last row of the page before.
+/// The bind parameters of a statement that lists one page, newest rows first (keyset pagination).
+pub(crate) struct KeysetStart {
+    /// Creation time of the last row of the previous page; `None` for the first page.
     pub(crate) at: Option<Timestamp>,
-    /// Id of that row.
+    /// Id of that row, which orders rows of the same creation time.
     pub(crate) id: Option<Uuid>,
-    /// How many rows to fetch: one more than the page holds, which shows whether there is a next page.
+    /// Number of rows to fetch: the page size plus one row, which shows whether there is a next page.
     pub(crate) fetch: i64,
 }
 
-impl Start {
+impl KeysetStart {
     pub(crate) fn of(page: &PageRequest) -> Self {
         let after: Option<PageKey> = page.after;
         Self { at: after.map(|key| key.at), id: after.map(|key| key.id), fetch: i64::from(page.limit()) + 1 }
     }
 }
 
-/// The classifications that a clearance allows to see, as the tables spell them.
+/// The classifications up to and including `clearance`, as the tables store them.
 pub(crate) fn visible_classifications(clearance: Classification) -> Vec<&'static str> {
     let visible = Classification::ALL.iter().filter(|class| **class <= clearance);
     visible.map(|class| class.as_str()).collect()
 }
 
-/// A count or sum of the database, which is never negative.
+/// Converts a count or sum from the database. Those are never negative; if one were, this returns 0.
 pub(crate) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }

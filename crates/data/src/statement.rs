@@ -1,8 +1,8 @@
-//! Static SQL statements, the rows that they return, and the span in which they run.
+//! Static SQL statements, the row types that they return, and the tracing spans in which they run.
 //!
-//! Each repository declares its statements with [`statements!`] and the rows that it reads with [`row!`], which derives
-//! the column list from the struct. The test `statements` prepares all of them against a migrated database, as the role
-//! that runs them, and compares the result's columns with the struct, so a query that does not match the schema fails.
+//! Each repository declares its statements with [`statements!`] and its row types with [`row!`], which derives the
+//! column list from the struct. The test `statements` prepares every statement against a migrated database, as the role
+//! that runs it, and compares the result columns with the struct. A query that does not match the schema fails there.
 
 use crate::error::failed;
 use domain::ports::StoreError;
@@ -12,37 +12,37 @@ use sqlx::{Encode, FromRow, PgConnection, Postgres, SqlSafeStr, Type};
 use std::marker::PhantomData;
 use tracing::{Instrument as _, Span, field};
 
-/// Which login runs a statement.
+/// The database login that runs a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Login {
-    /// Role of the API's connections.
+    /// The API server's role.
     App,
-    /// The ingestion worker.
+    /// The background worker's role.
     Worker,
-    /// The reader of the audit log.
+    /// The role that reads the audit log.
     Auditor,
-    /// The login that migrates, as the owner of the tables.
+    /// The migration login, after it has switched to the role that owns the tables.
     Owner,
 }
 
-/// A column that a row struct reads.
+/// A result column that a row struct reads.
 #[cfg(feature = "testing")]
 #[derive(Clone, Copy)]
 pub struct Field {
-    /// Name of the column; empty where it is read by position.
+    /// Name of the column; empty if the column is read by position.
     pub name: &'static str,
-    /// Whether the field's Rust type can be decoded from a column of this type.
+    /// Returns whether the field's Rust type can be decoded from a column of the given type.
     pub accepts: fn(&sqlx::postgres::PgTypeInfo) -> bool,
 }
 
-/// A row of a statement's result.
+/// A type that is decoded from a row of a statement's result.
 pub(crate) trait Record: for<'r> FromRow<'r, PgRow> + Send + Unpin {
-    /// The columns that are read.
+    /// The columns that the type reads, for the test that prepares the statements.
     #[cfg(feature = "testing")]
     fn fields() -> Vec<Field>;
 }
 
-/// For statements whose result is not read.
+/// The record of statements whose result is not read.
 impl Record for () {
     #[cfg(feature = "testing")]
     fn fields() -> Vec<Field> {
@@ -50,7 +50,7 @@ impl Record for () {
     }
 }
 
-/// A result with one column.
+/// A record of a single column.
 #[derive(FromRow)]
 pub(crate) struct Scalar<T>(pub(crate) T);
 
@@ -64,7 +64,7 @@ where
     }
 }
 
-/// Two records that are read from one row.
+/// Two records that are decoded from the same row.
 pub(crate) struct Joined<A, B>(pub(crate) A, pub(crate) B);
 
 impl<'r, A: FromRow<'r, PgRow>, B: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Joined<A, B> {
@@ -80,11 +80,11 @@ impl<A: Record, B: Record> Record for Joined<A, B> {
     }
 }
 
-/// A static statement that returns rows of `R`.
+/// A static SQL statement whose result rows are decoded as `R`.
 pub(crate) struct Statement<R> {
     sql: &'static str,
     operation: &'static str,
-    /// The table, or the function where `is_function` says so.
+    /// Name of the table, or of the function if `is_function` is set. Empty for statements that use neither.
     target: &'static str,
     is_function: bool,
     doing: &'static str,
@@ -102,7 +102,7 @@ impl<R> Clone for Statement<R> {
 impl<R> Copy for Statement<R> {}
 
 impl<R> Statement<R> {
-    /// A statement on `table`. `doing` completes "the database failed while …".
+    /// Declares a statement on `table`. `doing` completes "the database failed while …".
     const fn new(operation: &'static str, table: &'static str, doing: &'static str, sql: &'static str) -> Self {
         Self { sql, operation, target: table, is_function: false, doing, login: Login::App, record: PhantomData }
     }
@@ -123,17 +123,17 @@ impl<R> Statement<R> {
         Self::new("DELETE", table, doing, sql)
     }
 
-    /// A statement that calls a function and touches no table itself.
+    /// Declares a statement that calls a function and accesses no table itself.
     pub(crate) const fn call(function: &'static str, doing: &'static str, sql: &'static str) -> Self {
         Self { is_function: true, ..Self::new("SELECT", function, doing, sql) }
     }
 
-    /// Says that another login than the application's runs the statement.
+    /// Sets the login that runs the statement. The default is [`Login::App`].
     pub(crate) const fn run_by(self, login: Login) -> Self {
         Self { login, ..self }
     }
 
-    /// The statement without its row type, for the test that prepares it.
+    /// Describes the statement without its row type, for the test that prepares it.
     #[cfg(feature = "testing")]
     pub(crate) const fn info(self) -> StatementInfo
     where
@@ -142,12 +142,12 @@ impl<R> Statement<R> {
         StatementInfo { sql: self.sql, doing: self.doing, login: self.login, fields: R::fields }
     }
 
-    /// The statement, to bind its parameters.
+    /// Starts a query, to which the caller binds the parameters in order.
     pub(crate) fn query<'q>(self) -> Query<'q, R> {
         self.query_as_sql(self.sql)
     }
 
-    /// The same with another text, where a part of the statement cannot be a parameter.
+    /// Like [`Self::query`] with a modified SQL text, for a part of the statement that cannot be a bind parameter.
     pub(crate) fn query_as_sql<'q>(self, sql: impl SqlSafeStr) -> Query<'q, R> {
         Query { statement: self, inner: sqlx::query(sql) }
     }
@@ -157,7 +157,7 @@ impl<R> Statement<R> {
         self.sql
     }
 
-    /// A span in the words of OpenTelemetry's conventions for database clients. It holds no parameters.
+    /// A span with attributes of OpenTelemetry's semantic conventions for database clients. It contains no parameters.
     fn span(&self) -> Span {
         let span = tracing::debug_span!(
             "db.query",
@@ -174,28 +174,28 @@ impl<R> Statement<R> {
     }
 }
 
-/// A statement as the test sees it.
+/// Description of a statement for the test that prepares it.
 #[cfg(feature = "testing")]
 #[derive(Clone, Copy)]
 pub struct StatementInfo {
     /// The SQL text, with `$n` parameters.
     pub sql: &'static str,
-    /// What it does, as error texts say it.
+    /// What the statement does, as used in error messages: completes "the database failed while …".
     pub doing: &'static str,
-    /// Who runs it.
+    /// The login that runs the statement.
     pub login: Login,
-    /// The columns that are read of its result.
+    /// Returns the result columns that are read.
     pub fields: fn() -> Vec<Field>,
 }
 
-/// A statement with parameters.
+/// A statement with the parameters bound so far.
 pub(crate) struct Query<'q, R> {
     statement: Statement<R>,
     inner: sqlx::query::Query<'q, Postgres, PgArguments>,
 }
 
 impl<'q, R> Query<'q, R> {
-    /// Binds the next parameter.
+    /// Binds the next `$n` parameter.
     pub(crate) fn bind<T>(self, value: T) -> Self
     where
         T: 'q + Encode<'q, Postgres> + Type<Postgres>,
@@ -203,12 +203,12 @@ impl<'q, R> Query<'q, R> {
         Self { inner: self.inner.bind(value), ..self }
     }
 
-    /// Runs the statement for its effect.
+    /// Runs the statement and discards its result.
     pub(crate) async fn execute(self, connection: &mut PgConnection) -> Result<(), StoreError> {
         self.rows_affected(connection).await.map(drop)
     }
 
-    /// Runs the statement; returns how many rows it affected.
+    /// Runs the statement and returns the number of affected rows.
     pub(crate) async fn rows_affected(self, connection: &mut PgConnection) -> Result<u64, StoreError> {
         let done = self.inner.execute(connection).instrument(self.statement.span()).await;
         done.map(|done| done.rows_affected()).map_err(failed(self.statement.doing))
@@ -225,7 +225,7 @@ impl<'q, R> Query<'q, R> {
         decoded.map_err(failed(self.statement.doing))
     }
 
-    /// The first row, if there is one.
+    /// Fetches the first row, or `None` if the result is empty.
     pub(crate) async fn fetch_optional<T>(self, connection: &mut PgConnection) -> Result<Option<T>, StoreError>
     where
         R: Record,
@@ -236,7 +236,7 @@ impl<'q, R> Query<'q, R> {
         decoded.map_err(failed(self.statement.doing))
     }
 
-    /// The first row. None at all is a failure.
+    /// Fetches the first row. An empty result is an error.
     pub(crate) async fn fetch_one<T>(self, connection: &mut PgConnection) -> Result<T, StoreError>
     where
         R: Record,
@@ -246,7 +246,7 @@ impl<'q, R> Query<'q, R> {
         row.and_then(|row| R::from_row(&row).map(T::from)).map_err(failed(self.statement.doing))
     }
 
-    /// Hands the rows over one by one, as they arrive: for results that do not fit into memory.
+    /// Calls `handle` for each row as it arrives from the server. For results that are too large for memory.
     pub(crate) async fn for_each(
         self,
         connection: &mut PgConnection,
@@ -271,36 +271,36 @@ impl<T> Query<'_, Scalar<T>>
 where
     Scalar<T>: Record,
 {
-    /// The one value.
+    /// Fetches the value of the first row. An empty result is an error.
     pub(crate) async fn scalar(self, connection: &mut PgConnection) -> Result<T, StoreError> {
         self.fetch_one::<Scalar<T>>(connection).await.map(|Scalar(value)| value)
     }
 
-    /// The value of the first row, if there is one.
+    /// Fetches the value of the first row, or `None` if the result is empty.
     pub(crate) async fn optional_scalar(self, connection: &mut PgConnection) -> Result<Option<T>, StoreError> {
         self.fetch_optional::<Scalar<T>>(connection).await.map(|row| row.map(|Scalar(value)| value))
     }
 
-    /// The values of all rows.
+    /// Fetches the values of all rows.
     pub(crate) async fn scalars(self, connection: &mut PgConnection) -> Result<Vec<T>, StoreError> {
         let rows = self.fetch_all::<Scalar<T>>(connection).await?;
         Ok(rows.into_iter().map(|Scalar(value)| value).collect())
     }
 }
 
-/// Declares a file's statements as constants, and the list of them that the test goes through.
+/// Declares a file's statements as constants, and a list of all of them for the test that prepares them.
 macro_rules! statements {
     ($($(#[$doc:meta])* $visibility:vis $name:ident: $record:ty = $statement:expr;)+) => {
         $($(#[$doc])* $visibility const $name: $crate::statement::Statement<$record> = $statement;)+
 
-        /// Every statement of this file.
+        /// All statements of this file.
         #[cfg(feature = "testing")]
         pub(crate) const STATEMENTS: &[$crate::statement::StatementInfo] = &[$($name.info()),+];
     };
 }
 
-/// Declares the struct of a row, with one field per column. With `columns = NAME`, also a macro `NAME!()` that is the
-/// column list as a literal for `concat!`; `NAME!("u.")` puts a prefix before each column.
+/// Declares a row struct with one field per column. `columns = NAME` also declares a macro: `NAME!()` expands to the
+/// column list as a literal for `concat!`, and `NAME!("u.")` to the same list with a prefix before each column.
 macro_rules! row {
     ($(#[$doc:meta])* $visibility:vis struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)+ }) => {
         $(#[$doc])*
@@ -329,7 +329,8 @@ macro_rules! row {
     };
 }
 
-/// The part of [`row!`] that makes the macro of the column list. The first argument is a dollar sign.
+/// The part of [`row!`] that declares the column-list macro. The first argument must be `($)`, because a macro cannot
+/// write a dollar sign into the macro that it declares.
 macro_rules! column_list {
     (($dollar:tt) $columns:ident $first:ident $($field:ident)*) => {
         macro_rules! $columns {

@@ -1,7 +1,7 @@
-//! A migrated database of its own for each test, with a login for each role.
+//! Gives each test its own migrated database, with a login for each role.
 //!
-//! `PLATFORM_TEST_DATABASE_URL` names a superuser of a throw-away cluster; `cargo xtask test` provides one. The first
-//! test migrates a template database, every test copies it.
+//! `PLATFORM_TEST_DATABASE_URL` is the URL of a superuser of a throw-away cluster; `cargo xtask test` provides one. The
+//! first test migrates a template database, and every test works on a copy of it.
 
 use crate::migrate::{self, LoginRole};
 use crate::pool::{Database, PoolSettings};
@@ -12,13 +12,13 @@ use uuid::Uuid;
 
 /// The password of every role in the throw-away cluster.
 const PASSWORD: &str = "test";
-/// The advisory lock under which the template is made.
+/// Advisory lock key ("plat" in ASCII) that serializes the creation of the template.
 const TEMPLATE_LOCK: i64 = 0x706c_6174;
 
-/// Any error of a test's preparation.
+/// Any error while a test is being set up.
 pub type TestError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A database that exists for one test. Dropping it removes the database if that is possible.
+/// A database for one test. Dropping the value drops the database; errors of that are ignored.
 #[derive(Debug)]
 pub struct TestDb {
     name: String,
@@ -26,23 +26,23 @@ pub struct TestDb {
 }
 
 impl TestDb {
-    /// Copies the migrated template.
+    /// Creates a database as a copy of the migrated template, which is created first if necessary.
     ///
     /// # Errors
-    /// If `PLATFORM_TEST_DATABASE_URL` is not set, or is not a superuser of a running server.
+    /// If `PLATFORM_TEST_DATABASE_URL` is not set, or does not name a superuser of a running server.
     pub async fn create() -> Result<Self, TestError> {
         let server = Server::from_environment()?;
         let name = format!("test_{}", random().simple());
         let template = server.template().await?;
         server.execute(format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
-        // A copy has everything but the template's rights on the database as such (migration 1 sets them).
+        // A copy does not include the privileges on the database object itself, which migration 1 sets.
         let roles = LoginRole::ALL.map(LoginRole::name).join(", ");
         server.execute(format!("REVOKE CREATE, TEMPORARY ON DATABASE {name} FROM PUBLIC")).await?;
         server.execute(format!("GRANT CONNECT ON DATABASE {name} TO {roles}")).await?;
         Ok(Self { name, server })
     }
 
-    /// An empty database: nothing migrated.
+    /// Creates an empty database, to which no migration has been applied.
     ///
     /// # Errors
     /// As [`Self::create`].
@@ -53,39 +53,39 @@ impl TestDb {
         Ok(Self { name, server })
     }
 
-    /// URL of the application's role.
+    /// Connection URL of the application's role.
     #[must_use]
     pub fn app_url(&self) -> String {
         self.url(LoginRole::App)
     }
 
-    /// URL of the worker's role.
+    /// Connection URL of the worker's role.
     #[must_use]
     pub fn worker_url(&self) -> String {
         self.url(LoginRole::Worker)
     }
 
-    /// URL of the auditor's role.
+    /// Connection URL of the auditor's role.
     #[must_use]
     pub fn auditor_url(&self) -> String {
         self.url(LoginRole::Auditor)
     }
 
-    /// URL of the cluster's superuser.
+    /// Connection URL of the cluster's superuser.
     #[must_use]
     pub fn superuser_url(&self) -> String {
         self.server.url(&self.name, &self.server.login)
     }
 
-    /// Connections of the application's role.
+    /// Creates a connection pool of the application's role.
     ///
     /// # Errors
-    /// Never, since the URL is made here.
+    /// None in practice, since the URL is built here.
     pub fn app(&self) -> Result<Database, TestError> {
         connections(&self.app_url())
     }
 
-    /// Connections of the worker's role.
+    /// Creates a connection pool of the worker's role.
     ///
     /// # Errors
     /// As [`Self::app`].
@@ -93,7 +93,7 @@ impl TestDb {
         connections(&self.worker_url())
     }
 
-    /// Connections of the auditor's role.
+    /// Creates a connection pool of the auditor's role.
     ///
     /// # Errors
     /// As [`Self::app`].
@@ -109,7 +109,8 @@ impl TestDb {
 impl Drop for TestDb {
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), std::mem::take(&mut self.name));
-        // On a thread with its own runtime, because the test's may be gone or busy. Leftovers go with the cluster.
+        // On a thread with its own runtime, because the test's runtime may be shut down or blocked. If this fails, the
+        // database is removed together with the throw-away cluster.
         let _removed = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             runtime.block_on(server.execute(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).ok()
@@ -118,7 +119,7 @@ impl Drop for TestDb {
     }
 }
 
-/// Every static statement of this crate but those that set a database up or check it before the start.
+/// All static statements of this crate, except those of the migrations and of the preflight checks.
 #[must_use]
 pub fn statements() -> Vec<StatementInfo> {
     [
@@ -149,17 +150,17 @@ pub fn statements() -> Vec<StatementInfo> {
     .concat()
 }
 
-/// Few connections, because many tests run at once.
+/// Creates a small connection pool, because many tests run in parallel.
 fn connections(url: &str) -> Result<Database, TestError> {
     let settings =
         PoolSettings { max_connections: 6, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
     Ok(Database::new(url, &settings)?)
 }
 
-/// The throw-away cluster.
+/// The throw-away cluster, as given by `PLATFORM_TEST_DATABASE_URL`.
 #[derive(Clone, Debug)]
 struct Server {
-    /// Everything of the URL before the login.
+    /// The scheme of the URL, without `://`.
     scheme: String,
     /// `user` or `user:password` of the superuser.
     login: String,
@@ -187,15 +188,15 @@ impl Server {
         Ok(PgConnection::connect(&self.url("postgres", &self.login)).await?)
     }
 
-    /// Runs a statement that names only databases of these tests.
+    /// Runs a statement as the superuser. Callers must only insert names generated here, since nothing is escaped.
     async fn execute(&self, statement: String) -> Result<(), TestError> {
         let mut connection = self.connect().await?;
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
         Ok(connection.close().await?)
     }
 
-    /// Name of the migrated template, which the first test creates. It contains the migrations' checksum, so a cluster
-    /// that outlives one run never serves an old schema.
+    /// Returns the name of the migrated template, and creates the template if it does not exist. The name contains a
+    /// checksum of the migrations, so a cluster that is reused after a schema change gets a new template.
     async fn template(&self) -> Result<String, TestError> {
         let name = format!("template_{}", migrate::fingerprint());
         let mut connection = self.connect().await?;
@@ -207,12 +208,12 @@ impl Server {
         if !ready {
             self.make_template(&name).await?;
         }
-        // Releases the lock.
+        // Closing the connection releases the advisory lock.
         connection.close().await?;
         Ok(name)
     }
 
-    /// Creates the template under another name and renames it when it is complete.
+    /// Creates the template under a temporary name and renames it when it is complete.
     async fn make_template(&self, name: &str) -> Result<(), TestError> {
         let draft = format!("draft_{}", random().simple());
         self.execute(format!("CREATE DATABASE {draft}")).await?;

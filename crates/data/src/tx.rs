@@ -1,8 +1,8 @@
-//! A transaction that sees one tenant: the only source of repositories.
+//! A transaction that is limited to one tenant: the only source of repositories.
 //!
-//! Each repository is a trait implemented on [`PgTenantTx`] in a file of its own. The database's policies decide what a
-//! statement may see, from the two settings that opening the transaction makes. A statement that forgets to filter
-//! returns too little, never somebody else's rows.
+//! Each repository is a trait implemented on [`PgTenantTx`], in a file of its own. When a transaction begins, it sets
+//! the tenant and the user as transaction-local settings, which the row-level security policies read. A statement
+//! without a tenant condition therefore still returns only rows of the current tenant.
 
 use crate::error::failed;
 use crate::pool::Database;
@@ -19,14 +19,14 @@ statements! {
     PING: () = Statement::call("", "answering a ping", "SELECT 1");
 }
 
-/// The store in PostgreSQL, as the application's role.
+/// The [`Store`] implementation for PostgreSQL. Connects as the application's role.
 #[derive(Clone, Debug)]
 pub struct PgStore {
     database: Database,
 }
 
 impl PgStore {
-    /// A store over connections of the application's role.
+    /// Creates a store from a connection pool of the application's role.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
@@ -47,19 +47,19 @@ impl Store for PgStore {
     }
 }
 
-/// A transaction of one tenant. Dropping it rolls back.
+/// A transaction of one tenant. Dropping it without a commit rolls it back.
 pub(crate) struct PgTenantTx {
     transaction: Transaction<'static, Postgres>,
     scope: TenantScope,
 }
 
 impl PgTenantTx {
-    /// The connection, inside the transaction.
+    /// The connection on which the transaction runs.
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
     }
 
-    /// For whom it runs.
+    /// The tenant, user and request for which the transaction runs.
     pub(crate) fn scope(&self) -> &TenantScope {
         &self.scope
     }

@@ -1,4 +1,4 @@
-//! What the transaction's tenant uses: stored documents, spending on models, and budget reservations.
+//! Usage of the current tenant: document storage, tokens and cost of model calls, and budget reservations.
 
 use crate::rows::count;
 use crate::statement::{Statement, row, statements};
@@ -38,8 +38,8 @@ statements! {
         "reading what a tenant stores",
         concat!("SELECT ", storage_columns!(), " FROM tenant_usage WHERE tenant_id = app_tenant()"),
     );
-    /// What is spent and reserved, of tenant and user, in one statement: a turn that settles between two statements
-    /// could remove its reservation before its spending is counted.
+    /// Spent and reserved amounts of the tenant and of the user, in a single statement. With two statements, a turn
+    /// that finishes in between could have its reservation removed before its spending is counted.
     SPENDING: SpendingRow = Statement::select(
         "usage_days",
         "reading what a tenant has spent",
@@ -84,12 +84,13 @@ statements! {
 }
 
 impl PgTenantTx {
-    /// Tokens of the day of `now`, and cost since `since`.
+    /// Tokens used on the UTC day of `now`, cost since `since`, and the unexpired reservations.
     async fn spent_since(&mut self, since: Date, now: Timestamp) -> Result<Spending, StoreError> {
         SPENDING.query().bind(now.date_naive()).bind(since).bind(now).fetch_one(self.connection()).await
     }
 
-    /// Other reservations of the tenant wait until this transaction ends. Removes what has expired.
+    /// Locks the tenant's budgets until this transaction ends, so that reservations are granted one at a time. Also
+    /// deletes expired reservations.
     async fn lock_budgets(&mut self, now: Timestamp) -> Result<(), StoreError> {
         LOCK_BUDGETS.query().execute(self.connection()).await?;
         DELETE_EXPIRED.query().bind(now).execute(self.connection()).await
@@ -97,17 +98,17 @@ impl PgTenantTx {
 
     async fn insert_reservation(
         &mut self,
-        asked: &Reservation,
+        requested: &Reservation,
         amount: Amount,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         RESERVE
             .query()
-            .bind(asked.id.as_uuid())
+            .bind(requested.id.as_uuid())
             .bind(column_value(amount.tokens))
             .bind(column_value(amount.cost.0))
             .bind(now)
-            .bind(asked.expires_at)
+            .bind(requested.expires_at)
             .execute(self.connection())
             .await
     }
@@ -133,18 +134,18 @@ impl UsageRepo for PgTenantTx {
 
     async fn reserve(
         &mut self,
-        asked: &Reservation,
+        requested: &Reservation,
         budgets: &Budgets,
         now: Timestamp,
     ) -> Result<ReserveOutcome, StoreError> {
         self.lock_budgets(now).await?;
         let day = now.date_naive();
-        // The whole month is summed only if a budget of cost needs it.
+        // Cost budgets are per month, token budgets per day: sum the whole month only if there is a cost budget.
         let since = if budgets.limits_cost() { first_of_month(day) } else { day };
-        // A statement of its own, which sees what was committed while this waited for the lock.
-        let outcome = budgets.grant(asked, self.spent_since(since, now).await?);
+        // Must be a separate statement, so that it sees what was committed while this transaction waited for the lock.
+        let outcome = budgets.grant(requested, self.spent_since(since, now).await?);
         if let ReserveOutcome::Reserved { amount, .. } = outcome {
-            self.insert_reservation(asked, amount, now).await?;
+            self.insert_reservation(requested, amount, now).await?;
         }
         Ok(outcome)
     }
@@ -175,7 +176,7 @@ impl From<SpendingRow> for Spending {
     }
 }
 
-/// An amount as the column holds it. The limit keeps sums of many rows within the type.
+/// Converts an amount for a `bigint` column. The cap of 2^50 keeps sums over many rows from overflowing.
 fn column_value(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX).min(1 << 50)
 }

@@ -1,6 +1,6 @@
-//! Users of the transaction's tenant.
+//! Users of the current tenant: sign-in, roles and grants, and the tokens that they signed in with.
 
-use crate::rows::{Start, Word};
+use crate::rows::{KeysetStart, TextEnum};
 use crate::statement::{Joined, Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -24,7 +24,7 @@ row! {
         external_id: String,
         email: String,
         display_name: Option<String>,
-        role: Word<Role>,
+        role: TextEnum<Role>,
         role_from_token: bool,
         role_pinned: bool,
         role_set_at: Option<Timestamp>,
@@ -36,7 +36,7 @@ row! {
 }
 
 row! {
-    /// What a decision needs of the tenant's row.
+    /// The columns of the tenant's row that authorization needs.
     struct TenantStateRow {
         tenant_active: bool,
         settings: Json<TenantSettings>,
@@ -70,7 +70,7 @@ statements! {
         "INSERT INTO sign_in_tokens (tenant_id, token_hash, user_id, expires_at)
          VALUES (app_tenant(), $1, $2, $3) ON CONFLICT (tenant_id, token_hash) DO NOTHING",
     );
-    /// Tokens are kept for an hour past their end, for clocks that disagree.
+    /// Tokens are kept for an hour after they expire, to allow for clock skew.
     DELETE_EXPIRED_TOKENS: () = Statement::delete(
         "sign_in_tokens",
         "recording a token",
@@ -138,7 +138,8 @@ statements! {
         "locking the admins",
         "SELECT id FROM users WHERE role = 'admin' AND is_active ORDER BY id FOR UPDATE",
     );
-    /// E-mail and name come from the token and are for display only: they are cut to what the table holds.
+    /// E-mail address and name come from the token and are for display only, so they may be truncated to the length of
+    /// their columns.
     PROVISION: UserRow = Statement::insert(
         "users",
         "provisioning a user",
@@ -179,7 +180,7 @@ impl UserRepo for PgTenantTx {
 
     async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
         let known = LOCK_LOGIN.query().bind(user.as_uuid()).optional_scalar(self.connection()).await?;
-        if known.flatten().and_then(login_of).is_some_and(|known| login.is_older_than(&known)) {
+        if known.flatten().and_then(decode_login).is_some_and(|known| login.is_older_than(&known)) {
             return Ok(());
         }
         RECORD_LOGIN.query().bind(user.as_uuid()).bind(Json(login)).execute(self.connection()).await
@@ -187,7 +188,7 @@ impl UserRepo for PgTenantTx {
 
     async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError> {
         let facts = GET_LOGIN.query().bind(user.as_uuid()).optional_scalar(self.connection()).await?;
-        Ok(facts.flatten().and_then(login_of))
+        Ok(facts.flatten().and_then(decode_login))
     }
 
     async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
@@ -224,7 +225,7 @@ impl UserRepo for PgTenantTx {
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError> {
-        let start = Start::of(page);
+        let start = KeysetStart::of(page);
         let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
         let rows = query.fetch_all(self.connection()).await?;
         Ok(Page::from_rows(rows, page, |row: &User| PageKey { at: row.created_at, id: row.id.as_uuid() }))
@@ -267,7 +268,7 @@ impl UserRepo for PgTenantTx {
     }
 }
 
-/// Creates the user that a token names; `None` if the user exists.
+/// Creates the user that a token identifies. Returns `None` if the user already exists.
 async fn provision(
     tx: &mut PgTenantTx,
     id: UserId,
@@ -307,8 +308,8 @@ async fn update_from_token(tx: &mut PgTenantTx, identity: &Identity, now: Timest
         .await
 }
 
-/// The stored facts of a login; `None` if this version cannot read them.
-fn login_of(Json(facts): Json<Value>) -> Option<Login> {
+/// Decodes the stored data of a login; `None` if it was stored in a form that this version cannot read.
+fn decode_login(Json(facts): Json<Value>) -> Option<Login> {
     serde_json::from_value(facts).ok()
 }
 
@@ -324,7 +325,7 @@ impl From<UserRow> for User {
             role_from_token: row.role_from_token,
             role_pinned: row.role_pinned,
             role_set_at: row.role_set_at,
-            // The table allows known words only; one that this version does not know grants nothing.
+            // A constraint limits the column to known grants. One that this version does not know is dropped.
             grants: row.grants.iter().filter_map(|grant| grant.parse::<Grant>().ok()).collect(),
             is_active: row.is_active,
             last_login: row.last_login,

@@ -1,4 +1,4 @@
-//! Reads the log in the order of its chain, as the auditor's role.
+//! Reads the audit log in chain order, with the auditor's role.
 
 use super::sealed_rows::{CheckpointRow, RetirementRow, SealedEntryRow, checkpoint_columns, retirement_columns};
 use super::verify::lift_limits;
@@ -9,20 +9,20 @@ use domain::audit::sealed::{ChainHash, SealedEntry, SealedPage};
 use domain::ports::StoreError;
 use uuid::Uuid;
 
-const DOING: &str = "reading the sealed audit log";
+const ACTIVITY: &str = "reading the sealed audit log";
 
 statements! {
-    STREAMS: Scalar<Uuid> = Statement::call("audit_streams", DOING, "SELECT * FROM audit_streams() ORDER BY 1")
+    STREAMS: Scalar<Uuid> = Statement::call("audit_streams", ACTIVITY, "SELECT * FROM audit_streams() ORDER BY 1")
         .run_by(Login::Auditor);
     HASH_BEFORE: Scalar<Hash> = Statement::select(
         "audit_chain",
-        DOING,
+        ACTIVITY,
         "SELECT chain_hash FROM audit_chain WHERE tenant_id = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1",
     )
     .run_by(Login::Auditor);
     ENTRIES: SealedEntryRow = Statement::select(
         "audit_chain",
-        DOING,
+        ACTIVITY,
         "SELECT c.tenant_id, c.seq, c.audit_id AS id, c.at AS created_at, c.row_hash, c.chain_hash,
                 l.event_type, l.phase, l.result_status, l.user_id, l.session_id, l.resource_type, l.resource_id,
                 l.model, l.tools_used, l.request_hash, l.latency_ms, l.correlation_id, l.request_id,
@@ -34,7 +34,7 @@ statements! {
     .run_by(Login::Auditor);
     CHECKPOINTS: CheckpointRow = Statement::select(
         "audit_checkpoints",
-        DOING,
+        ACTIVITY,
         concat!(
             "SELECT ",
             checkpoint_columns!(),
@@ -44,7 +44,7 @@ statements! {
     .run_by(Login::Auditor);
     RETIREMENTS: RetirementRow = Statement::select(
         "audit_retirements",
-        DOING,
+        ACTIVITY,
         concat!(
             "SELECT ",
             retirement_columns!(),
@@ -54,21 +54,21 @@ statements! {
     .run_by(Login::Auditor);
 }
 
-/// Exports the log, tenant by tenant, for the operator's command. Requests go through the gate to
-/// [`super::PgAuditReader`].
+/// Exports the log, tenant by tenant, for the operator's command line. API requests use [`super::PgAuditReader`]
+/// instead, behind the authorization gate.
 #[derive(Clone, Debug)]
 pub struct AuditExport {
     database: Database,
 }
 
 impl AuditExport {
-    /// An export over connections of the auditor's role.
+    /// Creates an export from a connection pool of the auditor's role.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// The tenants with rows in the log, the platform's own stream (nil) among them.
+    /// Lists the tenants that have rows in the log, in ascending order; the nil id is the platform's own stream.
     ///
     /// # Errors
     /// If the database fails.
@@ -78,7 +78,7 @@ impl AuditExport {
         STREAMS.query().scalars(&mut transaction).await
     }
 
-    /// Up to `limit` entries of a tenant's chain after `after`.
+    /// Reads up to `limit` entries of a tenant's chain whose `seq` is greater than `after`.
     ///
     /// # Errors
     /// If the database fails.
@@ -87,7 +87,7 @@ impl AuditExport {
     }
 }
 
-/// Up to `limit` entries of a tenant's chain after `after`, in one snapshot.
+/// Reads up to `limit` entries of a tenant's chain whose `seq` is greater than `after`, in a single snapshot.
 pub(super) async fn page(database: &Database, tenant: Uuid, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
     let mut transaction = database.begin_snapshot(tenant.to_string()).await?;
     let before = HASH_BEFORE.query().bind(tenant).bind(after).optional_scalar(&mut transaction).await?;
@@ -95,7 +95,8 @@ pub(super) async fn page(database: &Database, tenant: Uuid, after: i64, limit: u
     let mut entries: Vec<SealedEntry> = query.fetch_all(&mut transaction).await?;
     let more = entries.len() > limit as usize;
     entries.truncate(limit as usize);
-    // Checkpoints of this page's entries, and on the last page those beyond.
+    // The checkpoints of this page's entries. The last page also gets those beyond the end of the chain, which prove
+    // that entries are missing.
     let last = if more { entries.last().map(SealedEntry::seq) } else { None };
     let query = CHECKPOINTS.query().bind(tenant).bind(after).bind(last.unwrap_or(i64::MAX));
     let checkpoints = query.fetch_all(&mut transaction).await?;

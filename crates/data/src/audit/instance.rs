@@ -1,5 +1,5 @@
-//! The heartbeat of a process: an advisory lock on a connection of its own, which ends with the process. Operations
-//! that a process without its lock left open are closed by another (`audit_recover`).
+//! Liveness of a process: it holds an advisory lock on a dedicated connection, so the lock ends with the process. If a
+//! process no longer holds its lock, another one closes the operations that it left open (`audit_recover`).
 
 use crate::pool::Database;
 use crate::statement::{Scalar, Statement, statements};
@@ -8,11 +8,13 @@ use sqlx::PgConnection;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long the connection may take to answer.
+/// Timeout for the probe of the lock's connection.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 statements! {
     PROBE: Scalar<i32> = Statement::call("", "probing the instance's lock", "SELECT 1");
+    /// The first key, `x'696e7374'` ("inst" in ASCII), is the lock class; the second one is the end of the instance id.
+    /// `audit_absent_instances` looks for the same keys.
     LOCK: () = Statement::call(
         "pg_advisory_lock",
         "taking the instance's lock",
@@ -20,7 +22,7 @@ statements! {
     );
 }
 
-/// The heartbeat of one process.
+/// The advisory lock that shows that this process is alive.
 #[derive(Debug)]
 pub struct Instance {
     id: Uuid,
@@ -28,27 +30,27 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// The heartbeat of the process whose connections carry `id` ([`crate::PoolSettings::instance`]). Nothing is locked
-    /// before [`Self::hold`].
+    /// Creates the lock of the process with this id ([`crate::PoolSettings::instance`]). Nothing is locked before the
+    /// first call of [`Self::hold`].
     #[must_use]
     pub fn new(id: Uuid) -> Self {
         Self { id, connection: None }
     }
 
-    /// Takes the lock, or verifies that it is still held. After a lost connection, takes it again.
+    /// Takes the lock, or checks that it is still held. If its connection was lost, takes the lock on a new one.
     ///
     /// # Errors
-    /// If the database fails; the next call tries again.
+    /// If the database fails. The next call retries.
     pub async fn hold(&mut self, database: &Database) -> Result<(), StoreError> {
         if let Some(connection) = &mut self.connection {
-            // A connection that does not answer would keep this waiting long after the server has given it up.
+            // Without the timeout, a dead connection would block here long after the server has dropped it.
             let probe = tokio::time::timeout(PROBE_TIMEOUT, PROBE.query().execute(connection)).await;
             if probe.is_ok_and(|answered| answered.is_ok()) {
                 return Ok(());
             }
             self.connection = None;
         }
-        let mut connection = database.detached("taking the instance's lock").await?;
+        let mut connection = database.detached_connection("taking the instance's lock").await?;
         LOCK.query().bind(self.id).execute(&mut connection).await?;
         self.connection = Some(connection);
         Ok(())

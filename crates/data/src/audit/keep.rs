@@ -1,6 +1,6 @@
-//! What a process of the platform does for the log beside appending to it: seal, checkpoint, close what dead processes
-//! left open, create next month's partition. All of it happens in functions of the database, because the application's
-//! role has no other rights on the log.
+//! Maintenance of the audit log: sealing rows into the hash chain, storing checkpoints, closing operations that dead
+//! processes left open, and creating the next months' partitions. All of it runs in database functions, because the
+//! application's role may only insert rows into the log.
 
 use crate::pool::Database;
 use crate::rows::Hash;
@@ -50,32 +50,32 @@ statements! {
     );
 }
 
-/// The last entry of a tenant's chain.
+/// The head of a tenant's chain: its last entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Head {
     /// The tenant; nil for the platform's own stream.
     pub tenant: Uuid,
-    /// Number of the entry, from 1.
+    /// Number of the entry, counted from 1.
     pub seq: i64,
-    /// The chain's hash at that entry.
+    /// Chain hash of that entry.
     pub chain_hash: ChainHash,
 }
 
-/// Maintains the log over connections of the application's role.
+/// Maintains the audit log. Connects as the application's role.
 #[derive(Clone, Debug)]
 pub struct AuditKeeper {
     database: Database,
 }
 
 impl AuditKeeper {
-    /// A keeper over connections of the application's role.
+    /// Creates a keeper from a connection pool of the application's role.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// Adds up to `at_most` rows to their tenants' chains; returns the new heads of the chains that grew. If several
-    /// processes ask at once, one seals and the others get nothing.
+    /// Seals up to `at_most` rows, that is, appends them to their tenants' chains. Returns the new heads of the chains
+    /// that grew. If several processes call this at the same time, one seals and the others get an empty list.
     ///
     /// # Errors
     /// If the database fails.
@@ -84,7 +84,7 @@ impl AuditKeeper {
         SEAL.query().bind(at_most).fetch_all(&mut connection).await
     }
 
-    /// The heads that no checkpoint covers.
+    /// Lists the heads that no checkpoint covers yet.
     ///
     /// # Errors
     /// If the database fails.
@@ -93,7 +93,8 @@ impl AuditKeeper {
         UNPROVEN_HEADS.query().fetch_all(&mut connection).await
     }
 
-    /// Stores a checkpoint. One that exists already stays as it is.
+    /// Stores a signed checkpoint. Does nothing if there already is one for that entry, or if the chain has no such
+    /// entry with that hash.
     ///
     /// # Errors
     /// If the database fails.
@@ -111,7 +112,7 @@ impl AuditKeeper {
             .await
     }
 
-    /// Processes that left operations open and do not hold their lock at this moment.
+    /// Lists the processes that left operations open and currently do not hold their [`super::Instance`] lock.
     ///
     /// # Errors
     /// If the database fails.
@@ -120,8 +121,9 @@ impl AuditKeeper {
         ABSENT_INSTANCES.query().scalars(&mut connection).await
     }
 
-    /// Closes the operations that a dead process left open, with the outcome `unknown`. `None` closes those of no known
-    /// process that are a quarter of an hour old. Returns how many were closed, a thousand at most.
+    /// Closes the operations that a dead process left open, with the outcome `unknown`. `None` closes operations of any
+    /// process that are older than a day, and those without a recorded process after 15 minutes. Returns the number of
+    /// closed operations; one call closes at most 1000.
     ///
     /// # Errors
     /// If the database fails.
@@ -130,7 +132,7 @@ impl AuditKeeper {
         RECOVER.query().bind(gone).scalar(&mut connection).await
     }
 
-    /// Creates the partitions of this month and the next two.
+    /// Creates the partitions of the current month and the next two, unless they exist.
     ///
     /// # Errors
     /// If the database fails.

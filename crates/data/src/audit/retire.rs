@@ -1,7 +1,7 @@
-//! Removes rows from the log at the end of their retention: whole months, with a signed record of where the chain goes
-//! on.
+//! Deletes audit rows past their retention period, a whole month at a time, and stores a signed record of where the
+//! remaining hash chain starts.
 //!
-//! Runs as the migrating login, never as a role that the platform runs with.
+//! Runs with the migration login. The roles that the server connects with cannot delete audit rows.
 
 use super::signature::SigningKey;
 use crate::error::{SetupError, failed};
@@ -14,10 +14,15 @@ use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-const DOING: &str = "retiring audit rows";
+const ACTIVITY: &str = "retiring audit rows";
+
+/// The lock key, `x'61756469'` ("audi" in ASCII), is the one that `audit_seal` takes, so the chains cannot grow until
+/// the transaction ends.
+const BECOME_OWNER_AND_LOCK_SEALING: &str =
+    "SET LOCAL ROLE platform_owner; SELECT pg_advisory_xact_lock(x'61756469'::integer, 0)";
 
 row! {
-    /// A tenant with rows to retire, and how many.
+    /// A tenant with rows to delete, and their number.
     struct TenantRow {
         tenant_id: Uuid,
         rows: i64,
@@ -25,8 +30,8 @@ row! {
 }
 
 row! {
-    /// The last entry before the first row that stays.
-    struct CutRow {
+    /// The last chain entry that precedes the first retained row.
+    struct BoundaryEntry {
         seq: i64,
         chain_hash: Hash,
     }
@@ -35,19 +40,19 @@ row! {
 statements! {
     COUNT_UNSEALED: Scalar<i64> = Statement::select(
         "audit_unsealed",
-        DOING,
+        ACTIVITY,
         "SELECT count(*) FROM audit_unsealed WHERE at < $1",
     )
     .run_by(Login::Owner);
     TENANTS: TenantRow = Statement::select(
         "audit_logs",
-        DOING,
+        ACTIVITY,
         "SELECT tenant_id, count(*) AS rows FROM audit_logs WHERE created_at < $1 GROUP BY 1 ORDER BY 1",
     )
     .run_by(Login::Owner);
-    CUT: CutRow = Statement::select(
+    BOUNDARY_ENTRY: BoundaryEntry = Statement::select(
         "audit_chain",
-        DOING,
+        ACTIVITY,
         "SELECT seq, chain_hash FROM audit_chain
          WHERE tenant_id = $1
            AND seq < coalesce((SELECT min(seq) FROM audit_chain WHERE tenant_id = $1 AND at >= $2), 9223372036854775807)
@@ -56,35 +61,35 @@ statements! {
     .run_by(Login::Owner);
     INSERT_RETIREMENT: () = Statement::insert(
         "audit_retirements",
-        DOING,
+        ACTIVITY,
         "INSERT INTO audit_retirements (tenant_id, through_seq, chain_hash, before, rows, at, key_id, signature)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .run_by(Login::Owner);
-    /// The entry of the cut itself stays: the next hash is computed from it.
+    /// Keeps the boundary entry itself, because the hash of the next entry is computed from it.
     DELETE_ENTRIES: () = Statement::delete(
         "audit_chain",
-        DOING,
+        ACTIVITY,
         "DELETE FROM audit_chain WHERE tenant_id = $1 AND seq < $2",
     )
     .run_by(Login::Owner);
     INSERT_EVENT: () = Statement::insert(
         "audit_logs",
-        DOING,
+        ACTIVITY,
         "INSERT INTO audit_logs (tenant_id, event_type, resource_type, result_status, metadata)
          VALUES ($1, 'audit.retired', 'audit_logs', 'success', $2)",
     )
     .run_by(Login::Owner);
-    /// DO takes no parameters; the moment travels as a setting of this transaction.
+    /// `DO` takes no parameters, so the timestamp is passed as a transaction-local setting.
     SET_BEFORE: () = Statement::call(
         "set_config",
-        DOING,
+        ACTIVITY,
         "SELECT set_config('platform.retire_before', $1, true)",
     )
     .run_by(Login::Owner);
     DROP_PARTITIONS: () = Statement::delete(
         "audit_logs",
-        DOING,
+        ACTIVITY,
         "DO $$
          DECLARE
              month text;
@@ -102,45 +107,41 @@ statements! {
     .run_by(Login::Owner);
     DELETE_OTHER_ROWS: () = Statement::delete(
         "audit_logs_other",
-        DOING,
+        ACTIVITY,
         "DELETE FROM audit_logs_other WHERE created_at < $1",
     )
     .run_by(Login::Owner);
 }
 
-/// Why no rows were retired.
+/// Error of [`retire`]; nothing was deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum RetireError {
     /// The database cannot be reached.
     #[error(transparent)]
     Connect(#[from] SetupError),
-    /// The database refused a statement.
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] StoreError),
-    /// Rows from before that moment are not in the chain yet.
+    /// This many rows from before the given time are not in the chain yet.
     #[error("{0} rows of that time are not sealed yet; let the platform run for a moment")]
     Unsealed(i64),
 }
 
-/// Removes all rows before `before`, the first moment of a month, in one transaction, and leaves for each tenant a
-/// signed record and an event. Returns the records.
+/// Deletes all rows created before `before`, which must be the start of a month (UTC), in one transaction. Stores a
+/// signed record and an audit event for each tenant that had such rows, and returns the records.
 ///
 /// # Errors
-/// If the database fails or a row from before that moment is not sealed; nothing is changed then.
+/// If the database fails, or if a row created before `before` is not sealed yet. Nothing is changed in that case.
 pub async fn retire(
     migration_url: &str,
     before: Timestamp,
     key: &SigningKey,
     now: Timestamp,
 ) -> Result<Vec<Retirement>, RetireError> {
-    let refused = |source| SetupError::Database { doing: DOING, source };
-    let mut connection = PgConnection::connect(migration_url).await.map_err(refused)?;
-    let mut transaction = connection.begin().await.map_err(failed(DOING))?;
-    // The sealer takes the same lock, so the chain does not grow meanwhile.
-    sqlx::raw_sql("SET LOCAL ROLE platform_owner; SELECT pg_advisory_xact_lock(x'61756469'::integer, 0)")
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed(DOING))?;
+    let database_error = |source| SetupError::Database { doing: ACTIVITY, source };
+    let mut connection = PgConnection::connect(migration_url).await.map_err(database_error)?;
+    let mut transaction = connection.begin().await.map_err(failed(ACTIVITY))?;
+    sqlx::raw_sql(BECOME_OWNER_AND_LOCK_SEALING).execute(&mut *transaction).await.map_err(failed(ACTIVITY))?;
     let unsealed = COUNT_UNSEALED.query().bind(before).scalar(&mut transaction).await?;
     if unsealed > 0 {
         return Err(RetireError::Unsealed(unsealed));
@@ -148,9 +149,10 @@ pub async fn retire(
     let mut records = Vec::new();
     let tenants: Vec<TenantRow> = TENANTS.query().bind(before).fetch_all(&mut transaction).await?;
     for TenantRow { tenant_id, rows } in tenants {
-        let cut: Option<CutRow> = CUT.query().bind(tenant_id).bind(before).fetch_optional(&mut transaction).await?;
-        let (through_seq, chain_hash) =
-            cut.map_or_else(|| (0, ChainHash::genesis(tenant_id)), |cut| (cut.seq, cut.chain_hash.0));
+        let boundary: Option<BoundaryEntry> =
+            BOUNDARY_ENTRY.query().bind(tenant_id).bind(before).fetch_optional(&mut transaction).await?;
+        let (through_seq, chain_hash) = boundary
+            .map_or_else(|| (0, ChainHash::genesis(tenant_id)), |boundary| (boundary.seq, boundary.chain_hash.0));
         let (key_id, signature) = (String::new(), String::new());
         let unsigned = Retirement { tenant_id, through_seq, chain_hash, before, rows, at: now, key_id, signature };
         records.push(key.retirement(unsigned));
@@ -161,11 +163,11 @@ pub async fn retire(
     SET_BEFORE.query().bind(before.to_rfc3339()).execute(&mut transaction).await?;
     DROP_PARTITIONS.query().execute(&mut transaction).await?;
     DELETE_OTHER_ROWS.query().bind(before).execute(&mut transaction).await?;
-    transaction.commit().await.map_err(failed(DOING))?;
+    transaction.commit().await.map_err(failed(ACTIVITY))?;
     Ok(records)
 }
 
-/// Stores the record, removes the entries before the cut from the chain, and leaves an event.
+/// Stores the signed record, deletes the chain entries before the boundary entry, and appends an audit event.
 async fn store(connection: &mut PgConnection, record: &Retirement) -> Result<(), StoreError> {
     INSERT_RETIREMENT
         .query()

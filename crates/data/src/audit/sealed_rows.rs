@@ -1,4 +1,4 @@
-//! Rows of the log joined to their chain entries, and the chain's proofs.
+//! Row types of chain entries joined with their audit rows, of checkpoints, and of retirements.
 
 use crate::rows::{Hash, JsonText};
 use crate::statement::row;
@@ -7,7 +7,7 @@ use domain::time::Timestamp;
 use uuid::Uuid;
 
 row! {
-    /// A chain entry; the columns from `event_type` on are null if its row is gone.
+    /// A chain entry with its audit row. The columns from `event_type` on are null if the audit row has been deleted.
     pub(crate) struct SealedEntryRow {
         tenant_id: Uuid,
         seq: i64,
@@ -61,7 +61,7 @@ pub(super) use retirement_columns;
 impl From<SealedEntryRow> for SealedEntry {
     fn from(row: SealedEntryRow) -> Self {
         let (Hash(row_hash), Hash(chain_hash)) = (row.row_hash, row.chain_hash);
-        // The columns that are null in no row of the log.
+        // These columns are NOT NULL in the log, so a null means that the audit row is missing.
         let (Some(event_type), Some(phase), Some(tools_used), Some(correlation_id), Some(JsonText(metadata))) =
             (row.event_type, row.phase, row.tools_used, row.correlation_id, row.metadata)
         else {

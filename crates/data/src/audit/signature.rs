@@ -1,4 +1,5 @@
-//! Ed25519 signatures (RFC 8032) over checkpoints: only the holder of the key can sign, everybody can verify.
+//! Ed25519 signatures (RFC 8032) of checkpoints and retirements: only the holder of the private key can sign, anyone
+//! with the public key can verify.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use domain::audit::sealed::{ChainHash, Checkpoint, Retirement, decode_hex};
@@ -7,36 +8,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The platform's signing key.
+/// The platform's private signing key.
 #[derive(Clone)]
 pub struct SigningKey {
     pair: Arc<Ed25519KeyPair>,
     id: String,
 }
 
-/// A text or seed that is not an Ed25519 key.
+/// Error: the text or seed is not an Ed25519 key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("an Ed25519 key is 32 bytes, written as 64 hexadecimal digits")]
 pub struct InvalidKey;
 
 impl SigningKey {
-    /// The key of a 32-byte seed.
+    /// Derives the key from a 32-byte seed.
     ///
     /// # Errors
-    /// If the library rejects the seed.
+    /// If the cryptographic library rejects the seed.
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, InvalidKey> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| InvalidKey)?;
         let id = key_id(pair.public_key().as_ref());
         Ok(Self { pair: Arc::new(pair), id })
     }
 
-    /// The public key, in hex: what an auditor needs to check signatures elsewhere.
+    /// The public key in hex. An auditor needs it to verify signatures independently of the platform.
     #[must_use]
     pub fn public_key(&self) -> String {
         hex::encode(self.pair.public_key().as_ref())
     }
 
-    /// Signs that a tenant's chain had this hash at the entry `seq`.
+    /// Creates a checkpoint: a signed statement that the tenant's chain had this hash at entry `seq`, at time `at`.
     #[must_use]
     pub fn checkpoint(&self, tenant_id: Uuid, seq: i64, chain_hash: ChainHash, at: Timestamp) -> Checkpoint {
         let (key_id, signature) = (self.id.clone(), String::new());
@@ -45,7 +46,7 @@ impl SigningKey {
         Checkpoint { signature, ..unsigned }
     }
 
-    /// Signs a retirement; key id and signature of `unsigned` are replaced.
+    /// Signs a retirement. Replaces the key id and the signature of `unsigned`.
     #[must_use]
     pub fn retirement(&self, unsigned: Retirement) -> Retirement {
         let signature = self.sign(&unsigned.message());
@@ -63,26 +64,26 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// The public keys whose signatures count, by key id.
+/// The public keys whose signatures are accepted, by key id.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedKeys(BTreeMap<String, Vec<u8>>);
 
 /// The result of verifying a signature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verification {
-    /// Made with the trusted key that it names.
+    /// The signature was made with the key that it names, and that key is trusted.
     Valid,
-    /// The key that it names is not trusted here.
+    /// The signature names a key that is not among the trusted keys.
     UnknownKey,
-    /// Not made with the key that it names.
+    /// The signature names a trusted key but was not made with it, or the signed data was changed.
     Invalid,
 }
 
 impl TrustedKeys {
-    /// The keys with these public parts, in hex.
+    /// Creates the set from public keys in hex.
     ///
     /// # Errors
-    /// If one of them is not a key.
+    /// If one of them is not 32 bytes in hex.
     pub fn new<'a>(public: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidKey> {
         let key = |text: &str| {
             let bytes = decode_hex(text.trim()).filter(|bytes| bytes.len() == 32).ok_or(InvalidKey)?;
@@ -109,7 +110,7 @@ impl TrustedKeys {
     }
 }
 
-/// The first 16 hexadecimal digits of the public key's SHA-256.
+/// The key id: the first 16 hexadecimal digits of the SHA-256 of the public key.
 fn key_id(public: &[u8]) -> String {
     let mut id = ChainHash::of(public).to_string();
     id.truncate(16);
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checkpoint_counts_as_signed_and_no_other_way() {
+    fn changing_any_signed_field_invalidates_the_signature() {
         let key = SigningKey::from_seed(&[7; 32]).expect("a seed");
         let trusted = TrustedKeys::new([key.public_key().as_str()]).expect("a key");
         let at = Timestamp::from_timestamp(1_000, 0).expect("a moment");

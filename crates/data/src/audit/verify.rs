@@ -1,8 +1,9 @@
-//! Verifies the log in the database, as the auditor's role: every row against its hash, every hash against the chain,
-//! the chain against signed checkpoints, and that no row bypassed the chain.
+//! Verifies the audit log in the database, with the auditor's role: each row against its recorded hash, each entry
+//! against the hash chain, the chain against the signed checkpoints, and that every row is in the chain or queued for
+//! sealing.
 //!
-//! This trusts no function of the database: an expression of built-in functions turns rows into text, which is hashed
-//! here.
+//! Does not rely on user-defined database functions, which an attacker could replace: rows are converted to text with
+//! built-in functions only, and the text is hashed here.
 
 use super::sealed_rows::{CheckpointRow, RetirementRow, checkpoint_columns, retirement_columns};
 use super::signature::TrustedKeys;
@@ -16,9 +17,10 @@ use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-const DOING: &str = "verifying the audit log";
+const ACTIVITY: &str = "verifying the audit log";
 
-/// `audit_canonical` of migration 11, spelled out so that nobody who can replace that function can deceive this.
+/// The expression of the function `audit_canonical` (migration 11), repeated here so that the verification does not
+/// depend on a function that could have been replaced. Alias `l` is `audit_logs`.
 macro_rules! canonical {
     () => {
         "jsonb_build_array(1, l.tenant_id, l.id, l.user_id, l.session_id, l.event_type, l.resource_type,
@@ -40,31 +42,31 @@ row! {
 }
 
 row! {
-    /// A row that is not accounted for by the chain.
-    struct StrayRow {
+    /// An audit row that neither the chain nor the queue for sealing accounts for, and the reason.
+    struct UnaccountedRow {
         id: Uuid,
         what: String,
     }
 }
 
 statements! {
-    STREAMS: Scalar<Uuid> = Statement::call("audit_streams", DOING, "SELECT * FROM audit_streams()")
+    STREAMS: Scalar<Uuid> = Statement::call("audit_streams", ACTIVITY, "SELECT * FROM audit_streams()")
         .run_by(Login::Auditor);
     CHECKPOINTS: CheckpointRow = Statement::select(
         "audit_checkpoints",
-        DOING,
+        ACTIVITY,
         concat!("SELECT ", checkpoint_columns!(), " FROM audit_checkpoints WHERE tenant_id = $1 ORDER BY seq"),
     )
     .run_by(Login::Auditor);
     RETIREMENTS: RetirementRow = Statement::select(
         "audit_retirements",
-        DOING,
+        ACTIVITY,
         concat!("SELECT ", retirement_columns!(), " FROM audit_retirements WHERE tenant_id = $1"),
     )
     .run_by(Login::Auditor);
     ENTRIES: EntryRow = Statement::select(
         "audit_chain",
-        DOING,
+        ACTIVITY,
         concat!(
             "SELECT c.seq, c.audit_id, (extract(epoch FROM c.at) * 1000000)::bigint AS at_micros, c.row_hash,
                 c.chain_hash,
@@ -79,11 +81,11 @@ statements! {
         ),
     )
     .run_by(Login::Auditor);
-    /// Rows that are neither in the chain nor waiting for it; and of those that wait, the ones that are not what was
-    /// written.
-    STRAYS: StrayRow = Statement::select(
+    /// Finds rows that are neither in the chain nor queued for sealing, and queued rows that have been changed or
+    /// deleted since they were written. At most 100.
+    UNACCOUNTED_ROWS: UnaccountedRow = Statement::select(
         "audit_logs",
-        DOING,
+        ACTIVITY,
         concat!(
             "SELECT l.id, 'the row came in past the chain' AS what
             FROM audit_logs l
@@ -106,19 +108,19 @@ statements! {
     .run_by(Login::Auditor);
     COUNT_UNSEALED: Scalar<i64> = Statement::select(
         "audit_unsealed",
-        DOING,
+        ACTIVITY,
         "SELECT count(*) FROM audit_unsealed WHERE tenant_id = $1",
     )
     .run_by(Login::Auditor);
     LIFT_LIMITS: () = Statement::call(
         "set_config",
-        DOING,
+        ACTIVITY,
         "SELECT set_config('statement_timeout', '0', true), set_config('work_mem', '128MB', true)",
     )
     .run_by(Login::Auditor);
 }
 
-/// Verifies the log in a database.
+/// Verifies the audit log in a database. Connects as the auditor's role.
 #[derive(Clone, Debug)]
 pub struct AuditVerifier {
     database: Database,
@@ -126,13 +128,14 @@ pub struct AuditVerifier {
 }
 
 impl AuditVerifier {
-    /// A verifier over connections of the auditor's role that trusts signatures of `keys`.
+    /// Creates a verifier from a connection pool of the auditor's role. Only signatures made with `keys` are accepted.
     #[must_use]
     pub fn new(database: Database, keys: TrustedKeys) -> Self {
         Self { database, keys }
     }
 
-    /// The tenants with rows in the log or checkpoints in `outside`, the platform's own stream (nil) among them.
+    /// Lists the tenants that have rows in the log or a checkpoint in `outside`, in ascending order; the nil id is the
+    /// platform's own stream.
     ///
     /// # Errors
     /// If the database fails.
@@ -144,11 +147,11 @@ impl AuditVerifier {
         Ok(all.into_iter().collect())
     }
 
-    /// Verifies one tenant's log in one snapshot. `outside` are checkpoints that were stored outside the database;
-    /// without them, nobody can tell that the log's end was removed together with its checkpoints.
+    /// Verifies the log of one tenant in a single snapshot. `outside` are checkpoints that were kept outside the
+    /// database. Without them, removal of the newest rows together with their checkpoints cannot be detected.
     ///
     /// # Errors
-    /// If the database fails. What the verification finds is in the report.
+    /// If the database fails. Evidence of tampering is not an error; it is listed in the report.
     pub async fn verify(&self, tenant: Uuid, outside: &[Checkpoint]) -> Result<StreamReport, StoreError> {
         let mut transaction = self.database.begin_snapshot(tenant.to_string()).await?;
         lift_limits(&mut transaction).await?;
@@ -156,7 +159,8 @@ impl AuditVerifier {
         let removed = outside
             .iter()
             .filter(|kept| kept.tenant_id == tenant)
-            // Two processes that start at once sign the same head; the database keeps one of the two signatures.
+            // Compare without the signature: if two processes sign the same head, the database keeps only one of the
+            // two signatures.
             .filter(|kept| !checkpoints.iter().any(|c| (c.seq, c.chain_hash) == (kept.seq, kept.chain_hash)))
             .cloned()
             .collect::<Vec<_>>();
@@ -166,10 +170,10 @@ impl AuditVerifier {
         let entries = ENTRIES.query().bind(tenant);
         entries.for_each(&mut transaction, |row| walk.entry(&row.into())).await?;
         let mut report = walk.finish();
-        for gone in &removed {
-            report.add(Some(gone.seq), None, "a checkpoint that was kept elsewhere is not in the database");
+        for missing in &removed {
+            report.add(Some(missing.seq), None, "a checkpoint that was kept elsewhere is not in the database");
         }
-        add_strays(&mut transaction, tenant, &mut report).await?;
+        add_unaccounted_rows(&mut transaction, tenant, &mut report).await?;
         Ok(report)
     }
 }
@@ -187,17 +191,21 @@ impl From<EntryRow> for ChainEntry {
     }
 }
 
-/// Reports the rows that are not accounted for by the chain, and counts those that wait for it.
-async fn add_strays(connection: &mut PgConnection, tenant: Uuid, report: &mut StreamReport) -> Result<(), StoreError> {
-    let strays: Vec<StrayRow> = STRAYS.query().bind(tenant).fetch_all(connection).await?;
-    for StrayRow { id, what } in strays {
+/// Adds the unaccounted rows to the report, and the number of rows that are not sealed yet.
+async fn add_unaccounted_rows(
+    connection: &mut PgConnection,
+    tenant: Uuid,
+    report: &mut StreamReport,
+) -> Result<(), StoreError> {
+    let unaccounted: Vec<UnaccountedRow> = UNACCOUNTED_ROWS.query().bind(tenant).fetch_all(connection).await?;
+    for UnaccountedRow { id, what } in unaccounted {
         report.add(None, Some(id), what);
     }
     report.unsealed = COUNT_UNSEALED.query().bind(tenant).scalar(connection).await.map(count)?;
     Ok(())
 }
 
-/// Lifts the limits that a request has: reading a whole log takes longer and sorts more.
+/// Disables the statement timeout and raises `work_mem` for this transaction, because a whole log is read and sorted.
 pub(super) async fn lift_limits(connection: &mut PgConnection) -> Result<(), StoreError> {
     LIFT_LIMITS.query().execute(connection).await
 }

@@ -1,7 +1,7 @@
-//! Walks a tenant's chain from its start or its last retirement to its head, and reports what is wrong.
+//! Verifies a tenant's hash chain, from its start or its last retirement to its head, and reports what is wrong.
 //!
-//! No I/O: the entries come from the database or from an export. The proofs come first: signed checkpoints of the
-//! database and of other places.
+//! Does no I/O. The caller first supplies the signed checkpoints and retirements, from the database and from elsewhere,
+//! and then the entries in order, from the database or from an export.
 
 use super::signature::{TrustedKeys, Verification};
 use domain::audit::sealed::{ChainHash, Checkpoint, EntryWithoutRow, Retirement, SealedEvent};
@@ -9,50 +9,51 @@ use domain::time::Timestamp;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Most findings that are reported of one tenant; the first one matters.
+/// Maximum number of findings listed per tenant. The first one matters; later ones often follow from it.
 const MAX_FINDINGS: usize = 20;
 
-/// Ten minutes, in microseconds: a chain that spans more and has no checkpoint has lost its checkpoints.
-const UNPROVEN_MICROS: i64 = 600_000_000;
+/// Ten minutes, in microseconds. Checkpoints are made every few seconds, so if a longer chain has none at all, they
+/// were removed.
+const MAX_UNSIGNED_SPAN_MICROS: i64 = 600_000_000;
 
-/// Something that is wrong with the log.
+/// Evidence of tampering or of damage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
-    /// Number of the chain entry, if there is one.
+    /// Number of the chain entry that the finding is about, if any.
     pub seq: Option<i64>,
-    /// Id of the row, if known.
+    /// Id of the audit row, if known.
     pub audit_id: Option<Uuid>,
-    /// What is wrong, as a sentence without a full stop.
+    /// Description of the problem: a sentence without a full stop.
     pub what: String,
 }
 
-/// The result of a walk.
+/// The result of verifying one tenant's chain.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StreamReport {
     /// The tenant; nil for the platform's own stream.
     pub tenant: Uuid,
-    /// Entries of the chain that were checked.
+    /// Number of chain entries that were checked.
     pub entries: u64,
-    /// Number of the last entry.
+    /// `seq` of the last entry.
     pub last_seq: i64,
-    /// Entries whose rows a signed retirement accounts for.
+    /// Number of entries whose rows were deleted under a signed retirement.
     pub retired: u64,
-    /// Checkpoints that match the chain.
+    /// Number of signed checkpoints that match the chain.
     pub checkpoints: u64,
-    /// Entry of the last checkpoint that matches, and the time of its signature.
+    /// The last checkpoint that matches the chain: `seq` of its entry and the time at which it was signed.
     pub proven: Option<(i64, Timestamp)>,
-    /// Rows that are not in the chain yet.
+    /// Number of rows that are not in the chain yet.
     pub unsealed: u64,
-    /// What is wrong, in the order of the chain; at most twenty findings.
+    /// The first 20 findings.
     pub findings: Vec<Finding>,
-    /// Number of findings, those that were cut included.
+    /// Total number of findings, including those that are not listed in `findings`.
     pub found: u64,
-    /// What an auditor should know, but is no evidence of tampering.
+    /// Remarks for the auditor that are no evidence of tampering.
     pub remarks: Vec<String>,
 }
 
 impl StreamReport {
-    /// Whether nothing is wrong.
+    /// Whether the log is intact, that is, there are no findings.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.found == 0
@@ -66,25 +67,25 @@ impl StreamReport {
     }
 }
 
-/// An entry of the chain, with the hash of its row as it is now.
+/// An entry of the chain, with a hash computed from the current content of its row.
 #[derive(Clone, Copy, Debug)]
 pub struct ChainEntry {
-    /// Number of the entry, from 1.
+    /// Number of the entry, counted from 1.
     pub seq: i64,
-    /// Id of the row.
+    /// Id of the audit row.
     pub audit_id: Uuid,
-    /// Creation time of the row in microseconds since 1970, as recorded in the chain.
+    /// Creation time of the row in microseconds since the Unix epoch, as recorded in the chain.
     pub at_micros: i64,
     /// Hash of the row, as recorded in the chain.
     pub row_hash: ChainHash,
-    /// Hash of the chain at this entry.
+    /// Chain hash of this entry, as recorded in the chain.
     pub chain_hash: ChainHash,
-    /// Hash computed from the row as it is now; `None` if the row is gone.
+    /// Hash computed from the current content of the row; `None` if the row no longer exists.
     pub computed: Option<ChainHash>,
 }
 
 impl ChainEntry {
-    /// The entry of an exported event.
+    /// Creates the entry of an exported event.
     #[must_use]
     pub fn of(event: &SealedEvent) -> Self {
         Self {
@@ -97,7 +98,7 @@ impl ChainEntry {
         }
     }
 
-    /// The entry of an export whose row is gone.
+    /// Creates the entry of an exported chain entry whose row no longer exists.
     #[must_use]
     pub fn without_row(entry: &EntryWithoutRow) -> Self {
         Self {
@@ -111,22 +112,23 @@ impl ChainEntry {
     }
 }
 
-/// A walk in progress.
+/// The verification of one tenant's chain, in progress.
 pub struct Walk {
     report: StreamReport,
-    /// Signed hashes by entry, with the time of the signature.
+    /// Hashes with valid signatures by `seq`, each with the time at which it was signed.
     signed: BTreeMap<i64, Vec<(ChainHash, Timestamp)>>,
     head: ChainHash,
-    /// Number of the last entry seen; at first, the one before the first entry.
+    /// `seq` of the last entry seen; before that, the `seq` that precedes the first expected entry.
     seq: i64,
+    /// Rows created before this time may be missing; in microseconds since the Unix epoch.
     retired_before: Option<i64>,
-    /// Times of the first and the last entry, in microseconds since 1970.
+    /// Creation times of the first and the last entry, in microseconds since the Unix epoch.
     first_at: Option<i64>,
     last_at: i64,
 }
 
 impl Walk {
-    /// Starts the walk of a tenant's chain with its proofs.
+    /// Starts the verification of a tenant's chain, and verifies the signatures of `checkpoints` and `retirements`.
     #[must_use]
     pub fn new(tenant: Uuid, checkpoints: &[Checkpoint], retirements: &[Retirement], keys: &TrustedKeys) -> Self {
         let mut report = StreamReport {
@@ -151,11 +153,11 @@ impl Walk {
             retired_before: retirement.map(|retired| retired.before.timestamp_micros()),
             report,
         };
-        walk.trust(checkpoints, keys);
+        walk.verify_checkpoints(checkpoints, keys);
         walk
     }
 
-    fn trust(&mut self, checkpoints: &[Checkpoint], keys: &TrustedKeys) {
+    fn verify_checkpoints(&mut self, checkpoints: &[Checkpoint], keys: &TrustedKeys) {
         let mut untrusted = 0_u64;
         for checkpoint in checkpoints {
             match keys.checkpoint(checkpoint) {
@@ -182,21 +184,22 @@ impl Walk {
         }
     }
 
-    /// Starts in the middle, as a resumed export does: the entry `seq` has the hash `head`.
+    /// Starts in the middle of the chain, for a resumed export: the next entry must follow the entry `seq`, whose chain
+    /// hash is `head`.
     pub fn resume_after(&mut self, seq: i64, head: ChainHash) {
         (self.seq, self.head) = (seq, head);
     }
 
-    /// Checks the next entry. Entries come in ascending order of `seq`.
+    /// Checks the next entry. Entries must be supplied in ascending order of `seq`.
     pub fn entry(&mut self, entry: &ChainEntry) {
         let ChainEntry { seq, audit_id, at_micros, row_hash, chain_hash, computed } = *entry;
         let id = Some(audit_id);
-        // The entry up to which rows were retired stays as the anchor.
+        // The boundary entry of the retirement is kept as the anchor of the remaining chain.
         if seq == self.seq && self.report.entries == 0 && self.retired_before.is_some() {
             if chain_hash != self.head {
                 self.report.add(Some(seq), id, "the chain does not continue from the entry that the retirement names");
             }
-            self.compare(seq, chain_hash);
+            self.compare_with_signatures(seq, chain_hash);
             return;
         }
         self.report.entries += 1;
@@ -223,10 +226,10 @@ impl Walk {
         (self.seq, self.head) = (seq, chain_hash);
         self.first_at.get_or_insert(at_micros);
         self.last_at = at_micros;
-        self.compare(seq, chain_hash);
+        self.compare_with_signatures(seq, chain_hash);
     }
 
-    fn compare(&mut self, seq: i64, chain_hash: ChainHash) {
+    fn compare_with_signatures(&mut self, seq: i64, chain_hash: ChainHash) {
         for (signed, at) in self.signed.remove(&seq).unwrap_or_default() {
             if signed == chain_hash {
                 self.report.checkpoints += 1;
@@ -237,13 +240,17 @@ impl Walk {
         }
     }
 
-    /// Finishes the walk at the head of the chain.
+    /// Finishes the verification after the last entry and returns the report.
     #[must_use]
     pub fn finish(mut self) -> StreamReport {
         let end = self.seq;
         self.report.last_seq = end;
         let span = self.first_at.map_or(0, |first| self.last_at.saturating_sub(first));
-        if span > UNPROVEN_MICROS && self.report.checkpoints == 0 && self.signed.is_empty() && self.report.holds() {
+        if span > MAX_UNSIGNED_SPAN_MICROS
+            && self.report.checkpoints == 0
+            && self.signed.is_empty()
+            && self.report.holds()
+        {
             let what = "nothing is signed: checkpoints come every few seconds, so they were removed";
             self.report.add(None, None, what);
         }
@@ -257,7 +264,7 @@ impl Walk {
     }
 }
 
-/// The latest retirement with a valid signature.
+/// Returns the latest retirement with a valid signature, and reports those without.
 fn trusted_retirement<'a>(
     report: &mut StreamReport,
     retirements: &'a [Retirement],

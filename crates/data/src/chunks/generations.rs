@@ -1,4 +1,8 @@
-//! The move from one embedding model to the next: which documents are still missing, and the switch.
+//! Switching a tenant to the next embedding model: finds the documents that are not embedded with it yet, and switches
+//! once there are none.
+//!
+//! The passages of one embedding model are called a generation. Those of the next model are stored beside the current
+//! ones (staged) and are not searched before the switch.
 
 use super::sql::published;
 use crate::jobs::enqueue;
@@ -9,8 +13,8 @@ use domain::ports::{StoreError, Work};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
-/// Published documents without passages of model $2. $1 is the tenant.
-macro_rules! missing {
+/// FROM and WHERE clauses for the published documents that have no passages of model `$2`. `$1` is the tenant.
+macro_rules! from_unstaged_documents {
     () => {
         concat!(
             " FROM documents d
@@ -31,12 +35,12 @@ statements! {
     UNSTAGED: Scalar<Uuid> = Statement::select(
         "documents",
         "looking for documents to embed with the next model",
-        concat!("SELECT d.id", missing!(), " ORDER BY d.created_at, d.id LIMIT $3"),
+        concat!("SELECT d.id", from_unstaged_documents!(), " ORDER BY d.created_at, d.id LIMIT $3"),
     );
     COUNT_UNSTAGED: Scalar<i64> = Statement::select(
         "documents",
         "counting documents to embed with the next model",
-        concat!("SELECT count(*)", missing!()),
+        concat!("SELECT count(*)", from_unstaged_documents!()),
     );
     LOCK_DOCUMENTS: () = Statement::select(
         "documents",
@@ -48,8 +52,8 @@ statements! {
         "locking a tenant's passages",
         "SELECT pg_advisory_xact_lock(hashtextextended('generations of ' || app_tenant(), 0))",
     );
-    /// $1 tenant, $2 model, $3 now. A document that failed and has no passages of the new model loses those of the old
-    /// one: it is not searched, and its vectors could not be compared.
+    /// `$1` tenant, `$2` model, `$3` current time. A failed document without passages of the new model is left without
+    /// any: it is not searched anyway, and its old vectors cannot be compared with those of the new model.
     SWITCH: () = Statement::update(
         "documents",
         "switching to the next model",
@@ -107,18 +111,20 @@ pub(super) async fn unstaged(tx: &mut PgTenantTx, model: &str, limit: u32) -> Re
 }
 
 pub(super) async fn switch_to(tx: &mut PgTenantTx, model: &str, now: Timestamp) -> Result<usize, StoreError> {
-    // Until the transaction ends, nobody publishes or stages. Publishing locks the rows first, too.
+    // Both locks block publishing and staging until the transaction ends. The order, rows before the advisory lock, is
+    // the same as in `publish`, so there can be no deadlock.
     LOCK_DOCUMENTS.query().execute(tx.connection()).await?;
     LOCK_GENERATIONS.query().execute(tx.connection()).await?;
-    let missing = COUNT_UNSTAGED.query().bind(tx.tenant()).bind(model).scalar(tx.connection()).await?;
-    if missing > 0 {
-        return Ok(usize::try_from(missing).unwrap_or(usize::MAX));
+    let unstaged = COUNT_UNSTAGED.query().bind(tx.tenant()).bind(model).scalar(tx.connection()).await?;
+    if unstaged > 0 {
+        return Ok(usize::try_from(unstaged).unwrap_or(usize::MAX));
     }
     SWITCH.query().bind(tx.tenant()).bind(model).bind(now).execute(tx.connection()).await?;
     for statement in [DELETE_OLD_PASSAGES, DELETE_OLD_TERMS, SET_MODEL] {
         statement.query().bind(tx.tenant()).bind(model).execute(tx.connection()).await?;
     }
-    // Only the tables' owner may drop the index over the old vectors, so a job of the worker does it.
+    // The index over the old vectors has to be dropped, which only the owner of the tables may do; a worker job calls a
+    // function that runs as the owner.
     if HAS_VECTOR_INDEX.query().scalar(tx.connection()).await? {
         enqueue(tx, None, Work::BuildVectorIndex, now).await?;
     }

@@ -1,15 +1,16 @@
-//! The vector side of the search: an exact scan where that is fast, the tenant's HNSW index where it is not.
+//! Vector search: an exact scan if few passages match the filters, the tenant's HNSW index if many do.
 //!
-//! The number of passages that the caller's filters leave is known from their documents before any vector is compared.
-//! If there are few, all are compared: the result is exact, and a narrow filter costs no recall. If there are many, the
-//! index is walked until enough of them have passed the filter (iterative scan); if the walk gives up before, all are
-//! compared after all, so that the caller always gets as many as there are.
+//! The number of passages that match the filters (`allowed`) is computed from the documents' chunk counts, before any
+//! vector is compared. If it is small, all of them are compared: the result is exact, and a narrow filter costs no
+//! recall. If it is large, the HNSW index is scanned iteratively until enough passages have passed the filters. If that
+//! scan stops early with too few results, the exact scan runs as well, so the caller always gets up to `limit` passages
+//! if that many match.
 //!
-//! An exact scan costs in proportion to the passages that the filters leave; a walk, in inverse proportion to their
-//! share of the tenant's. So the index is faster where `allowed / threshold > all / allowed`; without a filter, where
-//! `all > threshold`. The threshold is measured (ADR 18).
+//! An exact scan costs O(`allowed`). An index scan costs in proportion to `all / allowed`, where `all` is the number of
+//! all passages of the tenant. The index is therefore faster if `allowed / threshold > all / allowed`; without filters,
+//! that is `all > threshold`. The threshold was measured (ADR 18).
 
-use super::sql::{columns, in_scope};
+use super::sql::{in_scope, passage_columns};
 use super::{PassageRow, document_ids};
 use crate::rows::visible_classifications;
 use crate::statement::{Joined, Query, Statement, row, statements};
@@ -20,20 +21,20 @@ use pgvector::Vector;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-/// Candidates that the index keeps for each passage that is wanted.
+/// `hnsw.ef_search` per requested passage.
 const CANDIDATES_PER_PASSAGE: u32 = 4;
-/// Fewest candidates, for recall of short lists.
+/// Minimum `hnsw.ef_search`; keeps recall high for small limits.
 const MIN_CANDIDATES: u32 = 400;
-/// Most candidates that pgvector takes.
+/// Maximum `hnsw.ef_search` that pgvector accepts.
 const MAX_CANDIDATES: u32 = 1000;
-/// Passages after which the walk gives up, because an exact scan is faster from there on.
+/// `hnsw.max_scan_tuples`: the index scan stops after this many passages, since an exact scan is faster beyond that.
 const MAX_SCAN_TUPLES: &str = "20000";
-/// The vector type as [`NEAREST_BY_INDEX`] spells it. A type modifier cannot be a parameter, and the index is over the
-/// type with its modifier.
+/// The vector type in the text of [`NEAREST_BY_INDEX`], which is replaced by the type with the actual number of
+/// dimensions. A type modifier cannot be a bind parameter, and the index is defined on the type with its modifier.
 const VECTOR_TYPE: &str = "vector(384)";
 
 row! {
-    /// Passages by which the way of searching is chosen.
+    /// The numbers that decide between an exact scan and an index scan; see the module documentation.
     struct CountsRow {
         allowed: i64,
         all_passages: i64,
@@ -42,14 +43,14 @@ row! {
 }
 
 row! {
-    /// Cosine similarity, -1 to 1.
+    /// The cosine similarity of passage and query, from -1 to 1.
     struct ScoreRow {
         score: f32,
     }
 }
 
 statements! {
-    /// `$1` to `$7` as `in_scope!` says.
+    /// `$1` to `$7` are the parameters of `in_scope!`.
     COUNT: CountsRow = Statement::select(
         "documents",
         "counting passages",
@@ -61,8 +62,8 @@ statements! {
              FROM documents d WHERE d.tenant_id = $1"
         ),
     );
-    /// `$1` to `$7` as `in_scope!` says, `$8` the vector, `$9` the limit. Embeddings are stored in the row (STORAGE
-    /// MAIN) and texts beside it, so this reads vectors and little else.
+    /// `$1` to `$7` are the parameters of `in_scope!`, `$8` is the query vector, `$9` the limit. Embeddings are stored
+    /// inline in the table (STORAGE MAIN) and long texts out of line (TOAST), so the scan reads little but vectors.
     NEAREST_BY_SCAN: Joined<PassageRow, ScoreRow> = Statement::select(
         "document_chunks",
         "searching by vector",
@@ -75,7 +76,7 @@ statements! {
             in_scope!(),
             " ORDER BY distance, c.id LIMIT $9)
              SELECT ",
-            columns!(),
+            passage_columns!(),
             ", (1 - near.distance)::real AS score
              FROM near
              JOIN document_chunks c ON c.tenant_id = $1 AND c.id = near.id
@@ -83,8 +84,9 @@ statements! {
              ORDER BY near.distance, c.id"
         ),
     );
-    /// Parameters as [`NEAREST_BY_SCAN`]. For each passage on the way its document is looked up in a hash table:
-    /// OFFSET 0 keeps the planner from making a join of it. Without an index this compares all passages, too.
+    /// Takes the same parameters as [`NEAREST_BY_SCAN`]. OFFSET 0 keeps the planner from turning the subquery into a
+    /// join; instead, the document of each scanned passage is looked up in a hash table. If the tenant has no index,
+    /// this compares all of its passages.
     NEAREST_BY_INDEX: Joined<PassageRow, ScoreRow> = Statement::select(
         "document_chunks",
         "searching by vector",
@@ -99,7 +101,7 @@ statements! {
                  ORDER BY c.embedding::vector(384) <=> $8
                  LIMIT $9)
              SELECT ",
-            columns!(),
+            passage_columns!(),
             ", (1 - near.distance)::real AS score
              FROM near
              JOIN document_chunks c ON c.tenant_id = $1 AND c.id = near.id
@@ -107,7 +109,7 @@ statements! {
              ORDER BY near.distance, c.id"
         ),
     );
-    /// With sorting off, the planner takes the order from the index, whatever size it estimates for the table.
+    /// Disables sorting as well, so that the planner reads in index order however small it estimates the table to be.
     PREPARE_INDEX_SCAN: () = Statement::call(
         "set_config",
         "preparing a vector search",
@@ -121,7 +123,7 @@ statements! {
     );
 }
 
-/// What is searched for, and where.
+/// The query vector and the scope of a search.
 struct Search<'a> {
     tenant: Uuid,
     model: &'a str,
@@ -131,7 +133,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Binds `$1` to `$7`.
+    /// Binds `$1` to `$7`, the parameters of `in_scope!`.
     fn bind_scope<'q, R>(&'q self, query: Query<'q, R>) -> Query<'q, R> {
         query
             .bind(self.tenant)
@@ -154,8 +156,8 @@ pub(super) async fn nearest(
     let vector = Vector::from(embedding.to_vec());
     let search = Search { tenant: tx.tenant(), model, scope, vector, limit: i64::from(limit) };
     let counts: CountsRow = search.bind_scope(COUNT.query()).fetch_one(tx.connection()).await?;
-    if counts.favour_index() {
-        let found = by_index(tx, &search, embedding.len(), limit).await?;
+    if counts.prefers_index() {
+        let found = search_index(tx, &search, embedding.len(), limit).await?;
         if i64::try_from(found.len()).is_ok_and(|count| count >= counts.allowed.min(search.limit)) {
             return Ok(found);
         }
@@ -165,12 +167,12 @@ pub(super) async fn nearest(
 }
 
 impl CountsRow {
-    fn favour_index(&self) -> bool {
+    fn prefers_index(&self) -> bool {
         i128::from(self.allowed).pow(2) > i128::from(self.threshold) * i128::from(self.all_passages)
     }
 }
 
-async fn by_index(
+async fn search_index(
     tx: &mut PgTenantTx,
     search: &Search<'_>,
     dimensions: usize,
@@ -180,7 +182,7 @@ async fn by_index(
     let prepare = PREPARE_INDEX_SCAN.query().bind(candidates.to_string()).bind(MAX_SCAN_TUPLES);
     prepare.execute(tx.connection()).await?;
     let sql = NEAREST_BY_INDEX.sql().replace(VECTOR_TYPE, &format!("vector({dimensions})"));
-    // Safe: a literal of this crate, and a number.
+    // Safe from injection: the SQL is a literal in this crate and the only substitution is an integer.
     let query = search.bind_scope(NEAREST_BY_INDEX.query_as_sql(AssertSqlSafe(sql)));
     let found = query.bind(&search.vector).bind(search.limit).fetch_all(tx.connection()).await?;
     END_INDEX_SCAN.query().execute(tx.connection()).await?;

@@ -1,9 +1,10 @@
-//! Storing passages: those that replace a document's (published), and those of the next model (staged).
+//! Stores passages: published ones, which replace the current passages of a document, and staged ones, which are
+//! embedded with the next model and not searched yet.
 //!
-//! Lock order: the document's row, then the tenant's generations (shared here; [`super::generations`] locks them
-//! exclusively).
+//! Lock order: first the document's row, then the advisory lock of the tenant's generations. It is taken in shared mode
+//! here and in exclusive mode by [`super::generations`].
 
-use crate::identifiers::{Source, fold};
+use crate::identifiers::{TextKind, normalize_identifiers};
 use crate::jobs::enqueue;
 use crate::statement::{Scalar, Statement, statements};
 use crate::tx::PgTenantTx;
@@ -13,8 +14,8 @@ use domain::ports::{StoreError, Work};
 use domain::time::Timestamp;
 use pgvector::Vector;
 
-/// Passages stored by one statement: adding one to an index takes a millisecond or two, and a statement has a time
-/// limit.
+/// Maximum number of passages inserted by one statement. Adding a passage to an HNSW index takes 1 to 2 ms, and a
+/// statement must finish within the statement timeout.
 const BATCH_SIZE: usize = 500;
 
 statements! {
@@ -25,7 +26,8 @@ statements! {
          SET embedding_model = $2, language = app_language()::text, chunk_count = $3, term_count = $4
          WHERE id = $1",
     );
-    /// While documents are being embedded with the next model, only `switch_to` changes the model in use.
+    /// Changes nothing while documents are being embedded with a next model: then only `switch_to` may change the model
+    /// in use.
     SET_MODEL_IN_USE: () = Statement::update(
         "tenants",
         "recording the model in use",
@@ -105,7 +107,7 @@ pub(super) async fn replace(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     lock(tx, document).await?;
-    // A staged generation is removed too: it was made from the content that is being replaced.
+    // Also removes staged passages, because they were made from the content that is being replaced.
     remove(tx, document, None).await?;
     insert_passages(tx, document, model, chunks, now).await?;
     let words = insert_terms(tx, document, model, chunks).await?;
@@ -129,7 +131,7 @@ pub(super) async fn stage(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if lock(tx, document).await?.as_deref() == Some(model) {
-        // The document was published with this model meanwhile; those passages are newer.
+        // The document has been published with this model since the job started; the published passages are newer.
         return Ok(());
     }
     remove(tx, document, Some(model)).await?;
@@ -139,8 +141,8 @@ pub(super) async fn stage(
     enqueue_index(tx, model, chunks, now).await
 }
 
-/// Takes the locks and returns the model that the document is published with. Two workers on one document would
-/// otherwise interleave; the second waits, and then loses its lease.
+/// Takes the locks and returns the model that the document is published with, if any. The row lock keeps two workers
+/// from writing passages of the same document at the same time: the second one waits, and then loses its lease.
 async fn lock(tx: &mut PgTenantTx, document: DocumentId) -> Result<Option<String>, StoreError> {
     let found = LOCK_DOCUMENT.query().bind(document.as_uuid()).optional_scalar(tx.connection()).await?;
     let published = found.ok_or(StoreError::Conflict { what: "the document" })?;
@@ -148,12 +150,12 @@ async fn lock(tx: &mut PgTenantTx, document: DocumentId) -> Result<Option<String
     Ok(published)
 }
 
-/// Prevents a change of the tenant's model in use until the transaction ends.
+/// Takes the shared lock that keeps the tenant's model in use from being switched until the transaction ends.
 pub(super) async fn share_generations_lock(tx: &mut PgTenantTx) -> Result<(), StoreError> {
     SHARE_GENERATIONS_LOCK.query().execute(tx.connection()).await
 }
 
-/// Removes a document's passages and words, of one model or of all.
+/// Deletes a document's passages and index terms: those of `model`, or of all models for `None`.
 async fn remove(tx: &mut PgTenantTx, document: DocumentId, model: Option<&str>) -> Result<(), StoreError> {
     for statement in [DELETE_PASSAGES, DELETE_TERMS] {
         let delete = statement.query().bind(tx.tenant()).bind(document.as_uuid()).bind(model);
@@ -188,7 +190,8 @@ async fn insert_passages(
     Ok(())
 }
 
-/// Indexes the words in the tenant's language; returns how many there are.
+/// Builds the lexical index of the passages in the tenant's language; returns the total number of terms, counting
+/// repetitions.
 async fn insert_terms(
     tx: &mut PgTenantTx,
     document: DocumentId,
@@ -202,12 +205,12 @@ async fn insert_terms(
         .bind(model)
         .bind(chunks.iter().map(|c| c.chunk_index).collect::<Vec<_>>())
         .bind(&texts)
-        .bind(texts.iter().map(|text| fold(text, Source::Passage)).collect::<Vec<_>>())
+        .bind(texts.iter().map(|text| normalize_identifiers(text, TextKind::Passage)).collect::<Vec<_>>())
         .scalar(tx.connection())
         .await
 }
 
-/// Queues the building of the tenant's vector index if the tenant has grown past the limit and has none.
+/// Enqueues a job that builds the tenant's vector index, if the tenant now has enough passages and no index yet.
 async fn enqueue_index(
     tx: &mut PgTenantTx,
     model: &str,

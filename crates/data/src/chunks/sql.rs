@@ -1,31 +1,33 @@
-//! Conditions that several statements share, as literals for `concat!`. Documents are `d`, passages are `c`.
+//! SQL fragments shared by several statements, as literals for `concat!`. The table alias is `d` for `documents` and
+//! `c` for `document_chunks`.
 
 /// The columns of [`super::PassageRow`].
-macro_rules! columns {
+macro_rules! passage_columns {
     () => {
         "c.id, c.document_id, c.chunk_index, d.filename, d.title, c.page, c.section, c.content, c.classification"
     };
 }
 
-/// Documents that can be searched: published, and not failed since. One that is being ingested again keeps its passages
-/// until the new ones replace them. A document that is ready and names no model was not loaded by this
-/// program.
+/// Condition for documents that can be searched: they have been published and have not failed since. A document that is
+/// being ingested again stays searchable with its old passages until the new ones replace them. A document that is
+/// ready but has no embedding model was loaded by another program.
 macro_rules! published {
     () => {
         "d.status <> 'failed' AND (d.embedding_model IS NOT NULL OR d.status = 'ready')"
     };
 }
 
-/// Passages of the generation that is searched, as opposed to one that is being staged.
+/// Condition for passages of the generation that is searched, which excludes staged passages.
 macro_rules! searched_generation {
     () => {
         "(d.embedding_model IS NULL OR c.embedding_model = d.embedding_model)"
     };
 }
 
-/// Documents with vectors of model $2 that match the search scope. $1 tenant, $3 visible classifications,
-/// $4 documents, $5 tags, $6 document type, $7 whether those that are not in force count too. Days are the database's,
-/// in UTC.
+/// Condition for documents with vectors of model `$2` that match the search scope. `$1` tenant, `$3` visible
+/// classifications, `$4` document ids (empty: all), `$5` tags (empty: any; otherwise at least one must match), `$6`
+/// document type (null: any), `$7` whether to include documents that are not in force today. Today is the date of the
+/// database's clock in UTC.
 macro_rules! in_scope {
     () => {
         "d.tenant_id = $1 AND d.status <> 'failed'
@@ -39,4 +41,4 @@ macro_rules! in_scope {
     };
 }
 
-pub(super) use {columns, in_scope, published, searched_generation};
+pub(super) use {in_scope, passage_columns, published, searched_generation};

@@ -1,6 +1,6 @@
-//! A row of `documents`.
+//! The row type of the table `documents` and its conversion to [`Document`].
 
-use crate::rows::Word;
+use crate::rows::TextEnum;
 use crate::statement::row;
 use domain::document::{Document, DocumentFailure, DocumentStatus, IngestionProgress, Revision};
 use domain::ids::DocumentId;
@@ -21,8 +21,8 @@ row! {
         storage_path: String,
         doc_type: Option<String>,
         tags: Vec<String>,
-        classification: Word<Classification>,
-        status: Word<DocumentStatus>,
+        classification: TextEnum<Classification>,
+        status: TextEnum<DocumentStatus>,
         failure: Option<Json<DocumentFailure>>,
         progress: Option<Json<IngestionProgress>>,
         warnings: Json<Vec<String>>,

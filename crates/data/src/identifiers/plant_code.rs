@@ -1,44 +1,50 @@
-//! Codes of unit, system, equipment and component (KKS, RDS-PP): `10LAB20AA001`, `10 LAB20 AA001`, `LAB20 AA001`.
+//! Plant codes of unit, system, equipment and component, as in the designation systems KKS and RDS-PP: `10LAB20AA001`,
+//! `10 LAB20 AA001`, `LAB20 AA001`.
 
-use super::{Source, lower, past_joint, run};
+use super::{TextKind, lower, scan_while, skip_separator};
 
-/// The words of the code that begins at `start`, and its end. A passage is found under the code with and without the
-/// unit, without the component, and under the system alone; a query asks for the code, with and without the unit.
-pub(super) fn plant_code(chars: &[char], start: usize, source: Source) -> Option<(Vec<String>, usize)> {
-    let unit_end = run(chars, start, 2, |c| c.is_ascii_digit()).unwrap_or(start);
+/// Returns the search terms of the plant code that begins at `start`, and the index after it. A passage is indexed
+/// under the code with and without the unit, without the component, and under the system alone. A query searches for
+/// the code with and without the unit.
+pub(super) fn plant_code(chars: &[char], start: usize, kind: TextKind) -> Option<(Vec<String>, usize)> {
+    let unit_end = scan_while(chars, start, 2, |c| c.is_ascii_digit()).unwrap_or(start);
     let (unit, from) =
-        (lower(&chars[start..unit_end]), if unit_end > start { past_joint(chars, unit_end) } else { start });
-    let (system, system_end) = part(chars, from, 3, 2)?;
-    let equipment = part(chars, past_joint(chars, system_end), 2, 3);
+        (lower(&chars[start..unit_end]), if unit_end > start { skip_separator(chars, unit_end) } else { start });
+    let (system, system_end) = letters_and_digits(chars, from, 3, 2)?;
+    let equipment = letters_and_digits(chars, skip_separator(chars, system_end), 2, 3);
     if unit.is_empty() && equipment.is_none() {
         return None;
     }
     let (equipment, equipment_end) = equipment.unwrap_or((String::new(), system_end));
-    let component = if equipment.is_empty() { None } else { part(chars, past_joint(chars, equipment_end), 2, 2) };
+    let component =
+        if equipment.is_empty() { None } else { letters_and_digits(chars, skip_separator(chars, equipment_end), 2, 2) };
     let (component, end) = component.unwrap_or((String::new(), equipment_end));
     let text = &chars[start..end];
-    // Parts separated by spaces are a code only in capitals: `10 min 20` is prose.
-    let prose = text.contains(&' ') && text.iter().any(char::is_ascii_lowercase);
-    if chars.get(end).is_some_and(|c| c.is_alphanumeric()) || (prose && source == Source::Passage) {
+    // In passages, parts separated by spaces are only a code in capitals: `10 min 20` is prose.
+    let is_prose = text.contains(&' ') && text.iter().any(char::is_ascii_lowercase);
+    if chars.get(end).is_some_and(|c| c.is_alphanumeric()) || (is_prose && kind == TextKind::Passage) {
         return None;
     }
     let without_unit = format!("{system}{equipment}{component}");
-    let mut words = vec![format!("{unit}{without_unit}"), without_unit];
-    if source == Source::Passage {
-        words.extend([format!("{system}{equipment}"), system]);
+    let mut terms = vec![format!("{unit}{without_unit}"), without_unit];
+    if kind == TextKind::Passage {
+        terms.extend([format!("{system}{equipment}"), system]);
     }
-    words.dedup();
-    Some((words, end))
+    terms.dedup();
+    Some((terms, end))
 }
 
-/// Exactly `letters` letters, then exactly `digits` digits, joined or not; returns them folded, with their end. If a
-/// space separates them, the letters must be capitals: `AA001 in 20 bar` names no component.
-fn part(chars: &[char], start: usize, letters: usize, digits: usize) -> Option<(String, usize)> {
-    let letters_end = run(chars, start, letters, |c| c.is_ascii_alphabetic()).filter(|end| end - start == letters)?;
-    let digits_start = past_joint(chars, letters_end);
+/// Parses exactly `letters` letters and exactly `digits` digits, with or without a separator; returns them in lower
+/// case, with the end index. If a space separates them, the letters must be capitals: `AA001 in 20 bar` contains no
+/// component.
+fn letters_and_digits(chars: &[char], start: usize, letters: usize, digits: usize) -> Option<(String, usize)> {
+    let letters_end =
+        scan_while(chars, start, letters, |c| c.is_ascii_alphabetic()).filter(|end| end - start == letters)?;
+    let digits_start = skip_separator(chars, letters_end);
     if chars.get(letters_end) == Some(&' ') && chars[start..letters_end].iter().any(char::is_ascii_lowercase) {
         return None;
     }
-    let end = run(chars, digits_start, digits, |c| c.is_ascii_digit()).filter(|end| end - digits_start == digits)?;
+    let end =
+        scan_while(chars, digits_start, digits, |c| c.is_ascii_digit()).filter(|end| end - digits_start == digits)?;
     Some((lower(&chars[start..letters_end]) + &lower(&chars[digits_start..end]), end))
 }

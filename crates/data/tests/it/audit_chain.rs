@@ -1,5 +1,5 @@
-//! The log as evidence: what is sealed holds, whatever is done to it by somebody with every right is found, and nothing
-//! is found where nothing was done.
+//! The audit log as evidence: an untouched log verifies, every manipulation by a superuser is detected, and harmless
+//! changes raise no false alarm.
 
 use crate::catalog::{TENANT_A, TENANT_B, as_app, as_superuser};
 use data::audit::{
@@ -23,14 +23,14 @@ use uuid::Uuid;
 
 const SEED: [u8; 32] = [7; 32];
 
-/// A database with a log of two tenants and what keeps it.
+/// A database with the audit log of two tenants, and everything needed to write, seal, sign and verify it.
 struct Log {
     db: TestDb,
     store: PgStore,
     keeper: AuditKeeper,
     key: SigningKey,
     verifier: AuditVerifier,
-    /// The checkpoints that were kept elsewhere.
+    /// The checkpoints that were kept outside the database.
     outside: Vec<Checkpoint>,
 }
 
@@ -44,7 +44,7 @@ impl Log {
         Ok(Self { store, keeper, key, verifier, outside: Vec::new(), db })
     }
 
-    /// Ten operations of each tenant, sealed and signed.
+    /// Creates a log with ten operations per tenant (20 rows each), sealed and signed.
     async fn with_history() -> Result<Self, TestError> {
         let mut log = Self::new().await?;
         for number in 0..10 {
@@ -86,7 +86,7 @@ impl Log {
         self.verifier.verify(tenant, &self.outside).await
     }
 
-    /// As somebody who can do everything and switches the triggers off.
+    /// Runs `sql` as a superuser with all triggers disabled.
     async fn tamper(&self, sql: &str) -> Result<(), TestError> {
         let mut superuser = as_superuser(&self.db).await?;
         let script = format!("SET session_replication_role = replica; {sql}");
@@ -111,7 +111,7 @@ fn random() -> Uuid {
     Uuid::now_v7()
 }
 
-/// As precise as the database keeps it.
+/// The current time in microseconds, which is the precision of the database.
 #[expect(clippy::disallowed_methods, reason = "the rows' partition is this month's")]
 fn now() -> Timestamp {
     let now = chrono::Utc::now();
@@ -119,7 +119,7 @@ fn now() -> Timestamp {
 }
 
 #[tokio::test]
-async fn an_untouched_log_holds() -> Result<(), TestError> {
+async fn an_untouched_log_verifies() -> Result<(), TestError> {
     let mut log = Log::with_history().await?;
     log.operation(TENANT_A, &json!({})).await?;
     let report = log.verify(TENANT_A).await?;
@@ -134,7 +134,8 @@ async fn an_untouched_log_holds() -> Result<(), TestError> {
     Ok(())
 }
 
-/// What somebody could do to tenant A's log, and what of it is found.
+/// Manipulations of tenant A's log, each with the beginning of the finding that it must cause. `ROW5` and `ROW6` stand
+/// for the ids of the audit rows 5 and 6, `A` and `B` for the tenants.
 const TAMPERING: &[(&str, &str)] = &[
     ("UPDATE audit_logs SET event_type = 'doc.list' WHERE id = ROW5", "the row was changed after it was written"),
     ("UPDATE audit_logs SET metadata = '{}' WHERE id = ROW5", "the row was changed after it was written"),
@@ -203,7 +204,7 @@ const TAMPERING: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn whatever_is_done_to_it_is_found() -> Result<(), TestError> {
+async fn every_manipulation_is_detected() -> Result<(), TestError> {
     for (sql, expected) in TAMPERING {
         let log = Log::with_history().await?;
         assert!(log.verify(TENANT_A).await?.holds(), "control");
@@ -217,8 +218,8 @@ async fn whatever_is_done_to_it_is_found() -> Result<(), TestError> {
             .replace("tenant_id = B", &format!("tenant_id = '{TENANT_B}'"));
         log.tamper(&sql).await?;
         let report = log.verify(TENANT_A).await?;
-        let told: Vec<_> = report.findings.iter().map(|finding| finding.what.as_str()).collect();
-        assert!(told.iter().any(|what| what.starts_with(expected)), "{sql}: {told:?}");
+        let findings: Vec<_> = report.findings.iter().map(|finding| finding.what.as_str()).collect();
+        assert!(findings.iter().any(|what| what.starts_with(expected)), "{sql}: {findings:?}");
     }
     Ok(())
 }
@@ -228,9 +229,10 @@ async fn lookup(log: &Log, sql: &str) -> Result<Uuid, TestError> {
     Ok(sqlx::query_scalar(AssertSqlSafe(format!("SELECT {sql}"))).fetch_one(&mut superuser).await?)
 }
 
-/// The log is edited and the whole chain computed again as the database would have: only the signature tells.
+/// The log is edited and the whole chain recomputed with the database's own functions, so that it is consistent. Only
+/// the signature reveals the change.
 #[tokio::test]
-async fn a_chain_that_was_written_anew_is_found() -> Result<(), TestError> {
+async fn a_recomputed_chain_is_detected() -> Result<(), TestError> {
     let log = Log::with_history().await?;
     let rewrite = format!(
         "UPDATE audit_logs SET event_type = 'doc.list' WHERE tenant_id = '{TENANT_A}';
@@ -242,12 +244,12 @@ async fn a_chain_that_was_written_anew_is_found() -> Result<(), TestError> {
     log.tamper(&rewrite).await?;
     let report = log.verify(TENANT_A).await?;
     assert_eq!(report.findings[0].what, "the chain is not the one that was signed: it was rewritten", "{report:?}");
-    assert!(log.verify(TENANT_B).await?.holds(), "another tenant's log is not blamed");
+    assert!(log.verify(TENANT_B).await?.holds(), "the other tenant's log is not affected");
     Ok(())
 }
 
 #[tokio::test]
-async fn an_end_that_went_missing_before_it_was_sealed_is_found() -> Result<(), TestError> {
+async fn rows_deleted_before_sealing_are_detected() -> Result<(), TestError> {
     let log = Log::with_history().await?;
     log.operation(TENANT_A, &json!({})).await?;
     log.tamper(&format!(
@@ -263,9 +265,10 @@ async fn an_end_that_went_missing_before_it_was_sealed_is_found() -> Result<(), 
     Ok(())
 }
 
-/// Between sealing and signing: the process signs what it remembers, and the copy outside the database tells.
+/// Rows are deleted between sealing and signing. The process still signs the head that it got when sealing, and the
+/// copy of the checkpoint outside the database reveals the deletion.
 #[tokio::test]
-async fn an_end_that_went_missing_before_it_was_signed_is_found() -> Result<(), TestError> {
+async fn rows_deleted_before_signing_are_detected() -> Result<(), TestError> {
     let mut log = Log::with_history().await?;
     log.operation(TENANT_A, &json!({})).await?;
     let heads = log.keeper.seal(100).await?;
@@ -288,10 +291,10 @@ async fn an_end_that_went_missing_before_it_was_signed_is_found() -> Result<(), 
     Ok(())
 }
 
-/// The partitioned key holds the moment, so by itself it would take an id twice; that row would find no place, and all
-/// tenants' sealing would stand still.
+/// The key of the partitioned table includes the creation time, so the key alone would allow the same id twice. The
+/// second row could not be sealed, and would block sealing for all tenants.
 #[tokio::test]
-async fn an_id_that_is_sealed_is_not_taken_again() -> Result<(), TestError> {
+async fn the_id_of_a_sealed_row_cannot_be_reused() -> Result<(), TestError> {
     let mut log = Log::with_history().await?;
     let id =
         lookup(&log, &format!("(SELECT audit_id FROM audit_chain WHERE tenant_id = '{TENANT_A}' AND seq = 5)")).await?;
@@ -309,18 +312,18 @@ async fn an_id_that_is_sealed_is_not_taken_again() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Neither places nor hashes of one's own: a checkpoint of what the chain does not have is not kept.
+/// A checkpoint is only stored if the chain has that entry with that hash, so nobody can plant checkpoints.
 #[tokio::test]
-async fn a_checkpoint_of_a_place_that_is_not_there_is_not_kept() -> Result<(), TestError> {
+async fn a_checkpoint_of_an_unknown_entry_is_not_stored() -> Result<(), TestError> {
     let log = Log::with_history().await?;
-    let made_up = log.key.checkpoint(TENANT_A, i64::MAX, ChainHash::of(b"x"), now());
-    log.keeper.keep_checkpoint(&made_up).await?;
+    let forged = log.key.checkpoint(TENANT_A, i64::MAX, ChainHash::of(b"x"), now());
+    log.keeper.keep_checkpoint(&forged).await?;
     assert!(log.verify(TENANT_A).await?.holds());
     Ok(())
 }
 
 #[tokio::test]
-async fn a_chain_whose_signatures_are_all_a_strangers_does_not_hold() -> Result<(), TestError> {
+async fn a_chain_signed_only_with_unknown_keys_does_not_verify() -> Result<(), TestError> {
     let log = Log::with_history().await?;
     let other = SigningKey::from_seed(&[9; 32])?;
     let verifier = AuditVerifier::new(log.db.auditor()?, TrustedKeys::new([other.public_key().as_str()])?);
@@ -332,9 +335,9 @@ async fn a_chain_whose_signatures_are_all_a_strangers_does_not_hold() -> Result<
     Ok(())
 }
 
-/// Key order and white space of jsonb, the session's time zone, and what a client makes of an export.
+/// The order of JSON keys and the time zone of the session do not affect the hashes.
 #[tokio::test]
-async fn what_changes_nothing_raises_no_alarm() -> Result<(), TestError> {
+async fn changes_without_effect_raise_no_alarm() -> Result<(), TestError> {
     let log = Log::with_history().await?;
     log.tamper(&format!(
         "SET timezone = 'Asia/Kathmandu';
@@ -351,9 +354,10 @@ async fn what_changes_nothing_raises_no_alarm() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Two processes start at once and sign the same end; the database keeps the first signature, a file has the second.
+/// Two processes that start at the same time sign the same head. The database keeps the first signature, a file outside
+/// has the second.
 #[tokio::test]
-async fn an_end_that_was_signed_twice_raises_no_alarm() -> Result<(), TestError> {
+async fn a_head_signed_twice_raises_no_alarm() -> Result<(), TestError> {
     let mut log = Log::with_history().await?;
     let first = log.outside.iter().find(|signed| signed.tenant_id == TENANT_A).cloned().ok_or("a checkpoint")?;
     let later = first.at + chrono::TimeDelta::seconds(1);
@@ -370,9 +374,10 @@ async fn database_name(log: &Log) -> Result<String, TestError> {
     Ok(sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut superuser).await?)
 }
 
-/// Strings that break lines, terminals, JSON and naive encodings: each is one row, hashed here as in the database.
+/// Rows with control characters, escapes, non-ASCII text, numbers and long strings hash to the same value in Rust as in
+/// the database.
 #[tokio::test]
-async fn the_database_and_this_program_hash_the_same_text() -> Result<(), TestError> {
+async fn the_database_and_the_verifier_compute_the_same_hashes() -> Result<(), TestError> {
     let mut log = Log::new().await?;
     let hostile = [
         json!({"text": "a\nb\r\t\u{1b}[31m\"}\\{ \u{7f} é 中 \u{1f600} \u{8}\u{c}\u{1}"}),
@@ -393,10 +398,10 @@ async fn the_database_and_this_program_hash_the_same_text() -> Result<(), TestEr
     let mut walk = Walk::new(TENANT_A, &page.checkpoints, &page.retirements, &keys);
     for entry in page.entries {
         let SealedEntry::Event(event) = entry else { return Err("a row is missing".into()) };
-        // As another program would pass it on.
-        let passed_on: Value = serde_json::from_str(&serde_json::to_string(&event)?)?;
+        // Serialize as another JSON program would: keys may be reordered and the white space differs.
+        let reserialized: Value = serde_json::from_str(&serde_json::to_string(&event)?)?;
         let event: domain::audit::sealed::SealedEvent =
-            serde_json::from_str(&serde_json::to_string_pretty(&passed_on)?)?;
+            serde_json::from_str(&serde_json::to_string_pretty(&reserialized)?)?;
         walk.entry(&ChainEntry::of(&event));
     }
     let report = walk.finish();
@@ -404,18 +409,18 @@ async fn the_database_and_this_program_hash_the_same_text() -> Result<(), TestEr
     Ok(())
 }
 
-/// The application, the worker and the auditor can write neither places nor hashes, nor switch a trigger off.
+/// The roles of the application, the worker and the auditor cannot write to the chain or disable its trigger.
 #[tokio::test]
-async fn nobody_who_logs_in_writes_the_chain() -> Result<(), TestError> {
+async fn no_login_role_can_write_to_the_chain() -> Result<(), TestError> {
     let log = Log::with_history().await?;
     let urls = [log.db.app_url(), log.db.worker_url(), log.db.auditor_url()];
     for url in urls {
         let mut role = PgConnection::connect(&url).await?;
-        let powers: (bool, bool) =
+        let role_attributes: (bool, bool) =
             sqlx::query_as("SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
                 .fetch_one(&mut role)
                 .await?;
-        assert_eq!(powers, (false, false));
+        assert_eq!(role_attributes, (false, false));
         for sql in [
             "UPDATE audit_logs SET event_type = ''",
             "DELETE FROM audit_logs",
@@ -444,7 +449,7 @@ async fn nobody_who_logs_in_writes_the_chain() -> Result<(), TestError> {
 }
 
 #[tokio::test]
-async fn what_a_dead_process_left_open_is_closed_as_unknown_once() -> Result<(), TestError> {
+async fn operations_of_a_dead_process_are_closed_as_unknown_once() -> Result<(), TestError> {
     let log = Log::new().await?;
     let mut app = as_app(&log.db).await?;
     let (dead, intent) = (random(), random());
@@ -460,12 +465,16 @@ async fn what_a_dead_process_left_open_is_closed_as_unknown_once() -> Result<(),
     assert_eq!(log.keeper.absent_instances().await?, Vec::<Uuid>::new(), "it holds its lock");
     assert_eq!(log.keeper.recover(Some(dead)).await?, 0);
     alive.close().await?;
-    // The server notices in its own time that the connection is gone.
+    // It takes a moment until the server notices the closed connection and releases the lock.
     let absent = eventually("the process counts as absent", || async {
         log.keeper.absent_instances().await.ok().filter(|absent| !absent.is_empty())
     });
     assert_eq!(absent.await, [dead]);
-    assert_eq!(log.keeper.recover(None).await?, 0, "what belongs to a process is not old for all that");
+    assert_eq!(
+        log.keeper.recover(None).await?,
+        0,
+        "operations of a known process are not closed by age after such a short time"
+    );
     assert_eq!(log.keeper.recover(Some(dead)).await?, 1);
     assert_eq!(log.keeper.recover(Some(dead)).await?, 0);
     let mut superuser = as_superuser(&log.db).await?;
@@ -480,8 +489,9 @@ async fn what_a_dead_process_left_open_is_closed_as_unknown_once() -> Result<(),
     Ok(())
 }
 
-/// Rows of two months ago, partly in a partition and partly where rows without one go, and of today.
-async fn old_and_new() -> Result<Log, TestError> {
+/// Creates a log with rows from 2 months ago (in a partition of their month), from 14 months ago (in the default
+/// partition), and from today.
+async fn log_with_old_and_new_rows() -> Result<Log, TestError> {
     let mut log = Log::new().await?;
     let mut superuser = as_superuser(&log.db).await?;
     let months = "SELECT make_audit_partition((date_trunc('month', now()) - interval '2 months')::date)";
@@ -511,8 +521,8 @@ fn this_month() -> Timestamp {
 }
 
 #[tokio::test]
-async fn what_is_retired_is_proven_and_the_rest_still_holds() -> Result<(), TestError> {
-    let mut log = old_and_new().await?;
+async fn retired_rows_are_accounted_for_and_the_rest_verifies() -> Result<(), TestError> {
+    let mut log = log_with_old_and_new_rows().await?;
     assert!(log.verify(TENANT_A).await?.holds(), "control");
     let records = retire(&log.db.superuser_url(), this_month(), &log.key, now()).await?;
     assert_eq!(records.iter().map(|record| (record.tenant_id, record.rows)).collect::<Vec<_>>(), [(TENANT_A, 4)]);
@@ -529,23 +539,23 @@ async fn what_is_retired_is_proven_and_the_rest_still_holds() -> Result<(), Test
     .bind(this_month())
     .fetch_one(&mut superuser)
     .await?;
-    assert_eq!(left, (0, 7, 0), "six of today and the record of the retirement; the old partition is gone");
+    assert_eq!(left, (0, 7, 0), "six rows of today and the event of the retirement; the old partition is dropped");
     log.operation(TENANT_A, &json!({})).await?;
     log.seal_and_sign().await?;
     assert!(log.verify(TENANT_A).await?.holds());
 
-    // A deletion cannot hide behind the retirement, nor can the retirement be stretched.
+    // A retirement cannot be extended to cover up deletions, because its signature covers the date.
     log.tamper(&format!(
         "UPDATE audit_retirements SET before = now() + interval '1 day' WHERE tenant_id = '{TENANT_A}'"
     ))
     .await?;
-    let told = log.verify(TENANT_A).await?;
-    assert_eq!(told.findings[0].what, "a retirement's signature is invalid", "{told:?}");
+    let report = log.verify(TENANT_A).await?;
+    assert_eq!(report.findings[0].what, "a retirement's signature is invalid", "{report:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn nothing_is_retired_that_has_no_place_yet() -> Result<(), TestError> {
+async fn unsealed_rows_are_not_retired() -> Result<(), TestError> {
     let log = Log::new().await?;
     let mut superuser = as_superuser(&log.db).await?;
     let old = format!(

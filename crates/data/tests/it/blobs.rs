@@ -1,4 +1,4 @@
-//! Files: who may read them, and what an upload that does not end leaves behind.
+//! The file store: file permissions, and cleanup after incomplete uploads.
 
 use bytes::Bytes;
 use data::FsBlobStore;
@@ -33,7 +33,7 @@ fn files(root: &Path) -> Result<Vec<PathBuf>, TestError> {
 }
 
 #[tokio::test]
-async fn files_and_folders_are_ours_alone() -> Result<(), TestError> {
+async fn files_and_folders_are_accessible_to_the_owner_only() -> Result<(), TestError> {
     let (store, dir) = store()?;
     let stored = store.put(TENANT, bytes(&["abc"]), 9).await?;
     let mode = |path: &Path| fs::metadata(path).map(|found| found.permissions().mode() & 0o777);
@@ -57,9 +57,9 @@ async fn an_upload_that_fails_leaves_no_file() -> Result<(), TestError> {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_given_up_leaves_no_file_and_is_never_seen_half() -> Result<(), TestError> {
+async fn a_cancelled_upload_leaves_no_file_and_is_never_visible_half_written() -> Result<(), TestError> {
     let (store, dir) = store()?;
-    // A sender that stops after two bytes and never ends.
+    // A sender that stalls after two bytes.
     let (stalled, arrived) = (stream::pending(), Arc::new(tokio::sync::Notify::new()));
     let seen = arrived.clone();
     let sender = bytes(&["ab"])
@@ -79,9 +79,9 @@ async fn an_upload_that_is_given_up_leaves_no_file_and_is_never_seen_half() -> R
     Ok(())
 }
 
-/// As after a power cut in the middle of an upload: what is left does not disturb.
+/// A `.part` file that a crash during an upload has left behind cannot be read and does not get in the way.
 #[tokio::test]
-async fn a_part_left_by_a_crash_is_not_a_blob() -> Result<(), TestError> {
+async fn a_partial_file_left_by_a_crash_is_not_a_blob() -> Result<(), TestError> {
     let (store, dir) = store()?;
     let folder = dir.path().join("blobs").join(TENANT.to_string());
     fs::create_dir_all(&folder)?;
@@ -99,7 +99,7 @@ async fn a_folder_that_cannot_be_written_to_is_not_ready() -> Result<(), TestErr
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("file");
     fs::write(&file, "")?;
-    // A file in the folder's place; permissions would not stop root.
+    // A file in place of the folder, because permissions would not stop the root user.
     let store = FsBlobStore::new(file.join("blobs"), Arc::new(SequentialIds::default()));
     assert!(matches!(store.check().await, Err(BlobError::Storage { .. })));
     assert!(matches!(store.put(TENANT, bytes(&["a"]), 9).await, Err(BlobError::Storage { .. })));

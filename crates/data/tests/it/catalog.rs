@@ -1,15 +1,16 @@
-//! Plain connections and readings of the catalog, for tests that look past the repositories.
+//! Plain connections and checks of the system catalog, for tests that bypass the repositories.
 
 use data::testing::{TestDb, TestError};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-/// A tenant of the SQL tests.
+/// The tenant that the SQL tests act as.
 pub(crate) const TENANT_A: Uuid = Uuid::from_u128(0xa);
-/// A second connection string for the same database.
+/// The other tenant, whose rows must stay hidden.
 pub(crate) const TENANT_B: Uuid = Uuid::from_u128(0xb);
 
-/// As the application's role, which is asserted first: as a superuser these tests would prove nothing.
+/// Connects as the application's role. Asserts that the role cannot bypass row-level security, since the tests would
+/// otherwise prove nothing.
 pub(crate) async fn as_app(db: &TestDb) -> Result<PgConnection, TestError> {
     let mut connection = PgConnection::connect(&db.app_url()).await?;
     let role: (String, bool, bool) =
@@ -20,12 +21,12 @@ pub(crate) async fn as_app(db: &TestDb) -> Result<PgConnection, TestError> {
     Ok(connection)
 }
 
-/// As the cluster's superuser, whom no policy binds.
+/// Connects as the cluster's superuser, to whom no policy applies.
 pub(crate) async fn as_superuser(db: &TestDb) -> Result<PgConnection, TestError> {
     Ok(PgConnection::connect(&db.superuser_url()).await?)
 }
 
-/// What is wrong with the schema's isolation, one sentence each; nothing in a sound one.
+/// Checks the tenant isolation of the schema against the [`RULES`]; returns each violation as text.
 pub(crate) async fn leaks(connection: &mut PgConnection) -> Result<Vec<String>, TestError> {
     let mut found: Vec<String> = Vec::new();
     for rule in RULES {
@@ -34,8 +35,9 @@ pub(crate) async fn leaks(connection: &mut PgConnection) -> Result<Vec<String>, 
     Ok(found)
 }
 
+/// Queries on the system catalog that return one line of text per violation.
 const RULES: &[&str] = &[
-    // Every table but the migrations' has a tenant, and its row security is forced.
+    // Row-level security is forced on every table, and every table has a tenant_id, except that of the migrations.
     "SELECT format('%s: row security is not forced', c.relname) FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> '_sqlx_migrations'
        AND NOT (c.relrowsecurity AND c.relforcerowsecurity)",
@@ -44,11 +46,12 @@ const RULES: &[&str] = &[
        AND c.relname NOT IN ('_sqlx_migrations', 'tenants')
        AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
            AND a.attnotnull)",
-    // A view would read with its owner's eyes.
+    // There are no views, because a view reads with the rights of its owner and so bypasses the policies.
     "SELECT format('%s: a view', c.relname) FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm')
        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')",
-    // Whoever may run a command has a policy for it that asks for the tenant on what is read and on what is written.
+    // For each command that a role may run on a table, there is a policy that checks the tenant of the rows read and
+    // written.
     "WITH granted AS (
          SELECT c.oid, c.relname, r.oid AS role, r.rolname, command.name, command.letter
          FROM pg_class c, pg_roles r,
@@ -64,21 +67,22 @@ const RULES: &[&str] = &[
          WHERE p.polrelid = g.oid AND g.role = ANY(p.polroles) AND p.polcmd::text IN ('*', g.letter)
            AND (g.name = 'INSERT' OR pg_get_expr(p.polqual, p.polrelid) LIKE '%app_tenant()%')
            AND (g.name IN ('SELECT', 'DELETE') OR pg_get_expr(p.polwithcheck, p.polrelid) LIKE '%app_tenant()%'))",
-    // No policy of those roles lets anything pass that the tenant does not bind: permissive policies are alternatives.
+    // Every policy of those roles checks the tenant. One that does not would be enough for a leak, because permissive
+    // policies are combined with OR.
     "SELECT format('%s: policy %s does not ask for the tenant', c.relname, p.polname)
      FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE p.polroles <> ARRAY ['platform_owner'::regrole::oid]
        AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%= ( SELECT app_tenant() AS app_tenant)%'
             OR pg_get_expr(p.polwithcheck, p.polrelid) NOT LIKE '%= ( SELECT app_tenant() AS app_tenant)%')",
-    // What one user owns asks for the user too.
+    // Policies of tables with private rows of a user also check the user.
     "SELECT format('%s: policy %s does not ask for the user', c.relname, p.polname)
      FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE c.relname IN ('conversations', 'messages', 'memories', 'idempotency_keys')
          AND p.polroles <> ARRAY ['platform_owner'::regrole::oid]
        AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%app_user()%'
             OR pg_get_expr(p.polwithcheck, p.polrelid) NOT LIKE '%app_user()%')",
-    // The functions' owner sees all rows of the tables of the queue and the directory; of three others what a function
-    // needs, under a policy that says so.
+    // The owner of the functions may see all rows only in the tables of the queue, the directory and the usage sums. In
+    // other tables, a named policy gives it the rows that a function needs.
     "SELECT format('%s: a policy for platform_owner', c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
      WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN
            ('jobs', 'job_turns', 'tenants', 'tenant_settings_versions', 'tenant_usage', 'usage_days', 'tenant_mappings')
@@ -88,7 +92,7 @@ const RULES: &[&str] = &[
            ('audit_unsealed', 'keeping'), ('audit_chain', 'keeping'), ('audit_checkpoints', 'keeping'),
            ('audit_retirements', 'keeping'), ('audit_open', 'keeping'),
            ('idempotency_keys', 'expired_read'), ('idempotency_keys', 'expired_sweep'))",
-    // Each tenant's passages have a partition, closed like the table it is part of and reached through that only.
+    // Each tenant has a partition of passages with its own policies, which can only be accessed through the parent.
     "SELECT format('%s: no partition of passages', t.slug) FROM tenants t
      WHERE to_regclass('public.' || passage_partition(t.id)) IS NULL",
     "SELECT format('%s: a partition without a policy that asks for the tenant', c.relname) FROM pg_class c
@@ -102,7 +106,7 @@ const RULES: &[&str] = &[
        AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
        AND (has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE') OR has_table_privilege(r.oid, c.oid,
            'DELETE'))",
-    // Nobody who logs in can move a row to another tenant, empty a table, or own or create anything.
+    // No login role can move a row to another tenant, truncate a table, or own or create objects.
     "SELECT format('%s: %s may update tenant_id', c.relname, r.rolname) FROM pg_class c, pg_roles r
      WHERE c.relnamespace = 'public'::regnamespace
          AND r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
@@ -124,7 +128,7 @@ const RULES: &[&str] = &[
             OR (r.rolname <> 'platform_owner' AND has_schema_privilege(r.oid, 'public', 'CREATE'))
             OR has_database_privilege(r.oid, current_database(), 'TEMPORARY')
             OR has_database_privilege(r.oid, current_database(), 'CREATE'))",
-    // The log is appended to and read by different roles, and changed by none.
+    // Different roles append to and read the audit log; no role can change it.
     "SELECT format('audit_logs: %s has %s', r.rolname, right_.name)
      FROM pg_roles r, (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS right_ (name)
      WHERE r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
@@ -133,7 +137,7 @@ const RULES: &[&str] = &[
     "SELECT format('audit_logs: %s has DELETE', r.rolname) FROM pg_roles r
      WHERE r.rolname IN ('platform_app', 'platform_worker', 'platform_auditor')
        AND has_table_privilege(r.oid, 'audit_logs', 'DELETE')",
-    // What makes the log evidence is written by the database's own functions.
+    // The hash chain and its checkpoints are written only by functions of the database.
     "SELECT format('%s: %s has %s', c.relname, r.rolname, right_.name)
      FROM pg_class c, pg_roles r, (VALUES ('INSERT'), ('UPDATE'), ('DELETE')) AS right_ (name)
      WHERE c.relnamespace = 'public'::regnamespace
@@ -145,7 +149,7 @@ const RULES: &[&str] = &[
      WHERE c.oid = to_regclass('public.audit_chain') AND NOT EXISTS (
          SELECT FROM pg_trigger t WHERE t.tgrelid = 'audit_logs'::regclass AND t.tgname = 'appended'
              AND t.tgenabled = 'O')",
-    // Keys are checked without row security: each between tenants' tables contains the tenant, on both sides.
+    // Keys are enforced without row-level security, so each of them must contain tenant_id; foreign keys on both sides.
     "SELECT format('%s: %s does not contain tenant_id', con.conrelid::regclass, con.conname)
      FROM pg_constraint con
      WHERE con.connamespace = 'public'::regnamespace AND con.contype IN ('p', 'u', 'f')
@@ -165,7 +169,7 @@ const RULES: &[&str] = &[
        AND c.relname NOT IN ('tenants', '_sqlx_migrations')
        AND NOT EXISTS (SELECT FROM pg_attribute a
                        WHERE a.attrelid = c.oid AND a.attnum = ANY(i.indkey) AND a.attname = 'tenant_id')",
-    // A function with its owner's rights names its search path, and is there for one role.
+    // Each SECURITY DEFINER function pins its search path and is executable by only one login role.
     "SELECT format('%s: search_path is not pinned', p.oid::regprocedure) FROM pg_proc p
      WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace
        AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting
@@ -178,7 +182,7 @@ const RULES: &[&str] = &[
        AND r.rolname <> CASE WHEN p.proname = 'audit_streams' THEN 'platform_auditor'
                              WHEN p.proname LIKE 'directory_%' OR p.proname LIKE 'audit_%' THEN 'platform_app'
                              ELSE 'platform_worker' END",
-    // The worker sees ids: no table at all.
+    // The worker has no access to any table; its functions return ids.
     "SELECT format('%s: platform_worker has %s', c.relname, right_.name)
      FROM pg_class c, (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS right_ (name)
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')

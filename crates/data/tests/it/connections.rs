@@ -1,4 +1,4 @@
-//! No connection goes back to the pool inside a transaction, or with a tenant set, however its user went away.
+//! A connection never returns to the pool inside a transaction or with a tenant set, even if its user was cancelled.
 
 use crate::catalog::as_superuser;
 use data::testing::{TestDb, TestError};
@@ -15,7 +15,7 @@ use std::task::Poll;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A pool with one connection, so that whatever one user leaves behind, the next one gets.
+/// Creates a pool with a single connection, so that each user gets the connection that the previous one left behind.
 fn one_connection(db: &TestDb) -> Result<Database, TestError> {
     let settings =
         PoolSettings { max_connections: 1, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
@@ -27,9 +27,8 @@ fn new_tenant(number: u128) -> NewTenant {
     NewTenant { id, name: format!("Plant {number}"), slug: format!("plant-{number}") }
 }
 
-/// Gives a future up after it was polled `polls` times, in the middle of whatever it waits for; true where it had
-/// ended.
-async fn give_up_after<F: Future>(polls: usize, future: F) -> bool {
+/// Polls a future up to `polls` times and then drops it, wherever it is waiting. Returns whether it had completed.
+async fn poll_and_drop<F: Future>(polls: usize, future: F) -> bool {
     let (mut future, mut left) = (pin!(future), polls);
     poll_fn(|context| {
         if left == 0 {
@@ -58,12 +57,13 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
             tx.users().list(&PageRequest::default()).await?;
             tx.commit().await
         };
-        if give_up_after(round % 10, work).await {
+        if poll_and_drop(round % 10, work).await {
             ended += 1
         } else {
             gave_up += 1
         }
-        // The next user of the connection: its work outside a transaction must last without a commit, …
+        // The next user of the connection runs a statement outside a transaction, which must take effect without a
+        // commit, …
         let number = 100 + round as u128;
         directory.create_tenant(new_tenant(number)).await?;
         let mut elsewhere = as_superuser(&db).await?;
@@ -72,7 +72,7 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
             .fetch_one(&mut elsewhere)
             .await?;
         assert!(kept, "round {round}: the statement ran inside somebody's open transaction");
-        // … and nobody's transaction is open.
+        // … and no transaction may be open.
         let open: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'",
         )
@@ -85,7 +85,7 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
 }
 
 #[tokio::test]
-async fn the_next_transaction_never_works_for_the_tenant_before() -> Result<(), TestError> {
+async fn the_next_transaction_never_sees_the_previous_tenant() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let database = one_connection(&db)?;
     let (store, directory) = (Arc::new(PgStore::new(database.clone())), PgDirectory::new(database));
@@ -104,21 +104,21 @@ async fn the_next_transaction_never_works_for_the_tenant_before() -> Result<(), 
             let mut tx = store.begin(&given_up).await?;
             tx.users().list(&PageRequest::default()).await
         };
-        give_up_after(round % 8, work).await;
+        poll_and_drop(round % 8, work).await;
         let mut tx = store.begin(&next).await?;
         let seen: Vec<_> =
             tx.users().list(&PageRequest::default()).await?.items.iter().map(|u| u.id.as_uuid()).collect();
         assert_eq!(seen, [after.as_uuid()], "round {round}");
-        // Dropped without a commit: the next round gets the connection back clean.
+        // The transaction is dropped without a commit; the next round must get a clean connection.
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_database_that_is_down_is_unavailable_and_soon() -> Result<(), TestError> {
+async fn an_unreachable_database_is_reported_as_unavailable_without_delay() -> Result<(), TestError> {
     use domain::error::{Classify, ErrorKind};
     let settings = PoolSettings { acquire_timeout: Duration::from_millis(300), ..PoolSettings::default() };
-    // Port 1 of this machine: nobody listens there.
+    // Nothing listens on port 1 of this machine.
     let store = PgStore::new(Database::new("postgres://platform_app@127.0.0.1:1/none", &settings)?);
     let down = store.ping().await.map_err(|error| error.kind());
     assert_eq!(down, Err(ErrorKind::Unavailable));

@@ -1,4 +1,4 @@
-//! Word search where PostgreSQL matters: stems, identifiers, weights.
+//! Lexical search, as far as it depends on PostgreSQL: stemming, plant identifiers, BM25 scores and query plans.
 
 use crate::catalog::{as_app, as_superuser};
 use crate::store::world;
@@ -12,7 +12,7 @@ use domain::search::{SearchFilters, SearchScope};
 use fakes::suite::{World, identity, scope};
 use sqlx::{AssertSqlSafe, Row};
 
-async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
+async fn create_tenant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
     let tenant = NewTenant { id: world.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
     let tenant: TenantId = world.directory.create_tenant(tenant).await?.id;
     let mut tx = world.store.begin(&scope(tenant, Actor::System)).await?;
@@ -22,7 +22,7 @@ async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
     Ok(scope(tenant, Actor::User(user.id)))
 }
 
-/// One ready document with these passages, which all have the same context.
+/// Stores and publishes a document with these passages, which all have the same context (title and headings).
 async fn ingest(
     world: &World,
     scope: &TenantScope,
@@ -91,7 +91,7 @@ async fn search(world: &World, scope: &TenantScope, query: &str) -> Result<Vec<(
 #[tokio::test]
 async fn an_identifier_is_found_in_any_spelling_and_not_its_neighbour() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     let passages = [
         "Isolate P-101A before work.",
         "Isolate P101B before work.",
@@ -120,7 +120,7 @@ async fn an_identifier_is_found_in_any_spelling_and_not_its_neighbour() -> Resul
 #[tokio::test]
 async fn words_match_by_their_stems_and_rare_ones_weigh_more() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     let passages = [
         "Lubricating the bearings.",
         "The pump runs.",
@@ -138,43 +138,44 @@ async fn words_match_by_their_stems_and_rare_ones_weigh_more() -> Result<(), Tes
     Ok(())
 }
 
-/// The formula, by hand: five passages, all of three lexemes (with the context); `pump` once, in one of them.
+/// Computes the BM25 formula by hand for five passages of three lexemes each (including the context), one of which
+/// contains `pump` once.
 #[tokio::test]
 async fn the_score_is_bm25() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     ingest(&world, &ada, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
         .await?;
     let hits = search(&world, &ada, "pump").await?;
     let weight = (1.0_f32 + (5.0 - 1.0 + 0.5) / (1.0 + 0.5)).ln();
-    // Frequency 1 in a passage of mean length: 2.2 / (1 + 1.2) is 1.
+    // For frequency 1 in a passage of mean length, the term factor is 2.2 / (1 + 1.2) = 1.
     assert_eq!(hits.len(), 1);
     assert!((hits[0].1 - weight).abs() < 1e-5, "{hits:?} {weight}");
     Ok(())
 }
 
-/// What makes scores of different queries comparable.
+/// The share of the highest possible score makes the results of different queries comparable.
 #[tokio::test]
-async fn a_word_that_stands_nowhere_lowers_the_share_and_not_the_score() -> Result<(), TestError> {
+async fn an_unknown_word_lowers_the_share_and_not_the_score() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     ingest(&world, &ada, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
         .await?;
     let mut tx = world.store.begin(&ada).await?;
     let scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
     let found = tx.chunks().lexical("pump", &scope, 5).await?;
-    let with_a_stranger = tx.chunks().lexical("pump turbine", &scope, 5).await?;
-    // Once in a passage of mean length: 2.2 / (1 + 1.2) of the weight, of at most 2.2 times the weight.
+    let with_unknown_word = tx.chunks().lexical("pump turbine", &scope, 5).await?;
+    // A single occurrence in a passage of mean length scores 1 times the weight; the upper bound is 2.2 times.
     assert!((found[0].share - 1.0 / 2.2).abs() < 1e-5, "{found:?}");
-    assert_eq!(found[0].score, with_a_stranger[0].score);
-    assert!(with_a_stranger[0].share < 0.5 * found[0].share, "{with_a_stranger:?}");
+    assert_eq!(found[0].score, with_unknown_word[0].score);
+    assert!(with_unknown_word[0].share < 0.5 * found[0].share, "{with_unknown_word:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn common_words_are_left_out_where_three_rarer_ones_remain() -> Result<(), TestError> {
+async fn common_words_are_ignored_if_three_rarer_ones_remain() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     let passages = ["valve alpha", "valve beta", "valve gamma", "valve delta", "valve epsilon", "valve zeta"];
     ingest(&world, &ada, 'a', "Notes", &passages).await?;
     assert_eq!(search(&world, &ada, "valve alpha beta").await?.len(), 6, "two rarer words: the common one counts");
@@ -183,9 +184,9 @@ async fn common_words_are_left_out_where_three_rarer_ones_remain() -> Result<(),
 }
 
 #[tokio::test]
-async fn one_tenants_words_do_not_weigh_in_anothers() -> Result<(), TestError> {
+async fn one_tenants_words_do_not_affect_the_scores_of_another() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let (here, there) = (plant(&world, "a").await?, plant(&world, "b").await?);
+    let (here, there) = (create_tenant(&world, "a").await?, create_tenant(&world, "b").await?);
     ingest(&world, &here, 'a', "Notes", &["pump seal", "gauge", "rotor"]).await?;
     let alone = search(&world, &here, "pump").await?;
     ingest(&world, &there, 'a', "Notes", &["pump", "pump pump", "pump motor", "pump again"]).await?;
@@ -193,12 +194,12 @@ async fn one_tenants_words_do_not_weigh_in_anothers() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Otherwise a viewer could count hidden passages with a word: by the score of a visible one that holds it, by the
-/// word's being left out as a common one, or by the share.
+/// Otherwise a viewer could infer how many hidden passages contain a word: from the score of a visible passage with
+/// that word, from the word being ignored as too common, or from the share.
 #[tokio::test]
 async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     let seen = ["pump seal", "pump gauge", "rotor", "valve alpha", "valve beta", "motor gamma", "motor delta"];
     ingest(&world, &ada, 'a', "Notes", &seen).await?;
     let queries = ["pump", "pump rotor", "valve alpha beta rotor", "turbine pump", "notes"];
@@ -215,19 +216,20 @@ async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), Test
         let mut tx = world.store.begin(&ada).await?;
         let after = tx.chunks().lexical(query, &within(Classification::Internal), 10).await?;
         assert!(!after.is_empty(), "{query}");
-        assert_eq!(after, before, "{query}: what is hidden changed the answer");
+        assert_eq!(after, before, "{query}: hidden passages changed the result");
         let cleared = tx.chunks().lexical(query, &within(Classification::Restricted), 20).await?;
-        assert!(cleared.len() > before.len(), "{query}: who may see it finds it");
-        assert_ne!(cleared[0].score, before[0].score, "{query}: and it weighs in there");
+        assert!(cleared.len() > before.len(), "{query}: a reader with clearance finds more");
+        assert_ne!(cleared[0].score, before[0].score, "{query}: and the scores include those passages");
     }
     Ok(())
 }
 
-/// The reason for a table of postings: an operator that is not leakproof could not be an index condition here.
+/// The reason for a table of postings: under row-level security, PostgreSQL uses only leakproof operators as index
+/// conditions before the policy is checked.
 #[tokio::test]
-async fn beneath_row_security_the_lexemes_are_an_index_condition() -> Result<(), TestError> {
+async fn lexemes_are_an_index_condition_under_row_security() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
-    let (here, there) = (plant(&world, "a").await?, plant(&world, "b").await?);
+    let (here, there) = (create_tenant(&world, "a").await?, create_tenant(&world, "b").await?);
     let mut app = as_app(&db).await?;
     let prepare = concat!(
         "SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan;
@@ -254,9 +256,9 @@ async fn beneath_row_security_the_lexemes_are_an_index_condition() -> Result<(),
 }
 
 #[tokio::test]
-async fn a_code_with_its_unit_is_found_in_any_spelling_and_without_the_unit() -> Result<(), TestError> {
+async fn a_plant_code_is_found_in_any_spelling_and_without_the_unit() -> Result<(), TestError> {
     let (world, _alive) = world().await?;
-    let ada = plant(&world, "a").await?;
+    let ada = create_tenant(&world, "a").await?;
     let passages = [
         "Isolate 10LAB20AA001 before work.",
         "Isolate 10 LAB20 AA002 before work.",
@@ -272,18 +274,18 @@ async fn a_code_with_its_unit_is_found_in_any_spelling_and_without_the_unit() ->
         assert_eq!(hits.first().map(|hit| hit.0.as_str()), Some(passages[at]), "{query}: {hits:?}");
         assert!(hits.len() == 1 || hits[0].1 > 1.5 * hits[1].1, "{query}: {hits:?}");
     }
-    assert_eq!(search(&world, &ada, "LAB20").await?.len(), 2, "the system is found by its own code");
+    assert_eq!(search(&world, &ada, "LAB20").await?.len(), 2, "both are found by the code of their system");
     Ok(())
 }
 
-/// The language of the tenant's settings, of those that PostgreSQL knows.
+/// The language comes from the tenant's settings. Unknown languages fall back to English.
 #[tokio::test]
 async fn words_are_stemmed_in_the_tenants_language() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
     for (slug, language, recorded, stems) in
         [("de", "German", "german", true), ("en", "english", "english", false), ("no", "public.x", "english", false)]
     {
-        let ada = plant(&world, slug).await?;
+        let ada = create_tenant(&world, slug).await?;
         let mut superuser = as_superuser(&db).await?;
         sqlx::query("UPDATE tenants SET config = jsonb_build_object('language', $1::text) WHERE slug = $2")
             .bind(language)

@@ -1,4 +1,4 @@
-//! The data layer against a real PostgreSQL, as the roles that the platform logs in with.
+//! Integration tests of the data layer against a real PostgreSQL server, with the roles that the platform uses.
 
 mod audit_chain;
 mod blobs;

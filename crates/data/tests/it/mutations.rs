@@ -1,12 +1,12 @@
-//! That the isolation tests can fail: each policy is dropped, opened and weakened in turn, and each time what holds in
-//! a sound database must no longer hold. A policy whose loss nobody notices here has no test.
+//! Mutation tests of the row-level security policies: each policy is dropped or weakened in turn, and the isolation
+//! checks must then fail. A policy whose loss goes unnoticed here is not covered by any test.
 
 use crate::catalog::{TENANT_A, TENANT_B, as_superuser, leaks};
 use crate::sql_matrix::{INSERTS, attempt, fill, run, two_tenants};
 use data::testing::{TestDb, TestError};
 use sqlx::{Connection, PgConnection};
 
-/// A policy of a role that logs in, as the catalog has it.
+/// A policy of one of the login roles, as read from `pg_policies`.
 #[derive(Debug, sqlx::FromRow)]
 struct Policy {
     table: String,
@@ -34,7 +34,7 @@ impl Policy {
         format!("CREATE POLICY {name} ON {table} FOR {command} TO {roles}{using}{check}")
     }
 
-    /// What somebody could make of it by mistake.
+    /// Statements that drop or weaken the policy, as a mistake in a migration might.
     fn mutations(&self) -> Vec<String> {
         let Self { table, name, .. } = self;
         let mut mistakes = vec![format!("DROP POLICY {name} ON {table}")];
@@ -50,8 +50,8 @@ impl Policy {
     }
 }
 
-/// Rows of both tenants in the tables that `two_tenants` leaves empty.
-async fn evidence(superuser: &mut PgConnection) -> Result<(), TestError> {
+/// Inserts rows of both tenants into the tables that `two_tenants` leaves empty.
+async fn insert_audit_rows(superuser: &mut PgConnection) -> Result<(), TestError> {
     run(superuser, "SELECT * FROM audit_seal(100)").await?;
     for tenant in [TENANT_A, TENANT_B] {
         run(
@@ -69,7 +69,7 @@ async fn evidence(superuser: &mut PgConnection) -> Result<(), TestError> {
     Ok(())
 }
 
-/// What of a table's isolation does not hold for a role, one sentence each.
+/// Checks the isolation of a table for a role; returns each violation as text.
 async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>, TestError> {
     let (here, foreign) = (TENANT_A.to_string(), TENANT_B.to_string());
     let privileges: (bool, bool) = sqlx::query_as(
@@ -99,7 +99,7 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
                     AND false;
                  SELECT set_config('app.current_user_id', '{TENANT_B}', true); SELECT 1 FROM {table}"
             );
-            // The setting's own row is one.
+            // The one row is the result of set_config.
             let seen = attempt(role, Some(&here), &colleague).await?;
             if seen != Ok(1) {
                 found.push(format!("{table}: a colleague's rows: {seen:?}"));
@@ -107,10 +107,10 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
         }
     }
     if inserts {
-        found.extend(planted(role, table, &here, &foreign).await?);
+        found.extend(insert_violations(role, table, &here, &foreign).await?);
     }
     if table == "tenants" {
-        // A constant: an update that reads a column is bound by the policies for SELECT as well.
+        // Assigns a constant, because an update that reads a column is also limited by the SELECT policies.
         let changed = attempt(role, Some(&here), "UPDATE tenants SET embedding_model = 'm'").await?;
         if changed != Ok(1) {
             found.push(format!("{table}: an update without a filter: {changed:?}"));
@@ -119,8 +119,14 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
     Ok(found)
 }
 
-/// Whether rows can be written for the tenant and for no other tenant or user.
-async fn planted(role: &mut PgConnection, table: &str, here: &str, foreign: &str) -> Result<Vec<String>, TestError> {
+/// Checks that rows can be inserted for the current tenant, but not for another tenant or user; returns each violation
+/// as text.
+async fn insert_violations(
+    role: &mut PgConnection,
+    table: &str,
+    here: &str,
+    foreign: &str,
+) -> Result<Vec<String>, TestError> {
     let mut found = Vec::new();
     let Some((_, sql)) = INSERTS.iter().find(|(known, _)| *known == table) else {
         return Ok(vec![format!("{table}: no insert is known to try")]);
@@ -141,7 +147,7 @@ async fn planted(role: &mut PgConnection, table: &str, here: &str, foreign: &str
         }
     }
     if table == "messages" {
-        // The key would stop it too, with another code: the policy must come first.
+        // The foreign key would reject this, too, but with another SQLSTATE: the policy must reject it first.
         let theirs = attempt(role, Some(here), &fill(sql, here, foreign)).await?;
         if theirs != refused {
             found.push(format!("{table}: a message planted for another user: {theirs:?}"));
@@ -159,9 +165,9 @@ async fn connect(db: &TestDb, policy: &Policy) -> Result<PgConnection, TestError
 async fn the_loss_of_any_policy_is_noticed() -> Result<(), TestError> {
     let (db, _app) = two_tenants().await?;
     let mut superuser = as_superuser(&db).await?;
-    evidence(&mut superuser).await?;
+    insert_audit_rows(&mut superuser).await?;
     let policies: Vec<Policy> = sqlx::query_as(POLICIES).fetch_all(&mut superuser).await?;
-    assert!(policies.len() >= 20, "the catalog was read: {policies:?}");
+    assert!(policies.len() >= 20, "too few policies in the catalog: {policies:?}");
     let mut mutations = 0;
     for policy in &policies {
         let mut role = connect(&db, policy).await?;
@@ -169,7 +175,8 @@ async fn the_loss_of_any_policy_is_noticed() -> Result<(), TestError> {
         assert_eq!(sound, Vec::<String>::new(), "control: {policy:?}");
         for mistake in policy.mutations() {
             run(&mut superuser, &mistake).await?;
-            // What an UPDATE writes keeps its tenant, which nobody may update: only the catalog shows this one.
+            // A weaker WITH CHECK of an UPDATE policy has no effect on statements, because no role may update
+            // tenant_id. Only the check of the catalog detects it.
             let noticed = match policy.command.as_str() {
                 "UPDATE" if mistake.contains("WITH CHECK") => leaks(&mut superuser).await?,
                 _ => violations(&mut role, &policy.table).await?,
@@ -185,7 +192,7 @@ async fn the_loss_of_any_policy_is_noticed() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Without row security at all, every table of the matrix leaks: the tests look at the rows and not at the policies.
+/// With row-level security disabled, every table leaks. This shows that the checks look at rows, not only at policies.
 #[tokio::test]
 async fn a_table_without_row_security_is_noticed() -> Result<(), TestError> {
     let (db, mut app) = two_tenants().await?;

@@ -1,5 +1,6 @@
-//! Many clients of two tenants on few connections, some cut off at a random moment, some with statements that fail, and
-//! backends killed meanwhile: nobody ever sees another tenant's rows, and no connection is left inside a transaction.
+//! Stress test: many clients of two tenants share a few connections. Some requests are cancelled at a random moment,
+//! some run into errors, and backends are killed during the test. No client may see rows of the other tenant, and no
+//! connection may be left inside a transaction.
 
 use crate::catalog::as_superuser;
 use data::testing::{TestDb, TestError};
@@ -28,8 +29,8 @@ struct Tally {
     wrong: AtomicU64,
 }
 
-/// A number that looks like chance and is the same in each run.
-fn chance(client: u64, request: u64) -> u64 {
+/// A pseudo-random number that is the same in each run (a hash of client and request).
+fn pseudo_random(client: u64, request: u64) -> u64 {
     let mixed = (client << 32 | request).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
 }
@@ -47,11 +48,11 @@ async fn tenants(store: &PgStore, directory: &PgDirectory) -> Result<[TenantId; 
     Ok(made)
 }
 
-/// One request of a tenant: reads its users, and in some cases runs into an error first.
+/// A request of a tenant that lists its users. If `fails` is set, a statement fails first.
 async fn request(store: &PgStore, tenant: TenantId, fails: bool) -> Result<Vec<Uuid>, StoreError> {
     let mut tx = store.begin(&scope(tenant, Actor::System)).await?;
     if fails {
-        // A user of no tenant's: the key says no, and the transaction is broken from here on.
+        // This user does not exist, so the foreign key is violated and the transaction is aborted.
         let missing = UserId::from_uuid(Uuid::from_u128(99));
         tx.users().record_token(missing, "hash", Default::default()).await?;
     }
@@ -62,12 +63,12 @@ async fn request(store: &PgStore, tenant: TenantId, fails: bool) -> Result<Vec<U
 
 async fn client(store: Arc<PgStore>, tenants: [TenantId; 2], number: u64, tally: Arc<Tally>) {
     for turn in 0..REQUESTS / CLIENTS {
-        let dice = chance(number, turn);
+        let dice = pseudo_random(number, turn);
         let tenant = if dice.is_multiple_of(2) { tenants[0] } else { tenants[1] };
         let asked = pin!(request(&store, tenant, dice % 20 == 7));
         let cut_off = dice % 10 == 3;
         let patience = Duration::from_micros(if cut_off { dice % 3_000 } else { 20_000_000 });
-        // A caller that goes away in the middle of a request: the moment is the subject.
+        // A caller that gives up during a request: its future is dropped at an arbitrary point.
         let ended = match select(asked, pin!(tokio::time::sleep(patience))).await {
             futures::future::Either::Left((ended, _)) => ended,
             futures::future::Either::Right(_) => {
@@ -85,7 +86,7 @@ async fn client(store: Arc<PgStore>, tenants: [TenantId; 2], number: u64, tally:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_sees_another_tenants_rows_however_the_ones_before_went_away() -> Result<(), TestError> {
+async fn no_client_sees_another_tenants_rows_after_cancellations_and_errors() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let settings =
         PoolSettings { max_connections: 4, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
@@ -97,7 +98,7 @@ async fn nobody_sees_another_tenants_rows_however_the_ones_before_went_away() ->
     let mut superuser = as_superuser(&db).await?;
     let killing = async {
         for _ in 0..30 {
-            // Spread over the run: connections are to break at any moment of it.
+            // Spread the kills over the test, so that connections break at different points.
             tokio::time::sleep(Duration::from_millis(100)).await;
             sqlx::query(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -114,7 +115,7 @@ async fn nobody_sees_another_tenants_rows_however_the_ones_before_went_away() ->
     let (read, cut, failed) = (count(&tally.read), count(&tally.cut), count(&tally.failed));
     assert_eq!(count(&tally.wrong), 0, "wrong rows; {read} right, {cut} cut off, {failed} failed");
     assert!(read > REQUESTS * 7 / 10 && cut > 100 && failed > 100, "{read} right, {cut} cut off, {failed} failed");
-    // What was cut off rolls back when its connection is used again, or at once; give the last ones a moment.
+    // Cancelled transactions are rolled back at once or when their connection is used again. Wait for the last ones.
     let superuser = tokio::sync::Mutex::new(superuser);
     eventually("no backend is idle in a transaction", || async {
         let left: i64 = sqlx::query_scalar(

@@ -1,4 +1,4 @@
-//! A program does not start on a database that could show one tenant another's rows.
+//! The preflight checks reject a database that could show a tenant the rows of another one.
 
 use crate::catalog::as_superuser;
 use data::migrate::{self, LoginRole};
@@ -7,12 +7,12 @@ use data::testing::{TestDb, TestError};
 use data::{Database, PoolSettings, SetupError};
 use sqlx::AssertSqlSafe;
 
-fn open(url: &str) -> Result<Database, TestError> {
+fn connect_pool(url: &str) -> Result<Database, TestError> {
     Ok(Database::new(url, &PoolSettings { max_connections: 2, ..PoolSettings::default() })?)
 }
 
 async fn check(app: &str, worker: &str, auditor: &str) -> Result<Vec<String>, TestError> {
-    let (app, worker, auditor) = (open(app)?, open(worker)?, open(auditor)?);
+    let (app, worker, auditor) = (connect_pool(app)?, connect_pool(worker)?, connect_pool(auditor)?);
     match preflight::check(Roles { app: &app, worker: &worker, auditor: &auditor }).await {
         Ok(()) => Ok(Vec::new()),
         Err(SetupError::Unfit { problems }) => Ok(problems),
@@ -20,7 +20,7 @@ async fn check(app: &str, worker: &str, auditor: &str) -> Result<Vec<String>, Te
     }
 }
 
-fn holds(problems: &[String], sentence: &str) {
+fn assert_reported(problems: &[String], sentence: &str) {
     assert!(problems.iter().any(|problem| problem == sentence), "{sentence} is not in {problems:#?}");
 }
 
@@ -42,29 +42,29 @@ async fn the_superuser_is_refused_in_every_place() -> Result<(), TestError> {
         (db.app_url(), db.worker_url(), superuser.clone()),
     ] {
         let problems = check(&app, &worker, &auditor).await?;
-        holds(&problems, &format!("The role \"{user}\" is a superuser."));
-        holds(&problems, &format!("The role \"{user}\" has BYPASSRLS."));
+        assert_reported(&problems, &format!("The role \"{user}\" is a superuser."));
+        assert_reported(&problems, &format!("The role \"{user}\" has BYPASSRLS."));
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn roles_in_each_others_place_are_refused() -> Result<(), TestError> {
+async fn swapped_roles_are_refused() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let problems = check(&db.worker_url(), &db.app_url(), &db.app_url()).await.map_err(|error| error.to_string());
-    // The worker's role may not even read which migrations are applied.
+    // The query fails because the worker's role must not read the table of migrations.
     assert_eq!(problems, Err("the database failed while checking the application's role".to_owned()));
     let problems = check(&db.app_url(), &db.app_url(), &db.app_url()).await?;
-    holds(&problems, "The worker role \"platform_app\" has SELECT on \"documents\".");
-    holds(&problems, "The auditor role \"platform_app\" has INSERT on \"audit_logs\".");
-    holds(&problems, "The worker connection's role lacks its rights.");
-    holds(&problems, "The auditor connection's role lacks its rights.");
+    assert_reported(&problems, "The worker role \"platform_app\" has SELECT on \"documents\".");
+    assert_reported(&problems, "The auditor role \"platform_app\" has INSERT on \"audit_logs\".");
+    assert_reported(&problems, "The worker connection's role lacks its rights.");
+    assert_reported(&problems, "The auditor connection's role lacks its rights.");
     Ok(())
 }
 
-/// What somebody may have done to the database since it was migrated.
+/// Changes to the database since its migration, each with the problem that the check must report.
 #[tokio::test]
-async fn each_weakness_is_one_sentence() -> Result<(), TestError> {
+async fn each_weakness_is_reported_as_a_sentence() -> Result<(), TestError> {
     for (weakness, sentence) in [
         ("ALTER TABLE documents NO FORCE ROW LEVEL SECURITY", "Row security is not forced on table \"documents\"."),
         ("ALTER TABLE tenants DISABLE ROW LEVEL SECURITY", "Row security is not forced on table \"tenants\"."),
@@ -88,24 +88,24 @@ async fn each_weakness_is_one_sentence() -> Result<(), TestError> {
             "UPDATE _sqlx_migrations SET checksum = '' WHERE version = 2",
             "Migration 2 was applied with different content.",
         ),
-        ("UPDATE _sqlx_migrations SET success = false WHERE version = 3", "Migration 3 broke off half-way."),
+        ("UPDATE _sqlx_migrations SET success = false WHERE version = 3", "Migration 3 was interrupted."),
     ] {
         let db = TestDb::create().await?;
         let mut superuser = as_superuser(&db).await?;
-        // A statement of this test.
+        // Safe from injection: the statement is one of the literals above.
         sqlx::raw_sql(AssertSqlSafe(weakness)).execute(&mut superuser).await?;
-        holds(&check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?, sentence);
+        assert_reported(&check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?, sentence);
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn an_unmigrated_database_says_what_to_run() -> Result<(), TestError> {
-    // Another test's template has made the roles; here nothing is migrated.
+async fn the_problem_of_an_unmigrated_database_names_the_command() -> Result<(), TestError> {
+    // The roles exist, because creating a test database creates the template; this database is not migrated.
     drop(TestDb::create().await?);
     let db = TestDb::create_empty().await?;
     let problems = check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?;
-    holds(&problems, "No migration has been applied: run `platform-server migrate`.");
+    assert_reported(&problems, "No migration has been applied: run `platform-server migrate`.");
     Ok(())
 }
 

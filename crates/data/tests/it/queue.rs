@@ -1,5 +1,5 @@
-//! The queue in PostgreSQL: what the suite cannot ask of every store, since it needs time to pass or the database's own
-//! numbers.
+//! Tests of the job queue that the shared store suite cannot contain, because they change timestamps in the database or
+//! read its statistics.
 
 use crate::catalog::{TENANT_A, TENANT_B, as_superuser};
 use data::PgJobQueue;
@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// A tenant with so many documents, of sizes from 1 byte to 50 MB, all queued.
-async fn fill(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Result<(), TestError> {
+/// Creates a tenant with this many queued documents of 1 byte to 50 MB.
+async fn create_tenant_with_jobs(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Result<(), TestError> {
     let script = "
         INSERT INTO tenants (id, name, slug) VALUES ($1, $1::text, 'tenant-' || right($1::text, 1));
         INSERT INTO users (id, tenant_id, issuer, external_id) VALUES ($1, $1, 'issuer', 'subject');
@@ -29,14 +29,14 @@ async fn fill(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Res
     Ok(())
 }
 
-/// As if all that is queued had come so much earlier.
-async fn age(superuser: &mut PgConnection, which: &str, by: &str) -> Result<(), TestError> {
+/// Moves the queue position of the jobs that match the condition `which` back in time by the interval `by`.
+async fn backdate(superuser: &mut PgConnection, which: &str, by: &str) -> Result<(), TestError> {
     let script = format!("UPDATE jobs SET turn_at = turn_at - interval '{by}' WHERE {which}");
     sqlx::raw_sql(AssertSqlSafe(script)).execute(superuser).await?;
     Ok(())
 }
 
-/// A document of this size, queued now.
+/// Creates and queues a document of `size` bytes; returns its id.
 async fn queue(superuser: &mut PgConnection, tenant: Uuid, size: i64) -> Result<Uuid, TestError> {
     Ok(sqlx::query_scalar(
         "WITH document AS (
@@ -53,39 +53,38 @@ async fn queue(superuser: &mut PgConnection, tenant: Uuid, size: i64) -> Result<
     .await?)
 }
 
-async fn claimed(queue: &PgJobQueue) -> Result<Option<Uuid>, TestError> {
+async fn claim_document(queue: &PgJobQueue) -> Result<Option<Uuid>, TestError> {
     let job = queue.claim(&JobFilter::any(), LONG).await?;
     Ok(job.and_then(|job| job.work.document()).map(|document| document.as_uuid()))
 }
 
 #[tokio::test]
-async fn a_large_document_gives_way_to_small_ones_for_ten_minutes_at_most() -> Result<(), TestError> {
+async fn a_large_document_yields_to_small_ones_for_ten_minutes_at_most() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
-    fill(&mut superuser, TENANT_A, 0).await?;
+    create_tenant_with_jobs(&mut superuser, TENANT_A, 0).await?;
     let jobs = PgJobQueue::new(db.worker()?);
     let large = queue(&mut superuser, TENANT_A, 90 << 20).await?;
-    age(&mut superuser, "true", "9 minutes").await?;
+    backdate(&mut superuser, "true", "9 minutes").await?;
     let small = queue(&mut superuser, TENANT_A, 1).await?;
-    assert_eq!(claimed(&jobs).await?, Some(small), "it came nine minutes after the large one");
-    age(&mut superuser, "NOT leased", "2 minutes").await?;
+    assert_eq!(claim_document(&jobs).await?, Some(small), "queued nine minutes after the large one");
+    backdate(&mut superuser, "NOT leased", "2 minutes").await?;
     queue(&mut superuser, TENANT_A, 1).await?;
-    assert_eq!(claimed(&jobs).await?, Some(large), "this one came eleven minutes after it");
+    assert_eq!(claim_document(&jobs).await?, Some(large), "the second small one was queued eleven minutes after it");
     Ok(())
 }
 
-/// Rows of `jobs` that a claim reads, of ten thousand queued by three tenants. Of the smaller of two counts, since the
-/// first claim of a connection plans.
+/// Measures how many rows of `jobs` a claim reads when three tenants have queued 10,000 jobs.
 #[tokio::test]
 async fn a_claim_among_ten_thousand_jobs_reads_a_few_of_them() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
     for (tenant, documents) in [(TENANT_A, 5000), (TENANT_B, 4000), (Uuid::from_u128(0xc), 1000)] {
-        fill(&mut superuser, tenant, documents).await?;
+        create_tenant_with_jobs(&mut superuser, tenant, documents).await?;
     }
     let jobs = PgJobQueue::new(db.worker()?);
     for _ in 0..30 {
-        assert!(claimed(&jobs).await?.is_some());
+        assert!(claim_document(&jobs).await?.is_some());
     }
     let mut transaction = superuser.begin().await?;
     let counted = "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint
@@ -98,19 +97,19 @@ async fn a_claim_among_ten_thousand_jobs_reads_a_few_of_them() -> Result<(), Tes
     Ok(())
 }
 
-/// During an upgrade the program of before still claims, beats and puts back.
+/// During an upgrade, the previous version of the program still claims jobs, extends leases and requeues jobs.
 #[tokio::test]
-async fn a_program_from_before_goes_on_with_ingestion_alone() -> Result<(), TestError> {
+async fn the_previous_version_still_processes_ingestion_jobs() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
-    fill(&mut superuser, TENANT_A, 1).await?;
+    create_tenant_with_jobs(&mut superuser, TENANT_A, 1).await?;
     let jobs = PgJobQueue::new(db.worker()?);
     assert_eq!(jobs.enqueue_reindex().await?, 1);
     let mut worker = PgConnection::connect(&db.worker_url()).await?;
     let claim = "SELECT job_id, lease_token FROM claim_job('1 hour')";
     let (job, token): (Uuid, i64) = sqlx::query_as(claim).fetch_one(&mut worker).await?;
     let none: Option<(Uuid, i64)> = sqlx::query_as(claim).fetch_optional(&mut worker).await?;
-    assert_eq!(none, None, "it knows no reindexing");
+    assert_eq!(none, None, "the previous version does not know reindexing jobs");
     for (sql, expected) in [
         ("SELECT heartbeat_job($1, $2, '1 hour')", true),
         ("SELECT put_back_job($1, $2, '0 s', true)", true),
@@ -124,12 +123,13 @@ async fn a_program_from_before_goes_on_with_ingestion_alone() -> Result<(), Test
     Ok(())
 }
 
-/// The transaction that publishes a document holds its job's row; a heartbeat then neither waits nor says it is lost.
+/// The transaction that publishes a document locks the row of its job. A heartbeat must then neither block nor report
+/// the lease as lost.
 #[tokio::test]
 async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
-    fill(&mut superuser, TENANT_A, 1).await?;
+    create_tenant_with_jobs(&mut superuser, TENANT_A, 1).await?;
     let jobs = PgJobQueue::new(db.worker()?);
     let job = jobs.claim(&JobFilter::any(), LONG).await?.ok_or("a job")?;
     let mut finishing = superuser.begin().await?;
@@ -141,12 +141,12 @@ async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -
     Ok(())
 }
 
-/// What a person looks at.
+/// Operators find the reason of a failure in `last_error`, which is limited to 500 characters.
 #[tokio::test]
 async fn the_last_error_stays_with_the_job() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
-    fill(&mut superuser, TENANT_A, 0).await?;
+    create_tenant_with_jobs(&mut superuser, TENANT_A, 0).await?;
     let jobs = PgJobQueue::new(db.worker()?);
     jobs.enqueue_reindex().await?;
     for attempt in 1..=5 {

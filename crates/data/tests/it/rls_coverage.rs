@@ -1,11 +1,11 @@
-//! Every tenant table is closed: read from the catalog, so that a new table cannot be forgotten.
+//! Checks the system catalog for row-level security on every tenant table, so that a new table cannot be forgotten.
 
 use crate::catalog::{TENANT_A, as_superuser, leaks};
 use data::testing::{TestDb, TestError};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 #[tokio::test]
-async fn every_tenant_table_is_closed() -> Result<(), TestError> {
+async fn every_tenant_table_is_isolated() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let mut connection = as_superuser(&db).await?;
     add_tenant(&mut connection).await?;
@@ -13,18 +13,18 @@ async fn every_tenant_table_is_closed() -> Result<(), TestError> {
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_policies WHERE 'platform_app' = ANY(roles)")
         .fetch_one(&mut connection)
         .await?;
-    assert!(tables >= 13, "the rules looked at something");
+    assert!(tables >= 13, "too few policies in the catalog");
     Ok(())
 }
 
-/// With it, a partition to look at.
+/// Inserts a tenant, which also creates a partition for the checks to look at.
 async fn add_tenant(connection: &mut PgConnection) -> Result<(), TestError> {
     let insert = sqlx::query("INSERT INTO tenants (id, name, slug) VALUES ($1, 'a', 'a')").bind(TENANT_A);
     insert.execute(connection).await?;
     Ok(())
 }
 
-/// Mistakes that somebody could make in a migration, each with how what is noticed begins.
+/// Mistakes that a migration could make, each with the beginning of the finding that it must cause.
 const MISTAKES: &[(&str, &str)] = &[
     (
         "ALTER TABLE document_chunks_0000000000000000000000000000000a NO FORCE ROW LEVEL SECURITY",
@@ -83,7 +83,7 @@ async fn each_gap_is_noticed() -> Result<(), TestError> {
     let mut connection = as_superuser(&db).await?;
     add_tenant(&mut connection).await?;
     for (mistake, noticed) in MISTAKES {
-        // Statements of this test, undone by the rollback.
+        // Safe from injection: the statements are the literals above. The rollback undoes them.
         let script = AssertSqlSafe(format!("BEGIN; {mistake}"));
         sqlx::raw_sql(script).execute(&mut connection).await?;
         let found = leaks(&mut connection).await?;

@@ -1,13 +1,14 @@
-//! Statements that forget the tenant, against every table and every state of the settings: nothing foreign is read,
-//! changed, removed or planted. Each has its positive control, so that "nothing" means the policy and not the
-//! statement.
+//! Runs statements without a tenant condition against every table, with every kind of tenant setting: no row of another
+//! tenant is read, changed, deleted or inserted. Each statement has a positive control, which shows that the policy
+//! blocks it and not an error in the statement.
 
 use crate::catalog::{TENANT_A, TENANT_B, as_app, as_superuser};
 use data::testing::{TestDb, TestError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
-/// A table with a column that the application may update, or none where it may update nothing.
+/// Each table with a column that the application may update (`None` if there is none), and whether the application may
+/// delete rows.
 const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("users", Some("email"), false),
     ("sign_in_tokens", None, true),
@@ -30,7 +31,7 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("budget_reservations", Some("tokens"), true),
 ];
 
-/// One row of each table for a tenant whose every id is the tenant's own id.
+/// Inserts one row into each table. `$1` is the tenant id, which is also the id of every other row.
 const ROWS: &str = "
     INSERT INTO tenants (id, name, slug) VALUES ($1, $1::text, 'tenant-' || right($1::text, 1));
     INSERT INTO users (id, tenant_id, issuer, external_id) VALUES ($1, $1, 'issuer', 'subject');
@@ -62,7 +63,7 @@ const ROWS: &str = "
     INSERT INTO budget_reservations VALUES ($1, $1, $1, 1, 1, now(), now() + interval '1 day');
     INSERT INTO audit_logs (id, tenant_id, event_type) VALUES ($1, $1, 'doc.read')";
 
-/// Two tenants with a row in each table.
+/// Creates a database with two tenants that have one row in each table, and connects as the application.
 pub(crate) async fn two_tenants() -> Result<(TestDb, PgConnection), TestError> {
     let db = TestDb::create().await?;
     let mut superuser = as_superuser(&db).await?;
@@ -73,12 +74,13 @@ pub(crate) async fn two_tenants() -> Result<(TestDb, PgConnection), TestError> {
     Ok((db, app))
 }
 
-/// Runs fixed statements of this file.
+/// Runs statements that the tests build from constants; nothing is escaped.
 pub(crate) async fn run(connection: &mut PgConnection, sql: &str) -> Result<u64, sqlx::Error> {
     Ok(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await?.rows_affected())
 }
 
-/// Runs a statement in a transaction with these settings, rolled back; the rows it touched, or the error's code.
+/// Runs a statement with the given tenant (also used as the user id) in a transaction that is rolled back. Returns the
+/// number of affected rows, or the SQLSTATE of the error.
 pub(crate) async fn attempt(
     app: &mut PgConnection,
     tenant: Option<&str>,
@@ -100,7 +102,7 @@ pub(crate) async fn attempt(
     }))
 }
 
-/// Everything that is no tenant's id.
+/// Settings of the current tenant that are no id of an existing tenant.
 const NO_TENANT: [Option<&str>; 6] = [
     None,
     Some(""),
@@ -131,7 +133,7 @@ async fn a_statement_without_a_filter_touches_the_tenants_own_row_only() -> Resu
     for (table, column, deletable) in TABLES {
         let mut statements = vec![format!("SELECT * FROM {table}")];
         statements.extend(column.map(|column| format!("UPDATE {table} SET {column} = {column}")));
-        // Without its referrers, so that the deletion of users and documents is not stopped by a key.
+        // Not for tables where the application may not delete rows or a foreign key would prevent the deletion.
         statements.extend(deletable.then(|| format!("DELETE FROM {table}")));
         for sql in statements {
             assert_eq!(attempt(&mut app, Some(&here), &sql).await?, Ok(1), "control: {sql}");
@@ -160,7 +162,8 @@ async fn a_row_by_its_id_is_absent_to_another_tenant() -> Result<(), TestError> 
     Ok(())
 }
 
-/// Inserts of a row that differs from the one there; `T` is the tenant it says, `P` its parents' id.
+/// For each table, inserts a row besides the existing one. `T` stands for the tenant id and `P` for the ids of the
+/// parent rows.
 pub(crate) const INSERTS: &[(&str, &str)] = &[
     ("users", "INSERT INTO users (tenant_id, issuer, external_id) VALUES (T, 'issuer', 'new')"),
     ("sign_in_tokens", "INSERT INTO sign_in_tokens VALUES (T, 'new', P, now())"),
@@ -221,7 +224,7 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// One of [`INSERTS`] for a tenant and a parent.
+/// Replaces the placeholders of one of the [`INSERTS`].
 pub(crate) fn fill(sql: &str, tenant: &str, parent: &str) -> String {
     sql.replace("(T", &format!("('{tenant}'"))
         .replace("SELECT T", &format!("SELECT '{tenant}'"))
@@ -230,14 +233,14 @@ pub(crate) fn fill(sql: &str, tenant: &str, parent: &str) -> String {
 }
 
 #[tokio::test]
-async fn no_row_is_planted_in_another_tenant_or_under_its_parents() -> Result<(), TestError> {
+async fn no_row_is_inserted_for_another_tenant_or_under_its_parents() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
     let (here, foreign, absent) = (TENANT_A.to_string(), TENANT_B.to_string(), Uuid::from_u128(0xc).to_string());
     let refused = Err("42501".to_owned());
     for (table, sql) in INSERTS {
         let control = attempt(&mut app, Some(&here), &fill(sql, &here, &here)).await?;
         assert_eq!(control, if *table == "team_memberships" { Ok(0) } else { Ok(1) }, "control: {table}");
-        // A tenant who is not there is refused like one who is: the answer does not tell.
+        // A tenant that does not exist causes the same error as one that does, so the error reveals nothing.
         for other in [&foreign, &absent] {
             assert_eq!(attempt(&mut app, Some(&here), &fill(sql, other, other)).await?, refused, "{table}: {other}");
         }
@@ -249,7 +252,8 @@ async fn no_row_is_planted_in_another_tenant_or_under_its_parents() -> Result<()
             );
         }
         if sql.contains(" P") {
-            // Its own tenant, another's parent: row security (a user's own rows) or the composite key says no.
+            // Own tenant id, parent of another tenant: rejected by row-level security (for tables with a user
+            // condition) or by the composite foreign key.
             let planted = attempt(&mut app, Some(&here), &fill(sql, &here, &foreign)).await?;
             assert!(matches!(planted.as_ref().map_err(String::as_str), Err("42501" | "23503")), "{table}: {planted:?}");
         }
@@ -269,7 +273,7 @@ async fn no_row_moves_to_another_tenant() -> Result<(), TestError> {
     Ok(())
 }
 
-/// ON CONFLICT must not tell whether another tenant has the key, nor change its row.
+/// ON CONFLICT must neither reveal whether another tenant has the key nor change that tenant's row.
 #[tokio::test]
 async fn a_conflict_never_reaches_another_tenants_row() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
@@ -296,8 +300,8 @@ async fn a_conflict_never_reaches_another_tenants_row() -> Result<(), TestError>
     Ok(())
 }
 
-/// The directory's functions give one row of one hash or claim; the mappings have no other door, nor has a token's row
-/// an owner, hash or scope that the application may change.
+/// The functions of the directory return only the row of the exact hash or claim. The application cannot access the
+/// mappings in any other way, and cannot change the owner, hash, scopes or expiry of a token.
 #[tokio::test]
 async fn tokens_and_mappings_are_found_by_their_value_only() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
@@ -329,7 +333,7 @@ async fn tokens_and_mappings_are_found_by_their_value_only() -> Result<(), TestE
     Ok(())
 }
 
-/// Each tenant's passages are a table of their own, which nobody who logs in may name.
+/// No login role may access the partition of a tenant's passages directly, only through the parent table.
 #[tokio::test]
 async fn a_partition_is_reached_through_its_parent_only() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
@@ -353,9 +357,9 @@ async fn a_partition_is_reached_through_its_parent_only() -> Result<(), TestErro
     Ok(())
 }
 
-/// Which model a tenant uses is its own to say; whether it is switched on, or another's model, is not.
+/// In the tenant's row, the application may change the embedding model of the current tenant, but nothing else.
 #[tokio::test]
-async fn a_tenant_changes_nothing_of_itself_but_its_models() -> Result<(), TestError> {
+async fn the_application_changes_only_the_models_of_a_tenant() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
     let here = TENANT_A.to_string();
     assert_eq!(attempt(&mut app, Some(&here), "UPDATE tenants SET embedding_model = 'm'").await?, Ok(1), "control");
@@ -378,7 +382,7 @@ async fn a_colleagues_rows_are_absent() -> Result<(), TestError> {
              DELETE FROM {table} WHERE false; SELECT * FROM {table}"
         );
         let sql = if table == "messages" { sql.replace("DELETE FROM messages WHERE false;", "") } else { sql };
-        // One row is what set_config returned.
+        // The one row is the result of set_config.
         assert_eq!(attempt(&mut app, None, &sql).await?, Ok(1), "{table}");
     }
     Ok(())
@@ -410,7 +414,7 @@ async fn the_log_is_append_only_and_read_by_its_tenants_auditor() -> Result<(), 
     Ok(())
 }
 
-/// What was spent is not unsaid: the ledger is inserted into, its sums are the database's own.
+/// The application may only insert into the ledger; the sums are maintained by the database.
 #[tokio::test]
 async fn the_ledger_and_its_sums_are_not_changed() -> Result<(), TestError> {
     let (db, mut app) = two_tenants().await?;
@@ -461,7 +465,7 @@ async fn the_worker_gets_ids_and_nothing_else() -> Result<(), TestError> {
     Ok(())
 }
 
-/// COPY and MERGE are bound by the policies like SELECT, INSERT and UPDATE.
+/// The policies apply to COPY and MERGE, as they do to SELECT, INSERT and UPDATE.
 #[tokio::test]
 async fn copy_and_merge_see_and_change_the_tenants_own_rows_only() -> Result<(), TestError> {
     let (_db, mut app) = two_tenants().await?;
@@ -486,7 +490,7 @@ async fn copy_and_merge_see_and_change_the_tenants_own_rows_only() -> Result<(),
     Ok(())
 }
 
-/// The lines that COPY … TO STDOUT gives.
+/// Returns the lines of `COPY … TO STDOUT`.
 async fn copied(app: &mut PgConnection, tenant: Option<&str>, table: &str) -> Result<Vec<String>, TestError> {
     use futures::TryStreamExt as _;
     let mut transaction = app.begin().await?;
@@ -494,7 +498,7 @@ async fn copied(app: &mut PgConnection, tenant: Option<&str>, table: &str) -> Re
         .bind(tenant.unwrap_or_default())
         .execute(&mut *transaction)
         .await?;
-    // COPY of a partitioned table takes a query.
+    // COPY cannot read a partitioned table directly, so it gets a query.
     let copy = format!("COPY (SELECT * FROM {table}) TO STDOUT");
     let bytes: Vec<_> = transaction.copy_out_raw(&copy).await?.try_collect().await?;
     transaction.rollback().await?;

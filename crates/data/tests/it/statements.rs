@@ -1,12 +1,12 @@
-//! Every static statement fits the migrated schema: it prepares as the login that runs it, and its result has the
-//! columns that the program reads, with types that the program can decode.
+//! Checks every static statement against the migrated schema: it can be prepared by the login that runs it, and its
+//! result has all columns that the program reads, with types that the program can decode.
 
 use data::testing::{Login, StatementInfo, TestDb, TestError, statements};
 use sqlx::postgres::PgStatement;
 use sqlx::{Column as _, Connection as _, Executor as _, PgConnection, SqlStr, Statement as _};
 use std::path::Path;
 
-/// What is wrong with a statement; empty if nothing is.
+/// Prepares a statement and returns the problems found, if any.
 async fn problems(connection: &mut PgConnection, statement: &StatementInfo) -> Vec<String> {
     match connection.prepare(SqlStr::from_static(statement.sql)).await {
         Err(error) => vec![format!("{} as {:?}: {error}\n{}", statement.doing, statement.login, statement.sql)],
@@ -73,7 +73,8 @@ async fn a_changed_column_is_noticed() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Repositories go through `statements!`; only what sets a database up, checks it or tests it calls sqlx by itself.
+/// Repositories must declare their statements with `statements!`. Only the code for migrations, preflight checks and
+/// tests may call sqlx directly.
 #[test]
 fn no_statement_escapes_the_list() -> Result<(), TestError> {
     const MAY_CALL_SQLX: &[&str] = &["statement.rs", "migrate.rs", "preflight.rs", "testing.rs"];

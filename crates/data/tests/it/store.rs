@@ -1,4 +1,4 @@
-//! The store suite, in PostgreSQL.
+//! Runs the shared store test suite of the crate `fakes` against PostgreSQL.
 
 use data::testing::TestDb;
 use data::{FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStore};
@@ -6,10 +6,10 @@ use fakes::suite::{CaseError, World};
 use fakes::{ManualClock, SequentialIds};
 use std::sync::Arc;
 
-/// What lives as long as the world: dropping it removes database and files.
-pub(crate) type Alive = (TestDb, tempfile::TempDir);
+/// Owns the database and the files of a [`World`]; dropping it removes both.
+pub(crate) type WorldGuard = (TestDb, tempfile::TempDir);
 
-pub(crate) async fn world() -> Result<(World, Alive), CaseError> {
+pub(crate) async fn world() -> Result<(World, WorldGuard), CaseError> {
     let db = TestDb::create().await?;
     let files = tempfile::tempdir()?;
     let (app, ids) = (db.app()?, Arc::new(SequentialIds::default()));

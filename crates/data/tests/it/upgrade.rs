@@ -1,4 +1,4 @@
-//! What a database of the version before holds is there after the migrations, and searched.
+//! Tests migrations on existing data: rows that an earlier version has stored are still there afterwards.
 
 use crate::catalog::{TENANT_A, TENANT_B, as_superuser, leaks};
 use data::testing::{TestDb, TestError};
@@ -10,8 +10,8 @@ macro_rules! migration {
     };
 }
 
-/// Up to the last one before passages were partitioned.
-const BEFORE: [&str; 8] = [
+/// The migrations before the one that partitions the passages.
+const MIGRATIONS_BEFORE_PARTITIONS: [&str; 8] = [
     migration!("0001_roles"),
     migration!("0002_tenants_and_users"),
     migration!("0003_conversations_and_memories"),
@@ -28,10 +28,10 @@ async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), TestError> 
 }
 
 #[tokio::test]
-async fn passages_and_words_move_into_their_tenants_partitions() -> Result<(), TestError> {
+async fn passages_and_terms_move_into_their_tenants_partitions() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;
     let mut superuser = as_superuser(&db).await?;
-    for migration in BEFORE {
+    for migration in MIGRATIONS_BEFORE_PARTITIONS {
         run(&mut superuser, migration).await?;
     }
     for tenant in [TENANT_A, TENANT_B] {
@@ -68,12 +68,15 @@ async fn passages_and_words_move_into_their_tenants_partitions() -> Result<(), T
     Ok(())
 }
 
-/// Rows from before the chain keep what they say, get their place, and an intent whose process is long gone is closed.
+/// Audit rows from before the hash chain keep their content and are sealed, and an intent that its process left open is
+/// closed.
 #[tokio::test]
 async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;
     let mut superuser = as_superuser(&db).await?;
-    for migration in BEFORE.into_iter().chain([migration!("0009_passage_index"), migration!("0010_queue")]) {
+    for migration in
+        MIGRATIONS_BEFORE_PARTITIONS.into_iter().chain([migration!("0009_passage_index"), migration!("0010_queue")])
+    {
         run(&mut superuser, migration).await?;
     }
     let rows = "
@@ -85,9 +88,9 @@ async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), 
     let ids = ["$1", "$2", "$3"].into_iter().zip([TENANT_A, TENANT_B, uuid::Uuid::from_u128(0xc)]);
     run(&mut superuser, &ids.fold(rows.to_owned(), |sql, (at, id)| sql.replace(at, &format!("'{id}'")))).await?;
     run(&mut superuser, migration!("0011_audit_chain")).await?;
-    let said = "SELECT recovered FROM audit_recover(NULL) AS recovered";
-    let recovered: i64 = sqlx::query_scalar(said).fetch_one(&mut superuser).await?;
-    assert_eq!(recovered, 1, "the turn that nobody ended");
+    let recover = "SELECT recovered FROM audit_recover(NULL) AS recovered";
+    let recovered: i64 = sqlx::query_scalar(recover).fetch_one(&mut superuser).await?;
+    assert_eq!(recovered, 1, "the chat turn that was never closed");
     sqlx::query("SELECT * FROM audit_seal(100)").execute(&mut superuser).await?;
     let found: (i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM audit_logs), (SELECT count(*) FROM audit_open),
@@ -101,9 +104,9 @@ async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), 
     Ok(())
 }
 
-/// What was counted before there was a ledger counts on.
+/// Tokens that were counted before the ledger existed are carried over.
 #[tokio::test]
-async fn tokens_counted_so_far_stay() -> Result<(), TestError> {
+async fn token_counts_are_carried_over() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;
     let mut superuser = as_superuser(&db).await?;
     let later = [
@@ -114,7 +117,7 @@ async fn tokens_counted_so_far_stay() -> Result<(), TestError> {
         migration!("0013_idempotency"),
         migration!("0014_settings_and_classification"),
     ];
-    for migration in BEFORE.into_iter().chain(later) {
+    for migration in MIGRATIONS_BEFORE_PARTITIONS.into_iter().chain(later) {
         run(&mut superuser, migration).await?;
     }
     for tenant in [TENANT_A, TENANT_B] {
@@ -135,7 +138,8 @@ async fn tokens_counted_so_far_stay() -> Result<(), TestError> {
     Ok(())
 }
 
-/// A server of the version before, which drains while the new one serves, counts with each answer that it stores.
+/// A server of the previous version, which still runs during an upgrade, counts tokens in the old table with each
+/// answer. The new sums must include them.
 async fn old_server_counts(db: &TestDb, superuser: &mut PgConnection) -> Result<(), TestError> {
     let mut old = PgConnection::connect(&db.app_url()).await?;
     let mut counting = old.begin().await?;

@@ -1,5 +1,5 @@
-//! The vector side beyond a handful of passages: the tenant's own index, its recall beneath filters, its comings and
-//! goings, and that one tenant's volume is nothing to another.
+//! Vector search on larger numbers of passages: the tenant's own index, its recall with filters, when it is created and
+//! dropped, and that one tenant's passages do not affect the results of another.
 
 use crate::catalog::as_superuser;
 use crate::store::world;
@@ -20,19 +20,19 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const MODEL: &str = "test-12d";
-/// Passages of each document.
+/// Number of passages per document.
 const PER_DOCUMENT: i32 = 25;
 
-/// Numbers that look random and are the same each time (a linear congruential generator).
-struct Numbers(u64);
+/// Pseudo-random numbers that are the same in each run (a linear congruential generator).
+struct PseudoRandom(u64);
 
-impl Numbers {
+impl PseudoRandom {
     fn next(&mut self) -> f32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 40) as f32 / (1u64 << 24) as f32 - 0.5
     }
 
-    /// A unit vector, near `to` if there is one.
+    /// Returns a random unit vector; near `to`, if given.
     fn vector(&mut self, to: Option<&[f32]>) -> Vec<f32> {
         let raw: Vec<f32> = (0..12).map(|at| self.next() + to.map_or(0.0, |to| 1.5 * to[at])).collect();
         let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -40,8 +40,9 @@ impl Numbers {
     }
 }
 
-/// A database in which an index is used above this many passages.
-async fn indexed_above(db: &TestDb, limit: u32) -> Result<PgConnection, TestError> {
+/// Sets the number of passages above which a tenant gets a vector index, for connections opened from now on. Returns a
+/// superuser connection.
+async fn set_index_threshold(db: &TestDb, limit: u32) -> Result<PgConnection, TestError> {
     let mut superuser = as_superuser(db).await?;
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut superuser).await?;
     let statement = format!("ALTER DATABASE {name} SET platform.vector_index_above = '{limit}'");
@@ -49,7 +50,7 @@ async fn indexed_above(db: &TestDb, limit: u32) -> Result<PgConnection, TestErro
     Ok(superuser)
 }
 
-async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
+async fn create_tenant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
     let tenant = NewTenant { id: world.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
     let tenant: TenantId = world.directory.create_tenant(tenant).await?.id;
     let mut tx = world.store.begin(&scope(tenant, Actor::System)).await?;
@@ -59,7 +60,7 @@ async fn plant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
     Ok(scope(tenant, Actor::User(user.id)))
 }
 
-fn chunks(world: &World, numbers: &mut Numbers) -> Vec<NewChunk> {
+fn chunks(world: &World, numbers: &mut PseudoRandom) -> Vec<NewChunk> {
     let centre = numbers.vector(None);
     let passage = |chunk_index| NewChunk {
         id: world.ids.uuid().into(),
@@ -74,12 +75,12 @@ fn chunks(world: &World, numbers: &mut Numbers) -> Vec<NewChunk> {
     (0..PER_DOCUMENT).map(passage).collect()
 }
 
-/// Publishes documents; of ten, the first is public, the next four are internal, the others restricted.
+/// Publishes documents. Of every ten, the first is public, the next four are internal and the other five restricted.
 async fn publish(
     world: &World,
     scope: &TenantScope,
     documents: u64,
-    numbers: &mut Numbers,
+    numbers: &mut PseudoRandom,
 ) -> Result<Vec<DocumentId>, TestError> {
     let mut ids = Vec::new();
     for number in 0..documents {
@@ -115,7 +116,7 @@ async fn publish(
     Ok(ids)
 }
 
-/// Does the jobs that build indexes; returns how many.
+/// Runs all queued jobs, which must be index builds; returns their number.
 async fn build_indexes(world: &World) -> Result<usize, TestError> {
     let mut built = 0;
     while let Some(job) = world.queue.claim(&JobFilter::any(), Duration::from_secs(600)).await? {
@@ -151,7 +152,8 @@ fn ids(hits: &[RankedPassage]) -> BTreeSet<Uuid> {
     hits.iter().map(|hit| hit.passage.chunk_id.as_uuid()).collect()
 }
 
-/// How often an index was read; known once the connections that read it are gone.
+/// Returns how often an index was scanned. PostgreSQL flushes the statistics of a connection at its end, so this waits
+/// until all connections of the application are closed.
 async fn index_scans(superuser: &mut PgConnection, index: &str) -> Result<i64, TestError> {
     for _ in 0..10_000 {
         let open: i64 = sqlx::query_scalar(
@@ -167,20 +169,21 @@ async fn index_scans(superuser: &mut PgConnection, index: &str) -> Result<i64, T
     Err("connections that were closed are still there".into())
 }
 
-/// For one who may see everything and one who may see half, through the index; for one who may see a tenth, whom the
-/// index would fail, without it. All that there is, however much is asked for.
+/// A reader who may see all or half of the passages is served from the index; one who may see only a tenth, for whom
+/// the index would have poor recall, by an exact scan. A limit above the number of visible passages returns all of
+/// them.
 #[tokio::test]
 async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
-    let mut superuser = indexed_above(&db, 200).await?;
-    // Connections that know the limit, and can be closed.
+    let mut superuser = set_index_threshold(&db, 200).await?;
+    // New connections, which use the threshold that was just set, and which this test can close.
     let app: Database = db.app()?;
     let world = World {
         store: Arc::new(PgStore::new(app.clone())),
         directory: Arc::new(PgDirectory::new(app.clone())),
         ..world
     };
-    let (ada, mut numbers) = (plant(&world, "a").await?, Numbers(7));
+    let (ada, mut numbers) = (create_tenant(&world, "a").await?, PseudoRandom(7));
     publish(&world, &ada, 40, &mut numbers).await?;
     let queries: Vec<Vec<f32>> = (0..20).map(|_| numbers.vector(None)).collect();
     let mut exact = Vec::new();
@@ -199,7 +202,7 @@ async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
         assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score), "best first");
         assert!(hits.iter().all(|hit| hit.passage.classification <= *clearance));
         if *clearance == Classification::Public {
-            assert_eq!(ids(&hits), ids(exact), "a tenth is compared one by one");
+            assert_eq!(ids(&hits), ids(exact), "a search over a tenth is an exact scan");
         }
         found += ids(&hits).intersection(&ids(exact)).count();
         wanted += exact.len();
@@ -209,17 +212,18 @@ async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
         assert_eq!(nearest(&*world.store, &ada, &queries[0], clearance, 2000).await?.len(), all);
     }
     app.close().await;
-    // Twenty searches with half of the passages, twenty with all, one for more than there are; none with a tenth.
+    // 20 searches over half of the passages, 20 over all, and the one with a limit of 2000; none over a tenth.
     assert_eq!(index_scans(&mut superuser, &index[0]).await?, 41);
     Ok(())
 }
 
-/// Neither its passages nor its index: ranks and scores of the other's searches stay the same to the last digit.
+/// Neither the passages nor the index of one tenant change the ranks and scores of another tenant's searches at all.
 #[tokio::test]
 async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
-    let mut superuser = indexed_above(&db, 60).await?;
-    let (small, large, mut numbers) = (plant(&world, "a").await?, plant(&world, "b").await?, Numbers(3));
+    let mut superuser = set_index_threshold(&db, 60).await?;
+    let (small, large, mut numbers) =
+        (create_tenant(&world, "a").await?, create_tenant(&world, "b").await?, PseudoRandom(3));
     publish(&world, &small, 2, &mut numbers).await?;
     let query = numbers.vector(None);
     let results = async || -> Result<_, TestError> {
@@ -230,7 +234,7 @@ async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), Tes
     };
     let before = results().await?;
     assert_eq!((before.0.len(), before.1.len()), (50, 50));
-    assert_eq!(build_indexes(&world).await?, 0, "the small one has not grown past the limit");
+    assert_eq!(build_indexes(&world).await?, 0, "the small tenant is below the threshold");
     publish(&world, &large, 12, &mut numbers).await?;
     assert_eq!(build_indexes(&world).await?, 1);
     assert_eq!(indexes(&mut superuser, small.tenant()).await?, Vec::<String>::new());
@@ -239,13 +243,13 @@ async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), Tes
     Ok(())
 }
 
-/// With the next model comes the next index, while there are still few of its passages; with the switch the old one
-/// goes.
+/// The index of the next model is created while its passages are being staged. The switch drops the index of the old
+/// model.
 #[tokio::test]
-async fn an_index_comes_with_a_model_and_goes_with_it() -> Result<(), TestError> {
+async fn an_index_is_created_and_dropped_with_its_model() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
-    let mut superuser = indexed_above(&db, 60).await?;
-    let (ada, mut numbers) = (plant(&world, "a").await?, Numbers(5));
+    let mut superuser = set_index_threshold(&db, 60).await?;
+    let (ada, mut numbers) = (create_tenant(&world, "a").await?, PseudoRandom(5));
     let documents = publish(&world, &ada, 3, &mut numbers).await?;
     assert_eq!(build_indexes(&world).await?, 1);
     let old = indexes(&mut superuser, ada.tenant()).await?;
@@ -265,14 +269,14 @@ async fn an_index_comes_with_a_model_and_goes_with_it() -> Result<(), TestError>
     Ok(())
 }
 
-/// Tenants made at the same time get a partition each; a deleted document takes its passages along.
+/// Tenants that are created concurrently each get a partition. Deleting a document deletes its passages.
 #[tokio::test]
 async fn each_tenant_has_a_partition_of_its_own() -> Result<(), TestError> {
     let (world, (db, _files)) = world().await?;
     let tenants: Vec<TenantScope> = try_join_all((0..24).map(|number| {
         let slug = format!("plant-{number}");
         let world = &world;
-        async move { plant(world, &slug).await }
+        async move { create_tenant(world, &slug).await }
     }))
     .await?;
     let mut superuser = as_superuser(&db).await?;
@@ -287,13 +291,13 @@ async fn each_tenant_has_a_partition_of_its_own() -> Result<(), TestError> {
         assert!(attached);
     }
     let count = "SELECT count(*) FROM document_chunks";
-    let documents = publish(&world, &tenants[3], 2, &mut Numbers(1)).await?;
+    let documents = publish(&world, &tenants[3], 2, &mut PseudoRandom(1)).await?;
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut superuser).await?, 50);
     let mut tx = world.store.begin(&tenants[3]).await?;
     assert!(tx.documents().delete(documents[0]).await?.is_some());
     tx.commit().await?;
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut superuser).await?, 25);
-    // The classification of passages follows their document's.
+    // Changing the classification of a document changes that of its passages.
     sqlx::query("UPDATE documents SET classification = 'restricted'").execute(&mut superuser).await?;
     let moved: i64 = sqlx::query_scalar("SELECT count(*) FROM document_chunks WHERE classification = 'restricted'")
         .fetch_one(&mut superuser)
