@@ -20,7 +20,7 @@ impl UserRepo for MemoryTx {
         let same = |u: &User| u.issuer == identity.issuer && u.external_id == identity.subject;
         if let Some(row) = state.users.iter_mut().find(|r| sees(r) && same(&r.value)) {
             let user = &mut row.value;
-            let given = user.assigned_role().after_token(identity.role_claim());
+            let given = user.assigned_role().with_role_claim(identity.role_claim());
             give(user, given);
             user.email = identity.email.clone().unwrap_or_else(|| user.email.clone());
             user.display_name = identity.name.clone().or(user.display_name.take());
@@ -36,7 +36,7 @@ impl UserRepo for MemoryTx {
             role: Role::Viewer,
         };
         let mut value = User { last_login: Some(now), ..made(&new, now) };
-        let given = value.assigned_role().after_token(identity.role_claim());
+        let given = value.assigned_role().with_role_claim(identity.role_claim());
         give(&mut value, given);
         state.users.push(Row { tenant, user: None, value: value.clone() });
         Ok(value)
@@ -119,7 +119,7 @@ impl UserRepo for MemoryTx {
         let sees = self.sees();
         let state = self.write().await?;
         let Some(row) = state.users.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
-        let given = row.value.assigned_role().after_admin(patch.role, patch.role_pinned, now);
+        let given = row.value.assigned_role().with_admin_change(patch.role, patch.role_pinned, now);
         give(&mut row.value, given);
         row.value.is_active = patch.is_active.unwrap_or(row.value.is_active);
         row.value.grants = patch.grants.unwrap_or_else(|| row.value.grants.clone());

@@ -282,7 +282,7 @@ pub trait AuditRepo: Send {
 #[async_trait]
 pub trait UserRepo: Send {
     /// Provisions the user at first login; at a later one brings e-mail, name and `last_login` up to date, and the role
-    /// as [`AssignedRole::after_token`](crate::assigned_role::AssignedRole::after_token) says. Safe for parallel first
+    /// as [`AssignedRole::with_role_claim`](crate::assigned_role::AssignedRole::with_role_claim) says. Safe for parallel first
     /// requests: one row.
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
     /// Stores the facts of the user's login, unless those of a later token are stored already.
