@@ -1,20 +1,20 @@
-//! Retries with backoff, for writes that must survive an outage of the database.
+//! Retries with exponential backoff, for writes that must survive a database outage.
 
 use crate::error::{Classify as _, ErrorKind};
 use crate::store_error::StoreError;
 use std::time::Duration;
 
-/// Longest wait between two attempts.
+/// Maximum wait between two attempts.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// Attempts after the first, ten minutes in all.
+/// Maximum number of retries; with the waits, about ten minutes in total.
 const MAX_RETRIES: u32 = 64;
 
-/// Calls `attempt` until it stores, or fails for another reason than that the database is not available; ten minutes at
-/// most. `sleep` waits. A conflict in a repeated attempt means that an earlier one had stored and only its answer was
-/// lost: what is stored this way has ids of its own.
+/// Calls `attempt` until it succeeds or fails for a reason other than an unavailable database, for about ten minutes at
+/// most. `sleep` performs the waits. A conflict on a retry counts as success: the rows have unique ids, so an earlier
+/// attempt must have stored them and only its response was lost.
 ///
 /// # Errors
-/// What the last attempt failed with.
+/// The error of the last attempt.
 pub async fn with_backoff<A, S>(
     mut attempt: impl FnMut() -> A,
     mut sleep: impl FnMut(Duration) -> S,

@@ -1,24 +1,25 @@
-//! Text that the platform did not write, made harmless for a prompt.
+//! Neutralizes untrusted text for use in a prompt.
 //!
-//! Documents, their titles, memories, tool results and earlier answers may hold anything. In a prompt they are data:
-//! they must not read as the start of another speaker's turn, as a token of a chat template, as a tool call, or as the
-//! end of the tag that they stand in. A zero-width space after the character that such a mark begins with is enough for
-//! that, and leaves the text as it is to people. Full-width forms of the characters count too.
+//! Documents, titles, memories, tool results and earlier answers may contain anything. In a prompt they are data: they
+//! must not be parsed as the start of another role's turn, as a special token of a chat template, as a tool call, or as
+//! the closing tag of the element that encloses them. A zero-width space after the first character of such a marker
+//! prevents that, and leaves the text readable for people. Full-width forms of the characters are covered too.
 
 use std::borrow::Cow;
 
-/// Breaks a mark without changing what people read.
+/// Zero-width space, which breaks a marker without changing what people read.
 const BREAK: char = '\u{200b}';
 
-/// Words in square brackets that some chat template reads as its own, in any case: Llama 2, Mistral.
+/// Markers in square brackets that some chat template uses (Llama 2, Mistral); matched case-insensitively.
 const BRACKETED: &[&str] =
     &["INST", "SYS", "SYSTEM_PROMPT", "AVAILABLE_TOOLS", "TOOL_CALLS", "TOOL_RESULTS", "TOOL_CONTENT", "IMG"];
 
-/// Who speaks, where a plain-text template puts it at the start of a line, before a colon.
+/// Role names that plain-text chat templates put at the start of a line, followed by a colon.
 const SPEAKERS: &[&str] =
     &["human", "assistant", "user", "system", "ai", "bot", "tool", "developer", "instruction", "response", "input"];
 
-/// The text without anything that a chat template, a parser of tool calls or our own tags could read as a mark.
+/// Breaks every marker in `text` that a chat template, a tool-call parser or the platform's own tags could recognize.
+/// Borrows the text if there is none.
 #[must_use]
 pub fn neutralize(text: &str) -> Cow<'_, str> {
     let breaks = Scanner::new(text).breaks();
@@ -36,14 +37,14 @@ pub fn neutralize(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// The same on one line and without quotation marks, for a value between quotation marks.
+/// Like [`neutralize`], but on one line and without double quotes, for use inside a quoted attribute.
 #[must_use]
 pub fn neutralize_value(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     neutralize(&line).chars().map(|c| if matches!(c, '"' | '\u{ff02}') { '\'' } else { c }).collect()
 }
 
-/// A full-width ASCII character as the plain one, and look-alikes that tokenizers fold together.
+/// Maps full-width ASCII characters to plain ones, and folds look-alikes that tokenizers treat as equal.
 fn fold(c: char) -> char {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
@@ -53,9 +54,9 @@ fn fold(c: char) -> char {
     }
 }
 
-/// Walks over a text and notes where marks are to be broken.
+/// Scans a text for the positions at which markers must be broken.
 struct Scanner {
-    /// Each character, folded, with its place in the text.
+    /// Each character, folded, with its byte offset in the text.
     chars: Vec<(usize, char)>,
     end: usize,
 }
@@ -80,7 +81,7 @@ impl Scanner {
             breaks.extend(found.map(|index| self.place(index)));
             line_begins = match c {
                 '\n' => true,
-                // What may stand before a speaker: indentation, list, quotation and heading marks, emphasis.
+                // May precede a role name: indentation, list, quotation and heading marks, emphasis.
                 ' ' | '\t' | '*' | '_' | '#' | '>' | '-' | '`' => line_begins,
                 _ => false,
             };
@@ -98,8 +99,8 @@ impl Scanner {
         self.chars.get(index).map_or(' ', |(_, c)| *c)
     }
 
-    /// A tag or a template's token: `<|im_start|>`, `</s>`, `<<SYS>>`, `<start_of_turn>`. A `<` before a space, a sign
-    /// or a number is a comparison.
+    /// Whether a tag or a template token starts here: `<|im_start|>`, `</s>`, `<<SYS>>`, `<start_of_turn>`. A `<`
+    /// before a space, a sign or a number is a comparison.
     fn begins_a_tag(&self, index: usize) -> bool {
         let c = self.at(index);
         c.is_alphabetic() || matches!(c, '|' | '/' | '<' | '_' | '!' | '?' | '\u{ff5c}' | '\u{2581}')
@@ -110,7 +111,7 @@ impl Scanner {
         BRACKETED.iter().any(|word| self.reads(from, word) && self.at(from + word.len()) == ']')
     }
 
-    /// `"role":` as in a chat message written as JSON.
+    /// Whether `"role":` starts here, as in a chat message written as JSON.
     fn is_role_key(&self, index: usize, quote: char) -> bool {
         self.reads(index + 1, "role")
             && self.at(index + 5) == quote
@@ -118,7 +119,7 @@ impl Scanner {
                 == Some(':')
     }
 
-    /// Where the name of a speaker ends that is followed by a colon.
+    /// End index of the role name that starts here and is followed by a colon; `None` if there is none.
     fn speaker_ends(&self, index: usize) -> Option<usize> {
         let ends = SPEAKERS.iter().filter(|word| self.reads(index, word)).map(|word| index + word.len());
         ends.into_iter().find(|end| {
@@ -127,7 +128,7 @@ impl Scanner {
         })
     }
 
-    /// Whether `word` stands here, in any case.
+    /// Whether `word` starts here, ignoring ASCII case.
     fn reads(&self, index: usize, word: &str) -> bool {
         word.chars().enumerate().all(|(offset, c)| self.at(index + offset).eq_ignore_ascii_case(&c))
     }

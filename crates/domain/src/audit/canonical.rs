@@ -1,5 +1,5 @@
-//! JSON as PostgreSQL's `jsonb` prints it: object members ordered by the length of their names and then bytewise,
-//! `", "` and `": "` between things, characters below space escaped and no others.
+//! JSON in the text form of PostgreSQL's `jsonb`: object members ordered by the length of their names and then
+//! bytewise, `", "` and `": "` as separators, and only control characters below U+0020, quotes and backslashes escaped.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -65,8 +65,8 @@ impl Array {
     }
 }
 
-/// Writes a value out again. What PostgreSQL printed comes out as it was; the order of members and the white space of
-/// whatever program passed it on do not matter.
+/// Normalizes a value. Text that PostgreSQL printed is unchanged; member order and white space introduced by other
+/// programs are normalized away.
 fn value(out: &mut String, json: &RawValue) {
     let text = json.get().trim();
     match text.as_bytes().first() {
@@ -87,12 +87,12 @@ fn value(out: &mut String, json: &RawValue) {
     }
 }
 
-/// A number without an exponent, as PostgreSQL prints it, with the digits that it has.
+/// Writes a number without an exponent, as PostgreSQL prints it, and keeps its digits.
 fn number(out: &mut String, text: &str) {
     let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return out.push_str(text) };
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    // A number with a longer exponent is none that this log holds; it stands as it is.
+    // The log contains no numbers with larger exponents; leave such a number unchanged.
     let Some(exponent) = exponent.parse::<i32>().ok().filter(|e| e.unsigned_abs() < 400) else {
         return out.push_str(text);
     };
@@ -125,7 +125,7 @@ fn members(out: &mut String, text: &str) {
     out.push('}');
 }
 
-/// Members by length of name and name; of two of one name the last.
+/// Members ordered by name length, then name; of duplicates, the last one wins.
 #[derive(Default)]
 struct Members<'a>(BTreeMap<(usize, String), &'a RawValue>);
 
