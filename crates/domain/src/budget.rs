@@ -239,15 +239,15 @@ impl Budgets {
     pub fn grant(&self, asked: &Reservation, spending: Spending) -> ReserveOutcome {
         let mut amount = asked.wanted;
         for limit in BudgetLimit::ALL {
-            let Some(most) = self.limit(*limit) else { continue };
+            let Some(max) = self.limit(*limit) else { continue };
             let used = spending.usage_of(*limit);
-            let left = most.saturating_sub(used.spent.saturating_add(used.reserved));
+            let left = max.saturating_sub(used.spent.saturating_add(used.reserved));
             let (least, granted) = match limit {
                 BudgetLimit::TenantTokens | BudgetLimit::UserTokens => (asked.least.tokens, &mut amount.tokens),
                 BudgetLimit::TenantCost | BudgetLimit::UserCost => (asked.least.cost.0, &mut amount.cost.0),
             };
             if left < least {
-                return ReserveOutcome::Refused { limit: *limit, held: most.saturating_sub(used.spent) >= least };
+                return ReserveOutcome::Refused { limit: *limit, held: max.saturating_sub(used.spent) >= least };
             }
             *granted = left.min(*granted);
         }
@@ -257,10 +257,10 @@ impl Budgets {
     /// Whether spending, without reservations, has reached [`Self::soft_percent`] of a limit. `false` if it is not set.
     #[must_use]
     pub fn exceeds_soft_limit(&self, limit: BudgetLimit, spending: &Spending) -> bool {
-        let passed = |most: u64| {
-            u128::from(spending.usage_of(limit).spent) * 100 >= u128::from(most) * u128::from(self.soft_percent)
+        let reached = |max: u64| {
+            u128::from(spending.usage_of(limit).spent) * 100 >= u128::from(max) * u128::from(self.soft_percent)
         };
-        self.limit(limit).is_some_and(passed)
+        self.limit(limit).is_some_and(reached)
     }
 }
 

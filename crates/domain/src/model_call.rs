@@ -67,7 +67,7 @@ impl ModelCall {
             usage: spent.usage,
             estimated: spent.estimated,
             cost: spent.cost,
-            ..Self::of(operation, CallStatus::Ok, took)
+            ..Self::new(operation, CallStatus::Ok, took)
         }
     }
 
@@ -78,17 +78,17 @@ impl ModelCall {
         Self {
             served_by: ServedBy { backend, failed, ..ServedBy::default() },
             error: Some(error.error_type().to_owned()),
-            ..Self::of(operation, CallStatus::Error, took)
+            ..Self::new(operation, CallStatus::Error, took)
         }
     }
 
     /// A call that was cancelled before the first piece of an answer.
     #[must_use]
     pub fn cancelled(operation: ModelOperation, took: Duration) -> Self {
-        Self::of(operation, CallStatus::Cancelled, took)
+        Self::new(operation, CallStatus::Cancelled, took)
     }
 
-    fn of(operation: ModelOperation, status: CallStatus, took: Duration) -> Self {
+    fn new(operation: ModelOperation, status: CallStatus, took: Duration) -> Self {
         Self {
             operation,
             served_by: ServedBy::default(),

@@ -24,20 +24,20 @@ where
     S: Future<Output = ()>,
 {
     let mut wait = Duration::from_millis(200);
-    let mut ended = attempt().await;
+    let mut result = attempt().await;
     for _ in 0..MAX_RETRIES {
-        match &ended {
+        match &result {
             Err(error) if error.kind() == ErrorKind::Unavailable => {}
-            _ => return ended,
+            _ => return result,
         }
         sleep(wait).await;
         wait = (wait * 2).min(MAX_WAIT);
-        ended = match attempt().await {
+        result = match attempt().await {
             Err(StoreError::Conflict { .. }) => Ok(()),
-            ended => ended,
+            result => result,
         };
     }
-    ended
+    result
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
 
     async fn run_with(answers: &[fn() -> Result<(), StoreError>]) -> (Result<(), StoreError>, usize, Duration) {
         let (calls, waited) = (Cell::new(0), Cell::new(Duration::ZERO));
-        let ended = with_backoff(
+        let result = with_backoff(
             || {
                 let call = calls.replace(calls.get() + 1);
                 let answer = answers[call.min(answers.len() - 1)];
@@ -63,7 +63,7 @@ mod tests {
             },
         )
         .await;
-        (ended, calls.get(), waited.get())
+        (result, calls.get(), waited.get())
     }
 
     #[tokio::test]
@@ -73,8 +73,8 @@ mod tests {
         let conflict: fn() -> Result<(), StoreError> = || Err(StoreError::Conflict { what: "it" });
         assert!(matches!(run_with(&[conflict]).await, (Err(StoreError::Conflict { .. }), 1, _)));
         assert!(matches!(run_with(&[|| Err(unavailable()), conflict]).await, (Ok(()), 2, _)));
-        let (ended, calls, waited) = run_with(&[|| Err(unavailable())]).await;
-        assert!(ended.is_err());
+        let (result, calls, waited) = run_with(&[|| Err(unavailable())]).await;
+        assert!(result.is_err());
         assert_eq!(calls, 65);
         assert!((590..660).contains(&waited.as_secs()), "{waited:?}");
     }

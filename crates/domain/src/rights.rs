@@ -50,9 +50,9 @@ impl Permission {
 
     /// Every combination of resource and operation, including those that no role has.
     pub fn all() -> impl Iterator<Item = Self> {
-        let of =
+        let of_resource =
             |resource: &'static Resource| Operation::ALL.iter().map(move |operation| Self::new(*resource, *operation));
-        Resource::ALL.iter().flat_map(of)
+        Resource::ALL.iter().flat_map(of_resource)
     }
 }
 

@@ -48,9 +48,9 @@ impl ChangedBy {
 #[must_use]
 pub fn of_tenant(changed: &Changed<Tenant>) -> Value {
     let Changed { before, after } = changed;
-    let (old, new) = (written(&before.settings), written(&after.settings));
+    let (old, new) = (settings_fields(&before.settings), settings_fields(&after.settings));
     let differs = |key: &&&str| old.get(**key) != new.get(**key);
-    let of = |settings: &Map<String, Value>, tenant: &Tenant| {
+    let facts_of = |settings: &Map<String, Value>, tenant: &Tenant| {
         let mut facts: Map<String, Value> = TenantSettings::KEYS
             .iter()
             .filter(differs)
@@ -60,10 +60,10 @@ pub fn of_tenant(changed: &Changed<Tenant>) -> Value {
         facts.insert("version".to_owned(), tenant.settings_version.into());
         Value::Object(facts)
     };
-    json!({ "before": of(&old, before), "after": of(&new, after), "renamed": before.name != after.name })
+    json!({ "before": facts_of(&old, before), "after": facts_of(&new, after), "renamed": before.name != after.name })
 }
 
-fn written(settings: &TenantSettings) -> Map<String, Value> {
+fn settings_fields(settings: &TenantSettings) -> Map<String, Value> {
     match serde_json::to_value(settings) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
@@ -73,16 +73,16 @@ fn written(settings: &TenantSettings) -> Map<String, Value> {
 /// Audit metadata for a new mapping.
 #[must_use]
 pub fn of_new_mapping(made: &TenantMapping) -> Value {
-    json!({ "before": null, "after": mapping(made) })
+    json!({ "before": null, "after": mapping_facts(made) })
 }
 
 /// Audit metadata for a deleted mapping.
 #[must_use]
 pub fn of_deleted_mapping(deleted: &TenantMapping) -> Value {
-    json!({ "before": mapping(deleted), "after": null })
+    json!({ "before": mapping_facts(deleted), "after": null })
 }
 
-fn mapping(mapping: &TenantMapping) -> Value {
+fn mapping_facts(mapping: &TenantMapping) -> Value {
     json!({ "id": mapping.id, "issuer": mapping.issuer, "claim": mapping.claim })
 }
 

@@ -36,7 +36,7 @@ impl Array {
     pub(super) fn text(&mut self, text: Option<&str>) {
         let Some(text) = text else { return self.null() };
         self.separate();
-        escape(&mut self.0, text);
+        write_string(&mut self.0, text);
     }
 
     pub(super) fn uuid(&mut self, id: Option<Uuid>) {
@@ -56,7 +56,7 @@ impl Array {
 
     pub(super) fn json(&mut self, json: &RawValue) {
         self.separate();
-        value(&mut self.0, json);
+        write_value(&mut self.0, json);
     }
 
     pub(super) fn finish(mut self) -> String {
@@ -67,28 +67,28 @@ impl Array {
 
 /// Normalizes a value. Text that PostgreSQL printed is unchanged; member order and white space introduced by other
 /// programs are normalized away.
-fn value(out: &mut String, json: &RawValue) {
+fn write_value(out: &mut String, json: &RawValue) {
     let text = json.get().trim();
     match text.as_bytes().first() {
-        Some(b'{') => members(out, text),
+        Some(b'{') => write_object(out, text),
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
             out.push('[');
             for (index, item) in items.into_iter().enumerate() {
                 out.push_str(if index == 0 { "" } else { ", " });
-                value(out, item);
+                write_value(out, item);
             }
             out.push(']');
         }
-        Some(b'"') => escape(out, &serde_json::from_str::<String>(text).unwrap_or_default()),
-        Some(b'-' | b'0'..=b'9') => number(out, text),
+        Some(b'"') => write_string(out, &serde_json::from_str::<String>(text).unwrap_or_default()),
+        Some(b'-' | b'0'..=b'9') => write_number(out, text),
         // true, false, null
         _ => out.push_str(text),
     }
 }
 
 /// Writes a number without an exponent, as PostgreSQL prints it, and keeps its digits.
-fn number(out: &mut String, text: &str) {
+fn write_number(out: &mut String, text: &str) {
     let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return out.push_str(text) };
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -113,14 +113,14 @@ fn number(out: &mut String, text: &str) {
     }
 }
 
-fn members(out: &mut String, text: &str) {
+fn write_object(out: &mut String, text: &str) {
     let members = serde_json::from_str::<Members<'_>>(text).map(|members| members.0).unwrap_or_default();
     out.push('{');
     for (index, ((_, name), member)) in members.iter().enumerate() {
         out.push_str(if index == 0 { "" } else { ", " });
-        escape(out, name);
+        write_string(out, name);
         out.push_str(": ");
-        value(out, member);
+        write_value(out, member);
     }
     out.push('}');
 }
@@ -150,7 +150,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 }
 
 /// A string as PostgreSQL's `escape_json` writes it.
-fn escape(out: &mut String, text: &str) {
+fn write_string(out: &mut String, text: &str) {
     out.push('"');
     for character in text.chars() {
         match character {

@@ -159,10 +159,10 @@ pub struct SimulateDecision {
 command! {
     SimulateDecision: Read Decisions as "admin.decision_simulated" -> Decision,
     target User(user),
-    outcome(decision => simulated(decision))
+    outcome(decision => decision_facts(decision))
 }
 
-fn simulated(decision: &Decision) -> Value {
+fn decision_facts(decision: &Decision) -> Value {
     json!({
         "allowed": decision.verdict == Verdict::Allowed, "rule": decision.rule(), "reason": decision.verdict.reason(),
     })
