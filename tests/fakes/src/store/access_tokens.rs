@@ -1,4 +1,4 @@
-//! Personal access tokens in memory.
+//! The in-memory repository of personal access tokens.
 
 use super::{MemoryTx, Row, page_of};
 use async_trait::async_trait;

@@ -53,8 +53,8 @@ impl Work {
     }
 }
 
-/// The exclusive right to work on a job until it expires. The token changes with each claim, so a worker whose lease
-/// has expired can no longer complete the job (fencing).
+/// The exclusive right to work on a job until it expires. The token changes with each claim, so a worker whose expired
+/// lease was taken over can no longer complete the job (fencing).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lease {
     /// Id of the claimed job.
@@ -147,8 +147,8 @@ pub trait JobRepo: Send {
     /// If the database is not available.
     async fn enqueue_vector_index(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Whether a lease is still valid. If so, it stays valid until the transaction ends, because no other worker can
-    /// claim the job until then.
+    /// Whether a lease still belongs to its holder, that is, no other worker has claimed the job since, even if the
+    /// lease has expired. If so, no other worker can claim the job until the transaction ends.
     ///
     /// # Errors
     /// If the database is not available.
