@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_are_the_matrix_words_and_none_is_about_tokens_or_tenants() {
+    fn scopes_use_the_matrix_names_and_exclude_tokens_and_tenants() {
         assert_eq!(
             "documents:read".parse::<TokenScope>().map(|scope| scope.to_string()),
             Ok("documents:read".to_owned())

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_is_cut_to_what_each_limit_leaves() {
+    fn a_grant_is_capped_by_each_limit() {
         let spending = Spending { tenant: spent(500, 450, 200), user: spent(100, 0, 50) };
         let ReserveOutcome::Reserved { amount, .. } =
             LIMITED.grant(&reservation(amount(10, 1), amount(600, 90)), spending)
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_limit_and_whether_others_hold_what_is_missing() {
+    fn a_refusal_names_the_limit_and_whether_reservations_caused_it() {
         let spending = Spending { tenant: spent(500, 0, 0), user: spent(100, 0, 250) };
         let refused = |least, wanted| LIMITED.grant(&reservation(least, wanted), spending);
         assert_eq!(
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_nearly_used_up_from_its_soft_percentage_on() {
+    fn the_soft_limit_is_reached_at_its_percentage() {
         let passed = |tokens| {
             let spending = Spending { tenant: spent(tokens, 0, 900), user: PeriodSpending::default() };
             LIMITED.exceeds_soft_limit(BudgetLimit::TenantTokens, &spending)

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_made_from_several_parts_is_of_the_highest_class_among_them() {
+    fn combined_content_has_the_highest_class() {
         let public = Classified::new("a", Classification::Public);
         let restricted = Classified::new("b", Classification::Restricted);
         assert_eq!(

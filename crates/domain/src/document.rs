@@ -42,7 +42,7 @@ string_enum! {
 /// Why ingestion of a document failed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DocumentFailure {
-    /// Machine-readable reason.
+    /// Reason code for programs.
     pub code: FailureCode,
     /// A sentence for the user that says what to do.
     pub detail: String,

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn request_ids_that_could_break_a_log_line_are_not_taken_over() {
+    fn request_ids_that_could_break_a_log_line_are_rejected() {
         for bad in ["", "a b", "a\nb", "\u{1b}[31m", &"x".repeat(65), "ä"] {
             assert_eq!(RequestId::parse(bad), None, "{bad:?}");
         }

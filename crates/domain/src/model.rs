@@ -208,7 +208,7 @@ pub enum ModelError {
         retry_after: Option<Duration>,
     },
     /// Nothing arrived within the time limit.
-    #[error("model backend {backend} sent nothing for {waited_s} s")]
+    #[error("model backend {backend} sent no data for {waited_s} s")]
     Timeout {
         /// Name of the backend in the configuration.
         backend: String,
@@ -216,7 +216,7 @@ pub enum ModelError {
         waited_s: u64,
     },
     /// The stream ended before the answer was complete.
-    #[error("model backend {backend} broke off: {reason}")]
+    #[error("model backend {backend} interrupted the answer: {reason}")]
     Interrupted {
         /// Name of the backend in the configuration.
         backend: String,
@@ -224,7 +224,7 @@ pub enum ModelError {
         reason: String,
     },
     /// The response cannot be parsed.
-    #[error("model backend {backend} sent an answer that cannot be understood: {reason}")]
+    #[error("model backend {backend} sent an invalid response: {reason}")]
     InvalidResponse {
         /// Name of the backend in the configuration.
         backend: String,
@@ -249,7 +249,7 @@ pub enum ModelError {
         reason: String,
     },
     /// The prompt exceeds the model's context window.
-    #[error("the prompt is longer than model backend {backend} reads")]
+    #[error("the prompt exceeds the context window of model backend {backend}")]
     ContextTooLong {
         /// Name of the backend in the configuration.
         backend: String,
@@ -262,7 +262,7 @@ pub enum ModelError {
         backend: String,
     },
     /// Several backends were tried and all failed.
-    #[error("{} model backends were tried, the last one failed", tried.len())]
+    #[error("all {} model backends that were tried failed", tried.len())]
     Exhausted {
         /// All backends that were tried, in order.
         tried: Vec<FailedAttempt>,
@@ -348,9 +348,9 @@ impl Classify for ModelError {
             match self {
                 Self::Exhausted { last, .. } => return last.public_detail(),
                 Self::Filtered { .. } => "The content filter of the language model refused the question.",
-                Self::ContextTooLong { .. } => "The conversation is longer than the model reads; start a new one.",
+                Self::ContextTooLong { .. } => "The conversation exceeds the model's context window; start a new one.",
                 Self::Timeout { .. } => "The language model did not answer in time.",
-                Self::Interrupted { .. } => "The language model broke off; what it wrote so far is kept.",
+                Self::Interrupted { .. } => "The language model was interrupted; the partial answer is kept.",
                 _ => "The language model is not available at the moment.",
             }
             .to_owned(),

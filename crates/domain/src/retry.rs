@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_outage_is_waited_for_and_nothing_else() {
+    async fn only_outages_are_retried() {
         assert!(matches!(run_with(&[|| Ok(())]).await, (Ok(()), 1, Duration::ZERO)));
         assert!(matches!(run_with(&[|| Err(unavailable()), || Err(unavailable()), || Ok(())]).await, (Ok(()), 3, _)));
         let conflict: fn() -> Result<(), StoreError> = || Err(StoreError::Conflict { what: "it" });

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_user_writes_is_never_above_what_the_user_may_see() {
+    fn own_messages_are_never_above_the_clearance() {
         for clearance in Classification::ALL {
             let class = Rights::none(*clearance).class_of_own_words();
             assert!(class <= *clearance && class <= Classification::Internal);

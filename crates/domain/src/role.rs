@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_round_trip_and_unknown_ones_name_the_choices() {
+    fn values_round_trip_and_errors_list_the_allowed_ones() {
         for c in Classification::ALL {
             assert_eq!(c.as_str().parse(), Ok(*c));
         }

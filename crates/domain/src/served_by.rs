@@ -100,13 +100,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_price_is_per_million_tokens_and_a_part_of_a_millionth_counts_as_one() {
+    fn a_price_is_per_million_tokens_and_the_cost_is_rounded_up() {
         let price = Price { input: MicroCost(150_000), output: MicroCost(600_000) };
         let cost = |input_tokens, output_tokens| price.of(TokenUsage { input_tokens, output_tokens });
         assert_eq!(cost(1_000_000, 1_000_000), MicroCost(750_000));
         assert_eq!(cost(1, 0), MicroCost(1));
         assert_eq!(cost(0, 0), MicroCost(0));
-        let dear = Price { input: MicroCost(u64::MAX), output: MicroCost(u64::MAX) };
-        assert_eq!(dear.of(TokenUsage { input_tokens: u32::MAX, output_tokens: u32::MAX }), MicroCost(u64::MAX));
+        let max_price = Price { input: MicroCost(u64::MAX), output: MicroCost(u64::MAX) };
+        assert_eq!(max_price.of(TokenUsage { input_tokens: u32::MAX, output_tokens: u32::MAX }), MicroCost(u64::MAX));
     }
 }

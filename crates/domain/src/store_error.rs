@@ -16,13 +16,13 @@ pub enum StoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The row conflicts with another one, or refers to one that does not exist.
-    #[error("{what} conflicts with what is stored")]
+    #[error("{what} conflicts with stored data")]
     Conflict {
         /// What conflicts, as a noun.
         what: &'static str,
     },
     /// The database rejected the statement, which is a bug.
-    #[error("the database refused {doing}")]
+    #[error("the database rejected a statement while {doing}")]
     Failed {
         /// The operation, as a participle clause.
         doing: &'static str,
@@ -44,7 +44,7 @@ impl Classify for StoreError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Unavailable { .. } => Some("The database is not available at the moment.".to_owned()),
-            Self::Conflict { what } => Some(format!("{what} conflicts with what is stored.")),
+            Self::Conflict { what } => Some(format!("{what} conflicts with stored data.")),
             Self::Failed { .. } => None,
         }
     }

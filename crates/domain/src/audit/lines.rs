@@ -34,10 +34,10 @@ pub enum Line {
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// The line is not JSON, or members are missing or of the wrong type.
-    #[error("the line is not of an audit export")]
+    #[error("the line is not part of an audit export")]
     Json(#[from] serde_json::Error),
     /// This program does not know the line's type.
-    #[error("the line is of the unknown type {0:?}")]
+    #[error("unknown line type {0:?}")]
     Type(String),
 }
 

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_read_as_it_was_written() {
+    fn a_line_round_trips() {
         let line = Line::Event(Box::new(sample("doc.read", "success")));
         let text = line.to_json().expect("JSON");
         assert!(text.starts_with("{\"type\":\"event\",\"tenant_id\""), "{text}");

@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_depends_on_tenant_place_moment_and_row() {
+    fn a_chain_hash_depends_on_tenant_sequence_time_and_row() {
         let (a, b) = (ChainHash::genesis(Uuid::from_u128(1)), ChainHash::genesis(Uuid::from_u128(2)));
         let row = ChainHash::of(b"row");
         let first = a.next(1, 10, &row);

@@ -29,7 +29,7 @@ pub struct TokenSecret {
 
 /// Error: the operating system provided no random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the operating system gave no random bytes")]
+#[error("the operating system provided no random bytes")]
 pub struct NoRandomness;
 
 /// Generates secrets of personal access tokens. Implemented by policy, which also verifies them.

@@ -33,13 +33,13 @@ pub struct ByteRange {
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     /// The stream exceeds the size limit; nothing is stored.
-    #[error("more than the allowed {limit} bytes")]
+    #[error("the file exceeds the limit of {limit} bytes")]
     TooLarge {
         /// Limit in bytes.
         limit: u64,
     },
     /// The input stream failed, because the sender disconnected for instance; nothing is stored.
-    #[error("the upload broke off: {reason}")]
+    #[error("the upload was interrupted: {reason}")]
     Interrupted {
         /// Cause of the failure, without content.
         reason: String,
@@ -73,7 +73,7 @@ impl Classify for BlobError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::TooLarge { limit } => Some(format!("The file is larger than the allowed {} MiB.", limit >> 20)),
-            Self::Interrupted { .. } => Some("The upload broke off before the whole file arrived.".to_owned()),
+            Self::Interrupted { .. } => Some("The upload was interrupted before the whole file arrived.".to_owned()),
             Self::Missing { .. } | Self::Storage { .. } => None,
         }
     }

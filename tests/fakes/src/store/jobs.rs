@@ -60,7 +60,7 @@ impl JobRepo for MemoryTx {
         let (sees, tenant, now) = (self.sees(), self.tenant(), self.store.clock.now());
         let state = self.write().await?;
         let Some(row) = state.documents.iter().find(|r| sees(r) && r.value.id == document) else {
-            return Err(StoreError::Conflict { what: "a reference to something that is not there" });
+            return Err(StoreError::Conflict { what: "a reference to something that does not exist" });
         };
         let size = u64::try_from(row.value.file_size_bytes).unwrap_or(0);
         state.enqueue(Job::new(id, tenant, Work::Ingest(document), size, now));
