@@ -30,7 +30,7 @@ string_enum! {
         TooLarge = "too_large",
         /// The file does not conform to its format.
         Corrupt = "corrupt",
-        /// Extraction exceeded the time limit.
+        /// Ingestion took longer than allowed.
         Timeout = "timeout",
         /// The file contains no text; a scan, for instance.
         NoText = "no_text",
@@ -118,7 +118,7 @@ pub struct Document {
     pub uploaded_by: UserId,
     /// When it was uploaded.
     pub created_at: Timestamp,
-    /// When its row was last changed.
+    /// When its state or metadata last changed.
     pub updated_at: Timestamp,
 }
 

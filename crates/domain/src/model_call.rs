@@ -24,7 +24,7 @@ string_enum! {
 string_enum! {
     /// How a call ended.
     CallStatus {
-        /// The model answered completely.
+        /// The model answered.
         Ok = "ok",
         /// The call failed; there may be a partial answer.
         Error = "error",
